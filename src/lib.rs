@@ -1,0 +1,2 @@
+//! Gemscope.
+pub mod record;
