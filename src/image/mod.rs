@@ -1,0 +1,140 @@
+//! Bytes of a file to an upright RGB image.
+//!
+//! In: the bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF file. Out: 8-bit RGB, turned as its EXIF orientation says. Promises: the
+//! format is read from the bytes, never from the name; alpha is composited over white as Hugging Face's processor does; an
+//! animation gives its first frame; a file that claims more pixels than the limit is refused before anything is allocated.
+
+use std::io::Cursor;
+
+use ::image::metadata::Orientation;
+use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use thiserror::Error;
+
+/// The most pixels that a file may claim (Pillow warns of a decompression bomb from the same count on).
+pub const MAX_PIXELS: u64 = 178_956_970;
+
+/// Why a file is not an image that can be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// No bytes.
+    #[error("the file is empty")]
+    Empty,
+    /// None of the supported formats.
+    #[error("not a JPEG, PNG, WebP, GIF, BMP or TIFF image")]
+    UnknownFormat,
+    /// The header promises more than is decoded.
+    #[error("{width}x{height} is more than the limit of {MAX_PIXELS} pixels")]
+    TooLarge {
+        /// Claimed width.
+        width: u32,
+        /// Claimed height.
+        height: u32,
+    },
+    /// Zero pixels.
+    #[error("the image has no pixels ({width}x{height})")]
+    NoPixels {
+        /// Claimed width.
+        width: u32,
+        /// Claimed height.
+        height: u32,
+    },
+    /// The data end before the image does.
+    #[error("the JPEG data end before the image does (no end-of-image marker)")]
+    TruncatedJpeg,
+    /// The decoder's own words.
+    #[error("cannot decode: {0}")]
+    Decode(#[from] ::image::ImageError),
+}
+
+/// An image the way a person sees it: upright, RGB, 8 bits a channel.
+#[derive(Debug, Clone)]
+pub struct UprightImage {
+    /// Width in pixels, after the orientation was applied.
+    pub width: u32,
+    /// Height in pixels, after the orientation was applied.
+    pub height: u32,
+    /// Row-major RGB, `width * height * 3` bytes.
+    pub rgb: Vec<u8>,
+    /// The file's EXIF orientation, 1..8 (1 where it has none), applied or not.
+    pub orientation: u8,
+}
+
+/// Decodes `bytes`; `apply_orientation` turns the pixels as the EXIF orientation says (default everywhere; off by `--no-exif`).
+///
+/// # Errors
+/// [`ImageError`], never a partial image.
+pub fn decode(bytes: &[u8], apply_orientation: bool) -> Result<UprightImage, ImageError> {
+    if bytes.is_empty() {
+        return Err(ImageError::Empty);
+    }
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(::image::ImageError::IoError)?;
+    let format = reader.format().ok_or(ImageError::UnknownFormat)?;
+    // The decoder fills what is missing of a truncated JPEG with grey instead of failing.
+    if format == ImageFormat::Jpeg && !has_end_of_image(bytes) {
+        return Err(ImageError::TruncatedJpeg);
+    }
+    let mut decoder = reader.into_decoder()?;
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(ImageError::NoPixels { width, height });
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(ImageError::TooLarge { width, height });
+    }
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MAX_PIXELS * 16); // RGBA in 16 bits, and as much again for the decoder's own buffers
+    decoder.set_limits(limits)?;
+    // A broken EXIF block is no reason to refuse the pixels.
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut decoded = DynamicImage::from_decoder(decoder)?;
+    if apply_orientation {
+        decoded.apply_orientation(orientation);
+    }
+    let (width, height) = (decoded.width(), decoded.height());
+    Ok(UprightImage { width, height, rgb: into_rgb(decoded), orientation: orientation.to_exif() })
+}
+
+/// Whether a JPEG's last bytes hold an end-of-image marker. Some cameras append data after it, so the whole tail is searched.
+fn has_end_of_image(bytes: &[u8]) -> bool {
+    bytes.windows(2).rev().any(|pair| pair == [0xFF, 0xD9])
+}
+
+fn into_rgb(decoded: DynamicImage) -> Vec<u8> {
+    if !decoded.color().has_alpha() {
+        return decoded.into_rgb8().into_raw();
+    }
+    let rgba = decoded.into_rgba8().into_raw();
+    let mut rgb = Vec::with_capacity(rgba.len() / 4 * 3);
+    for pixel in rgba.chunks_exact(4) {
+        rgb.extend(pixel[..3].iter().map(|&channel| over_white(channel, pixel[3])));
+    }
+    rgb
+}
+
+/// One channel composited over white in the fixed-point arithmetic of Pillow's `alpha_composite` over an opaque background
+/// (src/libImaging/AlphaComposite.c), which is what Hugging Face's `convert_to_rgb` calls.
+fn over_white(channel: u8, alpha: u8) -> u8 {
+    let weighted = u32::from(channel) * u32::from(alpha) + 255 * (255 - u32::from(alpha));
+    let scaled = (weighted + 0x80) << 7;
+    ((((scaled >> 8) + scaled) >> 8) >> 7) as u8
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn white_shows_through_a_transparent_pixel() {
+        assert_eq!(over_white(0, 0), 255);
+        assert_eq!(over_white(17, 255), 17);
+        assert_eq!(over_white(0, 128), 127);
+    }
+
+    #[test]
+    fn what_is_not_an_image_says_so() {
+        assert!(matches!(decode(b"", true), Err(ImageError::Empty)));
+        assert!(matches!(decode(b"hello, I am text", true), Err(ImageError::UnknownFormat)));
+        assert!(matches!(decode(b"\xFF\xD8\xFF\xE0 no more", true), Err(ImageError::TruncatedJpeg)));
+    }
+}

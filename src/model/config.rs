@@ -1,0 +1,106 @@
+//! What a model directory's settings files say.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::ModelError;
+use crate::preprocess::Budget;
+
+/// Settings that are read from JSON files, each with a fallback of its own.
+#[derive(Debug, Clone, Serialize)]
+pub struct ModelConfig {
+    /// `model_type` of config.json, such as `gemma4`.
+    pub model_type: Option<String>,
+    /// The budget that the model's files name: `max_soft_tokens` of processor_config.json, preprocessor_config.json or
+    /// image_processor.json; 280, Hugging Face's default, where none of them says.
+    pub default_budget: Budget,
+    /// Ids that end an answer: `eos_token_id` of generation_config.json, else of genai_config.json, else of config.json.
+    pub stop_ids: Vec<u32>,
+    /// Ids that are never generated: `suppress_tokens` of generation_config.json.
+    pub suppressed_ids: Vec<u32>,
+}
+
+impl ModelConfig {
+    /// Reads what is there of the settings files of `directory`.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] where a file is not JSON, or no file names a stop id.
+    pub fn read(directory: &Path) -> Result<Self, ModelError> {
+        let file = |name: &str| Settings::read(directory.join(name));
+        let config = file("config.json")?;
+        let generation = file("generation_config.json")?;
+        let genai = file("genai_config.json")?;
+        let stop_ids = [
+            &generation.json["eos_token_id"],
+            &genai.json["model"]["eos_token_id"],
+            &config.json["eos_token_id"],
+            &config.json["text_config"]["eos_token_id"],
+        ]
+        .into_iter()
+        .map(ids)
+        .find(|ids| !ids.is_empty())
+        .ok_or_else(|| ModelError::Config {
+            path: directory.to_owned(),
+            reason: "no `eos_token_id` in generation_config.json, genai_config.json or config.json: an answer would never end"
+                .to_owned(),
+        })?;
+        let mut default_budget = None;
+        for name in ["processor_config.json", "preprocessor_config.json", "image_processor.json"] {
+            let settings = file(name)?;
+            if let Some(tokens) = max_soft_tokens(&settings.json) {
+                let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
+                default_budget = Some(Budget::try_from(tokens).map_err(|error| settings.error(&error.to_string()))?);
+                break;
+            }
+        }
+        Ok(Self {
+            model_type: config.json["model_type"].as_str().map(str::to_owned),
+            default_budget: default_budget.unwrap_or(Budget::ALL[2]),
+            stop_ids,
+            suppressed_ids: ids(&generation.json["suppress_tokens"]),
+        })
+    }
+}
+
+struct Settings {
+    path: PathBuf,
+    json: Value,
+}
+
+impl Settings {
+    fn read(path: PathBuf) -> Result<Self, ModelError> {
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self { path, json: Value::Null }),
+            Err(error) => return Err(ModelError::Config { path, reason: error.to_string() }),
+        };
+        match serde_json::from_str(&text) {
+            Ok(json) => Ok(Self { path, json }),
+            Err(error) => Err(ModelError::Config { path, reason: error.to_string() }),
+        }
+    }
+
+    fn error(&self, reason: &str) -> ModelError {
+        ModelError::Config { path: self.path.clone(), reason: reason.to_owned() }
+    }
+}
+
+/// One id or a list of them.
+fn ids(value: &Value) -> Vec<u32> {
+    let one = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+    match value {
+        Value::Array(values) => values.iter().filter_map(one).collect(),
+        other => one(other).into_iter().collect(),
+    }
+}
+
+/// `max_soft_tokens` where Hugging Face writes it, and where onnxruntime-genai does (in one of the processor's transforms).
+fn max_soft_tokens(json: &Value) -> Option<u64> {
+    let of_transforms = || {
+        let transforms = json["processor"]["transforms"].as_array()?;
+        transforms.iter().find_map(|transform| transform["operation"]["attrs"]["max_soft_tokens"].as_u64())
+    };
+    json["image_processor"]["max_soft_tokens"].as_u64().or_else(|| json["max_soft_tokens"].as_u64()).or_else(of_transforms)
+}

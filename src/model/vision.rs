@@ -1,0 +1,114 @@
+//! Patches to soft tokens.
+
+use super::graph::{Feeds, Graph, GraphError};
+use super::tensor;
+use crate::preprocess::{PatchGrid, SOFT_TOKEN_SIDE};
+
+/// The soft tokens of one view, in the width of the text model.
+#[derive(Debug, Clone)]
+pub struct Features {
+    /// `[rows, width]`, row by row.
+    pub values: Vec<f32>,
+    /// One row a soft token.
+    pub rows: usize,
+    /// The text model's hidden size.
+    pub width: usize,
+}
+
+pub(super) struct VisionEncoder {
+    pub(super) graph: Graph,
+    positions: String,
+    patch_values: usize,
+}
+
+const PIXELS: &str = "pixel_values";
+
+impl VisionEncoder {
+    pub(super) fn new(graph: Graph) -> Result<Self, GraphError> {
+        let pixels = graph.require_input(PIXELS)?;
+        let rank = pixels.shape.len();
+        // 768 = 16x16x3 where nothing is said; 6912 = 48x48x3 is the encoder-free variant (gemma4_unified).
+        let patch_values = rank.checked_sub(1).and_then(|axis| pixels.fixed(axis)).unwrap_or(768);
+        if !matches!(rank, 2 | 3) || !matches!(patch_values, 768 | 6912) {
+            return Err(graph.contract(format!(
+                "`{PIXELS}` has shape {:?}; expected [views, patches, 768] or [views, patches, 6912]",
+                pixels.shape
+            )));
+        }
+        let positions = ["pixel_position_ids", "image_position_ids"].into_iter().find(|name| graph.input(name).is_some());
+        let positions = match positions {
+            Some(name) => name.to_owned(),
+            None => return Err(graph.require_input("pixel_position_ids").err().unwrap_or_else(|| {
+                graph.contract("no positions".to_owned())
+            })),
+        };
+        Ok(Self { graph, positions, patch_values })
+    }
+
+    pub(super) fn patch_side(&self) -> u32 {
+        if self.patch_values == 6912 { SOFT_TOKEN_SIDE } else { crate::preprocess::PATCH_SIDE }
+    }
+
+    /// One view; `rows` soft tokens are expected of it.
+    pub(super) fn encode(&mut self, patches: PatchGrid, rows: usize) -> Result<Features, GraphError> {
+        let features = self.run(vec![patches])?;
+        if features.rows != rows {
+            return Err(self.graph.contract(format!(
+                "gave {} soft tokens for a view of {rows}; the graph was exported for a fixed size (try a smaller --budget)",
+                features.rows
+            )));
+        }
+        Ok(features)
+    }
+
+    /// Views of the same patch count in one run; the soft tokens of all of them.
+    pub(super) fn run(&mut self, mut views: Vec<PatchGrid>) -> Result<Features, GraphError> {
+        let pixels = self.graph.require_input(PIXELS)?;
+        let rank = pixels.shape.len();
+        // Padded only where the graph has a fixed number of patches: padding changes nothing but costs time.
+        let fixed = pixels.fixed(rank - 2);
+        let count = fixed.unwrap_or_else(|| views.iter().map(PatchGrid::count).max().unwrap_or(0));
+        if let Some(view) = views.iter().find(|view| view.count() > count) {
+            return Err(self.graph.contract(format!(
+                "takes {count} patches and the view has {}; use a smaller --budget",
+                view.count()
+            )));
+        }
+        for view in &mut views {
+            view.pad_to(count);
+        }
+        let batch = views.len();
+        let mut views = views.into_iter();
+        let (mut values, mut positions) = views.next().map(|view| (view.values, view.positions)).unwrap_or_default();
+        for view in views {
+            values.extend(view.values);
+            positions.extend(view.positions);
+        }
+        let (pixel_shape, position_shape) = match rank {
+            2 => (vec![count, self.patch_values], vec![count, 2]),
+            _ => (vec![batch, count, self.patch_values], vec![batch, count, 2]),
+        };
+        let position_port = self.graph.require_input(&self.positions)?;
+        let feeds: Feeds<'_> = vec![
+            (PIXELS.into(), tensor::floats(&self.graph, pixels, &pixel_shape, values)?.into()),
+            (self.positions.clone().into(), tensor::integers(&self.graph, position_port, &position_shape, positions)?.into()),
+        ];
+        let name = match self.graph.outputs.as_slice() {
+            [only] => only.name.clone(),
+            _ => self.graph.require_output("image_features")?.name.clone(),
+        };
+        let mut outputs = self.graph.run(feeds)?;
+        let Some(value) = outputs.remove(&name) else {
+            drop(outputs);
+            return Err(self.graph.contract(format!("gave no output `{name}`")));
+        };
+        drop(outputs);
+        let shape = tensor::shape(&value);
+        let width = shape.last().copied().unwrap_or(0);
+        let rows = shape.iter().rev().skip(1).product();
+        if width == 0 {
+            return Err(self.graph.contract(format!("output `{name}` has shape {shape:?}; expected [soft tokens, width]")));
+        }
+        Ok(Features { values: tensor::all(&self.graph, &name, &value)?, rows, width })
+    }
+}

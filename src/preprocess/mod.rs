@@ -1,0 +1,37 @@
+//! An upright image to what the vision graph takes.
+//!
+//! In: RGB bytes. Out: patches as f32 in 0..1 and their positions. Promises: the target size and every value equal those of Hugging
+//! Face's `Gemma4ImageProcessor` (torchvision backend), bit for bit, from the same RGB bytes.
+
+mod budget;
+mod patches;
+mod resize;
+
+pub use budget::{Budget, BudgetChoice, BudgetError, SOFT_TOKEN_SIDE, TargetSize, target_size};
+pub use patches::{PATCH_SIDE, PatchGrid, patchify};
+pub use resize::{ResizeError, resize};
+
+use crate::image::UprightImage;
+
+/// One view, ready for the vision graph.
+#[derive(Debug, Clone)]
+pub struct PreparedView {
+    /// The budget that was used.
+    pub budget: Budget,
+    /// The size that the view was resized to.
+    pub size: TargetSize,
+    /// Patches and positions, unpadded.
+    pub patches: PatchGrid,
+}
+
+/// Resizes the whole image under `choice` and cuts it into patches of `patch_side` pixels (16, or 48 for the encoder-free variant).
+///
+/// # Errors
+/// [`ResizeError`] where no target size exists or the resizer refuses the buffers.
+pub fn prepare(image: &UprightImage, choice: BudgetChoice, patch_side: u32) -> Result<PreparedView, ResizeError> {
+    let budget = choice.resolve(image.width, image.height)?;
+    let size = target_size(image.width, image.height, budget)?;
+    let resized = resize(&image.rgb, image.width, image.height, size)?;
+    let patches = patchify(&resized, size, patch_side);
+    Ok(PreparedView { budget, size, patches })
+}

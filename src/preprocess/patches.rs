@@ -1,0 +1,95 @@
+//! RGB bytes to patches and their positions.
+
+use super::budget::TargetSize;
+
+/// Side of a patch in pixels, for every variant with a vision encoder.
+pub const PATCH_SIDE: u32 = 16;
+
+/// The patches of one view, row by row, without padding.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatchGrid {
+    /// Side of a patch in pixels: 16, or 48 for the encoder-free variant.
+    pub side: u32,
+    /// `[count, side * side * 3]`, f32 in 0..1; inside a patch row, column, channel.
+    pub values: Vec<f32>,
+    /// `[count, 2]`, i64: column, row, in units of a patch.
+    pub positions: Vec<i64>,
+}
+
+impl PatchGrid {
+    /// How many patches.
+    pub fn count(&self) -> usize {
+        self.positions.len() / 2
+    }
+
+    /// How many f32 values one patch has: 768, or 6912 for the encoder-free variant.
+    pub fn patch_values(&self) -> usize {
+        (self.side * self.side * 3) as usize
+    }
+
+    /// How many bytes the grid holds.
+    pub fn bytes(&self) -> usize {
+        size_of_val(self.values.as_slice()) + size_of_val(self.positions.as_slice())
+    }
+
+    /// Pads to `count` patches as Hugging Face does: values with 0.0, positions with -1.
+    pub fn pad_to(&mut self, count: usize) {
+        let count = count.max(self.count());
+        self.values.resize(count * self.patch_values(), 0.0);
+        self.positions.resize(count * 2, -1);
+    }
+}
+
+/// Cuts `rgb` (`size.width * size.height * 3` bytes) into patches of `side` pixels.
+///
+/// Hugging Face rescales by multiplying the bytes with 1/255 in f32; the table holds exactly those products.
+pub fn patchify(rgb: &[u8], size: TargetSize, side: u32) -> PatchGrid {
+    let rescaled = rescale_table();
+    let (columns, rows) = (size.width / side, size.height / side);
+    let row_bytes = size.width as usize * 3;
+    let run_bytes = side as usize * 3;
+    let mut values = Vec::with_capacity(rgb.len());
+    let mut positions = Vec::with_capacity((columns * rows * 2) as usize);
+    for row in 0..rows {
+        for column in 0..columns {
+            let corner = (row * side) as usize * row_bytes + column as usize * run_bytes;
+            for line in rgb[corner..].chunks(row_bytes).take(side as usize) {
+                values.extend(line[..run_bytes].iter().map(|&byte| rescaled[usize::from(byte)]));
+            }
+            positions.extend([i64::from(column), i64::from(row)]);
+        }
+    }
+    PatchGrid { side, values, positions }
+}
+
+fn rescale_table() -> [f32; 256] {
+    const RESCALE_FACTOR: f32 = 1.0 / 255.0; // processor_config.json: rescale_factor
+    std::array::from_fn(|byte| byte as f32 * RESCALE_FACTOR)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_are_rows_of_pixels_and_positions_are_columns_first() {
+        let size = TargetSize { width: 96, height: 48 };
+        let rgb: Vec<u8> = (0..96 * 48 * 3).map(|i| (i % 251) as u8).collect();
+        let grid = patchify(&rgb, size, PATCH_SIDE);
+        assert_eq!(grid.count(), 18);
+        assert_eq!(grid.positions[..4], [0, 0, 1, 0]);
+        assert_eq!(grid.positions[12..14], [0, 1]);
+        // Patch 7 is column 1 of row 1; its second line begins at pixel (16, 17).
+        let expected = f32::from(rgb[(17 * 96 + 16) * 3]) * (1.0 / 255.0);
+        assert_eq!(grid.values[7 * 768 + 16 * 3].to_bits(), expected.to_bits());
+    }
+
+    #[test]
+    fn padding_is_zero_and_minus_one() {
+        let mut grid = patchify(&[255; 48 * 48 * 3], TargetSize { width: 48, height: 48 }, PATCH_SIDE);
+        grid.pad_to(10);
+        assert_eq!(grid.count(), 10);
+        assert_eq!(grid.positions[18..], [-1, -1]);
+        assert!(grid.values[9 * 768..].iter().all(|&value| value == 0.0));
+    }
+}

@@ -1,0 +1,110 @@
+//! A task to the token ids that the decoder reads.
+//!
+//! In: what is asked for, and a model directory's tokenizer and chat template. Out: token ids in which the image token stands once,
+//! and that sequence with the image token expanded for a view. Promises: the ids equal those of Hugging Face's processor for the
+//! same directory; nothing about the template is hard-coded.
+
+mod task;
+mod template;
+mod tokenizer;
+
+pub use task::Task;
+pub use template::{ChatTemplate, TemplateError};
+pub use tokenizer::{SpecialTokens, TextTokenizer, TokenizerError};
+
+use std::path::Path;
+
+use thiserror::Error;
+
+/// Why there is no prompt.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PromptError {
+    /// The chat template.
+    #[error(transparent)]
+    Template(#[from] TemplateError),
+    /// The tokenizer.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The rendered prompt must name the image exactly once.
+    #[error("the prompt holds the image token {token} {count} times instead of once; remove it from the text of the prompt")]
+    ImageTokens {
+        /// How it is written.
+        token: String,
+        /// How often it stands there.
+        count: usize,
+    },
+}
+
+/// What goes around the task's words.
+#[derive(Debug, Clone, Default)]
+pub struct Conversation {
+    /// A system prompt.
+    pub system: Option<String>,
+    /// Whether the model may think before it answers.
+    pub thinking: bool,
+}
+
+/// One query, rendered and tokenized, for views of any size.
+#[derive(Debug, Clone)]
+pub struct Query {
+    /// The user's text.
+    pub text: String,
+    /// The whole prompt as the chat template rendered it, the image token standing once.
+    pub rendered: String,
+    before_image: Vec<u32>,
+    after_image: Vec<u32>,
+    image: [u32; 3],
+}
+
+impl Query {
+    /// The prompt's ids for a view of `soft_tokens`: the image token becomes begin, `soft_tokens` times the token, end.
+    /// (processing_gemma4.py of transformers 5.23.0; no newlines are added.)
+    pub fn token_ids(&self, soft_tokens: u32) -> Vec<u32> {
+        let [begin, soft, end] = self.image;
+        let mut ids = self.before_image.clone();
+        ids.push(begin);
+        ids.extend(std::iter::repeat_n(soft, soft_tokens as usize));
+        ids.push(end);
+        ids.extend(&self.after_image);
+        ids
+    }
+}
+
+/// Tokenizer and chat template of one model directory.
+pub struct Prompter {
+    /// The tokenizer.
+    pub tokenizer: TextTokenizer,
+    template: ChatTemplate,
+}
+
+impl Prompter {
+    /// Reads `tokenizer.json`, `tokenizer_config.json` and the chat template of `directory`.
+    ///
+    /// # Errors
+    /// [`PromptError`] that names the file.
+    pub fn open(directory: &Path) -> Result<Self, PromptError> {
+        Ok(Self { tokenizer: TextTokenizer::open(directory)?, template: ChatTemplate::open(directory)? })
+    }
+
+    /// Renders and tokenizes `text` after one image.
+    ///
+    /// # Errors
+    /// [`PromptError`] where the template fails or the text itself holds an image token.
+    pub fn query(&self, text: &str, conversation: &Conversation) -> Result<Query, PromptError> {
+        let special = &self.tokenizer.special;
+        let rendered = self.template.render(text, conversation, &special.bos)?;
+        let ids = self.tokenizer.encode(&rendered)?;
+        let places: Vec<usize> = (0..ids.len()).filter(|&place| ids[place] == special.image_id).collect();
+        let &[place] = places.as_slice() else {
+            return Err(PromptError::ImageTokens { token: special.image.clone(), count: places.len() });
+        };
+        Ok(Query {
+            text: text.to_owned(),
+            rendered,
+            before_image: ids[..place].to_vec(),
+            after_image: ids[place + 1..].to_vec(),
+            image: [special.begin_image_id, special.image_id, special.end_image_id],
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! The words of a task.
+
+use serde::{Deserialize, Serialize};
+
+/// What is asked about every image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Task {
+    /// Find every instance of these labels.
+    Labels(Vec<String>),
+    /// Find the one thing that a phrase describes.
+    Phrase(String),
+    /// Any text; `{labels}` in it stands for the labels.
+    Prompt {
+        /// The text.
+        text: String,
+        /// The labels, where there are any.
+        labels: Vec<String>,
+    },
+}
+
+impl Task {
+    /// The user's text for the model: Google's documented wording, `detect person and cat`
+    /// (ai.google.dev, Gemma image understanding), or the given prompt.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Labels(labels) => format!("detect {}", labels.join(" and ")),
+            Self::Phrase(phrase) => format!("detect {phrase}"),
+            Self::Prompt { text, labels } => text.replace("{labels}", &labels.join(" and ")),
+        }
+    }
+
+    /// The labels that were asked for, in the order given.
+    pub fn labels(&self) -> &[String] {
+        match self {
+            Self::Labels(labels) | Self::Prompt { labels, .. } => labels,
+            Self::Phrase(phrase) => std::slice::from_ref(phrase),
+        }
+    }
+
+    /// What a box without a label is, where only one thing was asked for.
+    pub fn sole_label(&self) -> Option<&str> {
+        match self.labels() {
+            [label] => Some(label),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wording() {
+        let labels = vec!["person".to_owned(), "cat".to_owned()];
+        assert_eq!(Task::Labels(labels.clone()).text(), "detect person and cat");
+        assert_eq!(Task::Phrase("the dog on the left".into()).text(), "detect the dog on the left");
+        let prompt = Task::Prompt { text: "List every {labels}.".into(), labels };
+        assert_eq!(prompt.text(), "List every person and cat.");
+    }
+}

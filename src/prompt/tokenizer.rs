@@ -1,0 +1,125 @@
+//! The tokenizer and its special tokens.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use thiserror::Error;
+use tokenizers::Tokenizer;
+
+/// Why the tokenizer cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TokenizerError {
+    /// `tokenizer.json` is missing or broken.
+    #[error("{}: {reason}", path.display())]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// The tokenizer library's reason.
+        reason: String,
+    },
+    /// A token that every Gemma 4 tokenizer has.
+    #[error("{}: the vocabulary has no {name} token {token:?}; is this a Gemma 4 tokenizer?", path.display())]
+    NoSuchToken {
+        /// The file.
+        path: PathBuf,
+        /// What it is for.
+        name: &'static str,
+        /// How it would be written.
+        token: String,
+    },
+    /// Text that cannot be turned into ids, or back.
+    #[error("tokenizer: {0}")]
+    Convert(String),
+}
+
+/// The tokens that the prompt is built from.
+#[derive(Debug, Clone)]
+pub struct SpecialTokens {
+    /// Beginning of sequence, as the template writes it.
+    pub bos: String,
+    /// The image soft token, as the template writes it.
+    pub image: String,
+    /// Image soft token.
+    pub image_id: u32,
+    /// Begin of image.
+    pub begin_image_id: u32,
+    /// End of image.
+    pub end_image_id: u32,
+    /// Padding.
+    pub pad_id: u32,
+}
+
+/// A Hugging Face tokenizer.
+pub struct TextTokenizer {
+    inner: Tokenizer,
+    /// The tokens that the prompt is built from.
+    pub special: SpecialTokens,
+}
+
+impl TextTokenizer {
+    /// Reads `tokenizer.json`, and how the special tokens are written from `tokenizer_config.json` where there is one.
+    ///
+    /// # Errors
+    /// [`TokenizerError`] that names the file.
+    pub fn open(directory: &Path) -> Result<Self, TokenizerError> {
+        let path = directory.join("tokenizer.json");
+        let inner = Tokenizer::from_file(&path)
+            .map_err(|error| TokenizerError::Open { path: path.clone(), reason: error.to_string() })?;
+        let config_path = directory.join("tokenizer_config.json");
+        let config: Value = match std::fs::read_to_string(&config_path) {
+            Ok(text) => serde_json::from_str(&text)
+                .map_err(|error| TokenizerError::Open { path: config_path, reason: error.to_string() })?,
+            Err(_) => Value::Null,
+        };
+        // A token stands there as a string, or as an object with its content.
+        let written = |key: &str, default: &str| {
+            let value = &config[key];
+            value.as_str().or_else(|| value["content"].as_str()).unwrap_or(default).to_owned()
+        };
+        let id = |name: &'static str, token: &str| {
+            inner.token_to_id(token).ok_or_else(|| TokenizerError::NoSuchToken {
+                path: path.clone(),
+                name,
+                token: token.to_owned(),
+            })
+        };
+        let image = written("image_token", "<|image|>");
+        let special = SpecialTokens {
+            image_id: id("image", &image)?,
+            begin_image_id: id("begin of image", &written("boi_token", "<|image>"))?,
+            end_image_id: id("end of image", &written("eoi_token", "<image|>"))?,
+            pad_id: id("padding", &written("pad_token", "<pad>"))?,
+            bos: written("bos_token", "<bos>"),
+            image,
+        };
+        Ok(Self { inner, special })
+    }
+
+    /// How many ids there are, added tokens included.
+    pub fn vocabulary_size(&self) -> usize {
+        self.inner.get_vocab_size(true)
+    }
+
+    /// The id of a token, if the vocabulary has it.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// Text to ids. Nothing is added: the chat template has already written the special tokens.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Convert`].
+    pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        let encoding = self.inner.encode_fast(text, false).map_err(|error| TokenizerError::Convert(error.to_string()))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Ids to text, special tokens included: a thinking block must be seen to be left out.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Convert`].
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
+        self.inner.decode(ids, false).map_err(|error| TokenizerError::Convert(error.to_string()))
+    }
+}
