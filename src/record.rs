@@ -140,3 +140,98 @@ pub struct Note {
     /// To how many boxes (or once, for notes about the whole answer).
     pub count: usize,
 }
+
+/// How the generation of an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ended {
+    /// The model said that it is done.
+    StopToken,
+    /// The limit of new tokens was reached.
+    TokenLimit,
+    /// The repetition guard stopped it.
+    Looped,
+    /// Not known: the answer was made elsewhere.
+    Unknown,
+}
+
+/// One answer of the model, as it came.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Answer {
+    /// The part of the upright image that was shown, in pixels.
+    pub view: BBox,
+    /// The user's text. Empty where the answer was made elsewhere and it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prompt: String,
+    /// The raw text, special tokens included, without the stop token.
+    pub text: String,
+    /// How it ended.
+    pub ended: Ended,
+    /// What the model was shown and how much it said; absent where the answer was made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<TokenCounts>,
+}
+
+/// The sizes of one query.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenCounts {
+    /// The soft-token budget.
+    pub budget: u32,
+    /// Width and height that the view was resized to.
+    pub resized: [u32; 2],
+    /// Soft tokens of the view.
+    pub soft_tokens: u32,
+    /// Tokens of the prompt, soft tokens included.
+    pub prompt: usize,
+    /// Tokens of the answer, stop token included.
+    pub answer: usize,
+}
+
+/// All of that for one image: one line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The image's name: its path relative to the run's root, with `/`.
+    pub image: String,
+    /// SHA-256 of the file's bytes, in hex; `null` where it could not be read.
+    pub sha256: Option<String>,
+    /// Width of the upright image in pixels; 0 where it could not be decoded.
+    pub width: u32,
+    /// Height of the upright image in pixels; 0 where it could not be decoded.
+    pub height: u32,
+    /// The file's EXIF orientation, 1..8.
+    pub orientation: u8,
+    /// How it ended.
+    pub status: AnswerStatus,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What was found.
+    pub detections: Vec<Detection>,
+    /// What was put right or left out on the way.
+    #[serde(default)]
+    pub notes: Vec<Note>,
+    /// The raw answers.
+    #[serde(default)]
+    pub answers: Vec<Answer>,
+}
+
+impl Record {
+    /// The record of an image that gave no answer.
+    pub fn failed(image: String, reason: String) -> Self {
+        Self {
+            schema: SCHEMA,
+            image,
+            sha256: None,
+            width: 0,
+            height: 0,
+            orientation: 1,
+            status: AnswerStatus::Failed,
+            reason: Some(reason),
+            detections: Vec::new(),
+            notes: Vec::new(),
+            answers: Vec::new(),
+        }
+    }
+}

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ort::environment::Environment;
-use ort::session::{Outlet, Session, SessionInputValue, SessionOutputs};
-use ort::value::TensorElementType;
+use ort::session::{Session, SessionInputValue, SessionOutputs};
+use ort::value::{Outlet, TensorElementType};
 use serde::Serialize;
 use thiserror::Error;
 

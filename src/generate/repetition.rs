@@ -1,0 +1,101 @@
+//! Notices an answer that goes round in circles.
+
+use std::collections::HashMap;
+
+/// Watches an answer as it grows.
+///
+/// Two kinds of loop are known of Gemma 4: the same span of tokens over and over (white space, or a whole object), and the same box
+/// listed again and again between others.
+#[derive(Debug, Default)]
+pub struct RepetitionGuard {
+    ids: Vec<u32>,
+    boxes: HashMap<String, usize>,
+    /// How far into the text closed brackets were looked for.
+    searched: usize,
+    open: Option<usize>,
+}
+
+/// The longest span that is looked for: about ten boxes.
+const LONGEST_SPAN: usize = 256;
+/// A span is a loop when it stands this often in a row ...
+const SPAN_REPEATS: usize = 4;
+/// ... and covers at least so many tokens, so that indentation is not one.
+const SPAN_TOKENS: usize = 48;
+/// The same four numbers may stand in an answer so often (one thing may carry several labels).
+const BOX_REPEATS: usize = 4;
+
+impl RepetitionGuard {
+    /// Takes the next token and the text up to and including it; true when the answer repeats itself past the limits.
+    pub fn repeats(&mut self, id: u32, text: &str) -> bool {
+        self.ids.push(id);
+        self.span_repeats() || self.box_repeats(text)
+    }
+
+    fn span_repeats(&self) -> bool {
+        let ids = &self.ids;
+        let Some(&last) = ids.last() else { return false };
+        (1..=LONGEST_SPAN.min(ids.len() / SPAN_REPEATS)).any(|span| {
+            let covered = span * SPAN_REPEATS.max(SPAN_TOKENS.div_ceil(span));
+            // The cheap comparison first: nearly every span fails on its last token.
+            covered <= ids.len()
+                && ids[ids.len() - 1 - span] == last
+                && ids[ids.len() - covered..ids.len() - span] == ids[ids.len() - covered + span..]
+        })
+    }
+
+    fn box_repeats(&mut self, text: &str) -> bool {
+        for (offset, byte) in text.as_bytes()[self.searched..].iter().enumerate() {
+            let place = self.searched + offset;
+            match byte {
+                b'[' => self.open = Some(place + 1),
+                b']' => {
+                    let Some(open) = self.open.take() else { continue };
+                    let inside: String = text[open..place].split_whitespace().collect();
+                    if inside.split(',').count() == 4 && inside.split(',').all(|part| part.parse::<f64>().is_ok()) {
+                        let count = self.boxes.entry(inside).or_default();
+                        *count += 1;
+                        if *count > BOX_REPEATS {
+                            return true;
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.searched = text.len();
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stopped_at(ids: impl IntoIterator<Item = u32>) -> Option<usize> {
+        let mut guard = RepetitionGuard::default();
+        ids.into_iter().position(|id| guard.repeats(id, ""))
+    }
+
+    #[test]
+    fn a_repeated_span_stops_and_a_varied_one_does_not() {
+        assert_eq!(stopped_at(std::iter::repeat_n(7, 100)), Some(47));
+        assert_eq!(stopped_at((0..30).cycle().take(400)), Some(119));
+        assert_eq!(stopped_at((0..200).flat_map(|object| [1, 2, 3, 100 + object, 4, 5])), None);
+        assert_eq!(stopped_at(std::iter::repeat_n(7, 20)), None);
+    }
+
+    #[test]
+    fn the_same_box_again_and_again_stops() {
+        let mut guard = RepetitionGuard::default();
+        let mut text = String::from("[");
+        let mut stopped = None;
+        for object in 0..20_u32 {
+            text.push_str(&format!("{{\"box_2d\": [1, 2, 3, 4]}}, {{\"box_2d\": [{object}, 7,3, 4]}},"));
+            if guard.repeats(1000 + object, &text) {
+                stopped = Some(object);
+                break;
+            }
+        }
+        assert_eq!(stopped, Some(4), "the fifth copy, whatever stands between");
+    }
+}

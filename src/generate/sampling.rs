@@ -1,0 +1,147 @@
+//! Logits to the next token.
+
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+/// How the next token is chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sampling {
+    /// The most probable one.
+    Greedy,
+    /// Drawn, after temperature, then top-k, then top-p, in Hugging Face's order.
+    Drawn {
+        /// Divides the logits; above 0.
+        temperature: f32,
+        /// Only the smallest set of tokens whose probabilities reach this sum; 1 keeps all.
+        top_p: f32,
+        /// Only this many of the most probable tokens; 0 keeps all.
+        top_k: usize,
+        /// The same seed gives the same answers, whatever the order of the images.
+        seed: u64,
+    },
+}
+
+/// A chosen token.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Picked {
+    /// Its id.
+    pub id: u32,
+    /// Natural logarithm of the probability that the decoder gave it, before temperature and cuts.
+    pub log_probability: f64,
+}
+
+/// Chooses tokens.
+pub struct Sampler {
+    sampling: Sampling,
+    random: ChaCha8Rng,
+}
+
+impl Sampler {
+    /// `stream` makes the draws of one image independent of every other's.
+    pub fn new(sampling: Sampling, stream: u64) -> Self {
+        let seed = match sampling {
+            Sampling::Greedy => 0,
+            Sampling::Drawn { seed, .. } => seed,
+        };
+        let mut random = ChaCha8Rng::seed_from_u64(seed);
+        random.set_stream(stream);
+        Self { sampling, random }
+    }
+
+    /// The next token; `None` where no logit is finite. Of equal logits the lowest id wins, as in torch's argmax.
+    pub fn pick(&mut self, mut logits: Vec<f32>, suppressed: &[u32]) -> Option<Picked> {
+        if logits.iter().any(|logit| logit.is_nan()) {
+            return None;
+        }
+        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        if !largest.is_finite() {
+            return None;
+        }
+        let sum: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+        let log_sum = sum.ln() + f64::from(largest);
+        for &id in suppressed {
+            if let Some(logit) = logits.get_mut(id as usize) {
+                *logit = f32::NEG_INFINITY;
+            }
+        }
+        let id = match self.sampling {
+            Sampling::Greedy => argmax(&logits),
+            Sampling::Drawn { temperature, top_p, top_k, .. } => self.draw(&logits, temperature, top_p, top_k),
+        }?;
+        Some(Picked { id: id as u32, log_probability: f64::from(logits[id]) - log_sum })
+    }
+
+    fn draw(&mut self, logits: &[f32], temperature: f32, top_p: f32, top_k: usize) -> Option<usize> {
+        let mut ranked: Vec<(usize, f32)> =
+            logits.iter().map(|logit| logit / temperature).enumerate().filter(|(_, logit)| logit.is_finite()).collect();
+        let by_logit = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+        if top_k > 0 && top_k < ranked.len() {
+            ranked.select_nth_unstable_by(top_k - 1, by_logit);
+            ranked.truncate(top_k);
+        }
+        ranked.sort_unstable_by(by_logit);
+        let largest = ranked.first()?.1;
+        let weights: Vec<f64> = ranked.iter().map(|&(_, logit)| f64::from(logit - largest).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        let mut kept = 0;
+        let mut kept_sum = 0.0;
+        while kept < weights.len() && (kept == 0 || kept_sum < f64::from(top_p) * total) {
+            kept_sum += weights[kept];
+            kept += 1;
+        }
+        let mut left = self.random.random::<f64>() * kept_sum;
+        for (&(id, _), weight) in ranked[..kept].iter().zip(&weights) {
+            left -= weight;
+            if left < 0.0 {
+                return Some(id);
+            }
+        }
+        Some(ranked[kept - 1].0)
+    }
+}
+
+fn argmax(logits: &[f32]) -> Option<usize> {
+    let mut best: Option<usize> = None;
+    for (id, &logit) in logits.iter().enumerate() {
+        if logit > best.map_or(f32::NEG_INFINITY, |best| logits[best]) {
+            best = Some(id);
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn greedy_takes_the_first_of_equals_and_never_a_suppressed_one() {
+        let mut sampler = Sampler::new(Sampling::Greedy, 0);
+        let picked = sampler.pick(vec![0.0, 3.0, 3.0, 5.0], &[3, 99]).unwrap();
+        assert_eq!(picked.id, 1);
+        let e = f64::exp;
+        assert!((picked.log_probability - (e(3.0) / (1.0 + 2.0 * e(3.0) + e(5.0))).ln()).abs() < 1e-6);
+        assert_eq!(sampler.pick(vec![f32::NAN, 1.0], &[]), None);
+        assert_eq!(sampler.pick(vec![1.0, 1.0], &[0, 1]), None);
+    }
+
+    #[test]
+    fn draws_follow_the_probabilities_and_the_seed() {
+        let sampling = |top_p, top_k| Sampling::Drawn { temperature: 1.0, top_p, top_k, seed: 7 };
+        let logits: Vec<f32> = [0.5_f32, 0.3, 0.15, 0.05].iter().map(|p| p.ln()).collect();
+        let draws = |sampling, stream| {
+            let mut sampler = Sampler::new(sampling, stream);
+            (0..4000).map(|_| sampler.pick(logits.clone(), &[]).unwrap().id as usize).collect::<Vec<_>>()
+        };
+        let all = draws(sampling(1.0, 0), 0);
+        let share = |id| all.iter().filter(|&&drawn| drawn == id).count() as f64 / 4000.0;
+        assert!((share(0) - 0.5).abs() < 0.05 && (share(3) - 0.05).abs() < 0.02);
+        assert_eq!(all, draws(sampling(1.0, 0), 0));
+        assert_ne!(all, draws(sampling(1.0, 0), 1));
+        assert!(draws(sampling(1.0, 2), 0).iter().all(|&id| id < 2));
+        assert!(draws(sampling(0.79, 0), 0).iter().all(|&id| id < 2));
+        assert!(draws(sampling(0.0, 0), 0).iter().all(|&id| id == 0));
+    }
+}

@@ -1,0 +1,93 @@
+//! Ids to text as they come, with the place of each.
+
+use std::ops::Range;
+
+use crate::prompt::{TextTokenizer, TokenizerError};
+
+/// Where a token stands in the answer's text, and how probable it was.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TokenSpan {
+    /// Bytes of the text. Tokens that share a character (byte fallback) share its range.
+    pub bytes: Range<usize>,
+    /// Natural logarithm of the probability that the decoder gave it.
+    pub log_probability: f64,
+}
+
+/// Collects an answer's text.
+pub struct TextStream<'t> {
+    tokenizer: &'t TextTokenizer,
+    text: String,
+    spans: Vec<TokenSpan>,
+    /// Ids whose bytes are not a whole character yet.
+    pending: Vec<u32>,
+}
+
+/// A character has at most four bytes, so more ids than that are not an unfinished one but broken bytes.
+const LONGEST_CHARACTER: usize = 4;
+
+impl<'t> TextStream<'t> {
+    /// An empty text.
+    pub fn new(tokenizer: &'t TextTokenizer) -> Self {
+        Self { tokenizer, text: String::new(), spans: Vec::new(), pending: Vec::new() }
+    }
+
+    /// Appends a token.
+    ///
+    /// # Errors
+    /// [`TokenizerError::Convert`].
+    pub fn push(&mut self, id: u32, log_probability: f64) -> Result<(), TokenizerError> {
+        let start = self.text.len();
+        self.pending.push(id);
+        self.spans.push(TokenSpan { bytes: start..start, log_probability });
+        let piece = self.tokenizer.decode(&self.pending)?;
+        if !piece.ends_with(char::REPLACEMENT_CHARACTER) || self.pending.len() >= LONGEST_CHARACTER {
+            self.accept(&piece);
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self, piece: &str) {
+        self.text.push_str(piece);
+        let first = self.spans.len() - self.pending.len();
+        for span in &mut self.spans[first..] {
+            span.bytes.end = self.text.len();
+        }
+        self.pending.clear();
+    }
+
+    /// The text so far.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The whole text and the spans. An unfinished character at the end is left as the replacement character.
+    pub fn finish(mut self) -> (String, Vec<TokenSpan>) {
+        if !self.pending.is_empty() {
+            self.accept("\u{FFFD}");
+        }
+        (self.text, self.spans)
+    }
+}
+
+/// Geometric mean of the probabilities of the tokens that touch `bytes`; `None` where none does.
+pub fn geometric_mean(spans: &[TokenSpan], bytes: &Range<usize>) -> Option<f64> {
+    // Spans are in the order of the text.
+    let first = spans.partition_point(|span| span.bytes.end <= bytes.start);
+    let touching = spans[first..].iter().take_while(|span| span.bytes.start < bytes.end);
+    let (sum, count) = touching.fold((0.0, 0_usize), |(sum, count), span| (sum + span.log_probability, count + 1));
+    (count > 0).then(|| (sum / count as f64).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mean_is_over_the_tokens_that_touch_the_range() {
+        let span = |bytes, probability: f64| TokenSpan { bytes, log_probability: probability.ln() };
+        let spans = [span(0..2, 0.9), span(2..5, 0.5), span(5..6, 0.125), span(6..9, 0.7)];
+        let mean = geometric_mean(&spans, &(3..6)).unwrap();
+        assert!((mean - 0.25).abs() < 1e-12);
+        assert_eq!(geometric_mean(&spans, &(9..12)), None);
+    }
+}

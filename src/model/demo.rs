@@ -1,0 +1,69 @@
+//! The bundled demo model: a tiny Gemma 4 that knows coloured shapes, part of the binary.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::ModelError;
+
+macro_rules! bundled {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_bytes!(concat!("../../fixtures/demo-model/", $name)))),+]
+    };
+}
+
+const FILES: &[(&str, &[u8])] = bundled![
+    "config.json",
+    "generation_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+    "onnx/vision_encoder.onnx",
+    "onnx/embed_tokens.onnx",
+    "onnx/decoder_model_merged.onnx",
+];
+
+/// What the demo model can do, for the line that a run prints.
+pub const DESCRIPTION: &str =
+    "the bundled demo model, which knows only coloured shapes (circles, squares, triangles and stars in red, green, blue, \
+     yellow, purple and orange)";
+
+/// Unpacks the bundled model into `cache`, unless it is there already, and gives its directory.
+///
+/// The directory's name holds a hash of its content, so two versions of the program never share one.
+///
+/// # Errors
+/// [`ModelError::Unpack`] where the cache cannot be written.
+pub fn unpack(cache: &Path) -> Result<PathBuf, ModelError> {
+    let mut hash = Sha256::new();
+    for (name, bytes) in FILES {
+        hash.update(name);
+        hash.update(bytes);
+    }
+    let hash: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    let directory = cache.join(format!("demo-model-{hash}"));
+    let whole = |directory: &Path| {
+        FILES.iter().all(|(name, bytes)| {
+            directory.join(name).metadata().is_ok_and(|metadata| metadata.len() == bytes.len() as u64)
+        })
+    };
+    if whole(&directory) {
+        return Ok(directory);
+    }
+    let unpack = || -> std::io::Result<()> {
+        for (name, bytes) in FILES {
+            let path = directory.join(name);
+            let folder = path.parent().unwrap_or(&directory);
+            std::fs::create_dir_all(folder)?;
+            // Written beside and renamed: another process may be doing the same.
+            let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+            temporary.write_all(bytes)?;
+            temporary.persist(path)?;
+        }
+        Ok(())
+    };
+    unpack().map_err(|error| ModelError::Unpack { path: directory.clone(), error })?;
+    Ok(directory)
+}
