@@ -65,6 +65,28 @@ pub struct UprightImage {
 /// # Errors
 /// [`ImageError`], never a partial image.
 pub fn decode(bytes: &[u8], apply_orientation: bool) -> Result<UprightImage, ImageError> {
+    let (decoder, orientation) = open(bytes)?;
+    let mut decoded = DynamicImage::from_decoder(decoder)?;
+    if apply_orientation {
+        decoded.apply_orientation(orientation);
+    }
+    let (width, height) = (decoded.width(), decoded.height());
+    Ok(UprightImage { width, height, rgb: into_rgb(decoded), orientation: orientation.to_exif() })
+}
+
+/// Width and height of the upright image, from the header alone.
+///
+/// # Errors
+/// [`ImageError`], as [`decode`], but for what only the pixels would show.
+pub fn size(bytes: &[u8], apply_orientation: bool) -> Result<(u32, u32), ImageError> {
+    let (decoder, orientation) = open(bytes)?;
+    let (width, height) = decoder.dimensions();
+    // EXIF orientations 5 to 8 lie on their side.
+    Ok(if apply_orientation && orientation.to_exif() > 4 { (height, width) } else { (width, height) })
+}
+
+/// A decoder that has read the header, within the limits, and the file's orientation.
+fn open(bytes: &[u8]) -> Result<(impl ImageDecoder, Orientation), ImageError> {
     if bytes.is_empty() {
         return Err(ImageError::Empty);
     }
@@ -87,12 +109,7 @@ pub fn decode(bytes: &[u8], apply_orientation: bool) -> Result<UprightImage, Ima
     decoder.set_limits(limits)?;
     // A broken EXIF block is no reason to refuse the pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let mut decoded = DynamicImage::from_decoder(decoder)?;
-    if apply_orientation {
-        decoded.apply_orientation(orientation);
-    }
-    let (width, height) = (decoded.width(), decoded.height());
-    Ok(UprightImage { width, height, rgb: into_rgb(decoded), orientation: orientation.to_exif() })
+    Ok((decoder, orientation))
 }
 
 /// Whether a JPEG's last bytes hold an end-of-image marker. Some cameras append data after it, so the whole tail is searched.

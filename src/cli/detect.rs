@@ -1,0 +1,313 @@
+//! `gemscope detect`: the main job.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use gemscope::export::{self, Format};
+use gemscope::generate::Sampling;
+use gemscope::model::demo;
+use gemscope::preprocess::{BudgetChoice, target_size};
+use gemscope::prompt::Query;
+use gemscope::run::{self, Engine, Journal, Manifest, ModelIdentity, Progress, Settings, Summary};
+use gemscope::source::{self, Source, SourceImage};
+use serde::Serialize;
+
+use super::args::{BudgetArgs, TaskArgs, prepare_directory};
+use super::engine::{ModelArgs, open_texts};
+use super::{Ending, Global, messages, output};
+
+/// Find things in images
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folders (searched to any depth) and files
+    #[arg(required = true, value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// The run's directory: journal, exports. The same command again goes on where it was stopped
+    #[arg(long, short, value_name = "DIR", required_unless_present = "dry_run")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    task: TaskArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    /// The most tokens of an answer (a box takes about 25)
+    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
+    max_new_tokens: u32,
+    #[command(flatten)]
+    sampling: SamplingArgs,
+    /// Take the pixels as they are stored; do not turn them as EXIF says
+    #[arg(long)]
+    no_exif: bool,
+    /// What to write, separated by commas: jsonl, coco, counts, crops; or none
+    #[arg(long, value_name = "FORMATS", default_value = "jsonl,coco,counts,crops")]
+    export: String,
+    /// Throw away what --out holds of an earlier run
+    #[arg(long)]
+    overwrite: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+    /// Print what would be done, without a model run
+    #[arg(long)]
+    dry_run: bool,
+}
+
+#[derive(Debug, clap::Args)]
+struct SamplingArgs {
+    /// Draw tokens instead of taking the most probable; 1.0 is Google's setting
+    #[arg(long, value_name = "T", value_parser = positive)]
+    temperature: Option<f32>,
+    /// With --temperature: only the most probable tokens up to this sum
+    #[arg(long, value_name = "P", default_value_t = 0.95, requires = "temperature", value_parser = share)]
+    top_p: f32,
+    /// With --temperature: only so many of the most probable tokens; 0 is no limit
+    #[arg(long, value_name = "K", default_value_t = 64, requires = "temperature")]
+    top_k: usize,
+    /// With --temperature: the same seed gives the same answers
+    #[arg(long, value_name = "N", default_value_t = 0, requires = "temperature")]
+    seed: u64,
+}
+
+fn positive(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|value: &f32| value.is_finite() && *value > 0.0).ok_or_else(|| "must be above 0".to_owned())
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "must be from 0 to 1".to_owned())
+}
+
+impl SamplingArgs {
+    fn sampling(&self) -> Sampling {
+        match self.temperature {
+            None => Sampling::Greedy,
+            Some(temperature) => {
+                Sampling::Drawn { temperature, top_p: self.top_p, top_k: self.top_k, seed: self.seed }
+            }
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
+    let Some(task) = args.task.task()? else { bail!("say what to find: --labels, --phrase or --prompt") };
+    let formats = formats(&args.export)?;
+    let source = source::list(&args.inputs, args.out.as_deref())?;
+    if args.model.model.is_none() {
+        messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
+    }
+    let directory = args.model.directory()?;
+    let (prompter, config) = open_texts(&directory)?;
+    let query = prompter.query(&task.text(), &args.task.conversation())?;
+    let budget = args.budget.choice(config.default_budget)?;
+    let Some(out) = args.out.as_deref().filter(|_| !args.dry_run) else {
+        return plan(&source, budget, &query, args);
+    };
+    let model = args.model.open(&directory, &prompter, budget.largest(), &global.runtime())?;
+    if model.probes.serves(budget.largest()) == Some(false) {
+        bail!(
+            "{}: the graph cannot give {} soft tokens (its pooled length is fixed); choose a smaller --budget",
+            model.files.vision.display(),
+            budget.largest()
+        );
+    }
+    let settings = Settings {
+        task,
+        system: args.task.system.clone(),
+        thinking: args.task.thinking,
+        budget,
+        apply_orientation: !args.no_exif,
+        max_new_tokens: args.max_new_tokens as usize,
+        sampling: args.sampling.sampling(),
+        model: ModelIdentity::of(args.model.model.as_deref(), &model.files),
+    };
+    let mut engine = Engine { prompter, model, query };
+    let summary = detect(&mut engine, settings, &source, out, &formats, args.overwrite)?;
+    report(&summary, args.json)?;
+    Ok(if summary.failures.is_empty() { Ending::Complete } else { Ending::SomeFailed })
+}
+
+fn formats(text: &str) -> anyhow::Result<Vec<Format>> {
+    if text == "none" {
+        return Ok(Vec::new());
+    }
+    let formats: Result<Vec<Format>, _> = text.split(',').map(|name| name.trim().parse()).collect();
+    Ok(formats?)
+}
+
+fn detect(
+    engine: &mut Engine,
+    settings: Settings,
+    source: &Source,
+    out: &Path,
+    formats: &[Format],
+    overwrite: bool,
+) -> anyhow::Result<Summary> {
+    prepare_directory(&out.to_owned(), overwrite)?;
+    let manifest = Manifest::new(Some(source.root.clone()), Some(settings));
+    let (journal, known) = Journal::open(out)?;
+    if !known.is_empty() || out.join("run.json").exists() {
+        let earlier = Manifest::read(out)?;
+        if (&earlier.root, &earlier.settings) != (&manifest.root, &manifest.settings) {
+            bail!(
+                "{} holds a run with other settings or images (see its run.json): choose another --out, or --overwrite it",
+                out.display()
+            );
+        }
+    }
+    manifest.write(out)?;
+    let Some(settings) = &manifest.settings else { bail!("a run without settings") };
+    let progress = Progress::new(source.images.len(), messages::quiet());
+    let outcome = run::execute(engine, settings, &source.images, &known, journal, progress)?;
+
+    let records = current(run::read_journal(out)?, &source.images);
+    let input = export::Input {
+        records: &records,
+        asked: manifest.labels(),
+        images: Some(&source.root),
+        apply_orientation: settings.apply_orientation,
+    };
+    let exported = export::export(&input, formats, out)?;
+    for remark in &exported.remarks {
+        messages::say(remark);
+    }
+    let mut summary = Summary::count(&records, manifest.labels());
+    summary.resumed = outcome.resumed;
+    summary.wall_seconds = outcome.wall.as_secs_f64();
+    summary.onnx_runtime_seconds = outcome.onnx_runtime.as_secs_f64();
+    summary.images_per_second = (records.len() - outcome.resumed) as f64 / summary.wall_seconds;
+    summary.written = [out.join("journal.jsonl")].into_iter().chain(exported.written).collect();
+    Ok(summary)
+}
+
+/// The records of the images that are there now: a file that was removed since an earlier run is no longer part of it.
+fn current(mut records: Vec<gemscope::record::Record>, images: &[SourceImage]) -> Vec<gemscope::record::Record> {
+    records.retain(|record| images.binary_search_by(|image| image.name.as_str().cmp(&record.image)).is_ok());
+    records
+}
+
+fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
+    if summary.shrunk_below_half > 0 {
+        messages::say(&format!(
+            "{} images were shrunk below half their size, where small things are lost: try a larger --budget, or --budget auto.",
+            summary.shrunk_below_half
+        ));
+    }
+    if json {
+        return Ok(output::json(summary)?);
+    }
+    let mut text = String::new();
+    let mut labels = vec![vec!["label".to_owned(), "found".to_owned()]];
+    labels.extend(summary.labels.iter().map(|(label, count)| vec![label.clone(), count.to_string()]));
+    text.push_str(&output::table(&labels));
+    let statuses: Vec<String> =
+        summary.statuses.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
+    text.push_str(&format!("\n{} images: {}\n", summary.images, statuses.join(", ")));
+    if summary.resumed > 0 {
+        text.push_str(&format!("{} of them were answered before\n", summary.resumed));
+    }
+    let outside = 100.0 * (1.0 - summary.onnx_runtime_seconds / summary.wall_seconds);
+    if summary.images > summary.resumed {
+        text.push_str(&format!(
+            "{:.2} images/s, {outside:.1} % of the time outside ONNX Runtime\n",
+            summary.images_per_second
+        ));
+    }
+    if !summary.failures.is_empty() {
+        text.push_str("\nfailed:\n");
+        for failure in &summary.failures {
+            text.push_str(&format!("  {}: {}\n", failure.image, failure.reason));
+        }
+    }
+    text.push('\n');
+    for path in &summary.written {
+        text.push_str(&format!("{}\n", path.display()));
+    }
+    Ok(output::text(&text)?)
+}
+
+#[derive(Serialize)]
+struct Plan<'p> {
+    images: usize,
+    prompt: &'p str,
+    rendered: &'p str,
+    files: Vec<PlannedImage>,
+}
+
+#[derive(Serialize)]
+struct PlannedImage {
+    image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(flatten)]
+    sizes: Option<PlannedSizes>,
+}
+
+#[derive(Serialize)]
+struct PlannedSizes {
+    width: u32,
+    height: u32,
+    budget: u32,
+    resized_width: u32,
+    resized_height: u32,
+    soft_tokens: u32,
+    prompt_tokens: usize,
+}
+
+fn plan(source: &Source, budget: BudgetChoice, query: &Query, args: &Args) -> anyhow::Result<Ending> {
+    let sizes = |image: &SourceImage| -> Result<PlannedSizes, String> {
+        let path = image.path.as_ref().map_err(Clone::clone)?;
+        let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+        let (width, height) = gemscope::image::size(&bytes, !args.no_exif).map_err(|error| error.to_string())?;
+        let budget = budget.resolve(width, height).map_err(|error| error.to_string())?;
+        let target = target_size(width, height, budget).map_err(|error| error.to_string())?;
+        let prompt_tokens = query.token_ids(target.soft_tokens()).len();
+        Ok(PlannedSizes {
+            width,
+            height,
+            budget: budget.soft_tokens(),
+            resized_width: target.width,
+            resized_height: target.height,
+            soft_tokens: target.soft_tokens(),
+            prompt_tokens,
+        })
+    };
+    let planned = |image: &SourceImage| match sizes(image) {
+        Ok(sizes) => PlannedImage { image: image.name.clone(), error: None, sizes: Some(sizes) },
+        Err(error) => PlannedImage { image: image.name.clone(), error: Some(error), sizes: None },
+    };
+    let plan = Plan {
+        images: source.images.len(),
+        prompt: &query.text,
+        rendered: &query.rendered,
+        files: source.images.iter().map(planned).collect(),
+    };
+    if args.json {
+        output::json(&plan)?;
+        return Ok(Ending::Complete);
+    }
+    let header = ["image", "size", "budget", "resized", "soft tokens", "prompt tokens"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for file in &plan.files {
+        rows.push(match (&file.sizes, &file.error) {
+            (Some(sizes), _) => vec![
+                file.image.clone(),
+                format!("{}x{}", sizes.width, sizes.height),
+                sizes.budget.to_string(),
+                format!("{}x{}", sizes.resized_width, sizes.resized_height),
+                sizes.soft_tokens.to_string(),
+                sizes.prompt_tokens.to_string(),
+            ],
+            (None, error) => vec![file.image.clone(), error.clone().unwrap_or_default()],
+        });
+    }
+    let total: u32 = plan.files.iter().filter_map(|file| file.sizes.as_ref()).map(|sizes| sizes.soft_tokens).sum();
+    output::text(&format!(
+        "{}\n{} images, {total} soft tokens\nprompt: {}\nas the model reads it:\n{}\n",
+        output::table(&rows),
+        plan.images,
+        plan.prompt,
+        plan.rendered
+    ))
+    .context("stdout")?;
+    Ok(Ending::Complete)
+}

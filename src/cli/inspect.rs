@@ -1,0 +1,112 @@
+//! `gemscope inspect`: what the model is given for an image.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use gemscope::model::ModelConfig;
+use gemscope::preprocess::{PATCH_SIDE, PreparedView, SOFT_TOKEN_SIDE, prepare};
+use gemscope::prompt::Query;
+use safetensors::Dtype;
+use safetensors::tensor::TensorView;
+use serde::Serialize;
+
+use super::args::{BudgetArgs, TaskArgs};
+use super::engine::{directory, open_texts};
+use super::{Ending, messages, output};
+
+/// Show what the model is given for an image; needs only the tokenizer, template and settings of a model directory
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Image files
+    #[arg(required = true, value_name = "IMAGE")]
+    images: Vec<PathBuf>,
+    /// A model directory. Default: the bundled demo model
+    #[arg(long, short, value_name = "DIR")]
+    model: Option<PathBuf>,
+    #[command(flatten)]
+    task: TaskArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    /// Take the pixels as they are stored; do not turn them as EXIF says
+    #[arg(long)]
+    no_exif: bool,
+    /// Write pixel_values and image_position_ids of the image, padded as Hugging Face pads them
+    #[arg(long, value_name = "FILE.safetensors")]
+    tensors: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Inspected<'q> {
+    path: String,
+    width: u32,
+    height: u32,
+    orientation: u8,
+    budget: u32,
+    resized_width: u32,
+    resized_height: u32,
+    patches: u32,
+    soft_tokens: u32,
+    prompt: &'q str,
+    token_ids: Vec<u32>,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
+    if args.tensors.is_some() && args.images.len() > 1 {
+        bail!("--tensors takes one image, and there are {}", args.images.len());
+    }
+    let (prompter, config) = open_texts(&directory(args.model.as_deref())?)?;
+    let text = args.task.task()?.map(|task| task.text()).unwrap_or_default();
+    let query = prompter.query(&text, &args.task.conversation())?;
+    let mut ending = Ending::Complete;
+    for path in &args.images {
+        if let Err(error) = inspect(path, args, &config, &query) {
+            if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
+                return Err(error);
+            }
+            messages::error(&format!("{}: {error:#}", path.display()));
+            ending = Ending::SomeFailed;
+        }
+    }
+    Ok(ending)
+}
+
+fn inspect(path: &PathBuf, args: &Args, config: &ModelConfig, query: &Query) -> anyhow::Result<()> {
+    let budget = args.budget.choice(config.default_budget)?;
+    let upright = gemscope::image::decode(&std::fs::read(path)?, !args.no_exif)?;
+    // gemma4_unified (12B) has no vision encoder: its patches are whole soft tokens.
+    let encoder_free = config.model_type.as_deref() == Some("gemma4_unified");
+    let mut view = prepare(&upright, budget, if encoder_free { SOFT_TOKEN_SIDE } else { PATCH_SIDE })?;
+    output::json_line(&Inspected {
+        path: path.display().to_string(),
+        width: upright.width,
+        height: upright.height,
+        orientation: upright.orientation,
+        budget: view.budget.soft_tokens(),
+        resized_width: view.size.width,
+        resized_height: view.size.height,
+        patches: view.size.patches(),
+        soft_tokens: view.size.soft_tokens(),
+        prompt: &query.rendered,
+        token_ids: query.token_ids(view.size.soft_tokens()),
+    })?;
+    match &args.tensors {
+        Some(file) => write_tensors(file, &mut view, encoder_free),
+        None => Ok(()),
+    }
+}
+
+fn write_tensors(file: &PathBuf, view: &mut PreparedView, encoder_free: bool) -> anyhow::Result<()> {
+    let count = if encoder_free { view.budget.soft_tokens() } else { view.budget.max_patches() } as usize;
+    view.patches.pad_to(count);
+    let patches = &view.patches;
+    // A very flat image may have more patches than the budget's maximum; Hugging Face's tensors are as long then.
+    let count = patches.count();
+    let pixels: Vec<u8> = patches.values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let positions: Vec<u8> = patches.positions.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let tensors = HashMap::from([
+        ("pixel_values", TensorView::new(Dtype::F32, vec![1, count, patches.patch_values()], &pixels)?),
+        ("image_position_ids", TensorView::new(Dtype::I64, vec![1, count, 2], &positions)?),
+    ]);
+    safetensors::serialize_to_file(tensors, None, file).with_context(|| file.display().to_string())
+}

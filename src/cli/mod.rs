@@ -1,0 +1,123 @@
+//! The command line: one file a command.
+//!
+//! In: arguments. Out: results on stdout or in files, everything else on stderr, and an exit code: 0 when every image has an answer,
+//! 2 when the run finished and some images failed, 1 when it could not be done. A closed pipe is not an error.
+
+mod args;
+mod detect;
+mod doctor;
+mod engine;
+mod export;
+mod inspect;
+mod messages;
+mod model;
+mod output;
+mod parse;
+mod setup;
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use gemscope::runtime::RuntimeOptions;
+
+/// Finds, counts and crops what is in a folder of images, with Gemma 4, offline.
+#[derive(Debug, Parser)]
+#[command(name = "gemscope", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    global: Global,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find things in images: boxes, counts, crops, COCO
+    Detect(Box<detect::Args>),
+    /// Write a run's results in other formats; runs no model
+    Export(export::Args),
+    /// Read answers that were made elsewhere (Ollama, vLLM, llama.cpp ...)
+    Parse(parse::Args),
+    /// Show what the model is given for an image: sizes, tokens, tensors
+    Inspect(inspect::Args),
+    /// Look at a model directory
+    Model(model::Args),
+    /// Install ONNX Runtime into the user's cache directory
+    Setup(setup::Args),
+    /// Check what is installed, and say what to do about what is not
+    Doctor(doctor::Args),
+}
+
+#[derive(Debug, clap::Args)]
+struct Global {
+    /// ONNX Runtime's library; else $ORT_DYLIB_PATH, then wherever `gemscope doctor` finds one
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    ort_lib: Option<std::path::PathBuf>,
+    /// Never use the network, also not to install ONNX Runtime (or set GEMSCOPE_OFFLINE=1)
+    #[arg(long, global = true, help_heading = "Global options")]
+    offline: bool,
+    /// Say nothing on stderr but errors
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    quiet: bool,
+    /// Log what ONNX Runtime and gemscope do (-v warnings, -vv information, -vvv everything)
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    verbose: u8,
+}
+
+impl Global {
+    fn runtime(&self) -> RuntimeOptions {
+        RuntimeOptions::from_env(self.ort_lib.clone(), self.offline)
+    }
+}
+
+/// How a command ended, when it ended as it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Everything has an answer.
+    Complete,
+    /// Some images, or lines, failed.
+    SomeFailed,
+    /// What was checked is not in order.
+    NotReady,
+}
+
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are no errors; wrong arguments are a run that could not be done.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+        }
+    };
+    messages::start(cli.global.quiet, cli.global.verbose);
+    let result = match &cli.command {
+        Command::Detect(args) => detect::run(args, &cli.global),
+        Command::Export(args) => export::run(args),
+        Command::Parse(args) => parse::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Model(args) => model::run(args, &cli.global),
+        Command::Setup(args) => setup::run(args, &cli.global),
+        Command::Doctor(args) => doctor::run(args, &cli.global),
+    };
+    match result {
+        Ok(Ending::Complete) => ExitCode::SUCCESS,
+        Ok(Ending::SomeFailed) => ExitCode::from(2),
+        Ok(Ending::NotReady) => ExitCode::from(1),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            messages::error(&format!("{error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let closed = |cause: &(dyn std::error::Error + 'static)| {
+        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        io.or(json) == Some(io::ErrorKind::BrokenPipe)
+    };
+    error.chain().any(closed)
+}

@@ -1,0 +1,50 @@
+//! What is printed on stdout.
+
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+/// Prints text as it is.
+///
+/// # Errors
+/// Whatever stdout says; a closed pipe among it.
+pub(crate) fn text(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// Prints one value as one line of JSON.
+pub(crate) fn json_line<T: Serialize>(value: &T) -> io::Result<()> {
+    let mut line = serde_json::to_string(value)?;
+    line.push('\n');
+    text(&line)
+}
+
+/// Prints one value as indented JSON.
+pub(crate) fn json<T: Serialize>(value: &T) -> io::Result<()> {
+    let mut pretty = serde_json::to_string_pretty(value)?;
+    pretty.push('\n');
+    text(&pretty)
+}
+
+/// Columns as wide as their widest cell; the first is aligned left, the others right.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let padding = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
+            let cell = if column == 0 { format!("{cell}{padding}") } else { format!("  {padding}{cell}") };
+            line.push_str(&cell);
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

@@ -1,0 +1,104 @@
+//! `gemscope parse`: answers that were made elsewhere.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use gemscope::answer;
+use gemscope::record::{Answer, BBox, Ended, Record, SCHEMA};
+use gemscope::run::{Journal, Manifest};
+use serde::Deserialize;
+
+use super::args::prepare_directory;
+use super::{Ending, messages, output};
+
+/// Read answers that were made elsewhere: one JSON object a line, `{"image":…,"width":…,"height":…,"text":…}`
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// A file of answers, or - for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// Make a run directory, so that every export works on these answers
+    #[arg(long, short, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Throw away what --out holds of an earlier run
+    #[arg(long)]
+    overwrite: bool,
+}
+
+#[derive(Deserialize)]
+struct Line {
+    image: String,
+    width: u32,
+    height: u32,
+    text: String,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
+    let name = args.file.display().to_string();
+    let reader: Box<dyn BufRead> = if name == "-" {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(BufReader::new(File::open(&args.file).with_context(|| name.clone())?))
+    };
+    let mut journal = match &args.out {
+        None => None,
+        Some(out) => {
+            prepare_directory(out, args.overwrite)?;
+            let (journal, known) = Journal::open(out)?;
+            if !known.is_empty() {
+                bail!("{} holds a run already: choose another --out, or --overwrite it", out.display());
+            }
+            Manifest::new(None, None).write(out)?;
+            Some(journal)
+        }
+    };
+    let mut ending = Ending::Complete;
+    for (index, line) in reader.lines().enumerate() {
+        let line = match line {
+            Ok(line) if line.trim().is_empty() => continue,
+            Ok(line) => serde_json::from_str::<Line>(&line).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(error.to_string()),
+            Err(error) => return Err(error).with_context(|| name.clone()),
+        };
+        match line {
+            Ok(line) => {
+                let record = record(line);
+                if let Some(journal) = &mut journal {
+                    journal.append(&record)?;
+                }
+                output::json_line(&record)?;
+            }
+            Err(error) => {
+                messages::error(&format!("{name}:{}: {error}", index + 1));
+                ending = Ending::SomeFailed;
+            }
+        }
+    }
+    Ok(ending)
+}
+
+fn record(line: Line) -> Record {
+    let parsed = answer::parse(&line.text, Ended::Unknown);
+    let (located, notes) = answer::to_detections(&parsed, line.width, line.height, None);
+    Record {
+        schema: SCHEMA,
+        image: line.image,
+        sha256: None,
+        width: line.width,
+        height: line.height,
+        orientation: 1,
+        status: parsed.status,
+        reason: None,
+        detections: located.into_iter().map(|located| located.detection).collect(),
+        notes,
+        answers: vec![Answer {
+            view: BBox { x0: 0.0, y0: 0.0, x1: f64::from(line.width), y1: f64::from(line.height) },
+            prompt: String::new(),
+            text: line.text,
+            ended: Ended::Unknown,
+            tokens: None,
+        }],
+    }
+}

@@ -1,0 +1,26 @@
+//! `counts.csv`: a row an image, a column a label.
+
+use std::path::Path;
+
+use super::{ExportError, Exported, Input, labels, write_file};
+
+pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+    let labels = labels(input);
+    let failed = |error: std::io::Error| ExportError::Write { path: out.join("counts.csv"), error };
+    let mut table = csv::Writer::from_writer(Vec::new());
+    let header = ["image", "status"].into_iter().map(str::to_owned).chain(labels.iter().map(|label| cell(label)));
+    table.write_record(header).map_err(|error| failed(error.into()))?;
+    for record in input.records {
+        let count = |label: &String| record.detections.iter().filter(|detection| &detection.label == label).count();
+        let row = [cell(&record.image), record.status.as_str().to_owned()];
+        let row = row.into_iter().chain(labels.iter().map(|label| count(label).to_string()));
+        table.write_record(row).map_err(|error| failed(error.into()))?;
+    }
+    let bytes = table.into_inner().map_err(|error| failed(error.into_error()))?;
+    write_file(out, "counts.csv", &bytes, exported)
+}
+
+/// Text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP, CSV injection).
+fn cell(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}

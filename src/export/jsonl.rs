@@ -1,0 +1,39 @@
+//! `detections.jsonl`: one line an image, without the raw answers.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{ExportError, Exported, Input, write_file};
+use crate::record::{AnswerStatus, Detection, Note};
+
+#[derive(Serialize)]
+struct Line<'r> {
+    image: &'r str,
+    width: u32,
+    height: u32,
+    status: AnswerStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'r str>,
+    detections: &'r [Detection],
+    notes: &'r [Note],
+}
+
+pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+    let mut bytes = Vec::new();
+    for record in input.records {
+        let line = Line {
+            image: &record.image,
+            width: record.width,
+            height: record.height,
+            status: record.status,
+            reason: record.reason.as_deref(),
+            detections: &record.detections,
+            notes: &record.notes,
+        };
+        serde_json::to_writer(&mut bytes, &line)
+            .map_err(|error| ExportError::Write { path: out.to_owned(), error: error.into() })?;
+        bytes.push(b'\n');
+    }
+    write_file(out, "detections.jsonl", &bytes, exported)
+}

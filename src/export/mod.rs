@@ -1,0 +1,141 @@
+//! Records to files that other tools read.
+//!
+//! In: the records of a run, sorted by image, and for crops the images. Out: files in the run's directory. Promises: each format is
+//! a pure function of the records (and images): the same bytes whatever the threads, the order of the run or how often it was
+//! resumed.
+
+mod coco;
+mod counts;
+mod crops;
+mod jsonl;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::record::Record;
+
+/// A format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// `detections.jsonl`: one line an image.
+    Jsonl,
+    /// `instances.json` and `results.json`.
+    Coco,
+    /// `counts.csv`: a row an image, a column a label.
+    Counts,
+    /// `crops/`: one PNG a detection.
+    Crops,
+}
+
+impl Format {
+    /// Every format, in the order in which they are written.
+    pub const ALL: [Self; 4] = [Self::Jsonl, Self::Coco, Self::Counts, Self::Crops];
+
+    /// The format's name on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Coco => "coco",
+            Self::Counts => "counts",
+            Self::Crops => "crops",
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Format {
+    type Err = ExportError;
+
+    fn from_str(name: &str) -> Result<Self, ExportError> {
+        Self::ALL.into_iter().find(|format| format.as_str() == name).ok_or_else(|| ExportError::UnknownFormat(name.to_owned()))
+    }
+}
+
+/// Why an export could not be written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// Not one of [`Format::ALL`].
+    #[error("unknown format {0:?}; there are: {}", Format::ALL.map(Format::as_str).join(", "))]
+    UnknownFormat(String),
+    /// A file that cannot be written.
+    #[error("{}: {error}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// Crops need the images, and nothing says where they are.
+    #[error("crops need the images: say where they are with --images DIR")]
+    NoImages,
+}
+
+/// What all formats are made from.
+pub struct Input<'r> {
+    /// Sorted by image.
+    pub records: &'r [Record],
+    /// The labels that were asked for; they come first among the categories.
+    pub asked: &'r [String],
+    /// The folder that the images' names are relative to, where it is known.
+    pub images: Option<&'r Path>,
+    /// Whether EXIF orientation is applied to the images.
+    pub apply_orientation: bool,
+}
+
+/// What was written, and what could not be.
+#[derive(Debug, Default)]
+pub struct Exported {
+    /// Files and folders.
+    pub written: Vec<PathBuf>,
+    /// Things a user should know, one a line.
+    pub remarks: Vec<String>,
+}
+
+/// Writes `formats` into `out`.
+///
+/// # Errors
+/// [`ExportError`]; an image that can no longer be read is a remark instead.
+pub fn export(input: &Input<'_>, formats: &[Format], out: &Path) -> Result<Exported, ExportError> {
+    std::fs::create_dir_all(out).map_err(|error| ExportError::Write { path: out.to_owned(), error })?;
+    let mut exported = Exported::default();
+    for format in formats {
+        match format {
+            Format::Jsonl => jsonl::write(input, out, &mut exported)?,
+            Format::Coco => coco::write(input, out, &mut exported)?,
+            Format::Counts => counts::write(input, out, &mut exported)?,
+            Format::Crops => crops::write(input, out, &mut exported)?,
+        }
+    }
+    Ok(exported)
+}
+
+/// The labels of a run: those that were asked for, in that order, then the others by name.
+fn labels(input: &Input<'_>) -> Vec<String> {
+    let mut labels: Vec<String> = Vec::new();
+    for label in input.asked {
+        if !labels.contains(label) {
+            labels.push(label.clone());
+        }
+    }
+    let found = input.records.iter().flat_map(|record| &record.detections).map(|detection| &detection.label);
+    let others: std::collections::BTreeSet<&String> = found.filter(|label| !input.asked.contains(label)).collect();
+    labels.extend(others.into_iter().cloned());
+    labels
+}
+
+/// Writes `bytes` to `out/name`.
+fn write_file(out: &Path, name: &str, bytes: &[u8], exported: &mut Exported) -> Result<(), ExportError> {
+    let path = out.join(name);
+    std::fs::write(&path, bytes).map_err(|error| ExportError::Write { path: path.clone(), error })?;
+    exported.written.push(path);
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! A bound on the bytes that wait between two stages.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+/// Lets through at most `capacity` bytes at a time; one thing that is larger than that passes alone.
+pub(super) struct ByteGate {
+    capacity: usize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    held: usize,
+    closed: bool,
+}
+
+/// The right to hold some bytes; given back when dropped.
+pub(super) struct Permit<'g> {
+    gate: &'g ByteGate,
+    bytes: usize,
+}
+
+impl ByteGate {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, state: Mutex::new(State { held: 0, closed: false }), changed: Condvar::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds the lock, and a count stays a count.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `bytes` fit; `None` once the gate is closed.
+    pub(super) fn enter(&self, bytes: usize) -> Option<Permit<'_>> {
+        let mut state = self.lock();
+        while !state.closed && state.held > 0 && state.held + bytes > self.capacity {
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closed {
+            return None;
+        }
+        state.held += bytes;
+        Some(Permit { gate: self, bytes })
+    }
+
+    /// Lets nobody through any more, those who wait included.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        self.gate.lock().held -= self.bytes;
+        self.gate.changed.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_waits_and_what_is_too_large_passes_alone() {
+        let gate = ByteGate::new(10);
+        let large = gate.enter(100).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| gate.enter(1).is_some());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(!waiting.is_finished());
+            drop(large);
+            assert!(waiting.join().unwrap());
+        });
+        let _held = gate.enter(10).unwrap();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| gate.enter(1).is_none());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            gate.close();
+            assert!(waiting.join().unwrap());
+        });
+    }
+}

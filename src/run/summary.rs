@@ -1,0 +1,86 @@
+//! What a run came to.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::record::{AnswerStatus, NoteKind, Record};
+
+/// An image without an answer.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// Its name.
+    pub image: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The figures of a run, for the table at its end and for `--json`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Summary {
+    /// Images of the run.
+    pub images: usize,
+    /// Of them, those that an earlier run into the same directory had answered.
+    pub resumed: usize,
+    /// How many images ended with each status.
+    pub statuses: BTreeMap<AnswerStatus, usize>,
+    /// Detections.
+    pub detections: usize,
+    /// Detections of each label; labels that were asked for and not found are there with 0.
+    pub labels: BTreeMap<String, usize>,
+    /// Boxes that were put right or left out, by kind.
+    pub notes: BTreeMap<NoteKind, usize>,
+    /// Images that became less than half as wide or high as they are.
+    pub shrunk_below_half: usize,
+    /// Images without an answer.
+    pub failures: Vec<Failure>,
+    /// Wall time in seconds from the first file to the last record.
+    pub wall_seconds: f64,
+    /// Of that, seconds inside ONNX Runtime.
+    pub onnx_runtime_seconds: f64,
+    /// Images of this run (not resumed ones) a second of wall time.
+    pub images_per_second: f64,
+    /// Where everything is.
+    pub written: Vec<PathBuf>,
+}
+
+impl Summary {
+    /// Counts `records`; times and paths are left to the caller.
+    pub fn count(records: &[Record], asked: &[String]) -> Self {
+        let mut summary = Self {
+            images: records.len(),
+            resumed: 0,
+            statuses: BTreeMap::new(),
+            detections: 0,
+            labels: asked.iter().map(|label| (label.clone(), 0)).collect(),
+            notes: BTreeMap::new(),
+            shrunk_below_half: 0,
+            failures: Vec::new(),
+            wall_seconds: 0.0,
+            onnx_runtime_seconds: 0.0,
+            images_per_second: 0.0,
+            written: Vec::new(),
+        };
+        for record in records {
+            *summary.statuses.entry(record.status).or_default() += 1;
+            summary.detections += record.detections.len();
+            for detection in &record.detections {
+                *summary.labels.entry(detection.label.clone()).or_default() += 1;
+            }
+            for note in &record.notes {
+                *summary.notes.entry(note.kind).or_default() += note.count;
+            }
+            let halved = |resized: u32, original: u32| u64::from(resized) * 2 < u64::from(original);
+            let shrunk = record.answers.iter().filter_map(|answer| answer.tokens).any(|tokens| {
+                halved(tokens.resized[0], record.width) || halved(tokens.resized[1], record.height)
+            });
+            summary.shrunk_below_half += usize::from(shrunk);
+            if record.status == AnswerStatus::Failed {
+                let reason = record.reason.clone().unwrap_or_default();
+                summary.failures.push(Failure { image: record.image.clone(), reason });
+            }
+        }
+        summary
+    }
+}
