@@ -8,6 +8,8 @@ import importlib
 COMMANDS = {
     "shapes": "write scenes of coloured shapes and their truth.json",
     "photos": "write the photographs of fixtures/photos",
+    "images": "write the files of fixtures/images, one for each image format and oddity",
+    "golden": "write what Hugging Face computes, for the Rust tests",
 }
 
 
