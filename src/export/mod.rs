@@ -55,7 +55,7 @@ impl FromStr for Format {
     type Err = ExportError;
 
     fn from_str(name: &str) -> Result<Self, ExportError> {
-        Self::ALL.into_iter().find(|format| format.as_str() == name).ok_or_else(|| ExportError::UnknownFormat(name.to_owned()))
+        Self::ALL.into_iter().find(|format| format.as_str() == name).ok_or_else(|| ExportError::UnknownFormat { name: name.to_owned() })
     }
 }
 
@@ -64,8 +64,11 @@ impl FromStr for Format {
 #[non_exhaustive]
 pub enum ExportError {
     /// Not one of [`Format::ALL`].
-    #[error("unknown format {0:?}; there are: {}", Format::ALL.map(Format::as_str).join(", "))]
-    UnknownFormat(String),
+    #[error("unknown format {name:?}; there are: {}", Format::ALL.map(Format::as_str).join(", "))]
+    UnknownFormat {
+        /// What was asked for.
+        name: String,
+    },
     /// A file that cannot be written.
     #[error("{}: {error}", path.display())]
     Write {

@@ -70,7 +70,8 @@ impl ChatTemplate {
     pub(super) fn render(&self, text: &str, conversation: &Conversation, bos: &str) -> Result<String, TemplateError> {
         let mut messages = Vec::new();
         if let Some(system) = &conversation.system {
-            messages.push(serde_json::json!({"role": "system", "content": [{"type": "text", "text": system}]}));
+            // As a string: Gemma 4's templates trim a system prompt and do not look for items in it.
+            messages.push(serde_json::json!({"role": "system", "content": system}));
         }
         messages.push(serde_json::json!({"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}));
         let render = || {

@@ -87,8 +87,9 @@ pub fn list(inputs: &[PathBuf], exclude: Option<&Path>) -> Result<Source, Source
 
 fn walk(folder: &Path, exclude: Option<&Path>, root: &Path, images: &mut BTreeMap<String, SourceImage>) {
     let entries = WalkDir::new(folder).follow_links(true).into_iter().filter_entry(|entry| {
-        let hidden = entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".");
-        !hidden && exclude != Some(entry.path())
+        // The folder itself was named by the user and is always searched.
+        entry.depth() == 0
+            || !entry.file_name().as_encoded_bytes().starts_with(b".") && exclude != Some(entry.path())
     });
     for entry in entries {
         match entry {

@@ -1,0 +1,163 @@
+//! `gemscope detect`, end to end on the bundled model.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::support::{fixture, gemscope, json, json_lines};
+
+fn detect(inputs: &Path, out: &Path, extra: &[&str]) -> Value {
+    let output = gemscope().arg("detect").arg(inputs).arg("--out").arg(out).arg("--json").args(extra).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path.as_ref()).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
+}
+
+/// Intersection over union of two COCO boxes.
+fn iou(a: &[f64], b: &[f64]) -> f64 {
+    let overlap = |a0: f64, aw: f64, b0: f64, bw: f64| ((a0 + aw).min(b0 + bw) - a0.max(b0)).max(0.0);
+    let both = overlap(a[0], a[2], b[0], b[2]) * overlap(a[1], a[3], b[1], b[3]);
+    both / (a[2] * a[3] + b[2] * b[3] - both)
+}
+
+/// Boxes by image and label.
+fn boxes(coco: &Value) -> BTreeMap<(String, String), Vec<Vec<f64>>> {
+    let name = |list: &str, key: &str, id: &Value| {
+        let found = coco[list].as_array().unwrap().iter().find(|item| &item["id"] == id).unwrap();
+        found[key].as_str().unwrap().to_owned()
+    };
+    let mut boxes: BTreeMap<_, Vec<Vec<f64>>> = BTreeMap::new();
+    for annotation in coco["annotations"].as_array().unwrap() {
+        let image = name("images", "file_name", &annotation["image_id"]);
+        let label = name("categories", "name", &annotation["category_id"]);
+        let bbox = annotation["bbox"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+        boxes.entry((image, label)).or_default().push(bbox);
+    }
+    boxes
+}
+
+#[test]
+fn the_shapes_are_found_where_they_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let summary = detect(&fixture("shapes"), dir.path(), &["--prompt", "detect shape"]);
+    assert_eq!(summary["images"], 20);
+    assert_eq!(summary["failures"], serde_json::json!([]));
+    let truth = boxes(&json(fixture("shapes/truth.json")));
+    let mut found = boxes(&json(dir.path().join("instances.json")));
+    let all: usize = truth.values().map(Vec::len).sum();
+    let given: usize = found.values().map(Vec::len).sum();
+    let mut right = 0;
+    for (key, boxes) in &truth {
+        for bbox in boxes {
+            let candidates = found.entry(key.clone()).or_default();
+            if let Some(place) = candidates.iter().position(|candidate| iou(candidate, bbox) >= 0.5) {
+                candidates.remove(place);
+                right += 1;
+            }
+        }
+    }
+    let (recall, precision) = (f64::from(right) / all as f64, f64::from(right) / given as f64);
+    assert!(recall >= RECALL && precision >= PRECISION, "recall {recall:.3}, precision {precision:.3} ({right} of {all}, {given} given)");
+    // Scenes with nothing in them are answered with nothing.
+    let counts = read(dir.path().join("counts.csv"));
+    for empty in ["scene-03.png", "scene-13.png", "scene-19.png"] {
+        assert!(counts.lines().any(|line| line.starts_with(&format!("{empty},empty,"))), "{counts}");
+    }
+}
+
+/// What the bundled model reaches on fixtures/shapes at an overlap of 0.5, label included, less one object.
+const RECALL: f64 = 0.7;
+const PRECISION: f64 = 0.7;
+
+#[test]
+fn the_exports_do_not_depend_on_threads_or_on_being_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (one, many, resumed) = (dir.path().join("one"), dir.path().join("many"), dir.path().join("resumed"));
+    let labels = ["--labels", "red circle,star"];
+    detect(&fixture("shapes"), &one, &[&labels[..], &["--threads", "1"]].concat());
+    detect(&fixture("shapes"), &many, &[&labels[..], &["--threads", "4"]].concat());
+    // What a run that was killed in the middle leaves: some records and half a line.
+    detect(&fixture("shapes"), &resumed, &labels);
+    let journal = read(resumed.join("journal.jsonl"));
+    let kept: Vec<&str> = journal.lines().take(7).collect();
+    fs::write(resumed.join("journal.jsonl"), format!("{}\n{{\"schema\":1,\"ima", kept.join("\n"))).unwrap();
+    for file in ["instances.json", "results.json", "counts.csv"] {
+        fs::remove_file(resumed.join(file)).unwrap();
+    }
+    let summary = detect(&fixture("shapes"), &resumed, &labels);
+    assert_eq!(summary["resumed"], 7);
+    for file in ["instances.json", "results.json", "counts.csv", "detections.jsonl"] {
+        assert_eq!(read(one.join(file)), read(many.join(file)), "{file}");
+        assert_eq!(read(one.join(file)), read(resumed.join(file)), "{file} of the resumed run");
+    }
+    assert_eq!(json_lines(read(resumed.join("journal.jsonl"))).len(), 20);
+}
+
+#[test]
+fn a_run_with_other_settings_is_not_mixed_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = dir.path().join("images");
+    fs::create_dir(&images).unwrap();
+    fs::copy(fixture("shapes/scene-01.png"), images.join("a.png")).unwrap();
+    let out = dir.path().join("run");
+    detect(&images, &out, &["--labels", "star"]);
+    let other = || {
+        let mut command = gemscope();
+        command.arg("detect").arg(&images).args(["--labels", "circle", "--out"]).arg(&out);
+        command
+    };
+    other().assert().code(1).stderr(predicates::str::contains("other settings"));
+    assert_eq!(json_lines(read(out.join("journal.jsonl"))).len(), 1);
+    other().arg("--overwrite").assert().success();
+    assert!(read(out.join("journal.jsonl")).contains("detect circle"));
+    // A folder with somebody's files is not taken for a run.
+    other().arg("--overwrite").arg("--out").arg(&images).assert().code(1);
+    gemscope().arg("detect").arg(&images).args(["--labels", "x", "--out"]).arg(&images).assert().code(1).stderr(predicates::str::contains("not a run"));
+    assert!(images.join("a.png").exists());
+}
+
+#[test]
+fn a_dry_run_needs_no_model_run_and_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let output = gemscope()
+        .arg("detect")
+        .arg(fixture("photos"))
+        .args(["--labels", "cat", "--dry-run", "--budget", "auto", "--json", "--ort-lib", "/nowhere", "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(plan["prompt"], "detect cat");
+    let rocket = plan["files"].as_array().unwrap().iter().find(|file| file["image"] == "rocket.png").unwrap();
+    assert_eq!((&rocket["width"], &rocket["budget"], &rocket["resized_width"]), (&300.into(), &70.into(), &480.into()));
+    assert!(!out.exists());
+}
+
+#[test]
+fn sampling_repeats_with_its_seed() {
+    let dir = tempfile::tempdir().unwrap();
+    let sample = |name: &str, seed: &str| {
+        let out = dir.path().join(name);
+        detect(&fixture("shapes"), &out, &["--labels", "star", "--temperature", "1.5", "--seed", seed, "--threads", "2"]);
+        read(out.join("detections.jsonl"))
+    };
+    let first = sample("a", "1");
+    assert_eq!(first, sample("b", "1"));
+    assert_ne!(first, sample("c", "2"));
+}
+
+#[test]
+fn an_answer_that_is_cut_off_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let summary = detect(&fixture("shapes"), dir.path(), &["--prompt", "detect shape", "--max-new-tokens", "20"]);
+    assert_eq!(summary["statuses"]["truncated"], 17);
+    assert_eq!(summary["statuses"]["empty"], 3);
+    assert_eq!(summary["detections"], 0);
+}

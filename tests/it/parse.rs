@@ -1,0 +1,41 @@
+//! `gemscope parse`: answers that were made elsewhere.
+
+use std::fs;
+
+use crate::support::{fixture, gemscope, json_lines};
+
+#[test]
+fn every_sample_answer_gives_its_boxes() {
+    let samples = json_lines(fs::read_to_string(fixture("answers/box2d_answers.jsonl")).unwrap());
+    let lines: Vec<String> = samples
+        .iter()
+        .map(|sample| {
+            let id = sample["id"].to_string();
+            serde_json::json!({"image": id, "width": 2000, "height": 1600, "text": sample["text"]}).to_string()
+        })
+        .collect();
+    let output = gemscope().args(["parse", "-"]).write_stdin(lines.join("\n")).output().unwrap();
+    assert!(output.status.success());
+    let records = json_lines(String::from_utf8(output.stdout).unwrap());
+    assert_eq!(records.len(), samples.len());
+    for (record, sample) in records.iter().zip(&samples) {
+        let detections = record["detections"].as_array().unwrap();
+        assert_eq!(detections.len() as u64, sample["complete_boxes"].as_u64().unwrap(), "{sample}\n{record}");
+        for detection in detections {
+            assert_eq!(detection["score"], serde_json::Value::Null);
+            let [x0, y0, x1, y1] = [0, 1, 2, 3].map(|place| detection["bbox"][place].as_f64().unwrap());
+            assert!(0.0 <= x0 && x0 < x1 && x1 <= 2000.0 && 0.0 <= y0 && y0 < y1 && y1 <= 1600.0, "{record}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_line_is_named_and_the_others_are_read() {
+    let good = r#"{"image":"a","width":10,"height":10,"text":"[{\"box_2d\":[0,0,500,500],\"label\":\"x\"}]"}"#;
+    let input = format!("{good}\nnot json\n\n{{\"image\":\"b\"}}\n{good}\n");
+    let output = gemscope().args(["parse", "-"]).write_stdin(input).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("-:2:") && stderr.contains("-:4:") && stderr.contains("width"), "{stderr}");
+    assert_eq!(json_lines(String::from_utf8(output.stdout).unwrap()).len(), 2);
+}

@@ -1,0 +1,75 @@
+//! What the tests share: fixtures, the command, models.
+
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use assert_cmd::Command;
+use gemscope::model::{Model, OpenOptions};
+use gemscope::preprocess::Budget;
+use gemscope::prompt::Prompter;
+use gemscope::runtime::{self, RuntimeOptions};
+use serde_json::Value;
+use sha2::{Digest as _, Sha256};
+
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}
+
+pub fn json(path: impl AsRef<Path>) -> Value {
+    let path = path.as_ref();
+    serde_json::from_slice(&fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap()
+}
+
+pub fn json_lines(text: impl AsRef<str>) -> Vec<Value> {
+    text.as_ref().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The built command. Installs ONNX Runtime into the user's cache if there is none, as it does for a user.
+pub fn gemscope() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_gemscope"))
+}
+
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub fn le_bytes_f32(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+pub fn le_bytes_i64(values: &[i64]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+/// Opens a model directory in this process.
+pub fn open(directory: &Path, budget: u32) -> (Prompter, Model) {
+    let prompter = Prompter::open(directory).unwrap();
+    let runtime = runtime::load(&RuntimeOptions::from_env(None, false), &mut |line| eprintln!("{line}")).unwrap();
+    let budget = Budget::try_from(budget).unwrap();
+    let options = OpenOptions::default();
+    let model = Model::open(directory, &prompter.tokenizer.special, budget, &runtime.environment, &options).unwrap();
+    (prompter, model)
+}
+
+/// A directory with Gemma 4's own tokenizer and template: `chat_template.jinja` (31B and its like) or `chat_template.e2b.jinja`.
+pub fn gemma4(template: &str) -> PathBuf {
+    static ROOT: OnceLock<tempfile::TempDir> = OnceLock::new();
+    static BUILD: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let root = ROOT.get_or_init(|| tempfile::tempdir().unwrap());
+    let _one_at_a_time = BUILD.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let directory = root.path().join(template);
+    if !directory.exists() {
+        let mut tokenizer = Vec::new();
+        let packed = fs::File::open(fixture("gemma4/tokenizer.json.gz")).unwrap();
+        flate2::read::GzDecoder::new(packed).read_to_end(&mut tokenizer).unwrap();
+        fs::create_dir(&directory).unwrap();
+        fs::write(directory.join("tokenizer.json"), tokenizer).unwrap();
+        fs::copy(fixture("gemma4").join(template), directory.join("chat_template.jinja")).unwrap();
+        for file in ["processor_config.json", "generation_config.json"] {
+            fs::copy(fixture("gemma4").join(file), directory.join(file)).unwrap();
+        }
+    }
+    directory
+}
