@@ -203,7 +203,7 @@ def answer(objects: list[SceneObject], label_of: Callable[[SceneObject], str], w
     items = sorted(((box_2d(o.box, width, height), label_of(o)) for o in objects), key=lambda item: (item[0][0], item[0][1]))
     if not items:
         return "```json\n[]\n```"
-    lines = ['  {"box_2d": [%d, %d, %d, %d], "label": "%s"}' % (*box, label) for box, label in items]
+    lines = [f'  {{"box_2d": {box}, "label": "{label}"}}' for box, label in items]
     return "```json\n[\n" + ",\n".join(lines) + "\n]\n```"
 
 

@@ -1,7 +1,7 @@
 """`shapes OUT`: writes a folder of scenes and `truth.json` (COCO instances), the same for the same seed.
 
-Counts of objects and canvas sizes go round in a fixed order, so that even a small set has scenes with nothing in them, all three grids of
-soft tokens, and pictures that must be scaled down to reach them.
+Canvas sizes go round, and every eight scenes have the numbers of objects that the training had: so even a small set has scenes with nothing in
+them, all three grids of soft tokens, and pictures that must be scaled down to reach them.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ def run(arguments: argparse.Namespace) -> None:
 def write_scenes(out: Path, count: int, seed: int) -> dict[str, list]:
     """Writes `count` pictures and returns what is on them as a COCO instances document."""
     rng = random.Random(seed)
-    images, annotations = [], []
+    images: list[dict] = []
+    annotations: list[dict] = []
     digits = max(2, len(str(count)))
     object_counts: list[int] = []
     for index in range(count):
