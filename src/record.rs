@@ -130,6 +130,10 @@ pub enum NoteKind {
     PixelCoordinates,
     /// JSON that had to be repaired.
     MalformedJson,
+    /// Values of `box_2d` that are not four finite numbers; left out.
+    UnreadableBox,
+    /// Labels longer than any real one; cut.
+    LongLabelCut,
 }
 
 /// A kind of note and how often it applied.
