@@ -1,2 +1,3 @@
 //! Gemscope.
+pub mod answer;
 pub mod record;
