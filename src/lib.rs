@@ -1,4 +1,28 @@
-//! Gemscope.
+//! Gemscope finds, counts and crops what is in a folder of images, with Gemma 4, offline.
+//!
+//! The way an image goes, one module a step:
+//!
+//! ```text
+//! source -> image -> preprocess -> prompt + model -> generate -> answer -> record -> run (journal)      export
+//! which     bytes    resize to     token ids,        decode      box_2d    pixels,   one line an        COCO, counts,
+//! files     to RGB   48s, patches  soft tokens       loop        to boxes  scores    image, on disk     crops, any time later
+//! ```
+//!
+//! - [`source`]: which images, and the name that identifies each
+//! - [`image`]: bytes to an upright RGB image
+//! - [`preprocess`]: the soft-token budget, resizing, patches; bit for bit what Hugging Face's processor makes
+//! - [`prompt`]: a task's words, the chat template, the tokenizer
+//! - [`model`]: a model directory's graphs in ONNX Runtime, and what is probed about them
+//! - [`generate`]: the decode loop, with the probability of every token
+//! - [`answer`]: text to boxes, with a status for every answer
+//! - [`record`]: what is kept of an image
+//! - [`run`]: the stages and their channels, the journal, the summary
+//! - [`export`]: records to files; each format is a pure function of the journal
+//! - [`runtime`]: finding and installing ONNX Runtime; devices
+//!
+//! Two ideas hold it together. The journal is the only truth: exports are made from it and cost no inference. And the graph says what
+//! it takes: feeds, dtypes and shapes are read from the sessions, never assumed.
+
 pub mod answer;
 pub mod export;
 pub mod generate;

@@ -92,7 +92,7 @@ fn record(line: Line) -> Record {
         status: parsed.status,
         reason: None,
         detections: located.into_iter().map(|located| located.detection).collect(),
-        notes,
+        notes: parsed.notes.into_iter().chain(notes).collect(),
         answers: vec![Answer {
             view: BBox { x0: 0.0, y0: 0.0, x1: f64::from(line.width), y1: f64::from(line.height) },
             prompt: String::new(),

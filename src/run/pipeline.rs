@@ -249,7 +249,7 @@ fn complete(record: &mut Record, settings: &Settings, prompt: &str, generated: G
         .into_iter()
         .map(|located| Detection { score: score(located.source), ..located.detection })
         .collect();
-    record.notes = notes;
+    record.notes = parsed.notes.iter().copied().chain(notes).collect();
     record.answers = vec![Answer {
         view: BBox { x0: 0.0, y0: 0.0, x1: f64::from(record.width), y1: f64::from(record.height) },
         prompt: prompt.to_owned(),

@@ -1,0 +1,440 @@
+//! Builds the boxes of an answer from its tokens, and decides its status.
+//!
+//! In: the text and how its generation ended. Out: [`ParsedAnswer`]. Promises: one pass over the tokens with a stack
+//! of bounded depth. What the JSON means is decided here; whether it is well-formed is asked of `serde_json`.
+
+use std::mem;
+
+use serde::de::IgnoredAny;
+
+use super::frame::{CoordinateList, Coordinates, Found, Frame, Kind, Says};
+use super::label::Key;
+use super::scan::{Bracket, Scalar, Scanner, Tag, Token};
+use super::{ParsedAnswer, ParsedBox};
+use crate::record::{AnswerStatus, Ended, Note, NoteKind};
+
+/// The deepest nesting that is followed; answers nest three or four deep.
+pub(super) const MAX_DEPTH: usize = 256;
+
+/// Reads an answer's boxes. See [the module](super) for what counts as a box and for the status.
+pub fn parse(text: &str, ended: Ended) -> ParsedAnswer {
+    let mut parser = Parser::new(text, ended);
+    parser.read();
+    parser.finish()
+}
+
+/// The bytes looked at while parsing.
+#[cfg(test)]
+pub(super) fn steps(text: &str) -> usize {
+    let mut parser = Parser::new(text, Ended::Unknown);
+    parser.read();
+    parser.scan.steps() + parser.checked
+}
+
+struct Parser<'t> {
+    scan: Scanner<'t>,
+    ended: Ended,
+    /// The open brackets; empty in prose.
+    stack: Vec<Frame>,
+    /// How many of each bracket are open.
+    open: [usize; 3],
+    /// The innermost list of coordinates.
+    list: CoordinateList,
+    found: Found<'t>,
+    /// [`Parser::boxes_met`] at the start of the current top-level value.
+    met_before: usize,
+    seen: Seen,
+    /// Bytes given to `serde_json`.
+    #[cfg(test)]
+    checked: usize,
+}
+
+/// What the text held apart from its boxes.
+#[derive(Default)]
+struct Seen {
+    prose: bool,
+    thoughts: usize,
+    open_thought: bool,
+    tool_calls: usize,
+    unclosed_fences: usize,
+    empty_fences: usize,
+    repairs: usize,
+    /// Times that `box_2d` stood in prose.
+    loose: usize,
+    /// Top-level values that say "nothing".
+    nothings: usize,
+    /// Top-level values that say something else than boxes.
+    others: usize,
+    /// The text ends inside a value.
+    unfinished: bool,
+    fence: Fence,
+    last: Last,
+}
+
+#[derive(Default, PartialEq)]
+enum Fence {
+    #[default]
+    Closed,
+    OpenEmpty,
+    Open,
+}
+
+/// What came last in prose.
+#[derive(Default, PartialEq)]
+enum Last {
+    #[default]
+    Prose,
+    Value,
+    /// A comma behind a value.
+    Comma,
+}
+
+impl<'t> Parser<'t> {
+    fn new(text: &'t str, ended: Ended) -> Self {
+        Self {
+            scan: Scanner::new(text),
+            ended,
+            stack: Vec::new(),
+            open: [0; 3],
+            list: CoordinateList::default(),
+            found: Found::new(text),
+            met_before: 0,
+            seen: Seen::default(),
+            #[cfg(test)]
+            checked: 0,
+        }
+    }
+
+    /// Reads the text to its end, or to the end of the model's turn.
+    fn read(&mut self) {
+        let mut started = false;
+        loop {
+            let token = if self.stack.is_empty() { self.scan.next_in_prose() } else { self.scan.next_in_value() };
+            started |= !matches!(token, Token::Tag(_));
+            match token {
+                Token::End => break,
+                Token::Tag(Tag::EndOfTurn) if started => {
+                    if self.ended == Ended::TokenLimit {
+                        self.ended = Ended::StopToken;
+                    }
+                    break;
+                }
+                Token::Tag(tag) => self.tag(tag),
+                Token::Fence => self.fence(),
+                Token::Text => self.prose(),
+                Token::LooseBoxKey => self.open_loose(),
+                Token::Open(bracket) => self.open(bracket),
+                Token::Close(bracket) => self.close(bracket),
+                Token::Comma => self.comma(),
+                Token::Colon => self.colon(),
+                Token::Scalar(scalar) => self.scalar(scalar),
+            }
+        }
+        self.close_at_end();
+    }
+
+    fn tag(&mut self, tag: Tag) {
+        match tag {
+            Tag::Thought(end) => {
+                self.seen.thoughts += 1;
+                self.seen.open_thought = !self.scan.skip_past(end);
+            }
+            Tag::ThoughtEnd => {
+                // Its start was part of the prompt: all that was read so far was thought.
+                self.stack.clear();
+                self.open = [0; 3];
+                self.found = Found::new(self.found.text);
+                self.seen = Seen { thoughts: 1, ..Seen::default() };
+            }
+            Tag::ToolCall => self.seen.tool_calls += 1,
+            Tag::EndOfTurn | Tag::Quote | Tag::Other => {}
+        }
+    }
+
+    fn prose(&mut self) {
+        self.seen.prose = true;
+        self.seen.last = Last::Prose;
+        self.content();
+    }
+
+    fn content(&mut self) {
+        if self.seen.fence == Fence::OpenEmpty {
+            self.seen.fence = Fence::Open;
+        }
+    }
+
+    /// A fence is the end of any value around it: the model closed the block and forgot a bracket.
+    fn fence(&mut self) {
+        self.give_up(self.scan.start());
+        self.seen.last = Last::Prose;
+        let fresh = if self.seen.fence == Fence::Closed {
+            self.scan.skip_language();
+            true
+        } else {
+            // Only an opening fence names a language, so the one before was never closed.
+            let fresh = self.scan.skip_language().starts_with("json");
+            self.seen.unclosed_fences += usize::from(fresh);
+            fresh
+        };
+        self.seen.empty_fences += usize::from(!fresh && self.seen.fence == Fence::OpenEmpty);
+        self.seen.fence = if fresh { Fence::OpenEmpty } else { Fence::Closed };
+    }
+
+    fn open_loose(&mut self) {
+        self.content();
+        let mut frame = Frame::new(Kind::Loose, Bracket::Round, self.scan.start());
+        frame.key = Some(Key::Box);
+        self.stack.push(frame);
+    }
+
+    fn open(&mut self, bracket: Bracket) {
+        let at = self.scan.start();
+        if self.stack.len() >= MAX_DEPTH {
+            // No answer: give the values around up, and go on as if this were prose.
+            self.give_up(at);
+        }
+        if self.stack.last().is_some_and(|frame| frame.kind == Kind::Loose && frame.key.is_none()) {
+            self.close_top(at);
+            if bracket == Bracket::Round || !self.scan.opens_value(at) {
+                return;
+            }
+        }
+        let list = bracket != Bracket::Curly;
+        let kind = match self.stack.last_mut() {
+            None => {
+                self.content();
+                self.seen.repairs += usize::from(self.seen.last == Last::Comma);
+                self.met_before = self.boxes_met();
+                self.found.repaired = false;
+                None
+            }
+            Some(frame) if frame.kind == Kind::Coordinates && list && self.list.takes_lists() => {
+                Some(Kind::InnerCoordinates)
+            }
+            Some(frame) if frame.kind.is_coordinates() => {
+                self.list.spoil();
+                None
+            }
+            Some(frame) => {
+                // A colon may be missing, but only in an object: a list of strings and lists is something else.
+                let key = frame.candidate.take().map(|scalar| Key::of(&self.found.text[scalar.span]));
+                let missing = frame.kind == Kind::Object && frame.key.is_none() && key == Some(Key::Box);
+                let due = frame.key == Some(Key::Box) && frame.value.is_none();
+                if due && !list {
+                    self.found.unreadable += 1;
+                }
+                frame.end_member(&mut self.found);
+                frame.key = None;
+                (list && (due || missing)).then_some(Kind::Coordinates)
+            }
+        };
+        let kind = kind.unwrap_or(if list { Kind::Array } else { Kind::Object });
+        if kind.is_coordinates() {
+            self.list = CoordinateList::default();
+        }
+        self.open[bracket as usize] += 1;
+        self.stack.push(Frame::new(kind, bracket, at));
+    }
+
+    fn close(&mut self, bracket: Bracket) {
+        let end = self.scan.end();
+        let Some(top) = self.stack.last() else {
+            // Behind a value this is the end of a list whose start is missing; elsewhere it is punctuation.
+            self.seen.repairs += usize::from(self.seen.last != Last::Prose);
+            return;
+        };
+        if top.kind == Kind::Loose {
+            self.close_top(end);
+            return;
+        }
+        // Any bracket ends a list of coordinates, and `)` ends a plain list: `[0, 1000)`.
+        let half_open = bracket == Bracket::Round && top.kind == Kind::Array && self.open[bracket as usize] == 0;
+        if top.kind.is_coordinates() || half_open {
+            self.close_top(end);
+            if bracket != Bracket::Curly {
+                return;
+            }
+        }
+        if self.open[bracket as usize] == 0 {
+            self.found.repaired = true;
+            return;
+        }
+        while let Some(top) = self.stack.last() {
+            let matches = top.bracket == bracket && top.kind != Kind::Loose;
+            self.close_top(end);
+            if matches {
+                break;
+            }
+        }
+    }
+
+    fn comma(&mut self) {
+        match self.stack.last_mut() {
+            None if self.seen.last == Last::Value => self.seen.last = Last::Comma,
+            None => {}
+            Some(frame) => {
+                frame.end_member(&mut self.found);
+                frame.key = None;
+            }
+        }
+    }
+
+    fn colon(&mut self) {
+        match self.stack.last_mut() {
+            Some(frame) if frame.kind.is_coordinates() => self.list.spoil(),
+            Some(frame) => frame.colon(&mut self.found),
+            None => {}
+        }
+    }
+
+    fn scalar(&mut self, mut scalar: Scalar) {
+        let Some(frame) = self.stack.last_mut() else { return };
+        let loose = frame.kind == Kind::Loose;
+        if !scalar.quoted && scalar.span.end == self.found.text.len() && !(loose && self.ended == Ended::StopToken) {
+            scalar.cut = true;
+        }
+        if frame.kind.is_coordinates() {
+            self.list.scalar(&scalar, self.found.text);
+        } else if loose && frame.key.is_none() && frame.candidate.is_some() {
+            // No key: the prose goes on.
+            self.close_top(scalar.span.start);
+            self.prose();
+        } else {
+            frame.scalar(scalar, &mut self.found);
+        }
+    }
+
+    /// Closes the innermost bracket, whatever the text closes.
+    fn close_top(&mut self, end: usize) {
+        let Some(frame) = self.stack.pop() else { return };
+        match frame.kind {
+            Kind::Loose => {
+                frame.finish(None, &mut self.found);
+                self.seen.last = Last::Prose;
+                self.seen.loose += 1;
+            }
+            Kind::Coordinates | Kind::InnerCoordinates => {
+                self.open[frame.bracket as usize] -= 1;
+                self.close_list();
+                // If there is a list of coordinates around an object with a list of its own, it is no box.
+                let inner = frame.kind == Kind::InnerCoordinates;
+                self.list = if inner { CoordinateList::of_lists() } else { CoordinateList::spoilt() };
+            }
+            Kind::Object | Kind::Array => {
+                self.open[frame.bracket as usize] -= 1;
+                let start = frame.start;
+                let says = frame.finish(self.stack.last_mut(), &mut self.found);
+                if self.stack.is_empty() {
+                    self.end_value(start, end, says);
+                }
+            }
+        }
+    }
+
+    /// Gives a box to the object that the list of coordinates belongs to.
+    fn close_list(&mut self) {
+        let owner = self.stack.iter_mut().rev().find(|frame| !frame.kind.is_coordinates());
+        let Some(owner) = owner else { return };
+        match mem::take(&mut self.list).finish() {
+            Coordinates::Box { box_2d, span } => {
+                owner.add_box(self.found.boxes.len());
+                self.found.boxes.push(ParsedBox { box_2d, label: None, coordinates: span, label_span: None });
+            }
+            Coordinates::Nothing => owner.raise(Says::NoBox),
+            Coordinates::Lists => {}
+            Coordinates::Unreadable => {
+                self.found.unreadable += 1;
+                owner.raise(Says::Something);
+            }
+        }
+    }
+
+    fn end_value(&mut self, start: usize, end: usize, says: Says) {
+        self.seen.last = Last::Value;
+        let has_boxes = self.boxes_met() > self.met_before;
+        if !has_boxes && says == Says::Something {
+            self.seen.others += 1;
+            return;
+        }
+        self.seen.nothings += usize::from(!has_boxes);
+        let value = &self.found.text[start..end];
+        #[cfg(test)]
+        {
+            self.checked += value.len();
+        }
+        let malformed = self.found.repaired || serde_json::from_str::<IgnoredAny>(value).is_err();
+        self.seen.repairs += usize::from(malformed);
+    }
+
+    /// Closes all that is open where the text does not. Coordinates whose bracket did not close are no box.
+    fn give_up(&mut self, end: usize) {
+        while !self.stack.is_empty() {
+            self.found.repaired = true;
+            self.list.spoil();
+            self.close_top(end);
+        }
+    }
+
+    /// Closes what the end of the text left open. The value is unfinished, and so neither malformed nor "nothing".
+    fn close_at_end(&mut self) {
+        while let Some(frame) = self.stack.pop() {
+            if frame.kind == Kind::Loose {
+                self.seen.last = Last::Prose;
+                self.seen.loose += 1;
+            } else {
+                self.seen.unfinished = true;
+            }
+            if !frame.kind.is_coordinates() {
+                frame.finish(self.stack.last_mut(), &mut self.found);
+            }
+        }
+        self.seen.unfinished |= self.found.cut;
+        self.seen.unclosed_fences += usize::from(self.seen.fence != Fence::Closed);
+    }
+
+    fn boxes_met(&self) -> usize {
+        self.found.boxes.len() + self.found.unreadable
+    }
+
+    fn status(&self) -> AnswerStatus {
+        let seen = &self.seen;
+        let limit = self.ended == Ended::TokenLimit;
+        if self.ended == Ended::Looped {
+            return AnswerStatus::Looped;
+        }
+        if self.found.boxes.is_empty() {
+            let other = seen.tool_calls + seen.others + self.found.unreadable > 0 || seen.open_thought;
+            return match () {
+                () if limit || seen.unfinished => AnswerStatus::Truncated,
+                () if other => AnswerStatus::Refused,
+                () if seen.nothings + seen.empty_fences > 0 => AnswerStatus::Empty,
+                () => AnswerStatus::Refused,
+            };
+        }
+        let more_was_due = seen.open_thought || seen.loose > 0 || seen.last == Last::Comma;
+        if seen.unfinished || (limit && more_was_due) {
+            AnswerStatus::Truncated
+        } else if seen.repairs + seen.loose + seen.tool_calls > 0 {
+            AnswerStatus::Salvaged
+        } else {
+            AnswerStatus::Ok
+        }
+    }
+
+    fn finish(self) -> ParsedAnswer {
+        let status = self.status();
+        let seen = &self.seen;
+        let values = self.boxes_met() + seen.nothings + seen.others;
+        let counts = [
+            (NoteKind::UnclosedFence, usize::from(seen.unclosed_fences > 0)),
+            (NoteKind::ProseAround, usize::from(seen.prose && values > 0)),
+            (NoteKind::ThinkingRemoved, usize::from(seen.thoughts > 0)),
+            (NoteKind::ToolCallDebris, usize::from(seen.tool_calls > 0)),
+            (NoteKind::MalformedJson, usize::from(seen.repairs + seen.loose > 0)),
+            (NoteKind::UnreadableBox, self.found.unreadable),
+            (NoteKind::LongLabelCut, self.found.long_labels),
+        ];
+        let notes = counts.into_iter().filter(|&(_, count)| count > 0).map(|(kind, count)| Note { kind, count });
+        ParsedAnswer { status, notes: notes.collect(), boxes: self.found.boxes }
+    }
+}

@@ -1,0 +1,337 @@
+//! The forms that answers take, one test a family.
+
+use super::{boxes, check, kinds};
+use crate::record::Ended::{self, Looped, StopToken, TokenLimit, Unknown};
+use crate::record::AnswerStatus::{self, Empty, Ok, Refused, Salvaged, Truncated};
+use crate::record::NoteKind::{
+    LongLabelCut, MalformedJson, ProseAround, ThinkingRemoved, ToolCallDebris, UnclosedFence, UnreadableBox,
+};
+
+const A: [f64; 4] = [12.0, 34.0, 56.0, 78.0];
+const B: [f64; 4] = [1.0, 2.0, 3.0, 4.0];
+const DOG: ([f64; 4], Option<&str>) = (A, Some("dog"));
+const CAT: ([f64; 4], Option<&str>) = (B, Some("cat"));
+const NAMELESS: ([f64; 4], Option<&str>) = (A, None);
+
+#[track_caller]
+fn expect(text: &str, ended: Ended, status: AnswerStatus, expected: &[([f64; 4], Option<&str>)]) {
+    let answer = check(text, ended);
+    assert_eq!(boxes(&answer), expected, "{text}");
+    assert_eq!(answer.status, status, "{text}");
+}
+
+#[test]
+fn well_formed() {
+    for text in [
+        r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}]"#,
+        r#"{"label": "dog", "box_2d": [12, 34, 56, 78]}"#,
+        r#"{"detections": [{"box_2d":[12.0,3.4e1,56,78],"label":"dog"}], "count": 1}"#,
+        r#"{"a": {"b": [[{"box_2d": ["12", " 34 ", "56", "78"], "label": "dog"}]]}}"#,
+        r#"[{"box2d": [12, 34, 56, 78], "Label": " d\u006fg\n"}]"#,
+        r#"{"box_2d": [[12, 34, 56, 78]], "label": "dog", "points": [[1, 2], [3, 4]], "extra": {"label": "cat"}}"#,
+        r#"{"name": "cat", "box_2d": [12, 34, 56, 78], "label": "dog", "text": "Rex"}"#,
+        r#"{"label": null, "class": "dog", "box-2d": [12, 34, 56, 78], "name": ""}"#,
+        "```json\n[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}]\n```",
+        "~~~\n{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}\n~~~",
+        "```\n[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}]",
+        "Here's \"the box\" you've asked for: [{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}] It's {only} [one].",
+        "See [1, 2] and `[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}]`.<turn|><eos><eos>",
+        "\u{feff}{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}<end_of_turn>\n<pad><pad>",
+        "<pad><bos>{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}<turn|>\nuser: {\"box_2d\": [1, 2, 3, 4]}",
+    ] {
+        for ended in [StopToken, TokenLimit, Unknown] {
+            expect(text, ended, Ok, &[DOG]);
+        }
+    }
+    let two = "```json\n[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}]\n```\nand\n```json\n\
+        {\"box_2d\": [1, 2, 3, 4], \"label\": \"cat\"}\n```";
+    expect(two, StopToken, Ok, &[DOG, CAT]);
+    expect(&two.replace("```\nand\n", ""), StopToken, Ok, &[DOG, CAT]);
+    let lines = "{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}\n{\"box_2d\": [1, 2, 3, 4], \"label\": \"cat\"}";
+    expect(lines, StopToken, Ok, &[DOG, CAT]);
+    let lists = r#"{"label": "dog", "box_2d": [[12, 34, 56, 78], [1, 2, 3, 4]]}"#;
+    expect(lists, StopToken, Ok, &[DOG, (B, Some("dog"))]);
+}
+
+#[test]
+fn notes() {
+    let json = r#"[{"box_2d": [12, 34, 56, 78]}]"#;
+    let note = |text: &str| kinds(&check(text, StopToken));
+    assert_eq!(note(json), []);
+    assert_eq!(note(&format!("```json\n{json}\n```")), []);
+    assert_eq!(note(&format!("```json\n{json}")), [UnclosedFence]);
+    assert_eq!(note(&format!("Sure! {json}")), [ProseAround]);
+    assert_eq!(note(&format!("<think>a</think>{json}")), [ThinkingRemoved]);
+    assert_eq!(note(&format!("<|tool_call>{json}")), [ToolCallDebris]);
+    assert_eq!(note(&json.replace('"', "'")), [MalformedJson]);
+    assert_eq!(note(&json.replace(']', "")), [], "unfinished is not malformed");
+    assert_eq!(note(r#"[{"box_2d": [1, 2, 3]}]"#), [UnreadableBox]);
+    let long = "x".repeat(2000);
+    assert_eq!(note(&json.replace('}', &format!(", \"label\": \"{long}\"}}"))), [LongLabelCut]);
+}
+
+#[test]
+fn no_label() {
+    for label in ["null", "true", "\"\"", "\" \\n\"", "[\"dog\"]", "{\"name\": \"dog\"}"] {
+        expect(&format!(r#"{{"box_2d": [12, 34, 56, 78], "label": {label}}}"#), StopToken, Ok, &[NAMELESS]);
+    }
+    expect(r#"{"box_2d": [12, 34, 56, 78], "label": 7}"#, StopToken, Ok, &[(A, Some("7"))]);
+    expect(r#"{"box_2d": [12, 34, 56, 78], "score": "dog"}"#, StopToken, Ok, &[NAMELESS]);
+    // The label of the object inside is not that of the one around.
+    let nested = r#"{"box_2d": [12, 34, 56, 78], "part": {"box_2d": [1, 2, 3, 4], "label": "cat"}}"#;
+    expect(nested, StopToken, Ok, &[NAMELESS, CAT]);
+}
+
+#[test]
+fn repaired() {
+    for text in [
+        "[{'box_2d': [12, 34, 56, 78], 'label': 'dog'}]",
+        "[{box_2d: [12, 34, 56, 78], label: dog}]",
+        "[{box_2d = (12, 34, 56, 78), label => 'dog'},]",
+        r#"[{"box_2d": [12, 34, 56, 78,], "label": "dog",},]"#,
+        r#"[{"box_2d": [12 34 56 78] "label": "dog" "x": 1}]"#,
+        r#"[{"box_2d" [12, 34, 56, 78], "label": "dog"}]"#,
+        "[{\"box_2d\": [12, 34, 56, 78], // the dog's, [1\n\"label\": \"dog\" /* \"cat */}]",
+        "[{\"box_2d\": [12, 34, 56, 78], # left\n \"label\": \"dog\"}]",
+        "[{'box_2d': [12, 34, 56, 78], 'label': 'dog', 'hidden': False, 'score': None}]",
+        r#"[{"box_2d": [12, 34, 56, 78], "label": "text": "dog"}]"#,
+        r#"[{"box_2d": [12, 34, 56, 78], "label": "dog": 0.9}]"#,
+        r#"[{"box_2d": [12, 34, 56, 78}, "label": "cat"}, {"label": "dog", "box_2d": [12, 34, 56, 78]}]"#,
+        r#"["box_2d": [12, 34, 56, 78], "label": "dog"]"#,
+        r#"{"box_2d": [12, 34, 56, 78], "label": "dog"}]"#,
+        r#"{{"box_2d": [12, 34, 56, 78], "label": "dog"}}"#,
+        "{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"\n```",
+        "```json\n[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}\n```",
+        "\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"",
+        "The dog's place is **box_2d**: [12, 34, 56, 78], label: dog\nIt's asleep.",
+        "<|tool_call>call:f{box_2d:[12, 34, 56, 78],label:=\"dog\"}<tool_call",
+        "<|tool_call>call:f{box_2d:[12, 34, 56, 78],label:<|\"|>dog<|\"|>}<tool_call|><turn|>",
+        "<|tool_call>{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}<tool_call|>",
+        r#"[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}]"#,
+        r#"[{"box\_2d": [012, 34, 56, 78], "label": "dog"}]"#,
+    ] {
+        let found = boxes(&check(text, StopToken)).into_iter().filter(|found| found.1.is_some()).count();
+        assert_eq!(found, 1, "{text}");
+        let answer = check(text, StopToken);
+        assert_eq!(boxes(&answer).last(), Some(&DOG), "{text}");
+        assert_eq!(answer.status, Salvaged, "{text}");
+    }
+}
+
+#[test]
+fn broken_strings() {
+    let tail = r#", {"box_2d": [1, 2, 3, 4], "label": "cat"}]"#;
+    for (label, read) in [
+        (r#""27" screen""#, "27\" screen"),
+        (r#""sign "STOP"""#, "sign \"STOP\""),
+        ("\"two\n lines\"", "two lines"),
+        (r#""open"#, "open"),
+        (r"'the dog's bed'", "the dog's bed"),
+        (r"'dogs' bed'", "dogs' bed"),
+        ("red dog", "red dog"),
+        ("dog's bed", "dog's bed"),
+        (r#"dog""#, "dog"),
+    ] {
+        let text = format!(r#"[{{"box_2d": [12, 34, 56, 78], "label": {label}}}{tail}"#);
+        expect(&text, StopToken, Salvaged, &[(A, Some(read)), CAT]);
+        expect(&text.replace("}, {", "},\n {"), StopToken, Salvaged, &[(A, Some(read)), CAT]);
+    }
+    // After a quote in the wrong place, the next `"box_2d"` is a key again.
+    let text = format!(r#"[{{"box_2d": [12, 34, 56, 78], "label": "the "big", red dog"}}{tail}"#);
+    assert_eq!(boxes(&check(&text, StopToken))[1], CAT);
+}
+
+#[test]
+fn two_objects_run_together() {
+    let last = r#"[{"box_2d": [12, 34, 56, 78], "label": "dog", "box_2d": [1, 2, 3, 4], "label": "cat"}]"#;
+    expect(last, StopToken, Salvaged, &[DOG, CAT]);
+    let first = r#"[{"label": "dog", "box_2d": [12, 34, 56, 78], "label": "cat", "box_2d": [1, 2, 3, 4]}]"#;
+    expect(first, StopToken, Salvaged, &[DOG, CAT]);
+    let apart = r#"{"box_2d": [12, 34, 56, 78], "label": "dog"}, {"box_2d": [1, 2, 3, 4], "label": "cat"}"#;
+    expect(apart, StopToken, Salvaged, &[DOG, CAT]);
+    expect(&format!("{apart},"), TokenLimit, Truncated, &[DOG, CAT]);
+    // In prose a label belongs to the box right before it or to none.
+    let prose = "box_2d: [12, 34, 56, 78]\n2. label: cat\nbox_2d: [1, 2, 3, 4] (label: dog)";
+    expect(prose, StopToken, Salvaged, &[NAMELESS, (B, None)]);
+    expect(prose, TokenLimit, Truncated, &[NAMELESS, (B, None)]);
+}
+
+#[test]
+fn truncated() {
+    for text in [
+        r#"[{"label": "dog", "box_2d": [12, 34, 56, 78]"#,
+        r#"[{"box_2d": [12, 34, 56, 78], "label": "dog""#,
+        r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}, {"box_2d": [500, 600, 7"#,
+        r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}, {"box_2d": [500, 600, 70, 8"#,
+        r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}, {"box_2d": ["#,
+        r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}"#,
+        r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"},"#,
+        r#"{"box_2d": [[12, 34, 56, 78], [1, 2, 3, 4"#,
+        "```json\n{\"a\": [{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}<turn|>",
+    ] {
+        for ended in [StopToken, TokenLimit, Unknown] {
+            let answer = check(text, ended);
+            assert_eq!((answer.boxes.len(), answer.status), (1, Truncated), "{text}");
+        }
+    }
+    // Half a word is no label.
+    for label in [r#""fire extin"#, r#""fire\"#, r#""fire \""#, "fir", "12", r#""fire<turn|>"#] {
+        let text = format!(r#"[{{"box_2d": [12, 34, 56, 78], "label": {label}"#);
+        expect(&text, TokenLimit, Truncated, &[NAMELESS]);
+        expect(&text, StopToken, Truncated, &[NAMELESS]);
+    }
+    for text in ["[", "{", "```json\n[\n  {", "[{\"box", "Result: [", "{\"box_2d\": [1, 2, 3, 4", "[[], ["] {
+        expect(text, Unknown, Truncated, &[]);
+    }
+    for text in ["", "[]", "{}", "```json\n```", "```json", "I see a do", "[1, 2]", "{\"detections\": []}"] {
+        expect(text, TokenLimit, Truncated, &[]);
+    }
+    // An end of turn in the text shows that the limit cut nothing off.
+    expect("[]<turn|><eos>", TokenLimit, Empty, &[]);
+}
+
+#[test]
+fn nothing_is_empty_only_where_it_is_said() {
+    for text in [
+        "[]",
+        "{}",
+        " [\n]\n",
+        "[[]]",
+        "[{}]",
+        "```json\n[]\n```",
+        "```json\n\n```",
+        "```\n```",
+        r#"{"detections": []}"#,
+        "{'detections': []}",
+        r#"{"count": 0, "detections": [], "other": {"boxes": []}}"#,
+        r#"[{"box_2d": null, "label": "dog"}]"#,
+        r#"{"detections": [{"box_2d": [], "label": "dog"}]}"#,
+        "There are no dogs:\n[]",
+        "<think>[1, 2]</think>[]",
+    ] {
+        expect(text, StopToken, Empty, &[]);
+        expect(text, Unknown, Empty, &[]);
+    }
+    for text in [
+        "",
+        " \n",
+        "No objects found.",
+        "```json",
+        "boxes[] are used here",
+        "null",
+        r#"["none"]"#,
+        "[0]",
+        "[[12, 34, 56, 78]]",
+        "[12, 34, 56, 78]",
+        r#"{"message": "nothing"}"#,
+        r#"{"name": "dog", "tags": []}"#,
+        r#"[{"kind": "dog", "tags": []}]"#,
+        r#"{"detections": [], "seen": ["dog"]}"#,
+        "[] and [3]",
+        "<|tool_call>call:detect{}<tool_call|>",
+        "[]<|channel>thought\nhm",
+    ] {
+        expect(text, StopToken, Refused, &[]);
+    }
+}
+
+#[test]
+fn other_schemas_are_no_boxes() {
+    for text in [
+        r#"[{"bbox_2d": [12, 34, 56, 78], "label": "dog"}]"#,
+        r#"[{"bbox": [12, 34, 56, 78], "label": "dog"}]"#,
+        r#"[{"object": "dog", "bboxes": [[12, 34, 56, 78]]}]"#,
+        r#"[{"point": [12, 34], "label": "dog"}]"#,
+        r#"{"label": "\"box_2d\": [12, 34, 56, 78]"}"#,
+        r#"["box_2d", [12, 34, 56, 78]]"#,
+        "{\"bbox\": [1, 2, 3, 4], // \"box_2d\": [12, 34, 56, 78]\n\"x\": 1}",
+        "box_2d is [12, 34, 56, 78]",
+        "my_box_2d: [12, 34, 56, 78]",
+        "CLICK: (x=0.47, y=0.81)<turn|>",
+        "<loc0012><loc0034><loc0056><loc0078> dog",
+    ] {
+        expect(text, StopToken, Refused, &[]);
+    }
+}
+
+#[test]
+fn unreadable_coordinates() {
+    for value in [
+        "[12, 34, 56]",
+        "[12, 34, 56, 78, 90]",
+        "[12, 34, 56, 1e999]",
+        "[12, 34, 56, NaN]",
+        "[12, 34, 56, -inf]",
+        "[12, 34, 56, null]",
+        "[12, 34, 56, \"78px\"]",
+        "[12, 34, 56, 7_8]",
+        "[12:34:56:78]",
+        "[[12, 34], [56, 78]]",
+        "[[[12, 34, 56, 78]]]",
+        "[12, 34, 56, 78, \"label\": \"dog\"]",
+        "[12, 34, [56, 78], 1, 2]",
+        "[{\"x\": 1}, 12, 34, 56, 78]",
+        "{\"y0\": 12, \"x0\": 34, \"y1\": 56, \"x1\": 78}",
+        "{12, 34, 56, 78}",
+        "\"12, 34, 56, 78\"",
+        "12, 34, 56, 78",
+        "list[12, 34, 56, 78]",
+    ] {
+        let text = format!("[{{\"box_2d\": {value}, \"label\": \"dog\"}}]");
+        let answer = check(&text, StopToken);
+        assert_eq!((boxes(&answer), answer.status), (vec![], Refused), "{text}");
+        assert!(kinds(&answer).contains(&UnreadableBox), "{text}");
+        let beside =
+            format!("[{{\"box_2d\": {value}, \"label\": \"dog\"}}, {{\"box_2d\": [1, 2, 3, 4], \"label\": \"cat\"}}]");
+        assert_eq!(boxes(&check(&beside, StopToken)), [CAT], "{beside}");
+    }
+    let inner = r#"{"box_2d": [{"box_2d": [1, 2, 3, 4], "label": "cat"}, 12, 34, 56, 78]}"#;
+    expect(inner, StopToken, Ok, &[CAT]);
+    expect(r#"{"box_2d": [[1, 2, 3, 4], 12, 34, 56, 78], "label": "cat"}"#, StopToken, Ok, &[CAT]);
+    // A fence is no bracket.
+    expect("{\"box_2d\": [12, 34, 56, 78\n```", StopToken, Refused, &[]);
+}
+
+#[test]
+fn thoughts() {
+    let json = r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}]"#;
+    let thought = r#"Maybe [1, 2, 3, 4] or {"box_2d": [1, 2, 3, 4], "label": "cat"}, "it's" [{"box_2d": [1,"#;
+    for text in [
+        format!("<|channel>thought\n<channel|>{json}"),
+        format!("<|channel>thought\n{thought}\n<channel|>{json}"),
+        format!("<think>{thought}</think>\n```json\n{json}\n```"),
+        // The start was part of the prompt.
+        format!("thought\n{thought}\n<channel|>{json}"),
+        format!("{thought}\n[\"</think>\n<channel|>{json}"),
+        format!("[]\n</think>{json}"),
+        format!("{json}<|channel>thought\n{thought}<channel|>"),
+    ] {
+        expect(&text, StopToken, Ok, &[DOG]);
+        assert!(kinds(&check(&text, StopToken)).contains(&ThinkingRemoved));
+    }
+    for start in ["<|channel>thought\n", "<think>", "<|channel>"] {
+        let text = format!("{start}{thought}");
+        expect(&text, StopToken, Refused, &[]);
+        expect(&text, Unknown, Refused, &[]);
+        expect(&text, TokenLimit, Truncated, &[]);
+        expect(&format!("{json}{text}"), TokenLimit, Truncated, &[DOG]);
+        expect(&format!("{json}{text}"), StopToken, Ok, &[DOG]);
+    }
+    // Tags in a string are text, save those of turns and thoughts, which no string can hold.
+    expect(r#"{"box_2d": [12, 34, 56, 78], "label": "<think> <eos>"}"#, StopToken, Ok, &[(A, Some("<think> <eos>"))]);
+}
+
+#[test]
+fn looped() {
+    for text in ["", "[]", r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}, {"box_2d": [12,"#] {
+        assert_eq!(check(text, Looped).status, AnswerStatus::Looped);
+    }
+}
+
+#[test]
+fn brackets_in_prose_do_not_hold_the_answer() {
+    let json = r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}]"#;
+    for before in ["Scaled to [0, 1000).", "{a} [sic] {x | x > 0}", "5\" [ok] (", "a ]} b", "``", "<x> < y <|"] {
+        expect(&format!("{before} {json}"), StopToken, Ok, &[DOG]);
+    }
+}

@@ -1,0 +1,78 @@
+//! From boxes as written to pixels.
+
+use super::check;
+use crate::answer::{Located, to_detections};
+use crate::record::NoteKind::{
+    Clamped, DegenerateDropped, MissingLabel, PixelCoordinates, RepeatDropped, SwappedCorners,
+};
+use crate::record::{Ended, Note, NoteKind};
+
+fn detect(text: &str, ended: Ended, size: (u32, u32), default: Option<&str>) -> (Vec<Located>, Vec<(NoteKind, usize)>) {
+    let (located, notes) = to_detections(&check(text, ended), size.0, size.1, default);
+    (located, notes.into_iter().map(|Note { kind, count }| (kind, count)).collect())
+}
+
+fn bbox(located: &Located) -> [f64; 4] {
+    located.detection.bbox.into()
+}
+
+#[test]
+fn the_grid_becomes_pixels() {
+    let text = r#"[{"box_2d": [244, 256, 948, 405.5], "label": "person"}]"#;
+    let (located, notes) = detect(text, Ended::StopToken, (640, 480), Some("cat"));
+    assert_eq!(bbox(&located[0]), [0.256 * 640.0, 0.244 * 480.0, 0.4055 * 640.0, 0.948 * 480.0]);
+    assert_eq!((located[0].detection.label.as_str(), located[0].detection.score), ("person", None));
+    assert_eq!(notes, []);
+    let whole = r#"{"box_2d": [0, 0, 1000, 1000]}"#;
+    assert_eq!(bbox(&detect(whole, Ended::StopToken, (641, 479), None).0[0]), [0.0, 0.0, 641.0, 479.0]);
+}
+
+#[test]
+fn corners_are_sorted_and_clamped() {
+    let text = r#"[{"box_2d": [900, 10, 100, 20], "label": "a"}, {"box_2d": [-5, 0, 10, 1001], "label": "b"}]"#;
+    let (located, notes) = detect(text, Ended::StopToken, (1000, 1000), None);
+    assert_eq!(bbox(&located[0]), [10.0, 100.0, 20.0, 900.0]);
+    assert_eq!(bbox(&located[1]), [0.0, 0.0, 1000.0, 10.0]);
+    assert_eq!(notes, [(SwappedCorners, 1), (Clamped, 1)]);
+}
+
+#[test]
+fn boxes_without_an_area_are_dropped_and_sources_kept() {
+    let text = r#"[{"box_2d": [500, 500, 500, 500]}, {"box_2d": [0, 0, 1, 1]}, {"box_2d": [-9, -9, -1, -1]}]"#;
+    let (located, notes) = detect(text, Ended::StopToken, (100, 100), Some("dog"));
+    assert_eq!((located.len(), located[0].source, located[0].detection.label.as_str()), (1, 1, "dog"));
+    assert_eq!(notes, [(Clamped, 1), (DegenerateDropped, 2), (MissingLabel, 1)]);
+    let (located, _) = detect(text, Ended::StopToken, (100, 100), None);
+    assert_eq!(located[0].detection.label, "object");
+    assert!(detect(text, Ended::StopToken, (0, 100), None).0.is_empty());
+    // Apart in the answer, one spot in pixels.
+    let thin = r#"{"box_2d": [0, 1, 10, 1.0000000000000002]}"#;
+    assert!(detect(thin, Ended::StopToken, (100, 100), None).0.len() <= 1);
+}
+
+#[test]
+fn repeats_are_dropped_in_a_looped_answer_only() {
+    let text = r#"[{"box_2d": [1, 2, 3, 4], "label": "a"}, {"box_2d": [1, 2, 3, 4.0], "label": "a"},
+        {"box_2d": [1, 2, 3, 4], "label": "b"}, {"box_2d": [1, 2, 3, 4], "label": "a"}, {"box_2d": [1, 2"#;
+    let (located, notes) = detect(text, Ended::Looped, (100, 100), None);
+    assert_eq!(located.iter().map(|located| located.source).collect::<Vec<_>>(), [0, 2]);
+    assert_eq!(notes, [(RepeatDropped, 2)]);
+    assert_eq!(detect(text, Ended::TokenLimit, (100, 100), None).0.len(), 4);
+}
+
+#[test]
+fn pixels_only_where_nothing_else_fits() {
+    let beyond = r#"[{"box_2d": [1100, 20, 1200, 30]}, {"box_2d": [1, 2, 3, 4]}]"#;
+    let (located, notes) = detect(beyond, Ended::StopToken, (30, 1200), None);
+    assert_eq!(bbox(&located[0]), [20.0, 1100.0, 30.0, 1200.0]);
+    assert_eq!(notes, [(MissingLabel, 2), (PixelCoordinates, 1)]);
+    for (text, why) in [
+        (r#"[{"box_2d": [900, 20, 1200, 30]}]"#, "clamping leaves something of it"),
+        (r#"[{"box_2d": [1000, 20, 1000, 30]}, {"box_2d": [1, 2, 3, 4]}]"#, "a line at the lower edge"),
+        (r#"[{"box_2d": [1100, 20, 1200, 30]}, {"box_2d": [1, 2, 3, 9000]}]"#, "one does not fit"),
+        (r#"[{"box_2d": [1100, 20, 1200, 30]}, {"box_2d": [-1, 2, 3, 4]}]"#, "one is negative"),
+    ] {
+        let (_, notes) = detect(text, Ended::StopToken, (4000, 4000), None);
+        assert!(notes.iter().all(|(kind, _)| *kind != PixelCoordinates), "{why}");
+    }
+}
