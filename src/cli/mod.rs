@@ -5,6 +5,7 @@
 
 mod args;
 mod detect;
+mod doctor;
 mod engine;
 mod export;
 mod inspect;
@@ -12,6 +13,7 @@ mod messages;
 mod model;
 mod output;
 mod parse;
+mod setup;
 
 use std::io;
 use std::process::ExitCode;
@@ -41,6 +43,10 @@ enum Command {
     Inspect(inspect::Args),
     /// Look at a model directory
     Model(model::Args),
+    /// Install ONNX Runtime into the user's cache directory
+    Setup(setup::Args),
+    /// Check what is installed, and say what to do about what is not
+    Doctor(doctor::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -92,6 +98,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Parse(args) => parse::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Model(args) => model::run(args, &cli.global),
+        Command::Setup(args) => setup::run(args, &cli.global),
+        Command::Doctor(args) => doctor::run(args, &cli.global),
     };
     match result {
         Ok(Ending::Complete) => ExitCode::SUCCESS,

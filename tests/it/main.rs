@@ -5,6 +5,7 @@ mod bad_input;
 mod detect;
 mod exports;
 mod generate;
+mod images;
 mod inspect;
 mod parse;
 mod preprocess;

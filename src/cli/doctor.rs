@@ -1,0 +1,146 @@
+//! `gemscope doctor`: what is installed, whether it works, and what to do.
+
+use gemscope::generate::{GenerateOptions, Sampling, generate};
+use gemscope::image::UprightImage;
+use gemscope::model::demo;
+use gemscope::preprocess::{BudgetChoice, prepare};
+use gemscope::prompt::{Conversation, Task};
+use gemscope::runtime::{self, Found, Report};
+use serde::Serialize;
+
+use super::engine::{ModelArgs, open_texts};
+use super::{Ending, Global, output};
+
+/// Check what is installed, and say what to do about what is not
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Print everything as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Whether the bundled model answers as it should.
+#[derive(Debug, Serialize)]
+struct SelfCheck {
+    ok: bool,
+    /// What was asked and answered, or why there is no answer.
+    says: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Examined {
+    #[serde(flatten)]
+    runtime: Report,
+    /// Absent where there is no ONNX Runtime to run it with.
+    self_check: Option<SelfCheck>,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
+    let report = runtime::report(&global.runtime());
+    // Without a library, a model run would install one; doctor changes nothing but its own cache.
+    let self_check = report.used.is_some().then(|| match self_check(global) {
+        Ok(check) => check,
+        Err(error) => SelfCheck { ok: false, says: format!("{error:#}") },
+    });
+    let examined = Examined { runtime: report, self_check };
+    if args.json {
+        output::json(&examined)?;
+    } else {
+        output::text(&describe(&examined))?;
+    }
+    let ready = examined.self_check.as_ref().is_some_and(|check| check.ok);
+    Ok(if ready { Ending::Complete } else { Ending::NotReady })
+}
+
+/// Shows the bundled model a red disc on grey and asks where it is.
+fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
+    const SIDE: u32 = 384;
+    const DISC: [f64; 4] = [120.0, 140.0, 260.0, 280.0];
+    let model_args = ModelArgs { model: None, dtype: None, threads: None };
+    let directory = model_args.directory()?;
+    let (prompter, config) = open_texts(&directory)?;
+    let mut model = model_args.open(&directory, &prompter, config.default_budget, &global.runtime())?;
+    let centre = [f64::midpoint(DISC[0], DISC[2]), f64::midpoint(DISC[1], DISC[3])];
+    let radius = (DISC[2] - DISC[0]) / 2.0;
+    let pixel = |index: u32| {
+        let (x, y) = (f64::from(index % SIDE) + 0.5, f64::from(index / SIDE) + 0.5);
+        let inside = (x - centre[0]).hypot(y - centre[1]) <= radius;
+        if inside { [214, 40, 40] } else { [150, 150, 150] }
+    };
+    let rgb = (0..SIDE * SIDE).flat_map(pixel).collect();
+    let image = UprightImage { width: SIDE, height: SIDE, rgb, orientation: 1 };
+    let view = prepare(&image, BudgetChoice::Fixed(config.default_budget), model.patch_side())?;
+    let soft_tokens = view.size.soft_tokens();
+    let query = prompter.query(&Task::Labels(vec!["red circle".to_owned()]).text(), &Conversation::default())?;
+    let features = model.encode(view.patches, soft_tokens)?;
+    let options = GenerateOptions { max_new_tokens: 200, sampling: Sampling::Greedy, stream: 0 };
+    let answer = generate(&mut model, &prompter.tokenizer, &query.token_ids(soft_tokens), &features, &options)?;
+    let parsed = gemscope::answer::parse(&answer.text, answer.ended);
+    let (found, _) = gemscope::answer::to_detections(&parsed, SIDE, SIDE, None);
+    let near = |value: f64, expected: f64| (value - expected).abs() <= 30.0;
+    let right = |bbox: [f64; 4]| bbox.iter().zip(DISC).all(|(value, expected)| near(*value, expected));
+    let ok = found.len() == 1
+        && found[0].detection.label == "red circle"
+        && right(found[0].detection.bbox.into());
+    let says = if ok {
+        "found the red circle where it is".to_owned()
+    } else {
+        format!("was shown a red circle at {DISC:?} and answered {:?}", answer.text)
+    };
+    Ok(SelfCheck { ok, says })
+}
+
+fn describe(examined: &Examined) -> String {
+    let report = &examined.runtime;
+    let mut lines = vec![format!("gemscope {}", report.gemscope), String::new()];
+    lines.push(format!("ONNX Runtime ({} or later; `gemscope setup` installs {}):", report.minimum, report.pinned));
+    for candidate in &report.candidates {
+        let used = report.used.as_ref() == Some(candidate);
+        let found = match &candidate.found {
+            Found::Usable { version } if used => format!("{version}  <- used"),
+            Found::Usable { version } => version.clone(),
+            Found::Refused { reason } => format!("cannot be used: {reason}"),
+            Found::Absent => "none".to_owned(),
+        };
+        lines.push(format!("  {}: {}: {found}", candidate.origin, candidate.path.display()));
+    }
+    let cache = report.cache_dir.as_ref().map_or("none".to_owned(), |directory| directory.display().to_string());
+    lines.push(format!("  cache: {cache}{}", if report.offline { " (offline: nothing is fetched)" } else { "" }));
+    let cpu = &report.cpu;
+    lines.push(String::new());
+    lines.push(format!(
+        "CPU: {}, {}, {} logical cores, {}",
+        cpu.model.as_deref().unwrap_or("unknown model"),
+        cpu.architecture,
+        cpu.logical_cores,
+        cpu.features.join(" ")
+    ));
+    let cuda = &report.cuda;
+    lines.push(match (&cuda.driver, &cuda.problem) {
+        (_, Some(problem)) => format!("CUDA: {problem}"),
+        (Some(driver), None) => format!("CUDA: driver {driver}, {} devices", cuda.devices.len()),
+        (None, None) => format!("CUDA: {} devices", cuda.devices.len()),
+    });
+    for device in &cuda.devices {
+        lines.push(format!(
+            "  {}: {}, compute capability {}, {} MiB",
+            device.index,
+            device.name,
+            device.compute_capability,
+            device.total_bytes >> 20
+        ));
+    }
+    lines.push(String::new());
+    lines.push(match &examined.self_check {
+        Some(check) if check.ok => format!("bundled demo model: {}", check.says),
+        Some(check) => format!("bundled demo model: FAILED: {}", check.says),
+        None => "bundled demo model: not tried, since there is no ONNX Runtime".to_owned(),
+    });
+    lines.push(format!("  ({})", demo::DESCRIPTION));
+    if !report.advice.is_empty() {
+        lines.push(String::new());
+        lines.push("what to do:".to_owned());
+        lines.extend(report.advice.iter().map(|advice| format!("  - {advice}")));
+    }
+    lines.join("\n") + "\n"
+}
