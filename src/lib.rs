@@ -1,2 +1,3 @@
 //! Gemscope.
 pub mod record;
+pub mod runtime;
