@@ -1,0 +1,311 @@
+//! Finding, installing and starting ONNX Runtime; what devices the machine has.
+//!
+//! In: the flag and variables that name a library, and whether the network may be used. Out: the one [`Runtime`] of the process,
+//! in which every session is made, and the [`Report`] of `gemscope doctor`. Promises: a missing or broken library is a
+//! [`RuntimeError`] and never a panic; a library that the user named is used or refused, never replaced; what is fetched is
+//! checked against a pinned hash before any of it is unpacked; telemetry is off.
+
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use ort::environment::Environment;
+use serde::Serialize;
+
+pub mod devices;
+mod error;
+#[cfg(feature = "load-dynamic")]
+mod find;
+#[cfg(feature = "load-dynamic")]
+mod install;
+#[cfg(feature = "load-dynamic")]
+mod pip;
+#[cfg(feature = "load-dynamic")]
+mod probe;
+mod report;
+
+pub use error::RuntimeError;
+pub use report::{Report, report};
+
+#[cfg(not(any(feature = "load-dynamic", feature = "download-ort")))]
+compile_error!(
+    "choose how gemscope gets ONNX Runtime: the default feature `load-dynamic` (a shared library, found at run time and installed \
+     by `gemscope setup`) or `--no-default-features --features download-ort` (ort's static library, fetched at build time)"
+);
+
+/// The ONNX Runtime that `gemscope setup` installs.
+pub const PINNED_VERSION: &str = "1.32.0";
+
+/// The oldest ONNX Runtime that serves: the `api-NN` feature of ort in Cargo.toml says so.
+pub const MINIMUM_VERSION: &str = "1.24";
+
+/// What the user says about the runtime.
+#[derive(Debug, Clone, Default)]
+pub struct RuntimeOptions {
+    /// The library to use and no other: `--ort-lib`, else `ORT_DYLIB_PATH`.
+    pub ort_lib: Option<PathBuf>,
+    /// Nothing may be fetched: `--offline` or `GEMSCOPE_OFFLINE`.
+    pub offline: bool,
+}
+
+impl RuntimeOptions {
+    /// Completes the flags `--ort-lib` and `--offline` with the environment variables. A flag wins over its variable, an empty
+    /// variable is none, and `GEMSCOPE_OFFLINE=0` means what it says.
+    pub fn from_env(ort_lib: Option<PathBuf>, offline: bool) -> Self {
+        Self::from_variables(ort_lib, offline, |name| env::var_os(name))
+    }
+
+    fn from_variables(ort_lib: Option<PathBuf>, offline: bool, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+        let set = |name| variable(name).filter(|value| !value.is_empty());
+        Self {
+            ort_lib: ort_lib.or_else(|| set("ORT_DYLIB_PATH").map(PathBuf::from)),
+            offline: offline || set("GEMSCOPE_OFFLINE").is_some_and(|value| value != "0" && value != "false"),
+        }
+    }
+}
+
+/// Where a library was looked for, in the order in which the places are tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// `--ort-lib` or `ORT_DYLIB_PATH`.
+    Named,
+    /// Gemscope's cache directory, where `gemscope setup` installs it.
+    Cache,
+    /// Beside the executable, or in `lib` beside the executable's folder.
+    Executable,
+    /// The package onnxruntime of the active Python environment.
+    Python,
+    /// Where the system looks for shared libraries.
+    System,
+    /// Linked into the executable (feature `download-ort`).
+    Linked,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Named => "--ort-lib or ORT_DYLIB_PATH",
+            Self::Cache => "gemscope's cache",
+            Self::Executable => "beside the executable",
+            Self::Python => "Python environment",
+            Self::System => "system",
+            Self::Linked => "linked in",
+        })
+    }
+}
+
+/// One library that could be used, or a place that has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Candidate {
+    /// Why it was looked at.
+    pub origin: Origin,
+    /// The library; for a place without one, the place.
+    pub path: PathBuf,
+    /// What became of it.
+    #[serde(flatten)]
+    pub found: Found,
+}
+
+/// What looking at a candidate showed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum Found {
+    /// An ONNX Runtime that serves.
+    Usable {
+        /// Its version, for example `1.32.0`.
+        version: String,
+    },
+    /// There is a library, and it does not serve.
+    Refused {
+        /// Why not.
+        reason: String,
+    },
+    /// There is nothing.
+    Absent,
+}
+
+/// The ONNX Runtime of this process.
+#[derive(Debug)]
+pub struct Runtime {
+    /// What sessions are made in.
+    pub environment: Environment,
+    /// The shared library; `None` where ONNX Runtime is linked in.
+    pub library: Option<PathBuf>,
+    /// Where the library was found.
+    pub origin: Origin,
+    /// The version of the library, for example `1.32.0`.
+    pub version: String,
+}
+
+/// What `gemscope setup` did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Installed {
+    /// The library; `None` where ONNX Runtime is linked in and there is nothing to install.
+    pub library: Option<PathBuf>,
+    /// The version that is installed.
+    pub version: String,
+    /// What had to be done for it.
+    pub outcome: Outcome,
+}
+
+/// What an installation had to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Nothing: it was there, and every file has the size and sha256 that were recorded when it was unpacked.
+    AlreadyThere,
+    /// It was fetched and unpacked.
+    Fetched,
+    /// What was there was damaged or incomplete, and was replaced.
+    Repaired,
+}
+
+/// Starts ONNX Runtime, or hands back the one that was started: there is one a process, and the options of the first call count.
+///
+/// Where no library is found and `options` allow it, the pinned one is installed as by [`setup`]; `say` is told so.
+pub fn load(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<&'static Runtime, RuntimeError> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    // OnceLock alone cannot hold back a second thread from an initialisation that may fail; two environments are an error of ort.
+    static STARTING: Mutex<()> = Mutex::new(());
+
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
+    let runtime = start(options, say)?;
+    Ok(RUNTIME.get_or_init(|| runtime))
+}
+
+#[cfg(feature = "load-dynamic")]
+fn start(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Runtime, RuntimeError> {
+    let (origin, path, version) = match find::Search::new(options).first_usable()? {
+        find::Choice::Library { origin, path, version } => (origin, path, version),
+        find::Choice::None { skipped } if options.offline => return Err(RuntimeError::NotFound { skipped }),
+        find::Choice::None { skipped } => {
+            say(&format!("no ONNX Runtime was found{skipped}"));
+            let (path, installed) = install_pinned(options, say)?;
+            (Origin::Cache, path, installed.version)
+        }
+    };
+    let failed = |reason: String| RuntimeError::Start { path: path.clone(), reason };
+    // init_from comes before any other call of ort: every call, even the making of an error, loads a library of ort's own choice
+    // otherwise, and panics where there is none.
+    let builder = ort::init_from(&path).map_err(|e| failed(e.to_string()))?;
+    let environment = builder.with_name("gemscope").with_telemetry(false).build().map_err(|e| failed(e.to_string()))?;
+    tracing::info!(library = %path.display(), version, %origin, "ONNX Runtime started");
+    Ok(Runtime { environment, library: Some(path), origin, version })
+}
+
+#[cfg(not(feature = "load-dynamic"))]
+fn start(_: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<Runtime, RuntimeError> {
+    let environment = ort::init()
+        .with_name("gemscope")
+        .with_telemetry(false)
+        .build()
+        .map_err(|e| RuntimeError::Start { path: this_executable(), reason: e.to_string() })?;
+    Ok(Runtime { environment, library: None, origin: Origin::Linked, version: linked_version() })
+}
+
+/// Installs the pinned ONNX Runtime in the cache directory, or checks and where needed repairs the one that is there.
+///
+/// Safe to run again, and to run in several processes at once.
+#[cfg(feature = "load-dynamic")]
+pub fn setup(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Installed, RuntimeError> {
+    install_pinned(options, say).map(|(_, installed)| installed)
+}
+
+/// Nothing to install: ONNX Runtime is linked in.
+#[cfg(not(feature = "load-dynamic"))]
+pub fn setup(_: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Installed, RuntimeError> {
+    say("ONNX Runtime is linked into this build: there is nothing to install");
+    Ok(Installed { library: None, version: linked_version(), outcome: Outcome::AlreadyThere })
+}
+
+#[cfg(feature = "load-dynamic")]
+fn install_pinned(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<(PathBuf, Installed), RuntimeError> {
+    let (library, outcome) = install::install(&cache_dir()?, options.offline, say)?;
+    match probe::probe(&library) {
+        Ok(version) => Ok((library.clone(), Installed { library: Some(library), version, outcome })),
+        Err(reason) => Err(RuntimeError::Unloadable { path: library, reason }),
+    }
+}
+
+/// Where Gemscope keeps what it fetches: `GEMSCOPE_CACHE`, else the folder `gemscope` in the user's cache directory. It need not
+/// exist.
+pub fn cache_dir() -> Result<PathBuf, RuntimeError> {
+    let named = env::var_os("GEMSCOPE_CACHE").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let directory =
+        named.or_else(|| Some(dirs::cache_dir()?.join("gemscope"))).ok_or(RuntimeError::NoCacheDirectory)?;
+    absolute(&directory)
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, RuntimeError> {
+    std::path::absolute(path).map_err(RuntimeError::file("find the current directory for", path))
+}
+
+#[cfg(not(feature = "load-dynamic"))]
+fn this_executable() -> PathBuf {
+    env::current_exe().unwrap_or_else(|_| PathBuf::from("gemscope"))
+}
+
+/// The version of the ONNX Runtime that is linked in.
+#[cfg(not(feature = "load-dynamic"))]
+#[allow(unsafe_code)]
+fn linked_version() -> String {
+    // SAFETY: the linker resolved the entry point, which returns a static table, whose version is a static NUL-terminated string.
+    unsafe {
+        let base = ort::sys::OrtGetApiBase();
+        std::ffi::CStr::from_ptr(((*base).GetVersionString)()).to_string_lossy().into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(flag: Option<&str>, offline: bool, variables: &[(&str, &str)]) -> RuntimeOptions {
+        RuntimeOptions::from_variables(flag.map(PathBuf::from), offline, |name| {
+            variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value))
+        })
+    }
+
+    #[test]
+    fn a_flag_wins_over_its_variable_and_an_empty_variable_is_none() {
+        let both = options(Some("flag.so"), false, &[("ORT_DYLIB_PATH", "variable.so")]);
+        assert_eq!(both.ort_lib.as_deref(), Some(Path::new("flag.so")));
+        let variable = options(None, false, &[("ORT_DYLIB_PATH", "variable.so")]);
+        assert_eq!(variable.ort_lib.as_deref(), Some(Path::new("variable.so")));
+        assert_eq!(options(None, false, &[("ORT_DYLIB_PATH", "")]).ort_lib, None);
+    }
+
+    #[test]
+    fn offline_is_a_flag_or_a_variable_that_is_not_zero() {
+        assert!(options(None, true, &[]).offline);
+        assert!(options(None, false, &[("GEMSCOPE_OFFLINE", "1")]).offline);
+        for off in ["", "0", "false"] {
+            assert!(!options(None, false, &[("GEMSCOPE_OFFLINE", off)]).offline, "{off:?}");
+        }
+    }
+
+    #[test]
+    fn the_minimum_version_is_the_one_that_ort_was_built_for() {
+        assert_eq!(MINIMUM_VERSION, format!("1.{}", ort::MINOR_VERSION));
+    }
+
+    /// As every test that makes a session does: the one runtime of the process, from wherever this machine has it.
+    #[test]
+    fn all_threads_share_one_runtime() {
+        let load = || load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let [first, second] =
+            std::thread::scope(|scope| [scope.spawn(load), scope.spawn(load)].map(|thread| thread.join().unwrap()));
+        assert!(std::ptr::eq(first, second));
+        assert!(first.version.starts_with("1."), "{}", first.version);
+        assert_eq!(first.library.is_some(), cfg!(feature = "load-dynamic"));
+    }
+}
