@@ -70,7 +70,10 @@ struct SamplingArgs {
 }
 
 fn positive(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|value: &f32| value.is_finite() && *value > 0.0).ok_or_else(|| "must be above 0".to_owned())
+    text.parse()
+        .ok()
+        .filter(|value: &f32| value.is_finite() && *value > 0.0)
+        .ok_or_else(|| "must be above 0".to_owned())
 }
 
 fn share(text: &str) -> Result<f32, String> {
@@ -81,9 +84,7 @@ impl SamplingArgs {
     fn sampling(&self) -> Sampling {
         match self.temperature {
             None => Sampling::Greedy,
-            Some(temperature) => {
-                Sampling::Drawn { temperature, top_p: self.top_p, top_k: self.top_k, seed: self.seed }
-            }
+            Some(temperature) => Sampling::Drawn { temperature, top_p: self.top_p, top_k: self.top_k, seed: self.seed },
         }
     }
 }

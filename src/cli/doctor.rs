@@ -79,9 +79,7 @@ fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
     let (found, _) = gemscope::answer::to_detections(&parsed, SIDE, SIDE, None);
     let near = |value: f64, expected: f64| (value - expected).abs() <= 30.0;
     let right = |bbox: [f64; 4]| bbox.iter().zip(DISC).all(|(value, expected)| near(*value, expected));
-    let ok = found.len() == 1
-        && found[0].detection.label == "red circle"
-        && right(found[0].detection.bbox.into());
+    let ok = found.len() == 1 && found[0].detection.label == "red circle" && right(found[0].detection.bbox.into());
     let says = if ok {
         "found the red circle where it is".to_owned()
     } else {

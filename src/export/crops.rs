@@ -46,7 +46,10 @@ fn write_crops(
         Ok(upright) if (upright.width, upright.height) == (record.width, record.height) => upright,
         Ok(upright) => {
             let size = format!("{}x{}", upright.width, upright.height);
-            return Ok(Some(format!("crops: {} is {size} now and was {}x{}", record.image, record.width, record.height)));
+            return Ok(Some(format!(
+                "crops: {} is {size} now and was {}x{}",
+                record.image, record.width, record.height
+            )));
         }
         Err(reason) => return Ok(Some(format!("crops: {}: {reason}", path.display()))),
     };

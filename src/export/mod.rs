@@ -55,7 +55,10 @@ impl FromStr for Format {
     type Err = ExportError;
 
     fn from_str(name: &str) -> Result<Self, ExportError> {
-        Self::ALL.into_iter().find(|format| format.as_str() == name).ok_or_else(|| ExportError::UnknownFormat { name: name.to_owned() })
+        Self::ALL
+            .into_iter()
+            .find(|format| format.as_str() == name)
+            .ok_or_else(|| ExportError::UnknownFormat { name: name.to_owned() })
     }
 }
 

@@ -29,7 +29,9 @@ pub enum GenerateError {
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
     /// The decoder gave NaN, or every token is suppressed.
-    #[error("the decoder gave no usable probabilities at token {0} (NaN or all suppressed); try another dtype of the graphs")]
+    #[error(
+        "the decoder gave no usable probabilities at token {0} (NaN or all suppressed); try another dtype of the graphs"
+    )]
     NoProbabilities(usize),
 }
 

@@ -102,5 +102,8 @@ fn max_soft_tokens(json: &Value) -> Option<u64> {
         let transforms = json["processor"]["transforms"].as_array()?;
         transforms.iter().find_map(|transform| transform["operation"]["attrs"]["max_soft_tokens"].as_u64())
     };
-    json["image_processor"]["max_soft_tokens"].as_u64().or_else(|| json["max_soft_tokens"].as_u64()).or_else(of_transforms)
+    json["image_processor"]["max_soft_tokens"]
+        .as_u64()
+        .or_else(|| json["max_soft_tokens"].as_u64())
+        .or_else(of_transforms)
 }

@@ -92,7 +92,9 @@ impl Decoder {
         let mut feeds: Feeds<'_> = vec![(EMBEDS.into(), step.embedded.inputs_embeds.into())];
         if graph.input(PER_LAYER).is_some() {
             let value = step.embedded.per_layer_inputs.ok_or_else(|| {
-                graph.contract(format!("wants `{PER_LAYER}`, which the embedding graph does not give; are they of one export?"))
+                graph.contract(format!(
+                    "wants `{PER_LAYER}`, which the embedding graph does not give; are they of one export?"
+                ))
             })?;
             feeds.push((PER_LAYER.into(), value.into()));
         }

@@ -26,8 +26,7 @@ const FILES: &[(&str, &[u8])] = bundled![
 ];
 
 /// What the demo model can do, for the line that a run prints.
-pub const DESCRIPTION: &str =
-    "the bundled demo model, which knows only coloured shapes (circles, squares, triangles and stars in red, green, blue, \
+pub const DESCRIPTION: &str = "the bundled demo model, which knows only coloured shapes (circles, squares, triangles and stars in red, green, blue, \
      yellow, purple and orange)";
 
 /// Unpacks the bundled model into `cache`, unless it is there already, and gives its directory.

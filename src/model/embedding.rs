@@ -65,7 +65,9 @@ impl Embedding {
         if self.merges {
             let port = graph.require_input(FEATURES)?;
             let value = match features {
-                Some(features) => tensor::floats(graph, port, &[features.rows, features.width], features.values.clone())?,
+                Some(features) => {
+                    tensor::floats(graph, port, &[features.rows, features.width], features.values.clone())?
+                }
                 None => self.no_features(FEATURES)?,
             };
             feeds.push((FEATURES.into(), value.into()));

@@ -95,7 +95,8 @@ impl GraphFiles {
         if ![VISION, EMBEDDING, DECODER].iter().any(|stem| names.iter().any(|name| name.starts_with(stem))) {
             return Err(LayoutError::NoModel { directory: directory.to_owned(), found: entries(directory) });
         }
-        let wanted = dtype.map(|dtype| if matches!(dtype, "fp32" | "f32") { String::new() } else { format!("_{dtype}") });
+        let wanted =
+            dtype.map(|dtype| if matches!(dtype, "fp32" | "f32") { String::new() } else { format!("_{dtype}") });
         let choose = |stem: &str| -> Option<String> {
             let suffixes = wanted.iter().map(String::as_str).chain(SUFFIXES);
             let known = suffixes.map(|suffix| format!("{stem}{suffix}.onnx")).find(|name| names.contains(name));
@@ -149,7 +150,12 @@ impl GraphFiles {
                 found: entries(directory),
             })
         };
-        Ok(Self { layout: Layout::Genai, vision: one("vision")?, embedding: one("embedding")?, decoder: one("decoder")? })
+        Ok(Self {
+            layout: Layout::Genai,
+            vision: one("vision")?,
+            embedding: one("embedding")?,
+            decoder: one("decoder")?,
+        })
     }
 }
 

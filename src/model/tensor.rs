@@ -7,7 +7,12 @@ use ort::value::{DynTensor, DynValue, Tensor, TensorElementType};
 use super::graph::{Graph, GraphError, PortInfo};
 
 /// A tensor of `shape` with `values`, cast to the dtype of `port`.
-pub(super) fn floats(graph: &Graph, port: &PortInfo, shape: &[usize], values: Vec<f32>) -> Result<DynValue, GraphError> {
+pub(super) fn floats(
+    graph: &Graph,
+    port: &PortInfo,
+    shape: &[usize],
+    values: Vec<f32>,
+) -> Result<DynValue, GraphError> {
     let shape = shape.to_vec();
     let made = match port.dtype {
         TensorElementType::Float32 => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
@@ -15,7 +20,8 @@ pub(super) fn floats(graph: &Graph, port: &PortInfo, shape: &[usize], values: Ve
             Tensor::from_array((shape, values.into_iter().map(f16::from_f32).collect::<Vec<_>>())).map(Tensor::into_dyn)
         }
         TensorElementType::Bfloat16 => {
-            Tensor::from_array((shape, values.into_iter().map(bf16::from_f32).collect::<Vec<_>>())).map(Tensor::into_dyn)
+            Tensor::from_array((shape, values.into_iter().map(bf16::from_f32).collect::<Vec<_>>()))
+                .map(Tensor::into_dyn)
         }
         other => return Err(graph.contract(format!("`{}` is {other}; expected a float type", port.name))),
     };
@@ -23,7 +29,12 @@ pub(super) fn floats(graph: &Graph, port: &PortInfo, shape: &[usize], values: Ve
 }
 
 /// An i64 tensor for `port`.
-pub(super) fn integers(graph: &Graph, port: &PortInfo, shape: &[usize], values: Vec<i64>) -> Result<DynValue, GraphError> {
+pub(super) fn integers(
+    graph: &Graph,
+    port: &PortInfo,
+    shape: &[usize],
+    values: Vec<i64>,
+) -> Result<DynValue, GraphError> {
     if port.dtype != TensorElementType::Int64 {
         return Err(graph.contract(format!("`{}` is {}; expected int64", port.name, port.dtype)));
     }
@@ -59,9 +70,10 @@ pub(super) fn all(graph: &Graph, name: &str, value: &DynValue) -> Result<Vec<f32
 
 fn range(graph: &Graph, name: &str, value: &DynValue, range: std::ops::Range<usize>) -> Result<Vec<f32>, GraphError> {
     match value.dtype().tensor_type() {
-        Some(TensorElementType::Float32) => {
-            value.try_extract_tensor::<f32>().map(|(_, data)| data[range].to_vec()).map_err(|error| graph.runtime(error))
-        }
+        Some(TensorElementType::Float32) => value
+            .try_extract_tensor::<f32>()
+            .map(|(_, data)| data[range].to_vec())
+            .map_err(|error| graph.runtime(error)),
         Some(TensorElementType::Float16) => value
             .try_extract_tensor::<f16>()
             .map(|(_, data)| data[range].iter().map(|value| value.to_f32()).collect())

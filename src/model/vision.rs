@@ -35,12 +35,16 @@ impl VisionEncoder {
                 pixels.shape
             )));
         }
-        let positions = ["pixel_position_ids", "image_position_ids"].into_iter().find(|name| graph.input(name).is_some());
+        let positions =
+            ["pixel_position_ids", "image_position_ids"].into_iter().find(|name| graph.input(name).is_some());
         let positions = match positions {
             Some(name) => name.to_owned(),
-            None => return Err(graph.require_input("pixel_position_ids").err().unwrap_or_else(|| {
-                graph.contract("no positions".to_owned())
-            })),
+            None => {
+                return Err(graph
+                    .require_input("pixel_position_ids")
+                    .err()
+                    .unwrap_or_else(|| graph.contract("no positions".to_owned())));
+            }
         };
         Ok(Self { graph, positions, patch_values })
     }
@@ -69,10 +73,9 @@ impl VisionEncoder {
         let fixed = pixels.fixed(rank - 2);
         let count = fixed.unwrap_or_else(|| views.iter().map(PatchGrid::count).max().unwrap_or(0));
         if let Some(view) = views.iter().find(|view| view.count() > count) {
-            return Err(self.graph.contract(format!(
-                "takes {count} patches and the view has {}; use a smaller --budget",
-                view.count()
-            )));
+            return Err(self
+                .graph
+                .contract(format!("takes {count} patches and the view has {}; use a smaller --budget", view.count())));
         }
         for view in &mut views {
             view.pad_to(count);
@@ -91,7 +94,10 @@ impl VisionEncoder {
         let position_port = self.graph.require_input(&self.positions)?;
         let feeds: Feeds<'_> = vec![
             (PIXELS.into(), tensor::floats(&self.graph, pixels, &pixel_shape, values)?.into()),
-            (self.positions.clone().into(), tensor::integers(&self.graph, position_port, &position_shape, positions)?.into()),
+            (
+                self.positions.clone().into(),
+                tensor::integers(&self.graph, position_port, &position_shape, positions)?.into(),
+            ),
         ];
         let name = match self.graph.outputs.as_slice() {
             [only] => only.name.clone(),
@@ -107,7 +113,9 @@ impl VisionEncoder {
         let width = shape.last().copied().unwrap_or(0);
         let rows = shape.iter().rev().skip(1).product();
         if width == 0 {
-            return Err(self.graph.contract(format!("output `{name}` has shape {shape:?}; expected [soft tokens, width]")));
+            return Err(self
+                .graph
+                .contract(format!("output `{name}` has shape {shape:?}; expected [soft tokens, width]")));
         }
         Ok(Features { values: tensor::all(&self.graph, &name, &value)?, rows, width })
     }

@@ -34,10 +34,9 @@ pub fn resize(rgb: &[u8], width: u32, height: u32, target: TargetSize) -> Result
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     let mut resizer = Resizer::new();
     let mut pixels = Cow::Borrowed(rgb);
-    for (from, to) in [
-        ((width, height), (target.width, height)),
-        ((target.width, height), (target.width, target.height)),
-    ] {
+    for (from, to) in
+        [((width, height), (target.width, height)), ((target.width, height), (target.width, target.height))]
+    {
         if from == to {
             continue;
         }

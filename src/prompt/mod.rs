@@ -27,7 +27,9 @@ pub enum PromptError {
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
     /// The rendered prompt must name the image exactly once.
-    #[error("the prompt holds the image token {token} {count} times instead of once; remove it from the text of the prompt")]
+    #[error(
+        "the prompt holds the image token {token} {count} times instead of once; remove it from the text of the prompt"
+    )]
     ImageTokens {
         /// How it is written.
         token: String,

@@ -56,7 +56,11 @@ impl ChatTemplate {
         let mut environment = Environment::new();
         // The settings under which transformers renders chat templates (utils/chat_template_utils.py).
         environment.set_syntax(
-            SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(|error| render_error(directory, error))?,
+            SyntaxConfig::builder()
+                .trim_blocks(true)
+                .lstrip_blocks(true)
+                .build()
+                .map_err(|error| render_error(directory, error))?,
         );
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", |message: String| -> Result<(), minijinja::Error> {
@@ -73,7 +77,8 @@ impl ChatTemplate {
             // As a string: Gemma 4's templates trim a system prompt and do not look for items in it.
             messages.push(serde_json::json!({"role": "system", "content": system}));
         }
-        messages.push(serde_json::json!({"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}));
+        messages
+            .push(serde_json::json!({"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}));
         let render = || {
             self.environment.get_template(NAME)?.render(context! {
                 messages => minijinja::Value::from(Serde(&messages)),

@@ -111,7 +111,8 @@ impl TextTokenizer {
     /// # Errors
     /// [`TokenizerError::Convert`].
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding = self.inner.encode_fast(text, false).map_err(|error| TokenizerError::Convert(error.to_string()))?;
+        let encoding =
+            self.inner.encode_fast(text, false).map_err(|error| TokenizerError::Convert(error.to_string()))?;
         Ok(encoding.get_ids().to_vec())
     }
 

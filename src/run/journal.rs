@@ -114,8 +114,11 @@ fn parse(path: &Path, text: &[u8]) -> Result<Vec<Record>, JournalError> {
             continue;
         }
         let line_number = index + 1;
-        let record: Record = serde_json::from_slice(line)
-            .map_err(|error| JournalError::NotARecord { path: path.to_owned(), line: line_number, error })?;
+        let record: Record = serde_json::from_slice(line).map_err(|error| JournalError::NotARecord {
+            path: path.to_owned(),
+            line: line_number,
+            error,
+        })?;
         if record.schema > SCHEMA {
             return Err(JournalError::LaterSchema { path: path.to_owned(), line: line_number, schema: record.schema });
         }
@@ -142,7 +145,8 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, [whole.as_slice(), br#"{"schema":1,"image":"c.p"#].concat()).unwrap();
         let (mut journal, records) = Journal::open(dir.path()).unwrap();
-        let read: Vec<_> = records.iter().map(|record| (record.image.as_str(), record.reason.as_deref().unwrap())).collect();
+        let read: Vec<_> =
+            records.iter().map(|record| (record.image.as_str(), record.reason.as_deref().unwrap())).collect();
         assert_eq!(read, [("a.png", "first"), ("b.png", "second")]);
         journal.append(&Record::failed("c.png".into(), "third".into())).unwrap();
         assert_eq!(read_journal(dir.path()).unwrap().len(), 3);

@@ -76,7 +76,8 @@ impl ModelIdentity {
             let name = parts.map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
             (name, path.metadata().map_or(0, |metadata| metadata.len()))
         });
-        let directory = directory.map(|directory| std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned()));
+        let directory =
+            directory.map(|directory| std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned()));
         Self { directory, graphs: graphs.collect() }
     }
 }
@@ -116,7 +117,9 @@ impl Manifest {
         let path = directory.join(FILE);
         match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| ManifestError::Parse { path, error }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(ManifestError::NoRun(directory.to_owned())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Err(ManifestError::NoRun(directory.to_owned()))
+            }
             Err(error) => Err(ManifestError::Io { path, error }),
         }
     }
@@ -127,7 +130,8 @@ impl Manifest {
     /// [`ManifestError`].
     pub fn write(&self, directory: &Path) -> Result<(), ManifestError> {
         let path = directory.join(FILE);
-        let mut text = serde_json::to_vec_pretty(self).map_err(|error| ManifestError::Parse { path: path.clone(), error })?;
+        let mut text =
+            serde_json::to_vec_pretty(self).map_err(|error| ManifestError::Parse { path: path.clone(), error })?;
         text.push(b'\n');
         std::fs::write(&path, text).map_err(|error| ManifestError::Io { path, error })
     }

@@ -177,7 +177,8 @@ impl Loader<'_> {
             return Ok(None);
         }
         record.sha256 = Some(sha256);
-        let upright = crate::image::decode(&bytes, self.settings.apply_orientation).map_err(|error| error.to_string())?;
+        let upright =
+            crate::image::decode(&bytes, self.settings.apply_orientation).map_err(|error| error.to_string())?;
         (record.width, record.height, record.orientation) = (upright.width, upright.height, upright.orientation);
         prepare(&upright, self.settings.budget, self.patch_side).map(Some).map_err(|error| error.to_string())
     }
@@ -245,10 +246,8 @@ fn complete(record: &mut Record, settings: &Settings, prompt: &str, generated: G
     record.schema = SCHEMA;
     record.status = parsed.status;
     record.reason = None;
-    record.detections = located
-        .into_iter()
-        .map(|located| Detection { score: score(located.source), ..located.detection })
-        .collect();
+    record.detections =
+        located.into_iter().map(|located| Detection { score: score(located.source), ..located.detection }).collect();
     record.notes = parsed.notes.iter().copied().chain(notes).collect();
     record.answers = vec![Answer {
         view: BBox { x0: 0.0, y0: 0.0, x1: f64::from(record.width), y1: f64::from(record.height) },

@@ -25,7 +25,8 @@ impl Progress {
     /// One image is done.
     pub fn done(&mut self, status: AnswerStatus) {
         *self.statuses.entry(status).or_default() += 1;
-        let counts: Vec<_> = self.statuses.iter().map(|(status, count)| format!("{} {count}", status.as_str())).collect();
+        let counts: Vec<_> =
+            self.statuses.iter().map(|(status, count)| format!("{} {count}", status.as_str())).collect();
         self.bar.set_message(counts.join("  "));
         self.bar.inc(1);
     }

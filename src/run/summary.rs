@@ -72,9 +72,11 @@ impl Summary {
                 *summary.notes.entry(note.kind).or_default() += note.count;
             }
             let halved = |resized: u32, original: u32| u64::from(resized) * 2 < u64::from(original);
-            let shrunk = record.answers.iter().filter_map(|answer| answer.tokens).any(|tokens| {
-                halved(tokens.resized[0], record.width) || halved(tokens.resized[1], record.height)
-            });
+            let shrunk = record
+                .answers
+                .iter()
+                .filter_map(|answer| answer.tokens)
+                .any(|tokens| halved(tokens.resized[0], record.width) || halved(tokens.resized[1], record.height));
             summary.shrunk_below_half += usize::from(shrunk);
             if record.status == AnswerStatus::Failed {
                 let reason = record.reason.clone().unwrap_or_default();

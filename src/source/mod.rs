@@ -67,7 +67,8 @@ pub fn list(inputs: &[PathBuf], exclude: Option<&Path>) -> Result<Source, Source
         }
         std::path::absolute(path).map_err(|error| SourceError::Resolve { path: path.to_owned(), error })
     };
-    let inputs_absolute = inputs.iter().map(|path| resolve(path).map(|path| tidy(&path))).collect::<Result<Vec<_>, _>>()?;
+    let inputs_absolute =
+        inputs.iter().map(|path| resolve(path).map(|path| tidy(&path))).collect::<Result<Vec<_>, _>>()?;
     let exclude = exclude.and_then(|path| std::path::absolute(path).ok()).map(|path| tidy(&path));
     let root = common_root(&inputs_absolute);
     let mut images = BTreeMap::new();
@@ -88,8 +89,7 @@ pub fn list(inputs: &[PathBuf], exclude: Option<&Path>) -> Result<Source, Source
 fn walk(folder: &Path, exclude: Option<&Path>, root: &Path, images: &mut BTreeMap<String, SourceImage>) {
     let entries = WalkDir::new(folder).follow_links(true).into_iter().filter_entry(|entry| {
         // The folder itself was named by the user and is always searched.
-        entry.depth() == 0
-            || !entry.file_name().as_encoded_bytes().starts_with(b".") && exclude != Some(entry.path())
+        entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".") && exclude != Some(entry.path())
     });
     for entry in entries {
         match entry {

@@ -21,7 +21,8 @@ fn bad_files_fail_with_a_reason_and_the_rest_is_processed() {
     #[cfg(unix)]
     std::os::unix::fs::symlink("..", images.join("locked/loop")).unwrap();
     let out = dir.path().join("run");
-    let output = gemscope().arg("detect").arg(&images).args(["--labels", "star", "--json", "--out"]).arg(&out).output().unwrap();
+    let output =
+        gemscope().arg("detect").arg(&images).args(["--labels", "star", "--json", "--out"]).arg(&out).output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
     let records = json_lines(fs::read_to_string(out.join("detections.jsonl")).unwrap());
     let reason = |name: &str| {
@@ -39,7 +40,8 @@ fn bad_files_fail_with_a_reason_and_the_rest_is_processed() {
     }
     // Failed images are tried again, the others are not.
     fs::copy(fixture("shapes/scene-05.jpg"), images.join("cut.jpg")).unwrap();
-    let output = gemscope().arg("detect").arg(&images).args(["--labels", "star", "--json", "--out"]).arg(&out).output().unwrap();
+    let output =
+        gemscope().arg("detect").arg(&images).args(["--labels", "star", "--json", "--out"]).arg(&out).output().unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["resumed"], 2);
     assert!(!summary["failures"].to_string().contains("cut.jpg"));

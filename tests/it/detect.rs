@@ -62,7 +62,10 @@ fn the_shapes_are_found_where_they_are() {
         }
     }
     let (recall, precision) = (f64::from(right) / all as f64, f64::from(right) / given as f64);
-    assert!(recall >= RECALL && precision >= PRECISION, "recall {recall:.3}, precision {precision:.3} ({right} of {all}, {given} given)");
+    assert!(
+        recall >= RECALL && precision >= PRECISION,
+        "recall {recall:.3}, precision {precision:.3} ({right} of {all}, {given} given)"
+    );
     // Scenes with nothing in them are answered with nothing.
     let counts = read(dir.path().join("counts.csv"));
     for empty in ["scene-03.png", "scene-13.png", "scene-19.png"] {
@@ -117,7 +120,14 @@ fn a_run_with_other_settings_is_not_mixed_in() {
     assert!(read(out.join("journal.jsonl")).contains("detect circle"));
     // A folder with somebody's files is not taken for a run.
     other().arg("--overwrite").arg("--out").arg(&images).assert().code(1);
-    gemscope().arg("detect").arg(&images).args(["--labels", "x", "--out"]).arg(&images).assert().code(1).stderr(predicates::str::contains("not a run"));
+    gemscope()
+        .arg("detect")
+        .arg(&images)
+        .args(["--labels", "x", "--out"])
+        .arg(&images)
+        .assert()
+        .code(1)
+        .stderr(predicates::str::contains("not a run"));
     assert!(images.join("a.png").exists());
 }
 
@@ -145,7 +155,11 @@ fn sampling_repeats_with_its_seed() {
     let dir = tempfile::tempdir().unwrap();
     let sample = |name: &str, seed: &str| {
         let out = dir.path().join(name);
-        detect(&fixture("shapes"), &out, &["--labels", "star", "--temperature", "1.5", "--seed", seed, "--threads", "2"]);
+        detect(
+            &fixture("shapes"),
+            &out,
+            &["--labels", "star", "--temperature", "1.5", "--seed", seed, "--threads", "2"],
+        );
         read(out.join("detections.jsonl"))
     };
     let first = sample("a", "1");

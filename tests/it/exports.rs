@@ -11,7 +11,13 @@ use crate::support::{fixture, gemscope, json, json_lines};
 fn every_box_lies_in_its_image_and_has_its_crop() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
-    gemscope().arg("detect").arg(fixture("shapes")).args(["--labels", "star,red circle", "--out"]).arg(&run).assert().success();
+    gemscope()
+        .arg("detect")
+        .arg(fixture("shapes"))
+        .args(["--labels", "star,red circle", "--out"])
+        .arg(&run)
+        .assert()
+        .success();
     let instances = json(run.join("instances.json"));
     let records = json_lines(fs::read_to_string(run.join("detections.jsonl")).unwrap());
     let images = instances["images"].as_array().unwrap();
@@ -44,7 +50,13 @@ fn every_box_lies_in_its_image_and_has_its_crop() {
     }
     // A format asked for later is the same, without a model.
     let later = dir.path().join("later");
-    gemscope().arg("export").arg(&run).args(["--to", "coco,crops,counts,jsonl", "--ort-lib", "/nowhere", "--out"]).arg(&later).assert().success();
+    gemscope()
+        .arg("export")
+        .arg(&run)
+        .args(["--to", "coco,crops,counts,jsonl", "--ort-lib", "/nowhere", "--out"])
+        .arg(&later)
+        .assert()
+        .success();
     for file in ["instances.json", "results.json", "counts.csv", "detections.jsonl"] {
         assert_eq!(fs::read(run.join(file)).unwrap(), fs::read(later.join(file)).unwrap(), "{file}");
     }
@@ -76,5 +88,11 @@ fn answers_of_elsewhere_are_exported_too() {
     let counts = fs::read_to_string(run.join("counts.csv")).unwrap();
     assert_eq!(counts, "image,status,'=SUM(A1)\n../outside.png,refused,0\n\"'=a,b.png\",ok,1\n");
     assert!(run.join("crops/=a,b.png_000_sum-a1.png").exists());
-    gemscope().arg("export").arg(&run).args(["--to", "yolo9"]).assert().code(1).stderr(predicates::str::contains("jsonl, coco, counts, crops"));
+    gemscope()
+        .arg("export")
+        .arg(&run)
+        .args(["--to", "yolo9"])
+        .assert()
+        .code(1)
+        .stderr(predicates::str::contains("jsonl, coco, counts, crops"));
 }

@@ -8,7 +8,13 @@ use serde_json::Value;
 
 use crate::support::{fixture, json, open};
 
-fn answer(prompter: &Prompter, model: &mut Model, case: &Value, budget: Budget, max_new_tokens: usize) -> (Vec<u32>, Vec<f64>, String) {
+fn answer(
+    prompter: &Prompter,
+    model: &mut Model,
+    case: &Value,
+    budget: Budget,
+    max_new_tokens: usize,
+) -> (Vec<u32>, Vec<f64>, String) {
     let image = std::fs::read(fixture(case["file"].as_str().unwrap())).unwrap();
     let image = gemscope::image::decode(&image, true).unwrap();
     let view = prepare(&image, BudgetChoice::Fixed(budget), model.patch_side()).unwrap();
@@ -35,13 +41,16 @@ fn greedy_tokens_of_both_layouts() {
         let mut scored = 0;
         for case in cases {
             let name = format!("{directory}: {} {}", case["file"], case["prompt"]);
-            let expected: Vec<u32> = case["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
+            let expected: Vec<u32> =
+                case["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
             let (ids, log_probabilities, text) = answer(&prompter, &mut model, case, budget, max_new_tokens);
             assert_eq!(ids, expected, "{name}");
             assert_eq!(text, case["text"].as_str().unwrap(), "{name}");
             // The text that grows token by token is the text of all tokens at once.
             assert_eq!(text, prompter.tokenizer.decode(&ids[..log_probabilities.len()]).unwrap(), "{name}");
-            for (ours, theirs) in log_probabilities.iter().zip(case["log_probabilities"].as_array().into_iter().flatten()) {
+            for (ours, theirs) in
+                log_probabilities.iter().zip(case["log_probabilities"].as_array().into_iter().flatten())
+            {
                 assert!((ours - theirs.as_f64().unwrap()).abs() < 2e-3, "{name}: {ours} and {theirs}");
                 scored += 1;
             }

@@ -37,7 +37,8 @@ fn tensors_are_those_of_hugging_face() {
 #[test]
 fn an_exif_orientation_is_applied_unless_told_otherwise() {
     let inspect = |extra: &[&str]| {
-        let output = gemscope().arg("inspect").arg(fixture("photos/coffee-orientation-6.jpg")).args(extra).output().unwrap();
+        let output =
+            gemscope().arg("inspect").arg(fixture("photos/coffee-orientation-6.jpg")).args(extra).output().unwrap();
         json_lines(String::from_utf8(output.stdout).unwrap()).remove(0)
     };
     let (upright, stored) = (inspect(&[]), inspect(&["--no-exif"]));
@@ -48,7 +49,8 @@ fn an_exif_orientation_is_applied_unless_told_otherwise() {
 #[test]
 fn a_model_directory_says_what_it_is() {
     let inspect = |directory: &str| {
-        let output = gemscope().args(["model", "inspect"]).arg(fixture(directory)).args(["--budget", "70"]).output().unwrap();
+        let output =
+            gemscope().args(["model", "inspect"]).arg(fixture(directory)).args(["--budget", "70"]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
     };

@@ -62,10 +62,9 @@ fn every_golden_prompt() {
 #[test]
 fn the_real_models_prompts_about_the_cat() {
     let image = fixture("gemma4/golden/pipeline-cat-chonk.jpeg");
-    for (template, golden, count) in [
-        ("chat_template.e2b.jinja", "gemma-4-e2b-it.json", 283),
-        ("chat_template.jinja", "gemma-4-31b-it.json", 287),
-    ] {
+    for (template, golden, count) in
+        [("chat_template.e2b.jinja", "gemma-4-e2b-it.json", 283), ("chat_template.jinja", "gemma-4-31b-it.json", 287)]
+    {
         let expected = ids(&json(fixture("gemma4/golden").join(golden))["input_ids"]);
         assert_eq!(expected.len(), count);
         let output = gemscope()
@@ -89,10 +88,8 @@ fn every_tokenizer_vector() {
     let (inputs, outputs) = (read("tokenizer_vectors.inp"), read("tokenizer_vectors.out"));
     // Texts are separated by a line of their own; the last one has none after it.
     let texts: Vec<&str> = inputs.split("\n__ggml_vocab_test__\n").collect();
-    let expected: Vec<Vec<u32>> = outputs
-        .lines()
-        .map(|line| line.split_whitespace().map(|id| id.parse().unwrap()).collect())
-        .collect();
+    let expected: Vec<Vec<u32>> =
+        outputs.lines().map(|line| line.split_whitespace().map(|id| id.parse().unwrap()).collect()).collect();
     let pairs: Vec<_> = texts.iter().zip(&expected).collect();
     assert_eq!(pairs.len(), 46);
     for (text, expected) in pairs {

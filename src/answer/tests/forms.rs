@@ -1,8 +1,8 @@
 //! The forms that answers take, one test a family.
 
 use super::{boxes, check, kinds};
-use crate::record::Ended::{self, Looped, StopToken, TokenLimit, Unknown};
 use crate::record::AnswerStatus::{self, Empty, Ok, Refused, Salvaged, Truncated};
+use crate::record::Ended::{self, Looped, StopToken, TokenLimit, Unknown};
 use crate::record::NoteKind::{
     LongLabelCut, MalformedJson, ProseAround, ThinkingRemoved, ToolCallDebris, UnclosedFence, UnreadableBox,
 };
