@@ -24,6 +24,7 @@
 //! it takes: feeds, dtypes and shapes are read from the sessions, never assumed.
 
 pub mod answer;
+mod digest;
 pub mod export;
 pub mod generate;
 pub mod image;

@@ -1,7 +1,7 @@
 //! Arguments that several commands share.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 use gemscope::preprocess::{Budget, BudgetChoice};
@@ -80,7 +80,7 @@ impl BudgetArgs {
 }
 
 /// Creates `directory` for a new run; one that holds something else than a run is refused.
-pub(crate) fn prepare_directory(directory: &PathBuf, overwrite: bool) -> anyhow::Result<()> {
+pub(crate) fn prepare_directory(directory: &Path, overwrite: bool) -> anyhow::Result<()> {
     let context = || format!("{}", directory.display());
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries.count(),

@@ -18,6 +18,7 @@ use super::{Ending, Global, messages, output};
 
 /// Find things in images
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
 pub(crate) struct Args {
     /// Folders (searched to any depth) and files
     #[arg(required = true, value_name = "INPUT")]
@@ -143,7 +144,7 @@ fn detect(
     formats: &[Format],
     overwrite: bool,
 ) -> anyhow::Result<Summary> {
-    prepare_directory(&out.to_owned(), overwrite)?;
+    prepare_directory(out, overwrite)?;
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings));
     let (journal, known) = Journal::open(out)?;
     if !known.is_empty() || out.join("run.json").exists() {
@@ -196,34 +197,28 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     if json {
         return Ok(output::json(summary)?);
     }
-    let mut text = String::new();
     let mut labels = vec![vec!["label".to_owned(), "found".to_owned()]];
     labels.extend(summary.labels.iter().map(|(label, count)| vec![label.clone(), count.to_string()]));
-    text.push_str(&output::table(&labels));
     let statuses: Vec<String> =
         summary.statuses.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
-    text.push_str(&format!("\n{} images: {}\n", summary.images, statuses.join(", ")));
+    let mut lines = vec![output::table(&labels), format!("{} images: {}", summary.images, statuses.join(", "))];
     if summary.resumed > 0 {
-        text.push_str(&format!("{} of them were answered before\n", summary.resumed));
+        lines.push(format!("{} of them were answered before", summary.resumed));
     }
-    let outside = 100.0 * (1.0 - summary.onnx_runtime_seconds / summary.wall_seconds);
     if summary.images > summary.resumed {
-        text.push_str(&format!(
-            "{:.2} images/s, {outside:.1} % of the time outside ONNX Runtime\n",
+        let outside = 100.0 * (1.0 - summary.onnx_runtime_seconds / summary.wall_seconds);
+        lines.push(format!(
+            "{:.2} images/s, {outside:.1} % of the time outside ONNX Runtime",
             summary.images_per_second
         ));
     }
     if !summary.failures.is_empty() {
-        text.push_str("\nfailed:\n");
-        for failure in &summary.failures {
-            text.push_str(&format!("  {}: {}\n", failure.image, failure.reason));
-        }
+        lines.push("\nfailed:".to_owned());
+        lines.extend(summary.failures.iter().map(|failure| format!("  {}: {}", failure.image, failure.reason)));
     }
-    text.push('\n');
-    for path in &summary.written {
-        text.push_str(&format!("{}\n", path.display()));
-    }
-    Ok(output::text(&text)?)
+    lines.push(String::new());
+    lines.extend(summary.written.iter().map(|path| path.display().to_string()));
+    Ok(output::text(&(lines.join("\n") + "\n"))?)
 }
 
 #[derive(Serialize)]

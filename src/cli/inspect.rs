@@ -1,7 +1,7 @@
 //! `gemscope inspect`: what the model is given for an image.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use gemscope::model::ModelConfig;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     Ok(ending)
 }
 
-fn inspect(path: &PathBuf, args: &Args, config: &ModelConfig, query: &Query) -> anyhow::Result<()> {
+fn inspect(path: &Path, args: &Args, config: &ModelConfig, query: &Query) -> anyhow::Result<()> {
     let budget = args.budget.choice(config.default_budget)?;
     let upright = gemscope::image::decode(&std::fs::read(path)?, !args.no_exif)?;
     // gemma4_unified (12B) has no vision encoder: its patches are whole soft tokens.
@@ -96,7 +96,7 @@ fn inspect(path: &PathBuf, args: &Args, config: &ModelConfig, query: &Query) -> 
     }
 }
 
-fn write_tensors(file: &PathBuf, view: &mut PreparedView, encoder_free: bool) -> anyhow::Result<()> {
+fn write_tensors(file: &Path, view: &mut PreparedView, encoder_free: bool) -> anyhow::Result<()> {
     let count = if encoder_free { view.budget.soft_tokens() } else { view.budget.max_patches() } as usize;
     view.patches.pad_to(count);
     let patches = &view.patches;

@@ -3,6 +3,8 @@
 //! In: arguments. Out: results on stdout or in files, everything else on stderr, and an exit code: 0 when every image has an answer,
 //! 2 when the run finished and some images failed, 1 when it could not be done. A closed pipe is not an error.
 
+#![allow(clippy::doc_markdown)] // the doc comments of arguments are the help text, which has no backticks
+
 mod args;
 mod detect;
 mod doctor;

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use super::{ExportError, Exported, Input};
+use crate::digest;
 use crate::record::{BBox, Record};
 
 pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
@@ -96,8 +96,7 @@ fn inside(image: &str) -> String {
     if path == image && !path.contains(':') {
         return path;
     }
-    let hash: String = Sha256::digest(image.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-    format!("{hash}/{}", path.replace(':', "_"))
+    format!("{:016x}/{}", digest::number(image), path.replace(':', "_"))
 }
 
 #[cfg(test)]

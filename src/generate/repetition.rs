@@ -90,7 +90,8 @@ mod tests {
         let mut text = String::from("[");
         let mut stopped = None;
         for object in 0..20_u32 {
-            text.push_str(&format!("{{\"box_2d\": [1, 2, 3, 4]}}, {{\"box_2d\": [{object}, 7,3, 4]}},"));
+            let boxes = ["1, 2, 3, 4".to_owned(), format!("{object}, 7,3, 4")];
+            text.extend(boxes.map(|numbers| format!("{{\"box_2d\": [{numbers}]}},")));
             if guard.repeats(1000 + object, &text) {
                 stopped = Some(object);
                 break;

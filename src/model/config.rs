@@ -13,12 +13,12 @@ use crate::preprocess::Budget;
 pub struct ModelConfig {
     /// `model_type` of config.json, such as `gemma4`.
     pub model_type: Option<String>,
-    /// The budget that the model's files name: `max_soft_tokens` of processor_config.json, preprocessor_config.json or
-    /// image_processor.json; 280, Hugging Face's default, where none of them says.
+    /// The budget that the model's files name: `max_soft_tokens` of `processor_config.json`, `preprocessor_config.json` or
+    /// `image_processor.json`; 280, Hugging Face's default, where none of them says.
     pub default_budget: Budget,
-    /// Ids that end an answer: `eos_token_id` of generation_config.json, else of genai_config.json, else of config.json.
+    /// Ids that end an answer: `eos_token_id` of `generation_config.json`, else of `genai_config.json`, else of config.json.
     pub stop_ids: Vec<u32>,
-    /// Ids that are never generated: `suppress_tokens` of generation_config.json.
+    /// Ids that are never generated: `suppress_tokens` of `generation_config.json`.
     pub suppressed_ids: Vec<u32>,
 }
 

@@ -3,9 +3,8 @@
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::ModelError;
+use crate::digest;
 
 macro_rules! bundled {
     ($($name:literal),+ $(,)?) => {
@@ -36,13 +35,9 @@ pub const DESCRIPTION: &str = "the bundled demo model, which knows only coloured
 /// # Errors
 /// [`ModelError::Unpack`] where the cache cannot be written.
 pub fn unpack(cache: &Path) -> Result<PathBuf, ModelError> {
-    let mut hash = Sha256::new();
-    for (name, bytes) in FILES {
-        hash.update(name);
-        hash.update(bytes);
-    }
-    let hash: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let directory = cache.join(format!("demo-model-{hash}"));
+    let names_and_hashes: String =
+        FILES.iter().fold(String::new(), |text, (name, bytes)| text + name + &digest::hex(bytes));
+    let directory = cache.join(format!("demo-model-{:016x}", digest::number(names_and_hashes)));
     let whole = |directory: &Path| {
         FILES.iter().all(|(name, bytes)| {
             directory.join(name).metadata().is_ok_and(|metadata| metadata.len() == bytes.len() as u64)

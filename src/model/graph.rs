@@ -46,6 +46,7 @@ pub struct PortInfo {
     pub symbols: Vec<String>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
 fn as_text<S: serde::Serializer>(dtype: &TensorElementType, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&dtype.to_string())
 }

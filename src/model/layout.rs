@@ -161,7 +161,7 @@ impl GraphFiles {
 
 fn onnx_names(directory: &Path) -> Vec<String> {
     let mut names = names(directory);
-    names.retain(|name| name.ends_with(".onnx"));
+    names.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "onnx"));
     names
 }
 

@@ -7,11 +7,11 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use super::embedding::PER_LAYER;
 use super::graph::GraphError;
 use super::{Model, ModelError, Step, tensor};
+use crate::digest;
 use crate::preprocess::{Budget, PATCH_SIDE, PatchGrid};
 
 /// The answers of the probes.
@@ -70,8 +70,7 @@ impl Probes {
 /// Sizes and times of the graphs and their external data, and the version of the probes.
 fn key(model: &Model) -> String {
     const VERSION: &str = "1";
-    let mut hash = Sha256::new();
-    hash.update(VERSION);
+    let mut identity = String::from(VERSION);
     for graph in [&model.files.vision, &model.files.embedding, &model.files.decoder] {
         let folder = graph.parent().unwrap_or(graph);
         let stem = graph.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
@@ -87,9 +86,9 @@ fn key(model: &Model) -> String {
             })
             .collect();
         files.sort();
-        hash.update(files.concat());
+        identity.push_str(&files.concat());
     }
-    hash.finalize().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+    digest::hex(identity)
 }
 
 fn write(file: &Path, probes: &Probes) -> std::io::Result<()> {

@@ -143,7 +143,7 @@ impl TargetSize {
 /// The size that an image of `width` x `height` is resized to under `budget`.
 ///
 /// The formula, its order of operations in f64 and its errors are those of `get_aspect_ratio_preserving_size` in Hugging Face
-/// transformers 5.23.0 (models/gemma4/image_processing_gemma4.py): small images grow, both sides are floored to multiples of 48,
+/// transformers 5.23.0 (`models/gemma4/image_processing_gemma4.py`): small images grow, both sides are floored to multiples of 48,
 /// and a side that would vanish becomes 48.
 ///
 /// # Errors

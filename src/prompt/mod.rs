@@ -61,7 +61,7 @@ pub struct Query {
 
 impl Query {
     /// The prompt's ids for a view of `soft_tokens`: the image token becomes begin, `soft_tokens` times the token, end.
-    /// (processing_gemma4.py of transformers 5.23.0; no newlines are added.)
+    /// (`processing_gemma4.py` of transformers 5.23.0; no newlines are added.)
     pub fn token_ids(&self, soft_tokens: u32) -> Vec<u32> {
         let [begin, soft, end] = self.image;
         let mut ids = self.before_image.clone();

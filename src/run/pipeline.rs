@@ -10,20 +10,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
-use sha2::{Digest, Sha256};
 use thiserror::Error;
 
 use super::gate::{ByteGate, Permit};
 use super::journal::{Journal, JournalError};
 use super::manifest::Settings;
 use super::progress::Progress;
-use crate::answer;
 use crate::generate::{GenerateError, GenerateOptions, Generated, generate, geometric_mean};
 use crate::model::{GraphError, Model};
 use crate::preprocess::{PreparedView, prepare};
 use crate::prompt::{Prompter, Query};
 use crate::record::{Answer, AnswerStatus, BBox, Detection, Record, SCHEMA, TokenCounts};
 use crate::source::SourceImage;
+use crate::{answer, digest};
 
 /// Prepared views may hold so many bytes: eight of the largest budget.
 const BYTES_AHEAD: usize = 256 << 20;
@@ -134,7 +133,7 @@ pub fn execute(
     Ok(Outcome {
         resumed: loader.resumed.load(Ordering::Relaxed),
         wall: started.elapsed(),
-        onnx_runtime: engine.model.runtime_time() - before,
+        onnx_runtime: engine.model.runtime_time().saturating_sub(before),
     })
 }
 
@@ -169,7 +168,7 @@ impl Loader<'_> {
     fn prepare(&self, image: &SourceImage, record: &mut Record) -> Result<Option<PreparedView>, String> {
         let path = image.path.as_ref().map_err(Clone::clone)?;
         let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let sha256 = digest::hex(&bytes);
         if let Some(known) = self.known.get(image.name.as_str())
             && known.status != AnswerStatus::Failed
             && known.sha256.as_ref() == Some(&sha256)
@@ -220,7 +219,8 @@ fn answer_one(
     let options = GenerateOptions {
         max_new_tokens: settings.max_new_tokens,
         sampling: settings.sampling,
-        stream: stream_of(&record.image),
+        // Of the name alone, so that sampled answers do not depend on the order of the run.
+        stream: digest::number(&record.image),
     };
     let generated = generate(model, &prompter.tokenizer, &prompt_ids, &features, &options)?;
     let tokens = TokenCounts {
@@ -231,11 +231,6 @@ fn answer_one(
         answer: generated.ids.len(),
     };
     Ok((generated, tokens))
-}
-
-/// A number that depends on the image's name alone, so that sampled answers do not depend on the order of the run.
-fn stream_of(name: &str) -> u64 {
-    Sha256::digest(name.as_bytes()).iter().take(8).fold(0, |stream, &byte| stream << 8 | u64::from(byte))
 }
 
 /// Reads the answer's boxes into the record.

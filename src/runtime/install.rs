@@ -15,6 +15,7 @@ use zip::ZipArchive;
 
 use super::find::is_library;
 use super::{Outcome, PINNED_VERSION, RuntimeError, pip};
+use crate::digest;
 
 /// What is pinned for a platform.
 #[derive(Debug)]
@@ -315,8 +316,7 @@ fn copy_hashing(from: &mut impl Read, to: &mut impl Write) -> io::Result<(u64, S
         to.write_all(&buffer[..read])?;
         size += read as u64;
     }
-    let hexadecimal = hash.finalize().iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
-    Ok((size, hexadecimal))
+    Ok((size, digest::in_hex(&hash.finalize())))
 }
 
 #[cfg(test)]

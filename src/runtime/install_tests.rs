@@ -102,8 +102,7 @@ fn what_differs_from_the_manifest_is_installed_again() {
     let (library, _) = install_with(&platform, &cache, fetch_copy(&wheel), &mut |_| {}).unwrap();
     let directory = library.parent().unwrap();
     let manifest = directory.join(MANIFEST);
-    type Damage<'a> = (&'a str, &'a dyn Fn());
-    let damages: [Damage<'_>; 6] = [
+    let damages: [(&str, &dyn Fn()); 6] = [
         ("truncated", &|| fs::write(&library, "libr").unwrap()),
         ("another content of the same size", &|| fs::write(&library, "LIBRARY").unwrap()),
         ("no library", &|| fs::remove_file(&library).unwrap()),

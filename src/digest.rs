@@ -1,0 +1,34 @@
+//! SHA-256: the identity of contents.
+//!
+//! In: bytes. Out: the hash in lower-case hex, or its first eight bytes as a number. Records, caches and installed files use the same.
+
+use sha2::{Digest as _, Sha256};
+
+/// The hash of `bytes`, 64 hex digits.
+pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
+    in_hex(&Sha256::digest(bytes))
+}
+
+/// The first eight bytes of the hash as a big-endian number.
+pub(crate) fn number(bytes: impl AsRef<[u8]>) -> u64 {
+    Sha256::digest(bytes).iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte))
+}
+
+/// Bytes of a hash as lower-case hex.
+pub(crate) fn in_hex(hash: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |half: u8| char::from(DIGITS[usize::from(half)]);
+    hash.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_nothing_is_the_known_one() {
+        let known = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        assert_eq!(hex(b""), known);
+        assert_eq!(number(b""), u64::from_str_radix(&known[..16], 16).unwrap());
+    }
+}
