@@ -13,7 +13,8 @@ fn steps(criterion: &mut Criterion) {
     let image = gemscope::image::decode(&bytes, true).unwrap();
     let mut group = criterion.benchmark_group("preprocess");
     group.throughput(Throughput::Elements(1));
-    group.bench_function("decode", |bencher| bencher.iter(|| gemscope::image::decode(black_box(&bytes), true).unwrap()));
+    group
+        .bench_function("decode", |bencher| bencher.iter(|| gemscope::image::decode(black_box(&bytes), true).unwrap()));
     for budget in Budget::ALL {
         let size = target_size(image.width, image.height, budget).unwrap();
         let resized = resize(&image.rgb, image.width, image.height, size).unwrap().into_owned();

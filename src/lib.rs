@@ -26,6 +26,7 @@
 pub mod answer;
 mod digest;
 pub mod export;
+mod files;
 pub mod generate;
 pub mod image;
 pub mod model;

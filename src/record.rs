@@ -60,7 +60,7 @@ pub struct Detection {
     pub label: String,
     /// Where it is, in pixels of the upright image.
     pub bbox: BBox,
-    /// Geometric mean of the probabilities that the decoder gave to the tokens of the four coordinates, 0..1; `null` where the
+    /// Geometric mean of the probabilities that the decoder gave to the digits of the four coordinates, 0..1; `null` where the
     /// answer came without token probabilities.
     pub score: Option<f64>,
 }
@@ -86,10 +86,6 @@ pub enum AnswerStatus {
 }
 
 impl AnswerStatus {
-    /// Every status, in the order in which summaries list them.
-    pub const ALL: [Self; 7] =
-        [Self::Ok, Self::Empty, Self::Salvaged, Self::Truncated, Self::Looped, Self::Refused, Self::Failed];
-
     /// The status as it stands in JSON.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,9 +1,7 @@
 //! Arguments that several commands share.
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::{Context as _, bail};
+use gemscope::export::Format;
 use gemscope::preprocess::{Budget, BudgetChoice};
 use gemscope::prompt::{Conversation, Task};
 
@@ -63,41 +61,25 @@ pub(crate) struct BudgetArgs {
     /// Soft tokens of an image: 70, 140, 280, 560, 1120, or auto (the smallest that does not shrink it). Default: the model's own
     #[arg(long, short, value_name = "TOKENS")]
     pub(crate) budget: Option<String>,
-    /// The most that auto may choose
-    #[arg(long, value_name = "TOKENS", default_value_t = Budget::MAX)]
-    pub(crate) max_budget: Budget,
+    /// The most that auto may choose [default: 1120]
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) max_budget: Option<Budget>,
 }
 
 impl BudgetArgs {
     /// The choice, where `default` is the model's own.
     pub(crate) fn choice(&self, default: Budget) -> anyhow::Result<BudgetChoice> {
         Ok(match self.budget.as_deref() {
+            None if self.max_budget.is_some() => bail!("--max-budget goes with --budget auto"),
+            Some(text) if self.max_budget.is_some() && text != "auto" => bail!("--max-budget goes with --budget auto"),
             None => BudgetChoice::Fixed(default),
-            Some("auto") => BudgetChoice::Auto { max: self.max_budget },
-            Some(text) => BudgetChoice::Fixed(text.parse().context("--budget")?),
+            Some("auto") => BudgetChoice::Auto { max: self.max_budget.unwrap_or(Budget::MAX) },
+            Some(text) => BudgetChoice::Fixed(text.parse().context("--budget takes one of them, or auto")?),
         })
     }
 }
 
-/// Creates `directory` for a new run; one that holds something else than a run is refused.
-pub(crate) fn prepare_directory(directory: &Path, overwrite: bool) -> anyhow::Result<()> {
-    let context = || format!("{}", directory.display());
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries.count(),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => 0,
-        Err(error) => return Err(error).with_context(context),
-    };
-    let is_run = directory.join("run.json").is_file();
-    if entries > 0 && !is_run {
-        bail!("{} is not empty and not a run: choose another --out", directory.display());
-    }
-    if overwrite && is_run {
-        for file in ["run.json", "journal.jsonl"] {
-            match fs::remove_file(directory.join(file)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error).with_context(context),
-                _ => {}
-            }
-        }
-    }
-    fs::create_dir_all(directory).with_context(context)
+/// Formats of an export, separated by commas.
+pub(crate) fn formats(text: &str) -> anyhow::Result<Vec<Format>> {
+    text.split(',').map(|name| Ok(name.trim().parse()?)).collect()
 }

@@ -1,19 +1,22 @@
 //! `gemscope detect`: the main job.
 
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::BufReader;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use gemscope::export::{self, Format};
+use gemscope::export;
 use gemscope::generate::Sampling;
 use gemscope::model::demo;
 use gemscope::preprocess::{BudgetChoice, target_size};
 use gemscope::prompt::Query;
-use gemscope::run::{self, Engine, Journal, Manifest, ModelIdentity, Progress, Settings, Summary};
+use gemscope::run::{self, Engine, Manifest, ModelIdentity, Progress, RunDirectory, Settings, Summary};
 use gemscope::source::{self, Source, SourceImage};
+use rayon::prelude::*;
 use serde::Serialize;
 
-use super::args::{BudgetArgs, TaskArgs, prepare_directory};
-use super::engine::{ModelArgs, open_texts};
+use super::args::{BudgetArgs, TaskArgs, formats};
+use super::engine::{ModelArgs, ModelFiles};
 use super::{Ending, Global, messages, output};
 
 /// Find things in images
@@ -92,105 +95,67 @@ impl SamplingArgs {
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let Some(task) = args.task.task()? else { bail!("say what to find: --labels, --phrase or --prompt") };
-    let formats = formats(&args.export)?;
+    let formats = if args.export == "none" { Vec::new() } else { formats(&args.export)? };
     let source = source::list(&args.inputs, args.out.as_deref())?;
     if args.model.model.is_none() {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
     }
-    let directory = args.model.directory()?;
-    let (prompter, config) = open_texts(&directory)?;
-    let query = prompter.query(&task.text(), &args.task.conversation())?;
-    let budget = args.budget.choice(config.default_budget)?;
+    let model_files = ModelFiles::open(args.model.model.as_deref())?;
+    let query = model_files.prompter.query(&task.text(), &args.task.conversation())?;
+    let budget = args.budget.choice(model_files.config.default_budget)?;
     let Some(out) = args.out.as_deref().filter(|_| !args.dry_run) else {
         return plan(&source, budget, &query, args);
     };
-    let model = args.model.open(&directory, &prompter, budget.largest(), &global.runtime())?;
-    if model.probes.serves(budget.largest()) == Some(false) {
-        bail!(
-            "{}: the graph cannot give {} soft tokens (its pooled length is fixed); choose a smaller --budget",
-            model.files.vision.display(),
-            budget.largest()
-        );
-    }
+    // All that can be wrong without a model is found before one is loaded.
+    let graphs = model_files.graphs(&args.model)?;
     let settings = Settings {
         task,
-        system: args.task.system.clone(),
-        thinking: args.task.thinking,
+        prompt: query.rendered.clone(),
         budget,
         apply_orientation: !args.no_exif,
         max_new_tokens: args.max_new_tokens as usize,
         sampling: args.sampling.sampling(),
-        model: ModelIdentity::of(args.model.model.as_deref(), &model.files),
+        model: ModelIdentity::of(&model_files.directory, &graphs, &model_files.config)?,
     };
-    let mut engine = Engine { prompter, model, query };
-    let summary = detect(&mut engine, settings, &source, out, &formats, args.overwrite)?;
-    report(&summary, args.json)?;
-    Ok(if summary.failures.is_empty() { Ending::Complete } else { Ending::SomeFailed })
-}
+    let runtime = global.runtime();
+    gemscope::runtime::load(&runtime, &mut |line| messages::say(line))?;
+    let directory = RunDirectory::open(out, args.overwrite)?;
+    directory.settle(&Manifest::new(Some(source.root.clone()), Some(settings.clone())))?;
+    let (journal, known) = directory.journal()?;
 
-fn formats(text: &str) -> anyhow::Result<Vec<Format>> {
-    if text == "none" {
-        return Ok(Vec::new());
-    }
-    let formats: Result<Vec<Format>, _> = text.split(',').map(|name| name.trim().parse()).collect();
-    Ok(formats?)
-}
-
-fn detect(
-    engine: &mut Engine,
-    settings: Settings,
-    source: &Source,
-    out: &Path,
-    formats: &[Format],
-    overwrite: bool,
-) -> anyhow::Result<Summary> {
-    prepare_directory(out, overwrite)?;
-    let manifest = Manifest::new(Some(source.root.clone()), Some(settings));
-    let (journal, known) = Journal::open(out)?;
-    if !known.is_empty() || out.join("run.json").exists() {
-        let earlier = Manifest::read(out)?;
-        if (&earlier.root, &earlier.settings) != (&manifest.root, &manifest.settings) {
-            bail!(
-                "{} holds a run with other settings or images (see its run.json): choose another --out, or --overwrite it",
-                out.display()
-            );
-        }
-    }
-    manifest.write(out)?;
-    let Some(settings) = &manifest.settings else { bail!("a run without settings") };
+    let model = model_files.load(graphs, &args.model, &runtime)?;
+    let mut engine = Engine { prompter: model_files.prompter, model, query };
     let progress = Progress::new(source.images.len(), messages::quiet());
-    let outcome = run::execute(engine, settings, &source.images, &known, journal, progress)?;
+    let outcome = run::execute(&mut engine, &settings, &source.images, &known, journal, progress)?;
 
-    let records = current(run::read_journal(out)?, &source.images);
-    let input = export::Input {
-        records: &records,
-        asked: manifest.labels(),
-        images: Some(&source.root),
-        apply_orientation: settings.apply_orientation,
-    };
-    let exported = export::export(&input, formats, out)?;
-    for remark in &exported.remarks {
-        messages::say(remark);
-    }
-    let mut summary = Summary::count(&records, manifest.labels());
+    let records = run::read_journal(out)?;
+    let mut summary = Summary::count(&records, settings.task.labels());
     summary.resumed = outcome.resumed;
     summary.wall_seconds = outcome.wall.as_secs_f64();
     summary.onnx_runtime_seconds = outcome.onnx_runtime.as_secs_f64();
-    summary.images_per_second = (records.len() - outcome.resumed) as f64 / summary.wall_seconds;
-    summary.written = [out.join("journal.jsonl")].into_iter().chain(exported.written).collect();
-    Ok(summary)
+    summary.images_per_second = (source.images.len() - outcome.resumed) as f64 / summary.wall_seconds;
+    summary.written.push(out.join("journal.jsonl"));
+    let input = export::Input {
+        records: &records,
+        asked: settings.task.labels(),
+        images: Some(&source.root),
+        apply_orientation: settings.apply_orientation,
+    };
+    let exported = export::export(&input, &formats, out);
+    if let Ok(exported) = &exported {
+        exported.remarks.iter().for_each(|remark| messages::say(remark));
+        summary.written.extend(exported.written.iter().cloned());
+    }
+    // The run's figures are shown also where an export failed, which can be made again.
+    report(&summary, &source, args.json)?;
+    let complete = exported?.images_without_crops == 0 && summary.failures.is_empty();
+    Ok(if complete { Ending::Complete } else { Ending::SomeFailed })
 }
 
-/// The records of the images that are there now: a file that was removed since an earlier run is no longer part of it.
-fn current(mut records: Vec<gemscope::record::Record>, images: &[SourceImage]) -> Vec<gemscope::record::Record> {
-    records.retain(|record| images.binary_search_by(|image| image.name.as_str().cmp(&record.image)).is_ok());
-    records
-}
-
-fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
+fn report(summary: &Summary, source: &Source, json: bool) -> anyhow::Result<()> {
     if summary.shrunk_below_half > 0 {
         messages::say(&format!(
-            "{} images were shrunk below half their size, where small things are lost: try a larger --budget, or --budget auto.",
+            "{} images were shrunk below half their size, where small things are lost; --budget auto keeps more.",
             summary.shrunk_below_half
         ));
     }
@@ -205,7 +170,7 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     if summary.resumed > 0 {
         lines.push(format!("{} of them were answered before", summary.resumed));
     }
-    if summary.images > summary.resumed {
+    if source.images.len() > summary.resumed {
         let outside = 100.0 * (1.0 - summary.onnx_runtime_seconds / summary.wall_seconds);
         lines.push(format!(
             "{:.2} images/s, {outside:.1} % of the time outside ONNX Runtime",
@@ -252,8 +217,9 @@ struct PlannedSizes {
 fn plan(source: &Source, budget: BudgetChoice, query: &Query, args: &Args) -> anyhow::Result<Ending> {
     let sizes = |image: &SourceImage| -> Result<PlannedSizes, String> {
         let path = image.path.as_ref().map_err(Clone::clone)?;
-        let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
-        let (width, height) = gemscope::image::size(&bytes, !args.no_exif).map_err(|error| error.to_string())?;
+        let file = File::open(path).map_err(|error| error.to_string())?;
+        let (width, height) =
+            gemscope::image::size(BufReader::new(file), !args.no_exif).map_err(|error| error.to_string())?;
         let budget = budget.resolve(width, height).map_err(|error| error.to_string())?;
         let target = target_size(width, height, budget).map_err(|error| error.to_string())?;
         let prompt_tokens = query.token_ids(target.soft_tokens()).len();
@@ -275,7 +241,7 @@ fn plan(source: &Source, budget: BudgetChoice, query: &Query, args: &Args) -> an
         images: source.images.len(),
         prompt: &query.text,
         rendered: &query.rendered,
-        files: source.images.iter().map(planned).collect(),
+        files: source.images.par_iter().map(planned).collect(),
     };
     if args.json {
         output::json(&plan)?;

@@ -1,14 +1,15 @@
 //! `gemscope doctor`: what is installed, whether it works, and what to do.
 
-use gemscope::generate::{GenerateOptions, Sampling, generate};
+use gemscope::generate::{GenerateOptions, Sampling};
 use gemscope::image::UprightImage;
 use gemscope::model::demo;
 use gemscope::preprocess::{BudgetChoice, prepare};
 use gemscope::prompt::{Conversation, Task};
+use gemscope::run::Engine;
 use gemscope::runtime::{self, Found, Report};
 use serde::Serialize;
 
-use super::engine::{ModelArgs, open_texts};
+use super::engine::{ModelArgs, ModelFiles};
 use super::{Ending, Global, output};
 
 /// Check what is installed, and say what to do about what is not
@@ -57,9 +58,12 @@ fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
     const SIDE: u32 = 384;
     const DISC: [f64; 4] = [120.0, 140.0, 260.0, 280.0];
     let model_args = ModelArgs { model: None, dtype: None, threads: None };
-    let directory = model_args.directory()?;
-    let (prompter, config) = open_texts(&directory)?;
-    let mut model = model_args.open(&directory, &prompter, config.default_budget, &global.runtime())?;
+    let files = ModelFiles::open(None)?;
+    let model = files.load(files.graphs(&model_args)?, &model_args, &global.runtime())?;
+    let task = Task::Labels(vec!["red circle".to_owned()]);
+    let query = files.prompter.query(&task.text(), &Conversation::default())?;
+    let budget = BudgetChoice::Fixed(files.config.default_budget);
+    let mut engine = Engine { prompter: files.prompter, model, query };
     let centre = [f64::midpoint(DISC[0], DISC[2]), f64::midpoint(DISC[1], DISC[3])];
     let radius = (DISC[2] - DISC[0]) / 2.0;
     let pixel = |index: u32| {
@@ -69,12 +73,9 @@ fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
     };
     let rgb = (0..SIDE * SIDE).flat_map(pixel).collect();
     let image = UprightImage { width: SIDE, height: SIDE, rgb, orientation: 1 };
-    let view = prepare(&image, BudgetChoice::Fixed(config.default_budget), model.patch_side())?;
-    let soft_tokens = view.size.soft_tokens();
-    let query = prompter.query(&Task::Labels(vec!["red circle".to_owned()]).text(), &Conversation::default())?;
-    let features = model.encode(view.patches, soft_tokens)?;
-    let options = GenerateOptions { max_new_tokens: 200, sampling: Sampling::Greedy, stream: 0 };
-    let answer = generate(&mut model, &prompter.tokenizer, &query.token_ids(soft_tokens), &features, &options)?;
+    let view = prepare(&image, budget, engine.model.patch_side())?;
+    let options = GenerateOptions { max_new_tokens: 200, sampling: Sampling::Greedy, labels: 1, stream: 0 };
+    let (answer, _) = engine.answer(view, &options)?;
     let parsed = gemscope::answer::parse(&answer.text, answer.ended);
     let (found, _) = gemscope::answer::to_detections(&parsed, SIDE, SIDE, None);
     let near = |value: f64, expected: f64| (value - expected).abs() <= 30.0;

@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use gemscope::model::{self, Model, ModelConfig, OpenOptions};
-use gemscope::preprocess::Budget;
+use gemscope::model::{self, Dtypes, GraphFiles, Model, ModelConfig, OpenOptions};
 use gemscope::prompt::Prompter;
-use gemscope::runtime::{self, Runtime, RuntimeOptions};
+use gemscope::runtime::{self, RuntimeOptions};
 
 use super::messages;
 
@@ -16,56 +15,56 @@ pub(crate) struct ModelArgs {
     /// A directory with a Gemma 4 ONNX export. Default: the bundled demo model, which knows only coloured shapes
     #[arg(long, short, value_name = "DIR")]
     pub(crate) model: Option<PathBuf>,
-    /// Which graphs of the directory, by their suffix: fp32, fp16, q8, q4, q4f16 ... Default: the first of these that is there
+    /// Which graphs, by their suffix: fp32, fp16, q8, q4, q4f16 ..., for all or for each: vision=fp16,decoder=q4f16. Default: the
+    /// first that is there
     #[arg(long, value_name = "SUFFIX")]
-    pub(crate) dtype: Option<String>,
+    pub(crate) dtype: Option<Dtypes>,
     /// Threads inside ONNX Runtime. Default: all cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
 }
 
-impl ModelArgs {
-    /// The model's directory; the demo model is unpacked where it is not yet.
-    pub(crate) fn directory(&self) -> anyhow::Result<PathBuf> {
-        directory(self.model.as_deref())
+/// A model directory, of which no graph is loaded yet.
+pub(crate) struct ModelFiles {
+    pub(crate) directory: PathBuf,
+    pub(crate) prompter: Prompter,
+    pub(crate) config: ModelConfig,
+}
+
+impl ModelFiles {
+    /// Tokenizer, template and settings of a model directory: all that needs no graph. The demo model is unpacked where it is not yet.
+    pub(crate) fn open(named: Option<&Path>) -> anyhow::Result<Self> {
+        let directory = match named {
+            Some(directory) => directory.to_owned(),
+            None => model::demo::unpack(&runtime::cache_dir()?)?,
+        };
+        if !directory.is_dir() {
+            anyhow::bail!("{}: no such model directory", directory.display());
+        }
+        let prompter = Prompter::open(&directory).context("the model directory is not complete")?;
+        let config = ModelConfig::read(&directory)?;
+        Ok(Self { directory, prompter, config })
+    }
+
+    /// The graphs that are to be used.
+    pub(crate) fn graphs(&self, args: &ModelArgs) -> anyhow::Result<GraphFiles> {
+        let graphs = GraphFiles::find(&self.directory, &args.dtype.clone().unwrap_or_default())?;
+        if args.model.is_some() {
+            let name = |path: &Path| path.strip_prefix(&self.directory).unwrap_or(path).display().to_string();
+            let names = [&graphs.vision, &graphs.embedding, &graphs.decoder].map(|path| name(path)).join(", ");
+            messages::say(&format!("Graphs: {names}"));
+        }
+        Ok(graphs)
     }
 
     /// Loads ONNX Runtime and the graphs.
-    pub(crate) fn open(
-        &self,
-        directory: &Path,
-        prompter: &Prompter,
-        budget: Budget,
-        runtime: &RuntimeOptions,
-    ) -> anyhow::Result<Model> {
-        let runtime = load_runtime(runtime)?;
+    pub(crate) fn load(&self, graphs: GraphFiles, args: &ModelArgs, runtime: &RuntimeOptions) -> anyhow::Result<Model> {
+        let runtime = runtime::load(runtime, &mut |line| messages::say(line))?;
         let options = OpenOptions {
-            dtype: self.dtype.clone(),
-            threads: self.threads.map(usize::from),
-            probe_cache: Some(runtime::cache_dir()?),
+            threads: args.threads.map(usize::from),
+            // Without a cache directory, the probes run every time.
+            probe_cache: runtime::cache_dir().ok(),
         };
-        Ok(Model::open(directory, &prompter.tokenizer.special, budget, &runtime.environment, &options)?)
+        Ok(Model::open(&self.directory, graphs, &self.prompter.tokenizer.special, runtime, &options)?)
     }
-}
-
-/// The directory that was named, or that of the demo model.
-pub(crate) fn directory(named: Option<&Path>) -> anyhow::Result<PathBuf> {
-    match named {
-        Some(directory) => Ok(directory.to_owned()),
-        None => Ok(model::demo::unpack(&runtime::cache_dir()?)?),
-    }
-}
-
-/// Tokenizer, template and settings of a model directory: all that needs no graph.
-pub(crate) fn open_texts(directory: &Path) -> anyhow::Result<(Prompter, ModelConfig)> {
-    if !directory.is_dir() {
-        anyhow::bail!("{}: no such model directory", directory.display());
-    }
-    let prompter = Prompter::open(directory).context("the model directory is not complete")?;
-    Ok((prompter, ModelConfig::read(directory)?))
-}
-
-/// ONNX Runtime, installed first where that is needed and allowed.
-pub(crate) fn load_runtime(options: &RuntimeOptions) -> anyhow::Result<&'static Runtime> {
-    Ok(runtime::load(options, &mut |line| messages::say(line))?)
 }

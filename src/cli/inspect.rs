@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use gemscope::model::ModelConfig;
-use gemscope::preprocess::{PATCH_SIDE, PreparedView, SOFT_TOKEN_SIDE, prepare};
+use gemscope::preprocess::{PreparedView, SOFT_TOKEN_SIDE, prepare};
 use gemscope::prompt::Query;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Serialize;
 
 use super::args::{BudgetArgs, TaskArgs};
-use super::engine::{directory, open_texts};
+use super::engine::ModelFiles;
 use super::{Ending, messages, output};
 
 /// Show what the model is given for an image; needs only the tokenizer, template and settings of a model directory
@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     if args.tensors.is_some() && args.images.len() > 1 {
         bail!("--tensors takes one image, and there are {}", args.images.len());
     }
-    let (prompter, config) = open_texts(&directory(args.model.as_deref())?)?;
+    let ModelFiles { prompter, config, .. } = ModelFiles::open(args.model.as_deref())?;
     let text = args.task.task()?.map(|task| task.text()).unwrap_or_default();
     let query = prompter.query(&text, &args.task.conversation())?;
     let mut ending = Ending::Complete;
@@ -74,9 +74,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
 fn inspect(path: &Path, args: &Args, config: &ModelConfig, query: &Query) -> anyhow::Result<()> {
     let budget = args.budget.choice(config.default_budget)?;
     let upright = gemscope::image::decode(&std::fs::read(path)?, !args.no_exif)?;
-    // gemma4_unified (12B) has no vision encoder: its patches are whole soft tokens.
-    let encoder_free = config.model_type.as_deref() == Some("gemma4_unified");
-    let mut view = prepare(&upright, budget, if encoder_free { SOFT_TOKEN_SIDE } else { PATCH_SIDE })?;
+    let mut view = prepare(&upright, budget, config.patch_side())?;
     output::json_line(&Inspected {
         path: path.display().to_string(),
         width: upright.width,
@@ -91,17 +89,16 @@ fn inspect(path: &Path, args: &Args, config: &ModelConfig, query: &Query) -> any
         token_ids: query.token_ids(view.size.soft_tokens()),
     })?;
     match &args.tensors {
-        Some(file) => write_tensors(file, &mut view, encoder_free),
+        Some(file) => write_tensors(file, &mut view),
         None => Ok(()),
     }
 }
 
-fn write_tensors(file: &Path, view: &mut PreparedView, encoder_free: bool) -> anyhow::Result<()> {
+fn write_tensors(file: &Path, view: &mut PreparedView) -> anyhow::Result<()> {
+    let encoder_free = view.patches.side == SOFT_TOKEN_SIDE;
     let count = if encoder_free { view.budget.soft_tokens() } else { view.budget.max_patches() } as usize;
     view.patches.pad_to(count);
     let patches = &view.patches;
-    // A very flat image may have more patches than the budget's maximum; Hugging Face's tensors are as long then.
-    let count = patches.count();
     let pixels: Vec<u8> = patches.values.iter().flat_map(|value| value.to_le_bytes()).collect();
     let positions: Vec<u8> = patches.positions.iter().flat_map(|value| value.to_le_bytes()).collect();
     let tensors = HashMap::from([

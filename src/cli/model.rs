@@ -2,12 +2,11 @@
 
 use std::path::PathBuf;
 
-use gemscope::model::ModelReport;
+use gemscope::model::{Dtypes, ModelReport};
 use gemscope::preprocess::Budget;
-use gemscope::prompt::SpecialTokens;
 use serde::Serialize;
 
-use super::engine::{ModelArgs, open_texts};
+use super::engine::{ModelArgs, ModelFiles};
 use super::{Ending, Global, output};
 
 /// Look at a model directory
@@ -30,7 +29,7 @@ struct InspectArgs {
     directory: Option<PathBuf>,
     /// Which graphs, by their suffix
     #[arg(long, value_name = "SUFFIX")]
-    dtype: Option<String>,
+    dtype: Option<Dtypes>,
     /// The budget to probe for. Default: the model's own
     #[arg(long, short, value_name = "TOKENS")]
     budget: Option<Budget>,
@@ -42,43 +41,45 @@ struct Inspected {
     model: ModelReport,
     vocabulary_size: usize,
     special_tokens: Special,
-    /// Whether views that fill the probed budget can be run.
-    serves_budget: Option<bool>,
+    /// The budget that was probed.
+    budget: Budget,
+    /// Whether views that fill it can be run.
+    serves_budget: bool,
+    /// Why the graph refused such a view.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget_error: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Special {
-    bos: String,
+    bos: Option<u32>,
     pad: u32,
     image: u32,
     begin_image: u32,
     end_image: u32,
 }
 
-impl From<&SpecialTokens> for Special {
-    fn from(special: &SpecialTokens) -> Self {
-        Self {
-            bos: special.bos.clone(),
-            pad: special.pad_id,
-            image: special.image_id,
-            begin_image: special.begin_image_id,
-            end_image: special.end_image_id,
-        }
-    }
-}
-
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let Action::Inspect(args) = &args.action;
     let model_args = ModelArgs { model: args.directory.clone(), dtype: args.dtype.clone(), threads: None };
-    let directory = model_args.directory()?;
-    let (prompter, config) = open_texts(&directory)?;
-    let budget = args.budget.unwrap_or(config.default_budget);
-    let model = model_args.open(&directory, &prompter, budget, &global.runtime())?;
+    let files = ModelFiles::open(args.directory.as_deref())?;
+    let budget = args.budget.unwrap_or(files.config.default_budget);
+    let mut model = files.load(files.graphs(&model_args)?, &model_args, &global.runtime())?;
+    let probed = model.probe_budget(budget);
+    let tokenizer = &files.prompter.tokenizer;
     output::json(&Inspected {
-        serves_budget: model.probes.serves(budget),
+        budget,
+        serves_budget: probed.as_ref().is_ok_and(|serves| *serves),
+        budget_error: probed.err().map(|error| error.to_string()),
         model: model.report(),
-        vocabulary_size: prompter.tokenizer.vocabulary_size(),
-        special_tokens: Special::from(&prompter.tokenizer.special),
+        vocabulary_size: tokenizer.vocabulary_size(),
+        special_tokens: Special {
+            bos: tokenizer.id(&tokenizer.special.bos),
+            pad: tokenizer.special.pad_id,
+            image: tokenizer.special.image_id,
+            begin_image: tokenizer.special.begin_image_id,
+            end_image: tokenizer.special.end_image_id,
+        },
     })?;
     Ok(Ending::Complete)
 }

@@ -1,5 +1,6 @@
 //! `gemscope parse`: answers that were made elsewhere.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
@@ -7,10 +8,9 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use gemscope::answer;
 use gemscope::record::{Answer, BBox, Ended, Record, SCHEMA};
-use gemscope::run::{Journal, Manifest};
+use gemscope::run::{Manifest, RunDirectory};
 use serde::Deserialize;
 
-use super::args::prepare_directory;
 use super::{Ending, messages, output};
 
 /// Read answers that were made elsewhere: one JSON object a line, `{"image":…,"width":…,"height":…,"text":…}`
@@ -42,19 +42,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     } else {
         Box::new(BufReader::new(File::open(&args.file).with_context(|| name.clone())?))
     };
-    let mut journal = match &args.out {
+    let mut run = match &args.out {
         None => None,
         Some(out) => {
-            prepare_directory(out, args.overwrite)?;
-            let (journal, known) = Journal::open(out)?;
+            let directory = RunDirectory::open(out, args.overwrite)?;
+            directory.settle(&Manifest::new(None, None))?;
+            let (journal, known) = directory.journal()?;
             if !known.is_empty() {
-                bail!("{} holds a run already: choose another --out, or --overwrite it", out.display());
+                bail!("{} holds answers already: choose another --out, or --overwrite it", out.display());
             }
-            Manifest::new(None, None).write(out)?;
-            Some(journal)
+            Some((directory, journal))
         }
     };
     let mut ending = Ending::Complete;
+    let mut images = HashSet::new();
+    let mut print = true;
     for (index, line) in reader.lines().enumerate() {
         let line = match line {
             Ok(line) if line.trim().is_empty() => continue,
@@ -62,19 +64,31 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(error.to_string()),
             Err(error) => return Err(error).with_context(|| name.clone()),
         };
+        let line = line.and_then(|line| {
+            // A run has one record an image; the first answer stays.
+            let again = run.is_some() && !images.insert(line.image.clone());
+            if again { Err(format!("a second answer about {}", line.image)) } else { Ok(line) }
+        });
         match line {
             Ok(line) => {
                 let record = record(line);
-                if let Some(journal) = &mut journal {
+                if let Some((_, journal)) = &mut run {
                     journal.append(&record)?;
                 }
-                output::json_line(&record)?;
+                match if print { output::json_line(&record) } else { Ok(()) } {
+                    // Nobody reads any more, but the run is still to be made.
+                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe && run.is_some() => print = false,
+                    printed => printed?,
+                }
             }
             Err(error) => {
                 messages::error(&format!("{name}:{}: {error}", index + 1));
                 ending = Ending::SomeFailed;
             }
         }
+    }
+    if let Some((_, journal)) = &mut run {
+        journal.sync()?;
     }
     Ok(ending)
 }

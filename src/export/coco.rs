@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{ExportError, Exported, Input, labels, write_file};
-use crate::record::{AnswerStatus, BBox};
+use crate::record::{AnswerStatus, BBox, Record};
 
 #[derive(Serialize)]
 struct Instances<'r> {
@@ -61,9 +61,10 @@ struct ScoredBox {
     score: f64,
 }
 
-/// Images without an answer are left out: as images without annotations they would say that nothing is there.
-fn answered(status: AnswerStatus) -> bool {
-    !matches!(status, AnswerStatus::Failed | AnswerStatus::Refused)
+/// Only an answer that says "nothing" makes an image without annotations; one that failed, was refused or cut off before its first box
+/// says nothing about the image.
+fn says_something(record: &Record) -> bool {
+    !record.detections.is_empty() || record.status == AnswerStatus::Empty
 }
 
 pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
@@ -71,7 +72,7 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
     let category_ids: HashMap<&str, usize> = names.iter().zip(1..).map(|(name, id)| (name.as_str(), id)).collect();
     let (mut images, mut annotations, mut results) = (Vec::new(), Vec::new(), Vec::new());
     let mut unscored = 0;
-    for record in input.records.iter().filter(|record| answered(record.status)) {
+    for record in input.records.iter().filter(|record| says_something(record)) {
         let image_id = images.len() + 1;
         images.push(Image {
             id: image_id,
@@ -100,7 +101,9 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
     }
     let left_out = input.records.len() - images.len();
     if left_out > 0 {
-        exported.remarks.push(format!("coco: {left_out} images without an answer are left out (failed or refused)"));
+        exported.remarks.push(format!(
+            "coco: {left_out} images are left out, of which nothing is known (failed, refused, or cut off before the first box)"
+        ));
     }
     if unscored > 0 {
         exported.remarks.push(format!("coco: results.json lacks {unscored} boxes that have no score"));

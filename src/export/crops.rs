@@ -10,23 +10,42 @@ use crate::digest;
 use crate::record::{BBox, Record};
 
 pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| ExportError::Write { path, error }
+    };
     let with_boxes: Vec<&Record> = input.records.iter().filter(|record| !record.detections.is_empty()).collect();
     let folder = out.join("crops");
+    // Cut beside the old ones, which stay until the new ones are whole.
+    let fresh = tempfile::Builder::new().prefix(".crops-").tempdir_in(out).map_err(failed(out))?;
+    if !with_boxes.is_empty() {
+        let images = input.images.ok_or(ExportError::NoImages)?;
+        let remarks: Vec<Option<String>> = with_boxes
+            .par_iter()
+            .map(|record| write_crops(record, images, input.apply_orientation, fresh.path()))
+            .collect::<Result<_, _>>()?;
+        let remarks: Vec<String> = remarks.into_iter().flatten().collect();
+        exported.images_without_crops = remarks.len();
+        exported.remarks.extend(remarks);
+    }
     if folder.exists() {
-        // Crops of an earlier export with other boxes would stay among these.
-        std::fs::remove_dir_all(&folder).map_err(|error| ExportError::Write { path: folder.clone(), error })?;
+        std::fs::remove_dir_all(&folder).map_err(failed(&folder))?;
     }
-    if with_boxes.is_empty() {
-        return Ok(());
-    }
-    let images = input.images.ok_or(ExportError::NoImages)?;
-    std::fs::create_dir_all(&folder).map_err(|error| ExportError::Write { path: folder.clone(), error })?;
-    let remarks: Vec<Option<String>> = with_boxes
-        .par_iter()
-        .map(|record| write_crops(record, images, input.apply_orientation, &folder))
-        .collect::<Result<_, _>>()?;
-    exported.remarks.extend(remarks.into_iter().flatten());
+    let fresh = fresh.keep();
+    set_permissions_of_a_new_folder(&fresh).map_err(failed(&fresh))?;
+    std::fs::rename(fresh, &folder).map_err(failed(&folder))?;
     exported.written.push(folder);
+    Ok(())
+}
+
+/// A temporary folder is private; what takes its place is not.
+fn set_permissions_of_a_new_folder(folder: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?;
+    }
+    let _ = folder;
     Ok(())
 }
 
@@ -37,22 +56,22 @@ fn write_crops(
     apply_orientation: bool,
     folder: &Path,
 ) -> Result<Option<String>, ExportError> {
-    let path = images.join(&record.image);
-    let upright = match std::fs::read(&path) {
-        Ok(bytes) => crate::image::decode(&bytes, apply_orientation).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+    let remark = |reason: String| Ok(Some(format!("crops: {}: {reason}", record.image)));
+    let bytes = match std::fs::read(images.join(&record.image)) {
+        Ok(bytes) => bytes,
+        Err(error) => return remark(format!("{}: {error}", images.display())),
     };
-    let upright = match upright {
-        Ok(upright) if (upright.width, upright.height) == (record.width, record.height) => upright,
-        Ok(upright) => {
-            let size = format!("{}x{}", upright.width, upright.height);
-            return Ok(Some(format!(
-                "crops: {} is {size} now and was {}x{}",
-                record.image, record.width, record.height
-            )));
-        }
-        Err(reason) => return Ok(Some(format!("crops: {}: {reason}", path.display()))),
+    if record.sha256.as_ref().is_some_and(|sha256| *sha256 != digest::hex(&bytes)) {
+        return remark("the file is not the one that was answered about; run detect again".to_owned());
+    }
+    let upright = match crate::image::decode(&bytes, apply_orientation) {
+        Ok(upright) => upright,
+        Err(error) => return remark(error.to_string()),
     };
+    if (upright.width, upright.height) != (record.width, record.height) {
+        let said = format!("{}x{}", record.width, record.height);
+        return remark(format!("is {}x{}, and the answer is about {said}", upright.width, upright.height));
+    }
     let Some(pixels) = RgbImage::from_raw(upright.width, upright.height, upright.rgb) else { return Ok(None) };
     for (index, detection) in record.detections.iter().enumerate() {
         let (x, y, width, height) = whole_pixels(&detection.bbox, record.width, record.height);
@@ -88,15 +107,19 @@ fn crop_path(folder: &Path, image: &str, index: usize, label: &str) -> PathBuf {
     folder.join(format!("{}_{index:03}_{}.png", inside(image), label.to_lowercase()))
 }
 
-/// The image's name, as a path that stays inside a folder. Names of answers that were made elsewhere may be any path; those are kept
-/// apart by a hash of the whole name.
+/// The image's name, as a path that stays inside a folder and leaves room for the rest of a crop's name. Names that cannot stand as they
+/// are (any path may come with answers that were made elsewhere) are kept apart by a hash of the whole name.
 fn inside(image: &str) -> String {
+    const LONGEST_NAME: usize = 160; // of the 255 bytes that file systems allow
     let parts: Vec<&str> = image.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | "..")).collect();
     let path = parts.join("/");
-    if path == image && !path.contains(':') {
+    let too_long = parts.last().is_some_and(|name| name.len() > LONGEST_NAME);
+    if path == image && !path.contains(':') && !too_long {
         return path;
     }
-    format!("{:016x}/{}", digest::number(image), path.replace(':', "_"))
+    let name = parts.last().unwrap_or(&"").replace(':', "_");
+    let end = name.floor_char_boundary(LONGEST_NAME);
+    format!("{:016x}/{}", digest::number(image), &name[..end])
 }
 
 #[cfg(test)]
@@ -117,7 +140,9 @@ mod tests {
         assert_eq!(path("b.jpg", 0, "../../etc/passwd"), "crops/b.jpg_000_etc-passwd.png");
         assert_ne!(path("b.jpg", 0, "x"), path("b.png", 0, "x"));
         assert_eq!(path("b.jpg", 0, "<>"), "crops/b.jpg_000_.png");
-        assert!(path("/etc/../b.jpg", 0, "x").ends_with("/etc/b.jpg_000_x.png"));
+        assert!(path("/etc/../b.jpg", 0, "x").ends_with("/b.jpg_000_x.png"));
+        let long = "long".repeat(60);
+        assert!(path(&long, 0, "x").len() < 240);
         assert!(!path("../../b.jpg", 0, "x").contains(".."));
         assert_ne!(path("../b.jpg", 0, "x"), path("b.jpg", 0, "x"));
     }

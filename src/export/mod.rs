@@ -15,6 +15,7 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::files;
 use crate::record::Record;
 
 /// A format.
@@ -104,9 +105,14 @@ pub struct Exported {
     pub written: Vec<PathBuf>,
     /// Things a user should know, one a line.
     pub remarks: Vec<String>,
+    /// Images whose crops could not be cut.
+    pub images_without_crops: usize,
 }
 
-/// Writes `formats` into `out`.
+/// Everything that exports write into a directory.
+pub(crate) const FILES: [&str; 5] = ["detections.jsonl", "instances.json", "results.json", "counts.csv", "crops"];
+
+/// Writes `formats` into `out`. What an earlier export left there under the same names is replaced.
 ///
 /// # Errors
 /// [`ExportError`]; an image that can no longer be read is a remark instead.
@@ -141,7 +147,7 @@ fn labels(input: &Input<'_>) -> Vec<String> {
 /// Writes `bytes` to `out/name`.
 fn write_file(out: &Path, name: &str, bytes: &[u8], exported: &mut Exported) -> Result<(), ExportError> {
     let path = out.join(name);
-    std::fs::write(&path, bytes).map_err(|error| ExportError::Write { path: path.clone(), error })?;
+    files::replace(&path, bytes).map_err(|error| ExportError::Write { path: path.clone(), error })?;
     exported.written.push(path);
     Ok(())
 }

@@ -8,15 +8,17 @@ mod repetition;
 mod sampling;
 mod text;
 
-pub use repetition::RepetitionGuard;
-pub use sampling::{Picked, Sampler, Sampling};
-pub use text::{TextStream, TokenSpan, geometric_mean};
+pub use sampling::Sampling;
+pub use text::{TokenSpan, coordinate_probability};
 
 use thiserror::Error;
 
 use crate::model::{Features, GraphError, Model, Step};
 use crate::prompt::{TextTokenizer, TokenizerError};
 use crate::record::Ended;
+use repetition::RepetitionGuard;
+use sampling::Sampler;
+use text::TextStream;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -42,6 +44,8 @@ pub struct GenerateOptions {
     pub max_new_tokens: usize,
     /// Greedy or sampled.
     pub sampling: Sampling,
+    /// How many labels were asked for: so often may one box stand in an answer.
+    pub labels: usize,
     /// Mixed into the sampling seed, so that each image draws its own numbers whatever the order of the run.
     pub stream: u64,
 }
@@ -73,7 +77,7 @@ pub fn generate(
     let stop_ids = model.config.stop_ids.clone();
     let suppressed = model.config.suppressed_ids.clone();
     let mut sampler = Sampler::new(options.sampling, options.stream);
-    let mut guard = RepetitionGuard::default();
+    let mut guard = RepetitionGuard::new(options.labels);
     let mut text = TextStream::new(tokenizer);
     let mut ids = Vec::new();
     let mut cache = model.empty_cache()?;
@@ -83,7 +87,8 @@ pub fn generate(
         if ids.len() == options.max_new_tokens {
             break Ended::TokenLimit;
         }
-        let position_ids: Vec<i64> = (cache.length..cache.length + new_ids.len()).map(|place| place as i64).collect();
+        let position_ids: Vec<i64> =
+            (cache.length()..cache.length() + new_ids.len()).map(|place| place as i64).collect();
         let embedded = model.embed(&new_ids, Some(features).filter(|_| ids.is_empty()))?;
         let step = Step { embedded, ids: &new_ids, attention_mask: &attention_mask, position_ids: &position_ids };
         let logits = model.decode(step, &mut cache)?;

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 ///
 /// Two kinds of loop are known of Gemma 4: the same span of tokens over and over (white space, or a whole object), and the same box
 /// listed again and again between others.
-#[derive(Debug, Default)]
-pub struct RepetitionGuard {
+#[derive(Debug)]
+pub(super) struct RepetitionGuard {
+    box_repeats: usize,
     ids: Vec<u32>,
     boxes: HashMap<String, usize>,
     /// How far into the text closed brackets were looked for.
@@ -21,12 +22,20 @@ const LONGEST_SPAN: usize = 256;
 const SPAN_REPEATS: usize = 4;
 /// ... and covers at least so many tokens, so that indentation is not one.
 const SPAN_TOKENS: usize = 48;
-/// The same four numbers may stand in an answer so often (one thing may carry several labels).
+/// The same four numbers may stand in an answer so often, or as often as there are labels: one thing may carry several.
 const BOX_REPEATS: usize = 4;
+/// What ends a thought, in which boxes may be tried out.
+const END_OF_THOUGHT: &str = "<channel|>";
 
 impl RepetitionGuard {
+    /// A guard for an answer about so many labels.
+    pub(super) fn new(labels: usize) -> Self {
+        let box_repeats = BOX_REPEATS.max(labels);
+        Self { box_repeats, ids: Vec::new(), boxes: HashMap::new(), searched: 0, open: None }
+    }
+
     /// Takes the next token and the text up to and including it; true when the answer repeats itself past the limits.
-    pub fn repeats(&mut self, id: u32, text: &str) -> bool {
+    pub(super) fn repeats(&mut self, id: u32, text: &str) -> bool {
         self.ids.push(id);
         self.span_repeats() || self.box_repeats(text)
     }
@@ -54,7 +63,7 @@ impl RepetitionGuard {
                     if inside.split(',').count() == 4 && inside.split(',').all(|part| part.parse::<f64>().is_ok()) {
                         let count = self.boxes.entry(inside).or_default();
                         *count += 1;
-                        if *count > BOX_REPEATS {
+                        if *count > self.box_repeats {
                             return true;
                         }
                     }
@@ -63,6 +72,9 @@ impl RepetitionGuard {
             }
         }
         self.searched = text.len();
+        if text.ends_with(END_OF_THOUGHT) {
+            self.boxes.clear();
+        }
         false
     }
 }
@@ -72,7 +84,7 @@ mod tests {
     use super::*;
 
     fn stopped_at(ids: impl IntoIterator<Item = u32>) -> Option<usize> {
-        let mut guard = RepetitionGuard::default();
+        let mut guard = RepetitionGuard::new(1);
         ids.into_iter().position(|id| guard.repeats(id, ""))
     }
 
@@ -86,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_same_box_again_and_again_stops() {
-        let mut guard = RepetitionGuard::default();
+        let mut guard = RepetitionGuard::new(1);
         let mut text = String::from("[");
         let mut stopped = None;
         for object in 0..20_u32 {
@@ -98,5 +110,8 @@ mod tests {
             }
         }
         assert_eq!(stopped, Some(4), "the fifth copy, whatever stands between");
+        let six_labels = (0..6).map(|_| "{\"box_2d\": [1, 2, 3, 4]},");
+        let mut guard = RepetitionGuard::new(6);
+        assert!(!guard.repeats(1, &six_labels.collect::<String>()));
     }
 }

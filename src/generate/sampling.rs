@@ -25,22 +25,25 @@ pub enum Sampling {
 
 /// A chosen token.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Picked {
+pub(super) struct Picked {
     /// Its id.
-    pub id: u32,
+    pub(super) id: u32,
     /// Natural logarithm of the probability that the decoder gave it, before temperature and cuts.
-    pub log_probability: f64,
+    pub(super) log_probability: f64,
 }
 
+/// Of a vocabulary of 262144 nearly all logits lie so far below the largest that together they change nothing in f64.
+const NEGLIGIBLE: f32 = -60.0;
+
 /// Chooses tokens.
-pub struct Sampler {
+pub(super) struct Sampler {
     sampling: Sampling,
     random: ChaCha8Rng,
 }
 
 impl Sampler {
     /// `stream` makes the draws of one image independent of every other's.
-    pub fn new(sampling: Sampling, stream: u64) -> Self {
+    pub(super) fn new(sampling: Sampling, stream: u64) -> Self {
         let seed = match sampling {
             Sampling::Greedy => 0,
             Sampling::Drawn { seed, .. } => seed,
@@ -51,15 +54,13 @@ impl Sampler {
     }
 
     /// The next token; `None` where no logit is finite. Of equal logits the lowest id wins, as in torch's argmax.
-    pub fn pick(&mut self, mut logits: Vec<f32>, suppressed: &[u32]) -> Option<Picked> {
-        if logits.iter().any(|logit| logit.is_nan()) {
-            return None;
-        }
+    pub(super) fn pick(&mut self, mut logits: Vec<f32>, suppressed: &[u32]) -> Option<Picked> {
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        if !largest.is_finite() {
+        if !largest.is_finite() || logits.iter().any(|logit| logit.is_nan()) {
             return None;
         }
-        let sum: f64 = logits.iter().map(|&logit| f64::from(logit - largest).exp()).sum();
+        let below = logits.iter().map(|&logit| logit - largest).filter(|&below| below > NEGLIGIBLE);
+        let sum: f64 = below.map(|below| f64::from(below).exp()).sum();
         let log_sum = sum.ln() + f64::from(largest);
         for &id in suppressed {
             if let Some(logit) = logits.get_mut(id as usize) {

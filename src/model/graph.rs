@@ -73,13 +73,13 @@ impl PortInfo {
 pub(super) type Feeds<'v> = Vec<(Cow<'v, str>, SessionInputValue<'v>)>;
 
 /// A loaded graph.
-pub struct Graph {
+pub(super) struct Graph {
     /// Its file.
-    pub path: PathBuf,
+    pub(super) path: PathBuf,
     /// Its inputs.
-    pub inputs: Vec<PortInfo>,
+    pub(super) inputs: Vec<PortInfo>,
     /// Its outputs.
-    pub outputs: Vec<PortInfo>,
+    pub(super) outputs: Vec<PortInfo>,
     /// Wall time of all runs so far.
     pub(super) elapsed: Duration,
     session: Session,
@@ -90,9 +90,10 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphError::Runtime`].
-    pub fn open(path: &Path, environment: &Environment, threads: Option<usize>) -> Result<Self, GraphError> {
+    pub(super) fn open(path: &Path, environment: &Environment, threads: Option<usize>) -> Result<Self, GraphError> {
         let open = || -> ort::Result<Session> {
-            let mut builder = Session::builder(environment)?;
+            // A pattern is planned for fixed shapes; here the sequence, the past and the patches differ from run to run.
+            let mut builder = Session::builder(environment)?.with_memory_pattern(false)?;
             if let Some(threads) = threads {
                 builder = builder.with_intra_threads(threads)?;
             }
@@ -105,7 +106,7 @@ impl Graph {
     }
 
     /// The input of that name, if the graph declares it.
-    pub fn input(&self, name: &str) -> Option<&PortInfo> {
+    pub(super) fn input(&self, name: &str) -> Option<&PortInfo> {
         self.inputs.iter().find(|port| port.name == name)
     }
 
@@ -113,7 +114,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphError::Contract`] that lists the inputs there are.
-    pub fn require_input(&self, name: &str) -> Result<&PortInfo, GraphError> {
+    pub(super) fn require_input(&self, name: &str) -> Result<&PortInfo, GraphError> {
         self.input(name).ok_or_else(|| self.missing("input", name, &self.inputs))
     }
 
@@ -121,7 +122,7 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphError::Contract`] that lists the outputs there are.
-    pub fn require_output(&self, name: &str) -> Result<&PortInfo, GraphError> {
+    pub(super) fn require_output(&self, name: &str) -> Result<&PortInfo, GraphError> {
         self.outputs.iter().find(|port| port.name == name).ok_or_else(|| self.missing("output", name, &self.outputs))
     }
 

@@ -1,6 +1,7 @@
 //! Which files of a directory are the three graphs.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use serde::Serialize;
 use thiserror::Error;
@@ -45,6 +46,14 @@ pub enum LayoutError {
         /// What is there instead.
         found: String,
     },
+    /// A precision was asked for where there is no choice.
+    #[error("{}: this layout has one precision; leave --dtype away", .0.display())]
+    OnePrecision(PathBuf),
+    /// Not a precision, nor one for a graph.
+    #[error(
+        "{0:?} does not name a graph's precision: write q4f16 for all, or vision=fp16,embedding=fp16,decoder=q4f16"
+    )]
+    Dtype(String),
     /// `genai_config.json` is broken.
     #[error("{}: {reason}", path.display())]
     GenaiConfig {
@@ -61,7 +70,51 @@ const DECODER: &str = "decoder_model_merged";
 
 /// Suffixes in the order of the automatic choice: full precision first, then the smaller ones (utils/dtypes.js of transformers.js).
 const SUFFIXES: [&str; 12] =
-    ["", "_fp16", "_q8", "_quantized", "_int8", "_uint8", "_q4", "_q4f16", "_bnb4", "_q2", "_q2f16", "_q1"];
+    ["", "_fp16", "_quantized", "_int8", "_uint8", "_q4", "_q4f16", "_bnb4", "_q2", "_q2f16", "_q1", "_q1f16"];
+
+/// The precision that is wanted of each graph, as the suffix of its file says it: `fp32`, `fp16`, `q8`, `q4`, `q4f16` ...
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dtypes {
+    /// Of the vision graph.
+    pub vision: Option<String>,
+    /// Of the embedding graph.
+    pub embedding: Option<String>,
+    /// Of the decoder.
+    pub decoder: Option<String>,
+}
+
+impl FromStr for Dtypes {
+    type Err = LayoutError;
+
+    /// `q4f16` for all three, or `vision=fp16,decoder=q4f16`.
+    fn from_str(text: &str) -> Result<Self, LayoutError> {
+        if !text.contains('=') {
+            let all = Some(text.to_owned());
+            return Ok(Self { vision: all.clone(), embedding: all.clone(), decoder: all });
+        }
+        let mut dtypes = Self::default();
+        for part in text.split(',') {
+            let wanted = part.split_once('=').map(|(graph, dtype)| (graph.trim(), Some(dtype.trim().to_owned())));
+            match wanted {
+                Some(("vision", dtype)) => dtypes.vision = dtype,
+                Some(("embedding", dtype)) => dtypes.embedding = dtype,
+                Some(("decoder", dtype)) => dtypes.decoder = dtype,
+                _ => return Err(LayoutError::Dtype(part.to_owned())),
+            }
+        }
+        Ok(dtypes)
+    }
+}
+
+/// The suffix of a precision (utils/dtypes.js of transformers.js).
+fn suffix(dtype: &str) -> String {
+    match dtype {
+        "fp32" | "f32" => String::new(),
+        "f16" => "_fp16".to_owned(),
+        "q8" => "_quantized".to_owned(),
+        other => format!("_{other}"),
+    }
+}
 
 /// The chosen files.
 #[derive(Debug, Clone, Serialize)]
@@ -77,16 +130,18 @@ pub struct GraphFiles {
 }
 
 impl GraphFiles {
-    /// Finds the graphs of `directory`. `dtype` (`q4f16`, `fp16`, `fp32` ...) is wanted for each graph that has it; a graph
-    /// without it gets the automatic choice, but at least one must have it.
+    /// Finds the graphs of `directory` in the precisions that `dtypes` names; where it names none, in the first that is there.
     ///
     /// # Errors
     /// [`LayoutError`] that lists what was looked for and what was there.
-    pub fn find(directory: &Path, dtype: Option<&str>) -> Result<Self, LayoutError> {
+    pub fn find(directory: &Path, dtypes: &Dtypes) -> Result<Self, LayoutError> {
         if !directory.is_dir() {
             return Err(LayoutError::NoDirectory(directory.to_owned()));
         }
         if directory.join("genai_config.json").is_file() {
+            if *dtypes != Dtypes::default() {
+                return Err(LayoutError::OnePrecision(directory.to_owned()));
+            }
             return Self::genai(directory);
         }
         let nested = directory.join("onnx");
@@ -95,39 +150,44 @@ impl GraphFiles {
         if ![VISION, EMBEDDING, DECODER].iter().any(|stem| names.iter().any(|name| name.starts_with(stem))) {
             return Err(LayoutError::NoModel { directory: directory.to_owned(), found: entries(directory) });
         }
-        let wanted =
-            dtype.map(|dtype| if matches!(dtype, "fp32" | "f32") { String::new() } else { format!("_{dtype}") });
-        let choose = |stem: &str| -> Option<String> {
-            let suffixes = wanted.iter().map(String::as_str).chain(SUFFIXES);
-            let known = suffixes.map(|suffix| format!("{stem}{suffix}.onnx")).find(|name| names.contains(name));
-            known.or_else(|| names.iter().find(|name| name.starts_with(stem)).cloned())
-        };
-        let one = |graph, stem: &str| {
-            choose(stem).map(|name| graphs.join(name)).ok_or_else(|| LayoutError::NoGraph {
+        let one = |graph: &'static str, stem: &str, dtype: Option<&String>| {
+            let named = |suffix: &str| format!("{stem}{suffix}.onnx");
+            let chosen = match dtype {
+                Some(dtype) => Some(named(&suffix(dtype))).filter(|name| names.contains(name)),
+                None => SUFFIXES
+                    .iter()
+                    .map(|suffix| named(suffix))
+                    .find(|name| names.contains(name))
+                    .or_else(|| names.iter().find(|name| name.starts_with(stem)).cloned()),
+            };
+            chosen.map(|name| graphs.join(name)).ok_or_else(|| LayoutError::NoGraph {
                 directory: graphs.clone(),
                 graph,
-                looked_for: format!("{stem}*.onnx"),
+                looked_for: dtype.map_or_else(|| named("*"), |dtype| named(&suffix(dtype))),
                 found: list(&names),
             })
         };
-        let files = Self {
+        Ok(Self {
             layout: Layout::OnnxCommunity,
-            vision: one("vision", VISION)?,
-            embedding: one("embedding", EMBEDDING)?,
-            decoder: one("decoder", DECODER)?,
-        };
-        if let Some(suffix) = wanted {
-            let chosen = [(&files.vision, VISION), (&files.embedding, EMBEDDING), (&files.decoder, DECODER)];
-            if !chosen.iter().any(|(path, stem)| path.ends_with(format!("{stem}{suffix}.onnx"))) {
-                return Err(LayoutError::NoGraph {
-                    directory: graphs,
-                    graph: "requested",
-                    looked_for: format!("{VISION}{suffix}.onnx, {EMBEDDING}{suffix}.onnx or {DECODER}{suffix}.onnx"),
-                    found: list(&names),
-                });
-            }
+            vision: one("vision", VISION, dtypes.vision.as_ref())?,
+            embedding: one("embedding", EMBEDDING, dtypes.embedding.as_ref())?,
+            decoder: one("decoder", DECODER, dtypes.decoder.as_ref())?,
+        })
+    }
+
+    /// The graphs and the files of external data that stand beside them, sorted.
+    pub fn all_files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        for graph in [&self.vision, &self.embedding, &self.decoder] {
+            let (Some(folder), Some(name)) = (graph.parent(), graph.file_name()) else { continue };
+            let name = name.to_string_lossy();
+            // `x.onnx`, `x.onnx_data`, `x.onnx_data_1`, `x.onnx.data`
+            files.extend(
+                names(folder).into_iter().filter(|file| file.starts_with(&*name)).map(|file| folder.join(file)),
+            );
         }
-        Ok(files)
+        files.sort();
+        files
     }
 
     fn genai(directory: &Path) -> Result<Self, LayoutError> {
@@ -200,33 +260,39 @@ mod tests {
     }
 
     #[test]
-    fn a_dtype_is_taken_where_a_graph_has_it() {
+    fn the_precision_is_chosen_for_each_graph() {
         let dir = directory(&[
             "onnx/vision_encoder_fp16.onnx",
             "onnx/embed_tokens.onnx",
-            "onnx/embed_tokens_q4f16.onnx",
+            "onnx/embed_tokens_quantized.onnx",
             "onnx/decoder_model_merged_q4f16.onnx",
             "onnx/decoder_model_merged_q4f16.onnx_data",
+            "onnx/decoder_model_merged_q4f16.onnx_data_1",
             "onnx/decoder_model_merged_q4.onnx",
+            "onnx/audio_encoder.onnx",
         ]);
-        let files = GraphFiles::find(dir.path(), Some("q4f16")).unwrap();
+        let find = |dtypes: &str| GraphFiles::find(dir.path(), &dtypes.parse().unwrap());
+        let files = find("vision=fp16,embedding=q8,decoder=q4f16").unwrap();
         assert!(files.vision.ends_with("onnx/vision_encoder_fp16.onnx"));
-        assert!(files.embedding.ends_with("onnx/embed_tokens_q4f16.onnx"));
+        assert!(files.embedding.ends_with("onnx/embed_tokens_quantized.onnx"));
         assert!(files.decoder.ends_with("onnx/decoder_model_merged_q4f16.onnx"));
-        let automatic = GraphFiles::find(dir.path(), None).unwrap();
+        assert_eq!(files.all_files().len(), 5);
+        let automatic = GraphFiles::find(dir.path(), &Dtypes::default()).unwrap();
         assert!(automatic.embedding.ends_with("onnx/embed_tokens.onnx"));
         assert!(automatic.decoder.ends_with("onnx/decoder_model_merged_q4.onnx"));
-        let error = GraphFiles::find(dir.path(), Some("q8")).unwrap_err().to_string();
-        assert!(error.contains("decoder_model_merged_q8.onnx") && error.contains("embed_tokens.onnx"), "{error}");
+        // A graph that has no such file is an error, never silently another precision.
+        let error = find("q4f16").unwrap_err().to_string();
+        assert!(error.contains("vision_encoder_q4f16.onnx") && error.contains("vision_encoder_fp16.onnx"), "{error}");
+        assert!("audio=q4".parse::<Dtypes>().is_err());
     }
 
     #[test]
     fn what_is_missing_is_named_with_what_is_there() {
         let dir = directory(&["onnx/vision_encoder.onnx", "onnx/decoder_model_merged.onnx"]);
-        let error = GraphFiles::find(dir.path(), None).unwrap_err().to_string();
+        let error = GraphFiles::find(dir.path(), &Dtypes::default()).unwrap_err().to_string();
         assert!(error.contains("embed_tokens*.onnx") && error.contains("vision_encoder.onnx"), "{error}");
         let empty = directory(&["readme.txt"]);
-        let error = GraphFiles::find(empty.path(), None).unwrap_err().to_string();
+        let error = GraphFiles::find(empty.path(), &Dtypes::default()).unwrap_err().to_string();
         assert!(error.contains("genai_config.json") && error.contains("readme.txt"), "{error}");
     }
 }

@@ -18,22 +18,23 @@ mod vision;
 pub use config::ModelConfig;
 pub use decoder::{KvCache, Step};
 pub use embedding::Embedded;
-pub use graph::{Graph, GraphError, PortInfo};
+pub use graph::{GraphError, PortInfo};
 pub use inspect::{GraphReport, ModelReport};
-pub use layout::{GraphFiles, Layout, LayoutError};
+pub use layout::{Dtypes, GraphFiles, Layout, LayoutError};
 pub use probe::Probes;
 pub use vision::Features;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ort::environment::Environment;
 use thiserror::Error;
 
-use crate::preprocess::{Budget, PatchGrid};
+use crate::preprocess::PatchGrid;
 use crate::prompt::SpecialTokens;
+use crate::runtime::Runtime;
 use decoder::Decoder;
 use embedding::Embedding;
+use graph::Graph;
 use vision::VisionEncoder;
 
 /// Why a model cannot be used.
@@ -67,8 +68,6 @@ pub enum ModelError {
 /// How a model is opened.
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
-    /// The file-name suffix of the graphs, such as `q4f16`; the automatic choice where `None`.
-    pub dtype: Option<String>,
     /// Threads inside ONNX Runtime; its own choice (all cores) where `None`.
     pub threads: Option<usize>,
     /// Where probe results are kept; they are not kept where `None`.
@@ -85,6 +84,7 @@ pub struct Model {
     pub config: ModelConfig,
     /// What was found by trying.
     pub probes: Probes,
+    probe_file: Option<PathBuf>,
     special: SpecialTokens,
     vision: VisionEncoder,
     embedding: Embedding,
@@ -92,31 +92,30 @@ pub struct Model {
 }
 
 impl Model {
-    /// Loads the graphs of `directory` and probes what no file says, for views of up to `budget`.
+    /// Loads the graphs `files` of `directory` and probes what no file says.
     ///
     /// # Errors
-    /// [`ModelError`] that names the file, what was looked for and what was there.
+    /// [`ModelError`] that names the file.
     pub fn open(
         directory: &Path,
+        files: GraphFiles,
         special: &SpecialTokens,
-        budget: Budget,
-        environment: &Environment,
+        runtime: &Runtime,
         options: &OpenOptions,
     ) -> Result<Self, ModelError> {
-        let files = GraphFiles::find(directory, options.dtype.as_deref())?;
-        let config = ModelConfig::read(directory)?;
-        let open = |path: &Path| Graph::open(path, environment, options.threads);
+        let open = |path: &Path| Graph::open(path, &runtime.environment, options.threads);
         let mut model = Self {
             vision: VisionEncoder::new(open(&files.vision)?)?,
             embedding: Embedding::new(open(&files.embedding)?, special)?,
             decoder: Decoder::new(open(&files.decoder)?)?,
             directory: directory.to_owned(),
+            config: ModelConfig::read(directory)?,
             probes: Probes::default(),
+            probe_file: options.probe_cache.as_ref().map(|cache| probe::file(&files, &runtime.version, cache)),
             special: special.clone(),
             files,
-            config,
         };
-        model.probes = Probes::cached_or_run(&mut model, budget, options.probe_cache.as_deref())?;
+        model.probes = Probes::kept_or_run(&mut model)?;
         model.embedding.feed_padding_for_images = !model.probes.image_ids_masked;
         Ok(model)
     }

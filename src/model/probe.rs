@@ -3,23 +3,23 @@
 //! Run when a model is first loaded, and kept in the cache directory under the sizes and times of the graphs.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
 use super::embedding::PER_LAYER;
 use super::graph::GraphError;
-use super::{Model, ModelError, Step, tensor};
-use crate::digest;
+use super::{GraphFiles, Model, ModelError, Step, tensor};
 use crate::preprocess::{Budget, PATCH_SIDE, PatchGrid};
+use crate::{digest, files};
 
 /// The answers of the probes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Probes {
-    /// Soft tokens that the vision graph gave for a view that fills the budget, by budget. Another number than the budget's own
-    /// means that the pooled length is frozen, and views of that budget cannot be run.
-    pub pooled_soft_tokens: BTreeMap<u32, Option<usize>>,
+    /// Soft tokens that the vision graph gave for a view that fills the budget, by budget, for the budgets that were asked about
+    /// ([`Model::probe_budget`]). Another number than the budget's own means that the pooled length is frozen.
+    pub pooled_soft_tokens: BTreeMap<u32, usize>,
     /// Whether the vision graph takes two views in one run and gives what it gives for each.
     pub vision_batch: bool,
     /// Whether padding on the left of a prompt leaves the logits as they were.
@@ -29,76 +29,64 @@ pub struct Probes {
     pub image_ids_masked: bool,
 }
 
-impl Probes {
-    /// Whether views that fill `budget` can be run; `None` where that was not probed.
-    pub fn serves(&self, budget: Budget) -> Option<bool> {
-        let rows = self.pooled_soft_tokens.get(&budget.soft_tokens())?;
-        Some(*rows == Some(budget.soft_tokens() as usize))
-    }
-
-    pub(super) fn cached_or_run(model: &mut Model, budget: Budget, cache: Option<&Path>) -> Result<Self, ModelError> {
-        let file = cache.map(|cache| cache.join("probes").join(format!("{}.json", key(model))));
-        let cached = file.as_ref().and_then(|file| std::fs::read(file).ok());
-        let cached: Option<Self> = cached.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let probes = match cached {
-            Some(probes) if probes.serves(budget).is_some() => return Ok(probes),
-            Some(mut probes) => {
-                probes.pooled_soft_tokens.insert(budget.soft_tokens(), pooled(model, budget));
-                probes
-            }
-            None => Self::run(model, budget)?,
-        };
-        if let Some(file) = file {
-            // A cache that cannot be written costs the probes' time again, nothing else.
-            if let Err(error) = write(&file, &probes) {
-                tracing::warn!("cannot keep probe results in {}: {error}", file.display());
-            }
+impl Model {
+    /// Whether views that fill `budget` can be run. Costs as much as one such view, the first time; runs check each view anyway.
+    ///
+    /// # Errors
+    /// [`GraphError`] where the graph refuses the view.
+    pub fn probe_budget(&mut self, budget: Budget) -> Result<bool, GraphError> {
+        let tokens = budget.soft_tokens();
+        if !self.probes.pooled_soft_tokens.contains_key(&tokens) {
+            let rows = pooled(self, budget)?;
+            self.probes.pooled_soft_tokens.insert(tokens, rows);
+            self.probes.keep(self.probe_file.as_deref());
         }
+        Ok(self.probes.pooled_soft_tokens.get(&tokens) == Some(&(tokens as usize)))
+    }
+}
+
+impl Probes {
+    /// The results that are kept in `file`, or those of a run of all probes but the budget's, which are then kept there.
+    pub(super) fn kept_or_run(model: &mut Model) -> Result<Self, ModelError> {
+        let kept = model.probe_file.as_ref().and_then(|file| std::fs::read(file).ok());
+        if let Some(probes) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            return Ok(probes);
+        }
+        let probes = Self {
+            pooled_soft_tokens: BTreeMap::new(),
+            vision_batch: vision_batch(model).unwrap_or_else(|error| {
+                tracing::info!("two views in one run: {error}");
+                false
+            }),
+            left_padding_harmless: left_padding(model)?,
+            image_ids_masked: image_ids_masked(model)?,
+        };
+        probes.keep(model.probe_file.as_deref());
         Ok(probes)
     }
 
-    fn run(model: &mut Model, budget: Budget) -> Result<Self, ModelError> {
-        Ok(Self {
-            pooled_soft_tokens: BTreeMap::from([(budget.soft_tokens(), pooled(model, budget))]),
-            vision_batch: vision_batch(model)?,
-            left_padding_harmless: left_padding(model)?,
-            image_ids_masked: image_ids_masked(model)?,
-        })
+    fn keep(&self, file: Option<&Path>) {
+        let Some(file) = file else { return };
+        // Results that cannot be kept cost the probes' time again, nothing else.
+        let written =
+            serde_json::to_vec(self).map_err(std::io::Error::other).and_then(|bytes| files::replace(file, &bytes));
+        if let Err(error) = written {
+            tracing::warn!("cannot keep probe results in {}: {error}", file.display());
+        }
     }
 }
 
-/// Sizes and times of the graphs and their external data, and the version of the probes.
-fn key(model: &Model) -> String {
-    const VERSION: &str = "1";
-    let mut identity = String::from(VERSION);
-    for graph in [&model.files.vision, &model.files.embedding, &model.files.decoder] {
-        let folder = graph.parent().unwrap_or(graph);
-        let stem = graph.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let mut files: Vec<_> = std::fs::read_dir(folder)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&stem))
-            .filter_map(|entry| {
-                let metadata = entry.metadata().ok()?;
-                let modified = metadata.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
-                Some(format!("{}|{}|{modified}\n", entry.path().display(), metadata.len()))
-            })
-            .collect();
-        files.sort();
-        identity.push_str(&files.concat());
+/// Where the results for these files and this ONNX Runtime are kept in `cache`: named after the files' sizes and times.
+pub(super) fn file(graphs: &GraphFiles, runtime: &str, cache: &Path) -> PathBuf {
+    const VERSION: &str = "2";
+    let mut identity = format!("{VERSION} {runtime}\n");
+    for path in graphs.all_files() {
+        let Ok(metadata) = path.metadata() else { continue };
+        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let nanoseconds = modified.map_or(0, |time| time.as_nanos());
+        identity = format!("{identity}{} {} {nanoseconds}\n", path.display(), metadata.len());
     }
-    digest::hex(identity)
-}
-
-fn write(file: &Path, probes: &Probes) -> std::io::Result<()> {
-    let folder = file.parent().unwrap_or(file);
-    std::fs::create_dir_all(folder)?;
-    // Written beside and renamed, so that another process never reads half a file.
-    let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
-    serde_json::to_writer(&mut temporary, probes)?;
-    temporary.persist(file)?;
-    Ok(())
+    cache.join("probes").join(format!("{}.json", digest::hex(identity)))
 }
 
 /// A grey view of `columns` x `rows` soft tokens.
@@ -111,19 +99,13 @@ fn view(model: &Model, columns: i64, rows: i64, grey: f32) -> PatchGrid {
     PatchGrid { side, values, positions }
 }
 
-/// The soft tokens of a view that fills the budget; `None` where the graph refuses it.
-fn pooled(model: &mut Model, budget: Budget) -> Option<usize> {
+/// The soft tokens of a view that fills the budget.
+fn pooled(model: &mut Model, budget: Budget) -> Result<usize, GraphError> {
     let tokens = i64::from(budget.soft_tokens());
     // As square as the budget allows: 7x10, 10x14, 14x20, 20x28, 28x40.
     let rows = (1..=tokens).filter(|rows| tokens % rows == 0 && rows * rows <= tokens).max().unwrap_or(1);
     let view = view(model, tokens / rows, rows, 0.5);
-    match model.vision.run(vec![view]) {
-        Ok(features) => Some(features.rows),
-        Err(error) => {
-            tracing::debug!("probe of the pooled length: {error}");
-            None
-        }
-    }
+    Ok(model.vision.run(vec![view])?.rows)
 }
 
 fn vision_batch(model: &mut Model) -> Result<bool, GraphError> {

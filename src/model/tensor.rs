@@ -28,6 +28,15 @@ pub(super) fn floats(
     made.map_err(|error| graph.runtime(error))
 }
 
+/// `value` in the dtype of `port`: graphs of different precisions may be mixed.
+pub(super) fn cast(graph: &Graph, port: &PortInfo, value: DynValue) -> Result<DynValue, GraphError> {
+    if value.dtype().tensor_type() == Some(port.dtype) {
+        return Ok(value);
+    }
+    let shape = shape(&value);
+    floats(graph, port, &shape, all(graph, &port.name, &value)?)
+}
+
 /// An i64 tensor for `port`.
 pub(super) fn integers(
     graph: &Graph,

@@ -36,7 +36,7 @@ impl Budget {
 #[non_exhaustive]
 pub enum BudgetError {
     /// Not one of the five.
-    #[error("{0} is not a soft-token budget; Gemma 4 knows 70, 140, 280, 560, 1120 (and here: auto)")]
+    #[error("{0} is not a soft-token budget; Gemma 4 knows 70, 140, 280, 560, 1120")]
     NotABudget(String),
     /// Hugging Face refuses such a shape too.
     #[error("{width}x{height} has no target size under a budget of {budget} soft tokens")]

@@ -28,7 +28,8 @@ pub enum PromptError {
     Tokenizer(#[from] TokenizerError),
     /// The rendered prompt must name the image exactly once.
     #[error(
-        "the prompt holds the image token {token} {count} times instead of once; remove it from the text of the prompt"
+        "the prompt holds the image token {token} {count} times instead of once: {}",
+        if *count == 0 { "the chat template leaves images out, is it that of a text model?" } else { "remove it from the text" }
     )]
     ImageTokens {
         /// How it is written.

@@ -70,7 +70,8 @@ impl TextTokenizer {
         let config: Value = match std::fs::read_to_string(&config_path) {
             Ok(text) => serde_json::from_str(&text)
                 .map_err(|error| TokenizerError::Open { path: config_path, reason: error.to_string() })?,
-            Err(_) => Value::Null,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Value::Null,
+            Err(error) => return Err(TokenizerError::Open { path: config_path, reason: error.to_string() }),
         };
         // A token stands there as a string, or as an object with its content.
         let written = |key: &str, default: &str| {

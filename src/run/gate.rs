@@ -50,6 +50,16 @@ impl ByteGate {
     }
 }
 
+impl Permit<'_> {
+    /// Gives back all but `bytes`.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let back = self.bytes.saturating_sub(bytes);
+        self.bytes -= back;
+        self.gate.lock().held -= back;
+        self.gate.changed.notify_all();
+    }
+}
+
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.gate.lock().held -= self.bytes;

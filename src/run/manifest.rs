@@ -1,17 +1,18 @@
 //! What a run was asked to do: `run.json`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::generate::Sampling;
-use crate::model::GraphFiles;
+use crate::model::{GraphFiles, ModelConfig};
 use crate::preprocess::BudgetChoice;
 use crate::prompt::Task;
+use crate::{digest, files};
 
-const FILE: &str = "run.json";
+pub(super) const FILE: &str = "run.json";
 
 /// Why a run's settings cannot be read or written.
 #[derive(Debug, Error)]
@@ -43,10 +44,8 @@ pub enum ManifestError {
 pub struct Settings {
     /// What is asked.
     pub task: Task,
-    /// A system prompt.
-    pub system: Option<String>,
-    /// Whether the model may think first.
-    pub thinking: bool,
+    /// The whole prompt, as the model's chat template rendered it.
+    pub prompt: String,
     /// Soft tokens of a view.
     pub budget: BudgetChoice,
     /// Whether EXIF orientation is applied.
@@ -59,26 +58,30 @@ pub struct Settings {
     pub model: ModelIdentity,
 }
 
-/// Which model a run was made with.
+/// Which model a run was made with, wherever it lies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ModelIdentity {
-    /// Its directory; `null` for the bundled demo model.
-    pub directory: Option<PathBuf>,
-    /// The graphs and their sizes in bytes.
-    pub graphs: BTreeMap<String, u64>,
+    /// Graphs, their external data and the tokenizer: a hash of each (large files by size and evenly spread pieces).
+    pub files: BTreeMap<String, String>,
+    /// Ids that end an answer.
+    pub stop_ids: Vec<u32>,
+    /// Ids that are never generated.
+    pub suppressed_ids: Vec<u32>,
 }
 
 impl ModelIdentity {
-    /// The identity of `files`, under the directory that the user named.
-    pub fn of(directory: Option<&Path>, files: &GraphFiles) -> Self {
-        let graphs = [&files.vision, &files.embedding, &files.decoder].into_iter().map(|path| {
-            let parts = path.iter().rev().take(2).collect::<Vec<_>>().into_iter().rev();
-            let name = parts.map(|part| part.to_string_lossy()).collect::<Vec<_>>().join("/");
-            (name, path.metadata().map_or(0, |metadata| metadata.len()))
-        });
-        let directory =
-            directory.map(|directory| std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned()));
-        Self { directory, graphs: graphs.collect() }
+    /// The identity of the model in `directory`.
+    ///
+    /// # Errors
+    /// [`ManifestError::Io`] where a file cannot be read.
+    pub fn of(directory: &Path, graphs: &GraphFiles, config: &ModelConfig) -> Result<Self, ManifestError> {
+        let mut files = BTreeMap::new();
+        for path in graphs.all_files().into_iter().chain([directory.join("tokenizer.json")]) {
+            let name = path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            let fingerprint = digest::fingerprint(&path).map_err(|error| ManifestError::Io { path, error })?;
+            files.insert(name, fingerprint);
+        }
+        Ok(Self { files, stop_ids: config.stop_ids.clone(), suppressed_ids: config.suppressed_ids.clone() })
     }
 }
 
@@ -97,6 +100,22 @@ impl Manifest {
     /// A manifest of this version.
     pub fn new(root: Option<PathBuf>, settings: Option<Settings>) -> Self {
         Self { gemscope: env!("CARGO_PKG_VERSION").to_owned(), root, settings }
+    }
+
+    /// The names of what differs between two manifests, but for the version.
+    pub(super) fn differing(&self, other: &Self) -> Vec<String> {
+        let mut differing = Vec::new();
+        if self.root != other.root {
+            differing.push("root".to_owned());
+        }
+        let fields = |manifest: &Self| match serde_json::to_value(&manifest.settings) {
+            Ok(serde_json::Value::Object(fields)) => fields,
+            _ => serde_json::Map::new(),
+        };
+        let (ours, theirs) = (fields(self), fields(other));
+        let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
+        differing.extend(names.into_iter().filter(|name| ours.get(*name) != theirs.get(*name)).cloned());
+        differing
     }
 
     /// The labels that were asked for, in order.
@@ -124,15 +143,12 @@ impl Manifest {
         }
     }
 
-    /// Writes it into `directory`.
-    ///
-    /// # Errors
-    /// [`ManifestError`].
-    pub fn write(&self, directory: &Path) -> Result<(), ManifestError> {
+    /// Writes it into `directory`, whole or not at all.
+    pub(super) fn write(&self, directory: &Path) -> Result<(), ManifestError> {
         let path = directory.join(FILE);
         let mut text =
             serde_json::to_vec_pretty(self).map_err(|error| ManifestError::Parse { path: path.clone(), error })?;
         text.push(b'\n');
-        std::fs::write(&path, text).map_err(|error| ManifestError::Io { path, error })
+        files::replace(&path, &text).map_err(|error| ManifestError::Io { path, error })
     }
 }

@@ -1,11 +1,15 @@
 //! The stages of a run and the channels between them.
 //!
-//!     load + preprocess          inference            journal + progress
-//!     (all cores, rayon)  ->  (one view at a time)  ->  (one writer thread)
+//! ```text
+//! load + preprocess          inference            journal + progress
+//! (all cores, rayon)  ->  (one view at a time)  ->  (one writer thread)
+//! ```
 //!
 //! Prepared views wait behind a gate that counts their bytes, so files are read ahead of the device, but memory stays bounded.
 
-use std::collections::HashMap;
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -13,25 +17,59 @@ use crossbeam_channel::{Receiver, Sender};
 use thiserror::Error;
 
 use super::gate::{ByteGate, Permit};
-use super::journal::{Journal, JournalError};
-use super::manifest::Settings;
+use super::journal::{Journal, JournalError, Known};
+use super::manifest::{ManifestError, Settings};
 use super::progress::Progress;
-use crate::generate::{GenerateError, GenerateOptions, Generated, generate, geometric_mean};
+use crate::generate::{GenerateError, GenerateOptions, Generated, coordinate_probability, generate};
 use crate::model::{GraphError, Model};
-use crate::preprocess::{PreparedView, prepare};
+use crate::preprocess::{PreparedView, prepare, target_size};
 use crate::prompt::{Prompter, Query};
-use crate::record::{Answer, AnswerStatus, BBox, Detection, Record, SCHEMA, TokenCounts};
+use crate::record::{Answer, BBox, Detection, Record, SCHEMA, TokenCounts};
 use crate::source::SourceImage;
 use crate::{answer, digest};
 
-/// Prepared views may hold so many bytes: eight of the largest budget.
+/// Images that are decoded, and views that wait, may hold so many bytes together: eight views of the largest budget.
 const BYTES_AHEAD: usize = 256 << 20;
+
+/// So many images may wait besides.
+const IMAGES_AHEAD: usize = 256;
+
+/// So many images in a row without an answer mean that it is the model that fails.
+const FAILURES_IN_A_ROW: usize = 3;
 
 /// Why a run stopped. The journal holds what was answered until then.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The journal cannot be written.
+    /// The directory holds something else.
+    #[error("{} is not empty and not a run: choose another --out", .0.display())]
+    NotARun(PathBuf),
+    /// Another process writes the run.
+    #[error("{}: another process is writing this run", .0.display())]
+    InUse(PathBuf),
+    /// The directory cannot be used.
+    #[error("{}: {error}", path.display())]
+    Directory {
+        /// The directory.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// The directory holds a run that was made otherwise.
+    #[error(
+        "{} holds a run with other settings (they differ in: {differing}; see its run.json): choose another --out, or --overwrite it",
+        path.display()
+    )]
+    OtherSettings {
+        /// The directory.
+        path: PathBuf,
+        /// The names of the settings.
+        differing: String,
+    },
+    /// `run.json` cannot be read or written.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// The journal cannot be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
     /// The model cannot be run.
@@ -40,7 +78,7 @@ pub enum RunError {
         /// The image at which it happened.
         image: String,
         /// The reason.
-        error: GraphError,
+        error: GenerateError,
     },
     /// The threads for loading cannot be started.
     #[error("cannot start the loading threads: {0}")]
@@ -57,6 +95,31 @@ pub struct Engine {
     pub query: Query,
 }
 
+impl Engine {
+    /// The answer about one view.
+    ///
+    /// # Errors
+    /// [`GenerateError`].
+    pub fn answer(
+        &mut self,
+        view: PreparedView,
+        options: &GenerateOptions,
+    ) -> Result<(Generated, TokenCounts), GenerateError> {
+        let soft_tokens = view.size.soft_tokens();
+        let prompt_ids = self.query.token_ids(soft_tokens);
+        let features = self.model.encode(view.patches, soft_tokens)?;
+        let generated = generate(&mut self.model, &self.prompter.tokenizer, &prompt_ids, &features, options)?;
+        let tokens = TokenCounts {
+            budget: view.budget.soft_tokens(),
+            resized: [view.size.width, view.size.height],
+            soft_tokens,
+            prompt: prompt_ids.len(),
+            answer: generated.ids.len(),
+        };
+        Ok((generated, tokens))
+    }
+}
+
 /// How a run went, beside its records.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
@@ -69,10 +132,19 @@ pub struct Outcome {
 }
 
 /// One image on its way from the loaders to the model.
-struct Loaded<'g> {
-    record: Record,
-    /// Absent where the record is finished already: it failed.
-    view: Option<(PreparedView, Permit<'g>)>,
+enum Loaded<'g> {
+    /// The journal has its answer.
+    Known,
+    /// There is no view of it; the record says why.
+    Failed(Record),
+    /// Ready to be asked about.
+    Ready(Record, PreparedView, Permit<'g>),
+}
+
+/// What reaches the writer.
+enum Done {
+    Known,
+    Now(Record),
 }
 
 /// Runs `engine` over `images` and appends a record of each to `journal`. Images that `known` holds an answer for, with the same
@@ -84,102 +156,120 @@ pub fn execute(
     engine: &mut Engine,
     settings: &Settings,
     images: &[SourceImage],
-    known: &[Record],
+    known: &Known,
     mut journal: Journal,
     mut progress: Progress,
 ) -> Result<Outcome, RunError> {
     let started = Instant::now();
     let before = engine.model.runtime_time();
-    let loader = Loader {
-        settings,
-        patch_side: engine.model.patch_side(),
-        known: known.iter().map(|record| (record.image.as_str(), record)).collect(),
-        resumed: AtomicUsize::new(0),
-    };
-    let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
     let gate = ByteGate::new(BYTES_AHEAD);
+    let loader = Loader { settings, patch_side: engine.model.patch_side(), known, gate: &gate };
+    let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
     let next = AtomicUsize::new(0);
-    let (loaded_sender, loaded) = crossbeam_channel::unbounded::<Loaded<'_>>();
-    let (records_sender, records) = crossbeam_channel::bounded::<Record>(64);
-    let result = std::thread::scope(|scope| {
-        let (pool, gate, next, loader) = (&pool, &gate, &next, &loader);
+    let (loaded_sender, loaded) = crossbeam_channel::bounded::<Loaded<'_>>(IMAGES_AHEAD);
+    let (done_sender, done) = crossbeam_channel::bounded::<Done>(IMAGES_AHEAD);
+    let resumed = std::thread::scope(|scope| {
+        let (pool, next, loader) = (&pool, &next, &loader);
         scope.spawn(move || {
             // Each thread takes the next image until there is none, so that the order stays roughly that of the names.
             pool.broadcast(|_| {
                 while let Some(image) = images.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    if !loader.load(image, gate, &loaded_sender) {
+                    let sent = loader.load(image).is_some_and(|loaded| loaded_sender.send(loaded).is_ok());
+                    if !sent {
                         break;
                     }
                 }
             });
             drop(loaded_sender);
         });
-        let writer = scope.spawn(move || -> Result<(), JournalError> {
-            for record in records {
-                journal.append(&record)?;
-                progress.done(record.status);
+        let writer = scope.spawn(move || -> Result<usize, JournalError> {
+            let mut resumed = 0;
+            for done in done {
+                match done {
+                    Done::Known => {
+                        resumed += 1;
+                        progress.resumed();
+                    }
+                    Done::Now(record) => {
+                        journal.append(&record)?;
+                        journal.sync()?;
+                        progress.done(record.status);
+                    }
+                }
             }
             progress.finish();
-            Ok(())
+            Ok(resumed)
         });
-        let answered = answer_all(engine, settings, loaded, &records_sender);
+        let answered = answer_all(engine, settings, loaded, &done_sender);
         // Whoever still waits to hand over a view is let go, also after an error.
         gate.close();
-        drop(records_sender);
+        drop(done_sender);
         let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        written.map_err(RunError::from).and(answered)
-    });
-    result?;
-    Ok(Outcome {
-        resumed: loader.resumed.load(Ordering::Relaxed),
-        wall: started.elapsed(),
-        onnx_runtime: engine.model.runtime_time().saturating_sub(before),
-    })
+        let resumed = written?;
+        answered.map(|()| resumed)
+    })?;
+    let onnx_runtime = engine.model.runtime_time().saturating_sub(before);
+    Ok(Outcome { resumed, wall: started.elapsed(), onnx_runtime })
 }
 
 struct Loader<'r> {
     settings: &'r Settings,
     patch_side: u32,
-    known: HashMap<&'r str, &'r Record>,
-    resumed: AtomicUsize,
+    known: &'r Known,
+    gate: &'r ByteGate,
 }
 
-impl Loader<'_> {
-    /// Reads, decodes and prepares one image and hands it on; false when nobody wants it any more.
-    fn load<'g>(&self, image: &SourceImage, gate: &'g ByteGate, sender: &Sender<Loaded<'g>>) -> bool {
+impl<'r> Loader<'r> {
+    /// Reads, decodes and prepares one image; nothing when nobody wants it any more.
+    fn load(&self, image: &SourceImage) -> Option<Loaded<'r>> {
         let mut record = Record::failed(image.name.clone(), String::new());
-        match self.prepare(image, &mut record) {
-            Ok(Some(view)) => match gate.enter(view.patches.bytes()) {
-                Some(permit) => sender.send(Loaded { record, view: Some((view, permit)) }).is_ok(),
-                None => false,
-            },
-            Ok(None) => {
-                self.resumed.fetch_add(1, Ordering::Relaxed);
-                true
+        let bytes = match self.read(image, &mut record) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return Some(Loaded::Known),
+            Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
+        };
+        // The gate is passed before anything large is made, for what the header promises.
+        let mut permit = self.gate.enter(self.bytes_of(&bytes))?;
+        // A decoder that panics over a broken file has failed at this file, not at the run.
+        let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare(&bytes, &mut record)))
+            .unwrap_or_else(|_| Err("the decoder panicked".to_owned()));
+        match prepared {
+            Ok(view) => {
+                permit.shrink(view.patches.bytes());
+                Some(Loaded::Ready(record, view, permit))
             }
-            Err(reason) => {
-                record.reason = Some(reason);
-                sender.send(Loaded { record, view: None }).is_ok()
-            }
+            Err(reason) => Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         }
     }
 
-    /// The prepared view; nothing where the journal holds the answer already; the reason where it cannot be had.
-    fn prepare(&self, image: &SourceImage, record: &mut Record) -> Result<Option<PreparedView>, String> {
+    /// The file's bytes; nothing where the journal holds its answer already; the reason where they cannot be had.
+    fn read(&self, image: &SourceImage, record: &mut Record) -> Result<Option<Vec<u8>>, String> {
         let path = image.path.as_ref().map_err(Clone::clone)?;
         let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-        let sha256 = digest::hex(&bytes);
-        if let Some(known) = self.known.get(image.name.as_str())
-            && known.status != AnswerStatus::Failed
-            && known.sha256.as_ref() == Some(&sha256)
-        {
-            return Ok(None);
+        let sha256 = Some(digest::hex(&bytes));
+        let known = self.known.get(&image.name).is_some_and(|known| known.answered && known.sha256 == sha256);
+        record.sha256 = sha256;
+        Ok(Some(bytes).filter(|_| !known))
+    }
+
+    /// What decoding and preparing an image takes: the pixels, and the view in bytes and in f32.
+    fn bytes_of(&self, file: &[u8]) -> usize {
+        let view_bytes = |width, height| -> Option<usize> {
+            let budget = self.settings.budget.resolve(width, height).ok()?;
+            let size = target_size(width, height, budget).ok()?;
+            Some(size.width as usize * size.height as usize * 3 * 5)
+        };
+        match crate::image::size(Cursor::new(file), true) {
+            Ok((width, height)) => width as usize * height as usize * 3 + view_bytes(width, height).unwrap_or(0),
+            Err(_) => 0,
         }
-        record.sha256 = Some(sha256);
+    }
+
+    fn prepare(&self, bytes: &[u8], record: &mut Record) -> Result<PreparedView, String> {
         let upright =
-            crate::image::decode(&bytes, self.settings.apply_orientation).map_err(|error| error.to_string())?;
+            crate::image::decode(bytes, self.settings.apply_orientation).map_err(|error| error.to_string())?;
         (record.width, record.height, record.orientation) = (upright.width, upright.height, upright.orientation);
-        prepare(&upright, self.settings.budget, self.patch_side).map(Some).map_err(|error| error.to_string())
+        prepare(&upright, self.settings.budget, self.patch_side).map_err(|error| error.to_string())
     }
 }
 
@@ -187,18 +277,41 @@ fn answer_all(
     engine: &mut Engine,
     settings: &Settings,
     loaded: Receiver<Loaded<'_>>,
-    records: &Sender<Record>,
+    done: &Sender<Done>,
 ) -> Result<(), RunError> {
-    for Loaded { mut record, view } in loaded {
-        if let Some((view, permit)) = view {
-            match answer_one(engine, settings, &record, view) {
-                Ok((generated, tokens)) => complete(&mut record, settings, &engine.query.text, generated, tokens),
-                Err(GenerateError::Graph(error)) => return Err(RunError::Model { image: record.image, error }),
-                Err(error) => record.reason = Some(error.to_string()),
+    let mut failures_in_a_row = 0;
+    for loaded in loaded {
+        let outcome = match loaded {
+            Loaded::Known => Done::Known,
+            Loaded::Failed(record) => Done::Now(record),
+            Loaded::Ready(mut record, view, permit) => {
+                let options = GenerateOptions {
+                    max_new_tokens: settings.max_new_tokens,
+                    sampling: settings.sampling,
+                    labels: settings.task.labels().len(),
+                    // Of the name alone, so that sampled answers do not depend on the order of the run.
+                    stream: digest::number(&record.image),
+                };
+                match engine.answer(view, &options) {
+                    Ok((generated, tokens)) => {
+                        failures_in_a_row = 0;
+                        complete(&mut record, settings, &engine.query.text, generated, tokens);
+                    }
+                    Err(error) => {
+                        failures_in_a_row += 1;
+                        // A graph of another shape than expected fails at every image; ONNX Runtime may fail at one (memory).
+                        let contract = matches!(error, GenerateError::Graph(GraphError::Contract { .. }));
+                        if contract || failures_in_a_row == FAILURES_IN_A_ROW {
+                            return Err(RunError::Model { image: record.image, error });
+                        }
+                        record.reason = Some(error.to_string());
+                    }
+                }
+                drop(permit);
+                Done::Now(record)
             }
-            drop(permit);
-        }
-        if records.send(record).is_err() {
+        };
+        if done.send(outcome).is_err() {
             // The writer is gone; its own error says why.
             return Ok(());
         }
@@ -206,38 +319,12 @@ fn answer_all(
     Ok(())
 }
 
-fn answer_one(
-    engine: &mut Engine,
-    settings: &Settings,
-    record: &Record,
-    view: PreparedView,
-) -> Result<(Generated, TokenCounts), GenerateError> {
-    let Engine { prompter, model, query } = engine;
-    let soft_tokens = view.size.soft_tokens();
-    let prompt_ids = query.token_ids(soft_tokens);
-    let features = model.encode(view.patches, soft_tokens)?;
-    let options = GenerateOptions {
-        max_new_tokens: settings.max_new_tokens,
-        sampling: settings.sampling,
-        // Of the name alone, so that sampled answers do not depend on the order of the run.
-        stream: digest::number(&record.image),
-    };
-    let generated = generate(model, &prompter.tokenizer, &prompt_ids, &features, &options)?;
-    let tokens = TokenCounts {
-        budget: view.budget.soft_tokens(),
-        resized: [view.size.width, view.size.height],
-        soft_tokens,
-        prompt: prompt_ids.len(),
-        answer: generated.ids.len(),
-    };
-    Ok((generated, tokens))
-}
-
 /// Reads the answer's boxes into the record.
 fn complete(record: &mut Record, settings: &Settings, prompt: &str, generated: Generated, tokens: TokenCounts) {
     let parsed = answer::parse(&generated.text, generated.ended);
     let (located, notes) = answer::to_detections(&parsed, record.width, record.height, settings.task.sole_label());
-    let score = |source: usize| geometric_mean(&generated.spans, &parsed.boxes[source].coordinates);
+    let score =
+        |source: usize| coordinate_probability(&generated.text, &generated.spans, &parsed.boxes[source].coordinates);
     record.schema = SCHEMA;
     record.status = parsed.status;
     record.reason = None;

@@ -31,6 +31,12 @@ impl Progress {
         self.bar.inc(1);
     }
 
+    /// One image was done before: it does not count for the speed.
+    pub fn resumed(&mut self) {
+        self.bar.inc(1);
+        self.bar.reset_eta();
+    }
+
     /// The run is over; the bar disappears.
     pub fn finish(&self) {
         self.bar.finish_and_clear();

@@ -10,6 +10,8 @@ use std::path::{Component, Path, PathBuf};
 use thiserror::Error;
 use walkdir::WalkDir;
 
+use crate::digest;
+
 /// Extensions that a folder is searched for. A file that is named on the command line is taken whatever it is called.
 pub const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
@@ -88,8 +90,9 @@ pub fn list(inputs: &[PathBuf], exclude: Option<&Path>) -> Result<Source, Source
 
 fn walk(folder: &Path, exclude: Option<&Path>, root: &Path, images: &mut BTreeMap<String, SourceImage>) {
     let entries = WalkDir::new(folder).follow_links(true).into_iter().filter_entry(|entry| {
-        // The folder itself was named by the user and is always searched.
-        entry.depth() == 0 || !entry.file_name().as_encoded_bytes().starts_with(b".") && exclude != Some(entry.path())
+        // The folder itself was named by the user and is always searched; runs inside it hold crops, not images.
+        entry.depth() == 0
+            || !is_hidden(entry.path()) && exclude != Some(entry.path()) && !entry.path().join("run.json").is_file()
     });
     for entry in entries {
         match entry {
@@ -99,6 +102,11 @@ fn walk(folder: &Path, exclude: Option<&Path>, root: &Path, images: &mut BTreeMa
             Ok(_) => {}
             Err(error) => {
                 let path = error.path().unwrap_or(folder).to_owned();
+                // A dangling link counts only where it would have been an image.
+                let dangling = error.io_error().is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound);
+                if is_hidden(&path) || dangling && !has_image_extension(&path) {
+                    continue;
+                }
                 let reason = match error.io_error() {
                     Some(io) => format!("cannot be listed: {io}"),
                     None => "a link that leads back to a folder above it".to_owned(),
@@ -109,11 +117,17 @@ fn walk(folder: &Path, exclude: Option<&Path>, root: &Path, images: &mut BTreeMa
     }
 }
 
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
 fn insert(images: &mut BTreeMap<String, SourceImage>, root: &Path, path: &Path, listed: Result<(), String>) {
     let relative = path.strip_prefix(root).unwrap_or(path);
-    let name = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
+    let mut name = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
     let listed = if path.to_str().is_none() && listed.is_ok() {
-        // Records are JSON, which has no other names: it could not be found again by the name in its record.
+        // Records are JSON, which has no other names: the file could not be found again by the name in its record.
+        let bytes = path.as_os_str().as_encoded_bytes();
+        name = format!("{name} ({:016x})", digest::number(bytes));
         Err("the file name is not valid UTF-8: rename the file".to_owned())
     } else {
         listed
@@ -169,7 +183,9 @@ mod tests {
     #[test]
     fn a_folder_is_walked_sorted_and_its_own_output_left_out() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["b.PNG", "a/z.jpg", "a/notes.txt", ".hidden/c.png", "out/crop.png"] {
+        for name in
+            ["b.PNG", "a/z.jpg", "a/notes.txt", ".hidden/c.png", "out/crop.png", "old/run.json", "old/crops/x.png"]
+        {
             touch(&dir.path().join(name));
         }
         let source = list(&[dir.path().to_owned()], Some(&dir.path().join("out"))).unwrap();

@@ -65,8 +65,11 @@ fn a_folder_without_permission_fails_and_the_rest_is_processed() {
     let binary = dir.path().join("gemscope");
     fs::copy(env!("CARGO_BIN_EXE_gemscope"), &binary).unwrap();
     mode(&binary, 0o755);
+    // Nobody sees neither the build folder nor the user's cache: the library goes where it can be read, as the command does.
+    let library = dir.path().join("libonnxruntime.so");
+    fs::copy(crate::support::runtime().library.clone().unwrap(), &library).unwrap();
+    mode(&library, 0o755);
     let out = dir.path().join("run");
-    // The listing needs no ONNX Runtime, which nobody's cache does not have: a dry run shows what a run would meet.
     let mut command = if is_root {
         let mut command = assert_cmd::Command::new("setpriv");
         command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&binary);
@@ -76,21 +79,21 @@ fn a_folder_without_permission_fails_and_the_rest_is_processed() {
     };
     let output = command
         .env("GEMSCOPE_CACHE", dir.path().join("cache"))
+        .env("ORT_DYLIB_PATH", &library)
         .current_dir(dir.path())
         .arg("detect")
         .arg(&images)
-        .args(["--labels", "star", "--dry-run", "--json", "--out"])
+        .args(["--labels", "star", "--out"])
         .arg(&out)
         .output()
         .unwrap();
     mode(&images.join("locked"), 0o755);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let files = plan["files"].as_array().unwrap();
-    assert_eq!(files.len(), 2);
-    assert_eq!(files[0]["image"], "good.png");
-    assert_eq!(files[1]["image"], "locked");
-    assert!(files[1]["error"].as_str().unwrap().contains("cannot be listed"), "{plan}");
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    let records = json_lines(fs::read_to_string(out.join("detections.jsonl")).unwrap());
+    assert_eq!(records.len(), 2);
+    assert!(records[0]["image"] == "good.png" && records[0]["status"] == "ok", "{}", records[0]);
+    assert!(records[1]["image"] == "locked" && records[1]["status"] == "failed", "{}", records[1]);
+    assert!(records[1]["reason"].as_str().unwrap().contains("cannot be listed"), "{}", records[1]);
 }
 
 #[test]
@@ -122,6 +125,11 @@ fn what_cannot_be_done_is_exit_code_1() {
     fails(&[shapes, "--prompt", "find <|image|>"], "image token");
     fails(&[shapes, "--labels", "x", "--ort-lib", "/no/such/library.so"], "/no/such/library.so");
     fails(&[shapes, "--prompt", "find {labels}"], "no --labels");
+    fails(&[shapes, "--labels", "x", "--max-budget", "280"], "--budget auto");
+    fails(
+        &[shapes, "--labels", "x", "--model", fixture("demo-model").to_str().unwrap(), "--dtype", "q4"],
+        "vision_encoder_q4.onnx",
+    );
     assert!(!out.exists());
 }
 

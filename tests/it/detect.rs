@@ -174,4 +174,44 @@ fn an_answer_that_is_cut_off_says_so() {
     assert_eq!(summary["statuses"]["truncated"], 17);
     assert_eq!(summary["statuses"]["empty"], 3);
     assert_eq!(summary["detections"], 0);
+    // Only the answers that say "nothing" are images without objects.
+    assert_eq!(json(dir.path().join("instances.json"))["images"].as_array().unwrap().len(), 3);
+}
+
+#[test]
+fn two_processes_do_not_write_one_run_and_another_model_is_not_mixed_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    detect(&fixture("shapes"), &out, &["--labels", "star"]);
+    let lock = fs::OpenOptions::new().write(true).open(out.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let again = || {
+        let mut command = gemscope();
+        command.arg("detect").arg(fixture("shapes")).args(["--labels", "star", "--out"]).arg(&out);
+        command
+    };
+    again().arg("--overwrite").assert().code(1).stderr(predicates::str::contains("another process"));
+    assert_eq!(json_lines(read(out.join("journal.jsonl"))).len(), 20);
+    drop(lock);
+    // The same files elsewhere are the same model; with another template they are another one.
+    let model = dir.path().join("model");
+    copy_folder(&fixture("demo-model"), &model);
+    let resumed = detect(&fixture("shapes"), &out, &["--labels", "star", "--model", model.to_str().unwrap()]);
+    assert_eq!(resumed["resumed"], 20);
+    let template = read(model.join("chat_template.jinja")).replace("<turn|>", "<turn|> ");
+    fs::write(model.join("chat_template.jinja"), template).unwrap();
+    again().arg("--model").arg(&model).assert().code(1).stderr(predicates::str::contains("differ in: prompt"));
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

@@ -63,6 +63,35 @@ fn every_box_lies_in_its_image_and_has_its_crop() {
 }
 
 #[test]
+fn crops_are_cut_only_from_the_image_that_was_answered_about() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = dir.path().join("images");
+    fs::create_dir(&images).unwrap();
+    fs::copy(fixture("shapes/scene-01.png"), images.join("a.png")).unwrap();
+    fs::copy(fixture("shapes/scene-11.png"), images.join("b.png")).unwrap();
+    let run = dir.path().join("run");
+    gemscope().arg("detect").arg(&images).args(["--prompt", "detect shape", "--out"]).arg(&run).assert().success();
+    let crops = |name: &str| {
+        let names =
+            fs::read_dir(run.join("crops")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|crop| crop.starts_with(name)).count()
+    };
+    assert!(crops("a.png") > 0 && crops("b.png") > 0);
+    // Another picture of the same size under the same name.
+    fs::copy(fixture("shapes/scene-01.png"), images.join("b.png")).unwrap();
+    let export = || {
+        let mut command = gemscope();
+        command.arg("export").arg(&run).args(["--to", "crops"]);
+        command
+    };
+    export().assert().code(2).stderr(predicates::str::contains("b.png: the file is not the one"));
+    assert!(crops("a.png") > 0 && crops("b.png") == 0);
+    // Somebody's folder is not written into.
+    export().arg("--out").arg(&images).assert().code(1).stderr(predicates::str::contains("not empty"));
+    assert!(images.join("a.png").exists());
+}
+
+#[test]
 fn answers_of_elsewhere_are_exported_too() {
     let dir = tempfile::tempdir().unwrap();
     let images = dir.path().join("images");

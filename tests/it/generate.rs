@@ -21,7 +21,7 @@ fn answer(
     let soft_tokens = view.size.soft_tokens();
     let query = prompter.query(case["prompt"].as_str().unwrap(), &Conversation::default()).unwrap();
     let features = model.encode(view.patches, soft_tokens).unwrap();
-    let options = GenerateOptions { max_new_tokens, sampling: Sampling::Greedy, stream: 0 };
+    let options = GenerateOptions { max_new_tokens, sampling: Sampling::Greedy, labels: 1, stream: 0 };
     let prompt_ids = query.token_ids(soft_tokens);
     assert_eq!(prompt_ids.len() as u64, case["input_count"].as_u64().unwrap());
     let generated = generate(model, &prompter.tokenizer, &prompt_ids, &features, &options).unwrap();
@@ -37,7 +37,7 @@ fn greedy_tokens_of_both_layouts() {
     let cases = golden["cases"].as_array().unwrap();
     assert!(cases.len() >= 20, "only {} cases", cases.len());
     for directory in ["demo-model", "demo-model-mobius"] {
-        let (prompter, mut model) = open(&fixture(directory), budget.soft_tokens());
+        let (prompter, mut model) = open(&fixture(directory));
         let mut scored = 0;
         for case in cases {
             let name = format!("{directory}: {} {}", case["file"], case["prompt"]);
@@ -61,11 +61,13 @@ fn greedy_tokens_of_both_layouts() {
 
 #[test]
 fn the_probes_of_both_layouts() {
-    let (_, community) = open(&fixture("demo-model"), 70);
+    let (_, mut community) = open(&fixture("demo-model"));
     assert!(community.probes.image_ids_masked && community.probes.vision_batch);
     assert!(community.probes.left_padding_harmless);
-    assert_eq!(community.probes.serves(Budget::ALL[0]), Some(true));
-    let (_, mobius) = open(&fixture("demo-model-mobius"), 70);
-    assert_eq!(mobius.probes.serves(Budget::ALL[0]), Some(true));
+    for budget in Budget::ALL {
+        assert!(community.probe_budget(budget).unwrap(), "{budget}");
+    }
+    let (_, mut mobius) = open(&fixture("demo-model-mobius"));
+    assert!(mobius.probe_budget(Budget::ALL[0]).unwrap());
     assert!(!mobius.probes.vision_batch, "mobius' vision graph takes one view a run");
 }

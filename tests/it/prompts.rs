@@ -65,10 +65,9 @@ fn the_real_models_prompts_about_the_cat() {
     let dir = tempfile::tempdir().unwrap();
     let picture = dir.path().join("cat.png");
     image::RgbImage::new(960, 686).save(&picture).unwrap();
-    for (template, golden, count) in [
-        ("chat_template.e2b.jinja", "gemma-4-e2b-it.json", 283),
-        ("chat_template.jinja", "gemma-4-31b-it.json", 287),
-    ] {
+    for (template, golden, count) in
+        [("chat_template.e2b.jinja", "gemma-4-e2b-it.json", 283), ("chat_template.jinja", "gemma-4-31b-it.json", 287)]
+    {
         let expected = ids(&json(fixture("gemma4/golden").join(golden))["input_ids"]);
         assert_eq!(expected.len(), count);
         let output = gemscope()

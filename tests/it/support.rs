@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use assert_cmd::Command;
-use gemscope::model::{Model, OpenOptions};
-use gemscope::preprocess::Budget;
+use gemscope::model::{Dtypes, GraphFiles, Model, OpenOptions};
 use gemscope::prompt::Prompter;
-use gemscope::runtime::{self, RuntimeOptions};
+use gemscope::runtime::{self, Runtime, RuntimeOptions};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -43,13 +42,17 @@ pub fn le_bytes_i64(values: &[i64]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
+/// ONNX Runtime in this process.
+pub fn runtime() -> &'static Runtime {
+    runtime::load(&RuntimeOptions::from_env(None, false), &mut |line| eprintln!("{line}")).unwrap()
+}
+
 /// Opens a model directory in this process.
-pub fn open(directory: &Path, budget: u32) -> (Prompter, Model) {
+pub fn open(directory: &Path) -> (Prompter, Model) {
     let prompter = Prompter::open(directory).unwrap();
-    let runtime = runtime::load(&RuntimeOptions::from_env(None, false), &mut |line| eprintln!("{line}")).unwrap();
-    let budget = Budget::try_from(budget).unwrap();
+    let graphs = GraphFiles::find(directory, &Dtypes::default()).unwrap();
     let options = OpenOptions::default();
-    let model = Model::open(directory, &prompter.tokenizer.special, budget, &runtime.environment, &options).unwrap();
+    let model = Model::open(directory, graphs, &prompter.tokenizer.special, runtime(), &options).unwrap();
     (prompter, model)
 }
 
