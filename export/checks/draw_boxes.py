@@ -1,6 +1,6 @@
 """Draws a run's boxes on its images, as one sheet: the picture in the README.
 
-    python export/checks/draw_boxes.py RUN IMAGES SHEET.png [--columns 6] [--width 210] [--only NAME ...]
+    python export/checks/draw_boxes.py RUN IMAGES SHEET.jpg [--columns 6] [--width 210] [--only NAME ...]
 
 Reads RUN/detections.jsonl. Needs pillow.
 """
@@ -33,7 +33,7 @@ def main() -> None:
     if arguments.only:
         records = [record for record in records if record["image"] in arguments.only]
     pictures = [draw(record, arguments.images, arguments.width) for record in records if record["width"]]
-    sheet(pictures, arguments.columns, arguments.width).save(arguments.sheet, optimize=True)
+    sheet(pictures, arguments.columns, arguments.width).save(arguments.sheet, optimize=True, quality=88)
 
 
 def draw(record: dict, images: Path, width: int) -> Image.Image:
