@@ -73,9 +73,10 @@ fn the_shapes_are_found_where_they_are() {
     }
 }
 
-/// What the bundled model reaches on fixtures/shapes at an overlap of 0.5, label included, less one object.
-const RECALL: f64 = 0.7;
-const PRECISION: f64 = 0.7;
+/// The bundled model finds 32 of the 37 objects of fixtures/shapes, label included, at an overlap of 0.5, and gives 37 boxes. One less
+/// may be another processor's rounding.
+const RECALL: f64 = 31.0 / 37.0;
+const PRECISION: f64 = 31.0 / 37.0;
 
 #[test]
 fn the_exports_do_not_depend_on_threads_or_on_being_stopped() {
