@@ -1,4 +1,7 @@
-//! COCO: `instances.json` (images, categories, annotations) and `results.json` (scored boxes, for evaluation).
+//! COCO.
+//!
+//! In: records. Out: `instances.json` (images, categories, annotations) and `results.json` (scored boxes, for evaluation). Promises: ids
+//! follow the sorted names; an image stands without annotations only where the answer says that nothing is there.
 //!
 //! The format is that of cocodataset.org/#format-data: boxes are `[x, y, width, height]` in pixels, ids count from 1.
 

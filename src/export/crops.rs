@@ -1,4 +1,7 @@
 //! `crops/`: one PNG a detection, cut from the upright image.
+//!
+//! In: records and the images. Out: a folder that mirrors the images' names. Promises: a crop comes from the very file that was answered
+//! about; no two crops share a path and none leaves the folder; the old crops stay until the new ones are whole.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,7 @@
 //! Logits to the next token.
+//!
+//! In: the logits of one position. Out: an id, and the probability that the decoder gave to it. Promises: greedy picks as torch's argmax
+//! does; drawn tokens depend on the seed and the image alone.
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;

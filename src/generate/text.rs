@@ -1,4 +1,7 @@
-//! Ids to text as they come, with the place of each.
+//! Ids to text as they come.
+//!
+//! In: ids and their probabilities, one at a time. Out: the text, and the bytes of it that each id stands for. Promises: the text equals
+//! that of all ids at once; a character of several tokens appears when it is whole.
 
 use std::ops::Range;
 

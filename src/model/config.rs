@@ -1,4 +1,7 @@
 //! What a model directory's settings files say.
+//!
+//! In: `config.json`, `generation_config.json`, `genai_config.json` and the processor's settings, as far as they are there. Out: budget, stop
+//! ids, suppressed ids. Promises: a file that is there and broken is an error that names it.
 
 use std::path::{Path, PathBuf};
 

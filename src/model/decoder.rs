@@ -1,4 +1,7 @@
-//! Embeddings to logits, with the KV cache kept as ONNX Runtime values.
+//! Embeddings to logits.
+//!
+//! In: embeddings of the prompt or of one token, and the KV cache. Out: the logits of the last position, f32, and the grown cache.
+//! Promises: the cache stays in ONNX Runtime's values; only inputs that the graph declares are fed, in the dtypes that it declares.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,7 @@
 //! Token ids to embeddings, with the soft tokens in their places.
+//!
+//! In: ids, and the soft tokens of a view. Out: what the decoder reads, as ONNX Runtime values. Promises: works with graphs that merge the
+//! soft tokens themselves (mobius) and with those that leave it to the caller (onnx-community); image ids are looked up as padding.
 
 use ort::value::DynValue;
 

@@ -1,4 +1,7 @@
-//! One ONNX graph: its session, its ports and the time spent in it.
+//! One ONNX graph.
+//!
+//! In: a file, and the feeds of a run. Out: its ports as the session tells them, the outputs of a run, the wall time spent in it.
+//! Promises: every error names the file.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,7 @@
 //! Which files of a directory are the three graphs.
+//!
+//! In: a directory, and the precisions that are wanted. Out: the files. Promises: a directory that lacks something gets an error that lists
+//! what was looked for and what was there; a precision that was asked for is never replaced by another.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;

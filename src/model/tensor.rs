@@ -1,4 +1,7 @@
-//! Floats in and out of ONNX Runtime values, in the dtype that a graph declares.
+//! Tensors in and out of ONNX Runtime.
+//!
+//! In: f32 and i64 values, and the port that they are for. Out: values in the dtype of that port (f32, f16, bf16, i64), and back to f32.
+//! Promises: a dtype that cannot be served is an error that names the port.
 
 use half::{bf16, f16};
 use ort::memory::Allocator;

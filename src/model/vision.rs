@@ -1,4 +1,7 @@
 //! Patches to soft tokens.
+//!
+//! In: the patches of one view, unpadded. Out: one row of the text model's width a soft token, f32. Promises: another number of rows than
+//! the view has soft tokens is an error; patches are padded only where the graph has a fixed number of them.
 
 use super::graph::{Feeds, Graph, GraphError};
 use super::tensor;

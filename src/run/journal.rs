@@ -1,4 +1,7 @@
 //! The journal: the only truth about a run.
+//!
+//! In: records, in any order. Out: `journal.jsonl`, one record a line, and the records sorted by image. Promises: what was synced is there
+//! after a crash; a line that a crash tore is cut off; a record of a later version is refused by its number.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{File, OpenOptions};

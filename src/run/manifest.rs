@@ -1,4 +1,7 @@
 //! What a run was asked to do: `run.json`.
+//!
+//! In: the settings of a run and the content of the model's files. Out: the manifest, and what differs from another. Promises: two runs
+//! with equal settings ask the same model the same question; the file is whole or not there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
