@@ -11,17 +11,25 @@ use std::path::Path;
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        // A temporary file is private; what takes its place has the permissions of any new file (less the umask).
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut temporary = builder.prefix(".gemscope-").tempfile_in(folder)?;
+    let mut temporary = temporary(0o666).tempfile_in(folder)?;
     temporary.write_all(bytes)?;
     temporary.persist(path)?;
     Ok(())
+}
+
+/// What will take the place of a file (`mode` 0o666) or folder (0o777): hidden while it is made, with the permissions of any new one
+/// (`mode` less the umask) and not those of a private temporary.
+pub(crate) fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".gemscope-");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(mode));
+    }
+    #[cfg(not(unix))]
+    let _ = mode; // such systems have no modes
+    builder
 }
 
 #[cfg(test)]

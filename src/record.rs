@@ -25,6 +25,11 @@ pub struct BBox {
 }
 
 impl BBox {
+    /// The whole of an image.
+    pub fn whole(width: u32, height: u32) -> Self {
+        Self { x0: 0.0, y0: 0.0, x1: f64::from(width), y1: f64::from(height) }
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> f64 {
         self.x1 - self.x0

@@ -48,7 +48,7 @@ mod tests;
 
 use std::ops::Range;
 
-use crate::record::{AnswerStatus, Note};
+use crate::record::{Answer, AnswerStatus, Detection, Note, Record};
 
 pub use parser::parse;
 pub use rescale::{Located, to_detections};
@@ -75,4 +75,22 @@ pub struct ParsedBox {
     pub coordinates: Range<usize>,
     /// The bytes of the text that the label was read from, without its quotes; there whenever the label is.
     pub label_span: Option<Range<usize>>,
+}
+
+/// Reads `answer`, which is about the whole image of `record`, into it: status, detections and notes, and the answer itself. `score` gives
+/// the score of a box; `default_label` is for boxes without a label.
+pub fn read_into(
+    record: &mut Record,
+    answer: Answer,
+    default_label: Option<&str>,
+    score: impl Fn(&ParsedBox) -> Option<f64>,
+) {
+    let parsed = parse(&answer.text, answer.ended);
+    let (located, notes) = to_detections(&parsed, record.width, record.height, default_label);
+    let scored = |Located { detection, source }| Detection { score: score(&parsed.boxes[source]), ..detection };
+    record.detections = located.into_iter().map(scored).collect();
+    record.status = parsed.status;
+    record.reason = None;
+    record.notes = parsed.notes.iter().copied().chain(notes).collect();
+    record.answers = vec![answer];
 }

@@ -117,13 +117,12 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         sampling: args.sampling.sampling(),
         model: ModelIdentity::of(&model_files.directory, &graphs, &model_files.config)?,
     };
-    let runtime = global.runtime();
-    gemscope::runtime::load(&runtime, &mut |line| messages::say(line))?;
+    let runtime = global.load_runtime()?;
     let directory = RunDirectory::open(out, args.overwrite)?;
     directory.settle(&Manifest::new(Some(source.root.clone()), Some(settings.clone())))?;
     let (journal, known) = directory.journal()?;
 
-    let model = model_files.load(graphs, &args.model, &runtime)?;
+    let model = model_files.load(graphs, &args.model, runtime)?;
     let mut engine = Engine { prompter: model_files.prompter, model, query };
     let progress = Progress::new(source.images.len(), messages::quiet());
     let outcome = run::execute(&mut engine, &settings, &source.images, &known, journal, progress)?;

@@ -37,7 +37,7 @@ struct Examined {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
-    let report = runtime::report(&global.runtime());
+    let report = runtime::report(&global.runtime_options());
     // Without a library, a model run would install one; doctor changes nothing but its own cache.
     let self_check = report.used.is_some().then(|| match self_check(global) {
         Ok(check) => check,
@@ -59,7 +59,7 @@ fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
     const DISC: [f64; 4] = [120.0, 140.0, 260.0, 280.0];
     let model_args = ModelArgs { model: None, dtype: None, threads: None };
     let files = ModelFiles::open(None)?;
-    let model = files.load(files.graphs(&model_args)?, &model_args, &global.runtime())?;
+    let model = files.load(files.graphs(&model_args)?, &model_args, global.load_runtime()?)?;
     let task = Task::Labels(vec!["red circle".to_owned()]);
     let query = files.prompter.query(&task.text(), &Conversation::default())?;
     let budget = BudgetChoice::Fixed(files.config.default_budget);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use gemscope::model::{self, Dtypes, GraphFiles, Model, ModelConfig, OpenOptions};
 use gemscope::prompt::Prompter;
-use gemscope::runtime::{self, RuntimeOptions};
+use gemscope::runtime::{self, Runtime};
 
 use super::messages;
 
@@ -57,9 +57,8 @@ impl ModelFiles {
         Ok(graphs)
     }
 
-    /// Loads ONNX Runtime and the graphs.
-    pub(crate) fn load(&self, graphs: GraphFiles, args: &ModelArgs, runtime: &RuntimeOptions) -> anyhow::Result<Model> {
-        let runtime = runtime::load(runtime, &mut |line| messages::say(line))?;
+    /// Loads the graphs.
+    pub(crate) fn load(&self, graphs: GraphFiles, args: &ModelArgs, runtime: &Runtime) -> anyhow::Result<Model> {
         let options = OpenOptions {
             threads: args.threads.map(usize::from),
             // Without a cache directory, the probes run every time.

@@ -21,7 +21,7 @@ use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use gemscope::runtime::RuntimeOptions;
+use gemscope::runtime::{self, Runtime, RuntimeError, RuntimeOptions};
 
 /// Finds, counts and crops what is in a folder of images, with Gemma 4, offline.
 #[derive(Debug, Parser)]
@@ -68,8 +68,13 @@ struct Global {
 }
 
 impl Global {
-    fn runtime(&self) -> RuntimeOptions {
+    fn runtime_options(&self) -> RuntimeOptions {
         RuntimeOptions::from_env(self.ort_lib.clone(), self.offline)
+    }
+
+    /// ONNX Runtime, installed first where that is needed and allowed.
+    fn load_runtime(&self) -> Result<&'static Runtime, RuntimeError> {
+        runtime::load(&self.runtime_options(), &mut |line| messages::say(line))
     }
 }
 

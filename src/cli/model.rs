@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let model_args = ModelArgs { model: args.directory.clone(), dtype: args.dtype.clone(), threads: None };
     let files = ModelFiles::open(args.directory.as_deref())?;
     let budget = args.budget.unwrap_or(files.config.default_budget);
-    let mut model = files.load(files.graphs(&model_args)?, &model_args, &global.runtime())?;
+    let mut model = files.load(files.graphs(&model_args)?, &model_args, global.load_runtime()?)?;
     let probed = model.probe_budget(budget);
     let tokenizer = &files.prompter.tokenizer;
     output::json(&Inspected {

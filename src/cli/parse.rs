@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use gemscope::answer;
-use gemscope::record::{Answer, BBox, Ended, Record, SCHEMA};
+use gemscope::record::{Answer, BBox, Ended, Record};
 use gemscope::run::{Manifest, RunDirectory};
 use serde::Deserialize;
 
@@ -94,25 +94,16 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
 }
 
 fn record(line: Line) -> Record {
-    let parsed = answer::parse(&line.text, Ended::Unknown);
-    let (located, notes) = answer::to_detections(&parsed, line.width, line.height, None);
-    Record {
-        schema: SCHEMA,
-        image: line.image,
-        sha256: None,
-        width: line.width,
-        height: line.height,
-        orientation: 1,
-        status: parsed.status,
-        reason: None,
-        detections: located.into_iter().map(|located| located.detection).collect(),
-        notes: parsed.notes.into_iter().chain(notes).collect(),
-        answers: vec![Answer {
-            view: BBox { x0: 0.0, y0: 0.0, x1: f64::from(line.width), y1: f64::from(line.height) },
-            prompt: String::new(),
-            text: line.text,
-            ended: Ended::Unknown,
-            tokens: None,
-        }],
-    }
+    let mut record = Record::failed(line.image, String::new());
+    (record.width, record.height) = (line.width, line.height);
+    let answer = Answer {
+        view: BBox::whole(line.width, line.height),
+        prompt: String::new(),
+        text: line.text,
+        ended: Ended::Unknown,
+        tokens: None,
+    };
+    // Answers of elsewhere come without token probabilities.
+    answer::read_into(&mut record, answer, None, |_| None);
+    record
 }

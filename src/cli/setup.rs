@@ -13,7 +13,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
-    let installed = runtime::setup(&global.runtime(), &mut |line| messages::say(line))?;
+    let installed = runtime::setup(&global.runtime_options(), &mut |line| messages::say(line))?;
     if args.json {
         output::json(&installed)?;
         return Ok(Ending::Complete);

@@ -9,8 +9,8 @@ use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
 
 use super::{ExportError, Exported, Input};
-use crate::digest;
 use crate::record::{BBox, Record};
+use crate::{digest, files};
 
 pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
     let failed = |path: &Path| {
@@ -20,7 +20,7 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
     let with_boxes: Vec<&Record> = input.records.iter().filter(|record| !record.detections.is_empty()).collect();
     let folder = out.join("crops");
     // Cut beside the old ones, which stay until the new ones are whole.
-    let fresh = tempfile::Builder::new().prefix(".crops-").tempdir_in(out).map_err(failed(out))?;
+    let fresh = files::temporary(0o777).tempdir_in(out).map_err(failed(out))?;
     if !with_boxes.is_empty() {
         let images = input.images.ok_or(ExportError::NoImages)?;
         let remarks: Vec<Option<String>> = with_boxes
@@ -34,21 +34,8 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
     if folder.exists() {
         std::fs::remove_dir_all(&folder).map_err(failed(&folder))?;
     }
-    let fresh = fresh.keep();
-    set_permissions_of_a_new_folder(&fresh).map_err(failed(&fresh))?;
-    std::fs::rename(fresh, &folder).map_err(failed(&folder))?;
+    std::fs::rename(fresh.keep(), &folder).map_err(failed(&folder))?;
     exported.written.push(folder);
-    Ok(())
-}
-
-/// A temporary folder is private; what takes its place is not.
-fn set_permissions_of_a_new_folder(folder: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755))?;
-    }
-    let _ = folder;
     Ok(())
 }
 

@@ -38,17 +38,9 @@ impl VisionEncoder {
                 pixels.shape
             )));
         }
-        let positions =
-            ["pixel_position_ids", "image_position_ids"].into_iter().find(|name| graph.input(name).is_some());
-        let positions = match positions {
-            Some(name) => name.to_owned(),
-            None => {
-                return Err(graph
-                    .require_input("pixel_position_ids")
-                    .err()
-                    .unwrap_or_else(|| graph.contract("no positions".to_owned())));
-            }
-        };
+        let other_name = graph.input("image_position_ids");
+        let positions = graph.require_input("pixel_position_ids").or_else(|missing| other_name.ok_or(missing))?;
+        let positions = positions.name.clone();
         Ok(Self { graph, positions, patch_values })
     }
 

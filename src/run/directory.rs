@@ -61,11 +61,6 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Writes `manifest`, or compares it with the one of the run that is there.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ use crate::generate::{GenerateError, GenerateOptions, Generated, coordinate_prob
 use crate::model::{GraphError, Model};
 use crate::preprocess::{PreparedView, prepare, target_size};
 use crate::prompt::{Prompter, Query};
-use crate::record::{Answer, BBox, Detection, Record, SCHEMA, TokenCounts};
+use crate::record::{Answer, BBox, Record, TokenCounts};
 use crate::source::SourceImage;
 use crate::{answer, digest};
 
@@ -259,7 +259,7 @@ impl<'r> Loader<'r> {
             let size = target_size(width, height, budget).ok()?;
             Some(size.width as usize * size.height as usize * 3 * 5)
         };
-        match crate::image::size(Cursor::new(file), true) {
+        match crate::image::size(Cursor::new(file), self.settings.apply_orientation) {
             Ok((width, height)) => width as usize * height as usize * 3 + view_bytes(width, height).unwrap_or(0),
             Err(_) => 0,
         }
@@ -295,7 +295,16 @@ fn answer_all(
                 match engine.answer(view, &options) {
                     Ok((generated, tokens)) => {
                         failures_in_a_row = 0;
-                        complete(&mut record, settings, &engine.query.text, generated, tokens);
+                        let answer = Answer {
+                            view: BBox::whole(record.width, record.height),
+                            prompt: engine.query.text.clone(),
+                            text: generated.text.clone(),
+                            ended: generated.ended,
+                            tokens: Some(tokens),
+                        };
+                        answer::read_into(&mut record, answer, settings.task.sole_label(), |found| {
+                            coordinate_probability(&generated.text, &generated.spans, &found.coordinates)
+                        });
                     }
                     Err(error) => {
                         failures_in_a_row += 1;
@@ -317,25 +326,4 @@ fn answer_all(
         }
     }
     Ok(())
-}
-
-/// Reads the answer's boxes into the record.
-fn complete(record: &mut Record, settings: &Settings, prompt: &str, generated: Generated, tokens: TokenCounts) {
-    let parsed = answer::parse(&generated.text, generated.ended);
-    let (located, notes) = answer::to_detections(&parsed, record.width, record.height, settings.task.sole_label());
-    let score =
-        |source: usize| coordinate_probability(&generated.text, &generated.spans, &parsed.boxes[source].coordinates);
-    record.schema = SCHEMA;
-    record.status = parsed.status;
-    record.reason = None;
-    record.detections =
-        located.into_iter().map(|located| Detection { score: score(located.source), ..located.detection }).collect();
-    record.notes = parsed.notes.iter().copied().chain(notes).collect();
-    record.answers = vec![Answer {
-        view: BBox { x0: 0.0, y0: 0.0, x1: f64::from(record.width), y1: f64::from(record.height) },
-        prompt: prompt.to_owned(),
-        text: generated.text,
-        ended: generated.ended,
-        tokens: Some(tokens),
-    }];
 }
