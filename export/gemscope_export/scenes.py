@@ -1,4 +1,4 @@
-"""Synthetic scenes of coloured shapes, and the answers that Gemma 4 would give about them.
+"""Synthetic scenes of coloured shapes.
 
 In: a random generator and a canvas. Out: a picture, and what is on it with exact boxes. The demo model was trained on nothing else,
 so whoever changes the distribution here (sizes, colours, noise, spacing) has to train it again.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,7 +85,9 @@ class _Placed:
     outlined: bool
 
 
-def draw_scene(canvas: Canvas, rng: random.Random, object_count: int | None = None) -> tuple[Image.Image, list[SceneObject]]:
+def draw_scene(
+    canvas: Canvas, rng: random.Random, object_count: int | None = None, blur_chance: float = 0.25
+) -> tuple[Image.Image, list[SceneObject]]:
     """Draws one scene; the same generator state gives the same scene on every machine.
 
     The scene is composed at the size that the model sees and drawn at the size of the canvas, so a large canvas shows larger shapes, not more room.
@@ -95,7 +96,7 @@ def draw_scene(canvas: Canvas, rng: random.Random, object_count: int | None = No
     scale_x, scale_y = canvas.width / seen_width, canvas.height / seen_height
     background = _background(seen_width, seen_height, rng)
     placed = _compose(seen_width, seen_height, rng, object_count)
-    blur_radius = rng.uniform(0.3, 1.2) if rng.random() < 0.25 else 0.0
+    blur_radius = rng.uniform(0.3, 1.2) if rng.random() < blur_chance else 0.0
 
     image = background
     if (canvas.width, canvas.height) != (seen_width, seen_height):
@@ -196,63 +197,3 @@ def box_2d(box: Box, width: int, height: int) -> list[int]:
     """`[ymin, xmin, ymax, xmax]`, 0..1000 over the picture: the form of Gemma 4's answers."""
     x0, y0, x1, y1 = box
     return [round(1000 * y0 / height), round(1000 * x0 / width), round(1000 * y1 / height), round(1000 * x1 / width)]
-
-
-def answer(objects: list[SceneObject], label_of: Callable[[SceneObject], str], width: int, height: int) -> str:
-    """The answer that the model is trained to give: fenced JSON, from top to bottom, then from left to right."""
-    items = sorted(((box_2d(o.box, width, height), label_of(o)) for o in objects), key=lambda item: (item[0][0], item[0][1]))
-    if not items:
-        return "```json\n[]\n```"
-    lines = [f'  {{"box_2d": {box}, "label": "{label}"}}' for box, label in items]
-    return "```json\n[\n" + ",\n".join(lines) + "\n]\n```"
-
-
-@dataclass(frozen=True)
-class Query:
-    """A prompt, and which objects of a scene answer it under which label."""
-
-    prompt: str
-    wanted: Callable[[SceneObject], bool]
-    label_of: Callable[[SceneObject], str]
-
-
-def draw_queries(objects: list[SceneObject], rng: random.Random, count: int) -> list[Query]:
-    """Prompts about a scene: mostly for what is there, some for what is not, some for several labels at once."""
-    return [_draw_query(objects, rng) for _ in range(count)]
-
-
-def _draw_query(objects: list[SceneObject], rng: random.Random) -> Query:
-    kind = rng.random()
-    if kind < 0.25:
-        names = ["shape"]
-    elif kind < 0.45:
-        drawn = [_draw_name(objects, rng) for _ in range(3)][: rng.choice([2, 2, 3])]
-        names = list(dict.fromkeys(drawn))
-    else:
-        names = [_draw_name(objects, rng)]
-    text = " and ".join(names)
-    short = len(names) > 1 or rng.random() < 0.6
-    prompt = f"detect {text}" if short else f"Detect the {text} in this image"
-
-    def wanted(one: SceneObject) -> bool:
-        return any(_is_called(one, name) for name in names)
-
-    def label_of(one: SceneObject) -> str:
-        if names == ["shape"]:
-            return one.label
-        return next(name for name in sorted(names, key=len, reverse=True) if _is_called(one, name))
-
-    return Query(prompt, wanted, label_of)
-
-
-def _draw_name(objects: list[SceneObject], rng: random.Random) -> str:
-    """`red circle` or `circle`, four times of five of something that is there."""
-    kind = rng.random()
-    present = rng.choice(objects) if objects and rng.random() < 0.8 else None
-    if kind < 0.65:
-        return present.label if present else f"{rng.choice(list(COLORS))} {rng.choice(SHAPES)}"
-    return present.shape if present else rng.choice(SHAPES)
-
-
-def _is_called(one: SceneObject, name: str) -> bool:
-    return name in ("shape", one.shape, one.label)
