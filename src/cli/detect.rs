@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// Take the pixels as they are stored; do not turn them as EXIF says
     #[arg(long)]
     no_exif: bool,
-    /// What to write, separated by commas: jsonl, coco, counts, crops; or none
+    /// What to write, separated by commas: jsonl, coco, counts, crops, overlay, html; or none
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,coco,counts,crops")]
     export: String,
     /// Throw away what --out holds of an earlier run
@@ -119,7 +119,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     };
     let runtime = global.load_runtime()?;
     let directory = RunDirectory::open(out, args.overwrite)?;
-    directory.settle(&Manifest::new(Some(source.root.clone()), Some(settings.clone())))?;
+    let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
+    directory.settle(&manifest.with_model(model_files.name(&args.model)))?;
     let (journal, known) = directory.journal()?;
 
     let model = model_files.load(graphs, &args.model, runtime)?;
@@ -134,8 +135,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     summary.onnx_runtime_seconds = outcome.onnx_runtime.as_secs_f64();
     summary.images_per_second = (source.images.len() - outcome.resumed) as f64 / summary.wall_seconds;
     summary.written.push(out.join("journal.jsonl"));
+    // The one that is on disk: a run that goes on was begun before.
+    let manifest = Manifest::read(out)?;
     let input = export::Input {
         records: &records,
+        manifest: &manifest,
         asked: settings.task.labels(),
         images: Some(&source.root),
         apply_orientation: settings.apply_orientation,
@@ -147,7 +151,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     }
     // The run's figures are shown also where an export failed, which can be made again.
     report(&summary, &source, args.json)?;
-    let complete = exported?.images_without_crops == 0 && summary.failures.is_empty();
+    let complete = exported?.images_missed == 0 && summary.failures.is_empty();
     Ok(if complete { Ending::Complete } else { Ending::SomeFailed })
 }
 

@@ -46,6 +46,15 @@ impl ModelFiles {
         Ok(Self { directory, prompter, config })
     }
 
+    /// What a reader of results knows the model by.
+    pub(crate) fn name(&self, args: &ModelArgs) -> String {
+        let directory = self.directory.canonicalize().unwrap_or_else(|_| self.directory.clone());
+        match directory.file_name() {
+            Some(name) if args.model.is_some() => name.to_string_lossy().into_owned(),
+            _ => "the bundled demo model".to_owned(),
+        }
+    }
+
     /// The graphs that are to be used.
     pub(crate) fn graphs(&self, args: &ModelArgs) -> anyhow::Result<GraphFiles> {
         let graphs = GraphFiles::find(&self.directory, &args.dtype.clone().unwrap_or_default())?;

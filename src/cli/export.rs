@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// The run's directory
     #[arg(value_name = "RUN")]
     run: PathBuf,
-    /// What to write, separated by commas: jsonl, coco, counts, crops
+    /// What to write, separated by commas: jsonl, coco, counts, crops, overlay, html
     #[arg(long, value_name = "FORMATS")]
     to: String,
     /// Where the images are now. Default: where they were
@@ -40,6 +40,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let records = run::read_journal(&args.run)?;
     let input = export::Input {
         records: &records,
+        manifest: &manifest,
         asked: manifest.labels(),
         images: args.images.as_deref().or(manifest.root.as_deref()),
         apply_orientation: manifest.apply_orientation(),
@@ -51,5 +52,5 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     for path in &exported.written {
         output::text(&format!("{}\n", path.display()))?;
     }
-    Ok(if exported.images_without_crops == 0 { Ending::Complete } else { Ending::SomeFailed })
+    Ok(if exported.images_missed == 0 { Ending::Complete } else { Ending::SomeFailed })
 }

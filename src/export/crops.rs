@@ -8,64 +8,35 @@ use std::path::{Path, PathBuf};
 use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
 
+use super::folder::{Fresh, inside};
+use super::upright::Images;
 use super::{ExportError, Exported, Input};
 use crate::record::{BBox, Record};
-use crate::{digest, files};
 
 pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |error| ExportError::Write { path, error }
-    };
     let with_boxes: Vec<&Record> = input.records.iter().filter(|record| !record.detections.is_empty()).collect();
-    let folder = out.join("crops");
-    // Cut beside the old ones, which stay until the new ones are whole.
-    let fresh = files::temporary(0o777).tempdir_in(out).map_err(failed(out))?;
+    let folder = Fresh::begin(out, "crops")?;
     if !with_boxes.is_empty() {
-        let images = input.images.ok_or(ExportError::NoImages)?;
+        let images = Images::of(input)?;
         let remarks: Vec<Option<String>> = with_boxes
             .par_iter()
-            .map(|record| write_crops(record, images, input.apply_orientation, fresh.path()))
+            .map(|record| match images.with(record, |pixels| write_crops(record, &pixels, folder.path())) {
+                Ok(written) => written.map(|()| None),
+                Err(reason) => Ok(Some(format!("crops: {}: {reason}", record.image))),
+            })
             .collect::<Result<_, _>>()?;
         let remarks: Vec<String> = remarks.into_iter().flatten().collect();
-        exported.images_without_crops = remarks.len();
+        exported.images_missed += remarks.len();
         exported.remarks.extend(remarks);
     }
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder).map_err(failed(&folder))?;
-    }
-    std::fs::rename(fresh.keep(), &folder).map_err(failed(&folder))?;
-    exported.written.push(folder);
-    Ok(())
+    folder.put(exported)
 }
 
-/// The crops of one image; a remark where the image is not what it was.
-fn write_crops(
-    record: &Record,
-    images: &Path,
-    apply_orientation: bool,
-    folder: &Path,
-) -> Result<Option<String>, ExportError> {
-    let remark = |reason: String| Ok(Some(format!("crops: {}: {reason}", record.image)));
-    let bytes = match std::fs::read(images.join(&record.image)) {
-        Ok(bytes) => bytes,
-        Err(error) => return remark(format!("{}: {error}", images.display())),
-    };
-    if record.sha256.as_ref().is_some_and(|sha256| *sha256 != digest::hex(&bytes)) {
-        return remark("the file is not the one that was answered about; run detect again".to_owned());
-    }
-    let upright = match crate::image::decode(&bytes, apply_orientation) {
-        Ok(upright) => upright,
-        Err(error) => return remark(error.to_string()),
-    };
-    if (upright.width, upright.height) != (record.width, record.height) {
-        let said = format!("{}x{}", record.width, record.height);
-        return remark(format!("is {}x{}, and the answer is about {said}", upright.width, upright.height));
-    }
-    let Some(pixels) = RgbImage::from_raw(upright.width, upright.height, upright.rgb) else { return Ok(None) };
+/// The crops of one image.
+fn write_crops(record: &Record, pixels: &RgbImage, folder: &Path) -> Result<(), ExportError> {
     for (index, detection) in record.detections.iter().enumerate() {
         let (x, y, width, height) = whole_pixels(&detection.bbox, record.width, record.height);
-        let crop = image::imageops::crop_imm(&pixels, x, y, width, height).to_image();
+        let crop = image::imageops::crop_imm(pixels, x, y, width, height).to_image();
         let path = crop_path(folder, &record.image, index, &detection.label);
         let write = || -> Result<(), image::ImageError> {
             std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
@@ -73,7 +44,7 @@ fn write_crops(
         };
         write().map_err(|error| ExportError::Write { path: path.clone(), error: std::io::Error::other(error) })?;
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Every pixel that the box touches, at least one.
@@ -95,21 +66,6 @@ fn crop_path(folder: &Path, image: &str, index: usize, label: &str) -> PathBuf {
     let words = label.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
     let label: String = words.collect::<Vec<_>>().join("-").chars().take(LONGEST_LABEL).collect();
     folder.join(format!("{}_{index:03}_{}.png", inside(image), label.to_lowercase()))
-}
-
-/// The image's name, as a path that stays inside a folder and leaves room for the rest of a crop's name. Names that cannot stand as they
-/// are (any path may come with answers that were made elsewhere) are kept apart by a hash of the whole name.
-fn inside(image: &str) -> String {
-    const LONGEST_NAME: usize = 160; // of the 255 bytes that file systems allow
-    let parts: Vec<&str> = image.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | "..")).collect();
-    let path = parts.join("/");
-    let too_long = parts.last().is_some_and(|name| name.len() > LONGEST_NAME);
-    if path == image && !path.contains(':') && !too_long {
-        return path;
-    }
-    let name = parts.last().unwrap_or(&"").replace(':', "_");
-    let end = name.floor_char_boundary(LONGEST_NAME);
-    format!("{:016x}/{}", digest::number(image), &name[..end])
 }
 
 #[cfg(test)]

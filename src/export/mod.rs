@@ -1,13 +1,18 @@
 //! Records to files that other tools read.
 //!
-//! In: the records of a run, sorted by image, and for crops the images. Out: files in the run's directory. Promises: each format is
+//! In: the records of a run, sorted by image, and for crops and pictures the images. Out: files in the run's directory. Promises: each format is
 //! a pure function of the records (and images): the same bytes whatever the threads, the order of the run or how often it was
 //! resumed.
 
 mod coco;
 mod counts;
 mod crops;
+mod draw;
+mod folder;
+mod html;
 mod jsonl;
+mod overlay;
+mod upright;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -17,6 +22,7 @@ use thiserror::Error;
 
 use crate::files;
 use crate::record::Record;
+use crate::run::Manifest;
 
 /// A format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,11 +35,16 @@ pub enum Format {
     Counts,
     /// `crops/`: one PNG a detection.
     Crops,
+    /// `overlays/`: every image with its boxes drawn.
+    Overlay,
+    /// `report/`: a page for a browser, with thumbnails.
+    Html,
 }
 
 impl Format {
     /// Every format, in the order in which they are written.
-    pub const ALL: [Self; 4] = [Self::Jsonl, Self::Coco, Self::Counts, Self::Crops];
+    pub const ALL: [Self; 6] =
+        [Self::Jsonl, Self::Coco, Self::Counts, Self::Crops, Self::Overlay, Self::Html];
 
     /// The format's name on the command line.
     pub fn as_str(self) -> &'static str {
@@ -42,6 +53,8 @@ impl Format {
             Self::Coco => "coco",
             Self::Counts => "counts",
             Self::Crops => "crops",
+            Self::Overlay => "overlay",
+            Self::Html => "html",
         }
     }
 }
@@ -81,8 +94,8 @@ pub enum ExportError {
         /// The system's reason.
         error: std::io::Error,
     },
-    /// Crops need the images, and nothing says where they are.
-    #[error("crops need the images: say where they are with --images DIR")]
+    /// Some formats need the images, and nothing says where they are.
+    #[error("crops and overlays need the images: say where they are with --images DIR")]
     NoImages,
 }
 
@@ -90,6 +103,8 @@ pub enum ExportError {
 pub struct Input<'r> {
     /// Sorted by image.
     pub records: &'r [Record],
+    /// What the run was asked to do.
+    pub manifest: &'r Manifest,
     /// The labels that were asked for; they come first among the categories.
     pub asked: &'r [String],
     /// The folder that the images' names are relative to, where it is known.
@@ -105,12 +120,13 @@ pub struct Exported {
     pub written: Vec<PathBuf>,
     /// Things a user should know, one a line.
     pub remarks: Vec<String>,
-    /// Images whose crops could not be cut.
-    pub images_without_crops: usize,
+    /// Images that could not be read any more, for crops and pictures.
+    pub images_missed: usize,
 }
 
 /// Everything that exports write into a directory.
-pub(crate) const FILES: [&str; 5] = ["detections.jsonl", "instances.json", "results.json", "counts.csv", "crops"];
+pub(crate) const FILES: [&str; 7] =
+    ["detections.jsonl", "instances.json", "results.json", "counts.csv", "crops", "overlays", "report"];
 
 /// Writes `formats` into `out`. What an earlier export left there under the same names is replaced.
 ///
@@ -125,6 +141,8 @@ pub fn export(input: &Input<'_>, formats: &[Format], out: &Path) -> Result<Expor
             Format::Coco => coco::write(input, out, &mut exported)?,
             Format::Counts => counts::write(input, out, &mut exported)?,
             Format::Crops => crops::write(input, out, &mut exported)?,
+            Format::Overlay => overlay::write(input, out, &mut exported)?,
+            Format::Html => html::write(input, out, &mut exported)?,
         }
     }
     Ok(exported)

@@ -16,6 +16,9 @@ use crate::record::{AnswerStatus, Record, SCHEMA};
 /// The journal's name in a run's directory.
 pub(super) const FILE: &str = "journal.jsonl";
 
+/// Bytes of an answer that went wrong, for exports.
+const KEPT_TEXT: usize = 2000;
+
 /// Why a journal cannot be read or written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -108,8 +111,8 @@ impl Journal {
     }
 }
 
-/// The records of a run, sorted by image, without the raw texts: no export needs them, and they are most of a journal. Where an image
-/// has several records (a failed one was tried again), the last counts.
+/// The records of a run, sorted by image, without the raw texts, which are most of a journal; only of an answer that went wrong the
+/// beginning is kept, for a reader to see why. Where an image has several records (a failed one was tried again), the last counts.
 ///
 /// # Errors
 /// [`JournalError`] that names the line.
@@ -118,8 +121,10 @@ pub fn read_journal(directory: &Path) -> Result<Vec<Record>, JournalError> {
     let file = File::open(&path).map_err(|error| JournalError::Io { path: path.clone(), error })?;
     let mut records = BTreeMap::new();
     for_each_record(&path, &file, |mut record| {
+        let went_well = matches!(record.status, AnswerStatus::Ok | AnswerStatus::Empty);
         for answer in &mut record.answers {
-            answer.text = String::new();
+            answer.text.truncate(if went_well { 0 } else { answer.text.floor_char_boundary(KEPT_TEXT) });
+            answer.text.shrink_to_fit();
             answer.prompt = String::new();
         }
         records.insert(record.image.clone(), record);

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -95,17 +96,30 @@ pub struct Manifest {
     pub gemscope: String,
     /// The folder that the images' names are relative to; `null` where the answers were made elsewhere.
     pub root: Option<PathBuf>,
+    /// When the run was begun, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<u64>,
+    /// What its user calls the model: the name of its directory. Which weights they are, the settings say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
     /// What answers depend on; `null` where they were made elsewhere.
     pub settings: Option<Settings>,
 }
 
 impl Manifest {
-    /// A manifest of this version.
+    /// A manifest of this version, begun now.
     pub fn new(root: Option<PathBuf>, settings: Option<Settings>) -> Self {
-        Self { gemscope: env!("CARGO_PKG_VERSION").to_owned(), root, settings }
+        let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs());
+        Self { gemscope: env!("CARGO_PKG_VERSION").to_owned(), root, started, model: None, settings }
     }
 
-    /// The names of what differs between two manifests, but for the version.
+    /// The same, with the model's name.
+    #[must_use]
+    pub fn with_model(self, name: String) -> Self {
+        Self { model: Some(name), ..self }
+    }
+
+    /// The names of what differs between two manifests, but for version, time and names.
     pub(super) fn differing(&self, other: &Self) -> Vec<String> {
         let mut differing = Vec::new();
         if self.root != other.root {

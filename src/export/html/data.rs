@@ -1,0 +1,166 @@
+//! What the page knows of a run.
+//!
+//! In: records and the manifest. Out: one JSON value. Promises: it holds what the page shows and no more: no path of the machine but the
+//! link to the images, and of a raw answer only the beginning, and only where the boxes do not say it all.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::super::draw::palette::colour;
+use super::super::{Input, labels};
+use crate::generate::Sampling;
+use crate::preprocess::BudgetChoice;
+use crate::record::{AnswerStatus, Record};
+
+/// Of an answer that went wrong, so many characters are shown.
+const SHOWN_ANSWER: usize = 600;
+
+#[derive(Debug, Serialize)]
+pub(super) struct Data<'r> {
+    title: String,
+    facts: Vec<(&'static str, String)>,
+    /// Seconds since 1970.
+    started: Option<u64>,
+    /// Link to the folder of the images.
+    folder: Option<String>,
+    statuses: [AnswerStatus; 7],
+    labels: Vec<Label>,
+    images: Vec<Image<'r>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Label {
+    name: String,
+    colour: String,
+    /// Of text on the colour.
+    ink: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Image<'r> {
+    name: &'r str,
+    width: u32,
+    height: u32,
+    status: AnswerStatus,
+    /// Whether there is one.
+    thumbnail: bool,
+    /// Whether a browser shows the file the way the boxes were measured.
+    original: bool,
+    boxes: Vec<Box>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'r str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notes: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Box {
+    label: usize,
+    /// To a tenth of a pixel.
+    bbox: [f64; 4],
+    score: Option<f64>,
+}
+
+/// The name of the thumbnail of the image at `index`; the page knows the same rule.
+pub(super) fn thumbnail_name(index: usize) -> String {
+    format!("{:06}.jpg", index + 1)
+}
+
+impl<'r> Data<'r> {
+    /// `seen` says of each record whether it has a thumbnail.
+    pub(super) fn of(input: &Input<'r>, seen: &[bool], folder: Option<String>) -> Self {
+        let names = labels(input);
+        let places: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+        let images = input.records.iter().zip(seen).map(|(record, &thumbnail)| Image {
+            name: &record.image,
+            width: record.width,
+            height: record.height,
+            status: record.status,
+            thumbnail,
+            original: thumbnail && (input.apply_orientation || record.orientation == 1),
+            boxes: boxes(record, &places),
+            reason: record.reason.as_deref(),
+            notes: notes(record),
+            answer: answer(record),
+        });
+        let images = images.collect();
+        let labels = names.iter().enumerate().map(|(place, name)| {
+            let colour = colour(place);
+            Label { name: name.clone(), colour: colour.css(), ink: colour.ink().css() }
+        });
+        Self {
+            title: title(input),
+            facts: facts(input),
+            started: input.manifest.started,
+            folder,
+            statuses: AnswerStatus::ALL,
+            labels: labels.collect(),
+            images,
+        }
+    }
+}
+
+fn title(input: &Input<'_>) -> String {
+    match &input.manifest.settings {
+        Some(settings) => settings.task.text(),
+        None => "Answers that were made elsewhere".to_owned(),
+    }
+}
+
+fn facts(input: &Input<'_>) -> Vec<(&'static str, String)> {
+    let mut facts = Vec::new();
+    if let Some(model) = &input.manifest.model {
+        facts.push(("Model", model.clone()));
+    }
+    if let Some(settings) = &input.manifest.settings {
+        let budget = match settings.budget {
+            BudgetChoice::Fixed(budget) => format!("{budget} soft tokens"),
+            BudgetChoice::Auto { max } => format!("auto, up to {max} soft tokens"),
+        };
+        facts.push(("Budget", budget));
+        let sampling = match settings.sampling {
+            Sampling::Greedy => "greedy".to_owned(),
+            Sampling::Drawn { temperature, seed, .. } => format!("temperature {temperature}, seed {seed}"),
+        };
+        facts.push(("Sampling", sampling));
+    }
+    facts.push(("Gemscope", input.manifest.gemscope.clone()));
+    facts
+}
+
+fn boxes(record: &Record, places: &HashMap<&str, usize>) -> Vec<Box> {
+    let rounded = |value: f64, to: f64| (value * to).round() / to;
+    let boxes = record.detections.iter().filter_map(|detection| {
+        Some(Box {
+            label: *places.get(detection.label.as_str())?,
+            bbox: <[f64; 4]>::from(detection.bbox).map(|side| rounded(side, 10.0)),
+            score: detection.score.map(|score| rounded(score, 10_000.0)),
+        })
+    });
+    boxes.collect()
+}
+
+/// `clamped 2, malformed json`.
+fn notes(record: &Record) -> Option<String> {
+    let words = record.notes.iter().map(|note| {
+        let kind = serde_json::to_value(note.kind).ok();
+        let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default().replace('_', " ");
+        if note.count > 1 { format!("{kind} {}", note.count) } else { kind }
+    });
+    let words: Vec<String> = words.collect();
+    (!words.is_empty()).then(|| words.join(", "))
+}
+
+/// The beginning of the raw answers, where the boxes do not say it all.
+fn answer(record: &Record) -> Option<String> {
+    if matches!(record.status, AnswerStatus::Ok | AnswerStatus::Empty) || record.answers.is_empty() {
+        return None;
+    }
+    let texts: Vec<&str> = record.answers.iter().map(|answer| answer.text.as_str()).collect();
+    let text = texts.join("\n\n");
+    let end = text.char_indices().nth(SHOWN_ANSWER).map(|(end, _)| end);
+    Some(end.map_or_else(|| text.clone(), |end| format!("{}…", &text[..end])))
+}

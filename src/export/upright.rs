@@ -1,0 +1,61 @@
+//! The images of a run, as they were when they were answered about.
+//!
+//! In: a record. Out: the upright pixels of its image. Promises: they come from the very file that was answered about; whatever the
+//! number of threads, the pixels that are held at a time are bounded.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::RgbImage;
+
+use super::{ExportError, Input};
+use crate::digest;
+use crate::record::Record;
+use crate::run::ByteGate;
+
+/// Bytes of pixels that are held at a time; one image that needs more is held alone.
+const HELD_BYTES: usize = 1 << 30;
+
+pub(super) struct Images<'i> {
+    folder: &'i Path,
+    apply_orientation: bool,
+    gate: ByteGate,
+}
+
+impl<'i> Images<'i> {
+    /// The images of a run.
+    ///
+    /// # Errors
+    /// [`ExportError::NoImages`] where nothing says where they are.
+    pub(super) fn of(input: &Input<'i>) -> Result<Self, ExportError> {
+        let folder = input.images.ok_or(ExportError::NoImages)?;
+        Ok(Self { folder, apply_orientation: input.apply_orientation, gate: ByteGate::new(HELD_BYTES) })
+    }
+
+    /// What `work` makes of the image's pixels.
+    ///
+    /// # Errors
+    /// Why the image is not to be had, in words.
+    pub(super) fn with<T>(&self, record: &Record, work: impl FnOnce(RgbImage) -> T) -> Result<T, String> {
+        let bytes = std::fs::read(self.folder.join(&record.image))
+            .map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        if record.sha256.as_ref().is_some_and(|sha256| *sha256 != digest::hex(&bytes)) {
+            return Err("the file is not the one that was answered about; run detect again".to_owned());
+        }
+        let said = (record.width, record.height);
+        let same_size = |(width, height): (u32, u32)| {
+            let answered = format!("the answer is about {}x{}", said.0, said.1);
+            if (width, height) == said { Ok(()) } else { Err(format!("is {width}x{height}, and {answered}")) }
+        };
+        same_size(crate::image::size(Cursor::new(&bytes), self.apply_orientation).map_err(|error| error.to_string())?)?;
+        // Decoded, turned, and once more for what is made of it.
+        let held = said.0 as usize * said.1 as usize * 3 * 3;
+        let _permit = self.gate.enter(held);
+        let upright = crate::image::decode(&bytes, self.apply_orientation).map_err(|error| error.to_string())?;
+        same_size((upright.width, upright.height))?;
+        match RgbImage::from_raw(upright.width, upright.height, upright.rgb) {
+            Some(pixels) => Ok(work(pixels)),
+            None => Err("the decoded image is not as large as it says".to_owned()),
+        }
+    }
+}
