@@ -43,8 +43,7 @@ pub enum Format {
 
 impl Format {
     /// Every format, in the order in which they are written.
-    pub const ALL: [Self; 6] =
-        [Self::Jsonl, Self::Coco, Self::Counts, Self::Crops, Self::Overlay, Self::Html];
+    pub const ALL: [Self; 6] = [Self::Jsonl, Self::Coco, Self::Counts, Self::Crops, Self::Overlay, Self::Html];
 
     /// The format's name on the command line.
     pub fn as_str(self) -> &'static str {

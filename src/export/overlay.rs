@@ -153,7 +153,7 @@ fn tags(detections: &[Detection], scale: &Scale) -> Vec<Tag> {
         let mut tag = tag(detection, scale);
         let overlap = |rect: &Rect| placed.iter().map(|other| rect.overlap(other.rect)).sum::<i64>();
         let mut best = i64::MAX;
-        for place in places(scale.rect(detection), &tag, scale) {
+        for place in places(scale.rect(detection), (tag.rect.x1, tag.rect.y1), scale) {
             let hidden = overlap(&place);
             if hidden < best {
                 (best, tag.rect) = (hidden, place);
@@ -189,9 +189,8 @@ fn tag(detection: &Detection, scale: &Scale) -> Tag {
 
 /// Where a tag may stand, the best first: above the box, below it, in its corners, then further and further down its left edge. Each is
 /// moved as far as it takes to stay in the picture.
-fn places(bbox: Rect, tag: &Tag, scale: &Scale) -> impl Iterator<Item = Rect> {
+fn places(bbox: Rect, (width, height): (i64, i64), scale: &Scale) -> impl Iterator<Item = Rect> {
     const STEPS: i64 = 8;
-    let (width, height) = (tag.rect.x1, tag.rect.y1);
     let bbox = bbox.grown(scale.line / 2);
     let (right, bottom) = (i64::from(scale.width) - width, i64::from(scale.height) - height);
     let above = bbox.y0 - height;

@@ -10,6 +10,7 @@ mod generate;
 mod images;
 mod inspect;
 mod parse;
+mod pictures;
 mod preprocess;
 mod prompts;
 mod support;

@@ -7,14 +7,14 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::export) struct Colour(pub(in crate::export) [u8; 3]);
 
-const BLACK: Colour = Colour([0x11, 0x11, 0x11]);
-const WHITE: Colour = Colour([0xFF, 0xFF, 0xFF]);
+const BLACK: Colour = Colour([0; 3]);
+const WHITE: Colour = Colour([0xFF; 3]);
 
 /// Seven colours of Okabe and Ito (jfly.uni-koeln.de/color), then five of Paul Tol's "muted" (personal.sron.nl/~pault) that stay apart
 /// from those: both made for all kinds of colour vision.
 const FIRST: [u32; 12] = [
-    0xE6_9F00, 0x56_B4E9, 0x00_9E73, 0xF0_E442, 0x00_72B2, 0xD5_5E00, 0xCC_79A7, 0x88_2255, 0x44_AA99, 0x99_9933, 0x33_2288,
-    0xDD_CC77,
+    0xE6_9F00, 0x56_B4E9, 0x00_9E73, 0xF0_E442, 0x00_72B2, 0xD5_5E00, 0xCC_79A7, 0x88_2255, 0x44_AA99, 0x99_9933,
+    0x33_2288, 0xDD_CC77,
 ];
 
 /// The colour of the label at `place`.

@@ -47,7 +47,7 @@ struct Image<'r> {
     thumbnail: bool,
     /// Whether a browser shows the file the way the boxes were measured.
     original: bool,
-    boxes: Vec<Box>,
+    boxes: Vec<ShownBox>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'r str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +57,7 @@ struct Image<'r> {
 }
 
 #[derive(Debug, Serialize)]
-struct Box {
+struct ShownBox {
     label: usize,
     /// To a tenth of a pixel.
     bbox: [f64; 4],
@@ -73,7 +73,8 @@ impl<'r> Data<'r> {
     /// `seen` says of each record whether it has a thumbnail.
     pub(super) fn of(input: &Input<'r>, seen: &[bool], folder: Option<String>) -> Self {
         let names = labels(input);
-        let places: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
+        let places: HashMap<&str, usize> =
+            names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
         let images = input.records.iter().zip(seen).map(|(record, &thumbnail)| Image {
             name: &record.image,
             width: record.width,
@@ -131,10 +132,10 @@ fn facts(input: &Input<'_>) -> Vec<(&'static str, String)> {
     facts
 }
 
-fn boxes(record: &Record, places: &HashMap<&str, usize>) -> Vec<Box> {
+fn boxes(record: &Record, places: &HashMap<&str, usize>) -> Vec<ShownBox> {
     let rounded = |value: f64, to: f64| (value * to).round() / to;
     let boxes = record.detections.iter().filter_map(|detection| {
-        Some(Box {
+        Some(ShownBox {
             label: *places.get(detection.label.as_str())?,
             bbox: <[f64; 4]>::from(detection.bbox).map(|side| rounded(side, 10.0)),
             score: detection.score.map(|score| rounded(score, 10_000.0)),

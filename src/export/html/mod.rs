@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn nothing_of_the_data_is_markup() {
-        let hostile = serde_json::json!({"a": "</script><script>alert(1)</script>&amp;<!--\u{2028}\u{2029}", "b": "{{script}}"});
+        let hostile =
+            serde_json::json!({"a": "</script><script>alert(1)</script>&amp;<!--\u{2028}\u{2029}", "b": "{{script}}"});
         let text = in_script(&hostile.to_string());
         assert!(!text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), hostile);
@@ -174,8 +175,7 @@ mod tests {
             assert_eq!(PAGE.matches(&format!("{{{{{name}}}}}")).count(), 1, "{name}");
         }
         // A policy with hashes runs no handler attribute and applies no style attribute.
-        assert!(!PAGE.contains(" on") || !PAGE.contains("onclick"));
-        assert!(!PAGE.contains("style=\"") && !PAGE.contains("http"), "{PAGE}");
+        assert!(!PAGE.contains(" onclick") && !PAGE.contains(" style=") && !PAGE.contains("://"));
         for script in SCRIPTS {
             for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "</script"] {
                 assert!(!script.contains(markup), "{markup}");
