@@ -81,7 +81,7 @@ mod tests {
         // What WCAG asks of text.
         assert!(some.iter().all(|colour| colour.contrast(colour.ink()) >= 4.5));
         // Neighbours differ plainly.
-        let apart = |a: Colour, b: Colour| (0..3).map(|i| a.0[i].abs_diff(b.0[i]) as u32).sum::<u32>();
+        let apart = |a: Colour, b: Colour| (0..3).map(|i| u32::from(a.0[i].abs_diff(b.0[i]))).sum::<u32>();
         assert!(some.windows(2).all(|pair| apart(pair[0], pair[1]) > 90));
     }
 

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 use super::folder::Fresh;
 use super::upright::Images;
 use super::{ExportError, Exported, Input};
+use crate::digest;
 use data::Data;
 
 const PAGE: &str = include_str!("page/report.html");
@@ -29,13 +30,12 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
     let thumbnails = folder.path().join("thumbnails");
     std::fs::create_dir(&thumbnails).map_err(|error| failed(&thumbnails, error))?;
     // Without a folder of images the page is still worth having.
-    let seen = match Images::of(input) {
-        Ok(images) => draw_thumbnails(input, &images, &thumbnails, exported)?,
-        Err(_) => {
-            let remark = "html: no thumbnails, since nothing says where the images are (--images DIR)";
-            exported.remarks.push(remark.to_owned());
-            vec![false; input.records.len()]
-        }
+    let seen = if let Ok(images) = Images::of(input) {
+        draw_thumbnails(input, &images, &thumbnails, exported)?
+    } else {
+        let remark = "html: no thumbnails, since nothing says where the images are (--images DIR)";
+        exported.remarks.push(remark.to_owned());
+        vec![false; input.records.len()]
     };
     let link = input.images.and_then(|images| relative_link(&out.join("report"), images));
     let page = page(&Data::of(input, &seen, link)).map_err(|error| failed(out, error.into()))?;
@@ -145,7 +145,8 @@ fn relative_link(from: &Path, to: &Path) -> Option<String> {
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
                 link.push(char::from(byte));
             } else {
-                link.push_str(&format!("%{byte:02X}"));
+                link.push('%');
+                link.push_str(&digest::in_hex(&[byte]));
             }
         }
         link.push('/');
