@@ -1,7 +1,7 @@
 //! Records to files that other tools read.
 //!
-//! In: the records of a run, sorted by image, and for crops and pictures the images. Out: files in the run's directory. Promises: each format is
-//! a pure function of the records (and images): the same bytes whatever the threads, the order of the run or how often it was
+//! In: the records of a run, sorted by image, its manifest, and for crops and pictures the images. Out: files in the run's directory.
+//! Promises: each format is a pure function of these: the same bytes whatever the threads, the order of the run or how often it was
 //! resumed.
 
 mod coco;
