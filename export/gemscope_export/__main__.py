@@ -9,6 +9,7 @@ COMMANDS = {
     "shapes": "write scenes of coloured shapes and their truth.json",
     "photos": "write the photographs of fixtures/photos",
     "images": "write the files of fixtures/images, one for each image format and oddity",
+    "demo": "train the demo model, or evaluate it",
     "golden": "write what Hugging Face computes, for the Rust tests",
 }
 

@@ -23,6 +23,9 @@ pub(crate) struct TaskArgs {
     /// Let the model think before it answers (slower; its thoughts are kept in the raw answer)
     #[arg(long)]
     pub(crate) thinking: bool,
+    /// Put the image between blank lines, as transformers.js and onnxruntime-genai do
+    #[arg(long)]
+    pub(crate) image_newlines: bool,
 }
 
 impl TaskArgs {
@@ -51,7 +54,7 @@ impl TaskArgs {
 
     /// What goes around the task.
     pub(crate) fn conversation(&self) -> Conversation {
-        Conversation { system: self.system.clone(), thinking: self.thinking }
+        Conversation { system: self.system.clone(), thinking: self.thinking, image_newlines: self.image_newlines }
     }
 }
 

@@ -27,7 +27,7 @@ fn as_query(case: &Value) -> Option<(String, Conversation)> {
         return None;
     }
     let thinking = case["enable_thinking"].as_bool().unwrap_or(false);
-    Some((text["text"].as_str()?.to_owned(), Conversation { system, thinking }))
+    Some((text["text"].as_str()?.to_owned(), Conversation { system, thinking, ..Conversation::default() }))
 }
 
 #[test]

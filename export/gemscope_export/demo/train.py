@@ -110,7 +110,7 @@ class Trainer:
         features = self._features(batch)
         told = self.auxiliary(features, batch.cells, batch.amounts)
         help_weight = max(0.15, 1 - progress)
-        weights = {"object": 0.5, "quality": 8.0, "label": 1.0, "place": 1.0}
+        weights = {"object": 0.5, "quality": 60.0, "label": 1.0, "place": 1.5}
         total = 0.5 * help_weight * sum(weights[name] * value for name, value in told.items())
         cache = self._prefix(batch, features)
         denominator = sum(segments.weights.sum() for segments in batch.segments)
