@@ -62,6 +62,13 @@ pub(crate) struct Args {
     dry_run: bool,
 }
 
+impl Args {
+    /// The run's directory, where one is made.
+    pub(crate) fn out(&self) -> Option<&std::path::Path> {
+        self.out.as_deref().filter(|_| !self.dry_run)
+    }
+}
+
 #[derive(Debug, clap::Args)]
 struct SamplingArgs {
     /// Draw tokens instead of taking the most probable; 1.0 is Google's setting
@@ -108,7 +115,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let model_files = ModelFiles::open(args.model.model.as_deref())?;
     let questions = args.task.questions(&task, &model_files.prompter)?;
     let budget = args.budget.choice(model_files.config.default_budget)?;
-    let Some(out) = args.out.as_deref().filter(|_| !args.dry_run) else {
+    let Some(out) = args.out() else {
         return plan(&source, budget, &questions, args);
     };
     // All that can be wrong without a model is found before one is loaded.
