@@ -63,8 +63,8 @@ class Batch:
     """[p], i64: the tokens up to the question, the same for all."""
     cells: Tensor
     """[b, rows * columns, 6], f32: what the auxiliary head should say: class, box_2d, 1; or all -1 where there is no object."""
-    amounts: Tensor
-    """[b, 4], f32: how much of each defect, in the order of frames.AXES."""
+    levels: Tensor
+    """[b, 4], i64: for each of frames.AXES the index into frames.LEVELS; IGNORED for pictures that are not rated."""
     segments: list[Segments]
 
 
@@ -95,12 +95,12 @@ def draw_batch(rng: random.Random, size: int, questions_each: int, quality_share
     canvas = Canvas.of_grid(rows, columns)
     prefix = encode(prefix_text(rows * columns, newlines=rng.random() < 0.25))
     first_cell = prefix.index(IMAGE_TOKEN)
-    patches, cells, amounts_of, drawn = [], [], [], []
+    patches, cells, levels, drawn = [], [], [], []
     for index in range(size):
-        image, objects, amounts, asked = _draw_picture(rng, canvas, questions_each, quality_share)
+        image, objects, rated, asked = _draw_picture(rng, canvas, questions_each, quality_share)
         patches.append(patchify(image))
         cells.append(_aux_target(objects, canvas))
-        amounts_of.append([amounts[axis] for axis in frames.AXES])
+        levels.append([frames.LEVELS.index(frames.word(rated[axis])) if rated else IGNORED for axis in frames.AXES])
         drawn += [_Segment(index, question, canvas, first_cell) for question in asked]
     drawn.sort(key=lambda one: len(one.ids))
     bounds = [len(drawn) * i // groups for i in range(groups + 1)]
@@ -109,24 +109,20 @@ def draw_batch(rng: random.Random, size: int, questions_each: int, quality_share
         patch_positions=torch.from_numpy(patch_positions(rows, columns)).expand(size, -1, -1),
         prefix=torch.tensor(prefix),
         cells=torch.from_numpy(np.stack(cells)),
-        amounts=torch.tensor(amounts_of),
+        levels=torch.tensor(levels),
         segments=[_stack(drawn[a:b], len(prefix)) for a, b in zip(bounds, bounds[1:])],
     )
 
 
 def _draw_picture(
     rng: random.Random, canvas: Canvas, count: int, quality_share: float
-) -> tuple[Image.Image, list[SceneObject], frames.Amounts, list[Question]]:
+) -> tuple[Image.Image, list[SceneObject], frames.Amounts | None, list[Question]]:
     if rng.random() < quality_share:
         image, objects, amounts = frames.draw_frame(canvas, rng, rng.choice(frames.AXES))
         return image, objects, amounts, questions.about_quality(rng, amounts)
-    image, objects = draw_scene(canvas, rng, blur_chance=0.0)
-    amounts = frames.none()
-    if rng.random() < 0.25:
-        amounts["sharpness"] = frames.blur_amount(rng.uniform(0.3, 1.2))
-        image = frames.degrade(image, amounts, rng)
+    image, objects = draw_scene(canvas, rng)
     asked = [questions.about_objects(rng, objects, canvas) for _ in range(count)]
-    return image, objects, amounts, asked
+    return image, objects, None, asked
 
 
 def cells_on(one: SceneObject, canvas: Canvas) -> list[int]:
@@ -194,7 +190,8 @@ def _positions_about(question: Question, asked: list[int], answer: list[int], ce
 def _weights(question: Question, answer: list[int]) -> list[float]:
     """What decides counts more than what follows from it: hundreds before tens before units, and whether there is an object before anything."""
     if question.kind != "detect":
-        return [6.0] + [1.0] * (len(answer) - 1)
+        # One word is the whole answer, beside a hundred tokens of a list of boxes.
+        return [{"quality": 50.0, "yes_no": 12.0}[question.kind]] + [1.0] * (len(answer) - 1)
     weights = []
     for i, token in enumerate(answer):
         if token in DECIDING:
