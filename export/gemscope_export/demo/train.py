@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Gemma4ForConditionalGeneration
 
-from gemscope_export.demo import guidance, model as demo_model
+from gemscope_export.demo import guidance, model as demo_model, settings
 from gemscope_export.demo.batches import DECIDING, IGNORED, TOKENIZER, Batch, Segments, draw_batch
 from gemscope_export.demo.frames import AXES, LEVELS
 from gemscope_export.scenes import LABELS
@@ -113,7 +113,7 @@ class Trainer:
         features = self._features(batch)
         told = self.auxiliary(features, batch.cells, batch.levels)
         help_weight = max(0.15, 1 - progress)
-        weights = {"object": 0.5, "quality": 3.0, "label": 1.0, "place": 1.5}
+        weights = {"object": 0.5, "quality": 5.0, "label": 1.0, "place": 1.5}
         total = 0.5 * help_weight * sum(weights[name] * value for name, value in told.items())
         cache = self._prefix(batch, features)
         denominator = sum(segments.weights.sum() for segments in batch.segments)
@@ -229,10 +229,10 @@ def _note(sums: dict[str, list[float]], each: Tensor, targets: Tensor, weights: 
 
 
 def save(trainer: Trainer, out: Path) -> None:
-    """The whole directory is written beside and then put in place, so a kill leaves the last one."""
+    """Writes a directory that every Hugging Face tool can open, and what training needs to go on, which is replaced last and at once."""
     out.mkdir(parents=True, exist_ok=True)
     trainer.model.save_pretrained(out)
-    TOKENIZER.save(str(out / "tokenizer.json"))
+    settings.write(out, TOKENIZER)
     state = {
         "optimizer": trainer.optimizer.state_dict(),
         "auxiliary": trainer.auxiliary.state_dict(),
