@@ -10,6 +10,8 @@ COMMANDS = {
     "photos": "write the photographs of fixtures/photos",
     "images": "write the files of fixtures/images, one for each image format and oddity",
     "golden": "write what Hugging Face computes, for the Rust tests",
+    "graphs": "export a checkpoint to ONNX",
+    "tiny": "write a tiny random checkpoint of a variant of Gemma 4",
 }
 
 
