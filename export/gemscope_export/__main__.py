@@ -11,6 +11,7 @@ COMMANDS = {
     "images": "write the files of fixtures/images, one for each image format and oddity",
     "golden": "write what Hugging Face computes, for the Rust tests",
     "graphs": "export a checkpoint to ONNX",
+    "verify": "compare exported graphs with Hugging Face",
     "tiny": "write a tiny random checkpoint of a variant of Gemma 4",
 }
 

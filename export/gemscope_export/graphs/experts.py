@@ -9,7 +9,7 @@ the `top_k` experts' weights and no others, a prompt computes every token with i
 from __future__ import annotations
 
 import torch
-from onnxscript import INT64, opset20 as op, script
+from onnxscript import INT64, opset18 as op, script
 from onnxscript.onnx_types import FLOAT, TensorType
 from torch import nn
 
@@ -54,7 +54,9 @@ def selected_experts_loop(hidden: FLOAT, chosen: INT64, shares: FLOAT, gate_up: 
         matrix = op.Gather(gate_up, expert)
         inputs = op.CastLike(op.GatherND(hidden, tokens), matrix)
         gate, up = op.Split(op.CastLike(op.MatMul(inputs, matrix), hidden), axis=-1, num_outputs=2)
-        inner = op.CastLike(op.Mul(op.Gelu(gate, approximate="tanh"), up), matrix)
+        # Gelu in its tanh form, written out: an operator of its own came after the opset that functions are traced in.
+        bent = op.Tanh(0.7978845608028654 * (gate + 0.044715 * gate * gate * gate))
+        inner = op.CastLike(op.Mul(0.5 * gate * (1.0 + bent), up), matrix)
         outputs = op.CastLike(op.MatMul(inner, op.Gather(down, expert)), hidden)
         result = op.ScatterND(result, tokens, op.Mul(outputs, op.GatherND(share, tokens)), reduction="add")
     return result

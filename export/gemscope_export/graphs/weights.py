@@ -70,7 +70,6 @@ class Dense(Weight):
 @dataclass(frozen=True)
 class _Quantized(Weight):
     bits: int
-    scale_dtype: ir.DataType
 
     def _quantized(self, checkpoint: Checkpoint) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Packed [rows, blocks, bytes] and scales [rows, blocks] of rows of the last axis."""
@@ -104,6 +103,12 @@ def quantize(rows: np.ndarray, bits: int) -> tuple[np.ndarray, np.ndarray]:
     kernel = {4: quantize_matmul_4bits, 8: quantize_matmul_8bits}[bits]
     kernel(packed, columns, scales, unused_zero_points, BLOCK, count, width, True)
     return packed, scales
+
+
+def dequantize(packed: np.ndarray, scales: np.ndarray, bits: int) -> np.ndarray:
+    """f32 [rows, values] of what `quantize` gave for a width that is a multiple of the block."""
+    values = np.stack([packed & 15, packed >> 4], axis=-1).reshape(*packed.shape[:2], BLOCK) if bits == 4 else packed
+    return ((values.astype(np.float32) - 2 ** (bits - 1)) * scales[..., None]).reshape(len(packed), -1)
 
 
 def _row_pieces(tensor: torch.Tensor) -> Iterator[torch.Tensor]:
