@@ -12,6 +12,7 @@ COMMANDS = {
     "golden": "write what Hugging Face computes, for the Rust tests",
     "graphs": "export a checkpoint to ONNX",
     "verify": "compare exported graphs with Hugging Face",
+    "variants": "make, export and compare a tiny model of each variant",
     "tiny": "write a tiny random checkpoint of a variant of Gemma 4",
 }
 

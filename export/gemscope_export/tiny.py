@@ -139,6 +139,9 @@ def randomize(model: PreTrainedModel) -> None:
             tensor.normal_(0.0, 0.3)
         elif last == "std_scale":
             tensor.uniform_(0.2, 1.5)
+        elif "q_norm" in name or "k_norm" in name:
+            # Attention that is not too sharp, so that rounding errors do not grow from layer to layer.
+            tensor.uniform_(0.5, 1.2)
         elif tensor.dim() == 1:
             tensor.uniform_(0.6, 1.6)
         elif "embed_tokens" in name or "pos" in last:

@@ -1,7 +1,7 @@
 """`verify CHECKPOINT OUT`: do the exported graphs compute what Hugging Face's model computes?
 
-Prints a table: the check, the largest difference, the tolerance. A difference is relative to the largest number of the expected tensor; of tokens, it is the
-number of those that differ. Ends with exit code 1 if any is past its tolerance, or if any graph gives a number that is not finite.
+Prints a table: the check, the difference, the tolerance. In f32 a difference is the largest one, relative to the largest number of the expected tensor; in f16 it is
+the root of the mean square, relative to that of the expected tensor; of tokens, it is the number of those that differ. Ends with exit code 1 if any is past its tolerance, or if any graph gives a number that is not finite.
 
 Checked are the features of pictures at every budget, with and without padding and of several pictures at once; the logits of prompts with one picture, with
 two, and without, of all positions and of the last ones only; a prompt in two runs; 64 greedy tokens with their logits; and rows of different length in a batch,
@@ -24,6 +24,7 @@ from gemscope_export.exported import ExportedModel, Row
 from gemscope_export.graphs import BITS, SUFFIXES
 from gemscope_export.graphs.quantize import round_weights
 from gemscope_export.processing import processor_around, prompt_inputs
+from gemscope_export.reference import generate, logits_of
 
 BUDGETS = (70, 140, 280, 560, 1120)
 GREEDY_TOKENS = 64
@@ -31,8 +32,8 @@ DEFAULT_IMAGES = ("photos/chelsea.png", "photos/rocket.png", "shapes/scene-01.pn
 PROMPTS = ("detect shape", "detect red circle and blue star and green square", "Describe this image in detail.")
 SEED = 7
 
-FEATURE_TOLERANCE = {"f32": 1e-5, "f16": 1e-2}
-LOGIT_TOLERANCE = {"f32": 1e-4, "f16": 5e-2}
+FEATURE_TOLERANCE = {"f32": 1e-5, "f16": 5e-3}
+LOGIT_TOLERANCE = {"f32": 1e-4, "f16": 2e-2}
 TOKEN_TOLERANCE = {"f32": 0, "f16": None}
 """In f16 two tokens of nearly equal logits may change places, after which answers go different ways: not a fault, so tokens are only counted."""
 
@@ -50,7 +51,7 @@ class Check:
     def __str__(self) -> str:
         tolerance = "-" if self.tolerance is None else f"{self.tolerance:.0e}" if self.tolerance else "0"
         number = f"{self.difference:.1e}" if isinstance(self.difference, float) else str(self.difference)
-        return f"{self.name:58} {number:>9} {tolerance:>9}  {'pass' if self.passed else 'FAIL'}"
+        return f"{self.name:58} {number:>10} {tolerance:>9}  {'pass' if self.passed else 'FAIL'}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +78,7 @@ def verify(
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     comparison = Comparison(checkpoint, out, dtype, quantization, _pictures(images), budgets)
-    print(f"{out} {dtype} {quantization}\n{'check':58} {'largest':>9} {'tolerance':>9}")
+    print(f"{out} {dtype} {quantization}\n{'check':58} {'difference':>10} {'tolerance':>9}")
     checks = []
     for check in comparison.checks():
         print(check, flush=True)
@@ -142,7 +143,7 @@ class Comparison:
         _, prefix = self.graphs.prefill([Row(row.ids[:4], row.features)])
         rest = np.array([row.ids[4:]])
         in_two = self.graphs.step(prefix, rest, np.ones_like(rest), keep=0)
-        yield Check("logits, prompt in two runs", _relative(in_two, whole[:, 4:]), LOGIT_TOLERANCE[self.dtype])
+        yield Check("logits, prompt in two runs", self._difference(in_two, whole[:, 4:]), LOGIT_TOLERANCE[self.dtype])
 
     def _answers(self) -> Iterator[Check]:
         rows, ids, logits = [], [], []
@@ -150,16 +151,14 @@ class Comparison:
             pictures = self.pictures[index : index + 1] if index < 2 else []
             inputs = prompt_inputs(self.processor, pictures, prompt, self.budgets[index % len(self.budgets)])
             rows.append(self._row(inputs))
-            expected = self.model.generate(
-                **inputs, max_new_tokens=GREEDY_TOKENS, do_sample=False, output_logits=True, return_dict_in_generate=True
-            )
+            expected = generate(self.model, inputs, GREEDY_TOKENS)
             expected_ids = expected.sequences[0, inputs["input_ids"].shape[1] :].numpy()
             row_ids, row_logits = self.graphs.generate(rows[-1:], GREEDY_TOKENS)
             differ = int((row_ids[0] != expected_ids).sum())
             yield Check(f"{GREEDY_TOKENS} tokens, {prompt!r}, {len(set(expected_ids.tolist()))} different", differ, TOKEN_TOLERANCE[self.dtype])
             same = _common(row_ids[0], expected_ids)
             yield Check(
-                f"logits of the {same} common tokens", _relative(row_logits[0, :same], torch.cat(expected.logits[:same]).numpy()), LOGIT_TOLERANCE[self.dtype]
+                f"logits of the {same} common tokens", self._difference(row_logits[0, :same], torch.cat(expected.logits[:same]).numpy()), LOGIT_TOLERANCE[self.dtype]
             )
             ids.append(row_ids[0])
             logits.append(row_logits[0])
@@ -167,7 +166,7 @@ class Comparison:
         lengths = ", ".join(str(len(row.ids)) for row in rows)
         same = min(_common(ours, single) for ours, single in zip(batch_ids, ids, strict=True))
         yield Check(f"tokens, rows of {lengths} in a batch, to single runs", int((batch_ids != np.stack(ids)).sum()), TOKEN_TOLERANCE[self.dtype])
-        yield Check("logits, rows in a batch, to single runs", _relative(batch_logits[:, :same], np.stack(logits)[:, :same]), LOGIT_TOLERANCE[self.dtype])
+        yield Check("logits, rows in a batch, to single runs", self._difference(batch_logits[:, :same], np.stack(logits)[:, :same]), LOGIT_TOLERANCE[self.dtype])
 
     def _processed(self, pictures: list[Image.Image], budget: int) -> tuple[np.ndarray, np.ndarray]:
         processed = self.processor.image_processor(pictures, max_soft_tokens=budget, return_tensors="np")
@@ -175,7 +174,7 @@ class Comparison:
 
     def _compare_features(self, name: str, pixels: np.ndarray, positions: np.ndarray) -> Check:
         expected = self.model.get_image_features(torch.from_numpy(pixels), torch.from_numpy(positions)).pooler_output
-        return Check(name, _relative(self.graphs.features(pixels, positions), torch.cat(expected).numpy()), FEATURE_TOLERANCE[self.dtype])
+        return Check(name, self._difference(self.graphs.features(pixels, positions), torch.cat(expected).numpy()), FEATURE_TOLERANCE[self.dtype])
 
     def _row(self, inputs: BatchFeature) -> Row:
         if "pixel_values" in inputs:
@@ -185,15 +184,15 @@ class Comparison:
         return Row(inputs["input_ids"][0].tolist(), features)
 
     def _compare_logits(self, name: str, inputs: BatchFeature, keep: int = 0) -> Check:
-        expected = self.model(**inputs).logits.numpy()
+        expected = logits_of(self.model, inputs).numpy()
         logits, _ = self.graphs.prefill([self._row(inputs)], keep)
-        return Check(name, _relative(logits, expected[:, -keep:]), LOGIT_TOLERANCE[self.dtype])
+        return Check(name, self._difference(logits, expected[:, -keep:]), LOGIT_TOLERANCE[self.dtype])
 
-
-def _relative(actual: np.ndarray, expected: np.ndarray) -> float:
-    if actual.shape != expected.shape:
-        return float("inf")
-    return float(np.abs(actual - expected).max(initial=0.0) / np.abs(expected).max(initial=1e-30))
+    def _difference(self, actual: np.ndarray, expected: np.ndarray) -> float:
+        if actual.shape != expected.shape:
+            return float("inf")
+        size = (lambda values: np.abs(values).max(initial=0.0)) if self.dtype == "f32" else (lambda values: np.sqrt(np.square(values).mean()))
+        return float(size(actual - expected) / max(size(expected), 1e-30))
 
 
 def _common(first: np.ndarray, second: np.ndarray) -> int:

@@ -17,21 +17,23 @@ from gemscope_export.graphs.weights import quantize as quantize_rows
 DOMAIN = "com.microsoft"
 MATRIX_TRANSPOSED = (1, 0)
 STACK_TRANSPOSED = (0, 2, 1)
+WEIGHT_INPUT = {"MatMul": 1, "Gemm": 1, "Gather": 0}
+"""`Gemm` is how a product without a batch axis is traced; its weight is as in the checkpoint."""
 
 
 def quantize(graph: Graph, bits: int) -> None:
     """Rewrites the graph's nodes and weights in place."""
     for node in list(ir.traversal.RecursiveGraphIterator(graph.model.graph)):
-        position = {"MatMul": 1, "Gather": 0}.get(node.op_type)
+        position = WEIGHT_INPUT.get(node.op_type)
         if position is None:
             continue
         weight = graph.weights.get(node.inputs[position].name)
         if not isinstance(weight, Dense) or not is_quantized(weight.source, _stored_shape(weight)):
             continue
-        if node.op_type == "MatMul" and weight.permutation == MATRIX_TRANSPOSED:
-            _replace_product(graph, node, weight, bits)
-        elif node.op_type == "Gather":
+        if node.op_type == "Gather":
             _replace_look_up(graph, node, weight, bits)
+        elif weight.permutation == MATRIX_TRANSPOSED or (node.op_type == "Gemm" and len(node.inputs) == 2):
+            _replace_product(graph, node, weight, bits)
     drop_unused(graph)
     graph.model.graph.opset_imports[DOMAIN] = 1
 
