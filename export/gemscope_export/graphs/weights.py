@@ -39,7 +39,7 @@ class Weight(ABC):
 
     @property
     def bytes(self) -> int:
-        return prod(self.shape) * self.dtype.itemsize
+        return int(prod(self.shape) * self.dtype.itemsize)
 
     @abstractmethod
     def pieces(self, checkpoint: Checkpoint) -> Iterator[np.ndarray]:
