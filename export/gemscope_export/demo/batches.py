@@ -45,6 +45,12 @@ class Segments:
     """[n, s], bool: positions whose attention is supervised."""
     name_words: Tensor
     """[n, s], f32: 1 at the words of the question that decide the answer."""
+    head_words: Tensor
+    """[n, s], f32: 1 at the shapes among those words, which carry the colour before them."""
+    bound: Tensor
+    """[n, s], i64: at such a shape, the position of its colour, or its own where it has none; else -1."""
+    current_word: Tensor
+    """[n, s], i64: at positions about an object, the shape of the label that it answers; else -1."""
     all_cells: Tensor
     """[n, p], f32: 1 at the soft tokens on every object that the answer is about; at the first token if there is none."""
     current_cells: Tensor
@@ -168,9 +174,12 @@ class _Segment:
         self.weights = _weights(question, answer)
         self.weights = [0.0] * (len(asked) - 1) + self.weights + [0.0]
         self.name_words = [i for i, token in enumerate(asked) if _NAME_IDS.get(token) in question.names]
+        self.bound = {i: i - 1 if _NAME_IDS.get(asked[i - 1]) in COLORS else i for i in self.name_words if _NAME_IDS[asked[i]] not in COLORS}
         cells = [[first_cell + cell for cell in cells_on(one, canvas)] for one in question.about]
         self.all_cells = [cell for of_one in cells for cell in of_one] or [0]
         self.about = _positions_about(question, asked, answer, cells)
+        heads = list(self.bound)
+        self.current_word = [heads[index] for index in question.answered]
 
 
 def _positions_about(question: Question, asked: list[int], answer: list[int], cells: list[list[int]]) -> list[tuple[range, list[int]]]:
@@ -215,6 +224,9 @@ def _stack(segments: list[_Segment], prefix_length: int) -> Segments:
         weights=torch.zeros(count, length),
         guided=torch.zeros(count, length, dtype=torch.bool),
         name_words=torch.zeros(count, length),
+        head_words=torch.zeros(count, length),
+        bound=torch.full((count, length), -1),
+        current_word=torch.full((count, length), -1),
         all_cells=torch.zeros(count, prefix_length),
         current_cells=torch.zeros(count, length, prefix_length),
     )
@@ -225,6 +237,11 @@ def _stack(segments: list[_Segment], prefix_length: int) -> Segments:
         out.weights[i, :size] = torch.tensor(one.weights)
         out.name_words[i, one.name_words] = 1
         out.all_cells[i, one.all_cells] = 1
+        for head, color in one.bound.items():
+            out.head_words[i, head] = 1
+            out.bound[i, head] = color
+        for (positions, _), word in zip(one.about, one.current_word):
+            out.current_word[i, positions.start : positions.stop] = word
         for positions, cells in one.about:
             out.guided[i, positions.start : positions.stop] = True
             # A question that is about no place in particular may look anywhere.

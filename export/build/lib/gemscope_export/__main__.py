@@ -1,0 +1,35 @@
+"""`python -m gemscope_export COMMAND`: one module a command; each adds its own arguments and is imported only when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+COMMANDS = {
+    "shapes": "write scenes of coloured shapes and their truth.json",
+    "photos": "write the photographs of fixtures/photos",
+    "images": "write the files of fixtures/images, one for each image format and oddity",
+    "demo": "train the demo model, or evaluate it",
+    "golden": "write what Hugging Face computes, for the Rust tests",
+    "graphs": "export a checkpoint to ONNX",
+    "verify": "compare exported graphs with Hugging Face",
+    "variants": "make, export and compare a tiny model of each variant",
+    "tiny": "write a tiny random checkpoint of a variant of Gemma 4",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m gemscope_export", description="Makes the models, scenes and golden data of Gemscope.")
+    parser.add_argument("command_name", metavar="COMMAND", choices=COMMANDS, help="; ".join(f"{name}: {what}" for name, what in COMMANDS.items()))
+    parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="arguments of the command (COMMAND --help lists them)")
+    chosen = parser.parse_args()
+
+    module = importlib.import_module(f"gemscope_export.{chosen.command_name}")
+    command_parser = argparse.ArgumentParser(prog=f"python -m gemscope_export {chosen.command_name}", description=module.__doc__)
+    module.add_arguments(command_parser)
+    arguments = command_parser.parse_args(chosen.rest)
+    arguments.command(arguments)
+
+
+if __name__ == "__main__":
+    main()
