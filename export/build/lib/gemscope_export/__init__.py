@@ -1,1 +1,0 @@
-"""Python side of Gemscope: scenes of coloured shapes, golden data for the Rust tests, the demo model and its export to ONNX."""
