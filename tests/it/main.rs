@@ -13,3 +13,4 @@ mod parse;
 mod preprocess;
 mod prompts;
 mod support;
+mod variants;
