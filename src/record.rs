@@ -67,6 +67,7 @@ impl BBox {
     }
 
     /// The smallest box around both.
+    #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         Self {
             x0: self.x0.min(other.x0),
@@ -77,6 +78,7 @@ impl BBox {
     }
 
     /// The same box, moved.
+    #[must_use]
     pub fn moved(&self, x: f64, y: f64) -> Self {
         Self { x0: self.x0 + x, y0: self.y0 + y, x1: self.x1 + x, y1: self.y1 + y }
     }

@@ -152,7 +152,7 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading<'_>>, asked: &[Strin
     let views = answers.iter().any(|answer| answer.view != BBox::whole(record.width, record.height));
     let mut detections = if views {
         let joined = seams::join(seen, record.width, record.height, rules.join);
-        for (kind, count) in [(NoteKind::Joined, joined.joined), (NoteKind::CutDropped, joined.dropped)] {
+        for (kind, count) in [(NoteKind::Joined, joined.merged), (NoteKind::CutDropped, joined.dropped)] {
             if count > 0 {
                 *counts.entry(kind).or_default() += count;
             }

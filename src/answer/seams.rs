@@ -31,7 +31,7 @@ pub(super) struct Joined {
     /// In the order of the boxes that they began with.
     pub(super) detections: Vec<Detection>,
     /// How many boxes became part of another.
-    pub(super) joined: usize,
+    pub(super) merged: usize,
     /// How many cut boxes were dropped.
     pub(super) dropped: usize,
 }
@@ -88,7 +88,7 @@ pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> 
         whole.then(finest).then(surest).then(a_index.cmp(b_index))
     });
     let mut objects: Vec<Object> = Vec::new();
-    let mut joined = 0;
+    let mut merged = 0;
     for (index, one, cuts) in order {
         let same = objects.iter_mut().find(|object| {
             object.detection.label == one.detection.label
@@ -98,7 +98,7 @@ pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> 
         });
         match same {
             Some(object) => {
-                joined += 1;
+                merged += 1;
                 object.first = object.first.min(index);
                 object.views.push(one.view);
                 absorb(object, &one, cuts);
@@ -110,7 +110,7 @@ pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> 
     objects.retain(|object| !object.cuts.any());
     let dropped = all - objects.len();
     objects.sort_by_key(|object| object.first);
-    Joined { detections: objects.into_iter().map(|object| object.detection).collect(), joined, dropped }
+    Joined { detections: objects.into_iter().map(|object| object.detection).collect(), merged, dropped }
 }
 
 /// A whole object stays as it is; pieces grow to the box around both, and a side is whole as soon as one of them shows it whole.
@@ -205,7 +205,7 @@ mod tests {
         let half =
             vec![seen("cat", [500.0, 100.0, 549.0, 200.0], LEFT), seen("dog", [470.0, 100.0, 600.0, 200.0], RIGHT)];
         let joined = join(half, WIDTH, HEIGHT, 0.5);
-        assert_eq!((joined.detections.len(), joined.joined, joined.dropped), (1, 0, 1));
+        assert_eq!((joined.detections.len(), joined.merged, joined.dropped), (1, 0, 1));
         // The edge of the image cuts nothing.
         assert_eq!(boxes(vec![seen("cat", [0.0, 0.0, 50.0, 50.0], LEFT)]).len(), 1);
         assert_eq!(boxes(vec![seen("cat", WHOLE, WHOLE)]).len(), 1);

@@ -145,7 +145,7 @@ fn a_dry_run_needs_no_model_run_and_writes_nothing() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(plan["prompt"], "detect cat");
+    assert_eq!(plan["prompts"][0], "detect cat");
     let rocket = plan["files"].as_array().unwrap().iter().find(|file| file["image"] == "rocket.png").unwrap();
     assert_eq!((&rocket["width"], &rocket["budget"], &rocket["resized_width"]), (&300.into(), &70.into(), &480.into()));
     assert!(!out.exists());

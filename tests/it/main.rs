@@ -12,5 +12,6 @@ mod inspect;
 mod parse;
 mod preprocess;
 mod prompts;
+mod rules;
 mod support;
 mod variants;
