@@ -3,7 +3,10 @@
 //! In: what every stage learned of one image. Out: one self-contained JSON object. Promises: a record says everything that an
 //! export needs, so that no export runs a model; a raw answer is always kept; no status is ever turned into silence.
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 /// Version of the record's JSON schema. A reader refuses a record of a later version.
 pub const SCHEMA: u32 = 1;
@@ -44,6 +47,41 @@ impl BBox {
     pub fn area(&self) -> f64 {
         self.width() * self.height()
     }
+
+    /// Area of what two boxes have in common.
+    pub fn intersection(&self, other: &Self) -> f64 {
+        let width = self.x1.min(other.x1) - self.x0.max(other.x0);
+        let height = self.y1.min(other.y1) - self.y0.max(other.y0);
+        width.max(0.0) * height.max(0.0)
+    }
+
+    /// Intersection over union.
+    pub fn iou(&self, other: &Self) -> f64 {
+        let common = self.intersection(other);
+        common / (self.area() + other.area() - common)
+    }
+
+    /// Intersection over the smaller area: 1 where one box lies inside the other.
+    pub fn overlap_of_smaller(&self, other: &Self) -> f64 {
+        self.intersection(other) / self.area().min(other.area())
+    }
+
+    /// The smallest box around both.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        Self {
+            x0: self.x0.min(other.x0),
+            y0: self.y0.min(other.y0),
+            x1: self.x1.max(other.x1),
+            y1: self.y1.max(other.y1),
+        }
+    }
+
+    /// The same box, moved.
+    #[must_use]
+    pub fn moved(&self, x: f64, y: f64) -> Self {
+        Self { x0: self.x0 + x, y0: self.y0 + y, x1: self.x1 + x, y1: self.y1 + y }
+    }
 }
 
 impl From<[f64; 4]> for BBox {
@@ -65,10 +103,80 @@ pub struct Detection {
     pub label: String,
     /// Where it is, in pixels of the upright image.
     pub bbox: BBox,
-    /// Geometric mean of the probabilities that the decoder gave to the digits of the four coordinates, 0..1; `null` where the
-    /// answer came without token probabilities.
+    /// How sure the model was, 0..1, as the run's settings compute it from `probabilities` (see [`ScoreKind`]); `null` where the answer
+    /// came without token probabilities.
     pub score: Option<f64>,
+    /// What the decoder itself gave to the box's tokens; absent where the answer came without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub probabilities: Option<Probabilities>,
 }
+
+impl Detection {
+    /// A detection without a score.
+    pub fn new(label: String, bbox: BBox) -> Self {
+        Self { label, bbox, score: None, probabilities: None }
+    }
+}
+
+/// Probabilities that the decoder gave to the tokens of a box, before any sampling setting: geometric means, so that neither long labels
+/// nor large numbers are punished.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Probabilities {
+    /// Over the tokens that hold the digits of the four coordinates.
+    pub coordinates: f64,
+    /// Over the tokens of the label; `null` where the box came without a label.
+    pub label: Option<f64>,
+}
+
+/// What a detection's score is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ScoreKind {
+    /// [`Probabilities::coordinates`].
+    Coordinates,
+    /// [`Probabilities::label`].
+    Label,
+    /// The product of both; of the coordinates alone where there is no label.
+    #[default]
+    Joint,
+}
+
+impl ScoreKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Coordinates, Self::Label, Self::Joint];
+
+    /// The kind's name on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Coordinates => "coordinates",
+            Self::Label => "label",
+            Self::Joint => "joint",
+        }
+    }
+
+    /// The score of a box with these probabilities.
+    pub fn score(self, probabilities: Probabilities) -> Option<f64> {
+        let Probabilities { coordinates, label } = probabilities;
+        match self {
+            Self::Coordinates => Some(coordinates),
+            Self::Label => label,
+            Self::Joint => Some(coordinates * label.unwrap_or(1.0)),
+        }
+    }
+}
+
+impl FromStr for ScoreKind {
+    type Err = UnknownScore;
+
+    fn from_str(name: &str) -> Result<Self, UnknownScore> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| UnknownScore(name.to_owned()))
+    }
+}
+
+/// Not a [`ScoreKind`].
+#[derive(Debug, Error)]
+#[error("{0:?} is no score; there are: coordinates, label, joint")]
+pub struct UnknownScore(String);
 
 /// How an answer ended and what could be made of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -139,6 +247,20 @@ pub enum NoteKind {
     UnreadableBox,
     /// Labels longer than any real one; cut.
     LongLabelCut,
+    /// Labels that were made one of those asked for (case, plural, a map).
+    LabelNormalised,
+    /// Boxes whose label was not asked for; dropped.
+    UnaskedDropped,
+    /// Boxes that a filter dropped (score, area, aspect, edge).
+    Filtered,
+    /// Boxes that repeat another one of the same label; dropped.
+    DuplicateDropped,
+    /// Boxes that overlap a better one; dropped by non-maximum suppression.
+    Suppressed,
+    /// Boxes of several views that are one object; joined.
+    Joined,
+    /// Boxes cut by the edge of a tile, of which no other view shows the rest; dropped.
+    CutDropped,
 }
 
 /// A kind of note and how often it applied.

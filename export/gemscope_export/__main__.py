@@ -9,7 +9,12 @@ COMMANDS = {
     "shapes": "write scenes of coloured shapes and their truth.json",
     "photos": "write the photographs of fixtures/photos",
     "images": "write the files of fixtures/images, one for each image format and oddity",
+    "demo": "train the demo model, or evaluate it",
     "golden": "write what Hugging Face computes, for the Rust tests",
+    "graphs": "export a checkpoint to ONNX",
+    "verify": "compare exported graphs with Hugging Face",
+    "variants": "make, export and compare a tiny model of each variant",
+    "tiny": "write a tiny random checkpoint of a variant of Gemma 4",
 }
 
 

@@ -1,7 +1,8 @@
 //! From a model's text to boxes.
 //!
 //! In: the text of an answer, how its generation ended, and the size of the view it is about. Out: a status, the
-//! boxes as written with the bytes that they came from ([`parse`]), and detections in pixels ([`to_detections`]).
+//! boxes as written with the bytes that they came from ([`parse`]), and detections in pixels ([`to_detections`]); of all answers
+//! about an image, a record ([`read_into`]).
 //! Promises: no text makes it panic or recurse, time grows linearly with the text, and no box is invented: a box is
 //! the key `box_2d` with exactly four finite numbers in brackets, and nothing else is.
 //!
@@ -38,18 +39,24 @@
 //! thought whose start was part of the prompt. The answer ends at the first end of turn in the text, which then
 //! counts as the stop token.
 
+mod filter;
 mod frame;
 mod label;
 mod parser;
 mod rescale;
 mod scan;
+mod seams;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
 
-use crate::record::{Answer, AnswerStatus, Detection, Note, Record};
+use serde::{Deserialize, Serialize};
 
+use crate::generate::{TokenSpan, box_probabilities};
+use crate::record::{Answer, AnswerStatus, BBox, Note, NoteKind, Record, ScoreKind};
+
+pub use filter::{Area, AreaError, Filters};
 pub use parser::parse;
 pub use rescale::{Located, to_detections};
 
@@ -77,20 +84,103 @@ pub struct ParsedBox {
     pub label_span: Option<Range<usize>>,
 }
 
-/// Reads `answer`, which is about the whole image of `record`, into it: status, detections and notes, and the answer itself. `score` gives
-/// the score of a box; `default_label` is for boxes without a label.
-pub fn read_into(
-    record: &mut Record,
-    answer: Answer,
-    default_label: Option<&str>,
-    score: impl Fn(&ParsedBox) -> Option<f64>,
-) {
-    let parsed = parse(&answer.text, answer.ended);
-    let (located, notes) = to_detections(&parsed, record.width, record.height, default_label);
-    let scored = |Located { detection, source }| Detection { score: score(&parsed.boxes[source]), ..detection };
-    record.detections = located.into_iter().map(scored).collect();
-    record.status = parsed.status;
+/// One answer that is to be read.
+pub struct Reading<'a> {
+    /// The answer; its view lies inside the image.
+    pub answer: Answer,
+    /// For boxes without a label.
+    pub default_label: Option<&'a str>,
+    /// Where its tokens stand in the text; empty where it came without token probabilities.
+    pub spans: &'a [TokenSpan],
+}
+
+/// How answers become detections.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rules {
+    /// What a detection's score is.
+    pub score: ScoreKind,
+    /// Which detections stay.
+    #[serde(flatten)]
+    pub filters: Filters,
+    /// Boxes of several views are one object where they have so much of the smaller one's area in common.
+    pub join: f64,
+}
+
+impl Rules {
+    /// Everything as the answers say it.
+    pub fn as_answered() -> Self {
+        let filters = Filters { duplicates: None, ..Filters::default() };
+        Self { filters, ..Self::default() }
+    }
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { score: ScoreKind::default(), filters: Filters::default(), join: 0.5 }
+    }
+}
+
+/// Reads all answers about the image of `record` into it: status, detections and notes, and the answers themselves. The image was asked about `asked`.
+///
+/// The status of several answers is the most serious of them, except that boxes from one view are not made a refusal by the prose of another: that
+/// is `salvaged`.
+pub fn read_into(record: &mut Record, readings: Vec<Reading<'_>>, asked: &[String], rules: &Rules) {
+    let mut counts = filter::Counts::new();
+    let mut status = AnswerStatus::Empty;
+    let mut seen = Vec::new();
+    let mut answers = Vec::with_capacity(readings.len());
+    for Reading { answer, default_label, spans } in readings {
+        let parsed = parse(&answer.text, answer.ended);
+        let view = answer.view;
+        let (located, notes) = to_detections(&parsed, view.width() as u32, view.height() as u32, default_label);
+        for Located { mut detection, source } in located {
+            let found = &parsed.boxes[source];
+            detection.bbox = detection.bbox.moved(view.x0, view.y0);
+            detection.probabilities =
+                box_probabilities(&answer.text, spans, &found.coordinates, found.label_span.as_ref());
+            detection.score = detection.probabilities.and_then(|probabilities| rules.score.score(probabilities));
+            seen.push(seams::Seen { detection, view });
+        }
+        for note in parsed.notes.iter().copied().chain(notes) {
+            *counts.entry(note.kind).or_default() += note.count;
+        }
+        if seriousness(parsed.status) > seriousness(status) {
+            status = parsed.status;
+        }
+        answers.push(answer);
+    }
+    let views = answers.iter().any(|answer| answer.view != BBox::whole(record.width, record.height));
+    let mut detections = if views {
+        let joined = seams::join(seen, record.width, record.height, rules.join);
+        for (kind, count) in [(NoteKind::Joined, joined.merged), (NoteKind::CutDropped, joined.dropped)] {
+            if count > 0 {
+                *counts.entry(kind).or_default() += count;
+            }
+        }
+        joined.detections
+    } else {
+        seen.into_iter().map(|one| one.detection).collect()
+    };
+    if status == AnswerStatus::Refused && !detections.is_empty() {
+        status = AnswerStatus::Salvaged;
+    }
+    detections = rules.filters.apply(detections, asked, record.width, record.height, &mut counts);
+    record.detections = detections;
+    record.status = status;
     record.reason = None;
-    record.notes = parsed.notes.iter().copied().chain(notes).collect();
-    record.answers = vec![answer];
+    record.notes = counts.into_iter().map(|(kind, count)| Note { kind, count }).collect();
+    record.answers = answers;
+}
+
+/// Of several answers about one image, the one that a user has to know about.
+fn seriousness(status: AnswerStatus) -> u8 {
+    match status {
+        AnswerStatus::Empty => 0,
+        AnswerStatus::Ok => 1,
+        AnswerStatus::Salvaged => 2,
+        AnswerStatus::Truncated => 3,
+        AnswerStatus::Looped => 4,
+        AnswerStatus::Refused => 5,
+        AnswerStatus::Failed => 6,
+    }
 }

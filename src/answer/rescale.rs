@@ -75,7 +75,7 @@ pub fn to_detections(
         }
         count(NoteKind::MissingLabel, parsed_box.label.is_none());
         let label = parsed_box.label.as_deref().or(default_label).unwrap_or(DEFAULT_LABEL).to_owned();
-        located.push(Located { detection: Detection { label, bbox, score: None }, source });
+        located.push(Located { detection: Detection::new(label, bbox), source });
     }
     let notes = counts.into_iter().map(|(kind, count)| Note { kind, count }).collect();
     (located, notes)

@@ -1,16 +1,24 @@
 //! Arguments that several commands share.
 
+use std::collections::BTreeMap;
+
 use anyhow::{Context as _, bail};
+use gemscope::answer::{Area, Filters, Rules};
 use gemscope::export::Format;
 use gemscope::preprocess::{Budget, BudgetChoice};
-use gemscope::prompt::{Conversation, Task};
+use gemscope::prompt::{Conversation, Prompter, Task};
+use gemscope::record::ScoreKind;
+use gemscope::run::Question;
 
 /// What to ask.
 #[derive(Debug, clap::Args)]
 pub(crate) struct TaskArgs {
-    /// What to find, separated by commas: "person,dog"
+    /// What to find, separated by commas: "person,dog"; or @FILE with one label a line
     #[arg(long, short, value_name = "LABELS")]
     pub(crate) labels: Option<String>,
+    /// Ask about each label by itself; slower, and often finds more. A view is encoded once for all of them
+    #[arg(long, conflicts_with = "phrase")]
+    pub(crate) per_label: bool,
     /// The whole text of the question; {labels} in it stands for the labels
     #[arg(long, value_name = "TEXT", conflicts_with = "phrase")]
     pub(crate) prompt: Option<String>,
@@ -23,13 +31,22 @@ pub(crate) struct TaskArgs {
     /// Let the model think before it answers (slower; its thoughts are kept in the raw answer)
     #[arg(long)]
     pub(crate) thinking: bool,
+    /// Put the image between blank lines, as transformers.js and onnxruntime-genai do
+    #[arg(long)]
+    pub(crate) image_newlines: bool,
 }
 
 impl TaskArgs {
     /// The task; `None` where nothing was asked.
     pub(crate) fn task(&self) -> anyhow::Result<Option<Task>> {
+        let given = match self.labels.as_deref().map(|labels| (labels, labels.strip_prefix('@'))) {
+            None => String::new(),
+            Some((labels, None)) => labels.replace(',', "\n"),
+            // A name in a file may have a comma in it.
+            Some((_, Some(file))) => std::fs::read_to_string(file).with_context(|| format!("--labels @{file}"))?,
+        };
         let mut labels: Vec<String> = Vec::new();
-        for label in self.labels.iter().flat_map(|labels| labels.split(',')).map(str::trim) {
+        for label in given.lines().map(str::trim) {
             if !label.is_empty() && !labels.iter().any(|known| known == label) {
                 labels.push(label.to_owned());
             }
@@ -49,9 +66,33 @@ impl TaskArgs {
         })
     }
 
+    /// What is asked about every view: the task at once, or each of its labels.
+    pub(crate) fn questions(&self, task: &Task, prompter: &Prompter) -> anyhow::Result<Vec<Question>> {
+        let ask = |task: &Task| -> anyhow::Result<Question> {
+            let query = prompter.query(&task.text(), &self.conversation())?;
+            Ok(Question { query, labels: task.labels().to_vec() })
+        };
+        if !self.per_label {
+            return Ok(vec![ask(task)?]);
+        }
+        if task.labels().is_empty() {
+            bail!("--per-label needs --labels");
+        }
+        let alone = |label: &String| match task {
+            Task::Prompt { text, .. } => Task::Prompt { text: text.clone(), labels: vec![label.clone()] },
+            Task::Labels(_) | Task::Phrase(_) => Task::Labels(vec![label.clone()]),
+        };
+        if let Task::Prompt { text, .. } = task
+            && !text.contains("{labels}")
+        {
+            bail!("--per-label needs {{labels}} in --prompt, or every question is the same");
+        }
+        task.labels().iter().map(|label| ask(&alone(label))).collect()
+    }
+
     /// What goes around the task.
     pub(crate) fn conversation(&self) -> Conversation {
-        Conversation { system: self.system.clone(), thinking: self.thinking }
+        Conversation { system: self.system.clone(), thinking: self.thinking, image_newlines: self.image_newlines }
     }
 }
 
@@ -76,6 +117,83 @@ impl BudgetArgs {
             Some("auto") => BudgetChoice::Auto { max: self.max_budget.unwrap_or(Budget::MAX) },
             Some(text) => BudgetChoice::Fixed(text.parse().context("--budget takes one of them, or auto")?),
         })
+    }
+}
+
+/// How answers become detections.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RuleArgs {
+    /// What the score of a box is: the probability of its coordinates' tokens, of its label's tokens, or joint, their product
+    #[arg(long, value_name = "KIND", default_value = "joint")]
+    pub(crate) score: ScoreKind,
+    /// Drop boxes below this score; boxes without a score stay
+    #[arg(long, value_name = "SCORE")]
+    pub(crate) min_score: Option<f64>,
+    /// Drop boxes smaller than this: square pixels (400), or a share of the image (0.5%)
+    #[arg(long, value_name = "AREA")]
+    pub(crate) min_area: Option<Area>,
+    /// Drop boxes larger than this
+    #[arg(long, value_name = "AREA")]
+    pub(crate) max_area: Option<Area>,
+    /// Drop boxes narrower than this, as width over height
+    #[arg(long, value_name = "RATIO")]
+    pub(crate) min_aspect: Option<f64>,
+    /// Drop boxes wider than this, as width over height
+    #[arg(long, value_name = "RATIO")]
+    pub(crate) max_aspect: Option<f64>,
+    /// Drop boxes that touch the image's edge
+    #[arg(long)]
+    pub(crate) drop_edge: bool,
+    /// Boxes of one label that overlap so much are one box; 0 keeps all
+    #[arg(long, value_name = "IOU", default_value_t = 0.95)]
+    pub(crate) duplicates: f64,
+    /// Of boxes of one label that overlap more than this keep the one of the best score
+    #[arg(long, value_name = "IOU")]
+    pub(crate) nms: Option<f64>,
+    /// With --nms: whatever their labels
+    #[arg(long, requires = "nms")]
+    pub(crate) nms_agnostic: bool,
+    /// With --tiles: boxes of several views are one where they have so much of the smaller one in common
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
+    pub(crate) join: f64,
+    /// Drop boxes whose label was not asked for
+    #[arg(long)]
+    pub(crate) strict_labels: bool,
+}
+
+impl RuleArgs {
+    /// The rules.
+    pub(crate) fn rules(&self) -> anyhow::Result<Rules> {
+        let shares = [
+            ("--min-score", self.min_score),
+            ("--duplicates", Some(self.duplicates)),
+            ("--nms", self.nms),
+            ("--join", Some(self.join)),
+        ];
+        for (name, value) in shares {
+            if value.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
+                bail!("{name} must be from 0 to 1");
+            }
+        }
+        for (name, value) in [("--min-aspect", self.min_aspect), ("--max-aspect", self.max_aspect)] {
+            if value.is_some_and(|value| !(value.is_finite() && value > 0.0)) {
+                bail!("{name} must be above 0");
+            }
+        }
+        let filters = Filters {
+            labels_map: BTreeMap::new(),
+            strict_labels: self.strict_labels,
+            min_score: self.min_score,
+            min_area: self.min_area,
+            max_area: self.max_area,
+            min_aspect: self.min_aspect,
+            max_aspect: self.max_aspect,
+            drop_edge: self.drop_edge,
+            duplicates: Some(self.duplicates).filter(|threshold| *threshold > 0.0),
+            nms: self.nms,
+            nms_agnostic: self.nms_agnostic,
+        };
+        Ok(Rules { score: self.score, filters, join: self.join })
     }
 }
 

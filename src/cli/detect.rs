@@ -8,14 +8,13 @@ use anyhow::{Context as _, bail};
 use gemscope::export;
 use gemscope::generate::Sampling;
 use gemscope::model::demo;
-use gemscope::preprocess::{BudgetChoice, target_size};
-use gemscope::prompt::Query;
-use gemscope::run::{self, Engine, Manifest, ModelIdentity, Progress, RunDirectory, Settings, Summary};
+use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
+use gemscope::run::{self, Engine, Manifest, ModelIdentity, Progress, Question, RunDirectory, Settings, Summary};
 use gemscope::source::{self, Source, SourceImage};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::args::{BudgetArgs, TaskArgs, formats};
+use super::args::{BudgetArgs, RuleArgs, TaskArgs, formats};
 use super::engine::{ModelArgs, ModelFiles};
 use super::{Ending, Global, messages, output};
 
@@ -35,6 +34,12 @@ pub(crate) struct Args {
     model: ModelArgs,
     #[command(flatten)]
     budget: BudgetArgs,
+    /// Show tiles besides the whole image: SIZE[:OVERLAP] in pixels, COLUMNSxROWS[:OVERLAP], or auto (where the budget would shrink the
+    /// image). OVERLAP is a share (0.25) or pixels (100) [default: 0.2]
+    #[arg(long, value_name = "TILES")]
+    tiles: Option<Tiling>,
+    #[command(flatten)]
+    rules: RuleArgs,
     /// The most tokens of an answer (a box takes about 25)
     #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
     max_new_tokens: u32,
@@ -55,6 +60,13 @@ pub(crate) struct Args {
     /// Print what would be done, without a model run
     #[arg(long)]
     dry_run: bool,
+}
+
+impl Args {
+    /// The run's directory, where one is made.
+    pub(crate) fn out(&self) -> Option<&std::path::Path> {
+        self.out.as_deref().filter(|_| !self.dry_run)
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -101,17 +113,19 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
     }
     let model_files = ModelFiles::open(args.model.model.as_deref())?;
-    let query = model_files.prompter.query(&task.text(), &args.task.conversation())?;
+    let questions = args.task.questions(&task, &model_files.prompter)?;
     let budget = args.budget.choice(model_files.config.default_budget)?;
-    let Some(out) = args.out.as_deref().filter(|_| !args.dry_run) else {
-        return plan(&source, budget, &query, args);
+    let Some(out) = args.out() else {
+        return plan(&source, budget, &questions, args);
     };
     // All that can be wrong without a model is found before one is loaded.
     let graphs = model_files.graphs(&args.model)?;
     let settings = Settings {
         task,
-        prompt: query.rendered.clone(),
+        prompts: questions.iter().map(|question| question.query.rendered.clone()).collect(),
         budget,
+        tiles: args.tiles,
+        rules: args.rules.rules()?,
         apply_orientation: !args.no_exif,
         max_new_tokens: args.max_new_tokens as usize,
         sampling: args.sampling.sampling(),
@@ -124,7 +138,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let (journal, known) = directory.journal()?;
 
     let model = model_files.load(graphs, &args.model, runtime)?;
-    let mut engine = Engine { prompter: model_files.prompter, model, query };
+    let mut engine = Engine { prompter: model_files.prompter, model, questions };
     let progress = Progress::new(source.images.len(), messages::quiet());
     let outcome = run::execute(&mut engine, &settings, &source.images, &known, journal, progress)?;
 
@@ -192,8 +206,8 @@ fn report(summary: &Summary, source: &Source, json: bool) -> anyhow::Result<()> 
 #[derive(Serialize)]
 struct Plan<'p> {
     images: usize,
-    prompt: &'p str,
-    rendered: &'p str,
+    prompts: Vec<&'p str>,
+    rendered: Vec<&'p str>,
     files: Vec<PlannedImage>,
 }
 
@@ -206,10 +220,12 @@ struct PlannedImage {
     sizes: Option<PlannedSizes>,
 }
 
-#[derive(Serialize)]
+/// `budget` and the resized size are those of the whole image; the tokens are those of all views and questions.
+#[derive(Default, Serialize)]
 struct PlannedSizes {
     width: u32,
     height: u32,
+    views: usize,
     budget: u32,
     resized_width: u32,
     resized_height: u32,
@@ -217,24 +233,26 @@ struct PlannedSizes {
     prompt_tokens: usize,
 }
 
-fn plan(source: &Source, budget: BudgetChoice, query: &Query, args: &Args) -> anyhow::Result<Ending> {
+fn plan(source: &Source, budget: BudgetChoice, questions: &[Question], args: &Args) -> anyhow::Result<Ending> {
     let sizes = |image: &SourceImage| -> Result<PlannedSizes, String> {
         let path = image.path.as_ref().map_err(Clone::clone)?;
         let file = File::open(path).map_err(|error| error.to_string())?;
         let (width, height) =
             gemscope::image::size(BufReader::new(file), !args.no_exif).map_err(|error| error.to_string())?;
-        let budget = budget.resolve(width, height).map_err(|error| error.to_string())?;
-        let target = target_size(width, height, budget).map_err(|error| error.to_string())?;
-        let prompt_tokens = query.token_ids(target.soft_tokens()).len();
-        Ok(PlannedSizes {
-            width,
-            height,
-            budget: budget.soft_tokens(),
-            resized_width: target.width,
-            resized_height: target.height,
-            soft_tokens: target.soft_tokens(),
-            prompt_tokens,
-        })
+        let views = views(width, height, args.tiles, budget.largest()).map_err(|error| error.to_string())?;
+        let mut sizes = PlannedSizes { width, height, views: views.len(), ..PlannedSizes::default() };
+        for region in views {
+            let budget = budget.resolve(region.width, region.height).map_err(|error| error.to_string())?;
+            let target = target_size(region.width, region.height, budget).map_err(|error| error.to_string())?;
+            if sizes.budget == 0 {
+                (sizes.budget, sizes.resized_width, sizes.resized_height) =
+                    (budget.soft_tokens(), target.width, target.height);
+            }
+            sizes.soft_tokens += target.soft_tokens();
+            let tokens = |question: &Question| question.query.token_ids(target.soft_tokens()).len();
+            sizes.prompt_tokens += questions.iter().map(tokens).sum::<usize>();
+        }
+        Ok(sizes)
     };
     let planned = |image: &SourceImage| match sizes(image) {
         Ok(sizes) => PlannedImage { image: image.name.clone(), error: None, sizes: Some(sizes) },
@@ -242,21 +260,22 @@ fn plan(source: &Source, budget: BudgetChoice, query: &Query, args: &Args) -> an
     };
     let plan = Plan {
         images: source.images.len(),
-        prompt: &query.text,
-        rendered: &query.rendered,
+        prompts: questions.iter().map(|question| question.query.text.as_str()).collect(),
+        rendered: questions.iter().map(|question| question.query.rendered.as_str()).collect(),
         files: source.images.par_iter().map(planned).collect(),
     };
     if args.json {
         output::json(&plan)?;
         return Ok(Ending::Complete);
     }
-    let header = ["image", "size", "budget", "resized", "soft tokens", "prompt tokens"];
+    let header = ["image", "size", "views", "budget", "resized", "soft tokens", "prompt tokens"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for file in &plan.files {
         rows.push(match (&file.sizes, &file.error) {
             (Some(sizes), _) => vec![
                 file.image.clone(),
                 format!("{}x{}", sizes.width, sizes.height),
+                sizes.views.to_string(),
                 sizes.budget.to_string(),
                 format!("{}x{}", sizes.resized_width, sizes.resized_height),
                 sizes.soft_tokens.to_string(),
@@ -270,8 +289,8 @@ fn plan(source: &Source, budget: BudgetChoice, query: &Query, args: &Args) -> an
         "{}\n{} images, {total} soft tokens\nprompt: {}\nas the model reads it:\n{}\n",
         output::table(&rows),
         plan.images,
-        plan.prompt,
-        plan.rendered
+        plan.prompts.join("\n        "),
+        plan.rendered.join("\n")
     ))
     .context("stdout")?;
     Ok(Ending::Complete)

@@ -1,11 +1,12 @@
 //! `gemscope doctor`: what is installed, whether it works, and what to do.
 
-use gemscope::generate::{GenerateOptions, Sampling};
+use gemscope::generate::Sampling;
 use gemscope::image::UprightImage;
 use gemscope::model::demo;
-use gemscope::preprocess::{BudgetChoice, prepare};
+use gemscope::preprocess::{BudgetChoice, Region, prepare};
 use gemscope::prompt::{Conversation, Task};
-use gemscope::run::Engine;
+use gemscope::record::Ended;
+use gemscope::run::{Engine, Question, ShownView};
 use gemscope::runtime::{self, Found, Report};
 use serde::Serialize;
 
@@ -63,7 +64,8 @@ fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
     let task = Task::Labels(vec!["red circle".to_owned()]);
     let query = files.prompter.query(&task.text(), &Conversation::default())?;
     let budget = BudgetChoice::Fixed(files.config.default_budget);
-    let mut engine = Engine { prompter: files.prompter, model, query };
+    let questions = vec![Question { query, labels: task.labels().to_vec() }];
+    let mut engine = Engine { prompter: files.prompter, model, questions };
     let centre = [f64::midpoint(DISC[0], DISC[2]), f64::midpoint(DISC[1], DISC[3])];
     let radius = (DISC[2] - DISC[0]) / 2.0;
     let pixel = |index: u32| {
@@ -73,10 +75,11 @@ fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
     };
     let rgb = (0..SIDE * SIDE).flat_map(pixel).collect();
     let image = UprightImage { width: SIDE, height: SIDE, rgb, orientation: 1 };
-    let view = prepare(&image, budget, engine.model.patch_side())?;
-    let options = GenerateOptions { max_new_tokens: 200, sampling: Sampling::Greedy, labels: 1, stream: 0 };
-    let (answer, _) = engine.answer(view, &options)?;
-    let parsed = gemscope::answer::parse(&answer.text, answer.ended);
+    let region = Region::whole(SIDE, SIDE);
+    let view = ShownView { region, prepared: prepare(&image, budget, engine.model.patch_side())? };
+    let answered = engine.answer(view, 200, Sampling::Greedy, 0)?;
+    let text = answered.iter().map(|one| one.answer.text.as_str()).collect::<String>();
+    let parsed = gemscope::answer::parse(&text, Ended::StopToken);
     let (found, _) = gemscope::answer::to_detections(&parsed, SIDE, SIDE, None);
     let near = |value: f64, expected: f64| (value - expected).abs() <= 30.0;
     let right = |bbox: [f64; 4]| bbox.iter().zip(DISC).all(|(value, expected)| near(*value, expected));
@@ -84,7 +87,7 @@ fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
     let says = if ok {
         "found the red circle where it is".to_owned()
     } else {
-        format!("was shown a red circle at {DISC:?} and answered {:?}", answer.text)
+        format!("was shown a red circle at {DISC:?} and answered {text:?}")
     };
     Ok(SelfCheck { ok, says })
 }

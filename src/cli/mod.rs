@@ -15,6 +15,7 @@ mod messages;
 mod model;
 mod output;
 mod parse;
+mod run;
 mod setup;
 
 use std::io;
@@ -37,6 +38,8 @@ struct Cli {
 enum Command {
     /// Find things in images: boxes, counts, crops, COCO
     Detect(Box<detect::Args>),
+    /// Run a pipeline: a TOML file that says what the flags of detect say
+    Run(run::Args),
     /// Write a run's results in other formats; runs no model
     Export(export::Args),
     /// Read answers that were made elsewhere (Ollama, vLLM, llama.cpp ...)
@@ -101,6 +104,7 @@ pub(crate) fn main() -> ExitCode {
     messages::start(cli.global.quiet, cli.global.verbose);
     let result = match &cli.command {
         Command::Detect(args) => detect::run(args, &cli.global),
+        Command::Run(args) => run::run(args, &cli.global),
         Command::Export(args) => export::run(args),
         Command::Parse(args) => parse::run(args),
         Command::Inspect(args) => inspect::run(args),

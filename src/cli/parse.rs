@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use gemscope::answer;
+use gemscope::answer::{self, Reading, Rules};
 use gemscope::record::{Answer, BBox, Ended, Record};
 use gemscope::run::{Manifest, RunDirectory};
 use serde::Deserialize;
@@ -103,7 +103,8 @@ fn record(line: Line) -> Record {
         ended: Ended::Unknown,
         tokens: None,
     };
-    // Answers of elsewhere come without token probabilities.
-    answer::read_into(&mut record, answer, None, |_| None);
+    // Answers of elsewhere come without token probabilities, and nobody asked for certain labels.
+    let reading = Reading { answer, default_label: None, spans: &[] };
+    answer::read_into(&mut record, vec![reading], &[], &Rules::as_answered());
     record
 }

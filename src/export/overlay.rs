@@ -215,7 +215,7 @@ mod tests {
     use crate::record::BBox;
 
     fn detection(bbox: [f64; 4], label: &str) -> Detection {
-        Detection { label: label.to_owned(), bbox: BBox::from(bbox), score: Some(0.987) }
+        Detection { score: Some(0.987), ..Detection::new(label.to_owned(), BBox::from(bbox)) }
     }
 
     fn inside_picture(rect: Rect, scale: &Scale) -> bool {

@@ -9,7 +9,7 @@ mod sampling;
 mod text;
 
 pub use sampling::Sampling;
-pub use text::{TokenSpan, coordinate_probability};
+pub use text::{TokenSpan, box_probabilities};
 
 use thiserror::Error;
 

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use crate::prompt::{TextTokenizer, TokenizerError};
+use crate::record::Probabilities;
 
 /// Where a token stands in the answer's text, and how probable it was.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,14 +73,30 @@ impl<'t> TextStream<'t> {
     }
 }
 
-/// Geometric mean of the probabilities of the tokens in `bytes` of `text` that hold a digit; `None` where none does. The commas and
-/// spaces between coordinates are all but certain and would only lift every score.
-pub fn coordinate_probability(text: &str, spans: &[TokenSpan], bytes: &Range<usize>) -> Option<f64> {
+/// The probabilities of a box whose coordinates and label stand at these bytes of `text`; `None` without token probabilities.
+///
+/// Of the coordinates only the tokens that hold a digit count: the commas and spaces between them are all but certain and would only lift every
+/// score.
+pub fn box_probabilities(
+    text: &str,
+    spans: &[TokenSpan],
+    coordinates: &Range<usize>,
+    label: Option<&Range<usize>>,
+) -> Option<Probabilities> {
+    let digit = |piece: &str| piece.contains(|character: char| character.is_ascii_digit());
+    Some(Probabilities {
+        coordinates: mean(text, spans, coordinates, digit)?,
+        label: label.and_then(|label| mean(text, spans, label, |_| true)),
+    })
+}
+
+/// Geometric mean of the probabilities of the tokens that touch `bytes` and that `counts` accepts; `None` where there are none.
+fn mean(text: &str, spans: &[TokenSpan], bytes: &Range<usize>, counts: impl Fn(&str) -> bool) -> Option<f64> {
     // Spans are in the order of the text.
     let first = spans.partition_point(|span| span.bytes.end <= bytes.start);
-    let has_digit = |span: &&TokenSpan| text[span.bytes.clone()].contains(|character: char| character.is_ascii_digit());
-    let touching = spans[first..].iter().take_while(|span| span.bytes.start < bytes.end).filter(has_digit);
-    let (sum, count) = touching.fold((0.0, 0_usize), |(sum, count), span| (sum + span.log_probability, count + 1));
+    let touching = spans[first..].iter().take_while(|span| span.bytes.start < bytes.end);
+    let counted = touching.filter(|span| counts(&text[span.bytes.clone()]));
+    let (sum, count) = counted.fold((0.0, 0_usize), |(sum, count), span| (sum + span.log_probability, count + 1));
     (count > 0).then(|| (sum / count as f64).exp())
 }
 
@@ -93,9 +110,11 @@ mod tests {
         let text = "[12, 7] 5";
         let spans =
             [span(0..1, 0.9), span(1..3, 0.5), span(3..5, 0.01), span(5..6, 0.125), span(6..7, 0.7), span(8..9, 0.1)];
-        let mean = coordinate_probability(text, &spans, &(1..6)).unwrap();
-        assert!((mean - 0.25).abs() < 1e-12);
-        assert_eq!(coordinate_probability(text, &spans, &(3..5)), None);
-        assert_eq!(coordinate_probability(text, &spans, &(9..12)), None);
+        let given = box_probabilities(text, &spans, &(1..6), Some(&(6..7))).unwrap();
+        assert!((given.coordinates - 0.25).abs() < 1e-12);
+        assert!((given.label.unwrap() - 0.7).abs() < 1e-12);
+        assert_eq!(box_probabilities(text, &spans, &(3..5), None), None);
+        assert_eq!(box_probabilities(text, &spans, &(9..12), None), None);
+        assert_eq!(box_probabilities(text, &[], &(1..6), None), None);
     }
 }

@@ -4,6 +4,7 @@
 //! format is read from the bytes, never from the name; alpha is composited over white as Hugging Face's processor does; an
 //! animation gives its first frame; a file that claims more pixels than the limit is refused before anything is allocated.
 
+use std::borrow::Cow;
 use std::io::{BufRead, Cursor, Seek};
 
 use ::image::metadata::Orientation;
@@ -58,6 +59,24 @@ pub struct UprightImage {
     pub rgb: Vec<u8>,
     /// The file's EXIF orientation, 1..8 (1 where it has none), applied or not.
     pub orientation: u8,
+}
+
+impl UprightImage {
+    /// The RGB bytes of a part of it; copied only where the part is not the whole.
+    ///
+    /// # Panics
+    /// Where the part does not lie inside the image.
+    pub fn pixels(&self, x: u32, y: u32, width: u32, height: u32) -> Cow<'_, [u8]> {
+        if (x, y, width, height) == (0, 0, self.width, self.height) {
+            return Cow::Borrowed(&self.rgb);
+        }
+        let stride = self.width as usize * 3;
+        let row = |index: usize| {
+            let start = (y as usize + index) * stride + x as usize * 3;
+            &self.rgb[start..start + width as usize * 3]
+        };
+        Cow::Owned((0..height as usize).flat_map(row).copied().collect())
+    }
 }
 
 /// Decodes `bytes`; `apply_orientation` turns the pixels as the EXIF orientation says (default everywhere; off by `--no-exif`).

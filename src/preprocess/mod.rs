@@ -6,10 +6,12 @@
 mod budget;
 mod patches;
 mod resize;
+mod tiles;
 
 pub use budget::{Budget, BudgetChoice, BudgetError, SOFT_TOKEN_SIDE, TargetSize, target_size};
 pub use patches::{PATCH_SIDE, PatchGrid, patchify};
 pub use resize::{ResizeError, resize};
+pub use tiles::{Overlap, Region, Tiling, TilingError, views};
 
 use crate::image::UprightImage;
 
@@ -24,14 +26,32 @@ pub struct PreparedView {
     pub patches: PatchGrid,
 }
 
-/// Resizes the whole image under `choice` and cuts it into patches of `patch_side` pixels (16, or 48 for the encoder-free variant).
+/// Resizes the part `region` of an image under `choice` and cuts it into patches of `patch_side` pixels (16, or 48 for the encoder-free
+/// variant).
 ///
 /// # Errors
 /// [`ResizeError`] where no target size exists or the resizer refuses the buffers.
-pub fn prepare(image: &UprightImage, choice: BudgetChoice, patch_side: u32) -> Result<PreparedView, ResizeError> {
-    let budget = choice.resolve(image.width, image.height)?;
-    let size = target_size(image.width, image.height, budget)?;
-    let resized = resize(&image.rgb, image.width, image.height, size)?;
+///
+/// # Panics
+/// Where `region` does not lie inside the image.
+pub fn prepare_region(
+    image: &UprightImage,
+    region: Region,
+    choice: BudgetChoice,
+    patch_side: u32,
+) -> Result<PreparedView, ResizeError> {
+    let budget = choice.resolve(region.width, region.height)?;
+    let size = target_size(region.width, region.height, budget)?;
+    let pixels = image.pixels(region.x, region.y, region.width, region.height);
+    let resized = resize(&pixels, region.width, region.height, size)?;
     let patches = patchify(&resized, size, patch_side);
     Ok(PreparedView { budget, size, patches })
+}
+
+/// [`prepare_region`] of the whole image.
+///
+/// # Errors
+/// As there.
+pub fn prepare(image: &UprightImage, choice: BudgetChoice, patch_side: u32) -> Result<PreparedView, ResizeError> {
+    prepare_region(image, Region::whole(image.width, image.height), choice, patch_side)
 }

@@ -46,6 +46,9 @@ pub struct Conversation {
     pub system: Option<String>,
     /// Whether the model may think before it answers.
     pub thinking: bool,
+    /// Whether the image gets `\n\n` on both sides, as transformers.js and onnxruntime-genai write it whatever the chat template says
+    /// (`processing_gemma4.js` of transformers.js 4.3.1). Hugging Face adds nothing.
+    pub image_newlines: bool,
 }
 
 /// One query, rendered and tokenized, for views of any size.
@@ -62,7 +65,7 @@ pub struct Query {
 
 impl Query {
     /// The prompt's ids for a view of `soft_tokens`: the image token becomes begin, `soft_tokens` times the token, end.
-    /// (`processing_gemma4.py` of transformers 5.23.0; no newlines are added.)
+    /// (`processing_gemma4.py` of transformers 5.23.0.)
     pub fn token_ids(&self, soft_tokens: u32) -> Vec<u32> {
         let [begin, soft, end] = self.image;
         let mut ids = self.before_image.clone();
@@ -96,7 +99,10 @@ impl Prompter {
     /// [`PromptError`] where the template fails or the text itself holds an image token.
     pub fn query(&self, text: &str, conversation: &Conversation) -> Result<Query, PromptError> {
         let special = &self.tokenizer.special;
-        let rendered = self.template.render(text, conversation, &special.bos)?;
+        let mut rendered = self.template.render(text, conversation, &special.bos)?;
+        if conversation.image_newlines {
+            rendered = rendered.replace(&special.image, &format!("\n\n{}\n\n", special.image));
+        }
         let ids = self.tokenizer.encode(&rendered)?;
         let places: Vec<usize> = (0..ids.len()).filter(|&place| ids[place] == special.image_id).collect();
         let &[place] = places.as_slice() else {

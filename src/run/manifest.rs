@@ -10,9 +10,10 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::answer::Rules;
 use crate::generate::Sampling;
 use crate::model::{GraphFiles, ModelConfig};
-use crate::preprocess::BudgetChoice;
+use crate::preprocess::{BudgetChoice, Tiling};
 use crate::prompt::Task;
 use crate::{digest, files};
 
@@ -48,10 +49,14 @@ pub enum ManifestError {
 pub struct Settings {
     /// What is asked.
     pub task: Task,
-    /// The whole prompt, as the model's chat template rendered it.
-    pub prompt: String,
+    /// The whole prompts, as the model's chat template rendered them: one, or one for each label.
+    pub prompts: Vec<String>,
     /// Soft tokens of a view.
     pub budget: BudgetChoice,
+    /// How images are cut into tiles, which are shown beside the whole.
+    pub tiles: Option<Tiling>,
+    /// How answers become detections.
+    pub rules: Rules,
     /// Whether EXIF orientation is applied.
     pub apply_orientation: bool,
     /// The most tokens of an answer.

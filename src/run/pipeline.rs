@@ -20,13 +20,14 @@ use super::gate::{ByteGate, Permit};
 use super::journal::{Journal, JournalError, Known};
 use super::manifest::{ManifestError, Settings};
 use super::progress::Progress;
-use crate::generate::{GenerateError, GenerateOptions, Generated, coordinate_probability, generate};
+use crate::answer::{self, Reading};
+use crate::digest;
+use crate::generate::{GenerateError, GenerateOptions, Generated, Sampling, TokenSpan, generate};
 use crate::model::{GraphError, Model};
-use crate::preprocess::{PreparedView, prepare, target_size};
+use crate::preprocess::{PreparedView, Region, TilingError, prepare_region, target_size, views};
 use crate::prompt::{Prompter, Query};
 use crate::record::{Answer, BBox, Record, TokenCounts};
 use crate::source::SourceImage;
-use crate::{answer, digest};
 
 /// Images that are decoded, and views that wait, may hold so many bytes together: eight views of the largest budget.
 const BYTES_AHEAD: usize = 256 << 20;
@@ -85,39 +86,84 @@ pub enum RunError {
     Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
-/// What answers a query.
+/// One query, and the labels that it asks for.
+pub struct Question {
+    /// The prompt.
+    pub query: Query,
+    /// What it asks for; a sole label is that of boxes without one.
+    pub labels: Vec<String>,
+}
+
+/// What answers questions.
 pub struct Engine {
     /// Tokenizer and chat template.
     pub prompter: Prompter,
     /// The graphs.
     pub model: Model,
-    /// What is asked about every image.
-    pub query: Query,
+    /// What is asked about every view. The view is encoded once for all of them.
+    pub questions: Vec<Question>,
+}
+
+/// A part of an image, ready to be asked about.
+pub struct ShownView {
+    /// Where it lies in the image.
+    pub region: Region,
+    /// Its patches.
+    pub prepared: PreparedView,
+}
+
+/// An answer with the probabilities of its tokens.
+pub struct Answered {
+    /// The answer.
+    pub answer: Answer,
+    /// Where its tokens stand in the text.
+    pub spans: Vec<TokenSpan>,
 }
 
 impl Engine {
-    /// The answer about one view.
+    /// The answers about one view, one for each question. `stream` is mixed into the seed of sampled answers.
     ///
     /// # Errors
     /// [`GenerateError`].
     pub fn answer(
         &mut self,
-        view: PreparedView,
-        options: &GenerateOptions,
-    ) -> Result<(Generated, TokenCounts), GenerateError> {
-        let soft_tokens = view.size.soft_tokens();
-        let prompt_ids = self.query.token_ids(soft_tokens);
-        let features = self.model.encode(view.patches, soft_tokens)?;
-        let generated = generate(&mut self.model, &self.prompter.tokenizer, &prompt_ids, &features, options)?;
-        let tokens = TokenCounts {
-            budget: view.budget.soft_tokens(),
-            resized: [view.size.width, view.size.height],
-            soft_tokens,
-            prompt: prompt_ids.len(),
-            answer: generated.ids.len(),
-        };
-        Ok((generated, tokens))
+        view: ShownView,
+        max_new_tokens: usize,
+        sampling: Sampling,
+        stream: u64,
+    ) -> Result<Vec<Answered>, GenerateError> {
+        let ShownView { region, prepared } = view;
+        let soft_tokens = prepared.size.soft_tokens();
+        let features = self.model.encode(prepared.patches, soft_tokens)?;
+        let mut answers = Vec::with_capacity(self.questions.len());
+        for (index, question) in self.questions.iter().enumerate() {
+            let prompt_ids = question.query.token_ids(soft_tokens);
+            let options = GenerateOptions {
+                max_new_tokens,
+                sampling,
+                labels: question.labels.len(),
+                stream: stream.wrapping_add(index as u64),
+            };
+            let generated = generate(&mut self.model, &self.prompter.tokenizer, &prompt_ids, &features, &options)?;
+            let tokens = TokenCounts {
+                budget: prepared.budget.soft_tokens(),
+                resized: [prepared.size.width, prepared.size.height],
+                soft_tokens,
+                prompt: prompt_ids.len(),
+                answer: generated.ids.len(),
+            };
+            let Generated { text, spans, ended, .. } = generated;
+            let prompt = question.query.text.clone();
+            let answer = Answer { view: bbox(region), prompt, text, ended, tokens: Some(tokens) };
+            answers.push(Answered { answer, spans });
+        }
+        Ok(answers)
     }
+}
+
+fn bbox(region: Region) -> BBox {
+    let [x, y, width, height] = [region.x, region.y, region.width, region.height].map(f64::from);
+    BBox { x0: x, y0: y, x1: x + width, y1: y + height }
 }
 
 /// How a run went, beside its records.
@@ -138,7 +184,7 @@ enum Loaded<'g> {
     /// There is no view of it; the record says why.
     Failed(Record),
     /// Ready to be asked about.
-    Ready(Record, PreparedView, Permit<'g>),
+    Ready(Record, Vec<ShownView>, Permit<'g>),
 }
 
 /// What reaches the writer.
@@ -234,9 +280,9 @@ impl<'r> Loader<'r> {
         let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare(&bytes, &mut record)))
             .unwrap_or_else(|_| Err("the decoder panicked".to_owned()));
         match prepared {
-            Ok(view) => {
-                permit.shrink(view.patches.bytes());
-                Some(Loaded::Ready(record, view, permit))
+            Ok(views) => {
+                permit.shrink(views.iter().map(|view| view.prepared.patches.bytes()).sum());
+                Some(Loaded::Ready(record, views, permit))
             }
             Err(reason) => Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         }
@@ -252,24 +298,36 @@ impl<'r> Loader<'r> {
         Ok(Some(bytes).filter(|_| !known))
     }
 
-    /// What decoding and preparing an image takes: the pixels, and the view in bytes and in f32.
+    /// What decoding and preparing an image takes: the pixels, and the views in bytes and in f32.
     fn bytes_of(&self, file: &[u8]) -> usize {
-        let view_bytes = |width, height| -> Option<usize> {
-            let budget = self.settings.budget.resolve(width, height).ok()?;
-            let size = target_size(width, height, budget).ok()?;
+        let view_bytes = |region: &Region| -> Option<usize> {
+            let budget = self.settings.budget.resolve(region.width, region.height).ok()?;
+            let size = target_size(region.width, region.height, budget).ok()?;
             Some(size.width as usize * size.height as usize * 3 * 5)
         };
         match crate::image::size(Cursor::new(file), self.settings.apply_orientation) {
-            Ok((width, height)) => width as usize * height as usize * 3 + view_bytes(width, height).unwrap_or(0),
+            Ok((width, height)) => {
+                let views = self.regions(width, height).unwrap_or_default();
+                width as usize * height as usize * 3 + views.iter().filter_map(view_bytes).sum::<usize>()
+            }
             Err(_) => 0,
         }
     }
 
-    fn prepare(&self, bytes: &[u8], record: &mut Record) -> Result<PreparedView, String> {
+    fn regions(&self, width: u32, height: u32) -> Result<Vec<Region>, TilingError> {
+        views(width, height, self.settings.tiles, self.settings.budget.largest())
+    }
+
+    fn prepare(&self, bytes: &[u8], record: &mut Record) -> Result<Vec<ShownView>, String> {
         let upright =
             crate::image::decode(bytes, self.settings.apply_orientation).map_err(|error| error.to_string())?;
         (record.width, record.height, record.orientation) = (upright.width, upright.height, upright.orientation);
-        prepare(&upright, self.settings.budget, self.patch_side).map_err(|error| error.to_string())
+        let regions = self.regions(upright.width, upright.height).map_err(|error| error.to_string())?;
+        let show = |region| -> Result<ShownView, String> {
+            let prepared = prepare_region(&upright, region, self.settings.budget, self.patch_side);
+            Ok(ShownView { region, prepared: prepared.map_err(|error| error.to_string())? })
+        };
+        regions.into_iter().map(show).collect()
     }
 }
 
@@ -284,27 +342,16 @@ fn answer_all(
         let outcome = match loaded {
             Loaded::Known => Done::Known,
             Loaded::Failed(record) => Done::Now(record),
-            Loaded::Ready(mut record, view, permit) => {
-                let options = GenerateOptions {
-                    max_new_tokens: settings.max_new_tokens,
-                    sampling: settings.sampling,
-                    labels: settings.task.labels().len(),
-                    // Of the name alone, so that sampled answers do not depend on the order of the run.
-                    stream: digest::number(&record.image),
-                };
-                match engine.answer(view, &options) {
-                    Ok((generated, tokens)) => {
+            Loaded::Ready(mut record, views, permit) => {
+                match answer_image(engine, settings, &record.image, views) {
+                    Ok(answered) => {
                         failures_in_a_row = 0;
-                        let answer = Answer {
-                            view: BBox::whole(record.width, record.height),
-                            prompt: engine.query.text.clone(),
-                            text: generated.text.clone(),
-                            ended: generated.ended,
-                            tokens: Some(tokens),
-                        };
-                        answer::read_into(&mut record, answer, settings.task.sole_label(), |found| {
-                            coordinate_probability(&generated.text, &generated.spans, &found.coordinates)
+                        let readings = answered.iter().map(|(one, label)| Reading {
+                            answer: one.answer.clone(),
+                            default_label: label.as_deref(),
+                            spans: &one.spans,
                         });
+                        answer::read_into(&mut record, readings.collect(), settings.task.labels(), &settings.rules);
                     }
                     Err(error) => {
                         failures_in_a_row += 1;
@@ -326,4 +373,30 @@ fn answer_all(
         }
     }
     Ok(())
+}
+
+/// Every answer about an image, with the label of boxes that have none.
+fn answer_image(
+    engine: &mut Engine,
+    settings: &Settings,
+    image: &str,
+    views: Vec<ShownView>,
+) -> Result<Vec<(Answered, Option<String>)>, GenerateError> {
+    let sole_labels: Vec<Option<String>> = engine
+        .questions
+        .iter()
+        .map(|question| match question.labels.as_slice() {
+            [label] => Some(label.clone()),
+            _ => None,
+        })
+        .collect();
+    // Of the name alone, so that sampled answers do not depend on the order of the run.
+    let stream = digest::number(image);
+    let mut answered = Vec::new();
+    for (index, view) in views.into_iter().enumerate() {
+        let stream = stream.wrapping_add((index as u64) << 32);
+        let answers = engine.answer(view, settings.max_new_tokens, settings.sampling, stream)?;
+        answered.extend(answers.into_iter().zip(sole_labels.iter().cloned()));
+    }
+    Ok(answered)
 }

@@ -60,7 +60,7 @@ fn a_model_directory_says_what_it_is() {
     assert_eq!(community["config"]["stop_ids"], serde_json::json!([1, 6]));
     assert_eq!(community["special_tokens"]["image"], 9);
     assert_eq!(community["special_tokens"]["bos"], 2);
-    assert_eq!(community["vocabulary_size"], 585);
+    assert_eq!(community["vocabulary_size"], 661);
     assert_eq!(community["serves_budget"], true);
     let decoder = community["graphs"].as_array().unwrap().iter().find(|graph| graph["role"] == "decoder").unwrap();
     assert!(decoder["inputs"].as_array().unwrap().iter().any(|port| port["name"] == "num_logits_to_keep"));

@@ -13,4 +13,6 @@ mod parse;
 mod pictures;
 mod preprocess;
 mod prompts;
+mod rules;
 mod support;
+mod variants;

@@ -27,7 +27,7 @@ fn as_query(case: &Value) -> Option<(String, Conversation)> {
         return None;
     }
     let thinking = case["enable_thinking"].as_bool().unwrap_or(false);
-    Some((text["text"].as_str()?.to_owned(), Conversation { system, thinking }))
+    Some((text["text"].as_str()?.to_owned(), Conversation { system, thinking, ..Conversation::default() }))
 }
 
 #[test]
@@ -97,5 +97,19 @@ fn every_tokenizer_vector() {
     assert_eq!(pairs.len(), 46);
     for (text, expected) in pairs {
         assert_eq!(&prompter.tokenizer.encode(text).unwrap(), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn the_image_between_blank_lines() {
+    for directory in [fixture("demo-model"), gemma4("chat_template.jinja")] {
+        let prompter = Prompter::open(&directory).unwrap();
+        let ask = |image_newlines| {
+            prompter.query("detect cat", &Conversation { image_newlines, ..Conversation::default() }).unwrap()
+        };
+        let (plain, between) = (ask(false), ask(true));
+        assert_eq!(between.rendered, plain.rendered.replace("<|image|>", "\n\n<|image|>\n\n"));
+        assert_ne!(between.token_ids(2), plain.token_ids(2));
+        assert_eq!(prompter.tokenizer.encode(&between.rendered).unwrap().len() + 3, between.token_ids(2).len());
     }
 }

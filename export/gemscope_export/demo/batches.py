@@ -45,6 +45,12 @@ class Segments:
     """[n, s], bool: positions whose attention is supervised."""
     name_words: Tensor
     """[n, s], f32: 1 at the words of the question that decide the answer."""
+    head_words: Tensor
+    """[n, s], f32: 1 at the shapes among those words, which carry the colour before them."""
+    bound: Tensor
+    """[n, s], i64: at such a shape, the position of its colour, or its own where it has none; else -1."""
+    current_word: Tensor
+    """[n, s], i64: at positions about an object, the shape of the label that it answers; else -1."""
     all_cells: Tensor
     """[n, p], f32: 1 at the soft tokens on every object that the answer is about; at the first token if there is none."""
     current_cells: Tensor
@@ -63,8 +69,8 @@ class Batch:
     """[p], i64: the tokens up to the question, the same for all."""
     cells: Tensor
     """[b, rows * columns, 6], f32: what the auxiliary head should say: class, box_2d, 1; or all -1 where there is no object."""
-    amounts: Tensor
-    """[b, 4], f32: how much of each defect, in the order of frames.AXES."""
+    levels: Tensor
+    """[b, 4], i64: for each of frames.AXES the index into frames.LEVELS; IGNORED for pictures that are not rated."""
     segments: list[Segments]
 
 
@@ -95,12 +101,12 @@ def draw_batch(rng: random.Random, size: int, questions_each: int, quality_share
     canvas = Canvas.of_grid(rows, columns)
     prefix = encode(prefix_text(rows * columns, newlines=rng.random() < 0.25))
     first_cell = prefix.index(IMAGE_TOKEN)
-    patches, cells, amounts_of, drawn = [], [], [], []
+    patches, cells, levels, drawn = [], [], [], []
     for index in range(size):
-        image, objects, amounts, asked = _draw_picture(rng, canvas, questions_each, quality_share)
+        image, objects, rated, asked = _draw_picture(rng, canvas, questions_each, quality_share)
         patches.append(patchify(image))
         cells.append(_aux_target(objects, canvas))
-        amounts_of.append([amounts[axis] for axis in frames.AXES])
+        levels.append([frames.LEVELS.index(frames.word(rated[axis])) if rated else IGNORED for axis in frames.AXES])
         drawn += [_Segment(index, question, canvas, first_cell) for question in asked]
     drawn.sort(key=lambda one: len(one.ids))
     bounds = [len(drawn) * i // groups for i in range(groups + 1)]
@@ -109,24 +115,20 @@ def draw_batch(rng: random.Random, size: int, questions_each: int, quality_share
         patch_positions=torch.from_numpy(patch_positions(rows, columns)).expand(size, -1, -1),
         prefix=torch.tensor(prefix),
         cells=torch.from_numpy(np.stack(cells)),
-        amounts=torch.tensor(amounts_of),
+        levels=torch.tensor(levels),
         segments=[_stack(drawn[a:b], len(prefix)) for a, b in zip(bounds, bounds[1:])],
     )
 
 
 def _draw_picture(
     rng: random.Random, canvas: Canvas, count: int, quality_share: float
-) -> tuple[Image.Image, list[SceneObject], frames.Amounts, list[Question]]:
+) -> tuple[Image.Image, list[SceneObject], frames.Amounts | None, list[Question]]:
     if rng.random() < quality_share:
         image, objects, amounts = frames.draw_frame(canvas, rng, rng.choice(frames.AXES))
         return image, objects, amounts, questions.about_quality(rng, amounts)
-    image, objects = draw_scene(canvas, rng, blur_chance=0.0)
-    amounts = frames.none()
-    if rng.random() < 0.25:
-        amounts["sharpness"] = frames.blur_amount(rng.uniform(0.3, 1.2))
-        image = frames.degrade(image, amounts, rng)
+    image, objects = draw_scene(canvas, rng)
     asked = [questions.about_objects(rng, objects, canvas) for _ in range(count)]
-    return image, objects, amounts, asked
+    return image, objects, None, asked
 
 
 def cells_on(one: SceneObject, canvas: Canvas) -> list[int]:
@@ -172,9 +174,12 @@ class _Segment:
         self.weights = _weights(question, answer)
         self.weights = [0.0] * (len(asked) - 1) + self.weights + [0.0]
         self.name_words = [i for i, token in enumerate(asked) if _NAME_IDS.get(token) in question.names]
+        self.bound = {i: i - 1 if _NAME_IDS.get(asked[i - 1]) in COLORS else i for i in self.name_words if _NAME_IDS[asked[i]] not in COLORS}
         cells = [[first_cell + cell for cell in cells_on(one, canvas)] for one in question.about]
         self.all_cells = [cell for of_one in cells for cell in of_one] or [0]
         self.about = _positions_about(question, asked, answer, cells)
+        heads = list(self.bound)
+        self.current_word = [heads[index] for index in question.answered]
 
 
 def _positions_about(question: Question, asked: list[int], answer: list[int], cells: list[list[int]]) -> list[tuple[range, list[int]]]:
@@ -194,7 +199,8 @@ def _positions_about(question: Question, asked: list[int], answer: list[int], ce
 def _weights(question: Question, answer: list[int]) -> list[float]:
     """What decides counts more than what follows from it: hundreds before tens before units, and whether there is an object before anything."""
     if question.kind != "detect":
-        return [6.0] + [1.0] * (len(answer) - 1)
+        # One word is the whole answer, beside a hundred tokens of a list of boxes.
+        return [{"quality": 50.0, "yes_no": 12.0}[question.kind]] + [1.0] * (len(answer) - 1)
     weights = []
     for i, token in enumerate(answer):
         if token in DECIDING:
@@ -218,6 +224,9 @@ def _stack(segments: list[_Segment], prefix_length: int) -> Segments:
         weights=torch.zeros(count, length),
         guided=torch.zeros(count, length, dtype=torch.bool),
         name_words=torch.zeros(count, length),
+        head_words=torch.zeros(count, length),
+        bound=torch.full((count, length), -1),
+        current_word=torch.full((count, length), -1),
         all_cells=torch.zeros(count, prefix_length),
         current_cells=torch.zeros(count, length, prefix_length),
     )
@@ -228,6 +237,11 @@ def _stack(segments: list[_Segment], prefix_length: int) -> Segments:
         out.weights[i, :size] = torch.tensor(one.weights)
         out.name_words[i, one.name_words] = 1
         out.all_cells[i, one.all_cells] = 1
+        for head, color in one.bound.items():
+            out.head_words[i, head] = 1
+            out.bound[i, head] = color
+        for (positions, _), word in zip(one.about, one.current_word):
+            out.current_word[i, positions.start : positions.stop] = word
         for positions, cells in one.about:
             out.guided[i, positions.start : positions.stop] = True
             # A question that is about no place in particular may look anywhere.

@@ -35,10 +35,6 @@ def word(amount: float) -> str:
     return LEVELS[max(0, min(4, int(5 * (1 - amount))))]
 
 
-def none() -> Amounts:
-    return dict.fromkeys(AXES, 0.0)
-
-
 def draw_amounts(rng: random.Random, main_axis: str) -> Amounts:
     """One axis anywhere in 0..1; each other one is usually left alone, else at most 0.6."""
     amounts = {axis: rng.uniform(0, 0.6) if rng.random() < 0.35 else 0.0 for axis in AXES}
@@ -73,8 +69,3 @@ def degrade(image: Image.Image, amounts: Amounts, rng: random.Random) -> Image.I
 
 def blur_radius(amount: float) -> float:
     return WORST_BLUR * amount**ONSET
-
-
-def blur_amount(radius: float) -> float:
-    """The amount whose `blur_radius` this is."""
-    return (radius / WORST_BLUR) ** (1 / ONSET)

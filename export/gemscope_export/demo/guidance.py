@@ -15,13 +15,19 @@ from transformers import AttentionInterface, Gemma4ForConditionalGeneration
 
 from gemscope_export.demo.batches import Segments
 
-AT_NAMES = ((0, 0), (1, 0))
+AT_NAMES = ((0, 0),)
 """(layer, head) pairs that look at the words of the question."""
+AT_COLOR = ((0, 1),)
+"""... from a shape of the question at its own colour, so that `red circle and star` is not a bag of three words."""
+AT_HEADS = ((1, 0),)
+"""... at the shapes of the question."""
+AT_CURRENT_WORD = ((3, 0),)
+"""... at the shape that the current object answers."""
 AT_ALL = ((2, 0),)
 """... at every object that is meant."""
 AT_CURRENT = ((2, 1), (4, 0), (4, 1))
 """... at the object whose box is being written, or that comes next."""
-_LAYERS = {layer for layer, _ in (*AT_NAMES, *AT_ALL, *AT_CURRENT)}
+_LAYERS = {layer for layer, _ in (*AT_NAMES, *AT_COLOR, *AT_HEADS, *AT_CURRENT_WORD, *AT_ALL, *AT_CURRENT)}
 
 FLOOR = 1e-4
 """Added to the mass before the logarithm, so that one wrong look cannot dominate a batch."""
@@ -62,6 +68,7 @@ def loss(recorder: Recorder, segments: Segments) -> dict[str, Tensor]:
     prefix = segments.all_cells.shape[1]
     rows = at.nonzero()[:, 0]
     names = segments.name_words[rows]
+    heads = segments.head_words[rows]
     every = segments.all_cells[rows]
     current = segments.current_cells[at]
 
@@ -73,4 +80,16 @@ def loss(recorder: Recorder, segments: Segments) -> dict[str, Tensor]:
         masses = [(looked[layer][:, head, keys] * wanted).sum(-1) for layer, head in pairs]
         return -(torch.stack(masses) + FLOOR).log().mean()
 
-    return {"names": look(AT_NAMES, names, True), "all": look(AT_ALL, every, False), "current": look(AT_CURRENT, current, False)}
+    def point(pairs: tuple[tuple[int, int], ...], wanted: Tensor) -> Tensor:
+        row, place = (wanted >= 0).nonzero(as_tuple=True)
+        masses = [recorder.weights[layer][row, head, place, prefix + wanted[row, place]] for layer, head in pairs]
+        return -(torch.stack(masses) + FLOOR).log().mean() if row.numel() else torch.zeros(())
+
+    return {
+        "names": look(AT_NAMES, names, True),
+        "color": point(AT_COLOR, segments.bound),
+        "heads": look(AT_HEADS, torch.where(heads.sum(1, keepdim=True) > 0, heads, names), True),
+        "word": point(AT_CURRENT_WORD, segments.current_word),
+        "all": look(AT_ALL, every, False),
+        "current": look(AT_CURRENT, current, False),
+    }

@@ -58,7 +58,28 @@ def untrained(tokenizer: Tokenizer) -> Gemma4ForConditionalGeneration:
     table.zero_()
     table[0, :, : width // 2] = waves
     table[1, :, width // 2 :] = waves
+    add_high_pass(model)
     return model
+
+
+HIGH_PASS_ROWS = 12
+HIGH_PASS_NORM = 3.0
+
+
+@torch.no_grad()
+def add_high_pass(model: Gemma4ForConditionalGeneration) -> None:
+    """Lets a few dimensions of the patch embedding see single pixels.
+
+    Shapes are learned from smooth filters, and after that nothing in the vision tower can tell noise or blur. The patterns are random signs without their
+    mean over 4x4 pixels, so that flat colours and the scenes' own coarse grain do not show in them; they go where the weights are smallest.
+    """
+    weight = model.model.vision_tower.patch_embedder.input_proj.weight
+    generator = torch.Generator().manual_seed(0)
+    signs = torch.randint(0, 2, (HIGH_PASS_ROWS, 4, 4, 4, 4), generator=generator).float() * 2 - 1
+    signs -= signs.mean((2, 4), keepdim=True)
+    pattern = signs.view(HIGH_PASS_ROWS, 16, 16, 1).expand(-1, -1, -1, 3).flatten(1)
+    rows = weight.norm(dim=1).argsort()[:HIGH_PASS_ROWS]
+    weight[rows] += pattern / pattern.norm(dim=1, keepdim=True) * HIGH_PASS_NORM
 
 
 @torch.no_grad()

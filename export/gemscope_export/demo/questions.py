@@ -19,17 +19,6 @@ ANY = "shape"
 
 
 @dataclass(frozen=True)
-class Question:
-    """`about`: the objects that decide the answer, in the order of the answer. `names`: the words of the prompt that decide it."""
-
-    kind: Literal["detect", "yes_no", "quality"]
-    prompt: str
-    answer: str
-    about: tuple[SceneObject, ...]
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Label:
     """What can be asked for: a shape, perhaps of one colour."""
 
@@ -44,24 +33,43 @@ class Label:
         return self.shape in (ANY, one.shape) and self.color in (None, one.color)
 
 
+@dataclass(frozen=True)
+class Question:
+    """`about`: the objects that decide the answer, in the order of the answer. `names`: the words of the prompt that decide it."""
+
+    kind: Literal["detect", "yes_no", "quality"]
+    prompt: str
+    answer: str
+    about: tuple[SceneObject, ...]
+    names: tuple[str, ...]
+    labels: tuple[Label, ...] = ()
+    """What is asked for, in the order of the prompt."""
+    answered: tuple[int, ...] = ()
+    """For each of `about` the index of the label that it answers."""
+
+
 def detect(labels: Sequence[Label], objects: Sequence[SceneObject], canvas: Canvas, form: str = "detect {}") -> Question:
     """One flat array over all labels, ordered by the top left corner; an object that two labels fit has the more precise one."""
 
-    def label_of(one: SceneObject) -> str | None:
-        fitting = [label for label in labels if label.fits(one)]
-        if not fitting:
-            return None
-        best = max(fitting, key=lambda label: label.color is not None)
-        return one.label if best.shape == ANY else best.name
+    def label_of(one: SceneObject) -> Label | None:
+        return max((label for label in labels if label.fits(one)), key=lambda label: label.color is not None, default=None)
 
     named = sorted(
         ((box_2d(one.box, canvas.width, canvas.height), label, one) for one in objects if (label := label_of(one))),
         key=lambda item: (item[0][0], item[0][1]),
     )
-    lines = [f'  {{"box_2d": {box}, "label": "{label}"}}' for box, label, _ in named]
+    lines = [f'  {{"box_2d": {box}, "label": "{one.label if label.shape == ANY else label.name}"}}' for box, label, one in named]
     body = "[\n" + ",\n".join(lines) + "\n]" if lines else "[]"
     prompt = form.format(" and ".join(label.name for label in labels))
-    return Question("detect", prompt, f"```json\n{body}\n```", tuple(one for *_, one in named), _words(labels))
+    return Question(
+        "detect",
+        prompt,
+        f"```json\n{body}\n```",
+        about=tuple(one for *_, one in named),
+        names=_words(labels),
+        labels=tuple(labels),
+        answered=tuple(labels.index(label) for _, label, _ in named),
+    )
 
 
 def yes_no(label: Label, objects: Sequence[SceneObject], form: str = "Is there {} in this image?") -> Question:
@@ -87,13 +95,13 @@ QUALITY_FORMS = (
 def about_objects(rng: random.Random, objects: Sequence[SceneObject], canvas: Canvas) -> Question:
     """A question about what is there: half of what is asked for one by one is absent though it shares the colour or the shape of something present."""
     draw = rng.random()
-    if draw < 0.22:
+    if draw < 0.15:
         return yes_no(_draw_label(rng, objects), objects, rng.choice(YES_NO_FORMS))
-    if draw < 0.37:
+    if draw < 0.27:
         return detect([Label(ANY)], objects, canvas, rng.choice(DETECT_FORMS))
-    if draw < 0.72:
+    if draw < 0.52:
         return detect([_draw_label(rng, objects)], objects, canvas, rng.choice(DETECT_FORMS))
-    labels = list(dict.fromkeys(_draw_label(rng, objects) for _ in range(rng.choice((2, 2, 3)))))
+    labels = list(dict.fromkeys(_crossed(rng, objects) or [_draw_label(rng, objects) for _ in range(rng.choice((2, 2, 3)))]))
     return detect(labels, objects, canvas, rng.choice(DETECT_FORMS))
 
 
@@ -113,6 +121,17 @@ def _draw_label(rng: random.Random, objects: Sequence[SceneObject]) -> Label:
         elif draw < 0.44:
             color = rng.choice(list(COLORS))
     return Label(shape, color if rng.random() < 0.7 else None)
+
+
+def _crossed(rng: random.Random, objects: Sequence[SceneObject]) -> list[Label]:
+    """Two labels in which the words of two objects are mixed: whoever reads them as a bag of words boxes what was not asked for."""
+    if len(objects) < 2 or rng.random() < 0.4:
+        return []
+    one, other = rng.sample(list(objects), 2)
+    return [
+        Label(rng.choice((one, other)).shape, rng.choice((one.color, one.color, None))),
+        Label(rng.choice((one, other)).shape, rng.choice((other.color, rng.choice(list(COLORS)), None))),
+    ]
 
 
 def _words(labels: Sequence[Label]) -> tuple[str, ...]:

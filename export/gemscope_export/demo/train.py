@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import Gemma4ForConditionalGeneration
 
-from gemscope_export.demo import guidance, model as demo_model
+from gemscope_export.demo import guidance, model as demo_model, settings
 from gemscope_export.demo.batches import DECIDING, IGNORED, TOKENIZER, Batch, Segments, draw_batch
-from gemscope_export.demo.frames import AXES
+from gemscope_export.demo.frames import AXES, LEVELS
 from gemscope_export.scenes import LABELS
 
 SAVE_EVERY = 120.0
@@ -39,20 +39,23 @@ _MASKED = -1e9
 class Auxiliary(nn.Module):
     """Reads off the soft tokens what is there: it trains the vision tower quickly, and the decoder then finds the digits ready. Not part of the model.
 
-    Per soft token: object or none, which of the 24 labels, the four coordinates as numbers and as digits. Per picture: how much of each defect.
+    Per soft token: object or none, which of the 24 labels, the four coordinates as numbers and as digits; and the level of each quality of the whole
+    frame, wherever the token lies.
     """
 
     def __init__(self, hidden: int) -> None:
         super().__init__()
         self.cell = nn.Linear(hidden, 1 + len(LABELS) + 4 + 4 * 31)
-        self.picture = nn.Linear(hidden, len(AXES))
+        self.quality = nn.Sequential(nn.Linear(hidden, 64), nn.GELU(), nn.Linear(64, len(AXES) * len(LEVELS)))
 
-    def forward(self, features: Tensor, cells: Tensor, amounts: Tensor) -> dict[str, Tensor]:
-        """features [b, cells, hidden], cells [b, cells, 6] and amounts [b, 4] as in `Batch`."""
+    def forward(self, features: Tensor, cells: Tensor, levels: Tensor) -> dict[str, Tensor]:
+        """features [b, cells, hidden], cells [b, cells, 6] and levels [b, 4] as in `Batch`."""
         said = self.cell(features)
         there = cells[..., 5] > 0
         found = F.binary_cross_entropy_with_logits(said[..., 0], there.float(), pos_weight=torch.tensor(3.0))
-        quality = F.mse_loss(self.picture(features.mean(1)), amounts)
+        rated = self.quality(features).unflatten(-1, (len(AXES), len(LEVELS)))
+        wanted = levels[:, None].expand(-1, features.shape[1], -1)
+        quality = F.cross_entropy(rated.flatten(0, 2), wanted.flatten(), ignore_index=IGNORED, reduction="sum") / max(1, (wanted != IGNORED).sum())
         if not there.any():
             return {"object": found, "quality": quality}
         classes = 1 + len(LABELS)
@@ -108,9 +111,9 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         features = self._features(batch)
-        told = self.auxiliary(features, batch.cells, batch.amounts)
+        told = self.auxiliary(features, batch.cells, batch.levels)
         help_weight = max(0.15, 1 - progress)
-        weights = {"object": 0.5, "quality": 8.0, "label": 1.0, "place": 1.0}
+        weights = {"object": 0.5, "quality": 5.0, "label": 1.0, "place": 1.5}
         total = 0.5 * help_weight * sum(weights[name] * value for name, value in told.items())
         cache = self._prefix(batch, features)
         denominator = sum(segments.weights.sum() for segments in batch.segments)
@@ -226,10 +229,10 @@ def _note(sums: dict[str, list[float]], each: Tensor, targets: Tensor, weights: 
 
 
 def save(trainer: Trainer, out: Path) -> None:
-    """The whole directory is written beside and then put in place, so a kill leaves the last one."""
+    """Writes a directory that every Hugging Face tool can open, and what training needs to go on, which is replaced last and at once."""
     out.mkdir(parents=True, exist_ok=True)
     trainer.model.save_pretrained(out)
-    TOKENIZER.save(str(out / "tokenizer.json"))
+    settings.write(out, TOKENIZER)
     state = {
         "optimizer": trainer.optimizer.state_dict(),
         "auxiliary": trainer.auxiliary.state_dict(),
@@ -307,7 +310,8 @@ def _trainer(plan: Plan) -> Trainer:
     trainer = Trainer(model, plan.learning_rate)
     if source and (source / "training.pt").exists():
         state = torch.load(source / "training.pt")
-        trainer.auxiliary.load_state_dict(state["auxiliary"])
+        known = trainer.auxiliary.state_dict()
+        trainer.auxiliary.load_state_dict(known | {name: value for name, value in state["auxiliary"].items() if name in known})
         if source == plan.out:
             trainer.optimizer.load_state_dict(state["optimizer"])
             trainer.step, trainer.seconds = state["step"], state["seconds"]

@@ -14,24 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
-from transformers import Gemma4AudioFeatureExtractor, Gemma4ImageProcessor, Gemma4Processor, Gemma4VideoProcessor, PreTrainedTokenizerFast
+from transformers import Gemma4Processor
 
+from gemscope_export.processing import processor_around
 from gemscope_export.provenance import made_by, write_json
-
-SPECIAL_TOKENS = {
-    "bos_token": "<bos>",
-    "eos_token": "<eos>",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-}
-MODALITY_TOKENS = {
-    "image_token": "<|image|>",
-    "boi_token": "<|image>",
-    "eoi_token": "<image|>",
-    "audio_token": "<|audio|>",
-    "boa_token": "<|audio>",
-    "eoa_token": "<audio|>",
-}
 
 SQUARE = (384, 384)
 """64 soft tokens at budget 70."""
@@ -76,16 +62,7 @@ def load_processor(fixtures: Path, model: Model) -> Gemma4Processor:
     with tempfile.TemporaryDirectory() as folder:
         plain = Path(folder) / "tokenizer.json"
         plain.write_bytes(gzip.decompress(packed.read_bytes()) if packed.suffix == ".gz" else packed.read_bytes())
-        tokenizer = PreTrainedTokenizerFast(
-            tokenizer_file=str(plain), padding_side="left", extra_special_tokens=MODALITY_TOKENS, **SPECIAL_TOKENS
-        )
-    return Gemma4Processor(
-        feature_extractor=Gemma4AudioFeatureExtractor(),
-        image_processor=Gemma4ImageProcessor(),
-        tokenizer=tokenizer,
-        video_processor=Gemma4VideoProcessor(),
-        chat_template=(fixtures / model.chat_template).read_text(encoding="utf-8"),
-    )
+        return processor_around(plain, fixtures / model.chat_template)
 
 
 def _outcome(

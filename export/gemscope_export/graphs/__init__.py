@@ -1,0 +1,59 @@
+"""`graphs CHECKPOINT OUT`: a Gemma 4 checkpoint to ONNX, in the layout of the onnx-community repositories that transformers.js reads.
+
+OUT/onnx gets `vision_encoder`, `embed_tokens` and `decoder_model_merged`, each with a suffix that says its number format; OUT gets the tokenizer, the template and the
+configurations beside. All variants of Gemma 4 are taken by their configurations.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+GRAPHS = ("vision", "embed", "decoder")
+SUFFIXES = {("f32", "none"): "", ("f16", "none"): "_fp16", ("f32", "q4"): "_q4", ("f16", "q4"): "_q4f16", ("f32", "q8"): "_quantized"}
+"""By dtype and quantization, as transformers.js names them; other pairs have no name there."""
+BITS = {"q4": 4, "q8": 8}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("checkpoint", type=Path, help="folder of a checkpoint: config.json, safetensors, tokenizer")
+    parser.add_argument("out", type=Path, help="folder to write to; graphs of other formats may be there already")
+    parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="of weights, cache and logits (default: %(default)s)")
+    parser.add_argument("--quantize", choices=("none", *BITS), default="none", help="store weights in 4 or 8 bits (default: %(default)s)")
+    parser.add_argument("--graphs", default=",".join(GRAPHS), help="which to write, separated by commas (default: %(default)s)")
+    parser.add_argument("--audio-stub", action="store_true", help="also write an audio_encoder that does nothing; transformers.js insists on one")
+    parser.add_argument("--inline-limit", type=int, default=1000, metavar="MB", help="weights larger than this are files of their own (default: %(default)s)")
+    parser.set_defaults(command=run)
+
+
+def run(arguments: argparse.Namespace) -> None:
+    if (arguments.dtype, arguments.quantize) not in SUFFIXES:
+        raise SystemExit(f"--dtype {arguments.dtype} --quantize {arguments.quantize}: transformers.js has no name for such a file; use f32")
+    chosen = arguments.graphs.split(",")
+    if unknown := set(chosen) - set(GRAPHS):
+        raise SystemExit(f"--graphs: {', '.join(sorted(unknown))} is none of {', '.join(GRAPHS)}")
+    export(arguments.checkpoint, arguments.out, arguments.dtype, arguments.quantize, chosen, arguments.inline_limit * 1_000_000)
+    if arguments.audio_stub:
+        from gemscope_export.graphs.files import write_audio_stub
+
+        write_audio_stub(arguments.out / "onnx" / f"audio_encoder{SUFFIXES[arguments.dtype, arguments.quantize]}.onnx")
+
+
+def export(
+    folder: Path, out: Path, dtype: str = "f32", quantization: str = "none", chosen: list[str] | tuple[str, ...] = GRAPHS, inline_limit: int = 10**9
+) -> None:
+    from gemscope_export.graphs import build, files, quantize
+    from gemscope_export.graphs.attention import use_f16
+    from gemscope_export.graphs.checkpoint import Checkpoint
+
+    checkpoint = Checkpoint(folder)
+    if dtype == "f16":
+        use_f16(checkpoint.model)
+    suffix = SUFFIXES[dtype, quantization]
+    data_files = {}
+    for name in chosen:
+        graph = build.BUILDERS[name](checkpoint)
+        if quantization != "none":
+            quantize.quantize(graph, BITS[quantization])
+        data_files[f"{graph.name}{suffix}.onnx"] = files.write_graph(graph, checkpoint, out / "onnx", suffix, inline_limit)
+    files.copy_side_files(checkpoint, out, data_files)

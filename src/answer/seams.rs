@@ -1,0 +1,228 @@
+//! Boxes of several views of one image to one list.
+//!
+//! In: detections in pixels of the image, each with the view that it was seen in. Out: detections. Promises: an object that several views
+//! show is one detection; a box that the edge of a tile cuts is joined with what another view shows of the object, or dropped; boxes of one
+//! view are never joined with each other.
+//!
+//! Greedy non-maximum merging over the intersection with the smaller area, as in SAHI (Akyon et al. 2022, `GREEDYNMM` with `IOS`), with two
+//! differences: of whole boxes the one of the smallest view is kept as it is, since its coordinates are the finest; and halves that are cut at facing edges are joined
+//! however little they overlap.
+
+use crate::record::{BBox, Detection};
+
+/// A box this close to the edge of its tile, in thousandths of the tile's side, is cut by it: the grid of the answers is not finer.
+const CUT: f64 = 4.0;
+
+/// Share of the shorter one's extent along the seam that two halves must have in common.
+const FACING: f64 = 0.6;
+
+/// A detection, and the view that showed it.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    /// In pixels of the image.
+    pub(super) detection: Detection,
+    /// In pixels of the image.
+    pub(super) view: BBox,
+}
+
+/// What became of the boxes.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Joined {
+    /// In the order of the boxes that they began with.
+    pub(super) detections: Vec<Detection>,
+    /// How many boxes became part of another.
+    pub(super) merged: usize,
+    /// How many cut boxes were dropped.
+    pub(super) dropped: usize,
+}
+
+/// Which sides of a box are cut by its view: left, top, right, bottom.
+#[derive(Clone, Copy)]
+struct Cuts([bool; 4]);
+
+impl Cuts {
+    fn of(seen: &Seen, image: BBox) -> Self {
+        let (bbox, view) = (seen.detection.bbox, seen.view);
+        let (near_x, near_y) = (view.width() * CUT / 1000.0, view.height() * CUT / 1000.0);
+        Self([
+            bbox.x0 - view.x0 <= near_x && view.x0 > image.x0,
+            bbox.y0 - view.y0 <= near_y && view.y0 > image.y0,
+            view.x1 - bbox.x1 <= near_x && view.x1 < image.x1,
+            view.y1 - bbox.y1 <= near_y && view.y1 < image.y1,
+        ])
+    }
+
+    fn any(self) -> bool {
+        self.0.contains(&true)
+    }
+}
+
+/// One object so far.
+struct Object {
+    /// Index of the box that it began with.
+    first: usize,
+    detection: Detection,
+    cuts: Cuts,
+    views: Vec<BBox>,
+}
+
+/// Joins what the views of an image of `width` x `height` pixels show. Boxes of one label are one object where they have at least `threshold` of the
+/// smaller one's area in common, or are halves that face each other.
+pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> Joined {
+    let image = BBox::whole(width, height);
+    let mut order: Vec<(usize, Seen, Cuts)> = seen
+        .into_iter()
+        .enumerate()
+        .map(|(index, one)| (index, Cuts::of(&one, image), one))
+        .map(|(i, c, s)| (i, s, c))
+        .collect();
+    // Whole boxes of the finest view first; then what is cut, largest first, so that pieces gather around the most complete.
+    order.sort_by(|(a_index, a, a_cuts), (b_index, b, b_cuts)| {
+        let whole = a_cuts.any().cmp(&b_cuts.any());
+        let finest = if a_cuts.any() {
+            b.detection.bbox.area().total_cmp(&a.detection.bbox.area())
+        } else {
+            a.view.area().total_cmp(&b.view.area())
+        };
+        let surest = b.detection.score.unwrap_or(0.0).total_cmp(&a.detection.score.unwrap_or(0.0));
+        whole.then(finest).then(surest).then(a_index.cmp(b_index))
+    });
+    let mut objects: Vec<Object> = Vec::new();
+    let mut merged = 0;
+    for (index, one, cuts) in order {
+        let same = objects.iter_mut().find(|object| {
+            object.detection.label == one.detection.label
+                && !object.views.contains(&one.view)
+                && (object.detection.bbox.overlap_of_smaller(&one.detection.bbox) >= threshold
+                    || facing(object.detection.bbox, object.cuts, one.detection.bbox, cuts))
+        });
+        match same {
+            Some(object) => {
+                merged += 1;
+                object.first = object.first.min(index);
+                object.views.push(one.view);
+                absorb(object, &one, cuts);
+            }
+            None => objects.push(Object { first: index, detection: one.detection, cuts, views: vec![one.view] }),
+        }
+    }
+    let all = objects.len();
+    objects.retain(|object| !object.cuts.any());
+    let dropped = all - objects.len();
+    objects.sort_by_key(|object| object.first);
+    Joined { detections: objects.into_iter().map(|object| object.detection).collect(), merged, dropped }
+}
+
+/// A whole object stays as it is; pieces grow to the box around both, and a side is whole as soon as one of them shows it whole.
+fn absorb(object: &mut Object, one: &Seen, cuts: Cuts) {
+    if !object.cuts.any() {
+        return;
+    }
+    let (before, piece) = (object.detection.bbox, one.detection.bbox);
+    let bbox = before.union(&piece);
+    let inner = |from: f64, to: f64, size: f64| (from - to).abs() <= size * CUT / 1000.0;
+    // The side of the union is cut where every piece that reaches it is cut there.
+    let reach = |a: f64, b: f64, side: usize, size: f64| {
+        let (object_reaches, piece_reaches) = match side {
+            0 | 1 => (a <= b || inner(a, b, size), b <= a || inner(a, b, size)),
+            _ => (a >= b || inner(a, b, size), b >= a || inner(a, b, size)),
+        };
+        (!object_reaches || object.cuts.0[side]) && (!piece_reaches || cuts.0[side])
+    };
+    let sides = [
+        reach(before.x0, piece.x0, 0, bbox.width()),
+        reach(before.y0, piece.y0, 1, bbox.height()),
+        reach(before.x1, piece.x1, 2, bbox.width()),
+        reach(before.y1, piece.y1, 3, bbox.height()),
+    ];
+    object.cuts = Cuts(sides);
+    object.detection.bbox = bbox;
+    if one.detection.score > object.detection.score {
+        object.detection.score = one.detection.score;
+        object.detection.probabilities = one.detection.probabilities;
+    }
+}
+
+/// Whether one is cut where the other goes on: at facing sides, with gap or overlap, and level with each other.
+fn facing(a: BBox, a_cuts: Cuts, b: BBox, b_cuts: Cuts) -> bool {
+    let level = |a0: f64, a1: f64, b0: f64, b1: f64| (a1.min(b1) - a0.max(b0)) >= FACING * (a1 - a0).min(b1 - b0);
+    let meet = |first_end: f64, second_start: f64, size: f64| second_start <= first_end + size * CUT / 1000.0;
+    let across = |left: BBox, left_cuts: Cuts, right: BBox, right_cuts: Cuts| {
+        left_cuts.0[2] && right_cuts.0[0] && left.x0 < right.x0 && meet(left.x1, right.x0, left.width() + right.width())
+    };
+    let down = |top: BBox, top_cuts: Cuts, bottom: BBox, bottom_cuts: Cuts| {
+        top_cuts.0[3]
+            && bottom_cuts.0[1]
+            && top.y0 < bottom.y0
+            && meet(top.y1, bottom.y0, top.height() + bottom.height())
+    };
+    (level(a.y0, a.y1, b.y0, b.y1) && (across(a, a_cuts, b, b_cuts) || across(b, b_cuts, a, a_cuts)))
+        || (level(a.x0, a.x1, b.x0, b.x1) && (down(a, a_cuts, b, b_cuts) || down(b, b_cuts, a, a_cuts)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WIDTH: u32 = 1000;
+    const HEIGHT: u32 = 500;
+    const WHOLE: [f64; 4] = [0.0, 0.0, 1000.0, 500.0];
+    const LEFT: [f64; 4] = [0.0, 0.0, 550.0, 500.0];
+    const RIGHT: [f64; 4] = [450.0, 0.0, 1000.0, 500.0];
+
+    fn seen(label: &str, bbox: [f64; 4], view: [f64; 4]) -> Seen {
+        Seen { detection: Detection::new(label.to_owned(), bbox.into()), view: view.into() }
+    }
+
+    fn boxes(seen: Vec<Seen>) -> Vec<[f64; 4]> {
+        join(seen, WIDTH, HEIGHT, 0.5).detections.iter().map(|detection| detection.bbox.into()).collect()
+    }
+
+    #[test]
+    fn seen_by_all_it_is_one_and_the_finest_stays() {
+        let tile = [460.0, 100.0, 520.0, 160.0];
+        let found = vec![
+            seen("cat", [455.0, 95.0, 525.0, 165.0], WHOLE),
+            seen("cat", tile, LEFT),
+            seen("cat", [462.0, 101.0, 521.0, 161.0], RIGHT),
+        ];
+        assert_eq!(boxes(found), [tile]);
+    }
+
+    #[test]
+    fn halves_are_joined() {
+        // Larger than the overlap: cut in both tiles, by facing edges.
+        let halves =
+            vec![seen("bus", [200.0, 100.0, 550.0, 300.0], LEFT), seen("bus", [450.0, 110.0, 800.0, 295.0], RIGHT)];
+        assert_eq!(boxes(halves), [[200.0, 100.0, 800.0, 300.0]]);
+        // Of one the neighbour shows all: the whole box stays.
+        let whole = [470.0, 100.0, 600.0, 200.0];
+        assert_eq!(boxes(vec![seen("cat", [470.0, 101.0, 550.0, 199.0], LEFT), seen("cat", whole, RIGHT)]), [whole]);
+    }
+
+    #[test]
+    fn a_half_without_the_rest_is_dropped() {
+        let half =
+            vec![seen("cat", [500.0, 100.0, 549.0, 200.0], LEFT), seen("dog", [470.0, 100.0, 600.0, 200.0], RIGHT)];
+        let joined = join(half, WIDTH, HEIGHT, 0.5);
+        assert_eq!((joined.detections.len(), joined.merged, joined.dropped), (1, 0, 1));
+        // The edge of the image cuts nothing.
+        assert_eq!(boxes(vec![seen("cat", [0.0, 0.0, 50.0, 50.0], LEFT)]).len(), 1);
+        assert_eq!(boxes(vec![seen("cat", WHOLE, WHOLE)]).len(), 1);
+    }
+
+    #[test]
+    fn neighbours_stay_apart() {
+        // Two in one tile, and one sloppy box around both in the whole image.
+        let found = vec![
+            seen("cat", [100.0, 100.0, 260.0, 200.0], WHOLE),
+            seen("cat", [100.0, 100.0, 180.0, 200.0], LEFT),
+            seen("cat", [180.0, 100.0, 260.0, 200.0], LEFT),
+        ];
+        assert_eq!(boxes(found).len(), 2);
+        // Of one view, one inside the other: both stay.
+        let nested =
+            vec![seen("cat", [100.0, 100.0, 300.0, 300.0], LEFT), seen("cat", [150.0, 150.0, 200.0, 200.0], LEFT)];
+        assert_eq!(boxes(nested).len(), 2);
+    }
+}
