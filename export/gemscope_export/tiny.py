@@ -1,8 +1,8 @@
 """`tiny VARIANT OUT`: a checkpoint with everything that is special about a variant of Gemma 4, small enough to be a fixture, with random weights.
 
 It is the variant's own configuration, of `fixtures/gemma4/configs`, made small: fewer and narrower layers in the same pattern of sliding and full attention, with the same
-sharing of caches, per-layer embeddings, experts and ways of attending to pictures. The window is shorter than a picture. The tokenizer, with its 585 tokens and
-the ids of its special ones, is the demo model's. The weights are drawn so that answers vary: logits spread over several units, no token repeats itself for ever,
+sharing of caches, per-layer embeddings, experts and ways of attending to pictures. The window is shorter than a picture. The tokenizer, with its 585 tokens, is
+that of the exports in `fixtures/variants`: an early one of the demo model's, which has grown since. The weights are drawn so that answers vary: logits spread over several units, no token repeats itself for ever,
 clipping clips, and special tokens are never the best.
 """
 
@@ -76,7 +76,7 @@ VISION_OF: dict[str, dict[str, Any]] = {
     UNIFIED: {"mm_embed_dim": 24, "output_proj_dims": 24, "mm_posemb_size": 96},
 }
 
-DEMO_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "processor_config.json", "preprocessor_config.json")
+SIDE_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "processor_config.json", "preprocessor_config.json")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,8 +103,8 @@ def write(variant: str, out: Path, fixtures: Path, seed: int = 0) -> None:
     # Not as transformers writes it, but with the keys of the published configurations.
     _write_json(out / "config.json", config)
     _write_json(out / "generation_config.json", {"bos_token_id": 2, "pad_token_id": 0, "eos_token_id": STOP_IDS, "do_sample": False})
-    for name in DEMO_FILES:
-        shutil.copyfile(fixtures / "demo-model" / name, out / name)
+    for name in SIDE_FILES:
+        shutil.copyfile(fixtures / "variants" / "E2B" / name, out / name)
     if variant == UNIFIED:
         for name in ("processor_config.json", "preprocessor_config.json"):
             text = (out / name).read_text(encoding="utf-8")

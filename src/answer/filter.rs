@@ -9,6 +9,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::counts::Counts;
 use crate::record::{Detection, NoteKind};
 
 /// A threshold of area.
@@ -120,9 +121,6 @@ impl Default for Filters {
 /// A box's edge this close to the image's touches it: half of the answers' grid of a thousand.
 const EDGE: f64 = 0.0005;
 
-/// How often something was done.
-pub(super) type Counts = BTreeMap<NoteKind, usize>;
-
 impl Filters {
     /// Applies them to the detections of an image of `width` x `height` pixels that was asked about `asked`.
     pub(super) fn apply(
@@ -133,48 +131,33 @@ impl Filters {
         height: u32,
         counts: &mut Counts,
     ) -> Vec<Detection> {
-        let mut count = |kind, applies: bool| {
-            if applies {
-                *counts.entry(kind).or_default() += 1;
-            }
-            applies
-        };
         let names = Names::new(asked, &self.labels_map);
         let mut kept: Vec<Detection> = Vec::with_capacity(detections.len());
         for mut detection in detections {
             let named = names.of(&detection.label);
-            count(NoteKind::LabelNormalised, named.as_ref().is_some_and(|name| *name != detection.label));
+            counts.note(NoteKind::LabelNormalised, named.as_ref().is_some_and(|name| *name != detection.label));
             let Some(label) = named else {
-                count(NoteKind::Filtered, true);
+                counts.note(NoteKind::Filtered, true);
                 continue;
             };
             detection.label = label;
             let unasked = self.strict_labels && !asked.is_empty() && !asked.contains(&detection.label);
-            if count(NoteKind::UnaskedDropped, unasked)
-                || count(NoteKind::Filtered, !self.fits(&detection, width, height))
+            if counts.note(NoteKind::UnaskedDropped, unasked)
+                || counts.note(NoteKind::Filtered, !self.fits(&detection, width, height))
             {
                 continue;
             }
             kept.push(detection);
         }
+        let found = kept.len();
         if let Some(threshold) = self.duplicates {
-            kept = suppress(
-                kept,
-                |better, other| better.label == other.label && better.bbox.iou(&other.bbox) >= threshold,
-                || {
-                    count(NoteKind::DuplicateDropped, true);
-                },
-            );
+            kept = suppress(kept, |a, b| a.label == b.label && a.bbox.iou(&b.bbox) >= threshold);
+            counts.add(NoteKind::DuplicateDropped, found - kept.len());
         }
+        let distinct = kept.len();
         if let Some(threshold) = self.nms {
-            let agnostic = self.nms_agnostic;
-            kept = suppress(
-                kept,
-                |better, other| (agnostic || better.label == other.label) && better.bbox.iou(&other.bbox) > threshold,
-                || {
-                    count(NoteKind::Suppressed, true);
-                },
-            );
+            kept = suppress(kept, |a, b| (self.nms_agnostic || a.label == b.label) && a.bbox.iou(&b.bbox) > threshold);
+            counts.add(NoteKind::Suppressed, distinct - kept.len());
         }
         kept
     }
@@ -196,20 +179,14 @@ impl Filters {
     }
 }
 
-/// Drops what `same` says of a box and a better one: of a higher score, or earlier where the scores are equal or there are none.
-fn suppress(
-    detections: Vec<Detection>,
-    same: impl Fn(&Detection, &Detection) -> bool,
-    mut dropped: impl FnMut(),
-) -> Vec<Detection> {
+/// Drops every box that is the `same` as a better one: of a higher score, or earlier where the scores are equal or there are none.
+fn suppress(detections: Vec<Detection>, same: impl Fn(&Detection, &Detection) -> bool) -> Vec<Detection> {
     let mut order: Vec<usize> = (0..detections.len()).collect();
     let score = |index: usize| detections[index].score.unwrap_or(0.0);
     order.sort_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
     let mut kept: BTreeSet<usize> = BTreeSet::new();
     for index in order {
-        if kept.iter().any(|&better| same(&detections[better], &detections[index])) {
-            dropped();
-        } else {
+        if !kept.iter().any(|&better| same(&detections[better], &detections[index])) {
             kept.insert(index);
         }
     }
@@ -284,10 +261,15 @@ mod tests {
         Detection { score: Some(score), ..Detection::new(label.to_owned(), bbox.into()) }
     }
 
-    fn apply(filters: &Filters, detections: Vec<Detection>, asked: &[&str]) -> (Vec<(String, f64)>, Counts) {
+    fn apply(
+        filters: &Filters,
+        detections: Vec<Detection>,
+        asked: &[&str],
+    ) -> (Vec<(String, f64)>, BTreeMap<NoteKind, usize>) {
         let asked: Vec<String> = asked.iter().map(|&label| label.to_owned()).collect();
-        let mut counts = Counts::new();
+        let mut counts = Counts::default();
         let kept = filters.apply(detections, &asked, 100, 100, &mut counts);
+        let counts = counts.into_notes().into_iter().map(|note| (note.kind, note.count)).collect();
         (kept.into_iter().map(|one| (one.label, one.score.unwrap_or(-1.0))).collect(), counts)
     }
 

@@ -39,6 +39,7 @@
 //! thought whose start was part of the prompt. The answer ends at the first end of turn in the text, which then
 //! counts as the stop token.
 
+mod counts;
 mod filter;
 mod frame;
 mod label;
@@ -56,6 +57,7 @@ use serde::{Deserialize, Serialize};
 use crate::generate::{TokenSpan, box_probabilities};
 use crate::record::{Answer, AnswerStatus, BBox, Note, NoteKind, Record, ScoreKind};
 
+use counts::Counts;
 pub use filter::{Area, AreaError, Filters};
 pub use parser::parse;
 pub use rescale::{Located, to_detections};
@@ -85,13 +87,14 @@ pub struct ParsedBox {
 }
 
 /// One answer that is to be read.
-pub struct Reading<'a> {
+#[derive(Debug, Clone)]
+pub struct Reading {
     /// The answer; its view lies inside the image.
     pub answer: Answer,
     /// For boxes without a label.
-    pub default_label: Option<&'a str>,
+    pub default_label: Option<String>,
     /// Where its tokens stand in the text; empty where it came without token probabilities.
-    pub spans: &'a [TokenSpan],
+    pub spans: Vec<TokenSpan>,
 }
 
 /// How answers become detections.
@@ -124,25 +127,26 @@ impl Default for Rules {
 ///
 /// The status of several answers is the most serious of them, except that boxes from one view are not made a refusal by the prose of another: that
 /// is `salvaged`.
-pub fn read_into(record: &mut Record, readings: Vec<Reading<'_>>, asked: &[String], rules: &Rules) {
-    let mut counts = filter::Counts::new();
+pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], rules: &Rules) {
+    let mut counts = Counts::default();
     let mut status = AnswerStatus::Empty;
     let mut seen = Vec::new();
     let mut answers = Vec::with_capacity(readings.len());
     for Reading { answer, default_label, spans } in readings {
         let parsed = parse(&answer.text, answer.ended);
         let view = answer.view;
-        let (located, notes) = to_detections(&parsed, view.width() as u32, view.height() as u32, default_label);
+        let (located, notes) =
+            to_detections(&parsed, view.width() as u32, view.height() as u32, default_label.as_deref());
         for Located { mut detection, source } in located {
             let found = &parsed.boxes[source];
             detection.bbox = detection.bbox.moved(view.x0, view.y0);
             detection.probabilities =
-                box_probabilities(&answer.text, spans, &found.coordinates, found.label_span.as_ref());
+                box_probabilities(&answer.text, &spans, &found.coordinates, found.label_span.as_ref());
             detection.score = detection.probabilities.and_then(|probabilities| rules.score.score(probabilities));
             seen.push(seams::Seen { detection, view });
         }
         for note in parsed.notes.iter().copied().chain(notes) {
-            *counts.entry(note.kind).or_default() += note.count;
+            counts.add(note.kind, note.count);
         }
         if seriousness(parsed.status) > seriousness(status) {
             status = parsed.status;
@@ -150,13 +154,10 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading<'_>>, asked: &[Strin
         answers.push(answer);
     }
     let views = answers.iter().any(|answer| answer.view != BBox::whole(record.width, record.height));
-    let mut detections = if views {
+    let detections = if views {
         let joined = seams::join(seen, record.width, record.height, rules.join);
-        for (kind, count) in [(NoteKind::Joined, joined.merged), (NoteKind::CutDropped, joined.dropped)] {
-            if count > 0 {
-                *counts.entry(kind).or_default() += count;
-            }
-        }
+        counts.add(NoteKind::Joined, joined.merged);
+        counts.add(NoteKind::CutDropped, joined.dropped);
         joined.detections
     } else {
         seen.into_iter().map(|one| one.detection).collect()
@@ -164,11 +165,10 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading<'_>>, asked: &[Strin
     if status == AnswerStatus::Refused && !detections.is_empty() {
         status = AnswerStatus::Salvaged;
     }
-    detections = rules.filters.apply(detections, asked, record.width, record.height, &mut counts);
-    record.detections = detections;
+    record.detections = rules.filters.apply(detections, asked, record.width, record.height, &mut counts);
     record.status = status;
     record.reason = None;
-    record.notes = counts.into_iter().map(|(kind, count)| Note { kind, count }).collect();
+    record.notes = counts.into_notes();
     record.answers = answers;
 }
 

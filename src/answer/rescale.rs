@@ -4,8 +4,9 @@
 //! on what was put right. Promises: every box that comes out satisfies `0 <= x0 < x1 <= width` and
 //! `0 <= y0 < y1 <= height`, and knows the parsed box that it came from.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
+use super::counts::Counts;
 use super::{ParsedAnswer, ParsedBox};
 use crate::record::{AnswerStatus, BBox, Detection, Note, NoteKind};
 
@@ -40,15 +41,9 @@ pub fn to_detections(
     default_label: Option<&str>,
 ) -> (Vec<Located>, Vec<Note>) {
     let (width, height) = (f64::from(width), f64::from(height));
-    let mut counts: BTreeMap<NoteKind, usize> = BTreeMap::new();
-    let mut count = |kind, applies: bool| {
-        if applies {
-            *counts.entry(kind).or_default() += 1;
-        }
-        applies
-    };
+    let mut counts = Counts::default();
     let pixels = are_pixels(&parsed.boxes, width, height);
-    count(NoteKind::PixelCoordinates, pixels);
+    counts.note(NoteKind::PixelCoordinates, pixels);
 
     let mut known = HashSet::new();
     let mut located = Vec::with_capacity(parsed.boxes.len());
@@ -56,29 +51,28 @@ pub fn to_detections(
         // `+ 0.0` makes one zero of the two.
         let written = parsed_box.box_2d.map(|value| (value + 0.0).to_bits());
         let repeat = parsed.status == AnswerStatus::Looped && !known.insert((written, parsed_box.label.as_deref()));
-        if count(NoteKind::RepeatDropped, repeat) {
+        if counts.note(NoteKind::RepeatDropped, repeat) {
             continue;
         }
         let Corners { y0, x0, y1, x1, swapped } = Corners::of(parsed_box);
-        count(NoteKind::SwappedCorners, swapped);
+        counts.note(NoteKind::SwappedCorners, swapped);
         let bbox = if pixels {
             BBox { x0, y0, x1, y1 }
         } else {
             let outside = [y0, x0, y1, x1].iter().any(|value| !(0.0..=GRID).contains(value));
-            count(NoteKind::Clamped, outside);
+            counts.note(NoteKind::Clamped, outside);
             let scale = |value: f64, size: f64| value.clamp(0.0, GRID) / GRID * size;
             BBox { x0: scale(x0, width), y0: scale(y0, height), x1: scale(x1, width), y1: scale(y1, height) }
         };
         // Asked of the pixels: numbers that differ in their last digits may end on one spot.
-        if count(NoteKind::DegenerateDropped, !(bbox.x0 < bbox.x1 && bbox.y0 < bbox.y1)) {
+        if counts.note(NoteKind::DegenerateDropped, !(bbox.x0 < bbox.x1 && bbox.y0 < bbox.y1)) {
             continue;
         }
-        count(NoteKind::MissingLabel, parsed_box.label.is_none());
+        counts.note(NoteKind::MissingLabel, parsed_box.label.is_none());
         let label = parsed_box.label.as_deref().or(default_label).unwrap_or(DEFAULT_LABEL).to_owned();
         located.push(Located { detection: Detection::new(label, bbox), source });
     }
-    let notes = counts.into_iter().map(|(kind, count)| Note { kind, count }).collect();
-    (located, notes)
+    (located, counts.into_notes())
 }
 
 /// A box's numbers in order.

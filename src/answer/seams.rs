@@ -70,12 +70,11 @@ struct Object {
 /// smaller one's area in common, or are halves that face each other.
 pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> Joined {
     let image = BBox::whole(width, height);
-    let mut order: Vec<(usize, Seen, Cuts)> = seen
-        .into_iter()
-        .enumerate()
-        .map(|(index, one)| (index, Cuts::of(&one, image), one))
-        .map(|(i, c, s)| (i, s, c))
-        .collect();
+    let with_cuts = |(index, one)| -> (usize, Seen, Cuts) {
+        let cuts = Cuts::of(&one, image);
+        (index, one, cuts)
+    };
+    let mut order: Vec<(usize, Seen, Cuts)> = seen.into_iter().enumerate().map(with_cuts).collect();
     // Whole boxes of the finest view first; then what is cut, largest first, so that pieces gather around the most complete.
     order.sort_by(|(a_index, a, a_cuts), (b_index, b, b_cuts)| {
         let whole = a_cuts.any().cmp(&b_cuts.any());

@@ -1,7 +1,5 @@
 //! Arguments that several commands share.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context as _, bail};
 use gemscope::answer::{Area, Filters, Rules};
 use gemscope::export::Format;
@@ -68,12 +66,12 @@ impl TaskArgs {
 
     /// What is asked about every view: the task at once, or each of its labels.
     pub(crate) fn questions(&self, task: &Task, prompter: &Prompter) -> anyhow::Result<Vec<Question>> {
-        let ask = |task: &Task| -> anyhow::Result<Question> {
+        let ask = |task: Task| -> anyhow::Result<Question> {
             let query = prompter.query(&task.text(), &self.conversation())?;
-            Ok(Question { query, labels: task.labels().to_vec() })
+            Ok(Question { query, task })
         };
         if !self.per_label {
-            return Ok(vec![ask(task)?]);
+            return Ok(vec![ask(task.clone())?]);
         }
         if task.labels().is_empty() {
             bail!("--per-label needs --labels");
@@ -87,7 +85,7 @@ impl TaskArgs {
         {
             bail!("--per-label needs {{labels}} in --prompt, or every question is the same");
         }
-        task.labels().iter().map(|label| ask(&alone(label))).collect()
+        task.labels().iter().map(|label| ask(alone(label))).collect()
     }
 
     /// What goes around the task.
@@ -181,7 +179,6 @@ impl RuleArgs {
             }
         }
         let filters = Filters {
-            labels_map: BTreeMap::new(),
             strict_labels: self.strict_labels,
             min_score: self.min_score,
             min_area: self.min_area,
@@ -192,6 +189,7 @@ impl RuleArgs {
             duplicates: Some(self.duplicates).filter(|threshold| *threshold > 0.0),
             nms: self.nms,
             nms_agnostic: self.nms_agnostic,
+            ..Filters::default()
         };
         Ok(Rules { score: self.score, filters, join: self.join })
     }

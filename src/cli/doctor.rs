@@ -1,11 +1,12 @@
 //! `gemscope doctor`: what is installed, whether it works, and what to do.
 
+use gemscope::answer::{self, Rules};
 use gemscope::generate::Sampling;
 use gemscope::image::UprightImage;
 use gemscope::model::demo;
 use gemscope::preprocess::{BudgetChoice, Region, prepare};
 use gemscope::prompt::{Conversation, Task};
-use gemscope::record::Ended;
+use gemscope::record::Record;
 use gemscope::run::{Engine, Question, ShownView};
 use gemscope::runtime::{self, Found, Report};
 use serde::Serialize;
@@ -64,7 +65,7 @@ fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
     let task = Task::Labels(vec!["red circle".to_owned()]);
     let query = files.prompter.query(&task.text(), &Conversation::default())?;
     let budget = BudgetChoice::Fixed(files.config.default_budget);
-    let questions = vec![Question { query, labels: task.labels().to_vec() }];
+    let questions = vec![Question { query, task }];
     let mut engine = Engine { prompter: files.prompter, model, questions };
     let centre = [f64::midpoint(DISC[0], DISC[2]), f64::midpoint(DISC[1], DISC[3])];
     let radius = (DISC[2] - DISC[0]) / 2.0;
@@ -77,17 +78,18 @@ fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
     let image = UprightImage { width: SIDE, height: SIDE, rgb, orientation: 1 };
     let region = Region::whole(SIDE, SIDE);
     let view = ShownView { region, prepared: prepare(&image, budget, engine.model.patch_side())? };
-    let answered = engine.answer(view, 200, Sampling::Greedy, 0)?;
-    let text = answered.iter().map(|one| one.answer.text.as_str()).collect::<String>();
-    let parsed = gemscope::answer::parse(&text, Ended::StopToken);
-    let (found, _) = gemscope::answer::to_detections(&parsed, SIDE, SIDE, None);
+    let readings = engine.answer(view, 200, Sampling::Greedy, 0)?;
+    let mut record = Record::failed("a red circle".to_owned(), String::new());
+    (record.width, record.height) = (SIDE, SIDE);
+    answer::read_into(&mut record, readings, &[], &Rules::as_answered());
     let near = |value: f64, expected: f64| (value - expected).abs() <= 30.0;
     let right = |bbox: [f64; 4]| bbox.iter().zip(DISC).all(|(value, expected)| near(*value, expected));
-    let ok = found.len() == 1 && found[0].detection.label == "red circle" && right(found[0].detection.bbox.into());
+    let ok = matches!(record.detections.as_slice(), [one] if one.label == "red circle" && right(one.bbox.into()));
     let says = if ok {
         "found the red circle where it is".to_owned()
     } else {
-        format!("was shown a red circle at {DISC:?} and answered {text:?}")
+        // One question about one view has one answer.
+        format!("was shown a red circle at {DISC:?} and answered {:?}", record.answers[0].text)
     };
     Ok(SelfCheck { ok, says })
 }

@@ -104,7 +104,7 @@ fn record(line: Line) -> Record {
         tokens: None,
     };
     // Answers of elsewhere come without token probabilities, and nobody asked for certain labels.
-    let reading = Reading { answer, default_label: None, spans: &[] };
+    let reading = Reading { answer, default_label: None, spans: Vec::new() };
     answer::read_into(&mut record, vec![reading], &[], &Rules::as_answered());
     record
 }

@@ -6,28 +6,18 @@
 use std::path::{Path, PathBuf};
 
 use image::{ImageFormat, RgbImage};
-use rayon::prelude::*;
 
 use super::folder::{Fresh, inside};
 use super::upright::Images;
-use super::{ExportError, Exported, Input};
+use super::{ExportError, Exported, Format, Input};
 use crate::record::{BBox, Record};
 
 pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
     let with_boxes: Vec<&Record> = input.records.iter().filter(|record| !record.detections.is_empty()).collect();
     let folder = Fresh::begin(out, "crops")?;
     if !with_boxes.is_empty() {
-        let images = Images::of(input)?;
-        let remarks: Vec<Option<String>> = with_boxes
-            .par_iter()
-            .map(|record| match images.with(record, |pixels| write_crops(record, &pixels, folder.path())) {
-                Ok(written) => written.map(|()| None),
-                Err(reason) => Ok(Some(format!("crops: {}: {reason}", record.image))),
-            })
-            .collect::<Result<_, _>>()?;
-        let remarks: Vec<String> = remarks.into_iter().flatten().collect();
-        exported.images_missed += remarks.len();
-        exported.remarks.extend(remarks);
+        let write = |record: &Record, pixels: &RgbImage| write_crops(record, pixels, folder.path());
+        Images::of(input)?.for_each(&with_boxes, Format::Crops, exported, write)?;
     }
     folder.put(exported)
 }

@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageEncoder as _, ImageFormat, RgbImage};
-use rayon::prelude::*;
 
 use super::draw::palette::{Colour, colour};
 use super::draw::{Rect, fill, frame, text};
 use super::folder::{Fresh, inside};
 use super::upright::Images;
-use super::{ExportError, Exported, Input, labels};
+use super::{ExportError, Exported, Format, Input, labels};
 use crate::preprocess::{TargetSize, resize};
 use crate::record::{AnswerStatus, Detection, Record};
 
@@ -32,17 +31,11 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
     let answered: Vec<&Record> = input.records.iter().filter(|record| record.status != AnswerStatus::Failed).collect();
     let folder = Fresh::begin(out, "overlays")?;
     if !answered.is_empty() {
-        let images = Images::of(input)?;
-        let remarks: Vec<Option<String>> = answered
-            .par_iter()
-            .map(|record| match images.with(record, |pixels| draw(record, &pixels, &colours)) {
-                Ok(picture) => save(&picture, &path(folder.path(), &record.image, &picture)).map(|()| None),
-                Err(reason) => Ok(Some(format!("overlay: {}: {reason}", record.image))),
-            })
-            .collect::<Result<_, _>>()?;
-        let remarks: Vec<String> = remarks.into_iter().flatten().collect();
-        exported.images_missed += remarks.len();
-        exported.remarks.extend(remarks);
+        let write = |record: &Record, pixels: &RgbImage| {
+            let picture = draw(record, pixels, &colours);
+            save(&picture, &path(folder.path(), &record.image, &picture))
+        };
+        Images::of(input)?.for_each(&answered, Format::Overlay, exported, write)?;
     }
     folder.put(exported)
 }

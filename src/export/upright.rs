@@ -7,8 +7,9 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::RgbImage;
+use rayon::prelude::*;
 
-use super::{ExportError, Input};
+use super::{ExportError, Exported, Format, Input};
 use crate::digest;
 use crate::record::Record;
 use crate::run::ByteGate;
@@ -30,6 +31,29 @@ impl<'i> Images<'i> {
     pub(super) fn of(input: &Input<'i>) -> Result<Self, ExportError> {
         let folder = input.images.ok_or(ExportError::NoImages)?;
         Ok(Self { folder, apply_orientation: input.apply_orientation, gate: ByteGate::new(HELD_BYTES) })
+    }
+
+    /// Does `work` with the pixels of every record's image, on all cores. An image that is not to be had is a remark that begins with
+    /// `format`, and is missed.
+    ///
+    /// # Errors
+    /// The first of `work`.
+    pub(super) fn for_each(
+        &self,
+        records: &[&Record],
+        format: Format,
+        exported: &mut Exported,
+        work: impl Fn(&Record, &RgbImage) -> Result<(), ExportError> + Sync,
+    ) -> Result<(), ExportError> {
+        let one = |record: &&Record| match self.with(record, |pixels| work(record, &pixels)) {
+            Ok(done) => done.map(|()| None),
+            Err(reason) => Ok(Some(format!("{format}: {}: {reason}", record.image))),
+        };
+        let remarks: Vec<Option<String>> = records.par_iter().map(one).collect::<Result<_, _>>()?;
+        let before = exported.remarks.len();
+        exported.remarks.extend(remarks.into_iter().flatten());
+        exported.images_missed += exported.remarks.len() - before;
+        Ok(())
     }
 
     /// What `work` makes of the image's pixels.

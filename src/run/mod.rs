@@ -16,6 +16,6 @@ pub use directory::RunDirectory;
 pub(crate) use gate::ByteGate;
 pub use journal::{Journal, JournalError, Known, KnownImage, read_journal};
 pub use manifest::{Manifest, ManifestError, ModelIdentity, Settings};
-pub use pipeline::{Answered, Engine, Outcome, Question, RunError, ShownView, execute};
+pub use pipeline::{Engine, Outcome, Question, RunError, ShownView, execute};
 pub use progress::Progress;
 pub use summary::{Failure, Summary};

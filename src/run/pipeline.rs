@@ -22,10 +22,10 @@ use super::manifest::{ManifestError, Settings};
 use super::progress::Progress;
 use crate::answer::{self, Reading};
 use crate::digest;
-use crate::generate::{GenerateError, GenerateOptions, Generated, Sampling, TokenSpan, generate};
+use crate::generate::{GenerateError, GenerateOptions, Generated, Sampling, generate};
 use crate::model::{GraphError, Model};
 use crate::preprocess::{PreparedView, Region, TilingError, prepare_region, target_size, views};
-use crate::prompt::{Prompter, Query};
+use crate::prompt::{Prompter, Query, Task};
 use crate::record::{Answer, BBox, Record, TokenCounts};
 use crate::source::SourceImage;
 
@@ -86,12 +86,12 @@ pub enum RunError {
     Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
-/// One query, and the labels that it asks for.
+/// One query, and the task that it puts into words.
 pub struct Question {
     /// The prompt.
     pub query: Query,
     /// What it asks for; a sole label is that of boxes without one.
-    pub labels: Vec<String>,
+    pub task: Task,
 }
 
 /// What answers questions.
@@ -112,14 +112,6 @@ pub struct ShownView {
     pub prepared: PreparedView,
 }
 
-/// An answer with the probabilities of its tokens.
-pub struct Answered {
-    /// The answer.
-    pub answer: Answer,
-    /// Where its tokens stand in the text.
-    pub spans: Vec<TokenSpan>,
-}
-
 impl Engine {
     /// The answers about one view, one for each question. `stream` is mixed into the seed of sampled answers.
     ///
@@ -131,17 +123,17 @@ impl Engine {
         max_new_tokens: usize,
         sampling: Sampling,
         stream: u64,
-    ) -> Result<Vec<Answered>, GenerateError> {
+    ) -> Result<Vec<Reading>, GenerateError> {
         let ShownView { region, prepared } = view;
         let soft_tokens = prepared.size.soft_tokens();
         let features = self.model.encode(prepared.patches, soft_tokens)?;
-        let mut answers = Vec::with_capacity(self.questions.len());
+        let mut readings = Vec::with_capacity(self.questions.len());
         for (index, question) in self.questions.iter().enumerate() {
             let prompt_ids = question.query.token_ids(soft_tokens);
             let options = GenerateOptions {
                 max_new_tokens,
                 sampling,
-                labels: question.labels.len(),
+                labels: question.task.labels().len(),
                 stream: stream.wrapping_add(index as u64),
             };
             let generated = generate(&mut self.model, &self.prompter.tokenizer, &prompt_ids, &features, &options)?;
@@ -155,9 +147,10 @@ impl Engine {
             let Generated { text, spans, ended, .. } = generated;
             let prompt = question.query.text.clone();
             let answer = Answer { view: bbox(region), prompt, text, ended, tokens: Some(tokens) };
-            answers.push(Answered { answer, spans });
+            let default_label = question.task.sole_label().map(str::to_owned);
+            readings.push(Reading { answer, default_label, spans });
         }
-        Ok(answers)
+        Ok(readings)
     }
 }
 
@@ -344,14 +337,9 @@ fn answer_all(
             Loaded::Failed(record) => Done::Now(record),
             Loaded::Ready(mut record, views, permit) => {
                 match answer_image(engine, settings, &record.image, views) {
-                    Ok(answered) => {
+                    Ok(readings) => {
                         failures_in_a_row = 0;
-                        let readings = answered.iter().map(|(one, label)| Reading {
-                            answer: one.answer.clone(),
-                            default_label: label.as_deref(),
-                            spans: &one.spans,
-                        });
-                        answer::read_into(&mut record, readings.collect(), settings.task.labels(), &settings.rules);
+                        answer::read_into(&mut record, readings, settings.task.labels(), &settings.rules);
                     }
                     Err(error) => {
                         failures_in_a_row += 1;
@@ -375,28 +363,19 @@ fn answer_all(
     Ok(())
 }
 
-/// Every answer about an image, with the label of boxes that have none.
+/// Every answer about an image.
 fn answer_image(
     engine: &mut Engine,
     settings: &Settings,
     image: &str,
     views: Vec<ShownView>,
-) -> Result<Vec<(Answered, Option<String>)>, GenerateError> {
-    let sole_labels: Vec<Option<String>> = engine
-        .questions
-        .iter()
-        .map(|question| match question.labels.as_slice() {
-            [label] => Some(label.clone()),
-            _ => None,
-        })
-        .collect();
+) -> Result<Vec<Reading>, GenerateError> {
     // Of the name alone, so that sampled answers do not depend on the order of the run.
     let stream = digest::number(image);
-    let mut answered = Vec::new();
+    let mut readings = Vec::new();
     for (index, view) in views.into_iter().enumerate() {
         let stream = stream.wrapping_add((index as u64) << 32);
-        let answers = engine.answer(view, settings.max_new_tokens, settings.sampling, stream)?;
-        answered.extend(answers.into_iter().zip(sole_labels.iter().cloned()));
+        readings.extend(engine.answer(view, settings.max_new_tokens, settings.sampling, stream)?);
     }
-    Ok(answered)
+    Ok(readings)
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{fixture, gemscope, json, json_lines};
+use crate::support::{fixture, folder_of, gemscope, json, json_lines};
 
 fn detect(inputs: &Path, out: &Path, extra: &[&str]) -> Value {
     let output = gemscope().arg("detect").arg(inputs).arg("--out").arg(out).arg("--json").args(extra).output().unwrap();
@@ -105,9 +105,7 @@ fn the_exports_do_not_depend_on_threads_or_on_being_stopped() {
 #[test]
 fn a_run_with_other_settings_is_not_mixed_in() {
     let dir = tempfile::tempdir().unwrap();
-    let images = dir.path().join("images");
-    fs::create_dir(&images).unwrap();
-    fs::copy(fixture("shapes/scene-01.png"), images.join("a.png")).unwrap();
+    let images = folder_of(dir.path(), &[("shapes/scene-01.png", "a.png")]);
     let out = dir.path().join("run");
     detect(&images, &out, &["--labels", "star"]);
     let other = || {

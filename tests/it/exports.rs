@@ -5,7 +5,7 @@ use std::fs;
 use image::GenericImageView as _;
 use serde_json::Value;
 
-use crate::support::{fixture, gemscope, json, json_lines};
+use crate::support::{fixture, folder_of, gemscope, json, json_lines};
 
 #[test]
 fn every_box_lies_in_its_image_and_has_its_crop() {
@@ -65,10 +65,7 @@ fn every_box_lies_in_its_image_and_has_its_crop() {
 #[test]
 fn crops_are_cut_only_from_the_image_that_was_answered_about() {
     let dir = tempfile::tempdir().unwrap();
-    let images = dir.path().join("images");
-    fs::create_dir(&images).unwrap();
-    fs::copy(fixture("shapes/scene-01.png"), images.join("a.png")).unwrap();
-    fs::copy(fixture("shapes/scene-11.png"), images.join("b.png")).unwrap();
+    let images = folder_of(dir.path(), &[("shapes/scene-01.png", "a.png"), ("shapes/scene-11.png", "b.png")]);
     let run = dir.path().join("run");
     gemscope().arg("detect").arg(&images).args(["--prompt", "detect shape", "--out"]).arg(&run).assert().success();
     let crops = |name: &str| {
@@ -94,9 +91,7 @@ fn crops_are_cut_only_from_the_image_that_was_answered_about() {
 #[test]
 fn answers_of_elsewhere_are_exported_too() {
     let dir = tempfile::tempdir().unwrap();
-    let images = dir.path().join("images");
-    fs::create_dir(&images).unwrap();
-    fs::copy(fixture("shapes/scene-01.png"), images.join("=a,b.png")).unwrap();
+    let images = folder_of(dir.path(), &[("shapes/scene-01.png", "=a,b.png")]);
     let text = r#"[{"box_2d": [0, 0, 500, 1000], "label": "=SUM(A1)"}]"#;
     let lines = [
         serde_json::json!({"image": "=a,b.png", "width": 384, "height": 384, "text": text}),

@@ -1,38 +1,13 @@
 //! Greedy tokens equal Hugging Face's `generate()`, in both layouts.
 
-use gemscope::generate::{GenerateOptions, Sampling, generate};
-use gemscope::model::Model;
-use gemscope::preprocess::{Budget, BudgetChoice, prepare};
-use gemscope::prompt::{Conversation, Prompter};
-use serde_json::Value;
+use gemscope::preprocess::Budget;
 
-use crate::support::{fixture, json, open};
-
-fn answer(
-    prompter: &Prompter,
-    model: &mut Model,
-    case: &Value,
-    budget: Budget,
-    max_new_tokens: usize,
-) -> (Vec<u32>, Vec<f64>, String) {
-    let image = std::fs::read(fixture(case["file"].as_str().unwrap())).unwrap();
-    let image = gemscope::image::decode(&image, true).unwrap();
-    let view = prepare(&image, BudgetChoice::Fixed(budget), model.patch_side()).unwrap();
-    let soft_tokens = view.size.soft_tokens();
-    let query = prompter.query(case["prompt"].as_str().unwrap(), &Conversation::default()).unwrap();
-    let features = model.encode(view.patches, soft_tokens).unwrap();
-    let options = GenerateOptions { max_new_tokens, sampling: Sampling::Greedy, labels: 1, stream: 0 };
-    let prompt_ids = query.token_ids(soft_tokens);
-    assert_eq!(prompt_ids.len() as u64, case["input_count"].as_u64().unwrap());
-    let generated = generate(model, &prompter.tokenizer, &prompt_ids, &features, &options).unwrap();
-    let log_probabilities = generated.spans.iter().map(|span| span.log_probability).collect();
-    (generated.ids, log_probabilities, generated.text)
-}
+use crate::support::{answer, budget, fixture, ids, json, open};
 
 #[test]
 fn greedy_tokens_of_both_layouts() {
     let golden = json(fixture("golden/generate.json"));
-    let budget = Budget::try_from(golden["budget"].as_u64().unwrap() as u32).unwrap();
+    let budget = budget(&golden["budget"]);
     let max_new_tokens = golden["max_new_tokens"].as_u64().unwrap() as usize;
     let cases = golden["cases"].as_array().unwrap();
     assert!(cases.len() >= 20, "only {} cases", cases.len());
@@ -41,9 +16,10 @@ fn greedy_tokens_of_both_layouts() {
         let mut scored = 0;
         for case in cases {
             let name = format!("{directory}: {} {}", case["file"], case["prompt"]);
-            let expected: Vec<u32> =
-                case["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
-            let (ids, log_probabilities, text) = answer(&prompter, &mut model, case, budget, max_new_tokens);
+            let expected = ids(case);
+            let generated = answer(&prompter, &mut model, case, budget, max_new_tokens);
+            let (ids, text) = (generated.ids, generated.text);
+            let log_probabilities: Vec<f64> = generated.spans.iter().map(|span| span.log_probability).collect();
             assert_eq!(ids, expected, "{name}");
             assert_eq!(text, case["text"].as_str().unwrap(), "{name}");
             // The text that grows token by token is the text of all tokens at once.

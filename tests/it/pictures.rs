@@ -7,7 +7,7 @@ use image::GenericImageView as _;
 use predicates::prelude::PredicateBooleanExt as _;
 use serde_json::Value;
 
-use crate::support::{fixture, gemscope};
+use crate::support::{fixture, folder_of, gemscope};
 
 /// Legal on every file system but Windows', and markup wherever it is not escaped.
 const HOSTILE: &str = "\"><script>alert(1)<script>.png";
@@ -137,10 +137,7 @@ fn images_that_are_gone_are_told_and_do_not_end_the_export() {
 #[test]
 fn a_run_and_a_later_export_make_the_same_report() {
     let dir = tempfile::tempdir().unwrap();
-    let images = dir.path().join("images");
-    fs::create_dir(&images).unwrap();
-    fs::copy(fixture("shapes/scene-01.png"), images.join("a.png")).unwrap();
-    fs::copy(fixture("images/bad/text.png"), images.join("b.png")).unwrap();
+    let images = folder_of(dir.path(), &[("shapes/scene-01.png", "a.png"), ("images/bad/text.png", "b.png")]);
     let run = dir.path().join("run");
     let detect = || {
         let mut command = gemscope();

@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use assert_cmd::Command;
+use gemscope::generate::{GenerateOptions, Generated, Sampling, generate};
 use gemscope::model::{Dtypes, GraphFiles, Model, OpenOptions};
-use gemscope::prompt::Prompter;
+use gemscope::preprocess::{Budget, BudgetChoice, prepare};
+use gemscope::prompt::{Conversation, Prompter};
 use gemscope::runtime::{self, Runtime, RuntimeOptions};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -75,4 +77,45 @@ pub fn gemma4(template: &str) -> PathBuf {
         }
     }
     directory
+}
+
+/// The folder `images` in `dir`, with copies of fixtures under other names.
+pub fn folder_of(dir: &Path, copies: &[(&str, &str)]) -> PathBuf {
+    let images = dir.join("images");
+    fs::create_dir(&images).unwrap();
+    for (from, name) in copies {
+        fs::copy(fixture(from), images.join(name)).unwrap();
+    }
+    images
+}
+
+/// What a model answers, greedily, to a case of the golden data: its `file`, `prompt` and `input_count`.
+pub fn answer(
+    prompter: &Prompter,
+    model: &mut Model,
+    case: &Value,
+    budget: Budget,
+    max_new_tokens: usize,
+) -> Generated {
+    let image = fs::read(fixture(case["file"].as_str().unwrap())).unwrap();
+    let image = gemscope::image::decode(&image, true).unwrap();
+    let view = prepare(&image, BudgetChoice::Fixed(budget), model.patch_side()).unwrap();
+    let soft_tokens = view.size.soft_tokens();
+    let query = prompter.query(case["prompt"].as_str().unwrap(), &Conversation::default()).unwrap();
+    let features = model.encode(view.patches, soft_tokens).unwrap();
+    assert!(features.values.iter().all(|value| value.is_finite()));
+    let prompt_ids = query.token_ids(soft_tokens);
+    assert_eq!(prompt_ids.len() as u64, case["input_count"].as_u64().unwrap());
+    let options = GenerateOptions { max_new_tokens, sampling: Sampling::Greedy, labels: 1, stream: 0 };
+    generate(model, &prompter.tokenizer, &prompt_ids, &features, &options).unwrap()
+}
+
+/// A golden case's `ids`.
+pub fn ids(case: &Value) -> Vec<u32> {
+    case["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
+}
+
+/// A budget of the golden data.
+pub fn budget(value: &Value) -> Budget {
+    Budget::try_from(value.as_u64().unwrap() as u32).unwrap()
 }

@@ -5,12 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use gemscope::generate::{GenerateOptions, Sampling, generate};
-use gemscope::preprocess::{Budget, BudgetChoice, prepare};
-use gemscope::prompt::Conversation;
 use gemscope::record::Ended;
 
-use crate::support::{fixture, json, open};
+use crate::support::{answer, budget, fixture, ids, json, open};
 
 /// Random models repeat themselves, which Gemscope stops; until then the tokens must be equal, and so many of them.
 const FEWEST_TOKENS: usize = 12;
@@ -28,20 +25,11 @@ fn greedy_tokens_of_every_variant() {
         let (prompter, mut model) = open(&fixture("variants").join(variant));
         let (mut budgets, mut compared) = (Vec::new(), 0);
         for case in cases {
-            let (file, prompt) = (case["file"].as_str().unwrap(), case["prompt"].as_str().unwrap());
-            let name = format!("{variant}: {file} {prompt}");
-            let budget = Budget::try_from(case["budget"].as_u64().unwrap() as u32).unwrap();
+            let name = format!("{variant}: {} {}", case["file"], case["prompt"]);
+            let budget = budget(&case["budget"]);
             budgets.push(budget);
-            let image = gemscope::image::decode(&std::fs::read(fixture(file)).unwrap(), true).unwrap();
-            let view = prepare(&image, BudgetChoice::Fixed(budget), model.patch_side()).unwrap();
-            let soft_tokens = view.size.soft_tokens();
-            let prompt_ids = prompter.query(prompt, &Conversation::default()).unwrap().token_ids(soft_tokens);
-            assert_eq!(prompt_ids.len() as u64, case["input_count"].as_u64().unwrap(), "{name}");
-            let features = model.encode(view.patches, soft_tokens).unwrap();
-            let options = GenerateOptions { max_new_tokens, sampling: Sampling::Greedy, labels: 1, stream: 0 };
-            let answer = generate(&mut model, &prompter.tokenizer, &prompt_ids, &features, &options).unwrap();
-            let expected: Vec<u32> =
-                case["ids"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect();
+            let answer = answer(&prompter, &mut model, case, budget, max_new_tokens);
+            let expected = ids(case);
             assert!(expected.starts_with(&answer.ids), "{name}: {:?} instead of {expected:?}", answer.ids);
             assert!(answer.ended == Ended::Looped || answer.ids.len() == expected.len(), "{name}");
             compared += answer.ids.len();
@@ -55,15 +43,9 @@ fn greedy_tokens_of_every_variant() {
 /// In f16 the tokens may differ where two are nearly as probable, but there must be some, and a cache and logits in f16 are cast.
 #[test]
 fn f16_graphs_answer() {
+    let golden = json(fixture("golden/variants.json"));
+    let case = golden["cases"].as_array().unwrap().iter().find(|case| case["model"] == "E2B").unwrap();
     let (prompter, mut model) = open(&fixture("variants/E2B-f16"));
-    let image = gemscope::image::decode(&std::fs::read(fixture("shapes/scene-01.png")).unwrap(), true).unwrap();
-    let budget = BudgetChoice::Fixed(Budget::try_from(70).unwrap());
-    let view = prepare(&image, budget, model.patch_side()).unwrap();
-    let soft_tokens = view.size.soft_tokens();
-    let prompt_ids = prompter.query("detect shape", &Conversation::default()).unwrap().token_ids(soft_tokens);
-    let features = model.encode(view.patches, soft_tokens).unwrap();
-    assert!(features.values.iter().all(|value| value.is_finite()));
-    let options = GenerateOptions { max_new_tokens: 24, sampling: Sampling::Greedy, labels: 1, stream: 0 };
-    let answer = generate(&mut model, &prompter.tokenizer, &prompt_ids, &features, &options).unwrap();
+    let answer = answer(&prompter, &mut model, case, budget(&case["budget"]), 24);
     assert!(!answer.ids.is_empty() && answer.spans.iter().all(|span| span.log_probability.is_finite()));
 }

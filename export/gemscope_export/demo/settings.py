@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
+from gemscope_export.processing import MODALITY_TOKENS, SPECIAL_TOKENS
+
 TEMPLATE = Path(__file__).with_name("chat_template.jinja")
 BUDGET = 70
 """Soft tokens of a view: what the model is trained on."""
@@ -23,9 +25,8 @@ def write(out: Path, tokenizer: Tokenizer) -> None:
         out / "tokenizer_config.json",
         {
             "tokenizer_class": "PreTrainedTokenizerFast",
-            **{"bos_token": "<bos>", "eos_token": "<eos>", "pad_token": "<pad>", "unk_token": "<unk>"},
-            **{"image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>"},
-            **{"audio_token": "<|audio|>", "boa_token": "<|audio>", "eoa_token": "<audio|>"},
+            **SPECIAL_TOKENS,
+            **MODALITY_TOKENS,
             **{"add_bos_token": False, "padding_side": "left", "model_max_length": 8192, "clean_up_tokenization_spaces": False},
         },
     )

@@ -1,0 +1,29 @@
+//! How often something was done on the way from answers to detections.
+
+use std::collections::BTreeMap;
+
+use crate::record::{Note, NoteKind};
+
+/// Kinds of notes and how often each applied; what never applied is not there.
+#[derive(Debug, Default)]
+pub(super) struct Counts(BTreeMap<NoteKind, usize>);
+
+impl Counts {
+    /// Counts `kind` where it applies, and says whether it does.
+    pub(super) fn note(&mut self, kind: NoteKind, applies: bool) -> bool {
+        self.add(kind, usize::from(applies));
+        applies
+    }
+
+    /// Counts `kind` so many times.
+    pub(super) fn add(&mut self, kind: NoteKind, times: usize) {
+        if times > 0 {
+            *self.0.entry(kind).or_default() += times;
+        }
+    }
+
+    /// In the order of their kinds.
+    pub(super) fn into_notes(self) -> Vec<Note> {
+        self.0.into_iter().map(|(kind, count)| Note { kind, count }).collect()
+    }
+}
