@@ -91,6 +91,10 @@ pub enum AnswerStatus {
 }
 
 impl AnswerStatus {
+    /// Every status.
+    pub const ALL: [Self; 7] =
+        [Self::Ok, Self::Empty, Self::Salvaged, Self::Truncated, Self::Looped, Self::Refused, Self::Failed];
+
     /// The status as it stands in JSON.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// Take the pixels as they are stored; do not turn them as EXIF says
     #[arg(long)]
     no_exif: bool,
-    /// What to write, separated by commas: jsonl, coco, counts, crops; or none
+    /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts, crops; or none
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,coco,counts,crops")]
     export: String,
     /// Throw away what --out holds of an earlier run
@@ -139,6 +139,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         asked: settings.task.labels(),
         images: Some(&source.root),
         apply_orientation: settings.apply_orientation,
+        options: &export::Options::default(),
     };
     let exported = export::export(&input, &formats, out);
     if let Ok(exported) = &exported {
@@ -147,7 +148,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     }
     // The run's figures are shown also where an export failed, which can be made again.
     report(&summary, &source, args.json)?;
-    let complete = exported?.images_without_crops == 0 && summary.failures.is_empty();
+    let complete = exported?.images_missed == 0 && summary.failures.is_empty();
     Ok(if complete { Ending::Complete } else { Ending::SomeFailed })
 }
 

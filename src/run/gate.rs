@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Lets through at most `capacity` bytes at a time; one thing that is larger than that passes alone.
-pub(super) struct ByteGate {
+pub(crate) struct ByteGate {
     capacity: usize,
     state: Mutex<State>,
     changed: Condvar,
@@ -15,13 +15,13 @@ struct State {
 }
 
 /// The right to hold some bytes; given back when dropped.
-pub(super) struct Permit<'g> {
+pub(crate) struct Permit<'g> {
     gate: &'g ByteGate,
     bytes: usize,
 }
 
 impl ByteGate {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(crate) fn new(capacity: usize) -> Self {
         Self { capacity, state: Mutex::new(State { held: 0, closed: false }), changed: Condvar::new() }
     }
 
@@ -31,7 +31,7 @@ impl ByteGate {
     }
 
     /// Waits until `bytes` fit; `None` once the gate is closed.
-    pub(super) fn enter(&self, bytes: usize) -> Option<Permit<'_>> {
+    pub(crate) fn enter(&self, bytes: usize) -> Option<Permit<'_>> {
         let mut state = self.lock();
         while !state.closed && state.held > 0 && state.held + bytes > self.capacity {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -44,7 +44,7 @@ impl ByteGate {
     }
 
     /// Lets nobody through any more, those who wait included.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
     }
@@ -52,7 +52,7 @@ impl ByteGate {
 
 impl Permit<'_> {
     /// Gives back all but `bytes`.
-    pub(super) fn shrink(&mut self, bytes: usize) {
+    pub(crate) fn shrink(&mut self, bytes: usize) {
         let back = self.bytes.saturating_sub(bytes);
         self.bytes -= back;
         self.gate.lock().held -= back;

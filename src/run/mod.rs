@@ -13,6 +13,7 @@ mod progress;
 mod summary;
 
 pub use directory::RunDirectory;
+pub(crate) use gate::ByteGate;
 pub use journal::{Journal, JournalError, Known, KnownImage, read_journal};
 pub use manifest::{Manifest, ManifestError, ModelIdentity, Settings};
 pub use pipeline::{Engine, Outcome, RunError, execute};

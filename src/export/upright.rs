@@ -1,0 +1,89 @@
+//! The images of a run, as they were when they were answered about.
+//!
+//! In: a record. Out: the bytes of its image, or the upright pixels. Promises: they come from the very file that was answered about;
+//! whatever the number of threads, the pixels that are held at a time are bounded.
+
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::RgbImage;
+
+use super::{ExportError, Input};
+use crate::digest;
+use crate::record::Record;
+use crate::run::ByteGate;
+
+/// Bytes of pixels that are held at a time; one image that needs more is held alone.
+const HELD_BYTES: usize = 1 << 30;
+
+pub(super) struct Images<'i> {
+    folder: &'i Path,
+    apply_orientation: bool,
+    gate: ByteGate,
+}
+
+impl<'i> Images<'i> {
+    /// The images of a run.
+    ///
+    /// # Errors
+    /// [`ExportError::NoImages`] where nothing says where they are.
+    pub(super) fn of(input: &Input<'i>) -> Result<Self, ExportError> {
+        let folder = input.images.ok_or(ExportError::NoImages)?;
+        Ok(Self { folder, apply_orientation: input.apply_orientation, gate: ByteGate::new(HELD_BYTES) })
+    }
+
+    /// Where a record's image is.
+    pub(super) fn path(&self, record: &Record) -> PathBuf {
+        self.folder.join(&record.image)
+    }
+
+    /// The bytes of the file that was answered about.
+    ///
+    /// # Errors
+    /// Why they are not to be had, in words.
+    pub(super) fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {
+        let bytes = std::fs::read(self.path(record)).map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        if record.sha256.as_ref().is_some_and(|sha256| *sha256 != digest::hex(&bytes)) {
+            return Err("the file is not the one that was answered about; run detect again".to_owned());
+        }
+        let size = crate::image::size(Cursor::new(&bytes), self.apply_orientation);
+        same_size(record, size.map_err(|error| error.to_string())?)?;
+        Ok(bytes)
+    }
+
+    /// What `work` makes of the pixels of `bytes`, which are the record's image.
+    ///
+    /// # Errors
+    /// Why they are not to be had, in words.
+    pub(super) fn decoded<T>(
+        &self,
+        record: &Record,
+        bytes: &[u8],
+        work: impl FnOnce(RgbImage) -> T,
+    ) -> Result<T, String> {
+        // Decoded, turned, and once more for what is made of it.
+        let held = record.width as usize * record.height as usize * 3 * 3;
+        let _permit = self.gate.enter(held);
+        let upright = crate::image::decode(bytes, self.apply_orientation).map_err(|error| error.to_string())?;
+        same_size(record, (upright.width, upright.height))?;
+        match RgbImage::from_raw(upright.width, upright.height, upright.rgb) {
+            Some(pixels) => Ok(work(pixels)),
+            None => Err("the decoded image is not as large as it says".to_owned()),
+        }
+    }
+
+    /// What `work` makes of the image's pixels.
+    ///
+    /// # Errors
+    /// Why the image is not to be had, in words.
+    pub(super) fn with<T>(&self, record: &Record, work: impl FnOnce(RgbImage) -> T) -> Result<T, String> {
+        self.decoded(record, &self.bytes(record)?, work)
+    }
+}
+
+fn same_size(record: &Record, (width, height): (u32, u32)) -> Result<(), String> {
+    if (width, height) == (record.width, record.height) {
+        return Ok(());
+    }
+    Err(format!("is {width}x{height}, and the answer is about {}x{}", record.width, record.height))
+}
