@@ -30,9 +30,10 @@ pub(super) fn select(input: &Input<'_>, exported: &mut Exported) -> Selection {
             other_status += 1;
             continue;
         }
+        let unscored = selector.unscored;
         let mut selected = record.clone();
         selected.detections = record.detections.iter().filter_map(|detection| selector.pass(detection)).collect();
-        answered.push(says_what_is_there(record, &selected.detections));
+        answered.push(says_what_is_there(record, &selected.detections, selector.unscored > unscored));
         records.push(selected);
     }
     selector.remark(exported);
@@ -44,11 +45,11 @@ pub(super) fn select(input: &Input<'_>, exported: &mut Exported) -> Selection {
 }
 
 /// Whether a record is an example of what is in its image. One without boxes is only where the whole answer is known: it said
-/// "nothing", or all that it said was left out on request.
-fn says_what_is_there(record: &Record, left: &[Detection]) -> bool {
+/// "nothing", or all that it said was left out on request, none of it for want of a score.
+fn says_what_is_there(record: &Record, left: &[Detection], some_unscored: bool) -> bool {
     let whole = match record.status {
         AnswerStatus::Empty => true,
-        AnswerStatus::Ok => !record.detections.is_empty(),
+        AnswerStatus::Ok => !record.detections.is_empty() && !some_unscored,
         _ => false,
     };
     whole || !left.is_empty()
@@ -170,6 +171,9 @@ mod tests {
         let (selection, remarks) = selected(&records, &[], &options);
         assert_eq!(selection.answered.iter().skip(1).step_by(2).filter(|answered| **answered).count(), 2);
         assert_eq!(remarks, ["7 boxes are left out, whose scores are below --min-score"]);
+        // A box without a score may well be right.
+        let (selection, _) = selected(&[record(Ok, &[("dog", None)])], &[], &options);
+        assert_eq!(selection.answered, [false]);
     }
 
     #[test]
