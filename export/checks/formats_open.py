@@ -121,15 +121,26 @@ def check_jsonl(journal: Journal, out: Path) -> Iterable[tuple[str, str]]:
     yield "json (standard library)", compare("jsonl", found, journal.all)
 
 
+def coco_images(journal: Journal, out: Path) -> tuple[Path, Callable[[Path], str]]:
+    """The folder that file names of COCO are relative to, and what gives the image of a file in it."""
+    if (out / "upright").is_dir():  # --write-upright
+        images = out / "upright"
+        return images, lambda path: journal.name_of(path, path.relative_to(images).with_suffix("").as_posix())
+    images = Path(json.loads((Path(ARGUMENTS.run) / "run.json").read_text(encoding="utf-8"))["root"])
+    return images, lambda path: path.relative_to(images).as_posix()
+
+
 def check_coco(journal: Journal, out: Path) -> Iterable[tuple[str, str]]:
     from pycocotools.coco import COCO
 
     instances = COCO(str(out / "instances.json"))
-    found: Boxes = {image["file_name"]: [] for image in instances.imgs.values()}
+    images, name_of = coco_images(journal, out)
+    names = {image["id"]: name_of(images / image["file_name"]) for image in instances.imgs.values()}
+    found: Boxes = {name: [] for name in names.values()}
     for annotation in instances.anns.values():
         x, y, width, height = annotation["bbox"]
         label = instances.cats[annotation["category_id"]]["name"]
-        found[instances.imgs[annotation["image_id"]]["file_name"]].append((label, x, y, x + width, y + height))
+        found[names[annotation["image_id"]]].append((label, x, y, x + width, y + height))
     yield f"pycocotools {version('pycocotools')}", compare("coco", found, journal.examples)
     if json.loads((out / "results.json").read_text()):
         scored = instances.loadRes(str(out / "results.json"))
@@ -139,9 +150,9 @@ def check_coco(journal: Journal, out: Path) -> Iterable[tuple[str, str]]:
 def check_coco_supervision(journal: Journal, out: Path) -> Iterable[tuple[str, str]]:
     import supervision
 
-    images = Path(json.loads((Path(ARGUMENTS.run) / "run.json").read_text())["root"])
+    images, name_of = coco_images(journal, out)
     dataset = supervision.DetectionDataset.from_coco(str(images), str(out / "instances.json"))
-    found = from_supervision(dataset, lambda path: path.relative_to(images).as_posix())
+    found = from_supervision(dataset, name_of)
     yield f"supervision {version('supervision')}", compare("coco", found, journal.examples)
 
 
@@ -205,7 +216,9 @@ def check_label_studio(journal: Journal, out: Path) -> Iterable[tuple[str, str]]
     interface = LabelInterface(config)
     regions = 0
     for task in tasks:
-        interface.validate_task(task)
+        # Without the predictions, which it would hand on without their argument.
+        if not interface.validate_task({"data": task["data"]}):
+            sys.exit(f"label-studio: {task['data']}: the task does not go with label_config.xml")
         for prediction in task["predictions"]:
             value = {key: prediction[key] for key in ("model_version", "score", "result") if key in prediction}
             PredictionValue(**value)
@@ -220,8 +233,9 @@ def check_label_studio(journal: Journal, out: Path) -> Iterable[tuple[str, str]]
         accepted = []
         for place, task in enumerate(tasks, start=1):
             image = urllib.parse.unquote(task["data"]["image"].split("?d=")[-1])
+            folder, _, image = image.partition("/")
             if image != task["data"]["name"]:
-                sys.exit(f"label-studio: {task['data']}: the address is not the image's name")
+                sys.exit(f"label-studio: {task['data']}: the address is not the image's name in {folder}")
             annotations = [{"id": place, "result": prediction["result"], "completed_by": 1} for prediction in task["predictions"]]
             if annotations:
                 names[task["data"]["image"]] = image

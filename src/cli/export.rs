@@ -65,7 +65,7 @@ struct DataSetArgs {
     /// Write upright PNG copies of images that EXIF turns, for tools that ignore EXIF; coco then writes its images too
     #[arg(long)]
     write_upright: bool,
-    /// What Label Studio finds in front of the images' names; with "" the plain names
+    /// What Label Studio finds in front of the images' names; with "" the plain names. Default: /data/local-files/?d=FOLDER/
     #[arg(long, value_name = "URL")]
     label_studio_url: Option<String>,
 }
@@ -92,7 +92,6 @@ fn share(text: &str) -> Result<f64, String> {
 impl Args {
     fn options(&self) -> anyhow::Result<Options> {
         let Self { select, data_set, crops, .. } = self;
-        let defaults = Options::default();
         let labels_map = select.labels_map.as_deref().map(export::read_labels_map).transpose()?;
         Ok(Options {
             categories: select.categories.as_deref().map(export::read_categories).transpose()?,
@@ -107,7 +106,7 @@ impl Args {
                 min_size: crops.min_size,
                 square: crops.square,
             },
-            label_studio_url: data_set.label_studio_url.clone().unwrap_or(defaults.label_studio_url),
+            label_studio_url: data_set.label_studio_url.clone(),
         })
     }
 

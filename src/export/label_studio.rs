@@ -78,8 +78,11 @@ pub(super) fn write(
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
     let seen = selection.records.iter().zip(&selection.answered).filter(|(record, _)| record.width > 0);
-    let tasks: Vec<Task<'_>> =
-        seen.map(|(record, answered)| task(record, *answered, &input.options.label_studio_url)).collect();
+    let url = match &input.options.label_studio_url {
+        Some(url) => url.clone(),
+        None => local_files(input.images),
+    };
+    let tasks: Vec<Task<'_>> = seen.map(|(record, answered)| task(record, *answered, &url)).collect();
     let left_out = selection.records.len() - tasks.len();
     if left_out > 0 {
         exported.remarks.push(format!("label-studio: {left_out} images are left out, which could not be decoded"));
@@ -130,6 +133,16 @@ fn region<'r>(record: &Record, index: usize, detection: &'r Detection) -> Region
     }
 }
 
+/// The address of the files in `images`. Label Studio serves folders inside its document root, never the root itself: the root is the
+/// folder's parent, and the folder's name a part of the address.
+fn local_files(images: Option<&Path>) -> String {
+    const LOCAL_FILES: &str = "/data/local-files/?d=";
+    match images.and_then(Path::file_name) {
+        Some(folder) => address(LOCAL_FILES, &folder.to_string_lossy()) + "/",
+        None => LOCAL_FILES.to_owned(),
+    }
+}
+
 /// The image's name behind `url`, per-cent-encoded as an address needs it (RFC 3986, unreserved characters and `/` stand as they are);
 /// the plain name where there is no address.
 fn address(url: &str, name: &str) -> String {
@@ -162,11 +175,12 @@ fn label_config(categories: &[Category]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::address;
+    use super::*;
 
     #[test]
     fn addresses_are_encoded_and_plain_names_are_not() {
         assert_eq!(address("/data/local-files/?d=", "a b/ü&#.jpg"), "/data/local-files/?d=a%20b/%C3%BC%26%23.jpg");
         assert_eq!(address("", "a b.jpg"), "a b.jpg");
+        assert_eq!(local_files(Some(Path::new("/data/my photos"))), "/data/local-files/?d=my%20photos/");
     }
 }

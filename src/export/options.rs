@@ -16,7 +16,7 @@ use crate::record::AnswerStatus;
 const MOST_PIXELS: f64 = 1e6;
 
 /// How an export is made. The default is what `gemscope detect` writes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Options {
     /// The categories, with their ids and in their order; boxes with other labels are left out. `None`: those that were asked for,
     /// then the others by name, with ids from 1.
@@ -35,24 +35,8 @@ pub struct Options {
     pub write_upright: bool,
     /// How crops are cut.
     pub crops: CropOptions,
-    /// What Label Studio finds in front of an image's name.
-    pub label_studio_url: String,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            categories: None,
-            labels_map: BTreeMap::new(),
-            min_score: None,
-            include_status: None,
-            split: None,
-            copy_images: false,
-            write_upright: false,
-            crops: CropOptions::default(),
-            label_studio_url: "/data/local-files/?d=".to_owned(),
-        }
-    }
+    /// What Label Studio finds in front of an image's name. `None`: the address of local files, in the images' folder.
+    pub label_studio_url: Option<String>,
 }
 
 /// How crops are cut. The default is every pixel that the box touches.

@@ -193,7 +193,7 @@ fn runs_over_the_same_images_become_one_set() {
             "nested/plain.bmp" => {}
             _ => continue,
         }
-        second.push_str(&format!("{record}\n"));
+        second += &(record.to_string() + "\n");
     }
     write_run(&golden.path("second"), &golden.path("images"), &second);
     // The third is over another folder with a file of the same name.
