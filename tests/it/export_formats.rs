@@ -324,7 +324,6 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
         let picture = image::RgbImage::new(record.width, record.height);
-        // The least of pictures of that size: a few bytes.
         picture.save(dir.path().join("a.png")).unwrap();
         record.sha256 = Some(crate::support::sha256(&fs::read(dir.path().join("a.png")).unwrap()));
         let records = [record];
