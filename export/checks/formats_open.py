@@ -233,9 +233,9 @@ def check_label_studio(journal: Journal, out: Path) -> Iterable[tuple[str, str]]
         accepted = []
         for place, task in enumerate(tasks, start=1):
             image = urllib.parse.unquote(task["data"]["image"].split("?d=")[-1])
-            folder, _, image = image.partition("/")
+            served, _, image = image.partition("/")
             if image != task["data"]["name"]:
-                sys.exit(f"label-studio: {task['data']}: the address is not the image's name in {folder}")
+                sys.exit(f"label-studio: {task['data']}: the address is not the image's name in {served}")
             annotations = [{"id": place, "result": prediction["result"], "completed_by": 1} for prediction in task["predictions"]]
             if annotations:
                 names[task["data"]["image"]] = image
