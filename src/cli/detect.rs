@@ -48,7 +48,7 @@ pub(crate) struct Args {
     /// Take the pixels as they are stored; do not turn them as EXIF says
     #[arg(long)]
     no_exif: bool,
-    /// What to write, separated by commas: jsonl, coco, counts, crops, overlay, html; or none
+    /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts, crops, overlay, html; or none
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,coco,counts,crops")]
     export: String,
     /// Throw away what --out holds of an earlier run
@@ -153,10 +153,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let manifest = Manifest::read(out)?;
     let input = export::Input {
         records: &records,
-        manifest: &manifest,
+        manifest: Some(&manifest),
         asked: settings.task.labels(),
         images: Some(&source.root),
         apply_orientation: settings.apply_orientation,
+        options: &export::Options::default(),
     };
     let exported = export::export(&input, &formats, out);
     if let Ok(exported) = &exported {

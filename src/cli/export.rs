@@ -1,9 +1,11 @@
-//! `gemscope export`: other formats of a run, any time later.
+//! `gemscope export`: other formats of one run or several, any time later.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use anyhow::bail;
-use gemscope::export;
+use anyhow::{Context as _, bail};
+use gemscope::export::{self, CropOptions, Options, Padding};
+use gemscope::record::AnswerStatus;
 use gemscope::run::{self, Manifest};
 
 use super::args::formats;
@@ -12,41 +14,151 @@ use super::{Ending, messages, output};
 /// Write a run's results in other formats
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The run's directory
-    #[arg(value_name = "RUN")]
-    run: PathBuf,
-    /// What to write, separated by commas: jsonl, coco, counts, crops, overlay, html
+    /// The run's directory; the images of several become one set
+    #[arg(required = true, value_name = "RUN")]
+    runs: Vec<PathBuf>,
+    /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts, crops, overlay, html
     #[arg(long, value_name = "FORMATS")]
     to: String,
-    /// Where the images are now. Default: where they were
+    /// Where the images are now, for all runs or once for each, in order. Default: where they were
     #[arg(long, value_name = "DIR")]
-    images: Option<PathBuf>,
-    /// Where to write: a new or empty directory. Default: the run's directory
+    images: Vec<PathBuf>,
+    /// Where to write: a new or empty directory. Default, for one run: the run's directory
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    select: SelectArgs,
+    #[command(flatten)]
+    data_set: DataSetArgs,
+    #[command(flatten)]
+    crops: CropArgs,
+}
+
+/// Which records and boxes are exported, and what they are called.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "What is exported")]
+struct SelectArgs {
+    /// Leave out boxes below this score, and boxes without one
+    #[arg(long, value_name = "SCORE", value_parser = share)]
+    min_score: Option<f64>,
+    /// Only images whose answers have these statuses, separated by commas: ok,empty
+    #[arg(long, value_name = "STATUSES")]
+    include_status: Option<String>,
+    /// A TOML file that renames labels, one a line: "red car" = "car"; with "" on the right their boxes are left out
+    #[arg(long, value_name = "FILE")]
+    labels_map: Option<PathBuf>,
+    /// A file that fixes the categories, their order and ids: one name a line, or COCO. Boxes with other labels are left out
+    #[arg(long, value_name = "FILE")]
+    categories: Option<PathBuf>,
+}
+
+/// How data sets are made.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Data sets (coco, yolo, voc, label-studio)")]
+struct DataSetArgs {
+    /// The share of the images for validation; a hash of its name says in which part an image is
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    split: Option<f64>,
+    /// Copy images; without it they are linked (hard, or symbolic from another disk)
+    #[arg(long)]
+    copy_images: bool,
+    /// Write upright PNG copies of images that EXIF turns, for tools that ignore EXIF; coco then writes its images too
+    #[arg(long)]
+    write_upright: bool,
+    /// What Label Studio finds in front of the images' names; with "" the plain names. Default: /data/local-files/?d=FOLDER/
+    #[arg(long, value_name = "URL")]
+    label_studio_url: Option<String>,
+}
+
+/// How crops are cut.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Crops")]
+struct CropArgs {
+    /// Pad every side: a share of the box (0.1) or pixels (12px)
+    #[arg(long = "crop-padding", value_name = "PADDING")]
+    padding: Option<Padding>,
+    /// Grow smaller crops to so many pixels a side
+    #[arg(long = "crop-min-size", value_name = "PIXELS", default_value_t = 0, hide_default_value = true)]
+    min_size: u32,
+    /// Grow crops to squares
+    #[arg(long = "crop-square")]
+    square: bool,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "must be from 0 to 1".to_owned())
+}
+
+impl Args {
+    fn options(&self) -> anyhow::Result<Options> {
+        let Self { select, data_set, crops, .. } = self;
+        let labels_map = select.labels_map.as_deref().map(export::read_labels_map).transpose()?;
+        Ok(Options {
+            categories: select.categories.as_deref().map(export::read_categories).transpose()?,
+            labels_map: labels_map.unwrap_or_default(),
+            min_score: select.min_score,
+            include_status: select.include_status.as_deref().map(statuses).transpose()?,
+            split: data_set.split,
+            copy_images: data_set.copy_images,
+            write_upright: data_set.write_upright,
+            crops: CropOptions {
+                padding: crops.padding.unwrap_or_default(),
+                min_size: crops.min_size,
+                square: crops.square,
+            },
+            label_studio_url: data_set.label_studio_url.clone(),
+        })
+    }
+
+    fn read_runs(&self) -> anyhow::Result<Vec<export::Run>> {
+        if self.images.len() > 1 && self.images.len() != self.runs.len() {
+            bail!("--images once for all runs, or once for each: {} for {}", self.images.len(), self.runs.len());
+        }
+        let run = |(index, path): (usize, &PathBuf)| {
+            let manifest = Manifest::read(path)?;
+            let images = self.images.get(index).or(self.images.first()).or(manifest.root.as_ref());
+            Ok(export::Run {
+                records: run::read_journal(path)?,
+                asked: manifest.labels().to_vec(),
+                images: images.cloned(),
+                apply_orientation: manifest.apply_orientation(),
+                manifest: Some(manifest),
+            })
+        };
+        self.runs.iter().enumerate().map(run).collect()
+    }
+}
+
+fn statuses(text: &str) -> anyhow::Result<BTreeSet<AnswerStatus>> {
+    let status = |name: &str| AnswerStatus::ALL.into_iter().find(|status| status.as_str() == name);
+    let known = || AnswerStatus::ALL.map(AnswerStatus::as_str).join(", ");
+    let parse = |name: &str| status(name).with_context(|| format!("no status {name:?}; there are: {}", known()));
+    text.split(',').map(|name| parse(name.trim())).collect()
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let formats = formats(&args.to)?;
-    let manifest = Manifest::read(&args.run)?;
-    let out = match args.out.as_deref() {
+    let options = args.options()?;
+    let out = match (args.out.as_deref(), args.runs.as_slice()) {
         // Exports replace what they wrote before; in a folder of the user's they might replace something else.
-        Some(out) if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) => {
+        (Some(out), _) if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) => {
             bail!("{} is not empty: choose a new directory, or leave --out away to write into the run", out.display())
         }
-        Some(out) => out,
-        None => &args.run,
+        (Some(out), _) => out,
+        (None, [run]) => run,
+        (None, _) => bail!("several runs need --out DIR: a new directory"),
     };
-    let records = run::read_journal(&args.run)?;
+    let (run, remarks) = export::merge(args.read_runs()?)?;
     let input = export::Input {
-        records: &records,
-        manifest: &manifest,
-        asked: manifest.labels(),
-        images: args.images.as_deref().or(manifest.root.as_deref()),
-        apply_orientation: manifest.apply_orientation(),
+        records: &run.records,
+        manifest: run.manifest.as_ref(),
+        asked: &run.asked,
+        images: run.images.as_deref(),
+        apply_orientation: run.apply_orientation,
+        options: &options,
     };
     let exported = export::export(&input, &formats, out)?;
-    for remark in &exported.remarks {
+    for remark in remarks.iter().chain(&exported.remarks) {
         messages::say(remark);
     }
     for path in &exported.written {

@@ -1,34 +1,37 @@
 //! COCO.
 //!
-//! In: records. Out: `instances.json` (images, categories, annotations) and `results.json` (scored boxes, for evaluation). Promises: ids
-//! follow the sorted names; an image stands without annotations only where the answer says that nothing is there.
+//! In: records. Out: `instances.json` (images, categories, annotations) and `results.json` (scored boxes, for evaluation); with a split
+//! also `instances_train.json` and `instances_val.json`, with the same ids; with upright copies `upright/`. Promises: ids follow the
+//! sorted names; an image stands without annotations only where the answer says that nothing is there.
 //!
 //! The format is that of cocodataset.org/#format-data: boxes are `[x, y, width, height]` in pixels, ids count from 1.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::path::Path;
 
 use serde::Serialize;
 
-use super::{ExportError, Exported, Input, labels, write_file};
+use super::dataset::{DataSet, Part, place_all, stems};
+use super::folder::Fresh;
+use super::{Category, ExportError, Exported, Input, write_json};
 use crate::record::{AnswerStatus, BBox, Record};
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Instances<'r> {
     info: Info,
     licenses: [(); 0],
     images: Vec<Image<'r>>,
     annotations: Vec<Annotation>,
-    categories: Vec<Category>,
+    categories: &'r [Category],
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Info {
     description: &'static str,
     version: &'static str,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Image<'r> {
     id: usize,
     file_name: &'r str,
@@ -38,11 +41,11 @@ struct Image<'r> {
     status: AnswerStatus,
 }
 
-#[derive(Serialize)]
+#[derive(Clone, Serialize)]
 struct Annotation {
     id: usize,
     image_id: usize,
-    category_id: usize,
+    category_id: u64,
     bbox: [f64; 4],
     area: f64,
     iscrowd: u8,
@@ -50,45 +53,37 @@ struct Annotation {
 }
 
 #[derive(Serialize)]
-struct Category {
-    id: usize,
-    name: String,
-    supercategory: &'static str,
-}
-
-#[derive(Serialize)]
 struct ScoredBox {
     image_id: usize,
-    category_id: usize,
+    category_id: u64,
     bbox: [f64; 4],
     score: f64,
 }
 
-/// Only an answer that says "nothing" makes an image without annotations; one that failed, was refused or cut off before its first box
-/// says nothing about the image.
-fn says_something(record: &Record) -> bool {
-    !record.detections.is_empty() || record.status == AnswerStatus::Empty
-}
-
-pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
-    let names = labels(input);
-    let category_ids: HashMap<&str, usize> = names.iter().zip(1..).map(|(name, id)| (name.as_str(), id)).collect();
-    let (mut images, mut annotations, mut results) = (Vec::new(), Vec::new(), Vec::new());
+pub(super) fn write(
+    input: &Input<'_>,
+    data_set: &DataSet<'_>,
+    out: &Path,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
+    data_set.remark("coco", exported);
+    let images: Vec<(&Record, Cow<'_, str>)> = if input.options.write_upright {
+        write_upright(input, data_set, out, exported)?
+    } else {
+        data_set.images.iter().map(|record| (*record, Cow::Borrowed(record.image.as_str()))).collect()
+    };
+    let mut instances = Instances::new(data_set);
+    let mut results = Vec::new();
     let mut unscored = 0;
-    for record in input.records.iter().filter(|record| says_something(record)) {
-        let image_id = images.len() + 1;
-        images.push(Image {
-            id: image_id,
-            file_name: &record.image,
-            width: record.width,
-            height: record.height,
-            status: record.status,
-        });
+    for (record, file_name) in &images {
+        let image_id = instances.images.len() + 1;
+        let (width, height, status) = (record.width, record.height, record.status);
+        instances.images.push(Image { id: image_id, file_name, width, height, status });
         for detection in &record.detections {
-            let category_id = category_ids[detection.label.as_str()];
+            let category_id = data_set.categories[data_set.place(&detection.label)].id;
             let bbox = xywh(&detection.bbox);
-            annotations.push(Annotation {
-                id: annotations.len() + 1,
+            instances.annotations.push(Annotation {
+                id: instances.annotations.len() + 1,
                 image_id,
                 category_id,
                 bbox,
@@ -102,34 +97,44 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
             }
         }
     }
-    let left_out = input.records.len() - images.len();
-    if left_out > 0 {
-        exported.remarks.push(format!(
-            "coco: {left_out} images are left out, of which nothing is known (failed, refused, or cut off before the first box)"
-        ));
-    }
     if unscored > 0 {
         exported.remarks.push(format!("coco: results.json lacks {unscored} boxes that have no score"));
     }
-    let categories = names.into_iter().zip(1..).map(|(name, id)| Category { id, name, supercategory: "" }).collect();
-    let instances = Instances {
-        info: Info { description: "Made by gemscope", version: env!("CARGO_PKG_VERSION") },
-        licenses: [],
-        images,
-        annotations,
-        categories,
-    };
     write_json(out, "instances.json", &instances, exported)?;
+    if input.options.split.is_some() {
+        for part in [Part::Train, Part::Val] {
+            let in_part = |id: usize| Part::of(images[id - 1].0, input.options) == part;
+            let mut instances_of_part = instances.clone();
+            instances_of_part.images.retain(|image| in_part(image.id));
+            instances_of_part.annotations.retain(|annotation| in_part(annotation.image_id));
+            write_json(out, &format!("instances_{}.json", part.as_str()), &instances_of_part, exported)?;
+        }
+    }
     write_json(out, "results.json", &results, exported)
+}
+
+impl<'r> Instances<'r> {
+    fn new(data_set: &DataSet<'r>) -> Self {
+        let info = Info { description: "Made by gemscope", version: env!("CARGO_PKG_VERSION") };
+        let categories = data_set.categories;
+        Self { info, licenses: [], images: Vec::new(), annotations: Vec::new(), categories }
+    }
+}
+
+/// `upright/`: the images as the boxes describe them, and the names that they have there.
+fn write_upright<'r>(
+    input: &Input<'_>,
+    data_set: &DataSet<'r>,
+    out: &Path,
+    exported: &mut Exported,
+) -> Result<Vec<(&'r Record, Cow<'r, str>)>, ExportError> {
+    let stems = stems(&data_set.images, str::to_owned);
+    let folder = Fresh::begin(out, "upright")?;
+    let placed = place_all(input, data_set, &stems, |_| folder.path().to_owned(), "coco", exported)?;
+    folder.put(exported)?;
+    Ok(placed.into_iter().map(|(record, _, name)| (record, Cow::Owned(name))).collect())
 }
 
 fn xywh(bbox: &BBox) -> [f64; 4] {
     [bbox.x0, bbox.y0, bbox.width(), bbox.height()]
-}
-
-fn write_json<T: Serialize>(out: &Path, name: &str, value: &T, exported: &mut Exported) -> Result<(), ExportError> {
-    let mut bytes =
-        serde_json::to_vec(value).map_err(|error| ExportError::Write { path: out.join(name), error: error.into() })?;
-    bytes.push(b'\n');
-    write_file(out, name, &bytes, exported)
 }

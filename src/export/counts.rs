@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use super::{ExportError, Exported, Input, labels, write_file};
+use super::csv::cell;
+use super::{ExportError, Exported, Input, write_file};
 
 pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
-    let labels = labels(input);
+    let labels = input.asked;
     let failed = |error: std::io::Error| ExportError::Write { path: out.join("counts.csv"), error };
-    let mut table = csv::Writer::from_writer(Vec::new());
+    let mut table = ::csv::Writer::from_writer(Vec::new());
     let header = ["image", "status"].into_iter().map(str::to_owned).chain(labels.iter().map(|label| cell(label)));
     table.write_record(header).map_err(|error| failed(error.into()))?;
     for record in input.records {
@@ -18,9 +19,4 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
     }
     let bytes = table.into_inner().map_err(|error| failed(error.into_error()))?;
     write_file(out, "counts.csv", &bytes, exported)
-}
-
-/// Text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP, CSV injection).
-fn cell(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
 }

@@ -9,23 +9,24 @@ use image::{ImageFormat, RgbImage};
 
 use super::folder::{Fresh, inside};
 use super::upright::Images;
-use super::{ExportError, Exported, Format, Input};
+use super::{CropOptions, ExportError, Exported, Format, Input, Padding};
 use crate::record::{BBox, Record};
 
 pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
     let with_boxes: Vec<&Record> = input.records.iter().filter(|record| !record.detections.is_empty()).collect();
     let folder = Fresh::begin(out, "crops")?;
     if !with_boxes.is_empty() {
-        let write = |record: &Record, pixels: &RgbImage| write_crops(record, pixels, folder.path());
+        let options = &input.options.crops;
+        let write = |record: &Record, pixels: &RgbImage| write_crops(record, pixels, options, folder.path());
         Images::of(input)?.for_each(&with_boxes, Format::Crops, exported, write)?;
     }
     folder.put(exported)
 }
 
 /// The crops of one image.
-fn write_crops(record: &Record, pixels: &RgbImage, folder: &Path) -> Result<(), ExportError> {
+fn write_crops(record: &Record, pixels: &RgbImage, options: &CropOptions, folder: &Path) -> Result<(), ExportError> {
     for (index, detection) in record.detections.iter().enumerate() {
-        let (x, y, width, height) = whole_pixels(&detection.bbox, record.width, record.height);
+        let (x, y, width, height) = region(&detection.bbox, record.width, record.height, options);
         let crop = image::imageops::crop_imm(pixels, x, y, width, height).to_image();
         let path = crop_path(folder, &record.image, index, &detection.label);
         let write = || -> Result<(), image::ImageError> {
@@ -37,16 +38,33 @@ fn write_crops(record: &Record, pixels: &RgbImage, folder: &Path) -> Result<(), 
     Ok(())
 }
 
-/// Every pixel that the box touches, at least one.
-fn whole_pixels(bbox: &BBox, width: u32, height: u32) -> (u32, u32, u32, u32) {
-    let span = |from: f64, to: f64, size: u32| {
-        let first = (from.floor().max(0.0) as u32).min(size - 1);
-        let end = (to.ceil() as u32).clamp(first + 1, size);
-        (first, end - first)
+/// Left, top, width and height of a crop: every pixel that the padded box touches, then grown to the least size and to a square. What
+/// would lie outside is cut off of the padding; what is grown is moved inward, and stays smaller only where the image is.
+fn region(bbox: &BBox, width: u32, height: u32, options: &CropOptions) -> (u32, u32, u32, u32) {
+    let (pad_x, pad_y) = match options.padding {
+        Padding::Share(share) => (bbox.width() * share, bbox.height() * share),
+        Padding::Pixels(pixels) => (pixels, pixels),
     };
-    let (x, crop_width) = span(bbox.x0, bbox.x1, width);
-    let (y, crop_height) = span(bbox.y0, bbox.y1, height);
+    let across = whole_pixels(bbox.x0 - pad_x, bbox.x1 + pad_x, width);
+    let down = whole_pixels(bbox.y0 - pad_y, bbox.y1 + pad_y, height);
+    let least = if options.square { across.1.max(down.1) } else { 0 }.max(options.min_size);
+    let (x, crop_width) = grown(across, least, width);
+    let (y, crop_height) = grown(down, least, height);
     (x, y, crop_width, crop_height)
+}
+
+/// First pixel and number of the pixels that are touched, at least one.
+fn whole_pixels(from: f64, to: f64, size: u32) -> (u32, u32) {
+    let first = (from.floor().max(0.0) as u32).min(size - 1);
+    let end = (to.ceil() as u32).clamp(first + 1, size);
+    (first, end - first)
+}
+
+/// At least `least` pixels around the same middle, as far as the image has them.
+fn grown((first, length): (u32, u32), least: u32, size: u32) -> (u32, u32) {
+    let wanted = length.max(least.min(size));
+    let first = first.saturating_sub((wanted - length) / 2);
+    (first.min(size - wanted), wanted)
 }
 
 /// `crops/sub/photo.jpg_003_red-circle.png`. The image's whole name stands in it and the label's part holds no `_`, so no two crops
@@ -62,11 +80,27 @@ fn crop_path(folder: &Path, image: &str, index: usize, label: &str) -> PathBuf {
 mod tests {
     use super::*;
 
+    fn cut(bbox: [f64; 4], padding: &str, min_size: u32, square: bool) -> (u32, u32, u32, u32) {
+        let options = CropOptions { padding: padding.parse().unwrap(), min_size, square };
+        region(&BBox::from(bbox), 100, 50, &options)
+    }
+
     #[test]
     fn a_crop_holds_every_pixel_that_the_box_touches() {
-        let bbox = BBox { x0: 1.5, y0: 0.0, x1: 3.2, y1: 0.4 };
-        assert_eq!(whole_pixels(&bbox, 10, 10), (1, 0, 3, 1));
-        assert_eq!(whole_pixels(&BBox { x0: 9.9, y0: 9.9, x1: 10.0, y1: 10.0 }, 10, 10), (9, 9, 1, 1));
+        assert_eq!(cut([1.5, 0.0, 3.2, 0.4], "0", 0, false), (1, 0, 3, 1));
+        assert_eq!(cut([99.9, 49.9, 100.0, 50.0], "0", 0, false), (99, 49, 1, 1));
+    }
+
+    #[test]
+    fn crops_are_padded_grown_and_squared_inside_the_image() {
+        assert_eq!(cut([10.0, 10.0, 30.0, 20.0], "0.5", 0, false), (0, 5, 40, 20));
+        assert_eq!(cut([10.0, 10.0, 30.0, 20.0], "3px", 0, false), (7, 7, 26, 16));
+        assert_eq!(cut([0.0, 40.0, 20.0, 50.0], "0.5", 0, false), (0, 35, 30, 15));
+        assert_eq!(cut([50.0, 20.0, 54.0, 22.0], "0", 10, false), (47, 16, 10, 10));
+        assert_eq!(cut([98.0, 0.0, 100.0, 2.0], "0", 10, false), (90, 0, 10, 10));
+        assert_eq!(cut([10.0, 20.0, 30.0, 24.0], "0", 0, true), (10, 12, 20, 20));
+        assert_eq!(cut([10.0, 20.0, 90.0, 24.0], "0", 0, true), (10, 0, 80, 50), "as square as the image allows");
+        assert_eq!(cut([0.0, 0.0, 100.0, 50.0], "1000px", 4000, true), (0, 0, 100, 50));
     }
 
     #[test]

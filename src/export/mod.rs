@@ -1,36 +1,58 @@
 //! Records to files that other tools read.
 //!
-//! In: the records of a run, sorted by image, its manifest, and for crops and pictures the images. Out: files in the run's directory.
-//! Promises: each format is a pure function of these: the same bytes whatever the threads, the order of the run or how often it was
-//! resumed.
+//! In: the records of a run, sorted by image, its manifest, and for some formats the images. Out: files in the run's directory.
+//! Promises: each format is a pure function of these and the options: the same bytes whatever the threads, the order of the run or how
+//! often it was resumed. `docs/FORMATS.md` says what each format holds.
 
 mod coco;
 mod counts;
 mod crops;
+mod csv;
+mod dataset;
 mod draw;
 mod folder;
 mod html;
 mod jsonl;
+mod label_studio;
+mod merge;
+mod options;
 mod overlay;
+mod select;
 mod upright;
+mod voc;
+mod xml;
+mod yolo;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use serde::Serialize;
 use thiserror::Error;
+
+pub use merge::{Run, merge};
+pub use options::{Category, CropOptions, Options, Padding, read_categories, read_labels_map};
 
 use crate::files;
 use crate::record::Record;
 use crate::run::Manifest;
+use dataset::DataSet;
 
 /// A format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Format {
     /// `detections.jsonl`: one line an image.
     Jsonl,
+    /// `detections.csv`: one row a box.
+    Csv,
     /// `instances.json` and `results.json`.
     Coco,
+    /// `yolo/`: images, labels and `data.yaml`.
+    Yolo,
+    /// `voc/`: images and XML.
+    Voc,
+    /// `label-studio/`: tasks with predictions, and the labelling configuration.
+    LabelStudio,
     /// `counts.csv`: a row an image, a column a label.
     Counts,
     /// `crops/`: one PNG a detection.
@@ -43,13 +65,28 @@ pub enum Format {
 
 impl Format {
     /// Every format, in the order in which they are written.
-    pub const ALL: [Self; 6] = [Self::Jsonl, Self::Coco, Self::Counts, Self::Crops, Self::Overlay, Self::Html];
+    pub const ALL: [Self; 10] = [
+        Self::Jsonl,
+        Self::Csv,
+        Self::Coco,
+        Self::Yolo,
+        Self::Voc,
+        Self::LabelStudio,
+        Self::Counts,
+        Self::Crops,
+        Self::Overlay,
+        Self::Html,
+    ];
 
     /// The format's name on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
             Self::Coco => "coco",
+            Self::Yolo => "yolo",
+            Self::Voc => "voc",
+            Self::LabelStudio => "label-studio",
             Self::Counts => "counts",
             Self::Crops => "crops",
             Self::Overlay => "overlay",
@@ -94,22 +131,46 @@ pub enum ExportError {
         error: std::io::Error,
     },
     /// Some formats need the images, and nothing says where they are.
-    #[error("crops and overlays need the images: say where they are with --images DIR")]
+    #[error("this needs the images: say where they are with --images DIR")]
     NoImages,
+    /// A file of categories or labels that cannot be read.
+    #[error("{}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
+    /// A file of categories or labels that is not one.
+    #[error("{}: {reason}", path.display())]
+    NotUnderstood {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Runs that cannot be exported as one.
+    #[error("these runs do not go together: {reason}")]
+    UnlikeRuns {
+        /// Why.
+        reason: &'static str,
+    },
 }
 
 /// What all formats are made from.
 pub struct Input<'r> {
     /// Sorted by image.
     pub records: &'r [Record],
-    /// What the run was asked to do.
-    pub manifest: &'r Manifest,
-    /// The labels that were asked for; they come first among the categories.
+    /// What the run was asked to do; nothing where several runs are one.
+    pub manifest: Option<&'r Manifest>,
+    /// The labels that were asked for; they come first among the categories. A format is given the labels of all categories here.
     pub asked: &'r [String],
     /// The folder that the images' names are relative to, where it is known.
     pub images: Option<&'r Path>,
     /// Whether EXIF orientation is applied to the images.
     pub apply_orientation: bool,
+    /// What is not as usual.
+    pub options: &'r Options,
 }
 
 /// What was written, and what could not be.
@@ -119,13 +180,27 @@ pub struct Exported {
     pub written: Vec<PathBuf>,
     /// Things a user should know, one a line.
     pub remarks: Vec<String>,
-    /// Images that could not be read any more, for crops and pictures.
+    /// Images that could not be read any more, for crops, pictures and data sets.
     pub images_missed: usize,
 }
 
 /// Everything that exports write into a directory.
-pub(crate) const FILES: [&str; 7] =
-    ["detections.jsonl", "instances.json", "results.json", "counts.csv", "crops", "overlays", "report"];
+pub(crate) const FILES: [&str; 14] = [
+    "detections.jsonl",
+    "detections.csv",
+    "instances.json",
+    "instances_train.json",
+    "instances_val.json",
+    "results.json",
+    "upright",
+    "yolo",
+    "voc",
+    "label-studio",
+    "counts.csv",
+    "crops",
+    "overlays",
+    "report",
+];
 
 /// Writes `formats` into `out`. What an earlier export left there under the same names is replaced.
 ///
@@ -134,31 +209,47 @@ pub(crate) const FILES: [&str; 7] =
 pub fn export(input: &Input<'_>, formats: &[Format], out: &Path) -> Result<Exported, ExportError> {
     std::fs::create_dir_all(out).map_err(|error| ExportError::Write { path: out.to_owned(), error })?;
     let mut exported = Exported::default();
+    let selection = select::select(input, &mut exported);
+    let asked: Vec<String> = selection.categories.iter().map(|category| category.name.clone()).collect();
+    let input = &Input { records: &selection.records, asked: &asked, ..*input };
+    let data_set = DataSet::of(&selection);
     for format in formats {
         match format {
             Format::Jsonl => jsonl::write(input, out, &mut exported)?,
-            Format::Coco => coco::write(input, out, &mut exported)?,
+            Format::Csv => csv::write(input, out, &mut exported)?,
+            Format::Coco => coco::write(input, &data_set, out, &mut exported)?,
+            Format::Yolo => yolo::write(input, &data_set, out, &mut exported)?,
+            Format::Voc => voc::write(input, &data_set, out, &mut exported)?,
+            Format::LabelStudio => label_studio::write(input, &selection, out, &mut exported)?,
             Format::Counts => counts::write(input, out, &mut exported)?,
             Format::Crops => crops::write(input, out, &mut exported)?,
             Format::Overlay => overlay::write(input, out, &mut exported)?,
             Format::Html => html::write(input, out, &mut exported)?,
         }
     }
+    remark_orientation(input, formats, &mut exported);
     Ok(exported)
 }
 
-/// The labels of a run: those that were asked for, in that order, then the others by name.
-fn labels(input: &Input<'_>) -> Vec<String> {
-    let mut labels: Vec<String> = Vec::new();
-    for label in input.asked {
-        if !labels.contains(label) {
-            labels.push(label.clone());
-        }
+/// Says that boxes and files may be turned against each other, where a tool reads both.
+fn remark_orientation(input: &Input<'_>, formats: &[Format], exported: &mut Exported) {
+    let with_images =
+        formats.iter().any(|format| !matches!(format, Format::Counts | Format::Crops | Format::Overlay | Format::Html));
+    let turned = input.records.iter().filter(|record| record.orientation != 1).count();
+    if !with_images || input.options.write_upright || turned == 0 {
+        return;
     }
-    let found = input.records.iter().flat_map(|record| &record.detections).map(|detection| &detection.label);
-    let others: std::collections::BTreeSet<&String> = found.filter(|label| !input.asked.contains(label)).collect();
-    labels.extend(others.into_iter().cloned());
-    labels
+    exported.remarks.push(if input.apply_orientation {
+        format!(
+            "{turned} images have an EXIF orientation: boxes are those of the upright image, and a tool that ignores EXIF will \
+             misplace them (--write-upright makes upright copies)"
+        )
+    } else {
+        format!(
+            "{turned} images have an EXIF orientation that --no-exif ignored: boxes are those of the image as it is stored, and a \
+             tool that heeds EXIF will misplace them (--write-upright makes copies without it)"
+        )
+    });
 }
 
 /// Writes `bytes` to `out/name`.
@@ -167,4 +258,12 @@ fn write_file(out: &Path, name: &str, bytes: &[u8], exported: &mut Exported) -> 
     files::replace(&path, bytes).map_err(|error| ExportError::Write { path: path.clone(), error })?;
     exported.written.push(path);
     Ok(())
+}
+
+/// Writes `value` to `out/name` as one line of JSON.
+fn write_json<T: Serialize>(out: &Path, name: &str, value: &T, exported: &mut Exported) -> Result<(), ExportError> {
+    let mut bytes =
+        serde_json::to_vec(value).map_err(|error| ExportError::Write { path: out.join(name), error: error.into() })?;
+    bytes.push(b'\n');
+    write_file(out, name, &bytes, exported)
 }

@@ -15,7 +15,7 @@ use super::draw::palette::{Colour, colour};
 use super::draw::{Rect, fill, frame, text};
 use super::folder::{Fresh, inside};
 use super::upright::Images;
-use super::{ExportError, Exported, Format, Input, labels};
+use super::{ExportError, Exported, Format, Input};
 use crate::preprocess::{TargetSize, resize};
 use crate::record::{AnswerStatus, Detection, Record};
 
@@ -25,7 +25,7 @@ const JPEG_QUALITY: u8 = 92;
 const JPEG_MAX_SIDE: u32 = 65_535;
 
 pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
-    let labels = labels(input);
+    let labels = input.asked;
     let colours: HashMap<&str, Colour> =
         labels.iter().enumerate().map(|(place, label)| (label.as_str(), colour(place))).collect();
     let answered: Vec<&Record> = input.records.iter().filter(|record| record.status != AnswerStatus::Failed).collect();

@@ -1,10 +1,10 @@
 //! The images of a run, as they were when they were answered about.
 //!
-//! In: a record. Out: the upright pixels of its image. Promises: they come from the very file that was answered about; whatever the
-//! number of threads, the pixels that are held at a time are bounded.
+//! In: a record. Out: the bytes of its image, or the upright pixels. Promises: they come from the very file that was answered about;
+//! whatever the number of threads, the pixels that are held at a time are bounded.
 
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 use rayon::prelude::*;
@@ -56,30 +56,58 @@ impl<'i> Images<'i> {
         Ok(())
     }
 
-    /// What `work` makes of the image's pixels.
+    /// Where a record's image is.
+    pub(super) fn path(&self, record: &Record) -> PathBuf {
+        self.folder.join(&record.image)
+    }
+
+    /// The bytes of the file that was answered about.
     ///
     /// # Errors
-    /// Why the image is not to be had, in words.
-    pub(super) fn with<T>(&self, record: &Record, work: impl FnOnce(RgbImage) -> T) -> Result<T, String> {
-        let bytes = std::fs::read(self.folder.join(&record.image))
-            .map_err(|error| format!("{}: {error}", self.folder.display()))?;
+    /// Why they are not to be had, in words.
+    pub(super) fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {
+        let bytes = std::fs::read(self.path(record)).map_err(|error| format!("{}: {error}", self.folder.display()))?;
         if record.sha256.as_ref().is_some_and(|sha256| *sha256 != digest::hex(&bytes)) {
             return Err("the file is not the one that was answered about; run detect again".to_owned());
         }
-        let said = (record.width, record.height);
-        let same_size = |(width, height): (u32, u32)| {
-            let answered = format!("the answer is about {}x{}", said.0, said.1);
-            if (width, height) == said { Ok(()) } else { Err(format!("is {width}x{height}, and {answered}")) }
-        };
-        same_size(crate::image::size(Cursor::new(&bytes), self.apply_orientation).map_err(|error| error.to_string())?)?;
+        let size = crate::image::size(Cursor::new(&bytes), self.apply_orientation);
+        same_size(record, size.map_err(|error| error.to_string())?)?;
+        Ok(bytes)
+    }
+
+    /// What `work` makes of the pixels of `bytes`, which are the record's image.
+    ///
+    /// # Errors
+    /// Why they are not to be had, in words.
+    pub(super) fn decoded<T>(
+        &self,
+        record: &Record,
+        bytes: &[u8],
+        work: impl FnOnce(RgbImage) -> T,
+    ) -> Result<T, String> {
         // Decoded, turned, and once more for what is made of it.
-        let held = said.0 as usize * said.1 as usize * 3 * 3;
+        let held = record.width as usize * record.height as usize * 3 * 3;
         let _permit = self.gate.enter(held);
-        let upright = crate::image::decode(&bytes, self.apply_orientation).map_err(|error| error.to_string())?;
-        same_size((upright.width, upright.height))?;
+        let upright = crate::image::decode(bytes, self.apply_orientation).map_err(|error| error.to_string())?;
+        same_size(record, (upright.width, upright.height))?;
         match RgbImage::from_raw(upright.width, upright.height, upright.rgb) {
             Some(pixels) => Ok(work(pixels)),
             None => Err("the decoded image is not as large as it says".to_owned()),
         }
     }
+
+    /// What `work` makes of the image's pixels.
+    ///
+    /// # Errors
+    /// Why the image is not to be had, in words.
+    pub(super) fn with<T>(&self, record: &Record, work: impl FnOnce(RgbImage) -> T) -> Result<T, String> {
+        self.decoded(record, &self.bytes(record)?, work)
+    }
+}
+
+fn same_size(record: &Record, (width, height): (u32, u32)) -> Result<(), String> {
+    if (width, height) == (record.width, record.height) {
+        return Ok(());
+    }
+    Err(format!("is {width}x{height}, and the answer is about {}x{}", record.width, record.height))
 }

@@ -108,6 +108,14 @@ pub fn size(reader: impl BufRead + Seek, apply_orientation: bool) -> Result<(u32
     Ok(if apply_orientation && orientation.to_exif() > 4 { (height, width) } else { (width, height) })
 }
 
+/// The file's EXIF orientation, 1..8, from the header alone.
+///
+/// # Errors
+/// [`ImageError`], as [`size`].
+pub fn orientation(reader: impl BufRead + Seek) -> Result<u8, ImageError> {
+    Ok(open(reader)?.1.to_exif())
+}
+
 /// A decoder that has read the header, within the limits, and the file's orientation.
 fn open<'r, R: BufRead + Seek + 'r>(
     mut reader: R,

@@ -33,6 +33,8 @@ pub struct Summary {
     pub notes: BTreeMap<NoteKind, usize>,
     /// Images that became less than half as wide or high as they are.
     pub shrunk_below_half: usize,
+    /// Images whose EXIF orientation is not 1: their boxes, and what a tool sees that ignores EXIF, may lie differently.
+    pub turned_by_exif: usize,
     /// Images without an answer.
     pub failures: Vec<Failure>,
     /// Wall time in seconds from the first file to the last record.
@@ -56,6 +58,7 @@ impl Summary {
             labels: asked.iter().map(|label| (label.clone(), 0)).collect(),
             notes: BTreeMap::new(),
             shrunk_below_half: 0,
+            turned_by_exif: 0,
             failures: Vec::new(),
             wall_seconds: 0.0,
             onnx_runtime_seconds: 0.0,
@@ -78,6 +81,7 @@ impl Summary {
                 .filter_map(|answer| answer.tokens)
                 .any(|tokens| halved(tokens.resized[0], record.width) || halved(tokens.resized[1], record.height));
             summary.shrunk_below_half += usize::from(shrunk);
+            summary.turned_by_exif += usize::from(record.orientation != 1);
             if record.status == AnswerStatus::Failed {
                 let reason = record.reason.clone().unwrap_or_default();
                 summary.failures.push(Failure { image: record.image.clone(), reason });

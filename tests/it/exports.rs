@@ -118,5 +118,5 @@ fn answers_of_elsewhere_are_exported_too() {
         .args(["--to", "yolo9"])
         .assert()
         .code(1)
-        .stderr(predicates::str::contains("jsonl, coco, counts, crops"));
+        .stderr(predicates::str::contains("jsonl, csv, coco, yolo, voc, label-studio, counts, crops"));
 }

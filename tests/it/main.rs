@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod detect;
+mod export_formats;
 mod exports;
 mod generate;
 mod images;

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::super::Input;
 use super::super::draw::palette::colour;
-use super::super::{Input, labels};
 use crate::generate::Sampling;
 use crate::preprocess::BudgetChoice;
 use crate::record::{AnswerStatus, Record};
@@ -72,7 +72,7 @@ pub(super) fn thumbnail_name(index: usize) -> String {
 impl<'r> Data<'r> {
     /// `seen` says of each record whether it has a thumbnail.
     pub(super) fn of(input: &Input<'r>, seen: &[bool], folder: Option<String>) -> Self {
-        let names = labels(input);
+        let names = input.asked;
         let places: HashMap<&str, usize> =
             names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
         let images = input.records.iter().zip(seen).map(|(record, &thumbnail)| Image {
@@ -95,7 +95,7 @@ impl<'r> Data<'r> {
         Self {
             title: title(input),
             facts: facts(input),
-            started: input.manifest.started,
+            started: input.manifest.and_then(|manifest| manifest.started),
             folder,
             statuses: AnswerStatus::ALL,
             labels: labels.collect(),
@@ -105,18 +105,20 @@ impl<'r> Data<'r> {
 }
 
 fn title(input: &Input<'_>) -> String {
-    match &input.manifest.settings {
-        Some(settings) => settings.task.text(),
-        None => "Answers that were made elsewhere".to_owned(),
+    match input.manifest.map(|manifest| &manifest.settings) {
+        Some(Some(settings)) => settings.task.text(),
+        Some(None) => "Answers that were made elsewhere".to_owned(),
+        None => "Several runs".to_owned(),
     }
 }
 
 fn facts(input: &Input<'_>) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
-    if let Some(model) = &input.manifest.model {
+    let Some(manifest) = input.manifest else { return facts };
+    if let Some(model) = &manifest.model {
         facts.push(("Model", model.clone()));
     }
-    if let Some(settings) = &input.manifest.settings {
+    if let Some(settings) = &manifest.settings {
         let budget = match settings.budget {
             BudgetChoice::Fixed(budget) => format!("{budget} soft tokens"),
             BudgetChoice::Auto { max } => format!("auto, up to {max} soft tokens"),
@@ -128,7 +130,7 @@ fn facts(input: &Input<'_>) -> Vec<(&'static str, String)> {
         };
         facts.push(("Sampling", sampling));
     }
-    facts.push(("Gemscope", input.manifest.gemscope.clone()));
+    facts.push(("Gemscope", manifest.gemscope.clone()));
     facts
 }
 

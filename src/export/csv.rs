@@ -1,0 +1,54 @@
+//! `detections.csv`: one row a box, for spreadsheets and data frames.
+//!
+//! In: records. Out: a table; an image without boxes has one row, with nothing in the cells of the box, so that its status is seen.
+//! Promises: text is quoted where CSV needs it (RFC 4180), and no cell of it is run as a formula.
+
+use std::path::Path;
+
+use super::{ExportError, Exported, Input, write_file};
+
+const FILE: &str = "detections.csv";
+const HEADER: [&str; 10] = ["image", "width", "height", "status", "label", "x0", "y0", "x1", "y1", "score"];
+
+pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+    let failed = |error: std::io::Error| ExportError::Write { path: out.join(FILE), error };
+    let mut table = ::csv::Writer::from_writer(Vec::new());
+    table.write_record(HEADER).map_err(|error| failed(error.into()))?;
+    for record in input.records {
+        let image = [
+            cell(&record.image),
+            record.width.to_string(),
+            record.height.to_string(),
+            record.status.as_str().to_owned(),
+        ];
+        let boxes = record.detections.iter().map(|detection| {
+            let [x0, y0, x1, y1] = <[f64; 4]>::from(detection.bbox).map(|edge| edge.to_string());
+            let score = detection.score.map(|score| score.to_string()).unwrap_or_default();
+            [cell(&detection.label), x0, y0, x1, y1, score]
+        });
+        let nothing = record.detections.is_empty().then_some([const { String::new() }; 6]);
+        for bbox in boxes.chain(nothing) {
+            table.write_record(image.iter().chain(&bbox)).map_err(|error| failed(error.into()))?;
+        }
+    }
+    let bytes = table.into_inner().map_err(|error| failed(error.into_error()))?;
+    write_file(out, FILE, &bytes, exported)
+}
+
+/// Text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP, CSV injection).
+pub(super) fn cell(text: &str) -> String {
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_a_spreadsheet_would_run_is_made_text() {
+        for formula in ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"] {
+            assert_eq!(super::cell(formula), format!("'{formula}"));
+        }
+        for text in ["", "a=1", "'=1", "é"] {
+            assert_eq!(super::cell(text), text);
+        }
+    }
+}

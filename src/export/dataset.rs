@@ -1,0 +1,239 @@
+//! What the formats for training share: which images, under which file names, in which part.
+//!
+//! In: the selected records and the images. Out: the images that are examples, with a file name each, and their files in a folder.
+//! Promises: no two images share a name or a label file, on file systems that ignore case too; an image keeps its name and its part
+//! whatever other images there are, unless one of them takes its name; a file that is linked is the one that was answered about.
+
+use std::collections::HashMap;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::ImageFormat;
+use rayon::prelude::*;
+
+use super::folder::inside;
+use super::select::Selection;
+use super::upright::Images;
+use super::{Category, ExportError, Exported, Input, Options};
+use crate::digest;
+use crate::record::Record;
+
+/// What the readers of YOLO and VOC folders look for. Other files are written as PNG.
+const EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+
+/// The images that are examples of what is in them.
+pub(super) struct DataSet<'s> {
+    /// Sorted by image.
+    pub(super) images: Vec<&'s Record>,
+    /// In the order of class indices.
+    pub(super) categories: &'s [Category],
+    /// Of a label, its place among the categories.
+    places: HashMap<&'s str, usize>,
+    /// Records that are no examples.
+    left_out: usize,
+}
+
+impl<'s> DataSet<'s> {
+    pub(super) fn of(selection: &'s Selection) -> Self {
+        let answered = selection.records.iter().zip(&selection.answered);
+        let images: Vec<&Record> = answered.filter(|(_, answered)| **answered).map(|(record, _)| record).collect();
+        let categories = &selection.categories;
+        let places = categories.iter().enumerate().map(|(place, category)| (category.name.as_str(), place)).collect();
+        Self { left_out: selection.records.len() - images.len(), images, categories, places }
+    }
+
+    /// The class index of a label: every label of a selected box has one.
+    pub(super) fn place(&self, label: &str) -> usize {
+        self.places[label]
+    }
+
+    /// Says what is not in the data set.
+    pub(super) fn remark(&self, format: &str, exported: &mut Exported) {
+        if self.left_out > 0 {
+            exported.remarks.push(format!(
+                "{format}: {} images are left out, of which nothing is known (failed, refused, or cut off before the first box)",
+                self.left_out
+            ));
+        }
+    }
+}
+
+/// The part of a data set that an image is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    Train,
+    Val,
+}
+
+impl Part {
+    /// The part that the hash of the image's name says.
+    pub(super) fn of(record: &Record, options: &Options) -> Self {
+        // 53 bits, which f64 holds exactly.
+        let place = (digest::number(&record.image) >> 11) as f64 / (1_u64 << 53) as f64;
+        if options.split.is_some_and(|share| place < share) { Self::Val } else { Self::Train }
+    }
+
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+        }
+    }
+}
+
+/// A name for each image, without extension: `rename` of its own, with a hash of the whole name where several would share it.
+pub(super) fn stems(images: &[&Record], rename: impl Fn(&str) -> String) -> Vec<String> {
+    let stem = |record: &&Record| {
+        let path = inside(&record.image);
+        let (folder, name) = path.rsplit_once('/').map_or(("", path.as_str()), |(folder, name)| (folder, name));
+        let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(name);
+        rename(&if folder.is_empty() { stem.to_owned() } else { format!("{folder}/{stem}") })
+    };
+    let mut stems: Vec<String> = images.iter().map(stem).collect();
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for stem in &stems {
+        *counts.entry(stem.to_lowercase()).or_default() += 1;
+    }
+    for (stem, record) in stems.iter_mut().zip(images) {
+        if counts[&stem.to_lowercase()] > 1 {
+            *stem = format!("{stem}_{:016x}", digest::number(&record.image));
+        }
+    }
+    stems
+}
+
+/// An image, its stem, and the file name that it got.
+pub(super) type Placed<'s> = (&'s Record, String, String);
+
+/// Puts the images of a data set into the folders that `folder` says. Images that are not to be had are remarked and left out.
+pub(super) fn place_all<'s>(
+    input: &Input<'_>,
+    data_set: &DataSet<'s>,
+    stems: &[String],
+    folder: impl Fn(&Record) -> PathBuf + Sync,
+    format: &str,
+    exported: &mut Exported,
+) -> Result<Vec<Placed<'s>>, ExportError> {
+    if data_set.images.is_empty() {
+        return Ok(Vec::new());
+    }
+    let placer = Placer::of(input)?;
+    let placed: Vec<Result<String, String>> = data_set
+        .images
+        .par_iter()
+        .zip(stems)
+        .map(|(record, stem)| placer.place(record, &folder(record), stem))
+        .collect::<Result<_, _>>()?;
+    let mut there = Vec::with_capacity(placed.len());
+    for ((record, stem), placed) in data_set.images.iter().zip(stems).zip(placed) {
+        match placed {
+            Ok(name) => there.push((*record, stem.clone(), name)),
+            Err(reason) => {
+                exported.remarks.push(format!("{format}: {}: {reason}", record.image));
+                exported.images_missed += 1;
+            }
+        }
+    }
+    Ok(there)
+}
+
+/// Puts image files into a data set's folder.
+struct Placer<'i> {
+    images: Images<'i>,
+    options: &'i Options,
+}
+
+impl<'i> Placer<'i> {
+    /// # Errors
+    /// [`ExportError::NoImages`].
+    fn of(input: &Input<'i>) -> Result<Self, ExportError> {
+        Ok(Self { images: Images::of(input)?, options: input.options })
+    }
+
+    /// Puts the image into `folder` as `stem` with an extension, and gives that name; or the reason why it is not there.
+    fn place(&self, record: &Record, folder: &Path, stem: &str) -> Result<Result<String, String>, ExportError> {
+        let bytes = match self.images.bytes(record) {
+            Ok(bytes) => bytes,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        let known = Path::new(&record.image).extension().and_then(|extension| extension.to_str());
+        let known = known.filter(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)));
+        // Of the file and not of the record: answers of elsewhere do not know it.
+        let turned = crate::image::orientation(Cursor::new(&bytes)).is_ok_and(|orientation| orientation != 1);
+        let extension = known.filter(|_| !(turned && self.options.write_upright));
+        let name = format!("{stem}.{}", extension.unwrap_or("png"));
+        let path = folder.join(&name);
+        let failed = |error| ExportError::Write { path: path.clone(), error };
+        std::fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(failed)?;
+        if extension.is_none() {
+            let saved = self.images.decoded(record, &bytes, |pixels| pixels.save_with_format(&path, ImageFormat::Png));
+            return match saved {
+                Ok(saved) => saved.map(|()| Ok(name)).map_err(|error| failed(std::io::Error::other(error))),
+                Err(reason) => Ok(Err(reason)),
+            };
+        }
+        let written = if self.options.copy_images {
+            std::fs::write(&path, &bytes)
+        } else {
+            link(&self.images.path(record), &path).or_else(|_| std::fs::write(&path, &bytes))
+        };
+        written.map(|()| Ok(name)).map_err(failed)
+    }
+}
+
+/// A second name for the file, or where that cannot be (another disk) a symbolic link.
+fn link(file: &Path, place: &Path) -> std::io::Result<()> {
+    // A hard link to a link would be one to where it points from.
+    let file = std::fs::canonicalize(file)?;
+    std::fs::hard_link(&file, place).or_else(|error| symbolic_link(&file, place, error))
+}
+
+#[cfg(unix)]
+fn symbolic_link(file: &Path, place: &Path, _: std::io::Error) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(file, place)
+}
+
+#[cfg(not(unix))]
+fn symbolic_link(_: &Path, _: &Path, error: std::io::Error) -> std::io::Result<()> {
+    Err(error) // Windows lets only administrators make them
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn records(names: &[&str]) -> Vec<Record> {
+        names.iter().map(|name| Record::failed((*name).to_owned(), String::new())).collect()
+    }
+
+    fn stems_of(names: &[&str]) -> Vec<String> {
+        let records = records(names);
+        stems(&records.iter().collect::<Vec<_>>(), str::to_owned)
+    }
+
+    #[test]
+    fn stems_keep_folders_and_never_collide() {
+        assert_eq!(stems_of(&["a/b.jpg", "b.c.jpg", "b.jpg"]), ["a/b", "b.c", "b"]);
+        let stems = stems_of(&["A.png", "a.jpg", "a.png", "b", "../a.png", ".png"]);
+        let unique: std::collections::HashSet<String> = stems.iter().map(|stem| stem.to_lowercase()).collect();
+        assert_eq!(unique.len(), 6);
+        assert!(stems.iter().all(|stem| !stem.contains("..")));
+        // A name that another one does not take stays as it is.
+        assert_eq!(stems_of(&["a.jpg", "a.png", "b.png"])[2], stems_of(&["b.png"])[0]);
+    }
+
+    #[test]
+    fn an_image_stays_in_its_part_and_the_share_is_kept() {
+        let names: Vec<String> = (0..2000).map(|index| format!("folder/{index}.jpg")).collect();
+        let all = records(&names.iter().map(String::as_str).collect::<Vec<_>>());
+        let part = |record: &Record, share| Part::of(record, &Options { split: Some(share), ..Options::default() });
+        let val = all.iter().filter(|record| part(record, 0.2) == Part::Val).count();
+        assert!((340..460).contains(&val), "{val}");
+        // A larger share only adds to the part.
+        assert!(all.iter().all(|record| part(record, 0.2) == Part::Train || part(record, 0.5) == Part::Val));
+        assert!(all.iter().all(|record| Part::of(record, &Options::default()) == Part::Train));
+        // Known ones: a change of the rule would move images of data sets that are in use.
+        let known: Vec<Part> = all[..6].iter().map(|record| part(record, 0.5)).collect();
+        assert_eq!(known, [Part::Train, Part::Val, Part::Train, Part::Val, Part::Train, Part::Train]);
+    }
+}

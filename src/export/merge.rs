@@ -1,0 +1,230 @@
+//! Several runs as one.
+//!
+//! In: the records of runs, and the folders that their images' names are relative to. Out: one list of records, sorted by image, with
+//! names relative to the deepest folder that holds all images. Promises: a file is one image however many runs answered about it, with
+//! the boxes of all; files of different folders stay apart; the order of completion plays no part.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use super::ExportError;
+use crate::record::{AnswerStatus, Detection, Record};
+use crate::run::Manifest;
+
+/// A run, as far as exports are made from it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Run {
+    /// Sorted by image.
+    pub records: Vec<Record>,
+    /// The labels that were asked for.
+    pub asked: Vec<String>,
+    /// The folder that the images' names are relative to, where it is known.
+    pub images: Option<PathBuf>,
+    /// Whether EXIF orientation was applied to the images.
+    pub apply_orientation: bool,
+    /// What it was asked to do; nothing where several runs are one.
+    pub manifest: Option<Manifest>,
+}
+
+/// One run with the records of all, and what is to be said about it.
+///
+/// # Errors
+/// [`ExportError::UnlikeRuns`] where they do not go together.
+pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
+    if runs.len() <= 1 {
+        return Ok((runs.pop().unwrap_or_default(), Vec::new()));
+    }
+    let apply_orientation = runs[0].apply_orientation; // there are two at least
+    if runs.iter().any(|run| run.apply_orientation != apply_orientation) {
+        return Err(ExportError::UnlikeRuns { reason: "some of the runs were made with --no-exif, others without" });
+    }
+    let roots: Vec<PathBuf> = runs.iter().filter_map(|run| run.images.as_deref().map(resolved)).collect();
+    if !roots.is_empty() && roots.len() < runs.len() {
+        let reason = "of some it is known where the images are, of others not: give each its --images DIR";
+        return Err(ExportError::UnlikeRuns { reason });
+    }
+    let common = roots.iter().cloned().reduce(|a, b| shared(&a, &b));
+    let mut remarks = Vec::new();
+    if let Some(common) = common.as_deref().filter(|common| roots.iter().any(|root| root != common)) {
+        remarks.push(format!("the runs' images lie in different folders: names are relative to {}", common.display()));
+    }
+    let mut images = BTreeMap::new();
+    let mut asked: Vec<String> = Vec::new();
+    let (mut repeated, mut replaced) = (0, 0);
+    for (index, run) in runs.into_iter().enumerate() {
+        asked.extend(run.asked);
+        let prefix = common.as_deref().map(|common| prefix(common, &roots[index])).unwrap_or_default();
+        for mut record in run.records {
+            record.image.insert_str(0, &prefix);
+            match images.get_mut(&record.image) {
+                None => {
+                    images.insert(record.image.clone(), record);
+                }
+                Some(known) if other_content(known, &record) => {
+                    replaced += 1;
+                    *known = record;
+                }
+                Some(known) => repeated += join(known, record),
+            }
+        }
+    }
+    if repeated > 0 {
+        remarks.push(format!("{repeated} boxes are in several runs, with the same label: each counts once"));
+    }
+    if replaced > 0 {
+        remarks.push(format!("{replaced} images were changed between the runs: the last run that is named counts"));
+    }
+    let records = images.into_values().collect();
+    Ok((Run { records, asked, images: common, apply_orientation, manifest: None }, remarks))
+}
+
+/// The folder itself, whatever links lead to it.
+fn resolved(folder: &Path) -> PathBuf {
+    let absolute = || std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    std::fs::canonicalize(folder).unwrap_or_else(|_| absolute())
+}
+
+/// The deepest folder that holds both.
+fn shared(a: &Path, b: &Path) -> PathBuf {
+    a.components().zip(b.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+}
+
+/// What goes in front of names that are relative to `root`, for them to be relative to `common`.
+fn prefix(common: &Path, root: &Path) -> String {
+    let folders = root.strip_prefix(common).unwrap_or(root).components();
+    let named = folders.filter(|folder| !matches!(folder, Component::RootDir));
+    named.map(|folder| folder.as_os_str().to_string_lossy().into_owned() + "/").collect()
+}
+
+/// Whether two records of one name are about different pictures.
+fn other_content(known: &Record, record: &Record) -> bool {
+    match (&known.sha256, &record.sha256) {
+        (Some(known), Some(other)) => known != other,
+        // Answers of elsewhere come without a hash, unread files without a size.
+        _ => record.width != 0 && known.width != 0 && (known.width, known.height) != (record.width, record.height),
+    }
+}
+
+/// Adds what another run says of the same image; gives the number of boxes that were there already.
+fn join(known: &mut Record, other: Record) -> usize {
+    let mut repeated = 0;
+    for detection in other.detections {
+        let same = |there: &&mut Detection| there.label == detection.label && there.bbox == detection.bbox;
+        match known.detections.iter_mut().find(same) {
+            Some(there) => {
+                repeated += 1;
+                if there.score < detection.score {
+                    *there = detection;
+                }
+            }
+            None => known.detections.push(detection),
+        }
+    }
+    if known.width == 0 {
+        (known.width, known.height, known.orientation) = (other.width, other.height, other.orientation);
+    }
+    known.sha256 = known.sha256.take().or(other.sha256);
+    known.reason = known.reason.take().or(other.reason);
+    // What one answer leaves open, the others do not say either.
+    known.status =
+        [known.status, other.status].into_iter().max_by_key(|status| openness(*status)).unwrap_or(known.status);
+    known.notes.extend(other.notes);
+    known.answers.extend(other.answers);
+    repeated
+}
+
+/// How much an answer leaves open; "nothing" of one run is no word against the boxes of another.
+fn openness(status: AnswerStatus) -> u8 {
+    match status {
+        AnswerStatus::Empty => 0,
+        AnswerStatus::Ok => 1,
+        AnswerStatus::Salvaged => 2,
+        AnswerStatus::Truncated => 3,
+        AnswerStatus::Looped => 4,
+        AnswerStatus::Refused => 5,
+        AnswerStatus::Failed => 6,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::BBox;
+
+    fn record(image: &str, sha256: &str, status: AnswerStatus, boxes: &[(&str, f64, f64)]) -> Record {
+        let mut record = Record::failed(image.into(), String::new());
+        (record.reason, record.status, record.width, record.height) = (None, status, 10, 10);
+        record.sha256 = Some(sha256.into());
+        let detection = |&(label, x1, score): &(&str, f64, f64)| Detection {
+            label: label.into(),
+            bbox: BBox { x0: 0.0, y0: 0.0, x1, y1: 1.0 },
+            score: Some(score),
+            probabilities: None,
+        };
+        record.detections = boxes.iter().map(detection).collect();
+        record
+    }
+
+    fn run(images: Option<&str>, asked: &str, records: Vec<Record>) -> Run {
+        let asked = vec![asked.to_owned()];
+        Run { records, asked, images: images.map(PathBuf::from), apply_orientation: true, manifest: None }
+    }
+
+    #[test]
+    fn a_file_is_one_image_with_the_boxes_of_all_runs() {
+        use AnswerStatus::{Empty, Failed, Ok};
+        let first = run(
+            Some("/r"),
+            "dog",
+            vec![
+                record("a.png", "1", Ok, &[("dog", 1.0, 0.2), ("dog", 2.0, 0.2)]),
+                record("b.png", "2", Empty, &[]),
+                record("c.png", "3", Empty, &[]),
+                record("d.png", "4", Ok, &[("dog", 1.0, 0.2)]),
+            ],
+        );
+        let second = run(
+            Some("/r"),
+            "cat",
+            vec![
+                record("a.png", "1", Ok, &[("dog", 1.0, 0.7), ("cat", 1.0, 0.1)]),
+                record("b.png", "2", Ok, &[("cat", 1.0, 0.1)]),
+                record("c.png", "3", Failed, &[]),
+                record("d.png", "changed", Empty, &[]),
+            ],
+        );
+        let (merged, remarks) = merge(vec![first, second]).unwrap();
+        let boxes: Vec<usize> = merged.records.iter().map(|record| record.detections.len()).collect();
+        assert_eq!(boxes, [3, 1, 0, 0]);
+        assert_eq!(merged.records[0].detections[0].score, Some(0.7));
+        let statuses: Vec<AnswerStatus> = merged.records.iter().map(|record| record.status).collect();
+        assert_eq!(statuses, [Ok, Ok, Failed, Empty], "an image that one run failed at is no image without objects");
+        assert_eq!((merged.asked, merged.images), (vec!["dog".into(), "cat".into()], Some("/r".into())));
+        assert_eq!(remarks.len(), 2);
+    }
+
+    #[test]
+    fn files_of_different_folders_stay_apart() {
+        let records = || vec![record("x.png", "1", AnswerStatus::Ok, &[])];
+        let inner = vec![record("one/x.png", "1", AnswerStatus::Ok, &[])];
+        let runs =
+            vec![run(Some("/r/one"), "", records()), run(Some("/r/two"), "", records()), run(Some("/r"), "", inner)];
+        let names = |runs: Vec<Run>| {
+            let (merged, remarks) = merge(runs).unwrap();
+            assert!(remarks[0].contains("names are relative to"), "{remarks:?}");
+            merged.records.into_iter().map(|record| record.image).collect::<Vec<_>>()
+        };
+        assert_eq!(names(runs.clone()), ["one/x.png", "two/x.png"]);
+        assert_eq!(names(runs.into_iter().rev().collect()), ["one/x.png", "two/x.png"]);
+    }
+
+    #[test]
+    fn unlike_runs_are_refused() {
+        let known = run(Some("/r"), "", Vec::new());
+        let unknown = run(None, "", Vec::new());
+        assert!(merge(vec![known.clone(), unknown.clone()]).is_err());
+        assert!(merge(vec![unknown.clone(), unknown]).is_ok());
+        let stored = Run { apply_orientation: false, ..known.clone() };
+        assert!(merge(vec![known, stored]).is_err());
+    }
+}

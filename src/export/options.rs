@@ -1,0 +1,182 @@
+//! How an export is made, where it is not as usual.
+//!
+//! In: what the user asked for, and the files that name categories and labels. Out: [`Options`]. Promises: a file that cannot be
+//! understood is an error that names it, before anything is written.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::path::Path;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::ExportError;
+use crate::record::AnswerStatus;
+
+/// The most that one number on the command line may ask of a crop, in pixels.
+const MOST_PIXELS: f64 = 1e6;
+
+/// How an export is made. The default is what `gemscope detect` writes.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The categories, with their ids and in their order; boxes with other labels are left out. `None`: those that were asked for,
+    /// then the others by name, with ids from 1.
+    pub categories: Option<Vec<Category>>,
+    /// Labels to call otherwise; an empty name leaves the box out. Comes before the categories.
+    pub labels_map: BTreeMap<String, String>,
+    /// Boxes below this score, and boxes without one, are left out.
+    pub min_score: Option<f64>,
+    /// The statuses whose records are exported. `None`: all.
+    pub include_status: Option<BTreeSet<AnswerStatus>>,
+    /// The share of the images that is kept for validation, 0..1, in YOLO, VOC and COCO.
+    pub split: Option<f64>,
+    /// Images in data sets are copies and not links.
+    pub copy_images: bool,
+    /// Images that their EXIF orientation turns are written upright into data sets.
+    pub write_upright: bool,
+    /// How crops are cut.
+    pub crops: CropOptions,
+    /// What Label Studio finds in front of an image's name. `None`: the address of local files, in the images' folder.
+    pub label_studio_url: Option<String>,
+}
+
+/// How crops are cut. The default is every pixel that the box touches.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct CropOptions {
+    /// What is added on every side.
+    pub padding: Padding,
+    /// The least width and height in pixels: smaller crops are grown around their middle.
+    pub min_size: u32,
+    /// The shorter side is grown to the longer one.
+    pub square: bool,
+}
+
+/// What is added on every side of a box.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Padding {
+    /// Of the box's width, left and right; of its height, above and below.
+    Share(f64),
+    /// On all sides.
+    Pixels(f64),
+}
+
+impl Default for Padding {
+    fn default() -> Self {
+        Self::Pixels(0.0)
+    }
+}
+
+impl FromStr for Padding {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| text.trim().parse::<f64>().ok().filter(|value| (0.0..=MOST_PIXELS).contains(value));
+        let padding = match text.strip_suffix("px") {
+            Some(pixels) => number(pixels).map(Self::Pixels),
+            None => number(text).map(Self::Share),
+        };
+        padding.ok_or_else(|| "must be a share of the box (0.1) or pixels (12px)".to_owned())
+    }
+}
+
+/// A category of a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Category {
+    /// Its id in COCO files.
+    pub id: u64,
+    /// The label.
+    pub name: String,
+    /// COCO's name for what it belongs to.
+    #[serde(default)]
+    pub supercategory: String,
+}
+
+/// Categories out of `path`: a COCO file, or one name a line (ids count from 1).
+///
+/// # Errors
+/// [`ExportError::Read`], [`ExportError::NotUnderstood`].
+pub fn read_categories(path: &Path) -> Result<Vec<Category>, ExportError> {
+    #[derive(Deserialize)]
+    struct CocoFile {
+        categories: Vec<Category>,
+    }
+    let not_understood = |reason: String| ExportError::NotUnderstood { path: path.to_owned(), reason };
+    let text = read(path)?;
+    let categories = if text.trim_start().starts_with('{') {
+        let file: CocoFile = serde_json::from_str(&text).map_err(|error| not_understood(error.to_string()))?;
+        file.categories
+    } else {
+        let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
+        let category = |(id, name): (u64, &str)| Category { id, name: name.to_owned(), supercategory: String::new() };
+        (1..).zip(names).map(category).collect()
+    };
+    let (mut ids, mut names) = (HashSet::new(), HashSet::new());
+    for category in &categories {
+        if !ids.insert(category.id) || !names.insert(&category.name) {
+            let reason = format!("category {} ({:?}) is there twice, by id or by name", category.id, category.name);
+            return Err(not_understood(reason));
+        }
+    }
+    if categories.is_empty() {
+        return Err(not_understood("no categories".to_owned()));
+    }
+    Ok(categories)
+}
+
+/// A map of labels out of `path`: TOML, `"red car" = "car"`.
+///
+/// # Errors
+/// [`ExportError::Read`], [`ExportError::NotUnderstood`].
+pub fn read_labels_map(path: &Path) -> Result<BTreeMap<String, String>, ExportError> {
+    toml::from_str(&read(path)?)
+        .map_err(|error| ExportError::NotUnderstood { path: path.to_owned(), reason: error.to_string() })
+}
+
+/// The text of `path`, without the mark that some editors put in front.
+fn read(path: &Path) -> Result<String, ExportError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
+        Err(error) => Err(ExportError::Read { path: path.to_owned(), error }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    #[test]
+    fn categories_come_from_lines_or_from_coco() {
+        let named = |id, name: &str| Category { id, name: name.to_owned(), supercategory: String::new() };
+        let read = |text: &str| read_categories(file(text).path());
+        assert_eq!(read("\u{feff}dog\r\n\n red car \n").unwrap(), [named(1, "dog"), named(2, "red car")]);
+        let coco = r#"{"info": {}, "categories": [{"id": 90, "name": "b"}, {"id": 7, "name": "a", "keypoints": []}]}"#;
+        assert_eq!(read(coco).unwrap(), [named(90, "b"), named(7, "a")]);
+        assert!(read("dog\ncat\ndog").unwrap_err().to_string().contains("category 3 (\"dog\") is there twice"));
+        assert!(matches!(read(" \n"), Err(ExportError::NotUnderstood { .. })));
+        assert!(matches!(read_categories(Path::new("/no/such")), Err(ExportError::Read { .. })));
+    }
+
+    #[test]
+    fn a_labels_map_is_toml() {
+        let map = read_labels_map(file("\"red car\" = \"car\" # why\nblur = \"\"\n").path()).unwrap();
+        assert_eq!(
+            map.into_iter().collect::<Vec<_>>(),
+            [("blur".to_owned(), String::new()), ("red car".to_owned(), "car".to_owned())]
+        );
+        assert!(matches!(read_labels_map(file("a = 3").path()), Err(ExportError::NotUnderstood { .. })));
+    }
+
+    #[test]
+    fn padding_is_a_share_or_pixels() {
+        assert_eq!("0.1".parse(), Ok(Padding::Share(0.1)));
+        assert_eq!("12px".parse(), Ok(Padding::Pixels(12.0)));
+        for wrong in ["", "px", "-1", "nan", "1e9px", "10%"] {
+            assert!(wrong.parse::<Padding>().is_err(), "{wrong}");
+        }
+    }
+}
