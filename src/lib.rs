@@ -18,13 +18,17 @@
 //! - [`record`]: what is kept of an image
 //! - [`run`]: the stages and their channels, the journal, the summary
 //! - [`export`]: records to files; each format is a pure function of the journal
+//! - [`eval`]: how good detections are, against a truth file; calibration of their scores
+//! - [`dataset`]: datasets in COCO, YOLO and VOC, from one to another
 //! - [`runtime`]: finding and installing ONNX Runtime; devices
 //!
 //! Two ideas hold it together. The journal is the only truth: exports are made from it and cost no inference. And the graph says what
 //! it takes: feeds, dtypes and shapes are read from the sessions, never assumed.
 
 pub mod answer;
+pub mod dataset;
 mod digest;
+pub mod eval;
 pub mod export;
 mod files;
 pub mod generate;

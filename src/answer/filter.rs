@@ -79,7 +79,7 @@ pub struct Filters {
     pub labels_map: BTreeMap<String, String>,
     /// Whether boxes of labels that were not asked for are dropped.
     pub strict_labels: bool,
-    /// The least score; boxes without a score stay.
+    /// The least score; boxes without a score go.
     pub min_score: Option<f64>,
     /// The least area.
     pub min_area: Option<Area>,
@@ -170,7 +170,7 @@ impl Filters {
             || bbox.y0 <= height * EDGE
             || bbox.x1 >= width * (1.0 - EDGE)
             || bbox.y1 >= height * (1.0 - EDGE);
-        self.min_score.is_none_or(|least| detection.score.is_none_or(|score| score >= least))
+        self.min_score.is_none_or(|least| detection.score.is_some_and(|score| score >= least))
             && self.min_area.is_none_or(|least| area >= least.of(width * height))
             && self.max_area.is_none_or(|most| area <= most.of(width * height))
             && self.min_aspect.is_none_or(|least| aspect >= least)
@@ -320,6 +320,9 @@ mod tests {
         assert_eq!(kept(Filters { max_aspect: Some(2.0), ..Filters::default() }), 3);
         assert_eq!(kept(Filters { drop_edge: true, ..Filters::default() }), 3);
         assert_eq!(kept(Filters { min_score: Some(0.5), ..Filters::default() }), 3);
+        let unscored = vec![Detection { score: None, ..found("a", [10.0, 10.0, 12.0, 12.0], 0.0) }];
+        let kept = apply(&Filters { min_score: Some(0.0), ..Filters::default() }, unscored, &[]).0;
+        assert!(kept.is_empty(), "no score is none that could be high enough");
         assert!("4%%".parse::<Area>().is_err() && "-1".parse::<Area>().is_err() && "101%".parse::<Area>().is_err());
     }
 

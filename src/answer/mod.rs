@@ -39,6 +39,7 @@
 //! thought whose start was part of the prompt. The answer ends at the first end of turn in the text, which then
 //! counts as the stop token.
 
+pub mod calibration;
 mod counts;
 mod filter;
 mod frame;
@@ -55,8 +56,9 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::generate::{TokenSpan, box_probabilities};
-use crate::record::{Answer, AnswerStatus, BBox, Note, NoteKind, Record, ScoreKind};
+use crate::record::{Answer, AnswerStatus, BBox, Note, NoteKind, Probabilities, Record, ScoreKind};
 
+use calibration::Platt;
 use counts::Counts;
 pub use filter::{Area, AreaError, Filters};
 pub use parser::parse;
@@ -102,6 +104,9 @@ pub struct Reading {
 pub struct Rules {
     /// What a detection's score is.
     pub score: ScoreKind,
+    /// What makes a probability of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Platt>,
     /// Which detections stay.
     #[serde(flatten)]
     pub filters: Filters,
@@ -110,6 +115,12 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The score of a box whose tokens have these probabilities.
+    fn score(&self, probabilities: Probabilities) -> Option<f64> {
+        let score = self.score.score(probabilities)?;
+        Some(self.calibration.map_or(score, |platt| platt.apply(score)))
+    }
+
     /// Everything as the answers say it.
     pub fn as_answered() -> Self {
         let filters = Filters { duplicates: None, ..Filters::default() };
@@ -119,7 +130,7 @@ impl Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { score: ScoreKind::default(), filters: Filters::default(), join: 0.5 }
+        Self { score: ScoreKind::default(), calibration: None, filters: Filters::default(), join: 0.5 }
     }
 }
 
@@ -142,7 +153,7 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], 
             detection.bbox = detection.bbox.moved(view.x0, view.y0);
             detection.probabilities =
                 box_probabilities(&answer.text, &spans, &found.coordinates, found.label_span.as_ref());
-            detection.score = detection.probabilities.and_then(|probabilities| rules.score.score(probabilities));
+            detection.score = detection.probabilities.and_then(|probabilities| rules.score(probabilities));
             seen.push(seams::Seen { detection, view });
         }
         for note in parsed.notes.iter().copied().chain(notes) {

@@ -1,8 +1,11 @@
 //! Arguments that several commands share.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::{Context as _, bail};
+use gemscope::answer::calibration::{Calibration, Platt};
 use gemscope::answer::{Area, Filters, Rules};
-use gemscope::export::Format;
+use gemscope::export::{Format, read_labels_map};
 use gemscope::preprocess::{Budget, BudgetChoice};
 use gemscope::prompt::{Conversation, Prompter, Task};
 use gemscope::record::ScoreKind;
@@ -121,10 +124,13 @@ impl BudgetArgs {
 /// How answers become detections.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RuleArgs {
-    /// What the score of a box is: the probability of its coordinates' tokens, of its label's tokens, or joint, their product
-    #[arg(long, value_name = "KIND", default_value = "joint")]
-    pub(crate) score: ScoreKind,
-    /// Drop boxes below this score; boxes without a score stay
+    /// What the score of a box is: the probability of its coordinates' tokens, of its label's tokens, or joint, their product [default: joint]
+    #[arg(long, value_name = "KIND")]
+    pub(crate) score: Option<ScoreKind>,
+    /// Make probabilities of the scores, as `gemscope eval --calibrate` learned it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) calibration: Option<PathBuf>,
+    /// Drop boxes below this score, and boxes without one
     #[arg(long, value_name = "SCORE")]
     pub(crate) min_score: Option<f64>,
     /// Drop boxes smaller than this: square pixels (400), or a share of the image (0.5%)
@@ -154,6 +160,9 @@ pub(crate) struct RuleArgs {
     /// With --tiles: boxes of several views are one where they have so much of the smaller one in common
     #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
     pub(crate) join: f64,
+    /// A TOML file of other words for labels, one a line: "automobile" = "car"; with "" on the right their boxes are dropped
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels_map: Option<PathBuf>,
     /// Drop boxes whose label was not asked for
     #[arg(long)]
     pub(crate) strict_labels: bool,
@@ -178,7 +187,9 @@ impl RuleArgs {
                 bail!("{name} must be above 0");
             }
         }
+        let labels_map = self.labels_map.as_deref().map(read_labels_map).transpose()?.unwrap_or_default();
         let filters = Filters {
+            labels_map,
             strict_labels: self.strict_labels,
             min_score: self.min_score,
             min_area: self.min_area,
@@ -189,10 +200,23 @@ impl RuleArgs {
             duplicates: Some(self.duplicates).filter(|threshold| *threshold > 0.0),
             nms: self.nms,
             nms_agnostic: self.nms_agnostic,
-            ..Filters::default()
         };
-        Ok(Rules { score: self.score, filters, join: self.join })
+        let calibration = self.calibration.as_deref().map(calibration).transpose()?;
+        if let (Some(asked), Some((kind, _))) = (self.score, calibration)
+            && asked != kind
+        {
+            bail!("the calibration is of the score {:?}, not {:?}: leave --score away", kind.as_str(), asked.as_str());
+        }
+        let score = self.score.or(calibration.map(|(kind, _)| kind)).unwrap_or_default();
+        let calibration = calibration.map(|(_, platt)| platt);
+        Ok(Rules { score, calibration, filters, join: self.join })
     }
+}
+
+/// The calibration in `path`, and the score that it is of.
+pub(crate) fn calibration(path: &Path) -> anyhow::Result<(ScoreKind, Platt)> {
+    let calibration = Calibration::read(path)?;
+    Ok((calibration.score_kind()?, calibration.platt))
 }
 
 /// Formats of an export, separated by commas.

@@ -8,7 +8,7 @@ use gemscope::export::{self, CropOptions, Options, Padding};
 use gemscope::record::AnswerStatus;
 use gemscope::run::{self, Manifest};
 
-use super::args::formats;
+use super::args::{calibration, formats};
 use super::{Ending, messages, output};
 
 /// Write a run's results in other formats
@@ -38,6 +38,9 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "What is exported")]
 struct SelectArgs {
+    /// Make probabilities of the scores, as `gemscope eval --calibrate` learned it
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
     /// Leave out boxes below this score, and boxes without one
     #[arg(long, value_name = "SCORE", value_parser = share)]
     min_score: Option<f64>,
@@ -96,6 +99,7 @@ impl Args {
         Ok(Options {
             categories: select.categories.as_deref().map(export::read_categories).transpose()?,
             labels_map: labels_map.unwrap_or_default(),
+            calibration: select.calibration.as_deref().map(calibration).transpose()?,
             min_score: select.min_score,
             include_status: select.include_status.as_deref().map(statuses).transpose()?,
             split: data_set.split,

@@ -6,9 +6,11 @@
 #![allow(clippy::doc_markdown)] // the doc comments of arguments are the help text, which has no backticks
 
 mod args;
+mod convert;
 mod detect;
 mod doctor;
 mod engine;
+mod eval;
 mod export;
 mod inspect;
 mod messages;
@@ -44,6 +46,10 @@ enum Command {
     Export(export::Args),
     /// Read answers that were made elsewhere (Ollama, vLLM, llama.cpp ...)
     Parse(parse::Args),
+    /// How good detections are, against a truth file: COCO's figures, F1, confusion, calibration
+    Eval(Box<eval::Args>),
+    /// Write a dataset in another format: COCO, YOLO, Pascal VOC
+    Convert(convert::Args),
     /// Show what the model is given for an image: sizes, tokens, tensors
     Inspect(inspect::Args),
     /// Look at a model directory
@@ -107,6 +113,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Run(args) => run::run(args, &cli.global),
         Command::Export(args) => export::run(args),
         Command::Parse(args) => parse::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Convert(args) => convert::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Model(args) => model::run(args, &cli.global),
         Command::Setup(args) => setup::run(args, &cli.global),

@@ -36,6 +36,8 @@ const SECTIONS: [(&str, &[&str]); 7] = [
         "answer",
         &[
             "score",
+            "calibration",
+            "labels_map",
             "min_score",
             "min_area",
             "max_area",

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::dataset::{DataSet, Part, place_all, stems};
+use super::examples::{Examples, Part, place_all, stems};
 use super::folder::Fresh;
 use super::{Category, ExportError, Exported, Input, write_json};
 use crate::record::{AnswerStatus, BBox, Record};
@@ -62,17 +62,17 @@ struct ScoredBox {
 
 pub(super) fn write(
     input: &Input<'_>,
-    data_set: &DataSet<'_>,
+    examples: &Examples<'_>,
     out: &Path,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
-    data_set.remark("coco", exported);
+    examples.remark("coco", exported);
     let images: Vec<(&Record, Cow<'_, str>)> = if input.options.write_upright {
-        write_upright(input, data_set, out, exported)?
+        write_upright(input, examples, out, exported)?
     } else {
-        data_set.images.iter().map(|record| (*record, Cow::Borrowed(record.image.as_str()))).collect()
+        examples.images.iter().map(|record| (*record, Cow::Borrowed(record.image.as_str()))).collect()
     };
-    let mut instances = Instances::new(data_set);
+    let mut instances = Instances::new(examples);
     let mut results = Vec::new();
     let mut unscored = 0;
     for (record, file_name) in &images {
@@ -80,7 +80,7 @@ pub(super) fn write(
         let (width, height, status) = (record.width, record.height, record.status);
         instances.images.push(Image { id: image_id, file_name, width, height, status });
         for detection in &record.detections {
-            let category_id = data_set.categories[data_set.place(&detection.label)].id;
+            let category_id = examples.categories[examples.place(&detection.label)].id;
             let bbox = xywh(&detection.bbox);
             instances.annotations.push(Annotation {
                 id: instances.annotations.len() + 1,
@@ -114,9 +114,9 @@ pub(super) fn write(
 }
 
 impl<'r> Instances<'r> {
-    fn new(data_set: &DataSet<'r>) -> Self {
+    fn new(examples: &Examples<'r>) -> Self {
         let info = Info { description: "Made by gemscope", version: env!("CARGO_PKG_VERSION") };
-        let categories = data_set.categories;
+        let categories = examples.categories;
         Self { info, licenses: [], images: Vec::new(), annotations: Vec::new(), categories }
     }
 }
@@ -124,13 +124,13 @@ impl<'r> Instances<'r> {
 /// `upright/`: the images as the boxes describe them, and the names that they have there.
 fn write_upright<'r>(
     input: &Input<'_>,
-    data_set: &DataSet<'r>,
+    examples: &Examples<'r>,
     out: &Path,
     exported: &mut Exported,
 ) -> Result<Vec<(&'r Record, Cow<'r, str>)>, ExportError> {
-    let stems = stems(&data_set.images, str::to_owned);
+    let stems = stems(&examples.images, str::to_owned);
     let folder = Fresh::begin(out, "upright")?;
-    let placed = place_all(input, data_set, &stems, |_| folder.path().to_owned(), "coco", exported)?;
+    let placed = place_all(input, examples, &stems, |_| folder.path().to_owned(), "coco", exported)?;
     folder.put(exported)?;
     Ok(placed.into_iter().map(|(record, _, name)| (record, Cow::Owned(name))).collect())
 }

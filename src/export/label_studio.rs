@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use super::folder::Fresh;
 use super::select::Selection;
-use super::xml::escape;
 use super::{Category, ExportError, Exported, Input};
+use crate::dataset::xml::escape;
 use crate::record::{Detection, Record};
 use crate::{digest, files};
 

@@ -8,8 +8,9 @@ mod coco;
 mod counts;
 mod crops;
 mod csv;
-mod dataset;
+
 mod draw;
+mod examples;
 mod folder;
 mod html;
 mod jsonl;
@@ -20,7 +21,6 @@ mod overlay;
 mod select;
 mod upright;
 mod voc;
-mod xml;
 mod yolo;
 
 use std::fmt;
@@ -36,7 +36,7 @@ pub use options::{Category, CropOptions, Options, Padding, read_categories, read
 use crate::files;
 use crate::record::Record;
 use crate::run::Manifest;
-use dataset::DataSet;
+use examples::Examples;
 
 /// A format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -212,14 +212,14 @@ pub fn export(input: &Input<'_>, formats: &[Format], out: &Path) -> Result<Expor
     let selection = select::select(input, &mut exported);
     let asked: Vec<String> = selection.categories.iter().map(|category| category.name.clone()).collect();
     let input = &Input { records: &selection.records, asked: &asked, ..*input };
-    let data_set = DataSet::of(&selection);
+    let examples = Examples::of(&selection);
     for format in formats {
         match format {
             Format::Jsonl => jsonl::write(input, out, &mut exported)?,
             Format::Csv => csv::write(input, out, &mut exported)?,
-            Format::Coco => coco::write(input, &data_set, out, &mut exported)?,
-            Format::Yolo => yolo::write(input, &data_set, out, &mut exported)?,
-            Format::Voc => voc::write(input, &data_set, out, &mut exported)?,
+            Format::Coco => coco::write(input, &examples, out, &mut exported)?,
+            Format::Yolo => yolo::write(input, &examples, out, &mut exported)?,
+            Format::Voc => voc::write(input, &examples, out, &mut exported)?,
             Format::LabelStudio => label_studio::write(input, &selection, out, &mut exported)?,
             Format::Counts => counts::write(input, out, &mut exported)?,
             Format::Crops => crops::write(input, out, &mut exported)?,

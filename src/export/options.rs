@@ -10,7 +10,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::ExportError;
-use crate::record::AnswerStatus;
+use crate::answer::calibration::Platt;
+use crate::record::{AnswerStatus, ScoreKind};
 
 /// The most that one number on the command line may ask of a crop, in pixels.
 const MOST_PIXELS: f64 = 1e6;
@@ -23,6 +24,8 @@ pub struct Options {
     pub categories: Option<Vec<Category>>,
     /// Labels to call otherwise; an empty name leaves the box out. Comes before the categories.
     pub labels_map: BTreeMap<String, String>,
+    /// What makes probabilities of the scores, and of which score; boxes without one keep what they have.
+    pub calibration: Option<(ScoreKind, Platt)>,
     /// Boxes below this score, and boxes without one, are left out.
     pub min_score: Option<f64>,
     /// The statuses whose records are exported. `None`: all.

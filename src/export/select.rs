@@ -79,13 +79,14 @@ struct Selector<'o> {
     outside: BTreeMap<String, usize>,
     unscored: usize,
     low: usize,
+    uncalibrated: usize,
 }
 
 impl<'o> Selector<'o> {
     fn new(options: &'o Options) -> Self {
         let names = |categories: &'o Vec<Category>| categories.iter().map(|category| category.name.as_str()).collect();
         let known = options.categories.as_ref().map(names);
-        Self { options, known, dropped_by_map: 0, outside: BTreeMap::new(), unscored: 0, low: 0 }
+        Self { options, known, dropped_by_map: 0, outside: BTreeMap::new(), unscored: 0, low: 0, uncalibrated: 0 }
     }
 
     fn pass(&mut self, detection: &Detection) -> Option<Detection> {
@@ -98,10 +99,17 @@ impl<'o> Selector<'o> {
             *self.outside.entry(label.clone()).or_default() += 1;
             return None;
         }
-        match (self.options.min_score, detection.score) {
+        let calibrated = self
+            .options
+            .calibration
+            .zip(detection.probabilities)
+            .and_then(|((kind, platt), probabilities)| Some(platt.apply(kind.score(probabilities)?)));
+        self.uncalibrated += usize::from(self.options.calibration.is_some() && calibrated.is_none());
+        let score = calibrated.or(detection.score);
+        match (self.options.min_score, score) {
             (Some(_), None) => self.unscored += 1,
             (Some(least), Some(score)) if score < least => self.low += 1,
-            _ => return Some(Detection { label: label.clone(), ..detection.clone() }),
+            _ => return Some(Detection { label: label.clone(), score, ..detection.clone() }),
         }
         None
     }
@@ -123,6 +131,12 @@ impl<'o> Selector<'o> {
         remark(self.outside.values().sum(), &labels);
         remark(self.low, "whose scores are below --min-score");
         remark(self.unscored, "which have no score that could reach --min-score");
+        if self.uncalibrated > 0 {
+            let count = self.uncalibrated;
+            exported
+                .remarks
+                .push(format!("{count} boxes have no token probabilities to calibrate: their scores stay as they are"));
+        }
     }
 }
 

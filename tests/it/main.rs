@@ -4,7 +4,9 @@
 #![allow(clippy::format_collect, missing_docs, unreachable_pub)]
 
 mod bad_input;
+mod convert;
 mod detect;
+mod eval;
 mod export_formats;
 mod exports;
 mod generate;

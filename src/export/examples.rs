@@ -22,7 +22,7 @@ use crate::record::Record;
 const EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
 /// The images that are examples of what is in them.
-pub(super) struct DataSet<'s> {
+pub(super) struct Examples<'s> {
     /// Sorted by image.
     pub(super) images: Vec<&'s Record>,
     /// In the order of class indices.
@@ -33,7 +33,7 @@ pub(super) struct DataSet<'s> {
     left_out: usize,
 }
 
-impl<'s> DataSet<'s> {
+impl<'s> Examples<'s> {
     pub(super) fn of(selection: &'s Selection) -> Self {
         let answered = selection.records.iter().zip(&selection.answered);
         let images: Vec<&Record> = answered.filter(|(_, answered)| **answered).map(|(record, _)| record).collect();
@@ -108,24 +108,24 @@ pub(super) type Placed<'s> = (&'s Record, String, String);
 /// Puts the images of a data set into the folders that `folder` says. Images that are not to be had are remarked and left out.
 pub(super) fn place_all<'s>(
     input: &Input<'_>,
-    data_set: &DataSet<'s>,
+    examples: &Examples<'s>,
     stems: &[String],
     folder: impl Fn(&Record) -> PathBuf + Sync,
     format: &str,
     exported: &mut Exported,
 ) -> Result<Vec<Placed<'s>>, ExportError> {
-    if data_set.images.is_empty() {
+    if examples.images.is_empty() {
         return Ok(Vec::new());
     }
     let placer = Placer::of(input)?;
-    let placed: Vec<Result<String, String>> = data_set
+    let placed: Vec<Result<String, String>> = examples
         .images
         .par_iter()
         .zip(stems)
         .map(|(record, stem)| placer.place(record, &folder(record), stem))
         .collect::<Result<_, _>>()?;
     let mut there = Vec::with_capacity(placed.len());
-    for ((record, stem), placed) in data_set.images.iter().zip(stems).zip(placed) {
+    for ((record, stem), placed) in examples.images.iter().zip(stems).zip(placed) {
         match placed {
             Ok(name) => there.push((*record, stem.clone(), name)),
             Err(reason) => {

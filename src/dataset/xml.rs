@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 /// `text` as it may stand between tags or in an attribute. Characters that XML 1.0 cannot hold (section 2.2) become U+FFFD.
-pub(super) fn escape(text: &str) -> Cow<'_, str> {
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     let plain =
         |character: char| !matches!(character, '&' | '<' | '>' | '"' | '\'' | '\0'..' ' | '\u{fffe}' | '\u{ffff}');
     if text.chars().all(plain) {

@@ -1,0 +1,224 @@
+//! Scores to probabilities, as learned from a truth.
+//!
+//! In: a file that `gemscope eval --calibrate` wrote. Out: `p = sigmoid(a * logit(score) + b)` of the score of a detection. Promises: a
+//! higher score never gets a lower probability (`a >= 0`); a score that was learned from one kind is never applied to another.
+//!
+//! Platt scaling (J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999) on the logit of the score, so that `a = 1, b = 0`
+//! changes nothing. [`crate::eval`] learns it.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::files;
+use crate::record::ScoreKind;
+
+/// Version of the file. A reader refuses a later one.
+pub const SCHEMA: u32 = 1;
+
+/// Scores nearer to 0 or 1 are taken as this far away: the logit of 0 and 1 is infinite.
+const NEAREST: f64 = 1e-6;
+
+/// Why a calibration cannot be read, written or applied.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CalibrationError {
+    /// The system's reason.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        error: std::io::Error,
+    },
+    /// Not a calibration.
+    #[error("{}: not a calibration: {problem}", path.display())]
+    NotOne {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// Learned from scores that are not those of boxes that a model answered.
+    #[error("the calibration is of {score:?}: it was learned from a results file, whose scores are not those of a run")]
+    OfResults {
+        /// What it was learned from.
+        score: String,
+    },
+}
+
+/// `p = sigmoid(a * logit(score) + b)`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Platt {
+    /// Slope; never negative.
+    pub a: f64,
+    /// Offset.
+    pub b: f64,
+}
+
+impl Platt {
+    /// The probability that a detection with this score (0 to 1) is right. Never decreases with the score.
+    pub fn apply(&self, score: f64) -> f64 {
+        sigmoid(self.a.mul_add(logit(score), self.b))
+    }
+}
+
+/// `p = sigmoid(a * logit(score) + b)`, and what it was learned from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The version of gemscope that made it.
+    pub gemscope: String,
+    /// Slope and offset.
+    #[serde(flatten)]
+    pub platt: Platt,
+    /// What its scores are: a [`ScoreKind`], or `results` (those of a COCO results file).
+    pub score: String,
+    /// From which IoU on a detection was right.
+    pub iou: f64,
+    /// What it was learned from.
+    pub made_from: MadeFrom,
+    /// The expected calibration error.
+    pub ece: Ece,
+}
+
+/// What a calibration was learned from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MadeFrom {
+    /// The truth file.
+    pub truth: String,
+    /// The run or the results file.
+    pub predictions: String,
+    /// Detections with a score that count.
+    pub detections: usize,
+    /// Those of them that are right.
+    pub right: usize,
+}
+
+/// The expected calibration error, before and after.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Ece {
+    /// Bins of equal width.
+    pub bins: usize,
+    /// Of the scores as they came.
+    pub before: f64,
+    /// Of the probabilities, over the same detections that they were learned from: too good by nature.
+    pub after: f64,
+    /// Of probabilities that were learned from the other half of the images; `null` where a half has only one outcome.
+    pub cross_validated: Option<f64>,
+}
+
+impl Calibration {
+    /// The score of a detection that it takes.
+    ///
+    /// # Errors
+    /// [`CalibrationError::OfResults`].
+    pub fn score_kind(&self) -> Result<ScoreKind, CalibrationError> {
+        self.score.parse().map_err(|_| CalibrationError::OfResults { score: self.score.clone() })
+    }
+
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// [`CalibrationError::Io`], [`CalibrationError::NotOne`].
+    pub fn read(path: &Path) -> Result<Self, CalibrationError> {
+        #[derive(Deserialize)]
+        struct Schema {
+            schema: u32,
+        }
+        let not_one = |problem: String| CalibrationError::NotOne { path: path.to_owned(), problem };
+        let bytes = std::fs::read(path).map_err(|error| CalibrationError::Io { path: path.to_owned(), error })?;
+        // The version first: a later one may have other fields.
+        let Schema { schema } = serde_json::from_slice(&bytes).map_err(|error| not_one(error.to_string()))?;
+        if schema > SCHEMA {
+            return Err(not_one(format!("schema {schema}; this version of gemscope reads up to {SCHEMA}")));
+        }
+        let calibration: Self = serde_json::from_slice(&bytes).map_err(|error| not_one(error.to_string()))?;
+        let Platt { a, b } = calibration.platt;
+        if !(a.is_finite() && b.is_finite() && a >= 0.0) {
+            return Err(not_one(format!("a = {a}, b = {b}")));
+        }
+        Ok(calibration)
+    }
+
+    /// Writes it to `path`, whole or not at all.
+    ///
+    /// # Errors
+    /// [`CalibrationError::Io`].
+    pub fn write(&self, path: &Path) -> Result<(), CalibrationError> {
+        let io = |error| CalibrationError::Io { path: path.to_owned(), error };
+        let mut text = serde_json::to_vec_pretty(self).map_err(|error| io(error.into()))?;
+        text.push(b'\n');
+        files::replace(path, &text).map_err(io)
+    }
+}
+
+pub(crate) fn logit(score: f64) -> f64 {
+    let score = score.clamp(NEAREST, 1.0 - NEAREST);
+    (score / (1.0 - score)).ln()
+}
+
+pub(crate) fn sigmoid(z: f64) -> f64 {
+    // Two forms of the same, neither of which overflows.
+    if z >= 0.0 { 1.0 / (1.0 + (-z).exp()) } else { z.exp() / (1.0 + z.exp()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn calibration(a: f64, b: f64) -> Calibration {
+        let made_from = MadeFrom { truth: String::new(), predictions: String::new(), detections: 2, right: 1 };
+        let ece = Ece { bins: 15, before: 0.0, after: 0.0, cross_validated: None };
+        Calibration {
+            schema: SCHEMA,
+            gemscope: String::new(),
+            platt: Platt { a, b },
+            score: "joint".into(),
+            iou: 0.5,
+            made_from,
+            ece,
+        }
+    }
+
+    #[test]
+    fn scores_of_results_files_are_no_scores_of_runs() {
+        assert_eq!(calibration(1.0, 0.0).score_kind().unwrap(), ScoreKind::Joint);
+        let of_results = Calibration { score: "results".into(), ..calibration(1.0, 0.0) };
+        assert!(matches!(of_results.score_kind(), Err(CalibrationError::OfResults { .. })));
+    }
+
+    #[test]
+    fn a_file_comes_back_and_others_are_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("calibration.json");
+        let written = calibration(0.5, -1.25);
+        written.write(&path).unwrap();
+        assert_eq!(Calibration::read(&path).unwrap(), written);
+        for (text, reason) in [
+            ("{}", "missing field `schema`"),
+            ("{\"schema\": 2, \"a\": \"?\"}", "schema 2"),
+            (&serde_json::to_string(&calibration(-1.0, 0.0)).unwrap(), "a = -1"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = Calibration::read(&path).unwrap_err().to_string();
+            assert!(error.contains("calibration.json: not a calibration") && error.contains(reason), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_higher_score_never_gets_a_lower_probability(
+            a in 0.0..20.0_f64, b in -20.0..20.0_f64, one in 0.0..=1.0_f64, other in 0.0..=1.0_f64,
+        ) {
+            let platt = Platt { a, b };
+            let (low, high) = (one.min(other), one.max(other));
+            prop_assert!(platt.apply(low) <= platt.apply(high));
+            prop_assert!((0.0..=1.0).contains(&platt.apply(one)));
+        }
+    }
+}

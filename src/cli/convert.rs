@@ -1,0 +1,61 @@
+//! `gemscope convert`: a dataset in another format.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use gemscope::dataset::{self, Format};
+
+use super::{Ending, messages, output};
+
+/// Write a dataset in another format: COCO, YOLO or Pascal VOC. Only boxes are carried
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// COCO instances (a .json), or a directory with YOLO's data.yaml or VOC's Annotations
+    #[arg(value_name = "DATASET")]
+    dataset: PathBuf,
+    /// What to write: coco, yolo, voc
+    #[arg(long, value_name = "FORMAT")]
+    to: Format,
+    /// What DATASET is: coco, yolo, voc. Default: told from its files
+    #[arg(long, value_name = "FORMAT")]
+    from: Option<Format>,
+    /// Where the images are, if not where DATASET says; only their headers are read, for their sizes
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// Where to write: a new file for COCO, a new or empty directory for the others
+    #[arg(long, short, value_name = "PATH")]
+    out: PathBuf,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
+    let from = match args.from {
+        Some(format) => format,
+        None => Format::of(&args.dataset)?,
+    };
+    let out = &args.out;
+    match args.to {
+        Format::Coco if out.exists() => bail!("{} is there already: choose a new file", out.display()),
+        Format::Coco => {}
+        _ if out.is_file() || std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) => {
+            bail!("{} is not empty: choose a new directory", out.display())
+        }
+        _ => {}
+    }
+    let mut remarks = Vec::new();
+    let dataset = dataset::read(&args.dataset, from, args.images.as_deref(), &mut remarks)?;
+    let written = dataset::write(&dataset, args.to, out, &mut remarks)?;
+    let boxes: usize = dataset.images.iter().map(|image| image.objects.len()).sum();
+    messages::say(&format!(
+        "{from} to {}: {} images, {boxes} boxes, {} categories",
+        args.to,
+        dataset.images.len(),
+        dataset.categories.len()
+    ));
+    for remark in &remarks {
+        messages::say(remark);
+    }
+    for path in written {
+        output::text(&format!("{}\n", path.display()))?;
+    }
+    Ok(Ending::Complete)
+}

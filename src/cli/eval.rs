@@ -1,0 +1,250 @@
+//! `gemscope eval`: how good a run is, against boxes that people drew.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, bail};
+use gemscope::answer::calibration::Calibration;
+use gemscope::eval::{self, Best, Evaluation, Predictions, Scoring, Truth};
+use gemscope::run::{self, Manifest};
+use serde::Serialize;
+
+use super::{Ending, messages, output};
+
+/// How good detections are, against a COCO truth file: COCO's figures, best threshold, confusion, calibration
+#[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("detections").required(true))]
+pub(crate) struct Args {
+    /// COCO instances with the boxes to find
+    #[arg(long, value_name = "FILE")]
+    truth: PathBuf,
+    /// A run of detect (or parse): images are matched by name, labels by name
+    #[arg(long, value_name = "RUN", group = "detections")]
+    run: Option<PathBuf>,
+    /// Detections in COCO's results format: images and categories are matched by id
+    #[arg(long, value_name = "FILE", group = "detections")]
+    predictions: Option<PathBuf>,
+    /// What ranks the boxes of a run: coordinates, label, joint, or none. Default: the run's own
+    #[arg(long, value_name = "KIND", conflicts_with = "predictions")]
+    score: Option<Scoring>,
+    /// Evaluate only these labels of the truth, separated by commas
+    #[arg(long, short, value_name = "LABELS")]
+    labels: Option<String>,
+    /// Print the figures of every label, too
+    #[arg(long)]
+    by_label: bool,
+    /// The IoU from which on a box counts as found, for F1, curves, confusion and calibration (COCO's figures have their own)
+    #[arg(long, value_name = "IOU", default_value_t = 0.5)]
+    iou: f64,
+    /// Print everything as JSON
+    #[arg(long)]
+    json: bool,
+    /// Write a page with curves and confusion: a .html file, or a directory for eval.html and eval.json
+    #[arg(long, value_name = "PATH")]
+    report: Option<PathBuf>,
+    /// Learn a calibration of the scores and write it [default: calibration.json in the run, or here]
+    #[arg(long, value_name = "FILE")]
+    #[allow(clippy::option_option)] // clap's word for a flag with an optional value
+    calibrate: Option<Option<PathBuf>>,
+    /// Apply a calibration to the scores before thresholds and calibration error are computed
+    #[arg(long, value_name = "FILE", conflicts_with = "calibrate")]
+    calibration: Option<PathBuf>,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Json<'e> {
+    schema: u32,
+    gemscope: &'static str,
+    truth: String,
+    predictions: &'e str,
+    #[serde(flatten)]
+    evaluation: &'e Evaluation,
+    /// What was learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calibration: Option<&'e Calibration>,
+}
+
+/// Version of the JSON.
+const SCHEMA: u32 = 1;
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
+    if !(args.iou > 0.0 && args.iou <= 1.0) {
+        bail!("--iou {} is not between 0 and 1", args.iou);
+    }
+    let labels: Vec<String> = (args.labels.iter().flat_map(|labels| labels.split(',')))
+        .map(|label| label.trim().to_owned())
+        .filter(|label| !label.is_empty())
+        .collect();
+    if args.labels.is_some() && labels.is_empty() {
+        bail!("--labels names nothing");
+    }
+    let calibration = args.calibration.as_deref().map(Calibration::read).transpose()?;
+    let mut platt = calibration.as_ref().map(|calibration| calibration.platt);
+    let truth = Truth::read(&args.truth, &labels)?;
+    let predictions = match (&args.run, &args.predictions) {
+        (Some(run), _) => {
+            let manifest = Manifest::read(run)?;
+            let rules = manifest.settings.as_ref().map(|settings| &settings.rules);
+            let own = rules.map(|rules| rules.score).unwrap_or_default();
+            let scoring = args.score.unwrap_or(Scoring::Kind(own));
+            // Figures are of the scores before the run's own calibration, which is applied as one that is named would be.
+            if scoring == Scoring::Kind(own) && args.calibrate.is_none() {
+                platt = platt.or(rules.and_then(|rules| rules.calibration));
+            }
+            Predictions::of_records(&run::read_journal(run)?, manifest.labels(), scoring, run, &truth)?
+        }
+        (None, Some(file)) => Predictions::of_results(file, &truth)?,
+        // The group of the two is required.
+        (None, None) => bail!("--run RUN or --predictions FILE says what is evaluated"),
+    };
+    let (mut evaluation, matches) = eval::evaluate(&truth, &predictions, args.iou, platt.as_ref())?;
+    if let Some(calibration) = calibration.filter(|calibration| calibration.score != predictions.score_kind) {
+        evaluation.remarks.push(format!(
+            "the calibration is of another kind of score ({}, not {})",
+            calibration.score, predictions.score_kind
+        ));
+    }
+    let learned = match &args.calibrate {
+        None => None,
+        Some(file) => {
+            let default = args.run.as_deref().unwrap_or(Path::new("")).join("calibration.json");
+            let file = file.as_ref().unwrap_or(&default);
+            let samples = eval::samples(&truth, &predictions, &matches);
+            let learned = eval::learn(
+                &samples,
+                predictions.score_kind.clone(),
+                args.iou,
+                args.truth.display().to_string(),
+                predictions.source.clone(),
+            )?;
+            learned.calibration.write(file)?;
+            evaluation.remarks.extend(learned.remarks);
+            Some((learned.calibration, file.clone()))
+        }
+    };
+    for remark in &evaluation.remarks {
+        messages::say(remark);
+    }
+    let json = Json {
+        schema: SCHEMA,
+        gemscope: env!("CARGO_PKG_VERSION"),
+        truth: args.truth.display().to_string(),
+        predictions: &predictions.source,
+        evaluation: &evaluation,
+        calibration: learned.as_ref().map(|(calibration, _)| calibration),
+    };
+    if let Some(report) = &args.report {
+        write_report(report, &json)?;
+    }
+    if args.json {
+        output::json(&json)?;
+    } else {
+        output::text(&table(&evaluation, args.by_label))?;
+        if let Some((calibration, file)) = &learned {
+            output::text(&learned_text(calibration, file))?;
+        }
+    }
+    Ok(Ending::Complete)
+}
+
+fn write_report(path: &Path, json: &Json<'_>) -> anyhow::Result<()> {
+    let page = eval::html(json.evaluation, &json.truth, json.predictions)?;
+    let write = |path: &Path, bytes: &[u8]| {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+        }
+        std::fs::write(path, bytes).with_context(|| path.display().to_string())
+    };
+    if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html")) {
+        return write(path, page.as_bytes());
+    }
+    write(&path.join("eval.html"), page.as_bytes())?;
+    write(&path.join("eval.json"), &serde_json::to_vec_pretty(json)?)
+}
+
+fn figure(value: Option<f64>) -> String {
+    value.map_or_else(|| "-".into(), |value| format!("{value:.3}"))
+}
+
+fn threshold(best: &Best) -> String {
+    if best.f1 <= 0.0 {
+        return "-".into(); // nothing is right at any threshold
+    }
+    best.threshold.map_or_else(|| "all".into(), |threshold| format!("{threshold:.3}"))
+}
+
+fn table(evaluation: &Evaluation, by_label: bool) -> String {
+    let counts = &evaluation.counts;
+    let mut text = format!(
+        "{} images, {} boxes to find, {} crowds, {} detections\n\n",
+        counts.images, counts.truths, counts.crowds, counts.detections
+    );
+    let (names, values): (Vec<_>, Vec<_>) =
+        evaluation.figures.named().into_iter().map(|(name, value)| (name.to_owned(), figure(value))).unzip();
+    for half in [0..6, 6..12] {
+        text.push_str(&output::table(&[names[half.clone()].to_vec(), values[half].to_vec()]));
+        text.push('\n');
+    }
+    if let Some(best) = &evaluation.best_f1 {
+        let scores = match best.threshold {
+            Some(threshold) => format!("scores from {threshold:.3} on"),
+            None => "all detections".into(),
+        };
+        let _ = writeln!(
+            text,
+            "best F1 at IoU {}: {:.3} (precision {:.3}, recall {:.3}) with {scores}",
+            evaluation.iou, best.f1, best.precision, best.recall
+        );
+    }
+    if let Some(reliability) = &evaluation.reliability {
+        let after = evaluation
+            .calibrated
+            .as_ref()
+            .map_or_else(String::new, |calibrated| format!(", {:.4} after the calibration", calibrated.ece));
+        let _ = writeln!(text, "expected calibration error: {:.4}{after}", reliability.ece);
+    }
+    let confusions = evaluation.confusion.most_frequent(5);
+    if !confusions.is_empty() {
+        let confusions: Vec<String> =
+            confusions.iter().map(|(there, said, count)| format!("{there} taken for {said} ({count})")).collect();
+        let _ = writeln!(text, "most often confused: {}", confusions.join(", "));
+    }
+    if by_label {
+        let head = ["label", "boxes", "detections", "AP", "AP50", "AP75", "AR100", "best F1", "at score"];
+        let mut rows = vec![head.map(str::to_owned).to_vec()];
+        for label in &evaluation.labels {
+            rows.push(vec![
+                label.label.clone(),
+                label.truths.to_string(),
+                label.detections.to_string(),
+                figure(label.AP),
+                figure(label.AP50),
+                figure(label.AP75),
+                figure(label.AR100),
+                figure(label.best_f1.map(|best| best.f1)),
+                label.best_f1.as_ref().map_or_else(|| "-".into(), threshold),
+            ]);
+        }
+        text.push('\n');
+        text.push_str(&output::table(&rows));
+    }
+    text
+}
+
+fn learned_text(calibration: &Calibration, file: &Path) -> String {
+    let ece = &calibration.ece;
+    let cross = ece.cross_validated.map_or_else(
+        || "not cross-validated".into(),
+        |cross| format!("{cross:.4} when learned from the other half of the images"),
+    );
+    format!(
+        "calibration: a = {:.4}, b = {:.4}; expected calibration error {:.4} before, {:.4} after, {cross} ({} bins of equal width)\n{}\n",
+        calibration.platt.a,
+        calibration.platt.b,
+        ece.before,
+        ece.after,
+        ece.bins,
+        file.display()
+    )
+}

@@ -1,0 +1,376 @@
+//! Datasets that people have: images with labelled boxes.
+//!
+//! In: COCO instances, a YOLO directory or a Pascal VOC directory. Out: the same boxes in another of the three. Promises: nothing is dropped
+//! without a remark or an error; an error names the file and, where there is one, the line; names never lead out of the directory that
+//! is written.
+//!
+//! Only boxes are carried: segmentations, keypoints and the attributes that one format alone knows are not. (`hotcoco` converts too, but it
+//! keeps neither folders nor file extensions, reads no Ultralytics layout with `train` and `val`, and leaves image sizes to its caller.)
+
+pub mod coco;
+pub(crate) mod voc;
+pub(crate) mod xml;
+pub(crate) mod yolo;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+use std::str::FromStr;
+
+use thiserror::Error;
+
+use crate::record::BBox;
+use crate::{files, image, source};
+
+/// Edges that lie farther than this outside their image, in pixels, are remarked on when they are moved to its edge.
+const SLACK: f64 = 0.5;
+
+/// Images with labelled boxes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Dataset {
+    /// Names of the categories, in the order of their ids.
+    pub categories: Vec<String>,
+    /// The images, sorted by name.
+    pub images: Vec<Image>,
+}
+
+/// One image of a dataset.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Image {
+    /// Path relative to the images' folder, with `/`.
+    pub name: String,
+    /// Width in pixels; never 0.
+    pub width: u32,
+    /// Height in pixels; never 0.
+    pub height: u32,
+    /// What is in it.
+    pub objects: Vec<Object>,
+}
+
+/// One labelled box.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Object {
+    /// Place in [`Dataset::categories`].
+    pub category: usize,
+    /// Where it is, in pixels; inside the image, with an area.
+    pub bbox: BBox,
+    /// Not to be counted for or against a detector: COCO's `iscrowd`, VOC's `difficult`.
+    pub crowd: bool,
+}
+
+/// A format of datasets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON file of COCO instances.
+    Coco,
+    /// `data.yaml`, `images/` and `labels/*.txt` as Ultralytics' tools read them.
+    Yolo,
+    /// `Annotations/*.xml` as Pascal VOC has them.
+    Voc,
+}
+
+impl Format {
+    /// The format's name on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Coco => "coco",
+            Self::Yolo => "yolo",
+            Self::Voc => "voc",
+        }
+    }
+
+    /// Which format lies at `path`, by the names of what is there.
+    ///
+    /// # Errors
+    /// [`DatasetError::NotRecognized`].
+    pub fn of(path: &Path) -> Result<Self, DatasetError> {
+        let extension = |path: &Path| path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
+        let has = |path: &Path, wanted: &[&str]| {
+            extension(path).is_some_and(|extension| wanted.iter().any(|wanted| extension == *wanted))
+        };
+        if path.is_file() && has(path, &["json"]) {
+            return Ok(Self::Coco);
+        }
+        if path.is_file() && has(path, &["yaml", "yml"]) {
+            return Ok(Self::Yolo);
+        }
+        let entries: Vec<PathBuf> =
+            std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+        let voc = path.join("Annotations").is_dir() || entries.iter().any(|entry| has(entry, &["xml"]));
+        let yolo = path.join("classes.txt").is_file() || entries.iter().any(|entry| has(entry, &["yaml", "yml"]));
+        match (voc, yolo) {
+            (true, false) => Ok(Self::Voc),
+            (false, true) => Ok(Self::Yolo),
+            _ => Err(DatasetError::NotRecognized { path: path.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Format {
+    type Err = DatasetError;
+
+    fn from_str(name: &str) -> Result<Self, DatasetError> {
+        [Self::Coco, Self::Yolo, Self::Voc]
+            .into_iter()
+            .find(|format| format.as_str() == name)
+            .ok_or_else(|| DatasetError::UnknownFormat { name: name.to_owned() })
+    }
+}
+
+/// Why a dataset cannot be read or written.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum DatasetError {
+    /// The system's reason.
+    #[error("{}: {error}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The reason.
+        error: std::io::Error,
+    },
+    /// A line that is not what the format says.
+    #[error("{}:{line}: {problem}", path.display())]
+    Line {
+        /// The file.
+        path: PathBuf,
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file that is not what the format says.
+    #[error("{}: {problem}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// None of the three formats, or more than one.
+    #[error(
+        "{}: cannot tell the format: neither a COCO .json, nor a folder with data.yaml (YOLO) or Annotations/*.xml (VOC) alone; say it with --from",
+        path.display()
+    )]
+    NotRecognized {
+        /// What was looked at.
+        path: PathBuf,
+    },
+    /// Not a name of a format.
+    #[error("unknown format {name:?}; there are: coco, yolo, voc")]
+    UnknownFormat {
+        /// What was asked for.
+        name: String,
+    },
+    /// An image whose name leads out of a folder.
+    #[error("the image {name:?} has a name that leads out of the dataset's folder")]
+    UnsafeName {
+        /// Its name.
+        name: String,
+    },
+    /// Two images that would have one label file.
+    #[error("the images {first:?} and {second:?} would share one label file: rename one of them")]
+    SameLabelFile {
+        /// The first of them.
+        first: String,
+        /// The second of them.
+        second: String,
+    },
+}
+
+impl DatasetError {
+    fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| Self::Io { path: path.to_owned(), error }
+    }
+
+    fn file(path: &Path, problem: impl Into<String>) -> Self {
+        Self::File { path: path.to_owned(), problem: problem.into() }
+    }
+
+    fn line(path: &Path, line: usize, problem: impl Into<String>) -> Self {
+        Self::Line { path: path.to_owned(), line, problem: problem.into() }
+    }
+}
+
+/// Reads the dataset at `path`. `images` says where the image files are, where the dataset does not: YOLO's sizes are read from their
+/// headers, and so are those that a COCO or VOC file lacks. What a user should know goes to `remarks`.
+///
+/// # Errors
+/// [`DatasetError`].
+pub fn read(
+    path: &Path,
+    format: Format,
+    images: Option<&Path>,
+    remarks: &mut Vec<String>,
+) -> Result<Dataset, DatasetError> {
+    let mut reading = Reading { images, moved: 0, dropped: 0, remarks };
+    let mut dataset = match format {
+        Format::Coco => coco::read(path, &mut reading)?,
+        Format::Yolo => yolo::read(path, &mut reading)?,
+        Format::Voc => voc::read(path, &mut reading)?,
+    };
+    let Reading { moved, dropped, .. } = reading;
+    if moved > 0 {
+        remarks.push(format!("{moved} boxes reached out of their image and were cut at its edge"));
+    }
+    if dropped > 0 {
+        remarks.push(format!("{dropped} boxes have no area inside their image and are left out"));
+    }
+    dataset.images.sort_by(|a, b| a.name.cmp(&b.name));
+    if let Some(twice) = dataset.images.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        return Err(DatasetError::file(path, format!("two images are named {:?}", twice[0].name)));
+    }
+    Ok(dataset)
+}
+
+/// Writes `dataset`: COCO to the file `out`, the others into the directory `out`. Gives the paths that a user looks for first.
+///
+/// # Errors
+/// [`DatasetError`].
+pub fn write(
+    dataset: &Dataset,
+    format: Format,
+    out: &Path,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<PathBuf>, DatasetError> {
+    match format {
+        Format::Coco => coco::write(dataset, out),
+        Format::Yolo => yolo::write(dataset, out, remarks),
+        Format::Voc => voc::write(dataset, out, remarks),
+    }
+}
+
+/// What is the same in every reading.
+struct Reading<'r> {
+    /// Where the user says that the image files are.
+    images: Option<&'r Path>,
+    /// Boxes that were cut at the edge of their image.
+    moved: usize,
+    /// Boxes that have no area inside their image.
+    dropped: usize,
+    remarks: &'r mut Vec<String>,
+}
+
+impl Reading<'_> {
+    /// `bbox` inside its image; `None` where nothing of it is.
+    fn inside(&mut self, bbox: BBox, width: u32, height: u32) -> Option<BBox> {
+        let (w, h) = (f64::from(width), f64::from(height));
+        let cut = BBox {
+            x0: bbox.x0.clamp(0.0, w),
+            y0: bbox.y0.clamp(0.0, h),
+            x1: bbox.x1.clamp(0.0, w),
+            y1: bbox.y1.clamp(0.0, h),
+        };
+        if cut.width() <= 0.0 || cut.height() <= 0.0 {
+            self.dropped += 1;
+            return None;
+        }
+        let far = [(bbox.x0, cut.x0), (bbox.y0, cut.y0), (bbox.x1, cut.x1), (bbox.y1, cut.y1)];
+        self.moved += usize::from(far.into_iter().any(|(before, after)| (before - after).abs() > SLACK));
+        Some(cut)
+    }
+}
+
+/// Width and height of the upright image in the file `path`.
+fn size_of(path: &Path) -> Result<(u32, u32), DatasetError> {
+    let file = std::fs::File::open(path).map_err(DatasetError::io(path))?;
+    image::size(std::io::BufReader::new(file), true).map_err(|error| DatasetError::file(path, error.to_string()))
+}
+
+/// Width and height of the image `name` under the first of `folders` that has it.
+fn find_size(name: &str, folders: &[&Path]) -> Option<Result<(u32, u32), DatasetError>> {
+    folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()).map(|path| size_of(&path))
+}
+
+/// Files under `root` whose extension is one of `extensions`, as paths relative to it with `/`, sorted.
+fn files_under(root: &Path, extensions: &[&str]) -> Result<Vec<String>, DatasetError> {
+    let mut found = Vec::new();
+    for entry in walkdir::WalkDir::new(root).follow_links(true) {
+        let entry = entry.map_err(|error| DatasetError::Io { path: root.to_owned(), error: error.into() })?;
+        let wanted = entry
+            .path()
+            .extension()
+            .is_some_and(|extension| extensions.iter().any(|known| extension.eq_ignore_ascii_case(known)));
+        if entry.file_type().is_file() && wanted {
+            let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
+            let name = relative.to_str().ok_or_else(|| DatasetError::file(entry.path(), "the name is not UTF-8"))?;
+            found.push(name.replace('\\', "/"));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Image files under `root`.
+fn images_under(root: &Path) -> Result<Vec<String>, DatasetError> {
+    files_under(root, &source::EXTENSIONS)
+}
+
+/// A path's text without its extension.
+fn stem(name: &str) -> &str {
+    let file = name.rfind('/').map_or(0, |slash| slash + 1);
+    match name[file..].rfind('.') {
+        Some(dot) if dot > 0 => &name[..file + dot],
+        _ => name,
+    }
+}
+
+/// The label file of every image, relative to the labels' folder: the image's name with another extension.
+///
+/// # Errors
+/// Names that lead out of the folder, and two images that would share a file.
+fn label_files(dataset: &Dataset, extension: &str) -> Result<Vec<PathBuf>, DatasetError> {
+    let mut taken: HashMap<&str, &str> = HashMap::new();
+    let mut files = Vec::with_capacity(dataset.images.len());
+    for image in &dataset.images {
+        let plain = |component| matches!(component, Component::Normal(_));
+        // A backslash is a separator on Windows, where the file may be read next.
+        if image.name.contains('\\') || !Path::new(&image.name).components().all(plain) || image.name.is_empty() {
+            return Err(DatasetError::UnsafeName { name: image.name.clone() });
+        }
+        if let Some(first) = taken.insert(stem(&image.name), &image.name) {
+            return Err(DatasetError::SameLabelFile { first: first.to_owned(), second: image.name.clone() });
+        }
+        files.push(PathBuf::from(format!("{}.{extension}", stem(&image.name))));
+    }
+    Ok(files)
+}
+
+fn write_file(path: PathBuf, bytes: &[u8]) -> Result<PathBuf, DatasetError> {
+    files::replace(&path, bytes).map_err(DatasetError::io(&path))?;
+    Ok(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stem_keeps_its_folders_and_its_dots() {
+        let stems = ["a.jpg", "x.y/a", "x/a.b.png", ".hidden", "x/.hidden"].map(stem);
+        assert_eq!(stems, ["a", "x.y/a", "x/a.b", ".hidden", "x/.hidden"]);
+    }
+
+    #[test]
+    fn names_that_lead_out_or_clash_are_refused() {
+        let dataset = |names: &[&str]| Dataset {
+            categories: vec![],
+            images: names
+                .iter()
+                .map(|name| Image { name: (*name).into(), width: 1, height: 1, objects: vec![] })
+                .collect(),
+        };
+        for name in ["../a.jpg", "/etc/a.jpg", "a/../../b.jpg", "..\\a.jpg", ""] {
+            assert!(matches!(label_files(&dataset(&[name]), "txt"), Err(DatasetError::UnsafeName { .. })), "{name}");
+        }
+        let clash = label_files(&dataset(&["a.jpg", "a.png"]), "txt").unwrap_err().to_string();
+        assert!(clash.contains("\"a.jpg\" and \"a.png\""), "{clash}");
+        assert_eq!(label_files(&dataset(&["x/a.jpg"]), "txt").unwrap(), [PathBuf::from("x/a.txt")]);
+    }
+}

@@ -1,0 +1,123 @@
+//! A [`Dataset`] to a folder of Pascal VOC.
+//!
+//! In: a [`Dataset`]. Out: `Annotations/*.xml`. Promises: whole pixels inside the image, as VOC's readers expect; no name can become markup.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::super::xml::escape;
+use super::super::{Dataset, DatasetError, label_files, write_file};
+use crate::record::BBox;
+
+pub(in super::super) fn write(
+    dataset: &Dataset,
+    out: &Path,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<PathBuf>, DatasetError> {
+    let files = label_files(dataset, "xml")?;
+    let mut crowds = 0;
+    for (image, file) in dataset.images.iter().zip(files) {
+        let (folder, file_name) = image.name.rsplit_once('/').unwrap_or(("JPEGImages", &image.name));
+        crowds += image.objects.iter().filter(|object| object.crowd).count();
+        let annotation = Annotation { folder, file_name, database: None, width: image.width, height: image.height };
+        let xml = annotation.xml(image.objects.iter().map(|object| Labelled {
+            label: &dataset.categories[object.category],
+            bbox: object.bbox,
+            difficult: object.crowd,
+        }));
+        write_file(out.join("Annotations").join(file), xml.as_bytes())?;
+    }
+    if crowds > 0 {
+        remarks.push(format!("{crowds} boxes of crowds are written as \"difficult\""));
+    }
+    remarks.push(format!("the images belong into {}", out.join("JPEGImages").display()));
+    Ok(vec![out.join("Annotations")])
+}
+
+/// The head of a file: which image it is about.
+pub(crate) struct Annotation<'a> {
+    /// The folder that the image lies in.
+    pub(crate) folder: &'a str,
+    /// The image's name in it.
+    pub(crate) file_name: &'a str,
+    /// What made the boxes.
+    pub(crate) database: Option<&'a str>,
+    /// In pixels; not 0.
+    pub(crate) width: u32,
+    /// In pixels; not 0.
+    pub(crate) height: u32,
+}
+
+/// One box.
+pub(crate) struct Labelled<'a> {
+    pub(crate) label: &'a str,
+    /// In pixels, inside the image.
+    pub(crate) bbox: BBox,
+    pub(crate) difficult: bool,
+}
+
+impl Annotation<'_> {
+    /// The whole file.
+    pub(crate) fn xml<'a>(&self, objects: impl Iterator<Item = Labelled<'a>>) -> String {
+        let source = self.database.map_or_else(String::new, |database| {
+            format!("  <source>\n    <database>{}</database>\n  </source>\n", escape(database))
+        });
+        let mut xml = format!(
+            "<annotation>\n  <folder>{}</folder>\n  <filename>{}</filename>\n{source}  <size>\n    <width>{}</width>\n    \
+             <height>{}</height>\n    <depth>3</depth>\n  </size>\n  <segmented>0</segmented>\n",
+            escape(self.folder),
+            escape(self.file_name),
+            self.width,
+            self.height
+        );
+        for Labelled { label, bbox, difficult } in objects {
+            let (xmin, xmax) = pixels(bbox.x0, bbox.x1, self.width);
+            let (ymin, ymax) = pixels(bbox.y0, bbox.y1, self.height);
+            // Writing to a string cannot fail.
+            let _ = writeln!(
+                xml,
+                "  <object>\n    <name>{}</name>\n    <pose>Unspecified</pose>\n    <truncated>0</truncated>\n    \
+                 <difficult>{}</difficult>\n    <bndbox>\n      <xmin>{xmin}</xmin>\n      <ymin>{ymin}</ymin>\n      \
+                 <xmax>{xmax}</xmax>\n      <ymax>{ymax}</ymax>\n    </bndbox>\n  </object>",
+                escape(label),
+                u8::from(difficult)
+            );
+        }
+        xml.push_str("</annotation>\n");
+        xml
+    }
+}
+
+/// The first and the last pixel of a box, counted from 1. One that is thinner than a pixel may lie between two edges: it becomes the
+/// pixel that its middle is in.
+fn pixels(from: f64, to: f64, size: u32) -> (u32, u32) {
+    let (first, end) = (from.round() as u32, to.round() as u32);
+    if first < end {
+        return (first + 1, end);
+    }
+    let pixel = (f64::midpoint(from, to) as u32).min(size - 1);
+    (pixel + 1, pixel + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn boxes_keep_their_edges_within_half_a_pixel(from in 0.0..999.0_f64, length in 1.0..1000.0_f64) {
+            let to = (from + length).min(1000.0);
+            let (first, last) = pixels(from, to, 1000);
+            prop_assert!((f64::from(first - 1) - from).abs() <= 0.5 && (f64::from(last) - to).abs() <= 0.5);
+            prop_assert!(1 <= first && first <= last && last <= 1000);
+        }
+
+        #[test]
+        fn thin_boxes_are_a_pixel_of_the_image(from in 0.0..9.99_f64, length in 0.001..1.0_f64) {
+            let (first, last) = pixels(from, (from + length).min(10.0), 10);
+            prop_assert!(1 <= first && first <= last && last <= 10);
+        }
+    }
+}
