@@ -9,14 +9,16 @@ use gemscope::export;
 use gemscope::generate::Sampling;
 use gemscope::model::demo;
 use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
-use gemscope::run::{self, Engine, Manifest, ModelIdentity, Progress, Question, RunDirectory, Settings, Summary};
+use gemscope::run::{
+    self, Engine, Known, Manifest, ModelIdentity, Progress, Question, RunDirectory, Settings, Summary,
+};
 use gemscope::source::{self, Source, SourceImage};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::args::{BudgetArgs, RuleArgs, TaskArgs, formats};
+use super::args::{BudgetArgs, ControlArgs, RuleArgs, TaskArgs, formats};
 use super::engine::{ModelArgs, ModelFiles};
-use super::{Ending, Global, messages, output};
+use super::{Ending, Global, messages, output, say_damaged, signals};
 
 /// Find things in images
 #[derive(Debug, clap::Args)]
@@ -51,9 +53,8 @@ pub(crate) struct Args {
     /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts, crops, overlay, html; or none
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,coco,counts,crops")]
     export: String,
-    /// Throw away what --out holds of an earlier run
-    #[arg(long)]
-    overwrite: bool,
+    #[command(flatten)]
+    control: ControlArgs,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -132,17 +133,19 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         model: ModelIdentity::of(&model_files.directory, &graphs, &model_files.config)?,
     };
     let runtime = global.load_runtime()?;
-    let directory = RunDirectory::open(out, args.overwrite)?;
+    let directory = RunDirectory::open(out, args.control.fresh)?;
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
     directory.settle(&manifest.with_model(model_files.name(&args.model)))?;
-    let (journal, known) = directory.journal()?;
+    let (journal, known) = directory.journal(args.control.sync_every)?;
+    say_what_was_left(out, &directory, &known);
 
     let model = model_files.load(graphs, &args.model, runtime)?;
     let mut engine = Engine { prompter: model_files.prompter, model, questions };
     let progress = Progress::new(source.images.len(), messages::quiet());
-    let outcome = run::execute(&mut engine, &settings, &source.images, &known, journal, progress)?;
+    let control = args.control.control(signals::stop_flag()?);
+    let outcome = run::execute(&mut engine, &settings, &source.images, &known, journal, progress, &control)?;
 
-    let records = run::read_journal(out)?;
+    let records = run::read_journal(out)?.records;
     let mut summary = Summary::count(&records, settings.task.labels());
     summary.resumed = outcome.resumed;
     summary.wall_seconds = outcome.wall.as_secs_f64();
@@ -166,8 +169,32 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     }
     // The run's figures are shown also where an export failed, which can be made again.
     report(&summary, &source, args.json)?;
+    if outcome.left > 0 {
+        exported?;
+        messages::say(&format!("Stopped with {} images left; the same command goes on.", outcome.left));
+        return Ok(Ending::Stopped);
+    }
+    if outcome.resumed > 0 && !summary.failures.is_empty() && !args.control.retry_failed {
+        messages::say("Images that failed before were left as they are; --retry-failed tries them again.");
+    }
     let complete = exported?.images_missed == 0 && summary.failures.is_empty();
     Ok(if complete { Ending::Complete } else { Ending::SomeFailed })
+}
+
+/// What an earlier process left behind that was killed, or a disk that lost something.
+fn say_what_was_left(out: &std::path::Path, directory: &RunDirectory, known: &Known) {
+    if let Some(holder) = &directory.killed {
+        messages::say(&format!(
+            "An earlier process ({}) was killed while it wrote this run; going on.",
+            holder.process
+        ));
+    }
+    if known.torn > 0 {
+        messages::say(
+            "The last line of the journal was not written to its end, and is cut off; its image is asked about again.",
+        );
+    }
+    say_damaged(out, &known.damaged);
 }
 
 fn report(summary: &Summary, source: &Source, json: bool) -> anyhow::Result<()> {

@@ -17,13 +17,18 @@ mod messages;
 mod model;
 mod output;
 mod parse;
+mod pipeline;
 mod run;
 mod setup;
+mod signals;
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use gemscope::record::Record;
+use gemscope::run::{DamagedLine, JournalError, JournalRecords};
 use gemscope::runtime::{self, Runtime, RuntimeError, RuntimeOptions};
 
 /// Finds, counts and crops what is in a folder of images, with Gemma 4, offline.
@@ -96,6 +101,8 @@ enum Ending {
     SomeFailed,
     /// What was checked is not in order.
     NotReady,
+    /// A signal stopped it.
+    Stopped,
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -124,19 +131,42 @@ pub(crate) fn main() -> ExitCode {
         Ok(Ending::Complete) => ExitCode::SUCCESS,
         Ok(Ending::SomeFailed) => ExitCode::from(2),
         Ok(Ending::NotReady) => ExitCode::from(1),
+        Ok(Ending::Stopped) => ExitCode::from(signals::STOPPED),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             messages::error(&format!("{error:#}"));
+            if has_cause(&error, io::ErrorKind::StorageFull) {
+                messages::error(
+                    "the disk is full; once there is room, the same command goes on where this one stopped",
+                );
+            }
             ExitCode::from(1)
         }
     }
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let closed = |cause: &(dyn std::error::Error + 'static)| {
+    has_cause(error, io::ErrorKind::BrokenPipe)
+}
+
+fn has_cause(error: &anyhow::Error, kind: io::ErrorKind) -> bool {
+    let caused = |cause: &(dyn std::error::Error + 'static)| {
         let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
         let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
-        io.or(json) == Some(io::ErrorKind::BrokenPipe)
+        io.or(json) == Some(kind)
     };
-    error.chain().any(closed)
+    error.chain().any(caused)
+}
+
+/// The records of a run; what is damaged of its journal is said.
+fn read_records(run: &Path) -> Result<Vec<Record>, JournalError> {
+    let JournalRecords { records, damaged } = gemscope::run::read_journal(run)?;
+    say_damaged(run, &damaged);
+    Ok(records)
+}
+
+fn say_damaged(run: &Path, damaged: &[DamagedLine]) {
+    for line in damaged {
+        messages::error(&format!("{}{}{line}", run.display(), std::path::MAIN_SEPARATOR));
+    }
 }

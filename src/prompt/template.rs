@@ -71,7 +71,10 @@ impl ChatTemplate {
     }
 
     /// One user turn, the image before the text, and the opening of the model's turn.
-    pub(super) fn render(&self, text: &str, conversation: &Conversation, bos: &str) -> Result<String, TemplateError> {
+    ///
+    /// # Errors
+    /// [`TemplateError::Render`].
+    pub fn render(&self, text: &str, conversation: &Conversation, bos: &str) -> Result<String, TemplateError> {
         let mut messages = Vec::new();
         if let Some(system) = &conversation.system {
             // As a string: Gemma 4's templates trim a system prompt and do not look for items in it.

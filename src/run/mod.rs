@@ -4,17 +4,24 @@
 //! exports. Promises: a record is on disk before its image counts as done; a run that was stopped goes on where it was; of an image that
 //! is done only its name and hash stay in memory; a bad image is a failed record, a bad model or a full disk stops the run.
 
+mod control;
+mod difference;
 mod directory;
 mod gate;
 mod journal;
+mod lock;
 mod manifest;
 mod pipeline;
 mod progress;
 mod summary;
+mod writer;
 
+pub use control::Control;
+pub use difference::Difference;
 pub use directory::RunDirectory;
 pub(crate) use gate::ByteGate;
-pub use journal::{Journal, JournalError, Known, KnownImage, read_journal};
+pub use journal::{DamagedLine, Journal, JournalError, JournalRecords, Known, KnownImage, read_journal};
+pub use lock::Holder;
 pub use manifest::{Manifest, ManifestError, ModelIdentity, Settings};
 pub use pipeline::{Engine, Outcome, Question, RunError, ShownView, execute};
 pub use progress::Progress;

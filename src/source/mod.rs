@@ -47,6 +47,17 @@ pub struct SourceImage {
     pub path: Result<PathBuf, String>,
 }
 
+impl SourceImage {
+    /// The file's bytes, of which there may be `most`.
+    ///
+    /// # Errors
+    /// Why they are not to be had, in words.
+    pub fn read(&self, most: u64) -> Result<Vec<u8>, String> {
+        let path = self.path.as_ref().map_err(Clone::clone)?;
+        std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))
+    }
+}
+
 /// The images of a run.
 #[derive(Debug, Clone)]
 pub struct Source {
