@@ -1,18 +1,19 @@
 //! `gemscope detect`: the main job.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Cursor};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use gemscope::export;
 use gemscope::generate::Sampling;
+use gemscope::image::{most_bytes, size_within};
 use gemscope::model::demo;
 use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
 use gemscope::run::{
     self, Engine, Known, Manifest, ModelIdentity, Progress, Question, RunDirectory, Settings, Summary,
 };
-use gemscope::source::{self, Source, SourceImage};
+use gemscope::source::{self, Place, Source, SourceImage};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -24,7 +25,8 @@ use super::{Ending, Global, messages, output, say_damaged, signals};
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
 pub(crate) struct Args {
-    /// Folders (searched to any depth) and files
+    /// Folders (searched to any depth), files, "patterns*" (** for any depth), .tar archives, @FILE with one path a line, - for such a list on
+    /// standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// The run's directory: journal, exports. The same command again goes on where it was stopped
@@ -263,10 +265,15 @@ struct PlannedSizes {
 
 fn plan(source: &Source, budget: BudgetChoice, questions: &[Question], args: &Args) -> anyhow::Result<Ending> {
     let sizes = |image: &SourceImage| -> Result<PlannedSizes, String> {
-        let path = image.path.as_ref().map_err(Clone::clone)?;
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        let (width, height) =
-            gemscope::image::size(BufReader::new(file), !args.no_exif).map_err(|error| error.to_string())?;
+        let (upright, most) = (!args.no_exif, args.control.max_pixels);
+        let size = match image.place.as_ref().map_err(Clone::clone)? {
+            Place::File(path) if path.is_file() => {
+                let file = File::open(path).map_err(|error| error.to_string())?;
+                size_within(BufReader::new(file), upright, most)
+            }
+            place => size_within(Cursor::new(place.read(most_bytes(most))?), upright, most),
+        };
+        let (width, height) = size.map_err(|error| error.to_string())?;
         let views = views(width, height, args.tiles, budget.largest()).map_err(|error| error.to_string())?;
         let mut sizes = PlannedSizes { width, height, views: views.len(), ..PlannedSizes::default() };
         for region in views {
