@@ -11,7 +11,7 @@ use gemscope::image::{most_bytes, size_within};
 use gemscope::model::demo;
 use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
 use gemscope::run::{
-    self, Engine, Known, Manifest, ModelIdentity, Progress, Question, RunDirectory, Settings, Summary,
+    self, Engine, Failure, Known, Manifest, ModelIdentity, Progress, Question, RunDirectory, Settings, Summary,
 };
 use gemscope::source::{self, Place, Source, SourceImage};
 use rayon::prelude::*;
@@ -19,7 +19,7 @@ use serde::Serialize;
 
 use super::args::{BudgetArgs, ControlArgs, RuleArgs, TaskArgs, formats};
 use super::engine::{ModelArgs, ModelFiles};
-use super::{Ending, Global, messages, output, say_damaged, signals};
+use super::{Ending, Global, messages, output, plain, say_damaged, signals};
 
 /// Find things in images
 #[derive(Debug, clap::Args)]
@@ -166,7 +166,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     };
     let exported = export::export(&input, &formats, out);
     if let Ok(exported) = &exported {
-        exported.remarks.iter().for_each(|remark| messages::say(remark));
+        exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
         summary.written.extend(exported.written.iter().cloned());
     }
     // The run's figures are shown also where an export failed, which can be made again.
@@ -226,7 +226,8 @@ fn report(summary: &Summary, source: &Source, json: bool) -> anyhow::Result<()> 
     }
     if !summary.failures.is_empty() {
         lines.push("\nfailed:".to_owned());
-        lines.extend(summary.failures.iter().map(|failure| format!("  {}: {}", failure.image, failure.reason)));
+        let failed = |failure: &Failure| plain::line(&format!("{}: {}", failure.image, failure.reason)).into_owned();
+        lines.extend(summary.failures.iter().map(|failure| format!("  {}", failed(failure))));
     }
     lines.push(String::new());
     lines.extend(summary.written.iter().map(|path| path.display().to_string()));

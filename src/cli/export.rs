@@ -9,7 +9,7 @@ use gemscope::record::AnswerStatus;
 use gemscope::run::Manifest;
 
 use super::args::{calibration, formats};
-use super::{Ending, messages, output, read_records};
+use super::{Ending, messages, output, plain, read_records};
 
 /// Write a run's results in other formats
 #[derive(Debug, clap::Args)]
@@ -163,7 +163,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     };
     let exported = export::export(&input, &formats, out)?;
     for remark in remarks.iter().chain(&exported.remarks) {
-        messages::say(remark);
+        messages::say(&plain::line(remark));
     }
     for path in &exported.written {
         output::text(&format!("{}\n", path.display()))?;

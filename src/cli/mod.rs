@@ -18,6 +18,8 @@ mod model;
 mod output;
 mod parse;
 mod pipeline;
+mod plain;
+mod report;
 mod run;
 mod setup;
 mod signals;
@@ -51,6 +53,8 @@ enum Command {
     Export(export::Args),
     /// Read answers that were made elsewhere (Ollama, vLLM, llama.cpp ...)
     Parse(parse::Args),
+    /// How a run went: statuses, speed over time, the slowest images, retries
+    Report(report::Args),
     /// How good detections are, against a truth file: COCO's figures, F1, confusion, calibration
     Eval(Box<eval::Args>),
     /// Write a dataset in another format: COCO, YOLO, Pascal VOC
@@ -79,6 +83,9 @@ struct Global {
     /// Log what ONNX Runtime and gemscope do (-v warnings, -vv information, -vvv everything)
     #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     verbose: u8,
+    /// Append what happens, every image and what it took among it, to a file, as one JSON object a line
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    log: Option<std::path::PathBuf>,
 }
 
 impl Global {
@@ -114,12 +121,16 @@ pub(crate) fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
-    messages::start(cli.global.quiet, cli.global.verbose);
+    if let Err(error) = messages::start(cli.global.quiet, cli.global.verbose, cli.global.log.as_deref()) {
+        messages::error(&format!("--log: {error}"));
+        return ExitCode::from(1);
+    }
     let result = match &cli.command {
         Command::Detect(args) => detect::run(args, &cli.global),
         Command::Run(args) => run::run(args, &cli.global),
         Command::Export(args) => export::run(args),
         Command::Parse(args) => parse::run(args),
+        Command::Report(args) => report::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Inspect(args) => inspect::run(args),

@@ -46,6 +46,9 @@ pub struct ChatTemplate {
 
 const NAME: &str = "chat_template";
 
+/// So many steps may a template take. Gemma 4's take some hundreds for one question; one that loops is stopped within a second.
+const MOST_STEPS: u64 = 1_000_000;
+
 impl ChatTemplate {
     /// Reads the template of `directory`.
     ///
@@ -62,6 +65,7 @@ impl ChatTemplate {
                 .build()
                 .map_err(|error| render_error(directory, error))?,
         );
+        environment.set_fuel(Some(MOST_STEPS));
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", |message: String| -> Result<(), minijinja::Error> {
             Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))

@@ -215,6 +215,7 @@ pub fn execute(
     control: &Control,
 ) -> Result<Outcome, RunError> {
     let started = Instant::now();
+    tracing::info!(images = images.len(), "run begun");
     let before = engine.model.runtime_time();
     let gate = ByteGate::new(BYTES_AHEAD);
     let loader = Loader { settings, patch_side: engine.model.patch_side(), known, gate: &gate, control };
@@ -251,6 +252,7 @@ pub fn execute(
     })?;
     let onnx_runtime = engine.model.runtime_time().saturating_sub(before);
     let left = images.len() - written.known - written.now;
+    tracing::info!(known = written.known, now = written.now, left, "run ended");
     Ok(Outcome { resumed: written.known, left, wall: started.elapsed(), onnx_runtime })
 }
 

@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::journal::{Journal, JournalError};
 use super::progress::Progress;
-use crate::record::Record;
+use crate::record::{Record, Timings};
 
 /// What came of an image.
 pub(super) enum Done {
@@ -55,14 +55,7 @@ pub(super) fn write_all(
                     timings.finished = now.map_or(0.0, |now| now.as_secs_f64());
                 }
                 journal.append(&record)?;
-                tracing::info!(
-                    image = record.image,
-                    status = record.status.as_str(),
-                    reason = record.reason,
-                    detections = record.detections.len(),
-                    timings = ?record.timings,
-                    "image done"
-                );
+                say(&record);
                 unsynced.push(record.status);
             }
             Err(RecvTimeoutError::Timeout) => {}
@@ -79,4 +72,19 @@ pub(super) fn write_all(
     unsynced.drain(..).for_each(|status| progress.done(status));
     progress.finish();
     Ok(written)
+}
+
+fn say(record: &Record) {
+    let Timings { read, prepare, answer, .. } = record.timings.unwrap_or_default();
+    let (status, detections) = (record.status.as_str(), record.detections.len());
+    tracing::info!(
+        image = record.image,
+        status,
+        reason = record.reason,
+        detections,
+        read,
+        prepare,
+        answer,
+        "image done"
+    );
 }
