@@ -186,10 +186,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 /// What an earlier process left behind that was killed, or a disk that lost something.
 fn say_what_was_left(out: &std::path::Path, directory: &RunDirectory, known: &Known) {
     if let Some(holder) = &directory.killed {
-        messages::say(&format!(
-            "An earlier process ({}) was killed while it wrote this run; going on.",
-            holder.process
-        ));
+        messages::say(&format!("An earlier process was killed while it wrote this run ({holder}); going on."));
     }
     if known.torn > 0 {
         messages::say(

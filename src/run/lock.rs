@@ -3,10 +3,11 @@
 //! In: a directory. Out: the right to write there, until it is dropped or the process dies: the lock is the system's, so that none is ever left
 //! behind. What the file says (which process, since when) is for people, and tells a run that was killed from one that ended.
 
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
@@ -29,9 +30,19 @@ pub struct Holder {
 
 impl Holder {
     fn this_process() -> Self {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
-        Self { process: std::process::id(), since }
+        Self { process: std::process::id(), since: seconds_now() }
     }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let age = seconds_now().saturating_sub(self.since);
+        write!(f, "process {}, begun {}:{:02}:{:02} ago", self.process, age / 3600, age / 60 % 60, age % 60)
+    }
+}
+
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 /// What came of asking for a lock.

@@ -95,9 +95,7 @@ pub enum RunError {
 }
 
 fn holder_of(holder: Option<&Holder>) -> String {
-    holder.map_or_else(String::new, |holder| {
-        format!(" (process {}, since {} in seconds of 1970)", holder.process, holder.since)
-    })
+    holder.map_or_else(String::new, |holder| format!(" ({holder})"))
 }
 
 fn lines(differences: &[Difference]) -> String {
@@ -356,6 +354,7 @@ fn answer_all(
             Loaded::Known => Done::Known,
             Loaded::Failed(record) => Done::Now(record),
             Loaded::Ready(mut record, views, permit) => {
+                tracing::debug!(image = record.image, "asking");
                 let asked = Instant::now();
                 let answered = answer_image(engine, settings, &record.image, views);
                 if let Some(timings) = &mut record.timings {
