@@ -280,6 +280,8 @@ pub enum Ended {
     StopToken,
     /// The limit of new tokens was reached.
     TokenLimit,
+    /// The limit of boxes was reached.
+    BoxLimit,
     /// The repetition guard stopped it.
     Looped,
     /// Not known: the answer was made elsewhere.

@@ -71,7 +71,7 @@ impl TaskArgs {
     pub(crate) fn questions(&self, task: &Task, prompter: &Prompter) -> anyhow::Result<Vec<Question>> {
         let ask = |task: Task| -> anyhow::Result<Question> {
             let query = prompter.query(&task.text(), &self.conversation())?;
-            Ok(Question { query, task })
+            Ok(Question { query, task, grammar: None })
         };
         if !self.per_label {
             return Ok(vec![ask(task.clone())?]);

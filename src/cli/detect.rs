@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use gemscope::export;
-use gemscope::generate::Sampling;
 use gemscope::model::demo;
 use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
 use gemscope::run::{self, Engine, Manifest, ModelIdentity, Progress, Question, RunDirectory, Settings, Summary};
@@ -15,6 +14,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::{BudgetArgs, RuleArgs, TaskArgs, formats};
+use super::decoding::DecodingArgs;
 use super::engine::{ModelArgs, ModelFiles};
 use super::{Ending, Global, messages, output};
 
@@ -40,11 +40,8 @@ pub(crate) struct Args {
     tiles: Option<Tiling>,
     #[command(flatten)]
     rules: RuleArgs,
-    /// The most tokens of an answer (a box takes about 25)
-    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
-    max_new_tokens: u32,
     #[command(flatten)]
-    sampling: SamplingArgs,
+    decoding: DecodingArgs,
     /// Take the pixels as they are stored; do not turn them as EXIF says
     #[arg(long)]
     no_exif: bool,
@@ -69,42 +66,6 @@ impl Args {
     }
 }
 
-#[derive(Debug, clap::Args)]
-struct SamplingArgs {
-    /// Draw tokens instead of taking the most probable; 1.0 is Google's setting
-    #[arg(long, value_name = "T", value_parser = positive)]
-    temperature: Option<f32>,
-    /// With --temperature: only the most probable tokens up to this sum
-    #[arg(long, value_name = "P", default_value_t = 0.95, requires = "temperature", value_parser = share)]
-    top_p: f32,
-    /// With --temperature: only so many of the most probable tokens; 0 is no limit
-    #[arg(long, value_name = "K", default_value_t = 64, requires = "temperature")]
-    top_k: usize,
-    /// With --temperature: the same seed gives the same answers
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "temperature")]
-    seed: u64,
-}
-
-fn positive(text: &str) -> Result<f32, String> {
-    text.parse()
-        .ok()
-        .filter(|value: &f32| value.is_finite() && *value > 0.0)
-        .ok_or_else(|| "must be above 0".to_owned())
-}
-
-fn share(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "must be from 0 to 1".to_owned())
-}
-
-impl SamplingArgs {
-    fn sampling(&self) -> Sampling {
-        match self.temperature {
-            None => Sampling::Greedy,
-            Some(temperature) => Sampling::Drawn { temperature, top_p: self.top_p, top_k: self.top_k, seed: self.seed },
-        }
-    }
-}
-
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let Some(task) = args.task.task()? else { bail!("say what to find: --labels, --phrase or --prompt") };
     let formats = if args.export == "none" { Vec::new() } else { formats(&args.export)? };
@@ -113,7 +74,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
     }
     let model_files = ModelFiles::open(args.model.model.as_deref())?;
-    let questions = args.task.questions(&task, &model_files.prompter)?;
+    let mut questions = args.task.questions(&task, &model_files.prompter)?;
     let budget = args.budget.choice(model_files.config.default_budget)?;
     let Some(out) = args.out() else {
         return plan(&source, budget, &questions, args);
@@ -127,8 +88,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         tiles: args.tiles,
         rules: args.rules.rules()?,
         apply_orientation: !args.no_exif,
-        max_new_tokens: args.max_new_tokens as usize,
-        sampling: args.sampling.sampling(),
+        decoding: args.decoding.constrain(&mut questions, &model_files, args.task.thinking)?,
+        max_new_tokens: args.decoding.max_new_tokens as usize,
+        sampling: args.decoding.sampling.sampling(),
         model: ModelIdentity::of(&model_files.directory, &graphs, &model_files.config)?,
     };
     let runtime = global.load_runtime()?;
@@ -138,7 +100,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let (journal, known) = directory.journal()?;
 
     let model = model_files.load(graphs, &args.model, runtime)?;
-    let mut engine = Engine { prompter: model_files.prompter, model, questions };
+    let limits = args.decoding.limits(&model, settings.budget.largest())?;
+    let mut engine = Engine { prompter: model_files.prompter, model, questions, limits };
     let progress = Progress::new(source.images.len(), messages::quiet());
     let outcome = run::execute(&mut engine, &settings, &source.images, &known, journal, progress)?;
 
@@ -147,6 +110,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     summary.resumed = outcome.resumed;
     summary.wall_seconds = outcome.wall.as_secs_f64();
     summary.onnx_runtime_seconds = outcome.onnx_runtime.as_secs_f64();
+    summary.effort = outcome.effort.into();
     summary.images_per_second = (source.images.len() - outcome.resumed) as f64 / summary.wall_seconds;
     summary.written.push(out.join("journal.jsonl"));
     // The one that is on disk: a run that goes on was begun before.

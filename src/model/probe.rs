@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::embedding::PER_LAYER;
 use super::graph::GraphError;
-use super::{GraphFiles, Model, ModelError, Step, tensor};
+use super::{GraphFiles, Model, ModelError, tensor};
 use crate::preprocess::{Budget, PATCH_SIDE, PatchGrid};
 use crate::{digest, files};
 
@@ -22,7 +22,9 @@ pub struct Probes {
     pub pooled_soft_tokens: BTreeMap<u32, usize>,
     /// Whether the vision graph takes two views in one run and gives what it gives for each.
     pub vision_batch: bool,
-    /// Whether padding on the left of a prompt leaves the logits as they were.
+    /// Whether rows of one length that are decoded together get the logits that each gets alone.
+    pub batch: bool,
+    /// The same for rows of different length, the shorter ones padded on the left.
     pub left_padding_harmless: bool,
     /// Whether the embedding graph itself looks up padding for the per-layer inputs of image ids, as Hugging Face does. Where it
     /// does not, padding is fed in their place. True where there are no per-layer inputs.
@@ -58,7 +60,8 @@ impl Probes {
                 tracing::info!("two views in one run: {error}");
                 false
             }),
-            left_padding_harmless: left_padding(model)?,
+            batch: together(model, [&[2, 5, 6, 5], &[2, 6, 5, 6]])?,
+            left_padding_harmless: together(model, [&[2, 5, 6, 5, 6, 6, 5], &[2, 6, 5]])?,
             image_ids_masked: image_ids_masked(model)?,
         };
         probes.keep(model.probe_file.as_deref());
@@ -116,27 +119,29 @@ fn vision_batch(model: &mut Model) -> Result<bool, GraphError> {
     Ok(close(&expected, &together.values))
 }
 
-fn left_padding(model: &mut Model) -> Result<bool, GraphError> {
-    // Any ids show whether the mask is honoured.
-    let pad = i64::from(model.special.pad_id);
-    let ids = [2, 5, 6, 5];
-    let mut logits = Vec::new();
-    for padding in [0, 3] {
-        let padded: Vec<i64> = std::iter::repeat_n(pad, padding).chain(ids).collect();
-        let attention_mask: Vec<i64> = (0..padded.len()).map(|place| i64::from(place >= padding)).collect();
-        // cumsum(mask) - 1, and 1 for padding, as transformers.js and Hugging Face's generate() number them.
-        let position_ids: Vec<i64> =
-            (0..padded.len()).map(|place| if place < padding { 1 } else { (place - padding) as i64 }).collect();
-        let embedded = model.embedding.embed(&padded, None)?;
-        let mut cache = model.decoder.empty_cache()?;
-        let step = Step { embedded, ids: &padded, attention_mask: &attention_mask, position_ids: &position_ids };
-        match model.decoder.step(step, &mut cache) {
-            Ok(values) => logits.push(values),
-            Err(error) if padding == 0 => return Err(error),
-            Err(_) => return Ok(false),
-        }
+/// Whether two sequences that go on together, two tokens at a time, get the logits that each gets alone. Any ids show whether rows, mask
+/// and positions are honoured.
+fn together(model: &mut Model, prompts: [&[i64]; 2]) -> Result<bool, GraphError> {
+    const NEXT: [i64; 2] = [6, 5];
+    let mut caches = Vec::new();
+    let mut alone: Vec<f32> = Vec::new();
+    for prompt in prompts {
+        let mut cache = model.empty_cache(1)?;
+        model.decode(prompt, &[], &mut cache)?;
+        caches.push(model.join_rows(&[(&cache, 0)])?);
+        let logits = model.decode(&NEXT, &[], &mut cache)?;
+        alone.extend(&*model.logits(&logits, 0)?);
     }
-    Ok(close(&logits[0], &logits[1]))
+    let rows: Vec<_> = caches.iter().map(|cache| (cache, 0)).collect();
+    let mut cache = model.join_rows(&rows)?;
+    let tried = model.decode(&[NEXT, NEXT].concat(), &[], &mut cache).and_then(|logits| {
+        let rows = [model.logits(&logits, 0)?, model.logits(&logits, 1)?];
+        Ok(close(&alone, &rows.concat()))
+    });
+    Ok(tried.unwrap_or_else(|error| {
+        tracing::info!("two rows in one run: {error}");
+        false
+    }))
 }
 
 fn image_ids_masked(model: &mut Model) -> Result<bool, GraphError> {
@@ -148,7 +153,7 @@ fn image_ids_masked(model: &mut Model) -> Result<bool, GraphError> {
         return Ok(true);
     }
     let look_up = |model: &mut Model, id: u32| -> Result<Vec<f32>, GraphError> {
-        let embedded = model.embedding.embed(&[i64::from(id)], None)?;
+        let embedded = model.embedding.embed(&[i64::from(id)], 1, &[])?;
         match embedded.per_layer_inputs {
             Some(value) => tensor::all(&model.embedding.graph, PER_LAYER, &value),
             None => Ok(Vec::new()),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::answer::Rules;
-use crate::generate::Sampling;
+use crate::generate::{Decoding, Sampling};
 use crate::model::{GraphFiles, ModelConfig};
 use crate::preprocess::{BudgetChoice, Tiling};
 use crate::prompt::Task;
@@ -59,6 +59,9 @@ pub struct Settings {
     pub rules: Rules,
     /// Whether EXIF orientation is applied.
     pub apply_orientation: bool,
+    /// What may stand in an answer.
+    #[serde(default)]
+    pub decoding: Decoding,
     /// The most tokens of an answer.
     pub max_new_tokens: usize,
     /// How tokens are chosen.
