@@ -59,7 +59,9 @@ impl DecodingArgs {
             return Ok(Decoding::Free);
         }
         if thinking {
-            anyhow::bail!("--decoding grammar leaves no room for thoughts: leave out --thinking, or take --decoding free");
+            anyhow::bail!(
+                "--decoding grammar leaves no room for thoughts: leave out --thinking, or take --decoding free"
+            );
         }
         let factory = match GrammarFactory::new(&files.prompter.tokenizer, &files.config.stop_ids) {
             Ok(factory) => factory,
@@ -71,7 +73,8 @@ impl DecodingArgs {
         };
         for question in questions {
             // A phrase describes a thing; the model calls it what it likes.
-            let open = self.open_labels || matches!(question.task, Task::Phrase(_)) || question.task.labels().is_empty();
+            let open =
+                self.open_labels || matches!(question.task, Task::Phrase(_)) || question.task.labels().is_empty();
             let labels = if open { Labels::Open } else { Labels::Of(question.task.labels()) };
             let grammar = factory.boxes(labels, self.max_boxes as usize).context("the labels make no grammar")?;
             question.grammar = Some(Arc::new(grammar));

@@ -33,17 +33,7 @@ const SECTIONS: [(&str, &[&str]); 7] = [
     ("preprocess", &["budget", "max_budget", "tiles", "no_exif"]),
     (
         "decoding",
-        &[
-            "decoding",
-            "open_labels",
-            "max_boxes",
-            "max_new_tokens",
-            "batch",
-            "temperature",
-            "top_p",
-            "top_k",
-            "seed",
-        ],
+        &["decoding", "open_labels", "max_boxes", "max_new_tokens", "batch", "temperature", "top_p", "top_k", "seed"],
     ),
     (
         "answer",

@@ -126,8 +126,7 @@ impl<'t> Batch<'t> {
     /// An empty batch for `model`. Where its probes found that rows cannot be decoded together, there is one row.
     pub fn new(model: &Model, tokenizer: &'t TextTokenizer, limits: BatchLimits) -> Self {
         let rows = if model.probes.batch { limits.rows.max(1) } else { 1 };
-        let ids =
-            EndIds { stop: model.config.stop_ids.clone(), suppressed: model.config.suppressed_ids.clone() };
+        let ids = EndIds { stop: model.config.stop_ids.clone(), suppressed: model.config.suppressed_ids.clone() };
         Self {
             tokenizer,
             ids,

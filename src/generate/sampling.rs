@@ -59,12 +59,7 @@ impl Sampler {
 
     /// The next token, of those that are `allowed` (all where `None`) and not suppressed; `None` where no logit is finite. Of equal logits the
     /// lowest id wins, as in torch's argmax.
-    pub(super) fn pick(
-        &mut self,
-        logits: &[f32],
-        suppressed: &[u32],
-        allowed: Option<&SimpleVob>,
-    ) -> Option<Picked> {
+    pub(super) fn pick(&mut self, logits: &[f32], suppressed: &[u32], allowed: Option<&SimpleVob>) -> Option<Picked> {
         let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         if !largest.is_finite() || logits.iter().any(|logit| logit.is_nan()) {
             return None;

@@ -150,7 +150,9 @@ impl<'e, 'g> Inference<'e, 'g> {
         let encoded: Vec<_> = match self.model.encode(grids) {
             Ok(features) => features.into_iter().map(Ok).collect(),
             Err(error) if again.is_empty() => vec![Err(error)],
-            Err(_) => again.into_iter().map(|grid| self.model.encode(vec![grid]).map(|mut one| one.remove(0))).collect(),
+            Err(_) => {
+                again.into_iter().map(|grid| self.model.encode(vec![grid]).map(|mut one| one.remove(0))).collect()
+            }
         };
         self.vision_time += started.elapsed();
         let options = AnswerOptions { max_new_tokens: self.settings.max_new_tokens, sampling: self.settings.sampling };

@@ -261,7 +261,11 @@ fn answer_all<'g>(
     while more || !inference.is_idle() {
         while more && inference.has_room() {
             // Only who has nothing to go on with waits for a file.
-            let next = if inference.is_idle() { loaded.recv().map_err(|_| TryRecvError::Disconnected) } else { loaded.try_recv() };
+            let next = if inference.is_idle() {
+                loaded.recv().map_err(|_| TryRecvError::Disconnected)
+            } else {
+                loaded.try_recv()
+            };
             let outcome = match next {
                 Ok(Loaded::Ready(record, views, permit)) => {
                     inference.submit(record, views, permit);

@@ -124,7 +124,11 @@ impl Asked {
     }
 }
 
-fn compare(alone: &HashMap<(usize, usize), Vec<u32>>, together: &HashMap<(usize, usize), Vec<u32>>, limits: BatchLimits) {
+fn compare(
+    alone: &HashMap<(usize, usize), Vec<u32>>,
+    together: &HashMap<(usize, usize), Vec<u32>>,
+    limits: BatchLimits,
+) {
     assert_eq!(alone.len(), together.len());
     for (key, ids) in alone {
         assert_eq!(ids, &together[key], "{key:?} with {limits:?}");
@@ -146,7 +150,9 @@ fn two_hundred_images_whatever_joins_and_leaves() {
 fn every_variant_and_layout() {
     let mut random = ChaCha8Rng::seed_from_u64(9);
     // Windows of 24 tokens, images that attend to themselves in both directions, experts; and a graph that takes no padding.
-    for directory in ["variants/E2B", "variants/E4B", "variants/12B", "variants/26B-A4B", "variants/31B", "demo-model-mobius"] {
+    for directory in
+        ["variants/E2B", "variants/E4B", "variants/12B", "variants/26B-A4B", "variants/31B", "demo-model-mobius"]
+    {
         let mut asked = Asked::new(directory, 12, 20);
         let alone = asked.alone();
         for limits in [BatchLimits::default(), BatchLimits { rows: 3, step_tokens: 30, prompt_tokens: 1000 }] {
