@@ -17,6 +17,7 @@ mod messages;
 mod model;
 mod output;
 mod parse;
+mod prompts;
 mod run;
 mod setup;
 

@@ -10,12 +10,14 @@ mod journal;
 mod manifest;
 mod pipeline;
 mod progress;
+mod questions;
 mod summary;
 
 pub use directory::RunDirectory;
 pub(crate) use gate::ByteGate;
 pub use journal::{Journal, JournalError, Known, KnownImage, read_journal};
 pub use manifest::{Manifest, ManifestError, ModelIdentity, Settings};
-pub use pipeline::{Engine, Outcome, Question, RunError, ShownView, execute};
+pub use pipeline::{Engine, Outcome, RunError, ShownView, execute};
 pub use progress::Progress;
+pub use questions::{Asked, ImagePrompts, Question, Questions};
 pub use summary::{Failure, Summary};

@@ -20,12 +20,13 @@ use super::gate::{ByteGate, Permit};
 use super::journal::{Journal, JournalError, Known};
 use super::manifest::{ManifestError, Settings};
 use super::progress::Progress;
+use super::questions::{Asked, Question, Questions};
 use crate::answer::{self, Reading};
 use crate::digest;
 use crate::generate::{GenerateError, GenerateOptions, Generated, Sampling, generate};
 use crate::model::{GraphError, Model};
 use crate::preprocess::{PreparedView, Region, TilingError, prepare_region, target_size, views};
-use crate::prompt::{Prompter, Query, Task};
+use crate::prompt::Prompter;
 use crate::record::{Answer, BBox, Record, TokenCounts};
 use crate::source::SourceImage;
 
@@ -86,22 +87,12 @@ pub enum RunError {
     Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
-/// One query, and the task that it puts into words.
-pub struct Question {
-    /// The prompt.
-    pub query: Query,
-    /// What it asks for; a sole label is that of boxes without one.
-    pub task: Task,
-}
-
 /// What answers questions.
 pub struct Engine {
     /// Tokenizer and chat template.
     pub prompter: Prompter,
     /// The graphs.
     pub model: Model,
-    /// What is asked about every view. The view is encoded once for all of them.
-    pub questions: Vec<Question>,
 }
 
 /// A part of an image, ready to be asked about.
@@ -113,13 +104,14 @@ pub struct ShownView {
 }
 
 impl Engine {
-    /// The answers about one view, one for each question. `stream` is mixed into the seed of sampled answers.
+    /// The answers about one view, one for each of `questions`. The view is encoded once for all of them. `stream` is mixed into the seed of sampled answers.
     ///
     /// # Errors
     /// [`GenerateError`].
     pub fn answer(
         &mut self,
         view: ShownView,
+        questions: &[Question],
         max_new_tokens: usize,
         sampling: Sampling,
         stream: u64,
@@ -127,8 +119,8 @@ impl Engine {
         let ShownView { region, prepared } = view;
         let soft_tokens = prepared.size.soft_tokens();
         let features = self.model.encode(prepared.patches, soft_tokens)?;
-        let mut readings = Vec::with_capacity(self.questions.len());
-        for (index, question) in self.questions.iter().enumerate() {
+        let mut readings = Vec::with_capacity(questions.len());
+        for (index, question) in questions.iter().enumerate() {
             let prompt_ids = question.query.token_ids(soft_tokens);
             let options = GenerateOptions {
                 max_new_tokens,
@@ -177,7 +169,7 @@ enum Loaded<'g> {
     /// There is no view of it; the record says why.
     Failed(Record),
     /// Ready to be asked about.
-    Ready(Record, Vec<ShownView>, Permit<'g>),
+    Ready(Record, Vec<ShownView>, &'g Asked, Permit<'g>),
 }
 
 /// What reaches the writer.
@@ -186,13 +178,14 @@ enum Done {
     Now(Record),
 }
 
-/// Runs `engine` over `images` and appends a record of each to `journal`. Images that `known` holds an answer for, with the same
+/// Asks `engine` `questions` about `images` and appends a record of each to `journal`. Images that `known` holds an answer for, with the same
 /// content, are left as they are; failed ones are tried again.
 ///
 /// # Errors
 /// [`RunError`], with the journal intact.
 pub fn execute(
     engine: &mut Engine,
+    questions: &Questions,
     settings: &Settings,
     images: &[SourceImage],
     known: &Known,
@@ -202,7 +195,7 @@ pub fn execute(
     let started = Instant::now();
     let before = engine.model.runtime_time();
     let gate = ByteGate::new(BYTES_AHEAD);
-    let loader = Loader { settings, patch_side: engine.model.patch_side(), known, gate: &gate };
+    let loader = Loader { settings, questions, patch_side: engine.model.patch_side(), known, gate: &gate };
     let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
     let next = AtomicUsize::new(0);
     let (loaded_sender, loaded) = crossbeam_channel::bounded::<Loaded<'_>>(IMAGES_AHEAD);
@@ -253,6 +246,7 @@ pub fn execute(
 
 struct Loader<'r> {
     settings: &'r Settings,
+    questions: &'r Questions,
     patch_side: u32,
     known: &'r Known,
     gate: &'r ByteGate,
@@ -267,6 +261,10 @@ impl<'r> Loader<'r> {
             Ok(None) => return Some(Loaded::Known),
             Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         };
+        let Some(asked) = self.questions.of(&image.name) else {
+            let reason = Some("nothing is asked about it".to_owned());
+            return Some(Loaded::Failed(Record { reason, ..record }));
+        };
         // The gate is passed before anything large is made, for what the header promises.
         let mut permit = self.gate.enter(self.bytes_of(&bytes))?;
         // A decoder that panics over a broken file has failed at this file, not at the run.
@@ -275,7 +273,7 @@ impl<'r> Loader<'r> {
         match prepared {
             Ok(views) => {
                 permit.shrink(views.iter().map(|view| view.prepared.patches.bytes()).sum());
-                Some(Loaded::Ready(record, views, permit))
+                Some(Loaded::Ready(record, views, asked, permit))
             }
             Err(reason) => Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         }
@@ -335,11 +333,11 @@ fn answer_all(
         let outcome = match loaded {
             Loaded::Known => Done::Known,
             Loaded::Failed(record) => Done::Now(record),
-            Loaded::Ready(mut record, views, permit) => {
-                match answer_image(engine, settings, &record.image, views) {
+            Loaded::Ready(mut record, views, asked, permit) => {
+                match answer_image(engine, settings, &record.image, views, &asked.questions) {
                     Ok(readings) => {
                         failures_in_a_row = 0;
-                        answer::read_into(&mut record, readings, settings.task.labels(), &settings.rules);
+                        answer::read_into(&mut record, readings, &asked.labels, &settings.rules);
                     }
                     Err(error) => {
                         failures_in_a_row += 1;
@@ -369,13 +367,14 @@ fn answer_image(
     settings: &Settings,
     image: &str,
     views: Vec<ShownView>,
+    questions: &[Question],
 ) -> Result<Vec<Reading>, GenerateError> {
     // Of the name alone, so that sampled answers do not depend on the order of the run.
     let stream = digest::number(image);
     let mut readings = Vec::new();
     for (index, view) in views.into_iter().enumerate() {
         let stream = stream.wrapping_add((index as u64) << 32);
-        readings.extend(engine.answer(view, settings.max_new_tokens, settings.sampling, stream)?);
+        readings.extend(engine.answer(view, questions, settings.max_new_tokens, settings.sampling, stream)?);
     }
     Ok(readings)
 }
