@@ -1,15 +1,14 @@
 //! How answers are generated, from arguments.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
-use anyhow::Context as _;
-use gemscope::generate::{BatchLimits, Decoding, GrammarFactory, Labels, Sampling};
-use gemscope::model::Model;
+use anyhow::{Context as _, bail};
+use gemscope::generate::{BatchLimits, Decoding, Grammar, GrammarFactory, Labels, Sampling};
+use gemscope::model::{Model, ModelConfig};
 use gemscope::preprocess::Budget;
-use gemscope::prompt::Task;
-use gemscope::run::Question;
+use gemscope::prompt::{Prompter, Task};
 
-use super::engine::ModelFiles;
 use super::messages;
 
 #[derive(Debug, clap::Args)]
@@ -46,40 +45,19 @@ const CACHE_BYTES: usize = 1 << 30;
 const USUAL_TOKENS: usize = 256;
 
 impl DecodingArgs {
-    /// Gives each question its grammar, where answers have one.
-    pub(crate) fn constrain(
-        &self,
-        questions: &mut [Question],
-        files: &ModelFiles,
-        thinking: bool,
-    ) -> anyhow::Result<Decoding> {
-        let is_prompt = |question: &Question| matches!(question.task, Task::Prompt { .. });
-        let usual = if thinking || questions.iter().any(is_prompt) { Choice::Free } else { Choice::Grammar };
-        if self.decoding.unwrap_or(usual) == Choice::Free {
-            return Ok(Decoding::Free);
+    /// The grammars of the questions; `config` is the model's.
+    pub(crate) fn grammars(&self, thinking: bool, config: &ModelConfig) -> anyhow::Result<Grammars> {
+        if thinking && self.decoding == Some(Choice::Grammar) {
+            bail!("--decoding grammar leaves no room for thoughts: leave out --thinking, or take --decoding free");
         }
-        if thinking {
-            anyhow::bail!(
-                "--decoding grammar leaves no room for thoughts: leave out --thinking, or take --decoding free"
-            );
-        }
-        let factory = match GrammarFactory::new(&files.prompter.tokenizer, &files.config.stop_ids) {
-            Ok(factory) => factory,
-            Err(error) if self.decoding.is_none() => {
-                messages::say(&format!("Answers are not held to a grammar: {error}."));
-                return Ok(Decoding::Free);
-            }
-            Err(error) => return Err(error.into()),
-        };
-        for question in questions {
-            // A phrase describes a thing; the model calls it what it likes.
-            let open =
-                self.open_labels || matches!(question.task, Task::Phrase(_)) || question.task.labels().is_empty();
-            let labels = if open { Labels::Open } else { Labels::Of(question.task.labels()) };
-            let grammar = factory.boxes(labels, self.max_boxes as usize).context("the labels make no grammar")?;
-            question.grammar = Some(Arc::new(grammar));
-        }
-        Ok(Decoding::Grammar { open_labels: self.open_labels, max_boxes: self.max_boxes as usize })
+        let choice = if thinking { Some(Choice::Free) } else { self.decoding };
+        Ok(Grammars {
+            choice,
+            open_labels: self.open_labels,
+            max_boxes: self.max_boxes as usize,
+            stop_ids: config.stop_ids.clone(),
+            factory: OnceCell::new(),
+        })
     }
 
     /// How much is done at once with this model and views of up to `budget`.
@@ -90,6 +68,55 @@ impl DecodingArgs {
         }
         let row = model.cache_bytes_per_token()? * (budget.soft_tokens() as usize + USUAL_TOKENS);
         Ok(BatchLimits { rows: (CACHE_BYTES / row.max(1)).clamp(1, limits.rows), ..limits })
+    }
+}
+
+/// Makes the grammars of questions; the vocabulary is read when the first one is wanted.
+pub(crate) struct Grammars {
+    choice: Option<Choice>,
+    open_labels: bool,
+    max_boxes: usize,
+    stop_ids: Vec<u32>,
+    /// `None` inside where the tokenizer makes none and none was insisted on.
+    factory: OnceCell<Option<GrammarFactory>>,
+}
+
+impl Grammars {
+    /// The grammar of answers to a task, where they have one.
+    pub(crate) fn of(&self, task: &Task, prompter: &Prompter) -> anyhow::Result<Option<Arc<Grammar>>> {
+        let usual = if matches!(task, Task::Prompt { .. }) { Choice::Free } else { Choice::Grammar };
+        if self.choice.unwrap_or(usual) == Choice::Free {
+            return Ok(None);
+        }
+        if self.factory.get().is_none() {
+            let factory = match GrammarFactory::new(&prompter.tokenizer, &self.stop_ids) {
+                Ok(factory) => Some(factory),
+                Err(error) if self.choice.is_none() => {
+                    messages::say(&format!("Answers are not held to a grammar: {error}."));
+                    None
+                }
+                Err(error) => return Err(error.into()),
+            };
+            // It was empty just now, and this is the only thread.
+            self.factory.get_or_init(|| factory);
+        }
+        let Some(Some(factory)) = self.factory.get() else { return Ok(None) };
+        // A phrase describes a thing; the model calls it what it likes.
+        let open = self.open_labels || matches!(task, Task::Phrase(_)) || task.labels().is_empty();
+        let labels = if open { Labels::Open } else { Labels::Of(task.labels()) };
+        Ok(Some(Arc::new(factory.boxes(labels, self.max_boxes).context("the labels make no grammar")?)))
+    }
+
+    /// What the questions came to.
+    pub(crate) fn used(&self) -> Decoding {
+        match self.factory.get() {
+            Some(Some(_)) => Decoding::Grammar {
+                prompts: self.choice == Some(Choice::Grammar),
+                open_labels: self.open_labels,
+                max_boxes: self.max_boxes,
+            },
+            _ => Decoding::Free,
+        }
     }
 }
 

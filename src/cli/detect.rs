@@ -1,22 +1,26 @@
 //! `gemscope detect`: the main job.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use gemscope::export;
+use gemscope::generate::Decoding;
 use gemscope::model::demo;
 use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
-use gemscope::run::{self, Engine, Manifest, ModelIdentity, Progress, Question, RunDirectory, Settings, Summary};
+use gemscope::run::{
+    self, Asked, Engine, Manifest, ModelIdentity, Progress, Question, Questions, RunDirectory, Settings, Summary,
+};
 use gemscope::source::{self, Source, SourceImage};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::{BudgetArgs, RuleArgs, TaskArgs, formats};
-use super::decoding::DecodingArgs;
+use super::decoding::{DecodingArgs, Grammars};
 use super::engine::{ModelArgs, ModelFiles};
-use super::{Ending, Global, messages, output};
+use super::{Ending, Global, messages, output, prompts};
 
 /// Find things in images
 #[derive(Debug, clap::Args)]
@@ -30,6 +34,10 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     task: TaskArgs,
+    /// What is asked about each image: a CSV with the columns image, and labels or prompt, or JSON lines with these keys. What a row leaves
+    /// out, and images without a row, are asked as the other flags say
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -67,14 +75,27 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
-    let Some(task) = args.task.task()? else { bail!("say what to find: --labels, --phrase or --prompt") };
+    let task = args.task.task()?;
+    if task.is_none() && args.prompts.is_none() {
+        bail!("say what to find: --labels, --phrase or --prompt, or for each image by itself: --prompts FILE");
+    }
     let formats = if args.export == "none" { Vec::new() } else { formats(&args.export)? };
     let source = source::list(&args.inputs, args.out.as_deref())?;
     if args.model.model.is_none() {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
     }
     let model_files = ModelFiles::open(args.model.model.as_deref())?;
-    let mut questions = args.task.questions(&task, &model_files.prompter)?;
+    // A plan needs no grammars, which take a second to make.
+    let grammars = args.out().map(|_| args.decoding.grammars(args.task.thinking, &model_files.config)).transpose()?;
+    let questions = match &args.prompts {
+        Some(file) => {
+            let asks = prompts::Asks { args: &args.task, prompter: &model_files.prompter, grammars: grammars.as_ref() };
+            prompts::questions(file, task.as_ref(), &asks, &source)?
+        }
+        None => Questions::about_every(
+            task.as_ref().map(|task| args.task.asked(task, &model_files.prompter, grammars.as_ref())).transpose()?,
+        ),
+    };
     let budget = args.budget.choice(model_files.config.default_budget)?;
     let Some(out) = args.out() else {
         return plan(&source, budget, &questions, args);
@@ -82,13 +103,14 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     // All that can be wrong without a model is found before one is loaded.
     let graphs = model_files.graphs(&args.model)?;
     let settings = Settings {
-        task,
-        prompts: questions.iter().map(|question| question.query.rendered.clone()).collect(),
+        task: task.filter(|_| questions.every.is_some()),
+        prompts: questions.every.iter().flat_map(Asked::rendered).map(str::to_owned).collect(),
+        image_prompts: questions.image_prompts(),
         budget,
         tiles: args.tiles,
         rules: args.rules.rules()?,
         apply_orientation: !args.no_exif,
-        decoding: args.decoding.constrain(&mut questions, &model_files, args.task.thinking)?,
+        decoding: grammars.as_ref().map_or(Decoding::Free, Grammars::used),
         max_new_tokens: args.decoding.max_new_tokens as usize,
         sampling: args.decoding.sampling.sampling(),
         model: ModelIdentity::of(&model_files.directory, &graphs, &model_files.config)?,
@@ -101,12 +123,12 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 
     let model = model_files.load(graphs, &args.model, runtime)?;
     let limits = args.decoding.limits(&model, settings.budget.largest())?;
-    let mut engine = Engine { prompter: model_files.prompter, model, questions, limits };
+    let mut engine = Engine { prompter: model_files.prompter, model, limits };
     let progress = Progress::new(source.images.len(), messages::quiet());
-    let outcome = run::execute(&mut engine, &settings, &source.images, &known, journal, progress)?;
+    let outcome = run::execute(&mut engine, &questions, &settings, &source.images, &known, journal, progress)?;
 
     let records = run::read_journal(out)?;
-    let mut summary = Summary::count(&records, settings.task.labels());
+    let mut summary = Summary::count(&records, settings.labels());
     summary.resumed = outcome.resumed;
     summary.wall_seconds = outcome.wall.as_secs_f64();
     summary.onnx_runtime_seconds = outcome.onnx_runtime.as_secs_f64();
@@ -118,7 +140,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let input = export::Input {
         records: &records,
         manifest: Some(&manifest),
-        asked: settings.task.labels(),
+        asked: settings.labels(),
         images: Some(&source.root),
         apply_orientation: settings.apply_orientation,
         options: &export::Options::default(),
@@ -171,7 +193,7 @@ fn report(summary: &Summary, source: &Source, json: bool) -> anyhow::Result<()> 
 #[derive(Serialize)]
 struct Plan<'p> {
     images: usize,
-    prompts: Vec<&'p str>,
+    prompts: Vec<String>,
     rendered: Vec<&'p str>,
     files: Vec<PlannedImage>,
 }
@@ -183,6 +205,9 @@ struct PlannedImage {
     error: Option<String>,
     #[serde(flatten)]
     sizes: Option<PlannedSizes>,
+    /// Those of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prompts: Vec<String>,
 }
 
 /// `budget` and the resized size are those of the whole image; the tokens are those of all views and questions.
@@ -198,9 +223,10 @@ struct PlannedSizes {
     prompt_tokens: usize,
 }
 
-fn plan(source: &Source, budget: BudgetChoice, questions: &[Question], args: &Args) -> anyhow::Result<Ending> {
+fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Args) -> anyhow::Result<Ending> {
     let sizes = |image: &SourceImage| -> Result<PlannedSizes, String> {
         let path = image.path.as_ref().map_err(Clone::clone)?;
+        let asked = questions.of(&image.name).map_or(&[][..], |asked| &asked.questions);
         let file = File::open(path).map_err(|error| error.to_string())?;
         let (width, height) =
             gemscope::image::size(BufReader::new(file), !args.no_exif).map_err(|error| error.to_string())?;
@@ -215,28 +241,34 @@ fn plan(source: &Source, budget: BudgetChoice, questions: &[Question], args: &Ar
             }
             sizes.soft_tokens += target.soft_tokens();
             let tokens = |question: &Question| question.query.token_ids(target.soft_tokens()).len();
-            sizes.prompt_tokens += questions.iter().map(tokens).sum::<usize>();
+            sizes.prompt_tokens += asked.iter().map(tokens).sum::<usize>();
         }
         Ok(sizes)
     };
-    let planned = |image: &SourceImage| match sizes(image) {
-        Ok(sizes) => PlannedImage { image: image.name.clone(), error: None, sizes: Some(sizes) },
-        Err(error) => PlannedImage { image: image.name.clone(), error: Some(error), sizes: None },
+    let texts = |asked: &'_ Asked| asked.questions.iter().map(|question| question.query.text.clone()).collect();
+    let planned = |image: &SourceImage| {
+        let (sizes, error) = match sizes(image) {
+            Ok(sizes) => (Some(sizes), None),
+            Err(error) => (None, Some(error)),
+        };
+        let prompts = questions.single.get(&image.name).map(|asked| texts(asked)).unwrap_or_default();
+        PlannedImage { image: image.name.clone(), error, sizes, prompts }
     };
     let plan = Plan {
         images: source.images.len(),
-        prompts: questions.iter().map(|question| question.query.text.as_str()).collect(),
-        rendered: questions.iter().map(|question| question.query.rendered.as_str()).collect(),
+        prompts: questions.every.as_ref().map(texts).unwrap_or_default(),
+        rendered: questions.every.iter().flat_map(Asked::rendered).collect(),
         files: source.images.par_iter().map(planned).collect(),
     };
     if args.json {
         output::json(&plan)?;
         return Ok(Ending::Complete);
     }
-    let header = ["image", "size", "views", "budget", "resized", "soft tokens", "prompt tokens"];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    let header = ["image", "size", "views", "budget", "resized", "soft tokens", "prompt tokens", "its own prompt"];
+    let columns = if questions.single.is_empty() { header.len() - 1 } else { header.len() };
+    let mut rows = vec![header[..columns].iter().map(|name| (*name).to_owned()).collect()];
     for file in &plan.files {
-        rows.push(match (&file.sizes, &file.error) {
+        let mut row = match (&file.sizes, &file.error) {
             (Some(sizes), _) => vec![
                 file.image.clone(),
                 format!("{}x{}", sizes.width, sizes.height),
@@ -245,18 +277,19 @@ fn plan(source: &Source, budget: BudgetChoice, questions: &[Question], args: &Ar
                 format!("{}x{}", sizes.resized_width, sizes.resized_height),
                 sizes.soft_tokens.to_string(),
                 sizes.prompt_tokens.to_string(),
+                file.prompts.join(" | ").replace('\n', " "),
             ],
             (None, error) => vec![file.image.clone(), error.clone().unwrap_or_default()],
-        });
+        };
+        row.truncate(columns);
+        rows.push(row);
     }
     let total: u32 = plan.files.iter().filter_map(|file| file.sizes.as_ref()).map(|sizes| sizes.soft_tokens).sum();
-    output::text(&format!(
-        "{}\n{} images, {total} soft tokens\nprompt: {}\nas the model reads it:\n{}\n",
-        output::table(&rows),
-        plan.images,
-        plan.prompts.join("\n        "),
-        plan.rendered.join("\n")
-    ))
-    .context("stdout")?;
+    let mut text = format!("{}\n{} images, {total} soft tokens\n", output::table(&rows), plan.images);
+    if !plan.prompts.is_empty() {
+        let (prompts, rendered) = (plan.prompts.join("\n        "), plan.rendered.join("\n"));
+        let _ = writeln!(text, "prompt: {prompts}\nas the model reads it:\n{rendered}");
+    }
+    output::text(&text).context("stdout")?;
     Ok(Ending::Complete)
 }

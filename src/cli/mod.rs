@@ -18,6 +18,7 @@ mod messages;
 mod model;
 mod output;
 mod parse;
+mod prompts;
 mod run;
 mod setup;
 

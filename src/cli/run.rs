@@ -28,7 +28,7 @@ pub(crate) struct Args {
 
 /// Section, and the flags of `detect` that it can hold; a key is the flag with `_` for `-`.
 const SECTIONS: [(&str, &[&str]); 7] = [
-    ("task", &["labels", "prompt", "phrase", "per_label", "system", "thinking", "image_newlines"]),
+    ("task", &["labels", "prompt", "phrase", "per_label", "prompts", "system", "thinking", "image_newlines"]),
     ("model", &["model", "dtype", "threads"]),
     ("preprocess", &["budget", "max_budget", "tiles", "no_exif"]),
     (

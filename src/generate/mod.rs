@@ -57,6 +57,8 @@ pub enum Decoding {
     Free,
     /// A list of boxes, see [`Grammar`].
     Grammar {
+        /// Whether that holds for prompts in the user's own words too.
+        prompts: bool,
         /// Whether labels are any text, not only those asked for.
         open_labels: bool,
         /// The most boxes.

@@ -15,6 +15,7 @@ use crate::preprocess::{Budget, PATCH_SIDE, PatchGrid};
 use crate::{digest, files};
 
 /// The answers of the probes.
+#[allow(clippy::struct_excessive_bools)] // each is a yes or no of its own
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Probes {
     /// Soft tokens that the vision graph gave for a view that fills the budget, by budget, for the budgets that were asked about

@@ -3,24 +3,13 @@
 //! In: prepared views and their questions. Out: readings, one for each question. Promises: prompt, sizes and label of every answer go into
 //! its reading, so that whoever keeps it needs nothing else.
 
-use std::sync::Arc;
-
-use crate::generate::{Batch, BatchLimits, GenerateError, GenerateOptions, Generated, Grammar, Request, Sampling};
+use super::questions::Question;
+use crate::generate::{Batch, BatchLimits, GenerateError, GenerateOptions, Generated, Request, Sampling};
 use crate::model::Model;
 use crate::preprocess::{Budget, PreparedView, Region, TargetSize};
-use crate::prompt::{Prompter, Query, Task};
+use crate::prompt::Prompter;
 use crate::record::{Answer, BBox, TokenCounts};
 use crate::{answer::Reading, digest};
-
-/// One query, and the task that it puts into words.
-pub struct Question {
-    /// The prompt.
-    pub query: Query,
-    /// What it asks for; a sole label is that of boxes without one.
-    pub task: Task,
-    /// What its answer may be; anything where `None`.
-    pub grammar: Option<Arc<Grammar>>,
-}
 
 /// What answers questions.
 pub struct Engine {
@@ -28,8 +17,6 @@ pub struct Engine {
     pub prompter: Prompter,
     /// The graphs.
     pub model: Model,
-    /// What is asked about every view. The view is encoded once for all of them.
-    pub questions: Vec<Question>,
     /// How many answers are written at once.
     pub limits: BatchLimits,
 }
@@ -52,12 +39,17 @@ pub struct AnswerOptions {
 }
 
 impl Engine {
-    /// The answers about one view, one for each question.
+    /// The answers about one view, one for each of `questions`. The view is encoded once for all of them.
     ///
     /// # Errors
     /// [`GenerateError`].
-    pub fn answer(&mut self, view: ShownView, options: AnswerOptions) -> Result<Vec<Reading>, GenerateError> {
-        let Self { prompter, model, questions, limits } = self;
+    pub fn answer(
+        &mut self,
+        view: ShownView,
+        questions: &[Question],
+        options: AnswerOptions,
+    ) -> Result<Vec<Reading>, GenerateError> {
+        let Self { prompter, model, limits } = self;
         let mut batch = Batch::new(model, &prompter.tokenizer, *limits);
         let asked = AskedView::new(&view, 0, "");
         let patches = (view.prepared.patches, asked.size.soft_tokens() as usize);

@@ -7,10 +7,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-use super::engine::{AnswerOptions, AskedView, Engine, Question, ShownView};
+use super::engine::{AnswerOptions, AskedView, Engine, ShownView};
 use super::gate::Permit;
 use super::manifest::Settings;
 use super::pipeline::RunError;
+use super::questions::Asked;
 use crate::answer::{self, Reading};
 use crate::generate::{Batch, Finished, GenerateError, Work};
 use crate::model::{GraphError, Model};
@@ -34,11 +35,12 @@ pub struct Effort {
 /// Images that are being asked about.
 pub(super) struct Inference<'e, 'g> {
     model: &'e mut Model,
-    questions: &'e [Question],
     settings: &'e Settings,
     batch: Batch<'e>,
     /// Loaded, not yet encoded: the number of the image, and which of its views.
     pending: VecDeque<(usize, usize, ShownView)>,
+    /// Queries about them.
+    pending_queries: usize,
     images: HashMap<usize, AskedImage<'g>>,
     /// The views whose answers are written, by their number.
     views: HashMap<usize, (usize, usize, AskedView)>,
@@ -50,6 +52,7 @@ pub(super) struct Inference<'e, 'g> {
 
 struct AskedImage<'g> {
     record: Record,
+    asked: &'g Asked,
     /// One place for each question about each view.
     readings: Vec<Option<Reading>>,
     open: usize,
@@ -61,14 +64,14 @@ struct AskedImage<'g> {
 
 impl<'e, 'g> Inference<'e, 'g> {
     pub(super) fn new(engine: &'e mut Engine, settings: &'e Settings) -> Self {
-        let Engine { prompter, model, questions, limits } = engine;
+        let Engine { prompter, model, limits } = engine;
         let batch = Batch::new(model, &prompter.tokenizer, *limits);
         Self {
             model,
-            questions,
             settings,
             batch,
             pending: VecDeque::new(),
+            pending_queries: 0,
             images: HashMap::new(),
             views: HashMap::new(),
             next_image: 0,
@@ -85,7 +88,7 @@ impl<'e, 'g> Inference<'e, 'g> {
 
     /// Whether another image would soon be asked about.
     pub(super) fn has_room(&self) -> bool {
-        self.pending.len() * self.questions.len() < self.batch.room()
+        self.pending_queries < self.batch.room()
     }
 
     /// What was done so far.
@@ -94,10 +97,12 @@ impl<'e, 'g> Inference<'e, 'g> {
     }
 
     /// Takes an image in.
-    pub(super) fn submit(&mut self, record: Record, views: Vec<ShownView>, permit: Permit<'g>) {
-        let open = views.len() * self.questions.len();
+    pub(super) fn submit(&mut self, record: Record, views: Vec<ShownView>, asked: &'g Asked, permit: Permit<'g>) {
+        let open = views.len() * asked.questions.len();
+        self.pending_queries += open;
         let image = AskedImage {
             record,
+            asked,
             readings: (0..open).map(|_| None).collect(),
             open,
             error: None,
@@ -118,8 +123,9 @@ impl<'e, 'g> Inference<'e, 'g> {
         let finished = self.batch.advance(self.model).map_err(|error| self.stopped(None, error.into()))?;
         for Finished { view, query, answer } in finished {
             let Some((image, index, asked)) = self.views.get(&view) else { continue };
-            let (image, place) = (*image, index * self.questions.len() + query);
-            let reading = answer.map(|answer| asked.reading(&self.questions[query], answer));
+            let Some(questions) = self.images.get(image).map(|image| &image.asked.questions) else { continue };
+            let (image, place) = (*image, index * questions.len() + query);
+            let reading = answer.map(|answer| asked.reading(&questions[query], answer));
             self.answered(image, place, reading, &mut records)?;
         }
         Ok(records)
@@ -128,14 +134,18 @@ impl<'e, 'g> Inference<'e, 'g> {
     /// Encodes the next view, and those behind it that can be encoded with it.
     fn encode(&mut self, records: &mut Vec<Record>) -> Result<(), RunError> {
         let patches = |view: &ShownView| view.prepared.patches.count();
-        let Some(count) = self.pending.front().map(|(.., view)| patches(view)) else { return Ok(()) };
+        let Some((count, image)) = self.pending.front().map(|(image, _, view)| (patches(view), *image)) else {
+            return Ok(());
+        };
+        let queries = self.images.get(&image).map_or(1, |image| image.asked.questions.len());
         let together = if self.model.probes.vision_batch { (PATCHES_TOGETHER / count).max(1) } else { 1 };
-        let together = together.min(self.batch.room().div_ceil(self.questions.len()));
+        let together = together.min(self.batch.room().div_ceil(queries));
         let same = self.pending.iter().take(together).take_while(|(.., view)| patches(view) == count).count();
         let mut grids = Vec::with_capacity(same);
         let mut asked = Vec::with_capacity(same);
         for (number, index, view) in self.pending.drain(..same) {
             let Some(image) = self.images.get_mut(&number) else { continue };
+            self.pending_queries -= image.asked.questions.len();
             image.views_left -= 1;
             if image.views_left == 0 {
                 image.permit = None;
@@ -157,17 +167,18 @@ impl<'e, 'g> Inference<'e, 'g> {
         self.vision_time += started.elapsed();
         let options = AnswerOptions { max_new_tokens: self.settings.max_new_tokens, sampling: self.settings.sampling };
         for ((image, index, view), features) in asked.into_iter().zip(encoded) {
+            let Some(questions) = self.images.get(&image).map(|image| &image.asked.questions) else { continue };
             match features {
                 Ok(features) => {
-                    self.batch.submit(self.next_view, features, view.requests(self.questions, options));
+                    self.batch.submit(self.next_view, features, view.requests(questions, options));
                     self.views.insert(self.next_view, (image, index, view));
                     self.next_view += 1;
                 }
                 Err(error @ GraphError::Contract { .. }) => return Err(self.stopped(Some(image), error.into())),
                 Err(error) => {
                     let message = error.to_string();
-                    let first = index * self.questions.len();
-                    for place in first..first + self.questions.len() {
+                    let places = index * questions.len()..(index + 1) * questions.len();
+                    for place in places {
                         let error = GenerateError::Vision(message.clone());
                         self.answered(image, place, Err(error), records)?;
                     }
@@ -194,13 +205,15 @@ impl<'e, 'g> Inference<'e, 'g> {
         if image.open > 0 {
             return Ok(());
         }
-        let Some(AskedImage { mut record, readings, error, .. }) = self.images.remove(&number) else { return Ok(()) };
+        let Some(AskedImage { mut record, asked, readings, error, .. }) = self.images.remove(&number) else {
+            return Ok(());
+        };
         self.views.retain(|_, (image, ..)| *image != number);
         match error {
             None => {
                 self.failures_in_a_row = 0;
                 let readings = readings.into_iter().flatten().collect();
-                answer::read_into(&mut record, readings, self.settings.task.labels(), &self.settings.rules);
+                answer::read_into(&mut record, readings, &asked.labels, &self.settings.rules);
             }
             Some(error) => {
                 self.failures_in_a_row += 1;

@@ -12,14 +12,16 @@ mod journal;
 mod manifest;
 mod pipeline;
 mod progress;
+mod questions;
 mod summary;
 
 pub use directory::RunDirectory;
-pub use engine::{AnswerOptions, Engine, Question, ShownView};
+pub use engine::{AnswerOptions, Engine, ShownView};
 pub(crate) use gate::ByteGate;
 pub use inference::Effort;
 pub use journal::{Journal, JournalError, Known, KnownImage, read_journal};
 pub use manifest::{Manifest, ManifestError, ModelIdentity, Settings};
 pub use pipeline::{Outcome, RunError, execute};
 pub use progress::Progress;
+pub use questions::{Asked, ImagePrompts, Question, Questions};
 pub use summary::{EffortFigures, Failure, Summary};

@@ -22,6 +22,7 @@ use super::inference::{Effort, Inference};
 use super::journal::{Journal, JournalError, Known};
 use super::manifest::{ManifestError, Settings};
 use super::progress::Progress;
+use super::questions::{Asked, Questions};
 use crate::digest;
 use crate::generate::GenerateError;
 use crate::preprocess::{Region, TilingError, prepare_region, target_size, views};
@@ -102,7 +103,7 @@ enum Loaded<'g> {
     /// There is no view of it; the record says why.
     Failed(Record),
     /// Ready to be asked about.
-    Ready(Record, Vec<ShownView>, Permit<'g>),
+    Ready(Record, Vec<ShownView>, &'g Asked, Permit<'g>),
 }
 
 /// What reaches the writer.
@@ -111,13 +112,14 @@ enum Done {
     Now(Record),
 }
 
-/// Runs `engine` over `images` and appends a record of each to `journal`. Images that `known` holds an answer for, with the same
+/// Asks `engine` `questions` about `images` and appends a record of each to `journal`. Images that `known` holds an answer for, with the same
 /// content, are left as they are; failed ones are tried again.
 ///
 /// # Errors
 /// [`RunError`], with the journal intact.
 pub fn execute(
     engine: &mut Engine,
+    questions: &Questions,
     settings: &Settings,
     images: &[SourceImage],
     known: &Known,
@@ -127,7 +129,7 @@ pub fn execute(
     let started = Instant::now();
     let before = engine.model.runtime_time();
     let gate = ByteGate::new(BYTES_AHEAD);
-    let loader = Loader { settings, patch_side: engine.model.patch_side(), known, gate: &gate };
+    let loader = Loader { settings, questions, patch_side: engine.model.patch_side(), known, gate: &gate };
     let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
     let next = AtomicUsize::new(0);
     let (loaded_sender, loaded) = crossbeam_channel::bounded::<Loaded<'_>>(IMAGES_AHEAD);
@@ -179,6 +181,7 @@ pub fn execute(
 
 struct Loader<'r> {
     settings: &'r Settings,
+    questions: &'r Questions,
     patch_side: u32,
     known: &'r Known,
     gate: &'r ByteGate,
@@ -193,6 +196,10 @@ impl<'r> Loader<'r> {
             Ok(None) => return Some(Loaded::Known),
             Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         };
+        let Some(asked) = self.questions.of(&image.name) else {
+            let reason = Some("nothing is asked about it".to_owned());
+            return Some(Loaded::Failed(Record { reason, ..record }));
+        };
         // The gate is passed before anything large is made, for what the header promises.
         let mut permit = self.gate.enter(self.bytes_of(&bytes))?;
         // A decoder that panics over a broken file has failed at this file, not at the run.
@@ -201,7 +208,7 @@ impl<'r> Loader<'r> {
         match prepared {
             Ok(views) => {
                 permit.shrink(views.iter().map(|view| view.prepared.patches.bytes()).sum());
-                Some(Loaded::Ready(record, views, permit))
+                Some(Loaded::Ready(record, views, asked, permit))
             }
             Err(reason) => Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         }
@@ -267,8 +274,8 @@ fn answer_all<'g>(
                 loaded.try_recv()
             };
             let outcome = match next {
-                Ok(Loaded::Ready(record, views, permit)) => {
-                    inference.submit(record, views, permit);
+                Ok(Loaded::Ready(record, views, asked, permit)) => {
+                    inference.submit(record, views, asked, permit);
                     continue;
                 }
                 Ok(Loaded::Known) => Done::Known,

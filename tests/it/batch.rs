@@ -76,7 +76,7 @@ impl Asked {
         };
         let request = |text: &&str| {
             let query = self.prompter.query(text, &Conversation::default()).unwrap();
-            let constrained = text.starts_with("detect") && view % 3 > 0;
+            let constrained = text.starts_with("detect") && !view.is_multiple_of(3);
             Request {
                 prompt_ids: query.token_ids(self.views[view].1),
                 options: GenerateOptions {

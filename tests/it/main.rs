@@ -14,6 +14,7 @@ mod generate;
 mod images;
 mod inspect;
 mod parse;
+mod per_image;
 mod pictures;
 mod preprocess;
 mod prompts;
