@@ -1,13 +1,17 @@
 //! Many answers at once.
 //!
 //! In: queries about encoded views. Out: their answers, in the order in which they end. Promises: an answer is what it would be alone, token
-//! for token (in f32); rows that end leave, others join; prompts and cache rows are padded only where the model's probes found that
+//! for token (in f32), and so are its scores once they are rounded; rows that end leave, others join; prompts and cache rows are padded only where the model's probes found that
 //! harmless; queries about one view share the decoder's work on it; where ONNX Runtime fails over several rows, they are tried again by
 //! fewer, so that only the one that cannot be served fails.
 //!
 //! A step feeds every row at least one token. Tokens that a grammar forces wait in a row's queue and go along. Where rows have queues of
 //! different length and padding is harmless, a short one is filled up by feeding the row's last tokens again, so that there are never gaps
 //! in the cache and a sliding window sees what it should.
+//!
+//! Sums of f32 come out a little different (about 1e-7) in a run of another shape, so the probabilities of tokens depend on who is decoded
+//! beside them. A caller who rounds what it makes of them says with [`Doubt`] when rounding hangs on that; such an answer is scored again
+//! by itself, in one run over all of its tokens.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -15,6 +19,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::answer_stream::{AnswerStream, EndIds, Next};
+use super::sampling::log_sum;
 use super::{GenerateError, Generated, Request};
 use crate::model::{Features, GraphError, KvCache, Model};
 use crate::prompt::TextTokenizer;
@@ -59,7 +64,12 @@ pub struct Work {
     pub step_time: Duration,
     /// Tokens of the answers that are whole.
     pub answer_tokens: usize,
+    /// Answers that were scored again by themselves.
+    pub scored_again: usize,
 }
+
+/// Whether what is made of the probabilities of an answer's tokens may change with the last digits of them.
+pub type Doubt = fn(&Generated) -> bool;
 
 /// An answer, or why there is none.
 pub struct Finished {
@@ -111,6 +121,7 @@ pub struct Batch<'t> {
     tokenizer: &'t TextTokenizer,
     ids: EndIds,
     limits: BatchLimits,
+    doubt: Doubt,
     /// How many rows are allowed now: fewer after a failure.
     rows_now: usize,
     waiting: VecDeque<Waiting>,
@@ -124,13 +135,14 @@ pub struct Batch<'t> {
 
 impl<'t> Batch<'t> {
     /// An empty batch for `model`. Where its probes found that rows cannot be decoded together, there is one row.
-    pub fn new(model: &Model, tokenizer: &'t TextTokenizer, limits: BatchLimits) -> Self {
+    pub fn new(model: &Model, tokenizer: &'t TextTokenizer, limits: BatchLimits, doubt: Doubt) -> Self {
         let rows = if model.probes.batch { limits.rows.max(1) } else { 1 };
         let ids = EndIds { stop: model.config.stop_ids.clone(), suppressed: model.config.suppressed_ids.clone() };
         Self {
             tokenizer,
             ids,
             limits: BatchLimits { rows, ..limits },
+            doubt,
             rows_now: rows,
             waiting: VecDeque::new(),
             entering: Vec::new(),
@@ -349,10 +361,22 @@ impl<'t> Batch<'t> {
             }
             let logits = model.logits(&logits, place)?;
             if let Some(ended) = self.rows[place].take(&logits, &self.ids) {
+                let started = Instant::now();
                 let row = self.rows.swap_remove(place);
-                model.remove_row(cache, place)?;
                 self.work.answer_tokens += row.stream.tokens();
-                self.finished.push(row.finished(ended));
+                let prompt = row.asked.request.prompt_ids.clone();
+                let known = row.asked.joined_length();
+                let mut finished = row.finished(ended);
+                if let Ok(answer) = &mut finished.answer
+                    && (self.doubt)(answer)
+                {
+                    let mut prefix = model.first_tokens(cache, place, known)?;
+                    score_again(model, answer, &prompt, &mut prefix)?;
+                    self.work.scored_again += 1;
+                }
+                self.finished.push(finished);
+                model.remove_row(cache, place)?;
+                self.work.step_time += started.elapsed();
             }
         }
         Ok(())
@@ -381,6 +405,31 @@ impl Row<'_> {
         let answer = ended.map(|ended| self.stream.finish(ended));
         Finished { view: self.asked.view.number, query: self.asked.query, answer }
     }
+}
+
+/// Gives the tokens of an answer the probabilities that they get when it is decoded by itself, in one run behind the part of the prompt
+/// that is in `cache`.
+fn score_again(
+    model: &mut Model,
+    answer: &mut Generated,
+    prompt: &[u32],
+    cache: &mut KvCache,
+) -> Result<(), GraphError> {
+    let known = cache.columns();
+    let ids: Vec<u32> = prompt[known..].iter().chain(&answer.ids).copied().collect();
+    // Nobody asks what follows the last one.
+    let Some((_, fed)) = ids.split_last().filter(|(_, fed)| !fed.is_empty()) else { return Ok(()) };
+    let logits = model.decode_all(&wide(fed), cache)?;
+    let before = prompt.len() - known;
+    for (place, span) in answer.spans.iter_mut().enumerate() {
+        // The first token of an answer to a whole prompt was picked when the prompt was run; what was forced is certain.
+        let Some(position) = (before + place).checked_sub(1).filter(|_| span.log_probability != 0.0) else { continue };
+        let logits = model.logits_before(&logits, 0, fed.len() - 1 - position)?;
+        if let Some(sum) = log_sum(&logits) {
+            span.log_probability = f64::from(logits[answer.ids[place] as usize]) - sum;
+        }
+    }
+    Ok(())
 }
 
 /// How many tokens of each row the next step feeds.

@@ -11,7 +11,7 @@ mod repetition;
 mod sampling;
 mod text;
 
-pub use batch::{Batch, BatchLimits, Finished, Work};
+pub use batch::{Batch, BatchLimits, Doubt, Finished, Work};
 pub use grammar::{Grammar, GrammarError, GrammarFactory, Labels};
 pub use sampling::Sampling;
 pub use text::{TokenSpan, box_probabilities};
@@ -113,7 +113,7 @@ pub fn generate(
     features: Features,
     request: Request,
 ) -> Result<Generated, GenerateError> {
-    let mut batch = Batch::new(model, tokenizer, BatchLimits::single());
+    let mut batch = Batch::new(model, tokenizer, BatchLimits::single(), |_| false);
     batch.submit(0, features, vec![request]);
     loop {
         if let Some(finished) = batch.advance(model)?.pop() {

@@ -60,13 +60,7 @@ impl Sampler {
     /// The next token, of those that are `allowed` (all where `None`) and not suppressed; `None` where no logit is finite. Of equal logits the
     /// lowest id wins, as in torch's argmax.
     pub(super) fn pick(&mut self, logits: &[f32], suppressed: &[u32], allowed: Option<&SimpleVob>) -> Option<Picked> {
-        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        if !largest.is_finite() || logits.iter().any(|logit| logit.is_nan()) {
-            return None;
-        }
-        let below = logits.iter().map(|&logit| logit - largest).filter(|&below| below > NEGLIGIBLE);
-        let sum: f64 = below.map(|below| f64::from(below).exp()).sum();
-        let log_sum = sum.ln() + f64::from(largest);
+        let log_sum = log_sum(logits)?;
         let candidate = |id: usize, logit: f32| Some((id, logit)).filter(|_| !suppressed.contains(&(id as u32)));
         let id = match allowed {
             None => {
@@ -122,6 +116,17 @@ impl Sampler {
         }
         Some(ranked[kept - 1].0)
     }
+}
+
+/// The logarithm of the sum of the exponentials; `None` where no logit is finite, or one is not a number.
+pub(super) fn log_sum(logits: &[f32]) -> Option<f64> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if !largest.is_finite() || logits.iter().any(|logit| logit.is_nan()) {
+        return None;
+    }
+    let below = logits.iter().map(|&logit| logit - largest).filter(|&below| below > NEGLIGIBLE);
+    let sum: f64 = below.map(|below| f64::from(below).exp()).sum();
+    Some(sum.ln() + f64::from(largest))
 }
 
 /// The first of the largest; `None` where none is above minus infinity.

@@ -91,21 +91,21 @@ impl KvCache {
         Ok(())
     }
 
-    /// A cache of the given rows of others, in that order; a row may stand there several times.
+    /// A cache of rows of others, each with its first so many tokens, in that order; a row may stand there several times.
     ///
     /// # Errors
     /// [`GraphError`] where ONNX Runtime has no memory for it.
-    pub(super) fn of_rows(graph: &Graph, rows: &[(&Self, usize)]) -> Result<Self, GraphError> {
-        let columns = rows.iter().map(|(cache, row)| cache.length(*row)).max().unwrap_or(0);
-        let pads = rows.iter().map(|(cache, row)| columns - cache.length(*row)).collect();
-        let slots = rows.first().map_or(0, |(cache, _)| cache.values.len());
+    pub(super) fn of_rows(graph: &Graph, rows: &[(&Self, usize, usize)]) -> Result<Self, GraphError> {
+        let columns = rows.iter().map(|(.., length)| *length).max().unwrap_or(0);
+        let pads = rows.iter().map(|(.., length)| columns - length).collect();
+        let slots = rows.first().map_or(0, |(cache, ..)| cache.values.len());
         let mut values = Vec::with_capacity(slots);
         for slot in 0..slots {
             let shape = tensor::shape(&rows[0].0.values[slot]);
             let (heads, size) = (shape[1], shape[3]);
             let mut joined = tensor::zeros_like(graph, &rows[0].0.values[slot], &[rows.len(), heads, columns, size])?;
-            for (place, (cache, row)) in rows.iter().enumerate() {
-                let (length, pad) = (cache.length(*row), cache.pads[*row]);
+            for (place, (cache, row, length)) in rows.iter().enumerate() {
+                let pad = cache.pads[*row];
                 let moves = (0..heads).map(|head| {
                     let from = (row * heads + head) * cache.columns + pad;
                     let to = (place * heads + head) * columns + columns - length;

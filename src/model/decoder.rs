@@ -1,6 +1,6 @@
 //! Embeddings to logits.
 //!
-//! In: embeddings of the next tokens of some rows, and their KV cache. Out: the logits of each row's last position, and the grown cache.
+//! In: embeddings of the next tokens of some rows, and their KV cache. Out: the logits of each row's last positions, and the grown cache.
 //! Promises: the cache stays in ONNX Runtime's values; only inputs that the graph declares are fed, in the dtypes that it declares; masks
 //! and positions follow from the cache's padding.
 
@@ -13,7 +13,7 @@ use super::embedding::{Embedded, PER_LAYER};
 use super::graph::{Feeds, Graph, GraphError, PortInfo};
 use super::tensor;
 
-/// What the decoder gave for one run: `[rows, positions, vocabulary]` in its own dtype, of which the last position counts.
+/// What the decoder gave for one run: `[rows, positions, vocabulary]` in its own dtype; the positions are the last ones.
 pub struct Logits {
     value: DynValue,
 }
@@ -93,8 +93,15 @@ impl Decoder {
         }
     }
 
-    /// Runs the next tokens of every row of the cache: `ids` are `[rows, sequence]`, and so is what was embedded of them.
-    pub(super) fn step(&mut self, ids: &[i64], embedded: Embedded, cache: &mut KvCache) -> Result<Logits, GraphError> {
+    /// Runs the next tokens of every row of the cache: `ids` are `[rows, sequence]`, and so is what was embedded of them. Logits are those
+    /// of at least the last `keep` positions.
+    pub(super) fn step(
+        &mut self,
+        ids: &[i64],
+        embedded: Embedded,
+        cache: &mut KvCache,
+        keep: usize,
+    ) -> Result<Logits, GraphError> {
         let graph = &self.graph;
         let rows = cache.rows();
         let sequence = ids.len() / rows;
@@ -132,7 +139,7 @@ impl Decoder {
         if let Some(port) = graph.input(LOGITS_TO_KEEP) {
             // A scalar in transformers.js' layout; [1] is accepted where a graph declares it so.
             let shape = vec![1; port.shape.len()];
-            feed_integers(LOGITS_TO_KEEP, &shape, vec![1])?;
+            feed_integers(LOGITS_TO_KEEP, &shape, vec![keep as i64])?;
         }
         for (slot, value) in self.slots.iter().zip(cache.feeds(graph)?) {
             feeds.push((Cow::Borrowed(slot.past.as_str()), value));
@@ -151,8 +158,13 @@ impl Decoder {
         Ok(Logits { value })
     }
 
-    /// The logits of a row's last position, one for each id of the vocabulary; f32 ones are not copied.
-    pub(super) fn logits<'l>(&self, logits: &'l Logits, row: usize) -> Result<Cow<'l, [f32]>, GraphError> {
-        tensor::last_position(&self.graph, LOGITS, &logits.value, row)
+    /// The logits of a row's position, counted from the end, one for each id of the vocabulary; f32 ones are not copied.
+    pub(super) fn logits<'l>(
+        &self,
+        logits: &'l Logits,
+        row: usize,
+        position: usize,
+    ) -> Result<Cow<'l, [f32]>, GraphError> {
+        tensor::position_from_end(&self.graph, LOGITS, &logits.value, row, position)
     }
 }

@@ -151,7 +151,16 @@ impl Model {
     /// [`GraphError`] where a graph fails, or the soft tokens do not match the image ids.
     pub fn decode(&mut self, ids: &[i64], features: &[&Features], cache: &mut KvCache) -> Result<Logits, GraphError> {
         let embedded = self.embedding.embed(ids, cache.rows(), features)?;
-        self.decoder.step(ids, embedded, cache)
+        self.decoder.step(ids, embedded, cache, 1)
+    }
+
+    /// The same without image ids, and with the logits of every position.
+    ///
+    /// # Errors
+    /// [`GraphError`] where a graph fails.
+    pub fn decode_all(&mut self, ids: &[i64], cache: &mut KvCache) -> Result<Logits, GraphError> {
+        let embedded = self.embedding.embed(ids, cache.rows(), &[])?;
+        self.decoder.step(ids, embedded, cache, ids.len() / cache.rows())
     }
 
     /// The logits of a row's last position, one for each id of the vocabulary.
@@ -159,7 +168,20 @@ impl Model {
     /// # Errors
     /// [`GraphError`] where they are not `[rows, positions, vocabulary]`.
     pub fn logits<'l>(&self, logits: &'l Logits, row: usize) -> Result<Cow<'l, [f32]>, GraphError> {
-        self.decoder.logits(logits, row)
+        self.decoder.logits(logits, row, 0)
+    }
+
+    /// The same of the position that stands so many before the last one.
+    ///
+    /// # Errors
+    /// [`GraphError`] where they are not `[rows, positions, vocabulary]`.
+    pub fn logits_before<'l>(
+        &self,
+        logits: &'l Logits,
+        row: usize,
+        position: usize,
+    ) -> Result<Cow<'l, [f32]>, GraphError> {
+        self.decoder.logits(logits, row, position)
     }
 
     /// Drops a row of `cache`; the last one takes its place.
@@ -184,7 +206,16 @@ impl Model {
     /// # Errors
     /// [`GraphError`] where ONNX Runtime has no memory for it.
     pub fn join_rows(&self, rows: &[(&KvCache, usize)]) -> Result<KvCache, GraphError> {
-        KvCache::of_rows(&self.decoder.graph, rows)
+        let whole: Vec<_> = rows.iter().map(|(cache, row)| (*cache, *row, cache.length(*row))).collect();
+        KvCache::of_rows(&self.decoder.graph, &whole)
+    }
+
+    /// A cache of the first `length` tokens of one row.
+    ///
+    /// # Errors
+    /// [`GraphError`] where ONNX Runtime has no memory for it.
+    pub fn first_tokens(&self, cache: &KvCache, row: usize, length: usize) -> Result<KvCache, GraphError> {
+        KvCache::of_rows(&self.decoder.graph, &[(cache, row, length)])
     }
 
     /// What one token of one row takes in a KV cache, in bytes.
@@ -198,7 +229,7 @@ impl Model {
     /// Whether several prompts with images can be run at once: graphs that put the soft tokens into their places themselves are fed one
     /// view at a time.
     pub fn batches_prompts(&self) -> bool {
-        self.probes.batch && !self.embedding.merges
+        self.probes.prompt_batch && !self.embedding.merges
     }
 
     /// The id that stands for a soft token.

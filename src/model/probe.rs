@@ -21,8 +21,10 @@ pub struct Probes {
     /// Soft tokens that the vision graph gave for a view that fills the budget, by budget, for the budgets that were asked about
     /// ([`Model::probe_budget`]). Another number than the budget's own means that the pooled length is frozen.
     pub pooled_soft_tokens: BTreeMap<u32, usize>,
-    /// Whether the vision graph takes two views in one run and gives what it gives for each.
+    /// Whether the vision graph takes two views in one run and gives, to the last bit, what it gives for each.
     pub vision_batch: bool,
+    /// Whether two prompts of one length in one run get, to the last bit, the logits that each gets alone.
+    pub prompt_batch: bool,
     /// Whether rows of one length that are decoded together get the logits that each gets alone.
     pub batch: bool,
     /// The same for rows of different length, the shorter ones padded on the left.
@@ -59,6 +61,10 @@ impl Probes {
             pooled_soft_tokens: BTreeMap::new(),
             vision_batch: vision_batch(model).unwrap_or_else(|error| {
                 tracing::info!("two views in one run: {error}");
+                false
+            }),
+            prompt_batch: prompt_batch(model).unwrap_or_else(|error| {
+                tracing::info!("two prompts in one run: {error}");
                 false
             }),
             batch: together(model, [&[2, 5, 6, 5], &[2, 6, 5, 6]])?,
@@ -113,11 +119,29 @@ fn pooled(model: &mut Model, budget: Budget) -> Result<usize, GraphError> {
 }
 
 fn vision_batch(model: &mut Model) -> Result<bool, GraphError> {
-    let (dark, light) = (view(model, 2, 2, 0.2), view(model, 2, 2, 0.8));
+    // Large enough for the matrix products to be done as those of real views are.
+    let (mut dark, mut light) = (view(model, 8, 8, 0.2), view(model, 8, 8, 0.8));
+    for (index, values) in [(3, &mut dark.values), (5, &mut light.values)] {
+        values.iter_mut().zip((0..17).cycle()).for_each(|(value, step)| *value += (step * index % 17) as f32 / 100.0);
+    }
     let one_by_one = [model.vision.run(vec![dark.clone()])?, model.vision.run(vec![light.clone()])?];
     let Ok(together) = model.vision.run(vec![dark, light]) else { return Ok(false) };
     let expected: Vec<f32> = one_by_one.iter().flat_map(|features| features.values.iter().copied()).collect();
-    Ok(close(&expected, &together.values))
+    Ok(expected == together.values)
+}
+
+fn prompt_batch(model: &mut Model) -> Result<bool, GraphError> {
+    // Ids that every vocabulary has.
+    let prompts = [3, 5].map(|step| (0..64).map(|place| 2 + place * step % 5).collect::<Vec<i64>>());
+    let mut alone: Vec<f32> = Vec::new();
+    for prompt in &prompts {
+        let mut cache = model.empty_cache(1)?;
+        let logits = model.decode(prompt, &[], &mut cache)?;
+        alone.extend(&*model.logits(&logits, 0)?);
+    }
+    let mut cache = model.empty_cache(2)?;
+    let logits = model.decode(&prompts.concat(), &[], &mut cache)?;
+    Ok(alone == [model.logits(&logits, 0)?, model.logits(&logits, 1)?].concat())
 }
 
 /// Whether two sequences that go on together, two tokens at a time, get the logits that each gets alone. Any ids show whether rows, mask

@@ -150,12 +150,13 @@ pub(super) fn first_rows<'v>(
     view.map(Into::into).map_err(|error| graph.runtime(error))
 }
 
-/// The last position of `row` in a `[rows, positions, width]` float output, as f32; f32 data is not copied.
-pub(super) fn last_position<'v>(
+/// A position of `row` in a `[rows, positions, width]` float output, counted from the end, as f32; f32 data is not copied.
+pub(super) fn position_from_end<'v>(
     graph: &Graph,
     name: &str,
     value: &'v DynValue,
     row: usize,
+    position: usize,
 ) -> Result<Cow<'v, [f32]>, GraphError> {
     let shape = shape(value);
     let &[rows, positions, width] = shape.as_slice() else {
@@ -163,10 +164,10 @@ pub(super) fn last_position<'v>(
             graph.contract(format!("output `{name}` has shape {shape:?}; expected [rows, positions, vocabulary]"))
         );
     };
-    if row >= rows || positions == 0 || width == 0 {
+    if row >= rows || position >= positions || width == 0 {
         return Err(graph.contract(format!("output `{name}` has shape {shape:?}: nothing for row {row}")));
     }
-    let end = (row + 1) * positions * width;
+    let end = ((row + 1) * positions - position) * width;
     if value.dtype().tensor_type() == Some(TensorElementType::Float32) {
         let data = value.try_extract_tensor::<f32>().map_err(|error| graph.runtime(error))?.1;
         return Ok(Cow::Borrowed(&data[end - width..end]));

@@ -4,12 +4,13 @@
 //! its reading, so that whoever keeps it needs nothing else.
 
 use super::questions::Question;
+use crate::answer::{self, Reading};
+use crate::digest;
 use crate::generate::{Batch, BatchLimits, GenerateError, GenerateOptions, Generated, Request, Sampling};
 use crate::model::Model;
 use crate::preprocess::{Budget, PreparedView, Region, TargetSize};
 use crate::prompt::Prompter;
 use crate::record::{Answer, BBox, TokenCounts};
-use crate::{answer::Reading, digest};
 
 /// What answers questions.
 pub struct Engine {
@@ -50,7 +51,7 @@ impl Engine {
         options: AnswerOptions,
     ) -> Result<Vec<Reading>, GenerateError> {
         let Self { prompter, model, limits } = self;
-        let mut batch = Batch::new(model, &prompter.tokenizer, *limits);
+        let mut batch = Batch::new(model, &prompter.tokenizer, *limits, answer::hangs_on_rounding);
         let asked = AskedView::new(&view, 0, "");
         let patches = (view.prepared.patches, asked.size.soft_tokens() as usize);
         for features in model.encode(vec![patches])? {

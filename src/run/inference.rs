@@ -65,7 +65,7 @@ struct AskedImage<'g> {
 impl<'e, 'g> Inference<'e, 'g> {
     pub(super) fn new(engine: &'e mut Engine, settings: &'e Settings) -> Self {
         let Engine { prompter, model, limits } = engine;
-        let batch = Batch::new(model, &prompter.tokenizer, *limits);
+        let batch = Batch::new(model, &prompter.tokenizer, *limits, answer::hangs_on_rounding);
         Self {
             model,
             settings,

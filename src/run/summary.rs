@@ -67,6 +67,8 @@ pub struct EffortFigures {
     pub decoder_steps: usize,
     /// Tokens of all answers, those that a grammar forced included.
     pub generated_tokens: usize,
+    /// Answers that were scored again by themselves, since the rounding of a score hung on the last digits.
+    pub scored_again: usize,
 }
 
 impl From<Effort> for EffortFigures {
@@ -79,6 +81,7 @@ impl From<Effort> for EffortFigures {
             prefill_tokens: decoder.prompt_tokens,
             decoder_steps: decoder.steps,
             generated_tokens: decoder.answer_tokens,
+            scored_again: decoder.scored_again,
         }
     }
 }
