@@ -21,7 +21,13 @@ impl Vocabulary {
         let Some(&first) = stop_ids.first() else { return Err(failed(&"no stop id")) };
         let shared = tokenizer.shared();
         let json = serde_json::to_value(&*shared).map_err(|error| failed(&error))?;
-        let words = token_bytes_from_tokenizer_json(&json).map_err(|error| failed(&error))?;
+        let mut words = token_bytes_from_tokenizer_json(&json).map_err(|error| failed(&error))?;
+        // The library takes added tokens as they are written. Gemma's runs of spaces are added tokens, written with U+2581.
+        for (id, added) in shared.get_added_tokens_decoder() {
+            if let Some(word) = words.get_mut(id as usize).filter(|_| !added.special) {
+                *word = shared.decode(&[id], false).map_err(|error| failed(&error))?.into_bytes();
+            }
+        }
         let info = TokRxInfo::new(words.len() as u32, first);
         let trie = TokTrie::from(&info, &words).with_eos_tokens(stop_ids);
         Ok(Self { tokenizer: shared, trie })
