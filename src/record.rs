@@ -166,7 +166,8 @@ impl ScoreKind {
         match self {
             Self::Coordinates => Some(coordinates),
             Self::Label => label,
-            Self::Joint => Some(coordinates * label.unwrap_or(1.0)),
+            // With the decimals that a product of four and four has.
+            Self::Joint => Some((coordinates * label.unwrap_or(1.0) * 1e8).round() / 1e8),
         }
     }
 }
@@ -286,6 +287,8 @@ pub enum Ended {
     StopToken,
     /// The limit of new tokens was reached.
     TokenLimit,
+    /// The limit of boxes was reached.
+    BoxLimit,
     /// The repetition guard stopped it.
     Looped,
     /// Not known: the answer was made elsewhere.
@@ -333,7 +336,7 @@ pub struct Timings {
     pub read: f64,
     /// Decoding it, resizing its views, making patches.
     pub prepare: f64,
-    /// Asking the model about all views.
+    /// From when the model took it up, beside other images, to its last answer.
     pub answer: f64,
 }
 

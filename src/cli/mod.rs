@@ -7,6 +7,7 @@
 
 mod args;
 mod convert;
+mod decoding;
 mod detect;
 mod doctor;
 mod engine;
@@ -19,6 +20,7 @@ mod output;
 mod parse;
 mod pipeline;
 mod plain;
+mod prompts;
 mod report;
 mod run;
 mod setup;

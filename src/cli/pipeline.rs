@@ -8,10 +8,13 @@ use toml::{Table, Value};
 
 /// Section, and the flags of `detect` that it can hold; a key is the flag with `_` for `-`.
 pub(crate) const SECTIONS: [(&str, &[&str]); 8] = [
-    ("task", &["labels", "prompt", "phrase", "per_label", "system", "thinking", "image_newlines"]),
+    ("task", &["labels", "prompt", "phrase", "per_label", "prompts", "system", "thinking", "image_newlines"]),
     ("model", &["model", "dtype", "threads"]),
     ("preprocess", &["budget", "max_budget", "tiles", "no_exif", "max_pixels"]),
-    ("decoding", &["max_new_tokens", "temperature", "top_p", "top_k", "seed"]),
+    (
+        "decoding",
+        &["decoding", "open_labels", "max_boxes", "max_new_tokens", "batch", "temperature", "top_p", "top_k", "seed"],
+    ),
     (
         "answer",
         &[

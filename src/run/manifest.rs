@@ -12,8 +12,9 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::difference::{self, Difference};
+use super::questions::ImagePrompts;
 use crate::answer::Rules;
-use crate::generate::Sampling;
+use crate::generate::{Decoding, Sampling};
 use crate::model::{GraphFiles, ModelConfig};
 use crate::preprocess::{BudgetChoice, Tiling};
 use crate::prompt::Task;
@@ -49,10 +50,13 @@ pub enum ManifestError {
 /// Everything that an answer depends on, but for the image itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// What is asked.
-    pub task: Task,
-    /// The whole prompts, as the model's chat template rendered them: one, or one for each label.
+    /// What is asked about images without prompts of their own; `null` where all have them.
+    pub task: Option<Task>,
+    /// The whole prompts of that, as the model's chat template rendered them: one, or one for each label.
     pub prompts: Vec<String>,
+    /// What is asked about single images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_prompts: Option<ImagePrompts>,
     /// Soft tokens of a view.
     pub budget: BudgetChoice,
     /// How images are cut into tiles, which are shown beside the whole.
@@ -61,12 +65,25 @@ pub struct Settings {
     pub rules: Rules,
     /// Whether EXIF orientation is applied.
     pub apply_orientation: bool,
+    /// What may stand in an answer.
+    #[serde(default)]
+    pub decoding: Decoding,
     /// The most tokens of an answer.
     pub max_new_tokens: usize,
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// Which weights answer.
     pub model: ModelIdentity,
+}
+
+impl Settings {
+    /// The labels that are asked for, in order: those of every image, then those of single ones.
+    pub fn labels(&self) -> &[String] {
+        match &self.image_prompts {
+            Some(prompts) => &prompts.labels,
+            None => self.task.as_ref().map_or(&[], Task::labels),
+        }
+    }
 }
 
 /// Which model a run was made with, wherever it lies.
@@ -147,7 +164,7 @@ impl Manifest {
 
     /// The labels that were asked for, in order.
     pub fn labels(&self) -> &[String] {
-        self.settings.as_ref().map_or(&[], |settings| settings.task.labels())
+        self.settings.as_ref().map_or(&[], Settings::labels)
     }
 
     /// Whether EXIF orientation was applied.

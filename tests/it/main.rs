@@ -4,6 +4,7 @@
 #![allow(clippy::format_collect, missing_docs, unreachable_pub)]
 
 mod bad_input;
+mod batch;
 mod convert;
 mod detect;
 mod eval;
@@ -16,6 +17,7 @@ mod inputs;
 mod inspect;
 mod interrupted;
 mod parse;
+mod per_image;
 mod pictures;
 mod preprocess;
 mod prompts;
