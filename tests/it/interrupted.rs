@@ -34,7 +34,11 @@ fn pictures(dir: &Path, count: usize) -> PathBuf {
 
 fn detect(images: &Path, out: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gemscope"));
-    command.arg("detect").arg(images).args(["--labels", "star", "--budget", "70", "--quiet", "--out"]).arg(out);
+    command
+        .arg("detect")
+        .arg(images)
+        .args(["--labels", "star", "--budget", "70", "--batch", "4", "--quiet", "--out"])
+        .arg(out);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command
 }
@@ -170,7 +174,8 @@ fn a_run_that_is_killed_at_any_moment_goes_on_and_loses_nothing() {
     assert!(again <= killed * IN_FLIGHT, "{again} images were asked about twice after {killed} kills");
 }
 
-/// So many images may be with the model, or answered and not written yet, when a run is killed.
+/// So many images may be with the model when a run is killed: a batch of four, those that wait for a place in it, and what is answered and not
+/// written yet.
 const IN_FLIGHT: usize = 8;
 
 /// Kills the process; nothing where it did not end by itself before.
