@@ -31,8 +31,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use gemscope::export::ExportError;
 use gemscope::record::Record;
-use gemscope::run::{DamagedLine, JournalError, JournalRecords};
+use gemscope::run::{DamagedLine, JournalError, JournalRecords, RunError};
 use gemscope::runtime::{self, Runtime, RuntimeError, RuntimeOptions};
 
 /// Finds, counts and crops what is in a folder of images, with Gemma 4, offline.
@@ -148,7 +149,7 @@ pub(crate) fn main() -> ExitCode {
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             messages::error(&format!("{error:#}"));
-            if has_cause(&error, io::ErrorKind::StorageFull) {
+            if is_full_disk(&error) {
                 messages::error(
                     "the disk is full; once there is room, the same command goes on where this one stopped",
                 );
@@ -159,16 +160,19 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    has_cause(error, io::ErrorKind::BrokenPipe)
-}
-
-fn has_cause(error: &anyhow::Error, kind: io::ErrorKind) -> bool {
-    let caused = |cause: &(dyn std::error::Error + 'static)| {
+    let closed = |cause: &(dyn std::error::Error + 'static)| {
         let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
         let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
-        io.or(json) == Some(kind)
+        io.or(json) == Some(io::ErrorKind::BrokenPipe)
     };
-    error.chain().any(caused)
+    error.chain().any(closed)
+}
+
+fn is_full_disk(error: &anyhow::Error) -> bool {
+    match (error.downcast_ref(), error.downcast_ref()) {
+        (Some(ExportError::Write { error, .. }), _) => error.kind() == io::ErrorKind::StorageFull,
+        (_, run) => run.is_some_and(RunError::is_full_disk),
+    }
 }
 
 /// The records of a run; what is damaged of its journal is said.

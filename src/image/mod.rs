@@ -6,10 +6,12 @@
 
 use std::borrow::Cow;
 use std::io::{BufRead, Cursor, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ::image::metadata::Orientation;
 use ::image::{DynamicImage, ImageDecoder, ImageReader, Limits};
 use thiserror::Error;
+use tiff::tags::Tag;
 
 /// The most pixels that a file may claim where nothing else is said (Pillow warns of a decompression bomb from the same count on).
 pub const MAX_PIXELS: u64 = 178_956_970;
@@ -45,6 +47,12 @@ pub enum ImageError {
     /// The data end before the image does.
     #[error("the JPEG data end before the image does (no end-of-image marker)")]
     TruncatedJpeg,
+    /// A layout that the TIFF decoder stumbles over (tiff 0.11 asserts).
+    #[error("a TIFF with tiles and separate colour planes, which is not supported")]
+    PlanarTiles,
+    /// A fault of the decoder, not of the file.
+    #[error("the decoder panicked over this file")]
+    Panicked,
     /// The decoder's own words.
     #[error("cannot decode: {0}")]
     Decode(#[from] ::image::ImageError),
@@ -99,7 +107,12 @@ pub fn decode_within(bytes: &[u8], apply_orientation: bool, max_pixels: u64) -> 
     if bytes.starts_with(&[0xFF, 0xD8]) && !jpeg_has_its_end(bytes) {
         return Err(ImageError::TruncatedJpeg);
     }
-    let mut decoded = DynamicImage::from_decoder(decoder)?;
+    if has_planar_tiles(bytes) {
+        return Err(ImageError::PlanarTiles);
+    }
+    // What else a decoder stumbles over is a fault at this file, not at the run.
+    let decode = AssertUnwindSafe(|| DynamicImage::from_decoder(decoder));
+    let mut decoded = catch_unwind(decode).map_err(|_| ImageError::Panicked)??;
     if apply_orientation {
         decoded.apply_orientation(orientation);
     }
@@ -170,6 +183,18 @@ fn open<'r, R: BufRead + Seek + 'r>(
     // A broken EXIF block is no reason to refuse the pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok((decoder, orientation))
+}
+
+fn has_planar_tiles(bytes: &[u8]) -> bool {
+    const SEPARATE_PLANES: u16 = 2;
+    let is_tiff = bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*");
+    let planar_tiles = || -> tiff::TiffResult<bool> {
+        let mut header = tiff::decoder::Decoder::new(Cursor::new(bytes))?;
+        let planes = header.find_tag_unsigned(Tag::PlanarConfiguration)?;
+        Ok(planes == Some(SEPARATE_PLANES) && header.find_tag(Tag::TileWidth)?.is_some())
+    };
+    // What is wrong with the header, the decoder says.
+    is_tiff && planar_tiles().unwrap_or(false)
 }
 
 /// Whether the end-of-image marker stands behind the first scan. What stands before it is passed over segment by segment: a

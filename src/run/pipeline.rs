@@ -7,7 +7,7 @@
 //!
 //! Prepared views wait behind a gate that counts their bytes, so files are read ahead of the device, but memory stays bounded.
 
-use std::io::Cursor;
+use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -89,6 +89,19 @@ pub enum RunError {
     /// The threads for loading cannot be started.
     #[error("cannot start the loading threads: {0}")]
     Threads(#[from] rayon::ThreadPoolBuildError),
+}
+
+impl RunError {
+    /// Whether it is that the disk is full: with room again, the run can go on.
+    pub fn is_full_disk(&self) -> bool {
+        let error = match self {
+            Self::Directory { error, .. }
+            | Self::Manifest(ManifestError::Io { error, .. })
+            | Self::Journal(JournalError::Io { error, .. }) => error,
+            _ => return false,
+        };
+        error.kind() == ErrorKind::StorageFull
+    }
 }
 
 fn holder_of(holder: Option<&Holder>) -> String {
