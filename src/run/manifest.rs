@@ -35,6 +35,14 @@ pub enum ManifestError {
         /// The reason.
         error: std::io::Error,
     },
+    /// What another version of gemscope wrote, which has other settings.
+    #[error("{}: written by another version of gemscope ({error}): make the run again, with --overwrite or another --out", path.display())]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or unknown.
+        error: serde_json::Error,
+    },
     /// The file is not what gemscope writes.
     #[error("{}: {error}", path.display())]
     Parse {
@@ -125,6 +133,13 @@ pub struct Manifest {
     pub settings: Option<Settings>,
 }
 
+/// What every version of `run.json` has.
+#[derive(Deserialize)]
+struct MadeBy {
+    #[serde(rename = "gemscope")]
+    _version: String,
+}
+
 impl Manifest {
     /// A manifest of this version, begun now.
     pub fn new(root: Option<PathBuf>, settings: Option<Settings>) -> Self {
@@ -171,7 +186,15 @@ impl Manifest {
     pub fn read(directory: &Path) -> Result<Self, ManifestError> {
         let path = directory.join(FILE);
         match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| ManifestError::Parse { path, error }),
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                // JSON that says which version made it is a manifest, of whatever fields.
+                let made_by = serde_json::from_slice::<MadeBy>(&bytes);
+                if made_by.is_ok() {
+                    ManifestError::OtherVersion { path, error }
+                } else {
+                    ManifestError::Parse { path, error }
+                }
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ManifestError::NoRun(directory.to_owned()))
             }
