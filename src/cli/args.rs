@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::decoding::Grammars;
 use anyhow::{Context as _, bail};
 use gemscope::answer::calibration::{Calibration, Platt};
 use gemscope::answer::{Area, Filters, Rules};
@@ -60,12 +61,20 @@ impl TaskArgs {
     }
 
     /// What is asked about every view: the task at once, or each of its labels.
-    pub(crate) fn asked(&self, task: &Task, prompter: &Prompter) -> anyhow::Result<Asked> {
-        Ok(Asked { labels: task.labels().to_vec(), questions: self.questions(task, prompter)? })
+    pub(crate) fn asked(&self, task: &Task, prompter: &Prompter, grammars: Option<&Grammars>) -> anyhow::Result<Asked> {
+        Ok(Asked { labels: task.labels().to_vec(), questions: self.questions(task, prompter, grammars)? })
     }
 
-    fn questions(&self, task: &Task, prompter: &Prompter) -> anyhow::Result<Vec<Question>> {
-        let ask = |task: Task| Ok(Question { query: self.query(&task, prompter)?, task });
+    fn questions(
+        &self,
+        task: &Task,
+        prompter: &Prompter,
+        grammars: Option<&Grammars>,
+    ) -> anyhow::Result<Vec<Question>> {
+        let ask = |task: Task| {
+            let grammar = grammars.map(|grammars| grammars.of(&task, prompter)).transpose()?.flatten();
+            Ok(Question { query: self.query(&task, prompter)?, task, grammar })
+        };
         if !self.per_label {
             return Ok(vec![ask(task.clone())?]);
         }

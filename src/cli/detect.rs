@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use gemscope::export;
-use gemscope::generate::Sampling;
+use gemscope::generate::Decoding;
 use gemscope::model::demo;
 use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
 use gemscope::run::{
@@ -18,6 +18,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::{BudgetArgs, RuleArgs, TaskArgs, formats};
+use super::decoding::{DecodingArgs, Grammars};
 use super::engine::{ModelArgs, ModelFiles};
 use super::{Ending, Global, messages, output, prompts};
 
@@ -47,11 +48,8 @@ pub(crate) struct Args {
     tiles: Option<Tiling>,
     #[command(flatten)]
     rules: RuleArgs,
-    /// The most tokens of an answer (a box takes about 25)
-    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
-    max_new_tokens: u32,
     #[command(flatten)]
-    sampling: SamplingArgs,
+    decoding: DecodingArgs,
     /// Take the pixels as they are stored; do not turn them as EXIF says
     #[arg(long)]
     no_exif: bool,
@@ -76,42 +74,6 @@ impl Args {
     }
 }
 
-#[derive(Debug, clap::Args)]
-struct SamplingArgs {
-    /// Draw tokens instead of taking the most probable; 1.0 is Google's setting
-    #[arg(long, value_name = "T", value_parser = positive)]
-    temperature: Option<f32>,
-    /// With --temperature: only the most probable tokens up to this sum
-    #[arg(long, value_name = "P", default_value_t = 0.95, requires = "temperature", value_parser = share)]
-    top_p: f32,
-    /// With --temperature: only so many of the most probable tokens; 0 is no limit
-    #[arg(long, value_name = "K", default_value_t = 64, requires = "temperature")]
-    top_k: usize,
-    /// With --temperature: the same seed gives the same answers
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "temperature")]
-    seed: u64,
-}
-
-fn positive(text: &str) -> Result<f32, String> {
-    text.parse()
-        .ok()
-        .filter(|value: &f32| value.is_finite() && *value > 0.0)
-        .ok_or_else(|| "must be above 0".to_owned())
-}
-
-fn share(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "must be from 0 to 1".to_owned())
-}
-
-impl SamplingArgs {
-    fn sampling(&self) -> Sampling {
-        match self.temperature {
-            None => Sampling::Greedy,
-            Some(temperature) => Sampling::Drawn { temperature, top_p: self.top_p, top_k: self.top_k, seed: self.seed },
-        }
-    }
-}
-
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let task = args.task.task()?;
     if task.is_none() && args.prompts.is_none() {
@@ -123,11 +85,16 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
     }
     let model_files = ModelFiles::open(args.model.model.as_deref())?;
+    // A plan needs no grammars, which take a second to make.
+    let grammars = args.out().map(|_| args.decoding.grammars(args.task.thinking, &model_files.config)).transpose()?;
     let questions = match &args.prompts {
-        Some(file) => prompts::questions(file, task.as_ref(), &args.task, &model_files.prompter, &source)?,
-        None => {
-            Questions::about_every(task.as_ref().map(|task| args.task.asked(task, &model_files.prompter)).transpose()?)
+        Some(file) => {
+            let asks = prompts::Asks { args: &args.task, prompter: &model_files.prompter, grammars: grammars.as_ref() };
+            prompts::questions(file, task.as_ref(), &asks, &source)?
         }
+        None => Questions::about_every(
+            task.as_ref().map(|task| args.task.asked(task, &model_files.prompter, grammars.as_ref())).transpose()?,
+        ),
     };
     let budget = args.budget.choice(model_files.config.default_budget)?;
     let Some(out) = args.out() else {
@@ -143,8 +110,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         tiles: args.tiles,
         rules: args.rules.rules()?,
         apply_orientation: !args.no_exif,
-        max_new_tokens: args.max_new_tokens as usize,
-        sampling: args.sampling.sampling(),
+        decoding: grammars.as_ref().map_or(Decoding::Free, Grammars::used),
+        max_new_tokens: args.decoding.max_new_tokens as usize,
+        sampling: args.decoding.sampling.sampling(),
         model: ModelIdentity::of(&model_files.directory, &graphs, &model_files.config)?,
     };
     let runtime = global.load_runtime()?;
@@ -154,7 +122,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let (journal, known) = directory.journal()?;
 
     let model = model_files.load(graphs, &args.model, runtime)?;
-    let mut engine = Engine { prompter: model_files.prompter, model };
+    let limits = args.decoding.limits(&model, settings.budget.largest())?;
+    let mut engine = Engine { prompter: model_files.prompter, model, limits };
     let progress = Progress::new(source.images.len(), messages::quiet());
     let outcome = run::execute(&mut engine, &questions, &settings, &source.images, &known, journal, progress)?;
 
@@ -163,6 +132,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     summary.resumed = outcome.resumed;
     summary.wall_seconds = outcome.wall.as_secs_f64();
     summary.onnx_runtime_seconds = outcome.onnx_runtime.as_secs_f64();
+    summary.effort = outcome.effort.into();
     summary.images_per_second = (source.images.len() - outcome.resumed) as f64 / summary.wall_seconds;
     summary.written.push(out.join("journal.jsonl"));
     // The one that is on disk: a run that goes on was begun before.

@@ -7,6 +7,7 @@
 
 mod args;
 mod convert;
+mod decoding;
 mod detect;
 mod doctor;
 mod engine;

@@ -13,13 +13,26 @@ use gemscope::run::{Asked, Questions};
 use gemscope::source::Source;
 
 use super::args::TaskArgs;
+use super::decoding::Grammars;
 use super::messages;
+
+/// How a task becomes questions.
+pub(crate) struct Asks<'a> {
+    pub(crate) args: &'a TaskArgs,
+    pub(crate) prompter: &'a Prompter,
+    pub(crate) grammars: Option<&'a Grammars>,
+}
+
+impl Asks<'_> {
+    fn asked(&self, task: &Task) -> anyhow::Result<Asked> {
+        self.args.asked(task, self.prompter, self.grammars)
+    }
+}
 
 pub(crate) fn questions(
     file: &Path,
     default: Option<&Task>,
-    args: &TaskArgs,
-    prompter: &Prompter,
+    asks: &Asks<'_>,
     source: &Source,
 ) -> anyhow::Result<Questions> {
     let rows = read_image_tasks(file, default)?;
@@ -30,7 +43,7 @@ pub(crate) fn questions(
         let asked = if let Some(asked) = known.get(&row.task) {
             Arc::clone(asked)
         } else {
-            let asked = args.asked(&row.task, prompter);
+            let asked = asks.asked(&row.task);
             let asked = Arc::new(asked.with_context(|| format!("{}:{}: {}", file.display(), row.line, row.image))?);
             known.insert(row.task, Arc::clone(&asked));
             asked
@@ -57,7 +70,7 @@ pub(crate) fn questions(
             first_of(&without)
         );
     }
-    let every = default.map(|task| args.asked(task, prompter)).transpose()?;
+    let every = default.map(|task| asks.asked(task)).transpose()?;
     Ok(Questions { every, single })
 }
 

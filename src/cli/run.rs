@@ -31,7 +31,10 @@ const SECTIONS: [(&str, &[&str]); 7] = [
     ("task", &["labels", "prompt", "phrase", "per_label", "prompts", "system", "thinking", "image_newlines"]),
     ("model", &["model", "dtype", "threads"]),
     ("preprocess", &["budget", "max_budget", "tiles", "no_exif"]),
-    ("decoding", &["max_new_tokens", "temperature", "top_p", "top_k", "seed"]),
+    (
+        "decoding",
+        &["decoding", "open_labels", "max_boxes", "max_new_tokens", "batch", "temperature", "top_p", "top_k", "seed"],
+    ),
     (
         "answer",
         &[

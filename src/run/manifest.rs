@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::questions::ImagePrompts;
 use crate::answer::Rules;
-use crate::generate::Sampling;
+use crate::generate::{Decoding, Sampling};
 use crate::model::{GraphFiles, ModelConfig};
 use crate::preprocess::{BudgetChoice, Tiling};
 use crate::prompt::Task;
@@ -71,6 +71,9 @@ pub struct Settings {
     pub rules: Rules,
     /// Whether EXIF orientation is applied.
     pub apply_orientation: bool,
+    /// What may stand in an answer.
+    #[serde(default)]
+    pub decoding: Decoding,
     /// The most tokens of an answer.
     pub max_new_tokens: usize,
     /// How tokens are chosen.

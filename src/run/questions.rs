@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::digest;
+use crate::generate::Grammar;
 use crate::prompt::{Query, Task};
 
 /// One query, and the task that it puts into words.
@@ -17,6 +18,8 @@ pub struct Question {
     pub query: Query,
     /// What it asks for; a sole label is that of boxes without one.
     pub task: Task,
+    /// What its answer may be; anything where `None`.
+    pub grammar: Option<Arc<Grammar>>,
 }
 
 /// What is asked about one image.

@@ -4,6 +4,7 @@
 #![allow(clippy::format_collect, missing_docs, unreachable_pub)]
 
 mod bad_input;
+mod batch;
 mod convert;
 mod detect;
 mod eval;
