@@ -14,7 +14,7 @@ mod sampling;
 mod text;
 
 pub use batch::{Batch, Finished, Work};
-pub use grammar::{Grammar, GrammarError, GrammarFactory, Labels};
+pub use grammar::{Constraint, Grammar, GrammarError, GrammarFactory, Labels};
 pub use plan::BatchLimits;
 pub use rescore::Doubt;
 pub use sampling::Sampling;
