@@ -48,6 +48,10 @@ pub(crate) struct Args {
     /// Take the pixels as they are stored; do not turn them as EXIF says
     #[arg(long)]
     no_exif: bool,
+    /// Decode only as many pixels of a JPEG as the budget needs. Faster with large images, and answers may change: it is not what
+    /// decoding all and resizing gives. Needs a build with the feature turbojpeg
+    #[arg(long, conflicts_with = "tiles")]
+    fast_decode: bool,
     /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts, crops, overlay, html; or none
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,coco,counts,crops")]
     export: String,
@@ -107,6 +111,9 @@ impl SamplingArgs {
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let Some(task) = args.task.task()? else { bail!("say what to find: --labels, --phrase or --prompt") };
+    if args.fast_decode && !gemscope::image::CAN_REDUCE {
+        bail!("--fast-decode: this build has no libjpeg-turbo; build with `--features turbojpeg`");
+    }
     let formats = if args.export == "none" { Vec::new() } else { formats(&args.export)? };
     let source = source::list(&args.inputs, args.out.as_deref())?;
     if args.model.model.is_none() {
@@ -127,6 +134,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         tiles: args.tiles,
         rules: args.rules.rules()?,
         apply_orientation: !args.no_exif,
+        fast_decode: args.fast_decode,
         max_new_tokens: args.max_new_tokens as usize,
         sampling: args.sampling.sampling(),
         model: ModelIdentity::of(&model_files.directory, &graphs, &model_files.config)?,
