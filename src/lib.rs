@@ -11,7 +11,7 @@
 //! - [`source`]: which images, and the name that identifies each
 //! - [`image`]: bytes to an upright RGB image
 //! - [`preprocess`]: the soft-token budget, resizing, patches; bit for bit what Hugging Face's processor makes
-//! - [`prompt`]: a task's words, the chat template, the tokenizer
+//! - [`prompt`]: a task's words (of all images or of one), the chat template, the tokenizer
 //! - [`model`]: a model directory's graphs in ONNX Runtime, and what is probed about them
 //! - [`generate`]: the decode loop, with the probability of every token
 //! - [`answer`]: text to boxes, with a status for every answer

@@ -160,7 +160,8 @@ impl ScoreKind {
         match self {
             Self::Coordinates => Some(coordinates),
             Self::Label => label,
-            Self::Joint => Some(coordinates * label.unwrap_or(1.0)),
+            // With the decimals that a product of four and four has.
+            Self::Joint => Some((coordinates * label.unwrap_or(1.0) * 1e8).round() / 1e8),
         }
     }
 }
@@ -280,6 +281,8 @@ pub enum Ended {
     StopToken,
     /// The limit of new tokens was reached.
     TokenLimit,
+    /// The limit of boxes was reached.
+    BoxLimit,
     /// The repetition guard stopped it.
     Looped,
     /// Not known: the answer was made elsewhere.

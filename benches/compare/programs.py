@@ -67,6 +67,10 @@ class Run:
     def boxes(self) -> dict[str, list[Any]]:
         return {record["image"]: [[found["label"], found["bbox"]] for found in record["detections"]] for record in self.records}
 
+    def effort(self, figure: str) -> Any:
+        """What the summary says of the model's work, or nothing where this program does not say it."""
+        return self.summary.get("effort", {}).get(figure)
+
     def tokens(self) -> int:
         return sum(answer["tokens"]["answer"] for record in self.records for answer in record["answers"] if answer.get("tokens"))
 

@@ -55,7 +55,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::generate::{TokenSpan, box_probabilities};
+use crate::generate::{Generated, TokenSpan, box_probabilities};
 use crate::record::{Answer, AnswerStatus, BBox, Note, NoteKind, Probabilities, Record, ScoreKind};
 
 use calibration::Platt;
@@ -152,7 +152,8 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], 
             let found = &parsed.boxes[source];
             detection.bbox = detection.bbox.moved(view.x0, view.y0);
             detection.probabilities =
-                box_probabilities(&answer.text, &spans, &found.coordinates, found.label_span.as_ref());
+                box_probabilities(&answer.text, &spans, &found.coordinates, found.label_span.as_ref())
+                    .map(Probabilities::rounded);
             detection.score = detection.probabilities.and_then(|probabilities| rules.score(probabilities));
             seen.push(seams::Seen { detection, view });
         }
@@ -181,6 +182,15 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], 
     record.reason = None;
     record.notes = counts.into_notes();
     record.answers = answers;
+}
+
+/// Whether the probabilities of a box of this answer would be rounded otherwise if they were a little different.
+pub fn hangs_on_rounding(generated: &Generated) -> bool {
+    let Generated { text, spans, ended, .. } = generated;
+    let boxes = parse(text, *ended).boxes;
+    let probabilities =
+        boxes.iter().filter_map(|found| box_probabilities(text, spans, &found.coordinates, found.label_span.as_ref()));
+    probabilities.into_iter().any(Probabilities::hang_on_rounding)
 }
 
 /// Of several answers about one image, the one that a user has to know about.

@@ -412,7 +412,8 @@ impl<'t> Parser<'t> {
             };
         }
         let more_was_due = seen.open_thought || seen.loose > 0 || seen.last == Last::Comma;
-        if seen.unfinished || (limit && more_was_due) {
+        // A list that was closed since it was full may lack boxes.
+        if seen.unfinished || (limit && more_was_due) || self.ended == Ended::BoxLimit {
             AnswerStatus::Truncated
         } else if seen.repairs + seen.loose + seen.tool_calls > 0 {
             AnswerStatus::Salvaged

@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
+use super::decoding::Grammars;
 use anyhow::{Context as _, bail};
 use gemscope::answer::calibration::{Calibration, Platt};
 use gemscope::answer::{Area, Filters, Rules};
 use gemscope::export::{Format, read_labels_map};
 use gemscope::preprocess::{Budget, BudgetChoice};
-use gemscope::prompt::{Conversation, Prompter, Task};
+use gemscope::prompt::{Conversation, Prompter, Query, Task, distinct};
 use gemscope::record::ScoreKind;
-use gemscope::run::Question;
+use gemscope::run::{Asked, Question};
 
 /// What to ask.
 #[derive(Debug, clap::Args)]
@@ -46,19 +47,11 @@ impl TaskArgs {
             // A name in a file may have a comma in it.
             Some((_, Some(file))) => std::fs::read_to_string(file).with_context(|| format!("--labels @{file}"))?,
         };
-        let mut labels: Vec<String> = Vec::new();
-        for label in given.lines().map(str::trim) {
-            if !label.is_empty() && !labels.iter().any(|known| known == label) {
-                labels.push(label.to_owned());
-            }
-        }
+        let labels = distinct(given.lines());
         if self.labels.is_some() && labels.is_empty() {
             bail!("--labels names nothing");
         }
         Ok(match (&self.prompt, &self.phrase) {
-            (Some(text), _) if text.contains("{labels}") && labels.is_empty() => {
-                bail!("--prompt has {{labels}} in it, but there are no --labels")
-            }
             (Some(text), _) => Some(Task::Prompt { text: text.clone(), labels }),
             (None, Some(phrase)) if phrase.trim().is_empty() => bail!("--phrase is empty"),
             (None, Some(phrase)) => Some(Task::Phrase(phrase.trim().to_owned())),
@@ -68,10 +61,19 @@ impl TaskArgs {
     }
 
     /// What is asked about every view: the task at once, or each of its labels.
-    pub(crate) fn questions(&self, task: &Task, prompter: &Prompter) -> anyhow::Result<Vec<Question>> {
-        let ask = |task: Task| -> anyhow::Result<Question> {
-            let query = prompter.query(&task.text(), &self.conversation())?;
-            Ok(Question { query, task })
+    pub(crate) fn asked(&self, task: &Task, prompter: &Prompter, grammars: Option<&Grammars>) -> anyhow::Result<Asked> {
+        Ok(Asked { labels: task.labels().to_vec(), questions: self.questions(task, prompter, grammars)? })
+    }
+
+    fn questions(
+        &self,
+        task: &Task,
+        prompter: &Prompter,
+        grammars: Option<&Grammars>,
+    ) -> anyhow::Result<Vec<Question>> {
+        let ask = |task: Task| {
+            let grammar = grammars.map(|grammars| grammars.of(&task, prompter)).transpose()?.flatten();
+            Ok(Question { query: self.query(&task, prompter)?, task, grammar })
         };
         if !self.per_label {
             return Ok(vec![ask(task.clone())?]);
@@ -89,6 +91,14 @@ impl TaskArgs {
             bail!("--per-label needs {{labels}} in --prompt, or every question is the same");
         }
         task.labels().iter().map(|label| ask(alone(label))).collect()
+    }
+
+    /// The task in words, and what goes around it.
+    pub(crate) fn query(&self, task: &Task, prompter: &Prompter) -> anyhow::Result<Query> {
+        if task.lacks_labels() {
+            bail!("--prompt has {{labels}} in it, but there are no --labels");
+        }
+        Ok(prompter.query(&task.text(), &self.conversation())?)
     }
 
     /// What goes around the task.

@@ -1,22 +1,26 @@
 //! `gemscope detect`: the main job.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use gemscope::export;
-use gemscope::generate::Sampling;
+use gemscope::generate::Decoding;
 use gemscope::model::demo;
 use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
-use gemscope::run::{self, Engine, Manifest, ModelIdentity, Progress, Question, RunDirectory, Settings, Summary};
+use gemscope::run::{
+    self, Asked, Engine, Manifest, ModelIdentity, Progress, Question, Questions, RunDirectory, Settings, Summary,
+};
 use gemscope::source::{self, Source, SourceImage};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::{BudgetArgs, RuleArgs, TaskArgs, formats};
+use super::decoding::{DecodingArgs, Grammars};
 use super::engine::{ModelArgs, ModelFiles};
-use super::{Ending, Global, messages, output};
+use super::{Ending, Global, messages, output, prompts};
 
 /// Find things in images
 #[derive(Debug, clap::Args)]
@@ -30,6 +34,10 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     task: TaskArgs,
+    /// What is asked about each image: a CSV with the columns image, and labels or prompt, or JSON lines with these keys. What a row leaves
+    /// out, and images without a row, are asked as the other flags say
+    #[arg(long, value_name = "FILE")]
+    prompts: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -40,11 +48,8 @@ pub(crate) struct Args {
     tiles: Option<Tiling>,
     #[command(flatten)]
     rules: RuleArgs,
-    /// The most tokens of an answer (a box takes about 25)
-    #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
-    max_new_tokens: u32,
     #[command(flatten)]
-    sampling: SamplingArgs,
+    decoding: DecodingArgs,
     /// Take the pixels as they are stored; do not turn them as EXIF says
     #[arg(long)]
     no_exif: bool,
@@ -73,44 +78,11 @@ impl Args {
     }
 }
 
-#[derive(Debug, clap::Args)]
-struct SamplingArgs {
-    /// Draw tokens instead of taking the most probable; 1.0 is Google's setting
-    #[arg(long, value_name = "T", value_parser = positive)]
-    temperature: Option<f32>,
-    /// With --temperature: only the most probable tokens up to this sum
-    #[arg(long, value_name = "P", default_value_t = 0.95, requires = "temperature", value_parser = share)]
-    top_p: f32,
-    /// With --temperature: only so many of the most probable tokens; 0 is no limit
-    #[arg(long, value_name = "K", default_value_t = 64, requires = "temperature")]
-    top_k: usize,
-    /// With --temperature: the same seed gives the same answers
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "temperature")]
-    seed: u64,
-}
-
-fn positive(text: &str) -> Result<f32, String> {
-    text.parse()
-        .ok()
-        .filter(|value: &f32| value.is_finite() && *value > 0.0)
-        .ok_or_else(|| "must be above 0".to_owned())
-}
-
-fn share(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "must be from 0 to 1".to_owned())
-}
-
-impl SamplingArgs {
-    fn sampling(&self) -> Sampling {
-        match self.temperature {
-            None => Sampling::Greedy,
-            Some(temperature) => Sampling::Drawn { temperature, top_p: self.top_p, top_k: self.top_k, seed: self.seed },
-        }
-    }
-}
-
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
-    let Some(task) = args.task.task()? else { bail!("say what to find: --labels, --phrase or --prompt") };
+    let task = args.task.task()?;
+    if task.is_none() && args.prompts.is_none() {
+        bail!("say what to find: --labels, --phrase or --prompt, or for each image by itself: --prompts FILE");
+    }
     if args.fast_decode && !gemscope::image::CAN_REDUCE {
         bail!("--fast-decode: this build has no libjpeg-turbo; build with `--features turbojpeg`");
     }
@@ -120,7 +92,17 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
     }
     let model_files = ModelFiles::open(args.model.model.as_deref())?;
-    let questions = args.task.questions(&task, &model_files.prompter)?;
+    // A plan needs no grammars, which take a second to make.
+    let grammars = args.out().map(|_| args.decoding.grammars(args.task.thinking, &model_files.config)).transpose()?;
+    let questions = match &args.prompts {
+        Some(file) => {
+            let asks = prompts::Asks { args: &args.task, prompter: &model_files.prompter, grammars: grammars.as_ref() };
+            prompts::questions(file, task.as_ref(), &asks, &source)?
+        }
+        None => Questions::about_every(
+            task.as_ref().map(|task| args.task.asked(task, &model_files.prompter, grammars.as_ref())).transpose()?,
+        ),
+    };
     let budget = args.budget.choice(model_files.config.default_budget)?;
     let Some(out) = args.out() else {
         return plan(&source, budget, &questions, args);
@@ -128,15 +110,17 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     // All that can be wrong without a model is found before one is loaded.
     let graphs = model_files.graphs(&args.model)?;
     let settings = Settings {
-        task,
-        prompts: questions.iter().map(|question| question.query.rendered.clone()).collect(),
+        task: task.filter(|_| questions.every.is_some()),
+        prompts: questions.every.iter().flat_map(Asked::rendered).map(str::to_owned).collect(),
+        image_prompts: questions.image_prompts(),
         budget,
         tiles: args.tiles,
         rules: args.rules.rules()?,
         apply_orientation: !args.no_exif,
         fast_decode: args.fast_decode,
-        max_new_tokens: args.max_new_tokens as usize,
-        sampling: args.sampling.sampling(),
+        decoding: grammars.as_ref().map_or(Decoding::Free, Grammars::used),
+        max_new_tokens: args.decoding.max_new_tokens as usize,
+        sampling: args.decoding.sampling.sampling(),
         model: ModelIdentity::of(&model_files.directory, &graphs, &model_files.config)?,
     };
     let runtime = global.load_runtime()?;
@@ -146,15 +130,17 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let (journal, known) = directory.journal()?;
 
     let model = model_files.load(graphs, &args.model, runtime)?;
-    let mut engine = Engine { prompter: model_files.prompter, model, questions };
+    let limits = args.decoding.limits(&model, settings.budget.largest())?;
+    let mut engine = Engine { prompter: model_files.prompter, model, limits };
     let progress = Progress::new(source.images.len(), messages::quiet());
-    let outcome = run::execute(&mut engine, &settings, &source.images, &known, journal, progress)?;
+    let outcome = run::execute(&mut engine, &questions, &settings, &source.images, &known, journal, progress)?;
 
     let records = run::read_journal(out)?;
-    let mut summary = Summary::count(&records, settings.task.labels());
+    let mut summary = Summary::count(&records, settings.labels());
     summary.resumed = outcome.resumed;
     summary.wall_seconds = outcome.wall.as_secs_f64();
     summary.onnx_runtime_seconds = outcome.onnx_runtime.as_secs_f64();
+    summary.effort = outcome.effort.into();
     summary.images_per_second = (source.images.len() - outcome.resumed) as f64 / summary.wall_seconds;
     summary.written.push(out.join("journal.jsonl"));
     // The one that is on disk: a run that goes on was begun before.
@@ -162,7 +148,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let input = export::Input {
         records: &records,
         manifest: Some(&manifest),
-        asked: settings.task.labels(),
+        asked: settings.labels(),
         images: Some(&source.root),
         apply_orientation: settings.apply_orientation,
         options: &export::Options::default(),
@@ -215,7 +201,7 @@ fn report(summary: &Summary, source: &Source, json: bool) -> anyhow::Result<()> 
 #[derive(Serialize)]
 struct Plan<'p> {
     images: usize,
-    prompts: Vec<&'p str>,
+    prompts: Vec<String>,
     rendered: Vec<&'p str>,
     files: Vec<PlannedImage>,
 }
@@ -227,6 +213,9 @@ struct PlannedImage {
     error: Option<String>,
     #[serde(flatten)]
     sizes: Option<PlannedSizes>,
+    /// Those of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    prompts: Vec<String>,
 }
 
 /// `budget` and the resized size are those of the whole image; the tokens are those of all views and questions.
@@ -242,9 +231,10 @@ struct PlannedSizes {
     prompt_tokens: usize,
 }
 
-fn plan(source: &Source, budget: BudgetChoice, questions: &[Question], args: &Args) -> anyhow::Result<Ending> {
+fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Args) -> anyhow::Result<Ending> {
     let sizes = |image: &SourceImage| -> Result<PlannedSizes, String> {
         let path = image.path.as_ref().map_err(Clone::clone)?;
+        let asked = questions.of(&image.name).map_or(&[][..], |asked| &asked.questions);
         let file = File::open(path).map_err(|error| error.to_string())?;
         let (width, height) =
             gemscope::image::size(BufReader::new(file), !args.no_exif).map_err(|error| error.to_string())?;
@@ -259,28 +249,34 @@ fn plan(source: &Source, budget: BudgetChoice, questions: &[Question], args: &Ar
             }
             sizes.soft_tokens += target.soft_tokens();
             let tokens = |question: &Question| question.query.token_ids(target.soft_tokens()).len();
-            sizes.prompt_tokens += questions.iter().map(tokens).sum::<usize>();
+            sizes.prompt_tokens += asked.iter().map(tokens).sum::<usize>();
         }
         Ok(sizes)
     };
-    let planned = |image: &SourceImage| match sizes(image) {
-        Ok(sizes) => PlannedImage { image: image.name.clone(), error: None, sizes: Some(sizes) },
-        Err(error) => PlannedImage { image: image.name.clone(), error: Some(error), sizes: None },
+    let texts = |asked: &'_ Asked| asked.questions.iter().map(|question| question.query.text.clone()).collect();
+    let planned = |image: &SourceImage| {
+        let (sizes, error) = match sizes(image) {
+            Ok(sizes) => (Some(sizes), None),
+            Err(error) => (None, Some(error)),
+        };
+        let prompts = questions.single.get(&image.name).map(|asked| texts(asked)).unwrap_or_default();
+        PlannedImage { image: image.name.clone(), error, sizes, prompts }
     };
     let plan = Plan {
         images: source.images.len(),
-        prompts: questions.iter().map(|question| question.query.text.as_str()).collect(),
-        rendered: questions.iter().map(|question| question.query.rendered.as_str()).collect(),
+        prompts: questions.every.as_ref().map(texts).unwrap_or_default(),
+        rendered: questions.every.iter().flat_map(Asked::rendered).collect(),
         files: source.images.par_iter().map(planned).collect(),
     };
     if args.json {
         output::json(&plan)?;
         return Ok(Ending::Complete);
     }
-    let header = ["image", "size", "views", "budget", "resized", "soft tokens", "prompt tokens"];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    let header = ["image", "size", "views", "budget", "resized", "soft tokens", "prompt tokens", "its own prompt"];
+    let columns = if questions.single.is_empty() { header.len() - 1 } else { header.len() };
+    let mut rows = vec![header[..columns].iter().map(|name| (*name).to_owned()).collect()];
     for file in &plan.files {
-        rows.push(match (&file.sizes, &file.error) {
+        let mut row = match (&file.sizes, &file.error) {
             (Some(sizes), _) => vec![
                 file.image.clone(),
                 format!("{}x{}", sizes.width, sizes.height),
@@ -289,18 +285,19 @@ fn plan(source: &Source, budget: BudgetChoice, questions: &[Question], args: &Ar
                 format!("{}x{}", sizes.resized_width, sizes.resized_height),
                 sizes.soft_tokens.to_string(),
                 sizes.prompt_tokens.to_string(),
+                file.prompts.join(" | ").replace('\n', " "),
             ],
             (None, error) => vec![file.image.clone(), error.clone().unwrap_or_default()],
-        });
+        };
+        row.truncate(columns);
+        rows.push(row);
     }
     let total: u32 = plan.files.iter().filter_map(|file| file.sizes.as_ref()).map(|sizes| sizes.soft_tokens).sum();
-    output::text(&format!(
-        "{}\n{} images, {total} soft tokens\nprompt: {}\nas the model reads it:\n{}\n",
-        output::table(&rows),
-        plan.images,
-        plan.prompts.join("\n        "),
-        plan.rendered.join("\n")
-    ))
-    .context("stdout")?;
+    let mut text = format!("{}\n{} images, {total} soft tokens\n", output::table(&rows), plan.images);
+    if !plan.prompts.is_empty() {
+        let (prompts, rendered) = (plan.prompts.join("\n        "), plan.rendered.join("\n"));
+        let _ = writeln!(text, "prompt: {prompts}\nas the model reads it:\n{rendered}");
+    }
+    output::text(&text).context("stdout")?;
     Ok(Ending::Complete)
 }

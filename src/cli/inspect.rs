@@ -56,8 +56,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         bail!("--tensors takes one image, and there are {}", args.images.len());
     }
     let ModelFiles { prompter, config, .. } = ModelFiles::open(args.model.as_deref())?;
-    let text = args.task.task()?.map(|task| task.text()).unwrap_or_default();
-    let query = prompter.query(&text, &args.task.conversation())?;
+    let query = match args.task.task()? {
+        Some(task) => args.task.query(&task, &prompter)?,
+        None => prompter.query("", &args.task.conversation())?,
+    };
     let mut ending = Ending::Complete;
     for path in &args.images {
         if let Err(error) = inspect(path, args, &config, &query) {

@@ -7,6 +7,7 @@
 
 mod args;
 mod convert;
+mod decoding;
 mod detect;
 mod doctor;
 mod engine;
@@ -17,6 +18,7 @@ mod messages;
 mod model;
 mod output;
 mod parse;
+mod prompts;
 mod run;
 mod setup;
 

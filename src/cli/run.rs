@@ -28,10 +28,13 @@ pub(crate) struct Args {
 
 /// Section, and the flags of `detect` that it can hold; a key is the flag with `_` for `-`.
 const SECTIONS: [(&str, &[&str]); 7] = [
-    ("task", &["labels", "prompt", "phrase", "per_label", "system", "thinking", "image_newlines"]),
+    ("task", &["labels", "prompt", "phrase", "per_label", "prompts", "system", "thinking", "image_newlines"]),
     ("model", &["model", "dtype", "threads"]),
     ("preprocess", &["budget", "max_budget", "tiles", "no_exif", "fast_decode"]),
-    ("decoding", &["max_new_tokens", "temperature", "top_p", "top_k", "seed"]),
+    (
+        "decoding",
+        &["decoding", "open_labels", "max_boxes", "max_new_tokens", "batch", "temperature", "top_p", "top_k", "seed"],
+    ),
     (
         "answer",
         &[

@@ -1,24 +1,29 @@
-//! The decode loop: a prompt and soft tokens to an answer.
+//! Prompts and soft tokens to answers.
 //!
-//! In: a model, a query's token ids, a view's soft tokens. Out: the generated ids, the text, and the probability that the decoder
-//! itself gave to each token. Promises: greedy ids equal Hugging Face's `generate()` on the same weights; the KV cache stays inside
-//! ONNX Runtime; an answer that repeats itself is stopped and says so.
+//! In: a model, queries' token ids, views' soft tokens. Out: the generated ids, the text, and the probability that the decoder itself gave
+//! to each token. Promises: greedy ids equal Hugging Face's `generate()` on the same weights, however many answers are written at once; the
+//! KV cache stays inside ONNX Runtime; under a grammar an answer cannot be malformed; an answer that repeats itself is stopped and says so.
 
+mod answer_stream;
+mod batch;
+mod grammar;
 mod repetition;
 mod sampling;
 mod text;
 
+pub use batch::{Batch, BatchLimits, Doubt, Finished, Work};
+pub use grammar::{Grammar, GrammarError, GrammarFactory, Labels};
 pub use sampling::Sampling;
 pub use text::{TokenSpan, box_probabilities};
 
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::model::{Features, GraphError, Model, Step};
+use crate::model::{Features, GraphError, Model};
 use crate::prompt::{TextTokenizer, TokenizerError};
 use crate::record::Ended;
-use repetition::RepetitionGuard;
-use sampling::Sampler;
-use text::TextStream;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -27,14 +32,38 @@ pub enum GenerateError {
     /// A graph failed.
     #[error(transparent)]
     Graph(#[from] GraphError),
+    /// The view has no soft tokens: the vision graph failed.
+    #[error("{0}")]
+    Vision(String),
     /// An id has no text.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
+    /// A grammar failed.
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
     /// The decoder gave NaN, or every token is suppressed.
     #[error(
         "the decoder gave no usable probabilities at token {0} (NaN or all suppressed); try another dtype of the graphs"
     )]
     NoProbabilities(usize),
+}
+
+/// What may stand in an answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decoding {
+    /// Whatever the model says.
+    #[default]
+    Free,
+    /// A list of boxes, see [`Grammar`].
+    Grammar {
+        /// Whether that holds for prompts in the user's own words too.
+        prompts: bool,
+        /// Whether labels are any text, not only those asked for.
+        open_labels: bool,
+        /// The most boxes.
+        max_boxes: usize,
+    },
 }
 
 /// How answers are generated.
@@ -63,47 +92,32 @@ pub struct Generated {
     pub ended: Ended,
 }
 
-/// Generates the answer to `prompt_ids` about the view whose soft tokens are `features`.
+/// One query about a view, ready to be decoded.
+#[derive(Clone)]
+pub struct Request {
+    /// The whole prompt; one id stands for each soft token of the view.
+    pub prompt_ids: Vec<u32>,
+    /// How its answer is generated.
+    pub options: GenerateOptions,
+    /// What its answer may be; anything where `None`.
+    pub grammar: Option<Arc<Grammar>>,
+}
+
+/// Generates one answer about the view whose soft tokens are `features`.
 ///
 /// # Errors
 /// [`GenerateError`].
 pub fn generate(
     model: &mut Model,
     tokenizer: &TextTokenizer,
-    prompt_ids: &[u32],
-    features: &Features,
-    options: &GenerateOptions,
+    features: Features,
+    request: Request,
 ) -> Result<Generated, GenerateError> {
-    let stop_ids = model.config.stop_ids.clone();
-    let suppressed = model.config.suppressed_ids.clone();
-    let mut sampler = Sampler::new(options.sampling, options.stream);
-    let mut guard = RepetitionGuard::new(options.labels);
-    let mut text = TextStream::new(tokenizer);
-    let mut ids = Vec::new();
-    let mut cache = model.empty_cache()?;
-    let mut new_ids: Vec<i64> = prompt_ids.iter().map(|&id| i64::from(id)).collect();
-    let mut attention_mask = vec![1; new_ids.len()];
-    let ended = loop {
-        if ids.len() == options.max_new_tokens {
-            break Ended::TokenLimit;
+    let mut batch = Batch::new(model, tokenizer, BatchLimits::single(), |_| false);
+    batch.submit(0, features, vec![request]);
+    loop {
+        if let Some(finished) = batch.advance(model)?.pop() {
+            return finished.answer;
         }
-        let position_ids: Vec<i64> =
-            (cache.length()..cache.length() + new_ids.len()).map(|place| place as i64).collect();
-        let embedded = model.embed(&new_ids, Some(features).filter(|_| ids.is_empty()))?;
-        let step = Step { embedded, ids: &new_ids, attention_mask: &attention_mask, position_ids: &position_ids };
-        let logits = model.decode(step, &mut cache)?;
-        let picked = sampler.pick(logits, &suppressed).ok_or(GenerateError::NoProbabilities(ids.len()))?;
-        ids.push(picked.id);
-        if stop_ids.contains(&picked.id) {
-            break Ended::StopToken;
-        }
-        text.push(picked.id, picked.log_probability)?;
-        if guard.repeats(picked.id, text.text()) {
-            break Ended::Looped;
-        }
-        new_ids = vec![i64::from(picked.id)];
-        attention_mask.push(1);
-    };
-    let (text, spans) = text.finish();
-    Ok(Generated { ids, text, spans, ended })
+    }
 }

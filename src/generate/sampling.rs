@@ -3,6 +3,7 @@
 //! In: the logits of one position. Out: an id, and the probability that the decoder gave to it. Promises: greedy picks as torch's argmax
 //! does; drawn tokens depend on the seed and the image alone.
 
+use llguidance::toktrie::SimpleVob;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -56,30 +57,41 @@ impl Sampler {
         Self { sampling, random }
     }
 
-    /// The next token; `None` where no logit is finite. Of equal logits the lowest id wins, as in torch's argmax.
-    pub(super) fn pick(&mut self, mut logits: Vec<f32>, suppressed: &[u32]) -> Option<Picked> {
-        let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        if !largest.is_finite() || logits.iter().any(|logit| logit.is_nan()) {
-            return None;
-        }
-        let below = logits.iter().map(|&logit| logit - largest).filter(|&below| below > NEGLIGIBLE);
-        let sum: f64 = below.map(|below| f64::from(below).exp()).sum();
-        let log_sum = sum.ln() + f64::from(largest);
-        for &id in suppressed {
-            if let Some(logit) = logits.get_mut(id as usize) {
-                *logit = f32::NEG_INFINITY;
+    /// The next token, of those that are `allowed` (all where `None`) and not suppressed; `None` where no logit is finite. Of equal logits the
+    /// lowest id wins, as in torch's argmax.
+    pub(super) fn pick(&mut self, logits: &[f32], suppressed: &[u32], allowed: Option<&SimpleVob>) -> Option<Picked> {
+        let log_sum = log_sum(logits)?;
+        let candidate = |id: usize, logit: f32| Some((id, logit)).filter(|_| !suppressed.contains(&(id as u32)));
+        let id = match allowed {
+            None => {
+                let candidates = logits.iter().enumerate().filter_map(|(id, &logit)| candidate(id, logit));
+                self.choose(candidates)
             }
-        }
-        let id = match self.sampling {
-            Sampling::Greedy => argmax(&logits),
-            Sampling::Drawn { temperature, top_p, top_k, .. } => self.draw(&logits, temperature, top_p, top_k),
+            Some(allowed) => {
+                let ids = allowed.iter().map(|id| id as usize);
+                let candidates = ids.filter_map(|id| candidate(id, *logits.get(id)?));
+                self.choose(candidates)
+            }
         }?;
         Some(Picked { id: id as u32, log_probability: f64::from(logits[id]) - log_sum })
     }
 
-    fn draw(&mut self, logits: &[f32], temperature: f32, top_p: f32, top_k: usize) -> Option<usize> {
+    fn choose(&mut self, candidates: impl Iterator<Item = (usize, f32)>) -> Option<usize> {
+        match self.sampling {
+            Sampling::Greedy => argmax(candidates),
+            Sampling::Drawn { temperature, top_p, top_k, .. } => self.draw(candidates, temperature, top_p, top_k),
+        }
+    }
+
+    fn draw(
+        &mut self,
+        candidates: impl Iterator<Item = (usize, f32)>,
+        temperature: f32,
+        top_p: f32,
+        top_k: usize,
+    ) -> Option<usize> {
         let mut ranked: Vec<(usize, f32)> =
-            logits.iter().map(|logit| logit / temperature).enumerate().filter(|(_, logit)| logit.is_finite()).collect();
+            candidates.map(|(id, logit)| (id, logit / temperature)).filter(|(_, logit)| logit.is_finite()).collect();
         let by_logit = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
         if top_k > 0 && top_k < ranked.len() {
             ranked.select_nth_unstable_by(top_k - 1, by_logit);
@@ -106,14 +118,26 @@ impl Sampler {
     }
 }
 
-fn argmax(logits: &[f32]) -> Option<usize> {
-    let mut best: Option<usize> = None;
-    for (id, &logit) in logits.iter().enumerate() {
-        if logit > best.map_or(f32::NEG_INFINITY, |best| logits[best]) {
-            best = Some(id);
+/// The logarithm of the sum of the exponentials; `None` where no logit is finite, or one is not a number.
+pub(super) fn log_sum(logits: &[f32]) -> Option<f64> {
+    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    if !largest.is_finite() || logits.iter().any(|logit| logit.is_nan()) {
+        return None;
+    }
+    let below = logits.iter().map(|&logit| logit - largest).filter(|&below| below > NEGLIGIBLE);
+    let sum: f64 = below.map(|below| f64::from(below).exp()).sum();
+    Some(sum.ln() + f64::from(largest))
+}
+
+/// The first of the largest; `None` where none is above minus infinity.
+fn argmax(candidates: impl Iterator<Item = (usize, f32)>) -> Option<usize> {
+    let mut best = (None, f32::NEG_INFINITY);
+    for (id, logit) in candidates {
+        if logit > best.1 {
+            best = (Some(id), logit);
         }
     }
-    best
+    best.0
 }
 
 #[cfg(test)]
@@ -123,12 +147,28 @@ mod tests {
     #[test]
     fn greedy_takes_the_first_of_equals_and_never_a_suppressed_one() {
         let mut sampler = Sampler::new(Sampling::Greedy, 0);
-        let picked = sampler.pick(vec![0.0, 3.0, 3.0, 5.0], &[3, 99]).unwrap();
+        let picked = sampler.pick(&[0.0, 3.0, 3.0, 5.0], &[3, 99], None).unwrap();
         assert_eq!(picked.id, 1);
         let e = f64::exp;
         assert!((picked.log_probability - (e(3.0) / (1.0 + 2.0 * e(3.0) + e(5.0))).ln()).abs() < 1e-6);
-        assert_eq!(sampler.pick(vec![f32::NAN, 1.0], &[]), None);
-        assert_eq!(sampler.pick(vec![1.0, 1.0], &[0, 1]), None);
+        assert_eq!(sampler.pick(&[f32::NAN, 1.0], &[], None), None);
+        assert_eq!(sampler.pick(&[1.0, 1.0], &[0, 1], None), None);
+    }
+
+    #[test]
+    fn what_is_not_allowed_is_not_picked_but_counts_in_the_probability() {
+        let mut allowed = SimpleVob::alloc(4);
+        allowed.allow_token(0);
+        allowed.allow_token(1);
+        let logits = [1.0, 2.0, 5.0, 0.0];
+        let mut sampler = Sampler::new(Sampling::Greedy, 0);
+        let picked = sampler.pick(&logits, &[], Some(&allowed)).unwrap();
+        assert_eq!(picked.id, 1);
+        assert_eq!(picked.log_probability.to_bits(), {
+            let log_sum = logits.iter().map(|&logit| (f64::from(logit) - 5.0).exp()).sum::<f64>().ln() + 5.0;
+            (2.0 - log_sum).to_bits()
+        });
+        assert_eq!(sampler.pick(&logits, &[0, 1], Some(&allowed)), None);
     }
 
     #[test]
@@ -137,7 +177,7 @@ mod tests {
         let logits: Vec<f32> = [0.5_f32, 0.3, 0.15, 0.05].iter().map(|p| p.ln()).collect();
         let draws = |sampling, stream| {
             let mut sampler = Sampler::new(sampling, stream);
-            (0..4000).map(|_| sampler.pick(logits.clone(), &[]).unwrap().id as usize).collect::<Vec<_>>()
+            (0..4000).map(|_| sampler.pick(&logits, &[], None).unwrap().id as usize).collect::<Vec<_>>()
         };
         let all = draws(sampling(1.0, 0), 0);
         let share = |id| all.iter().filter(|&&drawn| drawn == id).count() as f64 / 4000.0;

@@ -1,39 +1,21 @@
 //! Embeddings to logits.
 //!
-//! In: embeddings of the prompt or of one token, and the KV cache. Out: the logits of the last position, f32, and the grown cache.
-//! Promises: the cache stays in ONNX Runtime's values; only inputs that the graph declares are fed, in the dtypes that it declares.
+//! In: embeddings of the next tokens of some rows, and their KV cache. Out: the logits of each row's last positions, and the grown cache.
+//! Promises: the cache stays in ONNX Runtime's values; only inputs that the graph declares are fed, in the dtypes that it declares; masks
+//! and positions follow from the cache's padding.
 
 use std::borrow::Cow;
 
 use ort::value::DynValue;
 
+use super::cache::KvCache;
 use super::embedding::{Embedded, PER_LAYER};
-use super::graph::{Feeds, Graph, GraphError};
+use super::graph::{Feeds, Graph, GraphError, PortInfo};
 use super::tensor;
 
-/// Keys and values of every caching layer, as the last run left them. Never copied through Rust.
-pub struct KvCache {
-    values: Vec<DynValue>,
-    length: usize,
-}
-
-impl KvCache {
-    /// How many positions it holds.
-    pub fn length(&self) -> usize {
-        self.length
-    }
-}
-
-/// What one run of the decoder reads: the whole prompt, or one token.
-pub struct Step<'s> {
-    /// Embeddings of the new positions.
-    pub embedded: Embedded,
-    /// Ids of the new positions, for graphs that want to know which are image tokens.
-    pub ids: &'s [i64],
-    /// 1 for every position that counts, 0 for padding: those in the cache and the new ones.
-    pub attention_mask: &'s [i64],
-    /// Positions of the new tokens.
-    pub position_ids: &'s [i64],
+/// What the decoder gave for one run: `[rows, positions, vocabulary]` in its own dtype; the positions are the last ones.
+pub struct Logits {
+    value: DynValue,
 }
 
 /// An input that holds the past of a layer, and the output that holds its present.
@@ -80,28 +62,53 @@ impl Decoder {
         Ok(Self { graph, slots })
     }
 
-    pub(super) fn empty_cache(&self) -> Result<KvCache, GraphError> {
+    /// The cache of `rows` sequences that have no tokens yet.
+    pub(super) fn empty_cache(&self, rows: usize) -> Result<KvCache, GraphError> {
         let mut values = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
-            let port = self.graph.require_input(&slot.past)?;
-            let (Some(heads), Some(head_size)) = (port.fixed(1), port.fixed(3)) else {
-                return Err(self.graph.contract(format!(
-                    "`{}` has shape {:?}; expected [batch, heads, past, head size] with numbers for heads and head size",
-                    slot.past, port.shape
-                )));
-            };
-            values.push(tensor::empty(&self.graph, port, &[1, heads, 0, head_size])?);
+            let (port, [heads, head_size]) = self.slot_shape(slot)?;
+            values.push(tensor::empty(&self.graph, port, &[rows, heads, 0, head_size])?);
         }
-        Ok(KvCache { values, length: 0 })
+        Ok(KvCache::empty(values, rows))
     }
 
-    pub(super) fn step(&mut self, step: Step<'_>, cache: &mut KvCache) -> Result<Vec<f32>, GraphError> {
+    /// What one token of one row takes in the cache.
+    pub(super) fn cache_bytes_per_token(&self) -> Result<usize, GraphError> {
+        let mut bytes = 0;
+        for slot in &self.slots {
+            let (port, [heads, head_size]) = self.slot_shape(slot)?;
+            bytes += heads * head_size * port.dtype.byte_size(1).unwrap_or(0);
+        }
+        Ok(bytes)
+    }
+
+    fn slot_shape(&self, slot: &CacheSlot) -> Result<(&PortInfo, [usize; 2]), GraphError> {
+        let port = self.graph.require_input(&slot.past)?;
+        match (port.fixed(1), port.fixed(3)) {
+            (Some(heads), Some(head_size)) => Ok((port, [heads, head_size])),
+            _ => Err(self.graph.contract(format!(
+                "`{}` has shape {:?}; expected [batch, heads, past, head size] with numbers for heads and head size",
+                slot.past, port.shape
+            ))),
+        }
+    }
+
+    /// Runs the next tokens of every row of the cache: `ids` are `[rows, sequence]`, and so is what was embedded of them. Logits are those
+    /// of at least the last `keep` positions.
+    pub(super) fn step(
+        &mut self,
+        ids: &[i64],
+        embedded: Embedded,
+        cache: &mut KvCache,
+        keep: usize,
+    ) -> Result<Logits, GraphError> {
         let graph = &self.graph;
-        let count = step.ids.len();
-        let embeds = tensor::cast(graph, graph.require_input(EMBEDS)?, step.embedded.inputs_embeds)?;
+        let rows = cache.rows();
+        let sequence = ids.len() / rows;
+        let embeds = tensor::cast(graph, graph.require_input(EMBEDS)?, embedded.inputs_embeds)?;
         let mut feeds: Feeds<'_> = vec![(EMBEDS.into(), embeds.into())];
         if let Some(port) = graph.input(PER_LAYER) {
-            let value = step.embedded.per_layer_inputs.ok_or_else(|| {
+            let value = embedded.per_layer_inputs.ok_or_else(|| {
                 graph.contract(format!(
                     "wants `{PER_LAYER}`, which the embedding graph does not give; are they of one export?"
                 ))
@@ -116,22 +123,26 @@ impl Decoder {
             }
             feeds.push((PER_LAYER.into(), tensor::cast(graph, port, value)?.into()));
         }
-        let mut feed_integers = |name: &'static str, shape: &[usize], values: &[i64]| -> Result<(), GraphError> {
+        let (columns, past) = (cache.columns() + sequence, cache.columns());
+        let mut feed_integers = |name: &'static str, shape: &[usize], values: Vec<i64>| -> Result<(), GraphError> {
             if let Some(port) = graph.input(name) {
-                feeds.push((name.into(), tensor::integers(graph, port, shape, values.to_vec())?.into()));
+                feeds.push((name.into(), tensor::integers(graph, port, shape, values)?.into()));
             }
             Ok(())
         };
-        feed_integers(MASK, &[1, step.attention_mask.len()], step.attention_mask)?;
-        feed_integers(POSITIONS, &[1, count], step.position_ids)?;
-        feed_integers(IDS, &[1, count], step.ids)?;
+        let mask = cache.pads().iter().flat_map(|&pad| (0..columns).map(move |column| i64::from(column >= pad)));
+        feed_integers(MASK, &[rows, columns], mask.collect())?;
+        // Counted from the row's first token, as transformers.js and Hugging Face's generate() number them.
+        let positions = cache.pads().iter().flat_map(|&pad| (past - pad..columns - pad).map(|place| place as i64));
+        feed_integers(POSITIONS, &[rows, sequence], positions.collect())?;
+        feed_integers(IDS, &[rows, sequence], ids.to_vec())?;
         if let Some(port) = graph.input(LOGITS_TO_KEEP) {
             // A scalar in transformers.js' layout; [1] is accepted where a graph declares it so.
             let shape = vec![1; port.shape.len()];
-            feed_integers(LOGITS_TO_KEEP, &shape, &[1])?;
+            feed_integers(LOGITS_TO_KEEP, &shape, vec![keep as i64])?;
         }
-        for (slot, value) in self.slots.iter().zip(&cache.values) {
-            feeds.push((Cow::Borrowed(slot.past.as_str()), value.into()));
+        for (slot, value) in self.slots.iter().zip(cache.feeds(graph)?) {
+            feeds.push((Cow::Borrowed(slot.past.as_str()), value));
         }
         let mut outputs = self.graph.run(feeds)?;
         let logits = outputs.remove(LOGITS);
@@ -142,9 +153,18 @@ impl Decoder {
                 return Err(self.graph.contract(format!("gave no output `{}`", slot.present)));
             }
         }
-        cache.values = present.into_iter().flatten().collect();
-        cache.length += count;
-        let logits = logits.ok_or_else(|| self.graph.contract(format!("gave no output `{LOGITS}`")))?;
-        tensor::last_row(&self.graph, LOGITS, &logits)
+        cache.grow(present.into_iter().flatten().collect(), sequence);
+        let value = logits.ok_or_else(|| self.graph.contract(format!("gave no output `{LOGITS}`")))?;
+        Ok(Logits { value })
+    }
+
+    /// The logits of a row's position, counted from the end, one for each id of the vocabulary; f32 ones are not copied.
+    pub(super) fn logits<'l>(
+        &self,
+        logits: &'l Logits,
+        row: usize,
+        position: usize,
+    ) -> Result<Cow<'l, [f32]>, GraphError> {
+        tensor::position_from_end(&self.graph, LOGITS, &logits.value, row, position)
     }
 }

@@ -1,7 +1,8 @@
 //! Token ids to embeddings, with the soft tokens in their places.
 //!
-//! In: ids, and the soft tokens of a view. Out: what the decoder reads, as ONNX Runtime values. Promises: works with graphs that merge the
-//! soft tokens themselves (mobius) and with those that leave it to the caller (onnx-community); image ids are looked up as padding.
+//! In: ids of some rows, and the soft tokens of their views. Out: what the decoder reads, as ONNX Runtime values. Promises: works with
+//! graphs that merge the soft tokens themselves (mobius) and with those that leave it to the caller (onnx-community); image ids are looked up
+//! as padding.
 
 use ort::value::DynValue;
 
@@ -11,11 +12,11 @@ use super::vision::Features;
 use crate::prompt::SpecialTokens;
 
 /// What the decoder reads of a sequence, as ONNX Runtime values.
-pub struct Embedded {
-    /// `[1, sequence, hidden]`.
-    pub inputs_embeds: DynValue,
-    /// `[1, sequence, layers, width]` or `[1, sequence, layers * width]`, for models with per-layer embeddings.
-    pub per_layer_inputs: Option<DynValue>,
+pub(super) struct Embedded {
+    /// `[rows, sequence, hidden]`.
+    pub(super) inputs_embeds: DynValue,
+    /// `[rows, sequence, layers, width]` or `[rows, sequence, layers * width]`, for models with per-layer embeddings.
+    pub(super) per_layer_inputs: Option<DynValue>,
 }
 
 pub(super) struct Embedding {
@@ -23,7 +24,7 @@ pub(super) struct Embedding {
     /// Whether image ids are replaced by padding before the look-up, since the graph does not do it itself (set by the probe).
     pub(super) feed_padding_for_images: bool,
     /// Whether the graph puts the soft tokens into their places itself (mobius), or leaves it to the caller (onnx-community).
-    merges: bool,
+    pub(super) merges: bool,
     image_id: i64,
     pad_id: i64,
 }
@@ -47,13 +48,16 @@ impl Embedding {
         })
     }
 
-    pub(super) fn embed(&mut self, ids: &[i64], features: Option<&Features>) -> Result<Embedded, GraphError> {
-        let image_rows: Vec<usize> = (0..ids.len()).filter(|&row| ids[row] == self.image_id).collect();
-        let given = features.map_or(0, |features| features.rows);
-        if given > 0 && image_rows.len() != given {
+    /// Embeddings of `ids`, `[rows, sequence]`. The soft tokens of `features` take the places of the image ids, in the order of the rows;
+    /// where none are given, there must be no image ids.
+    pub(super) fn embed(&mut self, ids: &[i64], rows: usize, features: &[&Features]) -> Result<Embedded, GraphError> {
+        let sequence = ids.len() / rows;
+        let image_places: Vec<usize> = (0..ids.len()).filter(|&place| ids[place] == self.image_id).collect();
+        let given: usize = features.iter().map(|features| features.rows).sum();
+        if given > 0 && image_places.len() != given {
             return Err(self.graph.contract(format!(
                 "the prompt has {} image tokens and the view {given} soft tokens",
-                image_rows.len()
+                image_places.len()
             )));
         }
         // Their embeddings are overwritten anyway; what matters is that per-layer inputs are looked up for padding.
@@ -64,14 +68,15 @@ impl Embedding {
         };
         let graph = &self.graph;
         let mut feeds: Feeds<'_> =
-            vec![(IDS.into(), tensor::integers(graph, graph.require_input(IDS)?, &[1, ids.len()], fed)?.into())];
+            vec![(IDS.into(), tensor::integers(graph, graph.require_input(IDS)?, &[rows, sequence], fed)?.into())];
         if self.merges {
             let port = graph.require_input(FEATURES)?;
             let value = match features {
-                Some(features) => {
-                    tensor::floats(graph, port, &[features.rows, features.width], features.values.clone())?
+                [] => self.no_features(FEATURES)?,
+                [first, ..] => {
+                    let values = features.iter().flat_map(|features| &features.values).copied().collect();
+                    tensor::floats(graph, port, &[given, first.width], values)?
                 }
-                None => self.no_features(FEATURES)?,
             };
             feeds.push((FEATURES.into(), value.into()));
             if graph.input(AUDIO).is_some() {
@@ -83,16 +88,20 @@ impl Embedding {
         let per_layer_inputs = outputs.remove(PER_LAYER);
         drop(outputs);
         let mut inputs_embeds = embeds.ok_or_else(|| self.graph.contract(format!("gave no output `{EMBEDS}`")))?;
-        if let Some(features) = features.filter(|_| !self.merges) {
-            let shape = tensor::shape(&inputs_embeds);
-            if shape != [1, ids.len(), features.width] {
-                return Err(self.graph.contract(format!(
-                    "`{EMBEDS}` has shape {shape:?}; expected [1, {}, {}], the width of the vision graph's soft tokens",
-                    ids.len(),
-                    features.width
-                )));
+        if !self.merges {
+            let mut places = image_places.as_slice();
+            for features in features {
+                let shape = tensor::shape(&inputs_embeds);
+                if shape != [rows, sequence, features.width] {
+                    return Err(self.graph.contract(format!(
+                        "`{EMBEDS}` has shape {shape:?}; expected [{rows}, {sequence}, {}], the width of the vision graph's soft tokens",
+                        features.width
+                    )));
+                }
+                let (own, others) = places.split_at(features.rows);
+                places = others;
+                tensor::overwrite_rows(&self.graph, &mut inputs_embeds, own, features.width, &features.values)?;
             }
-            tensor::overwrite_rows(&self.graph, &mut inputs_embeds, &image_rows, features.width, &features.values)?;
         }
         Ok(Embedded { inputs_embeds, per_layer_inputs })
     }

@@ -4,6 +4,7 @@
 //! come from the sessions' own inputs; token ids and stop ids from the files; what no file says is probed once and cached. A wrong
 //! row count or dtype is an error that names the file, never a bad box.
 
+mod cache;
 mod config;
 mod decoder;
 pub mod demo;
@@ -15,15 +16,16 @@ mod probe;
 mod tensor;
 mod vision;
 
+pub use cache::KvCache;
 pub use config::ModelConfig;
-pub use decoder::{KvCache, Step};
-pub use embedding::Embedded;
+pub use decoder::Logits;
 pub use graph::{GraphError, PortInfo};
 pub use inspect::{GraphReport, ModelReport};
 pub use layout::{Dtypes, GraphFiles, Layout, LayoutError};
 pub use probe::Probes;
 pub use vision::Features;
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -125,36 +127,114 @@ impl Model {
         self.vision.patch_side()
     }
 
-    /// Soft tokens of one view, `soft_tokens` rows.
+    /// Soft tokens of views of one patch count; each view comes with the number of them that is expected. Several views only where
+    /// [`Probes::vision_batch`] allows it.
     ///
     /// # Errors
     /// [`GraphError`] where the graph fails or gives another number of rows.
-    pub fn encode(&mut self, patches: PatchGrid, soft_tokens: u32) -> Result<Features, GraphError> {
-        self.vision.encode(patches, soft_tokens as usize)
+    pub fn encode(&mut self, views: Vec<(PatchGrid, usize)>) -> Result<Vec<Features>, GraphError> {
+        self.vision.encode(views)
     }
 
-    /// Embeddings of `ids`, image rows replaced by `features`.
-    ///
-    /// # Errors
-    /// [`GraphError`] where the graph fails or the rows do not match the image ids.
-    pub fn embed(&mut self, ids: &[i64], features: Option<&Features>) -> Result<Embedded, GraphError> {
-        self.embedding.embed(ids, features)
-    }
-
-    /// An empty KV cache.
+    /// A KV cache for `rows` sequences of no tokens.
     ///
     /// # Errors
     /// [`GraphError`] where ONNX Runtime cannot make the tensors.
-    pub fn empty_cache(&self) -> Result<KvCache, GraphError> {
-        self.decoder.empty_cache()
+    pub fn empty_cache(&self, rows: usize) -> Result<KvCache, GraphError> {
+        self.decoder.empty_cache(rows)
     }
 
-    /// Runs the decoder over `step` and gives the logits of its last position, one for each id of the vocabulary.
+    /// Runs the next tokens of every row of `cache` through embedding and decoder. `ids` are `[rows, sequence]`; the soft tokens of
+    /// `features`, in the order of the rows, take the places of the image ids.
     ///
     /// # Errors
-    /// [`GraphError`].
-    pub fn decode(&mut self, step: Step<'_>, cache: &mut KvCache) -> Result<Vec<f32>, GraphError> {
-        self.decoder.step(step, cache)
+    /// [`GraphError`] where a graph fails, or the soft tokens do not match the image ids.
+    pub fn decode(&mut self, ids: &[i64], features: &[&Features], cache: &mut KvCache) -> Result<Logits, GraphError> {
+        let embedded = self.embedding.embed(ids, cache.rows(), features)?;
+        self.decoder.step(ids, embedded, cache, 1)
+    }
+
+    /// The same without image ids, and with the logits of every position.
+    ///
+    /// # Errors
+    /// [`GraphError`] where a graph fails.
+    pub fn decode_all(&mut self, ids: &[i64], cache: &mut KvCache) -> Result<Logits, GraphError> {
+        let embedded = self.embedding.embed(ids, cache.rows(), &[])?;
+        self.decoder.step(ids, embedded, cache, ids.len() / cache.rows())
+    }
+
+    /// The logits of a row's last position, one for each id of the vocabulary.
+    ///
+    /// # Errors
+    /// [`GraphError`] where they are not `[rows, positions, vocabulary]`.
+    pub fn logits<'l>(&self, logits: &'l Logits, row: usize) -> Result<Cow<'l, [f32]>, GraphError> {
+        self.decoder.logits(logits, row, 0)
+    }
+
+    /// The same of the position that stands so many before the last one.
+    ///
+    /// # Errors
+    /// [`GraphError`] where they are not `[rows, positions, vocabulary]`.
+    pub fn logits_before<'l>(
+        &self,
+        logits: &'l Logits,
+        row: usize,
+        position: usize,
+    ) -> Result<Cow<'l, [f32]>, GraphError> {
+        self.decoder.logits(logits, row, position)
+    }
+
+    /// Drops a row of `cache`; the last one takes its place.
+    ///
+    /// # Errors
+    /// [`GraphError`] where ONNX Runtime does not hand out the data.
+    pub fn remove_row(&self, cache: &mut KvCache, row: usize) -> Result<(), GraphError> {
+        cache.swap_remove(&self.decoder.graph, row)
+    }
+
+    /// Takes the last `count` tokens of a row of `cache` away. Only where [`Probes::left_padding_harmless`], since the row gets padding.
+    ///
+    /// # Errors
+    /// [`GraphError`] where ONNX Runtime does not hand out the data.
+    pub fn rewind_row(&self, cache: &mut KvCache, row: usize, count: usize) -> Result<(), GraphError> {
+        cache.rewind(&self.decoder.graph, row, count)
+    }
+
+    /// A cache of the given rows of others; a row may stand there several times. Rows of different length only where
+    /// [`Probes::left_padding_harmless`].
+    ///
+    /// # Errors
+    /// [`GraphError`] where ONNX Runtime has no memory for it.
+    pub fn join_rows(&self, rows: &[(&KvCache, usize)]) -> Result<KvCache, GraphError> {
+        let whole: Vec<_> = rows.iter().map(|(cache, row)| (*cache, *row, cache.length(*row))).collect();
+        KvCache::of_rows(&self.decoder.graph, &whole)
+    }
+
+    /// A cache of the first `length` tokens of one row.
+    ///
+    /// # Errors
+    /// [`GraphError`] where ONNX Runtime has no memory for it.
+    pub fn first_tokens(&self, cache: &KvCache, row: usize, length: usize) -> Result<KvCache, GraphError> {
+        KvCache::of_rows(&self.decoder.graph, &[(cache, row, length)])
+    }
+
+    /// What one token of one row takes in a KV cache, in bytes.
+    ///
+    /// # Errors
+    /// [`GraphError`] where the graph does not say the cache's shape.
+    pub fn cache_bytes_per_token(&self) -> Result<usize, GraphError> {
+        self.decoder.cache_bytes_per_token()
+    }
+
+    /// Whether several prompts with images can be run at once: graphs that put the soft tokens into their places themselves are fed one
+    /// view at a time.
+    pub fn batches_prompts(&self) -> bool {
+        self.probes.prompt_batch && !self.embedding.merges
+    }
+
+    /// The id that stands for a soft token.
+    pub fn image_id(&self) -> u32 {
+        self.special.image_id
     }
 
     /// Wall time spent inside ONNX Runtime so far, over all three graphs.

@@ -10,19 +10,24 @@ use serde::{Deserialize, Serialize};
 
 use super::embedding::PER_LAYER;
 use super::graph::GraphError;
-use super::{GraphFiles, Model, ModelError, Step, tensor};
+use super::{GraphFiles, Model, ModelError, tensor};
 use crate::preprocess::{Budget, PATCH_SIDE, PatchGrid};
 use crate::{digest, files};
 
 /// The answers of the probes.
+#[allow(clippy::struct_excessive_bools)] // each is a yes or no of its own
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Probes {
     /// Soft tokens that the vision graph gave for a view that fills the budget, by budget, for the budgets that were asked about
     /// ([`Model::probe_budget`]). Another number than the budget's own means that the pooled length is frozen.
     pub pooled_soft_tokens: BTreeMap<u32, usize>,
-    /// Whether the vision graph takes two views in one run and gives what it gives for each.
+    /// Whether the vision graph takes two views in one run and gives, to the last bit, what it gives for each.
     pub vision_batch: bool,
-    /// Whether padding on the left of a prompt leaves the logits as they were.
+    /// Whether two prompts of one length in one run get, to the last bit, the logits that each gets alone.
+    pub prompt_batch: bool,
+    /// Whether rows of one length that are decoded together get the logits that each gets alone.
+    pub batch: bool,
+    /// The same for rows of different length, the shorter ones padded on the left.
     pub left_padding_harmless: bool,
     /// Whether the embedding graph itself looks up padding for the per-layer inputs of image ids, as Hugging Face does. Where it
     /// does not, padding is fed in their place. True where there are no per-layer inputs.
@@ -58,7 +63,12 @@ impl Probes {
                 tracing::info!("two views in one run: {error}");
                 false
             }),
-            left_padding_harmless: left_padding(model)?,
+            prompt_batch: prompt_batch(model).unwrap_or_else(|error| {
+                tracing::info!("two prompts in one run: {error}");
+                false
+            }),
+            batch: together(model, [&[2, 5, 6, 5], &[2, 6, 5, 6]])?,
+            left_padding_harmless: together(model, [&[2, 5, 6, 5, 6, 6, 5], &[2, 6, 5]])?,
             image_ids_masked: image_ids_masked(model)?,
         };
         probes.keep(model.probe_file.as_deref());
@@ -109,34 +119,54 @@ fn pooled(model: &mut Model, budget: Budget) -> Result<usize, GraphError> {
 }
 
 fn vision_batch(model: &mut Model) -> Result<bool, GraphError> {
-    let (dark, light) = (view(model, 2, 2, 0.2), view(model, 2, 2, 0.8));
+    // Large enough for the matrix products to be done as those of real views are.
+    let (mut dark, mut light) = (view(model, 8, 8, 0.2), view(model, 8, 8, 0.8));
+    for (index, values) in [(3, &mut dark.values), (5, &mut light.values)] {
+        values.iter_mut().zip((0..17).cycle()).for_each(|(value, step)| *value += (step * index % 17) as f32 / 100.0);
+    }
     let one_by_one = [model.vision.run(vec![dark.clone()])?, model.vision.run(vec![light.clone()])?];
     let Ok(together) = model.vision.run(vec![dark, light]) else { return Ok(false) };
     let expected: Vec<f32> = one_by_one.iter().flat_map(|features| features.values.iter().copied()).collect();
-    Ok(close(&expected, &together.values))
+    Ok(expected == together.values)
 }
 
-fn left_padding(model: &mut Model) -> Result<bool, GraphError> {
-    // Any ids show whether the mask is honoured.
-    let pad = i64::from(model.special.pad_id);
-    let ids = [2, 5, 6, 5];
-    let mut logits = Vec::new();
-    for padding in [0, 3] {
-        let padded: Vec<i64> = std::iter::repeat_n(pad, padding).chain(ids).collect();
-        let attention_mask: Vec<i64> = (0..padded.len()).map(|place| i64::from(place >= padding)).collect();
-        // cumsum(mask) - 1, and 1 for padding, as transformers.js and Hugging Face's generate() number them.
-        let position_ids: Vec<i64> =
-            (0..padded.len()).map(|place| if place < padding { 1 } else { (place - padding) as i64 }).collect();
-        let embedded = model.embedding.embed(&padded, None)?;
-        let mut cache = model.decoder.empty_cache()?;
-        let step = Step { embedded, ids: &padded, attention_mask: &attention_mask, position_ids: &position_ids };
-        match model.decoder.step(step, &mut cache) {
-            Ok(values) => logits.push(values),
-            Err(error) if padding == 0 => return Err(error),
-            Err(_) => return Ok(false),
-        }
+fn prompt_batch(model: &mut Model) -> Result<bool, GraphError> {
+    // Ids that every vocabulary has.
+    let prompts = [3, 5].map(|step| (0..64).map(|place| 2 + place * step % 5).collect::<Vec<i64>>());
+    let mut alone: Vec<f32> = Vec::new();
+    for prompt in &prompts {
+        let mut cache = model.empty_cache(1)?;
+        let logits = model.decode(prompt, &[], &mut cache)?;
+        alone.extend(&*model.logits(&logits, 0)?);
     }
-    Ok(close(&logits[0], &logits[1]))
+    let mut cache = model.empty_cache(2)?;
+    let logits = model.decode(&prompts.concat(), &[], &mut cache)?;
+    Ok(alone == [model.logits(&logits, 0)?, model.logits(&logits, 1)?].concat())
+}
+
+/// Whether two sequences that go on together, two tokens at a time, get the logits that each gets alone. Any ids show whether rows, mask
+/// and positions are honoured.
+fn together(model: &mut Model, prompts: [&[i64]; 2]) -> Result<bool, GraphError> {
+    const NEXT: [i64; 2] = [6, 5];
+    let mut caches = Vec::new();
+    let mut alone: Vec<f32> = Vec::new();
+    for prompt in prompts {
+        let mut cache = model.empty_cache(1)?;
+        model.decode(prompt, &[], &mut cache)?;
+        caches.push(model.join_rows(&[(&cache, 0)])?);
+        let logits = model.decode(&NEXT, &[], &mut cache)?;
+        alone.extend(&*model.logits(&logits, 0)?);
+    }
+    let rows: Vec<_> = caches.iter().map(|cache| (cache, 0)).collect();
+    let mut cache = model.join_rows(&rows)?;
+    let tried = model.decode(&[NEXT, NEXT].concat(), &[], &mut cache).and_then(|logits| {
+        let rows = [model.logits(&logits, 0)?, model.logits(&logits, 1)?];
+        Ok(close(&alone, &rows.concat()))
+    });
+    Ok(tried.unwrap_or_else(|error| {
+        tracing::info!("two rows in one run: {error}");
+        false
+    }))
 }
 
 fn image_ids_masked(model: &mut Model) -> Result<bool, GraphError> {
@@ -148,7 +178,7 @@ fn image_ids_masked(model: &mut Model) -> Result<bool, GraphError> {
         return Ok(true);
     }
     let look_up = |model: &mut Model, id: u32| -> Result<Vec<f32>, GraphError> {
-        let embedded = model.embedding.embed(&[i64::from(id)], None)?;
+        let embedded = model.embedding.embed(&[i64::from(id)], 1, &[])?;
         match embedded.per_layer_inputs {
             Some(value) => tensor::all(&model.embedding.graph, PER_LAYER, &value),
             None => Ok(Vec::new()),

@@ -3,9 +3,13 @@
 //! In: f32 and i64 values, and the port that they are for. Out: values in the dtype of that port (f32, f16, bf16, i64), and back to f32.
 //! Promises: a dtype that cannot be served is an error that names the port.
 
+use std::borrow::Cow;
+use std::ops::Range;
+
 use half::{bf16, f16};
 use ort::memory::Allocator;
-use ort::value::{DynTensor, DynValue, Tensor, TensorElementType};
+use ort::session::SessionInputValue;
+use ort::value::{DynTensor, DynValue, Tensor, TensorElementType, TensorRef};
 
 use super::graph::{Graph, GraphError, PortInfo};
 
@@ -61,17 +65,114 @@ pub(super) fn empty(graph: &Graph, port: &PortInfo, shape: &[usize]) -> Result<D
         .map_err(|error| graph.runtime(error))
 }
 
-/// The last row of a `[1, rows, width]` float output, and its width.
-pub(super) fn last_row(graph: &Graph, name: &str, value: &DynValue) -> Result<Vec<f32>, GraphError> {
-    let shape = shape(value);
-    let Some(&width) = shape.last().filter(|&&width| width > 0) else {
-        return Err(graph.contract(format!("output `{name}` has shape {shape:?}; expected [1, rows, vocabulary]")));
+/// A tensor of zeros in the dtype of `value`.
+pub(super) fn zeros_like(graph: &Graph, value: &DynValue, shape: &[usize]) -> Result<DynValue, GraphError> {
+    let Some(dtype) = value.dtype().tensor_type() else {
+        return Err(graph.contract("a cache that is not a tensor".to_owned()));
     };
-    let count: usize = shape.iter().product();
-    if count < width {
-        return Err(graph.contract(format!("output `{name}` has shape {shape:?}: no rows")));
+    DynTensor::new(&Allocator::default(), dtype, shape.to_vec())
+        .map(DynTensor::into_dyn)
+        .map_err(|error| graph.runtime(error))
+}
+
+/// Calls `$body` with the value's data as a slice of its own float type.
+macro_rules! with_floats {
+    ($graph:expr, $value:expr, $extract:ident, |$data:ident| $body:expr) => {
+        match $value.dtype().tensor_type() {
+            Some(TensorElementType::Float32) => {
+                $value.$extract::<f32>().map(|(_, $data)| $body).map_err(|error| $graph.runtime(error))
+            }
+            Some(TensorElementType::Float16) => {
+                $value.$extract::<f16>().map(|(_, $data)| $body).map_err(|error| $graph.runtime(error))
+            }
+            Some(TensorElementType::Bfloat16) => {
+                $value.$extract::<bf16>().map(|(_, $data)| $body).map_err(|error| $graph.runtime(error))
+            }
+            other => Err($graph.contract(format!("a tensor is {other:?}; expected a float type"))),
+        }
+    };
+}
+
+/// Copies stretches of a float tensor to other places of it.
+pub(super) fn copy_within(
+    graph: &Graph,
+    value: &mut DynValue,
+    moves: impl Iterator<Item = (Range<usize>, usize)>,
+) -> Result<(), GraphError> {
+    with_floats!(graph, value, try_extract_tensor_mut, |data| moves.for_each(|(from, to)| data.copy_within(from, to)))
+}
+
+/// Copies stretches of a float tensor to places of another one of the same dtype.
+pub(super) fn copy_between(
+    graph: &Graph,
+    from: &DynValue,
+    to: &mut DynValue,
+    moves: impl Iterator<Item = (Range<usize>, usize)>,
+) -> Result<(), GraphError> {
+    fn copy<T: Copy>(from: &[T], to: &mut [T], moves: impl Iterator<Item = (Range<usize>, usize)>) {
+        for (range, place) in moves {
+            to[place..place + range.len()].copy_from_slice(&from[range]);
+        }
     }
-    range(graph, name, value, count - width..count)
+    let failed = |error| graph.runtime(error);
+    match to.dtype().tensor_type() {
+        Some(TensorElementType::Float32) => {
+            let (_, from) = from.try_extract_tensor::<f32>().map_err(failed)?;
+            to.try_extract_tensor_mut::<f32>().map(|(_, to)| copy(from, to, moves)).map_err(failed)
+        }
+        Some(TensorElementType::Float16) => {
+            let (_, from) = from.try_extract_tensor::<f16>().map_err(failed)?;
+            to.try_extract_tensor_mut::<f16>().map(|(_, to)| copy(from, to, moves)).map_err(failed)
+        }
+        Some(TensorElementType::Bfloat16) => {
+            let (_, from) = from.try_extract_tensor::<bf16>().map_err(failed)?;
+            to.try_extract_tensor_mut::<bf16>().map(|(_, to)| copy(from, to, moves)).map_err(failed)
+        }
+        other => Err(graph.contract(format!("a tensor is {other:?}; expected a float type"))),
+    }
+}
+
+/// The first `rows` of a float tensor as an input, without a copy.
+pub(super) fn first_rows<'v>(
+    graph: &Graph,
+    value: &'v DynValue,
+    rows: usize,
+) -> Result<SessionInputValue<'v>, GraphError> {
+    let mut shape = shape(value);
+    if shape.first() == Some(&rows) {
+        return Ok(value.into());
+    }
+    shape[0] = rows;
+    let count: usize = shape.iter().product();
+    let view = with_floats!(graph, value, try_extract_tensor, |data| {
+        TensorRef::from_array_view((shape.clone(), &data[..count])).map(TensorRef::into_dyn)
+    })?;
+    view.map(Into::into).map_err(|error| graph.runtime(error))
+}
+
+/// A position of `row` in a `[rows, positions, width]` float output, counted from the end, as f32; f32 data is not copied.
+pub(super) fn position_from_end<'v>(
+    graph: &Graph,
+    name: &str,
+    value: &'v DynValue,
+    row: usize,
+    position: usize,
+) -> Result<Cow<'v, [f32]>, GraphError> {
+    let shape = shape(value);
+    let &[rows, positions, width] = shape.as_slice() else {
+        return Err(
+            graph.contract(format!("output `{name}` has shape {shape:?}; expected [rows, positions, vocabulary]"))
+        );
+    };
+    if row >= rows || position >= positions || width == 0 {
+        return Err(graph.contract(format!("output `{name}` has shape {shape:?}: nothing for row {row}")));
+    }
+    let end = ((row + 1) * positions - position) * width;
+    if value.dtype().tensor_type() == Some(TensorElementType::Float32) {
+        let data = value.try_extract_tensor::<f32>().map_err(|error| graph.runtime(error))?.1;
+        return Ok(Cow::Borrowed(&data[end - width..end]));
+    }
+    range(graph, name, value, end - width..end).map(Cow::Owned)
 }
 
 /// All values of a float output, as f32.
@@ -80,7 +181,7 @@ pub(super) fn all(graph: &Graph, name: &str, value: &DynValue) -> Result<Vec<f32
     range(graph, name, value, 0..count)
 }
 
-fn range(graph: &Graph, name: &str, value: &DynValue, range: std::ops::Range<usize>) -> Result<Vec<f32>, GraphError> {
+fn range(graph: &Graph, name: &str, value: &DynValue, range: Range<usize>) -> Result<Vec<f32>, GraphError> {
     match value.dtype().tensor_type() {
         Some(TensorElementType::Float32) => value
             .try_extract_tensor::<f32>()

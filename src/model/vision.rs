@@ -1,6 +1,6 @@
 //! Patches to soft tokens.
 //!
-//! In: the patches of one view, unpadded. Out: one row of the text model's width a soft token, f32. Promises: another number of rows than
+//! In: the patches of one view, or of several of one size, unpadded. Out: one row of the text model's width a soft token, f32. Promises: another number of rows than
 //! the view has soft tokens is an error; patches are padded only where the graph has a fixed number of them.
 
 use super::graph::{Feeds, Graph, GraphError};
@@ -48,16 +48,23 @@ impl VisionEncoder {
         if self.patch_values == 6912 { SOFT_TOKEN_SIDE } else { crate::preprocess::PATCH_SIDE }
     }
 
-    /// One view; `rows` soft tokens are expected of it.
-    pub(super) fn encode(&mut self, patches: PatchGrid, rows: usize) -> Result<Features, GraphError> {
-        let features = self.run(vec![patches])?;
-        if features.rows != rows {
+    /// Views of the same patch count; each with the soft tokens that are expected of it.
+    pub(super) fn encode(&mut self, views: Vec<(PatchGrid, usize)>) -> Result<Vec<Features>, GraphError> {
+        let (grids, expected): (Vec<_>, Vec<_>) = views.into_iter().unzip();
+        let all = self.run(grids)?;
+        if all.rows != expected.iter().sum::<usize>() {
             return Err(self.graph.contract(format!(
-                "gave {} soft tokens for a view of {rows}; the graph was exported for a fixed size (try a smaller --budget)",
-                features.rows
+                "gave {} soft tokens for views of {expected:?}; the graph was exported for a fixed size (try a smaller --budget)",
+                all.rows
             )));
         }
-        Ok(features)
+        let Features { mut values, width, .. } = all;
+        let mut encoded = Vec::with_capacity(expected.len());
+        for rows in expected {
+            let rest = values.split_off(rows * width);
+            encoded.push(Features { values: std::mem::replace(&mut values, rest), rows, width });
+        }
+        Ok(encoded)
     }
 
     /// Views of the same patch count in one run; the soft tokens of all of them.

@@ -4,11 +4,13 @@
 //! and that sequence with the image token expanded for a view. Promises: the ids equal those of Hugging Face's processor for the
 //! same directory; nothing about the template is hard-coded.
 
+mod per_image;
 mod task;
 mod template;
 mod tokenizer;
 
-pub use task::Task;
+pub use per_image::{ImageTask, PerImageError, read_image_tasks};
+pub use task::{Task, distinct};
 pub use template::{ChatTemplate, TemplateError};
 pub use tokenizer::{SpecialTokens, TextTokenizer, TokenizerError};
 

@@ -1,9 +1,11 @@
 //! The words of a task.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 /// What is asked about every image.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// Find every instance of these labels.
@@ -38,6 +40,11 @@ impl Task {
         }
     }
 
+    /// Whether its text stands for labels that it does not have.
+    pub fn lacks_labels(&self) -> bool {
+        matches!(self, Self::Prompt { text, labels } if labels.is_empty() && text.contains("{labels}"))
+    }
+
     /// What a box without a label is, where only one thing was asked for.
     pub fn sole_label(&self) -> Option<&str> {
         match self.labels() {
@@ -45,6 +52,12 @@ impl Task {
             _ => None,
         }
     }
+}
+
+/// Labels as they were given, trimmed, each once.
+pub fn distinct<'l>(given: impl Iterator<Item = &'l str>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    given.map(str::trim).filter(|label| !label.is_empty() && seen.insert(*label)).map(str::to_owned).collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The tokenizer and its special tokens.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 use thiserror::Error;
@@ -52,7 +53,7 @@ pub struct SpecialTokens {
 
 /// A Hugging Face tokenizer.
 pub struct TextTokenizer {
-    inner: Tokenizer,
+    inner: Arc<Tokenizer>,
     /// The tokens that the prompt is built from.
     pub special: SpecialTokens,
 }
@@ -94,7 +95,12 @@ impl TextTokenizer {
             bos: written("bos_token", "<bos>"),
             image,
         };
-        Ok(Self { inner, special })
+        Ok(Self { inner: Arc::new(inner), special })
+    }
+
+    /// The library's own tokenizer, of which there is one only: that of a large vocabulary takes 225 MB.
+    pub(crate) fn shared(&self) -> Arc<Tokenizer> {
+        Arc::clone(&self.inner)
     }
 
     /// How many ids there are, added tokens included.

@@ -10,8 +10,9 @@ use std::time::SystemTime;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::questions::ImagePrompts;
 use crate::answer::Rules;
-use crate::generate::Sampling;
+use crate::generate::{Decoding, Sampling};
 use crate::model::{GraphFiles, ModelConfig};
 use crate::preprocess::{BudgetChoice, Tiling};
 use crate::prompt::Task;
@@ -34,6 +35,14 @@ pub enum ManifestError {
         /// The reason.
         error: std::io::Error,
     },
+    /// What another version of gemscope wrote, which has other settings.
+    #[error("{}: written by another version of gemscope ({error}): make the run again, with --overwrite or another --out", path.display())]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or unknown.
+        error: serde_json::Error,
+    },
     /// The file is not what gemscope writes.
     #[error("{}: {error}", path.display())]
     Parse {
@@ -47,10 +56,13 @@ pub enum ManifestError {
 /// Everything that an answer depends on, but for the image itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// What is asked.
-    pub task: Task,
-    /// The whole prompts, as the model's chat template rendered them: one, or one for each label.
+    /// What is asked about images without prompts of their own; `null` where all have them.
+    pub task: Option<Task>,
+    /// The whole prompts of that, as the model's chat template rendered them: one, or one for each label.
     pub prompts: Vec<String>,
+    /// What is asked about single images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_prompts: Option<ImagePrompts>,
     /// Soft tokens of a view.
     pub budget: BudgetChoice,
     /// How images are cut into tiles, which are shown beside the whole.
@@ -62,12 +74,25 @@ pub struct Settings {
     /// Whether only as many pixels of a JPEG are decoded as the budget needs; not in runs from before there was the choice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fast_decode: bool,
+    /// What may stand in an answer.
+    #[serde(default)]
+    pub decoding: Decoding,
     /// The most tokens of an answer.
     pub max_new_tokens: usize,
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// Which weights answer.
     pub model: ModelIdentity,
+}
+
+impl Settings {
+    /// The labels that are asked for, in order: those of every image, then those of single ones.
+    pub fn labels(&self) -> &[String] {
+        match &self.image_prompts {
+            Some(prompts) => &prompts.labels,
+            None => self.task.as_ref().map_or(&[], Task::labels),
+        }
+    }
 }
 
 /// Which model a run was made with, wherever it lies.
@@ -114,6 +139,13 @@ pub struct Manifest {
     pub settings: Option<Settings>,
 }
 
+/// What every version of `run.json` has.
+#[derive(Deserialize)]
+struct MadeBy {
+    #[serde(rename = "gemscope")]
+    _version: String,
+}
+
 impl Manifest {
     /// A manifest of this version, begun now.
     pub fn new(root: Option<PathBuf>, settings: Option<Settings>) -> Self {
@@ -145,7 +177,7 @@ impl Manifest {
 
     /// The labels that were asked for, in order.
     pub fn labels(&self) -> &[String] {
-        self.settings.as_ref().map_or(&[], |settings| settings.task.labels())
+        self.settings.as_ref().map_or(&[], Settings::labels)
     }
 
     /// Whether EXIF orientation was applied.
@@ -160,7 +192,15 @@ impl Manifest {
     pub fn read(directory: &Path) -> Result<Self, ManifestError> {
         let path = directory.join(FILE);
         match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| ManifestError::Parse { path, error }),
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                // JSON that says which version made it is a manifest, of whatever fields.
+                let made_by = serde_json::from_slice::<MadeBy>(&bytes);
+                if made_by.is_ok() {
+                    ManifestError::OtherVersion { path, error }
+                } else {
+                    ManifestError::Parse { path, error }
+                }
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ManifestError::NoRun(directory.to_owned()))
             }

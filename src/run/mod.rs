@@ -5,17 +5,23 @@
 //! is done only its name and hash stay in memory; a bad image is a failed record, a bad model or a full disk stops the run.
 
 mod directory;
+mod engine;
 mod gate;
+mod inference;
 mod journal;
 mod manifest;
 mod pipeline;
 mod progress;
+mod questions;
 mod summary;
 
 pub use directory::RunDirectory;
+pub use engine::{AnswerOptions, Engine, ShownView};
 pub(crate) use gate::ByteGate;
+pub use inference::Effort;
 pub use journal::{Journal, JournalError, Known, KnownImage, read_journal};
 pub use manifest::{Manifest, ManifestError, ModelIdentity, Settings};
-pub use pipeline::{Engine, Outcome, Question, RunError, ShownView, execute};
+pub use pipeline::{Outcome, RunError, execute};
 pub use progress::Progress;
-pub use summary::{Failure, Summary};
+pub use questions::{Asked, ImagePrompts, Question, Questions};
+pub use summary::{EffortFigures, Failure, Summary};

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! load + preprocess          inference            journal + progress
-//! (all cores, rayon)  ->  (one view at a time)  ->  (one writer thread)
+//! (all cores, rayon)  ->  (many views at once)  ->  (one writer thread)
 //! ```
 //!
 //! Prepared views wait behind a gate that counts their bytes, so files are read ahead of the device, but memory stays bounded.
@@ -13,23 +13,21 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use thiserror::Error;
 
+use super::engine::{Engine, ShownView};
 use super::gate::{ByteGate, Permit};
+use super::inference::{Effort, Inference};
 use super::journal::{Journal, JournalError, Known};
 use super::manifest::{ManifestError, Settings};
 use super::progress::Progress;
-use crate::answer::{self, Reading};
+use super::questions::{Asked, Questions};
 use crate::digest;
-use crate::generate::{GenerateError, GenerateOptions, Generated, Sampling, generate};
+use crate::generate::GenerateError;
 use crate::image::{decode_reduced, recycle};
-use crate::model::{GraphError, Model};
-use crate::preprocess::{
-    PreparedView, Region, TilingError, needed_size, prepare_reduced, prepare_region, target_size, views,
-};
-use crate::prompt::{Prompter, Query, Task};
-use crate::record::{Answer, BBox, Record, TokenCounts};
+use crate::preprocess::{Region, TilingError, needed_size, prepare_reduced, prepare_region, target_size, views};
+use crate::record::Record;
 use crate::source::SourceImage;
 
 /// Images that are decoded, and views that wait, may hold so many bytes together: eight views of the largest budget.
@@ -37,9 +35,6 @@ const BYTES_AHEAD: usize = 256 << 20;
 
 /// So many images may wait besides.
 const IMAGES_AHEAD: usize = 256;
-
-/// So many images in a row without an answer mean that it is the model that fails.
-const FAILURES_IN_A_ROW: usize = 3;
 
 /// Why a run stopped. The journal holds what was answered until then.
 #[derive(Debug, Error)]
@@ -89,79 +84,6 @@ pub enum RunError {
     Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
-/// One query, and the task that it puts into words.
-pub struct Question {
-    /// The prompt.
-    pub query: Query,
-    /// What it asks for; a sole label is that of boxes without one.
-    pub task: Task,
-}
-
-/// What answers questions.
-pub struct Engine {
-    /// Tokenizer and chat template.
-    pub prompter: Prompter,
-    /// The graphs.
-    pub model: Model,
-    /// What is asked about every view. The view is encoded once for all of them.
-    pub questions: Vec<Question>,
-}
-
-/// A part of an image, ready to be asked about.
-pub struct ShownView {
-    /// Where it lies in the image.
-    pub region: Region,
-    /// Its patches.
-    pub prepared: PreparedView,
-}
-
-impl Engine {
-    /// The answers about one view, one for each question. `stream` is mixed into the seed of sampled answers.
-    ///
-    /// # Errors
-    /// [`GenerateError`].
-    pub fn answer(
-        &mut self,
-        view: ShownView,
-        max_new_tokens: usize,
-        sampling: Sampling,
-        stream: u64,
-    ) -> Result<Vec<Reading>, GenerateError> {
-        let ShownView { region, prepared } = view;
-        let soft_tokens = prepared.size.soft_tokens();
-        let features = self.model.encode(prepared.patches, soft_tokens)?;
-        let mut readings = Vec::with_capacity(self.questions.len());
-        for (index, question) in self.questions.iter().enumerate() {
-            let prompt_ids = question.query.token_ids(soft_tokens);
-            let options = GenerateOptions {
-                max_new_tokens,
-                sampling,
-                labels: question.task.labels().len(),
-                stream: stream.wrapping_add(index as u64),
-            };
-            let generated = generate(&mut self.model, &self.prompter.tokenizer, &prompt_ids, &features, &options)?;
-            let tokens = TokenCounts {
-                budget: prepared.budget.soft_tokens(),
-                resized: [prepared.size.width, prepared.size.height],
-                soft_tokens,
-                prompt: prompt_ids.len(),
-                answer: generated.ids.len(),
-            };
-            let Generated { text, spans, ended, .. } = generated;
-            let prompt = question.query.text.clone();
-            let answer = Answer { view: bbox(region), prompt, text, ended, tokens: Some(tokens) };
-            let default_label = question.task.sole_label().map(str::to_owned);
-            readings.push(Reading { answer, default_label, spans });
-        }
-        Ok(readings)
-    }
-}
-
-fn bbox(region: Region) -> BBox {
-    let [x, y, width, height] = [region.x, region.y, region.width, region.height].map(f64::from);
-    BBox { x0: x, y0: y, x1: x + width, y1: y + height }
-}
-
 /// How a run went, beside its records.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
@@ -171,6 +93,8 @@ pub struct Outcome {
     pub wall: Duration,
     /// Of that, inside ONNX Runtime.
     pub onnx_runtime: Duration,
+    /// What the model had to do.
+    pub effort: Effort,
 }
 
 /// One image on its way from the loaders to the model.
@@ -180,7 +104,7 @@ enum Loaded<'g> {
     /// There is no view of it; the record says why.
     Failed(Record),
     /// Ready to be asked about.
-    Ready(Record, Vec<ShownView>, Permit<'g>),
+    Ready(Record, Vec<ShownView>, &'g Asked, Permit<'g>),
 }
 
 /// What reaches the writer.
@@ -189,13 +113,14 @@ enum Done {
     Now(Record),
 }
 
-/// Runs `engine` over `images` and appends a record of each to `journal`. Images that `known` holds an answer for, with the same
+/// Asks `engine` `questions` about `images` and appends a record of each to `journal`. Images that `known` holds an answer for, with the same
 /// content, are left as they are; failed ones are tried again.
 ///
 /// # Errors
 /// [`RunError`], with the journal intact.
 pub fn execute(
     engine: &mut Engine,
+    questions: &Questions,
     settings: &Settings,
     images: &[SourceImage],
     known: &Known,
@@ -205,12 +130,12 @@ pub fn execute(
     let started = Instant::now();
     let before = engine.model.runtime_time();
     let gate = ByteGate::new(BYTES_AHEAD);
-    let loader = Loader { settings, patch_side: engine.model.patch_side(), known, gate: &gate };
+    let loader = Loader { settings, questions, patch_side: engine.model.patch_side(), known, gate: &gate };
     let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
     let next = AtomicUsize::new(0);
     let (loaded_sender, loaded) = crossbeam_channel::bounded::<Loaded<'_>>(IMAGES_AHEAD);
     let (done_sender, done) = crossbeam_channel::bounded::<Done>(IMAGES_AHEAD);
-    let resumed = std::thread::scope(|scope| {
+    let (resumed, effort) = std::thread::scope(|scope| {
         let (pool, next, loader) = (&pool, &next, &loader);
         scope.spawn(move || {
             // Each thread takes the next image until there is none, so that the order stays roughly that of the names.
@@ -242,20 +167,22 @@ pub fn execute(
             progress.finish();
             Ok(resumed)
         });
-        let answered = answer_all(engine, settings, loaded, &done_sender);
+        let answered = answer_all(engine, settings, &loaded, &done_sender);
+        drop(loaded);
         // Whoever still waits to hand over a view is let go, also after an error.
         gate.close();
         drop(done_sender);
         let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let resumed = written?;
-        answered.map(|()| resumed)
+        answered.map(|effort| (resumed, effort))
     })?;
     let onnx_runtime = engine.model.runtime_time().saturating_sub(before);
-    Ok(Outcome { resumed, wall: started.elapsed(), onnx_runtime })
+    Ok(Outcome { resumed, wall: started.elapsed(), onnx_runtime, effort })
 }
 
 struct Loader<'r> {
     settings: &'r Settings,
+    questions: &'r Questions,
     patch_side: u32,
     known: &'r Known,
     gate: &'r ByteGate,
@@ -270,6 +197,10 @@ impl<'r> Loader<'r> {
             Ok(None) => return Some(Loaded::Known),
             Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         };
+        let Some(asked) = self.questions.of(&image.name) else {
+            let reason = Some("nothing is asked about it".to_owned());
+            return Some(Loaded::Failed(Record { reason, ..record }));
+        };
         // The gate is passed before anything large is made, for what the header promises.
         let mut permit = self.gate.enter(self.bytes_of(&bytes))?;
         // A decoder that panics over a broken file has failed at this file, not at the run.
@@ -278,7 +209,7 @@ impl<'r> Loader<'r> {
         match prepared {
             Ok(views) => {
                 permit.shrink(views.iter().map(|view| view.prepared.patches.bytes()).sum());
-                Some(Loaded::Ready(record, views, permit))
+                Some(Loaded::Ready(record, views, asked, permit))
             }
             Err(reason) => Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         }
@@ -337,58 +268,45 @@ impl<'r> Loader<'r> {
     }
 }
 
-fn answer_all(
+fn answer_all<'g>(
     engine: &mut Engine,
     settings: &Settings,
-    loaded: Receiver<Loaded<'_>>,
+    loaded: &Receiver<Loaded<'g>>,
     done: &Sender<Done>,
-) -> Result<(), RunError> {
-    let mut failures_in_a_row = 0;
-    for loaded in loaded {
-        let outcome = match loaded {
-            Loaded::Known => Done::Known,
-            Loaded::Failed(record) => Done::Now(record),
-            Loaded::Ready(mut record, views, permit) => {
-                match answer_image(engine, settings, &record.image, views) {
-                    Ok(readings) => {
-                        failures_in_a_row = 0;
-                        answer::read_into(&mut record, readings, settings.task.labels(), &settings.rules);
-                    }
-                    Err(error) => {
-                        failures_in_a_row += 1;
-                        // A graph of another shape than expected fails at every image; ONNX Runtime may fail at one (memory).
-                        let contract = matches!(error, GenerateError::Graph(GraphError::Contract { .. }));
-                        if contract || failures_in_a_row == FAILURES_IN_A_ROW {
-                            return Err(RunError::Model { image: record.image, error });
-                        }
-                        record.reason = Some(error.to_string());
-                    }
+) -> Result<Effort, RunError> {
+    let mut inference = Inference::<'_, 'g>::new(engine, settings);
+    let mut more = true;
+    while more || !inference.is_idle() {
+        while more && inference.has_room() {
+            // Only who has nothing to go on with waits for a file.
+            let next = if inference.is_idle() {
+                loaded.recv().map_err(|_| TryRecvError::Disconnected)
+            } else {
+                loaded.try_recv()
+            };
+            let outcome = match next {
+                Ok(Loaded::Ready(record, views, asked, permit)) => {
+                    inference.submit(record, views, asked, permit);
+                    continue;
                 }
-                drop(permit);
-                Done::Now(record)
+                Ok(Loaded::Known) => Done::Known,
+                Ok(Loaded::Failed(record)) => Done::Now(record),
+                Err(TryRecvError::Empty) => break,
+                Err(TryRecvError::Disconnected) => {
+                    more = false;
+                    break;
+                }
+            };
+            if done.send(outcome).is_err() {
+                // The writer is gone; its own error says why.
+                return Ok(inference.effort());
             }
-        };
-        if done.send(outcome).is_err() {
-            // The writer is gone; its own error says why.
-            return Ok(());
+        }
+        for record in inference.advance()? {
+            if done.send(Done::Now(record)).is_err() {
+                return Ok(inference.effort());
+            }
         }
     }
-    Ok(())
-}
-
-/// Every answer about an image.
-fn answer_image(
-    engine: &mut Engine,
-    settings: &Settings,
-    image: &str,
-    views: Vec<ShownView>,
-) -> Result<Vec<Reading>, GenerateError> {
-    // Of the name alone, so that sampled answers do not depend on the order of the run.
-    let stream = digest::number(image);
-    let mut readings = Vec::new();
-    for (index, view) in views.into_iter().enumerate() {
-        let stream = stream.wrapping_add((index as u64) << 32);
-        readings.extend(engine.answer(view, settings.max_new_tokens, settings.sampling, stream)?);
-    }
-    Ok(readings)
+    Ok(inference.effort())
 }

@@ -39,7 +39,8 @@ fn greedy_tokens_of_both_layouts() {
 fn the_probes_of_both_layouts() {
     let (_, mut community) = open(&fixture("demo-model"));
     assert!(community.probes.image_ids_masked && community.probes.vision_batch);
-    assert!(community.probes.left_padding_harmless);
+    assert!(community.probes.batch && community.probes.left_padding_harmless);
+    assert!(community.probes.prompt_batch);
     for budget in Budget::ALL {
         assert!(community.probe_budget(budget).unwrap(), "{budget}");
     }

@@ -4,6 +4,7 @@
 #![allow(clippy::format_collect, missing_docs, unreachable_pub)]
 
 mod bad_input;
+mod batch;
 mod convert;
 mod detect;
 mod eval;
@@ -13,6 +14,7 @@ mod generate;
 mod images;
 mod inspect;
 mod parse;
+mod per_image;
 mod pictures;
 mod preprocess;
 mod prompts;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use assert_cmd::Command;
-use gemscope::generate::{GenerateOptions, Generated, Sampling, generate};
+use gemscope::generate::{GenerateOptions, Generated, Request, Sampling, generate};
 use gemscope::model::{Dtypes, GraphFiles, Model, OpenOptions};
 use gemscope::preprocess::{Budget, BudgetChoice, prepare};
 use gemscope::prompt::{Conversation, Prompter};
@@ -102,12 +102,12 @@ pub fn answer(
     let view = prepare(&image, BudgetChoice::Fixed(budget), model.patch_side()).unwrap();
     let soft_tokens = view.size.soft_tokens();
     let query = prompter.query(case["prompt"].as_str().unwrap(), &Conversation::default()).unwrap();
-    let features = model.encode(view.patches, soft_tokens).unwrap();
+    let features = model.encode(vec![(view.patches, soft_tokens as usize)]).unwrap().remove(0);
     assert!(features.values.iter().all(|value| value.is_finite()));
     let prompt_ids = query.token_ids(soft_tokens);
     assert_eq!(prompt_ids.len() as u64, case["input_count"].as_u64().unwrap());
     let options = GenerateOptions { max_new_tokens, sampling: Sampling::Greedy, labels: 1, stream: 0 };
-    generate(model, &prompter.tokenizer, &prompt_ids, &features, &options).unwrap()
+    generate(model, &prompter.tokenizer, features, Request { prompt_ids, options, grammar: None }).unwrap()
 }
 
 /// A golden case's `ids`.

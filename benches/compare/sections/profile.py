@@ -24,13 +24,13 @@ def measure(context: Context) -> dict[str, Any]:
         runs[f"mid-size, {name}"] = programs.gemscope(midsize, [photos], f"--dtype={dtype}", "--decoding=free", max_new_tokens=context.max_new_tokens)
     for name, run in runs.items():
         summary = run.summary
-        seconds = {stage: summary.get(stage) for stage in STAGES}
+        seconds = {stage: run.effort(stage) for stage in STAGES}
         seconds["outside"] = summary["wall_seconds"] - summary["onnx_runtime_seconds"]
         result["runs"][name] = {
             "wall": summary["wall_seconds"],
             "seconds": seconds,
             "start": run.process_seconds - summary["wall_seconds"],
-            "steps": summary.get("decoder_steps"),
+            "steps": run.effort("decoder_steps"),
             "tokens": run.tokens(),
             "command": " ".join(run.command),
         }

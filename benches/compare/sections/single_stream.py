@@ -37,7 +37,7 @@ def measure(context: Context) -> dict[str, Any]:
 
         values = in_turn(context.turns, {"seconds a token": run})
         inside = [run.summary["onnx_runtime_seconds"] for run in runs]
-        decode = [run.summary.get("decode_seconds") for run in runs]
+        decode = [run.effort("decode_seconds") for run in runs]
         bytes_read = _decoder_bytes(model, suffix)
         tokens = runs[0].tokens()
         result["formats"][name] = {

@@ -106,7 +106,11 @@ impl<'r> Data<'r> {
 
 fn title(input: &Input<'_>) -> String {
     match input.manifest.map(|manifest| &manifest.settings) {
-        Some(Some(settings)) => settings.task.text(),
+        Some(Some(settings)) => match (&settings.task, &settings.image_prompts) {
+            (Some(task), None) => task.text(),
+            (Some(task), Some(_)) => format!("{}; some images have prompts of their own", task.text()),
+            (None, _) => "Every image has its own prompt".to_owned(),
+        },
         Some(None) => "Answers that were made elsewhere".to_owned(),
         None => "Several runs".to_owned(),
     }

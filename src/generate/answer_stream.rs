@@ -1,0 +1,102 @@
+//! One answer as it is being written.
+//!
+//! In: the logits behind its last token. Out: the tokens that are to be decoded next, or how it ended. Promises: what it does depends on its
+//! own logits alone, so an answer is the same whoever is decoded beside it.
+
+use super::grammar::Constraint;
+use super::repetition::RepetitionGuard;
+use super::sampling::Sampler;
+use super::text::TextStream;
+use super::{GenerateError, GenerateOptions, Generated, Request};
+use crate::prompt::TextTokenizer;
+use crate::record::Ended;
+
+/// What follows from a step.
+pub(super) enum Next {
+    /// These tokens: the one that was picked, and those that the grammar forces behind it.
+    Decode(Vec<u32>),
+    /// Nothing; the answer is whole.
+    Ended(Ended),
+}
+
+/// Ids that a model's files name.
+#[derive(Debug, Clone)]
+pub(super) struct EndIds {
+    /// They end an answer.
+    pub(super) stop: Vec<u32>,
+    /// They are never generated.
+    pub(super) suppressed: Vec<u32>,
+}
+
+pub(super) struct AnswerStream<'t> {
+    options: GenerateOptions,
+    sampler: Sampler,
+    guard: RepetitionGuard,
+    text: TextStream<'t>,
+    constraint: Option<Constraint>,
+    ids: Vec<u32>,
+}
+
+impl<'t> AnswerStream<'t> {
+    pub(super) fn new(tokenizer: &'t TextTokenizer, request: &Request) -> Self {
+        let options = request.options;
+        Self {
+            options,
+            sampler: Sampler::new(options.sampling, options.stream),
+            guard: RepetitionGuard::new(options.labels),
+            text: TextStream::new(tokenizer),
+            constraint: request.grammar.as_ref().map(|grammar| grammar.begin()),
+            ids: Vec::new(),
+        }
+    }
+
+    /// Picks the next token.
+    pub(super) fn take(&mut self, logits: &[f32], ids: &EndIds) -> Result<Next, GenerateError> {
+        let allowed = self.constraint.as_mut().map(Constraint::allowed).transpose()?;
+        let picked = self
+            .sampler
+            .pick(logits, &ids.suppressed, allowed.as_ref())
+            .ok_or(GenerateError::NoProbabilities(self.ids.len()))?;
+        if ids.stop.contains(&picked.id) {
+            self.ids.push(picked.id);
+            return Ok(Next::Ended(Ended::StopToken));
+        }
+        let mut written = vec![picked.id];
+        let mut ended = self.write(picked.id, picked.log_probability)?;
+        if let Some(mut constraint) = self.constraint.take() {
+            constraint.accept(picked.id)?;
+            for id in constraint.forced()? {
+                if ended.is_some() {
+                    break;
+                }
+                // What the grammar forces is certain under it; it never counts for a score.
+                ended = self.write(id, 0.0)?;
+                written.push(id);
+            }
+            if ended.is_none() && constraint.is_complete() {
+                ended = Some(if constraint.is_full() { Ended::BoxLimit } else { Ended::StopToken });
+            }
+            self.constraint = Some(constraint);
+        }
+        Ok(ended.map_or(Next::Decode(written), Next::Ended))
+    }
+
+    fn write(&mut self, id: u32, log_probability: f64) -> Result<Option<Ended>, GenerateError> {
+        self.ids.push(id);
+        self.text.push(id, log_probability)?;
+        if self.guard.repeats(id, self.text.text()) {
+            return Ok(Some(Ended::Looped));
+        }
+        Ok((self.ids.len() == self.options.max_new_tokens).then_some(Ended::TokenLimit))
+    }
+
+    /// How many tokens it has so far.
+    pub(super) fn tokens(&self) -> usize {
+        self.ids.len()
+    }
+
+    pub(super) fn finish(self, ended: Ended) -> Generated {
+        let (text, spans) = self.text.finish();
+        Generated { ids: self.ids, text, spans, ended }
+    }
+}

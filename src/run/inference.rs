@@ -1,0 +1,236 @@
+//! Loaded images to records, many at once.
+//!
+//! In: images whose views are prepared. Out: their records, in the order in which their last answers end. Promises: views are encoded no
+//! earlier than their queries find a place, so what waits is bounded; views of one size are encoded together where the model allows it; an
+//! image that cannot be answered is a failed record; a model that cannot answer stops the run.
+
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use super::engine::{AnswerOptions, AskedView, Engine, ShownView};
+use super::gate::Permit;
+use super::manifest::Settings;
+use super::pipeline::RunError;
+use super::questions::Asked;
+use crate::answer::{self, Reading};
+use crate::generate::{Batch, Finished, GenerateError, Work};
+use crate::model::{GraphError, Model};
+use crate::record::Record;
+
+/// So many images in a row without an answer mean that it is the model that fails.
+const FAILURES_IN_A_ROW: usize = 3;
+
+/// Patches of views that are encoded together: attention among them takes memory by their square.
+const PATCHES_TOGETHER: usize = 2560;
+
+/// The time of the stages that run a model.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Effort {
+    /// Time in the vision graph.
+    pub vision_time: Duration,
+    /// Prompts and answers.
+    pub decoder: Work,
+}
+
+/// Images that are being asked about.
+pub(super) struct Inference<'e, 'g> {
+    model: &'e mut Model,
+    settings: &'e Settings,
+    batch: Batch<'e>,
+    /// Loaded, not yet encoded: the number of the image, and which of its views.
+    pending: VecDeque<(usize, usize, ShownView)>,
+    /// Queries about them.
+    pending_queries: usize,
+    images: HashMap<usize, AskedImage<'g>>,
+    /// The views whose answers are written, by their number.
+    views: HashMap<usize, (usize, usize, AskedView)>,
+    next_image: usize,
+    next_view: usize,
+    failures_in_a_row: usize,
+    vision_time: Duration,
+}
+
+struct AskedImage<'g> {
+    record: Record,
+    asked: &'g Asked,
+    /// One place for each question about each view.
+    readings: Vec<Option<Reading>>,
+    open: usize,
+    error: Option<GenerateError>,
+    /// Given back with the last of its views.
+    permit: Option<Permit<'g>>,
+    views_left: usize,
+}
+
+impl<'e, 'g> Inference<'e, 'g> {
+    pub(super) fn new(engine: &'e mut Engine, settings: &'e Settings) -> Self {
+        let Engine { prompter, model, limits } = engine;
+        let batch = Batch::new(model, &prompter.tokenizer, *limits, answer::hangs_on_rounding);
+        Self {
+            model,
+            settings,
+            batch,
+            pending: VecDeque::new(),
+            pending_queries: 0,
+            images: HashMap::new(),
+            views: HashMap::new(),
+            next_image: 0,
+            next_view: 0,
+            failures_in_a_row: 0,
+            vision_time: Duration::ZERO,
+        }
+    }
+
+    /// Whether there is nothing to go on with.
+    pub(super) fn is_idle(&self) -> bool {
+        self.images.is_empty()
+    }
+
+    /// Whether another image would soon be asked about.
+    pub(super) fn has_room(&self) -> bool {
+        self.pending_queries < self.batch.room()
+    }
+
+    /// What was done so far.
+    pub(super) fn effort(&self) -> Effort {
+        Effort { vision_time: self.vision_time, decoder: self.batch.work() }
+    }
+
+    /// Takes an image in.
+    pub(super) fn submit(&mut self, record: Record, views: Vec<ShownView>, asked: &'g Asked, permit: Permit<'g>) {
+        let open = views.len() * asked.questions.len();
+        self.pending_queries += open;
+        let image = AskedImage {
+            record,
+            asked,
+            readings: (0..open).map(|_| None).collect(),
+            open,
+            error: None,
+            permit: Some(permit),
+            views_left: views.len(),
+        };
+        self.images.insert(self.next_image, image);
+        self.pending.extend(views.into_iter().enumerate().map(|(index, view)| (self.next_image, index, view)));
+        self.next_image += 1;
+    }
+
+    /// Encodes what there is a place for, and decodes a step; the records of the images that are answered with it.
+    pub(super) fn advance(&mut self) -> Result<Vec<Record>, RunError> {
+        let mut records = Vec::new();
+        while !self.pending.is_empty() && self.batch.room() > 0 {
+            self.encode(&mut records)?;
+        }
+        let finished = self.batch.advance(self.model).map_err(|error| self.stopped(None, error.into()))?;
+        for Finished { view, query, answer } in finished {
+            let Some((image, index, asked)) = self.views.get(&view) else { continue };
+            let Some(questions) = self.images.get(image).map(|image| &image.asked.questions) else { continue };
+            let (image, place) = (*image, index * questions.len() + query);
+            let reading = answer.map(|answer| asked.reading(&questions[query], answer));
+            self.answered(image, place, reading, &mut records)?;
+        }
+        Ok(records)
+    }
+
+    /// Encodes the next view, and those behind it that can be encoded with it.
+    fn encode(&mut self, records: &mut Vec<Record>) -> Result<(), RunError> {
+        let patches = |view: &ShownView| view.prepared.patches.count();
+        let Some((count, image)) = self.pending.front().map(|(image, _, view)| (patches(view), *image)) else {
+            return Ok(());
+        };
+        let queries = self.images.get(&image).map_or(1, |image| image.asked.questions.len());
+        let together = if self.model.probes.vision_batch { (PATCHES_TOGETHER / count).max(1) } else { 1 };
+        let together = together.min(self.batch.room().div_ceil(queries));
+        let same = self.pending.iter().take(together).take_while(|(.., view)| patches(view) == count).count();
+        let mut grids = Vec::with_capacity(same);
+        let mut asked = Vec::with_capacity(same);
+        for (number, index, view) in self.pending.drain(..same) {
+            let Some(image) = self.images.get_mut(&number) else { continue };
+            self.pending_queries -= image.asked.questions.len();
+            image.views_left -= 1;
+            if image.views_left == 0 {
+                image.permit = None;
+            }
+            let view_asked = AskedView::new(&view, index, &image.record.image);
+            grids.push((view.prepared.patches, view_asked.soft_tokens()));
+            asked.push((number, index, view_asked));
+        }
+        let started = Instant::now();
+        // Where several fail together, each is tried by itself.
+        let again = if grids.len() > 1 { grids.clone() } else { Vec::new() };
+        let encoded: Vec<_> = match self.model.encode(grids) {
+            Ok(features) => features.into_iter().map(Ok).collect(),
+            Err(error) if again.is_empty() => vec![Err(error)],
+            Err(_) => {
+                again.into_iter().map(|grid| self.model.encode(vec![grid]).map(|mut one| one.remove(0))).collect()
+            }
+        };
+        self.vision_time += started.elapsed();
+        let options = AnswerOptions { max_new_tokens: self.settings.max_new_tokens, sampling: self.settings.sampling };
+        for ((image, index, view), features) in asked.into_iter().zip(encoded) {
+            let Some(questions) = self.images.get(&image).map(|image| &image.asked.questions) else { continue };
+            match features {
+                Ok(features) => {
+                    self.batch.submit(self.next_view, features, view.requests(questions, options));
+                    self.views.insert(self.next_view, (image, index, view));
+                    self.next_view += 1;
+                }
+                Err(error @ GraphError::Contract { .. }) => return Err(self.stopped(Some(image), error.into())),
+                Err(error) => {
+                    let message = error.to_string();
+                    let places = index * questions.len()..(index + 1) * questions.len();
+                    for place in places {
+                        let error = GenerateError::Vision(message.clone());
+                        self.answered(image, place, Err(error), records)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts an answer in its place; with the last one of an image, its record is ready.
+    fn answered(
+        &mut self,
+        number: usize,
+        place: usize,
+        reading: Result<Reading, GenerateError>,
+        records: &mut Vec<Record>,
+    ) -> Result<(), RunError> {
+        let Some(image) = self.images.get_mut(&number) else { return Ok(()) };
+        image.open -= 1;
+        match reading {
+            Ok(reading) => image.readings[place] = Some(reading),
+            Err(error) => image.error = image.error.take().or(Some(error)),
+        }
+        if image.open > 0 {
+            return Ok(());
+        }
+        let Some(AskedImage { mut record, asked, readings, error, .. }) = self.images.remove(&number) else {
+            return Ok(());
+        };
+        self.views.retain(|_, (image, ..)| *image != number);
+        match error {
+            None => {
+                self.failures_in_a_row = 0;
+                let readings = readings.into_iter().flatten().collect();
+                answer::read_into(&mut record, readings, &asked.labels, &self.settings.rules);
+            }
+            Some(error) => {
+                self.failures_in_a_row += 1;
+                if self.failures_in_a_row == FAILURES_IN_A_ROW {
+                    return Err(RunError::Model { image: record.image, error });
+                }
+                record.reason = Some(error.to_string());
+            }
+        }
+        records.push(record);
+        Ok(())
+    }
+
+    /// A graph of another shape than expected fails at every image.
+    fn stopped(&self, image: Option<usize>, error: GenerateError) -> RunError {
+        let image = image.or_else(|| self.images.keys().min().copied());
+        let name = image.and_then(|image| self.images.get(&image)).map(|image| image.record.image.clone());
+        RunError::Model { image: name.unwrap_or_default(), error }
+    }
+}

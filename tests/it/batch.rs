@@ -1,0 +1,193 @@
+//! Answers that are written together are the answers that are written alone, token for token.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use gemscope::generate::{
+    Batch, BatchLimits, GenerateOptions, Grammar, GrammarFactory, Labels, Request, Sampling, generate,
+};
+use gemscope::image::{UprightImage, decode};
+use gemscope::model::{Features, Model};
+use gemscope::preprocess::{Budget, BudgetChoice, prepare};
+use gemscope::prompt::{Conversation, Prompter};
+use rand::prelude::*;
+use rand_chacha::ChaCha8Rng;
+
+use crate::support::{fixture, gemscope, open};
+
+/// `image` mirrored, turned upside down, and with its colours exchanged, as the bits of `way` say.
+fn changed(image: &UprightImage, way: usize) -> UprightImage {
+    let (width, height) = (image.width as usize, image.height as usize);
+    let mut rgb = Vec::with_capacity(image.rgb.len());
+    for y in 0..height {
+        let y = if way & 2 > 0 { height - 1 - y } else { y };
+        for x in 0..width {
+            let x = if way & 1 > 0 { width - 1 - x } else { x };
+            let pixel = &image.rgb[(y * width + x) * 3..][..3];
+            rgb.extend([0, 1, 2].map(|channel| pixel[(channel + way / 4) % 3]));
+        }
+    }
+    UprightImage { rgb, ..*image }
+}
+
+/// The soft tokens of so many different images.
+fn encoded(model: &mut Model, count: usize, budget: Budget) -> Vec<(Features, u32)> {
+    let scenes: Vec<_> = (1..=20)
+        .map(|number| {
+            let path = |end| fixture(&format!("shapes/scene-{number:02}.{end}"));
+            let bytes = std::fs::read(path("png")).or_else(|_| std::fs::read(path("jpg"))).unwrap();
+            decode(&bytes, true).unwrap()
+        })
+        .collect();
+    (0..count)
+        .map(|index| {
+            let image = changed(&scenes[index % scenes.len()], index / scenes.len());
+            let view = prepare(&image, BudgetChoice::Fixed(budget), model.patch_side()).unwrap();
+            let soft_tokens = view.size.soft_tokens();
+            (model.encode(vec![(view.patches, soft_tokens as usize)]).unwrap().remove(0), soft_tokens)
+        })
+        .collect()
+}
+
+struct Asked {
+    prompter: Prompter,
+    model: Model,
+    views: Vec<(Features, u32)>,
+    grammar: Arc<Grammar>,
+    tokens: usize,
+}
+
+impl Asked {
+    fn new(directory: &str, views: usize, tokens: usize) -> Self {
+        let (prompter, mut model) = open(&fixture(directory));
+        let views = encoded(&mut model, views, Budget::ALL[0]);
+        let factory = GrammarFactory::new(&prompter.tokenizer, &model.config.stop_ids).unwrap();
+        let grammar = Arc::new(factory.boxes(Labels::Open, 6).unwrap());
+        Self { prompter, model, views, grammar, tokens }
+    }
+
+    /// What is asked about a view: one query or several, under the grammar or not.
+    fn requests(&self, view: usize) -> Vec<Request> {
+        let texts: &[&str] = match view % 4 {
+            0 => &["detect shape"],
+            1 => &["detect star"],
+            2 => &["Is there a red circle in this image?"],
+            _ => &["detect shape", "detect red circle", "detect star", "Is there a blue square in this image?"],
+        };
+        let request = |text: &&str| {
+            let query = self.prompter.query(text, &Conversation::default()).unwrap();
+            let constrained = text.starts_with("detect") && !view.is_multiple_of(3);
+            Request {
+                prompt_ids: query.token_ids(self.views[view].1),
+                options: GenerateOptions {
+                    max_new_tokens: self.tokens,
+                    sampling: Sampling::Greedy,
+                    labels: 1,
+                    stream: 0,
+                },
+                grammar: constrained.then(|| Arc::clone(&self.grammar)),
+            }
+        };
+        texts.iter().map(request).collect()
+    }
+
+    fn alone(&mut self) -> HashMap<(usize, usize), Vec<u32>> {
+        let mut alone = HashMap::new();
+        for view in 0..self.views.len() {
+            for (query, request) in self.requests(view).into_iter().enumerate() {
+                let features = self.views[view].0.clone();
+                let answer = generate(&mut self.model, &self.prompter.tokenizer, features, request).unwrap();
+                alone.insert((view, query), answer.ids);
+            }
+        }
+        alone
+    }
+
+    /// Submits the views in a random order and at random times.
+    fn together(&mut self, limits: BatchLimits, random: &mut ChaCha8Rng) -> HashMap<(usize, usize), Vec<u32>> {
+        let mut order: Vec<usize> = (0..self.views.len()).collect();
+        order.shuffle(random);
+        let requests: Vec<_> = (0..order.len()).map(|view| self.requests(view)).collect();
+        let mut batch = Batch::new(&self.model, &self.prompter.tokenizer, limits, |_| false);
+        let mut together = HashMap::new();
+        while !order.is_empty() || !batch.is_idle() {
+            for _ in 0..random.random_range(0..3) {
+                let Some(view) = order.pop() else { break };
+                batch.submit(view, self.views[view].0.clone(), requests[view].clone());
+            }
+            for finished in batch.advance(&mut self.model).unwrap() {
+                let answer = finished.answer.unwrap();
+                assert!(together.insert((finished.view, finished.query), answer.ids).is_none());
+            }
+        }
+        together
+    }
+}
+
+fn compare(
+    alone: &HashMap<(usize, usize), Vec<u32>>,
+    together: &HashMap<(usize, usize), Vec<u32>>,
+    limits: BatchLimits,
+) {
+    assert_eq!(alone.len(), together.len());
+    for (key, ids) in alone {
+        assert_eq!(ids, &together[key], "{key:?} with {limits:?}");
+    }
+}
+
+#[test]
+fn two_hundred_images_whatever_joins_and_leaves() {
+    let mut asked = Asked::new("demo-model", 200, 60);
+    let alone = asked.alone();
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    for limits in [BatchLimits::default(), BatchLimits { rows: 5, step_tokens: 40, prompt_tokens: 200 }] {
+        let together = asked.together(limits, &mut random);
+        compare(&alone, &together, limits);
+    }
+}
+
+#[test]
+fn every_variant_and_layout() {
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    // Windows of 24 tokens, images that attend to themselves in both directions, experts; and a graph that takes no padding.
+    for directory in
+        ["variants/E2B", "variants/E4B", "variants/12B", "variants/26B-A4B", "variants/31B", "demo-model-mobius"]
+    {
+        let mut asked = Asked::new(directory, 12, 20);
+        let alone = asked.alone();
+        for limits in [BatchLimits::default(), BatchLimits { rows: 3, step_tokens: 30, prompt_tokens: 1000 }] {
+            let together = asked.together(limits, &mut random);
+            compare(&alone, &together, limits);
+        }
+    }
+}
+
+/// Not only the boxes: who is decoded beside an answer changes the last digits of its probabilities, and none of that is in the files.
+#[test]
+fn the_exports_do_not_depend_on_the_batch() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut first: Option<Vec<String>> = None;
+    let mut scored_again = 0;
+    for batch in ["1", "3", "16"] {
+        let out = dir.path().join(batch);
+        let ran = gemscope()
+            .args(["detect", "--prompt", "detect shape", "--decoding", "grammar", "--open-labels", "--batch", batch])
+            .args(["--export", "jsonl,coco", "--json", "--out"])
+            .arg(&out)
+            .arg(fixture("shapes"))
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        let summary: serde_json::Value = serde_json::from_slice(&ran.stdout).unwrap();
+        scored_again += summary["effort"]["scored_again"].as_u64().unwrap();
+        let mut journal: Vec<_> =
+            std::fs::read_to_string(out.join("journal.jsonl")).unwrap().lines().map(str::to_owned).collect();
+        journal.sort();
+        for file in ["detections.jsonl", "instances.json", "results.json"] {
+            journal.push(std::fs::read_to_string(out.join(file)).unwrap());
+        }
+        let first = first.get_or_insert_with(|| journal.clone());
+        assert!(*first == journal, "--batch {batch} wrote other files than --batch 1");
+    }
+    assert!(scored_again > 0, "nothing was scored again, so this test shows nothing");
+}
