@@ -42,15 +42,16 @@ def demo_model(work: Path, llama_cpp: Path | None = None) -> Model:
     return Model("demo", checkpoint, ROOT / "fixtures/demo-model", ROOT / "fixtures/demo-model-mobius", gguf, 70, "detect shape")
 
 
-def midsize_model(work: Path, llama_cpp: Path | None = None) -> Model:
-    """Makes it where it is not yet: some minutes and 7 GB."""
+def midsize_model(work: Path, llama_cpp: Path | None = None, mobius: Path | None = None) -> Model:
+    """Makes it where it is not yet: some minutes and 7 GB. `mobius`: a Python that can make onnxruntime-genai's graphs; without it there are none."""
     folder = work / "midsize"
     checkpoint, onnx, genai = folder / "checkpoint", folder / "model", folder / "mobius"
     if not (onnx / "onnx" / "decoder_model_merged_q4.onnx").exists():
         _python(["-m", "gemscope_export", "midsize", str(folder), "--fixtures", str(ROOT / "fixtures")])
-    if not (genai / "genai_config.json").exists():
+    if mobius and not (genai / "chat_template.jinja").exists():
         shutil.rmtree(genai, ignore_errors=True)
-        _python(["-m", "mobius", "build", "--config", str(checkpoint), "--runtime", "ort-genai", "--ep", "cpu", "--dtype", "f32", str(genai)])
+        command = [str(mobius), "-m", "mobius", "build", "--config", str(checkpoint), "--runtime", "ort-genai", "--ep", "cpu", "--dtype", "f32", str(genai)]
+        subprocess.run(command, check=True, stdout=sys.stderr)
         shutil.copyfile(checkpoint / "chat_template.jinja", genai / "chat_template.jinja")
     if llama_cpp:
         _convert(checkpoint, folder / "gguf", llama_cpp)

@@ -6,7 +6,8 @@
     python benches/compare/run.py --quick --work /tmp/try   # tries everything in minutes; writes nothing to docs/
 
 Results are kept section by section, so a run that was stopped goes on where it was. Needs cargo, the packages of export/pyproject.toml, and for the other peers
-`pip install onnxruntime-genai==0.18.0 mobius-onnx==0.1.0 llama-cpp-python==0.3.36`. A peer that is not there is left out, and the page says so.
+`pip install onnxruntime-genai==0.18.0 llama-cpp-python==0.3.36`; mobius-onnx 0.1.0 needs transformers 5.9.0, so an environment of its own. A peer that is not there is
+left out, and the page says so.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="measure nothing")
     parser.add_argument("--work", type=Path, default=ROOT / "target" / "benchmarks", help="images and models that are made for it, about 6 GB (default: %(default)s)")
     parser.add_argument("--llama-cpp", type=Path, help="llama.cpp's source, for its converter: vendor/llama.cpp of the source package of llama-cpp-python")
+    parser.add_argument("--mobius", type=Path, help="a Python that has mobius-onnx, to make onnxruntime-genai's graphs of the mid-size model")
     parser.add_argument("--turns", type=int, help="how often each is measured (default: 3; quick: 1)")
     parser.add_argument("--max-new-tokens", type=int, help="of the mid-size model, for every program alike (default: 64; quick: 8)")
     arguments = parser.parse_args()
@@ -54,6 +56,8 @@ def main() -> None:
             arguments.turns or (1 if arguments.quick else 3),
             arguments.max_new_tokens or (8 if arguments.quick else 64),
             arguments.llama_cpp,
+            # Not resolved: a virtual environment's python is a link.
+            arguments.mobius,
         )
         for name in arguments.only or [name for name in SECTIONS if name not in results]:
             results[name] = _measured(name, context)

@@ -23,7 +23,7 @@ GENAI_IMAGES = 4
 
 def measure(context: Context) -> dict[str, Any]:
     result: dict[str, Any] = {"max_new_tokens": context.max_new_tokens, "models": {}}
-    for model in (data.demo_model(context.work, context.llama_cpp), data.midsize_model(context.work, context.llama_cpp)):
+    for model in (data.demo_model(context.work, context.llama_cpp), data.midsize_model(context.work, context.llama_cpp, context.mobius)):
         for name, suffix in FORMATS.items():
             if model.name == "demo" and suffix:
                 continue
