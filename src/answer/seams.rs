@@ -117,19 +117,15 @@ pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> 
                 && (object.detection.bbox.overlap_of_smaller(&one.detection.bbox) >= threshold
                     || facing(object.detection.bbox, object.cuts, one.detection.bbox, cuts))
         });
-        match same {
-            Some(object) => {
-                merged += 1;
-                object.first = object.first.min(index);
-                object.views.push(one.view);
-                let near = Cuts::of(&one, image, NEAR);
-                object.near = Cuts(std::array::from_fn(|side| object.near.0[side] && near.0[side]));
-                absorb(object, &one, cuts);
-            }
-            None => {
-                let near = Cuts::of(&one, image, NEAR);
-                objects.push(Object { first: index, detection: one.detection, cuts, near, views: vec![one.view] });
-            }
+        let near = Cuts::of(&one, image, NEAR);
+        if let Some(object) = same {
+            merged += 1;
+            object.first = object.first.min(index);
+            object.views.push(one.view);
+            object.near = Cuts(std::array::from_fn(|side| object.near.0[side] && near.0[side]));
+            absorb(object, &one, cuts);
+        } else {
+            objects.push(Object { first: index, detection: one.detection, cuts, near, views: vec![one.view] });
         }
     }
     let all = objects.len();

@@ -30,7 +30,7 @@ pub(crate) struct Args {
 const SECTIONS: [(&str, &[&str]); 7] = [
     ("task", &["labels", "prompt", "phrase", "per_label", "prompts", "system", "thinking", "image_newlines"]),
     ("model", &["model", "dtype", "threads"]),
-    ("preprocess", &["budget", "max_budget", "tiles", "no_exif"]),
+    ("preprocess", &["budget", "max_budget", "tiles", "no_exif", "fast_decode"]),
     (
         "decoding",
         &["decoding", "open_labels", "max_boxes", "max_new_tokens", "batch", "temperature", "top_p", "top_k", "seed"],

@@ -71,6 +71,9 @@ pub struct Settings {
     pub rules: Rules,
     /// Whether EXIF orientation is applied.
     pub apply_orientation: bool,
+    /// Whether only as many pixels of a JPEG are decoded as the budget needs; not in runs from before there was the choice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fast_decode: bool,
     /// What may stand in an answer.
     #[serde(default)]
     pub decoding: Decoding,
