@@ -1,16 +1,17 @@
-//! Images a second from files to padded `pixel_values`, the work that `benches/compare/preprocess_hf.py` times for Hugging Face.
+//! Images a second from files to padded `pixel_values`, the work that `benches/compare/preprocess_hf.py` times for Hugging Face; with
+//! `--decode-only`, to pixels, which is what all else is measured by; with `--fast-decode`, from as few pixels as are needed.
 //!
 //! ```text
 //! cargo bench --bench throughput -- --budget 280 --workers 1 --rounds 5 photos/*.jpg
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, missing_docs)]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use gemscope::preprocess::{Budget, BudgetChoice, PATCH_SIDE, prepare};
+use gemscope::preprocess::{Budget, BudgetChoice, PATCH_SIDE, needed_size, prepare, prepare_reduced};
 
 #[derive(Parser)]
 struct Args {
@@ -24,6 +25,12 @@ struct Args {
     /// Times that all files are done after the warm-up.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
+    /// Only read and decode.
+    #[arg(long, conflicts_with = "fast_decode")]
+    decode_only: bool,
+    /// As the command's flag of that name.
+    #[arg(long)]
+    fast_decode: bool,
     /// What cargo passes to every bench.
     #[arg(long, hide = true)]
     bench: bool,
@@ -45,11 +52,7 @@ fn main() {
                         if index >= args.files.len() * rounds {
                             break;
                         }
-                        let bytes = std::fs::read(&args.files[index % args.files.len()]).unwrap();
-                        let image = gemscope::image::decode(&bytes, true).unwrap();
-                        let mut view = prepare(&image, BudgetChoice::Fixed(args.budget), PATCH_SIDE).unwrap();
-                        view.patches.pad_to(args.budget.max_patches() as usize);
-                        std::hint::black_box(view);
+                        one(&args, &args.files[index % args.files.len()]);
                     }
                 });
             }
@@ -60,4 +63,27 @@ fn main() {
     run(args.rounds);
     let images = args.files.len() * args.rounds;
     println!("{}", serde_json::json!({"images_per_second": images as f64 / started.elapsed().as_secs_f64()}));
+}
+
+fn one(args: &Args, path: &Path) {
+    let choice = BudgetChoice::Fixed(args.budget);
+    let bytes = std::fs::read(path).unwrap();
+    let mut view = if args.fast_decode {
+        let needed = |width, height| needed_size(width, height, choice);
+        let image = gemscope::image::decode_reduced(&bytes, true, gemscope::image::MAX_PIXELS, needed).unwrap();
+        let view = prepare_reduced(&image, choice, PATCH_SIDE).unwrap();
+        gemscope::image::recycle(image.decoded);
+        view
+    } else {
+        let image = gemscope::image::decode(&bytes, true).unwrap();
+        if args.decode_only {
+            gemscope::image::recycle(std::hint::black_box(image));
+            return;
+        }
+        let view = prepare(&image, choice, PATCH_SIDE).unwrap();
+        gemscope::image::recycle(image);
+        view
+    };
+    view.patches.pad_to(args.budget.max_patches() as usize);
+    std::hint::black_box(view);
 }

@@ -28,7 +28,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("files", nargs="+", type=Path)
     parser.add_argument("--budget", type=int, choices=BUDGETS, default=280, help="most soft tokens of an image (default: %(default)s)")
-    parser.add_argument("--threads", type=int, default=1, help="threads of torch, in each process (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch, in each process; 0 is its own choice (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0 works in this one (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="times that all files are done after the warm-up (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -73,7 +73,8 @@ def measure(files: list[Path], budget: int, threads: int, workers: int, rounds: 
 
 def start_worker(budget: int, threads: int) -> None:
     global _processor
-    torch.set_num_threads(threads)
+    if threads:
+        torch.set_num_threads(threads)
     _processor = Gemma4ImageProcessor(max_soft_tokens=budget)
 
 

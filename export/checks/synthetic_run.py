@@ -49,7 +49,8 @@ def write(out: Path, count: int) -> None:
             journal.write(json.dumps(record(images, name, index, draw)) + "\n")
     settings = {
         "task": {"labels": [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES]},
-        "prompt": "", "budget": {"fixed": 560}, "apply_orientation": True, "max_new_tokens": 2048, "sampling": "greedy",
+        "prompts": [], "budget": {"fixed": 560}, "tiles": None, "rules": {"score": "joint", "join": 0.5}, "apply_orientation": True,
+        "max_new_tokens": 2048, "sampling": "greedy",
         "model": {"files": {}, "stop_ids": [], "suppressed_ids": []},
     }
     manifest = {"gemscope": "0.1.0", "root": str(images.resolve()), "started": 1_770_000_000, "model": "gemma-4-E2B-it-ONNX",

@@ -14,6 +14,7 @@ COMMANDS = {
     "graphs": "export a checkpoint to ONNX",
     "verify": "compare exported graphs with Hugging Face",
     "variants": "make, export and compare a tiny model of each variant",
+    "midsize": "write a random model of 330 million parameters and its graphs, for benchmarks",
     "tiny": "write a tiny random checkpoint of a variant of Gemma 4",
 }
 

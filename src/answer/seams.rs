@@ -1,8 +1,8 @@
 //! Boxes of several views of one image to one list.
 //!
 //! In: detections in pixels of the image, each with the view that it was seen in. Out: detections. Promises: an object that several views
-//! show is one detection; a box that the edge of a tile cuts is joined with what another view shows of the object, or dropped; boxes of one
-//! view are never joined with each other.
+//! show is one detection; a box that the edge of a tile cuts is joined with what another view shows of the object, or dropped, also where it was
+//! taken for something else; boxes of one view are never joined with each other.
 //!
 //! Greedy non-maximum merging over the intersection with the smaller area, as in SAHI (Akyon et al. 2022, `GREEDYNMM` with `IOS`), with two
 //! differences: of whole boxes the one of the smallest view is kept as it is, since its coordinates are the finest; and halves that are cut at facing edges are joined
@@ -12,6 +12,14 @@ use crate::record::{BBox, Detection};
 
 /// A box this close to the edge of its tile, in thousandths of the tile's side, is cut by it: the grid of the answers is not finer.
 const CUT: f64 = 4.0;
+
+/// A box this close may be cut, too: models do not see an edge as sharply as that. It is taken for a piece only where no other view has the
+/// same box and one shows something beyond that edge.
+const NEAR: f64 = 50.0;
+
+/// Share of the smaller one's area that such a piece and that object must have in common, whatever their labels: half a circle is easily
+/// taken for something else.
+const PIECE: f64 = 0.3;
 
 /// Share of the shorter one's extent along the seam that two halves must have in common.
 const FACING: f64 = 0.6;
@@ -41,9 +49,10 @@ pub(super) struct Joined {
 struct Cuts([bool; 4]);
 
 impl Cuts {
-    fn of(seen: &Seen, image: BBox) -> Self {
+    /// Those that are no farther from the edge than `within` thousandths of the view's side.
+    fn of(seen: &Seen, image: BBox, within: f64) -> Self {
         let (bbox, view) = (seen.detection.bbox, seen.view);
-        let (near_x, near_y) = (view.width() * CUT / 1000.0, view.height() * CUT / 1000.0);
+        let (near_x, near_y) = (view.width() * within / 1000.0, view.height() * within / 1000.0);
         Self([
             bbox.x0 - view.x0 <= near_x && view.x0 > image.x0,
             bbox.y0 - view.y0 <= near_y && view.y0 > image.y0,
@@ -63,7 +72,20 @@ struct Object {
     first: usize,
     detection: Detection,
     cuts: Cuts,
+    /// Sides that may be cut, as far as all its boxes say.
+    near: Cuts,
+    /// That of the box that it began with first.
     views: Vec<BBox>,
+}
+
+impl Object {
+    /// Whether it is a piece of `whole`, which goes on behind the edge that this one ends at.
+    fn is_piece_of(&self, whole: &Self) -> bool {
+        let (bbox, view) = (whole.detection.bbox, self.views[0]);
+        let beyond = [bbox.x0 < view.x0, bbox.y0 < view.y0, bbox.x1 > view.x1, bbox.y1 > view.y1];
+        self.near.0.iter().zip(beyond).any(|(near, beyond)| *near && beyond)
+            && bbox.overlap_of_smaller(&self.detection.bbox) >= PIECE
+    }
 }
 
 /// Joins what the views of an image of `width` x `height` pixels show. Boxes of one label are one object where they have at least `threshold` of the
@@ -71,7 +93,7 @@ struct Object {
 pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> Joined {
     let image = BBox::whole(width, height);
     let with_cuts = |(index, one)| -> (usize, Seen, Cuts) {
-        let cuts = Cuts::of(&one, image);
+        let cuts = Cuts::of(&one, image, CUT);
         (index, one, cuts)
     };
     let mut order: Vec<(usize, Seen, Cuts)> = seen.into_iter().enumerate().map(with_cuts).collect();
@@ -95,21 +117,30 @@ pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> 
                 && (object.detection.bbox.overlap_of_smaller(&one.detection.bbox) >= threshold
                     || facing(object.detection.bbox, object.cuts, one.detection.bbox, cuts))
         });
-        match same {
-            Some(object) => {
-                merged += 1;
-                object.first = object.first.min(index);
-                object.views.push(one.view);
-                absorb(object, &one, cuts);
-            }
-            None => objects.push(Object { first: index, detection: one.detection, cuts, views: vec![one.view] }),
+        let near = Cuts::of(&one, image, NEAR);
+        if let Some(object) = same {
+            merged += 1;
+            object.first = object.first.min(index);
+            object.views.push(one.view);
+            object.near = Cuts(std::array::from_fn(|side| object.near.0[side] && near.0[side]));
+            absorb(object, &one, cuts);
+        } else {
+            objects.push(Object { first: index, detection: one.detection, cuts, near, views: vec![one.view] });
         }
     }
     let all = objects.len();
     objects.retain(|object| !object.cuts.any());
-    let dropped = all - objects.len();
-    objects.sort_by_key(|object| object.first);
-    Joined { detections: objects.into_iter().map(|object| object.detection).collect(), merged, dropped }
+    // Those that are surely whole first, so that of two that could be pieces of each other one stays.
+    objects.sort_by_key(|object| object.near.any());
+    let mut kept: Vec<Object> = Vec::with_capacity(objects.len());
+    for object in objects {
+        if !kept.iter().any(|whole| object.is_piece_of(whole)) {
+            kept.push(object);
+        }
+    }
+    let dropped = all - kept.len();
+    kept.sort_by_key(|object| object.first);
+    Joined { detections: kept.into_iter().map(|object| object.detection).collect(), merged, dropped }
 }
 
 /// A whole object stays as it is; pieces grow to the box around both, and a side is whole as soon as one of them shows it whole.
@@ -205,6 +236,15 @@ mod tests {
             vec![seen("cat", [500.0, 100.0, 549.0, 200.0], LEFT), seen("dog", [470.0, 100.0, 600.0, 200.0], RIGHT)];
         let joined = join(half, WIDTH, HEIGHT, 0.5);
         assert_eq!((joined.detections.len(), joined.merged, joined.dropped), (1, 0, 1));
+        // So is one that ends near the edge, by whatever label, where a neighbour shows more of it; without that it stays.
+        let piece = seen("square", [500.0, 100.0, 540.0, 200.0], LEFT);
+        let circle = seen("circle", [502.0, 100.0, 600.0, 200.0], RIGHT);
+        assert_eq!(boxes(vec![piece.clone(), circle.clone()]), [[502.0, 100.0, 600.0, 200.0]]);
+        assert_eq!(boxes(vec![piece.clone()]).len(), 1);
+        let confirmed = seen("square", [500.0, 100.0, 541.0, 200.0], RIGHT);
+        assert_eq!(boxes(vec![piece.clone(), circle, confirmed]).len(), 2);
+        // Something behind it that does not leave the tile is something else.
+        assert_eq!(boxes(vec![piece, seen("circle", [455.0, 90.0, 545.0, 210.0], RIGHT)]).len(), 2);
         // The edge of the image cuts nothing.
         assert_eq!(boxes(vec![seen("cat", [0.0, 0.0, 50.0, 50.0], LEFT)]).len(), 1);
         assert_eq!(boxes(vec![seen("cat", WHOLE, WHOLE)]).len(), 1);

@@ -26,7 +26,8 @@ pub(crate) struct DecodingArgs {
     /// The most tokens of an answer (a box takes about 25 to 45)
     #[arg(long, value_name = "N", default_value_t = 2048, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) max_new_tokens: u32,
-    /// Answers that are written at the same time; they are the same whatever their number. Default: 16, or as many as 1 GB of cache holds
+    /// Answers that are written at the same time; they are the same whatever their number. Default: 32, or as many as 1 GB of cache
+    /// holds
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     batch: Option<u16>,
     #[command(flatten)]

@@ -56,6 +56,10 @@ pub(crate) struct Args {
     /// Take the pixels as they are stored; do not turn them as EXIF says
     #[arg(long)]
     no_exif: bool,
+    /// Decode only as many pixels of a JPEG as the budget needs. Faster with large images, and answers may change: it is not what
+    /// decoding all and resizing gives. Needs a build with the feature turbojpeg
+    #[arg(long, conflicts_with = "tiles")]
+    fast_decode: bool,
     /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts, crops, overlay, html; or none
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,coco,counts,crops")]
     export: String,
@@ -80,6 +84,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let task = args.task.task()?;
     if task.is_none() && args.prompts.is_none() {
         bail!("say what to find: --labels, --phrase or --prompt, or for each image by itself: --prompts FILE");
+    }
+    if args.fast_decode && !gemscope::image::CAN_REDUCE {
+        bail!("--fast-decode: this build has no libjpeg-turbo; build with `--features turbojpeg`");
     }
     let formats = if args.export == "none" { Vec::new() } else { formats(&args.export)? };
     let source = source::list(&args.inputs, args.out.as_deref())?;
@@ -112,6 +119,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         tiles: args.tiles,
         rules: args.rules.rules()?,
         apply_orientation: !args.no_exif,
+        fast_decode: args.fast_decode,
         decoding: grammars.as_ref().map_or(Decoding::Free, Grammars::used),
         max_new_tokens: args.decoding.max_new_tokens as usize,
         sampling: args.decoding.sampling.sampling(),

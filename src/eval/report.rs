@@ -16,7 +16,6 @@ pub fn html(evaluation: &Evaluation, truth: &str, predictions: &str) -> Result<S
     // The ending of its name turns escaping on.
     environment.add_template("report.html", include_str!("report.html"))?;
     let safe = |svg: String| Value::from_safe_string(svg);
-    let best = evaluation.best_f1.map(|best| (best.recall, best.precision));
     let curves: Vec<Value> = (evaluation.labels.iter())
         .map(|label| {
             let best = label.best_f1.map(|best| (best.recall, best.precision));
@@ -32,7 +31,8 @@ pub fn html(evaluation: &Evaluation, truth: &str, predictions: &str) -> Result<S
         predictions,
         evaluation => Value::from(minijinja::value::Serde(evaluation)),
         figures,
-        curve => safe(svg::precision_recall(&evaluation.precision, best)),
+        // Without a dot: the best F1 is of all detections together, which is no point of a mean of curves.
+        curve => safe(svg::precision_recall(&evaluation.precision, None)),
         curves,
         row_sums,
         reliability => reliability(&evaluation.reliability),

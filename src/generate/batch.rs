@@ -8,46 +8,21 @@
 //! A step feeds every row at least one token. Tokens that a grammar forces wait in a row's queue and go along. Where rows have queues of
 //! different length and padding is harmless, a short one is filled up by feeding the row's last tokens again, so that there are never gaps
 //! in the cache and a sliding window sees what it should.
-//!
-//! Sums of f32 come out a little different (about 1e-7) in a run of another shape, so the probabilities of tokens depend on who is decoded
-//! beside them. A caller who rounds what it makes of them says with [`Doubt`] when rounding hangs on that; such an answer is scored again
-//! by itself, in one run over all of its tokens.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use rayon::prelude::*;
+
 use super::answer_stream::{AnswerStream, EndIds, Next};
-use super::sampling::log_sum;
+use super::plan::{BatchLimits, Waits, common_prefix, sequence};
+use super::rescore::{Doubt, score_again};
 use super::{GenerateError, Generated, Request};
-use crate::model::{Features, GraphError, KvCache, Model};
+use crate::model::{Features, GraphError, KvCache, Logits, Model};
 use crate::prompt::TextTokenizer;
-
-/// How much is done at once.
-#[derive(Debug, Clone, Copy)]
-pub struct BatchLimits {
-    /// Answers that are written at the same time.
-    pub rows: usize,
-    /// Tokens that a step decodes for the price of one: below it the device waits for weights, above it for arithmetic.
-    pub step_tokens: usize,
-    /// Tokens of prompts that are run together.
-    pub prompt_tokens: usize,
-}
-
-impl BatchLimits {
-    /// One answer at a time.
-    pub fn single() -> Self {
-        Self { rows: 1, ..Self::default() }
-    }
-}
-
-impl Default for BatchLimits {
-    fn default() -> Self {
-        // Of 4, 8, 16 and 32 rows the fastest on two cores with AVX-512 (docs/BENCHMARKS.md).
-        Self { rows: 16, step_tokens: 16, prompt_tokens: 4096 }
-    }
-}
+use crate::record::Ended;
 
 /// What was done so far.
 #[derive(Debug, Clone, Copy, Default)]
@@ -67,9 +42,6 @@ pub struct Work {
     /// Answers that were scored again by themselves.
     pub scored_again: usize,
 }
-
-/// Whether what is made of the probabilities of an answer's tokens may change with the last digits of them.
-pub type Doubt = fn(&Generated) -> bool;
 
 /// An answer, or why there is none.
 pub struct Finished {
@@ -114,6 +86,13 @@ struct Row<'t> {
     behind_image: usize,
     /// Tokens that are to be fed.
     queue: VecDeque<i64>,
+}
+
+/// A row that is ready to be decoded, and where its tokens are cached.
+struct Joins<'t> {
+    row: Row<'t>,
+    cache: Rc<KvCache>,
+    place: usize,
 }
 
 /// Decodes answers together.
@@ -221,13 +200,23 @@ impl<'t> Batch<'t> {
         if free == 0 || !self.rows.is_empty() && free < self.waiting.len().min(self.rows_now / 4) {
             return Ok(());
         }
-        let mut joining: Vec<(Row<'t>, Rc<KvCache>, usize)> = Vec::new();
+        let mut joining = Vec::new();
+        if let Err(error) = self.enter(model, free, &mut joining) {
+            // Those that were ready are begun again with the one that failed.
+            self.entering.extend(joining.into_iter().map(|joins| joins.row.asked));
+            return Err(error);
+        }
+        self.join(model, joining)
+    }
+
+    /// Runs the prompts of waiting queries, for up to `free` rows.
+    fn enter(&mut self, model: &mut Model, free: usize, joining: &mut Vec<Joins<'t>>) -> Result<(), GraphError> {
         while joining.len() < free {
             let Some(first) = self.waiting.front() else { break };
             let length = first.joined_length();
             let present = joining
                 .first()
-                .map(|(_, cache, row)| cache.length(*row))
+                .map(|joins| joins.cache.length(joins.place))
                 .or_else(|| self.cache.as_ref().filter(|_| !self.rows.is_empty()).map(KvCache::columns));
             if !model.probes.left_padding_harmless && present.is_some_and(|present| present != length) {
                 break;
@@ -247,11 +236,11 @@ impl<'t> Batch<'t> {
                 joining.append(&mut self.prefill(model, count)?);
             }
         }
-        self.join(model, joining)
+        Ok(())
     }
 
     /// A row that goes on from its view's prefix, with the last of `entering`.
-    fn branch(&mut self, model: &mut Model) -> Result<Option<(Row<'t>, Rc<KvCache>, usize)>, GraphError> {
+    fn branch(&mut self, model: &mut Model) -> Result<Option<Joins<'t>>, GraphError> {
         let Some(asked) = self.entering.last() else { return Ok(None) };
         let (view, request) = (Rc::clone(&asked.view), Rc::clone(&asked.request));
         let kept = view.cache.borrow().clone();
@@ -265,11 +254,11 @@ impl<'t> Batch<'t> {
             cache
         };
         let (fed, queue) = request.prompt_ids.split_at(view.prefix);
-        Ok(self.row(model, fed, wide(queue).into()).map(|row| (row, cache, 0)))
+        Ok(self.row(model, fed, wide(queue).into()).map(|row| Joins { row, cache, place: 0 }))
     }
 
     /// Rows for the last `count` of `entering`, whose whole prompts are run together, each with its first token picked.
-    fn prefill(&mut self, model: &mut Model, count: usize) -> Result<Vec<(Row<'t>, Rc<KvCache>, usize)>, GraphError> {
+    fn prefill(&mut self, model: &mut Model, count: usize) -> Result<Vec<Joins<'t>>, GraphError> {
         let first = self.entering.len() - count;
         let asked: Vec<_> =
             self.entering[first..].iter().map(|asked| (Rc::clone(&asked.view), Rc::clone(&asked.request))).collect();
@@ -285,7 +274,7 @@ impl<'t> Batch<'t> {
             if let Some(ended) = row.take(&logits, &self.ids) {
                 self.end(row, ended);
             } else {
-                rows.push((row, Rc::clone(&cache), place));
+                rows.push(Joins { row, cache: Rc::clone(&cache), place });
             }
         }
         rows.reverse();
@@ -306,7 +295,7 @@ impl<'t> Batch<'t> {
         ids: &[i64],
         features: &[&Features],
         cache: &mut KvCache,
-    ) -> Result<crate::model::Logits, GraphError> {
+    ) -> Result<Logits, GraphError> {
         let started = Instant::now();
         let logits = model.decode(ids, features, cache)?;
         self.work.prompt_runs += 1;
@@ -316,7 +305,7 @@ impl<'t> Batch<'t> {
     }
 
     /// Puts rows beside those that are there.
-    fn join(&mut self, model: &Model, joining: Vec<(Row<'t>, Rc<KvCache>, usize)>) -> Result<(), GraphError> {
+    fn join(&mut self, model: &Model, joining: Vec<Joins<'t>>) -> Result<(), GraphError> {
         if joining.is_empty() {
             return Ok(());
         }
@@ -325,10 +314,10 @@ impl<'t> Batch<'t> {
         if let Some(present) = &present {
             parts.extend((0..present.rows()).map(|row| (present, row)));
         }
-        parts.extend(joining.iter().map(|(_, cache, row)| (&**cache, *row)));
+        parts.extend(joining.iter().map(|joins| (&*joins.cache, joins.place)));
         let joined = model.join_rows(&parts);
         // The rows belong to the batch also where the join fails: they are then begun again.
-        self.rows.extend(joining.into_iter().map(|(row, ..)| row));
+        self.rows.extend(joining.into_iter().map(|joins| joins.row));
         self.cache = Some(joined?);
         Ok(())
     }
@@ -336,7 +325,9 @@ impl<'t> Batch<'t> {
     /// Decodes the next tokens of every row.
     fn step(&mut self, model: &mut Model) -> Result<(), GraphError> {
         let Some(cache) = &mut self.cache else { return Ok(()) };
-        let sequence = sequence(&self.rows, self.limits.step_tokens, model.probes.left_padding_harmless);
+        let waits = |row: &Row<'_>| Waits { queued: row.queue.len(), again: row.behind_image };
+        let waits: Vec<_> = self.rows.iter().map(waits).collect();
+        let sequence = sequence(&waits, self.limits.step_tokens, model.probes.left_padding_harmless);
         let mut ids = Vec::with_capacity(self.rows.len() * sequence);
         for (place, row) in self.rows.iter_mut().enumerate() {
             let again = sequence.saturating_sub(row.queue.len());
@@ -354,35 +345,55 @@ impl<'t> Batch<'t> {
         let logits = model.decode(&ids, &[], cache)?;
         self.work.steps += 1;
         self.work.step_time += started.elapsed();
+        // A vocabulary of 262144 takes a while to look through: the rows do it side by side.
+        let mut due = Vec::with_capacity(self.rows.len());
+        for (place, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| row.queue.is_empty()) {
+            due.push((place, &mut row.stream, model.logits(&logits, place)?));
+        }
+        let ids = &self.ids;
+        let taken: Vec<_> =
+            due.into_par_iter().map(|(place, stream, logits)| (place, stream.take(&logits, ids))).collect();
         // From the last to the first, since a row that leaves is replaced by the last one.
-        for place in (0..self.rows.len()).rev() {
-            if !self.rows[place].queue.is_empty() {
-                continue;
-            }
-            let logits = model.logits(&logits, place)?;
-            if let Some(ended) = self.rows[place].take(&logits, &self.ids) {
-                let started = Instant::now();
-                let row = self.rows.swap_remove(place);
-                self.work.answer_tokens += row.stream.tokens();
-                let prompt = row.asked.request.prompt_ids.clone();
-                let known = row.asked.joined_length();
-                let mut finished = row.finished(ended);
-                if let Ok(answer) = &mut finished.answer
-                    && (self.doubt)(answer)
-                {
-                    let mut prefix = model.first_tokens(cache, place, known)?;
-                    score_again(model, answer, &prompt, &mut prefix)?;
-                    self.work.scored_again += 1;
-                }
-                self.finished.push(finished);
-                model.remove_row(cache, place)?;
-                self.work.step_time += started.elapsed();
+        for (place, next) in taken.into_iter().rev() {
+            if let Some(ended) = self.rows[place].follow(next) {
+                self.leave(model, place, ended)?;
             }
         }
         Ok(())
     }
 
-    fn end(&mut self, row: Row<'t>, ended: Result<crate::record::Ended, GenerateError>) {
+    /// Takes a row whose answer ended out of the batch.
+    fn leave(
+        &mut self,
+        model: &mut Model,
+        place: usize,
+        ended: Result<Ended, GenerateError>,
+    ) -> Result<(), GraphError> {
+        let Some(cache) = &mut self.cache else { return Ok(()) };
+        let row = self.rows.swap_remove(place);
+        self.work.answer_tokens += row.stream.tokens();
+        let request = Rc::clone(&row.asked.request);
+        let known = row.asked.joined_length();
+        let mut finished = row.finished(ended);
+        if let Ok(answer) = &mut finished.answer
+            && (self.doubt)(answer)
+        {
+            let started = Instant::now();
+            let scored = model
+                .first_tokens(cache, place, known)
+                .and_then(|mut prefix| score_again(model, answer, &request.prompt_ids, &mut prefix));
+            // The answer is there; where there is no memory to score it again, it stays as it is.
+            if let Err(error) = scored {
+                tracing::warn!("an answer could not be scored again: {error}");
+            }
+            self.work.scored_again += 1;
+            self.work.step_time += started.elapsed();
+        }
+        self.finished.push(finished);
+        model.remove_row(cache, place)
+    }
+
+    fn end(&mut self, row: Row<'t>, ended: Result<Ended, GenerateError>) {
         self.work.answer_tokens += row.stream.tokens();
         self.finished.push(row.finished(ended));
     }
@@ -390,8 +401,14 @@ impl<'t> Batch<'t> {
 
 impl Row<'_> {
     /// Picks the next token; how the answer ended, where it did.
-    fn take(&mut self, logits: &[f32], ids: &EndIds) -> Option<Result<crate::record::Ended, GenerateError>> {
-        match self.stream.take(logits, ids) {
+    fn take(&mut self, logits: &[f32], ids: &EndIds) -> Option<Result<Ended, GenerateError>> {
+        let next = self.stream.take(logits, ids);
+        self.follow(next)
+    }
+
+    /// Queues what is to be decoded next; how the answer ended, where it did.
+    fn follow(&mut self, next: Result<Next, GenerateError>) -> Option<Result<Ended, GenerateError>> {
+        match next {
             Ok(Next::Decode(ids)) => {
                 self.queue.extend(ids.into_iter().map(i64::from));
                 None
@@ -401,73 +418,70 @@ impl Row<'_> {
         }
     }
 
-    fn finished(self, ended: Result<crate::record::Ended, GenerateError>) -> Finished {
+    fn finished(self, ended: Result<Ended, GenerateError>) -> Finished {
         let answer = ended.map(|ended| self.stream.finish(ended));
         Finished { view: self.asked.view.number, query: self.asked.query, answer }
     }
 }
 
-/// Gives the tokens of an answer the probabilities that they get when it is decoded by itself, in one run behind the part of the prompt
-/// that is in `cache`.
-fn score_again(
-    model: &mut Model,
-    answer: &mut Generated,
-    prompt: &[u32],
-    cache: &mut KvCache,
-) -> Result<(), GraphError> {
-    let known = cache.columns();
-    let ids: Vec<u32> = prompt[known..].iter().chain(&answer.ids).copied().collect();
-    // Nobody asks what follows the last one.
-    let Some((_, fed)) = ids.split_last().filter(|(_, fed)| !fed.is_empty()) else { return Ok(()) };
-    let logits = model.decode_all(&wide(fed), cache)?;
-    let before = prompt.len() - known;
-    for (place, span) in answer.spans.iter_mut().enumerate() {
-        // The first token of an answer to a whole prompt was picked when the prompt was run; what was forced is certain.
-        let Some(position) = (before + place).checked_sub(1).filter(|_| span.log_probability != 0.0) else { continue };
-        let logits = model.logits_before(&logits, 0, fed.len() - 1 - position)?;
-        if let Some(sum) = log_sum(&logits) {
-            span.log_probability = f64::from(logits[answer.ids[place] as usize]) - sum;
-        }
-    }
-    Ok(())
-}
-
-/// How many tokens of each row the next step feeds.
-///
-/// The shortest queue can be fed without any row being filled up. More is worth it where the tokens that get forward, for what the step
-/// costs, are more: a step costs the same up to `step_tokens`, and in proportion above.
-fn sequence(rows: &[Row<'_>], step_tokens: usize, padding: bool) -> usize {
-    let queues = || rows.iter().map(|row| row.queue.len());
-    let shortest = queues().min().unwrap_or(0);
-    if !padding {
-        return shortest;
-    }
-    let longest = queues().max().unwrap_or(0);
-    let most = rows.iter().map(|row| row.queue.len() + row.behind_image).min().unwrap_or(0);
-    let gain = |sequence: usize| {
-        let forward: usize = queues().map(|queue| queue.min(sequence)).sum();
-        let cost = (rows.len() * sequence) as f64 / step_tokens.max(1) as f64;
-        forward as f64 / cost.max(1.0)
-    };
-    let mut best = shortest;
-    for sequence in shortest + 1..=longest.min(most) {
-        if gain(sequence) > gain(best) {
-            best = sequence;
-        }
-    }
-    best
-}
-
-/// How many first tokens all prompts share; at least one of each is left to be decoded.
-fn common_prefix(requests: &[Request]) -> usize {
-    let Some((first, others)) = requests.split_first() else { return 0 };
-    let shared = |other: &Request| {
-        let pairs = first.prompt_ids.iter().zip(&other.prompt_ids);
-        pairs.take_while(|(a, b)| a == b).count().min(other.prompt_ids.len() - 1)
-    };
-    others.iter().map(shared).min().unwrap_or(0).min(first.prompt_ids.len() - 1)
-}
-
 fn wide(ids: &[u32]) -> Vec<i64> {
     ids.iter().map(|&id| i64::from(id)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::generate::{GenerateOptions, Sampling, generate};
+    use crate::model::{Dtypes, GraphFiles, OpenOptions};
+    use crate::prompt::Prompter;
+    use crate::runtime::{self, RuntimeOptions};
+
+    /// ONNX Runtime has no memory for three rows: they are answered one after the other. Then it fails over one: that one fails.
+    #[test]
+    fn what_fails_together_is_tried_again_by_fewer() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo-model");
+        let runtime = runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let prompter = Prompter::open(&directory).unwrap();
+        let graphs = GraphFiles::find(&directory, &Dtypes::default()).unwrap();
+        let special = &prompter.tokenizer.special;
+        let mut model = Model::open(&directory, graphs, special, runtime, &OpenOptions::default()).unwrap();
+        let failure = || GraphError::Runtime { path: directory.join("decoder"), error: ort::Error::new("no memory") };
+        // Four soft tokens of nothing in particular.
+        let width = 128;
+        let features = |view: usize| {
+            let values = (0..4 * width).map(|index| ((index * (view + 3)) % 13) as f32 / 13.0).collect();
+            Features { values, rows: 4, width }
+        };
+        let image = model.image_id();
+        let request = || Request {
+            prompt_ids: vec![2, image, image, image, image, 300, 301],
+            options: GenerateOptions { max_new_tokens: 9, sampling: Sampling::Greedy, labels: 1, stream: 0 },
+            grammar: None,
+        };
+        let alone: Vec<_> = (0..3)
+            .map(|view| generate(&mut model, &prompter.tokenizer, features(view), request()).unwrap().ids)
+            .collect();
+        let mut batch = Batch::new(&model, &prompter.tokenizer, BatchLimits::default(), |_| false);
+        for view in 0..3 {
+            batch.submit(view, features(view), vec![request()]);
+        }
+        assert!(batch.advance(&mut model).unwrap().is_empty());
+        batch.recover(failure()).unwrap();
+        assert_eq!((batch.rows_now, batch.rows.len(), batch.waiting.len()), (1, 0, 3));
+        let mut answers = Vec::new();
+        while !batch.is_idle() {
+            answers.extend(batch.advance(&mut model).unwrap());
+        }
+        for finished in answers {
+            assert_eq!(finished.answer.unwrap().ids, alone[finished.view]);
+        }
+        batch.submit(7, features(0), vec![request()]);
+        batch.advance(&mut model).unwrap();
+        batch.recover(failure()).unwrap();
+        let failed = batch.advance(&mut model).unwrap();
+        assert!(failed.len() == 1 && failed[0].view == 7 && failed[0].answer.is_err());
+        assert!(batch.is_idle() && batch.rows_now == BatchLimits::default().rows);
+    }
 }

@@ -7,12 +7,16 @@
 mod answer_stream;
 mod batch;
 mod grammar;
+mod plan;
 mod repetition;
+mod rescore;
 mod sampling;
 mod text;
 
-pub use batch::{Batch, BatchLimits, Doubt, Finished, Work};
-pub use grammar::{Grammar, GrammarError, GrammarFactory, Labels};
+pub use batch::{Batch, Finished, Work};
+pub use grammar::{Constraint, Grammar, GrammarError, GrammarFactory, Labels};
+pub use plan::BatchLimits;
+pub use rescore::Doubt;
 pub use sampling::Sampling;
 pub use text::{TokenSpan, box_probabilities};
 

@@ -7,6 +7,7 @@ use llguidance::toktrie::SimpleVob;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+use wide::f32x8;
 
 /// How the next token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -36,9 +37,6 @@ pub(super) struct Picked {
     pub(super) log_probability: f64,
 }
 
-/// Of a vocabulary of 262144 nearly all logits lie so far below the largest that together they change nothing in f64.
-const NEGLIGIBLE: f32 = -60.0;
-
 /// Chooses tokens.
 pub(super) struct Sampler {
     sampling: Sampling,
@@ -63,6 +61,7 @@ impl Sampler {
         let log_sum = log_sum(logits)?;
         let candidate = |id: usize, logit: f32| Some((id, logit)).filter(|_| !suppressed.contains(&(id as u32)));
         let id = match allowed {
+            None if self.sampling == Sampling::Greedy => greedy(logits, suppressed),
             None => {
                 let candidates = logits.iter().enumerate().filter_map(|(id, &logit)| candidate(id, logit));
                 self.choose(candidates)
@@ -120,13 +119,49 @@ impl Sampler {
 
 /// The logarithm of the sum of the exponentials; `None` where no logit is finite, or one is not a number.
 pub(super) fn log_sum(logits: &[f32]) -> Option<f64> {
-    let largest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    if !largest.is_finite() || logits.iter().any(|logit| logit.is_nan()) {
-        return None;
+    const LANES: usize = 8;
+    const BLOCK: usize = 32 * LANES;
+    let largest = largest(logits)?;
+    let shift = f32x8::splat(largest);
+    // Exponentials and short sums in f32, eight at a time; the sums of blocks in f64, so that a large vocabulary loses no digits.
+    let mut sum = 0.0;
+    let mut blocks = logits.chunks_exact(BLOCK);
+    for block in &mut blocks {
+        let mut lanes = f32x8::ZERO;
+        for eight in block.as_chunks::<LANES>().0 {
+            lanes += (f32x8::from(*eight) - shift).exp();
+        }
+        sum += f64::from(lanes.reduce_add());
     }
-    let below = logits.iter().map(|&logit| logit - largest).filter(|&below| below > NEGLIGIBLE);
-    let sum: f64 = below.map(|below| f64::from(below).exp()).sum();
+    sum += blocks.remainder().iter().map(|&logit| f64::from(logit - largest).exp()).sum::<f64>();
     Some(sum.ln() + f64::from(largest))
+}
+
+/// The largest logit; `None` where none is finite, or one is not a number.
+fn largest(logits: &[f32]) -> Option<f32> {
+    const LANES: usize = 16;
+    let mut largest = [f32::NEG_INFINITY; LANES];
+    let mut not_numbers = false;
+    let (sixteens, rest) = logits.as_chunks::<LANES>();
+    for sixteen in sixteens {
+        for (largest, &logit) in largest.iter_mut().zip(sixteen) {
+            *largest = if logit > *largest { logit } else { *largest };
+            not_numbers |= logit.is_nan();
+        }
+    }
+    let largest = largest.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, f32::max);
+    let usable = largest.is_finite() && !not_numbers && !rest.iter().any(|logit| logit.is_nan());
+    usable.then_some(largest)
+}
+
+/// The first of the largest that is not suppressed.
+fn greedy(logits: &[f32], suppressed: &[u32]) -> Option<usize> {
+    let largest = largest(logits)?;
+    let first = logits.iter().position(|&logit| logit >= largest)?;
+    if !suppressed.contains(&(first as u32)) {
+        return Some(first);
+    }
+    argmax(logits.iter().copied().enumerate().filter(|(id, _)| !suppressed.contains(&(*id as u32))))
 }
 
 /// The first of the largest; `None` where none is above minus infinity.
@@ -156,6 +191,18 @@ mod tests {
     }
 
     #[test]
+    fn the_sum_over_a_large_vocabulary_keeps_its_digits() {
+        let logits: Vec<f32> =
+            (0..262_144_u32).map(|id| (id.wrapping_mul(2_654_435_761) >> 20) as f32 / 100.0).collect();
+        let exact = logits.iter().map(|&logit| (f64::from(logit) - 40.0).exp()).sum::<f64>().ln() + 40.0;
+        assert!((log_sum(&logits).unwrap() - exact).abs() < 1e-6, "{} and {exact}", log_sum(&logits).unwrap());
+        let mut broken = logits;
+        broken[77] = f32::NAN;
+        assert_eq!(log_sum(&broken), None);
+        assert_eq!(log_sum(&[f32::NEG_INFINITY; 40]), None);
+    }
+
+    #[test]
     fn what_is_not_allowed_is_not_picked_but_counts_in_the_probability() {
         let mut allowed = SimpleVob::alloc(4);
         allowed.allow_token(0);
@@ -164,10 +211,8 @@ mod tests {
         let mut sampler = Sampler::new(Sampling::Greedy, 0);
         let picked = sampler.pick(&logits, &[], Some(&allowed)).unwrap();
         assert_eq!(picked.id, 1);
-        assert_eq!(picked.log_probability.to_bits(), {
-            let log_sum = logits.iter().map(|&logit| (f64::from(logit) - 5.0).exp()).sum::<f64>().ln() + 5.0;
-            (2.0 - log_sum).to_bits()
-        });
+        let log_sum = logits.iter().map(|&logit| (f64::from(logit) - 5.0).exp()).sum::<f64>().ln() + 5.0;
+        assert!((picked.log_probability - (2.0 - log_sum)).abs() < 1e-6);
         assert_eq!(sampler.pick(&logits, &[0, 1], Some(&allowed)), None);
     }
 

@@ -13,7 +13,7 @@ pub use patches::{PATCH_SIDE, PatchGrid, patchify};
 pub use resize::{ResizeError, resize};
 pub use tiles::{Overlap, Region, Tiling, TilingError, views};
 
-use crate::image::UprightImage;
+use crate::image::{ReducedImage, UprightImage};
 
 /// One view, ready for the vision graph.
 #[derive(Debug, Clone)]
@@ -54,4 +54,27 @@ pub fn prepare_region(
 /// As there.
 pub fn prepare(image: &UprightImage, choice: BudgetChoice, patch_side: u32) -> Result<PreparedView, ResizeError> {
     prepare_region(image, Region::whole(image.width, image.height), choice, patch_side)
+}
+
+/// [`prepare`] of an image of which fewer pixels may have been decoded: the budget and the target size are those of the whole image.
+///
+/// # Errors
+/// As [`prepare_region`].
+pub fn prepare_reduced(
+    image: &ReducedImage,
+    choice: BudgetChoice,
+    patch_side: u32,
+) -> Result<PreparedView, ResizeError> {
+    let budget = choice.resolve(image.width, image.height)?;
+    let size = target_size(image.width, image.height, budget)?;
+    let resized = resize(&image.decoded.rgb, image.decoded.width, image.decoded.height, size)?;
+    let patches = patchify(&resized, size, patch_side);
+    Ok(PreparedView { budget, size, patches })
+}
+
+/// The size that an image of `width` x `height` is resized to, or the image's own where there is none: what
+/// [`decode_reduced`](crate::image::decode_reduced) needs to leave.
+pub fn needed_size(width: u32, height: u32, choice: BudgetChoice) -> (u32, u32) {
+    let size = choice.resolve(width, height).and_then(|budget| target_size(width, height, budget));
+    size.map_or((width, height), |size| (size.width, size.height))
 }

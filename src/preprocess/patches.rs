@@ -42,9 +42,10 @@ impl PatchGrid {
 
 /// Cuts `rgb` (`size.width * size.height * 3` bytes) into patches of `side` pixels.
 ///
-/// Hugging Face rescales by multiplying the bytes with 1/255 in f32; the table holds exactly those products.
+/// Hugging Face rescales by multiplying the bytes with 1/255 in f32. The products are computed, not looked up: so the loop runs on
+/// vectors.
 pub fn patchify(rgb: &[u8], size: TargetSize, side: u32) -> PatchGrid {
-    let rescaled = rescale_table();
+    const RESCALE_FACTOR: f32 = 1.0 / 255.0; // processor_config.json: rescale_factor
     let (columns, rows) = (size.width / side, size.height / side);
     let row_bytes = size.width as usize * 3;
     let run_bytes = side as usize * 3;
@@ -54,17 +55,12 @@ pub fn patchify(rgb: &[u8], size: TargetSize, side: u32) -> PatchGrid {
         for column in 0..columns {
             let corner = (row * side) as usize * row_bytes + column as usize * run_bytes;
             for line in rgb[corner..].chunks(row_bytes).take(side as usize) {
-                values.extend(line[..run_bytes].iter().map(|&byte| rescaled[usize::from(byte)]));
+                values.extend(line[..run_bytes].iter().map(|&byte| f32::from(byte) * RESCALE_FACTOR));
             }
             positions.extend([i64::from(column), i64::from(row)]);
         }
     }
     PatchGrid { side, values, positions }
-}
-
-fn rescale_table() -> [f32; 256] {
-    const RESCALE_FACTOR: f32 = 1.0 / 255.0; // processor_config.json: rescale_factor
-    std::array::from_fn(|byte| byte as f32 * RESCALE_FACTOR)
 }
 
 #[cfg(test)]

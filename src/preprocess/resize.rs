@@ -1,6 +1,7 @@
 //! Bicubic resizing that equals torchvision's on bytes.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -31,19 +32,37 @@ pub enum ResizeError {
 /// # Errors
 /// [`ResizeError`] where `rgb` is not `width * height * 3` bytes.
 pub fn resize(rgb: &[u8], width: u32, height: u32, target: TargetSize) -> Result<Cow<'_, [u8]>, ResizeError> {
+    let mut between = BETWEEN.take();
+    let narrowed = if width == target.width {
+        rgb
+    } else {
+        scale(rgb, (width, height), &mut between, (target.width, height))?;
+        &between
+    };
+    let resized = if height != target.height {
+        let mut resized = Vec::new();
+        scale(narrowed, (target.width, height), &mut resized, (target.width, target.height))?;
+        Cow::Owned(resized)
+    } else if width != target.width {
+        // The buffer itself is the result; the next image gets another.
+        return Ok(Cow::Owned(between));
+    } else {
+        Cow::Borrowed(rgb)
+    };
+    BETWEEN.set(between);
+    Ok(resized)
+}
+
+thread_local! {
+    /// The image between the two passes: several megabytes, which the system would hand out page by page for every image anew.
+    static BETWEEN: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// One pass: one of the sides stays.
+fn scale(source: &[u8], from: (u32, u32), target: &mut Vec<u8>, to: (u32, u32)) -> Result<(), ResizeError> {
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    let mut resizer = Resizer::new();
-    let mut pixels = Cow::Borrowed(rgb);
-    for (from, to) in
-        [((width, height), (target.width, height)), ((target.width, height), (target.width, target.height))]
-    {
-        if from == to {
-            continue;
-        }
-        let source = ImageRef::new(from.0, from.1, &pixels, PixelType::U8x3)?;
-        let mut resized = Image::new(to.0, to.1, PixelType::U8x3);
-        resizer.resize(&source, &mut resized, &options)?;
-        pixels = Cow::Owned(resized.into_vec());
-    }
-    Ok(pixels)
+    let source = ImageRef::new(from.0, from.1, source, PixelType::U8x3)?;
+    target.resize(to.0 as usize * to.1 as usize * 3, 0);
+    let mut target = Image::from_slice_u8(to.0, to.1, target, PixelType::U8x3)?;
+    Ok(Resizer::new().resize(&source, &mut target, &options)?)
 }

@@ -37,6 +37,14 @@ pub enum ManifestError {
         /// The reason.
         error: std::io::Error,
     },
+    /// What another version of gemscope wrote, which has other settings.
+    #[error("{}: written by another version of gemscope ({error}): make the run again, with --overwrite or another --out", path.display())]
+    OtherVersion {
+        /// The file.
+        path: PathBuf,
+        /// What is missing or unknown.
+        error: serde_json::Error,
+    },
     /// The file is not what gemscope writes.
     #[error("{}: {error}", path.display())]
     Parse {
@@ -65,6 +73,9 @@ pub struct Settings {
     pub rules: Rules,
     /// Whether EXIF orientation is applied.
     pub apply_orientation: bool,
+    /// Whether only as many pixels of a JPEG are decoded as the budget needs; not in runs from before there was the choice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fast_decode: bool,
     /// What may stand in an answer.
     #[serde(default)]
     pub decoding: Decoding,
@@ -130,6 +141,13 @@ pub struct Manifest {
     pub settings: Option<Settings>,
 }
 
+/// What every version of `run.json` has.
+#[derive(Deserialize)]
+struct MadeBy {
+    #[serde(rename = "gemscope")]
+    _version: String,
+}
+
 impl Manifest {
     /// A manifest of this version, begun now.
     pub fn new(root: Option<PathBuf>, settings: Option<Settings>) -> Self {
@@ -179,7 +197,15 @@ impl Manifest {
     pub fn read(directory: &Path) -> Result<Self, ManifestError> {
         let path = directory.join(FILE);
         match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| ManifestError::Parse { path, error }),
+            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+                // JSON that says which version made it is a manifest, of whatever fields.
+                let made_by = serde_json::from_slice::<MadeBy>(&bytes);
+                if made_by.is_ok() {
+                    ManifestError::OtherVersion { path, error }
+                } else {
+                    ManifestError::Parse { path, error }
+                }
+            }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Err(ManifestError::NoRun(directory.to_owned()))
             }

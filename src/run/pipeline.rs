@@ -29,7 +29,8 @@ use super::questions::{Asked, Questions};
 use super::writer::{self, Done};
 use crate::digest;
 use crate::generate::GenerateError;
-use crate::preprocess::{Region, TilingError, prepare_region, target_size, views};
+use crate::image::{decode_reduced, decode_within, recycle};
+use crate::preprocess::{Region, TilingError, needed_size, prepare_reduced, prepare_region, target_size, views};
 use crate::record::{Record, Timings};
 use crate::source::SourceImage;
 
@@ -272,15 +273,27 @@ impl<'r> Loader<'r> {
     }
 
     fn prepare(&self, bytes: &[u8], record: &mut Record) -> Result<Vec<ShownView>, String> {
-        let upright = crate::image::decode_within(bytes, self.settings.apply_orientation, self.control.max_pixels)
-            .map_err(|error| error.to_string())?;
+        let max_pixels = self.control.max_pixels;
+        let Settings { budget, apply_orientation, .. } = *self.settings;
+        if self.settings.fast_decode {
+            let needed = |width, height| needed_size(width, height, budget);
+            let image =
+                decode_reduced(bytes, apply_orientation, max_pixels, needed).map_err(|error| error.to_string())?;
+            (record.width, record.height, record.orientation) = (image.width, image.height, image.decoded.orientation);
+            let prepared = prepare_reduced(&image, budget, self.patch_side).map_err(|error| error.to_string())?;
+            recycle(image.decoded);
+            return Ok(vec![ShownView { region: Region::whole(record.width, record.height), prepared }]);
+        }
+        let upright = decode_within(bytes, apply_orientation, max_pixels).map_err(|error| error.to_string())?;
         (record.width, record.height, record.orientation) = (upright.width, upright.height, upright.orientation);
         let regions = self.regions(upright.width, upright.height).map_err(|error| error.to_string())?;
         let show = |region| -> Result<ShownView, String> {
-            let prepared = prepare_region(&upright, region, self.settings.budget, self.patch_side);
+            let prepared = prepare_region(&upright, region, budget, self.patch_side);
             Ok(ShownView { region, prepared: prepared.map_err(|error| error.to_string())? })
         };
-        regions.into_iter().map(show).collect()
+        let shown = regions.into_iter().map(show).collect();
+        recycle(upright);
+        shown
     }
 }
 

@@ -117,6 +117,13 @@ fn a_run_with_other_settings_is_not_mixed_in() {
     assert_eq!(json_lines(read(out.join("journal.jsonl"))).len(), 1);
     other().arg("--overwrite").assert().success();
     assert!(read(out.join("journal.jsonl")).contains("detect circle"));
+    // A run of a version with other settings is named as that.
+    let manifest = read(out.join("run.json")).replace("\"prompts\"", "\"prompt\"");
+    fs::write(out.join("run.json"), manifest).unwrap();
+    other()
+        .assert()
+        .code(1)
+        .stderr(predicates::str::contains("written by another version of gemscope (missing field `prompts`"));
     // A folder with somebody's files is not taken for a run.
     other().arg("--overwrite").arg("--out").arg(&images).assert().code(1);
     gemscope()

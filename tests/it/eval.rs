@@ -259,7 +259,7 @@ fn a_calibration_is_written_applied_and_measured() {
     let tiny = write(dir.path(), "truth.json", &tiny_truth());
     let mut command = eval(&tiny, &["--run"], &of_run);
     command.arg("--calibrate").assert().success().stdout(predicates::str::contains("not cross-validated"));
-    assert_eq!(read_json(of_run.join("calibration.json"))["score"], "box_digits");
+    assert_eq!(read_json(of_run.join("calibration.json"))["score"], "joint");
     eval(&tiny, &["--calibration", file.to_str().unwrap(), "--run"], &of_run)
         .assert()
         .success()

@@ -59,3 +59,55 @@ fn the_header_gives_the_size_of_the_upright_image() {
         );
     }
 }
+
+#[cfg(feature = "turbojpeg")]
+#[test]
+fn libjpeg_turbo_decodes_what_pillow_does() {
+    let golden = json(fixture("golden/jpeg.json"));
+    let cases = golden["cases"].as_array().unwrap();
+    assert!(cases.len() >= 20, "only {} files", cases.len());
+    let wrong: Vec<&str> = cases
+        .iter()
+        .filter_map(|case| {
+            let file = case["file"].as_str().unwrap();
+            let decoded = gemscope::image::decode(&fs::read(fixture(file)).unwrap(), true).unwrap();
+            (sha256(&decoded.rgb) != case["rgb_sha256"].as_str().unwrap()).then_some(file)
+        })
+        .collect();
+    assert!(wrong.is_empty(), "other pixels than Pillow's: {}", wrong.join(", "));
+}
+
+#[cfg(feature = "turbojpeg")]
+#[test]
+fn a_reduced_jpeg_is_never_smaller_than_needed() {
+    let bytes = fs::read(fixture("photos/coffee-orientation-6.jpg")).unwrap();
+    let whole = gemscope::image::decode(&bytes, true).unwrap();
+    for divisor in [1, 2, 3, 4, 7, 8, 100] {
+        let needed = (whole.width / divisor, whole.height / divisor);
+        let reduced =
+            gemscope::image::decode_reduced(&bytes, true, gemscope::image::MAX_PIXELS, |_, _| needed).unwrap();
+        assert_eq!((reduced.width, reduced.height), (whole.width, whole.height));
+        let decoded = reduced.decoded;
+        assert!(decoded.width >= needed.0 && decoded.height >= needed.1, "{}x{}", decoded.width, decoded.height);
+        assert!(divisor < 2 || decoded.width < whole.width, "nothing was left out at a {divisor}th");
+        // Turned like the whole, and of the same picture: the mean of all pixels hardly changes.
+        assert_eq!(decoded.width > decoded.height, whole.width > whole.height);
+        let mean = |rgb: &[u8]| rgb.iter().map(|&byte| f64::from(byte)).sum::<f64>() / rgb.len() as f64;
+        assert!((mean(&decoded.rgb) - mean(&whole.rgb)).abs() < 2.0);
+    }
+}
+
+#[cfg(not(feature = "turbojpeg"))]
+#[test]
+fn fast_decode_needs_its_feature() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let ended = crate::support::gemscope()
+        .args(["detect", "--labels", "star", "--fast-decode", "--out"])
+        .args([&out, &fixture("shapes")])
+        .output()
+        .unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&ended.stderr).contains("--features turbojpeg"));
+    assert!(!out.exists());
+}

@@ -94,6 +94,11 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
         }
         None => vec![Folder { images: root.to_owned(), labels: root.to_owned() }],
     };
+    if folders.len() > 1 {
+        reading
+            .remarks
+            .push(format!("the parts of the dataset ({} folders of images) are read as one set", folders.len()));
+    }
     let above = common(&folders);
     let (mut images, mut polygons, mut unlabelled) = (Vec::new(), 0, 0);
     for folder in &folders {

@@ -111,7 +111,7 @@ pub struct Grammar {
 
 impl Grammar {
     /// The state before an answer's first token.
-    pub(super) fn begin(&self) -> Constraint {
+    pub fn begin(&self) -> Constraint {
         Constraint {
             matcher: self.matcher.clone(),
             env: self.env.clone(),
@@ -122,7 +122,7 @@ impl Grammar {
 }
 
 /// One answer under a grammar, as far as it goes.
-pub(super) struct Constraint {
+pub struct Constraint {
     matcher: Matcher,
     env: TokEnv,
     place: Place,
@@ -144,8 +144,19 @@ impl Constraint {
         Ok(allowed)
     }
 
+    /// The ids of the tokens that may come next.
+    ///
+    /// # Errors
+    /// [`GrammarError::Grammar`].
+    pub fn allowed_ids(&mut self) -> Result<Vec<u32>, GrammarError> {
+        Ok(self.allowed()?.to_list())
+    }
+
     /// Takes the token that came.
-    pub(super) fn accept(&mut self, id: u32) -> Result<(), GrammarError> {
+    ///
+    /// # Errors
+    /// [`GrammarError::Grammar`] where it is not allowed.
+    pub fn accept(&mut self, id: u32) -> Result<(), GrammarError> {
         self.matcher.consume_token(id).map_err(grammar)?;
         let (place, closed) = self.place.follow(self.env.tok_trie().token(id));
         self.place = place;
@@ -154,7 +165,10 @@ impl Constraint {
     }
 
     /// Takes the tokens that must come next, up to the first one that counts for a score: what the decoder thinks of that one is asked for.
-    pub(super) fn forced(&mut self) -> Result<Vec<u32>, GrammarError> {
+    ///
+    /// # Errors
+    /// [`GrammarError::Grammar`].
+    pub fn forced(&mut self) -> Result<Vec<u32>, GrammarError> {
         if self.is_complete() {
             return Ok(Vec::new());
         }
@@ -170,12 +184,12 @@ impl Constraint {
     }
 
     /// Whether nothing may follow any more.
-    pub(super) fn is_complete(&self) -> bool {
+    pub fn is_complete(&self) -> bool {
         self.matcher.is_stopped()
     }
 
     /// Whether the list holds as many boxes as it may.
-    pub(super) fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.boxes_left == 0
     }
 }

@@ -1,0 +1,141 @@
+"""What is measured: JPEGs of known sizes, folders of images, the models. All of it is made from what the repository holds, once, in the work folder."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[2]
+PHOTOS = ("china.jpg", "flower.jpg", "astronaut.jpg", "chelsea.png", "rocket.png")
+SIZES = {"12 MP": (4000, 3000, 800), "1 MP": (1152, 864, 432)}
+"""Width, height, and how high each photograph of the mosaic is."""
+JPEGS_OF_A_SIZE = 4
+NOISE = 4.0
+"""Standard deviation in levels, as of a camera's sensor: without it an enlarged photograph is smoother, and its JPEG smaller, than a real one."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """One set of weights, in the form that each program takes."""
+
+    name: str
+    checkpoint: Path
+    onnx: Path
+    genai: Path
+    gguf: Path
+    budget: int
+    prompt: str
+
+
+def demo_model(work: Path, llama_cpp: Path | None = None) -> Model:
+    """`llama_cpp`: where llama.cpp's converter is; without it there is no GGUF file."""
+    checkpoint, gguf = ROOT / "export/demo/checkpoint", work / "demo-gguf"
+    if llama_cpp:
+        _convert(checkpoint, gguf, llama_cpp)
+    return Model("demo", checkpoint, ROOT / "fixtures/demo-model", ROOT / "fixtures/demo-model-mobius", gguf, 70, "detect shape")
+
+
+def midsize_model(work: Path, llama_cpp: Path | None = None, mobius: Path | None = None) -> Model:
+    """Makes it where it is not yet: some minutes and 7 GB. `mobius`: a Python that can make onnxruntime-genai's graphs; without it there are none."""
+    folder = work / "midsize"
+    checkpoint, onnx, genai = folder / "checkpoint", folder / "model", folder / "mobius"
+    if not (onnx / "onnx" / "decoder_model_merged_q4.onnx").exists():
+        _python(["-m", "gemscope_export", "midsize", str(folder), "--fixtures", str(ROOT / "fixtures")])
+    if mobius and not (genai / "chat_template.jinja").exists():
+        shutil.rmtree(genai, ignore_errors=True)
+        command = [str(mobius), "-m", "mobius", "build", "--config", str(checkpoint), "--runtime", "ort-genai", "--ep", "cpu", "--dtype", "f32", str(genai)]
+        subprocess.run(command, check=True, stdout=sys.stderr)
+        shutil.copyfile(checkpoint / "chat_template.jinja", genai / "chat_template.jinja")
+    if llama_cpp:
+        _convert(checkpoint, folder / "gguf", llama_cpp)
+    return Model("mid-size", checkpoint, onnx, genai, folder / "gguf", 70, "detect person")
+
+
+def _convert(checkpoint: Path, out: Path, llama_cpp: Path) -> None:
+    """GGUF files of a checkpoint: f32, the same in 4 bits (blocks of 32, as in the ONNX graphs), and the vision tower."""
+    out.mkdir(parents=True, exist_ok=True)
+    converter = [str(llama_cpp / "convert_hf_to_gguf.py"), str(checkpoint), "--outtype", "f32", "--outfile"]
+    for name, flags in (("model.gguf", []), ("mmproj.gguf", ["--mmproj"])):
+        if not (out / name).exists():
+            _python([*converter, str(out / f"part-{name}"), *flags], llama_cpp / "gguf-py")
+            (out / f"part-{name}").replace(out / name)
+    if not (out / "model_q4.gguf").exists():
+        import llama_cpp as library
+
+        settings = library.llama_model_quantize_default_params()
+        settings.ftype = library.LLAMA_FTYPE_MOSTLY_Q4_0
+        library.llama_model_quantize(str(out / "model.gguf").encode(), str(out / "part.gguf").encode(), settings)
+        (out / "part.gguf").replace(out / "model_q4.gguf")
+
+
+def jpegs(work: Path, size: str) -> list[Path]:
+    """JPEGs of quality 90 and 4:2:0, mosaics of the fixtures' photographs with the noise of a sensor."""
+    width, height, row = SIZES[size]
+    folder = work / "jpegs"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{size.replace(' ', '').lower()}-{index}.jpg" for index in range(JPEGS_OF_A_SIZE)]
+    for index, path in enumerate(paths):
+        if not path.exists():
+            _mosaic(width, height, row, index).save(path, quality=90, subsampling="4:2:0")
+    return paths
+
+
+def _mosaic(width: int, height: int, row: int, first: int) -> Image.Image:
+    canvas = Image.new("RGB", (width, height))
+    index, y = first, 0
+    while y < height:
+        x = 0
+        while x < width:
+            with Image.open(ROOT / "fixtures/photos" / PHOTOS[index % len(PHOTOS)]) as photo:
+                scaled = photo.convert("RGB").resize((photo.width * row // photo.height, row), Image.Resampling.BICUBIC)
+            canvas.paste(scaled, (x, y))
+            index, x = index + 1, x + scaled.width
+        y += row
+    noise = np.random.default_rng(first).normal(0, NOISE, (height, width, 1))
+    return Image.fromarray((np.asarray(canvas) + noise).clip(0, 255).astype(np.uint8))
+
+
+def folder_of(work: Path, count: int, kind: str = "scenes") -> Path:
+    """A folder of `count` images: `scenes` are the fixtures' 20 shapes in turn, `photos` pieces of the mosaics; files of the same content are hard links."""
+    folder = work / f"{kind}-{count}"
+    if folder.is_dir() and sum(1 for _ in os.scandir(folder)) == count:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    sources = sorted(path for path in (ROOT / "fixtures/shapes").iterdir() if path.suffix in (".png", ".jpg"))
+    if kind == "photos":
+        sources = _pieces(work)
+    for index in range(count):
+        source = sources[index % len(sources)]
+        target = folder / f"{index:06}{source.suffix}"
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+    return folder
+
+
+def _pieces(work: Path) -> list[Path]:
+    """Fifty pictures of 800x800 pixels, cut from a mosaic: 256 soft tokens at a budget of 280, 64 at 70."""
+    folder = work / "pieces"
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{index:02}.jpg" for index in range(50)]
+    if not all(path.exists() for path in paths):
+        random = np.random.default_rng(7)
+        mosaic = _mosaic(4000, 3000, 800, 0)
+        for path in paths:
+            x, y = int(random.integers(0, 3200)), int(random.integers(0, 2200))
+            mosaic.crop((x, y, x + 800, y + 800)).save(path, quality=90)
+    return paths
+
+
+def _python(arguments: list[str], *modules: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*map(str, modules), str(ROOT / "export"), os.environ.get("PYTHONPATH", "")])}
+    subprocess.run([sys.executable, *arguments], check=True, env=environment, stdout=sys.stderr)

@@ -1,0 +1,44 @@
+//! Probabilities that do not depend on who was decoded beside an answer.
+//!
+//! Sums of f32 come out a little different (about 1e-7) in a run of another shape, so the probabilities of tokens depend on who is decoded
+//! beside them. A caller who rounds what it makes of them says with [`Doubt`] when rounding hangs on that; such an answer is scored again
+//! by itself, in one run over all of its tokens.
+
+use super::Generated;
+use super::sampling::log_sum;
+use crate::model::{GraphError, KvCache, Model};
+
+/// Tokens of a run: their logits are all kept, a megabyte each with a vocabulary of 262144.
+const CHUNK: usize = 64;
+
+/// Whether what is made of the probabilities of an answer's tokens may change with the last digits of them.
+pub type Doubt = fn(&Generated) -> bool;
+
+/// Gives the tokens of an answer the probabilities that they get when it is decoded by itself, many tokens a run, behind the part of the
+/// prompt that is in `cache`. The first token of an answer to a whole prompt was picked when the prompt was run, and stays.
+pub(super) fn score_again(
+    model: &mut Model,
+    answer: &mut Generated,
+    prompt: &[u32],
+    cache: &mut KvCache,
+) -> Result<(), GraphError> {
+    let known = cache.columns();
+    let ids: Vec<u32> = prompt[known..].iter().chain(&answer.ids).copied().collect();
+    // Nobody asks what follows the last one.
+    let fed = &ids[..ids.len().saturating_sub(1)];
+    let before = prompt.len() - known;
+    for (chunk, fed) in fed.chunks(CHUNK).enumerate() {
+        let wide: Vec<i64> = fed.iter().map(|&id| i64::from(id)).collect();
+        let logits = model.decode_all(&wide, cache)?;
+        for position in 0..fed.len() {
+            // The logits of a position are those of the token behind it. What was forced is certain.
+            let Some(place) = (chunk * CHUNK + position + 1).checked_sub(before) else { continue };
+            let Some(span) = answer.spans.get_mut(place).filter(|span| span.log_probability != 0.0) else { continue };
+            let logits = model.logits_before(&logits, 0, fed.len() - 1 - position)?;
+            if let Some(sum) = log_sum(&logits) {
+                span.log_probability = f64::from(logits[answer.ids[place] as usize]) - sum;
+            }
+        }
+    }
+    Ok(())
+}
