@@ -44,7 +44,10 @@ fn steps(criterion: &mut Criterion) {
         if gemscope::image::CAN_REDUCE {
             group.bench_function("decode, as much as is needed", |bencher| {
                 let needed = |width, height| needed_size(width, height, BudgetChoice::Fixed(budget));
-                bencher.iter(|| gemscope::image::decode_reduced(black_box(&bytes), true, needed).unwrap());
+                bencher.iter(|| {
+                    gemscope::image::decode_reduced(black_box(&bytes), true, gemscope::image::MAX_PIXELS, needed)
+                        .unwrap()
+                });
             });
         }
         for budget in [70, 280, 1120].map(|tokens| Budget::try_from(tokens).unwrap()) {
@@ -68,7 +71,9 @@ fn steps(criterion: &mut Criterion) {
                 let choice = BudgetChoice::Fixed(budget);
                 let needed = |width, height| needed_size(width, height, choice);
                 bencher.iter(|| {
-                    let image = gemscope::image::decode_reduced(black_box(&bytes), true, needed).unwrap();
+                    let image =
+                        gemscope::image::decode_reduced(black_box(&bytes), true, gemscope::image::MAX_PIXELS, needed)
+                            .unwrap();
                     prepare_reduced(&image, choice, PATCH_SIDE).unwrap()
                 });
             });

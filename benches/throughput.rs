@@ -70,7 +70,7 @@ fn one(args: &Args, path: &Path) {
     let bytes = std::fs::read(path).unwrap();
     let mut view = if args.fast_decode {
         let needed = |width, height| needed_size(width, height, choice);
-        let image = gemscope::image::decode_reduced(&bytes, true, needed).unwrap();
+        let image = gemscope::image::decode_reduced(&bytes, true, gemscope::image::MAX_PIXELS, needed).unwrap();
         let view = prepare_reduced(&image, choice, PATCH_SIDE).unwrap();
         gemscope::image::recycle(image.decoded);
         view

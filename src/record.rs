@@ -55,6 +55,12 @@ impl BBox {
         width.max(0.0) * height.max(0.0)
     }
 
+    /// Whether it is a box of an image of that size: inside it, and with an area.
+    pub fn lies_in(&self, width: u32, height: u32) -> bool {
+        let inside = |from: f64, to: f64, size: u32| 0.0 <= from && from < to && to <= f64::from(size);
+        inside(self.x0, self.x1, width) && inside(self.y0, self.y1, height)
+    }
+
     /// Intersection over union.
     pub fn iou(&self, other: &Self) -> f64 {
         let common = self.intersection(other);
@@ -321,6 +327,19 @@ pub struct TokenCounts {
     pub answer: usize,
 }
 
+/// When a record was made and what took how long, in seconds. For whoever looks at a run (`gemscope report`); no export holds any of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// When the record was made, since 1970.
+    pub finished: f64,
+    /// Reading and hashing the file.
+    pub read: f64,
+    /// Decoding it, resizing its views, making patches.
+    pub prepare: f64,
+    /// From when the model took it up, beside other images, to its last answer.
+    pub answer: f64,
+}
+
 /// All of that for one image: one line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
@@ -349,9 +368,21 @@ pub struct Record {
     /// The raw answers.
     #[serde(default)]
     pub answers: Vec<Answer>,
+    /// When it was made, and what took how long; absent where the answer was made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
 }
 
 impl Record {
+    /// What a record promises and its JSON does not keep: of a file that somebody, or a bad disk, has changed.
+    pub fn fault(&self) -> Option<&'static str> {
+        if !(1..=8).contains(&self.orientation) {
+            return Some("the orientation is not 1 to 8");
+        }
+        let outside = self.detections.iter().any(|detection| !detection.bbox.lies_in(self.width, self.height));
+        outside.then_some("a box does not lie inside the image")
+    }
+
     /// The record of an image that gave no answer.
     pub fn failed(image: String, reason: String) -> Self {
         Self {
@@ -366,6 +397,7 @@ impl Record {
             detections: Vec::new(),
             notes: Vec::new(),
             answers: Vec::new(),
+            timings: None,
         }
     }
 }

@@ -1,16 +1,20 @@
 //! Arguments that several commands share.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use super::decoding::Grammars;
 use anyhow::{Context as _, bail};
 use gemscope::answer::calibration::{Calibration, Platt};
 use gemscope::answer::{Area, Filters, Rules};
 use gemscope::export::{Format, read_labels_map};
+use gemscope::image::MAX_PIXELS;
 use gemscope::preprocess::{Budget, BudgetChoice};
 use gemscope::prompt::{Conversation, Prompter, Query, Task, distinct};
 use gemscope::record::ScoreKind;
-use gemscope::run::{Asked, Question};
+use gemscope::run::{Asked, Control, Question};
 
 /// What to ask.
 #[derive(Debug, clap::Args)]
@@ -220,6 +224,37 @@ impl RuleArgs {
         let score = self.score.or(calibration.map(|(kind, _)| kind)).unwrap_or_default();
         let calibration = calibration.map(|(_, platt)| platt);
         Ok(Rules { score, calibration, filters, join: self.join })
+    }
+}
+
+/// How a run goes: nothing that an answer depends on.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ControlArgs {
+    /// Throw away what --out holds of an earlier run
+    #[arg(long, visible_alias = "overwrite")]
+    pub(crate) fresh: bool,
+    /// Try images again that failed before. Without it, only those whose files have changed
+    #[arg(long)]
+    pub(crate) retry_failed: bool,
+    /// Answers are on disk, safe from a power cut, after so many seconds; 0 is each before the next. A process that is killed loses none
+    /// either way
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub(crate) sync_every: Duration,
+    /// Files that claim more pixels fail (memory for about ten times as many bytes is needed)
+    #[arg(long, value_name = "N", default_value_t = MAX_PIXELS, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_pixels: u64,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    const LONGEST: f64 = 3600.0;
+    let seconds = text.parse().ok().filter(|seconds| (0.0..=LONGEST).contains(seconds));
+    seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("must be from 0 to {LONGEST} seconds"))
+}
+
+impl ControlArgs {
+    /// The same for a run that `stop` can stop.
+    pub(crate) fn control(&self, stop: Arc<AtomicBool>) -> Control {
+        Control { stop, retry_failed: self.retry_failed, max_pixels: self.max_pixels }
     }
 }
 

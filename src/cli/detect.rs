@@ -2,31 +2,34 @@
 
 use std::fmt::Write as _;
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufReader, Cursor};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use gemscope::export;
 use gemscope::generate::Decoding;
+use gemscope::image::{most_bytes, size_within};
 use gemscope::model::demo;
 use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
 use gemscope::run::{
-    self, Asked, Engine, Manifest, ModelIdentity, Progress, Question, Questions, RunDirectory, Settings, Summary,
+    self, Asked, Engine, Failure, Known, Manifest, ModelIdentity, Progress, Question, Questions, RunDirectory,
+    Settings, Summary,
 };
-use gemscope::source::{self, Source, SourceImage};
+use gemscope::source::{self, Place, Source, SourceImage};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::args::{BudgetArgs, RuleArgs, TaskArgs, formats};
+use super::args::{BudgetArgs, ControlArgs, RuleArgs, TaskArgs, formats};
 use super::decoding::{DecodingArgs, Grammars};
 use super::engine::{ModelArgs, ModelFiles};
-use super::{Ending, Global, messages, output, prompts};
+use super::{Ending, Global, messages, output, plain, prompts, say_damaged, signals};
 
 /// Find things in images
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
 pub(crate) struct Args {
-    /// Folders (searched to any depth) and files
+    /// Folders (searched to any depth), files, "patterns*" (** for any depth), .tar archives, @FILE with one path a line, - for such a list on
+    /// standard input
     #[arg(required = true, value_name = "INPUT")]
     inputs: Vec<PathBuf>,
     /// The run's directory: journal, exports. The same command again goes on where it was stopped
@@ -60,9 +63,8 @@ pub(crate) struct Args {
     /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts, crops, overlay, html; or none
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,coco,counts,crops")]
     export: String,
-    /// Throw away what --out holds of an earlier run
-    #[arg(long)]
-    overwrite: bool,
+    #[command(flatten)]
+    control: ControlArgs,
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
@@ -124,18 +126,21 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         model: ModelIdentity::of(&model_files.directory, &graphs, &model_files.config)?,
     };
     let runtime = global.load_runtime()?;
-    let directory = RunDirectory::open(out, args.overwrite)?;
+    let directory = RunDirectory::open(out, args.control.fresh)?;
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
     directory.settle(&manifest.with_model(model_files.name(&args.model)))?;
-    let (journal, known) = directory.journal()?;
+    let (journal, known) = directory.journal(args.control.sync_every)?;
+    say_what_was_left(out, &directory, &known);
 
     let model = model_files.load(graphs, &args.model, runtime)?;
     let limits = args.decoding.limits(&model, settings.budget.largest())?;
     let mut engine = Engine { prompter: model_files.prompter, model, limits };
     let progress = Progress::new(source.images.len(), messages::quiet());
-    let outcome = run::execute(&mut engine, &questions, &settings, &source.images, &known, journal, progress)?;
+    let control = args.control.control(signals::stop_flag()?);
+    let images = &source.images;
+    let outcome = run::execute(&mut engine, &questions, &settings, images, &known, journal, progress, &control)?;
 
-    let records = run::read_journal(out)?;
+    let records = run::read_journal(out)?.records;
     let mut summary = Summary::count(&records, settings.labels());
     summary.resumed = outcome.resumed;
     summary.wall_seconds = outcome.wall.as_secs_f64();
@@ -155,13 +160,34 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     };
     let exported = export::export(&input, &formats, out);
     if let Ok(exported) = &exported {
-        exported.remarks.iter().for_each(|remark| messages::say(remark));
+        exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
         summary.written.extend(exported.written.iter().cloned());
     }
     // The run's figures are shown also where an export failed, which can be made again.
     report(&summary, &source, args.json)?;
+    if outcome.left > 0 {
+        exported?;
+        messages::say(&format!("Stopped with {} images left; the same command goes on.", outcome.left));
+        return Ok(Ending::Stopped);
+    }
+    if outcome.resumed > 0 && !summary.failures.is_empty() && !args.control.retry_failed {
+        messages::say("Images that failed before were left as they are; --retry-failed tries them again.");
+    }
     let complete = exported?.images_missed == 0 && summary.failures.is_empty();
     Ok(if complete { Ending::Complete } else { Ending::SomeFailed })
+}
+
+/// What an earlier process left behind that was killed, or a disk that lost something.
+fn say_what_was_left(out: &std::path::Path, directory: &RunDirectory, known: &Known) {
+    if let Some(holder) = &directory.killed {
+        messages::say(&format!("An earlier process was killed while it wrote this run ({holder}); going on."));
+    }
+    if known.torn > 0 {
+        messages::say(
+            "The last line of the journal was not written to its end, and is cut off; its image is asked about again.",
+        );
+    }
+    say_damaged(out, &known.damaged);
 }
 
 fn report(summary: &Summary, source: &Source, json: bool) -> anyhow::Result<()> {
@@ -191,7 +217,8 @@ fn report(summary: &Summary, source: &Source, json: bool) -> anyhow::Result<()> 
     }
     if !summary.failures.is_empty() {
         lines.push("\nfailed:".to_owned());
-        lines.extend(summary.failures.iter().map(|failure| format!("  {}: {}", failure.image, failure.reason)));
+        let failed = |failure: &Failure| plain::line(&format!("{}: {}", failure.image, failure.reason)).into_owned();
+        lines.extend(summary.failures.iter().map(|failure| format!("  {}", failed(failure))));
     }
     lines.push(String::new());
     lines.extend(summary.written.iter().map(|path| path.display().to_string()));
@@ -233,11 +260,16 @@ struct PlannedSizes {
 
 fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Args) -> anyhow::Result<Ending> {
     let sizes = |image: &SourceImage| -> Result<PlannedSizes, String> {
-        let path = image.path.as_ref().map_err(Clone::clone)?;
         let asked = questions.of(&image.name).map_or(&[][..], |asked| &asked.questions);
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        let (width, height) =
-            gemscope::image::size(BufReader::new(file), !args.no_exif).map_err(|error| error.to_string())?;
+        let (upright, most) = (!args.no_exif, args.control.max_pixels);
+        let size = match image.place.as_ref().map_err(Clone::clone)? {
+            Place::File(path) if path.is_file() => {
+                let file = File::open(path).map_err(|error| error.to_string())?;
+                size_within(BufReader::new(file), upright, most)
+            }
+            place => size_within(Cursor::new(place.read(most_bytes(most))?), upright, most),
+        };
+        let (width, height) = size.map_err(|error| error.to_string())?;
         let views = views(width, height, args.tiles, budget.largest()).map_err(|error| error.to_string())?;
         let mut sizes = PlannedSizes { width, height, views: views.len(), ..PlannedSizes::default() };
         for region in views {

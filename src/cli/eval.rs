@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use gemscope::answer::calibration::Calibration;
 use gemscope::eval::{self, Best, Evaluation, Predictions, Scoring, Truth};
-use gemscope::run::{self, Manifest};
+use gemscope::run::Manifest;
 use serde::Serialize;
 
-use super::{Ending, messages, output};
+use super::{Ending, messages, output, read_records};
 
 /// How good detections are, against a COCO truth file: COCO's figures, best threshold, confusion, calibration
 #[derive(Debug, clap::Args)]
@@ -92,7 +92,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
             if scoring == Scoring::Kind(own) && args.calibrate.is_none() {
                 platt = platt.or(rules.and_then(|rules| rules.calibration));
             }
-            Predictions::of_records(&run::read_journal(run)?, manifest.labels(), scoring, run, &truth)?
+            Predictions::of_records(&read_records(run)?, manifest.labels(), scoring, run, &truth)?
         }
         (None, Some(file)) => Predictions::of_results(file, &truth)?,
         // The group of the two is required.

@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail};
 use gemscope::export::{self, CropOptions, Options, Padding};
 use gemscope::record::AnswerStatus;
-use gemscope::run::{self, Manifest};
+use gemscope::run::Manifest;
 
 use super::args::{calibration, formats};
-use super::{Ending, messages, output};
+use super::{Ending, messages, output, plain, read_records};
 
 /// Write a run's results in other formats
 #[derive(Debug, clap::Args)]
@@ -122,7 +122,7 @@ impl Args {
             let manifest = Manifest::read(path)?;
             let images = self.images.get(index).or(self.images.first()).or(manifest.root.as_ref());
             Ok(export::Run {
-                records: run::read_journal(path)?,
+                records: read_records(path)?,
                 asked: manifest.labels().to_vec(),
                 images: images.cloned(),
                 apply_orientation: manifest.apply_orientation(),
@@ -163,7 +163,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     };
     let exported = export::export(&input, &formats, out)?;
     for remark in remarks.iter().chain(&exported.remarks) {
-        messages::say(remark);
+        messages::say(&plain::line(remark));
     }
     for path in &exported.written {
         output::text(&format!("{}\n", path.display()))?;

@@ -18,14 +18,21 @@ mod messages;
 mod model;
 mod output;
 mod parse;
+mod pipeline;
+mod plain;
 mod prompts;
+mod report;
 mod run;
 mod setup;
+mod signals;
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use gemscope::record::Record;
+use gemscope::run::{DamagedLine, JournalError, JournalRecords};
 use gemscope::runtime::{self, Runtime, RuntimeError, RuntimeOptions};
 
 /// Finds, counts and crops what is in a folder of images, with Gemma 4, offline.
@@ -48,6 +55,8 @@ enum Command {
     Export(export::Args),
     /// Read answers that were made elsewhere (Ollama, vLLM, llama.cpp ...)
     Parse(parse::Args),
+    /// How a run went: statuses, speed over time, the slowest images, retries
+    Report(report::Args),
     /// How good detections are, against a truth file: COCO's figures, F1, confusion, calibration
     Eval(Box<eval::Args>),
     /// Write a dataset in another format: COCO, YOLO, Pascal VOC
@@ -76,6 +85,9 @@ struct Global {
     /// Log what ONNX Runtime and gemscope do (-v warnings, -vv information, -vvv everything)
     #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     verbose: u8,
+    /// Append what happens, every image and what it took among it, to a file, as one JSON object a line
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    log: Option<std::path::PathBuf>,
 }
 
 impl Global {
@@ -98,6 +110,8 @@ enum Ending {
     SomeFailed,
     /// What was checked is not in order.
     NotReady,
+    /// A signal stopped it.
+    Stopped,
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -109,12 +123,16 @@ pub(crate) fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
-    messages::start(cli.global.quiet, cli.global.verbose);
+    if let Err(error) = messages::start(cli.global.quiet, cli.global.verbose, cli.global.log.as_deref()) {
+        messages::error(&format!("--log: {error}"));
+        return ExitCode::from(1);
+    }
     let result = match &cli.command {
         Command::Detect(args) => detect::run(args, &cli.global),
         Command::Run(args) => run::run(args, &cli.global),
         Command::Export(args) => export::run(args),
         Command::Parse(args) => parse::run(args),
+        Command::Report(args) => report::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Inspect(args) => inspect::run(args),
@@ -126,19 +144,42 @@ pub(crate) fn main() -> ExitCode {
         Ok(Ending::Complete) => ExitCode::SUCCESS,
         Ok(Ending::SomeFailed) => ExitCode::from(2),
         Ok(Ending::NotReady) => ExitCode::from(1),
+        Ok(Ending::Stopped) => ExitCode::from(signals::STOPPED),
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             messages::error(&format!("{error:#}"));
+            if has_cause(&error, io::ErrorKind::StorageFull) {
+                messages::error(
+                    "the disk is full; once there is room, the same command goes on where this one stopped",
+                );
+            }
             ExitCode::from(1)
         }
     }
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let closed = |cause: &(dyn std::error::Error + 'static)| {
+    has_cause(error, io::ErrorKind::BrokenPipe)
+}
+
+fn has_cause(error: &anyhow::Error, kind: io::ErrorKind) -> bool {
+    let caused = |cause: &(dyn std::error::Error + 'static)| {
         let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
         let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
-        io.or(json) == Some(io::ErrorKind::BrokenPipe)
+        io.or(json) == Some(kind)
     };
-    error.chain().any(closed)
+    error.chain().any(caused)
+}
+
+/// The records of a run; what is damaged of its journal is said.
+fn read_records(run: &Path) -> Result<Vec<Record>, JournalError> {
+    let JournalRecords { records, damaged } = gemscope::run::read_journal(run)?;
+    say_damaged(run, &damaged);
+    Ok(records)
+}
+
+fn say_damaged(run: &Path, damaged: &[DamagedLine]) {
+    for line in damaged {
+        messages::error(&format!("{}{}{line}", run.display(), std::path::MAIN_SEPARATOR));
+    }
 }

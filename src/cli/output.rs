@@ -1,16 +1,19 @@
 //! What is printed on stdout.
 
+use std::borrow::Cow;
 use std::io::{self, Write as _};
 
 use serde::Serialize;
 
-/// Prints text as it is.
+use super::plain;
+
+/// Prints text, which nothing in it makes the terminal act on.
 ///
 /// # Errors
 /// Whatever stdout says; a closed pipe among it.
 pub(crate) fn text(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
+    stdout.write_all(plain::block(text).as_bytes())?;
     stdout.flush()
 }
 
@@ -28,15 +31,17 @@ pub(crate) fn json<T: Serialize>(value: &T) -> io::Result<()> {
     text(&pretty)
 }
 
-/// Columns as wide as their widest cell; the first is aligned left, the others right.
+/// Columns as wide as their widest cell; the first is aligned left, the others right. A cell is one line, whatever is in it.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<Cow<'_, str>>> =
+        rows.iter().map(|row| row.iter().map(|cell| plain::line(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
-    for row in rows {
+    for row in &rows {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let padding = " ".repeat(widths[column].saturating_sub(cell.chars().count()));

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use gemscope::answer::{self, Reading, Rules};
@@ -23,8 +24,8 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Throw away what --out holds of an earlier run
-    #[arg(long)]
-    overwrite: bool,
+    #[arg(long, visible_alias = "overwrite")]
+    fresh: bool,
 }
 
 #[derive(Deserialize)]
@@ -45,11 +46,14 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let mut run = match &args.out {
         None => None,
         Some(out) => {
-            let directory = RunDirectory::open(out, args.overwrite)?;
+            let directory = RunDirectory::open(out, args.fresh)?;
             directory.settle(&Manifest::new(None, None))?;
-            let (journal, known) = directory.journal()?;
+            let (journal, known) = directory.journal(Duration::ZERO)?;
             if !known.is_empty() {
-                bail!("{} holds answers already: choose another --out, or --overwrite it", out.display());
+                bail!(
+                    "{} holds answers already: choose another --out, or throw the run away with --fresh",
+                    out.display()
+                );
             }
             Some((directory, journal))
         }

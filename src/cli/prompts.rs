@@ -53,7 +53,7 @@ pub(crate) fn questions(
     let names: HashSet<&str> = source.images.iter().map(|image| image.name.as_str()).collect();
     let mut strangers: Vec<&str> = single.keys().map(String::as_str).filter(|name| !names.contains(name)).collect();
     strangers.sort_unstable();
-    let readable = source.images.iter().filter(|image| image.path.is_ok()).map(|image| image.name.as_str());
+    let readable = source.images.iter().filter(|image| image.place.is_ok()).map(|image| image.name.as_str());
     let without: Vec<&str> = readable.filter(|name| !single.contains_key(*name)).collect();
     if !strangers.is_empty() {
         let names = first_of(&strangers);

@@ -172,11 +172,9 @@ impl<'i> Placer<'i> {
                 Err(reason) => Ok(Err(reason)),
             };
         }
-        let written = if self.options.copy_images {
-            std::fs::write(&path, &bytes)
-        } else {
-            link(&self.images.path(record), &path).or_else(|_| std::fs::write(&path, &bytes))
-        };
+        let file = self.images.file(record).filter(|_| !self.options.copy_images);
+        let linked = file.is_some_and(|file| link(&file, &path).is_ok());
+        let written = if linked { Ok(()) } else { std::fs::write(&path, &bytes) };
         written.map(|()| Ok(name)).map_err(failed)
     }
 }

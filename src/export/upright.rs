@@ -11,14 +11,17 @@ use rayon::prelude::*;
 
 use super::{ExportError, Exported, Format, Input};
 use crate::digest;
+use crate::image::MAX_PIXELS;
 use crate::record::Record;
 use crate::run::ByteGate;
+use crate::source::{Locator, Place};
 
 /// Bytes of pixels that are held at a time; one image that needs more is held alone.
 const HELD_BYTES: usize = 1 << 30;
 
 pub(super) struct Images<'i> {
     folder: &'i Path,
+    locator: Locator<'i>,
     apply_orientation: bool,
     gate: ByteGate,
 }
@@ -30,7 +33,8 @@ impl<'i> Images<'i> {
     /// [`ExportError::NoImages`] where nothing says where they are.
     pub(super) fn of(input: &Input<'i>) -> Result<Self, ExportError> {
         let folder = input.images.ok_or(ExportError::NoImages)?;
-        Ok(Self { folder, apply_orientation: input.apply_orientation, gate: ByteGate::new(HELD_BYTES) })
+        let apply_orientation = input.apply_orientation;
+        Ok(Self { folder, locator: Locator::new(folder), apply_orientation, gate: ByteGate::new(HELD_BYTES) })
     }
 
     /// Does `work` with the pixels of every record's image, on all cores. An image that is not to be had is a remark that begins with
@@ -56,9 +60,12 @@ impl<'i> Images<'i> {
         Ok(())
     }
 
-    /// Where a record's image is.
-    pub(super) fn path(&self, record: &Record) -> PathBuf {
-        self.folder.join(&record.image)
+    /// The file of a record's image, where it is one and not a part of an archive.
+    pub(super) fn file(&self, record: &Record) -> Option<PathBuf> {
+        match self.locator.place(&record.image) {
+            Place::File(path) => Some(path),
+            Place::Entry { .. } => None,
+        }
     }
 
     /// The bytes of the file that was answered about.
@@ -66,11 +73,13 @@ impl<'i> Images<'i> {
     /// # Errors
     /// Why they are not to be had, in words.
     pub(super) fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {
-        let bytes = std::fs::read(self.path(record)).map_err(|error| format!("{}: {error}", self.folder.display()))?;
+        let place = self.locator.place(&record.image);
+        let read = place.read(crate::image::most_bytes(most_pixels(record)));
+        let bytes = read.map_err(|reason| format!("{}: {reason}", self.folder.display()))?;
         if record.sha256.as_ref().is_some_and(|sha256| *sha256 != digest::hex(&bytes)) {
             return Err("the file is not the one that was answered about; run detect again".to_owned());
         }
-        let size = crate::image::size(Cursor::new(&bytes), self.apply_orientation);
+        let size = crate::image::size_within(Cursor::new(&bytes), self.apply_orientation, most_pixels(record));
         same_size(record, size.map_err(|error| error.to_string())?)?;
         Ok(bytes)
     }
@@ -88,7 +97,8 @@ impl<'i> Images<'i> {
         // Decoded, turned, and once more for what is made of it.
         let held = record.width as usize * record.height as usize * 3 * 3;
         let _permit = self.gate.enter(held);
-        let upright = crate::image::decode(bytes, self.apply_orientation).map_err(|error| error.to_string())?;
+        let upright = crate::image::decode_within(bytes, self.apply_orientation, most_pixels(record))
+            .map_err(|error| error.to_string())?;
         same_size(record, (upright.width, upright.height))?;
         match RgbImage::from_raw(upright.width, upright.height, upright.rgb) {
             Some(pixels) => Ok(work(pixels)),
@@ -103,6 +113,11 @@ impl<'i> Images<'i> {
     pub(super) fn with<T>(&self, record: &Record, work: impl FnOnce(RgbImage) -> T) -> Result<T, String> {
         self.decoded(record, &self.bytes(record)?, work)
     }
+}
+
+/// An image that was answered about was within the limit of its run, whatever that was.
+fn most_pixels(record: &Record) -> u64 {
+    MAX_PIXELS.max(u64::from(record.width) * u64::from(record.height))
 }
 
 fn same_size(record: &Record, (width, height): (u32, u32)) -> Result<(), String> {

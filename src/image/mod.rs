@@ -16,7 +16,7 @@ use ::image::metadata::Orientation;
 use ::image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use thiserror::Error;
 
-/// The most pixels that a file may claim (Pillow warns of a decompression bomb from the same count on).
+/// The most pixels that a file may claim where nothing else is said (Pillow warns of a decompression bomb from the same count on).
 pub const MAX_PIXELS: u64 = 178_956_970;
 
 /// Why a file is not an image that can be used.
@@ -30,12 +30,14 @@ pub enum ImageError {
     #[error("not a JPEG, PNG, WebP, GIF, BMP or TIFF image")]
     UnknownFormat,
     /// The header promises more than is decoded.
-    #[error("{width}x{height} is more than the limit of {MAX_PIXELS} pixels")]
+    #[error("{width}x{height} is more than the limit of {max_pixels} pixels (--max-pixels)")]
     TooLarge {
         /// Claimed width.
         width: u32,
         /// Claimed height.
         height: u32,
+        /// The limit.
+        max_pixels: u64,
     },
     /// Zero pixels.
     #[error("the image has no pixels ({width}x{height})")]
@@ -103,10 +105,18 @@ pub const CAN_REDUCE: bool = cfg!(feature = "turbojpeg");
 /// # Errors
 /// [`ImageError`], never a partial image.
 pub fn decode(bytes: &[u8], apply_orientation: bool) -> Result<UprightImage, ImageError> {
-    Ok(decode_reduced(bytes, apply_orientation, |width, height| (width, height))?.decoded)
+    decode_within(bytes, apply_orientation, MAX_PIXELS)
 }
 
-/// [`decode`], but of a JPEG only as many pixels as are `needed`: of width and height of the upright image it gives those that the
+/// [`decode`] with another limit of pixels.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_within(bytes: &[u8], apply_orientation: bool, max_pixels: u64) -> Result<UprightImage, ImageError> {
+    Ok(decode_reduced(bytes, apply_orientation, max_pixels, |width, height| (width, height))?.decoded)
+}
+
+/// [`decode_within`], but of a JPEG only as many pixels as are `needed`: of width and height of the upright image it gives those that the
 /// pixels will be resized to. The inverse DCT then gives a half, a quarter or an eighth of each side, never less than that, which takes
 /// a fraction of the time and is not what decoding all and resizing gives: answers may change. Only where [`CAN_REDUCE`].
 ///
@@ -115,9 +125,10 @@ pub fn decode(bytes: &[u8], apply_orientation: bool) -> Result<UprightImage, Ima
 pub fn decode_reduced(
     bytes: &[u8],
     apply_orientation: bool,
+    max_pixels: u64,
     needed: impl FnOnce(u32, u32) -> (u32, u32),
 ) -> Result<ReducedImage, ImageError> {
-    let (decoder, orientation) = open(Cursor::new(bytes))?;
+    let (decoder, orientation) = open(Cursor::new(bytes), max_pixels)?;
     let is_jpeg = bytes.starts_with(&[0xFF, 0xD8]);
     // The decoders fill what is missing of a truncated JPEG with grey instead of failing.
     if is_jpeg && !jpeg_has_its_end(bytes) {
@@ -200,7 +211,19 @@ fn decode_turbo(_: &[u8], _: (u32, u32), _: u32) -> Option<RgbImage> {
 /// # Errors
 /// [`ImageError`], as [`decode`], but for what only the pixels would show.
 pub fn size(reader: impl BufRead + Seek, apply_orientation: bool) -> Result<(u32, u32), ImageError> {
-    let (decoder, orientation) = open(reader)?;
+    size_within(reader, apply_orientation, MAX_PIXELS)
+}
+
+/// [`size`] with another limit of pixels.
+///
+/// # Errors
+/// As [`size`].
+pub fn size_within(
+    reader: impl BufRead + Seek,
+    apply_orientation: bool,
+    max_pixels: u64,
+) -> Result<(u32, u32), ImageError> {
+    let (decoder, orientation) = open(reader, max_pixels)?;
     Ok(upright_size(decoder.dimensions(), orientation, apply_orientation))
 }
 
@@ -214,12 +237,19 @@ fn upright_size((width, height): (u32, u32), orientation: Orientation, apply_ori
 /// # Errors
 /// [`ImageError`], as [`size`].
 pub fn orientation(reader: impl BufRead + Seek) -> Result<u8, ImageError> {
-    Ok(open(reader)?.1.to_exif())
+    Ok(open(reader, MAX_PIXELS)?.1.to_exif())
+}
+
+/// The most bytes that the file of an image of so many pixels is read for: those of 16-bit RGBA, and never less than what animations take.
+pub fn most_bytes(max_pixels: u64) -> u64 {
+    const ALWAYS: u64 = 256 << 20;
+    max_pixels.saturating_mul(8).max(ALWAYS)
 }
 
 /// A decoder that has read the header, within the limits, and the file's orientation.
 fn open<'r, R: BufRead + Seek + 'r>(
     mut reader: R,
+    max_pixels: u64,
 ) -> Result<(impl ImageDecoder + use<'r, R>, Orientation), ImageError> {
     if reader.fill_buf().map_err(::image::ImageError::IoError)?.is_empty() {
         return Err(ImageError::Empty);
@@ -233,11 +263,11 @@ fn open<'r, R: BufRead + Seek + 'r>(
     if width == 0 || height == 0 {
         return Err(ImageError::NoPixels { width, height });
     }
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(ImageError::TooLarge { width, height });
+    if u64::from(width) * u64::from(height) > max_pixels {
+        return Err(ImageError::TooLarge { width, height, max_pixels });
     }
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MAX_PIXELS * 16); // RGBA in 16 bits, and as much again for the decoder's own buffers
+    limits.max_alloc = Some(max_pixels.saturating_mul(16)); // RGBA in 16 bits, and as much again for the decoder's own buffers
     decoder.set_limits(limits)?;
     // A broken EXIF block is no reason to refuse the pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);

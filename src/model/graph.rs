@@ -13,6 +13,8 @@ use ort::value::{Outlet, TensorElementType};
 use serde::Serialize;
 use thiserror::Error;
 
+use super::external;
+
 /// Why a graph cannot be loaded or run. Every message names the file.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -89,11 +91,12 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Loads `path`; external data files are found beside it by ONNX Runtime.
+    /// Loads `path`; external data files are found beside it by ONNX Runtime, and none elsewhere.
     ///
     /// # Errors
-    /// [`GraphError::Runtime`].
+    /// [`GraphError`].
     pub(super) fn open(path: &Path, environment: &Environment, threads: Option<usize>) -> Result<Self, GraphError> {
+        external::data_files(path)?;
         let open = || -> ort::Result<Session> {
             // A pattern is planned for fixed shapes; here the sequence, the past and the patches differ from run to run.
             let mut builder = Session::builder(environment)?.with_memory_pattern(false)?;

@@ -3,11 +3,13 @@
 //! In: a directory, and the precisions that are wanted. Out: the files. Promises: a directory that lacks something gets an error that lists
 //! what was looked for and what was there; a precision that was asked for is never replaced by another.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Serialize;
 use thiserror::Error;
+
+use super::external;
 
 /// How a model directory is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -188,8 +190,11 @@ impl GraphFiles {
             files.extend(
                 names(folder).into_iter().filter(|file| file.starts_with(&*name)).map(|file| folder.join(file)),
             );
+            // Others have names of their own. What is wrong with a graph is said when it is loaded.
+            files.extend(external::data_files(graph).into_iter().flatten().map(|file| folder.join(file)));
         }
         files.sort();
+        files.dedup();
         files
     }
 
@@ -202,6 +207,11 @@ impl GraphFiles {
             let name = config["model"][graph]["filename"]
                 .as_str()
                 .ok_or_else(|| broken(format!("no `model.{graph}.filename`; a text-only export cannot see images")))?;
+            if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+                return Err(broken(format!(
+                    "`model.{graph}.filename` is {name:?}, outside of the model directory: not opened"
+                )));
+            }
             let file = directory.join(name);
             if file.is_file() {
                 return Ok(file);

@@ -9,6 +9,7 @@ mod config;
 mod decoder;
 pub mod demo;
 mod embedding;
+mod external;
 mod graph;
 mod inspect;
 mod layout;

@@ -5,7 +5,7 @@
 
 use super::graph::{Feeds, Graph, GraphError};
 use super::tensor;
-use crate::preprocess::{PatchGrid, SOFT_TOKEN_SIDE};
+use crate::preprocess::{Budget, PatchGrid, SOFT_TOKEN_SIDE};
 
 /// The soft tokens of one view, in the width of the text model.
 #[derive(Debug, Clone)]
@@ -37,6 +37,11 @@ impl VisionEncoder {
                 "`{PIXELS}` has shape {:?}; expected [views, patches, 768] or [views, patches, 6912]",
                 pixels.shape
             )));
+        }
+        // The largest budget has 1120 x 9 patches; a graph made for many times more would only cost memory, or all of it.
+        let most = Budget::MAX.max_patches() as usize * 4;
+        if let Some(count) = pixels.fixed(rank - 2).filter(|count| !(1..=most).contains(count)) {
+            return Err(graph.contract(format!("`{PIXELS}` is for {count} patches; expected 1 to {most}")));
         }
         let other_name = graph.input("image_position_ids");
         let positions = graph.require_input("pixel_position_ids").or_else(|missing| other_name.ok_or(missing))?;

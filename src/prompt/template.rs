@@ -46,6 +46,9 @@ pub struct ChatTemplate {
 
 const NAME: &str = "chat_template";
 
+/// So many steps may a template take. Gemma 4's take some hundreds for one question; one that loops is stopped within a second.
+const MOST_STEPS: u64 = 1_000_000;
+
 impl ChatTemplate {
     /// Reads the template of `directory`.
     ///
@@ -62,6 +65,7 @@ impl ChatTemplate {
                 .build()
                 .map_err(|error| render_error(directory, error))?,
         );
+        environment.set_fuel(Some(MOST_STEPS));
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", |message: String| -> Result<(), minijinja::Error> {
             Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
@@ -71,7 +75,10 @@ impl ChatTemplate {
     }
 
     /// One user turn, the image before the text, and the opening of the model's turn.
-    pub(super) fn render(&self, text: &str, conversation: &Conversation, bos: &str) -> Result<String, TemplateError> {
+    ///
+    /// # Errors
+    /// [`TemplateError::Render`].
+    pub fn render(&self, text: &str, conversation: &Conversation, bos: &str) -> Result<String, TemplateError> {
         let mut messages = Vec::new();
         if let Some(system) = &conversation.system {
             // As a string: Gemma 4's templates trim a system prompt and do not look for items in it.

@@ -1,62 +1,63 @@
 //! A run's directory: who may write it, and what is in it.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::ffi::OsStr;
+use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::RunError;
 use super::journal::{self, Journal, Known};
+use super::lock::{self, Asked, Holder, Lock};
 use super::manifest::{self, Manifest};
-
-/// Held by the process that writes the run.
-const LOCK: &str = ".lock";
+use crate::files;
 
 /// A directory that this process alone writes, until it is dropped.
 pub struct RunDirectory {
     path: PathBuf,
-    _lock: File,
+    /// The process that wrote here last, where it was killed.
+    pub killed: Option<Holder>,
+    _lock: Lock,
 }
 
 impl RunDirectory {
-    /// Takes `path` for a run: a new directory, an empty one or an earlier run. With `overwrite`, what gemscope wrote there is removed.
+    /// Takes `path` for a run: a new directory, an empty one or an earlier run. With `fresh`, what gemscope wrote there is removed.
     ///
     /// # Errors
     /// [`RunError`] where it holds something else, or another process writes it.
-    pub fn open(path: &Path, overwrite: bool) -> Result<Self, RunError> {
+    pub fn open(path: &Path, fresh: bool) -> Result<Self, RunError> {
         let io = |error| RunError::Directory { path: path.to_owned(), error };
-        let is_run = path.join(manifest::FILE).is_file();
-        let is_empty = match fs::read_dir(path) {
-            // A lock without a manifest is all that a process leaves that stopped right at its start.
-            Ok(mut entries) => entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == LOCK)),
-            Err(error) if error.kind() == ErrorKind::NotFound => true,
-            Err(error) => return Err(io(error)),
-        };
-        if !is_run && !is_empty {
+        if !is_run(path) && !is_empty(path).map_err(io)? {
             return Err(RunError::NotARun(path.to_owned()));
         }
         fs::create_dir_all(path).map_err(io)?;
-        let lock = OpenOptions::new().write(true).create(true).truncate(false).open(path.join(LOCK)).map_err(io)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(RunError::InUse(path.to_owned())),
-            Err(TryLockError::Error(error)) => return Err(io(error)),
-        }
-        let directory = Self { path: path.to_owned(), _lock: lock };
-        if overwrite && is_run {
+        let (lock, killed) = match lock::take(path).map_err(io)? {
+            Asked::Taken(lock, killed) => (lock, killed),
+            Asked::Held(holder) => return Err(RunError::InUse { path: path.to_owned(), holder }),
+        };
+        let directory = Self { path: path.to_owned(), killed, _lock: lock };
+        directory.remove_temporaries().map_err(io)?;
+        if fresh && is_run(path) {
             directory.clear().map_err(io)?;
         }
         Ok(directory)
     }
 
+    /// What a killed process was about to put in its place.
+    fn remove_temporaries(&self) -> std::io::Result<()> {
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            if is_temporary(&entry.file_name()) {
+                remove(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// The journal first: without it, what is left says nothing.
     fn clear(&self) -> std::io::Result<()> {
         for name in [journal::FILE].into_iter().chain(crate::export::FILES).chain([manifest::FILE]) {
-            let path = self.path.join(name);
-            let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-            match removed {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+            remove(&self.path.join(name))?;
         }
         Ok(())
     }
@@ -64,24 +65,50 @@ impl RunDirectory {
     /// Writes `manifest`, or compares it with the one of the run that is there.
     ///
     /// # Errors
-    /// [`RunError::OtherSettings`] that names what differs.
+    /// [`RunError::OtherSettings`] that shows what differs.
     pub fn settle(&self, manifest: &Manifest) -> Result<(), RunError> {
-        if !self.path.join(manifest::FILE).exists() {
+        if !is_run(&self.path) {
             return Ok(manifest.write(&self.path)?);
         }
-        let differing = Manifest::read(&self.path)?.differing(manifest);
-        if differing.is_empty() {
+        let differences = manifest.differences(&self.path)?;
+        if differences.is_empty() {
             return Ok(());
         }
-        Err(RunError::OtherSettings { path: self.path.clone(), differing: differing.join(", ") })
+        Err(RunError::OtherSettings { path: self.path.clone(), differences })
     }
 
-    /// The journal, and what it holds already.
+    /// The journal, and what it holds already. Appended records are to be on disk after `sync_every`.
     ///
     /// # Errors
     /// [`RunError::Journal`].
-    pub fn journal(&self) -> Result<(Journal, Known), RunError> {
-        Ok(Journal::open(&self.path)?)
+    pub fn journal(&self, sync_every: Duration) -> Result<(Journal, Known), RunError> {
+        Ok(Journal::open(&self.path, sync_every)?)
+    }
+}
+
+fn is_run(path: &Path) -> bool {
+    path.join(manifest::FILE).is_file()
+}
+
+/// Whether there is nothing but what a process leaves that stopped right at its start: a lock, and a manifest that was not in its place yet.
+fn is_empty(path: &Path) -> std::io::Result<bool> {
+    match fs::read_dir(path) {
+        Ok(mut entries) => Ok(entries
+            .all(|entry| entry.is_ok_and(|entry| entry.file_name() == lock::FILE || is_temporary(&entry.file_name())))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+fn is_temporary(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(files::TEMPORARY.as_bytes())
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    let is_folder = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+    match if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) } {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -95,7 +122,8 @@ mod tests {
         let path = dir.path().join("run");
         let held = RunDirectory::open(&path, false).unwrap();
         held.settle(&Manifest::new(None, None)).unwrap();
-        assert!(matches!(RunDirectory::open(&path, true), Err(RunError::InUse(_))));
+        let Err(error) = RunDirectory::open(&path, true) else { panic!("two writers") };
+        assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
         drop(held);
         fs::write(path.join("instances.json"), "old").unwrap();
         fs::write(path.join("mine.txt"), "mine").unwrap();
@@ -103,7 +131,23 @@ mod tests {
         assert!(!path.join("instances.json").exists() && path.join("mine.txt").exists());
         held.settle(&Manifest::new(None, None)).unwrap();
         let other = Manifest::new(Some("elsewhere".into()), None);
-        assert!(matches!(held.settle(&other), Err(RunError::OtherSettings { differing, .. }) if differing == "root"));
+        assert!(
+            matches!(held.settle(&other), Err(RunError::OtherSettings { differences, .. }) if differences[0].setting == "root")
+        );
         assert!(matches!(RunDirectory::open(dir.path(), true), Err(RunError::NotARun(_))));
+    }
+
+    #[test]
+    fn what_a_killed_process_left_is_known_and_in_no_ones_way() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join(".lock"), r#"{"process":4711,"since":1}"#).unwrap();
+        fs::write(dir.path().join(".gemscope-x1"), "half of a run.json").unwrap();
+        fs::create_dir(dir.path().join(".gemscope-x2")).unwrap();
+        let held = RunDirectory::open(dir.path(), false).unwrap();
+        assert_eq!(held.killed, Some(Holder { process: 4711, since: 1 }));
+        held.settle(&Manifest::new(None, None)).unwrap();
+        drop(held);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the lock and the manifest");
+        assert_eq!(RunDirectory::open(dir.path(), false).unwrap().killed, None, "this one ended in order");
     }
 }

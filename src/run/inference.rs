@@ -53,6 +53,7 @@ pub(super) struct Inference<'e, 'g> {
 struct AskedImage<'g> {
     record: Record,
     asked: &'g Asked,
+    begun: Instant,
     /// One place for each question about each view.
     readings: Vec<Option<Reading>>,
     open: usize,
@@ -98,11 +99,13 @@ impl<'e, 'g> Inference<'e, 'g> {
 
     /// Takes an image in.
     pub(super) fn submit(&mut self, record: Record, views: Vec<ShownView>, asked: &'g Asked, permit: Permit<'g>) {
+        tracing::debug!(image = record.image, "asking");
         let open = views.len() * asked.questions.len();
         self.pending_queries += open;
         let image = AskedImage {
             record,
             asked,
+            begun: Instant::now(),
             readings: (0..open).map(|_| None).collect(),
             open,
             error: None,
@@ -205,10 +208,13 @@ impl<'e, 'g> Inference<'e, 'g> {
         if image.open > 0 {
             return Ok(());
         }
-        let Some(AskedImage { mut record, asked, readings, error, .. }) = self.images.remove(&number) else {
+        let Some(AskedImage { mut record, asked, begun, readings, error, .. }) = self.images.remove(&number) else {
             return Ok(());
         };
         self.views.retain(|_, (image, ..)| *image != number);
+        if let Some(timings) = &mut record.timings {
+            timings.answer = begun.elapsed().as_secs_f64();
+        }
         match error {
             None => {
                 self.failures_in_a_row = 0;

@@ -1,16 +1,20 @@
 //! The journal: the only truth about a run.
 //!
 //! In: records, in any order. Out: `journal.jsonl`, one record a line, and the records sorted by image. Promises: what was synced is there
-//! after a crash; a line that a crash tore is cut off; a record of a later version is refused by its number.
+//! after a crash; a line that a crash tore is cut off; a damaged line costs its own record only and is reported by its number; a record of a
+//! later version is refused by its number.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
+use std::io::{BufRead, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::files;
 use crate::record::{AnswerStatus, Record, SCHEMA};
 
 /// The journal's name in a run's directory.
@@ -31,16 +35,6 @@ pub enum JournalError {
         /// The reason.
         error: std::io::Error,
     },
-    /// A line that is not a record.
-    #[error("{}:{line}: not a record: {error}", path.display())]
-    NotARecord {
-        /// The journal.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// What is wrong with it.
-        error: serde_json::Error,
-    },
     /// A record of a later version.
     #[error("{}:{line}: schema {schema}; this version of gemscope reads up to {SCHEMA}", path.display())]
     LaterSchema {
@@ -53,8 +47,42 @@ pub enum JournalError {
     },
 }
 
+/// A line that is not a record. Whatever it was about is asked again by the next run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DamagedLine {
+    /// Counted from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for DamagedLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{FILE}:{}: not a record, left out: {}", self.line, self.reason)
+    }
+}
+
 /// What a journal knows of the images that it has records of: enough to go on, whatever the number.
-pub type Known = HashMap<String, KnownImage>;
+#[derive(Debug, Default)]
+pub struct Known {
+    images: HashMap<String, KnownImage>,
+    /// Lines that are no records.
+    pub damaged: Vec<DamagedLine>,
+    /// Bytes of a last line that was not written to its end, and was cut off.
+    pub torn: u64,
+}
+
+impl Known {
+    /// What is known of the image of that name.
+    pub fn get(&self, image: &str) -> Option<&KnownImage> {
+        self.images.get(image)
+    }
+
+    /// Whether there is no record at all.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty()
+    }
+}
 
 /// What a journal knows of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,28 +93,47 @@ pub struct KnownImage {
     pub answered: bool,
 }
 
+/// The records of a journal.
+#[derive(Debug)]
+pub struct JournalRecords {
+    /// One an image, sorted by image.
+    pub records: Vec<Record>,
+    /// Lines that are no records.
+    pub damaged: Vec<DamagedLine>,
+}
+
 /// A journal that is being written.
 pub struct Journal {
     file: File,
     path: PathBuf,
+    sync_every: Duration,
+    synced: Instant,
+    unsynced: bool,
 }
 
 impl Journal {
     /// Opens the journal of `directory` for appending, with what it holds already. A last line without its end (the process was killed
-    /// while it wrote) is cut off.
-    pub(super) fn open(directory: &Path) -> Result<(Self, Known), JournalError> {
+    /// while it wrote) is cut off. Appended records are to be on disk after `sync_every`.
+    pub(super) fn open(directory: &Path, sync_every: Duration) -> Result<(Self, Known), JournalError> {
         let path = directory.join(FILE);
         let io = |error| JournalError::Io { path: path.clone(), error };
         // Not in append mode, in which a file cannot be shortened on Windows.
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
-        let mut known = Known::new();
-        let whole = for_each_record(&path, &file, |record| {
+        let mut known = Known::default();
+        let lines = for_each_record(&path, BufReader::new(&file), |record| {
             let answered = record.status != AnswerStatus::Failed;
-            known.insert(record.image, KnownImage { sha256: record.sha256, answered });
+            known.images.insert(record.image, KnownImage { sha256: record.sha256, answered });
         })?;
-        file.set_len(whole).and_then(|()| file.seek(SeekFrom::End(0))).map_err(io)?;
-        Ok((Self { file, path }, known))
+        let length = file.metadata().map_err(io)?.len();
+        (known.damaged, known.torn) = (lines.damaged, length.saturating_sub(lines.whole));
+        if known.torn > 0 {
+            file.set_len(lines.whole).and_then(|()| file.sync_all()).map_err(io)?;
+        }
+        file.seek(SeekFrom::End(0)).map_err(io)?;
+        // The journal's own entry in the directory must outlive a crash too.
+        files::sync_folder(directory).map_err(io)?;
+        Ok((Self { file, path, sync_every, synced: Instant::now(), unsynced: false }, known))
     }
 
     /// Appends a record as one line.
@@ -99,7 +146,14 @@ impl Journal {
             line.push(b'\n');
             self.file.write_all(&line)
         });
+        self.unsynced = true;
         written.map_err(|error| JournalError::Io { path: self.path.clone(), error })
+    }
+
+    /// When what was appended is to be synced; nothing where it is. Of records that come slowly, each is due at once; of many, all that came
+    /// since the last time.
+    pub fn due(&self) -> Option<Instant> {
+        self.unsynced.then(|| self.synced + self.sync_every)
     }
 
     /// Waits until all that was appended is on disk.
@@ -107,7 +161,9 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Io`].
     pub fn sync(&mut self) -> Result<(), JournalError> {
-        self.file.sync_data().map_err(|error| JournalError::Io { path: self.path.clone(), error })
+        self.file.sync_data().map_err(|error| JournalError::Io { path: self.path.clone(), error })?;
+        (self.synced, self.unsynced) = (Instant::now(), false);
+        Ok(())
     }
 }
 
@@ -115,12 +171,10 @@ impl Journal {
 /// beginning is kept, for a reader to see why. Where an image has several records (a failed one was tried again), the last counts.
 ///
 /// # Errors
-/// [`JournalError`] that names the line.
-pub fn read_journal(directory: &Path) -> Result<Vec<Record>, JournalError> {
-    let path = directory.join(FILE);
-    let file = File::open(&path).map_err(|error| JournalError::Io { path: path.clone(), error })?;
+/// [`JournalError`].
+pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
     let mut records = BTreeMap::new();
-    for_each_record(&path, &file, |mut record| {
+    let damaged = each_record(directory, |mut record| {
         let went_well = matches!(record.status, AnswerStatus::Ok | AnswerStatus::Empty);
         for answer in &mut record.answers {
             answer.text.truncate(if went_well { 0 } else { answer.text.floor_char_boundary(KEPT_TEXT) });
@@ -129,47 +183,75 @@ pub fn read_journal(directory: &Path) -> Result<Vec<Record>, JournalError> {
         }
         records.insert(record.image.clone(), record);
     })?;
-    Ok(records.into_values().collect())
+    Ok(JournalRecords { records: records.into_values().collect(), damaged })
 }
 
-/// Calls `each` with every record, and gives the length of the whole lines in bytes.
-fn for_each_record(path: &Path, file: &File, mut each: impl FnMut(Record)) -> Result<u64, JournalError> {
-    #[derive(Deserialize)]
-    struct Schema {
-        schema: u32,
-    }
-    let mut reader = BufReader::new(file);
+/// Calls `each` with every record of a run, in the order of writing; the lines that are none come back.
+///
+/// # Errors
+/// [`JournalError`].
+pub(super) fn each_record(directory: &Path, each: impl FnMut(Record)) -> Result<Vec<DamagedLine>, JournalError> {
+    let path = directory.join(FILE);
+    let file = File::open(&path).map_err(|error| JournalError::Io { path: path.clone(), error })?;
+    Ok(for_each_record(&path, BufReader::new(file), each)?.damaged)
+}
+
+/// What the lines of a journal came to, beside their records.
+struct Lines {
+    /// Bytes of all lines that have their end.
+    whole: u64,
+    damaged: Vec<DamagedLine>,
+}
+
+/// Calls `each` with every record. A line without its end is passed over.
+fn for_each_record(path: &Path, mut reader: impl BufRead, mut each: impl FnMut(Record)) -> Result<Lines, JournalError> {
+    let mut lines = Lines { whole: 0, damaged: Vec::new() };
     let mut line = Vec::new();
-    let mut whole = 0;
     for number in 1.. {
         line.clear();
         let read = reader.read_until(b'\n', &mut line);
-        whole += match read.map_err(|error| JournalError::Io { path: path.to_owned(), error })? {
+        lines.whole += match read.map_err(|error| JournalError::Io { path: path.to_owned(), error })? {
             length if line.ends_with(b"\n") => length as u64,
             _ => break,
         };
         if line.trim_ascii().is_empty() {
             continue;
         }
-        let not_a_record = |error| JournalError::NotARecord { path: path.to_owned(), line: number, error };
-        match serde_json::from_slice::<Record>(&line) {
-            Ok(record) if record.schema <= SCHEMA => each(record),
-            // A later version may have other fields and statuses: its number is looked at before the error is believed.
-            parsed => {
-                let Schema { schema } = serde_json::from_slice(&line).map_err(not_a_record)?;
-                if schema > SCHEMA {
-                    return Err(JournalError::LaterSchema { path: path.to_owned(), line: number, schema });
+        let reason = match serde_json::from_slice::<Record>(&line) {
+            Ok(record) if record.schema <= SCHEMA => match record.fault() {
+                None => {
+                    each(record);
+                    continue;
                 }
-                parsed.map_err(not_a_record)?;
-            }
+                Some(fault) => fault.to_owned(),
+            },
+            Ok(_) => String::new(), // its number says why
+            Err(error) => error.to_string(),
+        };
+        // A later version may have other fields and statuses: its number is looked at before the error is believed.
+        if let Some(schema) = schema_of(&line).filter(|schema| *schema > SCHEMA) {
+            return Err(JournalError::LaterSchema { path: path.to_owned(), line: number, schema });
         }
+        lines.damaged.push(DamagedLine { line: number, reason });
     }
-    Ok(whole)
+    Ok(lines)
+}
+
+fn schema_of(line: &[u8]) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Schema {
+        schema: u32,
+    }
+    serde_json::from_slice(line).ok().map(|Schema { schema }| schema)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn open(directory: &Path) -> (Journal, Known) {
+        Journal::open(directory, Duration::ZERO).unwrap()
+    }
 
     fn append(journal: &mut Journal, image: &str, reason: &str) {
         journal.append(&Record::failed(image.into(), reason.into())).unwrap();
@@ -178,7 +260,7 @@ mod tests {
     #[test]
     fn a_torn_line_is_cut_off_and_the_last_record_of_an_image_counts() {
         let dir = tempfile::tempdir().unwrap();
-        let (mut journal, known) = Journal::open(dir.path()).unwrap();
+        let (mut journal, known) = open(dir.path());
         assert!(known.is_empty());
         for (image, reason) in [("b.png", "first"), ("a.png", "first"), ("b.png", "second")] {
             append(&mut journal, image, reason);
@@ -187,31 +269,52 @@ mod tests {
         drop(journal);
         let path = dir.path().join(FILE);
         let whole = std::fs::read(&path).unwrap();
-        std::fs::write(&path, [whole.as_slice(), br#"{"schema":1,"image":"c.p"#].concat()).unwrap();
+        let torn = br#"{"schema":1,"image":"c.p"#;
+        std::fs::write(&path, [whole.as_slice(), torn].concat()).unwrap();
         let read = || {
-            let records = read_journal(dir.path()).unwrap();
+            let records = read_journal(dir.path()).unwrap().records;
             records.into_iter().map(|record| (record.image, record.reason.unwrap())).collect::<Vec<_>>()
         };
         let expected =
             [("a.png", "first"), ("b.png", "second")].map(|(image, reason)| (image.to_owned(), reason.to_owned()));
         assert_eq!(read(), expected, "a reader passes the torn line over");
-        let (mut journal, known) = Journal::open(dir.path()).unwrap();
-        assert_eq!(known.len(), 2);
-        assert!(!known["a.png"].answered);
+        let (mut journal, known) = open(dir.path());
+        assert_eq!((known.images.len(), known.torn), (2, torn.len() as u64));
+        assert!(!known.get("a.png").unwrap().answered);
         append(&mut journal, "c.png", "third");
         assert_eq!(read().len(), 3);
         assert!(std::fs::read(&path).unwrap().starts_with(&whole));
     }
 
     #[test]
-    fn a_broken_line_is_named_and_a_later_schema_is_known_as_one() {
+    fn a_damaged_line_costs_its_own_record_and_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let error = |text: &str| {
-            std::fs::write(dir.path().join(FILE), text).unwrap();
-            read_journal(dir.path()).unwrap_err().to_string()
-        };
-        assert!(error("\nnonsense\n").contains("journal.jsonl:2: not a record"));
-        assert!(error("{\"schema\":1,\"image\":3}\n").contains("journal.jsonl:1: not a record"));
-        assert!(error("{\"schema\":2,\"image\":\"a\",\"status\":\"dreamt\"}\n").contains("schema 2"));
+        let (mut journal, _) = open(dir.path());
+        append(&mut journal, "a.png", "first");
+        append(&mut journal, "b.png", "first");
+        drop(journal);
+        let path = dir.path().join(FILE);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let [first, second] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
+        // A box outside of its image would be a wrong crop, so it is no record either.
+        let outside =
+            second.replace(r#""detections":[]"#, r#""detections":[{"label":"x","bbox":[0,0,1,1],"score":null}]"#);
+        std::fs::write(&path, format!("{first}\n\nnonsense\n{{\"schema\":1,\"image\":3}}\n{outside}\n{second}\n"))
+            .unwrap();
+        let read = read_journal(dir.path()).unwrap();
+        assert_eq!(read.records.iter().map(|record| record.image.as_str()).collect::<Vec<_>>(), ["a.png", "b.png"]);
+        assert_eq!(read.damaged.iter().map(|damaged| damaged.line).collect::<Vec<_>>(), [3, 4, 5]);
+        assert!(read.damaged[0].to_string().contains("journal.jsonl:3: not a record"));
+        let (_, known) = open(dir.path());
+        assert_eq!(known.damaged, read.damaged);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 6, "nothing is thrown away");
+    }
+
+    #[test]
+    fn a_later_schema_is_known_as_one() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join(FILE), "{\"schema\":2,\"image\":\"a\",\"status\":\"dreamt\"}\n").unwrap();
+        assert!(read_journal(dir.path()).unwrap_err().to_string().contains("journal.jsonl:1: schema 2"));
+        assert!(Journal::open(dir.path(), Duration::ZERO).is_err());
     }
 }

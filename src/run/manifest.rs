@@ -3,13 +3,15 @@
 //! In: the settings of a run and the content of the model's files. Out: the manifest, and what differs from another. Promises: two runs
 //! with equal settings ask the same model the same question; the file is whole or not there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
+use super::difference::{self, Difference};
 use super::questions::ImagePrompts;
 use crate::answer::Rules;
 use crate::generate::{Decoding, Sampling};
@@ -159,20 +161,23 @@ impl Manifest {
         Self { model: Some(name), ..self }
     }
 
-    /// The names of what differs between two manifests, but for version, time and names.
-    pub(super) fn differing(&self, other: &Self) -> Vec<String> {
-        let mut differing = Vec::new();
-        if self.root != other.root {
-            differing.push("root".to_owned());
-        }
-        let fields = |manifest: &Self| match serde_json::to_value(&manifest.settings) {
-            Ok(serde_json::Value::Object(fields)) => fields,
-            _ => serde_json::Map::new(),
+    /// What another manifest that lies in `directory` says otherwise, but for version, time and names. It is compared as it stands, since one of
+    /// another version may have other settings.
+    ///
+    /// # Errors
+    /// [`ManifestError`].
+    pub(super) fn differences(&self, directory: &Path) -> Result<Vec<Difference>, ManifestError> {
+        let path = directory.join(FILE);
+        let there = std::fs::read(&path).map_err(|error| ManifestError::Io { path: path.clone(), error })?;
+        let compare = || -> Result<Vec<Difference>, serde_json::Error> {
+            let [there, wanted] =
+                [serde_json::from_slice::<Value>(&there)?, serde_json::from_slice(&serde_json::to_vec(self)?)?];
+            let mut found = Vec::new();
+            difference::collect("root", &there["root"], &wanted["root"], &mut found);
+            difference::collect("", &there["settings"], &wanted["settings"], &mut found);
+            Ok(found)
         };
-        let (ours, theirs) = (fields(self), fields(other));
-        let names: BTreeSet<&String> = ours.keys().chain(theirs.keys()).collect();
-        differing.extend(names.into_iter().filter(|name| ours.get(*name) != theirs.get(*name)).cloned());
-        differing
+        compare().map_err(|error| ManifestError::Parse { path, error })
     }
 
     /// The labels that were asked for, in order.
@@ -214,6 +219,6 @@ impl Manifest {
         let mut text =
             serde_json::to_vec_pretty(self).map_err(|error| ManifestError::Parse { path: path.clone(), error })?;
         text.push(b'\n');
-        files::replace(&path, &text).map_err(|error| ManifestError::Io { path, error })
+        files::replace_durably(&path, &text).map_err(|error| ManifestError::Io { path, error })
     }
 }

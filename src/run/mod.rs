@@ -4,22 +4,31 @@
 //! exports. Promises: a record is on disk before its image counts as done; a run that was stopped goes on where it was; of an image that
 //! is done only its name and hash stay in memory; a bad image is a failed record, a bad model or a full disk stops the run.
 
+mod control;
+mod difference;
 mod directory;
 mod engine;
 mod gate;
+mod history;
 mod inference;
 mod journal;
+mod lock;
 mod manifest;
 mod pipeline;
 mod progress;
 mod questions;
 mod summary;
+mod writer;
 
+pub use control::Control;
+pub use difference::Difference;
 pub use directory::RunDirectory;
 pub use engine::{AnswerOptions, Engine, ShownView};
 pub(crate) use gate::ByteGate;
+pub use history::{History, Retried, Slow, Stages, Stretch};
 pub use inference::Effort;
-pub use journal::{Journal, JournalError, Known, KnownImage, read_journal};
+pub use journal::{DamagedLine, Journal, JournalError, JournalRecords, Known, KnownImage, read_journal};
+pub use lock::Holder;
 pub use manifest::{Manifest, ManifestError, ModelIdentity, Settings};
 pub use pipeline::{Outcome, RunError, execute};
 pub use progress::Progress;

@@ -16,18 +16,22 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use thiserror::Error;
 
+use super::control::Control;
+use super::difference::Difference;
 use super::engine::{Engine, ShownView};
 use super::gate::{ByteGate, Permit};
 use super::inference::{Effort, Inference};
 use super::journal::{Journal, JournalError, Known};
+use super::lock::Holder;
 use super::manifest::{ManifestError, Settings};
 use super::progress::Progress;
 use super::questions::{Asked, Questions};
+use super::writer::{self, Done};
 use crate::digest;
 use crate::generate::GenerateError;
-use crate::image::{decode_reduced, recycle};
+use crate::image::{decode_reduced, decode_within, recycle};
 use crate::preprocess::{Region, TilingError, needed_size, prepare_reduced, prepare_region, target_size, views};
-use crate::record::Record;
+use crate::record::{Record, Timings};
 use crate::source::SourceImage;
 
 /// Images that are decoded, and views that wait, may hold so many bytes together: eight views of the largest budget.
@@ -44,8 +48,13 @@ pub enum RunError {
     #[error("{} is not empty and not a run: choose another --out", .0.display())]
     NotARun(PathBuf),
     /// Another process writes the run.
-    #[error("{}: another process is writing this run", .0.display())]
-    InUse(PathBuf),
+    #[error("{}: another process is writing this run{}", path.display(), holder_of(holder.as_ref()))]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The process, where it is known.
+        holder: Option<Holder>,
+    },
     /// The directory cannot be used.
     #[error("{}: {error}", path.display())]
     Directory {
@@ -56,14 +65,13 @@ pub enum RunError {
     },
     /// The directory holds a run that was made otherwise.
     #[error(
-        "{} holds a run with other settings (they differ in: {differing}; see its run.json): choose another --out, or --overwrite it",
-        path.display()
+        "{} holds a run with other settings:\n{}choose another --out, or throw the run away with --fresh", path.display(), lines(differences)
     )]
     OtherSettings {
         /// The directory.
         path: PathBuf,
-        /// The names of the settings.
-        differing: String,
+        /// What differs.
+        differences: Vec<Difference>,
     },
     /// `run.json` cannot be read or written.
     #[error(transparent)]
@@ -84,11 +92,21 @@ pub enum RunError {
     Threads(#[from] rayon::ThreadPoolBuildError),
 }
 
+fn holder_of(holder: Option<&Holder>) -> String {
+    holder.map_or_else(String::new, |holder| format!(" ({holder})"))
+}
+
+fn lines(differences: &[Difference]) -> String {
+    differences.iter().map(|difference| format!("  {difference}\n")).collect()
+}
+
 /// How a run went, beside its records.
 #[derive(Debug, Clone, Copy)]
 pub struct Outcome {
     /// Images that the journal held already.
     pub resumed: usize,
+    /// Images that the run did not come to, since it was stopped.
+    pub left: usize,
     /// From the first file to the last record.
     pub wall: Duration,
     /// Of that, inside ONNX Runtime.
@@ -107,14 +125,8 @@ enum Loaded<'g> {
     Ready(Record, Vec<ShownView>, &'g Asked, Permit<'g>),
 }
 
-/// What reaches the writer.
-enum Done {
-    Known,
-    Now(Record),
-}
-
 /// Asks `engine` `questions` about `images` and appends a record of each to `journal`. Images that `known` holds an answer for, with the same
-/// content, are left as they are; failed ones are tried again.
+/// content, are left as they are, and so are failed ones, where `control` does not say otherwise.
 ///
 /// # Errors
 /// [`RunError`], with the journal intact.
@@ -126,21 +138,27 @@ pub fn execute(
     known: &Known,
     mut journal: Journal,
     mut progress: Progress,
+    control: &Control,
 ) -> Result<Outcome, RunError> {
     let started = Instant::now();
+    tracing::info!(images = images.len(), "run begun");
     let before = engine.model.runtime_time();
     let gate = ByteGate::new(BYTES_AHEAD);
-    let loader = Loader { settings, questions, patch_side: engine.model.patch_side(), known, gate: &gate };
+    let loader = Loader { settings, questions, patch_side: engine.model.patch_side(), known, gate: &gate, control };
     let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
     let next = AtomicUsize::new(0);
     let (loaded_sender, loaded) = crossbeam_channel::bounded::<Loaded<'_>>(IMAGES_AHEAD);
     let (done_sender, done) = crossbeam_channel::bounded::<Done>(IMAGES_AHEAD);
-    let (resumed, effort) = std::thread::scope(|scope| {
+    let (written, effort) = std::thread::scope(|scope| {
         let (pool, next, loader) = (&pool, &next, &loader);
+        let (journal, progress) = (&mut journal, &mut progress);
         scope.spawn(move || {
             // Each thread takes the next image until there is none, so that the order stays roughly that of the names.
             pool.broadcast(|_| {
                 while let Some(image) = images.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if control.is_stopped() {
+                        break;
+                    }
                     let sent = loader.load(image).is_some_and(|loaded| loaded_sender.send(loaded).is_ok());
                     if !sent {
                         break;
@@ -149,35 +167,20 @@ pub fn execute(
             });
             drop(loaded_sender);
         });
-        let writer = scope.spawn(move || -> Result<usize, JournalError> {
-            let mut resumed = 0;
-            for done in done {
-                match done {
-                    Done::Known => {
-                        resumed += 1;
-                        progress.resumed();
-                    }
-                    Done::Now(record) => {
-                        journal.append(&record)?;
-                        journal.sync()?;
-                        progress.done(record.status);
-                    }
-                }
-            }
-            progress.finish();
-            Ok(resumed)
-        });
-        let answered = answer_all(engine, settings, &loaded, &done_sender);
+        let writer = scope.spawn(move || writer::write_all(&done, journal, progress));
+        let answered = answer_all(engine, settings, control, &loaded, &done_sender);
         drop(loaded);
         // Whoever still waits to hand over a view is let go, also after an error.
         gate.close();
         drop(done_sender);
         let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let resumed = written?;
-        answered.map(|effort| (resumed, effort))
+        let written = written?;
+        answered.map(|effort| (written, effort))
     })?;
     let onnx_runtime = engine.model.runtime_time().saturating_sub(before);
-    Ok(Outcome { resumed, wall: started.elapsed(), onnx_runtime, effort })
+    let left = images.len() - written.known - written.now;
+    tracing::info!(known = written.known, now = written.now, left, "run ended");
+    Ok(Outcome { resumed: written.known, left, wall: started.elapsed(), onnx_runtime, effort })
 }
 
 struct Loader<'r> {
@@ -186,13 +189,19 @@ struct Loader<'r> {
     patch_side: u32,
     known: &'r Known,
     gate: &'r ByteGate,
+    control: &'r Control,
 }
 
 impl<'r> Loader<'r> {
     /// Reads, decodes and prepares one image; nothing when nobody wants it any more.
     fn load(&self, image: &SourceImage) -> Option<Loaded<'r>> {
         let mut record = Record::failed(image.name.clone(), String::new());
-        let bytes = match self.read(image, &mut record) {
+        let mut timings = Timings::default();
+        let started = Instant::now();
+        let read = self.read(image, &mut record);
+        timings.read = started.elapsed().as_secs_f64();
+        record.timings = Some(timings);
+        let bytes = match read {
             Ok(Some(bytes)) => bytes,
             Ok(None) => return Some(Loaded::Known),
             Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
@@ -203,9 +212,12 @@ impl<'r> Loader<'r> {
         };
         // The gate is passed before anything large is made, for what the header promises.
         let mut permit = self.gate.enter(self.bytes_of(&bytes))?;
+        let started = Instant::now();
         // A decoder that panics over a broken file has failed at this file, not at the run.
         let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare(&bytes, &mut record)))
             .unwrap_or_else(|_| Err("the decoder panicked".to_owned()));
+        timings.prepare = started.elapsed().as_secs_f64();
+        record.timings = Some(timings);
         match prepared {
             Ok(views) => {
                 permit.shrink(views.iter().map(|view| view.prepared.patches.bytes()).sum());
@@ -215,14 +227,16 @@ impl<'r> Loader<'r> {
         }
     }
 
-    /// The file's bytes; nothing where the journal holds its answer already; the reason where they cannot be had.
+    /// The file's bytes; nothing where the journal's record stays; the reason where they cannot be had.
     fn read(&self, image: &SourceImage, record: &mut Record) -> Result<Option<Vec<u8>>, String> {
-        let path = image.path.as_ref().map_err(Clone::clone)?;
-        let bytes = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-        let sha256 = Some(digest::hex(&bytes));
-        let known = self.known.get(&image.name).is_some_and(|known| known.answered && known.sha256 == sha256);
-        record.sha256 = sha256;
-        Ok(Some(bytes).filter(|_| !known))
+        let known = self.known.get(&image.name).filter(|known| known.answered || !self.control.retry_failed);
+        let bytes = match image.read(crate::image::most_bytes(self.control.max_pixels)) {
+            // What is known of a file stays where the file cannot be asked whether it has changed.
+            Err(_) if known.is_some() => return Ok(None),
+            bytes => bytes?,
+        };
+        record.sha256 = Some(digest::hex(&bytes));
+        Ok(Some(bytes).filter(|_| known.is_none_or(|known| known.sha256 != record.sha256)))
     }
 
     /// What decoding and preparing an image takes: the pixels, and the views in bytes and in f32.
@@ -232,7 +246,7 @@ impl<'r> Loader<'r> {
             let size = target_size(region.width, region.height, budget).ok()?;
             Some(size.width as usize * size.height as usize * 3 * 5)
         };
-        match crate::image::size(Cursor::new(file), self.settings.apply_orientation) {
+        match crate::image::size_within(Cursor::new(file), self.settings.apply_orientation, self.control.max_pixels) {
             Ok((width, height)) => {
                 let views = self.regions(width, height).unwrap_or_default();
                 width as usize * height as usize * 3 + views.iter().filter_map(view_bytes).sum::<usize>()
@@ -247,15 +261,17 @@ impl<'r> Loader<'r> {
 
     fn prepare(&self, bytes: &[u8], record: &mut Record) -> Result<Vec<ShownView>, String> {
         let Settings { budget, apply_orientation, .. } = *self.settings;
+        let max_pixels = self.control.max_pixels;
         if self.settings.fast_decode {
             let needed = |width, height| needed_size(width, height, budget);
-            let image = decode_reduced(bytes, apply_orientation, needed).map_err(|error| error.to_string())?;
+            let image = decode_reduced(bytes, apply_orientation, max_pixels, needed);
+            let image = image.map_err(|error| error.to_string())?;
             (record.width, record.height, record.orientation) = (image.width, image.height, image.decoded.orientation);
             let prepared = prepare_reduced(&image, budget, self.patch_side).map_err(|error| error.to_string())?;
             recycle(image.decoded);
             return Ok(vec![ShownView { region: Region::whole(record.width, record.height), prepared }]);
         }
-        let upright = crate::image::decode(bytes, apply_orientation).map_err(|error| error.to_string())?;
+        let upright = decode_within(bytes, apply_orientation, max_pixels).map_err(|error| error.to_string())?;
         (record.width, record.height, record.orientation) = (upright.width, upright.height, upright.orientation);
         let regions = self.regions(upright.width, upright.height).map_err(|error| error.to_string())?;
         let show = |region| -> Result<ShownView, String> {
@@ -271,12 +287,15 @@ impl<'r> Loader<'r> {
 fn answer_all<'g>(
     engine: &mut Engine,
     settings: &Settings,
+    control: &Control,
     loaded: &Receiver<Loaded<'g>>,
     done: &Sender<Done>,
 ) -> Result<Effort, RunError> {
     let mut inference = Inference::<'_, 'g>::new(engine, settings);
     let mut more = true;
     while more || !inference.is_idle() {
+        // What is in flight is finished.
+        more &= !control.is_stopped();
         while more && inference.has_room() {
             // Only who has nothing to go on with waits for a file.
             let next = if inference.is_idle() {

@@ -1,18 +1,28 @@
 //! Which images a run is about.
 //!
-//! In: folders and files from the command line. Out: a list of images, each with the name that identifies it (its path relative to
-//! what the inputs have in common, with `/`) and the path to read. Promises: sorted by name, no name twice, the same on every
+//! In: folders, files, patterns, archives and lists from the command line. Out: a list of images, each with the name that identifies it (its path
+//! relative to what the inputs have in common, with `/`) and the place to read. Promises: sorted by name, no name twice, the same on every
 //! machine and thread count; what cannot be listed is in the list too, with the reason.
 
+mod archive;
+mod inputs;
+mod locate;
+mod name;
+mod walk;
+
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use thiserror::Error;
-use walkdir::WalkDir;
 
-use crate::digest;
+pub use archive::Span;
+use inputs::Kind;
+pub(crate) use locate::Locator;
 
-/// Extensions that a folder is searched for. A file that is named on the command line is taken whatever it is called.
+/// Extensions that folders, patterns and archives are searched for. A file that is named by itself, or in a list, is taken whatever it is called.
 pub const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"];
 
 /// Why there is nothing to run over.
@@ -28,8 +38,30 @@ pub enum SourceError {
         /// The input.
         path: PathBuf,
         /// The system's reason.
-        error: std::io::Error,
+        error: io::Error,
     },
+    /// A list that cannot be read.
+    #[error("the list {}: {error}", path.display())]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        error: io::Error,
+    },
+    /// A pattern that is none.
+    #[error("{} is neither a file nor a pattern: {error}", pattern.display())]
+    Pattern {
+        /// As given.
+        pattern: PathBuf,
+        /// What is wrong with it.
+        error: globset::Error,
+    },
+    /// A pattern that nothing fits.
+    #[error("nothing fits the pattern {} (looked for folders, .tar and {})", .0.display(), EXTENSIONS.join(", "))]
+    NoMatch(PathBuf),
+    /// A compressed archive has no places to read from.
+    #[error("{}: compressed archives cannot be read in place; decompress it to a .tar, or unpack it", .0.display())]
+    Compressed(PathBuf),
     /// Nothing with a known extension in any folder.
     #[error("no images in {inputs} (looked for {})", EXTENSIONS.join(", "))]
     NoImages {
@@ -38,13 +70,62 @@ pub enum SourceError {
     },
 }
 
+/// Where an image's bytes are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A file.
+    File(PathBuf),
+    /// A part of an archive.
+    Entry {
+        /// The archive.
+        archive: Arc<Path>,
+        /// Which part.
+        span: Span,
+    },
+}
+
+impl Place {
+    /// The bytes, of which there may be `most`.
+    ///
+    /// # Errors
+    /// Why they are not to be had, in words.
+    pub fn read(&self, most: u64) -> Result<Vec<u8>, String> {
+        let too_many = || format!("is larger than {most} bytes, which no image within --max-pixels is");
+        let read = || match self {
+            Self::Entry { span, .. } if span.size > most => Ok(Err(too_many())),
+            Self::Entry { archive, span } => archive::read(archive, *span).map(Ok),
+            Self::File(path) => {
+                // Looked at before it is opened: that would wait for whoever writes into a pipe.
+                let metadata = std::fs::metadata(path)?;
+                if !metadata.is_file() {
+                    return Ok(Err("is not a file".to_owned()));
+                }
+                let mut bytes = Vec::new();
+                File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+                Ok(if bytes.len() as u64 > most { Err(too_many()) } else { Ok(bytes) })
+            }
+        };
+        read().unwrap_or_else(|error: io::Error| Err(format!("cannot be read: {error}")))
+    }
+}
+
 /// One image to be read, or a place that could not be listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceImage {
-    /// Identity: the path relative to [`Source::root`], with `/` on every system.
+    /// Identity: the path relative to [`Source::root`], with `/` on every system. Bytes that are not UTF-8 are written `\xHH`.
     pub name: String,
     /// Where to read it, or why that is not possible.
-    pub path: Result<PathBuf, String>,
+    pub place: Result<Place, String>,
+}
+
+impl SourceImage {
+    /// [`Place::read`].
+    ///
+    /// # Errors
+    /// Why the bytes are not to be had, in words.
+    pub fn read(&self, most: u64) -> Result<Vec<u8>, String> {
+        self.place.as_ref().map_err(Clone::clone)?.read(most)
+    }
 }
 
 /// The images of a run.
@@ -58,81 +139,75 @@ pub struct Source {
 
 /// Lists the images of `inputs`, without what lies in `exclude` (the run's own directory may be inside the folder).
 ///
-/// Folders are walked to any depth, links followed, hidden entries left out.
+/// Folders are walked to any depth, links followed, hidden entries left out. An input that is not there and has `*`, `?`, `[` or `{` in it is a
+/// pattern (`**` for any depth); `@FILE` is a list of paths, one a line, and `-` one on standard input; a `.tar` that is named, listed or matched
+/// is a folder of its images.
 ///
 /// # Errors
 /// [`SourceError`] where an input does not exist or there is no image at all.
 pub fn list(inputs: &[PathBuf], exclude: Option<&Path>) -> Result<Source, SourceError> {
-    let resolve = |path: &Path| {
-        if !path.exists() {
-            return Err(SourceError::NotFound(path.to_owned()));
-        }
-        std::path::absolute(path).map_err(|error| SourceError::Resolve { path: path.to_owned(), error })
-    };
-    let inputs_absolute =
-        inputs.iter().map(|path| resolve(path).map(|path| tidy(&path))).collect::<Result<Vec<_>, _>>()?;
     let exclude = exclude.and_then(|path| std::path::absolute(path).ok()).map(|path| tidy(&path));
-    let root = common_root(&inputs_absolute);
-    let mut images = BTreeMap::new();
-    for input in &inputs_absolute {
-        if input.is_dir() {
-            walk(input, exclude.as_deref(), &root, &mut images);
-        } else {
-            insert(&mut images, &root, input, Ok(()));
+    let exclude = exclude.as_deref();
+    let mut expanded = Vec::new();
+    for input in inputs {
+        inputs::expand(input, exclude, &mut expanded)?;
+    }
+    let root = common_root(expanded.iter().map(|input| input.base.as_path()));
+    let mut found = Found { root: &root, images: BTreeMap::new() };
+    for input in &expanded {
+        match input.kind {
+            Kind::Folder => walk::images(&input.path, exclude, |path, listed| found.insert(path, listed)),
+            Kind::File => found.insert(&input.path, Ok(())),
+            Kind::Archive => found.insert_archive(&input.path),
         }
     }
+    let images: Vec<SourceImage> = found.images.into_iter().map(|(name, place)| SourceImage { name, place }).collect();
     if images.is_empty() {
         let inputs = inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         return Err(SourceError::NoImages { inputs });
     }
-    Ok(Source { root, images: images.into_values().collect() })
+    Ok(Source { root, images })
 }
 
-fn walk(folder: &Path, exclude: Option<&Path>, root: &Path, images: &mut BTreeMap<String, SourceImage>) {
-    let entries = WalkDir::new(folder).follow_links(true).into_iter().filter_entry(|entry| {
-        // The folder itself was named by the user and is always searched; runs inside it hold crops, not images.
-        entry.depth() == 0
-            || !is_hidden(entry.path()) && exclude != Some(entry.path()) && !entry.path().join("run.json").is_file()
-    });
-    for entry in entries {
-        match entry {
-            Ok(entry) if entry.file_type().is_file() && has_image_extension(entry.path()) => {
-                insert(images, root, entry.path(), Ok(()));
+struct Found<'r> {
+    root: &'r Path,
+    images: BTreeMap<String, Result<Place, String>>,
+}
+
+impl Found<'_> {
+    fn insert(&mut self, path: &Path, listed: Result<(), String>) {
+        let relative = path.strip_prefix(self.root).unwrap_or(path);
+        let (name, place) = match name::of(relative) {
+            Some(name) => (name, listed.map(|()| Place::File(path.to_owned()))),
+            None => {
+                (relative.to_string_lossy().into_owned(), Err("the file name is no text: rename the file".to_owned()))
             }
-            Ok(_) => {}
-            Err(error) => {
-                let path = error.path().unwrap_or(folder).to_owned();
-                // A dangling link counts only where it would have been an image.
-                let dangling = error.io_error().is_some_and(|io| io.kind() == std::io::ErrorKind::NotFound);
-                if is_hidden(&path) || dangling && !has_image_extension(&path) {
-                    continue;
+        };
+        self.images.insert(name, place);
+    }
+
+    fn insert_archive(&mut self, path: &Path) {
+        let archive: Arc<Path> = path.into();
+        let Some(folder) = name::of(path.strip_prefix(self.root).unwrap_or(path)) else {
+            return self.insert(path, Ok(()));
+        };
+        match archive::entries(path) {
+            Ok((entries, broken)) => {
+                for (name, span) in entries {
+                    let place = span.map(|span| Place::Entry { archive: Arc::clone(&archive), span });
+                    self.images.insert(format!("{folder}/{name}"), place);
                 }
-                let reason = match error.io_error() {
-                    Some(io) => format!("cannot be listed: {io}"),
-                    None => "a link that leads back to a folder above it".to_owned(),
-                };
-                insert(images, root, &path, Err(reason));
+                if let Some(reason) = broken {
+                    self.insert(path, Err(reason));
+                }
             }
+            Err(error) => self.insert(path, Err(format!("cannot be read: {error}"))),
         }
     }
 }
 
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-}
-
-fn insert(images: &mut BTreeMap<String, SourceImage>, root: &Path, path: &Path, listed: Result<(), String>) {
-    let relative = path.strip_prefix(root).unwrap_or(path);
-    let mut name = relative.components().map(|part| part.as_os_str().to_string_lossy()).collect::<Vec<_>>().join("/");
-    let listed = if path.to_str().is_none() && listed.is_ok() {
-        // Records are JSON, which has no other names: the file could not be found again by the name in its record.
-        let bytes = path.as_os_str().as_encoded_bytes();
-        name = format!("{name} ({:016x})", digest::number(bytes));
-        Err("the file name is not valid UTF-8: rename the file".to_owned())
-    } else {
-        listed
-    };
-    images.insert(name.clone(), SourceImage { name, path: listed.map(|()| path.to_owned()) });
 }
 
 fn has_image_extension(path: &Path) -> bool {
@@ -156,12 +231,10 @@ fn tidy(path: &Path) -> PathBuf {
     tidied
 }
 
-/// The deepest folder that holds every input; a folder that is the only input is its own root.
-fn common_root(inputs: &[PathBuf]) -> PathBuf {
-    let folder = |path: &PathBuf| if path.is_dir() { path.clone() } else { path.parent().unwrap_or(path).to_owned() };
-    let mut folders = inputs.iter().map(folder);
-    let Some(mut root) = folders.next() else { return PathBuf::new() };
-    for other in folders {
+/// The deepest folder that holds all of `bases`.
+fn common_root<'b>(mut bases: impl Iterator<Item = &'b Path>) -> PathBuf {
+    let mut root = bases.next().unwrap_or(Path::new("")).to_owned();
+    for other in bases {
         while !other.starts_with(&root) && root.pop() {}
     }
     root
@@ -218,6 +291,6 @@ mod tests {
         std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).unwrap();
         let source = list(&[dir.path().to_owned()], None).unwrap();
         assert_eq!(names(&source), ["a.png", "loop"]);
-        assert!(source.images[1].path.is_err());
+        assert!(source.images[1].place.is_err());
     }
 }

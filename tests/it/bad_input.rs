@@ -38,7 +38,7 @@ fn bad_files_fail_with_a_reason_and_the_rest_is_processed() {
     for good in ["good.png", "good.jpg"] {
         assert!(records.iter().any(|record| record["image"] == good && record["status"] != "failed"));
     }
-    // Failed images are tried again, the others are not.
+    // A failed image whose file has changed is asked about again, the others are not.
     fs::copy(fixture("shapes/scene-05.jpg"), images.join("cut.jpg")).unwrap();
     let output =
         gemscope().arg("detect").arg(&images).args(["--labels", "star", "--json", "--out"]).arg(&out).output().unwrap();

@@ -206,7 +206,7 @@ fn two_processes_do_not_write_one_run_and_another_model_is_not_mixed_in() {
     assert_eq!(resumed["resumed"], 20);
     let template = read(model.join("chat_template.jinja")).replace("<turn|>", "<turn|> ");
     fs::write(model.join("chat_template.jinja"), template).unwrap();
-    again().arg("--model").arg(&model).assert().code(1).stderr(predicates::str::contains("differ in: prompt"));
+    again().arg("--model").arg(&model).assert().code(1).stderr(predicates::str::contains("  prompts: "));
 }
 
 fn copy_folder(from: &Path, to: &Path) {

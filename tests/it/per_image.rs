@@ -39,7 +39,7 @@ fn every_image_is_asked_its_own() {
     // The same again is done; another question about one image is another run.
     let again = detect(dir.path(), rows).arg("--json").output().unwrap();
     assert_eq!(serde_json::from_slice::<serde_json::Value>(&again.stdout).unwrap()["resumed"], 3);
-    detect(dir.path(), &rows.replace("star", "triangle")).assert().code(1).stderr(contains("differ in: image_prompts"));
+    detect(dir.path(), &rows.replace("star", "triangle")).assert().code(1).stderr(contains("  image_prompts."));
 }
 
 #[test]

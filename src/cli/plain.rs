@@ -1,0 +1,42 @@
+//! Text that a terminal cannot be made to act on.
+//!
+//! Names of files, labels and answers come from elsewhere. Printed as they are, an escape sequence in one could colour, move or erase what stands on the
+//! screen, and a line break could make two lines of one.
+
+use std::borrow::Cow;
+
+/// Control characters as they are written in a string (`\u{1b}`), but for line breaks and tabs.
+pub(crate) fn block(text: &str) -> Cow<'_, str> {
+    escape(text, |character| character.is_control() && !matches!(character, '\n' | '\t'))
+}
+
+/// All control characters as they are written in a string, so that one line stays one.
+pub(crate) fn line(text: &str) -> Cow<'_, str> {
+    escape(text, char::is_control)
+}
+
+fn escape(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
+    // Marks that turn the direction of writing make `gpj.exe` of `exe.jpg`.
+    let acts = |character| acts(character) || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    if !text.contains(acts) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if acts(character) { plain.extend(character.escape_default()) } else { plain.push(character) }
+    }
+    Cow::Owned(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_acts_is_written_out() {
+        assert_eq!(block("a\n\tb é"), "a\n\tb é");
+        assert_eq!(block("\x1b[31mred\x07\r"), "\\u{1b}[31mred\\u{7}\\r");
+        assert_eq!(line("a\nb\u{202E}c\u{9b}"), "a\\nb\\u{202e}c\\u{9b}");
+        assert!(matches!(line("plain"), Cow::Borrowed(_)));
+    }
+}

@@ -1,0 +1,68 @@
+//! `gemscope report`: how a run went.
+
+use std::path::PathBuf;
+
+use gemscope::run::History;
+
+use super::{Ending, output, plain, say_damaged};
+
+/// Show how a run went: statuses, images a second over its time, the slowest images, what was tried again
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The run's directory; one that is being written may be looked at
+    #[arg(value_name = "RUN")]
+    run: PathBuf,
+    /// How many of the slowest images
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    slowest: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
+    let history = History::read(&args.run, args.slowest)?;
+    if args.json {
+        output::json(&history)?;
+        return Ok(Ending::Complete);
+    }
+    say_damaged(&args.run, &history.damaged);
+    let statuses: Vec<String> =
+        history.statuses.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
+    let mut lines = vec![format!("{} images: {}", history.images, statuses.join(", "))];
+    if let (Some(seconds), Some(mean)) = (history.seconds, history.mean) {
+        lines.push(format!("from the first record to the last: {}", clock(seconds)));
+        lines.push(format!(
+            "an image on average: {:.3} s reading, {:.3} s preparing, {:.3} s asking the model",
+            mean.read, mean.prepare, mean.answer
+        ));
+        let mut rows = vec![["from", "images", "images/s"].map(str::to_owned).to_vec()];
+        rows.extend(history.throughput.iter().map(|stretch| {
+            let speed = if stretch.seconds > 0.0 { stretch.images as f64 / stretch.seconds } else { 0.0 };
+            vec![clock(stretch.from), stretch.images.to_string(), format!("{speed:.2}")]
+        }));
+        lines.push(format!("\n{}", output::table(&rows)));
+        let mut rows = vec![["slowest", "status", "read", "prepare", "answer"].map(str::to_owned).to_vec()];
+        rows.extend(history.slowest.iter().map(|slow| {
+            let [read, prepare, answer] =
+                [slow.stages.read, slow.stages.prepare, slow.stages.answer].map(|seconds| format!("{seconds:.3} s"));
+            vec![slow.image.clone(), slow.status.as_str().to_owned(), read, prepare, answer]
+        }));
+        lines.push(output::table(&rows));
+    }
+    if !history.retried.is_empty() {
+        lines.push(format!("{} images were asked about more than once:", history.retried.len()));
+        lines.extend(history.retried.iter().map(|retried| {
+            let tries: Vec<&str> = retried.statuses.iter().map(|status| status.as_str()).collect();
+            format!("  {}: {}", plain::line(&retried.image), tries.join(", "))
+        }));
+    }
+    output::text(&(lines.join("\n").trim_end().to_owned() + "\n"))?;
+    Ok(Ending::Complete)
+}
+
+/// `1:02:03` of seconds.
+fn clock(seconds: f64) -> String {
+    let whole = seconds.max(0.0) as u64;
+    format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
+}

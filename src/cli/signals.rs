@@ -1,0 +1,39 @@
+//! Ctrl-C, and being told to end.
+//!
+//! The first signal asks the run to stop: what is in flight is finished and written. The second ends the process at once; what was appended to the
+//! journal is there all the same.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use super::messages;
+
+/// The exit code of a run that was stopped: 128 and the number of SIGINT, as shells have it.
+pub(crate) const STOPPED: u8 = 130;
+
+/// A flag that the first signal raises.
+///
+/// # Errors
+/// Where the system does not let signals be caught.
+pub(crate) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        // In this order: the second signal finds the flag raised, and leaves from within the handler, whatever hangs.
+        flag::register_conditional_shutdown(signal, i32::from(STOPPED), Arc::clone(&stop))?;
+        flag::register(signal, Arc::clone(&stop))?;
+    }
+    let raised = Arc::clone(&stop);
+    std::thread::spawn(move || {
+        // A handler may not print.
+        while !raised.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        messages::say("Stopping: what is in flight is finished and written. Once more leaves at once.");
+    });
+    Ok(stop)
+}

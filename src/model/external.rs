@@ -1,0 +1,208 @@
+//! Where a graph's file says that its weights lie.
+//!
+//! In: an ONNX file. Out: the names of its external data files. Promises: ONNX Runtime is asked to open no file outside of the model directory, because
+//! every name is looked at before; of a file of any size only what holds those names is read.
+//!
+//! An ONNX file is a protobuf message (onnx.proto3 of onnx 1.19). Of it, only the messages on the way to `TensorProto.external_data` are walked;
+//! everything else, the weights above all, is skipped.
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read as _, Seek};
+use std::path::{Component, Path};
+
+use super::GraphError;
+
+/// The names of the external data files of `graph`, relative to its folder.
+///
+/// # Errors
+/// [`GraphError`] where the file cannot be read or is no ONNX, or a name leads out of the folder.
+pub(super) fn data_files(graph: &Path) -> Result<BTreeSet<String>, GraphError> {
+    let contract = |reason: String| GraphError::Contract { path: graph.to_owned(), reason };
+    let file = File::open(graph).map_err(|error| contract(format!("cannot be read: {error}")))?;
+    let length = file.metadata().map_err(|error| contract(format!("cannot be read: {error}")))?.len();
+    let mut names = BTreeSet::new();
+    walk(&mut BufReader::new(file), length, Message::Model, 0, &mut names)
+        .map_err(|error| contract(format!("not an ONNX file, or not all of it: {error}")))?;
+    for name in &names {
+        let inside = !name.is_empty()
+            && Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+            && !name.contains(['\\', ':']);
+        if !inside {
+            return Err(contract(format!(
+                "its weights are said to lie in {name:?}, outside of the model's folder: not opened"
+            )));
+        }
+    }
+    Ok(names)
+}
+
+/// The messages on the way to the names.
+#[derive(Clone, Copy)]
+enum Message {
+    Model,
+    Graph,
+    Node,
+    Attribute,
+    SparseTensor,
+    Tensor,
+    Function,
+    TrainingInfo,
+    /// A pair of key and value.
+    Entry,
+}
+
+impl Message {
+    /// The message in a field; nothing where no name can be in it.
+    fn field(self, number: u64) -> Option<Self> {
+        Some(match (self, number) {
+            (Self::Model, 7) | (Self::Attribute, 6 | 11) | (Self::TrainingInfo, 1 | 2) => Self::Graph,
+            (Self::Model, 20) => Self::TrainingInfo,
+            (Self::Model, 25) => Self::Function,
+            (Self::Graph, 1) | (Self::Function, 7) => Self::Node,
+            (Self::Graph, 5) | (Self::Attribute, 5 | 10) | (Self::SparseTensor, 1 | 2) => Self::Tensor,
+            (Self::Graph, 15) | (Self::Attribute, 22 | 23) => Self::SparseTensor,
+            (Self::Node, 5) | (Self::Function, 11) => Self::Attribute,
+            (Self::Tensor, 13) => Self::Entry,
+            _ => return None,
+        })
+    }
+}
+
+/// Graphs inside graphs, as protobuf's own readers limit them.
+const DEEPEST: usize = 100;
+
+/// Longer values are no names of files.
+const LONGEST_NAME: u64 = 4096;
+
+/// Walks a message of `length` bytes.
+fn walk(
+    reader: &mut (impl BufRead + Seek),
+    length: u64,
+    message: Message,
+    depth: usize,
+    names: &mut BTreeSet<String>,
+) -> io::Result<()> {
+    if depth > DEEPEST {
+        return Err(io::Error::other("messages in messages without end"));
+    }
+    let mut left = length;
+    let (mut is_location, mut value) = (false, None);
+    while left > 0 {
+        let key = varint(reader, &mut left)?;
+        let size = match key & 7 {
+            0 => {
+                varint(reader, &mut left)?;
+                continue;
+            }
+            1 => 8,
+            2 => varint(reader, &mut left)?,
+            5 => 4,
+            wire => return Err(io::Error::other(format!("a field of wire type {wire}"))),
+        };
+        left = left.checked_sub(size).ok_or_else(|| io::Error::other("a field is longer than its message"))?;
+        match (message, key >> 3, message.field(key >> 3)) {
+            (Message::Entry, 1 | 2, _) if key & 7 == 2 => {
+                if size > LONGEST_NAME {
+                    return Err(io::Error::other("an external data entry is too long"));
+                }
+                let mut bytes = vec![0; size as usize];
+                reader.read_exact(&mut bytes)?;
+                match key >> 3 {
+                    1 => is_location = bytes == b"location",
+                    _ => value = Some(String::from_utf8_lossy(&bytes).into_owned()),
+                }
+            }
+            (_, _, Some(inner)) if key & 7 == 2 => walk(reader, size, inner, depth + 1, names)?,
+            _ => skip(reader, size)?,
+        }
+    }
+    names.extend(value.filter(|_| is_location));
+    Ok(())
+}
+
+fn skip(reader: &mut (impl BufRead + Seek), size: u64) -> io::Result<()> {
+    // Small fields stay within the buffer; what is large is not read at all. Where the file is shorter, the next field is missed.
+    if size < 4096 {
+        let skipped = io::copy(&mut reader.take(size), &mut io::sink())?;
+        return if skipped == size { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
+    }
+    let offset = i64::try_from(size).map_err(|_| io::Error::other("a field is longer than any file"))?;
+    reader.seek_relative(offset)
+}
+
+fn varint(reader: &mut impl BufRead, left: &mut u64) -> io::Result<u64> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let mut byte = [0];
+        *left = left.checked_sub(1).ok_or_else(|| io::Error::other("a number is longer than its message"))?;
+        reader.read_exact(&mut byte)?;
+        value |= u64::from(byte[0] & 0x7F) << shift;
+        if byte[0] & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(io::Error::other("a number of more than 64 bits"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A length-delimited field.
+    fn field(number: u8, content: &[u8]) -> Vec<u8> {
+        let mut field = vec![number << 3 | 2];
+        let mut length = content.len();
+        while length > 127 {
+            field.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        field.push(length as u8);
+        [field.as_slice(), content].concat()
+    }
+
+    fn tensor(location: &str) -> Vec<u8> {
+        let entry =
+            |key: &str, value: &str| field(13, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat());
+        [field(8, b"weight"), entry("location", location), entry("offset", "4096")].concat()
+    }
+
+    fn names(model: &[u8]) -> Result<BTreeSet<String>, GraphError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), model).unwrap();
+        data_files(file.path())
+    }
+
+    #[test]
+    fn names_are_found_wherever_a_tensor_can_be() {
+        let graph = field(5, &tensor("weights.bin"));
+        let attribute = [field(1, b"value"), field(5, &tensor("constant.bin"))].concat();
+        let inner = field(1, &field(5, &field(6, &field(5, &tensor("branch/inner.bin")))));
+        let large = field(5, &[field(9, &vec![7; 100_000]), tensor("weights.bin")].concat());
+        let model = field(7, &[graph, field(1, &field(5, &attribute)), inner, large].concat());
+        assert_eq!(
+            names(&model).unwrap().into_iter().collect::<Vec<_>>(),
+            ["branch/inner.bin", "constant.bin", "weights.bin"]
+        );
+    }
+
+    #[test]
+    fn what_leads_out_of_the_folder_is_refused() {
+        for outside in ["../../etc/passwd", "/etc/passwd", "a/../../b", "C:\\x", "..\\x", ""] {
+            let error = names(&field(7, &field(5, &tensor(outside)))).unwrap_err().to_string();
+            assert!(error.contains("outside of the model's folder"), "{outside}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_onnx_says_so() {
+        let mut deep = tensor("x");
+        for _ in 0..150 {
+            deep = field(1, &field(5, &field(6, &deep)));
+        }
+        for broken in [&field(7, &deep)[..], b"I am a text", &[0x3A, 0xFF, 0xFF, 0xFF, 0x7F, 1], &[0x3A, 0x80]] {
+            assert!(names(broken).unwrap_err().to_string().contains("not an ONNX file"), "{broken:?}");
+        }
+        assert!(names(b"").unwrap().is_empty(), "ONNX Runtime has its own words for an empty file");
+    }
+}

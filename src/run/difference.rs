@@ -1,0 +1,94 @@
+//! What differs between the settings of two runs.
+//!
+//! In: the JSON of both. Out: every setting that differs, by its path, with both values, cut to what a reader can compare.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde_json::Value;
+
+/// So many characters of a value are shown.
+const SHOWN: usize = 60;
+
+/// Before the first character that differs, so many of a long value.
+const BEFORE: usize = 15;
+
+/// One setting that differs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    /// Its path: `task.labels`.
+    pub setting: String,
+    /// Its value in the run that is there; null where it has none.
+    pub there: Value,
+    /// The value that was asked for.
+    pub wanted: Value,
+}
+
+/// Appends what differs between `there` and `wanted`, both called `path`.
+pub(super) fn collect(path: &str, there: &Value, wanted: &Value, found: &mut Vec<Difference>) {
+    if there == wanted {
+        return;
+    }
+    match (there, wanted) {
+        (Value::Object(ours), Value::Object(theirs)) => {
+            for key in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                collect(&path, &there[key], &wanted[key], found);
+            }
+        }
+        _ => {
+            let setting = if path.is_empty() { "settings" } else { path }.to_owned();
+            found.push(Difference { setting, there: there.clone(), wanted: wanted.clone() });
+        }
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [there, wanted] = [&self.there, &self.wanted].map(|value| match value {
+            Value::Null => "nothing".to_owned(),
+            value => value.to_string(),
+        });
+        let common = there.chars().zip(wanted.chars()).take_while(|(a, b)| a == b).count();
+        write!(f, "{}: {} -> {}", self.setting, shown(&there, common), shown(&wanted, common))
+    }
+}
+
+/// The value, or of a long one the part around its character `differs`.
+fn shown(value: &str, differs: usize) -> String {
+    let length = value.chars().count();
+    if length <= SHOWN {
+        return value.to_owned();
+    }
+    let from = differs.saturating_sub(BEFORE).min(length - SHOWN);
+    let part: String = value.chars().skip(from).take(SHOWN).collect();
+    let [before, after] = [from > 0, from + SHOWN < length].map(|cut| if cut { "…" } else { "" });
+    format!("{before}{part}{after}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_differs_is_named_and_shown() {
+        let long = |end: &str| format!("{} {end}", "word ".repeat(40));
+        let there =
+            json!({"task": {"labels": ["star"]}, "budget": 280, "same": 1, "gone": true, "prompt": long("one")});
+        let wanted = json!({"task": {"labels": ["circle"]}, "budget": 560, "same": 1, "prompt": long("two")});
+        let mut found = Vec::new();
+        collect("", &there, &wanted, &mut found);
+        let lines: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(lines[0], "budget: 280 -> 560");
+        assert_eq!(lines[1], "gone: true -> nothing");
+        assert!(
+            lines[2].starts_with("prompt: …") && lines[2].contains("one\" -> …") && lines[2].ends_with("two\""),
+            "{}",
+            lines[2]
+        );
+        assert_eq!(lines[3], r#"task.labels: ["star"] -> ["circle"]"#);
+        assert_eq!(lines.len(), 4);
+    }
+}

@@ -1,0 +1,95 @@
+//! The lock of a run's directory.
+//!
+//! In: a directory. Out: the right to write there, until it is dropped or the process dies: the lock is the system's, so that none is ever left
+//! behind. What the file says (which process, since when) is for people, and tells a run that was killed from one that ended.
+
+use std::fmt;
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+/// The file's name in a run's directory.
+pub(super) const FILE: &str = ".lock";
+
+/// A directory that this process alone writes.
+pub(super) struct Lock {
+    file: File,
+}
+
+/// The process that holds a lock, or held it when it was killed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// Its number, on the machine where it runs.
+    pub process: u32,
+    /// Since when, in seconds since 1970.
+    pub since: u64,
+}
+
+impl Holder {
+    fn this_process() -> Self {
+        Self { process: std::process::id(), since: seconds_now() }
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let age = seconds_now().saturating_sub(self.since);
+        write!(f, "process {}, begun {}:{:02}:{:02} ago", self.process, age / 3600, age / 60 % 60, age % 60)
+    }
+}
+
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// What came of asking for a lock.
+pub(super) enum Asked {
+    /// It is held now. An earlier process that was killed is named.
+    Taken(Lock, Option<Holder>),
+    /// Another process has it.
+    Held(Option<Holder>),
+}
+
+/// Asks for the lock of `directory`, without waiting.
+///
+/// # Errors
+/// Whatever the file system says. One that knows no locks is no error: such directories (some network shares) are used without.
+pub(super) fn take(directory: &Path) -> io::Result<Asked> {
+    let path = directory.join(FILE);
+    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => return Ok(Asked::Held(read(&mut file))),
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+            tracing::warn!(
+                "{}: no locks on this file system; make sure that no other process writes there",
+                path.display()
+            );
+        }
+        Err(TryLockError::Error(error)) => return Err(error),
+    }
+    let earlier = read(&mut file);
+    let text = serde_json::to_vec(&Holder::this_process())?;
+    file.set_len(0)?;
+    file.rewind()?;
+    file.write_all(&text)?;
+    Ok(Asked::Taken(Lock { file }, earlier))
+}
+
+/// Who the file names. It is a remark only: what cannot be read is nobody.
+fn read(file: &mut File) -> Option<Holder> {
+    const LONGEST: u64 = 1000;
+    let mut text = Vec::new();
+    file.take(LONGEST).read_to_end(&mut text).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // An empty file says that the run ended in order. Where that cannot be written, the next run only says too much.
+        let _ = self.file.set_len(0);
+    }
+}

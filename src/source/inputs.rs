@@ -1,0 +1,129 @@
+//! What was given on the command line, one by one.
+//!
+//! In: folders, files, patterns, archives, `@LIST` files and `-`. Out: each folder, file and archive that they stand for, with the folder that its
+//! names may be relative to. Promises: what is named by itself must be there; what a list names may be missing, and is then an image that
+//! cannot be read.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::{SourceError, has_image_extension, name, tidy, walk};
+
+/// One input, at an absolute path without `.` and `..`.
+pub(super) struct Input {
+    pub(super) path: PathBuf,
+    /// The folder that its names may be relative to.
+    pub(super) base: PathBuf,
+    pub(super) kind: Kind,
+}
+
+pub(super) enum Kind {
+    Folder,
+    File,
+    Archive,
+}
+
+/// What `given` stands for.
+///
+/// # Errors
+/// [`SourceError`] where it stands for nothing.
+pub(super) fn expand(given: &Path, exclude: Option<&Path>, inputs: &mut Vec<Input>) -> Result<(), SourceError> {
+    let text = given.to_string_lossy();
+    if text == "-" {
+        return list(&read_list(given, io::stdin().lock())?, inputs);
+    }
+    if let Some(file) = text.strip_prefix('@') {
+        let file = Path::new(file);
+        let error = |error| SourceError::List { path: file.to_owned(), error };
+        return list(&read_list(file, std::fs::File::open(file).map_err(error)?)?, inputs);
+    }
+    if given.exists() {
+        inputs.push(input(absolute(given)?)?);
+        return Ok(());
+    }
+    if text.contains(SPECIAL) { pattern(given, exclude, inputs) } else { Err(SourceError::NotFound(given.to_owned())) }
+}
+
+/// What makes a pattern of a path that is not there.
+const SPECIAL: [char; 4] = ['*', '?', '[', '{'];
+
+fn absolute(path: &Path) -> Result<PathBuf, SourceError> {
+    let resolved = std::path::absolute(path);
+    resolved.map(|path| tidy(&path)).map_err(|error| SourceError::Resolve { path: path.to_owned(), error })
+}
+
+fn input(path: PathBuf) -> Result<Input, SourceError> {
+    let parent = || path.parent().unwrap_or(&path).to_owned();
+    if path.is_dir() {
+        return Ok(Input { base: path.clone(), path, kind: Kind::Folder });
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    if [".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2"].iter().any(|ending| name.ends_with(ending)) {
+        return Err(SourceError::Compressed(path));
+    }
+    let kind = if is_archive(&path) { Kind::Archive } else { Kind::File };
+    Ok(Input { base: parent(), path, kind })
+}
+
+fn is_archive(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar"))
+}
+
+/// Paths, one a line; with a NUL byte in it, separated by those (`find -print0`).
+fn read_list(path: &Path, mut list: impl io::Read) -> Result<Vec<PathBuf>, SourceError> {
+    let mut bytes = Vec::new();
+    list.read_to_end(&mut bytes).map_err(|error| SourceError::List { path: path.to_owned(), error })?;
+    let separator = if bytes.contains(&0) { 0 } else { b'\n' };
+    let lines = bytes.split(|byte| *byte == separator).map(|line| match line {
+        [line @ .., b'\r'] if separator == b'\n' => line,
+        line => line,
+    });
+    Ok(lines.filter(|line| !line.is_empty()).filter_map(name::path_of_bytes).collect())
+}
+
+fn list(paths: &[PathBuf], inputs: &mut Vec<Input>) -> Result<(), SourceError> {
+    for path in paths {
+        inputs.push(input(absolute(path)?)?);
+    }
+    Ok(())
+}
+
+/// The folders, images and archives that a pattern matches, `**` for any depth.
+fn pattern(given: &Path, exclude: Option<&Path>, inputs: &mut Vec<Input>) -> Result<(), SourceError> {
+    let special = |part: &std::path::Component<'_>| part.as_os_str().to_string_lossy().contains(SPECIAL);
+    let fixed: PathBuf = given.components().take_while(|part| !special(part)).collect();
+    let varying: PathBuf = given.components().skip_while(|part| !special(part)).collect();
+    let matcher = glob(&varying).map_err(|error| SourceError::Pattern { pattern: given.to_owned(), error })?;
+    let base = absolute(if fixed.as_os_str().is_empty() { Path::new(".") } else { &fixed })?;
+    if !base.is_dir() {
+        return Err(SourceError::NotFound(given.to_owned()));
+    }
+    let parts: Vec<_> = varying.components().collect();
+    let deep = parts.iter().any(|part| part.as_os_str().to_string_lossy().contains("**"));
+    let before = inputs.len();
+    let mut entries = walk::entries(&base, exclude, if deep { usize::MAX } else { parts.len() });
+    while let Some(entry) = entries.next() {
+        let Ok(entry) = entry else { continue };
+        let relative = entry.path().strip_prefix(&base).unwrap_or(entry.path());
+        if entry.depth() == 0 || !matcher.is_match(relative) {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            kind if kind.is_dir() => Kind::Folder,
+            _ if is_archive(entry.path()) => Kind::Archive,
+            kind if kind.is_file() && has_image_extension(entry.path()) => Kind::File,
+            _ => continue,
+        };
+        if matches!(kind, Kind::Folder) {
+            entries.skip_current_dir();
+        }
+        inputs.push(Input { path: entry.into_path(), base: base.clone(), kind });
+    }
+    if inputs.len() == before { Err(SourceError::NoMatch(given.to_owned())) } else { Ok(()) }
+}
+
+fn glob(pattern: &Path) -> Result<GlobMatcher, globset::Error> {
+    Ok(GlobBuilder::new(&pattern.to_string_lossy()).literal_separator(true).build()?.compile_matcher())
+}
