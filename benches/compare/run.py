@@ -80,8 +80,13 @@ def _measured(name: str, context: Context) -> dict[str, Any]:
         "load_before": round(load, 2),
         "seconds": round(time.perf_counter() - started),
         "turns": context.turns,
-        "result": result,
+        "result": _as_by_default(result, context),
     }
+
+
+def _as_by_default(result: dict[str, Any], context: Context) -> dict[str, Any]:
+    """The commands as they are where --work is not given: the page is for other machines."""
+    return json.loads(json.dumps(result).replace(str(context.work), "target/benchmarks"))
 
 
 def _write(page: Path, results: dict[str, Any]) -> None:

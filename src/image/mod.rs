@@ -124,7 +124,7 @@ pub fn decode_within(bytes: &[u8], apply_orientation: bool, max_pixels: u64) -> 
     Ok(decode_reduced(bytes, apply_orientation, max_pixels, |width, height| (width, height))?.decoded)
 }
 
-/// [`decode`], but of a JPEG only as many pixels as are `needed`: of width and height of the upright image it gives those that the
+/// [`decode_within`], but of a JPEG only as many pixels as are `needed`: of width and height of the upright image it gives those that the
 /// pixels will be resized to. The inverse DCT then gives a half, a quarter or an eighth of each side, never less than that, which takes
 /// a fraction of the time and is not what decoding all and resizing gives: answers may change. Only where [`CAN_REDUCE`].
 ///

@@ -273,12 +273,12 @@ impl<'r> Loader<'r> {
     }
 
     fn prepare(&self, bytes: &[u8], record: &mut Record) -> Result<Vec<ShownView>, String> {
-        let max_pixels = self.control.max_pixels;
         let Settings { budget, apply_orientation, .. } = *self.settings;
+        let max_pixels = self.control.max_pixels;
         if self.settings.fast_decode {
             let needed = |width, height| needed_size(width, height, budget);
-            let image =
-                decode_reduced(bytes, apply_orientation, max_pixels, needed).map_err(|error| error.to_string())?;
+            let image = decode_reduced(bytes, apply_orientation, max_pixels, needed);
+            let image = image.map_err(|error| error.to_string())?;
             (record.width, record.height, record.orientation) = (image.width, image.height, image.decoded.orientation);
             let prepared = prepare_reduced(&image, budget, self.patch_side).map_err(|error| error.to_string())?;
             recycle(image.decoded);
