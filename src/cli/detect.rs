@@ -206,7 +206,7 @@ fn report(summary: &Summary, source: &Source, json: bool) -> anyhow::Result<()> 
         summary.statuses.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
     let mut lines = vec![output::table(&labels), format!("{} images: {}", summary.images, statuses.join(", "))];
     if summary.resumed > 0 {
-        lines.push(format!("{} of them were answered before", summary.resumed));
+        lines.push(format!("{} of them were done before", summary.resumed));
     }
     if source.images.len() > summary.resumed {
         let outside = 100.0 * (1.0 - summary.onnx_runtime_seconds / summary.wall_seconds);

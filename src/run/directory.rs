@@ -70,6 +70,8 @@ impl RunDirectory {
         if !is_run(&self.path) {
             return Ok(manifest.write(&self.path)?);
         }
+        // One that this version cannot read is of another, which says more than what differs.
+        Manifest::read(&self.path)?;
         let differences = manifest.differences(&self.path)?;
         if differences.is_empty() {
             return Ok(());

@@ -38,7 +38,7 @@ pub enum ManifestError {
         error: std::io::Error,
     },
     /// What another version of gemscope wrote, which has other settings.
-    #[error("{}: written by another version of gemscope ({error}): make the run again, with --overwrite or another --out", path.display())]
+    #[error("{}: written by another version of gemscope ({error}): make the run again, with --fresh or another --out", path.display())]
     OtherVersion {
         /// The file.
         path: PathBuf,
@@ -161,8 +161,7 @@ impl Manifest {
         Self { model: Some(name), ..self }
     }
 
-    /// What another manifest that lies in `directory` says otherwise, but for version, time and names. It is compared as it stands, since one of
-    /// another version may have other settings.
+    /// What another manifest that lies in `directory` says otherwise, but for version, time and names.
     ///
     /// # Errors
     /// [`ManifestError`].

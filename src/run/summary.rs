@@ -22,7 +22,7 @@ pub struct Failure {
 pub struct Summary {
     /// Images of the run.
     pub images: usize,
-    /// Of them, those that an earlier run into the same directory had answered.
+    /// Of them, those that are left as an earlier run into the same directory had them: answered, or failed and not tried again.
     pub resumed: usize,
     /// How many images ended with each status.
     pub statuses: BTreeMap<AnswerStatus, usize>,
