@@ -62,9 +62,9 @@ def train_sight(plan: Plan) -> None:
     optimizer = torch.optim.AdamW([{"params": eye, "weight_decay": 0.02}, {"params": head.parameters(), "weight_decay": 0.0}], betas=(0.9, 0.98))
     rng = random.Random(f"{plan.seed}.sight")
     averages: dict[str, float] = {}
-    started, saved_at, step = time.monotonic(), 0.0, 0
+    started, saved_at, step = time.process_time(), 0.0, 0
     plan.out.mkdir(parents=True, exist_ok=True)
-    while (elapsed := time.monotonic() - started) < plan.minutes * 60:
+    while (elapsed := time.process_time() - started) < plan.minutes * 60:
         rate = plan.learning_rate * min(1.0, (step + 1) / WARMUP) * (0.05 + 0.475 * (1 + math.cos(math.pi * elapsed / (plan.minutes * 60))))
         for group in optimizer.param_groups:
             group["lr"] = rate
