@@ -137,8 +137,14 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let mut engine = Engine { prompter: model_files.prompter, model, limits };
     let progress = Progress::new(source.images.len(), messages::quiet());
     let control = args.control.control(signals::stop_flag()?);
-    let images = &source.images;
-    let outcome = run::execute(&mut engine, &questions, &settings, images, &known, journal, progress, &control)?;
+    let plan = run::Plan {
+        images: &source.images,
+        questions: &questions,
+        settings: &settings,
+        known: &known,
+        control: &control,
+    };
+    let outcome = run::execute(&mut engine, &plan, journal, progress)?;
 
     let records = run::read_journal(out)?.records;
     let mut summary = Summary::count(&records, settings.labels());

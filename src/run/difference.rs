@@ -29,17 +29,14 @@ pub(super) fn collect(path: &str, there: &Value, wanted: &Value, found: &mut Vec
     if there == wanted {
         return;
     }
-    match (there, wanted) {
-        (Value::Object(ours), Value::Object(theirs)) => {
-            for key in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
-                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                collect(&path, &there[key], &wanted[key], found);
-            }
+    if let (Value::Object(ours), Value::Object(theirs)) = (there, wanted) {
+        for key in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
+            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            collect(&path, &there[key], &wanted[key], found);
         }
-        _ => {
-            let setting = if path.is_empty() { "settings" } else { path }.to_owned();
-            found.push(Difference { setting, there: there.clone(), wanted: wanted.clone() });
-        }
+    } else {
+        let setting = if path.is_empty() { "settings" } else { path }.to_owned();
+        found.push(Difference { setting, there: there.clone(), wanted: wanted.clone() });
     }
 }
 

@@ -30,7 +30,7 @@ pub use inference::Effort;
 pub use journal::{DamagedLine, Journal, JournalError, JournalRecords, Known, KnownImage, read_journal};
 pub use lock::Holder;
 pub use manifest::{Manifest, ManifestError, ModelIdentity, Settings};
-pub use pipeline::{Outcome, RunError, execute};
+pub use pipeline::{Outcome, Plan, RunError, execute};
 pub use progress::Progress;
 pub use questions::{Asked, ImagePrompts, Question, Questions};
 pub use summary::{EffortFigures, Failure, Summary};

@@ -95,13 +95,12 @@ pub enum RunError {
 impl RunError {
     /// Whether it is that the disk is full: with room again, the run can go on.
     pub fn is_full_disk(&self) -> bool {
-        let error = match self {
+        match self {
             Self::Directory { error, .. }
             | Self::Manifest(ManifestError::Io { error, .. })
-            | Self::Journal(JournalError::Io { error, .. }) => error,
-            _ => return false,
-        };
-        error.kind() == ErrorKind::StorageFull
+            | Self::Journal(JournalError::Io { error, .. }) => error.kind() == ErrorKind::StorageFull,
+            _ => false,
+        }
     }
 }
 
@@ -110,7 +109,7 @@ fn holder_of(holder: Option<&Holder>) -> String {
 }
 
 fn lines(differences: &[Difference]) -> String {
-    differences.iter().map(|difference| format!("  {difference}\n")).collect()
+    differences.iter().flat_map(|difference| ["  ".to_owned(), difference.to_string(), "\n".to_owned()]).collect()
 }
 
 /// How a run went, beside its records.
@@ -138,26 +137,37 @@ enum Loaded<'g> {
     Ready(Record, Vec<ShownView>, &'g Asked, Permit<'g>),
 }
 
-/// Asks `engine` `questions` about `images` and appends a record of each to `journal`. Images that `known` holds an answer for, with the same
-/// content, are left as they are, and so are failed ones, where `control` does not say otherwise.
+/// What a run is to do.
+#[derive(Clone, Copy)]
+pub struct Plan<'r> {
+    /// The images.
+    pub images: &'r [SourceImage],
+    /// What is asked about them.
+    pub questions: &'r Questions,
+    /// How.
+    pub settings: &'r Settings,
+    /// Which of them the journal has records of: with an answer, and of the same content, they are left as they are.
+    pub known: &'r Known,
+    /// When to stop, and what becomes of images that failed before.
+    pub control: &'r Control,
+}
+
+/// Does what `plan` says with `engine`, and appends a record of each image to `journal`.
 ///
 /// # Errors
 /// [`RunError`], with the journal intact.
 pub fn execute(
     engine: &mut Engine,
-    questions: &Questions,
-    settings: &Settings,
-    images: &[SourceImage],
-    known: &Known,
+    plan: &Plan<'_>,
     mut journal: Journal,
     mut progress: Progress,
-    control: &Control,
 ) -> Result<Outcome, RunError> {
+    let Plan { images, settings, control, .. } = *plan;
     let started = Instant::now();
     tracing::info!(images = images.len(), "run begun");
     let before = engine.model.runtime_time();
     let gate = ByteGate::new(BYTES_AHEAD);
-    let loader = Loader { settings, questions, patch_side: engine.model.patch_side(), known, gate: &gate, control };
+    let loader = Loader { plan, patch_side: engine.model.patch_side(), gate: &gate };
     let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
     let next = AtomicUsize::new(0);
     let (loaded_sender, loaded) = crossbeam_channel::bounded::<Loaded<'_>>(IMAGES_AHEAD);
@@ -197,12 +207,9 @@ pub fn execute(
 }
 
 struct Loader<'r> {
-    settings: &'r Settings,
-    questions: &'r Questions,
+    plan: &'r Plan<'r>,
     patch_side: u32,
-    known: &'r Known,
     gate: &'r ByteGate,
-    control: &'r Control,
 }
 
 impl<'r> Loader<'r> {
@@ -219,7 +226,7 @@ impl<'r> Loader<'r> {
             Ok(None) => return Some(Loaded::Known),
             Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         };
-        let Some(asked) = self.questions.of(&image.name) else {
+        let Some(asked) = self.plan.questions.of(&image.name) else {
             let reason = Some("nothing is asked about it".to_owned());
             return Some(Loaded::Failed(Record { reason, ..record }));
         };
@@ -242,8 +249,8 @@ impl<'r> Loader<'r> {
 
     /// The file's bytes; nothing where the journal's record stays; the reason where they cannot be had.
     fn read(&self, image: &SourceImage, record: &mut Record) -> Result<Option<Vec<u8>>, String> {
-        let known = self.known.get(&image.name).filter(|known| known.answered || !self.control.retry_failed);
-        let bytes = match image.read(crate::image::most_bytes(self.control.max_pixels)) {
+        let known = self.plan.known.get(&image.name).filter(|known| known.answered || !self.plan.control.retry_failed);
+        let bytes = match image.read(crate::image::most_bytes(self.plan.control.max_pixels)) {
             // What is known of a file stays where the file cannot be asked whether it has changed.
             Err(_) if known.is_some() => return Ok(None),
             bytes => bytes?,
@@ -255,11 +262,15 @@ impl<'r> Loader<'r> {
     /// What decoding and preparing an image takes: the pixels, and the views in bytes and in f32.
     fn bytes_of(&self, file: &[u8]) -> usize {
         let view_bytes = |region: &Region| -> Option<usize> {
-            let budget = self.settings.budget.resolve(region.width, region.height).ok()?;
+            let budget = self.plan.settings.budget.resolve(region.width, region.height).ok()?;
             let size = target_size(region.width, region.height, budget).ok()?;
             Some(size.width as usize * size.height as usize * 3 * 5)
         };
-        match crate::image::size_within(Cursor::new(file), self.settings.apply_orientation, self.control.max_pixels) {
+        match crate::image::size_within(
+            Cursor::new(file),
+            self.plan.settings.apply_orientation,
+            self.plan.control.max_pixels,
+        ) {
             Ok((width, height)) => {
                 let views = self.regions(width, height).unwrap_or_default();
                 width as usize * height as usize * 3 + views.iter().filter_map(view_bytes).sum::<usize>()
@@ -269,13 +280,13 @@ impl<'r> Loader<'r> {
     }
 
     fn regions(&self, width: u32, height: u32) -> Result<Vec<Region>, TilingError> {
-        views(width, height, self.settings.tiles, self.settings.budget.largest())
+        views(width, height, self.plan.settings.tiles, self.plan.settings.budget.largest())
     }
 
     fn prepare(&self, bytes: &[u8], record: &mut Record) -> Result<Vec<ShownView>, String> {
-        let Settings { budget, apply_orientation, .. } = *self.settings;
-        let max_pixels = self.control.max_pixels;
-        if self.settings.fast_decode {
+        let Settings { budget, apply_orientation, .. } = *self.plan.settings;
+        let max_pixels = self.plan.control.max_pixels;
+        if self.plan.settings.fast_decode {
             let needed = |width, height| needed_size(width, height, budget);
             let image = decode_reduced(bytes, apply_orientation, max_pixels, needed);
             let image = image.map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! Tar archives, WebDataset's shards among them, as folders of images.
+//! Tar archives, `WebDataset`'s shards among them, as folders of images.
 //!
 //! In: an archive. Out: its images, each with the place of its bytes. Promises: nothing is unpacked; the whole archive is never in memory; a path
 //! that leaves the archive is a reason and no path; an archive that breaks off gives what stands before that, and the reason.

@@ -5,6 +5,7 @@
 //! backslash of what looks like that already.
 
 use std::ffi::OsString;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The name of a relative path. Nothing where the system's names are not bytes and this one is no text (lone surrogates on Windows).
@@ -50,6 +51,7 @@ pub(crate) fn path(name: &str) -> PathBuf {
 }
 
 #[cfg(unix)]
+#[allow(clippy::unnecessary_wraps)] // other systems have no such names
 fn os_string(bytes: Vec<u8>) -> Option<OsString> {
     Some(std::os::unix::ffi::OsStringExt::from_vec(bytes))
 }
@@ -79,7 +81,7 @@ fn escape(bytes: &[u8], name: &mut String) {
             place += character.len_utf8();
         }
         for byte in chunk.invalid() {
-            name.push_str(&format!("\\x{byte:02x}"));
+            let _ = write!(name, "\\x{byte:02x}");
             place += 1;
         }
     }

@@ -25,7 +25,7 @@ fn says(spoil: impl FnOnce(&Path)) -> String {
     model(dir.path());
     spoil(dir.path());
     let output = gemscope()
-        .timeout(Duration::from_secs(120))
+        .timeout(Duration::from_mins(2))
         .arg("detect")
         .arg(fixture("shapes/scene-01.png"))
         .args(["--labels", "star", "--model"])
@@ -106,7 +106,7 @@ fn external(name: &str, location: &str) -> Vec<u8> {
 #[test]
 fn graphs_that_are_missing_cut_or_of_another_model() {
     assert_says("missing", &["no decoder graph", "decoder_model_merged*.onnx"], |dir| {
-        fs::remove_file(dir.join(DECODER)).unwrap()
+        fs::remove_file(dir.join(DECODER)).unwrap();
     });
     for graph in [VISION, EMBEDDING, DECODER] {
         for part in [0, 2, 3] {
@@ -152,7 +152,7 @@ fn dtypes_and_shapes_that_cannot_be() {
         fs::write(dir.join(VISION), vision((FLOAT, &[0, 0, 768]), (FLOAT, good))).unwrap();
     });
     assert_says("strings", &[VISION], |dir| {
-        fs::write(dir.join(VISION), vision((STRING, &[0, 0, 768]), (INT64, good))).unwrap()
+        fs::write(dir.join(VISION), vision((STRING, &[0, 0, 768]), (INT64, good))).unwrap();
     });
     for shape in [&[1, 1 << 40, 768][..], &[1, 0, 1 << 40], &[768], &[1, 1, 1, 1, 768], &[]] {
         assert_says("a shape for pixels", &[VISION], |dir| {
@@ -187,7 +187,7 @@ fn weights_come_from_the_model_directory_or_not_at_all() {
     };
     for location in ["../../../../etc/passwd", "/etc/passwd", "onnx/../../x"] {
         assert_says(location, &[VISION, "outside of the model's folder"], |dir| {
-            fs::write(dir.join(VISION), with(location)).unwrap()
+            fs::write(dir.join(VISION), with(location)).unwrap();
         });
     }
     assert_says("missing", &["gone.bin"], |dir| fs::write(dir.join(VISION), with("gone.bin")).unwrap());
@@ -204,10 +204,10 @@ fn tokenizers_templates_and_settings_that_do_not_fit() {
         fs::write(dir.join("tokenizer.json"), tokenizer.replace("<|image|>", "<|picture|>")).unwrap();
     });
     assert_says("a broken tokenizer", &["tokenizer.json"], |dir| {
-        fs::write(dir.join("tokenizer.json"), "{\"model\":").unwrap()
+        fs::write(dir.join("tokenizer.json"), "{\"model\":").unwrap();
     });
     assert_says("no settings", &["generation_config.json"], |dir| {
-        fs::write(dir.join("generation_config.json"), "[1,").unwrap()
+        fs::write(dir.join("generation_config.json"), "[1,").unwrap();
     });
     let templates = [
         "{% for a in range(100000) %}{% for b in range(100000) %}x{% endfor %}{% endfor %}",

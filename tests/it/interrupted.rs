@@ -56,14 +56,14 @@ fn whole_lines(journal: &[u8]) -> &[u8] {
 }
 
 fn count(journal: &[u8]) -> usize {
-    journal.iter().filter(|byte| **byte == b'\n').count()
+    journal.split_inclusive(|byte| *byte == b'\n').filter(|line| line.ends_with(b"\n")).count()
 }
 
 /// Waits until `out` has `lines` records.
 fn wait_for(out: &Path, lines: usize) {
     let begun = Instant::now();
     while count(&journal(out)) < lines {
-        assert!(begun.elapsed() < Duration::from_secs(300), "nothing is written");
+        assert!(begun.elapsed() < Duration::from_mins(5), "nothing is written");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -121,7 +121,7 @@ fn a_run_that_is_killed_at_any_moment_goes_on_and_loses_nothing() {
     wait_for(&whole, 1);
     let to_first = begun.elapsed();
     assert!(child.wait().unwrap().success());
-    let rest = begun.elapsed() - to_first;
+    let rest = begun.elapsed().saturating_sub(to_first);
     assert_eq!(count(&journal(&whole)), IMAGES);
     let expected = exports(&images, &whole, &dir.path().join("expected"));
     assert!(expected.len() > IMAGES * 5, "{} files", expected.len());

@@ -67,11 +67,13 @@ class Batch:
     """[b, 9 * rows * columns, 2], i64: x, y."""
     prefix: Tensor
     """[p], i64: the tokens up to the question, the same for all."""
-    cells: Tensor
-    """[b, rows * columns, 6], f32: what the auxiliary head should say: class, box_2d, 1; or all -1 where there is no object."""
-    levels: Tensor
-    """[b, 4], i64: for each of frames.AXES the index into frames.LEVELS; IGNORED for pictures that are not rated."""
+    cells: Tensor | None
+    """[b, rows * columns, 6], f32: what the auxiliary head should say: class, box_2d, 1; or all -1 where there is no object. None for small frames."""
+    amounts: Tensor
+    """[b, 4], f32: for each of frames.AXES how much of the defect there is; -1 for pictures that are not rated."""
     segments: list[Segments]
+    features: Tensor | None = None
+    """[b, rows * columns, hidden], f32: the soft tokens, where they are remembered; else None."""
 
 
 def encode(text: str) -> list[int]:
@@ -101,12 +103,12 @@ def draw_batch(rng: random.Random, size: int, questions_each: int, quality_share
     canvas = Canvas.of_grid(rows, columns)
     prefix = encode(prefix_text(rows * columns, newlines=rng.random() < 0.25))
     first_cell = prefix.index(IMAGE_TOKEN)
-    patches, cells, levels, drawn = [], [], [], []
+    patches, cells, amounts, drawn = [], [], [], []
     for index in range(size):
         image, objects, rated, asked = _draw_picture(rng, canvas, questions_each, quality_share)
         patches.append(patchify(image))
         cells.append(_aux_target(objects, canvas))
-        levels.append([frames.LEVELS.index(frames.word(rated[axis])) if rated else IGNORED for axis in frames.AXES])
+        amounts.append([rated[axis] if rated else -1.0 for axis in frames.AXES])
         drawn += [_Segment(index, question, canvas, first_cell) for question in asked]
     drawn.sort(key=lambda one: len(one.ids))
     bounds = [len(drawn) * i // groups for i in range(groups + 1)]
@@ -115,8 +117,35 @@ def draw_batch(rng: random.Random, size: int, questions_each: int, quality_share
         patch_positions=torch.from_numpy(patch_positions(rows, columns)).expand(size, -1, -1),
         prefix=torch.tensor(prefix),
         cells=torch.from_numpy(np.stack(cells)),
-        levels=torch.tensor(levels),
+        amounts=torch.tensor(amounts),
         segments=[_stack(drawn[a:b], len(prefix)) for a, b in zip(bounds, bounds[1:])],
+    )
+
+
+SMALL_GRIDS = ((4, 4), (4, 4), (3, 5), (5, 3))
+"""Rows and columns of small frames, which are only rated."""
+
+
+def draw_small_frames(rng: random.Random, size: int, questions_each: int = 2) -> Batch:
+    """Frames a quarter the size, and ratings only: as much to learn about qualities for a fifth of the work. Where things are is not told of them,
+    since a place in a small frame has other numbers than the same place in a whole one."""
+    rows, columns = rng.choice(SMALL_GRIDS)
+    canvas = Canvas.of_grid(rows, columns)
+    prefix = encode(prefix_text(rows * columns, newlines=rng.random() < 0.25))
+    patches, amounts, drawn = [], [], []
+    for index in range(size):
+        image, _, rated = frames.draw_frame(canvas, rng, main := rng.choice(frames.TRAINED_AXES))
+        patches.append(patchify(image))
+        amounts.append([rated[axis] for axis in frames.AXES])
+        asked = sorted(questions.about_quality(rng, rated), key=lambda one: (one.names != (main,), rng.random()))[:questions_each]
+        drawn += [_Segment(index, question, canvas, prefix.index(IMAGE_TOKEN)) for question in asked]
+    return Batch(
+        patches=torch.from_numpy(np.stack(patches)),
+        patch_positions=torch.from_numpy(patch_positions(rows, columns)).expand(size, -1, -1),
+        prefix=torch.tensor(prefix),
+        cells=None,
+        amounts=torch.tensor(amounts),
+        segments=[_stack(drawn, len(prefix))],
     )
 
 
@@ -124,7 +153,7 @@ def _draw_picture(
     rng: random.Random, canvas: Canvas, count: int, quality_share: float
 ) -> tuple[Image.Image, list[SceneObject], frames.Amounts | None, list[Question]]:
     if rng.random() < quality_share:
-        image, objects, amounts = frames.draw_frame(canvas, rng, rng.choice(frames.AXES))
+        image, objects, amounts = frames.draw_frame(canvas, rng, rng.choice(frames.TRAINED_AXES))
         return image, objects, amounts, questions.about_quality(rng, amounts)
     image, objects = draw_scene(canvas, rng)
     asked = [questions.about_objects(rng, objects, canvas) for _ in range(count)]

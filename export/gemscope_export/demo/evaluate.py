@@ -150,6 +150,8 @@ def _read(ids: list[int], log_probabilities: list[float], first: Tensor) -> Said
     text = TOKENIZER.decode(ids[:stop])
     with contextlib.suppress(ValueError, KeyError, TypeError):
         parsed = [(item["box_2d"], item["label"]) for item in json.loads(text.removeprefix("```json").removesuffix("```"))]
+        if any(len(box) != 4 for box, _ in parsed):
+            return Said(text, first, [])
         scores, part, opens = [], [], [i for i, token in enumerate(ids[:stop]) if token == TOKENIZER.token_to_id("▁[")]
         for open_at in opens:
             close = next(i for i in range(open_at, stop) if "]" in pieces[i])

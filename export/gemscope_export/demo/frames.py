@@ -13,6 +13,8 @@ from PIL import Image, ImageFilter
 from gemscope_export.scenes import Canvas, SceneObject, draw_scene
 
 AXES = ("sharpness", "noise", "exposure", "contrast")
+TRAINED_AXES = ("sharpness", "sharpness", "noise", "noise", "exposure", "contrast")
+"""What training draws the main axis from: the two that are hard to see come twice. Evaluation asks about all alike."""
 LEVELS = ("bad", "poor", "fair", "good", "excellent")
 """Worst first. Each covers a fifth of the amounts: `excellent` is less than 0.2, `bad` at least 0.8."""
 

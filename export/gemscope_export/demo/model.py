@@ -59,6 +59,7 @@ def untrained(tokenizer: Tokenizer) -> Gemma4ForConditionalGeneration:
     table[0, :, : width // 2] = waves
     table[1, :, width // 2 :] = waves
     add_high_pass(model)
+    add_edge_filters(model)
     return model
 
 
@@ -80,6 +81,29 @@ def add_high_pass(model: Gemma4ForConditionalGeneration) -> None:
     pattern = signs.view(HIGH_PASS_ROWS, 16, 16, 1).expand(-1, -1, -1, 3).flatten(1)
     rows = weight.norm(dim=1).argsort()[:HIGH_PASS_ROWS]
     weight[rows] += pattern / pattern.norm(dim=1, keepdim=True) * HIGH_PASS_NORM
+
+
+EDGE_SCALES = ((1.0, (3.0, 7.5, 12.0)), (2.2, (4.5, 10.5)))
+"""Width of the Gaussian in pixels, and where in a patch its centres are, across and down."""
+
+
+@torch.no_grad()
+def add_edge_filters(model: Gemma4ForConditionalGeneration) -> None:
+    """Lets other dimensions of the patch embedding see how steep edges are: derivatives of a Gaussian, across and down, at two widths.
+
+    How blurred a picture is shows only in the ratio of fine to coarse steepness, whatever the contrast; random patterns drown it in noise.
+    """
+    weight = model.model.vision_tower.patch_embedder.input_proj.weight
+    y, x = torch.meshgrid(torch.arange(16.0), torch.arange(16.0), indexing="ij")
+    patterns = []
+    for width, places in EDGE_SCALES:
+        for down in places:
+            for across in places:
+                bump = torch.exp(-((y - down) ** 2 + (x - across) ** 2) / (2 * width**2))
+                patterns += [slope - slope.mean() for slope in (bump * (x - across), bump * (y - down))]
+    flat = torch.stack(patterns)[..., None].expand(-1, -1, -1, 3).flatten(1)
+    rows = weight.norm(dim=1).argsort()[: len(patterns)]
+    weight[rows] += flat / flat.norm(dim=1, keepdim=True)
 
 
 @torch.no_grad()
