@@ -124,7 +124,8 @@ fn a_run_that_is_killed_at_any_moment_goes_on_and_loses_nothing() {
     let rest = begun.elapsed().saturating_sub(to_first);
     assert_eq!(count(&journal(&whole)), IMAGES);
     let expected = exports(&images, &whole, &dir.path().join("expected"));
-    assert!(expected.len() > IMAGES * 5, "{} files", expected.len());
+    // At least the images of YOLO and VOC, and what each says of them.
+    assert!(expected.len() > IMAGES * 4, "{} files", expected.len());
 
     let (out, log) = (dir.path().join("killed"), dir.path().join("log.jsonl"));
     let (mut killed, mut finished, mut asked, mut torn) = (0, 0, 0, 0);
