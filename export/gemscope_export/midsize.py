@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedMode
 
 from gemscope_export import tiny
 from gemscope_export.graphs import export
+from gemscope_export.processing import MODALITY_TOKENS, SPECIAL_TOKENS
 
 TEXT: dict[str, Any] = {
     "hidden_size": 512,
@@ -52,16 +53,8 @@ LOGIT_SPREAD = 5.0
 
 TOKENIZER_CONFIG = {
     "tokenizer_class": "PreTrainedTokenizerFast",
-    "bos_token": "<bos>",
-    "eos_token": "<eos>",
-    "pad_token": "<pad>",
-    "unk_token": "<unk>",
-    "image_token": "<|image|>",
-    "boi_token": "<|image>",
-    "eoi_token": "<image|>",
-    "audio_token": "<|audio|>",
-    "boa_token": "<|audio>",
-    "eoa_token": "<audio|>",
+    **SPECIAL_TOKENS,
+    **MODALITY_TOKENS,
     "add_bos_token": False,
     "padding_side": "left",
     "model_max_length": 131072,

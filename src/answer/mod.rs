@@ -187,10 +187,11 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], 
 /// Whether the probabilities of a box of this answer would be rounded otherwise if they were a little different.
 pub fn hangs_on_rounding(generated: &Generated) -> bool {
     let Generated { text, spans, ended, .. } = generated;
-    let boxes = parse(text, *ended).boxes;
-    let probabilities =
-        boxes.iter().filter_map(|found| box_probabilities(text, spans, &found.coordinates, found.label_span.as_ref()));
-    probabilities.into_iter().any(Probabilities::hang_on_rounding)
+    parse(text, *ended)
+        .boxes
+        .iter()
+        .filter_map(|found| box_probabilities(text, spans, &found.coordinates, found.label_span.as_ref()))
+        .any(Probabilities::hang_on_rounding)
 }
 
 /// Of several answers about one image, the one that a user has to know about.

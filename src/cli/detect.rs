@@ -286,7 +286,7 @@ fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Arg
                     (budget.soft_tokens(), target.width, target.height);
             }
             sizes.soft_tokens += target.soft_tokens();
-            let tokens = |question: &Question| question.query.token_ids(target.soft_tokens()).len();
+            let tokens = |question: &Question| question.query.token_count(target.soft_tokens());
             sizes.prompt_tokens += asked.iter().map(tokens).sum::<usize>();
         }
         Ok(sizes)

@@ -272,7 +272,7 @@ impl<'t> Batch<'t> {
             let Some(mut row) = self.row(model, &request.prompt_ids, VecDeque::new()) else { continue };
             let logits = model.logits(&logits, place)?;
             if let Some(ended) = row.take(&logits, &self.ids) {
-                self.end(row, ended);
+                self.finished.push(row.finished(ended, &mut self.work));
             } else {
                 rows.push(Joins { row, cache: Rc::clone(&cache), place });
             }
@@ -371,10 +371,9 @@ impl<'t> Batch<'t> {
     ) -> Result<(), GraphError> {
         let Some(cache) = &mut self.cache else { return Ok(()) };
         let row = self.rows.swap_remove(place);
-        self.work.answer_tokens += row.stream.tokens();
         let request = Rc::clone(&row.asked.request);
         let known = row.asked.joined_length();
-        let mut finished = row.finished(ended);
+        let mut finished = row.finished(ended, &mut self.work);
         if let Ok(answer) = &mut finished.answer
             && (self.doubt)(answer)
         {
@@ -391,11 +390,6 @@ impl<'t> Batch<'t> {
         }
         self.finished.push(finished);
         model.remove_row(cache, place)
-    }
-
-    fn end(&mut self, row: Row<'t>, ended: Result<Ended, GenerateError>) {
-        self.work.answer_tokens += row.stream.tokens();
-        self.finished.push(row.finished(ended));
     }
 }
 
@@ -418,7 +412,9 @@ impl Row<'_> {
         }
     }
 
-    fn finished(self, ended: Result<Ended, GenerateError>) -> Finished {
+    /// Its answer, which is counted.
+    fn finished(self, ended: Result<Ended, GenerateError>, work: &mut Work) -> Finished {
+        work.answer_tokens += self.stream.tokens();
         let answer = ended.map(|ended| self.stream.finish(ended));
         Finished { view: self.asked.view.number, query: self.asked.query, answer }
     }

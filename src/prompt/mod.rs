@@ -77,6 +77,12 @@ impl Query {
         ids.extend(&self.after_image);
         ids
     }
+
+    /// How many ids that are.
+    pub fn token_count(&self, soft_tokens: u32) -> usize {
+        // Begin and end of the image stand around its soft tokens.
+        self.before_image.len() + 2 + soft_tokens as usize + self.after_image.len()
+    }
 }
 
 /// Tokenizer and chat template of one model directory.

@@ -53,7 +53,7 @@ impl Engine {
         let Self { prompter, model, limits } = self;
         let mut batch = Batch::new(model, &prompter.tokenizer, *limits, answer::hangs_on_rounding);
         let asked = AskedView::new(&view, 0, "");
-        let patches = (view.prepared.patches, asked.size.soft_tokens() as usize);
+        let patches = (view.prepared.patches, asked.soft_tokens());
         for features in model.encode(vec![patches])? {
             batch.submit(0, features, asked.requests(questions, options));
         }
@@ -108,7 +108,7 @@ impl AskedView {
             budget: self.budget.soft_tokens(),
             resized: [self.size.width, self.size.height],
             soft_tokens: self.size.soft_tokens(),
-            prompt: question.query.token_ids(self.size.soft_tokens()).len(),
+            prompt: question.query.token_count(self.size.soft_tokens()),
             answer: generated.ids.len(),
         };
         let [x, y, width, height] =

@@ -53,6 +53,7 @@ fn every_golden_prompt() {
             assert_eq!(query.rendered, case["prompt"].as_str().unwrap(), "{name}");
             let soft_tokens = case["soft_tokens"][0].as_u64().unwrap() as u32;
             assert_eq!(query.token_ids(soft_tokens), ids(&case["ids"]), "{name}");
+            assert_eq!(query.token_count(soft_tokens), ids(&case["ids"]).len(), "{name}");
         }
         *checked.entry(model).or_insert(0) += 1;
     }
