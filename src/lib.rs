@@ -15,6 +15,7 @@
 //! - [`model`]: a model directory's graphs in ONNX Runtime, and what is probed about them
 //! - [`generate`]: the decode loop, with the probability of every token
 //! - [`answer`]: text to boxes, with a status for every answer
+//! - [`critique`]: how good a generated frame is: rubrics, gates, and what the frame was meant to be
 //! - [`record`]: what is kept of an image
 //! - [`run`]: the stages and their channels, the journal, the summary
 //! - [`export`]: records to files; each format is a pure function of the journal
@@ -26,6 +27,7 @@
 //! it takes: feeds, dtypes and shapes are read from the sessions, never assumed.
 
 pub mod answer;
+pub mod critique;
 pub mod dataset;
 mod digest;
 pub mod eval;

@@ -8,6 +8,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::critique::{GenerationSettings, Measures};
+
 /// Version of the record's JSON schema. A reader refuses a record of a later version.
 pub const SCHEMA: u32 = 1;
 
@@ -312,6 +314,25 @@ pub struct Answer {
     pub tokens: Option<TokenCounts>,
 }
 
+/// How a frame is on one axis of a rubric, as the model's own probabilities say it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Rating {
+    /// The axis's name.
+    pub axis: String,
+    /// The part of the frame's own prompt that was asked about, where the axis asks about each by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clause: Option<String>,
+    /// The words that could be answered.
+    pub words: Vec<String>,
+    /// How probable each of them is; they sum to 1 but for rounding to four decimals.
+    pub probabilities: Vec<f64>,
+    /// What these words have of the whole vocabulary's probability, 0..1; near 0, the model wanted to say something else.
+    pub mass: f64,
+    /// Why, in the model's words, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
 /// The sizes of one query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenCounts {
@@ -368,6 +389,15 @@ pub struct Record {
     /// The raw answers.
     #[serde(default)]
     pub answers: Vec<Answer>,
+    /// How the frame is, axis by axis.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ratings: Vec<Rating>,
+    /// What the frame was meant to be, as its file or a table says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<GenerationSettings>,
+    /// Classical measures of its pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measures: Option<Measures>,
     /// When it was made, and what took how long; absent where the answer was made elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
@@ -397,6 +427,9 @@ impl Record {
             detections: Vec::new(),
             notes: Vec::new(),
             answers: Vec::new(),
+            ratings: Vec::new(),
+            generation: None,
+            measures: None,
             timings: None,
         }
     }

@@ -14,7 +14,7 @@ use gemscope::image::MAX_PIXELS;
 use gemscope::preprocess::{Budget, BudgetChoice};
 use gemscope::prompt::{Conversation, Prompter, Query, Task, distinct};
 use gemscope::record::ScoreKind;
-use gemscope::run::{Asked, Control, Question};
+use gemscope::run::{Asked, Control, FindQuestion, Question};
 
 /// What to ask.
 #[derive(Debug, clap::Args)]
@@ -77,7 +77,7 @@ impl TaskArgs {
     ) -> anyhow::Result<Vec<Question>> {
         let ask = |task: Task| {
             let grammar = grammars.map(|grammars| grammars.of(&task, prompter)).transpose()?.flatten();
-            Ok(Question { query: self.query(&task, prompter)?, task, grammar })
+            Ok(Question::Find(FindQuestion { query: self.query(&task, prompter)?, task, grammar }))
         };
         if !self.per_label {
             return Ok(vec![ask(task.clone())?]);

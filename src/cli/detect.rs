@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufReader, Cursor};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use gemscope::export;
@@ -113,8 +114,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let graphs = model_files.graphs(&args.model)?;
     let settings = Settings {
         task: task.filter(|_| questions.every.is_some()),
-        prompts: questions.every.iter().flat_map(Asked::rendered).map(str::to_owned).collect(),
+        prompts: questions.every.iter().flat_map(|asked| asked.rendered()).map(str::to_owned).collect(),
         image_prompts: questions.image_prompts(),
+        critique: None,
         budget,
         tiles: args.tiles,
         rules: args.rules.rules()?,
@@ -148,11 +150,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 
     let records = run::read_journal(out)?.records;
     let mut summary = Summary::count(&records, settings.labels());
-    summary.resumed = outcome.resumed;
-    summary.wall_seconds = outcome.wall.as_secs_f64();
-    summary.onnx_runtime_seconds = outcome.onnx_runtime.as_secs_f64();
-    summary.effort = outcome.effort.into();
-    summary.images_per_second = (source.images.len() - outcome.resumed) as f64 / summary.wall_seconds;
+    summary.went(&outcome, source.images.len());
     summary.written.push(out.join("journal.jsonl"));
     // The one that is on disk: a run that goes on was begun before.
     let manifest = Manifest::read(out)?;
@@ -184,7 +182,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 }
 
 /// What an earlier process left behind that was killed, or a disk that lost something.
-fn say_what_was_left(out: &std::path::Path, directory: &RunDirectory, known: &Known) {
+pub(super) fn say_what_was_left(out: &std::path::Path, directory: &RunDirectory, known: &Known) {
     if let Some(holder) = &directory.killed {
         messages::say(&format!("An earlier process was killed while it wrote this run ({holder}); going on."));
     }
@@ -286,24 +284,24 @@ fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Arg
                     (budget.soft_tokens(), target.width, target.height);
             }
             sizes.soft_tokens += target.soft_tokens();
-            let tokens = |question: &Question| question.query.token_count(target.soft_tokens());
+            let tokens = |question: &Question| question.query().token_count(target.soft_tokens());
             sizes.prompt_tokens += asked.iter().map(tokens).sum::<usize>();
         }
         Ok(sizes)
     };
-    let texts = |asked: &'_ Asked| asked.questions.iter().map(|question| question.query.text.clone()).collect();
+    let texts = |asked: &Arc<Asked>| asked.questions.iter().map(|question| question.query().text.clone()).collect();
     let planned = |image: &SourceImage| {
         let (sizes, error) = match sizes(image) {
             Ok(sizes) => (Some(sizes), None),
             Err(error) => (None, Some(error)),
         };
-        let prompts = questions.single.get(&image.name).map(|asked| texts(asked)).unwrap_or_default();
+        let prompts = questions.single.get(&image.name).map(texts).unwrap_or_default();
         PlannedImage { image: image.name.clone(), error, sizes, prompts }
     };
     let plan = Plan {
         images: source.images.len(),
         prompts: questions.every.as_ref().map(texts).unwrap_or_default(),
-        rendered: questions.every.iter().flat_map(Asked::rendered).collect(),
+        rendered: questions.every.iter().flat_map(|asked| asked.rendered()).collect(),
         files: source.images.par_iter().map(planned).collect(),
     };
     if args.json {

@@ -7,7 +7,7 @@ use gemscope::model::demo;
 use gemscope::preprocess::{BudgetChoice, Region, prepare};
 use gemscope::prompt::{Conversation, Task};
 use gemscope::record::Record;
-use gemscope::run::{AnswerOptions, Engine, Question, ShownView};
+use gemscope::run::{AnswerOptions, Engine, FindQuestion, Question, ShownView};
 use gemscope::runtime::{self, Found, Report};
 use serde::Serialize;
 
@@ -65,7 +65,7 @@ fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
     let task = Task::Labels(vec!["red circle".to_owned()]);
     let query = files.prompter.query(&task.text(), &Conversation::default())?;
     let budget = BudgetChoice::Fixed(files.config.default_budget);
-    let questions = [Question { query, task, grammar: None }];
+    let questions = [Question::Find(FindQuestion { query, task, grammar: None })];
     let mut engine = Engine { prompter: files.prompter, model, limits: BatchLimits::single() };
     let centre = [f64::midpoint(DISC[0], DISC[2]), f64::midpoint(DISC[1], DISC[3])];
     let radius = (DISC[2] - DISC[0]) / 2.0;
@@ -79,7 +79,7 @@ fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
     let region = Region::whole(SIDE, SIDE);
     let view = ShownView { region, prepared: prepare(&image, budget, engine.model.patch_side())? };
     let options = AnswerOptions { max_new_tokens: 200, sampling: Sampling::Greedy };
-    let readings = engine.answer(view, &questions, options)?;
+    let readings = engine.answer(view, &questions, options)?.readings;
     let mut record = Record::failed("a red circle".to_owned(), String::new());
     (record.width, record.height) = (SIDE, SIDE);
     answer::read_into(&mut record, readings, &[], &Rules::as_answered());

@@ -1,6 +1,7 @@
 //! From arguments to a model that answers.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use gemscope::model::{self, Dtypes, GraphFiles, Model, ModelConfig, OpenOptions};
@@ -27,7 +28,7 @@ pub(crate) struct ModelArgs {
 /// A model directory, of which no graph is loaded yet.
 pub(crate) struct ModelFiles {
     pub(crate) directory: PathBuf,
-    pub(crate) prompter: Prompter,
+    pub(crate) prompter: Arc<Prompter>,
     pub(crate) config: ModelConfig,
 }
 
@@ -43,7 +44,7 @@ impl ModelFiles {
         }
         let prompter = Prompter::open(&directory).context("the model directory is not complete")?;
         let config = ModelConfig::read(&directory)?;
-        Ok(Self { directory, prompter, config })
+        Ok(Self { directory, prompter: Arc::new(prompter), config })
     }
 
     /// What a reader of results knows the model by.

@@ -7,6 +7,7 @@
 
 mod args;
 mod convert;
+mod critique;
 mod decoding;
 mod detect;
 mod doctor;
@@ -50,7 +51,9 @@ struct Cli {
 enum Command {
     /// Find things in images: boxes, counts, crops, COCO
     Detect(Box<detect::Args>),
-    /// Run a pipeline: a TOML file that says what the flags of detect say
+    /// Judge generated frames by a rubric: keep, review or reject
+    Critique(Box<critique::Args>),
+    /// Run a pipeline: a TOML file that says what the flags of detect say, or a rubric
     Run(run::Args),
     /// Write a run's results in other formats; runs no model
     Export(export::Args),
@@ -130,6 +133,7 @@ pub(crate) fn main() -> ExitCode {
     }
     let result = match &cli.command {
         Command::Detect(args) => detect::run(args, &cli.global),
+        Command::Critique(args) => critique::run(args, &cli.global),
         Command::Run(args) => run::run(args, &cli.global),
         Command::Export(args) => export::run(args),
         Command::Parse(args) => parse::run(args),

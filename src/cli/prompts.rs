@@ -70,7 +70,7 @@ pub(crate) fn questions(
             first_of(&without)
         );
     }
-    let every = default.map(|task| asks.asked(task)).transpose()?;
+    let every = default.map(|task| asks.asked(task).map(Arc::new)).transpose()?;
     Ok(Questions { every, single })
 }
 

@@ -6,9 +6,9 @@
 
 mod coco;
 mod counts;
+mod critique;
 mod crops;
 mod csv;
-
 mod draw;
 mod examples;
 mod folder;
@@ -30,6 +30,7 @@ use std::str::FromStr;
 use serde::Serialize;
 use thiserror::Error;
 
+pub use critique::{Critique, SortBy, VerdictFormat, export_verdicts};
 pub use merge::{Run, merge};
 pub use options::{Category, CropOptions, Options, Padding, read_categories, read_labels_map};
 
@@ -122,6 +123,18 @@ pub enum ExportError {
         /// What was asked for.
         name: String,
     },
+    /// Not one of [`VerdictFormat::ALL`].
+    #[error("unknown format {name:?}; there are: {}", VerdictFormat::ALL.map(VerdictFormat::as_str).join(", "))]
+    UnknownVerdictFormat {
+        /// What was asked for.
+        name: String,
+    },
+    /// Not a [`SortBy`].
+    #[error("{name:?}: frames can be sorted by link or copy")]
+    UnknownSort {
+        /// What was asked for.
+        name: String,
+    },
     /// A file that cannot be written.
     #[error("{}: {error}", path.display())]
     Write {
@@ -185,7 +198,11 @@ pub struct Exported {
 }
 
 /// Everything that exports write into a directory.
-pub(crate) const FILES: [&str; 14] = [
+pub(crate) fn files() -> impl Iterator<Item = &'static str> {
+    FILES.into_iter().chain(critique::FILES)
+}
+
+const FILES: [&str; 14] = [
     "detections.jsonl",
     "detections.csv",
     "instances.json",

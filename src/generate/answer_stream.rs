@@ -7,7 +7,7 @@ use super::grammar::Constraint;
 use super::repetition::RepetitionGuard;
 use super::sampling::Sampler;
 use super::text::TextStream;
-use super::{GenerateError, GenerateOptions, Generated, Request};
+use super::{GenerateError, GenerateOptions, Generated, Grammar};
 use crate::prompt::TextTokenizer;
 use crate::record::Ended;
 
@@ -38,14 +38,13 @@ pub(super) struct AnswerStream<'t> {
 }
 
 impl<'t> AnswerStream<'t> {
-    pub(super) fn new(tokenizer: &'t TextTokenizer, request: &Request) -> Self {
-        let options = request.options;
+    pub(super) fn new(tokenizer: &'t TextTokenizer, options: GenerateOptions, grammar: Option<&Grammar>) -> Self {
         Self {
             options,
             sampler: Sampler::new(options.sampling, options.stream),
             guard: RepetitionGuard::new(options.labels),
             text: TextStream::new(tokenizer),
-            constraint: request.grammar.as_ref().map(|grammar| grammar.begin()),
+            constraint: grammar.map(Grammar::begin),
             ids: Vec::new(),
         }
     }

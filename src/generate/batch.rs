@@ -17,9 +17,10 @@ use std::time::{Duration, Instant};
 use rayon::prelude::*;
 
 use super::answer_stream::{AnswerStream, EndIds, Next};
+use super::next_token::Look;
 use super::plan::{BatchLimits, Waits, common_prefix, sequence};
 use super::rescore::{Doubt, score_again};
-use super::{GenerateError, Generated, Request};
+use super::{GenerateError, Reply, Request, Wanted};
 use crate::model::{Features, GraphError, KvCache, Logits, Model};
 use crate::prompt::TextTokenizer;
 use crate::record::Ended;
@@ -43,20 +44,21 @@ pub struct Work {
     pub scored_again: usize,
 }
 
-/// An answer, or why there is none.
+/// A reply, or why there is none.
 pub struct Finished {
     /// The view, as it was submitted.
     pub view: usize,
     /// Which of its queries.
     pub query: usize,
-    /// The answer.
-    pub answer: Result<Generated, GenerateError>,
+    /// The reply.
+    pub reply: Result<Reply, GenerateError>,
+    asked: Waiting,
 }
 
 /// A view, for all queries about it.
 struct SharedView {
     number: usize,
-    features: Features,
+    features: Rc<Features>,
     /// So many first tokens are the same in all of several queries; 0 where there is one query.
     prefix: usize,
     /// The cache of those tokens, once a query needed it.
@@ -64,6 +66,7 @@ struct SharedView {
 }
 
 /// One query that is not begun yet, or is begun again.
+#[derive(Clone)]
 struct Waiting {
     view: Rc<SharedView>,
     query: usize,
@@ -77,9 +80,15 @@ impl Waiting {
     }
 }
 
+/// What is made of a row's logits.
+enum Reader<'t> {
+    Writes(Box<AnswerStream<'t>>),
+    Looks(Look),
+}
+
 struct Row<'t> {
     asked: Waiting,
-    stream: AnswerStream<'t>,
+    reader: Reader<'t>,
     /// Every token that was fed.
     fed: Vec<i64>,
     /// Of them, those behind the image: they can be fed again.
@@ -150,10 +159,24 @@ impl<'t> Batch<'t> {
     /// Asks `requests` about the view with these soft tokens. `number` is what the answers are known by.
     pub fn submit(&mut self, number: usize, features: Features, requests: Vec<Request>) {
         let prefix = if requests.len() > 1 { common_prefix(&requests) } else { 0 };
-        let view = Rc::new(SharedView { number, features, prefix, cache: RefCell::new(None) });
+        let view = Rc::new(SharedView { number, features: Rc::new(features), prefix, cache: RefCell::new(None) });
         for (query, request) in requests.into_iter().enumerate() {
             self.waiting.push_back(Waiting { view: Rc::clone(&view), query, request: Rc::new(request) });
         }
+    }
+
+    /// Asks once more about the view of a query that is finished. `query` is what the reply is known by.
+    pub fn follow_up(&mut self, finished: &Finished, query: usize, request: Request) {
+        let Waiting { view, request: before, .. } = &finished.asked;
+        let same = request.prompt_ids.get(..view.prefix) == before.prompt_ids.get(..view.prefix);
+        let view = if same && request.prompt_ids.len() > view.prefix {
+            Rc::clone(view)
+        } else {
+            let SharedView { number, features, .. } = &**view;
+            Rc::new(SharedView { number: *number, features: Rc::clone(features), prefix: 0, cache: RefCell::default() })
+        };
+        // Before views that are not begun: the soft tokens of this one need not be kept any longer than that.
+        self.waiting.push_front(Waiting { view, query, request: Rc::new(request) });
     }
 
     /// Takes in what waits, as far as there is room, and decodes one step; the answers that ended with it.
@@ -184,11 +207,8 @@ impl<'t> Batch<'t> {
             }
         } else if let Some(asked) = failed.pop() {
             self.rows_now = self.limits.rows;
-            self.finished.push(Finished {
-                view: asked.view.number,
-                query: asked.query,
-                answer: Err(GenerateError::Graph(error)),
-            });
+            let reply = Err(GenerateError::Graph(error));
+            self.finished.push(Finished { view: asked.view.number, query: asked.query, reply, asked });
         }
         Ok(())
     }
@@ -263,7 +283,7 @@ impl<'t> Batch<'t> {
         let asked: Vec<_> =
             self.entering[first..].iter().map(|asked| (Rc::clone(&asked.view), Rc::clone(&asked.request))).collect();
         let ids: Vec<i64> = asked.iter().flat_map(|(_, request)| wide(&request.prompt_ids)).collect();
-        let features: Vec<&Features> = asked.iter().map(|(view, _)| &view.features).collect();
+        let features: Vec<&Features> = asked.iter().map(|(view, _)| &*view.features).collect();
         let mut cache = model.empty_cache(count)?;
         let logits = self.run_prompts(model, &ids, &features, &mut cache)?;
         let cache = Rc::new(cache);
@@ -285,8 +305,13 @@ impl<'t> Batch<'t> {
     fn row(&mut self, model: &Model, fed: &[u32], queue: VecDeque<i64>) -> Option<Row<'t>> {
         let asked = self.entering.pop()?;
         let behind_image = fed.iter().rev().take_while(|&&id| id != model.image_id()).count();
-        let stream = AnswerStream::new(self.tokenizer, &asked.request);
-        Some(Row { asked, stream, fed: wide(fed), behind_image, queue })
+        let reader = match &asked.request.wanted {
+            Wanted::Answer { options, grammar } => {
+                Reader::Writes(Box::new(AnswerStream::new(self.tokenizer, *options, grammar.as_deref())))
+            }
+            Wanted::Next(ids) => Reader::Looks(Look::at(ids)),
+        };
+        Some(Row { asked, reader, fed: wide(fed), behind_image, queue })
     }
 
     fn run_prompts(
@@ -348,11 +373,11 @@ impl<'t> Batch<'t> {
         // A vocabulary of 262144 takes a while to look through: the rows do it side by side.
         let mut due = Vec::with_capacity(self.rows.len());
         for (place, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| row.queue.is_empty()) {
-            due.push((place, &mut row.stream, model.logits(&logits, place)?));
+            due.push((place, &mut row.reader, model.logits(&logits, place)?));
         }
         let ids = &self.ids;
         let taken: Vec<_> =
-            due.into_par_iter().map(|(place, stream, logits)| (place, stream.take(&logits, ids))).collect();
+            due.into_par_iter().map(|(place, reader, logits)| (place, reader.take(&logits, ids))).collect();
         // From the last to the first, since a row that leaves is replaced by the last one.
         for (place, next) in taken.into_iter().rev() {
             if let Some(ended) = self.rows[place].follow(next) {
@@ -371,16 +396,18 @@ impl<'t> Batch<'t> {
     ) -> Result<(), GraphError> {
         let Some(cache) = &mut self.cache else { return Ok(()) };
         let row = self.rows.swap_remove(place);
-        let request = Rc::clone(&row.asked.request);
-        let known = row.asked.joined_length();
         let mut finished = row.finished(ended, &mut self.work);
-        if let Ok(answer) = &mut finished.answer
-            && (self.doubt)(answer)
-        {
+        let doubted = match &finished.reply {
+            Ok(Reply::Answer(answer)) => (self.doubt)(answer),
+            Ok(Reply::Next(next)) => next.hangs_on_rounding,
+            Err(_) => false,
+        };
+        if doubted && let Ok(reply) = &mut finished.reply {
             let started = Instant::now();
+            let (known, request) = (finished.asked.joined_length(), &finished.asked.request);
             let scored = model
                 .first_tokens(cache, place, known)
-                .and_then(|mut prefix| score_again(model, answer, &request.prompt_ids, &mut prefix));
+                .and_then(|mut prefix| score_again(model, reply, request, &mut prefix));
             // The answer is there; where there is no memory to score it again, it stays as it is.
             if let Err(error) = scored {
                 tracing::warn!("an answer could not be scored again: {error}");
@@ -396,7 +423,7 @@ impl<'t> Batch<'t> {
 impl Row<'_> {
     /// Picks the next token; how the answer ended, where it did.
     fn take(&mut self, logits: &[f32], ids: &EndIds) -> Option<Result<Ended, GenerateError>> {
-        let next = self.stream.take(logits, ids);
+        let next = self.reader.take(logits, ids);
         self.follow(next)
     }
 
@@ -414,9 +441,27 @@ impl Row<'_> {
 
     /// Its answer, which is counted.
     fn finished(self, ended: Result<Ended, GenerateError>, work: &mut Work) -> Finished {
-        work.answer_tokens += self.stream.tokens();
-        let answer = ended.map(|ended| self.stream.finish(ended));
-        Finished { view: self.asked.view.number, query: self.asked.query, answer }
+        let Self { asked, reader, .. } = self;
+        let reply = match reader {
+            Reader::Writes(stream) => {
+                work.answer_tokens += stream.tokens();
+                ended.map(|ended| Reply::Answer(stream.finish(ended)))
+            }
+            Reader::Looks(look) => ended.and_then(|_| look.seen().map(Reply::Next)),
+        };
+        Finished { view: asked.view.number, query: asked.query, reply, asked }
+    }
+}
+
+impl Reader<'_> {
+    fn take(&mut self, logits: &[f32], ids: &EndIds) -> Result<Next, GenerateError> {
+        match self {
+            Self::Writes(stream) => stream.take(logits, ids),
+            Self::Looks(look) => {
+                look.take(logits)?;
+                Ok(Next::Ended(Ended::StopToken))
+            }
+        }
     }
 }
 
@@ -453,11 +498,14 @@ mod tests {
         let image = model.image_id();
         let request = || Request {
             prompt_ids: vec![2, image, image, image, image, 300, 301],
-            options: GenerateOptions { max_new_tokens: 9, sampling: Sampling::Greedy, labels: 1, stream: 0 },
-            grammar: None,
+            wanted: Wanted::Answer {
+                options: GenerateOptions { max_new_tokens: 9, sampling: Sampling::Greedy, labels: 1, stream: 0 },
+                grammar: None,
+            },
         };
+        let ids = |reply: Reply| reply.into_answer().unwrap().ids;
         let alone: Vec<_> = (0..3)
-            .map(|view| generate(&mut model, &prompter.tokenizer, features(view), request()).unwrap().ids)
+            .map(|view| ids(generate(&mut model, &prompter.tokenizer, features(view), request()).unwrap()))
             .collect();
         let mut batch = Batch::new(&model, &prompter.tokenizer, BatchLimits::default(), |_| false);
         for view in 0..3 {
@@ -471,13 +519,13 @@ mod tests {
             answers.extend(batch.advance(&mut model).unwrap());
         }
         for finished in answers {
-            assert_eq!(finished.answer.unwrap().ids, alone[finished.view]);
+            assert_eq!(ids(finished.reply.unwrap()), alone[finished.view]);
         }
         batch.submit(7, features(0), vec![request()]);
         batch.advance(&mut model).unwrap();
         batch.recover(failure()).unwrap();
         let failed = batch.advance(&mut model).unwrap();
-        assert!(failed.len() == 1 && failed[0].view == 7 && failed[0].answer.is_err());
+        assert!(failed.len() == 1 && failed[0].view == 7 && failed[0].reply.is_err());
         assert!(batch.is_idle() && batch.rows_now == BatchLimits::default().rows);
     }
 }

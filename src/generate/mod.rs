@@ -1,24 +1,28 @@
 //! Prompts and soft tokens to answers.
 //!
 //! In: a model, queries' token ids, views' soft tokens. Out: the generated ids, the text, and the probability that the decoder itself gave
-//! to each token. Promises: greedy ids equal Hugging Face's `generate()` on the same weights, however many answers are written at once; the
+//! to each token; or, of a question that a few words answer, how probable each of them is, without any being written. Promises: greedy ids equal Hugging Face's `generate()` on the same weights, however many answers are written at once; the
 //! KV cache stays inside ONNX Runtime; under a grammar an answer cannot be malformed; an answer that repeats itself is stopped and says so.
 
 mod answer_stream;
 mod batch;
 mod grammar;
+mod next_token;
 mod plan;
 mod repetition;
 mod rescore;
 mod sampling;
 mod text;
+mod words;
 
 pub use batch::{Batch, Finished, Work};
 pub use grammar::{Constraint, Grammar, GrammarError, GrammarFactory, Labels};
+pub use next_token::NextToken;
 pub use plan::BatchLimits;
 pub use rescore::Doubt;
 pub use sampling::Sampling;
 pub use text::{TokenSpan, box_probabilities};
+pub use words::{Distribution, Words, WordsError};
 
 use std::sync::Arc;
 
@@ -101,13 +105,44 @@ pub struct Generated {
 pub struct Request {
     /// The whole prompt; one id stands for each soft token of the view.
     pub prompt_ids: Vec<u32>,
-    /// How its answer is generated.
-    pub options: GenerateOptions,
-    /// What its answer may be; anything where `None`.
-    pub grammar: Option<Arc<Grammar>>,
+    /// What is wanted of it.
+    pub wanted: Wanted,
 }
 
-/// Generates one answer about the view whose soft tokens are `features`.
+/// What is wanted of a query.
+#[derive(Clone)]
+pub enum Wanted {
+    /// An answer.
+    Answer {
+        /// How it is generated.
+        options: GenerateOptions,
+        /// What it may be; anything where `None`.
+        grammar: Option<Arc<Grammar>>,
+    },
+    /// How probable these ids are as the very next token. They are different from each other.
+    Next(Arc<[u32]>),
+}
+
+/// What became of a query.
+#[derive(Debug, Clone)]
+pub enum Reply {
+    /// An answer was written.
+    Answer(Generated),
+    /// It was looked at what comes next.
+    Next(NextToken),
+}
+
+impl Reply {
+    /// The answer, where one was wanted.
+    pub fn into_answer(self) -> Option<Generated> {
+        match self {
+            Self::Answer(answer) => Some(answer),
+            Self::Next(_) => None,
+        }
+    }
+}
+
+/// Does one query about the view whose soft tokens are `features`.
 ///
 /// # Errors
 /// [`GenerateError`].
@@ -116,12 +151,12 @@ pub fn generate(
     tokenizer: &TextTokenizer,
     features: Features,
     request: Request,
-) -> Result<Generated, GenerateError> {
+) -> Result<Reply, GenerateError> {
     let mut batch = Batch::new(model, tokenizer, BatchLimits::single(), |_| false);
     batch.submit(0, features, vec![request]);
     loop {
         if let Some(finished) = batch.advance(model)?.pop() {
-            return finished.answer;
+            return finished.reply;
         }
     }
 }

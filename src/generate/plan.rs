@@ -75,7 +75,7 @@ pub(super) fn common_prefix(requests: &[Request]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::{GenerateOptions, Sampling};
+    use crate::generate::Wanted;
 
     #[test]
     fn a_step_feeds_what_it_is_worth() {
@@ -93,8 +93,7 @@ mod tests {
     fn a_token_of_each_prompt_is_left() {
         let request = |ids: &[u32]| Request {
             prompt_ids: ids.to_vec(),
-            options: GenerateOptions { max_new_tokens: 1, sampling: Sampling::Greedy, labels: 1, stream: 0 },
-            grammar: None,
+            wanted: Wanted::Next([7].into()),
         };
         let shared = |all: &[&[u32]]| common_prefix(&all.iter().map(|ids| request(ids)).collect::<Vec<_>>());
         assert_eq!(shared(&[&[1, 2, 3, 4], &[1, 2, 5, 6]]), 2);

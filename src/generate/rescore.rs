@@ -4,8 +4,8 @@
 //! beside them. A caller who rounds what it makes of them says with [`Doubt`] when rounding hangs on that; such an answer is scored again
 //! by itself, in one run over all of its tokens.
 
-use super::Generated;
 use super::sampling::log_sum;
+use super::{Generated, NextToken, Reply, Request, Wanted};
 use crate::model::{GraphError, KvCache, Model};
 
 /// Tokens of a run: their logits are all kept, a megabyte each with a vocabulary of 262144.
@@ -14,9 +14,30 @@ const CHUNK: usize = 64;
 /// Whether what is made of the probabilities of an answer's tokens may change with the last digits of them.
 pub type Doubt = fn(&Generated) -> bool;
 
+/// What a reply's probabilities are when its query is decoded by itself, behind the part of the prompt that is in `cache`.
+pub(super) fn score_again(
+    model: &mut Model,
+    reply: &mut Reply,
+    request: &Request,
+    cache: &mut KvCache,
+) -> Result<(), GraphError> {
+    match (reply, &request.wanted) {
+        (Reply::Answer(answer), _) => score_answer(model, answer, &request.prompt_ids, cache),
+        (Reply::Next(next), Wanted::Next(ids)) => {
+            let fed: Vec<i64> = request.prompt_ids[cache.columns()..].iter().map(|&id| i64::from(id)).collect();
+            let logits = model.decode(&fed, &[], cache)?;
+            if let Some(seen) = NextToken::of(&model.logits(&logits, 0)?, ids) {
+                *next = seen;
+            }
+            Ok(())
+        }
+        (Reply::Next(_), Wanted::Answer { .. }) => Ok(()),
+    }
+}
+
 /// Gives the tokens of an answer the probabilities that they get when it is decoded by itself, many tokens a run, behind the part of the
 /// prompt that is in `cache`. The first token of an answer to a whole prompt was picked when the prompt was run, and stays.
-pub(super) fn score_again(
+fn score_answer(
     model: &mut Model,
     answer: &mut Generated,
     prompt: &[u32],

@@ -94,15 +94,23 @@ impl Probabilities {
     /// As a record keeps them: with four decimals. What is behind them differs from run to run, see [`super::Doubt`].
     #[must_use]
     pub fn rounded(self) -> Self {
-        let round = |value: f64| (value * DECIMALS).round() / DECIMALS;
-        Self { coordinates: round(self.coordinates), label: self.label.map(round) }
+        Self { coordinates: rounded(self.coordinates), label: self.label.map(rounded) }
     }
 
     /// Whether a little more or less would round to something else.
     pub fn hang_on_rounding(self) -> bool {
-        let hangs = |value: f64| ((value * DECIMALS).fract() - 0.5).abs() < DOUBT * DECIMALS;
-        hangs(self.coordinates) || self.label.is_some_and(hangs)
+        hangs_on_rounding(self.coordinates) || self.label.is_some_and(hangs_on_rounding)
     }
+}
+
+/// Whether a probability would be rounded otherwise if it were a little different.
+pub(super) fn hangs_on_rounding(probability: f64) -> bool {
+    ((probability * DECIMALS).fract() - 0.5).abs() < DOUBT * DECIMALS
+}
+
+/// To four decimals.
+pub(super) fn rounded(probability: f64) -> f64 {
+    (probability * DECIMALS).round() / DECIMALS
 }
 
 /// Four of them.

@@ -56,7 +56,7 @@ impl RunDirectory {
 
     /// The journal first: without it, what is left says nothing.
     fn clear(&self) -> std::io::Result<()> {
-        for name in [journal::FILE].into_iter().chain(crate::export::FILES).chain([manifest::FILE]) {
+        for name in [journal::FILE].into_iter().chain(crate::export::files()).chain([manifest::FILE]) {
             remove(&self.path.join(name))?;
         }
         Ok(())

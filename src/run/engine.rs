@@ -1,21 +1,26 @@
 //! What answers questions about views.
 //!
-//! In: prepared views and their questions. Out: readings, one for each question. Promises: prompt, sizes and label of every answer go into
-//! its reading, so that whoever keeps it needs nothing else.
+//! In: prepared views and their questions. Out: readings of boxes and ratings, one for each question. Promises: prompt, sizes and label of every
+//! answer go into its reading, so that whoever keeps it needs nothing else.
 
-use super::questions::Question;
+use std::sync::Arc;
+
+use super::questions::{FindQuestion, Question};
 use crate::answer::{self, Reading};
+use crate::critique::AxisQuestion;
 use crate::digest;
-use crate::generate::{Batch, BatchLimits, GenerateError, GenerateOptions, Generated, Request, Sampling};
+use crate::generate::{
+    Batch, BatchLimits, Finished, GenerateError, GenerateOptions, Generated, NextToken, Reply, Request, Sampling, Wanted,
+};
 use crate::model::Model;
 use crate::preprocess::{Budget, PreparedView, Region, TargetSize};
 use crate::prompt::Prompter;
-use crate::record::{Answer, BBox, TokenCounts};
+use crate::record::{Answer, BBox, Rating, TokenCounts};
 
 /// What answers questions.
 pub struct Engine {
     /// Tokenizer and chat template.
-    pub prompter: Prompter,
+    pub prompter: Arc<Prompter>,
     /// The graphs.
     pub model: Model,
     /// How many answers are written at once.
@@ -39,8 +44,17 @@ pub struct AnswerOptions {
     pub sampling: Sampling,
 }
 
+/// What was learned of a view.
+#[derive(Debug, Default)]
+pub struct Learned {
+    /// Of questions what is to be found, in their order.
+    pub readings: Vec<Reading>,
+    /// Of questions how it is, in their order.
+    pub ratings: Vec<Rating>,
+}
+
 impl Engine {
-    /// The answers about one view, one for each of `questions`. The view is encoded once for all of them.
+    /// What is learned of one view by `questions`. The view is encoded once for all of them.
     ///
     /// # Errors
     /// [`GenerateError`].
@@ -49,24 +63,28 @@ impl Engine {
         view: ShownView,
         questions: &[Question],
         options: AnswerOptions,
-    ) -> Result<Vec<Reading>, GenerateError> {
+    ) -> Result<Learned, GenerateError> {
         let Self { prompter, model, limits } = self;
         let mut batch = Batch::new(model, &prompter.tokenizer, *limits, answer::hangs_on_rounding);
-        let asked = AskedView::new(&view, 0, "");
+        let mut asked = AskedView::new(&view, 0, "");
         let patches = (view.prepared.patches, asked.soft_tokens());
         for features in model.encode(vec![patches])? {
             batch.submit(0, features, asked.requests(questions, options));
         }
-        let mut readings: Vec<Option<Reading>> = questions.iter().map(|_| None).collect();
         while !batch.is_idle() {
             for finished in batch.advance(model)? {
-                let question = &questions[finished.query];
-                readings[finished.query] = Some(asked.reading(question, finished.answer?));
+                if let Some((query, request)) = asked.took(&finished, questions) {
+                    batch.follow_up(&finished, query, request);
+                }
+                asked.keep(finished.query, finished.reply?);
             }
         }
-        Ok(readings.into_iter().flatten().collect())
+        Ok(asked.learned(questions))
     }
 }
+
+/// The most tokens of a reason: a sentence.
+const REASON_TOKENS: usize = 60;
 
 /// What is remembered of a view while its answers are written.
 pub(super) struct AskedView {
@@ -74,6 +92,10 @@ pub(super) struct AskedView {
     budget: Budget,
     size: TargetSize,
     stream: u64,
+    /// The question that each request is a part of.
+    parts: Vec<usize>,
+    /// One for each request.
+    replies: Vec<Option<Reply>>,
 }
 
 impl AskedView {
@@ -81,29 +103,104 @@ impl AskedView {
     pub(super) fn new(view: &ShownView, index: usize, image: &str) -> Self {
         // Of the name alone, so that sampled answers do not depend on the order of the run.
         let stream = digest::number(image).wrapping_add((index as u64) << 32);
-        Self { region: view.region, budget: view.prepared.budget, size: view.prepared.size, stream }
+        let (budget, size) = (view.prepared.budget, view.prepared.size);
+        Self { region: view.region, budget, size, stream, parts: Vec::new(), replies: Vec::new() }
     }
 
     pub(super) fn soft_tokens(&self) -> usize {
         self.size.soft_tokens() as usize
     }
 
-    /// Every question about it.
-    pub(super) fn requests(&self, questions: &[Question], options: AnswerOptions) -> Vec<Request> {
-        let request = |(index, question): (usize, &Question)| Request {
-            prompt_ids: question.query.token_ids(self.size.soft_tokens()),
-            options: GenerateOptions {
-                max_new_tokens: options.max_new_tokens,
-                sampling: options.sampling,
-                labels: question.task.labels().len(),
-                stream: self.stream.wrapping_add(index as u64),
-            },
-            grammar: question.grammar.clone(),
-        };
-        questions.iter().enumerate().map(request).collect()
+    /// Every question about it, in as many requests as each needs. The place of a request is what its reply is kept by.
+    pub(super) fn requests(&mut self, questions: &[Question], options: AnswerOptions) -> Vec<Request> {
+        let mut requests = Vec::with_capacity(questions.len());
+        for (index, question) in questions.iter().enumerate() {
+            let prompt_ids = question.query().token_ids(self.size.soft_tokens());
+            match question {
+                Question::Find(question) => {
+                    let options = GenerateOptions {
+                        max_new_tokens: options.max_new_tokens,
+                        sampling: options.sampling,
+                        labels: question.task.labels().len(),
+                        stream: self.stream.wrapping_add(index as u64),
+                    };
+                    let wanted = Wanted::Answer { options, grammar: question.grammar.clone() };
+                    self.parts.push(index);
+                    requests.push(Request { prompt_ids, wanted });
+                }
+                Question::Rate(question) => {
+                    let places = question.words.requests(&prompt_ids);
+                    self.parts.extend(places.iter().map(|_| index));
+                    requests.extend(places);
+                }
+            }
+        }
+        self.replies.resize_with(self.parts.len(), || None);
+        requests
     }
 
-    pub(super) fn reading(&self, question: &Question, generated: Generated) -> Reading {
+    /// Another request that a reply gives rise to: why the view is rated so, where that is wanted and the word is known with this reply. And
+    /// what its reply is kept by.
+    pub(super) fn took(&mut self, finished: &Finished, questions: &[Question]) -> Option<(usize, Request)> {
+        let Ok(Reply::Next(now)) = &finished.reply else { return None };
+        let index = *self.parts.get(finished.query)?;
+        let Question::Rate(question) = questions.get(index)? else { return None };
+        if question.reasons.is_empty() {
+            return None;
+        }
+        let mut places: Vec<Option<&NextToken>> = Vec::new();
+        for (place, _) in self.parts.iter().enumerate().filter(|(_, question)| **question == index) {
+            let before = match &self.replies[place] {
+                Some(Reply::Next(next)) => Some(next),
+                _ => None,
+            };
+            places.push(if place == finished.query { Some(now) } else { before });
+        }
+        let places: Vec<&NextToken> = places.into_iter().collect::<Option<_>>()?;
+        let word = question.words.distribution(&places)?.top();
+        let options = GenerateOptions {
+            max_new_tokens: REASON_TOKENS,
+            sampling: Sampling::Greedy,
+            labels: 1,
+            stream: self.stream,
+        };
+        let prompt_ids = question.reasons.get(word)?.token_ids(self.size.soft_tokens());
+        self.parts.push(index);
+        self.replies.push(None);
+        Some((self.parts.len() - 1, Request { prompt_ids, wanted: Wanted::Answer { options, grammar: None } }))
+    }
+
+    /// Keeps the reply to a request.
+    pub(super) fn keep(&mut self, query: usize, reply: Reply) {
+        if let Some(place) = self.replies.get_mut(query) {
+            *place = Some(reply);
+        }
+    }
+
+    /// What all replies together say. `questions` are those that were asked.
+    pub(super) fn learned(mut self, questions: &[Question]) -> Learned {
+        let mut learned = Learned::default();
+        let mut replies: Vec<Vec<Reply>> = questions.iter().map(|_| Vec::new()).collect();
+        for (&question, reply) in self.parts.iter().zip(std::mem::take(&mut self.replies)) {
+            replies[question].extend(reply);
+        }
+        for (question, replies) in questions.iter().zip(replies) {
+            let (mut places, mut answer) = (Vec::new(), None);
+            for reply in replies {
+                match reply {
+                    Reply::Next(next) => places.push(next),
+                    Reply::Answer(generated) => answer = Some(generated),
+                }
+            }
+            match question {
+                Question::Find(question) => learned.readings.extend(answer.map(|answer| self.reading(question, answer))),
+                Question::Rate(question) => learned.ratings.extend(rating(question, &places, answer)),
+            }
+        }
+        learned
+    }
+
+    fn reading(&self, question: &FindQuestion, generated: Generated) -> Reading {
         let tokens = TokenCounts {
             budget: self.budget.soft_tokens(),
             resized: [self.size.width, self.size.height],
@@ -118,4 +215,16 @@ impl AskedView {
         let answer = Answer { view, prompt: question.query.text.clone(), text, ended, tokens: Some(tokens) };
         Reading { answer, default_label: question.task.sole_label().map(str::to_owned), spans }
     }
+}
+
+fn rating(question: &AxisQuestion, places: &[NextToken], reason: Option<Generated>) -> Option<Rating> {
+    let distribution = question.words.distribution(&places.iter().collect::<Vec<_>>())?;
+    Some(Rating {
+        axis: question.axis.clone(),
+        clause: question.clause.clone(),
+        words: question.words.words().to_vec(),
+        probabilities: distribution.probabilities,
+        mass: distribution.mass,
+        reason: reason.map(|reason| reason.text.trim().to_owned()),
+    })
 }

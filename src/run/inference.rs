@@ -5,14 +5,16 @@
 //! image that cannot be answered is a failed record; a model that cannot answer stops the run.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::engine::{AnswerOptions, AskedView, Engine, ShownView};
+use super::engine::{AnswerOptions, AskedView, Engine, Learned, ShownView};
 use super::gate::Permit;
 use super::manifest::Settings;
 use super::pipeline::RunError;
-use super::questions::Asked;
-use crate::answer::{self, Reading};
+use super::questions::{Asked, Question};
+use crate::answer;
+use crate::critique;
 use crate::generate::{Batch, Finished, GenerateError, Work};
 use crate::model::{GraphError, Model};
 use crate::record::Record;
@@ -42,7 +44,7 @@ pub(super) struct Inference<'e, 'g> {
     /// Queries about them.
     pending_queries: usize,
     images: HashMap<usize, AskedImage<'g>>,
-    /// The views whose answers are written, by their number.
+    /// The views whose answers are written, by their number: the image, which of its views, and what is known of it.
     views: HashMap<usize, (usize, usize, AskedView)>,
     next_image: usize,
     next_view: usize,
@@ -52,10 +54,9 @@ pub(super) struct Inference<'e, 'g> {
 
 struct AskedImage<'g> {
     record: Record,
-    asked: &'g Asked,
+    asked: Arc<Asked>,
     begun: Instant,
-    /// One place for each question about each view.
-    readings: Vec<Option<Reading>>,
+    /// Replies that are still to come.
     open: usize,
     error: Option<GenerateError>,
     /// Given back with the last of its views.
@@ -98,15 +99,14 @@ impl<'e, 'g> Inference<'e, 'g> {
     }
 
     /// Takes an image in.
-    pub(super) fn submit(&mut self, record: Record, views: Vec<ShownView>, asked: &'g Asked, permit: Permit<'g>) {
+    pub(super) fn submit(&mut self, record: Record, views: Vec<ShownView>, asked: Arc<Asked>, permit: Permit<'g>) {
         tracing::debug!(image = record.image, "asking");
-        let open = views.len() * asked.questions.len();
+        let open = views.len() * requests(&asked);
         self.pending_queries += open;
         let image = AskedImage {
             record,
             asked,
             begun: Instant::now(),
-            readings: (0..open).map(|_| None).collect(),
             open,
             error: None,
             permit: Some(permit),
@@ -124,14 +124,29 @@ impl<'e, 'g> Inference<'e, 'g> {
             self.encode(&mut records)?;
         }
         let finished = self.batch.advance(self.model).map_err(|error| self.stopped(None, error.into()))?;
-        for Finished { view, query, answer } in finished {
-            let Some((image, index, asked)) = self.views.get(&view) else { continue };
-            let Some(questions) = self.images.get(image).map(|image| &image.asked.questions) else { continue };
-            let (image, place) = (*image, index * questions.len() + query);
-            let reading = answer.map(|answer| asked.reading(&questions[query], answer));
-            self.answered(image, place, reading, &mut records)?;
+        for finished in finished {
+            self.replied(finished, &mut records)?;
         }
         Ok(records)
+    }
+
+    /// Keeps a reply, and asks what it gives rise to.
+    fn replied(&mut self, finished: Finished, records: &mut Vec<Record>) -> Result<(), RunError> {
+        let Some((number, _, view)) = self.views.get_mut(&finished.view) else { return Ok(()) };
+        let number = *number;
+        let Some(image) = self.images.get_mut(&number) else { return Ok(()) };
+        if let Some((query, request)) = view.took(&finished, &image.asked.questions) {
+            image.open += 1;
+            self.batch.follow_up(&finished, query, request);
+        }
+        let failed = match finished.reply {
+            Ok(reply) => {
+                view.keep(finished.query, reply);
+                None
+            }
+            Err(error) => Some(error),
+        };
+        self.closed(number, 1, failed, records)
     }
 
     /// Encodes the next view, and those behind it that can be encoded with it.
@@ -140,7 +155,7 @@ impl<'e, 'g> Inference<'e, 'g> {
         let Some((count, image)) = self.pending.front().map(|(image, _, view)| (patches(view), *image)) else {
             return Ok(());
         };
-        let queries = self.images.get(&image).map_or(1, |image| image.asked.questions.len());
+        let queries = self.images.get(&image).map_or(1, |image| requests(&image.asked)).max(1);
         let together = if self.model.probes.vision_batch { (PATCHES_TOGETHER / count).max(1) } else { 1 };
         let together = together.min(self.batch.room().div_ceil(queries));
         let same = self.pending.iter().take(together).take_while(|(.., view)| patches(view) == count).count();
@@ -148,7 +163,7 @@ impl<'e, 'g> Inference<'e, 'g> {
         let mut asked = Vec::with_capacity(same);
         for (number, index, view) in self.pending.drain(..same) {
             let Some(image) = self.images.get_mut(&number) else { continue };
-            self.pending_queries -= image.asked.questions.len();
+            self.pending_queries -= requests(&image.asked);
             image.views_left -= 1;
             if image.views_left == 0 {
                 image.permit = None;
@@ -169,57 +184,60 @@ impl<'e, 'g> Inference<'e, 'g> {
         };
         self.vision_time += started.elapsed();
         let options = AnswerOptions { max_new_tokens: self.settings.max_new_tokens, sampling: self.settings.sampling };
-        for ((image, index, view), features) in asked.into_iter().zip(encoded) {
-            let Some(questions) = self.images.get(&image).map(|image| &image.asked.questions) else { continue };
+        for ((number, index, mut view), features) in asked.into_iter().zip(encoded) {
+            let Some(image) = self.images.get(&number) else { continue };
             match features {
                 Ok(features) => {
-                    self.batch.submit(self.next_view, features, view.requests(questions, options));
-                    self.views.insert(self.next_view, (image, index, view));
+                    let requests = view.requests(&image.asked.questions, options);
+                    self.batch.submit(self.next_view, features, requests);
+                    self.views.insert(self.next_view, (number, index, view));
                     self.next_view += 1;
                 }
-                Err(error @ GraphError::Contract { .. }) => return Err(self.stopped(Some(image), error.into())),
+                Err(error @ GraphError::Contract { .. }) => return Err(self.stopped(Some(number), error.into())),
                 Err(error) => {
-                    let message = error.to_string();
-                    let places = index * questions.len()..(index + 1) * questions.len();
-                    for place in places {
-                        let error = GenerateError::Vision(message.clone());
-                        self.answered(image, place, Err(error), records)?;
-                    }
+                    let (count, error) = (requests(&image.asked), GenerateError::Vision(error.to_string()));
+                    self.closed(number, count, Some(error), records)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Puts an answer in its place; with the last one of an image, its record is ready.
-    fn answered(
+    /// Counts replies that came, or that will not come; with the last one of an image, its record is ready.
+    fn closed(
         &mut self,
         number: usize,
-        place: usize,
-        reading: Result<Reading, GenerateError>,
+        count: usize,
+        failed: Option<GenerateError>,
         records: &mut Vec<Record>,
     ) -> Result<(), RunError> {
         let Some(image) = self.images.get_mut(&number) else { return Ok(()) };
-        image.open -= 1;
-        match reading {
-            Ok(reading) => image.readings[place] = Some(reading),
-            Err(error) => image.error = image.error.take().or(Some(error)),
-        }
+        image.open -= count;
+        image.error = image.error.take().or(failed);
         if image.open > 0 {
             return Ok(());
         }
-        let Some(AskedImage { mut record, asked, begun, readings, error, .. }) = self.images.remove(&number) else {
+        let Some(AskedImage { mut record, asked, begun, error, .. }) = self.images.remove(&number) else {
             return Ok(());
         };
-        self.views.retain(|_, (image, ..)| *image != number);
+        let mut views: Vec<_> = self.views.extract_if(|_, (image, ..)| *image == number).map(|(_, view)| view).collect();
+        views.sort_by_key(|(_, index, _)| *index);
         if let Some(timings) = &mut record.timings {
             timings.answer = begun.elapsed().as_secs_f64();
         }
         match error {
             None => {
                 self.failures_in_a_row = 0;
-                let readings = readings.into_iter().flatten().collect();
-                answer::read_into(&mut record, readings, &asked.labels, &self.settings.rules);
+                let mut learned = Learned::default();
+                for (.., view) in views {
+                    let Learned { readings, ratings } = view.learned(&asked.questions);
+                    learned.readings.extend(readings);
+                    learned.ratings.extend(ratings);
+                }
+                answer::read_into(&mut record, learned.readings, &asked.labels, &self.settings.rules);
+                if let Some(critique) = &self.settings.critique {
+                    critique::rate_into(&mut record, learned.ratings, critique);
+                }
             }
             Some(error) => {
                 self.failures_in_a_row += 1;
@@ -239,4 +257,9 @@ impl<'e, 'g> Inference<'e, 'g> {
         let name = image.and_then(|image| self.images.get(&image)).map(|image| image.record.image.clone());
         RunError::Model { image: name.unwrap_or_default(), error }
     }
+}
+
+/// How many requests about each view of an image are made at once.
+fn requests(asked: &Asked) -> usize {
+    asked.questions.iter().map(Question::requests).sum()
 }

@@ -14,6 +14,7 @@ use thiserror::Error;
 use super::difference::{self, Difference};
 use super::questions::ImagePrompts;
 use crate::answer::Rules;
+use crate::critique::CritiqueSettings;
 use crate::generate::{Decoding, Sampling};
 use crate::model::{GraphFiles, ModelConfig};
 use crate::preprocess::{BudgetChoice, Tiling};
@@ -65,6 +66,9 @@ pub struct Settings {
     /// What is asked about single images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_prompts: Option<ImagePrompts>,
+    /// What frames are rated by; not in a run that only finds things.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critique: Option<CritiqueSettings>,
     /// Soft tokens of a view.
     pub budget: BudgetChoice,
     /// How images are cut into tiles, which are shown beside the whole.

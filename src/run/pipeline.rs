@@ -10,6 +10,7 @@
 use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -25,8 +26,9 @@ use super::journal::{Journal, JournalError, Known};
 use super::lock::Holder;
 use super::manifest::{ManifestError, Settings};
 use super::progress::Progress;
-use super::questions::{Asked, Questions};
+use super::questions::{Asked, Asks};
 use super::writer::{self, Done};
+use crate::critique::Measures;
 use crate::digest;
 use crate::generate::GenerateError;
 use crate::image::{decode_reduced, decode_within, recycle};
@@ -134,7 +136,7 @@ enum Loaded<'g> {
     /// There is no view of it; the record says why.
     Failed(Record),
     /// Ready to be asked about.
-    Ready(Record, Vec<ShownView>, &'g Asked, Permit<'g>),
+    Ready(Record, Vec<ShownView>, Arc<Asked>, Permit<'g>),
 }
 
 /// What a run is to do.
@@ -143,7 +145,7 @@ pub struct Plan<'r> {
     /// The images.
     pub images: &'r [SourceImage],
     /// What is asked about them.
-    pub questions: &'r Questions,
+    pub questions: &'r dyn Asks,
     /// How.
     pub settings: &'r Settings,
     /// Which of them the journal has records of: with an answer, and of the same content, they are left as they are.
@@ -226,9 +228,9 @@ impl<'r> Loader<'r> {
             Ok(None) => return Some(Loaded::Known),
             Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         };
-        let Some(asked) = self.plan.questions.of(&image.name) else {
-            let reason = Some("nothing is asked about it".to_owned());
-            return Some(Loaded::Failed(Record { reason, ..record }));
+        let asked = match self.plan.questions.asked(image, &bytes, &mut record) {
+            Ok(asked) => asked,
+            Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         };
         // The gate is passed before anything large is made, for what the header promises.
         let mut permit = self.gate.enter(self.bytes_of(&bytes))?;
@@ -297,6 +299,9 @@ impl<'r> Loader<'r> {
         }
         let upright = decode_within(bytes, apply_orientation, max_pixels).map_err(|error| error.to_string())?;
         (record.width, record.height, record.orientation) = (upright.width, upright.height, upright.orientation);
+        if self.plan.settings.critique.is_some() {
+            record.measures = Some(Measures::of(upright.width, upright.height, &upright.rgb));
+        }
         let regions = self.regions(upright.width, upright.height).map_err(|error| error.to_string())?;
         let show = |region| -> Result<ShownView, String> {
             let prepared = prepare_region(&upright, region, budget, self.patch_side);

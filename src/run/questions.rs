@@ -8,12 +8,52 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::critique::AxisQuestion;
 use crate::digest;
 use crate::generate::Grammar;
 use crate::prompt::{Query, Task};
+use crate::record::Record;
+use crate::source::SourceImage;
+
+/// Who knows what is asked about an image.
+pub trait Asks: Sync {
+    /// What is asked about `image`, whose file has these `bytes`. What the file itself says that a question depends on goes into `record`.
+    ///
+    /// # Errors
+    /// Why nothing can be asked, in words.
+    fn asked(&self, image: &SourceImage, bytes: &[u8], record: &mut Record) -> Result<Arc<Asked>, String>;
+}
+
+/// One question about a view.
+#[derive(Clone)]
+pub enum Question {
+    /// What is to be found.
+    Find(FindQuestion),
+    /// How the view is, in one of a few words.
+    Rate(AxisQuestion),
+}
+
+impl Question {
+    /// The prompt.
+    pub fn query(&self) -> &Query {
+        match self {
+            Self::Find(question) => &question.query,
+            Self::Rate(question) => &question.query,
+        }
+    }
+
+    /// How many rows of the batch it takes at once.
+    pub(super) fn requests(&self) -> usize {
+        match self {
+            Self::Find(_) => 1,
+            Self::Rate(question) => question.words.places(),
+        }
+    }
+}
 
 /// One query, and the task that it puts into words.
-pub struct Question {
+#[derive(Clone)]
+pub struct FindQuestion {
     /// The prompt.
     pub query: Query,
     /// What it asks for; a sole label is that of boxes without one.
@@ -33,14 +73,20 @@ pub struct Asked {
 impl Asked {
     /// The whole prompts, as the model's chat template rendered them.
     pub fn rendered(&self) -> impl Iterator<Item = &str> {
-        self.questions.iter().map(|question| question.query.rendered.as_str())
+        self.questions.iter().map(|question| question.query().rendered.as_str())
+    }
+}
+
+impl Asks for Questions {
+    fn asked(&self, image: &SourceImage, _bytes: &[u8], _record: &mut Record) -> Result<Arc<Asked>, String> {
+        self.of(&image.name).map(Arc::clone).ok_or_else(|| "nothing is asked about it".to_owned())
     }
 }
 
 /// What is asked about the images of a run.
 pub struct Questions {
     /// About images that have no questions of their own.
-    pub every: Option<Asked>,
+    pub every: Option<Arc<Asked>>,
     /// About single images, by their names.
     pub single: HashMap<String, Arc<Asked>>,
 }
@@ -48,12 +94,12 @@ pub struct Questions {
 impl Questions {
     /// The same about every image.
     pub fn about_every(asked: Option<Asked>) -> Self {
-        Self { every: asked, single: HashMap::new() }
+        Self { every: asked.map(Arc::new), single: HashMap::new() }
     }
 
     /// What is asked about the image of this name; `None` where that is nothing.
-    pub fn of(&self, image: &str) -> Option<&Asked> {
-        self.single.get(image).map(AsRef::as_ref).or(self.every.as_ref())
+    pub fn of(&self, image: &str) -> Option<&Arc<Asked>> {
+        self.single.get(image).or(self.every.as_ref())
     }
 
     /// What the run's settings keep of the questions about single images.

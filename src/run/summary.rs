@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::inference::Effort;
+use super::pipeline::Outcome;
 use crate::record::{AnswerStatus, NoteKind, Record};
 
 /// An image without an answer.
@@ -87,6 +88,15 @@ impl From<Effort> for EffortFigures {
 }
 
 impl Summary {
+    /// Adds how the run went, which was over `images`.
+    pub fn went(&mut self, outcome: &Outcome, images: usize) {
+        self.resumed = outcome.resumed;
+        self.wall_seconds = outcome.wall.as_secs_f64();
+        self.onnx_runtime_seconds = outcome.onnx_runtime.as_secs_f64();
+        self.effort = outcome.effort.into();
+        self.images_per_second = images.saturating_sub(outcome.resumed) as f64 / self.wall_seconds;
+    }
+
     /// Counts `records`; times and paths are left to the caller.
     pub fn count(records: &[Record], asked: &[String]) -> Self {
         let mut summary = Self {

@@ -1,0 +1,306 @@
+//! `gemscope critique`: which frames to keep.
+//!
+//! In: frames, a rubric, a model; or a run that was made before, and other rules. Out: a journal with a rating an axis, verdicts, lists, statistics.
+//! Promises: what is in the journal is never asked about again, unless its file has changed; rules and weights can be changed without a model.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use gemscope::answer::Rules;
+use gemscope::critique::generation::read_table;
+use gemscope::critique::{CritiqueSettings, Gates, GroupBy, Kind, Rubric, RubricQuestions, Verdict, WordsOf};
+use gemscope::export::{self, Critique, SortBy, VerdictFormat, export_verdicts};
+use gemscope::model::demo;
+use gemscope::prompt::{Conversation, Task};
+use gemscope::record::Record;
+use gemscope::run::{
+    self, Engine, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Progress, RunDirectory,
+    Settings, Summary,
+};
+use gemscope::source::{self, Source};
+use serde::Serialize;
+
+use super::args::{BudgetArgs, ControlArgs};
+use super::decoding::DecodingArgs;
+use super::engine::{ModelArgs, ModelFiles};
+use super::{Ending, Global, detect, messages, output, plain, signals};
+
+/// The rubric that a run was judged by last, in the run's directory.
+const KEPT_RUBRIC: &str = "rubric.toml";
+
+/// Judge generated frames by a rubric: keep, review or reject
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Folders, files, "patterns*", .tar archives, @FILE with one path a line, - for such a list on standard input
+    #[arg(required_unless_present = "report_only", value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// The run's directory: journal, verdicts, lists. The same command again goes on where it was stopped
+    #[arg(long, short, value_name = "DIR")]
+    out: PathBuf,
+    /// What frames are rated by, and the rules of the gate. Default: the ready one for SDXL and the like; for the demo model the one that it
+    /// knows; with --report-only the run's own
+    #[arg(long, short, value_name = "FILE")]
+    rubric: Option<PathBuf>,
+    /// Judge again what the run's journal holds, by other rules or weights; asks no model
+    #[arg(long, conflicts_with = "inputs")]
+    report_only: bool,
+    /// What frames were meant to be, where their files do not say: a CSV with the columns image and prompt, negative_prompt, model, seed ...
+    #[arg(long, value_name = "FILE", conflicts_with = "report_only")]
+    generation: Option<PathBuf>,
+    /// Name the best frame of each group: of one seed, one prompt, or one folder
+    #[arg(long, value_name = "KEY")]
+    group_by: Option<GroupBy>,
+    /// Put the frames into folders by their verdict, as links or copies: link or copy
+    #[arg(long, value_name = "HOW")]
+    sort: Option<SortBy>,
+    /// What to write, separated by commas: jsonl, csv, lists, statistics; or none
+    #[arg(long, value_name = "FORMATS", default_value = "jsonl,csv,lists,statistics")]
+    export: String,
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    budget: BudgetArgs,
+    #[command(flatten)]
+    decoding: DecodingArgs,
+    /// Put the image between blank lines, as transformers.js and onnxruntime-genai do
+    #[arg(long)]
+    image_newlines: bool,
+    /// Take the pixels as they are stored; do not turn them as EXIF says
+    #[arg(long)]
+    no_exif: bool,
+    #[command(flatten)]
+    control: ControlArgs,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
+    let formats = match args.export.as_str() {
+        "none" => Vec::new(),
+        names => names.split(',').map(|name| Ok(name.trim().parse()?)).collect::<anyhow::Result<Vec<_>>>()?,
+    };
+    let text = rubric_text(args)?;
+    let rubric = Rubric::read(&text.content).with_context(|| text.name.clone())?;
+    // A rule that cannot be understood is better found before hours of work than after them.
+    let gates = Gates::new(&rubric).with_context(|| text.name.clone())?;
+    if args.report_only {
+        let records = super::read_records(&args.out)?;
+        let manifest = Manifest::read(&args.out)?;
+        if manifest.settings.as_ref().is_none_or(|settings| settings.critique.is_none()) {
+            bail!("{}: this run is no critique: its frames were not rated", args.out.display());
+        }
+        let judged = Critique::of(&records, &rubric, &gates, args.group_by);
+        return Judgement { args, rubric: &rubric, text: &text, formats: &formats }.finish(&judged, &manifest, None);
+    }
+    let source = source::list(&args.inputs, Some(&args.out))?;
+    if args.model.model.is_none() {
+        messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
+    }
+    let outcome = rate(args, &rubric, &source, global)?;
+    let records = run::read_journal(&args.out)?.records;
+    let manifest = Manifest::read(&args.out)?;
+    let judged = Critique::of(&records, &rubric, &gates, args.group_by);
+    Judgement { args, rubric: &rubric, text: &text, formats: &formats }.finish(&judged, &manifest, Some(outcome))
+}
+
+/// A rubric as it is written, and what it is called.
+struct RubricText {
+    name: String,
+    content: String,
+}
+
+fn rubric_text(args: &Args) -> anyhow::Result<RubricText> {
+    let read = |path: &Path| -> anyhow::Result<RubricText> {
+        let name = path.display().to_string();
+        let content = std::fs::read_to_string(path).with_context(|| name.clone())?;
+        Ok(RubricText { name, content })
+    };
+    if let Some(path) = &args.rubric {
+        return read(path);
+    }
+    if args.report_only {
+        return read(&args.out.join(KEPT_RUBRIC)).context("say by which rubric with --rubric FILE");
+    }
+    // The demo model knows nothing of hands and faces.
+    let (name, content) = match &args.model.model {
+        Some(_) => ("the ready rubric", Rubric::SDXL),
+        None => ("the demo model's rubric", Rubric::DEMO),
+    };
+    Ok(RubricText { name: name.to_owned(), content: content.to_owned() })
+}
+
+/// Asks the model about every frame that the journal does not hold yet.
+fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyhow::Result<Outcome> {
+    let files = ModelFiles::open(args.model.model.as_deref())?;
+    let budget = args.budget.choice(rubric.budget.unwrap_or(files.config.default_budget))?;
+    let grammars = args.decoding.grammars(false, &files.config)?;
+    let conversation = Conversation { image_newlines: args.image_newlines, ..Conversation::default() };
+    let mut finds = HashMap::new();
+    for axis in &rubric.axes {
+        if let Kind::Defects { labels } = &axis.kind {
+            let task = Task::Prompt { text: rubric.text(axis, None), labels: labels.clone() };
+            let grammar = grammars.of(&Task::Labels(labels.clone()), &files.prompter)?;
+            let query = files.prompter.query(&task.text(), &conversation)?;
+            finds.insert(axis.name.clone(), FindQuestion { query, task, grammar });
+        }
+    }
+    let table = match &args.generation {
+        Some(path) => read_table(path)?,
+        None => HashMap::new(),
+    };
+    say_strangers(&table, source);
+    let words = WordsOf::new(rubric, &files.prompter.tokenizer, &files.config.stop_ids)?;
+    let questions = RubricQuestions::new(rubric.clone(), words, Arc::clone(&files.prompter), conversation);
+    let questions = FrameQuestions::new(questions, finds, table)?;
+    let graphs = files.graphs(&args.model)?;
+    let settings = Settings {
+        task: None,
+        prompts: questions.usual().rendered().map(str::to_owned).collect(),
+        image_prompts: None,
+        critique: Some(CritiqueSettings::of(rubric)),
+        budget,
+        tiles: None,
+        rules: Rules::default(),
+        apply_orientation: !args.no_exif,
+        fast_decode: false,
+        decoding: grammars.used(),
+        max_new_tokens: args.decoding.max_new_tokens as usize,
+        sampling: args.decoding.sampling.sampling(),
+        model: ModelIdentity::of(&files.directory, &graphs, &files.config)?,
+    };
+    let runtime = global.load_runtime()?;
+    let directory = RunDirectory::open(&args.out, args.control.fresh)?;
+    let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
+    directory.settle(&manifest.with_model(files.name(&args.model)))?;
+    let (journal, known) = directory.journal(args.control.sync_every)?;
+    detect::say_what_was_left(&args.out, &directory, &known);
+    let model = files.load(graphs, &args.model, runtime)?;
+    let limits = args.decoding.limits(&model, settings.budget.largest())?;
+    let mut engine = Engine { prompter: files.prompter, model, limits };
+    let progress = Progress::new(source.images.len(), messages::quiet());
+    let control = args.control.control(signals::stop_flag()?);
+    let plan = run::Plan {
+        images: &source.images,
+        questions: &questions,
+        settings: &settings,
+        known: &known,
+        control: &control,
+    };
+    Ok(run::execute(&mut engine, &plan, journal, progress)?)
+}
+
+fn say_strangers(table: &HashMap<String, gemscope::critique::GenerationSettings>, source: &Source) {
+    let names: std::collections::HashSet<&str> = source.images.iter().map(|image| image.name.as_str()).collect();
+    let strangers = table.keys().filter(|name| !names.contains(name.as_str())).count();
+    if strangers > 0 {
+        messages::say(&format!("--generation: {strangers} of {} rows are of no frame here", table.len()));
+    }
+}
+
+/// What is done once frames are rated.
+struct Judgement<'a> {
+    args: &'a Args,
+    rubric: &'a Rubric,
+    text: &'a RubricText,
+    formats: &'a [VerdictFormat],
+}
+
+/// The figures of a critique, for the table at its end and for `--json`.
+#[derive(Serialize)]
+struct Figures {
+    frames: usize,
+    verdicts: BTreeMap<Verdict, usize>,
+    /// How many frames each rule decided.
+    rules: Vec<(String, usize)>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<Summary>,
+    written: Vec<PathBuf>,
+}
+
+impl Judgement<'_> {
+    fn finish(&self, judged: &Critique<'_>, manifest: &Manifest, outcome: Option<Outcome>) -> anyhow::Result<Ending> {
+        let (args, out) = (self.args, &self.args.out);
+        let kept = out.join(KEPT_RUBRIC);
+        std::fs::write(&kept, &self.text.content).with_context(|| kept.display().to_string())?;
+        let input = export::Input {
+            records: judged.records,
+            manifest: Some(manifest),
+            asked: manifest.labels(),
+            images: manifest.root.as_deref(),
+            apply_orientation: manifest.apply_orientation(),
+            options: &export::Options::default(),
+        };
+        let exported = export_verdicts(judged, &input, self.formats, args.sort, out);
+        let mut figures = Figures {
+            frames: judged.records.len(),
+            verdicts: Verdict::ALL.map(|verdict| (verdict, 0)).into(),
+            rules: Vec::new(),
+            run: None,
+            written: vec![out.join("journal.jsonl"), kept],
+        };
+        for one in &judged.judged {
+            *figures.verdicts.entry(one.verdict).or_default() += 1;
+            // Reasons are one kind, whatever they say.
+            let rule = if one.rule.starts_with("not read") { "not read" } else { &one.rule };
+            match figures.rules.iter_mut().find(|(known, _)| known == rule) {
+                Some((_, count)) => *count += 1,
+                None => figures.rules.push((rule.to_owned(), 1)),
+            }
+        }
+        figures.rules.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let mut summary = Summary::count(judged.records, manifest.labels());
+        if let Some(outcome) = outcome {
+            summary.went(&outcome, judged.records.len());
+        }
+        if let Ok(exported) = &exported {
+            exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
+            figures.written.extend(exported.written.iter().cloned());
+        }
+        let failed = !summary.failures.is_empty();
+        figures.run = outcome.map(|_| summary);
+        self.report(judged.records, &figures)?;
+        if let Some(outcome) = outcome
+            && outcome.left > 0
+        {
+            exported?;
+            messages::say(&format!("Stopped with {} frames left; the same command goes on.", outcome.left));
+            return Ok(Ending::Stopped);
+        }
+        let complete = exported?.images_missed == 0 && !failed;
+        Ok(if complete { Ending::Complete } else { Ending::SomeFailed })
+    }
+
+    fn report(&self, records: &[Record], figures: &Figures) -> anyhow::Result<()> {
+        if self.args.json {
+            return Ok(output::json(figures)?);
+        }
+        let mut verdicts = vec![vec!["verdict".to_owned(), "frames".to_owned()]];
+        verdicts.extend(figures.verdicts.iter().map(|(verdict, count)| vec![verdict.to_string(), count.to_string()]));
+        let mut rules = vec![vec!["rule that fired".to_owned(), "frames".to_owned()]];
+        rules.extend(figures.rules.iter().map(|(rule, count)| vec![rule.clone(), count.to_string()]));
+        let known = records.iter().filter(|record| record.generation.as_ref().is_some_and(|made| made.prompt.is_some()));
+        let mut lines = vec![
+            output::table(&verdicts),
+            output::table(&rules),
+            format!("{} frames by {:?}; the prompt of {} is known", figures.frames, self.rubric.name, known.count()),
+        ];
+        if let Some(run) = &figures.run {
+            if run.resumed > 0 {
+                lines.push(format!("{} of them were rated before", run.resumed));
+            }
+            if figures.frames > run.resumed {
+                lines.push(format!("{:.2} frames/s", run.images_per_second));
+            }
+            let failed = run.failures.iter();
+            lines.extend(failed.map(|failure| {
+                plain::line(&format!("failed: {}: {}", failure.image, failure.reason)).into_owned()
+            }));
+        }
+        lines.push(String::new());
+        lines.extend(figures.written.iter().map(|path| path.display().to_string()));
+        Ok(output::text(&(lines.join("\n") + "\n"))?)
+    }
+}

@@ -1,0 +1,149 @@
+//! A rubric's questions about a frame.
+//!
+//! In: a rubric, a model's tokenizer and chat template, and what is known of a frame. Out: the question of each axis, or of each clause of the frame's
+//! prompt. Promises: what all questions share stands before what they do not, so that the decoder reads it once; axes about the frame's
+//! prompt are asked where that is known, and of it at most [`MOST_CLAUSES`] parts.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::clauses::clauses;
+use super::rubric::{Axis, Kind, Rubric, RubricError};
+use crate::generate::{Words, WordsError};
+use crate::prompt::{Conversation, PromptError, Prompter, Query, TextTokenizer};
+use crate::record::{AnswerStatus, Rating, Record};
+
+/// The most parts of a prompt that are asked about.
+pub const MOST_CLAUSES: usize = 12;
+
+/// One question that one of a few words answers.
+#[derive(Clone)]
+pub struct AxisQuestion {
+    /// The axis.
+    pub axis: String,
+    /// The part of the frame's prompt that it is about.
+    pub clause: Option<String>,
+    /// The prompt.
+    pub query: Query,
+    /// The words.
+    pub words: Arc<Words>,
+    /// For each word, what asks why; none where that is not wanted.
+    pub reasons: Vec<Query>,
+}
+
+/// What a run keeps of a rubric: all that the model's answers depend on. Weights, rules and what makes a word good are not part of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CritiqueSettings {
+    /// The axes.
+    pub axes: Vec<AskedAxis>,
+    /// A frame is not read where the words of an axis have less than this of the probability.
+    pub min_mass: f64,
+}
+
+/// One axis as it was asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AskedAxis {
+    /// Its name.
+    pub name: String,
+    /// The user's text; `{clause}` stands for what differs from frame to frame.
+    pub text: String,
+    /// The words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub words: Vec<String>,
+    /// What asks why, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+impl CritiqueSettings {
+    /// Those of `rubric`.
+    pub fn of(rubric: &Rubric) -> Self {
+        let asked = |axis: &Axis| AskedAxis {
+            name: axis.name.clone(),
+            text: rubric.text(axis, Some("{clause}")),
+            words: axis.kind.words(),
+            why: axis.why.then(|| rubric.reason_text(axis, Some("{clause}"), "{word}")),
+        };
+        Self { axes: rubric.axes.iter().map(asked).collect(), min_mass: rubric.min_mass }
+    }
+}
+
+/// The words of the axes.
+pub struct WordsOf(HashMap<String, Arc<Words>>);
+
+impl WordsOf {
+    /// Those of every axis of `rubric` that words answer, as `tokenizer` writes them.
+    ///
+    /// # Errors
+    /// [`RubricError`] that names the axis.
+    pub fn new(rubric: &Rubric, tokenizer: &TextTokenizer, stop_ids: &[u32]) -> Result<Self, RubricError> {
+        let mut all = HashMap::new();
+        for axis in rubric.axes.iter().filter(|axis| !matches!(axis.kind, Kind::Defects { .. })) {
+            let words = Words::new(tokenizer, &axis.kind.words(), stop_ids);
+            let words = words.map_err(|error: WordsError| RubricError::Axis {
+                axis: axis.name.clone(),
+                problem: error.to_string(),
+            })?;
+            all.insert(axis.name.clone(), Arc::new(words));
+        }
+        Ok(Self(all))
+    }
+}
+
+/// Makes the questions of frames.
+pub struct RubricQuestions {
+    /// The rubric.
+    pub rubric: Rubric,
+    words: WordsOf,
+    prompter: Arc<Prompter>,
+    conversation: Conversation,
+}
+
+impl RubricQuestions {
+    /// Those of `rubric` to the model of `prompter`.
+    pub fn new(rubric: Rubric, words: WordsOf, prompter: Arc<Prompter>, conversation: Conversation) -> Self {
+        Self { rubric, words, prompter, conversation }
+    }
+
+    /// The questions of an axis about a frame with this prompt: none where the axis needs one that is not known, or asks for boxes; several
+    /// where it asks about each clause.
+    ///
+    /// # Errors
+    /// [`PromptError`].
+    pub fn of(&self, axis: &Axis, prompt: Option<&str>) -> Result<Vec<AxisQuestion>, PromptError> {
+        let Some(words) = self.words.0.get(&axis.name) else { return Ok(Vec::new()) };
+        let about: Vec<Option<String>> = match prompt.map(str::trim).filter(|prompt| !prompt.is_empty()) {
+            _ if !axis.needs_prompt() => vec![None],
+            None => Vec::new(),
+            Some(prompt) if axis.asks_clauses() => clauses(prompt, MOST_CLAUSES).into_iter().map(Some).collect(),
+            Some(prompt) => vec![Some(prompt.to_owned())],
+        };
+        about.into_iter().map(|about| self.question(axis, words, about)).collect()
+    }
+
+    fn question(&self, axis: &Axis, words: &Arc<Words>, about: Option<String>) -> Result<AxisQuestion, PromptError> {
+        // A prompt that names the image token would be a second image.
+        let image = &self.prompter.tokenizer.special.image;
+        let about = about.map(|about| about.replace(image.as_str(), " "));
+        let query = |text: &str| self.prompter.query(text, &self.conversation);
+        let why = |word: &String| query(&self.rubric.reason_text(axis, about.as_deref(), word));
+        let reasons = if axis.why { words.words().iter().map(why).collect::<Result<_, _>>()? } else { Vec::new() };
+        let text = self.rubric.text(axis, about.as_deref());
+        Ok(AxisQuestion { axis: axis.name.clone(), query: query(&text)?, words: Arc::clone(words), reasons, clause: about })
+    }
+}
+
+/// Puts ratings into the record of their frame, which holds what was found in it. A frame is `refused` where the model wanted to say something else
+/// about an axis.
+pub fn rate_into(record: &mut Record, ratings: Vec<Rating>, settings: &CritiqueSettings) {
+    let unread = ratings.iter().any(|rating| rating.mass < settings.min_mass);
+    if unread {
+        record.status = AnswerStatus::Refused;
+    } else if record.answers.is_empty() {
+        // Nothing was to be found; that it is empty would say that nothing was.
+        record.status = AnswerStatus::Ok;
+    }
+    record.ratings = ratings;
+}

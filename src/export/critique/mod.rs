@@ -1,0 +1,132 @@
+//! Verdicts to files.
+//!
+//! In: the records of a critique, the rubric, the verdicts on them. Out: tables, lists, sorted folders, statistics and a contact sheet in the run's
+//! directory. Promises: all of it is a function of the journal and the rubric, so that changed rules cost no inference.
+
+mod sorted;
+mod tables;
+
+use std::path::Path;
+use std::str::FromStr;
+
+pub use sorted::SortBy;
+
+use super::{ExportError, Exported, Input};
+use crate::critique::{Frame, Gates, Group, GroupBy, Judged, Rubric, Statistics, Verdict, groups};
+use crate::record::Record;
+
+/// A file that verdicts are written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VerdictFormat {
+    /// `verdicts.jsonl`: one line a frame.
+    Jsonl,
+    /// `verdicts.csv`: one row a frame.
+    Csv,
+    /// `keep.txt`, `review.txt`, `reject.txt`: one name a line.
+    Lists,
+    /// `statistics.json`: how the axes are spread, by model and sampler too.
+    Statistics,
+}
+
+impl VerdictFormat {
+    /// Every format.
+    pub const ALL: [Self; 4] = [Self::Jsonl, Self::Csv, Self::Lists, Self::Statistics];
+
+    /// The format's name on the command line.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jsonl => "jsonl",
+            Self::Csv => "csv",
+            Self::Lists => "lists",
+            Self::Statistics => "statistics",
+        }
+    }
+}
+
+impl FromStr for VerdictFormat {
+    type Err = ExportError;
+
+    fn from_str(name: &str) -> Result<Self, ExportError> {
+        let known = Self::ALL.into_iter().find(|format| format.as_str() == name);
+        known.ok_or_else(|| ExportError::UnknownVerdictFormat { name: name.to_owned() })
+    }
+}
+
+/// A judged run.
+pub struct Critique<'r> {
+    /// Sorted by image.
+    pub records: &'r [Record],
+    /// What they were judged by.
+    pub rubric: &'r Rubric,
+    /// The figures of each record.
+    pub frames: Vec<Frame>,
+    /// The verdict on each record.
+    pub judged: Vec<Judged>,
+    /// Where groups were asked for.
+    pub groups: Option<Vec<Group>>,
+}
+
+impl<'r> Critique<'r> {
+    /// Judges `records`, which are sorted by image.
+    pub fn of(records: &'r [Record], rubric: &'r Rubric, gates: &Gates, by: Option<GroupBy>) -> Self {
+        let frames: Vec<Frame> = records.iter().map(|record| Frame::of(record, rubric)).collect();
+        let judged: Vec<Judged> =
+            frames.iter().zip(records).map(|(frame, record)| gates.judge(frame, record)).collect();
+        let mut critique = Self { records, rubric, frames, judged, groups: None };
+        critique.groups = by.map(|by| groups(records, &critique.frames, &critique.verdicts(), by));
+        critique
+    }
+
+    /// The verdict on each record.
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        self.judged.iter().map(|judged| judged.verdict).collect()
+    }
+
+    /// What all frames look like together.
+    pub fn statistics(&self) -> Statistics {
+        Statistics::of(self.records, &self.frames, &self.verdicts())
+    }
+}
+
+/// Everything that verdicts are written to.
+pub(super) const FILES: [&str; 8] = [
+    "verdicts.jsonl",
+    "verdicts.csv",
+    "keep.txt",
+    "review.txt",
+    "reject.txt",
+    "statistics.json",
+    "groups.csv",
+    "sorted",
+];
+
+/// Writes `formats` into `out`, and folders of frames by their verdict where `sort` says how. `input` says where the images are.
+///
+/// # Errors
+/// [`ExportError`]; an image that can no longer be read is a remark instead.
+pub fn export_verdicts(
+    critique: &Critique<'_>,
+    input: &Input<'_>,
+    formats: &[VerdictFormat],
+    sort: Option<SortBy>,
+    out: &Path,
+) -> Result<Exported, ExportError> {
+    let mut exported = Exported::default();
+    for format in formats {
+        match format {
+            VerdictFormat::Jsonl => tables::jsonl(critique, out, &mut exported)?,
+            VerdictFormat::Csv => tables::csv(critique, out, &mut exported)?,
+            VerdictFormat::Lists => tables::lists(critique, out, &mut exported)?,
+            VerdictFormat::Statistics => {
+                super::write_json(out, "statistics.json", &critique.statistics(), &mut exported)?;
+            }
+        }
+    }
+    if critique.groups.is_some() {
+        tables::groups(critique, out, &mut exported)?;
+    }
+    if let Some(sort) = sort {
+        sorted::write(critique, input, sort, out, &mut exported)?;
+    }
+    Ok(exported)
+}

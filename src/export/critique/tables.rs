@@ -1,0 +1,143 @@
+//! Verdicts as text: JSON lines, a table, lists of names.
+//!
+//! In: a judged run. Out: files of one line a frame. Promises: every frame has its line; text is escaped for where it goes.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::super::csv::cell;
+use super::super::{ExportError, Exported, write_file};
+use super::Critique;
+use crate::critique::{AxisFigures, GenerationSettings, Judged, Measures, Verdict};
+use crate::record::AnswerStatus;
+
+/// One line of `verdicts.jsonl`.
+#[derive(Serialize)]
+struct Line<'c> {
+    image: &'c str,
+    #[serde(flatten)]
+    judged: &'c Judged,
+    overall: Option<f64>,
+    status: AnswerStatus,
+    axes: &'c [AxisFigures],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measures: Option<Measures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    generation: Option<&'c GenerationSettings>,
+}
+
+pub(super) fn jsonl(critique: &Critique<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+    const FILE: &str = "verdicts.jsonl";
+    let mut lines = Vec::new();
+    for ((record, frame), judged) in critique.records.iter().zip(&critique.frames).zip(&critique.judged) {
+        let line = Line {
+            image: &record.image,
+            judged,
+            overall: frame.overall,
+            status: record.status,
+            axes: &frame.axes,
+            measures: record.measures,
+            generation: record.generation.as_ref(),
+        };
+        serde_json::to_writer(&mut lines, &line)
+            .map_err(|error| ExportError::Write { path: out.join(FILE), error: error.into() })?;
+        lines.push(b'\n');
+    }
+    write_file(out, FILE, &lines, exported)
+}
+
+/// A row a frame: verdict and rule, value and entropy of each axis, measures, and what the frame was made with.
+pub(super) fn csv(critique: &Critique<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+    let axes: Vec<&str> = critique.rubric.axes.iter().map(|axis| axis.name.as_str()).collect();
+    let mut header: Vec<String> = ["image", "verdict", "rule", "overall"].map(str::to_owned).to_vec();
+    header.extend(axes.iter().flat_map(|axis| [(*axis).to_owned(), format!("{axis}_entropy")]));
+    header.extend(Measures::NAMES.iter().map(|&name| name.to_owned()));
+    header.extend(["model", "seed", "sampler", "steps", "prompt"].map(str::to_owned));
+    let rows = critique.records.iter().zip(&critique.frames).zip(&critique.judged).map(|((record, frame), judged)| {
+        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        let mut row =
+            vec![cell(&record.image), judged.verdict.to_string(), cell(&judged.rule), number(frame.overall)];
+        for axis in &axes {
+            let figures = frame.axis(axis);
+            row.push(number(figures.and_then(|figures| figures.value)));
+            row.push(number(figures.map(|figures| figures.entropy)));
+        }
+        let measures = record.measures.and_then(|measures| serde_json::to_value(measures).ok());
+        let measure = |name: &&str| number(measures.as_ref().and_then(|measures| measures.get(*name)?.as_f64()));
+        row.extend(Measures::NAMES.iter().map(measure));
+        let made = record.generation.clone().unwrap_or_default();
+        let text = |text: Option<String>| cell(&text.unwrap_or_default());
+        row.extend([
+            text(made.model),
+            text(made.seed.map(|seed| seed.to_string())),
+            text(made.sampler),
+            text(made.steps.map(|steps| steps.to_string())),
+            text(made.prompt),
+        ]);
+        row
+    });
+    table("verdicts.csv", header, rows, out, exported)
+}
+
+/// A row a frame of a group: the group, the frame, its overall score, and whether it is the best.
+pub(super) fn groups(critique: &Critique<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+    let header = ["group", "image", "verdict", "overall", "best"].map(str::to_owned).to_vec();
+    let rows = critique.groups.iter().flatten().flat_map(|group| {
+        group.frames.iter().map(move |&place| {
+            let overall = critique.frames[place].overall;
+            vec![
+                cell(&group.key),
+                cell(&critique.records[place].image),
+                critique.judged[place].verdict.to_string(),
+                overall.map(|value| value.to_string()).unwrap_or_default(),
+                if group.best == Some(place) { "best".to_owned() } else { String::new() },
+            ]
+        })
+    });
+    table("groups.csv", header, rows, out, exported)
+}
+
+fn table(
+    name: &str,
+    header: Vec<String>,
+    rows: impl Iterator<Item = Vec<String>>,
+    out: &Path,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
+    let failed = |error: std::io::Error| ExportError::Write { path: out.join(name), error };
+    let mut table = ::csv::Writer::from_writer(Vec::new());
+    for row in std::iter::once(header).chain(rows) {
+        table.write_record(row).map_err(|error| failed(error.into()))?;
+    }
+    let bytes = table.into_inner().map_err(|error| failed(error.into_error()))?;
+    write_file(out, name, &bytes, exported)
+}
+
+/// `keep.txt`, `review.txt` and `reject.txt`: the names of the frames, as they are relative to the run's folder, one a line.
+pub(super) fn lists(critique: &Critique<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+    for verdict in Verdict::ALL {
+        let mut list = String::new();
+        let mut broken = 0;
+        for (record, judged) in critique.records.iter().zip(&critique.judged) {
+            if judged.verdict != verdict {
+                continue;
+            }
+            // A name of two lines would be read as two names.
+            if record.image.contains(['\n', '\r']) {
+                broken += 1;
+            } else {
+                let _ = writeln!(list, "{}", record.image);
+            }
+        }
+        let name = format!("{verdict}.txt");
+        if broken > 0 {
+            exported.remarks.push(format!(
+                "lists: {broken} names with a line break are left out of {name}; verdicts.jsonl has them"
+            ));
+        }
+        write_file(out, &name, list.as_bytes(), exported)?;
+    }
+    Ok(())
+}

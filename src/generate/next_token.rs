@@ -1,0 +1,81 @@
+//! What would be written next, without writing it.
+//!
+//! In: the logits of one position, and the ids that are asked about. Out: how the probability is shared among them, and how much of it they
+//! have together. Promises: one forward pass; figures have four decimals and do not depend on who was decoded beside.
+
+use std::sync::Arc;
+
+use super::GenerateError;
+use super::sampling::log_sum;
+use super::text::{hangs_on_rounding, rounded};
+
+/// How the probability of the next token is shared among some ids.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NextToken {
+    /// For each id its share of what all of them have, as a softmax over their logits gives it; 0..1, four decimals.
+    pub shares: Vec<f64>,
+    /// What all of them have of the whole vocabulary's probability; 0..1, four decimals. Near 0, the model wanted to say something else.
+    pub mass: f64,
+    /// Whether a figure would be rounded otherwise if the logits were a little different.
+    pub(super) hangs_on_rounding: bool,
+}
+
+impl NextToken {
+    /// The shares of `ids`; `None` where the logits are not numbers, or an id is not among them.
+    pub(super) fn of(logits: &[f32], ids: &[u32]) -> Option<Self> {
+        let whole = log_sum(logits)?;
+        let chosen: Vec<f32> = ids.iter().map(|&id| logits.get(id as usize).copied()).collect::<Option<_>>()?;
+        let together = log_sum(&chosen)?;
+        let shares: Vec<f64> = chosen.iter().map(|&logit| (f64::from(logit) - together).exp()).collect();
+        let mass = (together - whole).exp().min(1.0);
+        Some(Self {
+            hangs_on_rounding: hangs_on_rounding(mass) || shares.iter().copied().any(hangs_on_rounding),
+            shares: shares.into_iter().map(rounded).collect(),
+            mass: rounded(mass),
+        })
+    }
+}
+
+/// A query that is only looked at.
+pub(super) struct Look {
+    ids: Arc<[u32]>,
+    seen: Option<NextToken>,
+}
+
+impl Look {
+    pub(super) fn at(ids: &Arc<[u32]>) -> Self {
+        Self { ids: Arc::clone(ids), seen: None }
+    }
+
+    pub(super) fn take(&mut self, logits: &[f32]) -> Result<(), GenerateError> {
+        self.seen = NextToken::of(logits, &self.ids);
+        if self.seen.is_some() { Ok(()) } else { Err(GenerateError::NoProbabilities(0)) }
+    }
+
+    pub(super) fn seen(self) -> Result<NextToken, GenerateError> {
+        self.seen.ok_or(GenerateError::NoProbabilities(0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_a_softmax_over_the_ids_and_the_mass_is_theirs() {
+        let logits: Vec<f32> = [0.1_f32, 0.2, 0.3, 0.4].iter().map(|p| p.ln() + 3.0).collect();
+        let next = NextToken::of(&logits, &[3, 0]).unwrap();
+        assert_eq!((next.shares, next.mass), (vec![0.8, 0.2], 0.5));
+        assert!(NextToken::of(&logits, &[4]).is_none() && NextToken::of(&[f32::NAN; 4], &[0]).is_none());
+        // Where the whole vocabulary is far above, the shares are still exact.
+        let far = NextToken::of(&[100.0, 0.0, 0.0], &[1, 2]).unwrap();
+        assert_eq!((far.shares, far.mass), (vec![0.5, 0.5], 0.0));
+    }
+
+    #[test]
+    fn what_hangs_on_rounding_is_known() {
+        let logits = |p: f32| [p.ln(), (1.0 - p).ln()];
+        assert!(NextToken::of(&logits(0.123_45), &[0, 1]).unwrap().hangs_on_rounding);
+        assert!(!NextToken::of(&logits(0.123_42), &[0, 1]).unwrap().hangs_on_rounding);
+    }
+}

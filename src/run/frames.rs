@@ -1,0 +1,101 @@
+//! What is asked about each frame of a critique.
+//!
+//! In: a rubric's questions, those for boxes, and where generation settings may stand. Out: what is asked about a frame, with the settings that it was
+//! made with in its record. Promises: a frame whose settings are broken or unknown is asked all the same, but for the axes about its prompt.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::questions::{Asked, Asks, FindQuestion, Question};
+use crate::critique::generation::{self, GenerationSettings, SIDECAR_EXTENSIONS};
+use crate::critique::RubricQuestions;
+use crate::prompt::PromptError;
+use crate::record::Record;
+use crate::source::{Place, SourceImage};
+
+/// A sidecar is a page of text; what is longer is something else.
+const LONGEST_SIDECAR: u64 = 1 << 20;
+
+/// What is asked about frames.
+pub struct FrameQuestions {
+    rubric: RubricQuestions,
+    /// Boxes of the axes that look for defects, by the axis.
+    finds: HashMap<String, FindQuestion>,
+    labels: Vec<String>,
+    /// Settings by the frame's name: they come before what the file says.
+    table: HashMap<String, GenerationSettings>,
+    /// Asked about every frame whose prompt is not known, or not asked about.
+    usual: Arc<Asked>,
+}
+
+impl FrameQuestions {
+    /// The questions of `rubric`; `finds` are those for boxes, by the axis.
+    ///
+    /// # Errors
+    /// [`PromptError`].
+    pub fn new(
+        rubric: RubricQuestions,
+        finds: HashMap<String, FindQuestion>,
+        table: HashMap<String, GenerationSettings>,
+    ) -> Result<Self, PromptError> {
+        let axes = &rubric.rubric.axes;
+        let labels = axes.iter().filter_map(|axis| finds.get(&axis.name)).flat_map(|find| find.task.labels().to_vec());
+        let labels: Vec<String> = labels.collect();
+        let mut made = Self { rubric, finds, labels, table, usual: Arc::new(Asked { labels: Vec::new(), questions: Vec::new() }) };
+        made.usual = Arc::new(made.about(None)?);
+        Ok(made)
+    }
+
+    /// What is asked about a frame whose prompt is not known.
+    pub fn usual(&self) -> &Arc<Asked> {
+        &self.usual
+    }
+
+    /// Everything that is asked about a frame with this prompt, in the rubric's order.
+    fn about(&self, prompt: Option<&str>) -> Result<Asked, PromptError> {
+        let mut questions = Vec::new();
+        for axis in &self.rubric.rubric.axes {
+            if let Some(find) = self.finds.get(&axis.name) {
+                questions.push(Question::Find(find.clone()));
+            } else {
+                questions.extend(self.rubric.of(axis, prompt)?.into_iter().map(Question::Rate));
+            }
+        }
+        Ok(Asked { labels: self.labels.clone(), questions })
+    }
+
+    /// What a frame was made with: by the table, else by its file, else by a file beside it.
+    fn settings(&self, image: &SourceImage, bytes: &[u8]) -> Option<GenerationSettings> {
+        if let Some(known) = self.table.get(&image.name) {
+            return Some(known.clone());
+        }
+        let read = generation::read(bytes);
+        if read.as_ref().is_some_and(GenerationSettings::is_known) {
+            return read;
+        }
+        sidecar(image).or(read)
+    }
+}
+
+impl Asks for FrameQuestions {
+    fn asked(&self, image: &SourceImage, bytes: &[u8], record: &mut Record) -> Result<Arc<Asked>, String> {
+        record.generation = self.settings(image, bytes);
+        let prompt = record.generation.as_ref().and_then(|made| made.prompt.as_deref());
+        let wanted = self.rubric.rubric.axes.iter().any(|axis| axis.needs_prompt());
+        let Some(prompt) = prompt.filter(|_| wanted) else { return Ok(Arc::clone(&self.usual)) };
+        self.about(Some(prompt)).map(Arc::new).map_err(|error| error.to_string())
+    }
+}
+
+/// What stands beside a frame's file.
+fn sidecar(image: &SourceImage) -> Option<GenerationSettings> {
+    let Ok(Place::File(path)) = &image.place else { return None };
+    SIDECAR_EXTENSIONS.iter().find_map(|extension| {
+        let beside = path.with_extension(extension);
+        let metadata = std::fs::metadata(&beside).ok()?;
+        if !metadata.is_file() || metadata.len() > LONGEST_SIDECAR {
+            return None;
+        }
+        generation::read_sidecar(&std::fs::read_to_string(beside).ok()?)
+    })
+}
