@@ -17,6 +17,7 @@
 //! - [`answer`]: text to boxes, with a status for every answer
 //! - [`record`]: what is kept of an image
 //! - [`run`]: the stages and their channels, the journal, the summary
+//! - [`critique`]: what a generated frame was to show, from its file, and classical measures of its pixels
 //! - [`export`]: records to files; each format is a pure function of the journal
 //! - [`eval`]: how good detections are, against a truth file; calibration of their scores
 //! - [`dataset`]: datasets in COCO, YOLO and VOC, from one to another
@@ -26,6 +27,7 @@
 //! it takes: feeds, dtypes and shapes are read from the sessions, never assumed.
 
 pub mod answer;
+pub mod critique;
 pub mod dataset;
 mod digest;
 pub mod eval;
