@@ -1,0 +1,214 @@
+//! Texts that a picture file carries beside its pixels.
+//!
+//! In: the bytes of a PNG, JPEG or WebP file. Out: the texts under the names that makers of frames use, and notes of what is broken.
+//! Promises: no pixel is decoded; a compressed text is opened only under such a name and never beyond [`MOST_TEXT`]; chunks behind the
+//! pixels are read too.
+//!
+//! Sources: PNG 3rd edition, 11.3.3 (tEXt, zTXt, iTXt) and 11.3.4.5 (eXIf); ITU-T T.81, annex B (JPEG segments); RFC 9649 (WebP). The decoders
+//! of the `image` crate give none of the texts, and stop at faults of the pixels.
+
+use std::io::Read as _;
+
+use flate2::Crc;
+use flate2::read::ZlibDecoder;
+
+use super::exif;
+
+/// The most bytes that all texts of a file may take, opened.
+const MOST_TEXT: usize = 16 << 20;
+
+/// Names of PNG texts that settings stand under.
+const NAMES: [&str; 10] = [
+    "parameters",
+    "prompt",
+    "workflow",
+    "invokeai_metadata",
+    "sd-metadata",
+    "Dream",
+    "fooocus_scheme",
+    "Software",
+    "Source",
+    "Comment",
+];
+
+/// The texts of a file, in its order.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    named: Vec<(&'static str, String)>,
+    /// What is broken.
+    pub(super) notes: Vec<String>,
+    bytes: usize,
+}
+
+impl Texts {
+    /// The first text of that name.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// All texts of that name.
+    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.named.iter().filter(move |(known, _)| *known == name).map(|(_, text)| text.as_str())
+    }
+
+    /// Adds a text, while there is room.
+    pub(super) fn add(&mut self, name: &'static str, text: String) {
+        self.bytes += text.len();
+        if self.bytes > MOST_TEXT {
+            self.notes.push(format!("{name} takes more than {} MiB and is not read", MOST_TEXT >> 20));
+        } else if !text.trim().is_empty() {
+            self.named.push((name, text));
+        }
+    }
+
+    fn left(&self) -> usize {
+        MOST_TEXT.saturating_sub(self.bytes)
+    }
+}
+
+/// The texts of a file; none of what is no PNG, JPEG or WebP.
+pub(super) fn texts(bytes: &[u8]) -> Texts {
+    let mut texts = Texts::default();
+    if let Some(chunks) = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n") {
+        png(chunks, &mut texts);
+    } else if let Some(segments) = bytes.strip_prefix(b"\xFF\xD8") {
+        jpeg(segments, &mut texts);
+    } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
+        webp(&bytes[12..], &mut texts);
+    }
+    texts
+}
+
+/// UTF-8 where it is that, whatever the chunk should hold, else Latin-1: makers write UTF-8 into Latin-1 chunks.
+pub(super) fn text(bytes: &[u8]) -> String {
+    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
+    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+    match str::from_utf8(&bytes[..end]) {
+        Ok(text) => text.to_owned(),
+        // What a cut or a wrong byte spoils is a character, not the text.
+        Err(error) if error.valid_up_to() * 2 > end && !bytes[..error.valid_up_to()].is_ascii() => {
+            String::from_utf8_lossy(&bytes[..end]).into_owned()
+        }
+        Err(_) => bytes[..end].iter().map(|&byte| char::from(byte)).collect(),
+    }
+}
+
+fn png(mut rest: &[u8], texts: &mut Texts) {
+    while let Some((head, after)) = rest.split_first_chunk::<8>() {
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let kind = &head[4..];
+        let data = after.get(..length);
+        match kind {
+            b"tEXt" | b"zTXt" | b"iTXt" => {
+                let sum = data.and_then(|_| after.get(length..)?.first_chunk().copied());
+                let state = match sum {
+                    None => State::Cut,
+                    Some(sum) if u32::from_be_bytes(sum) != checksum(&rest[4..8 + length]) => State::Changed,
+                    Some(_) => State::Whole,
+                };
+                png_text(kind, data.unwrap_or(after), state, texts);
+            }
+            b"eXIf" => exif::read(data.unwrap_or(after), texts),
+            b"IEND" => return,
+            _ => {}
+        }
+        rest = after.get(length.saturating_add(4)..).unwrap_or_default();
+    }
+}
+
+fn checksum(bytes: &[u8]) -> u32 {
+    let mut crc = Crc::new();
+    crc.update(bytes);
+    crc.sum()
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Whole,
+    Cut,
+    Changed,
+}
+
+fn png_text(kind: &[u8], data: &[u8], state: State, texts: &mut Texts) {
+    let Some((keyword, data)) = split_at_zero(data) else { return };
+    let Some(name) = NAMES.into_iter().find(|name| keyword.eq_ignore_ascii_case(name.as_bytes())) else { return };
+    match state {
+        State::Whole => {}
+        State::Cut => texts.notes.push(format!("the file ends within the text {name}")),
+        State::Changed => texts.notes.push(format!("the text {name} has a wrong checksum")),
+    }
+    let (compressed, data) = match (kind, data) {
+        (b"tEXt", data) => (false, data),
+        (b"zTXt", [_, data @ ..]) => (true, data),
+        (b"iTXt", [flag, _, data @ ..]) => {
+            let text = split_at_zero(data).and_then(|(_, data)| split_at_zero(data));
+            (*flag == 1, text.map_or(&[][..], |(_, text)| text))
+        }
+        _ => return,
+    };
+    if !compressed {
+        texts.add(name, text(&data[..data.len().min(MOST_TEXT + 1)]));
+        return;
+    }
+    let most = texts.left();
+    let mut opened = Vec::new();
+    let end = ZlibDecoder::new(data).take(most as u64 + 1).read_to_end(&mut opened);
+    if opened.len() > most {
+        // Counts as all that a file may take: a file of many such texts would cost as much again for each.
+        texts.bytes = MOST_TEXT;
+        texts.notes.push(format!("{name} takes more than {} MiB and is not read", MOST_TEXT >> 20));
+        return;
+    }
+    if end.is_err() && state != State::Cut {
+        texts.notes.push(format!("the compressed text {name} is broken"));
+    }
+    texts.add(name, text(&opened));
+}
+
+fn split_at_zero(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.iter().position(|&byte| byte == 0)?;
+    Some((&bytes[..end], &bytes[end + 1..]))
+}
+
+fn jpeg(mut rest: &[u8], texts: &mut Texts) {
+    const START_OF_SCAN: u8 = 0xDA;
+    const APP1: u8 = 0xE1;
+    const COMMENT: u8 = 0xFE;
+    while let &[0xFF, marker, ref after @ ..] = rest {
+        rest = match marker {
+            START_OF_SCAN => return,
+            0xFF => &rest[1..],                 // a fill byte
+            0x01 | 0xD0..=0xD7 | 0xD8 => after, // markers without a length
+            _ => {
+                let Some(&[high, low]) = after.first_chunk() else { return };
+                let length = usize::from(u16::from_be_bytes([high, low]));
+                if length < 2 {
+                    return;
+                }
+                let data = after.get(2..length).unwrap_or(&after[2..]);
+                match marker {
+                    APP1 => {
+                        if let Some(tiff) = data.strip_prefix(b"Exif\0\0") {
+                            exif::read(tiff, texts);
+                        }
+                    }
+                    COMMENT => texts.add("comment", text(data)),
+                    _ => {}
+                }
+                after.get(length..).unwrap_or_default()
+            }
+        };
+    }
+}
+
+fn webp(mut rest: &[u8], texts: &mut Texts) {
+    while let Some((head, after)) = rest.split_first_chunk::<8>() {
+        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        if &head[..4] == b"EXIF" {
+            let data = after.get(..length).unwrap_or(after);
+            exif::read(data.strip_prefix(b"Exif\0\0").unwrap_or(data), texts);
+        }
+        // Chunks begin at even places.
+        rest = after.get(length.saturating_add(length % 2)..).unwrap_or_default();
+    }
+}
