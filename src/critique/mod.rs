@@ -19,6 +19,6 @@ pub use frame::{AxisFigures, Frame};
 pub use gate::{GateError, Gates, Judged, Verdict};
 pub use generation::GenerationSettings;
 pub use measures::Measures;
-pub use question::{AxisQuestion, CritiqueSettings, MOST_CLAUSES, RubricQuestions, WordsOf, rate_into};
+pub use question::{AxisQuestion, CritiqueSettings, RubricQuestions, WordsOf, rate_into};
 pub use rubric::{Axis, Kind, Rubric, RubricError};
 pub use statistics::{BARS, Group, GroupBy, Sequence, Spread, Statistics, Together, UnknownGroup, groups};

@@ -9,14 +9,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::clauses::clauses;
+use super::clauses::{MOST_CLAUSES, clauses};
 use super::rubric::{Axis, Kind, Rubric, RubricError};
 use crate::generate::{Words, WordsError};
 use crate::prompt::{Conversation, PromptError, Prompter, Query, TextTokenizer};
 use crate::record::{AnswerStatus, Rating, Record};
-
-/// The most parts of a prompt that are asked about.
-pub const MOST_CLAUSES: usize = 12;
 
 /// One question that one of a few words answers.
 #[derive(Clone)]

@@ -111,3 +111,26 @@ fn fast_decode_needs_its_feature() {
     assert!(String::from_utf8_lossy(&ended.stderr).contains("--features turbojpeg"));
     assert!(!out.exists());
 }
+
+/// A palette whose length is no multiple of three makes png 0.18.1 panic where there is transparency, too (found by fuzzing).
+#[test]
+fn a_cut_palette_is_an_error() {
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    let mut chunk = |kind: &[u8], data: &[u8]| {
+        let mut sum = flate2::Crc::new();
+        sum.update(kind);
+        sum.update(data);
+        for bytes in [&(data.len() as u32).to_be_bytes()[..], kind, data, &sum.sum().to_be_bytes()] {
+            png.extend(bytes);
+        }
+    };
+    chunk(b"IHDR", &[0, 0, 0, 2, 0, 0, 0, 1, 8, 3, 0, 0, 0]);
+    chunk(b"PLTE", &[10, 20, 30, 40]);
+    chunk(b"tRNS", &[0, 128]);
+    let mut pixels = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    std::io::Write::write_all(&mut pixels, &[0, 0, 1]).unwrap();
+    chunk(b"IDAT", &pixels.finish().unwrap());
+    chunk(b"IEND", b"");
+    let decoded = gemscope::image::decode(&png, true);
+    assert!(matches!(decoded, Err(gemscope::image::ImageError::Panicked)), "{decoded:?}");
+}
