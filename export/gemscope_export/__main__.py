@@ -10,6 +10,7 @@ COMMANDS = {
     "photos": "write the photographs of fixtures/photos",
     "images": "write the files of fixtures/images, one for each image format and oddity",
     "generation_frames": "write the files of fixtures/generation, frames with the settings they were made with",
+    "frames": "write frames of known quality and their truth.json, for the critique",
     "demo": "train the demo model, or evaluate it",
     "golden": "write what Hugging Face computes, for the Rust tests",
     "graphs": "export a checkpoint to ONNX",

@@ -16,8 +16,8 @@ use gemscope::model::demo;
 use gemscope::prompt::{Conversation, Task};
 use gemscope::record::Record;
 use gemscope::run::{
-    self, Engine, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Progress, RunDirectory,
-    Settings, Summary,
+    self, Engine, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Progress, RunDirectory, Settings,
+    Summary,
 };
 use gemscope::source::{self, Source};
 use serde::Serialize;
@@ -55,8 +55,8 @@ pub(crate) struct Args {
     /// Put the frames into folders by their verdict, as links or copies: link or copy
     #[arg(long, value_name = "HOW")]
     sort: Option<SortBy>,
-    /// What to write, separated by commas: jsonl, csv, lists, statistics; or none
-    #[arg(long, value_name = "FORMATS", default_value = "jsonl,csv,lists,statistics")]
+    /// What to write, separated by commas: jsonl, csv, lists, statistics, sheet; or none
+    #[arg(long, value_name = "FORMATS", default_value = "jsonl,csv,lists,statistics,sheet")]
     export: String,
     #[command(flatten)]
     model: ModelArgs,
@@ -281,7 +281,8 @@ impl Judgement<'_> {
         verdicts.extend(figures.verdicts.iter().map(|(verdict, count)| vec![verdict.to_string(), count.to_string()]));
         let mut rules = vec![vec!["rule that fired".to_owned(), "frames".to_owned()]];
         rules.extend(figures.rules.iter().map(|(rule, count)| vec![rule.clone(), count.to_string()]));
-        let known = records.iter().filter(|record| record.generation.as_ref().is_some_and(|made| made.prompt.is_some()));
+        let known =
+            records.iter().filter(|record| record.generation.as_ref().is_some_and(|made| made.prompt.is_some()));
         let mut lines = vec![
             output::table(&verdicts),
             output::table(&rules),
@@ -295,9 +296,10 @@ impl Judgement<'_> {
                 lines.push(format!("{:.2} frames/s", run.images_per_second));
             }
             let failed = run.failures.iter();
-            lines.extend(failed.map(|failure| {
-                plain::line(&format!("failed: {}: {}", failure.image, failure.reason)).into_owned()
-            }));
+            lines
+                .extend(failed.map(|failure| {
+                    plain::line(&format!("failed: {}: {}", failure.image, failure.reason)).into_owned()
+                }));
         }
         lines.push(String::new());
         lines.extend(figures.written.iter().map(|path| path.display().to_string()));

@@ -134,7 +134,8 @@ fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisF
     if ratings.iter().any(|rating| rating.words != words || rating.probabilities.len() != words.len()) {
         return Err(format!("{} was asked about with other words ({})", axis.name, first.words.join(", ")));
     }
-    let mean = |of: &dyn Fn(&Rating) -> f64| ratings.iter().map(|rating| of(rating)).sum::<f64>() / ratings.len() as f64;
+    let mean =
+        |of: &dyn Fn(&Rating) -> f64| ratings.iter().map(|rating| of(rating)).sum::<f64>() / ratings.len() as f64;
     let probabilities: Vec<f64> = (0..words.len()).map(|word| mean(&|rating| rating.probabilities[word])).collect();
     let values = axis.kind.values();
     let value_of = |probabilities: &[f64]| {
@@ -235,7 +236,8 @@ pub(super) mod tests {
             ("style", &["photo", "drawing"], &[0.75, 0.25]),
         ]);
         let whole = BBox::whole(10, 10);
-        record.detections = vec![Detection::new("extra limb".to_owned(), whole), Detection::new("cat".to_owned(), whole)];
+        record.detections =
+            vec![Detection::new("extra limb".to_owned(), whole), Detection::new("cat".to_owned(), whole)];
         let frame = Frame::of(&record, &rubric);
         let of = |name| frame.axis(name).unwrap();
         assert_eq!((of("hands").value, of("hands").entropy), (Some(0.5), 1.0));

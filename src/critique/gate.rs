@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::frame::{AxisFigures, Frame};
+use super::measures::Measures;
 use super::rubric::Rubric;
 use crate::record::Record;
 
@@ -233,17 +234,14 @@ fn truth(value: Dynamic) -> Result<bool, Box<EvalAltResult>> {
     if let Some(answers) = value.clone().try_cast::<Answers>() {
         return Ok(answers.is_so());
     }
-    value.as_bool().map_err(|kind| format!("a condition must be true or false, and this is {kind}; compare it with something").into())
+    value.as_bool().map_err(|kind| {
+        format!("a condition must be true or false, and this is {kind}; compare it with something").into()
+    })
 }
 
 fn measured(record: &Record) -> Map {
-    let known = record.measures.and_then(|measures| serde_json::to_value(measures).ok());
-    let mut map = Map::new();
-    for name in super::Measures::NAMES {
-        let value = known.as_ref().and_then(|known| known.get(name)?.as_f64());
-        map.insert((*name).into(), number(value));
-    }
-    map
+    let value = |name: &str| number(record.measures.and_then(|measures| measures.by_name(name)));
+    Measures::NAMES.iter().map(|&name| (name.into(), value(name))).collect()
 }
 
 fn made(record: &Record) -> Map {
@@ -287,9 +285,9 @@ fn engine() -> Engine {
     }
     compare!("<" <, "<=" <=, ">" >, ">=" >=);
     engine.register_fn("==", |axis: AxisRef, word: ImmutableString| Answers::of(&axis, &word));
-    engine.register_fn("!=", |axis: AxisRef, word: ImmutableString| Answers::of(&axis, &word).map(|answers| {
-        axis.figures.is_some() && !answers.is_so()
-    }));
+    engine.register_fn("!=", |axis: AxisRef, word: ImmutableString| {
+        Answers::of(&axis, &word).map(|answers| axis.figures.is_some() && !answers.is_so())
+    });
     engine.register_fn("p", |answers: Answers| number(answers.probability()));
     engine.register_fn("value", |axis: AxisRef| number(axis.value()));
     engine.register_fn("entropy", |axis: AxisRef| axis.figure(|figures| Some(figures.entropy)));
@@ -343,7 +341,7 @@ fn probe(rubric: &Rubric, value: Option<f64>) -> (Frame, Record) {
 mod tests {
     use super::super::frame::tests::{LEVELS, record};
     use super::*;
-    use crate::critique::{GenerationSettings, Measures};
+    use crate::critique::GenerationSettings;
 
     const AXES: &str = r#"
         name = "r"
@@ -447,7 +445,8 @@ mod tests {
         let failed = Record::failed("a.png".to_owned(), "cannot decode".to_owned());
         let judged = rules.judge(&Frame::of(&failed, &rubric), &failed);
         assert_eq!((judged.verdict, judged.rule.as_str()), (Verdict::Review, "not read: cannot decode"));
-        let mut rambling = record(&[("hands", LEVELS, &[0.0, 0.0, 0.0, 0.0, 1.0]), ("text", &["yes", "no"], &[0.5, 0.5])]);
+        let mut rambling =
+            record(&[("hands", LEVELS, &[0.0, 0.0, 0.0, 0.0, 1.0]), ("text", &["yes", "no"], &[0.5, 0.5])]);
         rambling.ratings[1].mass = 0.0;
         assert_eq!(rules.judge(&Frame::of(&rambling, &rubric), &rambling).verdict, Verdict::Review);
         // What is bad for another reason may be rejected.

@@ -50,6 +50,22 @@ impl Measures {
         "luma_deviation",
         "luma_entropy",
     ];
+    /// Those of which more is worse.
+    pub const BAD_WHEN_HIGH: &'static [&'static str] = &["noise", "clipped_shadows", "clipped_highlights"];
+
+    /// The measure of one of [`Self::NAMES`].
+    pub fn by_name(&self, name: &str) -> Option<f64> {
+        Some(match name {
+            "laplacian_variance" => self.laplacian_variance,
+            "noise" => self.noise,
+            "clipped_shadows" => self.clipped_shadows,
+            "clipped_highlights" => self.clipped_highlights,
+            "luma_mean" => self.luma_mean,
+            "luma_deviation" => self.luma_deviation,
+            "luma_entropy" => self.luma_entropy,
+            _ => return None,
+        })
+    }
 
     /// Measures row-major RGB of `width * height * 3` bytes. What goes beyond the size, and what lacks of the last row, does not count.
     pub fn of(width: u32, height: u32, rgb: &[u8]) -> Self {

@@ -21,4 +21,6 @@ pub use generation::GenerationSettings;
 pub use measures::Measures;
 pub use question::{AxisQuestion, CritiqueSettings, RubricQuestions, WordsOf, rate_into};
 pub use rubric::{Axis, Kind, Rubric, RubricError};
-pub use statistics::{BARS, Group, GroupBy, Sequence, Spread, Statistics, Together, UnknownGroup, groups};
+pub use statistics::{
+    BARS, DISAGREEMENT, Group, GroupBy, Sequence, Spread, Statistics, Together, UnknownGroup, disagreements, groups,
+};

@@ -128,7 +128,13 @@ impl RubricQuestions {
         let why = |word: &String| query(&self.rubric.reason_text(axis, about.as_deref(), word));
         let reasons = if axis.why { words.words().iter().map(why).collect::<Result<_, _>>()? } else { Vec::new() };
         let text = self.rubric.text(axis, about.as_deref());
-        Ok(AxisQuestion { axis: axis.name.clone(), query: query(&text)?, words: Arc::clone(words), reasons, clause: about })
+        Ok(AxisQuestion {
+            axis: axis.name.clone(),
+            query: query(&text)?,
+            words: Arc::clone(words),
+            reasons,
+            clause: about,
+        })
     }
 }
 

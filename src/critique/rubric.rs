@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::measures::Measures;
 use crate::preprocess::Budget;
 
 /// The words of a level where an axis names none, the worst first.
@@ -342,7 +343,8 @@ impl AxisTable {
             return Err(format!("{key} does not go with this kind"));
         }
         let words = |default: Option<&[&str]>| -> Result<Vec<String>, String> {
-            let words = self.words.clone().or_else(|| default.map(|words| words.iter().map(|&w| w.to_owned()).collect()));
+            let words =
+                self.words.clone().or_else(|| default.map(|words| words.iter().map(|&w| w.to_owned()).collect()));
             let words = words.ok_or("words is missing")?;
             if words.len() < 2 || words.iter().collect::<HashSet<_>>().len() < words.len() {
                 return Err("words must be two or more, each once".to_owned());
@@ -383,6 +385,11 @@ impl AxisTable {
             (_, Kind::Defects { labels }) => format!("detect {}", labels.join(" and ")),
             _ => return Err("question is missing".to_owned()),
         };
+        if let Some(measure) = &self.measure
+            && !Measures::NAMES.contains(&measure.as_str())
+        {
+            return Err(format!("there is no measure {measure:?}; there are: {}", Measures::NAMES.join(", ")));
+        }
         let weight = self.weight.unwrap_or(if matches!(kind, Kind::Defects { .. }) { 0.0 } else { 1.0 });
         if !(weight.is_finite() && weight >= 0.0) {
             return Err("weight must be 0 or more".to_owned());
@@ -430,9 +437,13 @@ mod tests {
             (axis("kind = \"yes_no\"\nquestion = \"q\"\nwords = [\"a\", \"b\"]"), "words does not go"),
             (axis("kind = \"choice\"\nquestion = \"q\""), "words is missing"),
             (axis("kind = \"choice\"\nquestion = \"q\"\nwords = [\"a\", \"b\"]\nvalues = {a = 1}"), "each word 0 to 1"),
-            (axis("kind = \"choice\"\nquestion = \"q\"\nwords = [\"a\", \"b\"]\nvalues = {c = 1}"), "none of the words"),
+            (
+                axis("kind = \"choice\"\nquestion = \"q\"\nwords = [\"a\", \"b\"]\nvalues = {c = 1}"),
+                "none of the words",
+            ),
             (axis("kind = \"defects\""), "labels must say"),
             (axis("kind = \"level\"\nquestion = \"q\"\nweight = -1"), "weight must be"),
+            (axis("kind = \"level\"\nquestion = \"q\"\nmeasure = \"sharp\""), "no measure \"sharp\"; there are: lap"),
             ("name = \"r\"\n[[axis]]\nname = \"p\"\nkind = \"level\"\nquestion = \"q\"".to_owned(), "something else"),
             ("name = \"r\"\n[[axis]]\nname = \"A b\"\nkind = \"level\"\nquestion = \"q\"".to_owned(), "small letters"),
             ("name = \"r\"".to_owned(), "no [[axis]]"),

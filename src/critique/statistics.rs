@@ -12,6 +12,8 @@ use thiserror::Error;
 
 use super::frame::Frame;
 use super::gate::Verdict;
+use super::measures::Measures;
+use super::rubric::Rubric;
 use crate::record::Record;
 
 /// Bars of a histogram over 0..1.
@@ -119,6 +121,57 @@ impl Statistics {
     }
 }
 
+/// Of each frame the axes on which the model and the classical measure that the rubric names for it disagree: how far the frame's ranks among all
+/// frames lie apart, -1..1; above 0 the model thinks better of the frame than the measure. Only differences from [`DISAGREEMENT`] on.
+pub fn disagreements(records: &[Record], frames: &[Frame], rubric: &Rubric) -> Vec<Vec<(String, f64)>> {
+    let mut found: Vec<Vec<(String, f64)>> = frames.iter().map(|_| Vec::new()).collect();
+    for axis in &rubric.axes {
+        let Some(measure) = &axis.measure else { continue };
+        let sign = if Measures::BAD_WHEN_HIGH.contains(&measure.as_str()) { -1.0 } else { 1.0 };
+        let mut both: Vec<(usize, f64, f64)> = Vec::new();
+        for (place, (record, frame)) in records.iter().zip(frames).enumerate() {
+            let value = frame.axis(&axis.name).and_then(|figures| figures.value);
+            let measured = record.measures.and_then(|measures| measures.by_name(measure));
+            if let Some((value, measured)) = value.zip(measured) {
+                both.push((place, value, sign * measured));
+            }
+        }
+        if both.len() < FEWEST_RANKED {
+            continue;
+        }
+        let by_model = ranks(&both.iter().map(|one| one.1).collect::<Vec<_>>());
+        let by_measure = ranks(&both.iter().map(|one| one.2).collect::<Vec<_>>());
+        for ((place, ..), (model, measure)) in both.iter().zip(by_model.into_iter().zip(by_measure)) {
+            if (model - measure).abs() >= DISAGREEMENT {
+                found[*place].push((axis.name.clone(), four(model - measure)));
+            }
+        }
+    }
+    found
+}
+
+/// Of fewer frames, ranks say little.
+const FEWEST_RANKED: usize = 20;
+/// Ranks that lie half of all frames apart are a disagreement.
+pub const DISAGREEMENT: f64 = 0.5;
+
+/// The rank of each value among all, 0 for the least and 1 for the greatest; equal values share the mean of their ranks.
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut start = 0;
+    while start < order.len() {
+        let same = order[start..].iter().take_while(|&&place| values[place] == values[order[start]]).count();
+        let mean = (2 * start + same - 1) as f64 / 2.0;
+        for &place in &order[start..start + same] {
+            ranks[place] = mean / (values.len() - 1).max(1) as f64;
+        }
+        start += same;
+    }
+    ranks
+}
+
 /// Frames of one name that are numbered in a row: a video's, perhaps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sequence {
@@ -173,7 +226,8 @@ fn sequence(name: String, places: Vec<usize>, frames: &[Frame]) -> Sequence {
     }
     let mean = |changes: &[(usize, f64)]| changes.iter().map(|(_, change)| change).sum::<f64>() / changes.len() as f64;
     let flicker = changes.iter().map(|(axis, changes)| (axis.clone(), four(mean(changes)))).collect();
-    let each = changes.iter().flat_map(|(axis, changes)| changes.iter().map(move |(place, change)| (axis, *place, *change)));
+    let each =
+        changes.iter().flat_map(|(axis, changes)| changes.iter().map(move |(place, change)| (axis, *place, *change)));
     let jump = each.max_by(|a, b| a.2.total_cmp(&b.2)).map(|(axis, place, change)| (axis.clone(), place, four(change)));
     Sequence { name, frames: places, flicker, jump }
 }
@@ -183,9 +237,10 @@ fn numbered(name: &str) -> Option<(String, u64)> {
     let file = name.rfind('/').map_or(0, |slash| slash + 1);
     let stem_end = name[file..].rfind('.').map_or(name.len(), |dot| file + dot);
     let end = file + name[file..stem_end].rfind(|c: char| c.is_ascii_digit())? + 1;
-    let start = file + name[file..end].rfind(|c: char| !c.is_ascii_digit()).map_or(0, |before| {
-        before + name[file + before..].chars().next().map_or(1, char::len_utf8)
-    });
+    let start = file
+        + name[file..end]
+            .rfind(|c: char| !c.is_ascii_digit())
+            .map_or(0, |before| before + name[file + before..].chars().next().map_or(1, char::len_utf8));
     let number = name[start..end].parse().ok()?;
     Some((format!("{}#{}", &name[..start], &name[end..]), number))
 }
@@ -272,7 +327,7 @@ fn four(value: f64) -> f64 {
 mod tests {
     use super::super::frame::tests::{LEVELS, record};
     use super::*;
-    use crate::critique::{GenerationSettings, Rubric};
+    use crate::critique::GenerationSettings;
 
     fn run(values: &[(&str, f64, u64)]) -> (Vec<Record>, Vec<Frame>) {
         let rubric =
@@ -318,6 +373,28 @@ mod tests {
         assert_eq!((found[0].name.as_str(), &found[0].frames), ("v/f_#.png", &vec![0, 1, 2]));
         assert_eq!(found[0].flicker, [("hands".to_owned(), 0.35)]);
         assert_eq!(found[0].jump, Some(("hands".to_owned(), 2, 0.5)));
+    }
+
+    #[test]
+    fn where_model_and_measure_disagree() {
+        let rubric = Rubric::read(
+            "name = \"r\"\n[[axis]]\nname = \"hands\"\nkind = \"level\"\nquestion = \"q\"\nmeasure = \"noise\"",
+        )
+        .unwrap();
+        let names: Vec<String> = (0..21).map(|place| format!("{place:02}.png")).collect();
+        let values: Vec<_> =
+            names.iter().enumerate().map(|(place, name)| (name.as_str(), place as f64 / 20.0, 1)).collect();
+        let (mut records, frames) = run(&values);
+        for (place, record) in records.iter_mut().enumerate() {
+            let noise = 20.0 - place as f64;
+            record.measures = Some(Measures { noise, ..Measures::of(4, 4, &[0; 48]) });
+        }
+        assert!(disagreements(&records, &frames, &rubric).iter().all(Vec::is_empty), "less noise is better");
+        records[20].measures = Some(Measures { noise: 100.0, ..Measures::of(4, 4, &[0; 48]) });
+        let found = disagreements(&records, &frames, &rubric);
+        assert_eq!(found[20], [("hands".to_owned(), 1.0)], "the model alone likes it");
+        assert!(found[..20].iter().all(Vec::is_empty));
+        assert_eq!(ranks(&[3.0, 1.0, 3.0]), [0.75, 0.0, 0.75]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod label_studio;
 mod merge;
 mod options;
 mod overlay;
+mod page;
 mod select;
 mod upright;
 mod voc;

@@ -91,10 +91,7 @@ mod tests {
 
     #[test]
     fn a_token_of_each_prompt_is_left() {
-        let request = |ids: &[u32]| Request {
-            prompt_ids: ids.to_vec(),
-            wanted: Wanted::Next([7].into()),
-        };
+        let request = |ids: &[u32]| Request { prompt_ids: ids.to_vec(), wanted: Wanted::Next([7].into()) };
         let shared = |all: &[&[u32]]| common_prefix(&all.iter().map(|ids| request(ids)).collect::<Vec<_>>());
         assert_eq!(shared(&[&[1, 2, 3, 4], &[1, 2, 5, 6]]), 2);
         assert_eq!(shared(&[&[1, 2, 3], &[1, 2, 3, 4]]), 2);

@@ -10,7 +10,8 @@ use crate::answer::{self, Reading};
 use crate::critique::AxisQuestion;
 use crate::digest;
 use crate::generate::{
-    Batch, BatchLimits, Finished, GenerateError, GenerateOptions, Generated, NextToken, Reply, Request, Sampling, Wanted,
+    Batch, BatchLimits, Finished, GenerateError, GenerateOptions, Generated, NextToken, Reply, Request, Sampling,
+    Wanted,
 };
 use crate::model::Model;
 use crate::preprocess::{Budget, PreparedView, Region, TargetSize};
@@ -193,7 +194,9 @@ impl AskedView {
                 }
             }
             match question {
-                Question::Find(question) => learned.readings.extend(answer.map(|answer| self.reading(question, answer))),
+                Question::Find(question) => {
+                    learned.readings.extend(answer.map(|answer| self.reading(question, answer)))
+                }
                 Question::Rate(question) => learned.ratings.extend(rating(question, &places, answer)),
             }
         }

@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::questions::{Asked, Asks, FindQuestion, Question};
-use crate::critique::generation::{self, GenerationSettings, SIDECAR_EXTENSIONS};
 use crate::critique::RubricQuestions;
+use crate::critique::generation::{self, GenerationSettings, SIDECAR_EXTENSIONS};
 use crate::prompt::PromptError;
 use crate::record::Record;
 use crate::source::{Place, SourceImage};
@@ -41,7 +41,8 @@ impl FrameQuestions {
         let axes = &rubric.rubric.axes;
         let labels = axes.iter().filter_map(|axis| finds.get(&axis.name)).flat_map(|find| find.task.labels().to_vec());
         let labels: Vec<String> = labels.collect();
-        let mut made = Self { rubric, finds, labels, table, usual: Arc::new(Asked { labels: Vec::new(), questions: Vec::new() }) };
+        let mut made =
+            Self { rubric, finds, labels, table, usual: Arc::new(Asked { labels: Vec::new(), questions: Vec::new() }) };
         made.usual = Arc::new(made.about(None)?);
         Ok(made)
     }

@@ -220,7 +220,8 @@ impl<'e, 'g> Inference<'e, 'g> {
         let Some(AskedImage { mut record, asked, begun, error, .. }) = self.images.remove(&number) else {
             return Ok(());
         };
-        let mut views: Vec<_> = self.views.extract_if(|_, (image, ..)| *image == number).map(|(_, view)| view).collect();
+        let mut views: Vec<_> =
+            self.views.extract_if(|_, (image, ..)| *image == number).map(|(_, view)| view).collect();
         views.sort_by_key(|(_, index, _)| *index);
         if let Some(timings) = &mut record.timings {
             timings.answer = begun.elapsed().as_secs_f64();

@@ -3,6 +3,7 @@
 //! In: the records of a critique, the rubric, the verdicts on them. Out: tables, lists, sorted folders, statistics and a contact sheet in the run's
 //! directory. Promises: all of it is a function of the journal and the rubric, so that changed rules cost no inference.
 
+mod sheet;
 mod sorted;
 mod tables;
 
@@ -26,11 +27,13 @@ pub enum VerdictFormat {
     Lists,
     /// `statistics.json`: how the axes are spread, by model and sampler too.
     Statistics,
+    /// `sheet/`: a contact sheet for a browser.
+    Sheet,
 }
 
 impl VerdictFormat {
     /// Every format.
-    pub const ALL: [Self; 4] = [Self::Jsonl, Self::Csv, Self::Lists, Self::Statistics];
+    pub const ALL: [Self; 5] = [Self::Jsonl, Self::Csv, Self::Lists, Self::Statistics, Self::Sheet];
 
     /// The format's name on the command line.
     pub fn as_str(self) -> &'static str {
@@ -39,6 +42,7 @@ impl VerdictFormat {
             Self::Csv => "csv",
             Self::Lists => "lists",
             Self::Statistics => "statistics",
+            Self::Sheet => "sheet",
         }
     }
 }
@@ -89,7 +93,7 @@ impl<'r> Critique<'r> {
 }
 
 /// Everything that verdicts are written to.
-pub(super) const FILES: [&str; 8] = [
+pub(super) const FILES: [&str; 10] = [
     "verdicts.jsonl",
     "verdicts.csv",
     "keep.txt",
@@ -98,6 +102,8 @@ pub(super) const FILES: [&str; 8] = [
     "statistics.json",
     "groups.csv",
     "sorted",
+    "sheet",
+    "rubric.toml",
 ];
 
 /// Writes `formats` into `out`, and folders of frames by their verdict where `sort` says how. `input` says where the images are.
@@ -120,6 +126,7 @@ pub fn export_verdicts(
             VerdictFormat::Statistics => {
                 super::write_json(out, "statistics.json", &critique.statistics(), &mut exported)?;
             }
+            VerdictFormat::Sheet => sheet::write(critique, input, out, &mut exported)?,
         }
     }
     if critique.groups.is_some() {

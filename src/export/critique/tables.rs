@@ -53,19 +53,17 @@ pub(super) fn csv(critique: &Critique<'_>, out: &Path, exported: &mut Exported) 
     let axes: Vec<&str> = critique.rubric.axes.iter().map(|axis| axis.name.as_str()).collect();
     let mut header: Vec<String> = ["image", "verdict", "rule", "overall"].map(str::to_owned).to_vec();
     header.extend(axes.iter().flat_map(|axis| [(*axis).to_owned(), format!("{axis}_entropy")]));
-    header.extend(Measures::NAMES.iter().map(|&name| name.to_owned()));
+    header.extend(Measures::NAMES.iter().map(|name| format!("measured_{name}")));
     header.extend(["model", "seed", "sampler", "steps", "prompt"].map(str::to_owned));
     let rows = critique.records.iter().zip(&critique.frames).zip(&critique.judged).map(|((record, frame), judged)| {
         let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let mut row =
-            vec![cell(&record.image), judged.verdict.to_string(), cell(&judged.rule), number(frame.overall)];
+        let mut row = vec![cell(&record.image), judged.verdict.to_string(), cell(&judged.rule), number(frame.overall)];
         for axis in &axes {
             let figures = frame.axis(axis);
             row.push(number(figures.and_then(|figures| figures.value)));
             row.push(number(figures.map(|figures| figures.entropy)));
         }
-        let measures = record.measures.and_then(|measures| serde_json::to_value(measures).ok());
-        let measure = |name: &&str| number(measures.as_ref().and_then(|measures| measures.get(*name)?.as_f64()));
+        let measure = |name: &&str| number(record.measures.and_then(|measures| measures.by_name(name)));
         row.extend(Measures::NAMES.iter().map(measure));
         let made = record.generation.clone().unwrap_or_default();
         let text = |text: Option<String>| cell(&text.unwrap_or_default());

@@ -116,7 +116,7 @@ fn title(input: &Input<'_>) -> String {
     }
 }
 
-fn facts(input: &Input<'_>) -> Vec<(&'static str, String)> {
+pub(in crate::export) fn facts(input: &Input<'_>) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
     let Some(manifest) = input.manifest else { return facts };
     if let Some(model) = &manifest.model {

@@ -1,0 +1,171 @@
+//! `sheet/`: a contact sheet for a browser, the worst frames first, and the thumbnails beside it.
+//!
+//! In: a judged run and, where they are to be had, the images. Out: `index.html`, which loads nothing but pictures, and `thumbnails/`. Promises: as
+//! `report/`: nothing that comes from a run can become markup or script, and the page needs no network.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::super::draw::palette::colour;
+use super::super::folder::Fresh;
+use super::super::html::{draw_thumbnails, facts};
+use super::super::page::{self, relative_link};
+use super::super::{ExportError, Exported, Input};
+use super::Critique;
+use crate::critique::{Axis, AxisFigures, GenerationSettings, Group, Measures, Statistics, Verdict, disagreements};
+use crate::record::Record;
+
+const PAGE: &str = include_str!("page/sheet.html");
+const STYLE: &str = include_str!("page/sheet.css");
+/// One script: which frames are shown, how, and one of them large.
+const SCRIPTS: [&str; 3] =
+    [include_str!("page/choose.js"), include_str!("page/sheet.js"), include_str!("page/frame.js")];
+
+/// What the page knows of a run.
+#[derive(Serialize)]
+struct Data<'c> {
+    title: &'c str,
+    facts: Vec<(&'static str, String)>,
+    /// Seconds since 1970.
+    started: Option<u64>,
+    /// Link to the folder of the images.
+    folder: Option<String>,
+    verdicts: [Verdict; 3],
+    /// In order; what fired beside them (not read, no rule) is in the frames alone.
+    rules: &'c [String],
+    axes: &'c [Axis],
+    /// Names of measures of which more is worse.
+    bad_when_high: &'static [&'static str],
+    labels: Vec<Label<'c>>,
+    statistics: Statistics,
+    groups: Option<&'c [Group]>,
+    /// The thumbnail of the frame at `i` is `thumbnails/` and `i + 1` in six digits.
+    frames: Vec<FrameData<'c>>,
+}
+
+#[derive(Serialize)]
+struct Label<'c> {
+    name: &'c str,
+    colour: String,
+    /// Of text on the colour.
+    ink: String,
+}
+
+#[derive(Serialize)]
+struct FrameData<'c> {
+    name: &'c str,
+    width: u32,
+    height: u32,
+    /// Whether there is one.
+    thumbnail: bool,
+    /// Whether a browser shows the file the way the boxes were measured.
+    original: bool,
+    verdict: Verdict,
+    rule: &'c str,
+    overall: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unread: Option<&'c str>,
+    axes: &'c [AxisFigures],
+    /// Axes on which model and measure disagree: how far their ranks lie apart, above 0 where the model thinks better of the frame.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    disagrees: Vec<(String, f64)>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    boxes: Vec<ShownBox>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measures: Option<Measures>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    made: Option<&'c GenerationSettings>,
+}
+
+#[derive(Serialize)]
+struct ShownBox {
+    label: usize,
+    /// To a tenth of a pixel.
+    bbox: [f64; 4],
+    score: Option<f64>,
+}
+
+pub(super) fn write(
+    critique: &Critique<'_>,
+    input: &Input<'_>,
+    out: &Path,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
+    let failed = |path: &Path, error: std::io::Error| ExportError::Write { path: path.to_owned(), error };
+    let folder = Fresh::begin(out, "sheet")?;
+    let seen = draw_thumbnails(input, "sheet", folder.path(), exported)?;
+    let link = input.images.and_then(|images| relative_link(&out.join("sheet"), images));
+    let data = data(critique, input, &seen, link);
+    let page = page::whole(PAGE, STYLE, &SCRIPTS, &data).map_err(|error| failed(out, error.into()))?;
+    let path = folder.path().join("index.html");
+    std::fs::write(&path, page).map_err(|error| failed(&path, error))?;
+    folder.put(exported)
+}
+
+fn data<'c>(critique: &'c Critique<'c>, input: &Input<'_>, seen: &[bool], folder: Option<String>) -> Data<'c> {
+    let mut names: Vec<&str> = Vec::new();
+    for detection in critique.records.iter().flat_map(|record| &record.detections) {
+        if !names.contains(&detection.label.as_str()) {
+            names.push(&detection.label);
+        }
+    }
+    let labels = names.iter().enumerate().map(|(place, &name)| {
+        let colour = colour(place);
+        Label { name, colour: colour.css(), ink: colour.ink().css() }
+    });
+    let disagrees = disagreements(critique.records, &critique.frames, critique.rubric);
+    let both = critique.records.iter().zip(&critique.frames).zip(&critique.judged);
+    let frames = both.zip(seen).zip(disagrees).map(|((((record, frame), judged), &thumbnail), disagrees)| FrameData {
+        name: &record.image,
+        width: record.width,
+        height: record.height,
+        thumbnail,
+        original: thumbnail && (input.apply_orientation || record.orientation == 1),
+        verdict: judged.verdict,
+        rule: &judged.rule,
+        overall: frame.overall,
+        unread: frame.unread.as_deref(),
+        axes: &frame.axes,
+        disagrees,
+        boxes: boxes(record, &names),
+        measures: record.measures,
+        made: record.generation.as_ref(),
+    });
+    Data {
+        title: &critique.rubric.name,
+        facts: facts(input),
+        started: input.manifest.and_then(|manifest| manifest.started),
+        folder,
+        verdicts: Verdict::ALL,
+        rules: &critique.rubric.rules,
+        axes: &critique.rubric.axes,
+        bad_when_high: Measures::BAD_WHEN_HIGH,
+        frames: frames.collect(),
+        labels: labels.collect(),
+        statistics: critique.statistics(),
+        groups: critique.groups.as_deref(),
+    }
+}
+
+fn boxes(record: &Record, names: &[&str]) -> Vec<ShownBox> {
+    let rounded = |value: f64, to: f64| (value * to).round() / to;
+    let boxes = record.detections.iter().filter_map(|detection| {
+        Some(ShownBox {
+            label: names.iter().position(|name| *name == detection.label)?,
+            bbox: <[f64; 4]>::from(detection.bbox).map(|side| rounded(side, 10.0)),
+            score: detection.score.map(|score| rounded(score, 10_000.0)),
+        })
+    });
+    boxes.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_safe() {
+        page::check(PAGE, &SCRIPTS);
+    }
+}
