@@ -25,20 +25,21 @@ use serde::Serialize;
 use super::args::{BudgetArgs, ControlArgs};
 use super::decoding::DecodingArgs;
 use super::engine::{ModelArgs, ModelFiles};
-use super::{Ending, Global, detect, messages, output, plain, signals};
+use super::{Ending, Global, detect, messages, output, pairs, plain, signals};
 
 /// The rubric that a run was judged by last, in the run's directory.
 const KEPT_RUBRIC: &str = "rubric.toml";
 
 /// Judge generated frames by a rubric: keep, review or reject
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
 pub(crate) struct Args {
     /// Folders, files, "patterns*", .tar archives, @FILE with one path a line, - for such a list on standard input
     #[arg(required_unless_present = "report_only", value_name = "INPUT")]
-    inputs: Vec<PathBuf>,
+    pub(super) inputs: Vec<PathBuf>,
     /// The run's directory: journal, verdicts, lists. The same command again goes on where it was stopped
     #[arg(long, short, value_name = "DIR")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     /// What frames are rated by, and the rules of the gate. Default: the ready one for SDXL and the like; for the demo model the one that it
     /// knows; with --report-only the run's own
     #[arg(long, short, value_name = "FILE")]
@@ -46,6 +47,9 @@ pub(crate) struct Args {
     /// Judge again what the run's journal holds, by other rules or weights; asks no model
     #[arg(long, conflicts_with = "inputs")]
     report_only: bool,
+    /// Compare the frames of one name in two folders, each pair in both orders: which is better. Needs a model that looks at two images
+    #[arg(long, conflicts_with_all = ["report_only", "generation", "group_by", "sort", "export"])]
+    pair: bool,
     /// What frames were meant to be, where their files do not say: a CSV with the columns image and prompt, negative_prompt, model, seed ...
     #[arg(long, value_name = "FILE", conflicts_with = "report_only")]
     generation: Option<PathBuf>,
@@ -59,22 +63,22 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,csv,lists,statistics,sheet")]
     export: String,
     #[command(flatten)]
-    model: ModelArgs,
+    pub(super) model: ModelArgs,
     #[command(flatten)]
-    budget: BudgetArgs,
+    pub(super) budget: BudgetArgs,
     #[command(flatten)]
-    decoding: DecodingArgs,
+    pub(super) decoding: DecodingArgs,
     /// Put the image between blank lines, as transformers.js and onnxruntime-genai do
     #[arg(long)]
-    image_newlines: bool,
+    pub(super) image_newlines: bool,
     /// Take the pixels as they are stored; do not turn them as EXIF says
     #[arg(long)]
-    no_exif: bool,
+    pub(super) no_exif: bool,
     #[command(flatten)]
-    control: ControlArgs,
+    pub(super) control: ControlArgs,
     /// Print the summary as JSON
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
@@ -86,6 +90,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let rubric = Rubric::read(&text.content).with_context(|| text.name.clone())?;
     // A rule that cannot be understood is better found before hours of work than after them.
     let gates = Gates::new(&rubric).with_context(|| text.name.clone())?;
+    if args.pair {
+        return pairs::run(args, &rubric, global);
+    }
     if args.report_only {
         let records = super::read_records(&args.out)?;
         let manifest = Manifest::read(&args.out)?;

@@ -18,6 +18,7 @@ mod inspect;
 mod messages;
 mod model;
 mod output;
+mod pairs;
 mod parse;
 mod pipeline;
 mod plain;

@@ -1,18 +1,20 @@
-//! `gemscope run`: a detection whose flags stand in a file.
+//! `gemscope run`: a detection whose flags stand in a file, or a critique by the rubric in it.
 //!
-//! In: a pipeline in TOML, and flags that override it. Out: what `detect` does, and the resolved pipeline beside the journal. Promises: a
-//! pipeline can say what the flags of `detect` say and nothing else, each under one section; an unknown key is an error that names the line and
-//! the key that may have been meant.
+//! In: a pipeline in TOML, and flags that override it; or a rubric, and the flags of `critique`. Out: what `detect` or `critique` does, and the
+//! resolved pipeline beside the journal. Promises: a pipeline can say what the flags of `detect` say and nothing else, each under one section; an
+//! unknown key is an error that names the line and the key that may have been meant.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args as _, FromArgMatches as _};
+use gemscope::critique::{Gates, Rubric};
 
 use super::pipeline::arguments;
-use super::{Ending, Global, detect, messages, output};
+use super::{Ending, Global, critique, detect, messages, output};
 
-/// Run a pipeline: a TOML file that says what the flags of detect say
+/// Run a pipeline: a TOML file that says what the flags of detect say, or a rubric for critique
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The pipeline
@@ -21,7 +23,7 @@ pub(crate) struct Args {
     /// Only say whether the pipeline is in order, and what detect is told
     #[arg(long)]
     check: bool,
-    /// Folders, files and flags of detect; a flag overrides the pipeline
+    /// Folders, files and flags of detect (of critique for a rubric); a flag overrides the pipeline
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "INPUTS and FLAGS")]
     rest: Vec<String>,
 }
@@ -29,6 +31,10 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let name = args.pipeline.display();
     let text = std::fs::read_to_string(&args.pipeline).with_context(|| name.to_string())?;
+    // Only a rubric has axes.
+    if toml::from_str::<toml::Table>(&text).is_ok_and(|table| table.contains_key("axis")) {
+        return by_rubric(args, global, &text);
+    }
     let told = arguments(&text).with_context(|| name.to_string())?;
     let command =
         detect::Args::augment_args(clap::Command::new("gemscope run").no_binary_name(true)).args_override_self(true);
@@ -61,6 +67,24 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         keep(out, &text, &args.rest)?;
     }
     Ok(ending)
+}
+
+/// What `critique --rubric` does with the file.
+fn by_rubric(args: &Args, global: &Global, text: &str) -> anyhow::Result<Ending> {
+    let name = args.pipeline.display();
+    if args.check {
+        let rubric = Rubric::read(text).with_context(|| name.to_string())?;
+        Gates::new(&rubric).with_context(|| name.to_string())?;
+        output::text(&format!("gemscope critique --rubric {name} {}\n", shell(args.rest.iter())))?;
+        return Ok(Ending::Complete);
+    }
+    let command = critique::Args::augment_args(clap::Command::new("gemscope run").no_binary_name(true));
+    // In one word, so that a file's name is never taken for a flag.
+    let mut rubric = OsString::from("--rubric=");
+    rubric.push(&args.pipeline);
+    let given = std::iter::once(rubric).chain(args.rest.iter().map(OsString::from));
+    let parsed = command.try_get_matches_from(given).and_then(|found| critique::Args::from_arg_matches(&found));
+    critique::run(&parsed.map_err(|error| anyhow!("{name}: {}", plain(&error)))?, global)
 }
 
 /// The pipeline and what the command line added, so that the run can be made again.

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::rubric::{Axis, Kind, Rubric};
+use crate::generate::most_probable;
 use crate::record::{AnswerStatus, Rating, Record};
 
 /// One axis of a frame.
@@ -147,11 +148,10 @@ fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisF
     let each: Vec<Option<f64>> = ratings.iter().map(|rating| value_of(&rating.probabilities)).collect();
     let by_clause = |(rating, value): (&&Rating, &Option<f64>)| Some((rating.clause.clone()?, *value));
     let clauses: Vec<_> = ratings.iter().zip(&each).filter_map(by_clause).collect();
-    let best = probabilities.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let figures = AxisFigures {
         axis: axis.name.clone(),
         value: value_of(&probabilities),
-        word: probabilities.iter().position(|&p| p == best).map(|word| words[word].clone()),
+        word: most_probable(&probabilities).map(|word| words[word].clone()),
         entropy: four(mean(&|rating| entropy(&rating.probabilities))),
         mass: ratings.iter().map(|rating| rating.mass).fold(f64::INFINITY, f64::min),
         worst: (!clauses.is_empty()).then(|| each.iter().flatten().copied().reduce(f64::min)).flatten(),

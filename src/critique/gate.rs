@@ -159,7 +159,7 @@ impl Gates {
     }
 
     fn holds(&self, condition: &AST, scope: &mut Scope<'_>) -> Result<bool, Box<EvalAltResult>> {
-        truth(self.engine.eval_ast_with_scope::<Dynamic>(scope, condition)?)
+        truth(&self.engine.eval_ast_with_scope::<Dynamic>(scope, condition)?)
     }
 
     /// Everything that a rule can name.
@@ -230,7 +230,7 @@ fn number(value: Option<f64>) -> Dynamic {
     Dynamic::from_float(value.unwrap_or(f64::NAN))
 }
 
-fn truth(value: Dynamic) -> Result<bool, Box<EvalAltResult>> {
+fn truth(value: &Dynamic) -> Result<bool, Box<EvalAltResult>> {
     if let Some(answers) = value.clone().try_cast::<Answers>() {
         return Ok(answers.is_so());
     }
@@ -298,8 +298,9 @@ fn engine() -> Engine {
     engine.register_fn("known", |value: f64| !value.is_nan());
     engine.register_fn("known", |_: i64| true);
     engine.register_fn("known", |value: ImmutableString| !value.is_empty());
-    engine.register_fn("or", |one: Dynamic, other: Dynamic| Ok::<_, Box<EvalAltResult>>(truth(one)? | truth(other)?));
-    engine.register_fn("and", |one: Dynamic, other: Dynamic| Ok::<_, Box<EvalAltResult>>(truth(one)? & truth(other)?));
+    engine.register_fn("or", |one: Dynamic, other: Dynamic| Ok::<_, Box<EvalAltResult>>(truth(&one)? | truth(&other)?));
+    engine
+        .register_fn("and", |one: Dynamic, other: Dynamic| Ok::<_, Box<EvalAltResult>>(truth(&one)? & truth(&other)?));
     engine.register_fn("!", |answers: Answers| !answers.is_so());
     // As strong as || and &&. Only a name that is reserved already could be refused.
     for (operator, precedence) in [("or", 30), ("and", 60)] {

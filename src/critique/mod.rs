@@ -11,6 +11,7 @@ mod frame;
 mod gate;
 pub mod generation;
 mod measures;
+mod pair;
 mod question;
 mod rubric;
 mod statistics;
@@ -19,6 +20,7 @@ pub use frame::{AxisFigures, Frame};
 pub use gate::{GateError, Gates, Judged, Verdict};
 pub use generation::GenerationSettings;
 pub use measures::Measures;
+pub use pair::{PairRecord, Preference};
 pub use question::{AxisQuestion, CritiqueSettings, RubricQuestions, WordsOf, rate_into};
 pub use rubric::{Axis, Kind, Rubric, RubricError};
 pub use statistics::{

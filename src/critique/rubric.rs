@@ -55,6 +55,8 @@ pub struct Rubric {
     pub wording: Option<String>,
     /// How a reason is asked for.
     pub reason: String,
+    /// What decides which of two frames is better.
+    pub pair: String,
     /// A frame is not read where the words of an axis have less than this of the probability.
     pub min_mass: f64,
     /// The axes, in order.
@@ -192,6 +194,7 @@ impl Rubric {
             preamble: table.preamble.trim().to_owned(),
             wording: table.wording,
             reason: table.reason.unwrap_or_else(|| REASON.to_owned()),
+            pair: table.pair.unwrap_or_else(|| PAIR.to_owned()),
             min_mass,
             axes,
             rules: table.gate.rules,
@@ -228,6 +231,12 @@ impl Rubric {
         parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("\n")
     }
 
+    /// The user's text that asks which of two frames is better.
+    pub fn pair_text(&self) -> String {
+        let asked = format!("{}\nAnswer 1 for the first image or 2 for the second.", self.pair);
+        if self.preamble.is_empty() { asked } else { format!("{}\n{asked}", self.preamble) }
+    }
+
     /// The user's text that asks why the answer to an axis is `word`.
     pub fn reason_text(&self, axis: &Axis, about: Option<&str>, word: &str) -> String {
         let about = about.unwrap_or_default();
@@ -240,6 +249,9 @@ impl Rubric {
 /// How a reason is asked for where the rubric does not say.
 const REASON: &str = "{question}\nThe answer is: {word}. Say in one short sentence what in the image shows that.";
 
+/// What decides between two frames where the rubric does not say.
+const PAIR: &str = "Which of these two images is better: fewer flaws, sharper, better lit, better composed?";
+
 /// `text` with every place filled once, in one pass: what is put in is never looked at again.
 fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(text.len());
@@ -247,15 +259,12 @@ fn fill(text: &str, values: &[(&str, &str)]) -> String {
     while let Some(start) = rest.find('{') {
         let (before, after) = rest.split_at(start);
         filled.push_str(before);
-        match values.iter().find(|(place, _)| after.starts_with(place)) {
-            Some((place, value)) => {
-                filled.push_str(value);
-                rest = &after[place.len()..];
-            }
-            None => {
-                filled.push('{');
-                rest = &after[1..];
-            }
+        if let Some((place, value)) = values.iter().find(|(place, _)| after.starts_with(place)) {
+            filled.push_str(value);
+            rest = &after[place.len()..];
+        } else {
+            filled.push('{');
+            rest = &after[1..];
         }
     }
     filled + rest
@@ -279,6 +288,7 @@ struct Table {
     preamble: String,
     wording: Option<String>,
     reason: Option<String>,
+    pair: Option<String>,
     budget: Option<u32>,
     min_mass: Option<f64>,
     #[serde(default)]

@@ -162,7 +162,7 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut ranks = vec![0.0; values.len()];
     let mut start = 0;
     while start < order.len() {
-        let same = order[start..].iter().take_while(|&&place| values[place] == values[order[start]]).count();
+        let same = order[start..].iter().take_while(|&&place| values[place] <= values[order[start]]).count();
         let mean = (2 * start + same - 1) as f64 / 2.0;
         for &place in &order[start..start + same] {
             ranks[place] = mean / (values.len() - 1).max(1) as f64;
@@ -355,7 +355,7 @@ mod tests {
         let statistics = Statistics::of(&records, &frames, &[Verdict::Reject, Verdict::Keep, Verdict::Keep]);
         let (name, spread) = &statistics.all.axes[0];
         assert_eq!((name.as_str(), spread.frames, spread.mean), ("hands", 3, 0.5));
-        assert_eq!(spread.percentiles, [0.05, 0.25, 0.5, 0.75, 0.95]);
+        assert_eq!(format!("{:?}", spread.percentiles), "[0.05, 0.25, 0.5, 0.75, 0.95]");
         assert_eq!((spread.histogram[0], spread.histogram[10], spread.histogram[19]), (1, 1, 1));
         assert_eq!(statistics.by_model["m1"].frames, 2);
         assert_eq!(statistics.by_model["m2"].verdicts[&Verdict::Keep], 1);

@@ -31,7 +31,7 @@ use std::str::FromStr;
 use serde::Serialize;
 use thiserror::Error;
 
-pub use critique::{Critique, SortBy, VerdictFormat, export_verdicts};
+pub use critique::{Critique, SortBy, VerdictFormat, export_verdicts, write_pairs};
 pub use merge::{Run, merge};
 pub use options::{Category, CropOptions, Options, Padding, read_categories, read_labels_map};
 

@@ -22,6 +22,7 @@ pub use plan::BatchLimits;
 pub use rescore::Doubt;
 pub use sampling::Sampling;
 pub use text::{TokenSpan, box_probabilities};
+pub(crate) use words::most_probable;
 pub use words::{Distribution, Words, WordsError};
 
 use std::sync::Arc;

@@ -35,7 +35,7 @@ pub const DESCRIPTION: &str = "the bundled demo model, which knows only coloured
 /// [`ModelError::Unpack`] where the cache cannot be written.
 pub fn unpack(cache: &Path) -> Result<PathBuf, ModelError> {
     let names_and_hashes: String =
-        FILES.iter().map(|(name, bytes)| format!("{name}{}", digest::hex(bytes))).collect::<String>();
+        FILES.iter().flat_map(|(name, bytes)| [(*name).to_owned(), digest::hex(bytes)]).collect::<String>();
     let directory = cache.join(format!("demo-model-{:016x}", digest::number(names_and_hashes)));
     let whole = |directory: &Path| {
         FILES.iter().all(|(name, bytes)| {

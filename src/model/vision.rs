@@ -18,6 +18,17 @@ pub struct Features {
     pub width: usize,
 }
 
+impl Features {
+    /// Those of several views as one, for a query about all of them.
+    pub fn joined(views: &[&Self]) -> Self {
+        Self {
+            values: views.iter().flat_map(|view| &view.values).copied().collect(),
+            rows: views.iter().map(|view| view.rows).sum(),
+            width: views.first().map_or(0, |view| view.width),
+        }
+    }
+}
+
 pub(super) struct VisionEncoder {
     pub(super) graph: Graph,
     positions: String,

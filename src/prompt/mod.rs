@@ -28,16 +28,18 @@ pub enum PromptError {
     /// The tokenizer.
     #[error(transparent)]
     Tokenizer(#[from] TokenizerError),
-    /// The rendered prompt must name the image exactly once.
+    /// The rendered prompt must name each image exactly once.
     #[error(
-        "the prompt holds the image token {token} {count} times instead of once: {}",
-        if *count == 0 { "the chat template leaves images out, is it that of a text model?" } else { "remove it from the text" }
+        "the prompt holds the image token {token} {count} times instead of {images}: {}",
+        if count < images { "the chat template leaves images out, is it that of a text model?" } else { "remove it from the text" }
     )]
     ImageTokens {
         /// How it is written.
         token: String,
         /// How often it stands there.
         count: usize,
+        /// How often it should.
+        images: usize,
     },
 }
 
@@ -58,10 +60,10 @@ pub struct Conversation {
 pub struct Query {
     /// The user's text.
     pub text: String,
-    /// The whole prompt as the chat template rendered it, the image token standing once.
+    /// The whole prompt as the chat template rendered it, the image token standing once for each image.
     pub rendered: String,
-    before_image: Vec<u32>,
-    after_image: Vec<u32>,
+    /// The ids before the first image, between each two, and after the last.
+    parts: Vec<Vec<u32>>,
     image: [u32; 3],
 }
 
@@ -69,19 +71,27 @@ impl Query {
     /// The prompt's ids for a view of `soft_tokens`: the image token becomes begin, `soft_tokens` times the token, end.
     /// (`processing_gemma4.py` of transformers 5.23.0.)
     pub fn token_ids(&self, soft_tokens: u32) -> Vec<u32> {
+        self.token_ids_of(&[soft_tokens])
+    }
+
+    /// The same for a query about several views, each of so many soft tokens.
+    pub fn token_ids_of(&self, soft_tokens: &[u32]) -> Vec<u32> {
         let [begin, soft, end] = self.image;
-        let mut ids = self.before_image.clone();
-        ids.push(begin);
-        ids.extend(std::iter::repeat_n(soft, soft_tokens as usize));
-        ids.push(end);
-        ids.extend(&self.after_image);
+        let mut parts = self.parts.iter();
+        let mut ids = parts.next().cloned().unwrap_or_default();
+        for (&soft_tokens, part) in soft_tokens.iter().zip(parts) {
+            ids.push(begin);
+            ids.extend(std::iter::repeat_n(soft, soft_tokens as usize));
+            ids.push(end);
+            ids.extend(part);
+        }
         ids
     }
 
     /// How many ids that are.
     pub fn token_count(&self, soft_tokens: u32) -> usize {
         // Begin and end of the image stand around its soft tokens.
-        self.before_image.len() + 2 + soft_tokens as usize + self.after_image.len()
+        self.parts.iter().map(Vec::len).sum::<usize>() + 2 + soft_tokens as usize
     }
 }
 
@@ -106,21 +116,28 @@ impl Prompter {
     /// # Errors
     /// [`PromptError`] where the template fails or the text itself holds an image token.
     pub fn query(&self, text: &str, conversation: &Conversation) -> Result<Query, PromptError> {
+        self.query_about(1, text, conversation)
+    }
+
+    /// Renders and tokenizes `text` after so many images.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub fn query_about(&self, images: usize, text: &str, conversation: &Conversation) -> Result<Query, PromptError> {
         let special = &self.tokenizer.special;
-        let mut rendered = self.template.render(text, conversation, &special.bos)?;
+        let mut rendered = self.template.render(images, text, conversation, &special.bos)?;
         if conversation.image_newlines {
             rendered = rendered.replace(&special.image, &format!("\n\n{}\n\n", special.image));
         }
         let ids = self.tokenizer.encode(&rendered)?;
-        let places: Vec<usize> = (0..ids.len()).filter(|&place| ids[place] == special.image_id).collect();
-        let &[place] = places.as_slice() else {
-            return Err(PromptError::ImageTokens { token: special.image.clone(), count: places.len() });
-        };
+        let parts: Vec<Vec<u32>> = ids.split(|&id| id == special.image_id).map(<[u32]>::to_vec).collect();
+        if parts.len() != images + 1 {
+            return Err(PromptError::ImageTokens { token: special.image.clone(), count: parts.len() - 1, images });
+        }
         Ok(Query {
             text: text.to_owned(),
             rendered,
-            before_image: ids[..place].to_vec(),
-            after_image: ids[place + 1..].to_vec(),
+            parts,
             image: [special.begin_image_id, special.image_id, special.end_image_id],
         })
     }

@@ -74,18 +74,25 @@ impl ChatTemplate {
         Ok(Self { environment, directory: directory.to_owned() })
     }
 
-    /// One user turn, the image before the text, and the opening of the model's turn.
+    /// One user turn, the images before the text, and the opening of the model's turn.
     ///
     /// # Errors
     /// [`TemplateError::Render`].
-    pub fn render(&self, text: &str, conversation: &Conversation, bos: &str) -> Result<String, TemplateError> {
+    pub fn render(
+        &self,
+        images: usize,
+        text: &str,
+        conversation: &Conversation,
+        bos: &str,
+    ) -> Result<String, TemplateError> {
         let mut messages = Vec::new();
         if let Some(system) = &conversation.system {
             // As a string: Gemma 4's templates trim a system prompt and do not look for items in it.
             messages.push(serde_json::json!({"role": "system", "content": system}));
         }
-        messages
-            .push(serde_json::json!({"role": "user", "content": [{"type": "image"}, {"type": "text", "text": text}]}));
+        let mut content = vec![serde_json::json!({"type": "image"}); images];
+        content.push(serde_json::json!({"type": "text", "text": text}));
+        messages.push(serde_json::json!({"role": "user", "content": content}));
         let render = || {
             self.environment.get_template(NAME)?.render(context! {
                 messages => minijinja::Value::from(Serde(&messages)),

@@ -10,6 +10,7 @@ use super::RunError;
 use super::journal::{self, Journal, Known};
 use super::lock::{self, Asked, Holder, Lock};
 use super::manifest::{self, Manifest};
+use super::pairs;
 use crate::files;
 
 /// A directory that this process alone writes, until it is dropped.
@@ -56,7 +57,7 @@ impl RunDirectory {
 
     /// The journal first: without it, what is left says nothing.
     fn clear(&self) -> std::io::Result<()> {
-        for name in [journal::FILE].into_iter().chain(crate::export::files()).chain([manifest::FILE]) {
+        for name in [journal::FILE, pairs::FILE].into_iter().chain(crate::export::files()).chain([manifest::FILE]) {
             remove(&self.path.join(name))?;
         }
         Ok(())

@@ -195,7 +195,7 @@ impl AskedView {
             }
             match question {
                 Question::Find(question) => {
-                    learned.readings.extend(answer.map(|answer| self.reading(question, answer)))
+                    learned.readings.extend(answer.map(|answer| self.reading(question, answer)));
                 }
                 Question::Rate(question) => learned.ratings.extend(rating(question, &places, answer)),
             }

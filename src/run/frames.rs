@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::questions::{Asked, Asks, FindQuestion, Question};
-use crate::critique::RubricQuestions;
 use crate::critique::generation::{self, GenerationSettings, SIDECAR_EXTENSIONS};
+use crate::critique::{Axis, RubricQuestions};
 use crate::prompt::PromptError;
 use crate::record::Record;
 use crate::source::{Place, SourceImage};
@@ -82,7 +82,7 @@ impl Asks for FrameQuestions {
     fn asked(&self, image: &SourceImage, bytes: &[u8], record: &mut Record) -> Result<Arc<Asked>, String> {
         record.generation = self.settings(image, bytes);
         let prompt = record.generation.as_ref().and_then(|made| made.prompt.as_deref());
-        let wanted = self.rubric.rubric.axes.iter().any(|axis| axis.needs_prompt());
+        let wanted = self.rubric.rubric.axes.iter().any(Axis::needs_prompt);
         let Some(prompt) = prompt.filter(|_| wanted) else { return Ok(Arc::clone(&self.usual)) };
         self.about(Some(prompt)).map(Arc::new).map_err(|error| error.to_string())
     }

@@ -338,7 +338,7 @@ fn answer_all<'g>(
                     continue;
                 }
                 Ok(Loaded::Known) => Done::Known,
-                Ok(Loaded::Failed(record)) => Done::Now(record),
+                Ok(Loaded::Failed(record)) => Done::Now(Box::new(record)),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
                     more = false;
@@ -351,7 +351,7 @@ fn answer_all<'g>(
             }
         }
         for record in inference.advance()? {
-            if done.send(Done::Now(record)).is_err() {
+            if done.send(Done::Now(Box::new(record))).is_err() {
                 return Ok(inference.effort());
             }
         }

@@ -16,7 +16,7 @@ pub(super) enum Done {
     /// The journal has its record already.
     Known,
     /// Its record of now.
-    Now(Record),
+    Now(Box<Record>),
 }
 
 /// How many images came through.

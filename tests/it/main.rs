@@ -6,6 +6,7 @@
 mod bad_input;
 mod batch;
 mod convert;
+mod critique;
 mod detect;
 mod eval;
 mod export_formats;

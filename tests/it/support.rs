@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use assert_cmd::Command;
-use gemscope::generate::{GenerateOptions, Generated, Request, Sampling, generate};
+use gemscope::generate::{GenerateOptions, Generated, Request, Sampling, Wanted, generate};
 use gemscope::model::{Dtypes, GraphFiles, Model, OpenOptions};
 use gemscope::preprocess::{Budget, BudgetChoice, prepare};
 use gemscope::prompt::{Conversation, Prompter};
@@ -107,7 +107,8 @@ pub fn answer(
     let prompt_ids = query.token_ids(soft_tokens);
     assert_eq!(prompt_ids.len() as u64, case["input_count"].as_u64().unwrap());
     let options = GenerateOptions { max_new_tokens, sampling: Sampling::Greedy, labels: 1, stream: 0 };
-    generate(model, &prompter.tokenizer, features, Request { prompt_ids, options, grammar: None }).unwrap()
+    let request = Request { prompt_ids, wanted: Wanted::Answer { options, grammar: None } };
+    generate(model, &prompter.tokenizer, features, request).unwrap().into_answer().unwrap()
 }
 
 /// A golden case's `ids`.

@@ -11,6 +11,7 @@ use std::path::Path;
 use std::str::FromStr;
 
 pub use sorted::SortBy;
+pub use tables::write_pairs;
 
 use super::{ExportError, Exported, Input};
 use crate::critique::{Frame, Gates, Group, GroupBy, Judged, Rubric, Statistics, Verdict, groups};
@@ -93,7 +94,7 @@ impl<'r> Critique<'r> {
 }
 
 /// Everything that verdicts are written to.
-pub(super) const FILES: [&str; 10] = [
+pub(super) const FILES: [&str; 11] = [
     "verdicts.jsonl",
     "verdicts.csv",
     "keep.txt",
@@ -104,6 +105,7 @@ pub(super) const FILES: [&str; 10] = [
     "sorted",
     "sheet",
     "rubric.toml",
+    "pairs.csv",
 ];
 
 /// Writes `formats` into `out`, and folders of frames by their verdict where `sort` says how. `input` says where the images are.

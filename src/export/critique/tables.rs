@@ -3,14 +3,14 @@
 //! In: a judged run. Out: files of one line a frame. Promises: every frame has its line; text is escaped for where it goes.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::super::csv::cell;
 use super::super::{ExportError, Exported, write_file};
 use super::Critique;
-use crate::critique::{AxisFigures, GenerationSettings, Judged, Measures, Verdict};
+use crate::critique::{AxisFigures, GenerationSettings, Judged, Measures, PairRecord, Verdict};
 use crate::record::AnswerStatus;
 
 /// One line of `verdicts.jsonl`.
@@ -95,6 +95,29 @@ pub(super) fn groups(critique: &Critique<'_>, out: &Path, exported: &mut Exporte
         })
     });
     table("groups.csv", header, rows, out, exported)
+}
+
+/// Writes `pairs.csv`: a row a pair. Where it was written.
+///
+/// # Errors
+/// [`ExportError::Write`].
+pub fn write_pairs(records: &[PairRecord], out: &Path) -> Result<PathBuf, ExportError> {
+    let header = ["name", "better", "first_better_shown_first", "first_better_shown_second", "mass", "reason"];
+    let rows = records.iter().map(|record| {
+        let [one, other] = record.first_better.map_or([None; 2], |both| both.map(Some));
+        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+        vec![
+            cell(&record.name),
+            record.preference.as_str().to_owned(),
+            number(one),
+            number(other),
+            number(record.mass.map(|[one, other]| one.min(other))),
+            cell(record.reason.as_deref().unwrap_or_default()),
+        ]
+    });
+    let mut exported = Exported::default();
+    table("pairs.csv", header.map(str::to_owned).to_vec(), rows, out, &mut exported)?;
+    Ok(out.join("pairs.csv"))
 }
 
 fn table(

@@ -73,6 +73,6 @@ mod tests {
 
     #[test]
     fn the_page_is_safe() {
-        super::super::page::check(PAGE, &SCRIPTS);
+        page::check(PAGE, &SCRIPTS);
     }
 }

@@ -1,0 +1,130 @@
+//! `gemscope critique --pair`: which of two frames is better.
+//!
+//! In: two folders with frames of the same names. Out: `pairs.jsonl` and `pairs.csv`, and how often which folder won. Promises: each pair is asked about
+//! in both orders; what has no partner is said.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use gemscope::answer::Rules;
+use gemscope::critique::{CritiqueSettings, PairRecord, Preference, Rubric};
+use gemscope::export::write_pairs;
+use gemscope::generate::{Decoding, Words};
+use gemscope::prompt::Conversation;
+use gemscope::run::{self, Engine, Manifest, ModelIdentity, Pair, PairQuestion, RunDirectory, Settings};
+use gemscope::source::{self, SourceImage};
+use serde::Serialize;
+
+use super::critique::Args;
+use super::engine::ModelFiles;
+use super::{Ending, Global, messages, output, plain, signals};
+
+/// The words that name the first and the second frame.
+const ANSWERS: [&str; 2] = ["1", "2"];
+
+#[derive(Serialize)]
+struct Figures<'f> {
+    pairs: usize,
+    preferences: BTreeMap<Preference, usize>,
+    without_partner: usize,
+    left: usize,
+    written: &'f [PathBuf],
+}
+
+pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Result<Ending> {
+    let [first, second] = args.inputs.as_slice() else {
+        bail!("--pair takes two folders: the frames of one name in both are compared");
+    };
+    let roots = [first, second].map(|folder| folder.canonicalize().with_context(|| folder.display().to_string()));
+    let [first_root, second_root] = roots;
+    let roots = [first_root?, second_root?];
+    let list = |folder: &Path| source::list(&[folder.to_owned()], Some(&args.out));
+    let (pairs, without_partner) = pair_up(list(first)?.images, list(second)?.images);
+    if pairs.is_empty() {
+        bail!("no name is in both {} and {}", first.display(), second.display());
+    }
+    if without_partner > 0 {
+        messages::say(&format!("{without_partner} frames are in one of the folders only, and are left out"));
+    }
+    let files = ModelFiles::open(args.model.model.as_deref())?;
+    let budget = args.budget.choice(rubric.budget.unwrap_or(files.config.default_budget))?;
+    let conversation = Conversation { image_newlines: args.image_newlines, ..Conversation::default() };
+    let query = files.prompter.query_about(2, &rubric.pair_text(), &conversation)?;
+    let words = Words::new(&files.prompter.tokenizer, &ANSWERS.map(str::to_owned), &files.config.stop_ids)?;
+    let graphs = files.graphs(&args.model)?;
+    let settings = Settings {
+        task: None,
+        // The folders are part of it: the same names in others are other pairs.
+        prompts: std::iter::once(query.rendered.clone())
+            .chain(roots.iter().map(|root| root.display().to_string()))
+            .collect(),
+        image_prompts: None,
+        critique: Some(CritiqueSettings { axes: Vec::new(), min_mass: rubric.min_mass }),
+        budget,
+        tiles: None,
+        rules: Rules::default(),
+        apply_orientation: !args.no_exif,
+        fast_decode: false,
+        decoding: Decoding::Free,
+        max_new_tokens: args.decoding.max_new_tokens as usize,
+        sampling: args.decoding.sampling.sampling(),
+        model: ModelIdentity::of(&files.directory, &graphs, &files.config)?,
+    };
+    let runtime = global.load_runtime()?;
+    let directory = RunDirectory::open(&args.out, args.control.fresh)?;
+    directory.settle(&Manifest::new(None, Some(settings)).with_model(files.name(&args.model)))?;
+    let model = files.load(graphs, &args.model, runtime)?;
+    let limits = args.decoding.limits(&model, budget.largest())?;
+    let mut engine = Engine { prompter: Arc::clone(&files.prompter), model, limits };
+    let question = PairQuestion { query, words, min_mass: rubric.min_mass, budget, apply_orientation: !args.no_exif };
+    let control = args.control.control(signals::stop_flag()?);
+    let records = run::compare_pairs(&mut engine, &pairs, &question, &args.out, &control)?;
+    let written = [args.out.join("pairs.jsonl"), write_pairs(&records, &args.out)?];
+    let mut preferences: BTreeMap<Preference, usize> = Preference::ALL.map(|preference| (preference, 0)).into();
+    for record in &records {
+        *preferences.entry(record.preference).or_default() += 1;
+    }
+    let left = pairs.len() - records.len();
+    let figures = Figures { pairs: records.len(), preferences, without_partner, left, written: &written };
+    report(args, &records, &figures)?;
+    if left > 0 {
+        messages::say(&format!("Stopped with {left} pairs left; the same command goes on."));
+        return Ok(Ending::Stopped);
+    }
+    Ok(if figures.preferences[&Preference::Unread] == 0 { Ending::Complete } else { Ending::SomeFailed })
+}
+
+/// Images of one name in both folders, in the order of the first, and how many have no partner.
+fn pair_up(first: Vec<SourceImage>, second: Vec<SourceImage>) -> (Vec<Pair>, usize) {
+    let all = first.len() + second.len();
+    let mut others: HashMap<String, SourceImage> =
+        second.into_iter().map(|image| (image.name.clone(), image)).collect();
+    let paired = first.into_iter().filter_map(|image| {
+        let other = others.remove(&image.name)?;
+        Some(Pair { name: image.name.clone(), images: [image, other] })
+    });
+    let pairs: Vec<Pair> = paired.collect();
+    let without = all - 2 * pairs.len();
+    (pairs, without)
+}
+
+fn report(args: &Args, records: &[PairRecord], figures: &Figures<'_>) -> anyhow::Result<()> {
+    if args.json {
+        return Ok(output::json(figures)?);
+    }
+    let named = |preference: &Preference| match preference {
+        Preference::First => format!("first: {}", args.inputs[0].display()),
+        Preference::Second => format!("second: {}", args.inputs[1].display()),
+        other => other.as_str().to_owned(),
+    };
+    let mut rows = vec![vec!["better".to_owned(), "pairs".to_owned()]];
+    rows.extend(figures.preferences.iter().map(|(preference, count)| vec![named(preference), count.to_string()]));
+    let mut lines = vec![output::table(&rows)];
+    let unread = records.iter().filter_map(|record| Some((&record.name, record.reason.as_ref()?)));
+    lines.extend(unread.map(|(name, reason)| plain::line(&format!("unread: {name}: {reason}")).into_owned()));
+    lines.push(String::new());
+    lines.extend(figures.written.iter().map(|path| path.display().to_string()));
+    Ok(output::text(&(lines.join("\n") + "\n"))?)
+}

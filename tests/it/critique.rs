@@ -1,0 +1,223 @@
+//! Frames judged by a rubric, through the real command.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::Value;
+
+use crate::support::{fixture, folder_of, gemscope, json, json_lines};
+
+fn said(run: &Output) -> String {
+    [&run.stdout, &run.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
+}
+
+/// Runs `critique` over `frames` into `out`; its exit code, and what it said.
+fn critique(frames: &Path, out: &Path, flags: &[&str]) -> (Option<i32>, String) {
+    let run = gemscope().arg("critique").arg(frames).args(["--quiet", "--out"]).arg(out).args(flags).output().unwrap();
+    (run.status.code(), said(&run))
+}
+
+fn report_only(out: &Path, flags: &[&str]) -> (Option<i32>, String) {
+    let run = gemscope().args(["critique", "--report-only", "--quiet", "--out"]).arg(out).args(flags).output().unwrap();
+    (run.status.code(), said(&run))
+}
+
+fn verdicts(out: &Path) -> Vec<Value> {
+    json_lines(fs::read_to_string(out.join("verdicts.jsonl")).unwrap())
+}
+
+fn list(out: &Path, verdict: &str) -> BTreeSet<String> {
+    fs::read_to_string(out.join(format!("{verdict}.txt"))).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn rubric(dir: &Path, text: &str) -> PathBuf {
+    let path = dir.join("rubric.toml");
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn axis<'v>(verdict: &'v Value, name: &str) -> &'v Value {
+    verdict["axes"].as_array().unwrap().iter().find(|axis| axis["axis"] == name).unwrap()
+}
+
+#[test]
+fn frames_are_rated_judged_and_traced_to_what_they_were_made_with() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let (code, said) = critique(&fixture("frames"), &out, &["--group-by", "folder", "--sort", "link"]);
+    assert_eq!(code, Some(0), "{said}");
+    let truth = json(fixture("frames/truth.json"));
+    let verdicts = verdicts(&out);
+    assert_eq!(verdicts.len(), 12);
+    let mut counted: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (verdict, truth) in verdicts.iter().zip(truth.as_array().unwrap()) {
+        assert_eq!(verdict["image"], truth["image"]);
+        for key in ["prompt", "seed", "model"] {
+            assert_eq!(verdict["generation"][key], truth[key], "{key}");
+        }
+        for figures in verdict["axes"].as_array().unwrap() {
+            let probabilities = figures["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap());
+            let expected: f64 = probabilities.clone().enumerate().map(|(place, p)| p * place as f64 / 4.0).sum();
+            assert!((probabilities.sum::<f64>() - 1.0).abs() < 1e-3);
+            assert!((figures["value"].as_f64().unwrap() - expected).abs() < 1e-3, "{figures}");
+            assert!(figures["mass"].as_f64().unwrap() > 0.9, "the demo model answers in its words: {figures}");
+        }
+        assert!(verdict["measures"]["laplacian_variance"].as_f64().unwrap() > 0.0);
+        let image = verdict["image"].as_str().unwrap().to_owned();
+        let name = verdict["verdict"].as_str().unwrap();
+        assert!(out.join("sorted").join(name).join(&image).exists());
+        counted.entry(name).or_default().insert(image);
+    }
+    for name in ["keep", "review", "reject"] {
+        assert_eq!(list(&out, name), counted.get(name).cloned().unwrap_or_default());
+    }
+    let statistics = json(out.join("statistics.json"));
+    assert_eq!(statistics["all"]["frames"], 12);
+    assert_eq!(statistics["by_model"].as_object().unwrap().len(), 2);
+    let groups = fs::read_to_string(out.join("groups.csv")).unwrap();
+    assert_eq!((groups.lines().count(), groups.matches(",best\n").count()), (13, 2), "the header says best, too");
+    let sheet = fs::read_to_string(out.join("sheet/index.html")).unwrap();
+    assert!(sheet.contains("shapes-xl-turbo") && out.join("sheet/thumbnails/000012.jpg").exists());
+}
+
+/// What the model says is the same however many rows are decoded at once, and after a restart.
+#[test]
+fn a_rating_does_not_hang_on_the_batch_or_on_restarts() {
+    let dir = tempfile::tempdir().unwrap();
+    let [one, many] = ["one", "many"].map(|name| dir.path().join(name));
+    assert_eq!(critique(&fixture("frames"), &one, &["--batch", "1", "--export", "jsonl"]).0, Some(0));
+    assert_eq!(critique(&fixture("frames"), &many, &["--export", "jsonl"]).0, Some(0));
+    let read = |out: &Path| fs::read_to_string(out.join("verdicts.jsonl")).unwrap();
+    assert_eq!(read(&one), read(&many));
+    // What is there stays, and what is missing is asked again.
+    let journal = fs::read_to_string(many.join("journal.jsonl")).unwrap();
+    let kept: Vec<&str> = journal.lines().take(7).collect();
+    fs::write(many.join("journal.jsonl"), kept.join("\n") + "\n").unwrap();
+    assert_eq!(critique(&fixture("frames"), &many, &["--export", "jsonl"]).0, Some(0));
+    let again = fs::read_to_string(many.join("journal.jsonl")).unwrap();
+    assert!(again.starts_with(&(kept.join("\n") + "\n")) && again.lines().count() == 12);
+    assert_eq!(read(&one), read(&many));
+}
+
+#[test]
+fn changed_rules_need_no_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    assert_eq!(critique(&fixture("frames"), &out, &["--export", "lists"]).0, Some(0));
+    let journal = fs::read(out.join("journal.jsonl")).unwrap();
+    let demo = fs::read_to_string(fixture("../pipelines/demo-critique.toml")).unwrap();
+    let (axes, _) = demo.split_once("[gate]").unwrap();
+    let all = |rule: &str| rubric(dir.path(), &format!("{axes}\n[gate]\nrules = ['{rule}']\n"));
+    for (rule, name) in
+        [("reject if sharpness <= 1", "reject"), ("keep otherwise", "keep"), ("keep if overall > 2", "review")]
+    {
+        let (code, said) = report_only(&out, &["--rubric", all(rule).to_str().unwrap()]);
+        assert_eq!(code, Some(0), "{said}");
+        assert_eq!(list(&out, name).len(), 12, "{rule}");
+    }
+    // The run's own rubric is the last one.
+    let (code, said) = report_only(&out, &["--json"]);
+    assert_eq!(code, Some(0));
+    assert_eq!(serde_json::from_str::<Value>(&said).unwrap()["verdicts"]["review"], 12, "{said}");
+    assert_eq!(fs::read(out.join("journal.jsonl")).unwrap(), journal);
+    // Another question needs another run.
+    let other = rubric(dir.path(), &demo.replace("Rate the noise", "How is the noise"));
+    let (code, said) = critique(&fixture("frames"), &out, &["--rubric", other.to_str().unwrap()]);
+    assert!(code == Some(1) && said.contains("noise"), "{said}");
+    // A rule that is wrong is said before anything is done.
+    let (code, said) = report_only(&out, &["--rubric", all("reject if sharpnes < 1").to_str().unwrap()]);
+    assert!(code == Some(1) && said.contains("sharpnes") && said.contains("rubric.toml"), "{said}");
+}
+
+#[test]
+fn a_frame_that_was_not_read_is_never_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let frames = folder_of(dir.path(), &[("shapes/scene-16.png", "good.png")]);
+    fs::write(frames.join("broken.png"), b"\x89PNG\r\n\x1a\n and no more").unwrap();
+    let out = dir.path().join("run");
+    let rubric = rubric(
+        dir.path(),
+        "name = \"all\"\nwording = \"{question}\"\n[[axis]]\nname = \"noise\"\nkind = \"level\"\nquestion = \"Rate the noise of this image: \
+         bad, poor, fair, good or excellent\"\n[gate]\nrules = [\"keep otherwise\"]",
+    );
+    let (code, said) = critique(&frames, &out, &["--rubric", rubric.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{said}");
+    assert_eq!(list(&out, "keep"), BTreeSet::from(["good.png".to_owned()]));
+    assert_eq!(list(&out, "review"), BTreeSet::from(["broken.png".to_owned()]));
+    assert!(verdicts(&out)[0]["rule"].as_str().unwrap().starts_with("not read: "));
+}
+
+/// Clauses of the frame's own prompt, boxes of defects, a reason: each kind of axis beside the others.
+#[test]
+fn every_kind_of_axis() {
+    let dir = tempfile::tempdir().unwrap();
+    let truth = json(fixture("frames/truth.json"));
+    // The frame that is least spoiled: the demo model should see what is in it.
+    let spoiled =
+        |frame: &Value| frame["amounts"].as_object().unwrap().values().map(|v| v.as_f64().unwrap()).sum::<f64>();
+    let frame = truth.as_array().unwrap().iter().min_by(|a, b| spoiled(a).total_cmp(&spoiled(b))).unwrap();
+    let name = frame["image"].as_str().unwrap();
+    let frames = folder_of(dir.path(), &[(&format!("frames/{name}"), "a.png"), ("shapes/scene-16.png", "b.png")]);
+    fs::write(dir.path().join("made.csv"), "image,prompt,seed\nb.png,\"a purple pentagon\",5\nc.png,x,1\n").unwrap();
+    let rubric = rubric(
+        dir.path(),
+        r#"
+        name = "kinds"
+        wording = "{question}"
+        [[axis]]
+        name = "contrast"
+        kind = "level"
+        question = "Rate the contrast of this image: bad, poor, fair, good or excellent"
+        reason = true
+        [[axis]]
+        name = "adherence"
+        kind = "yes_no"
+        question = "Is there {clause} in this image?"
+        [[axis]]
+        name = "shapes"
+        kind = "defects"
+        labels = ["shape"]
+        [gate]
+        rules = ["reject if count(shapes) > 0 and made.seed == 5", "keep if worst(adherence) > 0.5", "review otherwise"]
+        "#,
+    );
+    let out = dir.path().join("run");
+    let made = dir.path().join("made.csv");
+    let flags = ["--rubric", rubric.to_str().unwrap(), "--generation", made.to_str().unwrap(), "--decoding", "free"];
+    let (code, said) = critique(&frames, &out, &flags);
+    assert_eq!(code, Some(0), "{said}");
+    let verdicts = verdicts(&out);
+    let clauses = axis(&verdicts[0], "adherence")["clauses"].as_array().unwrap();
+    let asked: Vec<&str> = clauses.iter().map(|clause| clause[0].as_str().unwrap()).collect();
+    assert_eq!(asked.join(", "), frame["prompt"].as_str().unwrap(), "a prompt of commas has a clause between each two");
+    assert!(clauses.iter().all(|clause| clause[1].as_f64().unwrap() > 0.5), "what is there is seen: {clauses:?}");
+    assert!(axis(&verdicts[0], "contrast")["reason"].is_string());
+    let journal = json_lines(fs::read_to_string(out.join("journal.jsonl")).unwrap());
+    for (verdict, record) in verdicts.iter().zip(&journal) {
+        assert_eq!(axis(verdict, "shapes")["words"], Value::Null);
+        assert_eq!(record["answers"].as_array().unwrap().len(), 1, "the boxes' answer is kept");
+        assert_eq!(record["status"], "ok");
+    }
+    assert_eq!(verdicts[0]["verdict"], "keep");
+    assert_eq!((&verdicts[1]["generation"]["tool"], &verdicts[1]["generation"]["seed"]), (&"table".into(), &5.into()));
+    assert!(axis(&verdicts[1], "adherence")["value"].as_f64().unwrap() < 0.5, "nobody knows pentagons");
+}
+
+#[test]
+fn a_rubric_is_a_pipeline() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("run");
+    let pipeline = fixture("../pipelines/demo-critique.toml");
+    let run = gemscope().arg("run").arg(&pipeline).arg(fixture("frames")).arg("--out").arg(&out).output().unwrap();
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
+    assert_eq!(verdicts(&out).len(), 12);
+    // A run that found things is no critique, and the other way round.
+    let found = dir.path().join("found");
+    let detect = ["detect", fixture("shapes").to_str().unwrap(), "--labels", "star", "--export", "none", "--out"]
+        .map(str::to_owned);
+    assert!(gemscope().args(detect).arg(&found).output().unwrap().status.success());
+    let (code, said) = report_only(&found, &["--rubric", pipeline.to_str().unwrap()]);
+    assert!(code == Some(1) && said.contains("no critique"), "{said}");
+}
