@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +80,18 @@ def gemscope(model: Model, inputs: list[Path], *flags: str, labels: str | None =
     asked = ["--labels", labels] if labels else ["--prompt", model.prompt]
     limit = ["--max-new-tokens", str(max_new_tokens)] if max_new_tokens else []
     known, left_out = _known(flags)
+    return _run("detect", model, inputs, [*asked, *limit, *known], left_out)
+
+
+def critique(model: Model, inputs: list[Path], *flags: str) -> Run:
+    """`gemscope critique`, with `--json` and no exports."""
+    run = _run("critique", model, inputs, list(flags), [])
+    return replace(run, summary=run.summary["run"])
+
+
+def _run(job: str, model: Model, inputs: list[Path], flags: list[str], left_out: list[str]) -> Run:
     folder = Path(tempfile.mkdtemp(prefix="gemscope-bench-"))
-    command = [str(BINARY), "detect", *map(str, inputs), "--model", str(model.onnx), "--budget", str(model.budget), *asked, *limit, *known]
+    command = [str(BINARY), job, *map(str, inputs), "--model", str(model.onnx), "--budget", str(model.budget), *flags]
     command += ["--export", "none", "--json", "--out", str(folder / "run")]
     started = time.perf_counter()
     # wait4 tells the peak of this one process; getrusage only that of the largest child so far.

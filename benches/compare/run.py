@@ -26,7 +26,7 @@ import machine
 from data import ROOT
 from sections import Context, say
 
-SECTIONS = ("preprocessing", "single_stream", "folder", "grammar", "questions", "memory", "profile", "threads")
+SECTIONS = ("preprocessing", "single_stream", "folder", "grammar", "questions", "critique", "memory", "profile", "threads")
 PAGE = ROOT / "docs" / "BENCHMARKS.md"
 RESULTS = ROOT / "docs" / "benchmarks.json"
 

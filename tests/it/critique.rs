@@ -221,3 +221,40 @@ fn a_rubric_is_a_pipeline() {
     let (code, said) = report_only(&found, &["--rubric", pipeline.to_str().unwrap()]);
     assert!(code == Some(1) && said.contains("no critique"), "{said}");
 }
+
+/// The demo model never saw two images at once; what it says about itself twice must be a tie, or nothing.
+#[test]
+fn pairs_are_asked_in_both_orders_and_only_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let frames = folder_of(dir.path(), &[("shapes/scene-16.png", "a.png"), ("shapes/scene-15.png", "b.png")]);
+    fs::write(frames.join("alone.png"), b"nothing to compare").unwrap();
+    let others = tempfile::tempdir().unwrap();
+    let others = folder_of(others.path(), &[("shapes/scene-16.png", "a.png")]);
+    fs::write(others.join("b.png"), b"broken").unwrap();
+    let out = dir.path().join("run");
+    let rubric = rubric(
+        dir.path(),
+        "name = \"p\"\nmin_mass = 0\n[[axis]]\nname = \"noise\"\nkind = \"level\"\nquestion = \"noise\"\n",
+    );
+    let compare = || {
+        let mut command = gemscope();
+        command.args(["critique", "--pair"]).args([&frames, &others]).arg("--out").arg(&out);
+        let run = command.arg("--rubric").arg(&rubric).output().unwrap();
+        assert_eq!(run.status.code(), Some(2), "{}", said(&run));
+        (said(&run), fs::read_to_string(out.join("pairs.jsonl")).unwrap())
+    };
+    let (said, lines) = compare();
+    assert!(said.contains("1 frames are in one of the folders only"), "{said}");
+    let records = json_lines(&lines);
+    assert_eq!((&records[0]["name"], &records[0]["preference"]), (&"a.png".into(), &"tie".into()), "{lines}");
+    let both: Vec<f64> = records[0]["first_better"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).collect();
+    assert!((both[0] + both[1] - 1.0).abs() < 2e-3, "the same question, with the answers' meaning exchanged: {both:?}");
+    assert_eq!(records[1]["preference"], "unread");
+    assert!(records[1]["reason"].as_str().unwrap().starts_with("second: "));
+    // Only what has no answer is asked again.
+    let again = json_lines(compare().1);
+    assert_eq!(again[..2], records[..]);
+    assert!(again[2..].iter().all(|record| record["name"] == "b.png"));
+    let table = fs::read_to_string(out.join("pairs.csv")).unwrap();
+    assert_eq!(table.lines().count(), 3, "{table}");
+}
