@@ -165,6 +165,12 @@ fn without_weight(text: &str) -> &str {
     text.rsplit_once(':').filter(|(_, weight)| is_number(weight)).map_or(text, |(text, _)| text)
 }
 
+/// `a cat :1.2`, as parts between AND are weighted. 7:30 and 16:9 are none.
+fn without_and_weight(text: &str) -> &str {
+    let plain = without_weight(text);
+    if text[plain.len()..].contains('.') { plain } else { text }
+}
+
 /// Markers of one word go, or become a new line.
 fn without_markers(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -215,8 +221,8 @@ fn of_unit(unit: &str, ended: bool) -> Vec<String> {
     const IN_ENDED_SENTENCE: f64 = 2.5;
     let parts: Vec<String> = unit
         .split([',', ';', '，', '、', '；'])
-        .map(|part| without_weight(part.trim()).split_whitespace().collect::<Vec<_>>().join(" "))
-        .map(|part| part.trim_matches(['.', ':', '"', '-', ' ']).to_owned())
+        .map(|part| without_and_weight(part.trim()).split_whitespace().collect::<Vec<_>>().join(" "))
+        .map(|part| part.trim_matches(['.', ':', '-', ' ']).to_owned())
         .filter(|part| part.chars().any(char::is_alphanumeric) && !is_quality(part))
         .collect();
     let words: usize = parts.iter().map(|part| words(part)).sum();
@@ -316,7 +322,7 @@ mod tests {
             ("猫、青い空。海", &["猫", "青い空", "海"]),
             ("the letter, A, on a wall", &["the letter, A", "on a wall"]),
             ("high wall, perfect circle, hd", &["high wall", "perfect circle"]),
-            ("a sign: \"open\", number 7:30", &["a sign: \"open", "number 7"]),
+            ("a sign: \"open\", number 7:30", &["a sign: \"open\"", "number 7:30"]),
             ("sharp focus, Unreal Engine 5, engine room", &["engine room"]),
         ];
         for (prompt, expected) in table {

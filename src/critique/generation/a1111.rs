@@ -52,8 +52,7 @@ pub(super) fn read(text: &str) -> Option<GenerationSettings> {
     if let Some(hash) = hash {
         named.take_or_note(Field::Model, "Model hash", &hash);
     }
-    let settings = named.finish();
-    (settings.is_known() || !settings.notes.is_empty()).then_some(settings)
+    named.finish().if_any()
 }
 
 /// A line of pairs with names that only such a line has together. A prompt may have colons, too.

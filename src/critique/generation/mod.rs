@@ -105,6 +105,11 @@ impl GenerationSettings {
             || self.size.is_some()
     }
 
+    /// Itself, unless there is neither a setting nor a note.
+    fn if_any(self) -> Option<Self> {
+        Some(self).filter(|settings| settings.is_known() || !settings.notes.is_empty())
+    }
+
     fn by(mut self, tool: Tool) -> Self {
         self.tool = Some(tool);
         self
@@ -157,11 +162,11 @@ pub fn read(bytes: &[u8]) -> Option<GenerationSettings> {
         let Some(settings) = layout(&texts) else { continue };
         notes.extend(settings.notes.iter().cloned());
         if settings.is_known() {
-            return Some(GenerationSettings { notes, ..settings }.bounded());
+            return GenerationSettings { notes, ..settings }.bounded().if_any();
         }
     }
     // Where something is there and cannot be read, that is known at least.
-    (!notes.is_empty()).then(|| GenerationSettings { notes, ..GenerationSettings::default() }.bounded())
+    GenerationSettings { notes, ..GenerationSettings::default() }.bounded().if_any()
 }
 
 fn of_invokeai(texts: &Texts) -> Option<GenerationSettings> {

@@ -148,13 +148,14 @@ pub(super) fn number(value: &Value) -> Option<u64> {
     }
 }
 
-pub(super) fn float(value: &Value) -> Option<f64> {
+/// A number of a sensible size, to four decimals: what is beyond them changes no picture, and makes a record long.
+fn float(value: &Value) -> Option<f64> {
     let float = match value {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
-    float.filter(|float| float.is_finite())
+    float.filter(|float: &f64| float.abs() < 1e6).map(|float| (float * 1e4).round() / 1e4)
 }
 
 /// `512x768`, `(512, 768)` or `[512, 768]`.

@@ -22,7 +22,7 @@ pub fn read_sidecar(text: &str) -> Option<GenerationSettings> {
     } else {
         a1111::read(text)?
     };
-    (settings.is_known() || !settings.notes.is_empty()).then(|| settings.by(Tool::Sidecar).bounded())
+    settings.by(Tool::Sidecar).bounded().if_any()
 }
 
 #[cfg(test)]

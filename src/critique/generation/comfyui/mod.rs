@@ -85,10 +85,6 @@ impl Graph {
         Some(Link { node: *node?, slot: slot.as_u64()? })
     }
 
-    fn linked(&self, node: usize, input: &str) -> Option<Link> {
-        self.link(self.nodes[node].inputs.get(input)?)
-    }
-
     /// Nodes that lead into some by way of inputs of some names, nearest first.
     fn upstream(&self, from: impl IntoIterator<Item = usize>, follows: impl Fn(&str) -> bool) -> Vec<usize> {
         let (mut found, mut seen, mut queue) = (Vec::new(), HashSet::new(), VecDeque::from_iter(from));
@@ -179,28 +175,30 @@ pub(super) fn read(graph: &Graph) -> GenerationSettings {
         return GenerationSettings::only_note("the graph has no sampler".to_owned());
     };
     let mut named = Named::default();
-    let mut take = |field: Field, node: usize, names: &[&str]| {
-        if let Some(value) = graph.value(node, names) {
+    // A sampler has its settings itself, or nodes for them: a way of nodes with inputs of the same name.
+    let way = |input: &str| {
+        let nodes = graph.upstream([sampler], |name| name == input);
+        if nodes.is_empty() { vec![sampler] } else { nodes }
+    };
+    let mut take = |field: Field, nodes: &[usize], names: &[&str]| {
+        if let Some(value) = nodes.iter().find_map(|node| graph.value(*node, names)) {
             named.take_or_note(field, names[0], value);
         }
     };
-    let guider = graph.linked(sampler, "guider").map_or(sampler, |link| link.node);
-    let noise = graph.linked(sampler, "noise").map_or(sampler, |link| link.node);
-    let sigmas = graph.linked(sampler, "sigmas").map_or(sampler, |link| link.node);
-    let kind = graph.linked(sampler, "sampler").map_or(sampler, |link| link.node);
-    take(Field::Seed, noise, &["seed", "noise_seed"]);
-    take(Field::Steps, sigmas, &["steps"]);
-    take(Field::Scheduler, sigmas, &["scheduler"]);
-    take(Field::Sampler, kind, &["sampler_name"]);
-    take(Field::CfgScale, guider, &["cfg", "cfg_conds"]);
+    take(Field::Seed, &way("noise"), &["seed", "noise_seed"]);
+    take(Field::Steps, &way("sigmas"), &["steps"]);
+    take(Field::Scheduler, &way("sigmas"), &["scheduler"]);
+    take(Field::Sampler, &way("sampler"), &["sampler_name"]);
+    take(Field::CfgScale, &way("guider"), &["cfg", "cfg_conds"]);
+    let guider = way("guider")[0];
     let latents = graph.upstream([sampler], is_latent);
     let sized = latents.into_iter().find(|&node| {
         let side = |name: &str| graph.value(node, &[name]).and_then(number);
         side("width").is_some() && side("height").is_some()
     });
     if let Some(node) = sized {
-        take(Field::Width, node, &["width"]);
-        take(Field::Height, node, &["height"]);
+        take(Field::Width, &[node], &["width"]);
+        take(Field::Height, &[node], &["height"]);
     }
     let mut settings = named.finish();
     let model_from = if graph.nodes[guider].inputs.contains_key("model") { guider } else { sampler };
