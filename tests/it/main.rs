@@ -7,6 +7,7 @@ mod bad_input;
 mod batch;
 mod convert;
 mod detect;
+mod device;
 mod eval;
 mod export_formats;
 mod exports;
