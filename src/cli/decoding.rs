@@ -8,6 +8,8 @@ use gemscope::generate::{BatchLimits, Decoding, Grammar, GrammarFactory, Labels,
 use gemscope::model::{Model, ModelConfig};
 use gemscope::preprocess::Budget;
 use gemscope::prompt::{Prompter, Task};
+use gemscope::runtime::devices::CudaDevice;
+use gemscope::runtime::{Device, ModelSize, memory_budget};
 
 use super::messages;
 
@@ -67,7 +69,17 @@ impl DecodingArgs {
         if let Some(rows) = self.batch {
             return Ok(BatchLimits { rows: usize::from(rows), ..limits });
         }
-        let row = model.cache_bytes_per_token()? * (budget.soft_tokens() as usize + USUAL_TOKENS);
+        let cache_per_token = model.cache_bytes_per_token()?;
+        if let Device::Cuda(CudaDevice { free_bytes: Some(free), .. }) = model.device {
+            let size = ModelSize {
+                weights: model.files.computing_bytes(),
+                cache_per_token: cache_per_token as u64,
+                tokens: u64::from(budget.soft_tokens()) + USUAL_TOKENS as u64,
+                soft_tokens: u64::from(budget.soft_tokens()),
+            };
+            return Ok(BatchLimits { rows: memory_budget(free, size, limits.rows).rows.max(1), ..limits });
+        }
+        let row = cache_per_token * (budget.soft_tokens() as usize + USUAL_TOKENS);
         Ok(BatchLimits { rows: (CACHE_BYTES / row.max(1)).clamp(1, limits.rows), ..limits })
     }
 }

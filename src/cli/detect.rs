@@ -16,13 +16,14 @@ use gemscope::run::{
     self, Asked, Engine, Failure, Known, Manifest, ModelIdentity, Progress, Question, Questions, RunDirectory,
     Settings, Summary,
 };
+use gemscope::runtime::Device;
 use gemscope::source::{self, Place, Source, SourceImage};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::{BudgetArgs, ControlArgs, RuleArgs, TaskArgs, formats};
 use super::decoding::{DecodingArgs, Grammars};
-use super::engine::{ModelArgs, ModelFiles};
+use super::engine::{ModelArgs, ModelFiles, choose_device};
 use super::{Ending, Global, messages, output, plain, prompts, say_damaged, signals};
 
 /// Find things in images
@@ -112,7 +113,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     };
     // All that can be wrong without a model is found before one is loaded.
     let graphs = model_files.graphs(&args.model)?;
-    let settings = Settings {
+    let mut settings = Settings {
         task: task.filter(|_| questions.every.is_some()),
         prompts: questions.every.iter().flat_map(|asked| asked.rendered()).map(str::to_owned).collect(),
         image_prompts: questions.image_prompts(),
@@ -126,15 +127,18 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         max_new_tokens: args.decoding.max_new_tokens as usize,
         sampling: args.decoding.sampling.sampling(),
         model: ModelIdentity::of(&model_files.directory, &graphs, &model_files.config)?,
+        device: Device::Cpu.kind().to_owned(),
     };
-    let runtime = global.load_runtime()?;
+    let runtime = args.model.device.load_runtime(global)?;
+    let device = choose_device(&graphs, settings.budget.largest(), &args.model, runtime)?;
+    device.kind().clone_into(&mut settings.device);
     let directory = RunDirectory::open(out, args.control.fresh)?;
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
     directory.settle(&manifest.with_model(model_files.name(&args.model)))?;
     let (journal, known) = directory.journal(args.control.sync_every)?;
     say_what_was_left(out, &directory, &known);
 
-    let model = model_files.load(graphs, &args.model, runtime)?;
+    let model = model_files.load(graphs, &args.model, runtime, device)?;
     let limits = args.decoding.limits(&model, settings.budget.largest())?;
     let mut engine = Engine { prompter: model_files.prompter, model, limits };
     let progress = Progress::new(source.images.len(), messages::quiet());

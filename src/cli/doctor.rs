@@ -11,7 +11,7 @@ use gemscope::run::{AnswerOptions, Engine, FindQuestion, Question, ShownView};
 use gemscope::runtime::{self, Found, Report};
 use serde::Serialize;
 
-use super::engine::{ModelArgs, ModelFiles};
+use super::engine::{DeviceArgs, ModelArgs, ModelFiles, choose_device};
 use super::{Ending, Global, output};
 
 /// Check what is installed, and say what to do about what is not
@@ -20,6 +20,8 @@ pub(crate) struct Args {
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 /// Whether the bundled model answers as it should.
@@ -41,7 +43,7 @@ struct Examined {
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let report = runtime::report(&global.runtime_options());
     // Without a library, a model run would install one; doctor changes nothing but its own cache.
-    let self_check = report.used.is_some().then(|| match self_check(global) {
+    let self_check = report.used.is_some().then(|| match self_check(args.device, global) {
         Ok(check) => check,
         Err(error) => SelfCheck { ok: false, says: format!("{error:#}") },
     });
@@ -56,12 +58,15 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 }
 
 /// Shows the bundled model a red disc on grey and asks where it is.
-fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
+fn self_check(device: DeviceArgs, global: &Global) -> anyhow::Result<SelfCheck> {
     const SIDE: u32 = 384;
     const DISC: [f64; 4] = [120.0, 140.0, 260.0, 280.0];
-    let model_args = ModelArgs { model: None, dtype: None, threads: None };
+    let model_args = ModelArgs { device, ..ModelArgs::default() };
     let files = ModelFiles::open(None)?;
-    let model = files.load(files.graphs(&model_args)?, &model_args, global.load_runtime()?)?;
+    let (graphs, runtime) = (files.graphs(&model_args)?, device.load_runtime(global)?);
+    let device = choose_device(&graphs, files.config.default_budget, &model_args, runtime)?;
+    let on = device.to_string();
+    let model = files.load(graphs, &model_args, runtime, device)?;
     let task = Task::Labels(vec!["red circle".to_owned()]);
     let query = files.prompter.query(&task.text(), &Conversation::default())?;
     let budget = BudgetChoice::Fixed(files.config.default_budget);
@@ -87,10 +92,10 @@ fn self_check(global: &Global) -> anyhow::Result<SelfCheck> {
     let right = |bbox: [f64; 4]| bbox.iter().zip(DISC).all(|(value, expected)| near(*value, expected));
     let ok = matches!(record.detections.as_slice(), [one] if one.label == "red circle" && right(one.bbox.into()));
     let says = if ok {
-        "found the red circle where it is".to_owned()
+        format!("on {on}, found the red circle where it is")
     } else {
         // One question about one view has one answer.
-        format!("was shown a red circle at {DISC:?} and answered {:?}", record.answers[0].text)
+        format!("on {on}, was shown a red circle at {DISC:?} and answered {:?}", record.answers[0].text)
     };
     Ok(SelfCheck { ok, says })
 }
@@ -120,21 +125,7 @@ fn describe(examined: &Examined) -> String {
         cpu.logical_cores,
         cpu.features.join(" ")
     ));
-    let cuda = &report.cuda;
-    lines.push(match (&cuda.driver, &cuda.problem) {
-        (_, Some(problem)) => format!("CUDA: {problem}"),
-        (Some(driver), None) => format!("CUDA: driver {driver}, {} devices", cuda.devices.len()),
-        (None, None) => format!("CUDA: {} devices", cuda.devices.len()),
-    });
-    for device in &cuda.devices {
-        lines.push(format!(
-            "  {}: {}, compute capability {}, {} MiB",
-            device.index,
-            device.name,
-            device.compute_capability,
-            device.total_bytes >> 20
-        ));
-    }
+    lines.extend(describe_cuda(report));
     lines.push(String::new());
     lines.push(match &examined.self_check {
         Some(check) if check.ok => format!("bundled demo model: {}", check.says),
@@ -148,4 +139,29 @@ fn describe(examined: &Examined) -> String {
         lines.extend(report.advice.iter().map(|advice| format!("  - {advice}")));
     }
     lines.join("\n") + "\n"
+}
+
+/// Driver, cards, and what computing on one needs.
+fn describe_cuda(report: &Report) -> Vec<String> {
+    let cuda = &report.cuda;
+    let mut lines = vec![match (&cuda.driver, &cuda.problem) {
+        (Some(driver), None) => format!("CUDA: the driver serves {driver}; {} devices", cuda.devices.len()),
+        (_, Some(problem)) => format!("CUDA: {problem}"),
+        (None, None) => format!("CUDA: {} devices", cuda.devices.len()),
+    }];
+    for device in &cuda.devices {
+        let free = device.free_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+        lines.push(format!(
+            "  {}: {}, compute capability {}, {free} free of {} MiB",
+            device.index,
+            device.name,
+            device.compute_capability,
+            device.total_bytes >> 20
+        ));
+    }
+    // What it needs is of interest to those who have a card, or were about to have one.
+    for need in &report.cuda_state.needs {
+        lines.push(format!("  needs {}: {}{}", need.what, if need.met { "" } else { "missing: " }, need.says));
+    }
+    lines
 }

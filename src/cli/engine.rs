@@ -3,15 +3,16 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use gemscope::model::{self, Dtypes, GraphFiles, Model, ModelConfig, OpenOptions};
+use gemscope::preprocess::Budget;
 use gemscope::prompt::Prompter;
-use gemscope::runtime::{self, Runtime};
+use gemscope::runtime::{self, Device, DeviceChoice, ModelSize, Runtime};
 
-use super::messages;
+use super::{Global, messages};
 
-/// Which model.
-#[derive(Debug, clap::Args)]
+/// Which model, and on what.
+#[derive(Debug, Default, clap::Args)]
 pub(crate) struct ModelArgs {
     /// A directory with a Gemma 4 ONNX export. Default: the bundled demo model, which knows only coloured shapes
     #[arg(long, short, value_name = "DIR")]
@@ -23,6 +24,52 @@ pub(crate) struct ModelArgs {
     /// Threads inside ONNX Runtime. Default: all cores
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) threads: Option<u16>,
+    #[command(flatten)]
+    pub(crate) device: DeviceArgs,
+}
+
+/// What computes.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(crate) struct DeviceArgs {
+    /// What computes: auto, cpu, cuda (the card with the most free memory) or cuda:N; else $GEMSCOPE_DEVICE. `auto` is a CUDA card where one
+    /// can be used, and the CPU where not; `cuda` never becomes the CPU [default: auto]
+    #[arg(long, value_name = "DEVICE")]
+    device: Option<DeviceChoice>,
+}
+
+impl DeviceArgs {
+    /// What was asked for, by the flag or the variable; `None` where nothing was.
+    fn asked(self) -> anyhow::Result<Option<DeviceChoice>> {
+        let variable = || std::env::var("GEMSCOPE_DEVICE").ok().filter(|value| !value.is_empty());
+        match (self.device, variable()) {
+            (Some(device), _) => Ok(Some(device)),
+            (None, Some(text)) => text.parse().map(Some).map_err(|error: String| anyhow!("GEMSCOPE_DEVICE: {error}")),
+            (None, None) => Ok(None),
+        }
+    }
+
+    /// ONNX Runtime for that device, installed first where that is needed and allowed. Where the CPU takes the place of a card that is
+    /// there, that is said.
+    ///
+    /// # Errors
+    /// Where there is none, or a CUDA device was insisted on and cannot be used.
+    pub(crate) fn load_runtime(self, global: &Global) -> anyhow::Result<&'static Runtime> {
+        let asked = self.asked()?;
+        let options = global.runtime_options().with_device(asked.unwrap_or(DeviceChoice::Auto));
+        let runtime = runtime::load(&options, &mut |line| messages::say(line))?;
+        // Whoever has no card and did not ask for one is told nothing.
+        if let Some(state) = &runtime.without_cuda
+            && (asked == Some(DeviceChoice::Auto) || state.cards > 0)
+        {
+            let advice = state.advice().first().map_or(String::new(), |advice| format!(" To use a card: {advice}."));
+            messages::say(&format!("Running on the CPU: {}.{advice}", state.obstacle()));
+        }
+        Ok(runtime)
+    }
+
+    fn insists_on_cuda(self) -> anyhow::Result<bool> {
+        Ok(matches!(self.asked()?, Some(DeviceChoice::Cuda(_))))
+    }
 }
 
 /// A model directory, of which no graph is loaded yet.
@@ -68,12 +115,61 @@ impl ModelFiles {
     }
 
     /// Loads the graphs.
-    pub(crate) fn load(&self, graphs: GraphFiles, args: &ModelArgs, runtime: &Runtime) -> anyhow::Result<Model> {
+    ///
+    /// # Errors
+    /// Where that fails; on a card, with what else can be done.
+    pub(crate) fn load(
+        &self,
+        graphs: GraphFiles,
+        args: &ModelArgs,
+        runtime: &Runtime,
+        device: Device,
+    ) -> anyhow::Result<Model> {
+        let on_card = matches!(device, Device::Cuda(_)).then(|| device.to_string());
         let options = OpenOptions {
             threads: args.threads.map(usize::from),
             // Without a cache directory, the probes run every time.
             probe_cache: runtime::cache_dir().ok(),
+            device,
         };
-        Ok(Model::open(&self.directory, graphs, &self.prompter.tokenizer.special, runtime, &options)?)
+        let opened = Model::open(&self.directory, graphs, &self.prompter.tokenizer.special, runtime, &options);
+        opened.map_err(|error| match on_card {
+            Some(card) => anyhow!(error).context(format!(
+                "the model does not run on {card} (`gemscope doctor --gpu` checks the card; --device cpu does without it)"
+            )),
+            None => error.into(),
+        })
     }
+}
+
+/// What the graphs are to run on: what the runtime came to, but the CPU where a model does not fit on a card that was not insisted on.
+///
+/// # Errors
+/// Where `GEMSCOPE_DEVICE` is none.
+pub(crate) fn choose_device(
+    graphs: &GraphFiles,
+    budget: Budget,
+    args: &ModelArgs,
+    runtime: &Runtime,
+) -> anyhow::Result<Device> {
+    let Device::Cuda(card) = &runtime.device else { return Ok(Device::Cpu) };
+    let Some(free) = card.free_bytes else { return Ok(runtime.device.clone()) };
+    let size = ModelSize {
+        weights: graphs.computing_bytes(),
+        cache_per_token: 0,
+        tokens: 0,
+        soft_tokens: u64::from(budget.soft_tokens()),
+    };
+    let room = runtime::memory_budget(free, size, 1);
+    if room.rows > 0 {
+        messages::say(&format!("Running on {}.", runtime.device));
+        return Ok(runtime.device.clone());
+    }
+    let short = format!("{} has {} MiB free, and the model is thought to take {room}", runtime.device, free >> 20);
+    if args.device.insists_on_cuda()? {
+        messages::say(&format!("{short}. It is tried, as you asked for it; --budget and --dtype make it smaller."));
+        return Ok(runtime.device.clone());
+    }
+    messages::say(&format!("Running on the CPU: {short}."));
+    Ok(Device::Cpu)
 }

@@ -36,7 +36,7 @@ use clap::{Parser, Subcommand};
 use gemscope::export::ExportError;
 use gemscope::record::Record;
 use gemscope::run::{DamagedLine, JournalError, JournalRecords, RunError};
-use gemscope::runtime::{self, Runtime, RuntimeError, RuntimeOptions};
+use gemscope::runtime::RuntimeOptions;
 
 /// Finds, counts and crops what is in a folder of images, with Gemma 4, offline.
 #[derive(Debug, Parser)]
@@ -98,11 +98,6 @@ struct Global {
 impl Global {
     fn runtime_options(&self) -> RuntimeOptions {
         RuntimeOptions::from_env(self.ort_lib.clone(), self.offline)
-    }
-
-    /// ONNX Runtime, installed first where that is needed and allowed.
-    fn load_runtime(&self) -> Result<&'static Runtime, RuntimeError> {
-        runtime::load(&self.runtime_options(), &mut |line| messages::say(line))
     }
 }
 

@@ -6,7 +6,7 @@ use gemscope::model::{Dtypes, ModelReport};
 use gemscope::preprocess::Budget;
 use serde::Serialize;
 
-use super::engine::{ModelArgs, ModelFiles};
+use super::engine::{DeviceArgs, ModelArgs, ModelFiles, choose_device};
 use super::{Ending, Global, output};
 
 /// Look at a model directory
@@ -33,6 +33,8 @@ struct InspectArgs {
     /// The budget to probe for. Default: the model's own
     #[arg(long, short, value_name = "TOKENS")]
     budget: Option<Budget>,
+    #[command(flatten)]
+    device: DeviceArgs,
 }
 
 #[derive(Serialize)]
@@ -41,6 +43,8 @@ struct Inspected {
     model: ModelReport,
     vocabulary_size: usize,
     special_tokens: Special,
+    /// What the probes ran on.
+    device: String,
     /// The budget that was probed.
     budget: Budget,
     /// Whether views that fill it can be run.
@@ -61,13 +65,21 @@ struct Special {
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let Action::Inspect(args) = &args.action;
-    let model_args = ModelArgs { model: args.directory.clone(), dtype: args.dtype.clone(), threads: None };
+    let model_args = ModelArgs {
+        model: args.directory.clone(),
+        dtype: args.dtype.clone(),
+        device: args.device,
+        ..ModelArgs::default()
+    };
     let files = ModelFiles::open(args.directory.as_deref())?;
     let budget = args.budget.unwrap_or(files.config.default_budget);
-    let mut model = files.load(files.graphs(&model_args)?, &model_args, global.load_runtime()?)?;
+    let (graphs, runtime) = (files.graphs(&model_args)?, args.device.load_runtime(global)?);
+    let device = choose_device(&graphs, budget, &model_args, runtime)?;
+    let mut model = files.load(graphs, &model_args, runtime, device)?;
     let probed = model.probe_budget(budget);
     let tokenizer = &files.prompter.tokenizer;
     output::json(&Inspected {
+        device: model.device.to_string(),
         budget,
         serves_budget: probed.as_ref().is_ok_and(|serves| *serves),
         budget_error: probed.err().map(|error| error.to_string()),

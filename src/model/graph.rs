@@ -14,6 +14,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 use super::external;
+use crate::runtime::{self, Device};
 
 /// Why a graph cannot be loaded or run. Every message names the file.
 #[derive(Debug, Error)]
@@ -91,17 +92,25 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Loads `path`; external data files are found beside it by ONNX Runtime, and none elsewhere.
+    /// Loads `path` for a device; external data files are found beside it by ONNX Runtime, and none elsewhere.
     ///
     /// # Errors
-    /// [`GraphError`].
-    pub(super) fn open(path: &Path, environment: &Environment, threads: Option<usize>) -> Result<Self, GraphError> {
+    /// [`GraphError`], also where the device cannot be had: it is never another one in its place.
+    pub(super) fn open(
+        path: &Path,
+        environment: &Environment,
+        threads: Option<usize>,
+        device: &Device,
+    ) -> Result<Self, GraphError> {
         external::data_files(path)?;
         let open = || -> ort::Result<Session> {
             // A pattern is planned for fixed shapes; here the sequence, the past and the patches differ from run to run.
             let mut builder = Session::builder(environment)?.with_memory_pattern(false)?;
             if let Some(threads) = threads {
                 builder = builder.with_intra_threads(threads)?;
+            }
+            if let Device::Cuda(card) = device {
+                builder = builder.with_execution_providers([runtime::execution_provider(card)])?;
             }
             builder.commit_from_file(path)
         };

@@ -182,8 +182,18 @@ impl GraphFiles {
 
     /// The graphs and the files of external data that stand beside them, sorted.
     pub fn all_files(&self) -> Vec<PathBuf> {
+        Self::files_of([&self.vision, &self.embedding, &self.decoder])
+    }
+
+    /// Bytes of the graphs that compute, vision and decoder, with their external data: what a device has to hold of a model.
+    pub fn computing_bytes(&self) -> u64 {
+        let files = Self::files_of([&self.vision, &self.decoder]);
+        files.iter().filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
+    }
+
+    fn files_of<'g>(graphs: impl IntoIterator<Item = &'g PathBuf>) -> Vec<PathBuf> {
         let mut files = Vec::new();
-        for graph in [&self.vision, &self.embedding, &self.decoder] {
+        for graph in graphs {
             let (Some(folder), Some(name)) = (graph.parent(), graph.file_name()) else { continue };
             let name = name.to_string_lossy();
             // `x.onnx`, `x.onnx_data`, `x.onnx_data_1`, `x.onnx.data`

@@ -34,7 +34,7 @@ use thiserror::Error;
 
 use crate::preprocess::PatchGrid;
 use crate::prompt::SpecialTokens;
-use crate::runtime::Runtime;
+use crate::runtime::{Device, Runtime};
 use decoder::Decoder;
 use embedding::Embedding;
 use graph::Graph;
@@ -75,6 +75,9 @@ pub struct OpenOptions {
     pub threads: Option<usize>,
     /// Where probe results are kept; they are not kept where `None`.
     pub probe_cache: Option<PathBuf>,
+    /// What computes: one that [`runtime::load`](crate::runtime::load) came to. Embeddings are looked up on the CPU either way, since a
+    /// look-up is no arithmetic, and its table may be larger than a card.
+    pub device: Device,
 }
 
 /// The three graphs of a model directory and what is known about them.
@@ -85,6 +88,8 @@ pub struct Model {
     pub files: GraphFiles,
     /// What its settings files say.
     pub config: ModelConfig,
+    /// What computes.
+    pub device: Device,
     /// What was found by trying.
     pub probes: Probes,
     probe_file: Option<PathBuf>,
@@ -106,15 +111,17 @@ impl Model {
         runtime: &Runtime,
         options: &OpenOptions,
     ) -> Result<Self, ModelError> {
-        let open = |path: &Path| Graph::open(path, &runtime.environment, options.threads);
+        let device = &options.device;
+        let open = |path: &Path, device| Graph::open(path, &runtime.environment, options.threads, device);
         let mut model = Self {
-            vision: VisionEncoder::new(open(&files.vision)?)?,
-            embedding: Embedding::new(open(&files.embedding)?, special)?,
-            decoder: Decoder::new(open(&files.decoder)?)?,
+            vision: VisionEncoder::new(open(&files.vision, device)?)?,
+            embedding: Embedding::new(open(&files.embedding, &Device::Cpu)?, special)?,
+            decoder: Decoder::new(open(&files.decoder, device)?)?,
             directory: directory.to_owned(),
+            device: device.clone(),
             config: ModelConfig::read(directory)?,
             probes: Probes::default(),
-            probe_file: options.probe_cache.as_ref().map(|cache| probe::file(&files, &runtime.version, cache)),
+            probe_file: options.probe_cache.as_ref().map(|cache| probe::file(&files, &runtime.version, device, cache)),
             special: special.clone(),
             files,
         };

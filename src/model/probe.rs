@@ -12,6 +12,7 @@ use super::embedding::PER_LAYER;
 use super::graph::GraphError;
 use super::{GraphFiles, Model, ModelError, tensor};
 use crate::preprocess::{Budget, PATCH_SIDE, PatchGrid};
+use crate::runtime::Device;
 use crate::{digest, files};
 
 /// The answers of the probes.
@@ -86,10 +87,10 @@ impl Probes {
     }
 }
 
-/// Where the results for these files and this ONNX Runtime are kept in `cache`: named after the files' sizes and times.
-pub(super) fn file(graphs: &GraphFiles, runtime: &str, cache: &Path) -> PathBuf {
-    const VERSION: &str = "2";
-    let mut identity = format!("{VERSION} {runtime}\n");
+/// Where the results for these files, this ONNX Runtime and this device are kept in `cache`: named after the files' sizes and times.
+pub(super) fn file(graphs: &GraphFiles, runtime: &str, device: &Device, cache: &Path) -> PathBuf {
+    const VERSION: &str = "3";
+    let mut identity = format!("{VERSION} {runtime} {}\n", device.identity());
     for path in graphs.all_files() {
         let Ok(metadata) = path.metadata() else { continue };
         let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());

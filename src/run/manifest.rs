@@ -19,6 +19,7 @@ use crate::generate::{Decoding, Sampling};
 use crate::model::{GraphFiles, ModelConfig};
 use crate::preprocess::{BudgetChoice, Tiling};
 use crate::prompt::Task;
+use crate::runtime::Device;
 use crate::{digest, files};
 
 pub(super) const FILE: &str = "run.json";
@@ -89,6 +90,18 @@ pub struct Settings {
     pub sampling: Sampling,
     /// Which weights answer.
     pub model: ModelIdentity,
+    /// `cuda` where a CUDA device computed: its answers may differ from the CPU's in the last digits of a score, and now and then in a
+    /// token, so a run is made on one kind of device to its end. Not in runs on the CPU.
+    #[serde(default = "cpu", skip_serializing_if = "is_cpu")]
+    pub device: String,
+}
+
+fn cpu() -> String {
+    Device::Cpu.kind().to_owned()
+}
+
+fn is_cpu(device: &str) -> bool {
+    device == Device::Cpu.kind()
 }
 
 impl Settings {

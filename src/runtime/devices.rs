@@ -1,8 +1,7 @@
 //! What this machine computes with.
 //!
 //! In: nothing. Out: the CPU and what ONNX Runtime's kernels make use of in it; the CUDA devices. Promises: a machine without a
-//! driver, or with one that fails, gets a sentence and never a panic. CUDA devices are reported and not used: this version runs on
-//! the CPU.
+//! driver, or with one that fails, gets a sentence and never a panic.
 #![allow(unsafe_code)]
 
 use std::panic::catch_unwind;

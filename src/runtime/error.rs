@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{MINIMUM_VERSION, PINNED_VERSION};
+use super::{CudaState, MINIMUM_VERSION, PINNED_VERSION};
 
 /// Why there is no ONNX Runtime.
 #[derive(Debug, thiserror::Error)]
@@ -33,10 +33,12 @@ pub enum RuntimeError {
 
     /// `gemscope setup` was asked to stay off the network and there is something to fetch.
     #[error(
-        "ONNX Runtime {PINNED_VERSION} is not installed in {directory}, and --offline or GEMSCOPE_OFFLINE forbids fetching it: \
-         run `gemscope setup` without it", directory = .directory.display()
+        "{wheel} is not installed in {directory}, and --offline or GEMSCOPE_OFFLINE forbids fetching it: run `gemscope setup` \
+         without it", directory = .directory.display()
     )]
     Offline {
+        /// Package and version.
+        wheel: String,
         /// Where it would be installed.
         directory: PathBuf,
     },
@@ -71,31 +73,41 @@ pub enum RuntimeError {
 
     /// No ONNX Runtime is pinned for this platform.
     #[error(
-        "no ONNX Runtime is pinned for {platform}: install or build one of version {MINIMUM_VERSION} or later and set \
-         ORT_DYLIB_PATH to its library"
+        "no {what} is pinned for {platform}: install or build one of version {MINIMUM_VERSION} or later and set ORT_DYLIB_PATH \
+         to its library"
     )]
     UnsupportedPlatform {
+        /// ONNX Runtime for the CPU or with CUDA.
+        what: &'static str,
         /// Operating system and architecture.
         platform: String,
     },
 
+    /// CUDA was asked for and cannot be used.
+    #[error("{0}")]
+    Cuda(Box<CudaState>),
+
     /// There is no Python with pip.
     #[error(
-        "fetching ONNX Runtime needs a Python with pip, and none was found (tried {tried}). Install Python 3 with pip and run \
-         `gemscope setup` again, or `pip install onnxruntime=={PINNED_VERSION}` where there is one and set ORT_DYLIB_PATH to \
-         the library in its folder onnxruntime/capi"
+        "fetching {wheel} needs a Python with pip, and none was found (tried {tried}). Install Python 3 with pip and run \
+         `gemscope setup` again, or `pip install {wheel}` where there is one (for onnxruntime, then set ORT_DYLIB_PATH to the \
+         library in its folder onnxruntime/capi)"
     )]
     NoPip {
+        /// Package and version.
+        wheel: String,
         /// The commands that were tried.
         tried: String,
     },
 
     /// pip did not fetch the wheel.
     #[error(
-        "pip could not fetch onnxruntime=={PINNED_VERSION} (is there a network?). Run `gemscope setup` again when it can, or \
-         set ORT_DYLIB_PATH to an ONNX Runtime library. `{command}` said:\n{stderr}"
+        "pip could not fetch {wheel} (is there a network?). Run `gemscope setup` again when it can, or set ORT_DYLIB_PATH to an \
+         ONNX Runtime library. `{command}` said:\n{stderr}"
     )]
     Pip {
+        /// Package and version.
+        wheel: String,
         /// The command that was run.
         command: String,
         /// The last lines that it wrote to stderr.
@@ -104,13 +116,15 @@ pub enum RuntimeError {
 
     /// The wheel is not the one that is pinned.
     #[error(
-        "{wheel}, as pip fetched it, is not the pinned onnxruntime {PINNED_VERSION}: its sha256 is {found}, expected {expected}. \
+        "{wheel}, as pip fetched it, is not the pinned {pinned}: its sha256 is {found}, expected {expected}. \
          Nothing was installed. Run `gemscope setup` again; if pip is set to a mirror or a folder of wheels, compare its wheel \
          with the official one"
     )]
     Hash {
         /// The name of the file that pip fetched.
         wheel: String,
+        /// Package and version.
+        pinned: String,
         /// The pinned sha256.
         expected: String,
         /// The sha256 of the file.

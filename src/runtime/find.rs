@@ -11,6 +11,7 @@ use std::{env, fs};
 
 use super::install::{self, Depth};
 use super::probe::probe;
+use super::wheels::{self, Wheel};
 use super::{Candidate, Found, Origin, RuntimeError, RuntimeOptions, cache_dir};
 
 /// The Python that is asked where no environment is active.
@@ -22,6 +23,10 @@ pub(super) struct Search {
     named: Option<PathBuf>,
     /// Gemscope's cache directory.
     cache: Option<PathBuf>,
+    /// What may be installed there.
+    wheel: Option<&'static Wheel>,
+    /// Whether only a library with a provider for CUDA beside it serves.
+    cuda: bool,
     /// The folder of the executable, symbolic links followed.
     executable: Option<PathBuf>,
     /// The root of the active Python environment.
@@ -44,6 +49,13 @@ pub(super) enum Choice {
 }
 
 impl Search {
+    /// The places of this process, for a library that computes on a CUDA device.
+    pub(super) fn for_cuda(options: &RuntimeOptions) -> Self {
+        let wheel = wheels::for_cuda().map(|[onnx_runtime, ..]| onnx_runtime);
+        // The system's loader does not say where a library lies, so nobody could look beside it.
+        Self { wheel, cuda: true, system: Vec::new(), ..Self::new(options) }
+    }
+
     /// The places of this process.
     pub(super) fn new(options: &RuntimeOptions) -> Self {
         let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -51,6 +63,8 @@ impl Search {
         Self {
             named: options.ort_lib.as_deref().map(resolve_named),
             cache: cache_dir().ok(),
+            wheel: wheels::for_cpu(),
+            cuda: false,
             executable: env::current_exe().ok().and_then(|path| Some(follow_links(&path).parent()?.to_path_buf())),
             ask_python: environment.is_none(),
             environment,
@@ -85,6 +99,14 @@ impl Search {
         Ok(Choice::None { skipped: skipped.concat() })
     }
 
+    /// The places, for a message that says where nothing was found.
+    pub(super) fn places(&self) -> String {
+        let cache = self.cache.iter().zip(self.wheel).map(|(cache, wheel)| wheel.directory(cache));
+        let folders = cache.chain(self.executable.clone()).chain(self.environment.clone());
+        let folders: Vec<_> = folders.map(|folder| folder.display().to_string()).collect();
+        format!("{}, Python's package onnxruntime", folders.join(", "))
+    }
+
     /// Every candidate, the cached files compared with their recorded hashes, for a report.
     pub(super) fn all(&self) -> Vec<Candidate> {
         self.look_at_named().into_iter().chain(self.look_in_places(Depth::Hashes)).collect()
@@ -100,7 +122,8 @@ impl Search {
 
     /// Lazy: a place is looked at when the ones before it are used up.
     fn look_in_places(&self, depth: Depth) -> impl Iterator<Item = Candidate> + '_ {
-        let cache = self.cache.iter().map(move |cache| self.look_in_cache(cache, depth));
+        let cache =
+            self.cache.iter().zip(self.wheel).map(move |(cache, wheel)| self.look_in_cache(wheel, cache, depth));
         let places = [
             (Origin::Executable, Self::executable_folders as fn(&Self) -> Vec<PathBuf>),
             (Origin::Python, Self::python_folders),
@@ -119,8 +142,8 @@ impl Search {
         cache.chain(folders).chain(system)
     }
 
-    fn look_in_cache(&self, cache: &Path, depth: Depth) -> Candidate {
-        let (path, found) = match install::installed(cache, depth) {
+    fn look_in_cache(&self, wheel: &Wheel, cache: &Path, depth: Depth) -> Candidate {
+        let (path, found) = match install::installed(wheel, cache, depth) {
             Ok(library) => {
                 let found = self.look_at(&library);
                 (library, found)
@@ -179,6 +202,10 @@ impl Search {
     }
 
     fn look_at(&self, path: &Path) -> Found {
+        let provider = format!("{DLL_PREFIX}onnxruntime_providers_cuda{DLL_SUFFIX}");
+        if self.cuda && !path.with_file_name(&provider).exists() {
+            return Found::Refused { reason: format!("it has no {provider} beside it") };
+        }
         match (self.probe)(path) {
             Ok(version) => Found::Usable { version },
             Err(reason) => Found::Refused { reason },
@@ -199,7 +226,7 @@ fn follow_links(path: &Path) -> PathBuf {
     if cfg!(windows) { path.to_path_buf() } else { fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()) }
 }
 
-fn site_packages(root: &Path) -> Vec<PathBuf> {
+pub(super) fn site_packages(root: &Path) -> Vec<PathBuf> {
     if cfg!(windows) {
         return vec![root.join("Lib").join("site-packages")];
     }
@@ -303,6 +330,8 @@ mod tests {
         Search {
             named: None,
             cache: Some(root.join("cache")),
+            wheel: wheels::for_cpu(),
+            cuda: false,
             executable: Some(root.join("app").join("bin")),
             environment: Some(root.join("venv")),
             ask_python: false,

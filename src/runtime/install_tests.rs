@@ -6,6 +6,8 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
+use crate::runtime::PINNED_VERSION;
+use crate::runtime::wheels::{self, CUDA, Contents, ONNX_RUNTIME};
 
 const LIBRARY: &str = if cfg!(target_os = "macos") {
     "libonnxruntime.1.32.0.dylib"
@@ -17,13 +19,13 @@ const LIBRARY: &str = if cfg!(target_os = "macos") {
 
 /// An installation as a wheel of this platform makes it, with `content` as its library.
 pub(in crate::runtime) fn put_installed(cache: &Path, content: &[u8]) -> PathBuf {
-    let platform = Platform::current().unwrap();
+    let platform = wheels::for_cpu().unwrap();
     let directory = platform.directory(cache);
     fs::create_dir_all(cache).unwrap();
     let wheel = cache.join("test.whl");
     write_wheel(&wheel, &[(&format!("onnxruntime/capi/{LIBRARY}"), content)]);
     fs::create_dir(&directory).unwrap();
-    unpack(&wheel, &directory, platform.sha256).unwrap();
+    unpack(platform, &wheel, &directory).unwrap();
     check(platform, &directory, Depth::Hashes).unwrap()
 }
 
@@ -48,13 +50,26 @@ fn members() -> Vec<(String, &'static [u8])> {
     ]
 }
 
-/// A wheel, and the platform that pins it.
-fn wheel(folder: &Path) -> (PathBuf, Platform) {
+/// A wheel, and what pins it.
+fn wheel(folder: &Path) -> (PathBuf, Wheel) {
     let path = folder.join("onnxruntime-test.whl");
     let members = members();
     write_wheel(&path, &members.iter().map(|(name, content)| (name.as_str(), *content)).collect::<Vec<_>>());
     let sha256 = sha256_of_file(&path).unwrap().leak();
-    (path, Platform { name: "test", tag: "test", sha256 })
+    (path, Wheel { sha256, ..pinned() })
+}
+
+fn pinned() -> Wheel {
+    Wheel {
+        package: "onnxruntime",
+        version: PINNED_VERSION,
+        platform: "test",
+        tags: &["test"],
+        sha256: "",
+        fetched_mb: 1,
+        unpacked_mb: 1,
+        contents: Contents::OnnxRuntime,
+    }
 }
 
 fn fetch_copy(wheel: &Path) -> impl Fn(&Path) -> Result<PathBuf, RuntimeError> + '_ {
@@ -132,7 +147,7 @@ fn leftovers_of_a_killed_process_are_no_installation_and_go_away() {
     let leftover = cache.join(".onnxruntime-killed").join("unpacked");
     fs::create_dir_all(&leftover).unwrap();
     fs::write(leftover.join(LIBRARY), "half").unwrap();
-    assert!(installed_for(&platform, &cache, Depth::Sizes).unwrap_err().problem.is_none());
+    assert!(installed(&platform, &cache, Depth::Sizes).unwrap_err().problem.is_none());
     install_with(&platform, &cache, fetch_copy(&wheel), &mut |_| {}).unwrap();
     assert_eq!(names_in(&cache), ["onnxruntime-1.32.0-test", "onnxruntime.lock"]);
 }
@@ -143,11 +158,11 @@ fn a_wheel_with_another_hash_is_refused() {
     let cache = folder.path().join("cache");
     let (wheel, mut platform) = wheel(folder.path());
     let found = platform.sha256;
-    platform.sha256 = PLATFORMS[0].sha256;
+    platform.sha256 = ONNX_RUNTIME[0].sha256;
     let error = install_with(&platform, &cache, fetch_copy(&wheel), &mut |_| {}).unwrap_err();
     assert!(matches!(error, RuntimeError::Hash { .. }), "{error}");
     let text = error.to_string();
-    assert!(text.contains(found) && text.contains(PLATFORMS[0].sha256), "{text}");
+    assert!(text.contains(found) && text.contains(ONNX_RUNTIME[0].sha256), "{text}");
     assert_eq!(names_in(&cache), ["onnxruntime.lock"], "nothing was unpacked");
 }
 
@@ -160,17 +175,17 @@ fn a_wheel_that_leads_out_of_the_directory_is_refused() {
         "onnxruntime/capi/..\\..\\onnxruntime.dll",
         "C:/onnxruntime.dll",
     ] {
-        assert!(wanted(evil).is_err(), "{evil}");
+        assert!(pinned().wanted(evil).is_err(), "{evil}");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("evil.whl");
         write_wheel(&path, &[(&format!("onnxruntime/capi/{LIBRARY}"), b"library"), (evil, b"evil")]);
         let into = make_directory(folder.path().join("into")).unwrap();
-        let error = unpack(&path, &into, "").unwrap_err();
+        let error = unpack(&pinned(), &path, &into).unwrap_err();
         assert!(error.to_string().contains("leads out"), "{error}");
         assert!(!into.join(MANIFEST).exists());
         assert_eq!(names_in(folder.path()), ["evil.whl", "into"]);
     }
-    assert_eq!(wanted("onnxruntime/capi/deeper/libonnxruntime.so").unwrap(), None);
+    assert_eq!(pinned().wanted("onnxruntime/capi/deeper/libonnxruntime.so").unwrap(), None);
 }
 
 #[test]
@@ -179,9 +194,9 @@ fn a_file_that_is_no_wheel_or_has_no_library_is_refused() {
     let into = make_directory(folder.path().join("into")).unwrap();
     let path = folder.path().join("bad.whl");
     fs::write(&path, "an error page").unwrap();
-    assert!(matches!(unpack(&path, &into, ""), Err(RuntimeError::Wheel { .. })));
+    assert!(matches!(unpack(&pinned(), &path, &into), Err(RuntimeError::Wheel { .. })));
     write_wheel(&path, &[("onnxruntime/LICENSE", b"MIT")]);
-    assert!(unpack(&path, &into, "").unwrap_err().to_string().contains("no ONNX Runtime library"));
+    assert!(unpack(&pinned(), &path, &into).unwrap_err().to_string().contains("no library of onnxruntime"));
 }
 
 #[test]
@@ -206,40 +221,56 @@ fn two_at_once_fetch_once() {
 #[test]
 fn offline_fetches_nothing_and_says_what_to_run() {
     let folder = tempfile::tempdir().unwrap();
-    let error = install(folder.path(), true, &mut |text| panic!("{text}")).unwrap_err().to_string();
+    let error = install(&pinned(), folder.path(), true, &mut |text| panic!("{text}")).unwrap_err().to_string();
     assert!(error.contains("gemscope setup") && error.contains("--offline"), "{error}");
     assert!(names_in(folder.path()).is_empty());
 }
 
 #[test]
-fn every_platform_pins_a_sha256_of_its_own() {
-    let mut hashes: Vec<_> = PLATFORMS.iter().map(|platform| platform.sha256).collect();
+fn every_wheel_pins_a_sha256_of_its_own() {
+    let mut hashes: Vec<_> = ONNX_RUNTIME.iter().chain(&CUDA).map(|wheel| wheel.sha256).collect();
     assert!(hashes.iter().all(|hash| hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit())));
     hashes.sort_unstable();
     hashes.dedup();
-    assert_eq!(hashes.len(), PLATFORMS.len());
+    assert_eq!(hashes.len(), ONNX_RUNTIME.len() + CUDA.len());
+}
+
+#[test]
+fn of_nvidias_wheels_the_named_libraries_and_the_licence_are_taken() {
+    let wheel = &CUDA[2];
+    let wanted = |member: &str| wheel.wanted(member).unwrap();
+    for (member, name) in [
+        ("nvidia/cu13/lib/libcublas.so.13", Some("libcublas.so.13")),
+        ("nvidia_cublas-13.1.0.3.dist-info/licenses/License.txt", Some("License.txt")),
+        ("nvidia/cu13/lib/libnvblas.so.13", None),
+        ("nvidia/cu13/include/cublas.h", None),
+        ("nvidia_cublas-13.1.0.3.dist-info/METADATA", None),
+    ] {
+        assert_eq!(wanted(member).as_deref(), name, "{member}");
+    }
+    assert!(wheel.wanted("../nvidia/libcublas.so.13").is_err());
 }
 
 /// The one test that needs pip and a network: two at once, then again, then with a damaged library.
 #[test]
 fn the_pinned_wheel_is_installed_with_pip_and_loads() {
     let folder = tempfile::tempdir().unwrap();
-    let cache = folder.path();
+    let (cache, wheel) = (folder.path(), wheels::for_cpu().unwrap());
     let mut outcomes = std::thread::scope(|scope| {
-        let install = || install(cache, false, &mut |_| {}).unwrap();
+        let install = || install(wheel, cache, false, &mut |_| {}).unwrap();
         [scope.spawn(install), scope.spawn(install)].map(|thread| thread.join().unwrap())
     });
     outcomes.sort_by_key(|(_, outcome)| *outcome as u8);
     let [(library, first), (same, second)] = outcomes;
     assert_eq!((first, second, &library), (Outcome::AlreadyThere, Outcome::Fetched, &same));
-    assert_eq!(install(cache, true, &mut |_| {}).unwrap(), (library.clone(), Outcome::AlreadyThere));
+    assert_eq!(install(wheel, cache, true, &mut |_| {}).unwrap(), (library.clone(), Outcome::AlreadyThere));
     assert_eq!(crate::runtime::probe::probe(&library).unwrap(), PINNED_VERSION);
 
     // A copy, for the file that was loaded may still be mapped, and truncating it would pull the ground from under its threads.
     let whole = fs::read(&library).unwrap();
     fs::remove_file(&library).unwrap();
     fs::write(&library, &whole[..whole.len() / 2]).unwrap();
-    assert!(installed(cache, Depth::Sizes).unwrap_err().problem.is_some());
-    assert_eq!(install(cache, false, &mut |_| {}).unwrap(), (library.clone(), Outcome::Repaired));
+    assert!(installed(wheel, cache, Depth::Sizes).unwrap_err().problem.is_some());
+    assert_eq!(install(wheel, cache, false, &mut |_| {}).unwrap(), (library.clone(), Outcome::Repaired));
     assert!(fs::read(&library).unwrap() == whole);
 }

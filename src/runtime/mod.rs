@@ -14,6 +14,8 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use ort::environment::Environment;
 use serde::Serialize;
 
+mod cuda;
+mod device;
 pub mod devices;
 mod error;
 #[cfg(feature = "load-dynamic")]
@@ -21,13 +23,21 @@ mod find;
 #[cfg(feature = "load-dynamic")]
 mod install;
 #[cfg(feature = "load-dynamic")]
+mod nvidia;
+#[cfg(feature = "load-dynamic")]
 mod pip;
 #[cfg(feature = "load-dynamic")]
 mod probe;
 mod report;
+mod setup;
+#[cfg(feature = "load-dynamic")]
+mod wheels;
 
+pub use cuda::{CudaState, Need, execution_provider};
+pub use device::{Device, DeviceChoice, MemoryBudget, ModelSize, memory_budget};
 pub use error::RuntimeError;
 pub use report::{Report, report};
+pub use setup::{GpuSetup, Installed, Outcome, setup, setup_gpu};
 
 #[cfg(not(any(feature = "load-dynamic", feature = "download-ort")))]
 compile_error!(
@@ -48,6 +58,8 @@ pub struct RuntimeOptions {
     pub ort_lib: Option<PathBuf>,
     /// Nothing may be fetched: `--offline` or `GEMSCOPE_OFFLINE`.
     pub offline: bool,
+    /// What is to be computed with.
+    pub device: DeviceChoice,
 }
 
 impl RuntimeOptions {
@@ -62,7 +74,14 @@ impl RuntimeOptions {
         Self {
             ort_lib: ort_lib.or_else(|| set("ORT_DYLIB_PATH").map(PathBuf::from)),
             offline: offline || set("GEMSCOPE_OFFLINE").is_some_and(|value| value != "0" && value != "false"),
+            device: DeviceChoice::Cpu,
         }
+    }
+
+    /// The same with another device than the CPU.
+    #[must_use]
+    pub fn with_device(self, device: DeviceChoice) -> Self {
+        Self { device, ..self }
     }
 }
 
@@ -138,29 +157,10 @@ pub struct Runtime {
     pub origin: Origin,
     /// The version of the library, for example `1.32.0`.
     pub version: String,
-}
-
-/// What `gemscope setup` did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Installed {
-    /// The library; `None` where ONNX Runtime is linked in and there is nothing to install.
-    pub library: Option<PathBuf>,
-    /// The version that is installed.
-    pub version: String,
-    /// What had to be done for it.
-    pub outcome: Outcome,
-}
-
-/// What an installation had to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Nothing: it was there, and every file has the size and sha256 that were recorded when it was unpacked.
-    AlreadyThere,
-    /// It was fetched and unpacked.
-    Fetched,
-    /// What was there was damaged or incomplete, and was replaced.
-    Repaired,
+    /// What was chosen to compute with; a model is told by its [`OpenOptions`](crate::model::OpenOptions).
+    pub device: Device,
+    /// Why [`DeviceChoice::Auto`] came to the CPU.
+    pub without_cuda: Option<CudaState>,
 }
 
 /// Starts ONNX Runtime, or hands back the one that was started: there is one a process, and the options of the first call count.
@@ -184,14 +184,23 @@ pub fn load(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<&'sta
 
 #[cfg(feature = "load-dynamic")]
 fn start(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Runtime, RuntimeError> {
-    let (origin, path, version) = match find::Search::new(options).first_usable()? {
-        find::Choice::Library { origin, path, version } => (origin, path, version),
-        find::Choice::None { skipped } if options.offline => return Err(RuntimeError::NotFound { skipped }),
-        find::Choice::None { skipped } => {
-            say(&format!("no ONNX Runtime was found{skipped}"));
-            let (path, installed) = install_pinned(options, say)?;
-            (Origin::Cache, path, installed.version)
-        }
+    let mut cuda = match options.device {
+        DeviceChoice::Cpu => None,
+        DeviceChoice::Auto => Some(cuda::examine(options, None, false)),
+        DeviceChoice::Cuda(index) => Some(cuda::examine(options, index, true)),
+    };
+    if let Some(ready) = cuda.take_if(|state| state.is_ready()) {
+        cuda = Some(match nvidia::load_all(&ready.nvidia) {
+            Ok(()) => ready,
+            Err(reason) => ready.with("loading them", reason, cuda::SETUP_ADVICE),
+        });
+    }
+    let insists = matches!(options.device, DeviceChoice::Cuda(_));
+    let usable = cuda.as_ref().filter(|state| state.is_ready()).and_then(|state| state.library.clone());
+    let (origin, path, version) = match usable {
+        Some(library) => library,
+        None if insists => return Err(refused(cuda)),
+        None => for_cpu(options, say)?,
     };
     let failed = |reason: String| RuntimeError::Start { path: path.clone(), reason };
     // init_from comes before any other call of ort: every call, even the making of an error, loads a library of ort's own choice
@@ -199,41 +208,57 @@ fn start(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Runtime,
     let builder = ort::init_from(&path).map_err(|e| failed(e.to_string()))?;
     let environment = builder.with_name("gemscope").with_telemetry(false).build().map_err(|e| failed(e.to_string()))?;
     tracing::info!(library = %path.display(), version, %origin, "ONNX Runtime started");
-    Ok(Runtime { environment, library: Some(path), origin, version })
+    let mut device = Device::Cpu;
+    if let Some(ready) = cuda.take_if(|state| state.is_ready())
+        && let Some(card) = ready.device.clone()
+    {
+        match cuda::try_provider(&environment, &card) {
+            Ok(()) => device = Device::Cuda(card),
+            Err(reason) => cuda = Some(ready.with("ONNX Runtime's provider for CUDA", reason, PROVIDER_ADVICE)),
+        }
+    }
+    if insists && matches!(device, Device::Cpu) {
+        return Err(refused(cuda));
+    }
+    Ok(Runtime { environment, library: Some(path), origin, version, device, without_cuda: cuda })
+}
+
+#[cfg(feature = "load-dynamic")]
+const PROVIDER_ADVICE: &str = "see what `gemscope doctor --gpu -vv` says";
+
+/// The library of a run on the CPU, installed where there is none.
+#[cfg(feature = "load-dynamic")]
+fn for_cpu(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<(Origin, PathBuf, String), RuntimeError> {
+    match find::Search::new(options).first_usable()? {
+        find::Choice::Library { origin, path, version } => Ok((origin, path, version)),
+        find::Choice::None { skipped } if options.offline => Err(RuntimeError::NotFound { skipped }),
+        find::Choice::None { skipped } => {
+            say(&format!("no ONNX Runtime was found{skipped}"));
+            let (path, installed) = setup::install_pinned(options, say)?;
+            Ok((Origin::Cache, path, installed.version))
+        }
+    }
 }
 
 #[cfg(not(feature = "load-dynamic"))]
-fn start(_: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<Runtime, RuntimeError> {
+fn start(options: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<Runtime, RuntimeError> {
+    let without_cuda = match options.device {
+        DeviceChoice::Cpu => None,
+        DeviceChoice::Auto => Some(cuda::examine(options, None, false)),
+        DeviceChoice::Cuda(index) => return Err(refused(Some(cuda::examine(options, index, true)))),
+    };
     let environment = ort::init()
         .with_name("gemscope")
         .with_telemetry(false)
         .build()
         .map_err(|e| RuntimeError::Start { path: this_executable(), reason: e.to_string() })?;
-    Ok(Runtime { environment, library: None, origin: Origin::Linked, version: linked_version() })
+    let (origin, device) = (Origin::Linked, Device::Cpu);
+    Ok(Runtime { environment, library: None, origin, version: linked_version(), device, without_cuda })
 }
 
-/// Installs the pinned ONNX Runtime in the cache directory, or checks and where needed repairs the one that is there.
-///
-/// Safe to run again, and to run in several processes at once.
-#[cfg(feature = "load-dynamic")]
-pub fn setup(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Installed, RuntimeError> {
-    install_pinned(options, say).map(|(_, installed)| installed)
-}
-
-/// Nothing to install: ONNX Runtime is linked in.
-#[cfg(not(feature = "load-dynamic"))]
-pub fn setup(_: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Installed, RuntimeError> {
-    say("ONNX Runtime is linked into this build: there is nothing to install");
-    Ok(Installed { library: None, version: linked_version(), outcome: Outcome::AlreadyThere })
-}
-
-#[cfg(feature = "load-dynamic")]
-fn install_pinned(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<(PathBuf, Installed), RuntimeError> {
-    let (library, outcome) = install::install(&cache_dir()?, options.offline, say)?;
-    match probe::probe(&library) {
-        Ok(version) => Ok((library.clone(), Installed { library: Some(library), version, outcome })),
-        Err(reason) => Err(RuntimeError::Unloadable { path: library, reason }),
-    }
+/// The error of a command that insists on CUDA. Without a state there is none to report, and the CPU was not asked for.
+fn refused(state: Option<CudaState>) -> RuntimeError {
+    RuntimeError::Cuda(Box::new(state.unwrap_or_else(|| cuda::examine(&RuntimeOptions::default(), None, true))))
 }
 
 /// Where Gemscope keeps what it fetches: `GEMSCOPE_CACHE`, else the folder `gemscope` in the user's cache directory. It need not

@@ -1,21 +1,23 @@
-//! Fetching the wheel of ONNX Runtime with the user's own pip, which knows the user's proxy, mirror and certificates.
+//! Fetching a wheel with the user's own pip, which knows the user's proxy, mirror and certificates.
 //!
-//! In: the platform's tag. Out: the wheel's path. Promises: pip runs no code of the package, resolves no dependency, asks nothing,
+//! In: the wheel. Out: the wheel's path. Promises: pip runs no code of the package, resolves no dependency, asks nothing,
 //! and takes nothing from the current directory; its last words are in the error.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::{PINNED_VERSION, RuntimeError};
+use super::RuntimeError;
+use super::wheels::Wheel;
 
-/// Downloads the wheel for `tag` (a platform tag of wheels, for example `manylinux_2_28_x86_64`) into the directory `into`.
-pub(super) fn download(tag: &str, into: &Path) -> Result<PathBuf, RuntimeError> {
+/// Downloads `wheel` into the directory `into`.
+pub(super) fn download(wheel: &Wheel, into: &Path) -> Result<PathBuf, RuntimeError> {
+    let requirement = wheel.requirement();
     let pip = find_pip(into).ok_or_else(|| RuntimeError::NoPip {
+        wheel: requirement.clone(),
         tried: PIPS.iter().map(|pip| format!("`{}`", pip.join(" "))).collect::<Vec<_>>().join(", "),
     })?;
-    let requirement = format!("onnxruntime=={PINNED_VERSION}");
     // Which Python runs pip does not matter: the wheel's libraries are the same for all, and one of them has the pinned hash.
-    let arguments = [
+    let mut arguments = vec![
         "download",
         "--no-deps",
         "--only-binary=:all:",
@@ -23,19 +25,21 @@ pub(super) fn download(tag: &str, into: &Path) -> Result<PathBuf, RuntimeError> 
         "cp",
         "--python-version",
         "3.12",
-        "--platform",
-        tag,
         "--disable-pip-version-check",
         "--no-input",
         "--quiet",
         "--dest",
         ".",
-        &requirement,
     ];
+    arguments.extend(wheel.tags.iter().flat_map(|tag| ["--platform", tag]));
+    arguments.push(&requirement);
     let mut command = start(pip, into);
-    let output = command.args(arguments).output().map_err(RuntimeError::file("run pip in", into))?;
-    let failed =
-        |stderr: String| RuntimeError::Pip { command: format!("{} {}", pip.join(" "), arguments.join(" ")), stderr };
+    let output = command.args(&arguments).output().map_err(RuntimeError::file("run pip in", into))?;
+    let failed = |stderr: String| RuntimeError::Pip {
+        wheel: requirement.clone(),
+        command: format!("{} {}", pip.join(" "), arguments.join(" ")),
+        stderr,
+    };
     if !output.status.success() {
         return Err(failed(last_lines(&String::from_utf8_lossy(&output.stderr))));
     }

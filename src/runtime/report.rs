@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::cuda::{self, CudaState};
 use super::devices::{self, Cpu, Cuda};
 use super::{Candidate, Found, MINIMUM_VERSION, Origin, PINNED_VERSION, RuntimeOptions, cache_dir};
 
@@ -29,8 +30,10 @@ pub struct Report {
     pub cache_dir: Option<PathBuf>,
     /// The CPU.
     pub cpu: Cpu,
-    /// The CUDA devices, which this version reports and does not use.
+    /// The CUDA devices.
     pub cuda: Cuda,
+    /// What computing on a CUDA device needs, and whether it is there.
+    pub cuda_state: CudaState,
     /// What to do about what is missing, one sentence or two a line; empty where all is well.
     pub advice: Vec<String>,
 }
@@ -55,8 +58,10 @@ pub fn report(options: &RuntimeOptions) -> Report {
     if cpu.architecture == "x86_64" && !cpu.features.contains(&"avx2") {
         advice.push("This CPU has no AVX2: it works, and slowly.".to_owned());
     }
-    if !cuda.devices.is_empty() {
-        advice.push("This version of gemscope runs on the CPU only: the CUDA devices are listed, not used.".to_owned());
+    let cuda_state = cuda::examine(options, None, true);
+    // A machine without a card lacks nothing.
+    if !cuda.devices.is_empty() && !cuda_state.is_ready() {
+        advice.extend(cuda_state.advice().into_iter().map(|advice| format!("For the CUDA device: {advice}.")));
     }
     Report {
         gemscope: env!("CARGO_PKG_VERSION"),
@@ -68,6 +73,7 @@ pub fn report(options: &RuntimeOptions) -> Report {
         cache_dir: cache_dir.ok(),
         cpu,
         cuda,
+        cuda_state,
         advice,
     }
 }
@@ -134,7 +140,7 @@ fn candidates(_: &RuntimeOptions) -> Vec<Candidate> {
 /// What stands in the way of an installation, as a thing to do.
 #[cfg(feature = "load-dynamic")]
 fn can_install() -> Result<(), String> {
-    if super::install::Platform::current().is_none() {
+    if super::wheels::for_cpu().is_none() {
         return Err("none is pinned for this platform, so build or install one".to_owned());
     }
     if super::pip::is_present() { Ok(()) } else { Err("install Python 3 with pip".to_owned()) }
@@ -191,8 +197,12 @@ mod tests {
 
     #[test]
     fn a_report_of_this_machine_is_json() {
-        let json = serde_json::to_value(report(&RuntimeOptions { ort_lib: Some("missing.so".into()), offline: true }))
-            .unwrap();
+        let json = serde_json::to_value(report(&RuntimeOptions {
+            ort_lib: Some("missing.so".into()),
+            offline: true,
+            ..RuntimeOptions::default()
+        }))
+        .unwrap();
         assert_eq!(json["offline"], true);
         assert!(json["cpu"]["logical_cores"].as_u64().unwrap() >= 1);
         if cfg!(feature = "load-dynamic") {

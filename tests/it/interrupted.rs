@@ -40,7 +40,7 @@ fn detect(images: &Path, out: &Path) -> Command {
     command
         .arg("detect")
         .arg(images)
-        .args(["--labels", "star", "--budget", "70", "--batch", "4", "--quiet", "--out"])
+        .args(["--labels", "star", "--budget", "70", "--batch", "4", "--device", "cpu", "--quiet", "--out"])
         .arg(out);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command

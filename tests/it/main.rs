@@ -8,6 +8,7 @@ mod batch;
 mod convert;
 mod critique;
 mod detect;
+mod device;
 mod eval;
 mod export_formats;
 mod exports;

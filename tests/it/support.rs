@@ -27,9 +27,12 @@ pub fn json_lines(text: impl AsRef<str>) -> Vec<Value> {
     text.as_ref().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// The built command. Installs ONNX Runtime into the user's cache if there is none, as it does for a user.
+/// The built command, on the CPU: what tests compare with is computed there. Installs ONNX Runtime into the user's cache if there is none, as it
+/// does for a user.
 pub fn gemscope() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_gemscope"))
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gemscope"));
+    command.env("GEMSCOPE_DEVICE", "cpu");
+    command
 }
 
 pub fn sha256(bytes: &[u8]) -> String {

@@ -1,0 +1,249 @@
+//! ONNX Runtime's provider for CUDA: what it needs, and whether that is there.
+//!
+//! In: the options of a command. Out: a [`CudaState`] that says of each thing what was found, and where all of them are there, what is to be
+//! loaded. Promises: what is missing is named, with what to do about it; nothing is fetched, and ONNX Runtime is not started.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use ort::environment::Environment;
+use ort::ep::{self, ExecutionProviderDispatch};
+use ort::session::Session;
+use serde::Serialize;
+
+use super::RuntimeOptions;
+use super::device::{LOWEST_CUDA, choose, version};
+use super::devices::{self, Cuda, CudaDevice};
+
+/// One thing that computing on a CUDA device needs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Need {
+    /// What it is.
+    pub what: &'static str,
+    /// Whether it is there and serves.
+    pub met: bool,
+    /// What was found, or what was looked for and where.
+    pub says: String,
+    /// What to do where it is not met.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub advice: Option<String>,
+}
+
+impl Need {
+    pub(super) fn new(what: &'static str, found: Result<String, String>, advice: &str) -> Self {
+        match found {
+            Ok(says) => Self { what, met: true, says, advice: None },
+            Err(says) => Self { what, met: false, says, advice: Some(advice.to_owned()) },
+        }
+    }
+}
+
+/// Whether a CUDA device can be used, and if not, why. As text it is the paragraph that says so.
+#[derive(Debug, Clone, Serialize)]
+pub struct CudaState {
+    /// The card that would be used.
+    pub device: Option<CudaDevice>,
+    /// How many cards there are, usable or not.
+    pub cards: usize,
+    /// Everything that is needed, from the driver up.
+    pub needs: Vec<Need>,
+    /// The ONNX Runtime that has a provider for CUDA, and its version.
+    #[serde(skip)]
+    pub(super) library: Option<(super::Origin, PathBuf, String)>,
+    /// NVIDIA's libraries, in the order in which they are loaded.
+    #[serde(skip)]
+    pub(super) nvidia: Vec<PathBuf>,
+}
+
+impl CudaState {
+    /// Whether all is there.
+    pub fn is_ready(&self) -> bool {
+        self.needs.iter().all(|need| need.met)
+    }
+
+    /// The first thing that is not there, for one line; empty where all is.
+    pub fn obstacle(&self) -> &str {
+        self.needs.iter().find(|need| !need.met).map_or("", |need| &need.says)
+    }
+
+    /// What to do, each thing once.
+    pub fn advice(&self) -> Vec<&str> {
+        let mut advice: Vec<&str> = self.needs.iter().filter_map(|need| need.advice.as_deref()).collect();
+        advice.dedup();
+        advice
+    }
+
+    /// The same with one more thing that did not work.
+    #[must_use]
+    pub(super) fn with(mut self, what: &'static str, failed: String, advice: &str) -> Self {
+        self.needs.push(Need::new(what, Err(failed), advice));
+        self
+    }
+}
+
+impl fmt::Display for CudaState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no CUDA device can be used. Looked for")?;
+        for (index, need) in self.needs.iter().enumerate() {
+            let (before, missing) = (if index == 0 { " " } else { "; " }, if need.met { "" } else { "NOT MET, " });
+            write!(f, "{before}{}: {missing}{}", need.what, need.says)?;
+        }
+        write!(f, ". What to do: {}; or compute on the CPU with --device cpu", self.advice().join("; "))
+    }
+}
+
+impl std::error::Error for CudaState {}
+
+const DRIVER_ADVICE: &str = "install NVIDIA's driver, version 580 or later, and see that `nvidia-smi` lists the card (in a container, that it is passed in)";
+const CARD_ADVICE: &str = "choose a card that `gemscope doctor` lists, of compute capability 7.5 (Turing) or later";
+pub(super) const SETUP_ADVICE: &str = "run `gemscope setup --gpu`, which installs ONNX Runtime with CUDA and NVIDIA's libraries in gemscope's cache (1.2 GB are fetched)";
+
+/// Looks at everything that a CUDA device needs: the one of number `index`, or the best. Without `thorough`, libraries are looked for only
+/// where there is a card: nobody waits for that who has none.
+pub(super) fn examine(options: &RuntimeOptions, index: Option<usize>, thorough: bool) -> CudaState {
+    let cuda = devices::cuda();
+    let device = choose(&cuda.devices, index).cloned();
+    let needs = vec![
+        Need::new("a driver that serves CUDA 13", driver(&cuda), DRIVER_ADVICE),
+        Need::new(
+            "a card",
+            device.clone().map(|card| {
+                let free = card.free_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+                format!("{} {}, compute capability {}, {free} free", card.index, card.name, card.compute_capability)
+            }),
+            if cuda.devices.is_empty() { DRIVER_ADVICE } else { CARD_ADVICE },
+        ),
+    ];
+    let mut state =
+        CudaState { device: device.ok(), cards: cuda.devices.len(), needs, library: None, nvidia: Vec::new() };
+    if thorough || state.device.is_some() {
+        look_for_libraries(options, &mut state);
+    }
+    state
+}
+
+fn driver(cuda: &Cuda) -> Result<String, String> {
+    let (major, minor) = LOWEST_CUDA;
+    match &cuda.driver {
+        None => Err(cuda.problem.clone().unwrap_or_else(|| "the driver does not say its version".to_owned())),
+        Some(driver) if version(driver) < Some(LOWEST_CUDA) => {
+            Err(format!("the driver serves CUDA {driver}, and {major}.{minor} is the lowest that will do"))
+        }
+        Some(driver) => Ok(format!("it serves CUDA {driver}")),
+    }
+}
+
+const LIBRARY: &str = "ONNX Runtime with CUDA";
+
+#[cfg(feature = "load-dynamic")]
+fn look_for_libraries(options: &RuntimeOptions, state: &mut CudaState) {
+    use super::find::{Choice, Search};
+
+    let search = Search::for_cuda(options);
+    let named = "name a library of ONNX Runtime with CUDA with --ort-lib, or none";
+    let (found, advice) = match search.first_usable() {
+        Ok(Choice::Library { origin, path, version }) => {
+            let says = format!("{version} in {}", path.display());
+            state.library = Some((origin, path, version));
+            (Ok(says), SETUP_ADVICE)
+        }
+        Ok(Choice::None { skipped }) => {
+            let places = search.places();
+            let skipped = skipped.replace("\n  ", "; ");
+            (Err(format!("not in {places}{skipped}")), SETUP_ADVICE)
+        }
+        Err(error) => (Err(error.to_string()), named),
+    };
+    state.needs.push(Need::new(LIBRARY, found, advice));
+    let (libraries, found) = super::nvidia::find();
+    state.nvidia = libraries;
+    state.needs.push(Need::new("NVIDIA's libraries of CUDA 13", found, SETUP_ADVICE));
+}
+
+#[cfg(not(feature = "load-dynamic"))]
+fn look_for_libraries(_: &RuntimeOptions, state: &mut CudaState) {
+    let linked = "the one that is linked into this build has no CUDA".to_owned();
+    state.needs.push(Need::new(LIBRARY, Err(linked), "build gemscope with its default features"));
+}
+
+/// What makes a session compute on `card`: where that fails, the session is not made.
+///
+/// TF32 stays off, so that graphs in f32 compute in f32. The arena grows in doubling regions (ONNX Runtime's default): a KV cache that grows
+/// with every step would leave a region behind each time if it were given exactly what it asks for.
+pub fn execution_provider(card: &CudaDevice) -> ExecutionProviderDispatch {
+    ep::CUDA::default()
+        .with_device_id(i32::try_from(card.index).unwrap_or(i32::MAX))
+        .with_tf32(false)
+        .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+        .build()
+        .error_on_failure()
+}
+
+/// Whether ONNX Runtime gives a session this card.
+pub(super) fn try_provider(environment: &Environment, card: &CudaDevice) -> Result<(), String> {
+    let builder = Session::builder(environment).map_err(|error| error.to_string())?;
+    builder.with_execution_providers([execution_provider(card)]).map(drop).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(needs: Vec<Need>) -> CudaState {
+        CudaState { device: None, cards: 0, needs, library: None, nvidia: Vec::new() }
+    }
+
+    #[test]
+    fn the_paragraph_says_what_was_looked_for_what_is_missing_and_what_to_do() {
+        let state = state(vec![
+            Need::new("a driver", Ok("it serves CUDA 13.1".to_owned()), "install it"),
+            Need::new("a library", Err("not in /cache".to_owned()), SETUP_ADVICE),
+            Need::new("NVIDIA's libraries", Err("no libcublasLt.so.13".to_owned()), SETUP_ADVICE),
+        ]);
+        assert!(!state.is_ready());
+        assert_eq!(state.obstacle(), "not in /cache");
+        let text = state.to_string();
+        for part in ["a driver: it serves CUDA 13.1", "NOT MET, not in /cache", "libcublasLt.so.13", "--device cpu"] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(text.matches("setup --gpu").count(), 1, "{text}");
+        assert!(!text.contains("install it") && !text.contains('\n'), "{text}");
+    }
+
+    #[test]
+    fn an_old_driver_is_named_with_what_it_serves() {
+        let of = |driver: Option<&str>| Cuda { driver: driver.map(str::to_owned), ..Cuda::default() };
+        assert!(driver(&of(Some("12.9"))).unwrap_err().contains("12.9, and 13.0"));
+        assert!(driver(&of(Some("13.0"))).is_ok() && driver(&of(Some("14.0"))).is_ok());
+        assert!(driver(&of(None)).is_err());
+    }
+
+    /// Whichever ONNX Runtime this is: without CUDA it says so, with CUDA and without a driver too, and the CPU serves afterwards.
+    #[test]
+    fn a_card_that_cannot_be_had_is_a_reason_and_the_cpu_still_serves() {
+        let runtime = crate::runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        // A card of a number that no machine has.
+        let card = CudaDevice {
+            index: 4096,
+            name: String::new(),
+            compute_capability: String::new(),
+            total_bytes: 0,
+            free_bytes: None,
+        };
+        let reason = try_provider(&runtime.environment, &card).unwrap_err();
+        assert!(!reason.is_empty());
+        Session::builder(&runtime.environment).unwrap();
+    }
+
+    /// Whatever this machine has: every need has an answer, and what is not met an advice.
+    #[test]
+    fn this_machine_is_examined() {
+        let state = examine(&RuntimeOptions::default(), None, true);
+        assert!(state.needs.len() >= 3);
+        for need in &state.needs {
+            assert!(!need.says.is_empty() && need.met == need.advice.is_none(), "{need:?}");
+        }
+        assert!(state.is_ready() || !state.obstacle().is_empty());
+        assert!(examine(&RuntimeOptions::default(), Some(4096), false).device.is_none());
+    }
+}

@@ -1,0 +1,253 @@
+//! Which device computes, and how much fits on it.
+//!
+//! In: what the user chose, the cards, the sizes of a model's files. Out: one [`Device`], and a [`MemoryBudget`]. Promises: of several
+//! cards the one with the most free memory, unless one is named; everything here is arithmetic, so that it is the same without a card.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+use super::devices::CudaDevice;
+
+/// The lowest compute capability that CUDA 13 serves.
+pub(super) const LOWEST_CAPABILITY: (u32, u32) = (7, 5);
+
+/// The lowest CUDA that the driver must serve, as NVIDIA counts: the driver's version is another number.
+pub(super) const LOWEST_CUDA: (u32, u32) = (13, 0);
+
+/// What the user wants to compute with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// A CUDA device where one can be used, else the CPU.
+    Auto,
+    /// The CPU.
+    #[default]
+    Cpu,
+    /// A CUDA device and nothing else: the one of that number, or the one with the most free memory.
+    Cuda(Option<usize>),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |index: &str| index.parse().ok().map(|index| Self::Cuda(Some(index)));
+        match text {
+            "auto" => Some(Self::Auto),
+            "cpu" => Some(Self::Cpu),
+            "cuda" => Some(Self::Cuda(None)),
+            _ => text.strip_prefix("cuda:").and_then(number),
+        }
+        .ok_or_else(|| format!("{text:?} is none of auto, cpu, cuda, cuda:0, cuda:1 ..."))
+    }
+}
+
+/// What computes.
+#[derive(Debug, Clone, Default)]
+pub enum Device {
+    /// The CPU.
+    #[default]
+    Cpu,
+    /// A CUDA device.
+    Cuda(CudaDevice),
+}
+
+impl Device {
+    /// `cpu` or `cuda`: what is kept of it with a run's answers, which may differ between the two.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Cpu => "cpu",
+            Self::Cuda(_) => "cuda",
+        }
+    }
+
+    /// What rounding depends on: the kind of card, for probes that compare to the last bit.
+    pub fn identity(&self) -> String {
+        match self {
+            Self::Cpu => "cpu".to_owned(),
+            Self::Cuda(card) => format!("cuda {} {}", card.name, card.compute_capability),
+        }
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("the CPU"),
+            Self::Cuda(card) => write!(f, "CUDA device {} ({})", card.index, card.name),
+        }
+    }
+}
+
+/// The card to use: the one of number `index`, else of those that serve the one with the most free memory. What is wrong with the others
+/// is the error.
+pub(super) fn choose(cards: &[CudaDevice], index: Option<usize>) -> Result<&CudaDevice, String> {
+    let too_old = |card: &&CudaDevice| version(&card.compute_capability) < Some(LOWEST_CAPABILITY);
+    let (major, minor) = LOWEST_CAPABILITY;
+    if let Some(index) = index {
+        let card = cards
+            .iter()
+            .find(|card| card.index == index)
+            .ok_or_else(|| format!("there is no CUDA device {index}; there are {}", cards.len()))?;
+        if too_old(&card) {
+            return Err(format!(
+                "CUDA device {index} ({}) has compute capability {}, and {major}.{minor} is the lowest that serves",
+                card.name, card.compute_capability
+            ));
+        }
+        return Ok(card);
+    }
+    let serving = cards.iter().filter(|card| !too_old(card));
+    // The first of equals, so that the choice is the same every time.
+    let best = serving.max_by_key(|card| (card.free_bytes.unwrap_or(0), std::cmp::Reverse(card.index)));
+    best.ok_or_else(|| match cards {
+        [] => "there is no CUDA device".to_owned(),
+        cards => {
+            let names: Vec<_> =
+                cards.iter().map(|card| format!("{} ({})", card.name, card.compute_capability)).collect();
+            format!("no card has compute capability {major}.{minor} or later: {}", names.join(", "))
+        }
+    })
+}
+
+/// `13.0` as numbers.
+pub(super) fn version(text: &str) -> Option<(u32, u32)> {
+    let (major, minor) = text.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// What of a model takes memory on a card. The graph of embeddings is not among it: it only looks up rows, and stays on the CPU.
+#[derive(Debug, Clone, Copy)]
+pub struct ModelSize {
+    /// Bytes of the vision graph's and the decoder's files.
+    pub weights: u64,
+    /// Bytes that one token of one row takes in the KV cache.
+    pub cache_per_token: u64,
+    /// Tokens of a row: soft tokens, prompt and answer.
+    pub tokens: u64,
+    /// Soft tokens of the largest view.
+    pub soft_tokens: u64,
+}
+
+/// How a card's free memory is divided, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct MemoryBudget {
+    /// For weights, with what kernels rearrange of them.
+    pub weights: u64,
+    /// For the driver's context, the workspaces of NVIDIA's libraries, and what the steps compute.
+    pub workspace: u64,
+    /// For one row of the KV cache: what is fed and what comes out are there at the same time, and the arena keeps gaps.
+    pub row: u64,
+    /// Rows for which there is room; 0 where not even one fits.
+    pub rows: usize,
+}
+
+/// The driver's context, cuBLAS's and cuDNN's handles and workspaces, and slack.
+const CONTEXT_BYTES: u64 = 1 << 30;
+
+/// Heads of the vision encoder, of the largest one: 16 of width 72.
+const VISION_HEADS: u64 = 16;
+
+/// What of `free` bytes goes where, for at most `most_rows` rows.
+///
+/// Written-out attention of the vision encoder holds two f32 matrices `[heads, patches, patches]`; a soft token is nine patches. Steps of
+/// the decoder need little beside that.
+pub fn memory_budget(free: u64, model: ModelSize, most_rows: usize) -> MemoryBudget {
+    let weights = model.weights + model.weights / 8;
+    let patches = 9 * model.soft_tokens;
+    let workspace = CONTEXT_BYTES + 2 * VISION_HEADS * patches * patches * 4;
+    // Past and present, and as much again for the gaps: the arena's regions double.
+    let row = 3 * model.cache_per_token * model.tokens;
+    let left = free.saturating_sub(weights + workspace);
+    let rows = if weights + workspace > free { 0 } else { (left / row.max(1)).min(most_rows as u64) };
+    MemoryBudget { weights, workspace, row, rows: usize::try_from(rows).unwrap_or(most_rows) }
+}
+
+impl fmt::Display for MemoryBudget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mebibytes = [self.weights, self.workspace, self.row].map(|bytes| bytes >> 20);
+        let [weights, workspace, row] = mebibytes;
+        write!(f, "{weights} MiB of weights, {workspace} MiB to work in, {row} MiB for each answer written at once")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn card(index: usize, capability: &str, free: Option<u64>) -> CudaDevice {
+        CudaDevice {
+            index,
+            name: format!("card {index}"),
+            compute_capability: capability.to_owned(),
+            total_bytes: 1 << 34,
+            free_bytes: free,
+        }
+    }
+
+    #[test]
+    fn a_choice_is_read() {
+        for (text, choice) in [
+            ("auto", DeviceChoice::Auto),
+            ("cpu", DeviceChoice::Cpu),
+            ("cuda", DeviceChoice::Cuda(None)),
+            ("cuda:3", DeviceChoice::Cuda(Some(3))),
+        ] {
+            assert_eq!(text.parse(), Ok(choice));
+        }
+        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda0", "CPU"] {
+            assert!(text.parse::<DeviceChoice>().unwrap_err().contains("cuda:0"), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_card_with_the_most_free_memory_is_taken_unless_one_is_named() {
+        let cards = [
+            card(0, "8.6", Some(5)),
+            card(1, "9.0", Some(9)),
+            card(2, "6.1", Some(90)),
+            card(3, "8.0", Some(9)),
+            card(4, "8.0", None),
+        ];
+        assert_eq!(choose(&cards, None).unwrap().index, 1);
+        assert_eq!(choose(&cards, Some(0)).unwrap().index, 0);
+        assert!(choose(&cards, Some(2)).unwrap_err().contains("6.1, and 7.5 is the lowest"));
+        assert!(choose(&cards, Some(9)).unwrap_err().contains("no CUDA device 9"));
+        assert!(choose(&cards[2..3], None).unwrap_err().contains("card 2 (6.1)"));
+        assert_eq!(choose(&cards[4..], None).unwrap().index, 4);
+        assert!(choose(&[], None).is_err());
+    }
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        assert_eq!(version("12.8"), Some((12, 8)));
+        assert!(version("13.0") >= Some(LOWEST_CUDA) && version("9.9") < Some(LOWEST_CUDA));
+        assert!(version("10.3") > Some(LOWEST_CAPABILITY));
+        assert_eq!(version("x"), None);
+    }
+
+    #[test]
+    fn memory_is_divided_and_what_does_not_fit_has_no_rows() {
+        const GIB: u64 = 1 << 30;
+        // E2B in q4f16: 1.6 GB of decoder and vision graph; 15 layers of one f16 head, three of 512 and twelve of 256, keys and values.
+        let e2b = ModelSize {
+            weights: 1_620_000_000,
+            cache_per_token: 2 * 2 * (3 * 512 + 12 * 256),
+            tokens: 280 + 512,
+            soft_tokens: 280,
+        };
+        let budget = memory_budget(8 * GIB, e2b, 32);
+        assert_eq!(budget.rows, 32);
+        assert_eq!(budget.row, 3 * 18_432 * 792);
+        assert!(budget.weights > e2b.weights && budget.workspace > GIB);
+        // Rows are what gives way.
+        let tight = memory_budget(budget.weights + budget.workspace + 5 * budget.row + 1, e2b, 32);
+        assert_eq!(tight.rows, 5);
+        assert_eq!(memory_budget(budget.weights + budget.workspace - 1, e2b, 32).rows, 0);
+        assert_eq!(memory_budget(0, e2b, 32).rows, 0);
+        // Attention over the patches of the largest budget is what the small card fails over.
+        assert_eq!(memory_budget(8 * GIB, ModelSize { soft_tokens: 1120, ..e2b }, 32).rows, 0);
+        assert!(memory_budget(24 * GIB, ModelSize { soft_tokens: 1120, ..e2b }, 32).rows > 1);
+    }
+}

@@ -1,0 +1,125 @@
+//! What `gemscope setup` does.
+//!
+//! In: whether the network may be used. Out: what was installed, and what had to be done for it. Promises: as those of the installation; of a
+//! large one it is said beforehand how large.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::{CudaState, RuntimeError, RuntimeOptions, cuda};
+#[cfg(feature = "load-dynamic")]
+use super::{cache_dir, install, nvidia, probe, wheels};
+
+/// What `gemscope setup` did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Installed {
+    /// The library; `None` where ONNX Runtime is linked in and there is nothing to install.
+    pub library: Option<PathBuf>,
+    /// The version that is installed.
+    pub version: String,
+    /// What had to be done for it.
+    pub outcome: Outcome,
+}
+
+/// What an installation had to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Nothing: it was there, and every file has the size and sha256 that were recorded when it was unpacked.
+    AlreadyThere,
+    /// It was fetched and unpacked.
+    Fetched,
+    /// What was there was damaged or incomplete, and was replaced.
+    Repaired,
+}
+
+/// What `gemscope setup --gpu` did.
+#[derive(Debug, Clone, Serialize)]
+pub struct GpuSetup {
+    /// Each wheel: package and version, and what had to be done.
+    pub packages: Vec<(String, Outcome)>,
+    /// What is still missing, for example a driver; all is met where a card can be used.
+    pub state: CudaState,
+}
+
+/// Installs the pinned ONNX Runtime in the cache directory, or checks and where needed repairs the one that is there.
+///
+/// Safe to run again, and to run in several processes at once.
+#[cfg(feature = "load-dynamic")]
+pub fn setup(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Installed, RuntimeError> {
+    install_pinned(options, say).map(|(_, installed)| installed)
+}
+
+/// Nothing to install: ONNX Runtime is linked in.
+#[cfg(not(feature = "load-dynamic"))]
+pub fn setup(_: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Installed, RuntimeError> {
+    say("ONNX Runtime is linked into this build: there is nothing to install");
+    Ok(Installed { library: None, version: linked_version(), outcome: Outcome::AlreadyThere })
+}
+
+#[cfg(feature = "load-dynamic")]
+pub(super) fn install_pinned(
+    options: &RuntimeOptions,
+    say: &mut dyn FnMut(&str),
+) -> Result<(PathBuf, Installed), RuntimeError> {
+    let wheel = wheels::for_cpu().ok_or_else(|| unsupported("ONNX Runtime"))?;
+    let (library, outcome) = install::install(wheel, &cache_dir()?, options.offline, say)?;
+    match probe::probe(&library) {
+        Ok(version) => Ok((library.clone(), Installed { library: Some(library), version, outcome })),
+        Err(reason) => Err(RuntimeError::Unloadable { path: library, reason }),
+    }
+}
+
+/// Installs ONNX Runtime with CUDA and NVIDIA's libraries in the cache directory, or checks and where needed repairs those that are there;
+/// then loads the libraries.
+///
+/// Safe to run again, and to run in several processes at once. Says beforehand how much it fetches and what it takes on the disk.
+///
+/// # Errors
+/// [`RuntimeError`] that names the wheel.
+#[cfg(feature = "load-dynamic")]
+pub fn setup_gpu(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<GpuSetup, RuntimeError> {
+    let wheels = wheels::for_cuda().ok_or_else(|| unsupported("ONNX Runtime with CUDA"))?;
+    let cache = cache_dir()?;
+    let missing: Vec<_> =
+        wheels.iter().filter(|wheel| install::installed(wheel, &cache, install::Depth::Sizes).is_err()).collect();
+    if !missing.is_empty() {
+        let fetched: u32 = missing.iter().map(|wheel| wheel.fetched_mb).sum();
+        let kept: u32 = missing.iter().map(|wheel| wheel.unpacked_mb).sum();
+        let largest = missing.iter().map(|wheel| wheel.fetched_mb).max().unwrap_or(0);
+        say(&format!(
+            "{} packages: {fetched} MB to fetch; {kept} MB of disk in {}, and {largest} MB more until it is done",
+            missing.len(),
+            cache.display()
+        ));
+    }
+    let mut packages = Vec::new();
+    for wheel in wheels {
+        let (library, outcome) = install::install(wheel, &cache, options.offline, say)?;
+        if let wheels::Contents::OnnxRuntime = wheel.contents
+            && let Err(reason) = probe::probe(&library)
+        {
+            return Err(RuntimeError::Unloadable { path: library, reason });
+        }
+        packages.push((wheel.requirement(), outcome));
+    }
+    let state = cuda::examine(options, None, true);
+    // They need no driver: where one is missing, what was installed is still checked.
+    let state = match nvidia::load_all(&state.nvidia) {
+        Ok(()) => state,
+        Err(reason) => state.with("loading them", reason, cuda::SETUP_ADVICE),
+    };
+    Ok(GpuSetup { packages, state })
+}
+
+/// Not possible: the ONNX Runtime that is linked in has no CUDA.
+#[cfg(not(feature = "load-dynamic"))]
+pub fn setup_gpu(options: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<GpuSetup, RuntimeError> {
+    Err(refused(Some(cuda::examine(options, None, true))))
+}
+
+#[cfg(feature = "load-dynamic")]
+fn unsupported(what: &'static str) -> RuntimeError {
+    RuntimeError::UnsupportedPlatform { what, platform: wheels::platform() }
+}
