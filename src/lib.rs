@@ -1,4 +1,4 @@
-//! Gemscope finds, counts and crops what is in a folder of images, with Gemma 4, offline.
+//! Gemscope finds, counts, crops and judges what is in a folder of images, with Gemma 4, offline.
 //!
 //! The way an image goes, one module a step:
 //!

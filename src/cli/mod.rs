@@ -38,7 +38,7 @@ use gemscope::record::Record;
 use gemscope::run::{DamagedLine, JournalError, JournalRecords, RunError};
 use gemscope::runtime::RuntimeOptions;
 
-/// Finds, counts and crops what is in a folder of images, with Gemma 4, offline.
+/// Finds, counts, crops and judges what is in a folder of images, with Gemma 4, offline.
 #[derive(Debug, Parser)]
 #[command(name = "gemscope", version, max_term_width = 100)]
 struct Cli {
