@@ -394,7 +394,7 @@ pub struct Record {
     pub ratings: Vec<Rating>,
     /// What the frame was meant to be, as its file or a table says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub generation: Option<GenerationSettings>,
+    pub generation: Option<Box<GenerationSettings>>,
     /// Classical measures of its pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measures: Option<Measures>,

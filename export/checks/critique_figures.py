@@ -16,7 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from scipy.stats import spearmanr
+import numpy as np
+
+from gemscope_export.demo.evaluate import spearman
 
 ROOT = Path(__file__).resolve().parents[2]
 RUBRIC = ROOT / "pipelines" / "demo-critique.toml"
@@ -48,14 +50,14 @@ def ranks(truth: list[dict], run: Path) -> None:
     measured = {line["image"]: line["measures"] for line in lines}
     for name in dict.fromkeys(frame["axis"] for frame in truth):
         of_axis = [frame for frame in truth if frame["axis"] == name]
-        good = [1 - frame["amounts"][name] for frame in of_axis]
+        good = np.array([1 - frame["amounts"][name] for frame in of_axis])
         said = [by_name[frame["image"]][name] for frame in of_axis]
-        expected = spearmanr([axis["value"] for axis in said], good).statistic
-        word = spearmanr([LEVELS.index(axis["word"]) for axis in said], good).statistic
+        expected = spearman(np.array([axis["value"] for axis in said]), good)
+        word = spearman(np.array([LEVELS.index(axis["word"]) for axis in said]), good)
         classical = "-"
         if name in measures:
             measure, sign = measures[name]
-            classical = f"{spearmanr([sign * measured[frame['image']][measure] for frame in of_axis], good).statistic:.3f}"
+            classical = f"{spearman(np.array([sign * measured[frame['image']][measure] for frame in of_axis]), good):.3f}"
         print(f"{name:10} {len(of_axis):6} {expected:15.3f} {word:19.3f} {classical:>18}")
 
 

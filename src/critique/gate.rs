@@ -373,8 +373,11 @@ mod tests {
     fn example() -> Record {
         let mut record =
             record(&[("hands", LEVELS, &[0.7, 0.1, 0.1, 0.1, 0.0]), ("text", &["yes", "no"], &[0.4, 0.6])]);
-        record.generation =
-            Some(GenerationSettings { model: Some("sdxl".to_owned()), seed: Some(7), ..GenerationSettings::default() });
+        record.generation = Some(Box::new(GenerationSettings {
+            model: Some("sdxl".to_owned()),
+            seed: Some(7),
+            ..GenerationSettings::default()
+        }));
         record.measures = Some(Measures::of(16, 16, &[128; 16 * 16 * 3]));
         record
     }

@@ -337,11 +337,8 @@ mod tests {
             .map(|(name, value, seed)| {
                 let mut record = record(&[("hands", LEVELS, &[1.0 - value, 0.0, 0.0, 0.0, *value])]);
                 record.image = (*name).to_owned();
-                record.generation = Some(GenerationSettings {
-                    seed: Some(*seed),
-                    model: Some(format!("m{seed}")),
-                    ..GenerationSettings::default()
-                });
+                let (seed, model) = (Some(*seed), Some(format!("m{seed}")));
+                record.generation = Some(Box::new(GenerationSettings { model, seed, ..GenerationSettings::default() }));
                 record
             })
             .collect();

@@ -181,6 +181,10 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
             answer.text.shrink_to_fit();
             answer.prompt = String::new();
         }
+        // Lists are read into room for several; a million records have one answer each.
+        record.answers.shrink_to_fit();
+        record.detections.shrink_to_fit();
+        record.notes.shrink_to_fit();
         records.insert(record.image.clone(), record);
     })?;
     Ok(JournalRecords { records: records.into_values().collect(), damaged })

@@ -80,26 +80,33 @@ pub fn compare_pairs(
         };
         let sides: Vec<[Side; 2]> = pairs.par_iter().map(load).collect();
         let mut asked: Vec<PairRecord> = Vec::with_capacity(pairs.len());
-        let mut views = Vec::new();
-        for (pair, [first, second]) in pairs.iter().zip(sides) {
+        let (mut views, mut fresh) = (Vec::new(), Vec::new());
+        for (place, (pair, [first, second])) in pairs.iter().zip(sides).enumerate() {
             let sha256 = [first.sha256, second.sha256];
-            let mut record = PairRecord {
-                name: pair.name.clone(),
+            let before = known.remove(&pair.name).filter(|known| known.sha256 == sha256);
+            if let Some(answered) = before.filter(|known| known.first_better.is_some()) {
+                asked.push(answered);
+                continue;
+            }
+            fresh.push(place);
+            let reason = match (first.view, second.view) {
+                (Ok(first), Ok(second)) => {
+                    views.push((place, [first, second]));
+                    None
+                }
+                (Err(reason), _) => Some(format!("first: {reason}")),
+                (_, Err(reason)) => Some(format!("second: {reason}")),
+            };
+            let name = pair.name.clone();
+            asked.push(PairRecord {
+                name,
                 sha256,
                 preference: Preference::Unread,
                 first_better: None,
                 mass: None,
-                reason: None,
-            };
-            match (known.remove(&pair.name).filter(|known| known.sha256 == record.sha256), first.view, second.view) {
-                (Some(known), ..) if known.first_better.is_some() => record = known,
-                (_, Ok(first), Ok(second)) => views.push((asked.len(), [first, second])),
-                (_, Err(reason), _) => record.reason = Some(format!("first: {reason}")),
-                (_, _, Err(reason)) => record.reason = Some(format!("second: {reason}")),
-            }
-            asked.push(record);
+                reason,
+            });
         }
-        let fresh: Vec<usize> = views.iter().map(|(place, _)| *place).collect();
         ask(engine, question, views, &mut asked)?;
         for place in fresh {
             append(&mut file, &asked[place]).map_err(io)?;

@@ -102,7 +102,7 @@ def evaluate(checkpoint: Path, scenes: int, newlines: bool = False) -> dict[str,
     for axis in frames.AXES:
         keys = [key for key in expected if key[:2] == ("quality", axis)]
         amounts = np.array([expected[key] for key in keys])
-        figures[f"Spearman: {axis}"] = -_spearman(np.array([_expected_level(said[key].first) for key in keys]), amounts)
+        figures[f"Spearman: {axis}"] = -spearman(np.array([_expected_level(said[key].first) for key in keys]), amounts)
         figures[f"right word: {axis}"] = float(np.mean([said[key].text.strip() == frames.word(amount) for key, amount in zip(keys, amounts)]))
     return figures
 
@@ -221,7 +221,9 @@ def _expected_level(first: Tensor) -> float:
     return float((words * torch.arange(len(frames.LEVELS))).sum())
 
 
-def _spearman(a: np.ndarray, b: np.ndarray) -> float:
+def spearman(a: np.ndarray, b: np.ndarray) -> float:
+    """The rank correlation; equal values share the mean of their ranks."""
+
     def ranks(values: np.ndarray) -> np.ndarray:
         _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
         return (np.cumsum(counts) - (counts - 1) / 2)[inverse]

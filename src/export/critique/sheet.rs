@@ -130,7 +130,7 @@ fn data<'c>(critique: &'c Critique<'c>, input: &Input<'_>, seen: &[bool], folder
         disagrees,
         boxes: boxes(record, &names),
         measures: record.measures,
-        made: record.generation.as_ref(),
+        made: record.generation.as_deref(),
     });
     Data {
         title: &critique.rubric.name,

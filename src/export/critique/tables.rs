@@ -39,7 +39,7 @@ pub(super) fn jsonl(critique: &Critique<'_>, out: &Path, exported: &mut Exported
             status: record.status,
             axes: &frame.axes,
             measures: record.measures,
-            generation: record.generation.as_ref(),
+            generation: record.generation.as_deref(),
         };
         serde_json::to_writer(&mut lines, &line)
             .map_err(|error| ExportError::Write { path: out.join(FILE), error: error.into() })?;
@@ -65,7 +65,7 @@ pub(super) fn csv(critique: &Critique<'_>, out: &Path, exported: &mut Exported) 
         }
         let measure = |name: &&str| number(record.measures.and_then(|measures| measures.by_name(name)));
         row.extend(Measures::NAMES.iter().map(measure));
-        let made = record.generation.clone().unwrap_or_default();
+        let made = record.generation.as_deref().cloned().unwrap_or_default();
         let text = |text: Option<String>| cell(&text.unwrap_or_default());
         row.extend([
             text(made.model),
