@@ -117,12 +117,15 @@ pub struct Detection {
     /// What the decoder itself gave to the box's tokens; absent where the answer came without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probabilities: Option<Probabilities>,
+    /// What the model says about it, where it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sentence: Option<String>,
 }
 
 impl Detection {
     /// A detection without a score.
     pub fn new(label: String, bbox: BBox) -> Self {
-        Self { label, bbox, score: None, probabilities: None }
+        Self { label, bbox, score: None, probabilities: None, sentence: None }
     }
 }
 

@@ -97,6 +97,8 @@ pub struct Reading {
     pub default_label: Option<String>,
     /// Where its tokens stand in the text; empty where it came without token probabilities.
     pub spans: Vec<TokenSpan>,
+    /// What was said about each of its boxes, in their order; shorter, or empty, where that was not asked.
+    pub sentences: Vec<Option<String>>,
 }
 
 /// How answers become detections.
@@ -143,7 +145,7 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], 
     let mut status = AnswerStatus::Empty;
     let mut seen = Vec::new();
     let mut answers = Vec::with_capacity(readings.len());
-    for Reading { answer, default_label, spans } in readings {
+    for Reading { answer, default_label, spans, sentences } in readings {
         let parsed = parse(&answer.text, answer.ended);
         let view = answer.view;
         let (located, notes) =
@@ -154,6 +156,7 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], 
             detection.probabilities =
                 box_probabilities(&answer.text, &spans, &found.coordinates, found.label_span.as_ref())
                     .map(Probabilities::rounded);
+            detection.sentence = sentences.get(source).cloned().flatten();
             detection.score = detection.probabilities.and_then(|probabilities| rules.score(probabilities));
             seen.push(seams::Seen { detection, view });
         }

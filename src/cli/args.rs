@@ -77,7 +77,7 @@ impl TaskArgs {
     ) -> anyhow::Result<Vec<Question>> {
         let ask = |task: Task| {
             let grammar = grammars.map(|grammars| grammars.of(&task, prompter)).transpose()?.flatten();
-            Ok(Question::Find(FindQuestion { query: self.query(&task, prompter)?, task, grammar }))
+            Ok(Question::Find(FindQuestion { query: self.query(&task, prompter)?, task, grammar, explain: None }))
         };
         if !self.per_label {
             return Ok(vec![ask(task.clone())?]);

@@ -16,7 +16,7 @@ use gemscope::model::demo;
 use gemscope::prompt::{Conversation, Task};
 use gemscope::record::Record;
 use gemscope::run::{
-    self, Engine, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Progress, RunDirectory, Settings,
+    self, Engine, Explain, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Progress, RunDirectory, Settings,
     Summary,
 };
 use gemscope::source::{self, Source};
@@ -151,7 +151,12 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
             let task = Task::Prompt { text: rubric.text(axis, None), labels: labels.clone() };
             let grammar = grammars.of(&Task::Labels(labels.clone()), &files.prompter)?;
             let query = files.prompter.query(&task.text(), &conversation)?;
-            finds.insert(axis.name.clone(), FindQuestion { query, task, grammar });
+            let explain = axis.why.then(|| Explain {
+                prompter: Arc::clone(&files.prompter),
+                conversation: conversation.clone(),
+                wording: rubric.explain_text(),
+            });
+            finds.insert(axis.name.clone(), FindQuestion { query, task, grammar, explain });
         }
     }
     let table = match &args.generation {

@@ -70,7 +70,7 @@ fn self_check(device: DeviceArgs, global: &Global) -> anyhow::Result<SelfCheck> 
     let task = Task::Labels(vec!["red circle".to_owned()]);
     let query = files.prompter.query(&task.text(), &Conversation::default())?;
     let budget = BudgetChoice::Fixed(files.config.default_budget);
-    let questions = [Question::Find(FindQuestion { query, task, grammar: None })];
+    let questions = [Question::Find(FindQuestion { query, task, grammar: None, explain: None })];
     let mut engine = Engine { prompter: files.prompter, model, limits: BatchLimits::single() };
     let centre = [f64::midpoint(DISC[0], DISC[2]), f64::midpoint(DISC[1], DISC[3])];
     let radius = (DISC[2] - DISC[0]) / 2.0;

@@ -108,7 +108,7 @@ fn record(line: Line) -> Record {
         tokens: None,
     };
     // Answers of elsewhere come without token probabilities, and nobody asked for certain labels.
-    let reading = Reading { answer, default_label: None, spans: Vec::new() };
+    let reading = Reading { answer, default_label: None, spans: Vec::new(), sentences: Vec::new() };
     answer::read_into(&mut record, vec![reading], &[], &Rules::as_answered());
     record
 }

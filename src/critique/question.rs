@@ -61,7 +61,10 @@ impl CritiqueSettings {
             name: axis.name.clone(),
             text: rubric.text(axis, Some("{clause}")),
             words: axis.kind.words(),
-            why: axis.why.then(|| rubric.reason_text(axis, Some("{clause}"), "{word}")),
+            why: axis.why.then(|| match axis.kind {
+                Kind::Defects { .. } => rubric.explain_text(),
+                _ => rubric.reason_text(axis, Some("{clause}"), "{word}"),
+            }),
         };
         Self { axes: rubric.axes.iter().map(asked).collect(), min_mass: rubric.min_mass }
     }

@@ -80,7 +80,7 @@ pub struct Axis {
     /// Lines that say which word fits what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<String>,
-    /// Whether it is asked why, in a sentence.
+    /// Whether it is asked why, in a sentence; of defects, what is wrong with each.
     #[serde(default)]
     pub why: bool,
     /// The classical measure that says the same, to see where both disagree.
@@ -231,6 +231,11 @@ impl Rubric {
         parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("\n")
     }
 
+    /// The user's text that asks about a box that was found; `{label}` and `{box}` stand for it.
+    pub fn explain_text(&self) -> String {
+        if self.preamble.is_empty() { EXPLAIN.to_owned() } else { format!("{}\n{EXPLAIN}", self.preamble) }
+    }
+
     /// The user's text that asks which of two frames is better.
     pub fn pair_text(&self) -> String {
         let asked = format!("{}\nAnswer 1 for the first image or 2 for the second.", self.pair);
@@ -248,6 +253,9 @@ impl Rubric {
 
 /// How a reason is asked for where the rubric does not say.
 const REASON: &str = "{question}\nThe answer is: {word}. Say in one short sentence what in the image shows that.";
+
+/// How a box is asked about.
+const EXPLAIN: &str = "There is a {label} at {box} (ymin, xmin, ymax, xmax, 0 to 1000). Say in one short sentence what is wrong there.";
 
 /// What decides between two frames where the rubric does not say.
 const PAIR: &str = "Which of these two images is better: fewer flaws, sharper, better lit, better composed?";
@@ -346,7 +354,6 @@ impl AxisTable {
             ("good", self.good.is_some(), &[KindName::YesNo]),
             ("values", self.values.is_some(), &[KindName::Choice]),
             ("labels", self.labels.is_some(), &[KindName::Defects]),
-            ("reason", self.reason, &[KindName::Level, KindName::YesNo, KindName::Choice]),
             ("examples", !self.examples.is_empty(), &[KindName::Level, KindName::YesNo, KindName::Choice]),
         ];
         if let Some((key, ..)) = given.iter().find(|(_, there, kinds)| *there && !kinds.contains(&self.kind)) {
@@ -452,6 +459,7 @@ mod tests {
                 "none of the words",
             ),
             (axis("kind = \"defects\""), "labels must say"),
+            (axis("kind = \"defects\"\nlabels = [\"x\"]\nexamples = [\"y\"]"), "examples does not go"),
             (axis("kind = \"level\"\nquestion = \"q\"\nweight = -1"), "weight must be"),
             (axis("kind = \"level\"\nquestion = \"q\"\nmeasure = \"sharp\""), "no measure \"sharp\"; there are: lap"),
             ("name = \"r\"\n[[axis]]\nname = \"p\"\nkind = \"level\"\nquestion = \"q\"".to_owned(), "something else"),

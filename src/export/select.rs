@@ -153,6 +153,7 @@ mod tests {
             bbox: BBox::whole(10, 10),
             score,
             probabilities: None,
+            sentence: None,
         };
         record.detections = boxes.iter().map(detection).collect();
         record

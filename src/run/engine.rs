@@ -15,7 +15,7 @@ use crate::generate::{
 };
 use crate::model::Model;
 use crate::preprocess::{Budget, PreparedView, Region, TargetSize};
-use crate::prompt::Prompter;
+use crate::prompt::{Prompter, Query};
 use crate::record::{Answer, BBox, Rating, TokenCounts};
 
 /// What answers questions.
@@ -74,7 +74,7 @@ impl Engine {
         }
         while !batch.is_idle() {
             for finished in batch.advance(model)? {
-                if let Some((query, request)) = asked.took(&finished, questions) {
+                for (query, request) in asked.took(&finished, questions) {
                     batch.follow_up(&finished, query, request);
                 }
                 asked.keep(finished.query, finished.reply?);
@@ -86,6 +86,8 @@ impl Engine {
 
 /// The most tokens of a reason: a sentence.
 const REASON_TOKENS: usize = 60;
+/// The most boxes of a view that are asked about.
+const EXPLAINED_BOXES: usize = 12;
 
 /// What is remembered of a view while its answers are written.
 pub(super) struct AskedView {
@@ -140,35 +142,50 @@ impl AskedView {
         requests
     }
 
-    /// Another request that a reply gives rise to: why the view is rated so, where that is wanted and the word is known with this reply. And
-    /// what its reply is kept by.
-    pub(super) fn took(&mut self, finished: &Finished, questions: &[Question]) -> Option<(usize, Request)> {
-        let Ok(Reply::Next(now)) = &finished.reply else { return None };
-        let index = *self.parts.get(finished.query)?;
-        let Question::Rate(question) = questions.get(index)? else { return None };
+    /// Other requests that a reply gives rise to, and what their replies are kept by: why the view is rated so, where that is wanted and the word is
+    /// known with this reply; what is wrong with each box that was found.
+    pub(super) fn took(&mut self, finished: &Finished, questions: &[Question]) -> Vec<(usize, Request)> {
+        let Some(&index) = self.parts.get(finished.query) else { return Vec::new() };
+        let queries = match (questions.get(index), &finished.reply) {
+            (Some(Question::Rate(question)), Ok(Reply::Next(now))) => {
+                self.reason(question, index, finished.query, now).into_iter().collect()
+            }
+            // The first part of a question for boxes is its answer; the others are sentences about them.
+            (Some(Question::Find(question)), Ok(Reply::Answer(answer))) if !self.parts[..finished.query].contains(&index) => {
+                question.explain.as_ref().map_or_else(Vec::new, |explain| {
+                    let boxes = answer::parse(&answer.text, answer.ended).boxes;
+                    boxes.iter().take(EXPLAINED_BOXES).map_while(|found| explain.query(found)).collect()
+                })
+            }
+            _ => Vec::new(),
+        };
+        let options =
+            GenerateOptions { max_new_tokens: REASON_TOKENS, sampling: Sampling::Greedy, labels: 1, stream: self.stream };
+        let mut requests = Vec::with_capacity(queries.len());
+        for query in queries {
+            self.parts.push(index);
+            self.replies.push(None);
+            let prompt_ids = query.token_ids(self.size.soft_tokens());
+            let wanted = Wanted::Answer { options, grammar: None };
+            requests.push((self.parts.len() - 1, Request { prompt_ids, wanted }));
+        }
+        requests
+    }
+
+    /// What asks why, once all places of a question are known with the one at `place`.
+    fn reason(&self, question: &AxisQuestion, index: usize, place: usize, now: &NextToken) -> Option<Query> {
         if question.reasons.is_empty() {
             return None;
         }
-        let mut places: Vec<Option<&NextToken>> = Vec::new();
-        for (place, _) in self.parts.iter().enumerate().filter(|(_, question)| **question == index) {
-            let before = match &self.replies[place] {
-                Some(Reply::Next(next)) => Some(next),
-                _ => None,
-            };
-            places.push(if place == finished.query { Some(now) } else { before });
-        }
-        let places: Vec<&NextToken> = places.into_iter().collect::<Option<_>>()?;
+        let own = self.parts.iter().zip(&self.replies).enumerate().filter(|(_, (part, _))| **part == index);
+        let places = own.map(|(at, (_, reply))| match reply {
+            _ if at == place => Some(now),
+            Some(Reply::Next(next)) => Some(next),
+            _ => None,
+        });
+        let places: Vec<&NextToken> = places.collect::<Option<_>>()?;
         let word = question.words.distribution(&places)?.top();
-        let options = GenerateOptions {
-            max_new_tokens: REASON_TOKENS,
-            sampling: Sampling::Greedy,
-            labels: 1,
-            stream: self.stream,
-        };
-        let prompt_ids = question.reasons.get(word)?.token_ids(self.size.soft_tokens());
-        self.parts.push(index);
-        self.replies.push(None);
-        Some((self.parts.len() - 1, Request { prompt_ids, wanted: Wanted::Answer { options, grammar: None } }))
+        question.reasons.get(word).cloned()
     }
 
     /// Keeps the reply to a request.
@@ -186,24 +203,31 @@ impl AskedView {
             replies[question].extend(reply);
         }
         for (question, replies) in questions.iter().zip(replies) {
-            let (mut places, mut answer) = (Vec::new(), None);
+            let (mut places, mut answers) = (Vec::new(), Vec::new());
             for reply in replies {
                 match reply {
                     Reply::Next(next) => places.push(next),
-                    Reply::Answer(generated) => answer = Some(generated),
+                    Reply::Answer(generated) => answers.push(generated),
                 }
             }
+            let mut answers = answers.into_iter();
+            let first = answers.next();
             match question {
                 Question::Find(question) => {
-                    learned.readings.extend(answer.map(|answer| self.reading(question, answer)));
+                    learned.readings.extend(first.map(|answer| self.reading(question, answer, answers)));
                 }
-                Question::Rate(question) => learned.ratings.extend(rating(question, &places, answer)),
+                Question::Rate(question) => learned.ratings.extend(rating(question, &places, first)),
             }
         }
         learned
     }
 
-    fn reading(&self, question: &FindQuestion, generated: Generated) -> Reading {
+    fn reading(
+        &self,
+        question: &FindQuestion,
+        generated: Generated,
+        sentences: impl Iterator<Item = Generated>,
+    ) -> Reading {
         let tokens = TokenCounts {
             budget: self.budget.soft_tokens(),
             resized: [self.size.width, self.size.height],
@@ -216,7 +240,8 @@ impl AskedView {
         let view = BBox { x0: x, y0: y, x1: x + width, y1: y + height };
         let Generated { text, spans, ended, .. } = generated;
         let answer = Answer { view, prompt: question.query.text.clone(), text, ended, tokens: Some(tokens) };
-        Reading { answer, default_label: question.task.sole_label().map(str::to_owned), spans }
+        let sentences = sentences.map(|sentence| Some(sentence.text.trim().to_owned())).collect();
+        Reading { answer, default_label: question.task.sole_label().map(str::to_owned), spans, sentences }
     }
 }
 

@@ -135,7 +135,7 @@ impl<'e, 'g> Inference<'e, 'g> {
         let Some((number, _, view)) = self.views.get_mut(&finished.view) else { return Ok(()) };
         let number = *number;
         let Some(image) = self.images.get_mut(&number) else { return Ok(()) };
-        if let Some((query, request)) = view.took(&finished, &image.asked.questions) {
+        for (query, request) in view.took(&finished, &image.asked.questions) {
             image.open += 1;
             self.batch.follow_up(&finished, query, request);
         }

@@ -36,5 +36,5 @@ pub use manifest::{Manifest, ManifestError, ModelIdentity, Settings};
 pub use pairs::{Pair, PairQuestion, compare_pairs};
 pub use pipeline::{Outcome, Plan, RunError, execute};
 pub use progress::Progress;
-pub use questions::{Asked, Asks, FindQuestion, ImagePrompts, Question, Questions};
+pub use questions::{Asked, Asks, Explain, FindQuestion, ImagePrompts, Question, Questions};
 pub use summary::{EffortFigures, Failure, Summary};

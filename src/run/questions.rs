@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::answer::ParsedBox;
 use crate::critique::AxisQuestion;
 use crate::digest;
 use crate::generate::Grammar;
-use crate::prompt::{Query, Task};
+use crate::prompt::{Conversation, Prompter, Query, Task};
 use crate::record::Record;
 use crate::source::SourceImage;
 
@@ -60,6 +61,29 @@ pub struct FindQuestion {
     pub task: Task,
     /// What its answer may be; anything where `None`.
     pub grammar: Option<Arc<Grammar>>,
+    /// What asks about each box that was found.
+    pub explain: Option<Explain>,
+}
+
+/// Asks about a box that was found.
+#[derive(Clone)]
+pub struct Explain {
+    /// Tokenizer and chat template.
+    pub prompter: Arc<Prompter>,
+    /// What goes around the question.
+    pub conversation: Conversation,
+    /// The question; `{label}` and `{box}` stand for what was found.
+    pub wording: String,
+}
+
+impl Explain {
+    /// The question about a box; `None` where its label cannot stand in a prompt.
+    pub(super) fn query(&self, found: &ParsedBox) -> Option<Query> {
+        let box_2d = found.box_2d.map(|side| format!("{side:.0}")).join(", ");
+        let label = found.label.as_deref().unwrap_or("defect");
+        let text = self.wording.replace("{box}", &format!("[{box_2d}]")).replace("{label}", label);
+        self.prompter.query(&text, &self.conversation).ok()
+    }
 }
 
 /// What is asked about one image.

@@ -179,6 +179,7 @@ fn every_kind_of_axis() {
         name = "shapes"
         kind = "defects"
         labels = ["shape"]
+        reason = true
         [gate]
         rules = ["reject if count(shapes) > 0 and made.seed == 5", "keep if worst(adherence) > 0.5", "review otherwise"]
         "#,
@@ -198,6 +199,9 @@ fn every_kind_of_axis() {
     for (verdict, record) in verdicts.iter().zip(&journal) {
         assert_eq!(axis(verdict, "shapes")["words"], Value::Null);
         assert_eq!(record["answers"].as_array().unwrap().len(), 1, "the boxes' answer is kept");
+        let boxes = record["detections"].as_array().unwrap();
+        assert!(!boxes.is_empty() && boxes.iter().all(|found| found["sentence"].is_string()), "{boxes:?}");
+        assert_eq!(verdict["defects"], record["detections"]);
         assert_eq!(record["status"], "ok");
     }
     assert_eq!(verdicts[0]["verdict"], "keep");

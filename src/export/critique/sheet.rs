@@ -71,7 +71,7 @@ struct FrameData<'c> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     disagrees: Vec<(String, f64)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    boxes: Vec<ShownBox>,
+    boxes: Vec<ShownBox<'c>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     measures: Option<Measures>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,11 +79,13 @@ struct FrameData<'c> {
 }
 
 #[derive(Serialize)]
-struct ShownBox {
+struct ShownBox<'c> {
     label: usize,
     /// To a tenth of a pixel.
     bbox: [f64; 4],
     score: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sentence: Option<&'c str>,
 }
 
 pub(super) fn write(
@@ -148,13 +150,14 @@ fn data<'c>(critique: &'c Critique<'c>, input: &Input<'_>, seen: &[bool], folder
     }
 }
 
-fn boxes(record: &Record, names: &[&str]) -> Vec<ShownBox> {
+fn boxes<'c>(record: &'c Record, names: &[&str]) -> Vec<ShownBox<'c>> {
     let rounded = |value: f64, to: f64| (value * to).round() / to;
     let boxes = record.detections.iter().filter_map(|detection| {
         Some(ShownBox {
             label: names.iter().position(|name| *name == detection.label)?,
             bbox: <[f64; 4]>::from(detection.bbox).map(|side| rounded(side, 10.0)),
             score: detection.score.map(|score| rounded(score, 10_000.0)),
+            sentence: detection.sentence.as_deref(),
         })
     });
     boxes.collect()

@@ -11,7 +11,7 @@ use super::super::csv::cell;
 use super::super::{ExportError, Exported, write_file};
 use super::Critique;
 use crate::critique::{AxisFigures, GenerationSettings, Judged, Measures, PairRecord, Verdict};
-use crate::record::AnswerStatus;
+use crate::record::{AnswerStatus, Detection};
 
 /// One line of `verdicts.jsonl`.
 #[derive(Serialize)]
@@ -22,6 +22,8 @@ struct Line<'c> {
     overall: Option<f64>,
     status: AnswerStatus,
     axes: &'c [AxisFigures],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    defects: &'c [Detection],
     #[serde(skip_serializing_if = "Option::is_none")]
     measures: Option<Measures>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +40,7 @@ pub(super) fn jsonl(critique: &Critique<'_>, out: &Path, exported: &mut Exported
             overall: frame.overall,
             status: record.status,
             axes: &frame.axes,
+            defects: &record.detections,
             measures: record.measures,
             generation: record.generation.as_deref(),
         };
