@@ -16,8 +16,8 @@ use gemscope::model::demo;
 use gemscope::prompt::{Conversation, Task};
 use gemscope::record::Record;
 use gemscope::run::{
-    self, Engine, Explain, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Progress, RunDirectory, Settings,
-    Summary,
+    self, Engine, Explain, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Progress, RunDirectory,
+    Settings, Summary,
 };
 use gemscope::source::{self, Source};
 use serde::Serialize;

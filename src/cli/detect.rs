@@ -151,6 +151,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         control: &control,
     };
     let outcome = run::execute(&mut engine, &plan, journal, progress)?;
+    // Its memory is better used for the records now.
+    drop(engine);
 
     let records = run::read_journal(out)?.records;
     let mut summary = Summary::count(&records, settings.labels());

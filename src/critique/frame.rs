@@ -71,9 +71,10 @@ impl Frame {
             return frame;
         }
         let (mut sum, mut weights) = (0.0, 0.0);
+        let finding = rubric.axes.iter().filter(|axis| matches!(axis.kind, Kind::Defects { .. })).count();
         for axis in &rubric.axes {
             let figures = if let Kind::Defects { labels } = &axis.kind {
-                Ok(Some(defects(axis, labels, record)))
+                Ok(Some(defects(axis, labels, finding == 1, record)))
             } else {
                 rated(axis, by_axis.get(axis.name.as_str()).map_or(&[][..], Vec::as_slice), rubric.min_mass)
             };
@@ -89,8 +90,7 @@ impl Frame {
                 Err(reason) => frame.unread = frame.unread.take().or(Some(reason)),
             }
         }
-        let finds = rubric.axes.iter().any(|axis| matches!(axis.kind, Kind::Defects { .. }));
-        if finds && !matches!(record.status, AnswerStatus::Ok | AnswerStatus::Empty | AnswerStatus::Salvaged) {
+        if finding > 0 && !matches!(record.status, AnswerStatus::Ok | AnswerStatus::Empty | AnswerStatus::Salvaged) {
             let reason = format!("its defects were not listed to the end ({})", record.status.as_str());
             frame.unread = frame.unread.take().or(Some(reason));
         }
@@ -104,13 +104,11 @@ impl Frame {
     }
 }
 
-/// Whether a detection is of an axis that looks for `labels`: other axes may look for other things.
-fn is_of(labels: &[String], label: &str) -> bool {
-    labels.iter().any(|known| known == label)
-}
-
-fn defects(axis: &Axis, labels: &[String], record: &Record) -> AxisFigures {
-    let count = record.detections.iter().filter(|detection| is_of(labels, &detection.label)).count();
+/// The figures of an axis that looks for `labels`. Where it is the only one that looks for anything, all that was found is its; else what has one of
+/// its labels.
+fn defects(axis: &Axis, labels: &[String], alone: bool, record: &Record) -> AxisFigures {
+    let of_it = |label: &String| alone || labels.contains(label);
+    let count = record.detections.iter().filter(|detection| of_it(&detection.label)).count();
     AxisFigures {
         axis: axis.name.clone(),
         value: Some(four(1.0 / (1.0 + count as f64))),
@@ -225,6 +223,10 @@ pub(super) mod tests {
         name = "flaws"
         kind = "defects"
         labels = ["extra limb"]
+        [[axis]]
+        name = "animals"
+        kind = "defects"
+        labels = ["cat", "dog"]
     "#;
 
     #[test]

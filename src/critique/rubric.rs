@@ -255,7 +255,8 @@ impl Rubric {
 const REASON: &str = "{question}\nThe answer is: {word}. Say in one short sentence what in the image shows that.";
 
 /// How a box is asked about.
-const EXPLAIN: &str = "There is a {label} at {box} (ymin, xmin, ymax, xmax, 0 to 1000). Say in one short sentence what is wrong there.";
+const EXPLAIN: &str =
+    "There is a {label} at {box} (ymin, xmin, ymax, xmax, 0 to 1000). Say in one short sentence what is wrong there.";
 
 /// What decides between two frames where the rubric does not say.
 const PAIR: &str = "Which of these two images is better: fewer flaws, sharper, better lit, better composed?";

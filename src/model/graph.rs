@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use ort::environment::Environment;
+use ort::session::builder::SessionBuilder;
 use ort::session::{Session, SessionInputValue, SessionOutputs};
 use ort::value::{Outlet, TensorElementType};
 use serde::Serialize;
 use thiserror::Error;
 
 use super::external;
+use super::prepared::{self, Kept};
 use crate::runtime::{self, Device};
 
 /// Why a graph cannot be loaded or run. Every message names the file.
@@ -101,9 +103,10 @@ impl Graph {
         environment: &Environment,
         threads: Option<usize>,
         device: &Device,
+        kept: Option<&Kept<'_>>,
     ) -> Result<Self, GraphError> {
         external::data_files(path)?;
-        let open = || -> ort::Result<Session> {
+        let builder = || -> ort::Result<SessionBuilder> {
             // A pattern is planned for fixed shapes; here the sequence, the past and the patches differ from run to run.
             let mut builder = Session::builder(environment)?.with_memory_pattern(false)?;
             if let Some(threads) = threads {
@@ -112,9 +115,14 @@ impl Graph {
             if let Device::Cuda(card) = device {
                 builder = builder.with_execution_providers([runtime::execution_provider(card)])?;
             }
-            builder.commit_from_file(path)
+            Ok(builder)
         };
-        let session = open().map_err(|error| GraphError::Runtime { path: path.to_owned(), error })?;
+        let session = match kept {
+            // What is made ready for a card is not what its driver may be given next time.
+            Some(kept) if matches!(device, Device::Cpu) => prepared::open(path, kept, &builder),
+            _ => builder().and_then(|mut builder| builder.commit_from_file(path)),
+        };
+        let session = session.map_err(|error| GraphError::Runtime { path: path.to_owned(), error })?;
         let inputs = session.inputs().iter().filter_map(PortInfo::of).collect();
         let outputs = session.outputs().iter().filter_map(PortInfo::of).collect();
         Ok(Self { path: path.to_owned(), inputs, outputs, elapsed: Duration::ZERO, session })

@@ -13,6 +13,7 @@ mod external;
 mod graph;
 mod inspect;
 mod layout;
+mod prepared;
 mod probe;
 mod tensor;
 mod vision;
@@ -38,6 +39,7 @@ use crate::runtime::{Device, Runtime};
 use decoder::Decoder;
 use embedding::Embedding;
 use graph::Graph;
+use prepared::Kept;
 use vision::VisionEncoder;
 
 /// Why a model cannot be used.
@@ -75,6 +77,9 @@ pub struct OpenOptions {
     pub threads: Option<usize>,
     /// Where probe results are kept; they are not kept where `None`.
     pub probe_cache: Option<PathBuf>,
+    /// Where graphs are kept as ONNX Runtime made them ready, so that they open faster next time; not kept where `None`. Takes as much
+    /// disk as the graphs do.
+    pub graph_cache: Option<PathBuf>,
     /// What computes: one that [`runtime::load`](crate::runtime::load) came to. Embeddings are looked up on the CPU either way, since a
     /// look-up is no arithmetic, and its table may be larger than a card.
     pub device: Device,
@@ -112,7 +117,12 @@ impl Model {
         options: &OpenOptions,
     ) -> Result<Self, ModelError> {
         let device = &options.device;
-        let open = |path: &Path, device| Graph::open(path, &runtime.environment, options.threads, device);
+        let kept = options
+            .graph_cache
+            .as_ref()
+            .map(|folder| Kept { folder: folder.clone(), runtime_version: &runtime.version });
+        let open =
+            |path: &Path, device| Graph::open(path, &runtime.environment, options.threads, device, kept.as_ref());
         let mut model = Self {
             vision: VisionEncoder::new(open(&files.vision, device)?)?,
             embedding: Embedding::new(open(&files.embedding, &Device::Cpu)?, special)?,

@@ -151,7 +151,9 @@ impl AskedView {
                 self.reason(question, index, finished.query, now).into_iter().collect()
             }
             // The first part of a question for boxes is its answer; the others are sentences about them.
-            (Some(Question::Find(question)), Ok(Reply::Answer(answer))) if !self.parts[..finished.query].contains(&index) => {
+            (Some(Question::Find(question)), Ok(Reply::Answer(answer)))
+                if !self.parts[..finished.query].contains(&index) =>
+            {
                 question.explain.as_ref().map_or_else(Vec::new, |explain| {
                     let boxes = answer::parse(&answer.text, answer.ended).boxes;
                     boxes.iter().take(EXPLAINED_BOXES).map_while(|found| explain.query(found)).collect()
@@ -159,8 +161,12 @@ impl AskedView {
             }
             _ => Vec::new(),
         };
-        let options =
-            GenerateOptions { max_new_tokens: REASON_TOKENS, sampling: Sampling::Greedy, labels: 1, stream: self.stream };
+        let options = GenerateOptions {
+            max_new_tokens: REASON_TOKENS,
+            sampling: Sampling::Greedy,
+            labels: 1,
+            stream: self.stream,
+        };
         let mut requests = Vec::with_capacity(queries.len());
         for query in queries {
             self.parts.push(index);

@@ -195,16 +195,18 @@ fn every_kind_of_axis() {
     assert_eq!(asked.join(", "), frame["prompt"].as_str().unwrap(), "a prompt of commas has a clause between each two");
     assert!(clauses.iter().all(|clause| clause[1].as_f64().unwrap() > 0.5), "what is there is seen: {clauses:?}");
     assert!(axis(&verdicts[0], "contrast")["reason"].is_string());
-    let journal = json_lines(fs::read_to_string(out.join("journal.jsonl")).unwrap());
+    let mut journal = json_lines(fs::read_to_string(out.join("journal.jsonl")).unwrap());
+    journal.sort_by_key(|record| record["image"].to_string());
     for (verdict, record) in verdicts.iter().zip(&journal) {
         assert_eq!(axis(verdict, "shapes")["words"], Value::Null);
         assert_eq!(record["answers"].as_array().unwrap().len(), 1, "the boxes' answer is kept");
         let boxes = record["detections"].as_array().unwrap();
         assert!(!boxes.is_empty() && boxes.iter().all(|found| found["sentence"].is_string()), "{boxes:?}");
         assert_eq!(verdict["defects"], record["detections"]);
+        assert_eq!(axis(verdict, "shapes")["count"], boxes.len());
         assert_eq!(record["status"], "ok");
     }
-    assert_eq!(verdicts[0]["verdict"], "keep");
+    assert_eq!((&verdicts[0]["verdict"], &verdicts[1]["verdict"]), (&"keep".into(), &"reject".into()));
     assert_eq!((&verdicts[1]["generation"]["tool"], &verdicts[1]["generation"]["seed"]), (&"table".into(), &5.into()));
     assert!(axis(&verdicts[1], "adherence")["value"].as_f64().unwrap() < 0.5, "it is not there");
 }

@@ -221,3 +221,40 @@ fn copy_folder(from: &Path, to: &Path) {
         }
     }
 }
+
+/// The graphs are opened as ONNX Runtime made them ready the last time, and answer the same.
+#[test]
+fn kept_graphs_answer_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = dir.path().join("cache");
+    let run = |name: &str, flags: &[&str]| {
+        let out = dir.path().join(name);
+        let mut command = gemscope();
+        command
+            .args(["detect", "--prompt", "detect shape", "--export", "jsonl", "--verbose", "--out"])
+            .arg(&out)
+            .args(flags);
+        // ONNX Runtime itself is found where it always is.
+        let library = crate::support::runtime().library.clone();
+        command.env("GEMSCOPE_CACHE", &cache);
+        if let Some(library) = library {
+            command.arg("--ort-lib").arg(library);
+        }
+        let ended = command.arg(fixture("shapes")).output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success() && !said.contains("not kept"), "{said}");
+        (fs::read(out.join("detections.jsonl")).unwrap(), said)
+    };
+    let (plain, _) = run("plain", &[]);
+    assert!(!cache.join("graphs").exists());
+    let (first, _) = run("first", &["--keep-graphs"]);
+    let kept: Vec<_> = fs::read_dir(cache.join("graphs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 3, "{kept:?}");
+    let (second, _) = run("second", &["--keep-graphs"]);
+    assert!(plain == first && plain == second);
+    // What is damaged is made again.
+    fs::write(kept[0].join("graph.onnx"), b"no graph").unwrap();
+    let (third, said) = run("third", &["--keep-graphs"]);
+    assert!(plain == third && said.contains("made again"), "{said}");
+    assert!(fs::metadata(kept[0].join("graph.onnx")).unwrap().len() > 1000);
+}

@@ -52,7 +52,10 @@ def measure(context: Context) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any]) -> str:
-    parts = [f"{result['cores']} cores; images a second with so many threads in ONNX Runtime + so many that load images (medians)."]
+    parts = [
+        f"{result['cores']} cores; images a second with so many threads in ONNX Runtime + so many that load images (medians). Gemscope's default is all cores for both: loading is short beside "
+        "a model's work, and whoever waits takes no core."
+    ]
     for name, values in result["splits"].items():
         best = max(values, key=lambda split: statistics.median(values[split]))
         rows = [[split, f"{statistics.median(seen):.3f}", "best" if split == best else ""] for split, seen in values.items()]
@@ -61,6 +64,6 @@ def show(result: dict[str, Any]) -> str:
     for weights, graphs in result["openings"].items():
         plain, cached = (sum(graph[way] for graph in graphs.values()) for way in ("as it is", "optimised before"))
         rows.append([weights, f"{plain:.2f}", f"{cached:.2f}", f"{sum(graph['bytes'] for graph in graphs.values()) / 1e6:.0f}"])
-    header = ["weights", "opening its three graphs, s", "opening what ONNX Runtime made of them, s", "disk for that, MB"]
+    header = ["weights", "opening its three graphs, s", "opening what ONNX Runtime made of them (`--keep-graphs`), s", "disk for that, MB"]
     parts += ["### Opening the mid-size model", table(header, rows)]
     return "\n\n".join(parts)

@@ -1,0 +1,106 @@
+//! Graphs as ONNX Runtime made them ready, kept for the next start.
+//!
+//! In: a graph's file and a folder to keep things in. Out: the session, from what was kept where that is of this very graph, this ONNX Runtime and
+//! this processor; else from the graph, and it is kept. Promises: answers are the same either way, since the same optimised graph is run; what
+//! is kept is whole or not there; where it cannot be kept or read, the graph itself is opened, and that is said.
+//!
+//! Folding constants, fusing nodes and laying weights out anew takes most of the time in which a large graph is opened; the weights of what is kept are
+//! mapped from a file. It takes about as much disk as the graph does.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use ort::session::Session;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+
+use super::external;
+use crate::{digest, files};
+
+/// The graph in its folder.
+const GRAPH: &str = "graph.onnx";
+/// Its weights, beside it.
+const WEIGHTS: &str = "graph.onnx_data";
+
+/// Where ready graphs are kept, and by what.
+pub(super) struct Kept<'k> {
+    /// The folder.
+    pub(super) folder: PathBuf,
+    /// ONNX Runtime's version.
+    pub(super) runtime_version: &'k str,
+}
+
+/// Opens `path` by way of what is kept; `builder` makes the settings of a session, which are the same either way.
+pub(super) fn open(
+    path: &Path,
+    kept: &Kept<'_>,
+    builder: &dyn Fn() -> ort::Result<SessionBuilder>,
+) -> ort::Result<Session> {
+    let folder = kept.folder.as_path();
+    let place = match key(path, kept.runtime_version) {
+        Ok(key) => folder.join(key),
+        Err(error) => {
+            tracing::warn!("{}: not kept for the next start: {error}", path.display());
+            return builder()?.commit_from_file(path);
+        }
+    };
+    let kept = place.join(GRAPH);
+    if kept.is_file() {
+        let opened = builder()?.with_optimization_level(GraphOptimizationLevel::Disable)?.commit_from_file(&kept);
+        match opened {
+            Ok(session) => return Ok(session),
+            Err(error) => {
+                tracing::warn!("{}: what was kept of it cannot be used, and is made again: {error}", path.display());
+                let _ = std::fs::remove_dir_all(&place);
+            }
+        }
+    }
+    match keep(path, folder, &place, builder) {
+        Ok(session) => Ok(session),
+        Err(reason) => {
+            tracing::warn!("{}: not kept for the next start: {reason}", path.display());
+            builder()?.commit_from_file(path)
+        }
+    }
+}
+
+/// Opens `path`, and puts what ONNX Runtime made of it in its place.
+fn keep(
+    path: &Path,
+    folder: &Path,
+    place: &Path,
+    builder: &dyn Fn() -> ort::Result<SessionBuilder>,
+) -> Result<Session, Box<dyn std::error::Error>> {
+    std::fs::create_dir_all(folder)?;
+    let temporary = files::temporary(0o777).tempdir_in(folder)?;
+    let session = builder()?
+        .with_optimized_model_path(temporary.path().join(GRAPH))?
+        .with_config_entry("session.optimized_model_external_initializers_file_name", WEIGHTS)?
+        .commit_from_file(path)?;
+    // Another process may have been faster; its graph is the same.
+    let made = temporary.keep();
+    if let Err(error) = std::fs::rename(&made, place) {
+        std::fs::remove_dir_all(&made)?;
+        if !place.is_dir() {
+            return Err(error.into());
+        }
+    }
+    Ok(session)
+}
+
+/// What tells one kept graph from another: the graph and its weights, ONNX Runtime, the processor, which decides how weights are laid out.
+fn key(path: &Path, runtime_version: &str) -> io::Result<String> {
+    let mut content = format!("{runtime_version}\n{}\n{}\n", std::env::consts::ARCH, processor());
+    let data = external::data_files(path).map_err(io::Error::other)?;
+    let beside = data.iter().map(|name| path.with_file_name(name));
+    for file in std::iter::once(path.to_owned()).chain(beside) {
+        content.push_str(&digest::fingerprint(&file)?);
+    }
+    Ok(digest::hex(content)[..32].to_owned())
+}
+
+/// What the system calls the processor, and what it can; nothing where that is not known, and a folder is not shared between machines.
+fn processor() -> String {
+    let known = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let line = |name: &str| known.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    format!("{}\n{}", line("model name"), line("flags"))
+}
