@@ -89,14 +89,7 @@ impl Sampler {
         top_p: f32,
         top_k: usize,
     ) -> Option<usize> {
-        let mut ranked: Vec<(usize, f32)> =
-            candidates.map(|(id, logit)| (id, logit / temperature)).filter(|(_, logit)| logit.is_finite()).collect();
-        let by_logit = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
-        if top_k > 0 && top_k < ranked.len() {
-            ranked.select_nth_unstable_by(top_k - 1, by_logit);
-            ranked.truncate(top_k);
-        }
-        ranked.sort_unstable_by(by_logit);
+        let ranked = rank(candidates, temperature, top_k);
         let largest = ranked.first()?.1;
         let weights: Vec<f64> = ranked.iter().map(|&(_, logit)| f64::from(logit - largest).exp()).collect();
         let total: f64 = weights.iter().sum();
@@ -115,6 +108,19 @@ impl Sampler {
         }
         Some(ranked[kept - 1].0)
     }
+}
+
+/// Ids and logits divided by `temperature`, the largest first, of equals the lowest id; the first `top_k` of them, or all where it is 0.
+fn rank(candidates: impl Iterator<Item = (usize, f32)>, temperature: f32, top_k: usize) -> Vec<(usize, f32)> {
+    let mut ranked: Vec<(usize, f32)> =
+        candidates.map(|(id, logit)| (id, logit / temperature)).filter(|(_, logit)| logit.is_finite()).collect();
+    let by_logit = |a: &(usize, f32), b: &(usize, f32)| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0));
+    if top_k > 0 && top_k < ranked.len() {
+        ranked.select_nth_unstable_by(top_k - 1, by_logit);
+        ranked.truncate(top_k);
+    }
+    ranked.sort_unstable_by(by_logit);
+    ranked
 }
 
 /// The logarithm of the sum of the exponentials; `None` where no logit is finite, or one is not a number.
@@ -178,6 +184,7 @@ fn argmax(candidates: impl Iterator<Item = (usize, f32)>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::runtime::kernels::{Logits, PickInput, twin};
 
     #[test]
     fn greedy_takes_the_first_of_equals_and_never_a_suppressed_one() {
@@ -214,6 +221,44 @@ mod tests {
         let log_sum = logits.iter().map(|&logit| (f64::from(logit) - 5.0).exp()).sum::<f64>().ln() + 5.0;
         assert!((picked.log_probability - (2.0 - log_sum)).abs() < 1e-6);
         assert_eq!(sampler.pick(&logits, &[0, 1], Some(&allowed)), None);
+    }
+
+    /// What the kernel for a card picks, by its twin.
+    #[test]
+    fn the_kernels_pick_is_that_of_the_sampler() {
+        let mut random = ChaCha8Rng::seed_from_u64(5);
+        // Few different values, so that there are many equals.
+        let (rows, vocabulary) = (7_usize, 3001_usize);
+        let logits: Vec<f32> =
+            (0..rows * vocabulary).map(|_| (random.random::<f32>() * 90.0).round() / 4.0 - 14.0).collect();
+        let halves: Vec<u16> = logits.iter().map(|&logit| half::f16::from_f32(logit).to_bits()).collect();
+        let words = vocabulary.div_ceil(32);
+        let mut bits = vec![0_u32; rows * words];
+        let mut masks: Vec<SimpleVob> = (0..rows).map(|_| SimpleVob::alloc(vocabulary)).collect();
+        for (row, mask) in masks.iter_mut().enumerate() {
+            for id in (0..vocabulary).filter(|id| (id * (row + 3)) % 7 == 0) {
+                mask.allow_token(id as u32);
+                bits[row * words + id / 32] |= 1 << (id % 32);
+            }
+        }
+        for all in [Logits::F32(&logits), Logits::F16(&halves)] {
+            for (allowed, words) in [(&[][..], 0), (&bits[..], words)] {
+                let input =
+                    |temperature, most| PickInput { logits: all, vocabulary, allowed, words, temperature, most };
+                let (best, drawn) = (twin::pick(&input(0.0, 1)), twin::pick(&input(0.7, 64)));
+                for row in 0..rows {
+                    let logits = &logits[row * vocabulary..][..vocabulary];
+                    let mask = (words > 0).then_some(&masks[row]);
+                    let expected = Sampler::new(Sampling::Greedy, 0).pick(logits, &[], mask).unwrap();
+                    assert_eq!(best[row].ids, [expected.id]);
+                    assert!((best[row].log_probability(0) - expected.log_probability).abs() < 1e-6);
+                    let candidates = logits.iter().copied().enumerate();
+                    let candidates = candidates.filter(|(id, _)| mask.is_none_or(|mask| mask.is_allowed(*id as u32)));
+                    let ranked: Vec<u32> = rank(candidates, 0.7, 64).iter().map(|(id, _)| *id as u32).collect();
+                    assert_eq!(drawn[row].ids, ranked);
+                }
+            }
+        }
     }
 
     #[test]

@@ -118,3 +118,64 @@ impl KvCache {
         Ok(Self { values, pads, columns })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::model::{Dtypes, GraphFiles, Model, OpenOptions};
+    use crate::prompt::Prompter;
+    use crate::runtime::kernels::{GatherRow, twin};
+    use crate::runtime::{self, RuntimeOptions};
+
+    /// What the kernel for a card makes of a cache, by its twin: rows that join, one that leaves, and one whose last tokens are taken away.
+    #[test]
+    fn the_kernels_rows_are_those_of_the_cache() {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo-model");
+        let runtime = runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let special = Prompter::open(&directory).unwrap().tokenizer.special;
+        let graphs = GraphFiles::find(&directory, &Dtypes::default()).unwrap();
+        let mut model = Model::open(&directory, graphs, &special, runtime, &OpenOptions::default()).unwrap();
+        let mut made = Vec::new();
+        for ids in [&[2_i64, 5, 6, 5, 9][..], &[2, 9, 7][..]] {
+            let mut cache = model.empty_cache(1).unwrap();
+            model.decode(ids, &[], &mut cache).unwrap();
+            made.push(cache);
+        }
+        let slots = made[0].values.len();
+        let all = |model: &Model, cache: &KvCache| -> Vec<(Vec<u32>, [usize; 3])> {
+            let graph = &model.decoder.graph;
+            let values = cache.values.iter().map(|value| {
+                let shape = tensor::shape(value);
+                let bits = tensor::all(graph, "cache", value).unwrap().iter().map(|value| value.to_bits()).collect();
+                (bits, [shape[1], shape[2], shape[3]])
+            });
+            values.collect()
+        };
+        let expect = |sources: &[&KvCache], rows: &[GatherRow], there: &KvCache| {
+            let (from, there) =
+                (sources.iter().map(|cache| all(&model, cache)).collect::<Vec<_>>(), all(&model, there));
+            for slot in 0..slots {
+                let sources: Vec<(&[u32], usize)> =
+                    from.iter().map(|slots| (slots[slot].0.as_slice(), slots[slot].1[1])).collect();
+                let (values, shape) = &there[slot];
+                let gathered = twin::gather(&sources, rows, *shape);
+                assert!(gathered == values[..gathered.len()], "slot {slot}");
+            }
+        };
+        let whole = |source, row, first, length| GatherRow { source, row, first, length };
+        let rows = [whole(1, 0, 0, 3), whole(0, 0, 0, 5), whole(1, 0, 0, 3)];
+        let mut joined = model.join_rows(&[(&made[1], 0), (&made[0], 0), (&made[1], 0)]).unwrap();
+        expect(&[&made[0], &made[1]], &rows, &joined);
+
+        let before = model.join_rows(&[(&joined, 0), (&joined, 1), (&joined, 2)]).unwrap();
+        model.remove_row(&mut joined, 0).unwrap();
+        expect(&[&before], &[whole(0, 2, 2, 3), whole(0, 1, 0, 5)], &joined);
+
+        model.rewind_row(&mut joined, 1, 2).unwrap();
+        // What is left of a row's tokens is padding: the kernel writes zeros there, the CPU leaves what was.
+        let rewound = model.join_rows(&[(&joined, 1)]).unwrap();
+        expect(&[&before], &[whole(0, 1, 0, 3)], &rewound);
+    }
+}

@@ -162,7 +162,7 @@ fn ask_device(index: usize) -> Result<CudaDevice, DriverError> {
     })
 }
 
-fn driver_words(error: DriverError) -> String {
+pub(super) fn driver_words(error: DriverError) -> String {
     error.error_string().map_or_else(|_| error.to_string(), |words| words.to_string_lossy().into_owned())
 }
 

@@ -22,6 +22,7 @@ mod error;
 mod find;
 #[cfg(feature = "load-dynamic")]
 mod install;
+pub mod kernels;
 #[cfg(feature = "load-dynamic")]
 mod nvidia;
 #[cfg(feature = "load-dynamic")]

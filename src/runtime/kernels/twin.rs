@@ -1,0 +1,245 @@
+//! The kernels once more, in Rust.
+//!
+//! In: what a launch is given. Out: what it leaves, computed by the same blocks and threads with the same indices, one after the other. Promises:
+//! tests hold a twin to the code that the kernel takes the place of, and `gemscope doctor --gpu` holds the kernel to its twin.
+
+use half::f16;
+
+use super::{GatherRow, Logits, PickInput, Picked, THREADS, Weights, blocks};
+
+/// Calls `kernel` with the index of every thread that has an element.
+fn each(count: usize, mut kernel: impl FnMut(usize)) {
+    for block in 0..blocks(count) {
+        for thread in 0..THREADS as usize {
+            let index = block as usize * THREADS as usize + thread;
+            if index < count {
+                kernel(index);
+            }
+        }
+    }
+}
+
+/// `patches_f32`: `rgb` of `width` pixels a row to `[patches, side * side * 3]`.
+pub fn patches(rgb: &[u8], width: usize, side: usize) -> Vec<f32> {
+    let count = super::patch_values(rgb.len(), width, side);
+    let mut out = vec![0.0; count];
+    each(count, |index| {
+        let run = side * 3;
+        let (patch, within) = (index / (run * side), index % (run * side));
+        let columns = width / side;
+        let y = patch / columns * side + within / run;
+        let x = patch % columns * run + within % run;
+        out[index] = f32::from(rgb[y * width * 3 + x]) * (1.0 / 255.0);
+    });
+    out
+}
+
+/// `patches_f16`: the same, rounded to halves, as bits.
+pub fn patches_f16(rgb: &[u8], width: usize, side: usize) -> Vec<u16> {
+    patches(rgb, width, side).into_iter().map(|value| f16::from_f32(value).to_bits()).collect()
+}
+
+/// `resize_pass` for the width and then for the height: RGB bytes of the size `from` (width, height) to the size `to`.
+pub fn resize(rgb: &[u8], from: (u32, u32), to: (u32, u32)) -> Vec<u8> {
+    let mut now = rgb.to_vec();
+    if from.0 != to.0 {
+        now = resize_pass(
+            &now,
+            &Weights::bicubic(from.0, to.0),
+            from.0 as usize * 3,
+            (to.0 as usize, from.1 as usize),
+            false,
+        );
+    }
+    if from.1 != to.1 {
+        now =
+            resize_pass(&now, &Weights::bicubic(from.1, to.1), to.0 as usize * 3, (to.0 as usize, to.1 as usize), true);
+    }
+    now
+}
+
+fn resize_pass(from: &[u8], weights: &Weights, from_row: usize, to: (usize, usize), vertical: bool) -> Vec<u8> {
+    let to_row = to.0 * 3;
+    let mut out = vec![0; to_row * to.1];
+    each(out.len(), |index| {
+        let (row, byte) = (index / to_row, index % to_row);
+        let place = if vertical { row } else { byte / 3 };
+        let step = if vertical { from_row } else { 3 };
+        let start = weights.starts[place] as usize;
+        let source = if vertical { start * from_row + byte } else { row * from_row + start * 3 + byte % 3 };
+        let mut sum = 1_i32 << (weights.precision - 1);
+        for tap in 0..weights.sizes[place] as usize {
+            sum += i32::from(from[source + tap * step]) * i32::from(weights.values[place * weights.window + tap]);
+        }
+        out[index] = (sum >> weights.precision).clamp(0, 255) as u8;
+    });
+    out
+}
+
+/// `pick_f32` and `pick_f16`.
+pub fn pick(input: &PickInput<'_>) -> Vec<Picked> {
+    (0..input.rows()).map(|row| pick_row(input, row)).collect()
+}
+
+/// One block; what stands between two barriers is one loop over its threads.
+fn pick_row(input: &PickInput<'_>, row: usize) -> Picked {
+    let vocabulary = input.vocabulary;
+    let logit = |id: usize| match input.logits {
+        Logits::F32(logits) => logits[row * vocabulary + id],
+        Logits::F16(logits) => f16::from_bits(logits[row * vocabulary + id]).to_f32(),
+    };
+    let ids = |thread: usize| (thread..vocabulary).step_by(THREADS as usize);
+    let larger = |a: f32, b: f32| if a.is_nan() || b.is_nan() { f32::NAN } else { a.max(b) };
+
+    let floats = (0..THREADS as usize).map(|thread| ids(thread).map(logit).fold(f32::NEG_INFINITY, larger)).collect();
+    let largest = tree(floats, larger);
+    let usable = largest.is_finite();
+    let exponentials = |thread| ids(thread).map(|id| f64::from((logit(id) - largest).exp())).sum();
+    let doubles = (0..THREADS as usize).map(|thread| if usable { exponentials(thread) } else { 0.0 }).collect();
+    let sum = tree(doubles, |a: f64, b| a + b);
+
+    let allowed = |id: usize| input.words == 0 || input.allowed[row * input.words + id / 32] >> (id % 32) & 1 == 1;
+    let (mut picked, mut before) = (Vec::new(), u64::MAX);
+    for _ in 0..input.most {
+        let best = |thread| {
+            let keys = ids(thread).filter(|&id| usable && allowed(id)).map(|id| key(logit(id), id, input.temperature));
+            keys.filter(|&key| key < before).max().unwrap_or(0)
+        };
+        before = tree((0..THREADS as usize).map(best).collect(), u64::max);
+        if before == 0 {
+            picked.push((u32::MAX, f32::NAN));
+        } else {
+            let id = u32::MAX - before as u32;
+            picked.push((id, logit(id as usize)));
+        }
+    }
+    let (ids, logits) = picked.into_iter().unzip();
+    let (largest, sum) = if usable { (largest, sum) } else { (f32::NAN, f64::NAN) };
+    Picked { ids, logits, largest, sum }
+}
+
+/// A reduction in shared memory: halves are laid over each other.
+fn tree<T: Copy>(mut shared: Vec<T>, joined: impl Fn(T, T) -> T) -> T {
+    let mut half = shared.len() / 2;
+    while half > 0 {
+        for thread in 0..half {
+            shared[thread] = joined(shared[thread], shared[thread + half]);
+        }
+        half /= 2;
+    }
+    shared[0]
+}
+
+/// Larger logits first, of equal ones lower ids; 0 is none.
+fn key(logit: f32, id: usize, temperature: f32) -> u64 {
+    let scaled = if temperature > 0.0 { logit / temperature } else { logit + 0.0 };
+    if !scaled.is_finite() {
+        return 0;
+    }
+    let bits = scaled.to_bits();
+    let ordered = if bits & 0x8000_0000 == 0 { bits | 0x8000_0000 } else { !bits };
+    u64::from(ordered) << 32 | u64::from(u32::MAX - id as u32)
+}
+
+/// `gather_rows_16` and `gather_rows_32`: rows of `sources`, each with its columns, to `[rows, heads, columns, size]`.
+pub fn gather<T: Copy + Default>(
+    sources: &[(&[T], usize)],
+    rows: &[GatherRow],
+    [heads, columns, size]: [usize; 3],
+) -> Vec<T> {
+    let mut to = vec![T::default(); rows.len() * heads * columns * size];
+    each(to.len(), |index| {
+        let within = index % size;
+        let column = index / size % columns;
+        let head = index / size / columns % heads;
+        let row = &rows[index / size / columns / heads];
+        let pad = columns - row.length;
+        if column >= pad {
+            let (source, columns_from) = sources[row.source];
+            let line = (row.row * heads + head) * columns_from + row.first + (column - pad);
+            to[index] = source[line * size + within];
+        }
+    });
+    to
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::preprocess::{TargetSize, patchify, resize as resize_on_cpu};
+
+    /// Bytes that look like nothing in particular.
+    fn noise(count: usize, seed: u32) -> Vec<u8> {
+        let mut state = seed.wrapping_mul(2_654_435_761) | 1;
+        let mut next = || {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            (state >> 11) as u8
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn patches_are_those_of_the_preprocessing() {
+        for (width, height, side) in [(48, 48, 16), (912, 672, 16), (96, 144, 48), (3360, 48, 16)] {
+            let rgb = noise(width * height * 3, width as u32);
+            let size = TargetSize { width: width as u32, height: height as u32 };
+            let expected = patchify(&rgb, size, side as u32).values;
+            assert!(patches(&rgb, width, side) == expected, "{width}x{height}, {side}");
+            let halves: Vec<u16> = expected.iter().map(|&value| f16::from_f32(value).to_bits()).collect();
+            assert!(patches_f16(&rgb, width, side) == halves);
+        }
+    }
+
+    #[test]
+    fn resizing_is_that_of_the_preprocessing_to_the_last_bit() {
+        let sizes = [
+            ((640, 480), (912, 672)),
+            ((1500, 1000), (768, 528)),
+            ((77, 91), (48, 960)),
+            ((100, 1), (3360, 48)),
+            ((1, 1), (384, 384)),
+            ((224, 224), (768, 768)),
+            ((912, 500), (912, 672)),
+            ((500, 672), (912, 672)),
+            ((333, 1999), (96, 528)),
+        ];
+        for (from, to) in sizes {
+            let noisy = noise((from.0 * from.1 * 3) as usize, from.0);
+            // Steep edges overshoot at both ends.
+            let steps: Vec<u8> = (0..noisy.len()).map(|index| if index / 21 % 2 == 0 { 0 } else { 255 }).collect();
+            for rgb in [noisy, steps] {
+                let expected = resize_on_cpu(&rgb, from.0, from.1, TargetSize { width: to.0, height: to.1 }).unwrap();
+                assert!(resize(&rgb, from, to) == *expected, "{from:?} to {to:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_picked_from_have_no_ids() {
+        let logits =
+            [1.0, f32::NAN, 0.0, f32::NEG_INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY, 1.0, f32::INFINITY, 0.0];
+        let input = |allowed, words| PickInput {
+            logits: Logits::F32(&logits),
+            vocabulary: 3,
+            allowed,
+            words,
+            temperature: 0.0,
+            most: 2,
+        };
+        for picked in pick(&input(&[], 0)) {
+            assert!(picked.ids == [u32::MAX; 2] && picked.largest.is_nan() && picked.sum.is_nan(), "{picked:?}");
+        }
+        let logits = [-0.0, 0.0, 2.0, f32::NEG_INFINITY];
+        let of = |allowed: &[u32], words, temperature, most| {
+            pick(&PickInput { logits: Logits::F32(&logits), vocabulary: 4, allowed, words, temperature, most })
+                .remove(0)
+                .ids
+        };
+        assert_eq!(of(&[], 0, 0.0, 4), [2, 0, 1, u32::MAX], "both zeros are one, and minus infinity is none");
+        assert_eq!(of(&[], 0, 1.0, 3), [2, 1, 0], "drawn tokens are ordered by all bits");
+        assert_eq!(of(&[0b1010], 1, 0.0, 2), [1, u32::MAX]);
+        assert_eq!(of(&[0], 1, 0.0, 1), [u32::MAX]);
+    }
+}

@@ -1,0 +1,91 @@
+//! The weights of one pass of a bicubic resize, in fixed point.
+//!
+//! In: a side before and after. Out: for each place of the new side the pixels it is made of and their weights, as `fast_image_resize` 6.1
+//! computes them (which follows Pillow-SIMD): that is what [`resize`](crate::preprocess::resize) does, and a test holds this to it.
+
+/// What a pass is made with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weights {
+    /// The first source pixel of each place.
+    pub starts: Vec<u32>,
+    /// How many source pixels each place has.
+    pub sizes: Vec<u32>,
+    /// `[places, window]`; behind a place's own weights zeros.
+    pub values: Vec<i16>,
+    /// The most weights that a place can have.
+    pub window: usize,
+    /// Bits behind the point.
+    pub precision: u32,
+}
+
+/// Keys' cubic with a = -0.5.
+fn catmull_rom(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    let x = x.abs();
+    if x < 1.0 {
+        ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0
+    } else if x < 2.0 {
+        (((x - 5.0) * x + 8.0) * x - 4.0) * A
+    } else {
+        0.0
+    }
+}
+
+impl Weights {
+    /// The weights from `from` pixels to `to`, antialiased: where the side shrinks, the cubic is as wide as the shrinking makes it.
+    #[allow(clippy::float_cmp)] // exactly zero is what is left out
+    pub fn bicubic(from: u32, to: u32) -> Self {
+        let scale = f64::from(from) / f64::from(to);
+        let widening = scale.max(1.0);
+        let radius = 2.0 * widening;
+        let window = radius.ceil() as usize * 2 + 1;
+        let (mut starts, mut sizes, mut exact) = (Vec::new(), Vec::new(), Vec::with_capacity(window * to as usize));
+        for place in 0..to {
+            let centre = (f64::from(place) + 0.5) * scale;
+            let first = (centre - radius).floor().max(0.0) as u32;
+            let end = (centre + radius).ceil().min(f64::from(from)) as u32;
+            let weight = |pixel: u32| catmull_rom((f64::from(pixel) - (centre - 0.5)) * (1.0 / widening));
+            let start = (first..end).find(|&pixel| weight(pixel) != 0.0).unwrap_or(end);
+            let own: Vec<f64> = (start..end).map(weight).collect();
+            // Summed up in the order of the pixels: another order rounds otherwise.
+            let sum: f64 = own.iter().sum();
+            let size = own.iter().rposition(|&weight| weight != 0.0).map_or(0, |last| last + 1);
+            starts.push(start);
+            sizes.push(size as u32);
+            let filled = exact.len();
+            exact.extend(own.iter().map(|weight| if sum == 0.0 { *weight } else { weight / sum }));
+            exact.resize(filled + window, 0.0);
+        }
+        let precision = precision(exact.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+        let one = f64::from(1_u32 << precision);
+        let values = exact.iter().map(|weight| (weight * one).round() as i16).collect();
+        Self { starts, sizes, values, window, precision }
+    }
+}
+
+/// As many bits as the largest weight leaves of 16, and at most those that a sum in 32 bits has room for beside 8 bits of a result and 2 of
+/// overshoot.
+fn precision(largest: f64) -> u32 {
+    let fits = |bits: u32| (largest * f64::from(1_u32 << (bits + 1))).round() < 32768.0;
+    (0..22).find(|&bits| !fits(bits)).unwrap_or(21)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_sum_to_one_and_lie_in_the_image() {
+        for (from, to) in [(640, 912), (4032, 768), (48, 48), (7, 48), (1, 384), (5000, 48)] {
+            let weights = Weights::bicubic(from, to);
+            let one = f64::from(1_u32 << weights.precision);
+            for place in 0..to as usize {
+                let own = &weights.values[place * weights.window..][..weights.window];
+                let sum: f64 = own.iter().map(|&weight| f64::from(weight) / one).sum();
+                assert!((sum - 1.0).abs() < 0.01, "{from} to {to}: {sum}");
+                assert!(weights.sizes[place] > 0 && weights.starts[place] + weights.sizes[place] <= from);
+                assert!(own[weights.sizes[place] as usize..].iter().all(|&weight| weight == 0));
+            }
+        }
+    }
+}
