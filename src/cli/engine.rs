@@ -140,7 +140,7 @@ impl ModelFiles {
         let opened = Model::open(&self.directory, graphs, &self.prompter.tokenizer.special, runtime, &options);
         opened.map_err(|error| match on_card {
             Some(card) => anyhow!(error).context(format!(
-                "the model does not run on {card} (`gemscope doctor --gpu` checks the card; --device cpu does without it)"
+                "the model does not run on {card} (`gemscope doctor` says what was found; --device cpu does without it)"
             )),
             None => error.into(),
         })

@@ -225,7 +225,7 @@ fn start(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Runtime,
 }
 
 #[cfg(feature = "load-dynamic")]
-const PROVIDER_ADVICE: &str = "see what `gemscope doctor --gpu -vv` says";
+const PROVIDER_ADVICE: &str = "see what `gemscope doctor --device cuda -vv` says";
 
 /// The library of a run on the CPU, installed where there is none.
 #[cfg(feature = "load-dynamic")]

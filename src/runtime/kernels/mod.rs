@@ -2,7 +2,7 @@
 //!
 //! In: bytes, logits or cache rows in main memory. Out: what the kernel made of them, in main memory again. Promises: nothing that a kernel
 //! computes differs from what the CPU's code computes, but for the last digits of a sum of exponentials; a driver that refuses is an error and
-//! no panic. Runs do not use them yet: `gemscope doctor --gpu` does, to find out whether they may.
+//! no panic. Runs do not use them yet: whether they may is to be found out on a card first.
 //!
 //! The `.cu` files are the sources and say what a kernel is given. The `.ptx` files beside them are compiled from them by
 //! `export/checks/kernels_ptx.py` (NVRTC 13.0, for compute capability 7.5), so that nobody needs a compiler; the driver translates them for
