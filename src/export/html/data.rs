@@ -106,6 +106,7 @@ impl<'r> Data<'r> {
 
 fn title(input: &Input<'_>) -> String {
     match input.manifest.map(|manifest| &manifest.settings) {
+        Some(Some(settings)) if settings.critique.is_some() => "Frames judged by a rubric".to_owned(),
         Some(Some(settings)) => match (&settings.task, &settings.image_prompts) {
             (Some(task), None) => task.text(),
             (Some(task), Some(_)) => format!("{}; some images have prompts of their own", task.text()),
