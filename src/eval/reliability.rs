@@ -16,7 +16,7 @@ pub struct Reliability {
     pub ece: f64,
     /// Detections.
     pub detections: usize,
-    /// Ten bins of equal width; those without detections are left out.
+    /// Fifteen bins of equal width; those without detections are left out.
     pub bins: Vec<Bin>,
 }
 
