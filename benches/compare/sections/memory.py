@@ -45,7 +45,7 @@ def measure(context: Context) -> dict[str, Any]:
 
     plan()
     seconds = in_turn(context.turns, {"plan": plan, "Python opens and reads 4 KiB of each": walk})
-    return {"peaks": peaks, "listed": listed, "seconds": seconds, "command": " ".join(program)}
+    return {"peaks": peaks, "listed": listed, "seconds": seconds, "command": " ".join(program).replace(f"{data.ROOT}{os.sep}", "")}
 
 
 def show(result: dict[str, Any]) -> str:
