@@ -50,7 +50,10 @@ fn gpu(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let card = setup.state.device.as_ref().filter(|_| setup.state.is_ready());
     lines.push(match card {
         Some(card) => {
-            format!("CUDA device {} ({}) can be used; `gemscope doctor --device cuda` asks the bundled model on it", card.index, card.name)
+            format!(
+                "CUDA device {} ({}) can be used; `gemscope doctor --device cuda` asks the bundled model on it",
+                card.index, card.name
+            )
         }
         None => setup.state.to_string(),
     });

@@ -124,9 +124,8 @@ impl RubricQuestions {
     }
 
     fn question(&self, axis: &Axis, words: &Arc<Words>, about: Option<String>) -> Result<AxisQuestion, PromptError> {
-        // A prompt that names the image token would be a second image.
-        let image = &self.prompter.tokenizer.special.image;
-        let about = about.map(|about| about.replace(image.as_str(), " "));
+        // A frame's prompt is anybody's text: it must not answer for the model.
+        let about = about.map(|about| self.prompter.tokenizer.without_special_tokens(&about));
         let query = |text: &str| self.prompter.query(text, &self.conversation);
         let why = |word: &String| query(&self.rubric.reason_text(axis, about.as_deref(), word));
         let reasons = if axis.why { words.words().iter().map(why).collect::<Result<_, _>>()? } else { Vec::new() };
