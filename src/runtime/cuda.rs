@@ -6,8 +6,10 @@
 use std::fmt;
 use std::path::PathBuf;
 
+#[cfg(feature = "load-dynamic")]
 use ort::environment::Environment;
 use ort::ep::{self, ExecutionProviderDispatch};
+#[cfg(feature = "load-dynamic")]
 use ort::session::Session;
 use serde::Serialize;
 
@@ -49,9 +51,12 @@ pub struct CudaState {
     pub needs: Vec<Need>,
     /// The ONNX Runtime that has a provider for CUDA, and its version.
     #[serde(skip)]
+    #[cfg_attr(not(feature = "load-dynamic"), allow(dead_code))]
+    // nothing is loaded where ONNX Runtime is linked in
     pub(super) library: Option<(super::Origin, PathBuf, String)>,
     /// NVIDIA's libraries, in the order in which they are loaded.
     #[serde(skip)]
+    #[cfg_attr(not(feature = "load-dynamic"), allow(dead_code))]
     pub(super) nvidia: Vec<PathBuf>,
 }
 
@@ -75,6 +80,7 @@ impl CudaState {
 
     /// The same with one more thing that did not work.
     #[must_use]
+    #[cfg(feature = "load-dynamic")]
     pub(super) fn with(mut self, what: &'static str, failed: String, advice: &str) -> Self {
         self.needs.push(Need::new(what, Err(failed), advice));
         self
@@ -96,6 +102,7 @@ impl std::error::Error for CudaState {}
 
 const DRIVER_ADVICE: &str = "install NVIDIA's driver, version 580 or later, and see that `nvidia-smi` lists the card (in a container, that it is passed in)";
 const CARD_ADVICE: &str = "choose a card that `gemscope doctor` lists, of compute capability 7.5 (Turing) or later";
+#[cfg(feature = "load-dynamic")]
 pub(super) const SETUP_ADVICE: &str = "run `gemscope setup --gpu`, which installs ONNX Runtime with CUDA and NVIDIA's libraries in gemscope's cache (1.2 GB are fetched)";
 
 /// Looks at everything that a CUDA device needs: the one of number `index`, or the best. Without `thorough`, libraries are looked for only
@@ -170,6 +177,7 @@ fn look_for_libraries(_: &RuntimeOptions, state: &mut CudaState) {
 ///
 /// TF32 stays off, so that graphs in f32 compute in f32. The arena grows in doubling regions (ONNX Runtime's default): a KV cache that grows
 /// with every step would leave a region behind each time if it were given exactly what it asks for.
+#[cfg(feature = "load-dynamic")]
 pub fn execution_provider(card: &CudaDevice) -> ExecutionProviderDispatch {
     ep::CUDA::default()
         .with_device_id(i32::try_from(card.index).unwrap_or(i32::MAX))
@@ -179,7 +187,14 @@ pub fn execution_provider(card: &CudaDevice) -> ExecutionProviderDispatch {
         .error_on_failure()
 }
 
+/// No card is chosen by a build that has no CUDA.
+#[cfg(not(feature = "load-dynamic"))]
+pub fn execution_provider(_: &CudaDevice) -> ExecutionProviderDispatch {
+    ep::CPU::default().build()
+}
+
 /// Whether ONNX Runtime gives a session this card.
+#[cfg(feature = "load-dynamic")]
 pub(super) fn try_provider(environment: &Environment, card: &CudaDevice) -> Result<(), String> {
     let builder = Session::builder(environment).map_err(|error| error.to_string())?;
     builder.with_execution_providers([execution_provider(card)]).map(drop).map_err(|error| error.to_string())
@@ -219,6 +234,7 @@ mod tests {
     }
 
     /// Whichever ONNX Runtime this is: without CUDA it says so, with CUDA and without a driver too, and the CPU serves afterwards.
+    #[cfg(feature = "load-dynamic")]
     #[test]
     fn a_card_that_cannot_be_had_is_a_reason_and_the_cpu_still_serves() {
         let runtime = crate::runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();

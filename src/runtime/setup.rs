@@ -55,7 +55,7 @@ pub fn setup(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Inst
 #[cfg(not(feature = "load-dynamic"))]
 pub fn setup(_: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Installed, RuntimeError> {
     say("ONNX Runtime is linked into this build: there is nothing to install");
-    Ok(Installed { library: None, version: linked_version(), outcome: Outcome::AlreadyThere })
+    Ok(Installed { library: None, version: super::linked_version(), outcome: Outcome::AlreadyThere })
 }
 
 #[cfg(feature = "load-dynamic")]
@@ -116,7 +116,7 @@ pub fn setup_gpu(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<
 /// Not possible: the ONNX Runtime that is linked in has no CUDA.
 #[cfg(not(feature = "load-dynamic"))]
 pub fn setup_gpu(options: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<GpuSetup, RuntimeError> {
-    Err(refused(Some(cuda::examine(options, None, true))))
+    Err(super::refused(Some(cuda::examine(options, None, true))))
 }
 
 #[cfg(feature = "load-dynamic")]
