@@ -2,8 +2,9 @@
 
     python export/checks/sheet_in_browser.py GEMSCOPE [--chromium PATH] [--frames 5000] [--screenshots DIR]
 
-GEMSCOPE is the built command. The page must load in under 2 s, answer every filter and order in under 200 ms, put the worst frames first, ask the network for nothing, and run
-nothing that a name, a prompt, a model or a rule holds. Needs pillow and playwright, and a Chromium on the PATH.
+GEMSCOPE is the built command. The page must load in under 2 s, answer every filter and order in under 200 ms, show the figures of the run's statistics, put the worst frames
+first, give whole names and seeds away, be usable with the keyboard alone, ask the network for nothing, and run nothing that a name, a prompt, a model or a rule holds. Needs
+pillow and playwright, and a Chromium on the PATH.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import tempfile
 from pathlib import Path
 
 import synthetic_run
-from playwright.sync_api import BrowserContext, sync_playwright
+from playwright.sync_api import BrowserContext, Page, sync_playwright
 from report_in_browser import FILTER_MILLISECONDS, LOAD_SECONDS, PAGE, TIMED_FILTER, watched_page
 
 RUBRIC = Path(__file__).resolve().parents[2] / "pipelines" / "sdxl-critique.toml"
@@ -25,6 +26,8 @@ LEVELS = ["bad", "poor", "fair", "good", "excellent"]
 RATED = {axis: LEVELS for axis in ("anatomy", "faces", "hands", "artefacts", "sharpness", "exposure_contrast", "composition")} | {"text_rendering": ["yes", "no"]}
 DEFECTS = ("malformed hand", "malformed face", "extra limb", "garbled text")
 HOSTILE = ('"><script>alert(1)</script>', "</script><img src=x onerror=alert(1)>", "{{script}}", "\u2028\u202eprompt")
+# Past what a number of JavaScript holds.
+LONG_SEED = 18_446_744_073_709_551_557
 MODELS = ("sdxl-base", "sdxl-turbo", HOSTILE[0])
 
 
@@ -38,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         out = Path(folder)
         rate(out, arguments.frames)
-        command = [arguments.gemscope, "critique", "--report-only", "--rubric", RUBRIC, "--export", "sheet,jsonl", "--group-by", "seed", "--out", out / "run"]
+        command = [arguments.gemscope, "critique", "--report-only", "--rubric", RUBRIC, "--export", "sheet,jsonl,statistics", "--group-by", "seed", "--out", out / "run"]
         # Broken pictures among them are its business, not ours.
         done = subprocess.run(command, stdout=subprocess.DEVNULL)
         assert done.returncode in (0, 2), done.returncode
@@ -70,7 +73,7 @@ def rate(out: Path, count: int) -> None:
                 "luma_mean": 120.0, "luma_deviation": round(draw.uniform(10, 70), 2), "luma_entropy": 7.1,
             }  # fmt: skip
             record["generation"] = {
-                "prompt": f"{', '.join(clauses)}, frame {index}", "negative_prompt": "blurry", "model": MODELS[index % len(MODELS)], "seed": index // 4,
+                "prompt": f"{', '.join(clauses)}, frame {index}", "negative_prompt": "blurry", "model": MODELS[index % len(MODELS)], "seed": LONG_SEED if index // 4 == 9 else index // 4,
                 "sampler": ("Euler a", "DPM++ 2M")[index % 2], "steps": 20, "tool": "a1111",
             }  # fmt: skip
             file.write(json.dumps(record) + "\n")
@@ -110,6 +113,12 @@ def check_page(context: BrowserContext, sheet: Path, run: Path) -> None:
     assert slowest < FILTER_MILLISECONDS, slowest
     first = page.locator("#grid .card").first
     assert "reject" in first.inner_text().lower(), "the worst frames come first"
+    check_figures(page, json.loads((run / "statistics.json").read_text(encoding="utf-8")))
+    check_order(page)
+    check_names(page)
+    check_seeds(page)
+    check_sets(page)
+    check_keyboard(page)
 
     # Names and prompts with markup stand on the page as text, on the cards and in the large view.
     page.evaluate(TIMED_FILTER, ["text", "<script>alert(1)</script>.jpg"])
@@ -128,6 +137,96 @@ def check_page(context: BrowserContext, sheet: Path, run: Path) -> None:
     page.wait_for_timeout(300)  # whatever a name might have started has started
     assert not troubles, troubles
     print("no dialog, no error, no refused script, nothing asked of the network")
+
+
+def check_figures(page: Page, statistics: dict) -> None:
+    """Bars and medians are those of the run's statistics."""
+    of_run = dict(statistics["all"]["axes"])
+    scales = page.evaluate("scales.map((scale) => scale.name)")
+    assert set(scales) == set(of_run)
+    for place, name in enumerate(scales):
+        bars = page.evaluate(f"data.verdicts.map((verdict) => counts.bars[{place}][verdict])")
+        assert [sum(bar) for bar in zip(*bars)] == of_run[name]["histogram"], name
+        assert abs(page.evaluate(f"counts.medians[{place}]") - of_run[name]["percentiles"][2]) < 2e-4, name
+
+
+def check_order(page: Page) -> None:
+    """Rejects, then what is to be reviewed with what was not read before the rest, then what is kept; in each the least first."""
+    frames = page.evaluate("shown.map((place) => data.frames[place]).map((frame) => [frame.verdict, Boolean(frame.unread), frame.overall])")
+    ranks = [(("reject", "review", "keep").index(verdict), verdict == "review" and not unread, -1 if overall is None else overall) for verdict, unread, overall in frames]
+    assert ranks == sorted(ranks) and any(unread for _, unread, _ in frames)
+
+
+def check_names(page: Page) -> None:
+    """The names of what is shown can be had as a file, and all of them."""
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("3")
+    page.locator("#names").click()
+    with page.expect_download() as download:
+        page.locator("#names-save").click()
+    names = page.evaluate("shown.map((place) => data.frames[place].name).join('\\n') + '\\n'")
+    assert Path(download.value.path()).read_bytes().decode() == names
+    page.keyboard.press("Escape")
+    page.keyboard.press("3")
+    assert page.evaluate("shown.length === data.frames.length"), "the key once more shows all"
+
+
+def check_seeds(page: Page) -> None:
+    """A seed that a number of the page could not hold is found, and copied whole."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(TIMED_FILTER, ["text", str(LONG_SEED)])
+    assert page.evaluate("shown.length") == 4
+    page.locator("#grid .card button").first.click()
+    page.locator("#view-made button[aria-label='Copy the seed']").click()
+    page.locator("#said", has_text="copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == str(LONG_SEED)
+    page.keyboard.press("Escape")
+    page.evaluate(TIMED_FILTER, ["text", ""])
+
+
+def check_sets(page: Page) -> None:
+    """Groups and sequences lead to their frames."""
+    sizes = page.evaluate("data.groups.map((group) => group.frames.length)")
+    keeps = page.evaluate("data.groups.filter((group) => group.frames.length > 1 && !group.frames.some((place) => data.frames[place].verdict === 'keep')).length")
+    title = page.locator("#groups-title").text_content()
+    assert f"{sum(size > 1 for size in sizes):,} groups" in title and f", {keeps:,} without" in title, title
+    page.locator("#groups-best").click()
+    assert page.evaluate("shown.length") == page.evaluate("data.groups.filter((group) => group.best !== null).length")
+    page.locator("#reset").click()
+    page.locator("#sequences summary").click()
+    sequence = page.evaluate("data.statistics.sequences[0]")
+    page.locator("#sequence-list .sequence").first.locator(".link").nth(1).click()
+    assert page.locator("#view-name").text_content() == page.evaluate("(place) => data.frames[place].name", sequence["jump"][1])
+    page.keyboard.press("Escape")
+    page.locator("#sequence-list .sequence").first.locator(".link").first.click()
+    assert page.evaluate("shown") == sequence["frames"], "in the order of their numbers"
+    page.locator("#set").click()
+
+
+def check_keyboard(page: Page) -> None:
+    """Browsing without a mouse."""
+    focused = "document.activeElement.closest('.card')?.querySelector('.name').title"
+    names = page.evaluate("shown.map((place) => data.frames[place].name)")
+    page.evaluate("document.activeElement.blur()")
+    for key in ("j", "ArrowRight", "j", "k"):
+        page.keyboard.press(key)
+    assert page.evaluate(focused) == names[1]
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(focused) == names[1 + page.evaluate("columns()")]
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    assert page.locator("#view-name").text_content() == names[1]
+    for _ in range(PAGE):
+        page.keyboard.press("ArrowRight")
+    assert page.locator("#view-name").text_content() == names[1 + PAGE]
+    page.keyboard.press("Escape")
+    assert page.evaluate(focused) == names[1 + PAGE], "the grid follows the large view, over pages"
+    clear = "document.activeElement.getBoundingClientRect().top >= document.getElementById('filters').getBoundingClientRect().bottom"
+    assert page.evaluate(clear), "the frame that the keys are at does not lie under the filters"
+    for key, control in (("/", "#text"), ("?", "#help")):
+        page.keyboard.press(key)
+        assert page.locator(control).is_visible()
+        page.keyboard.press("Escape")
 
 
 def take_screenshots(browser, sheet: Path, folder: Path) -> None:

@@ -112,7 +112,7 @@ const WORST = ["reject", "review", "keep"];
 /** What each order sorts by, the least first; what has no such number stands at the end. */
 const ORDERS = {
   // Nobody knows yet what is wrong with a frame that was not read: of those to be reviewed it is the first.
-  worst: (frame) => WORST.indexOf(frame.verdict) * 4 + (frame.verdict === "review" && frame.unread ? 0 : 1 + (frame.overall ?? 2)),
+  worst: (frame) => WORST.indexOf(frame.verdict) * 8 + (frame.verdict === "review" && frame.unread ? (frame.overall ?? -1) : 3 + (frame.overall ?? 2)),
   best: (frame) => (2 - WORST.indexOf(frame.verdict)) * 4 + (frame.overall === null ? 3 : frame.unread ? 2 : 1 - frame.overall),
   undecided: (frame) => -frame.undecided,
   disagree: (frame) => -disagreement(frame) || NaN,

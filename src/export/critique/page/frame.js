@@ -70,7 +70,14 @@ function largeAxis(axis, figures) {
   if (!figures) return null;
   const made = element("div", { class: figures.value !== null && figures.value < WEAK ? "large-axis weak" : "large-axis" });
   const found = figures.count !== undefined ? many(figures.count, "box", "boxes") : figures.word;
-  made.append(element("h3", { title: axis.question }, foreign(spoken(axis.name)), element("span", { class: "found" }, foreign(found ?? "")), element("strong", {}, two(figures.value))));
+  const head = element("h3", { title: axis.question }, foreign(spoken(axis.name)), element("span", { class: "found" }, foreign(found ?? "")));
+  if (figures.words?.length) {
+    const asked = figures.clauses?.length ? `mean of ${many(figures.clauses.length, "clause", "clauses")}, ` : "";
+    const title = `Entropy, of at most ${Math.log2(figures.words.length).toFixed(2)} bits. The words have ${percent(figures.mass)} of the whole probability.`;
+    head.append(element("span", { class: "bits", title }, `${asked}${figures.entropy.toFixed(2)} bits`));
+  }
+  head.append(element("strong", {}, two(figures.value)));
+  made.append(head);
   if (figures.words?.length) made.append(...distribution(axis, figures));
   if (figures.clauses?.length) made.append(clauses(axis, figures));
   if (figures.reason) made.append(element("p", { class: "reason", dir: "auto" }, figures.reason));
@@ -91,11 +98,8 @@ function distribution(axis, figures) {
     bar.append(part);
     const key = element("span", { class: "swatch", "aria-hidden": "true" });
     key.style.backgroundColor = colour;
-    list.append(element("li", p === most ? { class: "most" } : {}, key, foreign(word), element("span", {}, p > 0 && p < 0.005 ? "<.01" : p.toFixed(2).replace(/^0/, ""))));
+    list.append(element("li", p === most ? { class: "most" } : {}, key, foreign(word), element("span", {}, p > 0 && p < 0.005 ? "<.01" : terse(p))));
   });
-  const asked = figures.clauses?.length ? `mean of ${many(figures.clauses.length, "clause", "clauses")}, ` : "";
-  const note = element("li", { class: "quiet", title: `Entropy, of at most ${Math.log2(figures.words.length).toFixed(2)} bits. These words have ${percent(figures.mass)} of the whole probability.` }, `${asked}${figures.entropy.toFixed(2)} bits`);
-  list.append(note);
   return [bar, list];
 }
 
@@ -289,6 +293,7 @@ function tag(box, width, height, taken) {
 function showNames() {
   byId("names-count").textContent = `${many(shown.length, "name", "names")}, in the order shown, one a line`;
   byId("names-text").value = shown.map((place) => data.frames[place].name).join("\n");
+  byId("names-text").setSelectionRange(0, 0); // else the last of them is in sight
   byId("names-said").textContent = "";
   const link = byId("names-save");
   if (link.href) URL.revokeObjectURL(link.href);
@@ -373,6 +378,7 @@ byId("view").addEventListener("close", () => {
 });
 byId("stage").addEventListener("click", () => document.body.classList.toggle("no-boxes"));
 new ResizeObserver(showMarks).observe(byId("stage"));
+new ResizeObserver(keepClear).observe(byId("filters").querySelector(".main"));
 document.addEventListener("keydown", pressed);
 
 showRun();

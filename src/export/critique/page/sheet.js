@@ -13,6 +13,8 @@ const number = (value) => value.toLocaleString("en");
 const many = (count, one, more) => `${number(count)} ${count === 1 ? one : more}`;
 const two = (value) => (value === null || Number.isNaN(value) ? "–" : value.toFixed(2));
 const percent = (share) => `${Math.round(100 * share)} %`;
+/** Three characters, where there is little room. */
+const terse = (value) => two(value).replace(/^0/, "").replace("1.00", "1.0");
 /** Axes and measures as people read them. */
 const spoken = (name) => name.replaceAll("_", " ");
 
@@ -86,6 +88,7 @@ function showRun() {
   for (const [key, name, there] of kinds) if (there) byId("only").append(new Option(name, key));
   byId("only").parentElement.hidden = byId("only").length === 1;
   byId("sort").querySelector("[value=disagree]").hidden = !kinds[1][2];
+  document.body.classList.toggle("no-pictures", !data.frames.some((frame) => frame.thumbnail));
   showTables();
   showGroups(20);
   showSequences(10);
@@ -132,7 +135,8 @@ function showRules() {
     const bar = element("span", { class: `meter ${verdict}` });
     bar.append(element("span", {}));
     bar.firstChild.style.width = `${(100 * count) / largest}%`;
-    return button(() => filter({ rule: pressed ? "" : key }), { "aria-pressed": pressed, title: text }, element("span", { class: "quiet" }, sign),
+    const title = key === "unread" ? "Could not be read whole, and no rule decided otherwise" : text;
+    return button(() => filter({ rule: pressed ? "" : key }), { "aria-pressed": pressed, title }, element("span", { class: "quiet" }, sign),
       foreign(text, { class: "rule" }), bar, element("span", { class: "number" }, number(count)));
   }));
 }
@@ -179,7 +183,7 @@ function showTables() {
   const difference = (mine, whole) => {
     const by = mine - whole;
     const made = element("span", { class: Math.abs(by) < 0.005 ? "difference" : by > 0 ? "difference better" : "difference worse" });
-    made.textContent = Math.abs(by) < 0.005 ? "" : `${by > 0 ? "+" : "−"}${Math.abs(by).toFixed(2).slice(1)}`;
+    made.textContent = Math.abs(by) < 0.005 ? "\u00a0" : `${by > 0 ? "+" : "−"}${Math.abs(by).toFixed(2).slice(1)}`;
     return made;
   };
   const cell = (mine, whole) => {
@@ -230,10 +234,11 @@ const inWords = (frame) => `${frame.verdict}, overall ${two(frame.overall)}`;
 function showGroups(most) {
   if (!data.groups) return;
   const several = data.groups.filter((group) => group.frames.length > 1);
-  // Groups of which nothing can be kept need somebody first.
-  const rank = (group) => (group.best === null ? -1 : WORST.indexOf(data.frames[group.best].verdict) + (data.frames[group.best].overall ?? 0));
-  several.sort((a, b) => rank(a) - rank(b));
-  const without = several.filter((group) => group.best === null || data.frames[group.best].verdict !== "keep").length;
+  const kept = (group) => group.frames.some((place) => data.frames[place].verdict === "keep");
+  const without = several.filter((group) => !kept(group)).length;
+  // Groups of which nothing is kept need somebody first.
+  const rank = new Map(several.map((group) => [group, (kept(group) ? 2 : 0) + (group.best === null ? -1 : data.frames[group.best].overall ?? 0)]));
+  several.sort((a, b) => rank.get(a) - rank.get(b));
   byId("groups").hidden = false;
   byId("groups-title").textContent = `${many(several.length, "group", "groups")} of two frames or more, ${number(without)} without a frame to keep` +
     (several.length < data.groups.length ? `; ${many(data.groups.length - several.length, "frame", "frames")} alone` : "");
@@ -333,7 +338,7 @@ function smallAxis(axis, figures) {
   if (!figures) return element("div", { class: "axis absent", title: `${spoken(axis.name)}: not asked` }, element("span", { class: "what" }, spoken(axis.name)), element("span", {}, "–"));
   const value = figures.value;
   const weak = value !== null && value < WEAK;
-  const says = figures.count !== undefined ? String(figures.count) : value === null ? figures.word ?? "–" : value.toFixed(2).replace(/^0/, "");
+  const says = figures.count !== undefined ? String(figures.count) : value === null ? figures.word ?? "–" : terse(value);
   const title = `${spoken(axis.name)}: ${figures.count !== undefined ? many(figures.count, "box", "boxes") : value === null ? figures.word : two(value)}`;
   const made = element("div", { class: weak ? "axis weak" : "axis", title }, element("span", { class: "what" }, spoken(axis.name)), foreign(says));
   if (value !== null) {
@@ -346,14 +351,12 @@ function smallAxis(axis, figures) {
 
 /** What a frame is sorted by, where no card says it anyway. */
 function sortedBy(frame) {
-  if (wanted.sort === "undecided") return Number.isNaN(frame.undecided) ? "" : `undecided ${two(frame.undecided)}`;
-  if (wanted.sort === "disagree" && frame.disagrees.length) return `apart ${two(disagreement(frame))}`;
-  return "";
+  return wanted.sort === "undecided" && !Number.isNaN(frame.undecided) ? `undecided ${two(frame.undecided)}` : "";
 }
 
 function disagreementMark(frame) {
   const axes = frame.disagrees.map(([axis]) => spoken(axis)).join(", ");
-  return element("span", { class: "mark", title: `Model and classical measure disagree: ${axes}` }, element("span", { "aria-hidden": "true" }, "≠ "), axes);
+  return element("span", { class: "mark", title: `Model and classical measure disagree: ${axes}` }, element("span", { "aria-hidden": "true" }, "≠ "), wanted.sort === "disagree" ? `${terse(disagreement(frame))} ${axes}` : axes);
 }
 
 /** A rule without its verdict, which stands beside it, after its number. */
@@ -425,6 +428,14 @@ function go(place) {
     showPage();
   }
   byId("grid").querySelectorAll(".card > .picture")[to - page * PAGE]?.focus();
+}
+
+/** What is scrolled to must not lie under the filters, which stay in sight and can have more than one row. */
+function keepClear() {
+  const whole = getComputedStyle(byId("filters")).display !== "contents";
+  const stays = whole ? byId("filters") : byId("filters").querySelector(".main");
+  const height = getComputedStyle(stays).position === "sticky" ? stays.offsetHeight : 0;
+  document.documentElement.style.scrollPaddingTop = `${height + 8}px`;
 }
 
 function toFrames() {
