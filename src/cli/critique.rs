@@ -24,7 +24,7 @@ use serde::Serialize;
 
 use super::args::{BudgetArgs, ControlArgs};
 use super::decoding::DecodingArgs;
-use super::engine::{ModelArgs, ModelFiles, choose_device};
+use super::engine::{ModelArgs, ModelFiles, place};
 use super::{Ending, Global, detect, messages, output, pairs, plain, signals};
 
 /// The rubric that a run was judged by last, in the run's directory.
@@ -169,7 +169,7 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
     let questions = FrameQuestions::new(questions, finds, table)?;
     let graphs = files.graphs(&args.model)?;
     let runtime = args.model.device.load_runtime(global)?;
-    let device = choose_device(&graphs, budget.largest(), &args.model, runtime)?;
+    let placement = place(&graphs, budget.largest(), &args.model, runtime)?;
     let settings = Settings {
         task: None,
         prompts: questions.usual().rendered().map(str::to_owned).collect(),
@@ -184,14 +184,14 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
         max_new_tokens: args.decoding.max_new_tokens as usize,
         sampling: args.decoding.sampling.sampling(),
         model: ModelIdentity::of(&files.directory, &graphs, &files.config)?,
-        device: device.kind().to_owned(),
+        device: placement.device.kind().to_owned(),
     };
     let directory = RunDirectory::open(&args.out, args.control.fresh)?;
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
     directory.settle(&manifest.with_model(files.name(&args.model)))?;
     let (journal, known) = directory.journal(args.control.sync_every)?;
     detect::say_what_was_left(&args.out, &directory, &known);
-    let model = files.load(graphs, &args.model, runtime, device)?;
+    let model = files.load(graphs, &args.model, runtime, placement)?;
     let limits = args.decoding.limits(&model, settings.budget.largest())?;
     let mut engine = Engine { prompter: files.prompter, model, limits };
     let progress = Progress::new(source.images.len(), messages::quiet());

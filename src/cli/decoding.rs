@@ -71,8 +71,9 @@ impl DecodingArgs {
         }
         let cache_per_token = model.cache_bytes_per_token()?;
         if let Device::Cuda(CudaDevice { free_bytes: Some(free), .. }) = model.device {
+            let embedding = if model.embed_on_device { model.files.embedding_bytes() } else { 0 };
             let size = ModelSize {
-                weights: model.files.computing_bytes(),
+                weights: model.files.computing_bytes() + embedding,
                 cache_per_token: cache_per_token as u64,
                 tokens: u64::from(budget.soft_tokens()) + USUAL_TOKENS as u64,
                 soft_tokens: u64::from(budget.soft_tokens()),

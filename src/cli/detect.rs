@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use super::args::{BudgetArgs, ControlArgs, RuleArgs, TaskArgs, formats};
 use super::decoding::{DecodingArgs, Grammars};
-use super::engine::{ModelArgs, ModelFiles, choose_device};
+use super::engine::{ModelArgs, ModelFiles, place};
 use super::{Ending, Global, messages, output, plain, prompts, say_damaged, signals};
 
 /// Find things in images
@@ -130,15 +130,15 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         device: Device::Cpu.kind().to_owned(),
     };
     let runtime = args.model.device.load_runtime(global)?;
-    let device = choose_device(&graphs, settings.budget.largest(), &args.model, runtime)?;
-    device.kind().clone_into(&mut settings.device);
+    let placement = place(&graphs, settings.budget.largest(), &args.model, runtime)?;
+    placement.device.kind().clone_into(&mut settings.device);
     let directory = RunDirectory::open(out, args.control.fresh)?;
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
     directory.settle(&manifest.with_model(model_files.name(&args.model)))?;
     let (journal, known) = directory.journal(args.control.sync_every)?;
     say_what_was_left(out, &directory, &known);
 
-    let model = model_files.load(graphs, &args.model, runtime, device)?;
+    let model = model_files.load(graphs, &args.model, runtime, placement)?;
     let limits = args.decoding.limits(&model, settings.budget.largest())?;
     let mut engine = Engine { prompter: model_files.prompter, model, limits };
     let progress = Progress::new(source.images.len(), messages::quiet());

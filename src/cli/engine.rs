@@ -127,8 +127,9 @@ impl ModelFiles {
         graphs: GraphFiles,
         args: &ModelArgs,
         runtime: &Runtime,
-        device: Device,
+        placement: Placement,
     ) -> anyhow::Result<Model> {
+        let Placement { device, embed_on_device } = placement;
         let on_card = matches!(device, Device::Cuda(_)).then(|| device.to_string());
         let options = OpenOptions {
             threads: args.threads.map(usize::from),
@@ -136,6 +137,7 @@ impl ModelFiles {
             probe_cache: runtime::cache_dir().ok(),
             graph_cache: if args.keep_graphs { Some(runtime::cache_dir()?.join("graphs")) } else { None },
             device,
+            embed_on_device,
         };
         let opened = Model::open(&self.directory, graphs, &self.prompter.tokenizer.special, runtime, &options);
         opened.map_err(|error| match on_card {
@@ -147,34 +149,48 @@ impl ModelFiles {
     }
 }
 
+/// What graphs run on.
+#[derive(Debug, Clone)]
+pub(crate) struct Placement {
+    /// What computes.
+    pub(crate) device: Device,
+    /// Whether there is room on it for the table of embeddings too.
+    pub(crate) embed_on_device: bool,
+}
+
+impl Placement {
+    const CPU: Self = Self { device: Device::Cpu, embed_on_device: false };
+}
+
 /// What the graphs are to run on: what the runtime came to, but the CPU where a model does not fit on a card that was not insisted on.
 ///
 /// # Errors
 /// Where `GEMSCOPE_DEVICE` is none.
-pub(crate) fn choose_device(
+pub(crate) fn place(
     graphs: &GraphFiles,
     budget: Budget,
     args: &ModelArgs,
     runtime: &Runtime,
-) -> anyhow::Result<Device> {
-    let Device::Cuda(card) = &runtime.device else { return Ok(Device::Cpu) };
-    let Some(free) = card.free_bytes else { return Ok(runtime.device.clone()) };
-    let size = ModelSize {
-        weights: graphs.computing_bytes(),
-        cache_per_token: 0,
-        tokens: 0,
-        soft_tokens: u64::from(budget.soft_tokens()),
+) -> anyhow::Result<Placement> {
+    let Device::Cuda(card) = &runtime.device else { return Ok(Placement::CPU) };
+    let on_card = |embed_on_device| Placement { device: runtime.device.clone(), embed_on_device };
+    let Some(free) = card.free_bytes else { return Ok(on_card(false)) };
+    let room = |weights| {
+        let soft_tokens = u64::from(budget.soft_tokens());
+        runtime::memory_budget(free, ModelSize { weights, cache_per_token: 0, tokens: 0, soft_tokens }, 1)
     };
-    let room = runtime::memory_budget(free, size, 1);
-    if room.rows > 0 {
+    let needed = room(graphs.computing_bytes());
+    if needed.rows > 0 {
         messages::say(&format!("Running on {}.", runtime.device));
-        return Ok(runtime.device.clone());
+        // Half of what is left is for the answers that are written at once.
+        let left = free - needed.weights - needed.workspace;
+        return Ok(on_card(graphs.embedding_bytes() <= left / 2));
     }
-    let short = format!("{} has {} MiB free, and the model is thought to take {room}", runtime.device, free >> 20);
+    let short = format!("{} has {} MiB free, and the model is thought to take {needed}", runtime.device, free >> 20);
     if args.device.insists_on_cuda()? {
         messages::say(&format!("{short}. It is tried, as you asked for it; --budget and --dtype make it smaller."));
-        return Ok(runtime.device.clone());
+        return Ok(on_card(false));
     }
     messages::say(&format!("Running on the CPU: {short}."));
-    Ok(Device::Cpu)
+    Ok(Placement::CPU)
 }

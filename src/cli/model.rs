@@ -6,7 +6,7 @@ use gemscope::model::{Dtypes, ModelReport};
 use gemscope::preprocess::Budget;
 use serde::Serialize;
 
-use super::engine::{DeviceArgs, ModelArgs, ModelFiles, choose_device};
+use super::engine::{DeviceArgs, ModelArgs, ModelFiles, place};
 use super::{Ending, Global, output};
 
 /// Look at a model directory
@@ -74,8 +74,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let files = ModelFiles::open(args.directory.as_deref())?;
     let budget = args.budget.unwrap_or(files.config.default_budget);
     let (graphs, runtime) = (files.graphs(&model_args)?, args.device.load_runtime(global)?);
-    let device = choose_device(&graphs, budget, &model_args, runtime)?;
-    let mut model = files.load(graphs, &model_args, runtime, device)?;
+    let placement = place(&graphs, budget, &model_args, runtime)?;
+    let mut model = files.load(graphs, &model_args, runtime, placement)?;
     let probed = model.probe_budget(budget);
     let tokenizer = &files.prompter.tokenizer;
     output::json(&Inspected {

@@ -18,7 +18,7 @@ use gemscope::source::{self, SourceImage};
 use serde::Serialize;
 
 use super::critique::Args;
-use super::engine::{ModelFiles, choose_device};
+use super::engine::{ModelFiles, place};
 use super::{Ending, Global, messages, output, plain, signals};
 
 /// The words that name the first and the second frame.
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
     let words = Words::new(&files.prompter.tokenizer, &ANSWERS.map(str::to_owned), &files.config.stop_ids)?;
     let graphs = files.graphs(&args.model)?;
     let runtime = args.model.device.load_runtime(global)?;
-    let device = choose_device(&graphs, budget.largest(), &args.model, runtime)?;
+    let placement = place(&graphs, budget.largest(), &args.model, runtime)?;
     let settings = Settings {
         task: None,
         // The folders are part of it: the same names in others are other pairs.
@@ -73,11 +73,11 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
         max_new_tokens: args.decoding.max_new_tokens as usize,
         sampling: args.decoding.sampling.sampling(),
         model: ModelIdentity::of(&files.directory, &graphs, &files.config)?,
-        device: device.kind().to_owned(),
+        device: placement.device.kind().to_owned(),
     };
     let directory = RunDirectory::open(&args.out, args.control.fresh)?;
     directory.settle(&Manifest::new(None, Some(settings)).with_model(files.name(&args.model)))?;
-    let model = files.load(graphs, &args.model, runtime, device)?;
+    let model = files.load(graphs, &args.model, runtime, placement)?;
     let limits = args.decoding.limits(&model, budget.largest())?;
     let mut engine = Engine { prompter: Arc::clone(&files.prompter), model, limits };
     let question = PairQuestion { query, words, min_mass: rubric.min_mass, budget, apply_orientation: !args.no_exif };

@@ -1,12 +1,13 @@
 //! One answer as it is being written.
 //!
-//! In: the logits behind its last token. Out: the tokens that are to be decoded next, or how it ended. Promises: what it does depends on its
+//! In: the logits behind its last token, or what it wished to know of them. Out: the tokens that are to be decoded next, or how it ended. Promises: what it does depends on its
 //! own logits alone, so an answer is the same whoever is decoded beside it.
 
 use super::grammar::Constraint;
 use super::repetition::RepetitionGuard;
 use super::sampling::Sampler;
 use super::text::TextStream;
+use super::wish::{Position, Wish, WishedIds};
 use super::{GenerateError, GenerateOptions, Generated, Grammar};
 use crate::prompt::TextTokenizer;
 use crate::record::Ended;
@@ -49,13 +50,22 @@ impl<'t> AnswerStream<'t> {
         }
     }
 
-    /// Picks the next token.
-    pub(super) fn take(&mut self, logits: &[f32], ids: &EndIds) -> Result<Next, GenerateError> {
+    /// What it has to know of the next position.
+    pub(super) fn wish(&mut self, ids: &EndIds) -> Result<Wish, GenerateError> {
         let allowed = self.constraint.as_mut().map(Constraint::allowed).transpose()?;
-        let picked = self
-            .sampler
-            .pick(logits, &ids.suppressed, allowed.as_ref())
-            .ok_or(GenerateError::NoProbabilities(self.ids.len()))?;
+        Ok(Wish { allowed: allowed.map_or(WishedIds::All, WishedIds::Mask), best: self.sampler.needs(&ids.suppressed) })
+    }
+
+    /// Picks the next token; `wish` is what it said before.
+    pub(super) fn take(&mut self, position: Position<'_>, wish: &Wish, ids: &EndIds) -> Result<Next, GenerateError> {
+        let picked = match (position, &wish.allowed) {
+            (Position::Whole(logits), WishedIds::Mask(allowed)) => {
+                self.sampler.pick(logits, &ids.suppressed, Some(allowed))
+            }
+            (Position::Whole(logits), _) => self.sampler.pick(logits, &ids.suppressed, None),
+            (Position::Best(best), _) => self.sampler.pick_of(best, &ids.suppressed),
+        };
+        let picked = picked.ok_or(GenerateError::NoProbabilities(self.ids.len()))?;
         if ids.stop.contains(&picked.id) {
             self.ids.push(picked.id);
             return Ok(Next::Ended(Ended::StopToken));

@@ -14,11 +14,10 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use rayon::prelude::*;
-
 use super::answer_stream::{AnswerStream, EndIds, Next};
 use super::next_token::Look;
 use super::plan::{BatchLimits, Waits, common_prefix, sequence};
+use super::reader::{Reader, read_all};
 use super::rescore::{Doubt, score_again};
 use super::{GenerateError, Reply, Request, Wanted};
 use crate::model::{Features, GraphError, KvCache, Logits, Model};
@@ -78,12 +77,6 @@ impl Waiting {
     fn joined_length(&self) -> usize {
         if self.view.prefix > 0 { self.view.prefix } else { self.request.prompt_ids.len() }
     }
-}
-
-/// What is made of a row's logits.
-enum Reader<'t> {
-    Writes(Box<AnswerStream<'t>>),
-    Looks(Look),
 }
 
 struct Row<'t> {
@@ -289,16 +282,26 @@ impl<'t> Batch<'t> {
         let cache = Rc::new(cache);
         let mut rows = Vec::with_capacity(count);
         for (place, (_, request)) in asked.iter().enumerate().rev() {
-            let Some(mut row) = self.row(model, &request.prompt_ids, VecDeque::new()) else { continue };
-            let logits = model.logits(&logits, place)?;
-            if let Some(ended) = row.take(&logits, &self.ids) {
-                self.finished.push(row.finished(ended, &mut self.work));
-            } else {
-                rows.push(Joins { row, cache: Rc::clone(&cache), place });
-            }
+            let Some(row) = self.row(model, &request.prompt_ids, VecDeque::new()) else { continue };
+            rows.push((place, row));
         }
         rows.reverse();
-        Ok(rows)
+        let due = rows.iter_mut().map(|(place, row)| (*place, &mut row.reader)).collect();
+        let taken = match read_all(model, &logits, due, &self.ids) {
+            Ok(taken) => taken,
+            Err(error) => {
+                self.entering.extend(rows.into_iter().map(|(_, row)| row.asked));
+                return Err(error);
+            }
+        };
+        let mut joining = Vec::with_capacity(count);
+        for ((place, mut row), (_, next)) in rows.into_iter().zip(taken) {
+            match row.follow(next) {
+                Some(ended) => self.finished.push(row.finished(ended, &mut self.work)),
+                None => joining.push(Joins { row, cache: Rc::clone(&cache), place }),
+            }
+        }
+        Ok(joining)
     }
 
     /// The row of the last of `entering`, which it takes.
@@ -354,12 +357,11 @@ impl<'t> Batch<'t> {
         let waits: Vec<_> = self.rows.iter().map(waits).collect();
         let sequence = sequence(&waits, self.limits.step_tokens, model.probes.left_padding_harmless);
         let mut ids = Vec::with_capacity(self.rows.len() * sequence);
-        for (place, row) in self.rows.iter_mut().enumerate() {
-            let again = sequence.saturating_sub(row.queue.len());
-            if again > 0 {
-                model.rewind_row(cache, place, again)?;
-                ids.extend(&row.fed[row.fed.len() - again..]);
-            }
+        let again: Vec<_> = self.rows.iter().map(|row| sequence.saturating_sub(row.queue.len())).enumerate().collect();
+        let short: Vec<_> = again.iter().filter(|(_, again)| *again > 0).copied().collect();
+        model.rewind_rows(cache, &short)?;
+        for (row, (_, again)) in self.rows.iter_mut().zip(again) {
+            ids.extend(&row.fed[row.fed.len() - again..]);
             let new = row.queue.drain(..sequence - again);
             let before = row.fed.len();
             row.fed.extend(new);
@@ -370,14 +372,9 @@ impl<'t> Batch<'t> {
         let logits = model.decode(&ids, &[], cache)?;
         self.work.steps += 1;
         self.work.step_time += started.elapsed();
-        // A vocabulary of 262144 takes a while to look through: the rows do it side by side.
-        let mut due = Vec::with_capacity(self.rows.len());
-        for (place, row) in self.rows.iter_mut().enumerate().filter(|(_, row)| row.queue.is_empty()) {
-            due.push((place, &mut row.reader, model.logits(&logits, place)?));
-        }
-        let ids = &self.ids;
-        let taken: Vec<_> =
-            due.into_par_iter().map(|(place, reader, logits)| (place, reader.take(&logits, ids))).collect();
+        let due = self.rows.iter_mut().enumerate().filter(|(_, row)| row.queue.is_empty());
+        let due = due.map(|(place, row)| (place, &mut row.reader)).collect();
+        let taken = read_all(model, &logits, due, &self.ids)?;
         // From the last to the first, since a row that leaves is replaced by the last one.
         for (place, next) in taken.into_iter().rev() {
             if let Some(ended) = self.rows[place].follow(next) {
@@ -421,12 +418,6 @@ impl<'t> Batch<'t> {
 }
 
 impl Row<'_> {
-    /// Picks the next token; how the answer ended, where it did.
-    fn take(&mut self, logits: &[f32], ids: &EndIds) -> Option<Result<Ended, GenerateError>> {
-        let next = self.reader.take(logits, ids);
-        self.follow(next)
-    }
-
     /// Queues what is to be decoded next; how the answer ended, where it did.
     fn follow(&mut self, next: Result<Next, GenerateError>) -> Option<Result<Ended, GenerateError>> {
         match next {
@@ -450,18 +441,6 @@ impl Row<'_> {
             Reader::Looks(look) => ended.and_then(|_| look.seen().map(Reply::Next)),
         };
         Finished { view: asked.view.number, query: asked.query, reply, asked }
-    }
-}
-
-impl Reader<'_> {
-    fn take(&mut self, logits: &[f32], ids: &EndIds) -> Result<Next, GenerateError> {
-        match self {
-            Self::Writes(stream) => stream.take(logits, ids),
-            Self::Looks(look) => {
-                look.take(logits)?;
-                Ok(Next::Ended(Ended::StopToken))
-            }
-        }
     }
 }
 
@@ -493,7 +472,7 @@ mod tests {
         let width = 128;
         let features = |view: usize| {
             let values = (0..4 * width).map(|index| ((index * (view + 3)) % 13) as f32 / 13.0).collect();
-            Features { values, rows: 4, width }
+            Features::new(values, 4, width)
         };
         let image = model.image_id();
         let request = || Request {

@@ -9,10 +9,12 @@ mod batch;
 mod grammar;
 mod next_token;
 mod plan;
+mod reader;
 mod repetition;
 mod rescore;
 mod sampling;
 mod text;
+mod wish;
 mod words;
 
 pub use batch::{Batch, Finished, Work};

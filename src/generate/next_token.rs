@@ -8,6 +8,8 @@ use std::sync::Arc;
 use super::GenerateError;
 use super::sampling::log_sum;
 use super::text::{hangs_on_rounding, rounded};
+use super::wish::{Position, Wish, WishedIds};
+use crate::runtime::kernels::Picked;
 
 /// How the probability of the next token is shared among some ids.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,9 +25,20 @@ pub struct NextToken {
 impl NextToken {
     /// The shares of `ids`; `None` where the logits are not numbers, or an id is not among them.
     pub(super) fn of(logits: &[f32], ids: &[u32]) -> Option<Self> {
-        let whole = log_sum(logits)?;
         let chosen: Vec<f32> = ids.iter().map(|&id| logits.get(id as usize).copied()).collect::<Option<_>>()?;
-        let together = log_sum(&chosen)?;
+        Self::shared(&chosen, log_sum(logits)?)
+    }
+
+    /// The shares of `ids`, all of which were picked; those that were not have no probability.
+    pub(super) fn of_picked(best: &Picked, ids: &[u32]) -> Option<Self> {
+        let logit = |id: &u32| best.ids.iter().position(|other| other == id).map(|place| best.logits[place]);
+        let chosen: Vec<f32> = ids.iter().map(|id| logit(id).unwrap_or(f32::NEG_INFINITY)).collect();
+        Self::shared(&chosen, best.log_sum()?)
+    }
+
+    /// `whole` is the logarithm of the sum over the vocabulary.
+    fn shared(chosen: &[f32], whole: f64) -> Option<Self> {
+        let together = log_sum(chosen)?;
         let shares: Vec<f64> = chosen.iter().map(|&logit| (f64::from(logit) - together).exp()).collect();
         let mass = (together - whole).exp().min(1.0);
         Some(Self {
@@ -47,8 +60,15 @@ impl Look {
         Self { ids: Arc::clone(ids), seen: None }
     }
 
-    pub(super) fn take(&mut self, logits: &[f32]) -> Result<(), GenerateError> {
-        self.seen = NextToken::of(logits, &self.ids);
+    pub(super) fn wish(&self) -> Wish {
+        Wish { allowed: WishedIds::Ids(Arc::clone(&self.ids)), best: Some((self.ids.len(), 0.0)) }
+    }
+
+    pub(super) fn take(&mut self, position: Position<'_>) -> Result<(), GenerateError> {
+        self.seen = match position {
+            Position::Whole(logits) => NextToken::of(logits, &self.ids),
+            Position::Best(best) => NextToken::of_picked(best, &self.ids),
+        };
         if self.seen.is_some() { Ok(()) } else { Err(GenerateError::NoProbabilities(0)) }
     }
 

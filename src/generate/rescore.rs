@@ -6,7 +6,8 @@
 
 use super::sampling::log_sum;
 use super::{Generated, NextToken, Reply, Request, Wanted};
-use crate::model::{GraphError, KvCache, Model};
+use crate::model::{GraphError, KvCache, Logits, Model, PickAt};
+use crate::runtime::kernels::Allowed;
 
 /// Tokens of a run: their logits are all kept, a megabyte each with a vocabulary of 262144.
 const CHUNK: usize = 64;
@@ -26,7 +27,13 @@ pub(super) fn score_again(
         (Reply::Next(next), Wanted::Next(ids)) => {
             let fed: Vec<i64> = request.prompt_ids[cache.columns()..].iter().map(|&id| i64::from(id)).collect();
             let logits = model.decode(&fed, &[], cache)?;
-            if let Some(seen) = NextToken::of(&model.logits(&logits, 0)?, ids) {
+            let seen = if model.picks(&logits) {
+                let wanted = PickAt { row: 0, from_end: 0, allowed: Allowed::Ids(ids), temperature: 0.0 };
+                model.pick(&logits, &[wanted], ids.len())?.first().and_then(|best| NextToken::of_picked(best, ids))
+            } else {
+                NextToken::of(&model.logits(&logits, 0)?, ids)
+            };
+            if let Some(seen) = seen {
                 *next = seen;
             }
             Ok(())
@@ -51,15 +58,42 @@ fn score_answer(
     for (chunk, fed) in fed.chunks(CHUNK).enumerate() {
         let wide: Vec<i64> = fed.iter().map(|&id| i64::from(id)).collect();
         let logits = model.decode_all(&wide, cache)?;
-        for position in 0..fed.len() {
-            // The logits of a position are those of the token behind it. What was forced is certain.
-            let Some(place) = (chunk * CHUNK + position + 1).checked_sub(before) else { continue };
-            let Some(span) = answer.spans.get_mut(place).filter(|span| span.log_probability != 0.0) else { continue };
-            let logits = model.logits_before(&logits, 0, fed.len() - 1 - position)?;
-            if let Some(sum) = log_sum(&logits) {
-                span.log_probability = f64::from(logits[answer.ids[place] as usize]) - sum;
+        // The logits of a position are those of the token behind it. What was forced is certain.
+        let scored = |position: usize| {
+            let place = (chunk * CHUNK + position + 1).checked_sub(before)?;
+            answer.spans.get(place).filter(|span| span.log_probability != 0.0)?;
+            Some((place, fed.len() - 1 - position))
+        };
+        let scored: Vec<(usize, usize)> = (0..fed.len()).filter_map(scored).collect();
+        for ((place, _), score) in scored.iter().zip(scores(model, &logits, answer, &scored)?) {
+            if let Some(score) = score {
+                answer.spans[*place].log_probability = score;
             }
         }
     }
     Ok(())
+}
+
+/// Logarithms of the probabilities of tokens of `answer`, `(place, position from the end)`.
+fn scores(
+    model: &Model,
+    logits: &Logits,
+    answer: &Generated,
+    scored: &[(usize, usize)],
+) -> Result<Vec<Option<f64>>, GraphError> {
+    if model.picks(logits) {
+        let at = |&(place, from_end): &(usize, usize)| PickAt {
+            row: 0,
+            from_end,
+            allowed: Allowed::Ids(&answer.ids[place..=place]),
+            temperature: 0.0,
+        };
+        let picked = model.pick(logits, &scored.iter().map(at).collect::<Vec<_>>(), 1)?;
+        return Ok(picked.iter().map(|picked| picked.log_probability(0)).collect());
+    }
+    let score = |&(place, from_end): &(usize, usize)| -> Result<Option<f64>, GraphError> {
+        let logits = model.logits_before(logits, 0, from_end)?;
+        Ok(log_sum(&logits).map(|sum| f64::from(logits[answer.ids[place] as usize]) - sum))
+    };
+    scored.iter().map(score).collect()
 }

@@ -1,13 +1,19 @@
 //! Logits to the next token.
 //!
-//! In: the logits of one position. Out: an id, and the probability that the decoder gave to it. Promises: greedy picks as torch's argmax
-//! does; drawn tokens depend on the seed and the image alone.
+//! In: the logits of one position, or the best of them where they lie on a card. Out: an id, and the probability that the decoder gave to it.
+//! Promises: greedy picks as torch's argmax does; drawn tokens depend on the seed and the image alone; of a card's logits no more is asked for than
+//! is needed to pick the same.
 
 use llguidance::toktrie::SimpleVob;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use wide::f32x8;
+
+use crate::runtime::kernels;
+
+/// So many ids are picked on a card, each in a pass of its own; more are chosen from all logits.
+const MOST_PICKED: usize = 256;
 
 /// How the next token is chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -73,6 +79,26 @@ impl Sampler {
             }
         }?;
         Some(Picked { id: id as u32, log_probability: f64::from(logits[id]) - log_sum })
+    }
+
+    /// How many of the best ids [`Self::pick_of`] needs to pick what [`Self::pick`] would, and what divides their logits; `None` where it needs all.
+    pub(super) fn needs(&self, suppressed: &[u32]) -> Option<(usize, f32)> {
+        match self.sampling {
+            Sampling::Greedy => Some((1 + suppressed.len(), 0.0)),
+            Sampling::Drawn { top_k, temperature, .. } if (1..=MOST_PICKED).contains(&top_k) => {
+                Some((top_k + suppressed.len(), temperature))
+            }
+            Sampling::Drawn { .. } => None,
+        }
+    }
+
+    /// The next token, of the best ids that are allowed; `None` as from [`Self::pick`].
+    pub(super) fn pick_of(&mut self, best: &kernels::Picked, suppressed: &[u32]) -> Option<Picked> {
+        let log_sum = best.log_sum()?;
+        let found = best.ids.iter().zip(&best.logits).filter(|(id, _)| **id != u32::MAX && !suppressed.contains(id));
+        let id = self.choose(found.map(|(&id, &logit)| (id as usize, logit)))? as u32;
+        let logit = best.logits[best.ids.iter().position(|other| *other == id)?];
+        Some(Picked { id, log_probability: f64::from(logit) - log_sum })
     }
 
     fn choose(&mut self, candidates: impl Iterator<Item = (usize, f32)>) -> Option<usize> {
@@ -184,7 +210,7 @@ fn argmax(candidates: impl Iterator<Item = (usize, f32)>) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::kernels::{Logits, PickInput, twin};
+    use crate::runtime::kernels::{Allowed, Logits, PickInput, PickRow, twin};
 
     #[test]
     fn greedy_takes_the_first_of_equals_and_never_a_suppressed_one() {
@@ -242,16 +268,25 @@ mod tests {
             }
         }
         for all in [Logits::F32(&logits), Logits::F16(&halves)] {
-            for (allowed, words) in [(&[][..], 0), (&bits[..], words)] {
-                let input =
-                    |temperature, most| PickInput { logits: all, vocabulary, allowed, words, temperature, most };
-                let (best, drawn) = (twin::pick(&input(0.0, 1)), twin::pick(&input(0.7, 64)));
+            for masked in [false, true] {
+                let rows_of = |temperature| {
+                    let row = |line: usize| PickRow {
+                        line,
+                        allowed: if masked { Allowed::Bits(&bits[line * words..][..words]) } else { Allowed::All },
+                        temperature,
+                    };
+                    (0..rows).map(row).collect::<Vec<_>>()
+                };
+                let picked = |temperature, most| {
+                    twin::pick(&PickInput { logits: all, vocabulary, rows: &rows_of(temperature), most })
+                };
+                let (best, drawn) = (picked(0.0, 1), picked(0.7, 64));
                 for row in 0..rows {
                     let logits = &logits[row * vocabulary..][..vocabulary];
-                    let mask = (words > 0).then_some(&masks[row]);
+                    let mask = masked.then_some(&masks[row]);
                     let expected = Sampler::new(Sampling::Greedy, 0).pick(logits, &[], mask).unwrap();
                     assert_eq!(best[row].ids, [expected.id]);
-                    assert!((best[row].log_probability(0) - expected.log_probability).abs() < 1e-6);
+                    assert!((best[row].log_probability(0).unwrap() - expected.log_probability).abs() < 1e-6);
                     let candidates = logits.iter().copied().enumerate();
                     let candidates = candidates.filter(|(id, _)| mask.is_none_or(|mask| mask.is_allowed(*id as u32)));
                     let ranked: Vec<u32> = rank(candidates, 0.7, 64).iter().map(|(id, _)| *id as u32).collect();

@@ -2,13 +2,15 @@
 //!
 //! In: what the decoder gave as `present`. Out: what it takes as `past`, `[rows, heads, columns, head size]` a slot. Promises: the tokens of
 //! every row end in the last column and have no gaps, so whatever stands on a row's left is padding; what does not move is not copied: a row
-//! that leaves costs the copy of one row, a row that is moved costs itself, and only rows that join cost the copy of all.
+//! that leaves costs the copy of one row, a row that is moved costs itself, and only rows that join cost the copy of all. In a card's memory, where
+//! a copy of all takes less than a step's launches, every one of these is one kernel a slot.
 
 use ort::session::SessionInputValue;
 use ort::value::DynValue;
 
 use super::graph::{Graph, GraphError};
 use super::tensor;
+use crate::runtime::CacheRow;
 
 /// Keys and values of every layer that has some of its own, for a number of rows. Stays inside ONNX Runtime.
 pub struct KvCache {
@@ -62,6 +64,15 @@ impl KvCache {
     /// [`GraphError`] where ONNX Runtime does not hand out the data.
     pub(super) fn swap_remove(&mut self, graph: &Graph, row: usize) -> Result<(), GraphError> {
         let last = self.rows() - 1;
+        if graph.resident.is_some() {
+            let mut left: Vec<usize> = (0..last).collect();
+            if let Some(place) = left.get_mut(row) {
+                *place = last;
+            }
+            let rows: Vec<_> = left.into_iter().map(|row| (&*self, row, self.length(row))).collect();
+            *self = Self::of_rows(graph, &rows)?;
+            return Ok(());
+        }
         if row != last {
             for value in &mut self.values {
                 let size: usize = tensor::shape(value)[1..].iter().product();
@@ -72,22 +83,33 @@ impl KvCache {
         Ok(())
     }
 
-    /// Takes the last `count` tokens of a row away: what is left of it moves to the right.
+    /// Takes tokens away from the ends of rows, `(row, count)`: what is left of them moves to the right.
     ///
     /// # Errors
     /// [`GraphError`] where ONNX Runtime does not hand out the data.
-    pub(super) fn rewind(&mut self, graph: &Graph, row: usize, count: usize) -> Result<(), GraphError> {
-        let (from, to) = (self.pads[row], self.columns - count);
-        for value in &mut self.values {
-            let shape = tensor::shape(value);
-            let (heads, columns, size) = (shape[1], shape[2], shape[3]);
-            let moves = (0..heads).map(|head| {
-                let start = (row * heads + head) * columns;
-                ((start + from) * size..(start + to) * size, (start + from + count) * size)
-            });
-            tensor::copy_within(graph, value, moves)?;
+    pub(super) fn rewind(&mut self, graph: &Graph, rows: &[(usize, usize)]) -> Result<(), GraphError> {
+        if rows.is_empty() {
+            return Ok(());
         }
-        self.pads[row] += count;
+        if graph.resident.is_some() {
+            let taken = |row| rows.iter().filter(|(of, _)| *of == row).map(|(_, count)| count).sum::<usize>();
+            let left: Vec<_> = (0..self.rows()).map(|row| (&*self, row, self.length(row) - taken(row))).collect();
+            *self = Self::of_rows(graph, &left)?;
+            return Ok(());
+        }
+        for &(row, count) in rows {
+            let (from, to) = (self.pads[row], self.columns - count);
+            for value in &mut self.values {
+                let shape = tensor::shape(value);
+                let (heads, columns, size) = (shape[1], shape[2], shape[3]);
+                let moves = (0..heads).map(|head| {
+                    let start = (row * heads + head) * columns;
+                    ((start + from) * size..(start + to) * size, (start + from + count) * size)
+                });
+                tensor::copy_within(graph, value, moves)?;
+            }
+            self.pads[row] += count;
+        }
         Ok(())
     }
 
@@ -103,7 +125,19 @@ impl KvCache {
         for slot in 0..slots {
             let shape = tensor::shape(&rows[0].0.values[slot]);
             let (heads, size) = (shape[1], shape[3]);
-            let mut joined = tensor::zeros_like(graph, &rows[0].0.values[slot], &[rows.len(), heads, columns, size])?;
+            let mut joined = tensor::like(graph, &rows[0].0.values[slot], &[rows.len(), heads, columns, size])?;
+            if let Some(resident) = &graph.resident {
+                let taken = rows.iter().map(|&(cache, row, length)| CacheRow {
+                    cache: &cache.values[slot],
+                    row,
+                    first: cache.pads[row],
+                    length,
+                });
+                let taken: Vec<_> = taken.collect();
+                resident.memory.gather(&taken, &mut joined).map_err(|error| graph.device(error))?;
+                values.push(joined);
+                continue;
+            }
             for (place, (cache, row, length)) in rows.iter().enumerate() {
                 let pad = cache.pads[*row];
                 let moves = (0..heads).map(|head| {
@@ -173,7 +207,7 @@ mod tests {
         model.remove_row(&mut joined, 0).unwrap();
         expect(&[&before], &[whole(0, 2, 2, 3), whole(0, 1, 0, 5)], &joined);
 
-        model.rewind_row(&mut joined, 1, 2).unwrap();
+        model.rewind_rows(&mut joined, &[(1, 2)]).unwrap();
         // What is left of a row's tokens is padding: the kernel writes zeros there, the CPU leaves what was.
         let rewound = model.join_rows(&[(&joined, 1)]).unwrap();
         expect(&[&before], &[whole(0, 1, 0, 3)], &rewound);

@@ -1,21 +1,30 @@
 //! Embeddings to logits.
 //!
 //! In: embeddings of the next tokens of some rows, and their KV cache. Out: the logits of each row's last positions, and the grown cache.
-//! Promises: the cache stays in ONNX Runtime's values; only inputs that the graph declares are fed, in the dtypes that it declares; masks
+//! Promises: the cache stays in ONNX Runtime's values, on a card where the graph computes there; only inputs that the graph declares are fed, in the dtypes that it declares; masks
 //! and positions follow from the cache's padding.
 
 use std::borrow::Cow;
 
-use ort::value::DynValue;
+use ort::value::{DynValue, TensorElementType};
 
 use super::cache::KvCache;
 use super::embedding::{Embedded, PER_LAYER};
 use super::graph::{Feeds, Graph, GraphError, PortInfo};
 use super::tensor;
+use crate::runtime::DeviceMemory;
+use crate::runtime::kernels::{Allowed, PickRow, Picked};
 
 /// What the decoder gave for one run: `[rows, positions, vocabulary]` in its own dtype; the positions are the last ones.
 pub struct Logits {
     value: DynValue,
+}
+
+impl Logits {
+    /// How many ids there are logits for.
+    pub fn vocabulary(&self) -> usize {
+        tensor::shape(&self.value).last().copied().unwrap_or(0)
+    }
 }
 
 /// An input that holds the past of a layer, and the output that holds its present.
@@ -130,8 +139,10 @@ impl Decoder {
             }
             Ok(())
         };
-        let mask = cache.pads().iter().flat_map(|&pad| (0..columns).map(move |column| i64::from(column >= pad)));
-        feed_integers(MASK, &[rows, columns], mask.collect())?;
+        if graph.resident.is_none() {
+            let mask = cache.pads().iter().flat_map(|&pad| (0..columns).map(move |column| i64::from(column >= pad)));
+            feed_integers(MASK, &[rows, columns], mask.collect())?;
+        }
         // Counted from the row's first token, as transformers.js and Hugging Face's generate() number them.
         let positions = cache.pads().iter().flat_map(|&pad| (past - pad..columns - pad).map(|place| place as i64));
         feed_integers(POSITIONS, &[rows, sequence], positions.collect())?;
@@ -141,13 +152,17 @@ impl Decoder {
             let shape = vec![1; port.shape.len()];
             feed_integers(LOGITS_TO_KEEP, &shape, vec![keep as i64])?;
         }
+        if let Some(resident) = graph.resident.as_ref().filter(|_| graph.input(MASK).is_some()) {
+            let mut mask = graph.tensor(TensorElementType::Int64, &[rows, columns])?;
+            resident.memory.mask(cache.pads(), &mut mask).map_err(|error| graph.device(error))?;
+            feeds.push((MASK.into(), mask.into()));
+        }
         for (slot, value) in self.slots.iter().zip(cache.feeds(graph)?) {
             feeds.push((Cow::Borrowed(slot.past.as_str()), value));
         }
         let mut outputs = self.graph.run(feeds)?;
         let logits = outputs.remove(LOGITS);
         let present: Vec<_> = self.slots.iter().map(|slot| outputs.remove(&slot.present)).collect();
-        drop(outputs);
         for (slot, value) in self.slots.iter().zip(&present) {
             if value.is_none() {
                 return Err(self.graph.contract(format!("gave no output `{}`", slot.present)));
@@ -167,4 +182,43 @@ impl Decoder {
     ) -> Result<Cow<'l, [f32]>, GraphError> {
         tensor::position_from_end(&self.graph, LOGITS, &logits.value, row, position)
     }
+
+    /// Whether [`Self::pick`] can be asked: the logits lie in a device's memory, in a dtype that its kernels read.
+    pub(super) fn picks(&self, logits: &Logits) -> bool {
+        self.graph.resident_for(&logits.value).is_some() && DeviceMemory::picks(&logits.value)
+    }
+
+    /// The best ids of positions, `(row, position from the end, what is wanted)`.
+    pub(super) fn pick(&self, logits: &Logits, wanted: &[PickAt<'_>], most: usize) -> Result<Vec<Picked>, GraphError> {
+        let shape = tensor::shape(&logits.value);
+        let (Some(resident), &[_, positions, _]) = (&self.graph.resident, shape.as_slice()) else {
+            return Err(self
+                .graph
+                .contract(format!("output `{LOGITS}` has shape {shape:?}: nothing can be picked of it")));
+        };
+        let line = |wanted: &PickAt<'_>| ((wanted.row + 1) * positions).checked_sub(wanted.from_end + 1);
+        let rows = wanted.iter().map(|wanted| {
+            let line = line(wanted).filter(|_| wanted.from_end < positions);
+            line.map(|line| PickRow { line, allowed: wanted.allowed, temperature: wanted.temperature })
+        });
+        let Some(rows) = rows.collect::<Option<Vec<_>>>() else {
+            return Err(self
+                .graph
+                .contract(format!("output `{LOGITS}` has shape {shape:?}: fewer positions than were asked for")));
+        };
+        resident.memory.pick(&logits.value, &rows, most).map_err(|error| self.graph.device(error))
+    }
+}
+
+/// What is wanted of a position's logits.
+#[derive(Debug, Clone, Copy)]
+pub struct PickAt<'w> {
+    /// Its row.
+    pub row: usize,
+    /// How many positions stand behind it.
+    pub from_end: usize,
+    /// Which ids count.
+    pub allowed: Allowed<'w>,
+    /// Divides the logits before they are ordered; 0 for the most probable token.
+    pub temperature: f32,
 }

@@ -8,7 +8,7 @@ use ort::value::DynValue;
 
 use super::graph::{Feeds, Graph, GraphError};
 use super::tensor;
-use super::vision::Features;
+use super::vision::{Features, Soft};
 use crate::prompt::SpecialTokens;
 
 /// What the decoder reads of a sequence, as ONNX Runtime values.
@@ -48,6 +48,22 @@ impl Embedding {
         })
     }
 
+    /// Whether a decoder can be fed what this gives without a cast.
+    pub(super) fn is_in_dtype_of(&self, decoder: &Graph) -> bool {
+        let same = |name: &str| match (self.graph.require_output(name), decoder.input(name)) {
+            (Ok(given), Some(taken)) => given.dtype == taken.dtype,
+            _ => true,
+        };
+        same(EMBEDS) && same(PER_LAYER)
+    }
+
+    /// Whether soft tokens can be put into their places as the vision graph gives them.
+    pub(super) fn takes_as_they_are(&self, vision: &Graph) -> bool {
+        let given = vision.outputs.iter().map(|port| port.dtype).collect::<Vec<_>>();
+        let own = self.graph.require_output(EMBEDS).map(|port| port.dtype).ok();
+        !self.merges && given.iter().all(|dtype| Some(*dtype) == own)
+    }
+
     /// Embeddings of `ids`, `[rows, sequence]`. The soft tokens of `features` take the places of the image ids, in the order of the rows;
     /// where none are given, there must be no image ids.
     pub(super) fn embed(&mut self, ids: &[i64], rows: usize, features: &[&Features]) -> Result<Embedded, GraphError> {
@@ -74,7 +90,13 @@ impl Embedding {
             let value = match features {
                 [] => self.no_features(FEATURES)?,
                 [first, ..] => {
-                    let values = features.iter().flat_map(|features| &features.values).copied().collect();
+                    let mut values = Vec::with_capacity(given * first.width);
+                    for features in features {
+                        let Soft::Here(own) = features.soft() else {
+                            return Err(graph.contract(format!("`{FEATURES}` are taken from main memory")));
+                        };
+                        values.extend(own);
+                    }
                     tensor::floats(graph, port, &[given, first.width], values)?
                 }
             };
@@ -86,7 +108,6 @@ impl Embedding {
         let mut outputs = self.graph.run(feeds)?;
         let embeds = outputs.remove(EMBEDS);
         let per_layer_inputs = outputs.remove(PER_LAYER);
-        drop(outputs);
         let mut inputs_embeds = embeds.ok_or_else(|| self.graph.contract(format!("gave no output `{EMBEDS}`")))?;
         if !self.merges {
             let mut places = image_places.as_slice();
@@ -100,7 +121,17 @@ impl Embedding {
                 }
                 let (own, others) = places.split_at(features.rows);
                 places = others;
-                tensor::overwrite_rows(&self.graph, &mut inputs_embeds, own, features.width, &features.values)?;
+                match features.soft() {
+                    Soft::Here(values) => {
+                        tensor::overwrite_rows(&self.graph, &mut inputs_embeds, own, features.width, values)?;
+                    }
+                    Soft::Device(stretches) => {
+                        let rows = stretches.iter().flat_map(|stretch| {
+                            (stretch.first..stretch.first + stretch.rows).map(|row| (&*stretch.tensor, row))
+                        });
+                        tensor::copy_rows(&self.graph, rows, &mut inputs_embeds, own, features.width)?;
+                    }
+                }
             }
         }
         Ok(Embedded { inputs_embeds, per_layer_inputs })

@@ -1,22 +1,24 @@
 //! One ONNX graph.
 //!
 //! In: a file, and the feeds of a run. Out: its ports as the session tells them, the outputs of a run, the wall time spent in it.
-//! Promises: every error names the file.
+//! Promises: every error names the file. Where there is a device's memory, outputs are left there, and feeds that lie there are not copied.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ort::environment::Environment;
+use ort::memory::Allocator;
 use ort::session::builder::SessionBuilder;
-use ort::session::{Session, SessionInputValue, SessionOutputs};
-use ort::value::{Outlet, TensorElementType};
+use ort::session::{IoBinding, Session, SessionInputValue};
+use ort::value::{DynValue, Outlet, Shape, TensorElementType};
 use serde::Serialize;
 use thiserror::Error;
 
 use super::external;
 use super::prepared::{self, Kept};
-use crate::runtime::{self, Device};
+use crate::runtime::{self, Device, DeviceMemory, DeviceMemoryError};
 
 /// Why a graph cannot be loaded or run. Every message names the file.
 #[derive(Debug, Error)]
@@ -29,6 +31,14 @@ pub enum GraphError {
         path: PathBuf,
         /// The reason.
         error: ort::Error,
+    },
+    /// What is done to its tensors on a card.
+    #[error("{}: {error}", path.display())]
+    Device {
+        /// The graph.
+        path: PathBuf,
+        /// The reason.
+        error: DeviceMemoryError,
     },
     /// A port that the graph must have, or a shape or dtype that cannot be served.
     #[error("{}: {reason}", path.display())]
@@ -80,6 +90,26 @@ impl PortInfo {
 /// The inputs of one run: name and value.
 pub(super) type Feeds<'v> = Vec<(Cow<'v, str>, SessionInputValue<'v>)>;
 
+/// The outputs of one run.
+pub(super) struct Outputs(Vec<(String, DynValue)>);
+
+impl Outputs {
+    /// Takes one out.
+    pub(super) fn remove(&mut self, name: &str) -> Option<DynValue> {
+        let place = self.0.iter().position(|(known, _)| known == name)?;
+        Some(self.0.swap_remove(place).1)
+    }
+}
+
+/// Tensors that stay where the graph computes.
+pub(super) struct Resident {
+    /// The device's memory.
+    pub(super) memory: Arc<DeviceMemory>,
+    allocator: Allocator,
+    /// One for all runs: making one costs device memory.
+    binding: IoBinding,
+}
+
 /// A loaded graph.
 pub(super) struct Graph {
     /// Its file.
@@ -90,6 +120,8 @@ pub(super) struct Graph {
     pub(super) outputs: Vec<PortInfo>,
     /// Wall time of all runs so far.
     pub(super) elapsed: Duration,
+    /// Where its outputs are left; in main memory where `None`.
+    pub(super) resident: Option<Resident>,
     session: Session,
 }
 
@@ -125,7 +157,30 @@ impl Graph {
         let session = session.map_err(|error| GraphError::Runtime { path: path.to_owned(), error })?;
         let inputs = session.inputs().iter().filter_map(PortInfo::of).collect();
         let outputs = session.outputs().iter().filter_map(PortInfo::of).collect();
-        Ok(Self { path: path.to_owned(), inputs, outputs, elapsed: Duration::ZERO, session })
+        Ok(Self { path: path.to_owned(), inputs, outputs, elapsed: Duration::ZERO, resident: None, session })
+    }
+
+    /// Leaves the outputs of coming runs in `memory`, which is that of the device it was opened for.
+    ///
+    /// # Errors
+    /// [`GraphError`] where ONNX Runtime gives none of it.
+    pub(super) fn stay_in(&mut self, memory: Arc<DeviceMemory>) -> Result<(), GraphError> {
+        let allocator = memory.allocator(&self.session).map_err(|error| self.device(error))?;
+        let binding = self.session.create_binding().map_err(|error| self.runtime(error))?;
+        self.resident = Some(Resident { memory, allocator, binding });
+        Ok(())
+    }
+
+    /// A tensor where the graph computes; what is in it is not set.
+    ///
+    /// # Errors
+    /// [`GraphError`] where there is no memory for it.
+    pub(super) fn tensor(&self, dtype: TensorElementType, shape: &[usize]) -> Result<DynValue, GraphError> {
+        let made = match &self.resident {
+            Some(resident) => runtime::tensor(&resident.allocator, dtype, shape),
+            None => runtime::tensor(&Allocator::default(), dtype, shape),
+        };
+        made.map_err(|error| self.device(error))
     }
 
     /// The input of that name, if the graph declares it.
@@ -164,11 +219,63 @@ impl Graph {
         GraphError::Runtime { path: self.path.clone(), error }
     }
 
+    /// What works on `value`, where that lies in a device's memory.
+    pub(super) fn resident_for(&self, value: &DynValue) -> Option<&Resident> {
+        self.resident.as_ref().filter(|resident| resident.memory.holds(value))
+    }
+
+    /// Counts a feed that lies in main memory and has to go over the bus.
+    pub(super) fn carries(&self, value: &DynValue) {
+        if let Some(resident) = &self.resident {
+            let count = value.dtype().tensor_shape().map_or(0, Shape::num_elements);
+            let bytes = value.dtype().tensor_type().and_then(|dtype| dtype.byte_size(count)).unwrap_or(0);
+            resident.memory.carried(bytes);
+        }
+    }
+
+    /// An error of a device's memory about this graph.
+    pub(super) fn device(&self, error: DeviceMemoryError) -> GraphError {
+        GraphError::Device { path: self.path.clone(), error }
+    }
+
     /// Runs the graph once.
-    pub(super) fn run<'s>(&'s mut self, feeds: Feeds<'_>) -> Result<SessionOutputs<'s>, GraphError> {
+    pub(super) fn run(&mut self, feeds: Feeds<'_>) -> Result<Outputs, GraphError> {
         let started = Instant::now();
-        let result = self.session.run(feeds);
+        let result = match &mut self.resident {
+            Some(resident) => resident.run(&mut self.session, &feeds, &self.outputs),
+            None => self
+                .session
+                .run(feeds)
+                .map(|outputs| outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        };
         self.elapsed += started.elapsed();
-        result.map_err(|error| GraphError::Runtime { path: self.path.clone(), error })
+        result.map(Outputs).map_err(|error| GraphError::Runtime { path: self.path.clone(), error })
+    }
+}
+
+impl Resident {
+    /// Feeds that lie in main memory are carried over by ONNX Runtime; they must be tensors of their own, no views (ort 2.0.0-rc.15 waits for
+    /// itself when it binds a view).
+    fn run(
+        &mut self,
+        session: &mut Session,
+        feeds: &Feeds<'_>,
+        outputs: &[PortInfo],
+    ) -> ort::Result<Vec<(String, DynValue)>> {
+        let Self { memory, binding, .. } = self;
+        for (name, value) in feeds {
+            binding.bind_input(name.as_ref(), value)?;
+        }
+        // Where an output of the last run stood, the next would be written over it.
+        binding.clear_outputs();
+        for port in outputs {
+            binding.bind_output_to_device(port.name.as_str(), memory.info())?;
+        }
+        binding.synchronize_inputs()?;
+        let made = session.run_binding(binding)?;
+        let made = made.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        // A cache that was fed is not needed any more.
+        binding.clear();
+        Ok(made)
     }
 }

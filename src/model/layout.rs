@@ -191,6 +191,12 @@ impl GraphFiles {
         files.iter().filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
     }
 
+    /// Bytes of the files of the embedding graph.
+    pub fn embedding_bytes(&self) -> u64 {
+        let files = Self::files_of([&self.embedding]);
+        files.iter().filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
+    }
+
     fn files_of<'g>(graphs: impl IntoIterator<Item = &'g PathBuf>) -> Vec<PathBuf> {
         let mut files = Vec::new();
         for graph in graphs {

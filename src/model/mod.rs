@@ -20,7 +20,7 @@ mod vision;
 
 pub use cache::KvCache;
 pub use config::ModelConfig;
-pub use decoder::Logits;
+pub use decoder::{Logits, PickAt};
 pub use graph::{GraphError, PortInfo};
 pub use inspect::{GraphReport, ModelReport};
 pub use layout::{Dtypes, GraphFiles, Layout, LayoutError};
@@ -29,13 +29,15 @@ pub use vision::Features;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::preprocess::PatchGrid;
 use crate::prompt::SpecialTokens;
-use crate::runtime::{Device, Runtime};
+use crate::runtime::kernels::Picked;
+use crate::runtime::{BusTraffic, Device, DeviceMemory, Runtime};
 use decoder::Decoder;
 use embedding::Embedding;
 use graph::Graph;
@@ -80,9 +82,11 @@ pub struct OpenOptions {
     /// Where graphs are kept as ONNX Runtime made them ready, so that they open faster next time; not kept where `None`. Takes as much
     /// disk as the graphs do.
     pub graph_cache: Option<PathBuf>,
-    /// What computes: one that [`runtime::load`](crate::runtime::load) came to. Embeddings are looked up on the CPU either way, since a
-    /// look-up is no arithmetic, and its table may be larger than a card.
+    /// What computes: one that [`runtime::load`](crate::runtime::load) came to.
     pub device: Device,
+    /// Whether embeddings are looked up there too: their table may take more memory than all else, but where it has room, what goes over the bus for a
+    /// token is its id.
+    pub embed_on_device: bool,
 }
 
 /// The three graphs of a model directory and what is known about them.
@@ -95,6 +99,8 @@ pub struct Model {
     pub config: ModelConfig,
     /// What computes.
     pub device: Device,
+    /// Whether embeddings are looked up there too.
+    pub embed_on_device: bool,
     /// What was found by trying.
     pub probes: Probes,
     probe_file: Option<PathBuf>,
@@ -102,6 +108,8 @@ pub struct Model {
     vision: VisionEncoder,
     embedding: Embedding,
     decoder: Decoder,
+    /// That of the device, where tensors stay there between runs.
+    memory: Option<Arc<DeviceMemory>>,
 }
 
 impl Model {
@@ -123,21 +131,45 @@ impl Model {
             .map(|folder| Kept { folder: folder.clone(), runtime_version: &runtime.version });
         let open =
             |path: &Path, device| Graph::open(path, &runtime.environment, options.threads, device, kept.as_ref());
+        let embedder = if options.embed_on_device { device } else { &Device::Cpu };
         let mut model = Self {
             vision: VisionEncoder::new(open(&files.vision, device)?)?,
-            embedding: Embedding::new(open(&files.embedding, &Device::Cpu)?, special)?,
+            embedding: Embedding::new(open(&files.embedding, embedder)?, special)?,
             decoder: Decoder::new(open(&files.decoder, device)?)?,
+            memory: None,
             directory: directory.to_owned(),
             device: device.clone(),
+            embed_on_device: options.embed_on_device,
             config: ModelConfig::read(directory)?,
             probes: Probes::default(),
             probe_file: options.probe_cache.as_ref().map(|cache| probe::file(&files, &runtime.version, device, cache)),
             special: special.clone(),
             files,
         };
+        model.stay_on_device()?;
         model.probes = Probes::kept_or_run(&mut model)?;
         model.embedding.feed_padding_for_images = !model.probes.image_ids_masked;
         Ok(model)
+    }
+
+    /// On a card, has what one graph gives the other lie in its memory.
+    fn stay_on_device(&mut self) -> Result<(), GraphError> {
+        let memory = DeviceMemory::of(&self.device).map_err(|error| self.decoder.graph.device(error))?;
+        let Some(memory) = memory.map(Arc::new) else { return Ok(()) };
+        self.decoder.graph.stay_in(Arc::clone(&memory))?;
+        self.vision.graph.stay_in(Arc::clone(&memory))?;
+        // Graphs of different dtypes pass things on through main memory, where they are cast.
+        if self.embed_on_device && self.embedding.is_in_dtype_of(&self.decoder.graph) {
+            self.embedding.graph.stay_in(Arc::clone(&memory))?;
+            self.vision.keeps = self.embedding.takes_as_they_are(&self.vision.graph);
+        }
+        self.memory = Some(memory);
+        Ok(())
+    }
+
+    /// What went over the bus to and from the device so far; nothing on the CPU.
+    pub fn traffic(&self) -> BusTraffic {
+        self.memory.as_ref().map(|memory| memory.traffic()).unwrap_or_default()
     }
 
     /// Side of a patch in pixels: 16, or 48 where there is no vision encoder (12B).
@@ -202,6 +234,19 @@ impl Model {
         self.decoder.logits(logits, row, position)
     }
 
+    /// Whether [`Self::pick`] can be asked about these logits: they lie in a device's memory, and need not leave it.
+    pub fn picks(&self, logits: &Logits) -> bool {
+        self.decoder.picks(logits)
+    }
+
+    /// The best ids of some positions, `most` of each, and what their probabilities need. Of what lies on a device, only that leaves it.
+    ///
+    /// # Errors
+    /// [`GraphError`] where the logits have no such position, or [`Self::picks`] does not hold.
+    pub fn pick(&self, logits: &Logits, wanted: &[PickAt<'_>], most: usize) -> Result<Vec<Picked>, GraphError> {
+        self.decoder.pick(logits, wanted, most)
+    }
+
     /// Drops a row of `cache`; the last one takes its place.
     ///
     /// # Errors
@@ -210,12 +255,12 @@ impl Model {
         cache.swap_remove(&self.decoder.graph, row)
     }
 
-    /// Takes the last `count` tokens of a row of `cache` away. Only where [`Probes::left_padding_harmless`], since the row gets padding.
+    /// Takes tokens away from the ends of rows of `cache`, `(row, count)`. Only where [`Probes::left_padding_harmless`], since the rows get padding.
     ///
     /// # Errors
     /// [`GraphError`] where ONNX Runtime does not hand out the data.
-    pub fn rewind_row(&self, cache: &mut KvCache, row: usize, count: usize) -> Result<(), GraphError> {
-        cache.rewind(&self.decoder.graph, row, count)
+    pub fn rewind_rows(&self, cache: &mut KvCache, rows: &[(usize, usize)]) -> Result<(), GraphError> {
+        cache.rewind(&self.decoder.graph, rows)
     }
 
     /// A cache of the given rows of others; a row may stand there several times. Rows of different length only where

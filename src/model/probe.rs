@@ -127,8 +127,8 @@ fn vision_batch(model: &mut Model) -> Result<bool, GraphError> {
     }
     let one_by_one = [model.vision.run(vec![dark.clone()])?, model.vision.run(vec![light.clone()])?];
     let Ok(together) = model.vision.run(vec![dark, light]) else { return Ok(false) };
-    let expected: Vec<f32> = one_by_one.iter().flat_map(|features| features.values.iter().copied()).collect();
-    Ok(expected == together.values)
+    let values = |features| model.vision.values(features);
+    Ok(one_by_one.iter().map(values).collect::<Result<Vec<_>, _>>()?.concat() == values(&together)?)
 }
 
 fn prompt_batch(model: &mut Model) -> Result<bool, GraphError> {

@@ -1,15 +1,14 @@
 //! Tensors in and out of ONNX Runtime.
 //!
 //! In: f32 and i64 values, and the port that they are for. Out: values in the dtype of that port (f32, f16, bf16, i64), and back to f32.
-//! Promises: a dtype that cannot be served is an error that names the port.
+//! Promises: a dtype that cannot be served is an error that names the port. What is made here lies in main memory; what is read may lie on a card.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
 use half::{bf16, f16};
-use ort::memory::Allocator;
 use ort::session::SessionInputValue;
-use ort::value::{DynTensor, DynValue, Tensor, TensorElementType, TensorRef};
+use ort::value::{DynValue, Tensor, TensorElementType, TensorRef};
 
 use super::graph::{Graph, GraphError, PortInfo};
 
@@ -32,7 +31,7 @@ pub(super) fn floats(
         }
         other => return Err(graph.contract(format!("`{}` is {other}; expected a float type", port.name))),
     };
-    made.map_err(|error| graph.runtime(error))
+    made.map_err(|error| graph.runtime(error)).inspect(|value| graph.carries(value))
 }
 
 /// `value` in the dtype of `port`: graphs of different precisions may be mixed.
@@ -54,25 +53,22 @@ pub(super) fn integers(
     if port.dtype != TensorElementType::Int64 {
         return Err(graph.contract(format!("`{}` is {}; expected int64", port.name, port.dtype)));
     }
-    Tensor::from_array((shape.to_vec(), values)).map(Tensor::into_dyn).map_err(|error| graph.runtime(error))
+    let made = Tensor::from_array((shape.to_vec(), values)).map(Tensor::into_dyn);
+    made.map_err(|error| graph.runtime(error)).inspect(|value| graph.carries(value))
 }
 
 /// A tensor without elements, in the dtype of `port`.
 pub(super) fn empty(graph: &Graph, port: &PortInfo, shape: &[usize]) -> Result<DynValue, GraphError> {
     debug_assert!(shape.contains(&0));
-    DynTensor::new(&Allocator::default(), port.dtype, shape.to_vec())
-        .map(DynTensor::into_dyn)
-        .map_err(|error| graph.runtime(error))
+    graph.tensor(port.dtype, shape)
 }
 
-/// A tensor of zeros in the dtype of `value`.
-pub(super) fn zeros_like(graph: &Graph, value: &DynValue, shape: &[usize]) -> Result<DynValue, GraphError> {
+/// A tensor in the dtype of `value`, and of the same kind of memory as its graph's outputs; what is in it is not set.
+pub(super) fn like(graph: &Graph, value: &DynValue, shape: &[usize]) -> Result<DynValue, GraphError> {
     let Some(dtype) = value.dtype().tensor_type() else {
         return Err(graph.contract("a cache that is not a tensor".to_owned()));
     };
-    DynTensor::new(&Allocator::default(), dtype, shape.to_vec())
-        .map(DynTensor::into_dyn)
-        .map_err(|error| graph.runtime(error))
+    graph.tensor(dtype, shape)
 }
 
 /// Calls `$body` with the value's data as a slice of its own float type.
@@ -168,6 +164,10 @@ pub(super) fn position_from_end<'v>(
         return Err(graph.contract(format!("output `{name}` has shape {shape:?}: nothing for row {row}")));
     }
     let end = ((row + 1) * positions - position) * width;
+    if let Some(resident) = graph.resident_for(value) {
+        let floats = resident.memory.floats(value, end - width..end);
+        return floats.map(Cow::Owned).map_err(|error| graph.device(error));
+    }
     if value.dtype().tensor_type() == Some(TensorElementType::Float32) {
         let data = value.try_extract_tensor::<f32>().map_err(|error| graph.runtime(error))?.1;
         return Ok(Cow::Borrowed(&data[end - width..end]));
@@ -181,7 +181,11 @@ pub(super) fn all(graph: &Graph, name: &str, value: &DynValue) -> Result<Vec<f32
     range(graph, name, value, 0..count)
 }
 
-fn range(graph: &Graph, name: &str, value: &DynValue, range: Range<usize>) -> Result<Vec<f32>, GraphError> {
+/// Consecutive values of a float output, as f32.
+pub(super) fn range(graph: &Graph, name: &str, value: &DynValue, range: Range<usize>) -> Result<Vec<f32>, GraphError> {
+    if let Some(resident) = graph.resident_for(value) {
+        return resident.memory.floats(value, range).map_err(|error| graph.device(error));
+    }
     match value.dtype().tensor_type() {
         Some(TensorElementType::Float32) => value
             .try_extract_tensor::<f32>()
@@ -220,6 +224,10 @@ pub(super) fn overwrite_rows(
             }
         }
     }
+    if let Some(resident) = graph.resident_for(value) {
+        let write = |(row, from): (&usize, &[f32])| resident.memory.write(from, value, row * width);
+        return rows.iter().zip(source.chunks_exact(width)).try_for_each(write).map_err(|error| graph.device(error));
+    }
     let dtype = value.dtype().tensor_type();
     let written = match dtype {
         Some(TensorElementType::Float32) => {
@@ -234,4 +242,31 @@ pub(super) fn overwrite_rows(
         other => return Err(graph.contract(format!("the embeddings are {other:?}; expected a float type"))),
     };
     written.map_err(|error| graph.runtime(error))
+}
+
+/// Overwrites the given rows of a `[1, rows, width]` value on a device with rows of others there, of the same dtype.
+pub(super) fn copy_rows<'v>(
+    graph: &Graph,
+    from: impl Iterator<Item = (&'v DynValue, usize)>,
+    value: &mut DynValue,
+    rows: &[usize],
+    width: usize,
+) -> Result<(), GraphError> {
+    let Some(resident) = graph.resident_for(value) else {
+        return Err(graph.contract("soft tokens lie on a device and the embeddings do not".to_owned()));
+    };
+    // Rows that stand behind each other in both are copied at once: a view's soft tokens do.
+    let mut pairs = from.zip(rows).peekable();
+    while let Some(((tensor, first), &place)) = pairs.next() {
+        let mut count = 1;
+        while pairs
+            .next_if(|((next, row), to)| std::ptr::eq(*next, tensor) && (*row, **to) == (first + count, place + count))
+            .is_some()
+        {
+            count += 1;
+        }
+        let elements = first * width..(first + count) * width;
+        resident.memory.copy(tensor, elements, value, place * width).map_err(|error| graph.device(error))?;
+    }
+    Ok(())
 }

@@ -1,7 +1,11 @@
 //! Patches to soft tokens.
 //!
-//! In: the patches of one view, or of several of one size, unpadded. Out: one row of the text model's width a soft token, f32. Promises: another number of rows than
-//! the view has soft tokens is an error; patches are padded only where the graph has a fixed number of them.
+//! In: the patches of one view, or of several of one size, unpadded. Out: one row of the text model's width a soft token. Promises: another number of rows than
+//! the view has soft tokens is an error; patches are padded only where the graph has a fixed number of them; soft tokens that are needed on a card stay there.
+
+use std::sync::Arc;
+
+use ort::value::DynValue;
 
 use super::graph::{Feeds, Graph, GraphError};
 use super::tensor;
@@ -10,27 +14,92 @@ use crate::preprocess::{Budget, PatchGrid, SOFT_TOKEN_SIDE};
 /// The soft tokens of one view, in the width of the text model.
 #[derive(Debug, Clone)]
 pub struct Features {
-    /// `[rows, width]`, row by row.
-    pub values: Vec<f32>,
+    soft: Soft,
     /// One row a soft token.
     pub rows: usize,
     /// The text model's hidden size.
     pub width: usize,
 }
 
+/// Where soft tokens lie.
+#[derive(Debug, Clone)]
+pub(super) enum Soft {
+    /// In main memory, `[rows, width]`, row by row.
+    Here(Vec<f32>),
+    /// On a device, one stretch behind the other.
+    Device(Vec<Stretch>),
+}
+
+/// Consecutive rows of a tensor of soft tokens.
+#[derive(Debug, Clone)]
+pub(super) struct Stretch {
+    pub(super) tensor: Arc<DynValue>,
+    pub(super) first: usize,
+    pub(super) rows: usize,
+}
+
 impl Features {
-    /// Those of several views as one, for a query about all of them.
+    /// Soft tokens in main memory: `values` are `[rows, width]`, row by row.
+    pub fn new(values: Vec<f32>, rows: usize, width: usize) -> Self {
+        Self { soft: Soft::Here(values), rows, width }
+    }
+
+    /// The values, `[rows, width]`, where they lie in main memory.
+    pub fn values(&self) -> Option<&[f32]> {
+        match &self.soft {
+            Soft::Here(values) => Some(values),
+            Soft::Device(_) => None,
+        }
+    }
+
+    pub(super) fn soft(&self) -> &Soft {
+        &self.soft
+    }
+
+    /// Those of several views as one, for a query about all of them. Views of one model lie in one place.
     pub fn joined(views: &[&Self]) -> Self {
+        let (mut here, mut device) = (Vec::new(), Vec::new());
+        for view in views {
+            match &view.soft {
+                Soft::Here(values) => here.extend(values),
+                Soft::Device(stretches) => device.extend(stretches.iter().cloned()),
+            }
+        }
         Self {
-            values: views.iter().flat_map(|view| &view.values).copied().collect(),
+            soft: if device.is_empty() { Soft::Here(here) } else { Soft::Device(device) },
             rows: views.iter().map(|view| view.rows).sum(),
             width: views.first().map_or(0, |view| view.width),
         }
+    }
+
+    /// Parts of so many rows.
+    fn split(self, parts: Vec<usize>) -> Vec<Self> {
+        let Self { soft, width, .. } = self;
+        let mut split = Vec::with_capacity(parts.len());
+        match soft {
+            Soft::Here(mut values) => {
+                for rows in parts {
+                    let rest = values.split_off(rows * width);
+                    split.push(Self::new(std::mem::replace(&mut values, rest), rows, width));
+                }
+            }
+            Soft::Device(stretches) => {
+                let Some(Stretch { tensor, mut first, .. }) = stretches.into_iter().next() else { return split };
+                for rows in parts {
+                    let stretch = Stretch { tensor: Arc::clone(&tensor), first, rows };
+                    first += rows;
+                    split.push(Self { soft: Soft::Device(vec![stretch]), rows, width });
+                }
+            }
+        }
+        split
     }
 }
 
 pub(super) struct VisionEncoder {
     pub(super) graph: Graph,
+    /// Whether soft tokens are left on the device, since whoever takes them is there.
+    pub(super) keeps: bool,
     positions: String,
     patch_values: usize,
 }
@@ -57,7 +126,7 @@ impl VisionEncoder {
         let other_name = graph.input("image_position_ids");
         let positions = graph.require_input("pixel_position_ids").or_else(|missing| other_name.ok_or(missing))?;
         let positions = positions.name.clone();
-        Ok(Self { graph, positions, patch_values })
+        Ok(Self { graph, keeps: false, positions, patch_values })
     }
 
     pub(super) fn patch_side(&self) -> u32 {
@@ -74,13 +143,21 @@ impl VisionEncoder {
                 all.rows
             )));
         }
-        let Features { mut values, width, .. } = all;
-        let mut encoded = Vec::with_capacity(expected.len());
-        for rows in expected {
-            let rest = values.split_off(rows * width);
-            encoded.push(Features { values: std::mem::replace(&mut values, rest), rows, width });
+        Ok(all.split(expected))
+    }
+
+    /// The values of soft tokens, `[rows, width]`, wherever they lie.
+    pub(super) fn values(&self, features: &Features) -> Result<Vec<f32>, GraphError> {
+        let stretches = match &features.soft {
+            Soft::Here(values) => return Ok(values.clone()),
+            Soft::Device(stretches) => stretches,
+        };
+        let mut values = Vec::with_capacity(features.rows * features.width);
+        for stretch in stretches {
+            let elements = stretch.first * features.width..(stretch.first + stretch.rows) * features.width;
+            values.extend(tensor::range(&self.graph, "soft tokens", &stretch.tensor, elements)?);
         }
-        Ok(encoded)
+        Ok(values)
     }
 
     /// Views of the same patch count in one run; the soft tokens of all of them.
@@ -123,10 +200,8 @@ impl VisionEncoder {
         };
         let mut outputs = self.graph.run(feeds)?;
         let Some(value) = outputs.remove(&name) else {
-            drop(outputs);
             return Err(self.graph.contract(format!("gave no output `{name}`")));
         };
-        drop(outputs);
         let shape = tensor::shape(&value);
         let width = shape.last().copied().unwrap_or(0);
         let rows = shape.iter().rev().skip(1).product();
@@ -135,6 +210,10 @@ impl VisionEncoder {
                 .graph
                 .contract(format!("output `{name}` has shape {shape:?}; expected [soft tokens, width]")));
         }
-        Ok(Features { values: tensor::all(&self.graph, &name, &value)?, rows, width })
+        if self.keeps {
+            let whole = Stretch { tensor: Arc::new(value), first: 0, rows };
+            return Ok(Features { soft: Soft::Device(vec![whole]), rows, width });
+        }
+        Ok(Features::new(tensor::all(&self.graph, &name, &value)?, rows, width))
     }
 }

@@ -75,9 +75,9 @@ pub fn compare_pairs(
         if control.is_stopped() {
             break;
         }
-        let load = |pair: &Pair| {
-            [&pair.images[0], &pair.images[1]].map(|image| side(image, question, engine.model.patch_side(), control))
-        };
+        let patch_side = engine.model.patch_side();
+        let load =
+            |pair: &Pair| [&pair.images[0], &pair.images[1]].map(|image| side(image, question, patch_side, control));
         let sides: Vec<[Side; 2]> = pairs.par_iter().map(load).collect();
         let mut asked: Vec<PairRecord> = Vec::with_capacity(pairs.len());
         let (mut views, mut fresh) = (Vec::new(), Vec::new());

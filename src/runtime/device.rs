@@ -51,13 +51,16 @@ pub enum Device {
     Cpu,
     /// A CUDA device.
     Cuda(CudaDevice),
+    /// The CPU in a card's place: everything is done as on a card, by the kernels' twins. Slow; it is there to be compared with the CPU, on
+    /// machines that have no card.
+    Rehearsal,
 }
 
 impl Device {
     /// `cpu` or `cuda`: what is kept of it with a run's answers, which may differ between the two.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Cpu => "cpu",
+            Self::Cpu | Self::Rehearsal => "cpu",
             Self::Cuda(_) => "cuda",
         }
     }
@@ -65,7 +68,7 @@ impl Device {
     /// What rounding depends on: the kind of card, for probes that compare to the last bit.
     pub fn identity(&self) -> String {
         match self {
-            Self::Cpu => "cpu".to_owned(),
+            Self::Cpu | Self::Rehearsal => "cpu".to_owned(),
             Self::Cuda(card) => format!("cuda {} {}", card.name, card.compute_capability),
         }
     }
@@ -75,6 +78,7 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu => f.write_str("the CPU"),
+            Self::Rehearsal => f.write_str("the CPU in a card's place"),
             Self::Cuda(card) => write!(f, "CUDA device {} ({})", card.index, card.name),
         }
     }
@@ -117,10 +121,10 @@ pub(super) fn version(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// What of a model takes memory on a card. The graph of embeddings is not among it: it only looks up rows, and stays on the CPU.
+/// What of a model takes memory on a card.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelSize {
-    /// Bytes of the vision graph's and the decoder's files.
+    /// Bytes of the files of the graphs that are there: the vision graph, the decoder, and where there is room the embeddings.
     pub weights: u64,
     /// Bytes that one token of one row takes in the KV cache.
     pub cache_per_token: u64,

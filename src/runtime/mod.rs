@@ -16,6 +16,7 @@ use serde::Serialize;
 
 mod cuda;
 mod device;
+mod device_memory;
 pub mod devices;
 mod error;
 #[cfg(feature = "load-dynamic")]
@@ -36,6 +37,7 @@ mod wheels;
 
 pub use cuda::{CudaState, Need, execution_provider};
 pub use device::{Device, DeviceChoice, MemoryBudget, ModelSize, memory_budget};
+pub use device_memory::{BusTraffic, CacheRow, DeviceMemory, DeviceMemoryError, tensor};
 pub use error::RuntimeError;
 pub use report::{Report, report};
 pub use setup::{GpuSetup, Installed, Outcome, setup, setup_gpu};

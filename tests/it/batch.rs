@@ -10,10 +10,11 @@ use gemscope::image::{UprightImage, decode};
 use gemscope::model::{Features, Model};
 use gemscope::preprocess::{Budget, BudgetChoice, prepare};
 use gemscope::prompt::{Conversation, Prompter};
+use gemscope::runtime::{BusTraffic, Device};
 use rand::prelude::*;
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::{fixture, gemscope, open};
+use crate::support::{fixture, gemscope, open_on};
 
 /// `image` mirrored, turned upside down, and with its colours exchanged, as the bits of `way` say.
 fn changed(image: &UprightImage, way: usize) -> UprightImage {
@@ -55,6 +56,7 @@ struct Asked {
     views: Vec<(Features, u32)>,
     grammar: Arc<Grammar>,
     tokens: usize,
+    sampling: Sampling,
 }
 
 /// The ids of an answer, or the figures of a look.
@@ -67,11 +69,15 @@ fn said(reply: &Reply) -> String {
 
 impl Asked {
     fn new(directory: &str, views: usize, tokens: usize) -> Self {
-        let (prompter, mut model) = open(&fixture(directory));
+        Self::on(Device::Cpu, directory, views, tokens)
+    }
+
+    fn on(device: Device, directory: &str, views: usize, tokens: usize) -> Self {
+        let (prompter, mut model) = open_on(&fixture(directory), device);
         let views = encoded(&mut model, views, Budget::ALL[0]);
         let factory = GrammarFactory::new(&prompter.tokenizer, &model.config.stop_ids).unwrap();
         let grammar = Arc::new(factory.boxes(Labels::Open, 6).unwrap());
-        Self { prompter, model, views, grammar, tokens }
+        Self { prompter, model, views, grammar, tokens, sampling: Sampling::Greedy }
     }
 
     /// What is asked about a view: one query or several, under the grammar or not.
@@ -85,8 +91,12 @@ impl Asked {
         let request = |text: &&str| {
             let query = self.prompter.query(text, &Conversation::default()).unwrap();
             let constrained = text.starts_with("detect") && !view.is_multiple_of(3);
-            let options =
-                GenerateOptions { max_new_tokens: self.tokens, sampling: Sampling::Greedy, labels: 1, stream: 0 };
+            let options = GenerateOptions {
+                max_new_tokens: self.tokens,
+                sampling: self.sampling,
+                labels: 1,
+                stream: view as u64,
+            };
             let grammar = constrained.then(|| Arc::clone(&self.grammar));
             // Some questions are only looked at, beside answers that are written.
             let looked_at = text.starts_with("Is") && view.is_multiple_of(2) || view % 8 == 3;
@@ -164,6 +174,63 @@ fn every_variant_and_layout() {
             let together = asked.together(limits, &mut random);
             compare(&alone, &together, limits);
         }
+    }
+}
+
+/// Everything that is done on a card, by the kernels' twins: tensors stay where they are from one graph to the next and from step to step, tokens are
+/// picked of logits that are not read, rows are gathered.
+#[test]
+fn what_a_card_would_do_gives_the_same_answers() {
+    let mut random = ChaCha8Rng::seed_from_u64(11);
+    let drawn = |top_k| Sampling::Drawn { temperature: 0.8, top_p: 0.95, top_k, seed: 3 };
+    for (directory, sampling) in [
+        ("demo-model", Sampling::Greedy),
+        ("demo-model", drawn(40)),
+        // So many that all logits are fetched.
+        ("demo-model", drawn(0)),
+        ("variants/E2B", Sampling::Greedy),
+        ("variants/E2B-f16", Sampling::Greedy),
+        ("variants/12B", Sampling::Greedy),
+        ("demo-model-mobius", Sampling::Greedy),
+    ] {
+        let [mut here, mut there] = [Device::Cpu, Device::Rehearsal].map(|device| {
+            let mut asked = Asked::on(device, directory, 12, 30);
+            asked.sampling = sampling;
+            asked
+        });
+        let expected = here.alone();
+        compare(&expected, &there.alone(), BatchLimits::single());
+        // Sums of f16 come out otherwise in a run of another shape, on any device.
+        if directory != "variants/E2B-f16" {
+            for limits in [BatchLimits::default(), BatchLimits { rows: 3, step_tokens: 30, prompt_tokens: 1000 }] {
+                compare(&expected, &there.together(limits, &mut random), limits);
+            }
+        }
+        assert_eq!(here.model.traffic(), BusTraffic::default());
+    }
+}
+
+/// The ids in, the ids and their probabilities out: a few bytes for a token, and nothing that grows with the cache or the vocabulary.
+#[test]
+fn little_goes_over_the_bus_for_a_token() {
+    for directory in ["demo-model", "variants/E2B"] {
+        let mut asked = Asked::on(Device::Rehearsal, directory, 1, 60);
+        let features = asked.views[0].0.clone();
+        let query = asked.prompter.query("detect shape", &Conversation::default()).unwrap();
+        let mut bytes = |tokens: usize| {
+            let options = GenerateOptions { max_new_tokens: tokens, sampling: Sampling::Greedy, labels: 9, stream: 0 };
+            let wanted = Wanted::Answer { options, grammar: None };
+            let request = Request { prompt_ids: query.token_ids(asked.views[0].1), wanted };
+            let before = asked.model.traffic();
+            let reply = generate(&mut asked.model, &asked.prompter.tokenizer, features.clone(), request).unwrap();
+            let after = asked.model.traffic();
+            let written = reply.into_answer().unwrap().ids.len() as u64;
+            (after.to_device + after.from_device - before.to_device - before.from_device, written)
+        };
+        let ((few, short), (many, long)) = (bytes(5), bytes(25));
+        assert!(long > short, "{directory}: {short} and {long} tokens");
+        let each = (many - few) / (long - short);
+        assert!((1..=100).contains(&each), "{directory}: {each} bytes a token");
     }
 }
 

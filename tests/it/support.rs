@@ -10,7 +10,7 @@ use gemscope::generate::{GenerateOptions, Generated, Request, Sampling, Wanted, 
 use gemscope::model::{Dtypes, GraphFiles, Model, OpenOptions};
 use gemscope::preprocess::{Budget, BudgetChoice, prepare};
 use gemscope::prompt::{Conversation, Prompter};
-use gemscope::runtime::{self, Runtime, RuntimeOptions};
+use gemscope::runtime::{self, Device, Runtime, RuntimeOptions};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -54,9 +54,14 @@ pub fn runtime() -> &'static Runtime {
 
 /// Opens a model directory in this process.
 pub fn open(directory: &Path) -> (Prompter, Model) {
+    open_on(directory, Device::Cpu)
+}
+
+/// The same for a device; embeddings are looked up there too.
+pub fn open_on(directory: &Path, device: Device) -> (Prompter, Model) {
     let prompter = Prompter::open(directory).unwrap();
     let graphs = GraphFiles::find(directory, &Dtypes::default()).unwrap();
-    let options = OpenOptions::default();
+    let options = OpenOptions { device, embed_on_device: true, ..OpenOptions::default() };
     let model = Model::open(directory, graphs, &prompter.tokenizer.special, runtime(), &options).unwrap();
     (prompter, model)
 }
@@ -106,7 +111,7 @@ pub fn answer(
     let soft_tokens = view.size.soft_tokens();
     let query = prompter.query(case["prompt"].as_str().unwrap(), &Conversation::default()).unwrap();
     let features = model.encode(vec![(view.patches, soft_tokens as usize)]).unwrap().remove(0);
-    assert!(features.values.iter().all(|value| value.is_finite()));
+    assert!(features.values().unwrap().iter().all(|value| value.is_finite()));
     let prompt_ids = query.token_ids(soft_tokens);
     assert_eq!(prompt_ids.len() as u64, case["input_count"].as_u64().unwrap());
     let options = GenerateOptions { max_new_tokens, sampling: Sampling::Greedy, labels: 1, stream: 0 };

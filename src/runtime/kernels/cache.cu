@@ -36,3 +36,12 @@ extern "C" __global__ void gather_rows_32(const unsigned *const *from, const uns
                                           unsigned size, index_t count) {
     gather(from, rows_from, columns_from, first, lengths, to, heads, columns, size, count);
 }
+
+// The attention mask of rows whose first columns are padding, as model/decoder.rs feeds it.
+//
+// In: `pads`, one a row. Out: `to`, i64 [rows, columns], 0 in the first `pads` columns and 1 in the others; `count` elements. One thread an
+// element.
+extern "C" __global__ void mask_rows(const unsigned *pads, long long *to, unsigned columns, unsigned count) {
+    unsigned index = blockIdx.x * blockDim.x + threadIdx.x;
+    if (index < count) to[index] = index % columns >= pads[index / columns];
+}

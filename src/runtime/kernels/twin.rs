@@ -5,7 +5,7 @@
 
 use half::f16;
 
-use super::{GatherRow, Logits, PickInput, Picked, THREADS, Weights, blocks};
+use super::{Allowed, GatherRow, Logits, PickInput, PickRow, Picked, THREADS, Weights, blocks};
 
 /// Calls `kernel` with the index of every thread that has an element.
 fn each(count: usize, mut kernel: impl FnMut(usize)) {
@@ -78,15 +78,15 @@ fn resize_pass(from: &[u8], weights: &Weights, from_row: usize, to: (usize, usiz
 
 /// `pick_f32` and `pick_f16`.
 pub fn pick(input: &PickInput<'_>) -> Vec<Picked> {
-    (0..input.rows()).map(|row| pick_row(input, row)).collect()
+    input.rows.iter().map(|row| pick_row(input, row)).collect()
 }
 
 /// One block; what stands between two barriers is one loop over its threads.
-fn pick_row(input: &PickInput<'_>, row: usize) -> Picked {
+fn pick_row(input: &PickInput<'_>, row: &PickRow<'_>) -> Picked {
     let vocabulary = input.vocabulary;
     let logit = |id: usize| match input.logits {
-        Logits::F32(logits) => logits[row * vocabulary + id],
-        Logits::F16(logits) => f16::from_bits(logits[row * vocabulary + id]).to_f32(),
+        Logits::F32(logits) => logits[row.line * vocabulary + id],
+        Logits::F16(logits) => f16::from_bits(logits[row.line * vocabulary + id]).to_f32(),
     };
     let ids = |thread: usize| (thread..vocabulary).step_by(THREADS as usize);
     let larger = |a: f32, b: f32| if a.is_nan() || b.is_nan() { f32::NAN } else { a.max(b) };
@@ -98,11 +98,18 @@ fn pick_row(input: &PickInput<'_>, row: usize) -> Picked {
     let doubles = (0..THREADS as usize).map(|thread| if usable { exponentials(thread) } else { 0.0 }).collect();
     let sum = tree(doubles, |a: f64, b| a + b);
 
-    let allowed = |id: usize| input.words == 0 || input.allowed[row * input.words + id / 32] >> (id % 32) & 1 == 1;
+    let listed = if let Allowed::Ids(ids) = row.allowed { ids } else { &[] };
+    let candidates = if listed.is_empty() { vocabulary } else { listed.len() };
+    let candidate = |place: usize| match row.allowed {
+        Allowed::All => Some(place),
+        Allowed::Bits(bits) => Some(place).filter(|id| bits[id / 32] >> (id % 32) & 1 == 1),
+        Allowed::Ids(ids) => Some(ids[place] as usize).filter(|id| *id < vocabulary),
+    };
     let (mut picked, mut before) = (Vec::new(), u64::MAX);
     for _ in 0..input.most {
         let best = |thread| {
-            let keys = ids(thread).filter(|&id| usable && allowed(id)).map(|id| key(logit(id), id, input.temperature));
+            let places = (thread..candidates).step_by(THREADS as usize).filter(|_| usable);
+            let keys = places.filter_map(candidate).map(|id| key(logit(id), id, row.temperature));
             keys.filter(|&key| key < before).max().unwrap_or(0)
         };
         before = tree((0..THREADS as usize).map(best).collect(), u64::max);
@@ -163,6 +170,13 @@ pub fn gather<T: Copy + Default>(
     to
 }
 
+/// `mask_rows`: `[pads, columns]`, 0 in the first columns of each row, as many as its padding has, and 1 behind them.
+pub fn mask(pads: &[u32], columns: usize) -> Vec<i64> {
+    let mut to = vec![0; pads.len() * columns];
+    each(to.len(), |index| to[index] = i64::from(index % columns >= pads[index / columns] as usize));
+    to
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -220,26 +234,24 @@ mod tests {
     fn rows_that_cannot_be_picked_from_have_no_ids() {
         let logits =
             [1.0, f32::NAN, 0.0, f32::NEG_INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY, 1.0, f32::INFINITY, 0.0];
-        let input = |allowed, words| PickInput {
-            logits: Logits::F32(&logits),
-            vocabulary: 3,
-            allowed,
-            words,
-            temperature: 0.0,
-            most: 2,
-        };
-        for picked in pick(&input(&[], 0)) {
+        let rows = [0, 1, 2].map(|line| PickRow { line, ..PickRow::default() });
+        for picked in pick(&PickInput { logits: Logits::F32(&logits), vocabulary: 3, rows: &rows, most: 2 }) {
             assert!(picked.ids == [u32::MAX; 2] && picked.largest.is_nan() && picked.sum.is_nan(), "{picked:?}");
         }
-        let logits = [-0.0, 0.0, 2.0, f32::NEG_INFINITY];
-        let of = |allowed: &[u32], words, temperature, most| {
-            pick(&PickInput { logits: Logits::F32(&logits), vocabulary: 4, allowed, words, temperature, most })
-                .remove(0)
-                .ids
+        let logits = [7.0, 7.0, 7.0, 7.0, -0.0, 0.0, 2.0, f32::NEG_INFINITY];
+        let of = |allowed: Allowed<'_>, temperature, most| {
+            let rows = [PickRow { line: 1, allowed, temperature }];
+            pick(&PickInput { logits: Logits::F32(&logits), vocabulary: 4, rows: &rows, most }).remove(0).ids
         };
-        assert_eq!(of(&[], 0, 0.0, 4), [2, 0, 1, u32::MAX], "both zeros are one, and minus infinity is none");
-        assert_eq!(of(&[], 0, 1.0, 3), [2, 1, 0], "drawn tokens are ordered by all bits");
-        assert_eq!(of(&[0b1010], 1, 0.0, 2), [1, u32::MAX]);
-        assert_eq!(of(&[0], 1, 0.0, 1), [u32::MAX]);
+        assert_eq!(of(Allowed::All, 0.0, 4), [2, 0, 1, u32::MAX], "both zeros are one, and minus infinity is none");
+        assert_eq!(of(Allowed::All, 1.0, 3), [2, 1, 0], "drawn tokens are ordered by all bits");
+        assert_eq!(of(Allowed::Bits(&[0b1010]), 0.0, 2), [1, u32::MAX]);
+        assert_eq!(of(Allowed::Bits(&[0]), 0.0, 1), [u32::MAX]);
+        assert_eq!(of(Allowed::Ids(&[3, 1, 99, 2]), 0.0, 3), [2, 1, u32::MAX], "an id that there is not is none");
+    }
+
+    #[test]
+    fn padding_is_masked() {
+        assert_eq!(mask(&[0, 2], 3), [1, 1, 1, 0, 0, 1]);
     }
 }
