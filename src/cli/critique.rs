@@ -12,19 +12,19 @@ use gemscope::answer::Rules;
 use gemscope::critique::generation::read_table;
 use gemscope::critique::{CritiqueSettings, Gates, GroupBy, Kind, Rubric, RubricQuestions, Verdict, WordsOf};
 use gemscope::export::{self, Critique, SortBy, VerdictFormat, export_verdicts};
-use gemscope::model::demo;
+use gemscope::model::{Model, demo};
 use gemscope::prompt::{Conversation, Task};
 use gemscope::record::Record;
 use gemscope::run::{
-    self, Engine, Explain, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Progress, RunDirectory,
-    Settings, Summary,
+    self, Explain, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Progress, RunDirectory, Settings,
+    Summary,
 };
 use gemscope::source::{self, Source};
 use serde::Serialize;
 
 use super::args::{BudgetArgs, ControlArgs};
 use super::decoding::DecodingArgs;
-use super::engine::{ModelArgs, ModelFiles, place};
+use super::engine::{ModelArgs, ModelFiles, engines, place};
 use super::{Ending, Global, detect, messages, output, pairs, plain, signals};
 
 /// The rubric that a run was judged by last, in the run's directory.
@@ -169,7 +169,7 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
     let questions = FrameQuestions::new(questions, finds, table)?;
     let graphs = files.graphs(&args.model)?;
     let runtime = args.model.device.load_runtime(global)?;
-    let placement = place(&graphs, budget.largest(), &args.model, runtime)?;
+    let placements = place(&graphs, budget.largest(), &args.model, runtime)?;
     let settings = Settings {
         task: None,
         prompts: questions.usual().rendered().map(str::to_owned).collect(),
@@ -184,16 +184,15 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
         max_new_tokens: args.decoding.max_new_tokens as usize,
         sampling: args.decoding.sampling.sampling(),
         model: ModelIdentity::of(&files.directory, &graphs, &files.config)?,
-        device: placement.device.kind().to_owned(),
+        device: placements[0].device.kind().to_owned(),
     };
     let directory = RunDirectory::open(&args.out, args.control.fresh)?;
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
     directory.settle(&manifest.with_model(files.name(&args.model)))?;
     let (journal, known) = directory.journal(args.control.sync_every)?;
     detect::say_what_was_left(&args.out, &directory, &known);
-    let model = files.load(graphs, &args.model, runtime, placement)?;
-    let limits = args.decoding.limits(&model, settings.budget.largest())?;
-    let mut engine = Engine { prompter: files.prompter, model, limits };
+    let limits = |model: &Model| args.decoding.limits(model, settings.budget.largest());
+    let mut engines = engines(&files, &graphs, &args.model, runtime, placements, limits)?;
     let progress = Progress::new(source.images.len(), messages::quiet());
     let control = args.control.control(signals::stop_flag()?);
     let plan = run::Plan {
@@ -203,7 +202,7 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
         known: &known,
         control: &control,
     };
-    Ok(run::execute(&mut engine, &plan, journal, progress)?)
+    Ok(run::execute(&mut engines, &plan, journal, progress)?)
 }
 
 fn say_strangers(table: &HashMap<String, gemscope::critique::GenerationSettings>, source: &Source) {

@@ -10,11 +10,11 @@ use anyhow::{Context as _, bail};
 use gemscope::export;
 use gemscope::generate::Decoding;
 use gemscope::image::{most_bytes, size_within};
-use gemscope::model::demo;
+use gemscope::model::{Model, demo};
 use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
 use gemscope::run::{
-    self, Asked, Engine, Failure, Known, Manifest, ModelIdentity, Progress, Question, Questions, RunDirectory,
-    Settings, Summary,
+    self, Asked, Failure, Known, Manifest, ModelIdentity, Progress, Question, Questions, RunDirectory, Settings,
+    Summary,
 };
 use gemscope::runtime::Device;
 use gemscope::source::{self, Place, Source, SourceImage};
@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use super::args::{BudgetArgs, ControlArgs, RuleArgs, TaskArgs, formats};
 use super::decoding::{DecodingArgs, Grammars};
-use super::engine::{ModelArgs, ModelFiles, place};
+use super::engine::{ModelArgs, ModelFiles, engines, place};
 use super::{Ending, Global, messages, output, plain, prompts, say_damaged, signals};
 
 /// Find things in images
@@ -130,17 +130,16 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         device: Device::Cpu.kind().to_owned(),
     };
     let runtime = args.model.device.load_runtime(global)?;
-    let placement = place(&graphs, settings.budget.largest(), &args.model, runtime)?;
-    placement.device.kind().clone_into(&mut settings.device);
+    let placements = place(&graphs, settings.budget.largest(), &args.model, runtime)?;
+    placements[0].device.kind().clone_into(&mut settings.device);
     let directory = RunDirectory::open(out, args.control.fresh)?;
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
     directory.settle(&manifest.with_model(model_files.name(&args.model)))?;
     let (journal, known) = directory.journal(args.control.sync_every)?;
     say_what_was_left(out, &directory, &known);
 
-    let model = model_files.load(graphs, &args.model, runtime, placement)?;
-    let limits = args.decoding.limits(&model, settings.budget.largest())?;
-    let mut engine = Engine { prompter: model_files.prompter, model, limits };
+    let limits = |model: &Model| args.decoding.limits(model, settings.budget.largest());
+    let mut engines = engines(&model_files, &graphs, &args.model, runtime, placements, limits)?;
     let progress = Progress::new(source.images.len(), messages::quiet());
     let control = args.control.control(signals::stop_flag()?);
     let plan = run::Plan {
@@ -150,9 +149,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         known: &known,
         control: &control,
     };
-    let outcome = run::execute(&mut engine, &plan, journal, progress)?;
-    // Its memory is better used for the records now.
-    drop(engine);
+    let outcome = run::execute(&mut engines, &plan, journal, progress)?;
+    // Their memory is better used for the records now.
+    drop(engines);
 
     let records = run::read_journal(out)?.records;
     let mut summary = Summary::count(&records, settings.labels());

@@ -11,7 +11,7 @@ use gemscope::run::{AnswerOptions, Engine, FindQuestion, Question, ShownView};
 use gemscope::runtime::{self, Found, Report};
 use serde::Serialize;
 
-use super::engine::{DeviceArgs, ModelArgs, ModelFiles, place};
+use super::engine::{DeviceArgs, ModelArgs, ModelFiles, place_one};
 use super::{Ending, Global, output};
 
 /// Check what is installed, and say what to do about what is not
@@ -64,7 +64,7 @@ fn self_check(device: DeviceArgs, global: &Global) -> anyhow::Result<SelfCheck> 
     let model_args = ModelArgs { device, ..ModelArgs::default() };
     let files = ModelFiles::open(None)?;
     let (graphs, runtime) = (files.graphs(&model_args)?, device.load_runtime(global)?);
-    let placement = place(&graphs, files.config.default_budget, &model_args, runtime)?;
+    let placement = place_one(&graphs, files.config.default_budget, &model_args, runtime)?;
     let on = placement.device.to_string();
     let model = files.load(graphs, &model_args, runtime, placement)?;
     let task = Task::Labels(vec!["red circle".to_owned()]);

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
+use gemscope::generate::BatchLimits;
 use gemscope::model::{self, Dtypes, GraphFiles, Model, ModelConfig, OpenOptions};
 use gemscope::preprocess::Budget;
 use gemscope::prompt::Prompter;
+use gemscope::run::Engine;
 use gemscope::runtime::{self, Device, DeviceChoice, ModelSize, Runtime};
 
 use super::{Global, messages};
@@ -158,11 +160,7 @@ pub(crate) struct Placement {
     pub(crate) embed_on_device: bool,
 }
 
-impl Placement {
-    const CPU: Self = Self { device: Device::Cpu, embed_on_device: false };
-}
-
-/// What the graphs are to run on: what the runtime came to, but the CPU where a model does not fit on a card that was not insisted on.
+/// What the graphs are to run on, one of each: what the runtime came to, but the CPU where a model does not fit on a card that was not insisted on.
 ///
 /// # Errors
 /// Where `GEMSCOPE_DEVICE` is none.
@@ -171,26 +169,74 @@ pub(crate) fn place(
     budget: Budget,
     args: &ModelArgs,
     runtime: &Runtime,
+) -> anyhow::Result<Vec<Placement>> {
+    let mut placements = Vec::new();
+    for device in std::iter::once(&runtime.device).chain(&runtime.others) {
+        placements.extend(place_on(device, graphs, budget, args)?);
+    }
+    if placements.is_empty() {
+        placements.push(Placement { device: Device::Cpu, embed_on_device: false });
+    }
+    Ok(placements)
+}
+
+/// The first of them, for what one engine does.
+///
+/// # Errors
+/// As [`place`].
+pub(crate) fn place_one(
+    graphs: &GraphFiles,
+    budget: Budget,
+    args: &ModelArgs,
+    runtime: &Runtime,
 ) -> anyhow::Result<Placement> {
-    let Device::Cuda(card) = &runtime.device else { return Ok(Placement::CPU) };
-    let on_card = |embed_on_device| Placement { device: runtime.device.clone(), embed_on_device };
+    // There is always one.
+    Ok(place(graphs, budget, args, runtime)?.swap_remove(0))
+}
+
+/// One of them; none where the CPU is the better place.
+fn place_on(
+    device: &Device,
+    graphs: &GraphFiles,
+    budget: Budget,
+    args: &ModelArgs,
+) -> anyhow::Result<Option<Placement>> {
+    let Device::Cuda(card) = device else { return Ok(None) };
+    let on_card = |embed_on_device| Some(Placement { device: device.clone(), embed_on_device });
     let Some(free) = card.free_bytes else { return Ok(on_card(false)) };
-    let room = |weights| {
-        let soft_tokens = u64::from(budget.soft_tokens());
-        runtime::memory_budget(free, ModelSize { weights, cache_per_token: 0, tokens: 0, soft_tokens }, 1)
-    };
-    let needed = room(graphs.computing_bytes());
+    let soft_tokens = u64::from(budget.soft_tokens());
+    let size = ModelSize { weights: graphs.computing_bytes(), cache_per_token: 0, tokens: 0, soft_tokens };
+    let needed = runtime::memory_budget(free, size, 1);
     if needed.rows > 0 {
-        messages::say(&format!("Running on {}.", runtime.device));
+        messages::say(&format!("Running on {device}."));
         // Half of what is left is for the answers that are written at once.
         let left = free - needed.weights - needed.workspace;
         return Ok(on_card(graphs.embedding_bytes() <= left / 2));
     }
-    let short = format!("{} has {} MiB free, and the model is thought to take {needed}", runtime.device, free >> 20);
+    let short = format!("{device} has {} MiB free, and the model is thought to take {needed}", free >> 20);
     if args.device.insists_on_cuda()? {
         messages::say(&format!("{short}. It is tried, as you asked for it; --budget and --dtype make it smaller."));
         return Ok(on_card(false));
     }
     messages::say(&format!("Running on the CPU: {short}."));
-    Ok(Placement::CPU)
+    Ok(None)
+}
+
+/// One engine for each placement.
+///
+/// # Errors
+/// Where a graph cannot be loaded.
+pub(crate) fn engines(
+    files: &ModelFiles,
+    graphs: &GraphFiles,
+    args: &ModelArgs,
+    runtime: &Runtime,
+    placements: Vec<Placement>,
+    limits: impl Fn(&Model) -> anyhow::Result<BatchLimits>,
+) -> anyhow::Result<Vec<Engine>> {
+    let engine = |placement| {
+        let model = files.load(graphs.clone(), args, runtime, placement)?;
+        Ok(Engine { prompter: Arc::clone(&files.prompter), limits: limits(&model)?, model })
+    };
+    placements.into_iter().map(engine).collect()
 }

@@ -6,7 +6,7 @@ use gemscope::model::{Dtypes, ModelReport};
 use gemscope::preprocess::Budget;
 use serde::Serialize;
 
-use super::engine::{DeviceArgs, ModelArgs, ModelFiles, place};
+use super::engine::{DeviceArgs, ModelArgs, ModelFiles, place_one};
 use super::{Ending, Global, output};
 
 /// Look at a model directory
@@ -74,7 +74,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let files = ModelFiles::open(args.directory.as_deref())?;
     let budget = args.budget.unwrap_or(files.config.default_budget);
     let (graphs, runtime) = (files.graphs(&model_args)?, args.device.load_runtime(global)?);
-    let placement = place(&graphs, budget, &model_args, runtime)?;
+    let placement = place_one(&graphs, budget, &model_args, runtime)?;
     let mut model = files.load(graphs, &model_args, runtime, placement)?;
     let probed = model.probe_budget(budget);
     let tokenizer = &files.prompter.tokenizer;

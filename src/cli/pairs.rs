@@ -18,7 +18,7 @@ use gemscope::source::{self, SourceImage};
 use serde::Serialize;
 
 use super::critique::Args;
-use super::engine::{ModelFiles, place};
+use super::engine::{ModelFiles, place_one};
 use super::{Ending, Global, messages, output, plain, signals};
 
 /// The words that name the first and the second frame.
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
     let words = Words::new(&files.prompter.tokenizer, &ANSWERS.map(str::to_owned), &files.config.stop_ids)?;
     let graphs = files.graphs(&args.model)?;
     let runtime = args.model.device.load_runtime(global)?;
-    let placement = place(&graphs, budget.largest(), &args.model, runtime)?;
+    let placement = place_one(&graphs, budget.largest(), &args.model, runtime)?;
     let settings = Settings {
         task: None,
         // The folders are part of it: the same names in others are other pairs.

@@ -11,6 +11,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::ops::AddAssign;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,18 @@ pub struct Work {
     pub answer_tokens: usize,
     /// Answers that were scored again by themselves.
     pub scored_again: usize,
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        self.prompt_runs += other.prompt_runs;
+        self.prompt_tokens += other.prompt_tokens;
+        self.prompt_time += other.prompt_time;
+        self.steps += other.steps;
+        self.step_time += other.step_time;
+        self.answer_tokens += other.answer_tokens;
+        self.scored_again += other.scored_again;
+    }
 }
 
 /// A reply, or why there is none.

@@ -5,6 +5,7 @@
 //! image that cannot be answered is a failed record; a model that cannot answer stops the run.
 
 use std::collections::{HashMap, VecDeque};
+use std::ops::Add;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -32,6 +33,16 @@ pub struct Effort {
     pub vision_time: Duration,
     /// Prompts and answers.
     pub decoder: Work,
+}
+
+impl Add for Effort {
+    type Output = Self;
+
+    fn add(mut self, other: Self) -> Self {
+        self.vision_time += other.vision_time;
+        self.decoder += other.decoder;
+        self
+    }
 }
 
 /// Images that are being asked about.

@@ -5,13 +5,15 @@
 //! (all cores, rayon)  ->  (many views at once)  ->  (one writer thread)
 //! ```
 //!
+//! Where there are several engines, one a card, each takes the next image from the one queue.
+//!
 //! Prepared views wait behind a gate that counts their bytes, so files are read ahead of the device, but memory stays bounded.
 
 use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
@@ -32,7 +34,9 @@ use crate::critique::Measures;
 use crate::digest;
 use crate::generate::GenerateError;
 use crate::image::{decode_reduced, decode_within, recycle};
-use crate::preprocess::{Region, TilingError, needed_size, prepare_reduced, prepare_region, target_size, views};
+use crate::preprocess::{
+    PATCH_SIDE, Region, TilingError, needed_size, prepare_reduced, prepare_region, target_size, views,
+};
 use crate::record::{Record, Timings};
 use crate::source::SourceImage;
 
@@ -123,7 +127,7 @@ pub struct Outcome {
     pub left: usize,
     /// From the first file to the last record.
     pub wall: Duration,
-    /// Of that, inside ONNX Runtime.
+    /// Of that, inside ONNX Runtime; of several engines, all of them together.
     pub onnx_runtime: Duration,
     /// What the model had to do.
     pub effort: Effort,
@@ -154,12 +158,12 @@ pub struct Plan<'r> {
     pub control: &'r Control,
 }
 
-/// Does what `plan` says with `engine`, and appends a record of each image to `journal`.
+/// Does what `plan` says with `engines`, at least one, of one model; and appends a record of each image to `journal`.
 ///
 /// # Errors
 /// [`RunError`], with the journal intact.
 pub fn execute(
-    engine: &mut Engine,
+    engines: &mut [Engine],
     plan: &Plan<'_>,
     mut journal: Journal,
     mut progress: Progress,
@@ -167,9 +171,12 @@ pub fn execute(
     let Plan { images, settings, control, .. } = *plan;
     let started = Instant::now();
     tracing::info!(images = images.len(), "run begun");
-    let before = engine.model.runtime_time();
+    let runtime_time = |engines: &[Engine]| engines.iter().map(|engine| engine.model.runtime_time()).sum::<Duration>();
+    let before = runtime_time(engines);
+    let patch_side = engines.first().map_or(PATCH_SIDE, |engine| engine.model.patch_side());
     let gate = ByteGate::new(BYTES_AHEAD);
-    let loader = Loader { plan, patch_side: engine.model.patch_side(), gate: &gate };
+    let loader = Loader { plan, patch_side, gate: &gate };
+    let failed = AtomicBool::new(false);
     let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
     let next = AtomicUsize::new(0);
     let (loaded_sender, loaded) = crossbeam_channel::bounded::<Loaded<'_>>(IMAGES_AHEAD);
@@ -193,7 +200,26 @@ pub fn execute(
             drop(loaded_sender);
         });
         let writer = scope.spawn(move || writer::write_all(&done, journal, progress));
-        let answered = answer_all(engine, settings, control, &loaded, &done_sender);
+        let stopped = || control.is_stopped() || failed.load(Ordering::Relaxed);
+        let answer = |engine: &mut Engine| {
+            let answered = answer_all(engine, settings, &stopped, &loaded, &done_sender);
+            // The others need not go on for nothing.
+            failed.fetch_or(answered.is_err(), Ordering::Relaxed);
+            answered
+        };
+        let answered = match &mut *engines {
+            [engine] => answer(engine),
+            engines => std::thread::scope(|scope| {
+                let answer = &answer;
+                let running: Vec<_> = engines.iter_mut().map(|engine| scope.spawn(move || answer(engine))).collect();
+                let mut all = Ok(Effort::default());
+                for engine in running {
+                    let answered = engine.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                    all = all.and_then(|all| answered.map(|effort| all + effort));
+                }
+                all
+            }),
+        };
         drop(loaded);
         // Whoever still waits to hand over a view is let go, also after an error.
         gate.close();
@@ -202,7 +228,7 @@ pub fn execute(
         let written = written?;
         answered.map(|effort| (written, effort))
     })?;
-    let onnx_runtime = engine.model.runtime_time().saturating_sub(before);
+    let onnx_runtime = runtime_time(engines).saturating_sub(before);
     let left = images.len() - written.known - written.now;
     tracing::info!(known = written.known, now = written.now, left, "run ended");
     Ok(Outcome { resumed: written.known, left, wall: started.elapsed(), onnx_runtime, effort })
@@ -316,7 +342,7 @@ impl<'r> Loader<'r> {
 fn answer_all<'g>(
     engine: &mut Engine,
     settings: &Settings,
-    control: &Control,
+    stopped: &dyn Fn() -> bool,
     loaded: &Receiver<Loaded<'g>>,
     done: &Sender<Done>,
 ) -> Result<Effort, RunError> {
@@ -324,7 +350,7 @@ fn answer_all<'g>(
     let mut more = true;
     while more || !inference.is_idle() {
         // What is in flight is finished.
-        more &= !control.is_stopped();
+        more &= !stopped();
         while more && inference.has_room() {
             // Only who has nothing to go on with waits for a file.
             let next = if inference.is_idle() {

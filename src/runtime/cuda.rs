@@ -14,7 +14,7 @@ use ort::session::Session;
 use serde::Serialize;
 
 use super::RuntimeOptions;
-use super::device::{LOWEST_CUDA, choose, version};
+use super::device::{Cards, LOWEST_CUDA, choose, version};
 use super::devices::{self, Cuda, CudaDevice};
 
 /// One thing that computing on a CUDA device needs.
@@ -45,6 +45,9 @@ impl Need {
 pub struct CudaState {
     /// The card that would be used.
     pub device: Option<CudaDevice>,
+    /// Others that would be used beside it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub others: Vec<CudaDevice>,
     /// How many cards there are, usable or not.
     pub cards: usize,
     /// Everything that is needed, from the driver up.
@@ -105,24 +108,31 @@ const CARD_ADVICE: &str = "choose a card that `gemscope doctor` lists, of comput
 #[cfg(feature = "load-dynamic")]
 pub(super) const SETUP_ADVICE: &str = "run `gemscope setup --gpu`, which installs ONNX Runtime with CUDA and NVIDIA's libraries in gemscope's cache (1.2 GB are fetched)";
 
-/// Looks at everything that a CUDA device needs: the one of number `index`, or the best. Without `thorough`, libraries are looked for only
+/// Looks at everything that CUDA devices need. Without `thorough`, libraries are looked for only
 /// where there is a card: nobody waits for that who has none.
-pub(super) fn examine(options: &RuntimeOptions, index: Option<usize>, thorough: bool) -> CudaState {
+pub(super) fn examine(options: &RuntimeOptions, cards: Cards, thorough: bool) -> CudaState {
     let cuda = devices::cuda();
-    let device = choose(&cuda.devices, index).cloned();
+    let chosen = choose(&cuda.devices, cards);
+    let says = chosen.as_ref().map_err(Clone::clone).map(|chosen| {
+        let of = |card: &&CudaDevice| {
+            let free = card.free_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+            format!("{} {}, compute capability {}, {free} free", card.index, card.name, card.compute_capability)
+        };
+        chosen.iter().map(of).collect::<Vec<_>>().join(", and ")
+    });
     let needs = vec![
         Need::new("a driver that serves CUDA 13", driver(&cuda), DRIVER_ADVICE),
-        Need::new(
-            "a card",
-            device.clone().map(|card| {
-                let free = card.free_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
-                format!("{} {}, compute capability {}, {free} free", card.index, card.name, card.compute_capability)
-            }),
-            if cuda.devices.is_empty() { DRIVER_ADVICE } else { CARD_ADVICE },
-        ),
+        Need::new("a card", says, if cuda.devices.is_empty() { DRIVER_ADVICE } else { CARD_ADVICE }),
     ];
-    let mut state =
-        CudaState { device: device.ok(), cards: cuda.devices.len(), needs, library: None, nvidia: Vec::new() };
+    let mut chosen = chosen.unwrap_or_default().into_iter().cloned();
+    let mut state = CudaState {
+        device: chosen.next(),
+        others: chosen.collect(),
+        cards: cuda.devices.len(),
+        needs,
+        library: None,
+        nvidia: Vec::new(),
+    };
     if thorough || state.device.is_some() {
         look_for_libraries(options, &mut state);
     }
@@ -205,7 +215,7 @@ mod tests {
     use super::*;
 
     fn state(needs: Vec<Need>) -> CudaState {
-        CudaState { device: None, cards: 0, needs, library: None, nvidia: Vec::new() }
+        CudaState { device: None, others: Vec::new(), cards: 0, needs, library: None, nvidia: Vec::new() }
     }
 
     #[test]
@@ -254,12 +264,12 @@ mod tests {
     /// Whatever this machine has: every need has an answer, and what is not met an advice.
     #[test]
     fn this_machine_is_examined() {
-        let state = examine(&RuntimeOptions::default(), None, true);
+        let state = examine(&RuntimeOptions::default(), Cards::Best, true);
         assert!(state.needs.len() >= 3);
         for need in &state.needs {
             assert!(!need.says.is_empty() && need.met == need.advice.is_none(), "{need:?}");
         }
         assert!(state.is_ready() || !state.obstacle().is_empty());
-        assert!(examine(&RuntimeOptions::default(), Some(4096), false).device.is_none());
+        assert!(examine(&RuntimeOptions::default(), Cards::These(1 << 63), false).device.is_none());
     }
 }

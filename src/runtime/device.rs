@@ -1,7 +1,7 @@
 //! Which device computes, and how much fits on it.
 //!
-//! In: what the user chose, the cards, the sizes of a model's files. Out: one [`Device`], and a [`MemoryBudget`]. Promises: of several
-//! cards the one with the most free memory, unless one is named; everything here is arithmetic, so that it is the same without a card.
+//! In: what the user chose, the cards, the sizes of a model's files. Out: a [`Device`], and a [`MemoryBudget`]. Promises: of several
+//! cards the one with the most free memory, unless others are named; everything here is arithmetic, so that it is the same without a card.
 
 use std::fmt;
 use std::str::FromStr;
@@ -24,22 +24,44 @@ pub enum DeviceChoice {
     /// The CPU.
     #[default]
     Cpu,
-    /// A CUDA device and nothing else: the one of that number, or the one with the most free memory.
-    Cuda(Option<usize>),
+    /// CUDA devices and nothing else.
+    Cuda(Cards),
+}
+
+/// Which cards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Cards {
+    /// The one with the most free memory.
+    #[default]
+    Best,
+    /// All that serve; each answers its part of a run.
+    All,
+    /// Those whose bit is set, bit 0 for card 0.
+    These(u64),
+}
+
+impl Cards {
+    /// `all`, or numbers with commas between.
+    fn read(text: &str) -> Option<Self> {
+        if text == "all" {
+            return Some(Self::All);
+        }
+        let bit = |number: &str| number.parse::<u32>().ok().and_then(|number| 1_u64.checked_shl(number));
+        text.split(',').map(bit).try_fold(0, |bits, bit| Some(bits | bit?)).map(Self::These)
+    }
 }
 
 impl FromStr for DeviceChoice {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |index: &str| index.parse().ok().map(|index| Self::Cuda(Some(index)));
         match text {
             "auto" => Some(Self::Auto),
             "cpu" => Some(Self::Cpu),
-            "cuda" => Some(Self::Cuda(None)),
-            _ => text.strip_prefix("cuda:").and_then(number),
+            "cuda" => Some(Self::Cuda(Cards::Best)),
+            _ => text.strip_prefix("cuda:").and_then(Cards::read).map(Self::Cuda),
         }
-        .ok_or_else(|| format!("{text:?} is none of auto, cpu, cuda, cuda:0, cuda:1 ..."))
+        .ok_or_else(|| format!("{text:?} is none of auto, cpu, cuda, cuda:0, cuda:1 ..., cuda:0,1 ..., cuda:all"))
     }
 }
 
@@ -84,35 +106,42 @@ impl fmt::Display for Device {
     }
 }
 
-/// The card to use: the one of number `index`, else of those that serve the one with the most free memory. What is wrong with the others
-/// is the error.
-pub(super) fn choose(cards: &[CudaDevice], index: Option<usize>) -> Result<&CudaDevice, String> {
+/// The cards to use; at least one, by their numbers. What is wrong with the others is the error.
+pub(super) fn choose(cards: &[CudaDevice], wanted: Cards) -> Result<Vec<&CudaDevice>, String> {
     let too_old = |card: &&CudaDevice| version(&card.compute_capability) < Some(LOWEST_CAPABILITY);
     let (major, minor) = LOWEST_CAPABILITY;
-    if let Some(index) = index {
-        let card = cards
-            .iter()
-            .find(|card| card.index == index)
-            .ok_or_else(|| format!("there is no CUDA device {index}; there are {}", cards.len()))?;
-        if too_old(&card) {
-            return Err(format!(
-                "CUDA device {index} ({}) has compute capability {}, and {major}.{minor} is the lowest that serves",
-                card.name, card.compute_capability
-            ));
-        }
-        return Ok(card);
-    }
-    let serving = cards.iter().filter(|card| !too_old(card));
-    // The first of equals, so that the choice is the same every time.
-    let best = serving.max_by_key(|card| (card.free_bytes.unwrap_or(0), std::cmp::Reverse(card.index)));
-    best.ok_or_else(|| match cards {
+    let none = || match cards {
         [] => "there is no CUDA device".to_owned(),
         cards => {
             let names: Vec<_> =
                 cards.iter().map(|card| format!("{} ({})", card.name, card.compute_capability)).collect();
             format!("no card has compute capability {major}.{minor} or later: {}", names.join(", "))
         }
-    })
+    };
+    let serving = || cards.iter().filter(|card| !too_old(card));
+    match wanted {
+        // The first of equals, so that the choice is the same every time.
+        Cards::Best => {
+            let best = serving().max_by_key(|card| (card.free_bytes.unwrap_or(0), std::cmp::Reverse(card.index)));
+            best.map(|card| vec![card]).ok_or_else(none)
+        }
+        Cards::All => Some(serving().collect::<Vec<_>>()).filter(|cards| !cards.is_empty()).ok_or_else(none),
+        Cards::These(bits) => {
+            let numbers = (0..64).filter(|number| bits >> number & 1 == 1);
+            let of = |index: usize| {
+                let card = cards.iter().find(|card| card.index == index);
+                let card = card.ok_or_else(|| format!("there is no CUDA device {index}; there are {}", cards.len()))?;
+                if too_old(&card) {
+                    return Err(format!(
+                        "CUDA device {index} ({}) has compute capability {}, and {major}.{minor} is the lowest that serves",
+                        card.name, card.compute_capability
+                    ));
+                }
+                Ok(card)
+            };
+            numbers.map(of).collect()
+        }
+    }
 }
 
 /// `13.0` as numbers.
@@ -195,12 +224,14 @@ mod tests {
         for (text, choice) in [
             ("auto", DeviceChoice::Auto),
             ("cpu", DeviceChoice::Cpu),
-            ("cuda", DeviceChoice::Cuda(None)),
-            ("cuda:3", DeviceChoice::Cuda(Some(3))),
+            ("cuda", DeviceChoice::Cuda(Cards::Best)),
+            ("cuda:3", DeviceChoice::Cuda(Cards::These(8))),
+            ("cuda:0,2", DeviceChoice::Cuda(Cards::These(5))),
+            ("cuda:all", DeviceChoice::Cuda(Cards::All)),
         ] {
             assert_eq!(text.parse(), Ok(choice));
         }
-        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda0", "CPU"] {
+        for text in ["", "gpu", "cuda:", "cuda:-1", "cuda:64", "cuda:1,", "cuda0", "CPU"] {
             assert!(text.parse::<DeviceChoice>().unwrap_err().contains("cuda:0"), "{text}");
         }
     }
@@ -214,13 +245,21 @@ mod tests {
             card(3, "8.0", Some(9)),
             card(4, "8.0", None),
         ];
-        assert_eq!(choose(&cards, None).unwrap().index, 1);
-        assert_eq!(choose(&cards, Some(0)).unwrap().index, 0);
-        assert!(choose(&cards, Some(2)).unwrap_err().contains("6.1, and 7.5 is the lowest"));
-        assert!(choose(&cards, Some(9)).unwrap_err().contains("no CUDA device 9"));
-        assert!(choose(&cards[2..3], None).unwrap_err().contains("card 2 (6.1)"));
-        assert_eq!(choose(&cards[4..], None).unwrap().index, 4);
-        assert!(choose(&[], None).is_err());
+        let numbers = |cards: &[CudaDevice], wanted| {
+            choose(cards, wanted).map(|cards| cards.iter().map(|card| card.index).collect::<Vec<_>>())
+        };
+        let one = |number: u32| Cards::These(1 << number);
+        assert_eq!(numbers(&cards, Cards::Best).unwrap(), [1]);
+        assert_eq!(numbers(&cards, one(0)).unwrap(), [0]);
+        assert_eq!(numbers(&cards, Cards::These(0b11)).unwrap(), [0, 1]);
+        assert_eq!(numbers(&cards, Cards::All).unwrap(), [0, 1, 3, 4]);
+        assert!(numbers(&cards, one(2)).unwrap_err().contains("6.1, and 7.5 is the lowest"));
+        assert!(numbers(&cards, Cards::These(0b101)).is_err());
+        assert!(numbers(&cards, one(9)).unwrap_err().contains("no CUDA device 9"));
+        assert!(numbers(&cards[2..3], Cards::Best).unwrap_err().contains("card 2 (6.1)"));
+        assert!(numbers(&cards[2..3], Cards::All).is_err());
+        assert_eq!(numbers(&cards[4..], Cards::Best).unwrap(), [4]);
+        assert!(numbers(&[], Cards::Best).is_err());
     }
 
     #[test]

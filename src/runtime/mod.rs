@@ -36,7 +36,7 @@ mod setup;
 mod wheels;
 
 pub use cuda::{CudaState, Need, execution_provider};
-pub use device::{Device, DeviceChoice, MemoryBudget, ModelSize, memory_budget};
+pub use device::{Cards, Device, DeviceChoice, MemoryBudget, ModelSize, memory_budget};
 pub use device_memory::{BusTraffic, CacheRow, DeviceMemory, DeviceMemoryError, tensor};
 pub use error::RuntimeError;
 pub use report::{Report, report};
@@ -162,6 +162,8 @@ pub struct Runtime {
     pub version: String,
     /// What was chosen to compute with; a model is told by its [`OpenOptions`](crate::model::OpenOptions).
     pub device: Device,
+    /// Other cards that compute beside it.
+    pub others: Vec<Device>,
     /// Why [`DeviceChoice::Auto`] came to the CPU.
     pub without_cuda: Option<CudaState>,
 }
@@ -189,8 +191,8 @@ pub fn load(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<&'sta
 fn start(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Runtime, RuntimeError> {
     let mut cuda = match options.device {
         DeviceChoice::Cpu => None,
-        DeviceChoice::Auto => Some(cuda::examine(options, None, false)),
-        DeviceChoice::Cuda(index) => Some(cuda::examine(options, index, true)),
+        DeviceChoice::Auto => Some(cuda::examine(options, Cards::Best, false)),
+        DeviceChoice::Cuda(cards) => Some(cuda::examine(options, cards, true)),
     };
     if let Some(ready) = cuda.take_if(|state| state.is_ready()) {
         cuda = Some(match nvidia::load_all(&ready.nvidia) {
@@ -211,19 +213,20 @@ fn start(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Runtime,
     let builder = ort::init_from(&path).map_err(|e| failed(e.to_string()))?;
     let environment = builder.with_name("gemscope").with_telemetry(false).build().map_err(|e| failed(e.to_string()))?;
     tracing::info!(library = %path.display(), version, %origin, "ONNX Runtime started");
-    let mut device = Device::Cpu;
-    if let Some(ready) = cuda.take_if(|state| state.is_ready())
-        && let Some(card) = ready.device.clone()
-    {
-        match cuda::try_provider(&environment, &card) {
-            Ok(()) => device = Device::Cuda(card),
+    let mut devices = Vec::new();
+    if let Some(ready) = cuda.take_if(|state| state.is_ready()) {
+        let cards: Vec<_> = ready.device.iter().chain(&ready.others).cloned().collect();
+        match cards.iter().try_for_each(|card| cuda::try_provider(&environment, card)) {
+            Ok(()) => devices.extend(cards.into_iter().map(Device::Cuda)),
             Err(reason) => cuda = Some(ready.with("ONNX Runtime's provider for CUDA", reason, PROVIDER_ADVICE)),
         }
     }
-    if insists && matches!(device, Device::Cpu) {
+    if insists && devices.is_empty() {
         return Err(refused(cuda));
     }
-    Ok(Runtime { environment, library: Some(path), origin, version, device, without_cuda: cuda })
+    let mut devices = devices.into_iter();
+    let (device, others) = (devices.next().unwrap_or_default(), devices.collect());
+    Ok(Runtime { environment, library: Some(path), origin, version, device, others, without_cuda: cuda })
 }
 
 #[cfg(feature = "load-dynamic")]
@@ -247,8 +250,8 @@ fn for_cpu(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<(Origi
 fn start(options: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<Runtime, RuntimeError> {
     let without_cuda = match options.device {
         DeviceChoice::Cpu => None,
-        DeviceChoice::Auto => Some(cuda::examine(options, None, false)),
-        DeviceChoice::Cuda(index) => return Err(refused(Some(cuda::examine(options, index, true)))),
+        DeviceChoice::Auto => Some(cuda::examine(options, Cards::Best, false)),
+        DeviceChoice::Cuda(cards) => return Err(refused(Some(cuda::examine(options, cards, true)))),
     };
     let environment = ort::init()
         .with_name("gemscope")
@@ -256,12 +259,20 @@ fn start(options: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<Runtime, R
         .build()
         .map_err(|e| RuntimeError::Start { path: this_executable(), reason: e.to_string() })?;
     let (origin, device) = (Origin::Linked, Device::Cpu);
-    Ok(Runtime { environment, library: None, origin, version: linked_version(), device, without_cuda })
+    Ok(Runtime {
+        environment,
+        library: None,
+        origin,
+        version: linked_version(),
+        device,
+        others: Vec::new(),
+        without_cuda,
+    })
 }
 
 /// The error of a command that insists on CUDA. Without a state there is none to report, and the CPU was not asked for.
 fn refused(state: Option<CudaState>) -> RuntimeError {
-    RuntimeError::Cuda(Box::new(state.unwrap_or_else(|| cuda::examine(&RuntimeOptions::default(), None, true))))
+    RuntimeError::Cuda(Box::new(state.unwrap_or_else(|| cuda::examine(&RuntimeOptions::default(), Cards::Best, true))))
 }
 
 /// Where Gemscope keeps what it fetches: `GEMSCOPE_CACHE`, else the folder `gemscope` in the user's cache directory. It need not

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::cuda::{self, CudaState};
+use super::device::Cards;
 use super::devices::{self, Cpu, Cuda};
 use super::{Candidate, Found, MINIMUM_VERSION, Origin, PINNED_VERSION, RuntimeOptions, cache_dir};
 
@@ -58,7 +59,7 @@ pub fn report(options: &RuntimeOptions) -> Report {
     if cpu.architecture == "x86_64" && !cpu.features.contains(&"avx2") {
         advice.push("This CPU has no AVX2: it works, and slowly.".to_owned());
     }
-    let cuda_state = cuda::examine(options, None, true);
+    let cuda_state = cuda::examine(options, Cards::Best, true);
     // A machine without a card lacks nothing.
     if !cuda.devices.is_empty() && !cuda_state.is_ready() {
         advice.extend(cuda_state.advice().into_iter().map(|advice| format!("For the CUDA device: {advice}.")));

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{CudaState, RuntimeError, RuntimeOptions, cuda};
+use super::{Cards, CudaState, RuntimeError, RuntimeOptions, cuda};
 #[cfg(feature = "load-dynamic")]
 use super::{cache_dir, install, nvidia, probe, wheels};
 
@@ -104,7 +104,7 @@ pub fn setup_gpu(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<
         }
         packages.push((wheel.requirement(), outcome));
     }
-    let state = cuda::examine(options, None, true);
+    let state = cuda::examine(options, Cards::Best, true);
     // They need no driver: where one is missing, what was installed is still checked.
     let state = match nvidia::load_all(&state.nvidia) {
         Ok(()) => state,
@@ -116,7 +116,7 @@ pub fn setup_gpu(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<
 /// Not possible: the ONNX Runtime that is linked in has no CUDA.
 #[cfg(not(feature = "load-dynamic"))]
 pub fn setup_gpu(options: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<GpuSetup, RuntimeError> {
-    Err(super::refused(Some(cuda::examine(options, None, true))))
+    Err(super::refused(Some(cuda::examine(options, Cards::Best, true))))
 }
 
 #[cfg(feature = "load-dynamic")]

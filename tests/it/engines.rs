@@ -1,0 +1,95 @@
+//! Several engines over one queue, as there are with several cards.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gemscope::generate::BatchLimits;
+use gemscope::prompt::{Conversation, Task};
+use gemscope::run::{
+    self, Asked, Control, Engine, FindQuestion, Manifest, Plan, Progress, Question, Questions, RunDirectory,
+    read_journal,
+};
+use gemscope::runtime::Device;
+use gemscope::source;
+
+use crate::support::{fixture, gemscope, open_on};
+
+/// Each engine answers a part of the images, and which part is nobody's business: the exports are those of one engine. One of them is the rehearsal
+/// of a card.
+#[test]
+fn several_engines_write_what_one_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = dir.path().join("one");
+    let detect =
+        ["detect", "--prompt", "detect shape", "--decoding", "free", "--budget", "70", "--export", "jsonl,coco"];
+    gemscope().args(detect).arg("--out").arg(&one).arg(fixture("shapes")).assert().success();
+
+    let mut engines: Vec<Engine> = [Device::Cpu, Device::Rehearsal, Device::Cpu]
+        .map(|device| {
+            let (prompter, model) = open_on(&fixture("demo-model"), device);
+            let limits = BatchLimits { rows: 2, ..BatchLimits::default() };
+            Engine { prompter: Arc::new(prompter), model, limits }
+        })
+        .into();
+    let task = Task::Prompt { text: "detect shape".to_owned(), labels: Vec::new() };
+    let query = engines[0].prompter.query(&task.text(), &Conversation::default()).unwrap();
+    let question = Question::Find(FindQuestion { query, task, grammar: None, explain: None });
+    let questions = Questions::about_every(Some(Asked { labels: Vec::new(), questions: vec![question] }));
+    let manifest = Manifest::read(&one).unwrap();
+    let settings = manifest.settings.clone().unwrap();
+    let source = source::list(&[fixture("shapes")], None).unwrap();
+
+    let several = dir.path().join("several");
+    let directory = RunDirectory::open(&several, false).unwrap();
+    directory.settle(&manifest).unwrap();
+    let (journal, known) = directory.journal(Duration::ZERO).unwrap();
+    let control = Control::default();
+    let plan =
+        Plan { images: &source.images, questions: &questions, settings: &settings, known: &known, control: &control };
+    // Opening a model runs it too.
+    let spent = |engines: &[Engine]| engines.iter().map(|engine| engine.model.runtime_time()).collect::<Vec<_>>();
+    let before = spent(&engines);
+    let outcome = run::execute(&mut engines, &plan, journal, Progress::new(source.images.len(), true)).unwrap();
+    assert_eq!((outcome.left, outcome.resumed), (0, 0));
+    drop(directory);
+    assert!(spent(&engines).iter().zip(&before).all(|(after, before)| after > before), "one answered nothing");
+
+    gemscope().args(["export", "--to", "jsonl,coco"]).arg(&several).assert().success();
+    for file in ["detections.jsonl", "instances.json", "results.json"] {
+        let read = |run: &std::path::Path| fs::read_to_string(run.join(file)).unwrap();
+        assert!(read(&one) == read(&several), "{file}");
+    }
+    assert_eq!(read_journal(&several).unwrap().records.len(), source.images.len());
+}
+
+/// What one engine cannot go on from stops the others too, and nothing is lost of what they answered.
+#[test]
+fn one_engine_that_fails_stops_the_run() {
+    let dir = tempfile::tempdir().unwrap();
+    let (prompter, model) = open_on(&fixture("demo-model"), Device::Cpu);
+    let prompter = Arc::new(prompter);
+    let engine = |model| Engine { prompter: Arc::clone(&prompter), model, limits: BatchLimits::single() };
+    // The soft tokens of this one have another width than the ids of the prompt are for: it fails at its first image.
+    let (_, other) = open_on(&fixture("variants/12B"), Device::Cpu);
+    let mut engines = vec![engine(model), engine(other)];
+    let task = Task::Prompt { text: "detect shape".to_owned(), labels: Vec::new() };
+    let query = prompter.query(&task.text(), &Conversation::default()).unwrap();
+    let question = Question::Find(FindQuestion { query, task, grammar: None, explain: None });
+    let questions = Questions::about_every(Some(Asked { labels: Vec::new(), questions: vec![question] }));
+    let one = dir.path().join("one");
+    let detect = ["detect", "--prompt", "detect shape", "--decoding", "free", "--budget", "70", "--export", "none"];
+    gemscope().args(detect).arg("--out").arg(&one).arg(fixture("shapes/scene-01.png")).assert().success();
+    let settings = Manifest::read(&one).unwrap().settings.unwrap();
+    let source = source::list(&[fixture("shapes")], None).unwrap();
+    let out = dir.path().join("out");
+    let directory = RunDirectory::open(&out, false).unwrap();
+    directory.settle(&Manifest::new(Some(source.root.clone()), Some(settings.clone()))).unwrap();
+    let (journal, known) = directory.journal(Duration::ZERO).unwrap();
+    let control = Control::default();
+    let plan =
+        Plan { images: &source.images, questions: &questions, settings: &settings, known: &known, control: &control };
+    let failed = run::execute(&mut engines, &plan, journal, Progress::new(source.images.len(), true));
+    assert!(failed.is_err());
+    assert!(read_journal(&out).unwrap().records.len() < source.images.len());
+}
