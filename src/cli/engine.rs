@@ -37,8 +37,8 @@ pub(crate) struct ModelArgs {
 /// What computes.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub(crate) struct DeviceArgs {
-    /// What computes: auto, cpu, cuda (the card with the most free memory) or cuda:N; else $GEMSCOPE_DEVICE. `auto` is a CUDA card where one
-    /// can be used, and the CPU where not; `cuda` never becomes the CPU [default: auto]
+    /// What computes: auto, cpu, cuda (the card with the most free memory), cuda:N, or several cards: cuda:0,1 or cuda:all; else
+    /// $GEMSCOPE_DEVICE. `auto` is a CUDA card where one can be used, and the CPU where not; `cuda` never becomes the CPU [default: auto]
     #[arg(long, value_name = "DEVICE")]
     device: Option<DeviceChoice>,
 }

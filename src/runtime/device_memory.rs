@@ -5,7 +5,6 @@
 //! everything but the driver's own calls is tried without a card.
 #![allow(unsafe_code)]
 
-use std::ffi::c_void;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +15,7 @@ use ort::value::{DynTensor, DynTensorValueType, DynValue, TensorElementType};
 use thiserror::Error;
 
 use super::device::Device;
+use super::here::{bytes_of, bytes_of_mut, dtype, element_bytes, gather_here, pointer, shape, slice, slice_mut};
 use super::kernels::{GatherRow, KernelError, Kernels, Logits, PickInput, PickRow, Picked, RowAt, twin};
 
 /// Why something cannot be done to a tensor where it lies.
@@ -385,95 +385,77 @@ fn unserved(what: &str, value: &DynValue) -> DeviceMemoryError {
     DeviceMemoryError::Unserved(format!("{what} {} {:?}", value.dtype(), shape(value)))
 }
 
-fn dtype(value: &DynValue) -> Option<TensorElementType> {
-    value.dtype().tensor_type()
-}
-
-fn shape(value: &DynValue) -> Vec<usize> {
-    let shape = value.dtype().tensor_shape();
-    shape.map(|shape| shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect()).unwrap_or_default()
-}
-
-fn element_bytes(value: &DynValue) -> usize {
-    dtype(value).and_then(|dtype| dtype.byte_size(1)).unwrap_or(0)
-}
-
-/// Where the data of a tensor begins; null where it is none, or has no elements.
-fn pointer(value: &DynValue) -> *mut c_void {
-    let tensor = value.view().downcast::<DynTensorValueType>();
-    tensor.map_or(std::ptr::null_mut(), |tensor| tensor.data_ptr().cast_mut().cast())
-}
-
+/// Where the data of a tensor begins on the card.
 fn address(value: &DynValue) -> u64 {
     pointer(value) as u64
 }
 
-/// The tensor's elements.
-///
-/// # Safety
-/// It lies in main memory, and its elements are as large as `T` and may be read as one.
-unsafe fn slice<T>(value: &DynValue) -> &[T] {
-    let (count, start) = (shape(value).iter().product(), pointer(value));
-    if start.is_null() {
-        return &[];
-    }
-    // SAFETY: by this function's own condition; ONNX Runtime's tensors are aligned for every dtype.
-    unsafe { std::slice::from_raw_parts(start.cast::<T>(), count) }
-}
+#[cfg(test)]
+mod tests {
+    use ort::value::Tensor;
 
-/// The same, to be written.
-///
-/// # Safety
-/// As [`slice`].
-unsafe fn slice_mut<T>(value: &mut DynValue) -> &mut [T] {
-    let (count, start) = (shape(value).iter().product(), pointer(value));
-    if start.is_null() {
-        return &mut [];
-    }
-    // SAFETY: by this function's own condition, and nobody else has the tensor.
-    unsafe { std::slice::from_raw_parts_mut(start.cast::<T>(), count) }
-}
+    use super::*;
+    use crate::runtime::kernels::Allowed;
+    use crate::runtime::{self, RuntimeOptions};
 
-/// The tensor's bytes.
-///
-/// # Safety
-/// It lies in main memory.
-unsafe fn bytes_of(value: &DynValue) -> &[u8] {
-    let (bytes, start) = (shape(value).iter().product::<usize>() * element_bytes(value), pointer(value));
-    if start.is_null() {
-        return &[];
+    fn of<T: ort::value::PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static>(
+        shape: &[usize],
+        values: Vec<T>,
+    ) -> DynValue {
+        Tensor::from_array((shape.to_vec(), values)).unwrap().into_dyn()
     }
-    // SAFETY: by this function's own condition.
-    unsafe { std::slice::from_raw_parts(start.cast::<u8>(), bytes) }
-}
 
-/// The same, to be written.
-///
-/// # Safety
-/// It lies in main memory.
-unsafe fn bytes_of_mut(value: &mut DynValue) -> &mut [u8] {
-    let (bytes, start) = (shape(value).iter().product::<usize>() * element_bytes(value), pointer(value));
-    if start.is_null() {
-        return &mut [];
+    fn rehearsal() -> DeviceMemory {
+        runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        DeviceMemory::of(&Device::Rehearsal).unwrap().unwrap()
     }
-    // SAFETY: by this function's own condition, and nobody else has the tensor.
-    unsafe { std::slice::from_raw_parts_mut(start.cast::<u8>(), bytes) }
-}
 
-/// [`twin::gather`] on tensors.
-///
-/// # Safety
-/// They lie in main memory, and their elements are as large as `T`.
-unsafe fn gather_here<T: Copy + Default>(
-    rows: &[CacheRow<'_>],
-    taken: impl Fn(usize, &CacheRow<'_>) -> GatherRow,
-    at: [usize; 3],
-    to: &mut DynValue,
-) {
-    // SAFETY: by this function's own condition.
-    let sources: Vec<(&[T], usize)> =
-        rows.iter().map(|row| (unsafe { slice(row.cache) }, shape(row.cache)[2])).collect();
-    let rows: Vec<GatherRow> = rows.iter().enumerate().map(|(source, row)| taken(source, row)).collect();
-    // SAFETY: by this function's own condition.
-    unsafe { slice_mut::<T>(to) }.copy_from_slice(&twin::gather(&sources, &rows, at));
+    #[test]
+    fn what_lies_outside_of_a_tensor_is_refused_before_an_address_is_used() {
+        let memory = rehearsal();
+        let logits = of(&[2, 1, 3], vec![0.0_f32, 2.0, 1.0, 5.0, 4.0, 3.0]);
+        let row = |line| PickRow { line, allowed: Allowed::All, temperature: 0.0 };
+        assert_eq!(
+            memory.pick(&logits, &[row(1), row(0)], 1).unwrap().iter().map(|one| one.ids[0]).collect::<Vec<_>>(),
+            [0, 1]
+        );
+        assert!(memory.pick(&logits, &[row(2)], 1).is_err());
+        assert!(memory.pick(&of(&[1, 3], vec![1_i64, 2, 3]), &[row(0)], 1).is_err());
+        assert!(memory.pick(&logits, &[], 1).unwrap().is_empty());
+
+        let cache = of(&[1, 1, 4, 2], (0..8).map(|value| value as f32).collect());
+        let taken = |first, length| [CacheRow { cache: &cache, row: 0, first, length }];
+        let mut to = of(&[1, 1, 3, 2], vec![9.0_f32; 6]);
+        memory.gather(&taken(2, 2), &mut to).unwrap();
+        assert_eq!(memory.floats(&to, 0..6).unwrap(), [0.0, 0.0, 4.0, 5.0, 6.0, 7.0]);
+        assert!(memory.gather(&taken(3, 2), &mut to).is_err(), "past the source's columns");
+        assert!(memory.gather(&taken(0, 4), &mut to).is_err(), "more than there is room for");
+        let mut halves = of(&[1, 1, 3, 2], vec![f16::ONE; 6]);
+        assert!(memory.gather(&taken(0, 3), &mut halves).is_err(), "another dtype");
+
+        assert!(memory.copy(&cache, 0..2, &mut to, 5).is_err() && memory.copy(&cache, 7..9, &mut to, 0).is_err());
+        memory.copy(&cache, 6..8, &mut to, 0).unwrap();
+        assert_eq!(memory.floats(&to, 0..2).unwrap(), [6.0, 7.0]);
+        assert!(memory.write(&[1.0, 2.0], &mut to, 5).is_err() && memory.floats(&to, 5..7).is_err());
+        memory.write(&[0.5], &mut halves, 1).unwrap();
+        assert_eq!(memory.floats(&halves, 0..2).unwrap(), [1.0, 0.5]);
+        assert!(memory.mask(&[0], &mut to).is_err() && memory.patches(&[1; 12], 2, &mut to).is_err());
+    }
+
+    #[test]
+    fn what_goes_over_the_bus_is_counted() {
+        let memory = rehearsal();
+        let mut patches = of(&[1, 12], vec![f16::ZERO; 12]);
+        memory.patches(&[255; 12], 2, &mut patches).unwrap();
+        assert_eq!(memory.floats(&patches, 0..12).unwrap(), [1.0; 12]);
+        assert_eq!(memory.traffic(), BusTraffic { to_device: 12, from_device: 24 });
+        let mut mask = of(&[2, 3], vec![0_i64; 6]);
+        memory.mask(&[1, 0], &mut mask).unwrap();
+        assert_eq!(memory.traffic().to_device, 20);
+    }
+
+    #[test]
+    fn the_cpu_needs_none() {
+        assert!(DeviceMemory::of(&Device::Cpu).unwrap().is_none());
+    }
 }

@@ -21,6 +21,7 @@ pub mod devices;
 mod error;
 #[cfg(feature = "load-dynamic")]
 mod find;
+mod here;
 #[cfg(feature = "load-dynamic")]
 mod install;
 pub mod kernels;
