@@ -6,12 +6,13 @@
 //! ```
 #![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used, missing_docs)]
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use gemscope::preprocess::{Budget, BudgetChoice, PATCH_SIDE, needed_size, prepare, prepare_reduced};
+use gemscope::preprocess::{Budget, BudgetChoice, PATCH_SIDE, needed_size, prepare, prepare_reduced, rescale};
 
 #[derive(Parser)]
 struct Args {
@@ -85,5 +86,14 @@ fn one(args: &Args, path: &Path) {
         view
     };
     view.patches.pad_to(args.budget.max_patches() as usize);
-    std::hint::black_box(view);
+    // Into memory that the last image's values were in, as the vision graph's input is.
+    VALUES.with_borrow_mut(|values| {
+        values.clear();
+        values.extend(view.patches.pixels.iter().map(|&byte| rescale(byte)));
+        std::hint::black_box(values);
+    });
+}
+
+thread_local! {
+    static VALUES: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }

@@ -101,13 +101,13 @@ pub(super) fn file(graphs: &GraphFiles, runtime: &str, device: &Device, cache: &
 }
 
 /// A grey view of `columns` x `rows` soft tokens.
-fn view(model: &Model, columns: i64, rows: i64, grey: f32) -> PatchGrid {
+fn view(model: &Model, columns: i64, rows: i64, grey: u8) -> PatchGrid {
     let side = model.patch_side();
     let per_token = if side == PATCH_SIDE { 3 } else { 1 };
     let positions: Vec<i64> =
         (0..rows * per_token).flat_map(|y| (0..columns * per_token).flat_map(move |x| [x, y])).collect();
-    let values = vec![grey; positions.len() / 2 * (side * side * 3) as usize];
-    PatchGrid { side, values, positions }
+    let pixels = vec![grey; positions.len() / 2 * (side * side * 3) as usize];
+    PatchGrid { side, pixels, positions }
 }
 
 /// The soft tokens of a view that fills the budget.
@@ -115,15 +115,15 @@ fn pooled(model: &mut Model, budget: Budget) -> Result<usize, GraphError> {
     let tokens = i64::from(budget.soft_tokens());
     // As square as the budget allows: 7x10, 10x14, 14x20, 20x28, 28x40.
     let rows = (1..=tokens).filter(|rows| tokens % rows == 0 && rows * rows <= tokens).max().unwrap_or(1);
-    let view = view(model, tokens / rows, rows, 0.5);
+    let view = view(model, tokens / rows, rows, 128);
     Ok(model.vision.run(vec![view])?.rows)
 }
 
 fn vision_batch(model: &mut Model) -> Result<bool, GraphError> {
     // Large enough for the matrix products to be done as those of real views are.
-    let (mut dark, mut light) = (view(model, 8, 8, 0.2), view(model, 8, 8, 0.8));
-    for (index, values) in [(3, &mut dark.values), (5, &mut light.values)] {
-        values.iter_mut().zip((0..17).cycle()).for_each(|(value, step)| *value += (step * index % 17) as f32 / 100.0);
+    let (mut dark, mut light) = (view(model, 8, 8, 50), view(model, 8, 8, 200));
+    for (index, pixels) in [(3, &mut dark.pixels), (5, &mut light.pixels)] {
+        pixels.iter_mut().zip((0..17).cycle()).for_each(|(byte, step)| *byte += step * index % 17 * 3);
     }
     let one_by_one = [model.vision.run(vec![dark.clone()])?, model.vision.run(vec![light.clone()])?];
     let Ok(together) = model.vision.run(vec![dark, light]) else { return Ok(false) };

@@ -11,6 +11,7 @@ use ort::session::SessionInputValue;
 use ort::value::{DynValue, Tensor, TensorElementType, TensorRef};
 
 use super::graph::{Graph, GraphError, PortInfo};
+use crate::preprocess::rescale;
 
 /// A tensor of `shape` with `values`, cast to the dtype of `port`.
 pub(super) fn floats(
@@ -269,4 +270,30 @@ pub(super) fn copy_rows<'v>(
         resident.memory.copy(tensor, elements, value, place * width).map_err(|error| graph.device(error))?;
     }
     Ok(())
+}
+
+/// Fills a float tensor with bytes times 1/255; on a device, where only the bytes go there.
+pub(super) fn rescale_bytes(graph: &Graph, value: &mut DynValue, bytes: &[u8], side: usize) -> Result<(), GraphError> {
+    if let Some(resident) = graph.resident_for(value) {
+        return resident.memory.patches(bytes, side, value).map_err(|error| graph.device(error));
+    }
+    let written = match value.dtype().tensor_type() {
+        Some(TensorElementType::Float32) => value.try_extract_tensor_mut::<f32>().map(|(_, data)| {
+            data.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = rescale(byte));
+        }),
+        Some(TensorElementType::Float16) => {
+            value.try_extract_tensor_mut::<f16>().map(|(_, data)| look_up(bytes, data, f16::from_f32))
+        }
+        Some(TensorElementType::Bfloat16) => {
+            value.try_extract_tensor_mut::<bf16>().map(|(_, data)| look_up(bytes, data, bf16::from_f32))
+        }
+        other => return Err(graph.contract(format!("the pixels are {other:?}; expected a float type"))),
+    };
+    written.map_err(|error| graph.runtime(error))
+}
+
+/// The same by a table: halves are slow to convert.
+fn look_up<T: Copy>(bytes: &[u8], data: &mut [T], cast: impl Fn(f32) -> T) {
+    let table: [T; 256] = std::array::from_fn(|byte| cast(rescale(byte as u8)));
+    data.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = table[usize::from(byte)]);
 }

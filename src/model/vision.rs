@@ -102,6 +102,8 @@ pub(super) struct VisionEncoder {
     pub(super) keeps: bool,
     positions: String,
     patch_values: usize,
+    /// What was fed last: the next views of that shape are written over it.
+    pixels: Option<DynValue>,
 }
 
 const PIXELS: &str = "pixel_values";
@@ -126,7 +128,7 @@ impl VisionEncoder {
         let other_name = graph.input("image_position_ids");
         let positions = graph.require_input("pixel_position_ids").or_else(|missing| other_name.ok_or(missing))?;
         let positions = positions.name.clone();
-        Ok(Self { graph, keeps: false, positions, patch_values })
+        Ok(Self { graph, keeps: false, positions, patch_values, pixels: None })
     }
 
     pub(super) fn patch_side(&self) -> u32 {
@@ -177,18 +179,24 @@ impl VisionEncoder {
         }
         let batch = views.len();
         let mut views = views.into_iter();
-        let (mut values, mut positions) = views.next().map(|view| (view.values, view.positions)).unwrap_or_default();
+        let (mut bytes, mut positions) = views.next().map(|view| (view.pixels, view.positions)).unwrap_or_default();
         for view in views {
-            values.extend(view.values);
+            bytes.extend(view.pixels);
             positions.extend(view.positions);
         }
         let (pixel_shape, position_shape) = match rank {
             2 => (vec![count, self.patch_values], vec![count, 2]),
             _ => (vec![batch, count, self.patch_values], vec![batch, count, 2]),
         };
+        let mut fed = match self.pixels.take().filter(|last| tensor::shape(last) == pixel_shape) {
+            Some(last) => last,
+            None => self.graph.tensor(pixels.dtype, &pixel_shape)?,
+        };
+        tensor::rescale_bytes(&self.graph, &mut fed, &bytes, self.patch_side() as usize)?;
+        let fed = &*self.pixels.insert(fed);
         let position_port = self.graph.require_input(&self.positions)?;
         let feeds: Feeds<'_> = vec![
-            (PIXELS.into(), tensor::floats(&self.graph, pixels, &pixel_shape, values)?.into()),
+            (PIXELS.into(), fed.into()),
             (
                 self.positions.clone().into(),
                 tensor::integers(&self.graph, position_port, &position_shape, positions)?.into(),

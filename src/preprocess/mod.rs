@@ -1,7 +1,7 @@
 //! An upright image to what the vision graph takes.
 //!
-//! In: RGB bytes. Out: patches as f32 in 0..1 and their positions. Promises: the target size and every value equal those of Hugging
-//! Face's `Gemma4ImageProcessor` (torchvision backend), bit for bit, from the same RGB bytes.
+//! In: RGB bytes. Out: patches, bytes that are floats in 0..1 once they are rescaled, and their positions. Promises: the target size and every value
+//! equal those of Hugging Face's `Gemma4ImageProcessor` (torchvision backend), bit for bit, from the same RGB bytes.
 
 mod budget;
 mod patches;
@@ -9,7 +9,7 @@ mod resize;
 mod tiles;
 
 pub use budget::{Budget, BudgetChoice, BudgetError, SOFT_TOKEN_SIDE, TargetSize, target_size};
-pub use patches::{PATCH_SIDE, PatchGrid, patchify};
+pub use patches::{PATCH_SIDE, PatchGrid, patchify, rescale};
 pub use resize::{ResizeError, resize};
 pub use tiles::{Overlap, Region, Tiling, TilingError, views};
 

@@ -5,13 +5,14 @@ use super::budget::TargetSize;
 /// Side of a patch in pixels, for every variant with a vision encoder.
 pub const PATCH_SIDE: u32 = 16;
 
-/// The patches of one view, row by row, without padding.
+/// The patches of one view, row by row, without padding. They stay bytes until a graph takes them: a quarter of what floats would hold while they wait,
+/// and of what goes to a card.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatchGrid {
     /// Side of a patch in pixels: 16, or 48 for the encoder-free variant.
     pub side: u32,
-    /// `[count, side * side * 3]`, f32 in 0..1; inside a patch row, column, channel.
-    pub values: Vec<f32>,
+    /// `[count, side * side * 3]`, u8; inside a patch row, column, channel.
+    pub pixels: Vec<u8>,
     /// `[count, 2]`, i64: column, row, in units of a patch.
     pub positions: Vec<i64>,
 }
@@ -22,45 +23,53 @@ impl PatchGrid {
         self.positions.len() / 2
     }
 
-    /// How many f32 values one patch has: 768, or 6912 for the encoder-free variant.
+    /// How many values one patch has: 768, or 6912 for the encoder-free variant.
     pub fn patch_values(&self) -> usize {
         (self.side * self.side * 3) as usize
     }
 
     /// How many bytes the grid holds.
     pub fn bytes(&self) -> usize {
-        size_of_val(self.values.as_slice()) + size_of_val(self.positions.as_slice())
+        self.pixels.len() + size_of_val(self.positions.as_slice())
     }
 
-    /// Pads to `count` patches as Hugging Face does: values with 0.0, positions with -1.
+    /// Pads to `count` patches as Hugging Face does: values with 0, positions with -1.
     pub fn pad_to(&mut self, count: usize) {
         let count = count.max(self.count());
-        self.values.resize(count * self.patch_values(), 0.0);
+        self.pixels.resize(count * self.patch_values(), 0);
         self.positions.resize(count * 2, -1);
+    }
+
+    /// `pixel_values` as Hugging Face has them: `[count, side * side * 3]`, f32 in 0..1.
+    pub fn values(&self) -> Vec<f32> {
+        self.pixels.iter().map(|&byte| rescale(byte)).collect()
     }
 }
 
-/// Cuts `rgb` (`size.width * size.height * 3` bytes) into patches of `side` pixels.
-///
-/// Hugging Face rescales by multiplying the bytes with 1/255 in f32. The products are computed, not looked up: so the loop runs on
-/// vectors.
-pub fn patchify(rgb: &[u8], size: TargetSize, side: u32) -> PatchGrid {
+/// A byte times 1/255, in f32: Hugging Face multiplies, and does not divide.
+#[inline]
+pub fn rescale(byte: u8) -> f32 {
     const RESCALE_FACTOR: f32 = 1.0 / 255.0; // processor_config.json: rescale_factor
+    f32::from(byte) * RESCALE_FACTOR
+}
+
+/// Cuts `rgb` (`size.width * size.height * 3` bytes) into patches of `side` pixels.
+pub fn patchify(rgb: &[u8], size: TargetSize, side: u32) -> PatchGrid {
     let (columns, rows) = (size.width / side, size.height / side);
     let row_bytes = size.width as usize * 3;
     let run_bytes = side as usize * 3;
-    let mut values = Vec::with_capacity(rgb.len());
+    let mut pixels = Vec::with_capacity(rgb.len());
     let mut positions = Vec::with_capacity((columns * rows * 2) as usize);
     for row in 0..rows {
         for column in 0..columns {
             let corner = (row * side) as usize * row_bytes + column as usize * run_bytes;
             for line in rgb[corner..].chunks(row_bytes).take(side as usize) {
-                values.extend(line[..run_bytes].iter().map(|&byte| f32::from(byte) * RESCALE_FACTOR));
+                pixels.extend_from_slice(&line[..run_bytes]);
             }
             positions.extend([i64::from(column), i64::from(row)]);
         }
     }
-    PatchGrid { side, values, positions }
+    PatchGrid { side, pixels, positions }
 }
 
 #[cfg(test)]
@@ -77,7 +86,7 @@ mod tests {
         assert_eq!(grid.positions[12..14], [0, 1]);
         // Patch 7 is column 1 of row 1; its second line begins at pixel (16, 17).
         let expected = f32::from(rgb[(17 * 96 + 16) * 3]) * (1.0 / 255.0);
-        assert_eq!(grid.values[7 * 768 + 16 * 3].to_bits(), expected.to_bits());
+        assert_eq!(grid.values()[7 * 768 + 16 * 3].to_bits(), expected.to_bits());
     }
 
     #[test]
@@ -86,6 +95,6 @@ mod tests {
         grid.pad_to(10);
         assert_eq!(grid.count(), 10);
         assert_eq!(grid.positions[18..], [-1, -1]);
-        assert!(grid.values[9 * 768..].iter().all(|&value| value == 0.0));
+        assert!(grid.values()[9 * 768..].iter().all(|&value| value == 0.0));
     }
 }

@@ -287,12 +287,12 @@ impl<'r> Loader<'r> {
         Ok(Some(bytes).filter(|_| known.is_none_or(|known| known.sha256 != record.sha256)))
     }
 
-    /// What decoding and preparing an image takes: the pixels, and the views in bytes and in f32.
+    /// What decoding and preparing an image takes: the pixels, and the views resized and cut into patches.
     fn bytes_of(&self, file: &[u8]) -> usize {
         let view_bytes = |region: &Region| -> Option<usize> {
             let budget = self.plan.settings.budget.resolve(region.width, region.height).ok()?;
             let size = target_size(region.width, region.height, budget).ok()?;
-            Some(size.width as usize * size.height as usize * 3 * 5)
+            Some(size.width as usize * size.height as usize * 3 * 2)
         };
         match crate::image::size_within(
             Cursor::new(file),
