@@ -71,6 +71,14 @@ impl DeviceArgs {
         Ok(runtime)
     }
 
+    /// The number of the card that was asked for; none where any will do.
+    pub(crate) fn cuda_index(self) -> anyhow::Result<Option<usize>> {
+        Ok(match self.asked()? {
+            Some(DeviceChoice::Cuda(index)) => index,
+            _ => None,
+        })
+    }
+
     fn insists_on_cuda(self) -> anyhow::Result<bool> {
         Ok(matches!(self.asked()?, Some(DeviceChoice::Cuda(_))))
     }

@@ -34,7 +34,7 @@ mod setup;
 #[cfg(feature = "load-dynamic")]
 mod wheels;
 
-pub use cuda::{CudaState, Need, execution_provider};
+pub use cuda::{CudaState, Need, cuda_state, execution_provider};
 pub use device::{Device, DeviceChoice, MemoryBudget, ModelSize, memory_budget};
 pub use error::RuntimeError;
 pub use report::{Report, report};

@@ -13,6 +13,7 @@ mod eval;
 mod export_formats;
 mod exports;
 mod generate;
+mod gpu;
 mod hostile;
 mod images;
 mod inputs;

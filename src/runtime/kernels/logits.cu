@@ -9,29 +9,35 @@
 #define THREADS 256
 #define INFINITY __int_as_float(0x7f800000)
 #define NAN __int_as_float(0x7fffffff)
-typedef unsigned long long key_t;
+typedef unsigned long long order_t;
 
 __device__ float as_float(float value) { return value; }
 
 __device__ float as_float(unsigned short bits) {
+#ifdef __CUDA_ARCH__
     float value;
     asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(bits));
     return value;
+#else // on_cpu.cpp
+    _Float16 half;
+    memcpy(&half, &bits, 2);
+    return (float)half;
+#endif
 }
 
 // A number that orders as the logits do: larger logits first, of equal ones lower ids. 0 is none.
-__device__ key_t key_of(float logit, unsigned id, float temperature) {
+__device__ order_t key_of(float logit, unsigned id, float temperature) {
     float scaled = temperature > 0.0f ? __fdiv_rn(logit, temperature) : __fadd_rn(logit, 0.0f);
     if (!isfinite(scaled)) return 0;
     unsigned bits = __float_as_uint(scaled);
     unsigned ordered = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-    return (key_t)ordered << 32 | (0xffffffffu - id);
+    return (order_t)ordered << 32 | (0xffffffffu - id);
 }
 
 template <typename T>
 __device__ void pick(const T *logits, unsigned vocabulary, const unsigned *allowed, unsigned words, float temperature, unsigned most,
                      unsigned *ids, float *values, float *largest, double *sum) {
-    __shared__ key_t keys[THREADS];
+    __shared__ order_t keys[THREADS];
     __shared__ float floats[THREADS];
     __shared__ double doubles[THREADS];
     unsigned row = blockIdx.x, thread = threadIdx.x;
@@ -69,12 +75,12 @@ __device__ void pick(const T *logits, unsigned vocabulary, const unsigned *allow
     }
 
     // Each round takes the best of those that come after the last one.
-    key_t before = ~(key_t)0;
+    order_t before = ~(order_t)0;
     for (unsigned place = 0; place < most; place++) {
-        key_t found = 0;
+        order_t found = 0;
         for (unsigned id = thread; usable && id < vocabulary; id += THREADS) {
             if (words > 0 && !(allowed[(size_t)row * words + id / 32] >> (id % 32) & 1)) continue;
-            key_t key = key_of(as_float(mine[id]), id, temperature);
+            order_t key = key_of(as_float(mine[id]), id, temperature);
             if (key < before && key > found) found = key;
         }
         keys[thread] = found;

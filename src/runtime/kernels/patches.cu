@@ -22,6 +22,11 @@ extern "C" __global__ void patches_f16(const unsigned char *rgb, unsigned short 
     unsigned index = blockIdx.x * blockDim.x + threadIdx.x;
     if (index >= count) return;
     float value = value_at(rgb, index, width, side);
+#ifdef __CUDA_ARCH__
     // Without NVIDIA's header of halves, which is not among what this is compiled with.
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(out[index]) : "f"(value));
+#else // on_cpu.cpp
+    _Float16 half = (_Float16)value;
+    memcpy(&out[index], &half, 2);
+#endif
 }
