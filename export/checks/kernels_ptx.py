@@ -24,11 +24,12 @@ def library(folder):
     else:
         places = [pathlib.Path(folder)]
     for place in places:
-        if (place / "libnvrtc.so.13").exists():
-            # It opens this one by its name when it compiles.
-            ctypes.CDLL(str(place / "libnvrtc-builtins.so.13.0"), mode=ctypes.RTLD_GLOBAL)
+        # It opens the second by its name when it compiles; another release has it under another name.
+        builtins = place / "libnvrtc-builtins.so.13.0"
+        if (place / "libnvrtc.so.13").exists() and builtins.exists():
+            ctypes.CDLL(str(builtins), mode=ctypes.RTLD_GLOBAL)
             return ctypes.CDLL(str(place / "libnvrtc.so.13"))
-    sys.exit("no NVRTC of CUDA 13: pip install nvidia-cuda-nvrtc==13.0.88, or name its folder with --nvrtc")
+    sys.exit("no NVRTC of CUDA 13.0: pip install nvidia-cuda-nvrtc==13.0.88, or name its folder with --nvrtc")
 
 
 def compiled(nvrtc, source):

@@ -1,9 +1,12 @@
 //! `gemscope doctor`: what is installed, whether it works, and what to do.
 
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
 use gemscope::answer::{self, Rules};
 use gemscope::generate::{BatchLimits, Sampling};
 use gemscope::image::UprightImage;
-use gemscope::model::demo;
+use gemscope::model::{Dtypes, demo};
 use gemscope::preprocess::{BudgetChoice, Region, prepare};
 use gemscope::prompt::{Conversation, Task};
 use gemscope::record::Record;
@@ -12,14 +15,23 @@ use gemscope::runtime::{self, Found, Report};
 use serde::Serialize;
 
 use super::engine::{DeviceArgs, ModelArgs, ModelFiles, place_one};
-use super::{Ending, Global, output};
+use super::{Ending, Global, gpu, output};
 
 /// Check what is installed, and say what to do about what is not
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Print everything as JSON
+    /// Print everything as JSON; with a file behind it, write it there
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    json: Option<PathBuf>,
+    /// Check the CUDA card: everything that it computes against the CPU, and how fast it is
     #[arg(long)]
-    json: bool,
+    gpu: bool,
+    /// With --gpu: a model directory, in place of the bundled demo model
+    #[arg(long, short, value_name = "DIR", requires = "gpu")]
+    model: Option<PathBuf>,
+    /// With --model: which graphs, by their suffix
+    #[arg(long, value_name = "SUFFIX", requires = "model")]
+    dtype: Option<Dtypes>,
     #[command(flatten)]
     device: DeviceArgs,
 }
@@ -41,6 +53,15 @@ struct Examined {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
+    if args.gpu {
+        let model = ModelArgs {
+            model: args.model.clone(),
+            dtype: args.dtype.clone(),
+            device: args.device,
+            ..ModelArgs::default()
+        };
+        return gpu::run(args.device, &model, args.json.as_deref(), global);
+    }
     let report = runtime::report(&global.runtime_options());
     // Without a library, a model run would install one; doctor changes nothing but its own cache.
     let self_check = report.used.is_some().then(|| match self_check(args.device, global) {
@@ -48,18 +69,36 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         Err(error) => SelfCheck { ok: false, says: format!("{error:#}") },
     });
     let examined = Examined { runtime: report, self_check };
-    if args.json {
-        output::json(&examined)?;
-    } else {
-        output::text(&describe(&examined))?;
+    match &args.json {
+        Some(file) if file == Path::new("-") => output::json(&examined)?,
+        Some(file) => {
+            let text = serde_json::to_string_pretty(&examined)? + "\n";
+            std::fs::write(file, text).with_context(|| file.display().to_string())?;
+        }
+        None => output::text(&describe(&examined))?,
     }
     let ready = examined.self_check.as_ref().is_some_and(|check| check.ok);
     Ok(if ready { Ending::Complete } else { Ending::NotReady })
 }
 
+/// Side of the scenes that a model is shown.
+const SIDE: u32 = 384;
+
+/// A disc on grey, at `bbox` (`[x0, y0, x1, y1]` in pixels).
+pub(super) fn disc(bbox: [f64; 4], colour: [u8; 3]) -> UprightImage {
+    let centre = [f64::midpoint(bbox[0], bbox[2]), f64::midpoint(bbox[1], bbox[3])];
+    let radius = (bbox[2] - bbox[0]) / 2.0;
+    let pixel = |index: u32| {
+        let (x, y) = (f64::from(index % SIDE) + 0.5, f64::from(index / SIDE) + 0.5);
+        let inside = (x - centre[0]).hypot(y - centre[1]) <= radius;
+        if inside { colour } else { [150, 150, 150] }
+    };
+    let rgb = (0..SIDE * SIDE).flat_map(pixel).collect();
+    UprightImage { width: SIDE, height: SIDE, rgb, orientation: 1 }
+}
+
 /// Shows the bundled model a red disc on grey and asks where it is.
 fn self_check(device: DeviceArgs, global: &Global) -> anyhow::Result<SelfCheck> {
-    const SIDE: u32 = 384;
     const DISC: [f64; 4] = [120.0, 140.0, 260.0, 280.0];
     let model_args = ModelArgs { device, ..ModelArgs::default() };
     let files = ModelFiles::open(None)?;
@@ -72,15 +111,7 @@ fn self_check(device: DeviceArgs, global: &Global) -> anyhow::Result<SelfCheck> 
     let budget = BudgetChoice::Fixed(files.config.default_budget);
     let questions = [Question::Find(FindQuestion { query, task, grammar: None, explain: None })];
     let mut engine = Engine { prompter: files.prompter, model, limits: BatchLimits::single() };
-    let centre = [f64::midpoint(DISC[0], DISC[2]), f64::midpoint(DISC[1], DISC[3])];
-    let radius = (DISC[2] - DISC[0]) / 2.0;
-    let pixel = |index: u32| {
-        let (x, y) = (f64::from(index % SIDE) + 0.5, f64::from(index / SIDE) + 0.5);
-        let inside = (x - centre[0]).hypot(y - centre[1]) <= radius;
-        if inside { [214, 40, 40] } else { [150, 150, 150] }
-    };
-    let rgb = (0..SIDE * SIDE).flat_map(pixel).collect();
-    let image = UprightImage { width: SIDE, height: SIDE, rgb, orientation: 1 };
+    let image = disc(DISC, [214, 40, 40]);
     let region = Region::whole(SIDE, SIDE);
     let view = ShownView { region, prepared: prepare(&image, budget, engine.model.patch_side())? };
     let options = AnswerOptions { max_new_tokens: 200, sampling: Sampling::Greedy };

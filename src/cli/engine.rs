@@ -9,7 +9,7 @@ use gemscope::model::{self, Dtypes, GraphFiles, Model, ModelConfig, OpenOptions}
 use gemscope::preprocess::Budget;
 use gemscope::prompt::Prompter;
 use gemscope::run::Engine;
-use gemscope::runtime::{self, Device, DeviceChoice, ModelSize, Runtime};
+use gemscope::runtime::{self, Cards, Device, DeviceChoice, ModelSize, Runtime};
 
 use super::{Global, messages};
 
@@ -71,6 +71,14 @@ impl DeviceArgs {
             messages::say(&format!("Running on the CPU: {}.{advice}", state.obstacle()));
         }
         Ok(runtime)
+    }
+
+    /// The cards that were asked for; the best one where none was.
+    pub(crate) fn cards(self) -> anyhow::Result<Cards> {
+        Ok(match self.asked()? {
+            Some(DeviceChoice::Cuda(cards)) => cards,
+            _ => Cards::Best,
+        })
     }
 
     fn insists_on_cuda(self) -> anyhow::Result<bool> {

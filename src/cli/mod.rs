@@ -14,6 +14,7 @@ mod doctor;
 mod engine;
 mod eval;
 mod export;
+mod gpu;
 mod inspect;
 mod messages;
 mod model;

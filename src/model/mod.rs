@@ -186,6 +186,14 @@ impl Model {
         self.vision.encode(views)
     }
 
+    /// The values of soft tokens, `[rows, width]` in f32, brought to main memory where they are not there.
+    ///
+    /// # Errors
+    /// [`GraphError`] where the device does not give them.
+    pub fn soft_tokens(&self, features: &Features) -> Result<Vec<f32>, GraphError> {
+        self.vision.values(features)
+    }
+
     /// A KV cache for `rows` sequences of no tokens.
     ///
     /// # Errors

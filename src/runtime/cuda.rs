@@ -14,7 +14,7 @@ use ort::session::Session;
 use serde::Serialize;
 
 use super::RuntimeOptions;
-use super::device::{Cards, LOWEST_CUDA, choose, version};
+use super::device::{Cards, DeviceChoice, LOWEST_CUDA, choose, version};
 use super::devices::{self, Cuda, CudaDevice};
 
 /// One thing that computing on a CUDA device needs.
@@ -107,6 +107,15 @@ const DRIVER_ADVICE: &str = "install NVIDIA's driver, version 580 or later, and 
 const CARD_ADVICE: &str = "choose a card that `gemscope doctor` lists, of compute capability 7.5 (Turing) or later";
 #[cfg(feature = "load-dynamic")]
 pub(super) const SETUP_ADVICE: &str = "run `gemscope setup --gpu`, which installs ONNX Runtime with CUDA and NVIDIA's libraries in gemscope's cache (1.2 GB are fetched)";
+
+/// What the CUDA devices that `options` ask for need, or the best one where they ask for none; ONNX Runtime is not started for it.
+pub fn cuda_state(options: &RuntimeOptions) -> CudaState {
+    let cards = match options.device {
+        DeviceChoice::Cuda(cards) => cards,
+        DeviceChoice::Auto | DeviceChoice::Cpu => Cards::Best,
+    };
+    examine(options, cards, true)
+}
 
 /// Looks at everything that CUDA devices need. Without `thorough`, libraries are looked for only
 /// where there is a card: nobody waits for that who has none.

@@ -36,7 +36,7 @@ mod setup;
 #[cfg(feature = "load-dynamic")]
 mod wheels;
 
-pub use cuda::{CudaState, Need, execution_provider};
+pub use cuda::{CudaState, Need, cuda_state, execution_provider};
 pub use device::{Cards, Device, DeviceChoice, MemoryBudget, ModelSize, memory_budget};
 pub use device_memory::{BusTraffic, CacheRow, DeviceMemory, DeviceMemoryError, tensor};
 pub use error::RuntimeError;

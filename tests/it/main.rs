@@ -14,6 +14,7 @@ mod eval;
 mod export_formats;
 mod exports;
 mod generate;
+mod gpu;
 mod hostile;
 mod images;
 mod inputs;

@@ -9,6 +9,8 @@
 #![allow(unsafe_code)]
 
 mod card;
+#[cfg(all(test, unix, feature = "load-dynamic"))]
+mod on_cpu;
 pub mod twin;
 mod weights;
 
@@ -127,6 +129,18 @@ impl Picked {
     /// Natural logarithm of the probability that the decoder gave to the id at `place`.
     pub fn log_probability(&self, place: usize) -> Option<f64> {
         Some(f64::from(*self.logits.get(place).filter(|logit| logit.is_finite())?) - self.log_sum()?)
+    }
+
+    /// Whether both picked the same, and know the sum of exponentials to a millionth.
+    pub fn agrees_with(&self, other: &Self) -> bool {
+        let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
+        let same = |a: f32, b: f32| a.total_cmp(&b).is_eq() || a.is_nan() && b.is_nan();
+        let near = (self.sum - other.sum).abs() <= 1e-6 * other.sum.abs() || self.sum.is_nan() && other.sum.is_nan();
+        let found = self.ids.iter().filter(|id| **id != u32::MAX).count();
+        self.ids == other.ids
+            && bits(&self.logits[..found]) == bits(&other.logits[..found])
+            && same(self.largest, other.largest)
+            && near
     }
 }
 

@@ -1,0 +1,246 @@
+//! A model on the card against the same model on the CPU.
+
+use std::time::Instant;
+
+use anyhow::Context as _;
+use gemscope::generate::{Batch, BatchLimits, GenerateOptions, Request, Sampling, Wanted};
+use gemscope::model::{Features, Model};
+use gemscope::preprocess::{BudgetChoice, PreparedView, prepare};
+use gemscope::prompt::{Conversation, Prompter, Query};
+use gemscope::runtime::{Device, Runtime};
+
+use super::super::doctor::disc;
+use super::super::engine::{ModelArgs, ModelFiles, Placement};
+use super::{Check, Outcome};
+
+/// The checks, in their order.
+pub(super) const NAMES: [&str; 6] = [
+    "soft tokens, card against CPU",
+    "logits of a prompt, card against CPU",
+    "answers, card against CPU",
+    "answers together, against one at a time",
+    "speed, one answer at a time",
+    "speed, eight answers together",
+];
+
+/// Scenes that are shown.
+const SCENES: usize = 8;
+
+/// How far f32 graphs may be off, as a share of the largest value; others, whose kernels differ, further.
+const EXACT: f32 = 2e-3;
+const ROUGH: f32 = 5e-2;
+
+/// What was compared, and how that went.
+pub(super) fn checks(args: &ModelArgs, runtime: &Runtime, device: &Device) -> (String, Vec<Check>) {
+    let opened = || -> anyhow::Result<(ModelFiles, String, [Model; 2], f32)> {
+        let files = ModelFiles::open(args.model.as_deref())?;
+        let graphs = files.graphs(args)?;
+        let decoder = graphs.decoder.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        let rough = ["_fp16", "_q4", "_q4f16", "_quantized"].iter().any(|suffix| decoder.ends_with(suffix));
+        let on = |device| Placement { device, embed_on_device: true };
+        let reference = files.load(graphs.clone(), args, runtime, on(Device::Cpu)).context("on the CPU")?;
+        let tried = files.load(graphs, args, runtime, on(device.clone()))?;
+        let name = format!("{} ({decoder})", files.name(args));
+        Ok((files, name, [reference, tried], if rough { ROUGH } else { EXACT }))
+    };
+    match opened() {
+        Ok((files, name, [mut reference, mut tried], tolerance)) => {
+            let budget = BudgetChoice::Fixed(files.config.default_budget);
+            (name, compare(&files.prompter, budget, &mut reference, &mut tried, tolerance))
+        }
+        Err(error) => ("none".to_owned(), NAMES.map(|name| Check::failed(name, &format!("{error:#}"))).into()),
+    }
+}
+
+/// Compares `tried` with `reference`.
+fn compare(
+    prompter: &Prompter,
+    budget: BudgetChoice,
+    reference: &mut Model,
+    tried: &mut Model,
+    tolerance: f32,
+) -> Vec<Check> {
+    let [soft, logits, answers, together, single, eight] = NAMES;
+    let asked = match Asked::new(prompter, budget, reference) {
+        Ok(asked) => asked,
+        Err(error) => return NAMES.map(|name| Check::failed(name, &format!("{error:#}"))).into(),
+    };
+    let settle =
+        |name, check: anyhow::Result<Check>| check.unwrap_or_else(|error| Check::failed(name, &format!("{error:#}")));
+    let mut checks = vec![
+        settle(soft, asked.soft_tokens(reference, tried, tolerance)),
+        settle(logits, asked.logits(reference, tried, tolerance)),
+    ];
+    let made = [(reference, 1), (&mut *tried, 1)].map(|(model, rows)| asked.answers(prompter, model, rows));
+    let batched = asked.answers(prompter, tried, SCENES);
+    checks.push(match (&made[0], &made[1]) {
+        (Ok(cpu), Ok(card)) => same(answers, &cpu.ids, &card.ids, tolerance),
+        (Err(error), _) | (_, Err(error)) => Check::failed(answers, &format!("{error:#}")),
+    });
+    checks.push(match (&made[1], &batched) {
+        (Ok(alone), Ok(many)) => same(together, &alone.ids, &many.ids, tolerance),
+        (Err(error), _) | (_, Err(error)) => Check::failed(together, &format!("{error:#}")),
+    });
+    let speed = |name, made: &anyhow::Result<Made>| match made {
+        Ok(made) => Check { name, outcome: Outcome::Measured, says: made.speed() },
+        Err(error) => Check::failed(name, &format!("{error:#}")),
+    };
+    checks.push(match (&made[0], speed(single, &made[1])) {
+        (Ok(cpu), Check { outcome: Outcome::Measured, says, .. }) => {
+            let says = format!("{says}; on the CPU {}", cpu.speed());
+            Check { name: single, outcome: Outcome::Measured, says }
+        }
+        (_, check) => check,
+    });
+    checks.push(speed(eight, &batched));
+    checks
+}
+
+/// What is shown and asked.
+struct Asked {
+    views: Vec<PreparedView>,
+    query: Query,
+}
+
+/// Answers, and what they took.
+struct Made {
+    ids: Vec<Vec<u32>>,
+    tokens: usize,
+    seconds: f64,
+    decoding: f64,
+}
+
+impl Made {
+    fn speed(&self) -> String {
+        let images = self.ids.len() as f64 / self.seconds;
+        format!("{images:.2} images/s, {:.1} tokens/s while decoding", self.tokens as f64 / self.decoding)
+    }
+}
+
+impl Asked {
+    fn new(prompter: &Prompter, budget: BudgetChoice, model: &Model) -> anyhow::Result<Self> {
+        const COLOURS: [[u8; 3]; 4] = [[214, 40, 40], [40, 160, 60], [50, 80, 210], [230, 200, 40]];
+        let views = (0..SCENES).map(|scene| {
+            let (x, y) = (60.0 + 20.0 * scene as f64, 220.0 - 18.0 * scene as f64);
+            let side = 90.0 + 10.0 * scene as f64;
+            prepare(&disc([x, y, x + side, y + side], COLOURS[scene % COLOURS.len()]), budget, model.patch_side())
+        });
+        let query = prompter.query("detect circle", &Conversation::default())?;
+        Ok(Self { views: views.collect::<Result<_, _>>()?, query })
+    }
+
+    fn encode(&self, model: &mut Model, view: usize) -> anyhow::Result<Features> {
+        let view = &self.views[view];
+        let encoded = model.encode(vec![(view.patches.clone(), view.size.soft_tokens() as usize)])?;
+        encoded.into_iter().next().context("the vision graph gave nothing")
+    }
+
+    fn prompt_ids(&self, view: usize) -> Vec<u32> {
+        self.query.token_ids(self.views[view].size.soft_tokens())
+    }
+
+    fn soft_tokens(&self, reference: &mut Model, tried: &mut Model, tolerance: f32) -> anyhow::Result<Check> {
+        let [cpu, card] = [self.encode(reference, 0)?, self.encode(tried, 0)?];
+        Ok(near(NAMES[0], &reference.soft_tokens(&cpu)?, &tried.soft_tokens(&card)?, tolerance))
+    }
+
+    fn logits(&self, reference: &mut Model, tried: &mut Model, tolerance: f32) -> anyhow::Result<Check> {
+        // One vision graph for both, so that only the decoders are compared.
+        let features = self.encode(reference, 0)?;
+        let ids: Vec<i64> = self.prompt_ids(0).into_iter().map(i64::from).collect();
+        let run = |model: &mut Model| -> anyhow::Result<Vec<f32>> {
+            let mut cache = model.empty_cache(1)?;
+            let logits = model.decode(&ids, &[&features], &mut cache)?;
+            Ok(model.logits(&logits, 0)?.into_owned())
+        };
+        Ok(near(NAMES[1], &run(reference)?, &run(tried)?, tolerance))
+    }
+
+    /// All scenes, `rows` answers at once. What is said of the time is without the first answer, which makes a device ready.
+    fn answers(&self, prompter: &Prompter, model: &mut Model, rows: usize) -> anyhow::Result<Made> {
+        self.run(prompter, model, 1, 1)?;
+        self.run(prompter, model, rows, SCENES)
+    }
+
+    fn run(&self, prompter: &Prompter, model: &mut Model, rows: usize, scenes: usize) -> anyhow::Result<Made> {
+        let began = Instant::now();
+        let limits = BatchLimits { rows, ..BatchLimits::default() };
+        let mut batch = Batch::new(model, &prompter.tokenizer, limits, |_| false);
+        for view in 0..scenes {
+            let options = GenerateOptions { max_new_tokens: 64, sampling: Sampling::Greedy, labels: 1, stream: 0 };
+            let wanted = Wanted::Answer { options, grammar: None };
+            let request = Request { prompt_ids: self.prompt_ids(view), wanted };
+            let features = self.encode(model, view)?;
+            batch.submit(view, features, vec![request]);
+        }
+        let mut ids = vec![Vec::new(); scenes];
+        while !batch.is_idle() {
+            for finished in batch.advance(model)? {
+                ids[finished.view] = finished.reply?.into_answer().context("there is no answer")?.ids;
+            }
+        }
+        let work = batch.work();
+        let decoding = work.step_time.as_secs_f64().max(1e-9);
+        Ok(Made { ids, tokens: work.answer_tokens, seconds: began.elapsed().as_secs_f64(), decoding })
+    }
+}
+
+/// Within `tolerance` of the largest value, everywhere.
+fn near(name: &'static str, expected: &[f32], found: &[f32], tolerance: f32) -> Check {
+    let largest = expected.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+    let off = expected.iter().zip(found).map(|(a, b)| (a - b).abs()).fold(0.0_f32, |off, value| {
+        // A NaN is as far off as can be; f32::max would drop it.
+        if value.is_nan() { f32::INFINITY } else { off.max(value) }
+    });
+    let share = off / largest.max(f32::MIN_POSITIVE);
+    let passed = expected.len() == found.len() && largest > 0.0 && share <= tolerance;
+    Check::of(
+        name,
+        passed,
+        format!("{} values, off by at most {share:.1e} of the largest; {tolerance:.0e} is allowed", found.len()),
+    )
+}
+
+/// Token for token in f32; less precise graphs may come to another token where two are nearly as probable.
+fn same(name: &'static str, expected: &[Vec<u32>], found: &[Vec<u32>], tolerance: f32) -> Check {
+    let equal = expected.iter().zip(found).filter(|(a, b)| a == b).count();
+    let says = format!("{equal} of {} the same, token for token", expected.len());
+    if equal == expected.len() || tolerance <= EXACT {
+        return Check::of(name, equal == expected.len(), says);
+    }
+    Check { name, outcome: Outcome::Measured, says: format!("{says}; these graphs are not in f32") }
+}
+
+#[cfg(test)]
+mod tests {
+    use gemscope::runtime::{self, RuntimeOptions};
+
+    use super::*;
+
+    /// The CPU in a card's place, with the twins for kernels: every check passes, and none is left out.
+    #[test]
+    fn a_device_that_computes_the_same_passes() {
+        let runtime = runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let (name, checks) = checks(&ModelArgs::default(), runtime, &Device::Rehearsal);
+        assert!(name.contains("demo model"), "{name}");
+        assert_eq!(checks.iter().map(|check| check.name).collect::<Vec<_>>(), NAMES);
+        for check in checks {
+            let expected = if check.name.starts_with("speed") { Outcome::Measured } else { Outcome::Passed };
+            assert_eq!(check.outcome, expected, "{}: {}", check.name, check.says);
+        }
+    }
+
+    #[test]
+    fn what_differs_fails() {
+        let off = near("a", &[1.0, -2.0], &[1.0, -2.01], EXACT);
+        assert_eq!(off.outcome, Outcome::Failed, "{}", off.says);
+        assert_eq!(near("a", &[1.0, -2.0], &[1.0, -2.001], EXACT).outcome, Outcome::Passed);
+        assert_eq!(near("a", &[1.0, 2.0], &[f32::NAN, 2.0], ROUGH).outcome, Outcome::Failed);
+        assert_eq!(near("a", &[1.0, 2.0], &[1.0], ROUGH).outcome, Outcome::Failed);
+        assert_eq!(near("a", &[0.0], &[0.0], ROUGH).outcome, Outcome::Failed, "a graph that gives nothing");
+        let (one, other) = ([vec![1, 2]], [vec![1, 3]]);
+        assert_eq!(same("a", &one, &other, EXACT).outcome, Outcome::Failed);
+        assert_eq!(same("a", &one, &other, ROUGH).outcome, Outcome::Measured);
+        assert_eq!(same("a", &one, &one, EXACT).outcome, Outcome::Passed);
+    }
+}
