@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from gemscope_export import tiny
-from gemscope_export.graphs import export
+from gemscope_export.graphs import ATTENTION, export
 from gemscope_export.verify import BUDGETS, Check, verify
 
 FORMATS = ("f32", "f16")
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--only", choices=tiny.VARIANTS, action="append", help="this variant; may be given more than once (default: all)")
     parser.add_argument("--formats", default=",".join(FORMATS), help="separated by commas (default: %(default)s)")
     parser.add_argument("--budgets", default=",".join(map(str, BUDGETS)), help="of soft tokens, in f32; a few make it quick (default: %(default)s)")
+    parser.add_argument("--attention", choices=ATTENTION, default="plain", help="as for `graphs` (default: %(default)s)")
     parser.add_argument("--out", type=Path, help="keep the exports in this folder")
     parser.add_argument("--fixtures", type=Path, default=Path("fixtures"), help="the configurations and the tokenizer (default: %(default)s)")
     parser.set_defaults(command=run)
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
             tiny.write(variant, checkpoint, arguments.fixtures)
             for dtype in arguments.formats.split(","):
                 exported = out / (variant if dtype == "f32" else f"{variant}-{dtype}")
-                export(checkpoint, exported, dtype)
+                export(checkpoint, exported, dtype, fused=arguments.attention == "fused")
                 checks = verify(checkpoint, exported, dtype, budgets=budgets if dtype == "f32" else F16_BUDGETS)
                 failed |= not all(check.passed for check in checks)
                 summary.append(_summary(variant, dtype, exported, checks))

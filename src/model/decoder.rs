@@ -81,6 +81,11 @@ impl Decoder {
         Ok(KvCache::empty(values, rows))
     }
 
+    /// The dtype of the cache.
+    pub(super) fn cache_dtype(&self) -> Option<TensorElementType> {
+        self.slots.first().and_then(|slot| self.graph.input(&slot.past)).map(|port| port.dtype)
+    }
+
     /// What one token of one row takes in the cache.
     pub(super) fn cache_bytes_per_token(&self) -> Result<usize, GraphError> {
         let mut bytes = 0;

@@ -62,6 +62,19 @@ pub enum ModelError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A decoder whose logits are no numbers.
+    #[error(
+        "{}: {what} gave NaN or infinity on {device}: try graphs of another --dtype, or ones whose attention is written out (exported with \
+         --attention plain)", path.display()
+    )]
+    NotNumbers {
+        /// The graph.
+        path: PathBuf,
+        /// What computed it.
+        device: String,
+        /// What it was given.
+        what: &'static str,
+    },
     /// Unpacking the bundled model.
     #[error("cannot unpack the bundled model to {}: {error}", path.display())]
     Unpack {

@@ -13,6 +13,7 @@ GRAPHS = ("vision", "embed", "decoder")
 SUFFIXES = {("f32", "none"): "", ("f16", "none"): "_fp16", ("f32", "q4"): "_q4", ("f16", "q4"): "_q4f16", ("f32", "q8"): "_quantized"}
 """By dtype and quantization, as transformers.js names them; other pairs have no name there."""
 BITS = {"q4": 4, "q8": 8}
+ATTENTION = ("plain", "fused")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +21,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="folder to write to; graphs of other formats may be there already")
     parser.add_argument("--dtype", choices=("f32", "f16"), default="f32", help="of weights, cache and logits (default: %(default)s)")
     parser.add_argument("--quantize", choices=("none", *BITS), default="none", help="store weights in 4 or 8 bits (default: %(default)s)")
+    parser.add_argument(
+        "--attention", choices=ATTENTION, default="plain", help="of the decoder: written out, or one operator a layer, for cards (default: %(default)s)"
+    )
+    parser.add_argument("--cuda", action="store_true", help="what a card is best given: --dtype f16 --quantize q4 --attention fused")
     parser.add_argument("--graphs", default=",".join(GRAPHS), help="which to write, separated by commas (default: %(default)s)")
     parser.add_argument("--audio-stub", action="store_true", help="also write an audio_encoder that does nothing; transformers.js insists on one")
     parser.add_argument("--inline-limit", type=int, default=1000, metavar="MB", help="weights larger than this are files of their own (default: %(default)s)")
@@ -27,12 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
+    if arguments.cuda:
+        arguments.dtype, arguments.quantize, arguments.attention = "f16", "q4", "fused"
     if (arguments.dtype, arguments.quantize) not in SUFFIXES:
         raise SystemExit(f"--dtype {arguments.dtype} --quantize {arguments.quantize}: transformers.js has no name for such a file; use f32")
     chosen = arguments.graphs.split(",")
     if unknown := set(chosen) - set(GRAPHS):
         raise SystemExit(f"--graphs: {', '.join(sorted(unknown))} is none of {', '.join(GRAPHS)}")
-    export(arguments.checkpoint, arguments.out, arguments.dtype, arguments.quantize, chosen, arguments.inline_limit * 1_000_000)
+    fused = arguments.attention == "fused"
+    export(arguments.checkpoint, arguments.out, arguments.dtype, arguments.quantize, chosen, arguments.inline_limit * 1_000_000, fused)
     if arguments.audio_stub:
         from gemscope_export.graphs.files import write_audio_stub
 
@@ -40,15 +48,23 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def export(
-    folder: Path, out: Path, dtype: str = "f32", quantization: str = "none", chosen: list[str] | tuple[str, ...] = GRAPHS, inline_limit: int = 10**9
+    folder: Path,
+    out: Path,
+    dtype: str = "f32",
+    quantization: str = "none",
+    chosen: list[str] | tuple[str, ...] = GRAPHS,
+    inline_limit: int = 10**9,
+    fused: bool = False,
 ) -> None:
     from gemscope_export.graphs import build, files, quantize
-    from gemscope_export.graphs.attention import use_f16
+    from gemscope_export.graphs.attention import use_f16, use_fused
     from gemscope_export.graphs.checkpoint import Checkpoint
 
     checkpoint = Checkpoint(folder)
     if dtype == "f16":
         use_f16(checkpoint.model)
+    if fused:
+        use_fused(checkpoint.model)
     suffix = SUFFIXES[dtype, quantization]
     data_files = {}
     for name in chosen:

@@ -4,6 +4,8 @@
 mask f32, added to the scores and broadcast over heads. Softmax and sums with the mask are in f32. A row whose keys are all masked gives finite numbers, since the
 mask is f32's lowest number and not minus infinity. Query heads that share a key head are rows of one matrix product: keys and values are never repeated.
 
+`attend_fused` is the same as one operator, ONNX `Attention`, which ONNX Runtime computes on a card without writing the scores out. Its mask is in the dtype of the products.
+
 `use_f16` makes the matrix products of a model f16 and leaves everything between them f32: residual stream, norms, rotation, activation and gating. A
 product's input that could exceed f16's range (the gated input of an MLP's last layer) is clamped to it.
 """
@@ -14,10 +16,11 @@ import torch
 from torch import nn
 from transformers import AttentionInterface
 
-NAME = "gemscope"
-"""Of the attention function, as `attn_implementation`."""
+NAME, FUSED = "gemscope", "gemscope_fused"
+"""Of the attention functions, as `attn_implementation`."""
 
-LOWEST = torch.finfo(torch.float32).min
+LOWEST = {torch.float32: torch.finfo(torch.float32).min, torch.float16: -(2.0**15)}
+"""What stands in a mask where nothing is to be seen, by its dtype: far below any score, and still finite with a score added."""
 F16_MAX = torch.finfo(torch.float16).max
 
 KEPT_F32 = ("router.", "embed_vision.patch_dense")
@@ -40,9 +43,18 @@ def attend(
     return result.reshape(batch, heads, queries, head_dim).transpose(1, 2), None
 
 
-def additive(allowed: torch.Tensor) -> torch.Tensor:
-    """A mask to add: 0 where allowed, the lowest f32 elsewhere."""
-    return torch.where(allowed, 0.0, LOWEST)
+def attend_fused(
+    module: nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: torch.Tensor, **_: object
+) -> tuple[torch.Tensor, None]:
+    """As `attend`; `attention_mask` is in the dtype of the layer's weights. Key heads that several query heads share are the operator's business."""
+    dtype = attention_mask.dtype
+    result, *_ = torch.onnx.ops.attention(query.to(dtype), key.to(dtype), value.to(dtype), attn_mask=attention_mask, scale=1.0)
+    return result.transpose(1, 2), None
+
+
+def additive(allowed: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """A mask to add: 0 where allowed, the lowest number elsewhere."""
+    return torch.where(allowed, 0.0, LOWEST[dtype]).to(dtype)
 
 
 def use_f16(model: nn.Module) -> None:
@@ -67,4 +79,10 @@ def _output(_: nn.Module, __: tuple[torch.Tensor], output: torch.Tensor) -> torc
     return output.float()
 
 
+def use_fused(model: nn.Module) -> None:
+    """Of the decoder only: above some 2,400 patches the operator gave NaN for the vision tower, and there is no past to read there."""
+    model.config.text_config._attn_implementation = FUSED
+
+
 AttentionInterface.register(NAME, attend)
+AttentionInterface.register(FUSED, attend_fused)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import torch
 
+from gemscope_export.graphs.attention import FUSED
 from gemscope_export.graphs.checkpoint import Checkpoint
 from gemscope_export.graphs.decoder import Decoder
 from gemscope_export.graphs.embedding import TokenEmbedding
-from gemscope_export.graphs.trace import Graph, trace
+from gemscope_export.graphs.trace import OPSET, OPSET_OF_ATTENTION, Graph, trace
 from gemscope_export.graphs.vision import patch_values, vision_module
 
 # Sizes of the traced example. All differ and none is 1, which tracing would take for a fixed axis.
@@ -46,7 +47,8 @@ def decoder(checkpoint: Checkpoint) -> Graph:
         "input_ids": _integers(BATCH, SEQUENCE) if module.needs_input_ids else None,
     }
     outputs = ["logits", *(f"present.{name}" for name in caches)]
-    return trace("decoder_model_merged", module, checkpoint.model, checkpoint.constants, arguments, outputs)
+    opset = OPSET_OF_ATTENTION if config._attn_implementation == FUSED else OPSET
+    return trace("decoder_model_merged", module, checkpoint.model, checkpoint.constants, arguments, outputs, opset)
 
 
 BUILDERS = {"vision": vision, "embed": embed, "decoder": decoder}

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from gemscope_export.graphs.attention import additive
+from gemscope_export.graphs.attention import FUSED, additive
 from gemscope_export.graphs.experts import SelectedExperts
 
 
@@ -42,6 +42,8 @@ class Decoder(nn.Module):
         self.first_shared_layer = self.config.num_hidden_layers - self.config.num_kv_shared_layers
         self.has_per_layer_inputs = bool(getattr(self.config, "hidden_size_per_layer_input", 0))
         self.needs_input_ids = self.config.use_bidirectional_attention == "vision"
+        fused = self.config._attn_implementation == FUSED
+        self.mask_dtype = model.lm_head.weight.dtype if fused else torch.float32
         for layer in self.text.layers:
             if getattr(layer, "enable_moe_block", False) and not isinstance(layer.experts, SelectedExperts):
                 layer.experts = SelectedExperts(layer.experts)
@@ -86,7 +88,7 @@ class Decoder(nn.Module):
         return self._logits(self.text.norm(hidden)), *cache.tensors
 
     def _masks(self, attention_mask: torch.Tensor, sequence: int, input_ids: torch.Tensor | None) -> dict[str, torch.Tensor]:
-        """By kind of layer, f32 [batch, 1, queries, keys]. Queries and keys are counted as they stand, padding included."""
+        """By kind of layer, [batch, 1, queries, keys], f32, or in the dtype of the weights where attention is fused. Queries and keys are counted as they stand, padding included."""
         total = attention_mask.shape[1]
         device = attention_mask.device
         query = torch.arange(sequence, device=device)[:, None] + (total - sequence)
@@ -95,7 +97,7 @@ class Decoder(nn.Module):
         causal = (key <= query)[None, None]
         in_window = (query - key < self.config.sliding_window)[None, None]
         near = (causal | self._same_block(input_ids, total)) & in_window if self.needs_input_ids else causal & in_window
-        return {"full_attention": additive(causal & real), "sliding_attention": additive(near & real)}
+        return {"full_attention": additive(causal & real, self.mask_dtype), "sliding_attention": additive(near & real, self.mask_dtype)}
 
     def _same_block(self, input_ids: torch.Tensor, total: int) -> torch.Tensor:
         """[batch, 1, queries, keys]: whether both are tokens of the same picture. Earlier runs' keys are of none."""

@@ -20,6 +20,8 @@ from gemscope_export.graphs import experts
 from gemscope_export.graphs.weights import Dense, Weight
 
 OPSET = 20
+OPSET_OF_ATTENTION = 23
+"""The first that has the operator `Attention`; only graphs that use it ask for it."""
 DYNAMIC = torch.export.Dim.DYNAMIC
 
 TOKENS = ("batch_size", "sequence_length")
@@ -50,7 +52,7 @@ class Graph:
 
 
 def trace(
-    name: str, module: nn.Module, source: PreTrainedModel, constants: dict[str, torch.Tensor], arguments: dict[str, Any], outputs: list[str]
+    name: str, module: nn.Module, source: PreTrainedModel, constants: dict[str, torch.Tensor], arguments: dict[str, Any], outputs: list[str], opset: int = OPSET
 ) -> Graph:
     """`arguments`: forward's by name, in its order; a list or dict of tensors stands for inputs of their own names, None for an input that is not there."""
     inputs = [key for argument in arguments.items() for key, _ in _flat(*argument)]
@@ -63,7 +65,7 @@ def trace(
             dynamo=True,
             verbose=False,
             optimize=False,
-            opset_version=OPSET,
+            opset_version=opset,
             input_names=inputs,
             output_names=outputs,
             dynamic_shapes=dynamic_shapes,
