@@ -85,12 +85,14 @@ fn one(args: &Args, path: &Path) {
         gemscope::image::recycle(image);
         view
     };
-    view.patches.pad_to(args.budget.max_patches() as usize);
+    let padded = args.budget.max_patches() as usize;
+    view.patches.positions.resize(padded * 2, -1);
     // Into memory that the last image's values were in, as the vision graph's input is.
     VALUES.with_borrow_mut(|values| {
         values.clear();
         values.extend(view.patches.pixels.iter().map(|&byte| rescale(byte)));
-        std::hint::black_box(values);
+        values.resize(padded * view.patches.patch_values(), 0.0);
+        std::hint::black_box((values, &view));
     });
 }
 

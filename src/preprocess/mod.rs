@@ -45,6 +45,7 @@ pub fn prepare_region(
     let pixels = image.pixels(region.x, region.y, region.width, region.height);
     let resized = resize(&pixels, region.width, region.height, size)?;
     let patches = patchify(&resized, size, patch_side);
+    resize::recycle(resized);
     Ok(PreparedView { budget, size, patches })
 }
 
@@ -69,6 +70,7 @@ pub fn prepare_reduced(
     let size = target_size(image.width, image.height, budget)?;
     let resized = resize(&image.decoded.rgb, image.decoded.width, image.decoded.height, size)?;
     let patches = patchify(&resized, size, patch_side);
+    resize::recycle(resized);
     Ok(PreparedView { budget, size, patches })
 }
 

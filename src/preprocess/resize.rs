@@ -32,30 +32,37 @@ pub enum ResizeError {
 /// # Errors
 /// [`ResizeError`] where `rgb` is not `width * height * 3` bytes.
 pub fn resize(rgb: &[u8], width: u32, height: u32, target: TargetSize) -> Result<Cow<'_, [u8]>, ResizeError> {
-    let mut between = BETWEEN.take();
+    let [mut between, mut resized] = SPARE.take();
     let narrowed = if width == target.width {
         rgb
     } else {
         scale(rgb, (width, height), &mut between, (target.width, height))?;
         &between
     };
-    let resized = if height != target.height {
-        let mut resized = Vec::new();
+    let (result, left) = if height != target.height {
         scale(narrowed, (target.width, height), &mut resized, (target.width, target.height))?;
-        Cow::Owned(resized)
+        (Cow::Owned(resized), [between, Vec::new()])
     } else if width != target.width {
-        // The buffer itself is the result; the next image gets another.
-        return Ok(Cow::Owned(between));
+        (Cow::Owned(between), [resized, Vec::new()])
     } else {
-        Cow::Borrowed(rgb)
+        (Cow::Borrowed(rgb), [between, resized])
     };
-    BETWEEN.set(between);
-    Ok(resized)
+    SPARE.set(left);
+    Ok(result)
+}
+
+/// Gives what [`resize`] made to the next image of the same thread.
+pub(super) fn recycle(resized: Cow<'_, [u8]>) {
+    if let Cow::Owned(resized) = resized {
+        let [between, other] = SPARE.take();
+        SPARE.set([between, if other.capacity() < resized.capacity() { resized } else { other }]);
+    }
 }
 
 thread_local! {
-    /// The image between the two passes: several megabytes, which the system would hand out page by page for every image anew.
-    static BETWEEN: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    /// Two buffers, for the image between the two passes and for the one after them: several megabytes each, which the system would hand out page by
+    /// page for every image anew.
+    static SPARE: Cell<[Vec<u8>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
 }
 
 /// One pass: one of the sides stays.

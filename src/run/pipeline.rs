@@ -43,8 +43,8 @@ use crate::source::SourceImage;
 /// Images that are decoded, and views that wait, may hold so many bytes together: eight views of the largest budget.
 const BYTES_AHEAD: usize = 256 << 20;
 
-/// So many images may wait besides.
-const IMAGES_AHEAD: usize = 256;
+/// So many images may wait besides: small ones are loaded in less time than a model needs for them, and more of them would only take memory.
+const IMAGES_AHEAD: usize = 64;
 
 /// Why a run stopped. The journal holds what was answered until then.
 #[derive(Debug, Error)]
