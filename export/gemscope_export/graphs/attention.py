@@ -19,8 +19,10 @@ from transformers import AttentionInterface
 NAME, FUSED = "gemscope", "gemscope_fused"
 """Of the attention functions, as `attn_implementation`."""
 
-LOWEST = {torch.float32: torch.finfo(torch.float32).min, torch.float16: -(2.0**15)}
-"""What stands in a mask where nothing is to be seen, by its dtype: far below any score, and still finite with a score added."""
+LOWEST = torch.finfo(torch.float32).min
+LOWEST_FUSED = {torch.float32: -1e30, torch.float16: -(2.0**15)}
+"""What stands in a mask where nothing is to be seen: far below any score, and still finite with a score added. Kernels for cards multiply it by log2(e) besides, which
+would make f32's lowest number infinite."""
 F16_MAX = torch.finfo(torch.float16).max
 
 KEPT_F32 = ("router.", "embed_vision.patch_dense")
@@ -52,9 +54,11 @@ def attend_fused(
     return result.transpose(1, 2), None
 
 
-def additive(allowed: torch.Tensor, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """A mask to add: 0 where allowed, the lowest number elsewhere."""
-    return torch.where(allowed, 0.0, LOWEST[dtype]).to(dtype)
+def additive(allowed: torch.Tensor, fused_dtype: torch.dtype | None = None) -> torch.Tensor:
+    """A mask to add: 0 where allowed, the lowest number elsewhere; f32, or for fused attention in the dtype of its products."""
+    if fused_dtype is None:
+        return torch.where(allowed, 0.0, LOWEST)
+    return torch.where(allowed, 0.0, LOWEST_FUSED[fused_dtype]).to(fused_dtype)
 
 
 def use_f16(model: nn.Module) -> None:

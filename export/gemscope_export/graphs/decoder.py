@@ -43,7 +43,7 @@ class Decoder(nn.Module):
         self.has_per_layer_inputs = bool(getattr(self.config, "hidden_size_per_layer_input", 0))
         self.needs_input_ids = self.config.use_bidirectional_attention == "vision"
         fused = self.config._attn_implementation == FUSED
-        self.mask_dtype = model.lm_head.weight.dtype if fused else torch.float32
+        self.fused_dtype = model.lm_head.weight.dtype if fused else None
         for layer in self.text.layers:
             if getattr(layer, "enable_moe_block", False) and not isinstance(layer.experts, SelectedExperts):
                 layer.experts = SelectedExperts(layer.experts)
@@ -97,7 +97,7 @@ class Decoder(nn.Module):
         causal = (key <= query)[None, None]
         in_window = (query - key < self.config.sliding_window)[None, None]
         near = (causal | self._same_block(input_ids, total)) & in_window if self.needs_input_ids else causal & in_window
-        return {"full_attention": additive(causal & real, self.mask_dtype), "sliding_attention": additive(near & real, self.mask_dtype)}
+        return {"full_attention": additive(causal & real, self.fused_dtype), "sliding_attention": additive(near & real, self.fused_dtype)}
 
     def _same_block(self, input_ids: torch.Tensor, total: int) -> torch.Tensor:
         """[batch, 1, queries, keys]: whether both are tokens of the same picture. Earlier runs' keys are of none."""
