@@ -17,6 +17,7 @@ COMMANDS = {
     "verify": "compare exported graphs with Hugging Face",
     "variants": "make, export and compare a tiny model of each variant",
     "midsize": "write a random model of 330 million parameters and its graphs, for benchmarks",
+    "structure": "write the graphs of a random model without its weights, for doctor --gpu",
     "tiny": "write a tiny random checkpoint of a variant of Gemma 4",
 }
 

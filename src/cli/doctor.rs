@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use gemscope::answer::{self, Rules};
 use gemscope::generate::{BatchLimits, Sampling};
 use gemscope::image::UprightImage;
-use gemscope::model::{Dtypes, demo};
+use gemscope::model::{Dtypes, demo, random};
 use gemscope::preprocess::{BudgetChoice, Region, prepare};
 use gemscope::prompt::{Conversation, Task};
 use gemscope::record::Record;
@@ -15,7 +15,7 @@ use gemscope::runtime::{self, Found, Report};
 use serde::Serialize;
 
 use super::engine::{DeviceArgs, ModelArgs, ModelFiles, place_one};
-use super::{Ending, Global, gpu, output};
+use super::{Ending, Global, gpu, messages, output};
 
 /// Check what is installed, and say what to do about what is not
 #[derive(Debug, clap::Args)]
@@ -29,6 +29,9 @@ pub(crate) struct Args {
     /// With --gpu: a model directory, in place of the bundled demo model
     #[arg(long, short, value_name = "DIR", requires = "gpu")]
     model: Option<PathBuf>,
+    /// With --gpu: a random model of middle size, in place of the bundled demo model. Its 370 MB of weights are drawn into the cache the first time
+    #[arg(long, requires = "gpu", conflicts_with = "model")]
+    random: bool,
     /// With --model: which graphs, by their suffix
     #[arg(long, value_name = "SUFFIX", requires = "model")]
     dtype: Option<Dtypes>,
@@ -55,7 +58,7 @@ struct Examined {
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     if args.gpu {
         let model = ModelArgs {
-            model: args.model.clone(),
+            model: if args.random { Some(random_model()?) } else { args.model.clone() },
             dtype: args.dtype.clone(),
             device: args.device,
             ..ModelArgs::default()
@@ -79,6 +82,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     }
     let ready = examined.self_check.as_ref().is_some_and(|check| check.ok);
     Ok(if ready { Ending::Complete } else { Ending::NotReady })
+}
+
+fn random_model() -> anyhow::Result<PathBuf> {
+    let cache = runtime::cache_dir()?;
+    let megabytes = random::BYTES / 1_000_000;
+    messages::say(&format!("The random model takes {megabytes} MB in {}.", cache.display()));
+    Ok(random::unpack(&cache)?)
 }
 
 /// Side of the scenes that a model is shown.

@@ -51,7 +51,7 @@ fn gpu(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     lines.push(match card {
         Some(card) => {
             format!(
-                "CUDA device {} ({}) can be used; `gemscope doctor --device cuda` asks the bundled model on it",
+                "CUDA device {} ({}) can be used; `gemscope doctor --gpu` compares it with the CPU",
                 card.index, card.name
             )
         }

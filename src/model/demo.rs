@@ -55,3 +55,8 @@ pub fn unpack(cache: &Path) -> Result<PathBuf, ModelError> {
     unpack().map_err(|error| ModelError::Unpack { path: directory.clone(), error })?;
     Ok(directory)
 }
+
+/// One of its files.
+pub(super) fn file(name: &str) -> Option<&'static [u8]> {
+    FILES.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+}

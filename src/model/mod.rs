@@ -15,6 +15,7 @@ mod inspect;
 mod layout;
 mod prepared;
 mod probe;
+pub mod random;
 mod tensor;
 mod vision;
 

@@ -33,6 +33,7 @@ mod pip;
 mod probe;
 mod report;
 mod setup;
+mod watch;
 #[cfg(feature = "load-dynamic")]
 mod wheels;
 
@@ -42,6 +43,7 @@ pub use device_memory::{BusTraffic, CacheRow, DeviceMemory, DeviceMemoryError, t
 pub use error::RuntimeError;
 pub use report::{Report, report};
 pub use setup::{GpuSetup, Installed, Outcome, setup, setup_gpu};
+pub use watch::Watch;
 
 #[cfg(not(any(feature = "load-dynamic", feature = "download-ort")))]
 compile_error!(
@@ -231,7 +233,7 @@ fn start(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Runtime,
 }
 
 #[cfg(feature = "load-dynamic")]
-const PROVIDER_ADVICE: &str = "see what `gemscope doctor --device cuda -vv` says";
+const PROVIDER_ADVICE: &str = "see what `gemscope doctor --gpu -vv` says";
 
 /// The library of a run on the CPU, installed where there is none.
 #[cfg(feature = "load-dynamic")]

@@ -5,9 +5,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use gemscope::generate::{GenerateOptions, Request, Sampling, Wanted, generate};
+use gemscope::preprocess::{Budget, BudgetChoice, prepare};
+use gemscope::prompt::Conversation;
 use predicates::str::contains;
 
-use crate::support::{gemscope, json};
+use crate::support::{gemscope, json, open};
 
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
@@ -44,10 +47,10 @@ fn without_a_card_every_check_is_skipped_and_counted() {
     let doctor = gemscope().env("CUDA_VISIBLE_DEVICES", "").args(["doctor", "--gpu", "--json"]).arg(&report).assert();
     doctor
         .code(1)
-        .stdout(contains("0 passed, 0 failed, 15 GPU checks skipped"))
+        .stdout(contains("0 passed, 0 failed, 17 GPU checks skipped"))
         .stdout(contains("verdict: nothing is known"))
         .stderr(contains("no CUDA device can be used. Looked for"));
-    assert_eq!(json(&report)["skipped"], 15);
+    assert_eq!(json(&report)["skipped"], 17);
 }
 
 /// The `.ptx` files are what their sources compile to.
@@ -71,4 +74,27 @@ fn the_compiled_kernels_are_those_of_the_sources() {
         Ok(_) if words.contains("not what the sources compile to") => panic!("{words}"),
         _ => say(&format!("SKIPPED: whether the .ptx files are those of their sources: {}", words.trim())),
     }
+}
+
+/// Drawn on this machine, it loads, and answers the same twice; the values are those of every machine.
+#[test]
+fn the_random_model_is_made_and_answers_the_same_twice() {
+    let directory = gemscope::model::random::unpack(&gemscope::runtime::cache_dir().unwrap()).unwrap();
+    let data = std::fs::read(directory.join("onnx/vision_encoder_fp16.onnx_data")).unwrap();
+    say(&format!("random model: {}", crate::support::sha256(&data)));
+    let image =
+        gemscope::image::decode(&std::fs::read(crate::support::fixture("images/444.jpg")).unwrap(), true).unwrap();
+    let answers = [0, 1].map(|_| {
+        let (prompter, mut model) = open(&directory);
+        let view = prepare(&image, BudgetChoice::Fixed(Budget::ALL[0]), model.patch_side()).unwrap();
+        let soft_tokens = view.size.soft_tokens();
+        let features = model.encode(vec![(view.patches, soft_tokens as usize)]).unwrap().remove(0);
+        let prompt_ids = prompter.query("detect circle", &Conversation::default()).unwrap().token_ids(soft_tokens);
+        let options = GenerateOptions { max_new_tokens: 6, sampling: Sampling::Greedy, labels: 1, stream: 0 };
+        let request = Request { prompt_ids, wanted: Wanted::Answer { options, grammar: None } };
+        let made = generate(&mut model, &prompter.tokenizer, features, request).unwrap();
+        made.into_answer().unwrap().ids
+    });
+    assert_eq!(answers[0].len(), 6, "{answers:?}");
+    assert_eq!(answers[0], answers[1]);
 }

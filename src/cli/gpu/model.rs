@@ -7,24 +7,29 @@ use gemscope::generate::{Batch, BatchLimits, GenerateOptions, Request, Sampling,
 use gemscope::model::{Features, Model};
 use gemscope::preprocess::{BudgetChoice, PreparedView, prepare};
 use gemscope::prompt::{Conversation, Prompter, Query};
-use gemscope::runtime::{Device, Runtime};
+use gemscope::runtime::{self, Device, Runtime};
 
 use super::super::doctor::disc;
 use super::super::engine::{ModelArgs, ModelFiles, Placement};
 use super::{Check, Outcome};
 
 /// The checks, in their order.
-pub(super) const NAMES: [&str; 6] = [
+pub(super) const NAMES: [&str; 8] = [
     "soft tokens, card against CPU",
     "logits of a prompt, card against CPU",
     "answers, card against CPU",
     "answers together, against one at a time",
     "speed, one answer at a time",
     "speed, eight answers together",
+    "bytes over the bus for an image",
+    "time that the card is idle",
 ];
 
 /// Scenes that are shown.
 const SCENES: usize = 8;
+
+/// How often all of them are shown to a card while it is watched: NVML's figures are of a sixth of a second up to a second.
+const ROUNDS: usize = 13;
 
 /// How far f32 graphs may be off, as a share of the largest value; others, whose kernels differ, further.
 const EXACT: f32 = 2e-3;
@@ -60,7 +65,7 @@ fn compare(
     tried: &mut Model,
     tolerance: f32,
 ) -> Vec<Check> {
-    let [soft, logits, answers, together, single, eight] = NAMES;
+    let [soft, logits, answers, together, single, eight, bus, idle] = NAMES;
     let asked = match Asked::new(prompter, budget, reference) {
         Ok(asked) => asked,
         Err(error) => return NAMES.map(|name| Check::failed(name, &format!("{error:#}"))).into(),
@@ -93,6 +98,12 @@ fn compare(
         (_, check) => check,
     });
     checks.push(speed(eight, &batched));
+    let measured = |name, says: anyhow::Result<String>| match says {
+        Ok(says) => Check { name, outcome: Outcome::Measured, says },
+        Err(error) => Check::failed(name, &format!("{error:#}")),
+    };
+    checks.push(measured(bus, asked.bus(prompter, tried)));
+    checks.push(measured(idle, asked.idle(prompter, tried)));
     checks
 }
 
@@ -162,6 +173,31 @@ impl Asked {
         self.run(prompter, model, rows, SCENES)
     }
 
+    /// What an image costs on the bus, answers being written eight at a time.
+    fn bus(&self, prompter: &Prompter, model: &mut Model) -> anyhow::Result<String> {
+        let before = model.traffic();
+        let made = self.run(prompter, model, SCENES, SCENES)?;
+        let (after, images) = (model.traffic(), made.ids.len() as u64);
+        let [to, from] =
+            [after.to_device - before.to_device, after.from_device - before.from_device].map(|bytes| bytes / images);
+        let tokens = made.tokens as u64 / images;
+        Ok(format!("{to} bytes to the card, {from} bytes from it, of an image with an answer of {tokens} tokens"))
+    }
+
+    /// The share of the time that no kernel ran on the card, as its driver tells, while many images were answered.
+    fn idle(&self, prompter: &Prompter, model: &mut Model) -> anyhow::Result<String> {
+        let Device::Cuda(card) = &model.device else { return Ok("not known: this is no card".to_owned()) };
+        let watched = runtime::Watch::begin(card);
+        for _ in 0..ROUNDS {
+            self.run(prompter, model, SCENES, SCENES)?;
+        }
+        let images = ROUNDS * SCENES;
+        Ok(match watched.and_then(runtime::Watch::end) {
+            Ok(share) => format!("{:.0} % while {images} images were answered, eight at a time", share * 100.0),
+            Err(reason) => format!("not known: {reason}"),
+        })
+    }
+
     fn run(&self, prompter: &Prompter, model: &mut Model, rows: usize, scenes: usize) -> anyhow::Result<Made> {
         let began = Instant::now();
         let limits = BatchLimits { rows, ..BatchLimits::default() };
@@ -213,7 +249,7 @@ fn same(name: &'static str, expected: &[Vec<u32>], found: &[Vec<u32>], tolerance
 
 #[cfg(test)]
 mod tests {
-    use gemscope::runtime::{self, RuntimeOptions};
+    use gemscope::runtime::RuntimeOptions;
 
     use super::*;
 
@@ -225,7 +261,8 @@ mod tests {
         assert!(name.contains("demo model"), "{name}");
         assert_eq!(checks.iter().map(|check| check.name).collect::<Vec<_>>(), NAMES);
         for check in checks {
-            let expected = if check.name.starts_with("speed") { Outcome::Measured } else { Outcome::Passed };
+            let figure = ["speed", "bytes", "time"].iter().any(|kind| check.name.starts_with(kind));
+            let expected = if figure { Outcome::Measured } else { Outcome::Passed };
             assert_eq!(check.outcome, expected, "{}: {}", check.name, check.says);
         }
     }
