@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use gemscope::answer::{self, Rules};
 use gemscope::generate::{BatchLimits, Sampling};
 use gemscope::image::UprightImage;
-use gemscope::model::{Dtypes, demo, random};
+use gemscope::model::{Dtypes, demo};
 use gemscope::preprocess::{BudgetChoice, Region, prepare};
 use gemscope::prompt::{Conversation, Task};
 use gemscope::record::Record;
@@ -15,7 +15,8 @@ use gemscope::runtime::{self, Found, Report};
 use serde::Serialize;
 
 use super::engine::{DeviceArgs, ModelArgs, ModelFiles, place_one};
-use super::{Ending, Global, gpu, messages, output};
+use super::gpu::{self, Subject};
+use super::{Ending, Global, output};
 
 /// Check what is installed, and say what to do about what is not
 #[derive(Debug, clap::Args)]
@@ -23,15 +24,16 @@ pub(crate) struct Args {
     /// Print everything as JSON; with a file behind it, write it there
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<PathBuf>,
-    /// Check the CUDA card: everything that it computes against the CPU, and how fast it is
+    /// Check the CUDA card: everything that it computes against the CPU, and how fast it is, with the bundled demo model and a random one of middle size,
+    /// whose 370 MB of weights are drawn into the cache the first time
     #[arg(long)]
     gpu: bool,
-    /// With --gpu: a model directory, in place of the bundled demo model
+    /// With --gpu: a model directory, in place of the two
     #[arg(long, short, value_name = "DIR", requires = "gpu")]
     model: Option<PathBuf>,
-    /// With --gpu: a random model of middle size, in place of the bundled demo model. Its 370 MB of weights are drawn into the cache the first time
+    /// With --gpu: only the bundled demo model, which takes a few seconds
     #[arg(long, requires = "gpu", conflicts_with = "model")]
-    random: bool,
+    quick: bool,
     /// With --model: which graphs, by their suffix
     #[arg(long, value_name = "SUFFIX", requires = "model")]
     dtype: Option<Dtypes>,
@@ -57,13 +59,12 @@ struct Examined {
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     if args.gpu {
-        let model = ModelArgs {
-            model: if args.random { Some(random_model()?) } else { args.model.clone() },
-            dtype: args.dtype.clone(),
-            device: args.device,
-            ..ModelArgs::default()
+        let subjects = match &args.model {
+            Some(directory) => vec![Subject::Directory(directory.clone(), args.dtype.clone())],
+            None if args.quick => vec![Subject::Demo],
+            None => vec![Subject::Demo, Subject::Random],
         };
-        return gpu::run(args.device, &model, args.json.as_deref(), global);
+        return gpu::run(args.device, &subjects, args.json.as_deref(), global);
     }
     let report = runtime::report(&global.runtime_options());
     // Without a library, a model run would install one; doctor changes nothing but its own cache.
@@ -82,13 +83,6 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     }
     let ready = examined.self_check.as_ref().is_some_and(|check| check.ok);
     Ok(if ready { Ending::Complete } else { Ending::NotReady })
-}
-
-fn random_model() -> anyhow::Result<PathBuf> {
-    let cache = runtime::cache_dir()?;
-    let megabytes = random::BYTES / 1_000_000;
-    messages::say(&format!("The random model takes {megabytes} MB in {}.", cache.display()));
-    Ok(random::unpack(&cache)?)
 }
 
 /// Side of the scenes that a model is shown.

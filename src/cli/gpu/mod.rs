@@ -1,16 +1,19 @@
 //! `gemscope doctor --gpu`: whether this machine's card computes what the CPU computes, and how fast.
 //!
-//! In: the card, a model (the bundled one, or any). Out: a table of checks, each passed, failed, skipped or measured, and a verdict. Promises:
-//! nothing that could not be tried counts as passed; a driver that fails is a failed check and no panic.
+//! In: the card, and models: the bundled one and a random one of middle size, or any. Out: a table of checks, each passed, failed, skipped or measured, and a
+//! verdict. Promises: nothing that could not be tried counts as passed; a driver that fails is a failed check and no panic.
 
 mod kernels;
 mod model;
+mod speed;
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use gemscope::runtime::{self, CudaState, Device, DeviceChoice};
+use gemscope::model::{Dtypes, random};
+use gemscope::runtime::{self, CudaState, Device, DeviceChoice, Runtime};
 use serde::Serialize;
 
 use super::engine::{DeviceArgs, ModelArgs};
@@ -29,27 +32,83 @@ enum Outcome {
 }
 
 /// One check.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct Check {
     name: &'static str,
+    /// With which model; of kernels, none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
     outcome: Outcome,
     /// What was compared or measured, or why not.
     says: String,
+    /// What was measured, in the units that the names say.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    figures: BTreeMap<&'static str, f64>,
 }
 
 impl Check {
+    fn new(name: &'static str, outcome: Outcome, says: String) -> Self {
+        Self { name, model: None, outcome, says, figures: BTreeMap::new() }
+    }
+
     /// One that passed or failed.
     fn of(name: &'static str, passed: bool, says: String) -> Self {
-        Self { name, outcome: if passed { Outcome::Passed } else { Outcome::Failed }, says }
+        Self::new(name, if passed { Outcome::Passed } else { Outcome::Failed }, says)
     }
 
     fn failed(name: &'static str, reason: &(impl ToString + ?Sized)) -> Self {
-        Self { name, outcome: Outcome::Failed, says: reason.to_string() }
+        Self::new(name, Outcome::Failed, reason.to_string())
     }
 
     fn skipped(name: &'static str, reason: &(impl ToString + ?Sized)) -> Self {
-        Self { name, outcome: Outcome::Skipped, says: reason.to_string() }
+        Self::new(name, Outcome::Skipped, reason.to_string())
     }
+
+    fn measured(name: &'static str, says: String, figures: impl IntoIterator<Item = (&'static str, f64)>) -> Self {
+        Self { figures: figures.into_iter().collect(), ..Self::new(name, Outcome::Measured, says) }
+    }
+}
+
+/// A model that is compared.
+#[derive(Debug, Clone)]
+pub(super) enum Subject {
+    /// The bundled one: its answers are right or wrong, but it is so small that a card waits for its launches.
+    Demo,
+    /// A random one of middle size, which is made in the cache when it is wanted.
+    Random,
+    /// The user's.
+    Directory(PathBuf, Option<Dtypes>),
+}
+
+impl Subject {
+    fn name(&self) -> String {
+        match self {
+            Self::Demo => "the bundled demo model".to_owned(),
+            Self::Random => "a random model of middle size".to_owned(),
+            Self::Directory(directory, _) => directory.display().to_string(),
+        }
+    }
+
+    /// What opens it.
+    fn arguments(&self, device: DeviceArgs) -> anyhow::Result<ModelArgs> {
+        let (model, dtype) = match self {
+            Self::Demo => (None, None),
+            Self::Random => (Some(random_model()?), None),
+            Self::Directory(directory, dtype) => (Some(directory.clone()), dtype.clone()),
+        };
+        Ok(ModelArgs { model, dtype, device, ..ModelArgs::default() })
+    }
+}
+
+/// The random model's directory, once it is drawn; what that takes of the disk is told beforehand.
+fn random_model() -> anyhow::Result<PathBuf> {
+    let cache = runtime::cache_dir()?;
+    messages::say(&format!(
+        "The random model takes {} MB in {} the first time.",
+        random::BYTES / 1_000_000,
+        cache.display()
+    ));
+    Ok(random::unpack(&cache)?)
 }
 
 #[derive(Debug, Serialize)]
@@ -58,8 +117,6 @@ struct Examined {
     /// Of ONNX Runtime.
     version: Option<String>,
     cuda: CudaState,
-    /// What was compared.
-    model: String,
     checks: Vec<Check>,
     passed: usize,
     failed: usize,
@@ -70,7 +127,7 @@ struct Examined {
 /// Runs all checks; `file` takes them as JSON, `-` prints them so.
 pub(super) fn run(
     device: DeviceArgs,
-    model: &ModelArgs,
+    subjects: &[Subject],
     file: Option<&Path>,
     global: &Global,
 ) -> anyhow::Result<Ending> {
@@ -78,18 +135,17 @@ pub(super) fn run(
     let options = global.runtime_options().with_device(choice);
     let state = runtime::cuda_state(&options);
     let mut checks = kernel_checks(&state);
-    let (mut version, mut named) = (None, "none".to_owned());
-    match runtime::load(&options, &mut |line| messages::say(line)) {
-        Ok(runtime) => {
-            version = Some(runtime.version.clone());
-            let (name, compared) = model::checks(model, runtime, &runtime.device);
-            named = name;
-            checks.extend(compared);
-        }
-        Err(error) => checks.extend(model::NAMES.map(|name| {
+    let loaded = runtime::load(&options, &mut |line| messages::say(line));
+    let version = loaded.as_ref().ok().map(|runtime| runtime.version.clone());
+    for subject in subjects {
+        let compared = match &loaded {
+            Ok(runtime) => model_checks(subject, device, runtime),
             // With a card, that it cannot be used is what was to be found out.
-            if state.is_ready() { Check::failed(name, &error) } else { Check::skipped(name, state.obstacle()) }
-        })),
+            Err(error) if state.is_ready() => model::NAMES.map(|name| Check::failed(name, error)).into(),
+            Err(_) => model::NAMES.map(|name| Check::skipped(name, state.obstacle())).into(),
+        };
+        let name = subject.name();
+        checks.extend(compared.into_iter().map(|check| Check { model: Some(name.clone()), ..check }));
     }
     let count = |outcome| checks.iter().filter(|check| check.outcome == outcome).count();
     let [passed, failed, skipped] = [Outcome::Passed, Outcome::Failed, Outcome::Skipped].map(count);
@@ -106,7 +162,7 @@ pub(super) fn run(
         }
     };
     let gemscope = env!("CARGO_PKG_VERSION");
-    let examined = Examined { gemscope, version, cuda: state, model: named, checks, passed, failed, skipped, verdict };
+    let examined = Examined { gemscope, version, cuda: state, checks, passed, failed, skipped, verdict };
     match file {
         Some(file) if file == Path::new("-") => output::json(&examined)?,
         Some(file) => {
@@ -120,6 +176,16 @@ pub(super) fn run(
         messages::error(&examined.cuda.to_string());
     }
     Ok(if failed + skipped == 0 { Ending::Complete } else { Ending::NotReady })
+}
+
+fn model_checks(subject: &Subject, device: DeviceArgs, runtime: &Runtime) -> Vec<Check> {
+    let arguments = match subject.arguments(device) {
+        Ok(arguments) => arguments,
+        Err(error) => return model::NAMES.map(|name| Check::failed(name, &format!("{error:#}"))).into(),
+    };
+    // As with the kernels.
+    catch_unwind(AssertUnwindSafe(|| model::checks(&arguments, runtime, &runtime.device)))
+        .unwrap_or_else(|_| model::NAMES.map(|name| Check::failed(name, "the driver lacks a function")).into())
 }
 
 /// The kernels need a card and its driver, and no ONNX Runtime.
@@ -141,8 +207,6 @@ fn describe(examined: &Examined) -> String {
     if let Some(card) = cuda.device.clone() {
         lines.push(format!("checked: {}", Device::Cuda(card)));
     }
-    lines.push(format!("model: {}", examined.model));
-    lines.push(String::new());
     let name = |outcome| match outcome {
         Outcome::Passed => "passed",
         Outcome::Failed => "FAILED",
@@ -150,8 +214,14 @@ fn describe(examined: &Examined) -> String {
         Outcome::Measured => "measured",
     };
     let width = examined.checks.iter().map(|check| check.name.len()).max().unwrap_or(0);
+    let mut part = Some("");
     for check in &examined.checks {
-        lines.push(format!("{:<width$}  {:<8}  {}", check.name, name(check.outcome), check.says));
+        let model = check.model.as_deref();
+        if part != model {
+            lines.push(format!("\n{}:", model.unwrap_or("kernels")));
+            part = model;
+        }
+        lines.push(format!("  {:<width$}  {:<8}  {}", check.name, name(check.outcome), check.says));
     }
     lines.push(String::new());
     let Examined { passed, failed, skipped, verdict, .. } = examined;
