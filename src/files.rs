@@ -13,6 +13,15 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     put(path, bytes, |_| Ok(()))
 }
 
+/// [`replace`], unless a file of that length is there: its time stays as it is, which what is known of it may be kept by.
+///
+/// # Errors
+/// As [`replace`].
+pub(crate) fn replace_unless_there(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let there = path.metadata().is_ok_and(|metadata| metadata.len() == bytes.len() as u64);
+    if there { Ok(()) } else { replace(path, bytes) }
+}
+
 /// [`replace`], and waits until the file is on disk, under its name.
 ///
 /// # Errors

@@ -77,24 +77,29 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def write(out: Path, fixtures: Path, seed: int) -> None:
+    gemma4 = fixtures / "gemma4"
+    write_weights(out, fixtures, seed, TEXT, VISION, {"boi_token_id": 255_999, "eoi_token_id": 258_882})
+    _write_json(out / "tokenizer_config.json", TOKENIZER_CONFIG)
+    (out / "tokenizer.json").write_bytes(gzip.decompress((gemma4 / "tokenizer.json.gz").read_bytes()))
+    shutil.copyfile(gemma4 / "chat_template.e2b.jinja", out / "chat_template.jinja")
+    for name in ("processor_config.json", "generation_config.json"):
+        shutil.copyfile(gemma4 / name, out / name)
+
+
+def write_weights(out: Path, fixtures: Path, seed: int, text: dict[str, Any], vision: dict[str, Any], tokens: dict[str, int]) -> None:
+    """A random checkpoint without a tokenizer: E2B's configuration with `text`, `vision` and the ids of `tokens`."""
     torch.set_grad_enabled(False)
     torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
-    gemma4 = fixtures / "gemma4"
-    config = json.loads((gemma4 / "configs" / "E2B.json").read_text(encoding="utf-8"))
-    small = {"text_config": config["text_config"] | TEXT, "vision_config": VISION, "audio_config": None, "dtype": "float32"}
-    document = config | small | {"architectures": ["Gemma4ForConditionalGeneration"], "boi_token_id": 255_999, "eoi_token_id": 258_882}
+    config = json.loads((fixtures / "gemma4" / "configs" / "E2B.json").read_text(encoding="utf-8"))
+    small = {"text_config": config["text_config"] | text, "vision_config": vision, "audio_config": None, "dtype": "float32"}
+    document = config | small | tokens | {"architectures": ["Gemma4ForConditionalGeneration"]}
     _write_json(out / "config.json", document)
     model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(out), dtype=torch.float32)
     randomize(model)
     model.save_pretrained(out)
     # Not as transformers writes it, but with the keys of the published configurations.
     _write_json(out / "config.json", document)
-    _write_json(out / "tokenizer_config.json", TOKENIZER_CONFIG)
-    (out / "tokenizer.json").write_bytes(gzip.decompress((gemma4 / "tokenizer.json.gz").read_bytes()))
-    shutil.copyfile(gemma4 / "chat_template.e2b.jinja", out / "chat_template.jinja")
-    for name in ("processor_config.json", "generation_config.json"):
-        shutil.copyfile(gemma4 / name, out / name)
     print(f"{out}: {sum(parameter.numel() for parameter in model.parameters())} parameters", flush=True)
 
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
-import torch
-from transformers import AutoConfig, AutoModelForImageTextToText
 
 from gemscope_export import midsize
 from gemscope_export.graphs import SUFFIXES, build
@@ -56,7 +55,8 @@ def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = _checkpoint(Path(folder), arguments.fixtures, arguments.seed)
+        midsize.write_weights(Path(folder), arguments.fixtures, arguments.seed, TEXT, VISION, TOKENS)
+        checkpoint = Checkpoint(Path(folder))
         use_f16(checkpoint.model)
         tables: dict[str, list[dict[str, Any]]] = {}
         for name in ("vision", "embed", "decoder"):
@@ -67,27 +67,11 @@ def run(arguments: argparse.Namespace) -> None:
                 packed = gzip.compress(Path(file.name).read_bytes(), mtime=0)
             (out / f"{graph.name}{SUFFIX}.onnx.gz").write_bytes(packed)
             print(f"{graph.name}: {len(packed)} bytes", flush=True)
-        document = json.loads((checkpoint.folder / "config.json").read_text(encoding="utf-8"))
-        _write_json(out / "config.json", document, indent=2)
+        shutil.copyfile(checkpoint.folder / "config.json", out / "config.json")
         lines = [f'  {json.dumps(name)}: [\n    ' + ",\n    ".join(map(json.dumps, weights)) + "\n  ]" for name, weights in tables.items()]
         (out / "weights.json").write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8", newline="\n")
         for name, weights in tables.items():
             print(f"{name}: {_end(weights)} bytes")
-
-
-def _checkpoint(folder: Path, fixtures: Path, seed: int) -> Checkpoint:
-    torch.set_grad_enabled(False)
-    torch.manual_seed(seed)
-    config = json.loads((fixtures / "gemma4" / "configs" / "E2B.json").read_text(encoding="utf-8"))
-    small = {"text_config": config["text_config"] | TEXT, "vision_config": VISION, "audio_config": None, "dtype": "float32"}
-    document = config | small | TOKENS | {"architectures": ["Gemma4ForConditionalGeneration"]}
-    _write_json(folder / "config.json", document, indent=2)
-    model = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
-    midsize.randomize(model)
-    model.save_pretrained(folder)
-    _write_json(folder / "config.json", document, indent=2)
-    print(f"{sum(parameter.numel() for parameter in model.parameters())} parameters", flush=True)
-    return Checkpoint(folder)
 
 
 def _place(graph: Graph, checkpoint: Checkpoint, tables: dict[str, list[dict[str, Any]]]) -> None:
@@ -124,7 +108,3 @@ def _place(graph: Graph, checkpoint: Checkpoint, tables: dict[str, list[dict[str
 def _end(table: list[dict[str, Any]]) -> int:
     """Bytes of a data file."""
     return table[-1]["offset"] + table[-1]["count"] * {"f16": 2, "f32": 4}[table[-1]["dtype"]] if table else 0
-
-
-def _write_json(path: Path, document: dict[str, Any], indent: int | None = None) -> None:
-    path.write_text(json.dumps(document, indent=indent) + "\n", encoding="utf-8", newline="\n")

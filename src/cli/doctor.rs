@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use gemscope::answer::{self, Rules};
 use gemscope::generate::{BatchLimits, Sampling};
 use gemscope::image::UprightImage;
@@ -75,10 +74,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let examined = Examined { runtime: report, self_check };
     match &args.json {
         Some(file) if file == Path::new("-") => output::json(&examined)?,
-        Some(file) => {
-            let text = serde_json::to_string_pretty(&examined)? + "\n";
-            std::fs::write(file, text).with_context(|| file.display().to_string())?;
-        }
+        Some(file) => output::json_file(file, &examined)?,
         None => output::text(&describe(&examined))?,
     }
     let ready = examined.self_check.as_ref().is_some_and(|check| check.ok);
@@ -185,12 +181,12 @@ fn describe_cuda(report: &Report) -> Vec<String> {
         (None, None) => format!("CUDA: {} devices", cuda.devices.len()),
     }];
     for device in &cuda.devices {
-        let free = device.free_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
         lines.push(format!(
-            "  {}: {}, compute capability {}, {free} free of {} MiB",
+            "  {}: {}, compute capability {}, {} free of {} MiB",
             device.index,
             device.name,
             device.compute_capability,
+            device.free_in_words(),
             device.total_bytes >> 20
         ));
     }

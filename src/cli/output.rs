@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write as _};
+use std::path::Path;
 
+use anyhow::Context as _;
 use serde::Serialize;
 
 use super::plain;
@@ -29,6 +31,15 @@ pub(crate) fn json<T: Serialize>(value: &T) -> io::Result<()> {
     let mut pretty = serde_json::to_string_pretty(value)?;
     pretty.push('\n');
     text(&pretty)
+}
+
+/// Writes one value as indented JSON into a file.
+///
+/// # Errors
+/// Where it cannot be written, with its name.
+pub(crate) fn json_file<T: Serialize>(file: &Path, value: &T) -> anyhow::Result<()> {
+    let pretty = serde_json::to_string_pretty(value)? + "\n";
+    std::fs::write(file, pretty).with_context(|| file.display().to_string())
 }
 
 /// Columns as wide as their widest cell; the first is aligned left, the others right. A cell is one line, whatever is in it.

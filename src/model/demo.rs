@@ -37,22 +37,10 @@ pub fn unpack(cache: &Path) -> Result<PathBuf, ModelError> {
     let names_and_hashes: String =
         FILES.iter().flat_map(|(name, bytes)| [(*name).to_owned(), digest::hex(bytes)]).collect::<String>();
     let directory = cache.join(format!("demo-model-{:016x}", digest::number(names_and_hashes)));
-    let whole = |directory: &Path| {
-        FILES.iter().all(|(name, bytes)| {
-            directory.join(name).metadata().is_ok_and(|metadata| metadata.len() == bytes.len() as u64)
-        })
-    };
-    if whole(&directory) {
-        return Ok(directory);
-    }
-    let unpack = || -> std::io::Result<()> {
-        for (name, bytes) in FILES {
-            // Another process may be doing the same.
-            files::replace(&directory.join(name), bytes)?;
-        }
-        Ok(())
-    };
-    unpack().map_err(|error| ModelError::Unpack { path: directory.clone(), error })?;
+    // Another process may be doing the same.
+    let mut files = FILES.iter();
+    let unpacked = files.try_for_each(|(name, bytes)| files::replace_unless_there(&directory.join(name), bytes));
+    unpacked.map_err(|error| ModelError::Unpack { path: directory.clone(), error })?;
     Ok(directory)
 }
 

@@ -119,10 +119,10 @@ fn make(directory: &Path) -> io::Result<()> {
     for (name, packed) in GRAPHS {
         let mut graph = Vec::new();
         flate2::read::GzDecoder::new(packed).read_to_end(&mut graph)?;
-        files::replace(&onnx.join(name), &graph)?;
+        files::replace_unless_there(&onnx.join(name), &graph)?;
     }
     for name in BORROWED {
-        files::replace(&directory.join(name), demo::file(name).unwrap_or_default())?;
+        files::replace_unless_there(&directory.join(name), demo::file(name).unwrap_or_default())?;
     }
-    files::replace(&directory.join("config.json"), CONFIG)
+    files::replace_unless_there(&directory.join("config.json"), CONFIG)
 }

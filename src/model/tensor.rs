@@ -12,6 +12,7 @@ use ort::value::{DynValue, Tensor, TensorElementType, TensorRef};
 
 use super::graph::{Graph, GraphError, PortInfo};
 use crate::preprocess::rescale;
+pub(super) use crate::runtime::shape;
 
 /// A tensor of `shape` with `values`, cast to the dtype of `port`.
 pub(super) fn floats(
@@ -202,12 +203,6 @@ pub(super) fn range(graph: &Graph, name: &str, value: &DynValue, range: Range<us
             .map_err(|error| graph.runtime(error)),
         other => Err(graph.contract(format!("output `{name}` is {other:?}; expected a float type"))),
     }
-}
-
-/// The shape of a value.
-pub(super) fn shape(value: &DynValue) -> Vec<usize> {
-    let shape = value.dtype().tensor_shape();
-    shape.map(|shape| shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect()).unwrap_or_default()
 }
 
 /// Overwrites the given rows of a `[1, rows, width]` float value, in its own dtype, with consecutive rows of `source`.

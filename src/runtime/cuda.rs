@@ -124,7 +124,7 @@ pub(super) fn examine(options: &RuntimeOptions, cards: Cards, thorough: bool) ->
     let chosen = choose(&cuda.devices, cards);
     let says = chosen.as_ref().map_err(Clone::clone).map(|chosen| {
         let of = |card: &&CudaDevice| {
-            let free = card.free_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20));
+            let free = card.free_in_words();
             format!("{} {}, compute capability {}, {free} free", card.index, card.name, card.compute_capability)
         };
         chosen.iter().map(of).collect::<Vec<_>>().join(", and ")

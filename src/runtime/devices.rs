@@ -52,6 +52,13 @@ pub struct CudaDevice {
     pub free_bytes: Option<u64>,
 }
 
+impl CudaDevice {
+    /// The free memory, or that it is unknown.
+    pub fn free_in_words(&self) -> String {
+        self.free_bytes.map_or("unknown".to_owned(), |bytes| format!("{} MiB", bytes >> 20))
+    }
+}
+
 /// Looks at the CPU.
 pub fn cpu() -> Cpu {
     Cpu {

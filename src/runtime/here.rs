@@ -17,7 +17,7 @@ pub(super) fn dtype(value: &DynValue) -> Option<TensorElementType> {
 }
 
 /// Its shape.
-pub(super) fn shape(value: &DynValue) -> Vec<usize> {
+pub(crate) fn shape(value: &DynValue) -> Vec<usize> {
     let shape = value.dtype().tensor_shape();
     shape.map(|shape| shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect()).unwrap_or_default()
 }

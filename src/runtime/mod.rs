@@ -41,6 +41,7 @@ pub use cuda::{CudaState, Need, cuda_state, execution_provider};
 pub use device::{Cards, Device, DeviceChoice, MemoryBudget, ModelSize, memory_budget};
 pub use device_memory::{BusTraffic, CacheRow, DeviceMemory, DeviceMemoryError, tensor};
 pub use error::RuntimeError;
+pub(crate) use here::shape;
 pub use report::{Report, report};
 pub use setup::{GpuSetup, Installed, Outcome, setup, setup_gpu};
 pub use watch::Watch;

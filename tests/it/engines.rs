@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gemscope::generate::BatchLimits;
-use gemscope::prompt::{Conversation, Task};
+use gemscope::prompt::{Conversation, Prompter, Task};
 use gemscope::run::{
     self, Asked, Control, Engine, FindQuestion, Manifest, Plan, Progress, Question, Questions, RunDirectory,
     read_journal,
@@ -14,6 +14,14 @@ use gemscope::runtime::Device;
 use gemscope::source;
 
 use crate::support::{fixture, gemscope, open_on};
+
+/// What is asked about every image.
+fn shapes(prompter: &Prompter) -> Questions {
+    let task = Task::Prompt { text: "detect shape".to_owned(), labels: Vec::new() };
+    let query = prompter.query(&task.text(), &Conversation::default()).unwrap();
+    let question = Question::Find(FindQuestion { query, task, grammar: None, explain: None });
+    Questions::about_every(Some(Asked { labels: Vec::new(), questions: vec![question] }))
+}
 
 /// Each engine answers a part of the images, and which part is nobody's business: the exports are those of one engine. One of them is the rehearsal
 /// of a card.
@@ -32,10 +40,7 @@ fn several_engines_write_what_one_writes() {
             Engine { prompter: Arc::new(prompter), model, limits }
         })
         .into();
-    let task = Task::Prompt { text: "detect shape".to_owned(), labels: Vec::new() };
-    let query = engines[0].prompter.query(&task.text(), &Conversation::default()).unwrap();
-    let question = Question::Find(FindQuestion { query, task, grammar: None, explain: None });
-    let questions = Questions::about_every(Some(Asked { labels: Vec::new(), questions: vec![question] }));
+    let questions = shapes(&engines[0].prompter);
     let manifest = Manifest::read(&one).unwrap();
     let settings = manifest.settings.clone().unwrap();
     let source = source::list(&[fixture("shapes")], None).unwrap();
@@ -73,10 +78,7 @@ fn one_engine_that_fails_stops_the_run() {
     // The soft tokens of this one have another width than the ids of the prompt are for: it fails at its first image.
     let (_, other) = open_on(&fixture("variants/12B"), Device::Cpu);
     let mut engines = vec![engine(model), engine(other)];
-    let task = Task::Prompt { text: "detect shape".to_owned(), labels: Vec::new() };
-    let query = prompter.query(&task.text(), &Conversation::default()).unwrap();
-    let question = Question::Find(FindQuestion { query, task, grammar: None, explain: None });
-    let questions = Questions::about_every(Some(Asked { labels: Vec::new(), questions: vec![question] }));
+    let questions = shapes(&prompter);
     let one = dir.path().join("one");
     let detect = ["detect", "--prompt", "detect shape", "--decoding", "free", "--budget", "70", "--export", "none"];
     gemscope().args(detect).arg("--out").arg(&one).arg(fixture("shapes/scene-01.png")).assert().success();

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use gemscope::model::{Dtypes, random};
 use gemscope::runtime::{self, CudaState, Device, DeviceChoice, Runtime};
 use serde::Serialize;
@@ -166,8 +165,7 @@ pub(super) fn run(
     match file {
         Some(file) if file == Path::new("-") => output::json(&examined)?,
         Some(file) => {
-            let text = serde_json::to_string_pretty(&examined)? + "\n";
-            std::fs::write(file, text).with_context(|| file.display().to_string())?;
+            output::json_file(file, &examined)?;
             output::text(&describe(&examined))?;
         }
         None => output::text(&describe(&examined))?,

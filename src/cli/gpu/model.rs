@@ -72,8 +72,8 @@ fn compare(
     let settle =
         |name, check: anyhow::Result<Check>| check.unwrap_or_else(|error| Check::failed(name, &format!("{error:#}")));
     let mut checks = vec![
-        settle(soft, asked.soft_tokens(reference, tried, tolerance)),
-        settle(logits, asked.logits(reference, tried, tolerance)),
+        settle(soft, asked.soft_tokens(soft, reference, tried, tolerance)),
+        settle(logits, asked.logits(logits, reference, tried, tolerance)),
     ];
     let made = [(&mut *reference, 1), (&mut *tried, 1)].map(|(model, rows)| asked.answers(prompter, model, rows));
     let batched = asked.answers(prompter, tried, SCENES);
@@ -88,8 +88,8 @@ fn compare(
     let batched_cpu = asked.answers(prompter, reference, SCENES);
     checks.push(speed::compared(single, &made[1], &made[0]));
     checks.push(speed::compared(eight, &batched, &batched_cpu));
-    checks.push(settle(bus, speed::bus(&asked, prompter, tried)));
-    checks.push(settle(idle, speed::idle(&asked, prompter, tried)));
+    checks.push(settle(bus, speed::bus(bus, &asked, prompter, tried)));
+    checks.push(settle(idle, speed::idle(idle, &asked, prompter, tried)));
     checks
 }
 
@@ -130,12 +130,24 @@ impl Asked {
         self.query.token_ids(self.views[view].size.soft_tokens())
     }
 
-    fn soft_tokens(&self, reference: &mut Model, tried: &mut Model, tolerance: f32) -> anyhow::Result<Check> {
+    fn soft_tokens(
+        &self,
+        name: &'static str,
+        reference: &mut Model,
+        tried: &mut Model,
+        tolerance: f32,
+    ) -> anyhow::Result<Check> {
         let [cpu, card] = [self.encode(reference, 0)?, self.encode(tried, 0)?];
-        Ok(near(NAMES[0], &reference.soft_tokens(&cpu)?, &tried.soft_tokens(&card)?, tolerance))
+        Ok(near(name, &reference.soft_tokens(&cpu)?, &tried.soft_tokens(&card)?, tolerance))
     }
 
-    fn logits(&self, reference: &mut Model, tried: &mut Model, tolerance: f32) -> anyhow::Result<Check> {
+    fn logits(
+        &self,
+        name: &'static str,
+        reference: &mut Model,
+        tried: &mut Model,
+        tolerance: f32,
+    ) -> anyhow::Result<Check> {
         // One vision graph for both, so that only the decoders are compared.
         let features = self.encode(reference, 0)?;
         let ids: Vec<i64> = self.prompt_ids(0).into_iter().map(i64::from).collect();
@@ -144,7 +156,7 @@ impl Asked {
             let logits = model.decode(&ids, &[&features], &mut cache)?;
             Ok(model.logits(&logits, 0)?.into_owned())
         };
-        Ok(near(NAMES[1], &run(reference)?, &run(tried)?, tolerance))
+        Ok(near(name, &run(reference)?, &run(tried)?, tolerance))
     }
 
     /// All scenes, `rows` answers at once. What is said of the time is without the first answer, which makes a device ready.

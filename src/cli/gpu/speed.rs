@@ -41,7 +41,7 @@ pub(super) fn compared(name: &'static str, card: &anyhow::Result<Made>, cpu: &an
 }
 
 /// What an image costs on the bus, answers being written eight at a time.
-pub(super) fn bus(asked: &Asked, prompter: &Prompter, model: &mut Model) -> anyhow::Result<Check> {
+pub(super) fn bus(name: &'static str, asked: &Asked, prompter: &Prompter, model: &mut Model) -> anyhow::Result<Check> {
     let before = model.traffic();
     let made = asked.run(prompter, model, SCENES, SCENES)?;
     let (after, images) = (model.traffic(), made.ids.len() as u64);
@@ -49,15 +49,14 @@ pub(super) fn bus(asked: &Asked, prompter: &Prompter, model: &mut Model) -> anyh
         [after.to_device - before.to_device, after.from_device - before.from_device].map(|bytes| bytes / images);
     let tokens = made.tokens as u64 / images;
     Ok(Check::measured(
-        super::model::NAMES[6],
+        name,
         format!("{to} bytes to the card, {from} bytes from it, of an image with an answer of {tokens} tokens"),
         [("bytes_to_card", to as f64), ("bytes_from_card", from as f64), ("tokens", tokens as f64)],
     ))
 }
 
 /// The share of the time that no kernel ran on the card, as its driver tells, while many images were answered.
-pub(super) fn idle(asked: &Asked, prompter: &Prompter, model: &mut Model) -> anyhow::Result<Check> {
-    let name = super::model::NAMES[7];
+pub(super) fn idle(name: &'static str, asked: &Asked, prompter: &Prompter, model: &mut Model) -> anyhow::Result<Check> {
     let unknown = |reason: &str| Check::new(name, Outcome::Measured, format!("not known: {reason}"));
     let Device::Cuda(card) = &model.device else { return Ok(unknown("this is no card")) };
     let watched = Watch::begin(card);
