@@ -3,15 +3,19 @@
 //! In: RGB bytes. Out: patches, bytes that are floats in 0..1 once they are rescaled, and their positions. Promises: the target size and every value
 //! equal those of Hugging Face's `Gemma4ImageProcessor` (torchvision backend), bit for bit, from the same RGB bytes.
 
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod budget;
 mod patches;
 mod resize;
 mod tiles;
+mod weights;
 
 pub use budget::{Budget, BudgetChoice, BudgetError, SOFT_TOKEN_SIDE, TargetSize, target_size};
 pub use patches::{PATCH_SIDE, PatchGrid, patchify, rescale};
 pub use resize::{ResizeError, resize};
 pub use tiles::{Overlap, Region, Tiling, TilingError, views};
+pub use weights::ResizeWeights;
 
 use crate::image::{ReducedImage, UprightImage};
 
@@ -43,9 +47,7 @@ pub fn prepare_region(
     let budget = choice.resolve(region.width, region.height)?;
     let size = target_size(region.width, region.height, budget)?;
     let pixels = image.pixels(region.x, region.y, region.width, region.height);
-    let resized = resize(&pixels, region.width, region.height, size)?;
-    let patches = patchify(&resized, size, patch_side);
-    resize::recycle(resized);
+    let patches = resize::resize_to_patches(&pixels, region.width, region.height, size, patch_side)?;
     Ok(PreparedView { budget, size, patches })
 }
 
@@ -68,9 +70,8 @@ pub fn prepare_reduced(
 ) -> Result<PreparedView, ResizeError> {
     let budget = choice.resolve(image.width, image.height)?;
     let size = target_size(image.width, image.height, budget)?;
-    let resized = resize(&image.decoded.rgb, image.decoded.width, image.decoded.height, size)?;
-    let patches = patchify(&resized, size, patch_side);
-    resize::recycle(resized);
+    let ReducedImage { decoded, .. } = image;
+    let patches = resize::resize_to_patches(&decoded.rgb, decoded.width, decoded.height, size, patch_side)?;
     Ok(PreparedView { budget, size, patches })
 }
 

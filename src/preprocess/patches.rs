@@ -1,5 +1,7 @@
 //! RGB bytes to patches and their positions.
 
+use std::ops::Range;
+
 use super::budget::TargetSize;
 
 /// Side of a patch in pixels, for every variant with a vision encoder.
@@ -53,23 +55,52 @@ pub fn rescale(byte: u8) -> f32 {
     f32::from(byte) * RESCALE_FACTOR
 }
 
+/// Where the bytes of a view go: row after row, or patch after patch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Layout {
+    /// Rows of a patch.
+    side: usize,
+    /// Bytes of a row that stay together.
+    run: usize,
+    /// How often a row is cut.
+    runs: usize,
+}
+
+impl Layout {
+    /// Rows of `width` pixels, uncut.
+    pub(super) fn rows(width: u32) -> Self {
+        Self { side: 1, run: width as usize * 3, runs: 1 }
+    }
+
+    /// Patches of `side` pixels of a view that is `width` pixels wide, a multiple of `side`.
+    pub(super) fn patches(width: u32, side: u32) -> Self {
+        Self { side: side as usize, run: side as usize * 3, runs: (width / side) as usize }
+    }
+
+    /// Where the bytes of row `y` go, from left to right.
+    pub(super) fn runs(self, y: usize) -> impl Iterator<Item = Range<usize>> {
+        let patch = self.side * self.run;
+        let first = y / self.side * self.runs * patch + y % self.side * self.run;
+        (0..self.runs).map(move |run| first + run * patch..first + run * patch + self.run)
+    }
+}
+
 /// Cuts `rgb` (`size.width * size.height * 3` bytes) into patches of `side` pixels.
 pub fn patchify(rgb: &[u8], size: TargetSize, side: u32) -> PatchGrid {
-    let (columns, rows) = (size.width / side, size.height / side);
-    let row_bytes = size.width as usize * 3;
-    let run_bytes = side as usize * 3;
-    let mut pixels = Vec::with_capacity(rgb.len());
-    let mut positions = Vec::with_capacity((columns * rows * 2) as usize);
-    for row in 0..rows {
-        for column in 0..columns {
-            let corner = (row * side) as usize * row_bytes + column as usize * run_bytes;
-            for line in rgb[corner..].chunks(row_bytes).take(side as usize) {
-                pixels.extend_from_slice(&line[..run_bytes]);
-            }
-            positions.extend([i64::from(column), i64::from(row)]);
+    let layout = Layout::patches(size.width, side);
+    let mut pixels = vec![0; rgb.len()];
+    for (y, row) in rgb.chunks_exact(size.width as usize * 3).enumerate() {
+        for (run, bytes) in layout.runs(y).zip(row.chunks_exact(side as usize * 3)) {
+            pixels[run].copy_from_slice(bytes);
         }
     }
-    PatchGrid { side, pixels, positions }
+    PatchGrid { side, pixels, positions: positions(size, side) }
+}
+
+/// Column and row of each patch.
+pub(super) fn positions(size: TargetSize, side: u32) -> Vec<i64> {
+    let (columns, rows) = (i64::from(size.width / side), i64::from(size.height / side));
+    (0..rows).flat_map(|row| (0..columns).flat_map(move |column| [column, row])).collect()
 }
 
 #[cfg(test)]

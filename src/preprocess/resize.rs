@@ -7,7 +7,10 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use thiserror::Error;
 
+#[cfg(target_arch = "x86_64")]
+use super::avx512;
 use super::budget::{BudgetError, TargetSize};
+use super::patches::{Layout, PatchGrid, patchify, positions};
 
 /// Why a view could not be resized.
 #[derive(Debug, Error)]
@@ -27,11 +30,48 @@ pub enum ResizeError {
 /// Resizes RGB bytes to `target`, antialiased bicubic (a = -0.5), rounding to bytes after each pass.
 ///
 /// torchvision's `resize(BICUBIC, antialias=True)` on uint8 goes over the width first; `fast_image_resize` in one call goes over the
-/// height first, which differs by up to 26 levels. Two calls, one a side, are bit-exact.
+/// height first, which differs by up to 26 levels. Two calls, one a side, are bit-exact, and so are the passes for AVX-512.
 ///
 /// # Errors
 /// [`ResizeError`] where `rgb` is not `width * height * 3` bytes.
 pub fn resize(rgb: &[u8], width: u32, height: u32, target: TargetSize) -> Result<Cow<'_, [u8]>, ResizeError> {
+    if (width, height) != (target.width, target.height)
+        && let Some(resized) = avx512::resize(rgb, (width, height), target, Layout::rows(target.width))
+    {
+        return Ok(Cow::Owned(resized));
+    }
+    in_two_calls(rgb, width, height, target)
+}
+
+/// [`resize`], and the result cut into patches of `side` pixels.
+///
+/// # Errors
+/// As there.
+pub(super) fn resize_to_patches(
+    rgb: &[u8],
+    width: u32,
+    height: u32,
+    target: TargetSize,
+    side: u32,
+) -> Result<PatchGrid, ResizeError> {
+    if (width, height) != (target.width, target.height)
+        && let Some(pixels) = avx512::resize(rgb, (width, height), target, Layout::patches(target.width, side))
+    {
+        return Ok(PatchGrid { side, pixels, positions: positions(target, side) });
+    }
+    let resized = in_two_calls(rgb, width, height, target)?;
+    let patches = patchify(&resized, target, side);
+    recycle(resized);
+    Ok(patches)
+}
+
+/// [`resize`] for every processor and shape.
+pub(super) fn in_two_calls(
+    rgb: &[u8],
+    width: u32,
+    height: u32,
+    target: TargetSize,
+) -> Result<Cow<'_, [u8]>, ResizeError> {
     let [mut between, mut resized] = SPARE.take();
     let narrowed = if width == target.width {
         rgb
@@ -51,8 +91,8 @@ pub fn resize(rgb: &[u8], width: u32, height: u32, target: TargetSize) -> Result
     Ok(result)
 }
 
-/// Gives what [`resize`] made to the next image of the same thread.
-pub(super) fn recycle(resized: Cow<'_, [u8]>) {
+/// Gives what [`in_two_calls`] made to the next image of the same thread.
+fn recycle(resized: Cow<'_, [u8]>) {
     if let Cow::Owned(resized) = resized {
         let [between, other] = SPARE.take();
         SPARE.set([between, if other.capacity() < resized.capacity() { resized } else { other }]);
@@ -63,6 +103,16 @@ thread_local! {
     /// Two buffers, for the image between the two passes and for the one after them: several megabytes each, which the system would hand out page by
     /// page for every image anew.
     static SPARE: Cell<[Vec<u8>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod avx512 {
+    use super::{Layout, TargetSize};
+
+    /// There is no such processor.
+    pub(super) fn resize(_: &[u8], _: (u32, u32), _: TargetSize, _: Layout) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// One pass: one of the sides stays.

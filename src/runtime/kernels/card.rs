@@ -13,8 +13,9 @@ use cudarc::driver::{
 use cudarc::nvrtc::Ptx;
 
 use super::{
-    Allowed, GatherRow, KernelError, Logits, PickInput, PickRow, Picked, THREADS, Weights, blocks, failed, patch_values,
+    Allowed, GatherRow, KernelError, Logits, PickInput, PickRow, Picked, THREADS, blocks, failed, patch_values,
 };
+use crate::preprocess::ResizeWeights;
 use crate::runtime::devices::CudaDevice;
 
 /// An address in the card's memory.
@@ -207,10 +208,10 @@ impl Kernels {
     pub fn resize(&self, rgb: &[u8], from: (u32, u32), to: (u32, u32)) -> Result<Vec<u8>, KernelError> {
         let mut now = self.upload(rgb)?;
         if from.0 != to.0 {
-            now = self.resize_pass(&now, &Weights::bicubic(from.0, to.0), from.0 * 3, (to.0, from.1), false)?;
+            now = self.resize_pass(&now, &ResizeWeights::bicubic(from.0, to.0), from.0 * 3, (to.0, from.1), false)?;
         }
         if from.1 != to.1 {
-            now = self.resize_pass(&now, &Weights::bicubic(from.1, to.1), to.0 * 3, to, true)?;
+            now = self.resize_pass(&now, &ResizeWeights::bicubic(from.1, to.1), to.0 * 3, to, true)?;
         }
         self.download(&now)
     }
@@ -218,7 +219,7 @@ impl Kernels {
     fn resize_pass(
         &self,
         from: &CudaSlice<u8>,
-        weights: &Weights,
+        weights: &ResizeWeights,
         from_row: u32,
         size: (u32, u32),
         vertical: bool,

@@ -12,7 +12,6 @@ mod card;
 #[cfg(all(test, unix, feature = "load-dynamic"))]
 mod on_cpu;
 pub mod twin;
-mod weights;
 
 use cudarc::driver::DriverError;
 use thiserror::Error;
@@ -20,7 +19,6 @@ use thiserror::Error;
 use super::devices;
 pub use card::Kernels;
 pub(super) use card::RowAt;
-pub use weights::Weights;
 
 /// Threads of a block, of every kernel: `pick` has shared memory for so many.
 const THREADS: u32 = 256;

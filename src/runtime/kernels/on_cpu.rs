@@ -10,7 +10,8 @@ use libloading::Library;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Allowed, GatherRow, Logits, PickInput, PickRow, Picked, Weights, blocks, patch_values, twin};
+use super::{Allowed, GatherRow, Logits, PickInput, PickRow, Picked, blocks, patch_values, twin};
+use crate::preprocess::ResizeWeights;
 
 /// The sources as a library; `None`, said on stderr, where there is no compiler for them.
 fn sources() -> Option<&'static Library> {
@@ -107,7 +108,7 @@ fn a_resize_is_that_of_the_twin() {
         let mut now = rgb.clone();
         for vertical in [false, true] {
             let (old, new) = if vertical { (from.1, to.1) } else { (from.0, to.0) };
-            let weights = Weights::bicubic(old, new);
+            let weights = ResizeWeights::bicubic(old, new);
             let from_row = if vertical { to.0 } else { from.0 } * 3;
             let (to_row, rows) = (to.0 * 3, if vertical { to.1 } else { from.1 });
             let mut out = vec![0; (to_row * rows) as usize];

@@ -5,7 +5,8 @@
 
 use half::f16;
 
-use super::{Allowed, GatherRow, Logits, PickInput, PickRow, Picked, THREADS, Weights, blocks};
+use super::{Allowed, GatherRow, Logits, PickInput, PickRow, Picked, THREADS, blocks};
+use crate::preprocess::ResizeWeights;
 
 /// Calls `kernel` with the index of every thread that has an element.
 fn each(count: usize, mut kernel: impl FnMut(usize)) {
@@ -45,20 +46,25 @@ pub fn resize(rgb: &[u8], from: (u32, u32), to: (u32, u32)) -> Vec<u8> {
     if from.0 != to.0 {
         now = resize_pass(
             &now,
-            &Weights::bicubic(from.0, to.0),
+            &ResizeWeights::bicubic(from.0, to.0),
             from.0 as usize * 3,
             (to.0 as usize, from.1 as usize),
             false,
         );
     }
     if from.1 != to.1 {
-        now =
-            resize_pass(&now, &Weights::bicubic(from.1, to.1), to.0 as usize * 3, (to.0 as usize, to.1 as usize), true);
+        now = resize_pass(
+            &now,
+            &ResizeWeights::bicubic(from.1, to.1),
+            to.0 as usize * 3,
+            (to.0 as usize, to.1 as usize),
+            true,
+        );
     }
     now
 }
 
-fn resize_pass(from: &[u8], weights: &Weights, from_row: usize, to: (usize, usize), vertical: bool) -> Vec<u8> {
+fn resize_pass(from: &[u8], weights: &ResizeWeights, from_row: usize, to: (usize, usize), vertical: bool) -> Vec<u8> {
     let to_row = to.0 * 3;
     let mut out = vec![0; to_row * to.1];
     each(out.len(), |index| {

@@ -1,11 +1,12 @@
 //! The weights of one pass of a bicubic resize, in fixed point.
 //!
 //! In: a side before and after. Out: for each place of the new side the pixels it is made of and their weights, as `fast_image_resize` 6.1
-//! computes them (which follows Pillow-SIMD): that is what [`resize`](crate::preprocess::resize) does, and a test holds this to it.
+//! computes them (which follows Pillow-SIMD). That library makes its own; these are for the passes for AVX-512 and for the kernel of CUDA devices,
+//! and tests hold both to it.
 
 /// What a pass is made with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Weights {
+pub struct ResizeWeights {
     /// The first source pixel of each place.
     pub starts: Vec<u32>,
     /// How many source pixels each place has.
@@ -31,7 +32,7 @@ fn catmull_rom(x: f64) -> f64 {
     }
 }
 
-impl Weights {
+impl ResizeWeights {
     /// The weights from `from` pixels to `to`, antialiased: where the side shrinks, the cubic is as wide as the shrinking makes it.
     #[allow(clippy::float_cmp)] // exactly zero is what is left out
     pub fn bicubic(from: u32, to: u32) -> Self {
@@ -46,14 +47,19 @@ impl Weights {
             let end = (centre + radius).ceil().min(f64::from(from)) as u32;
             let weight = |pixel: u32| catmull_rom((f64::from(pixel) - (centre - 0.5)) * (1.0 / widening));
             let start = (first..end).find(|&pixel| weight(pixel) != 0.0).unwrap_or(end);
-            let own: Vec<f64> = (start..end).map(weight).collect();
+            let filled = exact.len();
+            exact.extend((start..end).map(weight));
+            let own = &mut exact[filled..];
             // Summed up in the order of the pixels: another order rounds otherwise.
             let sum: f64 = own.iter().sum();
+            if sum != 0.0 {
+                for weight in own.iter_mut() {
+                    *weight /= sum;
+                }
+            }
             let size = own.iter().rposition(|&weight| weight != 0.0).map_or(0, |last| last + 1);
             starts.push(start);
             sizes.push(size as u32);
-            let filled = exact.len();
-            exact.extend(own.iter().map(|weight| if sum == 0.0 { *weight } else { weight / sum }));
             exact.resize(filled + window, 0.0);
         }
         let precision = precision(exact.iter().copied().fold(f64::NEG_INFINITY, f64::max));
@@ -77,7 +83,7 @@ mod tests {
     #[test]
     fn weights_sum_to_one_and_lie_in_the_image() {
         for (from, to) in [(640, 912), (4032, 768), (48, 48), (7, 48), (1, 384), (5000, 48)] {
-            let weights = Weights::bicubic(from, to);
+            let weights = ResizeWeights::bicubic(from, to);
             let one = f64::from(1_u32 << weights.precision);
             for place in 0..to as usize {
                 let own = &weights.values[place * weights.window..][..weights.window];
