@@ -1,5 +1,5 @@
 //! Images a second from files to padded `pixel_values`, the work that `benches/compare/preprocess_hf.py` times for Hugging Face; with
-//! `--decode-only`, to pixels, which is what all else is measured by; with `--fast-decode`, from as few pixels as are needed.
+//! `--decode-only`, to pixels, which is what all else is measured by; with `--patches`, to the bytes that wait for the vision graph; with `--fast-decode`, from as few pixels as are needed.
 //!
 //! ```text
 //! cargo bench --bench throughput -- --budget 280 --workers 1 --rounds 5 photos/*.jpg
@@ -15,6 +15,7 @@ use clap::Parser;
 use gemscope::preprocess::{Budget, BudgetChoice, PATCH_SIDE, needed_size, prepare, prepare_reduced, rescale};
 
 #[derive(Parser)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 struct Args {
     #[arg(required = true)]
     files: Vec<PathBuf>,
@@ -29,6 +30,9 @@ struct Args {
     /// Only read and decode.
     #[arg(long, conflicts_with = "fast_decode")]
     decode_only: bool,
+    /// Leave the patches as bytes, as the threads do that prepare images; floats are made where the graph runs.
+    #[arg(long, conflicts_with = "decode_only")]
+    patches: bool,
     /// As the command's flag of that name.
     #[arg(long)]
     fast_decode: bool,
@@ -85,6 +89,10 @@ fn one(args: &Args, path: &Path) {
         gemscope::image::recycle(image);
         view
     };
+    if args.patches {
+        std::hint::black_box(view);
+        return;
+    }
     let padded = args.budget.max_patches() as usize;
     view.patches.positions.resize(padded * 2, -1);
     // Into memory that the last image's values were in, as the vision graph's input is.

@@ -1,7 +1,5 @@
 //! RGB bytes to patches and their positions.
 
-use std::ops::Range;
-
 use super::budget::TargetSize;
 
 /// Side of a patch in pixels, for every variant with a vision encoder.
@@ -55,43 +53,37 @@ pub fn rescale(byte: u8) -> f32 {
     f32::from(byte) * RESCALE_FACTOR
 }
 
-/// Where the bytes of a view go: row after row, or patch after patch.
+/// The order of a view's bytes: row after row, or patch after patch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
-    /// Rows of a patch.
-    side: usize,
-    /// Bytes of a row that stay together.
-    run: usize,
-    /// How often a row is cut.
-    runs: usize,
+    /// So many rows are a band; bands follow each other.
+    pub(super) rows: usize,
+    /// So many bytes of a row stay together; below them those of the band's next row, and then the next run of its first.
+    pub(super) run: usize,
 }
 
 impl Layout {
     /// Rows of `width` pixels, uncut.
-    pub(super) fn rows(width: u32) -> Self {
-        Self { side: 1, run: width as usize * 3, runs: 1 }
+    pub(super) fn uncut(width: u32) -> Self {
+        Self { rows: 1, run: width as usize * 3 }
     }
 
-    /// Patches of `side` pixels of a view that is `width` pixels wide, a multiple of `side`.
-    pub(super) fn patches(width: u32, side: u32) -> Self {
-        Self { side: side as usize, run: side as usize * 3, runs: (width / side) as usize }
-    }
-
-    /// Where the bytes of row `y` go, from left to right.
-    pub(super) fn runs(self, y: usize) -> impl Iterator<Item = Range<usize>> {
-        let patch = self.side * self.run;
-        let first = y / self.side * self.runs * patch + y % self.side * self.run;
-        (0..self.runs).map(move |run| first + run * patch..first + run * patch + self.run)
+    /// Patches of `side` pixels.
+    pub(super) fn patches(side: u32) -> Self {
+        Self { rows: side as usize, run: side as usize * 3 }
     }
 }
 
 /// Cuts `rgb` (`size.width * size.height * 3` bytes) into patches of `side` pixels.
 pub fn patchify(rgb: &[u8], size: TargetSize, side: u32) -> PatchGrid {
-    let layout = Layout::patches(size.width, side);
-    let mut pixels = vec![0; rgb.len()];
-    for (y, row) in rgb.chunks_exact(size.width as usize * 3).enumerate() {
-        for (run, bytes) in layout.runs(y).zip(row.chunks_exact(side as usize * 3)) {
-            pixels[run].copy_from_slice(bytes);
+    let Layout { rows, run } = Layout::patches(side);
+    let row = size.width as usize * 3;
+    let mut pixels = Vec::with_capacity(rgb.len());
+    for band in rgb.chunks_exact(row * rows) {
+        for first in (0..row).step_by(run) {
+            for line in band.chunks_exact(row) {
+                pixels.extend_from_slice(&line[first..first + run]);
+            }
         }
     }
     PatchGrid { side, pixels, positions: positions(size, side) }

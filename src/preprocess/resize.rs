@@ -36,7 +36,7 @@ pub enum ResizeError {
 /// [`ResizeError`] where `rgb` is not `width * height * 3` bytes.
 pub fn resize(rgb: &[u8], width: u32, height: u32, target: TargetSize) -> Result<Cow<'_, [u8]>, ResizeError> {
     if (width, height) != (target.width, target.height)
-        && let Some(resized) = avx512::resize(rgb, (width, height), target, Layout::rows(target.width))
+        && let Some(resized) = avx512::resize(rgb, (width, height), target, Layout::uncut(target.width))
     {
         return Ok(Cow::Owned(resized));
     }
@@ -55,7 +55,7 @@ pub(super) fn resize_to_patches(
     side: u32,
 ) -> Result<PatchGrid, ResizeError> {
     if (width, height) != (target.width, target.height)
-        && let Some(pixels) = avx512::resize(rgb, (width, height), target, Layout::patches(target.width, side))
+        && let Some(pixels) = avx512::resize(rgb, (width, height), target, Layout::patches(side))
     {
         return Ok(PatchGrid { side, pixels, positions: positions(target, side) });
     }
