@@ -1,9 +1,13 @@
-"""llama.cpp through llama-cpp-python, on GGUF files that its own converter made of the checkpoint: `model.gguf` (or `model_q4.gguf`) and `mmproj.gguf`. It tells text, no ids."""
+"""llama.cpp through llama-cpp-python, on GGUF files that its own converter made of the checkpoint: `model.gguf` (or `model_q4.gguf`) and `mmproj.gguf`. It tells text, no ids.
+
+Its own rule for an image's size gives more soft tokens than the budget (80 for 70), so images are resized beforehand as Hugging Face does, which is not counted.
+"""
 
 from __future__ import annotations
 
 import argparse
 import base64
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,36 +15,55 @@ from typing import Any
 
 import common
 import llama_cpp
+import torchvision.transforms.v2.functional as tvf
+from llama_cpp import llama_cpp as library
 from llama_cpp import mtmd_cpp
 from llama_cpp.llama_chat_format import Gemma4ChatHandler
-
-MEDIA_TYPES = {".png": "image/png", ".jpg": "image/jpeg"}
+from PIL import Image
+from transformers.models.gemma4 import image_processing_gemma4
 
 
 def open_model(arguments: argparse.Namespace) -> Callable[[Path], dict[str, Any]]:
-    defaults = mtmd_cpp.mtmd_context_params_default
+    defaults, model_defaults = mtmd_cpp.mtmd_context_params_default, library.llama_model_default_params
 
     def with_budget() -> Any:
         parameters = defaults()
-        parameters.image_min_tokens = parameters.image_max_tokens = arguments.budget
+        parameters.image_min_tokens, parameters.image_max_tokens = 1, arguments.budget
         return parameters
 
-    # The handler has no argument for it.
+    def without_amx() -> Any:
+        parameters = model_defaults()
+        parameters.use_extra_bufts = False
+        return parameters
+
+    # Neither the handler nor the model has an argument for it.
     mtmd_cpp.mtmd_context_params_default = with_budget
+    library.llama_model_default_params = without_amx
     threads = arguments.threads or len(os.sched_getaffinity(0))
     handler = Gemma4ChatHandler(clip_model_path=str(arguments.model / "mmproj.gguf"), verbose=False, use_gpu=False)
     model = llama_cpp.Llama(
         str(arguments.model / f"model{arguments.suffix}.gguf"), chat_handler=handler, n_ctx=4096, n_threads=threads, n_threads_batch=threads, verbose=False
     )
+    urls = {path: _resized(path, arguments.budget) for path in arguments.images}
 
     def answer(path: Path) -> dict[str, Any]:
-        url = f"data:{MEDIA_TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
-        content = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": arguments.prompt}]
+        content = [{"type": "image_url", "image_url": {"url": urls[path]}}, {"type": "text", "text": arguments.prompt}]
         model.reset()
         told = model.create_chat_completion([{"role": "user", "content": content}], max_tokens=arguments.max_new_tokens, temperature=0.0, repeat_penalty=1.0)
         return {"text": told["choices"][0]["message"]["content"], "tokens": told["usage"]["completion_tokens"]}
 
     return answer
+
+
+def _resized(path: Path, budget: int) -> str:
+    with Image.open(path) as stored:
+        pixels = tvf.pil_to_tensor(stored.convert("RGB"))
+    height, width = pixels.shape[-2:]
+    size = image_processing_gemma4.get_aspect_ratio_preserving_size(height, width, patch_size=16, max_patches=budget * 9, pooling_kernel_size=3)
+    pixels = tvf.resize(pixels, size=list(size), interpolation=tvf.InterpolationMode.BICUBIC, antialias=True)
+    out = io.BytesIO()
+    tvf.to_pil_image(pixels).save(out, "PNG", compress_level=0)
+    return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 //!
 //! How: the rows go through in bands that stay in the cache. The pass over the width makes 16 values of a row at once (a pixel is three values); which bytes
 //! of the row they need, and by what they are multiplied, is the same for all rows and laid down in [`plan`]. It leaves rows in pairs, value beside value, so
-//! that the pass over the height is a load and a multiplication for two of its taps; that one writes patch after patch.
+//! that the pass over the height is a load and a multiplication for two of its taps; that one writes to where a patch has its rows.
 
 mod plan;
 
@@ -36,8 +36,9 @@ const PAIRS: usize = 2;
 pub(super) fn resize(rgb: &[u8], (width, height): (u32, u32), target: TargetSize, layout: Layout) -> Option<Vec<u8>> {
     let row = width as usize * 3;
     let whole_runs = (target.width as usize * 3).is_multiple_of(RUN);
-    let fits = row >= WINDOW && whole_runs && rgb.len() == row * height as usize && height > 0;
-    if !fits || !supported() {
+    let fits = row >= WINDOW && whole_runs && rgb.len() == row * height as usize;
+    let empty = height == 0 || target.width == 0 || target.height == 0;
+    if !fits || empty || !supported() {
         return None;
     }
     Some(LAST.with_borrow_mut(|last| {
@@ -201,5 +202,6 @@ mod tests {
         assert!(none((40, 39), 48), "too many bytes");
         assert!(none((20, 80), 48), "rows shorter than a window");
         assert!(none((0, 0), 48));
+        assert!(none((40, 40), 0));
     }
 }
