@@ -194,6 +194,17 @@ mod tests {
         }
     }
 
+    /// Sixteen rows to 144: where a row of the result lies on one of the image, that is its only tap, and the next row's taps begin above it.
+    #[test]
+    fn taps_that_begin_before_those_of_the_row_above() {
+        let target = TargetSize { width: 48, height: 144 };
+        let rgb: Vec<u8> = (0..22 * 16 * 3_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let expected = in_two_calls(&rgb, 22, 16, target).unwrap();
+        assert!(Plan::new((22, 16), target).down.back > 0);
+        let resized = resize(&rgb, (22, 16), target, Layout::uncut(48));
+        assert!(resized.is_none_or(|resized| resized == *expected));
+    }
+
     #[test]
     fn shapes_that_are_left_to_the_library() {
         let rgb = vec![9; 40 * 40 * 3];
