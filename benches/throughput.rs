@@ -1,5 +1,6 @@
 //! Images a second from files to padded `pixel_values`, the work that `benches/compare/preprocess_hf.py` times for Hugging Face; with
-//! `--decode-only`, to pixels, which is what all else is measured by; with `--patches`, to the bytes that wait for the vision graph; with `--fast-decode`, from as few pixels as are needed.
+//! `--decode-only`, to pixels, which is what all else is measured by; with `--patches`, to the bytes that wait for the vision graph; with
+//! `--fast-decode`, from as few pixels as are needed.
 //!
 //! ```text
 //! cargo bench --bench throughput -- --budget 280 --workers 1 --rounds 5 photos/*.jpg

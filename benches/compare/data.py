@@ -61,20 +61,10 @@ def midsize_model(work: Path, llama_cpp: Path | None = None, mobius: Path | None
 
 def _convert(checkpoint: Path, out: Path, llama_cpp: Path) -> None:
     """GGUF files of a checkpoint: f32, the same in 4 bits (blocks of 32, as in the ONNX graphs), and the vision tower."""
-    source = out / "checkpoint"
-    source.mkdir(parents=True, exist_ok=True)
-    for path in checkpoint.iterdir():
-        link = source / path.name
-        if path.name != "tokenizer.json" and not link.exists():
-            link.symlink_to(path)
-    # Gemma's tokenizer has a token behind the last row of the embeddings (`<image_soft_token>`, which no prompt has); llama.cpp refuses a model whose counts differ.
-    tokenizer = json.loads((checkpoint / "tokenizer.json").read_text(encoding="utf-8"))
-    rows = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))["text_config"]["vocab_size"]
-    tokenizer["added_tokens"] = [token for token in tokenizer["added_tokens"] if token["id"] < rows]
-    (source / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
-    converter = [str(llama_cpp / "convert_hf_to_gguf.py"), str(source), "--outtype", "f32", "--outfile"]
     for name, flags in (("model.gguf", []), ("mmproj.gguf", ["--mmproj"])):
         if not (out / name).exists():
+            source = _as_many_tokens_as_rows(checkpoint, out / "checkpoint")
+            converter = [str(llama_cpp / "convert_hf_to_gguf.py"), str(source), "--outtype", "f32", "--outfile"]
             _python([*converter, str(out / f"part-{name}"), *flags], llama_cpp / "gguf-py")
             (out / f"part-{name}").replace(out / name)
     if not (out / "model_q4.gguf").exists():
@@ -84,6 +74,20 @@ def _convert(checkpoint: Path, out: Path, llama_cpp: Path) -> None:
         settings.ftype = library.LLAMA_FTYPE_MOSTLY_Q4_0
         library.llama_model_quantize(str(out / "model.gguf").encode(), str(out / "part.gguf").encode(), settings)
         (out / "part.gguf").replace(out / "model_q4.gguf")
+
+
+def _as_many_tokens_as_rows(checkpoint: Path, out: Path) -> Path:
+    """Links to a checkpoint, without the token that Gemma's tokenizer has behind the last row of the embeddings (`<image_soft_token>`, which no prompt has): llama.cpp refuses it."""
+    out.mkdir(parents=True, exist_ok=True)
+    for path in checkpoint.iterdir():
+        link = out / path.name
+        if path.name != "tokenizer.json" and not link.exists():
+            link.symlink_to(path)
+    tokenizer = json.loads((checkpoint / "tokenizer.json").read_text(encoding="utf-8"))
+    rows = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))["text_config"]["vocab_size"]
+    tokenizer["added_tokens"] = [token for token in tokenizer["added_tokens"] if token["id"] < rows]
+    (out / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
+    return out
 
 
 def jpegs(work: Path, size: str) -> list[Path]:

@@ -35,9 +35,7 @@ pub enum ResizeError {
 /// # Errors
 /// [`ResizeError`] where `rgb` is not `width * height * 3` bytes.
 pub fn resize(rgb: &[u8], width: u32, height: u32, target: TargetSize) -> Result<Cow<'_, [u8]>, ResizeError> {
-    if (width, height) != (target.width, target.height)
-        && let Some(resized) = avx512::resize(rgb, (width, height), target, Layout::uncut(target.width))
-    {
+    if let Some(resized) = in_one_sweep(rgb, (width, height), target, Layout::uncut(target.width)) {
         return Ok(Cow::Owned(resized));
     }
     in_two_calls(rgb, width, height, target)
@@ -54,15 +52,18 @@ pub(super) fn resize_to_patches(
     target: TargetSize,
     side: u32,
 ) -> Result<PatchGrid, ResizeError> {
-    if (width, height) != (target.width, target.height)
-        && let Some(pixels) = avx512::resize(rgb, (width, height), target, Layout::patches(side))
-    {
+    if let Some(pixels) = in_one_sweep(rgb, (width, height), target, Layout::patches(side)) {
         return Ok(PatchGrid { side, pixels, positions: positions(target, side) });
     }
     let resized = in_two_calls(rgb, width, height, target)?;
     let patches = patchify(&resized, target, side);
     recycle(resized);
     Ok(patches)
+}
+
+/// Both passes at once, where there is something to resize and the processor has what it takes.
+fn in_one_sweep(rgb: &[u8], from: (u32, u32), target: TargetSize, layout: Layout) -> Option<Vec<u8>> {
+    if from == (target.width, target.height) { None } else { avx512::resize(rgb, from, target, layout) }
 }
 
 /// [`resize`] for every processor and shape.

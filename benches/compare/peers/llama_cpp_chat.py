@@ -20,7 +20,7 @@ from llama_cpp import llama_cpp as library
 from llama_cpp import mtmd_cpp
 from llama_cpp.llama_chat_format import Gemma4ChatHandler
 from PIL import Image
-from transformers.models.gemma4 import image_processing_gemma4
+from transformers import Gemma4ImageProcessor
 
 
 def open_model(arguments: argparse.Namespace) -> Callable[[Path], dict[str, Any]]:
@@ -44,7 +44,8 @@ def open_model(arguments: argparse.Namespace) -> Callable[[Path], dict[str, Any]
     model = llama_cpp.Llama(
         str(arguments.model / f"model{arguments.suffix}.gguf"), chat_handler=handler, n_ctx=4096, n_threads=threads, n_threads_batch=threads, verbose=False
     )
-    urls = {path: _resized(path, arguments.budget) for path in arguments.images}
+    processor = Gemma4ImageProcessor(max_soft_tokens=arguments.budget)
+    urls = {path: _resized(path, processor) for path in arguments.images}
 
     def answer(path: Path) -> dict[str, Any]:
         content = [{"type": "image_url", "image_url": {"url": urls[path]}}, {"type": "text", "text": arguments.prompt}]
@@ -55,12 +56,11 @@ def open_model(arguments: argparse.Namespace) -> Callable[[Path], dict[str, Any]
     return answer
 
 
-def _resized(path: Path, budget: int) -> str:
+def _resized(path: Path, processor: Gemma4ImageProcessor) -> str:
     with Image.open(path) as stored:
         pixels = tvf.pil_to_tensor(stored.convert("RGB"))
-    height, width = pixels.shape[-2:]
-    size = image_processing_gemma4.get_aspect_ratio_preserving_size(height, width, patch_size=16, max_patches=budget * 9, pooling_kernel_size=3)
-    pixels = tvf.resize(pixels, size=list(size), interpolation=tvf.InterpolationMode.BICUBIC, antialias=True)
+    side, pooled = processor.patch_size, processor.pooling_kernel_size
+    pixels = processor.aspect_ratio_preserving_resize(pixels, side, processor.max_soft_tokens * pooled**2, pooled, tvf.InterpolationMode.BICUBIC)
     out = io.BytesIO()
     tvf.to_pil_image(pixels).save(out, "PNG", compress_level=0)
     return f"data:image/png;base64,{base64.b64encode(out.getvalue()).decode()}"

@@ -168,9 +168,9 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::patches::patchify;
-    use super::super::resize::in_two_calls;
     use super::*;
+    use crate::preprocess::patches::patchify;
+    use crate::preprocess::resize::in_two_calls;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
