@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::GenerateError;
-use super::sampling::log_sum;
+use super::log_sum::log_sum;
 use super::text::{hangs_on_rounding, rounded};
 use super::wish::{Position, Wish, WishedIds};
 use crate::runtime::kernels::Picked;

@@ -8,8 +8,7 @@ use llguidance::toktrie::SimpleVob;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use wide::f32x8;
-
+use super::log_sum::{largest, log_sum_of};
 use crate::runtime::kernels;
 
 /// So many ids are picked on a card, each in a pass of its own; more are chosen from all logits.
@@ -64,10 +63,11 @@ impl Sampler {
     /// The next token, of those that are `allowed` (all where `None`) and not suppressed; `None` where no logit is finite. Of equal logits the
     /// lowest id wins, as in torch's argmax.
     pub(super) fn pick(&mut self, logits: &[f32], suppressed: &[u32], allowed: Option<&SimpleVob>) -> Option<Picked> {
-        let log_sum = log_sum(logits)?;
+        let largest = largest(logits)?;
+        let log_sum = log_sum_of(logits, largest);
         let candidate = |id: usize, logit: f32| Some((id, logit)).filter(|_| !suppressed.contains(&(id as u32)));
         let id = match allowed {
-            None if self.sampling == Sampling::Greedy => greedy(logits, suppressed),
+            None if self.sampling == Sampling::Greedy => greedy(logits, largest, suppressed),
             None => {
                 let candidates = logits.iter().enumerate().filter_map(|(id, &logit)| candidate(id, logit));
                 self.choose(candidates)
@@ -149,46 +149,8 @@ fn rank(candidates: impl Iterator<Item = (usize, f32)>, temperature: f32, top_k:
     ranked
 }
 
-/// The logarithm of the sum of the exponentials; `None` where no logit is finite, or one is not a number.
-pub(super) fn log_sum(logits: &[f32]) -> Option<f64> {
-    const LANES: usize = 8;
-    const BLOCK: usize = 32 * LANES;
-    let largest = largest(logits)?;
-    let shift = f32x8::splat(largest);
-    // Exponentials and short sums in f32, eight at a time; the sums of blocks in f64, so that a large vocabulary loses no digits.
-    let mut sum = 0.0;
-    let mut blocks = logits.chunks_exact(BLOCK);
-    for block in &mut blocks {
-        let mut lanes = f32x8::ZERO;
-        for eight in block.as_chunks::<LANES>().0 {
-            lanes += (f32x8::from(*eight) - shift).exp();
-        }
-        sum += f64::from(lanes.reduce_add());
-    }
-    sum += blocks.remainder().iter().map(|&logit| f64::from(logit - largest).exp()).sum::<f64>();
-    Some(sum.ln() + f64::from(largest))
-}
-
-/// The largest logit; `None` where none is finite, or one is not a number.
-fn largest(logits: &[f32]) -> Option<f32> {
-    const LANES: usize = 16;
-    let mut largest = [f32::NEG_INFINITY; LANES];
-    let mut not_numbers = false;
-    let (sixteens, rest) = logits.as_chunks::<LANES>();
-    for sixteen in sixteens {
-        for (largest, &logit) in largest.iter_mut().zip(sixteen) {
-            *largest = if logit > *largest { logit } else { *largest };
-            not_numbers |= logit.is_nan();
-        }
-    }
-    let largest = largest.into_iter().chain(rest.iter().copied()).fold(f32::NEG_INFINITY, f32::max);
-    let usable = largest.is_finite() && !not_numbers && !rest.iter().any(|logit| logit.is_nan());
-    usable.then_some(largest)
-}
-
-/// The first of the largest that is not suppressed.
-fn greedy(logits: &[f32], suppressed: &[u32]) -> Option<usize> {
-    let largest = largest(logits)?;
+/// The first of the largest that is not suppressed; `largest` is that of all.
+fn greedy(logits: &[f32], largest: f32, suppressed: &[u32]) -> Option<usize> {
     let first = logits.iter().position(|&logit| logit >= largest)?;
     if !suppressed.contains(&(first as u32)) {
         return Some(first);
@@ -221,18 +183,6 @@ mod tests {
         assert!((picked.log_probability - (e(3.0) / (1.0 + 2.0 * e(3.0) + e(5.0))).ln()).abs() < 1e-6);
         assert_eq!(sampler.pick(&[f32::NAN, 1.0], &[], None), None);
         assert_eq!(sampler.pick(&[1.0, 1.0], &[0, 1], None), None);
-    }
-
-    #[test]
-    fn the_sum_over_a_large_vocabulary_keeps_its_digits() {
-        let logits: Vec<f32> =
-            (0..262_144_u32).map(|id| (id.wrapping_mul(2_654_435_761) >> 20) as f32 / 100.0).collect();
-        let exact = logits.iter().map(|&logit| (f64::from(logit) - 40.0).exp()).sum::<f64>().ln() + 40.0;
-        assert!((log_sum(&logits).unwrap() - exact).abs() < 1e-6, "{} and {exact}", log_sum(&logits).unwrap());
-        let mut broken = logits;
-        broken[77] = f32::NAN;
-        assert_eq!(log_sum(&broken), None);
-        assert_eq!(log_sum(&[f32::NEG_INFINITY; 40]), None);
     }
 
     #[test]
