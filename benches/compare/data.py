@@ -63,7 +63,7 @@ def _convert(checkpoint: Path, out: Path, llama_cpp: Path) -> None:
     """GGUF files of a checkpoint: f32, the same in 4 bits (blocks of 32, as in the ONNX graphs), and the vision tower."""
     for name, flags in (("model.gguf", []), ("mmproj.gguf", ["--mmproj"])):
         if not (out / name).exists():
-            source = _as_many_tokens_as_rows(checkpoint, out / "checkpoint")
+            source = _for_converter(checkpoint, out / "checkpoint")
             converter = [str(llama_cpp / "convert_hf_to_gguf.py"), str(source), "--outtype", "f32", "--outfile"]
             _python([*converter, str(out / f"part-{name}"), *flags], llama_cpp / "gguf-py")
             (out / f"part-{name}").replace(out / name)
@@ -76,17 +76,24 @@ def _convert(checkpoint: Path, out: Path, llama_cpp: Path) -> None:
         (out / "part.gguf").replace(out / "model_q4.gguf")
 
 
-def _as_many_tokens_as_rows(checkpoint: Path, out: Path) -> Path:
-    """Links to a checkpoint, without the token that Gemma's tokenizer has behind the last row of the embeddings (`<image_soft_token>`, which no prompt has): llama.cpp refuses it."""
+def _for_converter(checkpoint: Path, out: Path) -> Path:
+    """Links to a checkpoint, with a tokenizer that llama.cpp's converter reads rightly.
+
+    Left out is the token that Gemma's tokenizer has behind the last row of the embeddings (`<image_soft_token>`, which no prompt has): llama.cpp refuses it. Named are the tokens of a
+    turn, as Google's checkpoints do: what no setting names is a text to the converter, and prompts would be spelt out in letters.
+    """
     out.mkdir(parents=True, exist_ok=True)
     for path in checkpoint.iterdir():
         link = out / path.name
-        if path.name != "tokenizer.json" and not link.exists():
+        if path.name not in ("tokenizer.json", "tokenizer_config.json") and not link.exists():
             link.symlink_to(path)
-    tokenizer = json.loads((checkpoint / "tokenizer.json").read_text(encoding="utf-8"))
-    rows = json.loads((checkpoint / "config.json").read_text(encoding="utf-8"))["text_config"]["vocab_size"]
+    tokenizer, settings, config = (json.loads((checkpoint / f"{name}.json").read_text(encoding="utf-8")) for name in ("tokenizer", "tokenizer_config", "config"))
+    rows = config["text_config"]["vocab_size"]
     tokenizer["added_tokens"] = [token for token in tokenizer["added_tokens"] if token["id"] < rows]
-    (out / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
+    settings |= {"sot_token": "<|turn>", "eot_token": "<turn|>"}
+    for name, content in (("tokenizer", tokenizer), ("tokenizer_config", settings)):
+        (out / f"{name}.json").unlink(missing_ok=True)
+        (out / f"{name}.json").write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
     return out
 
 
