@@ -114,7 +114,8 @@ mod tests {
     /// What a processor has decides how many are summed at once, not what comes out.
     #[test]
     fn the_sum_is_that_of_one_after_the_other() {
-        let logits: Vec<f32> = (0..5000_u32).map(|id| (id.wrapping_mul(2_654_435_761) >> 18) as f32 / -1000.0).collect();
+        let logits: Vec<f32> =
+            (0..5000_u32).map(|id| (id.wrapping_mul(2_654_435_761) >> 18) as f32 / -1000.0).collect();
         let mut expected = 0.0_f64;
         for block in logits.chunks(BLOCK) {
             let of = |lane: usize| block[lane..].iter().step_by(LANES).fold(0.0_f32, |sum, &x| sum + exponential(x));

@@ -8,6 +8,7 @@ use llguidance::toktrie::SimpleVob;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
+
 use super::log_sum::{largest, log_sum_of};
 use crate::runtime::kernels;
 
