@@ -12,8 +12,7 @@ import programs
 from sections import Context, in_turn, say, table, verdict
 
 TITLE = "A folder of images"
-IMAGES = {"": 200, "_q4": 64}
-"""By the suffix of the weights."""
+IMAGES = 200
 PEER_IMAGES = 4
 """Peers take one image after the other at a steady pace, so fewer tell as much."""
 FORMATS = {"f32": "", "q4": "_q4"}
@@ -36,7 +35,7 @@ def measure(context: Context) -> dict[str, Any]:
 def _one(context: Context, model: data.Model, suffix: str) -> dict[str, Any]:
     # PNG: decoders of JPEG differ by a few levels, enough for a random model to say something else.
     kind = "scenes"
-    folder = data.folder_of(context.work, context.images(IMAGES[suffix]), kind)
+    folder = data.folder_of(context.work, context.images(IMAGES), kind)
     # The same names and contents as the first of the large folder.
     few = data.folder_of(context.work, context.images(PEER_IMAGES), kind)
     some = sorted(few.iterdir())
