@@ -1,7 +1,7 @@
 //! What divides the exponential of a logit to make it a probability.
 //!
-//! In: the logits of one position. Out: the logarithm of the sum of their exponentials. Promises: the same number on every processor, since the same
-//! additions and multiplications are made in the same order, by as many at once as it can (nothing is fused).
+//! In: the logits of one position. Out: the logarithm of the sum of their exponentials. Promises: the same sum on every processor, since the same
+//! additions and multiplications are made in the same order, as many at once as it can (nothing is fused).
 
 use multiversion::multiversion;
 
