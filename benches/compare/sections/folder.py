@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import data
 import programs
 
-from sections import Context, in_turn, say, table, verdict
+from sections import Context, in_turn, ratio, say, table, verdict
 
 TITLE = "A folder of images"
 IMAGES = 200
@@ -134,17 +135,17 @@ def show(result: dict[str, Any]) -> str:
     ]
     for name, measured in result["models"].items():
         values = measured["values"]
-        peers = {peer: statistics.median(values[peer]) for peer in programs.PEERS if peer in values}
-        best = max(peers.values(), default=float("nan"))
+        none = [math.nan] * len(values["Gemscope, batched"])
+        best = max((values[peer] for peer in programs.PEERS if peer in values), key=statistics.median, default=none)
         rows = [
             [program, measured["images"][program], f"{statistics.median(seen):.3f}",
-             f"{statistics.median(seen) / best:.2f}", measured["agreement"].get(program, "")]
+             f"{ratio(seen, best):.2f}", measured["agreement"].get(program, "")]
             for program, seen in values.items()
         ]  # fmt: skip
         rows += [[program, "", "", "", reason] for program, reason in measured["missing"].items()]
         parts += [f"### {name}", table(["program", "images", "images/s", "times the best peer", "tokens"], rows)]
         if name.startswith("mid-size"):
-            parts.append(f"- {name}: {verdict(statistics.median(values['Gemscope, batched']) / best, LIMIT)} times the best peer.")
+            parts.append(f"- {name}: {verdict(ratio(values['Gemscope, batched'], best), LIMIT)} times the best peer.")
         parts.append("\n".join(f"    {command}" for command in measured["commands"].values()))
         if measured["left_out"]:
             parts.append(f"Not measured, since the program had no such flag: `{measured['left_out']}`.")

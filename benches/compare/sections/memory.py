@@ -6,12 +6,13 @@ import os
 import statistics
 import subprocess
 import time
+from collections.abc import Callable
 from typing import Any
 
 import data
 import programs
 
-from sections import Context, in_turn, say, table, verdict
+from sections import Context, in_turn, ratio, table, verdict
 
 TITLE = "Memory, and large folders"
 SHORT, LONG, LISTED = 200, 10_000, 100_000
@@ -21,12 +22,12 @@ def measure(context: Context) -> dict[str, Any]:
     model = data.demo_model(context.work)
     counts = (6, 40) if context.quick else (SHORT, LONG)
     listed = 2000 if context.quick else LISTED
-    peaks = {}
-    for count in counts:
-        say(f"memory: {count} images")
+
+    def peak_of(count: int) -> Callable[[], float]:
         # An answer's length does not matter here; short ones save time.
-        run = programs.gemscope(model, [data.folder_of(context.work, count)], max_new_tokens=24)
-        peaks[str(count)] = run.peak_bytes
+        return lambda: programs.gemscope(model, [data.folder_of(context.work, count)], max_new_tokens=24).peak_bytes
+
+    peaks = in_turn(context.turns, {str(count): peak_of(count) for count in counts})
     folder = data.folder_of(context.work, listed)
     program = [str(programs.BINARY), "detect", str(folder), "--labels", "shape", "--dry-run", "--json"]
 
@@ -50,13 +51,13 @@ def measure(context: Context) -> dict[str, Any]:
 
 def show(result: dict[str, Any]) -> str:
     (short, low), (long, high) = result["peaks"].items()
-    rows = [[count, f"{peak / 2**20:.0f}"] for count, peak in result["peaks"].items()]
+    rows = [[count, f"{statistics.median(peaks) / 2**20:.0f}"] for count, peaks in result["peaks"].items()]
     seconds = statistics.median(result["seconds"]["plan"])
     others = statistics.median(result["seconds"]["Python opens and reads 4 KiB of each"])
     return "\n\n".join([
         "Demo model; the images are hard links to the 20 scenes of the fixtures.",
         table(["images", "peak memory, MiB"], rows),
-        f"- {long} images need {verdict(high / low, 1.1, at_least=False)} times the memory of {short}.",
+        f"- {long} images need {verdict(ratio(high, low), 1.1, at_least=False)} times the memory of {short}.",
         f"- {result['listed']} files are listed and planned (`--dry-run`: every header read, every size computed) in {verdict(seconds, 2, at_least=False)} seconds, files in the page "
         f"cache; a single-threaded loop that opens each file and reads 4 KiB takes {others:.2f} s.",
         f"    {result['command']}",
