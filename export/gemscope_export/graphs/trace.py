@@ -126,7 +126,11 @@ def _fold_transposes(graph: Graph) -> None:
 
 
 def _fold_clamps(graph: ir.Graph) -> None:
-    """A maximum and then a minimum with numbers are one `Clip`, which goes over a tensor once: vision towers with clipped layers take a tenth less time."""
+    """A maximum and then a minimum with numbers are one `Clip`, which goes over a tensor once: vision towers with clipped layers take a tenth less time.
+
+    onnxscript 0.7.2 has a rule for that (`FuseMaxMinToClip`), but it names the bounds after what is clamped: where several layers clamp the same tensor, as query, key and
+    value do, the graph it leaves is broken.
+    """
 
     def is_number(value: ir.Value) -> bool:
         return value.is_initializer() and value.shape is not None and not value.shape.dims
