@@ -25,6 +25,7 @@ mod per_image;
 mod pictures;
 mod preprocess;
 mod prompts;
+mod regression;
 mod rules;
 mod support;
 mod variants;

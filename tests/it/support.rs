@@ -28,9 +28,10 @@ pub fn json_lines(text: impl AsRef<str>) -> Vec<Value> {
 }
 
 /// The built command, on the CPU: what tests compare with is computed there. Installs ONNX Runtime into the user's cache if there is none, as it
-/// does for a user.
+/// does for a user. `GEMSCOPE_TEST_BINARY` names another build of it.
 pub fn gemscope() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gemscope"));
+    let built = env!("CARGO_BIN_EXE_gemscope").into();
+    let mut command = Command::new(std::env::var_os("GEMSCOPE_TEST_BINARY").unwrap_or(built));
     command.env("GEMSCOPE_DEVICE", "cpu");
     command
 }

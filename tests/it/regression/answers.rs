@@ -1,0 +1,1 @@
+//! Answers as models and servers write them.

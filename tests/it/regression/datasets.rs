@@ -1,0 +1,1 @@
+//! Datasets that `gemscope convert` reads and writes.

@@ -1,0 +1,1 @@
+//! The demo model in place of a real one.

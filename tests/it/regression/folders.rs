@@ -1,0 +1,1 @@
+//! Folders that change between two runs.

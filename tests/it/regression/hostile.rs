@@ -1,0 +1,1 @@
+//! Input that hangs, exhausts memory or pretends to be something else.

@@ -1,0 +1,1 @@
+//! Images and folders as people have them.

@@ -1,0 +1,1 @@
+//! Answers that other programs saved, read by `gemscope parse`.

@@ -1,0 +1,1 @@
+//! Exit codes, output streams, text encodings.
