@@ -1,8 +1,87 @@
-//! Files that are whole or not there.
+//! Reading and writing files.
+//!
+//! In: paths. Out: bytes and texts that a user gave; files that are whole or not there. Promises: a FIFO, a device or an endless file is
+//! refused and never waited for; a text is the same whether an editor wrote it as UTF-8 with a byte order mark or as UTF-16.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, Read, Write as _};
 use std::path::Path;
+
+/// The largest text that is read: lists, tables, settings, prompts.
+pub const MAX_TEXT_BYTES: u64 = 1 << 30;
+
+/// Opens a regular file for reading.
+///
+/// # Errors
+/// [`ErrorKind::IsADirectory`] for a folder, [`ErrorKind::InvalidInput`] for a FIFO, a device or a socket, which may never end, and
+/// whatever the file system says.
+pub fn open(path: &Path) -> io::Result<File> {
+    let kind = std::fs::metadata(path)?.file_type();
+    if kind.is_dir() {
+        return Err(io::Error::new(ErrorKind::IsADirectory, "this is a folder, not a file"));
+    }
+    if !kind.is_file() {
+        return Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "not a regular file (a pipe or a device, which may never end)",
+        ));
+    }
+    File::open(path)
+}
+
+/// All bytes of a regular file that has at most `max` of them.
+///
+/// # Errors
+/// As [`open`], and [`ErrorKind::FileTooLarge`].
+pub fn read(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    read_within(open(path)?, max)
+}
+
+/// The text of a regular file, as [`decode_text`] reads it.
+///
+/// # Errors
+/// As [`read`] with [`MAX_TEXT_BYTES`], and as [`decode_text`].
+pub fn read_text(path: &Path) -> io::Result<String> {
+    decode_text(read(path, MAX_TEXT_BYTES)?)
+}
+
+/// All that a reader gives, if that is at most `max` bytes.
+///
+/// # Errors
+/// [`ErrorKind::FileTooLarge`], and those of the reader.
+pub fn read_within(reader: impl Read, max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max {
+        return Err(io::Error::new(ErrorKind::FileTooLarge, format!("larger than {max} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// The text in `bytes`: UTF-8 with or without a byte order mark, or UTF-16 with one. The mark is no part of the text.
+///
+/// # Errors
+/// [`ErrorKind::InvalidData`] where it is neither.
+pub fn decode_text(mut bytes: Vec<u8>) -> io::Result<String> {
+    let invalid = |what: &str| io::Error::new(ErrorKind::InvalidData, format!("not valid {what}"));
+    let utf_16 = |unit: fn([u8; 2]) -> u16| {
+        let (units, rest) = bytes[2..].as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(invalid("UTF-16"));
+        }
+        String::from_utf16(&units.iter().map(|pair| unit(*pair)).collect::<Vec<_>>()).map_err(|_| invalid("UTF-16"))
+    };
+    match bytes.as_slice() {
+        [0xff, 0xfe, ..] => utf_16(u16::from_le_bytes),
+        [0xfe, 0xff, ..] => utf_16(u16::from_be_bytes),
+        _ => {
+            if bytes.starts_with(b"\xef\xbb\xbf") {
+                bytes.drain(..3);
+            }
+            String::from_utf8(bytes).map_err(|_| invalid("UTF-8"))
+        }
+    }
+}
 
 /// Writes `bytes` to `path`, making its folder where that is missing: beside it first and then in its place, so that no reader and no
 /// crash ever sees a part.
@@ -79,12 +158,41 @@ pub(crate) fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_the_same_in_every_encoding_that_editors_write() {
+        let text = "dog\r\nKüche 犬 🐕\n";
+        let units: Vec<u16> = text.encode_utf16().collect();
+        let little: Vec<u8> = [0xfeff].iter().chain(&units).flat_map(|unit: &u16| unit.to_le_bytes()).collect();
+        let big: Vec<u8> = [0xfeff].iter().chain(&units).flat_map(|unit: &u16| unit.to_be_bytes()).collect();
+        for bytes in [text.as_bytes().to_vec(), [b"\xef\xbb\xbf", text.as_bytes()].concat(), little.clone(), big] {
+            assert_eq!(decode_text(bytes).unwrap(), text);
+        }
+        for wrong in [&little[..little.len() - 1], b"\xff\xfe\x00\xd8", b"caf\xe9"] {
+            assert_eq!(decode_text(wrong.to_vec()).unwrap_err().kind(), ErrorKind::InvalidData);
+        }
+    }
+
+    #[test]
+    fn only_regular_files_of_a_bounded_size_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("four");
+        std::fs::write(&path, "four").unwrap();
+        assert_eq!(read(&path, 4).unwrap(), b"four");
+        assert_eq!(read(&path, 3).unwrap_err().kind(), ErrorKind::FileTooLarge);
+        assert_eq!(open(dir.path()).unwrap_err().kind(), ErrorKind::IsADirectory);
+        if cfg!(unix) {
+            assert_eq!(read_text(Path::new("/dev/zero")).unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+    }
+
     #[test]
     fn a_file_is_replaced_and_nothing_is_left_beside_it() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/file.txt");
-        super::replace(&path, b"one").unwrap();
-        super::replace_durably(&path, b"two").unwrap();
+        replace(&path, b"one").unwrap();
+        replace_durably(&path, b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }

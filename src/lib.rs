@@ -21,6 +21,7 @@
 //! - [`export`]: records to files; each format is a pure function of the journal
 //! - [`eval`]: how good detections are, against a truth file; calibration of their scores
 //! - [`dataset`]: datasets in COCO, YOLO and VOC, from one to another
+//! - [`files`]: reading what a user names, writing files that are whole or not there
 //! - [`runtime`]: finding and installing ONNX Runtime; devices
 //!
 //! Two ideas hold it together. The journal is the only truth: exports are made from it and cost no inference. And the graph says what
@@ -32,7 +33,7 @@ pub mod dataset;
 mod digest;
 pub mod eval;
 pub mod export;
-mod files;
+pub mod files;
 pub mod generate;
 pub mod image;
 pub mod model;

@@ -276,12 +276,22 @@ pub enum NoteKind {
 }
 
 /// A kind of note and how often it applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// What happened.
     pub kind: NoteKind,
     /// To how many boxes (or once, for notes about the whole answer).
     pub count: usize,
+    /// To what exactly: the key that was not read, the share of rows that is there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+}
+
+impl Note {
+    /// A note whose kind says all.
+    pub fn new(kind: NoteKind, count: usize) -> Self {
+        Self { kind, count, detail: None }
+    }
 }
 
 /// How the generation of an answer ended.

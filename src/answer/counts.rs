@@ -6,7 +6,7 @@ use crate::record::{Note, NoteKind};
 
 /// Kinds of notes and how often each applied; what never applied is not there.
 #[derive(Debug, Default)]
-pub(super) struct Counts(BTreeMap<NoteKind, usize>);
+pub(super) struct Counts(BTreeMap<NoteKind, (usize, Option<String>)>);
 
 impl Counts {
     /// Counts `kind` where it applies, and says whether it does.
@@ -18,12 +18,24 @@ impl Counts {
     /// Counts `kind` so many times.
     pub(super) fn add(&mut self, kind: NoteKind, times: usize) {
         if times > 0 {
-            *self.0.entry(kind).or_default() += times;
+            self.0.entry(kind).or_default().0 += times;
+        }
+    }
+
+    /// Adds a note of elsewhere. Details of several are joined, each once.
+    pub(super) fn add_note(&mut self, note: Note) {
+        self.add(note.kind, note.count);
+        let Some(detail) = note.detail else { return };
+        let known = &mut self.0.entry(note.kind).or_default().1;
+        match known {
+            None => *known = Some(detail),
+            Some(known) if known.split(", ").any(|one| one == detail) => {}
+            Some(known) => *known = format!("{known}, {detail}"),
         }
     }
 
     /// In the order of their kinds.
     pub(super) fn into_notes(self) -> Vec<Note> {
-        self.0.into_iter().map(|(kind, count)| Note { kind, count }).collect()
+        self.0.into_iter().map(|(kind, (count, detail))| Note { kind, count, detail }).collect()
     }
 }

@@ -160,8 +160,8 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], 
             detection.score = detection.probabilities.and_then(|probabilities| rules.score(probabilities));
             seen.push(seams::Seen { detection, view });
         }
-        for note in parsed.notes.iter().copied().chain(notes) {
-            counts.add(note.kind, note.count);
+        for note in parsed.notes.iter().cloned().chain(notes) {
+            counts.add_note(note);
         }
         if seriousness(parsed.status) > seriousness(status) {
             status = parsed.status;

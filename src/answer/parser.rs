@@ -435,7 +435,7 @@ impl<'t> Parser<'t> {
             (NoteKind::UnreadableBox, self.found.unreadable),
             (NoteKind::LongLabelCut, self.found.long_labels),
         ];
-        let notes = counts.into_iter().filter(|&(_, count)| count > 0).map(|(kind, count)| Note { kind, count });
+        let notes = counts.into_iter().filter(|&(_, count)| count > 0).map(|(kind, count)| Note::new(kind, count));
         ParsedAnswer { status, notes: notes.collect(), boxes: self.found.boxes }
     }
 }

@@ -9,7 +9,7 @@ use crate::record::{Ended, Note, NoteKind};
 
 fn detect(text: &str, ended: Ended, size: (u32, u32), default: Option<&str>) -> (Vec<Located>, Vec<(NoteKind, usize)>) {
     let (located, notes) = to_detections(&check(text, ended), size.0, size.1, default);
-    (located, notes.into_iter().map(|Note { kind, count }| (kind, count)).collect())
+    (located, notes.into_iter().map(|note| (note.kind, note.count)).collect())
 }
 
 fn bbox(located: &Located) -> [f64; 4] {
