@@ -5,7 +5,7 @@ use crate::answer::{Located, to_detections};
 use crate::record::NoteKind::{
     Clamped, DegenerateDropped, MissingLabel, PixelCoordinates, RepeatDropped, SwappedCorners,
 };
-use crate::record::{Ended, Note, NoteKind};
+use crate::record::{Ended, NoteKind};
 
 fn detect(text: &str, ended: Ended, size: (u32, u32), default: Option<&str>) -> (Vec<Located>, Vec<(NoteKind, usize)>) {
     let (located, notes) = to_detections(&check(text, ended), size.0, size.1, default);
