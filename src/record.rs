@@ -251,8 +251,11 @@ pub enum NoteKind {
     ThinkingRemoved,
     /// Remains of a tool call around the boxes.
     ToolCallDebris,
-    /// Coordinates read as pixels of the image, since they cannot be 0..1000.
+    /// Coordinates that were read as pixels of the image since they cannot be 0..1000. Versions before the scale was
+    /// a setting wrote it.
     PixelCoordinates,
+    /// Boxes whose coordinates are not of the scale that the run reads; left out.
+    CoordinatesDoNotFit,
     /// JSON that had to be repaired.
     MalformedJson,
     /// Values of `box_2d` that are not four finite numbers; left out.

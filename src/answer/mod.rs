@@ -40,6 +40,7 @@
 //! counts as the stop token.
 
 pub mod calibration;
+mod coordinates;
 mod counts;
 mod filter;
 mod frame;
@@ -59,6 +60,7 @@ use crate::generate::{Generated, TokenSpan, box_probabilities};
 use crate::record::{Answer, AnswerStatus, BBox, Note, NoteKind, Probabilities, Record, ScoreKind};
 
 use calibration::Platt;
+pub use coordinates::{CoordinateOrder, CoordinateScale, Decision, ScaleEvidence, UnknownCoordinates};
 use counts::Counts;
 pub use filter::{Area, AreaError, Filters};
 pub use parser::parse;
@@ -114,6 +116,12 @@ pub struct Rules {
     pub filters: Filters,
     /// Boxes of several views are one object where they have so much of the smaller one's area in common.
     pub join: f64,
+    /// What the numbers of a box count.
+    #[serde(default)]
+    pub coordinates: CoordinateScale,
+    /// In which order they stand.
+    #[serde(default)]
+    pub order: CoordinateOrder,
 }
 
 impl Rules {
@@ -132,7 +140,14 @@ impl Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { score: ScoreKind::default(), calibration: None, filters: Filters::default(), join: 0.5 }
+        Self {
+            score: ScoreKind::default(),
+            calibration: None,
+            filters: Filters::default(),
+            join: 0.5,
+            coordinates: CoordinateScale::default(),
+            order: CoordinateOrder::default(),
+        }
     }
 }
 
@@ -148,8 +163,9 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], 
     for Reading { answer, default_label, spans, sentences } in readings {
         let parsed = parse(&answer.text, answer.ended);
         let view = answer.view;
-        let (located, notes) =
-            to_detections(&parsed, view.width() as u32, view.height() as u32, default_label.as_deref());
+        let size = (view.width() as u32, view.height() as u32);
+        let (located, notes) = to_detections(&parsed, size, (rules.coordinates, rules.order), default_label.as_deref());
+        let read = read_as(parsed.status, located.is_empty(), &notes);
         for Located { mut detection, source } in located {
             let found = &parsed.boxes[source];
             detection.bbox = detection.bbox.moved(view.x0, view.y0);
@@ -163,8 +179,8 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], 
         for note in parsed.notes.iter().cloned().chain(notes) {
             counts.add_note(note);
         }
-        if seriousness(parsed.status) > seriousness(status) {
-            status = parsed.status;
+        if seriousness(read) > seriousness(status) {
+            status = read;
         }
         answers.push(answer);
     }
@@ -185,6 +201,17 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], 
     record.reason = None;
     record.notes = counts.into_notes();
     record.answers = answers;
+}
+
+/// The status of an answer whose boxes are in pixels now: it is not `ok` if boxes were left out since their
+/// coordinates do not fit, and a refusal if none is left.
+fn read_as(status: AnswerStatus, nothing_left: bool, notes: &[Note]) -> AnswerStatus {
+    let misfits = notes.iter().any(|note| note.kind == NoteKind::CoordinatesDoNotFit);
+    match status {
+        AnswerStatus::Ok | AnswerStatus::Salvaged if misfits && nothing_left => AnswerStatus::Refused,
+        AnswerStatus::Ok if misfits => AnswerStatus::Salvaged,
+        status => status,
+    }
 }
 
 /// Whether the probabilities of a box of this answer would be rounded otherwise if they were a little different.

@@ -6,12 +6,10 @@
 
 use std::collections::HashSet;
 
+use super::coordinates::{CoordinateOrder, CoordinateScale, Corners, fitting};
 use super::counts::Counts;
 use super::{ParsedAnswer, ParsedBox};
 use crate::record::{AnswerStatus, BBox, Detection, Note, NoteKind};
-
-/// Coordinates go from 0 to this over the width and the height of the view.
-const GRID: f64 = 1000.0;
 
 /// The label of a box that came without one, where the query named no sole label.
 const DEFAULT_LABEL: &str = "object";
@@ -28,41 +26,41 @@ pub struct Located {
 /// Turns the boxes of an answer about a view of `width` times `height` pixels into detections, in the order of the
 /// answer.
 ///
-/// Corners in the wrong order are sorted, coordinates outside 0..1000 are clamped, boxes without an area are dropped,
-/// and so are exact repeats (same numbers, same label) in a looped answer. A box without a label takes
-/// `default_label`, the sole label that was asked for, or else "object".
-///
-/// Some answers give pixels under the key `box_2d`. Where a box lies wholly beyond 1000, so that clamping would make
-/// it vanish, and all boxes of the answer fit into the view, the whole answer is read as pixels of the view.
+/// The numbers count what `scale` says, in the order that `order` says. Boxes that do not fit the scale are left out
+/// with a note ([`coordinates`](super::coordinates) says which). Corners in the wrong order are sorted, coordinates
+/// over the edge are clamped, boxes without an area are dropped, and so are exact repeats (same numbers, same label)
+/// in a looped answer. A box without a label takes `default_label`, the sole label that was asked for, or else
+/// "object".
 pub fn to_detections(
     parsed: &ParsedAnswer,
-    width: u32,
-    height: u32,
+    (width, height): (u32, u32),
+    (scale, order): (CoordinateScale, CoordinateOrder),
     default_label: Option<&str>,
 ) -> (Vec<Located>, Vec<Note>) {
     let (width, height) = (f64::from(width), f64::from(height));
     let mut counts = Counts::default();
-    let pixels = are_pixels(&parsed.boxes, width, height);
-    counts.note(NoteKind::PixelCoordinates, pixels);
+    let corners: Vec<Corners> = parsed.boxes.iter().map(|one| Corners::of(one, order)).collect();
+    let fits = fitting(&corners, scale, height, width);
 
     let mut known = HashSet::new();
     let mut located = Vec::with_capacity(parsed.boxes.len());
-    for (source, parsed_box) in parsed.boxes.iter().enumerate() {
-        // `+ 0.0` makes one zero of the two.
-        let written = parsed_box.box_2d.map(|value| (value + 0.0).to_bits());
-        let repeat = parsed.status == AnswerStatus::Looped && !known.insert((written, parsed_box.label.as_deref()));
-        if counts.note(NoteKind::RepeatDropped, repeat) {
+    for (source, (parsed_box, corners)) in parsed.boxes.iter().zip(&corners).enumerate() {
+        let repeat = parsed.status == AnswerStatus::Looped && !known.insert(as_written(parsed_box));
+        if counts.note(NoteKind::RepeatDropped, repeat) || counts.note(NoteKind::CoordinatesDoNotFit, !fits[source]) {
             continue;
         }
-        let Corners { y0, x0, y1, x1, swapped } = Corners::of(parsed_box);
+        let Corners { y0, x0, y1, x1, swapped } = *corners;
         counts.note(NoteKind::SwappedCorners, swapped);
-        let bbox = if pixels {
-            BBox { x0, y0, x1, y1 }
-        } else {
-            let outside = [y0, x0, y1, x1].iter().any(|value| !(0.0..=GRID).contains(value));
-            counts.note(NoteKind::Clamped, outside);
-            let scale = |value: f64, size: f64| value.clamp(0.0, GRID) / GRID * size;
-            BBox { x0: scale(x0, width), y0: scale(y0, height), x1: scale(x1, width), y1: scale(y1, height) }
+        let [high, wide] = scale.extent(height, width);
+        let outside = y0 < 0.0 || x0 < 0.0 || y1 > high || x1 > wide;
+        counts.note(NoteKind::Clamped, outside);
+        // A view without pixels has no boxes; the division is never by zero but there.
+        let scaled = |value: f64, most: f64, size: f64| value.clamp(0.0, most) / most * size;
+        let bbox = BBox {
+            x0: scaled(x0, wide, width),
+            y0: scaled(y0, high, height),
+            x1: scaled(x1, wide, width),
+            y1: scaled(y1, high, height),
         };
         // Asked of the pixels: numbers that differ in their last digits may end on one spot.
         if counts.note(NoteKind::DegenerateDropped, !(bbox.x0 < bbox.x1 && bbox.y0 < bbox.y1)) {
@@ -75,32 +73,8 @@ pub fn to_detections(
     (located, counts.into_notes())
 }
 
-/// A box's numbers in order.
-struct Corners {
-    y0: f64,
-    x0: f64,
-    y1: f64,
-    x1: f64,
-    swapped: bool,
-}
-
-impl Corners {
-    fn of(parsed_box: &ParsedBox) -> Self {
-        let [ya, xa, yb, xb] = parsed_box.box_2d.map(|value| value + 0.0);
-        let swapped = ya > yb || xa > xb;
-        Self { y0: ya.min(yb), x0: xa.min(xb), y1: ya.max(yb), x1: xa.max(xb), swapped }
-    }
-}
-
-/// Whether the answer's coordinates can only be pixels. A box without an area would vanish either way and decides
-/// nothing.
-fn are_pixels(boxes: &[ParsedBox], width: f64, height: f64) -> bool {
-    let mut beyond = false;
-    for Corners { y0, x0, y1, x1, .. } in boxes.iter().map(Corners::of) {
-        if y0 < 0.0 || x0 < 0.0 || y1 > height || x1 > width {
-            return false;
-        }
-        beyond |= y0 < y1 && x0 < x1 && (y0 >= GRID || x0 >= GRID);
-    }
-    beyond
+/// A box's numbers, bit by bit, and its label.
+fn as_written(parsed_box: &ParsedBox) -> ([u64; 4], Option<&str>) {
+    // `+ 0.0` makes one zero of the two.
+    (parsed_box.box_2d.map(|value| (value + 0.0).to_bits()), parsed_box.label.as_deref())
 }

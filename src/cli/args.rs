@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::decoding::Grammars;
 use anyhow::{Context as _, bail};
 use gemscope::answer::calibration::{Calibration, Platt};
-use gemscope::answer::{Area, Filters, Rules};
+use gemscope::answer::{Area, CoordinateOrder, CoordinateScale, Filters, Rules};
 use gemscope::export::{Format, read_labels_map};
 use gemscope::image::MAX_PIXELS;
 use gemscope::preprocess::{Budget, BudgetChoice};
@@ -135,9 +135,23 @@ impl BudgetArgs {
     }
 }
 
+/// What the numbers of a box count.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct CoordinateArgs {
+    /// What the numbers of a box count: 1000 (thousandths of the image), 1 (shares of it) or pixels. An answer that does not fit gets the
+    /// note coordinates_do_not_fit and loses those boxes
+    #[arg(long, value_name = "SCALE")]
+    pub(crate) coordinates: Option<CoordinateScale>,
+    /// In which order they stand: yxyx (ymin, xmin, ymax, xmax) or xyxy
+    #[arg(long, value_name = "ORDER", default_value_t)]
+    pub(crate) order: CoordinateOrder,
+}
+
 /// How answers become detections.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RuleArgs {
+    #[command(flatten)]
+    pub(crate) coordinates: CoordinateArgs,
     /// What the score of a box is: the probability of its coordinates' tokens, of its label's tokens, or joint, their product [default: joint]
     #[arg(long, value_name = "KIND")]
     pub(crate) score: Option<ScoreKind>,
@@ -223,7 +237,8 @@ impl RuleArgs {
         }
         let score = self.score.or(calibration.map(|(kind, _)| kind)).unwrap_or_default();
         let calibration = calibration.map(|(_, platt)| platt);
-        Ok(Rules { score, calibration, filters, join: self.join })
+        let CoordinateArgs { coordinates, order } = self.coordinates;
+        Ok(Rules { score, calibration, filters, join: self.join, coordinates: coordinates.unwrap_or_default(), order })
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) const SECTIONS: [(&str, &[&str]); 8] = [
     (
         "answer",
         &[
+            "coordinates",
+            "order",
             "score",
             "calibration",
             "labels_map",

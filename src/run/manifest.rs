@@ -186,8 +186,12 @@ impl Manifest {
         let path = directory.join(FILE);
         let there = std::fs::read(&path).map_err(|error| ManifestError::Io { path: path.clone(), error })?;
         let compare = || -> Result<Vec<Difference>, serde_json::Error> {
-            let [there, wanted] =
-                [serde_json::from_slice::<Value>(&there)?, serde_json::from_slice(&serde_json::to_vec(self)?)?];
+            let wanted = serde_json::from_slice::<Value>(&serde_json::to_vec(self)?)?;
+            // Settings that an earlier version did not know have their defaults there.
+            let there = match serde_json::from_slice::<Self>(&there) {
+                Ok(manifest) => serde_json::from_slice(&serde_json::to_vec(&manifest)?)?,
+                Err(_) => serde_json::from_slice::<Value>(&there)?,
+            };
             let mut found = Vec::new();
             difference::collect("root", &there["root"], &wanted["root"], &mut found);
             difference::collect("", &there["settings"], &wanted["settings"], &mut found);

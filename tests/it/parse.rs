@@ -20,7 +20,11 @@ fn every_sample_answer_gives_its_boxes() {
     assert_eq!(records.len(), samples.len());
     for (record, sample) in records.iter().zip(&samples) {
         let detections = record["detections"].as_array().unwrap();
-        assert_eq!(detections.len() as u64, sample["complete_boxes"].as_u64().unwrap(), "{sample}\n{record}");
+        // One writes pixels among the others' thousandths: it is named, and none of its boxes is read.
+        let pixels = record["notes"].as_array().unwrap().iter().any(|note| note["kind"] == "coordinates_do_not_fit");
+        assert_eq!(pixels, sample["id"] == 55, "{record}");
+        let boxes = if pixels { 0 } else { sample["complete_boxes"].as_u64().unwrap() };
+        assert_eq!(detections.len() as u64, boxes, "{sample}\n{record}");
         for detection in detections {
             assert_eq!(detection["score"], serde_json::Value::Null);
             let [x0, y0, x1, y1] = [0, 1, 2, 3].map(|place| detection["bbox"][place].as_f64().unwrap());

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{ENDS, boxes, check};
 use crate::answer::label::{self, Key};
 use crate::answer::parser::{MAX_DEPTH, steps};
-use crate::answer::{parse, to_detections};
+use crate::answer::{CoordinateOrder, CoordinateScale, parse, to_detections};
 use crate::record::{AnswerStatus, Ended};
 
 const FENCES: [(&str, &str); 5] =
@@ -178,10 +178,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
-    fn no_text_panics(text in prop_oneof![any_pieces(), any::<String>()], width in 0..3000u32, height in 0..3000u32) {
+    fn no_text_panics(
+        text in prop_oneof![any_pieces(), any::<String>()],
+        width in 0..3000u32,
+        height in 0..3000u32,
+        scale in 0..3usize,
+        order in 0..2usize,
+    ) {
         for ended in ENDS {
             let answer = check(&text, ended);
-            let (located, _) = to_detections(&answer, width, height, None);
+            let coordinates = (CoordinateScale::ALL[scale], CoordinateOrder::ALL[order]);
+            let (located, _) = to_detections(&answer, (width, height), coordinates, None);
             for found in located {
                 let b = found.detection.bbox;
                 prop_assert!(0.0 <= b.x0 && b.x0 < b.x1 && b.x1 <= f64::from(width), "{b:?}");
@@ -295,7 +302,8 @@ proptest! {
     #[test]
     fn boxes_stay_in_the_view(found in any_boxes(), width in 1..5000u32, height in 1..5000u32) {
         let answer = check(&write(&found, false), Ended::StopToken);
-        let (located, _) = to_detections(&answer, width, height, Some("dog"));
+        let coordinates = (CoordinateScale::Thousand, CoordinateOrder::Yxyx);
+        let (located, _) = to_detections(&answer, (width, height), coordinates, Some("dog"));
         for found in located {
             let b = found.detection.bbox;
             prop_assert!(0.0 <= b.x0 && b.x0 < b.x1 && b.x1 <= f64::from(width));

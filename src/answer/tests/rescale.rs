@@ -1,14 +1,24 @@
 //! From boxes as written to pixels.
 
 use super::check;
-use crate::answer::{Located, to_detections};
+use crate::answer::{CoordinateOrder, CoordinateScale, Located, to_detections};
 use crate::record::NoteKind::{
-    Clamped, DegenerateDropped, MissingLabel, PixelCoordinates, RepeatDropped, SwappedCorners,
+    Clamped, CoordinatesDoNotFit, DegenerateDropped, MissingLabel, RepeatDropped, SwappedCorners,
 };
 use crate::record::{Ended, NoteKind};
 
 fn detect(text: &str, ended: Ended, size: (u32, u32), default: Option<&str>) -> (Vec<Located>, Vec<(NoteKind, usize)>) {
-    let (located, notes) = to_detections(&check(text, ended), size.0, size.1, default);
+    read((CoordinateScale::Thousand, CoordinateOrder::Yxyx), text, ended, size, default)
+}
+
+fn read(
+    coordinates: (CoordinateScale, CoordinateOrder),
+    text: &str,
+    ended: Ended,
+    size: (u32, u32),
+    default: Option<&str>,
+) -> (Vec<Located>, Vec<(NoteKind, usize)>) {
+    let (located, notes) = to_detections(&check(text, ended), size, coordinates, default);
     (located, notes.into_iter().map(|note| (note.kind, note.count)).collect())
 }
 
@@ -38,7 +48,7 @@ fn corners_are_sorted_and_clamped() {
 
 #[test]
 fn boxes_without_an_area_are_dropped_and_sources_kept() {
-    let text = r#"[{"box_2d": [500, 500, 500, 500]}, {"box_2d": [0, 0, 1, 1]}, {"box_2d": [-9, -9, -1, -1]}]"#;
+    let text = r#"[{"box_2d": [500, 500, 500, 500]}, {"box_2d": [0, 0, 1, 1]}, {"box_2d": [-9, -9, -1, -9]}]"#;
     let (located, notes) = detect(text, Ended::StopToken, (100, 100), Some("dog"));
     assert_eq!((located.len(), located[0].source, located[0].detection.label.as_str()), (1, 1, "dog"));
     assert_eq!(notes, [(Clamped, 1), (DegenerateDropped, 2), (MissingLabel, 1)]);
@@ -61,18 +71,32 @@ fn repeats_are_dropped_in_a_looped_answer_only() {
 }
 
 #[test]
-fn pixels_only_where_nothing_else_fits() {
+fn coordinates_of_another_scale_are_left_out() {
     let beyond = r#"[{"box_2d": [1100, 20, 1200, 30]}, {"box_2d": [1, 2, 3, 4]}]"#;
     let (located, notes) = detect(beyond, Ended::StopToken, (30, 1200), None);
+    assert_eq!((located.len(), notes), (0, vec![(CoordinatesDoNotFit, 2)]));
+    let pixels = (CoordinateScale::Pixels, CoordinateOrder::Yxyx);
+    let (located, notes) = read(pixels, beyond, Ended::StopToken, (30, 1200), None);
     assert_eq!(bbox(&located[0]), [20.0, 1100.0, 30.0, 1200.0]);
-    assert_eq!(notes, [(MissingLabel, 2), (PixelCoordinates, 1)]);
-    for (text, why) in [
-        (r#"[{"box_2d": [900, 20, 1200, 30]}]"#, "clamping leaves something of it"),
-        (r#"[{"box_2d": [1000, 20, 1000, 30]}, {"box_2d": [1, 2, 3, 4]}]"#, "a line at the lower edge"),
-        (r#"[{"box_2d": [1100, 20, 1200, 30]}, {"box_2d": [1, 2, 3, 9000]}]"#, "one does not fit"),
-        (r#"[{"box_2d": [1100, 20, 1200, 30]}, {"box_2d": [-1, 2, 3, 4]}]"#, "one is negative"),
-    ] {
+    assert_eq!(notes, [(MissingLabel, 2)]);
+    // No scale that the answer could be in: only the box that strays goes.
+    let (located, notes) = detect(beyond, Ended::StopToken, (10, 10), None);
+    assert_eq!((located[0].source, notes), (1, vec![(MissingLabel, 1), (CoordinatesDoNotFit, 1)]));
+    // Clamping leaves something of it, or nothing is lost with it.
+    for text in [r#"[{"box_2d": [900, 20, 1200, 30]}]"#, r#"[{"box_2d": [1000, 20, 1000, 30]}]"#] {
         let (_, notes) = detect(text, Ended::StopToken, (4000, 4000), None);
-        assert!(notes.iter().all(|(kind, _)| *kind != PixelCoordinates), "{why}");
+        assert!(notes.iter().all(|(kind, _)| *kind != CoordinatesDoNotFit), "{text}");
     }
+}
+
+#[test]
+fn scale_and_order_are_those_that_were_named() {
+    let text = r#"[{"box_2d": [0.1, 0.2, 0.5, 1.1]}]"#;
+    let shares = (CoordinateScale::One, CoordinateOrder::Xyxy);
+    let (located, notes) = read(shares, text, Ended::StopToken, (1000, 100), None);
+    assert_eq!(bbox(&located[0]), [100.0, 20.0, 500.0, 100.0]);
+    assert_eq!(notes, [(Clamped, 1), (MissingLabel, 1)]);
+    let text = r#"[{"box_2d": [10, 20, 50, 70]}]"#;
+    let pixels = (CoordinateScale::Pixels, CoordinateOrder::Xyxy);
+    assert_eq!(bbox(&read(pixels, text, Ended::StopToken, (51, 69), None).0[0]), [10.0, 20.0, 50.0, 69.0]);
 }

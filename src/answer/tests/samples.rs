@@ -5,8 +5,8 @@ use std::fs;
 use serde::Deserialize;
 
 use super::{ENDS, check, kinds};
-use crate::answer::to_detections;
-use crate::record::{AnswerStatus, Ended, NoteKind};
+use crate::answer::{CoordinateOrder, CoordinateScale, ScaleEvidence, to_detections};
+use crate::record::{AnswerStatus, Ended, Note, NoteKind};
 
 #[derive(Deserialize)]
 struct Sample {
@@ -77,16 +77,24 @@ fn how_it_ended_changes_the_status_and_never_the_boxes() {
 fn pixels_under_the_key_box_2d() {
     let (sample, _) = samples().into_iter().find(|(sample, _)| sample.id == 55).unwrap();
     let answer = check(&sample.text, Ended::StopToken);
-    let (located, notes) = to_detections(&answer, 1500, 1200, None);
-    assert_eq!(notes.iter().map(|note| note.kind).collect::<Vec<_>>(), [NoteKind::PixelCoordinates]);
+    let order = CoordinateOrder::Yxyx;
+    let mut evidence = ScaleEvidence::default();
+    evidence.add(&answer.boxes, order, 1500, 1200);
+    let decision = evidence.decide();
+    assert_eq!((decision.scale, decision.contradictory), (CoordinateScale::Pixels, 0));
+    let (located, notes) = to_detections(&answer, (1500, 1200), (decision.scale, order), None);
+    assert_eq!(notes, []);
     let bbox: [f64; 4] = located[0].detection.bbox.into();
     assert_eq!(bbox, [1057.0, 11.0, 1254.0, 531.0]);
 
+    // Nobody named pixels: none of them is a box.
+    let (located, notes) = to_detections(&answer, (1500, 1200), (CoordinateScale::Thousand, order), None);
+    assert_eq!((located.len(), notes), (0, vec![Note::new(NoteKind::CoordinatesDoNotFit, 3)]));
+
     // In a smaller view they cannot be pixels either: what lies in the grid is kept.
-    let (located, notes) = to_detections(&answer, 1300, 1200, None);
+    let (located, notes) = to_detections(&answer, (1300, 1200), (CoordinateScale::Thousand, order), None);
     assert_eq!(located.len(), 1);
     assert_eq!(located[0].detection.label, "frame_R2_C1");
     assert_eq!(located[0].source, 2);
-    let counts: Vec<_> = notes.iter().map(|note| (note.kind, note.count)).collect();
-    assert_eq!(counts, [(NoteKind::Clamped, 3), (NoteKind::DegenerateDropped, 2)]);
+    assert_eq!(notes, [Note::new(NoteKind::Clamped, 1), Note::new(NoteKind::CoordinatesDoNotFit, 2)]);
 }

@@ -1,1 +1,65 @@
-//! Answers as models and servers write them.
+//! What a text says, and what became of it: `src/answer`.
+
+use serde_json::{Value, json};
+
+use crate::support::{folder_of, gemscope, json_lines};
+
+/// Its status, and its boxes as label and `bbox`.
+fn found(record: &Value) -> (String, Vec<(String, [f64; 4])>) {
+    let detections = record["detections"].as_array().unwrap().iter().map(|detection| {
+        let side = |place: usize| detection["bbox"][place].as_f64().unwrap();
+        (detection["label"].as_str().unwrap().to_owned(), [0, 1, 2, 3].map(side))
+    });
+    (record["status"].as_str().unwrap().to_owned(), detections.collect())
+}
+
+/// Whether a note of that kind is there.
+fn noted(record: &Value, kind: &str) -> bool {
+    record["notes"].as_array().unwrap().iter().any(|note| note["kind"] == kind)
+}
+
+#[test]
+fn shares_are_no_boxes_of_a_tenth_of_a_pixel() {
+    // Among thousandths, so that shares are not what the input is written in.
+    let thousandths = r#"[{"box_2d": [100, 200, 300, 400], "label": "cat"}]"#;
+    let shares = r#"[{"box_2d": [0.12, 0.08, 0.88, 0.92], "label": "whole"}]"#;
+    let line = |image: &str, text: &str| json!({"image": image, "width": 640, "height": 480, "text": text}).to_string();
+    let input = [line("a", thousandths), line("b", thousandths), line("c", shares)].join("\n");
+    let output = gemscope().args(["parse", "-"]).write_stdin(input).output().unwrap();
+    let records = json_lines(String::from_utf8(output.stdout).unwrap());
+    assert_eq!(found(&records[0]), ("ok".to_owned(), vec![("cat".to_owned(), [128.0, 48.0, 256.0, 144.0])]));
+    assert_eq!(found(&records[2]), ("refused".to_owned(), vec![]), "{}", records[2]);
+    assert!(noted(&records[2], "coordinates_do_not_fit"));
+}
+
+#[test]
+fn one_answer_alone_is_not_read_as_pixels() {
+    let thousandths = r#"[{"box_2d": [100, 200, 300, 400], "label": "cat"}]"#;
+    let beyond = r#"[{"box_2d": [100, 1200, 300, 1400], "label": "dog"}]"#;
+    let line = |image: usize, text: &str| {
+        json!({"image": image.to_string(), "width": 1500, "height": 900, "text": text}).to_string()
+    };
+    let mut lines: Vec<String> = (0..40).map(|image| line(image, thousandths)).collect();
+    lines.push(line(40, beyond));
+    let output = gemscope().args(["parse", "-"]).write_stdin(lines.join("\n")).output().unwrap();
+    let records = json_lines(String::from_utf8(output.stdout).unwrap());
+    assert_eq!(found(&records[40]), ("refused".to_owned(), vec![]), "{}", records[40]);
+    assert!(noted(&records[40], "coordinates_do_not_fit"));
+}
+
+#[test]
+fn the_scale_and_the_order_can_be_named_and_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = folder_of(dir.path(), &[("shapes/scene-01.png", "a.png")]);
+    let run = dir.path().join("run");
+    let detect = |coordinates: &str| {
+        let mut command = gemscope();
+        command.arg("detect").arg(&images).args(["--labels", "circle,square,triangle,star", "--export", "none"]);
+        command.args(["--coordinates", coordinates, "--order", "xyxy", "--out"]).arg(&run);
+        command.output().unwrap()
+    };
+    assert!(detect("pixels").status.success());
+    let rules = &crate::support::json(run.join("run.json"))["settings"]["rules"];
+    assert_eq!((&rules["coordinates"], &rules["order"]), (&json!("pixels"), &json!("xyxy")));
+    assert_eq!(detect("1000").status.code(), Some(1), "another run");
+}
