@@ -61,26 +61,49 @@ pub fn read_within(reader: impl Read, max: u64) -> io::Result<Vec<u8>> {
 /// The text in `bytes`: UTF-8 with or without a byte order mark, or UTF-16 with one. The mark is no part of the text.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidData`] where it is neither.
-pub fn decode_text(mut bytes: Vec<u8>) -> io::Result<String> {
-    let invalid = |what: &str| io::Error::new(ErrorKind::InvalidData, format!("not valid {what}"));
+/// [`ErrorKind::InvalidData`] where it is neither, or has a NUL byte, which UTF-16 without its mark is full of.
+pub fn decode_text(bytes: Vec<u8>) -> io::Result<String> {
+    let text = String::from_utf8(without_mark(bytes)?).map_err(|error| {
+        let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        invalid(&format!("line {} is not valid UTF-8; save the file as UTF-8", line_after(before)))
+    })?;
+    match text.find('\0') {
+        Some(at) => Err(invalid(&format!(
+            "line {} has a NUL byte; if the file is UTF-16, save it as UTF-8 or with a byte order mark",
+            line_after(&text.as_bytes()[..at])
+        ))),
+        None => Ok(text),
+    }
+}
+
+/// `bytes` without a byte order mark: of UTF-16 its text in UTF-8, of all else, which may be no text at all, the rest as it is.
+///
+/// # Errors
+/// [`ErrorKind::InvalidData`] where the mark of UTF-16 stands before something else.
+pub(crate) fn without_mark(mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     let utf_16 = |unit: fn([u8; 2]) -> u16| {
         let (units, rest) = bytes[2..].as_chunks::<2>();
-        if !rest.is_empty() {
-            return Err(invalid("UTF-16"));
-        }
-        String::from_utf16(&units.iter().map(|pair| unit(*pair)).collect::<Vec<_>>()).map_err(|_| invalid("UTF-16"))
+        let text = String::from_utf16(&units.iter().map(|pair| unit(*pair)).collect::<Vec<_>>());
+        text.ok().filter(|_| rest.is_empty()).map(String::into_bytes).ok_or_else(|| invalid("not valid UTF-16"))
     };
     match bytes.as_slice() {
         [0xff, 0xfe, ..] => utf_16(u16::from_le_bytes),
         [0xfe, 0xff, ..] => utf_16(u16::from_be_bytes),
-        _ => {
-            if bytes.starts_with(b"\xef\xbb\xbf") {
-                bytes.drain(..3);
-            }
-            String::from_utf8(bytes).map_err(|_| invalid("UTF-8"))
+        [0xef, 0xbb, 0xbf, ..] => {
+            bytes.drain(..3);
+            Ok(bytes)
         }
+        _ => Ok(bytes),
     }
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, what)
+}
+
+/// The number of the line that follows `before`, counted from 1.
+fn line_after(before: &[u8]) -> usize {
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
 }
 
 /// Writes `bytes` to `path`, making its folder where that is missing: beside it first and then in its place, so that no reader and no
@@ -172,6 +195,14 @@ mod tests {
         for wrong in [&little[..little.len() - 1], b"\xff\xfe\x00\xd8", b"caf\xe9"] {
             assert_eq!(decode_text(wrong.to_vec()).unwrap_err().kind(), ErrorKind::InvalidData);
         }
+        let error = decode_text(b"dog\ncaf\xe9\n".to_vec()).unwrap_err().to_string();
+        assert!(error.starts_with("line 2 is not valid UTF-8"), "{error}");
+        // UTF-16 whose mark was left out.
+        let error = decode_text(little[2..].to_vec()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+        let error = decode_text(b"d\0o\0g\0".to_vec()).unwrap_err().to_string();
+        assert!(error.starts_with("line 1 has a NUL byte"), "{error}");
+        assert_eq!(without_mark(b"\xe9 no text\0".to_vec()).unwrap(), b"\xe9 no text\0");
     }
 
     #[test]

@@ -129,13 +129,13 @@ impl Calibration {
             schema: u32,
         }
         let not_one = |problem: String| CalibrationError::NotOne { path: path.to_owned(), problem };
-        let bytes = std::fs::read(path).map_err(|error| CalibrationError::Io { path: path.to_owned(), error })?;
+        let text = files::read_text(path).map_err(|error| CalibrationError::Io { path: path.to_owned(), error })?;
         // The version first: a later one may have other fields.
-        let Schema { schema } = serde_json::from_slice(&bytes).map_err(|error| not_one(error.to_string()))?;
+        let Schema { schema } = serde_json::from_str(&text).map_err(|error| not_one(error.to_string()))?;
         if schema > SCHEMA {
             return Err(not_one(format!("schema {schema}; this version of gemscope reads up to {SCHEMA}")));
         }
-        let calibration: Self = serde_json::from_slice(&bytes).map_err(|error| not_one(error.to_string()))?;
+        let calibration: Self = serde_json::from_str(&text).map_err(|error| not_one(error.to_string()))?;
         let Platt { a, b } = calibration.platt;
         if !(a.is_finite() && b.is_finite() && a >= 0.0) {
             return Err(not_one(format!("a = {a}, b = {b}")));

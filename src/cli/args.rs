@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use gemscope::answer::calibration::{Calibration, Platt};
 use gemscope::answer::{Area, CoordinateOrder, CoordinateScale, Filters, Rules};
 use gemscope::export::{Format, read_labels_map};
+use gemscope::files;
 use gemscope::image::MAX_PIXELS;
 use gemscope::preprocess::{Budget, BudgetChoice};
 use gemscope::prompt::{Conversation, Prompter, Query, Task, distinct};
@@ -49,7 +50,7 @@ impl TaskArgs {
             None => String::new(),
             Some((labels, None)) => labels.replace(',', "\n"),
             // A name in a file may have a comma in it.
-            Some((_, Some(file))) => std::fs::read_to_string(file).with_context(|| format!("--labels @{file}"))?,
+            Some((_, Some(file))) => files::read_text(Path::new(file)).with_context(|| format!("--labels @{file}"))?,
         };
         let labels = distinct(given.lines());
         if self.labels.is_some() && labels.is_empty() {

@@ -55,7 +55,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         messages::say(remark);
     }
     for path in written {
-        output::text(&format!("{}\n", path.display()))?;
+        output::text(&format!("{}\n", path.display()));
     }
     Ok(Ending::Complete)
 }

@@ -12,6 +12,7 @@ use gemscope::answer::Rules;
 use gemscope::critique::generation::read_table;
 use gemscope::critique::{CritiqueSettings, Gates, GroupBy, Kind, Rubric, RubricQuestions, Verdict, WordsOf};
 use gemscope::export::{self, Critique, SortBy, VerdictFormat, export_verdicts};
+use gemscope::files;
 use gemscope::model::{Model, demo};
 use gemscope::prompt::{Conversation, Task};
 use gemscope::record::Record;
@@ -122,7 +123,7 @@ struct RubricText {
 fn rubric_text(args: &Args) -> anyhow::Result<RubricText> {
     let read = |path: &Path| -> anyhow::Result<RubricText> {
         let name = path.display().to_string();
-        let content = std::fs::read_to_string(path).with_context(|| name.clone())?;
+        let content = files::read_text(path).with_context(|| name.clone())?;
         Ok(RubricText { name, content })
     };
     if let Some(path) = &args.rubric {
@@ -266,7 +267,7 @@ impl Judgement<'_> {
         figures.rules.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let mut summary = Summary::count(judged.records, manifest.labels());
         if let Some(outcome) = outcome {
-            summary.went(&outcome, judged.records.len());
+            summary.went(&outcome);
         }
         if let Ok(exported) = &exported {
             exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
@@ -305,8 +306,11 @@ impl Judgement<'_> {
             if run.resumed > 0 {
                 lines.push(format!("{} of them were rated before", run.resumed));
             }
-            if figures.frames > run.resumed {
+            if run.done > 0 {
                 lines.push(format!("{:.2} frames/s", run.images_per_second));
+            }
+            if run.stopped {
+                lines.push(format!("stopped: {} frames are left", run.left));
             }
             let failed = run.failures.iter();
             lines
@@ -316,6 +320,7 @@ impl Judgement<'_> {
         }
         lines.push(String::new());
         lines.extend(figures.written.iter().map(|path| path.display().to_string()));
-        Ok(output::text(&(lines.join("\n") + "\n"))?)
+        output::text(&(lines.join("\n") + "\n"));
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::io::{BufReader, Cursor};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use gemscope::export;
 use gemscope::generate::Decoding;
 use gemscope::image::{most_bytes, size_within};
@@ -155,7 +155,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 
     let records = run::read_journal(out)?.records;
     let mut summary = Summary::count(&records, settings.labels());
-    summary.went(&outcome, source.images.len());
+    summary.went(&outcome);
     summary.written.push(out.join("journal.jsonl"));
     // The one that is on disk: a run that goes on was begun before.
     let manifest = Manifest::read(out)?;
@@ -173,7 +173,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         summary.written.extend(exported.written.iter().cloned());
     }
     // The run's figures are shown also where an export failed, which can be made again.
-    report(&summary, &source, args.json)?;
+    report(&summary, args.json)?;
     if outcome.left > 0 {
         exported?;
         messages::say(&format!("Stopped with {} images left; the same command goes on.", outcome.left));
@@ -199,7 +199,7 @@ pub(super) fn say_what_was_left(out: &std::path::Path, directory: &RunDirectory,
     say_damaged(out, &known.damaged);
 }
 
-fn report(summary: &Summary, source: &Source, json: bool) -> anyhow::Result<()> {
+fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     if summary.shrunk_below_half > 0 {
         messages::say(&format!(
             "{} images were shrunk below half their size, where small things are lost; --budget auto keeps more.",
@@ -217,12 +217,15 @@ fn report(summary: &Summary, source: &Source, json: bool) -> anyhow::Result<()> 
     if summary.resumed > 0 {
         lines.push(format!("{} of them were done before", summary.resumed));
     }
-    if source.images.len() > summary.resumed {
-        let outside = 100.0 * (1.0 - summary.onnx_runtime_seconds / summary.wall_seconds);
+    if summary.done > 0 {
+        let outside = 100.0 * summary.share_outside_onnx_runtime();
         lines.push(format!(
             "{:.2} images/s, {outside:.1} % of the time outside ONNX Runtime",
             summary.images_per_second
         ));
+    }
+    if summary.stopped {
+        lines.push(format!("stopped: {} images are left", summary.left));
     }
     if !summary.failures.is_empty() {
         lines.push("\nfailed:".to_owned());
@@ -231,7 +234,8 @@ fn report(summary: &Summary, source: &Source, json: bool) -> anyhow::Result<()> 
     }
     lines.push(String::new());
     lines.extend(summary.written.iter().map(|path| path.display().to_string()));
-    Ok(output::text(&(lines.join("\n") + "\n"))?)
+    output::text(&(lines.join("\n") + "\n"));
+    Ok(())
 }
 
 #[derive(Serialize)]
@@ -339,6 +343,6 @@ fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Arg
         let (prompts, rendered) = (plan.prompts.join("\n        "), plan.rendered.join("\n"));
         let _ = writeln!(text, "prompt: {prompts}\nas the model reads it:\n{rendered}");
     }
-    output::text(&text).context("stdout")?;
+    output::text(&text);
     Ok(Ending::Complete)
 }

@@ -75,7 +75,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     match &args.json {
         Some(file) if file == Path::new("-") => output::json(&examined)?,
         Some(file) => output::json_file(file, &examined)?,
-        None => output::text(&describe(&examined))?,
+        None => output::text(&describe(&examined)),
     }
     let ready = examined.self_check.as_ref().is_some_and(|check| check.ok);
     Ok(if ready { Ending::Complete } else { Ending::NotReady })

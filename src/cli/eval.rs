@@ -140,9 +140,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     if args.json {
         output::json(&json)?;
     } else {
-        output::text(&table(&evaluation, args.by_label))?;
+        output::text(&table(&evaluation, args.by_label));
         if let Some((calibration, file)) = &learned {
-            output::text(&learned_text(calibration, file))?;
+            output::text(&learned_text(calibration, file));
         }
     }
     Ok(Ending::Complete)

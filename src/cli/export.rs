@@ -166,7 +166,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         messages::say(&plain::line(remark));
     }
     for path in &exported.written {
-        output::text(&format!("{}\n", path.display()))?;
+        output::text(&format!("{}\n", path.display()));
     }
     Ok(if exported.images_missed == 0 { Ending::Complete } else { Ending::SomeFailed })
 }

@@ -1,8 +1,10 @@
 //! What is said on stderr.
-#![allow(clippy::print_stderr)] // the one place that writes there
+//!
+//! In: lines, and events of the `tracing` crates. Out: stderr and the file of `--log`. Promises: a stderr that cannot be written
+//! stops nothing and changes no exit code; a log that cannot be written is said once.
 
-use std::fs::OpenOptions;
-use std::io::{self, IsTerminal as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +31,7 @@ pub(crate) fn start(quiet: bool, verbose: u8, log: Option<&Path>) -> io::Result<
     };
     let filter = EnvFilter::try_from_env("GEMSCOPE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let terminal = io::stderr().is_terminal();
-    let said = fmt::layer().with_writer(io::stderr).with_ansi(terminal).with_filter(filter);
+    let said = fmt::layer().with_writer(|| Unfailing).with_ansi(terminal).with_filter(filter);
     let file = log.map(|path| {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         OpenOptions::new().create(true).append(true).open(path).map_err(named)
@@ -37,10 +39,46 @@ pub(crate) fn start(quiet: bool, verbose: u8, log: Option<&Path>) -> io::Result<
     let logged = file.transpose()?.map(|file| {
         // ONNX Runtime says very much below warnings.
         let filter = EnvFilter::new("warn,gemscope=debug");
-        fmt::layer().json().flatten_event(true).with_writer(Mutex::new(file)).with_filter(filter)
+        let file = Mutex::new(LogFile { file, failed: false });
+        fmt::layer().json().flatten_event(true).with_writer(file).with_filter(filter)
     });
     tracing_subscriber::registry().with(said).with(logged).init();
     Ok(())
+}
+
+/// Stderr, for writers that would panic over an error.
+struct Unfailing;
+
+impl Write for Unfailing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = io::stderr().lock().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The file of `--log`.
+struct LogFile {
+    file: File,
+    failed: bool,
+}
+
+impl Write for LogFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Err(reason) = self.file.write_all(bytes)
+            && !std::mem::replace(&mut self.failed, true)
+        {
+            error(&format!("--log: {reason}; the log is not whole"));
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Whether `--quiet` was given.
@@ -51,11 +89,16 @@ pub(crate) fn quiet() -> bool {
 /// One line, unless `--quiet` was given.
 pub(crate) fn say(line: &str) {
     if !quiet() {
-        eprintln!("{}", plain::block(line));
+        write_line(&plain::block(line));
     }
 }
 
 /// One line, always.
 pub(crate) fn error(line: &str) {
-    eprintln!("gemscope: {}", plain::block(line));
+    write_line(&format!("gemscope: {}", plain::block(line)));
+}
+
+fn write_line(line: &str) {
+    // A stderr that cannot be written leaves no place to say so; the run goes on.
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }

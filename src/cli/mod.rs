@@ -1,7 +1,8 @@
 //! The command line: one file a command.
 //!
 //! In: arguments. Out: results on stdout or in files, everything else on stderr, and an exit code: 0 when every image has an answer,
-//! 2 when the run finished and some images failed, 1 when it could not be done. A closed pipe is not an error.
+//! 2 when the run finished and some images failed, 1 when it could not be done, 130 when it was stopped. Promises: the exit code is
+//! the run's own, whatever becomes of stdout and stderr.
 
 #![allow(clippy::doc_markdown)] // the doc comments of arguments are the help text, which has no backticks
 
@@ -147,7 +148,6 @@ pub(crate) fn main() -> ExitCode {
         Ok(Ending::SomeFailed) => ExitCode::from(2),
         Ok(Ending::NotReady) => ExitCode::from(1),
         Ok(Ending::Stopped) => ExitCode::from(signals::STOPPED),
-        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             messages::error(&format!("{error:#}"));
             if is_full_disk(&error) {
@@ -158,15 +158,6 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(1)
         }
     }
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    let closed = |cause: &(dyn std::error::Error + 'static)| {
-        let io = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
-        io.or(json) == Some(io::ErrorKind::BrokenPipe)
-    };
-    error.chain().any(closed)
 }
 
 fn is_full_disk(error: &anyhow::Error) -> bool {

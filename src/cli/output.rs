@@ -1,36 +1,65 @@
 //! What is printed on stdout.
+//!
+//! In: text, and values for JSON. Out: text that no terminal acts on; JSON that stays JSON. Promises: a stdout that cannot be
+//! written changes no exit code. A closed pipe is a reader that has seen enough, so nothing is said of it; any other reason is
+//! said on stderr, once.
 
 use std::borrow::Cow;
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use serde::Serialize;
 
-use super::plain;
+use super::{messages, plain};
+
+/// Whether stdout has failed: text that follows would have a gap before it.
+static GONE: AtomicBool = AtomicBool::new(false);
+
+/// Whether it failed otherwise than by a closed pipe.
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// Prints text, which nothing in it makes the terminal act on.
-///
-/// # Errors
-/// Whatever stdout says; a closed pipe among it.
-pub(crate) fn text(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(plain::block(text).as_bytes())?;
-    stdout.flush()
+pub(crate) fn text(text: &str) {
+    print(&plain::block(text));
 }
 
 /// Prints one value as one line of JSON.
-pub(crate) fn json_line<T: Serialize>(value: &T) -> io::Result<()> {
-    let mut line = serde_json::to_string(value)?;
-    line.push('\n');
-    text(&line)
+///
+/// # Errors
+/// If the value cannot be JSON.
+pub(crate) fn json_line<T: Serialize>(value: &T) -> serde_json::Result<()> {
+    print(&(plain::json(&serde_json::to_string(value)?).into_owned() + "\n"));
+    Ok(())
 }
 
 /// Prints one value as indented JSON.
-pub(crate) fn json<T: Serialize>(value: &T) -> io::Result<()> {
-    let mut pretty = serde_json::to_string_pretty(value)?;
-    pretty.push('\n');
-    text(&pretty)
+///
+/// # Errors
+/// If the value cannot be JSON.
+pub(crate) fn json<T: Serialize>(value: &T) -> serde_json::Result<()> {
+    print(&(plain::json(&serde_json::to_string_pretty(value)?).into_owned() + "\n"));
+    Ok(())
+}
+
+/// Whether nothing that was to be read is lost: a closed pipe has no reader.
+pub(crate) fn is_whole() -> bool {
+    !LOST.load(Ordering::Relaxed)
+}
+
+fn print(text: &str) {
+    if GONE.load(Ordering::Relaxed) {
+        return;
+    }
+    let mut stdout = io::stdout().lock();
+    if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        GONE.store(true, Ordering::Relaxed);
+        if error.kind() != ErrorKind::BrokenPipe {
+            LOST.store(true, Ordering::Relaxed);
+            messages::error(&format!("stdout: {error}; what is printed is not whole"));
+        }
+    }
 }
 
 /// Writes one value as indented JSON into a file.

@@ -30,6 +30,7 @@ struct Figures<'f> {
     preferences: BTreeMap<Preference, usize>,
     without_partner: usize,
     left: usize,
+    stopped: bool,
     written: &'f [PathBuf],
 }
 
@@ -89,7 +90,8 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
         *preferences.entry(record.preference).or_default() += 1;
     }
     let left = pairs.len() - records.len();
-    let figures = Figures { pairs: records.len(), preferences, without_partner, left, written: &written };
+    let figures =
+        Figures { pairs: records.len(), preferences, without_partner, left, stopped: left > 0, written: &written };
     report(args, &records, &figures)?;
     if left > 0 {
         messages::say(&format!("Stopped with {left} pairs left; the same command goes on."));
@@ -128,5 +130,6 @@ fn report(args: &Args, records: &[PairRecord], figures: &Figures<'_>) -> anyhow:
     lines.extend(unread.map(|(name, reason)| plain::line(&format!("unread: {name}: {reason}")).into_owned()));
     lines.push(String::new());
     lines.extend(figures.written.iter().map(|path| path.display().to_string()));
-    Ok(output::text(&(lines.join("\n") + "\n"))?)
+    output::text(&(lines.join("\n") + "\n"));
+    Ok(())
 }

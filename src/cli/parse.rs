@@ -60,7 +60,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     };
     let mut ending = Ending::Complete;
     let mut images = HashSet::new();
-    let mut print = true;
     for (index, line) in reader.lines().enumerate() {
         let line = match line {
             Ok(line) if line.trim().is_empty() => continue,
@@ -79,11 +78,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
                 if let Some((_, journal)) = &mut run {
                     journal.append(&record)?;
                 }
-                match if print { output::json_line(&record) } else { Ok(()) } {
-                    // Nobody reads any more, but the run is still to be made.
-                    Err(error) if error.kind() == io::ErrorKind::BrokenPipe && run.is_some() => print = false,
-                    printed => printed?,
-                }
+                output::json_line(&record)?;
             }
             Err(error) => {
                 messages::error(&format!("{name}:{}: {error}", index + 1));
@@ -91,8 +86,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
             }
         }
     }
-    if let Some((_, journal)) = &mut run {
-        journal.sync()?;
+    match &mut run {
+        Some((_, journal)) => journal.sync()?,
+        // What is printed is all there is.
+        None if !output::is_whole() => bail!("not all records could be printed"),
+        None => {}
     }
     Ok(ending)
 }

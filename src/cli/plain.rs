@@ -4,6 +4,7 @@
 //! screen, and a line break could make two lines of one.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 /// Control characters as they are written in a string (`\u{1b}`), but for line breaks and tabs.
 pub(crate) fn block(text: &str) -> Cow<'_, str> {
@@ -15,7 +16,21 @@ pub(crate) fn line(text: &str) -> Cow<'_, str> {
     escape(text, char::is_control)
 }
 
+/// JSON with the same values: such characters stand in its strings only, where `\u001b` means the same.
+pub(crate) fn json(text: &str) -> Cow<'_, str> {
+    let acts = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
+    escape_as(text, acts, |plain, character| {
+        let mut units = [0; 2];
+        // Writing to a string cannot fail.
+        character.encode_utf16(&mut units).iter().for_each(|unit| _ = write!(plain, "\\u{unit:04x}"));
+    })
+}
+
 fn escape(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
+    escape_as(text, acts, |plain, character| plain.extend(character.escape_default()))
+}
+
+fn escape_as(text: &str, acts: impl Fn(char) -> bool, write_out: impl Fn(&mut String, char)) -> Cow<'_, str> {
     // Marks that turn the direction of writing make `gpj.exe` of `exe.jpg`.
     let acts = |character| acts(character) || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
     if !text.contains(acts) {
@@ -23,7 +38,7 @@ fn escape(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
     }
     let mut plain = String::with_capacity(text.len() + 8);
     for character in text.chars() {
-        if acts(character) { plain.extend(character.escape_default()) } else { plain.push(character) }
+        if acts(character) { write_out(&mut plain, character) } else { plain.push(character) }
     }
     Cow::Owned(plain)
 }
@@ -38,5 +53,13 @@ mod tests {
         assert_eq!(block("\x1b[31mred\x07\r"), "\\u{1b}[31mred\\u{7}\\r");
         assert_eq!(line("a\nb\u{202E}c\u{9b}"), "a\\nb\\u{202e}c\\u{9b}");
         assert!(matches!(line("plain"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn json_stays_json() {
+        let text = "exe.\u{202E}gpj \u{7f}\u{9b}31m é 🐕 \u{2066}";
+        let written = json(&serde_json::to_string_pretty(&[text]).unwrap()).into_owned();
+        assert!(written.contains("exe.\\u202egpj \\u007f\\u009b31m é 🐕 \\u2066"), "{written}");
+        assert_eq!(serde_json::from_str::<[String; 1]>(&written).unwrap(), [text]);
     }
 }

@@ -57,7 +57,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
             format!("  {}: {}", plain::line(&retried.image), tries.join(", "))
         }));
     }
-    output::text(&(lines.join("\n").trim_end().to_owned() + "\n"))?;
+    output::text(&(lines.join("\n").trim_end().to_owned() + "\n"));
     Ok(Ending::Complete)
 }
 

@@ -30,7 +30,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let name = args.pipeline.display();
-    let text = std::fs::read_to_string(&args.pipeline).with_context(|| name.to_string())?;
+    let text = gemscope::files::read_text(&args.pipeline).with_context(|| name.to_string())?;
     // Only a rubric has axes.
     if toml::from_str::<toml::Table>(&text).is_ok_and(|table| table.contains_key("axis")) {
         return by_rubric(args, global, &text);
@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
             .clone()
             .try_get_matches_from(told.flags.iter().chain(&probe).chain(&args.rest))
             .map_err(|error| anyhow!("{name}: {}", plain(&error)))?;
-        output::text(&format!("gemscope detect {}\n", shell(told.flags.iter().chain(&told.inputs).chain(&args.rest))))?;
+        output::text(&format!("gemscope detect {}\n", shell(told.flags.iter().chain(&told.inputs).chain(&args.rest))));
         return Ok(Ending::Complete);
     }
     let detect_args = match parse(&[]) {
@@ -75,7 +75,7 @@ fn by_rubric(args: &Args, global: &Global, text: &str) -> anyhow::Result<Ending>
     if args.check {
         let rubric = Rubric::read(text).with_context(|| name.to_string())?;
         Gates::new(&rubric).with_context(|| name.to_string())?;
-        output::text(&format!("gemscope critique --rubric {name} {}\n", shell(args.rest.iter())))?;
+        output::text(&format!("gemscope critique --rubric {name} {}\n", shell(args.rest.iter())));
         return Ok(Ending::Complete);
     }
     let command = critique::Args::augment_args(clap::Command::new("gemscope run").no_binary_name(true));

@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     }
     let done = done(installed.outcome);
     let place = installed.library.map(|library| format!("\n{}", library.display())).unwrap_or_default();
-    output::text(&format!("ONNX Runtime {} {done}{place}\n", installed.version))?;
+    output::text(&format!("ONNX Runtime {} {done}{place}\n", installed.version));
     Ok(Ending::Complete)
 }
 
@@ -57,6 +57,6 @@ fn gpu(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         }
         None => setup.state.to_string(),
     });
-    output::text(&(lines.join("\n") + "\n"))?;
+    output::text(&(lines.join("\n") + "\n"));
     Ok(Ending::Complete)
 }

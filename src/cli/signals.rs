@@ -1,7 +1,8 @@
-//! Ctrl-C, and being told to end.
+//! Ctrl-C, being told to end, and a terminal that closes.
 //!
 //! The first signal asks the run to stop: what is in flight is finished and written. The second ends the process at once; what was appended to the
-//! journal is there all the same.
+//! journal is there all the same. A terminal that closes sends SIGHUP twice (its shell does, and then the system), so SIGHUP only ever asks. Under
+//! `nohup`, which ignores SIGHUP before the process begins, it stays ignored.
 
 use std::io;
 use std::sync::Arc;
@@ -27,6 +28,10 @@ pub(crate) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
         flag::register_conditional_shutdown(signal, i32::from(STOPPED), Arc::clone(&stop))?;
         flag::register(signal, Arc::clone(&stop))?;
     }
+    #[cfg(unix)]
+    if !hang_up_is_ignored()? {
+        flag::register(signal_hook::consts::SIGHUP, Arc::clone(&stop))?;
+    }
     let raised = Arc::clone(&stop);
     std::thread::spawn(move || {
         // A handler may not print.
@@ -36,4 +41,20 @@ pub(crate) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
         messages::say("Stopping: what is in flight is finished and written. Once more leaves at once.");
     });
     Ok(stop)
+}
+
+/// Whether whoever began this process had SIGHUP ignored.
+///
+/// # Errors
+/// Where the system does not say.
+#[cfg(unix)]
+#[allow(unsafe_code)] // the system's own call; no crate asks for a handler without setting one
+fn hang_up_is_ignored() -> io::Result<bool> {
+    let mut now = std::mem::MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: without a new handler the call changes nothing, and only writes the present one to `now`, which is as large as it must be.
+    if unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), now.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call has succeeded, so `now` is written.
+    Ok(unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN)
 }

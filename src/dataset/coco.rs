@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{Dataset, DatasetError, Image, Object, Reading, find_size, write_file};
+use crate::files;
 use crate::record::BBox;
 
 /// An id: a whole number or a string. `7`, `7.0` and `"7"` are the same id.
@@ -169,8 +170,9 @@ pub struct CategoryEntry {
 
 /// What JSON the file at `path` holds; syntax errors come with their line.
 pub(crate) fn parse_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, DatasetError> {
-    let bytes = std::fs::read(path).map_err(DatasetError::io(path))?;
-    serde_json::from_slice(&bytes).map_err(|error| {
+    // Sets of several gigabytes are read too: a regular file has an end.
+    let text = files::read(path, u64::MAX).and_then(files::decode_text).map_err(DatasetError::io(path))?;
+    serde_json::from_str(&text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let text = error.to_string();
         let problem = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);

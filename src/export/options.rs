@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ExportError;
 use crate::answer::calibration::Platt;
+use crate::files;
 use crate::record::{AnswerStatus, ScoreKind};
 
 /// The most that one number on the command line may ask of a crop, in pixels.
@@ -134,12 +135,8 @@ pub fn read_labels_map(path: &Path) -> Result<BTreeMap<String, String>, ExportEr
         .map_err(|error| ExportError::NotUnderstood { path: path.to_owned(), reason: error.to_string() })
 }
 
-/// The text of `path`, without the mark that some editors put in front.
 fn read(path: &Path) -> Result<String, ExportError> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text)),
-        Err(error) => Err(ExportError::Read { path: path.to_owned(), error }),
-    }
+    files::read_text(path).map_err(|error| ExportError::Read { path: path.to_owned(), error })
 }
 
 #[cfg(test)]

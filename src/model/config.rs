@@ -80,7 +80,7 @@ struct Settings {
 
 impl Settings {
     fn read(path: PathBuf) -> Result<Self, ModelError> {
-        let text = match std::fs::read_to_string(&path) {
+        let text = match crate::files::read_text(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self { path, json: Value::Null }),
             Err(error) => return Err(ModelError::Config { path, reason: error.to_string() }),

@@ -217,7 +217,7 @@ impl GraphFiles {
     fn genai(directory: &Path) -> Result<Self, LayoutError> {
         let path = directory.join("genai_config.json");
         let broken = |reason: String| LayoutError::GenaiConfig { path: path.clone(), reason };
-        let text = std::fs::read_to_string(&path).map_err(|error| broken(error.to_string()))?;
+        let text = crate::files::read_text(&path).map_err(|error| broken(error.to_string()))?;
         let config: serde_json::Value = serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
         let one = |graph: &'static str| {
             let name = config["model"][graph]["filename"]

@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::Task;
 use super::task::distinct;
+use crate::files;
 
 /// Why there are no tasks.
 #[derive(Debug, Error)]
@@ -79,10 +80,9 @@ enum Labels {
 /// # Errors
 /// [`PerImageError`].
 pub fn read_image_tasks(path: &Path, default: Option<&Task>) -> Result<Vec<ImageTask>, PerImageError> {
-    let text = std::fs::read_to_string(path).map_err(|error| PerImageError::Io { path: path.to_owned(), error })?;
-    let text = text.trim_start_matches('\u{feff}');
+    let text = files::read_text(path).map_err(|error| PerImageError::Io { path: path.to_owned(), error })?;
     // A header cannot begin with a brace.
-    let rows = if text.trim_start().starts_with('{') { json_rows(path, text)? } else { csv_rows(path, text)? };
+    let rows = if text.trim_start().starts_with('{') { json_rows(path, &text)? } else { csv_rows(path, &text)? };
     let mut lines: HashMap<String, u64> = HashMap::new();
     let mut tasks = Vec::with_capacity(rows.len());
     for (line, row) in rows {

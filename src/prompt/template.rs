@@ -133,7 +133,7 @@ fn read_source(directory: &Path) -> Result<String, TemplateError> {
 }
 
 fn read(path: &Path) -> Result<Option<String>, TemplateError> {
-    match std::fs::read_to_string(path) {
+    match crate::files::read_text(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(TemplateError::Read { path: path.to_owned(), error }),

@@ -7,6 +7,8 @@ use serde_json::Value;
 use thiserror::Error;
 use tokenizers::Tokenizer;
 
+use crate::files;
+
 /// Why the tokenizer cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -65,10 +67,12 @@ impl TextTokenizer {
     /// [`TokenizerError`] that names the file.
     pub fn open(directory: &Path) -> Result<Self, TokenizerError> {
         let path = directory.join("tokenizer.json");
-        let inner = Tokenizer::from_file(&path)
-            .map_err(|error| TokenizerError::Open { path: path.clone(), reason: error.to_string() })?;
+        let broken = |reason: String| TokenizerError::Open { path: path.clone(), reason };
+        let text = files::read_text(&path).map_err(|error| broken(error.to_string()))?;
+        let inner: Tokenizer = text.parse().map_err(|error: tokenizers::Error| broken(error.to_string()))?;
+        drop(text);
         let config_path = directory.join("tokenizer_config.json");
-        let config: Value = match std::fs::read_to_string(&config_path) {
+        let config: Value = match files::read_text(&config_path) {
             Ok(text) => serde_json::from_str(&text)
                 .map_err(|error| TokenizerError::Open { path: config_path, reason: error.to_string() })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Value::Null,

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::questions::{Asked, Asks, FindQuestion, Question};
 use crate::critique::generation::{self, GenerationSettings, SIDECAR_EXTENSIONS};
 use crate::critique::{Axis, RubricQuestions};
+use crate::files;
 use crate::prompt::PromptError;
 use crate::record::Record;
 use crate::source::{Place, SourceImage};
@@ -93,10 +94,7 @@ fn sidecar(image: &SourceImage) -> Option<GenerationSettings> {
     let Ok(Place::File(path)) = &image.place else { return None };
     SIDECAR_EXTENSIONS.iter().find_map(|extension| {
         let beside = path.with_extension(extension);
-        let metadata = std::fs::metadata(&beside).ok()?;
-        if !metadata.is_file() || metadata.len() > LONGEST_SIDECAR {
-            return None;
-        }
-        generation::read_sidecar(&std::fs::read_to_string(beside).ok()?)
+        let bytes = files::read(&beside, LONGEST_SIDECAR).ok()?;
+        generation::read_sidecar(&files::decode_text(bytes).ok()?)
     })
 }

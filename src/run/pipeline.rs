@@ -123,12 +123,16 @@ fn lines(differences: &[Difference]) -> String {
 pub struct Outcome {
     /// Images that the journal held already.
     pub resumed: usize,
+    /// Images that have a record of this process, the failed ones too.
+    pub done: usize,
     /// Images that the run did not come to, since it was stopped.
     pub left: usize,
     /// From the first file to the last record.
     pub wall: Duration,
     /// Of that, inside ONNX Runtime; of several engines, all of them together.
     pub onnx_runtime: Duration,
+    /// How many engines ran side by side.
+    pub engines: usize,
     /// What the model had to do.
     pub effort: Effort,
 }
@@ -231,7 +235,15 @@ pub fn execute(
     let onnx_runtime = runtime_time(engines).saturating_sub(before);
     let left = images.len() - written.known - written.now;
     tracing::info!(known = written.known, now = written.now, left, "run ended");
-    Ok(Outcome { resumed: written.known, left, wall: started.elapsed(), onnx_runtime, effort })
+    Ok(Outcome {
+        resumed: written.known,
+        done: written.now,
+        left,
+        wall: started.elapsed(),
+        onnx_runtime,
+        engines: engines.len(),
+        effort,
+    })
 }
 
 struct Loader<'r> {

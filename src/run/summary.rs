@@ -25,6 +25,12 @@ pub struct Summary {
     pub images: usize,
     /// Of them, those that are left as an earlier run into the same directory had them: answered, or failed and not tried again.
     pub resumed: usize,
+    /// Images that this process asked about, or found that it cannot.
+    pub done: usize,
+    /// Images that were not come to, since the run was stopped. The same command goes on with them.
+    pub left: usize,
+    /// Whether the run was stopped before its last image.
+    pub stopped: bool,
     /// How many images ended with each status.
     pub statuses: BTreeMap<AnswerStatus, usize>,
     /// Detections.
@@ -41,11 +47,13 @@ pub struct Summary {
     pub failures: Vec<Failure>,
     /// Wall time in seconds from the first file to the last record.
     pub wall_seconds: f64,
-    /// Of that, seconds inside ONNX Runtime.
+    /// Of that, seconds inside ONNX Runtime; of several engines, all of them together.
     pub onnx_runtime_seconds: f64,
+    /// How many engines ran side by side, one a device.
+    pub engines: usize,
     /// What the model had to do.
     pub effort: EffortFigures,
-    /// Images of this run (not resumed ones) a second of wall time.
+    /// `done` a second of wall time.
     pub images_per_second: f64,
     /// Where everything is.
     pub written: Vec<PathBuf>,
@@ -88,13 +96,23 @@ impl From<Effort> for EffortFigures {
 }
 
 impl Summary {
-    /// Adds how the run went, which was over `images`.
-    pub fn went(&mut self, outcome: &Outcome, images: usize) {
+    /// Adds how the run went.
+    pub fn went(&mut self, outcome: &Outcome) {
         self.resumed = outcome.resumed;
+        self.done = outcome.done;
+        self.left = outcome.left;
+        self.stopped = outcome.left > 0;
         self.wall_seconds = outcome.wall.as_secs_f64();
         self.onnx_runtime_seconds = outcome.onnx_runtime.as_secs_f64();
+        self.engines = outcome.engines;
         self.effort = outcome.effort.into();
-        self.images_per_second = images.saturating_sub(outcome.resumed) as f64 / self.wall_seconds;
+        self.images_per_second = if self.wall_seconds > 0.0 { outcome.done as f64 / self.wall_seconds } else { 0.0 };
+    }
+
+    /// The share of the engines' time that was not spent inside ONNX Runtime, from 0 to 1.
+    pub fn share_outside_onnx_runtime(&self) -> f64 {
+        let time = self.wall_seconds * self.engines as f64;
+        if time > 0.0 { (1.0 - self.onnx_runtime_seconds / time).clamp(0.0, 1.0) } else { 0.0 }
     }
 
     /// Counts `records`; times and paths are left to the caller.
@@ -102,6 +120,9 @@ impl Summary {
         let mut summary = Self {
             images: records.len(),
             resumed: 0,
+            done: 0,
+            left: 0,
+            stopped: false,
             statuses: BTreeMap::new(),
             detections: 0,
             labels: asked.iter().map(|label| (label.clone(), 0)).collect(),
@@ -111,6 +132,7 @@ impl Summary {
             failures: Vec::new(),
             wall_seconds: 0.0,
             onnx_runtime_seconds: 0.0,
+            engines: 0,
             effort: Effort::default().into(),
             images_per_second: 0.0,
             written: Vec::new(),
@@ -138,5 +160,38 @@ impl Summary {
             }
         }
         summary
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn outcome(done: usize, left: usize, onnx_runtime: u64, engines: usize) -> Outcome {
+        let (wall, onnx_runtime) = (Duration::from_secs(10), Duration::from_secs(onnx_runtime));
+        Outcome { resumed: 100, done, left, wall, onnx_runtime, engines, effort: Effort::default() }
+    }
+
+    #[test]
+    fn the_speed_is_of_images_that_were_done() {
+        let mut summary = Summary::count(&[], &[]);
+        summary.went(&outcome(5, 235, 9, 1));
+        assert!((summary.images_per_second - 0.5).abs() < 1e-12);
+        assert_eq!((summary.resumed, summary.left, summary.stopped), (100, 235, true));
+        summary.went(&outcome(0, 0, 0, 1));
+        assert_eq!((summary.images_per_second, summary.stopped), (0.0, false));
+    }
+
+    #[test]
+    fn the_share_outside_onnx_runtime_is_one_of_all_engines_time() {
+        let mut summary = Summary::count(&[], &[]);
+        assert!(summary.share_outside_onnx_runtime() == 0.0);
+        summary.went(&outcome(5, 0, 30, 4));
+        assert!((summary.share_outside_onnx_runtime() - 0.25).abs() < 1e-12);
+        // Clocks that are read one after the other may differ by a little.
+        summary.went(&outcome(5, 0, 11, 1));
+        assert!(summary.share_outside_onnx_runtime() == 0.0);
     }
 }

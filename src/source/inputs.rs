@@ -2,7 +2,7 @@
 //!
 //! In: folders, files, patterns, archives, `@LIST` files and `-`. Out: each folder, file and archive that they stand for, with the folder that its
 //! names may be relative to. Promises: what is named by itself must be there; what a list names may be missing, and is then an image that
-//! cannot be read.
+//! cannot be read. A list is the same list whether it was written as UTF-8, with or without a byte order mark, or as UTF-16 with one.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::{SourceError, has_image_extension, name, tidy, walk};
+use crate::files;
 
 /// One input, at an absolute path without `.` and `..`.
 pub(super) struct Input {
@@ -37,7 +38,7 @@ pub(super) fn expand(given: &Path, exclude: Option<&Path>, inputs: &mut Vec<Inpu
     if let Some(file) = text.strip_prefix('@') {
         let file = Path::new(file);
         let error = |error| SourceError::List { path: file.to_owned(), error };
-        return list(&read_list(file, std::fs::File::open(file).map_err(error)?)?, inputs);
+        return list(&read_list(file, files::open(file).map_err(error)?)?, inputs);
     }
     if given.exists() {
         inputs.push(input(absolute(given)?)?);
@@ -72,9 +73,9 @@ fn is_archive(path: &Path) -> bool {
 }
 
 /// Paths, one a line; with a NUL byte in it, separated by those (`find -print0`).
-fn read_list(path: &Path, mut list: impl io::Read) -> Result<Vec<PathBuf>, SourceError> {
-    let mut bytes = Vec::new();
-    list.read_to_end(&mut bytes).map_err(|error| SourceError::List { path: path.to_owned(), error })?;
+fn read_list(path: &Path, list: impl io::Read) -> Result<Vec<PathBuf>, SourceError> {
+    let bytes = files::read_within(list, files::MAX_TEXT_BYTES).and_then(files::without_mark);
+    let bytes = bytes.map_err(|error| SourceError::List { path: path.to_owned(), error })?;
     let separator = if bytes.contains(&0) { 0 } else { b'\n' };
     let lines = bytes.split(|byte| *byte == separator).map(|line| match line {
         [line @ .., b'\r'] if separator == b'\n' => line,

@@ -166,9 +166,9 @@ pub(super) fn run(
         Some(file) if file == Path::new("-") => output::json(&examined)?,
         Some(file) => {
             output::json_file(file, &examined)?;
-            output::text(&describe(&examined))?;
+            output::text(&describe(&examined));
         }
-        None => output::text(&describe(&examined))?,
+        None => output::text(&describe(&examined)),
     }
     if !examined.cuda.is_ready() {
         messages::error(&examined.cuda.to_string());

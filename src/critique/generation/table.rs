@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use super::named::{Field, Named, field};
 use super::{GenerationSettings, Tool};
+use crate::files;
 
 /// Why a table cannot be used.
 #[derive(Debug, Error)]
@@ -53,8 +54,7 @@ pub enum TableError {
 /// # Errors
 /// [`TableError`].
 pub fn read_table(path: &Path) -> Result<HashMap<String, GenerationSettings>, TableError> {
-    let text = std::fs::read_to_string(path).map_err(|error| TableError::Io { path: path.to_owned(), error })?;
-    let text = text.trim_start_matches('\u{feff}');
+    let text = files::read_text(path).map_err(|error| TableError::Io { path: path.to_owned(), error })?;
     let row_error = |line: u64, problem: String| TableError::Row { path: path.to_owned(), line, problem };
     let csv_error = |error: &csv::Error, line: u64| {
         row_error(error.position().map_or(line, csv::Position::line), error.to_string())

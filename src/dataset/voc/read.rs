@@ -9,6 +9,7 @@ use std::path::Path;
 use roxmltree::{Document, Node};
 
 use super::super::{Dataset, DatasetError, Image, Object, Reading, files_under, find_size};
+use crate::files;
 use crate::record::BBox;
 
 /// A box as it stands in a file.
@@ -67,7 +68,7 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
 
 fn read_file(root: &Path, file: &str, folders: &[&Path]) -> Result<(Image, Vec<Found>), DatasetError> {
     let path = root.join(file);
-    let text = std::fs::read_to_string(&path).map_err(DatasetError::io(&path))?;
+    let text = files::read_text(&path).map_err(DatasetError::io(&path))?;
     let document = Document::parse(&text)
         .map_err(|error| DatasetError::line(&path, error.pos().row as usize, error.to_string()))?;
     let annotation = document.root_element();

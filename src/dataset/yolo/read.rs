@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Deserializer, de};
 
 use super::super::{Dataset, DatasetError, Image, Object, Reading, files_under, images_under, size_of, stem};
+use crate::files;
 use crate::record::BBox;
 
 /// What parts of the image's size may exceed 1 by, as rounding; more is no part of anything.
@@ -119,7 +120,7 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
             let mut objects = Vec::new();
             match file {
                 Some(file) => {
-                    let text = std::fs::read_to_string(&file).map_err(DatasetError::io(&file))?;
+                    let text = files::read_text(&file).map_err(DatasetError::io(&file))?;
                     for (line, number) in text.lines().zip(1..) {
                         let parsed = parse_line(line, categories.len());
                         let parsed = parsed.map_err(|problem| DatasetError::line(&file, number, problem))?;
@@ -179,7 +180,7 @@ fn settings_file(path: &Path) -> Result<Option<PathBuf>, DatasetError> {
 }
 
 fn data_yaml(path: &Path, root: &Path) -> Result<(Vec<String>, Vec<Folder>), DatasetError> {
-    let text = std::fs::read_to_string(path).map_err(DatasetError::io(path))?;
+    let text = files::read_text(path).map_err(DatasetError::io(path))?;
     let data: DataYaml = serde_saphyr::from_str(&text).map_err(|error| {
         let message = error.to_string();
         let problem = message.lines().next().unwrap_or("not YAML").to_owned();
@@ -226,7 +227,7 @@ fn data_yaml(path: &Path, root: &Path) -> Result<(Vec<String>, Vec<Folder>), Dat
 }
 
 fn classes(path: &Path) -> Result<Vec<String>, DatasetError> {
-    let text = std::fs::read_to_string(path).map_err(DatasetError::io(path))?;
+    let text = files::read_text(path).map_err(DatasetError::io(path))?;
     Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
@@ -258,7 +259,7 @@ fn labels_of(root: &Path, folders: &[Folder]) -> PathBuf {
 
 /// The images that a `.txt` lists, one a line; relative ones start at the list's folder (`./`) or at the dataset's.
 fn listed(list: &Path, root: &Path) -> Result<Vec<String>, DatasetError> {
-    let text = std::fs::read_to_string(list).map_err(DatasetError::io(list))?;
+    let text = files::read_text(list).map_err(DatasetError::io(list))?;
     let mut images = Vec::new();
     for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
         let name = line.trim();
