@@ -103,7 +103,7 @@ fn invalid(what: &str) -> io::Error {
 
 /// The number of the line that follows `before`, counted from 1.
 fn line_after(before: &[u8]) -> usize {
-    before.iter().filter(|byte| **byte == b'\n').count() + 1
+    before.split(|byte| *byte == b'\n').count()
 }
 
 /// Writes `bytes` to `path`, making its folder where that is missing: beside it first and then in its place, so that no reader and no

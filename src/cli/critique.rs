@@ -26,7 +26,7 @@ use serde::Serialize;
 use super::args::{BudgetArgs, ControlArgs};
 use super::decoding::DecodingArgs;
 use super::engine::{ModelArgs, ModelFiles, engines, place};
-use super::{Ending, Global, detect, messages, output, pairs, plain, signals};
+use super::{Ending, Global, detect, ending, messages, output, pairs, plain, signals};
 
 /// The rubric that a run was judged by last, in the run's directory.
 const KEPT_RUBRIC: &str = "rubric.toml";
@@ -269,22 +269,15 @@ impl Judgement<'_> {
         if let Some(outcome) = outcome {
             summary.went(&outcome);
         }
-        if let Ok(exported) = &exported {
-            exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
-            figures.written.extend(exported.written.iter().cloned());
-        }
-        let failed = !summary.failures.is_empty();
+        exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
+        figures.written.extend(exported.written.iter().cloned());
+        let (failed, left) = (summary.failures.len(), summary.left);
         figures.run = outcome.map(|_| summary);
         self.report(judged.records, &figures)?;
-        if let Some(outcome) = outcome
-            && outcome.left > 0
-        {
-            exported?;
-            messages::say(&format!("Stopped with {} frames left; the same command goes on.", outcome.left));
-            return Ok(Ending::Stopped);
+        if left > 0 {
+            messages::say(&format!("Stopped with {left} frames left; the same command goes on."));
         }
-        let complete = exported?.images_missed == 0 && !failed;
-        Ok(if complete { Ending::Complete } else { Ending::SomeFailed })
+        Ok(ending(&exported, left, failed))
     }
 
     fn report(&self, records: &[Record], figures: &Figures) -> anyhow::Result<()> {

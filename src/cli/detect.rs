@@ -24,7 +24,7 @@ use serde::Serialize;
 use super::args::{BudgetArgs, ControlArgs, RuleArgs, TaskArgs, formats};
 use super::decoding::{DecodingArgs, Grammars};
 use super::engine::{ModelArgs, ModelFiles, engines, place};
-use super::{Ending, Global, messages, output, plain, prompts, say_damaged, signals};
+use super::{Ending, Global, ending, messages, output, plain, prompts, say_damaged, signals};
 
 /// Find things in images
 #[derive(Debug, clap::Args)]
@@ -167,23 +167,16 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         apply_orientation: settings.apply_orientation,
         options: &export::Options::default(),
     };
-    let exported = export::export(&input, &formats, out);
-    if let Ok(exported) = &exported {
-        exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
-        summary.written.extend(exported.written.iter().cloned());
-    }
-    // The run's figures are shown also where an export failed, which can be made again.
+    let exported = export::export(&input, &formats, out)?;
+    exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
+    summary.written.extend(exported.written.iter().cloned());
     report(&summary, args.json)?;
     if outcome.left > 0 {
-        exported?;
         messages::say(&format!("Stopped with {} images left; the same command goes on.", outcome.left));
-        return Ok(Ending::Stopped);
-    }
-    if outcome.resumed > 0 && !summary.failures.is_empty() && !args.control.retry_failed {
+    } else if outcome.resumed > 0 && !summary.failures.is_empty() && !args.control.retry_failed {
         messages::say("Images that failed before were left as they are; --retry-failed tries them again.");
     }
-    let complete = exported?.images_missed == 0 && summary.failures.is_empty();
-    Ok(if complete { Ending::Complete } else { Ending::SomeFailed })
+    Ok(ending(&exported, outcome.left, summary.failures.len()))
 }
 
 /// What an earlier process left behind that was killed, or a disk that lost something.

@@ -9,7 +9,7 @@ use gemscope::record::AnswerStatus;
 use gemscope::run::Manifest;
 
 use super::args::{calibration, formats};
-use super::{Ending, messages, output, plain, read_records};
+use super::{Ending, ending, messages, output, plain, read_records};
 
 /// Write a run's results in other formats
 #[derive(Debug, clap::Args)]
@@ -168,5 +168,5 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     for path in &exported.written {
         output::text(&format!("{}\n", path.display()));
     }
-    Ok(if exported.images_missed == 0 { Ending::Complete } else { Ending::SomeFailed })
+    Ok(ending(&exported, 0, 0))
 }

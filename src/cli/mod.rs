@@ -35,7 +35,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use gemscope::export::ExportError;
+use gemscope::export::{ExportError, Exported, FormatFailure};
 use gemscope::record::Record;
 use gemscope::run::{DamagedLine, JournalError, JournalRecords, RunError};
 use gemscope::runtime::RuntimeOptions;
@@ -112,6 +112,8 @@ enum Ending {
     SomeFailed,
     /// What was checked is not in order.
     NotReady,
+    /// A format that was asked for is not written; the others are.
+    NotWritten,
     /// A signal stopped it.
     Stopped,
 }
@@ -146,14 +148,12 @@ pub(crate) fn main() -> ExitCode {
     match result {
         Ok(Ending::Complete) => ExitCode::SUCCESS,
         Ok(Ending::SomeFailed) => ExitCode::from(2),
-        Ok(Ending::NotReady) => ExitCode::from(1),
+        Ok(Ending::NotReady | Ending::NotWritten) => ExitCode::from(1),
         Ok(Ending::Stopped) => ExitCode::from(signals::STOPPED),
         Err(error) => {
             messages::error(&format!("{error:#}"));
             if is_full_disk(&error) {
-                messages::error(
-                    "the disk is full; once there is room, the same command goes on where this one stopped",
-                );
+                say_full_disk();
             }
             ExitCode::from(1)
         }
@@ -164,6 +164,27 @@ fn is_full_disk(error: &anyhow::Error) -> bool {
     match (error.downcast_ref(), error.downcast_ref()) {
         (Some(ExportError::Write { error, .. }), _) => error.kind() == io::ErrorKind::StorageFull,
         (_, run) => run.is_some_and(RunError::is_full_disk),
+    }
+}
+
+fn say_full_disk() {
+    messages::error("the disk is full; once there is room, the same command goes on where this one stopped");
+}
+
+/// How a command ends that has exported, of a run with `left` images that it did not come to and `failed` ones. Formats that could not be
+/// written are said.
+fn ending(exported: &Exported, left: usize, failed: usize) -> Ending {
+    for failure in &exported.failures {
+        messages::error(&plain::line(&failure.to_string()));
+    }
+    if exported.failures.iter().any(FormatFailure::is_full_disk) {
+        say_full_disk();
+    }
+    match exported {
+        Exported { failures, .. } if !failures.is_empty() => Ending::NotWritten,
+        _ if left > 0 => Ending::Stopped,
+        Exported { images_missed: 0, .. } if failed == 0 => Ending::Complete,
+        _ => Ending::SomeFailed,
     }
 }
 

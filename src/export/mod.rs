@@ -196,6 +196,32 @@ pub struct Exported {
     pub remarks: Vec<String>,
     /// Images that could not be read any more, for crops, pictures and data sets.
     pub images_missed: usize,
+    /// Formats that could not be written. The others are.
+    pub failures: Vec<FormatFailure>,
+}
+
+impl Exported {
+    /// Keeps why `format` could not be written, if it could not.
+    fn keep(&mut self, format: &'static str, written: Result<(), ExportError>) {
+        self.failures.extend(written.err().map(|error| FormatFailure { format, error }));
+    }
+}
+
+/// A format that could not be written.
+#[derive(Debug, Error)]
+#[error("{format}: {error}")]
+pub struct FormatFailure {
+    /// Its name on the command line.
+    pub format: &'static str,
+    /// Why.
+    pub error: ExportError,
+}
+
+impl FormatFailure {
+    /// Whether it is that the disk is full: with room again, the export can be made.
+    pub fn is_full_disk(&self) -> bool {
+        matches!(&self.error, ExportError::Write { error, .. } if error.kind() == std::io::ErrorKind::StorageFull)
+    }
 }
 
 /// Everything that exports write into a directory.
@@ -222,8 +248,10 @@ const FILES: [&str; 14] = [
 
 /// Writes `formats` into `out`. What an earlier export left there under the same names is replaced.
 ///
+/// A format that fails is among the failures and keeps no other from being written; an image that can no longer be read is a remark.
+///
 /// # Errors
-/// [`ExportError`]; an image that can no longer be read is a remark instead.
+/// [`ExportError`] if `out` cannot be made.
 pub fn export(input: &Input<'_>, formats: &[Format], out: &Path) -> Result<Exported, ExportError> {
     std::fs::create_dir_all(out).map_err(|error| ExportError::Write { path: out.to_owned(), error })?;
     let mut exported = Exported::default();
@@ -232,18 +260,19 @@ pub fn export(input: &Input<'_>, formats: &[Format], out: &Path) -> Result<Expor
     let input = &Input { records: &selection.records, asked: &asked, ..*input };
     let examples = Examples::of(&selection);
     for format in formats {
-        match format {
-            Format::Jsonl => jsonl::write(input, out, &mut exported)?,
-            Format::Csv => csv::write(input, out, &mut exported)?,
-            Format::Coco => coco::write(input, &examples, out, &mut exported)?,
-            Format::Yolo => yolo::write(input, &examples, out, &mut exported)?,
-            Format::Voc => voc::write(input, &examples, out, &mut exported)?,
-            Format::LabelStudio => label_studio::write(input, &selection, out, &mut exported)?,
-            Format::Counts => counts::write(input, out, &mut exported)?,
-            Format::Crops => crops::write(input, out, &mut exported)?,
-            Format::Overlay => overlay::write(input, out, &mut exported)?,
-            Format::Html => html::write(input, out, &mut exported)?,
-        }
+        let written = match format {
+            Format::Jsonl => jsonl::write(input, out, &mut exported),
+            Format::Csv => csv::write(input, out, &mut exported),
+            Format::Coco => coco::write(input, &examples, out, &mut exported),
+            Format::Yolo => yolo::write(input, &examples, out, &mut exported),
+            Format::Voc => voc::write(input, &examples, out, &mut exported),
+            Format::LabelStudio => label_studio::write(input, &selection, out, &mut exported),
+            Format::Counts => counts::write(input, out, &mut exported),
+            Format::Crops => crops::write(input, out, &mut exported),
+            Format::Overlay => overlay::write(input, out, &mut exported),
+            Format::Html => html::write(input, out, &mut exported),
+        };
+        exported.keep(format.as_str(), written);
     }
     remark_orientation(input, formats, &mut exported);
     Ok(exported)

@@ -14,8 +14,8 @@ use super::examples::{Examples, Part, place_all, stems};
 use super::folder::Fresh;
 use super::{ExportError, Exported, Input};
 use crate::dataset::voc;
-use crate::files;
 use crate::record::Record;
+use crate::{digest, files};
 
 pub(super) fn write(
     input: &Input<'_>,
@@ -25,7 +25,7 @@ pub(super) fn write(
 ) -> Result<(), ExportError> {
     examples.remark("voc", exported);
     let folder = Fresh::begin(out, "voc")?;
-    let stems = stems(&examples.images, |stem| stem.replace('/', "__"));
+    let stems = stems(&examples.images, flat);
     let placed = place_all(input, examples, &stems, |_| folder.path().join("JPEGImages"), "voc", exported)?;
     let write = |path: &Path, text: &str| {
         files::replace(path, text.as_bytes()).map_err(|error| ExportError::Write { path: path.to_owned(), error })
@@ -45,6 +45,16 @@ pub(super) fn write(
     folder.put(exported)
 }
 
+/// A stem without folders. One that would be too long for a file's name keeps its end, and a hash tells it from others.
+fn flat(stem: &str) -> String {
+    const LONGEST_STEM: usize = 200; // of the 255 bytes that file systems allow, with room for a hash and an extension
+    let flat = stem.replace('/', "__");
+    if flat.len() <= LONGEST_STEM {
+        return flat;
+    }
+    format!("{:016x}_{}", digest::number(stem), &flat[flat.ceil_char_boundary(flat.len() - LONGEST_STEM)..])
+}
+
 fn annotation(record: &Record, file_name: &str) -> String {
     let (width, height) = (record.width, record.height);
     let annotation = voc::Annotation { folder: "JPEGImages", file_name, database: Some("gemscope"), width, height };
@@ -53,4 +63,17 @@ fn annotation(record: &Record, file_name: &str) -> String {
         bbox: detection.bbox,
         difficult: false,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stems_are_flat_and_never_too_long() {
+        assert_eq!(flat("a/b/c"), "a__b__c");
+        let (long, other) = (format!("{}/é/c", "é".repeat(300)), format!("e{}/é/c", "é".repeat(300)));
+        assert!(flat(&long).len() <= 217 && flat(&long).ends_with("é__é__c"), "{}", flat(&long));
+        assert_ne!(flat(&long), flat(&other));
+    }
 }

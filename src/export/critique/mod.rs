@@ -110,32 +110,34 @@ pub(super) const FILES: [&str; 11] = [
 
 /// Writes `formats` into `out`, and folders of frames by their verdict where `sort` says how. `input` says where the images are.
 ///
-/// # Errors
-/// [`ExportError`]; an image that can no longer be read is a remark instead.
+/// A format that fails is among the failures and keeps no other from being written; an image that can no longer be read is a remark.
 pub fn export_verdicts(
     critique: &Critique<'_>,
     input: &Input<'_>,
     formats: &[VerdictFormat],
     sort: Option<SortBy>,
     out: &Path,
-) -> Result<Exported, ExportError> {
+) -> Exported {
     let mut exported = Exported::default();
     for format in formats {
-        match format {
-            VerdictFormat::Jsonl => tables::jsonl(critique, out, &mut exported)?,
-            VerdictFormat::Csv => tables::csv(critique, out, &mut exported)?,
-            VerdictFormat::Lists => tables::lists(critique, out, &mut exported)?,
+        let written = match format {
+            VerdictFormat::Jsonl => tables::jsonl(critique, out, &mut exported),
+            VerdictFormat::Csv => tables::csv(critique, out, &mut exported),
+            VerdictFormat::Lists => tables::lists(critique, out, &mut exported),
             VerdictFormat::Statistics => {
-                super::write_json(out, "statistics.json", &critique.statistics(), &mut exported)?;
+                super::write_json(out, "statistics.json", &critique.statistics(), &mut exported)
             }
-            VerdictFormat::Sheet => sheet::write(critique, input, out, &mut exported)?,
-        }
+            VerdictFormat::Sheet => sheet::write(critique, input, out, &mut exported),
+        };
+        exported.keep(format.as_str(), written);
     }
     if critique.groups.is_some() {
-        tables::groups(critique, out, &mut exported)?;
+        let written = tables::groups(critique, out, &mut exported);
+        exported.keep("groups", written);
     }
     if let Some(sort) = sort {
-        sorted::write(critique, input, sort, out, &mut exported)?;
+        let written = sorted::write(critique, input, sort, out, &mut exported);
+        exported.keep("sorted", written);
     }
-    Ok(exported)
+    exported
 }

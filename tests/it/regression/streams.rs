@@ -269,20 +269,20 @@ fn encodings(text: &str) -> [Vec<u8>; 3] {
 fn a_byte_order_mark_is_no_part_of_the_first_label() {
     let dir = tempfile::tempdir().unwrap();
     let labels = dir.path().join("labels.txt");
-    let shapes = fixture("shapes");
+    let (shapes, model) = (fixture("shapes"), fixture("demo-model"));
     for bytes in encodings("star\r\nK\u{fc}che\r\n") {
         fs::write(&labels, bytes).unwrap();
-        let output = command(&["detect", path(&shapes), "--dry-run", "--json", "--labels"])
+        let output = command(&["detect", path(&shapes), "--model", path(&model), "--dry-run", "--json", "--labels"])
             .arg(format!("@{}", labels.display()))
             .output()
             .unwrap();
         let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
         let prompt = plan["prompts"][0].as_str().unwrap();
-        assert!(prompt.contains("star, K\u{fc}che") && !prompt.contains(['\u{feff}', '\0']), "{prompt:?}");
+        assert!(prompt.contains("star and K\u{fc}che") && !prompt.contains(['\u{feff}', '\0']), "{prompt:?}");
     }
     // Without its mark it is no text; what is wrong is said.
     fs::write(&labels, &encodings("star\ndog\n")[1][2..]).unwrap();
-    let output = command(&["detect", path(&shapes), "--dry-run", "--labels"])
+    let output = command(&["detect", path(&shapes), "--model", path(&model), "--dry-run", "--labels"])
         .arg(format!("@{}", labels.display()))
         .output()
         .unwrap();
@@ -315,12 +315,12 @@ fn tables_and_settings_are_read_as_editors_write_them() {
     let dir = tempfile::tempdir().unwrap();
     let (run, _) = parsed_run(dir.path());
     let file = dir.path().join("file");
-    let shapes = fixture("shapes");
+    let (scene, model) = (fixture("shapes/scene-01.png"), fixture("demo-model"));
+    let detect = ["detect", path(&scene), "--model", path(&model), "--dry-run", "--json"];
     // Per image questions, a CSV.
     for bytes in encodings("image,labels\nscene-01.png,Stra\u{df}e\n") {
         fs::write(&file, bytes).unwrap();
-        let output =
-            command(&["detect", path(&shapes), "--dry-run", "--json", "--prompts", path(&file)]).output().unwrap();
+        let output = command(&detect).args(["--prompts", path(&file)]).output().unwrap();
         assert!(text(&output.stdout).contains("Stra\u{df}e"), "{}", text(&output.stderr));
     }
     // Other words for labels, and the categories of a data set.
@@ -366,4 +366,24 @@ fn one_format_that_fails_keeps_no_other_from_being_written() {
         assert!(run.join(file).is_file() && said.contains(file), "{file}: {said}");
     }
     assert!(!said.contains("crops"), "{said}");
+}
+
+#[test]
+fn a_long_path_stops_no_export() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = vec!["folder-with-a-long-name".repeat(4); 4].join("/");
+    fs::create_dir_all(dir.path().join("pictures").join(&folder)).unwrap();
+    let name = format!("{folder}/a.png");
+    image::GrayImage::new(40, 30).save(dir.path().join("pictures").join(&name)).unwrap();
+    let answers = dir.path().join("answers.jsonl");
+    let answer = r#"[{"box_2d": [0, 0, 500, 500], "label": "dog"}]"#;
+    let line = serde_json::json!({"image": name, "width": 40, "height": 30, "text": answer});
+    fs::write(&answers, format!("{line}\n")).unwrap();
+    let run = dir.path().join("run");
+    gemscope().arg("parse").arg(&answers).arg("--out").arg(&run).assert().success();
+    let images = dir.path().join("pictures");
+    let output =
+        command(&["export", path(&run), "--to", "voc,yolo,crops,csv", "--images", path(&images)]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(fs::read_dir(run.join("voc/Annotations")).unwrap().count(), 1);
 }
