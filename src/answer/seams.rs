@@ -250,6 +250,100 @@ mod tests {
         assert_eq!(boxes(vec![seen("cat", WHOLE, WHOLE)]).len(), 1);
     }
 
+    /// Two tiles, one above the other.
+    const TOP: [f64; 4] = [0.0, 0.0, 1000.0, 275.0];
+    const BOTTOM: [f64; 4] = [0.0, 225.0, 1000.0, 500.0];
+
+    #[test]
+    fn halves_over_a_horizontal_seam_are_joined() {
+        let upper = seen("bus", [200.0, 50.0, 400.0, 275.0], TOP);
+        let lower = seen("bus", [205.0, 225.0, 402.0, 450.0], BOTTOM);
+        for halves in [vec![upper.clone(), lower.clone()], vec![lower.clone(), upper.clone()]] {
+            assert_eq!(boxes(halves), [[200.0, 50.0, 402.0, 450.0]]);
+        }
+        // Each alone is half of an object that no view shows.
+        assert!(boxes(vec![upper.clone()]).is_empty() && boxes(vec![lower]).is_empty());
+        // The other way round, the two open sides do not face each other.
+        let away = seen("bus", [200.0, 0.0, 400.0, 275.0], TOP);
+        let beside = seen("bus", [600.0, 225.0, 800.0, 450.0], BOTTOM);
+        assert!(boxes(vec![away, beside]).is_empty());
+    }
+
+    #[test]
+    fn an_object_over_nine_tiles_is_one() {
+        // Tiles of 400 x 200 every 300 x 150: an object from (250, 120) to (760, 390) lies on all nine.
+        let object: [f64; 4] = [250.0, 120.0, 760.0, 390.0];
+        let starts = |step: f64| [0.0, step, 2.0 * step];
+        let tiles: Vec<[f64; 4]> =
+            starts(150.0).into_iter().flat_map(|y| starts(300.0).map(|x| [x, y, x + 400.0, y + 200.0])).collect();
+        let pieces: Vec<Seen> = tiles
+            .iter()
+            .map(|view| {
+                let [x0, y0, x1, y1] = object;
+                seen("ship", [x0.max(view[0]), y0.max(view[1]), x1.min(view[2]), y1.min(view[3])], *view)
+            })
+            .collect();
+        assert_eq!(pieces.len(), 9);
+        let joined = join(pieces.clone(), WIDTH, HEIGHT, 0.5);
+        assert_eq!(joined.detections.iter().map(|one| one.bbox.into()).collect::<Vec<[f64; 4]>>(), [object]);
+        assert_eq!((joined.merged, joined.dropped), (8, 0));
+        // Without the three tiles at the right, its right side is not known, and it is no box.
+        let known: Vec<Seen> = pieces.into_iter().filter(|piece| piece.view.x0 < 600.0).collect();
+        let joined = join(known, WIDTH, HEIGHT, 0.5);
+        assert_eq!((joined.detections.len(), joined.merged, joined.dropped), (0, 5, 1));
+    }
+
+    #[test]
+    fn halves_are_joined_if_they_are_level_and_meet() {
+        let half = |y0: f64, y1: f64, end: f64| seen("bus", [200.0, y0, end, y1], LEFT);
+        let rest = |start: f64| seen("bus", [start, 100.0, 800.0, 200.0], RIGHT);
+        // 60 of the shorter one's 100 pixels along the seam are enough.
+        assert_eq!(boxes(vec![half(40.0, 160.0, 550.0), rest(450.0)]).len(), 1);
+        assert_eq!(boxes(vec![half(40.0, 159.0, 550.0), rest(450.0)]).len(), 0);
+        // A side within 4 thousandths of the tile's width (2.2 pixels) of its edge is cut; farther away it is whole.
+        assert_eq!(boxes(vec![half(100.0, 200.0, 548.0), rest(451.9)]), [[200.0, 100.0, 800.0, 200.0]]);
+        assert_eq!(boxes(vec![half(100.0, 200.0, 547.0)]), [[200.0, 100.0, 547.0, 200.0]]);
+        assert_eq!(boxes(vec![half(100.0, 200.0, 548.0)]).len(), 0);
+    }
+
+    #[test]
+    fn a_piece_ends_near_the_edge_and_lies_on_the_whole_object() {
+        // 50 thousandths of the tile's width are 27.5 pixels.
+        let piece = |end: f64| seen("square", [430.0, 100.0, end, 200.0], LEFT);
+        let whole = || seen("circle", [480.0, 100.0, 650.0, 200.0], RIGHT);
+        assert_eq!(boxes(vec![piece(523.0), whole()]).len(), 1);
+        assert_eq!(boxes(vec![piece(522.0), whole()]).len(), 2);
+        // Three tenths of the piece's area are enough to be a part of it.
+        let below = |y0: f64| seen("circle", [480.0, y0, 650.0, 300.0], RIGHT);
+        let narrow = || seen("square", [485.0, 100.0, 530.0, 200.0], LEFT);
+        assert_eq!(boxes(vec![narrow(), below(169.0)]).len(), 1);
+        assert_eq!(boxes(vec![narrow(), below(171.0)]).len(), 2);
+        // So it is above and below a seam.
+        let upper = seen("square", [100.0, 100.0, 200.0, 265.0], TOP);
+        let lower = seen("circle", [100.0, 230.0, 200.0, 400.0], BOTTOM);
+        let beyond = seen("circle", [100.0, 150.0, 200.0, 400.0], WHOLE);
+        assert_eq!(boxes(vec![upper.clone(), beyond]), [[100.0, 150.0, 200.0, 400.0]]);
+        assert_eq!(boxes(vec![upper, lower]).len(), 2, "20 of 165 pixels in common are too few");
+    }
+
+    #[test]
+    fn a_joined_box_has_the_better_score() {
+        let with = |mut one: Seen, score: f64| {
+            one.detection.score = Some(score);
+            one
+        };
+        let left = || seen("bus", [200.0, 100.0, 550.0, 300.0], LEFT);
+        let right = || seen("bus", [450.0, 100.0, 800.0, 300.0], RIGHT);
+        for (first, second) in [(0.2, 0.7), (0.7, 0.2)] {
+            let joined = join(vec![with(left(), first), with(right(), second)], WIDTH, HEIGHT, 0.5);
+            assert_eq!(joined.detections[0].score, Some(0.7));
+        }
+        // Of whole boxes of equally fine views, the surest stays.
+        let whole = |x0: f64, view| seen("cat", [x0, 100.0, 540.0, 200.0], view);
+        let joined = join(vec![with(whole(460.0, LEFT), 0.3), with(whole(461.0, RIGHT), 0.6)], WIDTH, HEIGHT, 0.5);
+        assert_eq!((joined.detections.len(), joined.detections[0].bbox.x0), (1, 461.0));
+    }
+
     #[test]
     fn neighbours_stay_apart() {
         // Two in one tile, and one sloppy box around both in the whole image.
