@@ -97,9 +97,16 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     if args.report_only {
         let records = super::read_records(&args.out)?;
         let manifest = Manifest::read(&args.out)?;
-        if manifest.settings.as_ref().is_none_or(|settings| settings.critique.is_none()) {
+        let Some(asked) = manifest.settings.as_ref().and_then(|settings| settings.critique.as_ref()) else {
             bail!("{}: this run is no critique: its frames were not rated", args.out.display());
-        }
+        };
+        asked.check(&rubric).with_context(|| {
+            format!(
+                "{} cannot judge {}, whose lists stay as they are: ask the frames again, without --report-only and into another --out",
+                text.name,
+                args.out.display()
+            )
+        })?;
         let judged = Critique::of(&records, &rubric, &gates, args.group_by);
         return Judgement { args, rubric: &rubric, text: &text, formats: &formats }.finish(&judged, &manifest, None);
     }
@@ -229,6 +236,9 @@ struct Figures {
     verdicts: BTreeMap<Verdict, usize>,
     /// How many frames each rule decided.
     rules: Vec<(String, usize)>,
+    /// How many frames are to be reviewed since they were not asked about an axis that a rule names, by the axis.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    not_asked: BTreeMap<String, usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Summary>,
     written: Vec<PathBuf>,
@@ -252,13 +262,16 @@ impl Judgement<'_> {
             frames: judged.records.len(),
             verdicts: Verdict::ALL.map(|verdict| (verdict, 0)).into(),
             rules: Vec::new(),
+            not_asked: BTreeMap::new(),
             run: None,
             written: vec![out.join("journal.jsonl"), kept],
         };
         for one in &judged.judged {
             *figures.verdicts.entry(one.verdict).or_default() += 1;
-            // Reasons are one kind, whatever they say.
-            let rule = if one.rule.starts_with("not read") { "not read" } else { &one.rule };
+            for axis in &one.not_asked {
+                *figures.not_asked.entry(axis.clone()).or_default() += 1;
+            }
+            let rule = one.decided_by();
             match figures.rules.iter_mut().find(|(known, _)| known == rule) {
                 Some((_, count)) => *count += 1,
                 None => figures.rules.push((rule.to_owned(), 1)),
@@ -295,6 +308,9 @@ impl Judgement<'_> {
             output::table(&rules),
             format!("{} frames by {:?}; the prompt of {} is known", figures.frames, self.rubric.name, known.count()),
         ];
+        lines.extend(figures.not_asked.iter().map(|(axis, count)| {
+            format!("to review, since they were not asked about {axis} (their prompt is not known): {count}")
+        }));
         if let Some(run) = &figures.run {
             if run.resumed > 0 {
                 lines.push(format!("{} of them were rated before", run.resumed));

@@ -1,21 +1,21 @@
 //! Rules that a user wrote: which frames to keep.
 //!
-//! In: a rubric's rules, a frame's figures and record. Out: a verdict and the rule that fired. Promises: rules are tried in order and the first
-//! that holds decides; a rule that is misspelled is an error before any frame is judged, not a rule that never fires; a comparison with
-//! something that a frame does not have is false; a frame that was not read is never kept.
+//! In: a rubric's rules, a frame's figures and record. Out: a verdict and the rule that fired. Promises: rules are tried in order and
+//! the first that holds decides; a rule that is misspelled, or that none can reach, is an error before any frame is judged, not a rule
+//! that never fires; a verdict that hangs on an axis which the frame was not asked about is `review`; a frame that was not read, or of
+//! which nothing was asked, is never kept.
 //!
-//! A rule is `keep`, `review` or `reject`, then `if` and a condition, or `otherwise`. Conditions are expressions of the Rhai language
-//! (<https://rhai.rs/book>), with `and` and `or` beside `&&` and `||`; `docs/CRITIQUE.md` says what stands for what.
+//! A rule is `keep`, `review` or `reject`, then `if` and a condition (see [`super::condition`]), or `otherwise`; `docs/CRITIQUE.md`
+//! says what stands for what.
 
 use std::fmt;
-use std::rc::Rc;
 
-use rhai::{AST, Dynamic, Engine, EvalAltResult, ImmutableString, Map, OptimizationLevel, Scope};
+use rhai::Scope;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::frame::{AxisFigures, Frame};
-use super::measures::Measures;
+use super::condition::{Condition, Language, Truth};
+use super::frame::Frame;
 use super::rubric::Rubric;
 use crate::record::Record;
 
@@ -58,7 +58,27 @@ pub struct Judged {
     pub verdict: Verdict,
     /// The rule that fired as it is written, or why none could.
     pub rule: String,
+    /// Axes that the frame was not asked about and on which the verdict hangs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_asked: Vec<String>,
 }
+
+impl Judged {
+    fn new(verdict: Verdict, rule: impl Into<String>) -> Self {
+        Self { verdict, rule: rule.into(), not_asked: Vec::new() }
+    }
+
+    /// What decided, in few words: the rule, or the kind of reason that kept every rule from it.
+    pub fn decided_by(&self) -> &str {
+        let kinds = [NOT_READ, NOT_ASKED, NOTHING_TO_ASK];
+        kinds.into_iter().find(|kind| self.rule.starts_with(kind)).unwrap_or(&self.rule)
+    }
+}
+
+/// How the reason of a frame begins that was not read, that was not asked about an axis, or of which nothing was asked.
+const NOT_READ: &str = "not read";
+const NOT_ASKED: &str = "not asked";
+const NOTHING_TO_ASK: &str = "nothing to ask";
 
 /// Why rules cannot be used.
 #[derive(Debug, Error)]
@@ -78,12 +98,19 @@ pub enum GateError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A rule behind one that always holds.
+    #[error("rule {rule:?} is never reached: {before:?} stands before it and always holds")]
+    NeverReached {
+        /// The rule.
+        rule: String,
+        /// The one before it.
+        before: String,
+    },
 }
 
 /// The rules, ready to judge.
 pub struct Gates {
-    engine: Engine,
-    rubric: Rubric,
+    language: Language,
     rules: Vec<Rule>,
 }
 
@@ -91,7 +118,7 @@ struct Rule {
     verdict: Verdict,
     text: String,
     /// `otherwise` has none.
-    condition: Option<AST>,
+    condition: Option<Condition>,
 }
 
 impl Gates {
@@ -100,9 +127,12 @@ impl Gates {
     /// # Errors
     /// [`GateError`].
     pub fn new(rubric: &Rubric) -> Result<Self, GateError> {
-        let mut gates = Self { engine: engine(), rubric: rubric.clone(), rules: Vec::new() };
+        let mut gates = Self { language: Language::new(rubric), rules: Vec::new() };
         for text in &rubric.rules {
             let rule = gates.rule(text)?;
+            if let Some(before) = gates.rules.iter().find(|rule| rule.condition.is_none()) {
+                return Err(GateError::NeverReached { rule: rule.text, before: before.text.clone() });
+            }
             gates.rules.push(rule);
         }
         Ok(gates)
@@ -118,231 +148,70 @@ impl Gates {
         }
         let condition = rest.strip_prefix("if").filter(|rest| rest.starts_with([' ', '\t', '('])).ok_or_else(form)?;
         let problem = |problem: String| GateError::Condition { rule: text.to_owned(), problem };
-        // What stands for the axes of a frame that has none, and of two that have all: a name or a word that does not exist shows with these.
-        let probes = [None, Some(0.0), Some(1.0)].map(|value| probe(&self.rubric, value));
-        let scope = self.scope(&probes[0].0, &probes[0].1);
-        let compiled = self.engine.compile_expression_with_scope(&scope, condition);
-        let condition = compiled.map_err(|error| problem(error.to_string()))?;
-        for (frame, record) in &probes {
-            self.holds(&condition, &mut self.scope(frame, record)).map_err(|error| problem(reason(&error)))?;
-        }
+        let condition = self.language.compile(condition).map_err(problem)?;
         Ok(Rule { verdict, text: text.to_owned(), condition: Some(condition) })
     }
 
     /// The verdict on a frame.
     pub fn judge(&self, frame: &Frame, record: &Record) -> Judged {
-        let not_kept = |why: &str| Judged { verdict: Verdict::Review, rule: format!("not read: {why}") };
         // Of a frame without any figures no rule can say anything.
-        if let Some(unread) = &frame.unread
-            && frame.axes.is_empty()
-        {
-            return not_kept(unread);
-        }
-        let mut scope = self.scope(frame, record);
-        for rule in &self.rules {
-            let holds = match &rule.condition {
-                None => true,
-                Some(condition) => match self.holds(condition, &mut scope) {
-                    Ok(holds) => holds,
-                    Err(error) => return not_kept(&format!("{}: {}", rule.text, reason(&error))),
+        if frame.axes.is_empty() {
+            return match &frame.unread {
+                Some(unread) => not_kept(unread),
+                None => Judged {
+                    verdict: Verdict::Review,
+                    rule: format!("{NOTHING_TO_ASK}: every axis needs the frame's prompt, which is not known"),
+                    not_asked: self.language.axes().map(str::to_owned).collect(),
                 },
             };
-            if !holds {
-                continue;
+        }
+        let mut scope = self.language.scope(frame, record);
+        // Rules that might have fired, had the frame been asked about their axes.
+        let mut undecided: Vec<(&Rule, String)> = Vec::new();
+        for rule in &self.rules {
+            match self.holds(rule, &mut scope) {
+                Ok(Truth::No) => {}
+                Ok(Truth::NotAsked(axis)) => undecided.push((rule, axis)),
+                Ok(Truth::Yes) => {
+                    return match &frame.unread {
+                        Some(unread) if rule.verdict == Verdict::Keep => not_kept(unread),
+                        _ => decide(&undecided, rule.verdict, &rule.text, frame.unread.as_deref()),
+                    };
+                }
+                Err(error) => return not_kept(&format!("{}: {error}", rule.text)),
             }
-            return match &frame.unread {
-                Some(unread) if rule.verdict == Verdict::Keep => not_kept(unread),
-                _ => Judged { verdict: rule.verdict, rule: rule.text.clone() },
-            };
         }
-        Judged { verdict: Verdict::Review, rule: "no rule fired".to_owned() }
+        decide(&undecided, Verdict::Review, "no rule fired", frame.unread.as_deref())
     }
 
-    fn holds(&self, condition: &AST, scope: &mut Scope<'_>) -> Result<bool, Box<EvalAltResult>> {
-        truth(&self.engine.eval_ast_with_scope::<Dynamic>(scope, condition)?)
-    }
-
-    /// Everything that a rule can name.
-    fn scope(&self, frame: &Frame, record: &Record) -> Scope<'static> {
-        let mut scope = Scope::new();
-        for axis in &self.rubric.axes {
-            let words = axis.kind.words();
-            let known = AxisValue { figures: frame.axis(&axis.name).cloned(), name: axis.name.as_str().into(), words };
-            scope.push_constant(axis.name.as_str(), Rc::new(known));
-        }
-        scope.push_constant_dynamic("overall", number(frame.overall));
-        scope.push_constant_dynamic("measured", Dynamic::from_map(measured(record)));
-        scope.push_constant_dynamic("made", Dynamic::from_map(made(record)));
-        scope
+    fn holds(&self, rule: &Rule, scope: &mut Scope<'_>) -> Result<Truth, String> {
+        rule.condition.as_ref().map_or(Ok(Truth::Yes), |condition| self.language.holds(condition, scope))
     }
 }
 
-/// An axis in a rule.
-#[derive(Debug)]
-struct AxisValue {
-    name: ImmutableString,
-    words: Vec<String>,
-    /// Those of the frame, where it has any.
-    figures: Option<AxisFigures>,
+fn not_kept(why: &str) -> Judged {
+    Judged::new(Verdict::Review, format!("{NOT_READ}: {why}"))
 }
 
-type AxisRef = Rc<AxisValue>;
-
-/// That an axis is answered with a word.
-#[derive(Debug, Clone)]
-struct Answers {
-    axis: AxisRef,
-    word: usize,
-}
-
-impl AxisValue {
-    fn value(&self) -> Option<f64> {
-        self.figures.as_ref()?.value
-    }
-
-    fn figure(&self, of: impl Fn(&AxisFigures) -> Option<f64>) -> Dynamic {
-        number(self.figures.as_ref().and_then(of))
-    }
-}
-
-impl Answers {
-    fn of(axis: &AxisRef, word: &str) -> Result<Self, Box<EvalAltResult>> {
-        let place = axis.words.iter().position(|known| known == word);
-        let Some(word) = place else {
-            return Err(format!("{} has no word {word:?}; it has: {}", axis.name, axis.words.join(", ")).into());
-        };
-        Ok(Self { axis: Rc::clone(axis), word })
-    }
-
-    fn probability(&self) -> Option<f64> {
-        self.axis.figures.as_ref()?.probabilities.get(self.word).copied()
-    }
-
-    /// Whether it is the most probable word.
-    fn is_so(&self) -> bool {
-        let figures = self.axis.figures.as_ref();
-        figures.is_some_and(|figures| figures.word.as_deref() == self.axis.words.get(self.word).map(String::as_str))
-    }
-}
-
-/// What is missing is no number, with which every comparison is false and every sum is missing too.
-fn number(value: Option<f64>) -> Dynamic {
-    Dynamic::from_float(value.unwrap_or(f64::NAN))
-}
-
-fn truth(value: &Dynamic) -> Result<bool, Box<EvalAltResult>> {
-    if let Some(answers) = value.clone().try_cast::<Answers>() {
-        return Ok(answers.is_so());
-    }
-    value.as_bool().map_err(|kind| {
-        format!("a condition must be true or false, and this is {kind}; compare it with something").into()
-    })
-}
-
-fn measured(record: &Record) -> Map {
-    let value = |name: &str| number(record.measures.and_then(|measures| measures.by_name(name)));
-    Measures::NAMES.iter().map(|&name| (name.into(), value(name))).collect()
-}
-
-fn made(record: &Record) -> Map {
-    let known = record.generation.as_ref();
-    // What is not known is empty, so that it can be asked for what it contains.
-    let text = |value: Option<&String>| Dynamic::from(value.cloned().unwrap_or_default());
-    let whole = |value: Option<i64>| value.map_or(number(None), Dynamic::from_int);
-    let mut map = Map::new();
-    map.insert("prompt".into(), text(known.and_then(|made| made.prompt.as_ref())));
-    map.insert("negative_prompt".into(), text(known.and_then(|made| made.negative_prompt.as_ref())));
-    map.insert("model".into(), text(known.and_then(|made| made.model.as_ref())));
-    map.insert("sampler".into(), text(known.and_then(|made| made.sampler.as_ref())));
-    map.insert("scheduler".into(), text(known.and_then(|made| made.scheduler.as_ref())));
-    map.insert("seed".into(), whole(known.and_then(|made| i64::try_from(made.seed?).ok())));
-    map.insert("steps".into(), whole(known.and_then(|made| made.steps.map(i64::from))));
-    map.insert("cfg_scale".into(), number(known.and_then(|made| made.cfg_scale)));
-    map
-}
-
-/// The language of conditions.
-fn engine() -> Engine {
-    let mut engine = Engine::new();
-    engine.set_optimization_level(OptimizationLevel::None);
-    engine.set_strict_variables(true);
-    engine.set_fail_on_invalid_map_property(true);
-    engine.set_max_operations(10_000);
-    engine.set_max_string_size(100_000);
-    engine.set_max_map_size(100);
-    engine.disable_symbol("eval");
-    engine.register_type_with_name::<AxisRef>("axis").register_type_with_name::<Answers>("axis == word");
-    macro_rules! compare {
-        ($($name:literal $operator:tt),*) => {$(
-            engine.register_fn($name, |axis: AxisRef, to: f64| axis.value().is_some_and(|value| value $operator to));
-            engine.register_fn($name, |axis: AxisRef, to: i64| axis.value().is_some_and(|value| value $operator to as f64));
-            engine.register_fn($name, |than: f64, axis: AxisRef| axis.value().is_some_and(|value| than $operator value));
-            engine.register_fn($name, |than: i64, axis: AxisRef| axis.value().is_some_and(|value| (than as f64) $operator value));
-            engine.register_fn($name, |one: AxisRef, other: AxisRef| {
-                one.value().zip(other.value()).is_some_and(|(one, other)| one $operator other)
-            });
-        )*};
-    }
-    compare!("<" <, "<=" <=, ">" >, ">=" >=);
-    engine.register_fn("==", |axis: AxisRef, word: ImmutableString| Answers::of(&axis, &word));
-    engine.register_fn("!=", |axis: AxisRef, word: ImmutableString| {
-        Answers::of(&axis, &word).map(|answers| axis.figures.is_some() && !answers.is_so())
-    });
-    engine.register_fn("p", |answers: Answers| number(answers.probability()));
-    engine.register_fn("value", |axis: AxisRef| number(axis.value()));
-    engine.register_fn("entropy", |axis: AxisRef| axis.figure(|figures| Some(figures.entropy)));
-    engine.register_fn("mass", |axis: AxisRef| axis.figure(|figures| Some(figures.mass)));
-    engine.register_fn("worst", |axis: AxisRef| axis.figure(|figures| figures.worst.or(figures.value)));
-    engine.register_fn("count", |axis: AxisRef| axis.figure(|figures| figures.count.map(|count| count as f64)));
-    engine.register_fn("known", |axis: AxisRef| axis.figures.is_some());
-    engine.register_fn("known", |value: f64| !value.is_nan());
-    engine.register_fn("known", |_: i64| true);
-    engine.register_fn("known", |value: ImmutableString| !value.is_empty());
-    engine.register_fn("or", |one: Dynamic, other: Dynamic| Ok::<_, Box<EvalAltResult>>(truth(&one)? | truth(&other)?));
-    engine
-        .register_fn("and", |one: Dynamic, other: Dynamic| Ok::<_, Box<EvalAltResult>>(truth(&one)? & truth(&other)?));
-    engine.register_fn("!", |answers: Answers| !answers.is_so());
-    // As strong as || and &&. Only a name that is reserved already could be refused.
-    for (operator, precedence) in [("or", 30), ("and", 60)] {
-        let registered = engine.register_custom_operator(operator, precedence);
-        debug_assert!(registered.is_ok());
-    }
-    engine
-}
-
-/// The library's words without the place, which is that of a line in a file that a rule is not.
-fn reason(error: &EvalAltResult) -> String {
-    let text = error.to_string();
-    text.rsplit_once(" (line ").map_or(text.clone(), |(before, _)| before.to_owned())
-}
-
-/// A frame on which every axis has `value`, or none has any.
-fn probe(rubric: &Rubric, value: Option<f64>) -> (Frame, Record) {
-    let figures = |axis: &super::Axis| {
-        let words = axis.kind.words();
-        Some(AxisFigures {
-            axis: axis.name.clone(),
-            value: Some(value?),
-            word: words.first().cloned(),
-            entropy: value?,
-            mass: value?,
-            probabilities: words.iter().map(|_| 1.0 / words.len() as f64).collect(),
-            words,
-            worst: value,
-            count: Some(value? as usize),
-            clauses: Vec::new(),
-            reason: None,
-        })
+/// `verdict`, unless a rule before it might have said another. An axis that could not be read has no figures either: `unread` says so.
+fn decide(undecided: &[(&Rule, String)], verdict: Verdict, rule: &str, unread: Option<&str>) -> Judged {
+    let Some((first, axis)) = undecided.iter().find(|(rule, _)| rule.verdict != verdict) else {
+        return Judged::new(verdict, rule);
     };
-    let axes = rubric.axes.iter().filter_map(figures).collect();
-    (Frame { axes, overall: value, unread: None }, Record::failed(String::new(), String::new()))
+    if let Some(unread) = unread {
+        return not_kept(unread);
+    }
+    let mut not_asked: Vec<String> = undecided.iter().map(|(_, axis)| axis.clone()).collect();
+    not_asked.sort_unstable();
+    not_asked.dedup();
+    Judged { verdict: Verdict::Review, rule: format!("{NOT_ASKED}: {axis} ({})", first.text), not_asked }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::frame::tests::{LEVELS, record};
     use super::*;
-    use crate::critique::GenerationSettings;
+    use crate::critique::{GenerationSettings, Measures};
 
     const AXES: &str = r#"
         name = "r"
@@ -422,6 +291,20 @@ mod tests {
             ("measured.laplacian_variance < 1", true),
             ("hands < 0.35 or adherence < 0.2", true),
             ("text < 0.1 or hands < 0.1 and true", false),
+            ("text < 0.1 || hands < 0.1 && true", false),
+            // Axes in sums.
+            ("hands + text < 0.6", true),
+            ("hands * 2 < text", true),
+            ("1 - hands > 0.8 and -hands < 0", true),
+            ("hands / 2 + 0.1 < 0.2", true),
+            ("(hands + text) / 2 < hands", false),
+            ("min(hands, text) == hands", true),
+            ("max(hands, text, 0.9) == 0.9", true),
+            ("min(hands, text, overall, 1) < 0.2", true),
+            ("abs(hands - text) > 0.2", true),
+            ("hands + adherence < 3 or min(hands, adherence) < 1", false),
+            ("known(adherence) && adherence < 0.5", false),
+            ("made.model == \"a && b\"", false),
         ] {
             if condition.contains("'x'") {
                 // A word that does not exist.
@@ -440,7 +323,7 @@ mod tests {
         let rules = ["reject if hands < 0.1", "review if text < 0.5", "reject if hands < 0.5", "keep otherwise"];
         let (rubric, gates) = gates(&rules).unwrap();
         let judged = gates.judge(&Frame::of(&record, &rubric), &record);
-        assert_eq!(judged, Judged { verdict: Verdict::Review, rule: rules[1].to_owned() });
+        assert_eq!(judged, Judged::new(Verdict::Review, rules[1]));
     }
 
     #[test]
@@ -461,6 +344,49 @@ mod tests {
         assert_eq!(none.judge(&Frame::of(&good, &rubric), &good).verdict, Verdict::Review, "no rule, no keeping");
     }
 
+    /// The frame's prompt is not known, so that it was not asked about adherence.
+    #[test]
+    fn what_was_not_asked_decides_nothing() {
+        let record = example();
+        let adherence = || vec!["adherence".to_owned()];
+        for (rules, verdict, not_asked) in [
+            (&["reject if adherence < 0.6", "keep otherwise"][..], Verdict::Review, adherence()),
+            (&["reject if worst(adherence) < 0.6", "keep otherwise"], Verdict::Review, adherence()),
+            (&["reject if p(adherence == \"no\") + 0.1 > 0.6", "keep otherwise"], Verdict::Review, adherence()),
+            (&["reject if hands > 0.9 or adherence < 0.6", "keep otherwise"], Verdict::Review, adherence()),
+            (&["keep if adherence > 0.6", "reject otherwise"], Verdict::Review, adherence()),
+            // It would come to the same, however adherence is.
+            (&["reject if adherence < 0.6", "reject otherwise"], Verdict::Reject, vec![]),
+            (&["reject if hands < 0.6 or adherence < 0.6", "keep otherwise"], Verdict::Reject, vec![]),
+            (&["reject if hands > 0.6 and adherence < 0.6", "keep otherwise"], Verdict::Keep, vec![]),
+            (&["review if adherence < 0.6"], Verdict::Review, vec![]),
+            // The rules say what is to be done then.
+            (&["reject if known(adherence) and adherence < 0.6", "keep otherwise"], Verdict::Keep, vec![]),
+            (&["reject if hands < 0.5", "reject if adherence < 0.6", "keep otherwise"], Verdict::Reject, vec![]),
+        ] {
+            let (rubric, gates) = gates(rules).unwrap();
+            let judged = gates.judge(&Frame::of(&record, &rubric), &record);
+            assert_eq!((judged.verdict, &judged.not_asked), (verdict, &not_asked), "{rules:?}: {judged:?}");
+            assert_eq!(judged.decided_by() == NOT_ASKED, !not_asked.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_frame_of_which_nothing_was_asked_is_never_kept() {
+        let mut rubric =
+            Rubric::read("name = \"r\"\n[[axis]]\nname = \"a\"\nkind = \"yes_no\"\nquestion = \"{clause}?\"").unwrap();
+        rubric.rules = vec!["keep otherwise".to_owned()];
+        let record = record(&[]);
+        let judged = Gates::new(&rubric).unwrap().judge(&Frame::of(&record, &rubric), &record);
+        assert_eq!((judged.verdict, judged.decided_by()), (Verdict::Review, NOTHING_TO_ASK));
+    }
+
+    #[test]
+    fn a_rule_that_none_can_reach_is_an_error() {
+        let error = gates(&["keep otherwise", "reject if hands < 0.5"]).err().unwrap().to_string();
+        assert!(error.contains("\"reject if hands < 0.5\" is never reached: \"keep otherwise\""), "{error}");
+    }
+
     #[test]
     fn a_wrong_rule_is_an_error_before_anything_is_judged() {
         for (rule, says) in [
@@ -479,6 +405,14 @@ mod tests {
             ("reject if loop {}", ""),
             ("reject if eval(\"1\")", "eval"),
             ("reject if hands < 1; true", ""),
+            ("reject if sleep(1000000) == ()", "there is no sleep(i64) in rules; there are: p, value"),
+            ("reject if print(\"x\") == \"x\"", "\"print\" has no meaning in a rule"),
+            ("reject if hands < made.model", "< takes numbers and axes, and there is a text"),
+            ("reject if hands == made", "== takes numbers and axes, and there is a group of values"),
+            ("reject if hand < 1", "there is no \"hand\"; rules can name hands, text"),
+            ("reject if hands < ", "it ends too early"),
+            ("reject if made.model == \"x", "a text in it has no closing quote"),
+            ("reject if (hands < 1", "\")\" is missing"),
         ] {
             let error = gates(&[rule]).err().unwrap_or_else(|| panic!("{rule}")).to_string();
             assert!(error.contains(says), "{rule}: {error}");

@@ -7,6 +7,7 @@
 //! a function of the record and the rules alone, so that rules can be changed without asking a model again.
 
 pub mod clauses;
+mod condition;
 mod frame;
 mod gate;
 pub mod generation;
@@ -21,7 +22,7 @@ pub use gate::{GateError, Gates, Judged, Verdict};
 pub use generation::GenerationSettings;
 pub use measures::Measures;
 pub use pair::{PairRecord, Preference};
-pub use question::{AxisQuestion, CritiqueSettings, RubricQuestions, WordsOf, rate_into};
+pub use question::{AxisQuestion, CritiqueSettings, OtherQuestions, RubricQuestions, WordsOf, rate_into};
 pub use rubric::{Axis, Kind, Rubric, RubricError};
 pub use statistics::{
     BARS, DISAGREEMENT, Group, GroupBy, Sequence, Spread, Statistics, Together, UnknownGroup, disagreements, groups,

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::clauses::{MOST_CLAUSES, clauses};
 use super::rubric::{Axis, Kind, Rubric, RubricError};
@@ -68,6 +69,42 @@ impl CritiqueSettings {
         };
         Self { axes: rubric.axes.iter().map(asked).collect(), min_mass: rubric.min_mass }
     }
+
+    /// That the answers to these questions can be judged by `rubric`: it may leave axes out, and weigh and judge them otherwise.
+    ///
+    /// # Errors
+    /// [`OtherQuestions`] where an axis was asked in other words, or not at all.
+    pub fn check(&self, rubric: &Rubric) -> Result<(), OtherQuestions> {
+        let mut other = OtherQuestions { changed: Vec::new(), added: Vec::new() };
+        for wanted in Self::of(rubric).axes {
+            match self.axes.iter().find(|asked| asked.name == wanted.name) {
+                None => other.added.push(wanted.name),
+                Some(asked) if (&asked.text, &asked.words) != (&wanted.text, &wanted.words) => {
+                    other.changed.push(wanted.name);
+                }
+                Some(_) => {}
+            }
+        }
+        if other.changed.is_empty() && other.added.is_empty() { Ok(()) } else { Err(other) }
+    }
+}
+
+/// A rubric that asks something else than the frames of a run were asked.
+#[derive(Debug, Error)]
+#[error(
+    "the frames of this run were asked other questions, and old answers are no answers to new ones:{}{}",
+    named(" asked in other words: ", changed),
+    named(" not asked: ", added)
+)]
+pub struct OtherQuestions {
+    /// Axes that were asked in other words, or with other words to choose from.
+    pub changed: Vec<String>,
+    /// Axes that were not asked at all.
+    pub added: Vec<String>,
+}
+
+fn named(what: &str, axes: &[String]) -> String {
+    if axes.is_empty() { String::new() } else { format!("{what}{};", axes.join(", ")) }
 }
 
 /// The words of the axes.

@@ -109,10 +109,20 @@ impl<'e, 'g> Inference<'e, 'g> {
         Effort { vision_time: self.vision_time, decoder: self.batch.work() }
     }
 
-    /// Takes an image in.
-    pub(super) fn submit(&mut self, record: Record, views: Vec<ShownView>, asked: Arc<Asked>, permit: Permit<'g>) {
+    /// Takes an image in. Its record comes back at once where nothing is asked about it, since no answer would ever close it.
+    pub(super) fn submit(
+        &mut self,
+        mut record: Record,
+        views: Vec<ShownView>,
+        asked: Arc<Asked>,
+        permit: Permit<'g>,
+    ) -> Option<Record> {
         tracing::debug!(image = record.image, "asking");
         let open = views.len() * requests(&asked);
+        if open == 0 {
+            self.learn(&mut record, Learned::default(), &asked);
+            return Some(record);
+        }
         self.pending_queries += open;
         let image = AskedImage {
             record,
@@ -126,6 +136,15 @@ impl<'e, 'g> Inference<'e, 'g> {
         self.images.insert(self.next_image, image);
         self.pending.extend(views.into_iter().enumerate().map(|(index, view)| (self.next_image, index, view)));
         self.next_image += 1;
+        None
+    }
+
+    /// Puts into an image's record what was learned of its views.
+    fn learn(&self, record: &mut Record, learned: Learned, asked: &Asked) {
+        answer::read_into(record, learned.readings, &asked.labels, &self.settings.rules);
+        if let Some(critique) = &self.settings.critique {
+            critique::rate_into(record, learned.ratings, critique);
+        }
     }
 
     /// Encodes what there is a place for, and decodes a step; the records of the images that are answered with it.
@@ -246,10 +265,7 @@ impl<'e, 'g> Inference<'e, 'g> {
                     learned.readings.extend(readings);
                     learned.ratings.extend(ratings);
                 }
-                answer::read_into(&mut record, learned.readings, &asked.labels, &self.settings.rules);
-                if let Some(critique) = &self.settings.critique {
-                    critique::rate_into(&mut record, learned.ratings, critique);
-                }
+                self.learn(&mut record, learned, &asked);
             }
             Some(error) => {
                 self.failures_in_a_row += 1;

@@ -372,8 +372,10 @@ fn answer_all<'g>(
             };
             let outcome = match next {
                 Ok(Loaded::Ready(record, views, asked, permit)) => {
-                    inference.submit(record, views, asked, permit);
-                    continue;
+                    match inference.submit(record, views, asked, permit) {
+                        Some(record) => Done::Now(Box::new(record)),
+                        None => continue,
+                    }
                 }
                 Ok(Loaded::Known) => Done::Known,
                 Ok(Loaded::Failed(record)) => Done::Now(Box::new(record)),

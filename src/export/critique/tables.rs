@@ -54,13 +54,19 @@ pub(super) fn jsonl(critique: &Critique<'_>, out: &Path, exported: &mut Exported
 /// A row a frame: verdict and rule, value and entropy of each axis, measures, and what the frame was made with.
 pub(super) fn csv(critique: &Critique<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
     let axes: Vec<&str> = critique.rubric.axes.iter().map(|axis| axis.name.as_str()).collect();
-    let mut header: Vec<String> = ["image", "verdict", "rule", "overall"].map(str::to_owned).to_vec();
+    let mut header: Vec<String> = ["image", "verdict", "rule", "not_asked", "overall"].map(str::to_owned).to_vec();
     header.extend(axes.iter().flat_map(|axis| [(*axis).to_owned(), format!("{axis}_entropy")]));
     header.extend(Measures::NAMES.iter().map(|name| format!("measured_{name}")));
     header.extend(["model", "seed", "sampler", "steps", "prompt"].map(str::to_owned));
     let rows = critique.records.iter().zip(&critique.frames).zip(&critique.judged).map(|((record, frame), judged)| {
         let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let mut row = vec![cell(&record.image), judged.verdict.to_string(), cell(&judged.rule), number(frame.overall)];
+        let mut row = vec![
+            cell(&record.image),
+            judged.verdict.to_string(),
+            cell(&judged.rule),
+            judged.not_asked.join(" "),
+            number(frame.overall),
+        ];
         for axis in &axes {
             let figures = frame.axis(axis);
             row.push(number(figures.and_then(|figures| figures.value)));

@@ -11,7 +11,7 @@ const WEAK = 0.5;
 const NO_FILTER = { text: "", verdict: "", rule: "", model: "", sampler: "", only: "", scale: 0, below: 1, set: null, sort: "worst" };
 
 /**
- * What the reader asked for. `rule` is a rule's place, `unread` or `none`; `model` and `sampler` are `=` and a name, or `?` for frames of which they are
+ * What the reader asked for. `rule` is a rule's place, `unread`, `unasked` or `none`; `model` and `sampler` are `=` and a name, or `?` for frames of which they are
  * not known; `scale` and `below` ask for low values; `set` is a group or a sequence: `{ title, frames, ordered }`.
  */
 const wanted = { ...NO_FILTER };
@@ -46,11 +46,12 @@ function undecided(frame) {
   return asked.reduce((sum, figures) => sum + figures.entropy / Math.log2(figures.words.length), 0) / asked.length;
 }
 
-/** What decided: a rule's place, or that there was none. Rules begin with a verdict, so none reads like the other two. */
+/** What decided: a rule's place, or that there was none. Rules begin with a verdict, so none reads like the others. */
 function ruleKey(rule) {
   const place = data.rules.indexOf(rule);
   if (place >= 0) return String(place);
-  return rule.startsWith("not read") ? "unread" : "none";
+  if (rule.startsWith("not read")) return "unread";
+  return rule.startsWith("not asked") || rule.startsWith("nothing to ask") ? "unasked" : "none";
 }
 
 /** How far model and classical measure lie apart on the axis where they do most. */

@@ -72,7 +72,7 @@ function showRun() {
   if (data.started) pairs.push(["Started", new Date(data.started * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })]);
   facts(byId("facts"), pairs);
   byId("rule").append(new Option("All", ""), ...data.rules.slice(0, MOST_OPTIONS).map((rule, place) => new Option(`${place + 1}. ${short(rule)}`, place)),
-    ...["unread", "none"].filter((key) => data.frames.some((frame) => frame.ruleKey === key)).map((key) => new Option(ENDS[key], key)));
+    ...Object.keys(ENDS).filter((key) => data.frames.some((frame) => frame.ruleKey === key)).map((key) => new Option(ENDS[key], key)));
   byId("scale").append(...scales.map((scale, place) => new Option(spoken(scale.name), place)));
   const worst = element("optgroup", { label: "Worst on one axis" });
   worst.append(...scales.filter((scale) => scale.axis).map((scale) => new Option(spoken(scale.name), `axis:${scale.name}`)));
@@ -94,7 +94,7 @@ function showRun() {
   showSequences(10);
 }
 
-const ENDS = { unread: "not read", none: "no rule fired" };
+const ENDS = { unread: "not read", unasked: "an axis of a rule was not asked", none: "no rule fired" };
 const short = (text) => (text.length > 60 ? `${text.slice(0, 59)}…` : text);
 
 // ---- panels ----
@@ -125,7 +125,7 @@ function showPanels() {
 function showRules() {
   const largest = Math.max(1, ...counts.rules.values());
   const rows = data.rules.map((rule, place) => [String(place), `${place + 1}`, rule]);
-  for (const key of ["unread", "none"]) {
+  for (const key of Object.keys(ENDS)) {
     if (counts.rules.has(key) || wanted.rule === key) rows.push([key, "–", ENDS[key]]);
   }
   replaceRows(byId("rules"), rows.map(([key, sign, text]) => {
