@@ -256,7 +256,7 @@ impl Truth {
         match self {
             Self::Yes => Self::No,
             Self::No => Self::Yes,
-            not_asked => not_asked,
+            Self::NotAsked(axis) => Self::NotAsked(axis),
         }
     }
 
