@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 
-use crate::support::{fixture, folder_of, gemscope, json_lines};
+use crate::support::{fixture, folder_of, gemscope, json, json_lines};
 
 /// What takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -54,9 +54,9 @@ const SHARPNESS: &str =
 
 /// Two frames, of which the prompt of the second is not known.
 fn frames(dir: &Path) -> PathBuf {
-    let known = walkdir::WalkDir::new(fixture("frames")).into_iter().flatten();
-    let known = known.map(|entry| entry.file_name().to_string_lossy().into_owned()).find(|name| name.ends_with(".png"));
-    folder_of(dir, &[(&format!("frames/{}", known.unwrap()), "known.png"), ("shapes/scene-01.png", "unknown.png")])
+    let truth = json(fixture("frames/truth.json"));
+    let known = format!("frames/{}", truth[0]["image"].as_str().unwrap());
+    folder_of(dir, &[(&known, "known.png"), ("shapes/scene-01.png", "unknown.png")])
 }
 
 fn list(dir: &Path, name: &str) -> String {
