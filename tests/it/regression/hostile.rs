@@ -10,7 +10,7 @@ use assert_cmd::Command;
 use crate::support::{fixture, folder_of, gemscope, json, json_lines};
 
 /// What takes longer hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The command, killed where it hangs.
 fn patient() -> Command {
