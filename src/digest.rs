@@ -54,6 +54,8 @@ pub(crate) fn in_hex(hash: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write as _;
+
     use super::*;
 
     #[test]
@@ -61,5 +63,28 @@ mod tests {
         let known = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(hex(b""), known);
         assert_eq!(number(b""), u64::from_str_radix(&known[..16], 16).unwrap());
+    }
+
+    /// Weights of one architecture have equal sizes, and may begin alike: a fingerprint looks at all of a small file, and at
+    /// pieces from end to end of a large one.
+    #[test]
+    fn a_fingerprint_sees_every_part_of_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("weights");
+        let with = |size: u64, at: u64| {
+            // A sparse file: its zeros take no disk.
+            let mut file = File::create(&path).unwrap();
+            file.set_len(size).unwrap();
+            file.seek(SeekFrom::Start(at)).unwrap();
+            file.write_all(b"x").unwrap();
+            fingerprint(&path).unwrap()
+        };
+        let large = HASHED_BYTES + (1 << 20);
+        let prints = [0, large / 2, large - 1].map(|at| with(large, at));
+        assert!(prints[0] != prints[1] && prints[1] != prints[2] && prints[0] != prints[2], "{prints:?}");
+        assert_eq!(prints[2], with(large, large - 1));
+        let small = [0, 500, 999].map(|at| with(1000, at));
+        assert!(small[0] != small[1] && small[1] != small[2] && small[0] != small[2], "{small:?}");
+        assert_ne!(with(1000, 0), with(1001, 0), "the size is a part of it");
     }
 }

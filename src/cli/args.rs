@@ -252,6 +252,9 @@ pub(crate) struct ControlArgs {
     /// Try images again that failed before. Without it, only those whose files have changed
     #[arg(long)]
     pub(crate) retry_failed: bool,
+    /// Keep the records of images that are not there any more in the exports. Without it they are left out and counted
+    #[arg(long)]
+    pub(crate) keep_missing: bool,
     /// Answers are on disk, safe from a power cut, after so many seconds; 0 is each before the next. A process that is killed loses none
     /// either way
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]

@@ -3,7 +3,7 @@
 //! In: frames, a rubric, a model; or a run that was made before, and other rules. Out: a journal with a rating an axis, verdicts, lists, statistics.
 //! Promises: what is in the journal is never asked about again, unless its file has changed; rules and weights can be changed without a model.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use serde::Serialize;
 use super::args::{BudgetArgs, ControlArgs};
 use super::decoding::DecodingArgs;
 use super::engine::{ModelArgs, ModelFiles, engines, place};
-use super::{Ending, Global, detect, ending, messages, output, pairs, plain, signals};
+use super::{Ending, Global, detect, ending, messages, output, pairs, plain, prompts, signals};
 
 /// The rubric that a run was judged by last, in the run's directory.
 const KEPT_RUBRIC: &str = "rubric.toml";
@@ -95,7 +95,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         return pairs::run(args, &rubric, global);
     }
     if args.report_only {
-        let records = super::read_records(&args.out)?;
+        let mut records = super::read_records(&args.out)?;
         let manifest = Manifest::read(&args.out)?;
         let Some(asked) = manifest.settings.as_ref().and_then(|settings| settings.critique.as_ref()) else {
             bail!("{}: this run is no critique: its frames were not rated", args.out.display());
@@ -107,18 +107,25 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
                 args.out.display()
             )
         })?;
+        let keep = args.control.keep_missing;
+        let missing = super::leave_out_missing(&mut records, manifest.root.as_deref(), None, keep);
         let judged = Critique::of(&records, &rubric, &gates, args.group_by);
-        return Judgement { args, rubric: &rubric, text: &text, formats: &formats }.finish(&judged, &manifest, None);
+        let judgement = Judgement { args, rubric: &rubric, text: &text, formats: &formats, missing, strangers: None };
+        return judgement.finish(&judged, &manifest, None);
     }
     let source = source::list(&args.inputs, Some(&args.out))?;
     if args.model.model.is_none() {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
     }
-    let outcome = rate(args, &rubric, &source, global)?;
-    let records = run::read_journal(&args.out)?.records;
+    let (outcome, strangers) = rate(args, &rubric, &source, global)?;
+    let mut records = run::read_journal(&args.out)?.records;
     let manifest = Manifest::read(&args.out)?;
+    let listed = source.images.iter().map(|image| image.name.as_str()).collect();
+    let keep = args.control.keep_missing;
+    let missing = super::leave_out_missing(&mut records, Some(&source.root), Some(&listed), keep);
     let judged = Critique::of(&records, &rubric, &gates, args.group_by);
-    Judgement { args, rubric: &rubric, text: &text, formats: &formats }.finish(&judged, &manifest, Some(outcome))
+    let judgement = Judgement { args, rubric: &rubric, text: &text, formats: &formats, missing, strangers };
+    judgement.finish(&judged, &manifest, Some(outcome))
 }
 
 /// A rubric as it is written, and what it is called.
@@ -147,8 +154,9 @@ fn rubric_text(args: &Args) -> anyhow::Result<RubricText> {
     Ok(RubricText { name: name.to_owned(), content: content.to_owned() })
 }
 
-/// Asks the model about every frame that the journal does not hold yet.
-fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyhow::Result<Outcome> {
+/// Asks the model about every frame that the journal does not hold yet. With how that went comes the number of rows of
+/// --generation that are of no frame.
+fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyhow::Result<(Outcome, Option<usize>)> {
     let files = ModelFiles::open(args.model.model.as_deref())?;
     let budget = args.budget.choice(rubric.budget.unwrap_or(files.config.default_budget))?;
     let grammars = args.decoding.grammars(false, &files.config)?;
@@ -171,7 +179,7 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
         Some(path) => read_table(path)?,
         None => HashMap::new(),
     };
-    say_strangers(&table, source);
+    let strangers = args.generation.is_some().then(|| say_strangers(&table, source));
     let words = WordsOf::new(rubric, &files.prompter.tokenizer, &files.config.stop_ids)?;
     let questions = RubricQuestions::new(rubric.clone(), words, Arc::clone(&files.prompter), conversation);
     let questions = FrameQuestions::new(questions, finds, table)?;
@@ -210,15 +218,24 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
         known: &known,
         control: &control,
     };
-    Ok(run::execute(&mut engines, &plan, journal, progress)?)
+    Ok((run::execute(&mut engines, &plan, journal, progress)?, strangers))
 }
 
-fn say_strangers(table: &HashMap<String, gemscope::critique::GenerationSettings>, source: &Source) {
-    let names: std::collections::HashSet<&str> = source.images.iter().map(|image| image.name.as_str()).collect();
-    let strangers = table.keys().filter(|name| !names.contains(name.as_str())).count();
-    if strangers > 0 {
-        messages::say(&format!("--generation: {strangers} of {} rows are of no frame here", table.len()));
+/// Names the rows of the table that are of no frame, and gives their number.
+fn say_strangers(table: &HashMap<String, gemscope::critique::GenerationSettings>, source: &Source) -> usize {
+    let names: HashSet<&str> = source.images.iter().map(|image| image.name.as_str()).collect();
+    let mut strangers: Vec<&str> = table.keys().map(String::as_str).filter(|name| !names.contains(name)).collect();
+    strangers.sort_unstable();
+    if let ([_, ..], [frame, ..]) = (strangers.as_slice(), source.images.as_slice()) {
+        messages::say(&format!(
+            "--generation: {} of {} rows are of no frame here: {} (a frame is called {})",
+            strangers.len(),
+            table.len(),
+            prompts::first_of(&strangers),
+            frame.name
+        ));
     }
+    strangers.len()
 }
 
 /// What is done once frames are rated.
@@ -227,12 +244,19 @@ struct Judgement<'a> {
     rubric: &'a Rubric,
     text: &'a RubricText,
     formats: &'a [VerdictFormat],
+    missing: usize,
+    strangers: Option<usize>,
 }
 
 /// The figures of a critique, for the table at its end and for `--json`.
 #[derive(Serialize)]
 struct Figures {
     frames: usize,
+    /// Frames that are not there any more. Unless they are kept on request, they are not judged.
+    missing: usize,
+    /// Rows of the table of generation settings that are of no frame, if there is a table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows_of_no_frame: Option<usize>,
     verdicts: BTreeMap<Verdict, usize>,
     /// How many frames each rule decided.
     rules: Vec<(String, usize)>,
@@ -260,6 +284,8 @@ impl Judgement<'_> {
         let exported = export_verdicts(judged, &input, self.formats, args.sort, out);
         let mut figures = Figures {
             frames: judged.records.len(),
+            missing: self.missing,
+            rows_of_no_frame: self.strangers,
             verdicts: Verdict::ALL.map(|verdict| (verdict, 0)).into(),
             rules: Vec::new(),
             not_asked: BTreeMap::new(),
@@ -279,6 +305,7 @@ impl Judgement<'_> {
         }
         figures.rules.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let mut summary = Summary::count(judged.records, manifest.labels());
+        summary.missing = self.missing;
         if let Some(outcome) = outcome {
             summary.went(&outcome);
         }

@@ -153,9 +153,12 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     // Their memory is better used for the records now.
     drop(engines);
 
-    let records = run::read_journal(out)?.records;
+    let mut records = run::read_journal(out)?.records;
+    let listed = source.images.iter().map(|image| image.name.as_str()).collect();
+    let missing = super::leave_out_missing(&mut records, Some(&source.root), Some(&listed), args.control.keep_missing);
     let mut summary = Summary::count(&records, settings.labels());
     summary.went(&outcome);
+    summary.missing = missing;
     summary.written.push(out.join("journal.jsonl"));
     // The one that is on disk: a run that goes on was begun before.
     let manifest = Manifest::read(out)?;

@@ -9,7 +9,7 @@ use gemscope::record::AnswerStatus;
 use gemscope::run::Manifest;
 
 use super::args::{calibration, formats};
-use super::{Ending, ending, messages, output, plain, read_records};
+use super::{Ending, ending, leave_out_missing, messages, output, plain, read_records};
 
 /// Write a run's results in other formats
 #[derive(Debug, clap::Args)]
@@ -47,6 +47,9 @@ struct SelectArgs {
     /// Only images whose answers have these statuses, separated by commas: ok,empty
     #[arg(long, value_name = "STATUSES")]
     include_status: Option<String>,
+    /// Keep images that are not there any more. Without it they are left out and counted
+    #[arg(long)]
+    keep_missing: bool,
     /// A TOML file that renames labels, one a line: "red car" = "car"; with "" on the right their boxes are left out
     #[arg(long, value_name = "FILE")]
     labels_map: Option<PathBuf>,
@@ -120,11 +123,13 @@ impl Args {
         }
         let run = |(index, path): (usize, &PathBuf)| {
             let manifest = Manifest::read(path)?;
-            let images = self.images.get(index).or(self.images.first()).or(manifest.root.as_ref());
+            let images = self.images.get(index).or(self.images.first()).or(manifest.root.as_ref()).cloned();
+            let mut records = read_records(path)?;
+            leave_out_missing(&mut records, images.as_deref(), None, self.select.keep_missing);
             Ok(export::Run {
-                records: read_records(path)?,
+                records,
                 asked: manifest.labels().to_vec(),
-                images: images.cloned(),
+                images,
                 apply_orientation: manifest.apply_orientation(),
                 manifest: Some(manifest),
             })

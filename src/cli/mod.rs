@@ -30,12 +30,13 @@ mod run;
 mod setup;
 mod signals;
 
+use std::collections::HashSet;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use gemscope::export::{ExportError, Exported, FormatFailure};
+use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
 use gemscope::record::Record;
 use gemscope::run::{DamagedLine, JournalError, JournalRecords, RunError};
 use gemscope::runtime::RuntimeOptions;
@@ -199,4 +200,31 @@ fn say_damaged(run: &Path, damaged: &[DamagedLine]) {
     for line in damaged {
         messages::error(&format!("{}{}{line}", run.display(), std::path::MAIN_SEPARATOR));
     }
+}
+
+/// Leaves out the records of images that are not there any more, unless they are to be kept, and says how many these
+/// are: see [`Missing::leave_out`].
+fn leave_out_missing(
+    records: &mut Vec<Record>,
+    root: Option<&Path>,
+    listed: Option<&HashSet<&str>>,
+    keep: bool,
+) -> usize {
+    let missing = Missing::leave_out(records, root, listed, keep);
+    match missing {
+        Missing::Some(0) => {}
+        Missing::Some(count) => {
+            let are = if count == 1 { "1 image is".to_owned() } else { format!("{count} images are") };
+            let what =
+                if keep { "kept in what is written (--keep-missing)" } else { "left out (--keep-missing keeps them)" };
+            messages::say(&format!("{are} not there any more, and {what}."));
+        }
+        Missing::OutOfReach(count) => {
+            let root = root.unwrap_or(Path::new("")).display();
+            messages::say(&format!(
+                "Not one of {count} images is in {root}: moved, or a disk that is not mounted? All records are kept."
+            ));
+        }
+    }
+    missing.count()
 }

@@ -37,7 +37,7 @@ pub(crate) const SECTIONS: [(&str, &[&str]); 8] = [
         ],
     ),
     ("source", &["inputs"]),
-    ("run", &["sync_every"]),
+    ("run", &["keep_missing", "sync_every"]),
     ("export", &["export"]),
 ];
 

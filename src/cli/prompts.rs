@@ -75,7 +75,7 @@ pub(crate) fn questions(
 }
 
 /// The first of `names`, and how many more there are.
-fn first_of(names: &[&str]) -> String {
+pub(super) fn first_of(names: &[&str]) -> String {
     const NAMED: usize = 5;
     let named = names[..names.len().min(NAMED)].join(", ");
     if names.len() > NAMED { format!("{named} and {} more", names.len() - NAMED) } else { named }

@@ -19,6 +19,7 @@ mod merge;
 mod options;
 mod overlay;
 mod page;
+mod presence;
 mod select;
 mod upright;
 mod voc;
@@ -34,6 +35,7 @@ use thiserror::Error;
 pub use critique::{Critique, SortBy, VerdictFormat, export_verdicts, write_pairs};
 pub use merge::{Run, merge};
 pub use options::{Category, CropOptions, Options, Padding, read_categories, read_labels_map};
+pub use presence::Missing;
 
 use crate::files;
 use crate::record::Record;
@@ -147,6 +149,18 @@ pub enum ExportError {
     /// Some formats need the images, and nothing says where they are.
     #[error("this needs the images: say where they are with --images DIR")]
     NoImages,
+    /// The folder of the images holds none of them. What an earlier export made of them stays as it is.
+    #[error(
+        "not one of {images} images is in {}: was the folder moved, or is its disk not mounted? What needs the \
+         images is not written, and stays as it was",
+        folder.display()
+    )]
+    OutOfReach {
+        /// The folder.
+        folder: PathBuf,
+        /// The number of images.
+        images: usize,
+    },
     /// A file of categories or labels that cannot be read.
     #[error("{}: {error}", path.display())]
     Read {

@@ -14,7 +14,7 @@ use crate::digest;
 use crate::image::MAX_PIXELS;
 use crate::record::Record;
 use crate::run::ByteGate;
-use crate::source::{Locator, Place};
+use crate::source::{Locator, Place, path_of};
 
 /// Bytes of pixels that are held at a time; one image that needs more is held alone.
 const HELD_BYTES: usize = 1 << 30;
@@ -30,11 +30,16 @@ impl<'i> Images<'i> {
     /// The images of a run.
     ///
     /// # Errors
-    /// [`ExportError::NoImages`] where nothing says where they are.
+    /// [`ExportError::NoImages`] if nothing says where they are, [`ExportError::OutOfReach`] if they are not there.
     pub(super) fn of(input: &Input<'i>) -> Result<Self, ExportError> {
         let folder = input.images.ok_or(ExportError::NoImages)?;
+        let locator = Locator::new(folder);
+        let mut read = input.records.iter().filter(|record| record.sha256.is_some()).peekable();
+        if read.peek().is_some() && !read.any(|record| locator.exists(&record.image)) {
+            return Err(ExportError::OutOfReach { folder: folder.to_owned(), images: input.records.len() });
+        }
         let apply_orientation = input.apply_orientation;
-        Ok(Self { folder, locator: Locator::new(folder), apply_orientation, gate: ByteGate::new(HELD_BYTES) })
+        Ok(Self { folder, locator, apply_orientation, gate: ByteGate::new(HELD_BYTES) })
     }
 
     /// Does `work` with the pixels of every record's image, on all cores. An image that is not to be had is a remark that begins with
@@ -75,7 +80,8 @@ impl<'i> Images<'i> {
     pub(super) fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {
         let place = self.locator.place(&record.image);
         let read = place.read(crate::image::most_bytes(most_pixels(record)));
-        let bytes = read.map_err(|reason| format!("{}: {reason}", self.folder.display()))?;
+        let named = |reason| format!("{}: {reason}", self.folder.join(path_of(&record.image)).display());
+        let bytes = read.map_err(named)?;
         if record.sha256.as_ref().is_some_and(|sha256| *sha256 != digest::hex(&bytes)) {
             return Err("the file is not the one that was answered about; run detect again".to_owned());
         }

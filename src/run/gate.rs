@@ -82,6 +82,16 @@ mod tests {
             drop(large);
             assert!(waiting.join().unwrap());
         });
+        // A shrunk permit gives its bytes back at once, and the rest when it is dropped: not a byte more or less.
+        let mut shrunk = gate.enter(10).unwrap();
+        shrunk.shrink(4);
+        assert_eq!(gate.lock().held, 4);
+        shrunk.shrink(9);
+        assert_eq!(gate.lock().held, 4, "a permit never grows");
+        let beside = gate.enter(6).unwrap();
+        assert_eq!(gate.lock().held, 10);
+        drop((shrunk, beside));
+        assert_eq!(gate.lock().held, 0);
         let _held = gate.enter(10).unwrap();
         std::thread::scope(|scope| {
             let waiting = scope.spawn(|| gate.enter(1).is_none());

@@ -109,6 +109,9 @@ pub struct Journal {
     sync_every: Duration,
     synced: Instant,
     unsynced: bool,
+    /// How often it was synced.
+    #[cfg(test)]
+    pub(super) syncs: std::sync::Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl Journal {
@@ -133,7 +136,16 @@ impl Journal {
         file.seek(SeekFrom::End(0)).map_err(io)?;
         // The journal's own entry in the directory must outlive a crash too.
         files::sync_folder(directory).map_err(io)?;
-        Ok((Self { file, path, sync_every, synced: Instant::now(), unsynced: false }, known))
+        let journal = Self {
+            file,
+            path,
+            sync_every,
+            synced: Instant::now(),
+            unsynced: false,
+            #[cfg(test)]
+            syncs: std::sync::Arc::default(),
+        };
+        Ok((journal, known))
     }
 
     /// Appends a record as one line.
@@ -163,6 +175,8 @@ impl Journal {
     pub fn sync(&mut self) -> Result<(), JournalError> {
         self.file.sync_data().map_err(|error| JournalError::Io { path: self.path.clone(), error })?;
         (self.synced, self.unsynced) = (Instant::now(), false);
+        #[cfg(test)]
+        self.syncs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }
 }

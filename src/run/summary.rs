@@ -31,6 +31,8 @@ pub struct Summary {
     pub left: usize,
     /// Whether the run was stopped before its last image.
     pub stopped: bool,
+    /// Images that are not there any more. Unless they are kept on request, nothing else here counts them.
+    pub missing: usize,
     /// How many images ended with each status.
     pub statuses: BTreeMap<AnswerStatus, usize>,
     /// Detections.
@@ -123,6 +125,7 @@ impl Summary {
             done: 0,
             left: 0,
             stopped: false,
+            missing: 0,
             statuses: BTreeMap::new(),
             detections: 0,
             labels: asked.iter().map(|label| (label.clone(), 0)).collect(),

@@ -88,3 +88,55 @@ fn say(record: &Record) {
         "image done"
     );
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::Ordering;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What [`write_all`] gives for `records` that come at once, and how often it synced the journal.
+    fn written(sync_every: Duration, records: usize) -> (Written, usize) {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path(), sync_every).unwrap();
+        let (sender, done) = crossbeam_channel::unbounded();
+        for index in 0..records {
+            sender.send(Done::Now(Box::new(Record::failed(index.to_string(), String::new())))).unwrap();
+        }
+        sender.send(Done::Known).unwrap();
+        drop(sender);
+        let written = write_all(&done, &mut journal, &mut Progress::new(records, true)).unwrap();
+        (written, journal.syncs.load(Ordering::Relaxed))
+    }
+
+    #[test]
+    fn records_are_synced_as_often_as_was_asked() {
+        let (each, syncs) = written(Duration::ZERO, 3);
+        assert_eq!((each.now, each.known, syncs), (3, 1, 4), "each record, and once at the end");
+        let (all, syncs) = written(Duration::from_hours(1), 3);
+        assert_eq!((all.now, all.known, syncs), (3, 1, 1));
+    }
+
+    #[test]
+    fn a_record_is_synced_in_time_though_no_other_comes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = Journal::open(dir.path(), Duration::from_millis(10)).unwrap();
+        let syncs = std::sync::Arc::clone(&journal.syncs);
+        let (sender, done) = crossbeam_channel::unbounded();
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(move || write_all(&done, &mut journal, &mut Progress::new(1, true)).unwrap());
+            sender.send(Done::Now(Box::new(Record::failed("a.png".into(), String::new())))).unwrap();
+            let begun = Instant::now();
+            while syncs.load(Ordering::Relaxed) == 0 {
+                assert!(
+                    begun.elapsed() < Duration::from_mins(1),
+                    "the record stays unsynced while the channel is open"
+                );
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            drop(sender);
+            assert_eq!(writer.join().unwrap().now, 1);
+        });
+    }
+}

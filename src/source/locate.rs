@@ -1,6 +1,7 @@
 //! From an image's name back to its bytes, long after it was listed: for exports.
 
 use std::collections::HashMap;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,14 +20,27 @@ impl<'r> Locator<'r> {
         Self { root, archives: Mutex::default() }
     }
 
+    /// Whether the image called `image` is there: a file or a link of that name, or an archive that it was in. A name
+    /// that cannot be looked up (a folder without permission) counts as there.
+    pub(crate) fn exists(&self, image: &str) -> bool {
+        let gone = |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+        match self.root.join(name::path(image)).symlink_metadata() {
+            Err(error) if gone(&error) => archives(image).any(|(archive, _)| self.archive(archive).is_file()),
+            _ => true,
+        }
+    }
+
+    fn archive(&self, name: &str) -> PathBuf {
+        self.root.join(name::path(name))
+    }
+
     /// Where the image called `image` is: a file, or inside an archive. A file that is not there is a place too.
     pub(crate) fn place(&self, image: &str) -> Place {
         let path = self.root.join(name::path(image));
         if !path.exists() {
             // The shortest beginning that is a file and not a folder.
-            let slashes = image.match_indices('/').map(|(place, _)| place);
-            for (archive, inside) in slashes.map(|place| (&image[..place], &image[place + 1..])) {
-                let archive = self.root.join(name::path(archive));
+            for (archive, inside) in archives(image) {
+                let archive = self.archive(archive);
                 if archive.is_file() {
                     if let Some(Ok(span)) = self.entries(&archive).get(inside) {
                         return Place::Entry { archive: archive.into(), span: *span };
@@ -49,4 +63,9 @@ impl<'r> Locator<'r> {
         archives.insert(path.to_owned(), Arc::clone(&entries));
         entries
     }
+}
+
+/// Every archive that the image called `image` may be in, the shortest name first, and its name there.
+fn archives(image: &str) -> impl Iterator<Item = (&str, &str)> {
+    image.match_indices('/').map(|(place, _)| (&image[..place], &image[place + 1..]))
 }

@@ -21,6 +21,7 @@ use thiserror::Error;
 pub use archive::Span;
 use inputs::Kind;
 pub(crate) use locate::Locator;
+pub(crate) use name::path as path_of;
 
 /// Extensions that folders, patterns and archives are searched for. A file that is named by itself, or in a list, is taken whatever it is called.
 pub const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"];

@@ -69,6 +69,8 @@ impl Named {
             Field::Prompt => set(&mut settings.prompt, text(value).ok_or_else(|| wrong("a text"))?),
             Field::NegativePrompt => set(&mut settings.negative_prompt, text(value).ok_or_else(|| wrong("a text"))?),
             Field::Model => set(&mut settings.model, model(value).ok_or_else(|| wrong("a model's name"))?),
+            // Tools write -1 for "draw one" and keep it beside the frame: the seed is not known then, and no row is wrong.
+            Field::Seed if is_negative(value) => settings.notes.push(wrong("a whole number")),
             Field::Seed => set(&mut settings.seed, number(value).ok_or_else(|| wrong("a whole number"))?),
             Field::Sampler => set(&mut settings.sampler, text(value).ok_or_else(|| wrong("a text"))?),
             Field::Scheduler => set(&mut settings.scheduler, text(value).ok_or_else(|| wrong("a text"))?),
@@ -146,6 +148,16 @@ pub(super) fn number(value: &Value) -> Option<u64> {
         Value::String(text) => text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)),
         _ => None,
     }
+}
+
+/// Whether a value is a number below 0, also as text.
+fn is_negative(value: &Value) -> bool {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    };
+    number.is_some_and(|number: f64| number < 0.0)
 }
 
 /// A number of a sensible size, to four decimals: what is beyond them changes no picture, and makes a record long.

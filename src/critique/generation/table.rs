@@ -117,6 +117,16 @@ mod tests {
     }
 
     #[test]
+    fn a_seed_of_minus_one_is_not_known() {
+        let table = read("image,prompt,seed\na.png,x,-1\nb.png,y,-1.0\n").unwrap();
+        for (image, note) in
+            [("a.png", "seed is not a whole number: \"-1\""), ("b.png", "seed is not a whole number: \"-1.0\"")]
+        {
+            assert_eq!((table[image].seed, table[image].notes.as_slice()), (None, &[note.to_owned()][..]));
+        }
+    }
+
+    #[test]
     fn errors_name_the_line() {
         for (text, says) in [
             (
@@ -127,7 +137,7 @@ mod tests {
             ("image,prompt\na,x\n./a,y\n", "table:3: a stands in line 2, too"),
             ("image,prompt\n,x\n", "table:2: it names no image"),
             ("image,prompt\na,x,y\n", "table:2: "),
-            ("image,prompt,seed\na,\"x\ny\",1\nb,z,-1\n", "table:4: b: seed is not a whole number: \"-1\""),
+            ("image,prompt,seed\na,\"x\ny\",1\nb,z,1.5\n", "table:4: b: seed is not a whole number: \"1.5\""),
         ] {
             let error = read(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");

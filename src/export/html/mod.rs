@@ -46,11 +46,14 @@ pub(super) fn draw_thumbnails(
 ) -> Result<Vec<bool>, ExportError> {
     let folder = &folder.join("thumbnails");
     std::fs::create_dir(folder).map_err(|error| ExportError::Write { path: folder.clone(), error })?;
-    // Without a folder of images the page is still worth having.
-    let Ok(images) = &Images::of(input) else {
-        let remark = format!("{name}: no thumbnails, since nothing says where the images are (--images DIR)");
-        exported.remarks.push(remark);
-        return Ok(vec![false; input.records.len()]);
+    let images = Images::of(input);
+    let images = match &images {
+        Ok(images) => images,
+        // Without a folder of images the page is still worth having.
+        Err(reason) => {
+            exported.remarks.push(format!("{name}: no thumbnails: {reason}"));
+            return Ok(vec![false; input.records.len()]);
+        }
     };
     let path = |index| folder.join(data::thumbnail_name(index));
     let indexed = input.records.par_iter().enumerate();

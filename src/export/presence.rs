@@ -1,0 +1,120 @@
+//! Images that are not there any more.
+//!
+//! In: the records of a run, the folder that their names are relative to and, of a run that was just made,
+//! the names that were listed. Out: the records whose images are there, and the number of the others.
+//! Promises: the journal keeps every record. An image in an archive is there as long as its archive is. If not
+//! one image can be found, the folder is out of reach (a disk that is not mounted), and no record is left out.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::record::Record;
+use crate::source::Locator;
+
+/// What became of the images of a run since they were answered about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// This number of images is not there any more.
+    Some(usize),
+    /// Not one of this number of images can be found, so the folder itself is out of reach.
+    OutOfReach(usize),
+}
+
+impl Missing {
+    /// Looks for the images of `records` in `root`, and leaves out the records of those that are not there, unless
+    /// `keep` is set. Images that were `listed` by the run of now are there, whatever can be read of them.
+    ///
+    /// Without `root` nothing is known of the images, and without `listed` nothing of an image that was never read:
+    /// such records stay.
+    pub fn leave_out(
+        records: &mut Vec<Record>,
+        root: Option<&Path>,
+        listed: Option<&HashSet<&str>>,
+        keep: bool,
+    ) -> Self {
+        let Some(root) = root else { return Self::Some(0) };
+        let locator = Locator::new(root);
+        let is_there = |record: &Record| match listed {
+            Some(listed) => listed.contains(record.image.as_str()) || locator.exists(&record.image),
+            None => record.sha256.is_none() || locator.exists(&record.image),
+        };
+        let there: Vec<bool> = records.par_iter().map(is_there).collect();
+        let missing = there.iter().filter(|there| !**there).count();
+        let read = records.iter().filter(|record| record.sha256.is_some()).count();
+        if listed.is_none() && missing > 0 && missing == read {
+            return Self::OutOfReach(missing);
+        }
+        if missing > 0 && !keep {
+            let mut there = there.into_iter();
+            records.retain(|_| there.next().unwrap_or(true));
+        }
+        Self::Some(missing)
+    }
+
+    /// The number of images that were not found.
+    pub fn count(self) -> usize {
+        let (Self::Some(count) | Self::OutOfReach(count)) = self;
+        count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(image: &str, was_read: bool) -> Record {
+        let mut record = Record::failed(image.to_owned(), String::new());
+        record.sha256 = was_read.then(String::new);
+        record
+    }
+
+    fn left(dir: &Path, records: &[Record], listed: Option<&[&str]>, keep: bool) -> (Vec<String>, Missing) {
+        let mut records = records.to_vec();
+        let listed = listed.map(|listed| listed.iter().copied().collect());
+        let missing = Missing::leave_out(&mut records, Some(dir), listed.as_ref(), keep);
+        (records.into_iter().map(|record| record.image).collect(), missing)
+    }
+
+    #[test]
+    fn images_that_are_gone_are_left_out_unless_all_are() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("sub")).unwrap();
+        for name in ["here.png", "sub/latin-\\xe9.png", "shard.tar"] {
+            std::fs::write(dir.path().join(crate::source::path_of(name)), "").unwrap();
+        }
+        let records = [
+            record("gone.png", true),
+            record("here.png", true),
+            record("here.png/gone.png", true),
+            record("never-read.png", false),
+            record("shard.tar/a.png", true),
+            record("sub/gone/x.png", true),
+            record("sub/latin-\\xe9.png", true),
+        ];
+        let kept = ["here.png", "here.png/gone.png", "never-read.png", "shard.tar/a.png", "sub/latin-\\xe9.png"];
+        // A path behind a file that is no archive cannot be told from one behind an archive by its name alone.
+        let (names, missing) = left(dir.path(), &records, None, false);
+        assert_eq!((names.as_slice(), missing), (&kept.map(str::to_owned)[..], Missing::Some(2)));
+        let (names, missing) = left(dir.path(), &records, None, true);
+        assert_eq!((names.len(), missing), (7, Missing::Some(2)));
+        // What was listed just now is there; what was never read and is not listed is not.
+        let (names, missing) = left(dir.path(), &records, Some(&["gone.png"]), false);
+        assert_eq!((names.len(), missing), (5, Missing::Some(2)));
+        assert!(names.contains(&"gone.png".to_owned()) && !names.contains(&"never-read.png".to_owned()));
+        // Nothing at all: the disk is not mounted.
+        let gone = [record("gone.png", true), record("never-read.png", false)];
+        let (names, missing) = left(dir.path(), &gone, None, false);
+        assert_eq!((names.len(), missing), (2, Missing::OutOfReach(1)));
+        let (names, missing) = left(dir.path(), &gone, Some(&[]), false);
+        assert_eq!((names.len(), missing), (0, Missing::Some(2)));
+    }
+
+    #[test]
+    fn without_a_folder_nothing_is_missing() {
+        let mut records = vec![record("gone.png", true)];
+        assert_eq!(Missing::leave_out(&mut records, None, None, false), Missing::Some(0));
+        assert_eq!(records.len(), 1);
+    }
+}
