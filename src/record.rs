@@ -276,6 +276,27 @@ pub enum NoteKind {
     Joined,
     /// Boxes cut by the edge of a tile, of which no other view shows the rest; dropped.
     CutDropped,
+    /// The image's file ends before the image does; what is there was looked at, the rest is grey.
+    TruncatedImage,
+    /// The file has more bits a sample than the image; it was brightened to its own white.
+    ScaledBitDepth,
+    /// The file has 16 bits a sample, and the image looks black in them.
+    NearBlack,
+}
+
+/// When, and with which camera, an image was taken: what its EXIF block says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capture {
+    /// The camera's time (`DateTimeOriginal`) as ISO 8601: `2024-05-01T12:34:56.78+02:00`, fraction and offset where
+    /// the file says them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<String>,
+    /// The camera's maker.
+    #[serde(default, rename = "camera_make", skip_serializing_if = "Option::is_none")]
+    pub make: Option<String>,
+    /// The camera's model.
+    #[serde(default, rename = "camera_model", skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 /// A kind of note and how often it applied.
@@ -392,6 +413,9 @@ pub struct Record {
     pub height: u32,
     /// The file's EXIF orientation, 1..8.
     pub orientation: u8,
+    /// When, and with which camera, it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<Box<Capture>>,
     /// How it ended.
     pub status: AnswerStatus,
     /// Why it failed.
@@ -438,6 +462,7 @@ impl Record {
             width: 0,
             height: 0,
             orientation: 1,
+            capture: None,
             status: AnswerStatus::Failed,
             reason: Some(reason),
             detections: Vec::new(),

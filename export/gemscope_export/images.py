@@ -1,7 +1,8 @@
 """`images OUT`: tiny files in every format and with every oddity that a folder of pictures may hold, and the upright RGB to expect of each.
 
 `expected.json` has a list `images`: `file`, upright `width` and `height`, and either `rgb_sha256` (over height, width, RGB as bytes; the decoder must give
-exactly these) or `expected` (a PNG) with `tolerance`, the largest difference of a channel value. A list `bad` names files that must give an error, and why.
+exactly these) or `expected` (a PNG) with `tolerance`, the largest difference of a channel value. A list `cut` names JPEGs that end early: of them `rows` are
+there, and `expected` is what Pillow makes of them with `LOAD_TRUNCATED_IMAGES`. A list `bad` names files that must give an error, and why.
 
 Expected is what Pillow decodes, upright by `ImageOps.exif_transpose`, with alpha composited over white as transformers' `convert_to_rgb` does. 16-bit
 pictures are the exception: Pillow cuts RGB down by `>> 8` and clips grey at 255, here `v * 255 / 65535` is expected, rounded.
@@ -16,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 from transformers.image_transforms import convert_to_rgb
 
 from gemscope_export.provenance import made_by, sha256, write_json
@@ -60,6 +61,7 @@ def run(arguments: argparse.Namespace) -> None:
         {
             "made_by": made_by("python -m gemscope_export images fixtures/images"),
             "images": [_expectation(out, oddity) for oddity in oddities],
+            "cut": _cut(out),
             "bad": _bad(out),
         },
     )
@@ -183,11 +185,44 @@ def _other_formats(out: Path) -> list[Oddity]:
     return [*(Oddity(name) for name in exact), Oddity("lossy.webp", tolerance=4)]
 
 
+def _cut(out: Path) -> list[dict]:
+    """JPEGs that end early: file, how it is written, the share of its scans that is kept, the rows that are there. Pillow leaves the others grey."""
+    (out / "cut").mkdir(exist_ok=True)
+    (out / "expected" / "cut").mkdir(exist_ok=True)
+    picture = smooth(96, 120)
+    cases = [
+        ("cut/420.jpg", {"quality": 90}, 0.6, 64),
+        ("cut/444-restarts.jpg", {"quality": 90, "subsampling": "4:4:4", "restart_marker_blocks": 5}, 0.8, 96),
+        ("cut/grey.jpg", {"quality": 90, "grey": True}, 0.9, 104),
+        ("cut/no-end.jpg", {"quality": 90, "drop": 2}, 1, 120),
+        ("cut/progressive-no-end.jpg", {"quality": 90, "progressive": True, "drop": 2}, 1, 120),
+    ]
+    entries = []
+    ImageFile.LOAD_TRUNCATED_IMAGES = True
+    for name, options, share, rows in cases:
+        stored = picture.convert("L") if options.pop("grey", False) else picture
+        drop = options.pop("drop", 0)
+        stored.save(out / name, **options)
+        data = (out / name).read_bytes()
+        start = data.index(b"\xff\xda")
+        kept = start + round((len(data) - start) * share) - drop
+        (out / name).write_bytes(data[:kept])
+        expected = f"expected/{name}.png"
+        with Image.open(out / name) as decoded:
+            upright = decoded.convert("RGB")
+        edge = np.asarray(upright)[:, -1].astype(int)  # the last pixel of each row; grey where it is not there
+        assert (edge[:rows] != 128).any(-1).all() and (abs(edge[rows + 4 :] - 128) < 3).all(), name
+        upright.save(out / expected, optimize=True)
+        entries.append({"file": name, "rows": rows, "expected": expected, "tolerance": 5})
+    ImageFile.LOAD_TRUNCATED_IMAGES = False
+    return entries
+
+
 def _bad(out: Path) -> list[dict[str, str]]:
     whole = (out / "420.jpg").read_bytes()
     png = (out / "rgba.png").read_bytes()
     content = {
-        "bad/truncated.jpg": (whole[: len(whole) - 120], "cut off in the middle of the picture; the header is whole"),
+        "bad/truncated.jpg": (whole[: whole.index(b"\xff\xda") + 16], "cut off before the first row of pixels; the header is whole"),
         "bad/truncated.png": (png[: len(png) // 2], "cut off in the middle of the picture; the header is whole"),
         "bad/empty.jpg": (b"", "no bytes"),
         "bad/text.png": (b"This is not a picture, whatever its name says.\n", "text with the name of a picture"),

@@ -15,7 +15,7 @@ use gemscope::image::MAX_PIXELS;
 use gemscope::preprocess::{Budget, BudgetChoice};
 use gemscope::prompt::{Conversation, Prompter, Query, Task, distinct};
 use gemscope::record::ScoreKind;
-use gemscope::run::{Asked, Control, FindQuestion, Question};
+use gemscope::run::{Asked, Control, FindQuestion, MIN_ROWS, Question};
 
 /// What to ask.
 #[derive(Debug, clap::Args)]
@@ -262,6 +262,13 @@ pub(crate) struct ControlArgs {
     /// Files that claim more pixels fail (memory for about ten times as many bytes is needed)
     #[arg(long, value_name = "N", default_value_t = MAX_PIXELS, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_pixels: u64,
+    /// JPEGs that end early are decoded as far as they go; those with a smaller share of their rows fail
+    #[arg(long, value_name = "SHARE", default_value_t = MIN_ROWS, value_parser = share)]
+    pub(crate) min_rows: f64,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "must be from 0 to 1".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -273,7 +280,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
 impl ControlArgs {
     /// The same for a run that `stop` can stop.
     pub(crate) fn control(&self, stop: Arc<AtomicBool>) -> Control {
-        Control { stop, retry_failed: self.retry_failed, max_pixels: self.max_pixels }
+        Control { stop, retry_failed: self.retry_failed, max_pixels: self.max_pixels, min_rows: self.min_rows }
     }
 }
 

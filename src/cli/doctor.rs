@@ -94,7 +94,7 @@ pub(super) fn disc(bbox: [f64; 4], colour: [u8; 3]) -> UprightImage {
         if inside { colour } else { [150, 150, 150] }
     };
     let rgb = (0..SIDE * SIDE).flat_map(pixel).collect();
-    UprightImage { width: SIDE, height: SIDE, rgb, orientation: 1 }
+    UprightImage { width: SIDE, height: SIDE, rgb, orientation: 1, rows_there: 1.0, notes: Vec::new() }
 }
 
 /// Shows the bundled model a red disc on grey and asks where it is.

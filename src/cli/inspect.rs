@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use gemscope::model::ModelConfig;
 use gemscope::preprocess::{PreparedView, SOFT_TOKEN_SIDE, prepare};
 use gemscope::prompt::Query;
+use gemscope::record::Note;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Serialize;
@@ -42,6 +43,8 @@ struct Inspected<'q> {
     width: u32,
     height: u32,
     orientation: u8,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    notes: &'q [Note],
     budget: u32,
     resized_width: u32,
     resized_height: u32,
@@ -82,6 +85,7 @@ fn inspect(path: &Path, args: &Args, config: &ModelConfig, query: &Query) -> any
         width: upright.width,
         height: upright.height,
         orientation: upright.orientation,
+        notes: &upright.notes,
         budget: view.budget.soft_tokens(),
         resized_width: view.size.width,
         resized_height: view.size.height,

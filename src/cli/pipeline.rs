@@ -10,7 +10,7 @@ use toml::{Table, Value};
 pub(crate) const SECTIONS: [(&str, &[&str]); 8] = [
     ("task", &["labels", "prompt", "phrase", "per_label", "prompts", "system", "thinking", "image_newlines"]),
     ("model", &["model", "dtype", "threads", "keep_graphs", "device"]),
-    ("preprocess", &["budget", "max_budget", "tiles", "no_exif", "max_pixels", "fast_decode"]),
+    ("preprocess", &["budget", "max_budget", "tiles", "no_exif", "max_pixels", "min_rows", "fast_decode"]),
     (
         "decoding",
         &["decoding", "open_labels", "max_boxes", "max_new_tokens", "batch", "temperature", "top_p", "top_k", "seed"],

@@ -6,9 +6,24 @@
 use std::path::Path;
 
 use super::{ExportError, Exported, Input, write_file};
+use crate::record::Capture;
 
 const FILE: &str = "detections.csv";
-const HEADER: [&str; 10] = ["image", "width", "height", "status", "label", "x0", "y0", "x1", "y1", "score"];
+const HEADER: [&str; 13] = [
+    "image",
+    "width",
+    "height",
+    "status",
+    "label",
+    "x0",
+    "y0",
+    "x1",
+    "y1",
+    "score",
+    "taken",
+    "camera_make",
+    "camera_model",
+];
 
 pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
     let failed = |error: std::io::Error| ExportError::Write { path: out.join(FILE), error };
@@ -26,9 +41,13 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
             let score = detection.score.map(|score| score.to_string()).unwrap_or_default();
             [cell(&detection.label), x0, y0, x1, y1, score]
         });
+        let capture = record.capture.as_deref();
+        let text =
+            |of: fn(&Capture) -> Option<&String>| capture.and_then(of).map_or_else(String::new, |text| cell(text));
+        let capture = [text(|of| of.taken.as_ref()), text(|of| of.make.as_ref()), text(|of| of.model.as_ref())];
         let nothing = record.detections.is_empty().then_some([const { String::new() }; 6]);
         for bbox in boxes.chain(nothing) {
-            table.write_record(image.iter().chain(&bbox)).map_err(|error| failed(error.into()))?;
+            table.write_record(image.iter().chain(&bbox).chain(&capture)).map_err(|error| failed(error.into()))?;
         }
     }
     let bytes = table.into_inner().map_err(|error| failed(error.into_error()))?;

@@ -16,7 +16,7 @@ use super::select::Selection;
 use super::upright::Images;
 use super::{Category, ExportError, Exported, Input, Options};
 use crate::digest;
-use crate::record::Record;
+use crate::record::{NoteKind, Record};
 
 /// What the readers of YOLO and VOC folders look for. Other files are written as PNG.
 const EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
@@ -160,7 +160,9 @@ impl<'i> Placer<'i> {
         let known = known.filter(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)));
         // Of the file and not of the record: answers of elsewhere do not know it.
         let turned = crate::image::orientation(Cursor::new(&bytes)).is_ok_and(|orientation| orientation != 1);
-        let extension = known.filter(|_| !(turned && self.options.write_upright));
+        // Trainers repair a file that ends early in place, which through a link is the user's own.
+        let cut = record.notes.iter().any(|note| note.kind == NoteKind::TruncatedImage);
+        let extension = known.filter(|_| !(cut || turned && self.options.write_upright));
         let name = format!("{stem}.{}", extension.unwrap_or("png"));
         let path = folder.join(&name);
         let failed = |error| ExportError::Write { path: path.clone(), error };

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{ExportError, Exported, Input, write_file};
-use crate::record::{AnswerStatus, Detection, Note};
+use crate::record::{AnswerStatus, Capture, Detection, Note};
 
 #[derive(Serialize)]
 struct Line<'r> {
@@ -17,6 +17,9 @@ struct Line<'r> {
     reason: Option<&'r str>,
     detections: &'r [Detection],
     notes: &'r [Note],
+    /// When, and with which camera, the image was taken.
+    #[serde(flatten)]
+    capture: Option<&'r Capture>,
 }
 
 pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
@@ -30,6 +33,7 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
             reason: record.reason.as_deref(),
             detections: &record.detections,
             notes: &record.notes,
+            capture: record.capture.as_deref(),
         };
         serde_json::to_writer(&mut bytes, &line)
             .map_err(|error| ExportError::Write { path: out.to_owned(), error: error.into() })?;

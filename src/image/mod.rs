@@ -4,7 +4,16 @@
 //! format is read from the bytes, never from the name; alpha is composited over white as Hugging Face's processor does; an
 //! animation gives its first frame; a file that claims more pixels than the limit is refused before anything is allocated. With the
 //! feature `turbojpeg`, a JPEG's pixels equal Pillow's, bit for bit; without it they differ by a few levels.
+//!
+//! Two kinds of file are made good, with a note: a JPEG that ends early is decoded as far as it goes, and samples of 16
+//! bits that hold fewer are spread over all of them.
 
+mod bit_depth;
+mod exif;
+mod foreign;
+mod jpeg_rows;
+mod segments;
+pub(crate) mod tiff_block;
 #[cfg(feature = "turbojpeg")]
 mod turbo;
 
@@ -17,6 +26,11 @@ use ::image::metadata::Orientation;
 use ::image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use thiserror::Error;
 use tiff::tags::Tag;
+
+pub use exif::capture;
+pub use foreign::Foreign;
+
+use crate::record::Note;
 
 /// The most pixels that a file may claim where nothing else is said (Pillow warns of a decompression bomb from the same count on).
 pub const MAX_PIXELS: u64 = 178_956_970;
@@ -31,6 +45,9 @@ pub enum ImageError {
     /// None of the supported formats.
     #[error("not a JPEG, PNG, WebP, GIF, BMP or TIFF image")]
     UnknownFormat,
+    /// None of the supported formats, but one that is known.
+    #[error("{} and not a JPEG, PNG, WebP, GIF, BMP or TIFF", .0.name())]
+    Foreign(Foreign),
     /// The header promises more than is decoded.
     #[error("{width}x{height} is more than the limit of {max_pixels} pixels (--max-pixels)")]
     TooLarge {
@@ -49,8 +66,8 @@ pub enum ImageError {
         /// Claimed height.
         height: u32,
     },
-    /// The data end before the image does.
-    #[error("the JPEG data end before the image does (no end-of-image marker)")]
+    /// The data end before the image does, and nothing of it is there.
+    #[error("the JPEG data end before the first row of pixels")]
     TruncatedJpeg,
     /// A layout that the TIFF decoder stumbles over (tiff 0.11 asserts).
     #[error("a TIFF with tiles and separate colour planes, which is not supported")]
@@ -74,6 +91,10 @@ pub struct UprightImage {
     pub rgb: Vec<u8>,
     /// The file's EXIF orientation, 1..8 (1 where it has none), applied or not.
     pub orientation: u8,
+    /// The share of the stored image's rows that the file holds, 0..1: less than 1 for a JPEG that ends early. The rest is grey.
+    pub rows_there: f64,
+    /// How the file was made good.
+    pub notes: Vec<Note>,
 }
 
 impl UprightImage {
@@ -111,7 +132,7 @@ pub const CAN_REDUCE: bool = cfg!(feature = "turbojpeg");
 /// Decodes `bytes`; `apply_orientation` turns the pixels as the EXIF orientation says (default everywhere; off by `--no-exif`).
 ///
 /// # Errors
-/// [`ImageError`], never a partial image.
+/// [`ImageError`]. A JPEG that ends early is none as long as a row of it is there; [`UprightImage::rows_there`] says how many are.
 pub fn decode(bytes: &[u8], apply_orientation: bool) -> Result<UprightImage, ImageError> {
     decode_within(bytes, apply_orientation, MAX_PIXELS)
 }
@@ -138,21 +159,24 @@ pub fn decode_reduced(
 ) -> Result<ReducedImage, ImageError> {
     let (decoder, orientation) = open(Cursor::new(bytes), max_pixels)?;
     let is_jpeg = bytes.starts_with(&[0xFF, 0xD8]);
-    // The decoders fill what is missing of a truncated JPEG with grey instead of failing.
-    if is_jpeg && !jpeg_has_its_end(bytes) {
-        return Err(ImageError::TruncatedJpeg);
-    }
+    let cut = if is_jpeg && !jpeg_has_its_end(bytes) {
+        Some(jpeg_rows::extent(bytes).filter(|extent| extent.rows > 0).ok_or(ImageError::TruncatedJpeg)?)
+    } else {
+        None
+    };
     if has_planar_tiles(bytes) {
         return Err(ImageError::PlanarTiles);
     }
     let stored = decoder.dimensions();
     let (width, height) = upright_size(stored, orientation, apply_orientation);
     let divisor = divisor((width, height), needed(width, height));
-    let mut decoded = match Some(bytes).filter(|_| is_jpeg).and_then(|bytes| decode_turbo(bytes, stored, divisor)) {
-        Some(pixels) => DynamicImage::ImageRgb8(pixels),
-        // What else a decoder stumbles over is a fault at this file, not at the run.
-        None => catch_unwind(AssertUnwindSafe(|| read(decoder))).map_err(|_| ImageError::Panicked)??,
+    let whole_jpeg = Some(bytes).filter(|_| is_jpeg && cut.is_none());
+    let mut decoded = match (cut, whole_jpeg.and_then(|bytes| decode_turbo(bytes, stored, divisor))) {
+        (Some(extent), _) => decode_cut(bytes, extent, max_pixels)?,
+        (None, Some(pixels)) => DynamicImage::ImageRgb8(pixels),
+        (None, None) => read_guarded(decoder)?,
     };
+    let notes = cut.map(jpeg_rows::Extent::note).into_iter().chain(bit_depth::spread(&mut decoded, bytes)).collect();
     if apply_orientation {
         decoded.apply_orientation(orientation);
     }
@@ -161,6 +185,8 @@ pub fn decode_reduced(
         height: decoded.height(),
         rgb: into_rgb(decoded),
         orientation: orientation.to_exif(),
+        rows_there: cut.map_or(1.0, jpeg_rows::Extent::share),
+        notes,
     };
     Ok(ReducedImage { width, height, decoded })
 }
@@ -170,6 +196,31 @@ fn divisor((width, height): (u32, u32), needed: (u32, u32)) -> u32 {
     // Of the eighths that libjpeg-turbo can do, these three have fast code.
     let enough = |divisor: &u32| width / divisor >= needed.0 && height / divisor >= needed.1;
     [8, 4, 2].into_iter().find(enough).unwrap_or(1)
+}
+
+/// A JPEG whose end is missing: what is there, and grey. Never by libjpeg-turbo, whose binding gives no pixels with a warning.
+fn decode_cut(bytes: &[u8], extent: jpeg_rows::Extent, max_pixels: u64) -> Result<DynamicImage, ImageError> {
+    // Told that the image ends, the decoder takes the last bits, and then zeros for the blocks that are not there. In a
+    // scan that makes finer, those would spoil blocks that are: bits that are all 1 are no code, and end it.
+    let (end, no_code) = (b"\xFF\xD9".to_vec(), b"\xFF\0".repeat(16));
+    let mut ends = [end, no_code];
+    if extent.progressive {
+        ends.reverse();
+    }
+    // A decoder that stops early leaves pixels as they were, and those of another image must not be seen.
+    drop(SPARE.take());
+    let decode = |end: &[u8]| {
+        let (decoder, _) = open(Cursor::new([bytes, end].concat()), max_pixels)?;
+        read_guarded(decoder)
+    };
+    let mut decoded = decode(&ends[0]).or_else(|_| decode(&ends[1]))?;
+    extent.blank_rest(&mut decoded);
+    Ok(decoded)
+}
+
+/// [`read`]; a decoder that panics has failed at this file, not at the run.
+fn read_guarded(decoder: impl ImageDecoder) -> Result<DynamicImage, ImageError> {
+    catch_unwind(AssertUnwindSafe(|| read(decoder))).map_err(|_| ImageError::Panicked)?
 }
 
 /// All pixels of a decoder, in the kind that it gives.
@@ -263,12 +314,14 @@ fn open<'r, R: BufRead + Seek + 'r>(
     mut reader: R,
     max_pixels: u64,
 ) -> Result<(impl ImageDecoder + use<'r, R>, Orientation), ImageError> {
-    if reader.fill_buf().map_err(::image::ImageError::IoError)?.is_empty() {
+    let first = reader.fill_buf().map_err(::image::ImageError::IoError)?;
+    if first.is_empty() {
         return Err(ImageError::Empty);
     }
+    let foreign = Foreign::of_bytes(first);
     let reader = ImageReader::new(reader).with_guessed_format().map_err(::image::ImageError::IoError)?;
     if reader.format().is_none() {
-        return Err(ImageError::UnknownFormat);
+        return Err(foreign.map_or(ImageError::UnknownFormat, ImageError::Foreign));
     }
     let mut decoder = reader.into_decoder()?;
     let (width, height) = decoder.dimensions();
@@ -286,16 +339,20 @@ fn open<'r, R: BufRead + Seek + 'r>(
     Ok((decoder, orientation))
 }
 
+/// The tags of a TIFF's first page; nothing for other files, and where the header is wrong, which the decoder says.
+fn tiff_header(bytes: &[u8]) -> Option<tiff::decoder::Decoder<Cursor<&[u8]>>> {
+    let is_tiff = bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*");
+    tiff::decoder::Decoder::new(Cursor::new(bytes)).ok().filter(|_| is_tiff)
+}
+
 fn has_planar_tiles(bytes: &[u8]) -> bool {
     const SEPARATE_PLANES: u16 = 2;
-    let is_tiff = bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*");
-    let planar_tiles = || -> tiff::TiffResult<bool> {
-        let mut header = tiff::decoder::Decoder::new(Cursor::new(bytes))?;
+    let Some(mut header) = tiff_header(bytes) else { return false };
+    let mut planar_tiles = || -> tiff::TiffResult<bool> {
         let planes = header.find_tag_unsigned(Tag::PlanarConfiguration)?;
         Ok(planes == Some(SEPARATE_PLANES) && header.find_tag(Tag::TileWidth)?.is_some())
     };
-    // What is wrong with the header, the decoder says.
-    is_tiff && planar_tiles().unwrap_or(false)
+    planar_tiles().unwrap_or(false)
 }
 
 /// Whether the end-of-image marker stands behind the first scan. What stands before it is passed over segment by segment: a
@@ -357,9 +414,14 @@ mod tests {
         with_thumbnail.extend((jpeg.len() as u16 + 2).to_be_bytes());
         with_thumbnail.extend(&jpeg);
         with_thumbnail.extend(&jpeg[2..]);
-        assert!(decode(&with_thumbnail, true).is_ok());
-        let cut = &with_thumbnail[..with_thumbnail.len() - 40];
-        assert!(matches!(decode(cut, true), Err(ImageError::TruncatedJpeg)));
+        let whole = decode(&with_thumbnail, true).unwrap();
+        assert!(whole.notes.is_empty() && whole.rows_there > 0.99);
+        let cut = decode(&with_thumbnail[..with_thumbnail.len() - 40], true).unwrap();
+        assert!(
+            cut.rows_there < 1.0 && cut.notes[0].kind == crate::record::NoteKind::TruncatedImage,
+            "{:?}",
+            cut.notes
+        );
     }
 
     #[test]

@@ -12,9 +12,30 @@ pub struct Control {
     pub retry_failed: bool,
     /// Files that claim more pixels than this fail.
     pub max_pixels: u64,
+    /// Images of which a smaller share of the rows is there fail, 0..1.
+    pub min_rows: f64,
 }
 
+/// A quarter of an image shows what it is of; with less, an answer of "nothing" says little.
+pub const MIN_ROWS: f64 = 0.25;
+
 impl Control {
+    /// Whether enough of an image is there.
+    ///
+    /// # Errors
+    /// The reason why it fails, where it is not.
+    pub(super) fn check_rows(&self, there: f64) -> Result<(), String> {
+        if there >= self.min_rows {
+            return Ok(());
+        }
+        let percent = |share: f64| (share * 100.0).floor();
+        Err(format!(
+            "the JPEG data end early: {} % of its rows are there, and {} % are asked for",
+            percent(there),
+            (self.min_rows * 100.0).ceil()
+        ))
+    }
+
     /// Whether the run is to stop.
     pub(super) fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
@@ -23,6 +44,6 @@ impl Control {
 
 impl Default for Control {
     fn default() -> Self {
-        Self { stop: Arc::default(), retry_failed: false, max_pixels: crate::image::MAX_PIXELS }
+        Self { stop: Arc::default(), retry_failed: false, max_pixels: crate::image::MAX_PIXELS, min_rows: MIN_ROWS }
     }
 }

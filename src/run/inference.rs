@@ -141,7 +141,9 @@ impl<'e, 'g> Inference<'e, 'g> {
 
     /// Puts into an image's record what was learned of its views.
     fn learn(&self, record: &mut Record, learned: Learned, asked: &Asked) {
+        let of_the_file = std::mem::take(&mut record.notes);
         answer::read_into(record, learned.readings, &asked.labels, &self.settings.rules);
+        record.notes.splice(0..0, of_the_file);
         if let Some(critique) = &self.settings.critique {
             critique::rate_into(record, learned.ratings, critique);
         }

@@ -22,7 +22,7 @@ mod questions;
 mod summary;
 mod writer;
 
-pub use control::Control;
+pub use control::{Control, MIN_ROWS};
 pub use difference::Difference;
 pub use directory::RunDirectory;
 pub use engine::{AnswerOptions, Engine, Learned, ShownView};

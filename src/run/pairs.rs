@@ -124,6 +124,7 @@ fn side(image: &SourceImage, question: &PairQuestion, patch_side: u32, control: 
     };
     let view = decode_within(&bytes, question.apply_orientation, control.max_pixels)
         .map_err(|error| error.to_string())
+        .and_then(|upright| control.check_rows(upright.rows_there).map(|()| upright))
         .and_then(|upright| prepare(&upright, question.budget, patch_side).map_err(|error| error.to_string()));
     Side { sha256: Some(digest::hex(&bytes)), view }
 }

@@ -266,6 +266,7 @@ impl<'r> Loader<'r> {
             Ok(None) => return Some(Loaded::Known),
             Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         };
+        record.capture = crate::image::capture(&bytes).map(Box::new);
         let asked = match self.plan.questions.asked(image, &bytes, &mut record) {
             Ok(asked) => asked,
             Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
@@ -331,12 +332,16 @@ impl<'r> Loader<'r> {
             let image = decode_reduced(bytes, apply_orientation, max_pixels, needed);
             let image = image.map_err(|error| error.to_string())?;
             (record.width, record.height, record.orientation) = (image.width, image.height, image.decoded.orientation);
+            record.notes.extend_from_slice(&image.decoded.notes);
+            self.plan.control.check_rows(image.decoded.rows_there)?;
             let prepared = prepare_reduced(&image, budget, self.patch_side).map_err(|error| error.to_string())?;
             recycle(image.decoded);
             return Ok(vec![ShownView { region: Region::whole(record.width, record.height), prepared }]);
         }
         let upright = decode_within(bytes, apply_orientation, max_pixels).map_err(|error| error.to_string())?;
         (record.width, record.height, record.orientation) = (upright.width, upright.height, upright.orientation);
+        record.notes.extend_from_slice(&upright.notes);
+        self.plan.control.check_rows(upright.rows_there)?;
         if self.plan.settings.critique.is_some() {
             record.measures = Some(Measures::of(upright.width, upright.height, &upright.rgb));
         }

@@ -28,7 +28,7 @@ fn changed(image: &UprightImage, way: usize) -> UprightImage {
             rgb.extend([0, 1, 2].map(|channel| pixel[(channel + way / 4) % 3]));
         }
     }
-    UprightImage { rgb, ..*image }
+    UprightImage { rgb, ..image.clone() }
 }
 
 /// The soft tokens of so many different images.

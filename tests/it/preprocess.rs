@@ -31,7 +31,7 @@ fn pattern(name: &str, width: u32, height: u32) -> UprightImage {
             rgb.extend(pixel.map(|value| value as u8));
         }
     }
-    UprightImage { width, height, rgb, orientation: 1 }
+    UprightImage { width, height, rgb, orientation: 1, rows_there: 1.0, notes: Vec::new() }
 }
 
 fn number(case: &Value, key: &str) -> u32 {

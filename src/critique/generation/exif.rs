@@ -7,6 +7,7 @@
 //! broken entry must not cost the others.
 
 use super::container::{Texts, text};
+use crate::image::tiff_block::Block;
 
 const EXIF_DIRECTORY: u16 = 0x8769;
 const USER_COMMENT: u16 = 0x9286;
@@ -15,57 +16,15 @@ const IMAGE_DESCRIPTION: u16 = 0x010E;
 /// `ComfyUI` counts down from the tag Model, and writes `prompt:` or `workflow:` before the graph (`SaveAnimatedWEBP`).
 const GRAPH_TAGS: std::ops::RangeInclusive<u16> = 0x0100..=0x0110;
 
-#[derive(Clone, Copy)]
-struct Block<'b> {
-    bytes: &'b [u8],
-    big_endian: bool,
-}
-
-impl<'b> Block<'b> {
-    fn u16(self, at: usize) -> Option<u16> {
-        let bytes = *self.bytes.get(at..)?.first_chunk()?;
-        Some(if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
-    }
-
-    fn u32(self, at: usize) -> Option<usize> {
-        let bytes = *self.bytes.get(at..)?.first_chunk()?;
-        Some(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) } as usize)
-    }
-
-    /// Where a directory's entry of that tag begins.
-    fn entry(self, directory: usize, tag: u16) -> Option<usize> {
-        let count = usize::from(self.u16(directory)?);
-        (0..count).map(|index| directory + 2 + index * 12).find(|&at| self.u16(at) == Some(tag))
-    }
-
-    /// The bytes of an entry of text or of anything. `None` where they lie outside, or are numbers.
-    fn bytes_of(self, entry: usize) -> Option<&'b [u8]> {
-        const BYTE: u16 = 1;
-        const ASCII: u16 = 2;
-        const UNDEFINED: u16 = 7;
-        if !matches!(self.u16(entry + 2)?, BYTE | ASCII | UNDEFINED) {
-            return None;
-        }
-        let length = self.u32(entry + 4)?;
-        let start = if length <= 4 { entry + 8 } else { self.u32(entry + 8)? };
-        self.bytes.get(start..start.checked_add(length)?)
-    }
-}
-
 /// Adds the texts of the block.
 pub(super) fn read(bytes: &[u8], texts: &mut Texts) {
-    let big_endian = match bytes.first_chunk() {
-        Some(b"II*\0") => false,
-        Some(b"MM\0*") => true,
-        _ => return,
-    };
-    let block = Block { bytes, big_endian };
-    let Some(first) = block.u32(4) else { return };
+    let Some(block) = Block::new(bytes) else { return };
+    let Some(first) = block.first_directory() else { return };
     // Fooocus writes the comment into the first directory, others into that of Exif, where it belongs.
-    let second = block.entry(first, EXIF_DIRECTORY).and_then(|at| block.u32(at + 8));
+    let second = block.directory_of(first, EXIF_DIRECTORY);
     for directory in [Some(first), second].into_iter().flatten() {
         if let Some(at) = block.entry(directory, USER_COMMENT) {
-            match block.bytes_of(at).map(|value| user_comment(value, big_endian)) {
+            match block.bytes_of(at).map(|value| user_comment(value, block.is_big_endian())) {
                 Some(Some(comment)) => texts.add("comment", comment),
                 Some(None) => texts.notes.push("the EXIF comment is in JIS, which is not read".to_owned()),
                 None => texts.notes.push("the EXIF block ends before its comment does".to_owned()),

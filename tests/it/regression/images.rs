@@ -1,1 +1,164 @@
-//! Images and folders as people have them.
+//! Image files as they are: cut short, of few bits, with dates; and folders as they are.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use image::{ExtendedColorType, ImageEncoder as _, ImageFormat};
+use serde_json::Value;
+
+use crate::support::{fixture, gemscope, json_lines};
+
+/// The records of a run of the demo model over `inputs` in `dir` into `out`, and the exit code.
+fn detect(dir: &Path, inputs: &[&str], flags: &[&str], out: &str) -> (Vec<Value>, Option<i32>) {
+    let output = gemscope()
+        .current_dir(dir)
+        .arg("detect")
+        .args(inputs)
+        .args(["--prompt", "detect shape", "--budget", "70", "--quiet", "--out", out])
+        .args(flags)
+        .output()
+        .unwrap();
+    let records = fs::read_to_string(dir.join(out).join("detections.jsonl"));
+    (json_lines(records.unwrap_or_default()), output.status.code())
+}
+
+/// A scene of the demo model's as a JPEG.
+fn scene_jpeg(scene: &str) -> Vec<u8> {
+    let mut jpeg = Vec::new();
+    let scene = image::open(fixture("shapes").join(scene)).unwrap().into_rgb8();
+    scene.write_to(&mut Cursor::new(&mut jpeg), ImageFormat::Jpeg).unwrap();
+    jpeg
+}
+
+fn note<'r>(record: &'r Value, kind: &str) -> Option<&'r str> {
+    let notes = record["notes"].as_array()?;
+    notes.iter().find(|note| note["kind"] == kind).map(|note| note["detail"].as_str().unwrap_or_default())
+}
+
+#[test]
+fn a_jpeg_that_lost_its_end_is_looked_at_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let jpeg = scene_jpeg("scene-01.png");
+    fs::create_dir(dir.path().join("in")).unwrap();
+    for (name, kept) in [("a.jpg", jpeg.len()), ("b.jpg", jpeg.len() - 2), ("c.jpg", jpeg.len() * 95 / 100)] {
+        fs::write(dir.path().join("in").join(name), &jpeg[..kept]).unwrap();
+    }
+    let (records, code) = detect(dir.path(), &["in"], &["--export", "jsonl,yolo"], "run");
+    assert_eq!((records.len(), code), (3, Some(0)));
+    assert_eq!(note(&records[0], "truncated_image"), None);
+    assert_eq!(note(&records[1], "truncated_image"), Some("all of its rows"));
+    assert!(note(&records[2], "truncated_image").unwrap().ends_with("% of its rows"), "{}", records[2]);
+    assert_eq!(records[0]["detections"], records[1]["detections"], "nothing of the picture is missing");
+    // What trainers would repair in place is no link to the file.
+    let images = dir.path().join("run/yolo/images/train");
+    assert!(images.join("a.jpg").exists() && images.join("b.png").exists() && images.join("c.png").exists());
+}
+
+#[test]
+fn a_jpeg_of_which_too_little_is_there_fails_by_a_share_that_can_be_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let jpeg = scene_jpeg("scene-01.png");
+    let scan = jpeg.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
+    fs::write(dir.path().join("half.jpg"), &jpeg[..scan + (jpeg.len() - scan) / 2]).unwrap();
+    let (records, code) = detect(dir.path(), &["half.jpg"], &["--min-rows", "0.9"], "1");
+    assert_eq!((code, &records[0]["status"]), (Some(2), &Value::from("failed")));
+    assert!(records[0]["reason"].as_str().unwrap().contains("90 % are asked for"), "{}", records[0]);
+    // It is a setting of the run, not of its answers.
+    let (records, code) = detect(dir.path(), &["half.jpg"], &["--min-rows", "0.1", "--retry-failed"], "1");
+    assert_eq!(code, Some(0), "{}", records[0]);
+    assert!(note(&records[0], "truncated_image").is_some());
+    // Nothing at all is no image, whatever is asked for.
+    fs::write(dir.path().join("header.jpg"), &jpeg[..scan + 20]).unwrap();
+    let (records, code) = detect(dir.path(), &["header.jpg"], &["--min-rows", "0"], "2");
+    assert_eq!((code, &records[0]["status"]), (Some(2), &Value::from("failed")));
+}
+
+/// Writes a scene with 16 bits a sample, each of which is `of` its 8 bits.
+fn write_16_bits(scene: &str, to: &Path, of: impl Fn(u8) -> u16) {
+    let scene = image::open(fixture("shapes").join(scene)).unwrap().into_rgb8();
+    let samples: Vec<u8> = scene.as_raw().iter().flat_map(|&sample| of(sample).to_ne_bytes()).collect();
+    let file = fs::File::create(to).unwrap();
+    if to.extension().is_some_and(|extension| extension == "png") {
+        let encoder = image::codecs::png::PngEncoder::new(file);
+        encoder.write_image(&samples, scene.width(), scene.height(), ExtendedColorType::Rgb16).unwrap();
+    } else {
+        let encoder = image::codecs::tiff::TiffEncoder::new(file);
+        encoder.write_image(&samples, scene.width(), scene.height(), ExtendedColorType::Rgb16).unwrap();
+    }
+}
+
+#[test]
+fn twelve_bits_in_a_file_of_sixteen_are_not_black() {
+    let dir = tempfile::tempdir().unwrap();
+    write_16_bits("scene-01.png", &dir.path().join("all.png"), |sample| u16::from(sample) * 257);
+    write_16_bits("scene-01.png", &dir.path().join("twelve.png"), |sample| (u32::from(sample) * 4095 / 255) as u16);
+    write_16_bits("scene-01.png", &dir.path().join("twelve.tif"), |sample| (u32::from(sample) * 4095 / 255) as u16);
+    let (records, code) = detect(dir.path(), &["all.png", "twelve.png", "twelve.tif"], &[], "run");
+    assert_eq!(code, Some(0));
+    assert!(!records[0]["detections"].as_array().unwrap().is_empty());
+    assert_eq!(note(&records[0], "scaled_bit_depth"), None);
+    for record in &records[1..] {
+        assert_eq!(record["detections"].as_array().map(Vec::len), records[0]["detections"].as_array().map(Vec::len));
+        assert_eq!(note(record, "scaled_bit_depth"), Some("12 of 16 bits"));
+    }
+}
+
+#[test]
+fn an_image_that_is_just_dark_stays_dark_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    write_16_bits("scene-01.png", &dir.path().join("dark.png"), |sample| u16::from(sample) * 2);
+    let (records, _) = detect(dir.path(), &["dark.png"], &[], "run");
+    assert_eq!(note(&records[0], "scaled_bit_depth"), None);
+    assert!(note(&records[0], "near_black").is_some(), "{}", records[0]);
+}
+
+/// A JPEG with an EXIF block of a camera, as cameras write them.
+fn with_exif(jpeg: &[u8]) -> Vec<u8> {
+    let entry = |tag: u16, kind: u16, count: u32, value: u32| {
+        [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value.to_le_bytes()].concat()
+    };
+    let texts: [&[u8]; 4] = [b"RECONYX\0", b"HP2X \"a,b\"\0", b"2024:05:01 12:34:56\0", b"+02:00\0"];
+    let first = 8 + 2 + 3 * 12 + 4;
+    let second = first + 2 + 3 * 12 + 4;
+    let mut at = second as u32;
+    let mut place = |text: &&[u8]| {
+        at += text.len() as u32;
+        at - text.len() as u32
+    };
+    let places: Vec<u32> = texts.iter().map(&mut place).collect();
+    let text = |tag, index: usize| entry(tag, 2, texts[index].len() as u32, places[index]);
+    let mut block = b"II*\0\x08\0\0\0\x03\0".to_vec();
+    block.extend([text(0x010F, 0), text(0x0110, 1), entry(0x8769, 4, 1, first as u32)].concat());
+    block.extend(b"\0\0\0\0\x03\0");
+    block.extend([text(0x9003, 2), text(0x9011, 3), entry(0x9291, 2, 3, u32::from_le_bytes(*b"78\0\0"))].concat());
+    block.extend(b"\0\0\0\0");
+    block.extend(texts.concat());
+    let mut with = jpeg[..2].to_vec();
+    with.extend([0xFF, 0xE1]);
+    with.extend((block.len() as u16 + 8).to_be_bytes());
+    with.extend(b"Exif\0\0");
+    with.extend(block);
+    with.extend(&jpeg[2..]);
+    with
+}
+
+#[test]
+fn date_and_camera_stand_in_the_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("a.jpg"), with_exif(&scene_jpeg("scene-01.png"))).unwrap();
+    fs::copy(fixture("shapes/scene-01.png"), dir.path().join("b.png")).unwrap();
+    let (records, code) = detect(dir.path(), &["a.jpg", "b.png"], &["--export", "jsonl,csv"], "run");
+    assert_eq!(code, Some(0));
+    assert_eq!(records[0]["taken"], "2024-05-01T12:34:56.78+02:00");
+    assert_eq!((&records[0]["camera_make"], &records[0]["camera_model"]), (&"RECONYX".into(), &"HP2X \"a,b\"".into()));
+    assert!(records[1].get("taken").is_none());
+    let mut table = csv::Reader::from_path(dir.path().join("run/detections.csv")).unwrap();
+    let taken = table.headers().unwrap().iter().position(|name| name == "taken").unwrap();
+    let rows: Vec<csv::StringRecord> = table.records().collect::<Result<_, _>>().unwrap();
+    for row in &rows {
+        let expected =
+            if &row[0] == "a.jpg" { ["2024-05-01T12:34:56.78+02:00", "RECONYX", "HP2X \"a,b\""] } else { [""; 3] };
+        assert_eq!([&row[taken], &row[taken + 1], &row[taken + 2]], expected);
+    }
+}
