@@ -17,6 +17,7 @@
 //! - [`answer`]: text to boxes, with a status for every answer
 //! - [`critique`]: how good a generated frame is: rubrics, gates, and what the frame was meant to be
 //! - [`record`]: what is kept of an image
+//! - [`responses`]: answers that were made elsewhere, as servers of models wrote them
 //! - [`run`]: the stages and their channels, the journal, the summary
 //! - [`export`]: records to files; each format is a pure function of the journal
 //! - [`eval`]: how good detections are, against a truth file; calibration of their scores
@@ -40,6 +41,7 @@ pub mod model;
 pub mod preprocess;
 pub mod prompt;
 pub mod record;
+pub mod responses;
 pub mod run;
 pub mod runtime;
 pub mod source;

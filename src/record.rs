@@ -282,6 +282,8 @@ pub enum NoteKind {
     ScaledBitDepth,
     /// The file has 16 bits a sample, and the image looks black in them.
     NearBlack,
+    /// Answers to a question that has a later one, or a whole one; that one counts.
+    AnswerReplaced,
 }
 
 /// When, and with which camera, an image was taken: what its EXIF block says.

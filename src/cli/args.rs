@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use gemscope::answer::calibration::{Calibration, Platt};
 use gemscope::answer::{Area, CoordinateOrder, CoordinateScale, Filters, Rules};
 use gemscope::export::{Format, read_labels_map};
-use gemscope::files;
+use gemscope::files::read_text;
 use gemscope::image::MAX_PIXELS;
 use gemscope::preprocess::{Budget, BudgetChoice};
 use gemscope::prompt::{Conversation, Prompter, Query, Task, distinct};
@@ -46,16 +46,7 @@ pub(crate) struct TaskArgs {
 impl TaskArgs {
     /// The task; `None` where nothing was asked.
     pub(crate) fn task(&self) -> anyhow::Result<Option<Task>> {
-        let given = match self.labels.as_deref().map(|labels| (labels, labels.strip_prefix('@'))) {
-            None => String::new(),
-            Some((labels, None)) => labels.replace(',', "\n"),
-            // A name in a file may have a comma in it.
-            Some((_, Some(file))) => files::read_text(Path::new(file)).with_context(|| format!("--labels @{file}"))?,
-        };
-        let labels = distinct(given.lines());
-        if self.labels.is_some() && labels.is_empty() {
-            bail!("--labels names nothing");
-        }
+        let labels = labels(self.labels.as_deref())?;
         Ok(match (&self.prompt, &self.phrase) {
             (Some(text), _) => Some(Task::Prompt { text: text.clone(), labels }),
             (None, Some(phrase)) if phrase.trim().is_empty() => bail!("--phrase is empty"),
@@ -282,6 +273,21 @@ impl ControlArgs {
     pub(crate) fn control(&self, stop: Arc<AtomicBool>) -> Control {
         Control { stop, retry_failed: self.retry_failed, max_pixels: self.max_pixels, min_rows: self.min_rows }
     }
+}
+
+/// The labels of --labels: some names with commas between them, or `@` and a file of one a line.
+pub(crate) fn labels(given: Option<&str>) -> anyhow::Result<Vec<String>> {
+    let Some(given) = given else { return Ok(Vec::new()) };
+    let lines = match given.strip_prefix('@') {
+        None => given.replace(',', "\n"),
+        // A name in a file may have a comma in it.
+        Some(file) => read_text(Path::new(file)).with_context(|| format!("--labels @{file}"))?,
+    };
+    let labels = distinct(lines.lines());
+    if labels.is_empty() {
+        bail!("--labels names nothing");
+    }
+    Ok(labels)
 }
 
 /// The calibration in `path`, and the score that it is of.

@@ -1,112 +1,257 @@
 //! `gemscope parse`: answers that were made elsewhere.
 
-use std::collections::HashSet;
-use std::fs::File;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use gemscope::answer::{self, Reading, Rules};
-use gemscope::record::{Answer, BBox, Ended, Record};
-use gemscope::run::{Manifest, RunDirectory};
-use serde::Deserialize;
+use gemscope::answer::{CoordinateOrder, CoordinateScale, Rules, ScaleEvidence};
+use gemscope::files;
+use gemscope::record::{AnswerStatus, NoteKind, Record};
+use gemscope::responses::{self, Collected, ImageFolder, Problem, Requests};
+use gemscope::run::{Elsewhere, Failure, Manifest, RunDirectory, Summary};
+use serde::Serialize;
 
-use super::{Ending, messages, output};
+use super::args::{RuleArgs, labels};
+use super::{Ending, messages, output, plain};
 
-/// Read answers that were made elsewhere: one JSON object a line, `{"image":…,"width":…,"height":…,"text":…}`
+/// Read answers that were made elsewhere (Ollama, vLLM, llama.cpp, OpenAI ...)
+///
+/// FILE holds responses as a server gave them, one JSON object after another: results of OpenAI's or vLLM's batches, chat completions, responses of
+/// Ollama and llama.cpp, or own lines {"image":…,"width":…,"height":…,"text":…}. Each names its image (image, else custom_id).
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A file of answers, or - for standard input
+    /// A file of responses, or - for standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Make a run directory, so that every export works on these answers
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// The folder of the images: their sizes are read from it, and no name leads out of it
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    /// What was asked: the input file of the batch, or lines {"custom_id":…,"image":…,"question":…}
+    #[arg(long, value_name = "FILE")]
+    requests: Option<PathBuf>,
+    /// The labels that were asked for, separated by commas, or @FILE with one a line; "Dog" and "two dogs" are then a dog
+    #[arg(long, short, value_name = "LABELS")]
+    labels: Option<String>,
+    #[command(flatten)]
+    rules: RuleArgs,
+    /// The model was shown the pixels as they are stored, not turned as EXIF says (Ollama and llama.cpp do not turn them)
+    #[arg(long, requires = "images")]
+    no_exif: bool,
     /// Throw away what --out holds of an earlier run
     #[arg(long, visible_alias = "overwrite")]
     fresh: bool,
-}
-
-#[derive(Deserialize)]
-struct Line {
-    image: String,
-    width: u32,
-    height: u32,
-    text: String,
+    /// Print the summary as JSON instead of the records
+    #[arg(long)]
+    json: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
+    let labels = labels(args.labels.as_deref())?;
+    let mut rules = args.rules.rules()?;
+    let images = args.images.as_deref().map(|path| ImageFolder::open(path, !args.no_exif)).transpose()?;
+    let requests = args.requests.as_deref().map(Requests::read).transpose()?;
     let name = args.file.display().to_string();
-    let reader: Box<dyn BufRead> = if name == "-" {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(BufReader::new(File::open(&args.file).with_context(|| name.clone())?))
-    };
-    let mut run = match &args.out {
-        None => None,
-        Some(out) => {
-            let directory = RunDirectory::open(out, args.fresh)?;
-            directory.settle(&Manifest::new(None, None))?;
-            let (journal, known) = directory.journal(Duration::ZERO)?;
-            if !known.is_empty() {
-                bail!(
-                    "{} holds answers already: choose another --out, or throw the run away with --fresh",
-                    out.display()
-                );
-            }
-            Some((directory, journal))
-        }
-    };
-    let mut ending = Ending::Complete;
-    let mut images = HashSet::new();
-    for (index, line) in reader.lines().enumerate() {
-        let line = match line {
-            Ok(line) if line.trim().is_empty() => continue,
-            Ok(line) => serde_json::from_str::<Line>(&line).map_err(|error| error.to_string()),
-            Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(error.to_string()),
-            Err(error) => return Err(error).with_context(|| name.clone()),
+    let collected = responses::collect(open(&args.file)?, images.as_ref(), requests.as_ref()).context(name.clone())?;
+    let coordinates = args.coordinates(&collected, &mut rules);
+    for (line, problem) in &collected.problems {
+        messages::error(&plain::line(&format!("{name}:{line}: {problem}{}", hint(problem))));
+    }
+    let remarks = remarks(&collected, args.no_exif);
+    let model = (collected.models.len() == 1).then(|| collected.models.first().cloned()).flatten();
+    let unused = collected.problems.len();
+    let default_label = if let [label] = &labels[..] { Some(label.as_str()) } else { None };
+    let mut records: Vec<Record> =
+        collected.images.into_iter().map(|image| image.record(&labels, default_label, &rules)).collect();
+
+    if let Some(out) = &args.out {
+        let elsewhere = Elsewhere {
+            labels: labels.clone(),
+            rules,
+            coordinates_because: coordinates.because.clone(),
+            apply_orientation: !args.no_exif,
         };
-        let line = line.and_then(|line| {
-            // A run has one record an image; the first answer stays.
-            let again = run.is_some() && !images.insert(line.image.clone());
-            if again { Err(format!("a second answer about {}", line.image)) } else { Ok(line) }
-        });
-        match line {
-            Ok(line) => {
-                let record = record(line);
-                if let Some((_, journal)) = &mut run {
-                    journal.append(&record)?;
-                }
-                output::json_line(&record)?;
-            }
-            Err(error) => {
-                messages::error(&format!("{name}:{}: {error}", index + 1));
-                ending = Ending::SomeFailed;
-            }
-        }
+        let root = images.as_ref().map(|images| images.root().to_owned());
+        let manifest = Manifest::of_elsewhere(root, elsewhere);
+        let manifest = model.clone().into_iter().fold(manifest, Manifest::with_model);
+        write(out, args.fresh, &manifest, &records)?;
     }
-    match &mut run {
-        Some((_, journal)) => journal.sync()?,
+    for record in records.iter().take_while(|_| !args.json) {
+        output::json_line(record)?;
+    }
+    for record in &mut records {
+        record.answers.clear();
+    }
+    let counts = Summary::count(&records, &labels);
+    let summary = ParseSummary {
+        images: counts.images,
+        statuses: counts.statuses,
+        detections: counts.detections,
+        labels: counts.labels,
+        notes: counts.notes,
+        coordinates,
+        model,
+        unused,
+        failures: counts.failures,
+    };
+    summary.say(&remarks);
+    if args.json {
+        output::json(&summary)?;
+    }
+    if args.out.is_none() && !output::is_whole() {
         // What is printed is all there is.
-        None if !output::is_whole() => bail!("not all records could be printed"),
-        None => {}
+        bail!("not all could be printed");
     }
-    Ok(ending)
+    Ok(if unused == 0 && summary.failures.is_empty() { Ending::Complete } else { Ending::SomeFailed })
 }
 
-fn record(line: Line) -> Record {
-    let mut record = Record::failed(line.image, String::new());
-    (record.width, record.height) = (line.width, line.height);
-    let answer = Answer {
-        view: BBox::whole(line.width, line.height),
-        prompt: String::new(),
-        text: line.text,
-        ended: Ended::Unknown,
-        tokens: None,
+fn open(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
+    if file.as_os_str() == "-" {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let opened = files::open(file).with_context(|| match std::fs::metadata(file) {
+        Ok(metadata) if !metadata.is_file() && !metadata.is_dir() => {
+            format!("{} (- reads standard input)", file.display())
+        }
+        _ => file.display().to_string(),
+    })?;
+    Ok(Box::new(BufReader::with_capacity(1 << 16, opened)))
+}
+
+impl Args {
+    /// Decides the scale of all answers, if nobody has named it.
+    fn coordinates(&self, collected: &Collected, rules: &mut Rules) -> Coordinates {
+        let named = self.rules.coordinates.coordinates;
+        let mut evidence = ScaleEvidence::default();
+        for image in &collected.images {
+            image.weigh(&mut evidence, rules.order);
+        }
+        let (because, contradictory) = if named.is_some() {
+            ("--coordinates says so".to_owned(), None)
+        } else {
+            let decision = evidence.decide();
+            rules.coordinates = decision.scale;
+            (decision.why, Some(decision.contradictory))
+        };
+        Coordinates { scale: rules.coordinates, order: rules.order, because, contradictory }
+    }
+}
+
+/// Which flag, or which change of the input, mends a line.
+fn hint(problem: &Problem) -> &'static str {
+    match problem {
+        Problem::NoImage => {
+            "; add it, as `jq -c '. + {image: \"NAME\"}'` does, or say with --requests which custom_id is which image"
+        }
+        Problem::NoSize { .. } => "; --images DIR reads it",
+        Problem::OtherSize { turned: true, .. } => "; --no-exif, if the model was shown the pixels as they are stored",
+        Problem::OtherSize { .. } => "; without width and height, the file's size counts",
+        Problem::LeadsOut { .. } => "; --images DIR takes names inside of DIR",
+        Problem::IsRequest => "; requests go with --requests",
+        _ => "",
+    }
+}
+
+/// What a user should know about the responses, one a line.
+fn remarks(collected: &Collected, no_exif: bool) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let mut remark = |count: usize, what: &str| {
+        if count > 0 {
+            remarks.push(format!("{count} {what}"));
+        }
     };
-    // Answers of elsewhere come without token probabilities, and nobody asked for certain labels.
-    let reading = Reading { answer, default_label: None, spans: Vec::new(), sentences: Vec::new() };
-    answer::read_into(&mut record, vec![reading], &[], &Rules::as_answered());
-    record
+    remark(collected.several_choices, "responses have several choices: the first one of each counts");
+    remark(
+        collected.unmatched_tokens,
+        "answers have token probabilities that do not fit their text, or are of after sampling: their boxes have no scores",
+    );
+    if !no_exif {
+        remark(
+            collected.turned_by_exif,
+            "images are turned by EXIF: boxes are taken to be of the upright image; --no-exif, if the server showed them as they are stored",
+        );
+    }
+    if collected.models.len() > 1 {
+        let models = collected.models.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+        remarks.push(format!("these answers are of several models: {models}"));
+    }
+    remarks
+}
+
+/// Adds the records to the run in `out` that it does not hold yet.
+fn write(out: &Path, fresh: bool, manifest: &Manifest, records: &[Record]) -> anyhow::Result<()> {
+    let directory = RunDirectory::open(out, fresh)?;
+    directory.settle(manifest)?;
+    let (mut journal, known) = directory.journal(Duration::ZERO)?;
+    super::detect::say_what_was_left(out, &directory, &known);
+    let held = directory.held(records).context("choose another --out, or throw the run away with --fresh")?;
+    for (record, _) in records.iter().zip(held).filter(|(_, held)| !held) {
+        journal.append(record)?;
+    }
+    Ok(journal.sync()?)
+}
+
+/// What the numbers of all boxes count.
+#[derive(Serialize)]
+struct Coordinates {
+    scale: CoordinateScale,
+    order: CoordinateOrder,
+    because: String,
+    /// Answers with boxes that do not fit; absent where the scale was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contradictory: Option<usize>,
+}
+
+/// What became of the input.
+#[derive(Serialize)]
+struct ParseSummary {
+    images: usize,
+    statuses: BTreeMap<AnswerStatus, usize>,
+    detections: usize,
+    labels: BTreeMap<String, usize>,
+    notes: BTreeMap<NoteKind, usize>,
+    coordinates: Coordinates,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    /// Lines that could not be used; stderr says why.
+    unused: usize,
+    failures: Vec<Failure>,
+}
+
+impl ParseSummary {
+    fn say(&self, remarks: &[String]) {
+        let mut rows = vec![vec!["label".to_owned(), "found".to_owned()]];
+        rows.extend(self.labels.iter().map(|(label, count)| vec![label.clone(), count.to_string()]));
+        messages::say(&output::table(&rows));
+        let statuses: Vec<String> =
+            self.statuses.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
+        let statuses = if statuses.is_empty() { String::new() } else { format!(": {}", statuses.join(", ")) };
+        messages::say(&format!("{} images{statuses}", self.images));
+        let Coordinates { scale, order, because, contradictory } = &self.coordinates;
+        messages::say(&format!("coordinates: {scale}, {order} ({because})"));
+        if let Some(count @ 1..) = contradictory {
+            messages::say(&format!(
+                "{count} answers do not fit that, and lost boxes (note coordinates_do_not_fit); --coordinates names another scale"
+            ));
+        }
+        for (kind, count) in &self.notes {
+            let kind = serde_json::to_value(kind).unwrap_or_default();
+            messages::say(&format!("note {}: {count}", kind.as_str().unwrap_or_default()));
+        }
+        for remark in remarks {
+            messages::say(&plain::line(remark));
+        }
+        for Failure { image, reason } in &self.failures {
+            let failed: Cow<'_, str> = plain::line(image);
+            messages::say(&format!("failed: {failed}: {}", plain::line(reason)));
+        }
+        if self.unused > 0 {
+            messages::say(&format!("{} lines could not be used", self.unused));
+        }
+    }
 }

@@ -67,10 +67,21 @@ impl<'i> Images<'i> {
 
     /// The file of a record's image, where it is one and not a part of an archive.
     pub(super) fn file(&self, record: &Record) -> Option<PathBuf> {
-        match self.locator.place(&record.image) {
-            Place::File(path) => Some(path),
-            Place::Entry { .. } => None,
+        match self.place(record) {
+            Ok(Place::File(path)) => Some(path),
+            Ok(Place::Entry { .. }) | Err(_) => None,
         }
+    }
+
+    /// Where a record's image is. A record without a hash names its image on somebody else's word: such a name is not followed through a link
+    /// that leads out of the folder.
+    fn place(&self, record: &Record) -> Result<Place, String> {
+        let place = self.locator.place(&record.image);
+        let vouched = |place: &Place| match place {
+            Place::File(path) => record.sha256.is_some() || !path.exists() || self.locator.holds(path),
+            Place::Entry { .. } => true,
+        };
+        place.filter(vouched).ok_or_else(|| format!("{}: the name leads out of this folder", self.folder.display()))
     }
 
     /// The bytes of the file that was answered about.
@@ -78,7 +89,7 @@ impl<'i> Images<'i> {
     /// # Errors
     /// Why they are not to be had, in words.
     pub(super) fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {
-        let place = self.locator.place(&record.image);
+        let place = self.place(record)?;
         let read = place.read(crate::image::most_bytes(most_pixels(record)));
         let named = |reason| format!("{}: {reason}", self.folder.join(path_of(&record.image)).display());
         let bytes = read.map_err(named)?;

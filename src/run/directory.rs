@@ -1,5 +1,6 @@
 //! A run's directory: who may write it, and what is in it.
 
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
@@ -12,6 +13,7 @@ use super::lock::{self, Asked, Holder, Lock};
 use super::manifest::{self, Manifest};
 use super::pairs;
 use crate::files;
+use crate::record::Record;
 
 /// A directory that this process alone writes, until it is dropped.
 pub struct RunDirectory {
@@ -87,6 +89,36 @@ impl RunDirectory {
     pub fn journal(&self, sync_every: Duration) -> Result<(Journal, Known), RunError> {
         Ok(Journal::open(&self.path, sync_every)?)
     }
+
+    /// Of `records`, whether the journal holds each already. A journal that was written in part is completed with the others.
+    ///
+    /// # Errors
+    /// [`RunError::OtherAnswers`] where it holds another record about one of their images, before anything is written.
+    pub fn held(&self, records: &[Record]) -> Result<Vec<bool>, RunError> {
+        let images: HashMap<&str, usize> =
+            records.iter().enumerate().map(|(index, record)| (record.image.as_str(), index)).collect();
+        // As it would be read: the last digits of a number may change between writing and reading.
+        let as_read = |record: &Record| serde_json::from_slice::<Record>(&serde_json::to_vec(record)?);
+        let (mut held, mut others) = (vec![false; records.len()], BTreeSet::new());
+        journal::each_record(&self.path, |there| {
+            if let Some(&index) = images.get(there.image.as_str()) {
+                held[index] = as_read(&records[index]).is_ok_and(|record| record == there);
+                if held[index] {
+                    others.remove(&there.image);
+                } else {
+                    others.insert(there.image);
+                }
+            }
+        })?;
+        match others.len() {
+            0 => Ok(held),
+            count => Err(RunError::OtherAnswers {
+                path: self.path.clone(),
+                count,
+                first: others.pop_first().unwrap_or_default(),
+            }),
+        }
+    }
 }
 
 fn is_run(path: &Path) -> bool {
@@ -138,6 +170,23 @@ mod tests {
             matches!(held.settle(&other), Err(RunError::OtherSettings { differences, .. }) if differences[0].setting == "root")
         );
         assert!(matches!(RunDirectory::open(dir.path(), true), Err(RunError::NotARun(_))));
+    }
+
+    #[test]
+    fn a_journal_is_completed_and_never_contradicted() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = RunDirectory::open(&dir.path().join("run"), false).unwrap();
+        held.settle(&Manifest::new(None, None)).unwrap();
+        let records = ["a", "b"].map(|image| Record::failed(image.into(), "why".into()));
+        let (mut journal, _) = held.journal(Duration::ZERO).unwrap();
+        assert_eq!(held.held(&records).unwrap(), [false, false]);
+        journal.append(&records[1]).unwrap();
+        assert_eq!(held.held(&records).unwrap(), [false, true]);
+        let other = Record::failed("b".into(), "another".into());
+        let error = held.held(std::slice::from_ref(&other)).unwrap_err();
+        assert!(error.to_string().contains("other answers about 1 of these images, b among them"), "{error}");
+        journal.append(&other).unwrap();
+        assert_eq!(held.held(&[other]).unwrap(), [true], "the last record of an image counts");
     }
 
     #[test]

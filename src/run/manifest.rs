@@ -141,6 +141,19 @@ impl ModelIdentity {
     }
 }
 
+/// How answers that were made elsewhere were read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Elsewhere {
+    /// The labels that were asked for, as the user says.
+    pub labels: Vec<String>,
+    /// How answers became detections.
+    pub rules: Rules,
+    /// Why the boxes were read by the scale in `rules`.
+    pub coordinates_because: String,
+    /// Whether EXIF orientation is applied.
+    pub apply_orientation: bool,
+}
+
 /// `run.json`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -156,6 +169,9 @@ pub struct Manifest {
     pub model: Option<String>,
     /// What answers depend on; `null` where they were made elsewhere.
     pub settings: Option<Settings>,
+    /// How they were read, where they were made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<Elsewhere>,
 }
 
 /// What every version of `run.json` has.
@@ -169,13 +185,18 @@ impl Manifest {
     /// A manifest of this version, begun now.
     pub fn new(root: Option<PathBuf>, settings: Option<Settings>) -> Self {
         let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs());
-        Self { gemscope: env!("CARGO_PKG_VERSION").to_owned(), root, started, model: None, settings }
+        Self { gemscope: env!("CARGO_PKG_VERSION").to_owned(), root, started, model: None, settings, elsewhere: None }
     }
 
     /// The same, with the model's name.
     #[must_use]
     pub fn with_model(self, name: String) -> Self {
         Self { model: Some(name), ..self }
+    }
+
+    /// A manifest of answers that were made elsewhere, about images in `root` where that is known.
+    pub fn of_elsewhere(root: Option<PathBuf>, elsewhere: Elsewhere) -> Self {
+        Self { elsewhere: Some(elsewhere), ..Self::new(root, None) }
     }
 
     /// What another manifest that lies in `directory` says otherwise, but for version, time and names.
@@ -195,6 +216,9 @@ impl Manifest {
             let mut found = Vec::new();
             difference::collect("root", &there["root"], &wanted["root"], &mut found);
             difference::collect("", &there["settings"], &wanted["settings"], &mut found);
+            for key in ["labels", "rules", "apply_orientation"] {
+                difference::collect(key, &there["elsewhere"][key], &wanted["elsewhere"][key], &mut found);
+            }
             Ok(found)
         };
         compare().map_err(|error| ManifestError::Parse { path, error })
@@ -202,12 +226,17 @@ impl Manifest {
 
     /// The labels that were asked for, in order.
     pub fn labels(&self) -> &[String] {
-        self.settings.as_ref().map_or(&[], Settings::labels)
+        match (&self.settings, &self.elsewhere) {
+            (Some(settings), _) => settings.labels(),
+            (None, Some(elsewhere)) => &elsewhere.labels,
+            (None, None) => &[],
+        }
     }
 
     /// Whether EXIF orientation was applied.
     pub fn apply_orientation(&self) -> bool {
-        self.settings.as_ref().is_none_or(|settings| settings.apply_orientation)
+        let asked = self.settings.as_ref().map(|settings| settings.apply_orientation);
+        asked.or(self.elsewhere.as_ref().map(|elsewhere| elsewhere.apply_orientation)).unwrap_or(true)
     }
 
     /// The manifest of the run in `directory`.

@@ -32,7 +32,7 @@ pub use history::{History, Retried, Slow, Stages, Stretch};
 pub use inference::Effort;
 pub use journal::{DamagedLine, Journal, JournalError, JournalRecords, Known, KnownImage, read_journal};
 pub use lock::Holder;
-pub use manifest::{Manifest, ManifestError, ModelIdentity, Settings};
+pub use manifest::{Elsewhere, Manifest, ManifestError, ModelIdentity, Settings};
 pub use pairs::{Pair, PairQuestion, compare_pairs};
 pub use pipeline::{Outcome, Plan, RunError, execute};
 pub use progress::Progress;

@@ -79,6 +79,16 @@ pub enum RunError {
         /// What differs.
         differences: Vec<Difference>,
     },
+    /// The directory holds other answers about these images.
+    #[error("{} holds other answers about {count} of these images, {first} among them", path.display())]
+    OtherAnswers {
+        /// The directory.
+        path: PathBuf,
+        /// How many images.
+        count: usize,
+        /// The first one.
+        first: String,
+    },
     /// `run.json` cannot be read or written.
     #[error(transparent)]
     Manifest(#[from] ManifestError),

@@ -1,8 +1,11 @@
-//! From an image's name back to its bytes, long after it was listed: for exports.
+//! From an image's name back to its bytes, long after it was listed: for exports, and for answers that were made elsewhere.
+//!
+//! In: the name of an image. Out: its file, or its part of an archive. Promises: a name never leads out of the folder that it
+//! is relative to.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::archive::{self, Entries};
@@ -34,22 +37,33 @@ impl<'r> Locator<'r> {
         self.root.join(name::path(name))
     }
 
-    /// Where the image called `image` is: a file, or inside an archive. A file that is not there is a place too.
-    pub(crate) fn place(&self, image: &str) -> Place {
-        let path = self.root.join(name::path(image));
+    /// Where the image called `image` is: a file, or inside an archive. A file that is not there is a place too; `None` where the name leads
+    /// out of the folder.
+    pub(crate) fn place(&self, image: &str) -> Option<Place> {
+        let path = name::path(image);
+        if leads_out(&path) {
+            return None;
+        }
+        let path = self.root.join(path);
         if !path.exists() {
             // The shortest beginning that is a file and not a folder.
             for (archive, inside) in archives(image) {
                 let archive = self.archive(archive);
                 if archive.is_file() {
                     if let Some(Ok(span)) = self.entries(&archive).get(inside) {
-                        return Place::Entry { archive: archive.into(), span: *span };
+                        return Some(Place::Entry { archive: archive.into(), span: *span });
                     }
                     break;
                 }
             }
         }
-        Place::File(path)
+        Some(Place::File(path))
+    }
+
+    /// Whether the file at `path` lies in the folder once all links are followed. A file that is not there does not.
+    pub(crate) fn holds(&self, path: &Path) -> bool {
+        let resolved = |path: &Path| path.canonicalize().ok();
+        resolved(path).zip(resolved(self.root)).is_some_and(|(path, root)| path.starts_with(root))
     }
 
     fn entries(&self, path: &Path) -> Arc<Entries> {
@@ -68,4 +82,9 @@ impl<'r> Locator<'r> {
 /// Every archive that the image called `image` may be in, the shortest name first, and its name there.
 fn archives(image: &str) -> impl Iterator<Item = (&str, &str)> {
     image.match_indices('/').map(|(place, _)| (&image[..place], &image[place + 1..]))
+}
+
+/// Whether a path is not relative to a folder, or leaves it.
+pub(crate) fn leads_out(path: &Path) -> bool {
+    !path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }

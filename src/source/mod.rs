@@ -20,8 +20,8 @@ use thiserror::Error;
 
 pub use archive::Span;
 use inputs::Kind;
-pub(crate) use locate::Locator;
-pub(crate) use name::path as path_of;
+pub(crate) use locate::{Locator, leads_out};
+pub(crate) use name::{of as name_of, path as path_of};
 
 /// Extensions that folders, patterns and archives are searched for. A file that is named by itself, or in a list, is taken whatever it is called.
 pub const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"];
@@ -218,7 +218,7 @@ fn has_image_extension(path: &Path) -> bool {
 }
 
 /// An absolute path without `.` and `..`. Lexical, so that a link keeps the name that the user gave it.
-fn tidy(path: &Path) -> PathBuf {
+pub(crate) fn tidy(path: &Path) -> PathBuf {
     let mut tidied = PathBuf::new();
     for part in path.components() {
         match part {

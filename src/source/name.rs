@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// The name of a relative path. Nothing where the system's names are not bytes and this one is no text (lone surrogates on Windows).
-pub(super) fn of(path: &Path) -> Option<String> {
+pub(crate) fn of(path: &Path) -> Option<String> {
     let mut name = String::new();
     for part in path.components() {
         if !name.is_empty() {

@@ -1,0 +1,404 @@
+//! From responses to records.
+//!
+//! In: a text of responses, the images' folder, the requests. Out: the responses about each image, in the order of their
+//! first lines, with the image's size; and of these a record. Promises: an image's size is its file's, or the one that all its
+//! lines state; of several answers to one question exactly one counts, and the record notes the others.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, BufRead};
+
+use rayon::prelude::*;
+
+use super::documents::Documents;
+use super::images::{ImageFile, ImageFolder, path_in_name};
+use super::requests::Requests;
+use super::response::{Assembler, Outcome, Response};
+use super::{Problem, tokens::Tokens};
+use crate::answer::{self, CoordinateOrder, Reading, Rules, ScaleEvidence};
+use crate::generate::TokenSpan;
+use crate::record::{Answer, AnswerStatus, BBox, Note, NoteKind, Record};
+use crate::source::{Locator, Place, leads_out, path_of};
+
+/// What a text of responses holds.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// In the order of their first lines.
+    pub images: Vec<ImageResponses>,
+    /// Lines that cannot be used, in their order, counted from 1.
+    pub problems: Vec<(usize, Problem)>,
+    /// The models that the responses name.
+    pub models: BTreeSet<String>,
+    /// Responses with several choices, of which the first one counts.
+    pub several_choices: usize,
+    /// Answers with token probabilities that do not add up to their text, or are of after sampling: their boxes have no scores.
+    pub unmatched_tokens: usize,
+    /// Images that EXIF turns.
+    pub turned_by_exif: usize,
+}
+
+/// All responses about one image.
+#[derive(Debug)]
+pub struct ImageResponses {
+    /// Its name in a run.
+    pub image: String,
+    /// Width and height of the upright image; `None` where no response has an answer.
+    pub size: Option<(u32, u32)>,
+    place: Option<Place>,
+    /// What its file says, or why that is no image.
+    file: Option<Result<ImageFile, String>>,
+    responses: Vec<About>,
+}
+
+/// One response about an image.
+#[derive(Debug)]
+struct About {
+    line: usize,
+    question: Question,
+    stated: Option<(u32, u32)>,
+    outcome: Outcome,
+    spans: Vec<TokenSpan>,
+}
+
+/// What tells questions about an image from each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Question {
+    Text(String),
+    CustomId(String),
+    Unknown,
+}
+
+/// Reads all responses of a text about the images in `folder`, or about images that only their names are known of.
+///
+/// # Errors
+/// Those of the reader. A line that cannot be used is a [`Problem`] instead.
+pub fn collect(
+    reader: impl BufRead,
+    folder: Option<&ImageFolder>,
+    requests: Option<&Requests>,
+) -> io::Result<Collected> {
+    let mut collector = Collector::new(folder, requests);
+    let mut assembler = Assembler::default();
+    for document in Documents::new(reader)? {
+        let document = document?;
+        match document.object.and_then(|object| assembler.take(document.line, &object)) {
+            Ok(None) => {}
+            Ok(Some((line, response))) => collector.add(line, response),
+            Err(problem) => collector.collected.problems.push((document.line, problem)),
+        }
+    }
+    for (line, response) in assembler.finish() {
+        collector.add(line, response);
+    }
+    Ok(collector.finish())
+}
+
+struct Collector<'c> {
+    folder: Option<(&'c ImageFolder, Locator<'c>)>,
+    requests: Option<&'c Requests>,
+    /// Of each name as given, the place among the images.
+    known: HashMap<String, Result<usize, Problem>>,
+    /// Of each name in a run, its place.
+    places: HashMap<String, usize>,
+    collected: Collected,
+}
+
+impl<'c> Collector<'c> {
+    fn new(folder: Option<&'c ImageFolder>, requests: Option<&'c Requests>) -> Self {
+        let folder = folder.map(|folder| (folder, folder.locator()));
+        Self { folder, requests, known: HashMap::new(), places: HashMap::new(), collected: Collected::default() }
+    }
+
+    fn add(&mut self, line: usize, response: Response) {
+        let request = self.requests.zip(response.custom_id.as_ref()).and_then(|(requests, id)| requests.get(id));
+        let asked = request.and_then(|request| request.image.as_ref());
+        let Some(given) = response.image.as_ref().or(asked).or(response.custom_id.as_ref()) else {
+            self.collected.problems.push((line, Problem::NoImage));
+            return;
+        };
+        let place = match self.place(given) {
+            Ok(place) => place,
+            Err(problem) => {
+                self.collected.problems.push((line, problem));
+                return;
+            }
+        };
+        let text = response.question.or_else(|| request.and_then(|request| request.question.clone()));
+        let question = match (text, response.custom_id) {
+            (Some(text), _) => Question::Text(text),
+            (None, Some(id)) => Question::CustomId(id),
+            (None, None) => Question::Unknown,
+        };
+        let spans = self.spans(&response.outcome, &response.tokens);
+        self.collected.several_choices += usize::from(response.choices > 1);
+        self.collected.models.extend(response.model);
+        let about = About { line, question, stated: response.size, outcome: response.outcome, spans };
+        self.collected.images[place].responses.push(about);
+    }
+
+    fn spans(&mut self, outcome: &Outcome, tokens: &Tokens) -> Vec<TokenSpan> {
+        let Outcome::Answer { text, .. } = outcome else { return Vec::new() };
+        let spans = tokens.spans(text);
+        self.collected.unmatched_tokens += usize::from(spans.is_none());
+        spans.unwrap_or_default()
+    }
+
+    /// The place among the images of the one that is called `given`.
+    fn place(&mut self, given: &str) -> Result<usize, Problem> {
+        if let Some(known) = self.known.get(given) {
+            return known.clone();
+        }
+        let found = self.find(&path_in_name(given)).map(|(image, place)| {
+            *self.places.entry(image.clone()).or_insert_with(|| {
+                let images = &mut self.collected.images;
+                images.push(ImageResponses { image, size: None, place, file: None, responses: Vec::new() });
+                images.len() - 1
+            })
+        });
+        self.known.insert(given.to_owned(), found.clone());
+        found
+    }
+
+    fn find(&self, given: &str) -> Result<(String, Option<Place>), Problem> {
+        if let Some((folder, locator)) = &self.folder {
+            return folder.find(given, locator).map(|(image, place)| (image, Some(place)));
+        }
+        if leads_out(&path_of(given)) {
+            return Err(Problem::LeadsOut { name: given.to_owned() });
+        }
+        Ok((given.to_owned(), None))
+    }
+
+    /// Looks at the images, and holds what was stated against them.
+    fn finish(self) -> Collected {
+        let Self { folder, mut collected, .. } = self;
+        if let Some((folder, _)) = folder {
+            let look = |image: &mut ImageResponses| image.file = image.place.as_ref().map(|place| folder.look(place));
+            collected.images.par_iter_mut().for_each(look);
+        }
+        for image in &mut collected.images {
+            image.settle_size(&mut collected.problems);
+            let turned = |file: &ImageFile| file.orientation != 1;
+            collected.turned_by_exif += usize::from(image.file.iter().flatten().any(turned));
+        }
+        collected.images.retain(|image| !image.responses.is_empty());
+        collected.problems.sort_by_key(|(line, _)| *line);
+        collected
+    }
+}
+
+impl ImageResponses {
+    /// Decides how large the image is; a response that contradicts it, or says nothing where nobody does, is a problem.
+    fn settle_size(&mut self, problems: &mut Vec<(usize, Problem)>) {
+        if let Some(Err(_)) = self.file {
+            return; // its record says why
+        }
+        let file = self.file.as_ref().and_then(|file| file.as_ref().ok());
+        let first = self.responses.iter().find_map(|about| about.stated.map(|stated| (stated, about.line)));
+        self.size = file.map(|file| file.size).or(first.map(|(stated, _)| stated));
+        let image = &self.image;
+        let size = self.size;
+        self.responses.retain(|about| {
+            let problem = match (about.stated, size, file, first) {
+                (Some(stated), Some(found), Some(file), _) if stated != found => {
+                    let turned = stated == file.stored;
+                    Problem::OtherSize { image: image.clone(), stated, found, turned }
+                }
+                (Some(stated), Some(_), None, Some((earlier, line))) if stated != earlier => {
+                    Problem::TwoSizes { image: image.clone(), stated, earlier, line }
+                }
+                (_, None, ..) if matches!(about.outcome, Outcome::Answer { .. }) => {
+                    Problem::NoSize { image: image.clone() }
+                }
+                _ => return true,
+            };
+            problems.push((about.line, problem));
+            false
+        });
+    }
+
+    /// Adds what the boxes of all answers say about their scale.
+    pub fn weigh(&self, evidence: &mut ScaleEvidence, order: CoordinateOrder) {
+        let Some((width, height)) = self.size else { return };
+        for about in &self.responses {
+            if let Outcome::Answer { text, ended } = &about.outcome {
+                evidence.add(&answer::parse(text, *ended).boxes, order, width, height);
+            }
+        }
+    }
+
+    /// The record of the image. It was asked about `asked`; `default_label` is what a box without a label is.
+    pub fn record(self, asked: &[String], default_label: Option<&str>, rules: &Rules) -> Record {
+        let mut record = Record::failed(self.image, String::new());
+        let mut fault = None;
+        match self.file {
+            Some(Ok(file)) => (record.sha256, record.orientation) = (Some(file.sha256), file.orientation),
+            Some(Err(reason)) => fault = Some(reason),
+            None => {}
+        }
+        (record.width, record.height) = self.size.unwrap_or_default();
+        let (counted, passed_over) = counted(self.responses);
+        let questions = counted.len();
+        let view = BBox::whole(record.width, record.height);
+        let (mut readings, mut failures) = (Vec::new(), Vec::new());
+        for about in counted {
+            let prompt = match about.question {
+                Question::Text(text) => text,
+                Question::CustomId(_) | Question::Unknown => String::new(),
+            };
+            match about.outcome {
+                Outcome::Answer { text, ended } => readings.push(Reading {
+                    answer: Answer { view, prompt, text, ended, tokens: None },
+                    default_label: default_label.map(str::to_owned),
+                    spans: about.spans,
+                    sentences: Vec::new(),
+                }),
+                Outcome::Failed(reason) => failures.push(reason),
+            }
+        }
+        if let Some(fault) = fault {
+            record.reason = Some(fault);
+            record.answers = readings.into_iter().map(|reading| reading.answer).collect();
+            return record;
+        }
+        if !readings.is_empty() {
+            answer::read_into(&mut record, readings, asked, rules);
+        }
+        if let Some(reason) = failures.first() {
+            record.status = if record.detections.is_empty() { AnswerStatus::Failed } else { AnswerStatus::Salvaged };
+            record.reason = Some(match questions {
+                1 => reason.clone(),
+                questions => format!("{} of {questions} questions without an answer: {reason}", failures.len()),
+            });
+        }
+        if passed_over > 0 {
+            record.notes.push(Note::new(NoteKind::AnswerReplaced, passed_over));
+        }
+        record
+    }
+}
+
+/// The response that counts of each question, in the order of the questions' first lines; and how many do not.
+fn counted(responses: Vec<About>) -> (Vec<About>, usize) {
+    let mut counted: Vec<(About, Option<u8>)> = Vec::new();
+    let mut passed_over = 0;
+    for about in responses {
+        let Some((there, rank)) = counted.iter_mut().find(|(there, _)| there.question == about.question) else {
+            counted.push((about, None));
+            continue;
+        };
+        passed_over += 1;
+        let known = *rank.get_or_insert_with(|| wholeness(&there.outcome));
+        let new = wholeness(&about.outcome);
+        if new >= known {
+            (*there, *rank) = (about, Some(new));
+        }
+    }
+    (counted.into_iter().map(|(about, _)| about).collect(), passed_over)
+}
+
+/// How much of an answer is there; [the module](super) says what is better.
+fn wholeness(outcome: &Outcome) -> u8 {
+    let Outcome::Answer { text, ended } = outcome else { return 0 };
+    match answer::parse(text, *ended).status {
+        AnswerStatus::Ok | AnswerStatus::Empty => 4,
+        AnswerStatus::Salvaged => 3,
+        AnswerStatus::Truncated | AnswerStatus::Looped => 2,
+        AnswerStatus::Refused | AnswerStatus::Failed => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const BOX: &str = r#"[{"box_2d": [100, 200, 300, 400], "label": "cat"}]"#;
+    const CUT: &str = r#"[{"box_2d": [100, 200, 300, 400], "label": "cat"}, {"box_2d": [1"#;
+
+    fn records(
+        lines: &[Value],
+        folder: Option<&ImageFolder>,
+        requests: Option<&Requests>,
+    ) -> (Vec<Record>, Vec<String>) {
+        let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
+        let collected = collect(text.as_bytes(), folder, requests).unwrap();
+        let problems = collected.problems.iter().map(|(line, problem)| format!("{line}: {problem}")).collect();
+        let record = |image: ImageResponses| image.record(&[], None, &Rules::default());
+        (collected.images.into_iter().map(record).collect(), problems)
+    }
+
+    fn own(image: &str, question: Option<&str>, text: &str) -> Value {
+        let mut line = json!({"image": image, "width": 100, "height": 100, "text": text});
+        if let Some(question) = question {
+            line["question"] = question.into();
+        }
+        line
+    }
+
+    #[test]
+    fn questions_join_and_repeats_replace() {
+        let dog = BOX.replace("cat", "dog");
+        let lines = [
+            own("b.png", Some("detect cat"), BOX),
+            own("a.png", None, CUT),
+            own("b.png", Some("detect dog"), &dog),
+            own("a.png", None, BOX),
+            own("b.png", Some("detect cat"), CUT),
+            own("a.png", None, "Sorry."),
+        ];
+        let (records, problems) = records(&lines, None, None);
+        assert!(problems.is_empty(), "{problems:?}");
+        assert_eq!(records.iter().map(|record| record.image.as_str()).collect::<Vec<_>>(), ["b.png", "a.png"]);
+        let labels = |record: &Record| record.detections.iter().map(|one| one.label.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            (records[0].status, labels(&records[0])),
+            (AnswerStatus::Ok, vec!["cat".to_owned(), "dog".to_owned()])
+        );
+        assert_eq!(records[0].notes, [Note::new(NoteKind::AnswerReplaced, 1)]);
+        assert_eq!(records[0].answers[1].prompt, "detect dog");
+        assert_eq!((records[1].status, labels(&records[1])), (AnswerStatus::Ok, vec!["cat".to_owned()]));
+        assert_eq!(records[1].notes, [Note::new(NoteKind::AnswerReplaced, 2)]);
+    }
+
+    #[test]
+    fn a_failed_question_is_no_clean_answer() {
+        let failed = |question: &str| json!({"image": "a.png", "question": question, "error": {"message": "timeout"}});
+        let (one, _) = records(&[failed("detect cat")], None, None);
+        assert_eq!((one[0].status, one[0].reason.as_deref()), (AnswerStatus::Failed, Some("timeout")));
+        let (two, _) = records(&[failed("detect dog"), own("a.png", Some("detect cat"), BOX)], None, None);
+        assert_eq!((two[0].status, two[0].detections.len()), (AnswerStatus::Salvaged, 1));
+        assert_eq!(two[0].reason.as_deref(), Some("1 of 2 questions without an answer: timeout"));
+        let (two, _) = records(&[own("a.png", Some("detect cat"), "[]"), failed("detect dog")], None, None);
+        assert_eq!((two[0].status, two[0].width), (AnswerStatus::Failed, 100));
+        // An answer that came at the second try is one.
+        let (retried, _) = records(&[failed("detect cat"), own("a.png", Some("detect cat"), BOX)], None, None);
+        assert_eq!(retried[0].status, AnswerStatus::Ok);
+    }
+
+    #[test]
+    fn sizes_are_stated_once_and_never_guessed() {
+        let sized = |width: u32| json!({"image": "a.png", "width": width, "height": 100, "text": BOX});
+        let unsized_line = json!({"image": "a.png", "text": BOX});
+        let (found, problems) = records(&[unsized_line.clone(), sized(200), sized(100)], None, None);
+        assert_eq!((found[0].width, found[0].detections[0].bbox.x1), (200, 80.0));
+        assert_eq!(problems, ["3: a.png: the line says 100x100, line 2 says 200x100"]);
+        let (found, problems) = records(&[unsized_line], None, None);
+        assert!(found.is_empty());
+        assert!(problems[0].starts_with("1: the size of a.png is not known"), "{problems:?}");
+        for (line, says) in [
+            (json!({"image": "a", "width": 0, "height": 1, "text": ""}), "width: 0 is no number of pixels"),
+            (json!({"image": "a", "width": 1, "text": ""}), "height: is missing beside width"),
+            (json!({"image": 3, "text": ""}), "image: is not a text"),
+            (json!({"text": "[]"}), "nothing names the image"),
+            (json!({"image": "../a.png", "text": "[]"}), "../a.png: leads out"),
+            (json!({"image": "/a.png", "text": "[]"}), "/a.png: leads out"),
+            (json!({"image": "a.png"}), "it has image"),
+            (json!({"custom_id": "1", "body": {"messages": []}}), "this is a request"),
+            (json!({}), "it has no keys"),
+        ] {
+            let (found, problems) = records(&[line], None, None);
+            assert!(found.is_empty() && problems[0].contains(says), "{says}: {problems:?}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! One response: what it is about, and what it says.
+//!
+//! In: a JSON object. Out: a [`Response`], or a piece of one that a server streamed.
+
+use serde_json::{Map, Value};
+
+use super::tokens::Tokens;
+use super::{Problem, llama_cpp, ollama, openai, own};
+use crate::record::Ended;
+
+/// What a server answered to one request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Response {
+    /// The image's name, as given.
+    pub image: Option<String>,
+    /// The request's own name.
+    pub custom_id: Option<String>,
+    /// The text of the question.
+    pub question: Option<String>,
+    /// Width and height of the upright image, as stated.
+    pub size: Option<(u32, u32)>,
+    /// The model's name.
+    pub model: Option<String>,
+    /// What was said.
+    pub outcome: Outcome,
+    /// Answers to the same request; the first one is [`Self::outcome`].
+    pub choices: usize,
+    /// The tokens of the answer.
+    pub(super) tokens: Tokens,
+}
+
+/// What came of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The model's text, without its thoughts where the server keeps them apart.
+    Answer {
+        /// As it came.
+        text: String,
+        /// How it ended.
+        ended: Ended,
+    },
+    /// An error of the server, or a text that it held back.
+    Failed(String),
+}
+
+/// What one object of a server's output says.
+pub(super) struct Body {
+    pub(super) outcome: Outcome,
+    pub(super) tokens: Tokens,
+    pub(super) choices: usize,
+    pub(super) model: Option<String>,
+    /// There is more to come: the text is a piece of a stream.
+    pub(super) unfinished: bool,
+    /// The name that all pieces of a stream share, where they have one.
+    pub(super) id: Option<String>,
+}
+
+impl Body {
+    /// A whole answer.
+    pub(super) fn answer(text: String, ended: Ended) -> Self {
+        let outcome = Outcome::Answer { text, ended };
+        Self { outcome, tokens: Tokens::default(), choices: 1, model: None, unfinished: false, id: None }
+    }
+
+    /// None.
+    pub(super) fn failed(reason: String) -> Self {
+        Self { outcome: Outcome::Failed(reason), ..Self::answer(String::new(), Ended::Unknown) }
+    }
+}
+
+/// Responses whose pieces come one by one.
+#[derive(Default)]
+pub(super) struct Assembler {
+    /// The streams that have not ended, in the order of their first pieces.
+    open: Vec<Stream>,
+}
+
+struct Stream {
+    key: [Option<String>; 3],
+    line: usize,
+    pieces: usize,
+    response: Response,
+}
+
+impl Assembler {
+    /// Takes an object; a response that is whole with it comes back, with the line that it begins in.
+    pub(super) fn take(
+        &mut self,
+        line: usize,
+        object: &Map<String, Value>,
+    ) -> Result<Option<(usize, Response)>, Problem> {
+        let (response, unfinished, id) = read(object)?;
+        let key = [response.image.clone(), response.custom_id.clone(), id];
+        let open = self.open.iter().position(|stream| stream.key == key);
+        match (open, unfinished) {
+            (None, false) => Ok(Some((line, response))),
+            (None, true) => {
+                self.open.push(Stream { key, line, pieces: 1, response });
+                Ok(None)
+            }
+            (Some(index), true) => {
+                self.open[index].append(response);
+                Ok(None)
+            }
+            (Some(index), false) => {
+                let mut stream = self.open.remove(index);
+                stream.append(response);
+                Ok(Some((stream.line, stream.response)))
+            }
+        }
+    }
+
+    /// The streams that never came to their ends.
+    pub(super) fn finish(self) -> Vec<(usize, Response)> {
+        let cut = |mut stream: Stream| {
+            // Of one piece alone it is not known. Several were cut off, as by a limit.
+            if let (true, Outcome::Answer { ended, .. }) = (stream.pieces > 1, &mut stream.response.outcome) {
+                *ended = Ended::TokenLimit;
+            }
+            (stream.line, stream.response)
+        };
+        self.open.into_iter().map(cut).collect()
+    }
+}
+
+impl Stream {
+    fn append(&mut self, next: Response) {
+        self.pieces += 1;
+        let whole = &mut self.response;
+        match (&mut whole.outcome, next.outcome) {
+            (Outcome::Answer { text, ended }, Outcome::Answer { text: more, ended: last }) => {
+                text.push_str(&more);
+                *ended = last;
+            }
+            (whole @ Outcome::Answer { .. }, failed) => *whole = failed,
+            (Outcome::Failed(_), _) => {}
+        }
+        whole.tokens.append(&next.tokens);
+        whole.choices = whole.choices.max(next.choices);
+        whole.question = whole.question.take().or(next.question);
+        whole.size = whole.size.or(next.size);
+        whole.model = whole.model.take().or(next.model);
+    }
+}
+
+/// The response in `object`, whether it is a piece of a stream, and the stream's name.
+fn read(object: &Map<String, Value>) -> Result<(Response, bool, Option<String>), Problem> {
+    let name = |key: &'static str| match object.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) if text.trim().is_empty() => {
+            Err(Problem::Value { key, problem: "is empty".to_owned() })
+        }
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(Value::Number(number)) if key == "custom_id" => Ok(Some(number.to_string())),
+        Some(_) => Err(Problem::Value { key, problem: "is not a text".to_owned() }),
+    };
+    let (image, custom_id) = (name("image")?, name("custom_id")?);
+    let question = text(object, "question").or_else(|| text(object, "prompt")).map(str::to_owned);
+    let Body { outcome, tokens, choices, model, unfinished, id } = body(object)?;
+    let size = size(object)?;
+    let response = Response { image, custom_id, question, size, model, outcome, choices, tokens };
+    Ok((response, unfinished, id))
+}
+
+/// The first format that fits.
+fn body(object: &Map<String, Value>) -> Result<Body, Problem> {
+    if let Some(Value::String(text)) = object.get("text") {
+        return Ok(own::read(text, object));
+    }
+    let batch = object.get("response").and_then(Value::as_object);
+    if let Some(response) = batch {
+        return match response.get("body") {
+            Some(body) => batch_result(response, body, object),
+            // Any response, wrapped to name its image.
+            None => body_of(response, object),
+        };
+    }
+    body_of(object, object)
+}
+
+fn body_of(object: &Map<String, Value>, envelope: &Map<String, Value>) -> Result<Body, Problem> {
+    if let Some(reason) = error(envelope).or_else(|| error(object)) {
+        return Ok(Body::failed(reason));
+    }
+    let readers = [openai::completion, openai::response, ollama::chat, ollama::generate, llama_cpp::completion];
+    if let Some(body) = readers.iter().find_map(|read| read(object)) {
+        return Ok(body);
+    }
+    let request = |object: &Map<String, Value>| object.contains_key("messages") || object.contains_key("input");
+    if request(object) || object.get("body").and_then(Value::as_object).is_some_and(request) {
+        return Err(Problem::IsRequest);
+    }
+    let keys = object.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+    Err(Problem::UnknownFormat { keys })
+}
+
+/// One line of a batch's output or error file.
+fn batch_result(response: &Map<String, Value>, body: &Value, line: &Map<String, Value>) -> Result<Body, Problem> {
+    const BAD_REQUEST: u64 = 400;
+    let status = response.get("status_code").and_then(Value::as_u64).filter(|status| *status >= BAD_REQUEST);
+    let said = error(line).or_else(|| body.as_object().and_then(error));
+    match (status, said, body.as_object()) {
+        (Some(status), Some(said), _) => Ok(Body::failed(format!("status {status}: {said}"))),
+        (Some(status), None, _) => Ok(Body::failed(format!("status {status}"))),
+        (None, Some(said), _) => Ok(Body::failed(said)),
+        (None, None, Some(body)) => body_of(body, line),
+        (None, None, None) => Ok(Body::failed("the response has no body".to_owned())),
+    }
+}
+
+/// The words of an error, where there is one: a text, `{"message": …}`, or an object of its own (`"object": "error"`).
+fn error(object: &Map<String, Value>) -> Option<String> {
+    let own = object.get("object").and_then(Value::as_str) == Some("error");
+    let error = match object.get("error") {
+        None | Some(Value::Null) if own => return Some(text(object, "message").unwrap_or("an error").to_owned()),
+        None | Some(Value::Null | Value::Bool(false)) => return None,
+        Some(error) => error,
+    };
+    let nested = error.get("error").unwrap_or(error);
+    let said = nested.as_str().or_else(|| nested.get("message").and_then(Value::as_str));
+    Some(said.map_or_else(|| error.to_string(), str::to_owned))
+}
+
+fn size(object: &Map<String, Value>) -> Result<Option<(u32, u32)>, Problem> {
+    let side = |key: &'static str| match object.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => match value.as_u64().and_then(|side| u32::try_from(side).ok()) {
+            Some(side) if side > 0 => Ok(Some(side)),
+            _ => Err(Problem::Value { key, problem: format!("{value} is no number of pixels") }),
+        },
+    };
+    match (side("width")?, side("height")?) {
+        (Some(width), Some(height)) => Ok(Some((width, height))),
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(Problem::Value { key: "height", problem: "is missing beside width".to_owned() }),
+        (None, Some(_)) => Err(Problem::Value { key: "width", problem: "is missing beside height".to_owned() }),
+    }
+}
+
+/// The value of `key`, if it is a text.
+pub(super) fn text<'v>(object: &'v Map<String, Value>, key: &str) -> Option<&'v str> {
+    object.get(key).and_then(Value::as_str)
+}
+
+/// The text of a message's content: a text, or a list of parts of which those with a text count and thoughts do not.
+pub(super) fn content(content: &Value) -> Option<String> {
+    match content {
+        Value::String(text) => Some(text.clone()),
+        Value::Array(parts) => {
+            let said = |part: &Value| match part.get("type").and_then(Value::as_str) {
+                None | Some("text" | "output_text") => part.get("text").and_then(Value::as_str).map(str::to_owned),
+                Some("refusal") => part.get("refusal").and_then(Value::as_str).map(str::to_owned),
+                Some(_) => None,
+            };
+            Some(parts.iter().filter_map(said).collect())
+        }
+        _ => None,
+    }
+}
+
+/// How an answer ended, in the words of any server; the error holds the reason of a text that was held back or never made.
+pub(super) fn ended(reason: Option<&str>) -> Result<Ended, String> {
+    Ok(match reason.map(str::to_ascii_lowercase).as_deref() {
+        Some("stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "word" | "completed") => Ended::StopToken,
+        Some("length" | "limit" | "max_tokens" | "max_output_tokens") => Ended::TokenLimit,
+        Some("repetition") => Ended::Looped,
+        Some(reason @ ("content_filter" | "safety" | "abort" | "error" | "cancelled" | "failed")) => {
+            return Err(format!("the server ended the answer: {reason}"));
+        }
+        Some(reason @ ("load" | "unload")) => return Err(format!("no answer, the server did a {reason} of the model")),
+        _ => Ended::Unknown,
+    })
+}
