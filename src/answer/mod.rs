@@ -35,9 +35,13 @@
 //! Boxes without an area still make an answer `ok`, and a "nothing" may stand in prose or be written as Python does.
 //! A complete value is complete even where the token limit was reached at its end.
 //!
-//! Thoughts (`<|channel>…<channel|>`, `<think>…</think>`) are left out, and so is all that stands before the end of a
-//! thought whose start was part of the prompt. The answer ends at the first end of turn in the text, which then
-//! counts as the stop token.
+//! Thoughts are left out in every form that servers leave them in (`<|channel>…<channel|>`, `<think>…</think>`,
+//! `[THINK]…[/THINK]`, `<|channel|>analysis…`: the table in `marks.rs`), and so is all that stands before the end of a thought
+//! whose start was part of the prompt, or before a mark of the answer (`<answer>`, `<|channel|>final`). A thought
+//! that does not end holds all the rest. The answer ends at the first end of turn in the text, of Gemma or of
+//! another model, which then counts as the stop token.
+//!
+//! Full-width and typographic punctuation is read as JSON's, and makes an answer `salvaged`.
 
 pub mod calibration;
 mod coordinates;
@@ -45,6 +49,7 @@ mod counts;
 mod filter;
 mod frame;
 mod label;
+mod marks;
 mod parser;
 mod rescale;
 mod scan;

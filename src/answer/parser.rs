@@ -9,7 +9,8 @@ use serde::de::IgnoredAny;
 
 use super::frame::{CoordinateList, Coordinates, Found, Frame, Kind, Says};
 use super::label::Key;
-use super::scan::{Bracket, Scalar, Scanner, Tag, Token};
+use super::marks::{self, Mark};
+use super::scan::{Bracket, Scalar, Scanner, Token};
 use super::{ParsedAnswer, ParsedBox};
 use crate::record::{AnswerStatus, Ended, Note, NoteKind};
 
@@ -41,6 +42,8 @@ struct Parser<'t> {
     /// The innermost list of coordinates.
     list: CoordinateList,
     found: Found<'t>,
+    /// A mark said that what follows is the answer.
+    in_answer: bool,
     /// [`Parser::boxes_met`] at the start of the current top-level value.
     met_before: usize,
     seen: Seen,
@@ -98,6 +101,7 @@ impl<'t> Parser<'t> {
             open: [0; 3],
             list: CoordinateList::default(),
             found: Found::new(text),
+            in_answer: false,
             met_before: 0,
             seen: Seen::default(),
             #[cfg(test)]
@@ -107,19 +111,23 @@ impl<'t> Parser<'t> {
 
     /// Reads the text to its end, or to the end of the model's turn.
     fn read(&mut self) {
+        self.skip_unmarked_thought();
         let mut started = false;
         loop {
             let token = if self.stack.is_empty() { self.scan.next_in_prose() } else { self.scan.next_in_value() };
-            started |= !matches!(token, Token::Tag(_));
+            started |= !matches!(token, Token::Mark(_));
             match token {
                 Token::End => break,
-                Token::Tag(Tag::EndOfTurn) if started => {
-                    if self.ended == Ended::TokenLimit {
-                        self.ended = Ended::StopToken;
-                    }
+                Token::Mark(Mark::TurnEnd) if started => {
+                    self.end_turn();
                     break;
                 }
-                Token::Tag(tag) => self.tag(tag),
+                // Before its answer the model's own turn begins.
+                Token::Mark(Mark::TurnStart) if self.has_answered() => {
+                    self.end_turn();
+                    break;
+                }
+                Token::Mark(mark) => self.mark(mark),
                 Token::Fence => self.fence(),
                 Token::Text => self.prose(),
                 Token::LooseBoxKey => self.open_loose(),
@@ -133,22 +141,65 @@ impl<'t> Parser<'t> {
         self.close_at_end();
     }
 
-    fn tag(&mut self, tag: Tag) {
-        match tag {
-            Tag::Thought(end) => {
-                self.seen.thoughts += 1;
-                self.seen.open_thought = !self.scan.skip_past(end);
-            }
-            Tag::ThoughtEnd => {
-                // Its start was part of the prompt: all that was read so far was thought.
-                self.stack.clear();
-                self.open = [0; 3];
-                self.found = Found::new(self.found.text);
-                self.seen = Seen { thoughts: 1, ..Seen::default() };
-            }
-            Tag::ToolCall => self.seen.tool_calls += 1,
-            Tag::EndOfTurn | Tag::Quote | Tag::Other => {}
+    /// A turn that is over was not cut off by the limit of tokens.
+    fn end_turn(&mut self) {
+        if self.ended == Ended::TokenLimit {
+            self.ended = Ended::StopToken;
         }
+    }
+
+    fn has_answered(&self) -> bool {
+        !self.stack.is_empty() || self.boxes_met() + self.seen.nothings + self.seen.others + self.seen.loose > 0
+    }
+
+    /// A server that drops special tokens leaves the words between them: `analysis…assistantfinal…`.
+    fn skip_unmarked_thought(&mut self) {
+        const FINAL: &str = "assistantfinal";
+        let text = self.found.text.trim_start();
+        let Some(end) = text.starts_with("analysis").then(|| text.rfind(FINAL)).flatten() else { return };
+        self.scan.move_to(self.found.text.len() - text.len() + end + FINAL.len());
+        self.seen.thoughts += 1;
+    }
+
+    fn mark(&mut self, mark: Mark) {
+        match mark {
+            Mark::Thought => self.skip_thought(false),
+            Mark::Channel => {
+                // Harmony has a bar on both sides, and messages in its channels.
+                let message = self.found.text[..self.scan.end()].ends_with("|>");
+                if marks::names_answer(self.scan.skip_channel_name()) {
+                    self.forget(self.has_answered() || self.seen.prose);
+                    self.in_answer = true;
+                } else {
+                    self.skip_thought(message);
+                }
+            }
+            Mark::Answer if !self.in_answer => {
+                self.forget(self.has_answered() || self.seen.prose);
+                self.in_answer = true;
+            }
+            // The end of the channel that the answer stands in.
+            Mark::ThoughtEnd if self.in_answer => {}
+            // Its start was part of the prompt: all that was read so far was thought.
+            Mark::ThoughtEnd => self.forget(true),
+            Mark::ToolCall => self.seen.tool_calls += 1,
+            Mark::Answer | Mark::TurnEnd | Mark::TurnStart | Mark::Quote | Mark::Other => {}
+        }
+    }
+
+    /// Leaves a thought out that begins here.
+    fn skip_thought(&mut self, message: bool) {
+        self.seen.thoughts += 1;
+        self.seen.open_thought = !self.scan.skip_thought(message);
+    }
+
+    /// Forgets all that was read so far, which was thought if there was any.
+    fn forget(&mut self, thought: bool) {
+        self.stack.clear();
+        self.open = [0; 3];
+        self.found = Found::new(self.found.text);
+        let thoughts = self.seen.thoughts + usize::from(thought);
+        self.seen = Seen { thoughts, ..Seen::default() };
     }
 
     fn prose(&mut self) {

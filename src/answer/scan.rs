@@ -1,18 +1,23 @@
 //! Cuts an answer's text into tokens, tolerantly.
 //!
-//! In: the text. Out: one token a call, either of prose (where only the start of a JSON value, a fence or a tag
-//! matters, and an apostrophe is no quote) or of a JSON value. Promises: it only goes forward, save that the tail of
-//! a string without its closing quote is read once more; every look ahead is bounded, or skips white space that no
-//! other look ahead of its kind skips again.
+//! In: the text. Out: one token a call, either of prose (where only the start of a JSON value, a fence, a mark or an
+//! entry of a listing matters, and an apostrophe is no quote) or of a JSON value. Promises: it only goes forward, save
+//! that the tail of a string without its closing quote is read once more; every look ahead is bounded, or skips white
+//! space that no other look ahead of its kind skips again.
+//!
+//! Full-width and typographic punctuation (`：，［｛“„«「`) is read as the ASCII that it stands for, outside of strings
+//! and as the quotes of one.
 
 #[cfg(test)]
 use std::cell::Cell;
 use std::ops::Range;
 
+use super::marks::{self, Mark};
+
 /// The key of coordinates, without its separators.
 pub(super) const BOX_KEY: &str = "box2d";
 
-/// The longest tag and the longest unquoted key that a look ahead considers, in bytes.
+/// The longest unquoted key that a look ahead considers, in bytes.
 const LOOK_AHEAD: usize = 48;
 
 /// A kind of bracket.
@@ -32,43 +37,6 @@ pub(super) struct Scalar {
     pub(super) cut: bool,
 }
 
-/// A special token of the model that stands in the text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tag {
-    /// The start of a thought, which ends with this.
-    Thought(&'static str),
-    /// The end of a thought.
-    ThoughtEnd,
-    /// The model's turn is over.
-    EndOfTurn,
-    /// The start or end of a tool call.
-    ToolCall,
-    /// Gemma's quote for strings in tool calls.
-    Quote,
-    /// Anything else, without a meaning here.
-    Other,
-}
-
-/// The tags that are known by name; every other `<|…>` and `<…|>` is [`Tag::Other`].
-const TAGS: [(&str, Tag); 16] = [
-    ("<|channel>", Tag::Thought("<channel|>")),
-    ("<channel|>", Tag::ThoughtEnd),
-    ("<think>", Tag::Thought("</think>")),
-    ("</think>", Tag::ThoughtEnd),
-    ("<turn|>", Tag::EndOfTurn),
-    ("<eos>", Tag::EndOfTurn),
-    ("<end_of_turn>", Tag::EndOfTurn),
-    ("<|tool_response>", Tag::EndOfTurn),
-    ("<|tool_call>", Tag::ToolCall),
-    ("<tool_call|>", Tag::ToolCall),
-    ("<|\"|>", Tag::Quote),
-    ("<start_of_turn>", Tag::Other),
-    ("<bos>", Tag::Other),
-    ("<pad>", Tag::Other),
-    ("<unk>", Tag::Other),
-    ("<mask>", Tag::Other),
-];
-
 /// A piece of an answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Token {
@@ -80,12 +48,44 @@ pub(super) enum Token {
     Scalar(Scalar),
     /// Three or more backticks or tildes.
     Fence,
-    Tag(Tag),
+    Mark(Mark),
     /// Prose with a letter or digit in it.
     Text,
     /// `box_2d:` in prose, with a list right after it.
     LooseBoxKey,
     End,
+}
+
+/// The ASCII that a full-width or typographic character stands for.
+pub(super) fn ascii_of(c: char) -> Option<u8> {
+    Some(match c {
+        '：' | '﹕' | '︰' => b':',
+        '＝' => b'=',
+        '，' | '、' | '﹐' | '；' => b',',
+        '［' | '【' | '〔' => b'[',
+        '］' | '】' | '〕' => b']',
+        '｛' => b'{',
+        '｝' => b'}',
+        '（' => b'(',
+        '）' => b')',
+        '“' | '”' | '„' | '‟' | '«' | '»' | '「' | '」' | '『' | '』' | '＂' => b'"',
+        '‘' | '’' | '‚' | '‛' | '‹' | '›' | '＇' => b'\'',
+        _ => return None,
+    })
+}
+
+/// Whether `close` ends a string that `open` began. Writers mix the styles of one language.
+fn closes(open: char, close: char) -> bool {
+    match open {
+        '「' => close == '」',
+        '『' => close == '』',
+        '«' => matches!(close, '»' | '"'),
+        '»' => matches!(close, '«' | '»' | '"'),
+        '‹' => close == '›',
+        '›' => matches!(close, '‹' | '›'),
+        '‘' | '‚' | '‛' | '’' | '＇' => matches!(close, '’' | '‘' | '‛' | '＇' | '\''),
+        _ => matches!(close, '”' | '“' | '‟' | '＂' | '"'),
+    }
 }
 
 /// A place in the text, from which tokens are read.
@@ -122,6 +122,11 @@ impl<'t> Scanner<'t> {
         self.start
     }
 
+    /// Goes on at `at`, which lies ahead.
+    pub(super) fn move_to(&mut self, at: usize) {
+        self.at = at;
+    }
+
     /// Where the last token ended.
     pub(super) fn end(&self) -> usize {
         self.at
@@ -132,22 +137,23 @@ impl<'t> Scanner<'t> {
         loop {
             self.at = self.skip_space(self.at);
             self.start = self.at;
-            let Some(byte) = self.peek(self.at) else { return Token::End };
-            match byte {
+            let Some((sign, length)) = self.sign(self.at) else { return Token::End };
+            let next = self.at + length;
+            if let Some((mark, end)) = self.mark_at(self.at) {
+                return self.token(end, Token::Mark(mark));
+            }
+            match sign {
                 b'`' | b'~' => {
-                    if self.fence(byte) {
+                    if self.fence(sign) {
                         return Token::Fence;
                     }
                 }
-                b'<' => match self.tag(self.at) {
-                    Some((tag, end)) => return self.token(end, Token::Tag(tag)),
-                    None => self.at += 1,
-                },
-                b'{' if self.opens_value(self.at) => return self.token(self.at + 1, Token::Open(Bracket::Curly)),
-                b'[' if self.opens_value(self.at) => return self.token(self.at + 1, Token::Open(Bracket::Square)),
-                b'}' => return self.token(self.at + 1, Token::Close(Bracket::Curly)),
-                b']' => return self.token(self.at + 1, Token::Close(Bracket::Square)),
-                b',' => return self.token(self.at + 1, Token::Comma),
+                b'<' => self.at = next,
+                b'{' if self.opens_value(self.at) => return self.token(next, Token::Open(Bracket::Curly)),
+                b'[' if self.opens_value(self.at) => return self.token(next, Token::Open(Bracket::Square)),
+                b'}' => return self.token(next, Token::Close(Bracket::Curly)),
+                b']' => return self.token(next, Token::Close(Bracket::Square)),
+                b',' => return self.token(next, Token::Comma),
                 _ => {
                     if let Some(end) = self.loose_box_key(self.at) {
                         return self.token(end, Token::LooseBoxKey);
@@ -165,9 +171,9 @@ impl<'t> Scanner<'t> {
         loop {
             self.at = self.skip_space(self.at);
             self.start = self.at;
-            let Some(byte) = self.peek(self.at) else { return Token::End };
-            let next = self.at + 1;
-            match byte {
+            let Some((sign, length)) = self.sign(self.at) else { return Token::End };
+            let next = self.at + length;
+            match sign {
                 b'{' => return self.token(next, Token::Open(Bracket::Curly)),
                 b'[' => return self.token(next, Token::Open(Bracket::Square)),
                 b'(' => return self.token(next, Token::Open(Bracket::Round)),
@@ -176,13 +182,14 @@ impl<'t> Scanner<'t> {
                 b')' => return self.token(next, Token::Close(Bracket::Round)),
                 b',' => return self.token(next, Token::Comma),
                 b':' | b'=' => {
-                    let two = matches!((byte, self.peek(next)), (b':', Some(b'=')) | (b'=', Some(b'>')));
+                    let two = matches!((sign, self.peek(next)), (b':', Some(b'=')) | (b'=', Some(b'>')));
                     return self.token(next + usize::from(two), Token::Colon);
                 }
-                b'"' | b'\'' if self.word_end != Some(self.at) => return Token::Scalar(self.string(byte)),
-                b'"' | b'\'' => self.at = next,
+                b'"' | b'\'' if self.word_end == Some(self.at) => self.at = next,
+                b'"' | b'\'' if length > 1 => return Token::Scalar(self.typographic_string()),
+                b'"' | b'\'' => return Token::Scalar(self.string(sign)),
                 b'`' | b'~' => {
-                    if self.fence(byte) {
+                    if self.fence(sign) {
                         return Token::Fence;
                     }
                 }
@@ -195,9 +202,9 @@ impl<'t> Scanner<'t> {
                 b'/' if self.peek(next) == Some(b'*') => {
                     self.skip_past("*/");
                 }
-                b'<' => match self.tag(self.at) {
-                    Some((Tag::Quote, end)) => return Token::Scalar(self.tag_string(end)),
-                    Some((tag, end)) => return self.token(end, Token::Tag(tag)),
+                b'<' => match self.mark_at(self.at) {
+                    Some((Mark::Quote, end)) => return Token::Scalar(self.tag_string(end)),
+                    Some((mark, end)) => return self.token(end, Token::Mark(mark)),
                     None => return Token::Scalar(self.word()),
                 },
                 _ => return Token::Scalar(self.word()),
@@ -215,6 +222,49 @@ impl<'t> Scanner<'t> {
         found.is_some()
     }
 
+    /// Moves behind the end of a thought, or in front of the answer if that has a mark; says whether there was one.
+    /// Thoughts in a channel of the form `<|channel|>` end with their message, too.
+    pub(super) fn skip_thought(&mut self, message: bool) -> bool {
+        while let Some(found) = self.text[self.at..].find(['<', '[', '◁']) {
+            #[cfg(test)]
+            self.steps.set(self.steps.get() + found);
+            self.at += found;
+            match self.mark_at(self.at) {
+                Some((Mark::ThoughtEnd, end)) => {
+                    self.at = end;
+                    return true;
+                }
+                Some((Mark::TurnEnd | Mark::TurnStart, end)) if message => {
+                    self.at = end;
+                    return true;
+                }
+                Some((Mark::Answer, _)) => return true,
+                Some((Mark::Channel, end)) if message || marks::names_answer(&self.text[self.channel_name(end)]) => {
+                    return true;
+                }
+                _ => self.at += if self.peek(self.at).is_some_and(|byte| byte.is_ascii()) { 1 } else { "◁".len() },
+            }
+        }
+        self.at = self.text.len();
+        false
+    }
+
+    /// Where the name of the channel stands whose mark ends at `at`.
+    fn channel_name(&self, at: usize) -> Range<usize> {
+        let rest = &self.text[at..];
+        let spaces = rest.bytes().take(LOOK_AHEAD).take_while(|b| *b == b' ').count();
+        let letters = rest[spaces..].bytes().take(LOOK_AHEAD);
+        let letters = letters.take_while(|b| b.is_ascii_alphabetic() || *b == b'_').count();
+        at + spaces..at + spaces + letters
+    }
+
+    /// Moves over the channel's name and gives it.
+    pub(super) fn skip_channel_name(&mut self) -> &'t str {
+        let name = self.channel_name(self.at);
+        self.at = name.end;
+        &self.text[name]
+    }
+
     /// Moves over the word that names a fence's language and gives it.
     pub(super) fn skip_language(&mut self) -> &'t str {
         let from = self.at;
@@ -226,15 +276,16 @@ impl<'t> Scanner<'t> {
 
     /// Whether the bracket at `at` begins a JSON value and not a piece of prose such as `[sic]` or `{x | x > 0}`.
     pub(super) fn opens_value(&self, at: usize) -> bool {
-        let list = self.peek(at) == Some(b'[');
-        let next = self.skip_space(at + 1);
-        match self.peek(next) {
+        let Some((bracket, length)) = self.sign(at) else { return false };
+        let list = bracket == b'[';
+        let next = self.skip_space(at + length);
+        match self.sign(next).map(|(sign, _)| sign) {
             None | Some(b'"' | b'\'' | b'\\' | b'/') => true,
             // `boxes[]` is no empty list.
-            Some(b']') => list && (at == 0 || !is_word(self.peek(at - 1))),
+            Some(b']') => list && !self.word_before(at),
             Some(b'{' | b'[' | b'(' | b'-' | b'+' | b'.' | b'0'..=b'9') => list,
             Some(b'}') => !list,
-            Some(b'<') => matches!(self.tag(next), Some((Tag::Quote, _))),
+            Some(b'<') => matches!(self.mark_at(next), Some((Mark::Quote, _))),
             Some(_) => self.key_follows(next) || (list && self.literal_follows(next)),
         }
     }
@@ -248,6 +299,34 @@ impl<'t> Scanner<'t> {
         #[cfg(test)]
         self.steps.set(self.steps.get() + 1);
         self.text.as_bytes().get(at).copied()
+    }
+
+    /// The byte at `at`, or the ASCII that the character there stands for, and the length of the character. The first
+    /// byte of any other character stands for that.
+    fn sign(&self, at: usize) -> Option<(u8, usize)> {
+        let byte = self.peek(at)?;
+        if byte.is_ascii() {
+            return Some((byte, 1));
+        }
+        let c = self.text.get(at..).and_then(|rest| rest.chars().next());
+        Some(c.map_or((byte, 1), |c| (ascii_of(c).unwrap_or(byte), c.len_utf8())))
+    }
+
+    /// The mark at `at`, and where it ends. Only prose has marks in square brackets.
+    fn mark_at(&self, at: usize) -> Option<(Mark, usize)> {
+        match self.peek(at)? {
+            b'<' | b'[' => {}
+            0xe2 if self.text[at..].starts_with('◁') => {}
+            _ => return None,
+        }
+        #[cfg(test)]
+        self.steps.set(self.steps.get() + marks::near(&self.text[self.text.ceil_char_boundary(at + 1)..]).len());
+        marks::at(self.text, at)
+    }
+
+    /// Whether the character before `at` is one of a word.
+    fn word_before(&self, at: usize) -> bool {
+        self.text[..at].chars().next_back().is_some_and(|c| c == '_' || c.is_alphanumeric())
     }
 
     /// The place of the first byte from `at` on that is no white space. A byte order mark counts as white space.
@@ -279,14 +358,24 @@ impl<'t> Scanner<'t> {
         let mut before = None;
         while let Some(byte) = self.peek(self.at) {
             let key_may_start = matches!(byte, b'b' | b'B') && !is_word(before);
-            let stop =
-                byte.is_ascii_whitespace() || matches!(byte, b'`' | b'~' | b'<' | b'{' | b'[' | b'}' | b']' | b',');
+            let stop = match byte {
+                b'`' | b'~' | b'<' | b'{' | b'[' | b'}' | b']' | b',' => true,
+                0xe2.. => {
+                    self.text[self.at..].starts_with('◁')
+                        || self.sign(self.at).is_some_and(|(sign, _)| b"{[}],".contains(&sign))
+                }
+                _ => byte.is_ascii_whitespace(),
+            };
             if (stop || key_may_start) && self.at > self.start {
                 break;
             }
             said |= is_word(Some(byte));
             before = Some(byte);
             self.at += 1;
+            // To the end of the character.
+            while !self.text.is_char_boundary(self.at) {
+                self.at += 1;
+            }
         }
         said
     }
@@ -310,7 +399,7 @@ impl<'t> Scanner<'t> {
     /// Where the list begins, if `box_2d:` and a list stand at `at` in prose, with the quotes and stars that people
     /// put around a key.
     fn loose_box_key(&self, at: usize) -> Option<usize> {
-        if at > 0 && is_word(self.peek(at - 1)) {
+        if !matches!(self.peek(at), Some(b'b' | b'B')) || self.word_before(at) {
             return None;
         }
         let mut end = self.box_key(at)?;
@@ -319,23 +408,30 @@ impl<'t> Scanner<'t> {
             end += 1;
         }
         end = self.skip_space(end);
-        matches!(self.peek(end), Some(b':' | b'=')).then_some(())?;
-        end += 1;
+        let (colon, length) = self.sign(end)?;
+        matches!(colon, b':' | b'=').then_some(())?;
+        end += length;
         let marks = end;
         while end < marks + 3 && matches!(self.peek(end), Some(b'=' | b'>' | b'*')) {
             end += 1;
         }
         end = self.skip_space(end);
-        matches!(self.peek(end), Some(b'[' | b'(')).then_some(end)
+        matches!(self.sign(end), Some((b'[' | b'(', _))).then_some(end)
     }
 
     /// Whether an unquoted key and its colon stand at `at`, or the text ends within them.
     fn key_follows(&self, at: usize) -> bool {
         let mut end = at;
         while end < at + LOOK_AHEAD && self.peek(end).is_some_and(|b| is_word(Some(b)) || b == b'-') {
+            if self.sign(end).is_some_and(|(sign, length)| length > 1 && sign.is_ascii()) {
+                break;
+            }
             end += 1;
+            while !self.text.is_char_boundary(end) {
+                end += 1;
+            }
         }
-        end > at && matches!(self.peek(self.skip_space(end)), None | Some(b':' | b'='))
+        end > at && matches!(self.sign(self.skip_space(end)), None | Some((b':' | b'=', _)))
     }
 
     /// Whether `null` or a boolean stands at `at`, in JSON or Python.
@@ -343,44 +439,17 @@ impl<'t> Scanner<'t> {
         ["null", "true", "false", "None", "True", "False"].iter().any(|literal| self.text[at..].starts_with(literal))
     }
 
-    /// The tag at `at` and where it ends. The text may end within the tag.
-    fn tag(&self, at: usize) -> Option<(Tag, usize)> {
-        let mut end = at + 1;
-        while self.peek(end).is_some_and(|b| b.is_ascii_lowercase() || matches!(b, b'_' | b'|' | b'"' | b'/')) {
-            end += 1;
-            if end > at + LOOK_AHEAD {
-                return None;
-            }
-        }
-        if end == self.text.len() {
-            let cut = &self.text[at..];
-            return TAGS.iter().find(|(name, _)| name.starts_with(cut)).map(|&(_, tag)| match tag {
-                // Which of the two a cut tag would have become does not matter, but a thought must not be opened by
-                // half a tag.
-                Tag::ToolCall if cut.len() > "<|tool_".len() => (Tag::ToolCall, end),
-                _ => (Tag::Other, end),
-            });
-        }
-        if self.peek(end) != Some(b'>') {
-            return None;
-        }
-        let name = &self.text[at..=end];
-        let known = TAGS.iter().find(|&&(known, _)| known == name).map(|&(_, tag)| tag);
-        let special = name.starts_with("<|") || name.ends_with("|>");
-        known.or(special.then_some(Tag::Other)).map(|tag| (tag, end + 1))
-    }
-
-    /// An unquoted word: everything up to white space, a bracket, a comma, a colon, a quote or a tag.
+    /// An unquoted word: everything up to white space, a bracket, a comma, a colon, a quote or a mark.
     fn word(&mut self) -> Scalar {
         let from = self.at;
-        while let Some(byte) = self.peek(self.at) {
-            let stop = byte.is_ascii_whitespace()
-                || matches!(byte, b'{' | b'}' | b'[' | b']' | b'(' | b')' | b',' | b':' | b'=' | b'"' | b'\'' | b'`')
-                || (byte == b'<' && self.tag(self.at).is_some());
+        while let Some((sign, length)) = self.sign(self.at) {
+            let stop = sign.is_ascii_whitespace()
+                || matches!(sign, b'{' | b'}' | b'[' | b']' | b'(' | b')' | b',' | b':' | b'=' | b'"' | b'\'' | b'`')
+                || (sign == b'<' && self.mark_at(self.at).is_some());
             if stop && self.at > from {
                 break;
             }
-            self.at += 1;
+            self.at += length;
         }
         self.word_end = Some(self.at);
         Scalar { span: from..self.at, quoted: false, cut: false }
@@ -433,20 +502,78 @@ impl<'t> Scanner<'t> {
         Scalar { span: from..self.at, quoted: true, cut: true }
     }
 
+    /// Whether a special token stands at `at` that no string can hold.
     fn ends_string(&self, at: usize) -> bool {
-        ["<|channel>", "<channel|>", "<turn|>", "<|turn>"].iter().any(|tag| self.text[at..].starts_with(tag))
+        ENDS_OF_STRINGS.iter().any(|mark| self.text[at..].starts_with(mark))
+    }
+
+    /// A string that a typographic quote opened, which is the next character. It ends with one that goes with it and
+    /// behind which the JSON could go on, or before a line that begins with a bracket.
+    fn typographic_string(&mut self) -> Scalar {
+        let Some(open) = self.text[self.at..].chars().next() else { return self.word() };
+        let from = self.at + open.len_utf8();
+        let mut at = from;
+        while let Some(c) = self.text[at..].chars().next() {
+            #[cfg(test)]
+            self.steps.set(self.steps.get() + c.len_utf8());
+            let next = at + c.len_utf8();
+            match c {
+                '\\' => {
+                    // The escaped character belongs to it.
+                    at = next + self.text[next..].chars().next().map_or(0, char::len_utf8);
+                }
+                '\n' => {
+                    let line = self.skip_space(next);
+                    if matches!(self.sign(line), Some((b'{' | b'}' | b']', _))) {
+                        return self.broken_string(from, at);
+                    }
+                    at = line.max(next);
+                }
+                '<' if self.ends_string(at) => {
+                    self.at = at;
+                    return Scalar { span: from..at, quoted: true, cut: true };
+                }
+                _ if closes(open, c) && self.goes_on(next) => {
+                    self.at = next;
+                    return Scalar { span: from..at, quoted: true, cut: false };
+                }
+                _ => at = next,
+            }
+        }
+        self.at = self.text.len();
+        Scalar { span: from..self.at, quoted: true, cut: true }
     }
 
     /// Whether JSON could go on after the quote at `at`, so that it closes a string.
     fn closes_string(&self, at: usize) -> bool {
-        let next = self.skip_space(at + 1);
-        match self.peek(next) {
-            None | Some(b',' | b'}' | b']' | b')' | b':' | b'=' | b'{' | b'[' | b'#' | b'`') => true,
-            Some(b'/') => matches!(self.peek(next + 1), Some(b'/' | b'*')),
-            Some(b'<') => self.tag(next).is_some(),
+        self.goes_on(at + 1)
+    }
+
+    /// Whether JSON could go on at `at`, behind a quote.
+    fn goes_on(&self, at: usize) -> bool {
+        let next = self.skip_space(at);
+        let Some((sign, length)) = self.sign(next) else { return true };
+        if length > 1 {
+            return self.goes_on_in_full_width(sign, next + length);
+        }
+        match sign {
+            b',' | b'}' | b']' | b')' | b':' | b'=' | b'{' | b'[' | b'#' | b'`' => true,
+            b'/' => matches!(self.peek(next + 1), Some(b'/' | b'*')),
+            b'<' => self.mark_at(next).is_some(),
             // A missing comma.
-            Some(b'"' | b'\'') => next > at + 1,
-            Some(_) => self.text.as_bytes()[at + 1..next].contains(&b'\n'),
+            b'"' | b'\'' => next > at,
+            _ => self.text.as_bytes()[at..next].contains(&b'\n'),
+        }
+    }
+
+    /// Whether JSON goes on at `at`, behind a full-width `sign`. Labels hold quotes with full-width punctuation behind
+    /// them, too: what follows has to look like JSON.
+    fn goes_on_in_full_width(&self, sign: u8, at: usize) -> bool {
+        let next = self.sign(self.skip_space(at)).map(|(sign, _)| sign);
+        match sign {
+            b',' | b':' | b'=' => matches!(next, Some(b'"' | b'\'' | b'[' | b'{' | b'(' | b'-' | b'0'..=b'9')),
+            b']' | b'}' | b')' => matches!(next, None | Some(b',' | b']' | b'}' | b'`' | b'<')),
+            _ => false,
         }
     }
 
@@ -473,6 +600,10 @@ impl<'t> Scanner<'t> {
         Scalar { span: from..to, quoted: true, cut: false }
     }
 }
+
+/// Special tokens that end a string, since none can hold them.
+pub(super) const ENDS_OF_STRINGS: [&str; 8] =
+    ["<|channel>", "<channel|>", "<turn|>", "<|turn>", "<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|eot_id|>"];
 
 /// Whether a byte can be part of a word; every byte beyond ASCII can.
 fn is_word(byte: Option<u8>) -> bool {

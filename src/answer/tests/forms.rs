@@ -322,6 +322,104 @@ fn thoughts() {
 }
 
 #[test]
+fn thoughts_with_the_marks_of_many_models() {
+    let json = r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}]"#;
+    let draft = "A guess: {\"box_2d\": [1, 2, 30, 40], \"label\": \"draft\"}";
+    for text in [
+        format!("<unused94>thought\n{draft}\n<unused95>{json}"),
+        format!("<thought>\n{draft}\n</thought>\n```json\n{json}\n```"),
+        format!("<Thinking>{draft}</Thinking>\n{json}"),
+        format!("< reasoning >{draft}< / reasoning >\n<answer>{json}</answer>"),
+        format!("<reflection>{draft}</reflection>{json}"),
+        format!("<|think|>{draft}<|/think|>{json}"),
+        format!("<|begin_of_thought|>{draft}<|end_of_thought|><|begin_of_solution|>{json}<|end_of_solution|>"),
+        format!("[THINK]{draft}[/THINK]{json}"),
+        format!("◁think▷{draft}◁/think▷{json}"),
+        format!(
+            "<|channel|>analysis<|message|>{draft}<|end|><|start|>assistant<|channel|>final<|message|>{json}<|return|>"
+        ),
+        format!("<|channel|>analysis<|message|>{draft}<|channel|>final <|message|>{json}"),
+        format!("analysis{draft}assistantfinal{json}"),
+        format!("<|channel>thought\n{draft}</channel|>{json}"),
+        format!("<|channel>thought\n{draft}<channel|><|channel>final\n{json}<channel|>"),
+        format!("<|channel>thought\n{draft}<|channel>final\n{json}<channel|>"),
+        format!("<|channel>\n{draft}<channel|>{json}"),
+        format!("<|think|><|channel>thought\n{draft}<channel|>{json}"),
+        // The start was part of the prompt.
+        format!("{draft}</thinking>{json}"),
+        format!("{draft}[/THINK]{json}"),
+        format!("{draft}\n<answer>\n{json}\n</answer>"),
+        // One thought in another.
+        format!("<thinking>{draft}<think>{draft}</think>{draft}</thinking>{json}"),
+        format!("<think>{draft}<answer>{json}</answer>"),
+    ] {
+        expect(&text, StopToken, Ok, &[DOG]);
+        assert!(kinds(&check(&text, StopToken)).contains(&ThinkingRemoved), "{text}");
+    }
+    for start in ["<unused94>", "<reasoning>", "[THINK]", "<|think|>", "◁think▷", "<|channel|>analysis<|message|>"]
+    {
+        expect(&format!("{start}{draft}\n{json}"), StopToken, Refused, &[]);
+        expect(&format!("{start}{draft}\n{json}"), TokenLimit, Truncated, &[]);
+    }
+    // One answer for each label.
+    let other = r#"[{"box_2d": [1, 2, 3, 4], "label": "cat"}]"#;
+    expect(&format!("<answer>{json}</answer><answer>{other}</answer>"), StopToken, Ok, &[DOG, CAT]);
+}
+
+#[test]
+fn other_models_end_their_turns_with_other_tokens() {
+    let json = r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}]"#;
+    let next = "user\ndetect cats [{\"box_2d\": [1, 2, 3, 4], \"label\": \"cat\"}]";
+    for end in [
+        "<|im_end|>\n<|im_start|>",
+        "<|endoftext|>",
+        "</s>",
+        "<|eot_id|><|start_header_id|>",
+        "<|end|>",
+        "<|end_of_text|>",
+        "<｜end▁of▁sentence｜>",
+        "<|return|>",
+        "\n<|im_start|>",
+        "<start_of_turn>",
+    ] {
+        expect(&format!("{json}{end}{next}"), StopToken, Ok, &[DOG]);
+        expect(&format!("{json}{end}{next}"), TokenLimit, Ok, &[DOG]);
+    }
+    expect(&format!("<|im_start|>assistant\n{json}<|im_end|>"), StopToken, Ok, &[DOG]);
+}
+
+#[test]
+fn full_width_and_typographic_punctuation_is_read() {
+    for text in [
+        "［{\"box_2d\"： ［12， 34， 56， 78］， \"label\"： \"dog\"}］",
+        "［｛“box_2d”：［12，34，56，78］，“label”：“dog”｝］",
+        "[{“box_2d”: [12, 34, 56, 78], “label”: “dog”}]",
+        "[{„box_2d“: [12, 34, 56, 78], „label“: „dog“}]",
+        "[{„box_2d\": [12, 34, 56, 78], „label\": „dog\"}]",
+        "[{«box_2d»: [12, 34, 56, 78], «label»: «dog»}]",
+        "[{«box_2d» : [12, 34, 56, 78], «label» : «dog»}]",
+        "[{»box_2d«: [12, 34, 56, 78], »label«: »dog«}]",
+        "[{「box_2d」：[12、34、56、78]、「label」：「dog」}]",
+        "【{『box_2d』：【12，34，56，78】，『label』：『dog』}】",
+        "[{‘box_2d’: [12, 34, 56, 78], ‘label’: ‘dog’}]",
+        "[{‟box_2d‟: (12, 34, 56, 78), ‟label‟: ‟dog‟}]",
+        "结果：［{＂box_2d＂：［12，34，56，78］，＂label＂：＂dog＂}］",
+        "box_2d：［12，34，56，78］，label：dog\n",
+    ] {
+        expect(text, StopToken, Salvaged, &[DOG]);
+    }
+    // In well-formed strings it is text, and so it is where the JSON could not go on.
+    for label in ["“猫”，：［］", "„dog“", "«a»"] {
+        let text = format!(r#"[{{"box_2d": [12, 34, 56, 78], "label": "{label}"}}]"#);
+        expect(&text, StopToken, Ok, &[(A, Some(label))]);
+    }
+    let inner = r#"[{"box_2d": [12, 34, 56, 78], "label": "显示"按单号"，请点击"}]"#;
+    expect(inner, StopToken, Salvaged, &[(A, Some("显示\"按单号\"，请点击"))]);
+    let inner = "[{“box_2d”: [12, 34, 56, 78], “label”: “the “big” dog”}]";
+    expect(inner, StopToken, Salvaged, &[(A, Some("the “big” dog"))]);
+}
+
+#[test]
 fn looped() {
     for text in ["", "[]", r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}, {"box_2d": [12,"#] {
         assert_eq!(check(text, Looped).status, AnswerStatus::Looped);

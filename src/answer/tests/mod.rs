@@ -43,7 +43,7 @@ fn check(text: &str, ended: Ended) -> ParsedAnswer {
     match answer.status {
         AnswerStatus::Ok | AnswerStatus::Salvaged => assert!(!answer.boxes.is_empty()),
         AnswerStatus::Empty | AnswerStatus::Refused => {
-            let turn_over = ["<turn|>", "<eos>", "<end_of_turn>"].iter().any(|tag| text.contains(tag));
+            let turn_over = ["<turn|>", "<eos>", "<end_of_turn>", "<|end|>"].iter().any(|tag| text.contains(tag));
             assert!(answer.boxes.is_empty() && (ended != Ended::TokenLimit || turn_over));
         }
         AnswerStatus::Truncated => {}

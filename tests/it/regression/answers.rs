@@ -4,6 +4,13 @@ use serde_json::{Value, json};
 
 use crate::support::{folder_of, gemscope, json_lines};
 
+/// The record that `parse` makes of a text about an image of 640 x 480 pixels.
+fn record(text: &str) -> Value {
+    let line = json!({"image": "a.jpg", "width": 640, "height": 480, "text": text}).to_string();
+    let output = gemscope().args(["parse", "-"]).write_stdin(line).output().unwrap();
+    json_lines(String::from_utf8(output.stdout).unwrap()).pop().unwrap()
+}
+
 /// Its status, and its boxes as label and `bbox`.
 fn found(record: &Value) -> (String, Vec<(String, [f64; 4])>) {
     let detections = record["detections"].as_array().unwrap().iter().map(|detection| {
@@ -62,4 +69,47 @@ fn the_scale_and_the_order_can_be_named_and_are_kept() {
     let rules = &crate::support::json(run.join("run.json"))["settings"]["rules"];
     assert_eq!((&rules["coordinates"], &rules["order"]), (&json!("pixels"), &json!("xyxy")));
     assert_eq!(detect("1000").status.code(), Some(1), "another run");
+}
+
+const CAT: &str = r#"[{"box_2d": [100, 200, 300, 400], "label": "cat"}]"#;
+
+/// The cat of [`CAT`] and nothing else.
+fn one_cat(status: &str) -> (String, Vec<(String, [f64; 4])>) {
+    (status.to_owned(), vec![("cat".to_owned(), [128.0, 48.0, 256.0, 144.0])])
+}
+
+#[test]
+fn a_leaked_thought_is_no_box() {
+    let draft = "First guess: {\"box_2d\": [1, 2, 30, 40], \"label\": \"draft\"}";
+    for text in [
+        format!("<unused94>thought\n{draft}\n<unused95>{CAT}"),
+        format!("<reasoning>{draft}</reasoning>\n<answer>{CAT}</answer>"),
+        format!("[THINK]{draft}[/THINK]{CAT}"),
+        format!("<|channel|>analysis<|message|>{draft}<|end|><|start|>assistant<|channel|>final<|message|>{CAT}"),
+        format!("<|channel>thought\n{draft}<channel|><|channel>final\n{CAT}<channel|>"),
+        format!("{draft}</channel|>{CAT}"),
+    ] {
+        let record = record(&text);
+        assert_eq!(found(&record), one_cat("ok"), "{text}");
+        assert!(noted(&record, "thinking_removed"), "{text}");
+    }
+}
+
+#[test]
+fn a_second_turn_is_no_answer() {
+    let next = r#"user detect dogs [{"box_2d": [1, 2, 30, 40], "label": "dog"}]"#;
+    for end in ["<|im_end|>\n<|im_start|>", "<|endoftext|>", "</s>", "<|eot_id|>", "<｜end▁of▁sentence｜>"] {
+        assert_eq!(found(&record(&format!("{CAT}{end}{next}"))), one_cat("ok"), "{end}");
+    }
+}
+
+#[test]
+fn full_width_punctuation_is_read() {
+    for text in [
+        "［{\"box_2d\"： ［100， 200， 300， 400］， \"label\"： \"cat\"}］",
+        "[{“box_2d”: [100, 200, 300, 400], “label”: “cat”}]",
+        "[{「box_2d」：[100、200、300、400]、「label」：「cat」}]",
+    ] {
+        assert_eq!(found(&record(text)), one_cat("salvaged"), "{text}");
+    }
 }

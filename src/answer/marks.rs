@@ -1,0 +1,358 @@
+//! Marks that models and servers put around an answer: thoughts, channels, turns, tool calls.
+//!
+//! In: a place in the text. Out: the mark that stands there, and where it ends. Promises: a mark is told by its name,
+//! not by its spelling: every name of [`THOUGHTS`] is known in every style of bracket, in any case, with `begin_of_`,
+//! `end_of_` or `/` before it; a look ahead is bounded.
+//!
+//! | style | start | end |
+//! |---|---|---|
+//! | tags | `<think>`, `< Thinking >`, `<thought lang="en">` | `</think>` |
+//! | special tokens | `<\|think\|>`, `<\|begin_of_thought\|>`, `<｜think｜>` | `<\|/think\|>`, `<\|end_of_thought\|>` |
+//! | Gemma's | `<\|channel>` | `<channel\|>`, `</channel\|>` |
+//! | Mistral's | `[THINK]` | `[/THINK]` |
+//! | Kimi's | `◁think▷` | `◁/think▷` |
+//! | unused tokens | `<unused94>` | `<unused95>` |
+//! | channels | `<\|channel\|>analysis<\|message\|>` | `<\|end\|>`, the next `<\|channel\|>` |
+
+/// The longest mark that a look ahead considers, in bytes.
+const LONGEST: usize = 64;
+
+/// Names of thoughts, in lower case and without separators.
+const THOUGHTS: [&str; 24] = [
+    "think",
+    "thinking",
+    "thinkingprocess",
+    "thought",
+    "thoughts",
+    "thoughtprocess",
+    "innerthought",
+    "innerthoughts",
+    "internalthoughts",
+    "antthinking",
+    "seedthink",
+    "reason",
+    "reasoning",
+    "reasoningcontent",
+    "reasoningprocess",
+    "reflection",
+    "reflect",
+    "analysis",
+    "analyze",
+    "scratchpad",
+    "monologue",
+    "innermonologue",
+    "chainofthought",
+    "cot",
+];
+
+/// Names of what comes behind a thought.
+const ANSWERS: [&str; 10] = [
+    "answer",
+    "final",
+    "finalanswer",
+    "finalresponse",
+    "finaloutput",
+    "solution",
+    "response",
+    "output",
+    "result",
+    "results",
+];
+
+/// Names of tokens that end a turn: Gemma's, and those of other models.
+const TURN_ENDS: [&str; 20] = [
+    "turnend",
+    "eos",
+    "eot",
+    "eotid",
+    "eom",
+    "eomid",
+    "eod",
+    "endofturn",
+    "endoftext",
+    "endofsentence",
+    "endofutterance",
+    "endofmessage",
+    "endofdocument",
+    "endofseq",
+    "endofsequence",
+    "endofturntoken",
+    "imend",
+    "end",
+    "endtext",
+    "return",
+];
+
+/// Names of tokens that begin a turn.
+const TURN_STARTS: [&str; 8] =
+    ["turn", "startofturn", "imstart", "imuser", "startheaderid", "user", "human", "assistant"];
+
+/// A special token of the model, or a tag, that stands in the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// The start of a thought.
+    Thought,
+    /// The end of a thought, or of a channel.
+    ThoughtEnd,
+    /// The start of a channel, whose name follows.
+    Channel,
+    /// Behind it stands the answer.
+    Answer,
+    /// The model's turn is over.
+    TurnEnd,
+    /// A turn begins: the model's own at the start of the text, anybody's behind an answer.
+    TurnStart,
+    /// The start or end of a tool call.
+    ToolCall,
+    /// Gemma's quote for strings in tool calls.
+    Quote,
+    /// Anything else, without a meaning here.
+    Other,
+}
+
+/// The mark at `at`, where `<`, `[` or `◁` stands, and where it ends. The text may end within it.
+pub(super) fn at(text: &str, at: usize) -> Option<(Mark, usize)> {
+    let rest = &text[at..];
+    let (open, close) = match rest.as_bytes().first()? {
+        b'<' => ("<", ">"),
+        b'[' => ("[", "]"),
+        _ => ("◁", "▷"),
+    };
+    let inside = rest.strip_prefix(open)?;
+    let near = near(inside);
+    let Some(end) = near.find(close) else {
+        return if open == "<" && near.len() == inside.len() { cut(near).map(|mark| (mark, text.len())) } else { None };
+    };
+    let mark = match open {
+        "<" => of_angle(&near[..end]),
+        "[" => of_square(&near[..end]),
+        _ => of_thought(&near[..end]),
+    };
+    mark.map(|mark| (mark, at + open.len() + end + close.len()))
+}
+
+/// What could belong to a mark at the start of `inside`, its closing bracket included.
+pub(super) fn near(inside: &str) -> &str {
+    let near = &inside[..inside.floor_char_boundary(LONGEST)];
+    let stop = near.find(['>', ']', '▷', '\n', '{', '<', '[', '◁']);
+    stop.map_or(near, |stop| &near[..near.ceil_char_boundary(stop + 1)])
+}
+
+/// Whether a channel of this name holds the answer.
+pub(super) fn names_answer(word: &str) -> bool {
+    word.len() <= LONGEST && ANSWERS.contains(&name(word).as_str())
+}
+
+/// In lower case, without separators.
+fn name(written: &str) -> String {
+    let letters = written.chars().filter(|c| c.is_alphanumeric());
+    letters.map(|c| c.to_ascii_lowercase()).collect()
+}
+
+/// The mark between angle brackets.
+fn of_angle(inside: &str) -> Option<Mark> {
+    if inside == "|\"|" {
+        return Some(Mark::Quote);
+    }
+    let bar = |c: char| matches!(c, '|' | '｜');
+    let (bar_before, bar_behind) = (inside.starts_with(bar), inside.ends_with(bar));
+    let special = bar_before || bar_behind;
+    let inner = inside.trim_matches(|c: char| bar(c) || c.is_whitespace());
+    let closing = inner.starts_with('/');
+    let inner = inner.trim_start_matches(|c: char| c == '/' || bar(c) || c.is_whitespace());
+    // Behind a tag's name there may be attributes.
+    let word = if special { inner } else { inner.split_whitespace().next().unwrap_or_default() };
+    if word.is_empty() || !word.chars().all(|c| c.is_alphanumeric() || "_-▁:.".contains(c)) {
+        return special.then_some(Mark::Other);
+    }
+    let name = name(word);
+    match name.as_str() {
+        "unused94" => return Some(Mark::Thought),
+        "unused95" => return Some(Mark::ThoughtEnd),
+        // Gemma ends a channel with `<channel|>`.
+        "channel" if closing || (bar_behind && !bar_before) => return Some(Mark::ThoughtEnd),
+        "channel" if special => return Some(Mark::Channel),
+        "turn" if bar_behind && !bar_before => return Some(Mark::TurnEnd),
+        "s" if closing => return Some(Mark::TurnEnd),
+        "toolcall" if special => return Some(Mark::ToolCall),
+        "toolresponse" if bar_before && !bar_behind => return Some(Mark::TurnEnd),
+        _ => {}
+    }
+    let plain = ["eos", "endofturn", "startofturn", "eot", "endoftext"].contains(&name.as_str());
+    if (special || plain) && !closing {
+        if TURN_ENDS.contains(&name.as_str()) {
+            return Some(Mark::TurnEnd);
+        }
+        if TURN_STARTS.contains(&name.as_str()) {
+            return Some(Mark::TurnStart);
+        }
+    }
+    if let Some(mark) = of_name(&name, closing || (bar_behind && !bar_before)) {
+        return Some(mark);
+    }
+    (special || ["bos", "pad", "unk", "mask", "s"].contains(&name.as_str())).then_some(Mark::Other)
+}
+
+/// `[THINK]`, `[/THINK]`.
+fn of_square(inside: &str) -> Option<Mark> {
+    let word = inside.trim().strip_prefix('/').unwrap_or(inside).trim();
+    let letters = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '-'));
+    let name = name(word);
+    // In brackets the other names are words of prose.
+    let known = ["think", "thinking", "thought", "thoughts", "reasoning", "reflection"].contains(&name.as_str());
+    (letters && known).then(|| if inside.trim().starts_with('/') { Mark::ThoughtEnd } else { Mark::Thought })
+}
+
+/// `◁think▷`, `◁/think▷`.
+fn of_thought(inside: &str) -> Option<Mark> {
+    of_name(&name(inside), inside.trim().starts_with('/'))
+}
+
+/// The mark of a name, with or without `begin of` and `end of`.
+fn of_name(name: &str, closing: bool) -> Option<Mark> {
+    let known = |name: &str| {
+        let names = [(&THOUGHTS[..], Mark::Thought), (&ANSWERS[..], Mark::Answer)];
+        names.into_iter().find(|(names, _)| names.contains(&name)).map(|(_, mark)| mark)
+    };
+    let stripped = ["beginof", "startof", "begin", "start"].iter().find_map(|prefix| known(name.strip_prefix(prefix)?));
+    let suffixed = ["begin", "start"].iter().find_map(|suffix| known(name.strip_suffix(suffix)?));
+    let ended = ["endof", "end"].iter().find_map(|prefix| known(name.strip_prefix(prefix)?));
+    let ended = ended.or_else(|| known(name.strip_suffix("end")?));
+    match (known(name).or(stripped).or(suffixed), ended) {
+        (Some(mark), _) if !closing => Some(mark),
+        (Some(mark), _) | (None, Some(mark)) => Some(end_of(mark)),
+        (None, None) => None,
+    }
+}
+
+/// The end of an answer means nothing: the text goes on to its own end.
+fn end_of(mark: Mark) -> Mark {
+    if mark == Mark::Thought { Mark::ThoughtEnd } else { Mark::Other }
+}
+
+/// The mark of which only the beginning is there. A thought must not be opened by half a mark, nor a turn ended.
+fn cut(inside: &str) -> Option<Mark> {
+    const KNOWN: [&str; 12] = [
+        "|channel>",
+        "channel|>",
+        "turn|>",
+        "|turn>",
+        "|tool_response>",
+        "|tool_call>",
+        "tool_call|>",
+        "|\"|>",
+        "end_of_turn>",
+        "start_of_turn>",
+        "think>",
+        "/think>",
+    ];
+    // Which of two marks it would have become does not matter.
+    let known = KNOWN.iter().any(|known| known.starts_with(inside));
+    let call = inside.len() > "|tool".len() && ["|tool_c", "tool_c"].iter().any(|start| inside.starts_with(start));
+    match (known || inside.starts_with('|')) && inside.chars().all(|c| c.is_ascii_alphanumeric() || "|_\"/".contains(c))
+    {
+        true if call => Some(Mark::ToolCall),
+        true => Some(Mark::Other),
+        false => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mark, at};
+
+    #[test]
+    fn a_name_is_known_in_every_style() {
+        for (start, end) in [
+            ("<think>", "</think>"),
+            ("<THINK>", "</Think>"),
+            ("< thinking >", "< / thinking >"),
+            ("<thought lang=\"en\">", "</thought>"),
+            ("<reasoning>", "</reasoning>"),
+            ("<inner_monologue>", "</inner_monologue>"),
+            ("<|think|>", "<|/think|>"),
+            ("<|begin_of_thought|>", "<|end_of_thought|>"),
+            ("<|thinking_start|>", "<|thinking_end|>"),
+            ("<|START_THINKING|>", "<|END_THINKING|>"),
+            ("<｜think｜>", "</｜think｜>"),
+            ("<seed:think>", "</seed:think>"),
+            ("<|thought>", "<thought|>"),
+            ("[THINK]", "[/THINK]"),
+            ("[thinking]", "[/thinking]"),
+            ("◁think▷", "◁/think▷"),
+            ("<unused94>", "<unused95>"),
+        ] {
+            assert_eq!(at(start, 0), Some((Mark::Thought, start.len())), "{start}");
+            assert_eq!(at(end, 0), Some((Mark::ThoughtEnd, end.len())), "{end}");
+        }
+        for end in ["<channel|>", "</channel|>", "</channel>"] {
+            assert_eq!(at(end, 0), Some((Mark::ThoughtEnd, end.len())), "{end}");
+        }
+        for start in ["<|channel>", "<|channel|>"] {
+            assert_eq!(at(start, 0), Some((Mark::Channel, start.len())), "{start}");
+        }
+    }
+
+    #[test]
+    fn turns_end_in_the_words_of_many_models() {
+        for end in [
+            "<turn|>",
+            "<end_of_turn>",
+            "<eos>",
+            "<|im_end|>",
+            "<|endoftext|>",
+            "</s>",
+            "<|eot_id|>",
+            "<|end|>",
+            "<|end_of_text|>",
+            "<｜end▁of▁sentence｜>",
+            "<|return|>",
+            "<|eom_id|>",
+            "<|END_OF_TURN_TOKEN|>",
+            "<|tool_response>",
+        ] {
+            assert_eq!(at(end, 0), Some((Mark::TurnEnd, end.len())), "{end}");
+        }
+        for start in ["<|im_start|>", "<start_of_turn>", "<|turn>", "<|start_header_id|>"] {
+            assert_eq!(at(start, 0), Some((Mark::TurnStart, start.len())), "{start}");
+        }
+        for other in [
+            "<|end_of_box|>",
+            "<|begin_of_box|>",
+            "<|message|>",
+            "<bos>",
+            "<s>",
+            "<|vision_start|>",
+            "<tool_response|>",
+        ] {
+            assert_eq!(at(other, 0), Some((Mark::Other, other.len())), "{other}");
+        }
+    }
+
+    #[test]
+    fn words_of_prose_and_json_are_no_marks() {
+        for text in [
+            "<x>",
+            "<object>",
+            "< y",
+            "[1, 2]",
+            "[analysis]",
+            "[plan]",
+            "[]",
+            "[\"think\"]",
+            "<b>bold</b>",
+            "<loc0012>",
+            "◁",
+            "<a\nb>",
+            "<user>",
+            "<no_think>",
+            "<-think",
+            "<3",
+        ] {
+            assert_eq!(at(text, 0), None, "{text}");
+        }
+        assert_eq!(at("<|tool_ca", 0), Some((Mark::ToolCall, 9)));
+        assert_eq!(at("<|chan", 0), Some((Mark::Other, 6)));
+        assert_eq!(at("<turn", 0), Some((Mark::Other, 5)));
+    }
+}
