@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
-use gemscope::dataset::{self, Format};
+use anyhow::{anyhow, bail};
+use gemscope::dataset::{self, DatasetError, Format};
 
 use super::{Ending, messages, output};
 
-/// Write a dataset in another format: COCO, YOLO or Pascal VOC. Only boxes are carried
+/// Write a dataset in another format: COCO, YOLO or Pascal VOC. Boxes are carried, and splits, ids and areas where the format has a word for them
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// COCO instances (a .json), or a directory with YOLO's data.yaml or VOC's Annotations
@@ -42,7 +42,13 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         _ => {}
     }
     let mut remarks = Vec::new();
-    let dataset = dataset::read(&args.dataset, from, args.images.as_deref(), &mut remarks)?;
+    let dataset = dataset::read(&args.dataset, from, args.images.as_deref(), &mut remarks);
+    let dataset = dataset.map_err(|error| match error {
+        DatasetError::NoSplit { .. } => {
+            anyhow!("{error}; take the line out, or say where all images are with --images DIR")
+        }
+        other => other.into(),
+    })?;
     let written = dataset::write(&dataset, args.to, out, &mut remarks)?;
     let boxes: usize = dataset.images.iter().map(|image| image.objects.len()).sum();
     messages::say(&format!(

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Dataset, DatasetError, Image, Object, Reading, find_size, write_file};
+use super::{Dataset, DatasetError, Image, Object, Reading, Splits, find_size, write_file};
 use crate::files;
 use crate::record::BBox;
 
@@ -19,6 +19,11 @@ use crate::record::BBox;
 pub struct Id(String);
 
 impl Id {
+    /// The number, where it is a whole one that is not negative.
+    fn number(&self) -> Option<u64> {
+        self.0.parse().ok()
+    }
+
     /// Numbers before texts, both ascending.
     fn sort_key(&self) -> (bool, i128, &str) {
         let number = self.0.parse::<i128>();
@@ -112,6 +117,56 @@ struct RawAnnotation {
     bbox: Option<Vec<f64>>,
     area: Option<f64>,
     iscrowd: Option<Flag>,
+    #[serde(default)]
+    segmentation: Presence,
+    #[serde(default)]
+    keypoints: Presence,
+}
+
+/// Whether something stands there: a list with an element, or an object. What it is is not kept.
+#[derive(Default)]
+struct Presence(bool);
+
+impl<'de> Deserialize<'de> for Presence {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Presence;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list or an object")
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Presence, E> {
+                Ok(Presence(false))
+            }
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Presence, E> {
+                Ok(Presence(false))
+            }
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Presence, E> {
+                Ok(Presence(false))
+            }
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Presence, E> {
+                Ok(Presence(false))
+            }
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Presence, E> {
+                Ok(Presence(false))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Presence, E> {
+                Ok(Presence(!text.is_empty()))
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Presence, A::Error> {
+                let mut any = false;
+                while list.next_element::<de::IgnoredAny>()?.is_some() {
+                    any = true;
+                }
+                Ok(Presence(any))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Presence, A::Error> {
+                while map.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
+                Ok(Presence(true))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
 }
 
 #[derive(Deserialize)]
@@ -131,6 +186,12 @@ pub struct Instances {
     pub annotations: Vec<Annotation>,
     /// Sorted by id.
     pub categories: Vec<CategoryEntry>,
+    /// Annotations whose id is no whole number, which is not kept.
+    pub odd_ids: usize,
+    /// Annotations with an outline (`segmentation`), which is not kept.
+    pub outlines: usize,
+    /// Annotations with `keypoints`, which are not kept.
+    pub keypoints: usize,
 }
 
 /// One of `images`.
@@ -147,6 +208,8 @@ pub struct ImageEntry {
 /// One of `annotations`.
 #[derive(Debug, Clone)]
 pub struct Annotation {
+    /// Its id in the file, where it has one that is a whole number.
+    pub id: Option<u64>,
     /// Place in [`Instances::images`].
     pub image: usize,
     /// Place in [`Instances::categories`].
@@ -219,6 +282,7 @@ impl Instances {
         let (categories, category_places) = sorted(entries, |category| &category.id, "categories", path)?;
 
         let (mut without_area, mut without_crowd) = (0, 0);
+        let (mut odd_ids, mut outlines, mut keypoints) = (0, 0, 0);
         let mut ids = HashSet::new();
         let mut checked = Vec::with_capacity(annotations.len());
         for (annotation, number) in annotations.into_iter().zip(1_usize..) {
@@ -226,6 +290,10 @@ impl Instances {
                 || format!("the annotation in place {number} (without an id)"),
                 |id| format!("annotation {id}"),
             );
+            let id = annotation.id.as_ref().and_then(Id::number);
+            odd_ids += usize::from(annotation.id.is_some() && id.is_none());
+            outlines += usize::from(annotation.segmentation.0);
+            keypoints += usize::from(annotation.keypoints.0);
             if annotation.id.is_some_and(|id| !ids.insert(id)) {
                 return Err(DatasetError::file(path, format!("there are two of {what}")));
             }
@@ -244,7 +312,7 @@ impl Instances {
                 return Err(DatasetError::file(path, format!("{what} has the area {area}")));
             }
             let crowd = annotation.iscrowd.is_some_and(|flag| flag.0);
-            checked.push(Annotation { image, category, bbox, area, crowd });
+            checked.push(Annotation { id, image, category, bbox, area, crowd });
         }
         let mut remark = |count: usize, what: &str| {
             if count > 0 {
@@ -253,7 +321,7 @@ impl Instances {
         };
         remark(without_area, "have no area: width x height of the box is used");
         remark(without_crowd, "do not say iscrowd: they count as single objects");
-        Ok(Self { path: path.to_owned(), images, annotations: checked, categories })
+        Ok(Self { path: path.to_owned(), images, annotations: checked, categories, odd_ids, outlines, keypoints })
     }
 
     /// The places of images and categories by id.
@@ -314,22 +382,42 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
                 Err(DatasetError::file(path, problem))
             })?,
         };
-        images.push(Image { name, width, height, objects: Vec::new() });
+        let (id, splits) = (entry.id.number(), Splits::default());
+        images.push(Image { name, width, height, id, splits, objects: Vec::new() });
     }
     for annotation in &instances.annotations {
         let [x, y, width, height] = annotation.bbox;
         let image = &mut images[annotation.image];
-        let bbox = BBox { x0: x, y0: y, x1: x + width, y1: y + height };
-        if let Some(bbox) = reading.inside(bbox, image.width, image.height) {
-            image.objects.push(Object { category: annotation.category, bbox, crowd: annotation.crowd });
+        let whole = BBox { x0: x, y0: y, x1: x + width, y1: y + height };
+        if let Some(bbox) = reading.inside(whole, image.width, image.height) {
+            let (category, crowd, id) = (annotation.category, annotation.crowd, annotation.id);
+            let mut object = Object { category, bbox: whole, crowd, area: annotation.area, id };
+            // The area of a box is cut with it, that of an outline is not.
+            if !object.has_own_area() && bbox != whole {
+                object.area = bbox.area();
+            }
+            image.objects.push(Object { bbox, ..object });
         }
     }
-    Ok(Dataset { categories: instances.categories.into_iter().map(|category| category.name).collect(), images })
+    for (count, what) in [(instances.outlines, "an outline (segmentation)"), (instances.keypoints, "keypoints")] {
+        if count > 0 {
+            reading.remarks.push(format!("{count} annotations have {what}, of which only the box is taken"));
+        }
+    }
+    let ids: Vec<u64> = instances.categories.iter().filter_map(|category| category.id.number()).collect();
+    let categories: Vec<String> = instances.categories.into_iter().map(|category| category.name).collect();
+    let unlike = instances.odd_ids + images.iter().filter(|image| image.id.is_none()).count();
+    let unlike = unlike + categories.len() - ids.len();
+    if unlike > 0 {
+        reading.remarks.push(format!("{unlike} ids are no whole numbers, and are not kept"));
+    }
+    let category_ids = if ids.len() == categories.len() { ids } else { Vec::new() };
+    Ok(Dataset { categories, category_ids, images })
 }
 
 #[derive(Serialize)]
 struct WrittenImage<'d> {
-    id: usize,
+    id: u64,
     file_name: &'d str,
     width: u32,
     height: u32,
@@ -337,32 +425,60 @@ struct WrittenImage<'d> {
 
 #[derive(Serialize)]
 struct WrittenAnnotation {
-    id: usize,
-    image_id: usize,
-    category_id: usize,
+    id: u64,
+    image_id: u64,
+    category_id: u64,
     bbox: [f64; 4],
     area: f64,
     iscrowd: u8,
     segmentation: [(); 0],
 }
 
-pub(super) fn write(dataset: &Dataset, out: &Path) -> Result<Vec<PathBuf>, DatasetError> {
+/// The ids of a list: those that it has, or numbers from 1 where one has none.
+fn ids_of(known: impl Iterator<Item = Option<u64>>, what: &str, remarks: &mut Vec<String>) -> Vec<u64> {
+    let known: Vec<Option<u64>> = known.collect();
+    let ids: Vec<u64> = known.iter().flatten().copied().collect();
+    if ids.len() == known.len() {
+        return ids;
+    }
+    if !ids.is_empty() {
+        remarks.push(format!(
+            "{} of {} {what} have no id that is a whole number: all are numbered anew, from 1",
+            known.len() - ids.len(),
+            known.len()
+        ));
+    }
+    (1..=known.len() as u64).collect()
+}
+
+pub(super) fn write(dataset: &Dataset, out: &Path, remarks: &mut Vec<String>) -> Result<Vec<PathBuf>, DatasetError> {
+    let category_ids: Vec<u64> = if dataset.category_ids.is_empty() {
+        (1..=dataset.categories.len() as u64).collect()
+    } else {
+        dataset.category_ids.clone()
+    };
+    let image_ids = ids_of(dataset.images.iter().map(|image| image.id), "images", remarks);
+    let objects = dataset.images.iter().flat_map(|image| &image.objects);
+    let mut annotation_ids = ids_of(objects.map(|object| object.id), "annotations", remarks).into_iter();
     let (mut images, mut annotations) = (Vec::new(), Vec::new());
-    for (image, image_id) in dataset.images.iter().zip(1..) {
+    for (image, image_id) in dataset.images.iter().zip(image_ids) {
         images.push(WrittenImage { id: image_id, file_name: &image.name, width: image.width, height: image.height });
-        for object in &image.objects {
+        for (object, id) in image.objects.iter().zip(annotation_ids.by_ref()) {
             annotations.push(WrittenAnnotation {
-                id: annotations.len() + 1,
+                id,
                 image_id,
-                category_id: object.category + 1,
+                category_id: category_ids[object.category],
                 bbox: [object.bbox.x0, object.bbox.y0, object.bbox.width(), object.bbox.height()],
-                area: object.bbox.area(),
+                area: object.area,
                 iscrowd: object.crowd.into(),
                 segmentation: [],
             });
         }
     }
-    let categories: Vec<_> = (dataset.categories.iter().zip(1..))
+    if dataset.is_split() {
+        remarks.push(format!("one COCO file has no parts: {} images are one set", dataset.split_counts()));
+    }
+    let categories: Vec<_> = (dataset.categories.iter().zip(category_ids))
         .map(|(name, id)| serde_json::json!({"id": id, "name": name, "supercategory": ""}))
         .collect();
     let instances = serde_json::json!({

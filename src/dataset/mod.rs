@@ -4,8 +4,9 @@
 //! without a remark or an error; an error names the file and, where there is one, the line; names never lead out of the directory that
 //! is written.
 //!
-//! Only boxes are carried: segmentations, keypoints and the attributes that one format alone knows are not. (`hotcoco` converts too, but it
-//! keeps neither folders nor file extensions, reads no Ultralytics layout with `train` and `val`, and leaves image sizes to its caller.)
+//! Boxes are carried, and with them splits, ids and areas to formats that have a word for them. What is not carried (segmentations, keypoints,
+//! or one of these) is counted in a remark. (`hotcoco` converts too, but it keeps neither folders nor file extensions, reads no Ultralytics
+//! layout with `train` and `val`, and leaves image sizes to its caller.)
 
 pub mod coco;
 pub(crate) mod voc;
@@ -25,11 +26,16 @@ use crate::{files, image, source};
 /// Edges that lie farther than this outside their image, in pixels, are remarked on when they are moved to its edge.
 const SLACK: f64 = 0.5;
 
+/// By how large a part of itself an area may differ from its box's and still be that of the box, rounded.
+const SAME_AREA: f64 = 1e-3;
+
 /// Images with labelled boxes.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Dataset {
     /// Names of the categories, in the order of their ids.
     pub categories: Vec<String>,
+    /// The id of each category; empty where the dataset counts them (YOLO) or has none (VOC).
+    pub category_ids: Vec<u64>,
     /// The images, sorted by name.
     pub images: Vec<Image>,
 }
@@ -43,6 +49,10 @@ pub struct Image {
     pub width: u32,
     /// Height in pixels; never 0.
     pub height: u32,
+    /// Its id, where it has one that is a whole number.
+    pub id: Option<u64>,
+    /// The parts of the dataset that it is in.
+    pub splits: Splits,
     /// What is in it.
     pub objects: Vec<Object>,
 }
@@ -56,6 +66,96 @@ pub struct Object {
     pub bbox: BBox,
     /// Not to be counted for or against a detector: COCO's `iscrowd`, VOC's `difficult`.
     pub crowd: bool,
+    /// In square pixels: of an outline where the dataset knows one, else of the box.
+    pub area: f64,
+    /// Its id, where it has one that is a whole number.
+    pub id: Option<u64>,
+}
+
+impl Object {
+    /// Whether its area is that of something else than its box.
+    fn has_own_area(&self) -> bool {
+        (self.area - self.bbox.area()).abs() > SAME_AREA * self.area.max(self.bbox.area())
+    }
+}
+
+/// A part of a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// To learn from.
+    Train,
+    /// To choose by.
+    Val,
+    /// To measure with.
+    Test,
+}
+
+impl Split {
+    /// Every part, in the order in which they are written.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
+
+    /// Its name in `data.yaml` and in VOC's `ImageSets`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// The parts that an image is in; none where the dataset has no parts, or names it in none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Splits([bool; 3]);
+
+impl Splits {
+    /// Whether the image is in `split`.
+    pub fn has(self, split: Split) -> bool {
+        self.0[split as usize]
+    }
+
+    /// Puts the image into `split` too.
+    pub fn add(&mut self, split: Split) {
+        self.0[split as usize] = true;
+    }
+}
+
+impl Dataset {
+    /// The images of `split`.
+    fn images_of(&self, split: Split) -> impl Iterator<Item = &Image> {
+        self.images.iter().filter(move |image| image.splits.has(split))
+    }
+
+    /// Whether the dataset has parts.
+    fn is_split(&self) -> bool {
+        self.images.iter().any(|image| image.splits != Splits::default())
+    }
+
+    /// How many images each part has: `train 8, val 2`.
+    fn split_counts(&self) -> String {
+        let counts = Split::ALL.map(|split| (split, self.images_of(split).count()));
+        let parts = counts.iter().filter(|(_, count)| *count > 0);
+        parts.map(|(split, count)| format!("{} {count}", split.as_str())).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Says what of the objects and ids `format` has no word for.
+    fn remark_lost(&self, format: &str, remarks: &mut Vec<String>) {
+        let objects = || self.images.iter().flat_map(|image| &image.objects);
+        let areas = objects().filter(|object| object.has_own_area()).count();
+        if areas > 0 {
+            remarks.push(format!(
+                "{areas} boxes have an area of their own (of an outline), which {format} has no word for"
+            ));
+        }
+        let images = self.images.iter().filter(|image| image.id.is_some()).count();
+        let boxes = objects().filter(|object| object.id.is_some()).count();
+        let categories = self.category_ids.len();
+        if images + boxes + categories > 0 {
+            remarks.push(format!(
+                "ids are not kept, which {format} has no word for: of {images} images, {boxes} boxes and {categories} categories"
+            ));
+        }
+    }
 }
 
 /// A format of datasets.
@@ -168,6 +268,24 @@ pub enum DatasetError {
         /// What was asked for.
         name: String,
     },
+    /// A part of a dataset that is not where its settings say.
+    #[error("{}: {split} is {entry:?}, which is not there (looked for {})", path.display(), looked.display())]
+    NoSplit {
+        /// The settings.
+        path: PathBuf,
+        /// The part.
+        split: &'static str,
+        /// Where it should be, as it is written.
+        entry: String,
+        /// The place that this stands for.
+        looked: PathBuf,
+    },
+    /// An image whose name a list cannot hold.
+    #[error("the image {name:?} has a line break in its name, which the list of a split cannot hold: rename it")]
+    NameOfSeveralLines {
+        /// Its name.
+        name: String,
+    },
     /// An image whose name leads out of a folder.
     #[error("the image {name:?} has a name that leads out of the dataset's folder")]
     UnsafeName {
@@ -240,7 +358,7 @@ pub fn write(
     remarks: &mut Vec<String>,
 ) -> Result<Vec<PathBuf>, DatasetError> {
     match format {
-        Format::Coco => coco::write(dataset, out),
+        Format::Coco => coco::write(dataset, out, remarks),
         Format::Yolo => yolo::write(dataset, out, remarks),
         Format::Voc => voc::write(dataset, out, remarks),
     }
@@ -288,7 +406,8 @@ fn find_size(name: &str, folders: &[&Path]) -> Option<Result<(u32, u32), Dataset
     folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()).map(|path| size_of(&path))
 }
 
-/// Files under `root` whose extension is one of `extensions`, as paths relative to it with `/`, sorted.
+/// Files under `root` whose extension is one of `extensions`, as paths relative to it with `/`, sorted. The `._` files that macOS puts beside
+/// others on foreign disks are none.
 fn files_under(root: &Path, extensions: &[&str]) -> Result<Vec<String>, DatasetError> {
     let mut found = Vec::new();
     for entry in walkdir::WalkDir::new(root).follow_links(true) {
@@ -297,7 +416,8 @@ fn files_under(root: &Path, extensions: &[&str]) -> Result<Vec<String>, DatasetE
             .path()
             .extension()
             .is_some_and(|extension| extensions.iter().any(|known| extension.eq_ignore_ascii_case(known)));
-        if entry.file_type().is_file() && wanted {
+        let shadow = entry.file_name().to_string_lossy().starts_with("._");
+        if entry.file_type().is_file() && wanted && !shadow {
             let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
             let name = relative.to_str().ok_or_else(|| DatasetError::file(entry.path(), "the name is not UTF-8"))?;
             found.push(name.replace('\\', "/"));
@@ -342,6 +462,22 @@ fn label_files(dataset: &Dataset, extension: &str) -> Result<Vec<PathBuf>, Datas
     Ok(files)
 }
 
+/// The images' names of `split`, changed by `line`, one a line.
+///
+/// # Errors
+/// [`DatasetError::NameOfSeveralLines`].
+fn list_of(dataset: &Dataset, split: Split, line: impl Fn(&str) -> String) -> Result<String, DatasetError> {
+    let mut list = String::new();
+    for image in dataset.images_of(split) {
+        if image.name.contains(['\n', '\r']) {
+            return Err(DatasetError::NameOfSeveralLines { name: image.name.clone() });
+        }
+        list.push_str(&line(&image.name));
+        list.push('\n');
+    }
+    Ok(list)
+}
+
 fn write_file(path: PathBuf, bytes: &[u8]) -> Result<PathBuf, DatasetError> {
     files::replace(&path, bytes).map_err(DatasetError::io(&path))?;
     Ok(path)
@@ -360,11 +496,18 @@ mod tests {
     #[test]
     fn names_that_lead_out_or_clash_are_refused() {
         let dataset = |names: &[&str]| Dataset {
-            categories: vec![],
             images: names
                 .iter()
-                .map(|name| Image { name: (*name).into(), width: 1, height: 1, objects: vec![] })
+                .map(|name| Image {
+                    name: (*name).into(),
+                    width: 1,
+                    height: 1,
+                    id: None,
+                    splits: Splits::default(),
+                    objects: vec![],
+                })
                 .collect(),
+            ..Dataset::default()
         };
         for name in ["../a.jpg", "/etc/a.jpg", "a/../../b.jpg", "..\\a.jpg", ""] {
             assert!(matches!(label_files(&dataset(&[name]), "txt"), Err(DatasetError::UnsafeName { .. })), "{name}");

@@ -123,10 +123,10 @@ fn splits_outlines_and_classes_txt_are_read_as_their_makers_mean_them() {
     let [x, y, w, h] = boxes[&("train/images/a.png".into(), "cat".into())][0];
     assert!((x - 20.0).abs() + (y - 10.0).abs() + (w - 40.0).abs() + (h - 30.0).abs() < 1e-9);
     assert_eq!(instances["images"].as_array().unwrap().len(), 2);
-    // The folders are kept on the way to the other formats.
+    // The folders are kept on the way to the other formats. Ultralytics puts `labels` for the last `images` of a path.
     let yolo = dir.path().join("robo-yolo");
     convert(&out, "yolo", &yolo, &[]).success();
-    assert_eq!(fs::read_to_string(yolo.join("labels/valid/images/b.txt")).unwrap(), "");
+    assert_eq!(fs::read_to_string(yolo.join("images/valid/labels/b.txt")).unwrap(), "");
     // labelImg's layout: labels beside the images.
     write("flat/classes.txt", "cat\ndog\n");
     picture("flat/c.png");

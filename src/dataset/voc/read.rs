@@ -1,14 +1,16 @@
 //! A folder of Pascal VOC to a [`Dataset`].
 //!
-//! In: a directory with `Annotations/*.xml` (or of XML files). Out: a [`Dataset`]. Promises: an error names the file and the line; categories
-//! are sorted by name.
+//! In: a directory with `Annotations/*.xml` (or of XML files), and `ImageSets/Main/*.txt` where there are splits. Out: a [`Dataset`]. Promises: an
+//! error names the file and the line; categories are sorted by name; a `<filename>` that names nothing does not hide the image beside it.
 
-use std::collections::BTreeSet;
-use std::path::Path;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node};
 
-use super::super::{Dataset, DatasetError, Image, Object, Reading, files_under, find_size};
+use super::super::{
+    Dataset, DatasetError, Image, Object, Reading, Split, Splits, files_under, find_size, images_under, stem,
+};
 use crate::files;
 use crate::record::BBox;
 
@@ -20,21 +22,65 @@ struct Found {
     difficult: bool,
 }
 
+/// What stands in one file.
+struct File {
+    /// Its path below the annotations, without the extension.
+    stem: String,
+    /// The image's name, as `<filename>` has it, in the folder of the file; absent where there is none.
+    stated: Option<String>,
+    /// In pixels; absent where there is none.
+    size: Option<(u32, u32)>,
+    objects: Vec<Found>,
+}
+
+/// Names of image files, by what they are called without the extension.
+struct ImageFiles<'r> {
+    folders: Vec<&'r Path>,
+    by_stem: HashMap<String, String>,
+    names: HashSet<String>,
+}
+
+impl<'r> ImageFiles<'r> {
+    fn under(folders: Vec<&'r Path>) -> Result<Self, DatasetError> {
+        let (mut by_stem, mut names) = (HashMap::new(), HashSet::new());
+        for folder in folders.iter().filter(|folder| folder.is_dir()) {
+            for name in images_under(folder)? {
+                by_stem.entry(stem(&name).to_owned()).or_insert_with(|| name.clone());
+                names.insert(name);
+            }
+        }
+        Ok(Self { folders, by_stem, names })
+    }
+}
+
 pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, DatasetError> {
     let annotations = path.join("Annotations");
     let annotations = if annotations.is_dir() { annotations } else { path.to_owned() };
-    let files = files_under(&annotations, &["xml"])?;
-    if files.is_empty() {
+    let names = files_under(&annotations, &["xml"])?;
+    if names.is_empty() {
         return Err(DatasetError::file(&annotations, "no .xml files"));
     }
-    let jpeg_images = path.join("JPEGImages");
-    let folders: Vec<&Path> = reading.images.into_iter().chain([jpeg_images.as_path(), &annotations]).collect();
+    let beside = ["JPEGImages", "images"].map(|folder| path.join(folder));
+    let folders = reading.images.into_iter().chain(beside.iter().map(PathBuf::as_path)).chain([annotations.as_path()]);
+    let image_files = ImageFiles::under(folders.collect())?;
+    let files = names.iter().map(|name| read_file(&annotations, name)).collect::<Result<Vec<_>, _>>()?;
+    let image_names = image_names(&files, &image_files, &annotations, reading.remarks)?;
     let (mut images, mut found) = (Vec::new(), Vec::new());
-    for file in files {
-        let (image, objects) = read_file(&annotations, &file, &folders)?;
-        images.push(image);
-        found.push(objects);
+    for (file, name) in files.into_iter().zip(image_names) {
+        let (width, height) = match file.size {
+            Some(size) => size,
+            None => find_size(&name, &image_files.folders).unwrap_or_else(|| {
+                let xml = annotations.join(file.stem.clone() + ".xml");
+                let problem = format!("no size, and {name} is not there to look: say where with --images DIR");
+                Err(DatasetError::line(&xml, 1, problem))
+            })?,
+        };
+        let splits = Splits::default();
+        images.push(Image { name, width, height, id: None, splits, objects: Vec::new() });
+        found.push(file.objects);
     }
+    let stems: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (stem(name), place)).collect();
+    read_splits(path, &stems, &mut images, reading.remarks)?;
     let all = || found.iter().flatten();
     let from_zero = all().any(|object| object.corners[0] == 0.0 || object.corners[1] == 0.0);
     if from_zero {
@@ -55,7 +101,8 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
             // Every name is among the categories, which were made from them.
             let category = categories.binary_search(&object.name).unwrap_or(0);
             difficult += usize::from(object.difficult);
-            image.objects.push(Object { category, bbox, crowd: object.difficult });
+            let (crowd, area) = (object.difficult, bbox.area());
+            image.objects.push(Object { category, bbox, crowd, area, id: None });
         }
     }
     if difficult > 0 {
@@ -63,10 +110,87 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
             .remarks
             .push(format!("{difficult} boxes are \"difficult\", which counts as a crowd: neither for nor against"));
     }
-    Ok(Dataset { categories, images })
+    Ok(Dataset { categories, category_ids: Vec::new(), images })
 }
 
-fn read_file(root: &Path, file: &str, folders: &[&Path]) -> Result<(Image, Vec<Found>), DatasetError> {
+/// What each file's image is called. `<filename>` counts where it names an image that is there, or where nothing is there; else it is left from
+/// before the images were renamed, and the file's own name counts.
+fn image_names(
+    files: &[File],
+    images: &ImageFiles<'_>,
+    annotations: &Path,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<String>, DatasetError> {
+    let mut claims: HashMap<&str, usize> = HashMap::new();
+    for stated in files.iter().filter_map(|file| file.stated.as_deref()) {
+        *claims.entry(stated).or_default() += 1;
+    }
+    let (mut stale, mut names) = (0, Vec::with_capacity(files.len()));
+    for file in files {
+        let own = images.by_stem.get(&file.stem);
+        let name = match (&file.stated, own) {
+            (Some(stated), _) if stem(stated) == file.stem && (images.names.contains(stated) || own.is_none()) => {
+                stated.clone()
+            }
+            (Some(stated), _) if images.names.contains(stated) && claims[stated.as_str()] == 1 => stated.clone(),
+            (_, Some(own)) => own.clone(),
+            // Several files cannot be about one image that is gone.
+            (Some(stated), None) if claims[stated.as_str()] > 1 && !images.names.contains(stated) => {
+                format!("{}{}", file.stem, &stated[stem(stated).len()..])
+            }
+            (Some(stated), None) => stated.clone(),
+            (None, None) => {
+                let problem = format!("no <filename>, and no image is called {}", file.stem);
+                return Err(DatasetError::line(&annotations.join(file.stem.clone() + ".xml"), 1, problem));
+            }
+        };
+        stale += usize::from(file.stated.as_ref().is_some_and(|stated| *stated != name));
+        names.push(name);
+    }
+    if stale > 0 {
+        remarks.push(format!(
+            "{stale} files name an image in <filename> that is not there, or that another file is about: they are named by their own file"
+        ));
+    }
+    Ok(names)
+}
+
+/// Puts images into the parts that `ImageSets/Main` names. `stems` says which image each file is about.
+fn read_splits(
+    path: &Path,
+    stems: &HashMap<&str, usize>,
+    images: &mut [Image],
+    remarks: &mut Vec<String>,
+) -> Result<(), DatasetError> {
+    let mut unknown = 0;
+    let lists = Split::ALL.map(|split| (vec![split], split.as_str()));
+    // What stands in this list alone is in one of the two, and nobody says in which.
+    for (splits, name) in lists.into_iter().chain([(vec![Split::Train, Split::Val], "trainval")]) {
+        let list = path.join("ImageSets/Main").join(format!("{name}.txt"));
+        if !list.is_file() {
+            continue;
+        }
+        let text = files::read_text(&list).map_err(DatasetError::io(&list))?;
+        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let Some(place) = stems.get(line) else {
+                unknown += 1;
+                continue;
+            };
+            let image = &mut images[*place];
+            if splits.len() == 1 || image.splits == Splits::default() {
+                for split in &splits {
+                    image.splits.add(*split);
+                }
+            }
+        }
+    }
+    if unknown > 0 {
+        remarks.push(format!("{unknown} lines of ImageSets/Main name no file of Annotations"));
+    }
+    Ok(())
+}
+
+fn read_file(root: &Path, file: &str) -> Result<File, DatasetError> {
     let path = root.join(file);
     let text = files::read_text(&path).map_err(DatasetError::io(&path))?;
     let document = Document::parse(&text)
@@ -87,21 +211,18 @@ fn read_file(root: &Path, file: &str, folders: &[&Path]) -> Result<(Image, Vec<F
         let tag = annotation.tag_name().name();
         return Err(problem(annotation, format!("<{tag}> instead of VOC's <annotation>")));
     }
-    let file_name = required(annotation, "filename")?.replace('\\', "/");
-    // Only its last part: tools write whole paths of the machine where the box was drawn. Folders are those of the XML file.
-    let base = file_name.rsplit('/').next().unwrap_or_default();
-    let name = file.rsplit_once('/').map_or_else(|| base.to_owned(), |(folder, _)| format!("{folder}/{base}"));
+    // Only the last part: tools write whole paths of the machine where the box was drawn. Folders are those of the XML file.
+    let stated = text_of(annotation, "filename").map(|text| {
+        let base = text.rsplit(['/', '\\']).next().unwrap_or_default();
+        file.rsplit_once('/').map_or_else(|| base.to_owned(), |(folder, _)| format!("{folder}/{base}"))
+    });
     let size = child(annotation, "size");
     let pixels = |tag| match size {
         Some(size) => number(size, tag).map(|length| length.round().clamp(0.0, f64::from(u32::MAX)) as u32),
         None => Ok(0),
     };
-    let (width, height) = match (pixels("width")?, pixels("height")?) {
-        (width, height) if width > 0 && height > 0 => (width, height),
-        _ => find_size(&name, folders).unwrap_or_else(|| {
-            Err(problem(annotation, format!("no size, and {name} is not there to look: say where with --images DIR")))
-        })?,
-    };
+    let size = (pixels("width")?, pixels("height")?);
+    let size = Some(size).filter(|(width, height)| *width > 0 && *height > 0);
     let mut objects = Vec::new();
     for object in annotation.children().filter(|child| child.has_tag_name("object")) {
         let bndbox = child(object, "bndbox").ok_or_else(|| problem(object, "<object> without <bndbox>".into()))?;
@@ -110,10 +231,11 @@ fn read_file(root: &Path, file: &str, folders: &[&Path]) -> Result<(Image, Vec<F
         if corners[2] < corners[0] || corners[3] < corners[1] {
             return Err(problem(bndbox, format!("<bndbox> is inside out: {corners:?}")));
         }
-        let difficult = text_of(object, "difficult").is_some_and(|text| text == "1");
+        let difficult =
+            text_of(object, "difficult").is_some_and(|text| text == "1" || text.eq_ignore_ascii_case("true"));
         objects.push(Found { name: required(object, "name")?, corners, difficult });
     }
-    Ok((Image { name, width, height, objects: Vec::new() }, objects))
+    Ok(File { stem: stem(file).to_owned(), stated, size, objects })
 }
 
 fn child<'d, 'i>(node: Node<'d, 'i>, tag: &str) -> Option<Node<'d, 'i>> {

@@ -1,12 +1,13 @@
 //! A [`Dataset`] to a folder of Pascal VOC.
 //!
-//! In: a [`Dataset`]. Out: `Annotations/*.xml`. Promises: whole pixels inside the image, as VOC's readers expect; no name can become markup.
+//! In: a [`Dataset`]. Out: `Annotations/*.xml`, and of a dataset with splits `ImageSets/Main/*.txt`. Promises: whole pixels inside the image,
+//! as VOC's readers expect; no name can become markup.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use super::super::xml::escape;
-use super::super::{Dataset, DatasetError, label_files, write_file};
+use super::super::{Dataset, DatasetError, Split, label_files, list_of, stem, write_file};
 use crate::record::BBox;
 
 pub(in super::super) fn write(
@@ -29,6 +30,15 @@ pub(in super::super) fn write(
     }
     if crowds > 0 {
         remarks.push(format!("{crowds} boxes of crowds are written as \"difficult\""));
+    }
+    dataset.remark_lost("VOC", remarks);
+    if dataset.is_split() {
+        for split in Split::ALL {
+            let list = list_of(dataset, split, |name| stem(name).to_owned())?;
+            if !list.is_empty() {
+                write_file(out.join("ImageSets/Main").join(format!("{}.txt", split.as_str())), list.as_bytes())?;
+            }
+        }
     }
     remarks.push(format!("the images belong into {}", out.join("JPEGImages").display()));
     Ok(vec![out.join("Annotations")])

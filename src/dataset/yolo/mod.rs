@@ -6,6 +6,50 @@
 mod read;
 mod write;
 
+use std::path::{Component, Path, PathBuf};
+
 pub(super) use read::read;
 pub(super) use write::write;
 pub(crate) use write::{label_line, names};
+
+/// The label file of the image at `path`, as Ultralytics looks for it: with `labels` for the last folder `images`, however deep that lies, and
+/// beside the image where there is none.
+fn label_of(path: &Path) -> PathBuf {
+    let folder = path.parent().map(labels_beside).unwrap_or_default();
+    folder.join(path.file_name().unwrap_or_default()).with_extension("txt")
+}
+
+/// `folder` with its last part `images` replaced by `labels`.
+fn labels_beside(folder: &Path) -> PathBuf {
+    let components: Vec<Component<'_>> = folder.components().collect();
+    match components.iter().rposition(|component| component.as_os_str() == "images") {
+        Some(place) => components[..place]
+            .iter()
+            .copied()
+            .chain([Component::Normal("labels".as_ref())])
+            .chain(components[place + 1..].iter().copied())
+            .collect(),
+        None => folder.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_lie_beside_the_last_images_folder() {
+        let beside = |path: &str| labels_beside(Path::new(path)).to_string_lossy().into_owned();
+        assert_eq!(beside("a/images/b/images/c"), "a/images/b/labels/c");
+        assert_eq!(beside("a/pictures"), "a/pictures");
+        for (image, label) in [
+            ("x/images/train/1.jpg", "x/labels/train/1.txt"),
+            ("images/train/images/a.b.jpg", "images/train/labels/a.b.txt"),
+            ("/ds/images/images/a", "/ds/images/labels/a.txt"),
+            ("images/x/images", "labels/x/images.txt"),
+            ("pictures/a.jpg", "pictures/a.txt"),
+        ] {
+            assert_eq!(label_of(Path::new(image)), PathBuf::from(label));
+        }
+    }
+}

@@ -1,11 +1,14 @@
 //! A [`Dataset`] to a folder for YOLO.
 //!
-//! In: a [`Dataset`]. Out: `labels/` and `data.yaml`. Promises: boxes keep their edges to a thousandth of a pixel; no name can break the YAML.
+//! In: a [`Dataset`]. Out: label files, `data.yaml`, and of a dataset with splits their lists (`train.txt` ...). Promises: boxes keep their edges
+//! to a thousandth of a pixel; a label file lies where Ultralytics looks for that of its image under `images/`; no name can break the YAML,
+//! or be anything but a string there.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::super::{Dataset, DatasetError, label_files, write_file};
+use super::super::{Dataset, DatasetError, Image, Split, Splits, label_files, list_of, write_file};
+use super::label_of;
 use crate::record::BBox;
 
 pub(in super::super) fn write(
@@ -13,9 +16,10 @@ pub(in super::super) fn write(
     out: &Path,
     remarks: &mut Vec<String>,
 ) -> Result<Vec<PathBuf>, DatasetError> {
-    let files = label_files(dataset, "txt")?;
-    let mut crowds = 0;
-    for (image, file) in dataset.images.iter().zip(files) {
+    // Refuses names that lead out, and images that would share a file.
+    label_files(dataset, "txt")?;
+    let (mut crowds, mut inner) = (0, 0);
+    for image in &dataset.images {
         let mut text = String::new();
         for object in &image.objects {
             if object.crowd {
@@ -24,15 +28,60 @@ pub(in super::super) fn write(
                 text.push_str(&label_line(object.category, &object.bbox, image.width, image.height));
             }
         }
-        write_file(out.join("labels").join(file), text.as_bytes())?;
+        let file = label_of(&Path::new("images").join(&image.name));
+        inner += usize::from(!file.starts_with("labels"));
+        write_file(out.join(file), text.as_bytes())?;
     }
     if crowds > 0 {
         remarks.push(format!("{crowds} boxes of crowds are left out: YOLO has no word for them"));
     }
+    dataset.remark_lost("YOLO", remarks);
     remarks.push(format!("the images belong into {}", out.join("images").display()));
+    if inner > 0 {
+        remarks.push(format!(
+            "{inner} images lie in a folder \"images\" of their own: their labels are in the \"labels\" beside it, where Ultralytics looks"
+        ));
+    }
     let names = names(dataset.categories.iter().map(String::as_str));
-    let yaml = format!("train: images\nval: images\n{names}");
+    let yaml = splits(dataset, out, remarks)? + names.as_str();
     Ok(vec![write_file(out.join("data.yaml"), yaml.as_bytes())?])
+}
+
+/// The lines of `data.yaml` that say where the parts are: one folder where there are none, else a list of each. Ultralytics asks for train and
+/// val in any case.
+fn splits(dataset: &Dataset, out: &Path, remarks: &mut Vec<String>) -> Result<String, DatasetError> {
+    let one_set = |image: &Image| {
+        image.splits.has(Split::Train) && image.splits.has(Split::Val) && !image.splits.has(Split::Test)
+    };
+    if !dataset.is_split() || dataset.images.iter().all(one_set) {
+        if !dataset.is_split() {
+            remarks.push("no part is kept for validation: train and val of data.yaml are the same images".to_owned());
+        }
+        return Ok("train: images\nval: images\n".to_owned());
+    }
+    let mut yaml = String::new();
+    let present: Vec<Split> =
+        Split::ALL.into_iter().filter(|split| dataset.images_of(*split).next().is_some()).collect();
+    for split in &present {
+        let list = list_of(dataset, *split, |name| format!("./images/{name}"))?;
+        let file = format!("{}.txt", split.as_str());
+        write_file(out.join(&file), list.as_bytes())?;
+        // Writing to a string cannot fail.
+        let _ = writeln!(yaml, "{}: {file}", split.as_str());
+    }
+    for (missing, instead) in [(Split::Train, Split::Val), (Split::Val, Split::Train)] {
+        if !present.contains(&missing) {
+            let instead = if present.contains(&instead) { instead } else { Split::Test };
+            let (missing, instead) = (missing.as_str(), instead.as_str());
+            remarks.push(format!("no image is in {missing}: data.yaml names those of {instead} for it"));
+            let _ = writeln!(yaml, "{missing}: {instead}.txt");
+        }
+    }
+    let left = dataset.images.iter().filter(|image| image.splits == Splits::default()).count();
+    if left > 0 {
+        remarks.push(format!("{left} images are in no part: they have labels, and stand in no list of data.yaml"));
+    }
+    Ok(yaml)
 }
 
 /// The line of a box in an image of `width` x `height` pixels, with its end. Eight decimals are a thousandth of a pixel even where an image
@@ -83,6 +132,7 @@ mod tests {
     #[test]
     fn names_are_quoted_for_yaml() {
         assert_eq!(quoted("red circle"), "\"red circle\"");
+        assert_eq!(quoted("N"), "\"N\"");
         assert_eq!(quoted("no: \"x\" # \\ é\u{85}\u{1}\n"), "\"no: \\\"x\\\" # \\\\ é\\u0085\\u0001\\n\"");
     }
 }
