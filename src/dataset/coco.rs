@@ -476,7 +476,8 @@ pub(super) fn write(dataset: &Dataset, out: &Path, remarks: &mut Vec<String>) ->
         }
     }
     if dataset.is_split() {
-        remarks.push(format!("one COCO file has no parts: {} images are one set", dataset.split_counts()));
+        remarks
+            .push(format!("one COCO file holds one set: the splits ({} images) are not kept", dataset.split_counts()));
     }
     let categories: Vec<_> = (dataset.categories.iter().zip(category_ids))
         .map(|(name, id)| serde_json::json!({"id": id, "name": name, "supercategory": ""}))

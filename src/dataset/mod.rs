@@ -51,7 +51,7 @@ pub struct Image {
     pub height: u32,
     /// Its id, where it has one that is a whole number.
     pub id: Option<u64>,
-    /// The parts of the dataset that it is in.
+    /// The splits that it is in.
     pub splits: Splits,
     /// What is in it.
     pub objects: Vec<Object>,
@@ -79,7 +79,7 @@ impl Object {
     }
 }
 
-/// A part of a dataset.
+/// A split of a dataset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Split {
     /// To learn from.
@@ -91,7 +91,7 @@ pub enum Split {
 }
 
 impl Split {
-    /// Every part, in the order in which they are written.
+    /// Every split, in the order in which they are written.
     pub const ALL: [Self; 3] = [Self::Train, Self::Val, Self::Test];
 
     /// Its name in `data.yaml` and in VOC's `ImageSets`.
@@ -104,7 +104,7 @@ impl Split {
     }
 }
 
-/// The parts that an image is in; none where the dataset has no parts, or names it in none.
+/// The splits that an image is in; none where the dataset has none, or names it in none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Splits([bool; 3]);
 
@@ -126,12 +126,14 @@ impl Dataset {
         self.images.iter().filter(move |image| image.splits.has(split))
     }
 
-    /// Whether the dataset has parts.
+    /// Whether there is a split to keep. Where train and val are the same images, there is none.
     fn is_split(&self) -> bool {
-        self.images.iter().any(|image| image.splits != Splits::default())
+        let same = Splits([true, true, false]);
+        let mut images = self.images.iter();
+        images.any(|image| image.splits != Splits::default()) && self.images.iter().any(|image| image.splits != same)
     }
 
-    /// How many images each part has: `train 8, val 2`.
+    /// How many images each split has: `train 8, val 2`.
     fn split_counts(&self) -> String {
         let counts = Split::ALL.map(|split| (split, self.images_of(split).count()));
         let parts = counts.iter().filter(|(_, count)| *count > 0);
@@ -268,12 +270,12 @@ pub enum DatasetError {
         /// What was asked for.
         name: String,
     },
-    /// A part of a dataset that is not where its settings say.
+    /// A split that is not where its settings say.
     #[error("{}: {split} is {entry:?}, which is not there (looked for {})", path.display(), looked.display())]
     NoSplit {
         /// The settings.
         path: PathBuf,
-        /// The part.
+        /// The split.
         split: &'static str,
         /// Where it should be, as it is written.
         entry: String,

@@ -155,7 +155,7 @@ fn image_names(
     Ok(names)
 }
 
-/// Puts images into the parts that `ImageSets/Main` names. `stems` says which image each file is about.
+/// Puts images into the splits that `ImageSets/Main` names. `stems` says which image each file is about.
 fn read_splits(
     path: &Path,
     stems: &HashMap<&str, usize>,

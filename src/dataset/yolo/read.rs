@@ -138,8 +138,7 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
         Some(images) => {
             let places: HashSet<&Path> = settings.parts.iter().map(|part| part.place.as_path()).collect();
             if places.len() > 1 {
-                let remark =
-                    "the images lie elsewhere, where the parts of the dataset are not told apart: they are one set";
+                let remark = "the images lie elsewhere, where splits are not told apart: they are one set";
                 reading.remarks.push(remark.to_owned());
             }
             let source = Source { place: images.to_owned(), split: None };
@@ -197,6 +196,7 @@ struct Counts {
     outlines: usize,
     poses: usize,
     unlabelled: usize,
+    shared: usize,
 }
 
 impl Counts {
@@ -206,6 +206,12 @@ impl Counts {
         }
         if self.poses > 0 {
             remarks.push(format!("{} lines are poses: their boxes are taken, their keypoints are not", self.poses));
+        }
+        if self.shared > 0 {
+            remarks.push(format!(
+                "{} images have the label file of another image, whose name differs in its extension alone: both have its boxes",
+                self.shared
+            ));
         }
         if self.unlabelled > 0 {
             remarks
@@ -252,7 +258,8 @@ impl Found<'_> {
             } else {
                 let label = self.labels.of(&path, &real, &name);
                 let image = self.image(&path, label.as_deref(), counts, reading)?;
-                self.used.extend(label.and_then(|label| label.canonicalize().ok()));
+                let label = label.and_then(|label| label.canonicalize().ok());
+                counts.shared += usize::from(label.is_some_and(|label| !self.used.insert(label)));
                 self.images.push((path, image));
                 self.places.insert(real, self.images.len() - 1);
                 self.images.len() - 1
@@ -401,7 +408,7 @@ fn base(path: Option<&str>, root: &Path, remarks: &mut Vec<String>) -> PathBuf {
     let places = [root.join(path), PathBuf::from(path)];
     places.into_iter().find(|place| place.is_dir()).unwrap_or_else(|| {
         // Many a `path` is of the machine where the dataset was made.
-        remarks.push(format!("path is {path:?}, which is not there: parts are looked for beside data.yaml"));
+        remarks.push(format!("path is {path:?}, which is not there: splits are looked for beside data.yaml"));
         root.to_owned()
     })
 }

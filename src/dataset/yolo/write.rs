@@ -7,7 +7,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::super::{Dataset, DatasetError, Image, Split, Splits, label_files, list_of, write_file};
+use super::super::{Dataset, DatasetError, Split, Splits, label_files, list_of, write_file};
 use super::label_of;
 use crate::record::BBox;
 
@@ -47,15 +47,12 @@ pub(in super::super) fn write(
     Ok(vec![write_file(out.join("data.yaml"), yaml.as_bytes())?])
 }
 
-/// The lines of `data.yaml` that say where the parts are: one folder where there are none, else a list of each. Ultralytics asks for train and
+/// The lines of `data.yaml` that say where the splits are: one folder where there are none, else a list of each. Ultralytics asks for train and
 /// val in any case.
 fn splits(dataset: &Dataset, out: &Path, remarks: &mut Vec<String>) -> Result<String, DatasetError> {
-    let one_set = |image: &Image| {
-        image.splits.has(Split::Train) && image.splits.has(Split::Val) && !image.splits.has(Split::Test)
-    };
-    if !dataset.is_split() || dataset.images.iter().all(one_set) {
-        if !dataset.is_split() {
-            remarks.push("no part is kept for validation: train and val of data.yaml are the same images".to_owned());
+    if !dataset.is_split() {
+        if dataset.images_of(Split::Val).next().is_none() {
+            remarks.push("no split for validation: train and val of data.yaml are the same images".to_owned());
         }
         return Ok("train: images\nval: images\n".to_owned());
     }
@@ -79,7 +76,7 @@ fn splits(dataset: &Dataset, out: &Path, remarks: &mut Vec<String>) -> Result<St
     }
     let left = dataset.images.iter().filter(|image| image.splits == Splits::default()).count();
     if left > 0 {
-        remarks.push(format!("{left} images are in no part: they have labels, and stand in no list of data.yaml"));
+        remarks.push(format!("{left} images are in no split: they have labels, and stand in no list of data.yaml"));
     }
     Ok(yaml)
 }

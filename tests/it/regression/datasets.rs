@@ -170,7 +170,10 @@ fn splits_are_kept_or_counted() {
         files.write(&format!("set/labels/{part}/{image}.txt"), "0 0.5 0.5 0.2 0.25\n");
     }
     files.write("set/data.yaml", "train: images/train\nval: images/val\ntest: images/test\nnames: [cat]\n");
-    files.convert("set", "coco", "one.json").success().stderr(contains("train 2, val 1, test 1 images are one set"));
+    files
+        .convert("set", "coco", "one.json")
+        .success()
+        .stderr(contains("the splits (train 2, val 1, test 1 images) are not kept"));
     let check = |from: &str, to: &str| {
         files.convert(from, "yolo", to).success();
         let read = |name: &str| fs::read_to_string(files.path(to).join(name)).unwrap();
@@ -197,7 +200,7 @@ fn splits_are_kept_or_counted() {
     check("voc", "from-voc");
     // What has no parts is the same for both, and says so.
     files.write("coco.json", coco(&["a.png"]));
-    files.convert("coco.json", "yolo", "no-parts").success().stderr(contains("no part is kept for validation"));
+    files.convert("coco.json", "yolo", "no-parts").success().stderr(contains("no split for validation"));
 }
 
 #[test]
