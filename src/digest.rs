@@ -40,23 +40,6 @@ pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
     in_hex(&Sha256::digest(bytes))
 }
 
-/// The hash of all that a reader gives, 64 hex digits.
-///
-/// # Errors
-/// Those of the reader.
-pub(crate) fn hex_of(mut reader: impl io::Read) -> io::Result<String> {
-    let mut hash = Sha256::new();
-    let mut bytes = vec![0; 1 << 16];
-    loop {
-        match reader.read(&mut bytes) {
-            Ok(0) => return Ok(in_hex(&hash.finalize())),
-            Ok(length) => hash.update(&bytes[..length]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// The first eight bytes of the hash as a big-endian number.
 pub(crate) fn number(bytes: impl AsRef<[u8]>) -> u64 {
     Sha256::digest(bytes).iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte))
@@ -79,7 +62,6 @@ mod tests {
     fn the_hash_of_nothing_is_the_known_one() {
         let known = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(hex(b""), known);
-        assert_eq!(hex_of(b"".as_slice()).unwrap(), known);
         assert_eq!(number(b""), u64::from_str_radix(&known[..16], 16).unwrap());
     }
 

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     }
     let remarks = remarks(&collected, args.no_exif);
     let model = (collected.models.len() == 1).then(|| collected.models.first().cloned()).flatten();
-    let unused = collected.problems.len();
+    let (unused, unanswered) = (collected.problems.len(), collected.unanswered.len());
     let default_label = if let [label] = &labels[..] { Some(label.as_str()) } else { None };
     let mut records: Vec<Record> =
         collected.images.into_iter().map(|image| image.record(&labels, default_label, &rules)).collect();
@@ -97,6 +97,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         coordinates,
         model,
         unused,
+        unanswered,
         failures: counts.failures,
     };
     summary.say(&remarks);
@@ -107,7 +108,11 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         // What is printed is all there is.
         bail!("not all could be printed");
     }
-    Ok(if unused == 0 && summary.failures.is_empty() { Ending::Complete } else { Ending::SomeFailed })
+    Ok(if unused == 0 && unanswered == 0 && summary.failures.is_empty() {
+        Ending::Complete
+    } else {
+        Ending::SomeFailed
+    })
 }
 
 fn open(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
@@ -176,6 +181,9 @@ fn remarks(collected: &Collected, no_exif: bool) -> Vec<String> {
             "images are turned by EXIF: boxes are taken to be of the upright image; --no-exif, if the server showed them as they are stored",
         );
     }
+    if let [first, ..] = &collected.unanswered[..] {
+        remarks.push(format!("{} requests have no response, {first} among them", collected.unanswered.len()));
+    }
     if collected.models.len() > 1 {
         let models = collected.models.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         remarks.push(format!("these answers are of several models: {models}"));
@@ -220,6 +228,8 @@ struct ParseSummary {
     model: Option<String>,
     /// Lines that could not be used; stderr says why.
     unused: usize,
+    /// Requests without a response.
+    unanswered: usize,
     failures: Vec<Failure>,
 }
 
@@ -227,7 +237,7 @@ impl ParseSummary {
     fn say(&self, remarks: &[String]) {
         let mut rows = vec![vec!["label".to_owned(), "found".to_owned()]];
         rows.extend(self.labels.iter().map(|(label, count)| vec![label.clone(), count.to_string()]));
-        messages::say(&output::table(&rows));
+        messages::say(output::table(&rows).trim_end());
         let statuses: Vec<String> =
             self.statuses.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
         let statuses = if statuses.is_empty() { String::new() } else { format!(": {}", statuses.join(", ")) };

@@ -1,13 +1,14 @@
 //! The folder of the images that responses are about.
 //!
 //! In: the names that responses give, and a folder. Out: the image's name in a run, and what its file says about it.
-//! Promises: no name leads out of the folder, through a link neither; pixels are not decoded.
+//! Promises: no name leads out of the folder, through a link neither; no pixels are decoded.
 
 use std::io::{BufRead, BufReader, Cursor, Seek};
 use std::path::{Path, PathBuf};
 
 use super::{Problem, ResponsesError};
 use crate::image::MAX_PIXELS;
+use crate::record::Capture;
 use crate::source::{EXTENSIONS, Locator, Place, leads_out, name_of, path_of, tidy};
 use crate::{digest, files, image};
 
@@ -26,6 +27,8 @@ pub(super) struct ImageFile {
     pub(super) size: (u32, u32),
     /// Width and height as stored.
     pub(super) stored: (u32, u32),
+    /// When, and with which camera, it was taken.
+    pub(super) capture: Option<Box<Capture>>,
 }
 
 impl ImageFolder {
@@ -53,7 +56,7 @@ impl ImageFolder {
     }
 
     /// The name in a run of the image that is called `given`, and where it is. Without an extension, a name stands for the one file
-    /// that has it and an extension of images.
+    /// that has it and an extension of images. What is not there may be a path from the current folder into this one.
     pub(super) fn find(&self, given: &str, locator: &Locator<'_>) -> Result<(String, Place), Problem> {
         let missing = || Problem::Missing { name: given.to_owned(), folder: self.root.clone() };
         let relative = self.relative(given)?;
@@ -69,12 +72,21 @@ impl ImageFolder {
                         let file = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
                         Err(Problem::Ambiguous { name: given.to_owned(), files: found.iter().map(file).collect() })
                     }
-                    (None, _) => Err(missing()),
+                    // The name may be relative to the current folder, and lie in this one.
+                    (None, _) => match self.below_current_folder(&relative) {
+                        Some(path) => self.inside(given, path, locator),
+                        None => Err(missing()),
+                    },
                 }
             }
             Place::File(path) => self.inside(given, path, locator),
             entry @ Place::Entry { .. } => Ok((name, entry)),
         }
+    }
+
+    fn below_current_folder(&self, relative: &Path) -> Option<PathBuf> {
+        let path = tidy(&std::path::absolute(relative).ok()?);
+        (path.starts_with(&self.root) && path.is_file()).then_some(path)
     }
 
     fn inside(&self, given: &str, path: PathBuf, locator: &Locator<'_>) -> Result<(String, Place), Problem> {
@@ -99,31 +111,27 @@ impl ImageFolder {
         path.filter(|path| !leads_out(path)).ok_or_else(|| Problem::LeadsOut { name: given.to_owned() })
     }
 
-    /// What the file says, from its header and its hash.
+    /// What the file says: its header, its EXIF block and its hash. The header comes first, so that no other file is read as a whole.
     ///
     /// # Errors
     /// Why it is no image, in words.
     pub(super) fn look(&self, place: &Place) -> Result<ImageFile, String> {
-        match place {
-            Place::File(path) => {
-                let unreadable = |error: std::io::Error| format!("cannot be read: {error}");
-                let open = || files::open(path).map(BufReader::new).map_err(unreadable);
-                self.header(open()?, open()?, digest::hex_of(open()?).map_err(unreadable)?)
-            }
-            Place::Entry { .. } => {
-                let bytes = place.read(image::most_bytes(MAX_PIXELS))?;
-                self.header(Cursor::new(&bytes), Cursor::new(&bytes), digest::hex(&bytes))
-            }
+        if let Place::File(path) = place {
+            let file = files::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+            self.size(BufReader::new(file))?;
         }
-    }
-
-    fn header<R: BufRead + Seek>(&self, size: R, orientation: R, sha256: String) -> Result<ImageFile, String> {
-        let size = image::size_within(size, self.apply_orientation, MAX_PIXELS).map_err(|error| error.to_string())?;
-        let orientation = image::orientation(orientation).map_err(|error| error.to_string())?;
+        let bytes = place.read(image::most_bytes(MAX_PIXELS))?;
+        let size = self.size(Cursor::new(&bytes))?;
+        let orientation = image::orientation(Cursor::new(&bytes)).map_err(|error| error.to_string())?;
         // Orientations 5 to 8 lie on their side.
         let on_its_side = self.apply_orientation && orientation > 4;
         let stored = if on_its_side { (size.1, size.0) } else { size };
-        Ok(ImageFile { sha256, orientation, size, stored })
+        let capture = image::capture(&bytes).map(Box::new);
+        Ok(ImageFile { sha256: digest::hex(&bytes), orientation, size, stored, capture })
+    }
+
+    fn size(&self, reader: impl BufRead + Seek) -> Result<(u32, u32), String> {
+        image::size_within(reader, self.apply_orientation, MAX_PIXELS).map_err(|error| error.to_string())
     }
 }
 

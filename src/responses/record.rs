@@ -4,7 +4,7 @@
 //! first lines, with the image's size; and of these a record. Promises: an image's size is its file's, or the one that all its
 //! lines state; of several answers to one question exactly one counts, and the record notes the others.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, BufRead};
 
 use rayon::prelude::*;
@@ -34,6 +34,8 @@ pub struct Collected {
     pub unmatched_tokens: usize,
     /// Images that EXIF turns.
     pub turned_by_exif: usize,
+    /// Requests that no response belongs to, by their `custom_id`: failed questions about their images, where these are known.
+    pub unanswered: Vec<String>,
 }
 
 /// All responses about one image.
@@ -65,6 +67,16 @@ enum Question {
     Text(String),
     CustomId(String),
     Unknown,
+}
+
+impl Question {
+    fn of(text: Option<String>, custom_id: Option<String>) -> Self {
+        match (text, custom_id) {
+            (Some(text), _) => Self::Text(text),
+            (None, Some(custom_id)) => Self::CustomId(custom_id),
+            (None, None) => Self::Unknown,
+        }
+    }
 }
 
 /// Reads all responses of a text about the images in `folder`, or about images that only their names are known of.
@@ -99,17 +111,29 @@ struct Collector<'c> {
     known: HashMap<String, Result<usize, Problem>>,
     /// Of each name in a run, its place.
     places: HashMap<String, usize>,
+    /// The `custom_id` of every response, if there are requests.
+    answered: HashSet<String>,
     collected: Collected,
 }
 
 impl<'c> Collector<'c> {
     fn new(folder: Option<&'c ImageFolder>, requests: Option<&'c Requests>) -> Self {
         let folder = folder.map(|folder| (folder, folder.locator()));
-        Self { folder, requests, known: HashMap::new(), places: HashMap::new(), collected: Collected::default() }
+        Self {
+            folder,
+            requests,
+            known: HashMap::new(),
+            places: HashMap::new(),
+            answered: HashSet::new(),
+            collected: Collected::default(),
+        }
     }
 
     fn add(&mut self, line: usize, response: Response) {
         let request = self.requests.zip(response.custom_id.as_ref()).and_then(|(requests, id)| requests.get(id));
+        if request.is_some() {
+            self.answered.extend(response.custom_id.clone());
+        }
         let asked = request.and_then(|request| request.image.as_ref());
         let Some(given) = response.image.as_ref().or(asked).or(response.custom_id.as_ref()) else {
             self.collected.problems.push((line, Problem::NoImage));
@@ -123,11 +147,7 @@ impl<'c> Collector<'c> {
             }
         };
         let text = response.question.or_else(|| request.and_then(|request| request.question.clone()));
-        let question = match (text, response.custom_id) {
-            (Some(text), _) => Question::Text(text),
-            (None, Some(id)) => Question::CustomId(id),
-            (None, None) => Question::Unknown,
-        };
+        let question = Question::of(text, response.custom_id);
         let spans = self.spans(&response.outcome, &response.tokens);
         self.collected.several_choices += usize::from(response.choices > 1);
         self.collected.models.extend(response.model);
@@ -168,8 +188,29 @@ impl<'c> Collector<'c> {
         Ok((given.to_owned(), None))
     }
 
+    /// Takes the requests that have no response as failed ones.
+    fn add_unanswered(&mut self) {
+        let Some(requests) = self.requests else { return };
+        for (custom_id, request) in requests.iter() {
+            if self.answered.contains(custom_id) {
+                continue;
+            }
+            self.collected.unanswered.push(custom_id.to_owned());
+            if let Ok(place) = self.place(request.image.as_deref().unwrap_or(custom_id)) {
+                self.collected.images[place].responses.push(About {
+                    line: 0,
+                    question: Question::of(request.question.clone(), Some(custom_id.to_owned())),
+                    stated: None,
+                    outcome: Outcome::Failed("there is no response to the request".to_owned()),
+                    spans: Vec::new(),
+                });
+            }
+        }
+    }
+
     /// Looks at the images, and holds what was stated against them.
-    fn finish(self) -> Collected {
+    fn finish(mut self) -> Collected {
+        self.add_unanswered();
         let Self { folder, mut collected, .. } = self;
         if let Some((folder, _)) = folder {
             let look = |image: &mut ImageResponses| image.file = image.place.as_ref().map(|place| folder.look(place));
@@ -231,7 +272,10 @@ impl ImageResponses {
         let mut record = Record::failed(self.image, String::new());
         let mut fault = None;
         match self.file {
-            Some(Ok(file)) => (record.sha256, record.orientation) = (Some(file.sha256), file.orientation),
+            Some(Ok(file)) => {
+                (record.sha256, record.orientation) = (Some(file.sha256), file.orientation);
+                record.capture = file.capture;
+            }
             Some(Err(reason)) => fault = Some(reason),
             None => {}
         }

@@ -25,7 +25,11 @@ pub struct Request {
 
 /// The requests of a file, by their `custom_id`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Requests(HashMap<String, Request>);
+pub struct Requests {
+    by_id: HashMap<String, Request>,
+    /// Each `custom_id` once, in the order of the file.
+    order: Vec<String>,
+}
 
 impl Requests {
     /// Reads the requests in `path`.
@@ -34,26 +38,38 @@ impl Requests {
     /// [`ResponsesError::Io`], [`ResponsesError::Request`].
     pub fn read(path: &Path) -> Result<Self, ResponsesError> {
         let io = |error| ResponsesError::Io { path: path.to_owned(), error };
-        let mut requests: HashMap<String, (Request, usize)> = HashMap::new();
+        let mut requests = Self::default();
+        let mut lines: HashMap<String, usize> = HashMap::new();
         for document in Documents::new(BufReader::new(files::open(path).map_err(io)?)).map_err(io)? {
             let document = document.map_err(io)?;
             let line = document.line;
             let problem = |problem: String| ResponsesError::Request { path: path.to_owned(), line, problem };
             let object = document.object.map_err(|error| problem(error.to_string()))?;
             let (custom_id, request) = request(&object).map_err(problem)?;
-            if let Some((earlier, line)) = requests.get(&custom_id)
-                && *earlier != request
-            {
-                return Err(problem(format!("{custom_id} was asked about something else in line {line}")));
+            match requests.by_id.get(&custom_id) {
+                Some(earlier) if *earlier != request => {
+                    let line = lines[&custom_id];
+                    return Err(problem(format!("{custom_id} was asked about something else in line {line}")));
+                }
+                Some(_) => {}
+                None => {
+                    lines.insert(custom_id.clone(), line);
+                    requests.order.push(custom_id.clone());
+                    requests.by_id.insert(custom_id, request);
+                }
             }
-            requests.insert(custom_id, (request, line));
         }
-        Ok(Self(requests.into_iter().map(|(custom_id, (request, _))| (custom_id, request)).collect()))
+        Ok(requests)
     }
 
     /// The request of that name.
     pub fn get(&self, custom_id: &str) -> Option<&Request> {
-        self.0.get(custom_id)
+        self.by_id.get(custom_id)
+    }
+
+    /// Every request with its `custom_id`, in the order of the file.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Request)> {
+        self.order.iter().map(|custom_id| (custom_id.as_str(), &self.by_id[custom_id]))
     }
 }
 

@@ -224,10 +224,13 @@ fn error(object: &Map<String, Value>) -> Option<String> {
 fn size(object: &Map<String, Value>) -> Result<Option<(u32, u32)>, Problem> {
     let side = |key: &'static str| match object.get(key) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => match value.as_u64().and_then(|side| u32::try_from(side).ok()) {
-            Some(side) if side > 0 => Ok(Some(side)),
-            _ => Err(Problem::Value { key, problem: format!("{value} is no number of pixels") }),
-        },
+        // Some writers make a floating-point number of every number.
+        Some(value) => {
+            match value.as_f64().filter(|side| side.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(side)) {
+                Some(side) => Ok(Some(side as u32)),
+                None => Err(Problem::Value { key, problem: format!("{value} is no number of pixels") }),
+            }
+        }
     };
     match (side("width")?, side("height")?) {
         (Some(width), Some(height)) => Ok(Some((width, height))),

@@ -13,7 +13,7 @@ use super::lock::{self, Asked, Holder, Lock};
 use super::manifest::{self, Manifest};
 use super::pairs;
 use crate::files;
-use crate::record::Record;
+use crate::record::{AnswerStatus, Record};
 
 /// A directory that this process alone writes, until it is dropped.
 pub struct RunDirectory {
@@ -90,20 +90,24 @@ impl RunDirectory {
         Ok(Journal::open(&self.path, sync_every)?)
     }
 
-    /// Of `records`, whether the journal holds each already. A journal that was written in part is completed with the others.
+    /// Of `records`, whether the journal holds each already. A journal that was written in part is completed with the others; an
+    /// answer takes the place of a failure, and not the other way round.
     ///
     /// # Errors
-    /// [`RunError::OtherAnswers`] where it holds another record about one of their images, before anything is written.
+    /// [`RunError::OtherAnswers`] where it holds another answer about one of their images, before anything is written.
     pub fn held(&self, records: &[Record]) -> Result<Vec<bool>, RunError> {
         let images: HashMap<&str, usize> =
             records.iter().enumerate().map(|(index, record)| (record.image.as_str(), index)).collect();
         // As it would be read: the last digits of a number may change between writing and reading.
         let as_read = |record: &Record| serde_json::from_slice::<Record>(&serde_json::to_vec(record)?);
+        let failed = |record: &Record| record.status == AnswerStatus::Failed;
         let (mut held, mut others) = (vec![false; records.len()], BTreeSet::new());
         journal::each_record(&self.path, |there| {
             if let Some(&index) = images.get(there.image.as_str()) {
-                held[index] = as_read(&records[index]).is_ok_and(|record| record == there);
-                if held[index] {
+                let wanted = &records[index];
+                let same = as_read(wanted).is_ok_and(|record| record == there);
+                held[index] = same || failed(wanted) && !failed(&there);
+                if held[index] || failed(&there) {
                     others.remove(&there.image);
                 } else {
                     others.insert(there.image);
@@ -177,16 +181,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let held = RunDirectory::open(&dir.path().join("run"), false).unwrap();
         held.settle(&Manifest::new(None, None)).unwrap();
-        let records = ["a", "b"].map(|image| Record::failed(image.into(), "why".into()));
+        let empty = |image: &str| Record { status: AnswerStatus::Empty, ..Record::failed(image.into(), "why".into()) };
+        let records = ["a", "b"].map(empty);
         let (mut journal, _) = held.journal(Duration::ZERO).unwrap();
         assert_eq!(held.held(&records).unwrap(), [false, false]);
         journal.append(&records[1]).unwrap();
         assert_eq!(held.held(&records).unwrap(), [false, true]);
-        let other = Record::failed("b".into(), "another".into());
+        let other = Record { reason: Some("another".into()), ..empty("b") };
         let error = held.held(std::slice::from_ref(&other)).unwrap_err();
         assert!(error.to_string().contains("other answers about 1 of these images, b among them"), "{error}");
         journal.append(&other).unwrap();
         assert_eq!(held.held(&[other]).unwrap(), [true], "the last record of an image counts");
+        let failed = Record::failed("b".into(), "failed".into());
+        assert_eq!(held.held(std::slice::from_ref(&failed)).unwrap(), [true], "an answer stays");
+        journal.append(&failed).unwrap();
+        assert_eq!(held.held(&records).unwrap(), [false, false], "a failure does not");
     }
 
     #[test]

@@ -342,6 +342,38 @@ fn a_file_of_requests_says_which_image_a_custom_id_is() {
 }
 
 #[test]
+fn a_request_without_a_response_is_no_silence() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = images(dir.path());
+    let requests = dir.path().join("requests.jsonl");
+    let request =
+        |id: &str, image: &str, question: &str| json!({"custom_id": id, "image": image, "question": question});
+    let lines =
+        [request("1", "a.png", "detect cat"), request("2", "a.png", "detect dog"), request("3", "b.png", "detect dog")];
+    fs::write(&requests, json!(lines).to_string()).unwrap();
+    let out = dir.path().join("run");
+    let flags = [
+        "--images",
+        folder.to_str().unwrap(),
+        "--requests",
+        requests.to_str().unwrap(),
+        "--out",
+        out.to_str().unwrap(),
+    ];
+    let output = parse(&[batch("1", CAT, "stop"), batch("2", "[]", "stop")], &flags);
+    let read = records(&output);
+    assert_eq!((&read[0]["status"], &read[1]["status"]), (&json!("ok"), &json!("failed")));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("1 requests have no response, 3 among them"), "{}", stderr(&output));
+    // The rest of the batch takes the place of the failure.
+    let output = parse(&[batch("3", DOG, "stop"), batch("1", CAT, "stop"), batch("2", "[]", "stop")], &flags);
+    assert!(output.status.success(), "{}", stderr(&output));
+    gemscope().args(["export", "--to", "jsonl"]).arg(&out).assert().success();
+    let exported = json_lines(fs::read_to_string(out.join("detections.jsonl")).unwrap());
+    assert_eq!((exported.len(), &exported[1]["status"]), (2, &json!("ok")));
+}
+
+#[test]
 fn three_hundred_equal_boxes_are_one() {
     let text = format!("[{}]", vec![&CAT[1..CAT.len() - 1]; 300].join(","));
     assert_eq!(boxes(&parse(&[own(&text)], &[])).len(), 1);
