@@ -29,7 +29,9 @@ fn formats(criterion: &mut Criterion) {
     let asked = LABELS.map(str::to_owned);
     let input = Input {
         records: &records,
+        left_out: &[],
         manifest: None,
+        models: &[],
         asked: &asked,
         images: None,
         apply_orientation: true,

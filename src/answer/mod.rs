@@ -45,8 +45,7 @@
 
 pub mod calibration;
 mod coordinates;
-mod counts;
-mod filter;
+pub(crate) mod counts;
 mod frame;
 mod label;
 mod marks;
@@ -64,10 +63,8 @@ use serde::{Deserialize, Serialize};
 use crate::generate::{Generated, TokenSpan, box_probabilities};
 use crate::record::{Answer, AnswerStatus, BBox, Note, NoteKind, Probabilities, Record, ScoreKind};
 
-use calibration::Platt;
 pub use coordinates::{CoordinateOrder, CoordinateScale, Decision, ScaleEvidence, UnknownCoordinates};
 use counts::Counts;
-pub use filter::{Area, AreaError, Filters};
 pub use parser::parse;
 pub use rescale::{Located, to_detections};
 
@@ -108,17 +105,9 @@ pub struct Reading {
     pub sentences: Vec<Option<String>>,
 }
 
-/// How answers become detections.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// How answers are read: what the boxes of a record depend on beside their text.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
-    /// What a detection's score is.
-    pub score: ScoreKind,
-    /// What makes a probability of it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calibration: Option<Platt>,
-    /// Which detections stay.
-    #[serde(flatten)]
-    pub filters: Filters,
     /// Boxes of several views are one object where they have so much of the smaller one's area in common.
     pub join: f64,
     /// What the numbers of a box count.
@@ -129,38 +118,18 @@ pub struct Rules {
     pub order: CoordinateOrder,
 }
 
-impl Rules {
-    /// The score of a box whose tokens have these probabilities.
-    fn score(&self, probabilities: Probabilities) -> Option<f64> {
-        let score = self.score.score(probabilities)?;
-        Some(self.calibration.map_or(score, |platt| platt.apply(score)))
-    }
-
-    /// Everything as the answers say it.
-    pub fn as_answered() -> Self {
-        let filters = Filters { duplicates: None, ..Filters::default() };
-        Self { filters, ..Self::default() }
-    }
-}
-
 impl Default for Rules {
     fn default() -> Self {
-        Self {
-            score: ScoreKind::default(),
-            calibration: None,
-            filters: Filters::default(),
-            join: 0.5,
-            coordinates: CoordinateScale::default(),
-            order: CoordinateOrder::default(),
-        }
+        Self { join: 0.5, coordinates: CoordinateScale::default(), order: CoordinateOrder::default() }
     }
 }
 
-/// Reads all answers about the image of `record` into it: status, detections and notes, and the answers themselves. The image was asked about `asked`.
+/// Reads all answers about the image of `record` into it: status, every box that they name, notes, and the answers themselves. Labels are those of
+/// the answers, and scores are [`ScoreKind::Joint`]; what is exported of the boxes is decided later, by [`crate::export::Filters`].
 ///
 /// The status of several answers is the most serious of them, except that boxes from one view are not made a refusal by the prose of another: that
 /// is `salvaged`.
-pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], rules: &Rules) {
+pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
     let mut counts = Counts::default();
     let mut status = AnswerStatus::Empty;
     let mut seen = Vec::new();
@@ -178,7 +147,7 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], 
                 box_probabilities(&answer.text, &spans, &found.coordinates, found.label_span.as_ref())
                     .map(Probabilities::rounded);
             detection.sentence = sentences.get(source).cloned().flatten();
-            detection.score = detection.probabilities.and_then(|probabilities| rules.score(probabilities));
+            detection.score = detection.probabilities.and_then(|probabilities| ScoreKind::Joint.score(probabilities));
             seen.push(seams::Seen { detection, view });
         }
         for note in parsed.notes.iter().cloned().chain(notes) {
@@ -201,7 +170,7 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, asked: &[String], 
     if status == AnswerStatus::Refused && !detections.is_empty() {
         status = AnswerStatus::Salvaged;
     }
-    record.detections = rules.filters.apply(detections, asked, record.width, record.height, &mut counts);
+    record.detections = detections;
     record.status = status;
     record.reason = None;
     record.notes = counts.into_notes();

@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::decoding::Grammars;
 use anyhow::{Context as _, bail};
 use gemscope::answer::calibration::{Calibration, Platt};
-use gemscope::answer::{Area, CoordinateOrder, CoordinateScale, Filters, Rules};
-use gemscope::export::{Format, read_labels_map};
+use gemscope::answer::{CoordinateOrder, CoordinateScale, Rules};
+use gemscope::export::{Area, Filters, Format, MinScore, read_labels_map};
 use gemscope::files::read_text;
 use gemscope::image::MAX_PIXELS;
 use gemscope::preprocess::{Budget, BudgetChoice};
@@ -139,99 +139,118 @@ pub(crate) struct CoordinateArgs {
     pub(crate) order: CoordinateOrder,
 }
 
-/// How answers become detections.
+/// How answers are read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RuleArgs {
     #[command(flatten)]
     pub(crate) coordinates: CoordinateArgs,
+    /// With --tiles: boxes of several views are one where they have so much of the smaller one in common
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share)]
+    pub(crate) join: f64,
+}
+
+impl RuleArgs {
+    /// The rules.
+    pub(crate) fn rules(&self) -> Rules {
+        let CoordinateArgs { coordinates, order } = self.coordinates;
+        Rules { join: self.join, coordinates: coordinates.unwrap_or_default(), order }
+    }
+}
+
+/// Which boxes are exported, and under which labels and scores. The model is not asked again for another choice.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Which boxes are exported (can be changed later: no model is asked again)")]
+pub(crate) struct FilterArgs {
     /// What the score of a box is: the probability of its coordinates' tokens, of its label's tokens, or joint, their product [default: joint]
     #[arg(long, value_name = "KIND")]
     pub(crate) score: Option<ScoreKind>,
     /// Make probabilities of the scores, as `gemscope eval --calibrate` learned it
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
-    /// Drop boxes below this score, and boxes without one
-    #[arg(long, value_name = "SCORE")]
+    /// Leave out boxes below this score, and boxes without one. Default: boxes below 0.05 (joint), 0.2 (label) or 0 (coordinates), before
+    /// calibration; 0 keeps every box that has a score
+    #[arg(long, value_name = "SCORE", value_parser = share)]
     pub(crate) min_score: Option<f64>,
-    /// Drop boxes smaller than this: square pixels (400), or a share of the image (0.5%)
+    /// Leave out boxes smaller than this: square pixels (400), or a share of the image (0.5%)
     #[arg(long, value_name = "AREA")]
     pub(crate) min_area: Option<Area>,
-    /// Drop boxes larger than this
+    /// Leave out boxes larger than this
     #[arg(long, value_name = "AREA")]
     pub(crate) max_area: Option<Area>,
-    /// Drop boxes narrower than this, as width over height
-    #[arg(long, value_name = "RATIO")]
+    /// Leave out boxes narrower than this, as width over height
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
     pub(crate) min_aspect: Option<f64>,
-    /// Drop boxes wider than this, as width over height
-    #[arg(long, value_name = "RATIO")]
+    /// Leave out boxes wider than this, as width over height
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
     pub(crate) max_aspect: Option<f64>,
-    /// Drop boxes that touch the image's edge
-    #[arg(long)]
-    pub(crate) drop_edge: bool,
-    /// Boxes of one label that overlap so much are one box; 0 keeps all
-    #[arg(long, value_name = "IOU", default_value_t = 0.95)]
-    pub(crate) duplicates: f64,
+    /// Leave out boxes that touch the image's edge
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) drop_edge: Option<bool>,
+    /// Boxes of one label that overlap so much are one box; 0 keeps all [default: 0.95]
+    #[arg(long, value_name = "IOU", value_parser = share)]
+    pub(crate) duplicates: Option<f64>,
     /// Of boxes of one label that overlap more than this keep the one of the best score
-    #[arg(long, value_name = "IOU")]
+    #[arg(long, value_name = "IOU", value_parser = share)]
     pub(crate) nms: Option<f64>,
     /// With --nms: whatever their labels
-    #[arg(long, requires = "nms")]
-    pub(crate) nms_agnostic: bool,
-    /// With --tiles: boxes of several views are one where they have so much of the smaller one in common
-    #[arg(long, value_name = "SHARE", default_value_t = 0.5)]
-    pub(crate) join: f64,
-    /// A TOML file of other words for labels, one a line: "automobile" = "car"; with "" on the right their boxes are dropped
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) nms_agnostic: Option<bool>,
+    /// A TOML file of other words for labels, one a line: "automobile" = "car"; with "" on the right their boxes are left out
     #[arg(long, value_name = "FILE")]
     pub(crate) labels_map: Option<PathBuf>,
-    /// Drop boxes whose label was not asked for
-    #[arg(long)]
-    pub(crate) strict_labels: bool,
+    /// Leave out boxes whose label was not asked for
+    #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub(crate) strict_labels: Option<bool>,
 }
 
-impl RuleArgs {
-    /// The rules.
-    pub(crate) fn rules(&self) -> anyhow::Result<Rules> {
-        let shares = [
-            ("--min-score", self.min_score),
-            ("--duplicates", Some(self.duplicates)),
-            ("--nms", self.nms),
-            ("--join", Some(self.join)),
-        ];
-        for (name, value) in shares {
-            if value.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
-                bail!("{name} must be from 0 to 1");
-            }
-        }
-        for (name, value) in [("--min-aspect", self.min_aspect), ("--max-aspect", self.max_aspect)] {
-            if value.is_some_and(|value| !(value.is_finite() && value > 0.0)) {
-                bail!("{name} must be above 0");
-            }
-        }
-        let labels_map = self.labels_map.as_deref().map(read_labels_map).transpose()?.unwrap_or_default();
-        let filters = Filters {
-            labels_map,
-            strict_labels: self.strict_labels,
-            min_score: self.min_score,
-            min_area: self.min_area,
-            max_area: self.max_area,
-            min_aspect: self.min_aspect,
-            max_aspect: self.max_aspect,
-            drop_edge: self.drop_edge,
-            duplicates: Some(self.duplicates).filter(|threshold| *threshold > 0.0),
-            nms: self.nms,
-            nms_agnostic: self.nms_agnostic,
-        };
-        let calibration = self.calibration.as_deref().map(calibration).transpose()?;
-        if let (Some(asked), Some((kind, _))) = (self.score, calibration)
+impl FilterArgs {
+    /// `base`, but for what the flags say.
+    pub(crate) fn over(&self, base: Filters) -> anyhow::Result<Filters> {
+        let learned = self.calibration.as_deref().map(calibration).transpose()?;
+        if let (Some(asked), Some((kind, _))) = (self.score, learned)
             && asked != kind
         {
             bail!("the calibration is of the score {:?}, not {:?}: leave --score away", kind.as_str(), asked.as_str());
         }
-        let score = self.score.or(calibration.map(|(kind, _)| kind)).unwrap_or_default();
-        let calibration = calibration.map(|(_, platt)| platt);
-        let CoordinateArgs { coordinates, order } = self.coordinates;
-        Ok(Rules { score, calibration, filters, join: self.join, coordinates: coordinates.unwrap_or_default(), order })
+        let score = self.score.or(learned.map(|(kind, _)| kind)).unwrap_or(base.score);
+        // A calibration is of one kind of score, and so is the default least score.
+        let of_base = score == base.score;
+        let min_score = match (self.min_score, base.min_score) {
+            (Some(asked), _) => MinScore::Asked(asked),
+            (None, MinScore::Default(_)) if !of_base => MinScore::of(score),
+            (None, of_base) => of_base,
+        };
+        let nms = self.nms.or(base.nms);
+        let nms_agnostic = self.nms_agnostic.unwrap_or(base.nms_agnostic);
+        if self.nms_agnostic == Some(true) && nms.is_none() {
+            bail!("--nms-agnostic goes with --nms");
+        }
+        Ok(Filters {
+            score,
+            calibration: learned.map(|(_, platt)| platt).or(base.calibration.filter(|_| of_base)),
+            labels_map: self.labels_map.as_deref().map(read_labels_map).transpose()?.unwrap_or(base.labels_map),
+            strict_labels: self.strict_labels.unwrap_or(base.strict_labels),
+            min_score,
+            min_area: self.min_area.or(base.min_area),
+            max_area: self.max_area.or(base.max_area),
+            min_aspect: self.min_aspect.or(base.min_aspect),
+            max_aspect: self.max_aspect.or(base.max_aspect),
+            drop_edge: self.drop_edge.unwrap_or(base.drop_edge),
+            duplicates: self.duplicates.map_or(base.duplicates, |threshold| Some(threshold).filter(|at| *at > 0.0)),
+            nms,
+            nms_agnostic,
+        })
     }
+}
+
+/// A number from 0 to 1.
+pub(crate) fn share(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "must be from 0 to 1".to_owned())
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    let ratio = text.parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0);
+    ratio.ok_or_else(|| "must be above 0".to_owned())
 }
 
 /// How a run goes: nothing that an answer depends on.
@@ -256,10 +275,6 @@ pub(crate) struct ControlArgs {
     /// JPEGs that end early are decoded as far as they go; those with a smaller share of their rows fail
     #[arg(long, value_name = "SHARE", default_value_t = MIN_ROWS, value_parser = share)]
     pub(crate) min_rows: f64,
-}
-
-fn share(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "must be from 0 to 1".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

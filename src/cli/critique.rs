@@ -11,7 +11,7 @@ use anyhow::{Context as _, bail};
 use gemscope::answer::Rules;
 use gemscope::critique::generation::read_table;
 use gemscope::critique::{CritiqueSettings, Gates, GroupBy, Kind, Rubric, RubricQuestions, Verdict, WordsOf};
-use gemscope::export::{self, Critique, SortBy, VerdictFormat, export_verdicts};
+use gemscope::export::{self, Critique, Filters, MinScore, SortBy, VerdictFormat, export_verdicts};
 use gemscope::files;
 use gemscope::model::{Model, demo};
 use gemscope::prompt::{Conversation, Task};
@@ -23,7 +23,7 @@ use gemscope::run::{
 use gemscope::source::{self, Source};
 use serde::Serialize;
 
-use super::args::{BudgetArgs, ControlArgs};
+use super::args::{BudgetArgs, ControlArgs, share};
 use super::decoding::DecodingArgs;
 use super::engine::{ModelArgs, ModelFiles, engines, place};
 use super::{Ending, Global, detect, ending, messages, output, pairs, plain, prompts, signals};
@@ -69,6 +69,10 @@ pub(crate) struct Args {
     pub(super) budget: BudgetArgs,
     #[command(flatten)]
     pub(super) decoding: DecodingArgs,
+    /// Count no boxes of defects below this score, and none without one. Default: none below 0.05; 0 counts all that have a score. Needs no
+    /// model: --report-only can change it
+    #[arg(long, value_name = "SCORE", value_parser = share)]
+    min_score: Option<f64>,
     /// Put the image between blank lines, as transformers.js and onnxruntime-genai do
     #[arg(long)]
     pub(super) image_newlines: bool,
@@ -80,6 +84,13 @@ pub(crate) struct Args {
     /// Print the summary as JSON
     #[arg(long)]
     pub(super) json: bool,
+}
+
+impl Args {
+    /// `base`, but for what the flags say.
+    fn filters(&self, base: Filters) -> Filters {
+        Filters { min_score: self.min_score.map_or(base.min_score, MinScore::Asked), ..base }
+    }
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
@@ -95,7 +106,6 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         return pairs::run(args, &rubric, global);
     }
     if args.report_only {
-        let mut records = super::read_records(&args.out)?;
         let manifest = Manifest::read(&args.out)?;
         let Some(asked) = manifest.settings.as_ref().and_then(|settings| settings.critique.as_ref()) else {
             bail!("{}: this run is no critique: its frames were not rated", args.out.display());
@@ -107,11 +117,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
                 args.out.display()
             )
         })?;
+        let mut records = super::read_records(&args.out)?;
         let keep = args.control.keep_missing;
         let missing = super::leave_out_missing(&mut records, manifest.root.as_deref(), None, keep);
-        let judged = Critique::of(&records, &rubric, &gates, args.group_by);
+        let shown = shown(args, records, manifest)?;
+        let judged = Critique::of(&shown.selection.records, &rubric, &gates, args.group_by);
         let judgement = Judgement { args, rubric: &rubric, text: &text, formats: &formats, missing, strangers: None };
-        return judgement.finish(&judged, &manifest, None);
+        return judgement.finish(&judged, &shown, None);
     }
     let source = source::list(&args.inputs, Some(&args.out))?;
     if args.model.model.is_none() {
@@ -119,13 +131,21 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     }
     let (outcome, strangers) = rate(args, &rubric, &source, global)?;
     let mut records = run::read_journal(&args.out)?.records;
-    let manifest = Manifest::read(&args.out)?;
     let listed = source.images.iter().map(|image| image.name.as_str()).collect();
     let keep = args.control.keep_missing;
     let missing = super::leave_out_missing(&mut records, Some(&source.root), Some(&listed), keep);
-    let judged = Critique::of(&records, &rubric, &gates, args.group_by);
+    let shown = shown(args, records, Manifest::read(&args.out)?)?;
+    let judged = Critique::of(&shown.selection.records, &rubric, &gates, args.group_by);
     let judgement = Judgement { args, rubric: &rubric, text: &text, formats: &formats, missing, strangers };
-    judgement.finish(&judged, &manifest, Some(outcome))
+    judgement.finish(&judged, &shown, Some(outcome))
+}
+
+/// The run, with the boxes that are counted as defects.
+fn shown(args: &Args, records: Vec<Record>, manifest: Manifest) -> anyhow::Result<export::Run> {
+    let filters = args.filters(manifest.filters.clone());
+    manifest.can_show(&filters).with_context(|| args.out.display().to_string())?;
+    let images = manifest.root.clone();
+    Ok(export::Run::of(records, manifest, &filters, images))
 }
 
 /// A rubric as it is written, and what it is called.
@@ -204,6 +224,7 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
     };
     let directory = RunDirectory::open(&args.out, args.control.fresh)?;
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
+    let manifest = manifest.with_filters(args.filters(Filters::default()));
     directory.settle(&manifest.with_model(files.name(&args.model)))?;
     let (journal, known) = directory.journal(args.control.sync_every)?;
     detect::say_what_was_left(&args.out, &directory, &known);
@@ -251,6 +272,8 @@ struct Judgement<'a> {
 /// The figures of a critique, for the table at its end and for `--json`.
 #[derive(Serialize)]
 struct Figures {
+    /// What readers know the model by that answered.
+    model: String,
     frames: usize,
     /// Frames that are not there any more. Unless they are kept on request, they are not judged.
     missing: usize,
@@ -269,20 +292,15 @@ struct Figures {
 }
 
 impl Judgement<'_> {
-    fn finish(&self, judged: &Critique<'_>, manifest: &Manifest, outcome: Option<Outcome>) -> anyhow::Result<Ending> {
+    fn finish(&self, judged: &Critique<'_>, shown: &export::Run, outcome: Option<Outcome>) -> anyhow::Result<Ending> {
         let (args, out) = (self.args, &self.args.out);
         let kept = out.join(KEPT_RUBRIC);
         std::fs::write(&kept, &self.text.content).with_context(|| kept.display().to_string())?;
-        let input = export::Input {
-            records: judged.records,
-            manifest: Some(manifest),
-            asked: manifest.labels(),
-            images: manifest.root.as_deref(),
-            apply_orientation: manifest.apply_orientation(),
-            options: &export::Options::default(),
-        };
+        let options = export::Options::default();
+        let input = shown.input(&options);
         let exported = export_verdicts(judged, &input, self.formats, args.sort, out);
         let mut figures = Figures {
+            model: shown.models.join(", "),
             frames: judged.records.len(),
             missing: self.missing,
             rows_of_no_frame: self.strangers,
@@ -304,7 +322,7 @@ impl Judgement<'_> {
             }
         }
         figures.rules.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let mut summary = Summary::count(judged.records, manifest.labels());
+        let mut summary = Summary::count(&shown.selection, &figures.model);
         summary.missing = self.missing;
         if let Some(outcome) = outcome {
             summary.went(&outcome);
@@ -334,6 +352,7 @@ impl Judgement<'_> {
             output::table(&verdicts),
             output::table(&rules),
             format!("{} frames by {:?}; the prompt of {} is known", figures.frames, self.rubric.name, known.count()),
+            format!("model: {}", plain::line(&figures.model)),
         ];
         lines.extend(figures.not_asked.iter().map(|(axis, count)| {
             format!("to review, since they were not asked about {axis} (their prompt is not known): {count}")

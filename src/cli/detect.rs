@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
-use gemscope::export;
+use gemscope::export::{self, Filters};
 use gemscope::generate::Decoding;
 use gemscope::image::{most_bytes, size_within};
 use gemscope::model::{Model, demo};
@@ -21,7 +21,7 @@ use gemscope::source::{self, Place, Source, SourceImage};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::args::{BudgetArgs, ControlArgs, RuleArgs, TaskArgs, formats};
+use super::args::{BudgetArgs, ControlArgs, FilterArgs, RuleArgs, TaskArgs, formats};
 use super::decoding::{DecodingArgs, Grammars};
 use super::engine::{ModelArgs, ModelFiles, engines, place};
 use super::{Ending, Global, ending, messages, output, plain, prompts, say_damaged, signals};
@@ -53,6 +53,8 @@ pub(crate) struct Args {
     tiles: Option<Tiling>,
     #[command(flatten)]
     rules: RuleArgs,
+    #[command(flatten)]
+    filters: FilterArgs,
     #[command(flatten)]
     decoding: DecodingArgs,
     /// Take the pixels as they are stored; do not turn them as EXIF says
@@ -91,6 +93,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         bail!("--fast-decode: this build has no libjpeg-turbo; build with `--features turbojpeg`");
     }
     let formats = if args.export == "none" { Vec::new() } else { formats(&args.export)? };
+    let filters = args.filters.over(Filters::default())?;
     let source = source::list(&args.inputs, args.out.as_deref())?;
     if args.model.model.is_none() {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
@@ -120,7 +123,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         critique: None,
         budget,
         tiles: args.tiles,
-        rules: args.rules.rules()?,
+        rules: args.rules.rules(),
         apply_orientation: !args.no_exif,
         fast_decode: args.fast_decode,
         decoding: grammars.as_ref().map_or(Decoding::Free, Grammars::used),
@@ -133,7 +136,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let placements = place(&graphs, settings.budget.largest(), &args.model, runtime)?;
     placements[0].device.kind().clone_into(&mut settings.device);
     let directory = RunDirectory::open(out, args.control.fresh)?;
-    let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
+    let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone())).with_filters(filters);
     directory.settle(&manifest.with_model(model_files.name(&args.model)))?;
     let (journal, known) = directory.journal(args.control.sync_every)?;
     say_what_was_left(out, &directory, &known);
@@ -156,21 +159,15 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let mut records = run::read_journal(out)?.records;
     let listed = source.images.iter().map(|image| image.name.as_str()).collect();
     let missing = super::leave_out_missing(&mut records, Some(&source.root), Some(&listed), args.control.keep_missing);
-    let mut summary = Summary::count(&records, settings.labels());
+    // The one that is on disk: a run that goes on was begun before.
+    let manifest = Manifest::read(out)?;
+    let filters = manifest.filters.clone();
+    let shown = export::Run::of(records, manifest, &filters, Some(source.root.clone()));
+    let mut summary = Summary::count(&shown.selection, &shown.models.join(", "));
     summary.went(&outcome);
     summary.missing = missing;
     summary.written.push(out.join("journal.jsonl"));
-    // The one that is on disk: a run that goes on was begun before.
-    let manifest = Manifest::read(out)?;
-    let input = export::Input {
-        records: &records,
-        manifest: Some(&manifest),
-        asked: settings.labels(),
-        images: Some(&source.root),
-        apply_orientation: settings.apply_orientation,
-        options: &export::Options::default(),
-    };
-    let exported = export::export(&input, &formats, out)?;
+    let exported = export::export(&shown.input(&export::Options::default()), &formats, out)?;
     exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
     summary.written.extend(exported.written.iter().cloned());
     report(&summary, args.json)?;
@@ -209,7 +206,12 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     labels.extend(summary.labels.iter().map(|(label, count)| vec![label.clone(), count.to_string()]));
     let statuses: Vec<String> =
         summary.statuses.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
-    let mut lines = vec![output::table(&labels), format!("{} images: {}", summary.images, statuses.join(", "))];
+    let mut lines = vec![
+        output::table(&labels),
+        format!("{} images: {}", summary.images, statuses.join(", ")),
+        left_out_by_score(summary),
+        format!("model: {}", plain::line(&summary.model)),
+    ];
     if summary.resumed > 0 {
         lines.push(format!("{} of them were done before", summary.resumed));
     }
@@ -232,6 +234,16 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     lines.extend(summary.written.iter().map(|path| path.display().to_string()));
     output::text(&(lines.join("\n") + "\n"));
     Ok(())
+}
+
+/// How many boxes were left out for their scores, and how they are had.
+fn left_out_by_score(summary: &Summary) -> String {
+    let Summary { left_out_by_score: count, min_score: least, .. } = summary;
+    match (*count, summary.min_score_is_default) {
+        (0, true) => format!("0 boxes left out by score (below {least}, the default)"),
+        (_, true) => format!("{count} boxes left out by score (below {least}, the default; --min-score 0 keeps them)"),
+        (_, false) => format!("{count} boxes left out by score (--min-score {least})"),
+    }
 }
 
 #[derive(Serialize)]

@@ -118,7 +118,7 @@ fn self_check(device: DeviceArgs, global: &Global) -> anyhow::Result<SelfCheck> 
     let readings = engine.answer(view, &questions, options)?.readings;
     let mut record = Record::failed("a red circle".to_owned(), String::new());
     (record.width, record.height) = (SIDE, SIDE);
-    answer::read_into(&mut record, readings, &[], &Rules::as_answered());
+    answer::read_into(&mut record, readings, &Rules::default());
     let near = |value: f64, expected: f64| (value - expected).abs() <= 30.0;
     let right = |bbox: [f64; 4]| bbox.iter().zip(DISC).all(|(value, expected)| near(*value, expected));
     let ok = matches!(record.detections.as_slice(), [one] if one.label == "red circle" && right(one.bbox.into()));

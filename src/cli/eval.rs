@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use gemscope::answer::calibration::Calibration;
 use gemscope::eval::{self, Best, Evaluation, Predictions, Scoring, Truth};
+use gemscope::export::Selection;
 use gemscope::run::Manifest;
 use serde::Serialize;
 
@@ -85,14 +86,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let predictions = match (&args.run, &args.predictions) {
         (Some(run), _) => {
             let manifest = Manifest::read(run)?;
-            let rules = manifest.settings.as_ref().map(|settings| &settings.rules);
-            let own = rules.map(|rules| rules.score).unwrap_or_default();
+            let own = manifest.filters.score;
             let scoring = args.score.unwrap_or(Scoring::Kind(own));
             // Figures are of the scores before the run's own calibration, which is applied as one that is named would be.
             if scoring == Scoring::Kind(own) && args.calibrate.is_none() {
-                platt = platt.or(rules.and_then(|rules| rules.calibration));
+                platt = platt.or(manifest.filters.calibration);
             }
-            Predictions::of_records(&read_records(run)?, manifest.labels(), scoring, run, &truth)?
+            // Every box under its name: a curve needs those too that no export shows.
+            let all = Selection::of(read_records(run)?, &manifest, &manifest.filters.without_losses());
+            Predictions::of_records(&all.records, &all.labels, scoring, run, &truth)?
         }
         (None, Some(file)) => Predictions::of_results(file, &truth)?,
         // The group of the two is required.

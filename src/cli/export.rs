@@ -8,7 +8,7 @@ use gemscope::export::{self, CropOptions, Options, Padding};
 use gemscope::record::AnswerStatus;
 use gemscope::run::Manifest;
 
-use super::args::{calibration, formats};
+use super::args::{FilterArgs, formats, share};
 use super::{Ending, ending, leave_out_missing, messages, output, plain, read_records};
 
 /// Write a run's results in other formats
@@ -27,6 +27,8 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
     #[command(flatten)]
+    filters: FilterArgs,
+    #[command(flatten)]
     select: SelectArgs,
     #[command(flatten)]
     data_set: DataSetArgs,
@@ -34,25 +36,16 @@ pub(crate) struct Args {
     crops: CropArgs,
 }
 
-/// Which records and boxes are exported, and what they are called.
+/// Which records are exported, and under which categories.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "What is exported")]
+#[command(next_help_heading = "Which images and categories are exported")]
 struct SelectArgs {
-    /// Make probabilities of the scores, as `gemscope eval --calibrate` learned it
-    #[arg(long, value_name = "FILE")]
-    calibration: Option<PathBuf>,
-    /// Leave out boxes below this score, and boxes without one
-    #[arg(long, value_name = "SCORE", value_parser = share)]
-    min_score: Option<f64>,
     /// Only images whose answers have these statuses, separated by commas: ok,empty
     #[arg(long, value_name = "STATUSES")]
     include_status: Option<String>,
     /// Keep images that are not there any more. Without it they are left out and counted
     #[arg(long)]
     keep_missing: bool,
-    /// A TOML file that renames labels, one a line: "red car" = "car"; with "" on the right their boxes are left out
-    #[arg(long, value_name = "FILE")]
-    labels_map: Option<PathBuf>,
     /// A file that fixes the categories, their order and ids: one name a line, or COCO. Boxes with other labels are left out
     #[arg(long, value_name = "FILE")]
     categories: Option<PathBuf>,
@@ -91,19 +84,11 @@ struct CropArgs {
     square: bool,
 }
 
-fn share(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "must be from 0 to 1".to_owned())
-}
-
 impl Args {
     fn options(&self) -> anyhow::Result<Options> {
         let Self { select, data_set, crops, .. } = self;
-        let labels_map = select.labels_map.as_deref().map(export::read_labels_map).transpose()?;
         Ok(Options {
             categories: select.categories.as_deref().map(export::read_categories).transpose()?,
-            labels_map: labels_map.unwrap_or_default(),
-            calibration: select.calibration.as_deref().map(calibration).transpose()?,
-            min_score: select.min_score,
             include_status: select.include_status.as_deref().map(statuses).transpose()?,
             split: data_set.split,
             copy_images: data_set.copy_images,
@@ -124,15 +109,11 @@ impl Args {
         let run = |(index, path): (usize, &PathBuf)| {
             let manifest = Manifest::read(path)?;
             let images = self.images.get(index).or(self.images.first()).or(manifest.root.as_ref()).cloned();
+            let filters = self.filters.over(manifest.filters.clone())?;
+            manifest.can_show(&filters).with_context(|| path.display().to_string())?;
             let mut records = read_records(path)?;
             leave_out_missing(&mut records, images.as_deref(), None, self.select.keep_missing);
-            Ok(export::Run {
-                records,
-                asked: manifest.labels().to_vec(),
-                images,
-                apply_orientation: manifest.apply_orientation(),
-                manifest: Some(manifest),
-            })
+            Ok(export::Run::of(records, manifest, &filters, images))
         };
         self.runs.iter().enumerate().map(run).collect()
     }
@@ -158,16 +139,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         (None, _) => bail!("several runs need --out DIR: a new directory"),
     };
     let (run, remarks) = export::merge(args.read_runs()?)?;
-    let input = export::Input {
-        records: &run.records,
-        manifest: run.manifest.as_ref(),
-        asked: &run.asked,
-        images: run.images.as_deref(),
-        apply_orientation: run.apply_orientation,
-        options: &options,
-    };
-    let exported = export::export(&input, &formats, out)?;
-    for remark in remarks.iter().chain(&exported.remarks) {
+    let exported = export::export(&run.input(&options), &formats, out)?;
+    let by_filters = run.selection.remarks();
+    for remark in remarks.iter().chain(&by_filters).chain(&exported.remarks) {
         messages::say(&plain::line(remark));
     }
     for path in &exported.written {

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use gemscope::answer::{CoordinateOrder, CoordinateScale, Rules, ScaleEvidence};
+use gemscope::export::{Filters, Run};
 use gemscope::files;
 use gemscope::record::{AnswerStatus, NoteKind, Record};
 use gemscope::responses::{self, Collected, ImageFolder, Problem, Requests};
 use gemscope::run::{Elsewhere, Failure, Manifest, RunDirectory, Summary};
 use serde::Serialize;
 
-use super::args::{RuleArgs, labels};
+use super::args::{FilterArgs, RuleArgs, labels};
 use super::{Ending, messages, output, plain};
 
 /// Read answers that were made elsewhere (Ollama, vLLM, llama.cpp, OpenAI ...)
@@ -40,6 +41,8 @@ pub(crate) struct Args {
     labels: Option<String>,
     #[command(flatten)]
     rules: RuleArgs,
+    #[command(flatten)]
+    filters: FilterArgs,
     /// The model was shown the pixels as they are stored, not turned as EXIF says (Ollama and llama.cpp do not turn them)
     #[arg(long, requires = "images")]
     no_exif: bool,
@@ -53,7 +56,8 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let labels = labels(args.labels.as_deref())?;
-    let mut rules = args.rules.rules()?;
+    let mut rules = args.rules.rules();
+    let filters = args.filters.over(Filters::default())?;
     let images = args.images.as_deref().map(|path| ImageFolder::open(path, !args.no_exif)).transpose()?;
     let requests = args.requests.as_deref().map(Requests::read).transpose()?;
     let name = args.file.display().to_string();
@@ -66,32 +70,34 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let model = (collected.models.len() == 1).then(|| collected.models.first().cloned()).flatten();
     let (unused, unanswered) = (collected.problems.len(), collected.unanswered.len());
     let default_label = if let [label] = &labels[..] { Some(label.as_str()) } else { None };
-    let mut records: Vec<Record> =
-        collected.images.into_iter().map(|image| image.record(&labels, default_label, &rules)).collect();
-
+    let records: Vec<Record> = collected.images.into_iter().map(|image| image.record(default_label, &rules)).collect();
+    let elsewhere = Elsewhere {
+        labels: labels.clone(),
+        rules,
+        coordinates_because: coordinates.because.clone(),
+        apply_orientation: !args.no_exif,
+    };
+    let root = images.as_ref().map(|images| images.root().to_owned());
+    let manifest = Manifest::of_elsewhere(root.clone(), elsewhere).with_filters(filters.clone());
+    let manifest = model.clone().into_iter().fold(manifest, Manifest::with_model);
     if let Some(out) = &args.out {
-        let elsewhere = Elsewhere {
-            labels: labels.clone(),
-            rules,
-            coordinates_because: coordinates.because.clone(),
-            apply_orientation: !args.no_exif,
-        };
-        let root = images.as_ref().map(|images| images.root().to_owned());
-        let manifest = Manifest::of_elsewhere(root, elsewhere);
-        let manifest = model.clone().into_iter().fold(manifest, Manifest::with_model);
         write(out, args.fresh, &manifest, &records)?;
     }
-    for record in records.iter().take_while(|_| !args.json) {
+    // The journal has every box; what is printed is what exports show.
+    let mut shown = Run::of(records, manifest, &filters, root);
+    for record in shown.selection.records.iter().take_while(|_| !args.json) {
         output::json_line(record)?;
     }
-    for record in &mut records {
+    for record in &mut shown.selection.records {
         record.answers.clear();
     }
-    let counts = Summary::count(&records, &labels);
+    let counts = Summary::count(&shown.selection, &shown.models.join(", "));
     let summary = ParseSummary {
         images: counts.images,
         statuses: counts.statuses,
         detections: counts.detections,
+        left_out_by_score: counts.left_out_by_score,
+        min_score: counts.min_score,
         labels: counts.labels,
         notes: counts.notes,
         coordinates,
@@ -221,6 +227,8 @@ struct ParseSummary {
     images: usize,
     statuses: BTreeMap<AnswerStatus, usize>,
     detections: usize,
+    left_out_by_score: usize,
+    min_score: f64,
     labels: BTreeMap<String, usize>,
     notes: BTreeMap<NoteKind, usize>,
     coordinates: Coordinates,
@@ -242,6 +250,9 @@ impl ParseSummary {
             self.statuses.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
         let statuses = if statuses.is_empty() { String::new() } else { format!(": {}", statuses.join(", ")) };
         messages::say(&format!("{} images{statuses}", self.images));
+        if self.left_out_by_score > 0 {
+            messages::say(&format!("{} boxes left out by score (below {})", self.left_out_by_score, self.min_score));
+        }
         let Coordinates { scale, order, because, contradictory } = &self.coordinates;
         messages::say(&format!("coordinates: {scale}, {order} ({because})"));
         if let Some(count @ 1..) = contradictory {

@@ -1,7 +1,7 @@
 //! COCO.
 //!
-//! In: records. Out: `instances.json` (images, categories, annotations) and `results.json` (scored boxes, for evaluation); with a split
-//! also `instances_train.json` and `instances_val.json`, with the same ids; with upright copies `upright/`. Promises: ids follow the
+//! In: records. Out: `instances.json` (images, categories, annotations) and `results.json` (for evaluation: every scored box of these images and
+//! categories, those too that filters left out); with a split also `instances_train.json` and `instances_val.json`, with the same ids; with upright copies `upright/`. Promises: ids follow the
 //! sorted names; an image stands without annotations only where the answer says that nothing is there.
 //!
 //! The format is that of cocodataset.org/#format-data: boxes are `[x, y, width, height]` in pixels, ids count from 1.
@@ -18,7 +18,7 @@ use crate::record::{AnswerStatus, BBox, Record};
 
 #[derive(Clone, Serialize)]
 struct Instances<'r> {
-    info: Info,
+    info: Info<'r>,
     licenses: [(); 0],
     images: Vec<Image<'r>>,
     annotations: Vec<Annotation>,
@@ -26,9 +26,11 @@ struct Instances<'r> {
 }
 
 #[derive(Clone, Serialize)]
-struct Info {
+struct Info<'r> {
     description: &'static str,
     version: &'static str,
+    /// What answered: the model of each run. Not part of COCO.
+    models: &'r [String],
 }
 
 #[derive(Clone, Serialize)]
@@ -72,7 +74,7 @@ pub(super) fn write(
     } else {
         examples.images.iter().map(|record| (*record, Cow::Borrowed(record.image.as_str()))).collect()
     };
-    let mut instances = Instances::new(examples);
+    let mut instances = Instances::new(input, examples);
     let mut results = Vec::new();
     let mut unscored = 0;
     for (record, file_name) in &images {
@@ -91,6 +93,10 @@ pub(super) fn write(
                 iscrowd: 0,
                 segmentation: [],
             });
+        }
+        let exported = record.detections.iter().map(|detection| (detection, examples.place(&detection.label)));
+        for (detection, place) in exported.chain(examples.left_out_of(&record.image)) {
+            let (category_id, bbox) = (examples.categories[place].id, xywh(&detection.bbox));
             match detection.score {
                 Some(score) => results.push(ScoredBox { image_id, category_id, bbox, score }),
                 None => unscored += 1,
@@ -114,8 +120,9 @@ pub(super) fn write(
 }
 
 impl<'r> Instances<'r> {
-    fn new(examples: &Examples<'r>) -> Self {
-        let info = Info { description: "Made by gemscope", version: env!("CARGO_PKG_VERSION") };
+    fn new(input: &Input<'r>, examples: &Examples<'r>) -> Self {
+        let (description, version) = ("Made by gemscope", env!("CARGO_PKG_VERSION"));
+        let info = Info { description, version, models: input.models };
         let categories = examples.categories;
         Self { info, licenses: [], images: Vec::new(), annotations: Vec::new(), categories }
     }

@@ -12,11 +12,11 @@ use image::ImageFormat;
 use rayon::prelude::*;
 
 use super::folder::inside;
-use super::select::Selection;
+use super::select::Chosen;
 use super::upright::Images;
 use super::{Category, ExportError, Exported, Input, Options};
 use crate::digest;
-use crate::record::{NoteKind, Record};
+use crate::record::{Detection, NoteKind, Record};
 
 /// What the readers of YOLO and VOC folders look for. Other files are written as PNG.
 const EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
@@ -29,17 +29,33 @@ pub(super) struct Examples<'s> {
     pub(super) categories: &'s [Category],
     /// Of a label, its place among the categories.
     places: HashMap<&'s str, usize>,
-    /// Records that are no examples.
-    left_out: usize,
+    /// The boxes that filters left out of an image, by its name; not of images of which nothing was left out.
+    left_out: HashMap<&'s str, &'s [Detection]>,
+    /// How many records are no examples since all their boxes were left out, for their scores or of an answer that is not whole.
+    emptied: usize,
+    /// How many others are none.
+    unknown: usize,
 }
 
 impl<'s> Examples<'s> {
-    pub(super) fn of(selection: &'s Selection) -> Self {
-        let answered = selection.records.iter().zip(&selection.answered);
+    pub(super) fn of(chosen: &'s Chosen<'_>) -> Self {
+        let answered = chosen.records.iter().zip(&chosen.answered);
         let images: Vec<&Record> = answered.filter(|(_, answered)| **answered).map(|(record, _)| record).collect();
-        let categories = &selection.categories;
+        let categories = &chosen.categories;
         let places = categories.iter().enumerate().map(|(place, category)| (category.name.as_str(), place)).collect();
-        Self { left_out: selection.records.len() - images.len(), images, categories, places }
+        let left_out = chosen.records.iter().zip(&chosen.left_out).filter(|(_, boxes)| !boxes.is_empty());
+        let left_out: HashMap<&str, &[Detection]> =
+            left_out.map(|(record, boxes)| (record.image.as_str(), *boxes)).collect();
+        let unanswered = chosen.records.iter().zip(&chosen.answered).filter(|(_, answered)| !**answered);
+        let (emptied, unknown): (Vec<&Record>, Vec<&Record>) =
+            unanswered.map(|(record, _)| record).partition(|record| left_out.contains_key(record.image.as_str()));
+        Self { emptied: emptied.len(), unknown: unknown.len(), images, categories, places, left_out }
+    }
+
+    /// The boxes that filters left out of an image, and the class index of each whose label has one.
+    pub(super) fn left_out_of(&self, image: &str) -> impl Iterator<Item = (&'s Detection, usize)> {
+        let boxes = self.left_out.get(image).copied().unwrap_or_default();
+        boxes.iter().filter_map(|detection| Some((detection, *self.places.get(detection.label.as_str())?)))
     }
 
     /// The class index of a label: every label of a selected box has one.
@@ -49,10 +65,16 @@ impl<'s> Examples<'s> {
 
     /// Says what is not in the data set.
     pub(super) fn remark(&self, format: &str, exported: &mut Exported) {
-        if self.left_out > 0 {
+        if self.unknown > 0 {
             exported.remarks.push(format!(
                 "{format}: {} images are left out, of which nothing is known (failed, refused, or cut off before the first box)",
-                self.left_out
+                self.unknown
+            ));
+        }
+        if self.emptied > 0 {
+            exported.remarks.push(format!(
+                "{format}: {} images are left out, whose boxes were all left out, and whose answers do not say that there is nothing else",
+                self.emptied
             ));
         }
     }

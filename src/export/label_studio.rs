@@ -12,7 +12,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::folder::Fresh;
-use super::select::Selection;
+use super::select::Chosen;
 use super::{Category, ExportError, Exported, Input};
 use crate::dataset::xml::escape;
 use crate::record::{Detection, Record};
@@ -73,17 +73,17 @@ struct Value<'r> {
 
 pub(super) fn write(
     input: &Input<'_>,
-    selection: &Selection,
+    chosen: &Chosen<'_>,
     out: &Path,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
-    let seen = selection.records.iter().zip(&selection.answered).filter(|(record, _)| record.width > 0);
+    let seen = chosen.records.iter().zip(&chosen.answered).filter(|(record, _)| record.width > 0);
     let url = match &input.options.label_studio_url {
         Some(url) => url.clone(),
         None => local_files(input.images),
     };
     let tasks: Vec<Task<'_>> = seen.map(|(record, answered)| task(record, *answered, &url)).collect();
-    let left_out = selection.records.len() - tasks.len();
+    let left_out = chosen.records.len() - tasks.len();
     if left_out > 0 {
         exported.remarks.push(format!("label-studio: {left_out} images are left out, which could not be decoded"));
     }
@@ -96,7 +96,7 @@ pub(super) fn write(
         .map_err(|error| ExportError::Write { path: folder.path().join("tasks.json"), error: error.into() })?;
     json.push(b'\n');
     write("tasks.json", &json)?;
-    write("label_config.xml", label_config(&selection.categories).as_bytes())?;
+    write("label_config.xml", label_config(&chosen.categories).as_bytes())?;
     folder.put(exported)
 }
 

@@ -1,29 +1,57 @@
 //! Several runs as one.
 //!
-//! In: the records of runs, and the folders that their images' names are relative to. Out: one list of records, sorted by image, with
-//! names relative to the deepest folder that holds all images. Promises: a file is one image however many runs answered about it, with
-//! the boxes of all; files of different folders stay apart; the order of completion plays no part.
+//! In: the records of runs, each as its filters show them, and the folders that their images' names are relative to. Out: one list of records,
+//! sorted by image, with names relative to the deepest folder that holds all images. Promises: a file is one image however many runs answered
+//! about it, with the boxes of all; files of different folders stay apart; the order of completion plays no part.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
-use super::ExportError;
+use super::select::{LeftOut, Selection};
+use super::{ExportError, Filters, Input, Options};
 use crate::record::{AnswerStatus, Detection, Record};
 use crate::run::Manifest;
 
 /// A run, as far as exports are made from it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Run {
-    /// Sorted by image.
-    pub records: Vec<Record>,
-    /// The labels that were asked for.
-    pub asked: Vec<String>,
+    /// Its records, as its filters show them.
+    pub selection: Selection,
     /// The folder that the images' names are relative to, where it is known.
     pub images: Option<PathBuf>,
     /// Whether EXIF orientation was applied to the images.
     pub apply_orientation: bool,
     /// What it was asked to do; nothing where several runs are one.
     pub manifest: Option<Manifest>,
+    /// What readers know its models by.
+    pub models: Vec<String>,
+}
+
+impl Run {
+    /// What `filters` show of the run that `manifest` describes, whose images lie in `images`.
+    pub fn of(records: Vec<Record>, manifest: Manifest, filters: &Filters, images: Option<PathBuf>) -> Self {
+        Self {
+            selection: Selection::of(records, &manifest, filters),
+            images,
+            apply_orientation: manifest.apply_orientation(),
+            models: vec![manifest.model_name().to_owned()],
+            manifest: Some(manifest),
+        }
+    }
+
+    /// What its exports are made from.
+    pub fn input<'r>(&'r self, options: &'r Options) -> Input<'r> {
+        Input {
+            records: &self.selection.records,
+            left_out: &self.selection.left_out,
+            manifest: self.manifest.as_ref(),
+            models: &self.models,
+            asked: &self.selection.labels,
+            images: self.images.as_deref(),
+            apply_orientation: self.apply_orientation,
+            options,
+        }
+    }
 }
 
 /// One run with the records of all, and what is to be said about it.
@@ -48,23 +76,35 @@ pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
     if let Some(common) = common.as_deref().filter(|common| roots.iter().any(|root| root != common)) {
         remarks.push(format!("the runs' images lie in different folders: names are relative to {}", common.display()));
     }
-    let mut images = BTreeMap::new();
-    let mut asked: Vec<String> = Vec::new();
+    let mut images: BTreeMap<String, (Record, LeftOut)> = BTreeMap::new();
+    let mut merged = Selection { min_score: runs[0].selection.min_score, ..Selection::default() };
+    let mut models: Vec<String> = Vec::new();
     let (mut repeated, mut replaced) = (0, 0);
     for (index, run) in runs.into_iter().enumerate() {
-        asked.extend(run.asked);
+        let Selection { records, left_out, labels, counts, min_score, uncalibrated } = run.selection;
+        merged.labels.extend(labels);
+        for (kind, count) in counts {
+            *merged.counts.entry(kind).or_default() += count;
+        }
+        merged.min_score = merged.min_score.filter(|least| Some(*least) == min_score);
+        merged.uncalibrated += uncalibrated;
+        for model in run.models {
+            if !models.contains(&model) {
+                models.push(model);
+            }
+        }
         let prefix = common.as_deref().map(|common| prefix(common, &roots[index])).unwrap_or_default();
-        for mut record in run.records {
+        for (mut record, left_out) in records.into_iter().zip(left_out) {
             record.image.insert_str(0, &prefix);
             match images.get_mut(&record.image) {
                 None => {
-                    images.insert(record.image.clone(), record);
+                    images.insert(record.image.clone(), (record, left_out));
                 }
-                Some(known) if other_content(known, &record) => {
+                Some(known) if other_content(&known.0, &record) => {
                     replaced += 1;
-                    *known = record;
+                    *known = (record, left_out);
                 }
-                Some(known) => repeated += join(known, record),
+                Some(known) => repeated += join(known, record, left_out),
             }
         }
     }
@@ -74,8 +114,8 @@ pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
     if replaced > 0 {
         remarks.push(format!("{replaced} images were changed between the runs: the last run that is named counts"));
     }
-    let records = images.into_values().collect();
-    Ok((Run { records, asked, images: common, apply_orientation, manifest: None }, remarks))
+    (merged.records, merged.left_out) = images.into_values().unzip();
+    Ok((Run { selection: merged, images: common, apply_orientation, manifest: None, models }, remarks))
 }
 
 /// The folder itself, whatever links lead to it.
@@ -106,20 +146,28 @@ fn other_content(known: &Record, record: &Record) -> bool {
 }
 
 /// Adds what another run says of the same image; gives the number of boxes that were there already.
-fn join(known: &mut Record, other: Record) -> usize {
-    let mut repeated = 0;
-    for detection in other.detections {
-        let same = |there: &&mut Detection| there.label == detection.label && there.bbox == detection.bbox;
-        match known.detections.iter_mut().find(same) {
-            Some(there) => {
-                repeated += 1;
-                if there.score < detection.score {
-                    *there = detection;
+fn join((known, known_left_out): &mut (Record, LeftOut), other: Record, left_out: LeftOut) -> usize {
+    let same = |a: &Detection, b: &Detection| a.label == b.label && a.bbox == b.bbox;
+    let add = |known: &mut Vec<Detection>, detections: Vec<Detection>| {
+        let mut repeated = 0;
+        for detection in detections {
+            match known.iter_mut().find(|there| same(there, &detection)) {
+                Some(there) => {
+                    repeated += 1;
+                    if there.score < detection.score {
+                        *there = detection;
+                    }
                 }
+                None => known.push(detection),
             }
-            None => known.detections.push(detection),
         }
-    }
+        repeated
+    };
+    let repeated = add(&mut known.detections, other.detections);
+    add(&mut known_left_out.boxes, left_out.boxes);
+    // A box that one of the runs shows is not left out.
+    known_left_out.boxes.retain(|detection| !known.detections.iter().any(|there| same(there, detection)));
+    known_left_out.unsure |= left_out.unsure;
     if known.width == 0 {
         (known.width, known.height, known.orientation) = (other.width, other.height, other.orientation);
     }
@@ -167,8 +215,10 @@ mod tests {
     }
 
     fn run(images: Option<&str>, asked: &str, records: Vec<Record>) -> Run {
-        let asked = vec![asked.to_owned()];
-        Run { records, asked, images: images.map(PathBuf::from), apply_orientation: true, manifest: None }
+        let left_out = vec![LeftOut::default(); records.len()];
+        let selection = Selection { records, left_out, labels: vec![asked.to_owned()], ..Selection::default() };
+        let models = vec!["one".to_owned()];
+        Run { selection, images: images.map(PathBuf::from), apply_orientation: true, manifest: None, models }
     }
 
     #[test]
@@ -195,12 +245,13 @@ mod tests {
             ],
         );
         let (merged, remarks) = merge(vec![first, second]).unwrap();
-        let boxes: Vec<usize> = merged.records.iter().map(|record| record.detections.len()).collect();
+        let boxes: Vec<usize> = merged.selection.records.iter().map(|record| record.detections.len()).collect();
         assert_eq!(boxes, [3, 1, 0, 0]);
-        assert_eq!(merged.records[0].detections[0].score, Some(0.7));
-        let statuses: Vec<AnswerStatus> = merged.records.iter().map(|record| record.status).collect();
+        assert_eq!(merged.selection.records[0].detections[0].score, Some(0.7));
+        let statuses: Vec<AnswerStatus> = merged.selection.records.iter().map(|record| record.status).collect();
         assert_eq!(statuses, [Ok, Ok, Failed, Empty], "an image that one run failed at is no image without objects");
-        assert_eq!((merged.asked, merged.images), (vec!["dog".into(), "cat".into()], Some("/r".into())));
+        assert_eq!((merged.selection.labels, merged.images), (vec!["dog".into(), "cat".into()], Some("/r".into())));
+        assert_eq!(merged.models, ["one"]);
         assert_eq!(remarks.len(), 2);
     }
 
@@ -213,7 +264,7 @@ mod tests {
         let names = |runs: Vec<Run>| {
             let (merged, remarks) = merge(runs).unwrap();
             assert!(remarks[0].contains("names are relative to"), "{remarks:?}");
-            merged.records.into_iter().map(|record| record.image).collect::<Vec<_>>()
+            merged.selection.records.into_iter().map(|record| record.image).collect::<Vec<_>>()
         };
         assert_eq!(names(runs.clone()), ["one/x.png", "two/x.png"]);
         assert_eq!(names(runs.into_iter().rev().collect()), ["one/x.png", "two/x.png"]);

@@ -1,8 +1,8 @@
 //! Records to files that other tools read.
 //!
-//! In: the records of a run, sorted by image, its manifest, and for some formats the images. Out: files in the run's directory.
-//! Promises: each format is a pure function of these and the options: the same bytes whatever the threads, the order of the run or how
-//! often it was resumed. `docs/FORMATS.md` says what each format holds.
+//! In: the records of a run, sorted by image, as its [`Filters`] show them; its manifest, and for some formats the images. Out: files in the run's
+//! directory. Promises: each format is a pure function of these and the options: the same bytes whatever the threads, the order of the run or
+//! how often it was resumed. `docs/FORMATS.md` says what each format holds.
 
 mod coco;
 mod counts;
@@ -11,6 +11,7 @@ mod crops;
 mod csv;
 mod draw;
 mod examples;
+mod filter;
 mod folder;
 mod html;
 mod jsonl;
@@ -33,9 +34,11 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use critique::{Critique, SortBy, VerdictFormat, export_verdicts, write_pairs};
+pub use filter::{Area, AreaError, Filters, MinScore};
 pub use merge::{Run, merge};
 pub use options::{Category, CropOptions, Options, Padding, read_categories, read_labels_map};
 pub use presence::Missing;
+pub use select::{LeftOut, Selection};
 
 use crate::files;
 use crate::record::Record;
@@ -187,10 +190,14 @@ pub enum ExportError {
 
 /// What all formats are made from.
 pub struct Input<'r> {
-    /// Sorted by image.
+    /// Sorted by image, with the boxes that are exported: those of a [`Selection`].
     pub records: &'r [Record],
+    /// What the filters left out of each record; empty if that is nothing.
+    pub left_out: &'r [LeftOut],
     /// What the run was asked to do; nothing where several runs are one.
     pub manifest: Option<&'r Manifest>,
+    /// What readers know the model of each run by.
+    pub models: &'r [String],
     /// The labels that were asked for; they come first among the categories. A format is given the labels of all categories here.
     pub asked: &'r [String],
     /// The folder that the images' names are relative to, where it is known.
@@ -269,10 +276,10 @@ const FILES: [&str; 14] = [
 pub fn export(input: &Input<'_>, formats: &[Format], out: &Path) -> Result<Exported, ExportError> {
     std::fs::create_dir_all(out).map_err(|error| ExportError::Write { path: out.to_owned(), error })?;
     let mut exported = Exported::default();
-    let selection = select::select(input, &mut exported);
-    let asked: Vec<String> = selection.categories.iter().map(|category| category.name.clone()).collect();
-    let input = &Input { records: &selection.records, asked: &asked, ..*input };
-    let examples = Examples::of(&selection);
+    let chosen = select::choose(input, &mut exported);
+    let asked: Vec<String> = chosen.categories.iter().map(|category| category.name.clone()).collect();
+    let input = &Input { records: &chosen.records, asked: &asked, ..*input };
+    let examples = Examples::of(&chosen);
     for format in formats {
         let written = match format {
             Format::Jsonl => jsonl::write(input, out, &mut exported),
@@ -280,7 +287,7 @@ pub fn export(input: &Input<'_>, formats: &[Format], out: &Path) -> Result<Expor
             Format::Coco => coco::write(input, &examples, out, &mut exported),
             Format::Yolo => yolo::write(input, &examples, out, &mut exported),
             Format::Voc => voc::write(input, &examples, out, &mut exported),
-            Format::LabelStudio => label_studio::write(input, &selection, out, &mut exported),
+            Format::LabelStudio => label_studio::write(input, &chosen, out, &mut exported),
             Format::Counts => counts::write(input, out, &mut exported),
             Format::Crops => crops::write(input, out, &mut exported),
             Format::Overlay => overlay::write(input, out, &mut exported),

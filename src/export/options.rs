@@ -1,4 +1,4 @@
-//! How an export is made, where it is not as usual.
+//! How an export is made, where it is not as usual. Which boxes it shows, [`Filters`](super::Filters) say.
 //!
 //! In: what the user asked for, and the files that name categories and labels. Out: [`Options`]. Promises: a file that cannot be
 //! understood is an error that names it, before anything is written.
@@ -10,9 +10,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::ExportError;
-use crate::answer::calibration::Platt;
 use crate::files;
-use crate::record::{AnswerStatus, ScoreKind};
+use crate::record::AnswerStatus;
 
 /// The most that one number on the command line may ask of a crop, in pixels.
 const MOST_PIXELS: f64 = 1e6;
@@ -23,12 +22,6 @@ pub struct Options {
     /// The categories, with their ids and in their order; boxes with other labels are left out. `None`: those that were asked for,
     /// then the others by name, with ids from 1.
     pub categories: Option<Vec<Category>>,
-    /// Labels to call otherwise; an empty name leaves the box out. Comes before the categories.
-    pub labels_map: BTreeMap<String, String>,
-    /// What makes probabilities of the scores, and of which score; boxes without one keep what they have.
-    pub calibration: Option<(ScoreKind, Platt)>,
-    /// Boxes below this score, and boxes without one, are left out.
-    pub min_score: Option<f64>,
     /// The statuses whose records are exported. `None`: all.
     pub include_status: Option<BTreeSet<AnswerStatus>>,
     /// The share of the images that is kept for validation, 0..1, in YOLO, VOC and COCO.

@@ -1,67 +1,227 @@
 //! Which records and boxes an export is about.
 //!
-//! In: the records of a run and the [`Options`]. Out: records with the boxes that are left, under the labels that they are to have, and
-//! the categories. Promises: whatever is left out is counted in a remark; an image stands without boxes in a data set only where its
-//! whole answer says that there are none.
+//! In: the records of a run, its [`Filters`], and the [`Options`](super::Options) of an export. Out: first
+//! a [`Selection`], the records as the filters show them, which summaries, verdicts and all formats
+//! share; then, for one export, the records and boxes of the statuses and categories that it is for.
+//! Promises: all that is left out is counted; an image stands without boxes in a data set only if its
+//! whole answer says that there are none, or if all its boxes were left out by request.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::options::{Category, Options};
+use super::filter::{Filtered, Filters, MinScore, Names};
+use super::options::Category;
 use super::{Exported, Input};
-use crate::record::{AnswerStatus, Detection, Record};
+use crate::answer::counts::Counts;
+use crate::record::{AnswerStatus, Detection, NoteKind, Record};
+use crate::run::Manifest;
 
-/// What is exported.
-pub(super) struct Selection {
+/// The records of a run, as filters show them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Selection {
+    /// Sorted by image. Their boxes are those that stay, under the names and scores of the filters;
+    /// their notes count those that are left out as well.
+    pub records: Vec<Record>,
+    /// What was left out of each record.
+    pub left_out: Vec<LeftOut>,
+    /// The labels that the run was asked for, under the names of the filters; in their order.
+    pub labels: Vec<String>,
+    /// How many boxes were left out of all, by kind.
+    pub counts: BTreeMap<NoteKind, usize>,
+    /// The least score; `None` if the records are those of runs with different ones.
+    pub min_score: Option<MinScore>,
+    /// Boxes without token probabilities, whose scores a calibration could not change.
+    pub uncalibrated: usize,
+}
+
+/// What the filters left out of one record.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct LeftOut {
+    /// The boxes, under the names and scores of the filters.
+    pub boxes: Vec<Detection>,
+    /// Whether one of them may well be right: it was left out by the default least score, or for having
+    /// no score.
+    pub unsure: bool,
+}
+
+/// The kinds of notes that say that filters left a box out.
+const LEAVES_OUT: [NoteKind; 6] = [
+    NoteKind::Filtered,
+    NoteKind::LowScoreDropped,
+    NoteKind::UnscoredDropped,
+    NoteKind::UnaskedDropped,
+    NoteKind::DuplicateDropped,
+    NoteKind::Suppressed,
+];
+
+impl Selection {
+    /// What `filters` show of the `records` of the run that `manifest` describes.
+    pub fn of(records: Vec<Record>, manifest: &Manifest, filters: &Filters) -> Self {
+        let mut selection = Self { min_score: Some(filters.min_score), ..Self::default() };
+        let usual = Names::new(manifest.labels_of_every_image(), &filters.labels_map);
+        // Records of earlier versions bear the names of the map of then: applied again, it could rename them once more.
+        let (applied, no_map) = (manifest.filtered_when_asked.as_ref().map(|then| &then.labels_map), BTreeMap::new());
+        let map = if applied == Some(&filters.labels_map) { &no_map } else { &filters.labels_map };
+        let of_filtered = Names::new(manifest.labels(), map);
+        for mut record in records {
+            let own = record.asked.take();
+            let of_own = own.as_deref().map(|asked| Names::new(asked, &filters.labels_map));
+            let names = of_own.as_ref().unwrap_or(if record.is_filtered() { &of_filtered } else { &usual });
+            let mut counts = Counts::default();
+            let detections = std::mem::take(&mut record.detections);
+            let Filtered { kept, left_out, unsure, uncalibrated } =
+                filters.apply(detections, names, (record.width, record.height), &mut counts);
+            record.asked = own;
+            record.detections = kept;
+            let counted = counts.into_notes();
+            for note in counted.iter().filter(|note| LEAVES_OUT.contains(&note.kind)) {
+                *selection.counts.entry(note.kind).or_default() += note.count;
+            }
+            if !counted.is_empty() {
+                let mut notes = Counts::default();
+                record.notes.drain(..).chain(counted).for_each(|note| notes.add_note(note));
+                record.notes = notes.into_notes();
+            }
+            selection.uncalibrated += uncalibrated;
+            selection.records.push(record);
+            selection.left_out.push(LeftOut { boxes: left_out, unsure });
+        }
+        for label in manifest.labels() {
+            let name = usual.of_asked(label);
+            if let Some(name) = name.filter(|name| !selection.labels.iter().any(|known| known == name)) {
+                selection.labels.push(name.to_owned());
+            }
+        }
+        selection
+    }
+
+    /// How many boxes were left out for a score that is too low, or for having none.
+    pub fn left_out_by_score(&self) -> usize {
+        let of = |kind| self.counts.get(&kind).copied().unwrap_or(0);
+        of(NoteKind::LowScoreDropped) + of(NoteKind::UnscoredDropped)
+    }
+
+    /// What a reader of an export has to know of the filters, one thing a line.
+    pub fn remarks(&self) -> Vec<String> {
+        let least = match self.min_score {
+            Some(MinScore::Default(least)) => format!("whose scores are below {least}, the default least score"),
+            Some(MinScore::Asked(least)) => format!("whose scores are below {least}"),
+            None => "whose scores are below the least score of their run".to_owned(),
+        };
+        let kinds = [
+            (NoteKind::LowScoreDropped, least.as_str()),
+            (NoteKind::UnscoredDropped, "which have no score that could reach the least score"),
+            (NoteKind::UnaskedDropped, "whose labels were not asked for"),
+            (NoteKind::Filtered, "by area, aspect, edge, or a map that drops their labels"),
+            (NoteKind::DuplicateDropped, "which repeat another one of their label"),
+            (NoteKind::Suppressed, "which overlap a better one"),
+        ];
+        let counted = kinds.iter().filter_map(|(kind, why)| {
+            let count = self.counts.get(kind)?;
+            Some(format!("{count} boxes are left out, {why}"))
+        });
+        let mut remarks: Vec<String> = counted.collect();
+        if self.uncalibrated > 0 {
+            let count = self.uncalibrated;
+            remarks
+                .push(format!("{count} boxes have no token probabilities to calibrate: their scores stay as they are"));
+        }
+        remarks
+    }
+}
+
+/// What one export is about.
+pub(super) struct Chosen<'r> {
     /// Sorted by image, as before.
-    pub(super) records: Vec<Record>,
+    pub(super) records: Cow<'r, [Record]>,
+    /// What the filters left out of each record; empty if that is nothing.
+    pub(super) left_out: Vec<&'r [Detection]>,
     /// Of each record, whether its answer says what is in the image: not where it failed, was refused or cut off before its first box.
     pub(super) answered: Vec<bool>,
     /// In the order of class indices.
     pub(super) categories: Vec<Category>,
 }
 
-pub(super) fn select(input: &Input<'_>, exported: &mut Exported) -> Selection {
+pub(super) fn choose<'r>(input: &Input<'r>, exported: &mut Exported) -> Chosen<'r> {
     let options = input.options;
-    let mut selector = Selector::new(options);
-    let (mut records, mut answered) = (Vec::new(), Vec::new());
-    let mut other_status = 0;
-    for record in input.records {
-        if options.include_status.as_ref().is_some_and(|included| !included.contains(&record.status)) {
-            other_status += 1;
-            continue;
+    let nothing = LeftOut::default();
+    let included = |record: &Record| options.include_status.as_ref().is_none_or(|all| all.contains(&record.status));
+    let places: Vec<usize> = (0..input.records.len()).filter(|place| included(&input.records[*place])).collect();
+    let unsure = |place: usize| input.left_out.get(place).unwrap_or(&nothing).unsure;
+    let left_out = |place: &usize| input.left_out.get(*place).map_or(&[][..], |left_out| &left_out.boxes);
+    let left_out: Vec<&[Detection]> = places.iter().map(left_out).collect();
+    let records = match &options.categories {
+        None if places.len() == input.records.len() => Cow::Borrowed(input.records),
+        None => Cow::Owned(places.iter().map(|place| input.records[*place].clone()).collect()),
+        Some(categories) => {
+            let known = categories.iter().map(|category| category.name.as_str()).collect();
+            let records = places.iter().map(|place| input.records[*place].clone());
+            Cow::Owned(of_categories(records, &known, exported))
         }
-        let unscored = selector.unscored;
-        let mut selected = record.clone();
-        selected.detections = record.detections.iter().filter_map(|detection| selector.pass(detection)).collect();
-        answered.push(says_what_is_there(record, &selected.detections, selector.unscored > unscored));
-        records.push(selected);
-    }
-    selector.remark(exported);
+    };
+    let answered = places.iter().zip(records.iter()).map(|(place, record)| {
+        let left = !record.detections.is_empty();
+        left || says_that_nothing_is_there(&input.records[*place], left_out_of(input, *place), unsure(*place))
+    });
+    let answered = answered.collect();
+    let other_status = input.records.len() - places.len();
     if other_status > 0 {
         exported.remarks.push(format!("{other_status} images are left out, whose status is not in --include-status"));
     }
-    let categories = options.categories.clone().unwrap_or_else(|| categories(input, &records));
-    Selection { records, answered, categories }
+    let categories = options.categories.clone().unwrap_or_else(|| categories(input.asked, &records));
+    Chosen { records, left_out, answered, categories }
 }
 
-/// Whether a record is an example of what is in its image. One without boxes is only where the whole answer is known: it said
-/// "nothing", or all that it said was left out on request, none of it for want of a score.
-fn says_what_is_there(record: &Record, left: &[Detection], some_unscored: bool) -> bool {
-    let whole = match record.status {
+/// How many boxes the filters left out of the record at `place`.
+fn left_out_of(input: &Input<'_>, place: usize) -> usize {
+    input.left_out.get(place).map_or(0, |left_out| left_out.boxes.len())
+}
+
+/// Whether a record of which no box is left is an example of an image with nothing in it: the whole answer said "nothing", or all boxes that it
+/// named were left out by request, and none since it may be wrong.
+fn says_that_nothing_is_there(record: &Record, left_out: usize, unsure: bool) -> bool {
+    match record.status {
         AnswerStatus::Empty => true,
-        AnswerStatus::Ok => !record.detections.is_empty() && !some_unscored,
+        AnswerStatus::Ok => !unsure && (left_out > 0 || !record.detections.is_empty()),
         _ => false,
-    };
-    whole || !left.is_empty()
+    }
+}
+
+/// The records with the boxes whose labels are `known`; the others are counted in a remark.
+fn of_categories(
+    records: impl Iterator<Item = Record>,
+    known: &BTreeSet<&str>,
+    exported: &mut Exported,
+) -> Vec<Record> {
+    const NAMED: usize = 10;
+    let mut outside: BTreeMap<String, usize> = BTreeMap::new();
+    let of_known = records.map(|mut record| {
+        let is_known = |detection: &Detection| known.contains(detection.label.as_str());
+        for detection in record.detections.iter().filter(|detection| !is_known(detection)) {
+            *outside.entry(detection.label.clone()).or_default() += 1;
+        }
+        record.detections.retain(is_known);
+        record
+    });
+    let of_known: Vec<Record> = of_known.collect();
+    if !outside.is_empty() {
+        let mut named: Vec<String> =
+            outside.iter().take(NAMED).map(|(label, count)| format!("{label:?} ({count})")).collect();
+        if outside.len() > NAMED {
+            named.push(format!("{} more", outside.len() - NAMED));
+        }
+        let (count, named) = (outside.values().sum::<usize>(), named.join(", "));
+        exported.remarks.push(format!("{count} boxes are left out, whose labels are not in --categories: {named}"));
+    }
+    of_known
 }
 
 /// The labels that were asked for, in that order, then the others by name; ids from 1.
-fn categories(input: &Input<'_>, records: &[Record]) -> Vec<Category> {
+fn categories(asked: &[String], records: &[Record]) -> Vec<Category> {
     let mut names: Vec<&str> = Vec::new();
-    for label in input.asked {
-        let name = input.options.labels_map.get(label).unwrap_or(label);
-        if !name.is_empty() && !names.contains(&name.as_str()) {
-            names.push(name);
+    for label in asked {
+        if !names.contains(&label.as_str()) {
+            names.push(label);
         }
     }
     let found = records.iter().flat_map(|record| &record.detections).map(|detection| detection.label.as_str());
@@ -71,103 +231,60 @@ fn categories(input: &Input<'_>, records: &[Record]) -> Vec<Category> {
     (1..).zip(names).map(category).collect()
 }
 
-/// Lets boxes pass and counts those that do not.
-struct Selector<'o> {
-    options: &'o Options,
-    known: Option<BTreeSet<&'o str>>,
-    dropped_by_map: usize,
-    outside: BTreeMap<String, usize>,
-    unscored: usize,
-    low: usize,
-    uncalibrated: usize,
-}
-
-impl<'o> Selector<'o> {
-    fn new(options: &'o Options) -> Self {
-        let names = |categories: &'o Vec<Category>| categories.iter().map(|category| category.name.as_str()).collect();
-        let known = options.categories.as_ref().map(names);
-        Self { options, known, dropped_by_map: 0, outside: BTreeMap::new(), unscored: 0, low: 0, uncalibrated: 0 }
-    }
-
-    fn pass(&mut self, detection: &Detection) -> Option<Detection> {
-        let label = self.options.labels_map.get(&detection.label).unwrap_or(&detection.label);
-        if label.is_empty() && !detection.label.is_empty() {
-            self.dropped_by_map += 1;
-            return None;
-        }
-        if self.known.as_ref().is_some_and(|known| !known.contains(label.as_str())) {
-            *self.outside.entry(label.clone()).or_default() += 1;
-            return None;
-        }
-        let calibrated = self
-            .options
-            .calibration
-            .zip(detection.probabilities)
-            .and_then(|((kind, platt), probabilities)| Some(platt.apply(kind.score(probabilities)?)));
-        self.uncalibrated += usize::from(self.options.calibration.is_some() && calibrated.is_none());
-        let score = calibrated.or(detection.score);
-        match (self.options.min_score, score) {
-            (Some(_), None) => self.unscored += 1,
-            (Some(least), Some(score)) if score < least => self.low += 1,
-            _ => return Some(Detection { label: label.clone(), score, ..detection.clone() }),
-        }
-        None
-    }
-
-    fn remark(&self, exported: &mut Exported) {
-        const NAMED: usize = 10;
-        let mut remark = |count: usize, what: &str| {
-            if count > 0 {
-                exported.remarks.push(format!("{count} boxes are left out, {what}"));
-            }
-        };
-        remark(self.dropped_by_map, "whose labels the map maps to \"\"");
-        let mut named: Vec<String> =
-            self.outside.iter().take(NAMED).map(|(label, count)| format!("{label:?} ({count})")).collect();
-        if self.outside.len() > NAMED {
-            named.push(format!("{} more", self.outside.len() - NAMED));
-        }
-        let labels = format!("whose labels are not in --categories: {}", named.join(", "));
-        remark(self.outside.values().sum(), &labels);
-        remark(self.low, "whose scores are below --min-score");
-        remark(self.unscored, "which have no score that could reach --min-score");
-        if self.uncalibrated > 0 {
-            let count = self.uncalibrated;
-            exported
-                .remarks
-                .push(format!("{count} boxes have no token probabilities to calibrate: their scores stay as they are"));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::export::Options;
     use crate::record::BBox;
 
     fn record(status: AnswerStatus, boxes: &[(&str, Option<f64>)]) -> Record {
         let mut record = Record::failed("a.png".into(), String::new());
-        record.status = status;
-        let detection = |&(label, score): &(&str, Option<f64>)| Detection {
+        (record.status, record.width, record.height) = (status, 100, 100);
+        // Each in a place of its own, so that none repeats another.
+        let detection = |(place, &(label, score)): (usize, &(&str, Option<f64>))| Detection {
             label: label.to_owned(),
-            bbox: BBox::whole(10, 10),
+            bbox: BBox { x0: 1.0, y0: place as f64 * 10.0 + 1.0, x1: 50.0, y1: place as f64 * 10.0 + 9.0 },
             score,
             probabilities: None,
             sentence: None,
         };
-        record.detections = boxes.iter().map(detection).collect();
+        record.detections = boxes.iter().enumerate().map(detection).collect();
         record
     }
 
-    fn selected(records: &[Record], asked: &[&str], options: &Options) -> (Selection, Vec<String>) {
+    /// A run that every image of was asked for these labels.
+    fn selection(records: &[Record], asked: &[&str], filters: &Filters) -> Selection {
         let asked: Vec<String> = asked.iter().map(|label| (*label).to_owned()).collect();
-        let mut exported = Exported::default();
-        let input = Input { records, asked: &asked, images: None, apply_orientation: true, manifest: None, options };
-        (select(&input, &mut exported), exported.remarks)
+        let mut records = records.to_vec();
+        for record in &mut records {
+            record.asked = Some(asked.clone());
+        }
+        let mut selection = Selection::of(records, &Manifest::new(None, None), filters);
+        selection.labels = asked.iter().map(|label| filters.labels_map.get(label).unwrap_or(label).clone()).collect();
+        selection.labels.retain(|label| !label.is_empty());
+        selection
     }
 
-    fn names(selection: &Selection) -> Vec<&str> {
-        selection.categories.iter().map(|category| category.name.as_str()).collect()
+    /// Categories, answered, and remarks of the export.
+    fn chosen(selection: &Selection, options: &Options) -> (Vec<String>, Vec<bool>, Vec<String>) {
+        let mut exported = Exported::default();
+        let input = Input {
+            records: &selection.records,
+            left_out: &selection.left_out,
+            asked: &selection.labels,
+            models: &[],
+            images: None,
+            apply_orientation: true,
+            manifest: None,
+            options,
+        };
+        let chosen = choose(&input, &mut exported);
+        let names = chosen.categories.iter().map(|category| category.name.clone()).collect();
+        (names, chosen.answered, exported.remarks)
+    }
+
+    fn at_least(score: f64) -> Filters {
+        Filters { min_score: MinScore::Asked(score), ..Filters::default() }
     }
 
     #[test]
@@ -178,18 +295,36 @@ mod tests {
             .into_iter()
             .flat_map(|status| [record(status, &[]), record(status, &dog)])
             .collect();
-        let (selection, _) = selected(&records, &[], &Options::default());
-        let without_boxes: Vec<bool> = selection.answered.iter().step_by(2).copied().collect();
+        let (_, answered, _) = chosen(&selection(&records, &[], &Filters::default()), &Options::default());
+        let without_boxes: Vec<bool> = answered.iter().step_by(2).copied().collect();
         assert_eq!(without_boxes, [false, true, false, false, false, false, false]);
-        assert!(selection.answered.iter().skip(1).step_by(2).all(|answered| *answered));
+        assert!(answered.iter().skip(1).step_by(2).all(|answered| *answered));
         // Where the user leaves out what was found, the image still says that nothing else is there: if its answer is whole.
-        let options = Options { min_score: Some(0.9), ..Options::default() };
-        let (selection, remarks) = selected(&records, &[], &options);
-        assert_eq!(selection.answered.iter().skip(1).step_by(2).filter(|answered| **answered).count(), 2);
-        assert_eq!(remarks, ["7 boxes are left out, whose scores are below --min-score"]);
+        let filtered = selection(&records, &[], &at_least(0.9));
+        let (_, answered, _) = chosen(&filtered, &Options::default());
+        assert_eq!(answered.iter().skip(1).step_by(2).filter(|answered| **answered).count(), 2);
+        assert_eq!(filtered.remarks(), ["7 boxes are left out, whose scores are below 0.9"]);
         // A box without a score may well be right.
-        let (selection, _) = selected(&[record(Ok, &[("dog", None)])], &[], &options);
-        assert_eq!(selection.answered, [false]);
+        let unscored = selection(&[record(Ok, &[("dog", None)])], &[], &at_least(0.9));
+        assert_eq!(chosen(&unscored, &Options::default()).1, [false]);
+    }
+
+    #[test]
+    fn an_image_that_the_default_score_empties_is_no_negative() {
+        let low = record(AnswerStatus::Ok, &[("dog", Some(0.01))]);
+        let filtered = selection(&[low], &[], &Filters::default());
+        assert_eq!(chosen(&filtered, &Options::default()).1, [false]);
+        assert_eq!(filtered.left_out_by_score(), 1);
+        assert_eq!(filtered.remarks(), ["1 boxes are left out, whose scores are below 0.05, the default least score"]);
+        assert_eq!(filtered.left_out[0].boxes.len(), 1, "they are still there for an evaluation");
+        // By request, it is one; and one whose box goes for its shape was not emptied by the default.
+        let low = record(AnswerStatus::Ok, &[("dog", Some(0.01))]);
+        assert_eq!(chosen(&selection(std::slice::from_ref(&low), &[], &at_least(0.05)), &Options::default()).1, [true]);
+        let small = Filters { max_area: Some(super::super::Area::Pixels(1.0)), ..Filters::default() };
+        assert_eq!(chosen(&selection(&[low], &[], &small), &Options::default()).1, [true]);
+        // The default drops no box for want of a score.
+        let unscored = selection(&[record(AnswerStatus::Ok, &[("dog", None)])], &[], &Filters::default());
+        assert_eq!((unscored.records[0].detections.len(), unscored.left_out_by_score()), (1, 0));
     }
 
     #[test]
@@ -198,30 +333,39 @@ mod tests {
         let records = [record(AnswerStatus::Ok, &boxes)];
         let map = [("red car", "car"), ("blur", ""), ("asked", "dog")];
         let labels_map = map.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
-        let mut options = Options { labels_map, ..Options::default() };
-        let (selection, remarks) = selected(&records, &["asked", "blur"], &options);
-        assert_eq!(names(&selection), ["dog", "car"]);
-        assert_eq!(remarks, ["1 boxes are left out, whose labels the map maps to \"\""]);
-        options.categories = Some(vec![Category { id: 3, name: "car".into(), supercategory: String::new() }]);
-        options.min_score = Some(0.0);
-        let (selection, remarks) = selected(&records, &["asked"], &options);
-        assert_eq!(names(&selection), ["car"]);
-        assert_eq!(selection.records[0].detections.len(), 1);
-        assert_eq!(
-            remarks[1..],
-            [
-                "1 boxes are left out, whose labels are not in --categories: \"dog\" (1)",
-                "1 boxes are left out, which have no score that could reach --min-score"
-            ]
-        );
+        let mut filters = Filters { labels_map, ..Filters::default() };
+        let mapped = selection(&records, &["asked", "blur"], &filters);
+        assert_eq!(chosen(&mapped, &Options::default()).0, ["dog", "car"]);
+        assert_eq!(mapped.remarks(), ["1 boxes are left out, by area, aspect, edge, or a map that drops their labels"]);
+        let category = Category { id: 3, name: "car".into(), supercategory: String::new() };
+        let options = Options { categories: Some(vec![category]), ..Options::default() };
+        filters.min_score = MinScore::Asked(0.0);
+        let mapped = selection(&records, &["asked"], &filters);
+        let (names, _, remarks) = chosen(&mapped, &options);
+        assert_eq!(names, ["car"]);
+        assert_eq!(remarks, ["1 boxes are left out, whose labels are not in --categories: \"dog\" (1)"]);
+        assert_eq!(mapped.remarks()[0], "1 boxes are left out, which have no score that could reach the least score");
+    }
+
+    #[test]
+    fn a_map_is_not_applied_twice_to_records_of_earlier_versions() {
+        let labels_map =
+            BTreeMap::from([("left".to_owned(), "right".to_owned()), ("right".to_owned(), "left".to_owned())]);
+        let filters = Filters { labels_map, ..Filters::default() };
+        let then = Manifest { filtered_when_asked: Some(filters.clone()), ..Manifest::new(None, None) };
+        let [mut old, new] = [(); 2].map(|()| record(AnswerStatus::Ok, &[("left", None)]));
+        old.schema = 1;
+        let named = Selection::of(vec![old, new], &then, &filters);
+        let labels: Vec<&str> = named.records.iter().map(|record| record.detections[0].label.as_str()).collect();
+        assert_eq!(labels, ["left", "right"]);
     }
 
     #[test]
     fn statuses_that_are_not_asked_for_are_left_out() {
         let records = [record(AnswerStatus::Ok, &[("dog", None)]), record(AnswerStatus::Failed, &[])];
         let options = Options { include_status: Some(BTreeSet::from([AnswerStatus::Failed])), ..Options::default() };
-        let (selection, remarks) = selected(&records, &[], &options);
-        assert_eq!((selection.records.len(), selection.answered), (1, vec![false]));
+        let (_, answered, remarks) = chosen(&selection(&records, &[], &Filters::default()), &options);
+        assert_eq!(answered, [false]);
         assert_eq!(remarks, ["1 images are left out, whose status is not in --include-status"]);
     }
 }

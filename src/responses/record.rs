@@ -267,8 +267,8 @@ impl ImageResponses {
         }
     }
 
-    /// The record of the image. It was asked about `asked`; `default_label` is what a box without a label is.
-    pub fn record(self, asked: &[String], default_label: Option<&str>, rules: &Rules) -> Record {
+    /// The record of the image; `default_label` is what a box without a label is.
+    pub fn record(self, default_label: Option<&str>, rules: &Rules) -> Record {
         let mut record = Record::failed(self.image, String::new());
         let mut fault = None;
         match self.file {
@@ -305,7 +305,7 @@ impl ImageResponses {
             return record;
         }
         if !readings.is_empty() {
-            answer::read_into(&mut record, readings, asked, rules);
+            answer::read_into(&mut record, readings, rules);
         }
         if let Some(reason) = failures.first() {
             record.status = if record.detections.is_empty() { AnswerStatus::Failed } else { AnswerStatus::Salvaged };
@@ -368,7 +368,7 @@ mod tests {
         let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         let collected = collect(text.as_bytes(), folder, requests).unwrap();
         let problems = collected.problems.iter().map(|(line, problem)| format!("{line}: {problem}")).collect();
-        let record = |image: ImageResponses| image.record(&[], None, &Rules::default());
+        let record = |image: ImageResponses| image.record(None, &Rules::default());
         (collected.images.into_iter().map(record).collect(), problems)
     }
 

@@ -65,18 +65,23 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// Writes `manifest`, or compares it with the one of the run that is there.
+    /// Writes `manifest`, or compares it with the one of the run that is there, whose filters become those of `manifest`.
     ///
     /// # Errors
-    /// [`RunError::OtherSettings`] that shows what differs.
+    /// [`RunError::OtherSettings`] that shows what differs; [`ManifestError::Filtered`](super::ManifestError::Filtered) where the records of an
+    /// earlier version lack what the filters would show.
     pub fn settle(&self, manifest: &Manifest) -> Result<(), RunError> {
         if !is_run(&self.path) {
             return Ok(manifest.write(&self.path)?);
         }
         // One that this version cannot read is of another, which says more than what differs.
-        Manifest::read(&self.path)?;
+        let there = Manifest::read(&self.path)?;
         let differences = manifest.differences(&self.path)?;
         if differences.is_empty() {
+            there.can_show(&manifest.filters)?;
+            if there.filters != manifest.filters {
+                there.with_filters(manifest.filters.clone()).write(&self.path)?;
+            }
             return Ok(());
         }
         Err(RunError::OtherSettings { path: self.path.clone(), differences })

@@ -82,6 +82,7 @@ impl FrameQuestions {
 impl Asks for FrameQuestions {
     fn asked(&self, image: &SourceImage, bytes: &[u8], record: &mut Record) -> Result<Arc<Asked>, String> {
         record.generation = self.settings(image, bytes).map(Box::new);
+        record.asked = (!self.labels.is_empty()).then(|| self.labels.clone());
         let prompt = record.generation.as_ref().and_then(|made| made.prompt.as_deref());
         let wanted = self.rubric.rubric.axes.iter().any(Axis::needs_prompt);
         let Some(prompt) = prompt.filter(|_| wanted) else { return Ok(Arc::clone(&self.usual)) };

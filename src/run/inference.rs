@@ -120,7 +120,7 @@ impl<'e, 'g> Inference<'e, 'g> {
         tracing::debug!(image = record.image, "asking");
         let open = views.len() * requests(&asked);
         if open == 0 {
-            self.learn(&mut record, Learned::default(), &asked);
+            self.learn(&mut record, Learned::default());
             return Some(record);
         }
         self.pending_queries += open;
@@ -140,9 +140,9 @@ impl<'e, 'g> Inference<'e, 'g> {
     }
 
     /// Puts into an image's record what was learned of its views.
-    fn learn(&self, record: &mut Record, learned: Learned, asked: &Asked) {
+    fn learn(&self, record: &mut Record, learned: Learned) {
         let of_the_file = std::mem::take(&mut record.notes);
-        answer::read_into(record, learned.readings, &asked.labels, &self.settings.rules);
+        answer::read_into(record, learned.readings, &self.settings.rules);
         record.notes.splice(0..0, of_the_file);
         if let Some(critique) = &self.settings.critique {
             critique::rate_into(record, learned.ratings, critique);
@@ -267,7 +267,7 @@ impl<'e, 'g> Inference<'e, 'g> {
                     learned.readings.extend(readings);
                     learned.ratings.extend(ratings);
                 }
-                self.learn(&mut record, learned, &asked);
+                self.learn(&mut record, learned);
             }
             Some(error) => {
                 self.failures_in_a_row += 1;

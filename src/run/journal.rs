@@ -331,8 +331,8 @@ mod tests {
     #[test]
     fn a_later_schema_is_known_as_one() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE), "{\"schema\":2,\"image\":\"a\",\"status\":\"dreamt\"}\n").unwrap();
-        assert!(read_journal(dir.path()).unwrap_err().to_string().contains("journal.jsonl:1: schema 2"));
+        std::fs::write(dir.path().join(FILE), "{\"schema\":3,\"image\":\"a\",\"status\":\"dreamt\"}\n").unwrap();
+        assert!(read_journal(dir.path()).unwrap_err().to_string().contains("journal.jsonl:1: schema 3"));
         assert!(Journal::open(dir.path(), Duration::ZERO).is_err());
     }
 }

@@ -1,7 +1,8 @@
 //! What a run was asked to do: `run.json`.
 //!
-//! In: the settings of a run and the content of the model's files. Out: the manifest, and what differs from another. Promises: two runs
-//! with equal settings ask the same model the same question; the file is whole or not there.
+//! In: the settings of a run, the content of the model's files, and the filters of its exports. Out: the manifest, and what differs from another.
+//! Promises: two runs with equal settings ask the same model the same question; filters are no settings, and can be changed at any time; the
+//! file is whole or not there; a file of an earlier version is read, and what its run did to boxes when it asked is known.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use super::difference::{self, Difference};
 use super::questions::ImagePrompts;
 use crate::answer::Rules;
 use crate::critique::CritiqueSettings;
+use crate::export::{Filters, MinScore};
 use crate::generate::{Decoding, Sampling};
 use crate::model::{GraphFiles, ModelConfig};
 use crate::preprocess::{BudgetChoice, Tiling};
@@ -47,6 +49,16 @@ pub enum ManifestError {
         /// What is missing or unknown.
         error: serde_json::Error,
     },
+    /// Boxes that are to be shown are not in the records.
+    #[error(
+        "this run was made by an earlier version of gemscope, which left boxes out before it wrote its records: {} can be made \
+         stricter now, but not weaker; make the run again in another directory",
+        filters.join(", ")
+    )]
+    Filtered {
+        /// The filters, as `run.json` calls them.
+        filters: Vec<&'static str>,
+    },
     /// The file is not what gemscope writes.
     #[error("{}: {error}", path.display())]
     Parse {
@@ -74,7 +86,7 @@ pub struct Settings {
     pub budget: BudgetChoice,
     /// How images are cut into tiles, which are shown beside the whole.
     pub tiles: Option<Tiling>,
-    /// How answers become detections.
+    /// How answers are read.
     pub rules: Rules,
     /// Whether EXIF orientation is applied.
     pub apply_orientation: bool,
@@ -146,7 +158,7 @@ impl ModelIdentity {
 pub struct Elsewhere {
     /// The labels that were asked for, as the user says.
     pub labels: Vec<String>,
-    /// How answers became detections.
+    /// How answers were read.
     pub rules: Rules,
     /// Why the boxes were read by the scale in `rules`.
     pub coordinates_because: String,
@@ -172,6 +184,12 @@ pub struct Manifest {
     /// How they were read, where they were made elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elsewhere: Option<Elsewhere>,
+    /// Which of the boxes its exports show, as they were asked for last.
+    #[serde(default)]
+    pub filters: Filters,
+    /// What an earlier version did to the boxes before it wrote its records (those of schema 1): that cannot be undone. Not in other runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filtered_when_asked: Option<Filters>,
 }
 
 /// What every version of `run.json` has.
@@ -185,7 +203,16 @@ impl Manifest {
     /// A manifest of this version, begun now.
     pub fn new(root: Option<PathBuf>, settings: Option<Settings>) -> Self {
         let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs());
-        Self { gemscope: env!("CARGO_PKG_VERSION").to_owned(), root, started, model: None, settings, elsewhere: None }
+        Self {
+            gemscope: env!("CARGO_PKG_VERSION").to_owned(),
+            root,
+            started,
+            model: None,
+            settings,
+            elsewhere: None,
+            filters: Filters::default(),
+            filtered_when_asked: None,
+        }
     }
 
     /// The same, with the model's name.
@@ -199,6 +226,30 @@ impl Manifest {
         Self { elsewhere: Some(elsewhere), ..Self::new(root, None) }
     }
 
+    /// The same, with other filters.
+    #[must_use]
+    pub fn with_filters(self, filters: Filters) -> Self {
+        Self { filters, ..self }
+    }
+
+    /// What a reader of results knows the model by: also where there is none, or it was given no name.
+    pub fn model_name(&self) -> &str {
+        match (&self.model, &self.settings) {
+            (Some(name), _) => name,
+            (None, None) => "not known: the answers were made elsewhere",
+            (None, Some(_)) => "not named",
+        }
+    }
+
+    /// That filters which this run's records were made with would have to be undone for `wanted`.
+    ///
+    /// # Errors
+    /// [`ManifestError::Filtered`] that names them.
+    pub fn can_show(&self, wanted: &Filters) -> Result<(), ManifestError> {
+        let weaker = self.filtered_when_asked.as_ref().map_or_else(Vec::new, |applied| applied.weaker_in(wanted));
+        if weaker.is_empty() { Ok(()) } else { Err(ManifestError::Filtered { filters: weaker }) }
+    }
+
     /// What another manifest that lies in `directory` says otherwise, but for version, time and names.
     ///
     /// # Errors
@@ -209,7 +260,7 @@ impl Manifest {
         let compare = || -> Result<Vec<Difference>, serde_json::Error> {
             let wanted = serde_json::from_slice::<Value>(&serde_json::to_vec(self)?)?;
             // Settings that an earlier version did not know have their defaults there.
-            let there = match serde_json::from_slice::<Self>(&there) {
+            let there = match Self::from_json(&there) {
                 Ok(manifest) => serde_json::from_slice(&serde_json::to_vec(&manifest)?)?,
                 Err(_) => serde_json::from_slice::<Value>(&there)?,
             };
@@ -233,6 +284,14 @@ impl Manifest {
         }
     }
 
+    /// The labels that images without questions of their own were asked for, in order.
+    pub fn labels_of_every_image(&self) -> &[String] {
+        match (&self.settings, &self.elsewhere) {
+            (Some(settings), _) => settings.task.as_ref().map_or(&[], Task::labels),
+            (None, _) => self.labels(),
+        }
+    }
+
     /// Whether EXIF orientation was applied.
     pub fn apply_orientation(&self) -> bool {
         let asked = self.settings.as_ref().map(|settings| settings.apply_orientation);
@@ -246,7 +305,7 @@ impl Manifest {
     pub fn read(directory: &Path) -> Result<Self, ManifestError> {
         let path = directory.join(FILE);
         match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
+            Ok(bytes) => Self::from_json(&bytes).map_err(|error| {
                 // JSON that says which version made it is a manifest, of whatever fields.
                 let made_by = serde_json::from_slice::<MadeBy>(&bytes);
                 if made_by.is_ok() {
@@ -262,6 +321,12 @@ impl Manifest {
         }
     }
 
+    fn from_json(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        let mut value = serde_json::from_slice(bytes)?;
+        upgrade(&mut value)?;
+        serde_json::from_value(value)
+    }
+
     /// Writes it into `directory`, whole or not at all.
     pub(super) fn write(&self, directory: &Path) -> Result<(), ManifestError> {
         let path = directory.join(FILE);
@@ -270,4 +335,40 @@ impl Manifest {
         text.push(b'\n');
         files::replace_durably(&path, &text).map_err(|error| ManifestError::Io { path, error })
     }
+}
+
+/// Filters that versions before record schema 2 kept among the rules of the settings.
+const FILTERS: [&str; 13] = [
+    "score",
+    "calibration",
+    "labels_map",
+    "strict_labels",
+    "min_score",
+    "min_area",
+    "max_area",
+    "min_aspect",
+    "max_aspect",
+    "drop_edge",
+    "duplicates",
+    "nms",
+    "nms_agnostic",
+];
+
+/// Makes a manifest of such a version one of this version.
+fn upgrade(manifest: &mut Value) -> Result<(), serde_json::Error> {
+    let Some(Value::Object(rules)) = manifest.pointer_mut("/settings/rules") else { return Ok(()) };
+    let mut applied: serde_json::Map<String, Value> =
+        FILTERS.iter().filter_map(|name| Some(((*name).to_owned(), rules.remove(*name)?))).collect();
+    if applied.is_empty() {
+        return Ok(());
+    }
+    // A number was asked for; without one, no box was left out for its score.
+    let asked: Option<f64> = serde_json::from_value(applied.remove("min_score").unwrap_or_default())?;
+    let applied: Filters = serde_json::from_value(Value::Object(applied))?;
+    let least = |default| asked.map_or(default, MinScore::Asked);
+    let then = Filters { min_score: least(MinScore::Default(0.0)), ..applied.clone() };
+    let now = Filters { min_score: least(MinScore::of(applied.score)), ..applied };
+    manifest["filtered_when_asked"] = serde_json::to_value(then)?;
+    manifest["filters"] = serde_json::to_value(now)?;
+    Ok(())
 }

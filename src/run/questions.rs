@@ -102,7 +102,8 @@ impl Asked {
 }
 
 impl Asks for Questions {
-    fn asked(&self, image: &SourceImage, _bytes: &[u8], _record: &mut Record) -> Result<Arc<Asked>, String> {
+    fn asked(&self, image: &SourceImage, _bytes: &[u8], record: &mut Record) -> Result<Arc<Asked>, String> {
+        record.asked = self.single.get(&image.name).map(|asked| asked.labels.clone());
         self.of(&image.name).map(Arc::clone).ok_or_else(|| "nothing is asked about it".to_owned())
     }
 }

@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::inference::Effort;
 use super::pipeline::Outcome;
-use crate::record::{AnswerStatus, NoteKind, Record};
+use crate::export::{MinScore, Selection};
+use crate::record::{AnswerStatus, NoteKind};
 
 /// An image without an answer.
 #[derive(Debug, Clone, Serialize)]
@@ -21,6 +22,8 @@ pub struct Failure {
 /// The figures of a run, for the table at its end and for `--json`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
+    /// What readers know the model by that answered.
+    pub model: String,
     /// Images of the run.
     pub images: usize,
     /// Of them, those that are left as an earlier run into the same directory had them: answered, or failed and not tried again.
@@ -35,8 +38,14 @@ pub struct Summary {
     pub missing: usize,
     /// How many images ended with each status.
     pub statuses: BTreeMap<AnswerStatus, usize>,
-    /// Detections.
+    /// Boxes that the run's filters show.
     pub detections: usize,
+    /// Boxes that are left out for a score below `min_score`, or for having none.
+    pub left_out_by_score: usize,
+    /// The least score of a box.
+    pub min_score: f64,
+    /// Whether that is the default of the kind of score.
+    pub min_score_is_default: bool,
     /// Detections of each label; labels that were asked for and not found are there with 0.
     pub labels: BTreeMap<String, usize>,
     /// Boxes that were put right or left out, by kind.
@@ -117,9 +126,11 @@ impl Summary {
         if time > 0.0 { (1.0 - self.onnx_runtime_seconds / time).clamp(0.0, 1.0) } else { 0.0 }
     }
 
-    /// Counts `records`; times and paths are left to the caller.
-    pub fn count(records: &[Record], asked: &[String]) -> Self {
+    /// Counts what is shown of the run of `model`; times and paths are left to the caller.
+    pub fn count(selection: &Selection, model: &str) -> Self {
+        let Selection { records, labels: asked, min_score, .. } = selection;
         let mut summary = Self {
+            model: model.to_owned(),
             images: records.len(),
             resumed: 0,
             done: 0,
@@ -128,6 +139,9 @@ impl Summary {
             missing: 0,
             statuses: BTreeMap::new(),
             detections: 0,
+            left_out_by_score: selection.left_out_by_score(),
+            min_score: min_score.map_or(0.0, MinScore::least),
+            min_score_is_default: matches!(min_score, Some(MinScore::Default(_))),
             labels: asked.iter().map(|label| (label.clone(), 0)).collect(),
             notes: BTreeMap::new(),
             shrunk_below_half: 0,
@@ -179,7 +193,7 @@ mod tests {
 
     #[test]
     fn the_speed_is_of_images_that_were_done() {
-        let mut summary = Summary::count(&[], &[]);
+        let mut summary = Summary::count(&Selection::default(), "none");
         summary.went(&outcome(5, 235, 9, 1));
         assert!((summary.images_per_second - 0.5).abs() < 1e-12);
         assert_eq!((summary.resumed, summary.left, summary.stopped), (100, 235, true));
@@ -189,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_share_outside_onnx_runtime_is_one_of_all_engines_time() {
-        let mut summary = Summary::count(&[], &[]);
+        let mut summary = Summary::count(&Selection::default(), "none");
         assert!(summary.share_outside_onnx_runtime() == 0.0);
         summary.went(&outcome(5, 0, 30, 4));
         assert!((summary.share_outside_onnx_runtime() - 0.25).abs() < 1e-12);

@@ -329,7 +329,9 @@ proptest! {
         let records = [record];
         let input = Input {
             records: &records,
+            left_out: &[],
             manifest: None,
+            models: &[],
             asked: &[],
             images: Some(dir.path()),
             apply_orientation: true,

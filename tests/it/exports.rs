@@ -14,7 +14,7 @@ fn every_box_lies_in_its_image_and_has_its_crop() {
     gemscope()
         .arg("detect")
         .arg(fixture("shapes"))
-        .args(["--labels", "star,red circle", "--out"])
+        .args(["--labels", "star,red circle", "--min-score", "0", "--out"])
         .arg(&run)
         .assert()
         .success();

@@ -6,20 +6,30 @@ use serde_json::Value;
 
 use crate::support::{fixture, gemscope, json_lines};
 
-/// The records of a run over one picture.
-fn detect(flags: &[&str]) -> Vec<Value> {
+/// The lines of one of the files of a run over one picture.
+fn lines_of(file: &str, flags: &[&str]) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let run = gemscope()
         .arg("detect")
         .arg(fixture("shapes/scene-16.png"))
-        .args(["--export", "none", "--quiet", "--out"])
+        .args(["--export", "jsonl", "--quiet", "--out"])
         .arg(&out)
         .args(flags)
         .output()
         .unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-    json_lines(fs::read_to_string(out.join("journal.jsonl")).unwrap())
+    json_lines(fs::read_to_string(out.join(file)).unwrap())
+}
+
+/// Its records.
+fn detect(flags: &[&str]) -> Vec<Value> {
+    lines_of("journal.jsonl", flags)
+}
+
+/// What is exported of them.
+fn exported(flags: &[&str]) -> Value {
+    lines_of("detections.jsonl", flags).swap_remove(0)
 }
 
 #[test]
@@ -44,9 +54,9 @@ fn scores_and_filters() {
             ["coordinates", "label"].map(|name| detection["probabilities"][name].as_f64().unwrap());
         assert!((detection["score"].as_f64().unwrap() - coordinates * label).abs() < 1e-12);
     }
-    let by_label = &detect(&["--prompt", "detect shape", "--score", "label"])[0]["detections"][0];
+    let by_label = &exported(&["--prompt", "detect shape", "--score", "label"])["detections"][0];
     assert_eq!(by_label["score"], by_label["probabilities"]["label"]);
-    let none = &detect(&["--prompt", "detect shape", "--min-area", "90%"])[0];
+    let none = exported(&["--prompt", "detect shape", "--min-area", "90%"]);
     assert_eq!(none["detections"].as_array().unwrap().len(), 0);
     assert_eq!(none["status"], "ok", "the model said something; the filter took it away");
     assert_eq!(none["notes"], serde_json::json!([{ "kind": "filtered", "count": found.len() }]));

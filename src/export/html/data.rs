@@ -119,10 +119,10 @@ fn title(input: &Input<'_>) -> String {
 
 pub(in crate::export) fn facts(input: &Input<'_>) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
-    let Some(manifest) = input.manifest else { return facts };
-    if let Some(model) = &manifest.model {
-        facts.push(("Model", model.clone()));
+    if !input.models.is_empty() {
+        facts.push(("Model", input.models.join(", ")));
     }
+    let Some(manifest) = input.manifest else { return facts };
     if let Some(settings) = &manifest.settings {
         let budget = match settings.budget {
             BudgetChoice::Fixed(budget) => format!("{budget} soft tokens"),
