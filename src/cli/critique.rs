@@ -3,7 +3,7 @@
 //! In: frames, a rubric, a model; or a run that was made before, and other rules. Out: a journal with a rating an axis, verdicts, lists, statistics.
 //! Promises: what is in the journal is never asked about again, unless its file has changed; rules and weights can be changed without a model.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -20,10 +20,11 @@ use gemscope::run::{
     self, Explain, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Progress, RunDirectory, Settings,
     Summary,
 };
-use gemscope::source::{self, Source};
+use gemscope::source::{self, Besides, Source};
 use serde::Serialize;
 
 use super::args::{BudgetArgs, ControlArgs, share};
+use super::choice::{ChoiceArgs, besides, made_good, say_advice};
 use super::decoding::DecodingArgs;
 use super::engine::{ModelArgs, ModelFiles, engines, place};
 use super::{Ending, Global, detect, ending, messages, output, pairs, plain, prompts, signals};
@@ -63,6 +64,8 @@ pub(crate) struct Args {
     /// What to write, separated by commas: jsonl, csv, lists, statistics, sheet; or none
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,csv,lists,statistics,sheet")]
     export: String,
+    #[command(flatten)]
+    pub(super) choice: ChoiceArgs,
     #[command(flatten)]
     pub(super) model: ModelArgs,
     #[command(flatten)]
@@ -122,10 +125,20 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         let missing = super::leave_out_missing(&mut records, manifest.root.as_deref(), None, keep);
         let shown = shown(args, records, manifest)?;
         let judged = Critique::of(&shown.selection.records, &rubric, &gates, args.group_by);
-        let judgement = Judgement { args, rubric: &rubric, text: &text, formats: &formats, missing, strangers: None };
+        let judgement = Judgement {
+            args,
+            rubric: &rubric,
+            text: &text,
+            formats: &formats,
+            missing,
+            besides: Besides::default(),
+            strangers: None,
+        };
         return judgement.finish(&judged, &shown, None);
     }
-    let source = source::list(&args.inputs, Some(&args.out))?;
+    let choice = args.choice.choice(&args.decoding.sampling)?;
+    let source = source::list_chosen(&args.inputs, Some(&args.out), &choice)?;
+    say_advice(&source);
     if args.model.model.is_none() {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
     }
@@ -136,7 +149,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let missing = super::leave_out_missing(&mut records, Some(&source.root), Some(&listed), keep);
     let shown = shown(args, records, Manifest::read(&args.out)?)?;
     let judged = Critique::of(&shown.selection.records, &rubric, &gates, args.group_by);
-    let judgement = Judgement { args, rubric: &rubric, text: &text, formats: &formats, missing, strangers };
+    let besides = source.besides();
+    let judgement = Judgement { args, rubric: &rubric, text: &text, formats: &formats, missing, besides, strangers };
     judgement.finish(&judged, &shown, Some(outcome))
 }
 
@@ -244,8 +258,7 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
 
 /// Names the rows of the table that are of no frame, and gives their number.
 fn say_strangers(table: &HashMap<String, gemscope::critique::GenerationSettings>, source: &Source) -> usize {
-    let names: HashSet<&str> = source.images.iter().map(|image| image.name.as_str()).collect();
-    let mut strangers: Vec<&str> = table.keys().map(String::as_str).filter(|name| !names.contains(name)).collect();
+    let mut strangers: Vec<&str> = table.keys().map(String::as_str).filter(|name| !source.holds(name)).collect();
     strangers.sort_unstable();
     if let ([_, ..], [frame, ..]) = (strangers.as_slice(), source.images.as_slice()) {
         messages::say(&format!(
@@ -266,6 +279,7 @@ struct Judgement<'a> {
     text: &'a RubricText,
     formats: &'a [VerdictFormat],
     missing: usize,
+    besides: Besides,
     strangers: Option<usize>,
 }
 
@@ -324,6 +338,7 @@ impl Judgement<'_> {
         figures.rules.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let mut summary = Summary::count(&shown.selection, &figures.model);
         summary.missing = self.missing;
+        summary.besides = self.besides.clone();
         if let Some(outcome) = outcome {
             summary.went(&outcome);
         }
@@ -361,6 +376,8 @@ impl Judgement<'_> {
             if run.resumed > 0 {
                 lines.push(format!("{} of them were rated before", run.resumed));
             }
+            lines.extend(besides(&run.besides, run.done + run.left + run.resumed));
+            lines.extend(made_good(run));
             if run.done > 0 {
                 lines.push(format!("{:.2} frames/s", run.images_per_second));
             }

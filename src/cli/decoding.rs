@@ -145,9 +145,9 @@ pub(crate) struct SamplingArgs {
     /// With --temperature: only so many of the most probable tokens; 0 is no limit
     #[arg(long, value_name = "K", default_value_t = 64, requires = "temperature")]
     top_k: usize,
-    /// With --temperature: the same seed gives the same answers
-    #[arg(long, value_name = "N", default_value_t = 0, requires = "temperature")]
-    seed: u64,
+    /// With --temperature: the same seed gives the same answers; with --sample: the same images [default: 0]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 fn positive(text: &str) -> Result<f32, String> {
@@ -165,7 +165,18 @@ impl SamplingArgs {
     pub(crate) fn sampling(&self) -> Sampling {
         match self.temperature {
             None => Sampling::Greedy,
-            Some(temperature) => Sampling::Drawn { temperature, top_p: self.top_p, top_k: self.top_k, seed: self.seed },
+            Some(temperature) => {
+                Sampling::Drawn { temperature, top_p: self.top_p, top_k: self.top_k, seed: self.seed() }
+            }
         }
+    }
+
+    pub(crate) fn seed(&self) -> u64 {
+        self.seed.unwrap_or(0)
+    }
+
+    /// Whether a seed was given that no answer depends on.
+    pub(crate) fn has_idle_seed(&self) -> bool {
+        self.seed.is_some() && self.temperature.is_none()
     }
 }

@@ -17,11 +17,12 @@ use gemscope::run::{
     Summary,
 };
 use gemscope::runtime::Device;
-use gemscope::source::{self, Place, Source, SourceImage};
+use gemscope::source::{self, Besides, Place, Source, SourceImage};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::args::{BudgetArgs, ControlArgs, FilterArgs, RuleArgs, TaskArgs, formats};
+use super::choice::{ChoiceArgs, besides, made_good, say_advice};
 use super::decoding::{DecodingArgs, Grammars};
 use super::engine::{ModelArgs, ModelFiles, engines, place};
 use super::{Ending, Global, ending, messages, output, plain, prompts, say_damaged, signals};
@@ -43,6 +44,8 @@ pub(crate) struct Args {
     /// out, and images without a row, are asked as the other flags say
     #[arg(long, value_name = "FILE")]
     prompts: Option<PathBuf>,
+    #[command(flatten)]
+    choice: ChoiceArgs,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -94,7 +97,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     }
     let formats = if args.export == "none" { Vec::new() } else { formats(&args.export)? };
     let filters = args.filters.over(Filters::default())?;
-    let source = source::list(&args.inputs, args.out.as_deref())?;
+    let choice = args.choice.choice(&args.decoding.sampling)?;
+    let source = source::list_chosen(&args.inputs, args.out.as_deref(), &choice)?;
+    say_advice(&source);
     if args.model.model.is_none() {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
     }
@@ -166,6 +171,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let mut summary = Summary::count(&shown.selection, &shown.models.join(", "));
     summary.went(&outcome);
     summary.missing = missing;
+    summary.besides = source.besides();
     summary.written.push(out.join("journal.jsonl"));
     let exported = export::export(&shown.input(&export::Options::default()), &formats, out)?;
     exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
@@ -215,6 +221,8 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     if summary.resumed > 0 {
         lines.push(format!("{} of them were done before", summary.resumed));
     }
+    lines.extend(besides(&summary.besides, summary.done + summary.left + summary.resumed));
+    lines.extend(made_good(summary));
     if summary.done > 0 {
         let outside = 100.0 * summary.share_outside_onnx_runtime();
         lines.push(format!(
@@ -249,6 +257,8 @@ fn left_out_by_score(summary: &Summary) -> String {
 #[derive(Serialize)]
 struct Plan<'p> {
     images: usize,
+    #[serde(flatten)]
+    besides: Besides,
     prompts: Vec<String>,
     rendered: Vec<&'p str>,
     files: Vec<PlannedImage>,
@@ -317,6 +327,7 @@ fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Arg
     };
     let plan = Plan {
         images: source.images.len(),
+        besides: source.besides(),
         prompts: questions.every.as_ref().map(texts).unwrap_or_default(),
         rendered: questions.every.iter().flat_map(|asked| asked.rendered()).collect(),
         files: source.images.par_iter().map(planned).collect(),
@@ -347,6 +358,9 @@ fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Arg
     }
     let total: u32 = plan.files.iter().filter_map(|file| file.sizes.as_ref()).map(|sizes| sizes.soft_tokens).sum();
     let mut text = format!("{}\n{} images, {total} soft tokens\n", output::table(&rows), plan.images);
+    for line in besides(&plan.besides, plan.images) {
+        let _ = writeln!(text, "{line}");
+    }
     if !plan.prompts.is_empty() {
         let (prompts, rendered) = (plan.prompts.join("\n        "), plan.rendered.join("\n"));
         let _ = writeln!(text, "prompt: {prompts}\nas the model reads it:\n{rendered}");

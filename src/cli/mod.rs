@@ -7,6 +7,7 @@
 #![allow(clippy::doc_markdown)] // the doc comments of arguments are the help text, which has no backticks
 
 mod args;
+mod choice;
 mod convert;
 mod critique;
 mod decoding;

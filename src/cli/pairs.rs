@@ -4,7 +4,7 @@
 //! in both orders; what has no partner is said.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
@@ -17,6 +17,7 @@ use gemscope::run::{self, Engine, Manifest, ModelIdentity, Pair, PairQuestion, R
 use gemscope::source::{self, SourceImage};
 use serde::Serialize;
 
+use super::choice::say_advice;
 use super::critique::Args;
 use super::engine::{ModelFiles, place_one};
 use super::{Ending, Global, messages, output, plain, signals};
@@ -41,8 +42,13 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
     let roots = [first, second].map(|folder| folder.canonicalize().with_context(|| folder.display().to_string()));
     let [first_root, second_root] = roots;
     let roots = [first_root?, second_root?];
-    let list = |folder: &Path| source::list(&[folder.to_owned()], Some(&args.out));
-    let (pairs, without_partner) = pair_up(list(first)?.images, list(second)?.images);
+    let choice = args.choice.choice(&args.decoding.sampling)?;
+    let [first_source, second_source] = [first, second].map(|folder: &PathBuf| {
+        let source = source::list_chosen(std::slice::from_ref(folder), Some(&args.out), &choice)?;
+        say_advice(&source);
+        Ok::<_, source::SourceError>(source)
+    });
+    let (pairs, without_partner) = pair_up(first_source?.images, second_source?.images);
     if pairs.is_empty() {
         bail!("no name is in both {} and {}", first.display(), second.display());
     }

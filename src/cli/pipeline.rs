@@ -36,7 +36,7 @@ pub(crate) const SECTIONS: [(&str, &[&str]); 8] = [
             "strict_labels",
         ],
     ),
-    ("source", &["inputs"]),
+    ("source", &["inputs", "exclude", "max_depth", "limit", "sample"]),
     ("run", &["keep_missing", "sync_every"]),
     ("export", &["export"]),
 ];
@@ -79,6 +79,10 @@ pub(crate) fn arguments(text: &str) -> anyhow::Result<Told> {
                 (_, Words::Switch(false)) => {}
                 (_, Words::Switch(true)) => told.flags.push(format!("--{}", key.replace('_', "-"))),
                 (_, Words::One(word)) => told.flags.push(format!("--{}={word}", key.replace('_', "-"))),
+                // A pattern may have commas in it.
+                ("exclude", Words::List(list)) => {
+                    told.flags.extend(list.iter().map(|pattern| format!("--exclude={pattern}")));
+                }
                 (_, Words::List(list)) if list.iter().any(|word| word.contains(',')) => {
                     bail!(
                         "[{section}] {key}: {:?} has a comma in it; use @FILE with one label a line",
@@ -129,10 +133,12 @@ mod tests {
     #[test]
     fn what_a_pipeline_says() {
         let told = arguments(
-            "[task]\nlabels = [\"a b\", \"c\"]\nper_label = true\nthinking = false\n[answer]\nmin_score = 0.5\n",
+            "[task]\nlabels = [\"a b\", \"c\"]\nper_label = true\nthinking = false\n[answer]\nmin_score = 0.5\n\
+             [source]\nexclude = [\"{a,b}\", \"c\"]",
         )
         .unwrap();
-        assert_eq!(told.flags, ["--min-score=0.5", "--labels=a b,c", "--per-label"].map(str::to_owned));
+        let flags = ["--min-score=0.5", "--exclude={a,b}", "--exclude=c", "--labels=a b,c", "--per-label"];
+        assert_eq!(told.flags, flags.map(str::to_owned));
         for (text, says) in [
             ("[answer]\nmin_scor = 1", "did you mean `min_score`?"),
             ("[anwser]", "did you mean `answer`?"),

@@ -3,7 +3,7 @@
 //! In: the file, what the flags ask, and the images. Out: the questions of a run. Promises: every image that can be read has a question, or
 //! there is an error that names those without one; rows of no image are counted and named.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,8 +50,7 @@ pub(crate) fn questions(
         };
         single.insert(row.image, asked);
     }
-    let names: HashSet<&str> = source.images.iter().map(|image| image.name.as_str()).collect();
-    let mut strangers: Vec<&str> = single.keys().map(String::as_str).filter(|name| !names.contains(name)).collect();
+    let mut strangers: Vec<&str> = single.keys().map(String::as_str).filter(|name| !source.holds(name)).collect();
     strangers.sort_unstable();
     let readable = source.images.iter().filter(|image| image.place.is_ok()).map(|image| image.name.as_str());
     let without: Vec<&str> = readable.filter(|name| !single.contains_key(*name)).collect();
@@ -66,7 +65,7 @@ pub(crate) fn questions(
             "{} has no row for {} of {} images: {}; add them (by these names), or say with --labels, --phrase or --prompt what to ask about them",
             file.display(),
             without.len(),
-            names.len(),
+            source.images.len(),
             first_of(&without)
         );
     }

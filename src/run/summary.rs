@@ -9,6 +9,7 @@ use super::inference::Effort;
 use super::pipeline::Outcome;
 use crate::export::{MinScore, Selection};
 use crate::record::{AnswerStatus, NoteKind};
+use crate::source::Besides;
 
 /// An image without an answer.
 #[derive(Debug, Clone, Serialize)]
@@ -36,6 +37,11 @@ pub struct Summary {
     pub stopped: bool,
     /// Images that are not there any more. Unless they are kept on request, nothing else here counts them.
     pub missing: usize,
+    /// What the inputs hold besides the images.
+    #[serde(flatten)]
+    pub besides: Besides,
+    /// Images that failed because too few of their rows are there.
+    pub too_few_rows: usize,
     /// How many images ended with each status.
     pub statuses: BTreeMap<AnswerStatus, usize>,
     /// Boxes that the run's filters show.
@@ -137,6 +143,8 @@ impl Summary {
             left: 0,
             stopped: false,
             missing: 0,
+            besides: Besides::default(),
+            too_few_rows: 0,
             statuses: BTreeMap::new(),
             detections: 0,
             left_out_by_score: selection.left_out_by_score(),
@@ -172,6 +180,8 @@ impl Summary {
             summary.shrunk_below_half += usize::from(shrunk);
             summary.turned_by_exif += usize::from(record.orientation != 1);
             if record.status == AnswerStatus::Failed {
+                let is_cut = record.notes.iter().any(|note| note.kind == NoteKind::TruncatedImage);
+                summary.too_few_rows += usize::from(is_cut);
                 let reason = record.reason.clone().unwrap_or_default();
                 summary.failures.push(Failure { image: record.image.clone(), reason });
             }

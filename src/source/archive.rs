@@ -10,6 +10,7 @@ use std::path::{Component, Path};
 
 use tar::EntryType;
 
+use super::passed_over::{PassedOver, is_in_the_systems};
 use super::{has_image_extension, name};
 
 /// Where the bytes of an entry stand.
@@ -24,12 +25,21 @@ pub struct Span {
 /// The images of an archive by their names in it: where they stand, or why they cannot be had.
 pub(super) type Entries = BTreeMap<String, Result<Span, String>>;
 
-/// The images of `archive`, and why there may be more than those.
+/// What an archive holds.
+pub(super) struct Listing {
+    pub(super) entries: Entries,
+    /// What is no image.
+    pub(super) others: PassedOver,
+    /// Why there may be more than that.
+    pub(super) broken: Option<String>,
+}
+
+/// What is in `archive`.
 ///
 /// # Errors
 /// Where it cannot be opened.
-pub(super) fn entries(archive: &Path) -> io::Result<(Entries, Option<String>)> {
-    let mut entries = Entries::new();
+pub(super) fn list(archive: &Path) -> io::Result<Listing> {
+    let (mut entries, mut others) = (Entries::new(), PassedOver::default());
     // The reader's own entries borrow it, so what went wrong comes out beside them.
     let mut read = || -> io::Result<()> {
         let mut archive = tar::Archive::new(BufReader::new(File::open(archive)?));
@@ -38,7 +48,11 @@ pub(super) fn entries(archive: &Path) -> io::Result<(Entries, Option<String>)> {
             let bytes = entry.path_bytes();
             let Some(path) = name::path_of_bytes(&bytes) else { continue };
             let kind = entry.header().entry_type();
-            if kind.is_dir() || !has_image_extension(&path) || is_hidden(&path) {
+            if kind.is_dir() || is_hidden(&path) || is_in_the_systems(&path) {
+                continue;
+            }
+            if !has_image_extension(&path) {
+                others.count(&path, true);
                 continue;
             }
             let place = match kind {
@@ -55,9 +69,9 @@ pub(super) fn entries(archive: &Path) -> io::Result<(Entries, Option<String>)> {
         Ok(())
     };
     match read() {
-        Ok(()) => Ok((entries, None)),
+        Ok(()) => Ok(Listing { entries, others, broken: None }),
         Err(error) if entries.is_empty() && error.kind() == io::ErrorKind::NotFound => Err(error),
-        Err(error) => Ok((entries, Some(format!("the archive cannot be read on: {error}")))),
+        Err(error) => Ok(Listing { entries, others, broken: Some(format!("the archive cannot be read on: {error}")) }),
     }
 }
 

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::{SourceError, has_image_extension, name, tidy, walk};
+use super::walk::{self, Search};
+use super::{SourceError, has_image_extension, list_file, tidy};
 use crate::files;
 
 /// One input, at an absolute path without `.` and `..`.
@@ -30,7 +31,7 @@ pub(super) enum Kind {
 ///
 /// # Errors
 /// [`SourceError`] where it stands for nothing.
-pub(super) fn expand(given: &Path, exclude: Option<&Path>, inputs: &mut Vec<Input>) -> Result<(), SourceError> {
+pub(super) fn expand(given: &Path, search: Search<'_>, inputs: &mut Vec<Input>) -> Result<(), SourceError> {
     let text = given.to_string_lossy();
     if text == "-" {
         return list(&read_list(given, io::stdin().lock())?, inputs);
@@ -40,11 +41,17 @@ pub(super) fn expand(given: &Path, exclude: Option<&Path>, inputs: &mut Vec<Inpu
         let error = |error| SourceError::List { path: file.to_owned(), error };
         return list(&read_list(file, files::open(file).map_err(error)?)?, inputs);
     }
+    let address = list_file::of_address(&text).filter(|path| path.exists() && !given.exists());
+    let given = address.as_deref().unwrap_or(given);
     if given.exists() {
-        inputs.push(input(absolute(given)?)?);
+        let path = absolute(given)?;
+        if is_other_archive(&path) && path.is_file() {
+            return Err(SourceError::OtherArchive(path));
+        }
+        inputs.push(input(path)?);
         return Ok(());
     }
-    if text.contains(SPECIAL) { pattern(given, exclude, inputs) } else { Err(SourceError::NotFound(given.to_owned())) }
+    if text.contains(SPECIAL) { pattern(given, search, inputs) } else { Err(SourceError::NotFound(given.to_owned())) }
 }
 
 /// What makes a pattern of a path that is not there.
@@ -68,20 +75,21 @@ fn input(path: PathBuf) -> Result<Input, SourceError> {
     Ok(Input { base: parent(), path, kind })
 }
 
+/// One that is never read, not even after it is decompressed.
+fn is_other_archive(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| ["zip", "7z", "rar"].iter().any(|other| other.eq_ignore_ascii_case(extension)))
+}
+
 fn is_archive(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar"))
 }
 
-/// Paths, one a line; with a NUL byte in it, separated by those (`find -print0`).
+/// The paths in a list.
 fn read_list(path: &Path, list: impl io::Read) -> Result<Vec<PathBuf>, SourceError> {
     let bytes = files::read_within(list, files::MAX_TEXT_BYTES).and_then(files::without_mark);
     let bytes = bytes.map_err(|error| SourceError::List { path: path.to_owned(), error })?;
-    let separator = if bytes.contains(&0) { 0 } else { b'\n' };
-    let lines = bytes.split(|byte| *byte == separator).map(|line| match line {
-        [line @ .., b'\r'] if separator == b'\n' => line,
-        line => line,
-    });
-    Ok(lines.filter(|line| !line.is_empty()).filter_map(name::path_of_bytes).collect())
+    list_file::paths(&bytes).map_err(|reason| SourceError::ListEntry { path: path.to_owned(), reason })
 }
 
 fn list(paths: &[PathBuf], inputs: &mut Vec<Input>) -> Result<(), SourceError> {
@@ -92,7 +100,7 @@ fn list(paths: &[PathBuf], inputs: &mut Vec<Input>) -> Result<(), SourceError> {
 }
 
 /// The folders, images and archives that a pattern matches, `**` for any depth.
-fn pattern(given: &Path, exclude: Option<&Path>, inputs: &mut Vec<Input>) -> Result<(), SourceError> {
+fn pattern(given: &Path, search: Search<'_>, inputs: &mut Vec<Input>) -> Result<(), SourceError> {
     let special = |part: &std::path::Component<'_>| part.as_os_str().to_string_lossy().contains(SPECIAL);
     let fixed: PathBuf = given.components().take_while(|part| !special(part)).collect();
     let varying: PathBuf = given.components().skip_while(|part| !special(part)).collect();
@@ -104,7 +112,7 @@ fn pattern(given: &Path, exclude: Option<&Path>, inputs: &mut Vec<Input>) -> Res
     let parts: Vec<_> = varying.components().collect();
     let deep = parts.iter().any(|part| part.as_os_str().to_string_lossy().contains("**"));
     let before = inputs.len();
-    let mut entries = walk::entries(&base, exclude, if deep { usize::MAX } else { parts.len() });
+    let mut entries = walk::entries(&base, search, if deep { usize::MAX } else { parts.len() });
     while let Some(entry) = entries.next() {
         let Ok(entry) = entry else { continue };
         let relative = entry.path().strip_prefix(&base).unwrap_or(entry.path());

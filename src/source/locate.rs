@@ -73,7 +73,7 @@ impl<'r> Locator<'r> {
             return Arc::clone(entries);
         }
         // What cannot be listed holds nothing; the place that is then given says why when it is read.
-        let entries = Arc::new(archive::entries(path).map(|(entries, _)| entries).unwrap_or_default());
+        let entries = Arc::new(archive::list(path).map(|listing| listing.entries).unwrap_or_default());
         archives.insert(path.to_owned(), Arc::clone(&entries));
         entries
     }

@@ -5,9 +5,13 @@
 //! machine and thread count; what cannot be listed is in the list too, with the reason.
 
 mod archive;
+mod choice;
 mod inputs;
+mod links;
+mod list_file;
 mod locate;
 mod name;
+mod passed_over;
 mod walk;
 
 use std::collections::BTreeMap;
@@ -16,15 +20,22 @@ use std::io::{self, Read as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use serde::Serialize;
 use thiserror::Error;
 
 pub use archive::Span;
+use choice::Excluded;
+pub use choice::{Choice, Most};
 use inputs::Kind;
+use links::{Link, RealPaths};
 pub(crate) use locate::{Locator, leads_out};
 pub(crate) use name::{of as name_of, path as path_of};
+pub use passed_over::PassedOver;
+use walk::Search;
 
 /// Extensions that folders, patterns and archives are searched for. A file that is named by itself, or in a list, is taken whatever it is called.
-pub const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "jfif", "png", "webp", "gif", "bmp", "tif", "tiff"];
+pub const EXTENSIONS: [&str; 14] =
+    ["jpg", "jpeg", "jpe", "jfif", "pjpeg", "pjp", "mpo", "png", "apng", "webp", "gif", "bmp", "tif", "tiff"];
 
 /// Why there is nothing to run over.
 #[derive(Debug, Error)]
@@ -63,12 +74,31 @@ pub enum SourceError {
     /// A compressed archive has no places to read from.
     #[error("{}: compressed archives cannot be read in place; decompress it to a .tar, or unpack it", .0.display())]
     Compressed(PathBuf),
+    /// An archive of a kind that is not read.
+    #[error("{}: of archives only .tar is read in place; unpack it", .0.display())]
+    OtherArchive(PathBuf),
+    /// A list that is JSON, and an entry of it that names no image.
+    #[error("the list {}: {reason}", path.display())]
+    ListEntry {
+        /// The file.
+        path: PathBuf,
+        /// Which entry, and what it lacks.
+        reason: String,
+    },
     /// Nothing with a known extension in any folder.
-    #[error("no images in {inputs} (looked for {})", EXTENSIONS.join(", "))]
+    #[error("no images in {inputs} (looked for {}){}", EXTENSIONS.join(", "), instead(passed_over))]
     NoImages {
         /// The inputs, as given.
         inputs: String,
+        /// What is there instead.
+        passed_over: PassedOver,
     },
+}
+
+fn instead(passed_over: &PassedOver) -> String {
+    let Some(words) = passed_over.words() else { return String::new() };
+    let advice = passed_over.advice();
+    format!(": passed over {words}{}{}", if advice.is_empty() { "" } else { ". " }, advice.join(" "))
 }
 
 /// Where an image's bytes are.
@@ -136,47 +166,120 @@ pub struct Source {
     pub root: PathBuf,
     /// Sorted by name.
     pub images: Vec<SourceImage>,
+    /// The names of images that are there and were not chosen, sorted.
+    pub not_chosen: Vec<String>,
+    /// Files that are no images.
+    pub passed_over: PassedOver,
+    /// Links to images that are here under another name.
+    pub repeated: usize,
+}
+
+/// What inputs hold besides the images of a run.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Besides {
+    /// Files that are no images, by kind.
+    pub passed_over: PassedOver,
+    /// Links to images that are there under another name.
+    pub repeated_links: usize,
+    /// Images that were not chosen, of a limit or a sample.
+    pub not_chosen: usize,
+}
+
+impl Source {
+    /// What the inputs hold besides its images.
+    pub fn besides(&self) -> Besides {
+        let passed_over = self.passed_over.clone();
+        Besides { passed_over, repeated_links: self.repeated, not_chosen: self.not_chosen.len() }
+    }
+
+    /// Whether the inputs hold an image of that name, chosen or not.
+    pub fn holds(&self, name: &str) -> bool {
+        let chosen = || self.images.binary_search_by(|image| image.name.as_str().cmp(name));
+        chosen().is_ok() || self.not_chosen.binary_search_by(|other| other.as_str().cmp(name)).is_ok()
+    }
 }
 
 /// Lists the images of `inputs`, without what lies in `exclude` (the run's own directory may be inside the folder).
 ///
-/// Folders are walked to any depth, links followed, hidden entries left out. An input that is not there and has `*`, `?`, `[` or `{` in it is a
+/// Folders are walked to any depth, links followed, hidden entries and those of the system left out. A file that several paths lead to
+/// through links is one image; hard links are images of their own. An input that is not there and has `*`, `?`, `[` or `{` in it is a
 /// pattern (`**` for any depth); `@FILE` is a list of paths, one a line, and `-` one on standard input; a `.tar` that is named, listed or matched
 /// is a folder of its images.
 ///
 /// # Errors
 /// [`SourceError`] where an input does not exist or there is no image at all.
 pub fn list(inputs: &[PathBuf], exclude: Option<&Path>) -> Result<Source, SourceError> {
+    list_chosen(inputs, exclude, &Choice::default())
+}
+
+/// [`list`], of which only some are chosen.
+///
+/// # Errors
+/// As [`list`], and for a pattern of [`Choice::exclude`] that is none.
+pub fn list_chosen(inputs: &[PathBuf], exclude: Option<&Path>, choice: &Choice) -> Result<Source, SourceError> {
     let exclude = exclude.and_then(|path| std::path::absolute(path).ok()).map(|path| tidy(&path));
-    let exclude = exclude.as_deref();
+    let excluded = Excluded::new(&choice.exclude)?;
+    let search =
+        Search { own: exclude.as_deref(), excluded: &excluded, max_depth: choice.max_depth.unwrap_or(usize::MAX) };
     let mut expanded = Vec::new();
     for input in inputs {
-        inputs::expand(input, exclude, &mut expanded)?;
+        inputs::expand(input, search, &mut expanded)?;
     }
     let root = common_root(expanded.iter().map(|input| input.base.as_path()));
-    let mut found = Found { root: &root, images: BTreeMap::new() };
+    let mut found = Found { root: &root, search, images: BTreeMap::new(), passed_over: PassedOver::default() };
+    let mut real = RealPaths::default();
     for input in &expanded {
+        let is_left_out = || search.leaves_out(&input.path, input.path.strip_prefix(&root).unwrap_or(&input.path));
         match input.kind {
-            Kind::Folder => walk::images(&input.path, exclude, |path, listed| found.insert(path, listed)),
-            Kind::File => found.insert(&input.path, Ok(())),
+            Kind::Folder => found.insert_folder(&input.path, &mut real),
+            Kind::File | Kind::Archive if is_left_out() => {}
+            Kind::File => found.insert(&input.path, Ok(()), real.link(&input.path, true)),
             Kind::Archive => found.insert_archive(&input.path),
         }
     }
-    let images: Vec<SourceImage> = found.images.into_iter().map(|(name, place)| SourceImage { name, place }).collect();
+    let repeated = links::repeated(&found.images);
+    for name in &repeated {
+        found.images.remove(name);
+    }
+    let Found { images, passed_over, .. } = found;
     if images.is_empty() {
         let inputs = inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
-        return Err(SourceError::NoImages { inputs });
+        return Err(SourceError::NoImages { inputs, passed_over });
     }
-    Ok(Source { root, images })
+    let mut images: Vec<SourceImage> =
+        images.into_iter().map(|(name, listed)| SourceImage { name, place: listed.place }).collect();
+    let not_chosen = choice.most.map_or_else(Vec::new, |most| most.of(&mut images));
+    Ok(Source { root, images, not_chosen, passed_over, repeated: repeated.len() })
+}
+
+/// An image on its way into the list.
+struct Listed {
+    place: Result<Place, String>,
+    /// Set where the way to it leads through a link.
+    link: Option<Link>,
 }
 
 struct Found<'r> {
     root: &'r Path,
-    images: BTreeMap<String, Result<Place, String>>,
+    search: Search<'r>,
+    images: BTreeMap<String, Listed>,
+    passed_over: PassedOver,
 }
 
 impl Found<'_> {
-    fn insert(&mut self, path: &Path, listed: Result<(), String>) {
+    fn insert_folder(&mut self, folder: &Path, real: &mut RealPaths) {
+        let through_link = folder.canonicalize().is_ok_and(|real| real != folder);
+        walk::each(folder, self.search, |found| match found {
+            walk::Found::Image { path, linked } => {
+                let link = (linked || through_link).then(|| real.link(path, linked)).flatten();
+                self.insert(path, Ok(()), link);
+            }
+            walk::Found::Other(path) => self.passed_over.count(path, false),
+            walk::Found::Unlisted(path, reason) => self.insert(path, Err(reason), None),
+        });
+    }
+
+    fn insert(&mut self, path: &Path, listed: Result<(), String>, link: Option<Link>) {
         let relative = path.strip_prefix(self.root).unwrap_or(path);
         let (name, place) = match name::of(relative) {
             Some(name) => (name, listed.map(|()| Place::File(path.to_owned()))),
@@ -184,25 +287,31 @@ impl Found<'_> {
                 (relative.to_string_lossy().into_owned(), Err("the file name is no text: rename the file".to_owned()))
             }
         };
-        self.images.insert(name, place);
+        self.images.insert(name, Listed { place, link });
     }
 
     fn insert_archive(&mut self, path: &Path) {
         let archive: Arc<Path> = path.into();
         let Some(folder) = name::of(path.strip_prefix(self.root).unwrap_or(path)) else {
-            return self.insert(path, Ok(()));
+            return self.insert(path, Ok(()), None);
         };
-        match archive::entries(path) {
-            Ok((entries, broken)) => {
+        match archive::list(path) {
+            Ok(archive::Listing { entries, others, broken }) => {
                 for (name, span) in entries {
+                    let inside = name::path(&name);
+                    let depth = inside.components().filter(|part| matches!(part, Component::Normal(_))).count();
+                    if depth > self.search.max_depth || self.search.leaves_out(&path.join(&inside), &inside) {
+                        continue;
+                    }
                     let place = span.map(|span| Place::Entry { archive: Arc::clone(&archive), span });
-                    self.images.insert(format!("{folder}/{name}"), place);
+                    self.images.insert(format!("{folder}/{name}"), Listed { place, link: None });
                 }
+                self.passed_over.add(others);
                 if let Some(reason) = broken {
-                    self.insert(path, Err(reason));
+                    self.insert(path, Err(reason), None);
                 }
             }
-            Err(error) => self.insert(path, Err(format!("cannot be read: {error}"))),
+            Err(error) => self.insert(path, Err(format!("cannot be read: {error}")), None),
         }
     }
 }

@@ -3,42 +3,99 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use walkdir::{FilterEntry, IntoIter, WalkDir};
+use walkdir::{DirEntry, FilterEntry, IntoIter, WalkDir};
 
+use super::choice::Excluded;
+use super::passed_over::is_of_the_system;
 use super::{has_image_extension, is_hidden};
 
-/// What is in `folder`, links followed, without hidden entries, `exclude` and the directories of runs.
-pub(super) fn entries(
-    folder: &Path,
-    exclude: Option<&Path>,
+/// What a search leaves out.
+#[derive(Clone, Copy)]
+pub(super) struct Search<'s> {
+    /// The run's own directory, which may be inside a folder.
+    pub(super) own: Option<&'s Path>,
+    pub(super) excluded: &'s Excluded,
+    /// How deep folders and archives are searched; 1 is the folder itself.
+    pub(super) max_depth: usize,
+}
+
+impl Search<'_> {
+    /// Whether a path that is not walked is left out, or a folder on the way to it: `relative` is the part of the path
+    /// that patterns are of.
+    pub(super) fn leaves_out(self, path: &Path, relative: &Path) -> bool {
+        let parts = path.ancestors().zip(relative.ancestors()).take_while(|(_, part)| !part.as_os_str().is_empty());
+        parts.into_iter().any(|(path, part)| self.excluded.has(path, part))
+    }
+}
+
+/// What is in `folder`, links followed, without hidden entries, those of the system, those that the search leaves out and
+/// the directories of runs.
+pub(super) fn entries<'s>(
+    folder: &'s Path,
+    search: Search<'s>,
     depth: usize,
-) -> FilterEntry<IntoIter, impl FnMut(&walkdir::DirEntry) -> bool> {
+) -> FilterEntry<IntoIter, impl FnMut(&DirEntry) -> bool + 's> {
     WalkDir::new(folder).follow_links(true).max_depth(depth).into_iter().filter_entry(move |entry| {
         // The folder itself was named by the user and is always searched; runs inside it hold crops, not images.
-        entry.depth() == 0
-            || !is_hidden(entry.path()) && exclude != Some(entry.path()) && !entry.path().join("run.json").is_file()
+        entry.depth() == 0 || is_wanted(folder, entry.path(), search) && !entry.path().join("run.json").is_file()
     })
 }
 
-/// Calls `each` with every image in `folder`, and with every place that cannot be listed and why.
-pub(super) fn images(folder: &Path, exclude: Option<&Path>, mut each: impl FnMut(&Path, Result<(), String>)) {
-    for entry in entries(folder, exclude, usize::MAX) {
-        match entry {
-            Ok(entry) if entry.file_type().is_file() && has_image_extension(entry.path()) => each(entry.path(), Ok(())),
-            Ok(_) => {}
+fn is_wanted(folder: &Path, path: &Path, search: Search<'_>) -> bool {
+    let relative = path.strip_prefix(folder).unwrap_or(path);
+    !is_hidden(path) && !is_of_the_system(path) && search.own != Some(path) && !search.excluded.has(path, relative)
+}
+
+/// Something in a folder.
+pub(super) enum Found<'p> {
+    /// A file that is an image by its extension; whether a link is on the way from the folder to it.
+    Image { path: &'p Path, linked: bool },
+    /// Another file.
+    Other(&'p Path),
+    /// A place that cannot be listed, and why.
+    Unlisted(&'p Path, String),
+}
+
+/// Calls `each` with every file in `folder`, and with every place that cannot be listed.
+pub(super) fn each(folder: &Path, search: Search<'_>, mut each: impl FnMut(Found<'_>)) {
+    // The depth of the folder that a link led into, while the walk is in it.
+    let mut linked_at: Option<usize> = None;
+    for entry in entries(folder, search, search.max_depth) {
+        let entry = match entry {
+            Ok(entry) => entry,
             Err(error) => {
                 let path = error.path().unwrap_or(folder);
-                // A dangling link counts only where it would have been an image.
-                let dangling = error.io_error().is_some_and(|io| io.kind() == ErrorKind::NotFound);
-                if is_hidden(path) || dangling && !has_image_extension(path) {
-                    continue;
+                if let Some(reason) = reason(path, &error).filter(|_| is_wanted(folder, path, search)) {
+                    each(Found::Unlisted(path, reason));
                 }
-                let reason = match error.io_error() {
-                    Some(io) => format!("cannot be listed: {io}"),
-                    None => "a link that leads back to a folder above it".to_owned(),
-                };
-                each(path, Err(reason));
+                continue;
             }
+        };
+        linked_at = linked_at.filter(|depth| entry.depth() > *depth);
+        let is_link = entry.depth() > 0 && entry.path_is_symlink();
+        if entry.file_type().is_dir() {
+            linked_at = linked_at.or_else(|| is_link.then(|| entry.depth()));
+        } else if entry.file_type().is_file() {
+            let path = entry.path();
+            let is_image = has_image_extension(path);
+            each(if is_image {
+                Found::Image { path, linked: is_link || linked_at.is_some() }
+            } else {
+                Found::Other(path)
+            });
         }
+    }
+}
+
+/// Why a place cannot be listed; nothing for a dangling link that would have been no image.
+fn reason(path: &Path, error: &walkdir::Error) -> Option<String> {
+    match error.io_error() {
+        Some(io) if io.kind() == ErrorKind::NotFound && path.is_symlink() => {
+            let target = path.read_link().map(|target| target.display().to_string()).unwrap_or_default();
+            has_image_extension(path).then(|| format!("a link to {target}, which is not there"))
+        }
+        Some(io) if io.kind() == ErrorKind::NotFound && !has_image_extension(path) => None,
+        Some(io) => Some(format!("cannot be listed: {io}")),
+        None => Some("a link that leads back to a folder above it".to_owned()),
     }
 }

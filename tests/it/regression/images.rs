@@ -162,3 +162,195 @@ fn date_and_camera_stand_in_the_tables() {
         assert_eq!([&row[taken], &row[taken + 1], &row[taken + 2]], expected);
     }
 }
+
+/// What a run over `inputs` in `dir` would do; the exit code and the words on stderr where it would not.
+fn plan(dir: &Path, inputs: &[&str], flags: &[&str]) -> Result<Value, (Option<i32>, String)> {
+    let output = gemscope()
+        .current_dir(dir)
+        .arg("detect")
+        .args(inputs)
+        .args(["--labels", "star", "--dry-run", "--json"])
+        .args(flags)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() {
+        Ok(serde_json::from_slice(&output.stdout).unwrap())
+    } else {
+        Err((output.status.code(), said))
+    }
+}
+
+/// The names of the images that a run would be about.
+fn names(plan: &Value) -> Vec<&str> {
+    plan["files"].as_array().unwrap().iter().map(|file| file["image"].as_str().unwrap()).collect()
+}
+
+/// Makes files of this content, and copies of a scene where there is none.
+fn make(dir: &Path, files: &[(&str, &[u8])]) {
+    for (name, content) in files {
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        if content.is_empty() {
+            fs::copy(fixture("shapes/scene-01.png"), path).unwrap();
+        } else {
+            fs::write(path, content).unwrap();
+        }
+    }
+}
+
+const HEIC: &[u8] = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic";
+
+#[test]
+fn what_a_folder_holds_besides_images_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    make(
+        dir.path(),
+        &[
+            ("in/a.png", b""),
+            ("in/b.HEIC", HEIC),
+            ("in/c.heic", HEIC),
+            ("in/sub/d.mp4", b"\0\0\0\x18ftypisom"),
+            ("in/e.zip", b"PK\x03\x04"),
+            ("in/f.jpg", HEIC),
+            ("in/notes.txt", b"x"),
+            ("in/.DS_Store", b"x"),
+            ("in/Thumbs.db", b"x"),
+        ],
+    );
+    let expected = serde_json::json!({".heic": 2, ".mp4": 1, ".txt": 1, ".zip": 1});
+    let planned = plan(dir.path(), &["in"], &[]).unwrap();
+    assert_eq!((&planned["passed_over"], names(&planned)), (&expected, vec!["a.png", "f.jpg"]));
+    let output = gemscope()
+        .current_dir(dir.path())
+        .args(["detect", "in", "--prompt", "detect shape", "--budget", "70", "--out", "run"])
+        .output()
+        .unwrap();
+    let (printed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(printed.contains("passed over: 2 .heic, 1 .mp4, 1 .txt, 1 .zip"), "{printed}");
+    assert!(printed.contains("f.jpg: a HEIC image and not a JPEG"), "{printed}");
+    assert!(said.contains("magick mogrify") && said.contains("ffmpeg -i") && said.contains("only .tar"), "{said}");
+}
+
+#[test]
+fn a_folder_of_only_heic_says_that_it_is_that() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), &[("in/a.heic", HEIC), ("in/b.heic", HEIC), ("a.zip", b"PK\x03\x04")]);
+    let (code, said) = plan(dir.path(), &["in"], &[]).unwrap_err();
+    assert!(code == Some(1) && said.contains("passed over 2 .heic") && said.contains("make JPEGs of them"), "{said}");
+    let (code, said) = plan(dir.path(), &["a.zip"], &[]).unwrap_err();
+    assert!(code == Some(1) && said.contains("only .tar is read"), "{said}");
+}
+
+#[test]
+fn thumbnails_and_waste_baskets_of_systems_are_no_images() {
+    let dir = tempfile::tempdir().unwrap();
+    let files: [(&str, &[u8]); 8] = [
+        ("in/a.png", b""),
+        ("in/b.jpe", b""),
+        ("in/@eaDir/a.png/SYNOPHOTO_THUMB_M.png", b""),
+        ("in/$RECYCLE.BIN/S-1-5/x.png", b""),
+        ("in/sub/__MACOSX/x.png", b""),
+        ("in/System Volume Information/x.png", b""),
+        ("in/lost+found/x.png", b""),
+        ("in/.thumbnails/x.png", b""),
+    ];
+    make(dir.path(), &files);
+    assert_eq!(names(&plan(dir.path(), &["in"], &[]).unwrap()), ["a.png", "b.jpe"]);
+    assert_eq!(names(&plan(dir.path(), &["in/**/*.png"], &[]).unwrap()), ["a.png"]);
+    // What is named is meant.
+    assert_eq!(names(&plan(dir.path(), &["in/lost+found"], &[]).unwrap()), ["x.png"]);
+}
+
+#[test]
+fn folders_and_names_can_be_left_out_and_depth_be_bounded() {
+    let dir = tempfile::tempdir().unwrap();
+    let files: Vec<(&str, &[u8])> =
+        ["in/a.png", "in/a_thumb.png", "in/raw/b.png", "in/2023/raw/c.png", "in/2023/d.png"]
+            .map(|name| (name, &b""[..]))
+            .into();
+    make(dir.path(), &files);
+    for (flags, expected) in [
+        (&["--exclude", "*_thumb.png", "--exclude", "raw"][..], &["2023/d.png", "a.png"][..]),
+        (&["--exclude", "2023/raw"], &["2023/d.png", "a.png", "a_thumb.png", "raw/b.png"]),
+        (&["--exclude", "in/raw/"], &["2023/d.png", "2023/raw/c.png", "a.png", "a_thumb.png"]),
+        (&["--max-depth", "1"], &["a.png", "a_thumb.png"]),
+        (&["--max-depth", "2"], &["2023/d.png", "a.png", "a_thumb.png", "raw/b.png"]),
+    ] {
+        assert_eq!(names(&plan(dir.path(), &["in"], flags).unwrap()), expected, "{flags:?}");
+    }
+    let (code, said) = plan(dir.path(), &["in"], &["--exclude", "["]).unwrap_err();
+    assert!(code == Some(1) && said.contains('['), "{said}");
+}
+
+#[test]
+fn a_sample_comes_first_and_the_rest_later_into_the_same_run() {
+    let dir = tempfile::tempdir().unwrap();
+    for index in 0..12 {
+        make(dir.path(), &[(&format!("in/{index:02}.png"), b"")]);
+    }
+    let limited = plan(dir.path(), &["in"], &["--limit", "2"]).unwrap();
+    assert_eq!((names(&limited), &limited["not_chosen"]), (vec!["00.png", "01.png"], &10.into()));
+    let sampled = plan(dir.path(), &["in"], &["--sample", "4"]).unwrap();
+    assert_ne!(names(&sampled), names(&plan(dir.path(), &["in"], &["--sample", "4", "--seed", "7"]).unwrap()));
+    let (records, code) = detect(dir.path(), &["in"], &["--sample", "4"], "run");
+    let of = |records: &[Value]| {
+        records.iter().map(|record| record["image"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!((of(&records), code), (names(&sampled).into_iter().map(str::to_owned).collect(), Some(0)));
+    let output = gemscope()
+        .current_dir(dir.path())
+        .args(["detect", "in", "--prompt", "detect shape", "--budget", "70", "--json", "--out", "run"])
+        .output()
+        .unwrap();
+    let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&summary["resumed"], &summary["images"]), (&4.into(), &12.into()));
+    // And a sample of what is there leaves the rest where it is.
+    let (records, code) = detect(dir.path(), &["in"], &["--sample", "2"], "run");
+    assert_eq!((records.len(), code), (12, Some(0)));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_links_lead_to_is_one_image() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), &[("in/z/own.png", b""), ("out/of/it.png", b"")]);
+    symlink("z", dir.path().join("in/a")).unwrap();
+    symlink("z/own.png", dir.path().join("in/b.png")).unwrap();
+    symlink("../out/of/it.png", dir.path().join("in/c.png")).unwrap();
+    symlink("../out/of/it.png", dir.path().join("in/d.png")).unwrap();
+    symlink("gone.png", dir.path().join("in/e.png")).unwrap();
+    fs::hard_link(dir.path().join("in/z/own.png"), dir.path().join("in/hard.png")).unwrap();
+    let planned = plan(dir.path(), &["in"], &[]).unwrap();
+    assert_eq!(names(&planned), ["c.png", "e.png", "hard.png", "z/own.png"]);
+    assert_eq!(planned["repeated_links"], 3);
+    let dangling = planned["files"][1]["error"].as_str().unwrap();
+    assert!(dangling.contains("a link to gone.png"), "{dangling}");
+    // The folder by its own name and by another.
+    symlink("in", dir.path().join("other")).unwrap();
+    let planned = plan(dir.path(), &["other", "in/z"], &[]).unwrap();
+    assert_eq!(names(&planned), ["in/z/own.png", "other/c.png", "other/e.png", "other/hard.png"]);
+}
+
+#[test]
+fn lists_in_quotes_addresses_and_json_are_lists() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), &[("in/a b.png", b""), ("in/c.png", b"")]);
+    let here = dir.path().canonicalize().unwrap().display().to_string().replace(' ', "%20");
+    for list in [
+        "\"in/a b.png\"\r\n'in/c.png'\r\n".to_owned(),
+        format!("file://{here}/in/a%20b.png\nfile://{here}/in/c.png\n"),
+        r#"["in/a b.png", "in/c.png"]"#.to_owned(),
+        r#"[{"file_name": "in/a b.png"}, {"image": "in/c.png"}]"#.to_owned(),
+        "\u{feff}\"in/a b.png\"\nin/c.png".to_owned(),
+    ] {
+        fs::write(dir.path().join("list"), &list).unwrap();
+        let planned = plan(dir.path(), &["@list"], &[]).unwrap_or_else(|said| panic!("{list}: {said:?}"));
+        assert_eq!(names(&planned), ["a b.png", "c.png"], "{list}");
+        assert!(planned["files"].as_array().unwrap().iter().all(|file| file.get("error").is_none()), "{list}");
+    }
+    fs::write(dir.path().join("list"), "[{\"id\": 1}]").unwrap();
+    let (code, said) = plan(dir.path(), &["@list"], &[]).unwrap_err();
+    assert!(code == Some(1) && said.contains("entry 1 names no image"), "{said}");
+}
