@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use gemscope::export::{Format, Input, Options, export};
+use gemscope::ownership::OutputDirectory;
 use gemscope::record::Record;
 use serde_json::json;
 
@@ -41,8 +42,9 @@ fn formats(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(IMAGES as u64)).sample_size(10).measurement_time(Duration::from_secs(5));
     for format in [Format::Jsonl, Format::Csv, Format::Coco, Format::LabelStudio, Format::Counts] {
         let folder = tempfile::tempdir().unwrap();
+        let out = OutputDirectory::open(folder.path()).unwrap();
         group.bench_with_input(BenchmarkId::from_parameter(format), &format, |bencher, format| {
-            bencher.iter(|| export(&input, &[*format], folder.path()).unwrap());
+            bencher.iter(|| export(&input, &[*format], &out));
         });
     }
     group.finish();

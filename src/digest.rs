@@ -40,6 +40,23 @@ pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
     in_hex(&Sha256::digest(bytes))
 }
 
+/// The hash of all that `reader` gives, 64 hex digits.
+///
+/// # Errors
+/// Those of the reader.
+pub(crate) fn hex_of(mut reader: impl io::Read) -> io::Result<String> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(in_hex(&hash.finalize())),
+            Ok(read) => hash.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// The first eight bytes of the hash as a big-endian number.
 pub(crate) fn number(bytes: impl AsRef<[u8]>) -> u64 {
     Sha256::digest(bytes).iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte))

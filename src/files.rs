@@ -3,7 +3,7 @@
 //! In: paths. Out: bytes and texts that a user gave; files that are whole or not there. Promises: a FIFO, a device or an endless file is
 //! refused and never waited for; a text is the same whether an editor wrote it as UTF-8 with a byte order mark or as UTF-16.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write as _};
 use std::path::Path;
 
@@ -106,6 +106,51 @@ fn line_after(before: &[u8]) -> usize {
     before.split(|byte| *byte == b'\n').count()
 }
 
+/// Opens a file of gemscope's own for reading and writing, and makes it if it is missing. A symbolic link is never followed: its target
+/// may be a file of the user's.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] for a link and for anything else that is no regular file, and whatever the file system says.
+pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
+    open_without_links(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
+}
+
+/// [`open_to_write`] for reading alone; the file must be there.
+///
+/// # Errors
+/// As [`open_to_write`].
+pub(crate) fn open_unlinked(path: &Path) -> io::Result<File> {
+    open_without_links(path, OpenOptions::new().read(true))
+}
+
+fn open_without_links(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    let link = || io::Error::new(ErrorKind::InvalidInput, "a symbolic link, which is not followed here: move it away");
+    let other = || io::Error::new(ErrorKind::InvalidInput, "not a regular file");
+    match std::fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_symlink() => return Err(link()),
+        Ok(metadata) if !metadata.is_file() => return Err(other()),
+        _ => {}
+    }
+    // The system refuses what was put there since: a link, or a pipe that would be waited for.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    }
+    let file = options.open(path).map_err(|error| if is_loop(&error) { link() } else { error })?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(other()) }
+}
+
+#[cfg(unix)]
+fn is_loop(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ELOOP)
+}
+
+#[cfg(not(unix))]
+fn is_loop(_: &io::Error) -> bool {
+    false
+}
+
 /// Writes `bytes` to `path`, making its folder where that is missing: beside it first and then in its place, so that no reader and no
 /// crash ever sees a part.
 ///
@@ -115,12 +160,14 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     put(path, bytes, |_| Ok(()))
 }
 
-/// [`replace`], unless a file of that length is there: its time stays as it is, which what is known of it may be kept by.
+/// [`replace`], skipped if a regular file of the same length is there, so that its time (a cache key of probes) is unchanged. A symbolic
+/// link is no such file: it is replaced, and its target stays as it is.
 ///
 /// # Errors
 /// As [`replace`].
 pub(crate) fn replace_unless_there(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let there = path.metadata().is_ok_and(|metadata| metadata.len() == bytes.len() as u64);
+    let metadata = std::fs::symlink_metadata(path);
+    let there = metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == bytes.len() as u64);
     if there { Ok(()) } else { replace(path, bytes) }
 }
 
@@ -143,7 +190,8 @@ fn put(path: &Path, bytes: &[u8], settle: impl FnOnce(&File) -> io::Result<()>) 
     Ok(())
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that `path` lies in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

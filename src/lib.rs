@@ -23,6 +23,7 @@
 //! - [`eval`]: how good detections are, against a truth file; calibration of their scores
 //! - [`dataset`]: datasets in COCO, YOLO and VOC, from one to another
 //! - [`files`]: reading what a user names, writing files that are whole or not there
+//! - [`ownership`]: a directory that gemscope writes, and the user's files in it
 //! - [`runtime`]: finding and installing ONNX Runtime; devices
 //!
 //! Two ideas hold it together. The journal is the only truth: exports are made from it and cost no inference. And the graph says what
@@ -38,6 +39,7 @@ pub mod files;
 pub mod generate;
 pub mod image;
 pub mod model;
+pub mod ownership;
 pub mod preprocess;
 pub mod prompt;
 pub mod record;

@@ -255,10 +255,15 @@ fn ratio(text: &str) -> Result<f64, String> {
 
 /// How a run goes: nothing that an answer depends on.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
 pub(crate) struct ControlArgs {
-    /// Throw away what --out holds of an earlier run
+    /// Throw away what --out holds of an earlier run: its journal, and the files that gemscope is on record to have written
     #[arg(long, visible_alias = "overwrite")]
     pub(crate) fresh: bool,
+    /// Take over files in --out that are in the way of an export, and replace them: those of a version that kept no list of what it wrote, or
+    /// that were changed since
+    #[arg(long)]
+    pub(crate) adopt: bool,
     /// Try images again that failed before. Without it, only those whose files have changed
     #[arg(long)]
     pub(crate) retry_failed: bool,

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{anyhow, bail};
+use anyhow::anyhow;
 use gemscope::dataset::{self, DatasetError, Format};
 
 use super::{Ending, messages, output};
@@ -22,9 +22,12 @@ pub(crate) struct Args {
     /// Where the images are, if not where DATASET says; only their headers are read, for their sizes
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
-    /// Where to write: a new file for COCO, a new or empty directory for the others
+    /// Where to write: a new file for COCO, a new or empty directory for the others, or what an earlier conversion wrote
     #[arg(long, short, value_name = "PATH")]
     out: PathBuf,
+    /// Write into a directory that holds other files, too, and replace those that are in the way
+    #[arg(long)]
+    adopt: bool,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
@@ -32,15 +35,6 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         Some(format) => format,
         None => Format::of(&args.dataset)?,
     };
-    let out = &args.out;
-    match args.to {
-        Format::Coco if out.exists() => bail!("{} is there already: choose a new file", out.display()),
-        Format::Coco => {}
-        _ if out.is_file() || std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) => {
-            bail!("{} is not empty: choose a new directory", out.display())
-        }
-        _ => {}
-    }
     let mut remarks = Vec::new();
     let dataset = dataset::read(&args.dataset, from, args.images.as_deref(), &mut remarks);
     let dataset = dataset.map_err(|error| match error {
@@ -49,7 +43,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         }
         other => other.into(),
     })?;
-    let written = dataset::write(&dataset, args.to, out, &mut remarks)?;
+    let written = dataset::write(&dataset, args.to, &args.out, args.adopt, &mut remarks)?;
     let boxes: usize = dataset.images.iter().map(|image| image.objects.len()).sum();
     messages::say(&format!(
         "{from} to {}: {} images, {boxes} boxes, {} categories",

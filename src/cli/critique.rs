@@ -109,6 +109,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         return pairs::run(args, &rubric, global);
     }
     if args.report_only {
+        let directory = RunDirectory::of_run(&args.out)?.adopting(args.control.adopt);
         let manifest = Manifest::read(&args.out)?;
         let Some(asked) = manifest.settings.as_ref().and_then(|settings| settings.critique.as_ref()) else {
             bail!("{}: this run is no critique: its frames were not rated", args.out.display());
@@ -130,6 +131,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
             rubric: &rubric,
             text: &text,
             formats: &formats,
+            directory: &directory,
             missing,
             besides: Besides::default(),
             strangers: None,
@@ -142,7 +144,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     if args.model.model.is_none() {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
     }
-    let (outcome, strangers) = rate(args, &rubric, &source, global)?;
+    let Rated { outcome, strangers, directory } = rate(args, &rubric, &source, global)?;
     let mut records = run::read_journal(&args.out)?.records;
     let listed = source.images.iter().map(|image| image.name.as_str()).collect();
     let keep = args.control.keep_missing;
@@ -150,7 +152,16 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let shown = shown(args, records, Manifest::read(&args.out)?)?;
     let judged = Critique::of(&shown.selection.records, &rubric, &gates, args.group_by);
     let besides = source.besides();
-    let judgement = Judgement { args, rubric: &rubric, text: &text, formats: &formats, missing, besides, strangers };
+    let judgement = Judgement {
+        args,
+        rubric: &rubric,
+        text: &text,
+        formats: &formats,
+        directory: &directory,
+        missing,
+        besides,
+        strangers,
+    };
     judgement.finish(&judged, &shown, Some(outcome))
 }
 
@@ -188,9 +199,17 @@ fn rubric_text(args: &Args) -> anyhow::Result<RubricText> {
     Ok(RubricText { name: name.to_owned(), content: content.to_owned() })
 }
 
-/// Asks the model about every frame that the journal does not hold yet. With how that went comes the number of rows of
-/// --generation that are of no frame.
-fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyhow::Result<(Outcome, Option<usize>)> {
+/// Frames that the model was asked about.
+struct Rated {
+    outcome: Outcome,
+    /// How many rows of --generation are of no frame.
+    strangers: Option<usize>,
+    /// The run, which stays taken: its exports are still to be written.
+    directory: RunDirectory,
+}
+
+/// Asks the model about every frame that the journal does not hold yet.
+fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyhow::Result<Rated> {
     let files = ModelFiles::open(args.model.model.as_deref())?;
     let budget = args.budget.choice(rubric.budget.unwrap_or(files.config.default_budget))?;
     let grammars = args.decoding.grammars(false, &files.config)?;
@@ -236,7 +255,7 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
         model: ModelIdentity::of(&files.directory, &graphs, &files.config)?,
         device: placements[0].device.kind().to_owned(),
     };
-    let directory = RunDirectory::open(&args.out, args.control.fresh)?;
+    let directory = RunDirectory::open(&args.out, args.control.fresh)?.adopting(args.control.adopt);
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
     let manifest = manifest.with_filters(args.filters(Filters::default()));
     directory.settle(&manifest.with_model(files.name(&args.model)))?;
@@ -253,7 +272,8 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
         known: &known,
         control: &control,
     };
-    Ok((run::execute(&mut engines, &plan, journal, progress)?, strangers))
+    let outcome = run::execute(&mut engines, &plan, journal, progress)?;
+    Ok(Rated { outcome, strangers, directory })
 }
 
 /// Names the rows of the table that are of no frame, and gives their number.
@@ -278,6 +298,7 @@ struct Judgement<'a> {
     rubric: &'a Rubric,
     text: &'a RubricText,
     formats: &'a [VerdictFormat],
+    directory: &'a RunDirectory,
     missing: usize,
     besides: Besides,
     strangers: Option<usize>,
@@ -307,9 +328,8 @@ struct Figures {
 
 impl Judgement<'_> {
     fn finish(&self, judged: &Critique<'_>, shown: &export::Run, outcome: Option<Outcome>) -> anyhow::Result<Ending> {
-        let (args, out) = (self.args, &self.args.out);
-        let kept = out.join(KEPT_RUBRIC);
-        std::fs::write(&kept, &self.text.content).with_context(|| kept.display().to_string())?;
+        let (args, out) = (self.args, self.directory.output());
+        let kept = out.write(KEPT_RUBRIC, self.text.content.as_bytes())?;
         let options = export::Options::default();
         let input = shown.input(&options);
         let exported = export_verdicts(judged, &input, self.formats, args.sort, out);

@@ -88,6 +88,11 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
+    run_pipeline(args, global, None)
+}
+
+/// The same for the flags of a pipeline, whose text is kept in the run so that it can be made again.
+pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>) -> anyhow::Result<Ending> {
     let task = args.task.task()?;
     if task.is_none() && args.prompts.is_none() {
         bail!("say what to find: --labels, --phrase or --prompt, or for each image by itself: --prompts FILE");
@@ -140,11 +145,15 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let runtime = args.model.device.load_runtime(global)?;
     let placements = place(&graphs, settings.budget.largest(), &args.model, runtime)?;
     placements[0].device.kind().clone_into(&mut settings.device);
-    let directory = RunDirectory::open(out, args.control.fresh)?;
+    let directory = RunDirectory::open(out, args.control.fresh)?.adopting(args.control.adopt);
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone())).with_filters(filters);
     directory.settle(&manifest.with_model(model_files.name(&args.model)))?;
     let (journal, known) = directory.journal(args.control.sync_every)?;
     say_what_was_left(out, &directory, &known);
+    if let Some(text) = pipeline {
+        let path = directory.output().write("pipeline.toml", text.as_bytes())?;
+        messages::say(&format!("The pipeline is kept in {}", path.display()));
+    }
 
     let limits = |model: &Model| args.decoding.limits(model, settings.budget.largest());
     let mut engines = engines(&model_files, &graphs, &args.model, runtime, placements, limits)?;
@@ -173,7 +182,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     summary.missing = missing;
     summary.besides = source.besides();
     summary.written.push(out.join("journal.jsonl"));
-    let exported = export::export(&shown.input(&export::Options::default()), &formats, out)?;
+    let exported = export::export(&shown.input(&export::Options::default()), &formats, directory.output());
     exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
     summary.written.extend(exported.written.iter().cloned());
     report(&summary, args.json)?;
@@ -189,6 +198,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 pub(super) fn say_what_was_left(out: &std::path::Path, directory: &RunDirectory, known: &Known) {
     if let Some(holder) = &directory.killed {
         messages::say(&format!("An earlier process was killed while it wrote this run ({holder}); going on."));
+    }
+    if let [first, others @ ..] = directory.kept.as_slice() {
+        let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
+        messages::say(&format!("{first}{others}: changed since gemscope wrote them, and left in {}.", out.display()));
     }
     if known.torn > 0 {
         messages::say(

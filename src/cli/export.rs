@@ -1,12 +1,13 @@
 //! `gemscope export`: other formats of one run or several, any time later.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use gemscope::export::{self, CropOptions, Options, Padding};
+use gemscope::ownership::OutputDirectory;
 use gemscope::record::AnswerStatus;
-use gemscope::run::Manifest;
+use gemscope::run::{Manifest, RunDirectory, RunError};
 
 use super::args::{FilterArgs, formats, share};
 use super::{Ending, ending, leave_out_missing, messages, output, plain, read_records};
@@ -23,9 +24,12 @@ pub(crate) struct Args {
     /// Where the images are now, for all runs or once for each, in order. Default: where they were
     #[arg(long, value_name = "DIR")]
     images: Vec<PathBuf>,
-    /// Where to write: a new or empty directory. Default, for one run: the run's directory
+    /// Where to write: a new or empty directory, or one of an earlier export. Default, for one run: the run's directory
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
+    /// Write into a directory that holds other files, too, and replace those that are in the way
+    #[arg(long)]
+    adopt: bool,
     #[command(flatten)]
     filters: FilterArgs,
     #[command(flatten)]
@@ -126,20 +130,48 @@ fn statuses(text: &str) -> anyhow::Result<BTreeSet<AnswerStatus>> {
     text.split(',').map(|name| parse(name.trim())).collect()
 }
 
+/// The directory that is written, which no other process writes meanwhile.
+enum Target {
+    Run(RunDirectory),
+    Other(OutputDirectory),
+}
+
+impl Target {
+    fn output(&self) -> &OutputDirectory {
+        match self {
+            Self::Run(directory) => directory.output(),
+            Self::Other(directory) => directory,
+        }
+    }
+}
+
+fn target(args: &Args) -> anyhow::Result<Target> {
+    let into_run = |run: &Path| match RunDirectory::of_run(run) {
+        Err(RunError::InUse { path, holder }) => Err(anyhow!(RunError::InUse { path, holder })
+            .context("what there is of the run can be exported with --out DIR, into another directory")),
+        opened => Ok(Target::Run(opened?.adopting(args.adopt))),
+    };
+    match (args.out.as_deref(), args.runs.as_slice()) {
+        (Some(out), [run]) if is_same(out, run) => into_run(run),
+        (Some(out), _) if Manifest::is_there(out)? => {
+            bail!("{} is a run, and not the one that is exported: choose a new directory", out.display())
+        }
+        (Some(out), _) => Ok(Target::Other(OutputDirectory::open_new(out, &export::NAMES, args.adopt)?)),
+        (None, [run]) => into_run(run),
+        (None, _) => bail!("several runs need --out DIR: a new directory"),
+    }
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let formats = formats(&args.to)?;
     let options = args.options()?;
-    let out = match (args.out.as_deref(), args.runs.as_slice()) {
-        // Exports replace what they wrote before; in a folder of the user's they might replace something else.
-        (Some(out), _) if std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some()) => {
-            bail!("{} is not empty: choose a new directory, or leave --out away to write into the run", out.display())
-        }
-        (Some(out), _) => out,
-        (None, [run]) => run,
-        (None, _) => bail!("several runs need --out DIR: a new directory"),
-    };
+    let target = target(args)?;
     let (run, remarks) = export::merge(args.read_runs()?)?;
-    let exported = export::export(&run.input(&options), &formats, out)?;
+    let exported = export::export(&run.input(&options), &formats, target.output());
     let by_filters = run.selection.remarks();
     for remark in remarks.iter().chain(&by_filters).chain(&exported.remarks) {
         messages::say(&plain::line(remark));

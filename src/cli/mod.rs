@@ -32,12 +32,13 @@ mod setup;
 mod signals;
 
 use std::collections::HashSet;
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use gemscope::dataset::DatasetError;
 use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
+use gemscope::ownership::OwnershipError;
 use gemscope::record::Record;
 use gemscope::run::{DamagedLine, JournalError, JournalRecords, RunError};
 use gemscope::runtime::RuntimeOptions;
@@ -154,6 +155,9 @@ pub(crate) fn main() -> ExitCode {
         Ok(Ending::Stopped) => ExitCode::from(signals::STOPPED),
         Err(error) => {
             messages::error(&format!("{error:#}"));
+            if let Some(advice) = ownership_of(&error).and_then(advice) {
+                messages::error(advice);
+            }
             if is_full_disk(&error) {
                 say_full_disk();
             }
@@ -163,9 +167,29 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn is_full_disk(error: &anyhow::Error) -> bool {
-    match (error.downcast_ref(), error.downcast_ref()) {
-        (Some(ExportError::Write { error, .. }), _) => error.kind() == io::ErrorKind::StorageFull,
-        (_, run) => run.is_some_and(RunError::is_full_disk),
+    error.downcast_ref().is_some_and(ExportError::is_full_disk)
+        || error.downcast_ref().is_some_and(RunError::is_full_disk)
+        || ownership_of(error).is_some_and(OwnershipError::is_full_disk)
+}
+
+/// What is in the way in a directory that is written, if it is that.
+fn ownership_of(error: &anyhow::Error) -> Option<&OwnershipError> {
+    match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
+        (Some(ExportError::Ownership(error)), ..)
+        | (_, Some(RunError::Ownership(error)), _)
+        | (.., Some(DatasetError::Ownership(error))) => Some(error),
+        _ => error.downcast_ref(),
+    }
+}
+
+/// The flag that helps.
+fn advice(error: &OwnershipError) -> Option<&'static str> {
+    match error {
+        OwnershipError::InTheWay { .. } => Some("--adopt takes such files over and replaces them"),
+        OwnershipError::NotEmpty(_) => {
+            Some("--adopt writes beside the files that are there, and replaces those that are in the way")
+        }
+        _ => None,
     }
 }
 
@@ -178,6 +202,13 @@ fn say_full_disk() {
 fn ending(exported: &Exported, left: usize, failed: usize) -> Ending {
     for failure in &exported.failures {
         messages::error(&plain::line(&failure.to_string()));
+    }
+    let in_the_way = exported.failures.iter().find_map(|failure| match &failure.error {
+        ExportError::Ownership(error) => advice(error),
+        _ => None,
+    });
+    if let Some(advice) = in_the_way {
+        messages::error(advice);
     }
     if exported.failures.iter().any(FormatFailure::is_full_disk) {
         say_full_disk();

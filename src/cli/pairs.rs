@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
         model: ModelIdentity::of(&files.directory, &graphs, &files.config)?,
         device: placement.device.kind().to_owned(),
     };
-    let directory = RunDirectory::open(&args.out, args.control.fresh)?;
+    let directory = RunDirectory::open(&args.out, args.control.fresh)?.adopting(args.control.adopt);
     directory.settle(&Manifest::new(None, Some(settings)).with_model(files.name(&args.model)))?;
     let model = files.load(graphs, &args.model, runtime, placement)?;
     let limits = args.decoding.limits(&model, budget.largest())?;
@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
     let question = PairQuestion { query, words, min_mass: rubric.min_mass, budget, apply_orientation: !args.no_exif };
     let control = args.control.control(signals::stop_flag()?);
     let records = run::compare_pairs(&mut engine, &pairs, &question, &args.out, &control)?;
-    let written = [args.out.join("pairs.jsonl"), write_pairs(&records, &args.out)?];
+    let written = [args.out.join("pairs.jsonl"), write_pairs(&records, directory.output())?];
     let mut preferences: BTreeMap<Preference, usize> = Preference::ALL.map(|preference| (preference, 0)).into();
     for record in &records {
         *preferences.entry(record.preference).or_default() += 1;

@@ -5,14 +5,14 @@
 //! unknown key is an error that names the line and the key that may have been meant.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args as _, FromArgMatches as _};
 use gemscope::critique::{Gates, Rubric};
 
 use super::pipeline::arguments;
-use super::{Ending, Global, critique, detect, messages, output};
+use super::{Ending, Global, critique, detect, output};
 
 /// Run a pipeline: a TOML file that says what the flags of detect say, or a rubric for critique
 #[derive(Debug, clap::Args)]
@@ -62,11 +62,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         parsed => parsed,
     }
     .map_err(|error| anyhow!("{name}: {}", plain(&error)))?;
-    let ending = detect::run(&detect_args, global)?;
-    if let Some(out) = detect_args.out() {
-        keep(out, &text, &args.rest)?;
-    }
-    Ok(ending)
+    let kept = format!("# gemscope run pipeline.toml {}\n\n{text}", shell(args.rest.iter()));
+    detect::run_pipeline(&detect_args, global, Some(&kept))
 }
 
 /// What `critique --rubric` does with the file.
@@ -85,15 +82,6 @@ fn by_rubric(args: &Args, global: &Global, text: &str) -> anyhow::Result<Ending>
     let given = std::iter::once(rubric).chain(args.rest.iter().map(OsString::from));
     let parsed = command.try_get_matches_from(given).and_then(|found| critique::Args::from_arg_matches(&found));
     critique::run(&parsed.map_err(|error| anyhow!("{name}: {}", plain(&error)))?, global)
-}
-
-/// The pipeline and what the command line added, so that the run can be made again.
-fn keep(out: &Path, text: &str, rest: &[String]) -> anyhow::Result<()> {
-    let path = out.join("pipeline.toml");
-    let kept = format!("# gemscope run pipeline.toml {}\n\n{text}", shell(rest.iter()));
-    std::fs::write(&path, kept).with_context(|| path.display().to_string())?;
-    messages::say(&format!("The pipeline is kept in {}", path.display()));
-    Ok(())
 }
 
 /// clap's words without its usage block.
@@ -119,7 +107,7 @@ mod tests {
     #[test]
     fn every_flag_of_detect_has_its_place() {
         let command = detect::Args::augment_args(clap::Command::new("detect"));
-        let elsewhere = ["out", "fresh", "retry_failed", "json", "dry_run"];
+        let elsewhere = ["out", "fresh", "adopt", "retry_failed", "json", "dry_run"];
         for arg in command.get_arguments() {
             let id = arg.get_id().as_str();
             let places = SECTIONS.iter().filter(|(_, keys)| keys.contains(&id)).count();

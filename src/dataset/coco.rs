@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-use super::{Dataset, DatasetError, Image, Object, Reading, Splits, find_size, write_file};
+use super::{Dataset, DatasetError, Image, Object, Reading, Splits, find_size};
 use crate::files;
 use crate::record::BBox;
 
@@ -451,7 +451,8 @@ fn ids_of(known: impl Iterator<Item = Option<u64>>, what: &str, remarks: &mut Ve
     (1..=known.len() as u64).collect()
 }
 
-pub(super) fn write(dataset: &Dataset, out: &Path, remarks: &mut Vec<String>) -> Result<Vec<PathBuf>, DatasetError> {
+/// The file of a data set.
+pub(super) fn text(dataset: &Dataset, remarks: &mut Vec<String>) -> String {
     let category_ids: Vec<u64> = if dataset.category_ids.is_empty() {
         (1..=dataset.categories.len() as u64).collect()
     } else {
@@ -489,8 +490,7 @@ pub(super) fn write(dataset: &Dataset, out: &Path, remarks: &mut Vec<String>) ->
         "annotations": annotations,
         "categories": categories,
     });
-    let path = write_file(out.to_owned(), format!("{instances}\n").as_bytes())?;
-    Ok(vec![path])
+    format!("{instances}\n")
 }
 
 #[cfg(test)]

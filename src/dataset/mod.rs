@@ -20,8 +20,9 @@ use std::str::FromStr;
 
 use thiserror::Error;
 
+use crate::ownership::{OutputDirectory, OwnershipError, Staging};
 use crate::record::BBox;
-use crate::{files, image, source};
+use crate::{image, ownership, source};
 
 /// Edges that lie farther than this outside their image, in pixels, are remarked on when they are moved to its edge.
 const SLACK: f64 = 0.5;
@@ -264,6 +265,9 @@ pub enum DatasetError {
         /// What was looked at.
         path: PathBuf,
     },
+    /// Files of the user's, or another process, are in the way.
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
     /// Not a name of a format.
     #[error("unknown format {name:?}; there are: coco, yolo, voc")]
     UnknownFormat {
@@ -349,7 +353,8 @@ pub fn read(
     Ok(dataset)
 }
 
-/// Writes `dataset`: COCO to the file `out`, the others into the directory `out`. Gives the paths that a user looks for first.
+/// Writes `dataset`: COCO to the new file `out`, the others into the directory `out`, which is new, empty, or of an earlier conversion, whose
+/// files are replaced. With `adopt`, files of the user's that are in the way are replaced, too. Gives the paths that a user looks for first.
 ///
 /// # Errors
 /// [`DatasetError`].
@@ -357,13 +362,23 @@ pub fn write(
     dataset: &Dataset,
     format: Format,
     out: &Path,
+    adopt: bool,
     remarks: &mut Vec<String>,
 ) -> Result<Vec<PathBuf>, DatasetError> {
-    match format {
-        Format::Coco => coco::write(dataset, out, remarks),
-        Format::Yolo => yolo::write(dataset, out, remarks),
-        Format::Voc => voc::write(dataset, out, remarks),
+    if format == Format::Coco {
+        ownership::write_new_file(out, coco::text(dataset, remarks).as_bytes(), adopt)?;
+        return Ok(vec![out.to_owned()]);
     }
+    let directory = OutputDirectory::open_new(out, &[], adopt)?;
+    let staged = directory.stage()?;
+    let written = match format {
+        Format::Voc => voc::write(dataset, &staged, remarks)?,
+        _ => yolo::write(dataset, &staged, remarks)?,
+    };
+    for changed in directory.place(&staged, "")? {
+        remarks.push(format!("{changed}: changed since an earlier conversion, and left as it is"));
+    }
+    Ok(written)
 }
 
 /// What is the same in every reading.
@@ -447,7 +462,7 @@ fn stem(name: &str) -> &str {
 ///
 /// # Errors
 /// Names that lead out of the folder, and two images that would share a file.
-fn label_files(dataset: &Dataset, extension: &str) -> Result<Vec<PathBuf>, DatasetError> {
+fn label_files(dataset: &Dataset, extension: &str) -> Result<Vec<String>, DatasetError> {
     let mut taken: HashMap<&str, &str> = HashMap::new();
     let mut files = Vec::with_capacity(dataset.images.len());
     for image in &dataset.images {
@@ -459,7 +474,7 @@ fn label_files(dataset: &Dataset, extension: &str) -> Result<Vec<PathBuf>, Datas
         if let Some(first) = taken.insert(stem(&image.name), &image.name) {
             return Err(DatasetError::SameLabelFile { first: first.to_owned(), second: image.name.clone() });
         }
-        files.push(PathBuf::from(format!("{}.{extension}", stem(&image.name))));
+        files.push(format!("{}.{extension}", stem(&image.name)));
     }
     Ok(files)
 }
@@ -480,8 +495,10 @@ fn list_of(dataset: &Dataset, split: Split, line: impl Fn(&str) -> String) -> Re
     Ok(list)
 }
 
-fn write_file(path: PathBuf, bytes: &[u8]) -> Result<PathBuf, DatasetError> {
-    files::replace(&path, bytes).map_err(DatasetError::io(&path))?;
+/// Writes a file of a data set, and gives the path that it will have.
+fn write_file(staged: &Staging, name: &str, bytes: &[u8]) -> Result<PathBuf, DatasetError> {
+    let path = staged.place_of(name);
+    staged.write(name, bytes).map_err(DatasetError::io(&path))?;
     Ok(path)
 }
 
@@ -516,6 +533,6 @@ mod tests {
         }
         let clash = label_files(&dataset(&["a.jpg", "a.png"]), "txt").unwrap_err().to_string();
         assert!(clash.contains("\"a.jpg\" and \"a.png\""), "{clash}");
-        assert_eq!(label_files(&dataset(&["x/a.jpg"]), "txt").unwrap(), [PathBuf::from("x/a.txt")]);
+        assert_eq!(label_files(&dataset(&["x/a.jpg"]), "txt").unwrap(), ["x/a.txt"]);
     }
 }

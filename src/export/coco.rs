@@ -7,13 +7,13 @@
 //! The format is that of cocodataset.org/#format-data: boxes are `[x, y, width, height]` in pixels, ids count from 1.
 
 use std::borrow::Cow;
-use std::path::Path;
 
 use serde::Serialize;
 
 use super::examples::{Examples, Part, place_all, stems};
 use super::folder::Fresh;
 use super::{Category, ExportError, Exported, Input, write_json};
+use crate::ownership::OutputDirectory;
 use crate::record::{AnswerStatus, BBox, Record};
 
 #[derive(Clone, Serialize)]
@@ -65,7 +65,7 @@ struct ScoredBox {
 pub(super) fn write(
     input: &Input<'_>,
     examples: &Examples<'_>,
-    out: &Path,
+    out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
     examples.remark("coco", exported);
@@ -132,12 +132,12 @@ impl<'r> Instances<'r> {
 fn write_upright<'r>(
     input: &Input<'_>,
     examples: &Examples<'r>,
-    out: &Path,
+    out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<Vec<(&'r Record, Cow<'r, str>)>, ExportError> {
     let stems = stems(&examples.images, str::to_owned);
     let folder = Fresh::begin(out, "upright")?;
-    let placed = place_all(input, examples, &stems, |_| folder.path().to_owned(), "coco", exported)?;
+    let placed = place_all(input, examples, &stems, &folder, |_| String::new(), "coco", exported)?;
     folder.put(exported)?;
     Ok(placed.into_iter().map(|(record, _, name)| (record, Cow::Owned(name))).collect())
 }

@@ -1,11 +1,10 @@
 //! `counts.csv`: a row an image, a column a label.
 
-use std::path::Path;
-
 use super::csv::cell;
 use super::{ExportError, Exported, Input, write_file};
+use crate::ownership::OutputDirectory;
 
-pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
     let labels = input.asked;
     let failed = |error: std::io::Error| ExportError::Write { path: out.join("counts.csv"), error };
     let mut table = ::csv::Writer::from_writer(Vec::new());

@@ -3,39 +3,45 @@
 //! In: records and the images. Out: a folder that mirrors the images' names. Promises: a crop comes from the very file that was answered
 //! about; no two crops share a path and none leaves the folder; the old crops stay until the new ones are whole.
 
-use std::path::{Path, PathBuf};
+use std::io::Cursor;
 
 use image::{ImageFormat, RgbImage};
 
 use super::folder::{Fresh, inside};
 use super::upright::Images;
 use super::{CropOptions, ExportError, Exported, Format, Input, Padding};
+use crate::ownership::OutputDirectory;
 use crate::record::{BBox, Record};
 
-pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
     let with_boxes: Vec<&Record> = input.records.iter().filter(|record| !record.detections.is_empty()).collect();
     let folder = Fresh::begin(out, "crops")?;
     if !with_boxes.is_empty() {
         let options = &input.options.crops;
-        let write = |record: &Record, pixels: &RgbImage| write_crops(record, pixels, options, folder.path());
+        let write = |record: &Record, pixels: &RgbImage| write_crops(record, pixels, options, &folder);
         Images::of(input)?.for_each(&with_boxes, Format::Crops, exported, write)?;
     }
     folder.put(exported)
 }
 
-/// The crops of one image.
-fn write_crops(record: &Record, pixels: &RgbImage, options: &CropOptions, folder: &Path) -> Result<(), ExportError> {
+/// The crops of one image; the inner error says why there is not each of them.
+fn write_crops(
+    record: &Record,
+    pixels: &RgbImage,
+    options: &CropOptions,
+    folder: &Fresh<'_>,
+) -> Result<Result<(), String>, ExportError> {
+    let mut written = Ok(());
     for (index, detection) in record.detections.iter().enumerate() {
         let (x, y, width, height) = region(&detection.bbox, record.width, record.height, options);
         let crop = image::imageops::crop_imm(pixels, x, y, width, height).to_image();
-        let path = crop_path(folder, &record.image, index, &detection.label);
-        let write = || -> Result<(), image::ImageError> {
-            std::fs::create_dir_all(path.parent().unwrap_or(folder))?;
-            crop.save_with_format(&path, ImageFormat::Png)
-        };
-        write().map_err(|error| ExportError::Write { path: path.clone(), error: std::io::Error::other(error) })?;
+        let name = crop_name(&record.image, index, &detection.label);
+        let mut png = Vec::new();
+        crop.write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
+            .map_err(|error| ExportError::Write { path: name.clone().into(), error: std::io::Error::other(error) })?;
+        written = written.and(folder.write_named(&name, &png)?);
     }
-    Ok(())
+    Ok(written)
 }
 
 /// Left, top, width and height of a crop: every pixel that the padded box touches, then grown to the least size and to a square. What
@@ -67,13 +73,13 @@ fn grown((first, length): (u32, u32), least: u32, size: u32) -> (u32, u32) {
     (first.min(size - wanted), wanted)
 }
 
-/// `crops/sub/photo.jpg_003_red-circle.png`. The image's whole name stands in it and the label's part holds no `_`, so no two crops
+/// `sub/photo.jpg_003_red-circle.png`. The image's whole name stands in it and the label's part holds no `_`, so no two crops
 /// share a path.
-fn crop_path(folder: &Path, image: &str, index: usize, label: &str) -> PathBuf {
+fn crop_name(image: &str, index: usize, label: &str) -> String {
     const LONGEST_LABEL: usize = 40;
     let words = label.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
     let label: String = words.collect::<Vec<_>>().join("-").chars().take(LONGEST_LABEL).collect();
-    folder.join(format!("{}_{index:03}_{}.png", inside(image), label.to_lowercase()))
+    format!("{}_{index:03}_{}.png", inside(image), label.to_lowercase())
 }
 
 #[cfg(test)]
@@ -105,11 +111,11 @@ mod tests {
 
     #[test]
     fn names_cannot_leave_the_folder_or_collide() {
-        let path = |image, index, label| crop_path(Path::new("crops"), image, index, label).display().to_string();
-        assert_eq!(path("a/b.jpg", 3, "Red circle"), "crops/a/b.jpg_003_red-circle.png");
-        assert_eq!(path("b.jpg", 0, "../../etc/passwd"), "crops/b.jpg_000_etc-passwd.png");
+        let path = crop_name;
+        assert_eq!(path("a/b.jpg", 3, "Red circle"), "a/b.jpg_003_red-circle.png");
+        assert_eq!(path("b.jpg", 0, "../../etc/passwd"), "b.jpg_000_etc-passwd.png");
         assert_ne!(path("b.jpg", 0, "x"), path("b.png", 0, "x"));
-        assert_eq!(path("b.jpg", 0, "<>"), "crops/b.jpg_000_.png");
+        assert_eq!(path("b.jpg", 0, "<>"), "b.jpg_000_.png");
         assert!(path("/etc/../b.jpg", 0, "x").ends_with("/b.jpg_000_x.png"));
         let long = "long".repeat(60);
         assert!(path(&long, 0, "x").len() < 240);

@@ -3,9 +3,8 @@
 //! In: records. Out: a table; an image without boxes has one row, with nothing in the cells of the box, so that its status is seen.
 //! Promises: text is quoted where CSV needs it (RFC 4180), and no cell of it is run as a formula.
 
-use std::path::Path;
-
 use super::{ExportError, Exported, Input, write_file};
+use crate::ownership::OutputDirectory;
 use crate::record::Capture;
 
 const FILE: &str = "detections.csv";
@@ -25,7 +24,7 @@ const HEADER: [&str; 13] = [
     "camera_model",
 ];
 
-pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
     let failed = |error: std::io::Error| ExportError::Write { path: out.join(FILE), error };
     let mut table = ::csv::Writer::from_writer(Vec::new());
     table.write_record(HEADER).map_err(|error| failed(error.into()))?;

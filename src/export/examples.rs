@@ -6,12 +6,12 @@
 
 use std::collections::HashMap;
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use image::ImageFormat;
 use rayon::prelude::*;
 
-use super::folder::inside;
+use super::folder::{Fresh, inside};
 use super::select::Chosen;
 use super::upright::Images;
 use super::{Category, ExportError, Exported, Input, Options};
@@ -127,12 +127,14 @@ pub(super) fn stems(images: &[&Record], rename: impl Fn(&str) -> String) -> Vec<
 /// An image, its stem, and the file name that it got.
 pub(super) type Placed<'s> = (&'s Record, String, String);
 
-/// Puts the images of a data set into the folders that `folder` says. Images that are not to be had are remarked and left out.
+/// Puts the images of a data set into `folder`, each behind the beginning that `prefix` says. Images that are not to be had are remarked and
+/// left out.
 pub(super) fn place_all<'s>(
     input: &Input<'_>,
     examples: &Examples<'s>,
     stems: &[String],
-    folder: impl Fn(&Record) -> PathBuf + Sync,
+    folder: &Fresh<'_>,
+    prefix: impl Fn(&Record) -> String + Sync,
     format: &str,
     exported: &mut Exported,
 ) -> Result<Vec<Placed<'s>>, ExportError> {
@@ -144,19 +146,45 @@ pub(super) fn place_all<'s>(
         .images
         .par_iter()
         .zip(stems)
-        .map(|(record, stem)| placer.place(record, &folder(record), stem))
+        .map(|(record, stem)| placer.place(record, folder, &prefix(record), stem))
         .collect::<Result<_, _>>()?;
     let mut there = Vec::with_capacity(placed.len());
     for ((record, stem), placed) in examples.images.iter().zip(stems).zip(placed) {
         match placed {
             Ok(name) => there.push((*record, stem.clone(), name)),
-            Err(reason) => {
-                exported.remarks.push(format!("{format}: {}: {reason}", record.image));
-                exported.images_missed += 1;
-            }
+            Err(reason) => miss(record, &reason, format, exported),
         }
     }
     Ok(there)
+}
+
+/// Writes the file that describes each image, name and bytes as `description` says. An image whose description cannot be named is taken
+/// out of `folder` again, where it is behind `prefix`.
+pub(super) fn describe_all<'s>(
+    placed: Vec<Placed<'s>>,
+    folder: &Fresh<'_>,
+    prefix: impl Fn(&Record) -> String,
+    description: impl Fn(&Placed<'s>) -> (String, Vec<u8>),
+    format: &str,
+    exported: &mut Exported,
+) -> Result<Vec<Placed<'s>>, ExportError> {
+    let mut described = Vec::with_capacity(placed.len());
+    for image in placed {
+        let (name, bytes) = description(&image);
+        match folder.write_named(&name, &bytes)? {
+            Ok(()) => described.push(image),
+            Err(reason) => {
+                folder.discard(&format!("{}{}", prefix(image.0), image.2))?;
+                miss(image.0, &reason, format, exported);
+            }
+        }
+    }
+    Ok(described)
+}
+
+fn miss(record: &Record, reason: &str, format: &str, exported: &mut Exported) {
+    exported.remarks.push(format!("{format}: {}: {reason}", record.image));
+    exported.images_missed += 1;
 }
 
 /// Puts image files into a data set's folder.
@@ -172,8 +200,15 @@ impl<'i> Placer<'i> {
         Ok(Self { images: Images::of(input)?, options: input.options })
     }
 
-    /// Puts the image into `folder` as `stem` with an extension, and gives that name; or the reason why it is not there.
-    fn place(&self, record: &Record, folder: &Path, stem: &str) -> Result<Result<String, String>, ExportError> {
+    /// Puts the image into `folder` as `prefix` and `stem` with an extension, and gives the name behind `prefix`; or the reason why it is
+    /// not there.
+    fn place(
+        &self,
+        record: &Record,
+        folder: &Fresh<'_>,
+        prefix: &str,
+        stem: &str,
+    ) -> Result<Result<String, String>, ExportError> {
         let bytes = match self.images.bytes(record) {
             Ok(bytes) => bytes,
             Err(reason) => return Ok(Err(reason)),
@@ -186,38 +221,25 @@ impl<'i> Placer<'i> {
         let cut = record.notes.iter().any(|note| note.kind == NoteKind::TruncatedImage);
         let extension = known.filter(|_| !(cut || turned && self.options.write_upright));
         let name = format!("{stem}.{}", extension.unwrap_or("png"));
-        let path = folder.join(&name);
-        let failed = |error| ExportError::Write { path: path.clone(), error };
-        std::fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(failed)?;
+        let path = format!("{prefix}{name}");
         if extension.is_none() {
-            let saved = self.images.decoded(record, &bytes, |pixels| pixels.save_with_format(&path, ImageFormat::Png));
-            return match saved {
-                Ok(saved) => saved.map(|()| Ok(name)).map_err(|error| failed(std::io::Error::other(error))),
+            let png = self.images.decoded(record, &bytes, |pixels| {
+                let mut png = Vec::new();
+                pixels.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).map(|()| png)
+            });
+            return match png {
+                Ok(Ok(png)) => Ok(folder.write_named(&path, &png)?.map(|()| name)),
+                Ok(Err(error)) => Ok(Err(error.to_string())),
                 Err(reason) => Ok(Err(reason)),
             };
         }
         let file = self.images.file(record).filter(|_| !self.options.copy_images);
-        let linked = file.is_some_and(|file| link(&file, &path).is_ok());
-        let written = if linked { Ok(()) } else { std::fs::write(&path, &bytes) };
-        written.map(|()| Ok(name)).map_err(failed)
+        let sha256 = || record.sha256.clone().unwrap_or_else(|| digest::hex(&bytes));
+        if file.is_some_and(|file| folder.link(&path, &file, sha256())) {
+            return Ok(Ok(name));
+        }
+        Ok(folder.write_named(&path, &bytes)?.map(|()| name))
     }
-}
-
-/// A second name for the file, or where that cannot be (another disk) a symbolic link.
-fn link(file: &Path, place: &Path) -> std::io::Result<()> {
-    // A hard link to a link would be one to where it points from.
-    let file = std::fs::canonicalize(file)?;
-    std::fs::hard_link(&file, place).or_else(|error| symbolic_link(&file, place, error))
-}
-
-#[cfg(unix)]
-fn symbolic_link(file: &Path, place: &Path, _: std::io::Error) -> std::io::Result<()> {
-    std::os::unix::fs::symlink(file, place)
-}
-
-#[cfg(not(unix))]
-fn symbolic_link(_: &Path, _: &Path, error: std::io::Error) -> std::io::Result<()> {
-    Err(error) // Windows lets only administrators make them
 }
 
 #[cfg(test)]

@@ -1,47 +1,104 @@
 //! Folders of an export.
 //!
-//! In: a folder's name, and names of images. Out: a folder that takes the place of the old one once it is whole, and paths inside it
-//! that mirror the images' names. Promises: the old folder stays until then; no path leaves the folder, and no two names share one.
+//! In: a folder's name, files for it, and names of images. Out: a folder with those files, and paths inside it that mirror the images'
+//! names. Promises: nothing of the folder is changed until all files are made; what the user keeps in it stays; no path leaves the folder,
+//! and no two names share one.
 
-use std::path::{Path, PathBuf};
-
-use tempfile::TempDir;
+use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use super::{ExportError, Exported};
-use crate::{digest, files};
+use crate::digest;
+use crate::ownership::{OutputDirectory, Staging};
 
 /// A folder that is being made.
-pub(super) struct Fresh {
-    temporary: TempDir,
-    place: PathBuf,
+pub(super) struct Fresh<'o> {
+    out: &'o OutputDirectory,
+    staged: Staging,
+    name: &'static str,
 }
 
-impl Fresh {
-    /// Begins `out/name`, beside the one that is there.
-    pub(super) fn begin(out: &Path, name: &str) -> Result<Self, ExportError> {
-        let temporary = files::temporary(0o777)
-            .tempdir_in(out)
-            .map_err(|error| ExportError::Write { path: out.to_owned(), error })?;
-        Ok(Self { temporary, place: out.join(name) })
+impl<'o> Fresh<'o> {
+    /// Begins `out/name`.
+    pub(super) fn begin(out: &'o OutputDirectory, name: &'static str) -> Result<Self, ExportError> {
+        let folder = Self { out, staged: out.stage()?, name };
+        folder.staged.folder(name).map_err(|error| folder.failed("", error))?;
+        Ok(folder)
     }
 
-    /// Where its files are to be written.
-    pub(super) fn path(&self) -> &Path {
-        self.temporary.path()
+    /// Writes a file, which is under no image's name.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), ExportError> {
+        self.staged.write(&self.inside(name), bytes).map_err(|error| self.failed(name, error))
     }
 
-    /// Puts it in the place of the old one.
+    /// Writes a file under an image's name; the inner error says why the file system has no such name.
+    pub(super) fn write_named(&self, name: &str, bytes: &[u8]) -> Result<Result<(), String>, ExportError> {
+        self.named(name, self.staged.write(&self.inside(name), bytes))
+    }
+
+    /// Puts a symbolic link to `file`, whose hash is `sha256`, under an image's name. On Windows, where such links need a privilege that
+    /// few have, a second name of the file does as well on the same drive.
+    pub(super) fn link_named(
+        &self,
+        name: &str,
+        file: &Path,
+        sha256: Option<&String>,
+    ) -> Result<Result<(), String>, ExportError> {
+        let path = self.inside(name);
+        let linked = self.staged.symbolic_link(&path, file).or_else(|error| match sha256 {
+            Some(sha256) if cfg!(windows) => self.staged.hard_link(&path, file, sha256.clone()),
+            _ => Err(error),
+        });
+        self.named(name, linked)
+    }
+
+    /// Puts a second name of `file`, or if that cannot be (another disk) a symbolic link; whether there is one now.
+    pub(super) fn link(&self, name: &str, file: &Path, sha256: String) -> bool {
+        // A hard link to a link would be one to where it points from.
+        let Ok(file) = file.canonicalize() else { return false };
+        let path = self.inside(name);
+        let linked = self.staged.hard_link(&path, &file, sha256);
+        // Windows lets only administrators make symbolic links.
+        linked.or_else(|error| if cfg!(unix) { self.staged.symbolic_link(&path, &file) } else { Err(error) }).is_ok()
+    }
+
+    /// Makes a folder that is there without files, too.
+    pub(super) fn folder(&self, name: &str) -> Result<(), ExportError> {
+        self.staged.folder(&self.inside(name)).map_err(|error| self.failed(name, error))
+    }
+
+    /// Takes a file back.
+    pub(super) fn discard(&self, name: &str) -> Result<(), ExportError> {
+        self.staged.discard(&self.inside(name)).map_err(|error| self.failed(name, error))
+    }
+
+    /// Puts its files in place, and removes those of the export before.
     pub(super) fn put(self, exported: &mut Exported) -> Result<(), ExportError> {
-        let place = self.place;
-        let replace = || {
-            if place.exists() {
-                std::fs::remove_dir_all(&place)?;
-            }
-            std::fs::rename(self.temporary.keep(), &place)
-        };
-        replace().map_err(|error| ExportError::Write { path: place.clone(), error })?;
-        exported.written.push(place);
+        let changed = self.out.place(&self.staged, self.name)?;
+        exported.remark_changed(&changed);
+        exported.written.push(self.out.join(self.name));
         Ok(())
+    }
+
+    fn inside(&self, name: &str) -> String {
+        format!("{}/{name}", self.name)
+    }
+
+    fn named(&self, name: &str, made: io::Result<()>) -> Result<Result<(), String>, ExportError> {
+        match made {
+            Ok(()) => Ok(Ok(())),
+            Err(error) if error.kind() == ErrorKind::InvalidFilename => {
+                Ok(Err("its name is too long for a file here".to_owned()))
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Ok(Err("another image has its name on this file system".to_owned()))
+            }
+            Err(error) => Err(self.failed(name, error)),
+        }
+    }
+
+    fn failed(&self, name: &str, error: io::Error) -> ExportError {
+        ExportError::Write { path: self.staged.place_of(self.name).join(name), error }
     }
 }
 

@@ -1,10 +1,9 @@
 //! `detections.jsonl`: one line an image, without the raw answers.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::{ExportError, Exported, Input, write_file};
+use crate::ownership::OutputDirectory;
 use crate::record::{AnswerStatus, Capture, Detection, Note};
 
 #[derive(Serialize)]
@@ -22,7 +21,7 @@ struct Line<'r> {
     capture: Option<&'r Capture>,
 }
 
-pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
     let mut bytes = Vec::new();
     for record in input.records {
         let line = Line {
@@ -36,7 +35,7 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
             capture: record.capture.as_deref(),
         };
         serde_json::to_writer(&mut bytes, &line)
-            .map_err(|error| ExportError::Write { path: out.to_owned(), error: error.into() })?;
+            .map_err(|error| ExportError::Write { path: out.path().to_owned(), error: error.into() })?;
         bytes.push(b'\n');
     }
     write_file(out, "detections.jsonl", &bytes, exported)

@@ -15,8 +15,9 @@ use super::folder::Fresh;
 use super::select::Chosen;
 use super::{Category, ExportError, Exported, Input};
 use crate::dataset::xml::escape;
+use crate::digest;
+use crate::ownership::OutputDirectory;
 use crate::record::{Detection, Record};
-use crate::{digest, files};
 
 /// Of the tags in the labelling configuration.
 const FROM_NAME: &str = "label";
@@ -74,7 +75,7 @@ struct Value<'r> {
 pub(super) fn write(
     input: &Input<'_>,
     chosen: &Chosen<'_>,
-    out: &Path,
+    out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
     let seen = chosen.records.iter().zip(&chosen.answered).filter(|(record, _)| record.width > 0);
@@ -88,15 +89,11 @@ pub(super) fn write(
         exported.remarks.push(format!("label-studio: {left_out} images are left out, which could not be decoded"));
     }
     let folder = Fresh::begin(out, "label-studio")?;
-    let write = |name: &str, bytes: &[u8]| {
-        let path = folder.path().join(name);
-        files::replace(&path, bytes).map_err(|error| ExportError::Write { path, error })
-    };
     let mut json = serde_json::to_vec(&tasks)
-        .map_err(|error| ExportError::Write { path: folder.path().join("tasks.json"), error: error.into() })?;
+        .map_err(|error| ExportError::Write { path: out.join("label-studio/tasks.json"), error: error.into() })?;
     json.push(b'\n');
-    write("tasks.json", &json)?;
-    write("label_config.xml", label_config(&chosen.categories).as_bytes())?;
+    folder.write("tasks.json", &json)?;
+    folder.write("label_config.xml", label_config(&chosen.categories).as_bytes())?;
     folder.put(exported)
 }
 

@@ -40,7 +40,7 @@ pub use options::{Category, CropOptions, Options, Padding, read_categories, read
 pub use presence::Missing;
 pub use select::{LeftOut, Selection};
 
-use crate::files;
+use crate::ownership::{OutputDirectory, OwnershipError};
 use crate::record::Record;
 use crate::run::Manifest;
 use examples::Examples;
@@ -149,6 +149,9 @@ pub enum ExportError {
         /// The system's reason.
         error: std::io::Error,
     },
+    /// A file of the user's, or another process, is in the way.
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
     /// Some formats need the images, and nothing says where they are.
     #[error("this needs the images: say where they are with --images DIR")]
     NoImages,
@@ -186,6 +189,17 @@ pub enum ExportError {
         /// Why.
         reason: &'static str,
     },
+}
+
+impl ExportError {
+    /// Whether it is that the disk is full.
+    pub fn is_full_disk(&self) -> bool {
+        match self {
+            Self::Write { error, .. } => error.kind() == std::io::ErrorKind::StorageFull,
+            Self::Ownership(error) => error.is_full_disk(),
+            _ => false,
+        }
+    }
 }
 
 /// What all formats are made from.
@@ -241,16 +255,22 @@ pub struct FormatFailure {
 impl FormatFailure {
     /// Whether it is that the disk is full: with room again, the export can be made.
     pub fn is_full_disk(&self) -> bool {
-        matches!(&self.error, ExportError::Write { error, .. } if error.kind() == std::io::ErrorKind::StorageFull)
+        self.error.is_full_disk()
     }
 }
 
-/// Everything that exports write into a directory.
-pub(crate) fn files() -> impl Iterator<Item = &'static str> {
-    FILES.into_iter().chain(critique::FILES)
+impl Exported {
+    /// Says which files of an earlier export are the user's now.
+    fn remark_changed(&mut self, names: &[String]) {
+        if let [first, others @ ..] = names {
+            let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
+            self.remarks.push(format!("{first}{others}: changed since an earlier export, and left as it is"));
+        }
+    }
 }
 
-const FILES: [&str; 14] = [
+/// The names of files and folders that formats are written to.
+pub const NAMES: [&str; 14] = [
     "detections.jsonl",
     "detections.csv",
     "instances.json",
@@ -267,14 +287,10 @@ const FILES: [&str; 14] = [
     "report",
 ];
 
-/// Writes `formats` into `out`. What an earlier export left there under the same names is replaced.
+/// Writes `formats` into `out`. Files of an earlier export are replaced, and other files stay.
 ///
 /// A format that fails is among the failures and keeps no other from being written; an image that can no longer be read is a remark.
-///
-/// # Errors
-/// [`ExportError`] if `out` cannot be made.
-pub fn export(input: &Input<'_>, formats: &[Format], out: &Path) -> Result<Exported, ExportError> {
-    std::fs::create_dir_all(out).map_err(|error| ExportError::Write { path: out.to_owned(), error })?;
+pub fn export(input: &Input<'_>, formats: &[Format], out: &OutputDirectory) -> Exported {
     let mut exported = Exported::default();
     let chosen = select::choose(input, &mut exported);
     let asked: Vec<String> = chosen.categories.iter().map(|category| category.name.clone()).collect();
@@ -296,7 +312,7 @@ pub fn export(input: &Input<'_>, formats: &[Format], out: &Path) -> Result<Expor
         exported.keep(format.as_str(), written);
     }
     remark_orientation(input, formats, &mut exported);
-    Ok(exported)
+    exported
 }
 
 /// Says that boxes and files may be turned against each other, where a tool reads both.
@@ -321,15 +337,18 @@ fn remark_orientation(input: &Input<'_>, formats: &[Format], exported: &mut Expo
 }
 
 /// Writes `bytes` to `out/name`.
-fn write_file(out: &Path, name: &str, bytes: &[u8], exported: &mut Exported) -> Result<(), ExportError> {
-    let path = out.join(name);
-    files::replace(&path, bytes).map_err(|error| ExportError::Write { path: path.clone(), error })?;
-    exported.written.push(path);
+fn write_file(out: &OutputDirectory, name: &str, bytes: &[u8], exported: &mut Exported) -> Result<(), ExportError> {
+    exported.written.push(out.write(name, bytes)?);
     Ok(())
 }
 
 /// Writes `value` to `out/name` as one line of JSON.
-fn write_json<T: Serialize>(out: &Path, name: &str, value: &T, exported: &mut Exported) -> Result<(), ExportError> {
+fn write_json<T: Serialize>(
+    out: &OutputDirectory,
+    name: &str,
+    value: &T,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
     let mut bytes =
         serde_json::to_vec(value).map_err(|error| ExportError::Write { path: out.join(name), error: error.into() })?;
     bytes.push(b'\n');

@@ -5,8 +5,7 @@
 //! one colour in all pictures of a run. Images without boxes are there too: what was missed is half of what one looks for.
 
 use std::collections::HashMap;
-use std::io::BufWriter;
-use std::path::{Path, PathBuf};
+use std::io::Cursor;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageEncoder as _, ImageFormat, RgbImage};
@@ -16,6 +15,7 @@ use super::draw::{Rect, fill, frame, text};
 use super::folder::{Fresh, inside};
 use super::upright::Images;
 use super::{ExportError, Exported, Format, Input};
+use crate::ownership::OutputDirectory;
 use crate::preprocess::{TargetSize, resize};
 use crate::record::{AnswerStatus, Detection, Record};
 
@@ -24,7 +24,7 @@ const JPEG_QUALITY: u8 = 92;
 /// The largest side that a JPEG can have.
 const JPEG_MAX_SIDE: u32 = 65_535;
 
-pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
     let labels = input.asked;
     let colours: HashMap<&str, Colour> =
         labels.iter().enumerate().map(|(place, label)| (label.as_str(), colour(place))).collect();
@@ -33,30 +33,35 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
     if !answered.is_empty() {
         let write = |record: &Record, pixels: &RgbImage| {
             let picture = draw(record, pixels, &colours);
-            save(&picture, &path(folder.path(), &record.image, &picture))
+            let name = name(&record.image, &picture);
+            let bytes = encode(&picture);
+            let bytes = bytes.map_err(|error| ExportError::Write { path: out.join("overlays").join(&name), error })?;
+            folder.write_named(&name, &bytes)
         };
         Images::of(input)?.for_each(&answered, Format::Overlay, exported, write)?;
     }
     folder.put(exported)
 }
 
-/// `overlays/sub/photo.png_boxes.jpg`: the image's whole name stands in it, so no two pictures share a path.
-fn path(folder: &Path, image: &str, picture: &RgbImage) -> PathBuf {
-    let extension = if picture.width().max(picture.height()) > JPEG_MAX_SIDE { "png" } else { "jpg" };
-    folder.join(format!("{}_boxes.{extension}", inside(image)))
+/// `sub/photo.png_boxes.jpg`: the image's whole name stands in it, so no two pictures share a path.
+fn name(image: &str, picture: &RgbImage) -> String {
+    let extension = if fits_jpeg(picture) { "jpg" } else { "png" };
+    format!("{}_boxes.{extension}", inside(image))
 }
 
-fn save(picture: &RgbImage, path: &Path) -> Result<(), ExportError> {
-    let save = || -> Result<(), image::ImageError> {
-        std::fs::create_dir_all(path.parent().unwrap_or(path))?;
-        if path.extension().is_some_and(|extension| extension == "png") {
-            return picture.save_with_format(path, ImageFormat::Png);
-        }
-        let file = BufWriter::new(std::fs::File::create(path)?);
-        let encoder = JpegEncoder::new_with_quality(file, JPEG_QUALITY);
+fn fits_jpeg(picture: &RgbImage) -> bool {
+    picture.width().max(picture.height()) <= JPEG_MAX_SIDE
+}
+
+fn encode(picture: &RgbImage) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let encoded = if fits_jpeg(picture) {
+        let encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
         encoder.write_image(picture, picture.width(), picture.height(), image::ExtendedColorType::Rgb8)
+    } else {
+        picture.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
     };
-    save().map_err(|error| ExportError::Write { path: path.to_owned(), error: std::io::Error::other(error) })
+    encoded.map(|()| bytes).map_err(std::io::Error::other)
 }
 
 /// The sizes of a picture's parts, in pixels.
@@ -271,8 +276,8 @@ mod tests {
     #[test]
     fn pictures_keep_folders_and_never_share_a_path() {
         let picture = RgbImage::new(1, 1);
-        let path = |image: &str| path(Path::new("overlays"), image, &picture).display().to_string();
-        assert_eq!(path("sub/photo.png"), "overlays/sub/photo.png_boxes.jpg");
+        let path = |image: &str| name(image, &picture);
+        assert_eq!(path("sub/photo.png"), "sub/photo.png_boxes.jpg");
         assert_ne!(path("photo.png"), path("photo.jpg"));
         assert!(!path("../../photo.png").contains(".."));
     }

@@ -42,8 +42,8 @@ impl<'i> Images<'i> {
         Ok(Self { folder, locator, apply_orientation, gate: ByteGate::new(HELD_BYTES) })
     }
 
-    /// Does `work` with the pixels of every record's image, on all cores. An image that is not to be had is a remark that begins with
-    /// `format`, and is missed.
+    /// Does `work` with the pixels of every record's image, on all cores. An image that is not to be had, or of which `work` says why it
+    /// cannot be done, is a remark that begins with `format`, and is missed.
     ///
     /// # Errors
     /// The first of `work`.
@@ -52,11 +52,14 @@ impl<'i> Images<'i> {
         records: &[&Record],
         format: Format,
         exported: &mut Exported,
-        work: impl Fn(&Record, &RgbImage) -> Result<(), ExportError> + Sync,
+        work: impl Fn(&Record, &RgbImage) -> Result<Result<(), String>, ExportError> + Sync,
     ) -> Result<(), ExportError> {
-        let one = |record: &&Record| match self.with(record, |pixels| work(record, &pixels)) {
-            Ok(done) => done.map(|()| None),
-            Err(reason) => Ok(Some(format!("{format}: {}: {reason}", record.image))),
+        let one = |record: &&Record| -> Result<Option<String>, ExportError> {
+            let done = match self.with(record, |pixels| work(record, &pixels)) {
+                Ok(done) => done?,
+                Err(reason) => Err(reason),
+            };
+            Ok(done.err().map(|reason| format!("{format}: {}: {reason}", record.image)))
         };
         let remarks: Vec<Option<String>> = records.par_iter().map(one).collect::<Result<_, _>>()?;
         let before = exported.remarks.len();

@@ -8,31 +8,32 @@
 //! the left edge plus one and `xmax` the right edge: what supervision reads and writes, and the devkit's own files hold.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
-use super::examples::{Examples, Part, place_all, stems};
+use super::examples::{Examples, Part, Placed, describe_all, place_all, stems};
 use super::folder::Fresh;
 use super::{ExportError, Exported, Input};
 use crate::dataset::voc;
+use crate::digest;
+use crate::ownership::OutputDirectory;
 use crate::record::Record;
-use crate::{digest, files};
 
 pub(super) fn write(
     input: &Input<'_>,
     examples: &Examples<'_>,
-    out: &Path,
+    out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
     examples.remark("voc", exported);
     let folder = Fresh::begin(out, "voc")?;
     let stems = stems(&examples.images, flat);
-    let placed = place_all(input, examples, &stems, |_| folder.path().join("JPEGImages"), "voc", exported)?;
-    let write = |path: &Path, text: &str| {
-        files::replace(path, text.as_bytes()).map_err(|error| ExportError::Write { path: path.to_owned(), error })
+    let images = |_: &Record| "JPEGImages/".to_owned();
+    let placed = place_all(input, examples, &stems, &folder, images, "voc", exported)?;
+    let xml = |(record, stem, file_name): &Placed<'_>| {
+        (format!("Annotations/{stem}.xml"), annotation(record, file_name).into_bytes())
     };
+    let placed = describe_all(placed, &folder, images, xml, "voc", exported)?;
     let (mut all, mut train, mut val) = (String::new(), String::new(), String::new());
-    for (record, stem, file_name) in &placed {
-        write(&folder.path().join("Annotations").join(format!("{stem}.xml")), &annotation(record, file_name))?;
+    for (record, stem, _) in &placed {
         let part = if Part::of(record, input.options) == Part::Val { &mut val } else { &mut train };
         for list in [&mut all, part] {
             // Writing to a string cannot fail.
@@ -40,7 +41,7 @@ pub(super) fn write(
         }
     }
     for (name, list) in [("trainval", all), ("train", train), ("val", val)] {
-        write(&folder.path().join("ImageSets/Main").join(format!("{name}.txt")), &list)?;
+        folder.write(&format!("ImageSets/Main/{name}.txt"), list.as_bytes())?;
     }
     folder.put(exported)
 }

@@ -6,38 +6,34 @@
 //!
 //! The layout is that of docs.ultralytics.com/datasets/detect: a label file is found by putting `labels` for the last `images` of a path.
 
-use std::path::Path;
-
-use super::examples::{Examples, Part, place_all, stems};
+use super::examples::{Examples, Part, Placed, describe_all, place_all, stems};
 use super::folder::Fresh;
 use super::{ExportError, Exported, Input};
+use crate::dataset;
+use crate::ownership::OutputDirectory;
 use crate::record::{Detection, Record};
-use crate::{dataset, files};
 
 pub(super) fn write(
     input: &Input<'_>,
     examples: &Examples<'_>,
-    out: &Path,
+    out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
     examples.remark("yolo", exported);
     let folder = Fresh::begin(out, "yolo")?;
     let part = |record: &Record| Part::of(record, input.options).as_str();
     let stems = stems(&examples.images, without_images_folder);
-    let images = |record: &Record| folder.path().join("images").join(part(record));
-    let placed = place_all(input, examples, &stems, images, "yolo", exported)?;
-    let write = |path: &Path, text: &str| {
-        files::replace(path, text.as_bytes()).map_err(|error| ExportError::Write { path: path.to_owned(), error })
+    let images = |record: &Record| format!("images/{}/", part(record));
+    let placed = place_all(input, examples, &stems, &folder, images, "yolo", exported)?;
+    let label = |(record, stem, _): &Placed<'_>| {
+        (format!("labels/{}/{stem}.txt", part(record)), lines(record, examples).into_bytes())
     };
-    for (record, stem, _) in &placed {
-        let path = folder.path().join("labels").join(part(record)).join(format!("{stem}.txt"));
-        write(&path, &lines(record, examples))?;
-    }
+    let placed = describe_all(placed, &folder, images, label, "yolo", exported)?;
     let val = placed.iter().any(|(record, ..)| Part::of(record, input.options) == Part::Val);
     if input.options.split.is_some() && !val {
         exported.remarks.push("yolo: --split put no image into val; data.yaml validates on train".to_owned());
     }
-    write(&folder.path().join("data.yaml"), &data_yaml(examples, val))?;
+    folder.write("data.yaml", data_yaml(examples, val).as_bytes())?;
     folder.put(exported)
 }
 

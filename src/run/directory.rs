@@ -1,67 +1,93 @@
 //! A run's directory: who may write it, and what is in it.
+//!
+//! In: a path. Out: the directory of a run that this process alone writes. Promises: a directory is a run if its `run.json` is one of
+//! gemscope's; nothing is removed but the run's own files, which are the journal, `run.json` and what the list of written files proves.
 
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::RunError;
 use super::journal::{self, Journal, Known};
-use super::lock::{self, Asked, Holder, Lock};
-use super::manifest::{self, Manifest};
+use super::manifest::{self, Manifest, ManifestError};
 use super::pairs;
-use crate::files;
+use crate::ownership::{self, Holder, OutputDirectory, OwnershipError};
 use crate::record::{AnswerStatus, Record};
 
-/// A directory that this process alone writes, until it is dropped.
+/// A run that this process alone writes, until it is dropped.
+#[derive(Debug)]
 pub struct RunDirectory {
-    path: PathBuf,
-    /// The process that wrote here last, where it was killed.
+    output: OutputDirectory,
+    /// The process that wrote here last, if it was killed.
     pub killed: Option<Holder>,
-    _lock: Lock,
+    /// Files that a fresh run left, since they were changed after gemscope wrote them.
+    pub kept: Vec<String>,
 }
 
 impl RunDirectory {
     /// Takes `path` for a run: a new directory, an empty one or an earlier run. With `fresh`, what gemscope wrote there is removed.
     ///
     /// # Errors
-    /// [`RunError`] where it holds something else, or another process writes it.
+    /// [`RunError`] if it holds something else, or another process writes it.
     pub fn open(path: &Path, fresh: bool) -> Result<Self, RunError> {
         let io = |error| RunError::Directory { path: path.to_owned(), error };
-        if !is_run(path) && !is_empty(path).map_err(io)? {
+        if !Manifest::is_there(path)? && !ownership::is_empty(path).map_err(io)? {
             return Err(RunError::NotARun(path.to_owned()));
         }
-        fs::create_dir_all(path).map_err(io)?;
-        let (lock, killed) = match lock::take(path).map_err(io)? {
-            Asked::Taken(lock, killed) => (lock, killed),
-            Asked::Held(holder) => return Err(RunError::InUse { path: path.to_owned(), holder }),
-        };
-        let directory = Self { path: path.to_owned(), killed, _lock: lock };
-        directory.remove_temporaries().map_err(io)?;
-        if fresh && is_run(path) {
-            directory.clear().map_err(io)?;
+        let mut directory = Self::take(path)?;
+        if fresh && Manifest::is_there(path)? {
+            directory.clear()?;
         }
         Ok(directory)
     }
 
-    /// What a killed process was about to put in its place.
-    fn remove_temporaries(&self) -> std::io::Result<()> {
-        for entry in fs::read_dir(&self.path)? {
-            let entry = entry?;
-            if is_temporary(&entry.file_name()) {
-                remove(&entry.path())?;
-            }
+    /// Takes the run that is in `path`.
+    ///
+    /// # Errors
+    /// [`RunError`] if there is none, or another process writes it.
+    pub fn of_run(path: &Path) -> Result<Self, RunError> {
+        if !Manifest::is_there(path)? {
+            return Err(ManifestError::NoRun(path.to_owned()).into());
         }
-        Ok(())
+        Self::take(path)
+    }
+
+    fn take(path: &Path) -> Result<Self, RunError> {
+        let output = OutputDirectory::open(path).map_err(|error| match error {
+            OwnershipError::InUse { path, holder } => RunError::InUse { path, holder },
+            OwnershipError::Io { path, error } => RunError::Directory { path, error },
+            other => other.into(),
+        })?;
+        Ok(Self { killed: output.killed.clone(), output, kept: Vec::new() })
+    }
+
+    /// Whether files that are in the way are taken over, whoever wrote them.
+    #[must_use]
+    pub fn adopting(self, adopt: bool) -> Self {
+        Self { output: self.output.adopting(adopt), ..self }
+    }
+
+    /// Where exports are written.
+    pub fn output(&self) -> &OutputDirectory {
+        &self.output
     }
 
     /// The journal first: without it, what is left says nothing.
-    fn clear(&self) -> std::io::Result<()> {
-        for name in [journal::FILE, pairs::FILE].into_iter().chain(crate::export::files()).chain([manifest::FILE]) {
-            remove(&self.path.join(name))?;
-        }
+    fn clear(&mut self) -> Result<(), RunError> {
+        let remove = |name: &str| {
+            let path = self.output.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(RunError::Directory { path, error }),
+                _ => Ok(()),
+            }
+        };
+        remove(journal::FILE)?;
+        remove(pairs::FILE)?;
+        let kept = self.output.remove_own()?;
+        remove(manifest::FILE)?;
+        self.kept = kept;
         Ok(())
     }
 
@@ -71,20 +97,21 @@ impl RunDirectory {
     /// [`RunError::OtherSettings`] that shows what differs; [`ManifestError::Filtered`](super::ManifestError::Filtered) where the records of an
     /// earlier version lack what the filters would show.
     pub fn settle(&self, manifest: &Manifest) -> Result<(), RunError> {
-        if !is_run(&self.path) {
-            return Ok(manifest.write(&self.path)?);
+        let path = self.output.path();
+        if !Manifest::is_there(path)? {
+            return Ok(manifest.write(&self.output)?);
         }
         // One that this version cannot read is of another, which says more than what differs.
-        let there = Manifest::read(&self.path)?;
-        let differences = manifest.differences(&self.path)?;
+        let there = Manifest::read(path)?;
+        let differences = manifest.differences(path)?;
         if differences.is_empty() {
             there.can_show(&manifest.filters)?;
             if there.filters != manifest.filters {
-                there.with_filters(manifest.filters.clone()).write(&self.path)?;
+                there.with_filters(manifest.filters.clone()).write(&self.output)?;
             }
             return Ok(());
         }
-        Err(RunError::OtherSettings { path: self.path.clone(), differences })
+        Err(RunError::OtherSettings { path: path.to_owned(), differences })
     }
 
     /// The journal, and what it holds already. Appended records are to be on disk after `sync_every`.
@@ -92,7 +119,7 @@ impl RunDirectory {
     /// # Errors
     /// [`RunError::Journal`].
     pub fn journal(&self, sync_every: Duration) -> Result<(Journal, Known), RunError> {
-        Ok(Journal::open(&self.path, sync_every)?)
+        Ok(Journal::open(self.output.path(), sync_every)?)
     }
 
     /// Of `records`, whether the journal holds each already. A journal that was written in part is completed with the others; an
@@ -107,7 +134,7 @@ impl RunDirectory {
         let as_read = |record: &Record| serde_json::from_slice::<Record>(&serde_json::to_vec(record)?);
         let failed = |record: &Record| record.status == AnswerStatus::Failed;
         let (mut held, mut others) = (vec![false; records.len()], BTreeSet::new());
-        journal::each_record(&self.path, |there| {
+        journal::each_record(self.output.path(), |there| {
             if let Some(&index) = images.get(there.image.as_str()) {
                 let wanted = &records[index];
                 let same = as_read(wanted).is_ok_and(|record| record == there);
@@ -122,37 +149,11 @@ impl RunDirectory {
         match others.len() {
             0 => Ok(held),
             count => Err(RunError::OtherAnswers {
-                path: self.path.clone(),
+                path: self.output.path().to_owned(),
                 count,
                 first: others.pop_first().unwrap_or_default(),
             }),
         }
-    }
-}
-
-fn is_run(path: &Path) -> bool {
-    path.join(manifest::FILE).is_file()
-}
-
-/// Whether there is nothing but what a process leaves that stopped right at its start: a lock, and a manifest that was not in its place yet.
-fn is_empty(path: &Path) -> std::io::Result<bool> {
-    match fs::read_dir(path) {
-        Ok(mut entries) => Ok(entries
-            .all(|entry| entry.is_ok_and(|entry| entry.file_name() == lock::FILE || is_temporary(&entry.file_name())))),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(error),
-    }
-}
-
-fn is_temporary(name: &OsStr) -> bool {
-    name.as_encoded_bytes().starts_with(files::TEMPORARY.as_bytes())
-}
-
-fn remove(path: &Path) -> std::io::Result<()> {
-    let is_folder = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
-    match if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) } {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 
@@ -168,17 +169,21 @@ mod tests {
         held.settle(&Manifest::new(None, None)).unwrap();
         let Err(error) = RunDirectory::open(&path, true) else { panic!("two writers") };
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
+        held.output().write("instances.json", b"of the run").unwrap();
         drop(held);
-        fs::write(path.join("instances.json"), "old").unwrap();
+        fs::write(path.join("results.json"), "somebody's, though a run may write such a file").unwrap();
         fs::write(path.join("mine.txt"), "mine").unwrap();
         let held = RunDirectory::open(&path, true).unwrap();
         assert!(!path.join("instances.json").exists() && path.join("mine.txt").exists());
+        assert!(path.join("results.json").exists() && held.kept.is_empty());
         held.settle(&Manifest::new(None, None)).unwrap();
         let other = Manifest::new(Some("elsewhere".into()), None);
         assert!(
             matches!(held.settle(&other), Err(RunError::OtherSettings { differences, .. }) if differences[0].setting == "root")
         );
         assert!(matches!(RunDirectory::open(dir.path(), true), Err(RunError::NotARun(_))));
+        fs::write(dir.path().join("run.json"), r#"{"settings": {"lr": 0.1}, "version": 3}"#).unwrap();
+        assert!(matches!(RunDirectory::open(dir.path(), true), Err(RunError::NotARun(_))), "of another tool");
     }
 
     #[test]
@@ -207,8 +212,8 @@ mod tests {
     fn what_a_killed_process_left_is_known_and_in_no_ones_way() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join(".lock"), r#"{"process":4711,"since":1}"#).unwrap();
-        fs::write(dir.path().join(".gemscope-x1"), "half of a run.json").unwrap();
-        fs::create_dir(dir.path().join(".gemscope-x2")).unwrap();
+        fs::create_dir_all(dir.path().join(".gemscope/new/0/crops")).unwrap();
+        fs::write(dir.path().join(".gemscope/new/run.json"), "half of a run.json").unwrap();
         let held = RunDirectory::open(dir.path(), false).unwrap();
         assert_eq!(held.killed, Some(Holder { process: 4711, since: 1 }));
         held.settle(&Manifest::new(None, None)).unwrap();

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{BufRead, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -121,8 +121,7 @@ impl Journal {
         let path = directory.join(FILE);
         let io = |error| JournalError::Io { path: path.clone(), error };
         // Not in append mode, in which a file cannot be shortened on Windows.
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io)?;
+        let mut file = files::open_to_write(&path).map_err(io)?;
         let mut known = Known::default();
         let lines = for_each_record(&path, BufReader::new(&file), |record| {
             let answered = record.status != AnswerStatus::Failed;

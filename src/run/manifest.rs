@@ -5,6 +5,7 @@
 //! file is whole or not there; a file of an earlier version is read, and what its run did to boxes when it asked is known.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -16,15 +17,16 @@ use super::difference::{self, Difference};
 use super::questions::ImagePrompts;
 use crate::answer::Rules;
 use crate::critique::CritiqueSettings;
+use crate::digest;
 use crate::export::{Filters, MinScore};
 use crate::generate::{Decoding, Sampling};
 use crate::model::{GraphFiles, ModelConfig};
+use crate::ownership::{self, OutputDirectory};
 use crate::preprocess::{BudgetChoice, Tiling};
 use crate::prompt::Task;
 use crate::runtime::Device;
-use crate::{digest, files};
 
-pub(super) const FILE: &str = "run.json";
+pub(super) const FILE: &str = ownership::RUN;
 
 /// Why a run's settings cannot be read or written.
 #[derive(Debug, Error)]
@@ -314,9 +316,7 @@ impl Manifest {
                     ManifestError::Parse { path, error }
                 }
             }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Err(ManifestError::NoRun(directory.to_owned()))
-            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Err(ManifestError::NoRun(directory.to_owned())),
             Err(error) => Err(ManifestError::Io { path, error }),
         }
     }
@@ -327,13 +327,21 @@ impl Manifest {
         serde_json::from_value(value)
     }
 
+    /// Whether the run.json of `directory` is one that a version of gemscope wrote: other tools write files of that name, too.
+    ///
+    /// # Errors
+    /// [`ManifestError::Io`], also for a symbolic link.
+    pub fn is_there(directory: &Path) -> Result<bool, ManifestError> {
+        ownership::is_run(directory).map_err(|error| ManifestError::Io { path: directory.join(FILE), error })
+    }
+
     /// Writes it into `directory`, whole or not at all.
-    pub(super) fn write(&self, directory: &Path) -> Result<(), ManifestError> {
+    pub(super) fn write(&self, directory: &OutputDirectory) -> Result<(), ManifestError> {
         let path = directory.join(FILE);
         let mut text =
             serde_json::to_vec_pretty(self).map_err(|error| ManifestError::Parse { path: path.clone(), error })?;
         text.push(b'\n');
-        files::replace_durably(&path, &text).map_err(|error| ManifestError::Io { path, error })
+        directory.replace_unlisted(FILE, &text).map_err(|error| ManifestError::Io { path, error })
     }
 }
 

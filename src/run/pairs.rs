@@ -4,8 +4,8 @@
 //! the next pairs are begun; pairs whose files have not changed since are not asked again.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -15,13 +15,13 @@ use super::engine::Engine;
 use super::pipeline::RunError;
 use crate::answer;
 use crate::critique::{PairRecord, Preference};
-use crate::digest;
 use crate::generate::{Batch, NextToken, Reply, Words};
 use crate::image::{decode_within, most_bytes};
 use crate::model::Features;
 use crate::preprocess::{BudgetChoice, PreparedView, prepare};
 use crate::prompt::Query;
 use crate::source::SourceImage;
+use crate::{digest, files};
 
 pub(super) const FILE: &str = "pairs.jsonl";
 /// Pairs that are loaded and asked about together.
@@ -68,8 +68,8 @@ pub fn compare_pairs(
 ) -> Result<Vec<PairRecord>, RunError> {
     let path = directory.join(FILE);
     let io = |error| RunError::Directory { path: path.clone(), error };
-    let mut known = read(&path).map_err(io)?;
-    let mut file = OpenOptions::new().create(true).append(true).open(&path).map_err(io)?;
+    let mut file = files::open_to_write(&path).map_err(io)?;
+    let mut known = read(&mut file).map_err(io)?;
     let mut records = Vec::with_capacity(pairs.len());
     for pairs in pairs.chunks(TOGETHER) {
         if control.is_stopped() {
@@ -189,16 +189,14 @@ fn ask(
 }
 
 /// The lines that are there. One that is cut off is asked again.
-fn read(path: &Path) -> std::io::Result<HashMap<String, PairRecord>> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(error),
-    };
+fn read(file: &mut File) -> std::io::Result<HashMap<String, PairRecord>> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
     let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
     if whole < bytes.len() {
-        OpenOptions::new().write(true).open(path)?.set_len(whole as u64)?;
+        file.set_len(whole as u64)?;
     }
+    file.seek(SeekFrom::End(0))?;
     let lines = bytes[..whole].split(|&byte| byte == b'\n');
     let lines = lines.filter_map(|line| serde_json::from_slice::<PairRecord>(line).ok());
     Ok(lines.map(|record| (record.name.clone(), record)).collect())

@@ -25,7 +25,6 @@ use super::engine::{Engine, ShownView};
 use super::gate::{ByteGate, Permit};
 use super::inference::{Effort, Inference};
 use super::journal::{Journal, JournalError, Known};
-use super::lock::Holder;
 use super::manifest::{ManifestError, Settings};
 use super::progress::Progress;
 use super::questions::{Asked, Asks};
@@ -34,6 +33,7 @@ use crate::critique::Measures;
 use crate::digest;
 use crate::generate::GenerateError;
 use crate::image::{decode_reduced, decode_within, recycle};
+use crate::ownership::{Holder, OwnershipError, named};
 use crate::preprocess::{
     PATCH_SIDE, Region, TilingError, needed_size, prepare_reduced, prepare_region, target_size, views,
 };
@@ -51,16 +51,19 @@ const IMAGES_AHEAD: usize = 64;
 #[non_exhaustive]
 pub enum RunError {
     /// The directory holds something else.
-    #[error("{} is not empty and not a run: choose another --out", .0.display())]
+    #[error("{} is not empty and not a run (no run.json of gemscope in it): choose another --out", .0.display())]
     NotARun(PathBuf),
     /// Another process writes the run.
-    #[error("{}: another process is writing this run{}", path.display(), holder_of(holder.as_ref()))]
+    #[error("{}: another process is writing this run{}", path.display(), named(holder.as_ref()))]
     InUse {
         /// The directory.
         path: PathBuf,
         /// The process, where it is known.
         holder: Option<Holder>,
     },
+    /// Something in the directory is not gemscope's.
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
     /// The directory cannot be used.
     #[error("{}: {error}", path.display())]
     Directory {
@@ -112,16 +115,13 @@ impl RunError {
     /// Whether it is that the disk is full: with room again, the run can go on.
     pub fn is_full_disk(&self) -> bool {
         match self {
+            Self::Ownership(error) => error.is_full_disk(),
             Self::Directory { error, .. }
             | Self::Manifest(ManifestError::Io { error, .. })
             | Self::Journal(JournalError::Io { error, .. }) => error.kind() == ErrorKind::StorageFull,
             _ => false,
         }
     }
-}
-
-fn holder_of(holder: Option<&Holder>) -> String {
-    holder.map_or_else(String::new, |holder| format!(" ({holder})"))
 }
 
 fn lines(differences: &[Difference]) -> String {

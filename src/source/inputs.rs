@@ -122,7 +122,12 @@ fn pattern(given: &Path, search: Search<'_>, inputs: &mut Vec<Input>) -> Result<
         let kind = match entry.file_type() {
             kind if kind.is_dir() => Kind::Folder,
             _ if is_archive(entry.path()) => Kind::Archive,
-            kind if kind.is_file() && has_image_extension(entry.path()) => Kind::File,
+            kind if kind.is_file() && has_image_extension(entry.path()) => {
+                if search.written.borrow_mut().has(entry.path()) {
+                    continue;
+                }
+                Kind::File
+            }
             _ => continue,
         };
         if matches!(kind, Kind::Folder) {

@@ -13,7 +13,9 @@ mod locate;
 mod name;
 mod passed_over;
 mod walk;
+mod written;
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -32,6 +34,7 @@ pub(crate) use locate::{Locator, leads_out};
 pub(crate) use name::{of as name_of, path as path_of};
 pub use passed_over::PassedOver;
 use walk::Search;
+use written::Written;
 
 /// Extensions that folders, patterns and archives are searched for. A file that is named by itself, or in a list, is taken whatever it is called.
 pub const EXTENSIONS: [&str; 14] =
@@ -201,7 +204,7 @@ impl Source {
 
 /// Lists the images of `inputs`, without what lies in `exclude` (the run's own directory may be inside the folder).
 ///
-/// Folders are walked to any depth, links followed, hidden entries and those of the system left out. A file that several paths lead to
+/// Folders are walked to any depth, links followed, hidden entries, those of the system and images that gemscope wrote left out. A file that several paths lead to
 /// through links is one image; hard links are images of their own. An input that is not there and has `*`, `?`, `[` or `{` in it is a
 /// pattern (`**` for any depth); `@FILE` is a list of paths, one a line, and `-` one on standard input; a `.tar` that is named, listed or matched
 /// is a folder of its images.
@@ -219,8 +222,9 @@ pub fn list(inputs: &[PathBuf], exclude: Option<&Path>) -> Result<Source, Source
 pub fn list_chosen(inputs: &[PathBuf], exclude: Option<&Path>, choice: &Choice) -> Result<Source, SourceError> {
     let exclude = exclude.and_then(|path| std::path::absolute(path).ok()).map(|path| tidy(&path));
     let excluded = Excluded::new(&choice.exclude)?;
-    let search =
-        Search { own: exclude.as_deref(), excluded: &excluded, max_depth: choice.max_depth.unwrap_or(usize::MAX) };
+    let written = RefCell::<Written>::default();
+    let max_depth = choice.max_depth.unwrap_or(usize::MAX);
+    let search = Search { own: exclude.as_deref(), excluded: &excluded, max_depth, written: &written };
     let mut expanded = Vec::new();
     for input in inputs {
         inputs::expand(input, search, &mut expanded)?;
@@ -241,7 +245,8 @@ pub fn list_chosen(inputs: &[PathBuf], exclude: Option<&Path>, choice: &Choice) 
     for name in &repeated {
         found.images.remove(name);
     }
-    let Found { images, passed_over, .. } = found;
+    let Found { images, mut passed_over, .. } = found;
+    passed_over.count_written(written.take().images);
     if images.is_empty() {
         let inputs = inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         return Err(SourceError::NoImages { inputs, passed_over });
@@ -354,6 +359,8 @@ fn common_root<'b>(mut bases: impl Iterator<Item = &'b Path>) -> PathBuf {
 mod tests {
     use super::*;
 
+    use crate::ownership;
+
     fn touch(path: &Path) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, b"x").unwrap();
@@ -367,12 +374,37 @@ mod tests {
     fn a_folder_is_walked_sorted_and_its_own_output_left_out() {
         let dir = tempfile::tempdir().unwrap();
         for name in
-            ["b.PNG", "a/z.jpg", "a/notes.txt", ".hidden/c.png", "out/crop.png", "old/run.json", "old/crops/x.png"]
+            ["b.PNG", "a/z.jpg", "a/notes.txt", ".hidden/c.png", "out/crop.png", "old/crops/x.png", "other/d.png"]
         {
             touch(&dir.path().join(name));
         }
-        let source = list(&[dir.path().to_owned()], Some(&dir.path().join("out"))).unwrap();
-        assert_eq!(names(&source), ["a/z.jpg", "b.PNG"]);
+        std::fs::write(dir.path().join("old/run.json"), r#"{"gemscope": "0.1.0", "settings": null}"#).unwrap();
+        std::fs::write(dir.path().join("other/run.json"), r#"{"lr": 0.1, "settings": {}}"#).unwrap();
+        let find = |input: &str| list(&[dir.path().join(input)], Some(&dir.path().join("out"))).unwrap();
+        assert_eq!(names(&find("")), ["a/z.jpg", "b.PNG", "other/d.png"]);
+        assert_eq!(names(&find("old")), ["crops/x.png"], "a folder that is named is searched");
+    }
+
+    #[test]
+    fn images_that_an_export_wrote_beside_others_are_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.png", "set/images/train/mine.png"] {
+            touch(&dir.path().join(name));
+        }
+        let out = ownership::OutputDirectory::open(dir.path()).unwrap();
+        for name in ["set/images/train/b.png", "crops/c.png", "set/data.yaml"] {
+            out.write(name, b"xy").unwrap();
+        }
+        drop(out);
+        // One that was replaced by the user's is an image again.
+        std::fs::write(dir.path().join("crops/c.png"), "replaced").unwrap();
+        for input in ["", "*"] {
+            let source = list(&[dir.path().join(input)], None).unwrap();
+            assert_eq!(names(&source), ["a.png", "crops/c.png", "set/images/train/mine.png"], "{input}");
+            assert_eq!(source.passed_over.words().unwrap(), "1 written by gemscope");
+        }
+        let source = list(&[dir.path().join("set/images")], None).unwrap();
+        assert_eq!(names(&source), ["train/b.png", "train/mine.png"], "a folder that is named is searched");
     }
 
     #[test]

@@ -60,6 +60,13 @@ impl PassedOver {
         }
     }
 
+    /// Counts images of earlier runs and exports.
+    pub(super) fn count_written(&mut self, images: usize) {
+        if images > 0 {
+            self.0.insert("written by gemscope".to_owned(), images);
+        }
+    }
+
     /// Adds what another place holds.
     pub(super) fn add(&mut self, other: Self) {
         for (kind, count) in other.0 {

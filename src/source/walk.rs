@@ -1,5 +1,6 @@
 //! The images in a folder, at any depth.
 
+use std::cell::RefCell;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use walkdir::{DirEntry, FilterEntry, IntoIter, WalkDir};
 
 use super::choice::Excluded;
 use super::passed_over::is_of_the_system;
+use super::written::Written;
 use super::{has_image_extension, is_hidden};
 
 /// What a search leaves out.
@@ -17,6 +19,8 @@ pub(super) struct Search<'s> {
     pub(super) excluded: &'s Excluded,
     /// How deep folders and archives are searched; 1 is the folder itself.
     pub(super) max_depth: usize,
+    /// Earlier runs and exports that the search comes by.
+    pub(super) written: &'s RefCell<Written>,
 }
 
 impl Search<'_> {
@@ -37,7 +41,9 @@ pub(super) fn entries<'s>(
 ) -> FilterEntry<IntoIter, impl FnMut(&DirEntry) -> bool + 's> {
     WalkDir::new(folder).follow_links(true).max_depth(depth).into_iter().filter_entry(move |entry| {
         // The folder itself was named by the user and is always searched; runs inside it hold crops, not images.
-        entry.depth() == 0 || is_wanted(folder, entry.path(), search) && !entry.path().join("run.json").is_file()
+        let named = entry.depth() == 0;
+        let is_wanted = named || is_wanted(folder, entry.path(), search);
+        is_wanted && (!entry.file_type().is_dir() || search.written.borrow_mut().enter(entry.path(), named))
     })
 }
 
@@ -77,6 +83,9 @@ pub(super) fn each(folder: &Path, search: Search<'_>, mut each: impl FnMut(Found
             linked_at = linked_at.or_else(|| is_link.then(|| entry.depth()));
         } else if entry.file_type().is_file() {
             let path = entry.path();
+            if search.written.borrow_mut().has(path) {
+                continue;
+            }
             let is_image = has_image_extension(path);
             each(if is_image {
                 Found::Image { path, linked: is_link || linked_at.is_some() }

@@ -75,9 +75,20 @@ fn coco_to_yolo_and_back_keeps_boxes_within_half_a_pixel() {
     convert(&yolo, "coco", &back, &[]).success();
     let difference = largest_difference(&original, &read_json(&back));
     assert!(difference < 0.01, "{difference}");
-    // What was written is not written over.
-    convert(&yolo, "coco", &back, &[]).code(1).stderr(predicates::str::contains("there already"));
-    convert(&truth, "yolo", &yolo, &[]).code(1).stderr(predicates::str::contains("not empty"));
+    // What was written is written again, and not over the user's files.
+    convert(&yolo, "coco", &back, &[]).success();
+    convert(&truth, "yolo", &yolo, &[]).success();
+    assert!(yolo.join("images").is_dir());
+    for (from, format, out, changed) in
+        [(&yolo, "coco", &back, &back), (&truth, "yolo", &yolo, &yolo.join("data.yaml"))]
+    {
+        let written = fs::read(changed).unwrap();
+        fs::write(changed, "mine").unwrap();
+        convert(from, format, out, &[]).code(1).stderr(predicates::str::contains("in the way"));
+        assert_eq!(fs::read(changed).unwrap(), b"mine");
+        fs::write(changed, written).unwrap();
+    }
+    convert(&truth, "yolo", dir.path(), &[]).code(1).stderr(predicates::str::contains("not empty"));
 }
 
 #[test]

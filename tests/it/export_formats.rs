@@ -8,6 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use gemscope::export::{self, Format, Input, Options};
+use gemscope::ownership::OutputDirectory;
 use gemscope::record::{AnswerStatus, BBox, Detection, Record};
 use image::GenericImageView as _;
 use proptest::prelude::*;
@@ -95,7 +96,8 @@ fn is_picture(name: &str) -> bool {
 /// Compares the text files of an export, the names of all its files and what was said with the golden ones.
 fn assert_golden(name: &str, out: &Path, said: &str) {
     let golden = fixture("golden/exports").join(name);
-    let made = files(out);
+    let mut made = files(out);
+    made.retain(|name, _| name != ".lock" && !name.starts_with(".gemscope/"));
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     for (name, path) in made.iter().filter(|(name, _)| !is_picture(name)) {
         // The one thing in them that changes with every release.
@@ -170,7 +172,7 @@ fn linked_images_can_be_copies_and_lost_ones_are_left_out_with_their_labels() {
     let assert = command.assert().code(2);
     let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
     assert!(said.contains("yolo: nothing.jpg: the file is not the one that was answered about"), "{said}");
-    assert!(said.contains("voc: turned.jpg: "), "{said}");
+    assert!(said.contains("1 image is not there any more"), "{said}");
     for lost in ["nothing", "turned"] {
         assert!(!out.join(format!("yolo/labels/train/{lost}.txt")).exists());
         assert!(!out.join(format!("voc/Annotations/{lost}.xml")).exists());
@@ -338,7 +340,7 @@ proptest! {
             options: &Options::default(),
         };
         let formats: Vec<Format> = Format::ALL.into_iter().filter(|format| *format != Format::Crops).collect();
-        let exported = export::export(&input, &formats, &out).unwrap();
+        let exported = export::export(&input, &formats, &OutputDirectory::open(&out).unwrap());
         prop_assert!(exported.remarks.is_empty(), "{:?}", exported.remarks);
         let [record] = &records;
         let (width, height) = (f64::from(record.width), f64::from(record.height));

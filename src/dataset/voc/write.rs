@@ -4,15 +4,16 @@
 //! as VOC's readers expect; no name can become markup.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::super::xml::escape;
 use super::super::{Dataset, DatasetError, Split, label_files, list_of, stem, write_file};
+use crate::ownership::Staging;
 use crate::record::BBox;
 
 pub(in super::super) fn write(
     dataset: &Dataset,
-    out: &Path,
+    staged: &Staging,
     remarks: &mut Vec<String>,
 ) -> Result<Vec<PathBuf>, DatasetError> {
     let files = label_files(dataset, "xml")?;
@@ -26,7 +27,7 @@ pub(in super::super) fn write(
             bbox: object.bbox,
             difficult: object.crowd,
         }));
-        write_file(out.join("Annotations").join(file), xml.as_bytes())?;
+        write_file(staged, &format!("Annotations/{file}"), xml.as_bytes())?;
     }
     if crowds > 0 {
         remarks.push(format!("{crowds} boxes of crowds are written as \"difficult\""));
@@ -36,12 +37,12 @@ pub(in super::super) fn write(
         for split in Split::ALL {
             let list = list_of(dataset, split, |name| stem(name).to_owned())?;
             if !list.is_empty() {
-                write_file(out.join("ImageSets/Main").join(format!("{}.txt", split.as_str())), list.as_bytes())?;
+                write_file(staged, &format!("ImageSets/Main/{}.txt", split.as_str()), list.as_bytes())?;
             }
         }
     }
-    remarks.push(format!("the images belong into {}", out.join("JPEGImages").display()));
-    Ok(vec![out.join("Annotations")])
+    remarks.push(format!("the images belong into {}", staged.place_of("JPEGImages").display()));
+    Ok(vec![staged.place_of("Annotations")])
 }
 
 /// The head of a file: which image it is about.

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 
 use super::super::{Dataset, DatasetError, Split, Splits, label_files, list_of, write_file};
 use super::label_of;
+use crate::ownership::Staging;
 use crate::record::BBox;
 
 pub(in super::super) fn write(
     dataset: &Dataset,
-    out: &Path,
+    staged: &Staging,
     remarks: &mut Vec<String>,
 ) -> Result<Vec<PathBuf>, DatasetError> {
     // Refuses names that lead out, and images that would share a file.
@@ -30,26 +31,26 @@ pub(in super::super) fn write(
         }
         let file = label_of(&Path::new("images").join(&image.name));
         inner += usize::from(!file.starts_with("labels"));
-        write_file(out.join(file), text.as_bytes())?;
+        write_file(staged, &file.to_string_lossy().replace('\\', "/"), text.as_bytes())?;
     }
     if crowds > 0 {
         remarks.push(format!("{crowds} boxes of crowds are left out: YOLO has no word for them"));
     }
     dataset.remark_lost("YOLO", remarks);
-    remarks.push(format!("the images belong into {}", out.join("images").display()));
+    remarks.push(format!("the images belong into {}", staged.place_of("images").display()));
     if inner > 0 {
         remarks.push(format!(
             "{inner} images lie in a folder \"images\" of their own: their labels are in the \"labels\" beside it, where Ultralytics looks"
         ));
     }
     let names = names(dataset.categories.iter().map(String::as_str));
-    let yaml = splits(dataset, out, remarks)? + names.as_str();
-    Ok(vec![write_file(out.join("data.yaml"), yaml.as_bytes())?])
+    let yaml = splits(dataset, staged, remarks)? + names.as_str();
+    Ok(vec![write_file(staged, "data.yaml", yaml.as_bytes())?])
 }
 
 /// The lines of `data.yaml` that say where the splits are: one folder where there are none, else a list of each. Ultralytics asks for train and
 /// val in any case.
-fn splits(dataset: &Dataset, out: &Path, remarks: &mut Vec<String>) -> Result<String, DatasetError> {
+fn splits(dataset: &Dataset, staged: &Staging, remarks: &mut Vec<String>) -> Result<String, DatasetError> {
     if !dataset.is_split() {
         if dataset.images_of(Split::Val).next().is_none() {
             remarks.push("no split for validation: train and val of data.yaml are the same images".to_owned());
@@ -62,7 +63,7 @@ fn splits(dataset: &Dataset, out: &Path, remarks: &mut Vec<String>) -> Result<St
     for split in &present {
         let list = list_of(dataset, *split, |name| format!("./images/{name}"))?;
         let file = format!("{}.txt", split.as_str());
-        write_file(out.join(&file), list.as_bytes())?;
+        write_file(staged, &file, list.as_bytes())?;
         // Writing to a string cannot fail.
         let _ = writeln!(yaml, "{}: {file}", split.as_str());
     }

@@ -7,7 +7,6 @@ mod sheet;
 mod sorted;
 mod tables;
 
-use std::path::Path;
 use std::str::FromStr;
 
 pub use sorted::SortBy;
@@ -15,6 +14,7 @@ pub use tables::write_pairs;
 
 use super::{ExportError, Exported, Input};
 use crate::critique::{Frame, Gates, Group, GroupBy, Judged, Rubric, Statistics, Verdict, groups};
+use crate::ownership::OutputDirectory;
 use crate::record::Record;
 
 /// A file that verdicts are written to.
@@ -93,21 +93,6 @@ impl<'r> Critique<'r> {
     }
 }
 
-/// Everything that verdicts are written to.
-pub(super) const FILES: [&str; 11] = [
-    "verdicts.jsonl",
-    "verdicts.csv",
-    "keep.txt",
-    "review.txt",
-    "reject.txt",
-    "statistics.json",
-    "groups.csv",
-    "sorted",
-    "sheet",
-    "rubric.toml",
-    "pairs.csv",
-];
-
 /// Writes `formats` into `out`, and folders of frames by their verdict where `sort` says how. `input` says where the images are.
 ///
 /// A format that fails is among the failures and keeps no other from being written; an image that can no longer be read is a remark.
@@ -116,7 +101,7 @@ pub fn export_verdicts(
     input: &Input<'_>,
     formats: &[VerdictFormat],
     sort: Option<SortBy>,
-    out: &Path,
+    out: &OutputDirectory,
 ) -> Exported {
     let mut exported = Exported::default();
     for format in formats {

@@ -3,8 +3,6 @@
 //! In: a judged run and, where they are to be had, the images. Out: `index.html`, which loads nothing but pictures, and `thumbnails/`. Promises: as
 //! `report/`: nothing that comes from a run can become markup or script, and the page needs no network.
 
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::super::draw::palette::colour;
@@ -14,6 +12,7 @@ use super::super::page::{self, relative_link};
 use super::super::{ExportError, Exported, Input};
 use super::Critique;
 use crate::critique::{Axis, AxisFigures, GenerationSettings, Group, Measures, Statistics, Verdict, disagreements};
+use crate::ownership::OutputDirectory;
 use crate::record::Record;
 
 const PAGE: &str = include_str!("page/sheet.html");
@@ -91,17 +90,16 @@ struct ShownBox<'c> {
 pub(super) fn write(
     critique: &Critique<'_>,
     input: &Input<'_>,
-    out: &Path,
+    out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
-    let failed = |path: &Path, error: std::io::Error| ExportError::Write { path: path.to_owned(), error };
     let folder = Fresh::begin(out, "sheet")?;
-    let seen = draw_thumbnails(input, "sheet", folder.path(), exported)?;
+    let seen = draw_thumbnails(input, "sheet", &folder, exported)?;
     let link = input.images.and_then(|images| relative_link(&out.join("sheet"), images));
     let data = data(critique, input, &seen, link);
-    let page = page::whole(PAGE, STYLE, &SCRIPTS, &data).map_err(|error| failed(out, error.into()))?;
-    let path = folder.path().join("index.html");
-    std::fs::write(&path, page).map_err(|error| failed(&path, error))?;
+    let page = page::whole(PAGE, STYLE, &SCRIPTS, &data)
+        .map_err(|error| ExportError::Write { path: out.join("sheet/index.html"), error: error.into() })?;
+    folder.write("index.html", page.as_bytes())?;
     folder.put(exported)
 }
 

@@ -3,7 +3,7 @@
 //! In: a judged run. Out: files of one line a frame. Promises: every frame has its line; text is escaped for where it goes.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 
@@ -11,6 +11,7 @@ use super::super::csv::cell;
 use super::super::{ExportError, Exported, write_file};
 use super::Critique;
 use crate::critique::{AxisFigures, GenerationSettings, Judged, Measures, PairRecord, Verdict};
+use crate::ownership::OutputDirectory;
 use crate::record::{AnswerStatus, Detection};
 
 /// One line of `verdicts.jsonl`.
@@ -30,7 +31,11 @@ struct Line<'c> {
     generation: Option<&'c GenerationSettings>,
 }
 
-pub(super) fn jsonl(critique: &Critique<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn jsonl(
+    critique: &Critique<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
     const FILE: &str = "verdicts.jsonl";
     let mut lines = Vec::new();
     for ((record, frame), judged) in critique.records.iter().zip(&critique.frames).zip(&critique.judged) {
@@ -52,7 +57,7 @@ pub(super) fn jsonl(critique: &Critique<'_>, out: &Path, exported: &mut Exported
 }
 
 /// A row a frame: verdict and rule, value and entropy of each axis, measures, and what the frame was made with.
-pub(super) fn csv(critique: &Critique<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn csv(critique: &Critique<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
     let axes: Vec<&str> = critique.rubric.axes.iter().map(|axis| axis.name.as_str()).collect();
     let mut header: Vec<String> = ["image", "verdict", "rule", "not_asked", "overall"].map(str::to_owned).to_vec();
     header.extend(axes.iter().flat_map(|axis| [(*axis).to_owned(), format!("{axis}_entropy")]));
@@ -89,7 +94,11 @@ pub(super) fn csv(critique: &Critique<'_>, out: &Path, exported: &mut Exported) 
 }
 
 /// A row a frame of a group: the group, the frame, its overall score, and whether it is the best.
-pub(super) fn groups(critique: &Critique<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn groups(
+    critique: &Critique<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
     let header = ["group", "image", "verdict", "overall", "best"].map(str::to_owned).to_vec();
     let rows = critique.groups.iter().flatten().flat_map(|group| {
         group.frames.iter().map(move |&place| {
@@ -110,7 +119,7 @@ pub(super) fn groups(critique: &Critique<'_>, out: &Path, exported: &mut Exporte
 ///
 /// # Errors
 /// [`ExportError::Write`].
-pub fn write_pairs(records: &[PairRecord], out: &Path) -> Result<PathBuf, ExportError> {
+pub fn write_pairs(records: &[PairRecord], out: &OutputDirectory) -> Result<PathBuf, ExportError> {
     let header = ["name", "better", "first_better_shown_first", "first_better_shown_second", "mass", "reason"];
     let rows = records.iter().map(|record| {
         let [one, other] = record.first_better.map_or([None; 2], |both| both.map(Some));
@@ -133,7 +142,7 @@ fn table(
     name: &str,
     header: Vec<String>,
     rows: impl Iterator<Item = Vec<String>>,
-    out: &Path,
+    out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
     let failed = |error: std::io::Error| ExportError::Write { path: out.join(name), error };
@@ -146,7 +155,11 @@ fn table(
 }
 
 /// `keep.txt`, `review.txt` and `reject.txt`: the names of the frames, as they are relative to the run's folder, one a line.
-pub(super) fn lists(critique: &Critique<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn lists(
+    critique: &Critique<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
     for verdict in Verdict::ALL {
         let mut list = String::new();
         let mut broken = 0;

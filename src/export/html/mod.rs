@@ -7,14 +7,13 @@
 mod data;
 mod thumbnail;
 
-use std::path::Path;
-
 use rayon::prelude::*;
 
 use super::folder::Fresh;
 use super::page::{self, relative_link};
 use super::upright::Images;
 use super::{ExportError, Exported, Input};
+use crate::ownership::OutputDirectory;
 use data::Data;
 pub(super) use data::facts;
 
@@ -24,15 +23,13 @@ const STYLE: &str = include_str!("page/report.css");
 const SCRIPTS: [&str; 3] =
     [include_str!("page/select.js"), include_str!("page/report.js"), include_str!("page/view.js")];
 
-pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> Result<(), ExportError> {
-    let failed = |path: &Path, error: std::io::Error| ExportError::Write { path: path.to_owned(), error };
+pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
     let folder = Fresh::begin(out, "report")?;
-    let seen = draw_thumbnails(input, "html", folder.path(), exported)?;
+    let seen = draw_thumbnails(input, "html", &folder, exported)?;
     let link = input.images.and_then(|images| relative_link(&out.join("report"), images));
-    let page =
-        page::whole(PAGE, STYLE, &SCRIPTS, &Data::of(input, &seen, link)).map_err(|error| failed(out, error.into()))?;
-    let path = folder.path().join("index.html");
-    std::fs::write(&path, page).map_err(|error| failed(&path, error))?;
+    let page = page::whole(PAGE, STYLE, &SCRIPTS, &Data::of(input, &seen, link))
+        .map_err(|error| ExportError::Write { path: out.join("report/index.html"), error: error.into() })?;
+    folder.write("index.html", page.as_bytes())?;
     folder.put(exported)
 }
 
@@ -41,11 +38,10 @@ pub(super) fn write(input: &Input<'_>, out: &Path, exported: &mut Exported) -> R
 pub(super) fn draw_thumbnails(
     input: &Input<'_>,
     name: &str,
-    folder: &Path,
+    folder: &Fresh<'_>,
     exported: &mut Exported,
 ) -> Result<Vec<bool>, ExportError> {
-    let folder = &folder.join("thumbnails");
-    std::fs::create_dir(folder).map_err(|error| ExportError::Write { path: folder.clone(), error })?;
+    folder.folder("thumbnails")?;
     let images = Images::of(input);
     let images = match &images {
         Ok(images) => images,
@@ -55,10 +51,11 @@ pub(super) fn draw_thumbnails(
             return Ok(vec![false; input.records.len()]);
         }
     };
-    let path = |index| folder.join(data::thumbnail_name(index));
-    let indexed = input.records.par_iter().enumerate();
-    let made: Vec<Result<(), String>> =
-        indexed.map(|(index, record)| thumbnail::write(record, images, &path(index))).collect::<Result<_, _>>()?;
+    let draw = |(index, record)| match thumbnail::of(record, images) {
+        Ok(bytes) => folder.write_named(&format!("thumbnails/{}", data::thumbnail_name(index)), &bytes),
+        Err(reason) => Ok(Err(reason)),
+    };
+    let made: Vec<Result<(), String>> = input.records.par_iter().enumerate().map(draw).collect::<Result<_, _>>()?;
     // What was not an image when it was answered about is told by its record.
     let answered = input.records.iter().zip(&made).filter(|(record, _)| record.width > 0);
     let missing: Vec<_> = answered.filter_map(|(record, made)| Some((&record.image, made.as_ref().err()?))).collect();

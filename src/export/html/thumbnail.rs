@@ -1,11 +1,8 @@
 //! Thumbnails: the upright image, at most 320 pixels on its longer side, as a JPEG.
 
-use std::path::Path;
-
 use image::codecs::jpeg::JpegEncoder;
 use image::{ExtendedColorType, ImageEncoder as _, RgbImage};
 
-use super::super::ExportError;
 use super::super::upright::Images;
 use crate::preprocess::{ResizeError, TargetSize, resize};
 use crate::record::Record;
@@ -13,18 +10,15 @@ use crate::record::Record;
 const LONG_SIDE: u32 = 320;
 const JPEG_QUALITY: u8 = 80;
 
-/// Writes the thumbnail of a record's image; the inner error says why there is none.
-pub(super) fn write(record: &Record, images: &Images<'_>, path: &Path) -> Result<Result<(), String>, ExportError> {
+/// The thumbnail of a record's image, as a JPEG.
+///
+/// # Errors
+/// Why there is none, in words.
+pub(super) fn of(record: &Record, images: &Images<'_>) -> Result<Vec<u8>, String> {
     if record.width == 0 {
-        return Ok(Err("it could not be decoded".to_owned()));
+        return Err("it could not be decoded".to_owned());
     }
-    let made = images.with(record, |pixels| encode(&pixels));
-    let bytes = match made {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(reason)) | Err(reason) => return Ok(Err(reason)),
-    };
-    std::fs::write(path, bytes).map_err(|error| ExportError::Write { path: path.to_owned(), error })?;
-    Ok(Ok(()))
+    images.with(record, |pixels| encode(&pixels))?
 }
 
 /// The thumbnail of an image as JPEG bytes.

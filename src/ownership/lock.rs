@@ -1,20 +1,24 @@
-//! The lock of a run's directory.
+//! The lock of a directory.
 //!
-//! In: a directory. Out: the right to write there, until it is dropped or the process dies: the lock is the system's, so that none is ever left
-//! behind. What the file says (which process, since when) is for people, and tells a run that was killed from one that ended.
+//! In: a directory. Out: the right to write there, until it is dropped or the process dies: the lock is the system's, so that none is ever
+//! left behind. The text in the file (which process, since when) is for people, and tells a process that was killed from one that ended.
+//! Promises: a `.lock` that somebody else keeps there is not written into.
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::Path;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-/// The file's name in a run's directory.
+use crate::files;
+
+/// The file's name in a directory.
 pub(super) const FILE: &str = ".lock";
 
 /// A directory that this process alone writes.
+#[derive(Debug)]
 pub(super) struct Lock {
     file: File,
 }
@@ -56,10 +60,11 @@ pub(super) enum Asked {
 /// Asks for the lock of `directory`, without waiting.
 ///
 /// # Errors
-/// Whatever the file system says. One that knows no locks is no error: such directories (some network shares) are used without.
+/// Whatever the file system says, and that the file is a link or somebody else's. A file system that knows no locks is no error: such
+/// directories (some network shares) are used without.
 pub(super) fn take(directory: &Path) -> io::Result<Asked> {
     let path = directory.join(FILE);
-    let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path)?;
+    let mut file = files::open_to_write(&path)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Ok(Asked::Held(read(&mut file))),
@@ -71,12 +76,27 @@ pub(super) fn take(directory: &Path) -> io::Result<Asked> {
         }
         Err(TryLockError::Error(error)) => return Err(error),
     }
+    if !is_ours(&mut file)? {
+        return Err(io::Error::new(
+            ErrorKind::AlreadyExists,
+            "a .lock is here that gemscope did not write: move it away",
+        ));
+    }
     let earlier = read(&mut file);
     let text = serde_json::to_vec(&Holder::this_process())?;
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(&text)?;
     Ok(Asked::Taken(Lock { file }, earlier))
+}
+
+/// Whether the file is empty or begins as [`Holder`] does: a process may have been killed while it wrote that.
+fn is_ours(file: &mut File) -> io::Result<bool> {
+    const BEGINNING: &[u8] = b"{\"process\":";
+    let mut text = Vec::new();
+    file.take(BEGINNING.len() as u64).read_to_end(&mut text)?;
+    file.rewind()?;
+    Ok(BEGINNING.starts_with(&text))
 }
 
 /// Who the file names. It is a remark only: what cannot be read is nobody.
@@ -89,7 +109,7 @@ fn read(file: &mut File) -> Option<Holder> {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // An empty file says that the run ended in order. Where that cannot be written, the next run only says too much.
+        // An empty file says that the process ended in order. If that cannot be written, the next one only says too much.
         let _ = self.file.set_len(0);
     }
 }
