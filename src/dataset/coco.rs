@@ -173,6 +173,8 @@ impl<'de> Deserialize<'de> for Presence {
 struct RawCategory {
     id: Option<Id>,
     name: Option<String>,
+    #[serde(default)]
+    supercategory: Presence,
 }
 
 /// A checked file of COCO instances.
@@ -229,6 +231,8 @@ pub struct CategoryEntry {
     pub id: Id,
     /// Its name.
     pub name: String,
+    /// Whether it has a `supercategory`, which is not kept.
+    pub has_supercategory: bool,
 }
 
 /// What JSON the file at `path` holds; syntax errors come with their line.
@@ -277,7 +281,7 @@ impl Instances {
         for (category, number) in categories.into_iter().zip(1..) {
             let id = category.id.ok_or_else(|| DatasetError::file(path, format!("category {number} has no id")))?;
             let name = category.name.ok_or_else(|| DatasetError::file(path, format!("category {id} has no name")))?;
-            entries.push(CategoryEntry { id, name });
+            entries.push(CategoryEntry { id, name, has_supercategory: category.supercategory.0 });
         }
         let (categories, category_places) = sorted(entries, |category| &category.id, "categories", path)?;
 
@@ -403,6 +407,10 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         if count > 0 {
             reading.remarks.push(format!("{count} annotations have {what}, of which only the box is taken"));
         }
+    }
+    let above = instances.categories.iter().filter(|category| category.has_supercategory).count();
+    if above > 0 {
+        reading.remarks.push(format!("{above} categories have a supercategory, which is not kept"));
     }
     let ids: Vec<u64> = instances.categories.iter().filter_map(|category| category.id.number()).collect();
     let categories: Vec<String> = instances.categories.into_iter().map(|category| category.name).collect();

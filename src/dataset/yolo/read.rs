@@ -243,6 +243,9 @@ impl Found<'_> {
         let place = &source.place;
         let list = place.is_file();
         let names = if list { listed(place, root)? } else { images_under(place)? };
+        if let Some(split) = source.split.filter(|_| names.is_empty()) {
+            reading.remarks.push(format!("{} has no images: there is none in {}", split.as_str(), place.display()));
+        }
         // Ultralytics follows a link to the folder of a part before it looks for labels.
         let real = place.canonicalize().map_err(DatasetError::io(place))?;
         for name in names {

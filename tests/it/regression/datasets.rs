@@ -156,6 +156,10 @@ fn a_split_that_is_not_there_does_not_vanish() {
         .success()
         .stderr(contains("path is \"/no/such/place\", which is not there"));
     assert_eq!(boxes(&read_json(files.path("three.json"))).len(), 2);
+    // One that is there and empty is said.
+    fs::create_dir_all(files.path("set/test/images")).unwrap();
+    files.write("set/data.yaml", "train: train/images\nval: valid/images\ntest: test/images\nnames: [cat]\n");
+    files.convert("set", "coco", "empty.json").success().stderr(contains("test has no images"));
     // None of them is there, although there are images.
     files.picture("set/images/c.png");
     files.write("set/data.yaml", "train: /home/someone/images\nval: /home/someone/images\nnames: [cat]\n");

@@ -127,7 +127,10 @@ fn a_command_with_a_model_ends_with_its_own_code_when_nobody_reads_what_it_says(
     let (images, whole) = (path(&images), images.join("a.png"));
     let (found, judged) = (dir.path().join("found"), dir.path().join("judged"));
     let detect = ["detect", images, "--labels", "star", "--budget", "70", "--export", "jsonl", "--out", path(&found)];
-    let critique = ["critique", images, "--budget", "70", "--export", "jsonl", "--out", path(&judged)];
+    let (rubric, demo) = (dir.path().join("rubric.toml"), fixture("demo-model"));
+    fs::write(&rubric, gemscope::critique::Rubric::DEMO).unwrap();
+    let critique = ["critique", images, "--model", path(&demo), "--rubric", path(&rubric), "--budget", "70"];
+    let critique = [&critique[..], &["--export", "jsonl", "--out", path(&judged)]].concat();
     let inspect = ["inspect", path(&whole)];
     let model = ["model", "inspect"];
     let few = [(Stream::ClosedPipe, Stream::Full), (Stream::Full, Stream::ClosedPipe)];
@@ -366,6 +369,34 @@ fn one_format_that_fails_keeps_no_other_from_being_written() {
         assert!(run.join(file).is_file() && said.contains(file), "{file}: {said}");
     }
     assert!(!said.contains("crops"), "{said}");
+}
+
+/// A folder of the user's stands where a table is to be written.
+#[test]
+fn a_run_whose_export_failed_is_no_success_and_has_the_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let scene = fixture("shapes/scene-01.png");
+    let (found, judged) = (dir.path().join("found"), dir.path().join("judged"));
+    let detect = ["detect", path(&scene), "--labels", "star", "--budget", "70", "--out", path(&found)];
+    let (rubric, model) = (dir.path().join("rubric.toml"), fixture("demo-model"));
+    fs::write(&rubric, gemscope::critique::Rubric::DEMO).unwrap();
+    let [rubric, model] = [path(&rubric), path(&model)];
+    let critique =
+        ["critique", path(&scene), "--model", model, "--rubric", rubric, "--budget", "70", "--out", path(&judged)];
+    for (args, run, formats, blocked, other) in [
+        (&detect[..], &found, "counts,csv", "counts.csv", "detections.csv"),
+        (&critique, &judged, "csv,jsonl", "verdicts.csv", "verdicts.jsonl"),
+    ] {
+        let output = command(args).args(["--export", "none"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        fs::create_dir_all(run.join(blocked).join("of the user")).unwrap();
+        let output = command(args).args(["--export", formats]).output().unwrap();
+        let (said, error) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains(blocked), "{error}");
+        assert!(run.join(other).is_file() && said.contains(other) && !said.contains(blocked), "{said}{error}");
+        assert!(run.join(blocked).join("of the user").is_dir());
+    }
 }
 
 #[test]
