@@ -24,6 +24,8 @@ pub(super) struct Extent {
     pub(super) row_height: u32,
     /// Whether the image comes in scans, each finer than the one before: rows may be there without their finest detail.
     pub(super) progressive: bool,
+    /// The bytes that decoders can read: without a segment that is not there to its end, which they stumble over.
+    pub(super) bytes: usize,
 }
 
 /// What the decoders here show where there are no pixels: all coefficients are 0, as libjpeg leaves them.
@@ -90,21 +92,28 @@ pub(super) fn extent(bytes: &[u8]) -> Option<Extent> {
             _ => {}
         }
     }
-    frame.filter(|frame| frame.scans > 0).map(|frame| frame.extent())
+    let readable = marker_from(bytes, at).unwrap_or(bytes.len());
+    frame.filter(|frame| frame.scans > 0).map(|frame| Extent { bytes: readable, ..frame.extent() })
 }
 
 /// The next marker from `at` on, what its segment holds, and where that ends. Nothing where the bytes end before that.
-fn segment(bytes: &[u8], mut at: usize) -> Option<(u8, &[u8], usize)> {
-    // Bytes between segments do not belong there; decoders pass over them.
-    while *bytes.get(at)? != 0xFF || matches!(bytes.get(at + 1)?, 0x00 | 0x01 | 0xD0..=0xD8 | 0xFF) {
-        at += 1;
-    }
+fn segment(bytes: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
+    let at = marker_from(bytes, at)?;
     let marker = bytes[at + 1];
     if marker == 0xD9 {
         return Some((marker, &[], at + 2));
     }
     let length = usize::from(u16_at(bytes, at + 2)?);
     Some((marker, bytes.get(at + 4..at + 2 + length)?, at + 2 + length))
+}
+
+/// Where the next marker begins that has a segment, or ends the image.
+fn marker_from(bytes: &[u8], mut at: usize) -> Option<usize> {
+    // Bytes between segments do not belong there; decoders pass over them.
+    while *bytes.get(at)? != 0xFF || matches!(bytes.get(at + 1)?, 0x00 | 0x01 | 0xD0..=0xD8 | 0xFF) {
+        at += 1;
+    }
+    Some(at)
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
@@ -237,6 +246,7 @@ impl Frame {
         Some(reader.at)
     }
 
+    /// How far the scans came; the bytes are not known here.
     fn extent(&self) -> Extent {
         let reached = self.components.iter().map(|component| component.reached.unwrap_or_default());
         let (rows, columns) = reached.min().unwrap_or_default();
@@ -247,6 +257,7 @@ impl Frame {
             columns: columns.min(self.width),
             row_height,
             progressive: self.progressive,
+            bytes: 0,
         }
     }
 }

@@ -210,7 +210,7 @@ fn decode_cut(bytes: &[u8], extent: jpeg_rows::Extent, max_pixels: u64) -> Resul
     // A decoder that stops early leaves pixels as they were, and those of another image must not be seen.
     drop(SPARE.take());
     let decode = |end: &[u8]| {
-        let (decoder, _) = open(Cursor::new([bytes, end].concat()), max_pixels)?;
+        let (decoder, _) = open(Cursor::new([&bytes[..extent.bytes], end].concat()), max_pixels)?;
         read_guarded(decoder)
     };
     let mut decoded = decode(&ends[0]).or_else(|_| decode(&ends[1]))?;

@@ -57,6 +57,26 @@ fn a_jpeg_that_ends_early_gives_the_rows_that_are_there() {
     }
 }
 
+/// Wherever a JPEG is cut, its rows are there or the reason why there are none; the decoder never stumbles.
+#[test]
+fn a_jpeg_may_be_cut_anywhere() {
+    for file in ["444.jpg", "420.jpg", "progressive.jpg", "grey.jpg", "cmyk-adobe.jpg", "cut/444-restarts.jpg"] {
+        let bytes = fs::read(fixture("images").join(file)).unwrap();
+        let mut rows = 0.0;
+        for end in 1..bytes.len() - 1 {
+            match gemscope::image::decode(&bytes[..end], true) {
+                Ok(cut) => {
+                    assert!(cut.rows_there >= rows, "{file} of {end} bytes");
+                    rows = cut.rows_there;
+                }
+                Err(gemscope::image::ImageError::Panicked) => panic!("{file} of {end} bytes: the decoder panicked"),
+                Err(error) => assert!(rows == 0.0, "{file} of {end} bytes: {error}"),
+            }
+        }
+        assert!(rows > 0.0, "{file}");
+    }
+}
+
 #[test]
 fn every_bad_file_is_refused() {
     let expected = json(fixture("images/expected.json"));

@@ -12,7 +12,7 @@ use super::super::{ExportError, Exported, write_file};
 use super::Critique;
 use crate::critique::{AxisFigures, GenerationSettings, Judged, Measures, PairRecord, Verdict};
 use crate::ownership::OutputDirectory;
-use crate::record::{AnswerStatus, Detection};
+use crate::record::{AnswerStatus, Detection, Note};
 
 /// One line of `verdicts.jsonl`.
 #[derive(Serialize)]
@@ -29,6 +29,8 @@ struct Line<'c> {
     measures: Option<Measures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     generation: Option<&'c GenerationSettings>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    notes: &'c [Note],
 }
 
 pub(super) fn jsonl(
@@ -48,6 +50,7 @@ pub(super) fn jsonl(
             defects: &record.detections,
             measures: record.measures,
             generation: record.generation.as_deref(),
+            notes: &record.notes,
         };
         serde_json::to_writer(&mut lines, &line)
             .map_err(|error| ExportError::Write { path: out.join(FILE), error: error.into() })?;
