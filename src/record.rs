@@ -463,6 +463,13 @@ pub struct Record {
     /// Classical measures of its pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measures: Option<Measures>,
+    /// Hash of the rendered prompts that were asked, in hex; absent where the answer was made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+    /// The name that the image had when it was answered about, if its file has another name now. The answer is no longer one of
+    /// an image of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<String>,
     /// When it was made, and what took how long; absent where the answer was made elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
@@ -502,6 +509,8 @@ impl Record {
             ratings: Vec::new(),
             generation: None,
             measures: None,
+            question: None,
+            moved_from: None,
             timings: None,
         }
     }

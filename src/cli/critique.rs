@@ -17,8 +17,8 @@ use gemscope::model::{Model, demo};
 use gemscope::prompt::{Conversation, Task};
 use gemscope::record::Record;
 use gemscope::run::{
-    self, Explain, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Progress, RunDirectory, Settings,
-    Summary,
+    self, Explain, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Placement, Progress, RunDirectory,
+    Settings, Summary,
 };
 use gemscope::source::{self, Besides, Source};
 use serde::Serialize;
@@ -141,10 +141,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let choice = args.choice.choice(&args.decoding.sampling)?;
     let source = source::list_chosen(&args.inputs, Some(&args.out), &choice)?;
     say_advice(&source);
+    let (source, placement) = run::place(source, Some(args.out.as_path()).filter(|_| !args.control.fresh))?;
     if args.model.model.is_none() {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
     }
-    let Rated { outcome, strangers, directory } = rate(args, &rubric, &source, global)?;
+    let Rated { outcome, strangers, directory } = rate(args, &rubric, &source, &placement, global)?;
     let mut records = run::read_journal(&args.out)?.records;
     let listed = source.images.iter().map(|image| image.name.as_str()).collect();
     let keep = args.control.keep_missing;
@@ -209,7 +210,13 @@ struct Rated {
 }
 
 /// Asks the model about every frame that the journal does not hold yet.
-fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyhow::Result<Rated> {
+fn rate(
+    args: &Args,
+    rubric: &Rubric,
+    source: &Source,
+    placement: &Placement,
+    global: &Global,
+) -> anyhow::Result<Rated> {
     let files = ModelFiles::open(args.model.model.as_deref())?;
     let budget = args.budget.choice(rubric.budget.unwrap_or(files.config.default_budget))?;
     let grammars = args.decoding.grammars(false, &files.config)?;
@@ -229,7 +236,7 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
         }
     }
     let table = match &args.generation {
-        Some(path) => read_table(path)?,
+        Some(path) => read_table(path)?.into_iter().map(|(row, made)| (source.name_of(&row), made)).collect(),
         None => HashMap::new(),
     };
     let strangers = args.generation.is_some().then(|| say_strangers(&table, source));
@@ -258,7 +265,7 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
     let directory = RunDirectory::open(&args.out, args.control.fresh)?.adopting(args.control.adopt);
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
     let manifest = manifest.with_filters(args.filters(Filters::default()));
-    directory.settle(&manifest.with_model(files.name(&args.model)))?;
+    directory.settle_placed(&manifest.with_model(files.name(&args.model)), placement)?;
     let (journal, known) = directory.journal(args.control.sync_every)?;
     detect::say_what_was_left(&args.out, &directory, &known);
     let limits = |model: &Model| args.decoding.limits(model, settings.budget.largest());
@@ -267,6 +274,7 @@ fn rate(args: &Args, rubric: &Rubric, source: &Source, global: &Global) -> anyho
     let control = args.control.control(signals::stop_flag()?);
     let plan = run::Plan {
         images: &source.images,
+        root: &source.root,
         questions: &questions,
         settings: &settings,
         known: &known,
@@ -394,7 +402,8 @@ impl Judgement<'_> {
         }));
         if let Some(run) = &figures.run {
             if run.resumed > 0 {
-                lines.push(format!("{} of them were rated before", run.resumed));
+                let moved = detect::under_other_names(run.moved);
+                lines.push(format!("{} of them were rated before{moved}", run.resumed));
             }
             lines.extend(besides(&run.besides, run.done + run.left + run.resumed));
             lines.extend(made_good(run));

@@ -105,6 +105,7 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
     let choice = args.choice.choice(&args.decoding.sampling)?;
     let source = source::list_chosen(&args.inputs, args.out.as_deref(), &choice)?;
     say_advice(&source);
+    let (source, placement) = run::place(source, args.out().filter(|_| !args.control.fresh))?;
     if args.model.model.is_none() {
         messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
     }
@@ -147,7 +148,7 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
     placements[0].device.kind().clone_into(&mut settings.device);
     let directory = RunDirectory::open(out, args.control.fresh)?.adopting(args.control.adopt);
     let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone())).with_filters(filters);
-    directory.settle(&manifest.with_model(model_files.name(&args.model)))?;
+    directory.settle_placed(&manifest.with_model(model_files.name(&args.model)), &placement)?;
     let (journal, known) = directory.journal(args.control.sync_every)?;
     say_what_was_left(out, &directory, &known);
     if let Some(text) = pipeline {
@@ -161,6 +162,7 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
     let control = args.control.control(signals::stop_flag()?);
     let plan = run::Plan {
         images: &source.images,
+        root: &source.root,
         questions: &questions,
         settings: &settings,
         known: &known,
@@ -173,7 +175,7 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
     let mut records = run::read_journal(out)?.records;
     let listed = source.images.iter().map(|image| image.name.as_str()).collect();
     let missing = super::leave_out_missing(&mut records, Some(&source.root), Some(&listed), args.control.keep_missing);
-    // The one that is on disk: a run that goes on was begun before.
+    // The one that is on disk: a run that goes on was begun before, and may have asked for more labels.
     let manifest = Manifest::read(out)?;
     let filters = manifest.filters.clone();
     let shown = export::Run::of(records, manifest, &filters, Some(source.root.clone()));
@@ -211,6 +213,11 @@ pub(super) fn say_what_was_left(out: &std::path::Path, directory: &RunDirectory,
     say_damaged(out, &known.damaged);
 }
 
+/// How many images of an earlier command were known again.
+pub(super) fn under_other_names(moved: usize) -> String {
+    if moved == 0 { String::new() } else { format!(" ({moved} under other names)") }
+}
+
 fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     if summary.shrunk_below_half > 0 {
         messages::say(&format!(
@@ -232,7 +239,7 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
         format!("model: {}", plain::line(&summary.model)),
     ];
     if summary.resumed > 0 {
-        lines.push(format!("{} of them were done before", summary.resumed));
+        lines.push(format!("{} of them were done before{}", summary.resumed, under_other_names(summary.moved)));
     }
     lines.extend(besides(&summary.besides, summary.done + summary.left + summary.resumed));
     lines.extend(made_good(summary));

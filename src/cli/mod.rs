@@ -40,7 +40,7 @@ use gemscope::dataset::DatasetError;
 use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
 use gemscope::ownership::OwnershipError;
 use gemscope::record::Record;
-use gemscope::run::{DamagedLine, JournalError, JournalRecords, RunError};
+use gemscope::run::{DamagedLine, JournalError, JournalRecords, Manifest, RunError};
 use gemscope::runtime::RuntimeOptions;
 
 /// Finds, counts, crops and judges what is in a folder of images, with Gemma 4, offline.
@@ -161,6 +161,9 @@ pub(crate) fn main() -> ExitCode {
             if is_full_disk(&error) {
                 say_full_disk();
             }
+            if let Some(RunError::OtherSettings { path, .. }) = error.downcast_ref() {
+                say_what_goes_on(path);
+            }
             ExitCode::from(1)
         }
     }
@@ -191,6 +194,27 @@ fn advice(error: &OwnershipError) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// What can be done about a run in `directory` whose settings are other ones, without a loss of its answers.
+fn say_what_goes_on(directory: &Path) {
+    let judges = Manifest::read(directory).is_ok_and(|run| run.settings.is_some_and(|run| run.critique.is_some()));
+    let run = directory.display();
+    let kept = if judges {
+        format!(
+            "to judge its frames by other rules or weights: gemscope critique --report-only --rubric FILE --out {run}"
+        )
+    } else {
+        format!(
+            "for other scores, filters, names or formats of its boxes: gemscope export {run} --to FORMATS --min-score SCORE ..."
+        )
+    };
+    messages::error(&format!(
+        "its answers stay as they are. Choose another --out for answers to this question\n  \
+         {kept}\n  \
+         for one data set of several runs: gemscope export {run} OTHER-RUN --to FORMATS --out NEW\n  \
+         to throw its answers away: the same command with --fresh"
+    ));
 }
 
 fn say_full_disk() {

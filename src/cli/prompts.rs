@@ -48,7 +48,10 @@ pub(crate) fn questions(
             known.insert(row.task, Arc::clone(&asked));
             asked
         };
-        single.insert(row.image, asked);
+        let name = source.name_of(&row.image);
+        if single.insert(name, asked).is_some() {
+            bail!("{}:{}: {} has a row already", file.display(), row.line, row.image);
+        }
     }
     let mut strangers: Vec<&str> = single.keys().map(String::as_str).filter(|name| !source.holds(name)).collect();
     strangers.sort_unstable();

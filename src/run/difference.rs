@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -22,6 +23,15 @@ pub struct Difference {
     pub there: Value,
     /// The value that was asked for.
     pub wanted: Value,
+}
+
+impl Difference {
+    /// Of two folders that names are relative to.
+    pub(super) fn of_roots(there: Option<&Path>, wanted: Option<&Path>) -> Self {
+        let [there, wanted] =
+            [there, wanted].map(|root| root.map_or(Value::Null, |root| root.to_string_lossy().into()));
+        Self { setting: "root".to_owned(), there, wanted }
+    }
 }
 
 /// Appends what differs between `there` and `wanted`, both called `path`.

@@ -9,10 +9,11 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use super::RunError;
 use super::journal::{self, Journal, Known};
 use super::manifest::{self, Manifest, ManifestError};
 use super::pairs;
+use super::placement::Placement;
+use super::{Difference, RunError};
 use crate::ownership::{self, Holder, OutputDirectory, OwnershipError};
 use crate::record::{AnswerStatus, Record};
 
@@ -97,6 +98,15 @@ impl RunDirectory {
     /// [`RunError::OtherSettings`] that shows what differs; [`ManifestError::Filtered`](super::ManifestError::Filtered) where the records of an
     /// earlier version lack what the filters would show.
     pub fn settle(&self, manifest: &Manifest) -> Result<(), RunError> {
+        self.settle_placed(manifest, &Placement::default())
+    }
+
+    /// The same for a run whose images have names: the run that is there goes on under the root of `manifest`, to which
+    /// `placement` leads from its own.
+    ///
+    /// # Errors
+    /// As [`Self::settle`], and [`RunError::ChangedMeanwhile`].
+    pub fn settle_placed(&self, manifest: &Manifest, placement: &Placement) -> Result<(), RunError> {
         let path = self.output.path();
         if !Manifest::is_there(path)? {
             return Ok(manifest.write(&self.output)?);
@@ -104,14 +114,25 @@ impl RunDirectory {
         // One that this version cannot read is of another, which says more than what differs.
         let there = Manifest::read(path)?;
         let differences = manifest.differences(path)?;
-        if differences.is_empty() {
-            there.can_show(&manifest.filters)?;
-            if there.filters != manifest.filters {
-                there.with_filters(manifest.filters.clone()).write(&self.output)?;
-            }
-            return Ok(());
+        if !differences.is_empty() {
+            return Err(RunError::OtherSettings { path: path.to_owned(), differences });
         }
-        Err(RunError::OtherSettings { path: path.to_owned(), differences })
+        match &placement.earlier {
+            Some(earlier) if there.root.as_ref() != Some(earlier) => {
+                return Err(RunError::ChangedMeanwhile(path.to_owned()));
+            }
+            None if there.root != manifest.root => {
+                let differences = vec![Difference::of_roots(there.root.as_deref(), manifest.root.as_deref())];
+                return Err(RunError::OtherSettings { path: path.to_owned(), differences });
+            }
+            _ => {}
+        }
+        there.can_show(&manifest.filters)?;
+        let now = there.clone().gone_on(manifest, &placement.prefix, journal::whole_bytes(path)?);
+        if now != there {
+            now.write(&self.output)?;
+        }
+        Ok(())
     }
 
     /// The journal, and what it holds already. Appended records are to be on disk after `sync_every`.
@@ -181,6 +202,9 @@ mod tests {
         assert!(
             matches!(held.settle(&other), Err(RunError::OtherSettings { differences, .. }) if differences[0].setting == "root")
         );
+        let stale = Placement { earlier: Some("of another process".into()), ..Placement::default() };
+        assert!(matches!(held.settle_placed(&other, &stale), Err(RunError::ChangedMeanwhile(_))));
+        assert_eq!(Manifest::read(&path).unwrap().root, None);
         assert!(matches!(RunDirectory::open(dir.path(), true), Err(RunError::NotARun(_))));
         fs::write(dir.path().join("run.json"), r#"{"settings": {"lr": 0.1}, "version": 3}"#).unwrap();
         assert!(matches!(RunDirectory::open(dir.path(), true), Err(RunError::NotARun(_))), "of another tool");

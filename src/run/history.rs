@@ -110,6 +110,12 @@ struct Collected {
 
 impl Collected {
     fn add(&mut self, record: Record) {
+        if let Some(earlier) = record.moved_from {
+            // No new try, and no time of it: the name is another one.
+            let tries = self.tries.remove(&earlier).unwrap_or_else(|| vec![record.status]);
+            self.tries.insert(record.image, tries);
+            return;
+        }
         self.tries.entry(record.image.clone()).or_default().push(record.status);
         if let Some(timings) = record.timings {
             let slow = Slow { image: record.image, status: record.status, stages: timings.into() };
@@ -195,6 +201,15 @@ mod tests {
             [1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 1]
         );
         assert!((history.mean.unwrap().total() - 2.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn an_image_with_another_name_is_one_image() {
+        let mut collected = Collected::default();
+        collected.add(record("a", AnswerStatus::Ok, 100.0, 1.0));
+        collected.add(Record { moved_from: Some("a".into()), ..record("b", AnswerStatus::Ok, 100.0, 1.0) });
+        let history = collected.history(10, Vec::new());
+        assert_eq!((history.images, history.records, history.retried.len(), history.slowest.len()), (1, 1, 0, 1));
     }
 
     #[test]

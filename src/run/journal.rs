@@ -7,13 +7,14 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Seek as _, SeekFrom, Write as _};
+use std::io::{BufRead, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::manifest::Names;
 use crate::files;
 use crate::record::{AnswerStatus, Record, SCHEMA};
 
@@ -66,6 +67,8 @@ impl fmt::Display for DamagedLine {
 #[derive(Debug, Default)]
 pub struct Known {
     images: HashMap<String, KnownImage>,
+    /// Their names.
+    names: Names,
     /// Lines that are no records.
     pub damaged: Vec<DamagedLine>,
     /// Bytes of a last line that was not written to its end, and was cut off.
@@ -82,6 +85,41 @@ impl Known {
     pub fn is_empty(&self) -> bool {
         self.images.is_empty()
     }
+
+    /// Every image that there is a record of, by its name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &KnownImage)> {
+        self.images.iter().map(|(image, known)| (image.as_str(), known))
+    }
+
+    /// What the journal of `directory` knows, without a change of it.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(super) fn read(directory: &Path) -> Result<Self, JournalError> {
+        let path = directory.join(FILE);
+        let file = match File::open(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
+            file => file.map_err(|error| JournalError::Io { path: path.clone(), error })?,
+        };
+        let mut known = Self { names: Names::of(directory), ..Self::default() };
+        known.take(&path, BufReader::new(file))?;
+        Ok(known)
+    }
+
+    /// Takes up all records of a journal. Gives the bytes of its whole lines.
+    fn take(&mut self, path: &Path, journal: impl BufRead) -> Result<u64, JournalError> {
+        let images = &mut self.images;
+        let lines = for_each_record(path, journal, &self.names, |record, at| {
+            if let Some(earlier) = &record.moved_from {
+                images.remove(earlier);
+            }
+            let answered = record.status != AnswerStatus::Failed;
+            let known = KnownImage { sha256: record.sha256, question: record.question, answered, at };
+            images.insert(record.image, known);
+        })?;
+        self.damaged = lines.damaged;
+        Ok(lines.whole)
+    }
 }
 
 /// What a journal knows of one image.
@@ -89,8 +127,12 @@ impl Known {
 pub struct KnownImage {
     /// Hash of the content that was answered.
     pub sha256: Option<String>,
+    /// [`Record::question`].
+    pub question: Option<String>,
     /// Whether it has an answer.
     pub answered: bool,
+    /// Where its record begins, in bytes.
+    at: u64,
 }
 
 /// The records of a journal.
@@ -122,15 +164,11 @@ impl Journal {
         let io = |error| JournalError::Io { path: path.clone(), error };
         // Not in append mode, in which a file cannot be shortened on Windows.
         let mut file = files::open_to_write(&path).map_err(io)?;
-        let mut known = Known::default();
-        let lines = for_each_record(&path, BufReader::new(&file), |record| {
-            let answered = record.status != AnswerStatus::Failed;
-            known.images.insert(record.image, KnownImage { sha256: record.sha256, answered });
-        })?;
-        let length = file.metadata().map_err(io)?.len();
-        (known.damaged, known.torn) = (lines.damaged, length.saturating_sub(lines.whole));
+        let mut known = Known { names: Names::of(directory), ..Known::default() };
+        let whole = known.take(&path, BufReader::new(&file))?;
+        known.torn = file.metadata().map_err(io)?.len().saturating_sub(whole);
         if known.torn > 0 {
-            file.set_len(lines.whole).and_then(|()| file.sync_all()).map_err(io)?;
+            file.set_len(whole).and_then(|()| file.sync_all()).map_err(io)?;
         }
         file.seek(SeekFrom::End(0)).map_err(io)?;
         // The journal's own entry in the directory must outlive a crash too.
@@ -145,6 +183,12 @@ impl Journal {
             syncs: std::sync::Arc::default(),
         };
         Ok((journal, known))
+    }
+
+    /// What reads single records of it, whose names are those of `known`.
+    pub(super) fn reader<'k>(&self, known: &'k Known) -> Result<RecordReader<'k>, JournalError> {
+        let file = File::open(&self.path).map_err(|error| JournalError::Io { path: self.path.clone(), error })?;
+        Ok(RecordReader { file: BufReader::new(file), names: &known.names })
     }
 
     /// Appends a record as one line.
@@ -180,8 +224,54 @@ impl Journal {
     }
 }
 
+/// Reads single records of a journal.
+pub(super) struct RecordReader<'k> {
+    file: BufReader<File>,
+    names: &'k Names,
+}
+
+impl RecordReader<'_> {
+    /// The whole record of an image; `None` if it cannot be read any more.
+    pub(super) fn read(&mut self, known: &KnownImage) -> Option<Record> {
+        let mut line = Vec::new();
+        self.file.seek(SeekFrom::Start(known.at)).ok()?;
+        self.file.read_until(b'\n', &mut line).ok()?;
+        let mut record: Record = serde_json::from_slice(&line).ok()?;
+        record.image = self.names.now(known.at, record.image);
+        Some(record)
+    }
+}
+
+/// The length of all lines of the journal in `directory` that have their end, in bytes; 0 if there is none.
+pub(super) fn whole_bytes(directory: &Path) -> Result<u64, JournalError> {
+    const BLOCK: u64 = 64 << 10;
+    let path = directory.join(FILE);
+    let read = || -> std::io::Result<u64> {
+        let mut file = File::open(&path)?;
+        let mut block = Vec::new();
+        // Backwards: the last line may be any length, and the lines before it are many.
+        let mut end = file.metadata()?.len();
+        while end > 0 {
+            let begin = end.saturating_sub(BLOCK);
+            block.clear();
+            file.seek(SeekFrom::Start(begin))?;
+            (&file).take(end - begin).read_to_end(&mut block)?;
+            if let Some(newline) = block.iter().rposition(|byte| *byte == b'\n') {
+                return Ok(begin + newline as u64 + 1);
+            }
+            end = begin;
+        }
+        Ok(0)
+    };
+    match read() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        read => read.map_err(|error| JournalError::Io { path: path.clone(), error }),
+    }
+}
+
 /// The records of a run, sorted by image, without the raw texts, which are most of a journal; only of an answer that went wrong the
-/// beginning is kept, for a reader to see why. Where an image has several records (a failed one was tried again), the last counts.
+/// beginning is kept, for a reader to see why. Where an image has several records (a failed one was tried again), the last counts, and an
+/// answer that moved to another name is one of that name alone.
 ///
 /// # Errors
 /// [`JournalError`].
@@ -198,6 +288,9 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
         record.answers.shrink_to_fit();
         record.detections.shrink_to_fit();
         record.notes.shrink_to_fit();
+        if let Some(earlier) = &record.moved_from {
+            records.remove(earlier);
+        }
         records.insert(record.image.clone(), record);
     })?;
     Ok(JournalRecords { records: records.into_values().collect(), damaged })
@@ -207,10 +300,11 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
 ///
 /// # Errors
 /// [`JournalError`].
-pub(super) fn each_record(directory: &Path, each: impl FnMut(Record)) -> Result<Vec<DamagedLine>, JournalError> {
+pub(super) fn each_record(directory: &Path, mut each: impl FnMut(Record)) -> Result<Vec<DamagedLine>, JournalError> {
     let path = directory.join(FILE);
     let file = File::open(&path).map_err(|error| JournalError::Io { path: path.clone(), error })?;
-    Ok(for_each_record(&path, BufReader::new(file), each)?.damaged)
+    let names = Names::of(directory);
+    Ok(for_each_record(&path, BufReader::new(file), &names, |record, _| each(record))?.damaged)
 }
 
 /// What the lines of a journal came to, beside their records.
@@ -220,12 +314,18 @@ struct Lines {
     damaged: Vec<DamagedLine>,
 }
 
-/// Calls `each` with every record. A line without its end is passed over.
-fn for_each_record(path: &Path, mut reader: impl BufRead, mut each: impl FnMut(Record)) -> Result<Lines, JournalError> {
+/// Calls `each` with every record, under its name of now, and the byte where it begins. A line without its end is passed over.
+fn for_each_record(
+    path: &Path,
+    mut reader: impl BufRead,
+    names: &Names,
+    mut each: impl FnMut(Record, u64),
+) -> Result<Lines, JournalError> {
     let mut lines = Lines { whole: 0, damaged: Vec::new() };
     let mut line = Vec::new();
     for number in 1.. {
         line.clear();
+        let at = lines.whole;
         let read = reader.read_until(b'\n', &mut line);
         lines.whole += match read.map_err(|error| JournalError::Io { path: path.to_owned(), error })? {
             length if line.ends_with(b"\n") => length as u64,
@@ -235,9 +335,11 @@ fn for_each_record(path: &Path, mut reader: impl BufRead, mut each: impl FnMut(R
             continue;
         }
         let reason = match serde_json::from_slice::<Record>(&line) {
-            Ok(record) if record.schema <= SCHEMA => match record.fault() {
+            Ok(mut record) if record.schema <= SCHEMA => match record.fault() {
                 None => {
-                    each(record);
+                    record.image = names.now(at, record.image);
+                    record.moved_from = record.moved_from.map(|earlier| names.now(at, earlier));
+                    each(record, at);
                     continue;
                 }
                 Some(fault) => fault.to_owned(),
@@ -265,6 +367,7 @@ fn schema_of(line: &[u8]) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ownership::OutputDirectory;
 
     fn open(directory: &Path) -> (Journal, Known) {
         Journal::open(directory, Duration::ZERO).unwrap()
@@ -301,6 +404,46 @@ mod tests {
         append(&mut journal, "c.png", "third");
         assert_eq!(read().len(), 3);
         assert!(std::fs::read(&path).unwrap().starts_with(&whole));
+    }
+
+    #[test]
+    fn an_answer_that_moved_is_under_its_new_name_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = open(dir.path());
+        append(&mut journal, "a.png", "first");
+        append(&mut journal, "b.png", "first");
+        let moved = Record { moved_from: Some("a.png".into()), ..Record::failed("c.png".into(), "first".into()) };
+        journal.append(&moved).unwrap();
+        append(&mut journal, "a.png", "of another image");
+        drop(journal);
+        // A later command found the folder beside another one.
+        let length = whole_bytes(dir.path()).unwrap();
+        assert_eq!(length, std::fs::metadata(dir.path().join(FILE)).unwrap().len());
+        let manifest = super::super::Manifest::new(None, None);
+        let output = OutputDirectory::open(dir.path()).unwrap();
+        manifest.clone().gone_on(&manifest, "one/", length).write(&output).unwrap();
+        let (mut journal, known) = open(dir.path());
+        append(&mut journal, "two/d.png", "later");
+        let names = |records: Vec<Record>| records.into_iter().map(|record| record.image).collect::<Vec<_>>();
+        let expected = ["one/a.png", "one/b.png", "one/c.png", "two/d.png"];
+        assert_eq!(names(read_journal(dir.path()).unwrap().records), expected);
+        let mut reader = journal.reader(&known).unwrap();
+        let record = reader.read(known.get("one/c.png").unwrap()).unwrap();
+        assert_eq!((record.image.as_str(), record.reason.as_deref()), ("one/c.png", Some("first")));
+        assert_eq!(reader.read(known.get("one/a.png").unwrap()).unwrap().reason.as_deref(), Some("of another image"));
+    }
+
+    #[test]
+    fn a_length_ends_with_the_last_whole_line() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(whole_bytes(dir.path()).unwrap(), 0);
+        let long = "x".repeat(200_000);
+        for (text, whole) in
+            [(String::new(), 0), (long.clone(), 0), (format!("a\n{long}"), 2), (format!("{long}\n"), 200_001)]
+        {
+            std::fs::write(dir.path().join(FILE), text).unwrap();
+            assert_eq!(whole_bytes(dir.path()).unwrap(), whole);
+        }
     }
 
     #[test]

@@ -175,6 +175,9 @@ pub struct Manifest {
     pub gemscope: String,
     /// The folder that the images' names are relative to; `null` where the answers were made elsewhere.
     pub root: Option<PathBuf>,
+    /// What became of the names since: a folder beside or above the first one gives all names a common root.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renamed: Vec<Renamed>,
     /// When the run was begun, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<u64>,
@@ -194,6 +197,15 @@ pub struct Manifest {
     pub filtered_when_asked: Option<Filters>,
 }
 
+/// A prefix of the names in the earlier part of a journal: of all records that begin in its first bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Renamed {
+    /// The length of that part.
+    pub journal_bytes: u64,
+    /// Stands in front of the names, with a `/` at its end.
+    pub prefix: String,
+}
+
 /// What every version of `run.json` has.
 #[derive(Deserialize)]
 struct MadeBy {
@@ -208,6 +220,7 @@ impl Manifest {
         Self {
             gemscope: env!("CARGO_PKG_VERSION").to_owned(),
             root,
+            renamed: Vec::new(),
             started,
             model: None,
             settings,
@@ -252,7 +265,30 @@ impl Manifest {
         if weaker.is_empty() { Ok(()) } else { Err(ManifestError::Filtered { filters: weaker }) }
     }
 
-    /// What another manifest that lies in `directory` says otherwise, but for version, time and names.
+    /// This one, of a run that goes on as `now` says. `prefix` stands in front of the names of all records in the
+    /// journal, which has `journal_bytes`.
+    pub(super) fn gone_on(mut self, now: &Self, prefix: &str, journal_bytes: u64) -> Self {
+        // A journal that became shorter (by a power cut, or by hand) is followed by records with names of now.
+        for renamed in &mut self.renamed {
+            renamed.journal_bytes = renamed.journal_bytes.min(journal_bytes);
+        }
+        if !prefix.is_empty() {
+            self.renamed.push(Renamed { journal_bytes, prefix: prefix.to_owned() });
+        }
+        self.renamed.retain(|renamed| renamed.journal_bytes > 0);
+        self.root.clone_from(&now.root);
+        self.filters.clone_from(&now.filters);
+        if let (Some(settings), Some(now)) = (&mut self.settings, &now.settings) {
+            settings.image_prompts = match (settings.image_prompts.take(), now.image_prompts.clone()) {
+                (Some(earlier), Some(now)) => Some(now.after(&earlier)),
+                (earlier, now) => now.or(earlier),
+            };
+        }
+        self
+    }
+
+    /// What another manifest that lies in `directory` says otherwise, except for what makes no other run: version, time,
+    /// names and folders, and the prompts of single images, which each record is held to by itself.
     ///
     /// # Errors
     /// [`ManifestError`].
@@ -266,8 +302,13 @@ impl Manifest {
                 Ok(manifest) => serde_json::from_slice(&serde_json::to_vec(&manifest)?)?,
                 Err(_) => serde_json::from_slice::<Value>(&there)?,
             };
+            let [there, wanted] = [there, wanted].map(|mut manifest: Value| {
+                if let Some(Value::Object(settings)) = manifest.get_mut("settings") {
+                    settings.shift_remove("image_prompts");
+                }
+                manifest
+            });
             let mut found = Vec::new();
-            difference::collect("root", &there["root"], &wanted["root"], &mut found);
             difference::collect("", &there["settings"], &wanted["settings"], &mut found);
             for key in ["labels", "rules", "apply_orientation"] {
                 difference::collect(key, &there["elsewhere"][key], &wanted["elsewhere"][key], &mut found);
@@ -379,4 +420,56 @@ fn upgrade(manifest: &mut Value) -> Result<(), serde_json::Error> {
     manifest["filtered_when_asked"] = serde_json::to_value(then)?;
     manifest["filters"] = serde_json::to_value(now)?;
     Ok(())
+}
+
+/// The names of a journal's records as they are now.
+#[derive(Debug, Default)]
+pub(super) struct Names(Vec<Renamed>);
+
+impl Names {
+    /// Those of the run in `directory`. A manifest that cannot be read is none here: who needs it says why.
+    pub(super) fn of(directory: &Path) -> Self {
+        #[derive(Deserialize)]
+        struct Only {
+            #[serde(default)]
+            renamed: Vec<Renamed>,
+        }
+        let read = std::fs::read(directory.join(FILE)).ok();
+        Self(
+            read.and_then(|bytes| serde_json::from_slice(&bytes).ok())
+                .map_or_else(Vec::new, |Only { renamed }| renamed),
+        )
+    }
+
+    /// The name of now of an image in a record that begins at the byte `at`.
+    pub(super) fn now(&self, at: u64, mut name: String) -> String {
+        for renamed in self.0.iter().filter(|renamed| at < renamed.journal_bytes) {
+            name.insert_str(0, &renamed.prefix);
+        }
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_their_folder() {
+        let first = Manifest::new(Some("/p/a".into()), None);
+        let beside = first.clone().gone_on(&Manifest::new(Some("/p".into()), None), "a/", 100);
+        let above = beside.gone_on(&Manifest::new(Some("/".into()), None), "p/", 250);
+        assert_eq!((above.root.as_deref(), above.started), (Some(Path::new("/")), first.started));
+        let names = Names(above.renamed.clone());
+        let now = |at| names.now(at, "x.png".to_owned());
+        assert_eq!(
+            [now(0), now(99), now(100), now(249), now(250)],
+            ["p/a/x.png", "p/a/x.png", "p/x.png", "p/x.png", "x.png"]
+        );
+        // What is written behind a shorter journal has names of now.
+        let cut = above.clone().gone_on(&above, "", 40);
+        let names = Names(cut.renamed.clone());
+        assert_eq!([names.now(39, "x".into()), names.now(40, "x".into())], ["p/a/x", "x"]);
+        assert!(cut.clone().gone_on(&cut, "q/", 0).renamed.is_empty(), "no record, no name");
+    }
 }

@@ -11,7 +11,7 @@
 
 use std::io::{Cursor, ErrorKind};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -24,8 +24,9 @@ use super::difference::Difference;
 use super::engine::{Engine, ShownView};
 use super::gate::{ByteGate, Permit};
 use super::inference::{Effort, Inference};
-use super::journal::{Journal, JournalError, Known};
+use super::journal::{Journal, JournalError, Known, KnownImage};
 use super::manifest::{ManifestError, Settings};
+use super::moves::Moves;
 use super::progress::Progress;
 use super::questions::{Asked, Asks};
 use super::writer::{self, Done};
@@ -73,9 +74,7 @@ pub enum RunError {
         error: std::io::Error,
     },
     /// The directory holds a run that was made otherwise.
-    #[error(
-        "{} holds a run with other settings:\n{}choose another --out, or throw the run away with --fresh", path.display(), lines(differences)
-    )]
+    #[error("{} holds a run with other settings:\n{}", path.display(), lines(differences))]
     OtherSettings {
         /// The directory.
         path: PathBuf,
@@ -92,6 +91,9 @@ pub enum RunError {
         /// The first one.
         first: String,
     },
+    /// Between the listing of the images and now.
+    #[error("{}: another process has changed this run meanwhile; run the command again", .0.display())]
+    ChangedMeanwhile(PathBuf),
     /// `run.json` cannot be read or written.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -125,7 +127,7 @@ impl RunError {
 }
 
 fn lines(differences: &[Difference]) -> String {
-    differences.iter().flat_map(|difference| ["  ".to_owned(), difference.to_string(), "\n".to_owned()]).collect()
+    differences.iter().map(|difference| format!("  {difference}")).collect::<Vec<_>>().join("\n")
 }
 
 /// How a run went, beside its records.
@@ -135,6 +137,8 @@ pub struct Outcome {
     pub resumed: usize,
     /// Images that have a record of this process, the failed ones too.
     pub done: usize,
+    /// Of the images that the journal held, those that were known again under another name.
+    pub moved: usize,
     /// Images that the run did not come to, since it was stopped.
     pub left: usize,
     /// From the first file to the last record.
@@ -151,6 +155,8 @@ pub struct Outcome {
 enum Loaded<'g> {
     /// The journal has its answer.
     Known,
+    /// The journal has its answer under an earlier name; the record has the name of now.
+    Moved(Record),
     /// There is no view of it; the record says why.
     Failed(Record),
     /// Ready to be asked about.
@@ -162,6 +168,8 @@ enum Loaded<'g> {
 pub struct Plan<'r> {
     /// The images.
     pub images: &'r [SourceImage],
+    /// The folder that their names are relative to.
+    pub root: &'r Path,
     /// What is asked about them.
     pub questions: &'r dyn Asks,
     /// How.
@@ -189,7 +197,8 @@ pub fn execute(
     let before = runtime_time(engines);
     let patch_side = engines.first().map_or(PATCH_SIDE, |engine| engine.model.patch_side());
     let gate = ByteGate::new(BYTES_AHEAD);
-    let loader = Loader { plan, patch_side, gate: &gate };
+    let moves = Moves::of(plan, &journal)?;
+    let loader = Loader { plan, patch_side, gate: &gate, moves: &moves };
     let failed = AtomicBool::new(false);
     let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
     let next = AtomicUsize::new(0);
@@ -247,6 +256,7 @@ pub fn execute(
     tracing::info!(known = written.known, now = written.now, left, "run ended");
     Ok(Outcome {
         resumed: written.known,
+        moved: written.moved,
         done: written.now,
         left,
         wall: started.elapsed(),
@@ -260,6 +270,7 @@ struct Loader<'r> {
     plan: &'r Plan<'r>,
     patch_side: u32,
     gate: &'r ByteGate,
+    moves: &'r Moves<'r>,
 }
 
 impl<'r> Loader<'r> {
@@ -281,6 +292,10 @@ impl<'r> Loader<'r> {
             Ok(asked) => asked,
             Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         };
+        record.question = Some(asked.hash());
+        if let Some(moved) = self.moves.take(&record) {
+            return Some(Loaded::Moved(moved));
+        }
         // The gate is passed before anything large is made, for what the header promises.
         let mut permit = self.gate.enter(self.bytes_of(&bytes))?;
         let started = Instant::now();
@@ -307,7 +322,18 @@ impl<'r> Loader<'r> {
             bytes => bytes?,
         };
         record.sha256 = Some(digest::hex(&bytes));
-        Ok(Some(bytes).filter(|_| known.is_none_or(|known| known.sha256 != record.sha256)))
+        let is_known = |known: &KnownImage| known.sha256 == record.sha256 && self.is_answered(image, known);
+        Ok(Some(bytes).filter(|_| !known.is_some_and(is_known)))
+    }
+
+    /// Whether what is known of an image answers what is asked about it now.
+    fn is_answered(&self, image: &SourceImage, known: &KnownImage) -> bool {
+        match (self.plan.questions.hash_by_name(&image.name), &known.question) {
+            (Some(now), Some(then)) => now == *then,
+            // A record of an earlier version says nothing; if all images are asked the same, the settings do.
+            (Some(_), None) => self.plan.settings.image_prompts.is_none(),
+            (None, _) => true,
+        }
     }
 
     /// What decoding and preparing an image takes: the pixels, and the views resized and cut into patches.
@@ -393,6 +419,7 @@ fn answer_all<'g>(
                     }
                 }
                 Ok(Loaded::Known) => Done::Known,
+                Ok(Loaded::Moved(record)) => Done::Moved(Box::new(record)),
                 Ok(Loaded::Failed(record)) => Done::Now(Box::new(record)),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {

@@ -23,6 +23,12 @@ pub trait Asks: Sync {
     /// # Errors
     /// Why nothing can be asked, in words.
     fn asked(&self, image: &SourceImage, bytes: &[u8], record: &mut Record) -> Result<Arc<Asked>, String>;
+
+    /// [`Asked::hash`] of what is asked about the image of this name, if that depends on the name. A record of another question
+    /// is no answer then, though the image is the same.
+    fn hash_by_name(&self, _image: &str) -> Option<String> {
+        None
+    }
 }
 
 /// One question about a view.
@@ -99,12 +105,26 @@ impl Asked {
     pub fn rendered(&self) -> impl Iterator<Item = &str> {
         self.questions.iter().map(|question| question.query().rendered.as_str())
     }
+
+    /// What tells it from other questions: a hash of the whole prompts, 16 hex digits.
+    pub fn hash(&self) -> String {
+        let mut content = Vec::new();
+        for prompt in self.rendered() {
+            content.extend(prompt.len().to_le_bytes());
+            content.extend_from_slice(prompt.as_bytes());
+        }
+        format!("{:016x}", digest::number(&content))
+    }
 }
 
 impl Asks for Questions {
     fn asked(&self, image: &SourceImage, _bytes: &[u8], record: &mut Record) -> Result<Arc<Asked>, String> {
         record.asked = self.single.get(&image.name).map(|asked| asked.labels.clone());
         self.of(&image.name).map(Arc::clone).ok_or_else(|| "nothing is asked about it".to_owned())
+    }
+
+    fn hash_by_name(&self, image: &str) -> Option<String> {
+        Some(self.of(image)?.hash())
     }
 }
 
@@ -137,25 +157,26 @@ impl Questions {
         let mut seen = HashSet::new();
         let labels = every.into_iter().chain(sorted.values().map(|asked| &asked.labels)).flatten();
         let labels = labels.filter(|label| seen.insert(*label)).cloned().collect();
-        let mut content = Vec::new();
-        for (image, asked) in sorted {
-            content.extend(asked.questions.len().to_le_bytes());
-            for part in [image.as_str()].into_iter().chain(asked.rendered()) {
-                content.extend(part.len().to_le_bytes());
-                content.extend_from_slice(part.as_bytes());
-            }
-        }
-        Some(ImagePrompts { images: self.single.len(), labels, sha256: digest::hex(&content) })
+        Some(ImagePrompts { images: self.single.len(), labels })
     }
 }
 
-/// What is asked about single images, as `run.json` keeps it: the records have the prompts themselves.
+/// What is asked about single images, as `run.json` keeps it: the records have the prompts themselves, and a hash of them, by which
+/// an image whose prompt has changed is asked again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImagePrompts {
     /// Images that have prompts of their own.
     pub images: usize,
     /// All labels of the run: those of every image, and of single ones in the order of the images' names.
     pub labels: Vec<String>,
-    /// Hash of the names and rendered prompts.
-    pub sha256: String,
+}
+
+impl ImagePrompts {
+    /// The same for a run that asked `earlier` before: its labels come first, in their order.
+    pub(super) fn after(mut self, earlier: &Self) -> Self {
+        let mut labels = earlier.labels.clone();
+        labels.extend(self.labels.into_iter().filter(|label| !earlier.labels.contains(label)));
+        self.labels = labels;
+        self
+    }
 }

@@ -35,6 +35,8 @@ pub struct Summary {
     pub left: usize,
     /// Whether the run was stopped before its last image.
     pub stopped: bool,
+    /// Of them, those whose files have other names now.
+    pub moved: usize,
     /// Images that are not there any more. Unless they are kept on request, nothing else here counts them.
     pub missing: usize,
     /// What the inputs hold besides the images.
@@ -116,6 +118,7 @@ impl Summary {
     /// Adds how the run went.
     pub fn went(&mut self, outcome: &Outcome) {
         self.resumed = outcome.resumed;
+        self.moved = outcome.moved;
         self.done = outcome.done;
         self.left = outcome.left;
         self.stopped = outcome.left > 0;
@@ -142,6 +145,7 @@ impl Summary {
             done: 0,
             left: 0,
             stopped: false,
+            moved: 0,
             missing: 0,
             besides: Besides::default(),
             too_few_rows: 0,
@@ -198,7 +202,7 @@ mod tests {
 
     fn outcome(done: usize, left: usize, onnx_runtime: u64, engines: usize) -> Outcome {
         let (wall, onnx_runtime) = (Duration::from_secs(10), Duration::from_secs(onnx_runtime));
-        Outcome { resumed: 100, done, left, wall, onnx_runtime, engines, effort: Effort::default() }
+        Outcome { resumed: 100, moved: 0, done, left, wall, onnx_runtime, engines, effort: Effort::default() }
     }
 
     #[test]

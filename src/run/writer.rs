@@ -15,6 +15,8 @@ use crate::record::{Record, Timings};
 pub(super) enum Done {
     /// The journal has its record already.
     Known,
+    /// The journal has its answer under an earlier name: its record, under the name of now.
+    Moved(Box<Record>),
     /// Its record of now.
     Now(Box<Record>),
 }
@@ -24,6 +26,8 @@ pub(super) enum Done {
 pub(super) struct Written {
     /// Those of which the journal had a record.
     pub(super) known: usize,
+    /// Of them, those that have another name now.
+    pub(super) moved: usize,
     /// Those of which it has one now.
     pub(super) now: usize,
 }
@@ -47,6 +51,13 @@ pub(super) fn write_all(
         match received {
             Ok(Done::Known) => {
                 written.known += 1;
+                progress.resumed();
+            }
+            Ok(Done::Moved(record)) => {
+                journal.append(&record)?;
+                tracing::info!(image = record.image, earlier = record.moved_from, "image has another name");
+                written.known += 1;
+                written.moved += 1;
                 progress.resumed();
             }
             Ok(Done::Now(mut record)) => {

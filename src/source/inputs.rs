@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::walk::{self, Search};
-use super::{SourceError, has_image_extension, list_file, tidy};
+use super::{SourceError, has_image_extension, list_file, run_list, tidy};
 use crate::files;
 
 /// One input, at an absolute path without `.` and `..`.
@@ -39,7 +39,11 @@ pub(super) fn expand(given: &Path, search: Search<'_>, inputs: &mut Vec<Input>) 
     if let Some(file) = text.strip_prefix('@') {
         let file = Path::new(file);
         let error = |error| SourceError::List { path: file.to_owned(), error };
-        return list(&read_list(file, files::open(file).map_err(error)?)?, inputs);
+        let mut paths = read_list(file, files::open(file).map_err(error)?)?;
+        if let Some(root) = run_list::root(file) {
+            paths = paths.into_iter().map(|line| run_list::path(&root, line)).collect();
+        }
+        return list(&paths, inputs);
     }
     let address = list_file::of_address(&text).filter(|path| path.exists() && !given.exists());
     let given = address.as_deref().unwrap_or(given);

@@ -12,6 +12,7 @@ mod list_file;
 mod locate;
 mod name;
 mod passed_over;
+mod run_list;
 mod walk;
 mod written;
 
@@ -167,6 +168,9 @@ impl SourceImage {
 pub struct Source {
     /// The folder that the names are relative to: the one folder that was given, or the deepest that all inputs share. Absolute.
     pub root: PathBuf,
+    /// Stands in front of the names, where the root is a folder above the one that was given: of a run that knows images of
+    /// others beside it.
+    prefix: String,
     /// Sorted by name.
     pub images: Vec<SourceImage>,
     /// The names of images that are there and were not chosen, sorted.
@@ -199,6 +203,29 @@ impl Source {
     pub fn holds(&self, name: &str) -> bool {
         let chosen = || self.images.binary_search_by(|image| image.name.as_str().cmp(name));
         chosen().is_ok() || self.not_chosen.binary_search_by(|other| other.as_str().cmp(name)).is_ok()
+    }
+
+    /// The same images, with names that are relative to `root`: `prefix` stands in front of them.
+    #[must_use]
+    pub(crate) fn under(mut self, root: PathBuf, prefix: &str) -> Self {
+        let names = self.images.iter_mut().map(|image| &mut image.name).chain(&mut self.not_chosen);
+        names.chain([&mut self.prefix]).for_each(|name| name.insert_str(0, prefix));
+        self.root = root;
+        self
+    }
+
+    /// The name of the image that a table calls `row`: the name itself, or the path from the folder that was given.
+    pub fn name_of(&self, row: &str) -> String {
+        let prefixed = format!("{}{row}", self.prefix);
+        if !self.holds(row) && self.holds(&prefixed) { prefixed } else { row.to_owned() }
+    }
+}
+
+/// What stands in front of names for them to be relative to a folder that `folder` is relative to.
+pub(crate) fn names_prefix(folder: &Path) -> String {
+    match name::of(folder).unwrap_or_else(|| folder.to_string_lossy().into_owned()) {
+        name if name.is_empty() => name,
+        name => name + "/",
     }
 }
 
@@ -254,7 +281,8 @@ pub fn list_chosen(inputs: &[PathBuf], exclude: Option<&Path>, choice: &Choice) 
     let mut images: Vec<SourceImage> =
         images.into_iter().map(|(name, listed)| SourceImage { name, place: listed.place }).collect();
     let not_chosen = choice.most.map_or_else(Vec::new, |most| most.of(&mut images));
-    Ok(Source { root, images, not_chosen, passed_over, repeated: repeated.len() })
+    let prefix = String::new();
+    Ok(Source { root, prefix, images, not_chosen, passed_over, repeated: repeated.len() })
 }
 
 /// An image on its way into the list.
@@ -347,7 +375,7 @@ pub(crate) fn tidy(path: &Path) -> PathBuf {
 }
 
 /// The deepest folder that holds all of `bases`.
-fn common_root<'b>(mut bases: impl Iterator<Item = &'b Path>) -> PathBuf {
+pub(crate) fn common_root<'b>(mut bases: impl Iterator<Item = &'b Path>) -> PathBuf {
     let mut root = bases.next().unwrap_or(Path::new("")).to_owned();
     for other in bases {
         while !other.starts_with(&root) && root.pop() {}

@@ -50,8 +50,14 @@ fn several_engines_write_what_one_writes() {
     directory.settle(&manifest).unwrap();
     let (journal, known) = directory.journal(Duration::ZERO).unwrap();
     let control = Control::default();
-    let plan =
-        Plan { images: &source.images, questions: &questions, settings: &settings, known: &known, control: &control };
+    let plan = Plan {
+        images: &source.images,
+        root: &source.root,
+        questions: &questions,
+        settings: &settings,
+        known: &known,
+        control: &control,
+    };
     // Opening a model runs it too.
     let spent = |engines: &[Engine]| engines.iter().map(|engine| engine.model.runtime_time()).collect::<Vec<_>>();
     let before = spent(&engines);
@@ -89,8 +95,14 @@ fn one_engine_that_fails_stops_the_run() {
     directory.settle(&Manifest::new(Some(source.root.clone()), Some(settings.clone()))).unwrap();
     let (journal, known) = directory.journal(Duration::ZERO).unwrap();
     let control = Control::default();
-    let plan =
-        Plan { images: &source.images, questions: &questions, settings: &settings, known: &known, control: &control };
+    let plan = Plan {
+        images: &source.images,
+        root: &source.root,
+        questions: &questions,
+        settings: &settings,
+        known: &known,
+        control: &control,
+    };
     let failed = run::execute(&mut engines, &plan, journal, Progress::new(source.images.len(), true));
     assert!(failed.is_err());
     assert!(read_journal(&out).unwrap().records.len() < source.images.len());

@@ -36,10 +36,16 @@ fn every_image_is_asked_its_own() {
     assert_eq!(settings["image_prompts"]["images"], 3);
     assert_eq!(settings["task"], serde_json::Value::Null);
 
-    // The same again is done; another question about one image is another run.
-    let again = detect(dir.path(), rows).arg("--json").output().unwrap();
-    assert_eq!(serde_json::from_slice::<serde_json::Value>(&again.stdout).unwrap()["resumed"], 3);
-    detect(dir.path(), &rows.replace("star", "triangle")).assert().code(1).stderr(contains("  image_prompts."));
+    // The same again is done; another question about one image asks that image again.
+    for (rows, resumed) in [(rows, 3), (&rows.replace("star", "triangle"), 2)] {
+        let again = detect(dir.path(), rows).arg("--json").output().unwrap();
+        assert_eq!(serde_json::from_slice::<serde_json::Value>(&again.stdout).unwrap()["resumed"], resumed);
+    }
+    let records = json_lines(fs::read_to_string(dir.path().join("run/journal.jsonl")).unwrap());
+    assert_eq!((records.len(), &records[3]["answers"][0]["prompt"]), (4, &"detect triangle".into()));
+    // Another question about all of them is another run.
+    let every = detect(dir.path(), rows).args(["--labels", "star"]).output().unwrap();
+    assert!(every.status.code() == Some(1) && String::from_utf8_lossy(&every.stderr).contains("  task: nothing -> "));
 }
 
 #[test]

@@ -1,0 +1,65 @@
+//! Answers about images that have other names now.
+//!
+//! In: what the journal knows, and the images of now. Out: the record of an image whose file was renamed or moved. Promises: an
+//! answer moves only from a name that is not there any more, once, to a file of the same content that is asked the same
+//! question. Copies and hard links are images of their own. A sampled answer does not move: what is drawn depends on the name.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
+
+use super::journal::{Journal, JournalError, KnownImage, RecordReader};
+use super::pipeline::Plan;
+use crate::generate::Sampling;
+use crate::record::Record;
+use crate::source::Locator;
+
+/// The answers that may move.
+pub(super) struct Moves<'r> {
+    /// Of each content, the names that are gone. Each answer is taken once.
+    gone: Mutex<HashMap<&'r str, Vec<(&'r str, &'r KnownImage)>>>,
+    journal: Mutex<RecordReader<'r>>,
+    /// Whether records that do not say what they were asked were asked the same as all others.
+    one_question: bool,
+}
+
+impl<'r> Moves<'r> {
+    /// The answers in `journal` about images that are neither among those of `plan` nor in its root.
+    ///
+    /// # Errors
+    /// [`JournalError`].
+    pub(super) fn of(plan: &Plan<'r>, journal: &Journal) -> Result<Self, JournalError> {
+        let mut gone: HashMap<&str, Vec<(&str, &KnownImage)>> = HashMap::new();
+        let names: HashSet<&str> = plan.images.iter().map(|image| image.name.as_str()).collect();
+        let is_new = names.iter().any(|name| plan.known.get(name).is_none());
+        if is_new && plan.settings.sampling == Sampling::Greedy {
+            let locator = Locator::new(plan.root);
+            let stays = |known: &KnownImage| known.answered || !plan.control.retry_failed;
+            for (name, known) in plan.known.iter().filter(|(_, known)| stays(known)) {
+                if let Some(sha256) = &known.sha256
+                    && !names.contains(name)
+                    && !locator.exists(name)
+                {
+                    gone.entry(sha256).or_default().push((name, known));
+                }
+            }
+        }
+        let one_question = plan.settings.image_prompts.is_none() && plan.settings.critique.is_none();
+        Ok(Self { gone: Mutex::new(gone), journal: Mutex::new(journal.reader(plan.known)?), one_question })
+    }
+
+    /// The record for the image of `begun`, which is read and about to be asked, under its new name; `None` if it has to be asked.
+    pub(super) fn take(&self, begun: &Record) -> Option<Record> {
+        let (earlier, known) = {
+            let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+            let candidates = gone.get_mut(begun.sha256.as_deref()?)?;
+            let same = |known: &KnownImage| {
+                known.question.as_ref().map_or(self.one_question, |asked| begun.question.as_ref() == Some(asked))
+            };
+            let place = candidates.iter().position(|(_, known)| same(known))?;
+            candidates.swap_remove(place)
+        };
+        let record = self.journal.lock().unwrap_or_else(PoisonError::into_inner).read(known)?;
+        let generation = begun.generation.clone().or(record.generation);
+        Some(Record { image: begun.image.clone(), moved_from: Some(earlier.to_owned()), generation, ..record })
+    }
+}
