@@ -61,7 +61,8 @@ pub fn read_within(reader: impl Read, max: u64) -> io::Result<Vec<u8>> {
 /// The text in `bytes`: UTF-8 with or without a byte order mark, or UTF-16 with one. The mark is no part of the text.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidData`] where it is neither, or has a NUL byte, which UTF-16 without its mark is full of.
+/// [`ErrorKind::InvalidData`] if it is neither, or has a NUL byte, which UTF-16 without its mark is
+/// full of.
 pub fn decode_text(bytes: Vec<u8>) -> io::Result<String> {
     let text = String::from_utf8(without_mark(bytes)?).map_err(|error| {
         let before = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -76,10 +77,11 @@ pub fn decode_text(bytes: Vec<u8>) -> io::Result<String> {
     }
 }
 
-/// `bytes` without a byte order mark: of UTF-16 its text in UTF-8, of all else, which may be no text at all, the rest as it is.
+/// `bytes` without a byte order mark: of UTF-16 its text in UTF-8, of all else, which may be no
+/// text at all, the rest as it is.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidData`] where the mark of UTF-16 stands before something else.
+/// [`ErrorKind::InvalidData`] if the mark of UTF-16 stands before something else.
 pub(crate) fn without_mark(mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     let utf_16 = |unit: fn([u8; 2]) -> u16| {
         let (units, rest) = bytes[2..].as_chunks::<2>();

@@ -7,7 +7,8 @@ use gemscope::dataset::{self, DatasetError, Format};
 
 use super::{Ending, messages, output};
 
-/// Write a dataset in another format: COCO, YOLO or Pascal VOC. Boxes are carried, and splits, ids and areas where the format has a word for them
+/// Write a dataset in another format: COCO, YOLO or Pascal VOC. Boxes are carried, and splits, ids
+/// and areas if the format has a word for them
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// COCO instances (a .json), or a directory with YOLO's data.yaml or VOC's Annotations

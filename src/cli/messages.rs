@@ -1,7 +1,8 @@
 //! What is said on stderr.
 //!
-//! In: lines, and events of the `tracing` crates. Out: stderr and the file of `--log`. Promises: a stderr that cannot be written
-//! stops nothing and changes no exit code; a log that cannot be written is said once.
+//! In: lines, and events of the `tracing` crates. Out: stderr and the file of `--log`. Promises: a
+//! stderr that cannot be written stops nothing and changes no exit code; a log that cannot be
+//! written is said once.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal as _, Write};

@@ -1,8 +1,9 @@
 //! The command line: one file a command.
 //!
-//! In: arguments. Out: results on stdout or in files, everything else on stderr, and an exit code: 0 when every image has an answer,
-//! 2 when the run finished and some images failed, 1 when it could not be done, 130 when it was stopped. Promises: the exit code is
-//! the run's own, whatever becomes of stdout and stderr.
+//! In: arguments. Out: results on stdout or in files, everything else on stderr, and an exit code:
+//! 0 when every image has an answer, 2 when the run finished and some images failed, 1 when it
+//! could not be done, 130 when it was stopped. Promises: the exit code is the run's own, whatever
+//! becomes of stdout and stderr.
 
 #![allow(clippy::doc_markdown)] // the doc comments of arguments are the help text, which has no backticks
 
@@ -221,8 +222,8 @@ fn say_full_disk() {
     messages::error("the disk is full; once there is room, the same command goes on where this one stopped");
 }
 
-/// How a command ends that has exported, of a run with `left` images that it did not come to and `failed` ones. Formats that could not be
-/// written are said.
+/// How a command ends that has exported, of a run with `left` images that it did not come to and
+/// `failed` ones. Formats that could not be written are said.
 fn ending(exported: &Exported, left: usize, failed: usize) -> Ending {
     for failure in &exported.failures {
         messages::error(&plain::line(&failure.to_string()));

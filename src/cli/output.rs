@@ -1,8 +1,8 @@
 //! What is printed on stdout.
 //!
-//! In: text, and values for JSON. Out: text that no terminal acts on; JSON that stays JSON. Promises: a stdout that cannot be
-//! written changes no exit code. A closed pipe is a reader that has seen enough, so nothing is said of it; any other reason is
-//! said on stderr, once.
+//! In: text, and values for JSON. Out: text that no terminal acts on; JSON that stays JSON.
+//! Promises: a stdout that cannot be written changes no exit code. A closed pipe is a reader that
+//! has seen enough, so nothing is said of it; any other reason is said on stderr, once.
 
 use std::borrow::Cow;
 use std::io::{self, ErrorKind, Write as _};

@@ -16,7 +16,8 @@ pub(crate) fn line(text: &str) -> Cow<'_, str> {
     escape(text, char::is_control)
 }
 
-/// JSON with the same values: such characters stand in its strings only, where `\u001b` means the same.
+/// JSON with the same values: such characters stand in its strings only, where `\u001b` means the
+/// same.
 pub(crate) fn json(text: &str) -> Cow<'_, str> {
     let acts = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
     escape_as(text, acts, |plain, character| {

@@ -1,8 +1,9 @@
 //! Ctrl-C, being told to end, and a terminal that closes.
 //!
-//! The first signal asks the run to stop: what is in flight is finished and written. The second ends the process at once; what was appended to the
-//! journal is there all the same. A terminal that closes sends SIGHUP twice (its shell does, and then the system), so SIGHUP only ever asks. Under
-//! `nohup`, which ignores SIGHUP before the process begins, it stays ignored.
+//! The first signal asks the run to stop: what is in flight is finished and written. The second
+//! ends the process at once; what was appended to the journal is there all the same. A terminal
+//! that closes sends SIGHUP twice (its shell does, and then the system), so SIGHUP only ever asks.
+//! Under `nohup`, which ignores SIGHUP before the process begins, it stays ignored.
 
 use std::io;
 use std::sync::Arc;
@@ -43,15 +44,16 @@ pub(crate) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Whether whoever began this process had SIGHUP ignored.
+/// Whether SIGHUP was ignored when this process began.
 ///
 /// # Errors
-/// Where the system does not say.
+/// If the system does not say.
 #[cfg(unix)]
 #[allow(unsafe_code)] // the system's own call; no crate asks for a handler without setting one
 fn hang_up_is_ignored() -> io::Result<bool> {
     let mut now = std::mem::MaybeUninit::<libc::sigaction>::uninit();
-    // SAFETY: without a new handler the call changes nothing, and only writes the present one to `now`, which is as large as it must be.
+    // SAFETY: without a new handler the call changes nothing, and only writes the present one to
+    // `now`, which is as large as it must be.
     if unsafe { libc::sigaction(libc::SIGHUP, std::ptr::null(), now.as_mut_ptr()) } != 0 {
         return Err(io::Error::last_os_error());
     }

@@ -19,7 +19,7 @@ use crate::record::BBox;
 pub struct Id(String);
 
 impl Id {
-    /// The number, where it is a whole one that is not negative.
+    /// The number, if it is a whole one that is not negative.
     fn number(&self) -> Option<u64> {
         self.0.parse().ok()
     }
@@ -210,7 +210,7 @@ pub struct ImageEntry {
 /// One of `annotations`.
 #[derive(Debug, Clone)]
 pub struct Annotation {
-    /// Its id in the file, where it has one that is a whole number.
+    /// Its id in the file, if it has one that is a whole number.
     pub id: Option<u64>,
     /// Place in [`Instances::images`].
     pub image: usize,
@@ -442,7 +442,7 @@ struct WrittenAnnotation {
     segmentation: [(); 0],
 }
 
-/// The ids of a list: those that it has, or numbers from 1 where one has none.
+/// The ids of a list: those that it has, or numbers from 1 if one has none.
 fn ids_of(known: impl Iterator<Item = Option<u64>>, what: &str, remarks: &mut Vec<String>) -> Vec<u64> {
     let known: Vec<Option<u64>> = known.collect();
     let ids: Vec<u64> = known.iter().flatten().copied().collect();

@@ -4,8 +4,9 @@
 //! without a remark or an error; an error names the file and, where there is one, the line; names never lead out of the directory that
 //! is written.
 //!
-//! Boxes are carried, and with them splits, ids and areas to formats that have a word for them. What is not carried (segmentations, keypoints,
-//! or one of these) is counted in a remark. (`hotcoco` converts too, but it keeps neither folders nor file extensions, reads no Ultralytics
+//! Boxes are carried, and with them splits, ids and areas to formats that have a word for them.
+//! What is not carried (segmentations, keypoints, or one of these) is counted in a remark.
+//! (`hotcoco` converts too, but it keeps neither folders nor file extensions, reads no Ultralytics
 //! layout with `train` and `val`, and leaves image sizes to its caller.)
 
 pub mod coco;
@@ -27,7 +28,8 @@ use crate::{image, ownership, source};
 /// Edges that lie farther than this outside their image, in pixels, are remarked on when they are moved to its edge.
 const SLACK: f64 = 0.5;
 
-/// By how large a part of itself an area may differ from its box's and still be that of the box, rounded.
+/// By how large a part of itself an area may differ from its box's and still be that of the box,
+/// rounded.
 const SAME_AREA: f64 = 1e-3;
 
 /// Images with labelled boxes.
@@ -35,7 +37,7 @@ const SAME_AREA: f64 = 1e-3;
 pub struct Dataset {
     /// Names of the categories, in the order of their ids.
     pub categories: Vec<String>,
-    /// The id of each category; empty where the dataset counts them (YOLO) or has none (VOC).
+    /// The id of each category; empty if the dataset counts them (YOLO) or has none (VOC).
     pub category_ids: Vec<u64>,
     /// The images, sorted by name.
     pub images: Vec<Image>,
@@ -50,7 +52,7 @@ pub struct Image {
     pub width: u32,
     /// Height in pixels; never 0.
     pub height: u32,
-    /// Its id, where it has one that is a whole number.
+    /// Its id, if it has one that is a whole number.
     pub id: Option<u64>,
     /// The splits that it is in.
     pub splits: Splits,
@@ -67,9 +69,9 @@ pub struct Object {
     pub bbox: BBox,
     /// Not to be counted for or against a detector: COCO's `iscrowd`, VOC's `difficult`.
     pub crowd: bool,
-    /// In square pixels: of an outline where the dataset knows one, else of the box.
+    /// In square pixels: of an outline if the dataset knows one, else of the box.
     pub area: f64,
-    /// Its id, where it has one that is a whole number.
+    /// Its id, if it has one that is a whole number.
     pub id: Option<u64>,
 }
 
@@ -105,7 +107,7 @@ impl Split {
     }
 }
 
-/// The splits that an image is in; none where the dataset has none, or names it in none.
+/// The splits that an image is in; none if the dataset has none, or names it in none.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Splits([bool; 3]);
 
@@ -127,7 +129,7 @@ impl Dataset {
         self.images.iter().filter(move |image| image.splits.has(split))
     }
 
-    /// Whether there is a split to keep. Where train and val are the same images, there is none.
+    /// Whether there is a split to keep. There is none if train and val are the same images.
     fn is_split(&self) -> bool {
         let same = Splits([true, true, false]);
         let mut images = self.images.iter();
@@ -423,8 +425,8 @@ fn find_size(name: &str, folders: &[&Path]) -> Option<Result<(u32, u32), Dataset
     folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()).map(|path| size_of(&path))
 }
 
-/// Files under `root` whose extension is one of `extensions`, as paths relative to it with `/`, sorted. The `._` files that macOS puts beside
-/// others on foreign disks are none.
+/// Files under `root` whose extension is one of `extensions`, as paths relative to it with `/`,
+/// sorted. The `._` files that macOS puts beside others on foreign disks are none.
 fn files_under(root: &Path, extensions: &[&str]) -> Result<Vec<String>, DatasetError> {
     let mut found = Vec::new();
     for entry in walkdir::WalkDir::new(root).follow_links(true) {

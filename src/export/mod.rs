@@ -289,7 +289,8 @@ pub const NAMES: [&str; 14] = [
 
 /// Writes `formats` into `out`. Files of an earlier export are replaced, and other files stay.
 ///
-/// A format that fails is among the failures and keeps no other from being written; an image that can no longer be read is a remark.
+/// A format that fails is among the failures and keeps no other from being written; an image that
+/// can no longer be read is a remark.
 pub fn export(input: &Input<'_>, formats: &[Format], out: &OutputDirectory) -> Exported {
     let mut exported = Exported::default();
     let chosen = select::choose(input, &mut exported);

@@ -46,7 +46,8 @@ pub(super) fn write(
     folder.put(exported)
 }
 
-/// A stem without folders. One that would be too long for a file's name keeps its end, and a hash tells it from others.
+/// A stem without folders. One that would be too long for a file's name keeps its end, and a hash
+/// tells it from others.
 fn flat(stem: &str) -> String {
     const LONGEST_STEM: usize = 200; // of the 255 bytes that file systems allow, with room for a hash and an extension
     let flat = stem.replace('/', "__");

@@ -1,8 +1,10 @@
 //! What was given on the command line, one by one.
 //!
-//! In: folders, files, patterns, archives, `@LIST` files and `-`. Out: each folder, file and archive that they stand for, with the folder that its
-//! names may be relative to. Promises: what is named by itself must be there; what a list names may be missing, and is then an image that
-//! cannot be read. A list is the same list whether it was written as UTF-8, with or without a byte order mark, or as UTF-16 with one.
+//! In: folders, files, patterns, archives, `@LIST` files and `-`. Out: each folder, file and
+//! archive that they stand for, with the folder that its names may be relative to. Promises: what
+//! is named by itself must be there; what a list names may be missing, and is then an image that
+//! cannot be read. A list is the same list whether it was written as UTF-8, with or without a byte
+//! order mark, or as UTF-16 with one.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,7 +1,8 @@
 //! A folder of Pascal VOC to a [`Dataset`].
 //!
-//! In: a directory with `Annotations/*.xml` (or of XML files), and `ImageSets/Main/*.txt` where there are splits. Out: a [`Dataset`]. Promises: an
-//! error names the file and the line; categories are sorted by name; a `<filename>` that names nothing does not hide the image beside it.
+//! In: a directory with `Annotations/*.xml` (or of XML files), and `ImageSets/Main/*.txt` if there
+//! are splits. Out: a [`Dataset`]. Promises: an error names the file and the line; categories are
+//! sorted by name; a `<filename>` that names nothing does not hide the image beside it.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -22,13 +23,14 @@ struct Found {
     difficult: bool,
 }
 
-/// What stands in one file.
+/// The content of one file.
 struct File {
     /// Its path below the annotations, without the extension.
     stem: String,
-    /// The image's name, as `<filename>` has it, in the folder of the file; absent where there is none.
+    /// The image's name, as `<filename>` has it, in the folder of the file; absent if there is
+    /// none.
     stated: Option<String>,
-    /// In pixels; absent where there is none.
+    /// In pixels; absent if there is none.
     size: Option<(u32, u32)>,
     objects: Vec<Found>,
 }
@@ -113,8 +115,9 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
     Ok(Dataset { categories, category_ids: Vec::new(), images })
 }
 
-/// What each file's image is called. `<filename>` counts where it names an image that is there, or where nothing is there; else it is left from
-/// before the images were renamed, and the file's own name counts.
+/// The name of each file's image. `<filename>` counts if it names an image that is there, or if no
+/// image is there; else it is left from before the images were renamed, and the file's own name
+/// counts.
 fn image_names(
     files: &[File],
     images: &ImageFiles<'_>,
@@ -155,7 +158,8 @@ fn image_names(
     Ok(names)
 }
 
-/// Puts images into the splits that `ImageSets/Main` names. `stems` says which image each file is about.
+/// Puts images into the splits that `ImageSets/Main` names. `stems` says which image each file is
+/// about.
 fn read_splits(
     path: &Path,
     stems: &HashMap<&str, usize>,
@@ -211,7 +215,8 @@ fn read_file(root: &Path, file: &str) -> Result<File, DatasetError> {
         let tag = annotation.tag_name().name();
         return Err(problem(annotation, format!("<{tag}> instead of VOC's <annotation>")));
     }
-    // Only the last part: tools write whole paths of the machine where the box was drawn. Folders are those of the XML file.
+    // Only the last part: tools write whole paths of the machine where the box was drawn. Folders
+    // are those of the XML file.
     let stated = text_of(annotation, "filename").map(|text| {
         let base = text.rsplit(['/', '\\']).next().unwrap_or_default();
         file.rsplit_once('/').map_or_else(|| base.to_owned(), |(folder, _)| format!("{folder}/{base}"))

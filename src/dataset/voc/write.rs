@@ -1,7 +1,8 @@
 //! A [`Dataset`] to a folder of Pascal VOC.
 //!
-//! In: a [`Dataset`]. Out: `Annotations/*.xml`, and of a dataset with splits `ImageSets/Main/*.txt`. Promises: whole pixels inside the image,
-//! as VOC's readers expect; no name can become markup.
+//! In: a [`Dataset`]. Out: `Annotations/*.xml`, and of a dataset with splits
+//! `ImageSets/Main/*.txt`. Promises: whole pixels inside the image, as VOC's readers expect; no
+//! name can become markup.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

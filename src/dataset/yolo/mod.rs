@@ -3,7 +3,9 @@
 //! The layout (docs.ultralytics.com/datasets/detect): `train`, `val` and `test` name folders of images (or lists of them) relative to
 //! `path`, and a label file lies where its image lies, with the last folder `images` replaced by `labels`.
 
+mod line;
 mod read;
+mod settings;
 mod write;
 
 use std::path::{Component, Path, PathBuf};
@@ -12,8 +14,8 @@ pub(super) use read::read;
 pub(super) use write::write;
 pub(crate) use write::{label_line, names};
 
-/// The label file of the image at `path`, as Ultralytics looks for it: with `labels` for the last folder `images`, however deep that lies, and
-/// beside the image where there is none.
+/// The label file of the image at `path`, as Ultralytics looks for it: with `labels` for the last
+/// folder `images`, however deep that lies, and beside the image if there is none.
 fn label_of(path: &Path) -> PathBuf {
     let folder = path.parent().map(labels_beside).unwrap_or_default();
     folder.join(path.file_name().unwrap_or_default()).with_extension("txt")

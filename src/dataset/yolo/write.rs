@@ -1,7 +1,8 @@
 //! A [`Dataset`] to a folder for YOLO.
 //!
-//! In: a [`Dataset`]. Out: label files, `data.yaml`, and of a dataset with splits their lists (`train.txt` ...). Promises: boxes keep their edges
-//! to a thousandth of a pixel; a label file lies where Ultralytics looks for that of its image under `images/`; no name can break the YAML,
+//! In: a [`Dataset`]. Out: label files, `data.yaml`, and of a dataset with splits their lists
+//! (`train.txt` ...). Promises: boxes keep their edges to a thousandth of a pixel; a label file
+//! lies where Ultralytics looks for that of its image under `images/`; no name can break the YAML,
 //! or be anything but a string there.
 
 use std::fmt::Write as _;
@@ -48,8 +49,8 @@ pub(in super::super) fn write(
     Ok(vec![write_file(staged, "data.yaml", yaml.as_bytes())?])
 }
 
-/// The lines of `data.yaml` that say where the splits are: one folder where there are none, else a list of each. Ultralytics asks for train and
-/// val in any case.
+/// The lines of `data.yaml` that say where the splits are: one folder if there are none, else a
+/// list of each. Ultralytics asks for train and val in any case.
 fn splits(dataset: &Dataset, staged: &Staging, remarks: &mut Vec<String>) -> Result<String, DatasetError> {
     if !dataset.is_split() {
         if dataset.images_of(Split::Val).next().is_none() {

@@ -95,7 +95,8 @@ impl<'r> Critique<'r> {
 
 /// Writes `formats` into `out`, and folders of frames by their verdict where `sort` says how. `input` says where the images are.
 ///
-/// A format that fails is among the failures and keeps no other from being written; an image that can no longer be read is a remark.
+/// A format that fails is among the failures and keeps no other from being written; an image that
+/// can no longer be read is a remark.
 pub fn export_verdicts(
     critique: &Critique<'_>,
     input: &Input<'_>,

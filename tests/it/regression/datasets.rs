@@ -52,7 +52,8 @@ fn coco(names: &[&str]) -> String {
     json!({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}).to_string()
 }
 
-/// Where Ultralytics looks for the labels of an image: `labels` for the last `/images/` of the whole path, `.txt` for what follows the last dot.
+/// Where Ultralytics looks for the labels of an image: `labels` for the last `/images/` of the
+/// whole path, `.txt` for what follows the last dot.
 fn label_file(image: &Path) -> PathBuf {
     let path = image.to_str().unwrap();
     let path = match path.rsplit_once("/images/") {
@@ -69,7 +70,8 @@ fn boxes(instances: &Value) -> BTreeMap<String, usize> {
     list("images").iter().map(|image| (image["file_name"].as_str().unwrap().to_owned(), count(&image["id"]))).collect()
 }
 
-/// The names of the classes that PyYAML would read: strings only where they are quoted, or look like nothing else.
+/// The names of the classes that PyYAML would read: strings only where they are quoted, or look
+/// like nothing else.
 fn quoted_names(yaml: &str) -> Vec<String> {
     let names = yaml.split("names:\n").nth(1).unwrap();
     names.lines().map(|line| serde_json::from_str(line.split_once(": ").unwrap().1).unwrap()).collect()
@@ -317,7 +319,7 @@ fn a_renamed_voc_image_is_named_by_its_own_file() {
     files.convert("twice", "coco", "two.json").success();
     let names: Vec<String> = boxes(&read_json(files.path("two.json"))).into_keys().collect();
     assert_eq!(names, ["a.JPG", "b.JPG"]);
-    // Where there is no image to look at, the file is believed.
+    // The file is believed if there is no image to look at.
     files.write("alone/Annotations/a.xml", voc("DSC_0042.JPG"));
     files.convert("alone", "coco", "three.json").success();
     assert!(boxes(&read_json(files.path("three.json"))).contains_key("DSC_0042.JPG"));

@@ -144,7 +144,7 @@ fn a_command_with_a_model_ends_with_its_own_code_when_nobody_reads_what_it_says(
     }
 }
 
-/// What `parse` prints without `--out` is all there is of it.
+/// Without `--out` the printed records are all there is.
 #[cfg(target_os = "linux")]
 #[test]
 fn records_that_a_full_disk_does_not_take_are_no_success() {
@@ -224,7 +224,8 @@ fn nohup_keeps_a_run_alive() {
     assert!(text(&output.stdout).contains("6 images: "), "{}", text(&output.stdout));
 }
 
-/// Characters that a terminal acts on: a mark that turns the direction of writing, DEL, and one of C1.
+/// Characters that a terminal acts on: a mark that turns the direction of writing, DEL, and one of
+/// C1.
 const ACTING: &str = "\u{202e}gpj\u{7f}\u{9b}1m";
 
 #[cfg(unix)]

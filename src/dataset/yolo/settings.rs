@@ -1,0 +1,214 @@
+//! The settings of a folder for YOLO: `data.yaml`, or labelImg's `classes.txt`.
+//!
+//! In: a directory or the file. Out: the names of the classes, and the place of each split. Promises: a
+//! class name is the text that is written, never a truth value, a number or null; splits are resolved
+//! as Ultralytics resolves them; an error names the file and the line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Deserializer, de};
+
+use super::super::{DatasetError, Split};
+use crate::files;
+
+#[derive(Deserialize)]
+struct DataYaml {
+    names: Texts,
+    nc: Option<usize>,
+    path: Option<String>,
+    train: Option<Texts>,
+    // The other two are what people write for it; Ultralytics knows one of them.
+    #[serde(alias = "validation", alias = "valid")]
+    val: Option<Texts>,
+    test: Option<Texts>,
+    kpt_shape: Option<Vec<usize>>,
+}
+
+/// One text, several, or numbered ones. A text is what is written: `no`, `7` and `~` are names too,
+/// and only what is asked for as a string is given as one.
+enum Texts {
+    One(String),
+    Several(Vec<String>),
+    Numbered(BTreeMap<usize, String>),
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Texts;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text, a list of them, or texts by number")
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts::One(text.to_owned()))
+            }
+            fn visit_u64<E: de::Error>(self, number: u64) -> Result<Texts, E> {
+                Ok(Texts::One(number.to_string()))
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Texts, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = list.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Texts::Several(texts))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Texts, A::Error> {
+                let mut texts = BTreeMap::new();
+                while let Some((number, text)) = map.next_entry()? {
+                    texts.insert(number, text);
+                }
+                Ok(Texts::Numbered(texts))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// The settings of a dataset.
+pub(super) struct Settings {
+    /// The names of the classes, by number.
+    pub(super) names: Vec<String>,
+    /// Where the parts are, as far as they are named.
+    pub(super) parts: Vec<Part>,
+    /// How many numbers the keypoints of a line have.
+    pub(super) keypoints: Option<usize>,
+}
+
+/// One entry of a split.
+pub(super) struct Part {
+    pub(super) split: Split,
+    /// As it is written.
+    pub(super) entry: String,
+    /// The place that it stands for.
+    pub(super) place: PathBuf,
+}
+
+/// The `.yaml` that describes the dataset at `path`; `None` where `classes.txt` does.
+pub(super) fn settings_file(path: &Path) -> Result<Option<PathBuf>, DatasetError> {
+    if path.is_file() {
+        return Ok(Some(path.to_owned()));
+    }
+    let entries = std::fs::read_dir(path).map_err(DatasetError::io(path))?;
+    let mut found: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"))
+        .collect();
+    found.sort();
+    match (found.iter().find(|path| path.file_name().is_some_and(|name| name == "data.yaml")), found.len()) {
+        (Some(data), _) => Ok(Some(data.clone())),
+        (None, 1) => Ok(found.pop()),
+        (None, 0) if path.join("classes.txt").is_file() => Ok(None),
+        (None, 0) => Err(DatasetError::file(path, "neither data.yaml nor classes.txt is there to name the classes")),
+        (None, _) => Err(DatasetError::file(path, "several .yaml files are there: name the one that is meant")),
+    }
+}
+
+pub(super) fn data_yaml(path: &Path, root: &Path, remarks: &mut Vec<String>) -> Result<Settings, DatasetError> {
+    let text = files::read_text(path).map_err(DatasetError::io(path))?;
+    let options = serde_saphyr::options! { null_as_string: true };
+    let data: DataYaml = serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
+        let message = error.to_string();
+        let problem = message.lines().next().unwrap_or("not YAML").to_owned();
+        match error.location() {
+            Some(location) => DatasetError::line(path, location.line() as usize, problem),
+            None => DatasetError::file(path, problem),
+        }
+    })?;
+    let names: Vec<String> = match data.names {
+        Texts::One(name) => {
+            return Err(DatasetError::file(path, format!("names is {name:?}, which is no list of names")));
+        }
+        Texts::Several(names) => names,
+        Texts::Numbered(names) => {
+            if let Some((place, (number, _))) = names.iter().enumerate().find(|(place, (number, _))| place != *number) {
+                let problem = format!("names are numbered from 0 without gaps, but {place} is missing before {number}");
+                return Err(DatasetError::file(path, problem));
+            }
+            names.into_values().collect()
+        }
+    };
+    if let Some(class) = names.iter().position(String::is_empty) {
+        return Err(DatasetError::file(path, format!("class {class} has an empty name")));
+    }
+    if let Some(nc) = data.nc.filter(|nc| *nc != names.len()) {
+        return Err(DatasetError::file(path, format!("nc is {nc}, but there are {} names", names.len())));
+    }
+    let base = base(data.path.as_deref(), root, remarks);
+    let mut parts = Vec::new();
+    for (split, entries) in Split::ALL.into_iter().zip([data.train, data.val, data.test]) {
+        let entries = match entries {
+            None => Vec::new(),
+            Some(Texts::One(entry)) => vec![entry],
+            Some(Texts::Several(entries)) => entries,
+            Some(Texts::Numbered(entries)) => entries.into_values().collect(),
+        };
+        for entry in entries.into_iter().filter(|entry| !entry.is_empty()) {
+            parts.push(Part { split, place: resolve(&base, &entry), entry });
+        }
+    }
+    let keypoints = data.kpt_shape.map(|shape| shape.iter().product()).filter(|numbers| *numbers > 0);
+    Ok(Settings { names, parts, keypoints })
+}
+
+/// The folder that the parts are relative to: the one that `path` names, seen from the settings or
+/// from the current folder (as Ultralytics sees it), or the folder of the settings.
+fn base(path: Option<&str>, root: &Path, remarks: &mut Vec<String>) -> PathBuf {
+    let Some(path) = path.filter(|path| !path.is_empty()) else { return root.to_owned() };
+    let places = [root.join(path), PathBuf::from(path)];
+    places.into_iter().find(|place| place.is_dir()).unwrap_or_else(|| {
+        // Many a `path` is of the machine where the dataset was made.
+        remarks.push(format!("path is {path:?}, which is not there: splits are looked for beside data.yaml"));
+        root.to_owned()
+    })
+}
+
+/// The place that an entry of a split stands for, also if there is nothing.
+fn resolve(base: &Path, entry: &str) -> PathBuf {
+    // Windows writes paths with backslashes, and Roboflow `../train/images` for a folder beside
+    // data.yaml, as Ultralytics reads it too.
+    let slashes = entry.replace('\\', "/");
+    let forms =
+        [entry, entry.strip_prefix("../").unwrap_or(entry), &slashes, slashes.strip_prefix("../").unwrap_or(&slashes)];
+    let places = forms.map(|form| base.join(form));
+    places.iter().find(|place| place.exists()).unwrap_or(&places[0]).clone()
+}
+
+pub(super) fn classes(path: &Path) -> Result<Vec<String>, DatasetError> {
+    let text = files::read_text(path).map_err(DatasetError::io(path))?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_way_to_write_names_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("data.yaml");
+        let names = |text: &str| {
+            std::fs::write(&path, text).unwrap();
+            let settings = data_yaml(&path, dir.path(), &mut Vec::new());
+            settings.map(|settings| settings.names).map_err(|error| error.to_string())
+        };
+        let both = ["traffic light".to_owned(), "7".to_owned()];
+        assert_eq!(names("names: [traffic light, 7]\nnc: 2\n").unwrap(), both);
+        assert_eq!(names("names: ['traffic light', '7'] # two\ntrain: ../train/images\n").unwrap(), both);
+        assert_eq!(names("names:\n  0: traffic light\n  1: 7\n").unwrap(), both);
+        assert_eq!(names("names:\n- traffic light\n- \"7\"\nroboflow:\n  version: 1\n").unwrap(), both);
+        let words = ["N", "y", "no", "OFF", "null", "~", "True", ".nan", "1e3", "0x1F", "01"];
+        assert_eq!(names(&format!("names: [{}]\n", words.join(", "))).unwrap(), words);
+        assert_eq!(names(&format!("names:\n- {}\n", words.join("\n- "))).unwrap(), words);
+        assert_eq!(names("names: {0: no, '1': ~}\n").unwrap(), ["no", "~"]);
+        assert!(names("names: [a, '']\n").unwrap_err().contains("class 1 has an empty name"));
+        assert!(names("names: a\n").unwrap_err().contains("no list of names"));
+        assert!(names("names: [a]\nnc: 2\n").unwrap_err().contains("nc is 2, but there are 1 names"));
+        assert!(names("names: {0: a, 2: b}\n").unwrap_err().contains("1 is missing before 2"));
+        let error = names("train: images\nnames: [a\n").unwrap_err();
+        assert!(error.contains("data.yaml:"), "{error}");
+        assert!(names("train: images\n").unwrap_err().contains("names"));
+    }
+}
