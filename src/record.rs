@@ -120,6 +120,9 @@ pub struct Detection {
     /// What the decoder itself gave to the box's tokens; absent where the answer came without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probabilities: Option<Probabilities>,
+    /// How sure the model says that it is, as it wrote it: a word of the answer like the label, and no probability.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stated_confidence: Option<f64>,
     /// What the model says about it, where it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentence: Option<String>,
@@ -128,7 +131,7 @@ pub struct Detection {
 impl Detection {
     /// A detection without a score.
     pub fn new(label: String, bbox: BBox) -> Self {
-        Self { label, bbox, score: None, probabilities: None, sentence: None }
+        Self { label, bbox, score: None, probabilities: None, stated_confidence: None, sentence: None }
     }
 }
 
@@ -153,11 +156,13 @@ pub enum ScoreKind {
     /// The product of both; of the coordinates alone where there is no label.
     #[default]
     Joint,
+    /// [`Detection::stated_confidence`], if it lies within 0..1: the model's own word, and no probability of its decoder.
+    Stated,
 }
 
 impl ScoreKind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Coordinates, Self::Label, Self::Joint];
+    pub const ALL: [Self; 4] = [Self::Coordinates, Self::Label, Self::Joint, Self::Stated];
 
     /// The kind's name on the command line.
     pub fn as_str(self) -> &'static str {
@@ -165,6 +170,7 @@ impl ScoreKind {
             Self::Coordinates => "coordinates",
             Self::Label => "label",
             Self::Joint => "joint",
+            Self::Stated => "stated",
         }
     }
 
@@ -172,16 +178,26 @@ impl ScoreKind {
     ///
     /// Chosen on held-out scenes of the demo model: of the steps 0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5 the
     /// lowest whose F1 is within 0.01 of the best one (`export/checks/min_score.py` measures it again).
-    /// Coordinates do not tell right from wrong there, and have no least score.
+    /// Coordinates do not tell right from wrong there, and have no least score. Nor have stated confidences, which mean
+    /// something else with every model.
     pub fn default_min_score(self) -> f64 {
         match self {
-            Self::Coordinates => 0.0,
+            Self::Coordinates | Self::Stated => 0.0,
             Self::Label => 0.2,
             Self::Joint => 0.05,
         }
     }
 
-    /// The score of a box with these probabilities.
+    /// The score of a detection; if it came without token probabilities, that of its record.
+    pub fn of(self, detection: &Detection) -> Option<f64> {
+        match (self, detection.probabilities) {
+            (Self::Stated, _) => detection.stated_confidence.filter(|stated| (0.0..=1.0).contains(stated)),
+            (kind, Some(probabilities)) => kind.score(probabilities),
+            (_, None) => detection.score,
+        }
+    }
+
+    /// The score of a box with these probabilities; none if it is not made of probabilities.
     pub fn score(self, probabilities: Probabilities) -> Option<f64> {
         let Probabilities { coordinates, label } = probabilities;
         match self {
@@ -189,6 +205,7 @@ impl ScoreKind {
             Self::Label => label,
             // With the decimals that a product of four and four has.
             Self::Joint => Some((coordinates * label.unwrap_or(1.0) * 1e8).round() / 1e8),
+            Self::Stated => None,
         }
     }
 }
@@ -203,7 +220,7 @@ impl FromStr for ScoreKind {
 
 /// Not a [`ScoreKind`].
 #[derive(Debug, Error)]
-#[error("{0:?} is no score; there are: coordinates, label, joint")]
+#[error("{0:?} is no score; there are: coordinates, label, joint, stated")]
 pub struct UnknownScore(String);
 
 /// How an answer ended and what could be made of it.

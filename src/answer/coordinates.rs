@@ -277,8 +277,13 @@ mod tests {
     use CoordinateScale::{One, Pixels, Thousand};
 
     fn boxes(written: &[[f64; 4]]) -> Vec<ParsedBox> {
-        let parsed =
-            |box_2d: &[f64; 4]| ParsedBox { box_2d: *box_2d, label: None, coordinates: 0..0, label_span: None };
+        let parsed = |box_2d: &[f64; 4]| ParsedBox {
+            box_2d: *box_2d,
+            label: None,
+            coordinates: 0..0,
+            label_span: None,
+            confidence: None,
+        };
         written.iter().map(parsed).collect()
     }
 

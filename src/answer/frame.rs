@@ -80,6 +80,8 @@ pub(super) struct Frame {
     label: Option<Label>,
     /// The label came before the first box.
     label_first: bool,
+    /// The stated confidence of the boxes that are to come.
+    confidence: Option<f64>,
 }
 
 struct Label {
@@ -102,6 +104,7 @@ impl Frame {
             own: Vec::new(),
             label: None,
             label_first: false,
+            confidence: None,
         }
     }
 
@@ -201,7 +204,21 @@ impl Frame {
             }
             Key::Label(_) if !value.quoted && (label::is_null(raw) || label::is_boolean(raw)) => {}
             Key::Label(rank) => self.set_label(rank, raw, &value, found),
+            Key::Confidence => self.set_confidence(label::confidence(raw), found),
             Key::Other => {}
+        }
+    }
+
+    /// A confidence belongs to the boxes before it that have none; if there are none, to those that come.
+    fn set_confidence(&mut self, confidence: Option<f64>, found: &mut Found<'_>) {
+        let mut given = false;
+        for &index in &self.own {
+            let known = &mut found.boxes[index].confidence;
+            given |= known.is_none();
+            *known = known.or(confidence);
+        }
+        if !given {
+            self.confidence = confidence;
         }
     }
 
@@ -225,7 +242,8 @@ impl Frame {
     }
 
     /// Takes a box that has just been read.
-    pub(super) fn add_box(&mut self, index: usize) {
+    pub(super) fn add_box(&mut self, index: usize, found: &mut Found<'_>) {
+        found.boxes[index].confidence = self.confidence;
         if self.own.is_empty() {
             self.label_first = self.label.is_some();
         }

@@ -6,6 +6,9 @@ use super::scan::BOX_KEY;
 const LABEL_KEYS: [&str; 10] =
     ["label", "name", "class", "category", "object", "caption", "text", "textcontent", "description", "title"];
 
+/// Keys that can hold how sure the model says that it is, without separators.
+const CONFIDENCE_KEYS: [&str; 6] = ["confidence", "confidencescore", "conf", "score", "probability", "prob"];
+
 /// The longest label in bytes. Real ones are a few words; the limit keeps the memory of one runaway label that many
 /// boxes share proportional to the text.
 pub(super) const MAX_LABEL: usize = 1024;
@@ -20,6 +23,8 @@ pub(super) enum Key {
     Box,
     /// A label; the smaller number wins.
     Label(usize),
+    /// How sure the model says that it is.
+    Confidence,
     /// Nothing that is read here.
     Other,
 }
@@ -38,6 +43,9 @@ impl Key {
             .collect();
         if name == BOX_KEY {
             return Self::Box;
+        }
+        if CONFIDENCE_KEYS.contains(&name.as_str()) {
+            return Self::Confidence;
         }
         LABEL_KEYS.iter().position(|&key| key == name).map_or(Self::Other, Self::Label)
     }
@@ -72,6 +80,15 @@ pub(super) fn clean(raw: &str) -> Option<(String, bool)> {
         let cut = label.len() < whole;
         (label, cut)
     })
+}
+
+/// Reads a confidence: a finite number as it stands, or with a percent sign as its hundredth. Words are none.
+pub(super) fn confidence(raw: &str) -> Option<f64> {
+    let raw = raw.trim();
+    let (number, most) = raw.strip_suffix('%').map_or((raw, 1.0), |percent| (percent.trim_end(), 100.0));
+    let digits = number.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-'));
+    let value: f64 = digits.then(|| number.parse().ok()).flatten()?;
+    value.is_finite().then_some(value / most)
 }
 
 /// Whether an unquoted value stands for "no value" in JSON, JavaScript or Python.

@@ -90,6 +90,9 @@ pub struct ParsedBox {
     pub coordinates: Range<usize>,
     /// The bytes of the text that the label was read from, without its quotes; there whenever the label is.
     pub label_span: Option<Range<usize>>,
+    /// How sure the model says that it is, under `confidence`, `score`, `probability` and the like: a finite number as it
+    /// stands there, or of `95%` the hundredth.
+    pub confidence: Option<f64>,
 }
 
 /// One answer that is to be read.
@@ -146,6 +149,7 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
             detection.probabilities =
                 box_probabilities(&answer.text, &spans, &found.coordinates, found.label_span.as_ref())
                     .map(Probabilities::rounded);
+            detection.stated_confidence = found.confidence;
             detection.sentence = sentences.get(source).cloned().flatten();
             detection.score = detection.probabilities.and_then(|probabilities| ScoreKind::Joint.score(probabilities));
             seen.push(seams::Seen { detection, view });

@@ -388,8 +388,10 @@ impl<'t> Parser<'t> {
         let Some(owner) = owner else { return };
         match mem::take(&mut self.list).finish() {
             Coordinates::Box { box_2d, span } => {
-                owner.add_box(self.found.boxes.len());
-                self.found.boxes.push(ParsedBox { box_2d, label: None, coordinates: span, label_span: None });
+                let index = self.found.boxes.len();
+                let found = ParsedBox { box_2d, label: None, coordinates: span, label_span: None, confidence: None };
+                self.found.boxes.push(found);
+                owner.add_box(index, &mut self.found);
             }
             Coordinates::Nothing => owner.raise(Says::NoBox),
             Coordinates::Lists => {}

@@ -161,13 +161,14 @@ impl RuleArgs {
 #[derive(Debug, Default, clap::Args)]
 #[command(next_help_heading = "Which boxes are exported (can be changed later: no model is asked again)")]
 pub(crate) struct FilterArgs {
-    /// What the score of a box is: the probability of its coordinates' tokens, of its label's tokens, or joint, their product [default: joint]
+    /// What the score of a box is: the probability of its coordinates' tokens, of its label's tokens, joint, their product, or stated, the
+    /// confidence that the answer writes beside the box [default: joint]
     #[arg(long, value_name = "KIND")]
     pub(crate) score: Option<ScoreKind>,
     /// Make probabilities of the scores, as `gemscope eval --calibrate` learned it
     #[arg(long, value_name = "FILE")]
     pub(crate) calibration: Option<PathBuf>,
-    /// Leave out boxes below this score, and boxes without one. Default: boxes below 0.05 (joint), 0.2 (label) or 0 (coordinates), before
+    /// Leave out boxes below this score, and boxes without one. Default: boxes below 0.05 (joint), 0.2 (label) or 0 (coordinates, stated), before
     /// calibration; 0 keeps every box that has a score
     #[arg(long, value_name = "SCORE", value_parser = share)]
     pub(crate) min_score: Option<f64>,

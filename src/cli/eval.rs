@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// Detections in COCO's results format: images and categories are matched by id
     #[arg(long, value_name = "FILE", group = "detections")]
     predictions: Option<PathBuf>,
-    /// What ranks the boxes of a run: coordinates, label, joint, or none. Default: the run's own
+    /// What ranks the boxes of a run: coordinates, label, joint, stated, or none. Default: the run's own
     #[arg(long, value_name = "KIND", conflicts_with = "predictions")]
     score: Option<Scoring>,
     /// Evaluate only these labels of the truth, separated by commas

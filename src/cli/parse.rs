@@ -162,7 +162,6 @@ fn hint(problem: &Problem) -> &'static str {
         Problem::NoSize { .. } => "; --images DIR reads it",
         Problem::OtherSize { turned: true, .. } => "; --no-exif, if the model was shown the pixels as they are stored",
         Problem::OtherSize { .. } => "; without width and height, the file's size counts",
-        Problem::LeadsOut { .. } => "; --images DIR takes names inside of DIR",
         Problem::IsRequest => "; requests go with --requests",
         _ => "",
     }

@@ -45,7 +45,7 @@ pub struct Predictions {
 /// Which score ranks the detections of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scoring {
-    /// Of the token probabilities; the recorded score where there are none.
+    /// Of the token probabilities, or the recorded score where there are none; or what the model states.
     Kind(ScoreKind),
     /// None: the order of the answers is all there is.
     Nothing,
@@ -61,10 +61,9 @@ impl Scoring {
     }
 
     fn score(self, detection: &Detection) -> Option<f64> {
-        match (self, detection.probabilities) {
-            (Self::Kind(kind), Some(probabilities)) => kind.score(probabilities),
-            (Self::Kind(_), None) => detection.score,
-            (Self::Nothing, _) => None,
+        match self {
+            Self::Kind(kind) => kind.of(detection),
+            Self::Nothing => None,
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::ownership::OutputDirectory;
 use crate::record::Capture;
 
 const FILE: &str = "detections.csv";
-const HEADER: [&str; 13] = [
+const HEADER: [&str; 14] = [
     "image",
     "width",
     "height",
@@ -22,6 +22,7 @@ const HEADER: [&str; 13] = [
     "taken",
     "camera_make",
     "camera_model",
+    "stated_confidence",
 ];
 
 pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
@@ -37,16 +38,18 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
         ];
         let boxes = record.detections.iter().map(|detection| {
             let [x0, y0, x1, y1] = <[f64; 4]>::from(detection.bbox).map(|edge| edge.to_string());
-            let score = detection.score.map(|score| score.to_string()).unwrap_or_default();
-            [cell(&detection.label), x0, y0, x1, y1, score]
+            let [score, stated] = [detection.score, detection.stated_confidence]
+                .map(|number| number.map(|number| number.to_string()).unwrap_or_default());
+            ([cell(&detection.label), x0, y0, x1, y1, score], stated)
         });
         let capture = record.capture.as_deref();
         let text =
             |of: fn(&Capture) -> Option<&String>| capture.and_then(of).map_or_else(String::new, |text| cell(text));
         let capture = [text(|of| of.taken.as_ref()), text(|of| of.make.as_ref()), text(|of| of.model.as_ref())];
-        let nothing = record.detections.is_empty().then_some([const { String::new() }; 6]);
-        for bbox in boxes.chain(nothing) {
-            table.write_record(image.iter().chain(&bbox).chain(&capture)).map_err(|error| failed(error.into()))?;
+        let nothing = record.detections.is_empty().then_some(([const { String::new() }; 6], String::new()));
+        for (bbox, stated) in boxes.chain(nothing) {
+            let row = image.iter().chain(&bbox).chain(&capture).chain([&stated]);
+            table.write_record(row).map_err(|error| failed(error.into()))?;
         }
     }
     let bytes = table.into_inner().map_err(|error| failed(error.into_error()))?;

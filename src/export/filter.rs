@@ -234,13 +234,14 @@ impl Filters {
     ) -> Filtered {
         let mut filtered = Filtered::default();
         for mut detection in detections {
-            let raw = detection.probabilities.and_then(|probabilities| self.score.score(probabilities));
-            let raw = if detection.probabilities.is_some() { raw } else { detection.score };
+            let raw = self.score.of(&detection);
             detection.score = raw;
             if let Some(platt) = self.calibration {
-                match (raw, detection.probabilities) {
-                    (Some(raw), Some(_)) => detection.score = Some(platt.apply(raw)),
-                    _ => filtered.uncalibrated += 1,
+                // What a record has for a score without probabilities may be anything.
+                let known = self.score == ScoreKind::Stated || detection.probabilities.is_some();
+                match raw.filter(|_| known) {
+                    Some(raw) => detection.score = Some(platt.apply(raw)),
+                    None => filtered.uncalibrated += 1,
                 }
             }
             let named = names.of(&detection.label);
@@ -579,6 +580,13 @@ mod tests {
         let unlabelled = Some(Probabilities { coordinates: 0.5, label: None });
         let unlabelled = Detection { probabilities: unlabelled, ..one.clone() };
         assert_eq!(score(&of(ScoreKind::Label), &unlabelled), Some(-1.0));
+        // A stated confidence is asked for by name, and only a share is one.
+        let stated = Detection { stated_confidence: Some(0.3), ..one.clone() };
+        assert_eq!(score(&of(ScoreKind::Joint), &stated), Some(0.05));
+        assert_eq!(score(&of(ScoreKind::Stated), &stated), Some(0.3));
+        assert_eq!(score(&of(ScoreKind::Stated), &one), Some(-1.0));
+        let percent = Detection { stated_confidence: Some(95.0), ..one.clone() };
+        assert_eq!(score(&of(ScoreKind::Stated), &percent), Some(-1.0));
         // The default is held against the score before calibration, another one against what it becomes.
         let calibration = Some(Platt { a: 1.0, b: 9.0 });
         let calibrated = |min_score| Filters { calibration, min_score, ..Filters::default() };

@@ -208,6 +208,7 @@ mod tests {
             bbox: BBox { x0: 0.0, y0: 0.0, x1, y1: 1.0 },
             score: Some(score),
             probabilities: None,
+            stated_confidence: None,
             sentence: None,
         };
         record.detections = boxes.iter().map(detection).collect();

@@ -246,6 +246,7 @@ mod tests {
             bbox: BBox { x0: 1.0, y0: place as f64 * 10.0 + 1.0, x1: 50.0, y1: place as f64 * 10.0 + 9.0 },
             score,
             probabilities: None,
+            stated_confidence: None,
             sentence: None,
         };
         record.detections = boxes.iter().enumerate().map(detection).collect();

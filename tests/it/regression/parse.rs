@@ -374,6 +374,39 @@ fn a_request_without_a_response_is_no_silence() {
 }
 
 #[test]
+fn a_stated_confidence_is_kept_and_is_no_score() {
+    let answers = [
+        r#"[{"box_2d": [100, 200, 300, 400], "label": "cat", "confidence": 0.8}, {"box_2d": [500, 100, 900, 300], "label": "dog", "confidence": 0.35}]"#,
+        r#"[{"confidence": "0.8", "label": "cat", "box_2d": [100, 200, 300, 400]}, {"score": 0.35, "label": "dog", "box_2d": [500, 100, 900, 300]}]"#,
+        // Braces that are lost.
+        r#"[{"box_2d": [100, 200, 300, 400], "label": "cat", "prob": 0.8, "box_2d": [500, 100, 900, 300], "label": "dog", "prob": 0.35}]"#,
+        r#"[{"conf": "80%", "label": "cat", "box_2d": [100, 200, 300, 400], "conf": "35%", "label": "dog", "box_2d": [500, 100, 900, 300]}]"#,
+    ];
+    for text in answers {
+        let output = parse(&[own(text)], &[]);
+        let detections = records(&output)[0]["detections"].clone();
+        assert_eq!(
+            (&detections[0]["stated_confidence"], &detections[1]["stated_confidence"]),
+            (&json!(0.8), &json!(0.35)),
+            "{text}"
+        );
+        assert_eq!((&detections[0]["label"], &detections[1]["label"]), (&json!("cat"), &json!("dog")), "{text}");
+        assert_eq!(detections[0]["score"], Value::Null);
+        // On request it is the score, and filters use it.
+        let output = parse(&[own(text)], &["--score", "stated", "--min-score", "0.5"]);
+        let detections = records(&output)[0]["detections"].clone();
+        assert_eq!((detections.as_array().unwrap().len(), &detections[0]["score"]), (1, &json!(0.8)), "{text}");
+    }
+    // Words are no numbers, and what is not said is not there.
+    for text in [
+        r#"[{"box_2d": [1, 2, 3, 4], "label": "cat", "confidence": "high"}]"#,
+        r#"[{"box_2d": [1, 2, 3, 4], "confidence": null}]"#,
+    ] {
+        assert_eq!(records(&parse(&[own(text)], &[]))[0]["detections"][0].get("stated_confidence"), None);
+    }
+}
+
+#[test]
 fn three_hundred_equal_boxes_are_one() {
     let text = format!("[{}]", vec![&CAT[1..CAT.len() - 1]; 300].join(","));
     assert_eq!(boxes(&parse(&[own(&text)], &[])).len(), 1);
