@@ -20,6 +20,7 @@ mod images;
 mod inputs;
 mod inspect;
 mod interrupted;
+mod kills;
 mod parse;
 mod per_image;
 mod pictures;
