@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::examples::{Examples, Part, place_all, stems};
 use super::folder::Fresh;
-use super::{Category, ExportError, Exported, Input, write_json};
-use crate::ownership::OutputDirectory;
+use super::{Category, ExportError, Exported, Input};
+use crate::ownership::{OutputDirectory, Staging};
 use crate::record::{AnswerStatus, BBox, Record};
 
 #[derive(Clone, Serialize)]
@@ -106,17 +106,41 @@ pub(super) fn write(
     if unscored > 0 {
         exported.remarks.push(format!("coco: results.json lacks {unscored} boxes that have no score"));
     }
-    write_json(out, "instances.json", &instances, exported)?;
+    let staged = out.stage()?;
+    let mut written = vec!["instances.json".to_owned()];
+    stage_json(&staged, "instances.json", &instances)?;
     if input.options.split.is_some() {
         for part in [Part::Train, Part::Val] {
             let in_part = |id: usize| Part::of(images[id - 1].0, input.options) == part;
             let mut instances_of_part = instances.clone();
             instances_of_part.images.retain(|image| in_part(image.id));
             instances_of_part.annotations.retain(|annotation| in_part(annotation.image_id));
-            write_json(out, &format!("instances_{}.json", part.as_str()), &instances_of_part, exported)?;
+            let name = format!("instances_{}.json", part.as_str());
+            stage_json(&staged, &name, &instances_of_part)?;
+            written.push(name);
         }
     }
-    write_json(out, "results.json", &results, exported)
+    stage_json(&staged, "results.json", &results)?;
+    written.push("results.json".to_owned());
+    // Parts and copies that this export does not have would have other ids and names.
+    let scope = if input.options.write_upright { &SCOPE[..SCOPE.len() - 1] } else { &SCOPE };
+    let changed = out.place(&staged, scope)?;
+    exported.remark_changed(&changed);
+    exported.written.extend(written.iter().map(|name| out.join(name)));
+    Ok(())
+}
+
+/// Everything that the format writes, `upright/` last, which is put in place by itself.
+const SCOPE: [&str; 5] = ["instances.json", "instances_train.json", "instances_val.json", "results.json", "upright"];
+
+/// Makes `value` the file `name`, as one line of JSON.
+fn stage_json<T: Serialize>(staged: &Staging, name: &str, value: &T) -> Result<(), ExportError> {
+    let bytes = serde_json::to_vec(value).map_err(Into::into);
+    let staged_json = bytes.and_then(|mut bytes| {
+        bytes.push(b'\n');
+        staged.write(name, &bytes)
+    });
+    staged_json.map_err(|error| ExportError::Write { path: staged.place_of(name), error })
 }
 
 impl<'r> Instances<'r> {

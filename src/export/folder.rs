@@ -74,7 +74,7 @@ impl<'o> Fresh<'o> {
 
     /// Puts its files in place, and removes those of the export before.
     pub(super) fn put(self, exported: &mut Exported) -> Result<(), ExportError> {
-        let changed = self.out.place(&self.staged, self.name)?;
+        let changed = self.out.place(&self.staged, &[self.name])?;
         exported.remark_changed(&changed);
         exported.written.push(self.out.join(self.name));
         Ok(())

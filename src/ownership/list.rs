@@ -160,22 +160,23 @@ impl FileList {
         Ok(false)
     }
 
-    /// Names in `scope` (a name, a folder of names, or `""` for all), without folders.
-    pub(super) fn files_in(&self, scope: &str) -> Vec<String> {
+    /// Names in `scope` (names, folders of names, or `""` for all), without folders.
+    pub(super) fn files_in(&self, scope: &[&str]) -> Vec<String> {
         self.names_in(scope, false)
     }
 
     /// Folders in `scope`, the deepest first.
-    pub(super) fn folders_in(&self, scope: &str) -> Vec<String> {
+    pub(super) fn folders_in(&self, scope: &[&str]) -> Vec<String> {
         let mut folders = self.names_in(scope, true);
         folders.reverse();
         folders
     }
 
-    fn names_in(&self, scope: &str, folders: bool) -> Vec<String> {
-        let inside = |name: &str| {
-            scope.is_empty() || name.strip_prefix(scope).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    fn names_in(&self, scope: &[&str], folders: bool) -> Vec<String> {
+        let is_in = |name: &str, one: &str| {
+            one.is_empty() || name.strip_prefix(one).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
+        let inside = |name: &str| scope.iter().any(|one| is_in(name, one));
         let is_folder = |contents: &[Content]| contents.iter().all(|content| matches!(content, Content::Folder { .. }));
         let wanted = self.entries.iter().filter(|(name, contents)| inside(name) && is_folder(contents) == folders);
         wanted.map(|(name, _)| name.clone()).collect()
@@ -337,7 +338,7 @@ mod tests {
         let line = |name: &str| format!("{{\"name\":{name:?},\"size\":0,\"sha256\":\"\"}}\n");
         let lines = ["../a", "/etc/passwd", "a/../../b", "", "fine"].map(line).concat();
         std::fs::write(dir.path().join(".gemscope/files.jsonl"), lines).unwrap();
-        assert_eq!(FileList::read(dir.path()).unwrap().files_in(""), ["fine"]);
+        assert_eq!(FileList::read(dir.path()).unwrap().files_in(&[""]), ["fine"]);
     }
 
     #[test]
@@ -349,7 +350,7 @@ mod tests {
         all.insert("crops/a/c".into(), Content::Folder { folder: true });
         written.promise(&all).unwrap();
         let list = FileList::read(dir.path()).unwrap();
-        assert_eq!(list.files_in("crops"), ["crops", "crops/a/b"]);
-        assert_eq!(list.folders_in(""), ["crops/a/c", "crops/a"]);
+        assert_eq!(list.files_in(&["crops"]), ["crops", "crops/a/b"]);
+        assert_eq!(list.folders_in(&[""]), ["crops/a/c", "crops/a"]);
     }
 }

@@ -26,7 +26,7 @@ mod staging;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::{self, Metadata, TryLockError};
-use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -180,7 +180,7 @@ impl OutputDirectory {
     pub fn write(&self, name: &str, bytes: &[u8]) -> Result<PathBuf, OwnershipError> {
         let staged = self.stage()?;
         staged.write(name, bytes).map_err(io_at(&staged.place_of(name)))?;
-        self.place(&staged, name)?;
+        self.place(&staged, &[name])?;
         Ok(self.join(name))
     }
 
@@ -194,13 +194,13 @@ impl OutputDirectory {
         Staging::new(self.path.clone(), folder).map_err(io_at(&self.path))
     }
 
-    /// Puts staged files in place, and removes those of gemscope's in `scope` (a name, a folder, `""` for all) that are not among them.
+    /// Puts staged files in place, and removes those of gemscope's in `scope` (names, folders, `""` for all) that are not among them.
     /// Gives the names of such files that stay, since they were changed: they are the user's now.
     ///
     /// # Errors
     /// [`OwnershipError::InTheWay`] and [`OwnershipError::Link`], before anything is changed; [`OwnershipError::Io`], after which the same
     /// again puts right what is half done.
-    pub(crate) fn place(&self, staged: &Staging, scope: &str) -> Result<Vec<String>, OwnershipError> {
+    pub(crate) fn place(&self, staged: &Staging, scope: &[&str]) -> Result<Vec<String>, OwnershipError> {
         let made = staged.take();
         let mut list = self.list();
         let missing = self.look_at_folders(list.list(), &made)?;
@@ -234,7 +234,7 @@ impl OutputDirectory {
     /// # Errors
     /// [`OwnershipError::Io`].
     pub(crate) fn remove_own(&self) -> Result<Vec<String>, OwnershipError> {
-        self.remove_stale(&mut self.list(), "", &Made::default())
+        self.remove_stale(&mut self.list(), &[""], &Made::default())
     }
 
     /// Puts a file in its place that is known by its content and is not on the list; on disk when this returns.
@@ -297,7 +297,7 @@ impl OutputDirectory {
         })
     }
 
-    fn remove_stale(&self, list: &mut WrittenList, scope: &str, made: &Made) -> Result<Vec<String>, OwnershipError> {
+    fn remove_stale(&self, list: &mut WrittenList, scope: &[&str], made: &Made) -> Result<Vec<String>, OwnershipError> {
         let mut names = list.list().files_in(scope);
         names.retain(|name| !made.files.contains_key(name) && !made.folders.contains(name));
         let mut chains = FolderChains::new(&self.path);
@@ -471,7 +471,14 @@ pub fn write_new_file(path: &Path, bytes: &[u8], adopt: bool) -> Result<(), Owne
     }
     let mut begun = Vec::new();
     file.read_to_end(&mut begun).map_err(io_at(&part))?;
-    let Some(rest) = bytes.strip_prefix(begun.as_slice()) else { return Err(in_the_way(&part)) };
+    let rest = match bytes.strip_prefix(begun.as_slice()) {
+        Some(rest) => rest,
+        None if adopt => {
+            file.set_len(0).and_then(|()| file.rewind()).map_err(io_at(&part))?;
+            bytes
+        }
+        None => return Err(in_the_way(&part)),
+    };
     file.write_all(rest).and_then(|()| file.sync_all()).map_err(io_at(&part))?;
     // Another process may have been faster.
     if is_written()? { fs::remove_file(&part) } else { fs::rename(&part, path) }.map_err(io_at(path))

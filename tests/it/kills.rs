@@ -58,10 +58,12 @@ fn plant(out: &Path) -> Vec<PathBuf> {
     planted
 }
 
+type CommandOf = dyn Fn(&Path, bool) -> Command;
+
 /// A command in two variants, which write different files into the same place.
 struct Scenario {
     name: &'static str,
-    command: Box<dyn Fn(&Path, bool) -> Command>,
+    command: Box<CommandOf>,
     /// What each variant writes when nobody disturbs it, and how long it takes.
     expected: Vec<(Content, Duration)>,
     dir: PathBuf,
@@ -222,7 +224,8 @@ fn kills_change_nothing_of_the_users_and_every_command_can_be_repeated() {
     assert!(detect.unwrap().status.success());
     let truth = fixture("coco/truth.json");
     let formats = "jsonl,csv,coco,yolo,voc,label-studio,counts,crops";
-    let mut scenarios = [
+    let instances = run.join("instances.json");
+    let mut scenarios = vec![
         Scenario::new("detect", dir.path(), {
             let images = images.clone();
             move |out, variant| {
@@ -270,10 +273,15 @@ fn kills_change_nothing_of_the_users_and_every_command_can_be_repeated() {
             }
         }),
     ];
+    scenarios.push(Scenario::new("convert-to-a-file", dir.path(), move |out, variant| {
+        let mut command = quiet("convert");
+        command.arg(if variant { &instances } else { &truth }).args(["--to", "coco", "--adopt", "--out"]).arg(out);
+        command
+    }));
     let mut counts = Counts::default();
     let mut by_name: BTreeMap<&str, usize> = BTreeMap::new();
     while counts.killed < kills {
-        let scenario = &mut scenarios[random.random_range(0..4)];
+        let scenario = &mut scenarios[random.random_range(0..5)];
         let killed = counts.killed;
         scenario.disturb(&mut random, &mut counts);
         *by_name.entry(scenario.name).or_default() += counts.killed - killed;

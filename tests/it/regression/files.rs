@@ -112,6 +112,17 @@ fn files_of_the_users_in_exports_stay() {
 }
 
 #[test]
+fn parts_of_an_earlier_split_do_not_stay_beside_other_ids() {
+    let dir = tempfile::tempdir().unwrap();
+    let (images, run) = run_over(dir.path(), &["a.png", "b.png"]);
+    export(&run, &images, "coco").args(["--split", "0.5", "--write-upright"]).assert().success();
+    assert!(run.join("instances_val.json").exists() && run.join("upright/a.png").exists());
+    export(&run, &images, "coco").assert().success();
+    let left: Vec<PathBuf> = files(&run).into_keys().collect();
+    assert_eq!(left, ["instances.json", "journal.jsonl", "results.json", "run.json"].map(PathBuf::from));
+}
+
+#[test]
 fn a_retouched_crop_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let (images, run) = run_over(dir.path(), &["a.png", "b.png"]);
