@@ -231,6 +231,8 @@ pub enum AnswerStatus {
     Ok,
     /// A valid "nothing".
     Empty,
+    /// The answer to a question that asks for no boxes.
+    Text,
     /// Malformed; the boxes were recovered.
     Salvaged,
     /// Cut off by the token limit; the complete boxes are kept.
@@ -245,19 +247,37 @@ pub enum AnswerStatus {
 
 impl AnswerStatus {
     /// Every status, the best first.
-    pub const ALL: [Self; 7] =
-        [Self::Ok, Self::Empty, Self::Salvaged, Self::Truncated, Self::Looped, Self::Refused, Self::Failed];
+    pub const ALL: [Self; 8] =
+        [Self::Ok, Self::Empty, Self::Text, Self::Salvaged, Self::Truncated, Self::Looped, Self::Refused, Self::Failed];
 
     /// The status as it stands in JSON.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Empty => "empty",
+            Self::Text => "text",
             Self::Salvaged => "salvaged",
             Self::Truncated => "truncated",
             Self::Looped => "looped",
             Self::Refused => "refused",
             Self::Failed => "failed",
+        }
+    }
+}
+
+impl AnswerStatus {
+    /// How much an answer leaves open: of several about one image, the one that leaves most counts. "Nothing" is no
+    /// word against the boxes of another answer, and text none against either.
+    pub fn openness(self) -> u8 {
+        match self {
+            Self::Text => 0,
+            Self::Empty => 1,
+            Self::Ok => 2,
+            Self::Salvaged => 3,
+            Self::Truncated => 4,
+            Self::Looped => 5,
+            Self::Refused => 6,
+            Self::Failed => 7,
         }
     }
 }

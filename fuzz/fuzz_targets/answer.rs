@@ -1,7 +1,7 @@
 //! Any text as an answer: no panic, spans that lie in the text, boxes that lie in the image.
 #![no_main]
 
-use gemscope::answer::{self, Reading, Rules};
+use gemscope::answer::{self, AnswerKind, Reading, Rules};
 use gemscope::record::{Answer, AnswerStatus, BBox, Ended, Record};
 use libfuzzer_sys::fuzz_target;
 
@@ -21,13 +21,16 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(found.label_span.clone().is_none_or(|span| text.get(span).is_some()));
         assert!(found.label.as_ref().is_none_or(|label| !label.is_empty()));
     }
+    answer::plain_text(text);
     // The same text about the whole and about two tiles, so that boxes are joined too.
     let tile = |x0: f64, x1: f64| BBox { x0, y0: 0.0, x1, y1: f64::from(HEIGHT) };
     let views = [BBox::whole(WIDTH, HEIGHT), tile(0.0, 400.0), tile(240.0, 640.0)];
     let readings = views.map(|view| Reading {
         answer: Answer { view, prompt: String::new(), text: text.to_owned(), ended, tokens: None },
+        kind: AnswerKind::ALL[usize::from(*how >> 2) % 2],
         default_label: Some("thing".to_owned()),
         spans: Vec::new(),
+        sentences: Vec::new(),
     });
     let mut record = Record::failed("image".to_owned(), String::new());
     (record.width, record.height) = (WIDTH, HEIGHT);

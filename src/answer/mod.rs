@@ -18,7 +18,9 @@
 //!
 //! # What the status says
 //!
-//! The first line that applies:
+//! A question that asks for no boxes ([`AnswerKind::Text`]) is answered by any words: `text`. It is `truncated` or
+//! `looped` if it was stopped, and `refused` if nothing was said but a thought. Boxes in it are read, and it stands
+//! in no data set. Of an answer to any other question, the first line that applies:
 //!
 //! | answer | status |
 //! |---|---|
@@ -55,6 +57,7 @@ mod scan;
 mod seams;
 #[cfg(test)]
 mod tests;
+mod text;
 
 use std::ops::Range;
 
@@ -67,6 +70,7 @@ pub use coordinates::{CoordinateOrder, CoordinateScale, Decision, ScaleEvidence,
 use counts::Counts;
 pub use parser::parse;
 pub use rescale::{Located, to_detections};
+pub use text::{AnswerKind, UnknownAnswerKind, plain_text, text_of};
 
 /// What could be made of an answer's text.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +104,8 @@ pub struct ParsedBox {
 pub struct Reading {
     /// The answer; its view lies inside the image.
     pub answer: Answer,
+    /// What was asked for.
+    pub kind: AnswerKind,
     /// For boxes without a label.
     pub default_label: Option<String>,
     /// Where its tokens stand in the text; empty where it came without token probabilities.
@@ -134,15 +140,18 @@ impl Default for Rules {
 /// is `salvaged`.
 pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
     let mut counts = Counts::default();
-    let mut status = AnswerStatus::Empty;
+    let mut status: Option<AnswerStatus> = None;
     let mut seen = Vec::new();
     let mut answers = Vec::with_capacity(readings.len());
-    for Reading { answer, default_label, spans, sentences } in readings {
+    for Reading { answer, kind, default_label, spans, sentences } in readings {
         let parsed = parse(&answer.text, answer.ended);
         let view = answer.view;
         let size = (view.width() as u32, view.height() as u32);
         let (located, notes) = to_detections(&parsed, size, (rules.coordinates, rules.order), default_label.as_deref());
-        let read = read_as(parsed.status, located.is_empty(), &notes);
+        let read = match kind {
+            AnswerKind::Boxes => read_as(parsed.status, located.is_empty(), &notes),
+            AnswerKind::Text => text::status(&answer, &parsed),
+        };
         for Located { mut detection, source } in located {
             let found = &parsed.boxes[source];
             detection.bbox = detection.bbox.moved(view.x0, view.y0);
@@ -157,9 +166,7 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
         for note in parsed.notes.iter().cloned().chain(notes) {
             counts.add_note(note);
         }
-        if seriousness(read) > seriousness(status) {
-            status = read;
-        }
+        status = status.into_iter().chain([read]).max_by_key(|status| status.openness());
         answers.push(answer);
     }
     let views = answers.iter().any(|answer| answer.view != BBox::whole(record.width, record.height));
@@ -171,6 +178,7 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
     } else {
         seen.into_iter().map(|one| one.detection).collect()
     };
+    let mut status = status.unwrap_or(AnswerStatus::Empty);
     if status == AnswerStatus::Refused && !detections.is_empty() {
         status = AnswerStatus::Salvaged;
     }
@@ -202,15 +210,7 @@ pub fn hangs_on_rounding(generated: &Generated) -> bool {
         .any(Probabilities::hang_on_rounding)
 }
 
-/// Of several answers about one image, the one that a user has to know about.
-fn seriousness(status: AnswerStatus) -> u8 {
-    match status {
-        AnswerStatus::Empty => 0,
-        AnswerStatus::Ok => 1,
-        AnswerStatus::Salvaged => 2,
-        AnswerStatus::Truncated => 3,
-        AnswerStatus::Looped => 4,
-        AnswerStatus::Refused => 5,
-        AnswerStatus::Failed => 6,
-    }
+/// Whether a word is the key of a box, in any of its spellings.
+fn is_box_key(word: &str) -> bool {
+    label::Key::of(word) == label::Key::Box
 }

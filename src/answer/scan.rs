@@ -222,6 +222,20 @@ impl<'t> Scanner<'t> {
         found.is_some()
     }
 
+    /// Moves behind the next mark and gives it, and where it begins.
+    pub(super) fn next_mark(&mut self) -> Option<(usize, Mark)> {
+        while let Some(found) = self.text[self.at..].find(['<', '[', '◁']) {
+            let start = self.at + found;
+            let mark = self.mark_at(start);
+            self.at = mark.map_or_else(|| self.text.ceil_char_boundary(start + 1), |(_, end)| end);
+            if let Some((mark, _)) = mark {
+                return Some((start, mark));
+            }
+        }
+        self.at = self.text.len();
+        None
+    }
+
     /// Moves behind the end of a thought, or in front of the answer if that has a mark; says whether there was one.
     /// Thoughts in a channel of the form `<|channel|>` end with their message, too.
     pub(super) fn skip_thought(&mut self, message: bool) -> bool {
@@ -242,7 +256,7 @@ impl<'t> Scanner<'t> {
                 Some((Mark::Channel, end)) if message || marks::names_answer(&self.text[self.channel_name(end)]) => {
                     return true;
                 }
-                _ => self.at += if self.peek(self.at).is_some_and(|byte| byte.is_ascii()) { 1 } else { "◁".len() },
+                _ => self.at = self.text.ceil_char_boundary(self.at + 1),
             }
         }
         self.at = self.text.len();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::decoding::Grammars;
 use anyhow::{Context as _, bail};
 use gemscope::answer::calibration::{Calibration, Platt};
-use gemscope::answer::{CoordinateOrder, CoordinateScale, Rules};
+use gemscope::answer::{AnswerKind, CoordinateOrder, CoordinateScale, Rules};
 use gemscope::export::{Area, Filters, Format, MinScore, read_labels_map};
 use gemscope::files::read_text;
 use gemscope::image::MAX_PIXELS;
@@ -32,6 +32,10 @@ pub(crate) struct TaskArgs {
     /// One thing, described: "the dog on the left"
     #[arg(long, value_name = "PHRASE", conflicts_with = "labels")]
     pub(crate) phrase: Option<String>,
+    /// What is asked for: boxes, or text (a caption, a count), which stands in jsonl, csv and html and in no data set. Default: boxes for
+    /// --labels and --phrase, and for a --prompt that begins with detect, find or locate or names box_2d; else text
+    #[arg(long, value_name = "KIND")]
+    pub(crate) answer: Option<AnswerKind>,
     /// A system prompt
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
@@ -68,8 +72,10 @@ impl TaskArgs {
         grammars: Option<&Grammars>,
     ) -> anyhow::Result<Vec<Question>> {
         let ask = |task: Task| {
-            let grammar = grammars.map(|grammars| grammars.of(&task, prompter)).transpose()?.flatten();
-            Ok(Question::Find(FindQuestion { query: self.query(&task, prompter)?, task, grammar, explain: None }))
+            let kind = self.answer.unwrap_or_else(|| task.answer_kind());
+            let grammar = grammars.map(|grammars| grammars.of(&task, kind, prompter)).transpose()?.flatten();
+            let query = self.query(&task, prompter)?;
+            Ok(Question::Find(FindQuestion { query, task, kind, grammar, explain: None }))
         };
         if !self.per_label {
             return Ok(vec![ask(task.clone())?]);

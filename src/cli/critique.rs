@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use gemscope::answer::Rules;
+use gemscope::answer::{AnswerKind, Rules};
 use gemscope::critique::generation::read_table;
 use gemscope::critique::{CritiqueSettings, Gates, GroupBy, Kind, Rubric, RubricQuestions, Verdict, WordsOf};
 use gemscope::export::{self, Critique, Filters, MinScore, SortBy, VerdictFormat, export_verdicts};
@@ -225,14 +225,14 @@ fn rate(
     for axis in &rubric.axes {
         if let Kind::Defects { labels } = &axis.kind {
             let task = Task::Prompt { text: rubric.text(axis, None), labels: labels.clone() };
-            let grammar = grammars.of(&Task::Labels(labels.clone()), &files.prompter)?;
+            let grammar = grammars.of(&Task::Labels(labels.clone()), AnswerKind::Boxes, &files.prompter)?;
             let query = files.prompter.query(&task.text(), &conversation)?;
             let explain = axis.why.then(|| Explain {
                 prompter: Arc::clone(&files.prompter),
                 conversation: conversation.clone(),
                 wording: rubric.explain_text(),
             });
-            finds.insert(axis.name.clone(), FindQuestion { query, task, grammar, explain });
+            finds.insert(axis.name.clone(), FindQuestion { query, task, kind: AnswerKind::Boxes, grammar, explain });
         }
     }
     let table = match &args.generation {
@@ -254,6 +254,7 @@ fn rate(
         budget,
         tiles: None,
         rules: Rules::default(),
+        answer: None,
         apply_orientation: !args.no_exif,
         fast_decode: false,
         decoding: grammars.used(),

@@ -4,6 +4,7 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use gemscope::answer::AnswerKind;
 use gemscope::generate::{BatchLimits, Decoding, Grammar, GrammarFactory, Labels, Sampling};
 use gemscope::model::{Model, ModelConfig};
 use gemscope::preprocess::Budget;
@@ -97,7 +98,18 @@ pub(crate) struct Grammars {
 
 impl Grammars {
     /// The grammar of answers to a task, where they have one.
-    pub(crate) fn of(&self, task: &Task, prompter: &Prompter) -> anyhow::Result<Option<Arc<Grammar>>> {
+    pub(crate) fn of(
+        &self,
+        task: &Task,
+        kind: AnswerKind,
+        prompter: &Prompter,
+    ) -> anyhow::Result<Option<Arc<Grammar>>> {
+        if kind == AnswerKind::Text {
+            if self.choice == Some(Choice::Grammar) {
+                bail!("--decoding grammar leaves no room for text: leave it out, or say --answer boxes");
+            }
+            return Ok(None);
+        }
         let usual = if matches!(task, Task::Prompt { .. }) { Choice::Free } else { Choice::Grammar };
         if self.choice.unwrap_or(usual) == Choice::Free {
             return Ok(None);

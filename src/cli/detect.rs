@@ -12,6 +12,7 @@ use gemscope::generate::Decoding;
 use gemscope::image::{most_bytes, size_within};
 use gemscope::model::{Model, demo};
 use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
+use gemscope::record::AnswerStatus;
 use gemscope::run::{
     self, Asked, Failure, Known, Manifest, ModelIdentity, Progress, Question, Questions, RunDirectory, Settings,
     Summary,
@@ -135,6 +136,7 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
         budget,
         tiles: args.tiles,
         rules: args.rules.rules(),
+        answer: args.task.answer,
         apply_orientation: !args.no_exif,
         fast_decode: args.fast_decode,
         decoding: grammars.as_ref().map_or(Decoding::Free, Grammars::used),
@@ -225,6 +227,12 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
             summary.shrunk_below_half
         ));
     }
+    if let Some(texts) = summary.statuses.get(&AnswerStatus::Text) {
+        messages::say(&format!(
+            "{texts} answers are text: it stands in jsonl, csv and html, and in no data set; if boxes were asked for, \
+             say --answer boxes."
+        ));
+    }
     if json {
         return Ok(output::json(summary)?);
     }
@@ -311,7 +319,9 @@ struct PlannedSizes {
 
 fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Args) -> anyhow::Result<Ending> {
     let sizes = |image: &SourceImage| -> Result<PlannedSizes, String> {
-        let asked = questions.of(&image.name).map_or(&[][..], |asked| &asked.questions);
+        let asked = questions.of(&image.name);
+        let tiles = args.tiles.filter(|_| asked.is_none_or(|asked| !asked.is_for_text()));
+        let asked = asked.map_or(&[][..], |asked| &asked.questions);
         let (upright, most) = (!args.no_exif, args.control.max_pixels);
         let size = match image.place.as_ref().map_err(Clone::clone)? {
             Place::File(path) if path.is_file() => {
@@ -321,7 +331,7 @@ fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Arg
             place => size_within(Cursor::new(place.read(most_bytes(most))?), upright, most),
         };
         let (width, height) = size.map_err(|error| error.to_string())?;
-        let views = views(width, height, args.tiles, budget.largest()).map_err(|error| error.to_string())?;
+        let views = views(width, height, tiles, budget.largest()).map_err(|error| error.to_string())?;
         let mut sizes = PlannedSizes { width, height, views: views.len(), ..PlannedSizes::default() };
         for region in views {
             let budget = budget.resolve(region.width, region.height).map_err(|error| error.to_string())?;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use gemscope::answer::{self, Rules};
+use gemscope::answer::{self, AnswerKind, Rules};
 use gemscope::generate::{BatchLimits, Sampling};
 use gemscope::image::UprightImage;
 use gemscope::model::{Dtypes, demo};
@@ -109,7 +109,8 @@ fn self_check(device: DeviceArgs, global: &Global) -> anyhow::Result<SelfCheck> 
     let task = Task::Labels(vec!["red circle".to_owned()]);
     let query = files.prompter.query(&task.text(), &Conversation::default())?;
     let budget = BudgetChoice::Fixed(files.config.default_budget);
-    let questions = [Question::Find(FindQuestion { query, task, grammar: None, explain: None })];
+    let questions =
+        [Question::Find(FindQuestion { query, task, kind: AnswerKind::Boxes, grammar: None, explain: None })];
     let mut engine = Engine { prompter: files.prompter, model, limits: BatchLimits::single() };
     let image = disc(DISC, [214, 40, 40]);
     let region = Region::whole(SIDE, SIDE);

@@ -74,6 +74,7 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
         budget,
         tiles: None,
         rules: Rules::default(),
+        answer: None,
         apply_orientation: !args.no_exif,
         fast_decode: false,
         decoding: Decoding::Free,

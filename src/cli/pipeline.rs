@@ -8,7 +8,7 @@ use toml::{Table, Value};
 
 /// Section, and the flags of `detect` that it can hold; a key is the flag with `_` for `-`.
 pub(crate) const SECTIONS: [(&str, &[&str]); 8] = [
-    ("task", &["labels", "prompt", "phrase", "per_label", "prompts", "system", "thinking", "image_newlines"]),
+    ("task", &["labels", "prompt", "phrase", "per_label", "prompts", "answer", "system", "thinking", "image_newlines"]),
     ("model", &["model", "dtype", "threads", "keep_graphs", "device"]),
     ("preprocess", &["budget", "max_budget", "tiles", "no_exif", "max_pixels", "min_rows", "fast_decode"]),
     (

@@ -4,11 +4,12 @@
 //! Promises: text is quoted where CSV needs it (RFC 4180), and no cell of it is run as a formula.
 
 use super::{ExportError, Exported, Input, write_file};
+use crate::answer::text_of;
 use crate::ownership::OutputDirectory;
 use crate::record::Capture;
 
 const FILE: &str = "detections.csv";
-const HEADER: [&str; 14] = [
+const HEADER: [&str; 15] = [
     "image",
     "width",
     "height",
@@ -23,6 +24,7 @@ const HEADER: [&str; 14] = [
     "camera_make",
     "camera_model",
     "stated_confidence",
+    "text",
 ];
 
 pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
@@ -46,9 +48,10 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
         let text =
             |of: fn(&Capture) -> Option<&String>| capture.and_then(of).map_or_else(String::new, |text| cell(text));
         let capture = [text(|of| of.taken.as_ref()), text(|of| of.make.as_ref()), text(|of| of.model.as_ref())];
+        let answer = text_of(record).map_or_else(String::new, |text| cell(&text));
         let nothing = record.detections.is_empty().then_some(([const { String::new() }; 6], String::new()));
         for (bbox, stated) in boxes.chain(nothing) {
-            let row = image.iter().chain(&bbox).chain(&capture).chain([&stated]);
+            let row = image.iter().chain(&bbox).chain(&capture).chain([&stated, &answer]);
             table.write_record(row).map_err(|error| failed(error.into()))?;
         }
     }

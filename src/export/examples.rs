@@ -16,7 +16,7 @@ use super::select::Chosen;
 use super::upright::Images;
 use super::{Category, ExportError, Exported, Input, Options};
 use crate::digest;
-use crate::record::{Detection, NoteKind, Record};
+use crate::record::{AnswerStatus, Detection, NoteKind, Record};
 
 /// What the readers of YOLO and VOC folders look for. Other files are written as PNG.
 const EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
@@ -31,7 +31,9 @@ pub(super) struct Examples<'s> {
     places: HashMap<&'s str, usize>,
     /// The boxes that filters left out of an image, by its name; not of images of which nothing was left out.
     left_out: HashMap<&'s str, &'s [Detection]>,
-    /// How many records are no examples since all their boxes were left out, for their scores or of an answer that is not whole.
+    /// How many records are no examples since their answers are text.
+    text: usize,
+    /// How many are none since all their boxes were left out, for their scores or of an answer that is not whole.
     emptied: usize,
     /// How many others are none.
     unknown: usize,
@@ -47,9 +49,12 @@ impl<'s> Examples<'s> {
         let left_out: HashMap<&str, &[Detection]> =
             left_out.map(|(record, boxes)| (record.image.as_str(), *boxes)).collect();
         let unanswered = chosen.records.iter().zip(&chosen.answered).filter(|(_, answered)| !**answered);
+        let (text, unanswered): (Vec<&Record>, Vec<&Record>) =
+            unanswered.map(|(record, _)| record).partition(|record| record.status == AnswerStatus::Text);
         let (emptied, unknown): (Vec<&Record>, Vec<&Record>) =
-            unanswered.map(|(record, _)| record).partition(|record| left_out.contains_key(record.image.as_str()));
-        Self { emptied: emptied.len(), unknown: unknown.len(), images, categories, places, left_out }
+            unanswered.into_iter().partition(|record| left_out.contains_key(record.image.as_str()));
+        let [text, emptied, unknown] = [text, emptied, unknown].map(|records| records.len());
+        Self { images, categories, places, left_out, text, emptied, unknown }
     }
 
     /// The boxes that filters left out of an image, and the class index of each whose label has one.
@@ -65,6 +70,9 @@ impl<'s> Examples<'s> {
 
     /// Says what is not in the data set.
     pub(super) fn remark(&self, format: &str, exported: &mut Exported) {
+        if self.text > 0 {
+            exported.remarks.push(format!("{format}: {} images are left out, whose answers are text", self.text));
+        }
         if self.unknown > 0 {
             exported.remarks.push(format!(
                 "{format}: {} images are left out, of which nothing is known (failed, refused, or cut off before the first box)",

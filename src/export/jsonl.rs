@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{ExportError, Exported, Input, write_file};
+use crate::answer::text_of;
 use crate::ownership::OutputDirectory;
 use crate::record::{AnswerStatus, Capture, Detection, Note};
 
@@ -16,6 +17,9 @@ struct Line<'r> {
     reason: Option<&'r str>,
     detections: &'r [Detection],
     notes: &'r [Note],
+    /// The answer to a question that asks for no boxes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<String>,
     /// When, and with which camera, the image was taken.
     #[serde(flatten)]
     capture: Option<&'r Capture>,
@@ -32,6 +36,7 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
             reason: record.reason.as_deref(),
             detections: &record.detections,
             notes: &record.notes,
+            text: text_of(record),
             capture: record.capture.as_deref(),
         };
         serde_json::to_writer(&mut bytes, &line)

@@ -146,7 +146,13 @@ fn other_content(known: &Record, record: &Record) -> bool {
 }
 
 /// Adds what another run says of the same image; gives the number of boxes that were there already.
-fn join((known, known_left_out): &mut (Record, LeftOut), other: Record, left_out: LeftOut) -> usize {
+fn join((known, known_left_out): &mut (Record, LeftOut), mut other: Record, left_out: LeftOut) -> usize {
+    // Boxes that stand in text are no examples of what is in the image.
+    match [&*known, &other].map(|record| record.status == AnswerStatus::Text) {
+        [true, false] => known.detections.clear(),
+        [false, true] => other.detections.clear(),
+        _ => {}
+    }
     let same = |a: &Detection, b: &Detection| a.label == b.label && a.bbox == b.bbox;
     let add = |known: &mut Vec<Detection>, detections: Vec<Detection>| {
         let mut repeated = 0;
@@ -175,23 +181,10 @@ fn join((known, known_left_out): &mut (Record, LeftOut), other: Record, left_out
     known.reason = known.reason.take().or(other.reason);
     // What one answer leaves open, the others do not say either.
     known.status =
-        [known.status, other.status].into_iter().max_by_key(|status| openness(*status)).unwrap_or(known.status);
+        [known.status, other.status].into_iter().max_by_key(|status| status.openness()).unwrap_or(known.status);
     known.notes.extend(other.notes);
     known.answers.extend(other.answers);
     repeated
-}
-
-/// How much an answer leaves open; "nothing" of one run is no word against the boxes of another.
-fn openness(status: AnswerStatus) -> u8 {
-    match status {
-        AnswerStatus::Empty => 0,
-        AnswerStatus::Ok => 1,
-        AnswerStatus::Salvaged => 2,
-        AnswerStatus::Truncated => 3,
-        AnswerStatus::Looped => 4,
-        AnswerStatus::Refused => 5,
-        AnswerStatus::Failed => 6,
-    }
 }
 
 #[cfg(test)]

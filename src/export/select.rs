@@ -160,7 +160,7 @@ pub(super) fn choose<'r>(input: &Input<'r>, exported: &mut Exported) -> Chosen<'
         }
     };
     let answered = places.iter().zip(records.iter()).map(|(place, record)| {
-        let left = !record.detections.is_empty();
+        let left = !record.detections.is_empty() && record.status != AnswerStatus::Text;
         left || says_that_nothing_is_there(&input.records[*place], left_out_of(input, *place), unsure(*place))
     });
     let answered = answered.collect();

@@ -14,7 +14,7 @@ use super::images::{ImageFile, ImageFolder, path_in_name};
 use super::requests::Requests;
 use super::response::{Assembler, Outcome, Response};
 use super::{Problem, tokens::Tokens};
-use crate::answer::{self, CoordinateOrder, Reading, Rules, ScaleEvidence};
+use crate::answer::{self, AnswerKind, CoordinateOrder, Reading, Rules, ScaleEvidence};
 use crate::generate::TokenSpan;
 use crate::record::{Answer, AnswerStatus, BBox, Note, NoteKind, Record};
 use crate::source::{Locator, Place};
@@ -289,6 +289,7 @@ impl ImageResponses {
             match about.outcome {
                 Outcome::Answer { text, ended } => readings.push(Reading {
                     answer: Answer { view, prompt, text, ended, tokens: None },
+                    kind: AnswerKind::Boxes,
                     default_label: default_label.map(str::to_owned),
                     spans: about.spans,
                     sentences: Vec::new(),
@@ -341,7 +342,7 @@ fn counted(responses: Vec<About>) -> (Vec<About>, usize) {
 fn wholeness(outcome: &Outcome) -> u8 {
     let Outcome::Answer { text, ended } = outcome else { return 0 };
     match answer::parse(text, *ended).status {
-        AnswerStatus::Ok | AnswerStatus::Empty => 4,
+        AnswerStatus::Ok | AnswerStatus::Empty | AnswerStatus::Text => 4,
         AnswerStatus::Salvaged => 3,
         AnswerStatus::Truncated | AnswerStatus::Looped => 2,
         AnswerStatus::Refused | AnswerStatus::Failed => 1,

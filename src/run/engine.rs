@@ -247,7 +247,13 @@ impl AskedView {
         let Generated { text, spans, ended, .. } = generated;
         let answer = Answer { view, prompt: question.query.text.clone(), text, ended, tokens: Some(tokens) };
         let sentences = sentences.map(|sentence| Some(sentence.text.trim().to_owned())).collect();
-        Reading { answer, default_label: question.task.sole_label().map(str::to_owned), spans, sentences }
+        Reading {
+            answer,
+            kind: question.kind,
+            default_label: question.task.sole_label().map(str::to_owned),
+            spans,
+            sentences,
+        }
     }
 }
 

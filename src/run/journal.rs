@@ -280,8 +280,11 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
     let damaged = each_record(directory, |mut record| {
         let went_well = matches!(record.status, AnswerStatus::Ok | AnswerStatus::Empty);
         for answer in &mut record.answers {
-            answer.text.truncate(if went_well { 0 } else { answer.text.floor_char_boundary(KEPT_TEXT) });
-            answer.text.shrink_to_fit();
+            // Text is what was asked for.
+            if record.status != AnswerStatus::Text {
+                answer.text.truncate(if went_well { 0 } else { answer.text.floor_char_boundary(KEPT_TEXT) });
+                answer.text.shrink_to_fit();
+            }
             answer.prompt = String::new();
         }
         // Lists are read into room for several; a million records have one answer each.

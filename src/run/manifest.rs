@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use super::difference::{self, Difference};
 use super::questions::ImagePrompts;
-use crate::answer::Rules;
+use crate::answer::{AnswerKind, Rules};
 use crate::critique::CritiqueSettings;
 use crate::digest;
 use crate::export::{Filters, MinScore};
@@ -90,6 +90,9 @@ pub struct Settings {
     pub tiles: Option<Tiling>,
     /// How answers are read.
     pub rules: Rules,
+    /// What is asked for, boxes or text, where that was said; otherwise each question's words say it.
+    #[serde(default)]
+    pub answer: Option<AnswerKind>,
     /// Whether EXIF orientation is applied.
     pub apply_orientation: bool,
     /// Whether only as many pixels of a JPEG are decoded as the budget needs; not in runs from before there was the choice.

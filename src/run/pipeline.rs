@@ -297,10 +297,10 @@ impl<'r> Loader<'r> {
             return Some(Loaded::Moved(moved));
         }
         // The gate is passed before anything large is made, for what the header promises.
-        let mut permit = self.gate.enter(self.bytes_of(&bytes))?;
+        let mut permit = self.gate.enter(self.bytes_of(&bytes, &asked))?;
         let started = Instant::now();
         // A decoder that panics over a broken file has failed at this file, not at the run.
-        let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare(&bytes, &mut record)))
+        let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare(&bytes, &asked, &mut record)))
             .unwrap_or_else(|_| Err("the decoder panicked".to_owned()));
         timings.prepare = started.elapsed().as_secs_f64();
         record.timings = Some(timings);
@@ -337,7 +337,7 @@ impl<'r> Loader<'r> {
     }
 
     /// What decoding and preparing an image takes: the pixels, and the views resized and cut into patches.
-    fn bytes_of(&self, file: &[u8]) -> usize {
+    fn bytes_of(&self, file: &[u8], asked: &Asked) -> usize {
         let view_bytes = |region: &Region| -> Option<usize> {
             let budget = self.plan.settings.budget.resolve(region.width, region.height).ok()?;
             let size = target_size(region.width, region.height, budget).ok()?;
@@ -349,18 +349,20 @@ impl<'r> Loader<'r> {
             self.plan.control.max_pixels,
         ) {
             Ok((width, height)) => {
-                let views = self.regions(width, height).unwrap_or_default();
+                let views = self.regions(width, height, asked).unwrap_or_default();
                 width as usize * height as usize * 3 + views.iter().filter_map(view_bytes).sum::<usize>()
             }
             Err(_) => 0,
         }
     }
 
-    fn regions(&self, width: u32, height: u32) -> Result<Vec<Region>, TilingError> {
-        views(width, height, self.plan.settings.tiles, self.plan.settings.budget.largest())
+    /// The views of an image. A question that asks for text is put about the whole image, not about its tiles.
+    fn regions(&self, width: u32, height: u32, asked: &Asked) -> Result<Vec<Region>, TilingError> {
+        let tiles = self.plan.settings.tiles.filter(|_| !asked.is_for_text());
+        views(width, height, tiles, self.plan.settings.budget.largest())
     }
 
-    fn prepare(&self, bytes: &[u8], record: &mut Record) -> Result<Vec<ShownView>, String> {
+    fn prepare(&self, bytes: &[u8], asked: &Asked, record: &mut Record) -> Result<Vec<ShownView>, String> {
         let Settings { budget, apply_orientation, .. } = *self.plan.settings;
         let max_pixels = self.plan.control.max_pixels;
         if self.plan.settings.fast_decode {
@@ -381,7 +383,7 @@ impl<'r> Loader<'r> {
         if self.plan.settings.critique.is_some() {
             record.measures = Some(Measures::of(upright.width, upright.height, &upright.rgb));
         }
-        let regions = self.regions(upright.width, upright.height).map_err(|error| error.to_string())?;
+        let regions = self.regions(upright.width, upright.height, asked).map_err(|error| error.to_string())?;
         let show = |region| -> Result<ShownView, String> {
             let prepared = prepare_region(&upright, region, budget, self.patch_side);
             Ok(ShownView { region, prepared: prepared.map_err(|error| error.to_string())? })

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::answer::ParsedBox;
+use crate::answer::{AnswerKind, ParsedBox};
 use crate::critique::AxisQuestion;
 use crate::digest;
 use crate::generate::Grammar;
@@ -65,6 +65,8 @@ pub struct FindQuestion {
     pub query: Query,
     /// What it asks for; a sole label is that of boxes without one.
     pub task: Task,
+    /// Whether it asks for boxes.
+    pub kind: AnswerKind,
     /// What its answer may be; anything where `None`.
     pub grammar: Option<Arc<Grammar>>,
     /// What asks about each box that was found.
@@ -101,6 +103,12 @@ pub struct Asked {
 }
 
 impl Asked {
+    /// Whether none of the questions asks for boxes or ratings: then the whole image is shown and no tiles.
+    pub fn is_for_text(&self) -> bool {
+        let text = |question: &Question| matches!(question, Question::Find(find) if find.kind == AnswerKind::Text);
+        self.questions.iter().all(text)
+    }
+
     /// The whole prompts, as the model's chat template rendered them.
     pub fn rendered(&self) -> impl Iterator<Item = &str> {
         self.questions.iter().map(|question| question.query().rendered.as_str())

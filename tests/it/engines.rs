@@ -19,7 +19,13 @@ use crate::support::{fixture, gemscope, open_on};
 fn shapes(prompter: &Prompter) -> Questions {
     let task = Task::Prompt { text: "detect shape".to_owned(), labels: Vec::new() };
     let query = prompter.query(&task.text(), &Conversation::default()).unwrap();
-    let question = Question::Find(FindQuestion { query, task, grammar: None, explain: None });
+    let question = Question::Find(FindQuestion {
+        query,
+        task,
+        kind: gemscope::answer::AnswerKind::Boxes,
+        grammar: None,
+        explain: None,
+    });
     Questions::about_every(Some(Asked { labels: Vec::new(), questions: vec![question] }))
 }
 

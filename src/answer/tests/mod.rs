@@ -48,7 +48,7 @@ fn check(text: &str, ended: Ended) -> ParsedAnswer {
         }
         AnswerStatus::Truncated => {}
         AnswerStatus::Looped => assert_eq!(ended, Ended::Looped),
-        AnswerStatus::Failed => panic!("the parser never says failed"),
+        AnswerStatus::Text | AnswerStatus::Failed => panic!("the parser never says {:?}", answer.status),
     }
     assert_eq!(ended == Ended::Looped, answer.status == AnswerStatus::Looped);
     answer

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::super::Input;
 use super::super::draw::palette::colour;
+use crate::answer::text_of;
 use crate::generate::Sampling;
 use crate::preprocess::BudgetChoice;
 use crate::record::{AnswerStatus, Record};
@@ -24,7 +25,7 @@ pub(super) struct Data<'r> {
     started: Option<u64>,
     /// Link to the folder of the images.
     folder: Option<String>,
-    statuses: [AnswerStatus; 7],
+    statuses: [AnswerStatus; 8],
     labels: Vec<Label>,
     images: Vec<Image<'r>>,
 }
@@ -162,10 +163,13 @@ fn notes(record: &Record) -> Option<String> {
     (!words.is_empty()).then(|| words.join(", "))
 }
 
-/// The beginning of the raw answers, where the boxes do not say it all.
+/// The text that was asked for; the beginning of the raw answers, where the boxes do not say it all.
 fn answer(record: &Record) -> Option<String> {
     if matches!(record.status, AnswerStatus::Ok | AnswerStatus::Empty) || record.answers.is_empty() {
         return None;
+    }
+    if let Some(text) = text_of(record) {
+        return Some(text);
     }
     let texts: Vec<&str> = record.answers.iter().map(|answer| answer.text.as_str()).collect();
     let text = texts.join("\n\n");

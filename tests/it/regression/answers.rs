@@ -1,8 +1,11 @@
 //! What a text says, and what became of it: `src/answer`.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use crate::support::{folder_of, gemscope, json_lines};
+use crate::support::{fixture, folder_of, gemscope, json_lines};
 
 /// The record that `parse` makes of a text about an image of 640 x 480 pixels.
 fn record(text: &str) -> Value {
@@ -112,4 +115,34 @@ fn full_width_punctuation_is_read() {
     ] {
         assert_eq!(found(&record(text)), one_cat("salvaged"), "{text}");
     }
+}
+
+#[test]
+fn a_caption_is_no_refusal() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = folder_of(dir.path(), &[("shapes/scene-01.png", "a.png")]);
+    let ask = |run: &str, prompt: &[&str]| {
+        let out = dir.path().join(run);
+        let mut command = gemscope();
+        command.arg("detect").arg(&images).arg("--model").arg(fixture("demo-model")).args(prompt);
+        command.args(["--tiles", "2x2", "--export", "jsonl,csv,coco,html", "--out"]).arg(&out);
+        assert!(command.output().unwrap().status.success());
+        out
+    };
+    let said = ask("said", &["--prompt", "What is in the picture?"]);
+    let line = json_lines(fs::read_to_string(said.join("detections.jsonl")).unwrap()).pop().unwrap();
+    assert_eq!(line["status"], "text");
+    let text = line["text"].as_str().unwrap();
+    assert!(!text.is_empty() && !text.contains('\n'), "of the whole image alone: {text}");
+    let last = |file: &str| fs::read_to_string(said.join(file)).unwrap().trim_end().to_owned();
+    assert!(last("detections.csv").ends_with(&format!(",{text}")));
+    assert!(last("report/index.html").contains(&format!("\"answer\":\"{text}\"")));
+    assert_eq!(crate::support::json(said.join("instances.json"))["images"], json!([]));
+    let found = ask("found", &["--prompt", " Please DETECT shape"]);
+    let status =
+        |out: &Path| json_lines(fs::read_to_string(out.join("detections.jsonl")).unwrap())[0]["status"].clone();
+    assert_ne!(status(&found), "text");
+    let named = ask("named", &["--prompt", "What is in the picture?", "--answer", "boxes"]);
+    assert_eq!(status(&named), "refused");
+    assert_eq!(crate::support::json(named.join("run.json"))["settings"]["answer"], "boxes");
 }
