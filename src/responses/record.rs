@@ -62,7 +62,7 @@ struct About {
 }
 
 /// What tells questions about an image from each other.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Question {
     Text(String),
     CustomId(String),
@@ -321,10 +321,12 @@ impl ImageResponses {
 
 /// The response that counts of each question, in the order of the questions' first lines; and how many do not.
 fn counted(responses: Vec<About>) -> (Vec<About>, usize) {
+    let mut places: HashMap<Question, usize> = HashMap::new();
     let mut counted: Vec<(About, Option<u8>)> = Vec::new();
     let mut passed_over = 0;
     for about in responses {
-        let Some((there, rank)) = counted.iter_mut().find(|(there, _)| there.question == about.question) else {
+        let place = *places.entry(about.question.clone()).or_insert(counted.len());
+        let Some((there, rank)) = counted.get_mut(place) else {
             counted.push((about, None));
             continue;
         };

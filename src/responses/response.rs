@@ -2,6 +2,9 @@
 //!
 //! In: a JSON object. Out: a [`Response`], or a piece of one that a server streamed.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use serde_json::{Map, Value};
 
 use super::tokens::Tokens;
@@ -71,12 +74,11 @@ impl Body {
 /// Responses whose pieces come one by one.
 #[derive(Default)]
 pub(super) struct Assembler {
-    /// The streams that have not ended, in the order of their first pieces.
-    open: Vec<Stream>,
+    /// The streams that have not ended, by what their pieces have in common: image, `custom_id`, and a name of their own.
+    open: HashMap<[Option<String>; 3], Stream>,
 }
 
 struct Stream {
-    key: [Option<String>; 3],
     line: usize,
     pieces: usize,
     response: Response,
@@ -91,26 +93,25 @@ impl Assembler {
     ) -> Result<Option<(usize, Response)>, Problem> {
         let (response, unfinished, id) = read(object)?;
         let key = [response.image.clone(), response.custom_id.clone(), id];
-        let open = self.open.iter().position(|stream| stream.key == key);
-        match (open, unfinished) {
-            (None, false) => Ok(Some((line, response))),
-            (None, true) => {
-                self.open.push(Stream { key, line, pieces: 1, response });
+        match (self.open.entry(key), unfinished) {
+            (Entry::Vacant(_), false) => Ok(Some((line, response))),
+            (Entry::Vacant(entry), true) => {
+                entry.insert(Stream { line, pieces: 1, response });
                 Ok(None)
             }
-            (Some(index), true) => {
-                self.open[index].append(response);
+            (Entry::Occupied(mut stream), true) => {
+                stream.get_mut().append(response);
                 Ok(None)
             }
-            (Some(index), false) => {
-                let mut stream = self.open.remove(index);
+            (Entry::Occupied(stream), false) => {
+                let mut stream = stream.remove();
                 stream.append(response);
                 Ok(Some((stream.line, stream.response)))
             }
         }
     }
 
-    /// The streams that never came to their ends.
+    /// The streams that never came to their ends, in the order of their first pieces.
     pub(super) fn finish(self) -> Vec<(usize, Response)> {
         let cut = |mut stream: Stream| {
             // Of one piece alone it is not known. Several were cut off, as by a limit.
@@ -119,7 +120,9 @@ impl Assembler {
             }
             (stream.line, stream.response)
         };
-        self.open.into_iter().map(cut).collect()
+        let mut streams: Vec<(usize, Response)> = self.open.into_values().map(cut).collect();
+        streams.sort_by_key(|(line, _)| *line);
+        streams
     }
 }
 
