@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use crate::support::{fixture, sha256};
+use crate::support::{binary, fixture, sha256};
 
 /// Everything under a folder: the hash of a file, the target of a link.
 type Content = BTreeMap<PathBuf, String>;
@@ -83,7 +83,7 @@ struct Counts {
 }
 
 fn quiet(name: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gemscope"));
+    let mut command = Command::new(binary());
     command.arg(name).env("GEMSCOPE_DEVICE", "cpu").arg("--quiet");
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command

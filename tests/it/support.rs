@@ -1,5 +1,6 @@
 //! What the tests share: fixtures, the command, models.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -27,11 +28,15 @@ pub fn json_lines(text: impl AsRef<str>) -> Vec<Value> {
     text.as_ref().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
+/// The built command. `GEMSCOPE_TEST_BINARY` names another build of it.
+pub fn binary() -> OsString {
+    std::env::var_os("GEMSCOPE_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_gemscope").into())
+}
+
 /// The built command, on the CPU: what tests compare with is computed there. Installs ONNX Runtime into the user's cache if there is none, as it
-/// does for a user. `GEMSCOPE_TEST_BINARY` names another build of it.
+/// does for a user.
 pub fn gemscope() -> Command {
-    let built = env!("CARGO_BIN_EXE_gemscope").into();
-    let mut command = Command::new(std::env::var_os("GEMSCOPE_TEST_BINARY").unwrap_or(built));
+    let mut command = Command::new(binary());
     command.env("GEMSCOPE_DEVICE", "cpu");
     command
 }
