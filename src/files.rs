@@ -268,6 +268,26 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn no_file_of_gemscopes_is_opened_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mine, link) = (dir.path().join("mine"), dir.path().join("link"));
+        std::fs::write(&mine, "mine").unwrap();
+        std::os::unix::fs::symlink(&mine, &link).unwrap();
+        for opened in [open_to_write(&link), open_unlinked(&link), open_to_write(dir.path()), open_unlinked(dir.path())]
+        {
+            assert_eq!(opened.unwrap_err().kind(), ErrorKind::InvalidInput);
+        }
+        // As long as the user's file behind the link.
+        replace_unless_there(&link, b"ours").unwrap();
+        assert_eq!(
+            (std::fs::read(&mine).unwrap(), std::fs::read(&link).unwrap()),
+            (b"mine".to_vec(), b"ours".to_vec())
+        );
+        assert_eq!(open_to_write(&dir.path().join("new")).unwrap().metadata().unwrap().len(), 0);
+    }
+
     #[test]
     fn a_file_is_replaced_and_nothing_is_left_beside_it() {
         let dir = tempfile::tempdir().unwrap();

@@ -44,7 +44,7 @@ pub(super) fn open(
         }
     };
     let kept = place.join(GRAPH);
-    if kept.is_file() {
+    if std::fs::symlink_metadata(&kept).is_ok_and(|metadata| metadata.is_file()) {
         let opened = builder()?.with_optimization_level(GraphOptimizationLevel::Disable)?.commit_from_file(&kept);
         match opened {
             Ok(session) => return Ok(session),

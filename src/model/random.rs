@@ -107,7 +107,8 @@ fn make(directory: &Path) -> io::Result<()> {
     for (name, weights) in &tables {
         let length = weights.iter().map(|weight| weight.offset + weight.bytes()).max().unwrap_or(0);
         let path = onnx.join(name);
-        if path.metadata().is_ok_and(|metadata| metadata.len() == length as u64) {
+        if std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == length as u64)
+        {
             continue;
         }
         let mut data = vec![0; length];

@@ -15,7 +15,7 @@ use zip::ZipArchive;
 
 use super::wheels::Wheel;
 use super::{Outcome, RuntimeError, pip};
-use crate::digest;
+use crate::{digest, files};
 
 /// How carefully an installation is compared with its manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,12 +157,7 @@ fn install_with(
 /// Held until it is dropped, or the process dies.
 fn lock(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<File, RuntimeError> {
     let path = cache.join("onnxruntime.lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(RuntimeError::file("open", &path))?;
+    let file = files::open_to_write(&path).map_err(RuntimeError::file("open", &path))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
