@@ -14,14 +14,23 @@ use crate::ownership::OutputDirectory;
 use crate::record::{BBox, Record};
 
 pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
-    let with_boxes: Vec<&Record> = input.records.iter().filter(|record| !record.detections.is_empty()).collect();
+    let mut with_boxes: Vec<&Record> = input.records.iter().filter(|record| !record.detections.is_empty()).collect();
     let folder = Fresh::begin(out, "crops")?;
     if !with_boxes.is_empty() {
         let options = &input.options.crops;
         let write = |record: &Record, pixels: &RgbImage| write_crops(record, pixels, options, &folder);
-        Images::of(input)?.for_each(&with_boxes, Format::Crops, exported, write)?;
+        let images = Images::of(input)?;
+        // Crops of an image that is not there any more cannot be cut again.
+        with_boxes.retain(|record| images.is_there(record) || !keep_crops(record, &folder));
+        images.for_each(&with_boxes, Format::Crops, exported, write)?;
     }
     folder.put(exported)
+}
+
+/// Leaves the crops of an image that an earlier export cut; whether all are there.
+fn keep_crops(record: &Record, folder: &Fresh<'_>) -> bool {
+    let crops = record.detections.iter().enumerate();
+    crops.fold(true, |all, (index, crop)| folder.keep(&crop_name(&record.image, index, &crop.label)) && all)
 }
 
 /// The crops of one image; the inner error says why there is not each of them.

@@ -67,6 +67,23 @@ impl<'o> Fresh<'o> {
         self.staged.folder(&self.inside(name)).map_err(|error| self.failed(name, error))
     }
 
+    /// Leaves the file that an earlier export wrote under that name; whether there is one.
+    pub(super) fn keep(&self, name: &str) -> bool {
+        let is_there = self.out.join(self.inside(name)).symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+        if is_there {
+            self.staged.keep(self.inside(name));
+        }
+        is_there
+    }
+
+    /// The names of the copies that an earlier export wrote into the folder, and the hashes of their contents.
+    pub(super) fn copies(&self) -> Vec<(String, String)> {
+        let named = |(name, sha256): (String, String)| {
+            Some((name.strip_prefix(self.name)?.strip_prefix('/')?.to_owned(), sha256))
+        };
+        self.out.copies_in(self.name).into_iter().filter_map(named).collect()
+    }
+
     /// Takes a file back.
     pub(super) fn discard(&self, name: &str) -> Result<(), ExportError> {
         self.staged.discard(&self.inside(name)).map_err(|error| self.failed(name, error))

@@ -28,7 +28,8 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
     let labels = input.asked;
     let colours: HashMap<&str, Colour> =
         labels.iter().enumerate().map(|(place, label)| (label.as_str(), colour(place))).collect();
-    let answered: Vec<&Record> = input.records.iter().filter(|record| record.status != AnswerStatus::Failed).collect();
+    let mut answered: Vec<&Record> =
+        input.records.iter().filter(|record| record.status != AnswerStatus::Failed).collect();
     let folder = Fresh::begin(out, "overlays")?;
     if !answered.is_empty() {
         let write = |record: &Record, pixels: &RgbImage| {
@@ -38,14 +39,22 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
             let bytes = bytes.map_err(|error| ExportError::Write { path: out.join("overlays").join(&name), error })?;
             folder.write_named(&name, &bytes)
         };
-        Images::of(input)?.for_each(&answered, Format::Overlay, exported, write)?;
+        let images = Images::of(input)?;
+        // The picture of an image that is not there any more cannot be drawn again.
+        let keep =
+            |record: &Record| ["jpg", "png"].iter().any(|extension| folder.keep(&name_of(&record.image, extension)));
+        answered.retain(|record| images.is_there(record) || !keep(record));
+        images.for_each(&answered, Format::Overlay, exported, write)?;
     }
     folder.put(exported)
 }
 
 /// `sub/photo.png_boxes.jpg`: the image's whole name stands in it, so no two pictures share a path.
 fn name(image: &str, picture: &RgbImage) -> String {
-    let extension = if fits_jpeg(picture) { "jpg" } else { "png" };
+    name_of(image, if fits_jpeg(picture) { "jpg" } else { "png" })
+}
+
+fn name_of(image: &str, extension: &str) -> String {
     format!("{}_boxes.{extension}", inside(image))
 }
 

@@ -68,6 +68,11 @@ impl<'i> Images<'i> {
         Ok(())
     }
 
+    /// Whether the record's image is there, whatever its content is now.
+    pub(super) fn is_there(&self, record: &Record) -> bool {
+        self.locator.exists(&record.image)
+    }
+
     /// The file of a record's image, where it is one and not a part of an archive.
     pub(super) fn file(&self, record: &Record) -> Option<PathBuf> {
         match self.place(record) {

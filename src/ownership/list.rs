@@ -165,6 +165,15 @@ impl FileList {
         self.names_in(scope, false)
     }
 
+    /// Names and hashes of the files in `scope` that are neither links nor second names of other files.
+    pub(super) fn copies_in(&self, scope: &str) -> Vec<(String, String)> {
+        let copy = |name: String| match self.entries.get(&name)?.last()? {
+            Content::File { sha256, .. } => Some((name, sha256.clone())),
+            _ => None,
+        };
+        self.files_in(&[scope]).into_iter().filter_map(copy).collect()
+    }
+
     /// Folders in `scope`, the deepest first.
     pub(super) fn folders_in(&self, scope: &[&str]) -> Vec<String> {
         let mut folders = self.names_in(scope, true);

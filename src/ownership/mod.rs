@@ -237,6 +237,11 @@ impl OutputDirectory {
         self.remove_stale(&mut self.list(), &[""], &Made::default())
     }
 
+    /// The names and hashes of the files in the folder `scope` that gemscope wrote as copies, neither as links nor as second names.
+    pub(crate) fn copies_in(&self, scope: &str) -> Vec<(String, String)> {
+        self.list().list().copies_in(scope)
+    }
+
     /// Puts a file in its place that is known by its content and is not on the list; on disk when this returns.
     ///
     /// # Errors
@@ -299,7 +304,9 @@ impl OutputDirectory {
 
     fn remove_stale(&self, list: &mut WrittenList, scope: &[&str], made: &Made) -> Result<Vec<String>, OwnershipError> {
         let mut names = list.list().files_in(scope);
-        names.retain(|name| !made.files.contains_key(name) && !made.folders.contains(name));
+        let goes =
+            |name: &String| !made.files.contains_key(name) && !made.folders.contains(name) && !made.kept.contains(name);
+        names.retain(goes);
         let mut chains = FolderChains::new(&self.path);
         let (names, lost): (Vec<String>, Vec<String>) = names.into_iter().partition(|name| chains.reach(name));
         list.forget(&lost);

@@ -27,6 +27,8 @@ pub(crate) struct Staging {
 pub(super) struct Made {
     pub(super) files: BTreeMap<String, Content>,
     pub(super) folders: BTreeSet<String>,
+    /// Files of an earlier set, which stay.
+    pub(super) kept: BTreeSet<String>,
 }
 
 impl Staging {
@@ -84,6 +86,11 @@ impl Staging {
             made.folders.insert(name.to_owned());
         }
         Ok(())
+    }
+
+    /// Leaves the file of an earlier set under that name where it is.
+    pub(crate) fn keep(&self, name: String) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).kept.insert(name);
     }
 
     /// Takes a file back.

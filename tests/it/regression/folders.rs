@@ -498,3 +498,61 @@ fn a_list_of_kept_frames_is_read_from_any_folder() {
         assert_eq!(json(out.join("run.json"))["root"], frames.to_str().unwrap(), "{from}");
     }
 }
+
+#[test]
+fn the_last_copy_of_a_frame_is_never_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let frames = folder_of(dir.path(), &[(SCENES[0], "a.png"), (SCENES[1], "b.png"), (SCENES[2], "c.png")]);
+    let sort = |flags: &[&str]| {
+        let mut command = gemscope();
+        command
+            .current_dir(dir.path())
+            .args(["critique", "--export", "lists", "--out", "run", "--rubric"])
+            .arg(rubric());
+        command.args(flags).output().unwrap()
+    };
+    let sorted = || {
+        let copies = files(&dir.path().join("run/sorted")).into_iter();
+        copies.map(|(name, bytes)| (name.rsplit('/').next().unwrap().to_owned(), bytes)).collect::<Vec<_>>()
+    };
+    assert!(sort(&["images", "--sort", "copy"]).status.success());
+    let before = sorted();
+    assert_eq!(before.len(), 3);
+    // A renamed frame is under its new name alone; the copy of a deleted one stays, whatever is asked for.
+    let deleted = fs::read(frames.join("b.png")).unwrap();
+    fs::rename(frames.join("a.png"), frames.join("z.png")).unwrap();
+    fs::remove_file(frames.join("b.png")).unwrap();
+    for flags in
+        [&["images", "--sort", "copy"][..], &["--report-only", "--sort", "copy"], &["--report-only", "--sort", "link"]]
+    {
+        let output = sort(flags);
+        assert!(output.status.success() && said(&output).contains("1 copy stays"), "{}", said(&output));
+        let mut names: Vec<(String, Vec<u8>)> = sorted();
+        names.sort();
+        assert_eq!(
+            names.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            ["b.png", "c.png", "z.png"],
+            "{flags:?}"
+        );
+        assert_eq!(names[0].1, deleted);
+    }
+    assert_eq!(fs::read_to_string(dir.path().join("run/keep.txt")).unwrap().matches("b.png").count(), 0);
+}
+
+#[test]
+fn crops_of_archived_images_stay_with_their_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = scenes(dir.path());
+    summary(detect(dir.path(), &["images"]).args(["--export", "crops,overlay"]), 0);
+    let pictures = || [files(&dir.path().join("run/crops")), files(&dir.path().join("run/overlays"))];
+    let all = pictures();
+    for name in ["a.png", "c.png", "d.png"] {
+        fs::remove_file(images.join(name)).unwrap();
+    }
+    let output = export(dir.path(), &["--to", "crops,overlay", "--keep-missing"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(pictures(), all);
+    // Without it they leave, as the image has left everything else.
+    assert!(export(dir.path(), &["--to", "crops,overlay"]).status.success());
+    assert!(pictures().iter().zip(&all).all(|(left, all)| !left.is_empty() && left.len() < all.len()));
+}
