@@ -145,6 +145,14 @@ pub(crate) struct CoordinateArgs {
     pub(crate) order: CoordinateOrder,
 }
 
+impl CoordinateArgs {
+    /// Rules that read coordinates so.
+    pub(crate) fn rules(self) -> Rules {
+        let Self { coordinates, order } = self;
+        Rules { coordinates: coordinates.unwrap_or_default(), order, ..Rules::default() }
+    }
+}
+
 /// How answers are read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RuleArgs {
@@ -158,8 +166,7 @@ pub(crate) struct RuleArgs {
 impl RuleArgs {
     /// The rules.
     pub(crate) fn rules(&self) -> Rules {
-        let CoordinateArgs { coordinates, order } = self.coordinates;
-        Rules { join: self.join, coordinates: coordinates.unwrap_or_default(), order }
+        Rules { join: self.join, ..self.coordinates.rules() }
     }
 }
 

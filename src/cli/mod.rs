@@ -64,7 +64,11 @@ enum Command {
     Run(run::Args),
     /// Write a run's results in other formats; runs no model
     Export(export::Args),
-    /// Read answers that were made elsewhere (Ollama, vLLM, llama.cpp ...)
+    /// Read answers that were made elsewhere (Ollama, vLLM, llama.cpp, OpenAI ...)
+    ///
+    /// FILE holds responses as a server gave them, one JSON object after another: results of batches of OpenAI or vLLM, chat completions,
+    /// responses of Ollama or llama.cpp, or own lines {"image":…,"width":…,"height":…,"text":…}. Each is about its image, else about the one
+    /// that its custom_id names. Every record is printed as a line of JSON; with --out they become a run, which every export works on.
     Parse(parse::Args),
     /// How a run went: statuses, speed over time, the slowest images, retries
     Report(report::Args),

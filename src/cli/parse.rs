@@ -7,21 +7,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use gemscope::answer::{CoordinateOrder, CoordinateScale, Rules, ScaleEvidence};
+use gemscope::answer::{AnswerKind, CoordinateOrder, CoordinateScale, Rules, ScaleEvidence};
 use gemscope::export::{Filters, Run};
 use gemscope::files;
 use gemscope::record::{AnswerStatus, NoteKind, Record};
-use gemscope::responses::{self, Collected, ImageFolder, Problem, Requests};
+use gemscope::responses::{self, Asked, Collected, ImageFolder, Problem, Requests};
 use gemscope::run::{Elsewhere, Failure, Manifest, RunDirectory, Summary};
 use serde::Serialize;
 
-use super::args::{FilterArgs, RuleArgs, labels};
+use super::args::{CoordinateArgs, FilterArgs, labels};
 use super::{Ending, messages, output, plain};
 
-/// Read answers that were made elsewhere (Ollama, vLLM, llama.cpp, OpenAI ...)
-///
-/// FILE holds responses as a server gave them, one JSON object after another: results of OpenAI's or vLLM's batches, chat completions, responses of
-/// Ollama and llama.cpp, or own lines {"image":…,"width":…,"height":…,"text":…}. Each names its image (image, else custom_id).
+/// Read answers that were made elsewhere
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// A file of responses, or - for standard input
@@ -39,10 +36,12 @@ pub(crate) struct Args {
     /// The labels that were asked for, separated by commas, or @FILE with one a line; "Dog" and "two dogs" are then a dog
     #[arg(long, short, value_name = "LABELS")]
     labels: Option<String>,
+    /// What was asked for: boxes or text. Default: boxes with --labels; without, as each question says (boxes if it begins with detect, find or
+    /// locate or names box_2d), and boxes if that is not known
+    #[arg(long, value_name = "KIND")]
+    answer: Option<AnswerKind>,
     #[command(flatten)]
-    rules: RuleArgs,
-    #[command(flatten)]
-    filters: FilterArgs,
+    coordinates: CoordinateArgs,
     /// The model was shown the pixels as they are stored, not turned as EXIF says (Ollama and llama.cpp do not turn them)
     #[arg(long, requires = "images")]
     no_exif: bool,
@@ -52,27 +51,33 @@ pub(crate) struct Args {
     /// Print the summary as JSON instead of the records
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    filters: FilterArgs,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let labels = labels(args.labels.as_deref())?;
-    let mut rules = args.rules.rules();
+    let mut rules = args.coordinates.rules();
     let filters = args.filters.over(Filters::default())?;
     let images = args.images.as_deref().map(|path| ImageFolder::open(path, !args.no_exif)).transpose()?;
     let requests = args.requests.as_deref().map(Requests::read).transpose()?;
     let name = args.file.display().to_string();
     let collected = responses::collect(open(&args.file)?, images.as_ref(), requests.as_ref()).context(name.clone())?;
-    let coordinates = args.coordinates(&collected, &mut rules);
+    let coordinates = args.decide(&collected, &mut rules);
     for (line, problem) in &collected.problems {
         messages::error(&plain::line(&format!("{name}:{line}: {problem}{}", hint(problem))));
     }
     let remarks = remarks(&collected, args.no_exif);
     let model = (collected.models.len() == 1).then(|| collected.models.first().cloned()).flatten();
     let (unused, unanswered) = (collected.problems.len(), collected.unanswered.len());
-    let default_label = if let [label] = &labels[..] { Some(label.as_str()) } else { None };
-    let records: Vec<Record> = collected.images.into_iter().map(|image| image.record(default_label, &rules)).collect();
+    let asked = Asked {
+        answer: args.answer.or((!labels.is_empty()).then_some(AnswerKind::Boxes)),
+        default_label: if let [label] = &labels[..] { Some(label.clone()) } else { None },
+    };
+    let records: Vec<Record> = collected.images.into_iter().map(|image| image.record(&asked, &rules)).collect();
     let elsewhere = Elsewhere {
         labels: labels.clone(),
+        answer: asked.answer,
         rules,
         coordinates_because: coordinates.because.clone(),
         apply_orientation: !args.no_exif,
@@ -136,8 +141,8 @@ fn open(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
 
 impl Args {
     /// Decides the scale of all answers, if nobody has named it.
-    fn coordinates(&self, collected: &Collected, rules: &mut Rules) -> Coordinates {
-        let named = self.rules.coordinates.coordinates;
+    fn decide(&self, collected: &Collected, rules: &mut Rules) -> Coordinates {
+        let named = self.coordinates.coordinates;
         let mut evidence = ScaleEvidence::default();
         for image in &collected.images {
             image.weigh(&mut evidence, rules.order);

@@ -26,7 +26,8 @@
 //! Answers to different questions are one record. Of several answers to the same question one counts: the last one of the
 //! best kind, where a whole answer (`ok`, `empty`, `text`) is better than a salvaged one, that than a cut one (`truncated`,
 //! `looped`), that than a refused one, and any of them than a failed request. A question is its text; where that is not
-//! known, its `custom_id`; where that is not known either, all answers about an image are to one question.
+//! known, its `custom_id`; where that is not known either, all answers about an image are to one question. A question in
+//! words that ask for no boxes is answered by text.
 
 mod documents;
 mod images;
@@ -45,7 +46,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use images::ImageFolder;
-pub use record::{Collected, ImageResponses, collect};
+pub use record::{Asked, Collected, ImageResponses, collect};
 pub use requests::{Request, Requests};
 pub use response::{Outcome, Response};
 

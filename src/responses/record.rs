@@ -16,7 +16,7 @@ use super::response::{Assembler, Outcome, Response};
 use super::{Problem, tokens::Tokens};
 use crate::answer::{self, AnswerKind, CoordinateOrder, Reading, Rules, ScaleEvidence};
 use crate::generate::TokenSpan;
-use crate::record::{Answer, AnswerStatus, BBox, Note, NoteKind, Record};
+use crate::record::{Answer, AnswerStatus, BBox, Ended, Note, NoteKind, Record};
 use crate::source::{Locator, Place};
 
 /// What a text of responses holds.
@@ -56,9 +56,20 @@ pub struct ImageResponses {
 struct About {
     line: usize,
     question: Question,
+    /// What it asks for, in words of the user.
+    kind: Option<AnswerKind>,
     stated: Option<(u32, u32)>,
     outcome: Outcome,
     spans: Vec<TokenSpan>,
+}
+
+/// What the user says about all questions.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// What was asked for; else each question says it, and boxes were where it is not known.
+    pub answer: Option<AnswerKind>,
+    /// What a box without a label is.
+    pub default_label: Option<String>,
 }
 
 /// What tells questions about an image from each other.
@@ -146,12 +157,14 @@ impl<'c> Collector<'c> {
                 return;
             }
         };
+        let rendered = response.question.is_some() && response.rendered;
         let text = response.question.or_else(|| request.and_then(|request| request.question.clone()));
+        let kind = text.as_deref().filter(|_| !rendered).map(AnswerKind::of_question);
         let question = Question::of(text, response.custom_id);
         let spans = self.spans(&response.outcome, &response.tokens);
         self.collected.several_choices += usize::from(response.choices > 1);
         self.collected.models.extend(response.model);
-        let about = About { line, question, stated: response.size, outcome: response.outcome, spans };
+        let about = About { line, question, kind, stated: response.size, outcome: response.outcome, spans };
         self.collected.images[place].responses.push(about);
     }
 
@@ -197,6 +210,7 @@ impl<'c> Collector<'c> {
                 self.collected.images[place].responses.push(About {
                     line: 0,
                     question: Question::of(request.question.clone(), Some(custom_id.to_owned())),
+                    kind: None,
                     stated: None,
                     outcome: Outcome::Failed("there is no response to the request".to_owned()),
                     spans: Vec::new(),
@@ -264,8 +278,8 @@ impl ImageResponses {
         }
     }
 
-    /// The record of the image; `default_label` is what a box without a label is.
-    pub fn record(self, default_label: Option<&str>, rules: &Rules) -> Record {
+    /// The record of the image.
+    pub fn record(self, asked: &Asked, rules: &Rules) -> Record {
         let mut record = Record::failed(self.image, String::new());
         let mut fault = None;
         match self.file {
@@ -277,11 +291,12 @@ impl ImageResponses {
             None => {}
         }
         (record.width, record.height) = self.size.unwrap_or_default();
-        let (counted, passed_over) = counted(self.responses);
+        let (counted, passed_over) = counted(self.responses, asked.answer);
         let questions = counted.len();
         let view = BBox::whole(record.width, record.height);
         let (mut readings, mut failures) = (Vec::new(), Vec::new());
         for about in counted {
+            let kind = about.kind(asked.answer);
             let prompt = match about.question {
                 Question::Text(text) => text,
                 Question::CustomId(_) | Question::Unknown => String::new(),
@@ -289,8 +304,8 @@ impl ImageResponses {
             match about.outcome {
                 Outcome::Answer { text, ended } => readings.push(Reading {
                     answer: Answer { view, prompt, text, ended, tokens: None },
-                    kind: AnswerKind::Boxes,
-                    default_label: default_label.map(str::to_owned),
+                    kind,
+                    default_label: asked.default_label.clone(),
                     spans: about.spans,
                     sentences: Vec::new(),
                 }),
@@ -320,7 +335,7 @@ impl ImageResponses {
 }
 
 /// The response that counts of each question, in the order of the questions' first lines; and how many do not.
-fn counted(responses: Vec<About>) -> (Vec<About>, usize) {
+fn counted(responses: Vec<About>, answer: Option<AnswerKind>) -> (Vec<About>, usize) {
     let mut places: HashMap<Question, usize> = HashMap::new();
     let mut counted: Vec<(About, Option<u8>)> = Vec::new();
     let mut passed_over = 0;
@@ -331,8 +346,8 @@ fn counted(responses: Vec<About>) -> (Vec<About>, usize) {
             continue;
         };
         passed_over += 1;
-        let known = *rank.get_or_insert_with(|| wholeness(&there.outcome));
-        let new = wholeness(&about.outcome);
+        let known = *rank.get_or_insert_with(|| there.wholeness(answer));
+        let new = about.wholeness(answer);
         if new >= known {
             (*there, *rank) = (about, Some(new));
         }
@@ -340,14 +355,27 @@ fn counted(responses: Vec<About>) -> (Vec<About>, usize) {
     (counted.into_iter().map(|(about, _)| about).collect(), passed_over)
 }
 
-/// How much of an answer is there; [the module](super) says what is better.
-fn wholeness(outcome: &Outcome) -> u8 {
-    let Outcome::Answer { text, ended } = outcome else { return 0 };
-    match answer::parse(text, *ended).status {
-        AnswerStatus::Ok | AnswerStatus::Empty | AnswerStatus::Text => 4,
-        AnswerStatus::Salvaged => 3,
-        AnswerStatus::Truncated | AnswerStatus::Looped => 2,
-        AnswerStatus::Refused | AnswerStatus::Failed => 1,
+impl About {
+    /// What was asked for, unless `answer` says it of all.
+    fn kind(&self, answer: Option<AnswerKind>) -> AnswerKind {
+        answer.or(self.kind).unwrap_or_default()
+    }
+
+    /// How much of an answer is there; [the module](super) says what is better.
+    fn wholeness(&self, answer: Option<AnswerKind>) -> u8 {
+        let Outcome::Answer { text, ended } = &self.outcome else { return 0 };
+        let status = match (self.kind(answer), ended) {
+            (AnswerKind::Text, Ended::TokenLimit) => AnswerStatus::Truncated,
+            (AnswerKind::Text, Ended::Looped) => AnswerStatus::Looped,
+            (AnswerKind::Text, _) if !answer::plain_text(text).trim().is_empty() => AnswerStatus::Text,
+            _ => answer::parse(text, *ended).status,
+        };
+        match status {
+            AnswerStatus::Ok | AnswerStatus::Empty | AnswerStatus::Text => 4,
+            AnswerStatus::Salvaged => 3,
+            AnswerStatus::Truncated | AnswerStatus::Looped => 2,
+            AnswerStatus::Refused | AnswerStatus::Failed => 1,
+        }
     }
 }
 
@@ -368,7 +396,7 @@ mod tests {
         let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         let collected = collect(text.as_bytes(), folder, requests).unwrap();
         let problems = collected.problems.iter().map(|(line, problem)| format!("{line}: {problem}")).collect();
-        let record = |image: ImageResponses| image.record(None, &Rules::default());
+        let record = |image: ImageResponses| image.record(&Asked::default(), &Rules::default());
         (collected.images.into_iter().map(record).collect(), problems)
     }
 
@@ -403,6 +431,21 @@ mod tests {
         assert_eq!(records[0].answers[1].prompt, "detect dog");
         assert_eq!((records[1].status, labels(&records[1])), (AnswerStatus::Ok, vec!["cat".to_owned()]));
         assert_eq!(records[1].notes, [Note::new(NoteKind::AnswerReplaced, 2)]);
+    }
+
+    #[test]
+    fn a_question_for_words_is_answered_by_words() {
+        let words = "A cat, asleep.";
+        let caption = own("a.png", Some("Describe this."), words);
+        let (one, _) = records(&[caption.clone(), own("a.png", Some("Describe this."), "")], None, None);
+        assert_eq!((one[0].status, one[0].answers[0].text.as_str()), (AnswerStatus::Text, words));
+        let (both, _) = records(&[caption, own("a.png", Some("detect cat"), BOX)], None, None);
+        assert_eq!((both[0].status, both[0].detections.len()), (AnswerStatus::Ok, 1));
+        // A prompt that a server repeats with its turns does not say it, and nor does nothing.
+        let rendered = json!({"image": "a.png", "width": 9, "height": 9, "content": words, "prompt": "<|turn>user\ndescribe<turn|>"});
+        for line in [rendered, own("a.png", None, words)] {
+            assert_eq!(records(&[line], None, None).0[0].status, AnswerStatus::Refused);
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ pub struct Response {
     pub custom_id: Option<String>,
     /// The text of the question.
     pub question: Option<String>,
+    /// Whether that is a whole prompt, with the turns of a chat template around the question.
+    pub rendered: bool,
     /// Width and height of the upright image, as stated.
     pub size: Option<(u32, u32)>,
     /// The model's name.
@@ -158,10 +160,13 @@ fn read(object: &Map<String, Value>) -> Result<(Response, bool, Option<String>),
         Some(_) => Err(Problem::Value { key, problem: "is not a text".to_owned() }),
     };
     let (image, custom_id) = (name("image")?, name("custom_id")?);
-    let question = text(object, "question").or_else(|| text(object, "prompt")).map(str::to_owned);
+    let question = text(object, "question");
+    // llama.cpp repeats the prompt that it was given.
+    let rendered = question.is_none() && object.contains_key("content");
+    let question = question.or_else(|| text(object, "prompt")).map(str::to_owned);
     let Body { outcome, tokens, choices, model, unfinished, id } = body(object)?;
     let size = size(object)?;
-    let response = Response { image, custom_id, question, size, model, outcome, choices, tokens };
+    let response = Response { image, custom_id, question, rendered, size, model, outcome, choices, tokens };
     Ok((response, unfinished, id))
 }
 

@@ -163,6 +163,9 @@ impl ModelIdentity {
 pub struct Elsewhere {
     /// The labels that were asked for, as the user says.
     pub labels: Vec<String>,
+    /// What was asked for; not there where each question says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<AnswerKind>,
     /// How answers were read.
     pub rules: Rules,
     /// Why the boxes were read by the scale in `rules`.
@@ -313,7 +316,7 @@ impl Manifest {
             });
             let mut found = Vec::new();
             difference::collect("", &there["settings"], &wanted["settings"], &mut found);
-            for key in ["labels", "rules", "apply_orientation"] {
+            for key in ["labels", "answer", "rules", "apply_orientation"] {
                 difference::collect(key, &there["elsewhere"][key], &wanted["elsewhere"][key], &mut found);
             }
             Ok(found)

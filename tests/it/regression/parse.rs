@@ -323,6 +323,15 @@ fn a_second_answer_about_an_image_is_not_lost() {
 }
 
 #[test]
+fn a_caption_from_a_server_is_text_and_no_refusal() {
+    let mut line = own("A cat, asleep.");
+    assert_eq!(records(&parse(std::slice::from_ref(&line), &[]))[0]["status"], "refused");
+    assert_eq!(records(&parse(std::slice::from_ref(&line), &["--answer", "text"]))[0]["status"], "text");
+    line["question"] = "Describe this photograph.".into();
+    assert_eq!(records(&parse(&[line], &[]))[0]["status"], "text");
+}
+
+#[test]
 fn a_file_of_requests_says_which_image_a_custom_id_is() {
     let dir = tempfile::tempdir().unwrap();
     let folder = images(dir.path());
