@@ -26,7 +26,7 @@ use serde::Serialize;
 use super::args::{BudgetArgs, ControlArgs, share};
 use super::choice::{ChoiceArgs, besides, made_good, say_advice};
 use super::decoding::DecodingArgs;
-use super::engine::{ModelArgs, ModelFiles, engines, place};
+use super::engine::{ModelArgs, ModelChoice, ModelFiles, engines, place};
 use super::{Ending, Global, detect, ending, messages, output, pairs, plain, prompts, signals};
 
 /// The rubric that a run was judged by last, in the run's directory.
@@ -42,8 +42,8 @@ pub(crate) struct Args {
     /// The run's directory: journal, verdicts, lists. The same command again goes on where it was stopped
     #[arg(long, short, value_name = "DIR")]
     pub(super) out: PathBuf,
-    /// What frames are rated by, and the rules of the gate. Default: the ready one for SDXL and the like; for the demo model the one that it
-    /// knows; with --report-only the run's own
+    /// What frames are rated by, and the rules of the gate; or demo, the rubric that the demo model knows (./demo is a file of that name).
+    /// Default: the ready one for SDXL and the like; with --model demo that of the demo model; with --report-only the run's own
     #[arg(long, short, value_name = "FILE")]
     rubric: Option<PathBuf>,
     /// Judge again what the run's journal holds, by other rules or weights; asks no model
@@ -105,6 +105,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let rubric = Rubric::read(&text.content).with_context(|| text.name.clone())?;
     // A rule that cannot be understood is better found before hours of work than after them.
     let gates = Gates::new(&rubric).with_context(|| text.name.clone())?;
+    if !args.report_only {
+        knows_its_questions(args, &rubric)?;
+    }
     if args.pair {
         return pairs::run(args, &rubric, global);
     }
@@ -142,9 +145,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let source = source::list_chosen(&args.inputs, Some(&args.out), &choice)?;
     say_advice(&source);
     let (source, placement) = run::place(source, Some(args.out.as_path()).filter(|_| !args.control.fresh))?;
-    if args.model.model.is_none() {
-        messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
-    }
+    args.model.choice().say();
     let Rated { outcome, strangers, directory } = rate(args, &rubric, &source, &placement, global)?;
     let mut records = run::read_journal(&args.out)?.records;
     let listed = source.images.iter().map(|image| image.name.as_str()).collect();
@@ -186,18 +187,32 @@ fn rubric_text(args: &Args) -> anyhow::Result<RubricText> {
         let content = files::read_text(path).with_context(|| name.clone())?;
         Ok(RubricText { name, content })
     };
-    if let Some(path) = &args.rubric {
-        return read(path);
+    let ready = |name: &str, content: &str| RubricText { name: name.to_owned(), content: content.to_owned() };
+    match &args.rubric {
+        Some(name) if name.as_os_str() == demo::NAME => Ok(ready("the demo model's rubric", Rubric::DEMO)),
+        Some(path) => read(path),
+        None if args.report_only => read(&args.out.join(KEPT_RUBRIC)).context("say by which rubric with --rubric FILE"),
+        // The demo model knows nothing of hands and faces.
+        None if args.model.choice() == ModelChoice::Demo => Ok(ready("the demo model's rubric", Rubric::DEMO)),
+        None => Ok(ready("the ready rubric", Rubric::SDXL)),
     }
-    if args.report_only {
-        return read(&args.out.join(KEPT_RUBRIC)).context("say by which rubric with --rubric FILE");
+}
+
+/// That a model was named, or the rubric is the demo model's own: by its name, and with no other questions.
+fn knows_its_questions(args: &Args, rubric: &Rubric) -> anyhow::Result<()> {
+    if args.model.choice() != ModelChoice::Unnamed {
+        return Ok(());
     }
-    // The demo model knows nothing of hands and faces.
-    let (name, content) = match &args.model.model {
-        Some(_) => ("the ready rubric", Rubric::SDXL),
-        None => ("the demo model's rubric", Rubric::DEMO),
-    };
-    Ok(RubricText { name: name.to_owned(), content: content.to_owned() })
+    let demo = Rubric::read(Rubric::DEMO)?;
+    let its_own = rubric.name == demo.name && CritiqueSettings::of(rubric) == CritiqueSettings::of(&demo);
+    if args.pair || !its_own {
+        bail!(
+            "the questions of {:?} need a model: --model DIR or GEMSCOPE_MODEL=DIR. Without one, a bundled demo model answers that knows only \
+             --rubric demo; --model demo lets it guess at anything",
+            rubric.name
+        );
+    }
+    Ok(())
 }
 
 /// Frames that the model was asked about.
@@ -217,7 +232,7 @@ fn rate(
     placement: &Placement,
     global: &Global,
 ) -> anyhow::Result<Rated> {
-    let files = ModelFiles::open(args.model.model.as_deref())?;
+    let files = ModelFiles::open(&args.model.choice())?;
     let budget = args.budget.choice(rubric.budget.unwrap_or(files.config.default_budget))?;
     let grammars = args.decoding.grammars(false, &files.config)?;
     let conversation = Conversation { image_newlines: args.image_newlines, ..Conversation::default() };

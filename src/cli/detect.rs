@@ -10,7 +10,7 @@ use anyhow::bail;
 use gemscope::export::{self, Filters};
 use gemscope::generate::Decoding;
 use gemscope::image::{most_bytes, size_within};
-use gemscope::model::{Model, demo};
+use gemscope::model::Model;
 use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
 use gemscope::record::AnswerStatus;
 use gemscope::run::{
@@ -103,19 +103,22 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
     }
     let formats = if args.export == "none" { Vec::new() } else { formats(&args.export)? };
     let filters = args.filters.over(Filters::default())?;
+    let model = args.model.choice();
+    if let Some(task) = task.as_ref().filter(|task| !task.lacks_labels()) {
+        model.check(task, args.task.system.as_deref())?;
+    }
     let choice = args.choice.choice(&args.decoding.sampling)?;
     let source = source::list_chosen(&args.inputs, args.out.as_deref(), &choice)?;
     say_advice(&source);
     let (source, placement) = run::place(source, args.out().filter(|_| !args.control.fresh))?;
-    if args.model.model.is_none() {
-        messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
-    }
-    let model_files = ModelFiles::open(args.model.model.as_deref())?;
+    model.say();
+    let model_files = ModelFiles::open(&model)?;
     // A plan needs no grammars, which take a second to make.
     let grammars = args.out().map(|_| args.decoding.grammars(args.task.thinking, &model_files.config)).transpose()?;
     let questions = match &args.prompts {
         Some(file) => {
-            let asks = prompts::Asks { args: &args.task, prompter: &model_files.prompter, grammars: grammars.as_ref() };
+            let (prompter, grammars) = (&model_files.prompter, grammars.as_ref());
+            let asks = prompts::Asks { args: &args.task, model: &model, prompter, grammars };
             prompts::questions(file, task.as_ref(), &asks, &source)?
         }
         None => Questions::about_every(

@@ -100,8 +100,8 @@ pub(super) fn disc(bbox: [f64; 4], colour: [u8; 3]) -> UprightImage {
 /// Shows the bundled model a red disc on grey and asks where it is.
 fn self_check(device: DeviceArgs, global: &Global) -> anyhow::Result<SelfCheck> {
     const DISC: [f64; 4] = [120.0, 140.0, 260.0, 280.0];
-    let model_args = ModelArgs { device, ..ModelArgs::default() };
-    let files = ModelFiles::open(None)?;
+    let model_args = ModelArgs { model: Some(demo::NAME.into()), device, ..ModelArgs::default() };
+    let files = ModelFiles::open(&model_args.choice())?;
     let (graphs, runtime) = (files.graphs(&model_args)?, device.load_runtime(global)?);
     let placement = place_one(&graphs, files.config.default_budget, &model_args, runtime)?;
     let on = placement.device.to_string();

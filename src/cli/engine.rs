@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 use gemscope::generate::BatchLimits;
-use gemscope::model::{self, Dtypes, GraphFiles, Model, ModelConfig, OpenOptions};
+use gemscope::model::{Dtypes, GraphFiles, Model, ModelConfig, OpenOptions, demo};
 use gemscope::preprocess::Budget;
-use gemscope::prompt::Prompter;
+use gemscope::prompt::{Prompter, Task};
 use gemscope::run::Engine;
 use gemscope::runtime::{self, Cards, Device, DeviceChoice, ModelSize, Runtime};
 
@@ -16,7 +16,8 @@ use super::{Global, messages};
 /// Which model, and on what.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct ModelArgs {
-    /// A directory with a Gemma 4 ONNX export. Default: the bundled demo model, which knows only coloured shapes
+    /// A directory with a Gemma 4 ONNX export; or demo, the bundled model, which knows only coloured shapes (./demo is a folder of that name).
+    /// Default: $GEMSCOPE_MODEL; without it the demo model answers, but only questions made of its own words
     #[arg(long, short, value_name = "DIR")]
     pub(crate) model: Option<PathBuf>,
     /// Which graphs, by their suffix: fp32, fp16, q8, q4, q4f16 ..., for all or for each: vision=fp16,decoder=q4f16. Default: the
@@ -32,6 +33,61 @@ pub(crate) struct ModelArgs {
     pub(crate) keep_graphs: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
+}
+
+impl ModelArgs {
+    /// Which model that is.
+    pub(crate) fn choice(&self) -> ModelChoice {
+        ModelChoice::of(self.model.as_deref())
+    }
+}
+
+/// Which model a command was told to use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ModelChoice {
+    /// None was named: the bundled demo model, as far as its words go.
+    Unnamed,
+    /// The bundled demo model, by its name: whatever is asked.
+    Demo,
+    /// The one in a directory.
+    Directory(PathBuf),
+}
+
+impl ModelChoice {
+    /// The one that a flag names, else the one that `GEMSCOPE_MODEL` names.
+    pub(crate) fn of(flag: Option<&Path>) -> Self {
+        let variable = || std::env::var_os("GEMSCOPE_MODEL").filter(|value| !value.is_empty()).map(PathBuf::from);
+        match flag.map(Path::to_owned).or_else(variable) {
+            None => Self::Unnamed,
+            Some(name) if name.as_os_str() == demo::NAME => Self::Demo,
+            Some(directory) => Self::Directory(directory),
+        }
+    }
+
+    /// Whether it may be asked `task`, with this text before it.
+    ///
+    /// # Errors
+    /// Where the demo model was not named, and the question is not made of its words.
+    pub(crate) fn check(&self, task: &Task, system: Option<&str>) -> anyhow::Result<()> {
+        if *self != Self::Unnamed || (system.is_none() && demo::knows(task)) {
+            return Ok(());
+        }
+        let asked = task.text();
+        bail!(
+            "{} needs a model: --model DIR or GEMSCOPE_MODEL=DIR. Without one, a bundled demo model answers that knows only {} in {}, asked for \
+             by --labels (\"red circle,star\") or \"detect shape\"; --model demo lets it guess at anything",
+            if system.is_some() { "--system".to_owned() } else { format!("{asked:?}") },
+            demo::SHAPES.map(|shape| format!("{shape}s")).join(", "),
+            demo::COLOURS.join(", "),
+        )
+    }
+
+    /// Says which model answers, where none was named.
+    pub(crate) fn say(&self) {
+        if *self == Self::Unnamed {
+            messages::say(&format!("Using {}. For anything else: --model DIR.", demo::DESCRIPTION));
+        }
+    }
 }
 
 /// What computes.
@@ -95,13 +151,13 @@ pub(crate) struct ModelFiles {
 
 impl ModelFiles {
     /// Tokenizer, template and settings of a model directory: all that needs no graph. The demo model is unpacked where it is not yet.
-    pub(crate) fn open(named: Option<&Path>) -> anyhow::Result<Self> {
-        let directory = match named {
-            Some(directory) => directory.to_owned(),
-            None => model::demo::unpack(&runtime::cache_dir()?)?,
+    pub(crate) fn open(choice: &ModelChoice) -> anyhow::Result<Self> {
+        let directory = match choice {
+            ModelChoice::Directory(directory) => directory.clone(),
+            ModelChoice::Demo | ModelChoice::Unnamed => demo::unpack(&runtime::cache_dir()?)?,
         };
         if !directory.is_dir() {
-            anyhow::bail!("{}: no such model directory", directory.display());
+            bail!("{}: no such model directory", directory.display());
         }
         let prompter = Prompter::open(&directory).context("the model directory is not complete")?;
         let config = ModelConfig::read(&directory)?;
@@ -111,8 +167,9 @@ impl ModelFiles {
     /// What a reader of results knows the model by.
     pub(crate) fn name(&self, args: &ModelArgs) -> String {
         let directory = self.directory.canonicalize().unwrap_or_else(|_| self.directory.clone());
-        match directory.file_name() {
-            Some(name) if args.model.is_some() => name.to_string_lossy().into_owned(),
+        match (args.choice(), directory.file_name()) {
+            (ModelChoice::Directory(_), Some(name)) => name.to_string_lossy().into_owned(),
+            (ModelChoice::Directory(_), None) => directory.display().to_string(),
             _ => "the bundled demo model".to_owned(),
         }
     }
@@ -120,7 +177,7 @@ impl ModelFiles {
     /// The graphs that are to be used.
     pub(crate) fn graphs(&self, args: &ModelArgs) -> anyhow::Result<GraphFiles> {
         let graphs = GraphFiles::find(&self.directory, &args.dtype.clone().unwrap_or_default())?;
-        if args.model.is_some() {
+        if matches!(args.choice(), ModelChoice::Directory(_)) {
             let name = |path: &Path| path.strip_prefix(&self.directory).unwrap_or(path).display().to_string();
             let names = [&graphs.vision, &graphs.embedding, &graphs.decoder].map(|path| name(path)).join(", ");
             messages::say(&format!("Graphs: {names}"));

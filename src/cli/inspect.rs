@@ -13,7 +13,7 @@ use safetensors::tensor::TensorView;
 use serde::Serialize;
 
 use super::args::{BudgetArgs, TaskArgs};
-use super::engine::ModelFiles;
+use super::engine::{ModelChoice, ModelFiles};
 use super::{Ending, messages, output};
 
 /// Show what the model is given for an image; needs only the tokenizer, template and settings of a model directory
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// Image files
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<PathBuf>,
-    /// A model directory. Default: the bundled demo model
+    /// A model directory, or demo. Default: $GEMSCOPE_MODEL, else the bundled demo model
     #[arg(long, short, value_name = "DIR")]
     model: Option<PathBuf>,
     #[command(flatten)]
@@ -58,7 +58,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     if args.tensors.is_some() && args.images.len() > 1 {
         bail!("--tensors takes one image, and there are {}", args.images.len());
     }
-    let ModelFiles { prompter, config, .. } = ModelFiles::open(args.model.as_deref())?;
+    let ModelFiles { prompter, config, .. } = ModelFiles::open(&ModelChoice::of(args.model.as_deref()))?;
     let query = match args.task.task()? {
         Some(task) => args.task.query(&task, &prompter)?,
         None => prompter.query("", &args.task.conversation())?,

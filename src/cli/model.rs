@@ -24,7 +24,7 @@ enum Action {
 
 #[derive(Debug, clap::Args)]
 struct InspectArgs {
-    /// The model directory. Default: the bundled demo model
+    /// The model directory, or demo. Default: $GEMSCOPE_MODEL, else the bundled demo model
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
     /// Which graphs, by their suffix
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         device: args.device,
         ..ModelArgs::default()
     };
-    let files = ModelFiles::open(args.directory.as_deref())?;
+    let files = ModelFiles::open(&model_args.choice())?;
     let budget = args.budget.unwrap_or(files.config.default_budget);
     let (graphs, runtime) = (files.graphs(&model_args)?, args.device.load_runtime(global)?);
     let placement = place_one(&graphs, budget, &model_args, runtime)?;

@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
     if without_partner > 0 {
         messages::say(&format!("{without_partner} frames are in one of the folders only, and are left out"));
     }
-    let files = ModelFiles::open(args.model.model.as_deref())?;
+    let files = ModelFiles::open(&args.model.choice())?;
     let budget = args.budget.choice(rubric.budget.unwrap_or(files.config.default_budget))?;
     let conversation = Conversation { image_newlines: args.image_newlines, ..Conversation::default() };
     let query = files.prompter.query_about(2, &rubric.pair_text(), &conversation)?;

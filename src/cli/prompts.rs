@@ -14,17 +14,20 @@ use gemscope::source::Source;
 
 use super::args::TaskArgs;
 use super::decoding::Grammars;
+use super::engine::ModelChoice;
 use super::messages;
 
 /// How a task becomes questions.
 pub(crate) struct Asks<'a> {
     pub(crate) args: &'a TaskArgs,
+    pub(crate) model: &'a ModelChoice,
     pub(crate) prompter: &'a Prompter,
     pub(crate) grammars: Option<&'a Grammars>,
 }
 
 impl Asks<'_> {
     fn asked(&self, task: &Task) -> anyhow::Result<Asked> {
+        self.model.check(task, self.args.system.as_deref())?;
         self.args.asked(task, self.prompter, self.grammars)
     }
 }

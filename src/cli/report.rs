@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use gemscope::run::History;
+use gemscope::run::{History, Manifest};
+use serde::Serialize;
 
 use super::{Ending, output, plain, say_damaged};
 
@@ -20,16 +21,31 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Json<'h> {
+    /// What readers know the model by that answered.
+    model: &'h str,
+    #[serde(flatten)]
+    history: &'h History,
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let history = History::read(&args.run, args.slowest)?;
+    // The journal alone is worth a report.
+    let model = Manifest::read(&args.run)
+        .map_or_else(|error| format!("not known: {error}"), |manifest| manifest.model_name().to_owned());
     if args.json {
-        output::json(&history)?;
+        output::json(&Json { model: &model, history: &history })?;
         return Ok(Ending::Complete);
     }
     say_damaged(&args.run, &history.damaged);
     let statuses: Vec<String> =
         history.statuses.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
-    let mut lines = vec![format!("{} images: {}", history.images, statuses.join(", "))];
+    let mut lines = vec![
+        format!("{} images: {}", history.images, statuses.join(", ")),
+        plain::line(&format!("model: {model}")).into_owned(),
+    ];
     if let (Some(seconds), Some(mean)) = (history.seconds, history.mean) {
         lines.push(format!("from the first record to the last: {}", clock(seconds)));
         lines.push(format!(

@@ -115,18 +115,18 @@ fn what_cannot_be_done_is_exit_code_1() {
     let folder = dir.path().to_str().unwrap();
     let shapes = fixture("shapes");
     let shapes = shapes.to_str().unwrap();
-    fails(&[folder, "--labels", "x"], "no images in");
-    fails(&["/no/such/folder", "--labels", "x"], "no such file or folder");
+    fails(&[folder, "--labels", "star"], "no images in");
+    fails(&["/no/such/folder", "--labels", "star"], "no such file or folder");
     fails(&[shapes], "--labels");
     fails(&[shapes, "--labels", ","], "names nothing");
-    fails(&[shapes, "--labels", "x", "--budget", "256"], "70, 140, 280, 560, 1120");
-    fails(&[shapes, "--labels", "x", "--export", "tfrecord"], "unknown format");
+    fails(&[shapes, "--labels", "star", "--budget", "256"], "70, 140, 280, 560, 1120");
+    fails(&[shapes, "--labels", "star", "--export", "tfrecord"], "unknown format");
     fails(&[shapes, "--labels", "x", "--model", folder], "model directory is not complete");
     fails(&[shapes, "--labels", "x", "--model", "/no/such/model"], "no such model directory");
-    fails(&[shapes, "--prompt", "find <|image|>"], "image token");
-    fails(&[shapes, "--labels", "x", "--ort-lib", "/no/such/library.so"], "/no/such/library.so");
-    fails(&[shapes, "--prompt", "find {labels}"], "no --labels");
-    fails(&[shapes, "--labels", "x", "--max-budget", "280"], "--budget auto");
+    fails(&[shapes, "--prompt", "find <|image|>", "--model", "demo"], "image token");
+    fails(&[shapes, "--labels", "star", "--ort-lib", "/no/such/library.so"], "/no/such/library.so");
+    fails(&[shapes, "--prompt", "find {labels}", "--model", "demo"], "no --labels");
+    fails(&[shapes, "--labels", "star", "--max-budget", "280"], "--budget auto");
     fails(
         &[shapes, "--labels", "x", "--model", fixture("demo-model").to_str().unwrap(), "--dtype", "q4"],
         "vision_encoder_q4.onnx",

@@ -13,9 +13,11 @@ fn said(run: &Output) -> String {
     [&run.stdout, &run.stderr].map(|bytes| String::from_utf8_lossy(bytes)).concat()
 }
 
-/// Runs `critique` over `frames` into `out`; its exit code, and what it said.
+/// Runs `critique` with the demo model over `frames` into `out`; its exit code, and what it said.
 fn critique(frames: &Path, out: &Path, flags: &[&str]) -> (Option<i32>, String) {
-    let run = gemscope().arg("critique").arg(frames).args(["--quiet", "--out"]).arg(out).args(flags).output().unwrap();
+    let mut command = gemscope();
+    command.arg("critique").arg(frames).args(["--model", "demo", "--quiet", "--out"]).arg(out).args(flags);
+    let run = command.output().unwrap();
     (run.status.code(), said(&run))
 }
 
@@ -244,7 +246,7 @@ fn pairs_are_asked_in_both_orders_and_only_once() {
     );
     let compare = || {
         let mut command = gemscope();
-        command.args(["critique", "--pair"]).args([&frames, &others]).arg("--out").arg(&out);
+        command.args(["critique", "--pair", "--model", "demo"]).args([&frames, &others]).arg("--out").arg(&out);
         let run = command.arg("--rubric").arg(&rubric).output().unwrap();
         assert_eq!(run.status.code(), Some(2), "{}", said(&run));
         (said(&run), fs::read_to_string(out.join("pairs.jsonl")).unwrap())

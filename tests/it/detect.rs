@@ -129,7 +129,7 @@ fn a_run_with_other_settings_is_not_mixed_in() {
     gemscope()
         .arg("detect")
         .arg(&images)
-        .args(["--labels", "x", "--out"])
+        .args(["--labels", "star", "--out"])
         .arg(&images)
         .assert()
         .code(1)
@@ -144,7 +144,19 @@ fn a_dry_run_needs_no_model_run_and_writes_nothing() {
     let output = gemscope()
         .arg("detect")
         .arg(fixture("photos"))
-        .args(["--labels", "cat", "--dry-run", "--budget", "auto", "--json", "--ort-lib", "/nowhere", "--out"])
+        .args([
+            "--labels",
+            "cat",
+            "--model",
+            "demo",
+            "--dry-run",
+            "--budget",
+            "auto",
+            "--json",
+            "--ort-lib",
+            "/nowhere",
+            "--out",
+        ])
         .arg(&out)
         .output()
         .unwrap();

@@ -59,8 +59,11 @@ fn patterns_and_lists() {
         ("@gone", "the list gone"),
         ("in/[", "neither a file nor a pattern"),
     ] {
-        let output =
-            gemscope().current_dir(dir.path()).args(["detect", input, "--labels", "x", "--out", "6"]).output().unwrap();
+        let output = gemscope()
+            .current_dir(dir.path())
+            .args(["detect", input, "--labels", "star", "--out", "6"])
+            .output()
+            .unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(output.status.code() == Some(1) && stderr.contains(says), "{stderr}");
     }
@@ -211,7 +214,7 @@ fn archives_are_read_in_place() {
     fs::write(dir.path().join("x.tar.gz"), b"").unwrap();
     let output = gemscope()
         .current_dir(dir.path())
-        .args(["detect", "x.tar.gz", "--labels", "x", "--out", "gz"])
+        .args(["detect", "x.tar.gz", "--labels", "star", "--out", "gz"])
         .output()
         .unwrap();
     assert!(String::from_utf8_lossy(&output.stderr).contains("compressed archives"));

@@ -37,7 +37,7 @@ pub fn binary() -> OsString {
 /// does for a user.
 pub fn gemscope() -> Command {
     let mut command = Command::new(binary());
-    command.env("GEMSCOPE_DEVICE", "cpu");
+    command.env("GEMSCOPE_DEVICE", "cpu").env_remove("GEMSCOPE_MODEL");
     command
 }
 

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use gemscope::model::{Dtypes, random};
+use gemscope::model::{Dtypes, demo, random};
 use gemscope::runtime::{self, CudaState, Device, DeviceChoice, Runtime};
 use serde::Serialize;
 
@@ -91,7 +91,7 @@ impl Subject {
     /// What opens it.
     fn arguments(&self, device: DeviceArgs) -> anyhow::Result<ModelArgs> {
         let (model, dtype) = match self {
-            Self::Demo => (None, None),
+            Self::Demo => (Some(demo::NAME.into()), None),
             Self::Random => (Some(random_model()?), None),
             Self::Directory(directory, dtype) => (Some(directory.clone()), dtype.clone()),
         };

@@ -38,7 +38,7 @@ const ROUGH: f32 = 5e-2;
 /// What was compared, and how that went.
 pub(super) fn checks(args: &ModelArgs, runtime: &Runtime, device: &Device) -> Vec<Check> {
     let opened = || -> anyhow::Result<(ModelFiles, [Model; 2], f32)> {
-        let files = ModelFiles::open(args.model.as_deref())?;
+        let files = ModelFiles::open(&args.choice())?;
         let graphs = files.graphs(args)?;
         let decoder = graphs.decoder.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let rough = ["_fp16", "_q4", "_q4f16", "_quantized"].iter().any(|suffix| decoder.ends_with(suffix));
