@@ -313,6 +313,14 @@ pub enum NoteKind {
     MalformedJson,
     /// Values of `box_2d` that are not four finite numbers; left out.
     UnreadableBox,
+    /// Coordinates under keys that are not read (`bbox`, `point`, `x1`, named in the detail); left out.
+    UnreadKey,
+    /// Boxes of an example, a draft or an earlier attempt that the answer holds before its last one; dropped.
+    EarlierAnswerDropped,
+    /// Parts of an answer that repeat each other's labels, of which no words say whether they are one; all kept.
+    SeveralAnswers,
+    /// Boxes that march over the image, each a step from the one before; dropped.
+    MarchDropped,
     /// Labels longer than any real one; cut.
     LongLabelCut,
     /// Labels that were made one of those asked for (case, plural, a map).

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::ParsedBox;
+use super::march::Place;
 
 /// Numbers may run over the edge by this share of the scale.
 const OVERSHOOT: f64 = 0.25;
@@ -145,6 +146,13 @@ impl Corners {
         };
         let swapped = ya > yb || xa > xb;
         Self { y0: ya.min(yb), x0: xa.min(xb), y1: ya.max(yb), x1: xa.max(xb), swapped }
+    }
+
+    /// In thousandths of an extent of `high` times `wide`.
+    pub(super) fn place(&self, high: f64, wide: f64) -> Place {
+        let (down, right) = (1000.0 / high, 1000.0 / wide);
+        let (height, width) = ((self.y1 - self.y0) * down, (self.x1 - self.x0) * right);
+        Place { y: self.y0 * down, x: self.x0 * right, height, width }
     }
 
     /// `[[ymin, ymax], [xmin, xmax]]`.

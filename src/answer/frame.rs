@@ -1,21 +1,39 @@
 //! One open bracket of an answer: its keys and values, and which boxes its label belongs to.
 //!
-//! In: the scalars, colons and commas between the bracket and its end. Out: labels on the boxes in [`Found`], and
-//! what the value says where it holds no box. Objects and arrays are read alike, so that a `"key": value` that lost
-//! its braces still counts.
+//! In: the scalars, colons and commas between the bracket and its end. Out: labels on the boxes in [`Found`], keys
+//! that held a box which was not read, and what the value says where it holds no box. Objects and arrays are read
+//! alike, so that a `"key": value` that lost its braces still counts.
+//!
+//! # Whose label
+//!
+//! A box takes the label of its own object. Without one it takes, of what stands around it, the first of: the key that
+//! holds it, if that is a word ([`Key::Group`]); the label of an object that has no box of its own
+//! (`{"label": "cat", "instances": [{"box_2d": …}]}`); the list of as many labels in that object
+//! (`{"labels": […], "boxes": […]}`).
+//!
+//! # Lists without the key
+//!
+//! Four numbers under another key than `box_2d` are a box in two places: in a list under `boxes`, in an object with a
+//! label, with as many labels, or under a word; and in an object whose members are words with nothing but such lists
+//! (`{"cat": [[y, x, y, x]], "dog": []}`, counts beside them), which is the answer itself, a member of its list, or
+//! stands under a wrapper such as `detections`.
 
+use std::mem;
 use std::ops::Range;
 
 use super::ParsedBox;
-use super::label::{self, Key};
+use super::key::Key;
+use super::label;
 use super::scan::{Bracket, Scalar};
 
 /// What was found so far, for all frames.
 pub(super) struct Found<'t> {
     pub(super) text: &'t str,
     pub(super) boxes: Vec<ParsedBox>,
-    /// Values of `box_2d` that are not four finite numbers.
-    pub(super) unreadable: usize,
+    /// Values of `box_2d` that are not four finite numbers, and the key as it was written.
+    pub(super) unreadable: Lost,
+    /// Coordinates under keys that are not read, and those keys.
+    pub(super) unread: Lost,
     pub(super) long_labels: usize,
     /// The text ends inside a string.
     pub(super) cut: bool,
@@ -25,7 +43,57 @@ pub(super) struct Found<'t> {
 
 impl<'t> Found<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        Self { text, boxes: Vec::new(), unreadable: 0, long_labels: 0, cut: false, repaired: false }
+        Self {
+            text,
+            boxes: Vec::new(),
+            unreadable: Lost::default(),
+            unread: Lost::default(),
+            long_labels: 0,
+            cut: false,
+            repaired: false,
+        }
+    }
+
+    /// Boxes that the text has, read or not.
+    pub(super) fn met(&self) -> usize {
+        self.boxes.len() + self.unreadable.count
+    }
+
+    fn give(&mut self, boxes: &[usize], label: &Label) {
+        for &index in boxes {
+            self.boxes[index].label = Some(label.text.clone());
+            self.boxes[index].label_span = Some(label.span.clone());
+        }
+    }
+}
+
+/// Boxes that were not read, and the keys that held them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Lost {
+    pub(super) count: usize,
+    names: Vec<String>,
+}
+
+impl Lost {
+    /// Counts one more, under a key that is written so.
+    pub(super) fn add(&mut self, key: &str) {
+        const MOST_NAMES: usize = 8;
+        const LONGEST_NAME: usize = 40;
+        self.count += 1;
+        if self.names.len() == MOST_NAMES {
+            return;
+        }
+        let name = key.trim_matches(|c: char| c.is_whitespace() || c == '\\' || c == '"');
+        let name = &name[..name.floor_char_boundary(LONGEST_NAME)];
+        let name = label::clean(name).map_or_else(|| "box_2d".to_owned(), |(name, _)| name.replace(", ", " "));
+        if !self.names.contains(&name) {
+            self.names.push(name);
+        }
+    }
+
+    /// The keys, separated by commas.
+    pub(super) fn keys(&self) -> Option<String> {
+        (!self.names.is_empty()).then(|| self.names.join(", "))
     }
 }
 
@@ -69,25 +137,87 @@ pub(super) struct Frame {
     pub(super) start: usize,
     /// The key whose value is due or being read.
     pub(super) key: Option<Key>,
+    /// Where the last key stands, without its quotes.
+    pub(super) key_span: Range<usize>,
     /// The last scalar that was no value: a key, once its colon comes.
     pub(super) candidate: Option<Scalar>,
     pub(super) value: Option<Scalar>,
     pub(super) says: Says,
+    /// The key that this is the value of.
+    under: Option<(Key, Range<usize>)>,
+    /// Nothing but lists and wrappers stand around it.
+    outermost: bool,
+    /// [`Found::met`] at its start.
+    met_before: usize,
     /// Where the value ended before its last word joined it: that word may turn out to be the next key.
     value_head: Option<usize>,
     /// The boxes that wait for a label, as indices into [`Found::boxes`].
     own: Vec<usize>,
+    /// It had boxes of its own.
+    had_box: bool,
     label: Option<Label>,
     /// The label came before the first box.
     label_first: bool,
+    /// Labels of a list beside the boxes.
+    labels: Vec<Label>,
+    /// Boxes of values inside that have no label.
+    orphans: Vec<usize>,
     /// The stated confidence of the boxes that are to come.
     confidence: Option<f64>,
+    /// Strings of a list under the key of a label.
+    texts: Vec<Scalar>,
+    lists: ListsInside,
+    places: Places,
 }
 
+/// Members that are lists of four numbers.
+struct ListsInside {
+    /// The members of a list, as long as they are numbers.
+    numbers: CoordinateList,
+    /// Members of a list that are such lists.
+    fours: Vec<Four>,
+    /// Members of an object that are lists of such lists, or one of them.
+    groups: Vec<Group>,
+    /// There are no other members.
+    pure: bool,
+}
+
+impl Default for ListsInside {
+    fn default() -> Self {
+        Self { numbers: CoordinateList::default(), fours: Vec::new(), groups: Vec::new(), pure: true }
+    }
+}
+
+/// Coordinates that are not read.
+#[derive(Default)]
+struct Places {
+    /// Their keys.
+    keys: Vec<Range<usize>>,
+    /// Keys of single coordinates, and whether there are some along y and along x.
+    sides: Vec<Range<usize>>,
+    along: [bool; 2],
+    /// A number stands somewhere in the value.
+    numeric: bool,
+}
+
+#[derive(Clone)]
 struct Label {
     rank: usize,
     text: String,
     span: Range<usize>,
+}
+
+/// A list of four numbers.
+struct Four {
+    box_2d: [f64; 4],
+    span: Range<usize>,
+}
+
+/// Such lists under one key.
+struct Group {
+    key: Key,
+    span: Range<usize>,
+    fours: Vec<Four>,
 }
 
 impl Frame {
@@ -97,19 +227,46 @@ impl Frame {
             bracket,
             start,
             key: None,
+            key_span: 0..0,
             candidate: None,
             value: None,
             says: Says::Empty,
+            under: None,
+            outermost: true,
+            met_before: 0,
             value_head: None,
             own: Vec::new(),
+            had_box: false,
             label: None,
             label_first: false,
+            labels: Vec::new(),
+            orphans: Vec::new(),
             confidence: None,
+            texts: Vec::new(),
+            lists: ListsInside::default(),
+            places: Places::default(),
         }
+    }
+
+    /// Says what this value stands in: nothing, or the innermost of the frames around it and the key there.
+    pub(super) fn inside(mut self, around: Option<&Self>, under: Option<(Key, Range<usize>)>, met: usize) -> Self {
+        let wrapped = match under {
+            Some((key, _)) => matches!(key, Key::Wrapper | Key::Boxes | Key::Place),
+            None => true,
+        };
+        self.outermost = wrapped && around.is_none_or(|frame| frame.outermost && !frame.had_box);
+        self.under = under;
+        self.met_before = met;
+        self
     }
 
     pub(super) fn raise(&mut self, says: Says) {
         self.says = self.says.max(says);
+    }
+
+    /// The key whose value begins here, if there is one.
+    pub(super) fn open_key(&self) -> Option<(Key, Range<usize>)> {
+        self.key.filter(|_| self.value.is_none()).map(|key| (key, self.key_span.clone()))
     }
 
     /// Takes a string or a word: a value where a key waits for one, else a member or a key to be.
@@ -139,6 +296,14 @@ impl Frame {
             }
         }
         self.raise(if self.kind == Kind::Array { Says::Something } else { Says::Scalars });
+        self.places.numeric |= is_number(&found.text[scalar.span.clone()]);
+        if self.kind == Kind::Array {
+            self.lists.numbers.scalar(&scalar, found.text);
+            let word = scalar.quoted || !is_no_word(&found.text[scalar.span.clone()]);
+            if word && !scalar.cut && matches!(self.under, Some((Key::Label { .. } | Key::Labels, _))) {
+                self.texts.push(scalar.clone());
+            }
+        }
         self.candidate = Some(scalar);
     }
 
@@ -146,7 +311,7 @@ impl Frame {
     pub(super) fn colon(&mut self, found: &mut Found<'_>) {
         let Some(first) = self.key else {
             if let Some(scalar) = self.candidate.take() {
-                self.set_key(Key::of(&found.text[scalar.span]), found);
+                self.set_key(Key::of(&found.text[scalar.span.clone()]), scalar.span, found);
             }
             return;
         };
@@ -154,29 +319,32 @@ impl Frame {
         found.repaired = true;
         if let (Some(end), Some(word)) = (self.value_head.take(), self.candidate.take()) {
             // A missing comma between unquoted values: `label: red dog material: fur`.
-            let second = Key::of(&found.text[word.span]);
+            let second = Key::of(&found.text[word.span.clone()]);
             value.span.end = end;
             value.cut = false;
             self.value = Some(value);
             self.end_member(found);
-            self.set_key(second, found);
+            self.set_key(second, word.span, found);
             return;
         }
         let second = Key::of(&found.text[value.span.clone()]);
-        if second == Key::Other {
+        if second.is_core() {
+            // `"label": "text": "dog"`.
+            self.set_key(first.doubled(second), value.span, found);
+        } else {
             // `"label": "dog": 0.9`: the value was one, and what follows belongs to it.
+            let span = value.span.clone();
             self.value = Some(value);
             self.end_member(found);
-            self.set_key(second, found);
-        } else {
-            // `"label": "text": "dog"`.
-            self.set_key(first.doubled(second), found);
+            self.set_key(Key::Aside, span, found);
         }
     }
 
-    fn set_key(&mut self, key: Key, found: &mut Found<'_>) {
+    fn set_key(&mut self, key: Key, span: Range<usize>, found: &mut Found<'_>) {
         self.raise(Says::Scalars);
         self.key = Some(key);
+        self.key_span = span;
+        self.lists.pure &= self.kind != Kind::Array && key != Key::Box;
         if key == Key::Box && !self.own.is_empty() {
             // Two objects run together. If labels come last, the one that has come belongs to the boxes before.
             found.repaired = true;
@@ -188,24 +356,39 @@ impl Frame {
 
     /// Ends a member: at a comma, at the end of the frame, or where the next member begins without a comma.
     pub(super) fn end_member(&mut self, found: &mut Found<'_>) {
-        self.candidate = None;
+        self.lists.pure &= self.candidate.take().is_none() || self.kind == Kind::Array;
         let (Some(key), Some(value)) = (self.key.take(), self.value.take()) else { return };
         if value.cut {
             found.cut |= value.quoted;
+            self.lists.pure = false;
             return;
         }
         let text = found.text;
         let raw = &text[value.span.clone()];
+        let number = is_number(raw);
+        self.places.numeric |= number;
+        self.lists.pure &= key == Key::Aside && number;
+        // Without quotes, these are no words.
+        let no_word = !value.quoted && (label::is_null(raw) || label::is_boolean(raw));
         match key {
             Key::Box if !value.quoted && label::is_null(raw) => self.raise(Says::NoBox),
             Key::Box => {
-                found.unreadable += 1;
+                found.unreadable.add(&text[self.key_span.clone()]);
                 self.raise(Says::Something);
             }
-            Key::Label(_) if !value.quoted && (label::is_null(raw) || label::is_boolean(raw)) => {}
-            Key::Label(rank) => self.set_label(rank, raw, &value, found),
+            Key::Label { .. } if no_word => {}
+            Key::Label { rank, core } if core || value.quoted || !number => self.set_label(rank, raw, &value, found),
+            Key::Labels if value.quoted => self.set_label(usize::MAX, raw, &value, found),
             Key::Confidence => self.set_confidence(label::confidence(raw), found),
-            Key::Other => {}
+            Key::Side { x } if number => {
+                self.places.sides.push(self.key_span.clone());
+                self.places.along[usize::from(x)] = true;
+            }
+            Key::Place | Key::Boxes if value.quoted && holds_numbers(raw) => {
+                self.places.keys.push(self.key_span.clone());
+            }
+            _ if value.quoted && holds_boxes(raw) => self.places.keys.push(self.key_span.clone()),
+            _ => {}
         }
     }
 
@@ -223,9 +406,6 @@ impl Frame {
     }
 
     fn set_label(&mut self, rank: usize, raw: &str, value: &Scalar, found: &mut Found<'_>) {
-        if self.label.as_ref().is_some_and(|label| label.rank < rank) {
-            return;
-        }
         // Backslashes and quotes around an unquoted word are what is left of a string that was escaped twice.
         let edge = |c: char| c.is_whitespace() || (!value.quoted && matches!(c, '\\' | '"' | '\''));
         let inner = raw.trim_start_matches(edge);
@@ -233,12 +413,20 @@ impl Frame {
         let inner = inner.trim_end_matches(edge);
         let Some((text, long)) = label::clean(inner) else { return };
         found.long_labels += usize::from(long);
-        if self.label.as_ref().is_some_and(|label| label.rank == rank) && !self.own.is_empty() {
+        self.take_label(Label { rank, text, span: start..start + inner.len() }, found);
+    }
+
+    fn take_label(&mut self, label: Label, found: &mut Found<'_>) {
+        match &self.label {
+            Some(known) if known.rank < label.rank => return,
             // Two objects run together, labels first.
-            found.repaired = true;
-            self.give_label(found);
+            Some(known) if known.rank == label.rank && !self.own.is_empty() => {
+                found.repaired = true;
+                self.give_label(found);
+            }
+            _ => {}
         }
-        self.label = Some(Label { rank, text, span: start..start + inner.len() });
+        self.label = Some(label);
     }
 
     /// Takes a box that has just been read.
@@ -248,22 +436,30 @@ impl Frame {
             self.label_first = self.label.is_some();
         }
         self.own.push(index);
+        self.had_box = true;
         self.raise(Says::Something);
     }
 
+    /// Gives the label to the boxes that wait for it; without one they wait for that of a frame around.
     fn give_label(&mut self, found: &mut Found<'_>) {
-        let label = self.label.take();
-        for index in self.own.drain(..) {
-            found.boxes[index].label = label.as_ref().map(|label| label.text.clone());
-            found.boxes[index].label_span = label.as_ref().map(|label| label.span.clone());
+        match self.label.take() {
+            Some(label) => {
+                found.give(&self.own, &label);
+                self.own.clear();
+            }
+            None => append(&mut self.orphans, mem::take(&mut self.own)),
         }
     }
 
-    /// Ends the frame and tells what it says to the frame around it.
-    pub(super) fn finish(mut self, around: Option<&mut Self>, found: &mut Found<'_>) -> Says {
+    /// Ends the frame and tells what it says to the frame around it. `closed` says that its own bracket did.
+    pub(super) fn finish(mut self, around: Option<&mut Self>, closed: bool, found: &mut Found<'_>) -> Says {
         self.end_member(found);
         let named = self.label.is_some();
+        self.read_groups(found);
+        self.count_unread(found);
+        let label = self.label.clone();
         self.give_label(found);
+        self.label_orphans(label.as_ref(), found);
         let in_array = around.as_ref().is_some_and(|frame| frame.kind == Kind::Array);
         let nothing = match self.says {
             Says::Empty | Says::NoBox => true,
@@ -274,9 +470,202 @@ impl Frame {
         let says = if nothing { Says::NothingInside } else { Says::Something };
         if let Some(frame) = around {
             frame.raise(says);
+            frame.take_child(self, label, closed, found);
         }
         says
     }
+
+    /// Makes boxes of the lists of four numbers that are some.
+    fn read_groups(&mut self, found: &mut Found<'_>) {
+        let named = self.label.is_some() || matches!(self.under, Some((Key::Group, _)));
+        for Group { key, span, fours } in mem::take(&mut self.lists.groups) {
+            let named = named || self.labels.len() == fours.len();
+            if key == Key::Boxes && named {
+                for four in fours {
+                    let index = found.boxes.len();
+                    found.boxes.push(four.into_box(None));
+                    self.add_box(index, found);
+                }
+            } else if key == Key::Boxes {
+                self.places.keys.push(span);
+            } else if self.lists.pure && self.outermost {
+                let label = group_label(found.text, span);
+                found.boxes.extend(fours.into_iter().map(|four| four.into_box(label.as_ref())));
+                self.raise(Says::Something);
+            }
+        }
+    }
+
+    /// Counts coordinates that are not read. Beside a box of the same object they are more of the same.
+    fn count_unread(&mut self, found: &mut Found<'_>) {
+        if self.had_box {
+            return;
+        }
+        for span in &self.places.keys {
+            found.unread.add(&found.text[span.clone()]);
+        }
+        let counted = matches!(self.under, Some((Key::Box | Key::Place, _)));
+        if self.places.along == [true; 2] && !counted {
+            let names: Vec<&str> = self.places.sides.iter().take(4).map(|span| &found.text[span.clone()]).collect();
+            found.unread.add(&names.join("/"));
+        }
+    }
+
+    /// Gives labels to the boxes inside that have none.
+    fn label_orphans(&mut self, label: Option<&Label>, found: &mut Found<'_>) {
+        if self.orphans.is_empty() {
+            return;
+        }
+        if self.labels.len() == self.orphans.len() {
+            self.orphans.sort_unstable();
+            for (index, label) in self.orphans.iter().zip(&self.labels) {
+                found.give(&[*index], label);
+            }
+        } else if let Some(label) = label.filter(|_| !self.had_box) {
+            found.give(&self.orphans, label);
+        } else if let Some(label) = self.labels.first().filter(|_| self.had_box) {
+            found.give(&self.orphans, label);
+        } else if let Some(label) = self.group().and_then(|span| group_label(found.text, span)) {
+            found.give(&self.orphans, &label);
+        } else {
+            return;
+        }
+        self.orphans.clear();
+    }
+
+    fn group(&self) -> Option<Range<usize>> {
+        self.under.as_ref().filter(|(key, _)| *key == Key::Group).map(|(_, span)| span.clone())
+    }
+
+    /// Takes over what a value inside leaves: boxes without a label, a label, lists of numbers.
+    fn take_child(&mut self, mut child: Self, label: Option<Label>, closed: bool, found: &mut Found<'_>) {
+        let boxes_inside = found.met() > child.met_before;
+        append(&mut self.orphans, mem::take(&mut child.orphans));
+        self.places.numeric |= child.places.numeric;
+        match child.under {
+            Some((Key::Label { rank, .. }, _)) if !boxes_inside => {
+                if let Some(text) = child.texts.first() {
+                    self.set_label(rank, &found.text[text.span.clone()], text, found);
+                } else if let Some(label) = label {
+                    self.take_label(Label { rank, ..label }, found);
+                }
+            }
+            Some((Key::Labels, _)) if !boxes_inside => {
+                let labels = child.texts.iter().filter_map(|text| Label::of(found.text, text.span.clone()));
+                self.labels = labels.collect();
+            }
+            Some((Key::Place, ref span)) if child.places.numeric && !boxes_inside => {
+                self.places.keys.push(span.clone());
+            }
+            _ => {}
+        }
+        let under = child.under.take();
+        if boxes_inside && matches!(under, Some((Key::Group, _))) {
+            return;
+        }
+        let fours = match (child.into_fours(closed), &under) {
+            (Lists::None, _) => return,
+            (Lists::One(four), None) if self.kind == Kind::Array => {
+                self.lists.fours.push(four);
+                return;
+            }
+            (Lists::One(four), Some(_)) => vec![four],
+            (Lists::Many(fours), Some(_)) => fours,
+            _ => Vec::new(),
+        };
+        match under {
+            Some((key @ (Key::Group | Key::Boxes), span)) if !fours.is_empty() => {
+                self.lists.groups.push(Group { key, span, fours });
+            }
+            _ => self.lists.pure = false,
+        }
+    }
+
+    /// What it is as a list of four numbers, or of such lists.
+    fn into_fours(self, closed: bool) -> Lists {
+        match (self.kind, self.lists.fours.is_empty()) {
+            (Kind::Array, true) if self.says == Says::Empty => Lists::None,
+            (Kind::Array, true) if self.lists.pure => match self.lists.numbers.finish() {
+                Coordinates::Box { box_2d, span } if closed => Lists::One(Four { box_2d, span }),
+                // Cut off: what came before it counts.
+                _ if !closed => Lists::None,
+                _ => Lists::Other,
+            },
+            (Kind::Array, false) if self.lists.pure && self.lists.numbers.takes_lists() => {
+                Lists::Many(self.lists.fours)
+            }
+            _ => Lists::Other,
+        }
+    }
+}
+
+/// What a value is as a member.
+enum Lists {
+    /// An empty list.
+    None,
+    One(Four),
+    Many(Vec<Four>),
+    /// Something else.
+    Other,
+}
+
+impl Four {
+    fn into_box(self, label: Option<&Label>) -> ParsedBox {
+        ParsedBox {
+            box_2d: self.box_2d,
+            label: label.map(|label| label.text.clone()),
+            coordinates: self.span,
+            label_span: label.map(|label| label.span.clone()),
+            confidence: None,
+        }
+    }
+}
+
+impl Label {
+    fn of(text: &str, span: Range<usize>) -> Option<Self> {
+        label::clean(&text[span.clone()]).map(|(text, _)| Self { rank: 0, text, span })
+    }
+}
+
+/// The label that a key is: `cat`, and also of `cat_1`.
+fn group_label(text: &str, span: Range<usize>) -> Option<Label> {
+    let written = &text[span.clone()];
+    let stem = written.trim_end_matches(|c: char| c.is_ascii_digit());
+    let trimmed = stem.trim_end_matches(['_', '-', '#', ' ']);
+    let numbered = stem.len() < written.len() && trimmed.len() < stem.len() && !trimmed.is_empty();
+    let end = if numbered { trimmed.len() } else { written.len() };
+    let start = end - written[..end].trim_start().len();
+    Label::of(text, span.start + start..span.start + end)
+}
+
+/// Joins two lists, the shorter one into the longer.
+fn append(into: &mut Vec<usize>, mut other: Vec<usize>) {
+    if into.len() < other.len() {
+        mem::swap(into, &mut other);
+    }
+    into.append(&mut other);
+}
+
+/// Whether something without quotes is no label in a list.
+fn is_no_word(raw: &str) -> bool {
+    label::is_null(raw) || label::is_boolean(raw) || is_number(raw)
+}
+
+fn is_number(raw: &str) -> bool {
+    let raw = raw.trim();
+    raw.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) && raw.parse::<f64>().is_ok()
+}
+
+/// Whether a string has two numbers or more in it: `"12, 34, 56, 78"`, `"x=0.4, y=0.8"`.
+fn holds_numbers(raw: &str) -> bool {
+    let numbers = raw.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter(|part| is_number(part));
+    numbers.take(2).count() == 2
+}
+
+/// Whether a string has a box in it: an answer inside an answer.
+fn holds_boxes(raw: &str) -> bool {
+    let mut words = raw.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    raw.contains('[') && words.any(|word| Key::of(word) == Key::Box)
 }
 
 /// A list of coordinates while it is read.

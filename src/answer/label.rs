@@ -1,63 +1,8 @@
-//! What the keys of an answer mean, and how the text of a label is read.
-
-use super::scan::BOX_KEY;
-
-/// Keys that can hold a label, best first, without separators.
-const LABEL_KEYS: [&str; 10] =
-    ["label", "name", "class", "category", "object", "caption", "text", "textcontent", "description", "title"];
-
-/// Keys that can hold how sure the model says that it is, without separators.
-const CONFIDENCE_KEYS: [&str; 6] = ["confidence", "confidencescore", "conf", "score", "probability", "prob"];
+//! How the text of a label, and of other values beside a box, is read.
 
 /// The longest label in bytes. Real ones are a few words; the limit keeps the memory of one runaway label that many
 /// boxes share proportional to the text.
 pub(super) const MAX_LABEL: usize = 1024;
-
-/// The longest key worth looking at, in bytes, with room for `\uXXXX` escapes.
-const MAX_KEY: usize = 96;
-
-/// What a key announces.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
-    /// Coordinates.
-    Box,
-    /// A label; the smaller number wins.
-    Label(usize),
-    /// How sure the model says that it is.
-    Confidence,
-    /// Nothing that is read here.
-    Other,
-}
-
-impl Key {
-    /// Reads a key without its quotes. Case and separators do not matter; a backslash is among these since some
-    /// models write `box\_2d`.
-    pub(super) fn of(raw: &str) -> Self {
-        if raw.len() > MAX_KEY {
-            return Self::Other;
-        }
-        let name: String = decode(raw)
-            .chars()
-            .filter(|c| !matches!(c, '_' | '-' | ' ' | '\\'))
-            .map(|c| c.to_ascii_lowercase())
-            .collect();
-        if name == BOX_KEY {
-            return Self::Box;
-        }
-        if CONFIDENCE_KEYS.contains(&name.as_str()) {
-            return Self::Confidence;
-        }
-        LABEL_KEYS.iter().position(|&key| key == name).map_or(Self::Other, Self::Label)
-    }
-
-    /// The key of `"label": "text": "…"`, where both stand before one value.
-    pub(super) fn doubled(self, second: Self) -> Self {
-        match (self, second) {
-            (Self::Label(a), Self::Label(b)) => Self::Label(a.min(b)),
-            _ => second,
-        }
-    }
-}
 
 /// Reads a label: escapes decoded, runs of white space and control characters made one space, at most [`MAX_LABEL`]
 /// bytes.
@@ -102,7 +47,7 @@ pub(super) fn is_boolean(word: &str) -> bool {
 }
 
 /// Decodes JSON's escapes and `\'`; an escape that means nothing stays as it is written.
-fn decode(raw: &str) -> String {
+pub(super) fn decode(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut rest = raw;
     while let Some(at) = rest.find('\\') {
@@ -157,19 +102,6 @@ mod tests {
 
     fn cleaned(raw: &str) -> Option<String> {
         clean(raw).map(|(label, _)| label)
-    }
-
-    #[test]
-    fn keys_in_their_spellings() {
-        for key in ["box_2d", "box2d", "box-2d", "box_2D", "Box 2D", "BOX_2D", "box\\_2d", "box\\u005f2d"] {
-            assert_eq!(Key::of(key), Key::Box, "{key}");
-        }
-        for key in ["bbox_2d", "bbox", "boxes_2d", "bboxes", "box_3d", "box", "2d", "", "point", "box_2d_old"] {
-            assert_eq!(Key::of(key), Key::Other, "{key}");
-        }
-        assert_eq!(Key::of("Label"), Key::Label(0));
-        assert_eq!(Key::of("text_content"), Key::of("textContent"));
-        assert_eq!(Key::of(&"x".repeat(1000)), Key::Other);
     }
 
     #[test]

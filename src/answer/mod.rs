@@ -4,17 +4,25 @@
 //! boxes as written with the bytes that they came from ([`parse`]), and detections in pixels ([`to_detections`]); of all answers
 //! about an image, a record ([`read_into`]).
 //! Promises: no text makes it panic or recurse, time grows linearly with the text, and no box is invented: a box is
-//! the key `box_2d` with exactly four finite numbers in brackets, and nothing else is.
+//! four finite numbers in brackets under the key `box_2d`, or in a group as described below.
 //!
 //! # What is a box
 //!
-//! The key may be quoted or bare and spelled `box_2d`, `box2d`, `box-2d`, `Box_2D`. Other keys (`bbox`, `bbox_2d`,
-//! `bboxes`, `point`) follow other conventions of order and scale and are not read. The value is a list of four
-//! numbers in `[]` or `()`, where a number may stand in quotes; or a list of such lists, each then a box with the
+//! The key may be quoted or bare and spelled `box_2d`, `box2d`, `box-2d`, `Box_2D`, `boxes_2d`. The value is a list of
+//! four numbers in `[]` or `()`, where a number may stand in quotes; or a list of such lists, each then a box with the
 //! label of their object. A box counts as complete once its own list is closed; the object around it need not be. A
-//! label counts once its closing quote is there: half a word is no label. The label is the value of `label` or, in
-//! this order, of `name`, `class`, `category`, `object`, `caption`, `text`, `text_content`, `description`, `title`; a
-//! number is taken as its text; null, a boolean, a list or an object is no label.
+//! list without the key is a box in a group only: under a word that labels it, or under `boxes` beside a label
+//! (`{"cat": [[y, x, y, x]]}`; `frame.rs` says when).
+//!
+//! Other keys (`bbox`, `bbox_2d`, `bboxes`, `point`, `x1`) follow other conventions of order and scale and are not
+//! read. A value of theirs that could be a place is noted by its key, unless its object has a `box_2d`; so is a
+//! `box_2d` that is not four numbers. Either makes the answer `salvaged`, or `refused` without another box: **`ok`
+//! promises that every box that the model wrote is there, and none that it took back.**
+//!
+//! A label counts once its closing quote is there: half a word is no label. It is the value of `label`, or of another
+//! key that people use for it (`key.rs` has them in their order); a number is taken as its text, a list by its first
+//! string, an object by its own label; null and booleans are no label. A box without one takes it from what stands
+//! around it: the word that it stands under, the label of an object without boxes of its own, or a list of labels.
 //!
 //! # What the status says
 //!
@@ -27,7 +35,8 @@
 //! | stopped by the repetition guard | `looped` |
 //! | boxes; the text ends inside a JSON value | `truncated` |
 //! | boxes; token limit, and the text ends behind `},` or in a thought, or a box stands outside of JSON | `truncated` |
-//! | boxes; the JSON had to be repaired, a fence closed before it, or it is a tool call | `salvaged` |
+//! | boxes that march over the view, or repeat earlier ones twenty times in a row (`march.rs`) | `looped` |
+//! | boxes; one was lost; the JSON had to be repaired, a fence closed before it, or it is a tool call | `salvaged` |
 //! | boxes; well-formed JSON: bare, fenced, fence unclosed, in prose, several blocks, one object, any wrapper | `ok` |
 //! | no boxes; token limit, or the text ends inside a JSON value | `truncated` |
 //! | no boxes; a tool call, an unclosed thought, an unreadable `box_2d`, or JSON that says something else | `refused` |
@@ -49,7 +58,9 @@ pub mod calibration;
 mod coordinates;
 pub(crate) mod counts;
 mod frame;
+mod key;
 mod label;
+mod march;
 mod marks;
 mod parser;
 mod rescale;
@@ -189,11 +200,13 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
     record.answers = answers;
 }
 
-/// The status of an answer whose boxes are in pixels now: it is not `ok` if boxes were left out since their
-/// coordinates do not fit, and a refusal if none is left.
+/// The status of an answer whose boxes are in pixels now: `looped` if they march over the view or repeat themselves;
+/// not `ok` if boxes were left out since their coordinates do not fit, and a refusal if none is left.
 fn read_as(status: AnswerStatus, nothing_left: bool, notes: &[Note]) -> AnswerStatus {
-    let misfits = notes.iter().any(|note| note.kind == NoteKind::CoordinatesDoNotFit);
+    let noted = |kind: NoteKind| notes.iter().any(|note| note.kind == kind);
+    let misfits = noted(NoteKind::CoordinatesDoNotFit);
     match status {
+        _ if noted(NoteKind::MarchDropped) || noted(NoteKind::RepeatDropped) => AnswerStatus::Looped,
         AnswerStatus::Ok | AnswerStatus::Salvaged if misfits && nothing_left => AnswerStatus::Refused,
         AnswerStatus::Ok if misfits => AnswerStatus::Salvaged,
         status => status,
@@ -212,5 +225,5 @@ pub fn hangs_on_rounding(generated: &Generated) -> bool {
 
 /// Whether a word is the key of a box, in any of its spellings.
 fn is_box_key(word: &str) -> bool {
-    label::Key::of(word) == label::Key::Box
+    key::Key::of(word) == key::Key::Box
 }

@@ -8,7 +8,7 @@ use std::mem;
 use serde::de::IgnoredAny;
 
 use super::frame::{CoordinateList, Coordinates, Found, Frame, Kind, Says};
-use super::label::Key;
+use super::key::Key;
 use super::marks::{self, Mark};
 use super::scan::{Bracket, Scalar, Scanner, Token};
 use super::{ParsedAnswer, ParsedBox};
@@ -245,12 +245,13 @@ impl<'t> Parser<'t> {
             self.give_up(at);
         }
         if self.stack.last().is_some_and(|frame| frame.kind == Kind::Loose && frame.key.is_none()) {
-            self.close_top(at);
+            self.close_top(at, true);
             if bracket == Bracket::Round || !self.scan.opens_value(at) {
                 return;
             }
         }
         let list = bracket != Bracket::Curly;
+        let mut under = None;
         let kind = match self.stack.last_mut() {
             None => {
                 self.content();
@@ -268,11 +269,16 @@ impl<'t> Parser<'t> {
             }
             Some(frame) => {
                 // A colon may be missing, but only in an object: a list of strings and lists is something else.
-                let key = frame.candidate.take().map(|scalar| Key::of(&self.found.text[scalar.span]));
+                let candidate = frame.candidate.take().map(|scalar| scalar.span);
+                let key = candidate.clone().map(|span| Key::of(&self.found.text[span]));
                 let missing = frame.kind == Kind::Object && frame.key.is_none() && key == Some(Key::Box);
                 let due = frame.key == Some(Key::Box) && frame.value.is_none();
                 if due && !list {
-                    self.found.unreadable += 1;
+                    self.found.unreadable.add(&self.found.text[frame.key_span.clone()]);
+                }
+                under = frame.open_key();
+                if let (true, Some(span)) = (missing, candidate) {
+                    frame.key_span = span;
                 }
                 frame.end_member(&mut self.found);
                 frame.key = None;
@@ -284,7 +290,8 @@ impl<'t> Parser<'t> {
             self.list = CoordinateList::default();
         }
         self.open[bracket as usize] += 1;
-        self.stack.push(Frame::new(kind, bracket, at));
+        let met = self.boxes_met();
+        self.stack.push(Frame::new(kind, bracket, at).inside(self.stack.last(), under, met));
     }
 
     fn close(&mut self, bracket: Bracket) {
@@ -295,13 +302,13 @@ impl<'t> Parser<'t> {
             return;
         };
         if top.kind == Kind::Loose {
-            self.close_top(end);
+            self.close_top(end, true);
             return;
         }
         // Any bracket ends a list of coordinates, and `)` ends a plain list: `[0, 1000)`.
         let half_open = bracket == Bracket::Round && top.kind == Kind::Array && self.open[bracket as usize] == 0;
         if top.kind.is_coordinates() || half_open {
-            self.close_top(end);
+            self.close_top(end, true);
             if bracket != Bracket::Curly {
                 return;
             }
@@ -312,7 +319,7 @@ impl<'t> Parser<'t> {
         }
         while let Some(top) = self.stack.last() {
             let matches = top.bracket == bracket && top.kind != Kind::Loose;
-            self.close_top(end);
+            self.close_top(end, true);
             if matches {
                 break;
             }
@@ -348,7 +355,7 @@ impl<'t> Parser<'t> {
             self.list.scalar(&scalar, self.found.text);
         } else if loose && frame.key.is_none() && frame.candidate.is_some() {
             // No key: the prose goes on.
-            self.close_top(scalar.span.start);
+            self.close_top(scalar.span.start, true);
             self.prose();
         } else {
             frame.scalar(scalar, &mut self.found);
@@ -356,11 +363,11 @@ impl<'t> Parser<'t> {
     }
 
     /// Closes the innermost bracket, whatever the text closes.
-    fn close_top(&mut self, end: usize) {
+    fn close_top(&mut self, end: usize, closed: bool) {
         let Some(frame) = self.stack.pop() else { return };
         match frame.kind {
             Kind::Loose => {
-                frame.finish(None, &mut self.found);
+                frame.finish(None, closed, &mut self.found);
                 self.seen.last = Last::Prose;
                 self.seen.loose += 1;
             }
@@ -374,7 +381,7 @@ impl<'t> Parser<'t> {
             Kind::Object | Kind::Array => {
                 self.open[frame.bracket as usize] -= 1;
                 let start = frame.start;
-                let says = frame.finish(self.stack.last_mut(), &mut self.found);
+                let says = frame.finish(self.stack.last_mut(), closed, &mut self.found);
                 if self.stack.is_empty() {
                     self.end_value(start, end, says);
                 }
@@ -396,7 +403,7 @@ impl<'t> Parser<'t> {
             Coordinates::Nothing => owner.raise(Says::NoBox),
             Coordinates::Lists => {}
             Coordinates::Unreadable => {
-                self.found.unreadable += 1;
+                self.found.unreadable.add(&self.found.text[owner.key_span.clone()]);
                 owner.raise(Says::Something);
             }
         }
@@ -424,7 +431,7 @@ impl<'t> Parser<'t> {
         while !self.stack.is_empty() {
             self.found.repaired = true;
             self.list.spoil();
-            self.close_top(end);
+            self.close_top(end, false);
         }
     }
 
@@ -438,7 +445,7 @@ impl<'t> Parser<'t> {
                 self.seen.unfinished = true;
             }
             if !frame.kind.is_coordinates() {
-                frame.finish(self.stack.last_mut(), &mut self.found);
+                frame.finish(self.stack.last_mut(), false, &mut self.found);
             }
         }
         self.seen.unfinished |= self.found.cut;
@@ -446,7 +453,7 @@ impl<'t> Parser<'t> {
     }
 
     fn boxes_met(&self) -> usize {
-        self.found.boxes.len() + self.found.unreadable
+        self.found.met()
     }
 
     fn status(&self) -> AnswerStatus {
@@ -455,8 +462,9 @@ impl<'t> Parser<'t> {
         if self.ended == Ended::Looped {
             return AnswerStatus::Looped;
         }
+        let lost = self.found.unreadable.count + self.found.unread.count;
         if self.found.boxes.is_empty() {
-            let other = seen.tool_calls + seen.others + self.found.unreadable > 0 || seen.open_thought;
+            let other = seen.tool_calls + seen.others + lost > 0 || seen.open_thought;
             return match () {
                 () if limit || seen.unfinished => AnswerStatus::Truncated,
                 () if other => AnswerStatus::Refused,
@@ -468,14 +476,14 @@ impl<'t> Parser<'t> {
         // A list that was closed since it was full may lack boxes.
         if seen.unfinished || (limit && more_was_due) || self.ended == Ended::BoxLimit {
             AnswerStatus::Truncated
-        } else if seen.repairs + seen.loose + seen.tool_calls > 0 {
+        } else if seen.repairs + seen.loose + seen.tool_calls + lost > 0 {
             AnswerStatus::Salvaged
         } else {
             AnswerStatus::Ok
         }
     }
 
-    fn finish(self) -> ParsedAnswer {
+    fn finish(mut self) -> ParsedAnswer {
         let status = self.status();
         let seen = &self.seen;
         let values = self.boxes_met() + seen.nothings + seen.others;
@@ -485,10 +493,15 @@ impl<'t> Parser<'t> {
             (NoteKind::ThinkingRemoved, usize::from(seen.thoughts > 0)),
             (NoteKind::ToolCallDebris, usize::from(seen.tool_calls > 0)),
             (NoteKind::MalformedJson, usize::from(seen.repairs + seen.loose > 0)),
-            (NoteKind::UnreadableBox, self.found.unreadable),
             (NoteKind::LongLabelCut, self.found.long_labels),
         ];
-        let notes = counts.into_iter().filter(|&(_, count)| count > 0).map(|(kind, count)| Note::new(kind, count));
-        ParsedAnswer { status, notes: notes.collect(), boxes: self.found.boxes }
+        let mut notes: Vec<Note> = counts.map(|(kind, count)| Note::new(kind, count)).into();
+        let lost = [(NoteKind::UnreadableBox, &self.found.unreadable), (NoteKind::UnreadKey, &self.found.unread)];
+        notes.extend(lost.map(|(kind, lost)| Note { kind, count: lost.count, detail: lost.keys() }));
+        notes.retain(|note| note.count > 0);
+        notes.sort_by_key(|note| note.kind);
+        // Lists without the key are known to be boxes only at the end of what holds them.
+        self.found.boxes.sort_by_key(|found| found.coordinates.start);
+        ParsedAnswer { status, notes, boxes: self.found.boxes }
     }
 }

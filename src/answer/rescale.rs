@@ -6,9 +6,10 @@
 
 use std::collections::HashSet;
 
+use super::ParsedAnswer;
 use super::coordinates::{CoordinateOrder, CoordinateScale, Corners, fitting};
 use super::counts::Counts;
-use super::{ParsedAnswer, ParsedBox};
+use super::march::{Place, as_written, marching, repeats_without_end};
 use crate::record::{AnswerStatus, BBox, Detection, Note, NoteKind};
 
 /// The label of a box that came without one, where the query named no sole label.
@@ -28,8 +29,8 @@ pub struct Located {
 ///
 /// The numbers count what `scale` says, in the order that `order` says. Boxes that do not fit the scale are left out
 /// with a note ([`coordinates`](super::coordinates) says which). Corners in the wrong order are sorted, coordinates
-/// over the edge are clamped, boxes without an area are dropped, and so are exact repeats (same numbers, same label)
-/// in a looped answer. A box without a label takes `default_label`, the sole label that was asked for, or else
+/// over the edge are clamped, boxes without an area are dropped, and so are boxes that march over the view, and exact
+/// repeats (same numbers, same label) in a looped answer. A box without a label takes `default_label`, the sole label that was asked for, or else
 /// "object".
 pub fn to_detections(
     parsed: &ParsedAnswer,
@@ -41,17 +42,23 @@ pub fn to_detections(
     let mut counts = Counts::default();
     let corners: Vec<Corners> = parsed.boxes.iter().map(|one| Corners::of(one, order)).collect();
     let fits = fitting(&corners, scale, height, width);
+    let [high, wide] = scale.extent(height, width);
+    let places: Vec<Place> = corners.iter().map(|corners| corners.place(high, wide)).collect();
+    let marches = marching(&parsed.boxes, &places);
+    let loops = parsed.status == AnswerStatus::Looped || repeats_without_end(&parsed.boxes);
 
     let mut known = HashSet::new();
     let mut located = Vec::with_capacity(parsed.boxes.len());
     for (source, (parsed_box, corners)) in parsed.boxes.iter().zip(&corners).enumerate() {
-        let repeat = parsed.status == AnswerStatus::Looped && !known.insert(as_written(parsed_box));
-        if counts.note(NoteKind::RepeatDropped, repeat) || counts.note(NoteKind::CoordinatesDoNotFit, !fits[source]) {
+        let repeat = loops && !known.insert(as_written(parsed_box));
+        let dropped = counts.note(NoteKind::CoordinatesDoNotFit, !fits[source])
+            || counts.note(NoteKind::MarchDropped, marches[source])
+            || counts.note(NoteKind::RepeatDropped, repeat);
+        if dropped {
             continue;
         }
         let Corners { y0, x0, y1, x1, swapped } = *corners;
         counts.note(NoteKind::SwappedCorners, swapped);
-        let [high, wide] = scale.extent(height, width);
         let outside = y0 < 0.0 || x0 < 0.0 || y1 > high || x1 > wide;
         counts.note(NoteKind::Clamped, outside);
         // A view without pixels has no boxes; the division is never by zero but there.
@@ -71,10 +78,4 @@ pub fn to_detections(
         located.push(Located { detection: Detection::new(label, bbox), source });
     }
     (located, counts.into_notes())
-}
-
-/// A box's numbers, bit by bit, and its label.
-fn as_written(parsed_box: &ParsedBox) -> ([u64; 4], Option<&str>) {
-    // `+ 0.0` makes one zero of the two.
-    (parsed_box.box_2d.map(|value| (value + 0.0).to_bits()), parsed_box.label.as_deref())
 }

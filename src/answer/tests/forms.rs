@@ -1,10 +1,12 @@
 //! The forms that answers take, one test a family.
 
 use super::{boxes, check, kinds};
+use crate::answer::ParsedAnswer;
 use crate::record::AnswerStatus::{self, Empty, Ok, Refused, Salvaged, Truncated};
 use crate::record::Ended::{self, Looped, StopToken, TokenLimit, Unknown};
 use crate::record::NoteKind::{
-    LongLabelCut, MalformedJson, ProseAround, ThinkingRemoved, ToolCallDebris, UnclosedFence, UnreadableBox,
+    self, LongLabelCut, MalformedJson, ProseAround, ThinkingRemoved, ToolCallDebris, UnclosedFence, UnreadKey,
+    UnreadableBox,
 };
 
 const A: [f64; 4] = [12.0, 34.0, 56.0, 78.0];
@@ -72,11 +74,12 @@ fn notes() {
 
 #[test]
 fn no_label() {
-    for label in ["null", "true", "\"\"", "\" \\n\"", "[\"dog\"]", "{\"name\": \"dog\"}"] {
+    for label in ["null", "true", "\"\"", "\" \\n\"", "[]", "[null]", "{\"score\": \"dog\"}"] {
         expect(&format!(r#"{{"box_2d": [12, 34, 56, 78], "label": {label}}}"#), StopToken, Ok, &[NAMELESS]);
     }
     expect(r#"{"box_2d": [12, 34, 56, 78], "label": 7}"#, StopToken, Ok, &[(A, Some("7"))]);
     expect(r#"{"box_2d": [12, 34, 56, 78], "score": "dog"}"#, StopToken, Ok, &[NAMELESS]);
+    expect(r#"{"box_2d": [12, 34, 56, 78], "type": 7}"#, StopToken, Ok, &[NAMELESS]);
     // The label of the object inside is not that of the one around.
     let nested = r#"{"box_2d": [12, 34, 56, 78], "part": {"box_2d": [1, 2, 3, 4], "label": "cat"}}"#;
     expect(nested, StopToken, Ok, &[NAMELESS, CAT]);
@@ -96,7 +99,6 @@ fn repaired() {
         "[{'box_2d': [12, 34, 56, 78], 'label': 'dog', 'hidden': False, 'score': None}]",
         r#"[{"box_2d": [12, 34, 56, 78], "label": "text": "dog"}]"#,
         r#"[{"box_2d": [12, 34, 56, 78], "label": "dog": 0.9}]"#,
-        r#"[{"box_2d": [12, 34, 56, 78}, "label": "cat"}, {"label": "dog", "box_2d": [12, 34, 56, 78]}]"#,
         r#"["box_2d": [12, 34, 56, 78], "label": "dog"]"#,
         r#"{"box_2d": [12, 34, 56, 78], "label": "dog"}]"#,
         r#"{{"box_2d": [12, 34, 56, 78], "label": "dog"}}"#,
@@ -116,6 +118,12 @@ fn repaired() {
         assert_eq!(boxes(&answer).last(), Some(&DOG), "{text}");
         assert_eq!(answer.status, Salvaged, "{text}");
     }
+}
+
+#[test]
+fn a_label_behind_its_object() {
+    let text = r#"[{"box_2d": [12, 34, 56, 78}, "label": "dog"}, {"label": "cat", "box_2d": [1, 2, 3, 4]}]"#;
+    expect(text, StopToken, Salvaged, &[DOG, CAT]);
 }
 
 #[test]
@@ -283,13 +291,122 @@ fn unreadable_coordinates() {
         assert!(kinds(&answer).contains(&UnreadableBox), "{text}");
         let beside =
             format!("[{{\"box_2d\": {value}, \"label\": \"dog\"}}, {{\"box_2d\": [1, 2, 3, 4], \"label\": \"cat\"}}]");
-        assert_eq!(boxes(&check(&beside, StopToken)), [CAT], "{beside}");
+        let answer = check(&beside, StopToken);
+        assert_eq!((boxes(&answer), answer.status), (vec![CAT], Salvaged), "{beside}");
+        assert_eq!(detail(&answer, UnreadableBox), Some("box_2d"), "{beside}");
     }
     let inner = r#"{"box_2d": [{"box_2d": [1, 2, 3, 4], "label": "cat"}, 12, 34, 56, 78]}"#;
-    expect(inner, StopToken, Ok, &[CAT]);
-    expect(r#"{"box_2d": [[1, 2, 3, 4], 12, 34, 56, 78], "label": "cat"}"#, StopToken, Ok, &[CAT]);
+    expect(inner, StopToken, Salvaged, &[CAT]);
+    expect(r#"{"box_2d": [[1, 2, 3, 4], 12, 34, 56, 78], "label": "cat"}"#, StopToken, Salvaged, &[CAT]);
     // A fence is no bracket.
     expect("{\"box_2d\": [12, 34, 56, 78\n```", StopToken, Refused, &[]);
+}
+
+fn detail(answer: &ParsedAnswer, kind: NoteKind) -> Option<&str> {
+    answer.notes.iter().find(|note| note.kind == kind)?.detail.as_deref()
+}
+
+#[test]
+fn boxes_under_other_keys_are_named() {
+    let cat = r#"{"box_2d": [1, 2, 3, 4], "label": "cat"}"#;
+    for (member, keys) in [
+        (r#""bbox_2d": [12, 34, 56, 78]"#, "bbox_2d"),
+        (r#""bbox": {"x": 1, "y": 2, "width": 3, "height": 4}"#, "bbox"),
+        (r#""bounding_box": "12, 34, 56, 78""#, "bounding_box"),
+        (r#""box": [12, 34, 56, 78]"#, "box"),
+        (r#""bboxes": [[12, 34, 56, 78]]"#, "bboxes"),
+        (r#""boxes": "12 34 56 78""#, "boxes"),
+        (r#""point": [12, 34]"#, "point"),
+        (r#""polygon": [[1, 2], [3, 4], [5, 6]]"#, "polygon"),
+        (r#""x1": 12, "y1": 34, "x2": 56, "y2": 78"#, "x1/y1/x2/y2"),
+        (r#""xmin": "12", "ymin": "34", "w": 1, "h": 2"#, "xmin/ymin"),
+        (r#""boundingBox": [1, 2, 3, 4], "box_3d": [1, 2, 3, 4, 5, 6, 7, 8, 9]"#, "boundingBox, box_3d"),
+        (r#""detections": "[{\"box_2d\": [12, 34, 56, 78]}]""#, "detections"),
+    ] {
+        let other = format!(r#"{{"label": "dog", {member}}}"#);
+        let alone = check(&format!("[{other}]"), StopToken);
+        assert_eq!((boxes(&alone), alone.status), (vec![], Refused), "{member}");
+        assert_eq!(detail(&alone, UnreadKey), Some(keys), "{member}");
+        let beside = check(&format!("[{cat}, {other}]"), StopToken);
+        assert_eq!((boxes(&beside), beside.status), (vec![CAT], Salvaged), "{member}");
+        assert_eq!(detail(&beside, UnreadKey), Some(keys), "{member}");
+        // Beside a box of the same object it is more of the same.
+        expect(&format!(r#"{{"box_2d": [12, 34, 56, 78], "label": "dog", {member}}}"#), StopToken, Ok, &[DOG]);
+    }
+    for nothing in [r#""bbox": null"#, r#""bbox": []"#, r#""location": "left""#, r#""width": 640, "height": 480"#] {
+        expect(&format!(r#"[{cat}, {{"label": "dog", {nothing}}}]"#), StopToken, Ok, &[CAT]);
+    }
+}
+
+#[test]
+fn labels_under_the_keys_that_people_use() {
+    for member in [
+        r#""object_name": "dog", "type": "pet""#,
+        r#""className": "dog""#,
+        r#""OBJECT-LABEL": "dog""#,
+        r#""item": "dog", "description": "a brown dog""#,
+        r#""species": "dog", "count": 1"#,
+        r#""tag": "dog", "file_name": "a.jpg""#,
+        r#""type": "dog", "color": "brown""#,
+        r#""kind": "dog""#,
+        r#""rótulo": "dog", "confianca": 0.9"#,
+        r#""defect_type": "dog""#,
+        r#""label": ["dog", "animal"]"#,
+        r#""label": {"name": "dog", "id": 3}"#,
+        r#""labels": ["dog"]"#,
+    ] {
+        expect(&format!(r#"[{{{member}, "box_2d": [12, 34, 56, 78]}}]"#), StopToken, Ok, &[DOG]);
+        expect(&format!(r#"[{{"box_2d": [12, 34, 56, 78], {member}}}]"#), StopToken, Ok, &[DOG]);
+    }
+}
+
+#[test]
+fn labels_of_groups() {
+    for text in [
+        r#"{"dog": [{"box_2d": [12, 34, 56, 78]}], "cat": [{"box_2d": [1, 2, 3, 4]}], "bird": []}"#,
+        r#"{"dog": {"box_2d": [12, 34, 56, 78]}, "cat": {"box_2d": [1, 2, 3, 4], "confidence": 0.5}}"#,
+        r#"{"dog": [[12, 34, 56, 78]], "cat": [[1, 2, 3, 4]]}"#,
+        r#"{"count": 2, "dog": [12, 34, 56, 78], "cat": [1, 2, 3, 4], "bird": []}"#,
+        r#"{"detections": {"dog": [[12, 34, 56, 78]], "cat": [{"box_2d": [1, 2, 3, 4]}]}}"#,
+        r#"[{"dog": [[12, 34, 56, 78]]}, {"cat": [1, 2, 3, 4]}]"#,
+        r#"[{"label": "dog", "instances": [{"box_2d": [12, 34, 56, 78]}]}, {"instances": [{"box_2d": [1, 2, 3, 4]}], "label": "cat"}]"#,
+        r#"{"objects": [{"label": "dog", "boxes": [[12, 34, 56, 78]]}, {"boxes": [1, 2, 3, 4], "name": "cat"}]}"#,
+        r#"{"boxes": [[12, 34, 56, 78], [1, 2, 3, 4]], "labels": ["dog", "cat"]}"#,
+        r#"{"labels": ["dog", "cat"], "detections": [{"box_2d": [12, 34, 56, 78]}, {"box_2d": [1, 2, 3, 4]}]}"#,
+        r#"{"dog_1": {"box_2d": [12, 34, 56, 78]}, "cat 2": {"boxes": [[1, 2, 3, 4]]}}"#,
+        r#"{"animals": [{"label": "dog", "box_2d": [12, 34, 56, 78]}, {"cat": {"instances": [{"box_2d": [1, 2, 3, 4]}]}}]}"#,
+        r#"{"results": {"dog": {"count": 1, "instances": [{"box_2d": [12, 34, 56, 78]}]}, "cat": {"instances": [{"box_2d": [1, 2, 3, 4]}]}}}"#,
+    ] {
+        expect(text, StopToken, Ok, &[DOG, CAT]);
+    }
+    for text in [
+        r#"{"detections": [{"box_2d": [12, 34, 56, 78]}]}"#,
+        r#"{"detected_objects": {"object_1": {"box_2d": [12, 34, 56, 78]}}}"#,
+        r#"[{"box_2d": [12, 34, 56, 78]}]"#,
+        r#"{"1": {"box_2d": [12, 34, 56, 78]}}"#,
+    ] {
+        expect(text, StopToken, Ok, &[NAMELESS]);
+    }
+    // What is cut off after its list is there.
+    expect(r#"{"dog": [[12, 34, 56, 78], [1, 2, 3"#, StopToken, Truncated, &[DOG]);
+    expect(r#"{"dog": [12, 34, 56, 78"#, StopToken, Truncated, &[]);
+    // Lists of four that are none: beside other members, or about something else.
+    for text in [
+        r#"{"color": [255, 0, 0, 255]}"#,
+        r#"{"name": "dog", "matrix": [[1, 2, 3, 4]]}"#,
+        r#"{"dog": "big", "size": [1, 2, 3, 4]}"#,
+        r#"{"dog": [1, 2, 3]}"#,
+        r#"{"boxes": [[12, 34, 56, 78]]}"#,
+        r#"{"dog": [[12, 34, 56, 78], "x"]}"#,
+    ] {
+        expect(text, StopToken, Refused, &[]);
+    }
+    expect(
+        r#"[{"box_2d": [12, 34, 56, 78], "label": "dog", "meta": {"rgb": [[1, 2, 3, 4]], "hue": [1, 2, 3, 4]}}]"#,
+        StopToken,
+        Ok,
+        &[DOG],
+    );
 }
 
 #[test]

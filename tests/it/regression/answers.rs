@@ -146,3 +146,78 @@ fn a_caption_is_no_refusal() {
     assert_eq!(status(&named), "refused");
     assert_eq!(crate::support::json(named.join("run.json"))["settings"]["answer"], "boxes");
 }
+
+#[test]
+fn an_answer_that_lost_a_box_is_not_ok() {
+    for lost in [
+        r#""box_2d": "[500, 600, 700, 800]""#,
+        r#""box_2d": [500, 600, 700, 800, 0.9]"#,
+        r#""box_2d": [500, 600, 700]"#,
+        r#""box_2d": [[500, 600], [700, 800]]"#,
+    ] {
+        let record = record(&format!(r#"[{{{lost}, "label": "car"}}, {}]"#, CAT.trim_matches(['[', ']'].as_slice())));
+        assert_eq!(found(&record), one_cat("salvaged"), "{lost}");
+        let notes = record["notes"].as_array().unwrap();
+        assert!(notes.iter().any(|note| note["kind"] == "unreadable_box" && note["detail"] == "box_2d"), "{record}");
+    }
+}
+
+#[test]
+fn a_box_under_another_key_is_named() {
+    for (lost, keys) in [
+        (r#""bbox_2d": [500, 600, 700, 800]"#, "bbox_2d"),
+        (r#""point": [500, 600]"#, "point"),
+        (r#""x1": 500, "y1": 600, "x2": 700, "y2": 800"#, "x1/y1/x2/y2"),
+    ] {
+        let cat = CAT.trim_matches(['[', ']'].as_slice());
+        for (text, boxes) in [(format!("[{{{lost}}}, {cat}]"), 1), (format!("[{{{lost}}}]"), 0)] {
+            let record = record(&text);
+            let (status, found) = found(&record);
+            assert_eq!((status.as_str(), found.len()), (if boxes == 1 { "salvaged" } else { "refused" }, boxes));
+            let notes = record["notes"].as_array().unwrap();
+            assert!(notes.iter().any(|note| note["kind"] == "unread_key" && note["detail"] == keys), "{record}");
+        }
+    }
+}
+
+#[test]
+fn labels_under_other_keys_are_labels() {
+    for key in ["object_name", "class_name", "object_label", "item", "tag", "type", "species", "categoryName", "rotulo"]
+    {
+        let text = format!(r#"[{{"{key}": "cat", "box_2d": [100, 200, 300, 400]}}]"#);
+        assert_eq!(found(&record(&text)), one_cat("ok"), "{key}");
+    }
+}
+
+#[test]
+fn labels_of_groups_are_labels() {
+    for text in [
+        r#"{"cat": [{"box_2d": [100, 200, 300, 400]}], "dog": []}"#,
+        r#"{"cat": [[100, 200, 300, 400]], "dog": []}"#,
+        r#"{"cat": {"box_2d": [100, 200, 300, 400]}}"#,
+        r#"{"objects": [{"label": "cat", "instances": [{"box_2d": [100, 200, 300, 400]}]}]}"#,
+        r#"[{"label": "cat", "boxes": [[100, 200, 300, 400]]}]"#,
+    ] {
+        assert_eq!(found(&record(text)), one_cat("ok"), "{text}");
+    }
+}
+
+#[test]
+fn boxes_that_march_over_the_image_are_dropped() {
+    let march = |count: usize, step: usize, width: usize| {
+        let boxes = (0..count).map(|index| {
+            let x = index * step;
+            format!(r#"{{"box_2d": [118, {x}, 825, {}], "label": "watch"}}"#, x + width)
+        });
+        boxes.collect::<Vec<_>>().join(", ")
+    };
+    let cat = CAT.trim_matches(['[', ']'].as_slice());
+    let record_of = |inside: String| record(&format!("[{cat}, {inside}]"));
+    assert_eq!(found(&record_of(march(150, 5, 30))), one_cat("looped"));
+    assert_eq!(found(&record(&format!("[{cat}, {}, {{\"box_2d\": [118,", march(150, 3, 121)))), one_cat("looped"));
+    // Nineteen, a shelf, and an overlap of a half are what they are.
+    for (count, step, width) in [(19, 5, 30), (20, 40, 40), (90, 10, 30)] {
+        let (status, boxes) = found(&record_of(march(count, step, width)));
+        assert_eq!((status.as_str(), boxes.len()), ("ok", count + 1));
+    }
+}

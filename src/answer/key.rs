@@ -1,0 +1,589 @@
+//! What the keys of an answer announce.
+//!
+//! In: a key as it is written, without its quotes. Out: a [`Key`]. Promises: case, separators (`_`, `-`, space),
+//! camelCase and a number at the end (`object_1`) do not matter.
+//!
+//! # Labels
+//!
+//! The first of these that an object has is the label of its boxes: `label`, `label_name`, `object_label`,
+//! `class_label`, `name`, `object_name`, `class_name`, `category_name`, `item_name`, `class`, `category`, `object`,
+//! `item`, `entity`, `element`, `thing`, `subject`, `species`, `animal`, `tag`, `caption`, `text`, `text_content`,
+//! `title`, `type`, `kind`, `description`; the words for label, name, category, class and object of some other
+//! languages; then any key whose last word is one of label, name, class, category, tag, species, type or text, if
+//! its first word does not say that it is about something else (`file_name`, `color_name`, `data_type`).
+
+use super::label::decode;
+use super::scan::BOX_KEY;
+
+/// The longest key worth looking at, in bytes, with room for `\uXXXX` escapes.
+const MAX_KEY: usize = 96;
+
+/// Keys that can hold a label, best first, without separators; and whether a number can be one.
+const LABELS: [(&str, bool); 40] = [
+    ("label", true),
+    ("labelname", false),
+    ("labeltext", false),
+    ("objectlabel", false),
+    ("classlabel", false),
+    ("itemlabel", false),
+    ("name", true),
+    ("objectname", false),
+    ("classname", false),
+    ("categoryname", false),
+    ("itemname", false),
+    ("displayname", false),
+    ("class", true),
+    ("cls", false),
+    ("category", true),
+    ("object", true),
+    ("obj", false),
+    ("item", false),
+    ("entity", false),
+    ("element", false),
+    ("thing", false),
+    ("subject", false),
+    ("species", false),
+    ("animal", false),
+    ("plant", false),
+    ("vehicle", false),
+    ("product", false),
+    ("ingredient", false),
+    ("defect", false),
+    ("concept", false),
+    ("tag", false),
+    ("caption", true),
+    ("text", true),
+    ("textcontent", true),
+    ("content", false),
+    ("word", false),
+    ("title", true),
+    ("type", false),
+    ("kind", false),
+    ("description", true),
+];
+
+/// Label, name, category, class and object in other languages, in lower case.
+const FOREIGN_LABELS: [&str; 40] = [
+    "etiqueta",
+    "etichetta",
+    "étiquette",
+    "etiquette",
+    "rotulo",
+    "rótulo",
+    "bezeichnung",
+    "beschriftung",
+    "метка",
+    "标签",
+    "標籤",
+    "ラベル",
+    "레이블",
+    "라벨",
+    "nombre",
+    "nome",
+    "nom",
+    "名称",
+    "名稱",
+    "名前",
+    "이름",
+    "имя",
+    "название",
+    "categoria",
+    "categoría",
+    "catégorie",
+    "kategorie",
+    "类别",
+    "類別",
+    "カテゴリ",
+    "clase",
+    "classe",
+    "klasse",
+    "класс",
+    "objeto",
+    "oggetto",
+    "objet",
+    "objekt",
+    "物体",
+    "объект",
+];
+
+/// Last words of other label keys.
+const LABEL_ENDS: [&str; 9] = ["label", "name", "class", "category", "tag", "species", "type", "kind", "text"];
+
+/// First words of keys that end like a label's and hold something else.
+const NO_LABELS: [&str; 32] = [
+    "file",
+    "image",
+    "img",
+    "photo",
+    "picture",
+    "folder",
+    "dataset",
+    "data",
+    "color",
+    "colour",
+    "font",
+    "mime",
+    "media",
+    "box",
+    "bbox",
+    "annotation",
+    "shape",
+    "geometry",
+    "coordinate",
+    "coordinates",
+    "model",
+    "user",
+    "author",
+    "action",
+    "event",
+    "source",
+    "parent",
+    "super",
+    "unit",
+    "material",
+    "field",
+    "response",
+];
+
+/// Keys that can hold how sure the model says that it is.
+const CONFIDENCES: [&str; 6] = ["confidence", "confidencescore", "conf", "score", "probability", "prob"];
+
+/// Words that wrap boxes and label nothing; a key of several words is one if its last word is.
+const WRAPPERS: [&str; 68] = [
+    "detection",
+    "detections",
+    "detected",
+    "detect",
+    "objects",
+    "results",
+    "result",
+    "instances",
+    "instance",
+    "items",
+    "annotations",
+    "annotation",
+    "data",
+    "answer",
+    "answers",
+    "output",
+    "outputs",
+    "response",
+    "responses",
+    "predictions",
+    "prediction",
+    "entities",
+    "elements",
+    "findings",
+    "finding",
+    "found",
+    "image",
+    "images",
+    "picture",
+    "photo",
+    "list",
+    "lists",
+    "lines",
+    "line",
+    "words",
+    "texts",
+    "shapes",
+    "targets",
+    "target",
+    "segments",
+    "candidates",
+    "matches",
+    "match",
+    "values",
+    "value",
+    "contents",
+    "things",
+    "subjects",
+    "members",
+    "entries",
+    "entry",
+    "parts",
+    "part",
+    "children",
+    "groups",
+    "group",
+    "frames",
+    "frame",
+    "pages",
+    "page",
+    "view",
+    "views",
+    "arguments",
+    "args",
+    "parameters",
+    "params",
+    "input",
+    "payload",
+];
+
+/// Keys of lists of labels.
+const LABEL_LISTS: [&str; 8] =
+    ["labels", "names", "classes", "categories", "tags", "labelnames", "classnames", "types"];
+
+/// Words that places are made of. A key of nothing else holds coordinates of another convention.
+const PLACES: [&str; 44] = [
+    "box",
+    "boxes",
+    "bbox",
+    "bboxes",
+    "bndbox",
+    "bounding",
+    "bound",
+    "bounds",
+    "boundary",
+    "bb",
+    "2d",
+    "3d",
+    "box2",
+    "box3d",
+    "bbox2d",
+    "bbox3d",
+    "bbox2",
+    "coordinates",
+    "coordinate",
+    "coords",
+    "coord",
+    "location",
+    "locations",
+    "position",
+    "positions",
+    "rect",
+    "rectangle",
+    "rects",
+    "region",
+    "regions",
+    "roi",
+    "point",
+    "points",
+    "point2d",
+    "keypoint",
+    "keypoints",
+    "polygon",
+    "polygons",
+    "contour",
+    "mask",
+    "segmentation",
+    "xyxy",
+    "xywh",
+    "center",
+];
+
+/// More words of such keys, which say nothing alone.
+const PLACE_DETAILS: [&str; 18] = [
+    "norm",
+    "normalized",
+    "normalised",
+    "pixel",
+    "pixels",
+    "px",
+    "abs",
+    "absolute",
+    "rel",
+    "relative",
+    "rotated",
+    "oriented",
+    "corners",
+    "corner",
+    "list",
+    "cxcywh",
+    "yxyx",
+    "ltrb",
+];
+
+/// Keys of lists of four numbers that are no boxes.
+const ASIDES: [&str; 50] = [
+    "color",
+    "colour",
+    "colors",
+    "colours",
+    "rgb",
+    "rgba",
+    "bgr",
+    "hsv",
+    "hex",
+    "matrix",
+    "weights",
+    "weight",
+    "size",
+    "sizes",
+    "shape",
+    "dims",
+    "dimensions",
+    "resolution",
+    "scores",
+    "confidences",
+    "probabilities",
+    "embedding",
+    "vector",
+    "range",
+    "ranges",
+    "padding",
+    "margin",
+    "crop",
+    "ids",
+    "id",
+    "counts",
+    "count",
+    "total",
+    "number",
+    "num",
+    "histogram",
+    "stats",
+    "metadata",
+    "meta",
+    "extra",
+    "info",
+    "camera",
+    "quaternion",
+    "rotation",
+    "transform",
+    "gps",
+    "time",
+    "timestamp",
+    "date",
+    "version",
+];
+
+/// What a key announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Coordinates.
+    Box,
+    /// A label; the smaller number wins. `core` is one of the names that an answer's label has most.
+    Label { rank: usize, core: bool },
+    /// A list of labels, one for each box beside it.
+    Labels,
+    /// `boxes`: lists of coordinates, if a label says of what.
+    Boxes,
+    /// Coordinates of another convention, which are not read.
+    Place,
+    /// One coordinate, which is not read: along x, or along y.
+    Side { x: bool },
+    /// How sure the model says that it is.
+    Confidence,
+    /// Something about the answer that holds no boxes.
+    Aside,
+    /// Something that holds boxes and labels nothing.
+    Wrapper,
+    /// A word that labels what it holds.
+    Group,
+}
+
+impl Key {
+    /// Reads a key.
+    pub(super) fn of(raw: &str) -> Self {
+        if raw.len() > MAX_KEY {
+            return Self::Aside;
+        }
+        let written = decode(raw);
+        let mut words = words(&written);
+        let joined = words.concat();
+        if joined == BOX_KEY || joined == "boxes2d" || joined == "box2ds" {
+            return Self::Box;
+        }
+        if let Some(side) = side(&joined) {
+            return side;
+        }
+        // `object_1`, `item 2`.
+        if words.len() > 1 && words.last().is_some_and(|word| word.bytes().all(|b| b.is_ascii_digit())) {
+            words.pop();
+        }
+        let joined = words.concat();
+        let name = joined.as_str();
+        if CONFIDENCES.contains(&name) {
+            return Self::Confidence;
+        }
+        if let Some(rank) = LABELS.iter().position(|(key, _)| *key == name) {
+            return Self::Label { rank, core: LABELS[rank].1 };
+        }
+        if let Some(rank) = FOREIGN_LABELS.iter().position(|key| *key == name) {
+            return Self::Label { rank: LABELS.len() + rank, core: false };
+        }
+        let last = words.last().map_or("", String::as_str);
+        let first = words.first().map_or("", String::as_str);
+        match () {
+            () if LABEL_LISTS.contains(&name) => Self::Labels,
+            () if name == "boxes" => Self::Boxes,
+            () if is_place(&words) => Self::Place,
+            () if ASIDES.contains(&last) => Self::Aside,
+            () if WRAPPERS.contains(&last) => Self::Wrapper,
+            // `detected_objects`, `visible_items`.
+            () if words.len() > 1 && LABEL_ENDS.contains(&last) => {
+                let rank = LABELS.len() + FOREIGN_LABELS.len();
+                if NO_LABELS.contains(&first) { Self::Aside } else { Self::Label { rank, core: false } }
+            }
+            () if !name.contains(char::is_alphabetic) => Self::Wrapper,
+            () => Self::Group,
+        }
+    }
+
+    /// The key of `"label": "text": "…"`, where both stand before one value.
+    pub(super) fn doubled(self, second: Self) -> Self {
+        match (self, second) {
+            (Self::Label { rank: a, core }, Self::Label { rank: b, .. }) => Self::Label { rank: a.min(b), core },
+            _ => second,
+        }
+    }
+
+    /// Whether a value of this key cannot be a key itself.
+    pub(super) fn is_core(self) -> bool {
+        matches!(self, Self::Box | Self::Label { core: true, .. })
+    }
+}
+
+/// The words of a key, in lower case: what separators and capital letters part.
+fn words(written: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut before = ' ';
+    for c in written.chars() {
+        if c.is_alphanumeric() {
+            let begins = !before.is_alphanumeric() || (before.is_lowercase() && c.is_uppercase());
+            if begins || words.is_empty() {
+                words.push(String::new());
+            }
+            if let Some(word) = words.last_mut() {
+                word.extend(c.to_lowercase());
+            }
+        }
+        // A backslash that escaped nothing is none of the key: some models write `box\_2d`.
+        if c != '\\' {
+            before = c;
+        }
+    }
+    words
+}
+
+/// One coordinate.
+fn side(name: &str) -> Option<Key> {
+    let x = ["x", "x0", "x1", "x2", "xmin", "xmax", "minx", "maxx", "left", "right", "cx", "xcenter", "centerx", "xc"];
+    let y = ["y", "y0", "y1", "y2", "ymin", "ymax", "miny", "maxy", "top", "bottom", "cy", "ycenter", "centery", "yc"];
+    match () {
+        () if x.contains(&name) => Some(Key::Side { x: true }),
+        () if y.contains(&name) => Some(Key::Side { x: false }),
+        () => None,
+    }
+}
+
+fn is_place(words: &[String]) -> bool {
+    let place = |word: &String| PLACES.contains(&word.as_str());
+    let detail = |word: &String| PLACE_DETAILS.contains(&word.as_str()) || word.bytes().all(|b| b.is_ascii_digit());
+    words.iter().any(place) && words.iter().all(|word| place(word) || detail(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Key;
+
+    #[test]
+    fn boxes_in_their_spellings() {
+        for key in ["box_2d", "box2d", "box-2d", "box_2D", "Box 2D", "BOX_2D", "box\\_2d", "box\\u005f2d", "boxes_2d"] {
+            assert_eq!(Key::of(key), Key::Box, "{key}");
+        }
+        for key in [
+            "bbox_2d",
+            "bbox",
+            "bboxes",
+            "box_3d",
+            "box",
+            "box2",
+            "bounding_box",
+            "boundingBox",
+            "bounding_box_2d",
+            "coordinates",
+            "location",
+            "point",
+            "polygon",
+            "bbox_norm",
+            "xyxy",
+        ] {
+            assert_eq!(Key::of(key), Key::Place, "{key}");
+        }
+        assert_eq!(Key::of("box_2d_old"), Key::Group);
+        assert_eq!(Key::of("boxes"), Key::Boxes);
+        assert_eq!((Key::of("xmin"), Key::of("y1")), (Key::Side { x: true }, Key::Side { x: false }));
+    }
+
+    #[test]
+    fn labels_under_the_keys_that_people_use() {
+        let rank = |key: &str| match Key::of(key) {
+            Key::Label { rank, .. } => rank,
+            other => panic!("{key}: {other:?}"),
+        };
+        for key in [
+            "object_name",
+            "objectName",
+            "OBJECT-NAME",
+            "class_name",
+            "className",
+            "object_label",
+            "item",
+            "tag",
+            "name",
+            "species",
+            "category_name",
+            "type",
+            "class",
+            "text",
+            "label_1",
+            "Product Name",
+            "defect_type",
+            "plant species",
+            "rotulo",
+            "Categoria",
+            "名称",
+            "étiquette",
+            "ocr_text",
+            "vehicleType",
+        ] {
+            rank(key);
+        }
+        let order = [
+            "label",
+            "object_name",
+            "class",
+            "category",
+            "species",
+            "text",
+            "type",
+            "description",
+            "标签",
+            "sign_type",
+        ];
+        assert!(order.is_sorted_by(|a, b| rank(a) < rank(b)));
+        for key in [
+            "file_name",
+            "color_name",
+            "imageName",
+            "data_type",
+            "action_type",
+            "confidence",
+            "score",
+            "material",
+            "unit",
+        ] {
+            assert!(!matches!(Key::of(key), Key::Label { .. }), "{key}");
+        }
+        assert_eq!(Key::of("Label"), Key::Label { rank: 0, core: true });
+        assert_eq!(Key::of("text_content"), Key::of("textContent"));
+    }
+
+    #[test]
+    fn words_that_hold_boxes() {
+        for key in
+            ["detections", "detected_objects", "Results", "items_2", "1", "all_instances", "image", "frame_3", "parts"]
+        {
+            assert_eq!(Key::of(key), Key::Wrapper, "{key}");
+        }
+        for key in ["person", "traffic light", "gift_box", "mailbox", "cat_1", "猫", "x y", "fire extinguishers"] {
+            assert_eq!(Key::of(key), Key::Group, "{key}");
+        }
+        for key in ["color", "image_size", "scores", "count"] {
+            assert_eq!(Key::of(key), Key::Aside, "{key}");
+        }
+        assert_eq!(Key::of(&"x".repeat(1000)), Key::Aside);
+    }
+}
