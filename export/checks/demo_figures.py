@@ -52,7 +52,7 @@ def scores(gemscope: Path, out: Path) -> None:
     images, run = out / "images", out / "run"
     images.mkdir(parents=True)
     truth = write_truth(out, shapes.write_scenes(images, SCENES, SEED))
-    detect(gemscope, images, run)
+    detect(gemscope, images, run, "--export", "none")
     ranked, constant = ({score: evaluate(gemscope, truth, run, "--score", score) for score in names} for names in (("joint", "coordinates", "label"), ("none",)))
     print(f"{SCENES} scenes of seed {SEED}, {ranked['joint']['counts']['truths']} objects, {ranked['joint']['counts']['detections']} boxes")
     for score, evaluation in {**ranked, **constant}.items():
@@ -73,11 +73,12 @@ def tiles(gemscope: Path, out: Path) -> None:
     recalls = {}
     for name, flags in (("without tiles", ()), (f"--tiles {TILE}", ("--tiles", TILE))):
         run = out / ("tiled" if flags else "whole")
-        detect(gemscope, images, run, *flags)
+        detect(gemscope, images, run, "--export", "jsonl", *flags)
         record = json.loads((run / "journal.jsonl").read_text(encoding="utf-8"))
-        found, doubled = judge(json.loads(truth.read_text(encoding="utf-8")), record["detections"])
+        exported = json.loads((run / "detections.jsonl").read_text(encoding="utf-8"))["detections"]
+        found, doubled = judge(json.loads(truth.read_text(encoding="utf-8")), exported)
         recalls[name] = found
-        print(f"{name}: {found} of {SHAPES} shapes found, {len(record['detections'])} boxes, {doubled} shapes boxed twice, {len(record['answers'])} views")
+        print(f"{name}: {found} of {SHAPES} shapes found, {len(exported)} boxes, {doubled} shapes boxed twice, {len(record['answers'])} views")
         assert doubled == 0, "an object is doubled"
     whole, tiled = recalls.values()
     assert tiled > 0 and tiled >= 2 * whole, "tiles do not double the recall"
@@ -144,7 +145,7 @@ def write_truth(out: Path, truth: dict) -> Path:
 
 
 def detect(gemscope: Path, images: Path, run: Path, *flags: str) -> None:
-    command = [gemscope, "detect", images, "--prompt", "detect shape", "--export", "none", "--quiet", "--out", run, *flags]
+    command = [gemscope, "detect", images, "--prompt", "detect shape", "--quiet", "--out", run, *flags]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
 
 

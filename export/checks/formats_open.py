@@ -1,11 +1,11 @@
 """Do the tools that the formats are for open them, and do they see the journal's boxes?
 
-    gemscope export RUN --to csv,jsonl,coco,yolo,voc,label-studio --out OUT
+    gemscope export RUN --to csv,jsonl,coco,yolo,voc,label-studio --min-score 0 --duplicates 0 --out OUT
     python export/checks/formats_open.py RUN OUT
 
 Every format is read by the code of the tools that use it, and every box that they find is compared with those of RUN/journal.jsonl: the same boxes of the
 same labels of every image, each edge within 0.5 pixels. Boxes thinner than a pixel are compared with a whole one in VOC, which knows nothing smaller.
-OUT must have been made without options that leave boxes out or rename them. Nothing is skipped in silence: a tool that is not installed is named, and the
+OUT must have been made with these options and no others that leave boxes out or rename them: the journal has every box that was read. Nothing is skipped in silence: a tool that is not installed is named, and the
 script fails unless --allow-missing says that this is known.
 
 Needs `pip install pycocotools supervision opencv-python-headless ultralytics torchvision label-studio-sdk`; not part of the CI, since that is gigabytes.

@@ -421,6 +421,9 @@ impl Judgement<'_> {
                 let moved = detect::under_other_names(run.moved);
                 lines.push(format!("{} of them were rated before{moved}", run.resumed));
             }
+            if self.rubric.axes.iter().any(|axis| matches!(axis.kind, Kind::Defects { .. })) {
+                lines.push(detect::left_out_by_score(run));
+            }
             lines.extend(besides(&run.besides, run.done + run.left + run.resumed));
             lines.extend(made_good(run));
             if run.done > 0 {

@@ -276,7 +276,7 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
 }
 
 /// How many boxes were left out for their scores, and how they are had.
-fn left_out_by_score(summary: &Summary) -> String {
+pub(super) fn left_out_by_score(summary: &Summary) -> String {
     let Summary { left_out_by_score: count, min_score: least, .. } = summary;
     match (*count, summary.min_score_is_default) {
         (0, true) => format!("0 boxes left out by score (below {least}, the default)"),

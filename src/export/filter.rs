@@ -271,13 +271,13 @@ impl Filters {
         }
         if let Some(threshold) = self.duplicates {
             let same = |a: &Detection, b: &Detection| a.label == b.label && a.bbox.iou(&b.bbox) >= threshold;
-            counts.add(NoteKind::DuplicateDropped, filtered.suppress(same));
+            counts.add(NoteKind::DuplicateDropped, filtered.suppress(threshold, same));
         }
         if let Some(threshold) = self.nms {
             let same = |a: &Detection, b: &Detection| {
                 (self.nms_agnostic || a.label == b.label) && a.bbox.iou(&b.bbox) > threshold
             };
-            counts.add(NoteKind::Suppressed, filtered.suppress(same));
+            counts.add(NoteKind::Suppressed, filtered.suppress(threshold, same));
         }
         filtered
     }
@@ -301,18 +301,27 @@ impl Filters {
 
 impl Filtered {
     /// Leaves out every box that is the `same` as a better one, and gives their number. Better is a
-    /// higher score, or the earlier one if the scores are equal or there are none.
-    fn suppress(&mut self, same: impl Fn(&Detection, &Detection) -> bool) -> usize {
+    /// higher score, or the earlier one if the scores are equal or there are none. Boxes with less
+    /// intersection over union than `iou` are never the same.
+    fn suppress(&mut self, iou: f64, same: impl Fn(&Detection, &Detection) -> bool) -> usize {
         let detections = std::mem::take(&mut self.kept);
         let mut order: Vec<usize> = (0..detections.len()).collect();
         let score = |index: usize| detections[index].score.unwrap_or(0.0);
         order.sort_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
-        let mut stay: BTreeSet<usize> = BTreeSet::new();
+        // By their left edges (which are not negative, so that their bits are in their order): the width in
+        // common is at least `iou` of either width, so only boxes that begin near by can be the same.
+        let mut stay: BTreeSet<(u64, usize)> = BTreeSet::new();
+        let bits = |left: f64| left.max(0.0).to_bits();
         for index in order {
-            if !stay.iter().any(|&better| same(&detections[better], &detections[index])) {
-                stay.insert(index);
+            let (bbox, slack) = (detections[index].bbox, detections[index].bbox.width() * 1e-9);
+            let from = bits(bbox.x0 - bbox.width() * (1.0 / iou - 1.0) - slack);
+            let to = bits(bbox.x0 + bbox.width() * (1.0 - iou) + slack);
+            let near = stay.range((from, 0)..=(to, usize::MAX));
+            if !near.into_iter().any(|&(_, better)| same(&detections[better], &detections[index])) {
+                stay.insert((bits(bbox.x0), index));
             }
         }
+        let stay: BTreeSet<usize> = stay.into_iter().map(|(_, index)| index).collect();
         let before = detections.len();
         for (index, detection) in detections.into_iter().enumerate() {
             if stay.contains(&index) { &mut self.kept } else { &mut self.left_out }.push(detection);
@@ -631,6 +640,38 @@ mod tests {
         assert_eq!((left(duplicates(0.5)), left(duplicates(0.501))), (1, 2));
         let nms = |at| Filters { nms: Some(at), ..Filters::default() };
         assert_eq!((left(nms(0.5)), left(nms(0.499))), (2, 1));
+    }
+
+    /// Looking only at boxes near by finds what looking at all would.
+    #[test]
+    fn suppression_is_that_of_all_pairs() {
+        // Boxes that overlap in all ways, by a generator of Knuth's.
+        let mut state = 1_u64;
+        let mut draw = |most: u64| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            ((state >> 33) % most) as f64
+        };
+        let mut boxes = Vec::new();
+        for index in 0..300 {
+            let (x, y, width, height) = (draw(70), draw(70), draw(30) + 1.0, draw(30) + 1.0);
+            boxes.push(found("a", [x, y, x + width, y + height], f64::from(index % 7) / 7.0));
+        }
+        for threshold in [0.0, 0.01, 0.3, 0.5, 0.9, 1.0] {
+            let filters = Filters { nms: Some(threshold), min_score: MinScore::Default(0.0), ..Filters::keep_all() };
+            let names = Names::new(&[], &filters.labels_map);
+            let filtered = filters.apply(boxes.clone(), &names, (100, 100), &mut Counts::default());
+            let mut order: Vec<usize> = (0..boxes.len()).collect();
+            order.sort_by(|&a, &b| boxes[b].score.partial_cmp(&boxes[a].score).unwrap().then(a.cmp(&b)));
+            let mut stay: Vec<usize> = Vec::new();
+            for index in order {
+                if stay.iter().all(|&better| boxes[better].bbox.iou(&boxes[index].bbox) <= threshold) {
+                    stay.push(index);
+                }
+            }
+            stay.sort_unstable();
+            let expected: Vec<Detection> = stay.into_iter().map(|index| boxes[index].clone()).collect();
+            assert_eq!(filtered.kept, expected, "{threshold}");
+        }
     }
 
     #[test]
