@@ -6,14 +6,14 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::decoding::Grammars;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use gemscope::answer::calibration::{Calibration, Platt};
 use gemscope::answer::{AnswerKind, CoordinateOrder, CoordinateScale, Rules};
 use gemscope::export::{Area, Filters, Format, MinScore, read_labels_map};
 use gemscope::files::read_text;
 use gemscope::image::MAX_PIXELS;
 use gemscope::preprocess::{Budget, BudgetChoice};
-use gemscope::prompt::{Conversation, Prompter, Query, Task, distinct};
+use gemscope::prompt::{Conversation, PromptError, Prompter, Query, Task, distinct};
 use gemscope::record::ScoreKind;
 use gemscope::run::{Asked, Control, FindQuestion, MIN_ROWS, Question};
 
@@ -73,8 +73,8 @@ impl TaskArgs {
     ) -> anyhow::Result<Vec<Question>> {
         let ask = |task: Task| {
             let kind = self.answer.unwrap_or_else(|| task.answer_kind());
-            let grammar = grammars.map(|grammars| grammars.of(&task, kind, prompter)).transpose()?.flatten();
             let query = self.query(&task, prompter)?;
+            let grammar = grammars.map(|grammars| grammars.of(&task, kind, prompter)).transpose()?.flatten();
             Ok(Question::Find(FindQuestion { query, task, kind, grammar, explain: None }))
         };
         if !self.per_label {
@@ -100,7 +100,12 @@ impl TaskArgs {
         if task.lacks_labels() {
             bail!("--prompt has {{labels}} in it, but there are no --labels");
         }
-        Ok(prompter.query(&task.text(), &self.conversation())?)
+        let query = prompter.query(&task.text(), &self.conversation());
+        query.map_err(|error| match error {
+            PromptError::TooLong { .. } if task.labels().len() > 1 => anyhow!(error)
+                .context(format!("{} labels (--per-label asks about each by itself)", task.labels().len())),
+            error => error.into(),
+        })
     }
 
     /// What goes around the task.

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use gemscope::generate::BatchLimits;
 use gemscope::model::{Dtypes, GraphFiles, Model, ModelConfig, OpenOptions, demo};
 use gemscope::preprocess::Budget;
-use gemscope::prompt::{Prompter, Task};
+use gemscope::prompt::{Prompter, Room, Task};
 use gemscope::run::Engine;
 use gemscope::runtime::{self, Cards, Device, DeviceChoice, ModelSize, Runtime};
 
@@ -161,6 +161,10 @@ impl ModelFiles {
         }
         let prompter = Prompter::open(&directory).context("the model directory is not complete")?;
         let config = ModelConfig::read(&directory)?;
+        config.check_stop_ids(&directory, &prompter.tokenizer)?;
+        // The budget is not chosen yet: there is room for the largest, with the tokens around it.
+        let image = Budget::MAX.soft_tokens() as usize + 2;
+        let prompter = prompter.within(Room { context: config.context, image });
         Ok(Self { directory, prompter: Arc::new(prompter), config })
     }
 

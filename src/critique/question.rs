@@ -161,8 +161,6 @@ impl RubricQuestions {
     }
 
     fn question(&self, axis: &Axis, words: &Arc<Words>, about: Option<String>) -> Result<AxisQuestion, PromptError> {
-        // A frame's prompt is anybody's text: it must not answer for the model.
-        let about = about.map(|about| self.prompter.tokenizer.without_special_tokens(&about));
         let query = |text: &str| self.prompter.query(text, &self.conversation);
         let why = |word: &String| query(&self.rubric.reason_text(axis, about.as_deref(), word));
         let reasons = if axis.why { words.words().iter().map(why).collect::<Result<_, _>>()? } else { Vec::new() };

@@ -192,7 +192,7 @@ impl Words {
 
 /// The tokens of a text; `None` where they do not give it back.
 fn written(tokenizer: &TextTokenizer, text: &str) -> Result<Option<Vec<u32>>, TokenizerError> {
-    let ids = tokenizer.encode(text)?;
+    let ids = tokenizer.encode_words(text)?;
     let back = tokenizer.decode(&ids)?;
     Ok(Some(ids).filter(|ids| !ids.is_empty() && back == text))
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::ModelError;
 use crate::preprocess::{Budget, PATCH_SIDE, SOFT_TOKEN_SIDE};
+use crate::prompt::TextTokenizer;
 
 /// Settings that are read from JSON files, each with a fallback of its own.
 #[derive(Debug, Clone, Serialize)]
@@ -23,9 +24,30 @@ pub struct ModelConfig {
     pub stop_ids: Vec<u32>,
     /// Ids that are never generated: `suppress_tokens` of `generation_config.json`.
     pub suppressed_ids: Vec<u32>,
+    /// Tokens of a prompt and its answer together: `max_position_embeddings` of config.json, or `context_length` of `genai_config.json`;
+    /// 131,072, the least that Gemma 4 takes, if neither says.
+    pub context: usize,
 }
 
+/// The context of the smallest Gemma 4.
+const CONTEXT: usize = 131_072;
+
 impl ModelConfig {
+    /// That the tokenizer of `directory` knows every stop id: one that it does not know never comes, so no answer would end.
+    ///
+    /// # Errors
+    /// [`ModelError::Config`] that names the id.
+    pub fn check_stop_ids(&self, directory: &Path, tokenizer: &TextTokenizer) -> Result<(), ModelError> {
+        let Some(unknown) = self.stop_ids.iter().find(|id| tokenizer.token(**id).is_none()) else { return Ok(()) };
+        Err(ModelError::Config {
+            path: directory.to_owned(),
+            reason: format!(
+                "the stop id {unknown} (`eos_token_id`) is none of the {} ids of tokenizer.json; are these files of one model?",
+                tokenizer.vocabulary_size()
+            ),
+        })
+    }
+
     /// Side of a patch in pixels, judged by the settings alone: `gemma4_unified` (12B) has no vision encoder, and its patches are whole
     /// soft tokens.
     pub fn patch_side(&self) -> u32 {
@@ -55,6 +77,12 @@ impl ModelConfig {
             reason: "no `eos_token_id` in generation_config.json, genai_config.json or config.json: an answer would never end"
                 .to_owned(),
         })?;
+        let context = [
+            &config.json["text_config"]["max_position_embeddings"],
+            &config.json["max_position_embeddings"],
+            &genai.json["model"]["context_length"],
+        ];
+        let context = context.into_iter().find_map(|tokens| usize::try_from(tokens.as_u64()?).ok());
         let mut default_budget = None;
         for name in ["processor_config.json", "preprocessor_config.json", "image_processor.json"] {
             let settings = file(name)?;
@@ -69,6 +97,7 @@ impl ModelConfig {
             default_budget: default_budget.unwrap_or(Budget::ALL[2]),
             stop_ids,
             suppressed_ids: ids(&generation.json["suppress_tokens"]),
+            context: context.unwrap_or(CONTEXT),
         })
     }
 }

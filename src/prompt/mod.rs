@@ -2,7 +2,8 @@
 //!
 //! In: what is asked for, and a model directory's tokenizer and chat template. Out: token ids in which the image token stands once,
 //! and that sequence with the image token expanded for a view. Promises: the ids equal those of Hugging Face's processor for the
-//! same directory; nothing about the template is hard-coded.
+//! same directory; nothing about the template is hard-coded; only the template writes special tokens: those that stand in a label, a
+//! prompt or a file are words, and cannot end a turn or name an image.
 
 mod per_image;
 mod task;
@@ -30,8 +31,7 @@ pub enum PromptError {
     Tokenizer(#[from] TokenizerError),
     /// The rendered prompt must name each image exactly once.
     #[error(
-        "the prompt holds the image token {token} {count} times instead of {images}: {}",
-        if count < images { "the chat template leaves images out, is it that of a text model?" } else { "remove it from the text" }
+        "the chat template writes the image token {token} {count} times instead of {images}; is it that of a text model?"
     )]
     ImageTokens {
         /// How it is written.
@@ -40,6 +40,16 @@ pub enum PromptError {
         count: usize,
         /// How often it should.
         images: usize,
+    },
+    /// More than the model takes.
+    #[error(
+        "the prompt has {tokens} tokens of text, and the model takes {most} beside the image: ask for fewer labels at once, or in fewer words"
+    )]
+    TooLong {
+        /// Tokens of the text.
+        tokens: usize,
+        /// The most that there may be.
+        most: usize,
     },
 }
 
@@ -100,6 +110,16 @@ pub struct Prompter {
     /// The tokenizer.
     pub tokenizer: TextTokenizer,
     template: ChatTemplate,
+    room: Room,
+}
+
+/// What a model takes.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// Tokens of a prompt and its answer together.
+    pub context: usize,
+    /// Tokens that an image may take of them.
+    pub image: usize,
 }
 
 impl Prompter {
@@ -108,13 +128,21 @@ impl Prompter {
     /// # Errors
     /// [`PromptError`] that names the file.
     pub fn open(directory: &Path) -> Result<Self, PromptError> {
-        Ok(Self { tokenizer: TextTokenizer::open(directory)?, template: ChatTemplate::open(directory)? })
+        let (tokenizer, template) = (TextTokenizer::open(directory)?, ChatTemplate::open(directory)?);
+        Ok(Self { tokenizer, template, room: Room { context: usize::MAX, image: 0 } })
+    }
+
+    /// The same for a model that takes so much: a longer prompt is refused, since attention over it takes memory by the square of its
+    /// length.
+    #[must_use]
+    pub fn within(self, room: Room) -> Self {
+        Self { room, ..self }
     }
 
     /// Renders and tokenizes `text` after one image.
     ///
     /// # Errors
-    /// [`PromptError`] where the template fails or the text itself holds an image token.
+    /// [`PromptError`] where the template fails or does not name the image.
     pub fn query(&self, text: &str, conversation: &Conversation) -> Result<Query, PromptError> {
         self.query_about(1, text, conversation)
     }
@@ -125,11 +153,25 @@ impl Prompter {
     /// As [`Self::query`].
     pub fn query_about(&self, images: usize, text: &str, conversation: &Conversation) -> Result<Query, PromptError> {
         let special = &self.tokenizer.special;
-        let mut rendered = self.template.render(images, text, conversation, &special.bos)?;
+        let system = conversation.system.as_deref();
+        let mark = mark_beside([text, system.unwrap_or_default()]);
+        let marked = |text| self.tokenizer.marked(text, mark);
+        let system = system.map(marked);
+        let mut rendered =
+            self.template.render(images, &marked(text), system.as_deref(), conversation.thinking, &special.bos)?;
         if conversation.image_newlines {
             rendered = rendered.replace(&special.image, &format!("\n\n{}\n\n", special.image));
         }
-        let ids = self.tokenizer.encode(&rendered)?;
+        let mut ids = Vec::new();
+        for piece in rendered.split(mark) {
+            ids.extend(self.tokenizer.encode(piece)?);
+        }
+        let rendered = rendered.replace(mark, "");
+        // One is left for the answer.
+        let most = self.room.context.saturating_sub(images * self.room.image + 1);
+        if ids.len() > most {
+            return Err(PromptError::TooLong { tokens: ids.len(), most });
+        }
         let parts: Vec<Vec<u32>> = ids.split(|&id| id == special.image_id).map(<[u32]>::to_vec).collect();
         if parts.len() != images + 1 {
             return Err(PromptError::ImageTokens { token: special.image.clone(), count: parts.len() - 1, images });
@@ -141,4 +183,10 @@ impl Prompter {
             image: [special.begin_image_id, special.image_id, special.end_image_id],
         })
     }
+}
+
+/// A character that none of `texts` has: one of those that Unicode promises to no text.
+fn mark_beside(texts: [&str; 2]) -> char {
+    let mut marks = '\u{fdd0}'..='\u{fdef}';
+    marks.find(|mark| !texts.iter().any(|text| text.contains(*mark))).unwrap_or('\u{fdd0}')
 }

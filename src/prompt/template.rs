@@ -3,12 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Serde;
-use minijinja::{Environment, context};
+use minijinja::value::{Kwargs, Serde};
+use minijinja::{Environment, ErrorKind, State, context, filters};
+use serde::Serialize as _;
 use serde_json::Value;
 use thiserror::Error;
-
-use super::Conversation;
 
 /// Why the template gives no prompt.
 #[derive(Debug, Error)]
@@ -46,8 +45,12 @@ pub struct ChatTemplate {
 
 const NAME: &str = "chat_template";
 
-/// So many steps may a template take. Gemma 4's take some hundreds for one question; one that loops is stopped within a second.
+/// So many steps may a template take, one for each 64 bytes of text among them. Gemma 4's take some hundreds for one question; one that
+/// loops is stopped within a second.
 const MOST_STEPS: u64 = 1_000_000;
+
+/// The most bytes of a text that the engine makes in one go, where it counts them only afterwards.
+const LONGEST_TEXT: usize = 16 << 20;
 
 impl ChatTemplate {
     /// Reads the template of `directory`.
@@ -66,9 +69,10 @@ impl ChatTemplate {
                 .map_err(|error| render_error(directory, error))?,
         );
         environment.set_fuel(Some(MOST_STEPS));
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_filter("tojson", to_json);
+        environment.set_unknown_method_callback(method);
         environment.add_function("raise_exception", |message: String| -> Result<(), minijinja::Error> {
-            Err(minijinja::Error::new(minijinja::ErrorKind::InvalidOperation, message))
+            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
         });
         environment.add_template_owned(NAME, source).map_err(|error| render_error(directory, error))?;
         Ok(Self { environment, directory: directory.to_owned() })
@@ -82,11 +86,12 @@ impl ChatTemplate {
         &self,
         images: usize,
         text: &str,
-        conversation: &Conversation,
+        system: Option<&str>,
+        thinking: bool,
         bos: &str,
     ) -> Result<String, TemplateError> {
         let mut messages = Vec::new();
-        if let Some(system) = &conversation.system {
+        if let Some(system) = system {
             // As a string: Gemma 4's templates trim a system prompt and do not look for items in it.
             messages.push(serde_json::json!({"role": "system", "content": system}));
         }
@@ -97,12 +102,75 @@ impl ChatTemplate {
             self.environment.get_template(NAME)?.render(context! {
                 messages => minijinja::Value::from(Serde(&messages)),
                 add_generation_prompt => true,
-                enable_thinking => conversation.thinking,
+                enable_thinking => thinking,
                 bos_token => bos,
             })
         };
         render().map_err(|error| render_error(&self.directory, error))
     }
+}
+
+/// The engine's `tojson`, of at most [`LONGEST_TEXT`] bytes: an indent of a hundred million spaces is one argument.
+fn to_json(
+    value: &minijinja::Value,
+    indent: Option<minijinja::Value>,
+    options: Kwargs,
+) -> Result<minijinja::Value, minijinja::Error> {
+    let indent = match indent {
+        Some(indent) => Some(indent),
+        None => options.get("indent")?,
+    };
+    let spaces = indent.as_ref().and_then(|indent| usize::try_from(indent.clone()).ok()).unwrap_or(2);
+    if spaces > LONGEST_TEXT {
+        return Err(too_long());
+    }
+    let spaces = vec![b' '; spaces];
+    let mut room = Room(LONGEST_TEXT);
+    let formatter = serde_json::ser::PrettyFormatter::with_indent(&spaces);
+    let written = value.serialize(&mut serde_json::Serializer::with_formatter(&mut room, formatter));
+    if written.is_err() && room.0 == 0 {
+        return Err(too_long());
+    }
+    filters::tojson(value, indent, options)
+}
+
+/// Counts down what is written, and takes no more than fits.
+struct Room(usize);
+
+impl std::io::Write for Room {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let fits = bytes.len().min(self.0);
+        self.0 -= fits;
+        Ok(fits)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Methods of texts, lists and mappings as Python has them. `format` may be asked for a width of any number, and to repeat what it is given.
+fn method(
+    state: &mut State<'_, '_>,
+    value: &minijinja::Value,
+    name: &str,
+    arguments: &[minijinja::Value],
+) -> Result<minijinja::Value, minijinja::Error> {
+    if let (Some(text), "format") = (value.as_str(), name) {
+        let widths = text.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| !digits.is_empty());
+        let widths = widths.map(|digits| digits.parse().unwrap_or(usize::MAX)).fold(0, usize::saturating_add);
+        let given = arguments.iter().map(|argument| argument.to_string().len()).sum::<usize>();
+        let repeated = text.matches('{').count().saturating_mul(given);
+        if widths.saturating_add(repeated) > LONGEST_TEXT {
+            return Err(too_long());
+        }
+    }
+    minijinja_contrib::pycompat::unknown_method_callback(state, value, name, arguments)
+}
+
+fn too_long() -> minijinja::Error {
+    let longest = LONGEST_TEXT >> 20;
+    minijinja::Error::new(ErrorKind::InvalidOperation, format!("a text of more than {longest} MiB"))
 }
 
 fn render_error(directory: &Path, error: minijinja::Error) -> TemplateError {

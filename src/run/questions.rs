@@ -85,11 +85,11 @@ pub struct Explain {
 }
 
 impl Explain {
-    /// The question about a box; `None` where its label cannot stand in a prompt.
+    /// The question about a box; `None` if the chat template refuses it.
     pub(super) fn query(&self, found: &ParsedBox) -> Option<Query> {
         let box_2d = found.box_2d.map(|side| format!("{side:.0}")).join(", ");
-        let label = self.prompter.tokenizer.without_special_tokens(found.label.as_deref().unwrap_or("defect"));
-        let text = self.wording.replace("{box}", &format!("[{box_2d}]")).replace("{label}", &label);
+        let label = found.label.as_deref().unwrap_or("defect");
+        let text = self.wording.replace("{box}", &format!("[{box_2d}]")).replace("{label}", label);
         self.prompter.query(&text, &self.conversation).ok()
     }
 }

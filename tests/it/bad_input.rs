@@ -123,7 +123,6 @@ fn what_cannot_be_done_is_exit_code_1() {
     fails(&[shapes, "--labels", "star", "--export", "tfrecord"], "unknown format");
     fails(&[shapes, "--labels", "x", "--model", folder], "model directory is not complete");
     fails(&[shapes, "--labels", "x", "--model", "/no/such/model"], "no such model directory");
-    fails(&[shapes, "--prompt", "find <|image|>", "--model", "demo"], "image token");
     fails(&[shapes, "--labels", "star", "--ort-lib", "/no/such/library.so"], "/no/such/library.so");
     fails(&[shapes, "--prompt", "find {labels}", "--model", "demo"], "no --labels");
     fails(&[shapes, "--labels", "star", "--max-budget", "280"], "--budget auto");

@@ -1,17 +1,14 @@
 //! The tokens of a tokenizer as bytes, as the grammar library wants them.
 
-use std::sync::Arc;
-
 use llguidance::token_bytes_from_tokenizer_json;
 use llguidance::toktrie::{TokRxInfo, TokTrie, TokenId, TokenizerEnv};
-use tokenizers::Tokenizer;
 
 use super::GrammarError;
 use crate::prompt::TextTokenizer;
 
 /// A tokenizer, and the trie of its tokens.
 pub(super) struct Vocabulary {
-    tokenizer: Arc<Tokenizer>,
+    tokenizer: TextTokenizer,
     trie: TokTrie,
 }
 
@@ -28,9 +25,12 @@ impl Vocabulary {
                 *word = shared.decode(&[id], false).map_err(|error| failed(&error))?.into_bytes();
             }
         }
+        if let Some(id) = stop_ids.iter().find(|id| **id as usize >= words.len()) {
+            return Err(failed(&format!("the stop id {id} is none of its {} ids", words.len())));
+        }
         let info = TokRxInfo::new(words.len() as u32, first);
         let trie = TokTrie::from(&info, &words).with_eos_tokens(stop_ids);
-        Ok(Self { tokenizer: shared, trie })
+        Ok(Self { tokenizer: tokenizer.clone(), trie })
     }
 }
 
@@ -41,10 +41,8 @@ impl TokenizerEnv for Vocabulary {
 
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
         self.trie.tokenize_with_greedy_fallback(bytes, |text| {
-            // Text that the tokenizer refuses is left to the trie, which knows every byte.
-            self.tokenizer
-                .encode_fast(text, false)
-                .map_or_else(|_| self.trie.greedy_tokenize(text.as_bytes()), |encoding| encoding.get_ids().to_vec())
+            // Text that the tokenizer refuses is left to the trie, which knows every byte. A special token in a label is words here too.
+            self.tokenizer.encode_words(text).unwrap_or_else(|_| self.trie.greedy_tokenize(text.as_bytes()))
         })
     }
 }

@@ -135,3 +135,114 @@ fn a_rule_that_none_can_reach_is_noticed() {
     let output = critique(dir.path(), &fixture("shapes/scene-01.png"), SHARPNESS, rules);
     assert!(output.status.code() == Some(1) && said(&output).contains("never reached"), "{}", said(&output));
 }
+
+/// Finds circles in a fixture with the demo model.
+fn find(dir: &Path) -> Command {
+    let mut command = patient();
+    command.arg("detect").arg(fixture("shapes/scene-01.png")).arg("--model").arg(fixture("demo-model"));
+    command.args(["--export", "none", "--out"]).arg(dir.join("run"));
+    command
+}
+
+/// A copy of the demo model.
+fn model(dir: &Path) -> PathBuf {
+    let copy = dir.join("model");
+    for entry in walkdir::WalkDir::new(fixture("demo-model")) {
+        let entry = entry.unwrap();
+        let to = copy.join(entry.path().strip_prefix(fixture("demo-model")).unwrap());
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(to).unwrap();
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+    copy
+}
+
+/// Runs `detect` with a model, and gives what it said of its failure.
+fn fails_with(model: &Path, dir: &Path) -> String {
+    let mut command = patient();
+    command.arg("detect").arg(fixture("shapes/scene-01.png")).args(["--labels", "star", "--model"]).arg(model);
+    let output = command.arg("--out").arg(dir.join("run")).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    said(&output)
+}
+
+fn journal(dir: &Path) -> Vec<serde_json::Value> {
+    json_lines(fs::read_to_string(dir.join("run/journal.jsonl")).unwrap())
+}
+
+#[test]
+fn a_special_token_in_a_label_is_a_word() {
+    let dir = tempfile::tempdir().unwrap();
+    // As a token it ended the turn, and the model answered something else.
+    let labels = "circle,<turn|>";
+    let inspected =
+        patient().arg("inspect").arg(fixture("shapes/scene-01.png")).args(["--labels", labels]).output().unwrap();
+    let plain =
+        patient().arg("inspect").arg(fixture("shapes/scene-01.png")).args(["--labels", "circle"]).output().unwrap();
+    let turns = |output: &Output| {
+        let ids = &json_lines(String::from_utf8(output.stdout.clone()).unwrap())[0]["token_ids"];
+        ids.as_array().unwrap().iter().filter(|id| **id == 6).count()
+    };
+    assert_eq!(turns(&inspected), turns(&plain), "{}", said(&inspected));
+    assert!(said(&inspected).contains("circle and <turn|>"), "it is read as it was written");
+    assert_eq!(find(dir.path()).args(["--labels", labels]).output().unwrap().status.code(), Some(0));
+    assert_ne!(journal(dir.path())[0]["status"], "failed");
+}
+
+#[test]
+fn a_special_token_in_a_prompts_file_or_a_system_prompt_is_a_word() {
+    let dir = tempfile::tempdir().unwrap();
+    let prompts = dir.path().join("prompts.csv");
+    fs::write(&prompts, "image,prompt\nscene-01.png,detect circle <|image|>\n").unwrap();
+    let output = find(dir.path()).arg("--prompts").arg(&prompts).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    let mut inspect = patient();
+    inspect.arg("inspect").arg(fixture("shapes/scene-01.png")).args([
+        "--labels",
+        "star",
+        "--system",
+        "Be <|image|> brief.",
+    ]);
+    let output = inspect.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+}
+
+#[test]
+fn three_thousand_labels_are_refused_with_the_length_of_their_prompt() {
+    let dir = tempfile::tempdir().unwrap();
+    let labels = dir.path().join("labels.txt");
+    fs::write(&labels, (0..3000).map(|number| format!("thing number {number}\n")).collect::<String>()).unwrap();
+    let output = find(dir.path()).arg("--labels").arg(format!("@{}", labels.display())).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    for words in ["3000 labels", "tokens of text, and the model takes 7069"] {
+        assert!(said(&output).contains(words), "{}", said(&output));
+    }
+}
+
+#[test]
+fn a_stop_id_out_of_range_is_an_error_of_the_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path());
+    fs::write(model.join("generation_config.json"), r#"{"eos_token_id": [6, 99999999]}"#).unwrap();
+    let said = fails_with(&model, dir.path());
+    assert!(said.contains("the stop id 99999999") && !said.contains("panicked"), "{said}");
+}
+
+#[test]
+fn a_template_does_not_make_texts_without_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = model(dir.path());
+    for template in [
+        "{{ messages|tojson(indent=100000000) }}",
+        "{{ {'a': [1, 2]}|tojson(1000000000000) }}",
+        "{{ '{:>1000000000}'.format('x') }}",
+        "{% set long = 'x' * 1000000 %}{{ ('{0}' * 100000).format(long) }}",
+        "{{ (range(100000)|list * 1000)|tojson }}",
+    ] {
+        fs::write(model.join("chat_template.jinja"), template).unwrap();
+        let said = fails_with(&model, dir.path());
+        assert!(said.contains("more than 16 MiB") || said.contains("out of fuel"), "{template}: {said}");
+    }
+}
