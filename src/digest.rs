@@ -3,11 +3,12 @@
 //! In: bytes, or a file. Out: the hash in lower-case hex, or its first eight bytes as a number. Records, caches and installed files use
 //! the same.
 
-use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
+
+use crate::files;
 
 /// Files up to this size are hashed whole; of larger ones as many bytes in [`SAMPLES`] pieces from end to end.
 const HASHED_BYTES: u64 = 64 << 20;
@@ -18,7 +19,7 @@ const SAMPLES: u64 = 64;
 /// # Errors
 /// Whatever the file says.
 pub(crate) fn fingerprint(path: &Path) -> io::Result<String> {
-    let mut file = File::open(path)?;
+    let mut file = files::open(path)?;
     let size = file.metadata()?.len();
     let mut hash = Sha256::new();
     hash.update(size.to_le_bytes());
@@ -90,7 +91,7 @@ mod tests {
         let path = dir.path().join("weights");
         let with = |size: u64, at: u64| {
             // A sparse file: its zeros take no disk.
-            let mut file = File::create(&path).unwrap();
+            let mut file = std::fs::File::create(&path).unwrap();
             file.set_len(size).unwrap();
             file.seek(SeekFrom::Start(at)).unwrap();
             file.write_all(b"x").unwrap();

@@ -1,15 +1,13 @@
 //! `gemscope detect`: the main job.
 
 use std::fmt::Write as _;
-use std::fs::File;
-use std::io::{BufReader, Cursor};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
 use gemscope::export::{self, Filters};
 use gemscope::generate::Decoding;
-use gemscope::image::{most_bytes, size_within};
+use gemscope::image::size_within;
 use gemscope::model::Model;
 use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
 use gemscope::record::AnswerStatus;
@@ -18,7 +16,7 @@ use gemscope::run::{
     Summary,
 };
 use gemscope::runtime::Device;
-use gemscope::source::{self, Besides, Place, Source, SourceImage};
+use gemscope::source::{self, Besides, Source, SourceImage};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -326,13 +324,7 @@ fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Arg
         let tiles = args.tiles.filter(|_| asked.is_none_or(|asked| !asked.is_for_text()));
         let asked = asked.map_or(&[][..], |asked| &asked.questions);
         let (upright, most) = (!args.no_exif, args.control.max_pixels);
-        let size = match image.place.as_ref().map_err(Clone::clone)? {
-            Place::File(path) if path.is_file() => {
-                let file = File::open(path).map_err(|error| error.to_string())?;
-                size_within(BufReader::new(file), upright, most)
-            }
-            place => size_within(Cursor::new(place.read(most_bytes(most))?), upright, most),
-        };
+        let size = size_within(image.open()?, upright, most);
         let (width, height) = size.map_err(|error| error.to_string())?;
         let views = views(width, height, tiles, budget.largest()).map_err(|error| error.to_string())?;
         let mut sizes = PlannedSizes { width, height, views: views.len(), ..PlannedSizes::default() };

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use gemscope::image::{MAX_PIXELS, decode, read_file};
 use gemscope::model::ModelConfig;
 use gemscope::preprocess::{PreparedView, SOFT_TOKEN_SIDE, prepare};
 use gemscope::prompt::Query;
 use gemscope::record::Note;
+use gemscope::source::Place;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Serialize;
@@ -78,7 +80,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
 
 fn inspect(path: &Path, args: &Args, config: &ModelConfig, query: &Query) -> anyhow::Result<()> {
     let budget = args.budget.choice(config.default_budget)?;
-    let upright = gemscope::image::decode(&std::fs::read(path)?, !args.no_exif)?;
+    let content = Place::File(path.to_owned()).open().map_err(|reason| anyhow!(reason))?;
+    let bytes = read_file(content, !args.no_exif, MAX_PIXELS)?;
+    let upright = decode(&bytes, !args.no_exif)?;
     let mut view = prepare(&upright, budget, config.patch_side())?;
     output::json_line(&Inspected {
         path: path.display().to_string(),

@@ -117,21 +117,33 @@ struct Plane {
 }
 
 impl Plane {
-    /// Luma, averaged down to at most so many pixels.
+    /// Luma, averaged down to at most so many pixels: each row over the width, and the rows that a row becomes a part of added up. No
+    /// more than a row is held beside the result, whatever the shape.
     fn within(width: usize, height: usize, luma: &[u8], most: f64) -> Self {
-        let levels: Vec<f32> = luma.iter().map(|&level| f32::from(level)).collect();
         let scale = (most / luma.len().max(1) as f64).sqrt();
         if scale >= 1.0 {
-            return Self { width, levels };
+            return Self { width, levels: luma.iter().map(|&level| f32::from(level)).collect() };
         }
         let side = |side: usize| ((side as f64 * scale) as usize).max(1);
         let (narrow, low) = (side(width), side(height));
-        let across: Vec<f32> = levels.chunks_exact(width).flat_map(|row| averaged(row, 1, 0, width, narrow)).collect();
-        let mut levels = vec![0.0; narrow * low];
-        for x in 0..narrow {
-            for (y, level) in averaged(&across, narrow, x, height, low).enumerate() {
-                levels[y * narrow + x] = level;
+        let mut across = vec![0_f32; narrow];
+        let mut row_of_across = None;
+        let mut levels = Vec::with_capacity(narrow * low);
+        let mut sums = vec![0_f64; narrow];
+        for y in 0..low {
+            sums.fill(0.0);
+            for (row, part) in parts(height, low, y) {
+                // The last row of a share may be the first of the next.
+                if row_of_across != Some(row) {
+                    row_of_across = Some(row);
+                    let means = averaged(&luma[row * width..][..width], narrow);
+                    across.iter_mut().zip(means).for_each(|(before, mean)| *before = mean);
+                }
+                for (sum, &mean) in sums.iter_mut().zip(&across) {
+                    *sum += f64::from(mean) * part;
+                }
             }
+            levels.extend(sums.iter().map(|sum| (sum / share(height, low)) as f32));
         }
         Self { width: narrow, levels }
     }
@@ -165,18 +177,26 @@ impl Plane {
     }
 }
 
-/// `length` values from `start` on, `stride` apart, averaged to `fewer`: each is the mean over its share of the length, where a value that lies in two
-/// shares counts in both by its part.
-fn averaged(values: &[f32], stride: usize, start: usize, length: usize, fewer: usize) -> impl Iterator<Item = f32> {
-    let share = length as f64 / fewer as f64;
+/// A row, averaged to `fewer` values.
+fn averaged(row: &[u8], fewer: usize) -> impl Iterator<Item = f32> {
     (0..fewer).map(move |index| {
-        let (from, to) = (index as f64 * share, ((index + 1) as f64 * share).min(length as f64));
-        let parts = (from as usize..(to.ceil() as usize).min(length)).map(|at| {
-            let part = (at as f64 + 1.0).min(to) - (at as f64).max(from);
-            f64::from(values[start + at * stride]) * part
-        });
-        (parts.sum::<f64>() / share) as f32
+        let sum: f64 = parts(row.len(), fewer, index).map(|(at, part)| f64::from(row[at]) * part).sum();
+        (sum / share(row.len(), fewer)) as f32
     })
+}
+
+/// How many of `length` values are averaged to each of `fewer`.
+fn share(length: usize, fewer: usize) -> f64 {
+    length as f64 / fewer as f64
+}
+
+/// The values that are averaged to the one at `index` of `fewer`, and how much of each: one that lies in two shares counts in both by
+/// its part.
+fn parts(length: usize, fewer: usize, index: usize) -> impl Iterator<Item = (usize, f64)> {
+    let share = share(length, fewer);
+    let (from, to) = (index as f64 * share, ((index + 1) as f64 * share).min(length as f64));
+    (from as usize..(to.ceil() as usize).min(length))
+        .map(move |at| (at, (at as f64 + 1.0).min(to) - (at as f64).max(from)))
 }
 
 #[cfg(test)]
@@ -252,11 +272,21 @@ mod tests {
 
     #[test]
     fn averaging_keeps_the_mean() {
-        let values: Vec<f32> = (0..10).map(|value| value as f32).collect();
-        assert_eq!(averaged(&values, 1, 0, 10, 5).collect::<Vec<_>>(), [0.5, 2.5, 4.5, 6.5, 8.5]);
-        let quarter: Vec<f32> = averaged(&values, 1, 0, 10, 4).collect();
+        let values: Vec<u8> = (0..10).collect();
+        assert_eq!(averaged(&values, 5).collect::<Vec<_>>(), [0.5, 2.5, 4.5, 6.5, 8.5]);
+        let quarter: Vec<f32> = averaged(&values, 4).collect();
         assert_eq!(quarter[0], (0.0 + 1.0 + 0.5 * 2.0) / 2.5);
         assert_eq!(quarter.iter().sum::<f32>() / 4.0, 4.5);
+    }
+
+    /// A column and a row of two megapixels are averaged along their length alone.
+    #[test]
+    fn the_shape_does_not_matter() {
+        let level = |at: u32| (at / 4 % 256) as u8;
+        let column = grey(1, 2 << 20, |_, y| level(y));
+        let row = grey(2 << 20, 1, |x, _| level(x));
+        assert_eq!(column, row);
+        assert_eq!(Plane::within(1, 1 << 20, &vec![9; 1 << 20], 1024.0).levels, vec![9.0; 32768]);
     }
 
     #[test]

@@ -23,7 +23,7 @@ use thiserror::Error;
 
 use crate::ownership::{OutputDirectory, OwnershipError, Staging};
 use crate::record::BBox;
-use crate::{image, ownership, source};
+use crate::{files, image, ownership, source};
 
 /// Edges that lie farther than this outside their image, in pixels, are remarked on when they are moved to its edge.
 const SLACK: f64 = 0.5;
@@ -416,7 +416,7 @@ impl Reading<'_> {
 
 /// Width and height of the upright image in the file `path`.
 fn size_of(path: &Path) -> Result<(u32, u32), DatasetError> {
-    let file = std::fs::File::open(path).map_err(DatasetError::io(path))?;
+    let file = files::open(path).map_err(DatasetError::io(path))?;
     image::size(std::io::BufReader::new(file), true).map_err(|error| DatasetError::file(path, error.to_string()))
 }
 

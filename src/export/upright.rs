@@ -98,7 +98,10 @@ impl<'i> Images<'i> {
     /// Why they are not to be had, in words.
     pub(super) fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {
         let place = self.place(record)?;
-        let read = place.read(crate::image::most_bytes(most_pixels(record)));
+        let read = place.open().and_then(|content| {
+            crate::image::read_file(content, self.apply_orientation, most_pixels(record))
+                .map_err(|error| error.to_string())
+        });
         let named = |reason| format!("{}: {reason}", self.folder.join(path_of(&record.image)).display());
         let bytes = read.map_err(named)?;
         if record.sha256.as_ref().is_some_and(|sha256| *sha256 != digest::hex(&bytes)) {

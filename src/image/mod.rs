@@ -12,6 +12,7 @@ mod bit_depth;
 mod exif;
 mod foreign;
 mod jpeg_rows;
+mod png_rows;
 mod segments;
 pub(crate) mod tiff_block;
 #[cfg(feature = "turbojpeg")]
@@ -30,6 +31,7 @@ use tiff::tags::Tag;
 pub use exif::capture;
 pub use foreign::Foreign;
 
+use crate::files;
 use crate::record::Note;
 
 /// The most pixels that a file may claim where nothing else is said (Pillow warns of a decompression bomb from the same count on).
@@ -75,6 +77,15 @@ pub enum ImageError {
     /// A fault of the decoder, not of the file.
     #[error("the decoder panicked over this file")]
     Panicked,
+    /// More bytes than an image within the limit of pixels can have.
+    #[error("is larger than {most} bytes, which no image within --max-pixels is")]
+    TooManyBytes {
+        /// The limit.
+        most: u64,
+    },
+    /// The system's reason.
+    #[error("cannot be read: {0}")]
+    Read(#[from] std::io::Error),
     /// The decoder's own words.
     #[error("cannot decode: {0}")]
     Decode(#[from] ::image::ImageError),
@@ -174,7 +185,10 @@ pub fn decode_reduced(
     let mut decoded = match (cut, whole_jpeg.and_then(|bytes| decode_turbo(bytes, stored, divisor))) {
         (Some(extent), _) => decode_cut(bytes, extent, max_pixels)?,
         (None, Some(pixels)) => DynamicImage::ImageRgb8(pixels),
-        (None, None) => read_guarded(decoder)?,
+        (None, None) => match png_rows::Header::of(bytes).filter(|header| header.is_long()) {
+            Some(header) => png_rows::decode(bytes, header)?,
+            None => read_guarded(decoder)?,
+        },
     };
     let notes = cut.map(jpeg_rows::Extent::note).into_iter().chain(bit_depth::spread(&mut decoded, bytes)).collect();
     if apply_orientation {
@@ -269,10 +283,80 @@ fn decode_turbo(_: &[u8], _: (u32, u32), _: u32) -> Option<RgbImage> {
     None
 }
 
-/// Width and height of the upright image, from the header alone.
+/// What a file promises before its pixels are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Header {
+    /// Width in pixels, after the orientation was applied.
+    pub width: u32,
+    /// Height in pixels, after the orientation was applied.
+    pub height: u32,
+    /// The most bytes of pixels that are held at once while it is decoded and turned.
+    pub decoded_bytes: u64,
+    /// How many times the file's bytes are held while it is decoded.
+    pub file_copies: u64,
+}
+
+/// The header of the file that `reader` reads. Of a file that is no image, only the beginning is read; of an image, what stands before
+/// its pixels.
 ///
 /// # Errors
 /// [`ImageError`], as [`decode`], but for what only the pixels would show.
+pub fn header(
+    reader: &mut (impl BufRead + Seek),
+    apply_orientation: bool,
+    max_pixels: u64,
+) -> Result<Header, ImageError> {
+    with_header(reader, max_pixels, |decoder, orientation, is_jpeg| {
+        let stored = decoder.dimensions();
+        let rgb = u64::from(stored.0) * u64::from(stored.1) * 3;
+        let (width, height) = upright_size(stored, orientation, apply_orientation);
+        let is_turned = apply_orientation && orientation != Orientation::NoTransforms;
+        let copies = u64::from(is_turned) + u64::from(decoder.color_type() != ColorType::Rgb8);
+        let decoded_bytes = decoder.total_bytes().saturating_add(rgb * copies);
+        // A JPEG's decoder has a copy of its own.
+        Header { width, height, decoded_bytes, file_copies: 1 + u64::from(is_jpeg) }
+    })
+}
+
+/// What `of` makes of a decoder that knows the header alone, of the orientation, and of whether it is a JPEG.
+fn with_header<T>(
+    reader: &mut (impl BufRead + Seek),
+    max_pixels: u64,
+    of: impl FnOnce(&dyn ImageDecoder, Orientation, bool) -> T,
+) -> Result<T, ImageError> {
+    let io = |error| ImageError::Decode(::image::ImageError::IoError(error));
+    if reader.fill_buf().map_err(io)?.starts_with(&[0xFF, 0xD8]) {
+        // The decoder would read all of it.
+        let head = segments::jpeg_head(reader).map_err(io)?;
+        let (decoder, orientation) = open(Cursor::new(head), max_pixels)?;
+        return Ok(of(&decoder, orientation, true));
+    }
+    let (decoder, orientation) = open(reader, max_pixels)?;
+    Ok(of(&decoder, orientation, false))
+}
+
+/// All bytes of the file that `reader` reads, whose header is looked at before the rest is read.
+///
+/// # Errors
+/// As [`header`]; [`ImageError::TooManyBytes`]; [`ImageError::Read`].
+pub fn read_file(
+    mut reader: impl BufRead + Seek,
+    apply_orientation: bool,
+    max_pixels: u64,
+) -> Result<Vec<u8>, ImageError> {
+    header(&mut reader, apply_orientation, max_pixels)?;
+    reader.rewind()?;
+    let most = most_bytes(max_pixels);
+    files::read_within(reader, most).map_err(|error| match error.kind() {
+        std::io::ErrorKind::FileTooLarge => ImageError::TooManyBytes { most },
+        _ => ImageError::Read(error),
+    })
+}
+
+/// Width and height of the upright image, from the header alone.
+///
+/// # Errors
+/// As [`header`].
 pub fn size(reader: impl BufRead + Seek, apply_orientation: bool) -> Result<(u32, u32), ImageError> {
     size_within(reader, apply_orientation, MAX_PIXELS)
 }
@@ -282,12 +366,12 @@ pub fn size(reader: impl BufRead + Seek, apply_orientation: bool) -> Result<(u32
 /// # Errors
 /// As [`size`].
 pub fn size_within(
-    reader: impl BufRead + Seek,
+    mut reader: impl BufRead + Seek,
     apply_orientation: bool,
     max_pixels: u64,
 ) -> Result<(u32, u32), ImageError> {
-    let (decoder, orientation) = open(reader, max_pixels)?;
-    Ok(upright_size(decoder.dimensions(), orientation, apply_orientation))
+    let header = header(&mut reader, apply_orientation, max_pixels)?;
+    Ok((header.width, header.height))
 }
 
 /// EXIF orientations 5 to 8 lie on their side.
@@ -299,8 +383,8 @@ fn upright_size((width, height): (u32, u32), orientation: Orientation, apply_ori
 ///
 /// # Errors
 /// [`ImageError`], as [`size`].
-pub fn orientation(reader: impl BufRead + Seek) -> Result<u8, ImageError> {
-    Ok(open(reader, MAX_PIXELS)?.1.to_exif())
+pub fn orientation(mut reader: impl BufRead + Seek) -> Result<u8, ImageError> {
+    with_header(&mut reader, MAX_PIXELS, |_, orientation, _| orientation.to_exif())
 }
 
 /// The most bytes that the file of an image of so many pixels is read for: those of 16-bit RGBA, and never less than what animations take.
@@ -308,6 +392,9 @@ pub fn most_bytes(max_pixels: u64) -> u64 {
     const ALWAYS: u64 = 256 << 20;
     max_pixels.saturating_mul(8).max(ALWAYS)
 }
+
+/// What a file may hold before its pixels, opened: texts, an ICC profile.
+const MOST_BEFORE_PIXELS: u64 = 32 << 20;
 
 /// A decoder that has read the header, within the limits, and the file's orientation.
 fn open<'r, R: BufRead + Seek + 'r>(
@@ -319,7 +406,12 @@ fn open<'r, R: BufRead + Seek + 'r>(
         return Err(ImageError::Empty);
     }
     let foreign = Foreign::of_bytes(first);
-    let reader = ImageReader::new(reader).with_guessed_format().map_err(::image::ImageError::IoError)?;
+    // A PNG's decoder counts a row of pixels, of 8 bytes at most, as a part of what stands before them.
+    let row = png_rows::Header::of(first).map_or(0, |header| header.row_pixels().min(max_pixels) * 8);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_BEFORE_PIXELS.saturating_add(row));
+    let mut reader = ImageReader::new(reader).with_guessed_format().map_err(::image::ImageError::IoError)?;
+    reader.limits(limits.clone());
     if reader.format().is_none() {
         return Err(foreign.map_or(ImageError::UnknownFormat, ImageError::Foreign));
     }
@@ -331,7 +423,6 @@ fn open<'r, R: BufRead + Seek + 'r>(
     if u64::from(width) * u64::from(height) > max_pixels {
         return Err(ImageError::TooLarge { width, height, max_pixels });
     }
-    let mut limits = Limits::default();
     limits.max_alloc = Some(max_pixels.saturating_mul(16)); // RGBA in 16 bits, and as much again for the decoder's own buffers
     decoder.set_limits(limits)?;
     // A broken EXIF block is no reason to refuse the pixels.

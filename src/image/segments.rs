@@ -5,6 +5,8 @@
 //!
 //! Sources: PNG 3rd edition, 5.3; ITU-T T.81, annex B; RFC 9649, 2.3; CIPA DC-008 (Exif 2.32), 4.5 and 4.7.
 
+use std::io::{self, BufRead, Seek};
+
 /// What the first chunk of that kind in a PNG holds.
 pub(super) fn png_chunk(bytes: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
     let mut rest = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
@@ -17,6 +19,57 @@ pub(super) fn png_chunk(bytes: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
         rest = behind.get(length.checked_add(4)?..)?;
     }
     None
+}
+
+/// The most bytes of a JPEG's segments before its pixels, but for those that are passed over: tables, and one EXIF block.
+const LONGEST_JPEG_HEAD: usize = 4 << 20;
+
+/// The beginning of a JPEG up to its first scan, without profiles, comments and other programs' data: they are passed over unread.
+pub(super) fn jpeg_head(reader: &mut (impl BufRead + Seek)) -> io::Result<Vec<u8>> {
+    const START_OF_SCAN: u8 = 0xDA;
+    const EXIF: u8 = 0xE1;
+    const COMMENT: u8 = 0xFE;
+    let mut head = vec![0; 2];
+    reader.read_exact(&mut head)?;
+    let mut has_exif = false;
+    loop {
+        let mut marker = [0; 2];
+        // What is wrong with a head that breaks off, its decoder says.
+        if reader.read_exact(&mut marker).is_err() || marker[0] != 0xFF {
+            return Ok(head);
+        }
+        while marker[1] == 0xFF {
+            reader.read_exact(&mut marker[1..])?; // a fill byte
+        }
+        head.extend(marker);
+        if matches!(marker[1], 0x01 | 0xD0..=0xD9) {
+            continue; // markers without a length
+        }
+        let mut length = [0; 2];
+        reader.read_exact(&mut length)?;
+        let behind = usize::from(u16::from_be_bytes(length)).saturating_sub(2);
+        // Not 0xE0 and 0xEE, which say how colours are stored.
+        let other = matches!(marker[1], 0xE2..=0xED | 0xEF | COMMENT) || marker[1] == EXIF && has_exif;
+        if other {
+            head.truncate(head.len() - 2);
+            reader.seek_relative(behind as i64)?;
+            continue;
+        }
+        head.extend(length);
+        let start = head.len();
+        head.resize(start + behind, 0);
+        reader.read_exact(&mut head[start..])?;
+        has_exif |= marker[1] == EXIF && head[start..].starts_with(b"Exif\0\0");
+        if marker[1] == EXIF && !has_exif {
+            head.truncate(start - 4);
+        }
+        if marker[1] == START_OF_SCAN {
+            return Ok(head);
+        }
+        if head.len() > LONGEST_JPEG_HEAD {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the JPEG has too many tables before its pixels"));
+        }
+    }
 }
 
 /// The EXIF block of a file, which is a TIFF file of its own.

@@ -7,11 +7,11 @@
 //! everything else, the weights above all, is skipped.
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Seek};
 use std::path::{Component, Path};
 
 use super::GraphError;
+use crate::files;
 
 /// The names of the external data files of `graph`, relative to its folder.
 ///
@@ -19,7 +19,7 @@ use super::GraphError;
 /// [`GraphError`] where the file cannot be read or is no ONNX, or a name leads out of the folder.
 pub(super) fn data_files(graph: &Path) -> Result<BTreeSet<String>, GraphError> {
     let contract = |reason: String| GraphError::Contract { path: graph.to_owned(), reason };
-    let file = File::open(graph).map_err(|error| contract(format!("cannot be read: {error}")))?;
+    let file = files::open(graph).map_err(|error| contract(format!("cannot be read: {error}")))?;
     let length = file.metadata().map_err(|error| contract(format!("cannot be read: {error}")))?.len();
     let mut names = BTreeSet::new();
     walk(&mut BufReader::new(file), length, Message::Model, 0, &mut names)

@@ -18,6 +18,7 @@ use thiserror::Error;
 
 use super::external;
 use super::prepared::{self, Kept};
+use crate::files;
 use crate::runtime::{self, Device, DeviceMemory, DeviceMemoryError};
 
 /// Why a graph cannot be loaded or run. Every message names the file.
@@ -137,7 +138,12 @@ impl Graph {
         device: &Device,
         kept: Option<&Kept<'_>>,
     ) -> Result<Self, GraphError> {
-        external::data_files(path)?;
+        for name in external::data_files(path)? {
+            let reason = |error: std::io::Error| format!("its weights lie in {name:?}, which cannot be read: {error}");
+            // Not left to ONNX Runtime, which would wait for a pipe.
+            let opened = files::open(&path.with_file_name(&name));
+            opened.map_err(|error| GraphError::Contract { path: path.to_owned(), reason: reason(error) })?;
+        }
         let builder = || -> ort::Result<SessionBuilder> {
             // A pattern is planned for fixed shapes; here the sequence, the past and the patches differ from run to run.
             let mut builder = Session::builder(environment)?.with_memory_pattern(false)?;

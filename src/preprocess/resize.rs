@@ -10,6 +10,7 @@ use thiserror::Error;
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
 use super::budget::{BudgetError, TargetSize};
+use super::long;
 use super::patches::{Layout, PatchGrid, patchify, positions};
 
 /// Why a view could not be resized.
@@ -38,7 +39,7 @@ pub fn resize(rgb: &[u8], width: u32, height: u32, target: TargetSize) -> Result
     if let Some(resized) = in_one_sweep(rgb, (width, height), target, Layout::uncut(target.width)) {
         return Ok(Cow::Owned(resized));
     }
-    in_two_calls(rgb, width, height, target)
+    step_by_step(rgb, width, height, target)
 }
 
 /// [`resize`], and the result cut into patches of `side` pixels.
@@ -55,7 +56,7 @@ pub(super) fn resize_to_patches(
     if let Some(pixels) = in_one_sweep(rgb, (width, height), target, Layout::patches(side)) {
         return Ok(PatchGrid { side, pixels, positions: positions(target, side) });
     }
-    let resized = in_two_calls(rgb, width, height, target)?;
+    let resized = step_by_step(rgb, width, height, target)?;
     let patches = patchify(&resized, target, side);
     recycle(resized);
     Ok(patches)
@@ -63,10 +64,24 @@ pub(super) fn resize_to_patches(
 
 /// Both passes at once, where there is something to resize and the processor has what it takes.
 fn in_one_sweep(rgb: &[u8], from: (u32, u32), target: TargetSize, layout: Layout) -> Option<Vec<u8>> {
-    if from == (target.width, target.height) { None } else { avx512::resize(rgb, from, target, layout) }
+    let other = from == (target.width, target.height) || is_long(from);
+    if other { None } else { avx512::resize(rgb, from, target, layout) }
+}
+
+fn is_long((width, height): (u32, u32)) -> bool {
+    width.max(height) > long::LONGEST_SIDE
 }
 
 /// [`resize`] for every processor and shape.
+fn step_by_step(rgb: &[u8], width: u32, height: u32, target: TargetSize) -> Result<Cow<'_, [u8]>, ResizeError> {
+    let same = (width, height) == (target.width, target.height);
+    if is_long((width, height)) && !same {
+        return long::resize(rgb, (width, height), target).map(Cow::Owned);
+    }
+    in_two_calls(rgb, width, height, target)
+}
+
+/// [`resize`] by the library, one call a side.
 pub(super) fn in_two_calls(
     rgb: &[u8],
     width: u32,
@@ -117,7 +132,7 @@ mod avx512 {
 }
 
 /// One pass: one of the sides stays.
-fn scale(source: &[u8], from: (u32, u32), target: &mut Vec<u8>, to: (u32, u32)) -> Result<(), ResizeError> {
+pub(super) fn scale(source: &[u8], from: (u32, u32), target: &mut Vec<u8>, to: (u32, u32)) -> Result<(), ResizeError> {
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     let source = ImageRef::new(from.0, from.1, source, PixelType::U8x3)?;
     target.resize(to.0 as usize * to.1 as usize * 3, 0);

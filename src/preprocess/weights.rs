@@ -32,48 +32,86 @@ fn catmull_rom(x: f64) -> f64 {
     }
 }
 
-impl ResizeWeights {
-    /// The weights from `from` pixels to `to`, antialiased: where the side shrinks, the cubic is as wide as the shrinking makes it.
-    #[allow(clippy::float_cmp)] // exactly zero is what is left out
-    pub fn bicubic(from: u32, to: u32) -> Self {
+/// One side before and after.
+pub(super) struct Side {
+    from: u32,
+    scale: f64,
+    widening: f64,
+}
+
+impl Side {
+    pub(super) fn new(from: u32, to: u32) -> Self {
         let scale = f64::from(from) / f64::from(to);
-        let widening = scale.max(1.0);
-        let radius = 2.0 * widening;
-        let window = radius.ceil() as usize * 2 + 1;
-        let (mut starts, mut sizes, mut exact) = (Vec::new(), Vec::new(), Vec::with_capacity(window * to as usize));
-        for place in 0..to {
-            let centre = (f64::from(place) + 0.5) * scale;
-            let first = (centre - radius).floor().max(0.0) as u32;
-            let end = (centre + radius).ceil().min(f64::from(from)) as u32;
-            let weight = |pixel: u32| catmull_rom((f64::from(pixel) - (centre - 0.5)) * (1.0 / widening));
-            let start = (first..end).find(|&pixel| weight(pixel) != 0.0).unwrap_or(end);
-            let filled = exact.len();
-            exact.extend((start..end).map(weight));
-            let own = &mut exact[filled..];
-            // Summed up in the order of the pixels: another order rounds otherwise.
-            let sum: f64 = own.iter().sum();
-            if sum != 0.0 {
-                for weight in own.iter_mut() {
-                    *weight /= sum;
-                }
+        Self { from, scale, widening: scale.max(1.0) }
+    }
+
+    /// How far from its centre a place has weights, in source pixels: where the side shrinks, the cubic is as wide as that makes it.
+    fn radius(&self) -> f64 {
+        2.0 * self.widening
+    }
+
+    fn centre(&self, place: u32) -> f64 {
+        (f64::from(place) + 0.5) * self.scale
+    }
+
+    /// The first pixel that may have a weight.
+    pub(super) fn first(&self, place: u32) -> usize {
+        (self.centre(place) - self.radius()).floor().max(0.0) as usize
+    }
+
+    /// The weights of a place go into `own`, none at the ends being 0; what comes back is the pixel that the first of them is for.
+    #[allow(clippy::float_cmp)] // exactly zero is what is left out
+    pub(super) fn weights(&self, place: u32, own: &mut Vec<f64>) -> u32 {
+        let centre = self.centre(place);
+        let first = self.first(place) as u32;
+        let end = (centre + self.radius()).ceil().min(f64::from(self.from)) as u32;
+        let weight = |pixel: u32| catmull_rom((f64::from(pixel) - (centre - 0.5)) * (1.0 / self.widening));
+        let start = (first..end).find(|&pixel| weight(pixel) != 0.0).unwrap_or(end);
+        own.clear();
+        own.extend((start..end).map(weight));
+        // Summed up in the order of the pixels: another order rounds otherwise.
+        let sum: f64 = own.iter().sum();
+        if sum != 0.0 {
+            for weight in own.iter_mut() {
+                *weight /= sum;
             }
-            let size = own.iter().rposition(|&weight| weight != 0.0).map_or(0, |last| last + 1);
-            starts.push(start);
-            sizes.push(size as u32);
-            exact.resize(filled + window, 0.0);
         }
-        let precision = precision(exact.iter().copied().fold(f64::NEG_INFINITY, f64::max));
-        let one = f64::from(1_u32 << precision);
-        let values = exact.iter().map(|weight| (weight * one).round() as i16).collect();
-        Self { starts, sizes, values, window, precision }
+        let size = own.iter().rposition(|&weight| weight != 0.0).map_or(0, |last| last + 1);
+        own.truncate(size);
+        start
+    }
+
+    /// As many bits behind the point as the largest weight leaves of 16, and at most those that a sum in 32 bits has room for beside 8
+    /// bits of a result and 2 of overshoot.
+    pub(super) fn precision(largest: f64) -> u32 {
+        let fits = |bits: u32| (largest * f64::from(1_u32 << (bits + 1))).round() < 32768.0;
+        (0..22).find(|&bits| !fits(bits)).unwrap_or(21)
+    }
+
+    /// A weight in fixed point.
+    pub(super) fn fixed(weight: f64, precision: u32) -> i16 {
+        (weight * f64::from(1_u32 << precision)).round() as i16
     }
 }
 
-/// As many bits as the largest weight leaves of 16, and at most those that a sum in 32 bits has room for beside 8 bits of a result and 2 of
-/// overshoot.
-fn precision(largest: f64) -> u32 {
-    let fits = |bits: u32| (largest * f64::from(1_u32 << (bits + 1))).round() < 32768.0;
-    (0..22).find(|&bits| !fits(bits)).unwrap_or(21)
+impl ResizeWeights {
+    /// The weights from `from` pixels to `to`, antialiased.
+    pub fn bicubic(from: u32, to: u32) -> Self {
+        let side = Side::new(from, to);
+        let window = side.radius().ceil() as usize * 2 + 1;
+        let (mut starts, mut sizes, mut exact) = (Vec::new(), Vec::new(), Vec::with_capacity(window * to as usize));
+        let mut own = Vec::with_capacity(window);
+        for place in 0..to {
+            starts.push(side.weights(place, &mut own));
+            sizes.push(own.len() as u32);
+            let filled = exact.len();
+            exact.extend_from_slice(&own);
+            exact.resize(filled + window, 0.0);
+        }
+        let precision = Side::precision(exact.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+        let values = exact.iter().map(|&weight| Side::fixed(weight, precision)).collect();
+        Self { starts, sizes, values, window, precision }
+    }
 }
 
 #[cfg(test)]

@@ -3,14 +3,14 @@
 //! In: the names that responses give, and a folder. Out: the image's name in a run, and what its file says about it.
 //! Promises: no name leads out of the folder, through a link neither; no pixels are decoded.
 
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use super::{Problem, ResponsesError};
 use crate::image::MAX_PIXELS;
 use crate::record::Capture;
 use crate::source::{EXTENSIONS, Locator, Place, leads_out, name_of, path_of, tidy};
-use crate::{digest, files, image};
+use crate::{digest, image};
 
 /// A folder of images, which are found in it by name.
 pub struct ImageFolder {
@@ -116,22 +116,17 @@ impl ImageFolder {
     /// # Errors
     /// Why it is no image, in words.
     pub(super) fn look(&self, place: &Place) -> Result<ImageFile, String> {
-        if let Place::File(path) = place {
-            let file = files::open(path).map_err(|error| format!("cannot be read: {error}"))?;
-            self.size(BufReader::new(file))?;
-        }
-        let bytes = place.read(image::most_bytes(MAX_PIXELS))?;
-        let size = self.size(Cursor::new(&bytes))?;
+        // What is no image is not read to its end.
+        let bytes = image::read_file(place.open()?, self.apply_orientation, MAX_PIXELS);
+        let bytes = bytes.map_err(|error| error.to_string())?;
+        let size = image::size_within(Cursor::new(&bytes), self.apply_orientation, MAX_PIXELS);
+        let size = size.map_err(|error| error.to_string())?;
         let orientation = image::orientation(Cursor::new(&bytes)).map_err(|error| error.to_string())?;
         // Orientations 5 to 8 lie on their side.
         let on_its_side = self.apply_orientation && orientation > 4;
         let stored = if on_its_side { (size.1, size.0) } else { size };
         let capture = image::capture(&bytes).map(Box::new);
         Ok(ImageFile { sha256: digest::hex(&bytes), orientation, size, stored, capture })
-    }
-
-    fn size(&self, reader: impl BufRead + Seek) -> Result<(u32, u32), String> {
-        image::size_within(reader, self.apply_orientation, MAX_PIXELS).map_err(|error| error.to_string())
     }
 }
 

@@ -33,7 +33,7 @@ impl ByteGate {
     /// Waits until `bytes` fit; `None` once the gate is closed.
     pub(crate) fn enter(&self, bytes: usize) -> Option<Permit<'_>> {
         let mut state = self.lock();
-        while !state.closed && state.held > 0 && state.held + bytes > self.capacity {
+        while !state.closed && state.held > 0 && state.held.saturating_add(bytes) > self.capacity {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.closed {

@@ -97,7 +97,7 @@ impl Known {
     /// [`JournalError`].
     pub(super) fn read(directory: &Path) -> Result<Self, JournalError> {
         let path = directory.join(FILE);
-        let file = match File::open(&path) {
+        let file = match files::open(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
             file => file.map_err(|error| JournalError::Io { path: path.clone(), error })?,
         };
@@ -187,7 +187,7 @@ impl Journal {
 
     /// What reads single records of it, whose names are those of `known`.
     pub(super) fn reader<'k>(&self, known: &'k Known) -> Result<RecordReader<'k>, JournalError> {
-        let file = File::open(&self.path).map_err(|error| JournalError::Io { path: self.path.clone(), error })?;
+        let file = files::open(&self.path).map_err(|error| JournalError::Io { path: self.path.clone(), error })?;
         Ok(RecordReader { file: BufReader::new(file), names: &known.names })
     }
 
@@ -247,7 +247,7 @@ pub(super) fn whole_bytes(directory: &Path) -> Result<u64, JournalError> {
     const BLOCK: u64 = 64 << 10;
     let path = directory.join(FILE);
     let read = || -> std::io::Result<u64> {
-        let mut file = File::open(&path)?;
+        let mut file = files::open(&path)?;
         let mut block = Vec::new();
         // Backwards: the last line may be any length, and the lines before it are many.
         let mut end = file.metadata()?.len();
@@ -305,7 +305,7 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
 /// [`JournalError`].
 pub(super) fn each_record(directory: &Path, mut each: impl FnMut(Record)) -> Result<Vec<DamagedLine>, JournalError> {
     let path = directory.join(FILE);
-    let file = File::open(&path).map_err(|error| JournalError::Io { path: path.clone(), error })?;
+    let file = files::open(&path).map_err(|error| JournalError::Io { path: path.clone(), error })?;
     let names = Names::of(directory);
     Ok(for_each_record(&path, BufReader::new(file), &names, |record, _| each(record))?.damaged)
 }

@@ -17,7 +17,6 @@ use super::difference::{self, Difference};
 use super::questions::ImagePrompts;
 use crate::answer::{AnswerKind, Rules};
 use crate::critique::CritiqueSettings;
-use crate::digest;
 use crate::export::{Filters, MinScore};
 use crate::generate::{Decoding, Sampling};
 use crate::model::{GraphFiles, ModelConfig};
@@ -25,6 +24,7 @@ use crate::ownership::{self, OutputDirectory};
 use crate::preprocess::{BudgetChoice, Tiling};
 use crate::prompt::Task;
 use crate::runtime::Device;
+use crate::{digest, files};
 
 pub(super) const FILE: &str = ownership::RUN;
 
@@ -300,7 +300,8 @@ impl Manifest {
     /// [`ManifestError`].
     pub(super) fn differences(&self, directory: &Path) -> Result<Vec<Difference>, ManifestError> {
         let path = directory.join(FILE);
-        let there = std::fs::read(&path).map_err(|error| ManifestError::Io { path: path.clone(), error })?;
+        let there = files::read(&path, files::MAX_TEXT_BYTES)
+            .map_err(|error| ManifestError::Io { path: path.clone(), error })?;
         let compare = || -> Result<Vec<Difference>, serde_json::Error> {
             let wanted = serde_json::from_slice::<Value>(&serde_json::to_vec(self)?)?;
             // Settings that an earlier version did not know have their defaults there.
@@ -353,7 +354,7 @@ impl Manifest {
     /// [`ManifestError`].
     pub fn read(directory: &Path) -> Result<Self, ManifestError> {
         let path = directory.join(FILE);
-        match std::fs::read(&path) {
+        match files::read(&path, files::MAX_TEXT_BYTES) {
             Ok(bytes) => Self::from_json(&bytes).map_err(|error| {
                 // JSON that says which version made it is a manifest, of whatever fields.
                 let made_by = serde_json::from_slice::<MadeBy>(&bytes);
@@ -440,7 +441,7 @@ impl Names {
             #[serde(default)]
             renamed: Vec<Renamed>,
         }
-        let read = std::fs::read(directory.join(FILE)).ok();
+        let read = files::read(&directory.join(FILE), files::MAX_TEXT_BYTES).ok();
         Self(
             read.and_then(|bytes| serde_json::from_slice(&bytes).ok())
                 .map_or_else(Vec::new, |Only { renamed }| renamed),

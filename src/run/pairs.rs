@@ -16,7 +16,7 @@ use super::pipeline::RunError;
 use crate::answer;
 use crate::critique::{PairRecord, Preference};
 use crate::generate::{Batch, NextToken, Reply, Words};
-use crate::image::{decode_within, most_bytes};
+use crate::image::{decode_within, read_file};
 use crate::model::Features;
 use crate::preprocess::{BudgetChoice, PreparedView, prepare};
 use crate::prompt::Query;
@@ -118,7 +118,10 @@ pub fn compare_pairs(
 }
 
 fn side(image: &SourceImage, question: &PairQuestion, patch_side: u32, control: &Control) -> Side {
-    let bytes = match image.read(most_bytes(control.max_pixels)) {
+    let read = image.open().and_then(|content| {
+        read_file(content, question.apply_orientation, control.max_pixels).map_err(|error| error.to_string())
+    });
+    let bytes = match read {
         Ok(bytes) => bytes,
         Err(reason) => return Side { sha256: None, view: Err(reason) },
     };

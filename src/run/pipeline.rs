@@ -9,7 +9,7 @@
 //!
 //! Prepared views wait behind a gate that counts their bytes, so files are read ahead of the device, but memory stays bounded.
 
-use std::io::{Cursor, ErrorKind};
+use std::io::ErrorKind;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,13 +33,13 @@ use super::writer::{self, Done};
 use crate::critique::Measures;
 use crate::digest;
 use crate::generate::GenerateError;
-use crate::image::{decode_reduced, decode_within, recycle};
+use crate::image::{self, ImageError, decode_reduced, decode_within, most_bytes, recycle};
 use crate::ownership::{Holder, OwnershipError, named};
 use crate::preprocess::{
     PATCH_SIDE, Region, TilingError, needed_size, prepare_reduced, prepare_region, target_size, views,
 };
 use crate::record::{Record, Timings};
-use crate::source::SourceImage;
+use crate::source::{Content, SourceImage};
 
 /// Images that are decoded, and views that wait, may hold so many bytes together: eight views of the largest budget.
 const BYTES_AHEAD: usize = 256 << 20;
@@ -266,6 +266,24 @@ pub fn execute(
     })
 }
 
+/// Why an image's bytes are not read.
+struct Refused {
+    reason: String,
+    /// Whether the file could not be asked what it is.
+    unread: bool,
+}
+
+impl Refused {
+    fn unread(reason: String) -> Self {
+        Self { reason, unread: true }
+    }
+
+    /// Whether what is known of the image stays: its file cannot be asked whether it has changed, or was no image before.
+    fn keeps(&self, known: &KnownImage) -> bool {
+        self.unread || !known.answered && known.sha256.is_none()
+    }
+}
+
 struct Loader<'r> {
     plan: &'r Plan<'r>,
     patch_side: u32,
@@ -277,17 +295,32 @@ impl<'r> Loader<'r> {
     /// Reads, decodes and prepares one image; nothing when nobody wants it any more.
     fn load(&self, image: &SourceImage) -> Option<Loaded<'r>> {
         let mut record = Record::failed(image.name.clone(), String::new());
-        let mut timings = Timings::default();
-        let started = Instant::now();
-        let read = self.read(image, &mut record);
-        timings.read = started.elapsed().as_secs_f64();
-        record.timings = Some(timings);
-        let bytes = match read {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return Some(Loaded::Known),
-            Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
+        let known = self.plan.known.get(&image.name).filter(|known| known.answered || !self.plan.control.retry_failed);
+        let refused = |record: Record, refused: Refused| match known {
+            Some(known) if refused.keeps(known) => Some(Loaded::Known),
+            _ => Some(Loaded::Failed(Record { reason: Some(refused.reason), ..record })),
         };
-        record.capture = crate::image::capture(&bytes).map(Box::new);
+        let started = Instant::now();
+        // What a decoder stumbles over is a fault at this file, not at the run.
+        let opened = catch_unwind(AssertUnwindSafe(|| self.open(image)))
+            .unwrap_or_else(|_| Err(Refused { reason: ImageError::Panicked.to_string(), unread: false }));
+        let (content, bytes) = match opened {
+            Ok(opened) => opened,
+            Err(reason) => return refused(record, reason),
+        };
+        // The gate is passed before the file is read, for its bytes and what its header promises.
+        let mut permit = self.gate.enter(bytes)?;
+        let bytes = match content.read_all() {
+            Ok(bytes) => bytes,
+            Err(error) => return refused(record, Refused::unread(format!("cannot be read: {error}"))),
+        };
+        record.sha256 = Some(digest::hex(&bytes));
+        let mut timings = Timings { read: started.elapsed().as_secs_f64(), ..Timings::default() };
+        record.timings = Some(timings);
+        if known.is_some_and(|known| known.sha256 == record.sha256 && self.is_answered(image, known)) {
+            return Some(Loaded::Known);
+        }
+        record.capture = image::capture(&bytes).map(Box::new);
         let asked = match self.plan.questions.asked(image, &bytes, &mut record) {
             Ok(asked) => asked,
             Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
@@ -296,12 +329,11 @@ impl<'r> Loader<'r> {
         if let Some(moved) = self.moves.take(&record) {
             return Some(Loaded::Moved(moved));
         }
-        // The gate is passed before anything large is made, for what the header promises.
-        let mut permit = self.gate.enter(self.bytes_of(&bytes, &asked))?;
         let started = Instant::now();
         // A decoder that panics over a broken file has failed at this file, not at the run.
         let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare(&bytes, &asked, &mut record)))
             .unwrap_or_else(|_| Err("the decoder panicked".to_owned()));
+        drop(bytes);
         timings.prepare = started.elapsed().as_secs_f64();
         record.timings = Some(timings);
         match prepared {
@@ -311,19 +343,6 @@ impl<'r> Loader<'r> {
             }
             Err(reason) => Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         }
-    }
-
-    /// The file's bytes; nothing where the journal's record stays; the reason where they cannot be had.
-    fn read(&self, image: &SourceImage, record: &mut Record) -> Result<Option<Vec<u8>>, String> {
-        let known = self.plan.known.get(&image.name).filter(|known| known.answered || !self.plan.control.retry_failed);
-        let bytes = match image.read(crate::image::most_bytes(self.plan.control.max_pixels)) {
-            // What is known of a file stays where the file cannot be asked whether it has changed.
-            Err(_) if known.is_some() => return Ok(None),
-            bytes => bytes?,
-        };
-        record.sha256 = Some(digest::hex(&bytes));
-        let is_known = |known: &KnownImage| known.sha256 == record.sha256 && self.is_answered(image, known);
-        Ok(Some(bytes).filter(|_| !known.is_some_and(is_known)))
     }
 
     /// Whether what is known of an image answers what is asked about it now.
@@ -336,24 +355,29 @@ impl<'r> Loader<'r> {
         }
     }
 
-    /// What decoding and preparing an image takes: the pixels, and the views resized and cut into patches.
-    fn bytes_of(&self, file: &[u8], asked: &Asked) -> usize {
-        let view_bytes = |region: &Region| -> Option<usize> {
+    /// An image's content, of which no more than the header is read, and how many bytes will be held until it is prepared: the file, its
+    /// pixels, and the views resized and cut into patches. What is asked about it is not known yet: it may be about all its tiles.
+    fn open(&self, image: &SourceImage) -> Result<(Content, usize), Refused> {
+        let max_pixels = self.plan.control.max_pixels;
+        let mut content = image.open().map_err(Refused::unread)?;
+        let header = image::header(&mut content, self.plan.settings.apply_orientation, max_pixels);
+        let header = header.map_err(|error| Refused { reason: error.to_string(), unread: false })?;
+        let most = most_bytes(max_pixels);
+        if content.size() > most {
+            let reason = ImageError::TooManyBytes { most }.to_string();
+            return Err(Refused { reason, unread: false });
+        }
+        let view_bytes = |region: &Region| -> Option<u64> {
             let budget = self.plan.settings.budget.resolve(region.width, region.height).ok()?;
             let size = target_size(region.width, region.height, budget).ok()?;
-            Some(size.width as usize * size.height as usize * 3 * 2)
+            Some(u64::from(size.width) * u64::from(size.height) * 3 * 2)
         };
-        match crate::image::size_within(
-            Cursor::new(file),
-            self.plan.settings.apply_orientation,
-            self.plan.control.max_pixels,
-        ) {
-            Ok((width, height)) => {
-                let views = self.regions(width, height, asked).unwrap_or_default();
-                width as usize * height as usize * 3 + views.iter().filter_map(view_bytes).sum::<usize>()
-            }
-            Err(_) => 0,
-        }
+        let settings = self.plan.settings;
+        let views = views(header.width, header.height, settings.tiles, settings.budget.largest());
+        let views: u64 = views.unwrap_or_default().iter().filter_map(view_bytes).sum();
+        let file = content.size().saturating_mul(header.file_copies);
+        let bytes = file.saturating_add(header.decoded_bytes).saturating_add(views);
+        Ok((content, usize::try_from(bytes).unwrap_or(usize::MAX)))
     }
 
     /// The views of an image. A question that asks for text is put about the whole image, not about its tiles.

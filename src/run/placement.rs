@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use super::journal::{JournalError, Known};
 use super::manifest::Manifest;
 use crate::digest;
-use crate::image::{MAX_PIXELS, most_bytes};
 use crate::source::{Locator, Source, SourceImage, common_root, names_prefix};
 
 /// The most images whose contents are looked at to know a moved folder again.
@@ -85,7 +84,7 @@ impl Known {
         let contents: HashSet<&str> = self.iter().filter_map(|(_, known)| known.sha256.as_deref()).collect();
         let named = images.iter().filter(|image| self.get(&image.name).is_some()).take(LOOKED_AT);
         let spread = images.iter().step_by(images.len().div_ceil(LOOKED_AT).max(1));
-        let content = |image: &SourceImage| Some(digest::hex(image.read(most_bytes(MAX_PIXELS)).ok()?));
+        let content = |image: &SourceImage| digest::hex_of(image.open().ok()?).ok();
         named.chain(spread).filter_map(content).any(|sha256| contents.contains(sha256.as_str()))
     }
 }

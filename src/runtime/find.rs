@@ -85,7 +85,7 @@ impl Search {
             };
         }
         let mut skipped = Vec::new();
-        for candidate in self.look_in_places(Depth::Sizes) {
+        for candidate in self.look_in_places() {
             match candidate.found {
                 Found::Usable { version } => {
                     return Ok(Choice::Library { origin: candidate.origin, path: candidate.path, version });
@@ -107,9 +107,9 @@ impl Search {
         format!("{}, Python's package onnxruntime", folders.join(", "))
     }
 
-    /// Every candidate, the cached files compared with their recorded hashes, for a report.
+    /// Every candidate, for a report.
     pub(super) fn all(&self) -> Vec<Candidate> {
-        self.look_at_named().into_iter().chain(self.look_in_places(Depth::Hashes)).collect()
+        self.look_at_named().into_iter().chain(self.look_in_places()).collect()
     }
 
     fn look_at_named(&self) -> Option<Candidate> {
@@ -121,9 +121,8 @@ impl Search {
     }
 
     /// Lazy: a place is looked at when the ones before it are used up.
-    fn look_in_places(&self, depth: Depth) -> impl Iterator<Item = Candidate> + '_ {
-        let cache =
-            self.cache.iter().zip(self.wheel).map(move |(cache, wheel)| self.look_in_cache(wheel, cache, depth));
+    fn look_in_places(&self) -> impl Iterator<Item = Candidate> + '_ {
+        let cache = self.cache.iter().zip(self.wheel).map(move |(cache, wheel)| self.look_in_cache(wheel, cache));
         let places = [
             (Origin::Executable, Self::executable_folders as fn(&Self) -> Vec<PathBuf>),
             (Origin::Python, Self::python_folders),
@@ -142,8 +141,9 @@ impl Search {
         cache.chain(folders).chain(system)
     }
 
-    fn look_in_cache(&self, wheel: &Wheel, cache: &Path, depth: Depth) -> Candidate {
-        let (path, found) = match install::installed(wheel, cache, depth) {
+    /// Every byte of the cached files is compared with its recorded hash, at every start.
+    fn look_in_cache(&self, wheel: &Wheel, cache: &Path) -> Candidate {
+        let (path, found) = match install::installed(wheel, cache, Depth::Hashes) {
             Ok(library) => {
                 let found = self.look_at(&library);
                 (library, found)

@@ -20,9 +20,9 @@ use crate::{digest, files};
 /// How carefully an installation is compared with its manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// Sizes: what every start can afford.
+    /// Sizes: whether it is there.
     Sizes,
-    /// Sizes and sha256.
+    /// Sizes and sha256: what is loaded. A library of the right size with a few wrong bytes ends the process without a word.
     Hashes,
 }
 
@@ -64,7 +64,8 @@ pub(super) fn installed(wheel: &Wheel, cache: &Path, depth: Depth) -> Result<Pat
 
 /// Compares a directory with its manifest; the path of its main file, or what is wrong.
 fn check(pinned: &Wheel, directory: &Path, depth: Depth) -> Result<PathBuf, String> {
-    let manifest = fs::read(directory.join(MANIFEST)).map_err(|e| format!("its {MANIFEST} cannot be read: {e}"))?;
+    let manifest = files::read(&directory.join(MANIFEST), files::MAX_TEXT_BYTES);
+    let manifest = manifest.map_err(|e| format!("its {MANIFEST} cannot be read: {e}"))?;
     let manifest: Manifest =
         serde_json::from_slice(&manifest).map_err(|e| format!("its {MANIFEST} is damaged: {e}"))?;
     if manifest.wheel_sha256 != pinned.sha256 {
@@ -221,7 +222,7 @@ fn file_name(wheel: &Path) -> String {
 }
 
 fn sha256_of_file(path: &Path) -> io::Result<String> {
-    copy_hashing(&mut File::open(path)?, &mut io::sink()).map(|(_, sha256)| sha256)
+    copy_hashing(&mut files::open(path)?, &mut io::sink()).map(|(_, sha256)| sha256)
 }
 
 /// Copies all of `from` to `to`; how many bytes there were and their sha256, in hexadecimal.

@@ -5,7 +5,6 @@
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char};
-use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
@@ -13,6 +12,7 @@ use libloading::{Library, Symbol};
 use ort::sys::OrtApiBase;
 
 use super::MINIMUM_VERSION;
+use crate::files;
 
 /// The version of the library at `path`, which must be absolute or a bare name for the system's search; else why it does not
 /// serve.
@@ -74,7 +74,7 @@ fn check_elf_is_whole(path: &Path) -> io::Result<()> {
     };
     let truncated = || io::Error::new(io::ErrorKind::UnexpectedEof, "the file is truncated");
 
-    let mut file = File::open(path)?;
+    let mut file = files::open(path)?;
     let length = file.metadata()?.len();
     let mut header = Vec::with_capacity(HEADER);
     file.by_ref().take(HEADER as u64).read_to_end(&mut header)?;

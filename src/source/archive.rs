@@ -1,17 +1,19 @@
 //! Tar archives, `WebDataset`'s shards among them, as folders of images.
 //!
 //! In: an archive. Out: its images, each with the place of its bytes. Promises: nothing is unpacked; the whole archive is never in memory; a path
-//! that leaves the archive is a reason and no path; an archive that breaks off gives what stands before that, and the reason.
+//! that leaves the archive is a reason and no path; an archive that breaks off, or has a header that is longer than any name, gives what stands
+//! before that, and the reason.
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Component, Path};
 
-use tar::EntryType;
+use tar::{EntryType, Header};
 
 use super::passed_over::{PassedOver, is_in_the_systems};
 use super::{has_image_extension, name};
+use crate::files;
 
 /// Where the bytes of an entry stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +26,11 @@ pub struct Span {
 
 /// The images of an archive by their names in it: where they stand, or why they cannot be had.
 pub(super) type Entries = BTreeMap<String, Result<Span, String>>;
+
+/// The most bytes of a header that names an entry, or tells more of it: no file system has longer paths.
+const LONGEST_HEADER: u64 = 1 << 20;
+/// Archives are made of blocks.
+const BLOCK: u64 = 512;
 
 /// What an archive holds.
 pub(super) struct Listing {
@@ -39,40 +46,141 @@ pub(super) struct Listing {
 /// # Errors
 /// Where it cannot be opened.
 pub(super) fn list(archive: &Path) -> io::Result<Listing> {
-    let (mut entries, mut others) = (Entries::new(), PassedOver::default());
-    // The reader's own entries borrow it, so what went wrong comes out beside them.
-    let mut read = || -> io::Result<()> {
-        let mut archive = tar::Archive::new(BufReader::new(File::open(archive)?));
-        for entry in archive.entries_with_seek()? {
-            let entry = entry?;
-            let bytes = entry.path_bytes();
-            let Some(path) = name::path_of_bytes(&bytes) else { continue };
-            let kind = entry.header().entry_type();
-            if kind.is_dir() || is_hidden(&path) || is_in_the_systems(&path) {
-                continue;
+    let mut listing = Listing { entries: Entries::new(), others: PassedOver::default(), broken: None };
+    let mut headers = Headers { file: BufReader::new(files::open(archive)?), at: 0 };
+    loop {
+        let entry = match headers.next_entry() {
+            Ok(Some(entry)) => entry,
+            Ok(None) => return Ok(listing),
+            Err(error) => {
+                listing.broken = Some(format!("the archive cannot be read on: {error}"));
+                return Ok(listing);
             }
-            if !has_image_extension(&path) {
-                others.count(&path, true);
-                continue;
+        };
+        let Entry { path: bytes, kind, span } = entry;
+        let Some(path) = name::path_of_bytes(&bytes) else { continue };
+        if kind.is_dir() || is_hidden(&path) || is_in_the_systems(&path) {
+            continue;
+        }
+        if !has_image_extension(&path) {
+            listing.others.count(&path, true);
+            continue;
+        }
+        let place = match kind {
+            _ if !stays_inside(&path) => Err("its path leaves the archive".to_owned()),
+            EntryType::Regular | EntryType::Continuous => Ok(span),
+            EntryType::GNUSparse => Err("a sparse file in an archive: unpack it".to_owned()),
+            _ => Err("a link or device in an archive, not a file".to_owned()),
+        };
+        // Of several entries of one path the last counts, as it does for tar.
+        listing.entries.insert(name::of_bytes(bytes.strip_prefix(b"./").unwrap_or(&bytes)), place);
+    }
+}
+
+/// One file of an archive.
+struct Entry {
+    path: Vec<u8>,
+    kind: EntryType,
+    span: Span,
+}
+
+/// The headers of an archive, one after the other. The crate's own reader takes names of any length into memory.
+struct Headers {
+    file: BufReader<File>,
+    /// Where the next header stands.
+    at: u64,
+}
+
+impl Headers {
+    /// The next file; nothing at the end.
+    fn next_entry(&mut self) -> io::Result<Option<Entry>> {
+        let (mut long_name, mut pax_path, mut pax_size) = (None, None, None);
+        loop {
+            // An archive ends with its file, or with an empty block.
+            let header = self.block()?.filter(|header| header.as_bytes().iter().any(|&byte| byte != 0));
+            let Some(header) = header else { return Ok(None) };
+            check_sum(&header)?;
+            let kind = header.entry_type();
+            if kind == EntryType::GNUSparse {
+                self.skip_sparse_map(&header)?;
             }
-            let place = match kind {
-                _ if !stays_inside(&path) => Err("its path leaves the archive".to_owned()),
-                EntryType::Regular | EntryType::Continuous => {
-                    Ok(Span { offset: entry.raw_file_position(), size: entry.size() })
-                }
-                EntryType::GNUSparse => Err("a sparse file in an archive: unpack it".to_owned()),
-                _ => Err("a link or device in an archive, not a file".to_owned()),
+            let is_file = !(kind.is_gnu_longname()
+                || kind.is_gnu_longlink()
+                || kind.is_pax_local_extensions()
+                || kind.is_pax_global_extensions());
+            let size = match pax_size {
+                Some(size) if is_file => size,
+                _ => header.entry_size()?,
             };
-            // Of several entries of one path the last counts, as it does for tar.
-            entries.insert(name::of_bytes(bytes.strip_prefix(b"./").unwrap_or(&bytes)), place);
+            let span = Span { offset: self.at, size };
+            let end = size.checked_next_multiple_of(BLOCK).and_then(|length| self.at.checked_add(length));
+            self.at = end.ok_or_else(|| invalid("an entry of more bytes than there can be"))?;
+            if is_file {
+                let path = pax_path.or(long_name).unwrap_or_else(|| header.path_bytes().into_owned());
+                return Ok(Some(Entry { path, kind, span }));
+            }
+            if kind.is_gnu_longname() {
+                let mut name = self.read(span)?;
+                name.truncate(name.iter().position(|&byte| byte == 0).unwrap_or(name.len()));
+                long_name = Some(name);
+            } else if kind.is_pax_local_extensions() {
+                let values = self.read(span)?;
+                for value in tar::PaxExtensions::new(&values) {
+                    let value = value?;
+                    match value.key_bytes() {
+                        b"path" => pax_path = Some(value.value_bytes().to_vec()),
+                        b"size" => pax_size = value.value().ok().and_then(|size| size.parse().ok()),
+                        _ => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// The header at `self.at`, which is then behind it; nothing where the file ends there.
+    fn block(&mut self) -> io::Result<Option<Header>> {
+        let mut header = Header::new_old();
+        self.file.seek(SeekFrom::Start(self.at))?;
+        if self.file.fill_buf()?.is_empty() {
+            return Ok(None);
+        }
+        self.file.read_exact(header.as_mut_bytes())?;
+        self.at += BLOCK;
+        Ok(Some(header))
+    }
+
+    /// A sparse file's map goes on in blocks of its own, behind the header.
+    fn skip_sparse_map(&mut self, header: &Header) -> io::Result<()> {
+        const IS_EXTENDED: usize = 504;
+        let mut goes_on = header.as_gnu().is_some_and(tar::GnuHeader::is_extended);
+        while goes_on {
+            let block = self.block()?.ok_or(io::ErrorKind::UnexpectedEof)?;
+            goes_on = block.as_bytes()[IS_EXTENDED] == 1;
         }
         Ok(())
-    };
-    match read() {
-        Ok(()) => Ok(Listing { entries, others, broken: None }),
-        Err(error) if entries.is_empty() && error.kind() == io::ErrorKind::NotFound => Err(error),
-        Err(error) => Ok(Listing { entries, others, broken: Some(format!("the archive cannot be read on: {error}")) }),
     }
+
+    fn read(&mut self, span: Span) -> io::Result<Vec<u8>> {
+        if span.size > LONGEST_HEADER {
+            return Err(invalid(&format!("a name or header of {} bytes", span.size)));
+        }
+        self.file.seek(SeekFrom::Start(span.offset))?;
+        let mut bytes = vec![0; span.size as usize];
+        self.file.read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// A header's bytes are added up, with spaces in the place of the sum.
+fn check_sum(header: &Header) -> io::Result<()> {
+    const SUM: std::ops::Range<usize> = 148..156;
+    let bytes = header.as_bytes().iter().enumerate();
+    let sum: u32 = bytes.map(|(at, &byte)| if SUM.contains(&at) { 32 } else { u32::from(byte) }).sum();
+    if header.cksum()? == sum { Ok(()) } else { Err(invalid("a header has a wrong checksum")) }
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
 /// As in folders: whatever stands under a name that begins with a dot (macOS puts such doubles into archives).
@@ -82,16 +190,4 @@ fn is_hidden(path: &Path) -> bool {
 
 fn stays_inside(path: &Path) -> bool {
     path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
-}
-
-/// The bytes of an entry.
-///
-/// # Errors
-/// Whatever the file system says; an archive that has become shorter.
-pub(super) fn read(archive: &Path, span: Span) -> io::Result<Vec<u8>> {
-    let mut file = File::open(archive)?;
-    file.seek(SeekFrom::Start(span.offset))?;
-    let mut bytes = Vec::new();
-    file.take(span.size).read_to_end(&mut bytes)?;
-    if bytes.len() as u64 == span.size { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }

@@ -6,6 +6,7 @@
 
 mod archive;
 mod choice;
+mod content;
 mod inputs;
 mod links;
 mod list_file;
@@ -18,8 +19,7 @@ mod written;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ use thiserror::Error;
 pub use archive::Span;
 use choice::Excluded;
 pub use choice::{Choice, Most};
+pub use content::Content;
 use inputs::Kind;
 use links::{Link, RealPaths};
 pub(crate) use locate::{Locator, leads_out};
@@ -120,27 +121,19 @@ pub enum Place {
 }
 
 impl Place {
-    /// The bytes, of which there may be `most`.
+    /// The bytes, of which none is read yet.
     ///
     /// # Errors
     /// Why they are not to be had, in words.
-    pub fn read(&self, most: u64) -> Result<Vec<u8>, String> {
-        let too_many = || format!("is larger than {most} bytes, which no image within --max-pixels is");
-        let read = || match self {
-            Self::Entry { span, .. } if span.size > most => Ok(Err(too_many())),
-            Self::Entry { archive, span } => archive::read(archive, *span).map(Ok),
-            Self::File(path) => {
-                // Looked at before it is opened: that would wait for whoever writes into a pipe.
-                let metadata = std::fs::metadata(path)?;
-                if !metadata.is_file() {
-                    return Ok(Err("is not a file".to_owned()));
-                }
-                let mut bytes = Vec::new();
-                File::open(path)?.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
-                Ok(if bytes.len() as u64 > most { Err(too_many()) } else { Ok(bytes) })
-            }
+    pub fn open(&self) -> Result<Content, String> {
+        let opened = match self {
+            Self::File(path) => Content::of_file(path),
+            Self::Entry { archive, span } => Content::of_span(archive, *span),
         };
-        read().unwrap_or_else(|error: io::Error| Err(format!("cannot be read: {error}")))
+        opened.map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => "is not a file".to_owned(),
+            _ => format!("cannot be read: {error}"),
+        })
     }
 }
 
@@ -154,12 +147,12 @@ pub struct SourceImage {
 }
 
 impl SourceImage {
-    /// [`Place::read`].
+    /// [`Place::open`].
     ///
     /// # Errors
     /// Why the bytes are not to be had, in words.
-    pub fn read(&self, most: u64) -> Result<Vec<u8>, String> {
-        self.place.as_ref().map_err(Clone::clone)?.read(most)
+    pub fn open(&self) -> Result<Content, String> {
+        self.place.as_ref().map_err(Clone::clone)?.open()
     }
 }
 

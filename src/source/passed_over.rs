@@ -5,12 +5,12 @@
 //! (thumbnails, waste baskets, hidden files) is neither looked into nor counted.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Component, Path};
 
 use serde::Serialize;
 
+use crate::files;
 use crate::image::Foreign;
 
 /// Folders that systems and devices make for themselves: Synology, QNAP, Windows, macOS, Linux.
@@ -126,7 +126,7 @@ const NAMELESS_IMAGES: &str = "images without extension";
 /// Names of cameras and caches often have no extension, and then only the content says that it is an image.
 fn without_extension(path: &Path) -> String {
     let mut head = Vec::with_capacity(32);
-    let read = File::open(path).and_then(|file| file.take(32).read_to_end(&mut head));
+    let read = files::open(path).and_then(|file| file.take(32).read_to_end(&mut head));
     let is_image = read.is_ok() && ::image::guess_format(&head).is_ok();
     if is_image { NAMELESS_IMAGES.to_owned() } else { "without extension".to_owned() }
 }

@@ -69,7 +69,7 @@ fn supported() -> bool {
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 fn both_passes(rgb: &[u8], plan: &Plan, layout: Layout) -> Vec<u8> {
     let Plan { across, down, .. } = plan;
-    let lines: Vec<&[u8]> = rgb.chunks_exact(plan.from.0 as usize * 3).collect();
+    let (lines, line_bytes) = (plan.from.1 as usize, plan.from.0 as usize * 3);
     let blocks = across.blocks.len();
     let row = blocks * LANES;
 
@@ -84,7 +84,7 @@ fn both_passes(rgb: &[u8], plan: &Plan, layout: Layout) -> Vec<u8> {
     for (y, (&first, weights)) in down.first.iter().zip(down.weights.chunks_exact(down.taps)).enumerate() {
         while made < first + down.taps {
             // Behind the last row any row will do: it has no weight.
-            let rows = std::array::from_fn(|i| lines[(made * 2 + i).min(lines.len() - 1)]);
+            let rows = std::array::from_fn(|i| &rgb[(made * 2 + i).min(lines - 1) * line_bytes..][..line_bytes]);
             over_the_width(rows, across, &mut pairs[made % held * blocks..][..PAIRS * blocks]);
             made += PAIRS;
         }

@@ -246,3 +246,256 @@ fn a_template_does_not_make_texts_without_end() {
         assert!(said.contains("more than 16 MiB") || said.contains("out of fuel"), "{template}: {said}");
     }
 }
+
+/// A FIFO that nobody writes into.
+#[cfg(unix)]
+fn fifo(path: &Path) {
+    let made = std::process::Command::new("mkfifo").arg(path).status().unwrap();
+    assert!(made.success());
+}
+
+/// Whatever is read: a command that meets a pipe in its place ends, and says so.
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let [pipe, tar] = ["pipe", "pipe.tar"].map(|name| dir.path().join(name));
+    fifo(&pipe);
+    fifo(&tar);
+    let pipe_text = pipe.to_str().unwrap();
+    let scene = fixture("shapes/scene-01.png");
+    let [scene, tar] = [scene.to_str().unwrap(), tar.to_str().unwrap()];
+    let run = dir.path().join("run");
+    let run = run.to_str().unwrap();
+    let list = format!("@{pipe_text}");
+    let commands: &[&[&str]] = &[
+        &["inspect", pipe_text],
+        &["detect", pipe_text, "--labels", "star", "--out", run],
+        &["detect", tar, "--labels", "star", "--out", run],
+        &["detect", &list, "--labels", "star", "--out", run],
+        &["detect", scene, "--labels", &list, "--out", run],
+        &["detect", scene, "--prompts", pipe_text, "--out", run],
+        &["detect", scene, "--prompts", "/dev/zero", "--out", run],
+        &["detect", "@/dev/zero", "--labels", "star", "--out", run],
+        &["detect", scene, "--labels", "star", "--calibration", pipe_text, "--out", run],
+        &["detect", scene, "--labels", "star", "--labels-map", pipe_text, "--out", run],
+        &["detect", scene, "--labels", "star", "--ort-lib", pipe_text, "--out", run],
+        &["eval", "--truth", pipe_text, "--predictions", pipe_text],
+        &["convert", pipe_text, "--to", "coco", "--out", run],
+        &["critique", scene, "--rubric", pipe_text, "--out", run],
+        &["critique", scene, "--generation", pipe_text, "--out", run],
+        &["run", pipe_text, scene, "--out", run],
+        &["parse", pipe_text, "--out", run],
+    ];
+    for command in commands {
+        let output = patient().args(*command).output().unwrap();
+        assert!(matches!(output.status.code(), Some(1 | 2)), "{command:?}: {:?} {}", output.status, said(&output));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_a_runs_directory_is_refused_and_not_waited_for() {
+    for name in ["run.json", "journal.jsonl", ".lock"] {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(find(dir.path()).args(["--labels", "circle"]).output().unwrap().status.code(), Some(0));
+        let path = dir.path().join("run").join(name);
+        let _ = fs::remove_file(&path);
+        fifo(&path);
+        let again = find(dir.path()).args(["--labels", "circle"]).output().unwrap();
+        assert_eq!(again.status.code(), Some(1), "{name}: {}", said(&again));
+        assert!(said(&again).contains("not a regular file"), "{name}: {}", said(&again));
+        let export = patient().arg("export").arg(dir.path().join("run")).args(["--export", "csv"]).output().unwrap();
+        assert!(export.status.code().is_some(), "{name}: {}", said(&export));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_in_a_model_directory_is_refused_and_not_waited_for() {
+    let names = [
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+        "config.json",
+        "generation_config.json",
+        "processor_config.json",
+        "onnx/vision_encoder.onnx",
+        "onnx/decoder_model_merged.onnx",
+        "onnx/decoder_model_merged.onnx_data",
+    ];
+    for name in names {
+        let dir = tempfile::tempdir().unwrap();
+        let model = model(dir.path());
+        let _ = fs::remove_file(model.join(name));
+        fifo(&model.join(name));
+        let said = fails_with(&model, dir.path());
+        assert!(said.contains(name) && said.contains("not a regular file"), "{name}: {said}");
+    }
+}
+
+/// The most memory that a command had, in bytes, and what it said.
+#[cfg(target_os = "linux")]
+fn peak(arguments: &[&str]) -> (u64, Option<i32>, String) {
+    let built = std::env::var_os("GEMSCOPE_TEST_BINARY").unwrap_or(env!("CARGO_BIN_EXE_gemscope").into());
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let mut child = std::process::Command::new(built)
+        .args(arguments)
+        .env("GEMSCOPE_DEVICE", "cpu")
+        .env("RAYON_NUM_THREADS", "2")
+        .stdout(log.reopen().unwrap())
+        .stderr(log.reopen().unwrap())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let started = std::time::Instant::now();
+    let mut most = 0;
+    loop {
+        // The peak so far; it is gone with the process.
+        let line = fs::read_to_string(&status).unwrap_or_default();
+        let peak = line.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        most = most.max(peak.map_or(0, |kib| kib.trim().parse::<u64>().unwrap() << 10));
+        if let Some(ended) = child.try_wait().unwrap() {
+            return (most, ended.code(), fs::read_to_string(log.path()).unwrap());
+        }
+        if started.elapsed() > PATIENCE || most > 4 << 30 {
+            child.kill().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// The most memory of finding circles in a folder.
+#[cfg(target_os = "linux")]
+fn peak_of_finding(folder: &Path) -> (u64, Option<i32>, String) {
+    let out = folder.with_extension("run");
+    let model = fixture("demo-model");
+    let [folder, out, model] = [folder, &out, &model].map(|path| path.to_str().unwrap());
+    peak(&[
+        "detect", folder, "--labels", "circle", "--model", model, "--budget", "70", "--export", "none", "--out", out,
+    ])
+}
+
+/// Files that are called images, and are gigabytes of zeros (sparse: they take no disk).
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_no_image_is_not_read_to_its_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = folder_of(dir.path(), &[("shapes/scene-01.png", "a.png"), ("shapes/scene-02.png", "b.png")]);
+    let (without, ..) = peak_of_finding(&folder);
+    for (name, first) in [
+        ("zeros.png", &b""[..]),
+        ("zeros.jpg", b""),
+        ("jpeg.jpg", b"\xFF\xD8\xFF"),
+        ("png.png", b"\x89PNG\r\n\x1a\n"),
+        ("tiff.tif", b"II*\0"),
+        ("webp.webp", b"RIFF\xff\xff\xff\x50WEBPVP8 "),
+        ("gif.gif", b"GIF89a"),
+        ("bmp.bmp", b"BM"),
+    ] {
+        fs::write(folder.join(name), first).unwrap();
+        fs::File::options().write(true).open(folder.join(name)).unwrap().set_len(1_400 << 20).unwrap();
+    }
+    fs::remove_dir_all(folder.with_extension("run")).unwrap();
+    let (with, code, said) = peak_of_finding(&folder);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(with < without + without / 10, "{} MB, and {} MB without them", with >> 20, without >> 20);
+}
+
+/// A PNG of that size, all black.
+#[cfg(target_os = "linux")]
+fn black_png(path: &Path, width: u32, height: u32) {
+    let picture = image::RgbImage::new(width, height);
+    picture.save_with_format(path, image::ImageFormat::Png).unwrap();
+}
+
+/// One row, one column, and a square of as many pixels.
+#[cfg(target_os = "linux")]
+#[test]
+fn extreme_shapes_cost_what_their_pixels_cost() {
+    let peak_of = |width: u32, height: u32| {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("images");
+        fs::create_dir(&folder).unwrap();
+        black_png(&folder.join("a.png"), width, height);
+        let (most, code, said) = peak_of_finding(&folder);
+        assert_eq!(code, Some(0), "{width}x{height}: {} MB: {said}", most >> 20);
+        most
+    };
+    let square = peak_of(3000, 3000);
+    for (width, height) in [(9_000_000, 1), (1, 9_000_000), (3, 3_000_000), (3_000_000, 3)] {
+        let most = peak_of(width, height);
+        let ratio = most as f64 / square as f64;
+        assert!(ratio < 1.3, "{width}x{height}: {} MB, a square {} MB", most >> 20, square >> 20);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_profile_or_a_name_of_gigabytes_is_not_taken_into_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = folder_of(dir.path(), &[("shapes/scene-01.png", "a.png")]);
+    let (without, ..) = peak_of_finding(&folder);
+    // Four hundred megabytes of an ICC profile, packed into four hundred kilobytes.
+    let picture = fs::read(folder.join("a.png")).unwrap();
+    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+    for _ in 0..400 {
+        std::io::Write::write_all(&mut packed, &vec![0; 1 << 20]).unwrap();
+    }
+    let data = [&b"iCCPicc\0\0"[..], &packed.finish().unwrap()].concat();
+    let mut sum = flate2::Crc::new();
+    sum.update(&data);
+    let mut spoiled = picture[..33].to_vec();
+    spoiled.extend(((data.len() - 4) as u32).to_be_bytes());
+    spoiled.extend(data);
+    spoiled.extend(sum.sum().to_be_bytes());
+    spoiled.extend(&picture[33..]);
+    fs::write(folder.join("icc.png"), spoiled).unwrap();
+    // An archive whose first name is said to have three gigabytes, and has them.
+    let mut header = tar::Header::new_gnu();
+    header.set_path("././@LongLink").unwrap();
+    header.set_entry_type(tar::EntryType::GNULongName);
+    header.set_size(3 << 30);
+    header.set_cksum();
+    let archive = folder.join("names.tar");
+    fs::write(&archive, header.as_bytes()).unwrap();
+    fs::File::options().write(true).open(&archive).unwrap().set_len((3 << 30) + 4096).unwrap();
+    fs::remove_dir_all(folder.with_extension("run")).unwrap();
+    let out = dir.path().join("out");
+    let model = fixture("demo-model");
+    let [folder, archive, out, model] = [&folder, &archive, &out, &model].map(|path| path.to_str().unwrap());
+    let (with, code, said) = peak(&[
+        "detect", folder, archive, "--labels", "circle", "--model", model, "--budget", "70", "--export", "none",
+        "--out", out,
+    ]);
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("a name or header of 3221225472 bytes"), "{said}");
+    assert!(with < without + (100 << 20), "{} MB, and {} MB without them", with >> 20, without >> 20);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_damaged_onnx_runtime_of_the_right_size_is_not_loaded() {
+    let runtime = crate::support::runtime();
+    let library = runtime.library.as_ref().filter(|_| runtime.origin == gemscope::runtime::Origin::Cache);
+    let Some(library) = library else { return };
+    let cache = tempfile::tempdir().unwrap();
+    let installed = library.parent().unwrap();
+    let copy = cache.path().join(installed.file_name().unwrap());
+    fs::create_dir(&copy).unwrap();
+    for entry in fs::read_dir(installed).unwrap().flatten() {
+        fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+    }
+    let damaged = copy.join(library.file_name().unwrap());
+    let mut bytes = fs::read(&damaged).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..middle + (1 << 20)].fill(0xFF);
+    fs::write(&damaged, bytes).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = find(dir.path());
+    command.env("GEMSCOPE_CACHE", cache.path()).env("PATH", "/usr/bin:/bin");
+    let output = command.args(["--labels", "circle", "--offline", "-v"]).output().unwrap();
+    // Where another ONNX Runtime is installed, that one is taken.
+    assert!(matches!(output.status.code(), Some(0 | 1)), "{:?} {}", output.status, said(&output));
+    assert!(output.status.success() || said(&output).contains("has sha256"), "{}", said(&output));
+}
