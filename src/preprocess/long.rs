@@ -5,6 +5,8 @@
 //! few rows. The other ways lay down the weights of a whole side, 32 bytes and more for each of its pixels, and the image between the
 //! two passes, which of a column of one pixel's width is 48 times as large as the image.
 
+use multiversion::multiversion;
+
 use super::budget::TargetSize;
 use super::resize::{ResizeError, scale};
 use super::weights::Side;
@@ -92,12 +94,8 @@ fn over_the_height(rgb: &[u8], (width, height): (u32, u32), target: TargetSize) 
         }
         for Open { taps: Taps { start, weights }, sums, .. } in &mut open {
             let own = first.max(*start)..last.min(*start + weights.len());
-            for at in own {
-                let values = &rows[(at - first) * to_row..][..to_row];
-                let weight = weights[at - *start];
-                for (sum, &value) in sums.iter_mut().zip(values) {
-                    *sum += i32::from(value) * weight;
-                }
+            if !own.is_empty() {
+                add_up(sums, &rows[(own.start - first) * to_row..], &weights[own.start - *start..own.end - *start]);
             }
         }
         open.retain(|Open { place, taps, sums }| {
@@ -111,6 +109,16 @@ fn over_the_height(rgb: &[u8], (width, height): (u32, u32), target: TargetSize) 
         });
     }
     Ok(out)
+}
+
+/// Adds rows to a row of sums, one for each weight.
+#[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
+fn add_up(sums: &mut [i32], rows: &[u8], weights: &[i32]) {
+    for (row, &weight) in rows.chunks_exact(sums.len()).zip(weights) {
+        for (sum, &value) in sums.iter_mut().zip(row) {
+            *sum += i32::from(value) * weight;
+        }
+    }
 }
 
 /// One pass.
