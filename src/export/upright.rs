@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use super::{ExportError, Exported, Format, Input};
 use crate::digest;
-use crate::image::MAX_PIXELS;
+use crate::image::{ImageError, MAX_PIXELS, read_file};
 use crate::record::Record;
 use crate::run::ByteGate;
 use crate::source::{Locator, Place, path_of};
@@ -98,14 +98,17 @@ impl<'i> Images<'i> {
     /// Why they are not to be had, in words.
     pub(super) fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {
         let place = self.place(record)?;
-        let read = place.open().and_then(|content| {
-            crate::image::read_file(content, self.apply_orientation, most_pixels(record))
-                .map_err(|error| error.to_string())
-        });
-        let named = |reason| format!("{}: {reason}", self.folder.join(path_of(&record.image)).display());
-        let bytes = read.map_err(named)?;
+        let named = |reason: String| format!("{}: {reason}", self.folder.join(path_of(&record.image)).display());
+        let changed = || "the file is not the one that was answered about; run detect again".to_owned();
+        let content = place.open().map_err(named)?;
+        let read = read_file(content, self.apply_orientation, most_pixels(record));
+        let bytes = read.map_err(|error| match error {
+            // An image was answered about, of no more pixels than that.
+            error if record.sha256.is_some() && !matches!(error, ImageError::Read(_)) => changed(),
+            error => named(error.to_string()),
+        })?;
         if record.sha256.as_ref().is_some_and(|sha256| *sha256 != digest::hex(&bytes)) {
-            return Err("the file is not the one that was answered about; run detect again".to_owned());
+            return Err(changed());
         }
         let size = crate::image::size_within(Cursor::new(&bytes), self.apply_orientation, most_pixels(record));
         same_size(record, size.map_err(|error| error.to_string())?)?;
