@@ -63,6 +63,16 @@ impl Content {
         }
     }
 
+    /// Whether a file with this content may be another one all the same: a copy is wanted, and a second name of a file is there, or the
+    /// other way round.
+    pub(super) fn is_shared(&self, metadata: &Metadata) -> bool {
+        match self {
+            Self::File { .. } => names_of(metadata) != 1,
+            Self::HardLink { .. } => true,
+            Self::Link { .. } | Self::Folder { .. } => false,
+        }
+    }
+
     /// [`Self::is_at`] without reading the file: its size decides.
     fn looks_as_at(&self, path: &Path, metadata: &Metadata) -> bool {
         match self {
@@ -78,6 +88,17 @@ fn is_same_file(metadata: &Metadata, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
     let other = std::fs::symlink_metadata(path);
     other.is_ok_and(|other| (other.dev(), other.ino()) == (metadata.dev(), metadata.ino()))
+}
+
+/// How many names the file has.
+#[cfg(unix)]
+fn names_of(metadata: &Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::nlink(metadata)
+}
+
+#[cfg(not(unix))]
+fn names_of(_: &Metadata) -> u64 {
+    0 // not known
 }
 
 #[cfg(not(unix))]

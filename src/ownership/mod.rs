@@ -204,7 +204,7 @@ impl OutputDirectory {
         let made = staged.take();
         let mut list = self.list();
         let missing = self.look_at_folders(list.list(), &made)?;
-        self.look_at_files(list.list(), &made)?;
+        let to_place = self.look_at_files(list.list(), &made)?;
         let mut entries = made.files.clone();
         let folder = |name: &String| (name.clone(), Content::Folder { folder: true });
         entries.extend(missing.iter().map(folder));
@@ -220,7 +220,7 @@ impl OutputDirectory {
             };
             make().map_err(io_at(&path))?;
         }
-        for name in made.files.keys() {
+        for name in to_place {
             let path = self.join(name);
             fs::rename(staged.path_of(name), &path).map_err(io_at(&path))?;
         }
@@ -279,27 +279,32 @@ impl OutputDirectory {
         Ok(missing)
     }
 
-    /// Whether every file can be put in its place without a loss.
-    fn look_at_files(&self, list: &FileList, made: &Made) -> Result<(), OwnershipError> {
-        let in_the_way = |(name, content): (&String, &Content)| {
+    /// The files that are to be put in place. Those that are there already, byte for byte, are not: a rename over a file makes many file
+    /// systems write it to the disk at once.
+    fn look_at_files<'m>(&self, list: &FileList, made: &'m Made) -> Result<Vec<&'m String>, OwnershipError> {
+        let look = |(name, content): (&'m String, &Content)| {
             let path = self.join(name);
-            self.is_in_the_way(list, name, content, &path).map(|is| is.then_some(path.clone())).map_err(io_at(&path))
+            let place = self.look_at(list, name, content, &path).map_err(io_at(&path))?;
+            Ok((name, place))
         };
-        let found: Vec<Option<PathBuf>> = made.files.par_iter().map(in_the_way).collect::<Result<_, _>>()?;
-        let mut found = found.into_iter().flatten();
-        match found.next() {
-            Some(path) => Err(OwnershipError::InTheWay { path, others: found.count() }),
-            None => Ok(()),
+        let places: Vec<(&String, Place)> = made.files.par_iter().map(look).collect::<Result<_, _>>()?;
+        let mut taken = places.iter().filter(|(_, place)| *place == Place::Taken);
+        if let Some((name, _)) = taken.next() {
+            return Err(OwnershipError::InTheWay { path: self.join(name), others: taken.count() });
         }
+        Ok(places.into_iter().filter(|(_, place)| *place == Place::Free).map(|(name, _)| name).collect())
     }
 
-    fn is_in_the_way(&self, list: &FileList, name: &str, content: &Content, path: &Path) -> io::Result<bool> {
-        Ok(match looked_at(path)? {
-            None => false,
-            Some(metadata) if metadata.is_dir() => true,
-            Some(_) if self.adopt => false,
-            Some(metadata) => !list.owns(name, path, &metadata)? && !content.is_at(path, &metadata)?,
-        })
+    fn look_at(&self, list: &FileList, name: &str, content: &Content, path: &Path) -> io::Result<Place> {
+        let Some(metadata) = looked_at(path)? else { return Ok(Place::Free) };
+        if metadata.is_dir() {
+            return Ok(Place::Taken);
+        }
+        if content.is_at(path, &metadata)? {
+            return Ok(if content.is_shared(&metadata) { Place::Free } else { Place::Done });
+        }
+        let may_be_replaced = list.owns(name, path, &metadata)? || self.adopt;
+        Ok(if may_be_replaced { Place::Free } else { Place::Taken })
     }
 
     fn remove_stale(&self, list: &mut WrittenList, scope: &[&str], made: &Made) -> Result<Vec<String>, OwnershipError> {
@@ -350,6 +355,17 @@ impl Drop for OutputDirectory {
             let _ = fs::remove_file(self.path.join(lock::FILE)).and_then(|()| fs::remove_dir(&self.path));
         }
     }
+}
+
+/// The place of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// Nothing is there, or something of gemscope's, or something that is taken over.
+    Free,
+    /// The same file is there.
+    Done,
+    /// Something of the user's is there.
+    Taken,
 }
 
 /// Of names in a directory: whether all folders on the way are folders, and no links that lead elsewhere.

@@ -83,7 +83,7 @@ fn captions_beside_sorted_frames_stay() {
 }
 
 #[test]
-fn a_report_waits_for_nobody_who_writes_the_run() {
+fn a_report_on_a_run_that_is_being_written_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let run = critique(dir.path());
     let lock = fs::OpenOptions::new().write(true).open(run.join(".lock")).unwrap();
