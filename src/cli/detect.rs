@@ -206,7 +206,11 @@ pub(super) fn say_what_was_left(out: &std::path::Path, directory: &RunDirectory,
     }
     if let [first, others @ ..] = directory.kept.as_slice() {
         let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
-        messages::say(&format!("{first}{others}: changed since gemscope wrote them, and left in {}.", out.display()));
+        messages::say(&format!(
+            "{first}{others} stay in {}: gemscope has no record of writing them, or they were changed since. --adopt replaces what is in the \
+             way of an export.",
+            out.display()
+        ));
     }
     if known.torn > 0 {
         messages::say(

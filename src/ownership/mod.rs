@@ -66,7 +66,7 @@ pub enum OwnershipError {
     Link(PathBuf),
     /// A file that is the user's.
     #[error(
-        "{}{} in the way: not written by gemscope, or changed since; nothing was replaced. Move it away, or choose another directory",
+        "{}{} in the way: gemscope has no record of writing it, or it was changed since. Nothing was replaced; move it away, or choose another directory",
         path.display(),
         if *others == 0 { " is".to_owned() } else { format!(" and {others} others are") }
     )]
@@ -440,29 +440,32 @@ pub(crate) fn is_run(directory: &Path) -> io::Result<bool> {
 
 /// Whether `path` is missing, or holds nothing but what gemscope leaves in every directory that it writes.
 pub(crate) fn is_empty(path: &Path) -> io::Result<bool> {
-    holds_only(path, |_| false)
+    Ok(others(path)?.is_empty())
 }
 
 /// Whether `path` is empty, or has a list, or holds nothing but names that are `usual`.
 fn is_ours(path: &Path, usual: &[&str]) -> io::Result<bool> {
     let list = path.join(PRIVATE).join(list::FILE);
-    Ok(list.is_file() || holds_only(path, |name| usual.contains(&name))?)
+    Ok(list.is_file() || others(path)?.iter().all(|name| usual.contains(&name.as_str())))
 }
 
-fn holds_only(path: &Path, is_usual: impl Fn(&str) -> bool) -> io::Result<bool> {
+/// The names of what is in `path`, sorted, besides what gemscope leaves in every directory that it writes: the lock, the list, and
+/// temporaries of a version that had them elsewhere. None if `path` is missing.
+pub(crate) fn others(path: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error),
     };
+    let mut names = Vec::new();
     for entry in entries {
         let name = entry?.file_name();
-        let own = name == lock::FILE || name.as_encoded_bytes().starts_with(PRIVATE.as_bytes());
-        if !own && !name.to_str().is_some_and(&is_usual) {
-            return Ok(false);
+        if name != lock::FILE && !name.as_encoded_bytes().starts_with(PRIVATE.as_bytes()) {
+            names.push(name.to_string_lossy().into_owned());
         }
     }
-    Ok(true)
+    names.sort();
+    Ok(names)
 }
 
 /// Writes a file that must not be there yet, into a folder of the user's; one with the same bytes may. With `adopt`, another one is replaced.

@@ -23,7 +23,7 @@ pub struct RunDirectory {
     output: OutputDirectory,
     /// The process that wrote here last, if it was killed.
     pub killed: Option<Holder>,
-    /// Files that a fresh run left, since they were changed after gemscope wrote them.
+    /// What a fresh run left: files that were changed since gemscope wrote them, or of whose writing there is no record.
     pub kept: Vec<String>,
 }
 
@@ -86,9 +86,11 @@ impl RunDirectory {
         };
         remove(journal::FILE)?;
         remove(pairs::FILE)?;
-        let kept = self.output.remove_own()?;
+        self.kept = self.output.remove_own()?;
         remove(manifest::FILE)?;
-        self.kept = kept;
+        let path = self.output.path();
+        let others = ownership::others(path).map_err(|error| RunError::Directory { path: path.to_owned(), error })?;
+        self.kept.extend(others);
         Ok(())
     }
 
@@ -196,7 +198,8 @@ mod tests {
         fs::write(path.join("mine.txt"), "mine").unwrap();
         let held = RunDirectory::open(&path, true).unwrap();
         assert!(!path.join("instances.json").exists() && path.join("mine.txt").exists());
-        assert!(path.join("results.json").exists() && held.kept.is_empty());
+        assert!(path.join("results.json").exists());
+        assert_eq!(held.kept, ["mine.txt", "results.json"]);
         held.settle(&Manifest::new(None, None)).unwrap();
         let other = Manifest::new(Some("elsewhere".into()), None);
         assert!(
