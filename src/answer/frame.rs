@@ -37,6 +37,8 @@ pub(super) struct Found<'t> {
     pub(super) long_labels: usize,
     /// The text ends inside a string.
     pub(super) cut: bool,
+    /// Boxes of drafts that another member of their object replaces.
+    pub(super) drafts: Vec<Range<usize>>,
     /// Something is wrong in the current top-level value that a JSON reader might not mind.
     pub(super) repaired: bool,
 }
@@ -50,6 +52,7 @@ impl<'t> Found<'t> {
             unread: Lost::default(),
             long_labels: 0,
             cut: false,
+            drafts: Vec::new(),
             repaired: false,
         }
     }
@@ -147,8 +150,11 @@ pub(super) struct Frame {
     under: Option<(Key, Range<usize>)>,
     /// Nothing but lists and wrappers stand around it.
     outermost: bool,
-    /// [`Found::met`] at its start.
+    /// [`Found::met`] and the number of boxes at its start.
     met_before: usize,
+    boxes_before: usize,
+    /// Boxes of members that are drafts.
+    drafts: Vec<Range<usize>>,
     /// Where the value ended before its last word joined it: that word may turn out to be the next key.
     value_head: Option<usize>,
     /// The boxes that wait for a label, as indices into [`Found::boxes`].
@@ -234,6 +240,8 @@ impl Frame {
             under: None,
             outermost: true,
             met_before: 0,
+            boxes_before: 0,
+            drafts: Vec::new(),
             value_head: None,
             own: Vec::new(),
             had_box: false,
@@ -249,14 +257,19 @@ impl Frame {
     }
 
     /// Says what this value stands in: nothing, or the innermost of the frames around it and the key there.
-    pub(super) fn inside(mut self, around: Option<&Self>, under: Option<(Key, Range<usize>)>, met: usize) -> Self {
+    pub(super) fn inside(
+        mut self,
+        around: Option<&Self>,
+        under: Option<(Key, Range<usize>)>,
+        found: &Found<'_>,
+    ) -> Self {
         let wrapped = match under {
-            Some((key, _)) => matches!(key, Key::Wrapper | Key::Boxes | Key::Place),
+            Some((key, _)) => matches!(key, Key::Wrapper | Key::Boxes | Key::Place | Key::Draft),
             None => true,
         };
         self.outermost = wrapped && around.is_none_or(|frame| frame.outermost && !frame.had_box);
         self.under = under;
-        self.met_before = met;
+        (self.met_before, self.boxes_before) = (found.met(), found.boxes.len());
         self
     }
 
@@ -457,6 +470,10 @@ impl Frame {
         let named = self.label.is_some();
         self.read_groups(found);
         self.count_unread(found);
+        let drafted: usize = self.drafts.iter().map(Range::len).sum();
+        if found.boxes.len() - self.boxes_before > drafted {
+            found.drafts.append(&mut self.drafts);
+        }
         let label = self.label.clone();
         self.give_label(found);
         self.label_orphans(label.as_ref(), found);
@@ -540,6 +557,9 @@ impl Frame {
     /// Takes over what a value inside leaves: boxes without a label, a label, lists of numbers.
     fn take_child(&mut self, mut child: Self, label: Option<Label>, closed: bool, found: &mut Found<'_>) {
         let boxes_inside = found.met() > child.met_before;
+        if boxes_inside && matches!(child.under, Some((Key::Draft, _))) {
+            self.drafts.push(child.boxes_before..found.boxes.len());
+        }
         append(&mut self.orphans, mem::take(&mut child.orphans));
         self.places.numeric |= child.places.numeric;
         match child.under {

@@ -12,7 +12,10 @@
 //! languages; then any key whose last word is one of label, name, class, category, tag, species, type or text, if
 //! its first word does not say that it is about something else (`file_name`, `color_name`, `data_type`).
 
+use std::slice;
+
 use super::label::decode;
+use super::marks;
 use super::scan::BOX_KEY;
 
 /// The longest key worth looking at, in bytes, with room for `\uXXXX` escapes.
@@ -147,6 +150,22 @@ const NO_LABELS: [&str; 32] = [
 
 /// Keys that can hold how sure the model says that it is.
 const CONFIDENCES: [&str; 6] = ["confidence", "confidencescore", "conf", "score", "probability", "prob"];
+
+/// First words of keys whose boxes another member of the object replaces.
+const DRAFTS: [&str; 12] = [
+    "draft",
+    "drafts",
+    "initial",
+    "preliminary",
+    "tentative",
+    "example",
+    "examples",
+    "sample",
+    "rejected",
+    "discarded",
+    "removed",
+    "incorrect",
+];
 
 /// Words that wrap boxes and label nothing; a key of several words is one if its last word is.
 const WRAPPERS: [&str; 68] = [
@@ -365,6 +384,8 @@ pub(super) enum Key {
     Side { x: bool },
     /// How sure the model says that it is.
     Confidence,
+    /// A draft, an example or a thought, which another member replaces.
+    Draft,
     /// Something about the answer that holds no boxes.
     Aside,
     /// Something that holds boxes and labels nothing.
@@ -406,6 +427,7 @@ impl Key {
         let last = words.last().map_or("", String::as_str);
         let first = words.first().map_or("", String::as_str);
         match () {
+            () if is_draft(&words) => Self::Draft,
             () if LABEL_LISTS.contains(&name) => Self::Labels,
             () if name == "boxes" => Self::Boxes,
             () if is_place(&words) => Self::Place,
@@ -466,6 +488,13 @@ fn side(name: &str) -> Option<Key> {
         () if y.contains(&name) => Some(Key::Side { x: false }),
         () => None,
     }
+}
+
+/// `draft`, `initial_detections`, `thoughts`.
+fn is_draft(words: &[String]) -> bool {
+    let Some((first, rest)) = words.split_first() else { return false };
+    let rest_wraps = rest.iter().all(|word| WRAPPERS.contains(&word.as_str()) || is_place(slice::from_ref(word)));
+    (DRAFTS.contains(&first.as_str()) && rest_wraps) || marks::names_thought(&words.concat())
 }
 
 fn is_place(words: &[String]) -> bool {

@@ -138,6 +138,11 @@ pub(super) fn near(inside: &str) -> &str {
     stop.map_or(near, |stop| &near[..near.ceil_char_boundary(stop + 1)])
 }
 
+/// Whether a line names a thought whose marks a server dropped, and nothing else.
+pub(super) fn names_thought(line: &str) -> bool {
+    line.len() <= LONGEST && THOUGHTS.contains(&name(line).as_str())
+}
+
 /// Whether a channel of this name holds the answer.
 pub(super) fn names_answer(word: &str) -> bool {
     word.len() <= LONGEST && ANSWERS.contains(&name(word).as_str())

@@ -36,6 +36,7 @@
 //! | boxes; the text ends inside a JSON value | `truncated` |
 //! | boxes; token limit, and the text ends behind `},` or in a thought, or a box stands outside of JSON | `truncated` |
 //! | boxes that march over the view, or repeat earlier ones twenty times in a row (`march.rs`) | `looped` |
+//! | boxes; earlier attempts or an example were dropped, or it is not known whether parts are one answer | `salvaged` |
 //! | boxes; one was lost; the JSON had to be repaired, a fence closed before it, or it is a tool call | `salvaged` |
 //! | boxes; well-formed JSON: bare, fenced, fence unclosed, in prose, several blocks, one object, any wrapper | `ok` |
 //! | no boxes; token limit, or the text ends inside a JSON value | `truncated` |
@@ -52,6 +53,10 @@
 //! that does not end holds all the rest. The answer ends at the first end of turn in the text, of Gemma or of
 //! another model, which then counts as the stop token.
 //!
+//! Of several answers in one text the last whole one counts, but lists of several classes are one answer: `parts.rs`
+//! has the rule. Behind a first line `thought`, which a server left when it dropped the marks, only the last part
+//! is the answer.
+//!
 //! Full-width and typographic punctuation is read as JSON's, and makes an answer `salvaged`.
 
 pub mod calibration;
@@ -63,6 +68,7 @@ mod label;
 mod march;
 mod marks;
 mod parser;
+mod parts;
 mod rescale;
 mod scan;
 mod seams;

@@ -4,12 +4,14 @@
 //! of bounded depth. What the JSON means is decided here; whether it is well-formed is asked of `serde_json`.
 
 use std::mem;
+use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
 use super::frame::{CoordinateList, Coordinates, Found, Frame, Kind, Says};
 use super::key::Key;
 use super::marks::{self, Mark};
+use super::parts::{self, Block, Form};
 use super::scan::{Bracket, Scalar, Scanner, Token};
 use super::{ParsedAnswer, ParsedBox};
 use crate::record::{AnswerStatus, Ended, Note, NoteKind};
@@ -44,8 +46,12 @@ struct Parser<'t> {
     found: Found<'t>,
     /// A mark said that what follows is the answer.
     in_answer: bool,
-    /// [`Parser::boxes_met`] at the start of the current top-level value.
-    met_before: usize,
+    /// What was found before the current top-level value.
+    before: Before,
+    /// The values that could be the answer.
+    blocks: Vec<Block>,
+    /// Where the words before the next of them begin.
+    lead: usize,
     seen: Seen,
     /// Bytes given to `serde_json`.
     #[cfg(test)]
@@ -58,6 +64,8 @@ struct Seen {
     prose: bool,
     thoughts: usize,
     open_thought: bool,
+    /// Where the thought begins whose marks are gone.
+    unmarked_thought: Option<usize>,
     tool_calls: usize,
     unclosed_fences: usize,
     empty_fences: usize,
@@ -70,8 +78,28 @@ struct Seen {
     others: usize,
     /// The text ends inside a value.
     unfinished: bool,
+    taken_back: TakenBack,
     fence: Fence,
     last: Last,
+}
+
+/// What the text holds beside its last answer.
+#[derive(Default)]
+struct TakenBack {
+    /// Boxes of parts that are not the answer.
+    dropped: usize,
+    /// Parts of which nothing says whether they are one answer.
+    doubtful: usize,
+    /// Where a thought without marks ends was guessed.
+    guessed_thought: bool,
+}
+
+/// What was found before a value.
+#[derive(Debug, Clone, Copy, Default)]
+struct Before {
+    boxes: usize,
+    /// Boxes that were not read.
+    lost: usize,
 }
 
 #[derive(Default, PartialEq)]
@@ -102,7 +130,9 @@ impl<'t> Parser<'t> {
             list: CoordinateList::default(),
             found: Found::new(text),
             in_answer: false,
-            met_before: 0,
+            before: Before::default(),
+            blocks: Vec::new(),
+            lead: 0,
             seen: Seen::default(),
             #[cfg(test)]
             checked: 0,
@@ -152,13 +182,21 @@ impl<'t> Parser<'t> {
         !self.stack.is_empty() || self.boxes_met() + self.seen.nothings + self.seen.others + self.seen.loose > 0
     }
 
-    /// A server that drops special tokens leaves the words between them: `analysis…assistantfinal…`.
+    /// A server that drops special tokens leaves the words between them: `analysis…assistantfinal…`, or a first line
+    /// `thought`, behind which nothing tells the thought from the answer.
     fn skip_unmarked_thought(&mut self) {
         const FINAL: &str = "assistantfinal";
-        let text = self.found.text.trim_start();
-        let Some(end) = text.starts_with("analysis").then(|| text.rfind(FINAL)).flatten() else { return };
-        self.scan.move_to(self.found.text.len() - text.len() + end + FINAL.len());
-        self.seen.thoughts += 1;
+        let text = self.found.text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+        let skipped = self.found.text.len() - text.len();
+        let first_line = text.find('\n').filter(|end| marks::names_thought(&text[..*end]));
+        if let Some(end) = text.starts_with("analysis").then(|| text.rfind(FINAL)).flatten() {
+            self.scan.move_to(skipped + end + FINAL.len());
+            self.lead = self.scan.end();
+            self.seen.thoughts += 1;
+        } else if let Some(end) = first_line {
+            self.scan.move_to(skipped + end);
+            self.seen.unmarked_thought = Some(skipped + end);
+        }
     }
 
     fn mark(&mut self, mark: Mark) {
@@ -191,6 +229,9 @@ impl<'t> Parser<'t> {
     fn skip_thought(&mut self, message: bool) {
         self.seen.thoughts += 1;
         self.seen.open_thought = !self.scan.skip_thought(message);
+        if self.stack.is_empty() {
+            self.lead = self.scan.end();
+        }
     }
 
     /// Forgets all that was read so far, which was thought if there was any.
@@ -198,6 +239,8 @@ impl<'t> Parser<'t> {
         self.stack.clear();
         self.open = [0; 3];
         self.found = Found::new(self.found.text);
+        self.blocks.clear();
+        self.lead = self.scan.end();
         let thoughts = self.seen.thoughts + usize::from(thought);
         self.seen = Seen { thoughts, ..Seen::default() };
     }
@@ -233,6 +276,7 @@ impl<'t> Parser<'t> {
 
     fn open_loose(&mut self) {
         self.content();
+        self.begin_value();
         let mut frame = Frame::new(Kind::Loose, Bracket::Round, self.scan.start());
         frame.key = Some(Key::Box);
         self.stack.push(frame);
@@ -256,7 +300,7 @@ impl<'t> Parser<'t> {
             None => {
                 self.content();
                 self.seen.repairs += usize::from(self.seen.last == Last::Comma);
-                self.met_before = self.boxes_met();
+                self.begin_value();
                 self.found.repaired = false;
                 None
             }
@@ -290,8 +334,8 @@ impl<'t> Parser<'t> {
             self.list = CoordinateList::default();
         }
         self.open[bracket as usize] += 1;
-        let met = self.boxes_met();
-        self.stack.push(Frame::new(kind, bracket, at).inside(self.stack.last(), under, met));
+        let frame = Frame::new(kind, bracket, at).inside(self.stack.last(), under, &self.found);
+        self.stack.push(frame);
     }
 
     fn close(&mut self, bracket: Bracket) {
@@ -367,9 +411,11 @@ impl<'t> Parser<'t> {
         let Some(frame) = self.stack.pop() else { return };
         match frame.kind {
             Kind::Loose => {
+                let start = frame.start;
                 frame.finish(None, closed, &mut self.found);
                 self.seen.last = Last::Prose;
                 self.seen.loose += 1;
+                self.end_block(start..end, Form::Loose, true);
             }
             Kind::Coordinates | Kind::InnerCoordinates => {
                 self.open[frame.bracket as usize] -= 1;
@@ -380,10 +426,11 @@ impl<'t> Parser<'t> {
             }
             Kind::Object | Kind::Array => {
                 self.open[frame.bracket as usize] -= 1;
-                let start = frame.start;
+                let (start, kind) = (frame.start, frame.kind);
                 let says = frame.finish(self.stack.last_mut(), closed, &mut self.found);
                 if self.stack.is_empty() {
-                    self.end_value(start, end, says);
+                    let form = if kind == Kind::Array { Form::List } else { Form::Object };
+                    self.end_value(start..end, form, says);
                 }
             }
         }
@@ -409,21 +456,35 @@ impl<'t> Parser<'t> {
         }
     }
 
-    fn end_value(&mut self, start: usize, end: usize, says: Says) {
+    fn begin_value(&mut self) {
+        self.before = Before { boxes: self.found.boxes.len(), lost: self.lost() };
+    }
+
+    fn end_value(&mut self, span: Range<usize>, form: Form, says: Says) {
         self.seen.last = Last::Value;
-        let has_boxes = self.boxes_met() > self.met_before;
+        let has_boxes = self.boxes_met() > self.before.boxes + self.before.lost;
         if !has_boxes && says == Says::Something {
             self.seen.others += 1;
             return;
         }
         self.seen.nothings += usize::from(!has_boxes);
-        let value = &self.found.text[start..end];
+        let value = &self.found.text[span.clone()];
+        self.end_block(span, form, true);
         #[cfg(test)]
         {
             self.checked += value.len();
         }
         let malformed = self.found.repaired || serde_json::from_str::<IgnoredAny>(value).is_err();
         self.seen.repairs += usize::from(malformed);
+    }
+
+    /// Keeps a value that could be the answer.
+    fn end_block(&mut self, span: Range<usize>, form: Form, whole: bool) {
+        let lead = mem::replace(&mut self.lead, span.end);
+        let boxes = self.before.boxes..self.found.boxes.len();
+        let lost = self.lost() - self.before.lost;
+        let fenced = self.seen.fence != Fence::Closed;
+        self.blocks.push(Block { span, lead, boxes, lost, form, fenced, whole });
     }
 
     /// Closes all that is open where the text does not. Coordinates whose bracket did not close are no box.
@@ -437,6 +498,8 @@ impl<'t> Parser<'t> {
 
     /// Closes what the end of the text left open. The value is unfinished, and so neither malformed nor "nothing".
     fn close_at_end(&mut self) {
+        let bottom = self.stack.first().map(|frame| (frame.start, frame.kind));
+        let cut_in_list = self.stack.last().is_some_and(|frame| frame.kind.is_coordinates());
         while let Some(frame) = self.stack.pop() {
             if frame.kind == Kind::Loose {
                 self.seen.last = Last::Prose;
@@ -448,6 +511,15 @@ impl<'t> Parser<'t> {
                 frame.finish(self.stack.last_mut(), false, &mut self.found);
             }
         }
+        if let Some((start, kind)) = bottom {
+            let form = match kind {
+                Kind::Loose => Form::Loose,
+                Kind::Array => Form::List,
+                _ => Form::Object,
+            };
+            let whole = kind == Kind::Loose && !cut_in_list;
+            self.end_block(start..self.scan.end(), form, whole);
+        }
         self.seen.unfinished |= self.found.cut;
         self.seen.unclosed_fences += usize::from(self.seen.fence != Fence::Closed);
     }
@@ -456,18 +528,57 @@ impl<'t> Parser<'t> {
         self.found.met()
     }
 
+    /// Boxes that were not read.
+    fn lost(&self) -> usize {
+        self.found.unreadable.count + self.found.unread.count
+    }
+
+    /// Drops the boxes of parts that are not the answer.
+    fn choose(&mut self) {
+        let text = self.found.text;
+        let choice = match self.seen.unmarked_thought {
+            Some(start) => {
+                self.seen.thoughts += 1;
+                let choice = parts::choose_last(text, &self.blocks, &self.found.boxes);
+                let answer = choice.dropped.iter().position(|dropped| !dropped);
+                let end = answer.map_or(text.len(), |answer| self.blocks[answer].span.start);
+                self.seen.taken_back.guessed_thought = answer.is_some() && parts::has_words(&text[start..end]);
+                choice
+            }
+            None => parts::choose(text, &self.blocks, &self.found.boxes),
+        };
+        self.seen.taken_back.doubtful = choice.doubtful;
+        let mut kept = vec![true; self.found.boxes.len()];
+        for (block, _) in self.blocks.iter().zip(choice.dropped).filter(|(_, dropped)| *dropped) {
+            kept[block.boxes.clone()].fill(false);
+            self.seen.taken_back.dropped += block.lost;
+        }
+        for draft in mem::take(&mut self.found.drafts) {
+            kept[draft].fill(false);
+        }
+        self.seen.taken_back.dropped += kept.iter().filter(|kept| !**kept).count();
+        let mut kept = kept.into_iter();
+        self.found.boxes.retain(|_| kept.next().unwrap_or(true));
+        // Lists without the key are known to be boxes only at the end of what holds them.
+        self.found.boxes.sort_by_key(|found| found.coordinates.start);
+    }
+
     fn status(&self) -> AnswerStatus {
         let seen = &self.seen;
         let limit = self.ended == Ended::TokenLimit;
         if self.ended == Ended::Looped {
             return AnswerStatus::Looped;
         }
-        let lost = self.found.unreadable.count + self.found.unread.count;
+        let lost = self.lost();
+        let TakenBack { dropped, doubtful, guessed_thought } = seen.taken_back;
+        let unsure = dropped + doubtful > 0 || guessed_thought;
         if self.found.boxes.is_empty() {
             let other = seen.tool_calls + seen.others + lost > 0 || seen.open_thought;
             return match () {
                 () if limit || seen.unfinished => AnswerStatus::Truncated,
                 () if other => AnswerStatus::Refused,
+                // What it said at first, it took back: not a plain "nothing".
+                () if unsure => AnswerStatus::Salvaged,
                 () if seen.nothings + seen.empty_fences > 0 => AnswerStatus::Empty,
                 () => AnswerStatus::Refused,
             };
@@ -476,7 +587,7 @@ impl<'t> Parser<'t> {
         // A list that was closed since it was full may lack boxes.
         if seen.unfinished || (limit && more_was_due) || self.ended == Ended::BoxLimit {
             AnswerStatus::Truncated
-        } else if seen.repairs + seen.loose + seen.tool_calls + lost > 0 {
+        } else if seen.repairs + seen.loose + seen.tool_calls + lost > 0 || unsure {
             AnswerStatus::Salvaged
         } else {
             AnswerStatus::Ok
@@ -484,15 +595,18 @@ impl<'t> Parser<'t> {
     }
 
     fn finish(mut self) -> ParsedAnswer {
+        let values = self.boxes_met() + self.seen.nothings + self.seen.others;
+        self.choose();
         let status = self.status();
         let seen = &self.seen;
-        let values = self.boxes_met() + seen.nothings + seen.others;
         let counts = [
             (NoteKind::UnclosedFence, usize::from(seen.unclosed_fences > 0)),
             (NoteKind::ProseAround, usize::from(seen.prose && values > 0)),
             (NoteKind::ThinkingRemoved, usize::from(seen.thoughts > 0)),
             (NoteKind::ToolCallDebris, usize::from(seen.tool_calls > 0)),
             (NoteKind::MalformedJson, usize::from(seen.repairs + seen.loose > 0)),
+            (NoteKind::EarlierAnswerDropped, if seen.unmarked_thought.is_some() { 0 } else { seen.taken_back.dropped }),
+            (NoteKind::SeveralAnswers, seen.taken_back.doubtful),
             (NoteKind::LongLabelCut, self.found.long_labels),
         ];
         let mut notes: Vec<Note> = counts.map(|(kind, count)| Note::new(kind, count)).into();
@@ -500,8 +614,6 @@ impl<'t> Parser<'t> {
         notes.extend(lost.map(|(kind, lost)| Note { kind, count: lost.count, detail: lost.keys() }));
         notes.retain(|note| note.count > 0);
         notes.sort_by_key(|note| note.kind);
-        // Lists without the key are known to be boxes only at the end of what holds them.
-        self.found.boxes.sort_by_key(|found| found.coordinates.start);
         ParsedAnswer { status, notes, boxes: self.found.boxes }
     }
 }

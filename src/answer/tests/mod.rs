@@ -4,6 +4,7 @@
 #![allow(clippy::float_cmp, reason = "numbers are read and rescaled exactly")]
 
 mod forms;
+mod parts;
 mod properties;
 mod rescale;
 mod samples;
@@ -41,7 +42,12 @@ fn check(text: &str, ended: Ended) -> ParsedAnswer {
         }
     }
     match answer.status {
-        AnswerStatus::Ok | AnswerStatus::Salvaged => assert!(!answer.boxes.is_empty()),
+        AnswerStatus::Ok => assert!(!answer.boxes.is_empty()),
+        // What was taken back may leave nothing.
+        AnswerStatus::Salvaged => {
+            let taken_back = [NoteKind::EarlierAnswerDropped, NoteKind::ThinkingRemoved];
+            assert!(!answer.boxes.is_empty() || answer.notes.iter().any(|note| taken_back.contains(&note.kind)));
+        }
         AnswerStatus::Empty | AnswerStatus::Refused => {
             let turn_over = ["<turn|>", "<eos>", "<end_of_turn>", "<|end|>"].iter().any(|tag| text.contains(tag));
             assert!(answer.boxes.is_empty() && (ended != Ended::TokenLimit || turn_over));

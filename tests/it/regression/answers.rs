@@ -221,3 +221,34 @@ fn boxes_that_march_over_the_image_are_dropped() {
         assert_eq!((status.as_str(), boxes.len()), ("ok", count + 1));
     }
 }
+
+#[test]
+fn a_thought_whose_marks_were_dropped_is_no_box() {
+    let draft = r#"{"box_2d": [1, 2, 30, 40], "label": "draft"}"#;
+    assert_eq!(found(&record(&format!("thought\nThe user wants cats. {draft}\n{CAT}"))), one_cat("salvaged"));
+    assert_eq!(found(&record(&format!("thought\n{CAT}"))), one_cat("ok"));
+    assert_eq!(found(&record(&format!("analysisA guess: {draft}.assistantfinal{CAT}"))), one_cat("ok"));
+}
+
+#[test]
+fn an_earlier_attempt_or_an_example_is_not_added() {
+    let other = r#"[{"box_2d": [90, 190, 280, 390], "label": "cat"}, {"box_2d": [0, 0, 50, 50], "label": "cup"}]"#;
+    let example = r#"[{"box_2d": [10, 20, 300, 400], "label": "example"}]"#;
+    let fence = |json: &str| format!("```json\n{json}\n```");
+    for text in [
+        format!("First attempt:\n{}\nWait, there is no cup. Corrected answer:\n{}", fence(other), fence(CAT)),
+        format!("The format is:\n{}\nFor this image:\n{}", fence(example), fence(CAT)),
+        format!("I see a cat at {}.\n{}", &other[1..48], fence(CAT)),
+        format!("{other}\nOn closer inspection:\n{CAT}"),
+    ] {
+        let record = record(&text);
+        assert_eq!(found(&record), one_cat("salvaged"), "{text}");
+        assert!(noted(&record, "earlier_answer_dropped"), "{text}");
+    }
+    // One fence a class, and lists one after another, are one answer.
+    let dog = r#"[{"box_2d": [500, 100, 900, 300], "label": "dog"}]"#;
+    for text in [format!("Cats:\n{}\nDogs:\n{}", fence(CAT), fence(dog)), format!("{CAT}\n{dog}")] {
+        let (status, boxes) = found(&record(&text));
+        assert_eq!((status.as_str(), boxes.len()), ("ok", 2), "{text}");
+    }
+}
