@@ -482,13 +482,14 @@ pub fn write_new_file(path: &Path, bytes: &[u8], adopt: bool) -> Result<(), Owne
         Some(metadata) if adopt && !metadata.is_dir() => Ok(false),
         Some(_) => Err(in_the_way(path)),
     };
-    if is_written()? {
-        return Ok(());
-    }
     let mut name = OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(".gemscope-part");
     let part = path.with_file_name(name);
+    // A second process may have been killed once the first was done: its part is still there.
+    if is_written()? && looked_at(&part).map_err(io_at(&part))?.is_none() {
+        return Ok(());
+    }
     let folder = files::folder_of(path);
     fs::create_dir_all(folder).map_err(io_at(folder))?;
     let mut file = files::open_to_write(&part).map_err(io_at(&part))?;
@@ -499,6 +500,7 @@ pub fn write_new_file(path: &Path, bytes: &[u8], adopt: bool) -> Result<(), Owne
     file.read_to_end(&mut begun).map_err(io_at(&part))?;
     let rest = match bytes.strip_prefix(begun.as_slice()) {
         Some(rest) => rest,
+        None if is_written()? => return Ok(()),
         None if adopt => {
             file.set_len(0).and_then(|()| file.rewind()).map_err(io_at(&part))?;
             bytes

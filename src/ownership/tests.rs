@@ -162,6 +162,9 @@ fn a_new_file_is_written_once() {
     write_new_file(&path, b"one", false).unwrap();
     assert!(matches!(write_new_file(&path, b"two", false), Err(OwnershipError::InTheWay { .. })));
     write_new_file(&path, b"two", true).unwrap();
+    write(&dir.path().join("deep/.a.json.gemscope-part"), "tw");
+    write_new_file(&path, b"two", false).unwrap();
+    assert!(!dir.path().join("deep/.a.json.gemscope-part").exists(), "of a second process that was killed");
     // A killed process left a part of the same; somebody has a file of that name.
     let other = dir.path().join("b.json");
     write(&dir.path().join(".b.json.gemscope-part"), "th");
