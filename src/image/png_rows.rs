@@ -186,10 +186,13 @@ impl Kind {
                 kind.channels = if transparency.is_some() { 4 } else { 3 };
                 kind.palette = Some(colours.map(colour).collect());
             }
-            (0 | 2, Some(key)) => {
-                let sample = |index: usize| Some(u16::from_be_bytes(*key.get(index * 2..)?.first_chunk()?));
-                let first = sample(0)?;
-                kind.transparent = Some([first, sample(1).unwrap_or(first), sample(2).unwrap_or(first)]);
+            // A key that is cut off is none, as for the other decoder.
+            (0 | 2, Some(key)) if key.len() >= 2 * kind.channels => {
+                let sample = |channel: usize| {
+                    let at = 2 * channel.min(kind.channels - 1);
+                    u16::from_be_bytes([key[at], key[at + 1]])
+                };
+                kind.transparent = Some([0, 1, 2].map(sample));
                 kind.channels += 1;
             }
             _ => {}
@@ -487,6 +490,11 @@ mod tests {
         assert_eq!(decode(&bytes, header).unwrap(), DynamicImage::ImageRgb8(picture));
         for cut in [40, bytes.len() / 2, bytes.len() - 30] {
             assert!(decode(&bytes[..cut], header).is_err(), "{cut}");
+        }
+        // Headers that promise more, or another kind, than there is.
+        for (depth, colour, interlaced) in [(8, 2, false), (8, 6, false), (16, 2, true), (4, 3, true), (16, 4, false)] {
+            let other = Header { height: header.height + 1, depth, colour, interlaced, ..header };
+            assert!(decode(&bytes, other).is_err(), "{other:?}");
         }
         let middle = bytes.len() / 2;
         bytes[middle] ^= 1;
