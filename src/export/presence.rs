@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::record::Record;
 use crate::source::Locator;
 
-/// What became of the images of a run since they were answered about.
+/// The images of a run that are not there any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Missing {
     /// This number of images is not there any more.
@@ -99,7 +99,7 @@ mod tests {
         assert_eq!((names.as_slice(), missing), (&kept.map(str::to_owned)[..], Missing::Some(2)));
         let (names, missing) = left(dir.path(), &records, None, true);
         assert_eq!((names.len(), missing), (7, Missing::Some(2)));
-        // What was listed just now is there; what was never read and is not listed is not.
+        // A listed image is there. An image that was never read and is not listed is not.
         let (names, missing) = left(dir.path(), &records, Some(&["gone.png"]), false);
         assert_eq!((names.len(), missing), (5, Missing::Some(2)));
         assert!(names.contains(&"gone.png".to_owned()) && !names.contains(&"never-read.png".to_owned()));

@@ -185,7 +185,7 @@ impl Journal {
         Ok((journal, known))
     }
 
-    /// What reads single records of it, whose names are those of `known`.
+    /// A reader of its single records, whose names are those of `known`.
     pub(super) fn reader<'k>(&self, known: &'k Known) -> Result<RecordReader<'k>, JournalError> {
         let file = files::open(&self.path).map_err(|error| JournalError::Io { path: self.path.clone(), error })?;
         Ok(RecordReader { file: BufReader::new(file), names: &known.names })

@@ -181,7 +181,7 @@ pub struct Manifest {
     pub gemscope: String,
     /// The folder that the images' names are relative to; `null` where the answers were made elsewhere.
     pub root: Option<PathBuf>,
-    /// What became of the names since: a folder beside or above the first one gives all names a common root.
+    /// Changes of the names since: a folder beside or above the first one gives all names a common root.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub renamed: Vec<Renamed>,
     /// When the run was begun, in seconds since 1970.
@@ -473,7 +473,7 @@ mod tests {
             [now(0), now(99), now(100), now(249), now(250)],
             ["p/a/x.png", "p/a/x.png", "p/x.png", "p/x.png", "x.png"]
         );
-        // What is written behind a shorter journal has names of now.
+        // Records behind a shorter journal have names of now.
         let cut = above.clone().gone_on(&above, "", 40);
         let names = Names(cut.renamed.clone());
         assert_eq!([names.now(39, "x".into()), names.now(40, "x".into())], ["p/a/x", "x"]);

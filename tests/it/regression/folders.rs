@@ -303,7 +303,7 @@ fn a_folder_that_was_renamed_or_moved_goes_on() {
         assert_eq!((&again["resumed"], &again["moved"], &again["missing"]), (&4.into(), &0.into(), &0.into()), "{to}");
         assert_eq!(coco_images(dir.path()), ["a.png", "b.png", "c.png", "d.png"], "{to}");
     }
-    // Where it was mounted, an empty folder is left; and one more image has come.
+    // The old mount point stays as an empty folder; and one more image has come.
     fs::create_dir(dir.path().join("mnt")).unwrap();
     fs::rename(dir.path().join("archive/pictures"), dir.path().join("mnt/disk")).unwrap();
     fs::create_dir(dir.path().join("archive/pictures")).unwrap();
@@ -347,7 +347,7 @@ fn a_second_folder_beside_the_first_goes_on() {
     let again = summary(&mut detect(dir.path(), &["in"]), 0);
     assert_eq!((&again["images"], &again["resumed"], &again["moved"]), (&5.into(), &4.into(), &0.into()));
     assert_as_uninterrupted(dir.path(), &["in"]);
-    // What is deleted of either is counted.
+    // Deleted images of either folder are counted.
     fs::remove_file(dir.path().join("in/one/x.png")).unwrap();
     let again = summary(&mut detect(dir.path(), &["in/two"]), 0);
     assert_eq!((&again["images"], &again["missing"]), (&4.into(), &1.into()));
