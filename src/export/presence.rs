@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::record::Record;
+use crate::record::{AnswerStatus, Record};
 use crate::source::Locator;
 
 /// The images of a run that are not there any more.
@@ -26,8 +26,8 @@ impl Missing {
     /// Looks for the images of `records` in `root`, and leaves out the records of those that are not there, unless
     /// `keep` is set. Images that were `listed` by the run of now are there, whatever can be read of them.
     ///
-    /// Without `root` nothing is known of the images, and without `listed` nothing of an image that was never read:
-    /// such records stay.
+    /// Without `root` nothing is known of the images: all records stay. So do, without `listed`, answers about images that
+    /// were never read, since they were made elsewhere.
     pub fn leave_out(
         records: &mut Vec<Record>,
         root: Option<&Path>,
@@ -38,12 +38,12 @@ impl Missing {
         let locator = Locator::new(root);
         let is_there = |record: &Record| match listed {
             Some(listed) => listed.contains(record.image.as_str()) || locator.exists(&record.image),
-            None => record.sha256.is_none() || locator.exists(&record.image),
+            None => was_made_elsewhere(record) || locator.exists(&record.image),
         };
         let there: Vec<bool> = records.par_iter().map(is_there).collect();
         let missing = there.iter().filter(|there| !**there).count();
-        let read = records.iter().filter(|record| record.sha256.is_some()).count();
-        if listed.is_none() && missing > 0 && missing == read {
+        let any_there = records.iter().zip(&there).any(|(record, there)| *there && !was_made_elsewhere(record));
+        if listed.is_none() && missing > 0 && !any_there {
             return Self::OutOfReach(missing);
         }
         if missing > 0 && !keep {
@@ -60,14 +60,18 @@ impl Missing {
     }
 }
 
+/// Whether a record is an answer about an image that gemscope never read.
+fn was_made_elsewhere(record: &Record) -> bool {
+    record.sha256.is_none() && record.status != AnswerStatus::Failed
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn record(image: &str, was_read: bool) -> Record {
-        let mut record = Record::failed(image.to_owned(), String::new());
-        record.sha256 = was_read.then(String::new);
-        record
+        let sha256 = was_read.then(String::new);
+        Record { sha256, status: AnswerStatus::Ok, ..Record::failed(image.to_owned(), String::new()) }
     }
 
     fn left(dir: &Path, records: &[Record], listed: Option<&[&str]>, keep: bool) -> (Vec<String>, Missing) {
@@ -85,26 +89,27 @@ mod tests {
             std::fs::write(dir.path().join(crate::source::path_of(name)), "").unwrap();
         }
         let records = [
+            record("elsewhere.png", false),
+            Record::failed("gone-and-failed.png".into(), String::new()),
             record("gone.png", true),
             record("here.png", true),
             record("here.png/gone.png", true),
-            record("never-read.png", false),
             record("shard.tar/a.png", true),
             record("sub/gone/x.png", true),
             record("sub/latin-\\xe9.png", true),
         ];
-        let kept = ["here.png", "here.png/gone.png", "never-read.png", "shard.tar/a.png", "sub/latin-\\xe9.png"];
         // A path behind a file that is no archive cannot be told from one behind an archive by its name alone.
+        let kept = ["elsewhere.png", "here.png", "here.png/gone.png", "shard.tar/a.png", "sub/latin-\\xe9.png"];
         let (names, missing) = left(dir.path(), &records, None, false);
-        assert_eq!((names.as_slice(), missing), (&kept.map(str::to_owned)[..], Missing::Some(2)));
+        assert_eq!((names.as_slice(), missing), (&kept.map(str::to_owned)[..], Missing::Some(3)));
         let (names, missing) = left(dir.path(), &records, None, true);
-        assert_eq!((names.len(), missing), (7, Missing::Some(2)));
-        // A listed image is there. An image that was never read and is not listed is not.
-        let (names, missing) = left(dir.path(), &records, Some(&["gone.png"]), false);
-        assert_eq!((names.len(), missing), (5, Missing::Some(2)));
-        assert!(names.contains(&"gone.png".to_owned()) && !names.contains(&"never-read.png".to_owned()));
+        assert_eq!((names.len(), missing), (8, Missing::Some(3)));
+        // A listed image is there, whatever can be read of it.
+        let (names, missing) = left(dir.path(), &records, Some(&["gone-and-failed.png"]), false);
+        assert_eq!((names.len(), missing), (5, Missing::Some(3)));
+        assert!(names.contains(&"gone-and-failed.png".to_owned()) && !names.contains(&"elsewhere.png".to_owned()));
         // Nothing at all: the disk is not mounted.
-        let gone = [record("gone.png", true), record("never-read.png", false)];
+        let gone = [record("gone.png", true), record("elsewhere.png", false)];
         let (names, missing) = left(dir.path(), &gone, None, false);
         assert_eq!((names.len(), missing), (2, Missing::OutOfReach(1)));
         let (names, missing) = left(dir.path(), &gone, Some(&[]), false);
