@@ -296,11 +296,15 @@ impl<'r> Loader<'r> {
     fn load(&self, image: &SourceImage) -> Option<Loaded<'r>> {
         let mut record = Record::failed(image.name.clone(), String::new());
         let known = self.plan.known.get(&image.name).filter(|known| known.answered || !self.plan.control.retry_failed);
+        let started = Instant::now();
+        let times_of_reading = || Timings { read: started.elapsed().as_secs_f64(), ..Timings::default() };
         let refused = |record: Record, refused: Refused| match known {
             Some(known) if refused.keeps(known) => Some(Loaded::Known),
-            _ => Some(Loaded::Failed(Record { reason: Some(refused.reason), ..record })),
+            _ => {
+                let (reason, timings) = (Some(refused.reason), Some(times_of_reading()));
+                Some(Loaded::Failed(Record { reason, timings, ..record }))
+            }
         };
-        let started = Instant::now();
         // What a decoder stumbles over is a fault at this file, not at the run.
         let opened = catch_unwind(AssertUnwindSafe(|| self.open(image)))
             .unwrap_or_else(|_| Err(Refused { reason: ImageError::Panicked.to_string(), unread: false }));
@@ -315,7 +319,7 @@ impl<'r> Loader<'r> {
             Err(error) => return refused(record, Refused::unread(format!("cannot be read: {error}"))),
         };
         record.sha256 = Some(digest::hex(&bytes));
-        let mut timings = Timings { read: started.elapsed().as_secs_f64(), ..Timings::default() };
+        let mut timings = times_of_reading();
         record.timings = Some(timings);
         if known.is_some_and(|known| known.sha256 == record.sha256 && self.is_answered(image, known)) {
             return Some(Loaded::Known);

@@ -44,6 +44,8 @@ impl Golden {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::copy(fixture("images").join(file), path).unwrap();
         }
+        // The image that failed is there, too.
+        fs::write(dir.path().join("images/broken.jpg"), "no image").unwrap();
         let golden = Self { dir };
         let journal = fs::read_to_string(fixture("golden/exports/journal.jsonl")).unwrap();
         write_run(&golden.path("run"), &golden.path("images"), &journal);
