@@ -315,6 +315,8 @@ pub enum NoteKind {
     UnreadableBox,
     /// Coordinates under keys that are not read (`bbox`, `point`, `x1`, named in the detail); left out.
     UnreadKey,
+    /// Labels that are the only text beside their box, under a key that names no label (in the detail).
+    LabelGuessed,
     /// Boxes of an example, a draft or an earlier attempt that the answer holds before its last one; dropped.
     EarlierAnswerDropped,
     /// Parts of an answer that repeat each other's labels, of which no words say whether they are one; all kept.

@@ -22,7 +22,7 @@ use std::mem;
 use std::ops::Range;
 
 use super::ParsedBox;
-use super::key::Key;
+use super::key::{self, Key, SHARED_RANK};
 use super::label;
 use super::scan::{Bracket, Scalar};
 
@@ -34,6 +34,8 @@ pub(super) struct Found<'t> {
     pub(super) unreadable: Lost,
     /// Coordinates under keys that are not read, and those keys.
     pub(super) unread: Lost,
+    /// Labels under keys that name none, and those keys.
+    pub(super) guessed: Lost,
     pub(super) long_labels: usize,
     /// The text ends inside a string.
     pub(super) cut: bool,
@@ -50,6 +52,7 @@ impl<'t> Found<'t> {
             boxes: Vec::new(),
             unreadable: Lost::default(),
             unread: Lost::default(),
+            guessed: Lost::default(),
             long_labels: 0,
             cut: false,
             drafts: Vec::new(),
@@ -172,8 +175,27 @@ pub(super) struct Frame {
     confidence: Option<f64>,
     /// Strings of a list under the key of a label.
     texts: Vec<Scalar>,
+    only_text: OnlyText,
     lists: ListsInside,
     places: Places,
+}
+
+/// The text of an object that has one under a key that is no label's.
+#[derive(Default)]
+enum OnlyText {
+    #[default]
+    None,
+    One {
+        key: Range<usize>,
+        value: Range<usize>,
+    },
+    Several,
+}
+
+impl OnlyText {
+    fn add(&mut self, key: Range<usize>, value: Range<usize>) {
+        *self = if matches!(self, Self::None) { Self::One { key, value } } else { Self::Several };
+    }
 }
 
 /// Members that are lists of four numbers.
@@ -199,6 +221,8 @@ impl Default for ListsInside {
 struct Places {
     /// Their keys.
     keys: Vec<Range<usize>>,
+    /// Keys of other values with numbers in them.
+    others: Vec<Range<usize>>,
     /// Keys of single coordinates, and whether there are some along y and along x.
     sides: Vec<Range<usize>>,
     along: [bool; 2],
@@ -251,6 +275,7 @@ impl Frame {
             orphans: Vec::new(),
             confidence: None,
             texts: Vec::new(),
+            only_text: OnlyText::None,
             lists: ListsInside::default(),
             places: Places::default(),
         }
@@ -400,7 +425,9 @@ impl Frame {
             Key::Place | Key::Boxes if value.quoted && holds_numbers(raw) => {
                 self.places.keys.push(self.key_span.clone());
             }
+            Key::Draft => {}
             _ if value.quoted && holds_boxes(raw) => self.places.keys.push(self.key_span.clone()),
+            Key::Group if value.quoted => self.only_text.add(self.key_span.clone(), value.span.clone()),
             _ => {}
         }
     }
@@ -423,7 +450,11 @@ impl Frame {
         let edge = |c: char| c.is_whitespace() || (!value.quoted && matches!(c, '\\' | '"' | '\''));
         let inner = raw.trim_start_matches(edge);
         let start = value.span.end - inner.len();
-        let inner = inner.trim_end_matches(edge);
+        let mut inner = inner.trim_end_matches(edge);
+        if self.kind == Kind::Loose && !value.quoted {
+            // The sentence's full stop.
+            inner = inner.trim_end_matches('.');
+        }
         let Some((text, long)) = label::clean(inner) else { return };
         found.long_labels += usize::from(long);
         self.take_label(Label { rank, text, span: start..start + inner.len() }, found);
@@ -431,7 +462,7 @@ impl Frame {
 
     fn take_label(&mut self, label: Label, found: &mut Found<'_>) {
         match &self.label {
-            Some(known) if known.rank < label.rank => return,
+            Some(known) if known.rank < label.rank || (known.rank == label.rank && label.rank >= SHARED_RANK) => return,
             // Two objects run together, labels first.
             Some(known) if known.rank == label.rank && !self.own.is_empty() => {
                 found.repaired = true;
@@ -470,6 +501,7 @@ impl Frame {
         let named = self.label.is_some();
         self.read_groups(found);
         self.count_unread(found);
+        self.guess_label(found);
         let drafted: usize = self.drafts.iter().map(Range::len).sum();
         if found.boxes.len() - self.boxes_before > drafted {
             found.drafts.append(&mut self.drafts);
@@ -513,10 +545,35 @@ impl Frame {
         }
     }
 
+    /// Takes the only text beside a box for its label, if it is short and its key says nothing else.
+    fn guess_label(&mut self, found: &mut Found<'_>) {
+        const MOST_WORDS: usize = 5;
+        let OnlyText::One { key, value } = mem::take(&mut self.only_text) else { return };
+        if self.own.is_empty() || self.label.is_some() || !self.labels.is_empty() {
+            return;
+        }
+        let (key, text) = (&found.text[key], &found.text[value.clone()]);
+        if key::says_nothing_of_labels(key) && text.split_whitespace().count() <= MOST_WORDS {
+            self.label = Label::of(found.text, value).filter(|label| label.text.contains(char::is_alphabetic));
+            if self.label.is_some() {
+                found.guessed.add(key);
+            }
+        }
+    }
+
     /// Counts coordinates that are not read. Beside a box of the same object they are more of the same.
     fn count_unread(&mut self, found: &mut Found<'_>) {
+        if self.kind == Kind::Array && !self.lists.pure && !self.lists.fours.is_empty() && found.met() > self.met_before
+        {
+            found.unread.add("list without a key");
+        }
         if self.had_box {
             return;
+        }
+        // Of something that has a label, numbers are its place.
+        let other = mem::take(&mut self.places.others);
+        if self.label.is_some() && found.met() == self.met_before {
+            self.places.keys.extend(other);
         }
         for span in &self.places.keys {
             found.unread.add(&found.text[span.clone()]);
@@ -573,6 +630,9 @@ impl Frame {
             Some((Key::Labels, _)) if !boxes_inside => {
                 let labels = child.texts.iter().filter_map(|text| Label::of(found.text, text.span.clone()));
                 self.labels = labels.collect();
+            }
+            Some((Key::Group, ref span)) if child.places.numeric && !boxes_inside => {
+                self.places.others.push(span.clone());
             }
             Some((Key::Place, ref span)) if child.places.numeric && !boxes_inside => {
                 self.places.keys.push(span.clone());
@@ -682,10 +742,16 @@ fn holds_numbers(raw: &str) -> bool {
     numbers.take(2).count() == 2
 }
 
-/// Whether a string has a box in it: an answer inside an answer.
+/// Whether a string has a box in it: an answer inside an answer, `{\"box_2d\": [`.
 fn holds_boxes(raw: &str) -> bool {
-    let mut words = raw.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    raw.contains('[') && words.any(|word| Key::of(word) == Key::Box)
+    raw.match_indices("2d").chain(raw.match_indices("2D")).any(|(at, found)| {
+        let (before, behind) = (&raw[..at + found.len()], &raw[at + found.len()..]);
+        let word =
+            before.rfind(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).map_or(0, |start| start + 1);
+        let colon = behind.trim_start_matches(['"', '\'', '\\', ' ']).strip_prefix(':');
+        let list = colon.is_some_and(|value| value.trim_start().starts_with('['));
+        list && before.get(word..).is_some_and(|word| Key::of(word) == Key::Box)
+    })
 }
 
 /// A list of coordinates while it is read.

@@ -109,6 +109,9 @@ const FOREIGN_LABELS: [&str; 40] = [
     "объект",
 ];
 
+/// The rank of all other label keys, of which the first counts.
+pub(super) const SHARED_RANK: usize = LABELS.len() + FOREIGN_LABELS.len();
+
 /// Last words of other label keys.
 const LABEL_ENDS: [&str; 9] = ["label", "name", "class", "category", "tag", "species", "type", "kind", "text"];
 
@@ -367,6 +370,78 @@ const ASIDES: [&str; 50] = [
     "version",
 ];
 
+/// Words of keys that say something else of a thing than what it is.
+const PROPERTIES: [&str; 68] = [
+    "unit",
+    "material",
+    "state",
+    "status",
+    "condition",
+    "side",
+    "direction",
+    "orientation",
+    "pose",
+    "action",
+    "activity",
+    "gender",
+    "sex",
+    "age",
+    "emotion",
+    "expression",
+    "mood",
+    "reason",
+    "reasons",
+    "rationale",
+    "evidence",
+    "explanation",
+    "justification",
+    "comment",
+    "comments",
+    "note",
+    "notes",
+    "remark",
+    "remarks",
+    "attribute",
+    "attributes",
+    "property",
+    "feature",
+    "features",
+    "visibility",
+    "visible",
+    "occlusion",
+    "occluded",
+    "truncated",
+    "difficulty",
+    "difficult",
+    "quality",
+    "severity",
+    "source",
+    "pattern",
+    "texture",
+    "style",
+    "file",
+    "filename",
+    "path",
+    "url",
+    "uri",
+    "language",
+    "lang",
+    "priority",
+    "level",
+    "appearance",
+    "details",
+    "detail",
+    "certainty",
+    "sentiment",
+    "finish",
+    "brand",
+    "unicode",
+    "font",
+    "ground",
+    "relation",
+    "role",
+];
+
 /// What a key announces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
@@ -435,8 +510,11 @@ impl Key {
             () if WRAPPERS.contains(&last) => Self::Wrapper,
             // `detected_objects`, `visible_items`.
             () if words.len() > 1 && LABEL_ENDS.contains(&last) => {
-                let rank = LABELS.len() + FOREIGN_LABELS.len();
-                if NO_LABELS.contains(&first) { Self::Aside } else { Self::Label { rank, core: false } }
+                if NO_LABELS.contains(&first) {
+                    Self::Aside
+                } else {
+                    Self::Label { rank: SHARED_RANK, core: false }
+                }
             }
             () if !name.contains(char::is_alphabetic) => Self::Wrapper,
             () => Self::Group,
@@ -455,6 +533,12 @@ impl Key {
     pub(super) fn is_core(self) -> bool {
         matches!(self, Self::Box | Self::Label { core: true, .. })
     }
+}
+
+/// Whether a key could be that of a label for all that is known of it.
+pub(super) fn says_nothing_of_labels(raw: &str) -> bool {
+    let words = words(&decode(raw));
+    Key::of(raw) == Key::Group && !words.iter().any(|word| PROPERTIES.contains(&word.as_str()))
 }
 
 /// The words of a key, in lower case: what separators and capital letters part.

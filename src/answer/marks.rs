@@ -140,7 +140,8 @@ pub(super) fn near(inside: &str) -> &str {
 
 /// Whether a line names a thought whose marks a server dropped, and nothing else.
 pub(super) fn names_thought(line: &str) -> bool {
-    line.len() <= LONGEST && THOUGHTS.contains(&name(line).as_str())
+    let bracketed = line.starts_with(['`', '<', '[', '{', '"']);
+    !bracketed && line.len() <= LONGEST && THOUGHTS.contains(&name(line).as_str())
 }
 
 /// Whether a channel of this name holds the answer.
@@ -183,7 +184,8 @@ fn of_angle(inside: &str) -> Option<Mark> {
         "toolresponse" if bar_before && !bar_behind => return Some(Mark::TurnEnd),
         _ => {}
     }
-    let plain = ["eos", "endofturn", "startofturn", "eot", "endoftext"].contains(&name.as_str());
+    // Without bars only the names that are nothing else.
+    let plain = name.starts_with("endof") || ["eos", "eot", "startofturn"].contains(&name.as_str());
     if (special || plain) && !closing {
         if TURN_ENDS.contains(&name.as_str()) {
             return Some(Mark::TurnEnd);

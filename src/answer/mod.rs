@@ -57,6 +57,9 @@
 //! has the rule. Behind a first line `thought`, which a server left when it dropped the marks, only the last part
 //! is the answer.
 //!
+//! Boxes that are listed line by line, in YAML or as prose does it, are read by `listing.rs` and make an answer
+//! `salvaged`.
+//!
 //! Full-width and typographic punctuation is read as JSON's, and makes an answer `salvaged`.
 
 pub mod calibration;
@@ -65,6 +68,7 @@ pub(crate) mod counts;
 mod frame;
 mod key;
 mod label;
+mod listing;
 mod march;
 mod marks;
 mod parser;

@@ -10,6 +10,7 @@ use serde::de::IgnoredAny;
 
 use super::frame::{CoordinateList, Coordinates, Found, Frame, Kind, Says};
 use super::key::Key;
+use super::listing;
 use super::marks::{self, Mark};
 use super::parts::{self, Block, Form};
 use super::scan::{Bracket, Scalar, Scanner, Token};
@@ -159,7 +160,13 @@ impl<'t> Parser<'t> {
                 }
                 Token::Mark(mark) => self.mark(mark),
                 Token::Fence => self.fence(),
+                // A server that drops special tokens leaves the role of the next turn.
+                Token::Text if self.has_answered() && self.scan.is_line("user") => {
+                    self.end_turn();
+                    break;
+                }
                 Token::Text => self.prose(),
+                Token::Entry => self.listing(),
                 Token::LooseBoxKey => self.open_loose(),
                 Token::Open(bracket) => self.open(bracket),
                 Token::Close(bracket) => self.close(bracket),
@@ -188,7 +195,10 @@ impl<'t> Parser<'t> {
         const FINAL: &str = "assistantfinal";
         let text = self.found.text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
         let skipped = self.found.text.len() - text.len();
-        let first_line = text.find('\n').filter(|end| marks::names_thought(&text[..*end]));
+        // The role of the turn may be left, too.
+        let role = ["model\n", "assistant\n"].into_iter().find(|role| text.starts_with(role)).unwrap_or_default();
+        let line = &text[role.len()..];
+        let first_line = line.find('\n').filter(|end| marks::names_thought(&line[..*end])).map(|end| role.len() + end);
         if let Some(end) = text.starts_with("analysis").then(|| text.rfind(FINAL)).flatten() {
             self.scan.move_to(skipped + end + FINAL.len());
             self.lead = self.scan.end();
@@ -262,7 +272,12 @@ impl<'t> Parser<'t> {
         self.give_up(self.scan.start());
         self.seen.last = Last::Prose;
         let fresh = if self.seen.fence == Fence::Closed {
-            self.scan.skip_language();
+            if marks::names_thought(self.scan.skip_language()) {
+                self.seen.thoughts += 1;
+                self.seen.open_thought = !self.scan.skip_past("```");
+                self.lead = self.scan.end();
+                return;
+            }
             true
         } else {
             // Only an opening fence names a language, so the one before was never closed.
@@ -272,6 +287,27 @@ impl<'t> Parser<'t> {
         };
         self.seen.empty_fences += usize::from(!fresh && self.seen.fence == Fence::OpenEmpty);
         self.seen.fence = if fresh { Fence::OpenEmpty } else { Fence::Closed };
+    }
+
+    /// Takes boxes that are listed line by line.
+    fn listing(&mut self) {
+        let (text, start) = (self.found.text, self.scan.start());
+        let whole = self.ended != Ended::TokenLimit;
+        let listing = listing::read(text, start, whole);
+        self.scan.no_entries_before(listing.end);
+        if listing.is_empty() {
+            return;
+        }
+        self.content();
+        self.begin_value();
+        self.found.boxes.extend(listing.boxes);
+        listing.unreadable.into_iter().for_each(|key| self.found.unreadable.add(&text[key]));
+        listing.unread.into_iter().for_each(|key| self.found.unread.add(&text[key]));
+        self.seen.unfinished |= listing.cut;
+        self.seen.last = Last::Prose;
+        self.seen.loose += 1;
+        self.end_block(start..listing.end, Form::Loose, !listing.cut);
+        self.scan.move_to(listing.end);
     }
 
     fn open_loose(&mut self) {
@@ -571,7 +607,7 @@ impl<'t> Parser<'t> {
         }
         let lost = self.lost();
         let TakenBack { dropped, doubtful, guessed_thought } = seen.taken_back;
-        let unsure = dropped + doubtful > 0 || guessed_thought;
+        let unsure = dropped + doubtful + self.found.guessed.count > 0 || guessed_thought;
         if self.found.boxes.is_empty() {
             let other = seen.tool_calls + seen.others + lost > 0 || seen.open_thought;
             return match () {
@@ -610,7 +646,11 @@ impl<'t> Parser<'t> {
             (NoteKind::LongLabelCut, self.found.long_labels),
         ];
         let mut notes: Vec<Note> = counts.map(|(kind, count)| Note::new(kind, count)).into();
-        let lost = [(NoteKind::UnreadableBox, &self.found.unreadable), (NoteKind::UnreadKey, &self.found.unread)];
+        let lost = [
+            (NoteKind::UnreadableBox, &self.found.unreadable),
+            (NoteKind::UnreadKey, &self.found.unread),
+            (NoteKind::LabelGuessed, &self.found.guessed),
+        ];
         notes.extend(lost.map(|(kind, lost)| Note { kind, count: lost.count, detail: lost.keys() }));
         notes.retain(|note| note.count > 0);
         notes.sort_by_key(|note| note.kind);

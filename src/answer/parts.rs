@@ -22,7 +22,8 @@
 //!
 //! A correction that was cut off corrects nothing: it is dropped itself. A part that adds ("also", "another"), or is one
 //! of an enumeration ("Object 2: {…}"), drops nothing. Parts that share a label without any of this are kept with the
-//! note `several_answers`; parts of different labels are one answer, and `ok`.
+//! note `several_answers`. Parts of different labels are one answer, and `ok`, if the words between them name a label
+//! of the later one ("Dogs:"), or add it ("and", "also", "Object 2:"); otherwise they are kept with that note, too.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -102,6 +103,10 @@ struct Lead {
     here: bool,
     /// A few words with a number.
     numbered: bool,
+    /// A few words with "and".
+    joins: bool,
+    /// They name one of its labels.
+    named: bool,
 }
 
 /// Chooses among the blocks of `text`, whose boxes are `boxes`.
@@ -138,12 +143,16 @@ pub(super) fn has_words(text: &str) -> bool {
 fn parts<'b>(text: &str, blocks: &[Block], boxes: &'b [ParsedBox]) -> Vec<Part<'b>> {
     let mut parts: Vec<Part<'b>> = Vec::new();
     for (index, block) in blocks.iter().enumerate() {
-        let lead = Lead::of(&text[block.lead..block.span.start]);
         let own = &boxes[block.boxes.clone()];
+        let lead = Lead::of(&text[block.lead..block.span.start], own);
         let mut repeats = false;
         if let Some(before) = parts.last_mut().filter(|_| !lead.words) {
             let listed = block.form == Form::List || block.fenced;
-            let in_a_sentence = before.lead.words && before.form != Form::List && !before.fenced;
+            let in_a_sentence = match before.form {
+                Form::List => false,
+                Form::Object => before.lead.words && !before.fenced,
+                Form::Loose => true,
+            };
             let last = &boxes[blocks[index - 1].boxes.clone()];
             repeats = listed && blocks[index - 1].form == Form::List && says_again(last, own);
             if !(repeats || (listed && in_a_sentence)) {
@@ -243,6 +252,10 @@ fn compare(parts: &[Part<'_>], dropped: &mut [bool]) -> usize {
                 }
             }
             let before = index.checked_sub(1).filter(|before| !dropped[*before]);
+            let both = before.filter(|before| !parts[*before].boxes.is_empty() && !part.boxes.is_empty());
+            if let Some(before) = both.filter(|_| !(part.lead.named || part.lead.adds || part.lead.joins)) {
+                doubtful.extend([before, index]);
+            }
             if let Some(before) = before.filter(|before| parts[*before].in_a_sentence() && !part.in_a_sentence()) {
                 let earlier = &parts[before];
                 if part.is_answer() && earlier.labels().all(|label| label.is_none()) {
@@ -306,6 +319,15 @@ fn overlap(a: &ParsedBox, b: &ParsedBox) -> f64 {
     if union > 0.0 { common / union } else { 0.0 }
 }
 
+/// Whether `gap` holds a word of one of the first labels.
+fn names_a_label(gap: &str, boxes: &[ParsedBox]) -> bool {
+    const LABELS: usize = 8;
+    let start = gap.ceil_char_boundary(gap.len().saturating_sub(NEAR));
+    let gap = gap[start..].to_lowercase();
+    let labels = boxes.iter().filter_map(|one| one.label.as_deref()).take(LABELS);
+    labels.map(str::to_lowercase).any(|label| words(&label).any(|word| word.chars().count() > 1 && gap.contains(word)))
+}
+
 /// Whether a part is made of nothing but what stands for something else.
 fn is_placeholder(part: &Part<'_>) -> bool {
     const LABELS: [&str; 24] = [
@@ -349,7 +371,7 @@ fn is_placeholder(part: &Part<'_>) -> bool {
 
 impl Lead {
     /// Reads the words before a part.
-    fn of(gap: &str) -> Self {
+    fn of(gap: &str, boxes: &[ParsedBox]) -> Self {
         if !has_words(gap) {
             return Self::default();
         }
@@ -365,18 +387,20 @@ impl Lead {
         };
         Self {
             words: true,
-            corrects: has(&CORRECTIONS),
+            corrects: has(&CORRECTIONS) || REFUSALS.iter().any(|start| gap.trim_start().starts_with(start)),
             adds: has(&ADDITIONS),
             draft: has(&DRAFTS),
             example: has(&EXAMPLES),
             form: has(&["format", "structure", "output format", "json format"]),
             here: has(&["image", "picture", "photo", "answer", "result", "results", "detections", "actual", "now"]),
+            named: names_a_label(gap, boxes),
+            joins: near.len() <= 4 && has(&["and", "und", "et", "y", "e", "и", "和", "と"]),
             numbered: near.len() <= 4 && near.iter().any(|word| word.contains(|c: char| c.is_ascii_digit())),
         }
     }
 }
 
-const CORRECTIONS: [&str; 70] = [
+const CORRECTIONS: [&str; 98] = [
     "wait",
     "actually",
     "correction",
@@ -441,13 +465,44 @@ const CORRECTIONS: [&str; 70] = [
     "korrektur",
     "endgültig",
     "corrigé",
-    "corregid",
-    "corrigid",
     "修正",
     "更正",
     "最终",
     "最終",
+    "apologize",
+    "apologise",
+    "second thought",
+    "error",
+    "errors",
+    "incorrect",
+    "better",
+    "retry",
+    "not right",
+    "should have been",
+    "moment",
+    "perdón",
+    "corregida",
+    "corregido",
+    "corrigida",
+    "corrigido",
+    "corretta",
+    "corretto",
+    "errata",
+    "falsch",
+    "revisada",
+    "revisado",
+    "attempt 2",
+    "attempt 3",
+    "attempt 4",
+    "version 2",
+    "version 3",
+    "try 2",
+    "try 3",
+    "pass 2",
 ];
+
+/// How a sentence begins that takes something back.
+const REFUSALS: [&str; 6] = ["No, ", "No. ", "No.\n", "Nope", "Hmm", "Oh"];
 
 const ADDITIONS: [&str; 18] = [
     "also",

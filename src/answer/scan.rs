@@ -12,6 +12,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use super::listing;
 use super::marks::{self, Mark};
 
 /// The key of coordinates, without its separators.
@@ -51,6 +52,8 @@ pub(super) enum Token {
     Mark(Mark),
     /// Prose with a letter or digit in it.
     Text,
+    /// An entry of a listing begins: `- label: …` at the start of a line.
+    Entry,
     /// `box_2d:` in prose, with a list right after it.
     LooseBoxKey,
     End,
@@ -93,6 +96,8 @@ pub(super) struct Scanner<'t> {
     text: &'t str,
     at: usize,
     start: usize,
+    /// Before this no entry is looked for.
+    entries_from: usize,
     /// Where the last unquoted word ended: a quote right there closes nothing and opens nothing.
     word_end: Option<usize>,
     /// Bytes looked at, which the tests hold against the length of the text.
@@ -106,6 +111,7 @@ impl<'t> Scanner<'t> {
             text,
             at: 0,
             start: 0,
+            entries_from: 0,
             word_end: None,
             #[cfg(test)]
             steps: Cell::new(0),
@@ -122,6 +128,12 @@ impl<'t> Scanner<'t> {
         self.start
     }
 
+    /// Whether the last token is `word` alone on its line, with lines before and behind it.
+    pub(super) fn is_line(&self, word: &str) -> bool {
+        let (before, behind) = (&self.text[..self.start], &self.text[self.at..]);
+        &self.text[self.start..self.at] == word && before.ends_with('\n') && behind.starts_with('\n')
+    }
+
     /// Goes on at `at`, which lies ahead.
     pub(super) fn move_to(&mut self, at: usize) {
         self.at = at;
@@ -135,10 +147,14 @@ impl<'t> Scanner<'t> {
     /// The next token outside of any JSON value.
     pub(super) fn next_in_prose(&mut self) -> Token {
         loop {
+            let before = self.at;
             self.at = self.skip_space(self.at);
             self.start = self.at;
             let Some((sign, length)) = self.sign(self.at) else { return Token::End };
             let next = self.at + length;
+            if self.entry_begins(before) {
+                return Token::Entry;
+            }
             if let Some((mark, end)) = self.mark_at(self.at) {
                 return self.token(end, Token::Mark(mark));
             }
@@ -164,6 +180,25 @@ impl<'t> Scanner<'t> {
                 }
             }
         }
+    }
+
+    /// Whether an entry of a listing begins here; white space before it began at `before`.
+    fn entry_begins(&mut self, before: usize) -> bool {
+        let line_begins = before == 0 || self.text[before..self.at].contains('\n');
+        if self.at < self.entries_from || !line_begins {
+            return false;
+        }
+        #[cfg(test)]
+        self.steps.set(self.steps.get() + listing::start_of_line(self.text, self.at).len());
+        self.entries_from = self.at + 1;
+        listing::begins(self.text, self.at)
+    }
+
+    /// Looks for no entry before `at`.
+    pub(super) fn no_entries_before(&mut self, at: usize) {
+        #[cfg(test)]
+        self.steps.set(self.steps.get() + at.saturating_sub(self.at));
+        self.entries_from = at;
     }
 
     /// The next token inside a JSON value.

@@ -127,6 +127,56 @@ fn a_label_behind_its_object() {
 }
 
 #[test]
+fn lists_without_braces() {
+    for text in [
+        "```yaml\n- box_2d: [12, 34, 56, 78]\n  label: dog\n- box_2d: [1, 2, 3, 4]\n  label: cat\n```",
+        "- box_2d: [12, 34, 56, 78]\n  label: dog\n- box_2d: [1, 2, 3, 4]\n  label: cat",
+        "- label: dog\n  box_2d: [12, 34, 56, 78]\n- label: cat\n  box_2d: [1, 2, 3, 4]\n",
+        "- label: \"dog\"\n  confidence: 0.9\n  box_2d:\n    - 12\n    - 34\n    - 56\n    - 78\n- label: 'cat'\n  box_2d:\n  - 1\n  - 2\n  - 3\n  - 4",
+        "detections:\n  - label: dog\n    box_2d: [12, 34, 56, 78]\n\n  - label: cat\n    box_2d: [1, 2, 3, 4]\n",
+        "dog:\n  - box_2d: [12, 34, 56, 78]\ncat:\n  - box_2d: [1, 2, 3, 4]\nbird: []\n",
+        "dog:\n  - [12, 34, 56, 78]\ncat:\n- [1, 2, 3, 4]\n",
+        "- label: dog\n  instances:\n    - box_2d: [12, 34, 56, 78]\n- label: cat\n  instances:\n    - box_2d: [1, 2, 3, 4]\n",
+        "1. label: dog, box_2d: [12, 34, 56, 78]\n2. label: cat, box_2d: [1, 2, 3, 4]\n",
+        "1. label: dog\nbox_2d: [12, 34, 56, 78]\n2. label: cat\nbox_2d: [1, 2, 3, 4]\n",
+        "box_2d: [12, 34, 56, 78], label: dog\nbox_2d: [1, 2, 3, 4], label: cat",
+        "label: dog\nbox_2d: [12, 34, 56, 78]\nlabel: cat\nbox_2d: [1, 2, 3, 4]",
+        "1. **dog**: `box_2d: [12, 34, 56, 78]`\n2. **cat**: `box_2d: [1, 2, 3, 4]`",
+        "* **label**: dog\n  **box_2d**: [12, 34, 56, 78]\n* **label**: cat\n  **box_2d**: (1, 2, 3, 4)",
+        "Here are the animals:\n\n- box_2d: [12, 34, 56, 78]\n  label: dog\n- box_2d: [1, 2, 3, 4]\n  label: cat\n\nThat's all.",
+        "- box_2d: [[12, 34, 56, 78]]\n  name: dog\n  note: asleep\n- box_2d: [\"1\", \"2\", \"3\", \"4\"]\n  name: cat<turn|>\n- box_2d: [5, 6, 7, 8]",
+        "# animals\n- label: dog  # the big one\n  box_2d: [12, 34, 56, 78]\n- label: cat.\n  box_2d: [1, 2, 3, 4]",
+        "- box_2d：［12，34，56，78］\n  label：dog\n- box_2d：［1，2，3，4］\n  label：「cat」\n",
+    ] {
+        expect(text, StopToken, Salvaged, &[DOG, CAT]);
+        expect(text, Unknown, Salvaged, &[DOG, CAT]);
+    }
+    let lost = check("- box_2d: [12, 34, 56]\n  label: dog\n- box_2d: [1, 2, 3, 4]\n  label: cat\n", StopToken);
+    assert_eq!((boxes(&lost), detail(&lost, UnreadableBox)), (vec![CAT], Some("box_2d")));
+    let other = check("- bbox: [12, 34, 56, 78]\n  label: dog\n", StopToken);
+    assert_eq!((boxes(&other), other.status, detail(&other, UnreadKey)), (vec![], Refused, Some("bbox")));
+    // Cut off: half a number and half a word are none.
+    for text in [
+        "- box_2d: [12, 34, 56, 78]\n  label: dog\n- box_2d: [1, 2, 3",
+        "- box_2d: [12, 34, 56, 78]\n  label: dog\n- box_2d:\n    - 1\n    - 2\n    - 3\n    - 4",
+        "- box_2d: [12, 34, 56, 78]\n  label: dog\n- label: c",
+    ] {
+        expect(text, TokenLimit, Truncated, &[DOG]);
+    }
+    expect("- box_2d: [12, 34, 56, 78]\n  label: do", TokenLimit, Truncated, &[NAMELESS]);
+    // Prose with colons, and lists of other numbers.
+    for text in [
+        "Note: this is: fine\n- item one\n- 12\n- [1, 2, 3, 4]",
+        "size:\n- [1, 2, 3, 4]",
+        "a: b\nbox_2d is [12, 34, 56, 78]",
+    ] {
+        expect(text, StopToken, Refused, &[]);
+    }
+    let json = r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}]"#;
+    expect(&format!("Result: see below\nDetections: {json}\nNote: done"), StopToken, Ok, &[DOG]);
+}
+
+#[test]
 fn broken_strings() {
     let tail = r#", {"box_2d": [1, 2, 3, 4], "label": "cat"}]"#;
     for (label, read) in [
@@ -158,10 +208,10 @@ fn two_objects_run_together() {
     let apart = r#"{"box_2d": [12, 34, 56, 78], "label": "dog"}, {"box_2d": [1, 2, 3, 4], "label": "cat"}"#;
     expect(apart, StopToken, Salvaged, &[DOG, CAT]);
     expect(&format!("{apart},"), TokenLimit, Truncated, &[DOG, CAT]);
-    // In prose a label belongs to the box right before it or to none.
+    // In prose a label belongs to the box of its item, or right before it, or to none.
     let prose = "box_2d: [12, 34, 56, 78]\n2. label: cat\nbox_2d: [1, 2, 3, 4] (label: dog)";
-    expect(prose, StopToken, Salvaged, &[NAMELESS, (B, None)]);
-    expect(prose, TokenLimit, Truncated, &[NAMELESS, (B, None)]);
+    expect(prose, StopToken, Salvaged, &[NAMELESS, CAT]);
+    expect(prose, TokenLimit, Truncated, &[NAMELESS, CAT]);
 }
 
 #[test]
@@ -322,6 +372,9 @@ fn boxes_under_other_keys_are_named() {
         (r#""xmin": "12", "ymin": "34", "w": 1, "h": 2"#, "xmin/ymin"),
         (r#""boundingBox": [1, 2, 3, 4], "box_3d": [1, 2, 3, 4, 5, 6, 7, 8, 9]"#, "boundingBox, box_3d"),
         (r#""detections": "[{\"box_2d\": [12, 34, 56, 78]}]""#, "detections"),
+        (r#""top_left": [12, 34], "bottom_right": [56, 78]"#, "top_left, bottom_right"),
+        (r#""quad": [[1, 2], [3, 4], [5, 6], [7, 8]]"#, "quad"),
+        (r#""min": {"a": 12}, "name": "dog""#, "min"),
     ] {
         let other = format!(r#"{{"label": "dog", {member}}}"#);
         let alone = check(&format!("[{other}]"), StopToken);
@@ -333,6 +386,15 @@ fn boxes_under_other_keys_are_named() {
         // Beside a box of the same object it is more of the same.
         expect(&format!(r#"{{"box_2d": [12, 34, 56, 78], "label": "dog", {member}}}"#), StopToken, Ok, &[DOG]);
     }
+    let beside = check(&format!("[[12, 34, 56, 78], {cat}]"), StopToken);
+    assert_eq!(
+        (boxes(&beside), beside.status, detail(&beside, UnreadKey)),
+        (vec![CAT], Salvaged, Some("list without a key"))
+    );
+    // A thought in words is none, wherever it stands.
+    let thought =
+        format!(r#"{{"thought": "a box_2d: [1, 2] or so", "reason": "its box_2d is [1, 2, 3, 4]", "found": [{cat}]}}"#);
+    expect(&thought, StopToken, Ok, &[CAT]);
     for nothing in [r#""bbox": null"#, r#""bbox": []"#, r#""location": "left""#, r#""width": 640, "height": 480"#] {
         expect(&format!(r#"[{cat}, {{"label": "dog", {nothing}}}]"#), StopToken, Ok, &[CAT]);
     }
@@ -358,6 +420,25 @@ fn labels_under_the_keys_that_people_use() {
         expect(&format!(r#"[{{{member}, "box_2d": [12, 34, 56, 78]}}]"#), StopToken, Ok, &[DOG]);
         expect(&format!(r#"[{{"box_2d": [12, 34, 56, 78], {member}}}]"#), StopToken, Ok, &[DOG]);
     }
+}
+
+#[test]
+fn the_only_text_is_a_label_and_said_to_be_guessed() {
+    let answer =
+        check(r#"[{"fish": "dog", "box_2d": [12, 34, 56, 78], "color": "brown", "confidence": 0.9}]"#, StopToken);
+    assert_eq!((boxes(&answer), answer.status), (vec![DOG], Salvaged));
+    assert_eq!(detail(&answer, NoteKind::LabelGuessed), Some("fish"));
+    for member in [
+        r#""unit": "g""#,
+        r#""state": "open", "value": 19"#,
+        r#""fish": "dog", "bait": "worm""#,
+        r#""story": "a dog that sleeps on the sofa all day""#,
+        r#""fish": "12""#,
+    ] {
+        expect(&format!(r#"[{{{member}, "box_2d": [12, 34, 56, 78]}}]"#), StopToken, Ok, &[NAMELESS]);
+    }
+    let first = r#"[{"species": {"common_name": "dog", "latin_name": "Canis"}, "box_2d": [12, 34, 56, 78]}]"#;
+    expect(first, StopToken, Ok, &[DOG]);
 }
 
 #[test]
@@ -466,6 +547,7 @@ fn thoughts_with_the_marks_of_many_models() {
         format!("{draft}</thinking>{json}"),
         format!("{draft}[/THINK]{json}"),
         format!("{draft}\n<answer>\n{json}\n</answer>"),
+        format!("```thinking\n{draft}\n```\n```json\n{json}\n```"),
         // One thought in another.
         format!("<thinking>{draft}<think>{draft}</think>{draft}</thinking>{json}"),
         format!("<think>{draft}<answer>{json}</answer>"),
@@ -497,6 +579,9 @@ fn other_models_end_their_turns_with_other_tokens() {
         "<｜end▁of▁sentence｜>",
         "<|return|>",
         "\n<|im_start|>",
+        "<end_of_utterance>",
+        "<|END_OF_TURN_TOKEN|>",
+        "\nuser\n",
         "<start_of_turn>",
     ] {
         expect(&format!("{json}{end}{next}"), StopToken, Ok, &[DOG]);

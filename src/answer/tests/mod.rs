@@ -32,7 +32,7 @@ fn check(text: &str, ended: Ended) -> ParsedAnswer {
         end = parsed.coordinates.end;
         let span = &text[parsed.coordinates.clone()];
         let numbers = span.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+')));
-        let numbers: Vec<f64> = numbers.filter(|n| !n.is_empty()).map(|n| n.parse().unwrap()).collect();
+        let numbers: Vec<f64> = numbers.filter(|n| !matches!(*n, "" | "-")).map(|n| n.parse().unwrap()).collect();
         assert_eq!(numbers, parsed.box_2d, "{span:?}");
         assert!(parsed.box_2d.iter().all(|value| value.is_finite()));
         assert_eq!(parsed.label.is_some(), parsed.label_span.is_some());

@@ -62,6 +62,10 @@ fn the_last_attempt_wins() {
         (format!("{}\nI have double-checked:\n{}", fence(&both), fence(&again)), &again),
         (format!("{both}\n修正后的结果：\n{again}"), &again),
         (format!("{both}\nKorrigierte Antwort:\n{again}"), &again),
+        (format!("{cat}\nNo, that is not right.\n{dog}"), &dog),
+        (format!("{cat}\nI apologize, here it is:\n{dog}"), &dog),
+        (format!("{cat}\nOn second thought:\n{dog}"), &dog),
+        (format!("{cat}\nPerdón, respuesta corregida:\n{dog}"), &dog),
         (format!("{cat}\nWait: {both}\nNo, the final answer: {again}"), &again),
     ] {
         only(&text, &[kept]);
@@ -117,6 +121,8 @@ fn boxes_in_a_sentence_before_the_list() {
         format!("The user wants the cat. A first guess is {DRAFT} but that is too small.{again}"),
         format!("The cat: {FAR_CAT}\n{again}"),
         format!("A cat at box_2d: [1, 2, 30, 40] and that is all.\n{}", fence(&again)),
+        format!("I see it at box_2d: [1, 2, 30, 40], label: cat.\n{}", fence(&again)),
+        format!("- box_2d: [1, 2, 30, 40]\n  label: cat\n\nAs JSON:\n{}", fence(&again)),
     ] {
         only(&text, &[&again]);
     }
@@ -167,11 +173,19 @@ fn in_doubt_all_is_kept_and_said_so() {
 }
 
 #[test]
+fn other_labels_are_one_answer_only_if_words_say_so() {
+    // Nothing says that the dog goes with the cat, or that it replaces it.
+    in_doubt(&format!("[{CAT}]\nThat seems to be off somehow.\n[{DOG}]"), &[CAT, DOG]);
+    in_doubt(&format!("{}\nGatos arriba, perros abajo:\n{}", fence(CAT), fence(DOG)), &[CAT, DOG]);
+}
+
+#[test]
 fn a_thought_without_its_marks() {
     let cat = format!("[{CAT}]");
     for text in [
         format!("thought\nThe user wants cats. First: {DRAFT}\n{cat}"),
         format!("thought\nThe user wants cats.\n[{DRAFT}]\nThat is it.\n\n{}", fence(&cat)),
+        format!("model\nthought\nThe user wants cats. {DRAFT}\n{cat}"),
         format!("Thinking Process:\n1. {DRAFT}\n2. Better.\n{cat}"),
     ] {
         assert_eq!(found(&text), (corners(&[CAT]), Salvaged), "{text}");

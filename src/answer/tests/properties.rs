@@ -10,7 +10,7 @@ use crate::answer::key::Key;
 use crate::answer::label;
 use crate::answer::parser::{MAX_DEPTH, steps};
 use crate::answer::scan::ENDS_OF_STRINGS;
-use crate::answer::{CoordinateOrder, CoordinateScale, parse, to_detections};
+use crate::answer::{CoordinateOrder, CoordinateScale, parse, plain_text, to_detections};
 use crate::record::{AnswerStatus, Ended, NoteKind};
 
 const FENCES: [(&str, &str); 5] =
@@ -96,6 +96,11 @@ fn any_pieces() -> impl Strategy<Value = String> {
         "[THINK]",
         "[/THINK]",
         "<answer>",
+        "- ",
+        "\n- box_2d: [1, 2, 3, 4]\n  label: cat",
+        "label: dog\n",
+        "Wait, ",
+        "example",
     ]);
     prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
@@ -236,6 +241,7 @@ proptest! {
         scale in 0..3usize,
         order in 0..2usize,
     ) {
+        plain_text(&text);
         for ended in ENDS {
             let answer = check(&text, ended);
             let coordinates = (CoordinateScale::ALL[scale], CoordinateOrder::ALL[order]);
@@ -265,7 +271,7 @@ proptest! {
             prop_assert!(key.is_some(), "{}", text);
             // Behind the key come its colon and brackets, with lists that were boxes too, or else comments and tags.
             let between = &before[key.unwrap() + 2..];
-            let aside = ["#", "//", "/*", "<"].iter().any(|start| between.contains(start));
+            let aside = ["#", "//", "/*", "<", "- "].iter().any(|start| between.contains(start));
             prop_assert!(aside || !between.contains(char::is_alphabetic), "{between:?} in {text}");
             prop_assert!(between.contains(['[', '(']), "{}", text);
             let next = after.trim_start_matches(|c: char| c.is_whitespace() || "\"',`~\u{feff}".contains(c));
@@ -459,6 +465,14 @@ fn time_grows_with_the_length_alone() {
         "<|channel|>",
         "<|channel|>final",
         "<answer>",
+        "- box_2d: [1,2,3,4]\n",
+        "\n- label: x\n",
+        "label: x, ",
+        "\nbox_2d:\n- 1",
+        "\na: b",
+        "a:\n ",
+        "Wait [{\"box_2d\": [1,2,3,4]}]",
+        "also [{\"box_2d\": [1,2,3,4], \"label\": \"x\"}]",
         "<aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
     ];
     let mut worst = (0.0_f64, String::new());

@@ -252,3 +252,17 @@ fn an_earlier_attempt_or_an_example_is_not_added() {
         assert_eq!((status.as_str(), boxes.len()), ("ok", 2), "{text}");
     }
 }
+
+#[test]
+fn boxes_in_yaml_are_read() {
+    for text in [
+        "```yaml\n- box_2d: [100, 200, 300, 400]\n  label: cat\n- box_2d: [500, 100, 900, 300]\n  label: dog\n```",
+        "- label: cat\n  box_2d: [100, 200, 300, 400]\n- label: dog\n  box_2d: [500, 100, 900, 300]\n",
+        "- label: cat\n  box_2d:\n    - 100\n    - 200\n    - 300\n    - 400\n- label: dog\n  box_2d: [500, 100, 900, 300]\n",
+        "1. label: cat, box_2d: [100, 200, 300, 400]\n2. label: dog, box_2d: [500, 100, 900, 300]\n",
+    ] {
+        let (status, boxes) = found(&record(text));
+        let labels: Vec<&str> = boxes.iter().map(|(label, _)| label.as_str()).collect();
+        assert_eq!((status.as_str(), labels), ("salvaged", vec!["cat", "dog"]), "{text}");
+    }
+}
