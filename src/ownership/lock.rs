@@ -90,6 +90,18 @@ pub(super) fn take(directory: &Path) -> io::Result<Asked> {
     Ok(Asked::Taken(Lock { file }, earlier))
 }
 
+/// Looks whether `directory` is locked, and makes no lock.
+///
+/// # Errors
+/// The process that holds the lock, if it is known.
+pub(super) fn look(directory: &Path) -> Result<(), Option<Holder>> {
+    let Ok(mut file) = files::open_unlinked(&directory.join(FILE)) else { return Ok(()) };
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(read(&mut file)),
+        _ => Ok(()),
+    }
+}
+
 /// Whether the file is empty or begins as [`Holder`] does: a process may have been killed while it wrote that.
 fn is_ours(file: &mut File) -> io::Result<bool> {
     const BEGINNING: &[u8] = b"{\"process\":";

@@ -438,6 +438,14 @@ pub(crate) fn is_run(directory: &Path) -> io::Result<bool> {
     }
 }
 
+/// Looks whether another process writes `path`.
+///
+/// # Errors
+/// [`OwnershipError::InUse`].
+pub(crate) fn look_at_lock(path: &Path) -> Result<(), OwnershipError> {
+    lock::look(path).map_err(|holder| OwnershipError::InUse { path: path.to_owned(), holder })
+}
+
 /// Whether `path` is missing, or holds nothing but what gemscope leaves in every directory that it writes.
 pub(crate) fn is_empty(path: &Path) -> io::Result<bool> {
     Ok(others(path)?.is_empty())
@@ -446,7 +454,9 @@ pub(crate) fn is_empty(path: &Path) -> io::Result<bool> {
 /// Whether `path` is empty, or has a list, or holds nothing but names that are `usual`.
 fn is_ours(path: &Path, usual: &[&str]) -> io::Result<bool> {
     let list = path.join(PRIVATE).join(list::FILE);
-    Ok(list.is_file() || others(path)?.iter().all(|name| usual.contains(&name.as_str())))
+    let only_usual = others(path)?.iter().all(|name| usual.contains(&name.as_str()));
+    // Asked last: another process may have written the first files meanwhile, and its list before them.
+    Ok(only_usual || list.is_file())
 }
 
 /// The names of what is in `path`, sorted, besides what gemscope leaves in every directory that it writes: the lock, the list, and

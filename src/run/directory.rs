@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::journal::{self, Journal, Known};
@@ -25,6 +26,8 @@ pub struct RunDirectory {
     pub killed: Option<Holder>,
     /// What a fresh run left: files that were changed since gemscope wrote them, or of whose writing there is no record.
     pub kept: Vec<String>,
+    /// Whether the `run.json` that is there is of a run that was thrown away.
+    cleared: AtomicBool,
 }
 
 impl RunDirectory {
@@ -35,7 +38,11 @@ impl RunDirectory {
     pub fn open(path: &Path, fresh: bool) -> Result<Self, RunError> {
         let io = |error| RunError::Directory { path: path.to_owned(), error };
         if !Manifest::is_there(path)? && !ownership::is_empty(path).map_err(io)? {
-            return Err(RunError::NotARun(path.to_owned()));
+            // Another process may have begun a run here between the two questions.
+            ownership::look_at_lock(path).map_err(in_run)?;
+            if !Manifest::is_there(path)? {
+                return Err(RunError::NotARun(path.to_owned()));
+            }
         }
         let mut directory = Self::take(path)?;
         if fresh && Manifest::is_there(path)? {
@@ -56,12 +63,8 @@ impl RunDirectory {
     }
 
     fn take(path: &Path) -> Result<Self, RunError> {
-        let output = OutputDirectory::open(path).map_err(|error| match error {
-            OwnershipError::InUse { path, holder } => RunError::InUse { path, holder },
-            OwnershipError::Io { path, error } => RunError::Directory { path, error },
-            other => other.into(),
-        })?;
-        Ok(Self { killed: output.killed.clone(), output, kept: Vec::new() })
+        let output = OutputDirectory::open(path).map_err(in_run)?;
+        Ok(Self { killed: output.killed.clone(), output, kept: Vec::new(), cleared: AtomicBool::new(false) })
     }
 
     /// Whether files that are in the way are taken over, whoever wrote them.
@@ -75,7 +78,8 @@ impl RunDirectory {
         &self.output
     }
 
-    /// The journal first: without it, what is left says nothing.
+    /// The journal first: without it, what is left says nothing. The `run.json` stays until another takes its place: without one, the
+    /// user's files would keep a killed process from beginning again.
     fn clear(&mut self) -> Result<(), RunError> {
         let remove = |name: &str| {
             let path = self.output.join(name);
@@ -87,10 +91,10 @@ impl RunDirectory {
         remove(journal::FILE)?;
         remove(pairs::FILE)?;
         self.kept = self.output.remove_own()?;
-        remove(manifest::FILE)?;
         let path = self.output.path();
         let others = ownership::others(path).map_err(|error| RunError::Directory { path: path.to_owned(), error })?;
-        self.kept.extend(others);
+        self.kept.extend(others.into_iter().filter(|name| name != manifest::FILE));
+        self.cleared = AtomicBool::new(true);
         Ok(())
     }
 
@@ -110,7 +114,7 @@ impl RunDirectory {
     /// As [`Self::settle`], and [`RunError::ChangedMeanwhile`].
     pub fn settle_placed(&self, manifest: &Manifest, placement: &Placement) -> Result<(), RunError> {
         let path = self.output.path();
-        if !Manifest::is_there(path)? {
+        if self.cleared.swap(false, Ordering::Relaxed) || !Manifest::is_there(path)? {
             return Ok(manifest.write(&self.output)?);
         }
         // One that this version cannot read is of another, which says more than what differs.
@@ -180,6 +184,15 @@ impl RunDirectory {
     }
 }
 
+/// The error of a directory, said of a run.
+fn in_run(error: OwnershipError) -> RunError {
+    match error {
+        OwnershipError::InUse { path, holder } => RunError::InUse { path, holder },
+        OwnershipError::Io { path, error } => RunError::Directory { path, error },
+        other => other.into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,6 +246,22 @@ mod tests {
         assert_eq!(held.held(std::slice::from_ref(&failed)).unwrap(), [true], "an answer stays");
         journal.append(&failed).unwrap();
         assert_eq!(held.held(&records).unwrap(), [false, false], "a failure does not");
+    }
+
+    #[test]
+    fn a_fresh_run_that_was_killed_can_be_begun_again_beside_the_users_files() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = RunDirectory::open(dir.path(), false).unwrap();
+        held.settle(&Manifest::new(None, None)).unwrap();
+        held.output().write("instances.json", b"of the run").unwrap();
+        drop(held);
+        fs::write(dir.path().join("mine.txt"), "mine").unwrap();
+        // Killed before the new manifest is written.
+        drop(RunDirectory::open(dir.path(), true).unwrap());
+        let held = RunDirectory::open(dir.path(), true).unwrap();
+        held.settle(&Manifest::new(Some("elsewhere".into()), None)).unwrap();
+        assert_eq!(Manifest::read(dir.path()).unwrap().root, Some("elsewhere".into()));
+        assert!(!dir.path().join("instances.json").exists() && dir.path().join("mine.txt").exists());
     }
 
     #[test]
