@@ -47,6 +47,10 @@ const BYTES_AHEAD: usize = 256 << 20;
 /// So many images may wait besides: small ones are loaded in less time than a model needs for them, and more of them would only take memory.
 const IMAGES_AHEAD: usize = 64;
 
+/// A file that is no image is read to its end all the same, up to so many bytes, so that it is known under another name, and to have
+/// changed. Of larger ones only the beginning is.
+const KNOWN_BY_CONTENT: u64 = 16 << 20;
+
 /// Why a run stopped. The journal holds what was answered until then.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -364,8 +368,15 @@ impl<'r> Loader<'r> {
     fn open(&self, image: &SourceImage) -> Result<(Content, usize), Refused> {
         let max_pixels = self.plan.control.max_pixels;
         let mut content = image.open().map_err(Refused::unread)?;
-        let header = image::header(&mut content, self.plan.settings.apply_orientation, max_pixels);
-        let header = header.map_err(|error| Refused { reason: error.to_string(), unread: false })?;
+        let header = match image::header(&mut content, self.plan.settings.apply_orientation, max_pixels) {
+            Ok(header) => header,
+            // Preparing it will fail, and it is known again by its content.
+            Err(_) if content.size() <= KNOWN_BY_CONTENT => {
+                let size = usize::try_from(content.size()).unwrap_or(usize::MAX);
+                return Ok((content, size));
+            }
+            Err(error) => return Err(Refused { reason: error.to_string(), unread: false }),
+        };
         let most = most_bytes(max_pixels);
         if content.size() > most {
             let reason = ImageError::TooManyBytes { most }.to_string();
