@@ -111,7 +111,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     if args.pair {
         return pairs::run(args, &rubric, global);
     }
-    if args.report_only {
+    let (directory, mut records, manifest, rated) = if args.report_only {
         let directory = RunDirectory::of_run(&args.out)?.adopting(args.control.adopt);
         let manifest = Manifest::read(&args.out)?;
         let Some(asked) = manifest.settings.as_ref().and_then(|settings| settings.critique.as_ref()) else {
@@ -124,36 +124,25 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
                 args.out.display()
             )
         })?;
-        let mut records = super::read_records(&args.out)?;
-        let keep = args.control.keep_missing;
-        let missing = super::leave_out_missing(&mut records, manifest.root.as_deref(), None, keep);
-        let shown = shown(args, records, manifest)?;
-        let judged = Critique::of(&shown.selection.records, &rubric, &gates, args.group_by);
-        let judgement = Judgement {
-            args,
-            rubric: &rubric,
-            text: &text,
-            formats: &formats,
-            directory: &directory,
-            missing,
-            besides: Besides::default(),
-            strangers: None,
-        };
-        return judgement.finish(&judged, &shown, None);
-    }
-    let choice = args.choice.choice(&args.decoding.sampling)?;
-    let source = source::list_chosen(&args.inputs, Some(&args.out), &choice)?;
-    say_advice(&source);
-    let (source, placement) = run::place(source, Some(args.out.as_path()).filter(|_| !args.control.fresh))?;
-    args.model.choice().say();
-    let Rated { outcome, strangers, directory } = rate(args, &rubric, &source, &placement, global)?;
-    let mut records = run::read_journal(&args.out)?.records;
-    let listed = source.images.iter().map(|image| image.name.as_str()).collect();
-    let keep = args.control.keep_missing;
-    let missing = super::leave_out_missing(&mut records, Some(&source.root), Some(&listed), keep);
-    let shown = shown(args, records, Manifest::read(&args.out)?)?;
+        (directory, super::read_records(&args.out)?, manifest, None)
+    } else {
+        let choice = args.choice.choice(&args.decoding.sampling)?;
+        let source = source::list_chosen(&args.inputs, Some(&args.out), &choice)?;
+        say_advice(&source);
+        let (source, placement) = run::place(source, Some(args.out.as_path()).filter(|_| !args.control.fresh))?;
+        args.model.choice().say();
+        let Rated { outcome, strangers, directory } = rate(args, &rubric, &source, &placement, global)?;
+        let records = run::read_journal(&args.out)?.records;
+        (directory, records, Manifest::read(&args.out)?, Some((source, outcome, strangers)))
+    };
+    let source = rated.as_ref().map(|(source, ..)| source);
+    let root = source.map_or(manifest.root.as_deref(), |source| Some(source.root.as_path()));
+    let listed = source.map(|source| source.images.iter().map(|image| image.name.as_str()).collect());
+    let missing = super::leave_out_missing(&mut records, root, listed.as_ref(), args.control.keep_missing);
+    let besides = source.map(Source::besides).unwrap_or_default();
+    let shown = shown(args, records, manifest)?;
     let judged = Critique::of(&shown.selection.records, &rubric, &gates, args.group_by);
-    let besides = source.besides();
+    let (outcome, strangers) = rated.map_or((None, None), |(_, outcome, strangers)| (Some(outcome), strangers));
     let judgement = Judgement {
         args,
         rubric: &rubric,
@@ -164,7 +153,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         besides,
         strangers,
     };
-    judgement.finish(&judged, &shown, Some(outcome))
+    judgement.finish(&judged, &shown, outcome)
 }
 
 /// The run, with the boxes that are counted as defects.

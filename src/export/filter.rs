@@ -333,6 +333,8 @@ impl Filtered {
 /// The labels that were asked for, and their other forms.
 pub(super) struct Names<'a> {
     asked: &'a [String],
+    /// Of each of them, the form by which others are compared with it.
+    forms: Vec<String>,
     /// As it is written.
     map: &'a BTreeMap<String, String>,
     /// In lower case.
@@ -342,7 +344,8 @@ pub(super) struct Names<'a> {
 impl<'a> Names<'a> {
     /// Those of an image that was asked for the labels `asked`, under a map of labels.
     pub(super) fn new(asked: &'a [String], map: &'a BTreeMap<String, String>) -> Self {
-        Self { asked, map, folded: map.iter().map(|(from, to)| (from.to_lowercase(), to.as_str())).collect() }
+        let forms = asked.iter().map(|label| singular(label)).collect();
+        Self { asked, forms, map, folded: map.iter().map(|(from, to)| (from.to_lowercase(), to.as_str())).collect() }
     }
 
     /// What the map says of a label: as it is written, else without regard to case.
@@ -383,7 +386,8 @@ impl<'a> Names<'a> {
             return label;
         }
         let form = singular(label);
-        self.asked.iter().find(|asked| singular(asked) == form).map_or(label, String::as_str)
+        let same = self.forms.iter().position(|asked| *asked == form);
+        same.map_or(label, |place| &self.asked[place])
     }
 
     /// Whether a box's name is that of none of the labels that were asked for; never if none was.

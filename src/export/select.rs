@@ -159,9 +159,9 @@ pub(super) fn choose<'r>(input: &Input<'r>, exported: &mut Exported) -> Chosen<'
             Cow::Owned(of_categories(records, &known, exported))
         }
     };
-    let answered = places.iter().zip(records.iter()).map(|(place, record)| {
+    let answered = places.iter().zip(records.iter()).zip(&left_out).map(|((place, record), left_out)| {
         let left = !record.detections.is_empty() && record.status != AnswerStatus::Text;
-        left || says_that_nothing_is_there(&input.records[*place], left_out_of(input, *place), unsure(*place))
+        left || says_that_nothing_is_there(&input.records[*place], left_out.len(), unsure(*place))
     });
     let answered = answered.collect();
     let other_status = input.records.len() - places.len();
@@ -170,11 +170,6 @@ pub(super) fn choose<'r>(input: &Input<'r>, exported: &mut Exported) -> Chosen<'
     }
     let categories = options.categories.clone().unwrap_or_else(|| categories(input.asked, &records));
     Chosen { records, left_out, answered, categories }
-}
-
-/// How many boxes the filters left out of the record at `place`.
-fn left_out_of(input: &Input<'_>, place: usize) -> usize {
-    input.left_out.get(place).map_or(0, |left_out| left_out.boxes.len())
 }
 
 /// Whether a record of which no box is left is an example of an image with nothing in it: the whole answer said "nothing", or all boxes that it

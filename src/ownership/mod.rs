@@ -422,7 +422,6 @@ pub(crate) const RUN: &str = "run.json";
 /// # Errors
 /// Whatever the file system says, and that the file is a symbolic link.
 pub(crate) fn is_run(directory: &Path) -> io::Result<bool> {
-    const LONGEST: u64 = 1 << 30;
     /// What every version of the file has.
     #[derive(Deserialize)]
     struct MadeBy {
@@ -431,7 +430,7 @@ pub(crate) fn is_run(directory: &Path) -> io::Result<bool> {
         #[serde(rename = "settings")]
         _settings: IgnoredAny,
     }
-    match files::open_unlinked(&directory.join(RUN)).and_then(|file| files::read_within(file, LONGEST)) {
+    match files::open_unlinked(&directory.join(RUN)).and_then(|file| files::read_within(file, files::MAX_TEXT_BYTES)) {
         Ok(bytes) => Ok(serde_json::from_slice::<MadeBy>(&bytes).is_ok()),
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
         Err(error) => Err(error),

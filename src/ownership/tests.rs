@@ -97,7 +97,7 @@ fn links_of_gemscopes_are_replaced_and_their_files_stay() {
     let directory = OutputDirectory::open(&out).unwrap();
     let link = |name: &str| {
         let staged = directory.stage().unwrap();
-        staged.hard_link(&format!("yolo/{name}"), &image, digest_of("picture")).unwrap();
+        staged.hard_link(&format!("yolo/{name}"), &image, crate::digest::hex("picture")).unwrap();
         staged.symbolic_link(&format!("yolo/{name}.link"), &image).unwrap();
         directory.place(&staged, &["yolo"]).unwrap()
     };
@@ -107,10 +107,6 @@ fn links_of_gemscopes_are_replaced_and_their_files_stay() {
     assert!(link("b").is_empty());
     assert!(!out.join("yolo/a").exists() && !out.join("yolo/a.link").exists());
     assert_eq!((read(&image), read(out.join("yolo/b.link"))), ("picture changed".into(), "picture changed".into()));
-}
-
-fn digest_of(text: &str) -> String {
-    crate::digest::hex(text)
 }
 
 #[test]

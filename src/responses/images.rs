@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::{Problem, ResponsesError};
 use crate::image::MAX_PIXELS;
 use crate::record::Capture;
-use crate::source::{EXTENSIONS, Locator, Place, leads_out, name_of, path_of, tidy};
+use crate::source::{EXTENSIONS, Locator, Place, leads_out, name_of, path_of, percent_decoded, tidy};
 use crate::{digest, image};
 
 /// A folder of images, which are found in it by name.
@@ -165,22 +165,9 @@ pub(super) fn path_in_name(given: &str) -> String {
     path.to_owned()
 }
 
-/// `%20` and the like as the bytes that they stand for.
+/// `%20` and the like as what they stand for; as it is written if that is no UTF-8.
 fn decoded(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, behind)) = rest.split_first() {
-        let hex = |digits: &[u8]| u8::from_str_radix(str::from_utf8(digits).ok()?, 16).ok();
-        let digits = behind.get(..2).filter(|digits| first == b'%' && digits.iter().all(u8::is_ascii_hexdigit));
-        if let Some(byte) = digits.and_then(hex) {
-            bytes.push(byte);
-            rest = &behind[2..];
-        } else {
-            bytes.push(first);
-            rest = behind;
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
+    String::from_utf8(percent_decoded(text)).unwrap_or_else(|_| text.to_owned())
 }
 
 #[cfg(test)]

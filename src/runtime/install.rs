@@ -222,7 +222,7 @@ fn file_name(wheel: &Path) -> String {
 }
 
 fn sha256_of_file(path: &Path) -> io::Result<String> {
-    copy_hashing(&mut files::open(path)?, &mut io::sink()).map(|(_, sha256)| sha256)
+    digest::hex_of(files::open(path)?)
 }
 
 /// Copies all of `from` to `to`; how many bytes there were and their sha256, in hexadecimal.

@@ -116,7 +116,7 @@ pub(super) fn of_address(text: &str) -> Option<PathBuf> {
 }
 
 /// Bytes for `%HH`; what is no such thing stays.
-fn percent_decoded(text: &str) -> Vec<u8> {
+pub(crate) fn percent_decoded(text: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, behind)) = rest.split_first() {

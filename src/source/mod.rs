@@ -32,6 +32,7 @@ pub use choice::{Choice, Most};
 pub use content::Content;
 use inputs::Kind;
 use links::{Link, RealPaths};
+pub(crate) use list_file::percent_decoded;
 pub(crate) use locate::{Locator, leads_out};
 pub(crate) use name::{of as name_of, path as path_of};
 pub use passed_over::PassedOver;
