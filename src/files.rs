@@ -125,6 +125,14 @@ pub(crate) fn open_unlinked(path: &Path) -> io::Result<File> {
     open_without_links(path, OpenOptions::new().read(true))
 }
 
+/// All bytes of a file of gemscope's own that has at most `max` of them.
+///
+/// # Errors
+/// As [`open_unlinked`], and [`ErrorKind::FileTooLarge`].
+pub(crate) fn read_unlinked(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    read_within(open_unlinked(path)?, max)
+}
+
 fn open_without_links(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let link = || io::Error::new(ErrorKind::InvalidInput, "a symbolic link, which is not followed here: move it away");
     let other = || io::Error::new(ErrorKind::InvalidInput, "not a regular file");

@@ -143,15 +143,12 @@ impl Calibration {
         Ok(calibration)
     }
 
-    /// Writes it to `path`, whole or not at all.
-    ///
-    /// # Errors
-    /// [`CalibrationError::Io`].
-    pub fn write(&self, path: &Path) -> Result<(), CalibrationError> {
-        let io = |error| CalibrationError::Io { path: path.to_owned(), error };
-        let mut text = serde_json::to_vec_pretty(self).map_err(|error| io(error.into()))?;
-        text.push(b'\n');
-        files::replace(path, &text).map_err(io)
+    /// The text of a file that [`Self::read`] reads.
+    pub fn to_json(&self) -> String {
+        // Numbers and texts alone: nothing of it can fail.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
     }
 }
 
@@ -197,7 +194,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("calibration.json");
         let written = calibration(0.5, -1.25);
-        written.write(&path).unwrap();
+        std::fs::write(&path, written.to_json()).unwrap();
         assert_eq!(Calibration::read(&path).unwrap(), written);
         for (text, reason) in [
             ("{}", "missing field `schema`"),

@@ -1,5 +1,6 @@
 //! `gemscope eval`: how good a run is, against boxes that people drew.
 
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -7,6 +8,7 @@ use anyhow::{Context as _, bail};
 use gemscope::answer::calibration::Calibration;
 use gemscope::eval::{self, Best, Evaluation, Predictions, Scoring, Truth};
 use gemscope::export::Selection;
+use gemscope::ownership::OutputDirectory;
 use gemscope::run::Manifest;
 use serde::Serialize;
 
@@ -50,6 +52,9 @@ pub(crate) struct Args {
     /// Apply a calibration to the scores before thresholds and calibration error are computed
     #[arg(long, value_name = "FILE", conflicts_with = "calibrate")]
     calibration: Option<PathBuf>,
+    /// Replace what --report and --calibrate write even if gemscope has no record of writing it
+    #[arg(long)]
+    adopt: bool,
 }
 
 /// What `--json` prints.
@@ -120,7 +125,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
                 args.truth.display().to_string(),
                 predictions.source.clone(),
             )?;
-            learned.calibration.write(file)?;
+            write(args, file, learned.calibration.to_json().as_bytes())?;
             evaluation.remarks.extend(learned.remarks);
             Some((learned.calibration, file.clone()))
         }
@@ -137,7 +142,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         calibration: learned.as_ref().map(|(calibration, _)| calibration),
     };
     if let Some(report) = &args.report {
-        write_report(report, &json)?;
+        write_report(args, report, &json)?;
     }
     if args.json {
         output::json(&json)?;
@@ -150,19 +155,22 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     Ok(Ending::Complete)
 }
 
-fn write_report(path: &Path, json: &Json<'_>) -> anyhow::Result<()> {
+fn write_report(args: &Args, path: &Path, json: &Json<'_>) -> anyhow::Result<()> {
     let page = eval::html(json.evaluation, &json.truth, json.predictions)?;
-    let write = |path: &Path, bytes: &[u8]| {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-        }
-        std::fs::write(path, bytes).with_context(|| path.display().to_string())
-    };
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html")) {
-        return write(path, page.as_bytes());
+        return write(args, path, page.as_bytes());
     }
-    write(&path.join("eval.html"), page.as_bytes())?;
-    write(&path.join("eval.json"), &serde_json::to_vec_pretty(json)?)
+    write(args, &path.join("eval.html"), page.as_bytes())?;
+    write(args, &path.join("eval.json"), &serde_json::to_vec_pretty(json)?)
+}
+
+/// Puts a file in its place, if nothing of the user's is there. Its folder may be that of a run, so it is taken while that is done.
+fn write(args: &Args, path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let name = path.file_name().and_then(OsStr::to_str);
+    let name = name.with_context(|| format!("{}: no name for a file", path.display()))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    OutputDirectory::open(folder)?.adopting(args.adopt).write(name, bytes)?;
+    Ok(())
 }
 
 fn figure(value: Option<f64>) -> String {

@@ -55,7 +55,7 @@ impl Model {
 impl Probes {
     /// The results that are kept in `file`, or those of a run of all probes but the budget's, which are then kept there.
     pub(super) fn kept_or_run(model: &mut Model) -> Result<Self, ModelError> {
-        let kept = model.probe_file.as_ref().and_then(|file| files::read(file, files::MAX_TEXT_BYTES).ok());
+        let kept = model.probe_file.as_ref().and_then(|file| files::read_unlinked(file, files::MAX_TEXT_BYTES).ok());
         if let Some(probes) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
             return Ok(probes);
         }

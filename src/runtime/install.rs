@@ -64,7 +64,7 @@ pub(super) fn installed(wheel: &Wheel, cache: &Path, depth: Depth) -> Result<Pat
 
 /// Compares a directory with its manifest; the path of its main file, or what is wrong.
 fn check(pinned: &Wheel, directory: &Path, depth: Depth) -> Result<PathBuf, String> {
-    let manifest = files::read(&directory.join(MANIFEST), files::MAX_TEXT_BYTES);
+    let manifest = files::read_unlinked(&directory.join(MANIFEST), files::MAX_TEXT_BYTES);
     let manifest = manifest.map_err(|e| format!("its {MANIFEST} cannot be read: {e}"))?;
     let manifest: Manifest =
         serde_json::from_slice(&manifest).map_err(|e| format!("its {MANIFEST} is damaged: {e}"))?;
@@ -73,7 +73,9 @@ fn check(pinned: &Wheel, directory: &Path, depth: Depth) -> Result<PathBuf, Stri
     }
     for file in &manifest.files {
         let path = directory.join(&file.name);
-        let size = fs::metadata(&path).map_err(|e| format!("{} cannot be read: {e}", file.name))?.len();
+        // Never through a link: what it points to could be changed after this check.
+        let opened = files::open_unlinked(&path).and_then(|file| file.metadata());
+        let size = opened.map_err(|e| format!("{} cannot be read: {e}", file.name))?.len();
         if size != file.size {
             return Err(format!("{} has {size} bytes, not {}", file.name, file.size));
         }

@@ -327,6 +327,35 @@ fn a_conversion_that_was_killed_can_be_repeated() {
 }
 
 #[test]
+fn an_evaluation_replaces_its_own_files_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, run) = run_over(dir.path(), &["scene-01.png"]);
+    let calibration = run.join("calibration.json");
+    let evaluate = |more: &[&str]| {
+        let mut command = gemscope();
+        command.args(["eval", "--truth", fixture("shapes/truth.json").to_str().unwrap(), "--run"]).arg(&run);
+        command.args(more).assert()
+    };
+    let report = dir.path().join("report");
+    let page = report.join("eval.html");
+    let to = ["--report", report.to_str().unwrap()];
+    // Its own, again and again; not one that somebody has edited.
+    evaluate(&to).success();
+    evaluate(&to).success();
+    write(&page, "mine");
+    evaluate(&to).code(1).stderr(contains("eval.html is in the way")).stderr(contains("--adopt"));
+    assert_eq!(fs::read_to_string(&page).unwrap(), "mine");
+    evaluate(&[to.as_slice(), &["--adopt"]].concat()).success();
+    assert_ne!(fs::read_to_string(&page).unwrap(), "mine");
+    // A run that another process writes is not written.
+    let lock = fs::OpenOptions::new().write(true).open(run.join(".lock")).unwrap();
+    lock.lock().unwrap();
+    let inside = run.join("eval.html");
+    evaluate(&["--report", inside.to_str().unwrap()]).code(1).stderr(contains("another process"));
+    assert!(!inside.exists() && !calibration.exists());
+}
+
+#[test]
 fn one_long_path_costs_its_own_image() {
     let dir = tempfile::tempdir().unwrap();
     let deep = format!("{0}/{0}/deep.png", "d".repeat(130));
