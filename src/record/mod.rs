@@ -1,0 +1,148 @@
+//! What is kept of an image: the record, one line of a run's journal.
+//!
+//! In: what every stage learned of one image. Out: one self-contained JSON object. Promises: a record says everything that an
+//! export needs, so that no export runs a model; a raw answer is always kept; no status is ever turned into silence.
+
+use serde::{Deserialize, Serialize};
+
+mod answer;
+mod bbox;
+mod detection;
+mod note;
+
+use crate::critique::{GenerationSettings, Measures};
+
+pub use answer::{Answer, AnswerStatus, Ended, Rating, TokenCounts};
+pub use bbox::BBox;
+pub use detection::{Detection, Probabilities, ScoreKind, UnknownScore};
+pub use note::{Note, NoteKind};
+
+/// Version of the record's JSON schema. A reader refuses a record of a later version.
+///
+/// Since 2, a record holds every box that was read. In one of schema 1, the filters of its run had
+/// been applied to the boxes: labels were renamed, boxes dropped, and notes say how many.
+pub const SCHEMA: u32 = 2;
+
+/// When, and with which camera, an image was taken: what its EXIF block says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capture {
+    /// The camera's time (`DateTimeOriginal`) as ISO 8601: `2024-05-01T12:34:56.78+02:00`, fraction and offset where
+    /// the file says them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<String>,
+    /// The camera's maker.
+    #[serde(default, rename = "camera_make", skip_serializing_if = "Option::is_none")]
+    pub make: Option<String>,
+    /// The camera's model.
+    #[serde(default, rename = "camera_model", skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+}
+
+/// When a record was made and what took how long, in seconds. For whoever looks at a run (`gemscope report`); no export holds any of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Timings {
+    /// When the record was made, since 1970.
+    pub finished: f64,
+    /// Reading and hashing the file.
+    pub read: f64,
+    /// Decoding it, resizing its views, making patches.
+    pub prepare: f64,
+    /// From when the model took it up, beside other images, to its last answer.
+    pub answer: f64,
+}
+
+/// All of that for one image: one line of the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The image's name: its path relative to the run's root, with `/`.
+    pub image: String,
+    /// SHA-256 of the file's bytes, in hex; `null` where it could not be read.
+    pub sha256: Option<String>,
+    /// Width of the upright image in pixels; 0 where it could not be decoded.
+    pub width: u32,
+    /// Height of the upright image in pixels; 0 where it could not be decoded.
+    pub height: u32,
+    /// The file's EXIF orientation, 1..8.
+    pub orientation: u8,
+    /// When, and with which camera, it was taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capture: Option<Box<Capture>>,
+    /// How it ended.
+    pub status: AnswerStatus,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The labels that this image was asked for, where it was asked something of its own; absent where the run asked the same about every image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Vec<String>>,
+    /// Every box that was read, under the label that the answer gives it. Which of them are exported, the filters of an export say.
+    pub detections: Vec<Detection>,
+    /// What was put right or left out on the way.
+    #[serde(default)]
+    pub notes: Vec<Note>,
+    /// The raw answers.
+    #[serde(default)]
+    pub answers: Vec<Answer>,
+    /// How the frame is, axis by axis.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ratings: Vec<Rating>,
+    /// What the frame was meant to be, as its file or a table says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Box<GenerationSettings>>,
+    /// Classical measures of its pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measures: Option<Measures>,
+    /// Hash of the rendered prompts that were asked, in hex; absent where the answer was made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<String>,
+    /// The name that the image had when it was answered about, if its file has another name now. The answer is no longer one of
+    /// an image of that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<String>,
+    /// When it was made, and what took how long; absent where the answer was made elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
+}
+
+impl Record {
+    /// What a record promises and its JSON does not keep: of a file that somebody, or a bad disk, has changed.
+    pub fn fault(&self) -> Option<&'static str> {
+        if !(1..=8).contains(&self.orientation) {
+            return Some("the orientation is not 1 to 8");
+        }
+        let outside = self.detections.iter().any(|detection| !detection.bbox.lies_in(self.width, self.height));
+        outside.then_some("a box does not lie inside the image")
+    }
+
+    /// Whether filters were applied to its boxes before it was written, as versions before schema 2 did.
+    pub fn is_filtered(&self) -> bool {
+        self.schema < 2
+    }
+
+    /// The record of an image that gave no answer.
+    pub fn failed(image: String, reason: String) -> Self {
+        Self {
+            schema: SCHEMA,
+            image,
+            sha256: None,
+            width: 0,
+            height: 0,
+            orientation: 1,
+            capture: None,
+            status: AnswerStatus::Failed,
+            reason: Some(reason),
+            asked: None,
+            detections: Vec::new(),
+            notes: Vec::new(),
+            answers: Vec::new(),
+            ratings: Vec::new(),
+            generation: None,
+            measures: None,
+            question: None,
+            moved_from: None,
+            timings: None,
+        }
+    }
+}
