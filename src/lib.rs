@@ -15,7 +15,8 @@
 //! - [`model`]: a model directory's graphs in ONNX Runtime, and what is probed about them
 //! - [`generate`]: the decode loop, with the probability of every token
 //! - [`answer`]: text to boxes, with a status for every answer
-//! - [`critique`]: how good a generated frame is: rubrics, gates, and what the frame was meant to be
+//! - [`frame_metadata`]: how a generated frame was made, as its file says
+//! - [`critique`]: how good a generated frame is: rubrics, gates
 //! - [`record`]: what is kept of an image
 //! - [`responses`]: answers that were made elsewhere, as servers of models wrote them
 //! - [`run`]: the stages and their channels, the journal, the summary
@@ -36,6 +37,7 @@ mod digest;
 pub mod eval;
 pub mod export;
 pub mod files;
+pub mod frame_metadata;
 pub mod generate;
 pub mod image;
 pub mod model;

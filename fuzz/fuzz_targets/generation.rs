@@ -2,7 +2,8 @@
 #![no_main]
 
 use gemscope::critique::clauses::{MOST_CLAUSES, clauses};
-use gemscope::critique::generation::{GenerationSettings, read, read_sidecar};
+use gemscope::frame_metadata::{read, read_sidecar};
+use gemscope::record::GenerationSettings;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use gemscope::answer::{AnswerKind, Rules};
-use gemscope::critique::generation::read_table;
 use gemscope::critique::{CritiqueSettings, Gates, GroupBy, Kind, Rubric, RubricQuestions, Verdict, WordsOf};
 use gemscope::export::{self, Critique, Filters, MinScore, SortBy, VerdictFormat, export_verdicts};
 use gemscope::files;
+use gemscope::frame_metadata::read_table;
 use gemscope::model::{Model, demo};
 use gemscope::prompt::{Conversation, Task};
-use gemscope::record::Record;
+use gemscope::record::{GenerationSettings, Record};
 use gemscope::run::{
     self, Explain, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Placement, Progress, RunDirectory,
     Settings, Summary,
@@ -290,7 +290,7 @@ fn rate(
 }
 
 /// Names the rows of the table that are of no frame, and gives their number.
-fn say_strangers(table: &HashMap<String, gemscope::critique::GenerationSettings>, source: &Source) -> usize {
+fn say_strangers(table: &HashMap<String, GenerationSettings>, source: &Source) -> usize {
     let mut strangers: Vec<&str> = table.keys().map(String::as_str).filter(|name| !source.holds(name)).collect();
     strangers.sort_unstable();
     if let ([_, ..], [frame, ..]) = (strangers.as_slice(), source.images.as_slice()) {

@@ -18,9 +18,8 @@ use rhai::{
 };
 
 use super::frame::{AxisFigures, Frame};
-use super::measures::Measures;
 use super::rubric::{Kind, Rubric};
-use crate::record::Record;
+use crate::record::{Measures, Record};
 
 /// Steps of a condition. One that a person wrote takes some dozens.
 const MOST_OPERATIONS: u64 = 10_000;

@@ -211,7 +211,7 @@ fn decide(undecided: &[(&Rule, String)], verdict: Verdict, rule: &str, unread: O
 mod tests {
     use super::super::frame::tests::{LEVELS, record};
     use super::*;
-    use crate::critique::{GenerationSettings, Measures};
+    use crate::record::GenerationSettings;
 
     const AXES: &str = r#"
         name = "r"
@@ -247,7 +247,7 @@ mod tests {
             seed: Some(7),
             ..GenerationSettings::default()
         }));
-        record.measures = Some(Measures::of(16, 16, &[128; 16 * 16 * 3]));
+        record.measures = Some(crate::image::measure(16, 16, &[128; 16 * 16 * 3]));
         record
     }
 

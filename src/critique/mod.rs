@@ -10,8 +10,6 @@ pub mod clauses;
 mod condition;
 mod frame;
 mod gate;
-pub mod generation;
-mod measures;
 mod pair;
 mod question;
 mod rubric;
@@ -19,8 +17,6 @@ mod statistics;
 
 pub use frame::{AxisFigures, Frame};
 pub use gate::{GateError, Gates, Judged, Verdict};
-pub use generation::GenerationSettings;
-pub use measures::Measures;
 pub use pair::{PairRecord, Preference};
 pub use question::{AxisQuestion, CritiqueSettings, OtherQuestions, RubricQuestions, WordsOf, rate_into};
 pub use rubric::{Axis, Kind, Rubric, RubricError};

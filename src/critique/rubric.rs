@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::measures::Measures;
 use crate::preprocess::Budget;
+use crate::record::Measures;
 
 /// The words of a level where an axis names none, the worst first.
 const LEVELS: [&str; 5] = ["bad", "poor", "fair", "good", "excellent"];

@@ -12,9 +12,8 @@ use thiserror::Error;
 
 use super::frame::Frame;
 use super::gate::Verdict;
-use super::measures::Measures;
 use super::rubric::Rubric;
-use crate::record::Record;
+use crate::record::{Measures, Record};
 
 /// Bars of a histogram over 0..1.
 pub const BARS: usize = 20;
@@ -327,7 +326,7 @@ fn four(value: f64) -> f64 {
 mod tests {
     use super::super::frame::tests::{LEVELS, record};
     use super::*;
-    use crate::critique::GenerationSettings;
+    use crate::record::GenerationSettings;
 
     fn run(values: &[(&str, f64, u64)]) -> (Vec<Record>, Vec<Frame>) {
         let rubric =
@@ -384,10 +383,10 @@ mod tests {
         let (mut records, frames) = run(&values);
         for (place, record) in records.iter_mut().enumerate() {
             let noise = 20.0 - place as f64;
-            record.measures = Some(Measures { noise, ..Measures::of(4, 4, &[0; 48]) });
+            record.measures = Some(Measures { noise, ..crate::image::measure(4, 4, &[0; 48]) });
         }
         assert!(disagreements(&records, &frames, &rubric).iter().all(Vec::is_empty), "less noise is better");
-        records[20].measures = Some(Measures { noise: 100.0, ..Measures::of(4, 4, &[0; 48]) });
+        records[20].measures = Some(Measures { noise: 100.0, ..crate::image::measure(4, 4, &[0; 48]) });
         let found = disagreements(&records, &frames, &rubric);
         assert_eq!(found[20], [("hands".to_owned(), 1.0)], "the model alone likes it");
         assert!(found[..20].iter().all(Vec::is_empty));

@@ -12,6 +12,7 @@ mod bit_depth;
 mod exif;
 mod foreign;
 mod jpeg_rows;
+mod measures;
 mod png_rows;
 mod segments;
 pub(crate) mod tiff_block;
@@ -30,6 +31,7 @@ use tiff::tags::Tag;
 
 pub use exif::capture;
 pub use foreign::Foreign;
+pub use measures::measure;
 
 use crate::files;
 use crate::record::Note;

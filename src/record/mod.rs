@@ -8,13 +8,15 @@ use serde::{Deserialize, Serialize};
 mod answer;
 mod bbox;
 mod detection;
+mod generation;
+mod measures;
 mod note;
-
-use crate::critique::{GenerationSettings, Measures};
 
 pub use answer::{Answer, AnswerStatus, Ended, Rating, TokenCounts};
 pub use bbox::BBox;
 pub use detection::{Detection, Probabilities, ScoreKind, UnknownScore};
+pub use generation::{GenerationSettings, Tool};
+pub use measures::Measures;
 pub use note::{Note, NoteKind};
 
 /// Version of the record's JSON schema. A reader refuses a record of a later version.

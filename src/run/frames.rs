@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::questions::{Asked, Asks, FindQuestion, Question};
-use crate::critique::generation::{self, GenerationSettings, SIDECAR_EXTENSIONS};
 use crate::critique::{Axis, RubricQuestions};
 use crate::files;
+use crate::frame_metadata::{self, SIDECAR_EXTENSIONS};
 use crate::prompt::PromptError;
-use crate::record::Record;
+use crate::record::{GenerationSettings, Record};
 use crate::source::{Place, SourceImage};
 
 /// A sidecar is a page of text; what is longer is something else.
@@ -71,7 +71,7 @@ impl FrameQuestions {
         if let Some(known) = self.table.get(&image.name) {
             return Some(known.clone());
         }
-        let read = generation::read(bytes);
+        let read = frame_metadata::read(bytes);
         if read.as_ref().is_some_and(GenerationSettings::is_known) {
             return read;
         }
@@ -96,6 +96,6 @@ fn sidecar(image: &SourceImage) -> Option<GenerationSettings> {
     SIDECAR_EXTENSIONS.iter().find_map(|extension| {
         let beside = path.with_extension(extension);
         let bytes = files::read(&beside, LONGEST_SIDECAR).ok()?;
-        generation::read_sidecar(&files::decode_text(bytes).ok()?)
+        frame_metadata::read_sidecar(&files::decode_text(bytes).ok()?)
     })
 }

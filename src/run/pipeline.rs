@@ -30,10 +30,10 @@ use super::moves::Moves;
 use super::progress::Progress;
 use super::questions::{Asked, Asks};
 use super::writer::{self, Done};
-use crate::critique::Measures;
+
 use crate::digest;
 use crate::generate::GenerateError;
-use crate::image::{self, ImageError, decode_reduced, decode_within, most_bytes, recycle};
+use crate::image::{self, ImageError, decode_reduced, decode_within, measure, most_bytes, recycle};
 use crate::ownership::{Holder, OwnershipError, named};
 use crate::preprocess::{
     PATCH_SIDE, Region, TilingError, needed_size, prepare_reduced, prepare_region, target_size, views,
@@ -420,7 +420,7 @@ impl<'r> Loader<'r> {
         record.notes.extend_from_slice(&upright.notes);
         self.plan.control.check_rows(upright.rows_there)?;
         if self.plan.settings.critique.is_some() {
-            record.measures = Some(Measures::of(upright.width, upright.height, &upright.rgb));
+            record.measures = Some(measure(upright.width, upright.height, &upright.rgb));
         }
         let regions = self.regions(upright.width, upright.height, asked).map_err(|error| error.to_string())?;
         let show = |region| -> Result<ShownView, String> {

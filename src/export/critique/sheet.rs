@@ -11,9 +11,9 @@ use super::super::html::{draw_thumbnails, facts};
 use super::super::page::{self, relative_link};
 use super::super::{ExportError, Exported, Input};
 use super::Critique;
-use crate::critique::{Axis, AxisFigures, GenerationSettings, Group, Measures, Statistics, Verdict, disagreements};
+use crate::critique::{Axis, AxisFigures, Group, Statistics, Verdict, disagreements};
 use crate::ownership::OutputDirectory;
-use crate::record::Record;
+use crate::record::{GenerationSettings, Measures, Record};
 
 const PAGE: &str = include_str!("page/sheet.html");
 const STYLE: &str = include_str!("page/sheet.css");

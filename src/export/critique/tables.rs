@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::super::csv::cell;
 use super::super::{ExportError, Exported, write_file};
 use super::Critique;
-use crate::critique::{AxisFigures, GenerationSettings, Judged, Measures, PairRecord, Verdict};
+use crate::critique::{AxisFigures, Judged, PairRecord, Verdict};
 use crate::ownership::OutputDirectory;
-use crate::record::{AnswerStatus, Detection, Note};
+use crate::record::{AnswerStatus, Detection, GenerationSettings, Measures, Note};
 
 /// One line of `verdicts.jsonl`.
 #[derive(Serialize)]

@@ -7,7 +7,7 @@
 
 use std::f64::consts::FRAC_PI_2;
 
-use serde::{Deserialize, Serialize};
+use crate::record::Measures;
 
 /// The most pixels that sharpness and noise are measured over. By area and not by side, so that all of SDXL's formats (1024x1024, 832x1216,
 /// 1536x640) are measured as they are and can be compared.
@@ -17,85 +17,33 @@ const MOST_PIXELS: f64 = (1 << 20) as f64;
 /// decoders of latents do not hit 0 and 255.
 const CLIPPED: u8 = 2;
 
-/// Measures of one frame. Luma is that of ITU-R BT.601 from 0 to 255, rounded, as `OpenCV` and Pillow make grey of RGB. Each number is rounded to four
-/// significant digits.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Measures {
-    /// The variance of luma's Laplacian: low where the frame is blurred. Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy",
-    /// ICPR 2000; the kernel with four neighbours, without the outermost pixels, over at most a megapixel.
-    pub laplacian_variance: f64,
-    /// The standard deviation of the noise in steps of luma, estimated. Immerkær, "Fast Noise Variance Estimation", CVIU 64(2), 1996; fine
-    /// texture counts as noise; over at most a megapixel.
-    pub noise: f64,
-    /// The share of pixels that are black, 0..1.
-    pub clipped_shadows: f64,
-    /// The share of pixels that are white, 0..1.
-    pub clipped_highlights: f64,
-    /// Luma's mean.
-    pub luma_mean: f64,
-    /// Luma's standard deviation, which is the contrast in Peli, "Contrast in complex images", JOSA A 7(10), 1990.
-    pub luma_deviation: f64,
-    /// The entropy of luma's histogram in bits, 0..8. Shannon, "A Mathematical Theory of Communication", 1948.
-    pub luma_entropy: f64,
-}
-
-impl Measures {
-    /// The names of all measures, as rules and tables call them.
-    pub const NAMES: &'static [&'static str] = &[
-        "laplacian_variance",
-        "noise",
-        "clipped_shadows",
-        "clipped_highlights",
-        "luma_mean",
-        "luma_deviation",
-        "luma_entropy",
-    ];
-    /// Those of which more is worse.
-    pub const BAD_WHEN_HIGH: &'static [&'static str] = &["noise", "clipped_shadows", "clipped_highlights"];
-
-    /// The measure of one of [`Self::NAMES`].
-    pub fn by_name(&self, name: &str) -> Option<f64> {
-        Some(match name {
-            "laplacian_variance" => self.laplacian_variance,
-            "noise" => self.noise,
-            "clipped_shadows" => self.clipped_shadows,
-            "clipped_highlights" => self.clipped_highlights,
-            "luma_mean" => self.luma_mean,
-            "luma_deviation" => self.luma_deviation,
-            "luma_entropy" => self.luma_entropy,
-            _ => return None,
-        })
+/// Measures row-major RGB of `width * height * 3` bytes. Bytes beyond the size, and the rest of a row that is not whole, do not count.
+pub fn measure(width: u32, height: u32, rgb: &[u8]) -> Measures {
+    let width = width as usize;
+    let luma: Vec<u8> = rgb.chunks_exact(3).take(width.saturating_mul(height as usize)).map(luma).collect();
+    let height = luma.len().checked_div(width).unwrap_or(0);
+    let luma = &luma[..width * height];
+    let count = (luma.len() as f64).max(1.0);
+    let share = |clipped: fn(&u8) -> bool| {
+        rgb.chunks_exact(3).take(luma.len()).filter(|pixel| pixel.iter().all(clipped)).count() as f64 / count
+    };
+    let mut histogram = [0_u64; 256];
+    for &level in luma {
+        histogram[usize::from(level)] += 1;
     }
-
-    /// Measures row-major RGB of `width * height * 3` bytes. What goes beyond the size, and what lacks of the last row, does not count.
-    pub fn of(width: u32, height: u32, rgb: &[u8]) -> Self {
-        let width = width as usize;
-        let luma: Vec<u8> = rgb.chunks_exact(3).take(width.saturating_mul(height as usize)).map(luma).collect();
-        let height = luma.len().checked_div(width).unwrap_or(0);
-        let luma = &luma[..width * height];
-        let count = (luma.len() as f64).max(1.0);
-        let share = |clipped: fn(&u8) -> bool| {
-            rgb.chunks_exact(3).take(luma.len()).filter(|pixel| pixel.iter().all(clipped)).count() as f64 / count
-        };
-        let mut histogram = [0_u64; 256];
-        for &level in luma {
-            histogram[usize::from(level)] += 1;
-        }
-        let levels =
-            || (0..256_u32).map(f64::from).zip(histogram).map(|(level, pixels)| (level, pixels as f64 / count));
-        let mean: f64 = levels().map(|(level, share)| level * share).sum();
-        let variance: f64 = levels().map(|(level, share)| (level - mean).powi(2) * share).sum();
-        let entropy: f64 = levels().filter(|(_, share)| *share > 0.0).map(|(_, share)| -share * share.log2()).sum();
-        let plane = Plane::within(width, height, luma, MOST_PIXELS);
-        Self {
-            laplacian_variance: short(plane.laplacian_variance()),
-            noise: short(plane.noise()),
-            clipped_shadows: short(share(|&channel| channel <= CLIPPED)),
-            clipped_highlights: short(share(|&channel| channel >= 255 - CLIPPED)),
-            luma_mean: short(mean),
-            luma_deviation: short(variance.sqrt()),
-            luma_entropy: short(entropy),
-        }
+    let levels = || (0..256_u32).map(f64::from).zip(histogram).map(|(level, pixels)| (level, pixels as f64 / count));
+    let mean: f64 = levels().map(|(level, share)| level * share).sum();
+    let variance: f64 = levels().map(|(level, share)| (level - mean).powi(2) * share).sum();
+    let entropy: f64 = levels().filter(|(_, share)| *share > 0.0).map(|(_, share)| -share * share.log2()).sum();
+    let plane = Plane::within(width, height, luma, MOST_PIXELS);
+    Measures {
+        laplacian_variance: short(plane.laplacian_variance()),
+        noise: short(plane.noise()),
+        clipped_shadows: short(share(|&channel| channel <= CLIPPED)),
+        clipped_highlights: short(share(|&channel| channel >= 255 - CLIPPED)),
+        luma_mean: short(mean),
+        luma_deviation: short(variance.sqrt()),
+        luma_entropy: short(entropy),
     }
 }
 
@@ -207,7 +155,7 @@ mod tests {
     fn grey(width: u32, height: u32, level: impl Fn(u32, u32) -> u8) -> Measures {
         let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
         let rgb: Vec<u8> = pixels.flat_map(|(x, y)| [level(x, y); 3]).collect();
-        Measures::of(width, height, &rgb)
+        measure(width, height, &rgb)
     }
 
     /// The same pseudo-random number for the same place, -1..1.
@@ -242,7 +190,7 @@ mod tests {
         assert_eq!(board.noise, short(FRAC_PI_2.sqrt() * 160.0 / 6.0));
         // Four levels, equally often: two bits. Luma weights red by 0.299.
         assert_eq!(grey(4, 4, |x, _| x as u8 * 50).luma_entropy, 2.0);
-        assert_eq!(Measures::of(1, 1, &[255, 0, 0]).luma_mean, 76.0);
+        assert_eq!(measure(1, 1, &[255, 0, 0]).luma_mean, 76.0);
     }
 
     #[test]
@@ -294,7 +242,7 @@ mod tests {
         for (width, height, bytes) in
             [(0, 0, 0), (0, 5, 30), (5, 0, 30), (1, 1, 3), (2, 2, 12), (3, 3, 26), (5, 5, 7), (u32::MAX, u32::MAX, 9)]
         {
-            let measures = Measures::of(width, height, &vec![7; bytes]);
+            let measures = measure(width, height, &vec![7; bytes]);
             assert!(measures.luma_mean.is_finite() && measures.noise == 0.0, "{measures:?}");
         }
         let json = serde_json::to_string(&grey(10, 10, |x, y| (x * y) as u8)).unwrap();
