@@ -16,7 +16,6 @@ pub use budget::{Budget, BudgetChoice, BudgetError, SOFT_TOKEN_SIDE, TargetSize,
 pub use patches::{PATCH_SIDE, PatchGrid, patchify, rescale};
 pub use resize::{ResizeError, resize};
 pub use tiles::{Overlap, Region, Tiling, TilingError, views};
-pub use weights::ResizeWeights;
 
 use crate::image::{ReducedImage, UprightImage};
 

@@ -1,22 +1,22 @@
 //! The weights of one pass of a bicubic resize, in fixed point.
 //!
 //! In: a side before and after. Out: for each place of the new side the pixels it is made of and their weights, as `fast_image_resize` 6.1
-//! computes them (which follows Pillow-SIMD). That library makes its own; these are for the passes for AVX-512 and for the kernel of CUDA devices,
-//! and tests hold both to it.
+//! computes them (which follows Pillow-SIMD). That library makes its own; these are for the passes for AVX-512,
+//! and tests hold them to it.
 
 /// What a pass is made with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResizeWeights {
+pub(super) struct ResizeWeights {
     /// The first source pixel of each place.
-    pub starts: Vec<u32>,
+    pub(super) starts: Vec<u32>,
     /// How many source pixels each place has.
-    pub sizes: Vec<u32>,
+    pub(super) sizes: Vec<u32>,
     /// `[places, window]`; behind a place's own weights zeros.
-    pub values: Vec<i16>,
+    pub(super) values: Vec<i16>,
     /// The most weights that a place can have.
-    pub window: usize,
+    pub(super) window: usize,
     /// Bits behind the point.
-    pub precision: u32,
+    pub(super) precision: u32,
 }
 
 /// Keys' cubic with a = -0.5.
@@ -96,7 +96,7 @@ impl Side {
 
 impl ResizeWeights {
     /// The weights from `from` pixels to `to`, antialiased.
-    pub fn bicubic(from: u32, to: u32) -> Self {
+    pub(super) fn bicubic(from: u32, to: u32) -> Self {
         let side = Side::new(from, to);
         let window = side.radius().ceil() as usize * 2 + 1;
         let (mut starts, mut sizes, mut exact) = (Vec::new(), Vec::new(), Vec::with_capacity(window * to as usize));

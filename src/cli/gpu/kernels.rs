@@ -8,10 +8,9 @@ use gemscope::runtime::kernels::{Allowed, GatherRow, KernelError, Kernels, Logit
 use super::Check;
 
 /// The checks, in their order.
-pub(super) const NAMES: [&str; 9] = [
+pub(super) const NAMES: [&str; 8] = [
     "kernel patches, f32",
     "kernel patches, f16",
-    "kernel resize",
     "kernel pick, f32, the most probable token",
     "kernel pick, f16, the most probable token",
     "kernel pick, f32, the 64 most probable under a grammar",
@@ -30,7 +29,7 @@ pub(super) fn checks(card: &CudaDevice) -> Vec<Check> {
         Err(error) => return NAMES.map(|name| Check::failed(name, &error)).into(),
     };
     let mut random = Random(0x9e37_79b9);
-    let [patches_f32, patches_f16, resize, greedy, greedy_f16, drawn, gather_16, gather_32, mask] = NAMES;
+    let [patches_f32, patches_f16, greedy, greedy_f16, drawn, gather_16, gather_32, mask] = NAMES;
 
     let (width, height) = (912, 672);
     let rgb = random.bytes(width * height * 3);
@@ -39,10 +38,6 @@ pub(super) fn checks(card: &CudaDevice) -> Vec<Check> {
         compare(patches_f32, &size, || kernels.patches(&rgb, width, 16), &twin::patches(&rgb, width, 16)),
         compare(patches_f16, &size, || kernels.patches_f16(&rgb, width, 16), &twin::patches_f16(&rgb, width, 16)),
     ];
-
-    let (from, to) = ((width as u32, height as u32), (384, 1104));
-    let expected = twin::resize(&rgb, from, to);
-    checks.push(compare(resize, "912x672 to 384x1104", || kernels.resize(&rgb, from, to), &expected));
 
     let rows = 4;
     let logits: Vec<f32> = (0..rows * VOCABULARY).map(|_| (random.next() % 4096) as f32 / 100.0 - 20.0).collect();

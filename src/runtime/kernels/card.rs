@@ -15,7 +15,6 @@ use cudarc::nvrtc::Ptx;
 use super::{
     Allowed, GatherRow, KernelError, Logits, PickInput, PickRow, Picked, THREADS, blocks, failed, patch_values,
 };
-use crate::preprocess::ResizeWeights;
 use crate::runtime::devices::CudaDevice;
 
 /// An address in the card's memory.
@@ -29,7 +28,6 @@ pub struct Kernels {
     stream: Arc<CudaStream>,
     patches_f32: CudaFunction,
     patches_f16: CudaFunction,
-    resize_pass: CudaFunction,
     pick_f32: CudaFunction,
     pick_f16: CudaFunction,
     gather_rows_16: CudaFunction,
@@ -61,7 +59,6 @@ impl Kernels {
         let context = CudaContext::new(card.index).map_err(failed("make a context"))?;
         let module = |ptx: &str| context.load_module(Ptx::from_src(ptx)).map_err(failed("load a kernel"));
         let patches = module(include_str!("patches.ptx"))?;
-        let resize = module(include_str!("resize.ptx"))?;
         let logits = module(include_str!("logits.ptx"))?;
         let cache = module(include_str!("cache.ptx"))?;
         let found = failed("find a kernel");
@@ -69,7 +66,6 @@ impl Kernels {
             stream: context.default_stream(),
             patches_f32: patches.load_function("patches_f32").map_err(&found)?,
             patches_f16: patches.load_function("patches_f16").map_err(&found)?,
-            resize_pass: resize.load_function("resize_pass").map_err(&found)?,
             pick_f32: logits.load_function("pick_f32").map_err(&found)?,
             pick_f16: logits.load_function("pick_f16").map_err(&found)?,
             gather_rows_16: cache.load_function("gather_rows_16").map_err(&found)?,
@@ -199,44 +195,6 @@ impl Kernels {
         // a byte of a whole patch inside the image.
         unsafe { launch.launch(Self::grid(count)) }.map_err(failed("run patches"))?;
         self.done()
-    }
-
-    /// As [`twin::resize`](super::twin::resize).
-    ///
-    /// # Errors
-    /// [`KernelError`].
-    pub fn resize(&self, rgb: &[u8], from: (u32, u32), to: (u32, u32)) -> Result<Vec<u8>, KernelError> {
-        let mut now = self.upload(rgb)?;
-        if from.0 != to.0 {
-            now = self.resize_pass(&now, &ResizeWeights::bicubic(from.0, to.0), from.0 * 3, (to.0, from.1), false)?;
-        }
-        if from.1 != to.1 {
-            now = self.resize_pass(&now, &ResizeWeights::bicubic(from.1, to.1), to.0 * 3, to, true)?;
-        }
-        self.download(&now)
-    }
-
-    fn resize_pass(
-        &self,
-        from: &CudaSlice<u8>,
-        weights: &ResizeWeights,
-        from_row: u32,
-        size: (u32, u32),
-        vertical: bool,
-    ) -> Result<CudaSlice<u8>, KernelError> {
-        let to_row = size.0 * 3;
-        let count = to_row as usize * size.1 as usize;
-        let mut to = self.room(count)?;
-        let (starts, sizes) = (self.upload(&weights.starts)?, self.upload(&weights.sizes)?);
-        let values = self.upload(&weights.values)?;
-        let (window, elements, vertical) = (weights.window as u32, count as u32, u32::from(vertical));
-        let mut launch = self.stream.launch_builder(&self.resize_pass);
-        launch.arg(from).arg(&mut to).arg(&starts).arg(&sizes).arg(&values).arg(&window).arg(&from_row).arg(&to_row);
-        launch.arg(&elements).arg(&vertical).arg(&weights.precision);
-        // SAFETY: the arguments are those of the kernel's declaration in resize.cu; it writes `count` bytes, and the weights are those of
-        // the side that `from` has.
-        unsafe { launch.launch(Self::grid(count)) }.map_err(failed("run resize_pass"))?;
-        Ok(to)
     }
 
     /// As [`twin::pick`](super::twin::pick).

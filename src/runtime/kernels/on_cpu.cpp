@@ -37,7 +37,6 @@ using std::isnan;
 #undef NAN
 
 #include "patches.cu"
-#include "resize.cu"
 #include "logits.cu"
 #include "cache.cu"
 
@@ -72,12 +71,6 @@ extern "C" void cpu_patches(const unsigned char *rgb, float *singles, unsigned s
                             unsigned count, unsigned blocks) {
     each(blocks, [=] { patches_f32(rgb, singles, width, side, count); });
     each(blocks, [=] { patches_f16(rgb, halves, width, side, count); });
-}
-
-extern "C" void cpu_resize_pass(const unsigned char *from, unsigned char *to, const unsigned *starts, const unsigned *sizes,
-                                const short *weights, unsigned window, unsigned from_row, unsigned to_row, unsigned count,
-                                unsigned vertical, unsigned precision, unsigned blocks) {
-    each(blocks, [=] { resize_pass(from, to, starts, sizes, weights, window, from_row, to_row, count, vertical, precision); });
 }
 
 extern "C" void cpu_pick(const float *singles, const unsigned short *halves, const unsigned *lines, unsigned vocabulary,

@@ -11,7 +11,6 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
 use super::{Allowed, GatherRow, Logits, PickInput, PickRow, Picked, blocks, patch_values, twin};
-use crate::preprocess::ResizeWeights;
 
 /// The sources as a library; `None`, said on stderr, where there is no compiler for them.
 fn sources() -> Option<&'static Library> {
@@ -50,8 +49,6 @@ fn compiled(folder: &Path) -> Option<PathBuf> {
 }
 
 type Patches = unsafe extern "C" fn(*const u8, *mut f32, *mut u16, u32, u32, u32, u32);
-type ResizePass =
-    unsafe extern "C" fn(*const u8, *mut u8, *const u32, *const u32, *const i16, u32, u32, u32, u32, u32, u32, u32);
 type Pick = unsafe extern "C" fn(
     *const f32,
     *const u16,
@@ -95,47 +92,6 @@ fn patches_are_cut_as_by_the_twin() {
     let sizes = (width as u32, side as u32, count as u32, blocks(count));
     unsafe { cut(rgb.as_ptr(), singles.as_mut_ptr(), halves.as_mut_ptr(), sizes.0, sizes.1, sizes.2, sizes.3) };
     assert!(singles == twin::patches(&rgb, width, side) && halves == twin::patches_f16(&rgb, width, side));
-}
-
-#[test]
-fn a_resize_is_that_of_the_twin() {
-    let Some(sources) = sources() else { return };
-    // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose lengths are those of a launch.
-    let resize = unsafe { sources.get::<ResizePass>(b"cpu_resize_pass\0") }.unwrap();
-    let mut random = ChaCha8Rng::seed_from_u64(11);
-    let rgb: Vec<u8> = (0..144 * 96 * 3).map(|_| random.random()).collect();
-    for (from, to) in [((144, 96), (48, 240)), ((96, 144), (336, 48))] {
-        let mut now = rgb.clone();
-        for vertical in [false, true] {
-            let (old, new) = if vertical { (from.1, to.1) } else { (from.0, to.0) };
-            let weights = ResizeWeights::bicubic(old, new);
-            let from_row = if vertical { to.0 } else { from.0 } * 3;
-            let (to_row, rows) = (to.0 * 3, if vertical { to.1 } else { from.1 });
-            let mut out = vec![0; (to_row * rows) as usize];
-            let (window, count) = (weights.window as u32, out.len() as u32);
-            let [starts, sizes] = [weights.starts.as_ptr(), weights.sizes.as_ptr()];
-            let (into, values) = (out.as_mut_ptr(), weights.values.as_ptr());
-            let (vertical, bits, grid) = (u32::from(vertical), weights.precision, blocks(out.len()));
-            unsafe {
-                resize(
-                    now.as_ptr(),
-                    into,
-                    starts,
-                    sizes,
-                    values,
-                    window,
-                    from_row,
-                    to_row,
-                    count,
-                    vertical,
-                    bits,
-                    grid,
-                );
-            };
-            now = out;
-        }
-        assert!(now == twin::resize(&rgb, from, to), "{from:?} to {to:?}");
-    }
 }
 
 #[test]

@@ -6,7 +6,6 @@
 use half::f16;
 
 use super::{Allowed, GatherRow, Logits, PickInput, PickRow, Picked, THREADS, blocks};
-use crate::preprocess::ResizeWeights;
 
 /// Calls `kernel` with the index of every thread that has an element.
 fn each(count: usize, mut kernel: impl FnMut(usize)) {
@@ -38,48 +37,6 @@ pub fn patches(rgb: &[u8], width: usize, side: usize) -> Vec<f32> {
 /// `patches_f16`: the same, rounded to halves, as bits.
 pub fn patches_f16(rgb: &[u8], width: usize, side: usize) -> Vec<u16> {
     patches(rgb, width, side).into_iter().map(|value| f16::from_f32(value).to_bits()).collect()
-}
-
-/// `resize_pass` for the width and then for the height: RGB bytes of the size `from` (width, height) to the size `to`.
-pub fn resize(rgb: &[u8], from: (u32, u32), to: (u32, u32)) -> Vec<u8> {
-    let mut now = rgb.to_vec();
-    if from.0 != to.0 {
-        now = resize_pass(
-            &now,
-            &ResizeWeights::bicubic(from.0, to.0),
-            from.0 as usize * 3,
-            (to.0 as usize, from.1 as usize),
-            false,
-        );
-    }
-    if from.1 != to.1 {
-        now = resize_pass(
-            &now,
-            &ResizeWeights::bicubic(from.1, to.1),
-            to.0 as usize * 3,
-            (to.0 as usize, to.1 as usize),
-            true,
-        );
-    }
-    now
-}
-
-fn resize_pass(from: &[u8], weights: &ResizeWeights, from_row: usize, to: (usize, usize), vertical: bool) -> Vec<u8> {
-    let to_row = to.0 * 3;
-    let mut out = vec![0; to_row * to.1];
-    each(out.len(), |index| {
-        let (row, byte) = (index / to_row, index % to_row);
-        let place = if vertical { row } else { byte / 3 };
-        let step = if vertical { from_row } else { 3 };
-        let start = weights.starts[place] as usize;
-        let source = if vertical { start * from_row + byte } else { row * from_row + start * 3 + byte % 3 };
-        let mut sum = 1_i32 << (weights.precision - 1);
-        for tap in 0..weights.sizes[place] as usize {
-            sum += i32::from(from[source + tap * step]) * i32::from(weights.values[place * weights.window + tap]);
-        }
-        out[index] = (sum >> weights.precision).clamp(0, 255) as u8;
-    });
-    out
 }
 
 /// `pick_f32` and `pick_f16`.
@@ -186,7 +143,7 @@ pub fn mask(pads: &[u32], columns: usize) -> Vec<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::preprocess::{TargetSize, patchify, resize as resize_on_cpu};
+    use crate::preprocess::{TargetSize, patchify};
 
     /// Bytes that look like nothing in particular.
     fn noise(count: usize, seed: u32) -> Vec<u8> {
@@ -209,30 +166,6 @@ mod tests {
             assert!(patches(&rgb, width, side) == expected, "{width}x{height}, {side}");
             let halves: Vec<u16> = expected.iter().map(|&value| f16::from_f32(value).to_bits()).collect();
             assert!(patches_f16(&rgb, width, side) == halves);
-        }
-    }
-
-    #[test]
-    fn resizing_is_that_of_the_preprocessing_to_the_last_bit() {
-        let sizes = [
-            ((640, 480), (912, 672)),
-            ((1500, 1000), (768, 528)),
-            ((77, 91), (48, 960)),
-            ((100, 1), (3360, 48)),
-            ((1, 1), (384, 384)),
-            ((224, 224), (768, 768)),
-            ((912, 500), (912, 672)),
-            ((500, 672), (912, 672)),
-            ((333, 1999), (96, 528)),
-        ];
-        for (from, to) in sizes {
-            let noisy = noise((from.0 * from.1 * 3) as usize, from.0);
-            // Steep edges overshoot at both ends.
-            let steps: Vec<u8> = (0..noisy.len()).map(|index| if index / 21 % 2 == 0 { 0 } else { 255 }).collect();
-            for rgb in [noisy, steps] {
-                let expected = resize_on_cpu(&rgb, from.0, from.1, TargetSize { width: to.0, height: to.1 }).unwrap();
-                assert!(resize(&rgb, from, to) == *expected, "{from:?} to {to:?}");
-            }
         }
     }
 
