@@ -9,6 +9,7 @@
 //! that the pass over the height is a load and a multiplication for two of its taps; that one writes to where a patch has its rows.
 
 mod plan;
+mod weights;
 
 use std::arch::x86_64::{
     __m512i, _mm_cvtsi32_si128, _mm512_cvtusepi32_epi8, _mm512_dpwssd_epi32, _mm512_maskz_permutexvar_epi8,

@@ -4,9 +4,9 @@
 
 use std::arch::x86_64::__m512i;
 
+use super::weights::ResizeWeights;
 use super::{LANES, WINDOW};
 use crate::preprocess::budget::TargetSize;
-use crate::preprocess::weights::ResizeWeights;
 
 /// Both passes.
 pub(super) struct Plan {
