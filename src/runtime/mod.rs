@@ -33,7 +33,6 @@ mod pip;
 mod probe;
 mod report;
 mod setup;
-mod watch;
 #[cfg(feature = "load-dynamic")]
 mod wheels;
 
@@ -44,7 +43,6 @@ pub use error::RuntimeError;
 pub(crate) use here::shape;
 pub use report::{Report, report};
 pub use setup::{GpuSetup, Installed, Outcome, setup, setup_gpu};
-pub use watch::Watch;
 
 #[cfg(not(any(feature = "load-dynamic", feature = "download-ort")))]
 compile_error!(

@@ -14,7 +14,7 @@ use super::super::engine::{ModelArgs, ModelFiles, Placement};
 use super::{Check, speed};
 
 /// The checks, in their order.
-pub(super) const NAMES: [&str; 8] = [
+pub(super) const NAMES: [&str; 7] = [
     "soft tokens, card against CPU",
     "logits of a prompt, card against CPU",
     "answers, card against CPU",
@@ -22,14 +22,10 @@ pub(super) const NAMES: [&str; 8] = [
     "speed, one answer at a time",
     "speed, eight answers together",
     "bytes over the bus for an image",
-    "time that the card is idle",
 ];
 
 /// Scenes that are shown.
 pub(super) const SCENES: usize = 8;
-
-/// How often all of them are shown to a card while it is watched: NVML's figures are of a sixth of a second up to a second.
-pub(super) const ROUNDS: usize = 13;
 
 /// How far f32 graphs may be off, as a share of the largest value; others, whose kernels differ, further.
 const EXACT: f32 = 2e-3;
@@ -64,7 +60,7 @@ fn compare(
     tried: &mut Model,
     tolerance: f32,
 ) -> Vec<Check> {
-    let [soft, logits, answers, together, single, eight, bus, idle] = NAMES;
+    let [soft, logits, answers, together, single, eight, bus] = NAMES;
     let asked = match Asked::new(prompter, budget, reference) {
         Ok(asked) => asked,
         Err(error) => return NAMES.map(|name| Check::failed(name, &format!("{error:#}"))).into(),
@@ -89,7 +85,6 @@ fn compare(
     checks.push(speed::compared(single, &made[1], &made[0]));
     checks.push(speed::compared(eight, &batched, &batched_cpu));
     checks.push(settle(bus, speed::bus(bus, &asked, prompter, tried)));
-    checks.push(settle(idle, speed::idle(idle, &asked, prompter, tried)));
     checks
 }
 
@@ -265,11 +260,10 @@ mod tests {
         let checks = checks(&ModelArgs::default(), runtime, &Device::Rehearsal);
         assert_eq!(checks.iter().map(|check| check.name).collect::<Vec<_>>(), NAMES);
         for check in checks {
-            let figure = ["speed", "bytes", "time"].iter().any(|kind| check.name.starts_with(kind));
+            let figure = ["speed", "bytes"].iter().any(|kind| check.name.starts_with(kind));
             let expected = if figure { Outcome::Measured } else { Outcome::Passed };
             assert_eq!(check.outcome, expected, "{}: {}", check.name, check.says);
-            // That the CPU is no card whose time could be asked for is said, and no figure.
-            assert_eq!(check.figures.is_empty(), !figure || check.name.starts_with("time"), "{check:?}");
+            assert_eq!(check.figures.is_empty(), !figure, "{check:?}");
         }
     }
 

@@ -1,13 +1,12 @@
-//! How fast a card is, and what it waits for.
+//! How fast a card is, and what goes over its bus.
 //!
-//! In: what was asked, the model on the card. Out: figures, which are neither right nor wrong. Promises: what cannot be known is said, and no figure.
+//! In: what was asked, the model on the card. Out: figures, which are neither right nor wrong.
 
 use gemscope::model::Model;
 use gemscope::prompt::Prompter;
-use gemscope::runtime::{Device, Watch};
 
-use super::model::{Asked, Made, ROUNDS, SCENES};
-use super::{Check, Outcome};
+use super::Check;
+use super::model::{Asked, Made, SCENES};
 
 impl Made {
     fn images_per_second(&self) -> f64 {
@@ -53,23 +52,4 @@ pub(super) fn bus(name: &'static str, asked: &Asked, prompter: &Prompter, model:
         format!("{to} bytes to the card, {from} bytes from it, of an image with an answer of {tokens} tokens"),
         [("bytes_to_card", to as f64), ("bytes_from_card", from as f64), ("tokens", tokens as f64)],
     ))
-}
-
-/// The share of the time that no kernel ran on the card, as its driver tells, while many images were answered.
-pub(super) fn idle(name: &'static str, asked: &Asked, prompter: &Prompter, model: &mut Model) -> anyhow::Result<Check> {
-    let unknown = |reason: &str| Check::new(name, Outcome::Measured, format!("not known: {reason}"));
-    let Device::Cuda(card) = &model.device else { return Ok(unknown("this is no card")) };
-    let watched = Watch::begin(card);
-    for _ in 0..ROUNDS {
-        asked.run(prompter, model, SCENES, SCENES)?;
-    }
-    let images = ROUNDS * SCENES;
-    Ok(match watched.and_then(Watch::end) {
-        Ok(share) => Check::measured(
-            name,
-            format!("{:.0} % while {images} images were answered, eight at a time", share * 100.0),
-            [("idle_share", share), ("images", images as f64)],
-        ),
-        Err(reason) => unknown(&reason),
-    })
 }
