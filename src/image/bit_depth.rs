@@ -13,6 +13,7 @@
 use ::image::DynamicImage;
 
 use super::segments::png_chunk;
+use super::tiff_block::Block;
 use crate::record::{Note, NoteKind};
 
 /// The depths that are looked for where the file does not say, in bits.
@@ -108,14 +109,15 @@ impl Samples<'_> {
 
 /// The sample value of white, if the file says it.
 fn claimed_white(file: &[u8]) -> Option<u16> {
+    const MAX_SAMPLE_VALUE: u16 = 281;
     if let Some(bits) = png_chunk(file, *b"sBIT") {
         // Grey and alpha, or three colours and alpha: the alpha's is no smaller than what is used of the others.
         let colours = if bits.len() < 3 { 1 } else { 3 };
         let bits = bits.iter().take(colours).copied().max().filter(|bits| (8..=16).contains(bits))?;
         return Some(((1_u32 << bits) - 1) as u16);
     }
-    let mut header = super::tiff_header(file)?;
-    let white = header.find_tag_unsigned::<u32>(tiff::tags::Tag::MaxSampleValue).ok()??;
+    let header = Block::new(file)?;
+    let white = header.number(header.first_directory()?, MAX_SAMPLE_VALUE)?;
     u16::try_from(white).ok().filter(|white| *white >= 255)
 }
 
@@ -173,6 +175,8 @@ mod tests {
     #[test]
     fn a_file_that_says_its_depth_is_believed() {
         assert_eq!(spread_of(ramp(600), &png_of(12)).0[1000], 9602);
+        let tiff = crate::image::tiff_block::tests::block(&[(281, 3, 1, 4095)]);
+        assert_eq!(spread_of(ramp(600), &tiff), spread_of(ramp(600), &png_of(12)));
         assert_eq!(spread_of(ramp(4095), &png_of(16)).0, ramp(4095));
         // Scaled as PNG wants it: brighter than 12 bits, or nothing below them.
         assert_eq!(spread_of(ramp(65520), &png_of(12)).0, ramp(65520));

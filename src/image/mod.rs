@@ -27,12 +27,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ::image::metadata::Orientation;
 use ::image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
 use thiserror::Error;
-use tiff::tags::Tag;
 
 pub use exif::capture;
 pub use foreign::Foreign;
 pub use measures::measure;
 
+use self::tiff_block::Block;
 use crate::files;
 use crate::record::Note;
 
@@ -432,20 +432,14 @@ fn open<'r, R: BufRead + Seek + 'r>(
     Ok((decoder, orientation))
 }
 
-/// The tags of a TIFF's first page; nothing for other files, and where the header is wrong, which the decoder says.
-fn tiff_header(bytes: &[u8]) -> Option<tiff::decoder::Decoder<Cursor<&[u8]>>> {
-    let is_tiff = bytes.starts_with(b"II*\0") || bytes.starts_with(b"MM\0*");
-    tiff::decoder::Decoder::new(Cursor::new(bytes)).ok().filter(|_| is_tiff)
-}
-
+/// Whether the first page of a TIFF has tiles and a plane for each colour.
 fn has_planar_tiles(bytes: &[u8]) -> bool {
-    const SEPARATE_PLANES: u16 = 2;
-    let Some(mut header) = tiff_header(bytes) else { return false };
-    let mut planar_tiles = || -> tiff::TiffResult<bool> {
-        let planes = header.find_tag_unsigned(Tag::PlanarConfiguration)?;
-        Ok(planes == Some(SEPARATE_PLANES) && header.find_tag(Tag::TileWidth)?.is_some())
-    };
-    planar_tiles().unwrap_or(false)
+    const PLANAR_CONFIGURATION: u16 = 284;
+    const SEPARATE_PLANES: u32 = 2;
+    const TILE_WIDTH: u16 = 322;
+    let Some(block) = Block::new(bytes) else { return false };
+    let Some(page) = block.first_directory() else { return false };
+    block.number(page, PLANAR_CONFIGURATION) == Some(SEPARATE_PLANES) && block.entry(page, TILE_WIDTH).is_some()
 }
 
 /// Whether the end-of-image marker stands behind the first scan. What stands before it is passed over segment by segment: a
@@ -515,6 +509,37 @@ mod tests {
             "{:?}",
             cut.notes
         );
+    }
+
+    /// The decoder asserts that there is none.
+    #[test]
+    fn a_tiff_of_planar_tiles_is_refused_before_it_is_decoded() {
+        const SHORT: u16 = 3;
+        const LONG: u16 = 4;
+        let directory = |planes| {
+            let (samples, tiles) = (146, 152);
+            let mut tiff = tiff_block::tests::block(&[
+                (256, SHORT, 1, 16),
+                (257, SHORT, 1, 16),
+                (258, SHORT, 3, samples),
+                (259, SHORT, 1, 1),
+                (262, SHORT, 1, 2),
+                (277, SHORT, 1, 3),
+                (284, SHORT, 1, planes),
+                (322, SHORT, 1, 16),
+                (323, SHORT, 1, 16),
+                (324, LONG, 3, tiles),
+                (325, LONG, 3, tiles + 12),
+            ]);
+            assert_eq!(tiff.len(), samples as usize);
+            tiff.extend([8_u16; 3].into_iter().flat_map(u16::to_le_bytes));
+            tiff.extend([176_u32, 432, 688, 256, 256, 256].into_iter().flat_map(u32::to_le_bytes));
+            tiff.extend([7; 768]);
+            tiff
+        };
+        let planar = decode(&directory(2), true);
+        assert!(matches!(planar, Err(ImageError::PlanarTiles)), "{planar:?}");
+        assert!(!matches!(decode(&directory(1), true), Err(ImageError::PlanarTiles)));
     }
 
     #[test]
