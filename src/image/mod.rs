@@ -170,6 +170,20 @@ pub fn decode_reduced(
     max_pixels: u64,
     needed: impl FnOnce(u32, u32) -> (u32, u32),
 ) -> Result<ReducedImage, ImageError> {
+    guarded(|| decode_unguarded(bytes, apply_orientation, max_pixels, needed))
+}
+
+/// Does `work`; a decoder that panics has failed at this file, not at the run.
+fn guarded<T>(work: impl FnOnce() -> Result<T, ImageError>) -> Result<T, ImageError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(ImageError::Panicked))
+}
+
+fn decode_unguarded(
+    bytes: &[u8],
+    apply_orientation: bool,
+    max_pixels: u64,
+    needed: impl FnOnce(u32, u32) -> (u32, u32),
+) -> Result<ReducedImage, ImageError> {
     let (decoder, orientation) = open(Cursor::new(bytes), max_pixels)?;
     let is_jpeg = bytes.starts_with(&[0xFF, 0xD8]);
     let cut = if is_jpeg && !jpeg_has_its_end(bytes) {
@@ -189,7 +203,7 @@ pub fn decode_reduced(
         (None, Some(pixels)) => DynamicImage::ImageRgb8(pixels),
         (None, None) => match png_rows::Header::of(bytes).filter(|header| header.is_long()) {
             Some(header) => png_rows::decode(bytes, header)?,
-            None => read_guarded(decoder)?,
+            None => read(decoder)?,
         },
     };
     let notes = cut.map(jpeg_rows::Extent::note).into_iter().chain(bit_depth::spread(&mut decoded, bytes)).collect();
@@ -227,16 +241,11 @@ fn decode_cut(bytes: &[u8], extent: jpeg_rows::Extent, max_pixels: u64) -> Resul
     drop(SPARE.take());
     let decode = |end: &[u8]| {
         let (decoder, _) = open(Cursor::new([&bytes[..extent.bytes], end].concat()), max_pixels)?;
-        read_guarded(decoder)
+        read(decoder)
     };
-    let mut decoded = decode(&ends[0]).or_else(|_| decode(&ends[1]))?;
+    let mut decoded = guarded(|| decode(&ends[0])).or_else(|_| decode(&ends[1]))?;
     extent.blank_rest(&mut decoded);
     Ok(decoded)
-}
-
-/// [`read`]; a decoder that panics has failed at this file, not at the run.
-fn read_guarded(decoder: impl ImageDecoder) -> Result<DynamicImage, ImageError> {
-    catch_unwind(AssertUnwindSafe(|| read(decoder))).map_err(|_| ImageError::Panicked)?
 }
 
 /// All pixels of a decoder, in the kind that it gives.
@@ -327,14 +336,16 @@ fn with_header<T>(
     of: impl FnOnce(&dyn ImageDecoder, Orientation, bool) -> T,
 ) -> Result<T, ImageError> {
     let io = |error| ImageError::Decode(::image::ImageError::IoError(error));
-    if reader.fill_buf().map_err(io)?.starts_with(&[0xFF, 0xD8]) {
-        // The decoder would read all of it.
-        let head = segments::jpeg_head(reader).map_err(io)?;
-        let (decoder, orientation) = open(Cursor::new(head), max_pixels)?;
-        return Ok(of(&decoder, orientation, true));
-    }
-    let (decoder, orientation) = open(reader, max_pixels)?;
-    Ok(of(&decoder, orientation, false))
+    guarded(|| {
+        if reader.fill_buf().map_err(io)?.starts_with(&[0xFF, 0xD8]) {
+            // The decoder would read all of it.
+            let head = segments::jpeg_head(reader).map_err(io)?;
+            let (decoder, orientation) = open(Cursor::new(head), max_pixels)?;
+            return Ok(of(&decoder, orientation, true));
+        }
+        let (decoder, orientation) = open(reader, max_pixels)?;
+        Ok(of(&decoder, orientation, false))
+    })
 }
 
 /// All bytes of the file that `reader` reads, whose header is looked at before the rest is read.

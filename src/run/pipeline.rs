@@ -10,7 +10,6 @@
 //! Prepared views wait behind a gate that counts their bytes, so files are read ahead of the device, but memory stays bounded.
 
 use std::io::ErrorKind;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -309,10 +308,7 @@ impl<'r> Loader<'r> {
                 Some(Loaded::Failed(Record { reason, timings, ..record }))
             }
         };
-        // What a decoder stumbles over is a fault at this file, not at the run.
-        let opened = catch_unwind(AssertUnwindSafe(|| self.open(image)))
-            .unwrap_or_else(|_| Err(Refused { reason: ImageError::Panicked.to_string(), unread: false }));
-        let (content, bytes) = match opened {
+        let (content, bytes) = match self.open(image) {
             Ok(opened) => opened,
             Err(reason) => return refused(record, reason),
         };
@@ -338,9 +334,7 @@ impl<'r> Loader<'r> {
             return Some(Loaded::Moved(moved));
         }
         let started = Instant::now();
-        // A decoder that panics over a broken file has failed at this file, not at the run.
-        let prepared = catch_unwind(AssertUnwindSafe(|| self.prepare(&bytes, &asked, &mut record)))
-            .unwrap_or_else(|_| Err("the decoder panicked".to_owned()));
+        let prepared = self.prepare(&bytes, &asked, &mut record);
         drop(bytes);
         timings.prepare = started.elapsed().as_secs_f64();
         record.timings = Some(timings);

@@ -153,8 +153,7 @@ fn fast_decode_needs_its_feature() {
 }
 
 /// A palette whose length is no multiple of three makes png 0.18.1 panic where there is transparency, too (found by fuzzing).
-#[test]
-fn a_cut_palette_is_an_error() {
+fn png_that_the_decoder_panics_over() -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
     let mut chunk = |kind: &[u8], data: &[u8]| {
         let mut sum = flate2::Crc::new();
@@ -171,6 +170,33 @@ fn a_cut_palette_is_an_error() {
     std::io::Write::write_all(&mut pixels, &[0, 0, 1]).unwrap();
     chunk(b"IDAT", &pixels.finish().unwrap());
     chunk(b"IEND", b"");
-    let decoded = gemscope::image::decode(&png, true);
+    png
+}
+
+#[test]
+fn a_decoder_that_panics_is_an_error() {
+    let decoded = gemscope::image::decode(&png_that_the_decoder_panics_over(), true);
     assert!(matches!(decoded, Err(gemscope::image::ImageError::Panicked)), "{decoded:?}");
+}
+
+/// The other images of the run are answered.
+#[test]
+fn an_image_that_the_decoder_panics_over_is_a_failed_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let (images, out) = (folder.path().join("images"), folder.path().join("run"));
+    fs::create_dir(&images).unwrap();
+    fs::write(images.join("a.png"), png_that_the_decoder_panics_over()).unwrap();
+    fs::copy(fixture("images/444.jpg"), images.join("b.jpg")).unwrap();
+    let run = crate::support::gemscope()
+        .args(["detect", "--labels", "star", "--max-new-tokens", "4", "--export", "none", "--out"])
+        .args([&out, &images])
+        .assert();
+    run.code(2);
+    let journal = fs::read_to_string(out.join("journal.jsonl")).unwrap();
+    let record = |name: &str| -> serde_json::Value {
+        let line = journal.lines().find(|line| line.contains(name)).unwrap();
+        serde_json::from_str(line).unwrap()
+    };
+    assert_eq!(record("a.png")["reason"], "the decoder panicked over this file");
+    assert!(record("b.jpg")["reason"].is_null(), "{journal}");
 }
