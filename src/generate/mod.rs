@@ -19,7 +19,7 @@ mod wish;
 mod words;
 
 pub use batch::{Batch, Finished, Work};
-pub use grammar::{Constraint, Grammar, GrammarError, GrammarFactory, Labels};
+pub use grammar::{Grammar, GrammarError, GrammarFactory, Labels};
 pub use next_token::NextToken;
 pub use plan::BatchLimits;
 pub use rescore::Doubt;

@@ -110,8 +110,23 @@ pub struct Grammar {
 }
 
 impl Grammar {
+    /// Whether an answer may begin with these tokens, each of which is looked for in what may come next.
+    ///
+    /// # Errors
+    /// [`GrammarError::Grammar`].
+    pub fn allows(&self, ids: &[u32]) -> Result<bool, GrammarError> {
+        let mut constraint = self.begin();
+        for &id in ids {
+            if !constraint.allowed()?.is_allowed(id) {
+                return Ok(false);
+            }
+            constraint.accept(id)?;
+        }
+        Ok(true)
+    }
+
     /// The state before an answer's first token.
-    pub fn begin(&self) -> Constraint {
+    pub(super) fn begin(&self) -> Constraint {
         Constraint {
             matcher: self.matcher.clone(),
             env: self.env.clone(),
@@ -122,7 +137,7 @@ impl Grammar {
 }
 
 /// One answer under a grammar, as far as it goes.
-pub struct Constraint {
+pub(super) struct Constraint {
     matcher: Matcher,
     env: TokEnv,
     place: Place,
@@ -144,19 +159,11 @@ impl Constraint {
         Ok(allowed)
     }
 
-    /// The ids of the tokens that may come next.
-    ///
-    /// # Errors
-    /// [`GrammarError::Grammar`].
-    pub fn allowed_ids(&mut self) -> Result<Vec<u32>, GrammarError> {
-        Ok(self.allowed()?.to_list())
-    }
-
     /// Takes the token that came.
     ///
     /// # Errors
     /// [`GrammarError::Grammar`] where it is not allowed.
-    pub fn accept(&mut self, id: u32) -> Result<(), GrammarError> {
+    pub(super) fn accept(&mut self, id: u32) -> Result<(), GrammarError> {
         self.matcher.consume_token(id).map_err(grammar)?;
         let (place, closed) = self.place.follow(self.env.tok_trie().token(id));
         self.place = place;
@@ -168,7 +175,7 @@ impl Constraint {
     ///
     /// # Errors
     /// [`GrammarError::Grammar`].
-    pub fn forced(&mut self) -> Result<Vec<u32>, GrammarError> {
+    pub(super) fn forced(&mut self) -> Result<Vec<u32>, GrammarError> {
         if self.is_complete() {
             return Ok(Vec::new());
         }
@@ -184,12 +191,12 @@ impl Constraint {
     }
 
     /// Whether nothing may follow any more.
-    pub fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(&self) -> bool {
         self.matcher.is_stopped()
     }
 
     /// Whether the list holds as many boxes as it may.
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.boxes_left == 0
     }
 }
@@ -277,7 +284,9 @@ mod tests {
         let grammar = factory.boxes(Labels::Of(&["star".to_owned()]), 2).unwrap();
         let list = |objects: &[String]| format!("[\n  {}\n]", objects.join(",\n  "));
         let good = object("1, 2, 30, 4", "star");
-        assert!(write(&tokenizer, &grammar, &list(&[good.clone(), good.clone()])).is_some());
+        let two = list(&[good.clone(), good.clone()]);
+        assert!(write(&tokenizer, &grammar, &two).is_some());
+        assert!(grammar.allows(&tokenizer.encode(&two).unwrap()).unwrap());
         for bad in [
             list(&[good.clone(), good.clone(), good.clone()]),
             list(&[object("1, 2, 30, 4", "circle")]),
@@ -290,6 +299,7 @@ mod tests {
             "[\n  ".to_owned(),
         ] {
             assert!(write(&tokenizer, &grammar, &bad).is_none(), "{bad}");
+            assert!(!grammar.allows(&tokenizer.encode(&bad).unwrap()).unwrap(), "{bad}");
         }
     }
 
