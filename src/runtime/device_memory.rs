@@ -344,6 +344,23 @@ impl DeviceMemory {
     /// # Errors
     /// [`DeviceMemoryError`].
     pub fn floats(&self, value: &DynValue, elements: Range<usize>) -> Result<Vec<f32>> {
+        let bytes = self.bytes(value, elements)?;
+        let pairs = || bytes.as_chunks::<2>().0.iter();
+        Ok(match dtype(value) {
+            Some(TensorElementType::Float32) => {
+                bytes.as_chunks::<4>().0.iter().map(|four| f32::from_ne_bytes(*four)).collect()
+            }
+            Some(TensorElementType::Float16) => pairs().map(|two| f16::from_ne_bytes(*two).to_f32()).collect(),
+            Some(TensorElementType::Bfloat16) => pairs().map(|two| bf16::from_ne_bytes(*two).to_f32()).collect(),
+            _ => return Err(unserved("read", value)),
+        })
+    }
+
+    /// Elements of a tensor as they are, in main memory.
+    ///
+    /// # Errors
+    /// [`DeviceMemoryError`].
+    pub(crate) fn bytes(&self, value: &DynValue, elements: Range<usize>) -> Result<Vec<u8>> {
         let element = element_bytes(value);
         if elements.end > shape(value).iter().product::<usize>() || element == 0 {
             return Err(unserved("read", value));
@@ -361,15 +378,7 @@ impl DeviceMemory {
                 bytes.copy_from_slice(&all[elements.start * element..elements.end * element]);
             }
         }
-        let pairs = || bytes.as_chunks::<2>().0.iter();
-        Ok(match dtype(value) {
-            Some(TensorElementType::Float32) => {
-                bytes.as_chunks::<4>().0.iter().map(|four| f32::from_ne_bytes(*four)).collect()
-            }
-            Some(TensorElementType::Float16) => pairs().map(|two| f16::from_ne_bytes(*two).to_f32()).collect(),
-            Some(TensorElementType::Bfloat16) => pairs().map(|two| bf16::from_ne_bytes(*two).to_f32()).collect(),
-            _ => return Err(unserved("read", value)),
-        })
+        Ok(bytes)
     }
 }
 

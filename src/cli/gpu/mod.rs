@@ -133,16 +133,22 @@ pub(super) fn run(
     let choice = DeviceChoice::Cuda(device.cards()?);
     let options = global.runtime_options().with_device(choice);
     let state = runtime::cuda_state(&options);
-    let mut checks = kernel_checks(&state);
     let loaded = runtime::load(&options, &mut |line| messages::say(line));
+    let guarded = |names: &[&'static str], run: &dyn Fn(&Runtime) -> Vec<Check>| -> Vec<Check> {
+        match &loaded {
+            // The driver's interface panics if the driver lacks a function.
+            Ok(runtime) => catch_unwind(AssertUnwindSafe(|| run(runtime))).unwrap_or_else(|_| {
+                names.iter().map(|name| Check::failed(name, "the driver lacks a function")).collect()
+            }),
+            // With a card, that it cannot be used is what was to be found out.
+            Err(error) if state.is_ready() => names.iter().map(|name| Check::failed(name, error)).collect(),
+            Err(_) => names.iter().map(|name| Check::skipped(name, state.obstacle())).collect(),
+        }
+    };
+    let mut checks = guarded(&kernels::NAMES, &|runtime| kernels::checks(runtime, &runtime.device));
     let version = loaded.as_ref().ok().map(|runtime| runtime.version.clone());
     for subject in subjects {
-        let compared = match &loaded {
-            Ok(runtime) => model_checks(subject, device, runtime),
-            // With a card, that it cannot be used is what was to be found out.
-            Err(error) if state.is_ready() => model::NAMES.map(|name| Check::failed(name, error)).into(),
-            Err(_) => model::NAMES.map(|name| Check::skipped(name, state.obstacle())).into(),
-        };
+        let compared = guarded(&model::NAMES, &|runtime| model_checks(subject, device, runtime));
         let name = subject.name();
         checks.extend(compared.into_iter().map(|check| Check { model: Some(name.clone()), ..check }));
     }
@@ -181,19 +187,7 @@ fn model_checks(subject: &Subject, device: DeviceArgs, runtime: &Runtime) -> Vec
         Ok(arguments) => arguments,
         Err(error) => return model::NAMES.map(|name| Check::failed(name, &format!("{error:#}"))).into(),
     };
-    // As with the kernels.
-    catch_unwind(AssertUnwindSafe(|| model::checks(&arguments, runtime, &runtime.device)))
-        .unwrap_or_else(|_| model::NAMES.map(|name| Check::failed(name, "the driver lacks a function")).into())
-}
-
-/// The kernels need a card and its driver, and no ONNX Runtime.
-fn kernel_checks(state: &CudaState) -> Vec<Check> {
-    let Some(card) = &state.device else {
-        return kernels::NAMES.map(|name| Check::skipped(name, state.obstacle())).into();
-    };
-    // The driver's interface panics where a driver lacks a function.
-    catch_unwind(AssertUnwindSafe(|| kernels::checks(card)))
-        .unwrap_or_else(|_| kernels::NAMES.map(|name| Check::failed(name, "the driver lacks a function")).into())
+    model::checks(&arguments, runtime, &runtime.device)
 }
 
 fn describe(examined: &Examined) -> String {

@@ -257,6 +257,8 @@ mod tests {
     #[test]
     fn a_device_that_computes_the_same_passes() {
         let runtime = runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let kernels = super::super::kernels::checks(runtime, &Device::Rehearsal);
+        assert!(kernels.iter().all(|check| check.outcome == Outcome::Passed), "{kernels:?}");
         let checks = checks(&ModelArgs::default(), runtime, &Device::Rehearsal);
         assert_eq!(checks.iter().map(|check| check.name).collect::<Vec<_>>(), NAMES);
         for check in checks {

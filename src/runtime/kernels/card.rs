@@ -7,14 +7,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr as _, DevicePtrMut as _, DeviceRepr, LaunchConfig,
-    PinnedHostSlice, PushKernelArg as _, ValidAsZeroBits, result,
+    CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, LaunchConfig, PinnedHostSlice,
+    PushKernelArg as _, ValidAsZeroBits, result,
 };
 use cudarc::nvrtc::Ptx;
 
-use super::{
-    Allowed, GatherRow, KernelError, Logits, PickInput, PickRow, Picked, THREADS, blocks, failed, patch_values,
-};
+use super::{Allowed, GatherRow, KernelError, PickRow, Picked, THREADS, blocks, failed, patch_values};
 use crate::runtime::devices::CudaDevice;
 
 /// An address in the card's memory.
@@ -24,7 +22,7 @@ pub(in crate::runtime) type Address = u64;
 const MASKS_KEPT: usize = 512;
 
 /// The kernels, loaded on a card.
-pub struct Kernels {
+pub(in crate::runtime) struct Kernels {
     stream: Arc<CudaStream>,
     patches_f32: CudaFunction,
     patches_f16: CudaFunction,
@@ -55,7 +53,7 @@ impl Kernels {
     ///
     /// # Errors
     /// [`KernelError`] where the driver refuses the card or a kernel.
-    pub fn load(card: &CudaDevice) -> Result<Self, KernelError> {
+    pub(in crate::runtime) fn load(card: &CudaDevice) -> Result<Self, KernelError> {
         let context = CudaContext::new(card.index).map_err(failed("make a context"))?;
         let module = |ptx: &str| context.load_module(Ptx::from_src(ptx)).map_err(failed("load a kernel"));
         let patches = module(include_str!("patches.ptx"))?;
@@ -136,31 +134,7 @@ impl Kernels {
         self.done()
     }
 
-    /// As [`twin::patches`](super::twin::patches).
-    ///
-    /// # Errors
-    /// [`KernelError`].
-    pub fn patches(&self, rgb: &[u8], width: usize, side: usize) -> Result<Vec<f32>, KernelError> {
-        let mut to = self.room::<f32>(patch_values(rgb.len(), width, side))?;
-        let address = to.device_ptr_mut(&self.stream).0;
-        // SAFETY: there is room for all values.
-        unsafe { self.patches_to(rgb, width, side, address, false) }?;
-        self.download(&to)
-    }
-
-    /// As [`twin::patches_f16`](super::twin::patches_f16).
-    ///
-    /// # Errors
-    /// [`KernelError`].
-    pub fn patches_f16(&self, rgb: &[u8], width: usize, side: usize) -> Result<Vec<u16>, KernelError> {
-        let mut to = self.room::<u16>(patch_values(rgb.len(), width, side))?;
-        let address = to.device_ptr_mut(&self.stream).0;
-        // SAFETY: there is room for all values.
-        unsafe { self.patches_to(rgb, width, side, address, true) }?;
-        self.download(&to)
-    }
-
-    /// The same to an address, through pinned pages: bytes are all that goes over the bus.
+    /// [`twin::patches`](super::twin::patches) to an address, through pinned pages: only the bytes go over the bus.
     ///
     /// # Safety
     /// There is room for all values at `to`: 2 bytes each where they are `halves`, else 4.
@@ -197,27 +171,7 @@ impl Kernels {
         self.done()
     }
 
-    /// As [`twin::pick`](super::twin::pick).
-    ///
-    /// # Errors
-    /// [`KernelError`].
-    pub fn pick(&self, input: &PickInput<'_>) -> Result<Vec<Picked>, KernelError> {
-        let PickInput { vocabulary, rows, most, .. } = *input;
-        match input.logits {
-            Logits::F32(logits) => {
-                let logits = self.upload(logits)?;
-                // SAFETY: these are the logits, in f32.
-                unsafe { self.pick_at(self.address(&logits), false, vocabulary, rows, most) }
-            }
-            Logits::F16(logits) => {
-                let logits = self.upload(logits)?;
-                // SAFETY: these are the logits, in f16.
-                unsafe { self.pick_at(self.address(&logits), true, vocabulary, rows, most) }
-            }
-        }
-    }
-
-    /// The same of logits that lie on the card.
+    /// [`twin::pick`](super::twin::pick) of logits that lie on the card.
     ///
     /// # Safety
     /// At `logits` there are, in f16 where they are `halves`, else in f32, as many lines of `vocabulary` as `rows` name.
@@ -286,31 +240,7 @@ impl Kernels {
         Ok((0..rows.len()).map(picked).collect())
     }
 
-    /// As [`twin::gather`](super::twin::gather), of elements of 2 or 4 bytes.
-    ///
-    /// # Errors
-    /// [`KernelError`].
-    pub fn gather<T: DeviceRepr + ValidAsZeroBits>(
-        &self,
-        sources: &[(&[T], usize)],
-        rows: &[GatherRow],
-        shape: [usize; 3],
-    ) -> Result<Vec<T>, KernelError> {
-        let kept: Vec<CudaSlice<T>> =
-            sources.iter().map(|(values, _)| self.upload(values)).collect::<Result<_, _>>()?;
-        let at = |row: &GatherRow| RowAt {
-            source: self.address(&kept[row.source]),
-            columns: sources[row.source].1,
-            taken: *row,
-        };
-        let mut to = self.room::<T>(rows.len() * shape.iter().product::<usize>())?;
-        let address = to.device_ptr_mut(&self.stream).0;
-        // SAFETY: `kept` lives to the end of this function, and there is room for all rows.
-        unsafe { self.gather_to(&rows.iter().map(at).collect::<Vec<_>>(), shape, size_of::<T>(), address) }?;
-        self.download(&to)
-    }
-
-    /// The same of rows that lie on the card, to an address.
+    /// [`twin::gather`](super::twin::gather) of rows that lie on the card, to an address.
     ///
     /// # Safety
     /// The sources are as `rows` say, in elements of `element` bytes (2 or 4), and at `to` there is room for `rows` of `[heads, columns, size]`.
@@ -342,19 +272,7 @@ impl Kernels {
         self.done()
     }
 
-    /// As [`twin::mask`](super::twin::mask).
-    ///
-    /// # Errors
-    /// [`KernelError`].
-    pub fn mask(&self, pads: &[u32], columns: usize) -> Result<Vec<i64>, KernelError> {
-        let mut to = self.room::<i64>(pads.len() * columns)?;
-        let address = to.device_ptr_mut(&self.stream).0;
-        // SAFETY: there is room for all of it.
-        unsafe { self.mask_to(pads, columns, address) }?;
-        self.download(&to)
-    }
-
-    /// The same to an address.
+    /// [`twin::mask`](super::twin::mask) to an address.
     ///
     /// # Safety
     /// There is room for `[pads, columns]` in i64 at `to`.

@@ -11,14 +11,13 @@
 mod card;
 #[cfg(all(test, unix, feature = "load-dynamic"))]
 mod on_cpu;
-pub mod twin;
+pub(crate) mod twin;
 
 use cudarc::driver::DriverError;
 use thiserror::Error;
 
 use super::devices;
-pub use card::Kernels;
-pub(super) use card::RowAt;
+pub(super) use card::{Kernels, RowAt};
 
 /// Threads of a block, of every kernel: `pick` has shared memory for so many.
 const THREADS: u32 = 256;

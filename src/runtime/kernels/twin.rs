@@ -20,7 +20,7 @@ fn each(count: usize, mut kernel: impl FnMut(usize)) {
 }
 
 /// `patches_f32`: `rgb` of `width` pixels a row to `[patches, side * side * 3]`.
-pub fn patches(rgb: &[u8], width: usize, side: usize) -> Vec<f32> {
+pub(crate) fn patches(rgb: &[u8], width: usize, side: usize) -> Vec<f32> {
     let count = super::patch_values(rgb.len(), width, side);
     let mut out = vec![0.0; count];
     each(count, |index| {
@@ -35,12 +35,12 @@ pub fn patches(rgb: &[u8], width: usize, side: usize) -> Vec<f32> {
 }
 
 /// `patches_f16`: the same, rounded to halves, as bits.
-pub fn patches_f16(rgb: &[u8], width: usize, side: usize) -> Vec<u16> {
+pub(crate) fn patches_f16(rgb: &[u8], width: usize, side: usize) -> Vec<u16> {
     patches(rgb, width, side).into_iter().map(|value| f16::from_f32(value).to_bits()).collect()
 }
 
 /// `pick_f32` and `pick_f16`.
-pub fn pick(input: &PickInput<'_>) -> Vec<Picked> {
+pub(crate) fn pick(input: &PickInput<'_>) -> Vec<Picked> {
     input.rows.iter().map(|row| pick_row(input, row)).collect()
 }
 
@@ -112,7 +112,7 @@ fn key(logit: f32, id: usize, temperature: f32) -> u64 {
 }
 
 /// `gather_rows_16` and `gather_rows_32`: rows of `sources`, each with its columns, to `[rows, heads, columns, size]`.
-pub fn gather<T: Copy + Default>(
+pub(crate) fn gather<T: Copy + Default>(
     sources: &[(&[T], usize)],
     rows: &[GatherRow],
     [heads, columns, size]: [usize; 3],
@@ -134,7 +134,7 @@ pub fn gather<T: Copy + Default>(
 }
 
 /// `mask_rows`: `[pads, columns]`, 0 in the first columns of each row, as many as its padding has, and 1 behind them.
-pub fn mask(pads: &[u32], columns: usize) -> Vec<i64> {
+pub(crate) fn mask(pads: &[u32], columns: usize) -> Vec<i64> {
     let mut to = vec![0; pads.len() * columns];
     each(to.len(), |index| to[index] = i64::from(index % columns >= pads[index / columns] as usize));
     to
