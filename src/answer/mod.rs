@@ -187,7 +187,7 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
         for note in parsed.notes.iter().cloned().chain(notes) {
             counts.add_note(note);
         }
-        status = status.into_iter().chain([read]).max_by_key(|status| status.openness());
+        status = status.into_iter().chain([read]).max_by_key(|status| status.severity());
         answers.push(answer);
     }
     let views = answers.iter().any(|answer| answer.view != BBox::whole(record.width, record.height));

@@ -181,7 +181,7 @@ fn join((known, known_left_out): &mut (Record, LeftOut), mut other: Record, left
     known.reason = known.reason.take().or(other.reason);
     // What one answer leaves open, the others do not say either.
     known.status =
-        [known.status, other.status].into_iter().max_by_key(|status| status.openness()).unwrap_or(known.status);
+        [known.status, other.status].into_iter().max_by_key(|status| status.severity()).unwrap_or(known.status);
     known.notes.extend(other.notes);
     known.answers.extend(other.answers);
     repeated

@@ -47,9 +47,9 @@ impl AnswerStatus {
 }
 
 impl AnswerStatus {
-    /// How much an answer leaves open: of several about one image, the one that leaves most counts. "Nothing" is no
-    /// word against the boxes of another answer, and text none against either.
-    pub fn openness(self) -> u8 {
+    /// How bad an answer is: of several about one image, the status with the highest severity is the image's.
+    /// An empty answer is no objection to the boxes of another one, and text is none to either.
+    pub fn severity(self) -> u8 {
         match self {
             Self::Text => 0,
             Self::Empty => 1,
