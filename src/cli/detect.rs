@@ -9,7 +9,7 @@ use gemscope::export::{self, Filters};
 use gemscope::generate::Decoding;
 use gemscope::image::size_within;
 use gemscope::model::Model;
-use gemscope::preprocess::{BudgetChoice, Tiling, target_size, views};
+use gemscope::preprocess::{BudgetChoice, Tiling, plan_views};
 use gemscope::record::AnswerStatus;
 use gemscope::run::{
     self, Asked, Failure, Known, Manifest, ModelIdentity, Progress, Question, Questions, RunDirectory, Settings,
@@ -330,17 +330,16 @@ fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Arg
         let (upright, most) = (!args.no_exif, args.control.max_pixels);
         let size = size_within(image.open()?, upright, most);
         let (width, height) = size.map_err(|error| error.to_string())?;
-        let views = views(width, height, tiles, budget.largest()).map_err(|error| error.to_string())?;
+        let views = plan_views(width, height, tiles, budget).map_err(|error| error.to_string())?;
         let mut sizes = PlannedSizes { width, height, views: views.len(), ..PlannedSizes::default() };
-        for region in views {
-            let budget = budget.resolve(region.width, region.height).map_err(|error| error.to_string())?;
-            let target = target_size(region.width, region.height, budget).map_err(|error| error.to_string())?;
-            if sizes.budget == 0 {
-                (sizes.budget, sizes.resized_width, sizes.resized_height) =
-                    (budget.soft_tokens(), target.width, target.height);
-            }
-            sizes.soft_tokens += target.soft_tokens();
-            let tokens = |question: &Question| question.query().token_count(target.soft_tokens());
+        if let Some(whole) = views.first() {
+            sizes.budget = whole.budget.soft_tokens();
+            (sizes.resized_width, sizes.resized_height) = (whole.size.width, whole.size.height);
+        }
+        for view in &views {
+            let soft_tokens = view.size.soft_tokens();
+            sizes.soft_tokens += soft_tokens;
+            let tokens = |question: &Question| question.query().token_count(soft_tokens);
             sizes.prompt_tokens += asked.iter().map(tokens).sum::<usize>();
         }
         Ok(sizes)

@@ -8,14 +8,16 @@ mod avx512;
 mod budget;
 mod long;
 mod patches;
+mod plan;
 mod resize;
 mod tiles;
 mod weights;
 
 pub use budget::{Budget, BudgetChoice, BudgetError, SOFT_TOKEN_SIDE, TargetSize, target_size};
 pub use patches::{PATCH_SIDE, PatchGrid, patchify, rescale};
+pub use plan::{PlanError, PlannedView, plan_views};
 pub use resize::{ResizeError, resize};
-pub use tiles::{Overlap, Region, Tiling, TilingError, views};
+pub use tiles::{Overlap, Region, Tiling, TilingError};
 
 use crate::image::{ReducedImage, UprightImage};
 
@@ -30,46 +32,40 @@ pub struct PreparedView {
     pub patches: PatchGrid,
 }
 
-/// Resizes the part `region` of an image under `choice` and cuts it into patches of `patch_side` pixels (16, or 48 for the encoder-free
-/// variant).
+/// Resizes the part of an image that `view` shows and cuts it into patches of `patch_side` pixels (16, or 48 for the
+/// encoder-free variant).
 ///
 /// # Errors
-/// [`ResizeError`] where no target size exists or the resizer refuses the buffers.
+/// [`ResizeError`] if the resizer refuses the buffers.
 ///
 /// # Panics
-/// Where `region` does not lie inside the image.
-pub fn prepare_region(
-    image: &UprightImage,
-    region: Region,
-    choice: BudgetChoice,
-    patch_side: u32,
-) -> Result<PreparedView, ResizeError> {
-    let budget = choice.resolve(region.width, region.height)?;
-    let size = target_size(region.width, region.height, budget)?;
-    let pixels = image.pixels(region.x, region.y, region.width, region.height);
-    let patches = resize::resize_to_patches(&pixels, region.width, region.height, size, patch_side)?;
+/// If the view's region does not lie inside the image.
+pub fn prepare_view(image: &UprightImage, view: &PlannedView, patch_side: u32) -> Result<PreparedView, ResizeError> {
+    let PlannedView { region: Region { x, y, width, height }, budget, size } = *view;
+    let pixels = image.pixels(x, y, width, height);
+    let patches = resize::resize_to_patches(&pixels, width, height, size, patch_side)?;
     Ok(PreparedView { budget, size, patches })
 }
 
-/// [`prepare_region`] of the whole image.
+/// [`prepare_view`] of the whole image under `choice`.
 ///
 /// # Errors
-/// As there.
+/// As there, and if no target size exists.
 pub fn prepare(image: &UprightImage, choice: BudgetChoice, patch_side: u32) -> Result<PreparedView, ResizeError> {
-    prepare_region(image, Region::whole(image.width, image.height), choice, patch_side)
+    let whole = PlannedView::of(Region::whole(image.width, image.height), choice)?;
+    prepare_view(image, &whole, patch_side)
 }
 
 /// [`prepare`] of an image of which fewer pixels may have been decoded: the budget and the target size are those of the whole image.
 ///
 /// # Errors
-/// As [`prepare_region`].
+/// As there.
 pub fn prepare_reduced(
     image: &ReducedImage,
     choice: BudgetChoice,
     patch_side: u32,
 ) -> Result<PreparedView, ResizeError> {
-    let budget = choice.resolve(image.width, image.height)?;
-    let size = target_size(image.width, image.height, budget)?;
+    let PlannedView { budget, size, .. } = PlannedView::of(Region::whole(image.width, image.height), choice)?;
     let ReducedImage { decoded, .. } = image;
     let patches = resize::resize_to_patches(&decoded.rgb, decoded.width, decoded.height, size, patch_side)?;
     Ok(PreparedView { budget, size, patches })
@@ -78,6 +74,6 @@ pub fn prepare_reduced(
 /// The size that an image of `width` x `height` is resized to, or the image's own where there is none: what
 /// [`decode_reduced`](crate::image::decode_reduced) needs to leave.
 pub fn needed_size(width: u32, height: u32, choice: BudgetChoice) -> (u32, u32) {
-    let size = choice.resolve(width, height).and_then(|budget| target_size(width, height, budget));
-    size.map_or((width, height), |size| (size.width, size.height))
+    let whole = PlannedView::of(Region::whole(width, height), choice);
+    whole.map_or((width, height), |view| (view.size.width, view.size.height))
 }

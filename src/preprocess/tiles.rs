@@ -162,7 +162,12 @@ impl TryFrom<String> for Tiling {
 ///
 /// # Errors
 /// [`TilingError`].
-pub fn views(width: u32, height: u32, tiling: Option<Tiling>, budget: Budget) -> Result<Vec<Region>, TilingError> {
+pub(super) fn views(
+    width: u32,
+    height: u32,
+    tiling: Option<Tiling>,
+    budget: Budget,
+) -> Result<Vec<Region>, TilingError> {
     let whole = Region::whole(width, height);
     let Some(tiling) = tiling else { return Ok(vec![whole]) };
     let (columns, rows) = match tiling {

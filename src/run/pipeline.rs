@@ -35,7 +35,7 @@ use crate::generate::GenerateError;
 use crate::image::{self, ImageError, decode_reduced, decode_within, measure, most_bytes, recycle};
 use crate::ownership::{Holder, OwnershipError, named};
 use crate::preprocess::{
-    PATCH_SIDE, Region, TilingError, needed_size, prepare_reduced, prepare_region, target_size, views,
+    PATCH_SIDE, PlanError, PlannedView, Region, needed_size, plan_views, prepare_reduced, prepare_view,
 };
 use crate::record::{Record, Timings};
 use crate::source::{Content, SourceImage};
@@ -376,23 +376,19 @@ impl<'r> Loader<'r> {
             let reason = ImageError::TooManyBytes { most }.to_string();
             return Err(Refused { reason, unread: false });
         }
-        let view_bytes = |region: &Region| -> Option<u64> {
-            let budget = self.plan.settings.budget.resolve(region.width, region.height).ok()?;
-            let size = target_size(region.width, region.height, budget).ok()?;
-            Some(u64::from(size.width) * u64::from(size.height) * 3 * 2)
-        };
-        let settings = self.plan.settings;
-        let views = views(header.width, header.height, settings.tiles, settings.budget.largest());
-        let views: u64 = views.unwrap_or_default().iter().filter_map(view_bytes).sum();
+        let Settings { tiles, budget, .. } = *self.plan.settings;
+        let views = plan_views(header.width, header.height, tiles, budget).unwrap_or_default();
+        let view_bytes = |view: &PlannedView| u64::from(view.size.width) * u64::from(view.size.height) * 3 * 2;
+        let views: u64 = views.iter().map(view_bytes).sum();
         let file = content.size().saturating_mul(header.file_copies);
         let bytes = file.saturating_add(header.decoded_bytes).saturating_add(views);
         Ok((content, usize::try_from(bytes).unwrap_or(usize::MAX)))
     }
 
     /// The views of an image. A question that asks for text is put about the whole image, not about its tiles.
-    fn regions(&self, width: u32, height: u32, asked: &Asked) -> Result<Vec<Region>, TilingError> {
+    fn views(&self, width: u32, height: u32, asked: &Asked) -> Result<Vec<PlannedView>, PlanError> {
         let tiles = self.plan.settings.tiles.filter(|_| !asked.is_for_text());
-        views(width, height, tiles, self.plan.settings.budget.largest())
+        plan_views(width, height, tiles, self.plan.settings.budget)
     }
 
     fn prepare(&self, bytes: &[u8], asked: &Asked, record: &mut Record) -> Result<Vec<ShownView>, String> {
@@ -416,12 +412,12 @@ impl<'r> Loader<'r> {
         if self.plan.settings.critique.is_some() {
             record.measures = Some(measure(upright.width, upright.height, &upright.rgb));
         }
-        let regions = self.regions(upright.width, upright.height, asked).map_err(|error| error.to_string())?;
-        let show = |region| -> Result<ShownView, String> {
-            let prepared = prepare_region(&upright, region, budget, self.patch_side);
-            Ok(ShownView { region, prepared: prepared.map_err(|error| error.to_string())? })
+        let views = self.views(upright.width, upright.height, asked).map_err(|error| error.to_string())?;
+        let show = |view: &PlannedView| -> Result<ShownView, String> {
+            let prepared = prepare_view(&upright, view, self.patch_side);
+            Ok(ShownView { region: view.region, prepared: prepared.map_err(|error| error.to_string())? })
         };
-        let shown = regions.into_iter().map(show).collect();
+        let shown = views.iter().map(show).collect();
         recycle(upright);
         shown
     }
