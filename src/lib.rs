@@ -24,6 +24,7 @@
 //! - [`eval`]: how good detections are, against a truth file; calibration of their scores
 //! - [`dataset`]: datasets in COCO, YOLO and VOC, from one to another
 //! - [`files`]: reading what a user names, writing files that are whole or not there
+//! - [`image_table`]: tables that users write, with a row per image
 //! - [`ownership`]: a directory that gemscope writes, and the user's files in it
 //! - [`runtime`]: finding and installing ONNX Runtime; devices
 //!
@@ -40,6 +41,7 @@ pub mod files;
 pub mod frame_metadata;
 pub mod generate;
 pub mod image;
+pub mod image_table;
 pub mod model;
 pub mod ownership;
 pub mod preprocess;

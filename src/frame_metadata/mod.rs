@@ -17,7 +17,7 @@ mod table;
 use serde_json::{Map, Value};
 
 pub use sidecar::{EXTENSIONS as SIDECAR_EXTENSIONS, read_sidecar};
-pub use table::{TableError, read_table};
+pub use table::read_table;
 
 use crate::record::{GenerationSettings, Tool};
 use container::Texts;

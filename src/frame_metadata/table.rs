@@ -4,49 +4,13 @@
 //! has two rows; every error names the line; nothing that a row says of a setting is passed over in silence.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
-use thiserror::Error;
 
 use super::named::{Field, Named, field};
 use super::{GenerationSettings, Tool};
-use crate::files;
-
-/// Why a table cannot be used.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum TableError {
-    /// The system's reason.
-    #[error("{}: {error}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        error: std::io::Error,
-    },
-    /// A header without the columns that are needed.
-    #[error(
-        "{}: the first line must name the column image (or file), and a setting such as prompt; it names: {found}",
-        path.display()
-    )]
-    Columns {
-        /// The file.
-        path: PathBuf,
-        /// The columns that are there.
-        found: String,
-    },
-    /// A row that cannot be read.
-    #[error("{}:{line}: {problem}", path.display())]
-    Row {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1.
-        line: u64,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
+use crate::image_table::{ImageTable, TableError, column};
 
 /// Reads the table at `path`: of each image's name in the run, its settings. Columns of other things are not looked at; an empty cell says
 /// nothing.
@@ -54,42 +18,29 @@ pub enum TableError {
 /// # Errors
 /// [`TableError`].
 pub fn read_table(path: &Path) -> Result<HashMap<String, GenerationSettings>, TableError> {
-    let text = files::read_text(path).map_err(|error| TableError::Io { path: path.to_owned(), error })?;
-    let row_error = |line: u64, problem: String| TableError::Row { path: path.to_owned(), line, problem };
-    let csv_error = |error: &csv::Error, line: u64| {
-        row_error(error.position().map_or(line, csv::Position::line), error.to_string())
-    };
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-    let header = reader.headers().map_err(|error| csv_error(&error, 1))?.clone();
-    let column = |name: &str| header.iter().position(|column| column.eq_ignore_ascii_case(name));
-    let image_column = column("image").or_else(|| column("file"));
-    let fields: Vec<(usize, &str, Field)> =
-        header.iter().enumerate().filter_map(|(at, name)| Some((at, name, field(name)?))).collect();
-    let Some(image_column) = image_column.filter(|_| !fields.is_empty()) else {
-        let found = header.iter().collect::<Vec<_>>().join(", ");
-        return Err(TableError::Columns { path: path.to_owned(), found });
-    };
-    let mut lines: HashMap<String, u64> = HashMap::new();
-    let mut table = HashMap::new();
-    for record in reader.records() {
-        let record = record.map_err(|error| csv_error(&error, 0))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let image = record.get(image_column).unwrap_or_default();
-        let image = image.strip_prefix("./").unwrap_or(image).to_owned();
-        if image.is_empty() {
-            return Err(row_error(line, "it names no image".into()));
-        }
-        if let Some(earlier) = lines.insert(image.clone(), line) {
-            return Err(row_error(line, format!("{image} stands in line {earlier}, too")));
-        }
-        let mut named = Named::default();
-        for &(at, name, field) in &fields {
-            let cell = Value::from(record.get(at).unwrap_or_default());
-            named.take(field, name, &cell).map_err(|problem| row_error(line, format!("{image}: {problem}")))?;
-        }
-        table.insert(image, named.finish().by(Tool::Table).bounded());
+    let mut table = ImageTable::read(path, "image (or file), and a setting such as prompt")?;
+    let rows = table.csv_rows(
+        |header| {
+            let image = column(header, "image").or_else(|| column(header, "file"))?;
+            let fields = header.iter().enumerate().filter_map(|(at, name)| Some((at, name.to_owned(), field(name)?)));
+            let fields: Vec<(usize, String, Field)> = fields.collect();
+            (!fields.is_empty()).then_some((image, fields))
+        },
+        |(image, fields), record| {
+            let mut named = Named::default();
+            let taken = fields.iter().try_for_each(|(at, name, field)| {
+                named.take(*field, name, &Value::from(record.get(*at).unwrap_or_default()))
+            });
+            (record.get(*image).unwrap_or_default().to_owned(), taken.map(|()| named))
+        },
+    )?;
+    let mut settings = HashMap::with_capacity(rows.len());
+    for (line, (image, named)) in rows {
+        let image = table.image(line, &image)?;
+        let named = named.map_err(|problem| table.row_error(line, format!("{image}: {problem}")))?;
+        settings.insert(image, named.finish().by(Tool::Table).bounded());
     }
-    Ok(table)
+    Ok(settings)
 }
 
 #[cfg(test)]

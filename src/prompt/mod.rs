@@ -10,7 +10,7 @@ mod task;
 mod template;
 mod tokenizer;
 
-pub use per_image::{ImageTask, PerImageError, read_image_tasks};
+pub use per_image::{ImageTask, read_image_tasks};
 pub use task::{Task, distinct};
 pub use template::{ChatTemplate, TemplateError};
 pub use tokenizer::{SpecialTokens, TextTokenizer, TokenizerError};

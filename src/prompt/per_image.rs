@@ -3,47 +3,13 @@
 //! In: a CSV with a header, or JSON lines: of each image its name (`image`) and its `labels`, its `prompt`, or both; and what is asked where
 //! a row leaves that out. Out: the task of each image that is named. Promises: no image has two tasks; every error names the line.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
-use thiserror::Error;
 
 use super::Task;
 use super::task::distinct;
-use crate::files;
-
-/// Why there are no tasks.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum PerImageError {
-    /// The system's reason.
-    #[error("{}: {error}", path.display())]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// The reason.
-        error: std::io::Error,
-    },
-    /// A CSV without the columns that are needed.
-    #[error("{}: the first line must name the column image, and labels or prompt; it names: {found}", path.display())]
-    Columns {
-        /// The file.
-        path: PathBuf,
-        /// The columns that are there.
-        found: String,
-    },
-    /// A row that says nothing, or nothing that can be read.
-    #[error("{}:{line}: {problem}", path.display())]
-    Row {
-        /// The file.
-        path: PathBuf,
-        /// Counted from 1.
-        line: u64,
-        /// What is wrong with it.
-        problem: String,
-    },
-}
+use crate::image_table::{ImageTable, TableError, column};
 
 /// What is asked about one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,26 +44,31 @@ enum Labels {
 /// prompt; a row with neither asks `default`. Other columns and keys are not looked at.
 ///
 /// # Errors
-/// [`PerImageError`].
-pub fn read_image_tasks(path: &Path, default: Option<&Task>) -> Result<Vec<ImageTask>, PerImageError> {
-    let text = files::read_text(path).map_err(|error| PerImageError::Io { path: path.to_owned(), error })?;
-    // A header cannot begin with a brace.
-    let rows = if text.trim_start().starts_with('{') { json_rows(path, &text)? } else { csv_rows(path, &text)? };
-    let mut lines: HashMap<String, u64> = HashMap::new();
+/// [`TableError`].
+pub fn read_image_tasks(path: &Path, default: Option<&Task>) -> Result<Vec<ImageTask>, TableError> {
+    let mut table = ImageTable::read(path, "image, and labels or prompt")?;
+    let rows: Vec<(u64, Row)> = if table.is_json() { table.json_rows()? } else { csv_rows(&table)? };
     let mut tasks = Vec::with_capacity(rows.len());
     for (line, row) in rows {
-        let error = |problem: String| PerImageError::Row { path: path.to_owned(), line, problem };
-        let image = row.image.strip_prefix("./").unwrap_or(&row.image).to_owned();
-        if image.is_empty() {
-            return Err(error("it names no image".into()));
-        }
-        if let Some(earlier) = lines.insert(image.clone(), line) {
-            return Err(error(format!("{image} stands in line {earlier}, too")));
-        }
-        let task = task(row, default).map_err(|problem| error(format!("{image}: {problem}")))?;
+        let image = table.image(line, &row.image)?;
+        let task = task(row, default).map_err(|problem| table.row_error(line, format!("{image}: {problem}")))?;
         tasks.push(ImageTask { image, task, line });
     }
     Ok(tasks)
+}
+
+fn csv_rows(table: &ImageTable<'_>) -> Result<Vec<(u64, Row)>, TableError> {
+    table.csv_rows(
+        |header| {
+            let (labels, prompt) = (column(header, "labels"), column(header, "prompt"));
+            column(header, "image").filter(|_| labels.or(prompt).is_some()).map(|image| (image, labels, prompt))
+        },
+        |&(image, labels, prompt), record| {
+            let cell = |column: Option<usize>| column.and_then(|column| record.get(column)).map(str::to_owned);
+            let image = record.get(image).unwrap_or_default().to_owned();
+            Row { image, labels: cell(labels).map(Labels::Text), prompt: cell(prompt) }
+        },
+    )
 }
 
 fn task(row: Row, default: Option<&Task>) -> Result<Task, &'static str> {
@@ -118,48 +89,6 @@ fn task(row: Row, default: Option<&Task>) -> Result<Task, &'static str> {
     if task.lacks_labels() { Err("the prompt has {labels} in it, but there are none") } else { Ok(task) }
 }
 
-fn json_rows(path: &Path, text: &str) -> Result<Vec<(u64, Row)>, PerImageError> {
-    let mut rows = Vec::new();
-    for (line, text) in (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty()) {
-        let row = serde_json::from_str(text).map_err(|error| PerImageError::Row {
-            path: path.to_owned(),
-            line,
-            problem: format!("not a JSON object with image, and labels or prompt: {error}"),
-        })?;
-        rows.push((line, row));
-    }
-    Ok(rows)
-}
-
-fn csv_rows(path: &Path, text: &str) -> Result<Vec<(u64, Row)>, PerImageError> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(text.as_bytes());
-    let error = |error: &csv::Error, line: u64| PerImageError::Row {
-        path: path.to_owned(),
-        line: error.position().map_or(line, csv::Position::line),
-        problem: error.to_string(),
-    };
-    let header = reader.headers().map_err(|broken| error(&broken, 1))?.clone();
-    let column = |name: &str| header.iter().position(|column| column.eq_ignore_ascii_case(name));
-    let (labels, prompt) = (column("labels"), column("prompt"));
-    let Some(image) = column("image").filter(|_| labels.or(prompt).is_some()) else {
-        let found = header.iter().collect::<Vec<_>>().join(", ");
-        return Err(PerImageError::Columns { path: path.to_owned(), found });
-    };
-    let mut rows = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|broken| error(&broken, 0))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let cell = |column: Option<usize>| column.and_then(|column| record.get(column)).map(str::to_owned);
-        let row = Row {
-            image: record.get(image).unwrap_or_default().to_owned(),
-            labels: cell(labels).map(Labels::Text),
-            prompt: cell(prompt),
-        };
-        rows.push((line, row));
-    }
-    Ok(rows)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +97,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("prompts");
         std::fs::write(&path, text).unwrap();
-        let short = |error: PerImageError| error.to_string().replace(&path.display().to_string(), "prompts");
+        let short = |error: TableError| error.to_string().replace(&path.display().to_string(), "prompts");
         read_image_tasks(&path, default).map_err(short)
     }
 
