@@ -20,7 +20,7 @@ use serde::Serialize;
 use super::choice::say_advice;
 use super::critique::Args;
 use super::engine::{ModelFiles, place_one};
-use super::{Ending, Global, messages, output, plain, signals};
+use super::{Ending, Global, messages, output, plain, say_damaged, signals};
 
 /// The words that name the first and the second frame.
 const ANSWERS: [&str; 2] = ["1", "2"];
@@ -85,12 +85,19 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
     };
     let directory = RunDirectory::open(&args.out, args.control.fresh)?.adopting(args.control.adopt);
     directory.settle(&Manifest::new(None, Some(settings)).with_model(files.name(&args.model)))?;
+    let journal = directory.pairs()?;
+    if journal.torn > 0 {
+        messages::say(
+            "The last line of pairs.jsonl was not written to its end, and is cut off; its pair is asked about again.",
+        );
+    }
+    say_damaged(&args.out, &journal.damaged);
     let model = files.load(graphs, &args.model, runtime, placement)?;
     let limits = args.decoding.limits(&model, budget.largest())?;
     let mut engine = Engine { prompter: Arc::clone(&files.prompter), model, limits };
     let question = PairQuestion { query, words, min_mass: rubric.min_mass, budget, apply_orientation: !args.no_exif };
     let control = args.control.control(signals::stop_flag()?);
-    let records = run::compare_pairs(&mut engine, &pairs, &question, &args.out, &control)?;
+    let records = run::compare_pairs(&mut engine, &pairs, &question, journal, &control)?;
     let written = [args.out.join("pairs.jsonl"), write_pairs(&records, directory.output())?];
     let mut preferences: BTreeMap<Preference, usize> = Preference::ALL.map(|preference| (preference, 0)).into();
     for record in &records {

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::journal::{self, Journal, Known};
 use super::manifest::{self, Manifest, ManifestError};
-use super::pairs;
+use super::pairs::{self, PairJournal};
 use super::placement::Placement;
 use super::{Difference, RunError};
 use crate::ownership::{self, Holder, OutputDirectory, OwnershipError};
@@ -147,6 +147,14 @@ impl RunDirectory {
     /// [`RunError::Journal`].
     pub fn journal(&self, sync_every: Duration) -> Result<(Journal, Known), RunError> {
         Ok(Journal::open(self.output.path(), sync_every)?)
+    }
+
+    /// The journal of pairs, and what it holds already.
+    ///
+    /// # Errors
+    /// [`RunError::Journal`].
+    pub fn pairs(&self) -> Result<PairJournal, RunError> {
+        Ok(PairJournal::open(self.output.path())?)
     }
 
     /// Of `records`, whether the journal holds each already. A journal that was written in part is completed with the others; an

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::journal::{DamagedLine, JournalError, each_record};
+use super::journal::each_record;
+use super::json_log::{DamagedLine, JournalError};
 use crate::record::{AnswerStatus, Record, Timings};
 
 /// So many stretches of time is a run cut into.

@@ -5,15 +5,12 @@
 //! later version is refused by its number.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt;
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-
+use super::json_log::{DamagedLine, JournalError, JsonLog, read_entries};
 use super::manifest::Names;
 use crate::files;
 use crate::record::{AnswerStatus, Record, SCHEMA};
@@ -23,45 +20,6 @@ pub(super) const FILE: &str = "journal.jsonl";
 
 /// Bytes of an answer that went wrong, for exports.
 const KEPT_TEXT: usize = 2000;
-
-/// Why a journal cannot be read or written.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum JournalError {
-    /// The system's reason.
-    #[error("{}: {error}", path.display())]
-    Io {
-        /// The journal.
-        path: PathBuf,
-        /// The reason.
-        error: std::io::Error,
-    },
-    /// A record of a later version.
-    #[error("{}:{line}: schema {schema}; this version of gemscope reads up to {SCHEMA}", path.display())]
-    LaterSchema {
-        /// The journal.
-        path: PathBuf,
-        /// Counted from 1.
-        line: usize,
-        /// Its schema.
-        schema: u32,
-    },
-}
-
-/// A line that is not a record. Whatever it was about is asked again by the next run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct DamagedLine {
-    /// Counted from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-impl fmt::Display for DamagedLine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{FILE}:{}: not a record, left out: {}", self.line, self.reason)
-    }
-}
 
 /// What a journal knows of the images that it has records of: enough to go on, whatever the number.
 #[derive(Debug, Default)]
@@ -99,26 +57,24 @@ impl Known {
         let path = directory.join(FILE);
         let file = match files::open(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
-            file => file.map_err(|error| JournalError::Io { path: path.clone(), error })?,
+            file => file.map_err(JournalError::io(&path))?,
         };
         let mut known = Self { names: Names::of(directory), ..Self::default() };
-        known.take(&path, BufReader::new(file))?;
+        known.damaged = read_entries(&path, &file, known.taking())?.damaged;
         Ok(known)
     }
 
-    /// Takes up all records of a journal. Gives the bytes of its whole lines.
-    fn take(&mut self, path: &Path, journal: impl BufRead) -> Result<u64, JournalError> {
+    /// Takes up the records of a journal.
+    fn taking(&mut self) -> impl FnMut(Record, u64) -> Result<(), String> {
         let images = &mut self.images;
-        let lines = for_each_record(path, journal, &self.names, |record, at| {
+        checked(&self.names, move |record, at| {
             if let Some(earlier) = &record.moved_from {
                 images.remove(earlier);
             }
             let answered = record.status != AnswerStatus::Failed;
             let known = KnownImage { sha256: record.sha256, question: record.question, answered, at };
             images.insert(record.image, known);
-        })?;
-        self.damaged = lines.damaged;
-        Ok(lines.whole)
+        })
     }
 }
 
@@ -146,8 +102,7 @@ pub struct JournalRecords {
 
 /// A journal that is being written.
 pub struct Journal {
-    file: File,
-    path: PathBuf,
+    log: JsonLog,
     sync_every: Duration,
     synced: Instant,
     unsynced: bool,
@@ -160,22 +115,11 @@ impl Journal {
     /// Opens the journal of `directory` for appending, with what it holds already. A last line without its end (the process was killed
     /// while it wrote) is cut off. Appended records are to be on disk after `sync_every`.
     pub(super) fn open(directory: &Path, sync_every: Duration) -> Result<(Self, Known), JournalError> {
-        let path = directory.join(FILE);
-        let io = |error| JournalError::Io { path: path.clone(), error };
-        // Not in append mode, in which a file cannot be shortened on Windows.
-        let mut file = files::open_to_write(&path).map_err(io)?;
         let mut known = Known { names: Names::of(directory), ..Known::default() };
-        let whole = known.take(&path, BufReader::new(&file))?;
-        known.torn = file.metadata().map_err(io)?.len().saturating_sub(whole);
-        if known.torn > 0 {
-            file.set_len(whole).and_then(|()| file.sync_all()).map_err(io)?;
-        }
-        file.seek(SeekFrom::End(0)).map_err(io)?;
-        // The journal's own entry in the directory must outlive a crash too.
-        files::sync_folder(directory).map_err(io)?;
+        let (log, lines) = JsonLog::open(directory.join(FILE), known.taking())?;
+        (known.damaged, known.torn) = (lines.damaged, lines.torn);
         let journal = Self {
-            file,
-            path,
+            log,
             sync_every,
             synced: Instant::now(),
             unsynced: false,
@@ -187,7 +131,7 @@ impl Journal {
 
     /// A reader of its single records, whose names are those of `known`.
     pub(super) fn reader<'k>(&self, known: &'k Known) -> Result<RecordReader<'k>, JournalError> {
-        let file = files::open(&self.path).map_err(|error| JournalError::Io { path: self.path.clone(), error })?;
+        let file = files::open(self.log.path()).map_err(JournalError::io(self.log.path()))?;
         Ok(RecordReader { file: BufReader::new(file), names: &known.names })
     }
 
@@ -196,13 +140,8 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Io`].
     pub fn append(&mut self, record: &Record) -> Result<(), JournalError> {
-        let line = serde_json::to_vec(record).map_err(std::io::Error::other);
-        let written = line.and_then(|mut line| {
-            line.push(b'\n');
-            self.file.write_all(&line)
-        });
         self.unsynced = true;
-        written.map_err(|error| JournalError::Io { path: self.path.clone(), error })
+        self.log.append(record)
     }
 
     /// When what was appended is to be synced; nothing where it is. Of records that come slowly, each is due at once; of many, all that came
@@ -216,7 +155,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Io`].
     pub fn sync(&mut self) -> Result<(), JournalError> {
-        self.file.sync_data().map_err(|error| JournalError::Io { path: self.path.clone(), error })?;
+        self.log.sync()?;
         (self.synced, self.unsynced) = (Instant::now(), false);
         #[cfg(test)]
         self.syncs.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
@@ -265,7 +204,7 @@ pub(super) fn whole_bytes(directory: &Path) -> Result<u64, JournalError> {
     };
     match read() {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
-        read => read.map_err(|error| JournalError::Io { path: path.clone(), error }),
+        read => read.map_err(JournalError::io(&path)),
     }
 }
 
@@ -305,66 +244,25 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
 /// [`JournalError`].
 pub(super) fn each_record(directory: &Path, mut each: impl FnMut(Record)) -> Result<Vec<DamagedLine>, JournalError> {
     let path = directory.join(FILE);
-    let file = files::open(&path).map_err(|error| JournalError::Io { path: path.clone(), error })?;
+    let file = files::open(&path).map_err(JournalError::io(&path))?;
     let names = Names::of(directory);
-    Ok(for_each_record(&path, BufReader::new(file), &names, |record, _| each(record))?.damaged)
+    Ok(read_entries(&path, &file, checked(&names, |record, _| each(record)))?.damaged)
 }
 
-/// What the lines of a journal came to, beside their records.
-struct Lines {
-    /// Bytes of all lines that have their end.
-    whole: u64,
-    damaged: Vec<DamagedLine>,
-}
-
-/// Calls `each` with every record, under its name of now, and the byte where it begins. A line without its end is passed over.
-fn for_each_record(
-    path: &Path,
-    mut reader: impl BufRead,
-    names: &Names,
-    mut each: impl FnMut(Record, u64),
-) -> Result<Lines, JournalError> {
-    let mut lines = Lines { whole: 0, damaged: Vec::new() };
-    let mut line = Vec::new();
-    for number in 1.. {
-        line.clear();
-        let at = lines.whole;
-        let read = reader.read_until(b'\n', &mut line);
-        lines.whole += match read.map_err(|error| JournalError::Io { path: path.to_owned(), error })? {
-            length if line.ends_with(b"\n") => length as u64,
-            _ => break,
-        };
-        if line.trim_ascii().is_empty() {
-            continue;
+/// `each` for the records of a journal that are what they promise to be, under their names of now.
+fn checked(names: &Names, mut each: impl FnMut(Record, u64)) -> impl FnMut(Record, u64) -> Result<(), String> {
+    move |mut record, at| {
+        if record.schema > SCHEMA {
+            return Err(String::new()); // its number says why
         }
-        let reason = match serde_json::from_slice::<Record>(&line) {
-            Ok(mut record) if record.schema <= SCHEMA => match record.fault() {
-                None => {
-                    record.image = names.now(at, record.image);
-                    record.moved_from = record.moved_from.map(|earlier| names.now(at, earlier));
-                    each(record, at);
-                    continue;
-                }
-                Some(fault) => fault.to_owned(),
-            },
-            Ok(_) => String::new(), // its number says why
-            Err(error) => error.to_string(),
-        };
-        // A later version may have other fields and statuses: its number is looked at before the error is believed.
-        if let Some(schema) = schema_of(&line).filter(|schema| *schema > SCHEMA) {
-            return Err(JournalError::LaterSchema { path: path.to_owned(), line: number, schema });
+        if let Some(fault) = record.fault() {
+            return Err(fault.to_owned());
         }
-        lines.damaged.push(DamagedLine { line: number, reason });
+        record.image = names.now(at, record.image);
+        record.moved_from = record.moved_from.map(|earlier| names.now(at, earlier));
+        each(record, at);
+        Ok(())
     }
-    Ok(lines)
-}
-
-fn schema_of(line: &[u8]) -> Option<u32> {
-    #[derive(Deserialize)]
-    struct Schema {
-        schema: u32,
-    }
-    serde_json::from_slice(line).ok().map(|Schema { schema }| schema)
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::journal::{Journal, JournalError, KnownImage, RecordReader};
+use super::journal::{Journal, KnownImage, RecordReader};
+use super::json_log::JournalError;
 use super::pipeline::Plan;
 use crate::generate::Sampling;
 use crate::record::Record;

@@ -4,24 +4,23 @@
 //! the next pairs are begun; pairs whose files have not changed since are not asked again.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 use rayon::prelude::*;
 
 use super::control::Control;
 use super::engine::Engine;
+use super::json_log::{DamagedLine, JournalError, JsonLog};
 use super::pipeline::RunError;
 use crate::answer;
 use crate::critique::{PairRecord, Preference};
+use crate::digest;
 use crate::generate::{Batch, NextToken, Reply, Words};
 use crate::image::{decode_within, read_file};
 use crate::model::Features;
 use crate::preprocess::{BudgetChoice, PreparedView, prepare};
 use crate::prompt::Query;
 use crate::source::SourceImage;
-use crate::{digest, files};
 
 pub(super) const FILE: &str = "pairs.jsonl";
 /// Pairs that are loaded and asked about together.
@@ -49,13 +48,36 @@ pub struct PairQuestion {
     pub apply_orientation: bool,
 }
 
+/// The journal of pairs that are compared, and what it holds already.
+pub struct PairJournal {
+    log: JsonLog,
+    /// By name; of several records of one name the last.
+    known: HashMap<String, PairRecord>,
+    /// Lines that are no records.
+    pub damaged: Vec<DamagedLine>,
+    /// Bytes of a last line that was not written to its end, and was cut off.
+    pub torn: u64,
+}
+
+impl PairJournal {
+    /// Opens the journal of `directory` for appending.
+    pub(super) fn open(directory: &Path) -> Result<Self, JournalError> {
+        let mut known = HashMap::new();
+        let (log, lines) = JsonLog::open(directory.join(FILE), |record: PairRecord, _| {
+            known.insert(record.name.clone(), record);
+            Ok(())
+        })?;
+        Ok(Self { log, known, damaged: lines.damaged, torn: lines.torn })
+    }
+}
+
 /// One image of a pair.
 struct Side {
     sha256: Option<String>,
     view: Result<PreparedView, String>,
 }
 
-/// Asks about every pair that `directory` has no line of, and gives all lines, in the order of `pairs`; fewer where the run was stopped.
+/// Asks about every pair that `journal` has no answer of, and gives all records, in the order of `pairs`; fewer if the run was stopped.
 ///
 /// # Errors
 /// [`RunError`], with the lines that were written before on disk.
@@ -63,13 +85,9 @@ pub fn compare_pairs(
     engine: &mut Engine,
     pairs: &[Pair],
     question: &PairQuestion,
-    directory: &Path,
+    mut journal: PairJournal,
     control: &Control,
 ) -> Result<Vec<PairRecord>, RunError> {
-    let path = directory.join(FILE);
-    let io = |error| RunError::Directory { path: path.clone(), error };
-    let mut file = files::open_to_write(&path).map_err(io)?;
-    let mut known = read(&mut file).map_err(io)?;
     let mut records = Vec::with_capacity(pairs.len());
     for pairs in pairs.chunks(TOGETHER) {
         if control.is_stopped() {
@@ -83,7 +101,7 @@ pub fn compare_pairs(
         let (mut views, mut fresh) = (Vec::new(), Vec::new());
         for (place, (pair, [first, second])) in pairs.iter().zip(sides).enumerate() {
             let sha256 = [first.sha256, second.sha256];
-            let before = known.remove(&pair.name).filter(|known| known.sha256 == sha256);
+            let before = journal.known.remove(&pair.name).filter(|known| known.sha256 == sha256);
             if let Some(answered) = before.filter(|known| known.first_better.is_some()) {
                 asked.push(answered);
                 continue;
@@ -109,9 +127,9 @@ pub fn compare_pairs(
         }
         ask(engine, question, views, &mut asked)?;
         for place in fresh {
-            append(&mut file, &asked[place]).map_err(io)?;
+            journal.log.append(&asked[place])?;
         }
-        file.sync_data().map_err(io)?;
+        journal.log.sync()?;
         records.extend(asked);
     }
     Ok(records)
@@ -189,24 +207,4 @@ fn ask(
         }
     }
     Ok(())
-}
-
-/// The lines that are there. One that is cut off is asked again.
-fn read(file: &mut File) -> std::io::Result<HashMap<String, PairRecord>> {
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    let whole = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
-    if whole < bytes.len() {
-        file.set_len(whole as u64)?;
-    }
-    file.seek(SeekFrom::End(0))?;
-    let lines = bytes[..whole].split(|&byte| byte == b'\n');
-    let lines = lines.filter_map(|line| serde_json::from_slice::<PairRecord>(line).ok());
-    Ok(lines.map(|record| (record.name.clone(), record)).collect())
-}
-
-fn append(file: &mut File, record: &PairRecord) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(record)?;
-    line.push(b'\n');
-    file.write_all(&line)
 }

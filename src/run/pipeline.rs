@@ -23,7 +23,8 @@ use super::difference::Difference;
 use super::engine::{Engine, ShownView};
 use super::gate::{ByteGate, Permit};
 use super::inference::{Effort, Inference};
-use super::journal::{Journal, JournalError, Known, KnownImage};
+use super::journal::{Journal, Known, KnownImage};
+use super::json_log::JournalError;
 use super::manifest::{ManifestError, Settings};
 use super::moves::Moves;
 use super::progress::Progress;
@@ -121,9 +122,10 @@ impl RunError {
     pub fn is_full_disk(&self) -> bool {
         match self {
             Self::Ownership(error) => error.is_full_disk(),
-            Self::Directory { error, .. }
-            | Self::Manifest(ManifestError::Io { error, .. })
-            | Self::Journal(JournalError::Io { error, .. }) => error.kind() == ErrorKind::StorageFull,
+            Self::Journal(error) => error.is_full_disk(),
+            Self::Directory { error, .. } | Self::Manifest(ManifestError::Io { error, .. }) => {
+                error.kind() == ErrorKind::StorageFull
+            }
             _ => false,
         }
     }

@@ -8,7 +8,8 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::journal::{JournalError, Known};
+use super::journal::Known;
+use super::json_log::JournalError;
 use super::manifest::Manifest;
 use crate::digest;
 use crate::source::{Locator, Source, SourceImage, common_root, names_prefix};

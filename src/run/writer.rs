@@ -7,7 +7,8 @@ use std::time::{Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::journal::{Journal, JournalError};
+use super::journal::Journal;
+use super::json_log::JournalError;
 use super::progress::Progress;
 use crate::record::{Record, Timings};
 

@@ -265,4 +265,14 @@ fn pairs_are_asked_in_both_orders_and_only_once() {
     assert!(again[2..].iter().all(|record| record["name"] == "b.png"));
     let table = fs::read_to_string(out.join("pairs.csv")).unwrap();
     assert_eq!(table.lines().count(), 3, "{table}");
+    // What a crash and a bad disk leave is said, and costs no other line.
+    let path = out.join("pairs.jsonl");
+    let whole = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("{whole}nonsense\n{{\"name\": \"a.p")).unwrap();
+    let (said, lines) = compare();
+    let number = whole.lines().count() + 1;
+    assert!(said.contains(&format!("pairs.jsonl:{number}: not a record")), "{said}");
+    assert!(said.contains("The last line of pairs.jsonl was not written to its end"), "{said}");
+    let added = lines.strip_prefix(&format!("{whole}nonsense\n")).unwrap();
+    assert_eq!(json_lines(added)[0]["name"], "b.png", "{added}");
 }
