@@ -368,7 +368,8 @@ pub fn write(
     remarks: &mut Vec<String>,
 ) -> Result<Vec<PathBuf>, DatasetError> {
     if format == Format::Coco {
-        ownership::write_new_file(out, coco::text(dataset, remarks).as_bytes(), adopt)?;
+        let text = coco::text(dataset, remarks).map_err(|error| DatasetError::io(out)(error.into()))?;
+        ownership::write_new_file(out, text.as_bytes(), adopt)?;
         return Ok(vec![out.to_owned()]);
     }
     let directory = OutputDirectory::open_new(out, &[], adopt)?;

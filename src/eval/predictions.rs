@@ -8,10 +8,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 use std::str::FromStr;
 
-use serde::Deserialize;
-
 use super::{EvalError, Truth};
-use crate::dataset::coco::{Id, checked_bbox, parse_json};
+use crate::dataset::coco::{RawResult, checked_bbox, parse_json};
 use crate::record::{AnswerStatus, Detection, Record, ScoreKind, UnknownScore};
 
 /// One detection of an image and a category of the truth.
@@ -74,14 +72,6 @@ impl FromStr for Scoring {
     fn from_str(name: &str) -> Result<Self, UnknownScore> {
         if name == "none" { Ok(Self::Nothing) } else { name.parse().map(Self::Kind) }
     }
-}
-
-#[derive(Deserialize)]
-struct RawResult {
-    image_id: Option<Id>,
-    category_id: Option<Id>,
-    bbox: Option<Vec<f64>>,
-    score: Option<f64>,
 }
 
 impl Predictions {

@@ -4,7 +4,7 @@
 //! categories, those too that filters left out); with a split also `instances_train.json` and `instances_val.json`, with the same ids; with upright copies `upright/`. Promises: ids follow the
 //! sorted names; an image stands without annotations only where the answer says that nothing is there.
 //!
-//! The format is that of cocodataset.org/#format-data: boxes are `[x, y, width, height]` in pixels, ids count from 1.
+//! Ids count from 1.
 
 use std::borrow::Cow;
 
@@ -12,55 +12,10 @@ use serde::Serialize;
 
 use super::examples::{Examples, Part, place_all, stems};
 use super::folder::Fresh;
-use super::{Category, ExportError, Exported, Input};
+use super::{ExportError, Exported, Input};
+use crate::dataset::coco::{WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult};
 use crate::ownership::{OutputDirectory, Staging};
-use crate::record::{AnswerStatus, BBox, Record};
-
-#[derive(Clone, Serialize)]
-struct Instances<'r> {
-    info: Info<'r>,
-    licenses: [(); 0],
-    images: Vec<Image<'r>>,
-    annotations: Vec<Annotation>,
-    categories: &'r [Category],
-}
-
-#[derive(Clone, Serialize)]
-struct Info<'r> {
-    description: &'static str,
-    version: &'static str,
-    /// What answered: the model of each run. Not part of COCO.
-    models: &'r [String],
-}
-
-#[derive(Clone, Serialize)]
-struct Image<'r> {
-    id: usize,
-    file_name: &'r str,
-    width: u32,
-    height: u32,
-    /// Not part of COCO; readers ignore what they do not know.
-    status: AnswerStatus,
-}
-
-#[derive(Clone, Serialize)]
-struct Annotation {
-    id: usize,
-    image_id: usize,
-    category_id: u64,
-    bbox: [f64; 4],
-    area: f64,
-    iscrowd: u8,
-    segmentation: [(); 0],
-}
-
-#[derive(Serialize)]
-struct ScoredBox {
-    image_id: usize,
-    category_id: u64,
-    bbox: [f64; 4],
-    score: f64,
-}
+use crate::record::Record;
 
 pub(super) fn write(
     input: &Input<'_>,
@@ -74,31 +29,23 @@ pub(super) fn write(
     } else {
         examples.images.iter().map(|record| (*record, Cow::Borrowed(record.image.as_str()))).collect()
     };
-    let mut instances = Instances::new(input, examples);
+    let mut instances = WrittenInstances::new("Made by gemscope");
+    instances.info.models = Some(input.models);
+    instances.categories = Cow::Borrowed(examples.categories);
     let mut results = Vec::new();
     let mut unscored = 0;
-    for (record, file_name) in &images {
-        let image_id = instances.images.len() + 1;
-        let (width, height, status) = (record.width, record.height, record.status);
-        instances.images.push(Image { id: image_id, file_name, width, height, status });
-        for detection in &record.detections {
-            let category_id = examples.categories[examples.place(&detection.label)].id;
-            let bbox = xywh(&detection.bbox);
-            instances.annotations.push(Annotation {
-                id: instances.annotations.len() + 1,
-                image_id,
-                category_id,
-                bbox,
-                area: bbox[2] * bbox[3],
-                iscrowd: 0,
-                segmentation: [],
-            });
+    for ((record, file_name), image_id) in images.iter().zip(1..) {
+        let (width, height, status) = (record.width, record.height, Some(record.status));
+        instances.images.push(WrittenImage { id: image_id, file_name, width, height, status });
+        let exported = || record.detections.iter().map(|detection| (detection, examples.place(&detection.label)));
+        for (detection, place) in exported() {
+            let (id, category_id) = (instances.annotations.len() as u64 + 1, examples.categories[place].id);
+            instances.annotations.push(WrittenAnnotation::new(id, image_id, category_id, &detection.bbox));
         }
-        let exported = record.detections.iter().map(|detection| (detection, examples.place(&detection.label)));
-        for (detection, place) in exported.chain(examples.left_out_of(&record.image)) {
-            let (category_id, bbox) = (examples.categories[place].id, xywh(&detection.bbox));
+        for (detection, place) in exported().chain(examples.left_out_of(&record.image)) {
+            let category_id = examples.categories[place].id;
             match detection.score {
-                Some(score) => results.push(ScoredBox { image_id, category_id, bbox, score }),
+                Some(score) => results.push(WrittenResult::new(image_id, category_id, &detection.bbox, score)),
                 None => unscored += 1,
             }
         }
@@ -111,7 +58,7 @@ pub(super) fn write(
     stage_json(&staged, "instances.json", &instances)?;
     if input.options.split.is_some() {
         for part in [Part::Train, Part::Val] {
-            let in_part = |id: usize| Part::of(images[id - 1].0, input.options) == part;
+            let in_part = |id: u64| Part::of(images[id as usize - 1].0, input.options) == part;
             let mut instances_of_part = instances.clone();
             instances_of_part.images.retain(|image| in_part(image.id));
             instances_of_part.annotations.retain(|annotation| in_part(annotation.image_id));
@@ -143,15 +90,6 @@ fn stage_json<T: Serialize>(staged: &Staging, name: &str, value: &T) -> Result<(
     staged_json.map_err(|error| ExportError::Write { path: staged.place_of(name), error })
 }
 
-impl<'r> Instances<'r> {
-    fn new(input: &Input<'r>, examples: &Examples<'r>) -> Self {
-        let (description, version) = ("Made by gemscope", env!("CARGO_PKG_VERSION"));
-        let info = Info { description, version, models: input.models };
-        let categories = examples.categories;
-        Self { info, licenses: [], images: Vec::new(), annotations: Vec::new(), categories }
-    }
-}
-
 /// `upright/`: the images as the boxes describe them, and the names that they have there.
 fn write_upright<'r>(
     input: &Input<'_>,
@@ -164,8 +102,4 @@ fn write_upright<'r>(
     let placed = place_all(input, examples, &stems, &folder, |_| String::new(), "coco", exported)?;
     folder.put(exported)?;
     Ok(placed.into_iter().map(|(record, _, name)| (record, Cow::Owned(name))).collect())
-}
-
-fn xywh(bbox: &BBox) -> [f64; 4] {
-    [bbox.x0, bbox.y0, bbox.width(), bbox.height()]
 }

@@ -36,10 +36,11 @@ use thiserror::Error;
 pub use critique::{Critique, SortBy, VerdictFormat, export_verdicts, write_pairs};
 pub use filter::{Area, AreaError, Filters, MinScore};
 pub use merge::{Run, merge};
-pub use options::{Category, CropOptions, Options, Padding, read_categories, read_labels_map};
+pub use options::{CropOptions, Options, Padding, read_categories, read_labels_map};
 pub use presence::Missing;
 pub use select::{LeftOut, Selection};
 
+pub use crate::dataset::coco::Category;
 use crate::ownership::{OutputDirectory, OwnershipError};
 use crate::record::Record;
 use crate::run::Manifest;

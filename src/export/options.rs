@@ -7,9 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::ExportError;
+use crate::dataset::coco::Category;
 use crate::files;
 use crate::record::AnswerStatus;
 
@@ -73,18 +74,6 @@ impl FromStr for Padding {
         };
         padding.ok_or_else(|| "must be a share of the box (0.1) or pixels (12px)".to_owned())
     }
-}
-
-/// A category of a data set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Category {
-    /// Its id in COCO files.
-    pub id: u64,
-    /// The label.
-    pub name: String,
-    /// COCO's name for what it belongs to.
-    #[serde(default)]
-    pub supercategory: String,
 }
 
 /// Categories out of `path`: a COCO file, or one name a line (ids count from 1).

@@ -9,8 +9,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Category;
 use super::filter::{Filtered, Filters, MinScore, Names};
-use super::options::Category;
 use super::{Exported, Input};
 use crate::answer::counts::Counts;
 use crate::record::{AnswerStatus, Detection, NoteKind, Record};

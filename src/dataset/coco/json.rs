@@ -1,8 +1,14 @@
-//! The JSON of COCO instances and results.
+//! The JSON of COCO instances and results, as it is read and as it is written.
+//!
+//! The format is that of cocodataset.org/#format-data: boxes are `[x, y, width, height]` in pixels. What is read may lack
+//! any field and have more; what is written has them all.
 
+use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
+
+use crate::record::{AnswerStatus, BBox};
 
 /// An id: a whole number or a string. `7`, `7.0` and `"7"` are the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -165,6 +171,110 @@ pub(super) struct RawCategory {
     pub(super) name: Option<String>,
     #[serde(default)]
     pub(super) supercategory: Presence,
+}
+
+/// One element of a results file.
+#[derive(Deserialize)]
+pub(crate) struct RawResult {
+    pub(crate) image_id: Option<Id>,
+    pub(crate) category_id: Option<Id>,
+    pub(crate) bbox: Option<Vec<f64>>,
+    pub(crate) score: Option<f64>,
+}
+
+/// A category of a data set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Category {
+    /// Its id in COCO files.
+    pub id: u64,
+    /// The label.
+    pub name: String,
+    /// COCO's name for what it belongs to.
+    #[serde(default)]
+    pub supercategory: String,
+}
+
+/// A file of instances.
+#[derive(Clone, Serialize)]
+pub(crate) struct WrittenInstances<'d> {
+    pub(crate) info: Info<'d>,
+    licenses: [(); 0],
+    pub(crate) images: Vec<WrittenImage<'d>>,
+    pub(crate) annotations: Vec<WrittenAnnotation>,
+    pub(crate) categories: Cow<'d, [Category]>,
+}
+
+impl WrittenInstances<'_> {
+    /// A file without an image that says of itself what `description` says.
+    pub(crate) fn new(description: &'static str) -> Self {
+        Self {
+            info: Info { description, version: env!("CARGO_PKG_VERSION"), models: None },
+            licenses: [],
+            images: Vec::new(),
+            annotations: Vec::new(),
+            categories: Cow::default(),
+        }
+    }
+}
+
+/// Who made the file.
+#[derive(Clone, Serialize)]
+pub(crate) struct Info<'d> {
+    description: &'static str,
+    version: &'static str,
+    /// What answered: the model of each run. Not part of COCO.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) models: Option<&'d [String]>,
+}
+
+#[derive(Clone, Serialize)]
+pub(crate) struct WrittenImage<'d> {
+    pub(crate) id: u64,
+    pub(crate) file_name: &'d str,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// Not part of COCO; readers ignore what they do not know.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<AnswerStatus>,
+}
+
+#[derive(Clone, Serialize)]
+pub(crate) struct WrittenAnnotation {
+    pub(crate) id: u64,
+    pub(crate) image_id: u64,
+    category_id: u64,
+    bbox: [f64; 4],
+    pub(crate) area: f64,
+    pub(crate) iscrowd: u8,
+    segmentation: [(); 0],
+}
+
+impl WrittenAnnotation {
+    /// A single object whose area is that of its box.
+    pub(crate) fn new(id: u64, image_id: u64, category_id: u64, bbox: &BBox) -> Self {
+        let (bbox, area) = (xywh(bbox), bbox.area());
+        Self { id, image_id, category_id, bbox, area, iscrowd: 0, segmentation: [] }
+    }
+}
+
+/// One element of a results file.
+#[derive(Serialize)]
+pub(crate) struct WrittenResult {
+    image_id: u64,
+    category_id: u64,
+    bbox: [f64; 4],
+    score: f64,
+}
+
+impl WrittenResult {
+    /// A box of an image and a category.
+    pub(crate) fn new(image_id: u64, category_id: u64, bbox: &BBox, score: f64) -> Self {
+        Self { image_id, category_id, bbox: xywh(bbox), score }
+    }
+}
+
+fn xywh(bbox: &BBox) -> [f64; 4] {
+    [bbox.x0, bbox.y0, bbox.width(), bbox.height()]
 }
 
 #[cfg(test)]

@@ -8,7 +8,8 @@ mod json;
 mod read;
 mod write;
 
-pub use json::Id;
+pub use json::{Category, Id};
+pub(crate) use json::{RawResult, WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult};
 pub(super) use read::read;
 pub use read::{Annotation, CategoryEntry, ImageEntry, Instances};
 pub(crate) use read::{checked_bbox, parse_json};

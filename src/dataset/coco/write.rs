@@ -1,27 +1,7 @@
 //! A data set as COCO instances.
 
-use serde::Serialize;
-
 use super::super::Dataset;
-
-#[derive(Serialize)]
-struct WrittenImage<'d> {
-    id: u64,
-    file_name: &'d str,
-    width: u32,
-    height: u32,
-}
-
-#[derive(Serialize)]
-struct WrittenAnnotation {
-    id: u64,
-    image_id: u64,
-    category_id: u64,
-    bbox: [f64; 4],
-    area: f64,
-    iscrowd: u8,
-    segmentation: [(); 0],
-}
+use super::json::{Category, WrittenAnnotation, WrittenImage, WrittenInstances};
 
 /// The ids of a list: those that it has, or numbers from 1 if one has none.
 fn ids_of(known: impl Iterator<Item = Option<u64>>, what: &str, remarks: &mut Vec<String>) -> Vec<u64> {
@@ -41,7 +21,10 @@ fn ids_of(known: impl Iterator<Item = Option<u64>>, what: &str, remarks: &mut Ve
 }
 
 /// The file of a data set.
-pub(crate) fn text(dataset: &Dataset, remarks: &mut Vec<String>) -> String {
+///
+/// # Errors
+/// None that is known: it is plain data.
+pub(crate) fn text(dataset: &Dataset, remarks: &mut Vec<String>) -> serde_json::Result<String> {
     let category_ids: Vec<u64> = if dataset.category_ids.is_empty() {
         (1..=dataset.categories.len() as u64).collect()
     } else {
@@ -50,35 +33,21 @@ pub(crate) fn text(dataset: &Dataset, remarks: &mut Vec<String>) -> String {
     let image_ids = ids_of(dataset.images.iter().map(|image| image.id), "images", remarks);
     let objects = dataset.images.iter().flat_map(|image| &image.objects);
     let mut annotation_ids = ids_of(objects.map(|object| object.id), "annotations", remarks).into_iter();
-    let (mut images, mut annotations) = (Vec::new(), Vec::new());
+    let mut instances = WrittenInstances::new("Made by gemscope convert");
     for (image, image_id) in dataset.images.iter().zip(image_ids) {
-        images.push(WrittenImage { id: image_id, file_name: &image.name, width: image.width, height: image.height });
+        let (file_name, width, height) = (image.name.as_str(), image.width, image.height);
+        instances.images.push(WrittenImage { id: image_id, file_name, width, height, status: None });
         for (object, id) in image.objects.iter().zip(annotation_ids.by_ref()) {
-            annotations.push(WrittenAnnotation {
-                id,
-                image_id,
-                category_id: category_ids[object.category],
-                bbox: [object.bbox.x0, object.bbox.y0, object.bbox.width(), object.bbox.height()],
-                area: object.area,
-                iscrowd: object.crowd.into(),
-                segmentation: [],
-            });
+            let mut annotation = WrittenAnnotation::new(id, image_id, category_ids[object.category], &object.bbox);
+            (annotation.area, annotation.iscrowd) = (object.area, object.crowd.into());
+            instances.annotations.push(annotation);
         }
     }
     if dataset.is_split() {
         remarks
             .push(format!("one COCO file holds one set: the splits ({} images) are not kept", dataset.split_counts()));
     }
-    let categories: Vec<_> = (dataset.categories.iter().zip(category_ids))
-        .map(|(name, id)| serde_json::json!({"id": id, "name": name, "supercategory": ""}))
-        .collect();
-    let instances = serde_json::json!({
-        "info": {"description": "Made by gemscope convert", "version": env!("CARGO_PKG_VERSION")},
-        "licenses": [],
-        "images": images,
-        "annotations": annotations,
-        "categories": categories,
-    });
-    format!("{instances}\n")
+    let category = |(name, id): (&String, u64)| Category { id, name: name.clone(), supercategory: String::new() };
+    instances.categories = dataset.categories.iter().zip(category_ids).map(category).collect();
+    Ok(serde_json::to_string(&instances)? + "\n")
 }
-
