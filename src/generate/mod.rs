@@ -7,7 +7,6 @@
 mod answer_stream;
 mod batch;
 mod grammar;
-mod log_sum;
 mod next_token;
 mod plan;
 mod reader;

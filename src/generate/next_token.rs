@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use super::GenerateError;
-use super::log_sum::log_sum;
 use super::text::{hangs_on_rounding, rounded};
 use super::wish::{Position, Wish, WishedIds};
+use crate::model::log_sum;
 use crate::runtime::kernels::Picked;
 
 /// How the probability of the next token is shared among some ids.

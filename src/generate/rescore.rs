@@ -4,9 +4,8 @@
 //! beside them. A caller who rounds what it makes of them says with [`Doubt`] when rounding hangs on that; such an answer is scored again
 //! by itself, in one run over all of its tokens.
 
-use super::log_sum::log_sum;
 use super::{Generated, NextToken, Reply, Request, Wanted};
-use crate::model::{GraphError, KvCache, Logits, Model, PickAt};
+use crate::model::{GraphError, KvCache, Logits, Model, PickAt, log_sum};
 use crate::runtime::kernels::Allowed;
 
 /// Tokens of a run: their logits are all kept, a megabyte each with a vocabulary of 262144.

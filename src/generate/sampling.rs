@@ -9,7 +9,7 @@ use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::log_sum::{largest, log_sum_of};
+use crate::model::{largest, log_sum_of};
 use crate::runtime::kernels;
 
 /// So many ids are picked on a card, each in a pass of its own; more are chosen from all logits.

@@ -14,6 +14,7 @@ mod external;
 mod graph;
 mod inspect;
 mod layout;
+mod log_sum;
 mod prepared;
 mod probe;
 pub mod random;
@@ -27,6 +28,7 @@ pub use device_check::{DEVICE_CHECKS, DeviceCheck, check_device};
 pub use graph::{GraphError, PortInfo};
 pub use inspect::{GraphReport, ModelReport};
 pub use layout::{Dtypes, GraphFiles, Layout, LayoutError};
+pub(crate) use log_sum::{largest, log_sum, log_sum_of};
 pub use probe::Probes;
 pub use vision::Features;
 
