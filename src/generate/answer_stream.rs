@@ -1,14 +1,16 @@
 //! One answer as it is being written.
 //!
-//! In: the logits behind its last token, or what it wished to know of them. Out: the tokens that are to be decoded next, or how it ended. Promises: what it does depends on its
-//! own logits alone, so an answer is the same whoever is decoded beside it.
+//! In: the best ids behind its last token. Out: the tokens that are to be decoded next, or how it ended. Promises: what it
+//! does depends on its own logits alone, so an answer is the same whoever is decoded beside it.
+
+use llguidance::toktrie::SimpleVob;
 
 use super::grammar::Constraint;
 use super::repetition::RepetitionGuard;
 use super::sampling::Sampler;
 use super::text::TextStream;
-use super::wish::{Position, Wish, WishedIds};
 use super::{GenerateError, GenerateOptions, Generated, Grammar};
+use crate::model::{Allowed, TopK, TopKRequest};
 use crate::prompt::TextTokenizer;
 use crate::record::Ended;
 
@@ -35,6 +37,8 @@ pub(super) struct AnswerStream<'t> {
     guard: RepetitionGuard,
     text: TextStream<'t>,
     constraint: Option<Constraint>,
+    /// What may come next.
+    allowed: Option<SimpleVob>,
     ids: Vec<u32>,
 }
 
@@ -46,32 +50,34 @@ impl<'t> AnswerStream<'t> {
             guard: RepetitionGuard::new(options.labels),
             text: TextStream::new(tokenizer),
             constraint: grammar.map(Grammar::begin),
+            allowed: None,
             ids: Vec::new(),
         }
     }
 
-    /// What it has to know of the next position.
-    pub(super) fn wish(&mut self, ids: &EndIds) -> Result<Wish, GenerateError> {
-        let allowed = self.constraint.as_mut().map(Constraint::allowed).transpose()?;
-        Ok(Wish { allowed: allowed.map_or(WishedIds::All, WishedIds::Mask), best: self.sampler.needs(&ids.suppressed) })
+    /// Finds what the grammar allows next.
+    pub(super) fn prepare(&mut self) -> Result<(), GenerateError> {
+        self.allowed = self.constraint.as_mut().map(Constraint::allowed).transpose()?;
+        Ok(())
     }
 
-    /// Picks the next token; `wish` is what it said before.
-    pub(super) fn take(&mut self, position: Position<'_>, wish: &Wish, ids: &EndIds) -> Result<Next, GenerateError> {
-        let picked = match (position, &wish.allowed) {
-            (Position::Whole(logits), WishedIds::Mask(allowed)) => {
-                self.sampler.pick(logits, &ids.suppressed, Some(allowed))
-            }
-            (Position::Whole(logits), _) => self.sampler.pick(logits, &ids.suppressed, None),
-            (Position::Best(best), _) => self.sampler.pick_of(best, &ids.suppressed),
-        };
+    /// What it has to know of the next position, which is the last one of `row`.
+    pub(super) fn request<'r>(&'r self, row: usize, ids: &'r EndIds) -> TopKRequest<'r> {
+        let allowed = self.allowed.as_ref().map_or(Allowed::All, |allowed| Allowed::Bits(allowed.as_slice()));
+        let (temperature, most) = (self.sampler.temperature(), self.sampler.most());
+        TopKRequest { row, from_end: 0, allowed, suppressed: &ids.suppressed, temperature, most }
+    }
+
+    /// Picks the next token.
+    pub(super) fn take(&mut self, best: &TopK, ids: &EndIds) -> Result<Next, GenerateError> {
+        let picked = self.sampler.pick(best);
         let picked = picked.ok_or(GenerateError::NoProbabilities(self.ids.len()))?;
         if ids.stop.contains(&picked.id) {
             self.ids.push(picked.id);
             return Ok(Next::Ended(Ended::StopToken));
         }
         let mut written = vec![picked.id];
-        let mut ended = self.write(picked.id, picked.log_probability)?;
+        let mut ended = self.write(picked.id, Some(picked.log_probability))?;
         if let Some(mut constraint) = self.constraint.take() {
             constraint.accept(picked.id)?;
             for id in constraint.forced()? {
@@ -79,7 +85,7 @@ impl<'t> AnswerStream<'t> {
                     break;
                 }
                 // What the grammar forces is certain under it; it never counts for a score.
-                ended = self.write(id, 0.0)?;
+                ended = self.write(id, None)?;
                 written.push(id);
             }
             if ended.is_none() && constraint.is_complete() {
@@ -90,7 +96,7 @@ impl<'t> AnswerStream<'t> {
         Ok(ended.map_or(Next::Decode(written), Next::Ended))
     }
 
-    fn write(&mut self, id: u32, log_probability: f64) -> Result<Option<Ended>, GenerateError> {
+    fn write(&mut self, id: u32, log_probability: Option<f64>) -> Result<Option<Ended>, GenerateError> {
         self.ids.push(id);
         self.text.push(id, log_probability)?;
         if self.guard.repeats(id, self.text.text()) {

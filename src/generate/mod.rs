@@ -14,7 +14,6 @@ mod repetition;
 mod rescore;
 mod sampling;
 mod text;
-mod wish;
 mod words;
 
 pub use batch::{Batch, Finished, Work};

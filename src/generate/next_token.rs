@@ -7,9 +7,7 @@ use std::sync::Arc;
 
 use super::GenerateError;
 use super::text::{hangs_on_rounding, rounded};
-use super::wish::{Position, Wish, WishedIds};
-use crate::model::log_sum;
-use crate::runtime::kernels::Picked;
+use crate::model::{Allowed, TopK, TopKRequest, log_sum};
 
 /// How the probability of the next token is shared among some ids.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,16 +21,9 @@ pub struct NextToken {
 }
 
 impl NextToken {
-    /// The shares of `ids`; `None` where the logits are not numbers, or an id is not among them.
-    pub(super) fn of(logits: &[f32], ids: &[u32]) -> Option<Self> {
-        let chosen: Vec<f32> = ids.iter().map(|&id| logits.get(id as usize).copied()).collect::<Option<_>>()?;
-        Self::shared(&chosen, log_sum(logits)?)
-    }
-
-    /// The shares of `ids`, all of which were picked; those that were not have no probability.
-    pub(super) fn of_picked(best: &Picked, ids: &[u32]) -> Option<Self> {
-        let logit = |id: &u32| best.ids.iter().position(|other| other == id).map(|place| best.logits[place]);
-        let chosen: Vec<f32> = ids.iter().map(|id| logit(id).unwrap_or(f32::NEG_INFINITY)).collect();
+    /// The shares of `ids`, from all of them that have a finite logit; `None` where none has, or a logit is not a number.
+    pub(super) fn of(best: &TopK, ids: &[u32]) -> Option<Self> {
+        let chosen: Vec<f32> = ids.iter().map(|&id| best.logit(id).unwrap_or(f32::NEG_INFINITY)).collect();
         Self::shared(&chosen, best.log_sum()?)
     }
 
@@ -60,15 +51,12 @@ impl Look {
         Self { ids: Arc::clone(ids), seen: None }
     }
 
-    pub(super) fn wish(&self) -> Wish {
-        Wish { allowed: WishedIds::Ids(Arc::clone(&self.ids)), best: Some((self.ids.len(), 0.0)) }
+    pub(super) fn request(&self, row: usize) -> TopKRequest<'_> {
+        request_about(row, &self.ids)
     }
 
-    pub(super) fn take(&mut self, position: Position<'_>) -> Result<(), GenerateError> {
-        self.seen = match position {
-            Position::Whole(logits) => NextToken::of(logits, &self.ids),
-            Position::Best(best) => NextToken::of_picked(best, &self.ids),
-        };
+    pub(super) fn take(&mut self, best: &TopK) -> Result<(), GenerateError> {
+        self.seen = NextToken::of(best, &self.ids);
         if self.seen.is_some() { Ok(()) } else { Err(GenerateError::NoProbabilities(0)) }
     }
 
@@ -77,25 +65,36 @@ impl Look {
     }
 }
 
+/// What [`NextToken::of`] has to know of the last position of a row.
+pub(super) fn request_about(row: usize, ids: &[u32]) -> TopKRequest<'_> {
+    let (allowed, most) = (Allowed::Ids(ids), Some(ids.len()));
+    TopKRequest { row, from_end: 0, allowed, suppressed: &[], temperature: 0.0, most }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::top_k_of;
+
+    fn next(logits: &[f32], ids: &[u32]) -> Option<NextToken> {
+        NextToken::of(&top_k_of(logits, Allowed::Ids(ids), &[], 0.0, Some(ids.len())), ids)
+    }
 
     #[test]
     fn shares_are_a_softmax_over_the_ids_and_the_mass_is_theirs() {
         let logits: Vec<f32> = [0.1_f32, 0.2, 0.3, 0.4].iter().map(|p| p.ln() + 3.0).collect();
-        let next = NextToken::of(&logits, &[3, 0]).unwrap();
-        assert_eq!((next.shares, next.mass), (vec![0.8, 0.2], 0.5));
-        assert!(NextToken::of(&logits, &[4]).is_none() && NextToken::of(&[f32::NAN; 4], &[0]).is_none());
+        let found = next(&logits, &[3, 0]).unwrap();
+        assert_eq!((found.shares, found.mass), (vec![0.8, 0.2], 0.5));
+        assert!(next(&logits, &[4]).is_none() && next(&[f32::NAN; 4], &[0]).is_none());
         // Where the whole vocabulary is far above, the shares are still exact.
-        let far = NextToken::of(&[100.0, 0.0, 0.0], &[1, 2]).unwrap();
+        let far = next(&[100.0, 0.0, 0.0], &[1, 2]).unwrap();
         assert_eq!((far.shares, far.mass), (vec![0.5, 0.5], 0.0));
     }
 
     #[test]
     fn what_hangs_on_rounding_is_known() {
         let logits = |p: f32| [p.ln(), (1.0 - p).ln()];
-        assert!(NextToken::of(&logits(0.123_45), &[0, 1]).unwrap().hangs_on_rounding);
-        assert!(!NextToken::of(&logits(0.123_42), &[0, 1]).unwrap().hangs_on_rounding);
+        assert!(next(&logits(0.123_45), &[0, 1]).unwrap().hangs_on_rounding);
+        assert!(!next(&logits(0.123_42), &[0, 1]).unwrap().hangs_on_rounding);
     }
 }

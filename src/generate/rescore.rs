@@ -4,9 +4,9 @@
 //! beside them. A caller who rounds what it makes of them says with [`Doubt`] when rounding hangs on that; such an answer is scored again
 //! by itself, in one run over all of its tokens.
 
+use super::next_token::request_about;
 use super::{Generated, NextToken, Reply, Request, Wanted};
-use crate::model::{GraphError, KvCache, Logits, Model, PickAt, log_sum};
-use crate::runtime::kernels::Allowed;
+use crate::model::{Allowed, GraphError, KvCache, Logits, Model, TopKRequest};
 
 /// Tokens of a run: their logits are all kept, a megabyte each with a vocabulary of 262144.
 const CHUNK: usize = 64;
@@ -26,13 +26,8 @@ pub(super) fn score_again(
         (Reply::Next(next), Wanted::Next(ids)) => {
             let fed: Vec<i64> = request.prompt_ids[cache.columns()..].iter().map(|&id| i64::from(id)).collect();
             let logits = model.decode(&fed, &[], cache)?;
-            let seen = if model.picks(&logits) {
-                let wanted = PickAt { row: 0, from_end: 0, allowed: Allowed::Ids(ids), temperature: 0.0 };
-                model.pick(&logits, &[wanted], ids.len())?.first().and_then(|best| NextToken::of_picked(best, ids))
-            } else {
-                NextToken::of(&model.logits(&logits, 0)?, ids)
-            };
-            if let Some(seen) = seen {
+            let best = model.top_k(&logits, &[request_about(0, ids)])?;
+            if let Some(seen) = best.first().and_then(|best| NextToken::of(best, ids)) {
                 *next = seen;
             }
             Ok(())
@@ -60,13 +55,13 @@ fn score_answer(
         // The logits of a position are those of the token behind it. What was forced is certain.
         let scored = |position: usize| {
             let place = (chunk * CHUNK + position + 1).checked_sub(before)?;
-            answer.spans.get(place).filter(|span| span.log_probability != 0.0)?;
+            answer.spans.get(place)?.log_probability?;
             Some((place, fed.len() - 1 - position))
         };
         let scored: Vec<(usize, usize)> = (0..fed.len()).filter_map(scored).collect();
         for ((place, _), score) in scored.iter().zip(scores(model, &logits, answer, &scored)?) {
             if let Some(score) = score {
-                answer.spans[*place].log_probability = score;
+                answer.spans[*place].log_probability = Some(score);
             }
         }
     }
@@ -80,19 +75,10 @@ fn scores(
     answer: &Generated,
     scored: &[(usize, usize)],
 ) -> Result<Vec<Option<f64>>, GraphError> {
-    if model.picks(logits) {
-        let at = |&(place, from_end): &(usize, usize)| PickAt {
-            row: 0,
-            from_end,
-            allowed: Allowed::Ids(&answer.ids[place..=place]),
-            temperature: 0.0,
-        };
-        let picked = model.pick(logits, &scored.iter().map(at).collect::<Vec<_>>(), 1)?;
-        return Ok(picked.iter().map(|picked| picked.log_probability(0)).collect());
-    }
-    let score = |&(place, from_end): &(usize, usize)| -> Result<Option<f64>, GraphError> {
-        let logits = model.logits_before(logits, 0, from_end)?;
-        Ok(log_sum(&logits).map(|sum| f64::from(logits[answer.ids[place] as usize]) - sum))
+    let request = |&(place, from_end): &(usize, usize)| {
+        let allowed = Allowed::Ids(&answer.ids[place..=place]);
+        TopKRequest { row: 0, from_end, allowed, suppressed: &[], temperature: 0.0, most: Some(1) }
     };
-    scored.iter().map(score).collect()
+    let best = model.top_k(logits, &scored.iter().map(request).collect::<Vec<_>>())?;
+    Ok(best.iter().zip(scored).map(|(best, (place, _))| best.log_probability(answer.ids[*place])).collect())
 }

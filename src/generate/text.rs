@@ -13,8 +13,8 @@ use crate::record::Probabilities;
 pub struct TokenSpan {
     /// Bytes of the text. Tokens that share a character (byte fallback) share its range.
     pub bytes: Range<usize>,
-    /// Natural logarithm of the probability that the decoder gave it.
-    pub log_probability: f64,
+    /// Natural logarithm of the probability that the decoder gave it; `None` where a grammar forced it, which is certain.
+    pub log_probability: Option<f64>,
 }
 
 /// Collects an answer's text.
@@ -39,7 +39,7 @@ impl<'t> TextStream<'t> {
     ///
     /// # Errors
     /// [`TokenizerError::Convert`].
-    pub(super) fn push(&mut self, id: u32, log_probability: f64) -> Result<(), TokenizerError> {
+    pub(super) fn push(&mut self, id: u32, log_probability: Option<f64>) -> Result<(), TokenizerError> {
         let start = self.text.len();
         self.pending.push(id);
         self.spans.push(TokenSpan { bytes: start..start, log_probability });
@@ -124,7 +124,8 @@ fn mean(text: &str, spans: &[TokenSpan], bytes: &Range<usize>, counts: impl Fn(&
     let first = spans.partition_point(|span| span.bytes.end <= bytes.start);
     let touching = spans[first..].iter().take_while(|span| span.bytes.start < bytes.end);
     let counted = touching.filter(|span| counts(&text[span.bytes.clone()]));
-    let (sum, count) = counted.fold((0.0, 0_usize), |(sum, count), span| (sum + span.log_probability, count + 1));
+    let (sum, count) =
+        counted.fold((0.0, 0_usize), |(sum, count), span| (sum + span.log_probability.unwrap_or(0.0), count + 1));
     (count > 0).then(|| (sum / count as f64).exp())
 }
 
@@ -134,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_score_is_the_mean_over_the_digits() {
-        let span = |bytes, probability: f64| TokenSpan { bytes, log_probability: probability.ln() };
+        let span = |bytes, probability: f64| TokenSpan { bytes, log_probability: Some(probability.ln()) };
         let text = "[12, 7] 5";
         let spans =
             [span(0..1, 0.9), span(1..3, 0.5), span(3..5, 0.01), span(5..6, 0.125), span(6..7, 0.7), span(8..9, 0.1)];

@@ -5,26 +5,22 @@
 //! and positions follow from the cache's padding.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use ort::value::{DynValue, TensorElementType};
+use rayon::prelude::*;
 
 use super::cache::KvCache;
 use super::embedding::{Embedded, PER_LAYER};
 use super::graph::{Feeds, Graph, GraphError, PortInfo};
 use super::tensor;
+use super::top_k::{TopKRequest, top_k};
 use crate::runtime::DeviceMemory;
-use crate::runtime::kernels::{Allowed, PickRow, Picked};
+use crate::runtime::kernels::{PickRow, TopK};
 
 /// What the decoder gave for one run: `[rows, positions, vocabulary]` in its own dtype; the positions are the last ones.
 pub struct Logits {
     value: DynValue,
-}
-
-impl Logits {
-    /// How many ids there are logits for.
-    pub fn vocabulary(&self) -> usize {
-        tensor::shape(&self.value).last().copied().unwrap_or(0)
-    }
 }
 
 /// An input that holds the past of a layer, and the output that holds its present.
@@ -188,42 +184,58 @@ impl Decoder {
         tensor::position_from_end(&self.graph, LOGITS, &logits.value, row, position)
     }
 
-    /// Whether [`Self::pick`] can be asked: the logits lie in a device's memory, in a dtype that its kernels read.
-    pub(super) fn picks(&self, logits: &Logits) -> bool {
-        self.graph.resident_for(&logits.value).is_some() && DeviceMemory::picks(&logits.value)
+    /// The best ids of positions, in the order of the requests.
+    pub(super) fn top_k(&self, logits: &Logits, wanted: &[TopKRequest<'_>]) -> Result<Vec<TopK>, GraphError> {
+        let picked = self.pick(logits, wanted)?.into_iter().zip(wanted);
+        let found = picked.map(|(picked, wanted)| match picked {
+            Some(picked) => Ok(Found::There(picked)),
+            None => self.logits(logits, wanted.row, wanted.from_end).map(|row| Found::Here(row, wanted)),
+        });
+        let found = found.collect::<Result<Vec<_>, _>>()?;
+        // A vocabulary of 262144 takes a while to look through: the rows do it side by side.
+        let found = found.into_par_iter().map(|found| match found {
+            Found::There(picked) => picked,
+            Found::Here(row, wanted) => top_k(&row, wanted),
+        });
+        Ok(found.collect())
     }
 
-    /// The best ids of positions, `(row, position from the end, what is wanted)`.
-    pub(super) fn pick(&self, logits: &Logits, wanted: &[PickAt<'_>], most: usize) -> Result<Vec<Picked>, GraphError> {
+    /// The same by a device's kernels, if the logits lie in its memory; `None` for requests that need whole rows.
+    fn pick(&self, logits: &Logits, wanted: &[TopKRequest<'_>]) -> Result<Vec<Option<TopK>>, GraphError> {
+        let mut found = vec![None; wanted.len()];
+        let resident = self.graph.resident_for(&logits.value).filter(|_| DeviceMemory::picks(&logits.value));
+        let Some(resident) = resident else { return Ok(found) };
         let shape = tensor::shape(&logits.value);
-        let (Some(resident), &[_, positions, _]) = (&self.graph.resident, shape.as_slice()) else {
-            return Err(self
-                .graph
-                .contract(format!("output `{LOGITS}` has shape {shape:?}: nothing can be picked of it")));
-        };
-        let line = |wanted: &PickAt<'_>| ((wanted.row + 1) * positions).checked_sub(wanted.from_end + 1);
-        let rows = wanted.iter().map(|wanted| {
-            let line = line(wanted).filter(|_| wanted.from_end < positions);
-            line.map(|line| PickRow { line, allowed: wanted.allowed, temperature: wanted.temperature })
-        });
-        let Some(rows) = rows.collect::<Option<Vec<_>>>() else {
-            return Err(self
-                .graph
-                .contract(format!("output `{LOGITS}` has shape {shape:?}: fewer positions than were asked for")));
-        };
-        resident.memory.pick(&logits.value, &rows, most).map_err(|error| self.graph.device(error))
+        let positions = shape.get(1).copied().unwrap_or(0);
+        // Each id more is a pass more: rows that want many are picked from by themselves.
+        let mut together: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (index, wanted) in wanted.iter().enumerate() {
+            if let Some(most) = wanted.most {
+                together.entry(most + wanted.suppressed.len()).or_default().push(index);
+            }
+        }
+        for (most, indices) in together {
+            let row = |&index: &usize| {
+                let TopKRequest { row, from_end, allowed, temperature, .. } = wanted[index];
+                let line = ((row + 1) * positions).checked_sub(from_end + 1).filter(|_| from_end < positions)?;
+                Some(PickRow { line, allowed, temperature })
+            };
+            let rows = indices.iter().map(row).collect::<Option<Vec<_>>>().ok_or_else(|| {
+                let reason = format!("output `{LOGITS}` has shape {shape:?}: fewer positions than were asked for");
+                self.graph.contract(reason)
+            })?;
+            let picked = resident.memory.pick(&logits.value, &rows, most).map_err(|error| self.graph.device(error))?;
+            for (index, picked) in indices.into_iter().zip(picked) {
+                let TopKRequest { suppressed, most, .. } = wanted[index];
+                found[index] = most.map(|most| picked.found(suppressed, most));
+            }
+        }
+        Ok(found)
     }
 }
 
-/// What is wanted of a position's logits.
-#[derive(Debug, Clone, Copy)]
-pub struct PickAt<'w> {
-    /// Its row.
-    pub row: usize,
-    /// How many positions stand behind it.
-    pub from_end: usize,
-    /// Which ids count.
-    pub allowed: Allowed<'w>,
-    /// Divides the logits before they are ordered; 0 for the most probable token.
-    pub temperature: f32,
+/// The best ids of a row that lies on a device, or a row that has to be looked through.
+enum Found<'l> {
+    There(TopK),
+    Here(Cow<'l, [f32]>, &'l TopKRequest<'l>),
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ort::value::{DynValue, TensorElementType};
 
 use super::graph::{Graph, GraphError};
-use crate::runtime::kernels::{Allowed, PickRow, Picked};
+use crate::runtime::kernels::{Allowed, PickRow, TopK};
 use crate::runtime::{CacheRow, Device, DeviceMemory, DeviceMemoryError, Runtime};
 
 /// The checks, in their order.
@@ -96,7 +96,7 @@ impl Memory {
         self.bytes(&patches)
     }
 
-    fn pick(&self, dtype: TensorElementType, logits: &[f32], rows: &[PickRow<'_>], most: usize) -> Result<Vec<Picked>> {
+    fn pick(&self, dtype: TensorElementType, logits: &[f32], rows: &[PickRow<'_>], most: usize) -> Result<Vec<TopK>> {
         let logits = self.tensor(dtype, &[ROWS, 1, VOCABULARY], logits)?;
         self.call(|memory| memory.pick(&logits, rows, most))
     }
@@ -146,7 +146,7 @@ fn compare(sides: &[Memory; 2]) -> Vec<DeviceCheck> {
 
     let (image, rows, columns) = ("912x672", "4 rows of 262144", "4 rows of 700 columns");
     let same = |a: &Vec<u8>, b: &Vec<u8>| a == b;
-    let agree = |a: &Vec<Picked>, b: &Vec<Picked>| a.iter().zip(b).all(|(a, b)| a.agrees_with(b));
+    let agree = |a: &Vec<TopK>, b: &Vec<TopK>| a.iter().zip(b).all(|(a, b)| a.agrees_with(b));
     vec![
         judge(sides, patches_f32, image, |memory| memory.patches(Float32, &rgb), same),
         judge(sides, patches_f16, image, |memory| memory.patches(Float16, &rgb), same),

@@ -12,17 +12,13 @@ const BLOCK: usize = 16 * LANES;
 
 /// The logarithm of the sum of the exponentials; `None` as from [`largest`].
 pub(crate) fn log_sum(logits: &[f32]) -> Option<f64> {
-    Some(log_sum_of(logits, largest(logits)?))
-}
-
-/// The same where the `largest` logit is known.
-pub(crate) fn log_sum_of(logits: &[f32], largest: f32) -> f64 {
-    sum_of_exponentials(logits, largest).ln() + f64::from(largest)
+    let largest = largest(logits)?;
+    Some(sum_of_exponentials(logits, largest).ln() + f64::from(largest))
 }
 
 /// The largest logit; `None` where none is finite, or one is not a number.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
-pub(crate) fn largest(logits: &[f32]) -> Option<f32> {
+pub(super) fn largest(logits: &[f32]) -> Option<f32> {
     let mut largest = [f32::NEG_INFINITY; LANES];
     let mut not_numbers = false;
     let (blocks, rest) = logits.as_chunks::<LANES>();
@@ -39,7 +35,7 @@ pub(crate) fn largest(logits: &[f32]) -> Option<f32> {
 
 /// Of the logits less `largest`.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
-fn sum_of_exponentials(logits: &[f32], largest: f32) -> f64 {
+pub(super) fn sum_of_exponentials(logits: &[f32], largest: f32) -> f64 {
     let mut sum = 0.0;
     let mut blocks = logits.chunks_exact(BLOCK);
     for block in &mut blocks {

@@ -19,17 +19,22 @@ mod prepared;
 mod probe;
 pub mod random;
 mod tensor;
+mod top_k;
 mod vision;
 
 pub use cache::KvCache;
 pub use config::ModelConfig;
-pub use decoder::{Logits, PickAt};
+pub use decoder::Logits;
 pub use device_check::{DEVICE_CHECKS, DeviceCheck, check_device};
 pub use graph::{GraphError, PortInfo};
 pub use inspect::{GraphReport, ModelReport};
 pub use layout::{Dtypes, GraphFiles, Layout, LayoutError};
-pub(crate) use log_sum::{largest, log_sum, log_sum_of};
+pub(crate) use log_sum::log_sum;
 pub use probe::Probes;
+pub use top_k::TopKRequest;
+pub(crate) use top_k::rank;
+#[cfg(test)]
+pub(crate) use top_k::tests::of as top_k_of;
 pub use vision::Features;
 
 use std::borrow::Cow;
@@ -41,7 +46,7 @@ use thiserror::Error;
 
 use crate::preprocess::PatchGrid;
 use crate::prompt::SpecialTokens;
-use crate::runtime::kernels::Picked;
+pub use crate::runtime::kernels::{Allowed, TopK};
 use crate::runtime::{BusTraffic, Device, DeviceMemory, Runtime};
 use decoder::Decoder;
 use embedding::Embedding;
@@ -247,30 +252,13 @@ impl Model {
         self.decoder.logits(logits, row, 0)
     }
 
-    /// The same of the position that stands so many before the last one.
+    /// The best ids of some positions, in the order of the requests, and what their probabilities need. If the logits lie
+    /// on a device, only that leaves it.
     ///
     /// # Errors
-    /// [`GraphError`] where they are not `[rows, positions, vocabulary]`.
-    pub fn logits_before<'l>(
-        &self,
-        logits: &'l Logits,
-        row: usize,
-        position: usize,
-    ) -> Result<Cow<'l, [f32]>, GraphError> {
-        self.decoder.logits(logits, row, position)
-    }
-
-    /// Whether [`Self::pick`] can be asked about these logits: they lie in a device's memory, and need not leave it.
-    pub fn picks(&self, logits: &Logits) -> bool {
-        self.decoder.picks(logits)
-    }
-
-    /// The best ids of some positions, `most` of each, and what their probabilities need. Of what lies on a device, only that leaves it.
-    ///
-    /// # Errors
-    /// [`GraphError`] where the logits have no such position, or [`Self::picks`] does not hold.
-    pub fn pick(&self, logits: &Logits, wanted: &[PickAt<'_>], most: usize) -> Result<Vec<Picked>, GraphError> {
-        self.decoder.pick(logits, wanted, most)
+    /// [`GraphError`] where the logits have no such position.
+    pub fn top_k(&self, logits: &Logits, wanted: &[TopKRequest<'_>]) -> Result<Vec<TopK>, GraphError> {
+        self.decoder.top_k(logits, wanted)
     }
 
     /// Drops a row of `cache`; the last one takes its place.

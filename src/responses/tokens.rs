@@ -91,7 +91,7 @@ impl Tokens {
             let (begin, end) = (begin.max(start) - start, end.saturating_sub(start).min(text.len()));
             // Tokens that share a character share its range.
             let bytes = text.floor_char_boundary(begin)..text.ceil_char_boundary(end);
-            (begin < end).then_some(TokenSpan { bytes, log_probability })
+            (begin < end).then_some(TokenSpan { bytes, log_probability: Some(log_probability) })
         });
         Some(spans.collect())
     }
@@ -105,7 +105,7 @@ mod tests {
 
     fn ranges(tokens: &Tokens, text: &str) -> Option<Vec<(usize, usize, f64)>> {
         let spans = tokens.spans(text)?;
-        Some(spans.into_iter().map(|span| (span.bytes.start, span.bytes.end, span.log_probability)).collect())
+        spans.into_iter().map(|span| Some((span.bytes.start, span.bytes.end, span.log_probability?))).collect()
     }
 
     #[test]

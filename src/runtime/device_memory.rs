@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use super::device::Device;
 use super::here::{bytes_of, bytes_of_mut, dtype, element_bytes, gather_here, pointer, shape, slice, slice_mut};
-use super::kernels::{GatherRow, KernelError, Kernels, Logits, PickInput, PickRow, Picked, RowAt, twin};
+use super::kernels::{GatherRow, KernelError, Kernels, Logits, PickInput, PickRow, RowAt, Sent, TopK, twin};
 
 /// Why something cannot be done to a tensor where it lies.
 #[derive(Debug, Error)]
@@ -143,7 +143,7 @@ impl DeviceMemory {
     ///
     /// # Errors
     /// [`DeviceMemoryError`].
-    pub fn pick(&self, logits: &DynValue, rows: &[PickRow<'_>], most: usize) -> Result<Vec<Picked>> {
+    pub fn pick(&self, logits: &DynValue, rows: &[PickRow<'_>], most: usize) -> Result<Vec<TopK>> {
         let shape = shape(logits);
         let vocabulary = shape.last().copied().unwrap_or(0);
         let lines = shape.iter().product::<usize>().checked_div(vocabulary).unwrap_or(0);
@@ -154,6 +154,10 @@ impl DeviceMemory {
             return Ok(Vec::new());
         }
         let halves = dtype(logits) == Some(TensorElementType::Float16);
+        let sent: Vec<_> = rows.iter().map(|row| Sent::of(row.allowed, vocabulary)).collect();
+        let rows: Vec<_> =
+            rows.iter().zip(&sent).map(|(row, sent)| PickRow { allowed: sent.allowed(), ..*row }).collect();
+        let rows = rows.as_slice();
         self.carried(rows.iter().map(PickRow::sent_bytes).sum());
         self.brought(rows.len() * (most * 8 + 12));
         match &self.worker {

@@ -19,7 +19,8 @@ fn greedy_tokens_of_both_layouts() {
             let expected = ids(case);
             let generated = answer(&prompter, &mut model, case, budget, max_new_tokens);
             let (ids, text) = (generated.ids, generated.text);
-            let log_probabilities: Vec<f64> = generated.spans.iter().map(|span| span.log_probability).collect();
+            let log_probabilities: Vec<f64> =
+                generated.spans.iter().map(|span| span.log_probability.unwrap()).collect();
             assert_eq!(ids, expected, "{name}");
             assert_eq!(text, case["text"].as_str().unwrap(), "{name}");
             // The text that grows token by token is the text of all tokens at once.

@@ -12,7 +12,7 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::Ptx;
 
-use super::{Allowed, GatherRow, KernelError, PickRow, Picked, THREADS, blocks, failed, patch_values};
+use super::{Allowed, GatherRow, KernelError, PickRow, THREADS, TopK, blocks, failed, patch_values};
 use crate::runtime::devices::CudaDevice;
 
 /// An address in the card's memory.
@@ -182,7 +182,7 @@ impl Kernels {
         vocabulary: usize,
         rows: &[PickRow<'_>],
         most: usize,
-    ) -> Result<Vec<Picked>, KernelError> {
+    ) -> Result<Vec<TopK>, KernelError> {
         let mut masks = self.masks.lock().unwrap_or_else(PoisonError::into_inner);
         if masks.len() + rows.len() > MASKS_KEPT {
             masks.clear();
@@ -231,7 +231,7 @@ impl Kernels {
         let (ids, values) = (self.download(&ids)?, self.download(&values)?);
         let (largest, sum) = (self.download(&largest)?, self.download(&sum)?);
         self.done()?;
-        let picked = |row: usize| Picked {
+        let picked = |row: usize| TopK {
             ids: ids[row * most..][..most].to_vec(),
             logits: values[row * most..][..most].to_vec(),
             largest: largest[row],

@@ -66,7 +66,7 @@ pub enum Allowed<'l> {
     /// Every one.
     #[default]
     All,
-    /// Those whose bit is set, the lowest bit of a word first; there is a bit for each id.
+    /// Those whose bit is set, the lowest bit of a word first; ids that have no bit may not.
     Bits(&'l [u32]),
     /// These; at least one.
     Ids(&'l [u32]),
@@ -81,6 +81,55 @@ pub struct PickRow<'l> {
     pub allowed: Allowed<'l>,
     /// Divides the logits before they are ordered; 0 for the most probable token.
     pub temperature: f32,
+}
+
+/// The most ids that are sent to a card as a list: 4 KiB of them. Masks of more are sent once and stay there.
+const LONGEST_LIST: usize = 1024;
+
+/// Which ids may be picked, as a kernel takes them.
+#[derive(Debug)]
+pub(super) enum Sent<'l> {
+    As(Allowed<'l>),
+    List(Vec<u32>),
+    Bits(Vec<u32>),
+}
+
+impl<'l> Sent<'l> {
+    /// Short masks are sent as lists; others have a bit for each id of the vocabulary.
+    pub(super) fn of(allowed: Allowed<'l>, vocabulary: usize) -> Self {
+        let Allowed::Bits(bits) = allowed else { return Self::As(allowed) };
+        let set = bits.iter().map(|word| word.count_ones() as usize).sum();
+        let words = vocabulary.div_ceil(32);
+        // An empty list would allow everything.
+        if (1..=LONGEST_LIST).contains(&set) {
+            return Self::List(set_bits(bits).map(|id| id as u32).collect());
+        }
+        match bits.get(..words) {
+            Some(bits) => Self::As(Allowed::Bits(bits)),
+            // A decoder may have logits for ids that the tokenizer does not know.
+            None => Self::Bits(bits.iter().copied().chain(std::iter::repeat_n(0, words - bits.len())).collect()),
+        }
+    }
+
+    pub(super) fn allowed(&self) -> Allowed<'_> {
+        match self {
+            Self::As(allowed) => *allowed,
+            Self::List(ids) => Allowed::Ids(ids),
+            Self::Bits(bits) => Allowed::Bits(bits),
+        }
+    }
+}
+
+/// The places of the bits that are set, the lowest first.
+pub(crate) fn set_bits(words: &[u32]) -> impl Iterator<Item = usize> {
+    words.iter().enumerate().flat_map(|(word, &bits)| {
+        let mut left = bits;
+        std::iter::from_fn(move || {
+            let bit = left.trailing_zeros();
+            left &= left.wrapping_sub(1);
+            (bit < u32::BITS).then_some(word * u32::BITS as usize + bit as usize)
+        })
+    })
 }
 
 impl PickRow<'_> {
@@ -104,10 +153,10 @@ pub struct PickInput<'l> {
     pub most: usize,
 }
 
-/// What was picked of a row.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Picked {
-    /// The best allowed ids, the best first, of equals the lowest; `u32::MAX` where there are no more.
+/// The best ids of a row of logits, and what their probabilities need.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct TopK {
+    /// The best allowed ids, the best first, of equals the lowest. A kernel writes `u32::MAX` if there are no more.
     pub ids: Vec<u32>,
     /// Their logits.
     pub logits: Vec<f32>,
@@ -117,15 +166,28 @@ pub struct Picked {
     pub sum: f64,
 }
 
-impl Picked {
+impl TopK {
     /// Natural logarithm of the sum of the exponentials of all logits; `None` where one is not a number, or none is finite.
     pub fn log_sum(&self) -> Option<f64> {
         self.largest.is_finite().then(|| self.sum.ln() + f64::from(self.largest))
     }
 
-    /// Natural logarithm of the probability that the decoder gave to the id at `place`.
-    pub fn log_probability(&self, place: usize) -> Option<f64> {
-        Some(f64::from(*self.logits.get(place).filter(|logit| logit.is_finite())?) - self.log_sum()?)
+    /// The logit of an id that is among them.
+    pub fn logit(&self, id: u32) -> Option<f32> {
+        self.ids.iter().position(|other| *other == id).and_then(|place| self.logits.get(place).copied())
+    }
+
+    /// Natural logarithm of the probability that the decoder gave to an id that is among them.
+    pub fn log_probability(&self, id: u32) -> Option<f64> {
+        Some(f64::from(self.logit(id)?) - self.log_sum()?)
+    }
+
+    /// What a kernel wrote, without the `suppressed` ids and those that are none; at most `most`.
+    pub(crate) fn found(mut self, suppressed: &[u32], most: usize) -> Self {
+        let best = self.ids.into_iter().zip(self.logits);
+        let found = best.filter(|(id, _)| *id != u32::MAX && !suppressed.contains(id)).take(most);
+        (self.ids, self.logits) = found.unzip();
+        self
     }
 
     /// Whether both picked the same, and know the sum of exponentials to a millionth.

@@ -10,7 +10,7 @@ use libloading::Library;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Allowed, GatherRow, Logits, PickInput, PickRow, Picked, blocks, patch_values, twin};
+use super::{Allowed, GatherRow, Logits, PickInput, PickRow, TopK, blocks, patch_values, twin};
 
 /// The sources as a library; `None`, said on stderr, where there is no compiler for them.
 fn sources() -> Option<&'static Library> {
@@ -155,7 +155,7 @@ fn tokens_are_picked_as_by_the_twin() {
         let input = PickInput { logits, vocabulary, rows: &rows, most };
         for (row, expected) in twin::pick(&input).iter().enumerate() {
             let part = row * most..(row + 1) * most;
-            let picked = Picked {
+            let picked = TopK {
                 ids: ids[part.clone()].to_vec(),
                 logits: values[part].to_vec(),
                 largest: largest[row],

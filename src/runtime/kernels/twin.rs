@@ -5,7 +5,7 @@
 
 use half::f16;
 
-use super::{Allowed, GatherRow, Logits, PickInput, PickRow, Picked, THREADS, blocks};
+use super::{Allowed, GatherRow, Logits, PickInput, PickRow, THREADS, TopK, blocks};
 
 /// Calls `kernel` with the index of every thread that has an element.
 fn each(count: usize, mut kernel: impl FnMut(usize)) {
@@ -40,12 +40,12 @@ pub(crate) fn patches_f16(rgb: &[u8], width: usize, side: usize) -> Vec<u16> {
 }
 
 /// `pick_f32` and `pick_f16`.
-pub(crate) fn pick(input: &PickInput<'_>) -> Vec<Picked> {
+pub(crate) fn pick(input: &PickInput<'_>) -> Vec<TopK> {
     input.rows.iter().map(|row| pick_row(input, row)).collect()
 }
 
 /// One block; what stands between two barriers is one loop over its threads.
-fn pick_row(input: &PickInput<'_>, row: &PickRow<'_>) -> Picked {
+fn pick_row(input: &PickInput<'_>, row: &PickRow<'_>) -> TopK {
     let vocabulary = input.vocabulary;
     let logit = |id: usize| match input.logits {
         Logits::F32(logits) => logits[row.line * vocabulary + id],
@@ -85,7 +85,7 @@ fn pick_row(input: &PickInput<'_>, row: &PickRow<'_>) -> Picked {
     }
     let (ids, logits) = picked.into_iter().unzip();
     let (largest, sum) = if usable { (largest, sum) } else { (f32::NAN, f64::NAN) };
-    Picked { ids, logits, largest, sum }
+    TopK { ids, logits, largest, sum }
 }
 
 /// A reduction in shared memory: halves are laid over each other.
