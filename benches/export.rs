@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use gemscope::export::{Format, Input, Options, export};
+use gemscope::export::{Format, Options, Run, Selection, export};
 use gemscope::ownership::OutputDirectory;
 use gemscope::record::Record;
 use serde_json::json;
@@ -27,24 +27,17 @@ fn record(index: usize) -> Record {
 
 fn formats(criterion: &mut Criterion) {
     let records: Vec<Record> = (0..IMAGES).map(record).collect();
-    let asked = LABELS.map(str::to_owned);
-    let input = Input {
-        records: &records,
-        left_out: &[],
-        manifest: None,
-        models: &[],
-        asked: &asked,
-        images: None,
-        apply_orientation: true,
-        options: &Options::default(),
-    };
+    let labels = LABELS.map(str::to_owned).to_vec();
+    let selection = Selection { records, labels, ..Selection::default() };
+    let run = Run { selection, apply_orientation: true, ..Run::default() };
+    let options = Options::default();
     let mut group = criterion.benchmark_group("export");
     group.throughput(Throughput::Elements(IMAGES as u64)).sample_size(10).measurement_time(Duration::from_secs(5));
     for format in [Format::Jsonl, Format::Csv, Format::Coco, Format::LabelStudio, Format::Counts] {
         let folder = tempfile::tempdir().unwrap();
         let out = OutputDirectory::open(folder.path()).unwrap();
         group.bench_with_input(BenchmarkId::from_parameter(format), &format, |bencher, format| {
-            bencher.iter(|| export(&input, &[*format], &out));
+            bencher.iter(|| export(&run, &options, &[*format], &out));
         });
     }
     group.finish();

@@ -343,9 +343,7 @@ impl Judgement<'_> {
     fn finish(&self, judged: &Critique<'_>, shown: &export::Run, outcome: Option<Outcome>) -> anyhow::Result<Ending> {
         let (args, out) = (self.args, self.directory.output());
         let kept = out.write(KEPT_RUBRIC, self.text.content.as_bytes())?;
-        let options = export::Options::default();
-        let input = shown.input(&options);
-        let exported = export_verdicts(judged, &input, self.formats, args.sort, out);
+        let exported = export_verdicts(judged, shown, self.formats, args.sort, out);
         let mut figures = Figures {
             model: shown.models.join(", "),
             frames: judged.records.len(),

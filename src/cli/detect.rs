@@ -187,7 +187,7 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
     summary.missing = missing;
     summary.besides = source.besides();
     summary.written.push(out.join("journal.jsonl"));
-    let exported = export::export(&shown.input(&export::Options::default()), &formats, directory.output());
+    let exported = export::export(&shown, &export::Options::default(), &formats, directory.output());
     exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
     summary.written.extend(exported.written.iter().cloned());
     report(&summary, args.json)?;

@@ -171,7 +171,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let options = args.options()?;
     let target = target(args)?;
     let (run, remarks) = export::merge(args.read_runs()?)?;
-    let exported = export::export(&run.input(&options), &formats, target.output());
+    let exported = export::export(&run, &options, &formats, target.output());
     let by_filters = run.selection.remarks();
     for remark in remarks.iter().chain(&by_filters).chain(&exported.remarks) {
         messages::say(&plain::line(remark));

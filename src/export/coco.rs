@@ -30,7 +30,7 @@ pub(super) fn write(
         examples.images.iter().map(|record| (*record, Cow::Borrowed(record.image.as_str()))).collect()
     };
     let mut instances = WrittenInstances::new("Made by gemscope");
-    instances.info.models = Some(input.models);
+    instances.info.models = Some(&input.run.models);
     instances.categories = Cow::Borrowed(examples.categories);
     let mut results = Vec::new();
     let mut unscored = 0;

@@ -5,7 +5,7 @@ use super::{ExportError, Exported, Input, write_file};
 use crate::ownership::OutputDirectory;
 
 pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
-    let labels = input.asked;
+    let labels = input.labels;
     let failed = |error: std::io::Error| ExportError::Write { path: out.join("counts.csv"), error };
     let mut table = ::csv::Writer::from_writer(Vec::new());
     let header = ["image", "status"].into_iter().map(str::to_owned).chain(labels.iter().map(|label| cell(label)));

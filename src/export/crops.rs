@@ -19,7 +19,7 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
     if !with_boxes.is_empty() {
         let options = &input.options.crops;
         let write = |record: &Record, pixels: &RgbImage| write_crops(record, pixels, options, &folder);
-        let images = Images::of(input)?;
+        let images = Images::of(input.run, input.records)?;
         // Crops of an image that is not there any more cannot be cut again.
         with_boxes.retain(|record| images.is_there(record) || !keep_crops(record, &folder));
         images.for_each(&with_boxes, Format::Crops, exported, write)?;

@@ -205,7 +205,7 @@ impl<'i> Placer<'i> {
     /// # Errors
     /// [`ExportError::NoImages`].
     fn of(input: &Input<'i>) -> Result<Self, ExportError> {
-        Ok(Self { images: Images::of(input)?, options: input.options })
+        Ok(Self { images: Images::of(input.run, input.records)?, options: input.options })
     }
 
     /// Puts the image into `folder` as `prefix` and `stem` with an extension, and gives the name behind `prefix`; or the reason why it is

@@ -81,7 +81,7 @@ pub(super) fn write(
     let seen = chosen.records.iter().zip(&chosen.answered).filter(|(record, _)| record.width > 0);
     let url = match &input.options.label_studio_url {
         Some(url) => url.clone(),
-        None => local_files(input.images),
+        None => local_files(input.run.images.as_deref()),
     };
     let tasks: Vec<Task<'_>> = seen.map(|(record, answered)| task(record, *answered, &url)).collect();
     let left_out = chosen.records.len() - tasks.len();

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::select::{LeftOut, Selection};
-use super::{ExportError, Filters, Input, Options};
+use super::{ExportError, Filters};
 use crate::record::{AnswerStatus, Detection, Record};
 use crate::run::Manifest;
 
@@ -36,20 +36,6 @@ impl Run {
             apply_orientation: manifest.apply_orientation(),
             models: vec![manifest.model_name().to_owned()],
             manifest: Some(manifest),
-        }
-    }
-
-    /// What its exports are made from.
-    pub fn input<'r>(&'r self, options: &'r Options) -> Input<'r> {
-        Input {
-            records: &self.selection.records,
-            left_out: &self.selection.left_out,
-            manifest: self.manifest.as_ref(),
-            models: &self.models,
-            asked: &self.selection.labels,
-            images: self.images.as_deref(),
-            apply_orientation: self.apply_orientation,
-            options,
         }
     }
 }

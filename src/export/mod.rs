@@ -27,7 +27,7 @@ mod voc;
 mod yolo;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::Serialize;
@@ -43,7 +43,6 @@ pub use select::{LeftOut, Selection};
 pub use crate::dataset::coco::Category;
 use crate::ownership::{OutputDirectory, OwnershipError};
 use crate::record::Record;
-use crate::run::Manifest;
 use examples::Examples;
 
 /// A format.
@@ -203,24 +202,14 @@ impl ExportError {
     }
 }
 
-/// What all formats are made from.
-pub struct Input<'r> {
-    /// Sorted by image, with the boxes that are exported: those of a [`Selection`].
-    pub records: &'r [Record],
-    /// What the filters left out of each record; empty if that is nothing.
-    pub left_out: &'r [LeftOut],
-    /// What the run was asked to do; nothing where several runs are one.
-    pub manifest: Option<&'r Manifest>,
-    /// What readers know the model of each run by.
-    pub models: &'r [String],
-    /// The labels that were asked for; they come first among the categories. A format is given the labels of all categories here.
-    pub asked: &'r [String],
-    /// The folder that the images' names are relative to, where it is known.
-    pub images: Option<&'r Path>,
-    /// Whether EXIF orientation is applied to the images.
-    pub apply_orientation: bool,
-    /// What is not as usual.
-    pub options: &'r Options,
+/// What a format is made from.
+struct Input<'r> {
+    run: &'r Run,
+    /// Sorted by image, with the boxes that are exported.
+    records: &'r [Record],
+    /// The labels of all categories, in their order.
+    labels: &'r [String],
+    options: &'r Options,
 }
 
 /// What was written, and what could not be.
@@ -288,15 +277,15 @@ pub const NAMES: [&str; 14] = [
     "report",
 ];
 
-/// Writes `formats` into `out`. Files of an earlier export are replaced, and other files stay.
+/// Writes `formats` of `run` into `out`. Files of an earlier export are replaced, and other files stay.
 ///
 /// A format that fails is among the failures and keeps no other from being written; an image that
 /// can no longer be read is a remark.
-pub fn export(input: &Input<'_>, formats: &[Format], out: &OutputDirectory) -> Exported {
+pub fn export(run: &Run, options: &Options, formats: &[Format], out: &OutputDirectory) -> Exported {
     let mut exported = Exported::default();
-    let chosen = select::choose(input, &mut exported);
-    let asked: Vec<String> = chosen.categories.iter().map(|category| category.name.clone()).collect();
-    let input = &Input { records: &chosen.records, asked: &asked, ..*input };
+    let chosen = select::choose(&run.selection, options, &mut exported);
+    let labels: Vec<String> = chosen.categories.iter().map(|category| category.name.clone()).collect();
+    let input = &Input { run, records: &chosen.records, labels: &labels, options };
     let examples = Examples::of(&chosen);
     for format in formats {
         let written = match format {
@@ -325,7 +314,7 @@ fn remark_orientation(input: &Input<'_>, formats: &[Format], exported: &mut Expo
     if !with_images || input.options.write_upright || turned == 0 {
         return;
     }
-    exported.remarks.push(if input.apply_orientation {
+    exported.remarks.push(if input.run.apply_orientation {
         format!(
             "{turned} images have an EXIF orientation: boxes are those of the upright image, and a tool that ignores EXIF will \
              misplace them (--write-upright makes upright copies)"

@@ -25,7 +25,7 @@ const JPEG_QUALITY: u8 = 92;
 const JPEG_MAX_SIDE: u32 = 65_535;
 
 pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
-    let labels = input.asked;
+    let labels = input.labels;
     let colours: HashMap<&str, Colour> =
         labels.iter().enumerate().map(|(place, label)| (label.as_str(), colour(place))).collect();
     let mut answered: Vec<&Record> =
@@ -39,7 +39,7 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
             let bytes = bytes.map_err(|error| ExportError::Write { path: out.join("overlays").join(&name), error })?;
             folder.write_named(&name, &bytes)
         };
-        let images = Images::of(input)?;
+        let images = Images::of(input.run, input.records)?;
         // The picture of an image that is not there any more cannot be drawn again.
         let keep =
             |record: &Record| ["jpg", "png"].iter().any(|extension| folder.keep(&name_of(&record.image, extension)));

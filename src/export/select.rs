@@ -9,9 +9,8 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Category;
 use super::filter::{Filtered, Filters, MinScore, Names};
-use super::{Exported, Input};
+use super::{Category, Exported, Options};
 use crate::answer::counts::Counts;
 use crate::record::{AnswerStatus, Detection, NoteKind, Record};
 use crate::run::Manifest;
@@ -142,33 +141,33 @@ pub(super) struct Chosen<'r> {
     pub(super) categories: Vec<Category>,
 }
 
-pub(super) fn choose<'r>(input: &Input<'r>, exported: &mut Exported) -> Chosen<'r> {
-    let options = input.options;
+pub(super) fn choose<'r>(selection: &'r Selection, options: &Options, exported: &mut Exported) -> Chosen<'r> {
     let nothing = LeftOut::default();
     let included = |record: &Record| options.include_status.as_ref().is_none_or(|all| all.contains(&record.status));
-    let places: Vec<usize> = (0..input.records.len()).filter(|place| included(&input.records[*place])).collect();
-    let unsure = |place: usize| input.left_out.get(place).unwrap_or(&nothing).unsure;
-    let left_out = |place: &usize| input.left_out.get(*place).map_or(&[][..], |left_out| &left_out.boxes);
+    let places: Vec<usize> =
+        (0..selection.records.len()).filter(|place| included(&selection.records[*place])).collect();
+    let unsure = |place: usize| selection.left_out.get(place).unwrap_or(&nothing).unsure;
+    let left_out = |place: &usize| selection.left_out.get(*place).map_or(&[][..], |left_out| &left_out.boxes);
     let left_out: Vec<&[Detection]> = places.iter().map(left_out).collect();
     let records = match &options.categories {
-        None if places.len() == input.records.len() => Cow::Borrowed(input.records),
-        None => Cow::Owned(places.iter().map(|place| input.records[*place].clone()).collect()),
+        None if places.len() == selection.records.len() => Cow::Borrowed(selection.records.as_slice()),
+        None => Cow::Owned(places.iter().map(|place| selection.records[*place].clone()).collect()),
         Some(categories) => {
             let known = categories.iter().map(|category| category.name.as_str()).collect();
-            let records = places.iter().map(|place| input.records[*place].clone());
+            let records = places.iter().map(|place| selection.records[*place].clone());
             Cow::Owned(of_categories(records, &known, exported))
         }
     };
     let answered = places.iter().zip(records.iter()).zip(&left_out).map(|((place, record), left_out)| {
         let left = !record.detections.is_empty() && record.status != AnswerStatus::Text;
-        left || says_that_nothing_is_there(&input.records[*place], left_out.len(), unsure(*place))
+        left || says_that_nothing_is_there(&selection.records[*place], left_out.len(), unsure(*place))
     });
     let answered = answered.collect();
-    let other_status = input.records.len() - places.len();
+    let other_status = selection.records.len() - places.len();
     if other_status > 0 {
         exported.remarks.push(format!("{other_status} images are left out, whose status is not in --include-status"));
     }
-    let categories = options.categories.clone().unwrap_or_else(|| categories(input.asked, &records));
+    let categories = options.categories.clone().unwrap_or_else(|| categories(&selection.labels, &records));
     Chosen { records, left_out, answered, categories }
 }
 
@@ -229,7 +228,6 @@ fn categories(asked: &[String], records: &[Record]) -> Vec<Category> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::export::Options;
     use crate::record::BBox;
 
     fn record(status: AnswerStatus, boxes: &[(&str, Option<f64>)]) -> Record {
@@ -264,17 +262,7 @@ mod tests {
     /// Categories, answered, and remarks of the export.
     fn chosen(selection: &Selection, options: &Options) -> (Vec<String>, Vec<bool>, Vec<String>) {
         let mut exported = Exported::default();
-        let input = Input {
-            records: &selection.records,
-            left_out: &selection.left_out,
-            asked: &selection.labels,
-            models: &[],
-            images: None,
-            apply_orientation: true,
-            manifest: None,
-            options,
-        };
-        let chosen = choose(&input, &mut exported);
+        let chosen = choose(selection, options, &mut exported);
         let names = chosen.categories.iter().map(|category| category.name.clone()).collect();
         (names, chosen.answered, exported.remarks)
     }

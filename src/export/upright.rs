@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 use rayon::prelude::*;
 
-use super::{ExportError, Exported, Format, Input};
+use super::{ExportError, Exported, Format, Run};
 use crate::digest;
 use crate::image::{ImageError, MAX_PIXELS, read_file};
 use crate::record::Record;
@@ -27,18 +27,18 @@ pub(super) struct Images<'i> {
 }
 
 impl<'i> Images<'i> {
-    /// The images of a run.
+    /// The images of a run's `records`.
     ///
     /// # Errors
     /// [`ExportError::NoImages`] if nothing says where they are, [`ExportError::OutOfReach`] if they are not there.
-    pub(super) fn of(input: &Input<'i>) -> Result<Self, ExportError> {
-        let folder = input.images.ok_or(ExportError::NoImages)?;
+    pub(super) fn of(run: &'i Run, records: &[Record]) -> Result<Self, ExportError> {
+        let folder = run.images.as_deref().ok_or(ExportError::NoImages)?;
         let locator = Locator::new(folder);
-        let mut read = input.records.iter().filter(|record| record.sha256.is_some()).peekable();
+        let mut read = records.iter().filter(|record| record.sha256.is_some()).peekable();
         if read.peek().is_some() && !read.any(|record| locator.exists(&record.image)) {
-            return Err(ExportError::OutOfReach { folder: folder.to_owned(), images: input.records.len() });
+            return Err(ExportError::OutOfReach { folder: folder.to_owned(), images: records.len() });
         }
-        let apply_orientation = input.apply_orientation;
+        let apply_orientation = run.apply_orientation;
         Ok(Self { folder, locator, apply_orientation, gate: ByteGate::new(HELD_BYTES) })
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use gemscope::export::{self, Format, Input, Options};
+use gemscope::export::{self, Format, Options, Run, Selection};
 use gemscope::ownership::OutputDirectory;
 use gemscope::record::{AnswerStatus, BBox, Detection, Record};
 use image::GenericImageView as _;
@@ -330,21 +330,16 @@ proptest! {
         let picture = image::RgbImage::new(record.width, record.height);
         picture.save(dir.path().join("a.png")).unwrap();
         record.sha256 = Some(crate::support::sha256(&fs::read(dir.path().join("a.png")).unwrap()));
-        let records = [record];
-        let input = Input {
-            records: &records,
-            left_out: &[],
-            manifest: None,
-            models: &[],
-            asked: &[],
-            images: Some(dir.path()),
+        let run = Run {
+            selection: Selection { records: vec![record], ..Selection::default() },
+            images: Some(dir.path().to_owned()),
             apply_orientation: true,
-            options: &Options::default(),
+            ..Run::default()
         };
         let formats: Vec<Format> = Format::ALL.into_iter().filter(|format| *format != Format::Crops).collect();
-        let exported = export::export(&input, &formats, &OutputDirectory::open(&out).unwrap());
+        let exported = export::export(&run, &Options::default(), &formats, &OutputDirectory::open(&out).unwrap());
         prop_assert!(exported.remarks.is_empty(), "{:?}", exported.remarks);
-        let [record] = &records;
+        let record = &run.selection.records[0];
         let (width, height) = (f64::from(record.width), f64::from(record.height));
         let coco = json(out.join("instances.json"));
         let tasks = json(out.join("label-studio/tasks.json"));

@@ -12,7 +12,7 @@ use std::str::FromStr;
 pub use sorted::SortBy;
 pub use tables::write_pairs;
 
-use super::{ExportError, Exported, Input};
+use super::{ExportError, Exported, Run};
 use crate::critique::{Frame, Gates, Group, GroupBy, Judged, Rubric, Statistics, Verdict, groups};
 use crate::ownership::OutputDirectory;
 use crate::record::Record;
@@ -93,13 +93,13 @@ impl<'r> Critique<'r> {
     }
 }
 
-/// Writes `formats` into `out`, and folders of frames by their verdict where `sort` says how. `input` says where the images are.
+/// Writes `formats` into `out`, and folders of frames by their verdict where `sort` says how. `run` says where the images are.
 ///
 /// A format that fails is among the failures and keeps no other from being written; an image that
 /// can no longer be read is a remark.
 pub fn export_verdicts(
     critique: &Critique<'_>,
-    input: &Input<'_>,
+    run: &Run,
     formats: &[VerdictFormat],
     sort: Option<SortBy>,
     out: &OutputDirectory,
@@ -113,7 +113,7 @@ pub fn export_verdicts(
             VerdictFormat::Statistics => {
                 super::write_json(out, "statistics.json", &critique.statistics(), &mut exported)
             }
-            VerdictFormat::Sheet => sheet::write(critique, input, out, &mut exported),
+            VerdictFormat::Sheet => sheet::write(critique, run, out, &mut exported),
         };
         exported.keep(format.as_str(), written);
     }
@@ -122,7 +122,7 @@ pub fn export_verdicts(
         exported.keep("groups", written);
     }
     if let Some(sort) = sort {
-        let written = sorted::write(critique, input, sort, out, &mut exported);
+        let written = sorted::write(critique, run, sort, out, &mut exported);
         exported.keep("sorted", written);
     }
     exported

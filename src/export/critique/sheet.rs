@@ -9,7 +9,7 @@ use super::super::draw::palette::colour;
 use super::super::folder::Fresh;
 use super::super::html::{draw_thumbnails, facts};
 use super::super::page::{self, relative_link};
-use super::super::{ExportError, Exported, Input};
+use super::super::{ExportError, Exported, Run};
 use super::Critique;
 use crate::critique::{Axis, AxisFigures, Group, Statistics, Verdict, disagreements};
 use crate::ownership::OutputDirectory;
@@ -89,21 +89,21 @@ struct ShownBox<'c> {
 
 pub(super) fn write(
     critique: &Critique<'_>,
-    input: &Input<'_>,
+    run: &Run,
     out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
     let folder = Fresh::begin(out, "sheet")?;
-    let seen = draw_thumbnails(input, "sheet", &folder, exported)?;
-    let link = input.images.and_then(|images| relative_link(&out.join("sheet"), images));
-    let data = data(critique, input, &seen, link);
+    let seen = draw_thumbnails(run, critique.records, "sheet", &folder, exported)?;
+    let link = run.images.as_deref().and_then(|images| relative_link(&out.join("sheet"), images));
+    let data = data(critique, run, &seen, link);
     let page = page::whole(PAGE, STYLE, &SCRIPTS, &data)
         .map_err(|error| ExportError::Write { path: out.join("sheet/index.html"), error: error.into() })?;
     folder.write("index.html", page.as_bytes())?;
     folder.put(exported)
 }
 
-fn data<'c>(critique: &'c Critique<'c>, input: &Input<'_>, seen: &[bool], folder: Option<String>) -> Data<'c> {
+fn data<'c>(critique: &'c Critique<'c>, run: &Run, seen: &[bool], folder: Option<String>) -> Data<'c> {
     let mut names: Vec<&str> = Vec::new();
     for detection in critique.records.iter().flat_map(|record| &record.detections) {
         if !names.contains(&detection.label.as_str()) {
@@ -121,7 +121,7 @@ fn data<'c>(critique: &'c Critique<'c>, input: &Input<'_>, seen: &[bool], folder
         width: record.width,
         height: record.height,
         thumbnail,
-        original: thumbnail && (input.apply_orientation || record.orientation == 1),
+        original: thumbnail && (run.apply_orientation || record.orientation == 1),
         verdict: judged.verdict,
         rule: &judged.rule,
         overall: frame.overall,
@@ -134,8 +134,8 @@ fn data<'c>(critique: &'c Critique<'c>, input: &Input<'_>, seen: &[bool], folder
     });
     Data {
         title: &critique.rubric.name,
-        facts: facts(input),
-        started: input.manifest.and_then(|manifest| manifest.started),
+        facts: facts(run),
+        started: run.manifest.as_ref().and_then(|manifest| manifest.started),
         folder,
         verdicts: Verdict::ALL,
         rules: &critique.rubric.rules,

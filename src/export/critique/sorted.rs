@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use super::super::folder::{Fresh, inside};
 use super::super::upright::Images;
-use super::super::{ExportError, Exported, Input};
+use super::super::{ExportError, Exported, Run};
 use super::Critique;
 use crate::critique::Verdict;
 use crate::ownership::OutputDirectory;
@@ -37,12 +37,12 @@ impl FromStr for SortBy {
 
 pub(super) fn write(
     critique: &Critique<'_>,
-    input: &Input<'_>,
+    run: &Run,
     sort: SortBy,
     out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
-    let images = Images::of(input)?;
+    let images = Images::of(run, critique.records)?;
     let folder = Fresh::begin(out, "sorted")?;
     for verdict in Verdict::ALL {
         folder.folder(verdict.as_str())?;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::super::Input;
+use super::super::{Input, Run};
 use super::super::draw::palette::colour;
 use crate::answer::text_of;
 use crate::generate::Sampling;
@@ -73,7 +73,7 @@ pub(super) fn thumbnail_name(index: usize) -> String {
 impl<'r> Data<'r> {
     /// `seen` says of each record whether it has a thumbnail.
     pub(super) fn of(input: &Input<'r>, seen: &[bool], folder: Option<String>) -> Self {
-        let names = input.asked;
+        let names = input.labels;
         let places: HashMap<&str, usize> =
             names.iter().enumerate().map(|(place, name)| (name.as_str(), place)).collect();
         let images = input.records.iter().zip(seen).map(|(record, &thumbnail)| Image {
@@ -82,7 +82,7 @@ impl<'r> Data<'r> {
             height: record.height,
             status: record.status,
             thumbnail,
-            original: thumbnail && (input.apply_orientation || record.orientation == 1),
+            original: thumbnail && (input.run.apply_orientation || record.orientation == 1),
             boxes: boxes(record, &places),
             reason: record.reason.as_deref(),
             notes: notes(record),
@@ -94,9 +94,9 @@ impl<'r> Data<'r> {
             Label { name: name.clone(), colour: colour.css(), ink: colour.ink().css() }
         });
         Self {
-            title: title(input),
-            facts: facts(input),
-            started: input.manifest.and_then(|manifest| manifest.started),
+            title: title(input.run),
+            facts: facts(input.run),
+            started: input.run.manifest.as_ref().and_then(|manifest| manifest.started),
             folder,
             statuses: AnswerStatus::ALL,
             labels: labels.collect(),
@@ -105,8 +105,8 @@ impl<'r> Data<'r> {
     }
 }
 
-fn title(input: &Input<'_>) -> String {
-    match input.manifest.map(|manifest| &manifest.settings) {
+fn title(run: &Run) -> String {
+    match run.manifest.as_ref().map(|manifest| &manifest.settings) {
         Some(Some(settings)) if settings.critique.is_some() => "Frames judged by a rubric".to_owned(),
         Some(Some(settings)) => match (&settings.task, &settings.image_prompts) {
             (Some(task), None) => task.text(),
@@ -118,12 +118,12 @@ fn title(input: &Input<'_>) -> String {
     }
 }
 
-pub(in crate::export) fn facts(input: &Input<'_>) -> Vec<(&'static str, String)> {
+pub(in crate::export) fn facts(run: &Run) -> Vec<(&'static str, String)> {
     let mut facts = Vec::new();
-    if !input.models.is_empty() {
-        facts.push(("Model", input.models.join(", ")));
+    if !run.models.is_empty() {
+        facts.push(("Model", run.models.join(", ")));
     }
-    let Some(manifest) = input.manifest else { return facts };
+    let Some(manifest) = &run.manifest else { return facts };
     if let Some(settings) = &manifest.settings {
         let budget = match settings.budget {
             BudgetChoice::Fixed(budget) => format!("{budget} soft tokens"),

@@ -12,8 +12,9 @@ use rayon::prelude::*;
 use super::folder::Fresh;
 use super::page::{self, relative_link};
 use super::upright::Images;
-use super::{ExportError, Exported, Input};
+use super::{ExportError, Exported, Input, Run};
 use crate::ownership::OutputDirectory;
+use crate::record::Record;
 use data::Data;
 pub(super) use data::facts;
 
@@ -25,39 +26,40 @@ const SCRIPTS: [&str; 3] =
 
 pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
     let folder = Fresh::begin(out, "report")?;
-    let seen = draw_thumbnails(input, "html", &folder, exported)?;
-    let link = input.images.and_then(|images| relative_link(&out.join("report"), images));
+    let seen = draw_thumbnails(input.run, input.records, "html", &folder, exported)?;
+    let link = input.run.images.as_deref().and_then(|images| relative_link(&out.join("report"), images));
     let page = page::whole(PAGE, STYLE, &SCRIPTS, &Data::of(input, &seen, link))
         .map_err(|error| ExportError::Write { path: out.join("report/index.html"), error: error.into() })?;
     folder.write("index.html", page.as_bytes())?;
     folder.put(exported)
 }
 
-/// Writes `thumbnails/` with a thumbnail of every image that can be read, and says of each record whether there is one. `name` is what the export
-/// is called in remarks.
+/// Writes `thumbnails/` with a thumbnail of every image of `records` that can be read, and says of each record whether
+/// there is one. `name` is what the export is called in remarks.
 pub(super) fn draw_thumbnails(
-    input: &Input<'_>,
+    run: &Run,
+    records: &[Record],
     name: &str,
     folder: &Fresh<'_>,
     exported: &mut Exported,
 ) -> Result<Vec<bool>, ExportError> {
     folder.folder("thumbnails")?;
-    let images = Images::of(input);
+    let images = Images::of(run, records);
     let images = match &images {
         Ok(images) => images,
         // Without a folder of images the page is still worth having.
         Err(reason) => {
             exported.remarks.push(format!("{name}: no thumbnails: {reason}"));
-            return Ok(vec![false; input.records.len()]);
+            return Ok(vec![false; records.len()]);
         }
     };
     let draw = |(index, record)| match thumbnail::of(record, images) {
         Ok(bytes) => folder.write_named(&format!("thumbnails/{}", data::thumbnail_name(index)), &bytes),
         Err(reason) => Ok(Err(reason)),
     };
-    let made: Vec<Result<(), String>> = input.records.par_iter().enumerate().map(draw).collect::<Result<_, _>>()?;
+    let made: Vec<Result<(), String>> = records.par_iter().enumerate().map(draw).collect::<Result<_, _>>()?;
     // What was not an image when it was answered about is told by its record.
-    let answered = input.records.iter().zip(&made).filter(|(record, _)| record.width > 0);
+    let answered = records.iter().zip(&made).filter(|(record, _)| record.width > 0);
     let missing: Vec<_> = answered.filter_map(|(record, made)| Some((&record.image, made.as_ref().err()?))).collect();
     if let [(image, reason), rest @ ..] = missing.as_slice() {
         let others = if rest.is_empty() { String::new() } else { format!(" (and of {} others)", rest.len()) };
