@@ -1,6 +1,7 @@
 //! Arguments that several commands share.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -164,7 +165,7 @@ pub(crate) struct RuleArgs {
     #[command(flatten)]
     pub(crate) coordinates: CoordinateArgs,
     /// With --tiles: boxes of several views are one where they have so much of the smaller one in common
-    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.5, value_parser = share::<f64>)]
     pub(crate) join: f64,
 }
 
@@ -188,7 +189,7 @@ pub(crate) struct FilterArgs {
     pub(crate) calibration: Option<PathBuf>,
     /// Leave out boxes below this score, and boxes without one. Default: boxes below 0.05 (joint), 0.2 (label) or 0 (coordinates, stated), before
     /// calibration; 0 keeps every box that has a score
-    #[arg(long, value_name = "SCORE", value_parser = share)]
+    #[arg(long, value_name = "SCORE", value_parser = share::<f64>)]
     pub(crate) min_score: Option<f64>,
     /// Leave out boxes smaller than this: square pixels (400), or a share of the image (0.5%)
     #[arg(long, value_name = "AREA")]
@@ -206,10 +207,10 @@ pub(crate) struct FilterArgs {
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub(crate) drop_edge: Option<bool>,
     /// Boxes of one label that overlap so much are one box; 0 keeps all [default: 0.95]
-    #[arg(long, value_name = "IOU", value_parser = share)]
+    #[arg(long, value_name = "IOU", value_parser = share::<f64>)]
     pub(crate) duplicates: Option<f64>,
     /// Of boxes of one label that overlap more than this keep the one of the best score
-    #[arg(long, value_name = "IOU", value_parser = share)]
+    #[arg(long, value_name = "IOU", value_parser = share::<f64>)]
     pub(crate) nms: Option<f64>,
     /// With --nms: whatever their labels
     #[arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -263,8 +264,9 @@ impl FilterArgs {
 }
 
 /// A number from 0 to 1.
-pub(crate) fn share(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "must be from 0 to 1".to_owned())
+pub(crate) fn share<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    let share = text.parse().ok().filter(|value| (T::from(0)..=T::from(1)).contains(value));
+    share.ok_or_else(|| "must be from 0 to 1".to_owned())
 }
 
 fn ratio(text: &str) -> Result<f64, String> {
@@ -297,7 +299,7 @@ pub(crate) struct ControlArgs {
     #[arg(long, value_name = "N", default_value_t = MAX_PIXELS, value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_pixels: u64,
     /// JPEGs that end early are decoded as far as they go; those with a smaller share of their rows fail
-    #[arg(long, value_name = "SHARE", default_value_t = MIN_ROWS, value_parser = share)]
+    #[arg(long, value_name = "SHARE", default_value_t = MIN_ROWS, value_parser = share::<f64>)]
     pub(crate) min_rows: f64,
 }
 

@@ -74,7 +74,7 @@ pub(crate) struct Args {
     pub(super) decoding: DecodingArgs,
     /// Count no boxes of defects below this score, and none without one. Default: none below 0.05; 0 counts all that have a score. Needs no
     /// model: --report-only can change it
-    #[arg(long, value_name = "SCORE", value_parser = share)]
+    #[arg(long, value_name = "SCORE", value_parser = share::<f64>)]
     min_score: Option<f64>,
     /// Put the image between blank lines, as transformers.js and onnxruntime-genai do
     #[arg(long)]

@@ -12,6 +12,7 @@ use gemscope::prompt::{Prompter, Task};
 use gemscope::runtime::devices::CudaDevice;
 use gemscope::runtime::{Device, ModelSize, memory_budget};
 
+use super::args::share;
 use super::messages;
 
 #[derive(Debug, clap::Args)]
@@ -152,7 +153,7 @@ pub(crate) struct SamplingArgs {
     #[arg(long, value_name = "T", value_parser = positive)]
     temperature: Option<f32>,
     /// With --temperature: only the most probable tokens up to this sum
-    #[arg(long, value_name = "P", default_value_t = 0.95, requires = "temperature", value_parser = share)]
+    #[arg(long, value_name = "P", default_value_t = 0.95, requires = "temperature", value_parser = share::<f32>)]
     top_p: f32,
     /// With --temperature: only so many of the most probable tokens; 0 is no limit
     #[arg(long, value_name = "K", default_value_t = 64, requires = "temperature")]
@@ -167,10 +168,6 @@ fn positive(text: &str) -> Result<f32, String> {
         .ok()
         .filter(|value: &f32| value.is_finite() && *value > 0.0)
         .ok_or_else(|| "must be above 0".to_owned())
-}
-
-fn share(text: &str) -> Result<f32, String> {
-    text.parse().ok().filter(|value| (0.0..=1.0).contains(value)).ok_or_else(|| "must be from 0 to 1".to_owned())
 }
 
 impl SamplingArgs {

@@ -60,7 +60,7 @@ struct SelectArgs {
 #[command(next_help_heading = "Data sets (coco, yolo, voc, label-studio)")]
 struct DataSetArgs {
     /// The share of the images for validation; a hash of its name says in which part an image is
-    #[arg(long, value_name = "SHARE", value_parser = share)]
+    #[arg(long, value_name = "SHARE", value_parser = share::<f64>)]
     split: Option<f64>,
     /// Copy images; without it they are linked (hard, or symbolic from another disk)
     #[arg(long)]
