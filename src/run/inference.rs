@@ -9,6 +9,8 @@ use std::ops::Add;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::engine::{AnswerOptions, AskedView, Engine, Learned, ShownView};
 use super::gate::Permit;
 use super::manifest::Settings;
@@ -26,22 +28,56 @@ const FAILURES_IN_A_ROW: usize = 3;
 /// Patches of views that are encoded together: attention among them takes memory by their square.
 const PATCHES_TOGETHER: usize = 2560;
 
-/// The time of the stages that run a model.
-#[derive(Debug, Clone, Copy, Default)]
+/// What the model had to do. Seconds are those spent in the runs of the graphs; embedding is part of the decoder's.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct Effort {
-    /// Time in the vision graph.
-    pub vision_time: Duration,
-    /// Prompts and answers.
-    pub decoder: Work,
+    /// In the vision graph.
+    pub vision_seconds: f64,
+    /// In the decoder, over prompts.
+    pub prefill_seconds: f64,
+    /// In the decoder, over answers.
+    pub decode_seconds: f64,
+    /// Runs of the decoder over prompts.
+    pub prefill_runs: usize,
+    /// Tokens of them; a prompt's part that several queries share counts once.
+    pub prefill_tokens: usize,
+    /// Runs of the decoder over answers.
+    pub decoder_steps: usize,
+    /// Tokens of all answers, those that a grammar forced included.
+    pub generated_tokens: usize,
+    /// Answers that were scored again by themselves, since the rounding of a score hung on the last digits.
+    pub scored_again: usize,
+}
+
+impl Effort {
+    fn of(vision_time: Duration, decoder: &Work) -> Self {
+        Self {
+            vision_seconds: vision_time.as_secs_f64(),
+            prefill_seconds: decoder.prompt_time.as_secs_f64(),
+            decode_seconds: decoder.step_time.as_secs_f64(),
+            prefill_runs: decoder.prompt_runs,
+            prefill_tokens: decoder.prompt_tokens,
+            decoder_steps: decoder.steps,
+            generated_tokens: decoder.answer_tokens,
+            scored_again: decoder.scored_again,
+        }
+    }
 }
 
 impl Add for Effort {
     type Output = Self;
 
-    fn add(mut self, other: Self) -> Self {
-        self.vision_time += other.vision_time;
-        self.decoder += other.decoder;
-        self
+    fn add(self, other: Self) -> Self {
+        Self {
+            vision_seconds: self.vision_seconds + other.vision_seconds,
+            prefill_seconds: self.prefill_seconds + other.prefill_seconds,
+            decode_seconds: self.decode_seconds + other.decode_seconds,
+            prefill_runs: self.prefill_runs + other.prefill_runs,
+            prefill_tokens: self.prefill_tokens + other.prefill_tokens,
+            decoder_steps: self.decoder_steps + other.decoder_steps,
+            generated_tokens: self.generated_tokens + other.generated_tokens,
+            scored_again: self.scored_again + other.scored_again,
+        }
     }
 }
 
@@ -106,7 +142,7 @@ impl<'e, 'g> Inference<'e, 'g> {
 
     /// What was done so far.
     pub(super) fn effort(&self) -> Effort {
-        Effort { vision_time: self.vision_time, decoder: self.batch.work() }
+        Effort::of(self.vision_time, &self.batch.work())
     }
 
     /// Takes an image in. Its record comes back at once where nothing is asked about it, since no answer would ever close it.

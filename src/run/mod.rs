@@ -41,4 +41,4 @@ pub use pipeline::{Outcome, Plan, RunError, execute};
 pub use placement::{Placement, place};
 pub use progress::Progress;
 pub use questions::{Asked, Asks, Explain, FindQuestion, ImagePrompts, Question, Questions};
-pub use summary::{EffortFigures, Failure, Summary};
+pub use summary::{Failure, Summary};

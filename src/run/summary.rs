@@ -71,47 +71,11 @@ pub struct Summary {
     /// How many engines ran side by side, one a device.
     pub engines: usize,
     /// What the model had to do.
-    pub effort: EffortFigures,
+    pub effort: Effort,
     /// `done` a second of wall time.
     pub images_per_second: f64,
     /// Where everything is.
     pub written: Vec<PathBuf>,
-}
-
-/// [`Effort`], for `--json`. Seconds are those spent in the runs of the graphs; embedding is part of the decoder's.
-#[derive(Debug, Clone, Copy, Serialize)]
-pub struct EffortFigures {
-    /// In the vision graph.
-    pub vision_seconds: f64,
-    /// In the decoder, over prompts.
-    pub prefill_seconds: f64,
-    /// In the decoder, over answers.
-    pub decode_seconds: f64,
-    /// Runs of the decoder over prompts.
-    pub prefill_runs: usize,
-    /// Tokens of them; a prompt's part that several queries share counts once.
-    pub prefill_tokens: usize,
-    /// Runs of the decoder over answers.
-    pub decoder_steps: usize,
-    /// Tokens of all answers, those that a grammar forced included.
-    pub generated_tokens: usize,
-    /// Answers that were scored again by themselves, since the rounding of a score hung on the last digits.
-    pub scored_again: usize,
-}
-
-impl From<Effort> for EffortFigures {
-    fn from(Effort { vision_time, decoder }: Effort) -> Self {
-        Self {
-            vision_seconds: vision_time.as_secs_f64(),
-            prefill_seconds: decoder.prompt_time.as_secs_f64(),
-            decode_seconds: decoder.step_time.as_secs_f64(),
-            prefill_runs: decoder.prompt_runs,
-            prefill_tokens: decoder.prompt_tokens,
-            decoder_steps: decoder.steps,
-            generated_tokens: decoder.answer_tokens,
-            scored_again: decoder.scored_again,
-        }
-    }
 }
 
 impl Summary {
@@ -125,7 +89,7 @@ impl Summary {
         self.wall_seconds = outcome.wall.as_secs_f64();
         self.onnx_runtime_seconds = outcome.onnx_runtime.as_secs_f64();
         self.engines = outcome.engines;
-        self.effort = outcome.effort.into();
+        self.effort = outcome.effort;
         self.images_per_second = if self.wall_seconds > 0.0 { outcome.done as f64 / self.wall_seconds } else { 0.0 };
     }
 
@@ -162,7 +126,7 @@ impl Summary {
             wall_seconds: 0.0,
             onnx_runtime_seconds: 0.0,
             engines: 0,
-            effort: Effort::default().into(),
+            effort: Effort::default(),
             images_per_second: 0.0,
             written: Vec::new(),
         };
