@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::rubric::{Axis, Kind, Rubric};
 use crate::generate::most_probable;
-use crate::record::{AnswerStatus, Rating, Record};
+use crate::record::{AnswerStatus, Rating, Record, to_four_decimals};
 
 /// One axis of a frame.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -94,7 +94,7 @@ impl Frame {
             let reason = format!("its defects were not listed to the end ({})", record.status.as_str());
             frame.unread = frame.unread.take().or(Some(reason));
         }
-        frame.overall = (weights > 0.0).then(|| four(sum / weights));
+        frame.overall = (weights > 0.0).then(|| to_four_decimals(sum / weights));
         frame
     }
 
@@ -111,7 +111,7 @@ fn defects(axis: &Axis, labels: &[String], alone: bool, record: &Record) -> Axis
     let count = record.detections.iter().filter(|detection| of_it(&detection.label)).count();
     AxisFigures {
         axis: axis.name.clone(),
-        value: Some(four(1.0 / (1.0 + count as f64))),
+        value: Some(to_four_decimals(1.0 / (1.0 + count as f64))),
         word: None,
         entropy: 0.0,
         mass: 1.0,
@@ -141,7 +141,7 @@ fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisF
         let values = values.as_ref()?;
         // Rounded probabilities do not quite sum to 1.
         let whole: f64 = probabilities.iter().sum();
-        Some(four(values.iter().zip(probabilities).map(|(value, p)| value * p).sum::<f64>() / whole))
+        Some(to_four_decimals(values.iter().zip(probabilities).map(|(value, p)| value * p).sum::<f64>() / whole))
     };
     let each: Vec<Option<f64>> = ratings.iter().map(|rating| value_of(&rating.probabilities)).collect();
     let by_clause = |(rating, value): (&&Rating, &Option<f64>)| Some((rating.clause.clone()?, *value));
@@ -150,10 +150,10 @@ fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisF
         axis: axis.name.clone(),
         value: value_of(&probabilities),
         word: most_probable(&probabilities).map(|word| words[word].clone()),
-        entropy: four(mean(&|rating| entropy(&rating.probabilities))),
+        entropy: to_four_decimals(mean(&|rating| entropy(&rating.probabilities))),
         mass: ratings.iter().map(|rating| rating.mass).fold(f64::INFINITY, f64::min),
         worst: (!clauses.is_empty()).then(|| each.iter().flatten().copied().reduce(f64::min)).flatten(),
-        probabilities: probabilities.into_iter().map(four).collect(),
+        probabilities: probabilities.into_iter().map(to_four_decimals).collect(),
         words,
         count: None,
         clauses,
@@ -168,10 +168,6 @@ fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisF
 /// In bits.
 fn entropy(probabilities: &[f64]) -> f64 {
     -probabilities.iter().filter(|&&p| p > 0.0).map(|p| p * p.log2()).sum::<f64>()
-}
-
-fn four(value: f64) -> f64 {
-    (value * 1e4).round() / 1e4
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use thiserror::Error;
 use super::frame::Frame;
 use super::gate::Verdict;
 use super::rubric::Rubric;
-use crate::record::{Measures, Record};
+use crate::record::{Measures, Record, to_four_decimals};
 
 /// Bars of a histogram over 0..1.
 pub const BARS: usize = 20;
@@ -40,13 +40,13 @@ impl Spread {
         let percentile = |share: f64| {
             let place = share * last as f64;
             let (below, above) = (values[place.floor() as usize], values[place.ceil() as usize]);
-            four(below + (above - below) * place.fract())
+            to_four_decimals(below + (above - below) * place.fract())
         };
         let mut histogram = [0; BARS];
         for value in &values {
             histogram[((value * BARS as f64) as usize).min(BARS - 1)] += 1;
         }
-        let mean = four(values.iter().sum::<f64>() / values.len() as f64);
+        let mean = to_four_decimals(values.iter().sum::<f64>() / values.len() as f64);
         Some(Self { frames: values.len(), mean, percentiles: [0.05, 0.25, 0.5, 0.75, 0.95].map(percentile), histogram })
     }
 }
@@ -142,7 +142,7 @@ pub fn disagreements(records: &[Record], frames: &[Frame], rubric: &Rubric) -> V
         let by_measure = ranks(&both.iter().map(|one| one.2).collect::<Vec<_>>());
         for ((place, ..), (model, measure)) in both.iter().zip(by_model.into_iter().zip(by_measure)) {
             if (model - measure).abs() >= DISAGREEMENT {
-                found[*place].push((axis.name.clone(), four(model - measure)));
+                found[*place].push((axis.name.clone(), to_four_decimals(model - measure)));
             }
         }
     }
@@ -224,10 +224,12 @@ fn sequence(name: String, places: Vec<usize>, frames: &[Frame]) -> Sequence {
         }
     }
     let mean = |changes: &[(usize, f64)]| changes.iter().map(|(_, change)| change).sum::<f64>() / changes.len() as f64;
-    let flicker = changes.iter().map(|(axis, changes)| (axis.clone(), four(mean(changes)))).collect();
+    let flicker = changes.iter().map(|(axis, changes)| (axis.clone(), to_four_decimals(mean(changes)))).collect();
     let each =
         changes.iter().flat_map(|(axis, changes)| changes.iter().map(move |(place, change)| (axis, *place, *change)));
-    let jump = each.max_by(|a, b| a.2.total_cmp(&b.2)).map(|(axis, place, change)| (axis.clone(), place, four(change)));
+    let jump = each
+        .max_by(|a, b| a.2.total_cmp(&b.2))
+        .map(|(axis, place, change)| (axis.clone(), place, to_four_decimals(change)));
     Sequence { name, frames: places, flicker, jump }
 }
 
@@ -316,10 +318,6 @@ pub fn groups(records: &[Record], frames: &[Frame], verdicts: &[Verdict], by: Gr
         best.map(|(place, _)| place)
     };
     groups.into_iter().map(|(key, frames)| Group { best: best(&frames), key, frames }).collect()
-}
-
-fn four(value: f64) -> f64 {
-    (value * 1e4).round() / 1e4
 }
 
 #[cfg(test)]

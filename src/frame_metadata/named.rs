@@ -6,6 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::GenerationSettings;
+use crate::record::to_four_decimals;
 
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -167,7 +168,7 @@ fn float(value: &Value) -> Option<f64> {
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
-    float.filter(|float: &f64| float.abs() < 1e6).map(|float| (float * 1e4).round() / 1e4)
+    float.filter(|float: &f64| float.abs() < 1e6).map(to_four_decimals)
 }
 
 /// `512x768`, `(512, 768)` or `[512, 768]`.

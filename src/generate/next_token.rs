@@ -6,8 +6,9 @@
 use std::sync::Arc;
 
 use super::GenerateError;
-use super::text::{hangs_on_rounding, rounded};
+use super::text::hangs_on_rounding;
 use crate::model::{Allowed, TopK, TopKRequest, log_sum};
+use crate::record::to_four_decimals;
 
 /// How the probability of the next token is shared among some ids.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,8 +35,8 @@ impl NextToken {
         let mass = (together - whole).exp().min(1.0);
         Some(Self {
             hangs_on_rounding: hangs_on_rounding(mass) || shares.iter().copied().any(hangs_on_rounding),
-            shares: shares.into_iter().map(rounded).collect(),
-            mass: rounded(mass),
+            shares: shares.into_iter().map(to_four_decimals).collect(),
+            mass: to_four_decimals(mass),
         })
     }
 }

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::prompt::{TextTokenizer, TokenizerError};
-use crate::record::Probabilities;
+use crate::record::{DECIMALS, Probabilities, to_four_decimals};
 
 /// Where a token stands in the answer's text, and how probable it was.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,7 +94,7 @@ impl Probabilities {
     /// As a record keeps them: with four decimals. What is behind them differs from run to run, see [`super::Doubt`].
     #[must_use]
     pub fn rounded(self) -> Self {
-        Self { coordinates: rounded(self.coordinates), label: self.label.map(rounded) }
+        Self { coordinates: to_four_decimals(self.coordinates), label: self.label.map(to_four_decimals) }
     }
 
     /// Whether a little more or less would round to something else.
@@ -108,13 +108,6 @@ pub(super) fn hangs_on_rounding(probability: f64) -> bool {
     ((probability * DECIMALS).fract() - 0.5).abs() < DOUBT * DECIMALS
 }
 
-/// To four decimals.
-pub(super) fn rounded(probability: f64) -> f64 {
-    (probability * DECIMALS).round() / DECIMALS
-}
-
-/// Four of them.
-const DECIMALS: f64 = 1e4;
 /// Probabilities of one token in runs of different shapes were seen to differ by less than 1e-7 in f32.
 const DOUBT: f64 = 3e-6;
 

@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::text::rounded;
 use super::{NextToken, Request, Wanted};
 use crate::prompt::{TextTokenizer, TokenizerError};
+use crate::record::to_four_decimals;
 
 /// Why words cannot be asked for.
 #[derive(Debug, Error)]
@@ -151,7 +151,7 @@ impl Words {
                 }
             }
         }
-        let probabilities = probabilities.into_iter().map(rounded).collect();
+        let probabilities = probabilities.into_iter().map(to_four_decimals).collect();
         Some(Distribution { probabilities, mass: replies.first()?.mass })
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 mod answer;
 mod bbox;
+mod decimals;
 mod detection;
 mod generation;
 mod measures;
@@ -14,6 +15,7 @@ mod note;
 
 pub use answer::{Answer, AnswerStatus, Ended, Rating, TokenCounts};
 pub use bbox::BBox;
+pub(crate) use decimals::{DECIMALS, to_four_decimals};
 pub use detection::{Detection, Probabilities, ScoreKind, UnknownScore};
 pub use generation::{GenerationSettings, Tool};
 pub use measures::Measures;

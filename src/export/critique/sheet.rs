@@ -13,7 +13,7 @@ use super::super::{ExportError, Exported, Run};
 use super::Critique;
 use crate::critique::{Axis, AxisFigures, Group, Statistics, Verdict, disagreements};
 use crate::ownership::OutputDirectory;
-use crate::record::{GenerationSettings, Measures, Record};
+use crate::record::{GenerationSettings, Measures, Record, to_four_decimals};
 
 const PAGE: &str = include_str!("page/sheet.html");
 const STYLE: &str = include_str!("page/sheet.css");
@@ -149,12 +149,11 @@ fn data<'c>(critique: &'c Critique<'c>, run: &Run, seen: &[bool], folder: Option
 }
 
 fn boxes<'c>(record: &'c Record, names: &[&str]) -> Vec<ShownBox<'c>> {
-    let rounded = |value: f64, to: f64| (value * to).round() / to;
     let boxes = record.detections.iter().filter_map(|detection| {
         Some(ShownBox {
             label: names.iter().position(|name| *name == detection.label)?,
-            bbox: <[f64; 4]>::from(detection.bbox).map(|side| rounded(side, 10.0)),
-            score: detection.score.map(|score| rounded(score, 10_000.0)),
+            bbox: <[f64; 4]>::from(detection.bbox).map(|side| (side * 10.0).round() / 10.0),
+            score: detection.score.map(to_four_decimals),
             sentence: detection.sentence.as_deref(),
         })
     });

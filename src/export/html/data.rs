@@ -7,12 +7,12 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::super::{Input, Run};
 use super::super::draw::palette::colour;
+use super::super::{Input, Run};
 use crate::answer::text_of;
 use crate::generate::Sampling;
 use crate::preprocess::BudgetChoice;
-use crate::record::{AnswerStatus, Record};
+use crate::record::{AnswerStatus, Record, to_four_decimals};
 
 /// Of an answer that went wrong, so many characters are shown.
 const SHOWN_ANSWER: usize = 600;
@@ -141,12 +141,11 @@ pub(in crate::export) fn facts(run: &Run) -> Vec<(&'static str, String)> {
 }
 
 fn boxes(record: &Record, places: &HashMap<&str, usize>) -> Vec<ShownBox> {
-    let rounded = |value: f64, to: f64| (value * to).round() / to;
     let boxes = record.detections.iter().filter_map(|detection| {
         Some(ShownBox {
             label: *places.get(detection.label.as_str())?,
-            bbox: <[f64; 4]>::from(detection.bbox).map(|side| rounded(side, 10.0)),
-            score: detection.score.map(|score| rounded(score, 10_000.0)),
+            bbox: <[f64; 4]>::from(detection.bbox).map(|side| (side * 10.0).round() / 10.0),
+            score: detection.score.map(to_four_decimals),
         })
     });
     boxes.collect()
