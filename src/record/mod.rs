@@ -42,17 +42,32 @@ pub struct Capture {
     pub model: Option<String>,
 }
 
-/// When a record was made and what took how long, in seconds. For whoever looks at a run (`gemscope report`); no export holds any of it.
+/// When a record was made and what took how long, in seconds, for `gemscope report`; no export holds any of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// When the record was made, since 1970.
     pub finished: f64,
+    /// What took how long.
+    #[serde(flatten)]
+    pub stages: Stages,
+}
+
+/// What each stage of an image's way took, in seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stages {
     /// Reading and hashing the file.
     pub read: f64,
     /// Decoding it, resizing its views, making patches.
     pub prepare: f64,
     /// From when the model took it up, beside other images, to its last answer.
     pub answer: f64,
+}
+
+impl Stages {
+    /// All of it.
+    pub fn total(&self) -> f64 {
+        self.read + self.prepare + self.answer
+    }
 }
 
 /// All of that for one image: one line of the journal.

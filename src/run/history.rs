@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::journal::each_record;
 use super::json_log::{DamagedLine, JournalError};
-use crate::record::{AnswerStatus, Record, Timings};
+use crate::record::{AnswerStatus, Record, Stages};
 
 /// So many stretches of time is a run cut into.
 const STRETCHES: usize = 12;
@@ -44,30 +44,6 @@ pub struct Stretch {
     pub seconds: f64,
     /// Records made in it.
     pub images: usize,
-}
-
-/// What an image took, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Stages {
-    /// Reading and hashing the file.
-    pub read: f64,
-    /// Decoding it, resizing its views, making patches.
-    pub prepare: f64,
-    /// Asking the model.
-    pub answer: f64,
-}
-
-impl Stages {
-    /// All of it.
-    pub fn total(&self) -> f64 {
-        self.read + self.prepare + self.answer
-    }
-}
-
-impl From<Timings> for Stages {
-    fn from(timings: Timings) -> Self {
-        Self { read: timings.read, prepare: timings.prepare, answer: timings.answer }
-    }
 }
 
 /// An image, and what it took.
@@ -119,7 +95,7 @@ impl Collected {
         }
         self.tries.entry(record.image.clone()).or_default().push(record.status);
         if let Some(timings) = record.timings {
-            let slow = Slow { image: record.image, status: record.status, stages: timings.into() };
+            let slow = Slow { image: record.image, status: record.status, stages: timings.stages };
             self.timed.push((slow, timings.finished));
         }
     }
@@ -176,9 +152,10 @@ fn throughput(finished: &[f64]) -> (Option<f64>, Vec<Stretch>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Timings;
 
     fn record(image: &str, status: AnswerStatus, finished: f64, answer: f64) -> Record {
-        let timings = Some(Timings { finished, read: 0.25, prepare: 0.25, answer });
+        let timings = Some(Timings { finished, stages: Stages { read: 0.25, prepare: 0.25, answer } });
         Record { status, timings, ..Record::failed(image.into(), String::new()) }
     }
 

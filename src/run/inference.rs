@@ -292,7 +292,7 @@ impl<'e, 'g> Inference<'e, 'g> {
             self.views.extract_if(|_, (image, ..)| *image == number).map(|(_, view)| view).collect();
         views.sort_by_key(|(_, index, _)| *index);
         if let Some(timings) = &mut record.timings {
-            timings.answer = begun.elapsed().as_secs_f64();
+            timings.stages.answer = begun.elapsed().as_secs_f64();
         }
         match error {
             None => {

@@ -31,7 +31,7 @@ pub use directory::RunDirectory;
 pub use engine::{AnswerOptions, Engine, Learned, ShownView};
 pub use frames::FrameQuestions;
 pub(crate) use gate::ByteGate;
-pub use history::{History, Retried, Slow, Stages, Stretch};
+pub use history::{History, Retried, Slow, Stretch};
 pub use inference::Effort;
 pub use journal::{Journal, JournalRecords, Known, KnownImage, read_journal};
 pub use json_log::{DamagedLine, JournalError};

@@ -38,7 +38,7 @@ use crate::ownership::{Holder, OwnershipError, named};
 use crate::preprocess::{
     PATCH_SIDE, PlanError, PlannedView, Region, needed_size, plan_views, prepare_reduced, prepare_view,
 };
-use crate::record::{Record, Timings};
+use crate::record::{Record, Stages, Timings};
 use crate::source::{Content, SourceImage};
 
 /// Images that are decoded, and views that wait, may hold so many bytes together: eight views of the largest budget.
@@ -302,7 +302,10 @@ impl<'r> Loader<'r> {
         let mut record = Record::failed(image.name.clone(), String::new());
         let known = self.plan.known.get(&image.name).filter(|known| known.answered || !self.plan.control.retry_failed);
         let started = Instant::now();
-        let times_of_reading = || Timings { read: started.elapsed().as_secs_f64(), ..Timings::default() };
+        let times_of_reading = || {
+            let stages = Stages { read: started.elapsed().as_secs_f64(), ..Stages::default() };
+            Timings { stages, ..Timings::default() }
+        };
         let refused = |record: Record, refused: Refused| match known {
             Some(known) if refused.keeps(known) => Some(Loaded::Known),
             _ => {
@@ -338,7 +341,7 @@ impl<'r> Loader<'r> {
         let started = Instant::now();
         let prepared = self.prepare(&bytes, &asked, &mut record);
         drop(bytes);
-        timings.prepare = started.elapsed().as_secs_f64();
+        timings.stages.prepare = started.elapsed().as_secs_f64();
         record.timings = Some(timings);
         match prepared {
             Ok(views) => {

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use super::journal::Journal;
 use super::json_log::JournalError;
 use super::progress::Progress;
-use crate::record::{Record, Timings};
+use crate::record::{Record, Stages};
 
 /// What came of an image.
 pub(super) enum Done {
@@ -87,7 +87,7 @@ pub(super) fn write_all(
 }
 
 fn say(record: &Record) {
-    let Timings { read, prepare, answer, .. } = record.timings.unwrap_or_default();
+    let Stages { read, prepare, answer } = record.timings.unwrap_or_default().stages;
     let (status, detections) = (record.status.as_str(), record.detections.len());
     tracing::info!(
         image = record.image,
