@@ -44,6 +44,7 @@ pub mod image;
 pub mod image_table;
 pub mod model;
 pub mod ownership;
+mod page;
 pub mod preprocess;
 pub mod prompt;
 pub mod record;

@@ -3,18 +3,16 @@
 //! In: an [`Evaluation`]. Out: HTML with its curves as SVG. Promises: the page needs no other file and no network; every label and name in
 //! it is escaped.
 
-use minijinja::{Environment, Value, context};
+use minijinja::{Value, context};
 
 use super::{Evaluation, Reliability, svg};
+use crate::page;
 
 /// The page. `truth` and `predictions` name what was compared.
 ///
 /// # Errors
 /// [`minijinja::Error`]; the template is part of the program.
 pub fn html(evaluation: &Evaluation, truth: &str, predictions: &str) -> Result<String, minijinja::Error> {
-    let mut environment = Environment::new();
-    // The ending of its name turns escaping on.
-    environment.add_template("report.html", include_str!("report.html"))?;
     let safe = |svg: String| Value::from_safe_string(svg);
     let curves: Vec<Value> = (evaluation.labels.iter())
         .map(|label| {
@@ -25,7 +23,7 @@ pub fn html(evaluation: &Evaluation, truth: &str, predictions: &str) -> Result<S
     let row_sums: Vec<usize> = evaluation.confusion.counts.iter().map(|row| row.iter().sum::<usize>().max(1)).collect();
     let reliability = |reliability: &Option<Reliability>| reliability.as_ref().map(|r| safe(svg::reliability(r)));
     let figures: Vec<(&str, Option<f64>)> = evaluation.figures.named().into();
-    environment.get_template("report.html")?.render(context! {
+    let values = context! {
         version => env!("CARGO_PKG_VERSION"),
         truth,
         predictions,
@@ -37,5 +35,6 @@ pub fn html(evaluation: &Evaluation, truth: &str, predictions: &str) -> Result<S
         row_sums,
         reliability => reliability(&evaluation.reliability),
         calibrated => reliability(&evaluation.calibrated),
-    })
+    };
+    page::render(include_str!("report.html"), values)
 }

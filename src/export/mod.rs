@@ -19,7 +19,6 @@ mod label_studio;
 mod merge;
 mod options;
 mod overlay;
-mod page;
 mod presence;
 mod select;
 mod upright;

@@ -8,18 +8,22 @@ use serde::Serialize;
 use super::super::draw::palette::colour;
 use super::super::folder::Fresh;
 use super::super::html::{draw_thumbnails, facts};
-use super::super::page::{self, relative_link};
 use super::super::{ExportError, Exported, Run};
 use super::Critique;
 use crate::critique::{Axis, AxisFigures, Group, Statistics, Verdict, disagreements};
 use crate::ownership::OutputDirectory;
+use crate::page::{RunPage, relative_link};
 use crate::record::{GenerationSettings, Measures, Record, to_four_decimals};
 
-const PAGE: &str = include_str!("page/sheet.html");
-const STYLE: &str = include_str!("page/sheet.css");
-/// One script: which frames are shown, how, and one of them large.
-const SCRIPTS: [&str; 3] =
-    [include_str!("page/choose.js"), include_str!("page/sheet.js"), include_str!("page/frame.js")];
+const PAGE: RunPage = RunPage {
+    kind: "contact sheet",
+    item: "frame",
+    search: "search",
+    template: include_str!("page/sheet.html"),
+    style: include_str!("page/sheet.css"),
+    choice: include_str!("page/choose.js"),
+    scripts: [include_str!("page/sheet.js"), include_str!("page/frame.js")],
+};
 
 /// What the page knows of a run.
 #[derive(Serialize)]
@@ -97,8 +101,7 @@ pub(super) fn write(
     let seen = draw_thumbnails(run, critique.records, "sheet", &folder, exported)?;
     let link = run.images.as_deref().and_then(|images| relative_link(&out.join("sheet"), images));
     let data = data(critique, run, &seen, link);
-    let page = page::whole(PAGE, STYLE, &SCRIPTS, &data)
-        .map_err(|error| ExportError::Write { path: out.join("sheet/index.html"), error: error.into() })?;
+    let page = PAGE.whole(&data).map_err(|error| ExportError::Write { path: out.join("sheet/index.html"), error })?;
     folder.write("index.html", page.as_bytes())?;
     folder.put(exported)
 }
@@ -166,6 +169,6 @@ mod tests {
 
     #[test]
     fn the_page_is_safe() {
-        page::check(PAGE, &SCRIPTS);
+        PAGE.check();
     }
 }

@@ -10,26 +10,31 @@ mod thumbnail;
 use rayon::prelude::*;
 
 use super::folder::Fresh;
-use super::page::{self, relative_link};
 use super::upright::Images;
 use super::{ExportError, Exported, Input, Run};
 use crate::ownership::OutputDirectory;
+use crate::page::{RunPage, relative_link};
 use crate::record::Record;
 use data::Data;
 pub(super) use data::facts;
 
-const PAGE: &str = include_str!("page/report.html");
-const STYLE: &str = include_str!("page/report.css");
-/// One script: what is shown, how, and what the keys do.
-const SCRIPTS: [&str; 3] =
-    [include_str!("page/select.js"), include_str!("page/report.js"), include_str!("page/view.js")];
+const PAGE: RunPage = RunPage {
+    kind: "report",
+    item: "image",
+    search: "search by name",
+    template: include_str!("page/report.html"),
+    style: include_str!("page/report.css"),
+    choice: include_str!("page/select.js"),
+    scripts: [include_str!("page/report.js"), include_str!("page/view.js")],
+};
 
 pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
     let folder = Fresh::begin(out, "report")?;
     let seen = draw_thumbnails(input.run, input.records, "html", &folder, exported)?;
     let link = input.run.images.as_deref().and_then(|images| relative_link(&out.join("report"), images));
-    let page = page::whole(PAGE, STYLE, &SCRIPTS, &Data::of(input, &seen, link))
-        .map_err(|error| ExportError::Write { path: out.join("report/index.html"), error: error.into() })?;
+    let page = PAGE
+        .whole(&Data::of(input, &seen, link))
+        .map_err(|error| ExportError::Write { path: out.join("report/index.html"), error })?;
     folder.write("index.html", page.as_bytes())?;
     folder.put(exported)
 }
@@ -75,6 +80,6 @@ mod tests {
 
     #[test]
     fn the_page_is_safe() {
-        page::check(PAGE, &SCRIPTS);
+        PAGE.check();
     }
 }

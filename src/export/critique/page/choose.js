@@ -4,7 +4,7 @@
 // Seeds have up to 64 bits, and numbers here are exact up to 53: a long seed is read as text. Inside a JSON string no `"seed":` can stand, since
 // its quotes would be escaped.
 const data = JSON.parse(document.getElementById("data").textContent.replace(/"seed":(\d{16,})/g, '"seed":"$1"'));
-const PAGE = 60;
+const items = data.frames;
 const BARS = 20;
 /** An axis below this is a weak one: half of the way from the worst word to the best. */
 const WEAK = 0.5;
@@ -133,16 +133,4 @@ function order() {
   }
   // Subtracting would make NaN of two that have no number.
   shown.sort((a, b) => (keys[a] < keys[b] ? -1 : keys[a] > keys[b] ? 1 : a - b));
-}
-
-/** Where the thumbnail of a frame is; `null` where there is none. */
-function thumbnail(place) {
-  return data.frames[place].thumbnail ? `thumbnails/${String(place + 1).padStart(6, "0")}.jpg` : null;
-}
-
-/** Where the frame itself is; `null` where it is not known, or a browser would turn it another way. */
-function original(place) {
-  const frame = data.frames[place];
-  if (!data.folder || !frame.original) return null;
-  return data.folder + frame.name.split("/").map(encodeURIComponent).join("/");
 }

@@ -1,8 +1,6 @@
-// One frame large, the names, the keys, and the start.
+// One frame large, the names, and the start.
 "use strict";
 
-const unreachable = new Set();
-let opened = -1; // the frame of the large view
 let lastPlace = 0; // where in `shown` the large view was
 
 const inFilter = () => shown.indexOf(opened);
@@ -25,11 +23,22 @@ function openFrame(at) {
   showMeasures(frame);
   showFile(frame, at);
   byId("said").textContent = "";
-  const source = original(at);
-  showPicture(at, source);
-  if (!byId("view").open) byId("view").showModal();
+  showPicture(at, whyMissing(frame), () => opened === at, () => {
+    // A reader who goes through thousands does not want to wait for the next one.
+    const next = neighbour(1);
+    if (next !== undefined && original(next)) new Image().src = original(next);
+  });
+  showView();
   byId("about").scrollTop = 0;
-  showMarks();
+}
+
+function openNeighbour(by) {
+  openFrame(neighbour(by));
+}
+
+function showMarks() {
+  const frame = data.frames[opened];
+  drawMarks(frame, frame?.boxes);
 }
 
 /** The frame before or behind; from a frame that the filter leaves out, those around the last one that it does not. */
@@ -118,13 +127,9 @@ function clauses(axis, figures) {
 /** The boxes; one that is pointed at is lit in the picture. */
 function showBoxes(frame) {
   const rows = frame.boxes.map((box, place) => {
-    const mark = element("span", { class: "swatch" });
-    mark.style.backgroundColor = data.labels[box.label].colour;
-    const row = element("li", {}, mark, foreign(data.labels[box.label].name), element("span", { class: "quiet" }, box.score === null ? "" : two(box.score)));
+    const row = element("li", {}, swatch(box.label), foreign(data.labels[box.label].name), element("span", { class: "quiet" }, box.score === null ? "" : two(box.score)));
     if (box.sentence) row.append(element("p", { class: "said", dir: "auto" }, box.sentence));
-    const lit = (on) => byId("marks").querySelectorAll("rect.box")[place]?.classList.toggle("shown", on);
-    row.addEventListener("pointerenter", () => lit(true));
-    row.addEventListener("pointerleave", () => lit(false));
+    lights(row, place);
     return row;
   });
   byId("view-boxes").hidden = rows.length === 0;
@@ -182,7 +187,7 @@ function showGroup(at) {
       if (place === at) picture.setAttribute("aria-current", "true");
       return picture;
     });
-    const all = button(() => { byId("view").close(); filter({ ...NO_FILTER, set: { title: `Group ${group.key}`, frames: group.frames, ordered: false }, sort: "best" }); toFrames(); }, { class: "link" }, `Show all ${number(frames.length)}`);
+    const all = button(() => { byId("view").close(); filter({ ...NO_FILTER, set: { title: `Group ${group.key}`, frames: group.frames, ordered: false }, sort: "best" }); toGrid(); }, { class: "link" }, `Show all ${number(frames.length)}`);
     return [element("h3", {}, element("span", { class: "cut" }, "Group ", foreign(group.key || "(no folder)")), all), element("div", { class: "tinies" }, ...pictures)];
   }));
 }
@@ -219,73 +224,7 @@ function showFile(frame, at) {
   const pairs = [];
   if (frame.width) pairs.push(["Size", `${frame.width} × ${frame.height} px`]);
   facts(byId("view-facts"), pairs);
-  const source = original(at);
-  if (source && !unreachable.has(source)) {
-    const link = element("a", { href: source, target: "_blank", rel: "noopener" }, "Open the picture");
-    byId("view-facts").append(element("div", {}, element("dt", {}, "File"), element("dd", {}, link)));
-  }
-}
-
-/** The thumbnail at once, and the frame itself when it has come. */
-function showPicture(at, source) {
-  const small = thumbnail(at);
-  const picture = byId("picture");
-  picture.hidden = !small;
-  byId("no-picture").hidden = Boolean(small);
-  byId("no-picture").textContent = data.frames[at].unread || "There is no picture of this frame.";
-  picture.alt = data.frames[at].name;
-  if (!small) return;
-  picture.src = small;
-  if (!source || unreachable.has(source)) return;
-  const whole = new Image();
-  whole.onload = () => {
-    if (opened === at) picture.src = source;
-    // Who goes through thousands does not want to wait for the next one.
-    const next = neighbour(1);
-    if (opened === at && next !== undefined && original(next)) new Image().src = original(next);
-  };
-  whole.onerror = () => unreachable.add(source);
-  whole.src = source;
-}
-
-/** Boxes and tags over the picture, in the pixels of the screen: lines and letters are as large whatever the frame's size. */
-function showMarks() {
-  const marks = byId("marks");
-  const frame = data.frames[opened];
-  marks.replaceChildren();
-  if (!frame || !frame.thumbnail) return;
-  const { clientWidth: width, clientHeight: height } = marks;
-  if (!width || !height) return;
-  marks.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  const scale = Math.min(width / frame.width, height / frame.height);
-  const left = (width - frame.width * scale) / 2;
-  const top = (height - frame.height * scale) / 2;
-  const placed = frame.boxes.map((box) => {
-    const [x0, y0, x1, y1] = box.bbox;
-    return { ...box, bbox: [left + x0 * scale, top + y0 * scale, left + x1 * scale, top + y1 * scale] };
-  });
-  marks.append(...outlines(placed));
-  const taken = [];
-  for (const box of placed) marks.append(...tag(box, width, height, taken));
-}
-
-/** The name and score of a box, above it or where there is room. */
-function tag(box, width, height, taken) {
-  const { name, colour, ink } = data.labels[box.label];
-  const words = (name.length > 40 ? `${name.slice(0, 39)}…` : name) + (box.score === null ? "" : ` ${box.score.toFixed(2)}`);
-  const text = svg("text", { fill: ink }, words);
-  byId("marks").append(text); // to be measured
-  const size = { width: text.getComputedTextLength() + 10, height: 20 };
-  const [x0, y0, x1, y1] = box.bbox;
-  const place = (x, y) => ({ x: Math.max(0, Math.min(x, width - size.width)), y: Math.max(0, Math.min(y, height - size.height)) });
-  const places = [[x0 - 1, y0 - size.height], [x0 - 1, y1], [x0, y0], [x1 - size.width, y0 - size.height], [x1 - size.width, y1]].map((xy) => place(...xy));
-  for (let step = 1; step < 6; step += 1) places.push(place(x0, y0 + step * size.height));
-  const free = (a) => taken.every((b) => a.x + size.width <= b.x || b.x + b.width <= a.x || a.y + size.height <= b.y || b.y + size.height <= a.y);
-  const found = places.find(free) || places[0];
-  taken.push({ ...found, ...size });
-  text.setAttribute("x", found.x + 5);
-  text.setAttribute("y", found.y + 14.5);
-  return [svg("rect", { class: "ground", fill: colour, rx: 2, ...found, ...size }), text];
+  linkFile(original(at), "Open the picture");
 }
 
 // ---- names ----
@@ -304,56 +243,18 @@ function showNames() {
 
 // ---- keys ----
 
-function columns() {
-  return getComputedStyle(byId("grid")).gridTemplateColumns.split(" ").length;
-}
-
 function small() {
   const on = document.body.classList.toggle("small");
   byId("small").setAttribute("aria-pressed", on);
 }
 
-function pressed(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || byId("help").open || byId("names-view").open) return;
-  const typing = event.target.matches("input, select, textarea");
-  if (typing) {
-    if (event.key === "Escape") event.target.blur();
-    return;
-  }
-  const viewing = byId("view").open;
-  const step = (by) => {
-    if (viewing) openFrame(neighbour(by));
-    else go(current < 0 ? page * PAGE : current + by);
-  };
-  const actions = {
-    j: () => step(1), ArrowRight: () => step(1), k: () => step(-1), ArrowLeft: () => step(-1),
-    b: () => document.body.classList.toggle("no-boxes"),
-    "?": () => byId("help").showModal(),
-  };
-  if (!viewing) {
-    Object.assign(actions, { "/": () => byId("text").focus(), "[": () => turn(-1), "]": () => turn(1), s: small });
-    data.verdicts.forEach((verdict, place) => { actions[place + 1] = () => filter({ verdict: wanted.verdict === verdict ? "" : verdict }); });
-    // The page scrolls by these keys until the reader has begun to browse.
-    const inGrid = byId("grid").contains(document.activeElement);
-    if (inGrid) Object.assign(actions, { ArrowDown: () => step(columns()), ArrowUp: () => step(-columns()) });
-  }
-  const action = actions[event.key];
-  if (!action) return;
-  event.preventDefault();
-  action();
+function moreKeys() {
+  const verdicts = data.verdicts.map((verdict, place) => [place + 1, () => filter({ verdict: wanted.verdict === verdict ? "" : verdict })]);
+  return { s: small, ...Object.fromEntries(verdicts) };
 }
 
 // ---- start ----
 
-let waiting = 0;
-/** At most once a frame of the screen, however fast somebody types or drags. */
-function soon(changes) {
-  Object.assign(wanted, changes);
-  cancelAnimationFrame(waiting);
-  waiting = requestAnimationFrame(() => filter({}));
-}
-
-byId("filters").addEventListener("submit", (event) => event.preventDefault());
 byId("text").addEventListener("input", (event) => soon({ text: event.target.value }));
 byId("below").addEventListener("input", (event) => soon({ below: Number(event.target.value) }));
 byId("scale").addEventListener("change", (event) => filter({ scale: Number(event.target.value) }));
@@ -363,23 +264,14 @@ byId("set").addEventListener("click", () => filter({ set: null, sort: "worst" })
 byId("small").addEventListener("click", small);
 byId("names").addEventListener("click", showNames);
 byId("names-copy").addEventListener("click", async () => { byId("names-said").textContent = (await copied(byId("names-text").value)) ? "Copied." : "Mark the names and copy them by hand."; });
-byId("groups-best").addEventListener("click", () => { filter({ ...NO_FILTER, only: "best" }); toFrames(); });
-byId("keys").addEventListener("click", () => byId("help").showModal());
-for (const turner of document.querySelectorAll("[data-turn]")) turner.addEventListener("click", () => turn(Number(turner.dataset.turn)));
-byId("close").addEventListener("click", () => byId("view").close());
-byId("previous").addEventListener("click", () => openFrame(neighbour(-1)));
-byId("next").addEventListener("click", () => openFrame(neighbour(1)));
-byId("view").addEventListener("click", (event) => { if (event.target === byId("view")) byId("view").close(); });
+byId("groups-best").addEventListener("click", () => { filter({ ...NO_FILTER, only: "best" }); toGrid(); });
 byId("view").addEventListener("close", () => {
   const place = inFilter();
   opened = -1;
   // Whoever came from a panel to a frame that is not among those shown goes back to where he was.
   if (place >= 0) go(place);
 });
-byId("stage").addEventListener("click", () => document.body.classList.toggle("no-boxes"));
-new ResizeObserver(showMarks).observe(byId("stage"));
 new ResizeObserver(keepClear).observe(byId("filters").querySelector(".main"));
-document.addEventListener("keydown", pressed);
 
 showRun();
 filter({});

@@ -1,45 +1,15 @@
-// The page: panels, tables, grid of thumbnails. Everything that comes from a run gets into the page as text, never as markup.
+// The page: panels, tables and cards.
 "use strict";
 
-const SVG = "http://www.w3.org/2000/svg";
 const MOST_OPTIONS = 300; // that a page can hold and a reader can use
 const SIGNS = { keep: "✓", review: "?", reject: "✕" };
 
-let page = 0;
-let current = -1; // place in `shown` that the keys are at
-
-const byId = (id) => document.getElementById(id);
-const number = (value) => value.toLocaleString("en");
-const many = (count, one, more) => `${number(count)} ${count === 1 ? one : more}`;
 const two = (value) => (value === null || Number.isNaN(value) ? "–" : value.toFixed(2));
 const percent = (share) => `${Math.round(100 * share)} %`;
 /** Three characters, where there is little room. */
 const terse = (value) => two(value).replace(/^0/, "").replace("1.00", "1.0");
 /** Axes and measures as people read them. */
 const spoken = (name) => name.replaceAll("_", " ");
-
-function element(tag, attributes = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
-function svg(tag, attributes = {}, text = "") {
-  const made = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text) made.textContent = text;
-  return made;
-}
-
-/** Text of a run, kept from turning the direction of what stands around it. */
-function foreign(text, attributes = {}) {
-  return element("bdi", attributes, text);
-}
-
-function facts(list, pairs) {
-  list.replaceChildren(...pairs.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, foreign(value)))));
-}
 
 /** A verdict is never told by its colour alone. */
 function badge(verdict) {
@@ -52,25 +22,11 @@ function button(press, attributes, ...children) {
   return made;
 }
 
-/** Replaces what a panel shows; the focus and the place that it was scrolled to stay. */
-function replaceRows(panel, rows) {
-  const focused = [...panel.children].indexOf(document.activeElement);
-  const scrolled = panel.scrollTop;
-  panel.replaceChildren(...rows);
-  panel.scrollTop = scrolled;
-  if (focused >= 0) rows[Math.min(focused, rows.length - 1)]?.focus({ preventScroll: true });
-}
-
 // ---- the run ----
 
 function showRun() {
-  byId("title").textContent = data.title;
-  byId("title").title = data.title; // all of it, where the heading is cut
-  document.title = `${data.title} – Gemscope contact sheet`;
   const unread = data.frames.filter((frame) => frame.unread).length;
-  const pairs = [["Frames", number(data.frames.length) + (unread ? `, ${number(unread)} not read` : "")], ...data.facts];
-  if (data.started) pairs.push(["Started", new Date(data.started * 1000).toLocaleString([], { dateStyle: "medium", timeStyle: "short" })]);
-  facts(byId("facts"), pairs);
+  showHead("contact sheet", [["Frames", number(data.frames.length) + (unread ? `, ${number(unread)} not read` : "")]]);
   byId("rule").append(new Option("All", ""), ...data.rules.slice(0, MOST_OPTIONS).map((rule, place) => new Option(`${place + 1}. ${short(rule)}`, place)),
     ...Object.keys(ENDS).filter((key) => data.frames.some((frame) => frame.ruleKey === key)).map((key) => new Option(ENDS[key], key)));
   byId("scale").append(...scales.map((scale, place) => new Option(spoken(scale.name), place)));
@@ -209,7 +165,7 @@ function showTables() {
     const names = Object.keys(known).sort((a, b) => keeps(known[b]) - keeps(known[a]) || known[b].frames - known[a].frames);
     if (names.length < 2) continue;
     const head = element("thead", {}, element("tr", {}, ...[title, "Frames", "Kept", "", ...scales.map((scale) => spoken(scale.name))].map((name, column) => element("th", { scope: "col", class: column === 1 || column === 2 || column > 3 ? "number" : "" }, name))));
-    const rows = names.slice(0, MOST_OPTIONS).map((name) => row(name, known[name], () => { filter({ [wish]: `=${name}` }); toFrames(); }));
+    const rows = names.slice(0, MOST_OPTIONS).map((name) => row(name, known[name], () => { filter({ [wish]: `=${name}` }); toGrid(); }));
     const body = element("tbody", {}, ...rows);
     const foot = element("tfoot", {}, row("All frames", all, null));
     tables.push(element("div", { class: "scrolled wide-table", tabindex: 0, role: "region", "aria-label": `By ${wish}` }, element("table", { class: "figures-table" }, head, body, foot)));
@@ -252,7 +208,7 @@ function showGroups(most) {
       pictures.append(picture);
     }
     pictures.append(...others.slice(0, 7).map((place) => smallPicture(place, inWords(data.frames[place]))));
-    const name = button(() => { filter({ ...NO_FILTER, set: { title: `Group ${group.key}`, frames: group.frames, ordered: false }, sort: "best" }); toFrames(); }, { class: "link", title: group.key }, foreign(group.key || "(no folder)"));
+    const name = button(() => { filter({ ...NO_FILTER, set: { title: `Group ${group.key}`, frames: group.frames, ordered: false }, sort: "best" }); toGrid(); }, { class: "link", title: group.key }, foreign(group.key || "(no folder)"));
     return element("div", { class: "group" }, name, element("span", { class: "quiet" }, many(group.frames.length, "frame", "frames")), best ? element("span", {}, badge(best.verdict), ` ${two(best.overall)}`) : element("span", { class: "quiet" }, "none was read"), pictures);
   }));
   byId("groups-more").hidden = several.length <= most;
@@ -273,7 +229,7 @@ function showSequences(most) {
 
 function sequence(one) {
   const flicker = new Map(one.flicker);
-  const name = button(() => { filter({ ...NO_FILTER, set: { title: `Sequence ${one.name}`, frames: one.frames, ordered: true }, sort: "name" }); toFrames(); }, { class: "link", title: one.name }, foreign(one.name));
+  const name = button(() => { filter({ ...NO_FILTER, set: { title: `Sequence ${one.name}`, frames: one.frames, ordered: true }, sort: "name" }); toGrid(); }, { class: "link", title: one.name }, foreign(one.name));
   const head = element("div", { class: "sequence-head" }, name, element("span", { class: "quiet" }, many(one.frames.length, "frame", "frames")));
   if (one.jump) {
     const [axis, place, by] = one.jump;
@@ -316,23 +272,6 @@ function sparkline(one, scale) {
 
 // ---- grid ----
 
-/** The outlines of boxes, in a picture that is drawn over the frame. */
-function outlines(boxes) {
-  return boxes.flatMap((box) => {
-    const [x0, y0, x1, y1] = box.bbox;
-    const place = { x: x0, y: y0, width: x1 - x0, height: y1 - y0 };
-    return [svg("rect", { class: "edge", ...place }), svg("rect", { class: "box", stroke: data.labels[box.label].colour, ...place })];
-  });
-}
-
-function fileName(name) {
-  const cut = name.lastIndexOf("/") + 1;
-  const made = element("span", { class: "name", title: name });
-  if (cut > 0) made.append(foreign(name.slice(0, cut), { class: "folder" }));
-  made.append(foreign(name.slice(cut), { class: "file" }));
-  return made;
-}
-
 /** An axis in a card: its name, its value, a bar; words without values and defects say what was found instead. */
 function smallAxis(axis, figures) {
   if (!figures) return element("div", { class: "axis absent", title: `${spoken(axis.name)}: not asked` }, element("span", { class: "what" }, spoken(axis.name)), element("span", {}, "–"));
@@ -366,19 +305,14 @@ function ruleText(frame) {
   return `${place + 1}. ${frame.rule.trim().replace(/^\w+\s+/, "")}`;
 }
 
+function whyMissing(frame) {
+  return frame.unread || "There is no picture of this frame.";
+}
+
 function card(at, place) {
   const frame = data.frames[at];
   const made = frame.made || {};
-  const open = button(() => openFrame(at), { class: "picture", "aria-label": `${frame.name}: ${inWords(frame)}; ${frame.rule}`, tabindex: place === Math.max(current, page * PAGE) ? 0 : -1 });
-  const source = thumbnail(at);
-  if (source) {
-    const picture = svg("svg", { viewBox: `0 0 ${frame.width} ${frame.height}`, "aria-hidden": "true" });
-    picture.append(...outlines(frame.boxes));
-    open.append(element("img", { src: source, alt: "", loading: "lazy", decoding: "async" }), picture);
-  } else {
-    open.append(element("span", { class: "missing" }, foreign(frame.unread || "There is no picture of this frame.")));
-  }
-  open.addEventListener("focus", () => mark(place));
+  const picture = cardPicture(at, frame.boxes, whyMissing(frame), `${inWords(frame)}; ${frame.rule}`, place, () => openFrame(at));
   const top = element("div", { class: "top" }, badge(frame.verdict), element("span", { class: "overall", title: "overall" }, two(frame.overall)));
   if (bests.has(at)) top.append(element("span", { class: "mark best", title: "The best of its group" }, element("span", { "aria-hidden": "true" }, "★ "), "best"));
   if (frame.disagrees.length) top.append(disagreementMark(frame));
@@ -387,47 +321,12 @@ function card(at, place) {
   const caption = element("div", { class: "caption" }, top, fileName(frame.name));
   if (frame.axes.length) caption.append(element("div", { class: "axes" }, ...data.axes.map((axis) => smallAxis(axis, frame.byAxis.get(axis.name)))));
   // What the card shows already instead of the picture is not said twice.
-  if (!frame.unread || source) caption.append(foreign(ruleText(frame), { class: "rule", title: frame.rule }));
+  if (!frame.unread || frame.thumbnail) caption.append(foreign(ruleText(frame), { class: "rule", title: frame.rule }));
   if (made.prompt) caption.append(element("p", { class: "prompt", dir: "auto", title: made.prompt }, made.prompt));
   const under = [made.model, made.sampler].filter((name) => name !== undefined).map((name) => foreign(name, { title: name }));
   if (made.seed !== undefined) under.unshift(element("span", { title: "seed" }, `seed ${made.seed}`));
   if (under.length) caption.append(element("div", { class: "under" }, ...under));
-  return element("li", { class: `card ${frame.verdict}` }, open, caption);
-}
-
-function showPage() {
-  const pages = Math.max(1, Math.ceil(shown.length / PAGE));
-  page = Math.min(Math.max(0, page), pages - 1);
-  const from = page * PAGE;
-  byId("grid").replaceChildren(...shown.slice(from, from + PAGE).map((at, offset) => card(at, from + offset)));
-  byId("nothing").hidden = shown.length > 0;
-  for (const pager of document.querySelectorAll(".pager")) {
-    pager.hidden = pages === 1;
-    pager.querySelector(".page-number").textContent = `${number(from + 1)}–${number(Math.min(from + PAGE, shown.length))} of ${number(shown.length)}`;
-    pager.querySelector("[data-turn='-1']").disabled = page === 0;
-    pager.querySelector("[data-turn='1']").disabled = page === pages - 1;
-  }
-}
-
-/** Notes the card that the keys are at. */
-function mark(place) {
-  const buttons = byId("grid").querySelectorAll(".card > .picture");
-  // Without this, the first card of a page stays in the order of tabs beside the marked one.
-  byId("grid").querySelector(".card > .picture[tabindex='0']")?.setAttribute("tabindex", "-1");
-  current = place;
-  buttons[place - page * PAGE]?.setAttribute("tabindex", "0");
-}
-
-/** Goes to the frame at `place`, turning the page where it is on another. */
-function go(place) {
-  if (shown.length === 0) return;
-  const to = Math.min(Math.max(0, place), shown.length - 1);
-  if (Math.floor(to / PAGE) !== page) {
-    page = Math.floor(to / PAGE);
-    current = to;
-    showPage();
-  }
-  byId("grid").querySelectorAll(".card > .picture")[to - page * PAGE]?.focus();
+  return element("li", { class: `card ${frame.verdict}` }, picture, caption);
 }
 
 /** What is scrolled to must not lie under the filters, which stay in sight and can have more than one row. */
@@ -438,23 +337,9 @@ function keepClear() {
   document.documentElement.style.scrollPaddingTop = `${height + 8}px`;
 }
 
-function toFrames() {
-  byId("frames").scrollIntoView({ block: "start" });
-}
-
-function turn(by) {
-  page += by;
-  current = -1;
-  showPage();
-  toFrames();
-}
-
 /** Sets filters and shows what fits. */
 function filter(changes) {
-  Object.assign(wanted, changes);
-  page = 0;
-  current = -1;
-  choose();
+  ask(changes);
   for (const name of ["rule", "model", "sampler", "only", "scale", "below", "sort"]) byId(name).value = wanted[name];
   if (byId("text").value !== wanted.text) byId("text").value = wanted.text;
   byId("below-value").textContent = wanted.below < 1 ? wanted.below.toFixed(2) : "any";

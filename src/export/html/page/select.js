@@ -2,7 +2,7 @@
 "use strict";
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const PAGE = 60;
+const items = data.images;
 const SCORE_BINS = 20;
 
 /** What the reader asked for. */
@@ -61,16 +61,4 @@ function order() {
     if (!Number.isFinite(entry.key)) entry.key = Number.MAX_VALUE;
   }
   shown.sort((a, b) => a.key - b.key || a.index - b.index);
-}
-
-/** Where the thumbnail of an image is; `null` where there is none. */
-function thumbnail(index) {
-  return data.images[index].thumbnail ? `thumbnails/${String(index + 1).padStart(6, "0")}.jpg` : null;
-}
-
-/** Where the image itself is; `null` where it is not known, or a browser would turn it another way. */
-function original(index) {
-  const image = data.images[index];
-  if (!data.folder || !image.original) return null;
-  return data.folder + image.name.split("/").map(encodeURIComponent).join("/");
 }
