@@ -104,6 +104,7 @@ impl fmt::Display for CudaState {
 impl std::error::Error for CudaState {}
 
 const DRIVER_ADVICE: &str = "install NVIDIA's driver, version 580 or later, and see that `nvidia-smi` lists the card (in a container, that it is passed in)";
+const BUILD_ADVICE: &str = "build gemscope with its default features";
 const CARD_ADVICE: &str = "choose a card that `gemscope doctor` lists, of compute capability 7.5 (Turing) or later";
 #[cfg(feature = "load-dynamic")]
 pub(super) const SETUP_ADVICE: &str = "run `gemscope setup --gpu`, which installs ONNX Runtime with CUDA and NVIDIA's libraries in gemscope's cache (1.2 GB are fetched)";
@@ -120,6 +121,9 @@ pub fn cuda_state(options: &RuntimeOptions) -> CudaState {
 /// Looks at everything that CUDA devices need. Without `thorough`, libraries are looked for only
 /// where there is a card: nobody waits for that who has none.
 pub(super) fn examine(options: &RuntimeOptions, cards: Cards, thorough: bool) -> CudaState {
+    if !cfg!(feature = "cuda") {
+        return without_cuda();
+    }
     let cuda = devices::cuda();
     let chosen = choose(&cuda.devices, cards);
     let says = chosen.as_ref().map_err(Clone::clone).map(|chosen| {
@@ -148,6 +152,12 @@ pub(super) fn examine(options: &RuntimeOptions, cards: Cards, thorough: bool) ->
     state
 }
 
+/// A build that has no CUDA needs another build, whatever the machine has.
+fn without_cuda() -> CudaState {
+    let missing = Need::new("a build of gemscope with CUDA", Err("this one has none".to_owned()), BUILD_ADVICE);
+    CudaState { device: None, others: Vec::new(), cards: 0, needs: vec![missing], library: None, nvidia: Vec::new() }
+}
+
 fn driver(cuda: &Cuda) -> Result<String, String> {
     let (major, minor) = LOWEST_CUDA;
     match &cuda.driver {
@@ -158,8 +168,6 @@ fn driver(cuda: &Cuda) -> Result<String, String> {
         Some(driver) => Ok(format!("it serves CUDA {driver}")),
     }
 }
-
-const LIBRARY: &str = "ONNX Runtime with CUDA";
 
 #[cfg(feature = "load-dynamic")]
 fn look_for_libraries(options: &RuntimeOptions, state: &mut CudaState) {
@@ -180,23 +188,21 @@ fn look_for_libraries(options: &RuntimeOptions, state: &mut CudaState) {
         }
         Err(error) => (Err(error.to_string()), named),
     };
-    state.needs.push(Need::new(LIBRARY, found, advice));
+    state.needs.push(Need::new("ONNX Runtime with CUDA", found, advice));
     let (libraries, found) = super::nvidia::find();
     state.nvidia = libraries;
     state.needs.push(Need::new("NVIDIA's libraries of CUDA 13", found, SETUP_ADVICE));
 }
 
+/// No library is looked for by a build that can load none.
 #[cfg(not(feature = "load-dynamic"))]
-fn look_for_libraries(_: &RuntimeOptions, state: &mut CudaState) {
-    let linked = "the one that is linked into this build has no CUDA".to_owned();
-    state.needs.push(Need::new(LIBRARY, Err(linked), "build gemscope with its default features"));
-}
+fn look_for_libraries(_: &RuntimeOptions, _: &mut CudaState) {}
 
 /// What makes a session compute on `card`: where that fails, the session is not made.
 ///
 /// TF32 stays off, so that graphs in f32 compute in f32. The arena grows in doubling regions (ONNX Runtime's default): a KV cache that grows
 /// with every step would leave a region behind each time if it were given exactly what it asks for.
-#[cfg(feature = "load-dynamic")]
+#[cfg(feature = "cuda")]
 pub fn execution_provider(card: &CudaDevice) -> ExecutionProviderDispatch {
     ep::CUDA::default()
         .with_device_id(i32::try_from(card.index).unwrap_or(i32::MAX))
@@ -207,7 +213,7 @@ pub fn execution_provider(card: &CudaDevice) -> ExecutionProviderDispatch {
 }
 
 /// No card is chosen by a build that has no CUDA.
-#[cfg(not(feature = "load-dynamic"))]
+#[cfg(not(feature = "cuda"))]
 pub fn execution_provider(_: &CudaDevice) -> ExecutionProviderDispatch {
     ep::CPU::default().build()
 }
@@ -270,11 +276,18 @@ mod tests {
         Session::builder(&runtime.environment).unwrap();
     }
 
+    #[test]
+    fn a_build_without_cuda_says_so() {
+        let text = without_cuda().to_string();
+        assert!(text.contains("a build of gemscope with CUDA: NOT MET, this one has none"), "{text}");
+        assert!(text.contains("build gemscope with its default features"), "{text}");
+    }
+
     /// Whatever this machine has: every need has an answer, and what is not met an advice.
     #[test]
     fn this_machine_is_examined() {
         let state = examine(&RuntimeOptions::default(), Cards::Best, true);
-        assert!(state.needs.len() >= 3);
+        assert!(state.needs.len() >= if cfg!(feature = "cuda") { 3 } else { 1 });
         for need in &state.needs {
             assert!(!need.says.is_empty() && need.met == need.advice.is_none(), "{need:?}");
         }

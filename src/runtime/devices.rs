@@ -3,6 +3,7 @@
 //! In: nothing. Out: the CPU and what ONNX Runtime's kernels make use of in it; the CUDA devices. Promises: a machine without a
 //! driver, or with one that fails, gets a sentence and never a panic.
 
+#[cfg(feature = "cuda")]
 mod driver;
 
 use std::process::Command;
@@ -10,7 +11,9 @@ use std::thread::available_parallelism;
 
 use serde::Serialize;
 
+#[cfg(feature = "cuda")]
 pub use driver::cuda;
+#[cfg(feature = "cuda")]
 pub(super) use driver::driver_words;
 
 /// The CPU.
@@ -108,6 +111,12 @@ fn cpu_features() -> Vec<&'static str> {
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn cpu_features() -> Vec<&'static str> {
     Vec::new()
+}
+
+/// No driver is asked by a build without CUDA.
+#[cfg(not(feature = "cuda"))]
+pub fn cuda() -> Cuda {
+    Cuda { problem: Some("this build of gemscope has no CUDA".to_owned()), ..Cuda::default() }
 }
 
 #[cfg(test)]

@@ -80,6 +80,9 @@ pub(super) fn install_pinned(
 /// [`RuntimeError`] that names the wheel.
 #[cfg(feature = "load-dynamic")]
 pub fn setup_gpu(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<GpuSetup, RuntimeError> {
+    if !cfg!(feature = "cuda") {
+        return Err(super::refused(Some(cuda::examine(options, Cards::Best, true))));
+    }
     let wheels = wheels::for_cuda().ok_or_else(|| unsupported("ONNX Runtime with CUDA"))?;
     let cache = cache_dir()?;
     let missing: Vec<_> =

@@ -7,19 +7,23 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, LaunchConfig, PinnedHostSlice,
-    PushKernelArg as _, ValidAsZeroBits, result,
+    CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverError, LaunchConfig,
+    PinnedHostSlice, PushKernelArg as _, ValidAsZeroBits, result,
 };
 use cudarc::nvrtc::Ptx;
 
-use super::{Allowed, GatherRow, KernelError, PickRow, THREADS, TopK, blocks, failed, patch_values};
-use crate::runtime::devices::CudaDevice;
+use super::{Allowed, GatherRow, KernelError, PickRow, THREADS, TopK, blocks, patch_values};
+use crate::runtime::devices::{CudaDevice, driver_words};
 
 /// An address in the card's memory.
 pub(in crate::runtime) type Address = u64;
 
 /// So many masks are kept on the card: 32 KiB each with a vocabulary of 262144.
 const MASKS_KEPT: usize = 512;
+
+fn failed(action: &'static str) -> impl Fn(DriverError) -> KernelError {
+    move |error| KernelError::Driver { action, reason: driver_words(error) }
+}
 
 /// The kernels, loaded on a card.
 pub(in crate::runtime) struct Kernels {

@@ -8,15 +8,17 @@
 //! its card.
 #![allow(unsafe_code)]
 
+#[cfg(feature = "cuda")]
+mod card;
+#[cfg(not(feature = "cuda"))]
+#[path = "no_card.rs"]
 mod card;
 #[cfg(all(test, unix, feature = "load-dynamic"))]
 mod on_cpu;
 pub(crate) mod twin;
 
-use cudarc::driver::DriverError;
 use thiserror::Error;
 
-use super::devices;
 pub(super) use card::{Kernels, RowAt};
 
 /// Threads of a block, of every kernel: `pick` has shared memory for so many.
@@ -38,17 +40,16 @@ fn patch_values(bytes: usize, width: usize, side: usize) -> usize {
 #[non_exhaustive]
 pub enum KernelError {
     /// The driver's own words.
-    #[error("the CUDA driver refuses to {action}: {}", devices::driver_words(*error))]
+    #[error("the CUDA driver refuses to {action}: {reason}")]
     Driver {
         /// What was to be done.
         action: &'static str,
         /// Its reason.
-        error: DriverError,
+        reason: String,
     },
-}
-
-fn failed(action: &'static str) -> impl Fn(DriverError) -> KernelError {
-    move |error| KernelError::Driver { action, error }
+    /// Gemscope was built without the feature `cuda`.
+    #[error("this build of gemscope has no CUDA")]
+    NotBuilt,
 }
 
 /// Logits of several rows, one row after the other.
