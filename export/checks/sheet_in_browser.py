@@ -40,8 +40,8 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         out = Path(folder)
-        rate(out, arguments.frames)
-        command = [arguments.gemscope, "critique", "--report-only", "--rubric", RUBRIC, "--export", "sheet,jsonl,statistics", "--group-by", "seed", "--out", out / "run"]
+        rate(arguments.gemscope, out, arguments.frames)
+        command = [arguments.gemscope, "critique", "--report-only", "--min-score", "0", "--rubric", RUBRIC, "--export", "sheet,jsonl,statistics", "--group-by", "seed", "--out", out / "run"]
         # Broken pictures among them are its business, not ours.
         done = subprocess.run(command, stdout=subprocess.DEVNULL)
         assert done.returncode in (0, 2), done.returncode
@@ -53,7 +53,15 @@ def main() -> None:
         browser.close()
 
 
-def rate(out: Path, count: int) -> None:
+def asked(gemscope: Path, out: Path) -> dict:
+    """The settings of a critique by the rubric: the demo model rates one frame."""
+    command = [gemscope, "critique", "--model", "demo", "--rubric", RUBRIC, "--export", "none", "--out", out / "asked"]
+    frame = next((out / "images").rglob("*.jpg"))
+    subprocess.run([*command, frame], check=True, stdout=subprocess.DEVNULL)
+    return json.loads((out / "asked" / "run.json").read_text())["settings"]["critique"]
+
+
+def rate(gemscope: Path, out: Path, count: int) -> None:
     """A run of detections, made a critique: ratings, defects, and what each frame was made with. The same every time."""
     synthetic_run.write(out, count)
     draw = random.Random(6)
@@ -79,7 +87,7 @@ def rate(out: Path, count: int) -> None:
             file.write(json.dumps(record) + "\n")
     manifest_path = out / "run" / "run.json"
     manifest = json.loads(manifest_path.read_text())
-    manifest["settings"] |= {"task": None, "critique": {"axes": [], "min_mass": 0.05}}
+    manifest["settings"] |= {"task": None, "critique": asked(gemscope, out)}
     manifest_path.write_text(json.dumps(manifest))
 
 
