@@ -6,25 +6,39 @@
 //!
 //! # Whose label
 //!
-//! A box takes the label of its own object. Without one it takes, of what stands around it, the first of: the key that
-//! holds it, if that is a word ([`Key::Group`]); the label of an object that has no box of its own
-//! (`{"label": "cat", "instances": [{"box_2d": …}]}`); the list of as many labels in that object
-//! (`{"labels": […], "boxes": […]}`).
+//! A box takes the label of its own object; of a list of labels there, the one at its own place among the object's
+//! boxes. Without one it takes, of what stands around it, the first of: the key that holds it, if that is a word
+//! ([`Key::Group`]); the label of an object that has no box of its own (`{"label": "cat", "instances": [{"box_2d": …}]}`),
+//! but not its name, title, caption or type, which may be those of the whole answer; the list of as many labels in
+//! that object (`{"labels": […], "boxes": […]}`), or of those the one that a number in the box's object stands for.
+//! Labels that fit none of this are left out and noted, and so is a text beside a box without a label, if it is not
+//! the only one: that one is a guess.
 //!
 //! # Lists without the key
 //!
 //! Four numbers under another key than `box_2d` are a box in two places: in a list under `boxes`, in an object with a
-//! label, with as many labels, or under a word; and in an object whose members are words with nothing but such lists
-//! (`{"cat": [[y, x, y, x]], "dog": []}`, counts beside them), which is the answer itself, a member of its list, or
-//! stands under a wrapper such as `detections`.
+//! label, with as many labels, or under a word; and in an object whose members are words with such lists
+//! (`{"cat": [[y, x, y, x]], "dog": []}`), which is the answer itself, a member of its list, or stands under a wrapper
+//! such as `detections`. A word that names a place or counts something (`cat_bbox`, `areas`, `ratings`) is none. It is
+//! a guess if other members stand beside these, or if the numbers are no corners in order.
+//!
+//! # What is left over
+//!
+//! Every other place is noted by its key: beside a box of the same object those that say other numbers than it, save
+//! points and outlines; elsewhere all of them.
 
+use std::collections::HashMap;
 use std::mem;
 use std::ops::Range;
 
 use super::ParsedBox;
-use super::key::{self, Key, SHARED_RANK};
+use super::key::{self, Key, Naming, SHARED_RANK};
 use super::label;
+use super::numbers;
 use super::scan::{Bracket, Scalar};
+
+/// The rank of a label that any other one is better than: `object_1`, `7`.
+const LAST_RANK: usize = usize::MAX - 1;
 
 /// What was found so far, for all frames.
 pub(super) struct Found<'t> {
@@ -34,8 +48,14 @@ pub(super) struct Found<'t> {
     pub(super) unreadable: Lost,
     /// Coordinates under keys that are not read, and those keys.
     pub(super) unread: Lost,
-    /// Labels under keys that name none, and those keys.
+    /// Labels under keys that name none, boxes under words that may be no labels, and those keys.
     pub(super) guessed: Lost,
+    /// Of each box, the number that stands for its label, and the key of that.
+    pub(super) indices: HashMap<usize, (usize, Range<usize>)>,
+    /// Objects that hold several answers.
+    pub(super) doubtful: usize,
+    /// The largest number of the boxes under a word alone, and the first of those words.
+    pub(super) under_words: Option<(f64, String)>,
     pub(super) long_labels: usize,
     /// The text ends inside a string.
     pub(super) cut: bool,
@@ -53,6 +73,9 @@ impl<'t> Found<'t> {
             unreadable: Lost::default(),
             unread: Lost::default(),
             guessed: Lost::default(),
+            indices: HashMap::new(),
+            doubtful: 0,
+            under_words: None,
             long_labels: 0,
             cut: false,
             drafts: Vec::new(),
@@ -156,8 +179,16 @@ pub(super) struct Frame {
     /// [`Found::met`] and the number of boxes at its start.
     met_before: usize,
     boxes_before: usize,
-    /// Boxes of members that are drafts.
+    /// Boxes of members that are drafts, that replace drafts, and the number of members with others.
     drafts: Vec<Range<usize>>,
+    finals: usize,
+    others: usize,
+    /// It stands in something that is about no boxes.
+    aside: bool,
+    /// It is a member of a list.
+    in_list: bool,
+    /// It is a list of the words for labels.
+    legend: bool,
     /// Where the value ended before its last word joined it: that word may turn out to be the next key.
     value_head: Option<usize>,
     /// The boxes that wait for a label, as indices into [`Found::boxes`].
@@ -168,19 +199,27 @@ pub(super) struct Frame {
     /// The label came before the first box.
     label_first: bool,
     /// Labels of a list beside the boxes.
-    labels: Vec<Label>,
+    labels: Option<LabelList>,
+    /// The key of the label.
+    label_key: Range<usize>,
+    /// The number that stands for the label, and its key.
+    index: Option<(usize, Range<usize>)>,
     /// Boxes of values inside that have no label.
     orphans: Vec<usize>,
     /// The stated confidence of the boxes that are to come.
     confidence: Option<f64>,
-    /// Strings of a list under the key of a label.
+    /// Strings of a list.
     texts: Vec<Scalar>,
+    /// A member of a list is a label without a box.
+    stray_label: bool,
+    /// Members of a list that may be places.
+    stray_places: usize,
     only_text: OnlyText,
     lists: ListsInside,
     places: Places,
 }
 
-/// The text of an object that has one under a key that is no label's.
+/// The texts of an object under keys that are no label's.
 #[derive(Default)]
 enum OnlyText {
     #[default]
@@ -189,13 +228,27 @@ enum OnlyText {
         key: Range<usize>,
         value: Range<usize>,
     },
-    Several,
+    /// The key of the first.
+    Several(Range<usize>),
 }
 
 impl OnlyText {
     fn add(&mut self, key: Range<usize>, value: Range<usize>) {
-        *self = if matches!(self, Self::None) { Self::One { key, value } } else { Self::Several };
+        *self = match mem::take(self) {
+            Self::None => Self::One { key, value },
+            Self::One { key, .. } | Self::Several(key) => Self::Several(key),
+        };
     }
+}
+
+/// A list of labels.
+struct LabelList {
+    key: Range<usize>,
+    labels: Vec<Label>,
+    /// It stands under the key of one label.
+    of_one: bool,
+    /// Its key says nothing of labels, or it is one text.
+    guessed: bool,
 }
 
 /// Members that are lists of four numbers.
@@ -219,12 +272,12 @@ impl Default for ListsInside {
 /// Coordinates that are not read.
 #[derive(Default)]
 struct Places {
-    /// Their keys.
-    keys: Vec<Range<usize>>,
-    /// Keys of other values with numbers in them.
-    others: Vec<Range<usize>>,
-    /// Keys of single coordinates, and whether there are some along y and along x.
-    sides: Vec<Range<usize>>,
+    /// Their keys and values.
+    found: Vec<[Range<usize>; 2]>,
+    /// Keys and values of other members with numbers in them.
+    others: Vec<[Range<usize>; 2]>,
+    /// Keys and values of single coordinates, and whether there are some along y and along x.
+    sides: Vec<[Range<usize>; 2]>,
     along: [bool; 2],
     /// A number stands somewhere in the value.
     numeric: bool,
@@ -247,6 +300,7 @@ struct Four {
 struct Group {
     key: Key,
     span: Range<usize>,
+    value: Range<usize>,
     fours: Vec<Four>,
 }
 
@@ -266,15 +320,24 @@ impl Frame {
             met_before: 0,
             boxes_before: 0,
             drafts: Vec::new(),
+            finals: 0,
+            others: 0,
+            aside: false,
+            in_list: false,
+            legend: false,
             value_head: None,
             own: Vec::new(),
             had_box: false,
             label: None,
             label_first: false,
-            labels: Vec::new(),
+            labels: None,
+            label_key: 0..0,
+            index: None,
             orphans: Vec::new(),
             confidence: None,
             texts: Vec::new(),
+            stray_label: false,
+            stray_places: 0,
             only_text: OnlyText::None,
             lists: ListsInside::default(),
             places: Places::default(),
@@ -293,6 +356,10 @@ impl Frame {
             None => true,
         };
         self.outermost = wrapped && around.is_none_or(|frame| frame.outermost && !frame.had_box);
+        self.aside =
+            matches!(under, Some((Key::Aside | Key::Confidence, _))) || around.is_some_and(|frame| frame.aside);
+        self.in_list = around.is_some_and(|frame| frame.kind == Kind::Array);
+        self.legend = around.is_some_and(|frame| matches!(frame.under, Some((Key::Labels, _))));
         self.under = under;
         (self.met_before, self.boxes_before) = (found.met(), found.boxes.len());
         self
@@ -337,9 +404,10 @@ impl Frame {
         self.places.numeric |= is_number(&found.text[scalar.span.clone()]);
         if self.kind == Kind::Array {
             self.lists.numbers.scalar(&scalar, found.text);
-            let word = scalar.quoted || !is_no_word(&found.text[scalar.span.clone()]);
-            if word && !scalar.cut && matches!(self.under, Some((Key::Label { .. } | Key::Labels, _))) {
+            let raw = &found.text[scalar.span.clone()];
+            if (scalar.quoted || !is_no_word(raw)) && !scalar.cut {
                 self.texts.push(scalar.clone());
+                self.stray_places += usize::from(holds_boxes(raw) || numbers::in_brackets(raw));
             }
         }
         self.candidate = Some(scalar);
@@ -415,20 +483,65 @@ impl Frame {
                 self.raise(Says::Something);
             }
             Key::Label { .. } if no_word => {}
-            Key::Label { rank, core } if core || value.quoted || !number => self.set_label(rank, raw, &value, found),
-            Key::Labels if value.quoted => self.set_label(usize::MAX, raw, &value, found),
+            Key::Label { rank, core } if core || value.quoted || !number => {
+                if number {
+                    self.set_index(raw);
+                }
+                self.set_label(rank, raw, &value, found);
+                if value.quoted && (holds_boxes(raw) || numbers::in_brackets(raw)) {
+                    self.add_place(value.span);
+                }
+            }
+            Key::Index | Key::Label { .. } if number => self.set_index(raw),
+            Key::Labels if value.quoted => self.set_labels(&value, found),
             Key::Confidence => self.set_confidence(label::confidence(raw), found),
             Key::Side { x } if number => {
-                self.places.sides.push(self.key_span.clone());
+                self.places.sides.push([self.key_span.clone(), value.span]);
                 self.places.along[usize::from(x)] = true;
             }
-            Key::Place | Key::Boxes if value.quoted && holds_numbers(raw) => {
-                self.places.keys.push(self.key_span.clone());
+            Key::Place | Key::Boxes if value.quoted && holds_numbers(raw) => self.add_place(value.span),
+            // `"removed": true`.
+            Key::Draft if raw.eq_ignore_ascii_case("true") && self.had_box => {
+                found.unread.add(&text[self.key_span.clone()]);
             }
             Key::Draft => {}
-            _ if value.quoted && holds_boxes(raw) => self.places.keys.push(self.key_span.clone()),
-            Key::Group if value.quoted => self.only_text.add(self.key_span.clone(), value.span.clone()),
+            _ if value.quoted && (holds_boxes(raw) || numbers::in_brackets(raw)) => self.add_place(value.span),
+            Key::Group | Key::Wrapper if value.quoted && numbers::holds_fours(raw) => self.add_place(value.span),
+            Key::Group | Key::Wrapper | Key::Index | Key::Aside
+                if value.quoted && key::could_name(&text[self.key_span.clone()]) && is_short(raw) =>
+            {
+                self.only_text.add(self.key_span.clone(), value.span);
+            }
             _ => {}
+        }
+    }
+
+    /// Keeps a place under the last key.
+    fn add_place(&mut self, value: Range<usize>) {
+        self.places.found.push([self.key_span.clone(), value]);
+    }
+
+    fn set_index(&mut self, raw: &str) {
+        if let (None, Ok(index)) = (&self.index, raw.parse()) {
+            self.index = Some((index, self.key_span.clone()));
+        }
+    }
+
+    /// Takes labels that are one text: `"cat, dog"`.
+    fn set_labels(&mut self, value: &Scalar, found: &mut Found<'_>) {
+        let raw = &found.text[value.span.clone()];
+        let mut labels = Vec::new();
+        let mut start = value.span.start;
+        for part in raw.split([',', ';', '、', '，', '|', '/']) {
+            let inner = start + part.len() - part.trim_start().len();
+            labels.extend(Label::of(found.text, inner..inner + part.trim().len()));
+            start += part.len();
+            start += found.text[start..].chars().next().map_or(0, char::len_utf8);
+        }
+        if labels.len() > 1 {
+            self.labels = Some(LabelList { key: self.key_span.clone(), labels, of_one: false, guessed: true });
+        } else {
+            self.set_label(usize::MAX, raw, value, found);
         }
     }
 
@@ -456,7 +569,16 @@ impl Frame {
             inner = inner.trim_end_matches('.');
         }
         let Some((text, long)) = label::clean(inner) else { return };
+        // A file is no thing, and `{"type": "box_2d"}` says what the object is made for.
+        if key::is_file_name(&text) || (key::is_weak(rank) && key::is_form(&text)) {
+            return;
+        }
         found.long_labels += usize::from(long);
+        let rank = if key::is_no_label(&text) { rank.max(LAST_RANK) } else { rank };
+        let known = self.label.as_ref().map(|label| label.rank);
+        if known.is_none_or(|known| rank <= known) {
+            self.label_key = self.key_span.clone();
+        }
         self.take_label(Label { rank, text, span: start..start + inner.len() }, found);
     }
 
@@ -495,18 +617,21 @@ impl Frame {
         }
     }
 
-    /// Ends the frame and tells what it says to the frame around it. `closed` says that its own bracket did.
-    pub(super) fn finish(mut self, around: Option<&mut Self>, closed: bool, found: &mut Found<'_>) -> Says {
+    /// Ends the frame at `end` and tells what it says to the frame around it. `closed` says that its own bracket did.
+    pub(super) fn finish(mut self, around: Option<&mut Self>, closed: bool, end: usize, found: &mut Found<'_>) -> Says {
         self.end_member(found);
         let named = self.label.is_some();
         self.read_groups(found);
         self.count_unread(found);
         self.guess_label(found);
-        let drafted: usize = self.drafts.iter().map(Range::len).sum();
-        if found.boxes.len() - self.boxes_before > drafted {
-            found.drafts.append(&mut self.drafts);
-        }
+        self.settle_drafts(found);
+        self.keep_index(found);
+        self.pair_own(found);
         let label = self.label.clone();
+        if self.had_box && self.is_envelope() && self.group(found.text).is_some_and(|(_, guess)| !guess) {
+            // `{"cat": {"box_2d": …, "type": "tabby"}}`.
+            found.guessed.add(&found.text[self.label_key.clone()]);
+        }
         self.give_label(found);
         self.label_orphans(label.as_ref(), found);
         let in_array = around.as_ref().is_some_and(|frame| frame.kind == Kind::Array);
@@ -519,123 +644,337 @@ impl Frame {
         let says = if nothing { Says::NothingInside } else { Says::Something };
         if let Some(frame) = around {
             frame.raise(says);
-            frame.take_child(self, label, closed, found);
+            frame.take_child(self, label, closed, end, found);
         }
         says
     }
 
     /// Makes boxes of the lists of four numbers that are some.
     fn read_groups(&mut self, found: &mut Found<'_>) {
+        let own = self.own_numbers(found);
+        let labelled = self.label.is_some() || self.had_box;
         let named = self.label.is_some() || matches!(self.under, Some((Key::Group, _)));
-        for Group { key, span, fours } in mem::take(&mut self.lists.groups) {
-            let named = named || self.labels.len() == fours.len();
-            if key == Key::Boxes && named {
+        for Group { key, span, value, fours } in mem::take(&mut self.lists.groups) {
+            let written = &found.text[span.clone()];
+            let named = named || self.labels.as_ref().is_some_and(|list| list.labels.len() == fours.len());
+            let same = !own.is_empty() && numbers::say_the_same(&found.text[value.clone()], &own);
+            let noun = match key::naming(written) {
+                Naming::Label(label) if !key::is_no_noun(written) => Some(label),
+                _ => None,
+            };
+            if key == Key::Boxes && named && !same {
+                // More boxes beside one, or of what may be the whole answer's title, are a guess.
+                if !own.is_empty() || (self.is_envelope() && self.label.is_some()) {
+                    found.guessed.add(written);
+                }
                 for four in fours {
                     let index = found.boxes.len();
                     found.boxes.push(four.into_box(None));
                     self.add_box(index, found);
                 }
-            } else if key == Key::Boxes {
-                self.places.keys.push(span);
-            } else if self.lists.pure && self.outermost {
-                let label = group_label(found.text, span);
+            } else if let (Some(noun), true) = (noun, self.outermost && !labelled && key == Key::Group) {
+                let in_order = fours.iter().all(|Four { box_2d: [y0, x0, y1, x1], .. }| y0 <= y1 && x0 <= x1);
+                if !self.lists.pure || !in_order {
+                    found.guessed.add(written);
+                }
+                let largest = fours.iter().flat_map(|four| four.box_2d).fold(0.0, f64::max);
+                let (known, _) = found.under_words.get_or_insert_with(|| (largest, written.to_owned()));
+                *known = known.max(largest);
+                let label = Label::of(found.text, span.start + noun.start..span.start + noun.end);
                 found.boxes.extend(fours.into_iter().map(|four| four.into_box(label.as_ref())));
                 self.raise(Says::Something);
+            } else if !self.aside && !key::counts(written) {
+                self.places.found.push([span, value]);
             }
         }
     }
 
-    /// Takes the only text beside a box for its label, if it is short and its key says nothing else.
+    /// The numbers of the boxes that stand in this object itself.
+    fn own_numbers(&self, found: &Found<'_>) -> Vec<[f64; 4]> {
+        const ENOUGH: usize = 16;
+        self.own.iter().take(ENOUGH).map(|index| found.boxes[*index].box_2d).collect()
+    }
+
+    /// Whether the label may be the name or the title of a whole answer.
+    fn is_envelope(&self) -> bool {
+        self.kind == Kind::Object
+            && !self.in_list
+            && self.label.as_ref().is_some_and(|label| key::is_envelope(label.rank))
+    }
+
+    /// Takes the only text beside a box for its label, if it is short and its key says nothing else. Of several, none
+    /// is.
     fn guess_label(&mut self, found: &mut Found<'_>) {
-        const MOST_WORDS: usize = 5;
-        let OnlyText::One { key, value } = mem::take(&mut self.only_text) else { return };
-        if self.own.is_empty() || self.label.is_some() || !self.labels.is_empty() {
+        let texts = mem::take(&mut self.only_text);
+        if self.own.is_empty() || self.label.is_some() || self.labels.is_some() {
             return;
         }
-        let (key, text) = (&found.text[key], &found.text[value.clone()]);
-        if key::says_nothing_of_labels(key) && text.split_whitespace().count() <= MOST_WORDS {
-            self.label = Label::of(found.text, value).filter(|label| label.text.contains(char::is_alphabetic));
-            if self.label.is_some() {
-                found.guessed.add(key);
+        match texts {
+            OnlyText::None => {}
+            OnlyText::One { key, value } => {
+                let text = &found.text[value.clone()];
+                if key::is_file_name(text) {
+                    return;
+                }
+                self.label = Label::of(found.text, value);
+                if self.label.is_some() {
+                    found.guessed.add(&found.text[key]);
+                }
             }
+            OnlyText::Several(key) => found.unread.add(&found.text[key]),
         }
     }
 
-    /// Counts coordinates that are not read. Beside a box of the same object they are more of the same.
-    fn count_unread(&mut self, found: &mut Found<'_>) {
-        if self.kind == Kind::Array && !self.lists.pure && !self.lists.fours.is_empty() && found.met() > self.met_before
-        {
-            found.unread.add("list without a key");
+    /// Drops the boxes of drafts that others replace. Several drafts alone are several answers, and so are boxes beside
+    /// those that replace drafts.
+    fn settle_drafts(&mut self, found: &mut Found<'_>) {
+        let drafts = self.drafts.len();
+        let drafted: usize = self.drafts.iter().map(Range::len).sum();
+        let more = found.boxes.len() - self.boxes_before > drafted;
+        if more {
+            found.drafts.append(&mut self.drafts);
         }
-        if self.had_box {
+        let both = self.finals > 0 && (self.others > 0 || self.had_box);
+        found.doubtful += usize::from(both || self.finals > 1 || (drafts > 1 && !more));
+    }
+
+    /// Keeps the number that stands for the label of the own boxes.
+    fn keep_index(&mut self, found: &mut Found<'_>) {
+        if let Some(index) = self.index.take() {
+            let own = self.own.iter().map(|own| (*own, index.clone()));
+            found.indices.extend(own);
+        }
+    }
+
+    /// Gives a list of labels to the own boxes, one each.
+    fn pair_own(&mut self, found: &mut Found<'_>) {
+        if self.own.is_empty() {
             return;
         }
-        // Of something that has a label, numbers are its place.
-        let other = mem::take(&mut self.places.others);
-        if self.label.is_some() && found.met() == self.met_before {
-            self.places.keys.extend(other);
+        let boxes = self.own.len();
+        if boxes > 1 && self.label.as_ref().is_some_and(|label| label.text.contains([',', ';', '、', '，'])) {
+            found.guessed.add(&found.text[self.label_key.clone()]);
         }
-        for span in &self.places.keys {
-            found.unread.add(&found.text[span.clone()]);
+        let Some(list) = self.labels.take() else { return };
+        let key = &found.text[list.key.clone()];
+        let pairs = list.labels.len() == boxes;
+        if self.label.is_some() && (boxes > 1 || !pairs) {
+            // Several boxes, and both a label and a list of labels.
+            let both = boxes > 1 && list.labels.len() > 1;
+            both.then(|| found.guessed.add(key));
+            return;
         }
-        let counted = matches!(self.under, Some((Key::Box | Key::Place, _)));
-        if self.places.along == [true; 2] && !counted {
-            let names: Vec<&str> = self.places.sides.iter().take(4).map(|span| &found.text[span.clone()]).collect();
-            found.unread.add(&names.join("/"));
+        if self.label.is_some() {
+            return;
         }
+        if pairs {
+            list.guessed.then(|| found.guessed.add(key));
+            for (index, label) in mem::take(&mut self.own).into_iter().zip(&list.labels) {
+                found.give(&[index], label);
+            }
+        } else if let (Some(first), true) =
+            (list.labels.first(), !list.guessed && (boxes == 1 || list.labels.len() == 1))
+        {
+            // `"label": ["dog", "animal"]` of one box; one label of several boxes is not said of each.
+            (boxes > 1).then(|| found.guessed.add(key));
+            self.label = Some(first.clone());
+        } else {
+            found.unread.add(key);
+        }
+    }
+
+    /// Counts coordinates that are not read.
+    fn count_unread(&mut self, found: &mut Found<'_>) {
+        let boxes_inside = found.met() > self.met_before;
+        if self.kind == Kind::Array {
+            let lists = !self.lists.pure && !self.lists.fours.is_empty();
+            if boxes_inside && (lists || self.stray_places > 0) {
+                found.unread.add("list without a key");
+            }
+        }
+        let mut places = mem::take(&mut self.places.found);
+        if self.had_box {
+            // More of the box itself, or a second one.
+            let own = self.own_numbers(found);
+            let is_second = |[key, value]: &[Range<usize>; 2]| {
+                let (key, value) = (&found.text[key.clone()], &found.text[value.clone()]);
+                !key::is_shape(key) && numbers::count(value, 4) >= 4 && !numbers::say_the_same(value, &own)
+            };
+            places.retain(is_second);
+            let sides = &self.places.sides;
+            if sides.len() > 2 && !sides.iter().all(|side| numbers::say_the_same(&found.text[side[1].clone()], &own)) {
+                self.add_sides(found);
+            }
+        } else {
+            // Of something that has a label, numbers are its place.
+            let other = mem::take(&mut self.places.others);
+            if self.label.is_some() && !boxes_inside {
+                places.extend(other);
+            }
+            let counted = matches!(self.under, Some((Key::Box | Key::Place, _)));
+            if self.places.along == [true; 2] && !counted {
+                self.add_sides(found);
+            }
+        }
+        for [key, _] in places {
+            found.unread.add(&found.text[key]);
+        }
+    }
+
+    fn add_sides(&self, found: &mut Found<'_>) {
+        let names: Vec<&str> = self.places.sides.iter().take(4).map(|[key, _]| &found.text[key.clone()]).collect();
+        found.unread.add(&names.join("/"));
     }
 
     /// Gives labels to the boxes inside that have none.
     fn label_orphans(&mut self, label: Option<&Label>, found: &mut Found<'_>) {
+        self.resolve_indices(found);
+        self.orphans.retain(|index| found.boxes[*index].label.is_none());
         if self.orphans.is_empty() {
             return;
         }
-        if self.labels.len() == self.orphans.len() {
+        let list = self.labels.take();
+        let key = list.as_ref().map(|list| list.key.clone());
+        let guessed = list.as_ref().is_some_and(|list| list.guessed);
+        if let Some(list) = list.filter(|list| list.labels.len() == self.orphans.len()) {
+            guessed.then(|| found.guessed.add(&found.text[list.key.clone()]));
             self.orphans.sort_unstable();
-            for (index, label) in self.orphans.iter().zip(&self.labels) {
+            for (index, label) in self.orphans.iter().zip(&list.labels) {
                 found.give(&[*index], label);
             }
-        } else if let Some(label) = label.filter(|_| !self.had_box) {
+        } else if let Some(label) =
+            label.filter(|label| !self.had_box && (self.legend || !key::is_envelope(label.rank)))
+        {
             found.give(&self.orphans, label);
-        } else if let Some(label) = self.labels.first().filter(|_| self.had_box) {
-            found.give(&self.orphans, label);
-        } else if let Some(label) = self.group().and_then(|span| group_label(found.text, span)) {
+        } else if let Some((label, guess)) = self.group(found.text) {
+            if let (true, Some((_, span))) = (guess, &self.under) {
+                found.guessed.add(&found.text[span.clone()]);
+            }
             found.give(&self.orphans, &label);
         } else {
+            // What could have been their labels is left out.
+            let unpaired = if let Some(key) = key {
+                Some(found.text[key].to_owned())
+            } else if label.is_some() && !self.had_box {
+                Some(found.text[self.label_key.clone()].to_owned())
+            } else {
+                (self.kind == Kind::Array && (self.stray_label || !self.texts.is_empty())).then(|| "label".to_owned())
+            };
+            if let Some(key) = unpaired {
+                found.unread.add(&key);
+            }
             return;
         }
         self.orphans.clear();
     }
 
-    fn group(&self) -> Option<Range<usize>> {
-        self.under.as_ref().filter(|(key, _)| *key == Key::Group).map(|(_, span)| span.clone())
+    /// Gives the boxes inside the labels that their numbers stand for, if it is clear where counting begins.
+    fn resolve_indices(&mut self, found: &mut Found<'_>) {
+        if found.indices.is_empty() {
+            return;
+        }
+        let Some(list) = self.labels.take_if(|list| !list.of_one) else { return };
+        let inside: Vec<usize> =
+            (self.boxes_before..found.boxes.len()).filter(|index| found.indices.contains_key(index)).collect();
+        if inside.is_empty() {
+            self.labels = Some(list);
+            return;
+        }
+        let numbers: Vec<usize> = inside.iter().map(|index| found.indices[index].0).collect();
+        let count = list.labels.len();
+        let first = match (numbers.contains(&0), numbers.contains(&count)) {
+            (true, false) if numbers.iter().all(|number| *number < count) => Some(0),
+            (false, true) if numbers.iter().all(|number| *number <= count) => Some(1),
+            _ => None,
+        };
+        for (index, number) in inside.into_iter().zip(numbers) {
+            let label = first.and_then(|first| list.labels.get(number - first));
+            found.indices.remove(&index);
+            match label {
+                Some(label) if !list.guessed => found.give(&[index], label),
+                _ => {
+                    (found.boxes[index].label, found.boxes[index].label_span) = (None, None);
+                    found.unread.add(&found.text[list.key.clone()]);
+                }
+            }
+        }
+    }
+
+    /// The label that the key around is, and whether that is a guess.
+    fn group(&self, text: &str) -> Option<(Label, bool)> {
+        let (_, span) = self.under.as_ref()?;
+        let at = |part: Range<usize>| Label::of(text, span.start + part.start..span.start + part.end);
+        match key::naming(&text[span.clone()]) {
+            Naming::Label(part) => at(part).map(|label| (label, false)),
+            Naming::Guess(part) => at(part).map(|label| (label, true)),
+            Naming::Nothing => None,
+        }
     }
 
     /// Takes over what a value inside leaves: boxes without a label, a label, lists of numbers.
-    fn take_child(&mut self, mut child: Self, label: Option<Label>, closed: bool, found: &mut Found<'_>) {
+    fn take_child(&mut self, mut child: Self, label: Option<Label>, closed: bool, end: usize, found: &mut Found<'_>) {
         let boxes_inside = found.met() > child.met_before;
-        if boxes_inside && matches!(child.under, Some((Key::Draft, _))) {
-            self.drafts.push(child.boxes_before..found.boxes.len());
+        let value = child.start..end;
+        if let (true, Kind::Object, Some((key, span))) = (boxes_inside, self.kind, &child.under) {
+            let boxes = child.boxes_before..found.boxes.len();
+            let written = &found.text[span.clone()];
+            match key {
+                Key::Draft => {
+                    found.doubtful += usize::from(boxes.len() > 1 && key::holds_several(written));
+                    self.drafts.push(boxes);
+                }
+                _ if key::is_final(written) => self.finals += 1,
+                _ => self.others += 1,
+            }
         }
         append(&mut self.orphans, mem::take(&mut child.orphans));
         self.places.numeric |= child.places.numeric;
+        if self.kind == Kind::Array && !boxes_inside && child.under.is_none() {
+            self.stray_label |= label.is_some();
+            let listed = child.kind == Kind::Array && !child.texts.is_empty();
+            let numbers = listed && numbers::count(&found.text[value.clone()], 4) >= 4;
+            self.stray_places += usize::from(numbers);
+        }
+        let texts = |child: &Self, of_one: bool, guessed: bool| {
+            let labels = child.texts.iter().filter_map(|text| Label::of(found.text, text.span.clone())).collect();
+            let key = child.under.as_ref().map_or(0..0, |(_, span)| span.clone());
+            LabelList { key, labels, of_one, guessed }
+        };
         match child.under {
-            Some((Key::Label { rank, .. }, _)) if !boxes_inside => {
-                if let Some(text) = child.texts.first() {
-                    self.set_label(rank, &found.text[text.span.clone()], text, found);
-                } else if let Some(label) = label {
-                    self.take_label(Label { rank, ..label }, found);
+            Some((Key::Label { rank, .. }, _)) if !boxes_inside => match child.texts.as_slice() {
+                [] => {
+                    if let Some(label) = label {
+                        self.take_label(Label { rank, ..label }, found);
+                    }
+                }
+                [text] => self.set_label(rank, &found.text[text.span.clone()], text, found),
+                _ => self.labels = Some(texts(&child, true, false)),
+            },
+            Some((Key::Labels, _)) if !boxes_inside => {
+                if !child.texts.is_empty() && self.labels.is_none() {
+                    self.labels = Some(texts(&child, false, false));
+                } else if self.labels.is_none() {
+                    // `{"categories": [{"id": 1, "name": "cat"}]}`.
+                    self.labels = Some(LabelList { guessed: true, ..texts(&child, false, true) });
                 }
             }
-            Some((Key::Labels, _)) if !boxes_inside => {
-                let labels = child.texts.iter().filter_map(|text| Label::of(found.text, text.span.clone()));
-                self.labels = labels.collect();
+            Some((Key::Legend, _)) if !boxes_inside && self.labels.is_none() => {
+                self.labels = Some(LabelList { labels: Vec::new(), ..texts(&child, false, true) });
+            }
+            Some((Key::Group | Key::Wrapper, ref span))
+                if !boxes_inside
+                    && self.labels.is_none()
+                    && child.texts.len() > 1
+                    && child.kind == Kind::Array
+                    && key::could_name(&found.text[span.clone()]) =>
+            {
+                self.labels = Some(texts(&child, false, true));
             }
             Some((Key::Group, ref span)) if child.places.numeric && !boxes_inside => {
-                self.places.others.push(span.clone());
+                self.places.others.push([span.clone(), value.clone()]);
             }
             Some((Key::Place, ref span)) if child.places.numeric && !boxes_inside => {
-                self.places.keys.push(span.clone());
+                self.places.found.push([span.clone(), value.clone()]);
             }
             _ => {}
         }
@@ -655,7 +994,9 @@ impl Frame {
         };
         match under {
             Some((key @ (Key::Group | Key::Boxes), span)) if !fours.is_empty() => {
-                self.lists.groups.push(Group { key, span, fours });
+                // Of these it is decided when all members are known.
+                self.places.others.retain(|[known, _]| *known != span);
+                self.lists.groups.push(Group { key, span, value, fours });
             }
             _ => self.lists.pure = false,
         }
@@ -707,23 +1048,18 @@ impl Label {
     }
 }
 
-/// The label that a key is: `cat`, and also of `cat_1`.
-fn group_label(text: &str, span: Range<usize>) -> Option<Label> {
-    let written = &text[span.clone()];
-    let stem = written.trim_end_matches(|c: char| c.is_ascii_digit());
-    let trimmed = stem.trim_end_matches(['_', '-', '#', ' ']);
-    let numbered = stem.len() < written.len() && trimmed.len() < stem.len() && !trimmed.is_empty();
-    let end = if numbered { trimmed.len() } else { written.len() };
-    let start = end - written[..end].trim_start().len();
-    Label::of(text, span.start + start..span.start + end)
-}
-
 /// Joins two lists, the shorter one into the longer.
 fn append(into: &mut Vec<usize>, mut other: Vec<usize>) {
     if into.len() < other.len() {
         mem::swap(into, &mut other);
     }
     into.append(&mut other);
+}
+
+/// Whether a text could be a label: a few words.
+fn is_short(raw: &str) -> bool {
+    const MOST_WORDS: usize = 5;
+    raw.contains(char::is_alphabetic) && raw.split_whitespace().count() <= MOST_WORDS
 }
 
 /// Whether something without quotes is no label in a list.

@@ -12,6 +12,7 @@
 //! languages; then any key whose last word is one of label, name, class, category, tag, species, type or text, if
 //! its first word does not say that it is about something else (`file_name`, `color_name`, `data_type`).
 
+use std::ops::Range;
 use std::slice;
 
 use super::label::decode;
@@ -22,13 +23,16 @@ use super::scan::BOX_KEY;
 const MAX_KEY: usize = 96;
 
 /// Keys that can hold a label, best first, without separators; and whether a number can be one.
-const LABELS: [(&str, bool); 40] = [
+const LABELS: [(&str, bool); 43] = [
     ("label", true),
     ("labelname", false),
     ("labeltext", false),
     ("objectlabel", false),
     ("classlabel", false),
     ("itemlabel", false),
+    ("box2dlabel", false),
+    ("boxlabel", false),
+    ("bboxlabel", false),
     ("name", true),
     ("objectname", false),
     ("classname", false),
@@ -154,8 +158,9 @@ const NO_LABELS: [&str; 32] = [
 /// Keys that can hold how sure the model says that it is.
 const CONFIDENCES: [&str; 6] = ["confidence", "confidencescore", "conf", "score", "probability", "prob"];
 
-/// First words of keys whose boxes another member of the object replaces.
-const DRAFTS: [&str; 12] = [
+/// Words of keys whose boxes another member of the object replaces: drafts, attempts, what was taken back. The first
+/// word decides, or any word if the rest wraps boxes (`false_positives`).
+const DRAFTS: [&str; 56] = [
     "draft",
     "drafts",
     "initial",
@@ -168,6 +173,198 @@ const DRAFTS: [&str; 12] = [
     "discarded",
     "removed",
     "incorrect",
+    "original",
+    "originals",
+    "previous",
+    "prior",
+    "before",
+    "old",
+    "rough",
+    "coarse",
+    "unrefined",
+    "uncorrected",
+    "superseded",
+    "attempt",
+    "attempts",
+    "try",
+    "tries",
+    "trial",
+    "trials",
+    "pass",
+    "iteration",
+    "iterations",
+    "step",
+    "steps",
+    "guess",
+    "guesses",
+    "hypothesis",
+    "hypotheses",
+    "proposal",
+    "proposals",
+    "proposed",
+    "option",
+    "options",
+    "alternative",
+    "alternatives",
+    "excluded",
+    "ignored",
+    "dismissed",
+    "deleted",
+    "invalid",
+    "unlikely",
+    "negative",
+    "negatives",
+    "observation",
+    "observations",
+    "not",
+];
+
+/// Words before one of [`DRAFTS`], or before a wrapper, that make it a draft: `first_attempt`, `false_positives`.
+const DRAFT_STARTS: [&str; 6] = ["first", "second", "third", "1st", "2nd", "earlier"];
+
+/// Words of keys that replace what drafts beside them hold.
+const FINALS: [&str; 20] = [
+    "final",
+    "corrected",
+    "correct",
+    "refined",
+    "revised",
+    "selected",
+    "chosen",
+    "accepted",
+    "kept",
+    "updated",
+    "verified",
+    "improved",
+    "fixed",
+    "adjusted",
+    "after",
+    "best",
+    "definitive",
+    "approved",
+    "validated",
+    "confirmed",
+];
+
+/// Words that say nothing of what a key holds, beside [`WRAPPERS`] and [`PLACES`]: `detected_cats`, `image_001.jpg`.
+const GENERIC: [&str; 55] = [
+    "all",
+    "any",
+    "located",
+    "identified",
+    "visible",
+    "present",
+    "final",
+    "main",
+    "primary",
+    "secondary",
+    "new",
+    "other",
+    "others",
+    "total",
+    "full",
+    "raw",
+    "object",
+    "obj",
+    "item",
+    "thing",
+    "entity",
+    "element",
+    "instance",
+    "det",
+    "id",
+    "model",
+    "the",
+    "of",
+    "in",
+    "for",
+    "with",
+    "by",
+    "and",
+    "positive",
+    "positives",
+    "true",
+    "yes",
+    "jpg",
+    "jpeg",
+    "png",
+    "webp",
+    "gif",
+    "bmp",
+    "tif",
+    "tiff",
+    "array",
+    "function",
+    "tool",
+    "call",
+    "a",
+    "b",
+    "c",
+    "one",
+    "two",
+    "three",
+];
+
+/// Words of keys of lists of numbers that count or rate something.
+const QUANTITIES: [&str; 58] = [
+    "rating",
+    "ratings",
+    "digit",
+    "digits",
+    "choice",
+    "choices",
+    "measure",
+    "measures",
+    "measurement",
+    "measurements",
+    "value",
+    "values",
+    "number",
+    "numbers",
+    "vote",
+    "votes",
+    "grade",
+    "grades",
+    "mark",
+    "marks",
+    "level",
+    "levels",
+    "amount",
+    "amounts",
+    "price",
+    "prices",
+    "year",
+    "years",
+    "age",
+    "ages",
+    "temperature",
+    "temperatures",
+    "angle",
+    "angles",
+    "stat",
+    "statistics",
+    "sequence",
+    "series",
+    "likelihoods",
+    "likelihood",
+    "percentages",
+    "percentage",
+    "percent",
+    "logits",
+    "points",
+    "totals",
+    "sums",
+    "quantities",
+    "quantity",
+    "widths",
+    "heights",
+    "lengths",
+    "distances",
+    "depths",
+    "indices",
+    "index",
+    "order",
+    "ranking",
 ];
 
 /// Words that wrap boxes and label nothing; a key of several words is one if its last word is.
@@ -244,10 +441,44 @@ const WRAPPERS: [&str; 68] = [
 
 /// Keys of lists of labels.
 const LABEL_LISTS: [&str; 8] =
-    ["labels", "names", "classes", "categories", "tags", "labelnames", "classnames", "types"];
+    ["labels", "names", "classes", "categories", "labelnames", "classnames", "categorynames", "objectnames"];
+
+/// Keys of what explains the numbers that stand for labels.
+const LEGENDS: [&str; 12] = [
+    "labelmap",
+    "classmap",
+    "categorymap",
+    "idtolabel",
+    "id2label",
+    "idtoname",
+    "id2name",
+    "legend",
+    "mapping",
+    "labelmapping",
+    "classmapping",
+    "namesmap",
+];
+
+/// Keys of numbers that stand for labels.
+const INDICES: [&str; 14] = [
+    "classid",
+    "categoryid",
+    "labelid",
+    "typeid",
+    "tagid",
+    "clsid",
+    "classindex",
+    "categoryindex",
+    "labelindex",
+    "classidx",
+    "categoryidx",
+    "labelidx",
+    "classnumber",
+    "labelnumber",
+];
 
 /// Words that places are made of. A key of nothing else holds coordinates of another convention.
-const PLACES: [&str; 44] = [
+const PLACES: [&str; 56] = [
     "box",
     "boxes",
     "bbox",
@@ -288,14 +519,46 @@ const PLACES: [&str; 44] = [
     "polygons",
     "contour",
     "mask",
+    "masks",
     "segmentation",
+    "contours",
+    "loc",
+    "locs",
+    "area",
+    "areas",
+    "extent",
+    "extents",
+    "rectangles",
+    "corner",
+    "pos",
     "xyxy",
     "xywh",
     "center",
+    "centre",
+];
+
+/// Those of [`PLACES`] that are details of a box beside it and no second one.
+const SHAPES: [&str; 16] = [
+    "point",
+    "points",
+    "point2d",
+    "keypoint",
+    "keypoints",
+    "polygon",
+    "polygons",
+    "contour",
+    "contours",
+    "mask",
+    "masks",
+    "segmentation",
+    "center",
+    "centre",
+    "corner",
+    "corners",
 ];
 
 /// More words of such keys, which say nothing alone.
-const PLACE_DETAILS: [&str; 18] = [
+const PLACE_DETAILS: [&str; 17] = [
     "norm",
     "normalized",
     "normalised",
@@ -309,7 +572,6 @@ const PLACE_DETAILS: [&str; 18] = [
     "rotated",
     "oriented",
     "corners",
-    "corner",
     "list",
     "cxcywh",
     "yxyx",
@@ -434,12 +696,12 @@ const PROPERTIES: [&str; 68] = [
     "certainty",
     "sentiment",
     "finish",
-    "brand",
     "unicode",
     "font",
     "ground",
     "relation",
-    "role",
+    "tags",
+    "keywords",
 ];
 
 /// What a key announces.
@@ -449,8 +711,12 @@ pub(super) enum Key {
     Box,
     /// A label; the smaller number wins. `core` is one of the names that an answer's label has most.
     Label { rank: usize, core: bool },
-    /// A list of labels, one for each box beside it.
+    /// A list of labels, one for each box beside it, or the words for their numbers.
     Labels,
+    /// The words for the numbers of labels, in another form than a list.
+    Legend,
+    /// The number of a label.
+    Index,
     /// `boxes`: lists of coordinates, if a label says of what.
     Boxes,
     /// Coordinates of another convention, which are not read.
@@ -503,6 +769,8 @@ impl Key {
         let first = words.first().map_or("", String::as_str);
         match () {
             () if is_draft(&words) => Self::Draft,
+            () if INDICES.contains(&name) => Self::Index,
+            () if LEGENDS.contains(&name) => Self::Legend,
             () if LABEL_LISTS.contains(&name) => Self::Labels,
             () if name == "boxes" => Self::Boxes,
             () if is_place(&words) => Self::Place,
@@ -535,10 +803,177 @@ impl Key {
     }
 }
 
-/// Whether a key could be that of a label for all that is known of it.
-pub(super) fn says_nothing_of_labels(raw: &str) -> bool {
+/// Whether a text under this key could be a label for all that is known of the key.
+pub(super) fn could_name(raw: &str) -> bool {
+    const OF_THE_IMAGE: [&str; 16] = [
+        "image", "images", "picture", "photo", "frame", "frames", "page", "pages", "view", "views", "data", "payload",
+        "input", "list", "lists", "response",
+    ];
     let words = words(&decode(raw));
-    Key::of(raw) == Key::Group && !words.iter().any(|word| PROPERTIES.contains(&word.as_str()))
+    let names = match Key::of(raw) {
+        Key::Group | Key::Index => true,
+        Key::Wrapper => !words.iter().any(|word| OF_THE_IMAGE.contains(&word.as_str())),
+        Key::Aside => words.last().is_some_and(|word| word == "id"),
+        _ => false,
+    };
+    names && !words.iter().any(|word| PROPERTIES.contains(&word.as_str())) || words.concat() == "referringexpression"
+}
+
+/// What a key says of the boxes that it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// It is their label; the bytes of the key.
+    Label(Range<usize>),
+    /// These bytes of it may be their label: `person` of `person_detections`.
+    Guess(Range<usize>),
+    /// Nothing.
+    Nothing,
+}
+
+/// What a key says of the boxes that it holds. A number at its end does not matter.
+pub(super) fn naming(raw: &str) -> Naming {
+    if !matches!(Key::of(raw), Key::Group | Key::Wrapper | Key::Place | Key::Boxes) {
+        return Naming::Nothing;
+    }
+    if is_file_name(raw) {
+        return Naming::Nothing;
+    }
+    if raw.contains('\\') {
+        return if Key::of(raw) == Key::Group { Naming::Label(0..raw.len()) } else { Naming::Nothing };
+    }
+    let parts = spans(raw);
+    // `person1`, `object 2`.
+    let stem = |span: &Range<usize>| {
+        let word = &raw[span.clone()];
+        let letters = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        if letters.len() == word.len() || letters.chars().count() < 3 {
+            span.clone()
+        } else {
+            span.start..span.start + letters.len()
+        }
+    };
+    let says_nothing = |span: &Range<usize>| {
+        let word = raw[stem(span)].to_lowercase();
+        let word = word.as_str();
+        word.bytes().all(|b| b.is_ascii_digit())
+            || GENERIC.contains(&word)
+            || WRAPPERS.contains(&word)
+            || (PLACES.contains(&word) && !word.starts_with("mask"))
+            || PLACE_DETAILS.contains(&word)
+            || QUANTITIES.contains(&word)
+    };
+    let number = |span: &Range<usize>| raw[span.clone()].bytes().all(|b| b.is_ascii_digit());
+    let Some(first) = parts.iter().position(|span| !says_nothing(span)) else { return Naming::Nothing };
+    let last = parts.iter().rposition(|span| !says_nothing(span)).unwrap_or(first);
+    let named = parts.iter().rposition(|span| !number(span)).unwrap_or(last);
+    let end = |index: usize| {
+        if index + 1 == parts.len() || index == named { stem(&parts[index]).end } else { parts[index].end }
+    };
+    if first == 0 && last == named {
+        if Key::of(raw) == Key::Place {
+            return Naming::Guess(0..raw.len());
+        }
+        return Naming::Label(
+            0..if named + 1 == parts.len() && stem(&parts[named]) == parts[named] { raw.len() } else { end(named) },
+        );
+    }
+    // `gift_box` may be what it says.
+    if raw[parts[named].clone()].eq_ignore_ascii_case("box") && first == 0 {
+        return Naming::Guess(0..end(named));
+    }
+    Naming::Guess(parts[first].start..end(last))
+}
+
+/// Whether a key names a place, or counts something, so that four numbers under it are no box of its own.
+pub(super) fn is_no_noun(raw: &str) -> bool {
+    let words = words(&decode(raw));
+    let holds = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    holds(&PLACES) || holds(&QUANTITIES) || holds(&ASIDES) || holds(&PROPERTIES)
+}
+
+/// Whether numbers under this key are no place at all.
+pub(super) fn counts(raw: &str) -> bool {
+    let words = words(&decode(raw));
+    words.iter().any(|word| QUANTITIES.contains(&word.as_str()) || PROPERTIES.contains(&word.as_str()))
+}
+
+/// Whether a key names the shape of a thing, or a point of it, and not a box.
+pub(super) fn is_shape(raw: &str) -> bool {
+    let words = words(&decode(raw));
+    words.iter().any(|word| SHAPES.contains(&word.as_str()))
+        && !words.iter().any(|word| matches!(word.as_str(), "box" | "boxes" | "bbox" | "bboxes"))
+}
+
+/// Whether the boxes under this key replace those of drafts beside it.
+pub(super) fn is_final(raw: &str) -> bool {
+    words(&decode(raw)).iter().any(|word| FINALS.contains(&word.as_str()))
+}
+
+/// Whether a label of this rank may be the name, the title or the type of a whole answer.
+pub(super) fn is_envelope(rank: usize) -> bool {
+    const ENVELOPES: [&str; 9] =
+        ["name", "displayname", "caption", "text", "textcontent", "content", "title", "description", "type"];
+    const FOREIGN: [&str; 10] = ["nombre", "nome", "nom", "名称", "名稱", "名前", "이름", "имя", "название", "kind"];
+    LABELS.get(rank).is_some_and(|(key, _)| ENVELOPES.contains(key) || FOREIGN.contains(key))
+        || rank
+            .checked_sub(LABELS.len())
+            .and_then(|rank| FOREIGN_LABELS.get(rank))
+            .is_some_and(|key| FOREIGN.contains(key))
+}
+
+/// Whether a label of this rank stands under `type` or `kind`.
+pub(super) fn is_weak(rank: usize) -> bool {
+    LABELS.get(rank).is_some_and(|(key, _)| matches!(*key, "type" | "kind"))
+}
+
+/// Whether what this key holds are several answers to one question: `attempts`, `options`.
+pub(super) fn holds_several(raw: &str) -> bool {
+    const SEVERAL: [&str; 9] =
+        ["attempts", "tries", "trials", "iterations", "steps", "guesses", "hypotheses", "options", "alternatives"];
+    words(&decode(raw)).iter().any(|word| SEVERAL.contains(&word.as_str()))
+}
+
+/// Whether a text that stands for a label only says that something is there: `object_1`, `7`, `detection`.
+pub(super) fn is_no_label(text: &str) -> bool {
+    text.len() <= MAX_KEY && text.chars().any(|c| c.is_ascii_digit()) && naming_of_text(text) == Naming::Nothing
+}
+
+/// Whether a text names a form of answer, and not a thing: `box_2d`, `detection`, `list`.
+pub(super) fn is_form(text: &str) -> bool {
+    matches!(Key::of(text), Key::Box | Key::Place | Key::Boxes | Key::Wrapper)
+        || GENERIC.contains(&text.to_lowercase().as_str())
+}
+
+/// Whether a text is the name of a file.
+pub(super) fn is_file_name(text: &str) -> bool {
+    const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "json"];
+    text.rsplit_once('.').is_some_and(|(_, end)| EXTENSIONS.iter().any(|known| end.eq_ignore_ascii_case(known)))
+}
+
+fn naming_of_text(text: &str) -> Naming {
+    let says = spans(text).iter().all(|span| {
+        let word = text[span.clone()].to_lowercase();
+        let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
+        word.is_empty() || GENERIC.contains(&word) || WRAPPERS.contains(&word) || PLACES.contains(&word)
+    });
+    if says { Naming::Nothing } else { Naming::Label(0..text.len()) }
+}
+
+/// Where the words of a key stand: between separators, and before capital letters.
+fn spans(written: &str) -> Vec<Range<usize>> {
+    let mut spans: Vec<Range<usize>> = Vec::new();
+    let mut before = ' ';
+    for (at, c) in written.char_indices() {
+        if c.is_alphanumeric() {
+            let begins = !before.is_alphanumeric() || (before.is_lowercase() && c.is_uppercase());
+            match spans.last_mut() {
+                Some(span) if !begins => span.end = at + c.len_utf8(),
+                _ => spans.push(at..at + c.len_utf8()),
+            }
+        }
+        before = c;
+    }
+    spans
 }
 
 /// The words of a key, in lower case: what separators and capital letters part.
@@ -574,11 +1009,21 @@ fn side(name: &str) -> Option<Key> {
     }
 }
 
-/// `draft`, `initial_detections`, `thoughts`.
+/// `draft`, `initial_detections`, `first_attempt`, `false_positives`, `thoughts`.
 fn is_draft(words: &[String]) -> bool {
+    let draft = |word: &String| DRAFTS.contains(&word.as_str());
+    let wraps = |word: &String| {
+        WRAPPERS.contains(&word.as_str())
+            || GENERIC.contains(&word.as_str())
+            || is_place(slice::from_ref(word))
+            || word.bytes().all(|b| b.is_ascii_digit())
+            || draft(word)
+    };
     let Some((first, rest)) = words.split_first() else { return false };
-    let rest_wraps = rest.iter().all(|word| WRAPPERS.contains(&word.as_str()) || is_place(slice::from_ref(word)));
-    (DRAFTS.contains(&first.as_str()) && rest_wraps) || marks::names_thought(&words.concat())
+    let starts = DRAFT_STARTS.contains(&first.as_str()) && !rest.is_empty();
+    let wrong = first == "false" && rest.iter().all(|word| word.starts_with("positive"));
+    ((draft(first) || starts || (first == "false" && !rest.is_empty() && wrong)) && rest.iter().all(wraps))
+        || marks::names_thought(&words.concat())
 }
 
 fn is_place(words: &[String]) -> bool {

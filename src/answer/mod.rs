@@ -71,6 +71,7 @@ mod label;
 mod listing;
 mod march;
 mod marks;
+mod numbers;
 mod parser;
 mod parts;
 mod rescale;

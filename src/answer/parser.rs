@@ -448,7 +448,7 @@ impl<'t> Parser<'t> {
         match frame.kind {
             Kind::Loose => {
                 let start = frame.start;
-                frame.finish(None, closed, &mut self.found);
+                frame.finish(None, closed, end, &mut self.found);
                 self.seen.last = Last::Prose;
                 self.seen.loose += 1;
                 self.end_block(start..end, Form::Loose, true);
@@ -463,7 +463,7 @@ impl<'t> Parser<'t> {
             Kind::Object | Kind::Array => {
                 self.open[frame.bracket as usize] -= 1;
                 let (start, kind) = (frame.start, frame.kind);
-                let says = frame.finish(self.stack.last_mut(), closed, &mut self.found);
+                let says = frame.finish(self.stack.last_mut(), closed, end, &mut self.found);
                 if self.stack.is_empty() {
                     let form = if kind == Kind::Array { Form::List } else { Form::Object };
                     self.end_value(start..end, form, says);
@@ -544,7 +544,7 @@ impl<'t> Parser<'t> {
                 self.seen.unfinished = true;
             }
             if !frame.kind.is_coordinates() {
-                frame.finish(self.stack.last_mut(), false, &mut self.found);
+                frame.finish(self.stack.last_mut(), false, self.found.text.len(), &mut self.found);
             }
         }
         if let Some((start, kind)) = bottom {
@@ -569,6 +569,14 @@ impl<'t> Parser<'t> {
         self.found.unreadable.count + self.found.unread.count
     }
 
+    /// Four numbers under a word are a box that the model need not have meant as one, if all of them are tiny.
+    fn doubt_tiny(&mut self) {
+        const TINY: f64 = 10.0;
+        if let Some((_, word)) = self.found.under_words.take_if(|(largest, _)| *largest <= TINY) {
+            self.found.guessed.add(&word);
+        }
+    }
+
     /// Drops the boxes of parts that are not the answer.
     fn choose(&mut self) {
         let text = self.found.text;
@@ -583,7 +591,7 @@ impl<'t> Parser<'t> {
             }
             None => parts::choose(text, &self.blocks, &self.found.boxes),
         };
-        self.seen.taken_back.doubtful = choice.doubtful;
+        self.seen.taken_back.doubtful = choice.doubtful + self.found.doubtful;
         let mut kept = vec![true; self.found.boxes.len()];
         for (block, _) in self.blocks.iter().zip(choice.dropped).filter(|(_, dropped)| *dropped) {
             kept[block.boxes.clone()].fill(false);
@@ -632,6 +640,7 @@ impl<'t> Parser<'t> {
 
     fn finish(mut self) -> ParsedAnswer {
         let values = self.boxes_met() + self.seen.nothings + self.seen.others;
+        self.doubt_tiny();
         self.choose();
         let status = self.status();
         let seen = &self.seen;

@@ -383,8 +383,10 @@ fn boxes_under_other_keys_are_named() {
         let beside = check(&format!("[{cat}, {other}]"), StopToken);
         assert_eq!((boxes(&beside), beside.status), (vec![CAT], Salvaged), "{member}");
         assert_eq!(detail(&beside, UnreadKey), Some(keys), "{member}");
-        // Beside a box of the same object it is more of the same.
-        expect(&format!(r#"{{"box_2d": [12, 34, 56, 78], "label": "dog", {member}}}"#), StopToken, Ok, &[DOG]);
+        // Beside a box of the same object it is more of the same, unless it says other numbers.
+        let second = ["bbox", "boundingBox, box_3d"].contains(&keys);
+        let status = if second { Salvaged } else { Ok };
+        expect(&format!(r#"{{"box_2d": [12, 34, 56, 78], "label": "dog", {member}}}"#), StopToken, status, &[DOG]);
     }
     let beside = check(&format!("[[12, 34, 56, 78], {cat}]"), StopToken);
     assert_eq!(
@@ -431,12 +433,16 @@ fn the_only_text_is_a_label_and_said_to_be_guessed() {
     for member in [
         r#""unit": "g""#,
         r#""state": "open", "value": 19"#,
-        r#""fish": "dog", "bait": "worm""#,
         r#""story": "a dog that sleeps on the sofa all day""#,
         r#""fish": "12""#,
     ] {
         expect(&format!(r#"[{{{member}, "box_2d": [12, 34, 56, 78]}}]"#), StopToken, Ok, &[NAMELESS]);
     }
+    let several = check(r#"[{"fish": "dog", "bait": "worm", "box_2d": [12, 34, 56, 78]}]"#, StopToken);
+    assert_eq!(
+        (boxes(&several), several.status, detail(&several, UnreadKey)),
+        (vec![NAMELESS], Salvaged, Some("fish"))
+    );
     let first = r#"[{"species": {"common_name": "dog", "latin_name": "Canis"}, "box_2d": [12, 34, 56, 78]}]"#;
     expect(first, StopToken, Ok, &[DOG]);
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::float_cmp, reason = "numbers are read and rescaled exactly")]
 
+mod doubt;
 mod forms;
 mod parts;
 mod properties;

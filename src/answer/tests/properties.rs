@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{ENDS, boxes, check};
-use crate::answer::key::Key;
+use crate::answer::key::{self, Key};
 use crate::answer::label;
 use crate::answer::parser::{MAX_DEPTH, steps};
 use crate::answer::scan::ENDS_OF_STRINGS;
@@ -137,7 +137,8 @@ fn reference(value: &Value, found: &mut Vec<([f64; 4], Option<String>)>) -> Vec<
     match value {
         Value::Array(values) => waiting.extend(values.iter().flat_map(|value| reference(value, found))),
         Value::Object(members) => {
-            let label = members.iter().filter_map(|(key, value)| label_of(key, value)).min().map(|(_, text)| text);
+            let label = members.iter().filter_map(|(key, value)| label_of(key, value)).min();
+            let list = members.iter().filter_map(|(key, value)| labels_of(key, value)).last();
             let mut own = Vec::new();
             for (key, value) in members {
                 match value {
@@ -145,9 +146,20 @@ fn reference(value: &Value, found: &mut Vec<([f64; 4], Option<String>)>) -> Vec<
                     value => waiting.extend(reference(value, found)),
                 }
             }
-            let labelled = if own.is_empty() { &mut waiting } else { &mut own };
-            if label.is_some() {
-                labelled.drain(..).for_each(|index| found[index].1.clone_from(&label));
+            let is_own = !own.is_empty();
+            let labelled = if is_own { &mut own } else { &mut waiting };
+            labelled.sort_unstable();
+            let pairs = list.filter(|list| list.len() == labelled.len() || (is_own && labelled.len() == 1));
+            match (label, pairs) {
+                (Some((_, text)), _) if is_own => {
+                    labelled.drain(..).for_each(|index| found[index].1 = Some(text.clone()))
+                }
+                (_, Some(list)) => labelled.drain(..).zip(list).for_each(|(index, text)| found[index].1 = Some(text)),
+                // A name may be that of the whole answer.
+                (Some((rank, text)), None) if !key::is_envelope(rank) => {
+                    labelled.drain(..).for_each(|index| found[index].1 = Some(text.clone()));
+                }
+                _ => {}
             }
             waiting.extend(own);
         }
@@ -164,13 +176,23 @@ fn label_of(key: &str, value: &Value) -> Option<(usize, String)> {
     let text = match value {
         Value::String(text) => clean(text),
         Value::Number(number) => Some(number.to_string()),
-        Value::Array(list) if has_no_boxes(value) => list.iter().find_map(Value::as_str).and_then(clean),
+        Value::Array(list) if has_no_boxes(value) && labels_of(key, value).is_none() => {
+            list.iter().find_map(Value::as_str).and_then(clean)
+        }
         Value::Object(members) if has_no_boxes(value) => {
             members.iter().filter_map(|(key, value)| label_of(key, value)).min().map(|(_, text)| text)
         }
         _ => None,
     };
     text.map(|text| (rank, text))
+}
+
+/// The labels that a list of several texts under the key of one label holds.
+fn labels_of(key: &str, value: &Value) -> Option<Vec<String>> {
+    let list = value.as_array().filter(|_| matches!(Key::of(key), Key::Label { .. }) && has_no_boxes(value))?;
+    let clean = |text: &str| label::clean(serde_json::to_string(text).ok()?.trim_matches('"')).map(|(text, _)| text);
+    let texts: Vec<String> = list.iter().filter_map(Value::as_str).filter_map(clean).collect();
+    (texts.len() > 1).then_some(texts)
 }
 
 /// Whether no key of a box is in it, but with nothing behind it.
@@ -220,7 +242,7 @@ fn any_json() -> impl Strategy<Value = Value> {
         prop::array::uniform4(0..1000i32).prop_map(|b| json!(b)),
         prop::array::uniform2(prop::array::uniform4(0..1000i32)).prop_map(|b| json!(b)),
     ];
-    let key = prop::sample::select(vec!["box_2d", "label", "name", "caption", "bbox_2d", "score", "parts", "color"]);
+    let key = prop::sample::select(vec!["box_2d", "label", "name", "caption", "bbox_2d", "score", "image", "color"]);
     leaf.prop_recursive(4, 40, 5, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
@@ -359,7 +381,7 @@ proptest! {
         let answer = check(&text, Ended::StopToken);
         let found: Vec<_> = answer.boxes.iter().map(|parsed| (parsed.box_2d, parsed.label.clone())).collect();
         prop_assert_eq!(&found, &expected, "{}", text);
-        let lost = [NoteKind::UnreadableBox, NoteKind::UnreadKey];
+        let lost = [NoteKind::UnreadableBox, NoteKind::UnreadKey, NoteKind::LabelGuessed];
         let lost = answer.notes.iter().any(|note| lost.contains(&note.kind));
         if !found.is_empty() {
             prop_assert_eq!(answer.status, if lost { AnswerStatus::Salvaged } else { AnswerStatus::Ok });

@@ -1,0 +1,183 @@
+//! What is read by a guess, or left over, is not `ok`: one table a kind.
+
+use super::check;
+use crate::record::AnswerStatus::{self, Ok, Refused, Salvaged};
+use crate::record::Ended::StopToken;
+
+/// Of an answer the labels of its boxes, each with the box's first number, its status, and its notes on doubts.
+fn told(text: &str) -> (String, AnswerStatus, String) {
+    let answer = check(text, StopToken);
+    let boxes = answer.boxes.iter().map(|one| format!("{} {}", one.label.as_deref().unwrap_or("-"), one.box_2d[0]));
+    let notes = answer.notes.iter().filter_map(|note| {
+        let name = serde_json::to_value(note.kind).unwrap().as_str().unwrap().to_owned();
+        let plain = ["prose_around", "thinking_removed", "malformed_json", "unclosed_fence", "tool_call_debris"];
+        let detail = note.detail.as_ref().map(|detail| format!(" {detail}")).unwrap_or_default();
+        (!plain.contains(&name.as_str())).then(|| name + &detail)
+    });
+    (boxes.collect::<Vec<_>>().join(", "), answer.status, notes.collect::<Vec<_>>().join("; "))
+}
+
+/// Texts, in which `A` and `B` are two boxes' numbers, and what is told of them.
+#[track_caller]
+fn table(rows: &[(&str, &str, AnswerStatus, &str)]) {
+    for (text, boxes, status, notes) in rows {
+        let text = text.replace("A]", "[110, 120, 330, 440]]").replace("B]", "[550, 160, 970, 380]]");
+        let text = text.replace(": A", ": [110, 120, 330, 440]").replace(": B", ": [550, 160, 970, 380]");
+        let text = text.replace("[A, ", "[[110, 120, 330, 440], ");
+        let told = told(&text);
+        assert_eq!((told.0.as_str(), told.1, told.2.as_str()), (*boxes, *status, *notes), "{text}");
+    }
+}
+
+#[test]
+fn a_key_of_a_place_or_of_a_quantity_is_no_label() {
+    table(&[
+        (r#"{"wheel_bbox": A}"#, "", Refused, "unread_key wheel_bbox"),
+        (r#"{"coords_of_tree": [A]}"#, "", Refused, "unread_key coords_of_tree"),
+        (r#"[{"tree_mask": A}, {"treeArea": B}]"#, "", Refused, "unread_key tree_mask, treeArea"),
+        (r#"{"tree_box_2d": A}"#, "", Refused, "unread_key tree_box_2d"),
+        (r#"{"page_numbers": A}"#, "", Refused, ""),
+        (r#"{"years": [A, B]}"#, "", Refused, ""),
+        (r#"[{"box_2d": A, "label": "tree"}, {"pos": B}]"#, "tree 110", Salvaged, "unread_key pos"),
+        (r#"{"tree": A, "view_area": B}"#, "tree 110", Salvaged, "unread_key view_area"),
+        (r#"{"tree": A, "dog": B}"#, "tree 110, dog 550", Ok, ""),
+        // Other members, corners out of order and tiny numbers make it a guess.
+        (r#"{"tree": A, "comment": "one"}"#, "tree 110", Salvaged, "label_guessed tree"),
+        (r#"{"tree": [300, 200, 100, 400]}"#, "tree 300", Salvaged, "label_guessed tree"),
+        (r#"{"seats": [1, 2, 3, 4]}"#, "seats 1", Salvaged, "label_guessed seats"),
+        (
+            r#"{"detections": [{"box_2d": A, "label": "tree"}], "dog": B}"#,
+            "tree 110, dog 550",
+            Salvaged,
+            "label_guessed dog",
+        ),
+    ]);
+}
+
+#[test]
+fn a_second_place_beside_a_box_is_not_lost_unseen() {
+    let second = |member: &str| format!(r#"[{{"label": "van", "box_2d": A, {member}}}]"#);
+    for (member, notes) in [
+        (r#""plate": B"#, "unread_key plate"),
+        (r#""plate_box_2d": B"#, "unread_key plate_box_2d"),
+        (r#""driver_bbox": {"x": 1, "y": 2, "w": 3, "h": 4}"#, "unread_key x/y"),
+        (r#""box_2d_second": [B]"#, "unread_key box_2d_second"),
+        (r#""also_seen": "550, 160, 970, 380""#, "unread_key also_seen"),
+        (r#""note": "see [550, 160, 970, 380]""#, "unread_key note"),
+        (r#""x1": 1, "y1": 2, "x2": 3, "y2": 4"#, "unread_key x1/y1/x2/y2"),
+        (r#""raw": "{\"box_2d\": [550, 160, 970, 380]}""#, "unread_key raw"),
+    ] {
+        table(&[(&second(member), "van 110", Salvaged, notes)]);
+    }
+    // The box itself, points, outlines and other numbers are none.
+    for member in [
+        r#""bbox": [110, 120, 330, 440]"#,
+        r#""polygon": [[1, 2], [3, 4], [5, 6], [7, 8]]"#,
+        r#""keypoints": [[1, 2], [3, 4]]"#,
+        r#""mask": "data:image/png;base64,1234""#,
+        r#""color": [1, 2, 3, 4]"#,
+        r#""center": [220, 280]"#,
+    ] {
+        table(&[(&second(member), "van 110", Ok, "")]);
+    }
+    let lost = "unread_key list without a key";
+    table(&[
+        (r#"[{"box_2d": A, "label": "van"}, ["dog", B]]"#, "van 110", Salvaged, lost),
+        (r#"[{"box_2d": A, "label": "van"}, ["dog", 5, 6, 7, 8]]"#, "van 110", Salvaged, lost),
+        (r#"[{"box_2d": A, "label": "van"}, "{\"box_2d\": [5, 6, 7, 8]}"]"#, "van 110", Salvaged, lost),
+        (r#"[{"box_2d": A, "label": "van"}, {"scene": {"dog": B}}]"#, "van 110", Salvaged, "unread_key dog"),
+    ]);
+}
+
+#[test]
+fn lists_of_labels_are_given_one_to_each_box_or_to_none() {
+    let legend = |boxes: &str| format!(r#"{{"classes": ["van", "dog"], "detections": [{boxes}]}}"#);
+    table(&[
+        (r#"{"box_2d": [A, B], "label": ["van", "dog"]}"#, "van 110, dog 550", Ok, ""),
+        (r#"{"names": ["van", "dog"], "boxes_2d": [A, B]}"#, "van 110, dog 550", Ok, ""),
+        (r#"{"labels": ["van", "dog", "cup"], "boxes_2d": [A, B]}"#, "- 110, - 550", Salvaged, "unread_key labels"),
+        (r#"{"class": ["van", "dog", "cup"], "box_2d": [A, B]}"#, "- 110, - 550", Salvaged, "unread_key class"),
+        (r#"{"labels": "van; dog", "box_2d": [A, B]}"#, "van 110, dog 550", Salvaged, "label_guessed labels"),
+        (r#"{"label": "van, dog", "box_2d": [A, B]}"#, "van, dog 110, van, dog 550", Salvaged, "label_guessed label"),
+        (r#"{"items": ["van", "dog"], "boxes_2d": [A, B]}"#, "van 110, dog 550", Salvaged, "label_guessed items"),
+        (r#"[{"label": "van"}, {"box_2d": A}]"#, "- 110", Salvaged, "unread_key label"),
+        (r#"["van", {"box_2d": A}]"#, "- 110", Salvaged, "unread_key label"),
+        (&legend(r#"{"class_id": 1, "box_2d": A}, {"class_id": 0, "box_2d": B}"#), "dog 110, van 550", Ok, ""),
+        (&legend(r#"{"box_2d": A, "label": 2}, {"box_2d": B, "label": 1}"#), "dog 110, van 550", Ok, ""),
+        (&legend(r#"{"class_index": 1, "box_2d": A}"#), "- 110", Salvaged, "unread_key classes"),
+        (
+            &legend(r#"{"id": "dog", "box_2d": A}, {"id": "van", "box_2d": B}"#),
+            "dog 110, van 550",
+            Salvaged,
+            "label_guessed id",
+        ),
+        (
+            r#"{"id2label": {"1": "van"}, "found": [{"label": 1, "box_2d": A}]}"#,
+            "- 110",
+            Salvaged,
+            "unread_key id2label",
+        ),
+    ]);
+}
+
+#[test]
+fn the_title_of_an_answer_labels_no_box() {
+    for (member, key) in [
+        (r#""title": "A street""#, "title"),
+        (r#""name": "report""#, "name"),
+        (r#""text": "Two things""#, "text"),
+        (r#""description": "A street at night""#, "description"),
+    ] {
+        let text = format!(r#"{{{member}, "objects": [{{"box_2d": A}}, {{"box_2d": B}}]}}"#);
+        table(&[(&text, "- 110, - 550", Salvaged, &format!("unread_key {key}"))]);
+        let labelled = format!(r#"{{{member}, "objects": [{{"box_2d": A, "label": "van"}}]}}"#);
+        table(&[(&labelled, "van 110", Ok, "")]);
+    }
+    table(&[
+        (r#"{"type": "array", "items": [{"box_2d": A}]}"#, "- 110", Ok, ""),
+        (r#"{"name": "street.png", "items": [{"box_2d": A}]}"#, "- 110", Ok, ""),
+        (r#"{"caption": "A street", "boxes": [A, B]}"#, "A street 110, A street 550", Salvaged, "label_guessed boxes"),
+        (r#"{"class": "van", "detections": [{"box_2d": A}]}"#, "van 110", Ok, ""),
+        (r#"{"categories": [{"name": "van", "objects": [{"box_2d": A}]}]}"#, "van 110", Ok, ""),
+    ]);
+}
+
+#[test]
+fn labels_are_looked_for_before_a_box_goes_without() {
+    table(&[
+        (r#"{"van_detections": [{"box_2d": A}]}"#, "van 110", Salvaged, "label_guessed van_detections"),
+        (r#"{"detected_vans": [{"box_2d": A}]}"#, "vans 110", Salvaged, "label_guessed detected_vans"),
+        (r#"{"van1": {"box_2d": A}, "object2": {"box_2d": B}}"#, "van 110, - 550", Ok, ""),
+        (r#"{"street_01.png": [{"box_2d": A}]}"#, "- 110", Ok, ""),
+        (r#"[{"result": "van", "box_2d": A}]"#, "van 110", Salvaged, "label_guessed result"),
+        (r#"[{"object_id": "van", "box_2d": A}]"#, "van 110", Salvaged, "label_guessed object_id"),
+        (r#"[{"type": "bounding_box", "phrase": "van", "box_2d": A}]"#, "van 110", Salvaged, "label_guessed phrase"),
+        (r#"[{"name": "item_3", "category": "van", "box_2d": A}]"#, "van 110", Ok, ""),
+        (r#"[{"box_2d_label": "van", "box_2d": A}]"#, "van 110", Ok, ""),
+    ]);
+}
+
+#[test]
+fn a_key_says_that_its_boxes_are_no_answer() {
+    let two = |first: &str, second: &str| {
+        format!(r#"{{"{first}": [{{"box_2d": A, "label": "van"}}], "{second}": [{{"box_2d": B, "label": "dog"}}]}}"#)
+    };
+    for (draft, other) in [
+        ("original", "revised"),
+        ("first_try", "final_result"),
+        ("before", "after"),
+        ("proposals", "selected"),
+        ("previous_detections", "detections"),
+    ] {
+        table(&[(&two(draft, other), "dog 550", Salvaged, "earlier_answer_dropped")]);
+    }
+    for (kept, taken_back) in [("objects", "excluded_objects"), ("found", "false_positives"), ("answer", "discarded")] {
+        table(&[(&two(kept, taken_back), "van 110", Salvaged, "earlier_answer_dropped")]);
+    }
+    for (one, other) in [("attempt_1", "attempt_2"), ("detections", "final_detections"), ("option_a", "option_b")] {
+        table(&[(&two(one, other), "van 110, dog 550", Salvaged, "several_answers")]);
+    }
+    let alternative = r#"[{"label": "van", "box_2d": A, "alternatives": [{"label": "dog", "box_2d": B}]}]"#;
+    table(&[(alternative, "van 110", Salvaged, "earlier_answer_dropped")]);
+    table(&[(r#"[{"label": "van", "box_2d": A, "removed": true}]"#, "van 110", Salvaged, "unread_key removed")]);
+}
