@@ -74,6 +74,7 @@ mod marks;
 mod numbers;
 mod parser;
 mod parts;
+mod phrases;
 mod rescale;
 mod scan;
 mod seams;

@@ -13,6 +13,7 @@ use super::key::Key;
 use super::listing;
 use super::marks::{self, Mark};
 use super::parts::{self, Block, Form};
+use super::phrases;
 use super::scan::{Bracket, Scalar, Scanner, Token};
 use super::{ParsedAnswer, ParsedBox};
 use crate::record::{AnswerStatus, Ended, Note, NoteKind};
@@ -586,7 +587,7 @@ impl<'t> Parser<'t> {
                 let choice = parts::choose_last(text, &self.blocks, &self.found.boxes);
                 let answer = choice.dropped.iter().position(|dropped| !dropped);
                 let end = answer.map_or(text.len(), |answer| self.blocks[answer].span.start);
-                self.seen.taken_back.guessed_thought = answer.is_some() && parts::has_words(&text[start..end]);
+                self.seen.taken_back.guessed_thought = answer.is_some() && phrases::has_words(&text[start..end]);
                 choice
             }
             None => parts::choose(text, &self.blocks, &self.found.boxes),
