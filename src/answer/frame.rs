@@ -286,6 +286,8 @@ struct Places {
 #[derive(Clone)]
 struct Label {
     rank: usize,
+    /// It may be the name, the title or the type of a whole answer.
+    envelope: bool,
     text: String,
     span: Range<usize>,
 }
@@ -363,6 +365,11 @@ impl Frame {
         self.under = under;
         (self.met_before, self.boxes_before) = (found.met(), found.boxes.len());
         self
+    }
+
+    /// It has boxes of its own.
+    pub(super) fn has_box(&self) -> bool {
+        self.had_box
     }
 
     pub(super) fn raise(&mut self, says: Says) {
@@ -574,12 +581,13 @@ impl Frame {
             return;
         }
         found.long_labels += usize::from(long);
+        let envelope = key::is_envelope(rank);
         let rank = if key::is_no_label(&text) { rank.max(LAST_RANK) } else { rank };
         let known = self.label.as_ref().map(|label| label.rank);
         if known.is_none_or(|known| rank <= known) {
             self.label_key = self.key_span.clone();
         }
-        self.take_label(Label { rank, text, span: start..start + inner.len() }, found);
+        self.take_label(Label { rank, envelope, text, span: start..start + inner.len() }, found);
     }
 
     fn take_label(&mut self, label: Label, found: &mut Found<'_>) {
@@ -697,9 +705,7 @@ impl Frame {
 
     /// Whether the label may be the name or the title of a whole answer.
     fn is_envelope(&self) -> bool {
-        self.kind == Kind::Object
-            && !self.in_list
-            && self.label.as_ref().is_some_and(|label| key::is_envelope(label.rank))
+        self.kind == Kind::Object && !self.in_list && self.label.as_ref().is_some_and(|label| label.envelope)
     }
 
     /// Takes the only text beside a box for its label, if it is short and its key says nothing else. Of several, none
@@ -842,9 +848,7 @@ impl Frame {
             for (index, label) in self.orphans.iter().zip(&list.labels) {
                 found.give(&[*index], label);
             }
-        } else if let Some(label) =
-            label.filter(|label| !self.had_box && (self.legend || !key::is_envelope(label.rank)))
-        {
+        } else if let Some(label) = label.filter(|label| !self.had_box && (self.legend || !label.envelope)) {
             found.give(&self.orphans, label);
         } else if let Some((label, guess)) = self.group(found.text) {
             if let (true, Some((_, span))) = (guess, &self.under) {
@@ -944,7 +948,7 @@ impl Frame {
             Some((Key::Label { rank, .. }, _)) if !boxes_inside => match child.texts.as_slice() {
                 [] => {
                     if let Some(label) = label {
-                        self.take_label(Label { rank, ..label }, found);
+                        self.take_label(Label { rank, envelope: key::is_envelope(rank), ..label }, found);
                     }
                 }
                 [text] => self.set_label(rank, &found.text[text.span.clone()], text, found),
@@ -1044,7 +1048,7 @@ impl Four {
 
 impl Label {
     fn of(text: &str, span: Range<usize>) -> Option<Self> {
-        label::clean(&text[span.clone()]).map(|(text, _)| Self { rank: 0, text, span })
+        label::clean(&text[span.clone()]).map(|(text, _)| Self { rank: 0, envelope: false, text, span })
     }
 }
 

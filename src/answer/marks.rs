@@ -13,9 +13,15 @@
 //! | Kimi's | `◁think▷` | `◁/think▷` |
 //! | unused tokens | `<unused94>` | `<unused95>` |
 //! | channels | `<\|channel\|>analysis<\|message\|>` | `<\|end\|>`, the next `<\|channel\|>` |
+//! | folded | `<details type="reasoning">`, `<details><summary>Thought for 3 s` | `</details>` |
+//!
+//! Any other name with a word about thinking in it (`<inner_planning>`, `<|o3_thinking|>`) is a thought's, too.
 
 /// The longest mark that a look ahead considers, in bytes.
 const LONGEST: usize = 64;
+
+/// What ends a [`Mark::Folded`].
+pub(super) const END_OF_FOLDED: &str = "</details>";
 
 /// Names of thoughts, in lower case and without separators.
 const THOUGHTS: [&str; 24] = [
@@ -46,28 +52,51 @@ const THOUGHTS: [&str; 24] = [
 ];
 
 /// Names of what comes behind a thought.
-const ANSWERS: [&str; 10] = [
+const ANSWERS: [&str; 11] = [
     "answer",
     "final",
     "finalanswer",
     "finalresponse",
     "finaloutput",
     "solution",
+    "conclusion",
     "response",
     "output",
     "result",
     "results",
 ];
 
+/// Parts of words of names of thoughts, and whole words of them.
+const THOUGHT_PARTS: [&str; 8] =
+    ["think", "thought", "reason", "reflect", "monologue", "scratchpad", "analy", "deliberat"];
+const THOUGHT_WORDS: [&str; 12] = [
+    "plan",
+    "plans",
+    "planning",
+    "internal",
+    "inner",
+    "scratch",
+    "brainstorm",
+    "brainstorming",
+    "ponder",
+    "musing",
+    "introspection",
+    "cot",
+];
+
 /// Names of tokens that end a turn: Gemma's, and those of other models.
-const TURN_ENDS: [&str; 20] = [
+const TURN_ENDS: [&str; 32] = [
     "turnend",
     "eos",
     "eot",
     "eotid",
+    "eottoken",
     "eom",
     "eomid",
     "eod",
+    "eodid",
+    "eoa",
+    "eoh",
     "endofturn",
     "endoftext",
     "endofsentence",
@@ -77,15 +106,53 @@ const TURN_ENDS: [&str; 20] = [
     "endofseq",
     "endofsequence",
     "endofturntoken",
+    "endofassistant",
+    "endofchunk",
+    "endofanswer",
+    "endofresponse",
     "imend",
+    "fimend",
     "end",
     "endtext",
     "return",
+    "call",
+    "observation",
+    "pad",
+];
+
+/// Names of special tokens that stand within an answer or around it.
+const WITHIN: [&str; 26] = [
+    "beginofbox",
+    "endofbox",
+    "boxstart",
+    "boxend",
+    "objectrefstart",
+    "objectrefend",
+    "quadstart",
+    "quadend",
+    "visionstart",
+    "visionend",
+    "visionpad",
+    "imagepad",
+    "image",
+    "message",
+    "content",
+    "begin",
+    "startoftext",
+    "beginoftext",
+    "beginofsentence",
+    "bos",
+    "unk",
+    "mask",
+    "sep",
+    "think",
+    "toolresponse",
+    "constrain",
 ];
 
 /// Names of tokens that begin a turn.
-const TURN_STARTS: [&str; 8] =
-    ["turn", "startofturn", "imstart", "imuser", "startheaderid", "user", "human", "assistant"];
+const TURN_STARTS: [&str; 9] =
+    ["turn", "startofturn", "imstart", "imuser", "startheaderid", "user", "human", "assistant", "start"];
 
 /// A special token of the model, or a tag, that stands in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +173,10 @@ pub(super) enum Mark {
     ToolCall,
     /// Gemma's quote for strings in tool calls.
     Quote,
+    /// The start of a thought that is folded: `<details type="reasoning">`.
+    Folded,
+    /// A special token that is not known.
+    Unknown,
     /// Anything else, without a meaning here.
     Other,
 }
@@ -124,6 +195,7 @@ pub(super) fn at(text: &str, at: usize) -> Option<(Mark, usize)> {
         return if open == "<" && near.len() == inside.len() { cut(near).map(|mark| (mark, text.len())) } else { None };
     };
     let mark = match open {
+        "<" if is_folded(&near[..end], &inside[end + 1..]) => Some(Mark::Folded),
         "<" => of_angle(&near[..end]),
         "[" => of_square(&near[..end]),
         _ => of_thought(&near[..end]),
@@ -171,6 +243,10 @@ fn of_angle(inside: &str) -> Option<Mark> {
     if word.is_empty() || !word.chars().all(|c| c.is_alphanumeric() || "_-▁:.".contains(c)) {
         return special.then_some(Mark::Other);
     }
+    // LLaVA-CoT describes the image before it answers.
+    if matches!(word, "CAPTION" | "SUMMARY") && !special {
+        return Some(if closing { Mark::ThoughtEnd } else { Mark::Thought });
+    }
     let name = name(word);
     match name.as_str() {
         "unused94" => return Some(Mark::Thought),
@@ -180,12 +256,13 @@ fn of_angle(inside: &str) -> Option<Mark> {
         "channel" if special => return Some(Mark::Channel),
         "turn" if bar_behind && !bar_before => return Some(Mark::TurnEnd),
         "s" if closing => return Some(Mark::TurnEnd),
-        "toolcall" if special => return Some(Mark::ToolCall),
+        "toolcall" | "functioncall" => return Some(Mark::ToolCall),
         "toolresponse" if bar_before && !bar_behind => return Some(Mark::TurnEnd),
         _ => {}
     }
     // Without bars only the names that are nothing else.
-    let plain = name.starts_with("endof") || ["eos", "eot", "startofturn"].contains(&name.as_str());
+    let plain =
+        name.starts_with("endof") || ["eos", "eot", "eoa", "eod", "eoh", "pad", "startofturn"].contains(&name.as_str());
     if (special || plain) && !closing {
         if TURN_ENDS.contains(&name.as_str()) {
             return Some(Mark::TurnEnd);
@@ -194,14 +271,54 @@ fn of_angle(inside: &str) -> Option<Mark> {
             return Some(Mark::TurnStart);
         }
     }
-    if let Some(mark) = of_name(&name, closing || (bar_behind && !bar_before)) {
-        return Some(mark);
+    let closing = closing || (bar_behind && !bar_before);
+    match of_name(&name, closing) {
+        // A token that ends the answer ends all; behind a tag there may be more.
+        Some(Mark::Other) if special => return Some(Mark::TurnEnd),
+        Some(mark) => return Some(mark),
+        None => {}
     }
-    (special || ["bos", "pad", "unk", "mask", "s"].contains(&name.as_str())).then_some(Mark::Other)
+    if names_some_thought(word) {
+        let ends = closing || words(word).any(|part| matches!(part.as_str(), "end" | "stop"));
+        return Some(if ends { Mark::ThoughtEnd } else { Mark::Thought });
+    }
+    if special && bar_before && words(word).last().is_some_and(|last| ANSWERS.contains(&last.as_str())) {
+        return Some(Mark::Answer);
+    }
+    if special && word.is_ascii() && bar_before && bar_behind && !WITHIN.contains(&name.as_str()) {
+        return Some(Mark::Unknown);
+    }
+    (special || ["bos", "unk", "mask", "s"].contains(&name.as_str())).then_some(Mark::Other)
 }
 
-/// `[THINK]`, `[/THINK]`.
+/// Whether a tag begins a thought that a page would fold; `behind` is the text behind it.
+fn is_folded(inside: &str, behind: &str) -> bool {
+    let Some(attributes) = inside.strip_prefix("details") else { return false };
+    let about = |text: &str| words(text).any(|word| THOUGHT_PARTS.iter().any(|part| word.contains(part)));
+    let near = &behind[..behind.floor_char_boundary(LONGEST)];
+    let summary = near.trim_start().strip_prefix("<summary>").map(|rest| rest.split('<').next().unwrap_or_default());
+    about(attributes) || summary.is_some_and(about)
+}
+
+/// Whether a name that is none of [`THOUGHTS`] has a word about thinking in it.
+fn names_some_thought(written: &str) -> bool {
+    !words(written).any(|word| matches!(word.as_str(), "no" | "non" | "nothink" | "not"))
+        && words(written)
+            .any(|word| THOUGHT_WORDS.contains(&word.as_str()) || THOUGHT_PARTS.iter().any(|part| word.contains(part)))
+}
+
+/// The words of a name, in lower case.
+fn words(written: &str) -> impl Iterator<Item = String> {
+    written.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+}
+
+/// `[THINK]`, `[/THINK]`, `[INST]`, `[end of text]`.
 fn of_square(inside: &str) -> Option<Mark> {
+    match inside {
+        "INST" => return Some(Mark::TurnStart),
+        "end of text" | "EOS" | "EOT" | "END OF TEXT" => return Some(Mark::TurnEnd),
+        _ => {}
+    }
     let word = inside.trim().strip_prefix('/').unwrap_or(inside).trim();
     let letters = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '-'));
     let name = name(word);

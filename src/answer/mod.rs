@@ -15,14 +15,17 @@
 //! (`{"cat": [[y, x, y, x]]}`; `frame.rs` says when).
 //!
 //! Other keys (`bbox`, `bbox_2d`, `bboxes`, `point`, `x1`) follow other conventions of order and scale and are not
-//! read. A value of theirs that could be a place is noted by its key, unless its object has a `box_2d`; so is a
-//! `box_2d` that is not four numbers. Either makes the answer `salvaged`, or `refused` without another box: **`ok`
-//! promises that every box that the model wrote is there, and none that it took back.**
+//! read. A value of theirs that could be a place is noted by its key, unless it says the numbers of the object's
+//! `box_2d` again, or a point or an outline beside it; so is a `box_2d` that is not four numbers, and so are four
+//! numbers in the words around the JSON that no box has. Each makes the answer `salvaged`, or `refused` without another
+//! box: **`ok` promises that every box that the model wrote is there, and none that it took back, under the label that
+//! it wrote.** What is read by a guess is `salvaged`, with a note that names why.
 //!
 //! A label counts once its closing quote is there: half a word is no label. It is the value of `label`, or of another
 //! key that people use for it (`key.rs` has them in their order); a number is taken as its text, a list by its first
 //! string, an object by its own label; null and booleans are no label. A box without one takes it from what stands
-//! around it: the word that it stands under, the label of an object without boxes of its own, or a list of labels.
+//! around it: the word that it stands under, the label of an object without boxes of its own, or a list of as many
+//! labels (`frame.rs` says when).
 //!
 //! # What the status says
 //!
@@ -34,9 +37,11 @@
 //! |---|---|
 //! | stopped by the repetition guard | `looped` |
 //! | boxes; the text ends inside a JSON value | `truncated` |
-//! | boxes; token limit, and the text ends behind `},` or in a thought, or a box stands outside of JSON | `truncated` |
+//! | boxes; token limit, and behind them stand words, a comma, a thought or several values, or one outside of JSON | `truncated` |
 //! | boxes that march over the view, or repeat earlier ones twenty times in a row (`march.rs`) | `looped` |
 //! | boxes; earlier attempts or an example were dropped, or it is not known whether parts are one answer | `salvaged` |
+//! | boxes; words behind them take something back or leave something out, or a tag or token is not known | `salvaged` |
+//! | boxes; a label or a box is a guess, or labels could not be given to boxes | `salvaged` |
 //! | boxes; one was lost; the JSON had to be repaired, a fence closed before it, or it is a tool call | `salvaged` |
 //! | boxes; well-formed JSON: bare, fenced, fence unclosed, in prose, several blocks, one object, any wrapper | `ok` |
 //! | no boxes; token limit, or the text ends inside a JSON value | `truncated` |
@@ -50,8 +55,9 @@
 //! Thoughts are left out in every form that servers leave them in (`<|channel>…<channel|>`, `<think>…</think>`,
 //! `[THINK]…[/THINK]`, `<|channel|>analysis…`: the table in `marks.rs`), and so is all that stands before the end of a thought
 //! whose start was part of the prompt, or before a mark of the answer (`<answer>`, `<|channel|>final`). A thought
-//! that does not end holds all the rest. The answer ends at the first end of turn in the text, of Gemma or of
-//! another model, which then counts as the stop token.
+//! that does not end holds all the rest. What was answered before a later thought, or before the model's role stands
+//! there again, counts only if nothing follows. The answer ends at the first end of turn in the text, of Gemma or of
+//! another model, or at the role of another turn (`turns.rs`), which then counts as the stop token.
 //!
 //! Of several answers in one text the last whole one counts, but lists of several classes are one answer: `parts.rs`
 //! has the rule. Behind a first line `thought`, which a server left when it dropped the marks, only the last part
@@ -81,6 +87,7 @@ mod seams;
 #[cfg(test)]
 mod tests;
 mod text;
+mod turns;
 
 use std::ops::Range;
 

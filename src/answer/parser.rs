@@ -3,18 +3,21 @@
 //! In: the text and how its generation ended. Out: [`ParsedAnswer`]. Promises: one pass over the tokens with a stack
 //! of bounded depth. What the JSON means is decided here; whether it is well-formed is asked of `serde_json`.
 
+use std::collections::HashSet;
 use std::mem;
 use std::ops::Range;
 
 use serde::de::IgnoredAny;
 
-use super::frame::{CoordinateList, Coordinates, Found, Frame, Kind, Says};
+use super::frame::{CoordinateList, Coordinates, Found, Frame, Kind, Lost, Says};
 use super::key::Key;
 use super::listing;
-use super::marks::{self, Mark};
+use super::marks::{self, END_OF_FOLDED, Mark};
+use super::numbers;
 use super::parts::{self, Block, Form};
-use super::phrases;
+use super::phrases::{self, Behind};
 use super::scan::{Bracket, Scalar, Scanner, Token};
+use super::turns::{self, Role};
 use super::{ParsedAnswer, ParsedBox};
 use crate::record::{AnswerStatus, Ended, Note, NoteKind};
 
@@ -54,6 +57,14 @@ struct Parser<'t> {
     blocks: Vec<Block>,
     /// Where the words before the next of them begin.
     lead: usize,
+    /// A thought stands behind the last of them.
+    behind_thought: bool,
+    /// Words between blocks and thoughts.
+    passages: Vec<Range<usize>>,
+    /// Where the answer ends.
+    end: usize,
+    /// Tags and special tokens that are not known.
+    unknown: Lost,
     seen: Seen,
     /// Bytes given to `serde_json`.
     #[cfg(test)]
@@ -80,6 +91,10 @@ struct Seen {
     others: usize,
     /// The text ends inside a value.
     unfinished: bool,
+    /// Words stand behind the last value.
+    behind: bool,
+    /// The last value is one object with a box of its own, as a line of several is.
+    last_is_item: bool,
     taken_back: TakenBack,
     fence: Fence,
     last: Last,
@@ -94,6 +109,8 @@ struct TakenBack {
     doubtful: usize,
     /// Where a thought without marks ends was guessed.
     guessed_thought: bool,
+    /// Words behind the boxes take something back, or say that something is missing.
+    doubted: bool,
 }
 
 /// What was found before a value.
@@ -135,6 +152,10 @@ impl<'t> Parser<'t> {
             before: Before::default(),
             blocks: Vec::new(),
             lead: 0,
+            behind_thought: false,
+            passages: Vec::new(),
+            end: text.len(),
+            unknown: Lost::default(),
             seen: Seen::default(),
             #[cfg(test)]
             checked: 0,
@@ -150,7 +171,17 @@ impl<'t> Parser<'t> {
             started |= !matches!(token, Token::Mark(_));
             match token {
                 Token::End => break,
+                Token::Mark(Mark::TurnEnd) if started && self.goes_on_in_another_message() => {}
                 Token::Mark(Mark::TurnEnd) if started => {
+                    self.end_turn();
+                    break;
+                }
+                // A token that is not known, right behind the answer, ends it.
+                Token::Mark(Mark::Unknown) if self.stack.is_empty() && self.has_answered() => {
+                    let start = self.scan.start();
+                    if phrases::has_words(&self.found.text[self.scan.end()..]) {
+                        self.unknown.add(self.found.text[start..self.scan.end()].trim_matches(['<', '>']));
+                    }
                     self.end_turn();
                     break;
                 }
@@ -162,9 +193,15 @@ impl<'t> Parser<'t> {
                 Token::Mark(mark) => self.mark(mark),
                 Token::Fence => self.fence(),
                 // A server that drops special tokens leaves the role of the next turn.
-                Token::Text if self.has_answered() && self.scan.is_line("user") => {
-                    self.end_turn();
-                    break;
+                Token::Text if self.has_answered() => {
+                    match turns::role(self.found.text, self.scan.start(), self.lead) {
+                        Some(Role::Other) => {
+                            self.end_turn();
+                            break;
+                        }
+                        Some(Role::Model) => self.answer_anew(self.scan.end()),
+                        None => self.prose(),
+                    }
                 }
                 Token::Text => self.prose(),
                 Token::Entry => self.listing(),
@@ -179,8 +216,35 @@ impl<'t> Parser<'t> {
         self.close_at_end();
     }
 
+    /// Harmony's messages are parts of one turn: behind another one the answer is given anew.
+    fn goes_on_in_another_message(&mut self) -> bool {
+        const NEXT: &str = "<|start|>assistant";
+        let rest = &self.found.text[self.scan.end()..];
+        let next = rest.trim_start();
+        let goes_on = self.stack.is_empty() && next.starts_with(NEXT);
+        if goes_on {
+            self.answer_anew(self.scan.end() + rest.len() - next.len() + NEXT.len());
+        }
+        goes_on
+    }
+
+    /// Goes on at `from`, where another answer of the same turn begins.
+    fn answer_anew(&mut self, from: usize) {
+        self.leave_passage(self.scan.start());
+        self.scan.move_to(from);
+        self.begin_behind_thought();
+    }
+
+    /// Keeps the words up to `end`, behind which others begin.
+    fn leave_passage(&mut self, end: usize) {
+        if self.lead < end {
+            self.passages.push(self.lead..end);
+        }
+    }
+
     /// A turn that is over was not cut off by the limit of tokens.
     fn end_turn(&mut self) {
+        self.end = self.scan.start();
         if self.ended == Ended::TokenLimit {
             self.ended = Ended::StopToken;
         }
@@ -194,7 +258,11 @@ impl<'t> Parser<'t> {
     /// `thought`, behind which nothing tells the thought from the answer.
     fn skip_unmarked_thought(&mut self) {
         const FINAL: &str = "assistantfinal";
-        let text = self.found.text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+        let mut text = self.found.text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+        // Behind the mark of the turn, if that was left.
+        while let (true, Some((Mark::TurnStart | Mark::Other, end))) = (text.starts_with('<'), marks::at(text, 0)) {
+            text = text[end..].trim_start();
+        }
         let skipped = self.found.text.len() - text.len();
         // The role of the turn may be left, too.
         let role = ["model\n", "assistant\n"].into_iter().find(|role| text.starts_with(role)).unwrap_or_default();
@@ -213,6 +281,12 @@ impl<'t> Parser<'t> {
     fn mark(&mut self, mark: Mark) {
         match mark {
             Mark::Thought => self.skip_thought(false),
+            Mark::Folded => {
+                self.leave_passage(self.scan.start());
+                self.seen.thoughts += 1;
+                self.seen.open_thought = !self.scan.skip_past(END_OF_FOLDED);
+                self.begin_behind_thought();
+            }
             Mark::Channel => {
                 // Harmony has a bar on both sides, and messages in its channels.
                 let message = self.found.text[..self.scan.end()].ends_with("|>");
@@ -223,6 +297,8 @@ impl<'t> Parser<'t> {
                     self.skip_thought(message);
                 }
             }
+            // What was answered before a thought is dropped with a note.
+            Mark::Answer if !self.in_answer && self.behind_thought => self.in_answer = true,
             Mark::Answer if !self.in_answer => {
                 self.forget(self.has_answered() || self.seen.prose);
                 self.in_answer = true;
@@ -232,16 +308,25 @@ impl<'t> Parser<'t> {
             // Its start was part of the prompt: all that was read so far was thought.
             Mark::ThoughtEnd => self.forget(true),
             Mark::ToolCall => self.seen.tool_calls += 1,
-            Mark::Answer | Mark::TurnEnd | Mark::TurnStart | Mark::Quote | Mark::Other => {}
+            Mark::Answer | Mark::TurnEnd | Mark::TurnStart | Mark::Quote | Mark::Unknown | Mark::Other => {}
         }
     }
 
     /// Leaves a thought out that begins here.
     fn skip_thought(&mut self, message: bool) {
+        if self.stack.is_empty() {
+            self.leave_passage(self.scan.start());
+        }
         self.seen.thoughts += 1;
         self.seen.open_thought = !self.scan.skip_thought(message);
+        self.begin_behind_thought();
+    }
+
+    /// Begins the words behind a thought.
+    fn begin_behind_thought(&mut self) {
         if self.stack.is_empty() {
             self.lead = self.scan.end();
+            self.behind_thought = !self.blocks.is_empty();
         }
     }
 
@@ -251,6 +336,8 @@ impl<'t> Parser<'t> {
         self.open = [0; 3];
         self.found = Found::new(self.found.text);
         self.blocks.clear();
+        self.passages.clear();
+        self.behind_thought = false;
         self.lead = self.scan.end();
         let thoughts = self.seen.thoughts + usize::from(thought);
         self.seen = Seen { thoughts, ..Seen::default() };
@@ -276,7 +363,7 @@ impl<'t> Parser<'t> {
             if marks::names_thought(self.scan.skip_language()) {
                 self.seen.thoughts += 1;
                 self.seen.open_thought = !self.scan.skip_past("```");
-                self.lead = self.scan.end();
+                self.begin_behind_thought();
                 return;
             }
             true
@@ -464,6 +551,9 @@ impl<'t> Parser<'t> {
             Kind::Object | Kind::Array => {
                 self.open[frame.bracket as usize] -= 1;
                 let (start, kind) = (frame.start, frame.kind);
+                if self.stack.is_empty() {
+                    self.seen.last_is_item = frame.has_box();
+                }
                 let says = frame.finish(self.stack.last_mut(), closed, end, &mut self.found);
                 if self.stack.is_empty() {
                     let form = if kind == Kind::Array { Form::List } else { Form::Object };
@@ -521,7 +611,8 @@ impl<'t> Parser<'t> {
         let boxes = self.before.boxes..self.found.boxes.len();
         let lost = self.lost() - self.before.lost;
         let fenced = self.seen.fence != Fence::Closed;
-        self.blocks.push(Block { span, lead, boxes, lost, form, fenced, whole });
+        let behind_thought = mem::take(&mut self.behind_thought);
+        self.blocks.push(Block { span, lead, boxes, lost, form, fenced, whole, behind_thought });
     }
 
     /// Closes all that is open where the text does not. Coordinates whose bracket did not close are no box.
@@ -570,6 +661,39 @@ impl<'t> Parser<'t> {
         self.found.unreadable.count + self.found.unread.count
     }
 
+    /// Reads the words around the boxes: what they take back, and whether they hold boxes of their own.
+    fn read_words(&mut self) {
+        let (text, end) = (self.found.text, self.end.max(self.lead));
+        let behind = Behind::of(&text[self.lead..end], &self.found.boxes);
+        self.seen.behind = behind.words;
+        if self.found.boxes.is_empty() && self.seen.nothings == 0 {
+            return;
+        }
+        self.seen.taken_back.doubted |= behind.takes_back || behind.omits;
+        let leads = self.blocks.iter().map(|block| block.lead..block.span.start);
+        let passages = leads.chain(self.passages.iter().cloned()).chain([self.lead..end]);
+        let sorted = |mut four: [f64; 4]| {
+            four.sort_by(f64::total_cmp);
+            four.map(f64::to_bits)
+        };
+        let known: HashSet<[u64; 4]> = self.found.boxes.iter().map(|one| sorted(one.box_2d)).collect();
+        let unknown =
+            passages.flat_map(|passage| numbers::fours(&text[passage])).filter(|four| !known.contains(&sorted(*four)));
+        for _ in 0..unknown.count() {
+            self.found.unread.add("numbers in the text");
+        }
+    }
+
+    /// Whether the token limit was reached where more could come: behind words, or between parts.
+    fn more_could_come(&self) -> bool {
+        let with_boxes = self.blocks.iter().filter(|block| !block.boxes.is_empty()).count();
+        let lines = self.blocks.last().is_some_and(|block| {
+            let behind = &self.found.text[block.span.end..self.end.max(block.span.end)];
+            block.form == Form::Object && !block.fenced && self.seen.last_is_item && behind.contains('\n')
+        });
+        self.seen.behind || with_boxes > 1 || lines
+    }
+
     /// Four numbers under a word are a box that the model need not have meant as one, if all of them are tiny.
     fn doubt_tiny(&mut self) {
         const TINY: f64 = 10.0;
@@ -593,6 +717,8 @@ impl<'t> Parser<'t> {
             None => parts::choose(text, &self.blocks, &self.found.boxes),
         };
         self.seen.taken_back.doubtful = choice.doubtful + self.found.doubtful;
+        self.seen.taken_back.doubted |= choice.omits;
+        choice.tags.iter().for_each(|tag| self.unknown.add(tag));
         let mut kept = vec![true; self.found.boxes.len()];
         for (block, _) in self.blocks.iter().zip(choice.dropped).filter(|(_, dropped)| *dropped) {
             kept[block.boxes.clone()].fill(false);
@@ -615,8 +741,9 @@ impl<'t> Parser<'t> {
             return AnswerStatus::Looped;
         }
         let lost = self.lost();
-        let TakenBack { dropped, doubtful, guessed_thought } = seen.taken_back;
-        let unsure = dropped + doubtful + self.found.guessed.count > 0 || guessed_thought;
+        let TakenBack { dropped, doubtful, guessed_thought, doubted } = seen.taken_back;
+        let unsure =
+            dropped + doubtful + self.found.guessed.count + self.unknown.count > 0 || guessed_thought || doubted;
         if self.found.boxes.is_empty() {
             let other = seen.tool_calls + seen.others + lost > 0 || seen.open_thought;
             return match () {
@@ -628,7 +755,7 @@ impl<'t> Parser<'t> {
                 () => AnswerStatus::Refused,
             };
         }
-        let more_was_due = seen.open_thought || seen.loose > 0 || seen.last == Last::Comma;
+        let more_was_due = seen.open_thought || seen.loose > 0 || seen.last == Last::Comma || self.more_could_come();
         // A list that was closed since it was full may lack boxes.
         if seen.unfinished || (limit && more_was_due) || self.ended == Ended::BoxLimit {
             AnswerStatus::Truncated
@@ -641,6 +768,7 @@ impl<'t> Parser<'t> {
 
     fn finish(mut self) -> ParsedAnswer {
         let values = self.boxes_met() + self.seen.nothings + self.seen.others;
+        self.read_words();
         self.doubt_tiny();
         self.choose();
         let status = self.status();
@@ -653,6 +781,7 @@ impl<'t> Parser<'t> {
             (NoteKind::MalformedJson, usize::from(seen.repairs + seen.loose > 0)),
             (NoteKind::EarlierAnswerDropped, if seen.unmarked_thought.is_some() { 0 } else { seen.taken_back.dropped }),
             (NoteKind::SeveralAnswers, seen.taken_back.doubtful),
+            (NoteKind::DoubtfulWords, usize::from(seen.taken_back.doubted)),
             (NoteKind::LongLabelCut, self.found.long_labels),
         ];
         let mut notes: Vec<Note> = counts.map(|(kind, count)| Note::new(kind, count)).into();
@@ -660,6 +789,7 @@ impl<'t> Parser<'t> {
             (NoteKind::UnreadableBox, &self.found.unreadable),
             (NoteKind::UnreadKey, &self.found.unread),
             (NoteKind::LabelGuessed, &self.found.guessed),
+            (NoteKind::UnknownMark, &self.unknown),
         ];
         notes.extend(lost.map(|(kind, lost)| Note { kind, count: lost.count, detail: lost.keys() }));
         notes.retain(|note| note.count > 0);

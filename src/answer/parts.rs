@@ -7,23 +7,25 @@
 //! # The rule
 //!
 //! Values that only white space, commas, fences and tags part are one part: lists one after another, JSON lines, a
-//! fence behind a fence. Two exceptions begin a new part: a list behind a value in the middle of a sentence, and a
-//! list that says all of the list before it again.
+//! fence behind a fence. These begin a new part: a list behind a value in the middle of a sentence, behind an example
+//! or a draft, or behind a tag whose meaning is not known; a list that says all of the list before it again; and
+//! anything behind a thought.
 //!
 //! Of several parts these are dropped, with the note `earlier_answer_dropped`:
 //!
-//! 1. an example: the words before it call it one ("for example", "schema", "the format is"), or all its labels or
+//! 1. what stands before a thought, if a part follows; and what is struck out (`~~…~~`);
+//! 2. an example: the words before it call it one ("for example", "schema", "the format is"), or all its labels or
 //!    coordinates are placeholders (`label`, `object_name`, `[0, 0, 0, 0]`), and another part is none;
-//! 2. a draft: the words before it say so ("first attempt", "initial", "guess"), and another part follows;
-//! 3. what a later part corrects ("wait", "corrected", "final", "instead", "looking again"): the parts that share a
-//!    label with it, or if none does, all before it;
-//! 4. boxes in a sentence before a list or a fence that names the same labels, or if they have none;
-//! 5. what a later part says again: half of its boxes at least, by label and with an overlap of a half.
+//! 3. a draft: the words before it say so ("first attempt", "initial", "guess"), and another part follows;
+//! 4. what a later part corrects ("wait", "corrected", "instead", "looking again"): the parts that share a label with
+//!    it, or if none does, all before it. "Final" and "better" correct only what is about the same;
+//! 5. boxes in a sentence before a list or a fence that names the same labels, or if they have none;
+//! 6. what a later part says again: half of its boxes at least, by label and with an overlap of a half.
 //!
-//! A correction that was cut off corrects nothing: it is dropped itself. A part that adds ("also", "another"), or is one
-//! of an enumeration ("Object 2: {…}"), drops nothing. Parts that share a label without any of this are kept with the
-//! note `several_answers`. Parts of different labels are one answer, and `ok`, if the words between them name a label
-//! of the later one ("Dogs:"), or add it ("and", "also", "Object 2:"); otherwise they are kept with that note, too.
+//! A correction that was cut off corrects nothing: it is dropped itself. The others are one answer, and `ok`, only if
+//! the words between them say so and nothing else: they lead to the next part and name a label of it ("Here are the
+//! dogs:"), add it ("and", "also", "Object 2:"), or are a heading of a few words; and if no box is at the place of an
+//! earlier one. Otherwise all are kept with the note `several_answers`.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -47,6 +49,8 @@ pub(super) struct Block {
     pub(super) fenced: bool,
     /// The text ends behind it.
     pub(super) whole: bool,
+    /// A thought stands between it and the value before.
+    pub(super) behind_thought: bool,
 }
 
 /// What a value is.
@@ -65,14 +69,21 @@ pub(super) struct Choice {
     pub(super) dropped: Vec<bool>,
     /// Parts of which no words say whether they are one answer.
     pub(super) doubtful: usize,
+    /// Words say that something was left out.
+    pub(super) omits: bool,
+    /// Tags whose meaning is not known.
+    pub(super) tags: Vec<String>,
 }
 
 /// The most boxes of a part, and the most parts before it, that one is compared with.
 const COMPARED: usize = 64;
 const COMPARED_PARTS: usize = 8;
 
-/// Boxes that overlap so much are about one thing.
+/// Boxes that overlap so much are about one thing, if they have one label.
 const SAME_PLACE: f64 = 0.5;
+
+/// Boxes that overlap so much are about one thing, whatever their labels.
+const SAME_BOX: f64 = 0.9;
 
 struct Part<'b> {
     blocks: Range<usize>,
@@ -83,31 +94,54 @@ struct Part<'b> {
     whole: bool,
     /// The part before says nothing that this one does not say.
     repeats: bool,
+    behind_thought: bool,
+    struck_out: bool,
+    /// Values in it say the same again.
+    doubtful: bool,
     lead: Lead,
 }
 
 /// Chooses among the blocks of `text`, whose boxes are `boxes`.
 pub(super) fn choose(text: &str, blocks: &[Block], boxes: &[ParsedBox]) -> Choice {
-    let mut choice = Choice { dropped: vec![false; blocks.len()], doubtful: 0 };
+    let mut choice = Choice { dropped: vec![false; blocks.len()], ..Choice::default() };
     let parts = parts(text, blocks, boxes);
+    choice.omits = parts.iter().any(|part| part.lead.omits);
+    choice.doubtful = parts.iter().filter(|part| part.doubtful).count();
+    let wrapped = |part: &&Part<'_>| {
+        let close =
+            |tag: &String| text[blocks[part.blocks.end - 1].span.end..].to_lowercase().contains(&format!("</{tag}"));
+        parts.len() > 1 || part.lead.tag.as_ref().is_some_and(close)
+    };
+    choice.tags = parts.iter().filter(wrapped).filter_map(|part| part.lead.tag.clone()).collect();
+    if let [part] = parts.as_slice() {
+        choice.doubtful += usize::from(part.struck_out);
+    }
     if parts.len() < 2 {
         return choice;
     }
     let mut dropped = vec![false; parts.len()];
+    if let Some(answer) = parts.iter().rposition(|part| part.behind_thought && part.is_answer()) {
+        dropped[..answer].fill(true);
+    }
+    for (part, dropped) in parts.iter().zip(&mut dropped) {
+        *dropped |= part.struck_out;
+    }
     drop_examples(&parts, &mut dropped);
     drop_drafts(&parts, &mut dropped);
-    choice.doubtful = compare(&parts, &mut dropped);
+    choice.doubtful += compare(&parts, &mut dropped);
     for (part, _) in parts.iter().zip(dropped).filter(|(_, dropped)| *dropped) {
         choice.dropped[part.blocks.clone()].fill(true);
     }
     choice
 }
 
-/// The last part alone: all before it was a thought.
+/// The last part alone, and of that the last list: all before it was a thought.
 pub(super) fn choose_last(text: &str, blocks: &[Block], boxes: &[ParsedBox]) -> Choice {
-    let mut choice = Choice { dropped: vec![false; blocks.len()], doubtful: 0 };
-    if let Some(last) = parts(text, blocks, boxes).last() {
-        choice.dropped[..last.blocks.start].fill(true);
+    let mut choice = Choice { dropped: vec![false; blocks.len()], ..Choice::default() };
+    if let (Some(part), Some(block)) = (parts(text, blocks, boxes).last(), blocks.last()) {
+        let listed = block.form == Form::List || block.fenced;
+        let start = if listed { blocks.len() - 1 } else { part.blocks.start };
+        choice.dropped[..start].fill(true);
     }
     choice
 }
@@ -116,9 +150,11 @@ fn parts<'b>(text: &str, blocks: &[Block], boxes: &'b [ParsedBox]) -> Vec<Part<'
     let mut parts: Vec<Part<'b>> = Vec::new();
     for (index, block) in blocks.iter().enumerate() {
         let own = &boxes[block.boxes.clone()];
-        let lead = Lead::of(&text[block.lead..block.span.start], own);
+        let mut lead = Lead::of(&text[block.lead..block.span.start], own);
         let mut repeats = false;
-        if let Some(before) = parts.last_mut().filter(|_| !lead.words) {
+        let apart = lead.words || lead.tag.is_some() || block.behind_thought;
+        let struck_out = is_struck_out(text, block);
+        if let Some(before) = parts.last_mut().filter(|before| !(apart || struck_out || before.struck_out)) {
             let listed = block.form == Form::List || block.fenced;
             let in_a_sentence = match before.form {
                 Form::List => false,
@@ -126,8 +162,14 @@ fn parts<'b>(text: &str, blocks: &[Block], boxes: &'b [ParsedBox]) -> Vec<Part<'
                 Form::Loose => true,
             };
             let last = &boxes[blocks[index - 1].boxes.clone()];
+            let lists = listed && (blocks[index - 1].form == Form::List || blocks[index - 1].fenced);
             repeats = listed && blocks[index - 1].form == Form::List && says_again(last, own);
-            if !(repeats || (listed && in_a_sentence)) {
+            // Behind an example or a draft, what is not called one is the answer.
+            let is_example = before.lead.example || (before.lead.form && !before.lead.here);
+            let introduced = (is_example || before.lead.draft) && before.blocks.len() == 1;
+            lead.here |= introduced;
+            if !(repeats || introduced || (listed && in_a_sentence)) {
+                before.doubtful |= lists && at_one_place(last, own);
                 before.blocks.end = index + 1;
                 before.boxes = &boxes[blocks[before.blocks.start].boxes.start..block.boxes.end];
                 before.lost += block.lost;
@@ -139,10 +181,32 @@ fn parts<'b>(text: &str, blocks: &[Block], boxes: &'b [ParsedBox]) -> Vec<Part<'
                 continue;
             }
         }
-        let Block { lost, form, fenced, whole, .. } = *block;
-        parts.push(Part { blocks: index..index + 1, boxes: own, lost, form, fenced, whole, repeats, lead });
+        let Block { lost, form, fenced, whole, behind_thought, .. } = *block;
+        let blocks = index..index + 1;
+        let doubtful = false;
+        parts.push(Part {
+            blocks,
+            boxes: own,
+            lost,
+            form,
+            fenced,
+            whole,
+            repeats,
+            behind_thought,
+            struck_out,
+            doubtful,
+            lead,
+        });
     }
     parts
+}
+
+/// Whether a value is struck out.
+fn is_struck_out(text: &str, block: &Block) -> bool {
+    let (before, behind) = (text[block.lead..block.span.start].trim_end(), text[block.span.end..].trim_start());
+    [("~~", "~~"), ("<del>", "</del>"), ("<strike>", "</strike>")]
+        .iter()
+        .any(|(open, close)| before.ends_with(open) && behind.starts_with(close) && !behind.starts_with("~~~"))
 }
 
 impl Part<'_> {
@@ -153,6 +217,12 @@ impl Part<'_> {
 
     fn in_a_sentence(&self) -> bool {
         self.form != Form::List && !self.fenced
+    }
+
+    /// The words before it say that it goes together with what was said before, and nothing else.
+    fn goes_on(&self) -> bool {
+        let Lead { named, adds, joins, numbered, heading, explained, .. } = self.lead;
+        heading || (explained && (named || adds || joins || numbered))
     }
 
     fn labels(&self) -> impl Iterator<Item = Option<&str>> {
@@ -203,7 +273,12 @@ fn compare(parts: &[Part<'_>], dropped: &mut [bool]) -> usize {
         }
         sharing.sort_unstable();
         sharing.dedup();
-        let corrects = part.lead.corrects && !part.lead.adds;
+        let here = recent(parts, dropped, index);
+        let same_box = here.iter().any(|earlier| at_one_place(parts[*earlier].boxes, part.boxes));
+        let about_the_same = same_box || !sharing.is_empty() || part.boxes.is_empty();
+        // "Correct boxes for cats: … Correct boxes for dogs: …"
+        let all_do = part.lead.named && sharing.is_empty() && parts[..index].iter().all(|part| part.lead.corrects);
+        let corrects = (part.lead.corrects && !all_do) || (part.lead.is_last && about_the_same);
         if corrects && !part.whole {
             // It was never finished: what it was to correct stays.
             dropped[index] = index > 0;
@@ -216,8 +291,9 @@ fn compare(parts: &[Part<'_>], dropped: &mut [bool]) -> usize {
             }
             let all = labels.iter().filter_map(|label| of_label.remove(label)).flatten();
             all.for_each(|earlier| dropped[earlier] = true);
-        } else if !part.lead.numbered {
-            for earlier in sharing {
+        } else {
+            let counts = part.lead.numbered && part.lead.explained;
+            for earlier in sharing.iter().copied().filter(|_| !counts) {
                 match relation(&parts[earlier], part) {
                     Relation::Replaced => dropped[earlier] = true,
                     Relation::Open => doubtful.extend([earlier, index]),
@@ -225,7 +301,7 @@ fn compare(parts: &[Part<'_>], dropped: &mut [bool]) -> usize {
             }
             let before = index.checked_sub(1).filter(|before| !dropped[*before]);
             let both = before.filter(|before| !parts[*before].boxes.is_empty() && !part.boxes.is_empty());
-            if let Some(before) = both.filter(|_| !(part.lead.named || part.lead.adds || part.lead.joins)) {
+            if let Some(before) = both.filter(|_| same_box || !part.goes_on()) {
                 doubtful.extend([before, index]);
             }
             if let Some(before) = before.filter(|before| parts[*before].in_a_sentence() && !part.in_a_sentence()) {
@@ -248,6 +324,19 @@ fn compare(parts: &[Part<'_>], dropped: &mut [bool]) -> usize {
 enum Relation {
     Replaced,
     Open,
+}
+
+/// The last parts before one that are not dropped.
+fn recent(parts: &[Part<'_>], dropped: &[bool], index: usize) -> Vec<usize> {
+    let kept = (0..index).rev().take(4 * COMPARED_PARTS).filter(|earlier| !dropped[*earlier]);
+    kept.filter(|earlier| !parts[*earlier].boxes.is_empty()).take(COMPARED_PARTS).collect()
+}
+
+/// Whether boxes of two values lie at one place.
+fn at_one_place(earlier: &[ParsedBox], later: &[ParsedBox]) -> bool {
+    let same = |one: &ParsedBox, other: &ParsedBox| one.box_2d == other.box_2d || overlap(one, other) >= SAME_BOX;
+    let later = &later[..later.len().min(COMPARED)];
+    earlier.iter().take(COMPARED).any(|one| later.iter().any(|other| same(one, other)))
 }
 
 /// How a part goes together with a later one that shares a label.

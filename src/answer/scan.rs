@@ -128,12 +128,6 @@ impl<'t> Scanner<'t> {
         self.start
     }
 
-    /// Whether the last token is `word` alone on its line, with lines before and behind it.
-    pub(super) fn is_line(&self, word: &str) -> bool {
-        let (before, behind) = (&self.text[..self.start], &self.text[self.at..]);
-        &self.text[self.start..self.at] == word && before.ends_with('\n') && behind.starts_with('\n')
-    }
-
     /// Goes on at `at`, which lies ahead.
     pub(super) fn move_to(&mut self, at: usize) {
         self.at = at;

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::marks::{self, Mark};
+use super::marks::{self, END_OF_FOLDED, Mark};
 use super::scan::Scanner;
 use super::{ParsedAnswer, is_box_key};
 use crate::record::{Answer, AnswerStatus, Ended, Record};
@@ -78,6 +78,9 @@ pub fn plain_text(text: &str) -> String {
         match mark {
             Mark::Thought => {
                 scan.skip_thought(false);
+            }
+            Mark::Folded => {
+                scan.skip_past(END_OF_FOLDED);
             }
             Mark::Channel => {
                 let message = text[..scan.end()].ends_with("|>");

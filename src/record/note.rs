@@ -33,14 +33,20 @@ pub enum NoteKind {
     MalformedJson,
     /// Values of `box_2d` that are not four finite numbers; left out.
     UnreadableBox,
-    /// Coordinates under keys that are not read (`bbox`, `point`, `x1`, named in the detail); left out.
+    /// Coordinates under keys that are not read (`bbox`, `point`, `x1`), in the words of the answer, or labels that fit no box, by
+    /// their keys (in the detail); left out.
     UnreadKey,
-    /// Labels that are the only text beside their box, under a key that names no label (in the detail).
+    /// Labels under a key that names none, boxes under a word that may be no label, or a list of labels of which it is not plain
+    /// whose they are, by their keys (in the detail); kept.
     LabelGuessed,
     /// Boxes of an example, a draft or an earlier attempt that the answer holds before its last one; dropped.
     EarlierAnswerDropped,
     /// Parts of an answer that repeat each other's labels, of which no words say whether they are one; all kept.
     SeveralAnswers,
+    /// Words around the boxes that take something back, leave something out, or announce what does not come.
+    DoubtfulWords,
+    /// Tags or special tokens (in the detail) that are not known; what stands behind a token is left out.
+    UnknownMark,
     /// Boxes that march over the image, each a step from the one before; dropped.
     MarchDropped,
     /// Labels longer than any real one; cut.

@@ -1,8 +1,8 @@
 //! What is read by a guess, or left over, is not `ok`: one table a kind.
 
 use super::check;
-use crate::record::AnswerStatus::{self, Ok, Refused, Salvaged};
-use crate::record::Ended::StopToken;
+use crate::record::AnswerStatus::{self, Ok, Refused, Salvaged, Truncated};
+use crate::record::Ended::{StopToken, TokenLimit};
 
 /// Of an answer the labels of its boxes, each with the box's first number, its status, and its notes on doubts.
 fn told(text: &str) -> (String, AnswerStatus, String) {
@@ -180,4 +180,190 @@ fn a_key_says_that_its_boxes_are_no_answer() {
     let alternative = r#"[{"label": "van", "box_2d": A, "alternatives": [{"label": "dog", "box_2d": B}]}]"#;
     table(&[(alternative, "van 110", Salvaged, "earlier_answer_dropped")]);
     table(&[(r#"[{"label": "van", "box_2d": A, "removed": true}]"#, "van 110", Salvaged, "unread_key removed")]);
+}
+
+const VAN: &str = r#"[{"box_2d": [110, 120, 330, 440], "label": "van"}]"#;
+/// The same place by another name, and nearly the same place.
+const CAR: &str = r#"[{"box_2d": [110, 120, 330, 440], "label": "car"}]"#;
+const NEAR: &str = r#"[{"box_2d": [115, 125, 335, 445], "label": "van"}]"#;
+const DOG: &str = r#"[{"box_2d": [550, 160, 970, 380], "label": "dog"}]"#;
+
+/// What is told of two answers with words before, between and behind them.
+fn around(before: &str, one: &str, between: &str, other: &str, behind: &str) -> (String, AnswerStatus, String) {
+    told(&format!("{before}{one}{between}{other}{behind}"))
+}
+
+fn is(boxes: &str, status: AnswerStatus, notes: &str) -> (String, AnswerStatus, String) {
+    (boxes.to_owned(), status, notes.to_owned())
+}
+
+#[test]
+fn parts_are_one_answer_if_the_words_between_say_so_and_nothing_else() {
+    for between in [
+        "\nHere are the dogs:\n",
+        "\nAnd the dog on the left:\n",
+        "\n**Dogs**\n",
+        "\n## Other animals\n",
+        "\n2. Dogs (1):\n",
+        "\nDetected objects of the class dog:\n",
+        "\n",
+    ] {
+        assert_eq!(around("", VAN, between, DOG, ""), is("van 110, dog 550", Ok, ""), "{between:?}");
+    }
+    for between in [
+        "\nLooking at the tail it must be a dog:\n",
+        "\nAnother possibility, given the fur:\n",
+        "\nOption 2, dog:\n",
+        "\nImage 2:\n",
+        "\nIn pixels:\n",
+        "\nOder ein Hund, dog:\n",
+        "<candidates_b>",
+    ] {
+        let (boxes, status, notes) = around("", VAN, between, DOG, "");
+        assert_eq!((boxes.as_str(), status), ("van 110, dog 550", Salvaged), "{between:?}");
+        assert!(notes.starts_with("several_answers"), "{between:?}: {notes}");
+    }
+    for between in [
+        "\nOops, a car:\n",
+        "\nEDIT (car):\n",
+        "\nI changed my mind, car:\n",
+        "\nNot a van but a car:\n",
+        "\nWait, the other name was wrong. Corrected car:\n",
+        "\n不对，car：\n",
+        "\nEspera, car:\n",
+        "\nPlutôt car :\n",
+    ] {
+        let dropped = is("car 110", Salvaged, "earlier_answer_dropped");
+        assert_eq!(around("", VAN, between, CAR, ""), dropped, "{between:?}");
+    }
+    // One place under two names, or in two numbered parts.
+    for (one, between, other) in [(VAN, "\nCars:\n", CAR), (VAN, "\n", CAR), (VAN, "\nVan 2:\n", NEAR)] {
+        assert_eq!(around("", one, between, other, "").1, Salvaged, "{between:?} {other}");
+    }
+}
+
+#[test]
+fn an_example_a_draft_and_what_is_struck_out_are_no_answer() {
+    let dropped = is("dog 550", Salvaged, "earlier_answer_dropped");
+    for (before, between) in [
+        ("Example: ", "\n"),
+        ("Expected output format:\n```json\n", "\n```\n```json\n"),
+        ("It should look like ", ". For the dog it is "),
+        ("My first guess: ", "\n"),
+        ("~~", "~~\n"),
+        ("<del>", "</del>"),
+    ] {
+        assert_eq!(around(before, VAN, between, DOG, ""), dropped, "{before:?} {between:?}");
+    }
+    assert_eq!(around("~~", VAN, "~~", "", "").1, Salvaged);
+}
+
+#[test]
+fn words_behind_the_boxes_can_take_them_back() {
+    for behind in [
+        "Actually, please ignore it.",
+        "On second thought, that is a shadow.",
+        "The box above was drawn in error.",
+        "There is no van in the picture.",
+        "Es gibt aber keinen Van.",
+        "忽略以上结果。",
+        "(12 more omitted for brevity)",
+        "... and so on",
+        "Dogs:",
+        "Dog at [550, 160, 970, 380]",
+        "| dog | 550 | 160 | 970 | 380 |",
+    ] {
+        let (boxes, status, notes) = around("", VAN, "\n", "", behind);
+        assert_eq!((boxes.as_str(), status), ("van 110", Salvaged), "{behind}");
+        assert!(notes == "doubtful_words" || notes == "unread_key numbers in the text", "{behind}: {notes}");
+    }
+    for behind in [
+        "Let me know if anything is wrong.",
+        "If you need more, I can also detect the dogs instead.",
+        "No other vans were found.",
+        "There are no dogs.",
+        "The coordinates are normalized to 0-1000 in the order [ymin, xmin, ymax, xmax].",
+        "The van is at [110, 120, 330, 440].",
+        "**Explanation:** the van stands on the left.",
+        "I hope this helps!",
+    ] {
+        assert_eq!(around("Here are the boxes:\n", VAN, "\n", "", behind), is("van 110", Ok, ""), "{behind}");
+    }
+}
+
+#[test]
+fn thoughts_of_any_name_are_left_out() {
+    for (start, end) in [
+        ("<deep_think>", "</deep_think>"),
+        ("<x:thoughts>", "</x:thoughts>"),
+        ("<inner_plan>", "</inner_plan>"),
+        ("<re-analysis>", "</re-analysis>"),
+        ("<|hidden_reasoning|>", "<|/hidden_reasoning|>"),
+        ("<|silent_think_start|>", "<|silent_think_end|>"),
+        ("<details type=\"reasoning\">\n", "\n</details>\n"),
+        ("<details>\n<summary>Thought for 9 seconds</summary>", "</details>"),
+        ("<SUMMARY>a</SUMMARY><CAPTION>", "</CAPTION>"),
+    ] {
+        assert_eq!(around(start, VAN, end, DOG, ""), is("dog 550", Ok, ""), "{start}");
+    }
+    // A thought between two answers: the last one counts.
+    for between in ["<think>no</think>", "\n```thinking\nhm\n```\n", "<|channel>thought\nno<channel|>"] {
+        let dropped = is("dog 550", Salvaged, "earlier_answer_dropped");
+        assert_eq!(around("<think>a</think>", VAN, between, DOG, ""), dropped, "{between}");
+    }
+    let unmarked = around("<start_of_turn>model\nthought\nA van? ", VAN, "\n", DOG, "");
+    assert_eq!((unmarked.0.as_str(), unmarked.1), ("dog 550", Salvaged));
+    // A tag that is not known may be one.
+    for (open, close) in [("<musings>", "</musings>"), ("<stage1>", "</stage1>")] {
+        assert_eq!(around(open, VAN, close, DOG, "").1, Salvaged, "{open}");
+        assert_eq!(around(open, VAN, close, "", "").1, Salvaged, "{open}");
+    }
+    for (open, close) in [("<pre>", "</pre>"), ("<detections>", "</detections>"), ("<van>", "</van>")] {
+        assert_eq!(around(open, VAN, close, "", "").1, Ok, "{open}");
+    }
+}
+
+#[test]
+fn another_turn_ends_the_answer() {
+    for between in [
+        "user\n\ndetect dogsassistant\n\n",
+        " USER: detect dogs ASSISTANT: ",
+        "\n\nHuman: detect dogs\n\nAssistant: ",
+        "\n### Instruction:\ndetect dogs\n\n### Response:\n",
+        "\r\nuser\r\ndetect dogs\r\nmodel\r\n",
+        "\nQuestion: dogs?\nAnswer: ",
+        "[INST] detect dogs [/INST]",
+        " [end of text]\n",
+        "<|observation|>",
+        "<|end_of_assistant|>",
+        "<|END_RESPONSE|>",
+        "<eoa>",
+        "<|call|>",
+    ] {
+        assert_eq!(around("", VAN, between, DOG, ""), is("van 110", Ok, ""), "{between:?}");
+    }
+    // The model speaks again, and a token that nobody knows.
+    let again = around("", VAN, "\nassistant\n", DOG, "");
+    assert_eq!(again, is("dog 550", Salvaged, "earlier_answer_dropped"));
+    assert_eq!(around("", VAN, "<|zzz_mark|>", DOG, ""), is("van 110", Salvaged, "unknown_mark |zzz_mark|"));
+    assert_eq!(around("", VAN, "<|zzz_mark|>", "", ""), is("van 110", Ok, ""));
+}
+
+#[test]
+fn at_the_limit_of_tokens_more_could_come() {
+    let line = VAN.trim_matches(['[', ']']);
+    for text in [
+        format!("{line}\n"),
+        format!("{line}\n{line}"),
+        format!("```json\n{VAN}\n```\n\nDogs:\n"),
+        format!("```json\n{VAN}\n```\nNow let me also find the dogs. The first one is"),
+        format!("```json\n{VAN}\n```\n```json\n{DOG}\n```"),
+        format!("{VAN}\nThat is all."),
+    ] {
+        assert_eq!(check(&text, TokenLimit).status, Truncated, "{text}");
+    }
+    for text in [VAN.to_owned(), format!("```json\n{VAN}\n```\n"), format!("Boxes:\n```json\n{VAN}\n"), line.to_owned()]
+    {
+        assert_eq!(check(&text, TokenLimit).status, Ok, "{text}");
+    }
 }

@@ -36,7 +36,6 @@ fn well_formed() {
         "```json\n[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}]\n```",
         "~~~\n{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}\n~~~",
         "```\n[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}]",
-        "Here's \"the box\" you've asked for: [{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}] It's {only} [one].",
         "See [1, 2] and `[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}]`.<turn|><eos><eos>",
         "\u{feff}{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}<end_of_turn>\n<pad><pad>",
         "<pad><bos>{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}<turn|>\nuser: {\"box_2d\": [1, 2, 3, 4]}",
@@ -44,6 +43,12 @@ fn well_formed() {
         for ended in [StopToken, TokenLimit, Unknown] {
             expect(text, ended, Ok, &[DOG]);
         }
+    }
+    // Behind the limit of tokens there may be more than words.
+    let words =
+        "Here's \"the box\" you've asked for: [{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}] It's {only} [one].";
+    for (ended, status) in [(StopToken, Ok), (Unknown, Ok), (TokenLimit, Truncated)] {
+        expect(words, ended, status, &[DOG]);
     }
     let two = "```json\n[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}]\n```\nand\n```json\n\
         {\"box_2d\": [1, 2, 3, 4], \"label\": \"cat\"}\n```";

@@ -312,7 +312,10 @@ proptest! {
         let text = format!("{before}{}{}{}{after}", fence.0, write(&found, pretty), fence.1);
         prop_assume!(!has_special_tokens(&write(&found, pretty)));
         for ended in [Ended::StopToken, Ended::TokenLimit, Ended::Unknown] {
-            prop_assert_eq!(parsed(&text, ended), (AnswerStatus::Ok, read_back(&found)), "{}", text);
+            // Words at the limit of tokens may lead to more boxes.
+            let cut = ended == Ended::TokenLimit && after.contains("all");
+            let status = if cut { AnswerStatus::Truncated } else { AnswerStatus::Ok };
+            prop_assert_eq!(parsed(&text, ended), (status, read_back(&found)), "{}", text);
         }
     }
 
