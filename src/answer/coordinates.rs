@@ -9,9 +9,10 @@
 //!
 //! A box may run over the edge by up to a quarter of the scale (models do, and such boxes are clamped). It does not
 //! fit if one of its numbers lies farther out, if the whole box lies outside, or if it is written in shares of 1
-//! under another scale: no number above 1, and one that is not whole. An answer with a box that does not fit loses
-//! that box. It loses all its boxes if they are all shares, or if they all fit another scale without running over
-//! its edge: then the others were written in that scale too, and would lie somewhere else.
+//! under another scale: no number above 1 by more than a slip, and one that is not whole. An answer with a box that
+//! does not fit loses that box. It loses all its boxes if they all fit another scale without running over its edge,
+//! or if no number of it is above 1 (`[0, 0, 1, 1]` is the whole image in shares): then the others were written in
+//! that scale too, and would lie somewhere else.
 
 use std::fmt;
 use std::str::FromStr;
@@ -164,9 +165,14 @@ impl Corners {
         self.sides().iter().zip(extent).all(|([from, to], most)| 0.0 <= *from && *to <= most)
     }
 
-    /// No number above 1, and one that is not whole.
+    /// No number is above 1 by more than a slip over the edge.
+    fn is_near_one(&self) -> bool {
+        self.sides().as_flattened().iter().all(|value| (-OVERSHOOT..=1.0 + OVERSHOOT).contains(value))
+    }
+
+    /// No number above 1 by more than a slip, and one that is not whole.
     fn is_shares(&self) -> bool {
-        self.lies_within([1.0; 2]) && self.sides().as_flattened().iter().any(|value| value.fract() != 0.0)
+        self.is_near_one() && self.sides().as_flattened().iter().any(|value| value.fract() != 0.0)
     }
 
     /// Wholly outside, with an area to lose, or farther over the edge than models slip.
@@ -187,6 +193,11 @@ impl Corners {
 /// [The module](self) says what fits.
 pub(super) fn fitting(boxes: &[Corners], scale: CoordinateScale, height: f64, width: f64) -> Vec<bool> {
     let extent = scale.extent(height, width);
+    let unit = |corners: &Corners| corners.lies_within([1.0; 2]);
+    let has_area = |corners: &Corners| corners.sides().iter().all(|[from, to]| from < to);
+    if scale == CoordinateScale::Thousand && boxes.iter().all(unit) && boxes.iter().any(has_area) {
+        return vec![false; boxes.len()];
+    }
     let fits: Vec<bool> = boxes.iter().map(|corners| corners.fits(scale, extent)).collect();
     if fits.iter().all(|fits| *fits) {
         return fits;
@@ -236,7 +247,7 @@ impl ScaleEvidence {
         for one in &corners {
             self.boxes += 1;
             self.shares += usize::from(one.is_shares());
-            self.beyond_one += usize::from(!one.lies_within([1.0; 2]));
+            self.beyond_one += usize::from(!one.is_near_one());
             self.beyond_thousand += usize::from(one.strays([1000.0; 2]));
             self.outside_image += usize::from(!one.lies_within(image));
             self.expected_beyond += 1.0 - (1000.0 / width).min(1.0) * (1000.0 / height).min(1.0);
@@ -248,8 +259,8 @@ impl ScaleEvidence {
         }
     }
 
-    /// The one scale that the whole input is read by: shares if every box is within 0 to 1 and one number is not
-    /// whole; pixels if every box lies in its image and boxes lie beyond 1000, not much fewer than pixels would put
+    /// The one scale that the whole input is read by: shares if every box is within 0 to 1 (but for slips) and one number
+    /// is not whole; pixels if every box lies in its image and boxes lie beyond 1000, not much fewer than pixels would put
     /// there; thousandths otherwise.
     pub fn decide(&self) -> Decision {
         let enough = self.beyond_thousand as f64 >= ENOUGH_BEYOND * self.expected_beyond;
@@ -333,7 +344,10 @@ mod tests {
         let share = [0.1, 0.2, 0.3, 0.4];
         assert_eq!(fits(Thousand, &[share, [0.0, 0.0, 1.0, 1.0]]), [false, false]);
         assert_eq!(fits(Thousand, &[share, [100.0, 200.0, 300.0, 400.0]]), [false, true]);
-        assert_eq!(fits(Thousand, &[[0.0, 0.0, 1.0, 1.0]]), [true]);
+        // The whole image in shares, and a slip over the edge.
+        assert_eq!(fits(Thousand, &[[0.0, 0.0, 1.0, 1.0]]), [false]);
+        assert_eq!(fits(Thousand, &[[0.0, 0.0, 1.0, 1.0], [100.0, 200.0, 300.0, 400.0]]), [true, true]);
+        assert_eq!(fits(Thousand, &[[0.1, 0.2, 0.3, 1.02]]), [false]);
         assert_eq!(fits(Pixels, &[share]), [false]);
         assert_eq!(fits(One, &[share, [0.0, 0.0, 1.1, 1.0]]), [true, true]);
         assert_eq!(fits(One, &[share, [0.0, 0.0, 100.0, 100.0]]), [true, false]);
@@ -357,6 +371,7 @@ mod tests {
         assert_eq!(decide(&[]), (Thousand, 0));
         assert_eq!(decide(&[(thousand, 640, 480), (&[], 640, 480)]), (Thousand, 0));
         assert_eq!(decide(&[(share, 640, 480), (share, 20, 20)]), (One, 0));
+        assert_eq!(decide(&[(share, 640, 480), (&[[0.1, 0.2, 0.3, 1.02]], 640, 480)]), (One, 0));
         assert_eq!(decide(&[(share, 640, 480), (thousand, 640, 480)]), (Thousand, 1));
         assert_eq!(decide(&[(beyond, 1600, 1200), (thousand, 1920, 1080)]), (Pixels, 0));
         // Pixels would not fit into the second image.

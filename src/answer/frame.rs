@@ -160,6 +160,7 @@ pub(super) enum Says {
 }
 
 /// An open bracket.
+#[allow(clippy::struct_excessive_bools)] // each is about something else
 pub(super) struct Frame {
     pub(super) kind: Kind,
     pub(super) bracket: Bracket,

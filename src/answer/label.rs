@@ -27,6 +27,12 @@ pub(super) fn clean(raw: &str) -> Option<(String, bool)> {
     })
 }
 
+/// A label without the number that counts things of one kind: `chair` of `chair 12` and of `chair_12`.
+pub(super) fn stem(label: &str) -> &str {
+    let stem = label.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches([' ', '_', '-', '#']);
+    if stem.is_empty() { label } else { stem }
+}
+
 /// Reads a confidence: a finite number as it stands, or with a percent sign as its hundredth. Words are none.
 pub(super) fn confidence(raw: &str) -> Option<f64> {
     let raw = raw.trim();

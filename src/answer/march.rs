@@ -4,12 +4,16 @@
 //! whether boxes repeat without end. Promises: one pass; a shelf, a grid or a crowd is no march, since neighbours
 //! there do not overlap by more than half.
 //!
+//! Boxes are compared with those of their own label, whatever stands between them; a number at the end of a label does
+//! not matter (`chair 1`, `chair 2`).
+//!
 //! A march is at least [`LONGEST_ROW`] boxes in a row of one label, each with an intersection over union above 0.5
 //! with the one before, whose heights and widths differ by no more than 2, and whose steps by no more than 1.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::ParsedBox;
+use super::label;
 
 /// So many boxes in a row are a march; so many repeats in a row have no end.
 const LONGEST_ROW: usize = 20;
@@ -68,22 +72,29 @@ impl Spread {
 
 /// Of each box, whether it is part of a march.
 pub(super) fn marching(boxes: &[ParsedBox], places: &[Place]) -> Vec<bool> {
+    let mut of_label: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, one) in boxes.iter().enumerate() {
+        of_label.entry(label::stem(one.label.as_deref().unwrap_or_default())).or_default().push(index);
+    }
     let mut marching = vec![false; boxes.len()];
-    let mut start = 0;
-    while start + LONGEST_ROW <= boxes.len() {
-        let end = row(boxes, places, start);
-        if end - start >= LONGEST_ROW {
-            marching[start..end].fill(true);
-            start = end;
-        } else {
-            start += 1;
+    for indices in of_label.into_values() {
+        let places: Vec<Place> = indices.iter().map(|index| places[*index]).collect();
+        let mut start = 0;
+        while start + LONGEST_ROW <= places.len() {
+            let end = row(&places, start);
+            if end - start >= LONGEST_ROW {
+                indices[start..end].iter().for_each(|index| marching[*index] = true);
+                start = end;
+            } else {
+                start += 1;
+            }
         }
     }
     marching
 }
 
-/// The end of the row of boxes that begins at `start`.
-fn row(boxes: &[ParsedBox], places: &[Place], start: usize) -> usize {
+/// The end of the row of boxes of one label that begins at `start`.
+fn row(places: &[Place], start: usize) -> usize {
     let first = places[start];
     let Some(step) = places.get(start + 1).map(|second| second.step_from(first)) else { return start + 1 };
     // Boxes that stand still repeat themselves, and are told by that.
@@ -93,12 +104,12 @@ fn row(boxes: &[ParsedBox], places: &[Place], start: usize) -> usize {
     let mut steps = Spread::of(step);
     let mut sizes = Spread::of(first.size());
     let mut end = start + 1;
-    while end < boxes.len() {
+    while end < places.len() {
         let (before, here) = (places[end - 1], places[end]);
         steps = steps.with(here.step_from(before));
         sizes = sizes.with(here.size());
         let alike = steps.is_within(SAME_STEP) && sizes.is_within(SAME_SIZE);
-        if !alike || boxes[end].label != boxes[start].label || here.overlap(before) <= OVERLAP {
+        if !alike || here.overlap(before) <= OVERLAP {
             break;
         }
         end += 1;
@@ -116,10 +127,10 @@ pub(super) fn repeats_without_end(boxes: &[ParsedBox]) -> bool {
     })
 }
 
-/// A box's numbers, bit by bit, and its label.
+/// A box's numbers, bit by bit, and its label without a number at its end.
 pub(super) fn as_written(parsed_box: &ParsedBox) -> ([u64; 4], Option<&str>) {
     // `+ 0.0` makes one zero of the two.
-    (parsed_box.box_2d.map(|value| (value + 0.0).to_bits()), parsed_box.label.as_deref())
+    (parsed_box.box_2d.map(|value| (value + 0.0).to_bits()), parsed_box.label.as_deref().map(label::stem))
 }
 
 #[cfg(test)]
@@ -183,6 +194,25 @@ mod tests {
         let marching = marching(&boxes, &places);
         assert_eq!(marching.iter().position(|marching| *marching), Some(2));
         assert_eq!(marching.iter().filter(|marching| **marching).count(), 28);
+    }
+
+    #[test]
+    fn labels_that_count_or_alternate_are_no_way_out() {
+        let named = |count: usize, label: &dyn Fn(usize) -> String, step: f64| {
+            let x = |index: usize| step * (index / 2 * 2) as f64;
+            let (mut boxes, places) = boxes(count, |index| [100.0, x(index), 800.0, x(index) + 60.0]);
+            boxes.iter_mut().enumerate().for_each(|(index, one)| one.label = Some(label(index)));
+            let marched = marching(&boxes, &places).into_iter().filter(|marching| *marching).count();
+            (marched, repeats_without_end(&boxes))
+        };
+        let two = |index: usize| ["person", "bag"][index % 2].to_owned();
+        assert_eq!(named(60, &two, 4.0), (60, false), "each label marches");
+        assert_eq!(named(38, &two, 4.0), (0, false), "nineteen of each");
+        assert_eq!(named(40, &|index| format!("item {index}"), 0.0), (0, true));
+        assert_eq!(named(40, &|index| format!("item_{index}"), 0.0), (0, true));
+        let (mut boxes, places) = boxes(30, |index| [100.0, 5.0 * index as f64, 800.0, 5.0 * index as f64 + 60.0]);
+        boxes.iter_mut().enumerate().for_each(|(index, one)| one.label = Some(format!("chair {index}")));
+        assert!(marching(&boxes, &places).into_iter().all(|marching| marching));
     }
 
     #[test]

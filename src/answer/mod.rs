@@ -94,7 +94,7 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 
 use crate::generate::{Generated, TokenSpan, box_probabilities};
-use crate::record::{Answer, AnswerStatus, BBox, Note, NoteKind, Probabilities, Record, ScoreKind};
+use crate::record::{Answer, AnswerStatus, BBox, Ended, Note, NoteKind, Probabilities, Record, ScoreKind};
 
 pub use coordinates::{CoordinateOrder, CoordinateScale, Decision, ScaleEvidence, UnknownCoordinates};
 use counts::Counts;
@@ -230,6 +230,24 @@ fn read_as(status: AnswerStatus, nothing_left: bool, notes: &[Note]) -> AnswerSt
         AnswerStatus::Ok if misfits => AnswerStatus::Salvaged,
         status => status,
     }
+}
+
+/// Whether an answer is JSON with boxes and little else: few words stand around it.
+pub(crate) fn is_json_of_boxes(text: &str, ended: Ended) -> bool {
+    const MOST_WORDS: usize = 40;
+    // Cheap to know of a caption.
+    let might = text.contains(['[', '{']);
+    might && {
+        let parsed = parse(text, ended);
+        let whole = matches!(parsed.status, AnswerStatus::Ok | AnswerStatus::Truncated);
+        let prose = parsed.notes.iter().any(|note| note.kind == NoteKind::ProseAround);
+        whole && !parsed.boxes.is_empty() && (!prose || (text.contains("```") && words_outside(text) <= MOST_WORDS))
+    }
+}
+
+/// How many words stand outside of fences.
+fn words_outside(text: &str) -> usize {
+    text.split("```").step_by(2).map(|prose| prose.split_whitespace().count()).sum()
 }
 
 /// Whether the probabilities of a box of this answer would be rounded otherwise if they were a little different.

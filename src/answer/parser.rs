@@ -4,6 +4,7 @@
 //! of bounded depth. What the JSON means is decided here; whether it is well-formed is asked of `serde_json`.
 
 use std::collections::HashSet;
+use std::iter;
 use std::mem;
 use std::ops::Range;
 
@@ -73,6 +74,7 @@ struct Parser<'t> {
 
 /// What the text held apart from its boxes.
 #[derive(Default)]
+#[allow(clippy::struct_excessive_bools)] // each is about something else
 struct Seen {
     prose: bool,
     thoughts: usize,
@@ -671,7 +673,7 @@ impl<'t> Parser<'t> {
         }
         self.seen.taken_back.doubted |= behind.takes_back || behind.omits;
         let leads = self.blocks.iter().map(|block| block.lead..block.span.start);
-        let passages = leads.chain(self.passages.iter().cloned()).chain([self.lead..end]);
+        let passages = leads.chain(self.passages.iter().cloned()).chain(iter::once(self.lead..end));
         let sorted = |mut four: [f64; 4]| {
             four.sort_by(f64::total_cmp);
             four.map(f64::to_bits)

@@ -85,6 +85,7 @@ const SAME_PLACE: f64 = 0.5;
 /// Boxes that overlap so much are about one thing, whatever their labels.
 const SAME_BOX: f64 = 0.9;
 
+#[allow(clippy::struct_excessive_bools)] // each is about something else
 struct Part<'b> {
     blocks: Range<usize>,
     boxes: &'b [ParsedBox],
@@ -334,7 +335,8 @@ fn recent(parts: &[Part<'_>], dropped: &[bool], index: usize) -> Vec<usize> {
 
 /// Whether boxes of two values lie at one place.
 fn at_one_place(earlier: &[ParsedBox], later: &[ParsedBox]) -> bool {
-    let same = |one: &ParsedBox, other: &ParsedBox| one.box_2d == other.box_2d || overlap(one, other) >= SAME_BOX;
+    let numbers = |one: &ParsedBox| as_written(one).0;
+    let same = |one: &ParsedBox, other: &ParsedBox| numbers(one) == numbers(other) || overlap(one, other) >= SAME_BOX;
     let later = &later[..later.len().min(COMPARED)];
     earlier.iter().take(COMPARED).any(|one| later.iter().any(|other| same(one, other)))
 }

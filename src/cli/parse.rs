@@ -63,17 +63,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let requests = args.requests.as_deref().map(Requests::read).transpose()?;
     let name = args.file.display().to_string();
     let collected = responses::collect(open(&args.file)?, images.as_ref(), requests.as_ref()).context(name.clone())?;
-    let coordinates = args.decide(&collected, &mut rules);
+    let asked = Asked {
+        answer: args.answer.or((!labels.is_empty()).then_some(AnswerKind::Boxes)),
+        default_label: if let [label] = &labels[..] { Some(label.clone()) } else { None },
+    };
+    let coordinates = args.decide(&collected, &asked, &mut rules);
     for (line, problem) in &collected.problems {
         messages::error(&plain::line(&format!("{name}:{line}: {problem}{}", hint(problem))));
     }
     let remarks = remarks(&collected, args.no_exif);
     let model = (collected.models.len() == 1).then(|| collected.models.first().cloned()).flatten();
     let (unused, unanswered) = (collected.problems.len(), collected.unanswered.len());
-    let asked = Asked {
-        answer: args.answer.or((!labels.is_empty()).then_some(AnswerKind::Boxes)),
-        default_label: if let [label] = &labels[..] { Some(label.clone()) } else { None },
-    };
     let records: Vec<Record> = collected.images.into_iter().map(|image| image.record(&asked, &rules)).collect();
     let elsewhere = Elsewhere {
         labels: labels.clone(),
@@ -141,11 +141,11 @@ fn open(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
 
 impl Args {
     /// Decides the scale of all answers, if nobody has named it.
-    fn decide(&self, collected: &Collected, rules: &mut Rules) -> Coordinates {
+    fn decide(&self, collected: &Collected, asked: &Asked, rules: &mut Rules) -> Coordinates {
         let named = self.coordinates.coordinates;
         let mut evidence = ScaleEvidence::default();
         for image in &collected.images {
-            image.weigh(&mut evidence, rules.order);
+            image.weigh(&mut evidence, rules.order, asked);
         }
         let (because, contradictory) = if named.is_some() {
             ("--coordinates says so".to_owned(), None)

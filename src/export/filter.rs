@@ -396,10 +396,13 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Lower case, without an article, the last word without its English plural. Not a dictionary: what it does not know stays different.
+/// Lower case, without an article, a number word, and punctuation at the end, the last word without its English plural. Not a
+/// dictionary: what it does not know stays different.
 fn singular(label: &str) -> String {
-    let lower = label.trim().to_lowercase();
-    let bare = ["a ", "an ", "the "].iter().find_map(|article| lower.strip_prefix(article)).unwrap_or(&lower);
+    const BEFORE: [&str; 12] =
+        ["a ", "an ", "the ", "one ", "two ", "three ", "four ", "five ", "six ", "some ", "several ", "many "];
+    let lower = label.trim().trim_end_matches(['.', ',', ';', '!']).to_lowercase();
+    let bare = BEFORE.iter().find_map(|article| lower.strip_prefix(article)).unwrap_or(&lower);
     let known = [
         ("people", "person"),
         ("men", "man"),
@@ -472,6 +475,8 @@ mod tests {
             ("The traffic lights", "traffic light"),
             ("people", "Person"),
             ("berries", "berry"),
+            ("two dogs", "dog"),
+            ("Dog.", "dog"),
             ("hot dog", "hot dog"),
         ];
         for (from, to) in forms {

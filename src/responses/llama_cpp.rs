@@ -1,4 +1,4 @@
-//! llama.cpp's own API: `/completion`, whole or streamed.
+//! llama.cpp's own API: `/completion`, whole or streamed; and other responses that have their text as `content`.
 //!
 //! Fields as in llama.cpp's `tools/server`: `content`, `stop`, `stop_type` (`eos`, `word`, `limit`; before that
 //! `stopped_eos`, `stopped_word`, `stopped_limit`), `truncated` (the context was full) and `completion_probabilities`, a list of tokens.
@@ -18,7 +18,7 @@ pub(super) fn completion(object: &Map<String, Value>) -> Option<Body> {
     } else if is("stopped_eos") || is("stopped_word") {
         Ended::StopToken
     } else {
-        match response::ended(response::text(object, "stop_type").or_else(|| response::text(object, "finish_reason"))) {
+        match response::ended(response::text(object, "stop_type").or_else(|| response::reason(object))) {
             Ok(ended) => ended,
             Err(reason) => return Some(Body::failed(reason)),
         }

@@ -11,7 +11,8 @@ use super::tokens::Tokens;
 /// A response of `/api/chat`.
 pub(super) fn chat(object: &Map<String, Value>) -> Option<Body> {
     let message = object.get("message")?.as_object()?;
-    Some(body(object, message.get("content").and_then(response::content).unwrap_or_default()))
+    let content = message.get("content").and_then(response::content).unwrap_or_default();
+    Some(body(object, content + response::tool_calls(message).as_str()))
 }
 
 /// A response of `/api/generate`.

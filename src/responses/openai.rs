@@ -1,7 +1,8 @@
 //! OpenAI's API, which vLLM, llama.cpp, LM Studio and many others speak.
 //!
 //! Fields as in OpenAI's reference (`/v1/chat/completions`, `/v1/completions`, `/v1/responses`); vLLM adds
-//! `reasoning_content` (later `reasoning`) beside a message's `content`.
+//! `reasoning_content` (later `reasoning`) beside a message's `content`. Servers that leave out what is null write
+//! pieces of a stream without `finish_reason`. Calls of tools are part of the answer, behind its content.
 
 use serde_json::{Map, Value};
 
@@ -18,21 +19,28 @@ pub(super) fn completion(object: &Map<String, Value>) -> Option<Body> {
     let Some(choice) = choices.iter().min_by_key(index) else {
         // The last piece of a stream may hold figures only.
         let is_piece = response::text(object, "object").is_some_and(|kind| kind.contains("chunk"));
-        let unfinished = Body { unfinished: true, id, model, ..Body::answer(String::new(), Ended::Unknown) };
-        return Some(if is_piece { unfinished } else { Body::failed("the response has no choices".to_owned()) });
+        let figures =
+            Body { unfinished: true, figures: true, id, model, ..Body::answer(String::new(), Ended::Unknown) };
+        return Some(if is_piece { figures } else { Body::failed("the response has no choices".to_owned()) });
     };
     let message = choice.get("message").or_else(|| choice.get("delta"));
     let said = |key| message.and_then(|message| message.get(key)).or_else(|| choice.get(key));
     let content = said("content").and_then(response::content).filter(|text| !text.is_empty());
     let text = content.or_else(|| ["refusal", "text"].iter().find_map(|key| said(key)?.as_str().map(str::to_owned)));
+    let calls = message.and_then(Value::as_object).map(response::tool_calls).unwrap_or_default();
     let reason = choice.get("finish_reason");
-    let body = match response::ended(reason.and_then(Value::as_str)) {
-        Ok(ended) => Body::answer(text.unwrap_or_default(), ended),
-        Err(reason) => Body::failed(reason),
+    let failed = choice.as_object().and_then(response::error);
+    let body = match (failed, response::ended(reason.and_then(Value::as_str))) {
+        (Some(reason), _) | (None, Err(reason)) => Body::failed(reason),
+        (None, Ok(ended)) => Body::answer(text.unwrap_or_default() + calls.as_str(), ended),
     };
-    // Pieces say that they are not the last one; of a whole response the reason is there, or left out.
-    let piece = choice.get("delta").is_some() || choice.get("text").is_some() && id.is_some();
-    let unfinished = piece && reason.is_some_and(Value::is_null);
+    // Pieces say that they are not the last one, or nothing of how it ended; of a whole response the reason is there,
+    // or left out.
+    let unfinished = match reason {
+        Some(Value::Null) => choice.get("delta").is_some() || choice.get("text").is_some() && id.is_some(),
+        None => choice.get("delta").is_some(),
+        Some(_) => false,
+    };
     let tokens = Tokens::of_choice(choice.get("logprobs"));
     Some(Body { tokens, choices: choices.len(), model, unfinished, id, ..body })
 }
@@ -49,6 +57,11 @@ pub(super) fn response(object: &Map<String, Value>) -> Option<Body> {
         text.push_str(&response::content(content).unwrap_or_default());
         for part in content.as_array().into_iter().flatten() {
             tokens.append(&Tokens::of_list(part.get("logprobs")));
+        }
+    }
+    for item in output.iter().filter_map(Value::as_object) {
+        if response::text(item, "type") == Some("function_call") {
+            text.push_str(&response::tool_call(item, true));
         }
     }
     let details = object.get("incomplete_details").and_then(|details| details.get("reason")).and_then(Value::as_str);

@@ -6,7 +6,7 @@ use super::response::{self, Body};
 use super::tokens::Tokens;
 
 pub(super) fn read(text: &str, line: &Map<String, Value>) -> Body {
-    let body = match response::ended(response::text(line, "finish_reason")) {
+    let body = match response::ended(response::reason(line)) {
         Ok(ended) => Body::answer(text.to_owned(), ended),
         Err(reason) => return Body::failed(reason),
     };

@@ -268,10 +268,13 @@ impl ImageResponses {
         });
     }
 
-    /// Adds what the boxes of all answers say about their scale.
-    pub fn weigh(&self, evidence: &mut ScaleEvidence, order: CoordinateOrder) {
+    /// Adds what the boxes of the answers that count say about their scale; text has none.
+    pub fn weigh(&self, evidence: &mut ScaleEvidence, order: CoordinateOrder, asked: &Asked) {
         let Some((width, height)) = self.size else { return };
-        for about in &self.responses {
+        for about in counting(&self.responses, asked.answer).into_iter().map(|place| &self.responses[place]) {
+            if about.kind(asked.answer) == AnswerKind::Text {
+                continue;
+            }
             if let Outcome::Answer { text, ended } = &about.outcome {
                 evidence.add(&answer::parse(text, *ended).boxes, order, width, height);
             }
@@ -334,31 +337,46 @@ impl ImageResponses {
     }
 }
 
-/// The response that counts of each question, in the order of the questions' first lines; and how many do not.
+/// The responses that count of each question, in the order of the questions' first lines; and how many do not.
 fn counted(responses: Vec<About>, answer: Option<AnswerKind>) -> (Vec<About>, usize) {
-    let mut places: HashMap<Question, usize> = HashMap::new();
-    let mut counted: Vec<(About, Option<u8>)> = Vec::new();
-    let mut passed_over = 0;
-    for about in responses {
-        let place = *places.entry(about.question.clone()).or_insert(counted.len());
-        let Some((there, rank)) = counted.get_mut(place) else {
-            counted.push((about, None));
+    let counting = counting(&responses, answer);
+    let passed_over = responses.len() - counting.len();
+    let mut responses: Vec<Option<About>> = responses.into_iter().map(Some).collect();
+    (counting.into_iter().filter_map(|place| responses[place].take()).collect(), passed_over)
+}
+
+/// The places of the responses that count.
+fn counting(responses: &[About], answer: Option<AnswerKind>) -> Vec<usize> {
+    let mut places: HashMap<&Question, usize> = HashMap::new();
+    let mut counting: Vec<(usize, Option<u8>)> = Vec::new();
+    for (index, about) in responses.iter().enumerate() {
+        let place = *places.entry(&about.question).or_insert(counting.len());
+        let Some((there, rank)) = counting.get_mut(place) else {
+            counting.push((index, None));
             continue;
         };
-        passed_over += 1;
-        let known = *rank.get_or_insert_with(|| there.wholeness(answer));
+        let known = *rank.get_or_insert_with(|| responses[*there].wholeness(answer));
         let new = about.wholeness(answer);
         if new >= known {
-            (*there, *rank) = (about, Some(new));
+            (*there, *rank) = (index, Some(new));
         }
     }
-    (counted.into_iter().map(|(about, _)| about).collect(), passed_over)
+    counting.into_iter().map(|(index, _)| index).collect()
 }
 
 impl About {
-    /// What was asked for, unless `answer` says it of all.
+    /// What was asked for, unless `answer` says it of all. Where only the words of the question say that it was text, and
+    /// the answer is JSON with boxes and nothing else, it was boxes.
     fn kind(&self, answer: Option<AnswerKind>) -> AnswerKind {
-        answer.or(self.kind).unwrap_or_default()
+        match (answer, self.kind, &self.outcome) {
+            (Some(kind), ..) => kind,
+            (None, Some(AnswerKind::Text), Outcome::Answer { text, ended })
+                if answer::is_json_of_boxes(text, *ended) =>
+            {
+                AnswerKind::Boxes
+            }
+            (None, kind, _) => kind.unwrap_or_default(),
+        }
     }
 
     /// How much of an answer is there; [the module](super) says what is better.
@@ -461,6 +479,93 @@ mod tests {
         // An answer that came at the second try is one.
         let (retried, _) = records(&[failed("detect cat"), own("a.png", Some("detect cat"), BOX)], None, None);
         assert_eq!(retried[0].status, AnswerStatus::Ok);
+    }
+
+    #[test]
+    fn a_stream_may_leave_out_what_is_null() {
+        const HALF: &str = r#"[{"box_2d": [100, 200, 300, 400], "label": "cat"}, "#;
+        const REST: &str = r#"{"box_2d": [500, 100, 900, 300], "label": "dog"}]"#;
+        let chunk = |text: &str, reason: Option<&str>| {
+            let mut choice = json!({"index": 0, "delta": {"content": text}});
+            if let Some(reason) = reason {
+                choice["finish_reason"] = reason.into();
+            }
+            json!({"image": "a.png", "width": 9, "height": 9, "id": "c", "object": "chat.completion.chunk", "choices": [choice]})
+        };
+        let usage = json!({"image": "a.png", "id": "c", "object": "chat.completion.chunk", "choices": [], "usage": {"total_tokens": 3}});
+        for lines in [
+            vec![chunk(HALF, None), chunk(REST, None), chunk("", Some("stop"))],
+            vec![chunk(HALF, None), chunk(REST, Some("stop")), usage],
+        ] {
+            let (found, _) = records(&lines, None, None);
+            assert_eq!((found[0].status, found[0].detections.len(), found[0].notes.len()), (AnswerStatus::Ok, 2, 0));
+        }
+    }
+
+    #[test]
+    fn calls_of_tools_are_part_of_the_answer() {
+        let dog = BOX.replace("cat", "dog");
+        let function = json!({"name": "report", "arguments": format!("{{\"objects\": {dog}}}")});
+        let message =
+            |content: Value| json!({"role": "assistant", "content": content, "tool_calls": [{"function": function}]});
+        let of = |body: Value| {
+            let mut line = json!({"image": "a.png", "width": 100, "height": 100});
+            line["response"] = body;
+            let (found, _) = records(&[line], None, None);
+            (found[0].status, found[0].detections.len())
+        };
+        let chat = |message: Value| json!({"choices": [{"message": message, "finish_reason": "tool_calls"}]});
+        assert_eq!(of(chat(message(BOX.into()))), (AnswerStatus::Salvaged, 2));
+        assert_eq!(of(chat(message(Value::Null))), (AnswerStatus::Salvaged, 1));
+        let ollama = json!({"message": message(BOX.into()), "done": true, "done_reason": "stop"});
+        assert_eq!(of(ollama), (AnswerStatus::Salvaged, 2));
+        // A choice that failed, and a part of the content that is a thought.
+        let failed =
+            json!({"choices": [{"message": {"content": BOX}, "finish_reason": "stop", "error": {"message": "x"}}]});
+        assert_eq!(of(failed).0, AnswerStatus::Failed);
+        let thought = json!([{"thought": true, "text": dog}, {"text": BOX}]);
+        assert_eq!(of(chat(json!({"content": thought}))), (AnswerStatus::Ok, 1));
+    }
+
+    #[test]
+    fn a_limit_is_known_by_many_names() {
+        let cut = format!("{}\n", BOX.trim_matches(['[', ']']));
+        let line = json!({"image": "a.png", "width": 9, "height": 9});
+        for (key, value) in [
+            ("finish_reason", json!("length")),
+            ("finish_reason", json!("model_length")),
+            ("stop_reason", json!("max_tokens")),
+            ("meta_info", json!({"finish_reason": {"type": "length", "length": 9}})),
+        ] {
+            let mut line = line.clone();
+            (line["text"], line[key]) = (cut.clone().into(), value);
+            assert_eq!(records(&[line], None, None).0[0].status, AnswerStatus::Truncated, "{key}");
+        }
+    }
+
+    #[test]
+    fn boxes_that_answer_a_question_for_words_are_boxes() {
+        let boxes = own("a.png", Some("Which animals are there?"), &format!("```json\n{BOX}\n```"));
+        let (found, _) = records(std::slice::from_ref(&boxes), None, None);
+        assert_eq!((found[0].status, found[0].detections.len()), (AnswerStatus::Ok, 1));
+        let named = Asked { answer: Some(AnswerKind::Text), default_label: None };
+        let collected = collect(boxes.to_string().as_bytes(), None, None).unwrap();
+        let record = |image: ImageResponses| image.record(&named, &Rules::default()).status;
+        assert_eq!(collected.images.into_iter().map(record).collect::<Vec<_>>(), [AnswerStatus::Text]);
+    }
+
+    #[test]
+    fn text_and_replaced_answers_say_nothing_of_the_scale() {
+        let share = r#"[{"box_2d": [0.1, 0.2, 0.3, 0.4], "label": "cat"}]"#;
+        let caption = "A cat in the room, which is box_2d: [0, 0, 1000, 1000] as a whole.";
+        let asked = Asked::default();
+        for other in [own("b.png", Some("Describe it."), caption), own("a.png", Some("detect cat"), BOX)] {
+            let lines = [other, own("a.png", Some("detect cat"), share)].map(|line| line.to_string()).join("\n");
+            let collected = collect(lines.as_bytes(), None, None).unwrap();
+            let mut evidence = ScaleEvidence::default();
+            collected.images.iter().for_each(|image| image.weigh(&mut evidence, CoordinateOrder::default(), &asked));
+            assert_eq!(evidence.decide().scale, answer::CoordinateScale::One);
+        }
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! In: a JSON object. Out: a [`Response`], or a piece of one that a server streamed.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::{Map, Value};
 
@@ -56,6 +56,8 @@ pub(super) struct Body {
     pub(super) model: Option<String>,
     /// There is more to come: the text is a piece of a stream.
     pub(super) unfinished: bool,
+    /// It is such a piece, and holds figures about the answer alone.
+    pub(super) figures: bool,
     /// The name that all pieces of a stream share, where they have one.
     pub(super) id: Option<String>,
 }
@@ -64,7 +66,15 @@ impl Body {
     /// A whole answer.
     pub(super) fn answer(text: String, ended: Ended) -> Self {
         let outcome = Outcome::Answer { text, ended };
-        Self { outcome, tokens: Tokens::default(), choices: 1, model: None, unfinished: false, id: None }
+        Self {
+            outcome,
+            tokens: Tokens::default(),
+            choices: 1,
+            model: None,
+            unfinished: false,
+            figures: false,
+            id: None,
+        }
     }
 
     /// None.
@@ -78,6 +88,8 @@ impl Body {
 pub(super) struct Assembler {
     /// The streams that have not ended, by what their pieces have in common: image, `custom_id`, and a name of their own.
     open: HashMap<[Option<String>; 3], Stream>,
+    /// The streams that have ended. Figures about them may follow.
+    ended: HashSet<[Option<String>; 3]>,
 }
 
 struct Stream {
@@ -93,8 +105,11 @@ impl Assembler {
         line: usize,
         object: &Map<String, Value>,
     ) -> Result<Option<(usize, Response)>, Problem> {
-        let (response, unfinished, id) = read(object)?;
+        let Piece { response, unfinished, figures, id } = read(object)?;
         let key = [response.image.clone(), response.custom_id.clone(), id];
+        if figures && self.ended.contains(&key) {
+            return Ok(None);
+        }
         match (self.open.entry(key), unfinished) {
             (Entry::Vacant(_), false) => Ok(Some((line, response))),
             (Entry::Vacant(entry), true) => {
@@ -106,7 +121,8 @@ impl Assembler {
                 Ok(None)
             }
             (Entry::Occupied(stream), false) => {
-                let mut stream = stream.remove();
+                let (key, mut stream) = stream.remove_entry();
+                self.ended.insert(key);
                 stream.append(response);
                 Ok(Some((stream.line, stream.response)))
             }
@@ -148,8 +164,17 @@ impl Stream {
     }
 }
 
-/// The response in `object`, whether it is a piece of a stream, and the stream's name.
-fn read(object: &Map<String, Value>) -> Result<(Response, bool, Option<String>), Problem> {
+/// A response, or a piece of one.
+struct Piece {
+    response: Response,
+    unfinished: bool,
+    figures: bool,
+    /// The stream's name.
+    id: Option<String>,
+}
+
+/// The response in `object`.
+fn read(object: &Map<String, Value>) -> Result<Piece, Problem> {
     let name = |key: &'static str| match object.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.trim().is_empty() => {
@@ -164,10 +189,10 @@ fn read(object: &Map<String, Value>) -> Result<(Response, bool, Option<String>),
     // llama.cpp repeats the prompt that it was given.
     let rendered = question.is_none() && object.contains_key("content");
     let question = question.or_else(|| text(object, "prompt")).map(str::to_owned);
-    let Body { outcome, tokens, choices, model, unfinished, id } = body(object)?;
+    let Body { outcome, tokens, choices, model, unfinished, figures, id } = body(object)?;
     let size = size(object)?;
     let response = Response { image, custom_id, question, rendered, size, model, outcome, choices, tokens };
-    Ok((response, unfinished, id))
+    Ok(Piece { response, unfinished, figures, id })
 }
 
 /// The first format that fits.
@@ -217,7 +242,7 @@ fn batch_result(response: &Map<String, Value>, body: &Value, line: &Map<String, 
 }
 
 /// The words of an error, where there is one: a text, `{"message": …}`, or an object of its own (`"object": "error"`).
-fn error(object: &Map<String, Value>) -> Option<String> {
+pub(super) fn error(object: &Map<String, Value>) -> Option<String> {
     let own = object.get("object").and_then(Value::as_str) == Some("error");
     let error = match object.get("error") {
         None | Some(Value::Null) if own => return Some(text(object, "message").unwrap_or("an error").to_owned()),
@@ -258,24 +283,66 @@ pub(super) fn content(content: &Value) -> Option<String> {
     match content {
         Value::String(text) => Some(text.clone()),
         Value::Array(parts) => {
+            let is_thought = |part: &Value| part.get("thought").and_then(Value::as_bool) == Some(true);
             let said = |part: &Value| match part.get("type").and_then(Value::as_str) {
                 None | Some("text" | "output_text") => part.get("text").and_then(Value::as_str).map(str::to_owned),
                 Some("refusal") => part.get("refusal").and_then(Value::as_str).map(str::to_owned),
                 Some(_) => None,
             };
-            Some(parts.iter().filter_map(said).collect())
+            Some(parts.iter().filter(|part| !is_thought(part)).filter_map(said).collect())
         }
         _ => None,
     }
+}
+
+/// The calls of tools of a message, each as it stands in the text of a model that makes them.
+pub(super) fn tool_calls(message: &Map<String, Value>) -> String {
+    let calls = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
+    let functions = calls.filter_map(|call| (call.get("function").unwrap_or(call)).as_object());
+    let one = message.get("function_call").and_then(Value::as_object);
+    functions.chain(one).map(|function| tool_call(function, function.contains_key("name"))).collect()
+}
+
+/// One call, or in a stream a piece of one: only the first has a name.
+pub(super) fn tool_call(function: &Map<String, Value>, first: bool) -> String {
+    let arguments = match function.get("arguments") {
+        Some(Value::String(text)) => text.clone(),
+        Some(arguments @ (Value::Object(_) | Value::Array(_))) => arguments.to_string(),
+        _ => String::new(),
+    };
+    if first { format!("\n<|tool_call>{arguments}") } else { arguments }
+}
+
+/// Why an answer ended, under the keys of several servers: a word, or an object with one as its `type`.
+pub(super) fn reason(object: &Map<String, Value>) -> Option<&str> {
+    let meta = object.get("meta_info").and_then(Value::as_object);
+    let keys = ["finish_reason", "stop_reason", "stop_type", "done_reason"];
+    let found = keys.iter().find_map(|key| object.get(*key)).or_else(|| meta?.get("finish_reason"))?;
+    found.as_str().or_else(|| found.get("type").and_then(Value::as_str))
 }
 
 /// How an answer ended, in the words of any server; the error holds the reason of a text that was held back or never made.
 pub(super) fn ended(reason: Option<&str>) -> Result<Ended, String> {
     Ok(match reason.map(str::to_ascii_lowercase).as_deref() {
         Some("stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "word" | "completed") => Ended::StopToken,
-        Some("length" | "limit" | "max_tokens" | "max_output_tokens") => Ended::TokenLimit,
+        Some(
+            "length"
+            | "limit"
+            | "max_tokens"
+            | "max_output_tokens"
+            | "max_length"
+            | "model_length"
+            | "token_limit"
+            | "context_length"
+            | "model_context_window_exceeded"
+            | "maxpredictedtokensreached"
+            | "contextlengthreached",
+        ) => Ended::TokenLimit,
         Some("repetition") => Ended::Looped,
-        Some(reason @ ("content_filter" | "safety" | "abort" | "error" | "cancelled" | "failed")) => {
+        Some(
+            reason @ ("content_filter" | "safety" | "recitation" | "prohibited_content" | "blocklist" | "spii"
+            | "abort" | "error" | "cancelled" | "failed"),
+        ) => {
             return Err(format!("the server ended the answer: {reason}"));
         }
         Some(reason @ ("load" | "unload")) => return Err(format!("no answer, the server did a {reason} of the model")),

@@ -12,7 +12,7 @@ fn told(text: &str) -> (String, AnswerStatus, String) {
         let name = serde_json::to_value(note.kind).unwrap().as_str().unwrap().to_owned();
         let plain = ["prose_around", "thinking_removed", "malformed_json", "unclosed_fence", "tool_call_debris"];
         let detail = note.detail.as_ref().map(|detail| format!(" {detail}")).unwrap_or_default();
-        (!plain.contains(&name.as_str())).then(|| name + &detail)
+        (!plain.contains(&name.as_str())).then(|| format!("{name}{detail}"))
     });
     (boxes.collect::<Vec<_>>().join(", "), answer.status, notes.collect::<Vec<_>>().join("; "))
 }

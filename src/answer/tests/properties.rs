@@ -138,7 +138,7 @@ fn reference(value: &Value, found: &mut Vec<([f64; 4], Option<String>)>) -> Vec<
         Value::Array(values) => waiting.extend(values.iter().flat_map(|value| reference(value, found))),
         Value::Object(members) => {
             let label = members.iter().filter_map(|(key, value)| label_of(key, value)).min();
-            let list = members.iter().filter_map(|(key, value)| labels_of(key, value)).last();
+            let list = members.iter().filter_map(|(key, value)| labels_of(key, value)).next_back();
             let mut own = Vec::new();
             for (key, value) in members {
                 match value {
@@ -152,7 +152,7 @@ fn reference(value: &Value, found: &mut Vec<([f64; 4], Option<String>)>) -> Vec<
             let pairs = list.filter(|list| list.len() == labelled.len() || (is_own && labelled.len() == 1));
             match (label, pairs) {
                 (Some((_, text)), _) if is_own => {
-                    labelled.drain(..).for_each(|index| found[index].1 = Some(text.clone()))
+                    labelled.drain(..).for_each(|index| found[index].1 = Some(text.clone()));
                 }
                 (_, Some(list)) => labelled.drain(..).zip(list).for_each(|(index, text)| found[index].1 = Some(text)),
                 // A name may be that of the whole answer.

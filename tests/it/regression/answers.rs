@@ -266,3 +266,49 @@ fn boxes_in_yaml_are_read() {
         assert_eq!((status.as_str(), labels), ("salvaged", vec!["cat", "dog"]), "{text}");
     }
 }
+
+#[test]
+fn doubt_is_not_ok() {
+    let dog = r#"[{"box_2d": [500, 100, 900, 300], "label": "dog"}]"#;
+    let inner = CAT.trim_matches(['[', ']'].as_slice());
+    let rows = [
+        // Boxes of other keys, labels of other boxes, boxes that are lost.
+        (r#"{"target_bbox": [100, 200, 300, 400]}"#.to_owned(), "refused", 0, "unread_key"),
+        (format!("[{inner}, {{\"loc\": [500, 100, 900, 300]}}]"), "salvaged", 1, "unread_key"),
+        (inner.replace('}', r#", "face_box": [500, 100, 900, 300]}"#), "salvaged", 1, "unread_key"),
+        (format!("{CAT}\n- dog: [500, 100, 900, 300]"), "salvaged", 1, "unread_key"),
+        (r#"{"labels": ["a", "b"], "boxes_2d": [[1, 2, 300, 400]]}"#.to_owned(), "ok", 1, ""),
+        (
+            r#"{"labels": ["a"], "boxes_2d": [[1, 2, 300, 400], [5, 6, 700, 800]]}"#.to_owned(),
+            "salvaged",
+            2,
+            "label_guessed",
+        ),
+        // Answers that were taken back.
+        (format!("{}\nMy bad, a cat:\n{CAT}", CAT.replace("cat", "fox")), "salvaged", 1, "earlier_answer_dropped"),
+        (format!("Option 1:\n{CAT}\nOption 2:\n{dog}"), "salvaged", 2, "several_answers"),
+        (format!("{CAT}\nActually, please ignore the box above."), "salvaged", 1, "doubtful_words"),
+        (format!("{{\"original\": {dog}, \"corrected\": {CAT}}}"), "salvaged", 1, "earlier_answer_dropped"),
+        (format!("<deep_think>{dog}</deep_think>{CAT}"), "ok", 1, "thinking_removed"),
+        (format!("{CAT}\n\nHuman: detect dogs\n\nAssistant: {dog}"), "ok", 1, ""),
+        // A plain answer with polite words stays one.
+        (format!("Here are the boxes:\n```json\n{CAT}\n```\nLet me know if you need more."), "ok", 1, ""),
+        (format!("### Cats\n```json\n{CAT}\n```\n### Dogs\n```json\n{dog}\n```"), "ok", 2, ""),
+    ];
+    for (text, status, count, note) in rows {
+        let record = record(&text);
+        let (told, boxes) = found(&record);
+        assert_eq!((told.as_str(), boxes.len()), (status, count), "{text}");
+        assert!(note.is_empty() || noted(&record, note), "{text}: {}", record["notes"]);
+    }
+}
+
+#[test]
+fn counting_labels_march_too() {
+    let boxes = (0..60).map(|index| {
+        let x = 5 * index;
+        format!(r#"{{"box_2d": [118, {x}, 825, {}], "label": "chair {index}"}}"#, x + 60)
+    });
+    let record = record(&format!("[{}]", boxes.collect::<Vec<_>>().join(", ")));
+    assert_eq!(found(&record), ("looped".to_owned(), vec![]));
+}
