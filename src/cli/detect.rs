@@ -204,6 +204,9 @@ pub(super) fn say_what_was_left(out: &std::path::Path, directory: &RunDirectory,
     if let Some(holder) = &directory.killed {
         messages::say(&format!("An earlier process was killed while it wrote this run ({holder}); going on."));
     }
+    if let Some(copies) = &directory.last_copies {
+        messages::say(&format!("{}: {copies}.", out.display()));
+    }
     if let [first, others @ ..] = directory.kept.as_slice() {
         let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
         messages::say(&format!(

@@ -378,7 +378,7 @@ pub fn write(
         Format::Voc => voc::write(dataset, &staged, remarks)?,
         _ => yolo::write(dataset, &staged, remarks)?,
     };
-    for changed in directory.place(&staged, &[""])? {
+    for changed in directory.place(&staged, &[""])?.changed {
         remarks.push(format!("{changed}: changed since an earlier conversion, and left as it is"));
     }
     Ok(written)

@@ -71,8 +71,8 @@ pub(super) fn write(
     written.push("results.json".to_owned());
     // Parts and copies that this export does not have would have other ids and names.
     let scope = if input.options.write_upright { &SCOPE[..SCOPE.len() - 1] } else { &SCOPE };
-    let changed = out.place(&staged, scope)?;
-    exported.remark_changed(&changed);
+    let left = out.place(&staged, scope)?;
+    exported.remark_left(&left);
     exported.written.extend(written.iter().map(|name| out.join(name)));
     Ok(())
 }

@@ -230,23 +230,24 @@ impl<'i> Placer<'i> {
         let extension = known.filter(|_| !(cut || turned && self.options.write_upright));
         let name = format!("{stem}.{}", extension.unwrap_or("png"));
         let path = format!("{prefix}{name}");
+        let original = self.images.original(record);
         if extension.is_none() {
             let png = self.images.decoded(record, &bytes, |pixels| {
                 let mut png = Vec::new();
                 pixels.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).map(|()| png)
             });
             return match png {
-                Ok(Ok(png)) => Ok(folder.write_named(&path, &png)?.map(|()| name)),
+                Ok(Ok(png)) => Ok(folder.copy_named(&path, &png, &original)?.map(|()| name)),
                 Ok(Err(error)) => Ok(Err(error.to_string())),
                 Err(reason) => Ok(Err(reason)),
             };
         }
         let file = self.images.file(record).filter(|_| !self.options.copy_images);
         let sha256 = || record.sha256.clone().unwrap_or_else(|| digest::hex(&bytes));
-        if file.is_some_and(|file| folder.link(&path, &file, sha256())) {
+        if file.is_some_and(|file| folder.link(&path, &file, &sha256())) {
             return Ok(Ok(name));
         }
-        Ok(folder.write_named(&path, &bytes)?.map(|()| name))
+        Ok(folder.copy_named(&path, &bytes, &original)?.map(|()| name))
     }
 }
 

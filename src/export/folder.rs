@@ -36,6 +36,16 @@ impl<'o> Fresh<'o> {
         self.named(name, self.staged.write(&self.inside(name), bytes))
     }
 
+    /// Writes a copy of the user's image at `original` under an image's name, as [`Self::write_named`] does.
+    pub(super) fn copy_named(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        original: &Path,
+    ) -> Result<Result<(), String>, ExportError> {
+        self.named(name, self.staged.copy(&self.inside(name), bytes, original))
+    }
+
     /// Puts a symbolic link to `file`, whose hash is `sha256`, under an image's name. On Windows, where such links need a privilege that
     /// few have, a second name of the file does as well on the same drive.
     pub(super) fn link_named(
@@ -45,7 +55,7 @@ impl<'o> Fresh<'o> {
         sha256: Option<&String>,
     ) -> Result<Result<(), String>, ExportError> {
         let path = self.inside(name);
-        let linked = self.staged.symbolic_link(&path, file).or_else(|error| match sha256 {
+        let linked = self.staged.symbolic_link(&path, file, sha256.map(String::as_str)).or_else(|error| match sha256 {
             Some(sha256) if cfg!(windows) => self.staged.hard_link(&path, file, sha256.clone()),
             _ => Err(error),
         });
@@ -53,13 +63,16 @@ impl<'o> Fresh<'o> {
     }
 
     /// Puts a second name of `file`, or if that cannot be (another disk) a symbolic link; whether there is one now.
-    pub(super) fn link(&self, name: &str, file: &Path, sha256: String) -> bool {
+    pub(super) fn link(&self, name: &str, file: &Path, sha256: &str) -> bool {
         // A hard link to a link would be one to where it points from.
         let Ok(file) = file.canonicalize() else { return false };
         let path = self.inside(name);
-        let linked = self.staged.hard_link(&path, &file, sha256);
+        let linked = self.staged.hard_link(&path, &file, sha256.to_owned());
         // Windows lets only administrators make symbolic links.
-        linked.or_else(|error| if cfg!(unix) { self.staged.symbolic_link(&path, &file) } else { Err(error) }).is_ok()
+        let or_symbolic = |error| {
+            if cfg!(unix) { self.staged.symbolic_link(&path, &file, Some(sha256)) } else { Err(error) }
+        };
+        linked.or_else(or_symbolic).is_ok()
     }
 
     /// Makes a folder that is there without files, too.
@@ -76,14 +89,6 @@ impl<'o> Fresh<'o> {
         is_there
     }
 
-    /// The names of the copies that an earlier export wrote into the folder, and the hashes of their contents.
-    pub(super) fn copies(&self) -> Vec<(String, String)> {
-        let named = |(name, sha256): (String, String)| {
-            Some((name.strip_prefix(self.name)?.strip_prefix('/')?.to_owned(), sha256))
-        };
-        self.out.copies_in(self.name).into_iter().filter_map(named).collect()
-    }
-
     /// Takes a file back.
     pub(super) fn discard(&self, name: &str) -> Result<(), ExportError> {
         self.staged.discard(&self.inside(name)).map_err(|error| self.failed(name, error))
@@ -91,8 +96,8 @@ impl<'o> Fresh<'o> {
 
     /// Puts its files in place, and removes those of the export before.
     pub(super) fn put(self, exported: &mut Exported) -> Result<(), ExportError> {
-        let changed = self.out.place(&self.staged, &[self.name])?;
-        exported.remark_changed(&changed);
+        let left = self.out.place(&self.staged, &[self.name])?;
+        exported.remark_left(&left);
         exported.written.push(self.out.join(self.name));
         Ok(())
     }

@@ -40,7 +40,7 @@ pub use presence::Missing;
 pub use select::{LeftOut, Selection};
 
 pub use crate::dataset::coco::Category;
-use crate::ownership::{OutputDirectory, OwnershipError};
+use crate::ownership::{Left, OutputDirectory, OwnershipError};
 use crate::record::Record;
 use examples::Examples;
 
@@ -250,8 +250,9 @@ impl FormatFailure {
 
 impl Exported {
     /// Says which files of an earlier export are the user's now.
-    fn remark_changed(&mut self, names: &[String]) {
-        if let [first, others @ ..] = names {
+    fn remark_left(&mut self, left: &Left) {
+        self.remarks.extend(left.last_copies_in_words());
+        if let [first, others @ ..] = left.changed.as_slice() {
             let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
             self.remarks.push(format!("{first}{others}: changed since an earlier export, and left as it is"));
         }

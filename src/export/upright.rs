@@ -81,6 +81,17 @@ impl<'i> Images<'i> {
         }
     }
 
+    /// The file that a record's image was read from: its own, or the archive that it is in.
+    pub(super) fn original(&self, record: &Record) -> PathBuf {
+        let path = match self.place(record) {
+            Ok(Place::File(path)) => path,
+            Ok(Place::Entry { archive, .. }) => archive.to_path_buf(),
+            Err(_) => self.folder.join(path_of(&record.image)),
+        };
+        // The list of written files is read in other folders.
+        std::path::absolute(&path).unwrap_or(path)
+    }
+
     /// Where a record's image is. A record without a hash names its image on somebody else's word: such a name is not followed through a link
     /// that leads out of the folder.
     fn place(&self, record: &Record) -> Result<Place, String> {

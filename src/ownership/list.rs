@@ -7,7 +7,7 @@
 //! A name may have several entries: while files are replaced, the old content is gemscope's and so is the new. A line that a kill tore is
 //! cut off: its file was not put in place yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Component, Path, PathBuf};
@@ -33,6 +33,8 @@ struct Line {
 pub(super) enum Content {
     /// A second name of the file `hard_link`.
     HardLink { size: u64, sha256: String, hard_link: String },
+    /// A copy of the user's image `copy_of`: of its bytes or of its pixels.
+    Copy { size: u64, sha256: String, copy_of: String },
     /// A file.
     File { size: u64, sha256: String },
     /// A symbolic link to `link`.
@@ -46,6 +48,22 @@ impl Content {
         Self::File { size: bytes.len() as u64, sha256: digest::hex(bytes) }
     }
 
+    /// A copy, as `bytes`, of the image at `original`.
+    pub(super) fn copy(bytes: &[u8], original: &Path) -> Self {
+        let copy_of = original.to_string_lossy().into_owned();
+        Self::Copy { size: bytes.len() as u64, sha256: digest::hex(bytes), copy_of }
+    }
+
+    /// The image of the user's that this is a copy or a second name of, and the hash of the content.
+    fn original(&self) -> Option<(&Path, &str)> {
+        match self {
+            Self::HardLink { sha256, hard_link: original, .. } | Self::Copy { sha256, copy_of: original, .. } => {
+                Some((Path::new(original), sha256))
+            }
+            Self::File { .. } | Self::Link { .. } | Self::Folder { .. } => None,
+        }
+    }
+
     /// Whether `path`, of which `metadata` is known without following links, has this very content.
     pub(super) fn is_at(&self, path: &Path, metadata: &Metadata) -> io::Result<bool> {
         match self {
@@ -56,10 +74,18 @@ impl Content {
             Self::HardLink { hard_link, .. } if metadata.is_file() && is_same_file(metadata, Path::new(hard_link)) => {
                 Ok(true)
             }
-            Self::File { size, sha256 } | Self::HardLink { size, sha256, .. } => {
+            Self::File { size, sha256 } | Self::HardLink { size, sha256, .. } | Self::Copy { size, sha256, .. } => {
                 let as_long = metadata.is_file() && metadata.len() == *size;
                 Ok(as_long && digest::hex_of(files::open_unlinked(path)?)? == *sha256)
             }
+        }
+    }
+
+    /// The hash of the file's bytes.
+    pub(super) fn sha256(&self) -> Option<&str> {
+        match self {
+            Self::File { sha256, .. } | Self::HardLink { sha256, .. } | Self::Copy { sha256, .. } => Some(sha256),
+            Self::Link { .. } | Self::Folder { .. } => None,
         }
     }
 
@@ -67,7 +93,7 @@ impl Content {
     /// other way round.
     pub(super) fn is_shared(&self, metadata: &Metadata) -> bool {
         match self {
-            Self::File { .. } => names_of(metadata) != 1,
+            Self::File { .. } | Self::Copy { .. } => names_of(metadata) != 1,
             Self::HardLink { .. } => true,
             Self::Link { .. } | Self::Folder { .. } => false,
         }
@@ -76,7 +102,9 @@ impl Content {
     /// [`Self::is_at`] without reading the file: its size decides.
     fn looks_as_at(&self, path: &Path, metadata: &Metadata) -> bool {
         match self {
-            Self::File { size, .. } | Self::HardLink { size, .. } => metadata.is_file() && metadata.len() == *size,
+            Self::File { size, .. } | Self::HardLink { size, .. } | Self::Copy { size, .. } => {
+                metadata.is_file() && metadata.len() == *size
+            }
             other => other.is_at(path, metadata).unwrap_or(false),
         }
     }
@@ -186,13 +214,15 @@ impl FileList {
         self.names_in(scope, false)
     }
 
-    /// Names and hashes of the files in `scope` that are neither links nor second names of other files.
-    pub(super) fn copies_in(&self, scope: &str) -> Vec<(String, String)> {
-        let copy = |name: String| match self.entries.get(&name)?.last()? {
-            Content::File { sha256, .. } => Some((name, sha256.clone())),
-            _ => None,
+    /// Whether `name` may be the last copy of an image of the user's: the image is not there any more, and its content is not `among`
+    /// others that are. An image that cannot be looked up (a folder without permission) counts as there.
+    pub(super) fn may_be_last_copy(&self, name: &str, among: &HashSet<&str>) -> bool {
+        let is_gone = |original: &Path| {
+            let missing = |error: io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+            original.symlink_metadata().is_err_and(missing)
         };
-        self.files_in(&[scope]).into_iter().filter_map(copy).collect()
+        let originals = self.entries.get(name).into_iter().flatten().filter_map(Content::original);
+        originals.into_iter().any(|(original, sha256)| is_gone(original) && !among.contains(sha256))
     }
 
     /// Folders in `scope`, the deepest first.

@@ -7,6 +7,9 @@
 //! The proof is a list, `.gemscope/files.jsonl`, with name, size and hash of every file. A file whose bytes equal those to be written
 //! counts as gemscope's too: so a directory from before there was a list is taken over as far as nothing can be lost.
 //!
+//! The list also says of which image of the user's a file is a copy or a second name. If that image is gone, the copy may be the last: it
+//! is neither replaced nor removed, and is the user's from then on.
+//!
 //! One file appears in its place at once, by a rename; a reader never sees a part of it. A set of files (crops, a data set) is put in
 //! place file by file, in steps that a kill at any moment may cut short:
 //!
@@ -23,7 +26,7 @@ mod list;
 mod lock;
 mod staging;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
 use std::fs::{self, Metadata, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
@@ -93,6 +96,32 @@ impl OwnershipError {
     /// Whether it is that the disk is full.
     pub fn is_full_disk(&self) -> bool {
         matches!(self, Self::Io { error, .. } if error.kind() == ErrorKind::StorageFull)
+    }
+}
+
+/// Files of an earlier set that stay, and are the user's from now on.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Left {
+    /// Those that were changed.
+    pub(crate) changed: Vec<String>,
+    /// Copies of images of the user's that are not there any more: each may be the last.
+    pub(crate) last_copies: Vec<String>,
+}
+
+impl Left {
+    /// `10 copies of images that are gone stay in yolo/images`; nothing where there are none.
+    pub(crate) fn last_copies_in_words(&self) -> Option<String> {
+        let [first, others @ ..] = self.last_copies.as_slice() else { return None };
+        let folders = |name: &str| name.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        let mut folder = folders(first);
+        while !others.iter().all(|name| Path::new(name).starts_with(&folder)) {
+            folder = folders(&folder);
+        }
+        let place = if folder.is_empty() { String::new() } else { format!(" in {folder}") };
+        Some(match self.last_copies.len() {
+            1 => format!("1 copy of an image that is gone stays{place}, and is yours now"),
+            count => format!("{count} copies of images that are gone stay{place}, and are yours now"),
+        })
     }
 }
 
@@ -195,12 +224,12 @@ impl OutputDirectory {
     }
 
     /// Puts staged files in place, and removes those of gemscope's in `scope` (names, folders, `""` for all) that are not among them.
-    /// Gives the names of such files that stay, since they were changed: they are the user's now.
+    /// Gives those that stay, and are the user's now: changed ones, and the last copies of images of the user's.
     ///
     /// # Errors
     /// [`OwnershipError::InTheWay`] and [`OwnershipError::Link`], before anything is changed; [`OwnershipError::Io`], after which the same
     /// again puts right what is half done.
-    pub(crate) fn place(&self, staged: &Staging, scope: &[&str]) -> Result<Vec<String>, OwnershipError> {
+    pub(crate) fn place(&self, staged: &Staging, scope: &[&str]) -> Result<Left, OwnershipError> {
         let made = staged.take();
         let mut list = self.list();
         let missing = self.look_at_folders(list.list(), &made)?;
@@ -224,22 +253,17 @@ impl OutputDirectory {
             let path = self.join(name);
             fs::rename(staged.path_of(name), &path).map_err(io_at(&path))?;
         }
-        let kept = self.remove_stale(&mut list, scope, &made)?;
+        let left = self.remove_stale(&mut list, scope, &made)?;
         list.settle(entries);
-        Ok(kept)
+        Ok(left)
     }
 
-    /// Removes all files of gemscope's. Gives the names of those that stay, since they were changed.
+    /// Removes all files of gemscope's. Gives those that stay, as [`Self::place`] does.
     ///
     /// # Errors
     /// [`OwnershipError::Io`].
-    pub(crate) fn remove_own(&self) -> Result<Vec<String>, OwnershipError> {
+    pub(crate) fn remove_own(&self) -> Result<Left, OwnershipError> {
         self.remove_stale(&mut self.list(), &[""], &Made::default())
-    }
-
-    /// The names and hashes of the files in the folder `scope` that gemscope wrote as copies, neither as links nor as second names.
-    pub(crate) fn copies_in(&self, scope: &str) -> Vec<(String, String)> {
-        self.list().list().copies_in(scope)
     }
 
     /// Puts a file in its place that is known by its content and is not on the list; on disk when this returns.
@@ -282,9 +306,10 @@ impl OutputDirectory {
     /// The files that are to be put in place. Those that are there already, byte for byte, are not: a rename over a file makes many file
     /// systems write it to the disk at once.
     fn look_at_files<'m>(&self, list: &FileList, made: &'m Made) -> Result<Vec<&'m String>, OwnershipError> {
+        let among = made.contents();
         let look = |(name, content): (&'m String, &Content)| {
             let path = self.join(name);
-            let place = self.look_at(list, name, content, &path).map_err(io_at(&path))?;
+            let place = self.look_at(list, name, content, &path, &among).map_err(io_at(&path))?;
             Ok((name, place))
         };
         let places: Vec<(&String, Place)> = made.files.par_iter().map(look).collect::<Result<_, _>>()?;
@@ -295,7 +320,14 @@ impl OutputDirectory {
         Ok(places.into_iter().filter(|(_, place)| *place == Place::Free).map(|(name, _)| name).collect())
     }
 
-    fn look_at(&self, list: &FileList, name: &str, content: &Content, path: &Path) -> io::Result<Place> {
+    fn look_at(
+        &self,
+        list: &FileList,
+        name: &str,
+        content: &Content,
+        path: &Path,
+        among: &HashSet<&str>,
+    ) -> io::Result<Place> {
         let Some(metadata) = looked_at(path)? else { return Ok(Place::Free) };
         if metadata.is_dir() {
             return Ok(Place::Taken);
@@ -303,11 +335,12 @@ impl OutputDirectory {
         if content.is_at(path, &metadata)? {
             return Ok(if content.is_shared(&metadata) { Place::Free } else { Place::Done });
         }
-        let may_be_replaced = list.owns(name, path, &metadata)? || self.adopt;
+        let is_own = list.owns(name, path, &metadata)? && !list.may_be_last_copy(name, among);
+        let may_be_replaced = is_own || self.adopt;
         Ok(if may_be_replaced { Place::Free } else { Place::Taken })
     }
 
-    fn remove_stale(&self, list: &mut WrittenList, scope: &[&str], made: &Made) -> Result<Vec<String>, OwnershipError> {
+    fn remove_stale(&self, list: &mut WrittenList, scope: &[&str], made: &Made) -> Result<Left, OwnershipError> {
         let mut names = list.list().files_in(scope);
         let goes =
             |name: &String| !made.files.contains_key(name) && !made.folders.contains(name) && !made.kept.contains(name);
@@ -321,13 +354,16 @@ impl OutputDirectory {
             Ok((true, list.list().owns(name, &path, &metadata).map_err(io_at(&path))?))
         };
         let states: Vec<(bool, bool)> = names.par_iter().map(state).collect::<Result<_, _>>()?;
-        let mut kept = Vec::new();
+        let among = made.contents();
+        let mut left = Left::default();
         for (name, (is_there, is_own)) in names.iter().zip(states) {
-            if is_own {
+            if is_own && list.list().may_be_last_copy(name, &among) {
+                left.last_copies.push(name.clone());
+            } else if is_own {
                 let path = self.join(name);
                 fs::remove_file(&path).map_err(io_at(&path))?;
             } else if is_there {
-                kept.push(name.clone());
+                left.changed.push(name.clone());
             }
         }
         list.forget(&names);
@@ -339,7 +375,7 @@ impl OutputDirectory {
                 _ => list.forget([name]),
             }
         }
-        Ok(kept)
+        Ok(left)
     }
 }
 

@@ -4,7 +4,7 @@
 //! list entry of each. Promises: until [`super::OutputDirectory::place`] puts them in place, nothing that a reader sees has changed;
 //! from several threads at once.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -29,6 +29,16 @@ pub(super) struct Made {
     pub(super) folders: BTreeSet<String>,
     /// Files of an earlier set, which stay.
     pub(super) kept: BTreeSet<String>,
+    /// Hashes of the images that symbolic links lead to.
+    pub(super) linked: BTreeSet<String>,
+}
+
+impl Made {
+    /// The hashes of what was made, and of what symbolic links lead to.
+    pub(super) fn contents(&self) -> HashSet<&str> {
+        let made = self.files.values().filter_map(Content::sha256);
+        made.chain(self.linked.iter().map(String::as_str)).collect()
+    }
 }
 
 impl Staging {
@@ -55,6 +65,14 @@ impl Staging {
         self.make(name, Content::file(bytes), |path| File::create_new(path)?.write_all(bytes))
     }
 
+    /// A copy of the user's image at `original`, as these bytes. It stays if it may be the last one.
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub(crate) fn copy(&self, name: &str, bytes: &[u8], original: &Path) -> io::Result<()> {
+        self.make(name, Content::copy(bytes, original), |path| File::create_new(path)?.write_all(bytes))
+    }
+
     /// A second name of `file`, whose bytes have that hash.
     ///
     /// # Errors
@@ -65,13 +83,15 @@ impl Staging {
         self.make(name, Content::HardLink { size, sha256, hard_link }, |path| std::fs::hard_link(file, path))
     }
 
-    /// A symbolic link to `target`.
+    /// A symbolic link to `target`, whose bytes have that hash.
     ///
     /// # Errors
     /// Whatever the file system says; on Windows few may make them.
-    pub(crate) fn symbolic_link(&self, name: &str, target: &Path) -> io::Result<()> {
+    pub(crate) fn symbolic_link(&self, name: &str, target: &Path, sha256: Option<&str>) -> io::Result<()> {
         let link = target.to_string_lossy().into_owned();
-        self.make(name, Content::Link { link }, |path| symbolic_link(target, path))
+        self.make(name, Content::Link { link }, |path| symbolic_link(target, path))?;
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).linked.extend(sha256.map(str::to_owned));
+        Ok(())
     }
 
     /// A folder, which is there also if no file is put into it.

@@ -16,7 +16,7 @@ fn put(directory: &OutputDirectory, files: &[(&str, &str)]) -> Result<Vec<String
     for (name, text) in files {
         staged.write(&format!("crops/{name}"), text.as_bytes()).unwrap();
     }
-    directory.place(&staged, &["crops"])
+    Ok(directory.place(&staged, &["crops"])?.changed)
 }
 
 #[test]
@@ -37,7 +37,7 @@ fn a_set_takes_the_place_of_the_one_before_and_the_users_files_stay() {
     // The changed file is the user's now, and in the way.
     assert!(matches!(put(&directory, &[("changed", "3")]), Err(OwnershipError::InTheWay { others: 0, .. })));
     assert_eq!((read(at("changed")), read(at("a"))), ("mine".into(), "2".into()), "nothing was changed");
-    assert_eq!(directory.remove_own().unwrap(), [""; 0]);
+    assert_eq!(directory.remove_own().unwrap(), Left::default());
     assert!(!at("a").exists() && !at("new").exists() && at("mine/other.txt").exists());
 }
 
@@ -98,15 +98,50 @@ fn links_of_gemscopes_are_replaced_and_their_files_stay() {
     let link = |name: &str| {
         let staged = directory.stage().unwrap();
         staged.hard_link(&format!("yolo/{name}"), &image, crate::digest::hex("picture")).unwrap();
-        staged.symbolic_link(&format!("yolo/{name}.link"), &image).unwrap();
+        staged.symbolic_link(&format!("yolo/{name}.link"), &image, None).unwrap();
         directory.place(&staged, &["yolo"]).unwrap()
     };
-    assert!(link("a").is_empty() && link("a").is_empty());
+    assert_eq!([link("a"), link("a")], [Left::default(), Left::default()]);
     // Changed in place: through both names, and still a second name of the user's file.
     fs::OpenOptions::new().append(true).open(&image).and_then(|mut file| file.write_all(b" changed")).unwrap();
-    assert!(link("b").is_empty());
+    assert_eq!(link("b"), Left::default());
     assert!(!out.join("yolo/a").exists() && !out.join("yolo/a.link").exists());
     assert_eq!((read(&image), read(out.join("yolo/b.link"))), ("picture changed".into(), "picture changed".into()));
+}
+
+#[test]
+fn the_last_copy_of_an_image_is_neither_removed_nor_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = |name: &str| dir.path().join("images").join(name);
+    let directory = OutputDirectory::open(&dir.path().join("out")).unwrap();
+    let at = |name: &str| directory.join(format!("set/{name}"));
+    let copy = |copies: &[(&str, &str)]| {
+        let staged = directory.stage().unwrap();
+        for (name, of) in copies {
+            staged.copy(&format!("set/{name}"), of.as_bytes(), &image(of)).unwrap();
+        }
+        directory.place(&staged, &["set"])
+    };
+    for name in ["there", "gone", "renamed", "linked"] {
+        write(&image(name), name);
+    }
+    copy(&[("a", "there"), ("b", "gone"), ("c", "renamed")]).unwrap();
+    let staged = directory.stage().unwrap();
+    staged.hard_link("linked", &image("linked"), crate::digest::hex("linked")).unwrap();
+    directory.place(&staged, &["linked"]).unwrap();
+    for name in ["gone", "renamed", "linked"] {
+        fs::remove_file(image(name)).unwrap();
+    }
+    // Another image would take its place.
+    assert!(matches!(copy(&[("b", "there")]), Err(OwnershipError::InTheWay { others: 0, .. })));
+    let left = copy(&[("d", "renamed")]).unwrap();
+    assert_eq!(left, Left { changed: vec![], last_copies: vec!["set/b".into()] });
+    assert_eq!(left.last_copies_in_words().unwrap(), "1 copy of an image that is gone stays in set, and is yours now");
+    assert!(!at("a").exists() && !at("c").exists(), "of an image that is there, and of one with another name");
+    fs::remove_dir_all(dir.path().join("images")).unwrap();
+    assert_eq!(directory.remove_own().unwrap().last_copies, ["linked", "set/d"]);
+    assert_eq!([at("b"), at("d"), directory.join("linked")].map(read), ["gone", "renamed", "linked"]);
+    assert_eq!(directory.remove_own().unwrap(), Left::default(), "they are the user's now");
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub struct RunDirectory {
     pub killed: Option<Holder>,
     /// What a fresh run left: files that were changed since gemscope wrote them, or of whose writing there is no record.
     pub kept: Vec<String>,
+    /// How many copies of images that are gone a fresh run left, in words.
+    pub last_copies: Option<String>,
     /// Whether the `run.json` that is there is of a run that was thrown away.
     cleared: AtomicBool,
 }
@@ -64,7 +66,13 @@ impl RunDirectory {
 
     fn take(path: &Path) -> Result<Self, RunError> {
         let output = OutputDirectory::open(path).map_err(in_run)?;
-        Ok(Self { killed: output.killed.clone(), output, kept: Vec::new(), cleared: AtomicBool::new(false) })
+        Ok(Self {
+            killed: output.killed.clone(),
+            output,
+            kept: Vec::new(),
+            last_copies: None,
+            cleared: AtomicBool::new(false),
+        })
     }
 
     /// Whether files that are in the way are taken over, whoever wrote them.
@@ -90,10 +98,13 @@ impl RunDirectory {
         };
         remove(journal::FILE)?;
         remove(pairs::FILE)?;
-        self.kept = self.output.remove_own()?;
+        let left = self.output.remove_own()?;
+        self.last_copies = left.last_copies_in_words();
         let path = self.output.path();
         let others = ownership::others(path).map_err(|error| RunError::Directory { path: path.to_owned(), error })?;
-        self.kept.extend(others.into_iter().filter(|name| name != manifest::FILE));
+        let is_of_copies = |name: &String| left.last_copies.iter().any(|copy| Path::new(copy).starts_with(name));
+        self.kept = left.changed;
+        self.kept.extend(others.into_iter().filter(|name| name != manifest::FILE && !is_of_copies(name)));
         self.cleared = AtomicBool::new(true);
         Ok(())
     }

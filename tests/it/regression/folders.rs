@@ -526,11 +526,14 @@ fn the_last_copy_of_a_frame_is_never_removed() {
     let deleted = fs::read(frames.join("b.png")).unwrap();
     fs::rename(frames.join("a.png"), frames.join("z.png")).unwrap();
     fs::remove_file(frames.join("b.png")).unwrap();
-    for flags in
-        [&["images", "--sort", "copy"][..], &["--report-only", "--sort", "copy"], &["--report-only", "--sort", "link"]]
-    {
+    for (flags, is_said) in [
+        (&["images", "--sort", "copy"][..], true),
+        (&["--report-only", "--sort", "copy"], false), // it is the user's since
+        (&["--report-only", "--sort", "link"], false),
+    ] {
         let output = sort(flags);
-        assert!(output.status.success() && said(&output).contains("1 copy stays"), "{}", said(&output));
+        let says = said(&output).contains("1 copy of an image that is gone stays in sorted/");
+        assert!(output.status.success() && says == is_said, "{}", said(&output));
         let mut names: Vec<(String, Vec<u8>)> = sorted();
         names.sort();
         assert_eq!(
@@ -541,6 +544,45 @@ fn the_last_copy_of_a_frame_is_never_removed() {
         assert_eq!(names[0].1, deleted);
     }
     assert_eq!(fs::read_to_string(dir.path().join("run/keep.txt")).unwrap().matches("b.png").count(), 0);
+}
+
+#[test]
+fn the_last_copies_outlive_a_fresh_run_and_a_new_export() {
+    let dir = tempfile::tempdir().unwrap();
+    let copies = || {
+        let files = files(&dir.path().join("run")).into_iter();
+        files.filter(|(name, _)| name.ends_with("b.png")).map(|(_, bytes)| bytes).collect::<Vec<_>>()
+    };
+    let frames = folder_of(dir.path(), &[(SCENES[0], "a.png"), (SCENES[1], "b.png")]);
+    let bytes = fs::read(frames.join("b.png")).unwrap();
+    let critique = |flags: &[&str]| {
+        let mut command = gemscope();
+        let out = ["critique", "images", "--export", "lists", "--sort", "copy", "--out", "run", "--rubric"];
+        command.current_dir(dir.path()).args(out).arg(rubric()).args(flags).output().unwrap()
+    };
+    assert!(critique(&[]).status.success());
+    fs::remove_file(frames.join("b.png")).unwrap();
+    let output = critique(&["--fresh"]);
+    assert!(output.status.success() && said(&output).contains("1 copy of an image that is gone stays in sorted"));
+    assert_eq!(copies(), std::slice::from_ref(&bytes));
+    fs::remove_dir_all(dir.path().join("run")).unwrap();
+    for (formats, flags) in [("yolo", &["--copy-images"][..]), ("voc", &["--copy-images"]), ("yolo,voc", &[])] {
+        fs::write(frames.join("b.png"), &bytes).unwrap();
+        summary(&mut detect(dir.path(), &["images", "--fresh"]), 0);
+        let to = [&["--to", formats][..], flags].concat();
+        assert!(export(dir.path(), &to).status.success());
+        let written = copies().len();
+        fs::remove_file(frames.join("b.png")).unwrap();
+        let output = export(dir.path(), &to);
+        assert!(output.status.success() && said(&output).contains("1 copy of an image that is gone stays in"));
+        assert!(copies().len() == written && copies().iter().all(|copy| *copy == bytes), "{formats}");
+        let named = files(&dir.path().join("run")).into_iter();
+        let is_named = |(name, bytes): (String, Vec<u8>)| {
+            name.starts_with("voc/ImageSets") && String::from_utf8_lossy(&bytes).lines().any(|line| line == "b")
+        };
+        assert!(!named.into_iter().any(is_named));
+        fs::remove_dir_all(dir.path().join("run")).unwrap();
+    }
 }
 
 #[test]
