@@ -8,13 +8,15 @@
 //! The expressions are those of the Rhai language (<https://rhai.rs/book>), with `and` and `or` beside `&&` and `||`. Of its library
 //! only arithmetic, logic, mathematics and texts are there.
 
+use std::cmp::Ordering;
 use std::rc::Rc;
 
 use rhai::packages::{
     ArithmeticPackage, BasicMapPackage, BasicMathPackage, BasicStringPackage, LogicPackage, MoreStringPackage, Package,
 };
 use rhai::{
-    AST, Dynamic, Engine, EvalAltResult, ImmutableString, LexError, Map, OptimizationLevel, ParseErrorType, Scope,
+    AST, Dynamic, Engine, EvalAltResult, ImmutableString, LexError, Map, OptimizationLevel, ParseErrorType, Position,
+    Scope,
 };
 
 use super::frame::{AxisFigures, Frame};
@@ -31,6 +33,11 @@ const LONGEST_TEXT: usize = 1 << 20;
 const MADE: [&str; 8] = ["prompt", "negative_prompt", "model", "sampler", "scheduler", "seed", "steps", "cfg_scale"];
 /// The functions of conditions, for messages.
 const FUNCTIONS: &str = "p, value, entropy, mass, worst, count, known, min, max, abs";
+
+/// Comparisons of size, of which two in a row are no range.
+const COMPARISONS: [&str; 4] = ["<", "<=", ">", ">="];
+/// How a range is written.
+const RANGE: &str = "; a range is two comparisons: 0.1 < sharpness && sharpness < 0.9";
 
 /// What a condition says of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -325,8 +332,11 @@ impl Operand {
             return Ok(Self::NotAsked(missing.0.clone()));
         }
         let number = value.as_float().or_else(|_| value.as_int().map(|whole| whole as f64));
-        let number = number.map_err(|_| format!("{operation} takes numbers and axes, and there is {}", kind_of(value)));
-        Ok(Self::Number(number?))
+        let wrong = |_| {
+            let range = if is_logical(value) && COMPARISONS.contains(&operation) { RANGE } else { "" };
+            format!("{operation} takes numbers and axes, and there is {}{range}", kind_of(value))
+        };
+        Ok(Self::Number(number.map_err(wrong)?))
     }
 
     /// `operation` on both numbers; what hangs on an axis that was not asked goes on doing so.
@@ -353,8 +363,20 @@ fn equal(one: &Dynamic, other: &Dynamic) -> Evaluated {
         let both = one.clone().and(other.clone());
         return Ok(both.or(one.not().and(other.not())).into());
     }
+    if let Some(order) = exact_order(one, other) {
+        return Ok(order.is_eq().into());
+    }
     #[allow(clippy::float_cmp)] // it is what the rule asks
     Operand::with([one, other], "==", |one, other| (one == other).into())
+}
+
+/// The order of two whole numbers, which may be larger than other numbers hold, or of two texts.
+fn exact_order(one: &Dynamic, other: &Dynamic) -> Option<Ordering> {
+    let text = |value: &Dynamic| value.clone().into_string().ok().or_else(|| Some(value.as_char().ok()?.into()));
+    match (one.as_int(), other.as_int()) {
+        (Ok(one), Ok(other)) => Some(one.cmp(&other)),
+        _ => Some(text(one)?.cmp(&text(other)?)),
+    }
 }
 
 fn is_logical(value: &Dynamic) -> bool {
@@ -400,6 +422,8 @@ fn engine() -> Engine {
     for symbol in ["eval", "print", "debug"] {
         engine.disable_symbol(symbol);
     }
+    // The language's own operators say "false" of things that cannot be compared; those of this module say so.
+    engine.set_fast_operators(false);
     engine.set_optimization_level(OptimizationLevel::None);
     engine.set_strict_variables(true);
     engine.set_fail_on_invalid_map_property(true);
@@ -435,8 +459,24 @@ fn most(one: f64, other: f64) -> Dynamic {
     number(Some(if one > other || one.is_nan() { one } else { other }))
 }
 
-/// Sums and comparisons with axes; those of plain numbers and texts are the language's own.
+/// Sums and comparisons with axes, and of things that do not go together; other sums are the language's own.
 fn register_arithmetic(engine: &mut Engine) {
+    macro_rules! register_comparison {
+        ($($name:literal $of_order:ident $of_numbers:expr),* $(,)?) => {$(
+            engine.register_fn($name, |one: Dynamic, other: Dynamic| -> Evaluated {
+                match exact_order(&one, &other) {
+                    Some(order) => Ok(order.$of_order().into()),
+                    None => Operand::with([&one, &other], $name, $of_numbers),
+                }
+            });
+        )*};
+    }
+    register_comparison!(
+        "<" is_lt |one, other| (one < other).into(),
+        "<=" is_le |one, other| (one <= other).into(),
+        ">" is_gt |one, other| (one > other).into(),
+        ">=" is_ge |one, other| (one >= other).into(),
+    );
     macro_rules! register {
         ($($name:literal $operation:expr),* $(,)?) => {$(
             engine.register_fn($name, |one: Dynamic, other: Dynamic| -> Evaluated {
@@ -444,15 +484,26 @@ fn register_arithmetic(engine: &mut Engine) {
             });
         )*};
     }
+    macro_rules! register_sum {
+        ($($name:literal $of_whole:ident $of_numbers:expr),* $(,)?) => {$(
+            engine.register_fn($name, |one: Dynamic, other: Dynamic| -> Evaluated {
+                match (one.as_int(), other.as_int()) {
+                    (Ok(one), Ok(other)) => match one.$of_whole(other) {
+                        Some(whole) => Ok(whole.into()),
+                        None => Err(EvalAltResult::ErrorArithmetic(String::new(), Position::NONE).into()),
+                    },
+                    _ => Operand::with([&one, &other], $name, $of_numbers),
+                }
+            });
+        )*};
+    }
+    register_sum!(
+        "+" checked_add |one, other| (one + other).into(),
+        "-" checked_sub |one, other| (one - other).into(),
+        "*" checked_mul |one, other| (one * other).into(),
+        "/" checked_div |one, other| (one / other).into(),
+    );
     register!(
-        "<" |one, other| (one < other).into(),
-        "<=" |one, other| (one <= other).into(),
-        ">" |one, other| (one > other).into(),
-        ">=" |one, other| (one >= other).into(),
-        "+" |one, other| (one + other).into(),
-        "-" |one, other| (one - other).into(),
-        "*" |one, other| (one * other).into(),
-        "/" |one, other| (one / other).into(),
         "min" least,
         "max" most,
     );

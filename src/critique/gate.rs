@@ -305,6 +305,11 @@ mod tests {
             ("hands + adherence < 3 or min(hands, adherence) < 1", false),
             ("known(adherence) && adherence < 0.5", false),
             ("made.model == \"a && b\"", false),
+            // Plain numbers and texts are those of the language.
+            ("7 / 2 == 3 && 7 % 2 == 1 && 2 ** 3 == 8 && 7 / 2.0 == 3.5 && 1 - 2 == -1", true),
+            ("9007199254740993 == 9007199254740992 || 9007199254740993 <= 9007199254740992", false),
+            ("\"a\" < \"b\" && \"a\" + \"b\" == \"ab\" && \"a\" != \"b\" && 1 < 1.5 && 1 == 1.0", true),
+            ("(1 < 2) == true && !(1 > 2) && (hands < 0.5) != (text < 0.1)", true),
         ] {
             if condition.contains("'x'") {
                 // A word that does not exist.

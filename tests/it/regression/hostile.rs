@@ -120,6 +120,34 @@ fn a_rule_that_sleeps_is_an_error() {
 }
 
 #[test]
+fn a_yes_or_no_is_compared_with_nothing_but_another() {
+    let dir = tempfile::tempdir().unwrap();
+    for rule in [
+        "0.0 <= sharpness < 0.99",
+        "0.1 < sharpness < 0.9",
+        "(sharpness < 2) > 0.5",
+        "1 < 2 < 3",
+        "0.5 >= (1 < 2)",
+        "(sharpness < 2) == 1",
+        "true == sharpness",
+        "(1 < 2) != \"yes\"",
+        "1.0 == (2 < 3)",
+    ] {
+        let rules = format!("[{}, \"keep otherwise\"]", serde_json::json!(format!("reject if {rule}")));
+        let output = critique(dir.path(), &fixture("shapes/scene-01.png"), SHARPNESS, &rules);
+        assert!(output.status.code() == Some(1) && said(&output).contains("a yes or no"), "{rule}: {}", said(&output));
+        let is_range = !rule.contains("==") && !rule.contains("!=") || rule.contains(">=");
+        assert_eq!(said(&output).contains("0.1 < sharpness && sharpness < 0.9"), is_range, "{}", said(&output));
+        let output = patient().arg("run").arg(dir.path().join("rubric.toml")).arg("--check").output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{rule}");
+    }
+    let rules = r#"["keep if (sharpness < 2) == (1 < 2) && \"a\" < \"b\" && 1 == 1.0 && \"a\" == \"a\" && \"a\" + \"b\" == \"ab\""]"#;
+    let output = critique(dir.path(), &fixture("shapes/scene-01.png"), SHARPNESS, rules);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert_eq!(list(dir.path(), "keep.txt"), "scene-01.png\n");
+}
+
+#[test]
 fn sums_of_axes_and_the_least_of_them_are_rules() {
     let dir = tempfile::tempdir().unwrap();
     let rules = r#"["review if sharpness * 2 > 9 or min(sharpness, 0.5) > 1", "reject if sharpness + sharpness < 9", "keep otherwise"]"#;
