@@ -1,14 +1,18 @@
 //! Samples of 16 bits that hold fewer.
 //!
 //! In: decoded samples of 16 bits. Out: the same, spread over all 16, and a note. Promises: brightness is multiplied
-//! by one number for the whole image, nothing is clipped; an image that uses its 16 bits, or is just dark, stays as
-//! it is.
+//! by one number for the whole image; at most one sample of a thousand is clipped; an image that uses its 16 bits, or
+//! is just dark, stays as it is.
 //!
 //! Cameras write 10, 12 or 14 bits into files of 16 without scaling them, which then look black. How many bits there
 //! are is taken from the file where it says so (PNG's sBIT, TIFF's `MaxSampleValue`); writers that follow PNG's rule
 //! scale samples up and need nothing. Else a depth is believed on two conditions together: the brightest sample
 //! comes close to the depth's white ([`REACHES`]), and enough samples are not dark at that depth ([`ENOUGH`]). Twelve bits,
 //! the most frequent depth, are believed on the second alone if it holds in full.
+//!
+//! The brightest sample is that of all but [`HOT`], the share that hot pixels and the overshoot of sharpening may have.
+
+use std::ops::RangeInclusive;
 
 use ::image::DynamicImage;
 
@@ -17,7 +21,9 @@ use super::tiff_block::Block;
 use crate::record::{Note, NoteKind};
 
 /// The depths that are looked for where the file does not say, in bits.
-const DEPTHS: [u32; 4] = [8, 10, 12, 14];
+const DEPTHS: RangeInclusive<u32> = 8..=15;
+/// The share of samples that may be brighter than white, and are then white.
+const HOT: f64 = 0.001;
 /// The share of a depth's white that its brightest sample has.
 const REACHES: f64 = 7.0 / 8.0;
 /// The share of samples that are not dark.
@@ -38,27 +44,30 @@ pub(super) fn spread(decoded: &mut DynamicImage, file: &[u8]) -> Option<Note> {
         _ => return None,
     };
     let colours = channels - usize::from(has_alpha);
-    let of_colours = Samples { all: samples, channels, colours };
-    let brightest = of_colours.brightest();
+    let of_colours = Samples::count(samples.chunks_exact(channels).flat_map(|pixel| &pixel[..colours]));
+    let brightest = of_colours.brightest_but(HOT);
     if brightest == 0 {
         return None;
     }
     let white = match claimed_white(file) {
         // Samples that follow PNG's rule have nothing in the bits below the depth, or repeat themselves there.
         Some(white) => {
-            Some(white).filter(|_| brightest <= white && !of_colours.all_multiples_of(65536 / (u32::from(white) + 1)))
+            Some(white).filter(|_| brightest <= white && !of_colours.all_multiples_of(65536 / (usize::from(white) + 1)))
         }
         None => of_colours.likely_white(brightest),
     };
     let Some(white) = white.filter(|white| *white < u16::MAX) else {
         let dark = brightest < BLACK && !of_colours.all_multiples_of(257);
-        let detail = format!("none of the 16-bit samples is above {brightest}");
+        let detail = match of_colours.brightest_but(0.0) {
+            all if all == brightest => format!("none of the 16-bit samples is above {brightest}"),
+            _ => format!("of a thousand 16-bit samples at most one is above {brightest}"),
+        };
         return dark.then(|| Note { detail: Some(detail), ..Note::new(NoteKind::NearBlack, 1) });
     };
     // An alpha channel may be of the same depth, or of all 16 bits.
     let alpha_too = has_alpha && samples.chunks_exact(channels).all(|pixel| pixel[colours] <= white);
     let spread = if alpha_too { channels } else { colours };
-    let of = |sample: u16| ((u32::from(sample) * 65535 + u32::from(white) / 2) / u32::from(white)) as u16;
+    let of = |sample: u16| ((u32::from(sample.min(white)) * 65535 + u32::from(white) / 2) / u32::from(white)) as u16;
     for pixel in samples.chunks_exact_mut(channels) {
         pixel[..spread].iter_mut().for_each(|sample| *sample = of(*sample));
     }
@@ -66,43 +75,51 @@ pub(super) fn spread(decoded: &mut DynamicImage, file: &[u8]) -> Option<Note> {
     Some(Note { detail: Some(detail), ..Note::new(NoteKind::ScaledBitDepth, 1) })
 }
 
-/// The samples of all channels but alpha.
-#[derive(Clone, Copy)]
-struct Samples<'s> {
-    all: &'s [u16],
-    channels: usize,
-    colours: usize,
+/// How many samples of all channels but alpha have each value.
+struct Samples {
+    counts: Vec<usize>,
+    all: usize,
 }
 
-impl Samples<'_> {
-    fn each(self) -> impl Iterator<Item = u16> {
-        self.all.chunks_exact(self.channels).flat_map(move |pixel| pixel[..self.colours].iter().copied())
+impl Samples {
+    fn count<'s>(samples: impl Iterator<Item = &'s u16>) -> Self {
+        let mut counts = vec![0; 1 << u16::BITS];
+        samples.for_each(|&sample| counts[usize::from(sample)] += 1);
+        Self { all: counts.iter().sum(), counts }
     }
 
-    fn brightest(self) -> u16 {
-        self.each().max().unwrap_or(0)
+    /// How many are at least `level`.
+    fn from(&self, level: f64) -> usize {
+        self.counts[level.ceil() as usize..].iter().sum()
     }
 
-    fn all_multiples_of(self, factor: u32) -> bool {
-        self.each().all(|sample| u32::from(sample) % factor == 0)
+    /// The brightest sample without the brightest of all: at most `share` of them.
+    fn brightest_but(&self, share: f64) -> u16 {
+        let mut left = (self.all as f64 * share) as usize;
+        let brightest = self.counts.iter().rposition(|count| {
+            let is_left_out = *count <= left;
+            left = left.saturating_sub(*count);
+            !is_left_out
+        });
+        brightest.unwrap_or(0) as u16
     }
 
-    /// The white of the depth that the samples seem to have.
-    fn likely_white(self, brightest: u16) -> Option<u16> {
-        let whites = DEPTHS.map(|bits| ((1_u32 << bits) - 1) as u16);
+    fn all_multiples_of(&self, factor: usize) -> bool {
+        self.counts.iter().enumerate().all(|(sample, count)| *count == 0 || sample % factor == 0)
+    }
+
+    /// The white of the depth that the samples seem to have, of which `brightest` is the brightest.
+    fn likely_white(&self, brightest: u16) -> Option<u16> {
+        let mut whites = DEPTHS.map(|bits| ((1_u32 << bits) - 1) as u16);
         let reached = |white: &u16| brightest <= *white && f64::from(brightest) >= REACHES * f64::from(*white);
-        let reached = whites.into_iter().find(reached);
-        let (white, not_dark) = match reached {
+        let (white, not_dark) = match whites.find(reached) {
             Some(white) => (white, NOT_DARK[0]),
             None if brightest < BLACK => (BLACK - 1, NOT_DARK[1]),
             None => return None,
         };
-        let level = f64::from(white) * not_dark;
-        let (bright, all) = self.each().fold((0_usize, 0_usize), |(bright, all), sample| {
-            (bright + usize::from(f64::from(sample) >= level), all + 1)
-        });
+        let bright = self.from(f64::from(white) * not_dark);
         // Eight bits that were spread over 16, of a dark image.
-        let enough = bright as f64 >= ENOUGH * all as f64 && !self.all_multiples_of(257);
+        let enough = bright as f64 >= ENOUGH * self.all as f64 && !self.all_multiples_of(257);
         enough.then_some(white)
     }
 }
@@ -147,12 +164,20 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_depths_are_found() {
-        for (white, detail) in [(255, "8"), (1023, "10"), (4095, "12"), (16383, "14")] {
-            let (samples, note) = spread_of(ramp(white), b"");
-            assert!(samples.is_sorted());
-            assert_eq!((samples[0], samples[1000]), (0, 65535));
-            assert_eq!(note, Some((NoteKind::ScaledBitDepth, format!("{detail} of 16 bits"))));
+    fn depths_are_found_beside_hot_pixels_and_overshoot() {
+        for bits in 8..=15 {
+            let white = ((1_u32 << bits) - 1) as u16;
+            for hot in [white, u16::MAX, (u32::from(white) * 9 / 8) as u16] {
+                let (samples, note) = spread_of([ramp(white), vec![hot]].concat(), b"");
+                assert!(samples.is_sorted());
+                assert_eq!((samples[0], samples[500], samples[1000], samples[1001]), (0, samples[500], 65535, 65535));
+                assert!(samples[500].abs_diff(32767) < 200, "{bits}: {}", samples[500]);
+                assert_eq!(note, Some((NoteKind::ScaledBitDepth, format!("{bits} of 16 bits"))), "{hot}");
+            }
+            // Two of a thousand are no accident.
+            let bright = (u32::from(white) * 3 / 2) as u16;
+            let (_, note) = spread_of([ramp(white), vec![bright; 3]].concat(), b"");
+            assert_ne!(note, Some((NoteKind::ScaledBitDepth, format!("{bits} of 16 bits"))));
         }
         // Twelve bits of a scene without white.
         assert_eq!(spread_of(ramp(2500), b"").0[1000], 40009);
@@ -178,6 +203,7 @@ mod tests {
         let tiff = crate::image::tiff_block::tests::block(&[(281, 3, 1, 4095)]);
         assert_eq!(spread_of(ramp(600), &tiff), spread_of(ramp(600), &png_of(12)));
         assert_eq!(spread_of(ramp(4095), &png_of(16)).0, ramp(4095));
+        assert_eq!(spread_of([ramp(600), vec![5000]].concat(), &png_of(12)).0[1000..], [9602, 65535]);
         // Scaled as PNG wants it: brighter than 12 bits, or nothing below them.
         assert_eq!(spread_of(ramp(65520), &png_of(12)).0, ramp(65520));
         let scaled: Vec<u16> = ramp(255).iter().map(|sample| sample << 4).collect();

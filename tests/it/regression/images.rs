@@ -105,9 +105,38 @@ fn twelve_bits_in_a_file_of_sixteen_are_not_black() {
 }
 
 #[test]
+fn every_depth_is_found_also_beside_hot_pixels_and_overshoot() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut names = Vec::new();
+    for bits in 9..=15 {
+        let white = (1_u32 << bits) - 1;
+        names.push((format!("{bits}.png"), bits));
+        write_16_bits("scene-01.png", &dir.path().join(&names[names.len() - 1].0), |sample| {
+            (u32::from(sample) * white / 255) as u16
+        });
+    }
+    for (name, value, side) in [("hot.png", 65535, 1), ("overshoot.png", 4596, 3)] {
+        let mut image = image::open(dir.path().join("12.png")).unwrap().into_rgb16();
+        for at in 0..side * side {
+            image.put_pixel(100 + at % side, 100 + at / side, image::Rgb([value; 3]));
+        }
+        image.save(dir.path().join(name)).unwrap();
+        names.push((name.to_owned(), 12));
+    }
+    let inputs: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+    let (records, _) = detect(dir.path(), &inputs, &[], "run");
+    assert_eq!(records.len(), names.len());
+    for (name, bits) in &names {
+        let record = records.iter().find(|record| record["image"] == name.as_str()).unwrap();
+        assert_eq!(note(record, "scaled_bit_depth"), Some(&*format!("{bits} of 16 bits")), "{name}");
+        assert!(!record["detections"].as_array().unwrap().is_empty(), "{name}");
+    }
+}
+
+#[test]
 fn an_image_that_is_just_dark_stays_dark_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    write_16_bits("scene-01.png", &dir.path().join("dark.png"), |sample| u16::from(sample) * 2);
+    write_16_bits("scene-01.png", &dir.path().join("dark.png"), |sample| u16::from(sample) * 6 / 5);
     let (records, _) = detect(dir.path(), &["dark.png"], &[], "run");
     assert_eq!(note(&records[0], "scaled_bit_depth"), None);
     assert!(note(&records[0], "near_black").is_some(), "{}", records[0]);
@@ -230,6 +259,20 @@ fn what_a_folder_holds_besides_images_is_counted() {
     assert!(printed.contains("passed over: 2 .heic, 1 .mp4, 1 .txt, 1 .zip"), "{printed}");
     assert!(printed.contains("f.jpg: a HEIC image and not a JPEG"), "{printed}");
     assert!(said.contains("magick mogrify") && said.contains("ffmpeg -i") && said.contains("only .tar"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn pipes_sockets_and_devices_in_a_folder_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), &[("in/c.png", b"")]);
+    let folder = dir.path().join("in");
+    assert!(std::process::Command::new("mkfifo").arg(folder.join("a.png")).status().unwrap().success());
+    std::os::unix::fs::symlink("/dev/zero", folder.join("b.png")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(folder.join("d.png")).unwrap();
+    let plan = plan(dir.path(), &["in"], &[]).unwrap();
+    assert_eq!(names(&plan), ["c.png"]);
+    assert_eq!(plan["passed_over"], serde_json::json!({"pipes, sockets or devices": 3}));
 }
 
 #[test]
