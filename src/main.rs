@@ -10,6 +10,9 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+#[allow(unsafe_code)]
 fn main() -> ExitCode {
+    // SAFETY: no other thread runs yet.
+    unsafe { gemscope::runtime::disable_telemetry() };
     cli::main()
 }

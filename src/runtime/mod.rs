@@ -3,7 +3,8 @@
 //! In: the flag and variables that name a library, and whether the network may be used. Out: the one [`Runtime`] of the process,
 //! in which every session is made, and the [`Report`] of `gemscope doctor`. Promises: a missing or broken library is a
 //! [`RuntimeError`] and never a panic; a library that the user named is used or refused, never replaced; what is fetched is
-//! checked against a pinned hash before any of it is unpacked; telemetry is off.
+//! checked against a pinned hash before any of it is unpacked; telemetry is off, from the first event on in a process that begins with
+//! [`disable_telemetry`].
 
 use std::env;
 use std::ffi::OsString;
@@ -275,6 +276,19 @@ fn start(options: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<Runtime, R
 /// The error of a command that insists on CUDA. Without a state there is none to report, and the CPU was not asked for.
 fn refused(state: Option<CudaState>) -> RuntimeError {
     RuntimeError::Cuda(Box::new(state.unwrap_or_else(|| cuda::examine(&RuntimeOptions::default(), Cards::Best, true))))
+}
+
+/// Turns ONNX Runtime's telemetry off before its first event, for this process and those that it starts.
+///
+/// ONNX Runtime 1.29 and later write a device id into the user's cache and send an event when the environment is made. Only this
+/// variable keeps them from it: `DisableTelemetryEvents` needs an environment.
+///
+/// # Safety
+/// As [`env::set_var`]: no other thread may use the environment at the same time. Call it at the beginning of `main`.
+#[allow(unsafe_code)]
+pub unsafe fn disable_telemetry() {
+    // SAFETY: the caller's.
+    unsafe { env::set_var("ORT_DISABLE_TELEMETRY", "1") };
 }
 
 /// Where Gemscope keeps what it fetches: `GEMSCOPE_CACHE`, else the folder `gemscope` in the user's cache directory. It need not

@@ -501,6 +501,25 @@ fn a_profile_or_a_name_of_gigabytes_is_not_taken_into_memory() {
     assert!(with < without + (150 << 20), "{} MB, and {} MB without them", with >> 20, without >> 20);
 }
 
+/// The telemetry of ONNX Runtime writes its device id and its events there before it sends them.
+#[cfg(target_os = "linux")]
+#[test]
+fn onnx_runtime_keeps_no_telemetry() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = gemscope::runtime::cache_dir().unwrap();
+    let users = dir.path().join("cache");
+    fs::create_dir(&users).unwrap();
+    let mut command = find(dir.path());
+    command.args(["--labels", "circle"]).env("XDG_CACHE_HOME", &users).env("GEMSCOPE_CACHE", cache);
+    // Where these are set, it is off anyway.
+    for name in ["CI", "TF_BUILD", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY"] {
+        command.env_remove(name);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(fs::read_dir(&users).unwrap().count(), 0);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn a_damaged_onnx_runtime_of_the_right_size_is_not_loaded() {
