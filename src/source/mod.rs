@@ -302,6 +302,7 @@ impl Found<'_> {
                 self.insert(path, Ok(()), link);
             }
             walk::Found::Other(path) => self.passed_over.count(path, false),
+            walk::Found::Special(path) => self.passed_over.count_special(path),
             walk::Found::Unlisted(path, reason) => self.insert(path, Err(reason), None),
         });
     }

@@ -60,6 +60,13 @@ impl PassedOver {
         }
     }
 
+    /// Counts a pipe, a socket or a device.
+    pub(super) fn count_special(&mut self, path: &Path) {
+        if !is_of_the_system(path) {
+            *self.0.entry("pipes, sockets or devices".to_owned()).or_default() += 1;
+        }
+    }
+
     /// Counts images of earlier runs and exports.
     pub(super) fn count_written(&mut self, images: usize) {
         if images > 0 {

@@ -58,6 +58,8 @@ pub(super) enum Found<'p> {
     Image { path: &'p Path, linked: bool },
     /// Another file.
     Other(&'p Path),
+    /// A pipe, a socket or a device, which may never end.
+    Special(&'p Path),
     /// A place that cannot be listed, and why.
     Unlisted(&'p Path, String),
 }
@@ -92,6 +94,8 @@ pub(super) fn each(folder: &Path, search: Search<'_>, mut each: impl FnMut(Found
             } else {
                 Found::Other(path)
             });
+        } else {
+            each(Found::Special(entry.path()));
         }
     }
 }
