@@ -133,6 +133,22 @@ pub(crate) fn read_unlinked(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     read_within(open_unlinked(path)?, max)
 }
 
+/// Opens the log `path` for more lines, and makes it if it is missing. Nothing is appended to a file that does not begin as a log does.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] for another file, a link, and anything that is no regular file, which may have no reader; whatever the file
+/// system says.
+pub fn open_log(path: &Path) -> io::Result<File> {
+    const BEGINNING: &[u8] = b"{\"timestamp\":";
+    let mut file = open_without_links(path, OpenOptions::new().read(true).append(true).create(true))?;
+    let mut beginning = Vec::new();
+    (&mut file).take(BEGINNING.len() as u64).read_to_end(&mut beginning)?;
+    if beginning.is_empty() || beginning == BEGINNING {
+        return Ok(file);
+    }
+    Err(io::Error::new(ErrorKind::InvalidInput, "this file is no log of gemscope's, and nothing is appended to it"))
+}
+
 fn open_without_links(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     let link = || io::Error::new(ErrorKind::InvalidInput, "a symbolic link, which is not followed here: move it away");
     let other = || io::Error::new(ErrorKind::InvalidInput, "not a regular file");

@@ -23,6 +23,9 @@ pub(crate) struct Args {
     /// Print everything as JSON; with a file behind it, write it there
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     json: Option<PathBuf>,
+    /// Replace the file of --json even if gemscope has no record of writing it
+    #[arg(long, requires = "json")]
+    adopt: bool,
     /// Check the CUDA card: everything that it computes against the CPU, and how fast it is, with the bundled demo model and a random one of middle size,
     /// whose 370 MB of weights are drawn into the cache the first time
     #[arg(long)]
@@ -63,7 +66,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
             None if args.quick => vec![Subject::Demo],
             None => vec![Subject::Demo, Subject::Random],
         };
-        return gpu::run(args.device, &subjects, args.json.as_deref(), global);
+        return gpu::run(args.device, &subjects, args.json.as_deref(), args.adopt, global);
     }
     let report = runtime::report(&global.runtime_options());
     // Without a library, a model run would install one; doctor changes nothing but its own cache.
@@ -74,7 +77,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let examined = Examined { runtime: report, self_check };
     match &args.json {
         Some(file) if file == Path::new("-") => output::json(&examined)?,
-        Some(file) => output::json_file(file, &examined)?,
+        Some(file) => output::json_file(file, &examined, args.adopt)?,
         None => output::text(&describe(&examined)),
     }
     let ready = examined.self_check.as_ref().is_some_and(|check| check.ok);

@@ -1,14 +1,12 @@
 //! `gemscope eval`: how good a run is, against boxes that people drew.
 
-use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use gemscope::answer::calibration::Calibration;
 use gemscope::eval::{self, Best, Evaluation, Predictions, Scoring, Truth};
 use gemscope::export::Selection;
-use gemscope::ownership::OutputDirectory;
 use gemscope::run::Manifest;
 use serde::Serialize;
 
@@ -125,7 +123,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
                 args.truth.display().to_string(),
                 predictions.source.clone(),
             )?;
-            write(args, file, learned.calibration.to_json().as_bytes())?;
+            output::file(file, learned.calibration.to_json().as_bytes(), args.adopt)?;
             evaluation.remarks.extend(learned.remarks);
             Some((learned.calibration, file.clone()))
         }
@@ -158,19 +156,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
 fn write_report(args: &Args, path: &Path, json: &Json<'_>) -> anyhow::Result<()> {
     let page = eval::html(json.evaluation, &json.truth, json.predictions)?;
     if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("html")) {
-        return write(args, path, page.as_bytes());
+        return output::file(path, page.as_bytes(), args.adopt);
     }
-    write(args, &path.join("eval.html"), page.as_bytes())?;
-    write(args, &path.join("eval.json"), &serde_json::to_vec_pretty(json)?)
-}
-
-/// Puts a file in its place, if nothing of the user's is there. Its folder may be that of a run, so it is taken while that is done.
-fn write(args: &Args, path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let name = path.file_name().and_then(OsStr::to_str);
-    let name = name.with_context(|| format!("{}: no name for a file", path.display()))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    OutputDirectory::open(folder)?.adopting(args.adopt).write(name, bytes)?;
-    Ok(())
+    output::file(&path.join("eval.html"), page.as_bytes(), args.adopt)?;
+    output::file(&path.join("eval.json"), &serde_json::to_vec_pretty(json)?, args.adopt)
 }
 
 fn figure(value: Option<f64>) -> String {

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{anyhow, bail};
 use gemscope::image::{MAX_PIXELS, decode, read_file};
 use gemscope::model::ModelConfig;
+use gemscope::ownership::OwnershipError;
 use gemscope::preprocess::{PreparedView, SOFT_TOKEN_SIDE, prepare};
 use gemscope::prompt::Query;
 use gemscope::record::Note;
@@ -37,6 +38,9 @@ pub(crate) struct Args {
     /// Write pixel_values and image_position_ids of the image, padded as Hugging Face pads them
     #[arg(long, value_name = "FILE.safetensors")]
     tensors: Option<PathBuf>,
+    /// Replace the file of --tensors even if gemscope has no record of writing it
+    #[arg(long, requires = "tensors")]
+    adopt: bool,
 }
 
 #[derive(Serialize)]
@@ -71,6 +75,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
             if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
                 return Err(error);
             }
+            if error.is::<OwnershipError>() {
+                return Err(error);
+            }
             messages::error(&format!("{}: {error:#}", path.display()));
             ending = Ending::SomeFailed;
         }
@@ -99,12 +106,12 @@ fn inspect(path: &Path, args: &Args, config: &ModelConfig, query: &Query) -> any
         token_ids: query.token_ids(view.size.soft_tokens()),
     })?;
     match &args.tensors {
-        Some(file) => write_tensors(file, &mut view),
+        Some(file) => write_tensors(file, args.adopt, &mut view),
         None => Ok(()),
     }
 }
 
-fn write_tensors(file: &Path, view: &mut PreparedView) -> anyhow::Result<()> {
+fn write_tensors(file: &Path, adopt: bool, view: &mut PreparedView) -> anyhow::Result<()> {
     let encoder_free = view.patches.side == SOFT_TOKEN_SIDE;
     let count = if encoder_free { view.budget.soft_tokens() } else { view.budget.max_patches() } as usize;
     view.patches.pad_to(count);
@@ -115,5 +122,5 @@ fn write_tensors(file: &Path, view: &mut PreparedView) -> anyhow::Result<()> {
         ("pixel_values", TensorView::new(Dtype::F32, vec![1, count, patches.patch_values()], &pixels)?),
         ("image_position_ids", TensorView::new(Dtype::I64, vec![1, count, 2], &positions)?),
     ]);
-    safetensors::serialize_to_file(tensors, None, file).with_context(|| file.display().to_string())
+    output::file(file, &safetensors::serialize(tensors, None)?, adopt)
 }

@@ -4,12 +4,13 @@
 //! stderr that cannot be written stops nothing and changes no exit code; a log that cannot be
 //! written is said once.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use gemscope::files;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, fmt};
@@ -35,7 +36,7 @@ pub(crate) fn start(quiet: bool, verbose: u8, log: Option<&Path>) -> io::Result<
     let said = fmt::layer().with_writer(|| Unfailing).with_ansi(terminal).with_filter(filter);
     let file = log.map(|path| {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        OpenOptions::new().create(true).append(true).open(path).map_err(named)
+        files::open_log(path).map_err(named)
     });
     let logged = file.transpose()?.map(|file| {
         // ONNX Runtime says very much below warnings.

@@ -5,11 +5,13 @@
 //! has seen enough, so nothing is said of it; any other reason is said on stderr, once.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
+use gemscope::ownership::OutputDirectory;
 use serde::Serialize;
 
 use super::{messages, plain};
@@ -62,13 +64,24 @@ fn print(text: &str) {
     }
 }
 
-/// Writes one value as indented JSON into a file.
+/// Writes one value as indented JSON into a file, as [`file`] does.
 ///
 /// # Errors
 /// Where it cannot be written, with its name.
-pub(crate) fn json_file<T: Serialize>(file: &Path, value: &T) -> anyhow::Result<()> {
-    let pretty = serde_json::to_string_pretty(value)? + "\n";
-    std::fs::write(file, pretty).with_context(|| file.display().to_string())
+pub(crate) fn json_file<T: Serialize>(path: &Path, value: &T, adopt: bool) -> anyhow::Result<()> {
+    file(path, (serde_json::to_string_pretty(value)? + "\n").as_bytes(), adopt)
+}
+
+/// Puts a file in its place, if nothing of the user's is there. Its folder may be that of a run, so it is taken while that is done.
+///
+/// # Errors
+/// Where it cannot be written, with its name.
+pub(crate) fn file(path: &Path, bytes: &[u8], adopt: bool) -> anyhow::Result<()> {
+    let name = path.file_name().and_then(OsStr::to_str);
+    let name = name.with_context(|| format!("{}: no name for a file", path.display()))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    OutputDirectory::open(folder)?.adopting(adopt).write(name, bytes)?;
+    Ok(())
 }
 
 /// Columns as wide as their widest cell; the first is aligned left, the others right. A cell is one line, whatever is in it.

@@ -128,6 +128,7 @@ pub(super) fn run(
     device: DeviceArgs,
     subjects: &[Subject],
     file: Option<&Path>,
+    adopt: bool,
     global: &Global,
 ) -> anyhow::Result<Ending> {
     let choice = DeviceChoice::Cuda(device.cards()?);
@@ -171,7 +172,7 @@ pub(super) fn run(
     match file {
         Some(file) if file == Path::new("-") => output::json(&examined)?,
         Some(file) => {
-            output::json_file(file, &examined)?;
+            output::json_file(file, &examined, adopt)?;
             output::text(&describe(&examined));
         }
         None => output::text(&describe(&examined)),

@@ -355,6 +355,34 @@ fn an_evaluation_replaces_its_own_files_only() {
     assert!(!inside.exists() && !calibration.exists());
 }
 
+#[cfg(unix)]
+#[test]
+fn one_file_that_is_written_is_no_other_one() {
+    use std::os::unix::fs::symlink;
+    let dir = tempfile::tempdir().unwrap();
+    let scene = dir.path().join("s.png");
+    fs::copy(fixture("shapes/scene-01.png"), &scene).unwrap();
+    write(&dir.path().join("notes.txt"), "mine");
+    symlink("notes.txt", dir.path().join("link")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
+    let run = |args: &[&str]| {
+        let mut command = gemscope();
+        command.current_dir(dir.path()).timeout(std::time::Duration::from_mins(2)).args(args).assert()
+    };
+    let tensors = |file: &str| run(&["inspect", "s.png", "--model", "demo", "--tensors", file]);
+    for file in ["s.png", "notes.txt", "link", "pipe"] {
+        tensors(file).code(1).stderr(contains(file));
+        run(&["inspect", "s.png", "--log", file]).code(1).stderr(contains(file));
+    }
+    run(&["doctor", "--json", "notes.txt"]).code(1).stderr(contains("notes.txt is in the way"));
+    assert_eq!(fs::read(&scene).unwrap(), fs::read(fixture("shapes/scene-01.png")).unwrap());
+    assert_eq!(fs::read(dir.path().join("notes.txt")).unwrap(), b"mine");
+    for _ in 0..2 {
+        tensors("t.safetensors").success();
+        run(&["inspect", "s.png", "--log", "log.jsonl"]).success();
+    }
+}
+
 #[test]
 fn one_long_path_costs_its_own_image() {
     let dir = tempfile::tempdir().unwrap();
