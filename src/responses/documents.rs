@@ -2,7 +2,8 @@
 //!
 //! In: bytes of JSON lines, of one JSON array, of indented objects one after another, or of a saved event stream
 //! (`data: {…}`). Out: each object with the line that it begins in. Promises: an object that is no JSON costs itself and
-//! not the next one; one object at a time is in memory; time grows linearly with the text.
+//! not the next one; one object at a time is in memory; time grows linearly with the text. Endless text that is no JSON ends:
+//! an object or line of more than [`MAX_BYTES`], [`MOST_WRONG`] of them in a row that are no JSON, a NUL byte.
 
 use std::io::{self, BufRead, Cursor, ErrorKind, Read as _};
 
@@ -10,6 +11,13 @@ use serde_json::{Map, Value};
 
 use super::Problem;
 use crate::files::{self, MAX_TEXT_BYTES};
+
+/// Bytes of one object, or of one line that is none.
+const MAX_BYTES: usize = 64 << 20;
+/// Objects and lines in a row that are no JSON.
+const MOST_WRONG: usize = 100_000;
+/// How deep the parser goes; the text of what is deeper is not kept.
+const MAX_DEPTH: usize = 128;
 
 /// One object, or text in its place that is none.
 pub(super) struct Document {
@@ -23,6 +31,8 @@ pub(super) struct Document {
 pub(super) struct Documents<'r> {
     reader: Box<dyn BufRead + 'r>,
     scanner: Scanner,
+    /// How many in a row were no JSON.
+    wrong: usize,
     ended: bool,
 }
 
@@ -44,7 +54,15 @@ impl<'r> Documents<'r> {
         } else {
             Box::new(whole)
         };
-        Ok(Self { reader, scanner: Scanner::default(), ended: false })
+        Ok(Self { reader, scanner: Scanner::default(), wrong: 0, ended: false })
+    }
+}
+
+impl Documents<'_> {
+    /// The error that is the last thing of it.
+    fn end(&mut self, kind: ErrorKind, reason: String) -> io::Error {
+        self.ended = true;
+        io::Error::new(kind, reason)
     }
 }
 
@@ -67,7 +85,12 @@ impl Iterator for Documents<'_> {
             }
             let mut found = None;
             let mut used = buffer.len();
+            let mut nul = false;
             for (index, &byte) in buffer.iter().enumerate() {
+                nul = byte == 0;
+                if nul {
+                    break;
+                }
                 found = self.scanner.push(byte);
                 if found.is_some() {
                     used = index + 1;
@@ -76,12 +99,28 @@ impl Iterator for Documents<'_> {
             }
             self.reader.consume(used);
             if let Some(raw) = found {
-                return Some(Ok(raw.parsed()));
+                let document = raw.parsed();
+                self.wrong = if document.object.is_ok() { 0 } else { self.wrong + 1 };
+                if self.wrong < MOST_WRONG {
+                    return Some(Ok(document));
+                }
+                return Some(Err(
+                    self.end(ErrorKind::InvalidData, format!("{MOST_WRONG} lines or objects in a row are no JSON"))
+                ));
             }
-            if self.scanner.text.len() as u64 > MAX_TEXT_BYTES {
-                self.ended = true;
-                let reason = format!("one JSON value is larger than {MAX_TEXT_BYTES} bytes");
-                return Some(Err(io::Error::new(ErrorKind::FileTooLarge, reason)));
+            if nul {
+                let reason = format!(
+                    "line {} has a NUL byte: this is no JSON, or UTF-16 without its mark",
+                    self.scanner.line + 1
+                );
+                return Some(Err(self.end(ErrorKind::InvalidData, reason)));
+            }
+            if self.scanner.length > MAX_BYTES {
+                let reason = format!(
+                    "line {}: one JSON object or line is larger than {MAX_BYTES} bytes",
+                    self.scanner.begun + 1
+                );
+                return Some(Err(self.end(ErrorKind::FileTooLarge, reason)));
             }
         }
         None
@@ -122,6 +161,8 @@ enum State {
 struct Scanner {
     state: State,
     text: Vec<u8>,
+    /// How long the object or line is by now, of which `text` may be the beginning.
+    length: usize,
     /// The line of `text`'s first byte, and the one of the next byte; both counted from 0.
     begun: usize,
     line: usize,
@@ -134,6 +175,7 @@ struct Scanner {
 impl Scanner {
     /// Takes the next byte; what is complete with it comes back.
     fn push(&mut self, byte: u8) -> Option<Raw> {
+        self.length += 1;
         let at_line_start = std::mem::replace(&mut self.line_start, byte == b'\n');
         let raw = match self.state {
             State::Between => {
@@ -154,6 +196,7 @@ impl Scanner {
     }
 
     fn between(&mut self, byte: u8) {
+        self.length = 0;
         match byte {
             b' ' | b'\t' | b'\r' | b'\n' | b',' => {}
             b'[' if self.list.is_none() => self.list = Some(self.line),
@@ -173,7 +216,9 @@ impl Scanner {
         if in_string && byte == b'\n' {
             return Some(self.take(Some("a string does not end in its line")));
         }
-        self.text.push(byte);
+        if depth <= MAX_DEPTH {
+            self.text.push(byte);
+        }
         match byte {
             _ if escaped => escaped = false,
             b'\\' => escaped = in_string,
@@ -299,5 +344,29 @@ mod tests {
     fn depth_is_limited_by_the_parser_and_not_by_the_stack() {
         let deep = format!("{{\"n\":{}{}}}\n{{\"n\":1}}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(numbers(deep), [(1, None), (2, Some(1))]);
+    }
+
+    #[test]
+    fn what_never_ends_is_given_up() {
+        for (text, most) in [("[\n", 1 << 20), ("{\"a\":\n", 2 << 20), ("\0", 1), ("{\"a\":[[", 1)] {
+            let endless = io::BufReader::new(Endless(text.as_bytes(), 0));
+            let mut read = 0;
+            let error =
+                Documents::new(endless).unwrap().map(|document| document.map(|_| read += 1)).find_map(Result::err);
+            assert!(error.is_some() && read * text.len() <= most, "{text}");
+        }
+    }
+
+    /// The same bytes again and again.
+    struct Endless(&'static [u8], usize);
+
+    impl io::Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            for byte in &mut *buffer {
+                *byte = self.0[self.1];
+                self.1 = (self.1 + 1) % self.0.len();
+            }
+            Ok(buffer.len())
+        }
     }
 }

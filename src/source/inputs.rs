@@ -6,7 +6,7 @@
 //! cannot be read. A list is the same list whether it was written as UTF-8, with or without a byte
 //! order mark, or as UTF-16 with one.
 
-use std::io;
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
@@ -91,11 +91,41 @@ fn is_archive(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar"))
 }
 
+/// Bytes of one line of a list, which may be JSON as a whole.
+const LONGEST_LINE: usize = 64 << 20;
+
 /// The paths in a list.
 fn read_list(path: &Path, list: impl io::Read) -> Result<Vec<PathBuf>, SourceError> {
-    let bytes = files::read_within(list, files::MAX_TEXT_BYTES).and_then(files::without_mark);
+    let bytes = read_bounded(list).and_then(files::without_mark);
     let bytes = bytes.map_err(|error| SourceError::List { path: path.to_owned(), error })?;
     list_file::paths(&bytes).map_err(|reason| SourceError::ListEntry { path: path.to_owned(), reason })
+}
+
+/// All bytes of a list, of which one line or name has at most [`LONGEST_LINE`], and no name is empty: what never ends is given up soon.
+fn read_bounded(list: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut list = list.take(files::MAX_TEXT_BYTES + 1);
+    let mut bytes = Vec::new();
+    let mut line = 0;
+    loop {
+        let before = bytes.len();
+        if list.by_ref().take(1 << 16).read_to_end(&mut bytes)? == 0 {
+            return Ok(bytes);
+        }
+        if bytes.len() as u64 > files::MAX_TEXT_BYTES {
+            let reason = format!("larger than {} bytes", files::MAX_TEXT_BYTES);
+            return Err(io::Error::new(ErrorKind::FileTooLarge, reason));
+        }
+        // With the end of the part before.
+        if bytes[before.saturating_sub(3)..].windows(4).any(|bytes| bytes == [0; 4]) {
+            return Err(io::Error::new(ErrorKind::InvalidData, "NUL bytes in a row are no list of paths"));
+        }
+        let end = bytes[before..].iter().rposition(|byte| matches!(byte, b'\n' | 0));
+        line = end.map_or(line, |end| before + end);
+        if bytes.len() - line > LONGEST_LINE {
+            let reason = format!("one line is larger than {LONGEST_LINE} bytes");
+            return Err(io::Error::new(ErrorKind::FileTooLarge, reason));
+        }
+    }
 }
 
 fn list(paths: &[PathBuf], inputs: &mut Vec<Input>) -> Result<(), SourceError> {
