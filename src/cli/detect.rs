@@ -103,7 +103,7 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
     let filters = args.filters.over(Filters::default())?;
     let model = args.model.choice();
     if let Some(task) = task.as_ref().filter(|task| !task.lacks_labels()) {
-        model.check(task, args.task.system.as_deref())?;
+        model.check(task, &args.task.conversation())?;
     }
     let choice = args.choice.choice(&args.decoding.sampling)?;
     let source = source::list_chosen(&args.inputs, args.out.as_deref(), &choice)?;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow, bail};
 use gemscope::generate::BatchLimits;
 use gemscope::model::{Dtypes, GraphFiles, Model, ModelConfig, OpenOptions, demo};
 use gemscope::preprocess::Budget;
-use gemscope::prompt::{Prompter, Room, Task};
+use gemscope::prompt::{Conversation, Prompter, Room, Task};
 use gemscope::run::Engine;
 use gemscope::runtime::{self, Cards, Device, DeviceChoice, ModelSize, Runtime};
 
@@ -64,19 +64,24 @@ impl ModelChoice {
         }
     }
 
-    /// Whether it may be asked `task`, with this text before it.
+    /// Whether it may be asked `task` in such a conversation.
     ///
     /// # Errors
     /// Where the demo model was not named, and the question is not made of its words.
-    pub(crate) fn check(&self, task: &Task, system: Option<&str>) -> anyhow::Result<()> {
-        if *self != Self::Unnamed || (system.is_none() && demo::knows(task)) {
+    pub(crate) fn check(&self, task: &Task, conversation: &Conversation) -> anyhow::Result<()> {
+        let Conversation { system, thinking, .. } = conversation;
+        if *self != Self::Unnamed || system.is_none() && !thinking && demo::knows(task) {
             return Ok(());
         }
-        let asked = task.text();
+        let asked = match (system, thinking) {
+            (Some(_), _) => "--system".to_owned(),
+            (None, true) => "--thinking".to_owned(),
+            (None, false) => format!("{:?}", task.text()),
+        };
         bail!(
             "{} needs a model: --model DIR or GEMSCOPE_MODEL=DIR. Without one, a bundled demo model answers that knows only {} in {}, asked for \
              by --labels (\"red circle,star\") or \"detect shape\"; --model demo lets it guess at anything",
-            if system.is_some() { "--system".to_owned() } else { format!("{asked:?}") },
+            asked,
             demo::SHAPES.map(|shape| format!("{shape}s")).join(", "),
             demo::COLOURS.join(", "),
         )

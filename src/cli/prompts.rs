@@ -27,7 +27,7 @@ pub(crate) struct Asks<'a> {
 
 impl Asks<'_> {
     fn asked(&self, task: &Task) -> anyhow::Result<Asked> {
-        self.model.check(task, self.args.system.as_deref())?;
+        self.model.check(task, &self.args.conversation())?;
         self.args.asked(task, self.prompter, self.grammars)
     }
 }

@@ -41,7 +41,7 @@ pub const COLOURS: [&str; 6] = ["red", "green", "blue", "yellow", "purple", "ora
 /// The shapes that it knows.
 pub const SHAPES: [&str; 4] = ["circle", "square", "triangle", "star"];
 
-/// What stands for every shape.
+/// What stands for every shape, in questions without other labels. Boxes have their shape's name.
 const ANY: &str = "shape";
 
 /// The forms in which it was asked for boxes (`DETECT_FORMS` in `export/gemscope_export/demo/questions.py`):
@@ -49,12 +49,12 @@ const ANY: &str = "shape";
 const FORMS: [(&str, &str); 3] =
     [("detect ", ""), ("Detect the ", " in this image"), ("detect ", ", output only ```json")];
 
-/// Whether a task asks only for what it was trained on: its shapes, its coloured shapes, `shape`, in its wordings.
+/// Whether a task asks only for what it was trained on: its shapes, its coloured shapes, or `detect shape`, in its wordings.
 pub fn knows(task: &Task) -> bool {
     let asked = task.text();
     let in_a_form = FORMS.iter().any(|(before, behind)| {
         let labels = asked.strip_prefix(before).and_then(|asked| asked.strip_suffix(behind));
-        labels.is_some_and(|labels| labels.split(" and ").all(knows_label))
+        labels.is_some_and(|labels| labels == ANY && task.labels().is_empty() || labels.split(" and ").all(knows_label))
     });
     in_a_form && task.labels().iter().all(|label| knows_label(label))
 }
@@ -63,7 +63,7 @@ fn knows_label(label: &str) -> bool {
     let (colour, shape) = label.split_once(' ').map_or((None, label), |(colour, shape)| (Some(colour), shape));
     match colour {
         Some(colour) => COLOURS.contains(&colour) && SHAPES.contains(&shape),
-        None => shape == ANY || SHAPES.contains(&shape),
+        None => SHAPES.contains(&shape),
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
         };
         let known = [
             labels(&["star"]),
-            labels(&["red circle", "blue star", "shape"]),
+            labels(&["red circle", "blue star"]),
             Task::Phrase("purple triangle".to_owned()),
             prompt("detect shape", &[]),
             prompt("Detect the {labels} in this image", &["red circle"]),
@@ -112,6 +112,10 @@ mod tests {
         let unknown = [
             labels(&["deer"]),
             labels(&["star", "deer"]),
+            labels(&["shape"]),
+            labels(&["red circle", "shape"]),
+            prompt("detect shape", &["shape"]),
+            prompt("detect shape and star", &[]),
             labels(&["Star"]),
             labels(&["pink star"]),
             labels(&["red"]),

@@ -24,6 +24,7 @@ fn a_forgotten_model_finds_no_deer() {
         ["--labels", "deer,fox"],
         ["--labels", "star,deer"],
         ["--labels", "Star"],
+        ["--labels", "shape"],
         ["--phrase", "the cup on the left"],
         ["--prompt", "describe this image"],
         ["--prompt", "detect shape and deer"],
@@ -33,6 +34,7 @@ fn a_forgotten_model_finds_no_deer() {
     // Words of another kind may come in by other ways.
     detect(dir.path()).args(["--prompt", "detect shape", "--labels", "deer"]).assert().code(1).stderr(says());
     detect(dir.path()).args(["--labels", "star", "--system", "Find deer"]).assert().code(1).stderr(says());
+    detect(dir.path()).args(["--labels", "star", "--thinking"]).assert().code(1).stderr(says());
     detect(dir.path()).args(["--labels", "deer", "--dry-run"]).assert().code(1).stderr(says());
     detect(dir.path()).args(["--labels", "deer"]).env("GEMSCOPE_MODEL", "").assert().code(1).stderr(says());
     assert!(!dir.path().join("run").exists(), "nothing is written");
@@ -58,7 +60,6 @@ fn rows_of_prompts_are_held_to_the_demo_models_words() {
 fn the_demo_model_answers_its_own_words_and_any_by_its_name() {
     for flags in [
         &["--labels", "star,red circle"][..],
-        &["--labels", "shape"],
         &["--phrase", "blue square"],
         &["--prompt", "detect shape"],
         &["--prompt", "Detect the {labels} in this image", "--labels", "star"],
