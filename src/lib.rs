@@ -8,6 +8,7 @@
 //! files     to RGB   48s, patches  soft tokens       loop        to boxes  scores    image, on disk     crops, any time later
 //! ```
 //!
+//! - [`session`]: the front door: a configuration in, detections or a run out
 //! - [`source`]: which images, and the name that identifies each
 //! - [`image`]: bytes to an upright RGB image
 //! - [`preprocess`]: the soft-token budget, resizing, patches; bit for bit what Hugging Face's processor makes
@@ -51,4 +52,5 @@ pub mod record;
 pub mod responses;
 pub mod run;
 pub mod runtime;
+pub mod session;
 pub mod source;

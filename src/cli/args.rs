@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::decoding::Grammars;
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use gemscope::answer::calibration::{Calibration, Platt};
 use gemscope::answer::{AnswerKind, CoordinateOrder, CoordinateScale, Rules};
 use gemscope::export::{Area, Filters, Format, MinScore, read_labels_map};
 use gemscope::files::read_text;
 use gemscope::image::MAX_PIXELS;
 use gemscope::preprocess::{Budget, BudgetChoice};
-use gemscope::prompt::{Conversation, PromptError, Prompter, Query, Task, distinct};
+use gemscope::prompt::{Conversation, Task, distinct};
 use gemscope::record::ScoreKind;
-use gemscope::run::{Asked, Control, FindQuestion, MIN_ROWS, Question};
+use gemscope::run::{Control, MIN_ROWS};
+use gemscope::session::RunOptions;
 
 /// What to ask.
 #[derive(Debug, clap::Args)]
@@ -61,54 +61,6 @@ impl TaskArgs {
         })
     }
 
-    /// What is asked about every view: the task at once, or each of its labels.
-    pub(crate) fn asked(&self, task: &Task, prompter: &Prompter, grammars: Option<&Grammars>) -> anyhow::Result<Asked> {
-        Ok(Asked { labels: task.labels().to_vec(), questions: self.questions(task, prompter, grammars)? })
-    }
-
-    fn questions(
-        &self,
-        task: &Task,
-        prompter: &Prompter,
-        grammars: Option<&Grammars>,
-    ) -> anyhow::Result<Vec<Question>> {
-        let ask = |task: Task| {
-            let kind = self.answer.unwrap_or_else(|| task.answer_kind());
-            let query = self.query(&task, prompter)?;
-            let grammar = grammars.map(|grammars| grammars.of(&task, kind, prompter)).transpose()?.flatten();
-            Ok(Question::Find(FindQuestion { query, task, kind, grammar, explain: None }))
-        };
-        if !self.per_label {
-            return Ok(vec![ask(task.clone())?]);
-        }
-        if task.labels().is_empty() {
-            bail!("--per-label needs --labels");
-        }
-        let alone = |label: &String| match task {
-            Task::Prompt { text, .. } => Task::Prompt { text: text.clone(), labels: vec![label.clone()] },
-            Task::Labels(_) | Task::Phrase(_) => Task::Labels(vec![label.clone()]),
-        };
-        if let Task::Prompt { text, .. } = task
-            && !text.contains("{labels}")
-        {
-            bail!("--per-label needs {{labels}} in --prompt, or every question is the same");
-        }
-        task.labels().iter().map(|label| ask(alone(label))).collect()
-    }
-
-    /// The task in words, and what goes around it.
-    pub(crate) fn query(&self, task: &Task, prompter: &Prompter) -> anyhow::Result<Query> {
-        if task.lacks_labels() {
-            bail!("--prompt has {{labels}} in it, but there are no --labels");
-        }
-        let query = prompter.query(&task.text(), &self.conversation());
-        query.map_err(|error| match error {
-            PromptError::TooLong { .. } if task.labels().len() > 1 => anyhow!(error)
-                .context(format!("{} labels (--per-label asks about each by itself)", task.labels().len())),
-            error => error.into(),
-        })
-    }
-
     /// What goes around the task.
     pub(crate) fn conversation(&self) -> Conversation {
         Conversation { system: self.system.clone(), thinking: self.thinking, image_newlines: self.image_newlines }
@@ -127,14 +79,14 @@ pub(crate) struct BudgetArgs {
 }
 
 impl BudgetArgs {
-    /// The choice, where `default` is the model's own.
-    pub(crate) fn choice(&self, default: Budget) -> anyhow::Result<BudgetChoice> {
+    /// The choice; `None` is the model's own budget.
+    pub(crate) fn choice(&self) -> anyhow::Result<Option<BudgetChoice>> {
         Ok(match self.budget.as_deref() {
             None if self.max_budget.is_some() => bail!("--max-budget goes with --budget auto"),
             Some(text) if self.max_budget.is_some() && text != "auto" => bail!("--max-budget goes with --budget auto"),
-            None => BudgetChoice::Fixed(default),
-            Some("auto") => BudgetChoice::Auto { max: self.max_budget.unwrap_or(Budget::MAX) },
-            Some(text) => BudgetChoice::Fixed(text.parse().context("--budget takes one of them, or auto")?),
+            None => None,
+            Some("auto") => Some(BudgetChoice::Auto { max: self.max_budget.unwrap_or(Budget::MAX) }),
+            Some(text) => Some(BudgetChoice::Fixed(text.parse().context("--budget takes one of them, or auto")?)),
         })
     }
 }
@@ -310,6 +262,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl ControlArgs {
+    /// A run in `out` that `stop` can stop.
+    pub(crate) fn run_options<'r>(&self, out: &'r Path, stop: Arc<AtomicBool>) -> RunOptions<'r> {
+        let mut options = RunOptions::of(out);
+        (options.fresh, options.adopt, options.sync_every) = (self.fresh, self.adopt, self.sync_every);
+        options.control = self.control(stop);
+        options
+    }
+
     /// The same for a run that `stop` can stop.
     pub(crate) fn control(&self, stop: Arc<AtomicBool>) -> Control {
         Control { stop, retry_failed: self.retry_failed, max_pixels: self.max_pixels, min_rows: self.min_rows }

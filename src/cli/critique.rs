@@ -3,31 +3,26 @@
 //! In: frames, a rubric, a model; or a run that was made before, and other rules. Out: a journal with a rating an axis, verdicts, lists, statistics.
 //! Promises: what is in the journal is never asked about again, unless its file has changed; rules and weights can be changed without a model.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use gemscope::answer::{AnswerKind, Rules};
-use gemscope::critique::{CritiqueSettings, Gates, GroupBy, Kind, Rubric, RubricQuestions, Verdict, WordsOf};
+use gemscope::critique::{Gates, GroupBy, Kind, Rubric, Verdict};
 use gemscope::export::{self, Critique, Filters, MinScore, SortBy, VerdictFormat, export_verdicts};
 use gemscope::files;
-use gemscope::frame_metadata::read_table;
-use gemscope::model::{Model, demo};
-use gemscope::prompt::{Conversation, Task};
-use gemscope::record::{GenerationSettings, Record};
-use gemscope::run::{
-    self, Explain, FindQuestion, FrameQuestions, Manifest, ModelIdentity, Outcome, Placement, Progress, RunDirectory,
-    Settings, Summary,
-};
+use gemscope::model::demo;
+use gemscope::record::Record;
+use gemscope::run::{self, Manifest, Outcome, RunDirectory, Summary};
+use gemscope::session::{CritiqueConfig, FinishedRun, ModelChoice, Session, SessionError};
 use gemscope::source::{self, Besides, Source};
 use serde::Serialize;
 
 use super::args::{BudgetArgs, ControlArgs, share};
 use super::choice::{ChoiceArgs, besides, made_good, say_advice};
 use super::decoding::DecodingArgs;
-use super::engine::{ModelArgs, ModelChoice, ModelFiles, engines, place};
-use super::{Ending, Global, detect, ending, messages, output, pairs, plain, prompts, signals};
+use super::device::ModelArgs;
+use super::progress::Progress;
+use super::{Ending, Global, detect, ending, messages, output, pairs, plain, raised, signals};
 
 /// The rubric that a run was judged by last, in the run's directory.
 const KEPT_RUBRIC: &str = "rubric.toml";
@@ -90,6 +85,19 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// The configuration that these flags say.
+    fn config(&self, rubric: Rubric, global: &Global) -> anyhow::Result<CritiqueConfig> {
+        let mut config = CritiqueConfig::of(rubric);
+        config.generation.clone_from(&self.generation);
+        config.image_newlines = self.image_newlines;
+        config.model = self.model.options(global)?;
+        config.budget = self.budget.choice()?;
+        config.apply_orientation = !self.no_exif;
+        config.decoding = self.decoding.options();
+        config.filters = self.filters(Filters::default());
+        Ok(config)
+    }
+
     /// `base`, but for what the flags say.
     fn filters(&self, base: Filters) -> Filters {
         Filters { min_score: self.min_score.map_or(base.min_score, MinScore::Asked), ..base }
@@ -105,13 +113,29 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let rubric = Rubric::read(&text.content).with_context(|| text.name.clone())?;
     // A rule that cannot be understood is better found before hours of work than after them.
     let gates = Gates::new(&rubric).with_context(|| text.name.clone())?;
-    if !args.report_only {
-        knows_its_questions(args, &rubric)?;
+    let config = if args.report_only { None } else { Some(args.config(rubric.clone(), global)?) };
+    if let Some(config) = &config {
+        config.check()?;
+        if args.pair && config.model.model == ModelChoice::Unnamed {
+            return Err(SessionError::RubricNeedsModel { rubric: rubric.name }.into());
+        }
     }
     if args.pair {
         return pairs::run(args, &rubric, global);
     }
-    let (directory, mut records, manifest, rated) = if args.report_only {
+    let (directory, mut records, manifest, rated) = if let Some(config) = config {
+        let choice = args.choice.choice(&args.decoding.sampling)?;
+        let source = source::list_chosen(&args.inputs, Some(&args.out), &choice)?;
+        say_advice(&source);
+        let (source, placement) = run::place(source, Some(args.out.as_path()).filter(|_| !args.control.fresh))?;
+        args.model.say();
+        let progress = Progress::new();
+        let options = args.control.run_options(&args.out, signals::stop_flag()?);
+        let finished = Session::open(config, &progress)?.run(&source, &placement, &options).map_err(raised)?;
+        let FinishedRun { directory, outcome, rows_of_no_frame } = finished;
+        let records = run::read_journal(&args.out)?.records;
+        (directory, records, Manifest::read(&args.out)?, Some((source, outcome, rows_of_no_frame)))
+    } else {
         let directory = RunDirectory::of_run(&args.out)?.adopting(args.control.adopt);
         let manifest = Manifest::read(&args.out)?;
         let Some(asked) = manifest.settings.as_ref().and_then(|settings| settings.critique.as_ref()) else {
@@ -125,15 +149,6 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
             )
         })?;
         (directory, super::read_records(&args.out)?, manifest, None)
-    } else {
-        let choice = args.choice.choice(&args.decoding.sampling)?;
-        let source = source::list_chosen(&args.inputs, Some(&args.out), &choice)?;
-        say_advice(&source);
-        let (source, placement) = run::place(source, Some(args.out.as_path()).filter(|_| !args.control.fresh))?;
-        args.model.choice().say();
-        let Rated { outcome, strangers, directory } = rate(args, &rubric, &source, &placement, global)?;
-        let records = run::read_journal(&args.out)?.records;
-        (directory, records, Manifest::read(&args.out)?, Some((source, outcome, strangers)))
     };
     let source = rated.as_ref().map(|(source, ..)| source);
     let root = source.map_or(manifest.root.as_deref(), |source| Some(source.root.as_path()));
@@ -185,124 +200,6 @@ fn rubric_text(args: &Args) -> anyhow::Result<RubricText> {
         None if args.model.choice() == ModelChoice::Demo => Ok(ready("the demo model's rubric", Rubric::DEMO)),
         None => Ok(ready("the ready rubric", Rubric::SDXL)),
     }
-}
-
-/// That a model was named, or the rubric is the demo model's own: by its name, and with no other questions.
-fn knows_its_questions(args: &Args, rubric: &Rubric) -> anyhow::Result<()> {
-    if args.model.choice() != ModelChoice::Unnamed {
-        return Ok(());
-    }
-    let demo = Rubric::read(Rubric::DEMO)?;
-    let its_own = rubric.name == demo.name && CritiqueSettings::of(rubric) == CritiqueSettings::of(&demo);
-    if args.pair || !its_own {
-        bail!(
-            "the questions of {:?} need a model: --model DIR or GEMSCOPE_MODEL=DIR. Without one, a bundled demo model answers that knows only \
-             --rubric demo; --model demo lets it guess at anything",
-            rubric.name
-        );
-    }
-    Ok(())
-}
-
-/// Frames that the model was asked about.
-struct Rated {
-    outcome: Outcome,
-    /// How many rows of --generation are of no frame.
-    strangers: Option<usize>,
-    /// The run, which stays taken: its exports are still to be written.
-    directory: RunDirectory,
-}
-
-/// Asks the model about every frame that the journal does not hold yet.
-fn rate(
-    args: &Args,
-    rubric: &Rubric,
-    source: &Source,
-    placement: &Placement,
-    global: &Global,
-) -> anyhow::Result<Rated> {
-    let files = ModelFiles::open(&args.model.choice())?;
-    let budget = args.budget.choice(rubric.budget.unwrap_or(files.config.default_budget))?;
-    let grammars = args.decoding.grammars(false, &files.config)?;
-    let conversation = Conversation { image_newlines: args.image_newlines, ..Conversation::default() };
-    let mut finds = HashMap::new();
-    for axis in &rubric.axes {
-        if let Kind::Defects { labels } = &axis.kind {
-            let task = Task::Prompt { text: rubric.text(axis, None), labels: labels.clone() };
-            let grammar = grammars.of(&Task::Labels(labels.clone()), AnswerKind::Boxes, &files.prompter)?;
-            let query = files.prompter.query(&task.text(), &conversation)?;
-            let explain = axis.why.then(|| Explain {
-                prompter: Arc::clone(&files.prompter),
-                conversation: conversation.clone(),
-                wording: rubric.explain_text(),
-            });
-            finds.insert(axis.name.clone(), FindQuestion { query, task, kind: AnswerKind::Boxes, grammar, explain });
-        }
-    }
-    let table = match &args.generation {
-        Some(path) => read_table(path)?.into_iter().map(|(row, made)| (source.name_of(&row), made)).collect(),
-        None => HashMap::new(),
-    };
-    let strangers = args.generation.is_some().then(|| say_strangers(&table, source));
-    let words = WordsOf::new(rubric, &files.prompter.tokenizer, &files.config.stop_ids)?;
-    let questions = RubricQuestions::new(rubric.clone(), words, Arc::clone(&files.prompter), conversation);
-    let questions = FrameQuestions::new(questions, finds, table)?;
-    let graphs = files.graphs(&args.model)?;
-    let runtime = args.model.device.load_runtime(global)?;
-    let placements = place(&graphs, budget.largest(), &args.model, runtime)?;
-    let settings = Settings {
-        task: None,
-        prompts: questions.usual().rendered().map(str::to_owned).collect(),
-        image_prompts: None,
-        critique: Some(CritiqueSettings::of(rubric)),
-        budget,
-        tiles: None,
-        rules: Rules::default(),
-        answer: None,
-        apply_orientation: !args.no_exif,
-        fast_decode: false,
-        decoding: grammars.used(),
-        max_new_tokens: args.decoding.max_new_tokens as usize,
-        sampling: args.decoding.sampling.sampling(),
-        model: ModelIdentity::of(&files.directory, &graphs, &files.config)?,
-        device: placements[0].device.kind().to_owned(),
-    };
-    let directory = RunDirectory::open(&args.out, args.control.fresh)?.adopting(args.control.adopt);
-    let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
-    let manifest = manifest.with_filters(args.filters(Filters::default()));
-    directory.settle_placed(&manifest.with_model(files.name(&args.model)), placement)?;
-    let (journal, known) = directory.journal(args.control.sync_every)?;
-    detect::say_what_was_left(&args.out, &directory, &known);
-    let limits = |model: &Model| args.decoding.limits(model, settings.budget.largest());
-    let mut engines = engines(&files, &graphs, &args.model, runtime, placements, limits)?;
-    let progress = Progress::new(source.images.len(), messages::quiet());
-    let control = args.control.control(signals::stop_flag()?);
-    let plan = run::Plan {
-        images: &source.images,
-        root: &source.root,
-        questions: &questions,
-        settings: &settings,
-        known: &known,
-        control: &control,
-    };
-    let outcome = run::execute(&mut engines, &plan, journal, progress)?;
-    Ok(Rated { outcome, strangers, directory })
-}
-
-/// Names the rows of the table that are of no frame, and gives their number.
-fn say_strangers(table: &HashMap<String, GenerationSettings>, source: &Source) -> usize {
-    let mut strangers: Vec<&str> = table.keys().map(String::as_str).filter(|name| !source.holds(name)).collect();
-    strangers.sort_unstable();
-    if let ([_, ..], [frame, ..]) = (strangers.as_slice(), source.images.as_slice()) {
-        messages::say(&format!(
-            "--generation: {} of {} rows are of no frame here: {} (a frame is called {})",
-            strangers.len(),
-            table.len(),
-            prompts::first_of(&strangers),
-            frame.name
-        ));
-    }
-    strangers.len()
 }
 
 /// What is done once frames are rated.

@@ -2,29 +2,20 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
-use std::sync::Arc;
 
-use anyhow::bail;
 use gemscope::export::{self, Filters};
-use gemscope::generate::Decoding;
-use gemscope::image::size_within;
-use gemscope::model::Model;
-use gemscope::preprocess::{BudgetChoice, Tiling, plan_views};
+use gemscope::preprocess::Tiling;
 use gemscope::record::AnswerStatus;
-use gemscope::run::{
-    self, Asked, Failure, Known, Manifest, ModelIdentity, Progress, Question, Questions, RunDirectory, Settings,
-    Summary,
-};
-use gemscope::runtime::Device;
-use gemscope::source::{self, Besides, Source, SourceImage};
-use rayon::prelude::*;
-use serde::Serialize;
+use gemscope::run::{self, Failure, Manifest, Summary};
+use gemscope::session::{DetectConfig, DetectPlan, FinishedRun, Session};
+use gemscope::source;
 
 use super::args::{BudgetArgs, ControlArgs, FilterArgs, RuleArgs, TaskArgs, formats};
 use super::choice::{ChoiceArgs, besides, made_good, say_advice};
-use super::decoding::{DecodingArgs, Grammars};
-use super::engine::{ModelArgs, ModelFiles, engines, place};
-use super::{Ending, Global, ending, messages, output, plain, prompts, say_damaged, signals};
+use super::decoding::DecodingArgs;
+use super::device::ModelArgs;
+use super::progress::Progress;
+use super::{Ending, Global, ending, messages, output, plain, raised, signals};
 
 /// Find things in images
 #[derive(Debug, clap::Args)]
@@ -80,6 +71,25 @@ pub(crate) struct Args {
 }
 
 impl Args {
+    /// The configuration that these flags say.
+    fn config(&self, global: &Global) -> anyhow::Result<DetectConfig> {
+        let mut config = DetectConfig::default();
+        config.task = self.task.task()?;
+        config.per_label = self.task.per_label;
+        config.answer = self.task.answer;
+        config.conversation = self.task.conversation();
+        config.prompts.clone_from(&self.prompts);
+        config.model = self.model.options(global)?;
+        config.budget = self.budget.choice()?;
+        config.tiles = self.tiles;
+        config.rules = self.rules.rules();
+        config.apply_orientation = !self.no_exif;
+        config.fast_decode = self.fast_decode;
+        config.decoding = self.decoding.options();
+        config.filters = self.filters.over(Filters::default())?;
+        Ok(config)
+    }
+
     /// The run's directory, where one is made.
     pub(crate) fn out(&self) -> Option<&std::path::Path> {
         self.out.as_deref().filter(|_| !self.dry_run)
@@ -92,88 +102,25 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 
 /// The same for the flags of a pipeline, whose text is kept in the run so that it can be made again.
 pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>) -> anyhow::Result<Ending> {
-    let task = args.task.task()?;
-    if task.is_none() && args.prompts.is_none() {
-        bail!("say what to find: --labels, --phrase or --prompt, or for each image by itself: --prompts FILE");
-    }
-    if args.fast_decode && !gemscope::image::CAN_REDUCE {
-        bail!("--fast-decode: this build has no libjpeg-turbo; build with `--features turbojpeg`");
-    }
+    let config = args.config(global)?;
+    config.check()?;
     let formats = if args.export == "none" { Vec::new() } else { formats(&args.export)? };
-    let filters = args.filters.over(Filters::default())?;
-    let model = args.model.choice();
-    if let Some(task) = task.as_ref().filter(|task| !task.lacks_labels()) {
-        model.check(task, &args.task.conversation())?;
-    }
     let choice = args.choice.choice(&args.decoding.sampling)?;
     let source = source::list_chosen(&args.inputs, args.out.as_deref(), &choice)?;
     say_advice(&source);
     let (source, placement) = run::place(source, args.out().filter(|_| !args.control.fresh))?;
-    model.say();
-    let model_files = ModelFiles::open(&model)?;
-    // A plan needs no grammars, which take a second to make.
-    let grammars = args.out().map(|_| args.decoding.grammars(args.task.thinking, &model_files.config)).transpose()?;
-    let questions = match &args.prompts {
-        Some(file) => {
-            let (prompter, grammars) = (&model_files.prompter, grammars.as_ref());
-            let asks = prompts::Asks { args: &args.task, model: &model, prompter, grammars };
-            prompts::questions(file, task.as_ref(), &asks, &source)?
-        }
-        None => Questions::about_every(
-            task.as_ref().map(|task| args.task.asked(task, &model_files.prompter, grammars.as_ref())).transpose()?,
-        ),
-    };
-    let budget = args.budget.choice(model_files.config.default_budget)?;
+    args.model.say();
+    let progress = Progress::new();
+    let session = Session::open(config, &progress)?;
     let Some(out) = args.out() else {
-        return plan(&source, budget, &questions, args);
+        let plan = session.plan(&source, args.control.max_pixels)?;
+        return plan.map_or(Ok(Ending::Complete), |plan| show(&plan, args.json));
     };
-    // All that can be wrong without a model is found before one is loaded.
-    let graphs = model_files.graphs(&args.model)?;
-    let mut settings = Settings {
-        task: task.filter(|_| questions.every.is_some()),
-        prompts: questions.every.iter().flat_map(|asked| asked.rendered()).map(str::to_owned).collect(),
-        image_prompts: questions.image_prompts(),
-        critique: None,
-        budget,
-        tiles: args.tiles,
-        rules: args.rules.rules(),
-        answer: args.task.answer,
-        apply_orientation: !args.no_exif,
-        fast_decode: args.fast_decode,
-        decoding: grammars.as_ref().map_or(Decoding::Free, Grammars::used),
-        max_new_tokens: args.decoding.max_new_tokens as usize,
-        sampling: args.decoding.sampling.sampling(),
-        model: ModelIdentity::of(&model_files.directory, &graphs, &model_files.config)?,
-        device: Device::Cpu.kind().to_owned(),
-    };
-    let runtime = args.model.device.load_runtime(global)?;
-    let placements = place(&graphs, settings.budget.largest(), &args.model, runtime)?;
-    placements[0].device.kind().clone_into(&mut settings.device);
-    let directory = RunDirectory::open(out, args.control.fresh)?.adopting(args.control.adopt);
-    let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone())).with_filters(filters);
-    directory.settle_placed(&manifest.with_model(model_files.name(&args.model)), &placement)?;
-    let (journal, known) = directory.journal(args.control.sync_every)?;
-    say_what_was_left(out, &directory, &known);
-    if let Some(text) = pipeline {
-        let path = directory.output().write("pipeline.toml", text.as_bytes())?;
-        messages::say(&format!("The pipeline is kept in {}", path.display()));
-    }
-
-    let limits = |model: &Model| args.decoding.limits(model, settings.budget.largest());
-    let mut engines = engines(&model_files, &graphs, &args.model, runtime, placements, limits)?;
-    let progress = Progress::new(source.images.len(), messages::quiet());
-    let control = args.control.control(signals::stop_flag()?);
-    let plan = run::Plan {
-        images: &source.images,
-        root: &source.root,
-        questions: &questions,
-        settings: &settings,
-        known: &known,
-        control: &control,
-    };
-    let outcome = run::execute(&mut engines, &plan, journal, progress)?;
-    // Their memory is better used for the records now.
-    drop(engines);
+    let mut options = args.control.run_options(out, signals::stop_flag()?);
+    options.pipeline = pipeline;
+    // What the session holds is dropped with it: its memory is better used for the records.
+    let FinishedRun { directory, outcome, .. } = session.run(&source, &placement, &options).map_err(raised)?;
+    drop(session);
 
     let mut records = run::read_journal(out)?.records;
     let listed = source.images.iter().map(|image| image.name.as_str()).collect();
@@ -197,30 +144,6 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
         messages::say("Images that failed before were left as they are; --retry-failed tries them again.");
     }
     Ok(ending(&exported, outcome.left, summary.failures.len()))
-}
-
-/// What an earlier process left behind that was killed, or a disk that lost something.
-pub(super) fn say_what_was_left(out: &std::path::Path, directory: &RunDirectory, known: &Known) {
-    if let Some(holder) = &directory.killed {
-        messages::say(&format!("An earlier process was killed while it wrote this run ({holder}); going on."));
-    }
-    if let Some(copies) = &directory.last_copies {
-        messages::say(&format!("{}: {copies}.", out.display()));
-    }
-    if let [first, others @ ..] = directory.kept.as_slice() {
-        let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
-        messages::say(&format!(
-            "{first}{others} stay in {}: gemscope has no record of writing them, or they were changed since. --adopt replaces what is in the \
-             way of an export.",
-            out.display()
-        ));
-    }
-    if known.torn > 0 {
-        messages::say(
-            "The last line of the journal was not written to its end, and is cut off; its image is asked about again.",
-        );
-    }
-    say_damaged(out, &known.damaged);
 }
 
 /// How many images of an earlier command were known again.
@@ -290,85 +213,13 @@ pub(super) fn left_out_by_score(summary: &Summary) -> String {
     }
 }
 
-#[derive(Serialize)]
-struct Plan<'p> {
-    images: usize,
-    #[serde(flatten)]
-    besides: Besides,
-    prompts: Vec<String>,
-    rendered: Vec<&'p str>,
-    files: Vec<PlannedImage>,
-}
-
-#[derive(Serialize)]
-struct PlannedImage {
-    image: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-    #[serde(flatten)]
-    sizes: Option<PlannedSizes>,
-    /// Those of its own.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    prompts: Vec<String>,
-}
-
-/// `budget` and the resized size are those of the whole image; the tokens are those of all views and questions.
-#[derive(Default, Serialize)]
-struct PlannedSizes {
-    width: u32,
-    height: u32,
-    views: usize,
-    budget: u32,
-    resized_width: u32,
-    resized_height: u32,
-    soft_tokens: u32,
-    prompt_tokens: usize,
-}
-
-fn plan(source: &Source, budget: BudgetChoice, questions: &Questions, args: &Args) -> anyhow::Result<Ending> {
-    let sizes = |image: &SourceImage| -> Result<PlannedSizes, String> {
-        let asked = questions.of(&image.name);
-        let tiles = args.tiles.filter(|_| asked.is_none_or(|asked| !asked.is_for_text()));
-        let asked = asked.map_or(&[][..], |asked| &asked.questions);
-        let (upright, most) = (!args.no_exif, args.control.max_pixels);
-        let size = size_within(image.open()?, upright, most);
-        let (width, height) = size.map_err(|error| error.to_string())?;
-        let views = plan_views(width, height, tiles, budget).map_err(|error| error.to_string())?;
-        let mut sizes = PlannedSizes { width, height, views: views.len(), ..PlannedSizes::default() };
-        if let Some(whole) = views.first() {
-            sizes.budget = whole.budget.soft_tokens();
-            (sizes.resized_width, sizes.resized_height) = (whole.size.width, whole.size.height);
-        }
-        for view in &views {
-            let soft_tokens = view.size.soft_tokens();
-            sizes.soft_tokens += soft_tokens;
-            let tokens = |question: &Question| question.query().token_count(soft_tokens);
-            sizes.prompt_tokens += asked.iter().map(tokens).sum::<usize>();
-        }
-        Ok(sizes)
-    };
-    let texts = |asked: &Arc<Asked>| asked.questions.iter().map(|question| question.query().text.clone()).collect();
-    let planned = |image: &SourceImage| {
-        let (sizes, error) = match sizes(image) {
-            Ok(sizes) => (Some(sizes), None),
-            Err(error) => (None, Some(error)),
-        };
-        let prompts = questions.single.get(&image.name).map(texts).unwrap_or_default();
-        PlannedImage { image: image.name.clone(), error, sizes, prompts }
-    };
-    let plan = Plan {
-        images: source.images.len(),
-        besides: source.besides(),
-        prompts: questions.every.as_ref().map(texts).unwrap_or_default(),
-        rendered: questions.every.iter().flat_map(|asked| asked.rendered()).collect(),
-        files: source.images.par_iter().map(planned).collect(),
-    };
-    if args.json {
-        output::json(&plan)?;
+fn show(plan: &DetectPlan, json: bool) -> anyhow::Result<Ending> {
+    if json {
+        output::json(plan)?;
         return Ok(Ending::Complete);
     }
     let header = ["image", "size", "views", "budget", "resized", "soft tokens", "prompt tokens", "its own prompt"];
-    let columns = if questions.single.is_empty() { header.len() - 1 } else { header.len() };
+    let columns = if plan.files.iter().all(|file| file.prompts.is_empty()) { header.len() - 1 } else { header.len() };
     let mut rows = vec![header[..columns].iter().map(|name| (*name).to_owned()).collect()];
     for file in &plan.files {
         let mut row = match (&file.sizes, &file.error) {

@@ -2,19 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use gemscope::answer::{self, AnswerKind, Rules};
-use gemscope::generate::{BatchLimits, Sampling};
 use gemscope::image::UprightImage;
 use gemscope::model::{Dtypes, demo};
-use gemscope::preprocess::{BudgetChoice, Region, prepare};
-use gemscope::prompt::{Conversation, Task};
-use gemscope::record::Record;
-use gemscope::run::{AnswerOptions, Engine, FindQuestion, Question, ShownView};
 use gemscope::runtime::{self, Found, Report};
+use gemscope::session::{DecodingChoice, DetectConfig, Session};
 use serde::Serialize;
 
-use super::engine::{DeviceArgs, ModelArgs, ModelFiles, place_one};
+use super::device::{DeviceArgs, ModelArgs};
 use super::gpu::{self, Subject};
+use super::progress::Progress;
 use super::{Ending, Global, output};
 
 /// Check what is installed, and say what to do about what is not
@@ -104,25 +100,12 @@ pub(super) fn disc(bbox: [f64; 4], colour: [u8; 3]) -> UprightImage {
 fn self_check(device: DeviceArgs, global: &Global) -> anyhow::Result<SelfCheck> {
     const DISC: [f64; 4] = [120.0, 140.0, 260.0, 280.0];
     let model_args = ModelArgs { model: Some(demo::NAME.into()), device, ..ModelArgs::default() };
-    let files = ModelFiles::open(&model_args.choice())?;
-    let (graphs, runtime) = (files.graphs(&model_args)?, device.load_runtime(global)?);
-    let placement = place_one(&graphs, files.config.default_budget, &model_args, runtime)?;
-    let on = placement.device.to_string();
-    let model = files.load(graphs, &model_args, runtime, placement)?;
-    let task = Task::Labels(vec!["red circle".to_owned()]);
-    let query = files.prompter.query(&task.text(), &Conversation::default())?;
-    let budget = BudgetChoice::Fixed(files.config.default_budget);
-    let questions =
-        [Question::Find(FindQuestion { query, task, kind: AnswerKind::Boxes, grammar: None, explain: None })];
-    let mut engine = Engine { prompter: files.prompter, model, limits: BatchLimits::single() };
-    let image = disc(DISC, [214, 40, 40]);
-    let region = Region::whole(SIDE, SIDE);
-    let view = ShownView { region, prepared: prepare(&image, budget, engine.model.patch_side())? };
-    let options = AnswerOptions { max_new_tokens: 200, sampling: Sampling::Greedy };
-    let readings = engine.answer(view, &questions, options)?.readings;
-    let mut record = Record::failed("a red circle".to_owned(), String::new());
-    (record.width, record.height) = (SIDE, SIDE);
-    answer::read_into(&mut record, readings, &Rules::default());
+    let mut config = DetectConfig::of_labels(["red circle"]).with_model(model_args.options(global)?);
+    config.decoding.decoding = Some(DecodingChoice::Free);
+    let progress = Progress::new();
+    let mut session = Session::open(config, &progress)?;
+    let record = session.detect(&disc(DISC, [214, 40, 40]))?;
+    let on = session.device().map_or_else(String::new, ToString::to_string);
     let near = |value: f64, expected: f64| (value - expected).abs() <= 30.0;
     let right = |bbox: [f64; 4]| bbox.iter().zip(DISC).all(|(value, expected)| near(*value, expected));
     let ok = matches!(record.detections.as_slice(), [one] if one.label == "red circle" && right(one.bbox.into()));

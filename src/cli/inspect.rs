@@ -7,16 +7,16 @@ use anyhow::{anyhow, bail};
 use gemscope::image::{MAX_PIXELS, decode, read_file};
 use gemscope::model::ModelConfig;
 use gemscope::ownership::OwnershipError;
-use gemscope::preprocess::{PreparedView, SOFT_TOKEN_SIDE, prepare};
+use gemscope::preprocess::{BudgetChoice, PreparedView, SOFT_TOKEN_SIDE, prepare};
 use gemscope::prompt::Query;
 use gemscope::record::Note;
+use gemscope::session::{ModelChoice, ModelFiles, ModelOptions, query};
 use gemscope::source::Place;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Serialize;
 
 use super::args::{BudgetArgs, TaskArgs};
-use super::engine::{ModelChoice, ModelFiles};
 use super::{Ending, messages, output};
 
 /// Show what the model is given for an image; needs only the tokenizer, template and settings of a model directory
@@ -64,9 +64,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     if args.tensors.is_some() && args.images.len() > 1 {
         bail!("--tensors takes one image, and there are {}", args.images.len());
     }
-    let ModelFiles { prompter, config, .. } = ModelFiles::open(&ModelChoice::of(args.model.as_deref()))?;
+    let model = ModelOptions::of(ModelChoice::of(args.model.as_deref()));
+    let ModelFiles { prompter, config, .. } = ModelFiles::open(&model)?;
     let query = match args.task.task()? {
-        Some(task) => args.task.query(&task, &prompter)?,
+        Some(task) => query(&task, &args.task.conversation(), &prompter)?,
         None => prompter.query("", &args.task.conversation())?,
     };
     let mut ending = Ending::Complete;
@@ -86,7 +87,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
 }
 
 fn inspect(path: &Path, args: &Args, config: &ModelConfig, query: &Query) -> anyhow::Result<()> {
-    let budget = args.budget.choice(config.default_budget)?;
+    let budget = args.budget.choice()?.unwrap_or(BudgetChoice::Fixed(config.default_budget));
     let content = Place::File(path.to_owned()).open().map_err(|reason| anyhow!(reason))?;
     let bytes = read_file(content, !args.no_exif, MAX_PIXELS)?;
     let upright = decode(&bytes, !args.no_exif)?;

@@ -13,8 +13,8 @@ mod convert;
 mod critique;
 mod decoding;
 mod detect;
+mod device;
 mod doctor;
-mod engine;
 mod eval;
 mod export;
 mod gpu;
@@ -26,7 +26,7 @@ mod pairs;
 mod parse;
 mod pipeline;
 mod plain;
-mod prompts;
+mod progress;
 mod report;
 mod run;
 mod setup;
@@ -43,6 +43,7 @@ use gemscope::ownership::OwnershipError;
 use gemscope::record::Record;
 use gemscope::run::{DamagedLine, JournalError, JournalRecords, Manifest, RunError};
 use gemscope::runtime::RuntimeOptions;
+use gemscope::session::SessionError;
 
 /// Finds, counts, crops and judges what is in a folder of images, with Gemma 4, offline.
 #[derive(Debug, Parser)]
@@ -163,6 +164,9 @@ pub(crate) fn main() -> ExitCode {
             if let Some(advice) = ownership_of(&error).and_then(advice) {
                 messages::error(advice);
             }
+            if let Some(flags) = error.downcast_ref().and_then(flags) {
+                messages::error(flags);
+            }
             if is_full_disk(&error) {
                 say_full_disk();
             }
@@ -172,6 +176,42 @@ pub(crate) fn main() -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+/// An error of a session by its own type, if it is one of a run or of what is written.
+fn raised(error: SessionError) -> anyhow::Error {
+    match error {
+        SessionError::Run(error) => error.into(),
+        SessionError::Ownership(error) => error.into(),
+        error => error.into(),
+    }
+}
+
+/// The flags that mend what the library says in words of its settings.
+fn flags(error: &SessionError) -> Option<&'static str> {
+    Some(match error {
+        SessionError::NeedsModel { .. } => {
+            "--model DIR or GEMSCOPE_MODEL=DIR names a model. The demo model is asked by --labels (\"red circle,star\") \
+             or --prompt \"detect shape\"; --model demo lets it guess at anything"
+        }
+        SessionError::RubricNeedsModel { .. } => {
+            "--model DIR or GEMSCOPE_MODEL=DIR names a model. The demo model knows --rubric demo; --model demo lets it \
+             guess at anything"
+        }
+        SessionError::NothingAsked => {
+            "say what to find: --labels, --phrase or --prompt, or for each image by itself: --prompts FILE"
+        }
+        SessionError::NoFastDecode => "leave out --fast-decode",
+        SessionError::NoRoomForThoughts => "leave out --thinking, or take --decoding free",
+        SessionError::NoRoomForText => "leave out --decoding grammar, or say --answer boxes",
+        SessionError::NoLabelsToSplit => "--per-label needs --labels",
+        SessionError::SameQuestions => "--per-label needs {labels} in --prompt",
+        SessionError::LacksLabels => "there are no --labels",
+        SessionError::TooManyLabels { .. } => "--per-label asks about each label by itself",
+        SessionError::NoRow { .. } => "--labels, --phrase or --prompt say what to ask about all other images",
+        SessionError::OfRow { error, .. } => return flags(error),
+        _ => return None,
+    })
 }
 
 fn is_full_disk(error: &anyhow::Error) -> bool {

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use gemscope::model::{Dtypes, ModelReport};
 use gemscope::preprocess::Budget;
+use gemscope::session::ModelFiles;
 use serde::Serialize;
 
-use super::engine::{DeviceArgs, ModelArgs, ModelFiles, place_one};
+use super::device::{DeviceArgs, ModelArgs};
+use super::progress::Progress;
 use super::{Ending, Global, output};
 
 /// Look at a model directory
@@ -71,11 +73,12 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         device: args.device,
         ..ModelArgs::default()
     };
-    let files = ModelFiles::open(&model_args.choice())?;
+    let (progress, options) = (Progress::new(), model_args.options(global)?);
+    let files = ModelFiles::open(&options)?;
     let budget = args.budget.unwrap_or(files.config.default_budget);
-    let (graphs, runtime) = (files.graphs(&model_args)?, args.device.load_runtime(global)?);
-    let placement = place_one(&graphs, budget, &model_args, runtime)?;
-    let mut model = files.load(graphs, &model_args, runtime, placement)?;
+    let (graphs, runtime) = (files.graphs(&progress)?, options.load_runtime(&progress)?);
+    let slot = files.slots(&graphs, budget, runtime, &progress).swap_remove(0);
+    let mut model = files.load(graphs, runtime, slot)?;
     let probed = model.probe_budget(budget);
     let tokenizer = &files.prompter.tokenizer;
     output::json(&Inspected {

@@ -5,21 +5,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use gemscope::answer::Rules;
 use gemscope::critique::{CritiqueSettings, PairRecord, Preference, Rubric};
 use gemscope::export::write_pairs;
-use gemscope::generate::{Decoding, Words};
+use gemscope::generate::Words;
+use gemscope::preprocess::BudgetChoice;
 use gemscope::prompt::Conversation;
-use gemscope::run::{self, Engine, Manifest, ModelIdentity, Pair, PairQuestion, RunDirectory, Settings};
+use gemscope::run::{self, Manifest, ModelIdentity, Pair, PairQuestion, RunDirectory, Settings};
+use gemscope::session::ModelFiles;
 use gemscope::source::{self, SourceImage};
 use serde::Serialize;
 
 use super::choice::say_advice;
 use super::critique::Args;
-use super::engine::{ModelFiles, place_one};
+use super::progress::Progress;
 use super::{Ending, Global, messages, output, plain, say_damaged, signals};
 
 /// The words that name the first and the second frame.
@@ -55,36 +55,32 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
     if without_partner > 0 {
         messages::say(&format!("{without_partner} frames are in one of the folders only, and are left out"));
     }
-    let files = ModelFiles::open(&args.model.choice())?;
-    let budget = args.budget.choice(rubric.budget.unwrap_or(files.config.default_budget))?;
+    let (progress, model) = (Progress::new(), args.model.options(global)?);
+    let files = ModelFiles::open(&model)?;
+    let own = BudgetChoice::Fixed(rubric.budget.unwrap_or(files.config.default_budget));
+    let budget = args.budget.choice()?.unwrap_or(own);
     let conversation = Conversation { image_newlines: args.image_newlines, ..Conversation::default() };
     let query = files.prompter.query_about(2, &rubric.pair_text(), &conversation)?;
     let words = Words::new(&files.prompter.tokenizer, &ANSWERS.map(str::to_owned), &files.config.stop_ids)?;
-    let graphs = files.graphs(&args.model)?;
-    let runtime = args.model.device.load_runtime(global)?;
-    let placement = place_one(&graphs, budget.largest(), &args.model, runtime)?;
+    let graphs = files.graphs(&progress)?;
+    let runtime = model.load_runtime(&progress)?;
+    let mut slots = files.slots(&graphs, budget.largest(), runtime, &progress);
+    slots.truncate(1);
+    let decoding = args.decoding.options();
     let settings = Settings {
-        task: None,
         // The folders are part of it: the same names in others are other pairs.
         prompts: std::iter::once(query.rendered.clone())
             .chain(roots.iter().map(|root| root.display().to_string()))
             .collect(),
-        image_prompts: None,
         critique: Some(CritiqueSettings { axes: Vec::new(), min_mass: rubric.min_mass }),
-        budget,
-        tiles: None,
-        rules: Rules::default(),
-        answer: None,
         apply_orientation: !args.no_exif,
-        fast_decode: false,
-        decoding: Decoding::Free,
-        max_new_tokens: args.decoding.max_new_tokens as usize,
-        sampling: args.decoding.sampling.sampling(),
-        model: ModelIdentity::of(&files.directory, &graphs, &files.config)?,
-        device: placement.device.kind().to_owned(),
+        max_new_tokens: decoding.max_new_tokens,
+        sampling: decoding.sampling,
+        device: slots[0].device.kind().to_owned(),
+        ..Settings::of(budget, ModelIdentity::of(&files.directory, &graphs, &files.config)?)
     };
     let directory = RunDirectory::open(&args.out, args.control.fresh)?.adopting(args.control.adopt);
-    directory.settle(&Manifest::new(None, Some(settings)).with_model(files.name(&args.model)))?;
+    directory.settle(&Manifest::new(None, Some(settings)).with_model(files.name()))?;
     let journal = directory.pairs()?;
     if journal.torn > 0 {
         messages::say(
@@ -92,12 +88,10 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
         );
     }
     say_damaged(&args.out, &journal.damaged);
-    let model = files.load(graphs, &args.model, runtime, placement)?;
-    let limits = args.decoding.limits(&model, budget.largest())?;
-    let mut engine = Engine { prompter: Arc::clone(&files.prompter), model, limits };
+    let mut engines = files.engines(&graphs, runtime, slots, budget.largest(), decoding.rows)?;
     let question = PairQuestion { query, words, min_mass: rubric.min_mass, budget, apply_orientation: !args.no_exif };
     let control = args.control.control(signals::stop_flag()?);
-    let records = run::compare_pairs(&mut engine, &pairs, &question, journal, &control)?;
+    let records = run::compare_pairs(&mut engines[0], &pairs, &question, journal, &control)?;
     let written = [args.out.join("pairs.jsonl"), write_pairs(&records, directory.output())?];
     let mut preferences: BTreeMap<Preference, usize> = Preference::ALL.map(|preference| (preference, 0)).into();
     for record in &records {

@@ -206,7 +206,7 @@ fn write(out: &Path, fresh: bool, manifest: &Manifest, records: &[Record]) -> an
     let directory = RunDirectory::open(out, fresh)?;
     directory.settle(manifest)?;
     let (mut journal, known) = directory.journal(Duration::ZERO)?;
-    super::detect::say_what_was_left(out, &directory, &known);
+    super::progress::say_what_was_left(&directory, &known);
     let held = directory.held(records).context("choose another --out, or throw the run away with --fresh")?;
     for (record, _) in records.iter().zip(held).filter(|(_, held)| !held) {
         journal.append(record)?;

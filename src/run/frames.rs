@@ -53,6 +53,18 @@ impl FrameQuestions {
         &self.usual
     }
 
+    /// What is asked about a frame with this prompt.
+    ///
+    /// # Errors
+    /// [`PromptError`].
+    pub fn of_prompt(&self, prompt: Option<&str>) -> Result<Arc<Asked>, PromptError> {
+        let wanted = self.rubric.rubric.axes.iter().any(Axis::needs_prompt);
+        match prompt.filter(|_| wanted) {
+            Some(prompt) => self.about(Some(prompt)).map(Arc::new),
+            None => Ok(Arc::clone(&self.usual)),
+        }
+    }
+
     /// Everything that is asked about a frame with this prompt, in the rubric's order.
     fn about(&self, prompt: Option<&str>) -> Result<Asked, PromptError> {
         let mut questions = Vec::new();
@@ -84,9 +96,7 @@ impl Asks for FrameQuestions {
         record.generation = self.settings(image, bytes).map(Box::new);
         record.asked = (!self.labels.is_empty()).then(|| self.labels.clone());
         let prompt = record.generation.as_ref().and_then(|made| made.prompt.as_deref());
-        let wanted = self.rubric.rubric.axes.iter().any(Axis::needs_prompt);
-        let Some(prompt) = prompt.filter(|_| wanted) else { return Ok(Arc::clone(&self.usual)) };
-        self.about(Some(prompt)).map(Arc::new).map_err(|error| error.to_string())
+        self.of_prompt(prompt).map_err(|error| error.to_string())
     }
 }
 

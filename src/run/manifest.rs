@@ -122,6 +122,27 @@ fn is_cpu(device: &str) -> bool {
 }
 
 impl Settings {
+    /// Settings with everything at its default but the budget and the model: nothing is asked yet.
+    pub fn of(budget: BudgetChoice, model: ModelIdentity) -> Self {
+        Self {
+            task: None,
+            prompts: Vec::new(),
+            image_prompts: None,
+            critique: None,
+            budget,
+            tiles: None,
+            rules: Rules::default(),
+            answer: None,
+            apply_orientation: true,
+            fast_decode: false,
+            decoding: Decoding::Free,
+            max_new_tokens: 0,
+            sampling: Sampling::Greedy,
+            model,
+            device: cpu(),
+        }
+    }
+
     /// The labels that are asked for, in order: those of every image, then those of single ones.
     pub fn labels(&self) -> &[String] {
         match &self.image_prompts {

@@ -27,7 +27,7 @@ use super::journal::{Journal, Known, KnownImage};
 use super::json_log::JournalError;
 use super::manifest::{ManifestError, Settings};
 use super::moves::Moves;
-use super::progress::Progress;
+use super::observer::Observer;
 use super::questions::{Asked, Asks};
 use super::writer::{self, Done};
 
@@ -193,11 +193,12 @@ pub fn execute(
     engines: &mut [Engine],
     plan: &Plan<'_>,
     mut journal: Journal,
-    mut progress: Progress,
+    observer: &dyn Observer,
 ) -> Result<Outcome, RunError> {
     let Plan { images, settings, control, .. } = *plan;
     let started = Instant::now();
     tracing::info!(images = images.len(), "run begun");
+    observer.begun(images.len());
     let runtime_time = |engines: &[Engine]| engines.iter().map(|engine| engine.model.runtime_time()).sum::<Duration>();
     let before = runtime_time(engines);
     let patch_side = engines.first().map_or(PATCH_SIDE, |engine| engine.model.patch_side());
@@ -211,7 +212,7 @@ pub fn execute(
     let (done_sender, done) = crossbeam_channel::bounded::<Done>(IMAGES_AHEAD);
     let (written, effort) = std::thread::scope(|scope| {
         let (pool, next, loader) = (&pool, &next, &loader);
-        let (journal, progress) = (&mut journal, &mut progress);
+        let journal = &mut journal;
         scope.spawn(move || {
             // Each thread takes the next image until there is none, so that the order stays roughly that of the names.
             pool.broadcast(|_| {
@@ -227,7 +228,7 @@ pub fn execute(
             });
             drop(loaded_sender);
         });
-        let writer = scope.spawn(move || writer::write_all(&done, journal, progress));
+        let writer = scope.spawn(move || writer::write_all(&done, journal, observer));
         let stopped = || control.is_stopped() || failed.load(Ordering::Relaxed);
         let answer = |engine: &mut Engine| {
             let answered = answer_all(engine, settings, &stopped, &loaded, &done_sender);

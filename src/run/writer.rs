@@ -1,6 +1,6 @@
 //! The one thread that writes the journal and counts.
 //!
-//! In: what came of every image, in any order. Out: the journal, the progress bar, and how many images were known. Promises: an image counts as done
+//! In: what came of every image, in any order. Out: the journal, what the observer is told, and how many images were known. Promises: an image counts as done
 //! once its record is on disk.
 
 use std::time::{Instant, SystemTime};
@@ -9,7 +9,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::journal::Journal;
 use super::json_log::JournalError;
-use super::progress::Progress;
+use super::observer::Observer;
 use crate::record::{Record, Stages};
 
 /// What came of an image.
@@ -40,7 +40,7 @@ pub(super) struct Written {
 pub(super) fn write_all(
     done: &Receiver<Done>,
     journal: &mut Journal,
-    progress: &mut Progress,
+    observer: &dyn Observer,
 ) -> Result<Written, JournalError> {
     let mut written = Written::default();
     let mut unsynced = Vec::new();
@@ -52,14 +52,14 @@ pub(super) fn write_all(
         match received {
             Ok(Done::Known) => {
                 written.known += 1;
-                progress.resumed();
+                observer.resumed();
             }
             Ok(Done::Moved(record)) => {
                 journal.append(&record)?;
                 tracing::info!(image = record.image, earlier = record.moved_from, "image has another name");
                 written.known += 1;
                 written.moved += 1;
-                progress.resumed();
+                observer.resumed();
             }
             Ok(Done::Now(mut record)) => {
                 if let Some(timings) = &mut record.timings {
@@ -76,13 +76,13 @@ pub(super) fn write_all(
         if journal.due().is_some_and(|due| due <= Instant::now()) {
             journal.sync()?;
             written.now += unsynced.len();
-            unsynced.drain(..).for_each(|status| progress.done(status));
+            unsynced.drain(..).for_each(|status| observer.done(status));
         }
     }
     journal.sync()?;
     written.now += unsynced.len();
-    unsynced.drain(..).for_each(|status| progress.done(status));
-    progress.finish();
+    unsynced.drain(..).for_each(|status| observer.done(status));
+    observer.ended();
     Ok(written)
 }
 
@@ -118,7 +118,7 @@ mod tests {
         }
         sender.send(Done::Known).unwrap();
         drop(sender);
-        let written = write_all(&done, &mut journal, &mut Progress::new(records, true)).unwrap();
+        let written = write_all(&done, &mut journal, &()).unwrap();
         (written, journal.syncs.load(Ordering::Relaxed))
     }
 
@@ -137,7 +137,7 @@ mod tests {
         let syncs = std::sync::Arc::clone(&journal.syncs);
         let (sender, done) = crossbeam_channel::unbounded();
         std::thread::scope(|scope| {
-            let writer = scope.spawn(move || write_all(&done, &mut journal, &mut Progress::new(1, true)).unwrap());
+            let writer = scope.spawn(move || write_all(&done, &mut journal, &()).unwrap());
             sender.send(Done::Now(Box::new(Record::failed("a.png".into(), String::new())))).unwrap();
             let begun = Instant::now();
             while syncs.load(Ordering::Relaxed) == 0 {

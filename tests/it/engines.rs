@@ -7,8 +7,7 @@ use std::time::Duration;
 use gemscope::generate::BatchLimits;
 use gemscope::prompt::{Conversation, Prompter, Task};
 use gemscope::run::{
-    self, Asked, Control, Engine, FindQuestion, Manifest, Plan, Progress, Question, Questions, RunDirectory,
-    read_journal,
+    self, Asked, Control, Engine, FindQuestion, Manifest, Plan, Question, Questions, RunDirectory, read_journal,
 };
 use gemscope::runtime::Device;
 use gemscope::source;
@@ -67,7 +66,7 @@ fn several_engines_write_what_one_writes() {
     // Opening a model runs it too.
     let spent = |engines: &[Engine]| engines.iter().map(|engine| engine.model.runtime_time()).collect::<Vec<_>>();
     let before = spent(&engines);
-    let outcome = run::execute(&mut engines, &plan, journal, Progress::new(source.images.len(), true)).unwrap();
+    let outcome = run::execute(&mut engines, &plan, journal, &()).unwrap();
     assert_eq!((outcome.left, outcome.resumed), (0, 0));
     drop(directory);
     assert!(spent(&engines).iter().zip(&before).all(|(after, before)| after > before), "one answered nothing");
@@ -109,7 +108,7 @@ fn one_engine_that_fails_stops_the_run() {
         known: &known,
         control: &control,
     };
-    let failed = run::execute(&mut engines, &plan, journal, Progress::new(source.images.len(), true));
+    let failed = run::execute(&mut engines, &plan, journal, &());
     assert!(failed.is_err());
     assert!(read_journal(&out).unwrap().records.len() < source.images.len());
 }

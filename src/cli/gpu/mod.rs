@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 
 use gemscope::model::{Dtypes, demo, random};
 use gemscope::runtime::{self, CudaState, Device, DeviceChoice, Runtime};
+use gemscope::session::ModelOptions;
 use serde::Serialize;
 
-use super::engine::{DeviceArgs, ModelArgs};
+use super::device::{DeviceArgs, ModelArgs};
 use super::{Ending, Global, messages, output};
 
 /// How a check went.
@@ -89,13 +90,13 @@ impl Subject {
     }
 
     /// What opens it.
-    fn arguments(&self, device: DeviceArgs) -> anyhow::Result<ModelArgs> {
+    fn options(&self, device: DeviceArgs, global: &Global) -> anyhow::Result<ModelOptions> {
         let (model, dtype) = match self {
             Self::Demo => (Some(demo::NAME.into()), None),
             Self::Random => (Some(random_model()?), None),
             Self::Directory(directory, dtype) => (Some(directory.clone()), dtype.clone()),
         };
-        Ok(ModelArgs { model, dtype, device, ..ModelArgs::default() })
+        ModelArgs { model, dtype, device, ..ModelArgs::default() }.options(global)
     }
 }
 
@@ -149,7 +150,7 @@ pub(super) fn run(
     let mut checks = guarded(&kernels::NAMES, &|runtime| kernels::checks(runtime, &runtime.device));
     let version = loaded.as_ref().ok().map(|runtime| runtime.version.clone());
     for subject in subjects {
-        let compared = guarded(&model::NAMES, &|runtime| model_checks(subject, device, runtime));
+        let compared = guarded(&model::NAMES, &|runtime| model_checks(subject, device, global, runtime));
         let name = subject.name();
         checks.extend(compared.into_iter().map(|check| Check { model: Some(name.clone()), ..check }));
     }
@@ -183,12 +184,12 @@ pub(super) fn run(
     Ok(if failed + skipped == 0 { Ending::Complete } else { Ending::NotReady })
 }
 
-fn model_checks(subject: &Subject, device: DeviceArgs, runtime: &Runtime) -> Vec<Check> {
-    let arguments = match subject.arguments(device) {
-        Ok(arguments) => arguments,
+fn model_checks(subject: &Subject, device: DeviceArgs, global: &Global, runtime: &Runtime) -> Vec<Check> {
+    let options = match subject.options(device, global) {
+        Ok(options) => options,
         Err(error) => return model::NAMES.map(|name| Check::failed(name, &format!("{error:#}"))).into(),
     };
-    model::checks(&arguments, runtime, &runtime.device)
+    model::checks(&options, runtime, &runtime.device)
 }
 
 fn describe(examined: &Examined) -> String {

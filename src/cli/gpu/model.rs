@@ -8,9 +8,9 @@ use gemscope::model::{Features, Model};
 use gemscope::preprocess::{BudgetChoice, PreparedView, prepare};
 use gemscope::prompt::{Conversation, Prompter, Query};
 use gemscope::runtime::{Device, Runtime};
+use gemscope::session::{DeviceSlot, ModelFiles, ModelOptions};
 
 use super::super::doctor::disc;
-use super::super::engine::{ModelArgs, ModelFiles, Placement};
 use super::{Check, speed};
 
 /// The checks, in their order.
@@ -32,15 +32,15 @@ const EXACT: f32 = 2e-3;
 const ROUGH: f32 = 5e-2;
 
 /// What was compared, and how that went.
-pub(super) fn checks(args: &ModelArgs, runtime: &Runtime, device: &Device) -> Vec<Check> {
+pub(super) fn checks(options: &ModelOptions, runtime: &Runtime, device: &Device) -> Vec<Check> {
     let opened = || -> anyhow::Result<(ModelFiles, [Model; 2], f32)> {
-        let files = ModelFiles::open(&args.choice())?;
-        let graphs = files.graphs(args)?;
+        let files = ModelFiles::open(options)?;
+        let graphs = files.graphs(&())?;
         let decoder = graphs.decoder.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let rough = ["_fp16", "_q4", "_q4f16", "_quantized"].iter().any(|suffix| decoder.ends_with(suffix));
-        let on = |device| Placement { device, embed_on_device: true };
-        let reference = files.load(graphs.clone(), args, runtime, on(Device::Cpu)).context("on the CPU")?;
-        let tried = files.load(graphs, args, runtime, on(device.clone()))?;
+        let on = |device| DeviceSlot { device, embed_on_device: true };
+        let reference = files.load(graphs.clone(), runtime, on(Device::Cpu)).context("on the CPU")?;
+        let tried = files.load(graphs, runtime, on(device.clone()))?;
         Ok((files, [reference, tried], if rough { ROUGH } else { EXACT }))
     };
     match opened() {
@@ -259,7 +259,7 @@ mod tests {
         let runtime = runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
         let kernels = super::super::kernels::checks(runtime, &Device::Rehearsal);
         assert!(kernels.iter().all(|check| check.outcome == Outcome::Passed), "{kernels:?}");
-        let checks = checks(&ModelArgs::default(), runtime, &Device::Rehearsal);
+        let checks = checks(&ModelOptions::default(), runtime, &Device::Rehearsal);
         assert_eq!(checks.iter().map(|check| check.name).collect::<Vec<_>>(), NAMES);
         for check in checks {
             let figure = ["speed", "bytes"].iter().any(|kind| check.name.starts_with(kind));

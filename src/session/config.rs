@@ -1,0 +1,246 @@
+//! What a session is to do.
+
+use std::path::PathBuf;
+
+use super::{DecodingChoice, ModelChoice, ModelOptions, SessionError};
+use crate::answer::{AnswerKind, Rules};
+use crate::critique::{CritiqueSettings, Rubric};
+use crate::export::Filters;
+use crate::generate::Sampling;
+use crate::preprocess::{BudgetChoice, Tiling};
+use crate::prompt::{Conversation, Task};
+
+/// How answers are generated.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub struct DecodingOptions {
+    /// Whether answers are held to a grammar; `None` is a grammar for labels and phrases, and none
+    /// for prompts and for a model that thinks.
+    pub decoding: Option<DecodingChoice>,
+    /// Whether labels under a grammar may be any text instead of those asked for.
+    pub open_labels: bool,
+    /// Under a grammar, the most boxes of an answer.
+    pub max_boxes: usize,
+    /// The most tokens of an answer.
+    pub max_new_tokens: usize,
+    /// The most answers that are written at the same time; `None` is as many as memory has room for.
+    pub rows: Option<usize>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+}
+
+impl Default for DecodingOptions {
+    fn default() -> Self {
+        Self {
+            decoding: None,
+            open_labels: false,
+            max_boxes: 300,
+            max_new_tokens: 2048,
+            rows: None,
+            sampling: Sampling::Greedy,
+        }
+    }
+}
+
+/// A detection: what is to be found in images, by which model, and how.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct DetectConfig {
+    /// What is asked about images without a row in `prompts`.
+    pub task: Option<Task>,
+    /// Whether each label is asked about by itself.
+    pub per_label: bool,
+    /// Boxes or text; `None` leaves it to the words of each question.
+    pub answer: Option<AnswerKind>,
+    /// What goes around the question: a system prompt, thoughts, blank lines around the image.
+    pub conversation: Conversation,
+    /// A table of what is asked about single images: CSV or JSON lines.
+    pub prompts: Option<PathBuf>,
+    /// The model, and its device.
+    pub model: ModelOptions,
+    /// Soft tokens of a view; `None` is the model's own budget.
+    pub budget: Option<BudgetChoice>,
+    /// Tiles that are shown beside the whole image.
+    pub tiles: Option<Tiling>,
+    /// How answers are read.
+    pub rules: Rules,
+    /// Whether images are turned as their EXIF orientation says.
+    pub apply_orientation: bool,
+    /// Whether only as many pixels of a JPEG are decoded as the budget needs.
+    pub fast_decode: bool,
+    /// How answers are generated.
+    pub decoding: DecodingOptions,
+    /// Which boxes the exports show; can be changed later.
+    pub filters: Filters,
+}
+
+impl DetectConfig {
+    /// Detection of a task with the bundled demo model and default settings.
+    pub fn of(task: Task) -> Self {
+        Self { task: Some(task), ..Self::default() }
+    }
+
+    /// Detection of every instance of these labels.
+    pub fn of_labels<L: Into<String>>(labels: impl IntoIterator<Item = L>) -> Self {
+        Self::of(Task::Labels(labels.into_iter().map(Into::into).collect()))
+    }
+
+    /// Whether anything is asked, and whether this build and the model can do it: what is known
+    /// before any file is opened.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn check(&self) -> Result<(), SessionError> {
+        if self.task.is_none() && self.prompts.is_none() {
+            return Err(SessionError::NothingAsked);
+        }
+        if self.fast_decode && !crate::image::CAN_REDUCE {
+            return Err(SessionError::NoFastDecode);
+        }
+        match self.task.as_ref().filter(|task| !task.lacks_labels()) {
+            Some(task) => self.model.model.check(task, &self.conversation),
+            None => Ok(()),
+        }
+    }
+
+    /// The same with another model.
+    #[must_use]
+    pub fn with_model(self, model: ModelOptions) -> Self {
+        Self { model, ..self }
+    }
+
+    /// The same with another budget.
+    #[must_use]
+    pub fn with_budget(self, budget: BudgetChoice) -> Self {
+        Self { budget: Some(budget), ..self }
+    }
+
+    /// The same with tiles.
+    #[must_use]
+    pub fn with_tiles(self, tiles: Tiling) -> Self {
+        Self { tiles: Some(tiles), ..self }
+    }
+}
+
+impl Default for DetectConfig {
+    /// Nothing is asked, of the demo model; images are turned as EXIF says.
+    fn default() -> Self {
+        Self {
+            task: None,
+            per_label: false,
+            answer: None,
+            conversation: Conversation::default(),
+            prompts: None,
+            model: ModelOptions::default(),
+            budget: None,
+            tiles: None,
+            rules: Rules::default(),
+            apply_orientation: true,
+            fast_decode: false,
+            decoding: DecodingOptions::default(),
+            filters: Filters::default(),
+        }
+    }
+}
+
+/// A critique: a rubric by which frames are rated, the model that rates them, and how.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CritiqueConfig {
+    /// The questions, and the rules of the gate.
+    pub rubric: Rubric,
+    /// A table of generation settings for frames whose files do not say: CSV.
+    pub generation: Option<PathBuf>,
+    /// Whether the image stands between blank lines in the prompt.
+    pub image_newlines: bool,
+    /// The model, and its device.
+    pub model: ModelOptions,
+    /// Soft tokens of a frame; `None` is the rubric's budget, else the model's own.
+    pub budget: Option<BudgetChoice>,
+    /// Whether frames are turned as their EXIF orientation says.
+    pub apply_orientation: bool,
+    /// How answers are generated.
+    pub decoding: DecodingOptions,
+    /// Which boxes of defects are counted; can be changed later.
+    pub filters: Filters,
+}
+
+impl CritiqueConfig {
+    /// A critique by a rubric with default settings.
+    pub fn of(rubric: Rubric) -> Self {
+        Self {
+            rubric,
+            generation: None,
+            image_newlines: false,
+            model: ModelOptions::default(),
+            budget: None,
+            apply_orientation: true,
+            decoding: DecodingOptions::default(),
+            filters: Filters::default(),
+        }
+    }
+
+    /// Whether the model may be asked the rubric's questions: a model was named, or the rubric is the
+    /// demo model's own, by its name and with no other questions.
+    ///
+    /// # Errors
+    /// [`SessionError::RubricNeedsModel`].
+    pub fn check(&self) -> Result<(), SessionError> {
+        if self.model.model != ModelChoice::Unnamed {
+            return Ok(());
+        }
+        let (rubric, demo) = (&self.rubric, Rubric::read(Rubric::DEMO)?);
+        let its_own = rubric.name == demo.name && CritiqueSettings::of(rubric) == CritiqueSettings::of(&demo);
+        if its_own { Ok(()) } else { Err(SessionError::RubricNeedsModel { rubric: rubric.name.clone() }) }
+    }
+
+    /// The same with another model.
+    #[must_use]
+    pub fn with_model(self, model: ModelOptions) -> Self {
+        Self { model, ..self }
+    }
+}
+
+/// What a session is to do: a detection or a critique.
+#[derive(Debug, Clone)]
+pub enum Config {
+    /// Find things in images.
+    Detect(Box<DetectConfig>),
+    /// Rate frames by a rubric.
+    Critique(Box<CritiqueConfig>),
+}
+
+impl Config {
+    pub(super) fn model(&self) -> &ModelOptions {
+        match self {
+            Self::Detect(config) => &config.model,
+            Self::Critique(config) => &config.model,
+        }
+    }
+
+    pub(super) fn decoding(&self) -> &DecodingOptions {
+        match self {
+            Self::Detect(config) => &config.decoding,
+            Self::Critique(config) => &config.decoding,
+        }
+    }
+
+    pub(super) fn filters(&self) -> &Filters {
+        match self {
+            Self::Detect(config) => &config.filters,
+            Self::Critique(config) => &config.filters,
+        }
+    }
+}
+
+impl From<DetectConfig> for Config {
+    fn from(config: DetectConfig) -> Self {
+        Self::Detect(Box::new(config))
+    }
+}
+
+impl From<CritiqueConfig> for Config {
+    fn from(config: CritiqueConfig) -> Self {
+        Self::Critique(Box::new(config))
+    }
+}

@@ -1,0 +1,184 @@
+//! Why a session cannot be opened or go on.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::critique::{GateError, RubricError};
+use crate::export::ExportError;
+use crate::generate::{GenerateError, GrammarError, WordsError};
+use crate::image_table::TableError;
+use crate::model::{GraphError, LayoutError, ModelError, demo};
+use crate::ownership::OwnershipError;
+use crate::prompt::PromptError;
+use crate::run::{JournalError, ManifestError, RunError};
+use crate::runtime::RuntimeError;
+use crate::source::SourceError;
+
+/// Why a session cannot be opened or go on.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The bundled demo model was asked for something that it does not know.
+    #[error(
+        "{question} needs a model. Without one, a bundled demo model answers that knows only {} in {}",
+        demo::SHAPES.map(|shape| format!("{shape}s")).join(", "),
+        demo::COLOURS.join(", ")
+    )]
+    NeedsModel {
+        /// What was asked.
+        question: String,
+    },
+    /// The questions of a rubric are not the demo model's own.
+    #[error(
+        "the questions of {rubric:?} need a model. Without one, a bundled demo model answers that knows only the \
+         rubric demo"
+    )]
+    RubricNeedsModel {
+        /// The rubric's name.
+        rubric: String,
+    },
+    /// Nothing is asked.
+    #[error("nothing is asked: labels, a phrase or a prompt are needed, for all images or for each by itself")]
+    NothingAsked,
+    /// This build decodes whole images only.
+    #[error("fast_decode: this build has no libjpeg-turbo; build with `--features turbojpeg`")]
+    NoFastDecode,
+    /// A grammar leaves no room for thoughts.
+    #[error("a grammar leaves no room for thoughts: think without one, or do not think")]
+    NoRoomForThoughts,
+    /// A grammar leaves no room for text.
+    #[error("a grammar leaves no room for text: ask for boxes, or decode freely")]
+    NoRoomForText,
+    /// Labels make no grammar.
+    #[error("the labels make no grammar: {0}")]
+    NoGrammar(GrammarError),
+    /// A question for each label, without labels.
+    #[error("a question for each label needs labels")]
+    NoLabelsToSplit,
+    /// A question for each label, all of the same words.
+    #[error("a question for each label needs {{labels}} in the prompt, or every question is the same")]
+    SameQuestions,
+    /// A prompt stands for labels that are not there.
+    #[error("the prompt has {{labels}} in it, but there are no labels")]
+    LacksLabels,
+    /// The labels make the prompt too long.
+    #[error("{labels} labels: {error}")]
+    TooManyLabels {
+        /// How many.
+        labels: usize,
+        /// What the tokenizer says.
+        error: PromptError,
+    },
+    /// What a row of a table asks about one image.
+    #[error("{}:{line}: {image}: {error}", path.display())]
+    OfRow {
+        /// The table.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+        /// The image.
+        image: String,
+        /// What is wrong with it.
+        error: Box<SessionError>,
+    },
+    /// An image that two rows of a table name.
+    #[error("{}:{line}: {image} has a row already", path.display())]
+    SecondRow {
+        /// The table.
+        path: PathBuf,
+        /// Counted from 1.
+        line: u64,
+        /// The image.
+        image: String,
+    },
+    /// Images of which a table says nothing, and nothing is asked about every image.
+    #[error(
+        "{} has no row for {without} of {images} images: {first}; add them (by these names), or say with labels, a \
+         phrase or a prompt what to ask about them",
+        path.display()
+    )]
+    NoRow {
+        /// The table.
+        path: PathBuf,
+        /// How many.
+        without: usize,
+        /// Of how many.
+        images: usize,
+        /// The first of them.
+        first: String,
+    },
+    /// There is no such directory.
+    #[error("{}: no such model directory", .0.display())]
+    NoModelDirectory(PathBuf),
+    /// A file of the model directory is missing or broken.
+    #[error("the model directory is not complete: {0}")]
+    IncompleteModel(PromptError),
+    /// The graphs do not load on a card.
+    #[error(
+        "the model does not run on {card} (`gemscope doctor` says what was found; the CPU does without it): {error}"
+    )]
+    OnCard {
+        /// The card.
+        card: String,
+        /// Why.
+        error: ModelError,
+    },
+    /// The run in a directory is no critique.
+    #[error("{}: this run is no critique: its frames were not rated", .0.display())]
+    NoCritique(PathBuf),
+    /// Of the model's files.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// Of the model.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// Of a graph.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// Of ONNX Runtime.
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    /// Of a prompt.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
+    /// Of a grammar.
+    #[error(transparent)]
+    Grammar(#[from] GrammarError),
+    /// Of the words of an axis.
+    #[error(transparent)]
+    Words(#[from] WordsError),
+    /// Of a rubric.
+    #[error(transparent)]
+    Rubric(#[from] RubricError),
+    /// Of a rubric's rules.
+    #[error(transparent)]
+    Gate(#[from] GateError),
+    /// Of the inputs.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Of a table with a row for each image.
+    #[error(transparent)]
+    Table(#[from] TableError),
+    /// Of an answer.
+    #[error(transparent)]
+    Generate(#[from] GenerateError),
+    /// Of a run.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// Of `run.json`.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    /// Of a journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Of a directory that is written.
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
+    /// Of an export.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// Of one image.
+    #[error("{0}")]
+    Image(String),
+}

@@ -1,0 +1,354 @@
+//! The front door: a configuration goes in, a session comes out, and it detects or judges.
+//!
+//! In: a [`DetectConfig`] or a [`CritiqueConfig`]; images one by one, or a [`Source`] of many. Out:
+//! a [`Record`] of one image, or a run in a directory. Promises: what decides the device, the
+//! grammar and how much is done at once is decided here, the same for every caller; nothing is
+//! printed, what a user would be told goes to an [`Observer`].
+//!
+//! ```no_run
+//! use gemscope::session::{DetectConfig, Session};
+//!
+//! let mut session = Session::open(DetectConfig::of_labels(["star", "red circle"]), &())?;
+//! let image = gemscope::image::decode(&std::fs::read("scene.png")?, true)?;
+//! for found in session.detect(&image)?.detections {
+//!     println!("{} at {:?}, {:?}", found.label, found.bbox, found.score);
+//! }
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod config;
+mod error;
+mod grammars;
+mod model;
+mod plan;
+mod questions;
+
+use std::path::Path;
+use std::time::Duration;
+
+use crate::answer::{self, Rules};
+use crate::critique::{self, CritiqueSettings};
+use crate::frame_metadata;
+use crate::generate::Decoding;
+use crate::image::{UprightImage, measure};
+use crate::preprocess::{BudgetChoice, plan_views, prepare_view};
+use crate::record::Record;
+use crate::run::{
+    self, AnswerOptions, Asked, Asks, Control, Engine, FrameQuestions, Known, Learned, Manifest, ModelIdentity,
+    Outcome, Placement, Questions, RunDirectory, Settings, ShownView,
+};
+use crate::runtime::Device;
+use crate::source::Source;
+
+pub use crate::run::Observer;
+pub use config::{Config, CritiqueConfig, DecodingOptions, DetectConfig};
+pub use error::SessionError;
+pub use grammars::DecodingChoice;
+use grammars::Grammars;
+pub use model::{DeviceSlot, ModelChoice, ModelFiles, ModelOptions};
+pub use plan::{DetectPlan, PlannedImage, PlannedSizes};
+use questions::Asker;
+pub use questions::query;
+
+/// A model that is opened for one configuration. Graphs are loaded when they are first needed.
+pub struct Session<'o> {
+    config: Config,
+    files: ModelFiles,
+    budget: BudgetChoice,
+    observer: &'o dyn Observer,
+    /// Loaded for single images.
+    single: Option<(Engine, Single)>,
+}
+
+/// What is asked about single images.
+enum Single {
+    Detect(Asked),
+    Critique(Box<FrameQuestions>),
+}
+
+/// Where a run is kept, and how it goes: nothing that an answer depends on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RunOptions<'r> {
+    /// The run's directory.
+    pub out: &'r Path,
+    /// Whether what the directory holds of an earlier run is thrown away.
+    pub fresh: bool,
+    /// Whether files that are in the way of an export are taken over.
+    pub adopt: bool,
+    /// Records are synced to the disk at least this often; zero is each before the next.
+    pub sync_every: Duration,
+    /// When to stop, and what becomes of images that failed before.
+    pub control: Control,
+    /// A text that is kept in the run as `pipeline.toml`.
+    pub pipeline: Option<&'r str>,
+}
+
+impl<'r> RunOptions<'r> {
+    /// A run in `out` that goes on with what is there.
+    pub fn of(out: &'r Path) -> Self {
+        let sync_every = Duration::from_secs(1);
+        Self { out, fresh: false, adopt: false, sync_every, control: Control::default(), pipeline: None }
+    }
+}
+
+/// A run that came to its end, or was stopped. Its directory stays taken until this is dropped.
+pub struct FinishedRun {
+    /// The directory, for exports.
+    pub directory: RunDirectory,
+    /// How it went.
+    pub outcome: Outcome,
+    /// How many rows of a critique's table are of no frame; `None` without a table.
+    pub rows_of_no_frame: Option<usize>,
+}
+
+impl<'o> Session<'o> {
+    /// Opens the configuration's model as far as that needs no graph, and checks that it may be
+    /// asked what the configuration asks.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn open(config: impl Into<Config>, observer: &'o dyn Observer) -> Result<Self, SessionError> {
+        let config = config.into();
+        match &config {
+            Config::Detect(config) => config.check()?,
+            Config::Critique(config) => config.check()?,
+        }
+        let files = ModelFiles::open(config.model())?;
+        let own = files.config.default_budget;
+        let budget = match &config {
+            Config::Detect(config) => config.budget.unwrap_or(BudgetChoice::Fixed(own)),
+            Config::Critique(config) => {
+                config.budget.unwrap_or(BudgetChoice::Fixed(config.rubric.budget.unwrap_or(own)))
+            }
+        };
+        Ok(Self { config, files, budget, observer, single: None })
+    }
+
+    /// The model.
+    pub fn model(&self) -> &ModelFiles {
+        &self.files
+    }
+
+    /// What single images are asked on, once one was.
+    pub fn device(&self) -> Option<&Device> {
+        self.single.as_ref().map(|(engine, _)| &engine.model.device)
+    }
+
+    /// What a detection would do with the images of `source`; `None` for a critique.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the questions make no prompts.
+    pub fn plan(&self, source: &Source, max_pixels: u64) -> Result<Option<DetectPlan>, SessionError> {
+        let Config::Detect(config) = &self.config else { return Ok(None) };
+        let asker = Asker { config, prompter: &self.files.prompter, grammars: None, observer: self.observer };
+        let questions = asker.questions(source)?;
+        Ok(Some(plan::plan(config, self.budget, max_pixels, &questions, source)))
+    }
+
+    /// Detects in one image, and gives its record: boxes in pixels, unfiltered, with scores.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the model cannot be loaded or run, or the image has no size to be shown in.
+    pub fn detect(&mut self, image: &UprightImage) -> Result<Record, SessionError> {
+        self.ask(image, None)
+    }
+
+    /// Rates one frame, whose file has these `bytes`, and gives its record: a rating for each axis.
+    ///
+    /// # Errors
+    /// As [`Self::detect`], and [`SessionError::Image`] if the bytes are no image.
+    pub fn critique(&mut self, bytes: &[u8]) -> Result<Record, SessionError> {
+        let upright = !matches!(&self.config, Config::Critique(config) if !config.apply_orientation);
+        let image = crate::image::decode(bytes, upright).map_err(|error| SessionError::Image(error.to_string()))?;
+        self.ask(&image, Some(bytes))
+    }
+
+    fn ask(&mut self, image: &UprightImage, bytes: Option<&[u8]>) -> Result<Record, SessionError> {
+        if self.single.is_none() {
+            self.single = Some(self.open_single()?);
+        }
+        let (tiles, rules) = match &self.config {
+            Config::Detect(config) => (config.tiles, config.rules),
+            Config::Critique(_) => (None, Rules::default()),
+        };
+        // Filled just now.
+        let Some((engine, single)) = &mut self.single else { return Err(SessionError::NothingAsked) };
+        let mut record = Record::failed(String::new(), String::new());
+        (record.width, record.height, record.orientation) = (image.width, image.height, image.orientation);
+        let of_frame;
+        let asked = match single {
+            Single::Detect(asked) => &*asked,
+            Single::Critique(questions) => {
+                record.generation = bytes.and_then(frame_metadata::read).map(Box::new);
+                record.measures = Some(measure(image.width, image.height, &image.rgb));
+                let prompt = record.generation.as_ref().and_then(|made| made.prompt.as_deref());
+                of_frame = questions.of_prompt(prompt)?;
+                &of_frame
+            }
+        };
+        let tiles = tiles.filter(|_| !asked.is_for_text());
+        let of_image = |error: &dyn std::fmt::Display| SessionError::Image(error.to_string());
+        let views = plan_views(image.width, image.height, tiles, self.budget).map_err(|error| of_image(&error))?;
+        let decoding = self.config.decoding();
+        let options = AnswerOptions { max_new_tokens: decoding.max_new_tokens, sampling: decoding.sampling };
+        let mut learned = Learned::default();
+        for planned in views {
+            let prepared =
+                prepare_view(image, &planned, engine.model.patch_side()).map_err(|error| of_image(&error))?;
+            let view = ShownView { region: planned.region, prepared };
+            let Learned { readings, ratings } = engine.answer(view, &asked.questions, options)?;
+            learned.readings.extend(readings);
+            learned.ratings.extend(ratings);
+        }
+        answer::read_into(&mut record, learned.readings, &rules);
+        if let Config::Critique(config) = &self.config {
+            critique::rate_into(&mut record, learned.ratings, &CritiqueSettings::of(&config.rubric));
+        }
+        Ok(record)
+    }
+
+    /// An engine for single images, and what is asked about them.
+    fn open_single(&self) -> Result<(Engine, Single), SessionError> {
+        let thinking = matches!(&self.config, Config::Detect(config) if config.conversation.thinking);
+        let grammars = self.grammars(thinking)?;
+        let single = match &self.config {
+            Config::Detect(config) => {
+                let asker = self.asker(config, Some(&grammars));
+                let task = config.task.as_ref().ok_or(SessionError::NothingAsked)?;
+                Single::Detect(asker.asked(task)?)
+            }
+            Config::Critique(config) => {
+                let (questions, _) = questions::of_rubric(config, &self.files, &grammars, None, self.observer)?;
+                Single::Critique(Box::new(questions))
+            }
+        };
+        let graphs = self.files.graphs(self.observer)?;
+        let runtime = self.config.model().load_runtime(self.observer)?;
+        let mut slots = self.files.slots(&graphs, self.budget.largest(), runtime, self.observer);
+        slots.truncate(1);
+        let rows = self.config.decoding().rows;
+        let mut engines = self.files.engines(&graphs, runtime, slots, self.budget.largest(), rows)?;
+        // One slot makes one engine.
+        Ok((engines.swap_remove(0), single))
+    }
+
+    fn grammars(&self, thinking: bool) -> Result<Grammars<'_>, SessionError> {
+        let (prompter, stop_ids) = (&self.files.prompter, &self.files.config.stop_ids);
+        Grammars::new(self.config.decoding(), thinking, prompter, stop_ids, self.observer)
+    }
+
+    fn asker<'s>(&'s self, config: &'s DetectConfig, grammars: Option<&'s Grammars<'s>>) -> Asker<'s> {
+        Asker { config, prompter: &self.files.prompter, grammars, observer: self.observer }
+    }
+
+    /// Asks about every image of `source` that the run in `options.out` has no answer about.
+    /// `placement` leads from that run's names to those of `source`: see [`run::place`].
+    ///
+    /// # Errors
+    /// [`SessionError`], with the journal intact.
+    pub fn run(
+        &self,
+        source: &Source,
+        placement: &Placement,
+        options: &RunOptions<'_>,
+    ) -> Result<FinishedRun, SessionError> {
+        match &self.config {
+            Config::Detect(config) => {
+                let grammars = self.grammars(config.conversation.thinking)?;
+                let questions = self.asker(config, Some(&grammars)).questions(source)?;
+                let settings = |model| self.of_detection(config, &questions, grammars.used(), model);
+                self.run_questions(&questions, settings, None, source, placement, options)
+            }
+            Config::Critique(config) => {
+                let grammars = self.grammars(false)?;
+                let (questions, rows_of_no_frame) =
+                    questions::of_rubric(config, &self.files, &grammars, Some(source), self.observer)?;
+                let settings = |model| self.of_critique(config, &questions, grammars.used(), model);
+                self.run_questions(&questions, settings, rows_of_no_frame, source, placement, options)
+            }
+        }
+    }
+
+    /// Everything that can be wrong without a model is found before one is loaded.
+    fn run_questions(
+        &self,
+        questions: &dyn Asks,
+        settings: impl FnOnce(ModelIdentity) -> Settings,
+        rows_of_no_frame: Option<usize>,
+        source: &Source,
+        placement: &Placement,
+        options: &RunOptions<'_>,
+    ) -> Result<FinishedRun, SessionError> {
+        let (files, observer) = (&self.files, self.observer);
+        let graphs = files.graphs(observer)?;
+        let mut settings = settings(ModelIdentity::of(&files.directory, &graphs, &files.config)?);
+        let runtime = self.config.model().load_runtime(observer)?;
+        let slots = files.slots(&graphs, self.budget.largest(), runtime, observer);
+        slots[0].device.kind().clone_into(&mut settings.device);
+        let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
+        let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
+        let manifest = manifest.with_filters(self.config.filters().clone()).with_model(files.name());
+        directory.settle_placed(&manifest, placement)?;
+        let (journal, known): (_, Known) = directory.journal(options.sync_every)?;
+        observer.opened(&directory, &known);
+        if let Some(text) = options.pipeline {
+            let path = directory.output().write("pipeline.toml", text.as_bytes())?;
+            observer.say(&format!("The pipeline is kept in {}", path.display()));
+        }
+        let rows = self.config.decoding().rows;
+        let mut engines = files.engines(&graphs, runtime, slots, self.budget.largest(), rows)?;
+        let plan = run::Plan {
+            images: &source.images,
+            root: &source.root,
+            questions,
+            settings: &settings,
+            known: &known,
+            control: &options.control,
+        };
+        let outcome = run::execute(&mut engines, &plan, journal, observer)?;
+        Ok(FinishedRun { directory, outcome, rows_of_no_frame })
+    }
+
+    fn of_detection(
+        &self,
+        config: &DetectConfig,
+        questions: &Questions,
+        decoding: Decoding,
+        model: ModelIdentity,
+    ) -> Settings {
+        Settings {
+            task: config.task.clone().filter(|_| questions.every.is_some()),
+            prompts: questions.every.iter().flat_map(|asked| asked.rendered()).map(str::to_owned).collect(),
+            image_prompts: questions.image_prompts(),
+            tiles: config.tiles,
+            rules: config.rules,
+            answer: config.answer,
+            apply_orientation: config.apply_orientation,
+            fast_decode: config.fast_decode,
+            ..self.settings(decoding, model)
+        }
+    }
+
+    fn of_critique(
+        &self,
+        config: &CritiqueConfig,
+        questions: &FrameQuestions,
+        decoding: Decoding,
+        model: ModelIdentity,
+    ) -> Settings {
+        Settings {
+            prompts: questions.usual().rendered().map(str::to_owned).collect(),
+            critique: Some(CritiqueSettings::of(&config.rubric)),
+            apply_orientation: config.apply_orientation,
+            ..self.settings(decoding, model)
+        }
+    }
+
+    /// What both kinds of run have; nothing is asked yet.
+    fn settings(&self, decoding: Decoding, model: ModelIdentity) -> Settings {
+        let DecodingOptions { max_new_tokens, sampling, .. } = *self.config.decoding();
+        let budget = self.budget;
+        Settings { decoding, max_new_tokens, sampling, ..Settings::of(budget, model) }
+    }
+}

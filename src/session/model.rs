@@ -1,0 +1,292 @@
+//! From the name of a model to graphs that are loaded on a device.
+//!
+//! In: which model, which of its graphs, which device. Out: the directory's tokenizer, template and
+//! settings ([`ModelFiles::open`], no graph is read), then one engine for each device. Promises:
+//! the bundled demo model is never asked about anything but its own words unless it is named; a
+//! model that does not fit on a card goes to the CPU, unless the card was insisted on.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Observer, SessionError};
+use crate::generate::BatchLimits;
+use crate::model::{Dtypes, GraphFiles, Model, ModelConfig, OpenOptions, demo};
+use crate::preprocess::Budget;
+use crate::prompt::{Conversation, Prompter, Room, Task};
+use crate::run::Engine;
+use crate::runtime::devices::CudaDevice;
+use crate::runtime::{self, Device, DeviceChoice, ModelSize, Runtime, RuntimeOptions, memory_budget};
+
+/// The cache of all answers that are written at the same time takes at most this much on the CPU.
+const CACHE_BYTES: usize = 1 << 30;
+/// Tokens of an answer and its prompt, without soft tokens, that a row of the cache is sized for.
+const USUAL_TOKENS: usize = 256;
+
+/// Which model answers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ModelChoice {
+    /// None was named: the bundled demo model, for questions made of its own words.
+    #[default]
+    Unnamed,
+    /// The bundled demo model by its name, for any question.
+    Demo,
+    /// The model in a directory.
+    Directory(PathBuf),
+}
+
+impl ModelChoice {
+    /// The model that `name` names (`demo`, or a directory), else the one of the environment
+    /// variable `GEMSCOPE_MODEL`.
+    pub fn of(name: Option<&Path>) -> Self {
+        let variable = || std::env::var_os("GEMSCOPE_MODEL").filter(|value| !value.is_empty()).map(PathBuf::from);
+        match name.map(Path::to_owned).or_else(variable) {
+            None => Self::Unnamed,
+            Some(name) if name.as_os_str() == demo::NAME => Self::Demo,
+            Some(directory) => Self::Directory(directory),
+        }
+    }
+
+    /// Whether the model may be asked `task` in such a conversation.
+    ///
+    /// # Errors
+    /// [`SessionError::NeedsModel`] if the demo model was not named, and the question is not made of
+    /// its words.
+    pub fn check(&self, task: &Task, conversation: &Conversation) -> Result<(), SessionError> {
+        let Conversation { system, thinking, .. } = conversation;
+        if *self != Self::Unnamed || system.is_none() && !thinking && demo::knows(task) {
+            return Ok(());
+        }
+        let question = match (system, thinking) {
+            (Some(_), _) => "a system prompt".to_owned(),
+            (None, true) => "thinking".to_owned(),
+            (None, false) => format!("{:?}", task.text()),
+        };
+        Err(SessionError::NeedsModel { question })
+    }
+}
+
+/// Which model answers, and on what.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct ModelOptions {
+    /// The model.
+    pub model: ModelChoice,
+    /// Which of its graphs, by their suffix.
+    pub dtypes: Dtypes,
+    /// Threads inside ONNX Runtime; `None` is one for each core.
+    pub threads: Option<usize>,
+    /// Whether ONNX Runtime's optimised graphs are kept in the cache directory, for faster starts.
+    pub keep_graphs: bool,
+    /// The device; `None` is a CUDA card if one can be used, else the CPU.
+    pub device: Option<DeviceChoice>,
+    /// Where ONNX Runtime is found, and whether it may be fetched.
+    pub runtime: RuntimeOptions,
+}
+
+impl ModelOptions {
+    /// Options for `model` with everything else at its default.
+    pub fn of(model: ModelChoice) -> Self {
+        Self { model, ..Self::default() }
+    }
+
+    /// ONNX Runtime for the device, installed first if it is missing and may be fetched.
+    ///
+    /// # Errors
+    /// [`SessionError::Runtime`] if there is none, or a CUDA card was insisted on and cannot be used.
+    pub fn load_runtime(&self, observer: &dyn Observer) -> Result<&'static Runtime, SessionError> {
+        let options = self.runtime.clone().with_device(self.device.unwrap_or(DeviceChoice::Auto));
+        let runtime = runtime::load(&options, &mut |line| observer.say(line))?;
+        // A user without a card who did not ask for one is told nothing.
+        if let Some(state) = &runtime.without_cuda
+            && (self.device == Some(DeviceChoice::Auto) || state.cards > 0)
+        {
+            let advice = state.advice().first().map_or(String::new(), |advice| format!(" To use a card: {advice}."));
+            observer.say(&format!("Running on the CPU: {}.{advice}", state.obstacle()));
+        }
+        Ok(runtime)
+    }
+
+    fn insists_on_cuda(&self) -> bool {
+        matches!(self.device, Some(DeviceChoice::Cuda(_)))
+    }
+}
+
+/// A model directory of which no graph is loaded yet.
+pub struct ModelFiles {
+    /// The directory.
+    pub directory: PathBuf,
+    /// Tokenizer and chat template.
+    pub prompter: Arc<Prompter>,
+    /// The model's own settings.
+    pub config: ModelConfig,
+    options: ModelOptions,
+}
+
+impl ModelFiles {
+    /// Reads what needs no graph: tokenizer, template and settings. The demo model is unpacked into
+    /// the cache directory first if it is not there.
+    ///
+    /// # Errors
+    /// [`SessionError`] if there is no such directory, or a file of it is missing or broken.
+    pub fn open(options: &ModelOptions) -> Result<Self, SessionError> {
+        let directory = match &options.model {
+            ModelChoice::Directory(directory) => directory.clone(),
+            ModelChoice::Demo | ModelChoice::Unnamed => demo::unpack(&runtime::cache_dir()?)?,
+        };
+        if !directory.is_dir() {
+            return Err(SessionError::NoModelDirectory(directory));
+        }
+        let prompter = Prompter::open(&directory).map_err(SessionError::IncompleteModel)?;
+        let config = ModelConfig::read(&directory)?;
+        config.check_stop_ids(&directory, &prompter.tokenizer)?;
+        // The budget is not chosen yet: room for the largest, with the tokens around it.
+        let image = Budget::MAX.soft_tokens() as usize + 2;
+        let prompter = Arc::new(prompter.within(Room { context: config.context, image }));
+        Ok(Self { directory, prompter, config, options: options.clone() })
+    }
+
+    /// The name by which results call the model: that of its directory.
+    pub fn name(&self) -> String {
+        let directory = self.directory.canonicalize().unwrap_or_else(|_| self.directory.clone());
+        match (&self.options.model, directory.file_name()) {
+            (ModelChoice::Directory(_), Some(name)) => name.to_string_lossy().into_owned(),
+            (ModelChoice::Directory(_), None) => directory.display().to_string(),
+            _ => "the bundled demo model".to_owned(),
+        }
+    }
+
+    /// The graphs that the options choose.
+    ///
+    /// # Errors
+    /// [`SessionError::Layout`].
+    pub fn graphs(&self, observer: &dyn Observer) -> Result<GraphFiles, SessionError> {
+        let graphs = GraphFiles::find(&self.directory, &self.options.dtypes)?;
+        if matches!(self.options.model, ModelChoice::Directory(_)) {
+            let name = |path: &Path| path.strip_prefix(&self.directory).unwrap_or(path).display().to_string();
+            let names = [&graphs.vision, &graphs.embedding, &graphs.decoder].map(|path| name(path)).join(", ");
+            observer.say(&format!("Graphs: {names}"));
+        }
+        Ok(graphs)
+    }
+
+    /// Loads the graphs in one place.
+    ///
+    /// # Errors
+    /// [`SessionError::OnCard`] on a card, else [`SessionError::Model`].
+    pub fn load(&self, graphs: GraphFiles, runtime: &Runtime, slot: DeviceSlot) -> Result<Model, SessionError> {
+        let DeviceSlot { device, embed_on_device } = slot;
+        let on_card = matches!(device, Device::Cuda(_)).then(|| device.to_string());
+        let options = OpenOptions {
+            threads: self.options.threads,
+            // Without a cache directory, the probes run every time.
+            probe_cache: runtime::cache_dir().ok(),
+            graph_cache: if self.options.keep_graphs { Some(runtime::cache_dir()?.join("graphs")) } else { None },
+            device,
+            embed_on_device,
+        };
+        let opened = Model::open(&self.directory, graphs, &self.prompter.tokenizer.special, runtime, &options);
+        opened.map_err(|error| match on_card {
+            Some(card) => SessionError::OnCard { card, error },
+            None => error.into(),
+        })
+    }
+
+    /// One engine for each slot, each with its own copy of the graphs. `rows` is the most answers
+    /// that are written at the same time; `None` is as many as memory has room for.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn engines(
+        &self,
+        graphs: &GraphFiles,
+        runtime: &Runtime,
+        slots: Vec<DeviceSlot>,
+        budget: Budget,
+        rows: Option<usize>,
+    ) -> Result<Vec<Engine>, SessionError> {
+        let engine = |slot| {
+            let model = self.load(graphs.clone(), runtime, slot)?;
+            let limits = limits(&model, budget, rows)?;
+            Ok(Engine { prompter: Arc::clone(&self.prompter), limits, model })
+        };
+        slots.into_iter().map(engine).collect()
+    }
+
+    /// Where the graphs are to run: a slot for each device that the runtime came to; the CPU if a
+    /// model does not fit on a card that was not insisted on. At least one.
+    pub fn slots(
+        &self,
+        graphs: &GraphFiles,
+        budget: Budget,
+        runtime: &Runtime,
+        observer: &dyn Observer,
+    ) -> Vec<DeviceSlot> {
+        let devices = std::iter::once(&runtime.device).chain(&runtime.others);
+        let mut slots: Vec<DeviceSlot> =
+            devices.filter_map(|device| self.slot(device, graphs, budget, observer)).collect();
+        if slots.is_empty() {
+            slots.push(DeviceSlot { device: Device::Cpu, embed_on_device: false });
+        }
+        slots
+    }
+
+    /// The slot on a card; `None` if the CPU is to be used instead.
+    fn slot(
+        &self,
+        device: &Device,
+        graphs: &GraphFiles,
+        budget: Budget,
+        observer: &dyn Observer,
+    ) -> Option<DeviceSlot> {
+        let Device::Cuda(card) = device else { return None };
+        let on_card = |embed_on_device| Some(DeviceSlot { device: device.clone(), embed_on_device });
+        let Some(free) = card.free_bytes else { return on_card(false) };
+        let soft_tokens = u64::from(budget.soft_tokens());
+        let size = ModelSize { weights: graphs.computing_bytes(), cache_per_token: 0, tokens: 0, soft_tokens };
+        let needed = memory_budget(free, size, 1);
+        if needed.rows > 0 {
+            observer.say(&format!("Running on {device}."));
+            // Half of what is left is for the answers that are written at once.
+            let left = free - needed.weights - needed.workspace;
+            return on_card(graphs.embedding_bytes() <= left / 2);
+        }
+        let short = format!("{device} has {} MiB free, and the model is thought to take {needed}", free >> 20);
+        if self.options.insists_on_cuda() {
+            observer.say(&format!("{short}. It is tried, as you asked for it; a smaller budget or dtype takes less."));
+            return on_card(false);
+        }
+        observer.say(&format!("Running on the CPU: {short}."));
+        None
+    }
+}
+
+/// One device, and what it holds of the model.
+#[derive(Debug, Clone)]
+pub struct DeviceSlot {
+    /// The device.
+    pub device: Device,
+    /// Whether the embedding table lies on it too, so that only token ids cross the bus.
+    pub embed_on_device: bool,
+}
+
+/// How many answers are written at the same time with this model and views of up to `budget`:
+/// `rows`, else as many as memory has room for, up to the default.
+fn limits(model: &Model, budget: Budget, rows: Option<usize>) -> Result<BatchLimits, SessionError> {
+    let limits = BatchLimits::default();
+    if let Some(rows) = rows {
+        return Ok(BatchLimits { rows, ..limits });
+    }
+    let cache_per_token = model.cache_bytes_per_token()?;
+    if let Device::Cuda(CudaDevice { free_bytes: Some(free), .. }) = model.device {
+        let embedding = if model.embed_on_device { model.files.embedding_bytes() } else { 0 };
+        let size = ModelSize {
+            weights: model.files.computing_bytes() + embedding,
+            cache_per_token: cache_per_token as u64,
+            tokens: u64::from(budget.soft_tokens()) + USUAL_TOKENS as u64,
+            soft_tokens: u64::from(budget.soft_tokens()),
+        };
+        return Ok(BatchLimits { rows: memory_budget(free, size, limits.rows).rows.max(1), ..limits });
+    }
+    let row = cache_per_token * (budget.soft_tokens() as usize + USUAL_TOKENS);
+    Ok(BatchLimits { rows: (CACHE_BYTES / row.max(1)).clamp(1, limits.rows), ..limits })
+}
