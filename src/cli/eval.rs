@@ -89,6 +89,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let predictions = match (&args.run, &args.predictions) {
         (Some(run), _) => {
             let manifest = Manifest::read(run)?;
+            if manifest.only_rates() {
+                bail!(
+                    "{} is a run of critique that rates frames and finds no boxes: eval is for runs of detect or parse",
+                    run.display()
+                );
+            }
             let own = manifest.filters.score;
             let scoring = args.score.unwrap_or(Scoring::Kind(own));
             // Figures are of the scores before the run's own calibration, which is applied as one that is named would be.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
-use gemscope::export::{self, CropOptions, Options, Padding};
+use gemscope::export::{self, CropOptions, Format, Options, Padding};
 use gemscope::ownership::OutputDirectory;
 use gemscope::record::AnswerStatus;
 use gemscope::run::{Manifest, RunDirectory, RunError};
@@ -106,7 +106,7 @@ impl Args {
         })
     }
 
-    fn read_runs(&self) -> anyhow::Result<Vec<export::Run>> {
+    fn read_runs(&self, formats: &[Format]) -> anyhow::Result<Vec<export::Run>> {
         if self.images.len() > 1 && self.images.len() != self.runs.len() {
             bail!("--images once for all runs, or once for each: {} for {}", self.images.len(), self.runs.len());
         }
@@ -116,11 +116,26 @@ impl Args {
             let filters = self.filters.over(manifest.filters.clone())?;
             manifest.can_show(&filters).with_context(|| path.display().to_string())?;
             let mut records = read_records(path)?;
+            if let Some(format) = formats.iter().find(|format| is_data_set(**format))
+                && manifest.only_rates()
+                && records.iter().all(|record| record.detections.is_empty())
+            {
+                bail!(
+                    "{} is a run of critique that rates frames and finds no boxes: there is nothing for {format}; its lists are made by \
+                     critique --report-only",
+                    path.display()
+                );
+            }
             leave_out_missing(&mut records, images.as_deref(), None, self.select.keep_missing);
             Ok(export::Run::of(records, manifest, &filters, images))
         };
         self.runs.iter().enumerate().map(run).collect()
     }
+}
+
+/// Whether it is a set of images with boxes to learn from.
+fn is_data_set(format: Format) -> bool {
+    matches!(format, Format::Coco | Format::Yolo | Format::Voc | Format::LabelStudio)
 }
 
 fn statuses(text: &str) -> anyhow::Result<BTreeSet<AnswerStatus>> {
@@ -170,7 +185,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let formats = formats(&args.to)?;
     let options = args.options()?;
     let target = target(args)?;
-    let (run, remarks) = export::merge(args.read_runs()?)?;
+    let (run, remarks) = export::merge(args.read_runs(&formats)?)?;
     let exported = export::export(&run, &options, &formats, target.output());
     let by_filters = run.selection.remarks();
     for remark in remarks.iter().chain(&by_filters).chain(&exported.remarks) {

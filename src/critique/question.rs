@@ -56,6 +56,11 @@ pub struct AskedAxis {
 }
 
 impl CritiqueSettings {
+    /// Whether an axis asks for boxes: defects are found, everything else is answered with a word.
+    pub fn asks_for_boxes(&self) -> bool {
+        self.axes.iter().any(|axis| axis.words.is_empty())
+    }
+
     /// Those of `rubric`.
     pub fn of(rubric: &Rubric) -> Self {
         let asked = |axis: &Axis| AskedAxis {

@@ -346,6 +346,12 @@ impl Manifest {
         compare().map_err(|error| ManifestError::Parse { path, error })
     }
 
+    /// Whether the run asked for no boxes: a critique whose axes are all answered with words.
+    pub fn only_rates(&self) -> bool {
+        let critique = self.settings.as_ref().and_then(|settings| settings.critique.as_ref());
+        critique.is_some_and(|critique| !critique.asks_for_boxes())
+    }
+
     /// The labels that were asked for, in order.
     pub fn labels(&self) -> &[String] {
         match (&self.settings, &self.elsewhere) {
