@@ -10,8 +10,9 @@ use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use gemscope::ownership::OutputDirectory;
+use gemscope::run::{self, Manifest};
 use serde::Serialize;
 
 use super::{messages, plain};
@@ -80,6 +81,9 @@ pub(crate) fn file(path: &Path, bytes: &[u8], adopt: bool) -> anyhow::Result<()>
     let name = path.file_name().and_then(OsStr::to_str);
     let name = name.with_context(|| format!("{}: no name for a file", path.display()))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if run::FILES.contains(&name) && Manifest::is_there(folder)? {
+        bail!("{} belongs to a run, whose answers would be lost: choose another name", path.display());
+    }
     OutputDirectory::open(folder)?.adopting(adopt).write(name, bytes)?;
     Ok(())
 }

@@ -42,3 +42,6 @@ pub use pipeline::{Outcome, Plan, RunError, execute};
 pub use placement::{Placement, place};
 pub use questions::{Asked, Asks, Explain, FindQuestion, ImagePrompts, Question, Questions};
 pub use summary::{Failure, Summary};
+
+/// The files that make a directory a run: without one of them its answers are lost.
+pub const FILES: [&str; 3] = [manifest::FILE, journal::FILE, pairs::FILE];
