@@ -102,13 +102,20 @@ pub(super) fn look(directory: &Path) -> Result<(), Option<Holder>> {
     }
 }
 
-/// Whether the file is empty or begins as [`Holder`] does: a process may have been killed while it wrote that.
+/// Whether the file is a [`Holder`] as it is written, or the beginning of one: a process may have been killed while it wrote that.
 fn is_ours(file: &mut File) -> io::Result<bool> {
-    const BEGINNING: &[u8] = b"{\"process\":";
+    const LONGEST: u64 = 100;
     let mut text = Vec::new();
-    file.take(BEGINNING.len() as u64).read_to_end(&mut text)?;
+    file.take(LONGEST).read_to_end(&mut text)?;
     file.rewind()?;
-    Ok(BEGINNING.starts_with(&text))
+    let mut rest = text.as_slice();
+    for part in [b"{\"process\":".as_slice(), b",\"since\":", b"}"] {
+        match rest.strip_prefix(part) {
+            Some(behind) => rest = &behind[behind.iter().take_while(|byte| byte.is_ascii_digit()).count()..],
+            None => return Ok(part.starts_with(rest)),
+        }
+    }
+    Ok(rest.is_empty())
 }
 
 /// Who the file names. It is a remark only: what cannot be read is nobody.

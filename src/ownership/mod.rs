@@ -27,7 +27,7 @@ mod lock;
 mod staging;
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -39,7 +39,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
-use crate::files;
+use crate::{digest, files};
 pub(crate) use list::FileList;
 use list::{Content, WrittenList};
 pub use lock::Holder;
@@ -527,15 +527,17 @@ pub fn write_new_file(path: &Path, bytes: &[u8], adopt: bool) -> Result<(), Owne
         Some(metadata) if adopt && !metadata.is_dir() => Ok(false),
         Some(_) => Err(in_the_way(path)),
     };
-    let mut name = OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(".gemscope-part");
-    let part = path.with_file_name(name);
+    let folder = files::folder_of(path);
+    let part = folder.join(part_name(path.file_name().unwrap_or_default()));
+    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        let reason =
+            io::Error::new(ErrorKind::IsADirectory, "a folder is named, and one file is written: name the file");
+        return Err(io_at(path)(reason));
+    }
     // A second process may have been killed once the first was done: its part is still there.
     if is_written()? && looked_at(&part).map_err(io_at(&part))?.is_none() {
         return Ok(());
     }
-    let folder = files::folder_of(path);
     fs::create_dir_all(folder).map_err(io_at(folder))?;
     let mut file = files::open_to_write(&part).map_err(io_at(&part))?;
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
@@ -555,6 +557,18 @@ pub fn write_new_file(path: &Path, bytes: &[u8], adopt: bool) -> Result<(), Owne
     file.write_all(rest).and_then(|()| file.sync_all()).map_err(io_at(&part))?;
     // Another process may have been faster.
     if is_written()? { fs::remove_file(&part) } else { fs::rename(&part, path) }.map_err(io_at(path))
+}
+
+/// The name of the part of a file, of which a long one has no room for more than a hash of the file's.
+fn part_name(name: &OsStr) -> OsString {
+    const LONGEST: usize = 255;
+    let mut part = OsString::from(".");
+    part.push(name);
+    part.push(".gemscope-part");
+    if part.len() > LONGEST {
+        part = format!(".{:016x}.gemscope-part", digest::number(name.as_encoded_bytes())).into();
+    }
+    part
 }
 
 #[cfg(test)]

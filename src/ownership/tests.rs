@@ -97,7 +97,7 @@ fn links_of_gemscopes_are_replaced_and_their_files_stay() {
     let directory = OutputDirectory::open(&out).unwrap();
     let link = |name: &str| {
         let staged = directory.stage().unwrap();
-        staged.hard_link(&format!("yolo/{name}"), &image, crate::digest::hex("picture")).unwrap();
+        staged.hard_link(&format!("yolo/{name}"), &image, digest::hex("picture")).unwrap();
         staged.symbolic_link(&format!("yolo/{name}.link"), &image, None).unwrap();
         directory.place(&staged, &["yolo"]).unwrap()
     };
@@ -127,7 +127,7 @@ fn the_last_copy_of_an_image_is_neither_removed_nor_replaced() {
     }
     copy(&[("a", "there"), ("b", "gone"), ("c", "renamed")]).unwrap();
     let staged = directory.stage().unwrap();
-    staged.hard_link("linked", &image("linked"), crate::digest::hex("linked")).unwrap();
+    staged.hard_link("linked", &image("linked"), digest::hex("linked")).unwrap();
     directory.place(&staged, &["linked"]).unwrap();
     for name in ["gone", "renamed", "linked"] {
         fs::remove_file(image(name)).unwrap();
