@@ -58,7 +58,8 @@ pub fn read_within(reader: impl Read, max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text in `bytes`: UTF-8 with or without a byte order mark, or UTF-16 with one. The mark is no part of the text.
+/// The text in `bytes`: UTF-8 with or without a byte order mark, or UTF-16 with one. The mark is no part of the text. Lines that end with a
+/// carriage return alone, as those of old Macs do, end with a line feed.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidData`] if it is neither, or has a NUL byte, which UTF-16 without its mark is
@@ -73,6 +74,7 @@ pub fn decode_text(bytes: Vec<u8>) -> io::Result<String> {
             "line {} has a NUL byte; if the file is UTF-16, save it as UTF-8 or with a byte order mark",
             line_after(&text.as_bytes()[..at])
         ))),
+        None if text.contains('\r') && !text.contains('\n') => Ok(text.replace('\r', "\n")),
         None => Ok(text),
     }
 }
@@ -276,6 +278,7 @@ mod tests {
         assert_eq!(error.kind(), ErrorKind::InvalidData);
         let error = decode_text(b"d\0o\0g\0".to_vec()).unwrap_err().to_string();
         assert!(error.starts_with("line 1 has a NUL byte"), "{error}");
+        assert_eq!(decode_text(b"dog\rcat\r".to_vec()).unwrap(), "dog\ncat\n");
         assert_eq!(without_mark(b"\xe9 no text\0".to_vec()).unwrap(), b"\xe9 no text\0");
     }
 

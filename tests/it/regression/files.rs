@@ -353,6 +353,15 @@ fn an_evaluation_replaces_its_own_files_only() {
     let inside = run.join("eval.html");
     evaluate(&["--report", inside.to_str().unwrap()]).code(1).stderr(contains("another process"));
     assert!(!inside.exists() && !calibration.exists());
+    // What makes a run one is replaced by nothing.
+    drop(lock);
+    let before = files(&run);
+    for name in ["run.json", "journal.jsonl"] {
+        let mut inspect = gemscope();
+        inspect.arg("inspect").arg(fixture("shapes/scene-01.png")).args(["--adopt", "--tensors"]).arg(run.join(name));
+        inspect.assert().failure().stderr(contains("belongs to a run"));
+    }
+    assert_eq!(files(&run), before);
 }
 
 #[cfg(unix)]
@@ -381,6 +390,38 @@ fn one_file_that_is_written_is_no_other_one() {
         tensors("t.safetensors").success();
         run(&["inspect", "s.png", "--log", "log.jsonl"]).success();
     }
+}
+
+#[test]
+fn a_lock_of_another_tool_is_not_emptied() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = dir.path().join("run");
+    fs::create_dir(&run).unwrap();
+    for foreign in [r#"{"process": "backup"}"#, r#"{"process":12,"host":"a"}"#, r#"{"process":1,"since":2} and more"#] {
+        fs::write(run.join(".lock"), foreign).unwrap();
+        parse(&run, &["a.png"]).assert().code(1).stderr(contains("a .lock is here that gemscope did not write"));
+        assert_eq!(fs::read_to_string(run.join(".lock")).unwrap(), foreign);
+    }
+    // Of a process that was killed while it wrote that, or later.
+    for own in ["", r#"{"process":1"#, r#"{"process":12,"si"#, r#"{"process":1,"since":2}"#] {
+        fs::write(run.join(".lock"), own).unwrap();
+        parse(&run, &["a.png"]).assert().success();
+        fs::remove_dir_all(&run).unwrap();
+        fs::create_dir(&run).unwrap();
+    }
+}
+
+#[test]
+fn a_run_that_rates_frames_is_no_data_set() {
+    let dir = tempfile::tempdir().unwrap();
+    let run = critique(dir.path());
+    let before = files(&run);
+    export(&run, &dir.path().join("images"), "coco,yolo").assert().code(1).stderr(contains("rates frames"));
+    export(&run, &dir.path().join("images"), "jsonl").arg("--out").arg(dir.path().join("out")).assert().success();
+    let mut eval = gemscope();
+    eval.args(["eval", "--truth"]).arg(fixture("shapes/truth.json")).arg("--run").arg(&run);
+    eval.assert().code(1).stderr(contains("rates frames"));
+    assert_eq!(files(&run), before);
 }
 
 #[test]

@@ -421,3 +421,34 @@ fn a_long_path_stops_no_export() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(fs::read_dir(run.join("voc/Annotations")).unwrap().count(), 1);
 }
+
+#[cfg(unix)]
+#[test]
+fn input_without_an_end_is_given_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let endless = |input: &str, command: &[&str]| {
+        let arguments = command.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+        let binary = crate::support::binary().into_string().unwrap();
+        let script = format!("ulimit -v 3000000; {input} | timeout 120 '{binary}' {arguments}");
+        let output = Command::new("sh").current_dir(dir.path()).args(["-c", &script]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{input}: {}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    let parse = ["parse", "-", "-q"];
+    assert!(endless("yes [", &parse).contains("in a row are no JSON"));
+    assert!(endless("yes '{\"a\":'", &parse).contains("in a row are no JSON"));
+    assert!(endless("cat /dev/zero", &parse).contains("NUL byte"));
+    let detect = ["detect", "-", "--labels", "star", "--out", "run"];
+    assert!(endless("cat /dev/zero", &detect).contains("NUL bytes"));
+}
+
+#[test]
+fn lines_of_old_macs_are_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("labels.txt"), "star\rcircle\r").unwrap();
+    let scene = fixture("shapes/scene-01.png");
+    let mut plan = gemscope();
+    plan.current_dir(dir.path()).args(["detect", path(&scene), "--labels", "@labels.txt", "--dry-run", "--json"]);
+    let plan = text(&plan.output().unwrap().stdout);
+    assert!(plan.contains("star and circle") && !plan.contains("\\r"), "{plan}");
+}
