@@ -427,10 +427,13 @@ fn find_size(name: &str, folders: &[&Path]) -> Option<Result<(u32, u32), Dataset
 }
 
 /// Files under `root` whose extension is one of `extensions`, as paths relative to it with `/`,
-/// sorted. The `._` files that macOS puts beside others on foreign disks are none.
+/// sorted. The `._` files that macOS puts beside others on foreign disks are none, nor are links to what is not there.
 fn files_under(root: &Path, extensions: &[&str]) -> Result<Vec<String>, DatasetError> {
     let mut found = Vec::new();
     for entry in walkdir::WalkDir::new(root).follow_links(true) {
+        if entry.as_ref().is_err_and(|error| error.path().is_some_and(is_dangling)) {
+            continue;
+        }
         let entry = entry.map_err(|error| DatasetError::Io { path: root.to_owned(), error: error.into() })?;
         let wanted = entry
             .path()
@@ -447,9 +450,21 @@ fn files_under(root: &Path, extensions: &[&str]) -> Result<Vec<String>, DatasetE
     Ok(found)
 }
 
-/// Image files under `root`.
-fn images_under(root: &Path) -> Result<Vec<String>, DatasetError> {
+/// Image files under `root`. Links to what is not there are counted in `remarks`.
+fn images_under(root: &Path, remarks: &mut Vec<String>) -> Result<Vec<String>, DatasetError> {
+    let entries = walkdir::WalkDir::new(root).into_iter().flatten();
+    let dangling = entries.filter(|entry| entry.path_is_symlink() && is_dangling(entry.path())).count();
+    if dangling > 0 {
+        remarks.push(format!(
+            "{dangling} links in {} lead to files that are not there: they are left out",
+            root.display()
+        ));
+    }
     files_under(root, &source::EXTENSIONS)
+}
+
+fn is_dangling(path: &Path) -> bool {
+    path.is_symlink() && !path.exists()
 }
 
 /// A path's text without its extension.
@@ -480,6 +495,22 @@ fn label_files(dataset: &Dataset, extension: &str) -> Result<Vec<String>, Datase
         files.push(format!("{}.{extension}", stem(&image.name)));
     }
     Ok(files)
+}
+
+/// Says which images have label files that differ in upper and lower case alone.
+fn remark_case(dataset: &Dataset, remarks: &mut Vec<String>) {
+    let mut seen: HashMap<String, &str> = HashMap::new();
+    let clashes = dataset.images.iter().filter_map(|image| {
+        seen.insert(stem(&image.name).to_lowercase(), &image.name).map(|other| (other, image.name.as_str()))
+    });
+    let clashes: Vec<(&str, &str)> = clashes.collect();
+    if let [(first, second), ..] = clashes.as_slice() {
+        remarks.push(format!(
+            "{} images have label files that differ from another's in upper and lower case alone ({first:?} and {second:?}): file systems that \
+             ignore case (Windows, macOS) keep one of the two",
+            clashes.len()
+        ));
+    }
 }
 
 /// The images' names of `split`, changed by `line`, one a line.

@@ -46,11 +46,16 @@ pub(super) fn write(
     folder.put(exported)
 }
 
-/// A stem without folders. One that would be too long for a file's name keeps its end, and a hash
+/// A stem without folders, and without what a list of lines cannot hold: line breaks and other signs without a shape, spaces at the ends. One
+/// that would be too long for a file's name keeps its end, and a hash
 /// tells it from others.
 fn flat(stem: &str) -> String {
     const LONGEST_STEM: usize = 200; // of the 255 bytes that file systems allow, with room for a hash and an extension
-    let flat = stem.replace('/', "__");
+    let flat = stem.replace('/', "__").replace(char::is_control, "_");
+    let inner = flat.trim();
+    let before = flat.chars().count() - flat.trim_start().chars().count();
+    let behind = flat.trim_start().chars().count() - inner.chars().count();
+    let flat = format!("{}{inner}{}", "_".repeat(before), "_".repeat(behind));
     if flat.len() <= LONGEST_STEM {
         return flat;
     }
@@ -74,6 +79,7 @@ mod tests {
     #[test]
     fn stems_are_flat_and_never_too_long() {
         assert_eq!(flat("a/b/c"), "a__b__c");
+        assert_eq!(["a\nb", " lead trail ", "  ", "a b"].map(flat), ["a_b", "_lead trail_", "__", "a b"]);
         let (long, other) = (format!("{}/é/c", "é".repeat(300)), format!("e{}/é/c", "é".repeat(300)));
         assert!(flat(&long).len() <= 217 && flat(&long).ends_with("é__é__c"), "{}", flat(&long));
         assert_ne!(flat(&long), flat(&other));

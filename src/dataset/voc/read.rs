@@ -43,10 +43,10 @@ struct ImageFiles<'r> {
 }
 
 impl<'r> ImageFiles<'r> {
-    fn under(folders: Vec<&'r Path>) -> Result<Self, DatasetError> {
+    fn under(folders: Vec<&'r Path>, remarks: &mut Vec<String>) -> Result<Self, DatasetError> {
         let (mut by_stem, mut names) = (HashMap::new(), HashSet::new());
         for folder in folders.iter().filter(|folder| folder.is_dir()) {
-            for name in images_under(folder)? {
+            for name in images_under(folder, remarks)? {
                 by_stem.entry(stem(&name).to_owned()).or_insert_with(|| name.clone());
                 names.insert(name);
             }
@@ -64,7 +64,7 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
     }
     let beside = ["JPEGImages", "images"].map(|folder| path.join(folder));
     let folders = reading.images.into_iter().chain(beside.iter().map(PathBuf::as_path)).chain([annotations.as_path()]);
-    let image_files = ImageFiles::under(folders.collect())?;
+    let image_files = ImageFiles::under(folders.collect(), reading.remarks)?;
     let files = names.iter().map(|name| read_file(&annotations, name)).collect::<Result<Vec<_>, _>>()?;
     let image_names = image_names(&files, &image_files, &annotations, reading.remarks)?;
     let (mut images, mut found) = (Vec::new(), Vec::new());
@@ -175,8 +175,8 @@ fn read_splits(
             continue;
         }
         let text = files::read_text(&list).map_err(DatasetError::io(&list))?;
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let Some(place) = stems.get(line) else {
+        for line in text.lines().filter(|line| !line.trim().is_empty()) {
+            let Some(place) = stems.get(line).or_else(|| stems.get(line.trim())) else {
                 unknown += 1;
                 continue;
             };
@@ -188,10 +188,31 @@ fn read_splits(
             }
         }
     }
+    let others = other_lists(&path.join("ImageSets/Main"));
+    if let [first, more @ ..] = others.as_slice() {
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        remarks.push(format!(
+            "the lists {first}{more} of ImageSets/Main are left out: splits are train, val, test and trainval"
+        ));
+    }
     if unknown > 0 {
         remarks.push(format!("{unknown} lines of ImageSets/Main name no file of Annotations"));
     }
     Ok(())
+}
+
+/// The lists in `folder` that are no splits which are known, and not those of a class of one (`cat_train.txt`).
+fn other_lists(folder: &Path) -> Vec<String> {
+    let known = |name: &str| {
+        let split = name.rsplit('_').next().unwrap_or(name);
+        split == "trainval" || Split::ALL.iter().any(|known| known.as_str() == split)
+    };
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut others: Vec<String> =
+        names.filter(|name| name.strip_suffix(".txt").is_some_and(|name| !known(name))).collect();
+    others.sort();
+    others
 }
 
 fn read_file(root: &Path, file: &str) -> Result<File, DatasetError> {

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::super::xml::escape;
-use super::super::{Dataset, DatasetError, Split, label_files, list_of, stem, write_file};
+use super::super::{Dataset, DatasetError, Split, label_files, list_of, remark_case, stem, write_file};
 use crate::ownership::Staging;
 use crate::record::BBox;
 
@@ -18,6 +18,7 @@ pub(in super::super) fn write(
     remarks: &mut Vec<String>,
 ) -> Result<Vec<PathBuf>, DatasetError> {
     let files = label_files(dataset, "xml")?;
+    remark_case(dataset, remarks);
     let mut crowds = 0;
     for (image, file) in dataset.images.iter().zip(files) {
         let (folder, file_name) = image.name.rsplit_once('/').unwrap_or(("JPEGImages", &image.name));

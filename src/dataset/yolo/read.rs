@@ -170,7 +170,7 @@ impl Found<'_> {
     ) -> Result<(), DatasetError> {
         let place = &source.place;
         let list = place.is_file();
-        let names = if list { listed(place, root)? } else { images_under(place)? };
+        let names = if list { listed(place, root)? } else { images_under(place, reading.remarks)? };
         if let Some(split) = source.split.filter(|_| names.is_empty()) {
             reading.remarks.push(format!("{} has no images: there is none in {}", split.as_str(), place.display()));
         }

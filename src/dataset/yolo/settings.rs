@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Deserializer, de};
+use serde::de::{self, IgnoredAny};
+use serde::{Deserialize, Deserializer};
 
 use super::super::{DatasetError, Split};
 use crate::files;
@@ -64,6 +65,59 @@ impl<'de> Deserialize<'de> for Texts {
             }
         }
         deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// Keys that say no split.
+const OTHER_KEYS: [&str; 9] = ["names", "nc", "path", "train", "val", "validation", "valid", "test", "kpt_shape"];
+
+/// The keys that have a text, or texts, for a value.
+#[derive(Default)]
+struct Keys(Vec<(String, Vec<String>)>);
+
+impl<'de> Deserialize<'de> for Keys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Keys;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("keys and values")
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Keys, A::Error> {
+                let mut keys = Vec::new();
+                while let Some(key) = map.next_key::<String>()? {
+                    let texts = match map.next_value::<Value>()? {
+                        Value::Text(text) => vec![text],
+                        Value::Several(texts) => texts,
+                        Value::Other(IgnoredAny) => continue,
+                    };
+                    keys.push((key, texts));
+                }
+                Ok(Keys(keys))
+            }
+        }
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Value {
+    Text(String),
+    Several(Vec<String>),
+    Other(IgnoredAny),
+}
+
+/// Says which parts are declared under names that are no splits here: `minival`, and others that lead to what is there.
+fn remark_other_parts(text: &str, base: &Path, remarks: &mut Vec<String>) {
+    let Keys(keys) = serde_saphyr::from_str(text).unwrap_or_default();
+    for (key, entries) in keys.into_iter().filter(|(key, _)| !OTHER_KEYS.contains(&key.as_str())) {
+        let Some(entry) =
+            entries.iter().find(|entry| key == "minival" || !entry.is_empty() && resolve(base, entry).exists())
+        else {
+            continue;
+        };
+        remarks.push(format!("{key} ({entry}) is left out: splits are train, val and test"));
     }
 }
 
@@ -137,6 +191,7 @@ pub(super) fn data_yaml(path: &Path, root: &Path, remarks: &mut Vec<String>) -> 
         return Err(DatasetError::file(path, format!("nc is {nc}, but there are {} names", names.len())));
     }
     let base = base(data.path.as_deref(), root, remarks);
+    remark_other_parts(&text, &base, remarks);
     let mut parts = Vec::new();
     for (split, entries) in Split::ALL.into_iter().zip([data.train, data.val, data.test]) {
         let entries = match entries {

@@ -8,7 +8,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::super::{Dataset, DatasetError, Split, Splits, label_files, list_of, write_file};
+use super::super::{Dataset, DatasetError, Split, Splits, label_files, list_of, remark_case, write_file};
 use super::label_of;
 use crate::ownership::Staging;
 use crate::record::BBox;
@@ -20,6 +20,7 @@ pub(in super::super) fn write(
 ) -> Result<Vec<PathBuf>, DatasetError> {
     // Refuses names that lead out, and images that would share a file.
     label_files(dataset, "txt")?;
+    remark_case(dataset, remarks);
     let (mut crowds, mut inner) = (0, 0);
     for image in &dataset.images {
         let mut text = String::new();

@@ -363,3 +363,77 @@ fn data_sets_are_read_as_editors_write_them() {
     files.write("plain/classes.txt", b"cat\nK\xfcche\n");
     files.convert("plain", "coco", "latin.json").code(1).stderr(contains("classes.txt: line 2 is not valid UTF-8"));
 }
+
+#[test]
+fn declared_splits_of_other_names_are_not_left_out_in_silence() {
+    let files = Files::new();
+    for name in ["a", "b"] {
+        files.picture(&format!("voc/JPEGImages/{name}.png"));
+        files.write(&format!("voc/Annotations/{name}.xml"), voc(&format!("{name}.png")));
+        files.write(&format!("yolo/images/mini/{name}.txt"), "");
+        files.picture(&format!("yolo/images/train/{name}.png"));
+    }
+    for name in ["fold1", "fold2", "cat_train", "train"] {
+        files.write(&format!("voc/ImageSets/Main/{name}.txt"), "a\n");
+    }
+    files.convert("voc", "yolo", "of-voc").success().stderr(contains("fold1.txt and 1 more").and(contains("left out")));
+    for (key, is_said) in [("minival: images/gone", true), ("extra: images/mini", true), ("license: MIT", false)] {
+        files.write("yolo/data.yaml", format!("train: images/train\nval: images/train\n{key}\nnames: [cat]\n"));
+        let said = files.convert("yolo", "coco", &format!("{is_said}-{}.json", key.len())).success();
+        let said = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
+        assert_eq!(said.contains("is left out: splits are train, val and test"), is_said, "{key}: {said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_that_leads_nowhere_refuses_no_data_set() {
+    let files = Files::new();
+    files.picture("yolo/images/a.png");
+    files.write("yolo/labels/a.txt", "0 0.5 0.5 0.2 0.2\n");
+    files.write("yolo/data.yaml", "train: images\nval: images\nnames: [cat]\n");
+    std::os::unix::fs::symlink("gone.png", files.path("yolo/images/b.png")).unwrap();
+    files.convert("yolo", "coco", "out.json").success().stderr(contains("1 links in"));
+    assert_eq!(boxes(&read_json(files.path("out.json"))), BTreeMap::from([("a.png".to_owned(), 1)]));
+}
+
+#[test]
+fn names_that_differ_in_case_alone_are_named() {
+    let files = Files::new();
+    files.write("truth.json", coco(&["a.png", "A.png", "b.png"]));
+    for format in ["yolo", "voc"] {
+        files.convert("truth.json", format, format).success().stderr(contains("\"A.png\" and \"a.png\""));
+    }
+    files.write("truth.json", coco(&["a.png", "b.png"]));
+    files.convert("truth.json", "yolo", "other").success().stderr(contains("upper and lower case").not());
+}
+
+#[test]
+fn an_out_that_is_no_file_name_leaves_nothing_and_a_long_one_is_written() {
+    let files = Files::new();
+    files.write("truth.json", coco(&["a.png"]));
+    files.convert("truth.json", "coco", "folder/").code(1).stderr(contains("a folder is named"));
+    assert_eq!(fs::read_dir(files.path("")).unwrap().count(), 1);
+    let long = format!("{}.json", "l".repeat(245));
+    files.convert("truth.json", "coco", &long).success();
+    assert_eq!(fs::read_dir(files.path("")).unwrap().count(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn names_with_line_breaks_and_spaces_at_their_ends_come_back_from_voc() {
+    let files = Files::new();
+    let names = ["a\nb.png", " lead trail .png", "plain.png"];
+    for name in names {
+        files.picture(&format!("images/{name}"));
+    }
+    let mut detect = gemscope();
+    detect
+        .current_dir(files.path(""))
+        .args(["detect", "images", "--labels", "star", "--export", "voc", "--out", "run"]);
+    detect.assert().success();
+    files.convert("run/voc", "coco", "out.json").success().stderr(contains("name no file").not());
+    let run = files.path("run");
+    let list = fs::read_to_string(run.join("voc/ImageSets/Main/train.txt")).unwrap();
+    assert_eq!(list, "_lead trail_\na_b\nplain\n");
+}
