@@ -184,6 +184,10 @@ pub(super) struct Frame {
     drafts: Vec<Range<usize>>,
     finals: usize,
     others: usize,
+    /// Members that are lists of boxes with labels of their own: under a wrapper, under a word, and the keys of these.
+    wrapped: usize,
+    worded: usize,
+    list_keys: Vec<Range<usize>>,
     /// It stands in something that is about no boxes.
     aside: bool,
     /// It is a member of a list.
@@ -325,6 +329,9 @@ impl Frame {
             drafts: Vec::new(),
             finals: 0,
             others: 0,
+            wrapped: 0,
+            worded: 0,
+            list_keys: Vec::new(),
             aside: false,
             in_list: false,
             legend: false,
@@ -359,8 +366,10 @@ impl Frame {
             None => true,
         };
         self.outermost = wrapped && around.is_none_or(|frame| frame.outermost && !frame.had_box);
-        self.aside =
-            matches!(under, Some((Key::Aside | Key::Confidence, _))) || around.is_some_and(|frame| frame.aside);
+        self.aside = around.is_some_and(|frame| frame.aside)
+            || under.as_ref().is_some_and(|(key, span)| {
+                matches!(key, Key::Aside | Key::Confidence) && !key::may_hold_all(&found.text[span.clone()])
+            });
         self.in_list = around.is_some_and(|frame| frame.kind == Kind::Array);
         self.legend = around.is_some_and(|frame| matches!(frame.under, Some((Key::Labels, _))));
         self.under = under;
@@ -683,7 +692,9 @@ impl Frame {
                 }
             } else if let (Some(noun), true) = (noun, self.outermost && !labelled && key == Key::Group) {
                 let in_order = fours.iter().all(|Four { box_2d: [y0, x0, y1, x1], .. }| y0 <= y1 && x0 <= x1);
-                if !self.lists.pure || !in_order {
+                // Under `bounds` the numbers may follow another convention.
+                let of_place = matches!(self.under, Some((Key::Place, _)));
+                if !self.lists.pure || !in_order || of_place {
                     found.guessed.add(written);
                 }
                 let largest = fours.iter().flat_map(|four| four.box_2d).fold(0.0, f64::max);
@@ -742,7 +753,16 @@ impl Frame {
             found.drafts.append(&mut self.drafts);
         }
         let both = self.finals > 0 && (self.others > 0 || self.had_box);
-        found.doubtful += usize::from(both || self.finals > 1 || (drafts > 1 && !more));
+        let lists = (self.wrapped > 0 && self.worded > 0) || self.lists_are_numbered(found.text);
+        found.doubtful += usize::from(both || lists || self.finals > 1 || (drafts > 1 && !more));
+    }
+
+    /// Whether two lists of boxes stand under one word with a number: `v1`, `v2`.
+    fn lists_are_numbered(&self, text: &str) -> bool {
+        const ENOUGH: usize = 8;
+        let stem = |span: &Range<usize>| label::stem(&text[span.clone()]).to_owned();
+        let stems: Vec<String> = self.list_keys.iter().take(ENOUGH).map(stem).collect();
+        stems.iter().enumerate().any(|(index, stem)| !stem.is_empty() && stems[..index].contains(stem))
     }
 
     /// Keeps the number that stands for the label of the own boxes.
@@ -930,6 +950,15 @@ impl Frame {
                 }
                 _ if key::is_final(written) => self.finals += 1,
                 _ => self.others += 1,
+            }
+            // A list whose boxes have labels needs no word around it: the word may say that they are no answer.
+            let first = &found.boxes[child.boxes_before..].first();
+            let labelled =
+                first.is_some_and(|one| one.label_span.as_ref().is_some_and(|span| span.start > child.start));
+            if child.kind == Kind::Array && labelled {
+                self.wrapped += usize::from(*key == Key::Wrapper);
+                self.worded += usize::from(*key == Key::Group);
+                self.list_keys.push(span.clone());
             }
         }
         append(&mut self.orphans, mem::take(&mut child.orphans));

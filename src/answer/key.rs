@@ -160,7 +160,7 @@ const CONFIDENCES: [&str; 6] = ["confidence", "confidencescore", "conf", "score"
 
 /// Words of keys whose boxes another member of the object replaces: drafts, attempts, what was taken back. The first
 /// word decides, or any word if the rest wraps boxes (`false_positives`).
-const DRAFTS: [&str; 56] = [
+const DRAFTS: [&str; 70] = [
     "draft",
     "drafts",
     "initial",
@@ -216,6 +216,20 @@ const DRAFTS: [&str; 56] = [
     "negatives",
     "observation",
     "observations",
+    "uncertain",
+    "unsure",
+    "doubtful",
+    "unverified",
+    "unconfirmed",
+    "suppressed",
+    "filtered",
+    "dropped",
+    "hallucinated",
+    "hallucinations",
+    "wrong",
+    "mistaken",
+    "duplicates",
+    "versions",
     "not",
 ];
 
@@ -889,6 +903,11 @@ pub(super) fn is_no_noun(raw: &str) -> bool {
     let words = words(&decode(raw));
     let holds = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
     holds(&PLACES) || holds(&QUANTITIES) || holds(&ASIDES) || holds(&PROPERTIES)
+}
+
+/// Whether a key that is no place in itself may hold anything: `extra`.
+pub(super) fn may_hold_all(raw: &str) -> bool {
+    words(&decode(raw)).last().is_some_and(|word| matches!(word.as_str(), "extra" | "info"))
 }
 
 /// Whether numbers under this key are no place at all.

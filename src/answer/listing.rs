@@ -509,7 +509,10 @@ fn list(text: &str, at: usize) -> List {
             b']' | b')' => {
                 let Some(list) = lists.pop() else { break };
                 match list.finish() {
-                    Coordinates::Box { box_2d, span } => read.fours.push((box_2d, span)),
+                    Coordinates::Box { box_2d, span } if lists.last().is_none_or(CoordinateList::takes_lists) => {
+                        read.fours.push((box_2d, span));
+                    }
+                    Coordinates::Box { .. } => read.readable = false,
                     Coordinates::Nothing if lists.is_empty() => {}
                     Coordinates::Nothing | Coordinates::Unreadable => read.readable = false,
                     Coordinates::Lists => {}

@@ -698,7 +698,7 @@ impl<'t> Parser<'t> {
 
     /// Four numbers under a word are a box that the model need not have meant as one, if all of them are tiny.
     fn doubt_tiny(&mut self) {
-        const TINY: f64 = 10.0;
+        const TINY: f64 = 32.0;
         if let Some((_, word)) = self.found.under_words.take_if(|(largest, _)| *largest <= TINY) {
             self.found.guessed.add(&word);
         }
@@ -744,8 +744,8 @@ impl<'t> Parser<'t> {
         }
         let lost = self.lost();
         let TakenBack { dropped, doubtful, guessed_thought, doubted } = seen.taken_back;
-        let unsure =
-            dropped + doubtful + self.found.guessed.count + self.unknown.count > 0 || guessed_thought || doubted;
+        let unsure = dropped + doubtful + self.found.guessed.count > 0 || guessed_thought;
+        let unclear = doubted || self.unknown.count > 0;
         if self.found.boxes.is_empty() {
             let other = seen.tool_calls + seen.others + lost > 0 || seen.open_thought;
             return match () {
@@ -753,6 +753,7 @@ impl<'t> Parser<'t> {
                 () if other => AnswerStatus::Refused,
                 // What it said at first, it took back: not a plain "nothing".
                 () if unsure => AnswerStatus::Salvaged,
+                () if unclear => AnswerStatus::Refused,
                 () if seen.nothings + seen.empty_fences > 0 => AnswerStatus::Empty,
                 () => AnswerStatus::Refused,
             };
@@ -761,7 +762,7 @@ impl<'t> Parser<'t> {
         // A list that was closed since it was full may lack boxes.
         if seen.unfinished || (limit && more_was_due) || self.ended == Ended::BoxLimit {
             AnswerStatus::Truncated
-        } else if seen.repairs + seen.loose + seen.tool_calls + lost > 0 || unsure {
+        } else if seen.repairs + seen.loose + seen.tool_calls + lost > 0 || unsure || unclear {
             AnswerStatus::Salvaged
         } else {
             AnswerStatus::Ok

@@ -5,7 +5,7 @@
 //! texts only both ends are looked at. The tables at the end hold the phrases; a phrase counts as whole words.
 
 use super::ParsedBox;
-use super::key::Key;
+use super::key::{self, Key, Naming};
 use super::marks;
 
 /// Of the words between two parts so many bytes at either end are looked at.
@@ -233,6 +233,7 @@ fn unknown_tag(gap: &str, boxes: &[ParsedBox]) -> Option<String> {
             phrases(PLAIN_TAGS).any(|known| known == lower)
                 || marks::names_answer(name)
                 || !matches!(Key::of(name), Key::Group | Key::Aside | Key::Draft)
+                    && key::naming(name) == Naming::Nothing
                 || labels(boxes).any(|label| label.contains(&lower) || lower.contains(&label))
         };
         if is_tag && length <= LONGEST_TAG && !known() {
@@ -380,7 +381,8 @@ const OMISSIONS: &str = "
 const OMISSIONS_BEHIND: &str = "
     remaining, and so on, and so forth, etc, etcetera, and more, more like this, and others, and many others, to be
     continued, continued, continues, rest of the, the rest, similarly for, repeat for, 以此类推, 等等, usw, und so weiter,
-    entre otros, et cetera
+    entre otros, et cetera, not list, did not list, didn t list, to list, there are more, many more, several more,
+    a few more, many other, several other, not all, only some, only the first
 ";
 
 /// How a sentence begins that offers something.

@@ -86,6 +86,8 @@ fn a_second_place_beside_a_box_is_not_lost_unseen() {
         (r#"[{"box_2d": A, "label": "van"}, ["dog", 5, 6, 7, 8]]"#, "van 110", Salvaged, lost),
         (r#"[{"box_2d": A, "label": "van"}, "{\"box_2d\": [5, 6, 7, 8]}"]"#, "van 110", Salvaged, lost),
         (r#"[{"box_2d": A, "label": "van"}, {"scene": {"dog": B}}]"#, "van 110", Salvaged, "unread_key dog"),
+        (r#"[{"box_2d": A, "label": "van"}, {"extra": {"dog": B}}]"#, "van 110", Salvaged, "unread_key dog"),
+        (r#"[{"box_2d": A, "label": "van"}, {"meta": {"hue": B}}]"#, "van 110", Ok, ""),
     ]);
 }
 
@@ -174,9 +176,16 @@ fn a_key_says_that_its_boxes_are_no_answer() {
     for (kept, taken_back) in [("objects", "excluded_objects"), ("found", "false_positives"), ("answer", "discarded")] {
         table(&[(&two(kept, taken_back), "van 110", Salvaged, "earlier_answer_dropped")]);
     }
-    for (one, other) in [("attempt_1", "attempt_2"), ("detections", "final_detections"), ("option_a", "option_b")] {
+    for (one, other) in [
+        ("attempt_1", "attempt_2"),
+        ("detections", "final_detections"),
+        ("option_a", "option_b"),
+        ("detections", "shadows"),
+        ("v1", "v2"),
+    ] {
         table(&[(&two(one, other), "van 110, dog 550", Salvaged, "several_answers")]);
     }
+    table(&[(&two("vehicles", "animals"), "van 110, dog 550", Ok, "")]);
     let alternative = r#"[{"label": "van", "box_2d": A, "alternatives": [{"label": "dog", "box_2d": B}]}]"#;
     table(&[(alternative, "van 110", Salvaged, "earlier_answer_dropped")]);
     table(&[(r#"[{"label": "van", "box_2d": A, "removed": true}]"#, "van 110", Salvaged, "unread_key removed")]);
@@ -268,6 +277,7 @@ fn words_behind_the_boxes_can_take_them_back() {
         "Es gibt aber keinen Van.",
         "忽略以上结果。",
         "(12 more omitted for brevity)",
+        "There are many more that I did not list.",
         "... and so on",
         "Dogs:",
         "Dog at [550, 160, 970, 380]",
@@ -276,6 +286,10 @@ fn words_behind_the_boxes_can_take_them_back() {
         let (boxes, status, notes) = around("", VAN, "\n", "", behind);
         assert_eq!((boxes.as_str(), status), ("van 110", Salvaged), "{behind}");
         assert!(notes == "doubtful_words" || notes == "unread_key numbers in the text", "{behind}: {notes}");
+    }
+    // Nothing was found, or was it?
+    for behind in ["Wait, there is one.", "Dogs:", "Dog: 550, 160, 970, 380"] {
+        assert_eq!(told(&format!("[]\n{behind}")).1, Refused, "{behind}");
     }
     for behind in [
         "Let me know if anything is wrong.",

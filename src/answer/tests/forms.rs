@@ -174,6 +174,7 @@ fn lists_without_braces() {
         "Note: this is: fine\n- item one\n- 12\n- [1, 2, 3, 4]",
         "size:\n- [1, 2, 3, 4]",
         "a: b\nbox_2d is [12, 34, 56, 78]",
+        "box_2d: (x [12, 34, 56, 78])",
     ] {
         expect(text, StopToken, Refused, &[]);
     }

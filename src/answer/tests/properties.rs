@@ -137,7 +137,7 @@ fn reference(value: &Value, found: &mut Vec<([f64; 4], Option<String>)>) -> Vec<
     match value {
         Value::Array(values) => waiting.extend(values.iter().flat_map(|value| reference(value, found))),
         Value::Object(members) => {
-            let label = members.iter().filter_map(|(key, value)| label_of(key, value)).min();
+            let label = members.iter().filter_map(|(key, value)| label_of(key, value)).min_by_key(|(rank, ..)| *rank);
             let list = members.iter().filter_map(|(key, value)| labels_of(key, value)).next_back();
             let mut own = Vec::new();
             for (key, value) in members {
@@ -151,12 +151,12 @@ fn reference(value: &Value, found: &mut Vec<([f64; 4], Option<String>)>) -> Vec<
             labelled.sort_unstable();
             let pairs = list.filter(|list| list.len() == labelled.len() || (is_own && labelled.len() == 1));
             match (label, pairs) {
-                (Some((_, text)), _) if is_own => {
+                (Some((.., text)), _) if is_own => {
                     labelled.drain(..).for_each(|index| found[index].1 = Some(text.clone()));
                 }
                 (_, Some(list)) => labelled.drain(..).zip(list).for_each(|(index, text)| found[index].1 = Some(text)),
                 // A name may be that of the whole answer.
-                (Some((rank, text)), None) if !key::is_envelope(rank) => {
+                (Some((_, false, text)), None) => {
                     labelled.drain(..).for_each(|index| found[index].1 = Some(text.clone()));
                 }
                 _ => {}
@@ -168,9 +168,9 @@ fn reference(value: &Value, found: &mut Vec<([f64; 4], Option<String>)>) -> Vec<
     waiting
 }
 
-/// The rank and the text of a label that a member holds: a string, a number, the first string of a list, or the label
-/// of an object without boxes.
-fn label_of(key: &str, value: &Value) -> Option<(usize, String)> {
+/// The rank of a label that a member holds, whether it may be that of the whole answer, and its text: a string, a number,
+/// the first string of a list, or the label of an object without boxes.
+fn label_of(key: &str, value: &Value) -> Option<(usize, bool, String)> {
     let Key::Label { rank, .. } = Key::of(key) else { return None };
     let clean = |text: &str| label::clean(serde_json::to_string(text).ok()?.trim_matches('"')).map(|(text, _)| text);
     let text = match value {
@@ -180,11 +180,16 @@ fn label_of(key: &str, value: &Value) -> Option<(usize, String)> {
             list.iter().find_map(Value::as_str).and_then(clean)
         }
         Value::Object(members) if has_no_boxes(value) => {
-            members.iter().filter_map(|(key, value)| label_of(key, value)).min().map(|(_, text)| text)
+            let label = members.iter().filter_map(|(key, value)| label_of(key, value)).min_by_key(|(rank, ..)| *rank);
+            return label.map(|(.., text)| (rank, key::is_envelope(rank), text));
         }
         _ => None,
     };
-    text.map(|text| (rank, text))
+    text.map(|text| {
+        // Any other label is better than one that only counts.
+        let order = if key::is_no_label(&text) { usize::MAX } else { rank };
+        (order, key::is_envelope(rank), text)
+    })
 }
 
 /// The labels that a list of several texts under the key of one label holds.
