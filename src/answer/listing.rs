@@ -115,6 +115,9 @@ struct Level {
     /// Boxes of items inside without a label.
     orphans: Vec<usize>,
     had_box: bool,
+    /// There are single coordinates along y, and along x; and they are noted.
+    sides: [bool; 2],
+    has_sides: bool,
     /// The label came before the first box.
     label_first: bool,
     confidence: Option<f64>,
@@ -127,13 +130,23 @@ struct Label {
     span: Range<usize>,
 }
 
-/// Numbers that stand on lines of their own.
+/// Numbers that stand on lines of their own, or lists of them.
 struct Numbers {
     key: Range<usize>,
+    /// The key is that of a place of another convention.
+    unread: bool,
+    /// Lists of them were read.
+    lists: bool,
     list: CoordinateList,
     count: usize,
     /// The text ends behind the last of them.
     at_end: bool,
+}
+
+impl Numbers {
+    fn of(key: Range<usize>, unread: bool) -> Self {
+        Self { key, unread, lists: false, list: CoordinateList::default(), count: 0, at_end: false }
+    }
 }
 
 struct Reader<'t> {
@@ -170,7 +183,12 @@ impl Reader<'_> {
         let (mark, content) = after_mark(line.trim_start());
         let at = start + line.trim_end().len() - content.trim_end().len();
         let end = start + line.trim_end().len();
-        if mark.is_some() && self.number(at, end) {
+        if self.is_comment(at) {
+            // What stands in it is no entry behind the last one either.
+            self.useful = self.useful.max(self.useful.map(|_| end));
+            return taken;
+        }
+        if mark.is_some() && (self.number(at, end) || self.due_list(at)) {
             return taken;
         }
         self.end_numbers(false);
@@ -216,7 +234,7 @@ impl Reader<'_> {
     fn box_value(&mut self, key: &Range<usize>, value: Range<usize>) -> usize {
         let written = self.text[value.clone()].trim_matches(['`', '*', '"', '\'', ' ']);
         if written.is_empty() {
-            self.numbers = Some(Numbers { key: key.clone(), list: CoordinateList::default(), count: 0, at_end: false });
+            self.numbers = Some(Numbers::of(key.clone(), false));
             return value.end;
         }
         if label::is_null(written) {
@@ -242,10 +260,16 @@ impl Reader<'_> {
         let written = &self.text[value.clone()];
         match kind {
             _ if written.is_empty() => {
-                if kind == Key::Group {
-                    self.levels.push(Level { indent, group: Some(key.clone()), ..Level::default() });
+                match kind {
+                    Key::Group => self.levels.push(Level { indent, group: Some(key.clone()), ..Level::default() }),
+                    Key::Place | Key::Boxes => self.numbers = Some(Numbers::of(key.clone(), true)),
+                    _ => {}
                 }
                 value.end
+            }
+            Key::Side { x } => {
+                self.add_side(x, key, written.parse::<f64>().is_ok());
+                self.end_of_text(value)
             }
             Key::Label { rank, .. } => {
                 let end = self.end_of_text(value.clone());
@@ -287,17 +311,36 @@ impl Reader<'_> {
         }
     }
 
+    /// Keeps one coordinate of an item. Of two sides, the item has a place that is not read.
+    fn add_side(&mut self, x: bool, key: &Range<usize>, is_number: bool) {
+        let Some(level) = self.levels.last_mut().filter(|_| is_number) else { return };
+        let known = level.sides != [false; 2];
+        level.sides[usize::from(x)] = true;
+        let both = level.sides == [true; 2];
+        if known && both && !std::mem::replace(&mut level.has_sides, true) && !level.had_box {
+            self.listing.unread.push(key.clone());
+        }
+    }
+
     /// The end of a text: of its line, or before a comma and the next entry.
     fn end_of_text(&self, value: Range<usize>) -> usize {
         let text = &self.text[value.clone()];
-        let next =
-            text.match_indices([',', '，', ';']).map(|(at, comma)| (at, at + comma.len())).find(|(_, behind)| {
-                let rest = &text[*behind..];
-                let at = value.start + behind + rest.len() - rest.trim_start().len();
-                let known =
-                    |(key, _)| matches!(Key::of(&self.text[key]), Key::Box | Key::Label { .. } | Key::Confidence);
-                key_of(self.text, at).is_some_and(known)
-            });
+        let mut ends = text.match_indices([',', '，', ';', '|', ' ']).map(|(at, sign)| (at, at + sign.len()));
+        let next = ends.find(|(start, behind)| {
+            let (before, rest) = (&text[*start..*behind], &text[*behind..]);
+            // Behind a space alone only the box is sure to be the next entry.
+            let spaced = before == " ";
+            if spaced && rest.starts_with(' ') {
+                return false;
+            }
+            let at = value.start + behind + rest.len() - rest.trim_start().len();
+            let known = |(key, _): (Range<usize>, usize)| match Key::of(&self.text[key]) {
+                Key::Box => true,
+                Key::Label { .. } | Key::Confidence => !spaced,
+                _ => false,
+            };
+            key_of(self.text, at).is_some_and(known)
+        });
         value.start + next.map_or(text.len(), |(at, _)| at)
     }
 
@@ -314,9 +357,49 @@ impl Reader<'_> {
         true
     }
 
+    /// Whether an entry stands behind a mark of comments.
+    fn is_comment(&self, at: usize) -> bool {
+        let line = &self.text[at..line_end(self.text, at)];
+        let Some(rest) = line.strip_prefix('#') else { return false };
+        let (mark, content) = after_mark(rest.trim_start());
+        let key = key_of(self.text, at + line.len() - content.len());
+        let known = key.map(|(key, _)| Key::of(&self.text[key]));
+        known.is_some_and(|key| matches!(key, Key::Box | Key::Label { .. }) || mark.is_some())
+    }
+
+    /// Takes `- [100, 200, 300, 400]` below `box_2d:`, whose value is due.
+    fn due_list(&mut self, at: usize) -> bool {
+        let due = self.numbers.as_ref().is_some_and(|numbers| numbers.count == 0);
+        if !due || !self.text[at..].starts_with(['[', '(', '［', '（']) {
+            return false;
+        }
+        let List { fours, readable, end } = list(self.text, at);
+        if !readable || end.is_none() {
+            return false;
+        }
+        let Some(numbers) = &mut self.numbers else { return false };
+        numbers.lists = true;
+        if !numbers.unread {
+            self.begin_box();
+            for (box_2d, span) in fours {
+                self.add_box(box_2d, span);
+            }
+        }
+        true
+    }
+
     /// Ends numbers on lines of their own. At the end of the text, fewer than four were cut off.
     fn end_numbers(&mut self, text_ends: bool) {
-        let Some(Numbers { key, list, count, at_end }) = self.numbers.take() else { return };
+        let Some(Numbers { key, unread, lists, list, count, at_end }) = self.numbers.take() else { return };
+        if unread {
+            if lists || count > 1 {
+                self.listing.unread.push(key);
+            }
+            return;
+        }
+        if lists {
+            return;
+        }
         if text_ends && (count < 4 || (at_end && !self.whole)) {
             self.listing.cut = true;
             return;
@@ -333,7 +416,9 @@ impl Reader<'_> {
 
     /// Takes `- [100, 200, 300, 400]` under `box_2d:` or a word.
     fn bare_list(&mut self, indent: i64, at: usize) -> bool {
-        let under = self.levels.iter().rev().find(|level| level.indent <= indent);
+        // Behind another item of the word.
+        let around = |level: &&Level| level.indent < indent || (level.indent == indent && level.group.is_some());
+        let under = self.levels.iter().rev().find(around);
         if under.is_none_or(|level| level.group.is_none()) {
             return false;
         }
@@ -512,9 +597,8 @@ fn list(text: &str, at: usize) -> List {
                     Coordinates::Box { box_2d, span } if lists.last().is_none_or(CoordinateList::takes_lists) => {
                         read.fours.push((box_2d, span));
                     }
-                    Coordinates::Box { .. } => read.readable = false,
                     Coordinates::Nothing if lists.is_empty() => {}
-                    Coordinates::Nothing | Coordinates::Unreadable => read.readable = false,
+                    Coordinates::Box { .. } | Coordinates::Nothing | Coordinates::Unreadable => read.readable = false,
                     Coordinates::Lists => {}
                 }
                 if let Some(outer) = lists.last_mut() {

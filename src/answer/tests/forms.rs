@@ -152,9 +152,22 @@ fn lists_without_braces() {
         "- box_2d: [[12, 34, 56, 78]]\n  name: dog\n  note: asleep\n- box_2d: [\"1\", \"2\", \"3\", \"4\"]\n  name: cat<turn|>\n- box_2d: [5, 6, 7, 8]",
         "# animals\n- label: dog  # the big one\n  box_2d: [12, 34, 56, 78]\n- label: cat.\n  box_2d: [1, 2, 3, 4]",
         "- box_2d：［12，34，56，78］\n  label：dog\n- box_2d：［1，2，3，4］\n  label：「cat」\n",
+        "Label: dog | box_2d: [12, 34, 56, 78]\nLabel: cat | box_2d: [1, 2, 3, 4]",
+        "label=dog box_2d=[12, 34, 56, 78]\nlabel=cat box_2d=[1, 2, 3, 4]",
+        "- label: dog\n  box_2d:\n    - [12, 34, 56, 78]\n- label: cat\n  boxes_2d:\n    - [1, 2, 3, 4]\n# - label: cup\n#   box_2d: [5, 6, 7, 8]",
     ] {
         expect(text, StopToken, Salvaged, &[DOG, CAT]);
         expect(text, Unknown, Salvaged, &[DOG, CAT]);
+    }
+    let two = "dog:\n  - [12, 34, 56, 78]\n  - [1, 2, 3, 4]\n";
+    expect(two, StopToken, Salvaged, &[DOG, (B, Some("dog"))]);
+    for (other, key) in [
+        ("bbox:\n    - 5\n    - 6\n    - 7\n    - 8", "bbox"),
+        ("boxes:\n    - [5, 6, 7, 8]", "boxes"),
+        ("x1: 5\n  y1: 6\n  x2: 7\n  y2: 8", "y1"),
+    ] {
+        let answer = check(&format!("- label: cup\n  {other}\n- label: cat\n  box_2d: [1, 2, 3, 4]\n"), StopToken);
+        assert_eq!((boxes(&answer), detail(&answer, UnreadKey)), (vec![CAT], Some(key)), "{other}");
     }
     let lost = check("- box_2d: [12, 34, 56]\n  label: dog\n- box_2d: [1, 2, 3, 4]\n  label: cat\n", StopToken);
     assert_eq!((boxes(&lost), detail(&lost, UnreadableBox)), (vec![CAT], Some("box_2d")));
