@@ -81,6 +81,7 @@ mod numbers;
 mod parser;
 mod parts;
 mod phrases;
+mod probabilities;
 mod rescale;
 mod scan;
 mod seams;
@@ -93,12 +94,12 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use crate::generate::{Generated, TokenSpan, box_probabilities};
 use crate::record::{Answer, AnswerStatus, BBox, Ended, Note, NoteKind, Probabilities, Record, ScoreKind};
 
 pub use coordinates::{CoordinateOrder, CoordinateScale, Decision, ScaleEvidence, UnknownCoordinates};
 use counts::Counts;
 pub use parser::parse;
+pub use probabilities::{TokenSpan, box_probabilities, is_near_rounding};
 pub use rescale::{Located, to_detections};
 pub use text::{AnswerKind, UnknownAnswerKind, plain_text, text_of};
 
@@ -248,16 +249,6 @@ pub(crate) fn is_json_of_boxes(text: &str, ended: Ended) -> bool {
 /// How many words stand outside of fences.
 fn words_outside(text: &str) -> usize {
     text.split("```").step_by(2).map(|prose| prose.split_whitespace().count()).sum()
-}
-
-/// Whether the probabilities of a box of this answer would be rounded otherwise if they were a little different.
-pub fn hangs_on_rounding(generated: &Generated) -> bool {
-    let Generated { text, spans, ended, .. } = generated;
-    parse(text, *ended)
-        .boxes
-        .iter()
-        .filter_map(|found| box_probabilities(text, spans, &found.coordinates, found.label_span.as_ref()))
-        .any(Probabilities::hang_on_rounding)
 }
 
 /// Whether a word is the key of a box, in any of its spellings.

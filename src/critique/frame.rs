@@ -8,8 +8,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::rubric::{Axis, Kind, Rubric};
-use crate::generate::most_probable;
-use crate::record::{AnswerStatus, Rating, Record, to_four_decimals};
+use crate::record::{AnswerStatus, Rating, Record, index_of_greatest, to_four_decimals};
 
 /// One axis of a frame.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -149,7 +148,7 @@ fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisF
     let figures = AxisFigures {
         axis: axis.name.clone(),
         value: value_of(&probabilities),
-        word: most_probable(&probabilities).map(|word| words[word].clone()),
+        word: index_of_greatest(&probabilities).map(|word| words[word].clone()),
         entropy: to_four_decimals(mean(&|rating| entropy(&rating.probabilities))),
         mass: ratings.iter().map(|rating| rating.mass).fold(f64::INFINITY, f64::min),
         worst: (!clauses.is_empty()).then(|| each.iter().flatten().copied().reduce(f64::min)).flatten(),

@@ -409,7 +409,7 @@ impl<'t> Batch<'t> {
         let mut finished = row.finished(ended, &mut self.work);
         let doubted = match &finished.reply {
             Ok(Reply::Answer(answer)) => (self.doubt)(answer),
-            Ok(Reply::Next(next)) => next.hangs_on_rounding,
+            Ok(Reply::Next(next)) => next.is_near_rounding,
             Err(_) => false,
         };
         if doubted && let Ok(reply) = &mut finished.reply {

@@ -22,8 +22,6 @@ pub use next_token::NextToken;
 pub use plan::BatchLimits;
 pub use rescore::Doubt;
 pub use sampling::Sampling;
-pub use text::{TokenSpan, box_probabilities};
-pub(crate) use words::most_probable;
 pub use words::{Distribution, Words, WordsError};
 
 use std::sync::Arc;
@@ -31,6 +29,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::answer::TokenSpan;
 use crate::model::{Features, GraphError, Model};
 use crate::prompt::{TextTokenizer, TokenizerError};
 use crate::record::Ended;

@@ -6,9 +6,8 @@
 use std::sync::Arc;
 
 use super::GenerateError;
-use super::text::hangs_on_rounding;
 use crate::model::{Allowed, TopK, TopKRequest, log_sum};
-use crate::record::to_four_decimals;
+use crate::record::{is_near_rounding, to_four_decimals};
 
 /// How the probability of the next token is shared among some ids.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +17,7 @@ pub struct NextToken {
     /// What all of them have of the whole vocabulary's probability; 0..1, four decimals. Near 0, the model wanted to say something else.
     pub mass: f64,
     /// Whether a figure would be rounded otherwise if the logits were a little different.
-    pub(super) hangs_on_rounding: bool,
+    pub(super) is_near_rounding: bool,
 }
 
 impl NextToken {
@@ -34,7 +33,7 @@ impl NextToken {
         let shares: Vec<f64> = chosen.iter().map(|&logit| (f64::from(logit) - together).exp()).collect();
         let mass = (together - whole).exp().min(1.0);
         Some(Self {
-            hangs_on_rounding: hangs_on_rounding(mass) || shares.iter().copied().any(hangs_on_rounding),
+            is_near_rounding: is_near_rounding(mass) || shares.iter().copied().any(is_near_rounding),
             shares: shares.into_iter().map(to_four_decimals).collect(),
             mass: to_four_decimals(mass),
         })
@@ -93,9 +92,9 @@ mod tests {
     }
 
     #[test]
-    fn what_hangs_on_rounding_is_known() {
+    fn what_is_near_rounding_is_known() {
         let logits = |p: f32| [p.ln(), (1.0 - p).ln()];
-        assert!(next(&logits(0.123_45), &[0, 1]).unwrap().hangs_on_rounding);
-        assert!(!next(&logits(0.123_42), &[0, 1]).unwrap().hangs_on_rounding);
+        assert!(next(&logits(0.123_45), &[0, 1]).unwrap().is_near_rounding);
+        assert!(!next(&logits(0.123_42), &[0, 1]).unwrap().is_near_rounding);
     }
 }

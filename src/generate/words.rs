@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::{NextToken, Request, Wanted};
 use crate::prompt::{TextTokenizer, TokenizerError};
-use crate::record::to_four_decimals;
+use crate::record::{index_of_greatest, to_four_decimals};
 
 /// Why words cannot be asked for.
 #[derive(Debug, Error)]
@@ -47,14 +47,8 @@ pub struct Distribution {
 impl Distribution {
     /// The most probable word; of equal ones the first.
     pub fn top(&self) -> usize {
-        most_probable(&self.probabilities).unwrap_or(0)
+        index_of_greatest(&self.probabilities).unwrap_or(0)
     }
-}
-
-/// The place of the greatest probability, the first of equal ones.
-pub(crate) fn most_probable(probabilities: &[f64]) -> Option<usize> {
-    let later = |best: usize, place: usize| if probabilities[place] > probabilities[best] { place } else { best };
-    (0..probabilities.len()).reduce(later)
 }
 
 /// A few words, and where their tokens part.
@@ -217,7 +211,7 @@ mod tests {
     use super::*;
 
     fn next(shares: &[f64], mass: f64) -> NextToken {
-        NextToken { shares: shares.to_vec(), mass, hangs_on_rounding: false }
+        NextToken { shares: shares.to_vec(), mass, is_near_rounding: false }
     }
 
     /// Gemma 4's own tokenizer.

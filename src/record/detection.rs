@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::BBox;
+use super::decimals::{is_near_rounding, to_four_decimals};
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +44,19 @@ pub struct Probabilities {
     pub coordinates: f64,
     /// Over the tokens of the label; `null` where the box came without a label.
     pub label: Option<f64>,
+}
+
+impl Probabilities {
+    /// As a record keeps them: with four decimals. What is behind them differs from run to run.
+    #[must_use]
+    pub fn rounded(self) -> Self {
+        Self { coordinates: to_four_decimals(self.coordinates), label: self.label.map(to_four_decimals) }
+    }
+
+    /// Whether a little more or less would round to something else.
+    pub fn is_near_rounding(self) -> bool {
+        is_near_rounding(self.coordinates) || self.label.is_some_and(is_near_rounding)
+    }
 }
 
 /// What a detection's score is.

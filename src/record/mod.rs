@@ -15,7 +15,7 @@ mod note;
 
 pub use answer::{Answer, AnswerStatus, Ended, Rating, TokenCounts};
 pub use bbox::BBox;
-pub(crate) use decimals::{DECIMALS, to_four_decimals};
+pub(crate) use decimals::{index_of_greatest, is_near_rounding, to_four_decimals};
 pub use detection::{Detection, Probabilities, ScoreKind, UnknownScore};
 pub use generation::{GenerationSettings, Tool};
 pub use measures::Measures;

@@ -14,8 +14,8 @@ use super::images::{ImageFile, ImageFolder, path_in_name};
 use super::requests::Requests;
 use super::response::{Assembler, Outcome, Response};
 use super::{Problem, tokens::Tokens};
+use crate::answer::TokenSpan;
 use crate::answer::{self, AnswerKind, CoordinateOrder, Reading, Rules, ScaleEvidence};
-use crate::generate::TokenSpan;
 use crate::record::{Answer, AnswerStatus, BBox, Ended, Note, NoteKind, Record};
 use crate::source::{Locator, Place};
 

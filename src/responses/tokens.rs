@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::generate::TokenSpan;
+use crate::answer::TokenSpan;
 
 /// Tokens in the order of the text; none where the server was not asked for them.
 #[derive(Debug, Clone, Default, PartialEq)]

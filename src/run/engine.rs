@@ -66,7 +66,7 @@ impl Engine {
         options: AnswerOptions,
     ) -> Result<Learned, GenerateError> {
         let Self { prompter, model, limits } = self;
-        let mut batch = Batch::new(model, &prompter.tokenizer, *limits, answer::hangs_on_rounding);
+        let mut batch = Batch::new(model, &prompter.tokenizer, *limits, is_near_rounding);
         let mut asked = AskedView::new(&view, 0, "");
         let patches = (view.prepared.patches, asked.soft_tokens());
         for features in model.encode(vec![patches])? {
@@ -82,6 +82,11 @@ impl Engine {
         }
         Ok(asked.learned(questions))
     }
+}
+
+/// Whether a score of an answer may change with the last digits of its tokens' probabilities.
+pub(super) fn is_near_rounding(generated: &Generated) -> bool {
+    answer::is_near_rounding(&generated.text, generated.ended, &generated.spans)
 }
 
 /// The most tokens of a reason: a sentence.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::engine::{AnswerOptions, AskedView, Engine, Learned, ShownView};
+use super::engine::{AnswerOptions, AskedView, Engine, Learned, ShownView, is_near_rounding};
 use super::gate::Permit;
 use super::manifest::Settings;
 use super::pipeline::RunError;
@@ -114,7 +114,7 @@ struct AskedImage<'g> {
 impl<'e, 'g> Inference<'e, 'g> {
     pub(super) fn new(engine: &'e mut Engine, settings: &'e Settings) -> Self {
         let Engine { prompter, model, limits } = engine;
-        let batch = Batch::new(model, &prompter.tokenizer, *limits, answer::hangs_on_rounding);
+        let batch = Batch::new(model, &prompter.tokenizer, *limits, is_near_rounding);
         Self {
             model,
             settings,

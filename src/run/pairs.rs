@@ -9,10 +9,9 @@ use std::path::Path;
 use rayon::prelude::*;
 
 use super::control::Control;
-use super::engine::Engine;
+use super::engine::{Engine, is_near_rounding};
 use super::json_log::{DamagedLine, JournalError, JsonLog};
 use super::pipeline::RunError;
-use crate::answer;
 use crate::critique::{PairRecord, Preference};
 use crate::digest;
 use crate::generate::{Batch, NextToken, Reply, Words};
@@ -158,7 +157,7 @@ fn ask(
     records: &mut [PairRecord],
 ) -> Result<(), RunError> {
     let Engine { prompter, model, limits } = engine;
-    let mut batch = Batch::new(model, &prompter.tokenizer, *limits, answer::hangs_on_rounding);
+    let mut batch = Batch::new(model, &prompter.tokenizer, *limits, is_near_rounding);
     for (place, views) in pairs {
         let soft_tokens = [&views[0], &views[1]].map(|view| view.size.soft_tokens());
         let mut features = Vec::with_capacity(2);
