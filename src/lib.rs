@@ -27,7 +27,8 @@
 //! - [`files`]: reading what a user names, writing files that are whole or not there
 //! - [`image_table`]: tables that users write, with a row per image
 //! - [`ownership`]: a directory that gemscope writes, and the user's files in it
-//! - [`runtime`]: finding and installing ONNX Runtime; devices
+//! - [`onnxruntime`]: finding, installing and starting ONNX Runtime
+//! - [`device`]: the CPU or a card, its memory and kernels
 //!
 //! Two ideas hold it together. The journal is the only truth: exports are made from it and cost no inference. And the graph says what
 //! it takes: feeds, dtypes and shapes are read from the sessions, never assumed.
@@ -35,6 +36,7 @@
 pub mod answer;
 pub mod critique;
 pub mod dataset;
+pub mod device;
 mod digest;
 pub mod eval;
 pub mod export;
@@ -44,6 +46,7 @@ pub mod generate;
 pub mod image;
 pub mod image_table;
 pub mod model;
+pub mod onnxruntime;
 pub mod ownership;
 mod page;
 pub mod preprocess;
@@ -51,6 +54,5 @@ pub mod prompt;
 pub mod record;
 pub mod responses;
 pub mod run;
-pub mod runtime;
 pub mod session;
 pub mod source;

@@ -13,6 +13,6 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[allow(unsafe_code)]
 fn main() -> ExitCode {
     // SAFETY: no other thread runs yet.
-    unsafe { gemscope::runtime::disable_telemetry() };
+    unsafe { gemscope::onnxruntime::disable_telemetry() };
     cli::main()
 }

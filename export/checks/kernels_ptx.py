@@ -1,4 +1,4 @@
-"""Compiles src/runtime/kernels/*.cu to the .ptx files beside them, or with --check compares them.
+"""Compiles src/device/kernels/*.cu to the .ptx files beside them, or with --check compares them.
 
 Needs NVRTC of CUDA 13.0, and no card: `pip install nvidia-cuda-nvrtc==13.0.88`, or --nvrtc FOLDER with libnvrtc.so.13 in it
 (`gemscope setup --gpu` has one in its cache). Another version writes other PTX, which older drivers may refuse.
@@ -10,7 +10,7 @@ import importlib.util
 import pathlib
 import sys
 
-KERNELS = pathlib.Path(__file__).resolve().parents[2] / "src" / "runtime" / "kernels"
+KERNELS = pathlib.Path(__file__).resolve().parents[2] / "src" / "device" / "kernels"
 RELEASE = (13, 0)
 # Turing, the oldest that CUDA 13 serves; newer cards compile it for themselves. No contraction into fused operations: results are
 # compared with the CPU's.

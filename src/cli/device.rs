@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use gemscope::device::{Cards, DeviceChoice};
 use gemscope::model::{Dtypes, demo};
-use gemscope::runtime::{Cards, DeviceChoice};
 use gemscope::session::{ModelChoice, ModelOptions};
 
 use super::{Global, messages};

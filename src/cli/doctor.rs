@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use gemscope::image::UprightImage;
 use gemscope::model::{Dtypes, demo};
-use gemscope::runtime::{self, Found, Report};
+use gemscope::onnxruntime::{self, Found, Report};
 use gemscope::session::{DecodingChoice, DetectConfig, Session};
 use serde::Serialize;
 
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         };
         return gpu::run(args.device, &subjects, args.json.as_deref(), args.adopt, global);
     }
-    let report = runtime::report(&global.runtime_options());
+    let report = onnxruntime::report(&global.runtime_options());
     // Without a library, a model run would install one; doctor changes nothing but its own cache.
     let self_check = report.used.is_some().then(|| match self_check(args.device, global) {
         Ok(check) => check,

@@ -39,10 +39,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use gemscope::dataset::DatasetError;
 use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
+use gemscope::onnxruntime::RuntimeOptions;
 use gemscope::ownership::OwnershipError;
 use gemscope::record::Record;
 use gemscope::run::{DamagedLine, JournalError, JournalRecords, Manifest, RunError};
-use gemscope::runtime::RuntimeOptions;
 use gemscope::session::SessionError;
 
 /// Finds, counts, crops and judges what is in a folder of images, with Gemma 4, offline.

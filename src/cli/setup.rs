@@ -1,6 +1,6 @@
 //! `gemscope setup`: installs ONNX Runtime.
 
-use gemscope::runtime::{self, Outcome};
+use gemscope::onnxruntime::{self, Outcome};
 
 use super::{Ending, Global, messages, output};
 
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     if args.gpu {
         return gpu(args, global);
     }
-    let installed = runtime::setup(&global.runtime_options(), &mut |line| messages::say(line))?;
+    let installed = onnxruntime::setup(&global.runtime_options(), &mut |line| messages::say(line))?;
     if args.json {
         output::json(&installed)?;
         return Ok(Ending::Complete);
@@ -40,7 +40,7 @@ fn done(outcome: Outcome) -> &'static str {
 
 /// What is installed is complete also where there is no card yet: what is still missing is said, and is no failure.
 fn gpu(args: &Args, global: &Global) -> anyhow::Result<Ending> {
-    let setup = runtime::setup_gpu(&global.runtime_options(), &mut |line| messages::say(line))?;
+    let setup = onnxruntime::setup_gpu(&global.runtime_options(), &mut |line| messages::say(line))?;
     if args.json {
         output::json(&setup)?;
         return Ok(Ending::Complete);

@@ -468,14 +468,14 @@ mod tests {
     use super::*;
     use crate::generate::{GenerateOptions, Sampling, generate};
     use crate::model::{Dtypes, GraphFiles, OpenOptions};
+    use crate::onnxruntime::{self, RuntimeOptions};
     use crate::prompt::Prompter;
-    use crate::runtime::{self, RuntimeOptions};
 
     /// ONNX Runtime has no memory for three rows: they are answered one after the other. Then it fails over one: that one fails.
     #[test]
     fn what_fails_together_is_tried_again_by_fewer() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo-model");
-        let runtime = runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let runtime = onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
         let prompter = Prompter::open(&directory).unwrap();
         let graphs = GraphFiles::find(&directory, &Dtypes::default()).unwrap();
         let special = &prompter.tokenizer.special;

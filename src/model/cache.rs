@@ -10,7 +10,7 @@ use ort::value::DynValue;
 
 use super::graph::{Graph, GraphError};
 use super::tensor;
-use crate::runtime::CacheRow;
+use crate::device::CacheRow;
 
 /// Keys and values of every layer that has some of its own, for a number of rows. Stays inside ONNX Runtime.
 pub struct KvCache {
@@ -158,16 +158,16 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::device::kernels::{GatherRow, reference};
     use crate::model::{Dtypes, GraphFiles, Model, OpenOptions};
+    use crate::onnxruntime::{self, RuntimeOptions};
     use crate::prompt::Prompter;
-    use crate::runtime::kernels::{GatherRow, twin};
-    use crate::runtime::{self, RuntimeOptions};
 
-    /// What the kernel for a card makes of a cache, by its twin: rows that join, one that leaves, and one whose last tokens are taken away.
+    /// What the kernel for a card makes of a cache, by its reference: rows that join, one that leaves, and one whose last tokens are taken away.
     #[test]
     fn the_kernels_rows_are_those_of_the_cache() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo-model");
-        let runtime = runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let runtime = onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
         let special = Prompter::open(&directory).unwrap().tokenizer.special;
         let graphs = GraphFiles::find(&directory, &Dtypes::default()).unwrap();
         let mut model = Model::open(&directory, graphs, &special, runtime, &OpenOptions::default()).unwrap();
@@ -194,7 +194,7 @@ mod tests {
                 let sources: Vec<(&[u32], usize)> =
                     from.iter().map(|slots| (slots[slot].0.as_slice(), slots[slot].1[1])).collect();
                 let (values, shape) = &there[slot];
-                let gathered = twin::gather(&sources, rows, *shape);
+                let gathered = reference::gather(&sources, rows, *shape);
                 assert!(gathered == values[..gathered.len()], "slot {slot}");
             }
         };

@@ -15,8 +15,8 @@ use super::embedding::{Embedded, PER_LAYER};
 use super::graph::{Feeds, Graph, GraphError, PortInfo};
 use super::tensor;
 use super::top_k::{TopKRequest, top_k};
-use crate::runtime::DeviceMemory;
-use crate::runtime::kernels::{PickRow, TopK};
+use crate::device::DeviceMemory;
+use crate::device::kernels::{PickRow, TopK};
 
 /// What the decoder gave for one run: `[rows, positions, vocabulary]` in its own dtype; the positions are the last ones.
 pub struct Logits {

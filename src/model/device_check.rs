@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use ort::value::{DynValue, TensorElementType};
 
 use super::graph::{Graph, GraphError};
-use crate::runtime::kernels::{Allowed, PickRow, TopK};
-use crate::runtime::{CacheRow, Device, DeviceMemory, DeviceMemoryError, Runtime};
+use crate::device::kernels::{Allowed, PickRow, TopK};
+use crate::device::{CacheRow, Device, DeviceMemory, DeviceMemoryError};
+use crate::onnxruntime::Runtime;
 
 /// The checks, in their order.
 pub const DEVICE_CHECKS: [&str; 9] = [
@@ -194,14 +195,14 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::{self, RuntimeOptions};
+    use crate::onnxruntime::{self, RuntimeOptions};
 
     fn graph() -> std::path::PathBuf {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo-model/onnx/embed_tokens.onnx")
     }
 
     fn runtime() -> &'static Runtime {
-        runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap()
+        onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap()
     }
 
     #[test]

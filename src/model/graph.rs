@@ -18,8 +18,9 @@ use thiserror::Error;
 
 use super::external;
 use super::prepared::{self, Kept};
+use crate::device::{self, Device, DeviceMemory, DeviceMemoryError};
 use crate::files;
-use crate::runtime::{self, Device, DeviceMemory, DeviceMemoryError};
+use crate::onnxruntime;
 
 /// Why a graph cannot be loaded or run. Every message names the file.
 #[derive(Debug, Error)]
@@ -151,7 +152,7 @@ impl Graph {
                 builder = builder.with_intra_threads(threads)?;
             }
             if let Device::Cuda(card) = device {
-                builder = builder.with_execution_providers([runtime::execution_provider(card)])?;
+                builder = builder.with_execution_providers([onnxruntime::execution_provider(card)])?;
             }
             Ok(builder)
         };
@@ -183,8 +184,8 @@ impl Graph {
     /// [`GraphError`] where there is no memory for it.
     pub(super) fn tensor(&self, dtype: TensorElementType, shape: &[usize]) -> Result<DynValue, GraphError> {
         let made = match &self.resident {
-            Some(resident) => runtime::tensor(&resident.allocator, dtype, shape),
-            None => runtime::tensor(&Allocator::default(), dtype, shape),
+            Some(resident) => device::tensor(&resident.allocator, dtype, shape),
+            None => device::tensor(&Allocator::default(), dtype, shape),
         };
         made.map_err(|error| self.device(error))
     }

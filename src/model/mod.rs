@@ -44,10 +44,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+pub use crate::device::kernels::{Allowed, TopK};
+use crate::device::{BusTraffic, Device, DeviceMemory};
+use crate::onnxruntime::Runtime;
 use crate::preprocess::PatchGrid;
 use crate::prompt::SpecialTokens;
-pub use crate::runtime::kernels::{Allowed, TopK};
-use crate::runtime::{BusTraffic, Device, DeviceMemory, Runtime};
 use decoder::Decoder;
 use embedding::Embedding;
 use graph::Graph;
@@ -105,7 +106,7 @@ pub struct OpenOptions {
     /// Where graphs are kept as ONNX Runtime made them ready, so that they open faster next time; not kept where `None`. Takes as much
     /// disk as the graphs do.
     pub graph_cache: Option<PathBuf>,
-    /// What computes: one that [`runtime::load`](crate::runtime::load) came to.
+    /// What computes: one that [`onnxruntime::load`](crate::onnxruntime::load) came to.
     pub device: Device,
     /// Whether embeddings are looked up there too: their table may take more memory than all else, but where it has room, what goes over the bus for a
     /// token is its id.

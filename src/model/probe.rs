@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::embedding::PER_LAYER;
 use super::graph::GraphError;
 use super::{GraphFiles, Model, ModelError, tensor};
+use crate::device::Device;
 use crate::preprocess::{Budget, PATCH_SIDE, PatchGrid};
-use crate::runtime::Device;
 use crate::{digest, files};
 
 /// The answers of the probes.

@@ -11,8 +11,8 @@ use ort::session::SessionInputValue;
 use ort::value::{DynValue, Tensor, TensorElementType, TensorRef};
 
 use super::graph::{Graph, GraphError, PortInfo};
+pub(super) use crate::device::shape;
 use crate::preprocess::rescale;
-pub(super) use crate::runtime::shape;
 
 /// A tensor of `shape` with `values`, cast to the dtype of `port`.
 pub(super) fn floats(

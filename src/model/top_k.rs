@@ -4,7 +4,7 @@
 //! Promises: of equal logits the lowest id comes first, as in torch's argmax; kernels give the same ids on a device.
 
 use super::log_sum::{largest, sum_of_exponentials};
-use crate::runtime::kernels::{Allowed, TopK, set_bits};
+use crate::device::kernels::{Allowed, TopK, set_bits};
 
 /// Which ids of a position are wanted.
 #[derive(Debug, Clone, Copy)]
@@ -96,7 +96,7 @@ pub(crate) mod tests {
     use rand_chacha::ChaCha8Rng;
 
     use super::*;
-    use crate::runtime::kernels::{Logits, PickInput, PickRow, twin};
+    use crate::device::kernels::{Logits, PickInput, PickRow, reference};
 
     /// Of a row that is there alone.
     pub(crate) fn of<'r>(
@@ -131,7 +131,7 @@ pub(crate) mod tests {
         assert_eq!(set_bits(&words).collect::<Vec<_>>(), [0, 31, 65, 66]);
     }
 
-    /// What the kernel for a card picks, by its twin.
+    /// What the kernel for a card picks, by its reference.
     #[test]
     fn the_kernels_pick_is_that_of_main_memory() {
         let mut random = ChaCha8Rng::seed_from_u64(5);
@@ -158,7 +158,7 @@ pub(crate) mod tests {
                 for (temperature, most) in [(0.0, 1), (0.7, 64), (0.7, 1)] {
                     let lines: Vec<_> =
                         (0..rows).map(|line| PickRow { line, allowed: allowed(line), temperature }).collect();
-                    let picked = twin::pick(&PickInput { logits: all, vocabulary, rows: &lines, most });
+                    let picked = reference::pick(&PickInput { logits: all, vocabulary, rows: &lines, most });
                     for (row, picked) in picked.into_iter().enumerate() {
                         let logits = &logits[row * vocabulary..][..vocabulary];
                         let expected = of(logits, allowed(row), &[], temperature, Some(most));

@@ -9,10 +9,10 @@ use crate::export::ExportError;
 use crate::generate::{GenerateError, GrammarError, WordsError};
 use crate::image_table::TableError;
 use crate::model::{GraphError, LayoutError, ModelError, demo};
+use crate::onnxruntime::RuntimeError;
 use crate::ownership::OwnershipError;
 use crate::prompt::PromptError;
 use crate::run::{JournalError, ManifestError, RunError};
-use crate::runtime::RuntimeError;
 use crate::source::SourceError;
 
 /// Why a session cannot be opened or go on.

@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use crate::answer::{self, Rules};
 use crate::critique::{self, CritiqueSettings};
+use crate::device::Device;
 use crate::frame_metadata;
 use crate::generate::Decoding;
 use crate::image::{UprightImage, measure};
@@ -37,7 +38,6 @@ use crate::run::{
     self, AnswerOptions, Asked, Asks, Control, Engine, FrameQuestions, Known, Learned, Manifest, ModelIdentity,
     Outcome, Placement, Questions, RunDirectory, Settings, ShownView,
 };
-use crate::runtime::Device;
 use crate::source::Source;
 
 pub use crate::run::Observer;

@@ -9,13 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Observer, SessionError};
+use crate::device::devices::CudaDevice;
+use crate::device::{Device, DeviceChoice, ModelSize, memory_budget};
 use crate::generate::BatchLimits;
 use crate::model::{Dtypes, GraphFiles, Model, ModelConfig, OpenOptions, demo};
+use crate::onnxruntime::{self, Runtime, RuntimeOptions};
 use crate::preprocess::Budget;
 use crate::prompt::{Conversation, Prompter, Room, Task};
 use crate::run::Engine;
-use crate::runtime::devices::CudaDevice;
-use crate::runtime::{self, Device, DeviceChoice, ModelSize, Runtime, RuntimeOptions, memory_budget};
 
 /// The cache of all answers that are written at the same time takes at most this much on the CPU.
 const CACHE_BYTES: usize = 1 << 30;
@@ -95,7 +96,7 @@ impl ModelOptions {
     /// [`SessionError::Runtime`] if there is none, or a CUDA card was insisted on and cannot be used.
     pub fn load_runtime(&self, observer: &dyn Observer) -> Result<&'static Runtime, SessionError> {
         let options = self.runtime.clone().with_device(self.device.unwrap_or(DeviceChoice::Auto));
-        let runtime = runtime::load(&options, &mut |line| observer.say(line))?;
+        let runtime = onnxruntime::load(&options, &mut |line| observer.say(line))?;
         // A user without a card who did not ask for one is told nothing.
         if let Some(state) = &runtime.without_cuda
             && (self.device == Some(DeviceChoice::Auto) || state.cards > 0)
@@ -131,7 +132,7 @@ impl ModelFiles {
     pub fn open(options: &ModelOptions) -> Result<Self, SessionError> {
         let directory = match &options.model {
             ModelChoice::Directory(directory) => directory.clone(),
-            ModelChoice::Demo | ModelChoice::Unnamed => demo::unpack(&runtime::cache_dir()?)?,
+            ModelChoice::Demo | ModelChoice::Unnamed => demo::unpack(&onnxruntime::cache_dir()?)?,
         };
         if !directory.is_dir() {
             return Err(SessionError::NoModelDirectory(directory));
@@ -179,8 +180,8 @@ impl ModelFiles {
         let options = OpenOptions {
             threads: self.options.threads,
             // Without a cache directory, the probes run every time.
-            probe_cache: runtime::cache_dir().ok(),
-            graph_cache: if self.options.keep_graphs { Some(runtime::cache_dir()?.join("graphs")) } else { None },
+            probe_cache: onnxruntime::cache_dir().ok(),
+            graph_cache: if self.options.keep_graphs { Some(onnxruntime::cache_dir()?.join("graphs")) } else { None },
             device,
             embed_on_device,
         };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use gemscope::device::{BusTraffic, Device};
 use gemscope::generate::{
     Batch, BatchLimits, GenerateOptions, Grammar, GrammarFactory, Labels, Reply, Request, Sampling, Wanted, generate,
 };
@@ -10,7 +11,6 @@ use gemscope::image::{UprightImage, decode};
 use gemscope::model::{Features, Model};
 use gemscope::preprocess::{Budget, BudgetChoice, prepare};
 use gemscope::prompt::{Conversation, Prompter};
-use gemscope::runtime::{BusTraffic, Device};
 use rand::prelude::*;
 use rand_chacha::ChaCha8Rng;
 

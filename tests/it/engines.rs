@@ -4,12 +4,12 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gemscope::device::Device;
 use gemscope::generate::BatchLimits;
 use gemscope::prompt::{Conversation, Prompter, Task};
 use gemscope::run::{
     self, Asked, Control, Engine, FindQuestion, Manifest, Plan, Question, Questions, RunDirectory, read_journal,
 };
-use gemscope::runtime::Device;
 use gemscope::source;
 
 use crate::support::{fixture, gemscope, open_on};

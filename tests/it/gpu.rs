@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use gemscope::device::Device;
 use gemscope::generate::{GenerateOptions, Request, Sampling, Wanted, generate};
 use gemscope::preprocess::{Budget, BudgetChoice, prepare};
 use gemscope::prompt::Conversation;
-use gemscope::runtime::Device;
 use predicates::str::contains;
 
 use crate::support::{gemscope, json, open_on};
@@ -59,7 +59,7 @@ fn without_a_card_every_check_is_skipped_and_counted() {
 fn the_compiled_kernels_are_those_of_the_sources() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let script = root.join("export/checks/kernels_ptx.py");
-    let cached = gemscope::runtime::cache_dir().unwrap().join("nvidia-cuda-nvrtc-13.0.88-linux-x86_64");
+    let cached = gemscope::onnxruntime::cache_dir().unwrap().join("nvidia-cuda-nvrtc-13.0.88-linux-x86_64");
     let named = std::env::var_os("GEMSCOPE_NVRTC").map(PathBuf::from);
     let folder = named.or_else(|| Some(cached).filter(|folder| folder.is_dir()));
     let mut command = Command::new("python3");
@@ -80,7 +80,7 @@ fn the_compiled_kernels_are_those_of_the_sources() {
 /// Drawn on this machine, its values are those of every machine; it answers the same twice, and with everything done as on a card.
 #[test]
 fn the_random_model_is_made_and_answers_the_same_twice() {
-    let directory = gemscope::model::random::unpack(&gemscope::runtime::cache_dir().unwrap()).unwrap();
+    let directory = gemscope::model::random::unpack(&gemscope::onnxruntime::cache_dir().unwrap()).unwrap();
     let data = std::fs::read(directory.join("onnx/vision_encoder_fp16.onnx_data")).unwrap();
     assert_eq!(crate::support::sha256(&data), "69fb8c34862168ffba1ed4ddabb15f216d0fbfbd7a89b66dd60ddec189d98066");
     let image =

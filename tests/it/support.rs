@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use assert_cmd::Command;
+use gemscope::device::Device;
 use gemscope::generate::{GenerateOptions, Generated, Request, Sampling, Wanted, generate};
 use gemscope::model::{Dtypes, GraphFiles, Model, OpenOptions};
+use gemscope::onnxruntime::{self, Runtime, RuntimeOptions};
 use gemscope::preprocess::{Budget, BudgetChoice, prepare};
 use gemscope::prompt::{Conversation, Prompter};
-use gemscope::runtime::{self, Device, Runtime, RuntimeOptions};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -55,7 +56,7 @@ pub fn le_bytes_i64(values: &[i64]) -> Vec<u8> {
 
 /// ONNX Runtime in this process.
 pub fn runtime() -> &'static Runtime {
-    runtime::load(&RuntimeOptions::from_env(None, false), &mut |line| eprintln!("{line}")).unwrap()
+    onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |line| eprintln!("{line}")).unwrap()
 }
 
 /// Opens a model directory in this process.

@@ -1,7 +1,8 @@
 //! What the engine does in a card's memory, against main memory.
 
+use gemscope::device::Device;
 use gemscope::model::{DEVICE_CHECKS, DeviceCheck, check_device, demo};
-use gemscope::runtime::{self, Device, Runtime};
+use gemscope::onnxruntime::{self, Runtime};
 
 use super::Check;
 
@@ -11,7 +12,7 @@ pub(super) const NAMES: [&str; 9] = DEVICE_CHECKS;
 /// All of them on `device`.
 pub(super) fn checks(runtime: &Runtime, device: &Device) -> Vec<Check> {
     let checked = || -> anyhow::Result<Vec<DeviceCheck>> {
-        let model = demo::unpack(&runtime::cache_dir()?)?;
+        let model = demo::unpack(&onnxruntime::cache_dir()?)?;
         Ok(check_device(runtime, device, &model.join("onnx/embed_tokens.onnx"))?)
     };
     match checked() {

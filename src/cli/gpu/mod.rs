@@ -11,8 +11,9 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use gemscope::device::{Device, DeviceChoice};
 use gemscope::model::{Dtypes, demo, random};
-use gemscope::runtime::{self, CudaState, Device, DeviceChoice, Runtime};
+use gemscope::onnxruntime::{self, CudaState, Runtime};
 use gemscope::session::ModelOptions;
 use serde::Serialize;
 
@@ -102,7 +103,7 @@ impl Subject {
 
 /// The random model's directory, once it is drawn; what that takes of the disk is told beforehand.
 fn random_model() -> anyhow::Result<PathBuf> {
-    let cache = runtime::cache_dir()?;
+    let cache = onnxruntime::cache_dir()?;
     messages::say(&format!(
         "The random model takes {} MB in {} the first time.",
         random::BYTES / 1_000_000,
@@ -134,8 +135,8 @@ pub(super) fn run(
 ) -> anyhow::Result<Ending> {
     let choice = DeviceChoice::Cuda(device.cards()?);
     let options = global.runtime_options().with_device(choice);
-    let state = runtime::cuda_state(&options);
-    let loaded = runtime::load(&options, &mut |line| messages::say(line));
+    let state = onnxruntime::cuda_state(&options);
+    let loaded = onnxruntime::load(&options, &mut |line| messages::say(line));
     let guarded = |names: &[&'static str], run: &dyn Fn(&Runtime) -> Vec<Check>| -> Vec<Check> {
         match &loaded {
             // The driver's interface panics if the driver lacks a function.

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use anyhow::Context as _;
+use gemscope::device::Device;
 use gemscope::generate::{Batch, BatchLimits, GenerateOptions, Request, Sampling, Wanted};
 use gemscope::model::{Features, Model};
+use gemscope::onnxruntime::Runtime;
 use gemscope::preprocess::{BudgetChoice, PreparedView, prepare};
 use gemscope::prompt::{Conversation, Prompter, Query};
-use gemscope::runtime::{Device, Runtime};
 use gemscope::session::{DeviceSlot, ModelFiles, ModelOptions};
 
 use super::super::doctor::disc;
@@ -248,15 +249,15 @@ fn gap(logits: &[f32], one: u32, other: u32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use gemscope::runtime::{self, RuntimeOptions};
+    use gemscope::onnxruntime::{self, RuntimeOptions};
 
     use super::super::Outcome;
     use super::*;
 
-    /// The CPU in a card's place, with the twins for kernels: every check passes, and none is left out.
+    /// The CPU in a card's place, with the reference for kernels: every check passes, and none is left out.
     #[test]
     fn a_device_that_computes_the_same_passes() {
-        let runtime = runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let runtime = onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
         let kernels = super::super::kernels::checks(runtime, &Device::Rehearsal);
         assert!(kernels.iter().all(|check| check.outcome == Outcome::Passed), "{kernels:?}");
         let checks = checks(&ModelOptions::default(), runtime, &Device::Rehearsal);

@@ -506,7 +506,7 @@ fn a_profile_or_a_name_of_gigabytes_is_not_taken_into_memory() {
 #[test]
 fn onnx_runtime_keeps_no_telemetry() {
     let dir = tempfile::tempdir().unwrap();
-    let cache = gemscope::runtime::cache_dir().unwrap();
+    let cache = gemscope::onnxruntime::cache_dir().unwrap();
     let users = dir.path().join("cache");
     fs::create_dir(&users).unwrap();
     let mut command = find(dir.path());
@@ -524,7 +524,7 @@ fn onnx_runtime_keeps_no_telemetry() {
 #[test]
 fn a_damaged_onnx_runtime_of_the_right_size_is_not_loaded() {
     let runtime = crate::support::runtime();
-    let library = runtime.library.as_ref().filter(|_| runtime.origin == gemscope::runtime::Origin::Cache);
+    let library = runtime.library.as_ref().filter(|_| runtime.origin == gemscope::onnxruntime::Origin::Cache);
     let Some(library) = library else { return };
     let cache = tempfile::tempdir().unwrap();
     let installed = library.parent().unwrap();

@@ -1,7 +1,7 @@
 //! Tensors that stay where the graphs compute, and what is done to them there.
 //!
 //! In: ONNX Runtime's values in a card's memory. Out: others there, or the few numbers of them that are asked for. Promises: only what a function
-//! says goes over the bus, and it is counted; shapes and dtypes are checked before an address is used. The twins do all of it in main memory: so
+//! says goes over the bus, and it is counted; shapes and dtypes are checked before an address is used. The references do all of it in main memory: so
 //! everything but the driver's own calls is tried without a card.
 #![allow(unsafe_code)]
 
@@ -14,9 +14,9 @@ use ort::session::Session;
 use ort::value::{DynTensor, DynTensorValueType, DynValue, TensorElementType};
 use thiserror::Error;
 
-use super::device::Device;
-use super::here::{bytes_of, bytes_of_mut, dtype, element_bytes, gather_here, pointer, shape, slice, slice_mut};
-use super::kernels::{GatherRow, KernelError, Kernels, Logits, PickInput, PickRow, RowAt, Sent, TopK, twin};
+use super::choice::Device;
+use super::host_tensor::{bytes_of, bytes_of_mut, dtype, element_bytes, gather_here, pointer, shape, slice, slice_mut};
+use super::kernels::{GatherRow, KernelError, Kernels, Logits, PickInput, PickRow, RowAt, Sent, TopK, reference};
 
 /// Why something cannot be done to a tensor where it lies.
 #[derive(Debug, Error)]
@@ -166,7 +166,7 @@ impl DeviceMemory {
             Worker::Twins => {
                 // SAFETY: f16 is 16 bits, and u16 no more strict.
                 let logits = unsafe { if halves { Logits::F16(slice(logits)) } else { Logits::F32(slice(logits)) } };
-                Ok(twin::pick(&PickInput { logits, vocabulary, rows, most }))
+                Ok(reference::pick(&PickInput { logits, vocabulary, rows, most }))
             }
         }
     }
@@ -248,7 +248,7 @@ impl DeviceMemory {
             Worker::Card(kernels) => Ok(unsafe { kernels.mask_to(&pads, columns, address(to)) }?),
             Worker::Twins => {
                 // SAFETY: i64, as was asked.
-                unsafe { slice_mut::<i64>(to) }.copy_from_slice(&twin::mask(&pads, columns));
+                unsafe { slice_mut::<i64>(to) }.copy_from_slice(&reference::mask(&pads, columns));
                 Ok(())
             }
         }
@@ -273,12 +273,12 @@ impl DeviceMemory {
             Worker::Card(kernels) => Ok(unsafe { kernels.patches_to(bytes, side, side, address(to), halves) }?),
             Worker::Twins if halves => {
                 // SAFETY: f16, as was asked.
-                unsafe { slice_mut::<u16>(to) }.copy_from_slice(&twin::patches_f16(bytes, side, side));
+                unsafe { slice_mut::<u16>(to) }.copy_from_slice(&reference::patches_f16(bytes, side, side));
                 Ok(())
             }
             Worker::Twins => {
                 // SAFETY: f32, as was asked.
-                unsafe { slice_mut::<f32>(to) }.copy_from_slice(&twin::patches(bytes, side, side));
+                unsafe { slice_mut::<f32>(to) }.copy_from_slice(&reference::patches(bytes, side, side));
                 Ok(())
             }
         }
@@ -408,8 +408,8 @@ mod tests {
     use ort::value::Tensor;
 
     use super::*;
-    use crate::runtime::kernels::Allowed;
-    use crate::runtime::{self, RuntimeOptions};
+    use crate::device::kernels::Allowed;
+    use crate::onnxruntime::{self, RuntimeOptions};
 
     fn of<T: ort::value::PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static>(
         shape: &[usize],
@@ -419,7 +419,7 @@ mod tests {
     }
 
     fn rehearsal() -> DeviceMemory {
-        runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
         DeviceMemory::of(&Device::Rehearsal).unwrap().unwrap()
     }
 

@@ -1,40 +1,40 @@
 //! The kernels of a build without CUDA: there is no card, so there are none.
 
 use super::{GatherRow, KernelError, PickRow, TopK};
-use crate::runtime::devices::CudaDevice;
+use crate::device::devices::CudaDevice;
 
 type Address = u64;
 
 /// None can be loaded.
-pub(in crate::runtime) enum Kernels {}
+pub(in crate::device) enum Kernels {}
 
 /// As in a build with CUDA, whose kernels read it.
 #[allow(dead_code)]
 #[derive(Debug, Clone, Copy)]
-pub(in crate::runtime) struct RowAt {
-    pub(in crate::runtime) source: Address,
-    pub(in crate::runtime) columns: usize,
-    pub(in crate::runtime) taken: GatherRow,
+pub(in crate::device) struct RowAt {
+    pub(in crate::device) source: Address,
+    pub(in crate::device) columns: usize,
+    pub(in crate::device) taken: GatherRow,
 }
 
 impl Kernels {
-    pub(in crate::runtime) fn load(_: &CudaDevice) -> Result<Self, KernelError> {
+    pub(in crate::device) fn load(_: &CudaDevice) -> Result<Self, KernelError> {
         Err(KernelError::NotBuilt)
     }
 
-    pub(in crate::runtime) unsafe fn copy(&self, _: Address, _: Address, _: usize) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn copy(&self, _: Address, _: Address, _: usize) -> Result<(), KernelError> {
         match *self {}
     }
 
-    pub(in crate::runtime) unsafe fn write(&self, _: &[u8], _: Address) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn write(&self, _: &[u8], _: Address) -> Result<(), KernelError> {
         match *self {}
     }
 
-    pub(in crate::runtime) unsafe fn read(&self, _: Address, _: &mut [u8]) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn read(&self, _: Address, _: &mut [u8]) -> Result<(), KernelError> {
         match *self {}
     }
 
-    pub(in crate::runtime) unsafe fn patches_to(
+    pub(in crate::device) unsafe fn patches_to(
         &self,
         _: &[u8],
         _: usize,
@@ -45,7 +45,7 @@ impl Kernels {
         match *self {}
     }
 
-    pub(in crate::runtime) unsafe fn pick_at(
+    pub(in crate::device) unsafe fn pick_at(
         &self,
         _: Address,
         _: bool,
@@ -56,7 +56,7 @@ impl Kernels {
         match *self {}
     }
 
-    pub(in crate::runtime) unsafe fn gather_to(
+    pub(in crate::device) unsafe fn gather_to(
         &self,
         _: &[RowAt],
         _: [usize; 3],
@@ -66,7 +66,7 @@ impl Kernels {
         match *self {}
     }
 
-    pub(in crate::runtime) unsafe fn mask_to(&self, _: &[u32], _: usize, _: Address) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn mask_to(&self, _: &[u32], _: usize, _: Address) -> Result<(), KernelError> {
         match *self {}
     }
 }

@@ -15,7 +15,7 @@ mod card;
 mod card;
 #[cfg(all(test, unix, feature = "load-dynamic"))]
 mod on_cpu;
-pub(crate) mod twin;
+pub(crate) mod reference;
 
 use thiserror::Error;
 

@@ -1,4 +1,4 @@
-//! The kernels' sources on this machine's CPU, against their twins: what can be known of them without a card.
+//! The kernels' sources on this machine's CPU, against their references: what can be known of them without a card.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use libloading::Library;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Allowed, GatherRow, Logits, PickInput, PickRow, TopK, blocks, patch_values, twin};
+use super::{Allowed, GatherRow, Logits, PickInput, PickRow, TopK, blocks, patch_values, reference};
 
 /// The sources as a library; `None`, said on stderr, where there is no compiler for them.
 fn sources() -> Option<&'static Library> {
@@ -80,7 +80,7 @@ type Gather = unsafe extern "C" fn(
 );
 
 #[test]
-fn patches_are_cut_as_by_the_twin() {
+fn patches_are_cut_as_by_the_reference() {
     let Some(sources) = sources() else { return };
     // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose lengths are those of a launch.
     let cut = unsafe { sources.get::<Patches>(b"cpu_patches\0") }.unwrap();
@@ -91,11 +91,11 @@ fn patches_are_cut_as_by_the_twin() {
     let (mut singles, mut halves) = (vec![0.0; count], vec![0; count]);
     let sizes = (width as u32, side as u32, count as u32, blocks(count));
     unsafe { cut(rgb.as_ptr(), singles.as_mut_ptr(), halves.as_mut_ptr(), sizes.0, sizes.1, sizes.2, sizes.3) };
-    assert!(singles == twin::patches(&rgb, width, side) && halves == twin::patches_f16(&rgb, width, side));
+    assert!(singles == reference::patches(&rgb, width, side) && halves == reference::patches_f16(&rgb, width, side));
 }
 
 #[test]
-fn tokens_are_picked_as_by_the_twin() {
+fn tokens_are_picked_as_by_the_reference() {
     let Some(sources) = sources() else { return };
     // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose lengths are those of a launch.
     let pick = unsafe { sources.get::<Pick>(b"cpu_pick\0") }.unwrap();
@@ -153,7 +153,7 @@ fn tokens_are_picked_as_by_the_twin() {
         };
         let logits = if half { Logits::F16(&bits) } else { Logits::F32(&logits) };
         let input = PickInput { logits, vocabulary, rows: &rows, most };
-        for (row, expected) in twin::pick(&input).iter().enumerate() {
+        for (row, expected) in reference::pick(&input).iter().enumerate() {
             let part = row * most..(row + 1) * most;
             let picked = TopK {
                 ids: ids[part.clone()].to_vec(),
@@ -167,7 +167,7 @@ fn tokens_are_picked_as_by_the_twin() {
 }
 
 #[test]
-fn rows_are_gathered_as_by_the_twin() {
+fn rows_are_gathered_as_by_the_reference() {
     let Some(sources) = sources() else { return };
     // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose lengths are those of a launch.
     let gather = unsafe { sources.get::<Gather>(b"cpu_gather\0") }.unwrap();
@@ -188,11 +188,11 @@ fn rows_are_gathered_as_by_the_twin() {
     unsafe {
         gather(pointers.as_ptr(), of_rows, of_columns, starts, ends, into, shape[0], shape[1], shape[2], count, grid);
     };
-    assert_eq!(to, twin::gather(&[(&sources[0], 5), (&sources[1], 7)], &taken, [heads, columns, size]));
+    assert_eq!(to, reference::gather(&[(&sources[0], 5), (&sources[1], 7)], &taken, [heads, columns, size]));
 }
 
 #[test]
-fn padding_is_masked_as_by_the_twin() {
+fn padding_is_masked_as_by_the_reference() {
     let Some(sources) = sources() else { return };
     // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose lengths are those of a launch.
     let mask = unsafe { sources.get::<Mask>(b"cpu_mask\0") }.unwrap();
@@ -200,5 +200,5 @@ fn padding_is_masked_as_by_the_twin() {
     let pads = [0, 5, 9];
     let mut masked = vec![7; 3 * 9];
     unsafe { mask(pads.as_ptr(), masked.as_mut_ptr(), 9, 27, blocks(27)) };
-    assert_eq!(masked, twin::mask(&pads, 9));
+    assert_eq!(masked, reference::mask(&pads, 9));
 }

@@ -1,4 +1,4 @@
-// The kernels' sources, compiled for a CPU and run thread by thread: on_cpu.rs compares them with their twins.
+// The kernels' sources, compiled for a CPU and run thread by thread: on_cpu.rs compares them with their references.
 
 #include <barrier>
 #include <cmath>

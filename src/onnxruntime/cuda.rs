@@ -14,8 +14,8 @@ use ort::session::Session;
 use serde::Serialize;
 
 use super::RuntimeOptions;
-use super::device::{Cards, DeviceChoice, LOWEST_CUDA, choose, version};
-use super::devices::{self, Cuda, CudaDevice};
+use crate::device::devices::{self, Cuda, CudaDevice};
+use crate::device::{Cards, DeviceChoice, LOWEST_CUDA, choose, version};
 
 /// One thing that computing on a CUDA device needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -262,7 +262,7 @@ mod tests {
     #[cfg(feature = "load-dynamic")]
     #[test]
     fn a_card_that_cannot_be_had_is_a_reason_and_the_cpu_still_serves() {
-        let runtime = crate::runtime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let runtime = crate::onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
         // A card of a number that no machine has.
         let card = CudaDevice {
             index: 4096,

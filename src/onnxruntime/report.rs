@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::cuda::{self, CudaState};
-use super::device::Cards;
-use super::devices::{self, Cpu, Cuda};
 use super::{Candidate, Found, MINIMUM_VERSION, Origin, PINNED_VERSION, RuntimeOptions, cache_dir};
+use crate::device::Cards;
+use crate::device::devices::{self, Cpu, Cuda};
 
 /// The state of ONNX Runtime and the devices on this machine.
 #[derive(Debug, Clone, Serialize)]

@@ -1,4 +1,4 @@
-//! Finding, installing and starting ONNX Runtime; what devices the machine has.
+//! Finding, installing and starting ONNX Runtime.
 //!
 //! In: the flag and variables that name a library, and whether the network may be used. Out: the one [`Runtime`] of the process,
 //! in which every session is made, and the [`Report`] of `gemscope doctor`. Promises: a missing or broken library is a
@@ -15,17 +15,14 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use ort::environment::Environment;
 use serde::Serialize;
 
+use crate::device::{Cards, Device, DeviceChoice};
+
 mod cuda;
-mod device;
-mod device_memory;
-pub mod devices;
 mod error;
 #[cfg(feature = "load-dynamic")]
 mod find;
-mod here;
 #[cfg(feature = "load-dynamic")]
 mod install;
-pub mod kernels;
 #[cfg(feature = "load-dynamic")]
 mod nvidia;
 #[cfg(feature = "load-dynamic")]
@@ -38,10 +35,7 @@ mod setup;
 mod wheels;
 
 pub use cuda::{CudaState, Need, cuda_state, execution_provider};
-pub use device::{Cards, Device, DeviceChoice, MemoryBudget, ModelSize, memory_budget};
-pub use device_memory::{BusTraffic, CacheRow, DeviceMemory, DeviceMemoryError, tensor};
 pub use error::RuntimeError;
-pub(crate) use here::shape;
 pub use report::{Report, report};
 pub use setup::{GpuSetup, Installed, Outcome, setup, setup_gpu};
 

@@ -1,4 +1,4 @@
-//! Tensors in main memory, as slices: what the twins are given.
+//! Tensors in main memory, as slices: what the references are given.
 //!
 //! In: ONNX Runtime's values. Out: their dtype, shape, address and elements. Promises: none that the caller does not make: whether a tensor lies in
 //! main memory is known to whoever put it there.
@@ -8,8 +8,8 @@ use std::ffi::c_void;
 
 use ort::value::{DynTensorValueType, DynValue, TensorElementType};
 
-use super::CacheRow;
-use super::kernels::{GatherRow, twin};
+use super::kernels::{GatherRow, reference};
+use super::memory::CacheRow;
 
 /// The dtype of a tensor.
 pub(super) fn dtype(value: &DynValue) -> Option<TensorElementType> {
@@ -85,7 +85,7 @@ pub(super) unsafe fn bytes_of_mut(value: &mut DynValue) -> &mut [u8] {
     unsafe { std::slice::from_raw_parts_mut(start.cast::<u8>(), bytes) }
 }
 
-/// [`twin::gather`] on tensors.
+/// [`reference::gather`] on tensors.
 ///
 /// # Safety
 /// They lie in main memory, and their elements are as large as `T`.
@@ -100,5 +100,5 @@ pub(super) unsafe fn gather_here<T: Copy + Default>(
         rows.iter().map(|row| (unsafe { slice(row.cache) }, shape(row.cache)[2])).collect();
     let rows: Vec<GatherRow> = rows.iter().enumerate().map(|(source, row)| taken(source, row)).collect();
     // SAFETY: by this function's own condition.
-    unsafe { slice_mut::<T>(to) }.copy_from_slice(&twin::gather(&sources, &rows, at));
+    unsafe { slice_mut::<T>(to) }.copy_from_slice(&reference::gather(&sources, &rows, at));
 }

@@ -6,8 +6,8 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::runtime::PINNED_VERSION;
-use crate::runtime::wheels::{self, CUDA, Contents, ONNX_RUNTIME};
+use crate::onnxruntime::PINNED_VERSION;
+use crate::onnxruntime::wheels::{self, CUDA, Contents, ONNX_RUNTIME};
 
 const LIBRARY: &str = if cfg!(target_os = "macos") {
     "libonnxruntime.1.32.0.dylib"
@@ -18,7 +18,7 @@ const LIBRARY: &str = if cfg!(target_os = "macos") {
 };
 
 /// An installation as a wheel of this platform makes it, with `content` as its library.
-pub(in crate::runtime) fn put_installed(cache: &Path, content: &[u8]) -> PathBuf {
+pub(in crate::onnxruntime) fn put_installed(cache: &Path, content: &[u8]) -> PathBuf {
     let platform = wheels::for_cpu().unwrap();
     let directory = platform.directory(cache);
     fs::create_dir_all(cache).unwrap();
@@ -264,7 +264,7 @@ fn the_pinned_wheel_is_installed_with_pip_and_loads() {
     let [(library, first), (same, second)] = outcomes;
     assert_eq!((first, second, &library), (Outcome::AlreadyThere, Outcome::Fetched, &same));
     assert_eq!(install(wheel, cache, true, &mut |_| {}).unwrap(), (library.clone(), Outcome::AlreadyThere));
-    assert_eq!(crate::runtime::probe::probe(&library).unwrap(), PINNED_VERSION);
+    assert_eq!(crate::onnxruntime::probe::probe(&library).unwrap(), PINNED_VERSION);
 
     // A copy, for the file that was loaded may still be mapped, and truncating it would pull the ground from under its threads.
     let whole = fs::read(&library).unwrap();

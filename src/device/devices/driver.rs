@@ -71,6 +71,6 @@ fn ask_device(index: usize) -> Result<CudaDevice, DriverError> {
     })
 }
 
-pub(in crate::runtime) fn driver_words(error: DriverError) -> String {
+pub(in crate::device) fn driver_words(error: DriverError) -> String {
     error.error_string().map_or_else(|_| error.to_string(), |words| words.to_string_lossy().into_owned())
 }

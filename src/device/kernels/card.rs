@@ -1,6 +1,6 @@
 //! The kernels on a card.
 //!
-//! In: main memory, or addresses of the card's. Out: as [`twin`](super::twin) says of each kernel. Promises: what was to be done is done when a
+//! In: main memory, or addresses of the card's. Out: as [`reference`](super::reference) says of each kernel. Promises: what was to be done is done when a
 //! function returns; what a grammar allows is sent once and kept on the card.
 
 use std::collections::HashMap;
@@ -13,10 +13,10 @@ use cudarc::driver::{
 use cudarc::nvrtc::Ptx;
 
 use super::{Allowed, GatherRow, KernelError, PickRow, THREADS, TopK, blocks, patch_values};
-use crate::runtime::devices::{CudaDevice, driver_words};
+use crate::device::devices::{CudaDevice, driver_words};
 
 /// An address in the card's memory.
-pub(in crate::runtime) type Address = u64;
+pub(in crate::device) type Address = u64;
 
 /// So many masks are kept on the card: 32 KiB each with a vocabulary of 262144.
 const MASKS_KEPT: usize = 512;
@@ -26,7 +26,7 @@ fn failed(action: &'static str) -> impl Fn(DriverError) -> KernelError {
 }
 
 /// The kernels, loaded on a card.
-pub(in crate::runtime) struct Kernels {
+pub(in crate::device) struct Kernels {
     stream: Arc<CudaStream>,
     patches_f32: CudaFunction,
     patches_f16: CudaFunction,
@@ -43,21 +43,21 @@ pub(in crate::runtime) struct Kernels {
 
 /// A row of a cache on the card that is taken into another one.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::runtime) struct RowAt {
+pub(in crate::device) struct RowAt {
     /// Where its source begins.
-    pub(in crate::runtime) source: Address,
+    pub(in crate::device) source: Address,
     /// Columns of the source.
-    pub(in crate::runtime) columns: usize,
+    pub(in crate::device) columns: usize,
     /// Which row, from where, and how much; its own `source` does not count.
-    pub(in crate::runtime) taken: GatherRow,
+    pub(in crate::device) taken: GatherRow,
 }
 
 impl Kernels {
-    /// Loads them on `card`, of which [`devices::cuda`](crate::runtime::devices::cuda) told.
+    /// Loads them on `card`, of which [`devices::cuda`](crate::device::devices::cuda) told.
     ///
     /// # Errors
     /// [`KernelError`] where the driver refuses the card or a kernel.
-    pub(in crate::runtime) fn load(card: &CudaDevice) -> Result<Self, KernelError> {
+    pub(in crate::device) fn load(card: &CudaDevice) -> Result<Self, KernelError> {
         let context = CudaContext::new(card.index).map_err(failed("make a context"))?;
         let module = |ptx: &str| context.load_module(Ptx::from_src(ptx)).map_err(failed("load a kernel"));
         let patches = module(include_str!("patches.ptx"))?;
@@ -106,7 +106,7 @@ impl Kernels {
     ///
     /// # Safety
     /// There are `bytes` bytes at both addresses.
-    pub(in crate::runtime) unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<(), KernelError> {
         let copying = failed("copy");
         self.stream.context().bind_to_thread().map_err(&copying)?;
         // SAFETY: by this function's own condition.
@@ -118,7 +118,7 @@ impl Kernels {
     ///
     /// # Safety
     /// There are as many bytes at `to` as `from` has.
-    pub(in crate::runtime) unsafe fn write(&self, from: &[u8], to: Address) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn write(&self, from: &[u8], to: Address) -> Result<(), KernelError> {
         let writing = failed("take data");
         self.stream.context().bind_to_thread().map_err(&writing)?;
         // SAFETY: by this function's own condition; `from` lives until the stream is done.
@@ -130,7 +130,7 @@ impl Kernels {
     ///
     /// # Safety
     /// There are as many bytes at `from` as `to` has.
-    pub(in crate::runtime) unsafe fn read(&self, from: Address, to: &mut [u8]) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn read(&self, from: Address, to: &mut [u8]) -> Result<(), KernelError> {
         let reading = failed("give data back");
         self.stream.context().bind_to_thread().map_err(&reading)?;
         // SAFETY: by this function's own condition; `to` is not touched before the stream is done.
@@ -138,11 +138,11 @@ impl Kernels {
         self.done()
     }
 
-    /// [`twin::patches`](super::twin::patches) to an address, through pinned pages: only the bytes go over the bus.
+    /// [`reference::patches`](super::reference::patches) to an address, through pinned pages: only the bytes go over the bus.
     ///
     /// # Safety
     /// There is room for all values at `to`: 2 bytes each where they are `halves`, else 4.
-    pub(in crate::runtime) unsafe fn patches_to(
+    pub(in crate::device) unsafe fn patches_to(
         &self,
         rgb: &[u8],
         width: usize,
@@ -175,11 +175,11 @@ impl Kernels {
         self.done()
     }
 
-    /// [`twin::pick`](super::twin::pick) of logits that lie on the card.
+    /// [`reference::pick`](super::reference::pick) of logits that lie on the card.
     ///
     /// # Safety
     /// At `logits` there are, in f16 where they are `halves`, else in f32, as many lines of `vocabulary` as `rows` name.
-    pub(in crate::runtime) unsafe fn pick_at(
+    pub(in crate::device) unsafe fn pick_at(
         &self,
         logits: Address,
         halves: bool,
@@ -244,11 +244,11 @@ impl Kernels {
         Ok((0..rows.len()).map(picked).collect())
     }
 
-    /// [`twin::gather`](super::twin::gather) of rows that lie on the card, to an address.
+    /// [`reference::gather`](super::reference::gather) of rows that lie on the card, to an address.
     ///
     /// # Safety
     /// The sources are as `rows` say, in elements of `element` bytes (2 or 4), and at `to` there is room for `rows` of `[heads, columns, size]`.
-    pub(in crate::runtime) unsafe fn gather_to(
+    pub(in crate::device) unsafe fn gather_to(
         &self,
         rows: &[RowAt],
         [heads, columns, size]: [usize; 3],
@@ -276,11 +276,11 @@ impl Kernels {
         self.done()
     }
 
-    /// [`twin::mask`](super::twin::mask) to an address.
+    /// [`reference::mask`](super::reference::mask) to an address.
     ///
     /// # Safety
     /// There is room for `[pads, columns]` in i64 at `to`.
-    pub(in crate::runtime) unsafe fn mask_to(
+    pub(in crate::device) unsafe fn mask_to(
         &self,
         pads: &[u32],
         columns: usize,

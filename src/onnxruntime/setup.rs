@@ -7,9 +7,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{Cards, CudaState, RuntimeError, RuntimeOptions, cuda};
+use super::{CudaState, RuntimeError, RuntimeOptions, cuda};
 #[cfg(feature = "load-dynamic")]
 use super::{cache_dir, install, nvidia, probe, wheels};
+use crate::device::Cards;
 
 /// What `gemscope setup` did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -1,7 +1,7 @@
 //! The kernels once more, in Rust.
 //!
 //! In: what a launch is given. Out: what it leaves, computed by the same blocks and threads with the same indices, one after the other. Promises:
-//! tests hold a twin to the code that the kernel takes the place of. That a kernel does on a card what its twin does is still to be shown.
+//! tests hold a reference to the code that the kernel takes the place of. That a kernel does on a card what its reference does is still to be shown.
 
 use half::f16;
 

@@ -14,7 +14,7 @@ use super::devices::CudaDevice;
 pub(super) const LOWEST_CAPABILITY: (u32, u32) = (7, 5);
 
 /// The lowest CUDA that the driver must serve, as NVIDIA counts: the driver's version is another number.
-pub(super) const LOWEST_CUDA: (u32, u32) = (13, 0);
+pub(crate) const LOWEST_CUDA: (u32, u32) = (13, 0);
 
 /// What the user wants to compute with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,7 +73,7 @@ pub enum Device {
     Cpu,
     /// A CUDA device.
     Cuda(CudaDevice),
-    /// The CPU in a card's place: everything is done as on a card, by the kernels' twins. Slow; it is there to be compared with the CPU, on
+    /// The CPU in a card's place: everything is done as on a card, by the kernels' references. Slow; it is there to be compared with the CPU, on
     /// machines that have no card.
     Rehearsal,
 }
@@ -107,7 +107,7 @@ impl fmt::Display for Device {
 }
 
 /// The cards to use; at least one, by their numbers. What is wrong with the others is the error.
-pub(super) fn choose(cards: &[CudaDevice], wanted: Cards) -> Result<Vec<&CudaDevice>, String> {
+pub(crate) fn choose(cards: &[CudaDevice], wanted: Cards) -> Result<Vec<&CudaDevice>, String> {
     let too_old = |card: &&CudaDevice| version(&card.compute_capability) < Some(LOWEST_CAPABILITY);
     let (major, minor) = LOWEST_CAPABILITY;
     let none = || match cards {
@@ -145,7 +145,7 @@ pub(super) fn choose(cards: &[CudaDevice], wanted: Cards) -> Result<Vec<&CudaDev
 }
 
 /// `13.0` as numbers.
-pub(super) fn version(text: &str) -> Option<(u32, u32)> {
+pub(crate) fn version(text: &str) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once('.')?;
     Some((major.parse().ok()?, minor.parse().ok()?))
 }

@@ -1,0 +1,17 @@
+//! What computes: the CPU, or a CUDA card; its memory, and the kernels that run there.
+//!
+//! In: what a user asks for, and what the machine has. Out: the [`Device`] of a session, memory on
+//! it, and how much of a model fits. Promises: a driver that is missing or too old is a reason in
+//! words, never a panic; what is computed on a card has a reference on the host that it is compared
+//! with.
+
+mod choice;
+pub mod devices;
+mod host_tensor;
+pub mod kernels;
+mod memory;
+
+pub use choice::{Cards, Device, DeviceChoice, MemoryBudget, ModelSize, memory_budget};
+pub(crate) use choice::{LOWEST_CUDA, choose, version};
+pub(crate) use host_tensor::shape;
+pub use memory::{BusTraffic, CacheRow, DeviceMemory, DeviceMemoryError, tensor};
