@@ -54,7 +54,7 @@ pub fn knows(task: &Task) -> bool {
     let asked = task.text();
     let in_a_form = FORMS.iter().any(|(before, behind)| {
         let labels = asked.strip_prefix(before).and_then(|asked| asked.strip_suffix(behind));
-        labels.is_some_and(|labels| labels == ANY && task.labels().is_empty() || labels.split(" and ").all(knows_label))
+        labels.is_some_and(|labels| labels == ANY || labels.split(" and ").all(knows_label))
     });
     in_a_form && task.labels().iter().all(|label| knows_label(label))
 }
