@@ -96,6 +96,30 @@ pub(super) fn extent(bytes: &[u8]) -> Option<Extent> {
     frame.filter(|frame| frame.scans > 0).map(|frame| Extent { bytes: readable, ..frame.extent() })
 }
 
+/// Whether markers that no scan holds stand among the bytes of the image: it is there to its end, and damaged before it.
+pub(super) fn is_damaged(bytes: &[u8]) -> bool {
+    const FIRST_FRAME: std::ops::RangeInclusive<u8> = 0xC0..=0xC2;
+    let (mut at, mut scanned) = (2, false);
+    loop {
+        let Some(next) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == 0xFF)) else {
+            return false;
+        };
+        at += next;
+        let (Some(&marker), length) = (bytes.get(at + 1), u16_at(bytes, at + 2)) else { return false };
+        match marker {
+            0xFF => at += 1,
+            // A byte of 255 among those of the image, and markers without a segment.
+            0x00 | 0xD0..=0xD7 => at += 2,
+            0xD9 => return false,
+            0xC4 | 0xDA..=0xDD | 0xE0..=0xEF | 0xFE => at += 2 + usize::from(length.unwrap_or(0)),
+            marker if !scanned && FIRST_FRAME.contains(&marker) => at += 2 + usize::from(length.unwrap_or(0)),
+            // What stands before the first scan is for decoders to judge.
+            _ => return scanned,
+        }
+        scanned |= marker == 0xDA;
+    }
+}
+
 /// The next marker from `at` on, what its segment holds, and where that ends. Nothing where the bytes end before that.
 fn segment(bytes: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
     let at = marker_from(bytes, at)?;

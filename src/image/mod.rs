@@ -34,7 +34,7 @@ pub use measures::measure;
 
 use self::tiff_block::Block;
 use crate::files;
-use crate::record::Note;
+use crate::record::{Note, NoteKind};
 
 /// The most pixels that a file may claim where nothing else is said (Pillow warns of a decompression bomb from the same count on).
 pub const MAX_PIXELS: u64 = 178_956_970;
@@ -206,7 +206,12 @@ fn decode_unguarded(
             None => read(decoder)?,
         },
     };
-    let notes = cut.map(jpeg_rows::Extent::note).into_iter().chain(bit_depth::spread(&mut decoded, bytes)).collect();
+    let damaged = is_jpeg && cut.is_none() && jpeg_rows::is_damaged(bytes);
+    let notes = cut.map(jpeg_rows::Extent::note).into_iter();
+    let notes = notes
+        .chain(damaged.then(|| Note::new(NoteKind::DamagedImage, 1)))
+        .chain(bit_depth::spread(&mut decoded, bytes))
+        .collect();
     if apply_orientation {
         decoded.apply_orientation(orientation);
     }
@@ -515,11 +520,7 @@ mod tests {
         let whole = decode(&with_thumbnail, true).unwrap();
         assert!(whole.notes.is_empty() && whole.rows_there > 0.99);
         let cut = decode(&with_thumbnail[..with_thumbnail.len() - 40], true).unwrap();
-        assert!(
-            cut.rows_there < 1.0 && cut.notes[0].kind == crate::record::NoteKind::TruncatedImage,
-            "{:?}",
-            cut.notes
-        );
+        assert!(cut.rows_there < 1.0 && cut.notes[0].kind == NoteKind::TruncatedImage, "{:?}", cut.notes);
     }
 
     /// The decoder asserts that there is none.

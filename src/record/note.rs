@@ -71,6 +71,8 @@ pub enum NoteKind {
     CutDropped,
     /// The image's file ends before the image does; what is there was looked at, the rest is grey.
     TruncatedImage,
+    /// Bytes that no JPEG has stand among those of the image; what is below them may be wrong.
+    DamagedImage,
     /// The file has more bits a sample than the image; it was brightened to its own white.
     ScaledBitDepth,
     /// The file has 16 bits a sample, and the image looks black in them.

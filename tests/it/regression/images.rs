@@ -74,6 +74,22 @@ fn a_jpeg_of_which_too_little_is_there_fails_by_a_share_that_can_be_set() {
     assert_eq!((code, &records[0]["status"]), (Some(2), &Value::from("failed")));
 }
 
+#[test]
+fn a_jpeg_with_other_bytes_in_its_middle_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut jpeg = scene_jpeg("scene-01.png");
+    fs::write(dir.path().join("whole.jpg"), &jpeg).unwrap();
+    let middle = jpeg.len() / 2;
+    for (index, byte) in jpeg[middle..middle + 300].iter_mut().enumerate() {
+        *byte = (index.wrapping_mul(2_654_435_761) >> 13) as u8;
+    }
+    fs::write(dir.path().join("damaged.jpg"), jpeg).unwrap();
+    let (records, code) = detect(dir.path(), &["damaged.jpg", "whole.jpg"], &[], "run");
+    assert_eq!(code, Some(0), "{records:?}");
+    let is_noted = |record: &Value| record["notes"].to_string().contains("damaged_image");
+    assert!(is_noted(&records[0]) && !is_noted(&records[1]), "{records:?}");
+}
+
 /// Writes a scene with 16 bits a sample, each of which is `of` its 8 bits.
 fn write_16_bits(scene: &str, to: &Path, of: impl Fn(u8) -> u16) {
     let scene = image::open(fixture("shapes").join(scene)).unwrap().into_rgb8();
