@@ -82,6 +82,9 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
     let directory = RunDirectory::open(&args.out, args.control.fresh)?.adopting(args.control.adopt);
     directory.settle(&Manifest::new(None, Some(settings)).with_model(files.name()))?;
     let journal = directory.pairs()?;
+    if let Some(copies) = &directory.last_copies {
+        messages::say(&format!("{}: {copies}.", args.out.display()));
+    }
     if journal.torn > 0 {
         messages::say(
             "The last line of pairs.jsonl was not written to its end, and is cut off; its pair is asked about again.",

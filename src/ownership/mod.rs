@@ -69,7 +69,7 @@ pub enum OwnershipError {
     Link(PathBuf),
     /// A file that is the user's.
     #[error(
-        "{}{} in the way: gemscope has no record of writing it, or it was changed since. Nothing was replaced; move it away, or choose another directory",
+        "{}{} in the way: gemscope has no record of writing it, it was changed since, or it is a copy of an image that is gone. Nothing was replaced; move it away, or choose another directory",
         path.display(),
         if *others == 0 { " is".to_owned() } else { format!(" and {others} others are") }
     )]
