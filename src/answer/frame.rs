@@ -869,7 +869,10 @@ impl Frame {
             for (index, label) in self.orphans.iter().zip(&list.labels) {
                 found.give(&[*index], label);
             }
-        } else if let Some(label) = label.filter(|label| !self.had_box && (self.legend || !label.envelope)) {
+        } else if let Some(label) = label.filter(|label| {
+            let of_one = self.in_list && key::is_name_of_thing(label.rank, &label.text);
+            !self.had_box && (self.legend || !label.envelope || of_one)
+        }) {
             found.give(&self.orphans, label);
         } else if let Some((label, guess)) = self.group(found.text) {
             if let (true, Some((_, span))) = (guess, &self.under) {

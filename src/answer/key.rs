@@ -940,6 +940,16 @@ pub(super) fn is_envelope(rank: usize) -> bool {
             .is_some_and(|key| FOREIGN.contains(key))
 }
 
+/// Whether a label of this rank that stands in an entry of a list is the name of what the entry holds
+/// (`[{"name": "cat", "instances": [...]}]`), and not that of a file or a function.
+pub(super) fn is_name_of_thing(rank: usize, text: &str) -> bool {
+    const NAMES: [&str; 2] = ["name", "displayname"];
+    let of_answer = |word: &String| WRAPPERS.contains(&word.as_str()) || GENERIC.contains(&word.as_str());
+    LABELS.get(rank).is_some_and(|(key, _)| NAMES.contains(key))
+        && !is_file_name(text)
+        && !words(text).iter().any(of_answer)
+}
+
 /// Whether a label of this rank stands under `type` or `kind`.
 pub(super) fn is_weak(rank: usize) -> bool {
     LABELS.get(rank).is_some_and(|(key, _)| matches!(*key, "type" | "kind"))

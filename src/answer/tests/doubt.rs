@@ -381,3 +381,23 @@ fn at_the_limit_of_tokens_more_could_come() {
         assert_eq!(check(&text, TokenLimit).status, Ok, "{text}");
     }
 }
+
+#[test]
+fn a_name_in_an_entry_of_a_list_is_that_of_what_it_holds() {
+    table(&[
+        (r#"[{"name": "elm", "instances": [{"box_2d": A}, {"box_2d": B}]}]"#, "elm 110, elm 550", Ok, ""),
+        (
+            r#"[{"name": "elm", "boxes": [{"box_2d": A}]}, {"name": "oak", "boxes": [{"box_2d": B}]}]"#,
+            "elm 110, oak 550",
+            Ok,
+            "",
+        ),
+        (r#"[{"name": "park.jpg", "objects": [{"box_2d": A}]}]"#, "- 110", Ok, ""),
+        (
+            r#"[{"name": "report_detections", "arguments": {"objects": [{"box_2d": A}]}}]"#,
+            "- 110",
+            Salvaged,
+            "unread_key name",
+        ),
+    ]);
+}
