@@ -754,7 +754,7 @@ impl<'t> Parser<'t> {
                 // What it said at first, it took back: not a plain "nothing".
                 () if unsure => AnswerStatus::Salvaged,
                 () if unclear => AnswerStatus::Refused,
-                () if seen.nothings + seen.empty_fences > 0 => AnswerStatus::Empty,
+                () if seen.nothings + seen.empty_fences > 0 || is_null_alone(self.found.text) => AnswerStatus::Empty,
                 () => AnswerStatus::Refused,
             };
         }
@@ -799,4 +799,11 @@ impl<'t> Parser<'t> {
         notes.sort_by_key(|note| note.kind);
         ParsedAnswer { status, notes, boxes: self.found.boxes }
     }
+}
+
+/// Whether an answer is `null` or `None` and nothing else, fenced or not: its writer's "nothing".
+fn is_null_alone(text: &str) -> bool {
+    let inside = text.trim().strip_prefix("```").and_then(|text| text.strip_suffix("```"));
+    let word = inside.map_or(text, |inside| inside.trim_start().strip_prefix("json").unwrap_or(inside));
+    matches!(word.trim(), "null" | "None" | "none")
 }
