@@ -141,6 +141,7 @@ impl Corners {
     pub(super) fn of(parsed_box: &ParsedBox, order: CoordinateOrder) -> Self {
         // `+ 0.0` makes one zero of the two.
         let [a, b, c, d] = parsed_box.box_2d.map(|value| value + 0.0);
+        let order = if parsed_box.named { CoordinateOrder::Yxyx } else { order };
         let [ya, xa, yb, xb] = match order {
             CoordinateOrder::Yxyx => [a, b, c, d],
             CoordinateOrder::Xyxy => [b, a, d, c],
@@ -300,6 +301,7 @@ mod tests {
             box_2d: *box_2d,
             label: None,
             coordinates: 0..0,
+            named: false,
             label_span: None,
             confidence: None,
         };

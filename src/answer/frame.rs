@@ -640,6 +640,7 @@ impl Frame {
         self.end_member(found);
         let named = self.label.is_some();
         self.read_groups(found);
+        self.read_sides(found);
         self.count_unread(found);
         self.guess_label(found);
         self.settle_drafts(found);
@@ -810,6 +811,37 @@ impl Frame {
         }
     }
 
+    /// Reads a box whose numbers stand each under its name: `{"ymin": 100, "xmin": 200, "ymax": 300, "xmax": 400}`,
+    /// in the object itself or under `box_2d`.
+    fn read_sides(&mut self, found: &mut Found<'_>) {
+        let text = found.text;
+        let other_place = matches!(self.under, Some((Key::Place, _))) || !self.places.found.is_empty();
+        if self.had_box || other_place || self.places.sides.len() != 4 {
+            return;
+        }
+        let sides = &self.places.sides;
+        let names = sides.iter().map(|[key, _]| &text[key.clone()]).collect::<Vec<_>>();
+        let Some(order) = key::order_of_sides(&names) else { return };
+        let numbers: Option<Vec<f64>> = order.iter().map(|&side| text[sides[side][1].clone()].parse().ok()).collect();
+        let Some(&[ymin, xmin, ymax, xmax]) = numbers.as_deref() else { return };
+        let box_2d = [ymin, xmin, ymax, xmax];
+        if box_2d.iter().any(|number| !number.is_finite()) {
+            return;
+        }
+        let coordinates = sides[0][1].start..sides[3][1].end;
+        let index = found.boxes.len();
+        found.boxes.push(ParsedBox {
+            box_2d,
+            label: None,
+            coordinates,
+            named: true,
+            label_span: None,
+            confidence: None,
+        });
+        self.places = Places { numeric: self.places.numeric, ..Places::default() };
+        self.add_box(index, found);
+    }
+
     /// Counts coordinates that are not read.
     fn count_unread(&mut self, found: &mut Found<'_>) {
         let boxes_inside = found.met() > self.met_before;
@@ -978,6 +1010,9 @@ impl Frame {
             LabelList { key, labels, of_one, guessed }
         };
         match child.under {
+            Some((Key::Box, ref span)) if child.kind == Kind::Object && !boxes_inside => {
+                found.unreadable.add(&found.text[span.clone()]);
+            }
             Some((Key::Label { rank, .. }, _)) if !boxes_inside => match child.texts.as_slice() {
                 [] => {
                     if let Some(label) = label {
@@ -1073,6 +1108,7 @@ impl Four {
             box_2d: self.box_2d,
             label: label.map(|label| label.text.clone()),
             coordinates: self.span,
+            named: false,
             label_span: label.map(|label| label.span.clone()),
             confidence: None,
         }

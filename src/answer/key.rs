@@ -1038,6 +1038,21 @@ fn side(name: &str) -> Option<Key> {
     }
 }
 
+/// Where the keys of ymin, xmin, ymax and xmax stand among `names`, if these are the four sides of a box.
+pub(super) fn order_of_sides(names: &[&str]) -> Option<[usize; 4]> {
+    const SIDES: [[&str; 4]; 6] = [
+        ["ymin", "xmin", "ymax", "xmax"],
+        ["miny", "minx", "maxy", "maxx"],
+        ["y0", "x0", "y1", "x1"],
+        ["y1", "x1", "y2", "x2"],
+        ["top", "left", "bottom", "right"],
+        ["ytopleft", "xtopleft", "ybottomright", "xbottomright"],
+    ];
+    let names: Vec<String> = names.iter().map(|name| words(&decode(name)).concat()).collect();
+    let index = |wanted: &str| names.iter().position(|name| name == wanted);
+    SIDES.iter().find_map(|[ymin, xmin, ymax, xmax]| Some([index(ymin)?, index(xmin)?, index(ymax)?, index(xmax)?]))
+}
+
 /// `draft`, `initial_detections`, `first_attempt`, `false_positives`, `thoughts`.
 fn is_draft(words: &[String]) -> bool {
     let draft = |word: &String| DRAFTS.contains(&word.as_str());

@@ -453,7 +453,14 @@ impl Reader<'_> {
         level.own.push(self.listing.boxes.len());
         level.had_box = true;
         let confidence = level.confidence;
-        self.listing.boxes.push(ParsedBox { box_2d, label: None, coordinates, label_span: None, confidence });
+        self.listing.boxes.push(ParsedBox {
+            box_2d,
+            label: None,
+            coordinates,
+            named: false,
+            label_span: None,
+            confidence,
+        });
     }
 
     /// Behind the brackets and quotes that close a list whose last number ends at `at`.

@@ -142,6 +142,7 @@ mod tests {
             box_2d: of(index),
             label: Some("watch".to_owned()),
             coordinates: 0..0,
+            named: false,
             label_span: None,
             confidence: None,
         });

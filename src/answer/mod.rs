@@ -125,6 +125,8 @@ pub struct ParsedBox {
     pub coordinates: Range<usize>,
     /// The bytes of the text that the label was read from, without its quotes; there whenever the label is.
     pub label_span: Option<Range<usize>>,
+    /// Whether its numbers stood under names (`ymin`, `xmin` ...), which say their order.
+    pub named: bool,
     /// How sure the model says that it is, under `confidence`, `score`, `probability` and the like: a finite number as it
     /// stands there, or of `95%` the hundredth.
     pub confidence: Option<f64>,

@@ -443,9 +443,6 @@ impl<'t> Parser<'t> {
                 let key = candidate.clone().map(|span| Key::of(&self.found.text[span]));
                 let missing = frame.kind == Kind::Object && frame.key.is_none() && key == Some(Key::Box);
                 let due = frame.key == Some(Key::Box) && frame.value.is_none();
-                if due && !list {
-                    self.found.unreadable.add(&self.found.text[frame.key_span.clone()]);
-                }
                 under = frame.open_key();
                 if let (true, Some(span)) = (missing, candidate) {
                     frame.key_span = span;
@@ -572,7 +569,14 @@ impl<'t> Parser<'t> {
         match mem::take(&mut self.list).finish() {
             Coordinates::Box { box_2d, span } => {
                 let index = self.found.boxes.len();
-                let found = ParsedBox { box_2d, label: None, coordinates: span, label_span: None, confidence: None };
+                let found = ParsedBox {
+                    box_2d,
+                    label: None,
+                    coordinates: span,
+                    named: false,
+                    label_span: None,
+                    confidence: None,
+                };
                 self.found.boxes.push(found);
                 owner.add_box(index, &mut self.found);
             }

@@ -401,3 +401,22 @@ fn a_name_in_an_entry_of_a_list_is_that_of_what_it_holds() {
         ),
     ]);
 }
+
+#[test]
+fn four_sides_by_their_names_are_a_box() {
+    table(&[
+        (r#"[{"label": "elm", "ymin": 12, "xmin": 34, "ymax": 56, "xmax": 78}]"#, "elm 12", Ok, ""),
+        (r#"[{"label": "elm", "box_2d": {"xmin": 34, "ymin": 12, "xmax": 78, "ymax": 56}}]"#, "elm 12", Ok, ""),
+        (r#"[{"box_2d": {"x1": 34, "y1": 12, "x2": 78, "y2": 56}, "label": "elm"}]"#, "elm 12", Ok, ""),
+        (r#"[{"label": "elm", "top": 12, "left": 34, "bottom": 56, "right": 78}]"#, "elm 12", Ok, ""),
+        (r#"[{"label": "elm", "x": 34, "y": 12, "width": 10, "height": 9}]"#, "", Refused, "unread_key x/y"),
+        (
+            r#"[{"label": "elm", "box_2d": {"ymin": 12, "xmin": 34, "ymax": "far"}}]"#,
+            "",
+            Refused,
+            "unreadable_box box_2d",
+        ),
+    ]);
+    let boxes = check(r#"[{"label": "elm", "x1": 34, "y1": 12, "x2": 78, "y2": 56}]"#, StopToken).boxes;
+    assert_eq!((boxes[0].box_2d, boxes[0].named), ([12.0, 34.0, 56.0, 78.0], true));
+}
