@@ -167,7 +167,7 @@ fn a_box_under_another_key_is_named() {
     for (lost, keys) in [
         (r#""bbox_2d": [500, 600, 700, 800]"#, "bbox_2d"),
         (r#""point": [500, 600]"#, "point"),
-        (r#""x1": 500, "y1": 600, "x2": 700, "y2": 800"#, "x1/y1/x2/y2"),
+        (r#""x": 500, "y": 600, "width": 100, "height": 200"#, "x/y"),
     ] {
         let cat = CAT.trim_matches(['[', ']'].as_slice());
         for (text, boxes) in [(format!("[{{{lost}}}, {cat}]"), 1), (format!("[{{{lost}}}]"), 0)] {
