@@ -4,16 +4,14 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::critique::{GateError, RubricError};
-use crate::export::ExportError;
+use crate::critique::RubricError;
 use crate::generate::{GenerateError, GrammarError, WordsError};
 use crate::image_table::TableError;
 use crate::model::{GraphError, LayoutError, ModelError, demo};
 use crate::onnxruntime::RuntimeError;
 use crate::ownership::OwnershipError;
 use crate::prompt::PromptError;
-use crate::run::{JournalError, ManifestError, RunError};
-use crate::source::SourceError;
+use crate::run::{ManifestError, RunError};
 
 /// Why a session cannot be opened or go on.
 #[derive(Debug, Error)]
@@ -124,9 +122,6 @@ pub enum SessionError {
         /// Why.
         error: ModelError,
     },
-    /// The run in a directory is no critique.
-    #[error("{}: this run is no critique: its frames were not rated", .0.display())]
-    NoCritique(PathBuf),
     /// Of the model's files.
     #[error(transparent)]
     Layout(#[from] LayoutError),
@@ -151,12 +146,6 @@ pub enum SessionError {
     /// Of a rubric.
     #[error(transparent)]
     Rubric(#[from] RubricError),
-    /// Of a rubric's rules.
-    #[error(transparent)]
-    Gate(#[from] GateError),
-    /// Of the inputs.
-    #[error(transparent)]
-    Source(#[from] SourceError),
     /// Of a table with a row for each image.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -169,15 +158,9 @@ pub enum SessionError {
     /// Of `run.json`.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    /// Of a journal.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
     /// Of a directory that is written.
     #[error(transparent)]
     Ownership(#[from] OwnershipError),
-    /// Of an export.
-    #[error(transparent)]
-    Export(#[from] ExportError),
     /// Of one image.
     #[error("{0}")]
     Image(String),

@@ -141,8 +141,7 @@ impl<'o> Session<'o> {
     /// [`SessionError`] if the questions make no prompts.
     pub fn plan(&self, source: &Source, max_pixels: u64) -> Result<Option<DetectPlan>, SessionError> {
         let Config::Detect(config) = &self.config else { return Ok(None) };
-        let asker = Asker { config, prompter: &self.files.prompter, grammars: None, observer: self.observer };
-        let questions = asker.questions(source)?;
+        let questions = self.asker(config, None).questions(source)?;
         Ok(Some(plan::plan(config, self.budget, max_pixels, &questions, source)))
     }
 

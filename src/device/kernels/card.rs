@@ -12,11 +12,8 @@ use cudarc::driver::{
 };
 use cudarc::nvrtc::Ptx;
 
-use super::{Allowed, GatherRow, KernelError, PickRow, THREADS, TopK, blocks, patch_values};
+use super::{Address, Allowed, KernelError, PickRow, RowAt, THREADS, TopK, blocks, patch_values};
 use crate::device::devices::{CudaDevice, driver_words};
-
-/// An address in the card's memory.
-pub(in crate::device) type Address = u64;
 
 /// So many masks are kept on the card: 32 KiB each with a vocabulary of 262144.
 const MASKS_KEPT: usize = 512;
@@ -39,17 +36,6 @@ pub(in crate::device) struct Kernels {
     masks: Mutex<HashMap<Box<[u32]>, CudaSlice<u32>>>,
     /// Pages that stay where they are, which the card reads by itself.
     pinned: Mutex<Option<PinnedHostSlice<u8>>>,
-}
-
-/// A row of a cache on the card that is taken into another one.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::device) struct RowAt {
-    /// Where its source begins.
-    pub(in crate::device) source: Address,
-    /// Columns of the source.
-    pub(in crate::device) columns: usize,
-    /// Which row, from where, and how much; its own `source` does not count.
-    pub(in crate::device) taken: GatherRow,
 }
 
 impl Kernels {

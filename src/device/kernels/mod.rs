@@ -19,7 +19,22 @@ pub(crate) mod reference;
 
 use thiserror::Error;
 
-pub(super) use card::{Kernels, RowAt};
+pub(super) use card::Kernels;
+
+/// An address in the card's memory.
+type Address = u64;
+
+/// A row of a cache on the card that is taken into another one.
+#[cfg_attr(not(feature = "cuda"), allow(dead_code))] // kernels alone read it
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RowAt {
+    /// Where its source begins.
+    pub(super) source: Address,
+    /// Columns of the source.
+    pub(super) columns: usize,
+    /// Which row, from where, and how much; its own `source` does not count.
+    pub(super) taken: GatherRow,
+}
 
 /// Threads of a block, of every kernel: `pick` has shared memory for so many.
 const THREADS: u32 = 256;

@@ -1,21 +1,10 @@
 //! The kernels of a build without CUDA: there is no card, so there are none.
 
-use super::{GatherRow, KernelError, PickRow, TopK};
+use super::{Address, KernelError, PickRow, RowAt, TopK};
 use crate::device::devices::CudaDevice;
-
-type Address = u64;
 
 /// None can be loaded.
 pub(in crate::device) enum Kernels {}
-
-/// As in a build with CUDA, whose kernels read it.
-#[allow(dead_code)]
-#[derive(Debug, Clone, Copy)]
-pub(in crate::device) struct RowAt {
-    pub(in crate::device) source: Address,
-    pub(in crate::device) columns: usize,
-    pub(in crate::device) taken: GatherRow,
-}
 
 impl Kernels {
     pub(in crate::device) fn load(_: &CudaDevice) -> Result<Self, KernelError> {
