@@ -7,9 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use gemscope::preprocess::{
-    Budget, BudgetChoice, PATCH_SIDE, needed_size, patchify, prepare, prepare_reduced, resize, target_size,
-};
+use gemscope::preprocess::{PATCH_SIDE, needed_size, patchify, prepare, prepare_reduced, resize, target_size};
+use gemscope::record::{Budget, BudgetChoice};
 use image::codecs::jpeg::JpegEncoder;
 use image::imageops::{self, FilterType};
 use image::{RgbImage, imageops::resize as scale};

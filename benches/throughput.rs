@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use gemscope::preprocess::{Budget, BudgetChoice, PATCH_SIDE, needed_size, prepare, prepare_reduced, rescale};
+use gemscope::preprocess::{PATCH_SIDE, needed_size, prepare, prepare_reduced, rescale};
+use gemscope::record::{Budget, BudgetChoice};
 
 #[derive(Parser)]
 #[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]

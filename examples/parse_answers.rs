@@ -4,8 +4,8 @@
 
 #![allow(clippy::print_stdout)] // what an example shows
 
-use gemscope::answer::{CoordinateOrder, CoordinateScale, parse, to_detections};
-use gemscope::record::Ended;
+use gemscope::answer::{parse, to_detections};
+use gemscope::record::{CoordinateOrder, CoordinateScale, Ended};
 
 fn main() {
     let text = r#"Here they are: [{"box_2d": [100, 200, 300, 400], "label": "cat"}]"#;

@@ -1,8 +1,8 @@
 //! Any text as an answer: no panic, spans that lie in the text, boxes that lie in the image.
 #![no_main]
 
-use gemscope::answer::{self, AnswerKind, Reading, Rules};
-use gemscope::record::{Answer, AnswerStatus, BBox, Ended, Record};
+use gemscope::answer::{self, Reading};
+use gemscope::record::{AnswerKind, Rules, Answer, AnswerStatus, BBox, Ended, Record};
 use libfuzzer_sys::fuzz_target;
 
 const WIDTH: u32 = 640;

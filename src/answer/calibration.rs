@@ -4,7 +4,7 @@
 //! higher score never gets a lower probability (`a >= 0`); a score that was learned from one kind is never applied to another.
 //!
 //! Platt scaling (J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999) on the logit of the score, so that `a = 1, b = 0`
-//! changes nothing. [`crate::eval`] learns it.
+//! changes nothing. `src/eval` learns it.
 
 use std::path::{Path, PathBuf};
 
@@ -12,13 +12,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::files;
-use crate::record::ScoreKind;
+use crate::record::{Platt, ScoreKind};
 
 /// Version of the file. A reader refuses a later one.
 pub const SCHEMA: u32 = 1;
-
-/// Scores nearer to 0 or 1 are taken as this far away: the logit of 0 and 1 is infinite.
-const NEAREST: f64 = 1e-6;
 
 /// Why a calibration cannot be read, written or applied.
 #[derive(Debug, Error)]
@@ -46,22 +43,6 @@ pub enum CalibrationError {
         /// What it was learned from.
         score: String,
     },
-}
-
-/// `p = sigmoid(a * logit(score) + b)`.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Platt {
-    /// Slope; never negative.
-    pub a: f64,
-    /// Offset.
-    pub b: f64,
-}
-
-impl Platt {
-    /// The probability that a detection with this score (0 to 1) is right. Never decreases with the score.
-    pub fn apply(&self, score: f64) -> f64 {
-        sigmoid(self.a.mul_add(logit(score), self.b))
-    }
 }
 
 /// `p = sigmoid(a * logit(score) + b)`, and what it was learned from.
@@ -152,20 +133,8 @@ impl Calibration {
     }
 }
 
-pub(crate) fn logit(score: f64) -> f64 {
-    let score = score.clamp(NEAREST, 1.0 - NEAREST);
-    (score / (1.0 - score)).ln()
-}
-
-pub(crate) fn sigmoid(z: f64) -> f64 {
-    // Two forms of the same, neither of which overflows.
-    if z >= 0.0 { 1.0 / (1.0 + (-z).exp()) } else { z.exp() / (1.0 + z.exp()) }
-}
-
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn calibration(a: f64, b: f64) -> Calibration {
@@ -204,18 +173,6 @@ mod tests {
             std::fs::write(&path, text).unwrap();
             let error = Calibration::read(&path).unwrap_err().to_string();
             assert!(error.contains("calibration.json: not a calibration") && error.contains(reason), "{error}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn a_higher_score_never_gets_a_lower_probability(
-            a in 0.0..20.0_f64, b in -20.0..20.0_f64, one in 0.0..=1.0_f64, other in 0.0..=1.0_f64,
-        ) {
-            let platt = Platt { a, b };
-            let (low, high) = (one.min(other), one.max(other));
-            prop_assert!(platt.apply(low) <= platt.apply(high));
-            prop_assert!((0.0..=1.0).contains(&platt.apply(one)));
         }
     }
 }

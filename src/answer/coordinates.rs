@@ -14,46 +14,14 @@
 //! or if no number of it is above 1 (`[0, 0, 1, 1]` is the whole image in shares): then the others were written in
 //! that scale too, and would lie somewhere else.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-
 use super::ParsedBox;
 use super::march::Place;
+use crate::record::{CoordinateOrder, CoordinateScale};
 
 /// Numbers may run over the edge by this share of the scale.
 const OVERSHOOT: f64 = 0.25;
 
-/// What a coordinate counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-pub enum CoordinateScale {
-    /// Thousandths of the view's width and height, as Gemma and Gemini are trained to write them.
-    #[default]
-    #[serde(rename = "1000")]
-    Thousand,
-    /// Shares of the view's width and height, 0 to 1.
-    #[serde(rename = "1")]
-    One,
-    /// Pixels of the view.
-    #[serde(rename = "pixels")]
-    Pixels,
-}
-
 impl CoordinateScale {
-    /// Every scale.
-    pub const ALL: [Self; 3] = [Self::Thousand, Self::One, Self::Pixels];
-
-    /// The scale's name on the command line and in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Thousand => "1000",
-            Self::One => "1",
-            Self::Pixels => "pixels",
-        }
-    }
-
     /// The numbers of the lower right corner of a view: height, then width.
     pub(super) fn extent(self, height: f64, width: f64) -> [f64; 2] {
         match self {
@@ -62,68 +30,6 @@ impl CoordinateScale {
             Self::Pixels => [height, width],
         }
     }
-}
-
-impl fmt::Display for CoordinateScale {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for CoordinateScale {
-    type Err = UnknownCoordinates;
-
-    fn from_str(name: &str) -> Result<Self, UnknownCoordinates> {
-        let unknown = || UnknownCoordinates { name: name.to_owned(), known: "1000, 1, pixels" };
-        Self::ALL.into_iter().find(|scale| scale.as_str() == name).ok_or_else(unknown)
-    }
-}
-
-/// In which order the four numbers stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum CoordinateOrder {
-    /// `[ymin, xmin, ymax, xmax]`, as Gemma and Gemini write them.
-    #[default]
-    Yxyx,
-    /// `[xmin, ymin, xmax, ymax]`, as most other models do.
-    Xyxy,
-}
-
-impl CoordinateOrder {
-    /// Every order.
-    pub const ALL: [Self; 2] = [Self::Yxyx, Self::Xyxy];
-
-    /// The order's name on the command line and in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Yxyx => "yxyx",
-            Self::Xyxy => "xyxy",
-        }
-    }
-}
-
-impl fmt::Display for CoordinateOrder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for CoordinateOrder {
-    type Err = UnknownCoordinates;
-
-    fn from_str(name: &str) -> Result<Self, UnknownCoordinates> {
-        let unknown = || UnknownCoordinates { name: name.to_owned(), known: "yxyx, xyxy" };
-        Self::ALL.into_iter().find(|order| order.as_str() == name).ok_or_else(unknown)
-    }
-}
-
-/// Not a [`CoordinateScale`], or not a [`CoordinateOrder`].
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("{name:?} is unknown; there are: {known}")]
-pub struct UnknownCoordinates {
-    name: String,
-    known: &'static str,
 }
 
 /// A box's numbers in order.
@@ -311,20 +217,6 @@ mod tests {
     fn fits(scale: CoordinateScale, written: &[[f64; 4]]) -> Vec<bool> {
         let corners: Vec<Corners> = boxes(written).iter().map(|one| Corners::of(one, CoordinateOrder::Yxyx)).collect();
         fitting(&corners, scale, 1200.0, 1600.0)
-    }
-
-    #[test]
-    fn names() {
-        for scale in CoordinateScale::ALL {
-            assert_eq!(scale.to_string().parse(), Ok(scale));
-            assert_eq!(serde_json::to_value(scale).unwrap(), scale.as_str());
-        }
-        for order in CoordinateOrder::ALL {
-            assert_eq!(order.to_string().parse(), Ok(order));
-            assert_eq!(serde_json::to_value(order).unwrap(), order.as_str());
-        }
-        let error = "100".parse::<CoordinateScale>().unwrap_err().to_string();
-        assert_eq!(error, "\"100\" is unknown; there are: 1000, 1, pixels");
     }
 
     #[test]

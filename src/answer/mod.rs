@@ -92,16 +92,16 @@ mod turns;
 
 use std::ops::Range;
 
-use serde::{Deserialize, Serialize};
+use crate::record::{
+    Answer, AnswerKind, AnswerStatus, BBox, Ended, Note, NoteKind, Probabilities, Record, Rules, ScoreKind,
+};
 
-use crate::record::{Answer, AnswerStatus, BBox, Ended, Note, NoteKind, Probabilities, Record, ScoreKind};
-
-pub use coordinates::{CoordinateOrder, CoordinateScale, Decision, ScaleEvidence, UnknownCoordinates};
+pub use coordinates::{Decision, ScaleEvidence};
 use counts::Counts;
 pub use parser::parse;
 pub use probabilities::{TokenSpan, box_probabilities, is_near_rounding};
 pub use rescale::{Located, to_detections};
-pub use text::{AnswerKind, UnknownAnswerKind, plain_text, text_of};
+pub use text::{plain_text, text_of};
 
 /// What could be made of an answer's text.
 #[derive(Debug, Clone, PartialEq)]
@@ -147,27 +147,8 @@ pub struct Reading {
     pub sentences: Vec<Option<String>>,
 }
 
-/// How answers are read: what the boxes of a record depend on beside their text.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct Rules {
-    /// Boxes of several views are one object where they have so much of the smaller one's area in common.
-    pub join: f64,
-    /// What the numbers of a box count.
-    #[serde(default)]
-    pub coordinates: CoordinateScale,
-    /// In which order they stand.
-    #[serde(default)]
-    pub order: CoordinateOrder,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self { join: 0.5, coordinates: CoordinateScale::default(), order: CoordinateOrder::default() }
-    }
-}
-
 /// Reads all answers about the image of `record` into it: status, every box that they name, notes, and the answers themselves. Labels are those of
-/// the answers, and scores are [`ScoreKind::Joint`]; what is exported of the boxes is decided later, by [`crate::export::Filters`].
+/// the answers, and scores are [`ScoreKind::Joint`]; what is exported of the boxes is decided later, by [`crate::record::Filters`].
 ///
 /// The status of several answers is the most serious of them, except that boxes from one view are not made a refusal by the prose of another: that
 /// is `salvaged`.

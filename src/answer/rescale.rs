@@ -7,10 +7,10 @@
 use std::collections::HashSet;
 
 use super::ParsedAnswer;
-use super::coordinates::{CoordinateOrder, CoordinateScale, Corners, fitting};
+use super::coordinates::{Corners, fitting};
 use super::counts::Counts;
 use super::march::{Place, as_written, marching, repeats_without_end};
-use crate::record::{AnswerStatus, BBox, Detection, Note, NoteKind};
+use crate::record::{AnswerStatus, BBox, CoordinateOrder, CoordinateScale, Detection, Note, NoteKind};
 
 /// The label of a box that came without one, where the query named no sole label.
 const DEFAULT_LABEL: &str = "object";

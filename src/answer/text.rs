@@ -4,40 +4,12 @@
 //! thoughts and special tokens. Promises: a caption is an answer and no failure; boxes that stand in it are read all
 //! the same, but it is an example of nothing.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
-use thiserror::Error;
-
 use super::marks::{self, END_OF_FOLDED, Mark};
 use super::scan::Scanner;
 use super::{ParsedAnswer, is_box_key};
-use crate::record::{Answer, AnswerStatus, Ended, Record};
-
-/// What a question asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum AnswerKind {
-    /// Boxes: without any, the answer says "nothing" or is a refusal.
-    #[default]
-    Boxes,
-    /// Words: a caption, a count, a yes or no.
-    Text,
-}
+use crate::record::{Answer, AnswerKind, AnswerStatus, Ended, Record, Task};
 
 impl AnswerKind {
-    /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Boxes, Self::Text];
-
-    /// The kind's name on the command line and in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Boxes => "boxes",
-            Self::Text => "text",
-        }
-    }
-
     /// What a question in the user's own words asks for: boxes if it begins with detect, find or locate (behind
     /// "please", if that is there) or names `box_2d`, and text otherwise.
     pub fn of_question(text: &str) -> Self {
@@ -49,24 +21,15 @@ impl AnswerKind {
     }
 }
 
-impl fmt::Display for AnswerKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+impl Task {
+    /// What it asks for where nobody says: boxes of labels and phrases; of a text, what its words say.
+    pub fn answer_kind(&self) -> AnswerKind {
+        match self {
+            Self::Prompt { text, labels } if labels.is_empty() => AnswerKind::of_question(text),
+            Self::Labels(_) | Self::Phrase(_) | Self::Prompt { .. } => AnswerKind::Boxes,
+        }
     }
 }
-
-impl FromStr for AnswerKind {
-    type Err = UnknownAnswerKind;
-
-    fn from_str(name: &str) -> Result<Self, UnknownAnswerKind> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| UnknownAnswerKind(name.to_owned()))
-    }
-}
-
-/// Not an [`AnswerKind`].
-#[derive(Debug, Error, PartialEq, Eq)]
-#[error("{0:?} is no kind of answer; there are: boxes, text")]
-pub struct UnknownAnswerKind(String);
 
 /// The words of an answer: without thoughts, special tokens and all that stands behind the end of its turn.
 pub fn plain_text(text: &str) -> String {
@@ -123,7 +86,8 @@ pub(super) fn status(answer: &Answer, parsed: &ParsedAnswer) -> AnswerStatus {
 
 #[cfg(test)]
 mod tests {
-    use super::{AnswerKind, plain_text};
+    use super::plain_text;
+    use crate::record::AnswerKind;
 
     #[test]
     fn what_a_question_asks_for() {

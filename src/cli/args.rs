@@ -7,14 +7,15 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use gemscope::answer::calibration::{Calibration, Platt};
-use gemscope::answer::{AnswerKind, CoordinateOrder, CoordinateScale, Rules};
-use gemscope::export::{Area, Filters, Format, MinScore, read_labels_map};
+use gemscope::answer::calibration::Calibration;
+use gemscope::export::{Format, read_labels_map};
 use gemscope::files::read_text;
 use gemscope::image::MAX_PIXELS;
-use gemscope::preprocess::{Budget, BudgetChoice};
-use gemscope::prompt::{Conversation, Task, distinct};
-use gemscope::record::ScoreKind;
+use gemscope::prompt::Conversation;
+use gemscope::record::{
+    AnswerKind, Area, Budget, BudgetChoice, CoordinateOrder, CoordinateScale, Filters, MinScore, Platt, Rules,
+    ScoreKind, Task, distinct,
+};
 use gemscope::run::{Control, MIN_ROWS};
 use gemscope::session::RunOptions;
 

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use gemscope::critique::{Gates, GroupBy, Kind, Rubric, Verdict};
-use gemscope::export::{self, Critique, Filters, MinScore, SortBy, VerdictFormat, export_verdicts};
+use gemscope::export::{self, Critique, SortBy, VerdictFormat, export_verdicts};
 use gemscope::files;
 use gemscope::model::demo;
-use gemscope::record::Record;
+use gemscope::record::{Filters, MinScore, Record};
 use gemscope::run::{self, Manifest, Outcome, RunDirectory, Summary};
 use gemscope::session::{CritiqueConfig, FinishedRun, ModelChoice, Session, SessionError};
 use gemscope::source::{self, Besides, Source};

@@ -1,6 +1,6 @@
 //! How answers are generated, from arguments.
 
-use gemscope::generate::Sampling;
+use gemscope::record::Sampling;
 use gemscope::session::{DecodingChoice, DecodingOptions};
 
 use super::args::share;

@@ -3,9 +3,8 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use gemscope::export::{self, Filters};
-use gemscope::preprocess::Tiling;
-use gemscope::record::AnswerStatus;
+use gemscope::export;
+use gemscope::record::{AnswerStatus, Filters, Tiling};
 use gemscope::run::{self, Failure, Manifest, Summary};
 use gemscope::session::{DetectConfig, DetectPlan, FinishedRun, Session};
 use gemscope::source;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use gemscope::model::{Dtypes, ModelReport};
-use gemscope::preprocess::Budget;
+use gemscope::record::Budget;
 use gemscope::session::ModelFiles;
 use serde::Serialize;
 

@@ -7,11 +7,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use gemscope::critique::{CritiqueSettings, PairRecord, Preference, Rubric};
+use gemscope::critique::{PairRecord, Preference, Rubric};
 use gemscope::export::write_pairs;
 use gemscope::generate::Words;
-use gemscope::preprocess::BudgetChoice;
 use gemscope::prompt::Conversation;
+use gemscope::record::{BudgetChoice, CritiqueSettings};
 use gemscope::run::{self, Manifest, ModelIdentity, Pair, PairQuestion, RunDirectory, Settings};
 use gemscope::session::ModelFiles;
 use gemscope::source::{self, SourceImage};

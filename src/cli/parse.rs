@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use gemscope::answer::{AnswerKind, CoordinateOrder, CoordinateScale, Rules, ScaleEvidence};
-use gemscope::export::{Filters, Run};
+use gemscope::answer::ScaleEvidence;
+use gemscope::export::Run;
 use gemscope::files;
-use gemscope::record::{AnswerStatus, NoteKind, Record};
+use gemscope::record::{AnswerKind, AnswerStatus, CoordinateOrder, CoordinateScale, Filters, NoteKind, Record, Rules};
 use gemscope::responses::{self, Asked, Collected, ImageFolder, Problem, Requests};
 use gemscope::run::{Elsewhere, Failure, Manifest, RunDirectory, Summary};
 use serde::Serialize;

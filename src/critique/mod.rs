@@ -18,7 +18,7 @@ mod statistics;
 pub use frame::{AxisFigures, Frame};
 pub use gate::{GateError, Gates, Judged, Verdict};
 pub use pair::{PairRecord, Preference};
-pub use question::{AxisQuestion, CritiqueSettings, OtherQuestions, RubricQuestions, WordsOf, rate_into};
+pub use question::{AxisQuestion, OtherQuestions, RubricQuestions, WordsOf, rate_into};
 pub use rubric::{Axis, Kind, Rubric, RubricError};
 pub use statistics::{
     BARS, DISAGREEMENT, Group, GroupBy, Sequence, Spread, Statistics, Together, UnknownGroup, disagreements, groups,

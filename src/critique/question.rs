@@ -7,14 +7,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::clauses::{MOST_CLAUSES, clauses};
 use super::rubric::{Axis, Kind, Rubric, RubricError};
 use crate::generate::{Words, WordsError};
 use crate::prompt::{Conversation, PromptError, Prompter, Query, TextTokenizer};
-use crate::record::{AnswerStatus, Rating, Record};
+use crate::record::{AnswerStatus, AskedAxis, CritiqueSettings, Rating, Record};
 
 /// One question that one of a few words answers.
 #[derive(Clone)]
@@ -31,36 +30,7 @@ pub struct AxisQuestion {
     pub reasons: Vec<Query>,
 }
 
-/// What a run keeps of a rubric: all that the model's answers depend on. Weights, rules and what makes a word good are not part of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct CritiqueSettings {
-    /// The axes.
-    pub axes: Vec<AskedAxis>,
-    /// A frame is not read where the words of an axis have less than this of the probability.
-    pub min_mass: f64,
-}
-
-/// One axis as it was asked.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct AskedAxis {
-    /// Its name.
-    pub name: String,
-    /// The user's text; `{clause}` stands for what differs from frame to frame.
-    pub text: String,
-    /// The words.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub words: Vec<String>,
-    /// What asks why, where it was asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub why: Option<String>,
-}
-
 impl CritiqueSettings {
-    /// Whether an axis asks for boxes: defects are found, everything else is answered with a word.
-    pub fn asks_for_boxes(&self) -> bool {
-        self.axes.iter().any(|axis| axis.words.is_empty())
-    }
-
     /// Those of `rubric`.
     pub fn of(rubric: &Rubric) -> Self {
         let asked = |axis: &Axis| AskedAxis {

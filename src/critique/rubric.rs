@@ -9,8 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::preprocess::Budget;
-use crate::record::Measures;
+use crate::record::{Budget, Measures};
 
 /// The words of a level where an axis names none, the worst first.
 const LEVELS: [&str; 5] = ["bad", "poor", "fair", "good", "excellent"];

@@ -10,7 +10,8 @@
 use thiserror::Error;
 
 use super::reliability::{BINS, Reliability};
-use crate::answer::calibration::{Calibration, Ece, MadeFrom, Platt, SCHEMA, logit, sigmoid};
+use crate::answer::calibration::{Calibration, Ece, MadeFrom, SCHEMA};
+use crate::record::{Platt, logit, sigmoid};
 
 /// Weight of the pull to `a = 1, b = 0`; that of a thousandth of one detection.
 const PULL: f64 = 1e-3;

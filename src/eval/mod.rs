@@ -27,8 +27,8 @@ pub use reliability::Reliability;
 pub use report::html;
 pub use truth::Truth;
 
-use crate::answer::calibration::Platt;
 use crate::dataset::DatasetError;
+use crate::record::Platt;
 use crate::run::JournalError;
 
 /// Why detections cannot be evaluated.

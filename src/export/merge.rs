@@ -7,9 +7,9 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
+use super::ExportError;
 use super::select::{LeftOut, Selection};
-use super::{ExportError, Filters};
-use crate::record::{AnswerStatus, Detection, Record};
+use crate::record::{AnswerStatus, Detection, Filters, Record};
 use crate::run::Manifest;
 
 /// A run, as far as exports are made from it.

@@ -1,6 +1,6 @@
 //! Records to files that other tools read.
 //!
-//! In: the records of a run, sorted by image, as its [`Filters`] show them; its manifest, and for some formats the images. Out: files in the run's
+//! In: the records of a run, sorted by image, as its [`Filters`](crate::record::Filters) show them; its manifest, and for some formats the images. Out: files in the run's
 //! directory. Promises: each format is a pure function of these and the options: the same bytes whatever the threads, the order of the run or
 //! how often it was resumed. `docs/FORMATS.md` says what each format holds.
 
@@ -33,7 +33,6 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use critique::{Critique, SortBy, VerdictFormat, export_verdicts, write_pairs};
-pub use filter::{Area, AreaError, Filters, MinScore};
 pub use merge::{Run, merge};
 pub use options::{CropOptions, Options, Padding, read_categories, read_labels_map};
 pub use presence::Missing;

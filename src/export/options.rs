@@ -1,4 +1,4 @@
-//! How an export is made, where it is not as usual. Which boxes it shows, [`Filters`](super::Filters) say.
+//! How an export is made, where it is not as usual. Which boxes it shows, [`Filters`](crate::record::Filters) say.
 //!
 //! In: what the user asked for, and the files that name categories and labels. Out: [`Options`]. Promises: a file that cannot be
 //! understood is an error that names it, before anything is written.

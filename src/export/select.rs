@@ -9,10 +9,10 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::filter::{Filtered, Filters, MinScore, Names};
+use super::filter::{Filtered, Names};
 use super::{Category, Exported, Options};
 use crate::answer::counts::Counts;
-use crate::record::{AnswerStatus, Detection, NoteKind, Record};
+use crate::record::{AnswerStatus, Detection, Filters, MinScore, NoteKind, Record};
 use crate::run::Manifest;
 
 /// The records of a run, as filters show them.
@@ -304,7 +304,7 @@ mod tests {
         // By request, it is one; and one whose box goes for its shape was not emptied by the default.
         let low = record(AnswerStatus::Ok, &[("dog", Some(0.01))]);
         assert_eq!(chosen(&selection(std::slice::from_ref(&low), &[], &at_least(0.05)), &Options::default()).1, [true]);
-        let small = Filters { max_area: Some(super::super::Area::Pixels(1.0)), ..Filters::default() };
+        let small = Filters { max_area: Some(crate::record::Area::Pixels(1.0)), ..Filters::default() };
         assert_eq!(chosen(&selection(&[low], &[], &small), &Options::default()).1, [true]);
         // The default drops no box for want of a score.
         let unscored = selection(&[record(AnswerStatus::Ok, &[("dog", None)])], &[], &Filters::default());

@@ -466,10 +466,11 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::generate::{GenerateOptions, Sampling, generate};
+    use crate::generate::{GenerateOptions, generate};
     use crate::model::{Dtypes, GraphFiles, OpenOptions};
     use crate::onnxruntime::{self, RuntimeOptions};
     use crate::prompt::Prompter;
+    use crate::record::Sampling;
 
     /// ONNX Runtime has no memory for three rows: they are answered one after the other. Then it fails over one: that one fails.
     #[test]

@@ -21,18 +21,16 @@ pub use grammar::{Grammar, GrammarError, GrammarFactory, Labels};
 pub use next_token::NextToken;
 pub use plan::BatchLimits;
 pub use rescore::Doubt;
-pub use sampling::Sampling;
 pub use words::{Distribution, Words, WordsError};
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::answer::TokenSpan;
 use crate::model::{Features, GraphError, Model};
 use crate::prompt::{TextTokenizer, TokenizerError};
-use crate::record::Ended;
+use crate::record::{Ended, Sampling};
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -55,24 +53,6 @@ pub enum GenerateError {
         "the decoder gave no usable probabilities at token {0} (NaN or all suppressed); try another dtype of the graphs"
     )]
     NoProbabilities(usize),
-}
-
-/// What may stand in an answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Decoding {
-    /// Whatever the model says.
-    #[default]
-    Free,
-    /// A list of boxes, see [`Grammar`].
-    Grammar {
-        /// Whether that holds for prompts in the user's own words too.
-        prompts: bool,
-        /// Whether labels are any text, not only those asked for.
-        open_labels: bool,
-        /// The most boxes.
-        max_boxes: usize,
-    },
 }
 
 /// How answers are generated.

@@ -5,31 +5,12 @@
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use serde::{Deserialize, Serialize};
 
 use crate::model::{TopK, rank};
+use crate::record::Sampling;
 
 /// So many ids are picked on a card, each in a pass of its own; more are chosen from all logits.
 const MOST_PICKED: usize = 256;
-
-/// How the next token is chosen.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Sampling {
-    /// The most probable one.
-    Greedy,
-    /// Drawn, after temperature, then top-k, then top-p, in Hugging Face's order.
-    Drawn {
-        /// Divides the logits; above 0.
-        temperature: f32,
-        /// Only the smallest set of tokens whose probabilities reach this sum; 1 keeps all.
-        top_p: f32,
-        /// Only this many of the most probable tokens; 0 keeps all.
-        top_k: usize,
-        /// The same seed gives the same answers, whatever the order of the images.
-        seed: u64,
-    },
-}
 
 /// A chosen token.
 #[derive(Debug, Clone, Copy, PartialEq)]

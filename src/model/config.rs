@@ -9,8 +9,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::ModelError;
-use crate::preprocess::{Budget, PATCH_SIDE, SOFT_TOKEN_SIDE};
+use crate::preprocess::{PATCH_SIDE, SOFT_TOKEN_SIDE};
 use crate::prompt::TextTokenizer;
+use crate::record::Budget;
 
 /// Settings that are read from JSON files, each with a fallback of its own.
 #[derive(Debug, Clone, Serialize)]

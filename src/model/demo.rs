@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::ModelError;
-use crate::prompt::Task;
+use crate::record::Task;
 use crate::{digest, files};
 
 macro_rules! bundled {

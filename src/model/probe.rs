@@ -13,7 +13,8 @@ use super::embedding::PER_LAYER;
 use super::graph::GraphError;
 use super::{GraphFiles, Model, ModelError, tensor};
 use crate::device::Device;
-use crate::preprocess::{Budget, PATCH_SIDE, PatchGrid};
+use crate::preprocess::{PATCH_SIDE, PatchGrid};
+use crate::record::Budget;
 use crate::{digest, files};
 
 /// The answers of the probes.

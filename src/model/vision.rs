@@ -9,7 +9,8 @@ use ort::value::DynValue;
 
 use super::graph::{Feeds, Graph, GraphError};
 use super::tensor;
-use crate::preprocess::{Budget, PatchGrid, SOFT_TOKEN_SIDE};
+use crate::preprocess::{PatchGrid, SOFT_TOKEN_SIDE};
+use crate::record::Budget;
 
 /// The soft tokens of one view, in the width of the text model.
 #[derive(Debug, Clone)]

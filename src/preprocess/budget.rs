@@ -1,43 +1,17 @@
-//! The soft-token budget and the size that an image is resized to under it.
-
-use std::fmt;
-use std::str::FromStr;
+//! The size that an image is resized to under a budget of soft tokens.
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::record::{Budget, BudgetChoice};
+
 /// Side of the square of pixels that becomes one soft token: 3x3 patches of 16 px.
 pub const SOFT_TOKEN_SIDE: u32 = 48;
 
-/// The most soft tokens of a view: 70, 140, 280, 560 or 1120, nothing else.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "u32", into = "u32")]
-pub struct Budget(u32);
-
-impl Budget {
-    /// Every budget that Gemma 4 was trained with, ascending.
-    pub const ALL: [Self; 5] = [Self(70), Self(140), Self(280), Self(560), Self(1120)];
-    /// The largest budget.
-    pub const MAX: Self = Self(1120);
-
-    /// The most soft tokens.
-    pub fn soft_tokens(self) -> u32 {
-        self.0
-    }
-
-    /// The most 16-px patches: nine to a soft token.
-    pub fn max_patches(self) -> u32 {
-        self.0 * 9
-    }
-}
-
-/// Why there is no budget or no target size.
+/// Why there is no target size.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BudgetError {
-    /// Not one of the five.
-    #[error("{0} is not a soft-token budget; Gemma 4 knows 70, 140, 280, 560, 1120")]
-    NotABudget(String),
     /// Hugging Face refuses such a shape too.
     #[error("{width}x{height} has no target size under a budget of {budget} soft tokens")]
     NoTargetSize {
@@ -50,56 +24,7 @@ pub enum BudgetError {
     },
 }
 
-impl TryFrom<u32> for Budget {
-    type Error = BudgetError;
-
-    fn try_from(value: u32) -> Result<Self, BudgetError> {
-        Self::ALL.into_iter().find(|budget| budget.0 == value).ok_or_else(|| BudgetError::NotABudget(value.to_string()))
-    }
-}
-
-impl From<Budget> for u32 {
-    fn from(budget: Budget) -> Self {
-        budget.0
-    }
-}
-
-impl FromStr for Budget {
-    type Err = BudgetError;
-
-    fn from_str(text: &str) -> Result<Self, BudgetError> {
-        text.parse::<u32>().map_err(|_| BudgetError::NotABudget(text.to_owned()))?.try_into()
-    }
-}
-
-impl fmt::Display for Budget {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// What was asked for: one budget for all images, or the one that fits each.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum BudgetChoice {
-    /// The same for every image.
-    Fixed(Budget),
-    /// The smallest budget under which neither side of the image shrinks, capped by `max`.
-    Auto {
-        /// The cap.
-        max: Budget,
-    },
-}
-
 impl BudgetChoice {
-    /// The largest budget that any image of a run can get.
-    pub fn largest(self) -> Budget {
-        match self {
-            Self::Fixed(budget) => budget,
-            Self::Auto { max } => max,
-        }
-    }
-
     /// The budget of an image of this size.
     ///
     /// # Errors
@@ -149,7 +74,7 @@ impl TargetSize {
 /// # Errors
 /// [`BudgetError::NoTargetSize`] where the image has no pixels or the result would exceed the budget.
 pub fn target_size(width: u32, height: u32, budget: Budget) -> Result<TargetSize, BudgetError> {
-    let no_size = || BudgetError::NoTargetSize { width, height, budget: budget.0 };
+    let no_size = || BudgetError::NoTargetSize { width, height, budget: budget.soft_tokens() };
     if width == 0 || height == 0 {
         return Err(no_size());
     }
@@ -193,13 +118,6 @@ mod tests {
         assert_eq!(size(1, 1, 280), (768, 768));
         assert_eq!(size(1000, 1, 1120), (50_784, 48));
         assert_eq!(size(100, 1, 560), (11_328, 96));
-    }
-
-    #[test]
-    fn only_five_budgets() {
-        assert!("280".parse::<Budget>().is_ok());
-        assert_eq!("256".parse::<Budget>(), Err(BudgetError::NotABudget("256".into())));
-        assert!("auto".parse::<Budget>().is_err());
     }
 
     #[test]

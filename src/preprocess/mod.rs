@@ -13,13 +13,14 @@ mod resize;
 mod tiles;
 mod weights;
 
-pub use budget::{Budget, BudgetChoice, BudgetError, SOFT_TOKEN_SIDE, TargetSize, target_size};
+pub use budget::{BudgetError, SOFT_TOKEN_SIDE, TargetSize, target_size};
 pub use patches::{PATCH_SIDE, PatchGrid, patchify, rescale};
 pub use plan::{PlanError, PlannedView, plan_views};
 pub use resize::{ResizeError, resize};
-pub use tiles::{Overlap, Region, Tiling, TilingError};
+pub use tiles::{Region, TilingError};
 
 use crate::image::{ReducedImage, UprightImage};
+use crate::record::{Budget, BudgetChoice};
 
 /// One view, ready for the vision graph.
 #[derive(Debug, Clone)]

@@ -5,8 +5,9 @@
 
 use thiserror::Error;
 
-use super::budget::{Budget, BudgetChoice, BudgetError, TargetSize, target_size};
-use super::tiles::{Region, Tiling, TilingError, views};
+use super::budget::{BudgetError, TargetSize, target_size};
+use super::tiles::{Region, TilingError, views};
+use crate::record::{Budget, BudgetChoice, Tiling};
 
 /// Why an image has no views.
 #[derive(Debug, Error, PartialEq)]

@@ -3,16 +3,10 @@
 //! In: the size of an upright image, how it is to be tiled, and the budget. Out: regions in whole pixels, the whole image first. Promises:
 //! every region lies inside the image and none is empty; the tiles together cover the image; equal inputs give equal tiles.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::budget::{Budget, SOFT_TOKEN_SIDE};
-
-/// Share of a tile's side that it has in common with the next one, where nothing else is said. SAHI's default.
-const DEFAULT_OVERLAP: f64 = 0.2;
+use super::budget::SOFT_TOKEN_SIDE;
+use crate::record::{Budget, Overlap, Tiling};
 
 /// More tiles of one image than this are a slip of the finger.
 const MOST_TILES: u64 = 4096;
@@ -37,46 +31,10 @@ impl Region {
     }
 }
 
-/// How images are cut into tiles.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub enum Tiling {
-    /// Squares of so many pixels, the last of a row moved back to end at the image's edge.
-    Size {
-        /// Side in pixels.
-        side: u32,
-        /// What neighbours have in common.
-        overlap: Overlap,
-    },
-    /// So many columns and rows.
-    Grid {
-        /// Tiles from left to right.
-        columns: u32,
-        /// Tiles from top to bottom.
-        rows: u32,
-        /// What neighbours have in common.
-        overlap: Overlap,
-    },
-    /// Squares that the budget shows without shrinking them, where the image is larger than that; else only the whole image.
-    Auto,
-}
-
-/// What neighbouring tiles have in common.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Overlap {
-    /// Share of the tile's side, from 0 to below 0.9.
-    Share(f64),
-    /// Pixels.
-    Pixels(u32),
-}
-
 /// Why there are no tiles.
 #[derive(Debug, Error, PartialEq)]
 #[non_exhaustive]
 pub enum TilingError {
-    /// Not a way to cut tiles.
-    #[error("{0:?} says no tiles: write SIZE (640), SIZE:OVERLAP (640:0.25 or 640:100), COLUMNSxROWS (3x2), or auto")]
-    Unreadable(String),
     /// The overlap eats the tile.
     #[error("an overlap of {overlap} px leaves nothing of tiles of {side} px")]
     Overlap {
@@ -95,67 +53,6 @@ pub enum TilingError {
         /// How many.
         tiles: u64,
     },
-}
-
-impl FromStr for Tiling {
-    type Err = TilingError;
-
-    fn from_str(text: &str) -> Result<Self, TilingError> {
-        let unreadable = || TilingError::Unreadable(text.to_owned());
-        let (main, overlap) = match text.split_once(':') {
-            None => (text, Overlap::Share(DEFAULT_OVERLAP)),
-            Some((main, overlap)) => (main, parse_overlap(overlap).ok_or_else(unreadable)?),
-        };
-        let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number > 0).ok_or_else(unreadable);
-        if let Some((columns, rows)) = main.split_once(['x', 'X']) {
-            return Ok(Self::Grid { columns: number(columns)?, rows: number(rows)?, overlap });
-        }
-        if text == "auto" {
-            return Ok(Self::Auto);
-        }
-        Ok(Self::Size { side: number(main)?, overlap })
-    }
-}
-
-fn parse_overlap(text: &str) -> Option<Overlap> {
-    if let Ok(pixels) = text.parse::<u32>() {
-        return Some(Overlap::Pixels(pixels));
-    }
-    text.parse().ok().filter(|share| (0.0..0.9).contains(share)).map(Overlap::Share)
-}
-
-impl fmt::Display for Overlap {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            // With its point, so that it is read as a share again.
-            Self::Share(share) => write!(f, "{share:?}"),
-            Self::Pixels(pixels) => write!(f, "{pixels}"),
-        }
-    }
-}
-
-impl fmt::Display for Tiling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Size { side, overlap } => write!(f, "{side}:{overlap}"),
-            Self::Grid { columns, rows, overlap } => write!(f, "{columns}x{rows}:{overlap}"),
-            Self::Auto => f.write_str("auto"),
-        }
-    }
-}
-
-impl From<Tiling> for String {
-    fn from(tiling: Tiling) -> Self {
-        tiling.to_string()
-    }
-}
-
-impl TryFrom<String> for Tiling {
-    type Error = TilingError;
-
-    fn try_from(text: String) -> Result<Self, TilingError> {
-        text.parse()
-    }
 }
 
 /// The views of an image: the whole, and the tiles where there are at least two.
@@ -179,7 +76,7 @@ pub(super) fn views(
                 return Ok(vec![whole]);
             }
             let side = shown.isqrt() as u32;
-            let overlap = Overlap::Share(DEFAULT_OVERLAP);
+            let overlap = Overlap::default();
             (steps(width, side, overlap)?, steps(height, side, overlap)?)
         }
     };
@@ -272,15 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read() {
-        for text in ["", "0", "x", "3x", "0x2", "640:", "640:1.5", "640:-1", "a:0.2", "auto:0.2", "nan"] {
-            assert!(text.parse::<Tiling>().is_err(), "{text}");
-        }
-        for text in ["640:0.2", "640:100", "3x2:0.25", "auto"] {
-            let tiling: Tiling = text.parse().unwrap();
-            assert_eq!(tiling.to_string(), text);
-            assert_eq!(serde_json::from_str::<Tiling>(&serde_json::to_string(&tiling).unwrap()).unwrap(), tiling);
-        }
+    fn what_cannot_be_cut() {
         let refused = |width, text: &str| views(width, width, Some(text.parse().unwrap()), budget(70)).unwrap_err();
         assert!(matches!(refused(1000, "100:100"), TilingError::Overlap { .. }));
         assert!(matches!(refused(100_000, "48:0"), TilingError::TooMany { .. }));

@@ -6,12 +6,10 @@
 //! prompt or a file are words, and cannot end a turn or name an image.
 
 mod per_image;
-mod task;
 mod template;
 mod tokenizer;
 
 pub use per_image::{ImageTask, read_image_tasks};
-pub use task::{Task, distinct};
 pub use template::{ChatTemplate, TemplateError};
 pub use tokenizer::{SpecialTokens, TextTokenizer, TokenizerError};
 

@@ -7,9 +7,8 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::Task;
-use super::task::distinct;
 use crate::image_table::{ImageTable, TableError, column};
+use crate::record::{Task, distinct};
 
 /// What is asked about one image.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,19 +7,36 @@ use serde::{Deserialize, Serialize};
 
 mod answer;
 mod bbox;
+mod budget;
+mod calibration;
+mod critique;
 mod decimals;
+mod decoding;
 mod detection;
+mod filters;
 mod generation;
 mod measures;
 mod note;
+mod rules;
+mod task;
+mod tiling;
 
 pub use answer::{Answer, AnswerStatus, Ended, Rating, TokenCounts};
 pub use bbox::BBox;
+pub use budget::{Budget, BudgetChoice, UnknownBudget};
+pub use calibration::Platt;
+pub(crate) use calibration::{logit, sigmoid};
+pub use critique::{AskedAxis, CritiqueSettings};
 pub(crate) use decimals::{index_of_greatest, is_near_rounding, to_four_decimals};
+pub use decoding::{Decoding, Sampling};
 pub use detection::{Detection, Probabilities, ScoreKind, UnknownScore};
+pub use filters::{Area, AreaError, Filters, MinScore};
 pub use generation::{GenerationSettings, Tool};
 pub use measures::Measures;
 pub use note::{Note, NoteKind};
+pub use rules::{AnswerKind, CoordinateOrder, CoordinateScale, Rules, UnknownAnswerKind, UnknownCoordinates};
+pub use task::{Task, distinct};
+pub use tiling::{Overlap, Tiling, UnknownTiling};
 
 /// Version of the record's JSON schema. A reader refuses a record of a later version.
 ///

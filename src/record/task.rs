@@ -4,8 +4,6 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::answer::AnswerKind;
-
 /// What is asked about every image.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -39,14 +37,6 @@ impl Task {
         match self {
             Self::Labels(labels) | Self::Prompt { labels, .. } => labels,
             Self::Phrase(phrase) => std::slice::from_ref(phrase),
-        }
-    }
-
-    /// What it asks for where nobody says: boxes of labels and phrases; of a text, what its words say.
-    pub fn answer_kind(&self) -> AnswerKind {
-        match self {
-            Self::Prompt { text, labels } if labels.is_empty() => AnswerKind::of_question(text),
-            Self::Labels(_) | Self::Phrase(_) | Self::Prompt { .. } => AnswerKind::Boxes,
         }
     }
 

@@ -14,9 +14,8 @@ use super::images::{ImageFile, ImageFolder, path_in_name};
 use super::requests::Requests;
 use super::response::{Assembler, Outcome, Response};
 use super::{Problem, tokens::Tokens};
-use crate::answer::TokenSpan;
-use crate::answer::{self, AnswerKind, CoordinateOrder, Reading, Rules, ScaleEvidence};
-use crate::record::{Answer, AnswerStatus, BBox, Ended, Note, NoteKind, Record};
+use crate::answer::{self, Reading, ScaleEvidence, TokenSpan};
+use crate::record::{Answer, AnswerKind, AnswerStatus, BBox, CoordinateOrder, Ended, Note, NoteKind, Record, Rules};
 use crate::source::{Locator, Place};
 
 /// What a text of responses holds.
@@ -402,6 +401,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::record::CoordinateScale;
 
     const BOX: &str = r#"[{"box_2d": [100, 200, 300, 400], "label": "cat"}]"#;
     const CUT: &str = r#"[{"box_2d": [100, 200, 300, 400], "label": "cat"}, {"box_2d": [1"#;
@@ -564,7 +564,7 @@ mod tests {
             let collected = collect(lines.as_bytes(), None, None).unwrap();
             let mut evidence = ScaleEvidence::default();
             collected.images.iter().for_each(|image| image.weigh(&mut evidence, CoordinateOrder::default(), &asked));
-            assert_eq!(evidence.decide().scale, answer::CoordinateScale::One);
+            assert_eq!(evidence.decide().scale, CoordinateScale::One);
         }
     }
 

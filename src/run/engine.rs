@@ -10,13 +10,12 @@ use crate::answer::{self, Reading};
 use crate::critique::AxisQuestion;
 use crate::digest;
 use crate::generate::{
-    Batch, BatchLimits, Finished, GenerateError, GenerateOptions, Generated, NextToken, Reply, Request, Sampling,
-    Wanted,
+    Batch, BatchLimits, Finished, GenerateError, GenerateOptions, Generated, NextToken, Reply, Request, Wanted,
 };
 use crate::model::Model;
-use crate::preprocess::{Budget, PreparedView, Region, TargetSize};
+use crate::preprocess::{PreparedView, Region, TargetSize};
 use crate::prompt::{Prompter, Query};
-use crate::record::{Answer, BBox, Rating, TokenCounts};
+use crate::record::{Answer, BBox, Budget, Rating, Sampling, TokenCounts};
 
 /// What answers questions.
 pub struct Engine {

@@ -15,15 +15,12 @@ use thiserror::Error;
 
 use super::difference::{self, Difference};
 use super::questions::ImagePrompts;
-use crate::answer::{AnswerKind, Rules};
-use crate::critique::CritiqueSettings;
 use crate::device::Device;
-use crate::export::{Filters, MinScore};
-use crate::generate::{Decoding, Sampling};
 use crate::model::{GraphFiles, ModelConfig};
 use crate::ownership::{self, OutputDirectory};
-use crate::preprocess::{BudgetChoice, Tiling};
-use crate::prompt::Task;
+use crate::record::{
+    AnswerKind, BudgetChoice, CritiqueSettings, Decoding, Filters, MinScore, Rules, Sampling, Task, Tiling,
+};
 use crate::{digest, files};
 
 pub(super) const FILE: &str = ownership::RUN;

@@ -10,8 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use super::journal::{Journal, KnownImage, RecordReader};
 use super::json_log::JournalError;
 use super::pipeline::Plan;
-use crate::generate::Sampling;
-use crate::record::Record;
+use crate::record::{Record, Sampling};
 use crate::source::Locator;
 
 /// The answers that may move.

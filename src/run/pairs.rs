@@ -17,8 +17,9 @@ use crate::digest;
 use crate::generate::{Batch, NextToken, Reply, Words};
 use crate::image::{decode_within, read_file};
 use crate::model::Features;
-use crate::preprocess::{BudgetChoice, PreparedView, prepare};
+use crate::preprocess::{PreparedView, prepare};
 use crate::prompt::Query;
+use crate::record::BudgetChoice;
 use crate::source::SourceImage;
 
 pub(super) const FILE: &str = "pairs.jsonl";

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::answer::{AnswerKind, ParsedBox};
+use crate::answer::ParsedBox;
 use crate::critique::AxisQuestion;
 use crate::digest;
 use crate::generate::Grammar;
-use crate::prompt::{Conversation, Prompter, Query, Task};
-use crate::record::Record;
+use crate::prompt::{Conversation, Prompter, Query};
+use crate::record::{AnswerKind, Record, Task};
 use crate::source::SourceImage;
 
 /// Who knows what is asked about an image.

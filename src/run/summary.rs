@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::inference::Effort;
 use super::pipeline::Outcome;
-use crate::export::{MinScore, Selection};
-use crate::record::{AnswerStatus, NoteKind};
+use crate::export::Selection;
+use crate::record::{AnswerStatus, MinScore, NoteKind};
 use crate::source::Besides;
 
 /// An image without an answer.

@@ -3,12 +3,9 @@
 use std::path::PathBuf;
 
 use super::{DecodingChoice, ModelChoice, ModelOptions, SessionError};
-use crate::answer::{AnswerKind, Rules};
-use crate::critique::{CritiqueSettings, Rubric};
-use crate::export::Filters;
-use crate::generate::Sampling;
-use crate::preprocess::{BudgetChoice, Tiling};
-use crate::prompt::{Conversation, Task};
+use crate::critique::Rubric;
+use crate::prompt::Conversation;
+use crate::record::{AnswerKind, BudgetChoice, CritiqueSettings, Filters, Rules, Sampling, Task, Tiling};
 
 /// How answers are generated.
 #[derive(Debug, Clone, Copy, PartialEq)]

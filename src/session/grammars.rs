@@ -7,9 +7,9 @@ use std::cell::OnceCell;
 use std::sync::Arc;
 
 use super::{DecodingOptions, Observer, SessionError};
-use crate::answer::AnswerKind;
-use crate::generate::{Decoding, Grammar, GrammarFactory, Labels};
-use crate::prompt::{Prompter, Task};
+use crate::generate::{Grammar, GrammarFactory, Labels};
+use crate::prompt::Prompter;
+use crate::record::{AnswerKind, Decoding, Task};
 
 /// Whether answers are held to a grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -26,14 +26,13 @@ mod questions;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::answer::{self, Rules};
-use crate::critique::{self, CritiqueSettings};
+use crate::answer;
+use crate::critique;
 use crate::device::Device;
 use crate::frame_metadata;
-use crate::generate::Decoding;
 use crate::image::{UprightImage, measure};
-use crate::preprocess::{BudgetChoice, plan_views, prepare_view};
-use crate::record::Record;
+use crate::preprocess::{plan_views, prepare_view};
+use crate::record::{BudgetChoice, CritiqueSettings, Decoding, Record, Rules};
 use crate::run::{
     self, AnswerOptions, Asked, Asks, Control, Engine, FrameQuestions, Known, Learned, Manifest, ModelIdentity,
     Outcome, Placement, Questions, RunDirectory, Settings, ShownView,

@@ -14,8 +14,8 @@ use crate::device::{Device, DeviceChoice, ModelSize, memory_budget};
 use crate::generate::BatchLimits;
 use crate::model::{Dtypes, GraphFiles, Model, ModelConfig, OpenOptions, demo};
 use crate::onnxruntime::{self, Runtime, RuntimeOptions};
-use crate::preprocess::Budget;
-use crate::prompt::{Conversation, Prompter, Room, Task};
+use crate::prompt::{Conversation, Prompter, Room};
+use crate::record::{Budget, Task};
 use crate::run::Engine;
 
 /// The cache of all answers that are written at the same time takes at most this much on the CPU.

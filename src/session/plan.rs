@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::image::size_within;
-use crate::preprocess::{BudgetChoice, plan_views};
+use crate::preprocess::plan_views;
+use crate::record::BudgetChoice;
 use crate::run::{Asked, Question, Questions};
 use crate::source::{Besides, Source, SourceImage};
 

@@ -10,10 +10,10 @@ use std::sync::Arc;
 
 use super::grammars::Grammars;
 use super::{CritiqueConfig, DetectConfig, ModelFiles, Observer, SessionError};
-use crate::answer::AnswerKind;
 use crate::critique::{Kind, RubricQuestions, WordsOf};
 use crate::frame_metadata::read_table;
-use crate::prompt::{Conversation, PromptError, Prompter, Query, Task, read_image_tasks};
+use crate::prompt::{Conversation, PromptError, Prompter, Query, read_image_tasks};
+use crate::record::{AnswerKind, Task};
 use crate::run::{Asked, Explain, FindQuestion, FrameQuestions, Question, Questions};
 use crate::source::Source;
 

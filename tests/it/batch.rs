@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use gemscope::device::{BusTraffic, Device};
 use gemscope::generate::{
-    Batch, BatchLimits, GenerateOptions, Grammar, GrammarFactory, Labels, Reply, Request, Sampling, Wanted, generate,
+    Batch, BatchLimits, GenerateOptions, Grammar, GrammarFactory, Labels, Reply, Request, Wanted, generate,
 };
 use gemscope::image::{UprightImage, decode};
 use gemscope::model::{Features, Model};
-use gemscope::preprocess::{Budget, BudgetChoice, prepare};
+use gemscope::preprocess::prepare;
 use gemscope::prompt::{Conversation, Prompter};
+use gemscope::record::{Budget, BudgetChoice, Sampling};
 use rand::prelude::*;
 use rand_chacha::ChaCha8Rng;
 

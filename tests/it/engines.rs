@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use gemscope::device::Device;
 use gemscope::generate::BatchLimits;
-use gemscope::prompt::{Conversation, Prompter, Task};
+use gemscope::prompt::{Conversation, Prompter};
+use gemscope::record::Task;
 use gemscope::run::{
     self, Asked, Control, Engine, FindQuestion, Manifest, Plan, Question, Questions, RunDirectory, read_journal,
 };
@@ -21,7 +22,7 @@ fn shapes(prompter: &Prompter) -> Questions {
     let question = Question::Find(FindQuestion {
         query,
         task,
-        kind: gemscope::answer::AnswerKind::Boxes,
+        kind: gemscope::record::AnswerKind::Boxes,
         grammar: None,
         explain: None,
     });

@@ -1,6 +1,6 @@
 //! Greedy tokens equal Hugging Face's `generate()`, in both layouts.
 
-use gemscope::preprocess::Budget;
+use gemscope::record::Budget;
 
 use crate::support::{answer, budget, fixture, ids, json, open};
 

@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gemscope::device::Device;
-use gemscope::generate::{GenerateOptions, Request, Sampling, Wanted, generate};
-use gemscope::preprocess::{Budget, BudgetChoice, prepare};
+use gemscope::generate::{GenerateOptions, Request, Wanted, generate};
+use gemscope::preprocess::prepare;
 use gemscope::prompt::Conversation;
+use gemscope::record::{Budget, BudgetChoice, Sampling};
 use predicates::str::contains;
 
 use crate::support::{gemscope, json, open_on};

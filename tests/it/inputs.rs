@@ -330,7 +330,8 @@ fn every_orientation_in_every_format_gives_the_same_pixels_and_boxes() {
 
 #[test]
 fn thin_images_have_their_size_or_a_reason_at_every_budget() {
-    use gemscope::preprocess::{Budget, BudgetChoice, prepare};
+    use gemscope::preprocess::prepare;
+    use gemscope::record::{Budget, BudgetChoice};
     let mut refused = 0;
     for length in [1, 2, 7, 48, 1000, 5000, 20_000, 65_535] {
         for (width, height) in [(1, length), (length, 1)] {

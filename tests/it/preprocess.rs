@@ -1,7 +1,8 @@
 //! Preprocessing equals Hugging Face's processor, bit for bit.
 
 use gemscope::image::UprightImage;
-use gemscope::preprocess::{Budget, BudgetChoice, PATCH_SIDE, prepare, resize, target_size};
+use gemscope::preprocess::{PATCH_SIDE, prepare, resize, target_size};
+use gemscope::record::{Budget, BudgetChoice};
 use serde_json::Value;
 
 use crate::support::{fixture, json, le_bytes_f32, le_bytes_i64, sha256};

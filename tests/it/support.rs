@@ -8,11 +8,12 @@ use std::sync::OnceLock;
 
 use assert_cmd::Command;
 use gemscope::device::Device;
-use gemscope::generate::{GenerateOptions, Generated, Request, Sampling, Wanted, generate};
+use gemscope::generate::{GenerateOptions, Generated, Request, Wanted, generate};
 use gemscope::model::{Dtypes, GraphFiles, Model, OpenOptions};
 use gemscope::onnxruntime::{self, Runtime, RuntimeOptions};
-use gemscope::preprocess::{Budget, BudgetChoice, prepare};
+use gemscope::preprocess::prepare;
 use gemscope::prompt::{Conversation, Prompter};
+use gemscope::record::{Budget, BudgetChoice, Sampling};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 

@@ -7,11 +7,10 @@ use serde_json::{Value, json};
 
 use super::{ENDS, boxes, check};
 use crate::answer::key::{self, Key};
-use crate::answer::label;
 use crate::answer::parser::{MAX_DEPTH, steps};
 use crate::answer::scan::ENDS_OF_STRINGS;
-use crate::answer::{CoordinateOrder, CoordinateScale, parse, plain_text, to_detections};
-use crate::record::{AnswerStatus, Ended, NoteKind};
+use crate::answer::{label, parse, plain_text, to_detections};
+use crate::record::{AnswerStatus, CoordinateOrder, CoordinateScale, Ended, NoteKind};
 
 const FENCES: [(&str, &str); 5] =
     [("", ""), ("```json\n", "\n```"), ("```\n", "\n```"), ("```json\n", ""), ("~~~\n", "\n~~~")];

@@ -1,11 +1,11 @@
 //! From boxes as written to pixels.
 
 use super::check;
-use crate::answer::{CoordinateOrder, CoordinateScale, Located, to_detections};
+use crate::answer::{Located, to_detections};
 use crate::record::NoteKind::{
     Clamped, CoordinatesDoNotFit, DegenerateDropped, MissingLabel, RepeatDropped, SwappedCorners,
 };
-use crate::record::{Ended, NoteKind};
+use crate::record::{CoordinateOrder, CoordinateScale, Ended, NoteKind};
 
 fn detect(text: &str, ended: Ended, size: (u32, u32), default: Option<&str>) -> (Vec<Located>, Vec<(NoteKind, usize)>) {
     read((CoordinateScale::Thousand, CoordinateOrder::Yxyx), text, ended, size, default)

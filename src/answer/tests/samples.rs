@@ -5,8 +5,8 @@ use std::fs;
 use serde::Deserialize;
 
 use super::{ENDS, check, kinds};
-use crate::answer::{CoordinateOrder, CoordinateScale, ScaleEvidence, to_detections};
-use crate::record::{AnswerStatus, Ended, Note, NoteKind};
+use crate::answer::{ScaleEvidence, to_detections};
+use crate::record::{AnswerStatus, CoordinateOrder, CoordinateScale, Ended, Note, NoteKind};
 
 #[derive(Deserialize)]
 struct Sample {

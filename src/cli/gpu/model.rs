@@ -4,11 +4,12 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use gemscope::device::Device;
-use gemscope::generate::{Batch, BatchLimits, GenerateOptions, Request, Sampling, Wanted};
+use gemscope::generate::{Batch, BatchLimits, GenerateOptions, Request, Wanted};
 use gemscope::model::{Features, Model};
 use gemscope::onnxruntime::Runtime;
-use gemscope::preprocess::{BudgetChoice, PreparedView, prepare};
+use gemscope::preprocess::{PreparedView, prepare};
 use gemscope::prompt::{Conversation, Prompter, Query};
+use gemscope::record::{BudgetChoice, Sampling};
 use gemscope::session::{DeviceSlot, ModelFiles, ModelOptions};
 
 use super::super::doctor::disc;

@@ -10,9 +10,7 @@ use serde::Serialize;
 use super::super::draw::palette::colour;
 use super::super::{Input, Run};
 use crate::answer::text_of;
-use crate::generate::Sampling;
-use crate::preprocess::BudgetChoice;
-use crate::record::{AnswerStatus, Record, to_four_decimals};
+use crate::record::{AnswerStatus, BudgetChoice, Record, Sampling, to_four_decimals};
 
 /// Of an answer that went wrong, so many characters are shown.
 const SHOWN_ANSWER: usize = 600;
