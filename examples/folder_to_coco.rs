@@ -7,7 +7,9 @@
 use std::path::PathBuf;
 
 use gemscope::export::{self, Format, Options};
-use gemscope::run::{self, Manifest};
+use gemscope::journal::read_journal;
+use gemscope::record::Manifest;
+use gemscope::run;
 use gemscope::session::{DetectConfig, RunOptions, Session};
 use gemscope::source;
 
@@ -18,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (source, placement) = run::place(source::list(&[folder], Some(&out))?, Some(&out))?;
     let finished = session.run(&source, &placement, &RunOptions::of(&out))?;
 
-    let (records, manifest) = (run::read_journal(&out)?.records, Manifest::read(&out)?);
+    let (records, manifest) = (read_journal(&out)?.records, Manifest::read(&out)?);
     let filters = manifest.filters.clone();
     let shown = export::Run::of(records, manifest, &filters, Some(source.root.clone()));
     let exported = export::export(&shown, &Options::default(), &[Format::Coco], finished.directory.output());

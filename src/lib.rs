@@ -18,9 +18,10 @@
 //! - [`answer`]: text to boxes, with a status for every answer
 //! - [`frame_metadata`]: how a generated frame was made, as its file says
 //! - [`critique`]: how good a generated frame is: rubrics, gates
-//! - [`record`]: what is kept of an image
+//! - [`record`]: what is kept of an image and of a run
 //! - [`responses`]: answers that were made elsewhere, as servers of models wrote them
-//! - [`run`]: the stages and their channels, the journal, the summary
+//! - [`journal`]: the files of a run: what it was asked, a record an image
+//! - [`run`]: the stages and their channels
 //! - [`export`]: records to files; each format is a pure function of the journal
 //! - [`eval`]: how good detections are, against a truth file; calibration of their scores
 //! - [`dataset`]: datasets in COCO, YOLO and VOC, from one to another
@@ -42,9 +43,11 @@ pub mod eval;
 pub mod export;
 pub mod files;
 pub mod frame_metadata;
+mod gate;
 pub mod generate;
 pub mod image;
 pub mod image_table;
+pub mod journal;
 pub mod model;
 pub mod onnxruntime;
 pub mod ownership;

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use gemscope::record::Record;
-use gemscope::run::{Manifest, RunDirectory, read_journal};
+use gemscope::record::{Record, Manifest};
+use gemscope::run::RunDirectory;
+use gemscope::journal::{read_journal};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 

@@ -25,5 +25,5 @@ fuzz_target!(|text: &str| {
     let _ = gemscope::export::read_labels_map(&path);
     let _ = gemscope::export::read_categories(&path);
     let _ = gemscope::answer::calibration::Calibration::read(&path);
-    let _ = gemscope::run::Manifest::read(FOLDER.path());
+    let _ = gemscope::record::Manifest::read(FOLDER.path());
 });

@@ -2,7 +2,7 @@
 
 use anyhow::bail;
 use gemscope::record::NoteKind;
-use gemscope::run::Summary;
+use gemscope::session::Summary;
 use gemscope::source::{Besides, Choice, Most, Source};
 
 use super::decoding::SamplingArgs;

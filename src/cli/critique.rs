@@ -10,10 +10,11 @@ use anyhow::{Context as _, bail};
 use gemscope::critique::{Gates, GroupBy, Kind, Rubric, Verdict};
 use gemscope::export::{self, Critique, SortBy, VerdictFormat, export_verdicts};
 use gemscope::files;
+use gemscope::journal::read_journal;
 use gemscope::model::demo;
-use gemscope::record::{Filters, MinScore, Record};
-use gemscope::run::{self, Manifest, Outcome, RunDirectory, Summary};
-use gemscope::session::{CritiqueConfig, FinishedRun, ModelChoice, Session, SessionError};
+use gemscope::record::{Filters, Manifest, MinScore, Record};
+use gemscope::run::{self, Outcome, RunDirectory};
+use gemscope::session::{CritiqueConfig, FinishedRun, ModelChoice, Session, SessionError, Summary};
 use gemscope::source::{self, Besides, Source};
 use serde::Serialize;
 
@@ -133,7 +134,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         let options = args.control.run_options(&args.out, signals::stop_flag()?);
         let finished = Session::open(config, &progress)?.run(&source, &placement, &options).map_err(raised)?;
         let FinishedRun { directory, outcome, rows_of_no_frame } = finished;
-        let records = run::read_journal(&args.out)?.records;
+        let records = read_journal(&args.out)?.records;
         (directory, records, Manifest::read(&args.out)?, Some((source, outcome, rows_of_no_frame)))
     } else {
         let directory = RunDirectory::of_run(&args.out)?.adopting(args.control.adopt);

@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use gemscope::export;
-use gemscope::record::{AnswerStatus, Filters, Tiling};
-use gemscope::run::{self, Failure, Manifest, Summary};
-use gemscope::session::{DetectConfig, DetectPlan, FinishedRun, Session};
+use gemscope::journal::read_journal;
+use gemscope::record::{AnswerStatus, Filters, Manifest, Tiling};
+use gemscope::run;
+use gemscope::session::{DetectConfig, DetectPlan, Failure, FinishedRun, Session, Summary};
 use gemscope::source;
 
 use super::args::{BudgetArgs, ControlArgs, FilterArgs, RuleArgs, TaskArgs, formats};
@@ -121,7 +122,7 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
     let FinishedRun { directory, outcome, .. } = session.run(&source, &placement, &options).map_err(raised)?;
     drop(session);
 
-    let mut records = run::read_journal(out)?.records;
+    let mut records = read_journal(out)?.records;
     let listed = source.images.iter().map(|image| image.name.as_str()).collect();
     let missing = super::leave_out_missing(&mut records, Some(&source.root), Some(&listed), args.control.keep_missing);
     // The one that is on disk: a run that goes on was begun before, and may have asked for more labels.

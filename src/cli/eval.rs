@@ -7,7 +7,7 @@ use anyhow::bail;
 use gemscope::answer::calibration::Calibration;
 use gemscope::eval::{self, Best, Evaluation, Predictions, Scoring, Truth};
 use gemscope::export::Selection;
-use gemscope::run::Manifest;
+use gemscope::record::Manifest;
 use serde::Serialize;
 
 use super::{Ending, messages, output, read_records};

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow, bail};
 use gemscope::export::{self, CropOptions, Format, Options, Padding};
 use gemscope::ownership::OutputDirectory;
-use gemscope::record::AnswerStatus;
-use gemscope::run::{Manifest, RunDirectory, RunError};
+use gemscope::record::{AnswerStatus, Manifest};
+use gemscope::run::{RunDirectory, RunError};
 
 use super::args::{FilterArgs, formats, share};
 use super::{Ending, ending, leave_out_missing, messages, output, plain, read_records};

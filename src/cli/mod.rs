@@ -39,10 +39,11 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use gemscope::dataset::DatasetError;
 use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
+use gemscope::journal::{DamagedLine, JournalError, JournalRecords, read_journal};
 use gemscope::onnxruntime::RuntimeOptions;
 use gemscope::ownership::OwnershipError;
-use gemscope::record::Record;
-use gemscope::run::{DamagedLine, JournalError, JournalRecords, Manifest, RunError};
+use gemscope::record::{Manifest, Record};
+use gemscope::run::RunError;
 use gemscope::session::SessionError;
 
 /// Finds, counts, crops and judges what is in a folder of images, with Gemma 4, offline.
@@ -292,7 +293,7 @@ fn ending(exported: &Exported, left: usize, failed: usize) -> Ending {
 
 /// The records of a run; what is damaged of its journal is said.
 fn read_records(run: &Path) -> Result<Vec<Record>, JournalError> {
-    let JournalRecords { records, damaged } = gemscope::run::read_journal(run)?;
+    let JournalRecords { records, damaged } = read_journal(run)?;
     say_damaged(run, &damaged);
     Ok(records)
 }

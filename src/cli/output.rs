@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, bail};
 use gemscope::ownership::OutputDirectory;
-use gemscope::run::{self, Manifest};
+use gemscope::record::Manifest;
+use gemscope::run;
 use serde::Serialize;
 
 use super::{messages, plain};

@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use gemscope::critique::{PairRecord, Preference, Rubric};
+use gemscope::critique::Rubric;
 use gemscope::export::write_pairs;
 use gemscope::generate::Words;
 use gemscope::prompt::Conversation;
-use gemscope::record::{BudgetChoice, CritiqueSettings};
-use gemscope::run::{self, Manifest, ModelIdentity, Pair, PairQuestion, RunDirectory, Settings};
+use gemscope::record::{BudgetChoice, CritiqueSettings, Manifest, ModelIdentity, PairRecord, Preference, Settings};
+use gemscope::run::{self, Pair, PairQuestion, RunDirectory};
 use gemscope::session::ModelFiles;
 use gemscope::source::{self, SourceImage};
 use serde::Serialize;

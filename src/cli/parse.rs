@@ -10,9 +10,12 @@ use anyhow::{Context as _, bail};
 use gemscope::answer::ScaleEvidence;
 use gemscope::export::Run;
 use gemscope::files;
-use gemscope::record::{AnswerKind, AnswerStatus, CoordinateOrder, CoordinateScale, Filters, NoteKind, Record, Rules};
+use gemscope::record::{
+    AnswerKind, AnswerStatus, CoordinateOrder, CoordinateScale, Elsewhere, Filters, Manifest, NoteKind, Record, Rules,
+};
 use gemscope::responses::{self, Asked, Collected, ImageFolder, Problem, Requests};
-use gemscope::run::{Elsewhere, Failure, Manifest, RunDirectory, Summary};
+use gemscope::run::RunDirectory;
+use gemscope::session::{Failure, Summary};
 use serde::Serialize;
 
 use super::args::{CoordinateArgs, FilterArgs, labels};

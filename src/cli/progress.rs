@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use gemscope::journal::Known;
 use gemscope::record::AnswerStatus;
-use gemscope::run::{Known, RunDirectory};
+use gemscope::run::RunDirectory;
 use gemscope::session::Observer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 

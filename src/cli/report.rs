@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use gemscope::run::{History, Manifest};
+use gemscope::journal::History;
+use gemscope::record::Manifest;
 use serde::Serialize;
 
 use super::{Ending, output, plain, say_damaged};

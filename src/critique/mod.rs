@@ -10,14 +10,12 @@ pub mod clauses;
 mod condition;
 mod frame;
 mod gate;
-mod pair;
 mod question;
 mod rubric;
 mod statistics;
 
 pub use frame::{AxisFigures, Frame};
 pub use gate::{GateError, Gates, Judged, Verdict};
-pub use pair::{PairRecord, Preference};
 pub use question::{AxisQuestion, OtherQuestions, RubricQuestions, WordsOf, rate_into};
 pub use rubric::{Axis, Kind, Rubric, RubricError};
 pub use statistics::{

@@ -28,8 +28,8 @@ pub use report::html;
 pub use truth::Truth;
 
 use crate::dataset::DatasetError;
+use crate::journal::JournalError;
 use crate::record::Platt;
-use crate::run::JournalError;
 
 /// Why detections cannot be evaluated.
 #[derive(Debug, Error)]

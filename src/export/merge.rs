@@ -9,8 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::ExportError;
 use super::select::{LeftOut, Selection};
-use crate::record::{AnswerStatus, Detection, Filters, Record};
-use crate::run::Manifest;
+use crate::record::{AnswerStatus, Detection, Filters, Manifest, Record};
 
 /// A run, as far as exports are made from it.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -12,8 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::filter::{Filtered, Names};
 use super::{Category, Exported, Options};
 use crate::answer::counts::Counts;
-use crate::record::{AnswerStatus, Detection, Filters, MinScore, NoteKind, Record};
-use crate::run::Manifest;
+use crate::record::{AnswerStatus, Detection, Filters, Manifest, MinScore, NoteKind, Record};
 
 /// The records of a run, as filters show them.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -11,9 +11,9 @@ use rayon::prelude::*;
 
 use super::{ExportError, Exported, Format, Run};
 use crate::digest;
+use crate::gate::ByteGate;
 use crate::image::{ImageError, MAX_PIXELS, read_file};
 use crate::record::Record;
-use crate::run::ByteGate;
 use crate::source::{Locator, Place, path_of};
 
 /// Bytes of pixels that are held at a time; one image that needs more is held alone.

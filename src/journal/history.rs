@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::journal::each_record;
 use super::json_log::{DamagedLine, JournalError};
+use super::records::each_record;
 use crate::record::{AnswerStatus, Record, Stages};
 
 /// So many stretches of time is a run cut into.

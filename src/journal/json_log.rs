@@ -42,12 +42,12 @@ pub enum JournalError {
 
 impl JournalError {
     /// Makes the system's reason the error of the journal at `path`.
-    pub(super) fn io(path: &Path) -> impl Fn(std::io::Error) -> Self {
+    pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> Self {
         move |error| Self::Io { path: path.to_owned(), error }
     }
 
     /// Whether the disk is full.
-    pub(super) fn is_full_disk(&self) -> bool {
+    pub(crate) fn is_full_disk(&self) -> bool {
         matches!(self, Self::Io { error, .. } if error.kind() == ErrorKind::StorageFull)
     }
 }
@@ -72,17 +72,17 @@ impl fmt::Display for DamagedLine {
 
 /// What the lines of a log came to, beside their entries.
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     /// Bytes of all lines that have their end.
     whole: u64,
     /// Bytes of a last line without its end.
-    pub(super) torn: u64,
+    pub(crate) torn: u64,
     /// Lines that are no entries.
-    pub(super) damaged: Vec<DamagedLine>,
+    pub(crate) damaged: Vec<DamagedLine>,
 }
 
 /// A log that is being written.
-pub(super) struct JsonLog {
+pub(crate) struct JsonLog {
     file: File,
     path: PathBuf,
 }
@@ -90,7 +90,7 @@ pub(super) struct JsonLog {
 impl JsonLog {
     /// Opens the log at `path` for appending, and reads it as [`read_entries`] does. A last line without its end (the
     /// process was killed while it wrote) is cut off.
-    pub(super) fn open<T: DeserializeOwned>(
+    pub(crate) fn open<T: DeserializeOwned>(
         path: PathBuf,
         each: impl FnMut(T, u64) -> Result<(), String>,
     ) -> Result<(Self, Lines), JournalError> {
@@ -113,7 +113,7 @@ impl JsonLog {
     }
 
     /// Appends an entry as one line.
-    pub(super) fn append(&mut self, entry: &impl Serialize) -> Result<(), JournalError> {
+    pub(crate) fn append(&mut self, entry: &impl Serialize) -> Result<(), JournalError> {
         let line = serde_json::to_vec(entry).map_err(std::io::Error::other);
         let written = line.and_then(|mut line| {
             line.push(b'\n');
@@ -123,7 +123,7 @@ impl JsonLog {
     }
 
     /// Waits until all that was appended is on disk.
-    pub(super) fn sync(&mut self) -> Result<(), JournalError> {
+    pub(crate) fn sync(&mut self) -> Result<(), JournalError> {
         self.file.sync_data().map_err(JournalError::io(&self.path))
     }
 }

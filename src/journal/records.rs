@@ -45,7 +45,7 @@ impl Known {
     }
 
     /// Every image that there is a record of, by its name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &KnownImage)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &KnownImage)> {
         self.images.iter().map(|(image, known)| (image.as_str(), known))
     }
 
@@ -53,7 +53,7 @@ impl Known {
     ///
     /// # Errors
     /// [`JournalError`].
-    pub(super) fn read(directory: &Path) -> Result<Self, JournalError> {
+    pub(crate) fn read(directory: &Path) -> Result<Self, JournalError> {
         let path = directory.join(FILE);
         let file = match files::open(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Self::default()),
@@ -108,13 +108,13 @@ pub struct Journal {
     unsynced: bool,
     /// How often it was synced.
     #[cfg(test)]
-    pub(super) syncs: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    pub(crate) syncs: std::sync::Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl Journal {
     /// Opens the journal of `directory` for appending, with what it holds already. A last line without its end (the process was killed
     /// while it wrote) is cut off. Appended records are to be on disk after `sync_every`.
-    pub(super) fn open(directory: &Path, sync_every: Duration) -> Result<(Self, Known), JournalError> {
+    pub(crate) fn open(directory: &Path, sync_every: Duration) -> Result<(Self, Known), JournalError> {
         let mut known = Known { names: Names::of(directory), ..Known::default() };
         let (log, lines) = JsonLog::open(directory.join(FILE), known.taking())?;
         (known.damaged, known.torn) = (lines.damaged, lines.torn);
@@ -130,7 +130,7 @@ impl Journal {
     }
 
     /// A reader of its single records, whose names are those of `known`.
-    pub(super) fn reader<'k>(&self, known: &'k Known) -> Result<RecordReader<'k>, JournalError> {
+    pub(crate) fn reader<'k>(&self, known: &'k Known) -> Result<RecordReader<'k>, JournalError> {
         let file = files::open(self.log.path()).map_err(JournalError::io(self.log.path()))?;
         Ok(RecordReader { file: BufReader::new(file), names: &known.names })
     }
@@ -164,14 +164,14 @@ impl Journal {
 }
 
 /// Reads single records of a journal.
-pub(super) struct RecordReader<'k> {
+pub(crate) struct RecordReader<'k> {
     file: BufReader<File>,
     names: &'k Names,
 }
 
 impl RecordReader<'_> {
     /// The whole record of an image; `None` if it cannot be read any more.
-    pub(super) fn read(&mut self, known: &KnownImage) -> Option<Record> {
+    pub(crate) fn read(&mut self, known: &KnownImage) -> Option<Record> {
         let mut line = Vec::new();
         self.file.seek(SeekFrom::Start(known.at)).ok()?;
         self.file.read_until(b'\n', &mut line).ok()?;
@@ -182,7 +182,7 @@ impl RecordReader<'_> {
 }
 
 /// The length of all lines of the journal in `directory` that have their end, in bytes; 0 if there is none.
-pub(super) fn whole_bytes(directory: &Path) -> Result<u64, JournalError> {
+pub(crate) fn whole_bytes(directory: &Path) -> Result<u64, JournalError> {
     const BLOCK: u64 = 64 << 10;
     let path = directory.join(FILE);
     let read = || -> std::io::Result<u64> {
@@ -242,7 +242,7 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
 ///
 /// # Errors
 /// [`JournalError`].
-pub(super) fn each_record(directory: &Path, mut each: impl FnMut(Record)) -> Result<Vec<DamagedLine>, JournalError> {
+pub(crate) fn each_record(directory: &Path, mut each: impl FnMut(Record)) -> Result<Vec<DamagedLine>, JournalError> {
     let path = directory.join(FILE);
     let file = files::open(&path).map_err(JournalError::io(&path))?;
     let names = Names::of(directory);
@@ -269,6 +269,7 @@ fn checked(names: &Names, mut each: impl FnMut(Record, u64)) -> impl FnMut(Recor
 mod tests {
     use super::*;
     use crate::ownership::OutputDirectory;
+    use crate::record::Manifest;
 
     fn open(directory: &Path) -> (Journal, Known) {
         Journal::open(directory, Duration::ZERO).unwrap()
@@ -320,7 +321,7 @@ mod tests {
         // A later command found the folder beside another one.
         let length = whole_bytes(dir.path()).unwrap();
         assert_eq!(length, std::fs::metadata(dir.path().join(FILE)).unwrap().len());
-        let manifest = super::super::Manifest::new(None, None);
+        let manifest = Manifest::new(None, None);
         let output = OutputDirectory::open(dir.path()).unwrap();
         manifest.clone().gone_on(&manifest, "one/", length).write(&output).unwrap();
         let (mut journal, known) = open(dir.path());

@@ -12,6 +12,7 @@ mod device_check;
 mod embedding;
 mod external;
 mod graph;
+mod identity;
 mod inspect;
 mod layout;
 mod log_sum;
@@ -65,6 +66,14 @@ pub enum ModelError {
     /// A graph that cannot be loaded or run, or has other inputs than expected.
     #[error(transparent)]
     Graph(#[from] GraphError),
+    /// A file that cannot be read.
+    #[error("{}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        error: std::io::Error,
+    },
     /// A settings file that cannot be read.
     #[error("{}: {reason}", path.display())]
     Config {

@@ -1,4 +1,4 @@
-//! What is kept of an image: the record, one line of a run's journal.
+//! What is kept of an image: the record, one line of a run's journal. And of a run: its settings and filters.
 //!
 //! In: what every stage learned of one image. Out: one self-contained JSON object. Promises: a record says everything that an
 //! export needs, so that no export runs a model; a raw answer is always kept; no status is ever turned into silence.
@@ -15,9 +15,12 @@ mod decoding;
 mod detection;
 mod filters;
 mod generation;
+mod manifest;
 mod measures;
 mod note;
+mod pair;
 mod rules;
+mod settings;
 mod task;
 mod tiling;
 
@@ -32,9 +35,12 @@ pub use decoding::{Decoding, Sampling};
 pub use detection::{Detection, Probabilities, ScoreKind, UnknownScore};
 pub use filters::{Area, AreaError, Filters, MinScore};
 pub use generation::{GenerationSettings, Tool};
+pub use manifest::{Elsewhere, Manifest, Renamed};
 pub use measures::Measures;
 pub use note::{Note, NoteKind};
+pub use pair::{PairRecord, Preference};
 pub use rules::{AnswerKind, CoordinateOrder, CoordinateScale, Rules, UnknownAnswerKind, UnknownCoordinates};
+pub use settings::{ImagePrompts, ModelIdentity, Settings};
 pub use task::{Task, distinct};
 pub use tiling::{Overlap, Tiling, UnknownTiling};
 

@@ -10,13 +10,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::journal::{self, Journal, Known};
-use super::manifest::{self, Manifest, ManifestError};
+use super::RunError;
 use super::pairs::{self, PairJournal};
 use super::placement::Placement;
-use super::{Difference, RunError};
+use crate::journal::{self, Difference, Journal, Known, ManifestError};
 use crate::ownership::{self, Holder, OutputDirectory, OwnershipError};
-use crate::record::{AnswerStatus, Record};
+use crate::record::{AnswerStatus, Manifest, Record};
 
 /// A run that this process alone writes, until it is dropped.
 #[derive(Debug)]
@@ -96,7 +95,7 @@ impl RunDirectory {
                 _ => Ok(()),
             }
         };
-        remove(journal::FILE)?;
+        remove(journal::FILES[1])?;
         remove(pairs::FILE)?;
         let left = self.output.remove_own()?;
         self.last_copies = left.last_copies_in_words();
@@ -104,7 +103,7 @@ impl RunDirectory {
         let others = ownership::others(path).map_err(|error| RunError::Directory { path: path.to_owned(), error })?;
         let is_of_copies = |name: &String| left.last_copies.iter().any(|copy| Path::new(copy).starts_with(name));
         self.kept = left.changed;
-        self.kept.extend(others.into_iter().filter(|name| name != manifest::FILE && !is_of_copies(name)));
+        self.kept.extend(others.into_iter().filter(|name| name != journal::FILES[0] && !is_of_copies(name)));
         self.cleared = AtomicBool::new(true);
         Ok(())
     }
@@ -112,7 +111,7 @@ impl RunDirectory {
     /// Writes `manifest`, or compares it with the one of the run that is there, whose filters become those of `manifest`.
     ///
     /// # Errors
-    /// [`RunError::OtherSettings`] that shows what differs; [`ManifestError::Filtered`](super::ManifestError::Filtered) where the records of an
+    /// [`RunError::OtherSettings`] that shows what differs; [`ManifestError::Filtered`] where the records of an
     /// earlier version lack what the filters would show.
     pub fn settle(&self, manifest: &Manifest) -> Result<(), RunError> {
         self.settle_placed(manifest, &Placement::default())

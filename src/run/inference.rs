@@ -12,15 +12,14 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::engine::{AnswerOptions, AskedView, Engine, Learned, ShownView, is_near_rounding};
-use super::gate::Permit;
-use super::manifest::Settings;
 use super::pipeline::RunError;
 use super::questions::{Asked, Question};
 use crate::answer;
 use crate::critique;
+use crate::gate::Permit;
 use crate::generate::{Batch, Finished, GenerateError, Work};
 use crate::model::{GraphError, Model};
-use crate::record::Record;
+use crate::record::{Record, Settings};
 
 /// So many images in a row without an answer mean that it is the model that fails.
 const FAILURES_IN_A_ROW: usize = 3;

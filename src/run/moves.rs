@@ -7,9 +7,8 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::journal::{Journal, KnownImage, RecordReader};
-use super::json_log::JournalError;
 use super::pipeline::Plan;
+use crate::journal::{Journal, JournalError, KnownImage, RecordReader};
 use crate::record::{Record, Sampling};
 use crate::source::Locator;
 

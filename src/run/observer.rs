@@ -1,6 +1,7 @@
 //! Who is told what happens.
 
-use super::{Known, RunDirectory};
+use super::RunDirectory;
+use crate::journal::Known;
 use crate::record::AnswerStatus;
 
 /// Receives what happens while a session is opened and while a run goes on. Every method does

@@ -10,16 +10,15 @@ use rayon::prelude::*;
 
 use super::control::Control;
 use super::engine::{Engine, is_near_rounding};
-use super::json_log::{DamagedLine, JournalError, JsonLog};
 use super::pipeline::RunError;
-use crate::critique::{PairRecord, Preference};
 use crate::digest;
 use crate::generate::{Batch, NextToken, Reply, Words};
 use crate::image::{decode_within, read_file};
+use crate::journal::{DamagedLine, JournalError, JsonLog};
 use crate::model::Features;
 use crate::preprocess::{PreparedView, prepare};
 use crate::prompt::Query;
-use crate::record::BudgetChoice;
+use crate::record::{BudgetChoice, PairRecord, Preference};
 use crate::source::SourceImage;
 
 pub(super) const FILE: &str = "pairs.jsonl";

@@ -19,17 +19,15 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use thiserror::Error;
 
 use super::control::Control;
-use super::difference::Difference;
 use super::engine::{Engine, ShownView};
-use super::gate::{ByteGate, Permit};
 use super::inference::{Effort, Inference};
-use super::journal::{Journal, Known, KnownImage};
-use super::json_log::JournalError;
-use super::manifest::{ManifestError, Settings};
 use super::moves::Moves;
 use super::observer::Observer;
 use super::questions::{Asked, Asks};
 use super::writer::{self, Done};
+use crate::gate::{ByteGate, Permit};
+use crate::journal::{Difference, Journal, JournalError, Known, KnownImage, ManifestError};
+use crate::record::{Record, Settings, Stages, Timings};
 
 use crate::digest;
 use crate::generate::GenerateError;
@@ -38,7 +36,6 @@ use crate::ownership::{Holder, OwnershipError, named};
 use crate::preprocess::{
     PATCH_SIDE, PlanError, PlannedView, Region, needed_size, plan_views, prepare_reduced, prepare_view,
 };
-use crate::record::{Record, Stages, Timings};
 use crate::source::{Content, SourceImage};
 
 /// Images that are decoded, and views that wait, may hold so many bytes together: eight views of the largest budget.

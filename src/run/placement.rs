@@ -8,10 +8,9 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::journal::Known;
-use super::json_log::JournalError;
-use super::manifest::Manifest;
 use crate::digest;
+use crate::journal::{JournalError, Known};
+use crate::record::Manifest;
 use crate::source::{Locator, Source, SourceImage, common_root, names_prefix};
 
 /// The most images whose contents are looked at to know a moved folder again.

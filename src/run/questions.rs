@@ -6,14 +6,12 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
 use crate::answer::ParsedBox;
 use crate::critique::AxisQuestion;
 use crate::digest;
 use crate::generate::Grammar;
 use crate::prompt::{Conversation, Prompter, Query};
-use crate::record::{AnswerKind, Record, Task};
+use crate::record::{AnswerKind, ImagePrompts, Record, Task};
 use crate::source::SourceImage;
 
 /// Who knows what is asked about an image.
@@ -166,25 +164,5 @@ impl Questions {
         let labels = every.into_iter().chain(sorted.values().map(|asked| &asked.labels)).flatten();
         let labels = labels.filter(|label| seen.insert(*label)).cloned().collect();
         Some(ImagePrompts { images: self.single.len(), labels })
-    }
-}
-
-/// What is asked about single images, as `run.json` keeps it: the records have the prompts themselves, and a hash of them, by which
-/// an image whose prompt has changed is asked again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ImagePrompts {
-    /// Images that have prompts of their own.
-    pub images: usize,
-    /// All labels of the run: those of every image, and of single ones in the order of the images' names.
-    pub labels: Vec<String>,
-}
-
-impl ImagePrompts {
-    /// The same for a run that asked `earlier` before: its labels come first, in their order.
-    pub(super) fn after(mut self, earlier: &Self) -> Self {
-        let mut labels = earlier.labels.clone();
-        labels.extend(self.labels.into_iter().filter(|label| !earlier.labels.contains(label)));
-        self.labels = labels;
-        self
     }
 }

@@ -7,9 +7,8 @@ use std::time::{Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
-use super::journal::Journal;
-use super::json_log::JournalError;
 use super::observer::Observer;
+use crate::journal::{Journal, JournalError};
 use crate::record::{Record, Stages};
 
 /// What came of an image.

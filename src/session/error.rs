@@ -7,11 +7,12 @@ use thiserror::Error;
 use crate::critique::RubricError;
 use crate::generate::{GenerateError, GrammarError, WordsError};
 use crate::image_table::TableError;
+use crate::journal::ManifestError;
 use crate::model::{GraphError, LayoutError, ModelError, demo};
 use crate::onnxruntime::RuntimeError;
 use crate::ownership::OwnershipError;
 use crate::prompt::PromptError;
-use crate::run::{ManifestError, RunError};
+use crate::run::RunError;
 
 /// Why a session cannot be opened or go on.
 #[derive(Debug, Error)]

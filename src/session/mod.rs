@@ -22,6 +22,7 @@ mod grammars;
 mod model;
 mod plan;
 mod questions;
+mod summary;
 
 use std::path::Path;
 use std::time::Duration;
@@ -31,11 +32,12 @@ use crate::critique;
 use crate::device::Device;
 use crate::frame_metadata;
 use crate::image::{UprightImage, measure};
+use crate::journal::Known;
 use crate::preprocess::{plan_views, prepare_view};
-use crate::record::{BudgetChoice, CritiqueSettings, Decoding, Record, Rules};
+use crate::record::{BudgetChoice, CritiqueSettings, Decoding, Manifest, ModelIdentity, Record, Rules, Settings};
 use crate::run::{
-    self, AnswerOptions, Asked, Asks, Control, Engine, FrameQuestions, Known, Learned, Manifest, ModelIdentity,
-    Outcome, Placement, Questions, RunDirectory, Settings, ShownView,
+    self, AnswerOptions, Asked, Asks, Control, Engine, FrameQuestions, Learned, Outcome, Placement, Questions,
+    RunDirectory, ShownView,
 };
 use crate::source::Source;
 
@@ -48,6 +50,7 @@ pub use model::{DeviceSlot, ModelChoice, ModelFiles, ModelOptions};
 pub use plan::{DetectPlan, PlannedImage, PlannedSizes};
 use questions::Asker;
 pub use questions::query;
+pub use summary::{Failure, Summary};
 
 /// A model that is opened for one configuration. Graphs are loaded when they are first needed.
 pub struct Session<'o> {

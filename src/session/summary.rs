@@ -5,10 +5,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::inference::Effort;
-use super::pipeline::Outcome;
 use crate::export::Selection;
 use crate::record::{AnswerStatus, MinScore, NoteKind};
+use crate::run::{Effort, Outcome};
 use crate::source::Besides;
 
 /// An image without an answer.

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use gemscope::device::Device;
 use gemscope::generate::BatchLimits;
+use gemscope::journal::read_journal;
 use gemscope::prompt::{Conversation, Prompter};
-use gemscope::record::Task;
-use gemscope::run::{
-    self, Asked, Control, Engine, FindQuestion, Manifest, Plan, Question, Questions, RunDirectory, read_journal,
-};
+use gemscope::record::{Manifest, Task};
+use gemscope::run::{self, Asked, Control, Engine, FindQuestion, Plan, Question, Questions, RunDirectory};
 use gemscope::source;
 
 use crate::support::{fixture, gemscope, open_on};

@@ -4,8 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::Command;
-use gemscope::record::{AnswerStatus, BBox, Detection, Record};
-use gemscope::run::Manifest;
+use gemscope::record::{AnswerStatus, BBox, Detection, Manifest, Record};
 use serde_json::{Value, json};
 
 use crate::support::{fixture, gemscope, json as read_json};

@@ -10,9 +10,9 @@ use serde::Serialize;
 use super::super::csv::cell;
 use super::super::{ExportError, Exported, write_file};
 use super::Critique;
-use crate::critique::{AxisFigures, Judged, PairRecord, Verdict};
+use crate::critique::{AxisFigures, Judged, Verdict};
 use crate::ownership::OutputDirectory;
-use crate::record::{AnswerStatus, Detection, GenerationSettings, Measures, Note};
+use crate::record::{AnswerStatus, Detection, GenerationSettings, Measures, Note, PairRecord};
 
 /// One line of `verdicts.jsonl`.
 #[derive(Serialize)]

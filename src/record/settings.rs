@@ -1,0 +1,119 @@
+//! What a run was asked to do.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{AnswerKind, BudgetChoice, CritiqueSettings, Decoding, Rules, Sampling, Task, Tiling};
+
+/// Everything that an answer depends on, but for the image itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// What is asked about images without prompts of their own; `null` where all have them.
+    pub task: Option<Task>,
+    /// The whole prompts of that, as the model's chat template rendered them: one, or one for each label.
+    pub prompts: Vec<String>,
+    /// What is asked about single images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_prompts: Option<ImagePrompts>,
+    /// What frames are rated by; not in a run that only finds things.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub critique: Option<CritiqueSettings>,
+    /// Soft tokens of a view.
+    pub budget: BudgetChoice,
+    /// How images are cut into tiles, which are shown beside the whole.
+    pub tiles: Option<Tiling>,
+    /// How answers are read.
+    pub rules: Rules,
+    /// What is asked for, boxes or text, where that was said; otherwise each question's words say it.
+    #[serde(default)]
+    pub answer: Option<AnswerKind>,
+    /// Whether EXIF orientation is applied.
+    pub apply_orientation: bool,
+    /// Whether only as many pixels of a JPEG are decoded as the budget needs; not in runs from before there was the choice.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fast_decode: bool,
+    /// What may stand in an answer.
+    #[serde(default)]
+    pub decoding: Decoding,
+    /// The most tokens of an answer.
+    pub max_new_tokens: usize,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Which weights answer.
+    pub model: ModelIdentity,
+    /// `cuda` where a CUDA device computed: its answers may differ from the CPU's in the last digits of a score, and now and then in a
+    /// token, so a run is made on one kind of device to its end. Not in runs on the CPU.
+    #[serde(default = "cpu", skip_serializing_if = "is_cpu")]
+    pub device: String,
+}
+
+fn cpu() -> String {
+    "cpu".to_owned()
+}
+
+fn is_cpu(device: &str) -> bool {
+    device == "cpu"
+}
+
+impl Settings {
+    /// Settings with everything at its default but the budget and the model: nothing is asked yet.
+    pub fn of(budget: BudgetChoice, model: ModelIdentity) -> Self {
+        Self {
+            task: None,
+            prompts: Vec::new(),
+            image_prompts: None,
+            critique: None,
+            budget,
+            tiles: None,
+            rules: Rules::default(),
+            answer: None,
+            apply_orientation: true,
+            fast_decode: false,
+            decoding: Decoding::Free,
+            max_new_tokens: 0,
+            sampling: Sampling::Greedy,
+            model,
+            device: cpu(),
+        }
+    }
+
+    /// The labels that are asked for, in order: those of every image, then those of single ones.
+    pub fn labels(&self) -> &[String] {
+        match &self.image_prompts {
+            Some(prompts) => &prompts.labels,
+            None => self.task.as_ref().map_or(&[], Task::labels),
+        }
+    }
+}
+
+/// Which model a run was made with, wherever it lies.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ModelIdentity {
+    /// Graphs, their external data and the tokenizer: a hash of each (large files by size and evenly spread pieces).
+    pub files: BTreeMap<String, String>,
+    /// Ids that end an answer.
+    pub stop_ids: Vec<u32>,
+    /// Ids that are never generated.
+    pub suppressed_ids: Vec<u32>,
+}
+
+/// What is asked about single images, as `run.json` keeps it: the records have the prompts themselves, and a hash of them, by which
+/// an image whose prompt has changed is asked again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImagePrompts {
+    /// Images that have prompts of their own.
+    pub images: usize,
+    /// All labels of the run: those of every image, and of single ones in the order of the images' names.
+    pub labels: Vec<String>,
+}
+
+impl ImagePrompts {
+    /// The same for a run that asked `earlier` before: its labels come first, in their order.
+    pub(super) fn after(mut self, earlier: &Self) -> Self {
+        let mut labels = earlier.labels.clone();
+        labels.extend(self.labels.into_iter().filter(|label| !earlier.labels.contains(label)));
+        self.labels = labels;
+        self
+    }
+}
