@@ -7,9 +7,8 @@
 use std::path::PathBuf;
 
 use gemscope::export::{self, Format, Options};
-use gemscope::journal::read_journal;
+use gemscope::journal::{place, read_journal};
 use gemscope::record::Manifest;
-use gemscope::run;
 use gemscope::session::{DetectConfig, RunOptions, Session};
 use gemscope::source;
 
@@ -17,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [folder, out]: [PathBuf; 2] =
         std::env::args_os().skip(1).map(PathBuf::from).collect::<Vec<_>>().try_into().map_err(|_| "FOLDER OUT")?;
     let session = Session::open(DetectConfig::of_labels(["star", "circle"]), &())?;
-    let (source, placement) = run::place(source::list(&[folder], Some(&out))?, Some(&out))?;
+    let (source, placement) = place(source::list(&[folder], Some(&out))?, Some(&out))?;
     let finished = session.run(&source, &placement, &RunOptions::of(&out))?;
 
     let (records, manifest) = (read_journal(&out)?.records, Manifest::read(&out)?);

@@ -6,8 +6,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use gemscope::record::{Record, Manifest};
-use gemscope::run::RunDirectory;
-use gemscope::journal::{read_journal};
+use gemscope::journal::{RunDirectory, read_journal};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 

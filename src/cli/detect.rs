@@ -4,9 +4,8 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use gemscope::export;
-use gemscope::journal::read_journal;
+use gemscope::journal::{place, read_journal};
 use gemscope::record::{AnswerStatus, Filters, Manifest, Tiling};
-use gemscope::run;
 use gemscope::session::{DetectConfig, DetectPlan, Failure, FinishedRun, Session, Summary};
 use gemscope::source;
 
@@ -108,7 +107,7 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
     let choice = args.choice.choice(&args.decoding.sampling)?;
     let source = source::list_chosen(&args.inputs, args.out.as_deref(), &choice)?;
     say_advice(&source);
-    let (source, placement) = run::place(source, args.out().filter(|_| !args.control.fresh))?;
+    let (source, placement) = place(source, args.out().filter(|_| !args.control.fresh))?;
     args.model.say();
     let progress = Progress::new();
     let session = Session::open(config, &progress)?;

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use gemscope::export::{self, CropOptions, Format, Options, Padding};
+use gemscope::journal::{RunDirectory, RunDirectoryError};
 use gemscope::ownership::OutputDirectory;
 use gemscope::record::{AnswerStatus, Manifest};
-use gemscope::run::{RunDirectory, RunError};
 
 use super::args::{FilterArgs, formats, share};
 use super::{Ending, ending, leave_out_missing, messages, output, plain, read_records};
@@ -162,7 +162,7 @@ impl Target {
 
 fn target(args: &Args) -> anyhow::Result<Target> {
     let into_run = |run: &Path| match RunDirectory::of_run(run) {
-        Err(RunError::InUse { path, holder }) => Err(anyhow!(RunError::InUse { path, holder })
+        Err(RunDirectoryError::InUse { path, holder }) => Err(anyhow!(RunDirectoryError::InUse { path, holder })
             .context("what there is of the run can be exported with --out DIR, into another directory")),
         opened => Ok(Target::Run(opened?.adopting(args.adopt))),
     };

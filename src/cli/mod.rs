@@ -39,7 +39,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use gemscope::dataset::DatasetError;
 use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
-use gemscope::journal::{DamagedLine, JournalError, JournalRecords, read_journal};
+use gemscope::journal::{DamagedLine, JournalError, JournalRecords, RunDirectoryError, read_journal};
 use gemscope::onnxruntime::RuntimeOptions;
 use gemscope::ownership::OwnershipError;
 use gemscope::record::{Manifest, Record};
@@ -171,7 +171,7 @@ pub(crate) fn main() -> ExitCode {
             if is_full_disk(&error) {
                 say_full_disk();
             }
-            if let Some(RunError::OtherSettings { path, .. }) = error.downcast_ref() {
+            if let Some(RunDirectoryError::OtherSettings { path, .. }) = error.downcast_ref() {
                 say_what_goes_on(path);
             }
             ExitCode::from(1)
@@ -183,6 +183,7 @@ pub(crate) fn main() -> ExitCode {
 fn raised(error: SessionError) -> anyhow::Error {
     match error {
         SessionError::Run(error) => error.into(),
+        SessionError::Directory(error) => error.into(),
         SessionError::Ownership(error) => error.into(),
         error => error.into(),
     }
@@ -218,6 +219,7 @@ fn flags(error: &SessionError) -> Option<&'static str> {
 fn is_full_disk(error: &anyhow::Error) -> bool {
     error.downcast_ref().is_some_and(ExportError::is_full_disk)
         || error.downcast_ref().is_some_and(RunError::is_full_disk)
+        || error.downcast_ref().is_some_and(RunDirectoryError::is_full_disk)
         || ownership_of(error).is_some_and(OwnershipError::is_full_disk)
 }
 
@@ -225,7 +227,7 @@ fn is_full_disk(error: &anyhow::Error) -> bool {
 fn ownership_of(error: &anyhow::Error) -> Option<&OwnershipError> {
     match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
         (Some(ExportError::Ownership(error)), ..)
-        | (_, Some(RunError::Ownership(error)), _)
+        | (_, Some(RunDirectoryError::Ownership(error)), _)
         | (.., Some(DatasetError::Ownership(error))) => Some(error),
         _ => error.downcast_ref(),
     }

@@ -11,9 +11,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, bail};
+use gemscope::journal;
 use gemscope::ownership::OutputDirectory;
 use gemscope::record::Manifest;
-use gemscope::run;
 use serde::Serialize;
 
 use super::{messages, plain};
@@ -82,7 +82,7 @@ pub(crate) fn file(path: &Path, bytes: &[u8], adopt: bool) -> anyhow::Result<()>
     let name = path.file_name().and_then(OsStr::to_str);
     let name = name.with_context(|| format!("{}: no name for a file", path.display()))?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if run::FILES.contains(&name) && Manifest::is_there(folder)? {
+    if journal::FILES.contains(&name) && Manifest::is_there(folder)? {
         bail!("{} belongs to a run, whose answers would be lost: choose another name", path.display());
     }
     OutputDirectory::open(folder)?.adopting(adopt).write(name, bytes)?;

@@ -10,11 +10,11 @@ use anyhow::{Context as _, bail};
 use gemscope::answer::ScaleEvidence;
 use gemscope::export::Run;
 use gemscope::files;
+use gemscope::journal::RunDirectory;
 use gemscope::record::{
     AnswerKind, AnswerStatus, CoordinateOrder, CoordinateScale, Elsewhere, Filters, Manifest, NoteKind, Record, Rules,
 };
 use gemscope::responses::{self, Asked, Collected, ImageFolder, Problem, Requests};
-use gemscope::run::RunDirectory;
 use gemscope::session::{Failure, Summary};
 use serde::Serialize;
 

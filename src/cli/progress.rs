@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use gemscope::journal::Known;
+use gemscope::journal::{Known, RunDirectory};
 use gemscope::record::AnswerStatus;
-use gemscope::run::RunDirectory;
 use gemscope::session::Observer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 

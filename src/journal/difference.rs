@@ -27,7 +27,7 @@ pub struct Difference {
 
 impl Difference {
     /// Of two folders that names are relative to.
-    pub(crate) fn of_roots(there: Option<&Path>, wanted: Option<&Path>) -> Self {
+    pub(super) fn of_roots(there: Option<&Path>, wanted: Option<&Path>) -> Self {
         let [there, wanted] =
             [there, wanted].map(|root| root.map_or(Value::Null, |root| root.to_string_lossy().into()));
         Self { setting: "root".to_owned(), there, wanted }

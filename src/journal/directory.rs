@@ -10,10 +10,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::RunError;
+use super::difference::Difference;
+use super::error::RunDirectoryError;
+use super::manifest::{self, ManifestError};
 use super::pairs::{self, PairJournal};
 use super::placement::Placement;
-use crate::journal::{self, Difference, Journal, Known, ManifestError};
+use super::records::{self, Journal, Known, each_record, whole_bytes};
 use crate::ownership::{self, Holder, OutputDirectory, OwnershipError};
 use crate::record::{AnswerStatus, Manifest, Record};
 
@@ -35,14 +37,14 @@ impl RunDirectory {
     /// Takes `path` for a run: a new directory, an empty one or an earlier run. With `fresh`, what gemscope wrote there is removed.
     ///
     /// # Errors
-    /// [`RunError`] if it holds something else, or another process writes it.
-    pub fn open(path: &Path, fresh: bool) -> Result<Self, RunError> {
-        let io = |error| RunError::Directory { path: path.to_owned(), error };
+    /// [`RunDirectoryError`] if it holds something else, or another process writes it.
+    pub fn open(path: &Path, fresh: bool) -> Result<Self, RunDirectoryError> {
+        let io = |error| RunDirectoryError::Directory { path: path.to_owned(), error };
         if !Manifest::is_there(path)? && !ownership::is_empty(path).map_err(io)? {
             // Another process may have begun a run here between the two questions.
             ownership::look_at_lock(path).map_err(in_run)?;
             if !Manifest::is_there(path)? {
-                return Err(RunError::NotARun(path.to_owned()));
+                return Err(RunDirectoryError::NotARun(path.to_owned()));
             }
         }
         let mut directory = Self::take(path)?;
@@ -55,15 +57,15 @@ impl RunDirectory {
     /// Takes the run that is in `path`.
     ///
     /// # Errors
-    /// [`RunError`] if there is none, or another process writes it.
-    pub fn of_run(path: &Path) -> Result<Self, RunError> {
+    /// [`RunDirectoryError`] if there is none, or another process writes it.
+    pub fn of_run(path: &Path) -> Result<Self, RunDirectoryError> {
         if !Manifest::is_there(path)? {
             return Err(ManifestError::NoRun(path.to_owned()).into());
         }
         Self::take(path)
     }
 
-    fn take(path: &Path) -> Result<Self, RunError> {
+    fn take(path: &Path) -> Result<Self, RunDirectoryError> {
         let output = OutputDirectory::open(path).map_err(in_run)?;
         Ok(Self {
             killed: output.killed.clone(),
@@ -87,23 +89,24 @@ impl RunDirectory {
 
     /// The journal first: without it, what is left says nothing. The `run.json` stays until another takes its place: without one, the
     /// user's files would keep a killed process from beginning again.
-    fn clear(&mut self) -> Result<(), RunError> {
+    fn clear(&mut self) -> Result<(), RunDirectoryError> {
         let remove = |name: &str| {
             let path = self.output.join(name);
             match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => Err(RunError::Directory { path, error }),
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(RunDirectoryError::Directory { path, error }),
                 _ => Ok(()),
             }
         };
-        remove(journal::FILES[1])?;
+        remove(records::FILE)?;
         remove(pairs::FILE)?;
         let left = self.output.remove_own()?;
         self.last_copies = left.last_copies_in_words();
         let path = self.output.path();
-        let others = ownership::others(path).map_err(|error| RunError::Directory { path: path.to_owned(), error })?;
+        let others =
+            ownership::others(path).map_err(|error| RunDirectoryError::Directory { path: path.to_owned(), error })?;
         let is_of_copies = |name: &String| left.last_copies.iter().any(|copy| Path::new(copy).starts_with(name));
         self.kept = left.changed;
-        self.kept.extend(others.into_iter().filter(|name| name != journal::FILES[0] && !is_of_copies(name)));
+        self.kept.extend(others.into_iter().filter(|name| name != manifest::FILE && !is_of_copies(name)));
         self.cleared = AtomicBool::new(true);
         Ok(())
     }
@@ -111,9 +114,9 @@ impl RunDirectory {
     /// Writes `manifest`, or compares it with the one of the run that is there, whose filters become those of `manifest`.
     ///
     /// # Errors
-    /// [`RunError::OtherSettings`] that shows what differs; [`ManifestError::Filtered`] where the records of an
+    /// [`RunDirectoryError::OtherSettings`] that shows what differs; [`ManifestError::Filtered`] where the records of an
     /// earlier version lack what the filters would show.
-    pub fn settle(&self, manifest: &Manifest) -> Result<(), RunError> {
+    pub fn settle(&self, manifest: &Manifest) -> Result<(), RunDirectoryError> {
         self.settle_placed(manifest, &Placement::default())
     }
 
@@ -121,8 +124,8 @@ impl RunDirectory {
     /// `placement` leads from its own.
     ///
     /// # Errors
-    /// As [`Self::settle`], and [`RunError::ChangedMeanwhile`].
-    pub fn settle_placed(&self, manifest: &Manifest, placement: &Placement) -> Result<(), RunError> {
+    /// As [`Self::settle`], and [`RunDirectoryError::ChangedMeanwhile`].
+    pub fn settle_placed(&self, manifest: &Manifest, placement: &Placement) -> Result<(), RunDirectoryError> {
         let path = self.output.path();
         if self.cleared.swap(false, Ordering::Relaxed) || !Manifest::is_there(path)? {
             return Ok(manifest.write(&self.output)?);
@@ -131,20 +134,20 @@ impl RunDirectory {
         let there = Manifest::read(path)?;
         let differences = manifest.differences(path)?;
         if !differences.is_empty() {
-            return Err(RunError::OtherSettings { path: path.to_owned(), differences });
+            return Err(RunDirectoryError::OtherSettings { path: path.to_owned(), differences });
         }
         match &placement.earlier {
             Some(earlier) if there.root.as_ref() != Some(earlier) => {
-                return Err(RunError::ChangedMeanwhile(path.to_owned()));
+                return Err(RunDirectoryError::ChangedMeanwhile(path.to_owned()));
             }
             None if there.root != manifest.root => {
                 let differences = vec![Difference::of_roots(there.root.as_deref(), manifest.root.as_deref())];
-                return Err(RunError::OtherSettings { path: path.to_owned(), differences });
+                return Err(RunDirectoryError::OtherSettings { path: path.to_owned(), differences });
             }
             _ => {}
         }
         there.can_show(&manifest.filters)?;
-        let now = there.clone().gone_on(manifest, &placement.prefix, journal::whole_bytes(path)?);
+        let now = there.clone().gone_on(manifest, &placement.prefix, whole_bytes(path)?);
         if now != there {
             now.write(&self.output)?;
         }
@@ -154,16 +157,16 @@ impl RunDirectory {
     /// The journal, and what it holds already. Appended records are to be on disk after `sync_every`.
     ///
     /// # Errors
-    /// [`RunError::Journal`].
-    pub fn journal(&self, sync_every: Duration) -> Result<(Journal, Known), RunError> {
+    /// [`RunDirectoryError::Journal`].
+    pub fn journal(&self, sync_every: Duration) -> Result<(Journal, Known), RunDirectoryError> {
         Ok(Journal::open(self.output.path(), sync_every)?)
     }
 
     /// The journal of pairs, and what it holds already.
     ///
     /// # Errors
-    /// [`RunError::Journal`].
-    pub fn pairs(&self) -> Result<PairJournal, RunError> {
+    /// [`RunDirectoryError::Journal`].
+    pub fn pairs(&self) -> Result<PairJournal, RunDirectoryError> {
         Ok(PairJournal::open(self.output.path())?)
     }
 
@@ -171,15 +174,15 @@ impl RunDirectory {
     /// answer takes the place of a failure, and not the other way round.
     ///
     /// # Errors
-    /// [`RunError::OtherAnswers`] where it holds another answer about one of their images, before anything is written.
-    pub fn held(&self, records: &[Record]) -> Result<Vec<bool>, RunError> {
+    /// [`RunDirectoryError::OtherAnswers`] where it holds another answer about one of their images, before anything is written.
+    pub fn held(&self, records: &[Record]) -> Result<Vec<bool>, RunDirectoryError> {
         let images: HashMap<&str, usize> =
             records.iter().enumerate().map(|(index, record)| (record.image.as_str(), index)).collect();
         // As it would be read: the last digits of a number may change between writing and reading.
         let as_read = |record: &Record| serde_json::from_slice::<Record>(&serde_json::to_vec(record)?);
         let failed = |record: &Record| record.status == AnswerStatus::Failed;
         let (mut held, mut others) = (vec![false; records.len()], BTreeSet::new());
-        journal::each_record(self.output.path(), |there| {
+        each_record(self.output.path(), |there| {
             if let Some(&index) = images.get(there.image.as_str()) {
                 let wanted = &records[index];
                 let same = as_read(wanted).is_ok_and(|record| record == there);
@@ -193,7 +196,7 @@ impl RunDirectory {
         })?;
         match others.len() {
             0 => Ok(held),
-            count => Err(RunError::OtherAnswers {
+            count => Err(RunDirectoryError::OtherAnswers {
                 path: self.output.path().to_owned(),
                 count,
                 first: others.pop_first().unwrap_or_default(),
@@ -203,10 +206,10 @@ impl RunDirectory {
 }
 
 /// The error of a directory, said of a run.
-fn in_run(error: OwnershipError) -> RunError {
+fn in_run(error: OwnershipError) -> RunDirectoryError {
     match error {
-        OwnershipError::InUse { path, holder } => RunError::InUse { path, holder },
-        OwnershipError::Io { path, error } => RunError::Directory { path, error },
+        OwnershipError::InUse { path, holder } => RunDirectoryError::InUse { path, holder },
+        OwnershipError::Io { path, error } => RunDirectoryError::Directory { path, error },
         other => other.into(),
     }
 }
@@ -234,14 +237,14 @@ mod tests {
         held.settle(&Manifest::new(None, None)).unwrap();
         let other = Manifest::new(Some("elsewhere".into()), None);
         assert!(
-            matches!(held.settle(&other), Err(RunError::OtherSettings { differences, .. }) if differences[0].setting == "root")
+            matches!(held.settle(&other), Err(RunDirectoryError::OtherSettings { differences, .. }) if differences[0].setting == "root")
         );
         let stale = Placement { earlier: Some("of another process".into()), ..Placement::default() };
-        assert!(matches!(held.settle_placed(&other, &stale), Err(RunError::ChangedMeanwhile(_))));
+        assert!(matches!(held.settle_placed(&other, &stale), Err(RunDirectoryError::ChangedMeanwhile(_))));
         assert_eq!(Manifest::read(&path).unwrap().root, None);
-        assert!(matches!(RunDirectory::open(dir.path(), true), Err(RunError::NotARun(_))));
+        assert!(matches!(RunDirectory::open(dir.path(), true), Err(RunDirectoryError::NotARun(_))));
         fs::write(dir.path().join("run.json"), r#"{"settings": {"lr": 0.1}, "version": 3}"#).unwrap();
-        assert!(matches!(RunDirectory::open(dir.path(), true), Err(RunError::NotARun(_))), "of another tool");
+        assert!(matches!(RunDirectory::open(dir.path(), true), Err(RunDirectoryError::NotARun(_))), "of another tool");
     }
 
     #[test]

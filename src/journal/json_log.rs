@@ -42,7 +42,7 @@ pub enum JournalError {
 
 impl JournalError {
     /// Makes the system's reason the error of the journal at `path`.
-    pub(crate) fn io(path: &Path) -> impl Fn(std::io::Error) -> Self {
+    pub(super) fn io(path: &Path) -> impl Fn(std::io::Error) -> Self {
         move |error| Self::Io { path: path.to_owned(), error }
     }
 
@@ -72,17 +72,17 @@ impl fmt::Display for DamagedLine {
 
 /// What the lines of a log came to, beside their entries.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(super) struct Lines {
     /// Bytes of all lines that have their end.
     whole: u64,
     /// Bytes of a last line without its end.
-    pub(crate) torn: u64,
+    pub(super) torn: u64,
     /// Lines that are no entries.
-    pub(crate) damaged: Vec<DamagedLine>,
+    pub(super) damaged: Vec<DamagedLine>,
 }
 
 /// A log that is being written.
-pub(crate) struct JsonLog {
+pub(super) struct JsonLog {
     file: File,
     path: PathBuf,
 }
@@ -90,7 +90,7 @@ pub(crate) struct JsonLog {
 impl JsonLog {
     /// Opens the log at `path` for appending, and reads it as [`read_entries`] does. A last line without its end (the
     /// process was killed while it wrote) is cut off.
-    pub(crate) fn open<T: DeserializeOwned>(
+    pub(super) fn open<T: DeserializeOwned>(
         path: PathBuf,
         each: impl FnMut(T, u64) -> Result<(), String>,
     ) -> Result<(Self, Lines), JournalError> {
@@ -113,7 +113,7 @@ impl JsonLog {
     }
 
     /// Appends an entry as one line.
-    pub(crate) fn append(&mut self, entry: &impl Serialize) -> Result<(), JournalError> {
+    pub(super) fn append(&mut self, entry: &impl Serialize) -> Result<(), JournalError> {
         let line = serde_json::to_vec(entry).map_err(std::io::Error::other);
         let written = line.and_then(|mut line| {
             line.push(b'\n');

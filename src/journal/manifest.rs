@@ -83,7 +83,7 @@ impl Manifest {
     ///
     /// # Errors
     /// [`ManifestError`].
-    pub(crate) fn differences(&self, directory: &Path) -> Result<Vec<Difference>, ManifestError> {
+    pub(super) fn differences(&self, directory: &Path) -> Result<Vec<Difference>, ManifestError> {
         let path = directory.join(FILE);
         let there = files::read(&path, files::MAX_TEXT_BYTES)
             .map_err(|error| ManifestError::Io { path: path.clone(), error })?;
@@ -146,7 +146,7 @@ impl Manifest {
     }
 
     /// Writes it into `directory`, whole or not at all.
-    pub(crate) fn write(&self, directory: &OutputDirectory) -> Result<(), ManifestError> {
+    pub(super) fn write(&self, directory: &OutputDirectory) -> Result<(), ManifestError> {
         let path = directory.join(FILE);
         let mut text =
             serde_json::to_vec_pretty(self).map_err(|error| ManifestError::Parse { path: path.clone(), error })?;

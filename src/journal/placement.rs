@@ -8,8 +8,9 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use super::json_log::JournalError;
+use super::records::Known;
 use crate::digest;
-use crate::journal::{JournalError, Known};
 use crate::record::Manifest;
 use crate::source::{Locator, Source, SourceImage, common_root, names_prefix};
 

@@ -182,7 +182,7 @@ impl RecordReader<'_> {
 }
 
 /// The length of all lines of the journal in `directory` that have their end, in bytes; 0 if there is none.
-pub(crate) fn whole_bytes(directory: &Path) -> Result<u64, JournalError> {
+pub(super) fn whole_bytes(directory: &Path) -> Result<u64, JournalError> {
     const BLOCK: u64 = 64 << 10;
     let path = directory.join(FILE);
     let read = || -> std::io::Result<u64> {
@@ -242,7 +242,7 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
 ///
 /// # Errors
 /// [`JournalError`].
-pub(crate) fn each_record(directory: &Path, mut each: impl FnMut(Record)) -> Result<Vec<DamagedLine>, JournalError> {
+pub(super) fn each_record(directory: &Path, mut each: impl FnMut(Record)) -> Result<Vec<DamagedLine>, JournalError> {
     let path = directory.join(FILE);
     let file = files::open(&path).map_err(JournalError::io(&path))?;
     let names = Names::of(directory);

@@ -157,7 +157,7 @@ pub struct Runtime {
     pub origin: Origin,
     /// The version of the library, for example `1.32.0`.
     pub version: String,
-    /// What was chosen to compute with; a model is told by its [`OpenOptions`](crate::model::OpenOptions).
+    /// What was chosen to compute with; a model is opened with it.
     pub device: Device,
     /// Other cards that compute beside it.
     pub others: Vec<Device>,

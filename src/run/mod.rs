@@ -5,7 +5,6 @@
 //! is done only its name and hash stay in memory; a bad image is a failed record, a bad model or a full disk stops the run.
 
 mod control;
-mod directory;
 mod engine;
 mod frames;
 mod inference;
@@ -13,22 +12,14 @@ mod moves;
 mod observer;
 mod pairs;
 mod pipeline;
-mod placement;
 mod questions;
 mod writer;
 
-use crate::journal;
-pub use crate::ownership::Holder;
 pub use control::{Control, MIN_ROWS};
-pub use directory::RunDirectory;
 pub use engine::{AnswerOptions, Engine, Learned, ShownView};
 pub use frames::FrameQuestions;
 pub use inference::Effort;
 pub use observer::Observer;
-pub use pairs::{Pair, PairJournal, PairQuestion, compare_pairs};
+pub use pairs::{Pair, PairQuestion, compare_pairs};
 pub use pipeline::{Outcome, Plan, RunError, execute};
-pub use placement::{Placement, place};
 pub use questions::{Asked, Asks, Explain, FindQuestion, Question, Questions};
-
-/// The files that make a directory a run: without one of them its answers are lost.
-pub const FILES: [&str; 3] = [journal::FILES[0], journal::FILES[1], pairs::FILE];

@@ -1,7 +1,6 @@
 //! Who is told what happens.
 
-use super::RunDirectory;
-use crate::journal::Known;
+use crate::journal::{Known, RunDirectory};
 use crate::record::AnswerStatus;
 
 /// Receives what happens while a session is opened and while a run goes on. Every method does

@@ -4,7 +4,6 @@
 //! the next pairs are begun; pairs whose files have not changed since are not asked again.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use rayon::prelude::*;
 
@@ -14,14 +13,13 @@ use super::pipeline::RunError;
 use crate::digest;
 use crate::generate::{Batch, NextToken, Reply, Words};
 use crate::image::{decode_within, read_file};
-use crate::journal::{DamagedLine, JournalError, JsonLog};
+use crate::journal::PairJournal;
 use crate::model::Features;
 use crate::preprocess::{PreparedView, prepare};
 use crate::prompt::Query;
 use crate::record::{BudgetChoice, PairRecord, Preference};
 use crate::source::SourceImage;
 
-pub(super) const FILE: &str = "pairs.jsonl";
 /// Pairs that are loaded and asked about together.
 const TOGETHER: usize = 8;
 
@@ -45,29 +43,6 @@ pub struct PairQuestion {
     pub budget: BudgetChoice,
     /// Whether EXIF orientation is applied.
     pub apply_orientation: bool,
-}
-
-/// The journal of pairs that are compared, and what it holds already.
-pub struct PairJournal {
-    log: JsonLog,
-    /// By name; of several records of one name the last.
-    known: HashMap<String, PairRecord>,
-    /// Lines that are no records.
-    pub damaged: Vec<DamagedLine>,
-    /// Bytes of a last line that was not written to its end, and was cut off.
-    pub torn: u64,
-}
-
-impl PairJournal {
-    /// Opens the journal of `directory` for appending.
-    pub(super) fn open(directory: &Path) -> Result<Self, JournalError> {
-        let mut known = HashMap::new();
-        let (log, lines) = JsonLog::open(directory.join(FILE), |record: PairRecord, _| {
-            known.insert(record.name.clone(), record);
-            Ok(())
-        })?;
-        Ok(Self { log, known, damaged: lines.damaged, torn: lines.torn })
-    }
 }
 
 /// One image of a pair.
@@ -100,8 +75,7 @@ pub fn compare_pairs(
         let (mut views, mut fresh) = (Vec::new(), Vec::new());
         for (place, (pair, [first, second])) in pairs.iter().zip(sides).enumerate() {
             let sha256 = [first.sha256, second.sha256];
-            let before = journal.known.remove(&pair.name).filter(|known| known.sha256 == sha256);
-            if let Some(answered) = before.filter(|known| known.first_better.is_some()) {
+            if let Some(answered) = journal.take_answer(&pair.name, &sha256) {
                 asked.push(answered);
                 continue;
             }
@@ -126,9 +100,9 @@ pub fn compare_pairs(
         }
         ask(engine, question, views, &mut asked)?;
         for place in fresh {
-            journal.log.append(&asked[place])?;
+            journal.append(&asked[place])?;
         }
-        journal.log.sync()?;
+        journal.sync()?;
         records.extend(asked);
     }
     Ok(records)

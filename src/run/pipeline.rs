@@ -9,8 +9,7 @@
 //!
 //! Prepared views wait behind a gate that counts their bytes, so files are read ahead of the device, but memory stays bounded.
 
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -26,13 +25,12 @@ use super::observer::Observer;
 use super::questions::{Asked, Asks};
 use super::writer::{self, Done};
 use crate::gate::{ByteGate, Permit};
-use crate::journal::{Difference, Journal, JournalError, Known, KnownImage, ManifestError};
+use crate::journal::{Journal, JournalError, Known, KnownImage};
 use crate::record::{Record, Settings, Stages, Timings};
 
 use crate::digest;
 use crate::generate::GenerateError;
 use crate::image::{self, ImageError, decode_reduced, decode_within, measure, most_bytes, recycle};
-use crate::ownership::{Holder, OwnershipError, named};
 use crate::preprocess::{
     PATCH_SIDE, PlanError, PlannedView, Region, needed_size, plan_views, prepare_reduced, prepare_view,
 };
@@ -52,52 +50,6 @@ const KNOWN_BY_CONTENT: u64 = 16 << 20;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RunError {
-    /// The directory holds something else.
-    #[error("{} is not empty and not a run (no run.json of gemscope in it): choose another --out", .0.display())]
-    NotARun(PathBuf),
-    /// Another process writes the run.
-    #[error("{}: another process is writing this run{}", path.display(), named(holder.as_ref()))]
-    InUse {
-        /// The directory.
-        path: PathBuf,
-        /// The process, where it is known.
-        holder: Option<Holder>,
-    },
-    /// Something in the directory is not gemscope's.
-    #[error(transparent)]
-    Ownership(#[from] OwnershipError),
-    /// The directory cannot be used.
-    #[error("{}: {error}", path.display())]
-    Directory {
-        /// The directory.
-        path: PathBuf,
-        /// The system's reason.
-        error: std::io::Error,
-    },
-    /// The directory holds a run that was made otherwise.
-    #[error("{} holds a run with other settings:\n{}", path.display(), lines(differences))]
-    OtherSettings {
-        /// The directory.
-        path: PathBuf,
-        /// What differs.
-        differences: Vec<Difference>,
-    },
-    /// The directory holds other answers about these images.
-    #[error("{} holds other answers about {count} of these images, {first} among them", path.display())]
-    OtherAnswers {
-        /// The directory.
-        path: PathBuf,
-        /// How many images.
-        count: usize,
-        /// The first one.
-        first: String,
-    },
-    /// Between the listing of the images and now.
-    #[error("{}: another process has changed this run meanwhile; run the command again", .0.display())]
-    ChangedMeanwhile(PathBuf),
-    /// `run.json` cannot be read or written.
-    #[error(transparent)]
-    Manifest(#[from] ManifestError),
     /// The journal cannot be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -117,19 +69,8 @@ pub enum RunError {
 impl RunError {
     /// Whether it is that the disk is full: with room again, the run can go on.
     pub fn is_full_disk(&self) -> bool {
-        match self {
-            Self::Ownership(error) => error.is_full_disk(),
-            Self::Journal(error) => error.is_full_disk(),
-            Self::Directory { error, .. } | Self::Manifest(ManifestError::Io { error, .. }) => {
-                error.kind() == ErrorKind::StorageFull
-            }
-            _ => false,
-        }
+        matches!(self, Self::Journal(error) if error.is_full_disk())
     }
-}
-
-fn lines(differences: &[Difference]) -> String {
-    differences.iter().map(|difference| format!("  {difference}")).collect::<Vec<_>>().join("\n")
 }
 
 /// How a run went, beside its records.

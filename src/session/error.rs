@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::critique::RubricError;
 use crate::generate::{GenerateError, GrammarError, WordsError};
 use crate::image_table::TableError;
-use crate::journal::ManifestError;
+use crate::journal::RunDirectoryError;
 use crate::model::{GraphError, LayoutError, ModelError, demo};
 use crate::onnxruntime::RuntimeError;
 use crate::ownership::OwnershipError;
@@ -156,9 +156,9 @@ pub enum SessionError {
     /// Of a run.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// Of `run.json`.
+    /// Of the directory of a run.
     #[error(transparent)]
-    Manifest(#[from] ManifestError),
+    Directory(#[from] RunDirectoryError),
     /// Of a directory that is written.
     #[error(transparent)]
     Ownership(#[from] OwnershipError),

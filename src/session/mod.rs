@@ -32,12 +32,11 @@ use crate::critique;
 use crate::device::Device;
 use crate::frame_metadata;
 use crate::image::{UprightImage, measure};
-use crate::journal::Known;
+use crate::journal::{Known, Placement, RunDirectory};
 use crate::preprocess::{plan_views, prepare_view};
 use crate::record::{BudgetChoice, CritiqueSettings, Decoding, Manifest, ModelIdentity, Record, Rules, Settings};
 use crate::run::{
-    self, AnswerOptions, Asked, Asks, Control, Engine, FrameQuestions, Learned, Outcome, Placement, Questions,
-    RunDirectory, ShownView,
+    self, AnswerOptions, Asked, Asks, Control, Engine, FrameQuestions, Learned, Outcome, Questions, ShownView,
 };
 use crate::source::Source;
 

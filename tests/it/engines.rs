@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use gemscope::device::Device;
 use gemscope::generate::BatchLimits;
-use gemscope::journal::read_journal;
+use gemscope::journal::{RunDirectory, read_journal};
 use gemscope::prompt::{Conversation, Prompter};
 use gemscope::record::{Manifest, Task};
-use gemscope::run::{self, Asked, Control, Engine, FindQuestion, Plan, Question, Questions, RunDirectory};
+use gemscope::run::{self, Asked, Control, Engine, FindQuestion, Plan, Question, Questions};
 use gemscope::source;
 
 use crate::support::{fixture, gemscope, open_on};
