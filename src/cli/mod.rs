@@ -22,7 +22,6 @@ mod inspect;
 mod messages;
 mod model;
 mod output;
-mod pairs;
 mod parse;
 mod pipeline;
 mod plain;

@@ -18,10 +18,10 @@ use gemscope::session::ModelFiles;
 use gemscope::source::{self, SourceImage};
 use serde::Serialize;
 
-use super::choice::say_advice;
-use super::critique::Args;
-use super::progress::Progress;
-use super::{Ending, Global, messages, output, plain, say_damaged, signals};
+use super::super::choice::say_advice;
+use super::super::progress::Progress;
+use super::super::{Ending, Global, messages, output, plain, say_damaged, signals};
+use super::args::Args;
 
 /// The words that name the first and the second frame.
 const ANSWERS: [&str; 2] = ["1", "2"];

@@ -1,0 +1,91 @@
+//! The flags of `gemscope critique`.
+
+use std::path::PathBuf;
+
+use gemscope::critique::{GroupBy, Rubric};
+use gemscope::export::SortBy;
+use gemscope::record::{Filters, MinScore};
+use gemscope::session::CritiqueConfig;
+
+use super::super::Global;
+use super::super::args::{BudgetArgs, ControlArgs, share};
+use super::super::choice::ChoiceArgs;
+use super::super::decoding::DecodingArgs;
+use super::super::device::ModelArgs;
+
+/// Judge generated frames by a rubric: keep, review or reject
+#[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
+pub(crate) struct Args {
+    /// Folders, files, "patterns*", .tar archives, @FILE with one path a line, - for such a list on standard input
+    #[arg(required_unless_present = "report_only", value_name = "INPUT")]
+    pub(super) inputs: Vec<PathBuf>,
+    /// The run's directory: journal, verdicts, lists. The same command again goes on where it was stopped
+    #[arg(long, short, value_name = "DIR")]
+    pub(super) out: PathBuf,
+    /// What frames are rated by, and the rules of the gate; or demo, the rubric that the demo model knows (./demo is a file of that name).
+    /// Default: the ready one for SDXL and the like; with --model demo that of the demo model; with --report-only the run's own
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) rubric: Option<PathBuf>,
+    /// Judge again what the run's journal holds, by other rules or weights; asks no model
+    #[arg(long, conflicts_with = "inputs")]
+    pub(super) report_only: bool,
+    /// Compare the frames of one name in two folders, each pair in both orders: which is better. Needs a model that looks at two images
+    #[arg(long, conflicts_with_all = ["report_only", "generation", "group_by", "sort", "export"])]
+    pub(super) pair: bool,
+    /// What frames were meant to be, where their files do not say: a CSV with the columns image and prompt, negative_prompt, model, seed ...
+    #[arg(long, value_name = "FILE", conflicts_with = "report_only")]
+    pub(super) generation: Option<PathBuf>,
+    /// Name the best frame of each group: of one seed, one prompt, or one folder
+    #[arg(long, value_name = "KEY")]
+    pub(super) group_by: Option<GroupBy>,
+    /// Put the frames into folders by their verdict, as links or copies: link or copy
+    #[arg(long, value_name = "HOW")]
+    pub(super) sort: Option<SortBy>,
+    /// What to write, separated by commas: jsonl, csv, lists, statistics, sheet; or none
+    #[arg(long, value_name = "FORMATS", default_value = "jsonl,csv,lists,statistics,sheet")]
+    pub(super) export: String,
+    #[command(flatten)]
+    pub(super) choice: ChoiceArgs,
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
+    #[command(flatten)]
+    pub(super) budget: BudgetArgs,
+    #[command(flatten)]
+    pub(super) decoding: DecodingArgs,
+    /// Count no boxes of defects below this score, and none without one. Default: none below 0.05; 0 counts all that have a score. Needs no
+    /// model: --report-only can change it
+    #[arg(long, value_name = "SCORE", value_parser = share::<f64>)]
+    pub(super) min_score: Option<f64>,
+    /// Put the image between blank lines, as transformers.js and onnxruntime-genai do
+    #[arg(long)]
+    pub(super) image_newlines: bool,
+    /// Take the pixels as they are stored; do not turn them as EXIF says
+    #[arg(long)]
+    pub(super) no_exif: bool,
+    #[command(flatten)]
+    pub(super) control: ControlArgs,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Args {
+    /// The configuration that these flags say.
+    pub(super) fn config(&self, rubric: Rubric, global: &Global) -> anyhow::Result<CritiqueConfig> {
+        let mut config = CritiqueConfig::of(rubric);
+        config.generation.clone_from(&self.generation);
+        config.image_newlines = self.image_newlines;
+        config.model = self.model.options(global)?;
+        config.budget = self.budget.choice()?;
+        config.apply_orientation = !self.no_exif;
+        config.decoding = self.decoding.options();
+        config.filters = self.filters(Filters::default());
+        Ok(config)
+    }
+
+    /// `base`, but for what the flags say.
+    pub(super) fn filters(&self, base: Filters) -> Filters {
+        Filters { min_score: self.min_score.map_or(base.min_score, MinScore::Asked), ..base }
+    }
+}
