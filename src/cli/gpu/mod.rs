@@ -5,6 +5,7 @@
 
 mod kernels;
 mod model;
+mod scenes;
 mod speed;
 
 use std::collections::BTreeMap;

@@ -1,18 +1,14 @@
 //! A model on the card against the same model on the CPU.
 
-use std::time::Instant;
-
 use anyhow::Context as _;
 use gemscope::device::Device;
-use gemscope::generate::{Batch, BatchLimits, GenerateOptions, Request, Wanted};
-use gemscope::model::{Features, Model};
+use gemscope::model::Model;
 use gemscope::onnxruntime::Runtime;
-use gemscope::preprocess::{PreparedView, prepare};
-use gemscope::prompt::{Conversation, Prompter, Query};
-use gemscope::record::{BudgetChoice, Sampling};
+use gemscope::prompt::Prompter;
+use gemscope::record::BudgetChoice;
 use gemscope::session::{DeviceSlot, ModelFiles, ModelOptions};
 
-use super::super::doctor::disc;
+use super::scenes::{Asked, SCENES};
 use super::{Check, speed};
 
 /// The checks, in their order.
@@ -25,9 +21,6 @@ pub(super) const NAMES: [&str; 7] = [
     "speed, eight answers together",
     "bytes over the bus for an image",
 ];
-
-/// Scenes that are shown.
-pub(super) const SCENES: usize = 8;
 
 /// How far f32 graphs may be off, as a share of the largest value; others, whose kernels differ, further.
 const EXACT: f32 = 2e-3;
@@ -90,43 +83,7 @@ fn compare(
     checks
 }
 
-/// What is shown and asked.
-pub(super) struct Asked {
-    views: Vec<PreparedView>,
-    query: Query,
-}
-
-/// Answers, and what they took.
-pub(super) struct Made {
-    pub(super) ids: Vec<Vec<u32>>,
-    pub(super) tokens: usize,
-    pub(super) seconds: f64,
-    /// Of them, in runs of the decoder over answers.
-    pub(super) decoding: f64,
-}
-
 impl Asked {
-    fn new(prompter: &Prompter, budget: BudgetChoice, model: &Model) -> anyhow::Result<Self> {
-        const COLOURS: [[u8; 3]; 4] = [[214, 40, 40], [40, 160, 60], [50, 80, 210], [230, 200, 40]];
-        let views = (0..SCENES).map(|scene| {
-            let (x, y) = (60.0 + 20.0 * scene as f64, 220.0 - 18.0 * scene as f64);
-            let side = 90.0 + 10.0 * scene as f64;
-            prepare(&disc([x, y, x + side, y + side], COLOURS[scene % COLOURS.len()]), budget, model.patch_side())
-        });
-        let query = prompter.query("detect circle", &Conversation::default())?;
-        Ok(Self { views: views.collect::<Result<_, _>>()?, query })
-    }
-
-    fn encode(&self, model: &mut Model, view: usize) -> anyhow::Result<Features> {
-        let view = &self.views[view];
-        let encoded = model.encode(vec![(view.patches.clone(), view.size.soft_tokens() as usize)])?;
-        encoded.into_iter().next().context("the vision graph gave nothing")
-    }
-
-    fn prompt_ids(&self, view: usize) -> Vec<u32> {
-        self.query.token_ids(self.views[view].size.soft_tokens())
-    }
-
     fn soft_tokens(
         &self,
         name: &'static str,
@@ -154,12 +111,6 @@ impl Asked {
             Ok(model.logits(&logits, 0)?.into_owned())
         };
         Ok(near(name, &run(reference)?, &run(tried)?, tolerance))
-    }
-
-    /// All scenes, `rows` answers at once. What is said of the time is without the first answer, which makes a device ready.
-    fn answers(&self, prompter: &Prompter, model: &mut Model, rows: usize) -> anyhow::Result<Made> {
-        self.run(prompter, model, 1, 1)?;
-        self.run(prompter, model, rows, SCENES)
     }
 
     /// Whether answers are the same, token for token. Graphs that are not in f32 may come to another token where, to the CPU, two are nearly as probable; what
@@ -193,34 +144,6 @@ impl Asked {
         let says =
             format!("{says}; where others part, to the CPU the two tokens are {widest:.1e} of the largest logit apart");
         Ok(Check::of(name, widest <= tolerance, format!("{says}; {tolerance:.0e} is allowed")))
-    }
-
-    pub(super) fn run(
-        &self,
-        prompter: &Prompter,
-        model: &mut Model,
-        rows: usize,
-        scenes: usize,
-    ) -> anyhow::Result<Made> {
-        let began = Instant::now();
-        let limits = BatchLimits { rows, ..BatchLimits::default() };
-        let mut batch = Batch::new(model, &prompter.tokenizer, limits, |_| false);
-        for view in 0..scenes {
-            let options = GenerateOptions { max_new_tokens: 64, sampling: Sampling::Greedy, labels: 1, stream: 0 };
-            let wanted = Wanted::Answer { options, grammar: None };
-            let request = Request { prompt_ids: self.prompt_ids(view), wanted };
-            let features = self.encode(model, view)?;
-            batch.submit(view, features, vec![request]);
-        }
-        let mut ids = vec![Vec::new(); scenes];
-        while !batch.is_idle() {
-            for finished in batch.advance(model)? {
-                ids[finished.view] = finished.reply?.into_answer().context("there is no answer")?.ids;
-            }
-        }
-        let work = batch.work();
-        let decoding = work.step_time.as_secs_f64().max(1e-9);
-        Ok(Made { ids, tokens: work.answer_tokens, seconds: began.elapsed().as_secs_f64(), decoding })
     }
 }
 

@@ -6,7 +6,7 @@ use gemscope::model::Model;
 use gemscope::prompt::Prompter;
 
 use super::Check;
-use super::model::{Asked, Made, SCENES};
+use super::scenes::{Asked, Made, SCENES};
 
 impl Made {
     fn images_per_second(&self) -> f64 {
