@@ -13,9 +13,7 @@ use flate2::Crc;
 use flate2::read::ZlibDecoder;
 
 use super::exif;
-
-/// The most bytes that all texts of a file may take, opened.
-const MOST_TEXT: usize = 16 << 20;
+use super::texts::{MOST_TEXT, Texts, text};
 
 /// Names of PNG texts that settings stand under.
 const NAMES: [&str; 10] = [
@@ -31,41 +29,6 @@ const NAMES: [&str; 10] = [
     "Comment",
 ];
 
-/// The texts of a file, in its order.
-#[derive(Debug, Default)]
-pub(super) struct Texts {
-    named: Vec<(&'static str, String)>,
-    /// What is broken.
-    pub(super) notes: Vec<String>,
-    bytes: usize,
-}
-
-impl Texts {
-    /// The first text of that name.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
-    }
-
-    /// All texts of that name.
-    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.named.iter().filter(move |(known, _)| *known == name).map(|(_, text)| text.as_str())
-    }
-
-    /// Adds a text, while there is room.
-    pub(super) fn add(&mut self, name: &'static str, text: String) {
-        self.bytes += text.len();
-        if self.bytes > MOST_TEXT {
-            self.notes.push(format!("{name} takes more than {} MiB and is not read", MOST_TEXT >> 20));
-        } else if !text.trim().is_empty() {
-            self.named.push((name, text));
-        }
-    }
-
-    fn left(&self) -> usize {
-        MOST_TEXT.saturating_sub(self.bytes)
-    }
-}
-
 /// The texts of a file; none of what is no PNG, JPEG or WebP.
 pub(super) fn texts(bytes: &[u8]) -> Texts {
     let mut texts = Texts::default();
@@ -77,20 +40,6 @@ pub(super) fn texts(bytes: &[u8]) -> Texts {
         webp(&bytes[12..], &mut texts);
     }
     texts
-}
-
-/// UTF-8 where it is that, whatever the chunk should hold, else Latin-1: makers write UTF-8 into Latin-1 chunks.
-pub(super) fn text(bytes: &[u8]) -> String {
-    let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
-    match str::from_utf8(&bytes[..end]) {
-        Ok(text) => text.to_owned(),
-        // What a cut or a wrong byte spoils is a character, not the text.
-        Err(error) if error.valid_up_to() * 2 > end && !bytes[..error.valid_up_to()].is_ascii() => {
-            String::from_utf8_lossy(&bytes[..end]).into_owned()
-        }
-        Err(_) => bytes[..end].iter().map(|&byte| char::from(byte)).collect(),
-    }
 }
 
 fn png(mut rest: &[u8], texts: &mut Texts) {
@@ -155,7 +104,7 @@ fn png_text(kind: &[u8], data: &[u8], state: State, texts: &mut Texts) {
     let end = ZlibDecoder::new(data).take(most as u64 + 1).read_to_end(&mut opened);
     if opened.len() > most {
         // Counts as all that a file may take: a file of many such texts would cost as much again for each.
-        texts.bytes = MOST_TEXT;
+        texts.fill();
         texts.notes.push(format!("{name} takes more than {} MiB and is not read", MOST_TEXT >> 20));
         return;
     }

@@ -6,7 +6,7 @@
 //! Source: CIPA DC-008 (Exif 2.32), 4.6. Own code, since no crate at hand under a licence that is allowed here reads comments, and since a
 //! broken entry must not cost the others.
 
-use super::container::{Texts, text};
+use super::texts::{Texts, text};
 use crate::image::tiff_block::Block;
 
 const EXIF_DIRECTORY: u16 = 0x8769;

@@ -13,6 +13,7 @@ mod json;
 mod named;
 mod sidecar;
 mod table;
+mod texts;
 
 use serde_json::{Map, Value};
 
@@ -20,7 +21,7 @@ pub use sidecar::{EXTENSIONS as SIDECAR_EXTENSIONS, read_sidecar};
 pub use table::read_table;
 
 use crate::record::{GenerationSettings, Tool};
-use container::Texts;
+use texts::Texts;
 
 /// The most characters of a prompt that are kept.
 const MOST_PROMPT: usize = 32 << 10;
