@@ -9,7 +9,18 @@ use std::ffi::c_void;
 use ort::value::{DynTensorValueType, DynValue, TensorElementType};
 
 use super::kernels::{GatherRow, reference};
-use super::memory::CacheRow;
+
+/// A row of a cache that is taken into another one.
+pub struct CacheRow<'v> {
+    /// The cache, `[rows, heads, columns, size]`.
+    pub cache: &'v DynValue,
+    /// Which row.
+    pub row: usize,
+    /// The column where its tokens begin.
+    pub first: usize,
+    /// How many of them are taken.
+    pub length: usize,
+}
 
 /// The dtype of a tensor.
 pub(super) fn dtype(value: &DynValue) -> Option<TensorElementType> {

@@ -15,7 +15,9 @@ use ort::value::{DynTensor, DynTensorValueType, DynValue, TensorElementType};
 use thiserror::Error;
 
 use super::choice::Device;
-use super::host_tensor::{bytes_of, bytes_of_mut, dtype, element_bytes, gather_here, pointer, shape, slice, slice_mut};
+use super::host_tensor::{
+    CacheRow, bytes_of, bytes_of_mut, dtype, element_bytes, gather_here, pointer, shape, slice, slice_mut,
+};
 use super::kernels::{GatherRow, KernelError, Kernels, Logits, PickInput, PickRow, RowAt, Sent, TopK, reference};
 
 /// Why something cannot be done to a tensor where it lies.
@@ -42,18 +44,6 @@ pub struct BusTraffic {
     pub to_device: u64,
     /// From it.
     pub from_device: u64,
-}
-
-/// A row of a cache that is taken into another one.
-pub struct CacheRow<'v> {
-    /// The cache, `[rows, heads, columns, size]`.
-    pub cache: &'v DynValue,
-    /// Which row.
-    pub row: usize,
-    /// The column where its tokens begin.
-    pub first: usize,
-    /// How many of them are taken.
-    pub length: usize,
 }
 
 /// The memory of the device that graphs compute on.

@@ -13,5 +13,6 @@ mod memory;
 
 pub use choice::{Cards, Device, DeviceChoice, MemoryBudget, ModelSize, memory_budget};
 pub(crate) use choice::{LOWEST_CUDA, choose, version};
+pub use host_tensor::CacheRow;
 pub(crate) use host_tensor::shape;
-pub use memory::{BusTraffic, CacheRow, DeviceMemory, DeviceMemoryError, tensor};
+pub use memory::{BusTraffic, DeviceMemory, DeviceMemoryError, tensor};
