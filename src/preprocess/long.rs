@@ -8,7 +8,7 @@
 use multiversion::multiversion;
 
 use super::budget::TargetSize;
-use super::resize::{ResizeError, scale};
+use super::pass::{ResizeError, scale};
 use super::weights::Side;
 
 /// The longest side of a JPEG, and the longest that the other ways are for.

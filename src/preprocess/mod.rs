@@ -7,6 +7,7 @@
 mod avx512;
 mod budget;
 mod long;
+mod pass;
 mod patches;
 mod plan;
 mod resize;
@@ -14,9 +15,10 @@ mod tiles;
 mod weights;
 
 pub use budget::{BudgetError, SOFT_TOKEN_SIDE, TargetSize, target_size};
+pub use pass::ResizeError;
 pub use patches::{PATCH_SIDE, PatchGrid, patchify, rescale};
 pub use plan::{PlanError, PlannedView, plan_views};
-pub use resize::{ResizeError, resize};
+pub use resize::resize;
 pub use tiles::{Region, TilingError};
 
 use crate::image::{ReducedImage, UprightImage};

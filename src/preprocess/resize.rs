@@ -3,30 +3,12 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use thiserror::Error;
-
 #[cfg(target_arch = "x86_64")]
 use super::avx512;
-use super::budget::{BudgetError, TargetSize};
+use super::budget::TargetSize;
 use super::long;
+use super::pass::{ResizeError, scale};
 use super::patches::{Layout, PatchGrid, patchify, positions};
-
-/// Why a view could not be resized.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum ResizeError {
-    /// No target size.
-    #[error(transparent)]
-    Budget(#[from] BudgetError),
-    /// The buffer does not hold `width * height * 3` bytes.
-    #[error("the image buffer does not match its size: {0}")]
-    Buffer(#[from] fast_image_resize::ImageBufferError),
-    /// The resizer's own words.
-    #[error("cannot resize: {0}")]
-    Resize(#[from] fast_image_resize::ResizeError),
-}
 
 /// Resizes RGB bytes to `target`, antialiased bicubic (a = -0.5), rounding to bytes after each pass.
 ///
@@ -129,13 +111,4 @@ mod avx512 {
     pub(super) fn resize(_: &[u8], _: (u32, u32), _: TargetSize, _: Layout) -> Option<Vec<u8>> {
         None
     }
-}
-
-/// One pass: one of the sides stays.
-pub(super) fn scale(source: &[u8], from: (u32, u32), target: &mut Vec<u8>, to: (u32, u32)) -> Result<(), ResizeError> {
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    let source = ImageRef::new(from.0, from.1, source, PixelType::U8x3)?;
-    target.resize(to.0 as usize * to.1 as usize * 3, 0);
-    let mut target = Image::from_slice_u8(to.0, to.1, target, PixelType::U8x3)?;
-    Ok(Resizer::new().resize(&source, &mut target, &options)?)
 }
