@@ -2,10 +2,20 @@
 
 use std::path::PathBuf;
 
-use super::{DecodingChoice, ModelChoice, ModelOptions, SessionError};
+use super::{ModelChoice, ModelOptions, SessionError};
 use crate::critique::Rubric;
 use crate::prompt::Conversation;
 use crate::record::{AnswerKind, BudgetChoice, CritiqueSettings, Filters, Rules, Sampling, Task, Tiling};
+
+/// Whether answers are held to a grammar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecodingChoice {
+    /// Only well-formed lists of boxes can be written.
+    Grammar,
+    /// Anything can be written.
+    Free,
+}
 
 /// How answers are generated.
 #[derive(Debug, Clone, Copy, PartialEq)]

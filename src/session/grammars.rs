@@ -6,20 +6,10 @@
 use std::cell::OnceCell;
 use std::sync::Arc;
 
-use super::{DecodingOptions, Observer, SessionError};
+use super::{DecodingChoice, DecodingOptions, Observer, SessionError};
 use crate::generate::{Grammar, GrammarFactory, Labels};
 use crate::prompt::Prompter;
 use crate::record::{AnswerKind, Decoding, Task};
-
-/// Whether answers are held to a grammar.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DecodingChoice {
-    /// Only well-formed lists of boxes can be written.
-    Grammar,
-    /// Anything can be written.
-    Free,
-}
 
 /// Makes the grammars of questions.
 pub(super) struct Grammars<'s> {

@@ -41,9 +41,8 @@ use crate::run::{
 use crate::source::Source;
 
 pub use crate::run::Observer;
-pub use config::{Config, CritiqueConfig, DecodingOptions, DetectConfig};
+pub use config::{Config, CritiqueConfig, DecodingChoice, DecodingOptions, DetectConfig};
 pub use error::SessionError;
-pub use grammars::DecodingChoice;
 use grammars::Grammars;
 pub use model::{DeviceSlot, ModelChoice, ModelFiles, ModelOptions};
 pub use plan::{DetectPlan, PlannedImage, PlannedSizes};
