@@ -3,10 +3,9 @@
 //! In: a truth and predictions. Out: AP and AR over IoU 0.50:0.95, by area and by the number of detections, and of every label. Promises:
 //! the numbers of pycocotools' `COCOeval` for boxes; what nothing can be said of is absent, not 0.
 
-use hotcoco::params::IouType;
-use hotcoco::{Annotation, COCO, COCOeval, Category, Dataset, Image};
 use serde::Serialize;
 
+use super::evaluator::{evaluator, place};
 use super::{Best, EvalError, Predictions, Truth};
 
 /// COCO's twelve figures, in their order and by their names; absent (`null`) where the truth has no such box.
@@ -140,53 +139,4 @@ fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) =
         values.filter(|value| *value >= 0.0).fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
     (count > 0).then(|| sum / f64::from(count))
-}
-
-/// hotcoco's id of a place: ids count from 1, since 0 stands for "unmatched" in COCO's matching.
-fn id(place: usize) -> u64 {
-    place as u64 + 1
-}
-
-/// The place of one of hotcoco's ids.
-pub(super) fn place(id: u64) -> usize {
-    id as usize - 1
-}
-
-/// An evaluator of boxes with COCO's settings. Ids of images and categories are places in the truth, which is sorted by id, plus 1: equal
-/// scores keep the order that they have in pycocotools. Ids of annotations and detections are places plus 1, too.
-pub(super) fn evaluator(truth: &Truth, predictions: &Predictions) -> Result<COCOeval, EvalError> {
-    let instances = &truth.instances;
-    let images = (0..instances.images.len()).map(|place| Image { id: id(place), ..Image::default() }).collect();
-    let categories = (instances.categories.iter().enumerate())
-        .map(|(place, category)| Category { id: id(place), name: category.name.clone(), ..Category::default() })
-        .collect();
-    let annotations = (instances.annotations.iter().enumerate())
-        .map(|(place, annotation)| Annotation {
-            id: id(place),
-            image_id: id(annotation.image),
-            category_id: id(annotation.category),
-            bbox: Some(annotation.bbox),
-            area: Some(annotation.area),
-            iscrowd: annotation.crowd,
-            ..Annotation::default()
-        })
-        .collect();
-    let truth_side = COCO::from_dataset(Dataset { images, categories, annotations, ..Dataset::default() });
-    let scores = || predictions.detections.iter().filter_map(|detection| detection.score);
-    // Behind every score that there is.
-    let unscored = scores().fold(0.0, f64::min) - 1.0;
-    let detections = (predictions.detections.iter())
-        .map(|detection| Annotation {
-            image_id: id(detection.image),
-            category_id: id(detection.category),
-            bbox: Some(detection.bbox),
-            score: Some(detection.score.unwrap_or(unscored)),
-            ..Annotation::default()
-        })
-        .collect();
-    // Gives them the ids 1, 2, ... in their order.
-    let detections = truth_side.load_res_anns(detections).map_err(|error| EvalError::Hotcoco(error.to_string()))?;
-    let mut evaluator = COCOeval::new(truth_side, detections, IouType::Bbox);
-    evaluator.params.cat_ids = (0..instances.categories.len()).filter(|place| truth.wanted[*place]).map(id).collect();
-    Ok(evaluator)
 }

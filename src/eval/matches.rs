@@ -6,7 +6,7 @@
 use hotcoco::AreaRange;
 use serde::Serialize;
 
-use super::figures::{evaluator, place};
+use super::evaluator::{evaluator, place};
 use super::{EvalError, Predictions, Truth};
 
 /// The most detections of an image and a label that count, as in COCO.

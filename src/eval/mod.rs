@@ -7,6 +7,7 @@
 
 pub mod calibration;
 mod confusion;
+mod evaluator;
 mod figures;
 mod matches;
 mod predictions;
