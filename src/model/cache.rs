@@ -8,7 +8,8 @@
 use ort::session::SessionInputValue;
 use ort::value::DynValue;
 
-use super::graph::{Graph, GraphError};
+use super::error::GraphError;
+use super::graph::Graph;
 use super::tensor;
 use crate::device::CacheRow;
 

@@ -12,7 +12,8 @@ use rayon::prelude::*;
 
 use super::cache::KvCache;
 use super::embedding::{Embedded, PER_LAYER};
-use super::graph::{Feeds, Graph, GraphError, PortInfo};
+use super::error::GraphError;
+use super::graph::{Feeds, Graph, PortInfo};
 use super::tensor;
 use super::top_k::{TopKRequest, top_k};
 use crate::device::DeviceMemory;

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use ort::value::{DynValue, TensorElementType};
 
-use super::graph::{Graph, GraphError};
+use super::error::GraphError;
+use super::graph::Graph;
 use crate::device::kernels::{Allowed, PickRow, TopK};
 use crate::device::{CacheRow, Device, DeviceMemory, DeviceMemoryError};
 use crate::onnxruntime::Runtime;

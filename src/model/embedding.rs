@@ -6,7 +6,8 @@
 
 use ort::value::DynValue;
 
-use super::graph::{Feeds, Graph, GraphError};
+use super::error::GraphError;
+use super::graph::{Feeds, Graph};
 use super::tensor;
 use super::vision::{Features, Soft};
 use crate::prompt::SpecialTokens;

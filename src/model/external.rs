@@ -10,7 +10,7 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader, Read as _, Seek};
 use std::path::{Component, Path};
 
-use super::GraphError;
+use super::error::GraphError;
 use crate::files;
 
 /// The names of the external data files of `graph`, relative to its folder.

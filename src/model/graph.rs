@@ -14,43 +14,13 @@ use ort::session::builder::SessionBuilder;
 use ort::session::{IoBinding, Session, SessionInputValue};
 use ort::value::{DynValue, Outlet, Shape, TensorElementType};
 use serde::Serialize;
-use thiserror::Error;
 
+use super::error::GraphError;
 use super::external;
 use super::prepared::{self, Kept};
 use crate::device::{self, Device, DeviceMemory, DeviceMemoryError};
 use crate::files;
 use crate::onnxruntime;
-
-/// Why a graph cannot be loaded or run. Every message names the file.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum GraphError {
-    /// ONNX Runtime's own words.
-    #[error("{}: {error}", path.display())]
-    Runtime {
-        /// The graph.
-        path: PathBuf,
-        /// The reason.
-        error: ort::Error,
-    },
-    /// What is done to its tensors on a card.
-    #[error("{}: {error}", path.display())]
-    Device {
-        /// The graph.
-        path: PathBuf,
-        /// The reason.
-        error: DeviceMemoryError,
-    },
-    /// A port that the graph must have, or a shape or dtype that cannot be served.
-    #[error("{}: {reason}", path.display())]
-    Contract {
-        /// The graph.
-        path: PathBuf,
-        /// What was expected and what is there.
-        reason: String,
-    },
-}
 
 /// Name, dtype and shape of an input or output, as the session tells them.
 #[derive(Debug, Clone, Serialize)]

@@ -10,7 +10,7 @@ use ort::value::TensorElementType;
 use serde::{Deserialize, Serialize};
 
 use super::embedding::PER_LAYER;
-use super::graph::GraphError;
+use super::error::GraphError;
 use super::{GraphFiles, Model, ModelError, tensor};
 use crate::device::Device;
 use crate::preprocess::{PATCH_SIDE, PatchGrid};

@@ -10,7 +10,8 @@ use half::{bf16, f16};
 use ort::session::SessionInputValue;
 use ort::value::{DynValue, Tensor, TensorElementType, TensorRef};
 
-use super::graph::{Graph, GraphError, PortInfo};
+use super::error::GraphError;
+use super::graph::{Graph, PortInfo};
 pub(super) use crate::device::shape;
 use crate::preprocess::rescale;
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use ort::value::DynValue;
 
-use super::graph::{Feeds, Graph, GraphError};
+use super::error::GraphError;
+use super::graph::{Feeds, Graph};
 use super::tensor;
 use crate::preprocess::{PatchGrid, SOFT_TOKEN_SIDE};
 use crate::record::Budget;
