@@ -71,6 +71,7 @@
 pub mod calibration;
 mod coordinates;
 pub(crate) mod counts;
+mod entry;
 mod frame;
 mod key;
 mod label;

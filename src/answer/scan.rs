@@ -12,7 +12,7 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use super::listing;
+use super::entry;
 use super::marks::{self, Mark};
 
 /// The key of coordinates, without its separators.
@@ -183,9 +183,9 @@ impl<'t> Scanner<'t> {
             return false;
         }
         #[cfg(test)]
-        self.steps.set(self.steps.get() + listing::start_of_line(self.text, self.at).len());
+        self.steps.set(self.steps.get() + entry::start_of_line(self.text, self.at).len());
         self.entries_from = self.at + 1;
-        listing::begins(self.text, self.at)
+        entry::begins(self.text, self.at)
     }
 
     /// Looks for no entry before `at`.
