@@ -29,6 +29,7 @@
 //! known, its `custom_id`; where that is not known either, all answers about an image are to one question. A question in
 //! words that ask for no boxes is answered by text.
 
+mod body;
 mod documents;
 mod images;
 mod llama_cpp;
@@ -45,10 +46,11 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+pub use body::Outcome;
 pub use images::ImageFolder;
 pub use record::{Asked, Collected, ImageResponses, collect};
 pub use requests::{Request, Requests};
-pub use response::{Outcome, Response};
+pub use response::Response;
 
 /// Why a line, or an object of several lines, cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]

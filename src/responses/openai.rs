@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value};
 
-use super::response::{self, Body};
+use super::body::{self, Body};
 use super::tokens::Tokens;
 use crate::record::Ended;
 
@@ -14,23 +14,23 @@ use crate::record::Ended;
 pub(super) fn completion(object: &Map<String, Value>) -> Option<Body> {
     let choices = object.get("choices")?.as_array()?;
     let index = |choice: &&Value| choice.get("index").and_then(Value::as_u64).unwrap_or(0);
-    let id = response::text(object, "id").map(str::to_owned);
-    let model = response::text(object, "model").map(str::to_owned);
+    let id = body::text(object, "id").map(str::to_owned);
+    let model = body::text(object, "model").map(str::to_owned);
     let Some(choice) = choices.iter().min_by_key(index) else {
         // The last piece of a stream may hold figures only.
-        let is_piece = response::text(object, "object").is_some_and(|kind| kind.contains("chunk"));
+        let is_piece = body::text(object, "object").is_some_and(|kind| kind.contains("chunk"));
         let figures =
             Body { unfinished: true, figures: true, id, model, ..Body::answer(String::new(), Ended::Unknown) };
         return Some(if is_piece { figures } else { Body::failed("the response has no choices".to_owned()) });
     };
     let message = choice.get("message").or_else(|| choice.get("delta"));
     let said = |key| message.and_then(|message| message.get(key)).or_else(|| choice.get(key));
-    let content = said("content").and_then(response::content).filter(|text| !text.is_empty());
+    let content = said("content").and_then(body::content).filter(|text| !text.is_empty());
     let text = content.or_else(|| ["refusal", "text"].iter().find_map(|key| said(key)?.as_str().map(str::to_owned)));
-    let calls = message.and_then(Value::as_object).map(response::tool_calls).unwrap_or_default();
+    let calls = message.and_then(Value::as_object).map(body::tool_calls).unwrap_or_default();
     let reason = choice.get("finish_reason");
-    let failed = choice.as_object().and_then(response::error);
-    let body = match (failed, response::ended(reason.and_then(Value::as_str))) {
+    let failed = choice.as_object().and_then(body::error);
+    let body = match (failed, body::ended(reason.and_then(Value::as_str))) {
         (Some(reason), _) | (None, Err(reason)) => Body::failed(reason),
         (None, Ok(ended)) => Body::answer(text.unwrap_or_default() + calls.as_str(), ended),
     };
@@ -54,20 +54,20 @@ pub(super) fn response(object: &Map<String, Value>) -> Option<Body> {
         .filter_map(|item| item.get("content"));
     let (mut text, mut tokens) = (String::new(), Tokens::default());
     for content in contents {
-        text.push_str(&response::content(content).unwrap_or_default());
+        text.push_str(&body::content(content).unwrap_or_default());
         for part in content.as_array().into_iter().flatten() {
             tokens.append(&Tokens::of_list(part.get("logprobs")));
         }
     }
     for item in output.iter().filter_map(Value::as_object) {
-        if response::text(item, "type") == Some("function_call") {
-            text.push_str(&response::tool_call(item, true));
+        if body::text(item, "type") == Some("function_call") {
+            text.push_str(&body::tool_call(item, true));
         }
     }
     let details = object.get("incomplete_details").and_then(|details| details.get("reason")).and_then(Value::as_str);
-    let body = match response::ended(details.or_else(|| response::text(object, "status"))) {
+    let body = match body::ended(details.or_else(|| body::text(object, "status"))) {
         Ok(ended) => Body::answer(text, ended),
         Err(reason) => Body::failed(reason),
     };
-    Some(Body { tokens, model: response::text(object, "model").map(str::to_owned), ..body })
+    Some(Body { tokens, model: body::text(object, "model").map(str::to_owned), ..body })
 }

@@ -2,11 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::response::{self, Body};
+use super::body::{self, Body};
 use super::tokens::Tokens;
 
 pub(super) fn read(text: &str, line: &Map<String, Value>) -> Body {
-    let body = match response::ended(response::reason(line)) {
+    let body = match body::ended(body::reason(line)) {
         Ok(ended) => Body::answer(text.to_owned(), ended),
         Err(reason) => return Body::failed(reason),
     };
@@ -14,5 +14,5 @@ pub(super) fn read(text: &str, line: &Map<String, Value>) -> Body {
         list @ Some(Value::Array(_)) => Tokens::of_list(list),
         logprobs => Tokens::of_choice(logprobs),
     };
-    Body { tokens, model: response::text(line, "model").map(str::to_owned), ..body }
+    Body { tokens, model: body::text(line, "model").map(str::to_owned), ..body }
 }

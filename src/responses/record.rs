@@ -9,10 +9,11 @@ use std::io::{self, BufRead};
 
 use rayon::prelude::*;
 
+use super::body::Outcome;
 use super::documents::Documents;
 use super::images::{ImageFile, ImageFolder, path_in_name};
 use super::requests::Requests;
-use super::response::{Assembler, Outcome, Response};
+use super::response::{Assembler, Response};
 use super::{Problem, tokens::Tokens};
 use crate::answer::{self, Reading, ScaleEvidence, TokenSpan};
 use crate::record::{Answer, AnswerKind, AnswerStatus, BBox, CoordinateOrder, Ended, Note, NoteKind, Record, Rules};

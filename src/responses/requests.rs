@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::documents::Documents;
-use super::{ResponsesError, response};
+use super::{ResponsesError, body};
 use crate::files;
 
 /// What was asked about one image.
@@ -79,9 +79,9 @@ fn request(object: &Map<String, Value>) -> Result<(String, Request), String> {
         Some(Value::Number(number)) => number.to_string(),
         _ => return Err("a request without custom_id".to_owned()),
     };
-    let text = |key| response::text(object, key).map(str::to_owned);
+    let text = |key| body::text(object, key).map(str::to_owned);
     let mut request = Request { image: text("image"), question: text("question").or_else(|| text("prompt")) };
-    let Some(body) = object.get("body").and_then(Value::as_object) else {
+    let Some(content) = object.get("body").and_then(Value::as_object) else {
         return match request.image {
             Some(_) => Ok((custom_id, request)),
             None => Err(format!("{custom_id}: names no image (image), and has no body of a request")),
@@ -89,13 +89,13 @@ fn request(object: &Map<String, Value>) -> Result<(String, Request), String> {
     };
     let mut asked = Asked::default();
     for key in ["messages", "input"] {
-        for message in body.get(key).and_then(Value::as_array).into_iter().flatten() {
+        for message in content.get(key).and_then(Value::as_array).into_iter().flatten() {
             if message.get("role").and_then(Value::as_str).is_none_or(|role| role == "user") {
                 asked.take(message.get("content").unwrap_or(&Value::Null));
             }
         }
     }
-    asked.texts.extend(response::text(body, "prompt").or_else(|| response::text(body, "input")));
+    asked.texts.extend(body::text(content, "prompt").or_else(|| body::text(content, "input")));
     if let (None, [first, rest @ ..]) = (&request.image, &asked.images[..]) {
         if rest.iter().any(|image| image != first) {
             return Err(format!(
