@@ -11,7 +11,7 @@ use std::{env, fs};
 
 use super::install::{self, Depth};
 use super::probe::probe;
-use super::wheels::{self, Wheel};
+use super::wheels::{self, Wheel, is_library};
 use super::{Candidate, Found, Origin, RuntimeError, RuntimeOptions, cache_dir};
 
 /// The Python that is asked where no environment is active.
@@ -268,19 +268,6 @@ fn system_libraries() -> Vec<PathBuf> {
     }
     // The name without a version comes with a distribution's development package only.
     vec![PathBuf::from(&name), PathBuf::from(format!("{name}.1"))]
-}
-
-/// Whether a file's name is that of ONNX Runtime's library: `libonnxruntime.so.1.32.0`, `libonnxruntime.1.32.0.dylib`,
-/// `onnxruntime.dll`; not its providers'.
-pub(super) fn is_library(name: &str) -> bool {
-    let version = name.strip_prefix(DLL_PREFIX).and_then(|rest| rest.strip_prefix("onnxruntime")).and_then(|rest| {
-        if cfg!(target_os = "macos") || cfg!(windows) {
-            rest.strip_suffix(DLL_SUFFIX)
-        } else {
-            rest.strip_prefix(DLL_SUFFIX)
-        }
-    });
-    version.is_some_and(|version| version.chars().all(|c| c == '.' || c.is_ascii_digit()))
 }
 
 /// The libraries of a folder, the highest version first, a file with several names once.

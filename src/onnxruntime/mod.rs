@@ -23,8 +23,10 @@ mod error;
 mod find;
 #[cfg(feature = "load-dynamic")]
 mod install;
+mod needs;
 #[cfg(feature = "load-dynamic")]
 mod nvidia;
+mod outcome;
 #[cfg(feature = "load-dynamic")]
 mod pip;
 #[cfg(feature = "load-dynamic")]
@@ -34,10 +36,12 @@ mod setup;
 #[cfg(feature = "load-dynamic")]
 mod wheels;
 
-pub use cuda::{CudaState, Need, cuda_state, execution_provider};
+pub use cuda::{cuda_state, execution_provider};
 pub use error::RuntimeError;
+pub use needs::{CudaState, Need};
+pub use outcome::Outcome;
 pub use report::{Report, report};
-pub use setup::{GpuSetup, Installed, Outcome, setup, setup_gpu};
+pub use setup::{GpuSetup, Installed, setup, setup_gpu};
 
 #[cfg(not(any(feature = "load-dynamic", feature = "download-ort")))]
 compile_error!(

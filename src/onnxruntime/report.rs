@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::cuda::{self, CudaState};
+use super::cuda;
+use super::needs::CudaState;
 use super::{Candidate, Found, MINIMUM_VERSION, Origin, PINNED_VERSION, RuntimeOptions, cache_dir};
 use crate::device::Cards;
 use crate::device::devices::{self, Cpu, Cuda};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::{CudaState, RuntimeError, RuntimeOptions, cuda};
+use super::{CudaState, Outcome, RuntimeError, RuntimeOptions, cuda};
 #[cfg(feature = "load-dynamic")]
 use super::{cache_dir, install, nvidia, probe, wheels};
 use crate::device::Cards;
@@ -21,18 +21,6 @@ pub struct Installed {
     pub version: String,
     /// What had to be done for it.
     pub outcome: Outcome,
-}
-
-/// What an installation had to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// Nothing: it was there, and every file has the size and sha256 that were recorded when it was unpacked.
-    AlreadyThere,
-    /// It was fetched and unpacked.
-    Fetched,
-    /// What was there was damaged or incomplete, and was replaced.
-    Repaired,
 }
 
 /// What `gemscope setup --gpu` did.

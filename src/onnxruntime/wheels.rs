@@ -3,10 +3,23 @@
 //! In: the platform that this was compiled for. Out: package, version, tags, sha256 and the members that are wanted. Promises: a wheel is
 //! named by one hash, and a member's name that leads out of a directory is an error.
 
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Component, Path, PathBuf};
 
 use super::PINNED_VERSION;
-use super::find::is_library;
+
+/// Whether a file's name is that of ONNX Runtime's library: `libonnxruntime.so.1.32.0`, `libonnxruntime.1.32.0.dylib`,
+/// `onnxruntime.dll`; not its providers'.
+pub(super) fn is_library(name: &str) -> bool {
+    let version = name.strip_prefix(DLL_PREFIX).and_then(|rest| rest.strip_prefix("onnxruntime")).and_then(|rest| {
+        if cfg!(target_os = "macos") || cfg!(windows) {
+            rest.strip_suffix(DLL_SUFFIX)
+        } else {
+            rest.strip_prefix(DLL_SUFFIX)
+        }
+    });
+    version.is_some_and(|version| version.chars().all(|c| c == '.' || c.is_ascii_digit()))
+}
 
 /// One wheel.
 #[derive(Debug)]
