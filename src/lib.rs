@@ -29,6 +29,7 @@
 //! - [`image_table`]: tables that users write, with a row per image
 //! - [`ownership`]: a directory that gemscope writes, and the user's files in it
 //! - [`onnxruntime`]: finding, installing and starting ONNX Runtime
+//! - [`hub`]: models from the Hugging Face Hub, in the cache that Python shares
 //! - [`device`]: the CPU or a card, its memory and kernels
 //!
 //! Two ideas hold it together. The journal is the only truth: exports are made from it and cost no inference. And the graph says what
@@ -45,6 +46,8 @@ pub mod files;
 pub mod frame_metadata;
 mod gate;
 pub mod generate;
+mod http;
+pub mod hub;
 pub mod image;
 pub mod image_table;
 pub mod journal;

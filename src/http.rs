@@ -1,0 +1,227 @@
+//! The project's HTTP client.
+//!
+//! In: a URL and headers. Out: a response whose body is read as it comes. Promises: no redirect is
+//! followed unless the caller does it, so that a header meant for one host reaches no other;
+//! certificates are those that the system trusts, proxies those of the environment
+//! (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`); a loopback host is never asked through a
+//! proxy, and is all that is reached if the network is forbidden.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use thiserror::Error;
+use ureq::Agent;
+use ureq::http::Uri;
+use ureq::tls::{RootCerts, TlsConfig};
+
+/// Why there is no response.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum HttpError {
+    /// The network is forbidden.
+    #[error("{host} is not on this machine, and going on the network is forbidden (offline)")]
+    Offline {
+        /// The host that would have been asked.
+        host: String,
+    },
+    /// Not a URL of a web server.
+    #[error("{0:?} is no http:// or https:// URL")]
+    Url(String),
+    /// No connection, or it broke before there was a response.
+    #[error("{host} cannot be reached: {reason}")]
+    Unreachable {
+        /// The host that was asked.
+        host: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// A response, and where it came from.
+pub(crate) type Response = ureq::http::Response<ureq::Body>;
+
+/// The client. Cheap to clone; clones share their connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    /// For loopback hosts.
+    direct: Agent,
+    /// For all others, through the environment's proxy if there is one.
+    outward: Agent,
+    offline: bool,
+}
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(20);
+/// Longest wait for the next bytes.
+const SILENCE: Duration = Duration::from_mins(1);
+
+impl Client {
+    /// A client that reaches loopback hosts only if `offline`.
+    pub(crate) fn new(offline: bool) -> Self {
+        let config = || {
+            let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+            Agent::config_builder()
+                .http_status_as_error(false)
+                .max_redirects(0)
+                .tls_config(tls)
+                .user_agent(concat!("gemscope/", env!("CARGO_PKG_VERSION")))
+                // Ranges count the bytes of the file, not of a compressed form of it.
+                .accept_encoding("identity")
+                .timeout_connect(Some(CONNECT))
+                .timeout_recv_response(Some(SILENCE))
+                .timeout_per_read(Some(SILENCE))
+        };
+        let direct = config().proxy(None).build().new_agent();
+        let outward = config().build().new_agent();
+        Self { direct, outward, offline }
+    }
+
+    /// Asks for `url`. Every status is a response, also that of an error or a redirect.
+    ///
+    /// # Errors
+    /// [`HttpError`].
+    pub(crate) fn get(&self, url: &Url, headers: &[(&str, String)]) -> Result<Response, HttpError> {
+        if self.offline && !url.is_loopback() {
+            return Err(HttpError::Offline { host: url.host().to_owned() });
+        }
+        let agent = if url.is_loopback() { &self.direct } else { &self.outward };
+        let mut request = agent.get(url.text.as_str());
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        request
+            .call()
+            .map_err(|error| HttpError::Unreachable { host: url.host().to_owned(), reason: error.to_string() })
+    }
+}
+
+/// An absolute `http` or `https` URL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Url {
+    text: String,
+    uri: Uri,
+}
+
+impl Url {
+    /// Reads an absolute URL.
+    ///
+    /// # Errors
+    /// [`HttpError::Url`].
+    pub(crate) fn parse(text: &str) -> Result<Self, HttpError> {
+        let wrong = || HttpError::Url(text.to_owned());
+        let uri: Uri = text.parse().map_err(|_| wrong())?;
+        let web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
+        if web { Ok(Self { text: text.to_owned(), uri }) } else { Err(wrong()) }
+    }
+
+    /// Where the value of a `Location` or `Link` header leads from here.
+    ///
+    /// # Errors
+    /// [`HttpError::Url`].
+    pub(crate) fn join(&self, location: &str) -> Result<Self, HttpError> {
+        let scheme = self.uri.scheme_str().unwrap_or("https");
+        let authority = self.uri.authority().map_or("", |authority| authority.as_str());
+        if location.contains("://") && !location.starts_with('/') {
+            return Self::parse(location);
+        }
+        if let Some(rest) = location.strip_prefix("//") {
+            return Self::parse(&format!("{scheme}://{rest}"));
+        }
+        if location.starts_with('/') {
+            return Self::parse(&format!("{scheme}://{authority}{location}"));
+        }
+        let folder = self.uri.path().rsplit_once('/').map_or("", |(folder, _)| folder);
+        Self::parse(&format!("{scheme}://{authority}{folder}/{location}"))
+    }
+
+    /// The host, without its port.
+    pub(crate) fn host(&self) -> &str {
+        self.uri.host().unwrap_or_default()
+    }
+
+    /// Whether both are asked of one server: scheme, host and port are equal.
+    pub(crate) fn same_origin(&self, other: &Self) -> bool {
+        let origin = |url: &Self| {
+            let https = url.uri.scheme_str() == Some("https");
+            let port = url.uri.port_u16().unwrap_or(if https { 443 } else { 80 });
+            (https, url.host().to_ascii_lowercase(), port)
+        };
+        origin(self) == origin(other)
+    }
+
+    /// Whether the host is this machine by its own name for itself.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let host = self.host().trim_matches(['[', ']']);
+        host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+    }
+}
+
+impl std::fmt::Display for Url {
+    /// Without the query, which may hold a signature.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.text.split(['?', '#']).next().unwrap_or_default())
+    }
+}
+
+/// `segment` as one part of a URL's path: everything but letters, digits and `-._~` is escaped.
+pub(crate) fn escape(segment: &str) -> String {
+    let mut escaped = String::with_capacity(segment.len());
+    for byte in segment.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            // A String takes every write.
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_leads_on_from_where_it_was_given() {
+        let here = Url::parse("https://hub.example:8443/api/models/a?x=1").unwrap();
+        let lead = |location: &str| here.join(location).unwrap().text;
+        assert_eq!(lead("/b/c"), "https://hub.example:8443/b/c");
+        assert_eq!(lead("c?cursor=2"), "https://hub.example:8443/api/models/c?cursor=2");
+        assert_eq!(lead("//cdn.example/d"), "https://cdn.example/d");
+        assert_eq!(lead("http://cdn.example/d"), "http://cdn.example/d");
+        assert!(here.join("ftp://cdn.example/d").is_err() && Url::parse("hub.example").is_err());
+        assert_eq!(here.to_string(), "https://hub.example:8443/api/models/a");
+    }
+
+    #[test]
+    fn another_scheme_host_or_port_is_another_server() {
+        let same = |a: &str, b: &str| Url::parse(a).unwrap().same_origin(&Url::parse(b).unwrap());
+        assert!(same("https://Hub.example/a", "https://hub.example:443/b"));
+        assert!(!same("https://hub.example/a", "http://hub.example/a"));
+        assert!(!same("http://127.0.0.1:80/a", "http://127.0.0.1:81/a"));
+        assert!(!same("https://hub.example/a", "https://cdn.hub.example/a"));
+    }
+
+    #[test]
+    fn offline_reaches_this_machine_alone() {
+        for (url, loopback) in [
+            ("http://localhost:1/", true),
+            ("http://127.9.0.1/", true),
+            ("http://[::1]:8/", true),
+            ("http://localhost.example/", false),
+            ("https://hub.example/", false),
+            ("http://10.0.0.1/", false),
+        ] {
+            assert_eq!(Url::parse(url).unwrap().is_loopback(), loopback, "{url}");
+        }
+        let error = Client::new(true).get(&Url::parse("https://hub.example/").unwrap(), &[]).unwrap_err();
+        assert!(matches!(error, HttpError::Offline { host } if host == "hub.example"));
+    }
+
+    #[test]
+    fn parts_of_a_path_are_escaped() {
+        assert_eq!(escape("refs/pr/1"), "refs%2Fpr%2F1");
+        assert_eq!(escape("ä b#?"), "%C3%A4%20b%23%3F");
+    }
+}
