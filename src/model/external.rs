@@ -1,30 +1,30 @@
 //! Where a graph's file says that its weights lie.
 //!
-//! In: an ONNX file. Out: the names of its external data files. Promises: ONNX Runtime is asked to open no file outside of the model directory, because
+//! In: an ONNX file. Out: the names of its external data files, and how many bytes each must have. Promises: ONNX Runtime is asked to open no file outside of the model directory, because
 //! every name is looked at before; of a file of any size only what holds those names is read.
 //!
 //! An ONNX file is a protobuf message (onnx.proto3 of onnx 1.19). Of it, only the messages on the way to `TensorProto.external_data` are walked;
 //! everything else, the weights above all, is skipped.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read as _, Seek};
 use std::path::{Component, Path};
 
 use super::error::GraphError;
 use crate::files;
 
-/// The names of the external data files of `graph`, relative to its folder.
+/// The names of the external data files of `graph`, relative to its folder, with the bytes that its tensors reach to in each.
 ///
 /// # Errors
 /// [`GraphError`] where the file cannot be read or is no ONNX, or a name leads out of the folder.
-pub(super) fn data_files(graph: &Path) -> Result<BTreeSet<String>, GraphError> {
+pub(super) fn data_files(graph: &Path) -> Result<BTreeMap<String, u64>, GraphError> {
     let contract = |reason: String| GraphError::Contract { path: graph.to_owned(), reason };
     let file = files::open(graph).map_err(|error| contract(format!("cannot be read: {error}")))?;
     let length = file.metadata().map_err(|error| contract(format!("cannot be read: {error}")))?.len();
-    let mut names = BTreeSet::new();
-    walk(&mut BufReader::new(file), length, Message::Model, 0, &mut names)
+    let mut found = Found::default();
+    walk(&mut BufReader::new(file), length, Message::Model, 0, &mut found)
         .map_err(|error| contract(format!("not an ONNX file, or not all of it: {error}")))?;
-    for name in &names {
+    for name in found.files.keys() {
         let inside = !name.is_empty()
             && Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
             && !name.contains(['\\', ':']);
@@ -34,7 +34,59 @@ pub(super) fn data_files(graph: &Path) -> Result<BTreeSet<String>, GraphError> {
             )));
         }
     }
-    Ok(names)
+    Ok(found.files)
+}
+
+/// That all external data of `graph` is there. Not left to ONNX Runtime, which would wait for a pipe, and does not say how many bytes of a
+/// file are missing.
+///
+/// # Errors
+/// As [`data_files`], and [`GraphError`] that names the file, its bytes and those that are needed.
+pub(super) fn check(graph: &Path) -> Result<(), GraphError> {
+    for (name, needed) in data_files(graph)? {
+        let length = files::open(&graph.with_file_name(&name)).and_then(|file| file.metadata());
+        let reason = match length.map(|metadata| metadata.len()) {
+            Ok(there) if there >= needed => continue,
+            Ok(there) => format!(
+                "its weights lie in {name:?}, which has {there} bytes, and {needed} are needed: it was not fetched to its end"
+            ),
+            Err(error) => format!(
+                "its weights lie in {name:?} beside it, which cannot be read: {error} ({needed} bytes are needed)"
+            ),
+        };
+        return Err(GraphError::Contract { path: graph.to_owned(), reason });
+    }
+    Ok(())
+}
+
+/// What a walk has come to.
+#[derive(Default)]
+struct Found {
+    /// File by file, the end of the last tensor in it.
+    files: BTreeMap<String, u64>,
+    /// Of the tensor whose entries are read: location, offset and length.
+    location: Option<String>,
+    offset: u64,
+    length: u64,
+}
+
+impl Found {
+    fn entry(&mut self, key: &[u8], value: &str) {
+        match key {
+            b"location" => self.location = Some(value.to_owned()),
+            b"offset" => self.offset = value.parse().unwrap_or(0),
+            b"length" => self.length = value.parse().unwrap_or(0),
+            _ => {}
+        }
+    }
+
+    fn tensor_ends(&mut self) {
+        let end = std::mem::take(&mut self.offset).saturating_add(std::mem::take(&mut self.length));
+        if let Some(location) = self.location.take() {
+            let needed = self.files.entry(location).or_default();
+            *needed = end.max(*needed);
+        }
+    }
 }
 
 /// The messages on the way to the names.
@@ -81,13 +133,13 @@ fn walk(
     length: u64,
     message: Message,
     depth: usize,
-    names: &mut BTreeSet<String>,
+    found: &mut Found,
 ) -> io::Result<()> {
     if depth > DEEPEST {
         return Err(io::Error::other("messages in messages without end"));
     }
     let mut left = length;
-    let (mut is_location, mut value) = (false, None);
+    let (mut key_of_entry, mut value) = (Vec::new(), String::new());
     while left > 0 {
         let key = varint(reader, &mut left)?;
         let size = match key & 7 {
@@ -109,15 +161,19 @@ fn walk(
                 let mut bytes = vec![0; size as usize];
                 reader.read_exact(&mut bytes)?;
                 match key >> 3 {
-                    1 => is_location = bytes == b"location",
-                    _ => value = Some(String::from_utf8_lossy(&bytes).into_owned()),
+                    1 => key_of_entry = bytes,
+                    _ => value = String::from_utf8_lossy(&bytes).into_owned(),
                 }
             }
-            (_, _, Some(inner)) if key & 7 == 2 => walk(reader, size, inner, depth + 1, names)?,
+            (_, _, Some(inner)) if key & 7 == 2 => walk(reader, size, inner, depth + 1, found)?,
             _ => skip(reader, size)?,
         }
     }
-    names.extend(value.filter(|_| is_location));
+    match message {
+        Message::Entry => found.entry(&key_of_entry, &value),
+        Message::Tensor => found.tensor_ends(),
+        _ => {}
+    }
     Ok(())
 }
 
@@ -164,10 +220,10 @@ mod tests {
     fn tensor(location: &str) -> Vec<u8> {
         let entry =
             |key: &str, value: &str| field(13, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat());
-        [field(8, b"weight"), entry("location", location), entry("offset", "4096")].concat()
+        [field(8, b"weight"), entry("location", location), entry("offset", "4096"), entry("length", "8")].concat()
     }
 
-    fn names(model: &[u8]) -> Result<BTreeSet<String>, GraphError> {
+    fn names(model: &[u8]) -> Result<BTreeMap<String, u64>, GraphError> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), model).unwrap();
         data_files(file.path())
@@ -180,10 +236,9 @@ mod tests {
         let inner = field(1, &field(5, &field(6, &field(5, &tensor("branch/inner.bin")))));
         let large = field(5, &[field(9, &vec![7; 100_000]), tensor("weights.bin")].concat());
         let model = field(7, &[graph, field(1, &field(5, &attribute)), inner, large].concat());
-        assert_eq!(
-            names(&model).unwrap().into_iter().collect::<Vec<_>>(),
-            ["branch/inner.bin", "constant.bin", "weights.bin"]
-        );
+        let found = names(&model).unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["branch/inner.bin", "constant.bin", "weights.bin"]);
+        assert!(found.values().all(|needed| *needed == 4096 + 8), "{found:?}");
     }
 
     #[test]

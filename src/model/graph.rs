@@ -19,7 +19,6 @@ use super::error::GraphError;
 use super::external;
 use super::prepared::{self, Kept};
 use crate::device::{self, Device, DeviceMemory, DeviceMemoryError};
-use crate::files;
 use crate::onnxruntime;
 
 /// Name, dtype and shape of an input or output, as the session tells them.
@@ -109,12 +108,7 @@ impl Graph {
         device: &Device,
         kept: Option<&Kept<'_>>,
     ) -> Result<Self, GraphError> {
-        for name in external::data_files(path)? {
-            let reason = |error: std::io::Error| format!("its weights lie in {name:?}, which cannot be read: {error}");
-            // Not left to ONNX Runtime, which would wait for a pipe.
-            let opened = files::open(&path.with_file_name(&name));
-            opened.map_err(|error| GraphError::Contract { path: path.to_owned(), reason: reason(error) })?;
-        }
+        external::check(path)?;
         let builder = || -> ort::Result<SessionBuilder> {
             // A pattern is planned for fixed shapes; here the sequence, the past and the patches differ from run to run.
             let mut builder = Session::builder(environment)?.with_memory_pattern(false)?;

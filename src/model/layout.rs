@@ -3,13 +3,14 @@
 //! In: a directory, and the precisions that are wanted. Out: the files. Promises: a directory that lacks something gets an error that lists
 //! what was looked for and what was there; a precision that was asked for is never replaced by another.
 
+use std::fmt;
 use std::path::{Component, Path, PathBuf};
 use std::str::FromStr;
 
 use serde::Serialize;
 use thiserror::Error;
 
-use super::external;
+use super::{GraphError, external};
 
 /// How a model directory is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -69,12 +70,12 @@ pub enum LayoutError {
     },
 }
 
-const VISION: &str = "vision_encoder";
-const EMBEDDING: &str = "embed_tokens";
-const DECODER: &str = "decoder_model_merged";
+pub(super) const VISION: &str = "vision_encoder";
+pub(super) const EMBEDDING: &str = "embed_tokens";
+pub(super) const DECODER: &str = "decoder_model_merged";
 
 /// Suffixes in the order of the automatic choice: full precision first, then the smaller ones (utils/dtypes.js of transformers.js).
-const SUFFIXES: [&str; 12] =
+pub(super) const SUFFIXES: [&str; 12] =
     ["", "_fp16", "_quantized", "_int8", "_uint8", "_q4", "_q4f16", "_bnb4", "_q2", "_q2f16", "_q1", "_q1f16"];
 
 /// The precision that is wanted of each graph, as the suffix of its file says it: `fp32`, `fp16`, `q8`, `q4`, `q4f16` ...
@@ -86,6 +87,18 @@ pub struct Dtypes {
     pub embedding: Option<String>,
     /// Of the decoder.
     pub decoder: Option<String>,
+}
+
+impl fmt::Display for Dtypes {
+    /// As it is read.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = [("vision", &self.vision), ("embedding", &self.embedding), ("decoder", &self.decoder)];
+        if let (Some(one), true) = (&self.vision, parts.iter().all(|(_, dtype)| **dtype == self.vision)) {
+            return f.write_str(one);
+        }
+        let named = parts.iter().filter_map(|(graph, dtype)| dtype.as_ref().map(|dtype| format!("{graph}={dtype}")));
+        f.write_str(&named.collect::<Vec<_>>().join(","))
+    }
 }
 
 impl FromStr for Dtypes {
@@ -112,12 +125,21 @@ impl FromStr for Dtypes {
 }
 
 /// The suffix of a precision (utils/dtypes.js of transformers.js).
-fn suffix(dtype: &str) -> String {
+pub(super) fn suffix(dtype: &str) -> String {
     match dtype {
         "fp32" | "f32" => String::new(),
         "f16" => "_fp16".to_owned(),
         "q8" => "_quantized".to_owned(),
         other => format!("_{other}"),
+    }
+}
+
+/// The precision that a suffix stands for, as `--dtype` names it.
+pub(super) fn dtype_of(suffix: &str) -> &str {
+    match suffix {
+        "" => "fp32",
+        "_quantized" => "q8",
+        other => other.trim_start_matches('_'),
     }
 }
 
@@ -180,6 +202,22 @@ impl GraphFiles {
         })
     }
 
+    /// That the external data of every graph is there, in full length.
+    ///
+    /// # Errors
+    /// [`GraphError`] that names the file.
+    pub fn check_data(&self) -> Result<(), GraphError> {
+        [&self.vision, &self.embedding, &self.decoder].into_iter().try_for_each(|graph| external::check(graph))
+    }
+
+    /// The names of external data that a graph of a folder says it has.
+    ///
+    /// # Errors
+    /// [`GraphError`] if it is no graph.
+    pub fn data_names(graph: &Path) -> Result<Vec<String>, GraphError> {
+        Ok(external::data_files(graph)?.into_keys().collect())
+    }
+
     /// The graphs and the files of external data that stand beside them, sorted.
     pub fn all_files(&self) -> Vec<PathBuf> {
         Self::files_of([&self.vision, &self.embedding, &self.decoder])
@@ -207,7 +245,7 @@ impl GraphFiles {
                 names(folder).into_iter().filter(|file| file.starts_with(&*name)).map(|file| folder.join(file)),
             );
             // Others have names of their own. What is wrong with a graph is said when it is loaded.
-            files.extend(external::data_files(graph).into_iter().flatten().map(|file| folder.join(file)));
+            files.extend(external::data_files(graph).unwrap_or_default().keys().map(|file| folder.join(file)));
         }
         files.sort();
         files.dedup();
@@ -265,7 +303,7 @@ fn entries(directory: &Path) -> String {
     list(&names(directory))
 }
 
-fn list(names: &[String]) -> String {
+pub(super) fn list(names: &[String]) -> String {
     const SHOWN: usize = 20;
     match names.len() {
         0 => "nothing".to_owned(),

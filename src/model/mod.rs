@@ -19,6 +19,7 @@ mod layout;
 mod log_sum;
 mod prepared;
 mod probe;
+mod published;
 pub mod random;
 mod tensor;
 mod top_k;
@@ -34,6 +35,7 @@ pub use inspect::{GraphReport, ModelReport};
 pub use layout::{Dtypes, GraphFiles, Layout, LayoutError};
 pub(crate) use log_sum::log_sum;
 pub use probe::Probes;
+pub use published::{Precision, Published};
 pub use top_k::TopKRequest;
 pub(crate) use top_k::rank;
 #[cfg(test)]

@@ -91,7 +91,7 @@ fn keep(
 fn key(path: &Path, runtime_version: &str) -> io::Result<String> {
     let mut content = format!("{runtime_version}\n{}\n{}\n", std::env::consts::ARCH, processor());
     let data = external::data_files(path).map_err(io::Error::other)?;
-    let beside = data.iter().map(|name| path.with_file_name(name));
+    let beside = data.keys().map(|name| path.with_file_name(name));
     for file in std::iter::once(path.to_owned()).chain(beside) {
         content.push_str(&digest::fingerprint(&file)?);
     }
