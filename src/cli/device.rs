@@ -12,9 +12,10 @@ use super::{Global, messages};
 /// Which model, and on what.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct ModelArgs {
-    /// A directory with a Gemma 4 ONNX export; or demo, the bundled model, which knows only coloured shapes (./demo is a folder of that name).
+    /// A directory with a Gemma 4 ONNX export; or OWNER/NAME (hf:OWNER/NAME@REVISION), a model that `gemscope model download` has fetched; or
+    /// demo, the bundled model, which knows only coloured shapes (./demo is a folder of that name).
     /// Default: $GEMSCOPE_MODEL; without it the demo model answers, but only questions made of its own words
-    #[arg(long, short, value_name = "DIR")]
+    #[arg(long, short, value_name = "MODEL")]
     pub(crate) model: Option<PathBuf>,
     /// Which graphs, by their suffix: fp32, fp16, q8, q4, q4f16 ..., for all or for each: vision=fp16,decoder=q4f16. Default: the
     /// first that is there
@@ -70,7 +71,7 @@ pub(crate) struct DeviceArgs {
 
 impl DeviceArgs {
     /// The device that the flag or the environment names, if any.
-    fn asked(self) -> anyhow::Result<Option<DeviceChoice>> {
+    pub(crate) fn asked(self) -> anyhow::Result<Option<DeviceChoice>> {
         let variable = || std::env::var("GEMSCOPE_DEVICE").ok().filter(|value| !value.is_empty());
         match (self.device, variable()) {
             (Some(device), _) => Ok(Some(device)),

@@ -31,6 +31,7 @@ mod run;
 mod setup;
 mod signals;
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 use std::process::ExitCode;
@@ -38,6 +39,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use gemscope::dataset::DatasetError;
 use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
+use gemscope::hub::HubError;
 use gemscope::journal::{DamagedLine, JournalError, JournalRecords, RunDirectoryError, read_journal};
 use gemscope::onnxruntime::RuntimeOptions;
 use gemscope::ownership::OwnershipError;
@@ -79,7 +81,7 @@ enum Command {
     Convert(convert::Args),
     /// Show what the model is given for an image: sizes, tokens, tensors
     Inspect(inspect::Args),
-    /// Look at a model directory
+    /// Fetch a model, list those that are there, look at one
     Model(model::Args),
     /// Install ONNX Runtime into the user's cache directory
     Setup(setup::Args),
@@ -165,7 +167,7 @@ pub(crate) fn main() -> ExitCode {
                 messages::error(advice);
             }
             if let Some(flags) = error.downcast_ref().and_then(flags) {
-                messages::error(flags);
+                messages::error(&flags);
             }
             if is_full_disk(&error) {
                 say_full_disk();
@@ -189,8 +191,15 @@ fn raised(error: SessionError) -> anyhow::Error {
 }
 
 /// The flags that mend what the library says in words of its settings.
-fn flags(error: &SessionError) -> Option<&'static str> {
-    Some(match error {
+fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
+    let words = match error {
+        SessionError::Hub(HubError::NotThere { id, .. }) => {
+            return Some(format!("to fetch it: gemscope model download {id}").into());
+        }
+        SessionError::Hub(HubError::Offline { .. }) => {
+            "the same command without --offline, GEMSCOPE_OFFLINE and HF_HUB_OFFLINE fetches it"
+        }
+        SessionError::NoPrecision { .. } => "--dtype names it",
         SessionError::NeedsModel { .. } => {
             "--model DIR or GEMSCOPE_MODEL=DIR names a model. The demo model is asked by --labels (\"red circle,star\") \
              or --prompt \"detect shape\"; --model demo lets it guess at anything"
@@ -212,11 +221,13 @@ fn flags(error: &SessionError) -> Option<&'static str> {
         SessionError::NoRow { .. } => "--labels, --phrase or --prompt say what to ask about all other images",
         SessionError::OfRow { error, .. } => return flags(error),
         _ => return None,
-    })
+    };
+    Some(words.into())
 }
 
 fn is_full_disk(error: &anyhow::Error) -> bool {
-    error.downcast_ref().is_some_and(ExportError::is_full_disk)
+    matches!(error.downcast_ref(), Some(SessionError::Hub(error)) if error.is_full_disk())
+        || error.downcast_ref().is_some_and(ExportError::is_full_disk)
         || error.downcast_ref().is_some_and(RunError::is_full_disk)
         || error.downcast_ref().is_some_and(RunDirectoryError::is_full_disk)
         || ownership_of(error).is_some_and(OwnershipError::is_full_disk)

@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::critique::RubricError;
 use crate::generate::{GenerateError, GrammarError, WordsError};
+use crate::hub::{HubError, ModelId};
 use crate::image_table::TableError;
 use crate::journal::RunDirectoryError;
 use crate::model::{GraphError, LayoutError, ModelError, demo};
@@ -123,6 +124,27 @@ pub enum SessionError {
         /// Why.
         error: ModelError,
     },
+    /// No precision of a published model is known to suit this machine.
+    #[error("none of the precisions of {id} ({published}) is known to run well here: name the one that is wanted")]
+    NoPrecision {
+        /// The model.
+        id: ModelId,
+        /// What is published.
+        published: String,
+    },
+    /// A repository that says it has a file, and has not.
+    #[error("{id} is not whole: its {graph} needs {file}, which the repository does not have")]
+    NotPublished {
+        /// The model.
+        id: ModelId,
+        /// The graph.
+        graph: String,
+        /// The file.
+        file: String,
+    },
+    /// Of the Hub, or its cache.
+    #[error(transparent)]
+    Hub(#[from] HubError),
     /// Of the model's files.
     #[error(transparent)]
     Layout(#[from] LayoutError),

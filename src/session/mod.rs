@@ -16,11 +16,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod cached;
 mod config;
+mod download;
 mod error;
 mod grammars;
 mod model;
 mod plan;
+mod proposal;
 mod questions;
 mod summary;
 
@@ -41,11 +44,14 @@ use crate::run::{
 use crate::source::Source;
 
 pub use crate::run::Observer;
+pub use cached::{CachedModel, models_in};
 pub use config::{Config, CritiqueConfig, DecodingChoice, DecodingOptions, DetectConfig};
+pub use download::{Downloaded, download};
 pub use error::SessionError;
 use grammars::Grammars;
 pub use model::{DeviceSlot, ModelChoice, ModelFiles, ModelOptions};
 pub use plan::{DetectPlan, PlannedImage, PlannedSizes};
+pub use proposal::{Machine, Proposal};
 use questions::Asker;
 pub use questions::query;
 pub use summary::{Failure, Summary};

@@ -12,6 +12,7 @@ use super::{Observer, SessionError};
 use crate::device::devices::CudaDevice;
 use crate::device::{Device, DeviceChoice, ModelSize, memory_budget};
 use crate::generate::BatchLimits;
+use crate::hub::{self, HubOptions, ModelId};
 use crate::model::{Dtypes, GraphFiles, Model, ModelConfig, OpenOptions, demo};
 use crate::onnxruntime::{self, Runtime, RuntimeOptions};
 use crate::prompt::{Conversation, Prompter, Room};
@@ -33,17 +34,23 @@ pub enum ModelChoice {
     Demo,
     /// The model in a directory.
     Directory(PathBuf),
+    /// A model of the Hub, as it is in the cache. It is never fetched.
+    Hub(ModelId),
 }
 
 impl ModelChoice {
-    /// The model that `name` names (`demo`, or a directory), else the one of the environment
-    /// variable `GEMSCOPE_MODEL`.
+    /// The model that `name` names, else the one of the environment variable `GEMSCOPE_MODEL`: `demo`,
+    /// a directory, or a model of the Hub, as `hf:OWNER/NAME@REVISION`, or as `OWNER/NAME` if there is
+    /// no such directory.
     pub fn of(name: Option<&Path>) -> Self {
         let variable = || std::env::var_os("GEMSCOPE_MODEL").filter(|value| !value.is_empty()).map(PathBuf::from);
         match name.map(Path::to_owned).or_else(variable) {
             None => Self::Unnamed,
             Some(name) if name.as_os_str() == demo::NAME => Self::Demo,
-            Some(directory) => Self::Directory(directory),
+            Some(name) => match name.to_str().map(str::parse) {
+                Some(Ok(id)) if name.to_string_lossy().starts_with(hub::PREFIX) || !name.exists() => Self::Hub(id),
+                _ => Self::Directory(name),
+            },
         }
     }
 
@@ -132,6 +139,7 @@ impl ModelFiles {
     pub fn open(options: &ModelOptions) -> Result<Self, SessionError> {
         let directory = match &options.model {
             ModelChoice::Directory(directory) => directory.clone(),
+            ModelChoice::Hub(id) => hub::cached_snapshot(&HubOptions::from_env(true)?.cache, id)?.directory,
             ModelChoice::Demo | ModelChoice::Unnamed => demo::unpack(&onnxruntime::cache_dir()?)?,
         };
         if !directory.is_dir() {
@@ -146,10 +154,11 @@ impl ModelFiles {
         Ok(Self { directory, prompter, config, options: options.clone() })
     }
 
-    /// The name by which results call the model: that of its directory.
+    /// The name by which results call the model: that of the Hub, or of its directory.
     pub fn name(&self) -> String {
         let directory = self.directory.canonicalize().unwrap_or_else(|_| self.directory.clone());
         match (&self.options.model, directory.file_name()) {
+            (ModelChoice::Hub(id), _) => id.to_string(),
             (ModelChoice::Directory(_), Some(name)) => name.to_string_lossy().into_owned(),
             (ModelChoice::Directory(_), None) => directory.display().to_string(),
             _ => "the bundled demo model".to_owned(),
@@ -162,7 +171,7 @@ impl ModelFiles {
     /// [`SessionError::Layout`].
     pub fn graphs(&self, observer: &dyn Observer) -> Result<GraphFiles, SessionError> {
         let graphs = GraphFiles::find(&self.directory, &self.options.dtypes)?;
-        if matches!(self.options.model, ModelChoice::Directory(_)) {
+        if matches!(self.options.model, ModelChoice::Directory(_) | ModelChoice::Hub(_)) {
             let name = |path: &Path| path.strip_prefix(&self.directory).unwrap_or(path).display().to_string();
             let names = [&graphs.vision, &graphs.embedding, &graphs.decoder].map(|path| name(path)).join(", ");
             observer.say(&format!("Graphs: {names}"));

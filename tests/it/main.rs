@@ -16,6 +16,7 @@ mod exports;
 mod generate;
 mod gpu;
 mod hostile;
+mod hub;
 mod images;
 mod inputs;
 mod inspect;

@@ -7,26 +7,13 @@ use gemscope::record::Budget;
 use gemscope::session::ModelFiles;
 use serde::Serialize;
 
-use super::device::{DeviceArgs, ModelArgs};
-use super::progress::Progress;
-use super::{Ending, Global, output};
+use super::super::device::{DeviceArgs, ModelArgs};
+use super::super::progress::Progress;
+use super::super::{Ending, Global, output};
 
-/// Look at a model directory
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    #[command(subcommand)]
-    action: Action,
-}
-
-#[derive(Debug, clap::Subcommand)]
-enum Action {
-    /// Print layout, graphs, tokens and what the probes found, as JSON
-    Inspect(InspectArgs),
-}
-
-#[derive(Debug, clap::Args)]
-struct InspectArgs {
-    /// The model directory, or demo. Default: $GEMSCOPE_MODEL, else the bundled demo model
+    /// The model: a directory, OWNER/NAME of the Hub, or demo. Default: $GEMSCOPE_MODEL, else the bundled demo model
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
     /// Which graphs, by their suffix
@@ -66,7 +53,6 @@ struct Special {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
-    let Action::Inspect(args) = &args.action;
     let model_args = ModelArgs {
         model: args.directory.clone(),
         dtype: args.dtype.clone(),

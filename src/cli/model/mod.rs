@@ -1,0 +1,37 @@
+//! `gemscope model`: fetches a model, lists those that are there, shows what is known about one.
+
+mod download;
+mod inspect;
+mod list;
+
+use super::{Ending, Global};
+
+/// Fetch a model, list those that are there, look at one
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Fetch a model from the Hugging Face Hub into the cache that Python's huggingface_hub shares
+    ///
+    /// Only the graphs of one precision are fetched, with tokenizer, template and settings, and nothing of audio. What was cut off goes on
+    /// at the next byte; every file is compared with the hash that the Hub names, also those that are there already. The cache is
+    /// $HF_HUB_CACHE, else $HF_HOME/hub, else ~/.cache/huggingface/hub. HF_TOKEN (or HF_TOKEN_PATH) is sent to the Hub alone; HF_ENDPOINT
+    /// names a mirror, HTTPS_PROXY a proxy.
+    Download(download::Args),
+    /// List the models that are in the cache, with their precisions, size and last use
+    List(list::Args),
+    /// Print layout, graphs, tokens and what the probes found, as JSON
+    Inspect(inspect::Args),
+}
+
+pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
+    match &args.action {
+        Action::Download(args) => download::run(args, global),
+        Action::List(args) => list::run(args, global),
+        Action::Inspect(args) => inspect::run(args, global),
+    }
+}
