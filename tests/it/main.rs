@@ -22,6 +22,7 @@ mod inputs;
 mod inspect;
 mod interrupted;
 mod kills;
+mod layers;
 mod parse;
 mod per_image;
 mod pictures;
