@@ -15,7 +15,7 @@ use gemscope::source;
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [folder, out]: [PathBuf; 2] =
         std::env::args_os().skip(1).map(PathBuf::from).collect::<Vec<_>>().try_into().map_err(|_| "FOLDER OUT")?;
-    let session = Session::open(DetectConfig::of_labels(["star", "circle"]), &())?;
+    let mut session = Session::open(DetectConfig::of_labels(["star", "circle"]), &())?;
     let (source, placement) = place(source::list(&[folder], Some(&out))?, Some(&out))?;
     let finished = session.run(&source, &placement, &RunOptions::of(&out))?;
 

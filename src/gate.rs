@@ -1,9 +1,12 @@
 //! A bound on the bytes that wait between two stages.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Lets through at most `capacity` bytes at a time; one thing that is larger than that passes alone.
-pub(crate) struct ByteGate {
+#[derive(Clone)]
+pub(crate) struct ByteGate(Arc<Gate>);
+
+struct Gate {
     capacity: usize,
     state: Mutex<State>,
     changed: Condvar,
@@ -15,55 +18,56 @@ struct State {
 }
 
 /// The right to hold some bytes; given back when dropped.
-pub(crate) struct Permit<'g> {
-    gate: &'g ByteGate,
+pub(crate) struct Permit {
+    gate: ByteGate,
     bytes: usize,
 }
 
 impl ByteGate {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { capacity, state: Mutex::new(State { held: 0, closed: false }), changed: Condvar::new() }
+        let state = Mutex::new(State { held: 0, closed: false });
+        Self(Arc::new(Gate { capacity, state, changed: Condvar::new() }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         // Nothing panics while it holds the lock, and a count stays a count.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `bytes` fit; `None` once the gate is closed.
-    pub(crate) fn enter(&self, bytes: usize) -> Option<Permit<'_>> {
+    pub(crate) fn enter(&self, bytes: usize) -> Option<Permit> {
         let mut state = self.lock();
-        while !state.closed && state.held > 0 && state.held.saturating_add(bytes) > self.capacity {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        while !state.closed && state.held > 0 && state.held.saturating_add(bytes) > self.0.capacity {
+            state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.closed {
             return None;
         }
         state.held += bytes;
-        Some(Permit { gate: self, bytes })
+        Some(Permit { gate: self.clone(), bytes })
     }
 
     /// Lets nobody through any more, those who wait included.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
-        self.changed.notify_all();
+        self.0.changed.notify_all();
     }
 }
 
-impl Permit<'_> {
+impl Permit {
     /// Gives back all but `bytes`.
     pub(crate) fn shrink(&mut self, bytes: usize) {
         let back = self.bytes.saturating_sub(bytes);
         self.bytes -= back;
         self.gate.lock().held -= back;
-        self.gate.changed.notify_all();
+        self.gate.0.changed.notify_all();
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.gate.lock().held -= self.bytes;
-        self.gate.changed.notify_all();
+        self.gate.0.changed.notify_all();
     }
 }
 

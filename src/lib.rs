@@ -21,6 +21,7 @@
 //! - [`record`]: what is kept of an image and of a run
 //! - [`responses`]: answers that were made elsewhere, as servers of models wrote them
 //! - [`journal`]: the files of a run: what it was asked, a record an image
+//! - [`engine`]: what answers questions about views: the graphs, a script, or one of one's own
 //! - [`run`]: the stages and their channels
 //! - [`export`]: records to files; each format is a pure function of the journal
 //! - [`eval`]: how good detections are, against a truth file; calibration of their scores
@@ -40,6 +41,7 @@ pub mod critique;
 pub mod dataset;
 pub mod device;
 mod digest;
+pub mod engine;
 pub mod eval;
 pub mod export;
 pub mod files;

@@ -254,6 +254,9 @@ pub(crate) struct ControlArgs {
     /// JPEGs that end early are decoded as far as they go; those with a smaller share of their rows fail
     #[arg(long, value_name = "SHARE", default_value_t = MIN_ROWS, value_parser = share::<f64>)]
     pub(crate) min_rows: f64,
+    /// Images whose answers take longer, from when the model took them up, fail. Without it answers are waited for
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) answer_timeout: Option<Duration>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -271,9 +274,15 @@ impl ControlArgs {
         options
     }
 
-    /// The same for a run that `stop` can stop.
-    pub(crate) fn control(&self, stop: Arc<AtomicBool>) -> Control {
-        Control { stop, retry_failed: self.retry_failed, max_pixels: self.max_pixels, min_rows: self.min_rows }
+    /// What a run heeds that `stop` can stop.
+    fn control(&self, stop: Arc<AtomicBool>) -> Control {
+        Control {
+            stop,
+            retry_failed: self.retry_failed,
+            max_pixels: self.max_pixels,
+            min_rows: self.min_rows,
+            answer_timeout: self.answer_timeout,
+        }
     }
 }
 

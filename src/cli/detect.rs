@@ -110,7 +110,7 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
     let (source, placement) = place(source, args.out().filter(|_| !args.control.fresh))?;
     args.model.say();
     let progress = Progress::new();
-    let session = Session::open(config, &progress)?;
+    let mut session = Session::open(config, &progress)?;
     let Some(out) = args.out() else {
         let plan = session.plan(&source, args.control.max_pixels)?;
         return plan.map_or(Ok(Ending::Complete), |plan| show(&plan, args.json));

@@ -65,14 +65,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         bail!("--tensors takes one image, and there are {}", args.images.len());
     }
     let model = ModelOptions::of(ModelChoice::of(args.model.as_deref()));
-    let ModelFiles { prompter, config, .. } = ModelFiles::open(&model)?;
+    let files = ModelFiles::open(&model)?;
+    let (config, prompts) = (&files.config, files.prompts());
     let query = match args.task.task()? {
-        Some(task) => query(&task, &args.task.conversation(), &prompter)?,
-        None => prompter.query("", &args.task.conversation())?,
+        Some(task) => query(&task, &args.task.conversation(), &prompts)?,
+        None => prompts.query("", &args.task.conversation())?,
     };
     let mut ending = Ending::Complete;
     for path in &args.images {
-        if let Err(error) = inspect(path, args, &config, &query) {
+        if let Err(error) = inspect(path, args, config, &query) {
             if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
                 return Err(error);
             }

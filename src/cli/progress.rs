@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use gemscope::journal::{Known, RunDirectory};
+use gemscope::journal::{Known, PairJournal, RunDirectory};
 use gemscope::record::AnswerStatus;
 use gemscope::session::Observer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -34,6 +34,19 @@ impl Observer for Progress {
 
     fn opened(&self, directory: &RunDirectory, known: &Known) {
         say_what_was_left(directory, known);
+    }
+
+    fn pairs_opened(&self, directory: &RunDirectory, journal: &PairJournal) {
+        let out = directory.output().path();
+        if let Some(copies) = &directory.last_copies {
+            messages::say(&format!("{}: {copies}.", out.display()));
+        }
+        if journal.torn > 0 {
+            messages::say(
+                "The last line of pairs.jsonl was not written to its end, and is cut off; its pair is asked about again.",
+            );
+        }
+        say_damaged(out, &journal.damaged);
     }
 
     fn begun(&self, images: usize) {

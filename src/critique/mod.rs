@@ -16,7 +16,7 @@ mod statistics;
 
 pub use frame::{AxisFigures, Frame};
 pub use gate::{GateError, Gates, Judged, Verdict};
-pub use question::{AxisQuestion, OtherQuestions, RubricQuestions, WordsOf, rate_into};
+pub use question::{OtherQuestions, RubricQuestions, rate_into};
 pub use rubric::{Axis, Kind, Rubric, RubricError};
 pub use statistics::{
     BARS, DISAGREEMENT, Group, GroupBy, Sequence, Spread, Statistics, Together, UnknownGroup, disagreements, groups,

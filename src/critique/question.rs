@@ -11,24 +11,10 @@ use thiserror::Error;
 
 use super::clauses::{MOST_CLAUSES, clauses};
 use super::rubric::{Axis, Kind, Rubric, RubricError};
+use crate::engine::RateQuestion;
 use crate::generate::{Words, WordsError};
-use crate::prompt::{Conversation, PromptError, Prompter, Query, TextTokenizer};
+use crate::prompt::{Conversation, PromptError, Prompts};
 use crate::record::{AnswerStatus, AskedAxis, CritiqueSettings, Rating, Record};
-
-/// One question that one of a few words answers.
-#[derive(Clone)]
-pub struct AxisQuestion {
-    /// The axis.
-    pub axis: String,
-    /// The part of the frame's prompt that it is about.
-    pub clause: Option<String>,
-    /// The prompt.
-    pub query: Query,
-    /// The words.
-    pub words: Arc<Words>,
-    /// For each word, what asks why; none where that is not wanted.
-    pub reasons: Vec<Query>,
-}
 
 impl CritiqueSettings {
     /// Those of `rubric`.
@@ -82,41 +68,41 @@ fn named(what: &str, axes: &[String]) -> String {
     if axes.is_empty() { String::new() } else { format!("{what}{};", axes.join(", ")) }
 }
 
-/// The words of the axes.
-pub struct WordsOf(HashMap<String, Arc<Words>>);
-
-impl WordsOf {
-    /// Those of every axis of `rubric` that words answer, as `tokenizer` writes them.
-    ///
-    /// # Errors
-    /// [`RubricError`] that names the axis.
-    pub fn new(rubric: &Rubric, tokenizer: &TextTokenizer, stop_ids: &[u32]) -> Result<Self, RubricError> {
-        let mut all = HashMap::new();
-        for axis in rubric.axes.iter().filter(|axis| !matches!(axis.kind, Kind::Defects { .. })) {
-            let words = Words::new(tokenizer, &axis.kind.words(), stop_ids);
-            let words = words.map_err(|error: WordsError| RubricError::Axis {
-                axis: axis.name.clone(),
-                problem: error.to_string(),
-            })?;
-            all.insert(axis.name.clone(), Arc::new(words));
-        }
-        Ok(Self(all))
-    }
-}
+/// The words of an axis: as they are, and as the model's tokenizer writes them, if it is known.
+type AxisWords = (Arc<[String]>, Option<Arc<Words>>);
 
 /// Makes the questions of frames.
 pub struct RubricQuestions {
     /// The rubric.
     pub rubric: Rubric,
-    words: WordsOf,
-    prompter: Arc<Prompter>,
+    /// Of the axes that words answer.
+    words: HashMap<String, AxisWords>,
+    prompts: Prompts,
     conversation: Conversation,
 }
 
 impl RubricQuestions {
-    /// Those of `rubric` to the model of `prompter`.
-    pub fn new(rubric: Rubric, words: WordsOf, prompter: Arc<Prompter>, conversation: Conversation) -> Self {
-        Self { rubric, words, prompter, conversation }
+    /// Those of `rubric`, put into prompts by `prompts`; `stop_ids` end an answer of its model.
+    ///
+    /// # Errors
+    /// [`RubricError`] that names the axis whose words the tokenizer cannot tell apart.
+    pub fn new(
+        rubric: Rubric,
+        prompts: Prompts,
+        stop_ids: &[u32],
+        conversation: Conversation,
+    ) -> Result<Self, RubricError> {
+        let mut all = HashMap::new();
+        for axis in rubric.axes.iter().filter(|axis| !matches!(axis.kind, Kind::Defects { .. })) {
+            let words = axis.kind.words();
+            let written = prompts.tokenizer().map(|tokenizer| Words::new(tokenizer, &words, stop_ids)).transpose();
+            let tokens = written.map_err(|error: WordsError| RubricError::Axis {
+                axis: axis.name.clone(),
+                problem: error.to_string(),
+            })?;
+            all.insert(axis.name.clone(), (words.into(), tokens.map(Arc::new)));
+        }
+        Ok(Self { rubric, words: all, prompts, conversation })
     }
 
     /// The questions of an axis about a frame with this prompt: none where the axis needs one that is not known, or asks for boxes; several
@@ -124,8 +110,8 @@ impl RubricQuestions {
     ///
     /// # Errors
     /// [`PromptError`].
-    pub fn of(&self, axis: &Axis, prompt: Option<&str>) -> Result<Vec<AxisQuestion>, PromptError> {
-        let Some(words) = self.words.0.get(&axis.name) else { return Ok(Vec::new()) };
+    pub fn of(&self, axis: &Axis, prompt: Option<&str>) -> Result<Vec<RateQuestion>, PromptError> {
+        let Some(words) = self.words.get(&axis.name) else { return Ok(Vec::new()) };
         let about: Vec<Option<String>> = match prompt.map(str::trim).filter(|prompt| !prompt.is_empty()) {
             _ if !axis.needs_prompt() => vec![None],
             None => Vec::new(),
@@ -135,15 +121,18 @@ impl RubricQuestions {
         about.into_iter().map(|about| self.question(axis, words, about)).collect()
     }
 
-    fn question(&self, axis: &Axis, words: &Arc<Words>, about: Option<String>) -> Result<AxisQuestion, PromptError> {
-        let query = |text: &str| self.prompter.query(text, &self.conversation);
+    fn question(&self, axis: &Axis, words: &AxisWords, about: Option<String>) -> Result<RateQuestion, PromptError> {
+        let (words, tokens) = words.clone();
+        let query = |text: &str| self.prompts.query(text, &self.conversation);
         let why = |word: &String| query(&self.rubric.reason_text(axis, about.as_deref(), word));
-        let reasons = if axis.why { words.words().iter().map(why).collect::<Result<_, _>>()? } else { Vec::new() };
+        let reasons = if axis.why { words.iter().map(why).collect::<Result<_, _>>()? } else { Vec::new() };
         let text = self.rubric.text(axis, about.as_deref());
-        Ok(AxisQuestion {
+        Ok(RateQuestion {
             axis: axis.name.clone(),
             query: query(&text)?,
-            words: Arc::clone(words),
+            views: vec![0],
+            words,
+            tokens,
             reasons,
             clause: about,
         })

@@ -3,6 +3,8 @@
 //! In: the best ids behind its last token. Out: the tokens that are to be decoded next, or how it ended. Promises: what it
 //! does depends on its own logits alone, so an answer is the same whoever is decoded beside it.
 
+use std::sync::Arc;
+
 use llguidance::toktrie::SimpleVob;
 
 use super::grammar::Constraint;
@@ -31,19 +33,19 @@ pub(super) struct EndIds {
     pub(super) suppressed: Vec<u32>,
 }
 
-pub(super) struct AnswerStream<'t> {
+pub(super) struct AnswerStream {
     options: GenerateOptions,
     sampler: Sampler,
     guard: RepetitionGuard,
-    text: TextStream<'t>,
+    text: TextStream,
     constraint: Option<Constraint>,
     /// What may come next.
     allowed: Option<SimpleVob>,
     ids: Vec<u32>,
 }
 
-impl<'t> AnswerStream<'t> {
-    pub(super) fn new(tokenizer: &'t TextTokenizer, options: GenerateOptions, grammar: Option<&Grammar>) -> Self {
+impl AnswerStream {
+    pub(super) fn new(tokenizer: Arc<TextTokenizer>, options: GenerateOptions, grammar: Option<&Grammar>) -> Self {
         Self {
             options,
             sampler: Sampler::new(options.sampling, options.stream),

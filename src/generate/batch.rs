@@ -9,10 +9,9 @@
 //! different length and padding is harmless, a short one is filled up by feeding the row's last tokens again, so that there are never gaps
 //! in the cache and a sliding window sees what it should.
 
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::ops::AddAssign;
-use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::answer_stream::{AnswerStream, EndIds, Next};
@@ -70,19 +69,19 @@ pub struct Finished {
 /// A view, for all queries about it.
 struct SharedView {
     number: usize,
-    features: Rc<Features>,
+    features: Arc<Features>,
     /// So many first tokens are the same in all of several queries; 0 where there is one query.
     prefix: usize,
     /// The cache of those tokens, once a query needed it.
-    cache: RefCell<Option<Rc<KvCache>>>,
+    cache: OnceLock<Arc<KvCache>>,
 }
 
 /// One query that is not begun yet, or is begun again.
 #[derive(Clone)]
 struct Waiting {
-    view: Rc<SharedView>,
+    view: Arc<SharedView>,
     query: usize,
-    request: Rc<Request>,
+    request: Arc<Request>,
 }
 
 impl Waiting {
@@ -92,9 +91,9 @@ impl Waiting {
     }
 }
 
-struct Row<'t> {
+struct Row {
     asked: Waiting,
-    reader: Reader<'t>,
+    reader: Reader,
     /// Every token that was fed.
     fed: Vec<i64>,
     /// Of them, those behind the image: they can be fed again.
@@ -104,15 +103,15 @@ struct Row<'t> {
 }
 
 /// A row that is ready to be decoded, and where its tokens are cached.
-struct Joins<'t> {
-    row: Row<'t>,
-    cache: Rc<KvCache>,
+struct Joins {
+    row: Row,
+    cache: Arc<KvCache>,
     place: usize,
 }
 
 /// Decodes answers together.
-pub struct Batch<'t> {
-    tokenizer: &'t TextTokenizer,
+pub struct Batch {
+    tokenizer: Arc<TextTokenizer>,
     ids: EndIds,
     limits: BatchLimits,
     doubt: Doubt,
@@ -121,19 +120,19 @@ pub struct Batch<'t> {
     waiting: VecDeque<Waiting>,
     /// Taken from `waiting`, not yet in `rows`.
     entering: Vec<Waiting>,
-    rows: Vec<Row<'t>>,
+    rows: Vec<Row>,
     cache: Option<KvCache>,
     finished: Vec<Finished>,
     work: Work,
 }
 
-impl<'t> Batch<'t> {
+impl Batch {
     /// An empty batch for `model`. Where its probes found that rows cannot be decoded together, there is one row.
-    pub fn new(model: &Model, tokenizer: &'t TextTokenizer, limits: BatchLimits, doubt: Doubt) -> Self {
+    pub fn new(model: &Model, tokenizer: &Arc<TextTokenizer>, limits: BatchLimits, doubt: Doubt) -> Self {
         let rows = if model.probes.batch { limits.rows.max(1) } else { 1 };
         let ids = EndIds { stop: model.config.stop_ids.clone(), suppressed: model.config.suppressed_ids.clone() };
         Self {
-            tokenizer,
+            tokenizer: Arc::clone(tokenizer),
             ids,
             limits: BatchLimits { rows, ..limits },
             doubt,
@@ -162,12 +161,14 @@ impl<'t> Batch<'t> {
         self.work
     }
 
-    /// Asks `requests` about the view with these soft tokens. `number` is what the answers are known by.
-    pub fn submit(&mut self, number: usize, features: Features, requests: Vec<Request>) {
-        let prefix = if requests.len() > 1 { common_prefix(&requests) } else { 0 };
-        let view = Rc::new(SharedView { number, features: Rc::new(features), prefix, cache: RefCell::new(None) });
-        for (query, request) in requests.into_iter().enumerate() {
-            self.waiting.push_back(Waiting { view: Rc::clone(&view), query, request: Rc::new(request) });
+    /// Asks `requests` about the view with these soft tokens. `number`, and the number of each request, is what the
+    /// answers are known by.
+    pub fn submit(&mut self, number: usize, features: Features, requests: Vec<(usize, Request)>) {
+        let all: Vec<&Request> = requests.iter().map(|(_, request)| request).collect();
+        let prefix = if all.len() > 1 { common_prefix(&all) } else { 0 };
+        let view = Arc::new(SharedView { number, features: Arc::new(features), prefix, cache: OnceLock::new() });
+        for (query, request) in requests {
+            self.waiting.push_back(Waiting { view: Arc::clone(&view), query, request: Arc::new(request) });
         }
     }
 
@@ -176,13 +177,32 @@ impl<'t> Batch<'t> {
         let Waiting { view, request: before, .. } = &finished.asked;
         let same = request.prompt_ids.get(..view.prefix) == before.prompt_ids.get(..view.prefix);
         let view = if same && request.prompt_ids.len() > view.prefix {
-            Rc::clone(view)
+            Arc::clone(view)
         } else {
             let SharedView { number, features, .. } = &**view;
-            Rc::new(SharedView { number: *number, features: Rc::clone(features), prefix: 0, cache: RefCell::default() })
+            Arc::new(SharedView { number: *number, features: Arc::clone(features), prefix: 0, cache: OnceLock::new() })
         };
         // Before views that are not begun: the soft tokens of this one need not be kept any longer than that.
-        self.waiting.push_front(Waiting { view, query, request: Rc::new(request) });
+        self.waiting.push_front(Waiting { view, query, request: Arc::new(request) });
+    }
+
+    /// Forgets what was asked about a view.
+    ///
+    /// # Errors
+    /// [`GraphError`] where the rows that are left cannot be had without it; they are begun again.
+    pub fn cancel(&mut self, model: &mut Model, number: usize) -> Result<(), GraphError> {
+        self.waiting.retain(|asked| asked.view.number != number);
+        for place in (0..self.rows.len()).rev() {
+            if self.rows[place].asked.view.number == number {
+                self.rows.swap_remove(place);
+                let removed = self.cache.as_mut().map_or(Ok(()), |cache| model.remove_row(cache, place));
+                if let Err(error) = removed {
+                    self.recover(error)?;
+                    break;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Takes in what waits, as far as there is room, and decodes one step; the answers that ended with it.
@@ -236,7 +256,7 @@ impl<'t> Batch<'t> {
     }
 
     /// Runs the prompts of waiting queries, for up to `free` rows.
-    fn enter(&mut self, model: &mut Model, free: usize, joining: &mut Vec<Joins<'t>>) -> Result<(), GraphError> {
+    fn enter(&mut self, model: &mut Model, free: usize, joining: &mut Vec<Joins>) -> Result<(), GraphError> {
         while joining.len() < free {
             let Some(first) = self.waiting.front() else { break };
             let length = first.joined_length();
@@ -266,33 +286,30 @@ impl<'t> Batch<'t> {
     }
 
     /// A row that goes on from its view's prefix, with the last of `entering`.
-    fn branch(&mut self, model: &mut Model) -> Result<Option<Joins<'t>>, GraphError> {
+    fn branch(&mut self, model: &mut Model) -> Result<Option<Joins>, GraphError> {
         let Some(asked) = self.entering.last() else { return Ok(None) };
-        let (view, request) = (Rc::clone(&asked.view), Rc::clone(&asked.request));
-        let kept = view.cache.borrow().clone();
-        let cache = if let Some(cache) = kept {
-            cache
+        let (view, request) = (Arc::clone(&asked.view), Arc::clone(&asked.request));
+        let cache = if let Some(cache) = view.cache.get() {
+            Arc::clone(cache)
         } else {
             let mut cache = model.empty_cache(1)?;
             self.run_prompts(model, &wide(&request.prompt_ids[..view.prefix]), &[&view.features], &mut cache)?;
-            let cache = Rc::new(cache);
-            *view.cache.borrow_mut() = Some(Rc::clone(&cache));
-            cache
+            Arc::clone(view.cache.get_or_init(|| Arc::new(cache)))
         };
         let (fed, queue) = request.prompt_ids.split_at(view.prefix);
         Ok(self.row(model, fed, wide(queue).into()).map(|row| Joins { row, cache, place: 0 }))
     }
 
     /// Rows for the last `count` of `entering`, whose whole prompts are run together, each with its first token picked.
-    fn prefill(&mut self, model: &mut Model, count: usize) -> Result<Vec<Joins<'t>>, GraphError> {
+    fn prefill(&mut self, model: &mut Model, count: usize) -> Result<Vec<Joins>, GraphError> {
         let first = self.entering.len() - count;
         let asked: Vec<_> =
-            self.entering[first..].iter().map(|asked| (Rc::clone(&asked.view), Rc::clone(&asked.request))).collect();
+            self.entering[first..].iter().map(|asked| (Arc::clone(&asked.view), Arc::clone(&asked.request))).collect();
         let ids: Vec<i64> = asked.iter().flat_map(|(_, request)| wide(&request.prompt_ids)).collect();
         let features: Vec<&Features> = asked.iter().map(|(view, _)| &*view.features).collect();
         let mut cache = model.empty_cache(count)?;
         let logits = self.run_prompts(model, &ids, &features, &mut cache)?;
-        let cache = Rc::new(cache);
+        let cache = Arc::new(cache);
         let mut rows = Vec::with_capacity(count);
         for (place, (_, request)) in asked.iter().enumerate().rev() {
             let Some(row) = self.row(model, &request.prompt_ids, VecDeque::new()) else { continue };
@@ -311,19 +328,19 @@ impl<'t> Batch<'t> {
         for ((place, mut row), (_, next)) in rows.into_iter().zip(taken) {
             match row.follow(next) {
                 Some(ended) => self.finished.push(row.finished(ended, &mut self.work)),
-                None => joining.push(Joins { row, cache: Rc::clone(&cache), place }),
+                None => joining.push(Joins { row, cache: Arc::clone(&cache), place }),
             }
         }
         Ok(joining)
     }
 
     /// The row of the last of `entering`, which it takes.
-    fn row(&mut self, model: &Model, fed: &[u32], queue: VecDeque<i64>) -> Option<Row<'t>> {
+    fn row(&mut self, model: &Model, fed: &[u32], queue: VecDeque<i64>) -> Option<Row> {
         let asked = self.entering.pop()?;
         let behind_image = fed.iter().rev().take_while(|&&id| id != model.image_id()).count();
         let reader = match &asked.request.wanted {
             Wanted::Answer { options, grammar } => {
-                Reader::Writes(Box::new(AnswerStream::new(self.tokenizer, *options, grammar.as_deref())))
+                Reader::Writes(Box::new(AnswerStream::new(Arc::clone(&self.tokenizer), *options, grammar.as_deref())))
             }
             Wanted::Next(ids) => Reader::Looks(Look::at(ids)),
         };
@@ -346,7 +363,7 @@ impl<'t> Batch<'t> {
     }
 
     /// Puts rows beside those that are there.
-    fn join(&mut self, model: &Model, joining: Vec<Joins<'t>>) -> Result<(), GraphError> {
+    fn join(&mut self, model: &Model, joining: Vec<Joins>) -> Result<(), GraphError> {
         if joining.is_empty() {
             return Ok(());
         }
@@ -366,7 +383,7 @@ impl<'t> Batch<'t> {
     /// Decodes the next tokens of every row.
     fn step(&mut self, model: &mut Model) -> Result<(), GraphError> {
         let Some(cache) = &mut self.cache else { return Ok(()) };
-        let waits = |row: &Row<'_>| Waits { queued: row.queue.len(), again: row.behind_image };
+        let waits = |row: &Row| Waits { queued: row.queue.len(), again: row.behind_image };
         let waits: Vec<_> = self.rows.iter().map(waits).collect();
         let sequence = sequence(&waits, self.limits.step_tokens, model.probes.left_padding_harmless);
         let mut ids = Vec::with_capacity(self.rows.len() * sequence);
@@ -430,7 +447,7 @@ impl<'t> Batch<'t> {
     }
 }
 
-impl Row<'_> {
+impl Row {
     /// Queues what is to be decoded next; how the answer ended, where it did.
     fn follow(&mut self, next: Result<Next, GenerateError>) -> Option<Result<Ended, GenerateError>> {
         match next {
@@ -502,7 +519,7 @@ mod tests {
             .collect();
         let mut batch = Batch::new(&model, &prompter.tokenizer, BatchLimits::default(), |_| false);
         for view in 0..3 {
-            batch.submit(view, features(view), vec![request()]);
+            batch.submit(view, features(view), vec![(0, request())]);
         }
         assert!(batch.advance(&mut model).unwrap().is_empty());
         batch.recover(failure()).unwrap();
@@ -514,7 +531,7 @@ mod tests {
         for finished in answers {
             assert_eq!(ids(finished.reply.unwrap()), alone[finished.view]);
         }
-        batch.submit(7, features(0), vec![request()]);
+        batch.submit(7, features(0), vec![(0, request())]);
         batch.advance(&mut model).unwrap();
         batch.recover(failure()).unwrap();
         let failed = batch.advance(&mut model).unwrap();

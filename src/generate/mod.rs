@@ -129,12 +129,12 @@ impl Reply {
 /// [`GenerateError`].
 pub fn generate(
     model: &mut Model,
-    tokenizer: &TextTokenizer,
+    tokenizer: &Arc<TextTokenizer>,
     features: Features,
     request: Request,
 ) -> Result<Reply, GenerateError> {
     let mut batch = Batch::new(model, tokenizer, BatchLimits::single(), |_| false);
-    batch.submit(0, features, vec![request]);
+    batch.submit(0, features, vec![(0, request)]);
     loop {
         if let Some(finished) = batch.advance(model)?.pop() {
             return finished.reply;

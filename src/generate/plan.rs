@@ -63,9 +63,9 @@ pub(super) fn sequence(rows: &[Waits], step_tokens: usize, padding: bool) -> usi
 }
 
 /// How many first tokens all prompts share; at least one of each is left to be decoded.
-pub(super) fn common_prefix(requests: &[Request]) -> usize {
+pub(super) fn common_prefix(requests: &[&Request]) -> usize {
     let Some((first, others)) = requests.split_first() else { return 0 };
-    let shared = |other: &Request| {
+    let shared = |other: &&Request| {
         let pairs = first.prompt_ids.iter().zip(&other.prompt_ids);
         pairs.take_while(|(a, b)| a == b).count().min(other.prompt_ids.len() - 1)
     };
@@ -92,7 +92,10 @@ mod tests {
     #[test]
     fn a_token_of_each_prompt_is_left() {
         let request = |ids: &[u32]| Request { prompt_ids: ids.to_vec(), wanted: Wanted::Next([7].into()) };
-        let shared = |all: &[&[u32]]| common_prefix(&all.iter().map(|ids| request(ids)).collect::<Vec<_>>());
+        let shared = |all: &[&[u32]]| {
+            let requests: Vec<Request> = all.iter().map(|ids| request(ids)).collect();
+            common_prefix(&requests.iter().collect::<Vec<_>>())
+        };
         assert_eq!(shared(&[&[1, 2, 3, 4], &[1, 2, 5, 6]]), 2);
         assert_eq!(shared(&[&[1, 2, 3], &[1, 2, 3, 4]]), 2);
         assert_eq!(shared(&[&[1, 2, 3], &[1, 2, 3]]), 2);

@@ -12,14 +12,14 @@ use crate::model::{GraphError, Logits, Model, TopK, TopKRequest};
 use crate::record::Ended;
 
 /// Who reads a row's logits.
-pub(super) enum Reader<'t> {
+pub(super) enum Reader {
     /// Writes an answer.
-    Writes(Box<AnswerStream<'t>>),
+    Writes(Box<AnswerStream>),
     /// Only looks at what would come next.
     Looks(Look),
 }
 
-impl Reader<'_> {
+impl Reader {
     /// Makes ready for [`Self::request`].
     fn prepare(&mut self) -> Result<(), GenerateError> {
         match self {
@@ -56,7 +56,7 @@ pub(super) type Taken = (usize, Result<Next, GenerateError>);
 pub(super) fn read_all(
     model: &Model,
     logits: &Logits,
-    due: Vec<(usize, &mut Reader<'_>)>,
+    due: Vec<(usize, &mut Reader)>,
     ids: &EndIds,
 ) -> Result<Vec<Taken>, GraphError> {
     // Masks of grammars and texts take a while: the rows do it side by side.

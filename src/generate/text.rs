@@ -3,12 +3,14 @@
 //! In: ids and their probabilities, one at a time. Out: the text, and the bytes of it that each id stands for. Promises: the text equals
 //! that of all ids at once; a character of several tokens appears when it is whole.
 
+use std::sync::Arc;
+
 use crate::answer::TokenSpan;
 use crate::prompt::{TextTokenizer, TokenizerError};
 
 /// Collects an answer's text.
-pub(super) struct TextStream<'t> {
-    tokenizer: &'t TextTokenizer,
+pub(super) struct TextStream {
+    tokenizer: Arc<TextTokenizer>,
     text: String,
     spans: Vec<TokenSpan>,
     /// Ids whose bytes are not a whole character yet.
@@ -18,9 +20,9 @@ pub(super) struct TextStream<'t> {
 /// A character has at most four bytes, so more ids than that are not an unfinished one but broken bytes.
 const LONGEST_CHARACTER: usize = 4;
 
-impl<'t> TextStream<'t> {
+impl TextStream {
     /// An empty text.
-    pub(super) fn new(tokenizer: &'t TextTokenizer) -> Self {
+    pub(super) fn new(tokenizer: Arc<TextTokenizer>) -> Self {
         Self { tokenizer, text: String::new(), spans: Vec::new(), pending: Vec::new() }
     }
 

@@ -169,9 +169,10 @@ mod tests {
     fn the_kernels_rows_are_those_of_the_cache() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo-model");
         let runtime = onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
-        let special = Prompter::open(&directory).unwrap().tokenizer.special;
+        let prompter = Prompter::open(&directory).unwrap();
+        let special = &prompter.tokenizer.special;
         let graphs = GraphFiles::find(&directory, &Dtypes::default()).unwrap();
-        let mut model = Model::open(&directory, graphs, &special, runtime, &OpenOptions::default()).unwrap();
+        let mut model = Model::open(&directory, graphs, special, runtime, &OpenOptions::default()).unwrap();
         let mut made = Vec::new();
         for ids in [&[2_i64, 5, 6, 5, 9][..], &[2, 9, 7][..]] {
             let mut cache = model.empty_cache(1).unwrap();

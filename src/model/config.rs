@@ -95,7 +95,7 @@ impl ModelConfig {
         }
         Ok(Self {
             model_type: config.json["model_type"].as_str().map(str::to_owned),
-            default_budget: default_budget.unwrap_or(Budget::ALL[2]),
+            default_budget: default_budget.unwrap_or(Budget::USUAL),
             stop_ids,
             suppressed_ids: ids(&generation.json["suppress_tokens"]),
             context: context.unwrap_or(CONTEXT),

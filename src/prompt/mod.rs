@@ -14,6 +14,7 @@ pub use template::{ChatTemplate, TemplateError};
 pub use tokenizer::{SpecialTokens, TextTokenizer, TokenizerError};
 
 use std::path::Path;
+use std::sync::Arc;
 
 use thiserror::Error;
 
@@ -52,7 +53,7 @@ pub enum PromptError {
 }
 
 /// What goes around the task's words.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conversation {
     /// A system prompt.
     pub system: Option<String>,
@@ -63,21 +64,30 @@ pub struct Conversation {
     pub image_newlines: bool,
 }
 
-/// One query, rendered and tokenized, for views of any size.
+/// One query, for views of any size.
 #[derive(Debug, Clone)]
 pub struct Query {
     /// The user's text.
     pub text: String,
-    /// The whole prompt as the chat template rendered it, the image token standing once for each image.
+    /// What goes around it.
+    pub conversation: Conversation,
+    /// The whole prompt as the chat template rendered it, the image token standing once for each image. Of a plain one, system prompt and text.
     pub rendered: String,
-    /// The ids before the first image, between each two, and after the last.
+    /// The ids before the first image, between each two, and after the last; none of a plain query.
     parts: Vec<Vec<u32>>,
     image: [u32; 3],
 }
 
 impl Query {
+    /// A query without token ids.
+    fn plain(text: &str, conversation: &Conversation) -> Self {
+        let system = conversation.system.iter().map(String::as_str);
+        let rendered = system.chain([text]).collect::<Vec<_>>().join("\n\n");
+        Self { text: text.to_owned(), conversation: conversation.clone(), rendered, parts: Vec::new(), image: [0; 3] }
+    }
+
     /// The prompt's ids for a view of `soft_tokens`: the image token becomes begin, `soft_tokens` times the token, end.
-    /// (`processing_gemma4.py` of transformers 5.23.0.)
+    /// (`processing_gemma4.py` of transformers 5.23.0.) None of a plain query.
     pub fn token_ids(&self, soft_tokens: u32) -> Vec<u32> {
         self.token_ids_of(&[soft_tokens])
     }
@@ -96,17 +106,58 @@ impl Query {
         ids
     }
 
-    /// How many ids that are.
+    /// How many ids that are; 0 of a plain query.
     pub fn token_count(&self, soft_tokens: u32) -> usize {
+        if self.parts.is_empty() {
+            return 0;
+        }
         // Begin and end of the image stand around its soft tokens.
         self.parts.iter().map(Vec::len).sum::<usize>() + 2 + soft_tokens as usize
+    }
+}
+
+/// What puts a question into a prompt.
+#[derive(Clone)]
+pub enum Prompts {
+    /// A model's chat template and tokenizer.
+    Model(Arc<Prompter>),
+    /// Nothing: the engine does that itself, or needs no prompt.
+    Plain,
+}
+
+impl Prompts {
+    /// `text` after one image.
+    ///
+    /// # Errors
+    /// [`PromptError`] where the template fails or does not name the image.
+    pub fn query(&self, text: &str, conversation: &Conversation) -> Result<Query, PromptError> {
+        self.query_about(1, text, conversation)
+    }
+
+    /// `text` after so many images.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub fn query_about(&self, images: usize, text: &str, conversation: &Conversation) -> Result<Query, PromptError> {
+        match self {
+            Self::Model(prompter) => prompter.query_about(images, text, conversation),
+            Self::Plain => Ok(Query::plain(text, conversation)),
+        }
+    }
+
+    /// The tokenizer of a model.
+    pub fn tokenizer(&self) -> Option<&TextTokenizer> {
+        match self {
+            Self::Model(prompter) => Some(&prompter.tokenizer),
+            Self::Plain => None,
+        }
     }
 }
 
 /// Tokenizer and chat template of one model directory.
 pub struct Prompter {
     /// The tokenizer.
-    pub tokenizer: TextTokenizer,
+    pub tokenizer: Arc<TextTokenizer>,
     template: ChatTemplate,
     room: Room,
 }
@@ -126,7 +177,7 @@ impl Prompter {
     /// # Errors
     /// [`PromptError`] that names the file.
     pub fn open(directory: &Path) -> Result<Self, PromptError> {
-        let (tokenizer, template) = (TextTokenizer::open(directory)?, ChatTemplate::open(directory)?);
+        let (tokenizer, template) = (Arc::new(TextTokenizer::open(directory)?), ChatTemplate::open(directory)?);
         Ok(Self { tokenizer, template, room: Room { context: usize::MAX, image: 0 } })
     }
 
@@ -176,6 +227,7 @@ impl Prompter {
         }
         Ok(Query {
             text: text.to_owned(),
+            conversation: conversation.clone(),
             rendered,
             parts,
             image: [special.begin_image_id, special.image_id, special.end_image_id],

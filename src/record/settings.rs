@@ -88,7 +88,7 @@ impl Settings {
 }
 
 /// Which model a run was made with, wherever it lies.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelIdentity {
     /// Graphs, their external data and the tokenizer: a hash of each (large files by size and evenly spread pieces).
     pub files: BTreeMap<String, String>,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// How a run is to go. None of it is among the settings that make two runs different.
 #[derive(Debug, Clone)]
@@ -14,6 +15,8 @@ pub struct Control {
     pub max_pixels: u64,
     /// Images of which a smaller share of the rows is there fail, 0..1.
     pub min_rows: f64,
+    /// Images whose answers take longer fail; `None` waits for ever.
+    pub answer_timeout: Option<Duration>,
 }
 
 /// A quarter of an image shows what it is of; with less, an answer of "nothing" says little.
@@ -44,6 +47,12 @@ impl Control {
 
 impl Default for Control {
     fn default() -> Self {
-        Self { stop: Arc::default(), retry_failed: false, max_pixels: crate::image::MAX_PIXELS, min_rows: MIN_ROWS }
+        Self {
+            stop: Arc::default(),
+            retry_failed: false,
+            max_pixels: crate::image::MAX_PIXELS,
+            min_rows: MIN_ROWS,
+            answer_timeout: None,
+        }
     }
 }

@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::questions::{Asked, Asks, FindQuestion, Question};
+use super::questions::Asks;
 use crate::critique::{Axis, RubricQuestions};
+use crate::engine::{Asked, FindQuestion, Question};
 use crate::files;
 use crate::frame_metadata::{self, SIDECAR_EXTENSIONS};
 use crate::prompt::PromptError;

@@ -5,7 +5,6 @@
 //! is done only its name and hash stay in memory; a bad image is a failed record, a bad model or a full disk stops the run.
 
 mod control;
-mod engine;
 mod frames;
 mod inference;
 mod moves;
@@ -16,10 +15,8 @@ mod questions;
 mod writer;
 
 pub use control::{Control, MIN_ROWS};
-pub use engine::{AnswerOptions, Engine, Learned, ShownView};
 pub use frames::FrameQuestions;
-pub use inference::Effort;
 pub use observer::Observer;
 pub use pairs::{Pair, PairQuestion, compare_pairs};
 pub use pipeline::{Outcome, Plan, RunError, execute};
-pub use questions::{Asked, Asks, Explain, FindQuestion, Question, Questions};
+pub use questions::{Asks, Questions};

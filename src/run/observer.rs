@@ -1,6 +1,6 @@
 //! Who is told what happens.
 
-use crate::journal::{Known, RunDirectory};
+use crate::journal::{Known, PairJournal, RunDirectory};
 use crate::record::AnswerStatus;
 
 /// Receives what happens while a session is opened and while a run goes on. Every method does
@@ -11,6 +11,9 @@ pub trait Observer: Send + Sync {
 
     /// The directory of a run is taken; `known` is what its journal holds.
     fn opened(&self, _directory: &RunDirectory, _known: &Known) {}
+
+    /// The directory of a run of pairs is taken; `journal` is what it holds.
+    fn pairs_opened(&self, _directory: &RunDirectory, _journal: &PairJournal) {}
 
     /// A run over so many images begins.
     fn begun(&self, _images: usize) {}

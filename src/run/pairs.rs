@@ -3,21 +3,21 @@
 //! In: two images of each pair, a question. Out: a line of `pairs.jsonl` each. Promises: each pair is asked about in both orders; a line is on disk before
 //! the next pairs are begun; pairs whose files have not changed since are not asked again.
 
-use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use rayon::prelude::*;
 
 use super::control::Control;
-use super::engine::{Engine, is_near_rounding};
 use super::pipeline::RunError;
 use crate::digest;
-use crate::generate::{Batch, NextToken, Reply, Words};
+use crate::engine::{AnswerOptions, Answered, Asked, Engine, Question, RateQuestion, Shown, ShownView, ViewForm};
+use crate::generate::Words;
 use crate::image::{decode_within, read_file};
 use crate::journal::PairJournal;
-use crate::model::Features;
-use crate::preprocess::{PreparedView, prepare};
+use crate::preprocess::{PlannedView, Region};
 use crate::prompt::Query;
-use crate::record::{BudgetChoice, PairRecord, Preference};
+use crate::record::{BudgetChoice, PairRecord, Preference, Sampling};
 use crate::source::SourceImage;
 
 /// Pairs that are loaded and asked about together.
@@ -31,12 +31,17 @@ pub struct Pair {
     pub images: [SourceImage; 2],
 }
 
+/// So long an engine is waited for before it is asked again.
+const WAIT: Duration = Duration::from_millis(200);
+
 /// What is asked about each pair, and how.
 pub struct PairQuestion {
     /// The prompt, about two images.
     pub query: Query,
     /// Two words: the first is better, the second is.
-    pub words: Words,
+    pub words: Arc<[String]>,
+    /// The same as the model's tokenizer writes them.
+    pub tokens: Option<Arc<Words>>,
     /// Below this mass the answer is not read.
     pub min_mass: f64,
     /// Soft tokens of each image.
@@ -45,10 +50,28 @@ pub struct PairQuestion {
     pub apply_orientation: bool,
 }
 
+impl PairQuestion {
+    /// The question about both orders of a pair.
+    fn asked(&self) -> Asked {
+        let in_order = |views: [usize; 2]| {
+            Question::Rate(RateQuestion {
+                axis: String::new(),
+                clause: None,
+                query: self.query.clone(),
+                views: views.into(),
+                words: Arc::clone(&self.words),
+                tokens: self.tokens.clone(),
+                reasons: Vec::new(),
+            })
+        };
+        Asked { labels: Vec::new(), questions: vec![in_order([0, 1]), in_order([1, 0])] }
+    }
+}
+
 /// One image of a pair.
 struct Side {
     sha256: Option<String>,
-    view: Result<PreparedView, String>,
+    view: Result<ShownView, String>,
 }
 
 /// Asks about every pair that `journal` has no answer of, and gives all records, in the order of `pairs`; fewer if the run was stopped.
@@ -56,7 +79,7 @@ struct Side {
 /// # Errors
 /// [`RunError`], with the lines that were written before on disk.
 pub fn compare_pairs(
-    engine: &mut Engine,
+    engine: &mut dyn Engine,
     pairs: &[Pair],
     question: &PairQuestion,
     mut journal: PairJournal,
@@ -67,9 +90,8 @@ pub fn compare_pairs(
         if control.is_stopped() {
             break;
         }
-        let patch_side = engine.model.patch_side();
-        let load =
-            |pair: &Pair| [&pair.images[0], &pair.images[1]].map(|image| side(image, question, patch_side, control));
+        let form = engine.view_form();
+        let load = |pair: &Pair| [&pair.images[0], &pair.images[1]].map(|image| side(image, question, form, control));
         let sides: Vec<[Side; 2]> = pairs.par_iter().map(load).collect();
         let mut asked: Vec<PairRecord> = Vec::with_capacity(pairs.len());
         let (mut views, mut fresh) = (Vec::new(), Vec::new());
@@ -108,7 +130,7 @@ pub fn compare_pairs(
     Ok(records)
 }
 
-fn side(image: &SourceImage, question: &PairQuestion, patch_side: u32, control: &Control) -> Side {
+fn side(image: &SourceImage, question: &PairQuestion, form: ViewForm, control: &Control) -> Side {
     let read = image.open().and_then(|content| {
         read_file(content, question.apply_orientation, control.max_pixels).map_err(|error| error.to_string())
     });
@@ -119,64 +141,49 @@ fn side(image: &SourceImage, question: &PairQuestion, patch_side: u32, control: 
     let view = decode_within(&bytes, question.apply_orientation, control.max_pixels)
         .map_err(|error| error.to_string())
         .and_then(|upright| control.check_rows(upright.rows_there).map(|()| upright))
-        .and_then(|upright| prepare(&upright, question.budget, patch_side).map_err(|error| error.to_string()));
+        .and_then(|upright| {
+            let whole = PlannedView::of(Region::whole(upright.width, upright.height), question.budget);
+            let whole = whole.map_err(|error| error.to_string())?;
+            ShownView::of(&upright, &whole, form).map_err(|error| error.to_string())
+        });
     Side { sha256: Some(digest::hex(&bytes)), view }
 }
 
 /// Asks about pairs in both orders; `place` is that of their record.
 fn ask(
-    engine: &mut Engine,
+    engine: &mut dyn Engine,
     question: &PairQuestion,
-    pairs: Vec<(usize, [PreparedView; 2])>,
+    pairs: Vec<(usize, [ShownView; 2])>,
     records: &mut [PairRecord],
 ) -> Result<(), RunError> {
-    let Engine { prompter, model, limits } = engine;
-    let mut batch = Batch::new(model, &prompter.tokenizer, *limits, is_near_rounding);
+    let asked = Arc::new(question.asked());
+    // A word is looked for, and none is written.
+    let options = AnswerOptions { max_new_tokens: 0, sampling: Sampling::Greedy };
     for (place, views) in pairs {
-        let soft_tokens = [&views[0], &views[1]].map(|view| view.size.soft_tokens());
-        let mut features = Vec::with_capacity(2);
-        for (view, soft_tokens) in views.into_iter().zip(soft_tokens) {
-            match model.encode(vec![(view.patches, soft_tokens as usize)]) {
-                Ok(encoded) => features.extend(encoded),
-                Err(error) => records[place].reason = Some(error.to_string()),
-            }
-        }
-        let [first, second] = features.as_slice() else { continue };
-        let orders: [[(&Features, u32); 2]; 2] =
-            [[(first, soft_tokens[0]), (second, soft_tokens[1])], [(second, soft_tokens[1]), (first, soft_tokens[0])]];
-        for (order, [one, other]) in orders.into_iter().enumerate() {
-            let prompt_ids = question.query.token_ids_of(&[one.1, other.1]);
-            let features = Features::joined(&[one.0, other.0]);
-            batch.submit(2 * place + order, features, question.words.requests(&prompt_ids));
-        }
+        let (image, asked) = (records[place].name.clone(), Arc::clone(&asked));
+        engine.submit(Shown { id: place, image, index: 0, views: views.into(), asked, options });
     }
-    let mut replies: HashMap<usize, Vec<Option<NextToken>>> = HashMap::new();
-    while !batch.is_idle() {
-        let advanced = batch.advance(model);
-        for finished in advanced.map_err(|error| RunError::Model { image: String::new(), error: error.into() })? {
-            let places = replies.entry(finished.view).or_insert_with(|| vec![None; question.words.places()]);
-            match finished.reply {
-                Ok(Reply::Next(next)) => places[finished.query] = Some(next),
-                Ok(Reply::Answer(_)) => {}
-                Err(error) => records[finished.view / 2].reason = Some(error.to_string()),
+    while !engine.is_idle() {
+        let answered = engine.advance(WAIT);
+        for Answered { id, learned } in answered.map_err(|error| RunError::Engine { image: String::new(), error })? {
+            let record = &mut records[id];
+            let ratings = match learned {
+                Ok(learned) => learned.ratings,
+                Err(error) => {
+                    record.reason = Some(error.to_string());
+                    continue;
+                }
+            };
+            let [one, other] = ratings.as_slice() else { continue };
+            // Shown second, it is the second word that says that the first frame is better.
+            let first_better = [one.probabilities[0], other.probabilities[1]];
+            let mass = [one.mass, other.mass];
+            (record.first_better, record.mass) = (Some(first_better), Some(mass));
+            if mass.iter().any(|&mass| mass < question.min_mass) {
+                record.reason = Some("the model wanted to say something else".to_owned());
+            } else {
+                record.preference = Preference::of(first_better[0], first_better[1]);
             }
-        }
-    }
-    for (place, record) in records.iter_mut().enumerate() {
-        let distribution = |order: usize| {
-            let places: Vec<&NextToken> =
-                replies.get(&(2 * place + order))?.iter().map(Option::as_ref).collect::<Option<_>>()?;
-            question.words.distribution(&places)
-        };
-        let (Some(one), Some(other)) = (distribution(0), distribution(1)) else { continue };
-        // Shown second, it is the second word that says that the first frame is better.
-        let first_better = [one.probabilities[0], other.probabilities[1]];
-        let mass = [one.mass, other.mass];
-        (record.first_better, record.mass) = (Some(first_better), Some(mass));
-        if mass.iter().any(|&mass| mass < question.min_mass) {
-            record.reason = Some("the model wanted to say something else".to_owned());
-        } else {
-            record.preference = Preference::of(first_better[0], first_better[1]);
         }
     }
     Ok(())

@@ -18,22 +18,19 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError};
 use thiserror::Error;
 
 use super::control::Control;
-use super::engine::{Engine, ShownView};
-use super::inference::{Effort, Inference};
+use super::inference::Inference;
 use super::moves::Moves;
 use super::observer::Observer;
-use super::questions::{Asked, Asks};
+use super::questions::Asks;
 use super::writer::{self, Done};
 use crate::gate::{ByteGate, Permit};
 use crate::journal::{Journal, JournalError, Known, KnownImage};
 use crate::record::{Record, Settings, Stages, Timings};
 
 use crate::digest;
-use crate::generate::GenerateError;
+use crate::engine::{Asked, Effort, Engine, EngineError, ShownView, ViewForm};
 use crate::image::{self, ImageError, decode_reduced, decode_within, measure, most_bytes, recycle};
-use crate::preprocess::{
-    PATCH_SIDE, PlanError, PlannedView, Region, needed_size, plan_views, prepare_reduced, prepare_view,
-};
+use crate::preprocess::{PlanError, PlannedView, needed_size, plan_views};
 use crate::source::{Content, SourceImage};
 
 /// Images that are decoded, and views that wait, may hold so many bytes together: eight views of the largest budget.
@@ -53,13 +50,13 @@ pub enum RunError {
     /// The journal cannot be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The model cannot be run.
+    /// Nothing can be answered any more.
     #[error("{image}: {error}")]
-    Model {
+    Engine {
         /// The image at which it happened.
         image: String,
         /// The reason.
-        error: GenerateError,
+        error: EngineError,
     },
     /// The threads for loading cannot be started.
     #[error("cannot start the loading threads: {0}")]
@@ -95,7 +92,7 @@ pub struct Outcome {
 }
 
 /// One image on its way from the loaders to the model.
-enum Loaded<'g> {
+enum Loaded {
     /// The journal has its answer.
     Known,
     /// The journal has its answer under an earlier name; the record has the name of now.
@@ -103,7 +100,7 @@ enum Loaded<'g> {
     /// There is no view of it; the record says why.
     Failed(Record),
     /// Ready to be asked about.
-    Ready(Record, Vec<ShownView>, Arc<Asked>, Permit<'g>),
+    Ready(Record, Vec<ShownView>, Arc<Asked>),
 }
 
 /// What a run is to do.
@@ -128,7 +125,7 @@ pub struct Plan<'r> {
 /// # Errors
 /// [`RunError`], with the journal intact.
 pub fn execute(
-    engines: &mut [Engine],
+    engines: &mut [Box<dyn Engine>],
     plan: &Plan<'_>,
     mut journal: Journal,
     observer: &dyn Observer,
@@ -137,16 +134,14 @@ pub fn execute(
     let started = Instant::now();
     tracing::info!(images = images.len(), "run begun");
     observer.begun(images.len());
-    let runtime_time = |engines: &[Engine]| engines.iter().map(|engine| engine.model.runtime_time()).sum::<Duration>();
-    let before = runtime_time(engines);
-    let patch_side = engines.first().map_or(PATCH_SIDE, |engine| engine.model.patch_side());
+    let form = engines.first().map_or(ViewForm::Rgb, |engine| engine.view_form());
     let gate = ByteGate::new(BYTES_AHEAD);
     let moves = Moves::of(plan, &journal)?;
-    let loader = Loader { plan, patch_side, gate: &gate, moves: &moves };
+    let loader = Loader { plan, form, gate: &gate, moves: &moves };
     let failed = AtomicBool::new(false);
     let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
     let next = AtomicUsize::new(0);
-    let (loaded_sender, loaded) = crossbeam_channel::bounded::<Loaded<'_>>(IMAGES_AHEAD);
+    let (loaded_sender, loaded) = crossbeam_channel::bounded::<Loaded>(IMAGES_AHEAD);
     let (done_sender, done) = crossbeam_channel::bounded::<Done>(IMAGES_AHEAD);
     let (written, effort) = std::thread::scope(|scope| {
         let (pool, next, loader) = (&pool, &next, &loader);
@@ -168,17 +163,19 @@ pub fn execute(
         });
         let writer = scope.spawn(move || writer::write_all(&done, journal, observer));
         let stopped = || control.is_stopped() || failed.load(Ordering::Relaxed);
-        let answer = |engine: &mut Engine| {
-            let answered = answer_all(engine, settings, &stopped, &loaded, &done_sender);
+        let answer = |engine: &mut dyn Engine| {
+            let inference = Inference::new(engine, settings, control.answer_timeout);
+            let answered = answer_all(inference, &stopped, &loaded, &done_sender);
             // The others need not go on for nothing.
             failed.fetch_or(answered.is_err(), Ordering::Relaxed);
             answered
         };
         let answered = match &mut *engines {
-            [engine] => answer(engine),
+            [engine] => answer(engine.as_mut()),
             engines => std::thread::scope(|scope| {
                 let answer = &answer;
-                let running: Vec<_> = engines.iter_mut().map(|engine| scope.spawn(move || answer(engine))).collect();
+                let running: Vec<_> =
+                    engines.iter_mut().map(|engine| scope.spawn(move || answer(engine.as_mut()))).collect();
                 let mut all = Ok(Effort::default());
                 for engine in running {
                     let answered = engine.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -195,7 +192,7 @@ pub fn execute(
         let written = written?;
         answered.map(|effort| (written, effort))
     })?;
-    let onnx_runtime = runtime_time(engines).saturating_sub(before);
+    let onnx_runtime = Duration::from_secs_f64(effort.onnx_runtime_seconds.max(0.0));
     let left = images.len() - written.known - written.now;
     tracing::info!(known = written.known, now = written.now, left, "run ended");
     Ok(Outcome {
@@ -230,14 +227,14 @@ impl Refused {
 
 struct Loader<'r> {
     plan: &'r Plan<'r>,
-    patch_side: u32,
+    form: ViewForm,
     gate: &'r ByteGate,
     moves: &'r Moves<'r>,
 }
 
-impl<'r> Loader<'r> {
+impl Loader<'_> {
     /// Reads, decodes and prepares one image; nothing when nobody wants it any more.
-    fn load(&self, image: &SourceImage) -> Option<Loaded<'r>> {
+    fn load(&self, image: &SourceImage) -> Option<Loaded> {
         let mut record = Record::failed(image.name.clone(), String::new());
         let known = self.plan.known.get(&image.name).filter(|known| known.answered || !self.plan.control.retry_failed);
         let started = Instant::now();
@@ -283,9 +280,14 @@ impl<'r> Loader<'r> {
         timings.stages.prepare = started.elapsed().as_secs_f64();
         record.timings = Some(timings);
         match prepared {
-            Ok(views) => {
-                permit.shrink(views.iter().map(|view| view.prepared.patches.bytes()).sum());
-                Some(Loaded::Ready(record, views, asked, permit))
+            Ok(mut views) => {
+                permit.shrink(views.iter().map(ShownView::bytes).sum());
+                // The bytes are given back with the last view that an engine lets go.
+                let permit: Arc<Permit> = Arc::new(permit);
+                for view in &mut views {
+                    view.hold = Some(permit.clone());
+                }
+                Some(Loaded::Ready(record, views, asked))
             }
             Err(reason) => Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         }
@@ -345,9 +347,9 @@ impl<'r> Loader<'r> {
             (record.width, record.height, record.orientation) = (image.width, image.height, image.decoded.orientation);
             record.notes.extend_from_slice(&image.decoded.notes);
             self.plan.control.check_rows(image.decoded.rows_there)?;
-            let prepared = prepare_reduced(&image, budget, self.patch_side).map_err(|error| error.to_string())?;
+            let view = ShownView::of_reduced(&image, budget, self.form).map_err(|error| error.to_string())?;
             recycle(image.decoded);
-            return Ok(vec![ShownView { region: Region::whole(record.width, record.height), prepared }]);
+            return Ok(vec![view]);
         }
         let upright = decode_within(bytes, apply_orientation, max_pixels).map_err(|error| error.to_string())?;
         (record.width, record.height, record.orientation) = (upright.width, upright.height, upright.orientation);
@@ -357,24 +359,19 @@ impl<'r> Loader<'r> {
             record.measures = Some(measure(upright.width, upright.height, &upright.rgb));
         }
         let views = self.views(upright.width, upright.height, asked).map_err(|error| error.to_string())?;
-        let show = |view: &PlannedView| -> Result<ShownView, String> {
-            let prepared = prepare_view(&upright, view, self.patch_side);
-            Ok(ShownView { region: view.region, prepared: prepared.map_err(|error| error.to_string())? })
-        };
+        let show = |view| ShownView::of(&upright, view, self.form).map_err(|error| error.to_string());
         let shown = views.iter().map(show).collect();
         recycle(upright);
         shown
     }
 }
 
-fn answer_all<'g>(
-    engine: &mut Engine,
-    settings: &Settings,
+fn answer_all(
+    mut inference: Inference<'_>,
     stopped: &dyn Fn() -> bool,
-    loaded: &Receiver<Loaded<'g>>,
+    loaded: &Receiver<Loaded>,
     done: &Sender<Done>,
 ) -> Result<Effort, RunError> {
-    let mut inference = Inference::<'_, 'g>::new(engine, settings);
     let mut more = true;
     while more || !inference.is_idle() {
         // What is in flight is finished.
@@ -387,12 +384,10 @@ fn answer_all<'g>(
                 loaded.try_recv()
             };
             let outcome = match next {
-                Ok(Loaded::Ready(record, views, asked, permit)) => {
-                    match inference.submit(record, views, asked, permit) {
-                        Some(record) => Done::Now(Box::new(record)),
-                        None => continue,
-                    }
-                }
+                Ok(Loaded::Ready(record, views, asked)) => match inference.submit(record, views, &asked) {
+                    Some(record) => Done::Now(Box::new(record)),
+                    None => continue,
+                },
                 Ok(Loaded::Known) => Done::Known,
                 Ok(Loaded::Moved(record)) => Done::Moved(Box::new(record)),
                 Ok(Loaded::Failed(record)) => Done::Now(Box::new(record)),

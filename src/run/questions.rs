@@ -6,12 +6,8 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::answer::ParsedBox;
-use crate::critique::AxisQuestion;
-use crate::digest;
-use crate::generate::Grammar;
-use crate::prompt::{Conversation, Prompter, Query};
-use crate::record::{AnswerKind, ImagePrompts, Record, Task};
+use crate::engine::Asked;
+use crate::record::{ImagePrompts, Record};
 use crate::source::SourceImage;
 
 /// Who knows what is asked about an image.
@@ -26,100 +22,6 @@ pub trait Asks: Sync {
     /// is no answer then, though the image is the same.
     fn hash_by_name(&self, _image: &str) -> Option<String> {
         None
-    }
-}
-
-/// One question about a view.
-#[derive(Clone)]
-pub enum Question {
-    /// What is to be found.
-    Find(FindQuestion),
-    /// How the view is, in one of a few words.
-    Rate(AxisQuestion),
-}
-
-impl Question {
-    /// The prompt.
-    pub fn query(&self) -> &Query {
-        match self {
-            Self::Find(question) => &question.query,
-            Self::Rate(question) => &question.query,
-        }
-    }
-
-    /// How many rows of the batch it takes at once.
-    pub(super) fn requests(&self) -> usize {
-        match self {
-            Self::Find(_) => 1,
-            Self::Rate(question) => question.words.places(),
-        }
-    }
-}
-
-/// One query, and the task that it puts into words.
-#[derive(Clone)]
-pub struct FindQuestion {
-    /// The prompt.
-    pub query: Query,
-    /// What it asks for; a sole label is that of boxes without one.
-    pub task: Task,
-    /// Whether it asks for boxes.
-    pub kind: AnswerKind,
-    /// What its answer may be; anything where `None`.
-    pub grammar: Option<Arc<Grammar>>,
-    /// What asks about each box that was found.
-    pub explain: Option<Explain>,
-}
-
-/// Asks about a box that was found.
-#[derive(Clone)]
-pub struct Explain {
-    /// Tokenizer and chat template.
-    pub prompter: Arc<Prompter>,
-    /// What goes around the question.
-    pub conversation: Conversation,
-    /// The question; `{label}` and `{box}` stand for what was found.
-    pub wording: String,
-}
-
-impl Explain {
-    /// The question about a box; `None` if the chat template refuses it.
-    pub(super) fn query(&self, found: &ParsedBox) -> Option<Query> {
-        let box_2d = found.box_2d.map(|side| format!("{side:.0}")).join(", ");
-        let label = found.label.as_deref().unwrap_or("defect");
-        let text = self.wording.replace("{box}", &format!("[{box_2d}]")).replace("{label}", label);
-        self.prompter.query(&text, &self.conversation).ok()
-    }
-}
-
-/// What is asked about one image.
-pub struct Asked {
-    /// All labels that it asks for, in order.
-    pub labels: Vec<String>,
-    /// About every view, each with its own answer. The view is encoded once for all of them.
-    pub questions: Vec<Question>,
-}
-
-impl Asked {
-    /// Whether none of the questions asks for boxes or ratings: then the whole image is shown and no tiles.
-    pub fn is_for_text(&self) -> bool {
-        let text = |question: &Question| matches!(question, Question::Find(find) if find.kind == AnswerKind::Text);
-        self.questions.iter().all(text)
-    }
-
-    /// The whole prompts, as the model's chat template rendered them.
-    pub fn rendered(&self) -> impl Iterator<Item = &str> {
-        self.questions.iter().map(|question| question.query().rendered.as_str())
-    }
-
-    /// What tells it from other questions: a hash of the whole prompts, 16 hex digits.
-    pub fn hash(&self) -> String {
-        let mut content = Vec::new();
-        for prompt in self.rendered() {
-            content.extend(prompt.len().to_le_bytes());
-            content.extend_from_slice(prompt.as_bytes());
-        }
-        format!("{:016x}", digest::number(&content))
     }
 }
 

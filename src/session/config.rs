@@ -218,6 +218,25 @@ pub enum Config {
 }
 
 impl Config {
+    /// Whether anything is asked, and whether this build and the model can do it.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn check(&self) -> Result<(), SessionError> {
+        match self {
+            Self::Detect(config) => config.check(),
+            Self::Critique(config) => config.check(),
+        }
+    }
+
+    /// The same with another model.
+    pub(super) fn with_model(self, model: ModelOptions) -> Self {
+        match self {
+            Self::Detect(config) => config.with_model(model).into(),
+            Self::Critique(config) => config.with_model(model).into(),
+        }
+    }
+
     pub(super) fn model(&self) -> &ModelOptions {
         match self {
             Self::Detect(config) => &config.model,

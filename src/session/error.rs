@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::critique::RubricError;
-use crate::generate::{GenerateError, GrammarError, WordsError};
+use crate::engine::{EngineError, ScriptError};
+use crate::generate::{GrammarError, WordsError};
 use crate::hub::{HubError, ModelId};
 use crate::image_table::TableError;
 use crate::journal::RunDirectoryError;
@@ -50,6 +51,15 @@ pub enum SessionError {
     /// A grammar leaves no room for text.
     #[error("a grammar leaves no room for text: ask for boxes, or decode freely")]
     NoRoomForText,
+    /// A model is looked at, and there are only the answers of a script.
+    #[error("{}: a script of answers is no model", .0.display())]
+    NoModel(PathBuf),
+    /// Engines of the caller's were to answer, and there is none.
+    #[error("there is no engine to answer")]
+    NoEngine,
+    /// A grammar was chosen for an engine that takes none.
+    #[error("what answers here cannot be held to a grammar: decode freely")]
+    NoTokenizer,
     /// Labels make no grammar.
     #[error("the labels make no grammar: {0}")]
     NoGrammar(GrammarError),
@@ -174,7 +184,10 @@ pub enum SessionError {
     Table(#[from] TableError),
     /// Of an answer.
     #[error(transparent)]
-    Generate(#[from] GenerateError),
+    Engine(#[from] EngineError),
+    /// A script cannot be read.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
     /// Of a run.
     #[error(transparent)]
     Run(#[from] RunError),

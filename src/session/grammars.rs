@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::{DecodingChoice, DecodingOptions, Observer, SessionError};
 use crate::generate::{Grammar, GrammarFactory, Labels};
-use crate::prompt::Prompter;
+use crate::prompt::Prompts;
 use crate::record::{AnswerKind, Decoding, Task};
 
 /// Makes the grammars of questions.
@@ -17,7 +17,7 @@ pub(super) struct Grammars<'s> {
     choice: Option<DecodingChoice>,
     open_labels: bool,
     max_boxes: usize,
-    prompter: &'s Prompter,
+    prompts: &'s Prompts,
     stop_ids: &'s [u32],
     observer: &'s dyn Observer,
     /// `None` inside if the tokenizer makes no grammar and none was insisted on.
@@ -30,7 +30,7 @@ impl<'s> Grammars<'s> {
     pub(super) fn new(
         options: &DecodingOptions,
         thinking: bool,
-        prompter: &'s Prompter,
+        prompts: &'s Prompts,
         stop_ids: &'s [u32],
         observer: &'s dyn Observer,
     ) -> Result<Self, SessionError> {
@@ -39,7 +39,7 @@ impl<'s> Grammars<'s> {
         }
         let choice = if thinking { Some(DecodingChoice::Free) } else { options.decoding };
         let (open_labels, max_boxes) = (options.open_labels, options.max_boxes);
-        Ok(Self { choice, open_labels, max_boxes, prompter, stop_ids, observer, factory: OnceCell::new() })
+        Ok(Self { choice, open_labels, max_boxes, prompts, stop_ids, observer, factory: OnceCell::new() })
     }
 
     /// The grammar of answers to a task, if they have one.
@@ -57,8 +57,11 @@ impl<'s> Grammars<'s> {
         if self.choice.unwrap_or(usual) == DecodingChoice::Free {
             return Ok(None);
         }
+        let Some(tokenizer) = self.prompts.tokenizer() else {
+            return if self.choice.is_some() { Err(SessionError::NoTokenizer) } else { Ok(None) };
+        };
         if self.factory.get().is_none() {
-            let factory = match GrammarFactory::new(&self.prompter.tokenizer, self.stop_ids) {
+            let factory = match GrammarFactory::new(tokenizer, self.stop_ids) {
                 Ok(factory) => Some(factory),
                 Err(error) if self.choice.is_none() => {
                     self.observer.say(&format!("Answers are not held to a grammar: {error}."));

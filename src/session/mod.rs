@@ -16,40 +16,46 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod answers;
 mod cached;
 mod config;
 mod download;
 mod error;
 mod grammars;
 mod model;
+mod pairs;
 mod plan;
 mod proposal;
 mod questions;
 mod summary;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::answer;
 use crate::critique;
 use crate::device::Device;
+use crate::engine::{AnswerOptions, Answered, Asked, Engine, Learned, Shown, ShownView};
 use crate::frame_metadata;
 use crate::image::{UprightImage, measure};
 use crate::journal::{Known, Placement, RunDirectory};
-use crate::preprocess::{plan_views, prepare_view};
+use crate::preprocess::plan_views;
+use crate::prompt::Prompts;
 use crate::record::{BudgetChoice, CritiqueSettings, Decoding, Manifest, ModelIdentity, Record, Rules, Settings};
-use crate::run::{
-    self, AnswerOptions, Asked, Asks, Control, Engine, FrameQuestions, Learned, Outcome, Questions, ShownView,
-};
+use crate::run::{self, Asks, Control, FrameQuestions, Outcome, Questions};
 use crate::source::Source;
 
 pub use crate::run::Observer;
+pub use answers::OwnEngines;
+use answers::{Answers, Identified};
 pub use cached::{CachedModel, models_in};
 pub use config::{Config, CritiqueConfig, DecodingChoice, DecodingOptions, DetectConfig};
 pub use download::{Downloaded, download};
 pub use error::SessionError;
 use grammars::Grammars;
 pub use model::{DeviceSlot, ModelChoice, ModelFiles, ModelOptions};
+pub use pairs::ComparedPairs;
 pub use plan::{DetectPlan, PlannedImage, PlannedSizes};
 pub use proposal::{Machine, Proposal};
 use questions::Asker;
@@ -59,18 +65,29 @@ pub use summary::{Failure, Summary};
 /// A model that is opened for one configuration. Graphs are loaded when they are first needed.
 pub struct Session<'o> {
     config: Config,
-    files: ModelFiles,
+    answers: Answers,
+    prompts: Prompts,
     budget: BudgetChoice,
     observer: &'o dyn Observer,
     /// Loaded for single images.
-    single: Option<(Engine, Single)>,
+    single: Option<Single>,
+}
+
+/// What answers about single images.
+struct Single {
+    engine: Box<dyn Engine>,
+    device: Device,
+    questions: SingleQuestions,
 }
 
 /// What is asked about single images.
-enum Single {
-    Detect(Asked),
+enum SingleQuestions {
+    Detect(Arc<Asked>),
     Critique(Box<FrameQuestions>),
 }
+
+/// So long an engine is waited for before it is asked again.
+const WAIT: Duration = Duration::from_millis(200);
 
 /// Where a run is kept, and how it goes: nothing that an answer depends on.
 #[derive(Debug)]
@@ -116,29 +133,41 @@ impl<'o> Session<'o> {
     /// [`SessionError`].
     pub fn open(config: impl Into<Config>, observer: &'o dyn Observer) -> Result<Self, SessionError> {
         let config = config.into();
-        match &config {
-            Config::Detect(config) => config.check()?,
-            Config::Critique(config) => config.check()?,
-        }
-        let files = ModelFiles::open(config.model())?;
-        let own = files.config.default_budget;
+        config.check()?;
+        let answers = Answers::open(config.model())?;
+        Ok(Self::over(config, answers, observer))
+    }
+
+    /// The session of a configuration that engines of the caller's answer: what the configuration says
+    /// of a model is not heeded.
+    ///
+    /// # Errors
+    /// [`SessionError`] if nothing is asked.
+    pub fn with_engines(
+        config: impl Into<Config>,
+        engines: OwnEngines,
+        observer: &'o dyn Observer,
+    ) -> Result<Self, SessionError> {
+        let config = config.into().with_model(ModelOptions::of(ModelChoice::Engines));
+        config.check()?;
+        Ok(Self::over(config, Answers::Own(engines), observer))
+    }
+
+    fn over(config: Config, answers: Answers, observer: &'o dyn Observer) -> Self {
+        let own = answers.usual_budget();
         let budget = match &config {
             Config::Detect(config) => config.budget.unwrap_or(BudgetChoice::Fixed(own)),
             Config::Critique(config) => {
                 config.budget.unwrap_or(BudgetChoice::Fixed(config.rubric.budget.unwrap_or(own)))
             }
         };
-        Ok(Self { config, files, budget, observer, single: None })
-    }
-
-    /// The model.
-    pub fn model(&self) -> &ModelFiles {
-        &self.files
+        let prompts = answers.prompts();
+        Self { config, answers, prompts, budget, observer, single: None }
     }
 
     /// What single images are asked on, once one was.
     pub fn device(&self) -> Option<&Device> {
-        self.single.as_ref().map(|(engine, _)| &engine.model.device)
+        self.single.as_ref().map(|single| &single.device)
     }
 
     /// What a detection would do with the images of `source`; `None` for a critique.
@@ -178,18 +207,16 @@ impl<'o> Session<'o> {
             Config::Critique(_) => (None, Rules::default()),
         };
         // Filled just now.
-        let Some((engine, single)) = &mut self.single else { return Err(SessionError::NothingAsked) };
+        let Some(Single { engine, questions, .. }) = &mut self.single else { return Err(SessionError::NothingAsked) };
         let mut record = Record::failed(String::new(), String::new());
         (record.width, record.height, record.orientation) = (image.width, image.height, image.orientation);
-        let of_frame;
-        let asked = match single {
-            Single::Detect(asked) => &*asked,
-            Single::Critique(questions) => {
+        let asked = match questions {
+            SingleQuestions::Detect(asked) => Arc::clone(asked),
+            SingleQuestions::Critique(questions) => {
                 record.generation = bytes.and_then(frame_metadata::read).map(Box::new);
                 record.measures = Some(measure(image.width, image.height, &image.rgb));
                 let prompt = record.generation.as_ref().and_then(|made| made.prompt.as_deref());
-                of_frame = questions.of_prompt(prompt)?;
-                &of_frame
+                questions.of_prompt(prompt)?
             }
         };
         let tiles = tiles.filter(|_| !asked.is_for_text());
@@ -197,15 +224,30 @@ impl<'o> Session<'o> {
         let views = plan_views(image.width, image.height, tiles, self.budget).map_err(|error| of_image(&error))?;
         let decoding = self.config.decoding();
         let options = AnswerOptions { max_new_tokens: decoding.max_new_tokens, sampling: decoding.sampling };
-        let mut learned = Learned::default();
-        for planned in views {
-            let prepared =
-                prepare_view(image, &planned, engine.model.patch_side()).map_err(|error| of_image(&error))?;
-            let view = ShownView { region: planned.region, prepared };
-            let Learned { readings, ratings } = engine.answer(view, &asked.questions, options)?;
-            learned.readings.extend(readings);
-            learned.ratings.extend(ratings);
+        let mut learned: Vec<Option<Learned>> = views.iter().map(|_| None).collect();
+        for (index, planned) in views.iter().enumerate().filter(|_| asked.requests() > 0) {
+            let view = ShownView::of(image, planned, engine.view_form()).map_err(|error| of_image(&error))?;
+            let (image, asked) = (String::new(), Arc::clone(&asked));
+            engine.submit(Shown { id: index, image, index, views: vec![view], asked, options });
         }
+        let mut failed = None;
+        while !engine.is_idle() {
+            for Answered { id, learned: answer } in engine.advance(WAIT)? {
+                match answer {
+                    Ok(answer) => learned[id] = Some(answer),
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+            }
+        }
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        let mut all = Learned::default();
+        for Learned { readings, ratings } in learned.into_iter().flatten() {
+            all.readings.extend(readings);
+            all.ratings.extend(ratings);
+        }
+        let learned = all;
         answer::read_into(&mut record, learned.readings, &rules);
         if let Config::Critique(config) = &self.config {
             critique::rate_into(&mut record, learned.ratings, &CritiqueSettings::of(&config.rubric));
@@ -214,37 +256,44 @@ impl<'o> Session<'o> {
     }
 
     /// An engine for single images, and what is asked about them.
-    fn open_single(&self) -> Result<(Engine, Single), SessionError> {
+    fn open_single(&mut self) -> Result<Single, SessionError> {
         let thinking = matches!(&self.config, Config::Detect(config) if config.conversation.thinking);
         let grammars = self.grammars(thinking)?;
-        let single = match &self.config {
+        let questions = match &self.config {
             Config::Detect(config) => {
                 let asker = self.asker(config, Some(&grammars));
                 let task = config.task.as_ref().ok_or(SessionError::NothingAsked)?;
-                Single::Detect(asker.asked(task)?)
+                SingleQuestions::Detect(Arc::new(asker.asked(task)?))
             }
             Config::Critique(config) => {
-                let (questions, _) = questions::of_rubric(config, &self.files, &grammars, None, self.observer)?;
-                Single::Critique(Box::new(questions))
+                let (questions, _) = self.of_rubric(config, &grammars, None)?;
+                SingleQuestions::Critique(Box::new(questions))
             }
         };
-        let graphs = self.files.graphs(self.observer)?;
-        let runtime = self.config.model().load_runtime(self.observer)?;
-        let mut slots = self.files.slots(&graphs, self.budget.largest(), runtime, self.observer);
-        slots.truncate(1);
-        let rows = self.config.decoding().rows;
-        let mut engines = self.files.engines(&graphs, runtime, slots, self.budget.largest(), rows)?;
-        // One slot makes one engine.
-        Ok((engines.swap_remove(0), single))
+        let (budget, options) = (self.budget.largest(), self.config.model());
+        let identified = self.answers.identify(self.observer)?;
+        let mut placed = self.answers.place(identified, budget, options, self.observer)?;
+        placed.slots.truncate(1);
+        let device = placed.slots[0].device.clone();
+        let mut engines = self.answers.engines(placed, budget, self.config.decoding().rows)?;
+        Ok(Single { engine: engines.swap_remove(0), device, questions })
     }
 
     fn grammars(&self, thinking: bool) -> Result<Grammars<'_>, SessionError> {
-        let (prompter, stop_ids) = (&self.files.prompter, &self.files.config.stop_ids);
-        Grammars::new(self.config.decoding(), thinking, prompter, stop_ids, self.observer)
+        Grammars::new(self.config.decoding(), thinking, &self.prompts, self.answers.stop_ids(), self.observer)
     }
 
     fn asker<'s>(&'s self, config: &'s DetectConfig, grammars: Option<&'s Grammars<'s>>) -> Asker<'s> {
-        Asker { config, prompter: &self.files.prompter, grammars, observer: self.observer }
+        Asker { config, prompts: &self.prompts, grammars, observer: self.observer }
+    }
+
+    fn of_rubric(
+        &self,
+        config: &CritiqueConfig,
+        grammars: &Grammars<'_>,
+        source: Option<&Source>,
+    ) -> Result<(FrameQuestions, Option<usize>), SessionError> {
+        questions::of_rubric(config, &self.prompts, self.answers.stop_ids(), grammars, source, self.observer)
     }
 
     /// Asks about every image of `source` that the run in `options.out` has no answer about.
@@ -253,7 +302,7 @@ impl<'o> Session<'o> {
     /// # Errors
     /// [`SessionError`], with the journal intact.
     pub fn run(
-        &self,
+        &mut self,
         source: &Source,
         placement: &Placement,
         options: &RunOptions<'_>,
@@ -262,38 +311,36 @@ impl<'o> Session<'o> {
             Config::Detect(config) => {
                 let grammars = self.grammars(config.conversation.thinking)?;
                 let questions = self.asker(config, Some(&grammars)).questions(source)?;
-                let settings = |model| self.of_detection(config, &questions, grammars.used(), model);
-                self.run_questions(&questions, settings, None, source, placement, options)
+                let identified = self.answers.identify(self.observer)?;
+                let settings = self.of_detection(config, &questions, grammars.used(), identified.identity.clone());
+                self.run_questions(&questions, (settings, identified), None, source, placement, options)
             }
             Config::Critique(config) => {
                 let grammars = self.grammars(false)?;
-                let (questions, rows_of_no_frame) =
-                    questions::of_rubric(config, &self.files, &grammars, Some(source), self.observer)?;
-                let settings = |model| self.of_critique(config, &questions, grammars.used(), model);
-                self.run_questions(&questions, settings, rows_of_no_frame, source, placement, options)
+                let (questions, rows_of_no_frame) = self.of_rubric(config, &grammars, Some(source))?;
+                let identified = self.answers.identify(self.observer)?;
+                let settings = self.of_critique(config, &questions, grammars.used(), identified.identity.clone());
+                self.run_questions(&questions, (settings, identified), rows_of_no_frame, source, placement, options)
             }
         }
     }
 
     /// Everything that can be wrong without a model is found before one is loaded.
     fn run_questions(
-        &self,
+        &mut self,
         questions: &dyn Asks,
-        settings: impl FnOnce(ModelIdentity) -> Settings,
+        (mut settings, identified): (Settings, Identified),
         rows_of_no_frame: Option<usize>,
         source: &Source,
         placement: &Placement,
         options: &RunOptions<'_>,
     ) -> Result<FinishedRun, SessionError> {
-        let (files, observer) = (&self.files, self.observer);
-        let graphs = files.graphs(observer)?;
-        let mut settings = settings(ModelIdentity::of(&files.directory, &graphs, &files.config)?);
-        let runtime = self.config.model().load_runtime(observer)?;
-        let slots = files.slots(&graphs, self.budget.largest(), runtime, observer);
-        slots[0].device.kind().clone_into(&mut settings.device);
+        let (observer, budget) = (self.observer, self.budget.largest());
+        let placed = self.answers.place(identified, budget, self.config.model(), observer)?;
+        placed.slots[0].device.kind().clone_into(&mut settings.device);
         let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
         let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
-        let manifest = manifest.with_filters(self.config.filters().clone()).with_model(files.name());
+        let manifest = manifest.with_filters(self.config.filters().clone()).with_model(self.answers.name());
         directory.settle_placed(&manifest, placement)?;
         let (journal, known): (_, Known) = directory.journal(options.sync_every)?;
         observer.opened(&directory, &known);
@@ -301,8 +348,7 @@ impl<'o> Session<'o> {
             let path = directory.output().write("pipeline.toml", text.as_bytes())?;
             observer.say(&format!("The pipeline is kept in {}", path.display()));
         }
-        let rows = self.config.decoding().rows;
-        let mut engines = files.engines(&graphs, runtime, slots, self.budget.largest(), rows)?;
+        let mut engines = self.answers.engines(placed, budget, self.config.decoding().rows)?;
         let plan = run::Plan {
             images: &source.images,
             root: &source.root,
@@ -311,8 +357,9 @@ impl<'o> Session<'o> {
             known: &known,
             control: &options.control,
         };
-        let outcome = run::execute(&mut engines, &plan, journal, observer)?;
-        Ok(FinishedRun { directory, outcome, rows_of_no_frame })
+        let outcome = run::execute(&mut engines, &plan, journal, observer);
+        self.answers.give_back(engines);
+        Ok(FinishedRun { directory, outcome: outcome?, rows_of_no_frame })
     }
 
     fn of_detection(

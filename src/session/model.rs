@@ -11,13 +11,13 @@ use std::sync::Arc;
 use super::{Observer, SessionError};
 use crate::device::devices::CudaDevice;
 use crate::device::{Device, DeviceChoice, ModelSize, memory_budget};
+use crate::engine::{Engine, OnnxEngine};
 use crate::generate::BatchLimits;
 use crate::hub::{self, HubOptions, ModelId};
 use crate::model::{Dtypes, GraphFiles, Model, ModelConfig, OpenOptions, demo};
 use crate::onnxruntime::{self, Runtime, RuntimeOptions};
-use crate::prompt::{Conversation, Prompter, Room};
+use crate::prompt::{Conversation, Prompter, Prompts, Room};
 use crate::record::{Budget, Task};
-use crate::run::Engine;
 
 /// The cache of all answers that are written at the same time takes at most this much on the CPU.
 const CACHE_BYTES: usize = 1 << 30;
@@ -36,21 +36,30 @@ pub enum ModelChoice {
     Directory(PathBuf),
     /// A model of the Hub, as it is in the cache. It is never fetched.
     Hub(ModelId),
+    /// No model: answers that a file holds, see [`Script`](crate::engine::Script).
+    Script(PathBuf),
+    /// Engines that the caller has made: see [`Session::with_engines`](super::Session::with_engines).
+    Engines,
 }
 
 impl ModelChoice {
     /// The model that `name` names, else the one of the environment variable `GEMSCOPE_MODEL`: `demo`,
-    /// a directory, or a model of the Hub, as `hf:OWNER/NAME@REVISION`, or as `OWNER/NAME` if there is
-    /// no such directory.
+    /// `script:FILE`, a directory, or a model of the Hub, as `hf:OWNER/NAME@REVISION`, or as
+    /// `OWNER/NAME` if there is no such directory.
     pub fn of(name: Option<&Path>) -> Self {
         let variable = || std::env::var_os("GEMSCOPE_MODEL").filter(|value| !value.is_empty()).map(PathBuf::from);
         match name.map(Path::to_owned).or_else(variable) {
             None => Self::Unnamed,
             Some(name) if name.as_os_str() == demo::NAME => Self::Demo,
-            Some(name) => match name.to_str().map(str::parse) {
-                Some(Ok(id)) if name.to_string_lossy().starts_with(hub::PREFIX) || !name.exists() => Self::Hub(id),
-                _ => Self::Directory(name),
-            },
+            Some(name) => {
+                match (name.to_str().map(str::parse), name.to_str().and_then(|name| name.strip_prefix("script:"))) {
+                    (_, Some(file)) => Self::Script(file.into()),
+                    (Some(Ok(id)), _) if name.to_string_lossy().starts_with(hub::PREFIX) || !name.exists() => {
+                        Self::Hub(id)
+                    }
+                    _ => Self::Directory(name),
+                }
+            }
         }
     }
 
@@ -141,6 +150,8 @@ impl ModelFiles {
             ModelChoice::Directory(directory) => directory.clone(),
             ModelChoice::Hub(id) => hub::cached_snapshot(&HubOptions::from_env(true)?.cache, id)?.directory,
             ModelChoice::Demo | ModelChoice::Unnamed => demo::unpack(&onnxruntime::cache_dir()?)?,
+            ModelChoice::Script(file) => return Err(SessionError::NoModel(file.clone())),
+            ModelChoice::Engines => return Err(SessionError::NoEngine),
         };
         if !directory.is_dir() {
             return Err(SessionError::NoModelDirectory(directory));
@@ -152,6 +163,11 @@ impl ModelFiles {
         let image = Budget::MAX.soft_tokens() as usize + 2;
         let prompter = Arc::new(prompter.within(Room { context: config.context, image }));
         Ok(Self { directory, prompter, config, options: options.clone() })
+    }
+
+    /// Puts questions into the model's prompts.
+    pub fn prompts(&self) -> Prompts {
+        Prompts::Model(Arc::clone(&self.prompter))
     }
 
     /// The name by which results call the model: that of the Hub, or of its directory.
@@ -213,11 +229,11 @@ impl ModelFiles {
         slots: Vec<DeviceSlot>,
         budget: Budget,
         rows: Option<usize>,
-    ) -> Result<Vec<Engine>, SessionError> {
-        let engine = |slot| {
+    ) -> Result<Vec<Box<dyn Engine>>, SessionError> {
+        let engine = |slot| -> Result<Box<dyn Engine>, SessionError> {
             let model = self.load(graphs.clone(), runtime, slot)?;
             let limits = limits(&model, budget, rows)?;
-            Ok(Engine { prompter: Arc::clone(&self.prompter), limits, model })
+            Ok(Box::new(OnnxEngine::new(model, &self.prompter, limits)))
         };
         slots.into_iter().map(engine).collect()
     }

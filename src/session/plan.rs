@@ -8,10 +8,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::engine::{Asked, Question};
 use crate::image::size_within;
 use crate::preprocess::plan_views;
 use crate::record::BudgetChoice;
-use crate::run::{Asked, Question, Questions};
+use crate::run::Questions;
 use crate::source::{Besides, Source, SourceImage};
 
 use super::DetectConfig;

@@ -9,23 +9,24 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::grammars::Grammars;
-use super::{CritiqueConfig, DetectConfig, ModelFiles, Observer, SessionError};
-use crate::critique::{Kind, RubricQuestions, WordsOf};
+use super::{CritiqueConfig, DetectConfig, Observer, SessionError};
+use crate::critique::{Kind, RubricQuestions};
+use crate::engine::{Asked, Explain, FindQuestion, Question};
 use crate::frame_metadata::read_table;
-use crate::prompt::{Conversation, PromptError, Prompter, Query, read_image_tasks};
+use crate::prompt::{Conversation, PromptError, Prompts, Query, read_image_tasks};
 use crate::record::{AnswerKind, Task};
-use crate::run::{Asked, Explain, FindQuestion, FrameQuestions, Question, Questions};
+use crate::run::{FrameQuestions, Questions};
 use crate::source::Source;
 
 /// The prompt of a task.
 ///
 /// # Errors
 /// [`SessionError::LacksLabels`], [`SessionError::TooManyLabels`], [`SessionError::Prompt`].
-pub fn query(task: &Task, conversation: &Conversation, prompter: &Prompter) -> Result<Query, SessionError> {
+pub fn query(task: &Task, conversation: &Conversation, prompts: &Prompts) -> Result<Query, SessionError> {
     if task.lacks_labels() {
         return Err(SessionError::LacksLabels);
     }
-    prompter.query(&task.text(), conversation).map_err(|error| match error {
+    prompts.query(&task.text(), conversation).map_err(|error| match error {
         PromptError::TooLong { .. } if task.labels().len() > 1 => {
             SessionError::TooManyLabels { labels: task.labels().len(), error }
         }
@@ -36,7 +37,7 @@ pub fn query(task: &Task, conversation: &Conversation, prompter: &Prompter) -> R
 /// Puts the tasks of a detection into words.
 pub(super) struct Asker<'s> {
     pub(super) config: &'s DetectConfig,
-    pub(super) prompter: &'s Prompter,
+    pub(super) prompts: &'s Prompts,
     /// `None` if only the prompts matter: a plan needs no grammars, which take a second to make.
     pub(super) grammars: Option<&'s Grammars<'s>>,
     pub(super) observer: &'s dyn Observer,
@@ -83,7 +84,7 @@ impl Asker<'_> {
 
     fn question(&self, task: Task) -> Result<Question, SessionError> {
         let kind = self.config.answer.unwrap_or_else(|| task.answer_kind());
-        let query = query(&task, &self.config.conversation, self.prompter)?;
+        let query = query(&task, &self.config.conversation, self.prompts)?;
         let grammar = self.grammars.map(|grammars| grammars.of(&task, kind)).transpose()?.flatten();
         Ok(Question::Find(FindQuestion { query, task, kind, grammar, explain: None }))
     }
@@ -144,7 +145,8 @@ impl Asker<'_> {
 /// [`SessionError`].
 pub(super) fn of_rubric(
     config: &CritiqueConfig,
-    files: &ModelFiles,
+    prompts: &Prompts,
+    stop_ids: &[u32],
     grammars: &Grammars<'_>,
     source: Option<&Source>,
     observer: &dyn Observer,
@@ -156,9 +158,9 @@ pub(super) fn of_rubric(
         if let Kind::Defects { labels } = &axis.kind {
             let task = Task::Prompt { text: rubric.text(axis, None), labels: labels.clone() };
             let grammar = grammars.of(&Task::Labels(labels.clone()), AnswerKind::Boxes)?;
-            let query = files.prompter.query(&task.text(), &conversation)?;
+            let query = prompts.query(&task.text(), &conversation)?;
             let explain = axis.why.then(|| Explain {
-                prompter: Arc::clone(&files.prompter),
+                prompts: prompts.clone(),
                 conversation: conversation.clone(),
                 wording: rubric.explain_text(),
             });
@@ -186,8 +188,7 @@ pub(super) fn of_rubric(
         }
         _ => HashMap::new(),
     };
-    let words = WordsOf::new(rubric, &files.prompter.tokenizer, &files.config.stop_ids)?;
-    let questions = RubricQuestions::new(rubric.clone(), words, Arc::clone(&files.prompter), conversation);
+    let questions = RubricQuestions::new(rubric.clone(), prompts.clone(), stop_ids, conversation)?;
     Ok((FrameQuestions::new(questions, finds, table)?, strangers_of_table))
 }
 

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::engine::Effort;
 use crate::export::Selection;
 use crate::record::{AnswerStatus, MinScore, NoteKind};
-use crate::run::{Effort, Outcome};
+use crate::run::Outcome;
 use crate::source::Besides;
 
 /// An image without an answer.

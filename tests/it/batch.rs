@@ -133,7 +133,8 @@ impl Asked {
         while !order.is_empty() || !batch.is_idle() {
             for _ in 0..random.random_range(0..3) {
                 let Some(view) = order.pop() else { break };
-                batch.submit(view, self.views[view].0.clone(), requests[view].clone());
+                let numbered = requests[view].iter().cloned().enumerate().collect();
+                batch.submit(view, self.views[view].0.clone(), numbered);
             }
             for finished in batch.advance(&mut self.model).unwrap() {
                 let answer = finished.reply.unwrap();

@@ -45,9 +45,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
             return Err(SessionError::RubricNeedsModel { rubric: rubric.name }.into());
         }
     }
-    if args.pair {
-        return pairs::run(args, &rubric, global);
-    }
+    let config = match config {
+        Some(config) if args.pair => return pairs::run(args, config),
+        config => config,
+    };
     let (directory, mut records, manifest, rated) = if let Some(config) = config {
         let choice = args.choice.choice(&args.decoding.sampling)?;
         let source = source::list_chosen(&args.inputs, Some(&args.out), &choice)?;

@@ -7,24 +7,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use gemscope::critique::Rubric;
 use gemscope::export::write_pairs;
-use gemscope::generate::Words;
-use gemscope::journal::RunDirectory;
-use gemscope::prompt::Conversation;
-use gemscope::record::{BudgetChoice, CritiqueSettings, Manifest, ModelIdentity, PairRecord, Preference, Settings};
-use gemscope::run::{self, Pair, PairQuestion};
-use gemscope::session::ModelFiles;
+use gemscope::record::{PairRecord, Preference};
+use gemscope::run::Pair;
+use gemscope::session::{ComparedPairs, CritiqueConfig, Session};
 use gemscope::source::{self, SourceImage};
 use serde::Serialize;
 
 use super::super::choice::say_advice;
 use super::super::progress::Progress;
-use super::super::{Ending, Global, messages, output, plain, say_damaged, signals};
+use super::super::{Ending, messages, output, plain, raised, signals};
 use super::args::Args;
-
-/// The words that name the first and the second frame.
-const ANSWERS: [&str; 2] = ["1", "2"];
 
 #[derive(Serialize)]
 struct Figures<'f> {
@@ -36,7 +29,7 @@ struct Figures<'f> {
     written: &'f [PathBuf],
 }
 
-pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Result<Ending> {
+pub(super) fn run(args: &Args, config: CritiqueConfig) -> anyhow::Result<Ending> {
     let [first, second] = args.inputs.as_slice() else {
         bail!("--pair takes two folders: the frames of one name in both are compared");
     };
@@ -56,46 +49,10 @@ pub(super) fn run(args: &Args, rubric: &Rubric, global: &Global) -> anyhow::Resu
     if without_partner > 0 {
         messages::say(&format!("{without_partner} frames are in one of the folders only, and are left out"));
     }
-    let (progress, model) = (Progress::new(), args.model.options(global)?);
-    let files = ModelFiles::open(&model)?;
-    let own = BudgetChoice::Fixed(rubric.budget.unwrap_or(files.config.default_budget));
-    let budget = args.budget.choice()?.unwrap_or(own);
-    let conversation = Conversation { image_newlines: args.image_newlines, ..Conversation::default() };
-    let query = files.prompter.query_about(2, &rubric.pair_text(), &conversation)?;
-    let words = Words::new(&files.prompter.tokenizer, &ANSWERS.map(str::to_owned), &files.config.stop_ids)?;
-    let graphs = files.graphs(&progress)?;
-    let runtime = model.load_runtime(&progress)?;
-    let mut slots = files.slots(&graphs, budget.largest(), runtime, &progress);
-    slots.truncate(1);
-    let decoding = args.decoding.options();
-    let settings = Settings {
-        // The folders are part of it: the same names in others are other pairs.
-        prompts: std::iter::once(query.rendered.clone())
-            .chain(roots.iter().map(|root| root.display().to_string()))
-            .collect(),
-        critique: Some(CritiqueSettings { axes: Vec::new(), min_mass: rubric.min_mass }),
-        apply_orientation: !args.no_exif,
-        max_new_tokens: decoding.max_new_tokens,
-        sampling: decoding.sampling,
-        device: slots[0].device.kind().to_owned(),
-        ..Settings::of(budget, ModelIdentity::of(&files.directory, &graphs, &files.config)?)
-    };
-    let directory = RunDirectory::open(&args.out, args.control.fresh)?.adopting(args.control.adopt);
-    directory.settle(&Manifest::new(None, Some(settings)).with_model(files.name()))?;
-    let journal = directory.pairs()?;
-    if let Some(copies) = &directory.last_copies {
-        messages::say(&format!("{}: {copies}.", args.out.display()));
-    }
-    if journal.torn > 0 {
-        messages::say(
-            "The last line of pairs.jsonl was not written to its end, and is cut off; its pair is asked about again.",
-        );
-    }
-    say_damaged(&args.out, &journal.damaged);
-    let mut engines = files.engines(&graphs, runtime, slots, budget.largest(), decoding.rows)?;
-    let question = PairQuestion { query, words, min_mass: rubric.min_mass, budget, apply_orientation: !args.no_exif };
-    let control = args.control.control(signals::stop_flag()?);
-    let records = run::compare_pairs(&mut engines[0], &pairs, &question, journal, &control)?;
+    let progress = Progress::new();
+    let options = args.control.run_options(&args.out, signals::stop_flag()?);
+    let compared = Session::open(config, &progress)?.compare(&pairs, &roots, &options).map_err(raised)?;
+    let ComparedPairs { directory, records } = compared;
     let written = [args.out.join("pairs.jsonl"), write_pairs(&records, directory.output())?];
     let mut preferences: BTreeMap<Preference, usize> = Preference::ALL.map(|preference| (preference, 0)).into();
     for record in &records {

@@ -74,7 +74,7 @@ impl Asked {
             let wanted = Wanted::Answer { options, grammar: None };
             let request = Request { prompt_ids: self.prompt_ids(view), wanted };
             let features = self.encode(model, view)?;
-            batch.submit(view, features, vec![request]);
+            batch.submit(view, features, vec![(0, request)]);
         }
         let mut ids = vec![Vec::new(); scenes];
         while !batch.is_idle() {

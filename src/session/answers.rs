@@ -1,0 +1,153 @@
+//! What answers the questions of a session: a model, or engines that the caller has made.
+
+use super::{DeviceSlot, ModelChoice, ModelFiles, ModelOptions, Observer, SessionError};
+use crate::device::Device;
+use crate::engine::{Engine, Script, ScriptedEngine};
+use crate::model::GraphFiles;
+use crate::prompt::Prompts;
+use crate::record::{Budget, ModelIdentity};
+
+/// Engines that the caller has made, and what a run keeps of them.
+pub struct OwnEngines {
+    /// What results call the model.
+    pub name: String,
+    /// Which model it is: a run goes on only with the same.
+    pub identity: ModelIdentity,
+    /// At least one; each takes the next image.
+    pub engines: Vec<Box<dyn Engine>>,
+}
+
+impl OwnEngines {
+    /// One engine, known by its name alone.
+    pub fn of(name: impl Into<String>, engine: impl Engine + 'static) -> Self {
+        Self { name: name.into(), identity: ModelIdentity::default(), engines: vec![Box::new(engine)] }
+    }
+}
+
+/// What answers.
+pub(super) enum Answers {
+    /// A directory of graphs.
+    Model(Box<ModelFiles>),
+    /// Engines, and how questions are put to them.
+    Own(OwnEngines),
+}
+
+/// A model of which is known which graphs it has.
+pub(super) struct Identified {
+    pub(super) identity: ModelIdentity,
+    graphs: Option<GraphFiles>,
+}
+
+/// Engines that are ready to be made.
+pub(super) struct Placed<'r> {
+    /// Where each computes, at least one.
+    pub(super) slots: Vec<DeviceSlot>,
+    graphs: Option<GraphFiles>,
+    runtime: Option<&'r crate::onnxruntime::Runtime>,
+}
+
+impl Answers {
+    /// # Errors
+    /// [`SessionError`] if the model, or the script, cannot be read.
+    pub(super) fn open(options: &ModelOptions) -> Result<Self, SessionError> {
+        match &options.model {
+            ModelChoice::Script(file) => {
+                let engine = ScriptedEngine::new(Script::read(file)?);
+                Ok(Self::Own(OwnEngines::of(format!("script {}", file.display()), engine)))
+            }
+            _ => Ok(Self::Model(Box::new(ModelFiles::open(options)?))),
+        }
+    }
+
+    /// The budget of a view where none was chosen.
+    pub(super) fn usual_budget(&self) -> Budget {
+        match self {
+            Self::Model(files) => files.config.default_budget,
+            Self::Own(_) => Budget::USUAL,
+        }
+    }
+
+    /// Puts questions into prompts.
+    pub(super) fn prompts(&self) -> Prompts {
+        match self {
+            Self::Model(files) => files.prompts(),
+            Self::Own(_) => Prompts::Plain,
+        }
+    }
+
+    /// Ids that end an answer.
+    pub(super) fn stop_ids(&self) -> &[u32] {
+        match self {
+            Self::Model(files) => &files.config.stop_ids,
+            Self::Own(_) => &[],
+        }
+    }
+
+    /// The name by which results call the model.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Self::Model(files) => files.name(),
+            Self::Own(own) => own.name.clone(),
+        }
+    }
+
+    /// # Errors
+    /// [`SessionError`] if the model's graphs are not there, or cannot be read.
+    pub(super) fn identify(&self, observer: &dyn Observer) -> Result<Identified, SessionError> {
+        match self {
+            Self::Model(files) => {
+                let graphs = files.graphs(observer)?;
+                let identity = ModelIdentity::of(&files.directory, &graphs, &files.config)?;
+                Ok(Identified { identity, graphs: Some(graphs) })
+            }
+            Self::Own(own) => Ok(Identified { identity: own.identity.clone(), graphs: None }),
+        }
+    }
+
+    /// Where engines for views of up to `budget` compute.
+    ///
+    /// # Errors
+    /// [`SessionError`] if ONNX Runtime cannot be had.
+    pub(super) fn place(
+        &self,
+        identified: Identified,
+        budget: Budget,
+        options: &ModelOptions,
+        observer: &dyn Observer,
+    ) -> Result<Placed<'static>, SessionError> {
+        let on_cpu = || vec![DeviceSlot { device: Device::Cpu, embed_on_device: false }];
+        let (Self::Model(files), Some(graphs)) = (self, identified.graphs) else {
+            return Ok(Placed { slots: on_cpu(), graphs: None, runtime: None });
+        };
+        let runtime = options.load_runtime(observer)?;
+        let slots = files.slots(&graphs, budget, runtime, observer);
+        Ok(Placed { slots, graphs: Some(graphs), runtime: Some(runtime) })
+    }
+
+    /// The engines, at least one. Those that the caller has made are taken: they are given back by
+    /// [`Self::give_back`].
+    ///
+    /// # Errors
+    /// [`SessionError`] if the model cannot be loaded.
+    pub(super) fn engines(
+        &mut self,
+        placed: Placed<'_>,
+        budget: Budget,
+        rows: Option<usize>,
+    ) -> Result<Vec<Box<dyn Engine>>, SessionError> {
+        match (self, placed) {
+            (Self::Model(files), Placed { slots, graphs: Some(graphs), runtime: Some(runtime) }) => {
+                files.engines(&graphs, runtime, slots, budget, rows)
+            }
+            (Self::Own(own), _) if !own.engines.is_empty() => Ok(std::mem::take(&mut own.engines)),
+            _ => Err(SessionError::NoEngine),
+        }
+    }
+
+    /// Takes engines that [`Self::engines`] gave back, for the next run.
+    pub(super) fn give_back(&mut self, engines: Vec<Box<dyn Engine>>) {
+        if let Self::Own(own) = self {
+            own.engines = engines;
+        }
+    }
+}
