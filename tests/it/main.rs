@@ -30,5 +30,6 @@ mod preprocess;
 mod prompts;
 mod regression;
 mod rules;
+mod scripted;
 mod support;
 mod variants;
