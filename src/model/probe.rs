@@ -45,7 +45,7 @@ impl Model {
     pub fn probe_budget(&mut self, budget: Budget) -> Result<bool, GraphError> {
         let tokens = budget.soft_tokens();
         if !self.probes.pooled_soft_tokens.contains_key(&tokens) {
-            let rows = pooled(self, budget)?;
+            let rows = quietly(|| pooled(self, budget))?;
             self.probes.pooled_soft_tokens.insert(tokens, rows);
             self.probes.keep(self.probe_file.as_deref());
         }
@@ -60,14 +60,14 @@ impl Probes {
         if let Some(probes) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
             return Ok(probes);
         }
-        gives_numbers(model)?;
+        quietly(|| gives_numbers(model))?;
         let probes = Self {
             pooled_soft_tokens: BTreeMap::new(),
-            vision_batch: vision_batch(model).unwrap_or_else(|error| {
+            vision_batch: quietly(|| vision_batch(model)).unwrap_or_else(|error| {
                 tracing::info!("two views in one run: {error}");
                 false
             }),
-            prompt_batch: prompt_batch(model).unwrap_or_else(|error| {
+            prompt_batch: quietly(|| prompt_batch(model)).unwrap_or_else(|error| {
                 tracing::info!("two prompts in one run: {error}");
                 false
             }),
@@ -88,6 +88,12 @@ impl Probes {
             tracing::warn!("cannot keep probe results in {}: {error}", file.display());
         }
     }
+}
+
+/// Tries something that may fail without ONNX Runtime's own lines about it: a failure is an answer
+/// here, and one that is not is told as gemscope's error.
+fn quietly<T>(trial: impl FnOnce() -> T) -> T {
+    tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), trial)
 }
 
 /// Where the results for these files, this ONNX Runtime and this device are kept in `cache`: named after the files' sizes and times.
@@ -188,9 +194,10 @@ fn together(model: &mut Model, prompts: [&[i64]; 2]) -> Result<bool, GraphError>
     let tolerance = tolerance(model.decoder.cache_dtype());
     let rows: Vec<_> = caches.iter().map(|cache| (cache, 0)).collect();
     let mut cache = model.join_rows(&rows)?;
-    let tried = model.decode(&[NEXT, NEXT].concat(), &[], &mut cache).and_then(|logits| {
+    let tried = quietly(|| {
+        let logits = model.decode(&[NEXT, NEXT].concat(), &[], &mut cache)?;
         let rows = [model.logits(&logits, 0)?, model.logits(&logits, 1)?];
-        Ok(close(&alone, &rows.concat(), tolerance))
+        Ok::<_, GraphError>(close(&alone, &rows.concat(), tolerance))
     });
     Ok(tried.unwrap_or_else(|error| {
         tracing::info!("two rows in one run: {error}");
