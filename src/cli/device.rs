@@ -28,6 +28,9 @@ pub(crate) struct ModelArgs {
     /// about as much disk as the graphs do
     #[arg(long)]
     pub(crate) keep_graphs: bool,
+    /// Run graphs that are known to compute something else than Gemma 4, as some exports do
+    #[arg(long)]
+    pub(crate) allow_inexact: bool,
     #[command(flatten)]
     pub(crate) device: DeviceArgs,
 }
@@ -47,6 +50,7 @@ impl ModelArgs {
         options.dtypes = self.dtype.clone().unwrap_or_default();
         options.threads = self.threads.map(usize::from);
         options.keep_graphs = self.keep_graphs;
+        options.allow_inexact = self.allow_inexact;
         options.device = self.device.asked()?;
         options.runtime = global.runtime_options();
         Ok(options)

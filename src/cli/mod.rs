@@ -41,6 +41,7 @@ use gemscope::dataset::DatasetError;
 use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
 use gemscope::hub::HubError;
 use gemscope::journal::{DamagedLine, JournalError, JournalRecords, RunDirectoryError, read_journal};
+use gemscope::model::{Foreign, LayoutError};
 use gemscope::onnxruntime::RuntimeOptions;
 use gemscope::ownership::OwnershipError;
 use gemscope::record::{Manifest, Record};
@@ -190,11 +191,40 @@ fn raised(error: SessionError) -> anyhow::Error {
     }
 }
 
+/// The smallest model that is published with graphs.
+const SMALLEST: &str = "onnx-community/gemma-4-E2B-it-ONNX";
+
 /// The flags that mend what the library says in words of its settings.
 fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
     let words = match error {
         SessionError::Hub(HubError::NotThere { id, .. }) => {
-            return Some(format!("to fetch it: gemscope model download {id}").into());
+            return Some(
+                format!(
+                    "to fetch it: gemscope model download {id} (if a folder was meant: there is none of that name)"
+                )
+                .into(),
+            );
+        }
+        SessionError::Layout(LayoutError::HubPage { id, .. }) => {
+            return Some(format!("to fetch it: gemscope model download {id}; then --model {id} names it").into());
+        }
+        SessionError::Layout(LayoutError::OllamaTag(tag)) => {
+            let server = format!("--server http://localhost:11434 --server-model {tag} asks an Ollama that runs it");
+            return Some(
+                format!("{server}; graphs for --model are fetched by: gemscope model download {SMALLEST}").into(),
+            );
+        }
+        SessionError::Layout(LayoutError::Url(url)) => {
+            return Some(format!("--server {url} asks a server that runs there").into());
+        }
+        SessionError::Layout(LayoutError::Foreign { foreign: Foreign::Gguf, .. }) => {
+            "--server URL asks a llama-server or Ollama that runs it"
+        }
+        SessionError::Layout(LayoutError::NoDirectory(_)) => {
+            return Some(format!("to fetch a model: gemscope model download {SMALLEST}; to see those that are there: gemscope model list").into());
+        }
+        SessionError::Inexact { .. } => {
+            "--allow-inexact runs it, and its answers are another model's. docs/MODELS.md says which exports are right"
         }
         SessionError::Hub(HubError::Offline { .. }) => {
             "the same command without --offline, GEMSCOPE_OFFLINE and HF_HUB_OFFLINE fetches it"

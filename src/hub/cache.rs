@@ -50,6 +50,24 @@ pub fn cached_snapshot(cache: &Path, id: &ModelId) -> Result<CachedSnapshot, Hub
     })
 }
 
+/// The snapshot in a model's folder of a cache (`models--OWNER--NAME`): that of `main`, else the one
+/// that was made last. `None` if the folder is no such one, or has none.
+pub fn folder_snapshot(folder: &Path) -> Option<PathBuf> {
+    let name = folder.file_name()?.to_str()?;
+    let repository = RepositoryName::of_folder(name)?;
+    let snapshots = Paths::of(folder.parent()?, &repository).snapshots_there(&repository);
+    let of_main = snapshots.iter().find(|snapshot| snapshot.revisions.iter().any(|revision| revision == "main"));
+    let made = |snapshot: &&CachedSnapshot| fs::metadata(&snapshot.directory).and_then(|folder| folder.modified()).ok();
+    of_main.or_else(|| snapshots.iter().max_by_key(made)).map(|snapshot| snapshot.directory.clone())
+}
+
+/// The name on the Hub of the model whose snapshot `directory` is.
+pub fn name_of_snapshot(directory: &Path) -> Option<RepositoryName> {
+    let snapshots = directory.parent()?;
+    let folder = snapshots.parent().filter(|_| snapshots.file_name().is_some_and(|name| name == "snapshots"))?;
+    RepositoryName::of_folder(folder.file_name()?.to_str()?)
+}
+
 /// All snapshots of models in `cache`, by name and commit.
 pub fn cached_snapshots(cache: &Path) -> Vec<CachedSnapshot> {
     let mut repositories: Vec<_> = names(cache).iter().filter_map(|folder| RepositoryName::of_folder(folder)).collect();

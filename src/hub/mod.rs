@@ -24,7 +24,7 @@ mod name;
 mod options;
 mod patience;
 
-pub use cache::{CachedSnapshot, cached_snapshot, cached_snapshots};
+pub use cache::{CachedSnapshot, cached_snapshot, cached_snapshots, folder_snapshot, name_of_snapshot};
 pub use client::Hub;
 pub use error::HubError;
 pub use fetch::Fetched;

@@ -28,25 +28,36 @@ pub struct ModelConfig {
     /// Tokens of a prompt and its answer together: `max_position_embeddings` of config.json, or `context_length` of `genai_config.json`;
     /// 131,072, the least that Gemma 4 takes, if neither says.
     pub context: usize,
+    /// `image_token_id` of config.json.
+    #[serde(skip)]
+    pub image_id: Option<u32>,
 }
 
 /// The context of the smallest Gemma 4.
 const CONTEXT: usize = 131_072;
 
 impl ModelConfig {
-    /// That the tokenizer of `directory` knows every stop id: one that it does not know never comes, so no answer would end.
+    /// That the tokenizer of `directory` is this model's: it knows every stop id, without which no
+    /// answer would end, and has the image's token where the settings have it.
     ///
     /// # Errors
     /// [`ModelError::Config`] that names the id.
-    pub fn check_stop_ids(&self, directory: &Path, tokenizer: &TextTokenizer) -> Result<(), ModelError> {
-        let Some(unknown) = self.stop_ids.iter().find(|id| tokenizer.token(**id).is_none()) else { return Ok(()) };
-        Err(ModelError::Config {
-            path: directory.to_owned(),
-            reason: format!(
+    pub fn check_tokenizer(&self, directory: &Path, tokenizer: &TextTokenizer) -> Result<(), ModelError> {
+        let wrong = |reason: String| ModelError::Config { path: directory.to_owned(), reason };
+        if let Some(unknown) = self.stop_ids.iter().find(|id| tokenizer.token(**id).is_none()) {
+            return Err(wrong(format!(
                 "the stop id {unknown} (`eos_token_id`) is none of the {} ids of tokenizer.json; are these files of one model?",
                 tokenizer.vocabulary_size()
-            ),
-        })
+            )));
+        }
+        let of_tokenizer = tokenizer.special.image_id;
+        match self.image_id.filter(|id| *id != of_tokenizer) {
+            None => Ok(()),
+            Some(id) => Err(wrong(format!(
+                "tokenizer.json is of another model: {:?} is its id {of_tokenizer}, and `image_token_id` of config.json is {id}",
+                tokenizer.special.image
+            ))),
+        }
     }
 
     /// Side of a patch in pixels, judged by the settings alone: `gemma4_unified` (12B) has no vision encoder, and its patches are whole
@@ -99,6 +110,7 @@ impl ModelConfig {
             stop_ids,
             suppressed_ids: ids(&generation.json["suppress_tokens"]),
             context: context.unwrap_or(CONTEXT),
+            image_id: config.json["image_token_id"].as_u64().and_then(|id| u32::try_from(id).ok()),
         })
     }
 }

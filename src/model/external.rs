@@ -7,10 +7,11 @@
 //! everything else, the weights above all, is skipped.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufRead, BufReader, Read as _, Seek};
+use std::io::{self, BufReader};
 use std::path::{Component, Path};
 
 use super::error::GraphError;
+use super::wire::{self, Field, Reader};
 use crate::files;
 
 /// The names of the external data files of `graph`, relative to its folder, with the bytes that its tensors reach to in each.
@@ -43,20 +44,28 @@ pub(super) fn data_files(graph: &Path) -> Result<BTreeMap<String, u64>, GraphErr
 /// # Errors
 /// As [`data_files`], and [`GraphError`] that names the file, its bytes and those that are needed.
 pub(super) fn check(graph: &Path) -> Result<(), GraphError> {
-    for (name, needed) in data_files(graph)? {
-        let length = files::open(&graph.with_file_name(&name)).and_then(|file| file.metadata());
-        let reason = match length.map(|metadata| metadata.len()) {
-            Ok(there) if there >= needed => continue,
-            Ok(there) => format!(
+    let contract = |reason: String| GraphError::Contract { path: graph.to_owned(), reason };
+    shortage_of(graph, &data_files(graph)?).map_or(Ok(()), |reason| Err(contract(reason)))
+}
+
+/// What of its external data a graph lacks; nothing of a file that is no graph.
+pub(super) fn shortage(graph: &Path) -> Option<String> {
+    shortage_of(graph, &data_files(graph).ok()?)
+}
+
+fn shortage_of(graph: &Path, data: &BTreeMap<String, u64>) -> Option<String> {
+    data.iter().find_map(|(name, needed)| {
+        let length = files::open(&graph.with_file_name(name)).and_then(|file| file.metadata());
+        match length.map(|metadata| metadata.len()) {
+            Ok(there) if there >= *needed => None,
+            Ok(there) => Some(format!(
                 "its weights lie in {name:?}, which has {there} bytes, and {needed} are needed: it was not fetched to its end"
-            ),
-            Err(error) => format!(
+            )),
+            Err(error) => Some(format!(
                 "its weights lie in {name:?} beside it, which cannot be read: {error} ({needed} bytes are needed)"
-            ),
-        };
-        return Err(GraphError::Contract { path: graph.to_owned(), reason });
-    }
-    Ok(())
+            )),
+        }
+    })
 }
 
 /// What a walk has come to.
@@ -71,11 +80,11 @@ struct Found {
 }
 
 impl Found {
-    fn entry(&mut self, key: &[u8], value: &str) {
+    fn entry(&mut self, key: &str, value: &str) {
         match key {
-            b"location" => self.location = Some(value.to_owned()),
-            b"offset" => self.offset = value.parse().unwrap_or(0),
-            b"length" => self.length = value.parse().unwrap_or(0),
+            "location" => self.location = Some(value.to_owned()),
+            "offset" => self.offset = value.parse().unwrap_or(0),
+            "length" => self.length = value.parse().unwrap_or(0),
             _ => {}
         }
     }
@@ -124,81 +133,28 @@ impl Message {
 /// Graphs inside graphs, as protobuf's own readers limit them.
 const DEEPEST: usize = 100;
 
-/// Longer values are no names of files.
-const LONGEST_NAME: u64 = 4096;
-
 /// Walks a message of `length` bytes.
-fn walk(
-    reader: &mut (impl BufRead + Seek),
-    length: u64,
-    message: Message,
-    depth: usize,
-    found: &mut Found,
-) -> io::Result<()> {
+fn walk<R: Reader>(reader: &mut R, length: u64, message: Message, depth: usize, found: &mut Found) -> io::Result<()> {
     if depth > DEEPEST {
         return Err(io::Error::other("messages in messages without end"));
     }
-    let mut left = length;
-    let (mut key_of_entry, mut value) = (Vec::new(), String::new());
-    while left > 0 {
-        let key = varint(reader, &mut left)?;
-        let size = match key & 7 {
-            0 => {
-                varint(reader, &mut left)?;
-                continue;
-            }
-            1 => 8,
-            2 => varint(reader, &mut left)?,
-            5 => 4,
-            wire => return Err(io::Error::other(format!("a field of wire type {wire}"))),
-        };
-        left = left.checked_sub(size).ok_or_else(|| io::Error::other("a field is longer than its message"))?;
-        match (message, key >> 3, message.field(key >> 3)) {
-            (Message::Entry, 1 | 2, _) if key & 7 == 2 => {
-                if size > LONGEST_NAME {
-                    return Err(io::Error::other("an external data entry is too long"));
-                }
-                let mut bytes = vec![0; size as usize];
-                reader.read_exact(&mut bytes)?;
-                match key >> 3 {
-                    1 => key_of_entry = bytes,
-                    _ => value = String::from_utf8_lossy(&bytes).into_owned(),
-                }
-            }
-            (_, _, Some(inner)) if key & 7 == 2 => walk(reader, size, inner, depth + 1, found)?,
-            _ => skip(reader, size)?,
+    let (mut key_of_entry, mut value) = (String::new(), String::new());
+    wire::each_field(reader, length, &mut |reader, number, field| {
+        let Field::Bytes(size) = field else { return Ok(()) };
+        match (message, number, message.field(number)) {
+            (Message::Entry, 1, _) => key_of_entry = wire::text(reader, size)?,
+            (Message::Entry, 2, _) => value = wire::text(reader, size)?,
+            (_, _, Some(inner)) => walk(reader, size, inner, depth + 1, found)?,
+            _ => wire::skip(reader, size)?,
         }
-    }
+        Ok(())
+    })?;
     match message {
         Message::Entry => found.entry(&key_of_entry, &value),
         Message::Tensor => found.tensor_ends(),
         _ => {}
     }
     Ok(())
-}
-
-fn skip(reader: &mut (impl BufRead + Seek), size: u64) -> io::Result<()> {
-    // Small fields stay within the buffer; what is large is not read at all. Where the file is shorter, the next field is missed.
-    if size < 4096 {
-        let skipped = io::copy(&mut reader.take(size), &mut io::sink())?;
-        return if skipped == size { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
-    }
-    let offset = i64::try_from(size).map_err(|_| io::Error::other("a field is longer than any file"))?;
-    reader.seek_relative(offset)
-}
-
-fn varint(reader: &mut impl BufRead, left: &mut u64) -> io::Result<u64> {
-    let mut value = 0_u64;
-    for shift in (0..64).step_by(7) {
-        let mut byte = [0];
-        *left = left.checked_sub(1).ok_or_else(|| io::Error::other("a number is longer than its message"))?;
-        reader.read_exact(&mut byte)?;
-        value |= u64::from(byte[0] & 0x7F) << shift;
-        if byte[0] & 0x80 == 0 {
-            return Ok(value);
-        }
-    }
-    Err(io::Error::other("a number of more than 64 bits"))
 }
 
 #[cfg(test)]

@@ -3,14 +3,16 @@
 //! In: a directory, and the precisions that are wanted. Out: the files. Promises: a directory that lacks something gets an error that lists
 //! what was looked for and what was there; a precision that was asked for is never replaced by another.
 
-use std::fmt;
 use std::path::{Component, Path, PathBuf};
-use std::str::FromStr;
 
 use serde::Serialize;
-use thiserror::Error;
 
-use super::{GraphError, external};
+use super::dtypes::{Dtypes, SUFFIXES, suffix};
+use super::error::GraphError;
+use super::external;
+use super::folder::{DECODER, EMBEDDING, VISION, entries, list, names, onnx_names};
+use super::layout_error::LayoutError;
+use super::whole::{self, FileProblem};
 
 /// How a model directory is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -20,127 +22,6 @@ pub enum Layout {
     OnnxCommunity,
     /// Names from `genai_config.json`: mobius and onnxruntime-genai.
     Genai,
-}
-
-/// Why a directory is not a model.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum LayoutError {
-    /// Not a directory at all.
-    #[error("{}: no such model directory", .0.display())]
-    NoDirectory(PathBuf),
-    /// Neither layout.
-    #[error(
-        "{}: no model found. Looked for onnx/{VISION}*.onnx, onnx/{EMBEDDING}*.onnx and onnx/{DECODER}*.onnx (or the same beside config.json), \
-         and for genai_config.json. There is: {found}", directory.display()
-    )]
-    NoModel {
-        /// The directory.
-        directory: PathBuf,
-        /// What is there instead.
-        found: String,
-    },
-    /// A graph is missing.
-    #[error("{}: no {graph} graph. Looked for {looked_for}. There is: {found}", directory.display())]
-    NoGraph {
-        /// The directory.
-        directory: PathBuf,
-        /// Which graph.
-        graph: &'static str,
-        /// The names that would have done.
-        looked_for: String,
-        /// What is there instead.
-        found: String,
-    },
-    /// A precision was asked for where there is no choice.
-    #[error("{}: this layout has one precision; leave --dtype away", .0.display())]
-    OnePrecision(PathBuf),
-    /// Not a precision, nor one for a graph.
-    #[error(
-        "{0:?} does not name a graph's precision: write q4f16 for all, or vision=fp16,embedding=fp16,decoder=q4f16"
-    )]
-    Dtype(String),
-    /// `genai_config.json` is broken.
-    #[error("{}: {reason}", path.display())]
-    GenaiConfig {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-}
-
-pub(super) const VISION: &str = "vision_encoder";
-pub(super) const EMBEDDING: &str = "embed_tokens";
-pub(super) const DECODER: &str = "decoder_model_merged";
-
-/// Suffixes in the order of the automatic choice: full precision first, then the smaller ones (utils/dtypes.js of transformers.js).
-pub(super) const SUFFIXES: [&str; 12] =
-    ["", "_fp16", "_quantized", "_int8", "_uint8", "_q4", "_q4f16", "_bnb4", "_q2", "_q2f16", "_q1", "_q1f16"];
-
-/// The precision that is wanted of each graph, as the suffix of its file says it: `fp32`, `fp16`, `q8`, `q4`, `q4f16` ...
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Dtypes {
-    /// Of the vision graph.
-    pub vision: Option<String>,
-    /// Of the embedding graph.
-    pub embedding: Option<String>,
-    /// Of the decoder.
-    pub decoder: Option<String>,
-}
-
-impl fmt::Display for Dtypes {
-    /// As it is read.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [("vision", &self.vision), ("embedding", &self.embedding), ("decoder", &self.decoder)];
-        if let (Some(one), true) = (&self.vision, parts.iter().all(|(_, dtype)| **dtype == self.vision)) {
-            return f.write_str(one);
-        }
-        let named = parts.iter().filter_map(|(graph, dtype)| dtype.as_ref().map(|dtype| format!("{graph}={dtype}")));
-        f.write_str(&named.collect::<Vec<_>>().join(","))
-    }
-}
-
-impl FromStr for Dtypes {
-    type Err = LayoutError;
-
-    /// `q4f16` for all three, or `vision=fp16,decoder=q4f16`.
-    fn from_str(text: &str) -> Result<Self, LayoutError> {
-        if !text.contains('=') {
-            let all = Some(text.to_owned());
-            return Ok(Self { vision: all.clone(), embedding: all.clone(), decoder: all });
-        }
-        let mut dtypes = Self::default();
-        for part in text.split(',') {
-            let wanted = part.split_once('=').map(|(graph, dtype)| (graph.trim(), Some(dtype.trim().to_owned())));
-            match wanted {
-                Some(("vision", dtype)) => dtypes.vision = dtype,
-                Some(("embedding", dtype)) => dtypes.embedding = dtype,
-                Some(("decoder", dtype)) => dtypes.decoder = dtype,
-                _ => return Err(LayoutError::Dtype(part.to_owned())),
-            }
-        }
-        Ok(dtypes)
-    }
-}
-
-/// The suffix of a precision (utils/dtypes.js of transformers.js).
-pub(super) fn suffix(dtype: &str) -> String {
-    match dtype {
-        "fp32" | "f32" => String::new(),
-        "f16" => "_fp16".to_owned(),
-        "q8" => "_quantized".to_owned(),
-        other => format!("_{other}"),
-    }
-}
-
-/// The precision that a suffix stands for, as `--dtype` names it.
-pub(super) fn dtype_of(suffix: &str) -> &str {
-    match suffix {
-        "" => "fp32",
-        "_quantized" => "q8",
-        other => other.trim_start_matches('_'),
-    }
 }
 
 /// The chosen files.
@@ -154,10 +35,13 @@ pub struct GraphFiles {
     pub embedding: PathBuf,
     /// Embeddings to logits.
     pub decoder: PathBuf,
+    /// Graphs of other precisions that would have been chosen, and what is wrong with each.
+    #[serde(skip)]
+    pub passed_over: Vec<(PathBuf, FileProblem)>,
 }
 
 impl GraphFiles {
-    /// Finds the graphs of `directory` in the precisions that `dtypes` names; where it names none, in the first that is there.
+    /// Finds the graphs of `directory` in the precisions that `dtypes` names; where it names none, in the first that is whole.
     ///
     /// # Errors
     /// [`LayoutError`] that lists what was looked for and what was there.
@@ -175,31 +59,46 @@ impl GraphFiles {
         let graphs = if nested.is_dir() { nested } else { directory.to_owned() };
         let names = onnx_names(&graphs);
         if ![VISION, EMBEDDING, DECODER].iter().any(|stem| names.iter().any(|name| name.starts_with(stem))) {
-            return Err(LayoutError::NoModel { directory: directory.to_owned(), found: entries(directory) });
+            return Err(LayoutError::no_graphs(directory));
         }
-        let one = |graph: &'static str, stem: &str, dtype: Option<&String>| {
+        let mut passed_over = Vec::new();
+        let mut one = |graph: &'static str, stem: &str, dtype: Option<&String>| {
             let named = |suffix: &str| format!("{stem}{suffix}.onnx");
-            let chosen = match dtype {
-                Some(dtype) => Some(named(&suffix(dtype))).filter(|name| names.contains(name)),
-                None => SUFFIXES
-                    .iter()
-                    .map(|suffix| named(suffix))
-                    .find(|name| names.contains(name))
-                    .or_else(|| names.iter().find(|name| name.starts_with(stem)).cloned()),
+            let mut candidates: Vec<String> = match dtype {
+                Some(dtype) => vec![named(&suffix(dtype))],
+                None => SUFFIXES.iter().map(|suffix| named(suffix)).collect(),
             };
-            chosen.map(|name| graphs.join(name)).ok_or_else(|| LayoutError::NoGraph {
-                directory: graphs.clone(),
-                graph,
-                looked_for: dtype.map_or_else(|| named("*"), |dtype| named(&suffix(dtype))),
-                found: list(&names),
+            if dtype.is_none() {
+                let others = names.iter().filter(|name| name.starts_with(stem) && !candidates.contains(name));
+                let others: Vec<_> = others.cloned().collect();
+                candidates.extend(others);
+            }
+            candidates.retain(|name| names.contains(name));
+            let mut problems = Vec::new();
+            for name in candidates {
+                let path = graphs.join(name);
+                match whole::problem_of_graph(&path) {
+                    None => {
+                        passed_over.append(&mut problems);
+                        return Ok(path);
+                    }
+                    Some(problem) => problems.push((path, problem)),
+                }
+            }
+            Err(match problems.into_iter().next() {
+                Some((path, problem)) => LayoutError::NotWhole { path, problem },
+                None => LayoutError::NoGraph {
+                    directory: graphs.clone(),
+                    graph,
+                    looked_for: dtype.map_or_else(|| named("*"), |dtype| named(&suffix(dtype))),
+                    found: list(&names),
+                },
             })
         };
-        Ok(Self {
-            layout: Layout::OnnxCommunity,
-            vision: one("vision", VISION, dtypes.vision.as_ref())?,
-            embedding: one("embedding", EMBEDDING, dtypes.embedding.as_ref())?,
-            decoder: one("decoder", DECODER, dtypes.decoder.as_ref())?,
-        })
+        let (vision, embedding) =
+            (one("vision", VISION, dtypes.vision.as_ref())?, one("embedding", EMBEDDING, dtypes.embedding.as_ref())?);
+        let decoder = one("decoder", DECODER, dtypes.decoder.as_ref())?;
+        Ok(Self { layout: Layout::OnnxCommunity, vision, embedding, decoder, passed_over })
     }
 
     /// That the external data of every graph is there, in full length.
@@ -268,7 +167,8 @@ impl GraphFiles {
             }
             let file = directory.join(name);
             if file.is_file() {
-                return Ok(file);
+                let problem = whole::problem_of_graph(&file);
+                return problem.map_or(Ok(file.clone()), |problem| Err(LayoutError::NotWhole { path: file, problem }));
             }
             Err(LayoutError::NoGraph {
                 directory: directory.to_owned(),
@@ -282,33 +182,8 @@ impl GraphFiles {
             vision: one("vision")?,
             embedding: one("embedding")?,
             decoder: one("decoder")?,
+            passed_over: Vec::new(),
         })
-    }
-}
-
-fn onnx_names(directory: &Path) -> Vec<String> {
-    let mut names = names(directory);
-    names.retain(|name| Path::new(name).extension().is_some_and(|extension| extension == "onnx"));
-    names
-}
-
-fn names(directory: &Path) -> Vec<String> {
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut names: Vec<String> = entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
-    names.sort();
-    names
-}
-
-fn entries(directory: &Path) -> String {
-    list(&names(directory))
-}
-
-pub(super) fn list(names: &[String]) -> String {
-    const SHOWN: usize = 20;
-    match names.len() {
-        0 => "nothing".to_owned(),
-        n if n > SHOWN => format!("{} and {} more", names[..SHOWN].join(", "), n - SHOWN),
-        _ => names.join(", "),
     }
 }
 
@@ -321,7 +196,8 @@ mod tests {
         for name in names {
             let path = dir.path().join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(path, b"").unwrap();
+            // `ir_version`: an ONNX file that says no more.
+            std::fs::write(path, b"\x08\x08").unwrap();
         }
         dir
     }

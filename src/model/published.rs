@@ -8,8 +8,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::layout::{DECODER, EMBEDDING, SUFFIXES, VISION, dtype_of, suffix};
-use super::{Dtypes, LayoutError};
+use super::dtypes::{Dtypes, SUFFIXES, dtype_of, suffix};
+use super::folder::{DECODER, EMBEDDING, VISION, list};
+use super::foreign::Foreign;
+use super::layout_error::LayoutError;
 
 /// The files of a repository.
 #[derive(Debug, Clone)]
@@ -150,6 +152,10 @@ impl<'f> Published<'f> {
     }
 
     fn lacks(&self, graph: &'static str, stem: &str, dtype: Option<&str>) -> LayoutError {
+        let names: Vec<&str> = self.files.iter().map(|(path, _)| *path).collect();
+        if let Some(foreign) = Foreign::of(&names, None).filter(|_| !self.has_graphs()) {
+            return LayoutError::Foreign { path: self.name.clone().into(), foreign };
+        }
         let suffix = dtype.map_or("*".to_owned(), suffix);
         let precisions: Vec<_> = self.precisions().into_iter().map(|precision| precision.dtype).collect();
         let found = if precisions.is_empty() {
@@ -167,7 +173,7 @@ impl<'f> Published<'f> {
 
     fn listed(&self) -> String {
         let names: Vec<_> = self.files.iter().map(|(path, _)| (*path).to_owned()).collect();
-        super::layout::list(&names)
+        list(&names)
     }
 }
 

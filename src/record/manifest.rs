@@ -42,6 +42,9 @@ pub struct Manifest {
     /// What its user calls the model: the name of its directory. Which weights they are, the settings say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
+    /// What is known to be wrong with the model's graphs; nothing for most.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inexact: Vec<String>,
     /// What answers depend on; `null` where they were made elsewhere.
     pub settings: Option<Settings>,
     /// How they were read, where they were made elsewhere.
@@ -74,6 +77,7 @@ impl Manifest {
             renamed: Vec::new(),
             started,
             model: None,
+            inexact: Vec::new(),
             settings,
             elsewhere: None,
             filters: Filters::default(),
@@ -85,6 +89,12 @@ impl Manifest {
     #[must_use]
     pub fn with_model(self, name: String) -> Self {
         Self { model: Some(name), ..self }
+    }
+
+    /// The same, with what is known to be wrong with the model's graphs.
+    #[must_use]
+    pub fn with_inexact(self, inexact: Vec<String>) -> Self {
+        Self { inexact, ..self }
     }
 
     /// A manifest of answers that were made elsewhere, about images in `root` where that is known.
@@ -120,6 +130,7 @@ impl Manifest {
         self.renamed.retain(|renamed| renamed.journal_bytes > 0);
         self.root.clone_from(&now.root);
         self.filters.clone_from(&now.filters);
+        self.inexact.clone_from(&now.inexact);
         if let (Some(settings), Some(now)) = (&mut self.settings, &now.settings) {
             settings.image_prompts = match (settings.image_prompts.take(), now.image_prompts.clone()) {
                 (Some(earlier), Some(now)) => Some(now.after(&earlier)),

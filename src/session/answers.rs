@@ -42,6 +42,8 @@ pub(super) struct Identified {
 pub(super) struct Placed<'r> {
     /// Where each computes, at least one.
     pub(super) slots: Vec<DeviceSlot>,
+    /// What is known to be wrong with the model's graphs.
+    pub(super) inexact: Vec<String>,
     graphs: Option<GraphFiles>,
     runtime: Option<&'r crate::onnxruntime::Runtime>,
 }
@@ -117,11 +119,12 @@ impl Answers {
     ) -> Result<Placed<'static>, SessionError> {
         let on_cpu = || vec![DeviceSlot { device: Device::Cpu, embed_on_device: false }];
         let (Self::Model(files), Some(graphs)) = (self, identified.graphs) else {
-            return Ok(Placed { slots: on_cpu(), graphs: None, runtime: None });
+            return Ok(Placed { slots: on_cpu(), inexact: Vec::new(), graphs: None, runtime: None });
         };
         let runtime = options.load_runtime(observer)?;
         let slots = files.slots(&graphs, budget, runtime, observer);
-        Ok(Placed { slots, graphs: Some(graphs), runtime: Some(runtime) })
+        let inexact = files.inexact(&graphs)?;
+        Ok(Placed { slots, inexact, graphs: Some(graphs), runtime: Some(runtime) })
     }
 
     /// The engines, at least one. Those that the caller has made are taken: they are given back by
@@ -136,7 +139,7 @@ impl Answers {
         rows: Option<usize>,
     ) -> Result<Vec<Box<dyn Engine>>, SessionError> {
         match (self, placed) {
-            (Self::Model(files), Placed { slots, graphs: Some(graphs), runtime: Some(runtime) }) => {
+            (Self::Model(files), Placed { slots, graphs: Some(graphs), runtime: Some(runtime), .. }) => {
                 files.engines(&graphs, runtime, slots, budget, rows)
             }
             (Self::Own(own), _) if !own.engines.is_empty() => Ok(std::mem::take(&mut own.engines)),

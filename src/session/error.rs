@@ -118,9 +118,14 @@ pub enum SessionError {
         /// The first of them.
         first: String,
     },
-    /// There is no such directory.
-    #[error("{}: no such model directory", .0.display())]
-    NoModelDirectory(PathBuf),
+    /// The graphs compute something else than Gemma 4.
+    #[error("{} is a wrong export of Gemma 4: {faults}", directory.display())]
+    Inexact {
+        /// The model.
+        directory: PathBuf,
+        /// What is wrong with them.
+        faults: String,
+    },
     /// A file of the model directory is missing or broken.
     #[error("the model directory is not complete: {0}")]
     IncompleteModel(PromptError),

@@ -341,6 +341,7 @@ impl<'o> Session<'o> {
         let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
         let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
         let manifest = manifest.with_filters(self.config.filters().clone()).with_model(self.answers.name());
+        let manifest = manifest.with_inexact(placed.inexact.clone());
         directory.settle_placed(&manifest, placement)?;
         let (journal, known): (_, Known) = directory.journal(options.sync_every)?;
         observer.opened(&directory, &known);

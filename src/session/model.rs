@@ -14,7 +14,7 @@ use crate::device::{Device, DeviceChoice, ModelSize, memory_budget};
 use crate::engine::{Engine, OnnxEngine};
 use crate::generate::BatchLimits;
 use crate::hub::{self, HubOptions, ModelId};
-use crate::model::{Dtypes, GraphFiles, Model, ModelConfig, OpenOptions, demo};
+use crate::model::{self, Dtypes, GraphFiles, Model, ModelConfig, OpenOptions, demo};
 use crate::onnxruntime::{self, Runtime, RuntimeOptions};
 use crate::prompt::{Conversation, Prompter, Prompts, Room};
 use crate::record::{Budget, Task};
@@ -96,6 +96,8 @@ pub struct ModelOptions {
     pub keep_graphs: bool,
     /// The device; `None` is a CUDA card if one can be used, else the CPU.
     pub device: Option<DeviceChoice>,
+    /// Whether a model runs whose graphs are known to compute something else than Gemma 4.
+    pub allow_inexact: bool,
     /// Where ONNX Runtime is found, and whether it may be fetched.
     pub runtime: RuntimeOptions,
 }
@@ -147,18 +149,16 @@ impl ModelFiles {
     /// [`SessionError`] if there is no such directory, or a file of it is missing or broken.
     pub fn open(options: &ModelOptions) -> Result<Self, SessionError> {
         let directory = match &options.model {
-            ModelChoice::Directory(directory) => directory.clone(),
+            ModelChoice::Directory(named) => model::locate(named)?,
             ModelChoice::Hub(id) => hub::cached_snapshot(&HubOptions::from_env(true)?.cache, id)?.directory,
             ModelChoice::Demo | ModelChoice::Unnamed => demo::unpack(&onnxruntime::cache_dir()?)?,
             ModelChoice::Script(file) => return Err(SessionError::NoModel(file.clone())),
             ModelChoice::Engines => return Err(SessionError::NoEngine),
         };
-        if !directory.is_dir() {
-            return Err(SessionError::NoModelDirectory(directory));
-        }
+        model::check_settings(&directory)?;
         let prompter = Prompter::open(&directory).map_err(SessionError::IncompleteModel)?;
         let config = ModelConfig::read(&directory)?;
-        config.check_stop_ids(&directory, &prompter.tokenizer)?;
+        config.check_tokenizer(&directory, &prompter.tokenizer)?;
         // The budget is not chosen yet: room for the largest, with the tokens around it.
         let image = Budget::MAX.soft_tokens() as usize + 2;
         let prompter = Arc::new(prompter.within(Room { context: config.context, image }));
@@ -175,24 +175,56 @@ impl ModelFiles {
         let directory = self.directory.canonicalize().unwrap_or_else(|_| self.directory.clone());
         match (&self.options.model, directory.file_name()) {
             (ModelChoice::Hub(id), _) => id.to_string(),
-            (ModelChoice::Directory(_), Some(name)) => name.to_string_lossy().into_owned(),
+            (ModelChoice::Directory(_), Some(name)) => match hub::name_of_snapshot(&directory) {
+                Some(of_hub) => of_hub.to_string(),
+                None => name.to_string_lossy().into_owned(),
+            },
             (ModelChoice::Directory(_), None) => directory.display().to_string(),
             _ => "the bundled demo model".to_owned(),
         }
     }
 
-    /// The graphs that the options choose.
+    /// The graphs that the options choose. What is known to be wrong with them is said first.
     ///
     /// # Errors
-    /// [`SessionError::Layout`].
+    /// [`SessionError::Layout`], [`SessionError::Inexact`] unless that is allowed, and
+    /// [`SessionError::Model`] if the tokenizer is of another model.
     pub fn graphs(&self, observer: &dyn Observer) -> Result<GraphFiles, SessionError> {
         let graphs = GraphFiles::find(&self.directory, &self.options.dtypes)?;
+        graphs.check_vocabulary(&self.directory, &self.prompter.tokenizer)?;
+        let inexact = self.inexact(&graphs)?;
+        if !inexact.is_empty() {
+            let (directory, faults) = (self.directory.clone(), inexact.join("; "));
+            let error = SessionError::Inexact { directory, faults };
+            if !self.options.allow_inexact {
+                return Err(error);
+            }
+            observer.say(&format!("{error}. It runs, since that is allowed."));
+        }
         if matches!(self.options.model, ModelChoice::Directory(_) | ModelChoice::Hub(_)) {
+            for (path, problem) in &graphs.passed_over {
+                observer.say(&format!("Passed over: {}: {problem}", path.display()));
+            }
             let name = |path: &Path| path.strip_prefix(&self.directory).unwrap_or(path).display().to_string();
             let names = [&graphs.vision, &graphs.embedding, &graphs.decoder].map(|path| name(path)).join(", ");
             observer.say(&format!("Graphs: {names}"));
+            let slow = graphs.slow_products()?;
+            if slow > 0 {
+                observer.say(&format!(
+                    "{slow} of its products have 8-bit weights without accuracy_level 4, which ONNX Runtime computes many \
+                     times slower on the CPU than f32: another precision is faster."
+                ));
+            }
         }
         Ok(graphs)
+    }
+
+    /// What is known to be wrong with graphs of this model, a sentence each; nothing for most.
+    ///
+    /// # Errors
+    /// [`SessionError::Graph`] if a graph cannot be read.
+    pub fn inexact(&self, graphs: &GraphFiles) -> Result<Vec<String>, SessionError> {
+        Ok(graphs.inexact(&self.directory)?.iter().map(ToString::to_string).collect())
     }
 
     /// Loads the graphs in one place.

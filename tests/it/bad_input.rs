@@ -121,7 +121,7 @@ fn what_cannot_be_done_is_exit_code_1() {
     fails(&[shapes, "--labels", ","], "names nothing");
     fails(&[shapes, "--labels", "star", "--budget", "256"], "70, 140, 280, 560, 1120");
     fails(&[shapes, "--labels", "star", "--export", "tfrecord"], "unknown format");
-    fails(&[shapes, "--labels", "x", "--model", folder], "model directory is not complete");
+    fails(&[shapes, "--labels", "x", "--model", folder], "no model found");
     fails(&[shapes, "--labels", "x", "--model", "/no/such/model"], "no such model directory");
     fails(&[shapes, "--labels", "star", "--ort-lib", "/no/such/library.so"], "/no/such/library.so");
     fails(&[shapes, "--prompt", "find {labels}", "--model", "demo"], "no --labels");

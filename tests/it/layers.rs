@@ -33,7 +33,7 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("device", &[]),
     ("onnxruntime", &["device", "digest"]),
     ("prompt", &["record", "image_table"]),
-    ("model", &["onnxruntime", "prompt", "preprocess"]),
+    ("model", &["onnxruntime", "prompt", "preprocess", "hub"]),
     ("generate", &["model", "answer"]),
     ("engine", &["generate"]),
     ("critique", &["answer", "engine"]),

@@ -9,6 +9,7 @@ mod convert;
 mod critique;
 mod detect;
 mod device;
+mod directories;
 mod engines;
 mod eval;
 mod export_formats;

@@ -57,6 +57,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         model: args.directory.clone(),
         dtype: args.dtype.clone(),
         device: args.device,
+        // What is wrong is said, and what else there is to know is shown.
+        allow_inexact: true,
         ..ModelArgs::default()
     };
     let (progress, options) = (Progress::new(), model_args.options(global)?);
