@@ -25,7 +25,7 @@ fn sources() -> Option<&'static Library> {
 }
 
 fn compiled(folder: &Path) -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/runtime/kernels/on_cpu.cpp");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/device/kernels/on_cpu.cpp");
     let library = folder.join("on_cpu.so");
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let output = Command::new(&compiler)
