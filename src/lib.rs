@@ -36,31 +36,44 @@
 //! Two ideas hold it together. The journal is the only truth: exports are made from it and cost no inference. And the graph says what
 //! it takes: feeds, dtypes and shapes are read from the sessions, never assumed.
 
+// Rooms that only read answers and convert data sets leave some helpers of the engine unused.
+#![cfg_attr(not(feature = "onnx"), allow(dead_code, unused_imports))]
+
 pub mod answer;
 pub mod critique;
 pub mod dataset;
+#[cfg(feature = "onnx")]
 pub mod device;
 mod digest;
+#[cfg(feature = "onnx")]
 pub mod engine;
 pub mod eval;
 pub mod export;
 pub mod files;
 pub mod frame_metadata;
 mod gate;
+#[cfg(feature = "onnx")]
 pub mod generate;
+#[cfg(feature = "onnx")]
 mod http;
+#[cfg(feature = "onnx")]
 pub mod hub;
 pub mod image;
 pub mod image_table;
 pub mod journal;
+#[cfg(feature = "onnx")]
 pub mod model;
+#[cfg(feature = "onnx")]
 pub mod onnxruntime;
 pub mod ownership;
 mod page;
 pub mod preprocess;
+#[cfg(feature = "onnx")]
 pub mod prompt;
 pub mod record;
 pub mod responses;
+#[cfg(feature = "onnx")]
 pub mod run;
+#[cfg(feature = "onnx")]
 pub mod session;
 pub mod source;
