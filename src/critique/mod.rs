@@ -10,16 +10,12 @@ pub mod clauses;
 mod condition;
 mod frame;
 mod gate;
-#[cfg(feature = "onnx")]
-mod question;
 mod rubric;
 mod settings;
 mod statistics;
 
 pub use frame::{AxisFigures, Frame};
 pub use gate::{GateError, Gates, Judged, Verdict};
-#[cfg(feature = "onnx")]
-pub use question::RubricQuestions;
 pub use rubric::{Axis, Kind, Rubric, RubricError};
 pub use settings::{OtherQuestions, rate_into};
 pub use statistics::{

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::questions::Asks;
-use crate::critique::{Axis, RubricQuestions};
+use super::rubric_questions::RubricQuestions;
+use crate::critique::Axis;
 use crate::engine::{Asked, FindQuestion, Question};
 use crate::files;
 use crate::frame_metadata::{self, SIDECAR_EXTENSIONS};

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::pipeline::RunError;
+use super::error::RunError;
 use crate::answer;
 use crate::critique;
 use crate::engine::{AnswerOptions, Answered, Asked, Effort, Engine, EngineError, Learned, Shown, ShownView};

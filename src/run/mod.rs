@@ -5,18 +5,24 @@
 //! is done only its name and hash stay in memory; a bad image is a failed record, a bad model or a full disk stops the run.
 
 mod control;
+mod error;
 mod frames;
 mod inference;
 mod moves;
 mod observer;
 mod pairs;
 mod pipeline;
+mod plan;
 mod questions;
+mod rubric_questions;
 mod writer;
 
 pub use control::{Control, MIN_ROWS};
+pub use error::RunError;
 pub use frames::FrameQuestions;
 pub use observer::Observer;
 pub use pairs::{Pair, PairQuestion, compare_pairs};
-pub use pipeline::{Outcome, Plan, RunError, execute};
+pub use pipeline::{Outcome, execute};
+pub use plan::Plan;
 pub use questions::{Asks, Questions};
+pub use rubric_questions::RubricQuestions;

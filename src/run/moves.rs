@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
-use super::pipeline::Plan;
+use super::plan::Plan;
 use crate::journal::{Journal, JournalError, KnownImage, RecordReader};
 use crate::record::{Record, Sampling};
 use crate::source::Locator;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rayon::prelude::*;
 
 use super::control::Control;
-use super::pipeline::RunError;
+use super::error::RunError;
 use crate::digest;
 use crate::engine::{AnswerOptions, Answered, Asked, Engine, Question, RateQuestion, Shown, ShownView, ViewForm};
 use crate::generate::Words;

@@ -9,26 +9,24 @@
 //!
 //! Prepared views wait behind a gate that counts their bytes, so files are read ahead of the device, but memory stays bounded.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
-use thiserror::Error;
 
-use super::control::Control;
+use super::error::RunError;
 use super::inference::Inference;
 use super::moves::Moves;
 use super::observer::Observer;
-use super::questions::Asks;
+use super::plan::Plan;
 use super::writer::{self, Done};
 use crate::gate::{ByteGate, Permit};
-use crate::journal::{Journal, JournalError, Known, KnownImage};
+use crate::journal::{Journal, KnownImage};
 use crate::record::{Record, Settings, Stages, Timings};
 
 use crate::digest;
-use crate::engine::{Asked, Effort, Engine, EngineError, ShownView, ViewForm};
+use crate::engine::{Asked, Effort, Engine, ShownView, ViewForm};
 use crate::image::{self, ImageError, decode_reduced, decode_within, measure, most_bytes, recycle};
 use crate::preprocess::{PlanError, PlannedView, needed_size, plan_views};
 use crate::source::{Content, SourceImage};
@@ -42,33 +40,6 @@ const IMAGES_AHEAD: usize = 64;
 /// A file that is no image is read to its end all the same, up to so many bytes, so that it is known under another name, and to have
 /// changed. Of larger ones only the beginning is.
 const KNOWN_BY_CONTENT: u64 = 16 << 20;
-
-/// Why a run stopped. The journal holds what was answered until then.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The journal cannot be read or written.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// Nothing can be answered any more.
-    #[error("{image}: {error}")]
-    Engine {
-        /// The image at which it happened.
-        image: String,
-        /// The reason.
-        error: EngineError,
-    },
-    /// The threads for loading cannot be started.
-    #[error("cannot start the loading threads: {0}")]
-    Threads(#[from] rayon::ThreadPoolBuildError),
-}
-
-impl RunError {
-    /// Whether it is that the disk is full: with room again, the run can go on.
-    pub fn is_full_disk(&self) -> bool {
-        matches!(self, Self::Journal(error) if error.is_full_disk())
-    }
-}
 
 /// How a run went, beside its records.
 #[derive(Debug, Clone, Copy)]
@@ -101,23 +72,6 @@ enum Loaded {
     Failed(Record),
     /// Ready to be asked about.
     Ready(Record, Vec<ShownView>, Arc<Asked>),
-}
-
-/// What a run is to do.
-#[derive(Clone, Copy)]
-pub struct Plan<'r> {
-    /// The images.
-    pub images: &'r [SourceImage],
-    /// The folder that their names are relative to.
-    pub root: &'r Path,
-    /// What is asked about them.
-    pub questions: &'r dyn Asks,
-    /// How.
-    pub settings: &'r Settings,
-    /// Which of them the journal has records of: with an answer, and of the same content, they are left as they are.
-    pub known: &'r Known,
-    /// When to stop, and what becomes of images that failed before.
-    pub control: &'r Control,
 }
 
 /// Does what `plan` says with `engines`, at least one, of one model; and appends a record of each image to `journal`.

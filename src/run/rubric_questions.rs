@@ -7,8 +7,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::clauses::{MOST_CLAUSES, clauses};
-use super::rubric::{Axis, Kind, Rubric, RubricError};
+use crate::critique::clauses::{MOST_CLAUSES, clauses};
+use crate::critique::{Axis, Kind, Rubric, RubricError};
 use crate::engine::RateQuestion;
 use crate::generate::{Words, WordsError};
 use crate::prompt::{Conversation, PromptError, Prompts};

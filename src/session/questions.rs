@@ -10,12 +10,12 @@ use std::sync::Arc;
 
 use super::grammars::Grammars;
 use super::{CritiqueConfig, DetectConfig, Observer, SessionError};
-use crate::critique::{Kind, RubricQuestions};
+use crate::critique::Kind;
 use crate::engine::{Asked, Explain, FindQuestion, Question};
 use crate::frame_metadata::read_table;
 use crate::prompt::{Conversation, PromptError, Prompts, Query, read_image_tasks};
 use crate::record::{AnswerKind, Task};
-use crate::run::{FrameQuestions, Questions};
+use crate::run::{FrameQuestions, Questions, RubricQuestions};
 use crate::source::Source;
 
 /// The prompt of a task.
