@@ -5,19 +5,16 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use super::{ModelId, in_words};
+use super::{ModelId, ModelNameError, in_words};
 use crate::http::HttpError;
 
 /// Why a model cannot be fetched or opened. Every message says what can be done.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum HubError {
-    /// Not a name of the Hub.
-    #[error("{0:?} is no name of a model on the Hub, which is OWNER/NAME or hf:OWNER/NAME@REVISION")]
-    Name(String),
-    /// Not a revision.
-    #[error("{0:?} is no name of a revision: a branch, a tag or a commit")]
-    Revision(String),
+    /// Not the name of a model.
+    #[error(transparent)]
+    Name(#[from] ModelNameError),
     /// There is no home directory to keep a cache in.
     #[error("no home directory was found for the cache: set HF_HOME or HF_HUB_CACHE to a folder")]
     NoHome,

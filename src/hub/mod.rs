@@ -30,7 +30,7 @@ pub use error::HubError;
 pub use fetch::Fetched;
 pub use hash::FileHash;
 pub use listing::{HubFile, Listing};
-pub use name::{ModelId, PREFIX, RepositoryName};
+pub use name::{ModelId, ModelNameError, PREFIX, RepositoryName};
 pub use options::{HubOptions, Reach};
 
 /// Receives what happens while a model is fetched. Every method does nothing unless it is

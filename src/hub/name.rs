@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::HubError;
+use thiserror::Error;
 
 /// A repository of the Hub: `OWNER/NAME`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,6 +19,18 @@ pub struct ModelId {
     pub repository: RepositoryName,
     /// A branch, a tag or a commit; `None` is the branch `main`.
     pub revision: Option<String>,
+}
+
+/// Not the name of a model on the Hub.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ModelNameError {
+    /// Not a name of the Hub.
+    #[error("{0:?} is no name of a model on the Hub, which is OWNER/NAME or hf:OWNER/NAME@REVISION")]
+    Model(String),
+    /// Not a revision.
+    #[error("{0:?} is no name of a revision: a branch, a tag or a commit")]
+    Revision(String),
 }
 
 /// What stands before a name that is meant for the Hub and no folder.
@@ -52,9 +64,9 @@ impl fmt::Display for RepositoryName {
 }
 
 impl FromStr for RepositoryName {
-    type Err = HubError;
+    type Err = ModelNameError;
 
-    fn from_str(text: &str) -> Result<Self, HubError> {
+    fn from_str(text: &str) -> Result<Self, ModelNameError> {
         let part = |part: &str| {
             !part.is_empty()
                 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
@@ -65,7 +77,7 @@ impl FromStr for RepositoryName {
         };
         match text.split_once('/') {
             Some((owner, name)) if part(owner) && part(name) && text.len() <= LONGEST => Ok(Self(text.to_owned())),
-            _ => Err(HubError::Name(text.to_owned())),
+            _ => Err(ModelNameError::Model(text.to_owned())),
         }
     }
 }
@@ -79,8 +91,8 @@ impl ModelId {
     /// The same in another revision.
     ///
     /// # Errors
-    /// [`HubError::Revision`] if it cannot be the name of one.
-    pub fn at(self, revision: &str) -> Result<Self, HubError> {
+    /// [`ModelNameError::Revision`] if it cannot be the name of one.
+    pub fn at(self, revision: &str) -> Result<Self, ModelNameError> {
         let part = |part: &str| {
             !part.is_empty()
                 && !part.starts_with('.')
@@ -90,7 +102,7 @@ impl ModelId {
         if revision.split('/').all(part) {
             return Ok(Self { revision: Some(revision.to_owned()), ..self });
         }
-        Err(HubError::Revision(revision.to_owned()))
+        Err(ModelNameError::Revision(revision.to_owned()))
     }
 
     /// The revision: the branch `main` if none is named.
@@ -112,9 +124,9 @@ impl fmt::Display for ModelId {
 }
 
 impl FromStr for ModelId {
-    type Err = HubError;
+    type Err = ModelNameError;
 
-    fn from_str(text: &str) -> Result<Self, HubError> {
+    fn from_str(text: &str) -> Result<Self, ModelNameError> {
         let name = text.strip_prefix(PREFIX).unwrap_or(text);
         match name.split_once('@') {
             Some((name, revision)) => Self::of(name.parse()?).at(revision),
