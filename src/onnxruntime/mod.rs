@@ -45,8 +45,8 @@ pub use setup::{GpuSetup, Installed, setup, setup_gpu};
 
 #[cfg(not(any(feature = "load-dynamic", feature = "download-ort")))]
 compile_error!(
-    "choose how gemscope gets ONNX Runtime: the default feature `load-dynamic` (a shared library, found at run time and installed \
-     by `gemscope setup`) or `--no-default-features --features download-ort` (ort's static library, fetched at build time)"
+    "choose how gemscope gets ONNX Runtime: the feature `load-dynamic` (a shared library, found at run time and installed by \
+     `gemscope setup`) or the feature `download-ort` (ort's static library, fetched at build time)"
 );
 
 /// The ONNX Runtime that `gemscope setup` installs.
