@@ -9,7 +9,7 @@ use toml::{Table, Value};
 /// Section, and the flags of `detect` that it can hold; a key is the flag with `_` for `-`.
 pub(crate) const SECTIONS: [(&str, &[&str]); 8] = [
     ("task", &["labels", "prompt", "phrase", "per_label", "prompts", "answer", "system", "thinking", "image_newlines"]),
-    ("model", &["model", "dtype", "threads", "keep_graphs", "device"]),
+    ("model", &["model", "dtype", "threads", "keep_graphs", "device", "allow_inexact"]),
     ("preprocess", &["budget", "max_budget", "tiles", "no_exif", "max_pixels", "min_rows", "fast_decode"]),
     (
         "decoding",
@@ -37,7 +37,7 @@ pub(crate) const SECTIONS: [(&str, &[&str]); 8] = [
         ],
     ),
     ("source", &["inputs", "exclude", "max_depth", "limit", "sample"]),
-    ("run", &["keep_missing", "sync_every"]),
+    ("run", &["keep_missing", "sync_every", "answer_timeout"]),
     ("export", &["export"]),
 ];
 
