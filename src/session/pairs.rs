@@ -59,7 +59,8 @@ impl Session<'_> {
         placed.slots.truncate(1);
         let settings = Settings { device: placed.slots[0].device.kind().to_owned(), ..settings };
         let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
-        directory.settle(&Manifest::new(None, Some(settings)).with_model(self.answers.name()))?;
+        let manifest = Manifest::new(None, Some(settings)).with_model(self.answers.name());
+        directory.settle(&manifest.with_inexact(placed.inexact.clone()))?;
         let journal = directory.pairs()?;
         self.observer.pairs_opened(&directory, &journal);
         let mut engines = self.answers.engines(placed, budget, self.config.decoding().rows)?;
