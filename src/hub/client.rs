@@ -91,12 +91,32 @@ impl Hub {
             (404, "EntryNotFound") => HubError::NoFile { id, path: url.to_string() },
             (401 | 403, _) if of_the_hub && token => HubError::Token { id, status },
             (401 | 403 | 404, _) if of_the_hub => HubError::NoRepository { id, page },
-            (429, _) => HubError::RateLimited { seconds: header("retry-after").trim().parse().ok() },
+            (429, _) => {
+                let asked = header("retry-after").trim().parse().ok();
+                HubError::RateLimited { seconds: asked.or_else(|| until_reset(header("ratelimit"))) }
+            }
             _ => {
                 let mut message: String = header("x-error-message").chars().filter(|c| !c.is_control()).collect();
                 message.truncate(message.floor_char_boundary(300));
                 HubError::Status { url: url.to_string(), status, message }
             }
         }
+    }
+}
+
+/// The seconds of a `RateLimit` header until requests are taken again: `"api";r=0;t=55`.
+fn until_reset(header: &str) -> Option<u64> {
+    header.split(';').find_map(|part| part.trim().strip_prefix("t=")?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hub_says_when_requests_are_taken_again() {
+        assert_eq!(until_reset("\"api\";r=0;t=55"), Some(55));
+        assert_eq!(until_reset("\"resolvers\"; r = 0"), None);
+        assert_eq!(until_reset(""), None);
     }
 }

@@ -43,6 +43,14 @@ pub enum Reach {
 const ENDPOINT: &str = "https://huggingface.co";
 
 impl HubOptions {
+    /// The cache alone, for models that are opened and never fetched.
+    ///
+    /// # Errors
+    /// [`HubError::NoHome`].
+    pub fn cache_from_env() -> Result<PathBuf, HubError> {
+        Places::of(dirs::home_dir().as_deref(), &|name| env::var_os(name)).cache.ok_or(HubError::NoHome)
+    }
+
     /// What the environment says. `offline` is gemscope's own setting.
     ///
     /// # Errors
@@ -61,17 +69,8 @@ impl HubOptions {
             let value = set(name).map(|value| value.to_string_lossy().to_ascii_uppercase());
             value.is_some_and(|value| matches!(value.as_str(), "1" | "ON" | "YES" | "TRUE"))
         };
-        let path = |value: OsString| match (Path::new(&value).strip_prefix("~"), home) {
-            (Ok(rest), Some(home)) => home.join(rest),
-            _ => PathBuf::from(value),
-        };
-        let caches = set("XDG_CACHE_HOME").map(path).or_else(|| home.map(|home| home.join(".cache")));
-        let hf_home = set("HF_HOME").map(path).or_else(|| caches.map(|caches| caches.join("huggingface")));
-        let cache = set("HF_HUB_CACHE")
-            .or_else(|| set("HUGGINGFACE_HUB_CACHE"))
-            .map(path)
-            .or_else(|| hf_home.as_ref().map(|home| home.join("hub")))
-            .ok_or(HubError::NoHome)?;
+        let places = Places::of(home, &variable);
+        let cache = places.cache.ok_or(HubError::NoHome)?;
         let text = |name: &'static str, value: OsString| {
             let reason = || HubError::Variable { variable: name, reason: "is no text".to_owned() };
             value.into_string().map_err(|_| reason())
@@ -79,10 +78,7 @@ impl HubOptions {
         let token = match set("HF_TOKEN").or_else(|| set("HUGGING_FACE_HUB_TOKEN")) {
             Some(token) => Some(text("HF_TOKEN", token)?),
             None if is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN") => None,
-            None => {
-                let file = set("HF_TOKEN_PATH").map(path).or_else(|| hf_home.map(|home| home.join("token")));
-                file.and_then(|file| files::read_text(&file).ok())
-            }
+            None => places.token.and_then(|file| files::read_text(&file).ok()),
         };
         let token = token.map(|token| token.trim().to_owned()).filter(|token| !token.is_empty());
         if token.as_ref().is_some_and(|token| !token.bytes().all(|byte| byte.is_ascii_graphic())) {
@@ -103,6 +99,31 @@ impl HubOptions {
             links: !is_true("HF_HUB_DISABLE_SYMLINKS"),
             free_bytes: free_bytes_near,
         })
+    }
+}
+
+/// Where the environment says that files are.
+struct Places {
+    cache: Option<PathBuf>,
+    token: Option<PathBuf>,
+}
+
+impl Places {
+    fn of(home: Option<&Path>, variable: &dyn Fn(&str) -> Option<OsString>) -> Self {
+        let path = |name: &str| {
+            let value = variable(name).filter(|value| !value.is_empty())?;
+            Some(match (Path::new(&value).strip_prefix("~"), home) {
+                (Ok(rest), Some(home)) => home.join(rest),
+                _ => PathBuf::from(value),
+            })
+        };
+        let caches = path("XDG_CACHE_HOME").or_else(|| home.map(|home| home.join(".cache")));
+        let hf_home = path("HF_HOME").or_else(|| caches.map(|caches| caches.join("huggingface")));
+        let in_home = |name: &str| hf_home.as_ref().map(|home| home.join(name));
+        Self {
+            cache: path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).or_else(|| in_home("hub")),
+            token: path("HF_TOKEN_PATH").or_else(|| in_home("token")),
+        }
     }
 }
 

@@ -150,7 +150,7 @@ impl ModelFiles {
     pub fn open(options: &ModelOptions) -> Result<Self, SessionError> {
         let directory = match &options.model {
             ModelChoice::Directory(named) => model::locate(named)?,
-            ModelChoice::Hub(id) => hub::cached_snapshot(&HubOptions::from_env(true)?.cache, id)?.directory,
+            ModelChoice::Hub(id) => hub::cached_snapshot(&HubOptions::cache_from_env()?, id)?.directory,
             ModelChoice::Demo | ModelChoice::Unnamed => demo::unpack(&onnxruntime::cache_dir()?)?,
             ModelChoice::Script(file) => return Err(SessionError::NoModel(file.clone())),
             ModelChoice::Engines => return Err(SessionError::NoEngine),

@@ -455,3 +455,60 @@ fn a_precision_is_proposed_with_its_reason() {
     let done = &json_lines(String::from_utf8(output.stdout).unwrap().replace('\n', ""))[0];
     assert_eq!(done["proposed_dtype"], "fp32");
 }
+
+#[test]
+fn a_proxy_of_the_environment_is_asked_and_never_for_this_machine() {
+    let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
+    let download = |variables: &[(&str, &str)]| {
+        let mut command = command(&hub, home.path());
+        for variable in
+            ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "all_proxy", "https_proxy", "http_proxy", "no_proxy"]
+        {
+            command.env_remove(variable);
+        }
+        command.env("HTTP_PROXY", &hub.endpoint).envs(variables.iter().copied());
+        command.args(["model", "download", MODEL, "--dtype", "fp32"]).output().unwrap()
+    };
+    // Nobody knows this host but the proxy, which is the hub itself; files come from this machine, without it.
+    let far = ("HF_ENDPOINT", "http://hub.invalid");
+    let output = download(&[far]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let asked = hub.asked();
+    let through: Vec<_> =
+        asked.iter().filter(|asked| asked.path == "CONNECT").map(|asked| asked.host.as_str()).collect();
+    assert!(!through.is_empty() && through.iter().all(|host| *host == "hub.invalid:80"), "{through:?}");
+    assert!(asked.iter().any(|asked| asked.host.starts_with("localhost")));
+    assert!(error_of(&download(&[far, ("NO_PROXY", "hub.invalid")])).contains("cannot be reached"));
+    hub.asked();
+    assert!(download(&[]).status.success());
+    assert!(hub.asked().iter().all(|asked| asked.path != "CONNECT"));
+}
+
+#[test]
+fn a_repository_without_graphs_is_called_what_it_is() {
+    let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
+    let error = |files: &[&str], flags: &[&str]| {
+        let files = files.iter().map(|name| ((*name).to_owned(), b"{}".to_vec())).collect();
+        hub.put("demo/other", files);
+        error_of(&command(&hub, home.path()).args(["model", "download", "demo/other"]).args(flags).output().unwrap())
+    };
+    for flags in [&[][..], &["--dtype", "q4"]] {
+        let said = error(&["config.json", "model.safetensors"], flags);
+        assert!(said.contains("demo/other is a checkpoint") && said.contains("gemscope_export graphs"), "{said}");
+        assert!(error(&["gemma-Q4_K_M.gguf", "mmproj.gguf"], flags).contains("GGUF"));
+        assert!(error(&["model.litertlm"], flags).contains("LiteRT-LM"));
+        assert!(error(&["config.json", "onnx/model_q4.onnx"], flags).contains("a text-only export"));
+    }
+    assert!(error(&["README.md"], &[]).contains("There is: README.md"));
+    // Only precisions that are proposed for nothing.
+    let files =
+        ["vision_encoder", "embed_tokens", "decoder_model_merged"].map(|graph| format!("onnx/{graph}_quantized.onnx"));
+    let twos = files.clone().map(|name| name.replace("_quantized", "_int8"));
+    let both: Vec<_> = files.iter().chain(&twos).map(String::as_str).collect();
+    let said = error(&both, &[]);
+    assert!(
+        said.contains("none of the precisions of demo/other (q8, int8)") && said.contains("--dtype names it"),
+        "{said}"
+    );
+    assert!(!folder(home.path()).exists());
+}

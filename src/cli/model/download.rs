@@ -1,9 +1,12 @@
 //! `gemscope model download`: brings a model of the Hub into the cache.
 
+use std::io::IsTerminal as _;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use gemscope::hub::{FetchObserver, HubOptions, ModelId, in_words};
 use gemscope::model::Dtypes;
 use gemscope::session::{self, Downloaded};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
 use super::super::device::DeviceArgs;
@@ -74,39 +77,60 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     Ok(Ending::Complete)
 }
 
-/// A bar with bytes, bytes a second and the time left, drawn only on a terminal.
-struct Bar(ProgressBar);
+/// A bar with bytes, bytes a second and the time left; where stderr is no terminal, a line for each
+/// tenth.
+struct Bar {
+    drawn: ProgressBar,
+    in_lines: bool,
+    total: AtomicU64,
+    /// Tenths that were said.
+    tenths: AtomicU64,
+}
 
 impl Bar {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
         let style = "{bar:30} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
         bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self(bar)
+        let in_lines = !std::io::stderr().is_terminal();
+        Self { drawn: bar, in_lines, total: AtomicU64::new(0), tenths: AtomicU64::new(0) }
+    }
+
+    fn tenth(&self, there: u64) -> u64 {
+        there * 10 / self.total.load(Ordering::Relaxed).max(1)
     }
 }
 
 impl FetchObserver for Bar {
     fn say(&self, message: &str) {
-        self.0.suspend(|| messages::say(message));
+        self.drawn.suspend(|| messages::say(message));
     }
 
     fn begun(&self, total: u64, there: u64) {
-        self.0.set_length(total);
-        self.0.reset();
-        if !messages::quiet() && there < total {
-            self.0.set_draw_target(ProgressDrawTarget::stderr());
+        self.total.store(total, Ordering::Relaxed);
+        self.tenths.store(self.tenth(there), Ordering::Relaxed);
+        self.drawn.set_length(total);
+        self.drawn.reset();
+        if !messages::quiet() && !self.in_lines && there < total {
+            self.drawn.set_draw_target(ProgressDrawTarget::stderr());
         }
-        self.0.set_position(there);
+        self.drawn.set_position(there);
         // What was there before does not count for the rate.
-        self.0.reset_eta();
+        self.drawn.reset_eta();
     }
 
     fn at(&self, there: u64) {
-        self.0.set_position(there);
+        self.drawn.set_position(there);
+        let tenth = self.tenth(there);
+        if self.in_lines && tenth > self.tenths.fetch_max(tenth, Ordering::Relaxed) {
+            let total = self.total.load(Ordering::Relaxed);
+            let (rate, left) = (in_words(self.drawn.per_sec() as u64), HumanDuration(self.drawn.eta()));
+            let left = if there == total { String::new() } else { format!(", {left} left") };
+            messages::say(&format!("{} of {}, {rate}/s{left}", in_words(there), in_words(total)));
+        }
     }
 
     fn ended(&self) {
-        self.0.finish_and_clear();
+        self.drawn.finish_and_clear();
     }
 }

@@ -6,7 +6,7 @@ use gemscope::hub::{HubOptions, in_words};
 use gemscope::session::{CachedModel, models_in};
 use serde::Serialize;
 
-use super::super::{Ending, Global, output, plain};
+use super::super::{Ending, output, plain};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -28,8 +28,8 @@ struct Listed<'m> {
     last_used: Option<u64>,
 }
 
-pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
-    let cache = HubOptions::from_env(global.runtime_options().offline)?.cache;
+pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
+    let cache = HubOptions::cache_from_env()?;
     let (models, others) = models_in(&cache);
     if args.json {
         let listed: Vec<_> = models.iter().map(listed).collect();

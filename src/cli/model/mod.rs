@@ -31,7 +31,7 @@ enum Action {
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     match &args.action {
         Action::Download(args) => download::run(args, global),
-        Action::List(args) => list::run(args, global),
+        Action::List(args) => list::run(args),
         Action::Inspect(args) => inspect::run(args, global),
     }
 }

@@ -139,7 +139,7 @@ pub fn git_sha1(bytes: &[u8]) -> String {
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// One connection: one request.
+/// One connection: one request, as a proxy after the word that opens a way.
 fn serve(stream: &TcpStream, state: &Mutex<State>, is_cdn: bool) {
     let mut reader = BufReader::new(stream);
     let mut lines = Vec::new();
@@ -149,6 +149,14 @@ fn serve(stream: &TcpStream, state: &Mutex<State>, is_cdn: bool) {
             return;
         }
         match line.trim_end() {
+            "" if lines.first().is_some_and(|line: &String| line.starts_with("CONNECT ")) => {
+                let host = lines.remove(0).split(' ').nth(1).unwrap_or_default().to_owned();
+                let asked = Asked { host, path: "CONNECT".to_owned(), token: None, range: None };
+                state.lock().unwrap_or_else(std::sync::PoisonError::into_inner).asked.push(asked);
+                lines.clear();
+                let mut answer = stream;
+                let _ = answer.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n");
+            }
             "" => break,
             line => lines.push(line.to_owned()),
         }
