@@ -5,87 +5,51 @@ use std::path::PathBuf;
 
 use gemscope::export;
 use gemscope::journal::{place, read_journal};
-use gemscope::record::{AnswerStatus, Filters, Manifest, Tiling};
-use gemscope::session::{DetectConfig, DetectPlan, Failure, FinishedRun, Session, Summary};
+use gemscope::record::{AnswerStatus, Manifest};
+use gemscope::session::{DetectConfig, DetectPlan, Failure, FinishedRun, Pipeline, PipelineError, Session, Summary};
 use gemscope::source;
 
-use super::args::{BudgetArgs, ControlArgs, FilterArgs, RuleArgs, TaskArgs, formats};
-use super::choice::{ChoiceArgs, besides, made_good, say_advice};
-use super::decoding::DecodingArgs;
-use super::device::ModelArgs;
+use super::args::ControlArgs;
+use super::choice::{besides, made_good, say_advice};
+use super::device;
 use super::progress::Progress;
 use super::{Ending, Global, ending, messages, output, plain, raised, signals};
 
 /// Find things in images
 #[derive(Debug, clap::Args)]
-#[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
 pub(crate) struct Args {
     /// Folders (searched to any depth), files, "patterns*" (** for any depth), .tar archives, @FILE with one path a line, - for such a list on
     /// standard input
     #[arg(required = true, value_name = "INPUT")]
-    inputs: Vec<PathBuf>,
+    pub(super) inputs: Vec<PathBuf>,
+    /// What a pipeline can say, too.
+    #[command(flatten)]
+    pub(super) pipeline: Pipeline,
     /// The run's directory: journal, exports. The same command again goes on where it was stopped
-    #[arg(long, short, value_name = "DIR", required_unless_present = "dry_run")]
+    #[arg(
+        long,
+        short,
+        value_name = "DIR",
+        required_unless_present = "dry_run",
+        help_heading = "Output",
+        display_order = 0
+    )]
     out: Option<PathBuf>,
-    #[command(flatten)]
-    task: TaskArgs,
-    /// What is asked about each image: a CSV with the columns image, and labels or prompt, or JSON lines with these keys. What a row leaves
-    /// out, and images without a row, are asked as the other flags say
-    #[arg(long, value_name = "FILE")]
-    prompts: Option<PathBuf>,
-    #[command(flatten)]
-    choice: ChoiceArgs,
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    budget: BudgetArgs,
-    /// Show tiles besides the whole image: SIZE[:OVERLAP] in pixels, COLUMNSxROWS[:OVERLAP], or auto (where the budget would shrink the
-    /// image). OVERLAP is a share (0.25) or pixels (100) [default: 0.2]
-    #[arg(long, value_name = "TILES")]
-    tiles: Option<Tiling>,
-    #[command(flatten)]
-    rules: RuleArgs,
-    #[command(flatten)]
-    filters: FilterArgs,
-    #[command(flatten)]
-    decoding: DecodingArgs,
-    /// Take the pixels as they are stored; do not turn them as EXIF says
-    #[arg(long)]
-    no_exif: bool,
-    /// Decode only as many pixels of a JPEG as the budget needs. Faster with large images, and answers may change: it is not what
-    /// decoding all and resizing gives. Needs a build with the feature turbojpeg
-    #[arg(long, conflicts_with = "tiles")]
-    fast_decode: bool,
-    /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts, crops, overlay, html; or none
-    #[arg(long, value_name = "FORMATS", default_value = "jsonl,coco,counts,crops")]
-    export: String,
     #[command(flatten)]
     control: ControlArgs,
     /// Print the summary as JSON
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     json: bool,
     /// Print what would be done, without a model run
-    #[arg(long)]
+    #[arg(long, help_heading = "Output")]
     dry_run: bool,
 }
 
 impl Args {
     /// The configuration that these flags say.
-    fn config(&self, global: &Global) -> anyhow::Result<DetectConfig> {
-        let mut config = DetectConfig::default();
-        config.task = self.task.task()?;
-        config.per_label = self.task.per_label;
-        config.answer = self.task.answer;
-        config.conversation = self.task.conversation();
-        config.prompts.clone_from(&self.prompts);
-        config.model = self.model.options(global)?;
-        config.budget = self.budget.choice()?;
-        config.tiles = self.tiles;
-        config.rules = self.rules.rules();
-        config.apply_orientation = !self.no_exif;
-        config.fast_decode = self.fast_decode;
-        config.decoding = self.decoding.options();
-        config.filters = self.filters.over(Filters::default())?;
+    fn config(&self, global: &Global) -> Result<DetectConfig, PipelineError> {
+        let mut config = self.pipeline.config()?;
+        config.model.runtime = global.runtime_options();
         Ok(config)
     }
 
@@ -103,19 +67,20 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>) -> anyhow::Result<Ending> {
     let config = args.config(global)?;
     config.check()?;
-    let formats = if args.export == "none" { Vec::new() } else { formats(&args.export)? };
-    let choice = args.choice.choice(&args.decoding.sampling)?;
+    let Pipeline { model, preprocess, run, .. } = &args.pipeline;
+    let formats = args.pipeline.formats()?;
+    let choice = args.pipeline.choice()?;
     let source = source::list_chosen(&args.inputs, args.out.as_deref(), &choice)?;
     say_advice(&source);
     let (source, placement) = place(source, args.out().filter(|_| !args.control.fresh))?;
-    args.model.say();
+    device::say(model);
     let progress = Progress::new();
     let mut session = Session::open(config, &progress)?;
     let Some(out) = args.out() else {
-        let plan = session.plan(&source, args.control.max_pixels)?;
+        let plan = session.plan(&source, preprocess.limits.max_pixels())?;
         return plan.map_or(Ok(Ending::Complete), |plan| show(&plan, args.json));
     };
-    let mut options = args.control.run_options(out, signals::stop_flag()?);
+    let mut options = args.control.run_options(out, run, &preprocess.limits, signals::stop_flag()?);
     options.pipeline = pipeline;
     // What the session holds is dropped with it: its memory is better used for the records.
     let FinishedRun { directory, outcome, .. } = session.run(&source, &placement, &options).map_err(raised)?;
@@ -123,7 +88,7 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
 
     let mut records = read_journal(out)?.records;
     let listed = source.images.iter().map(|image| image.name.as_str()).collect();
-    let missing = super::leave_out_missing(&mut records, Some(&source.root), Some(&listed), args.control.keep_missing);
+    let missing = super::leave_out_missing(&mut records, Some(&source.root), Some(&listed), run.keep_missing);
     // The one that is on disk: a run that goes on was begun before, and may have asked for more labels.
     let manifest = Manifest::read(out)?;
     let filters = manifest.filters.clone();

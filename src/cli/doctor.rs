@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use gemscope::image::UprightImage;
 use gemscope::model::{Dtypes, demo};
 use gemscope::onnxruntime::{self, Found, Report};
+use gemscope::session::pipeline::{DeviceSection, ModelSection};
 use gemscope::session::{DecodingChoice, DetectConfig, Session};
 use serde::Serialize;
 
-use super::device::{DeviceArgs, ModelArgs};
+use super::device;
 use super::gpu::{self, Subject};
 use super::progress::Progress;
 use super::{Ending, Global, output};
@@ -36,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SUFFIX", requires = "model")]
     dtype: Option<Dtypes>,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: DeviceSection,
 }
 
 /// Whether the bundled model answers as it should.
@@ -62,11 +63,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
             None if args.quick => vec![Subject::Demo],
             None => vec![Subject::Demo, Subject::Random],
         };
-        return gpu::run(args.device, &subjects, args.json.as_deref(), args.adopt, global);
+        return gpu::run(&args.device, &subjects, args.json.as_deref(), args.adopt, global);
     }
     let report = onnxruntime::report(&global.runtime_options());
     // Without a library, a model run would install one; doctor changes nothing but its own cache.
-    let self_check = report.used.is_some().then(|| match self_check(args.device, global) {
+    let self_check = report.used.is_some().then(|| match self_check(&args.device, global) {
         Ok(check) => check,
         Err(error) => SelfCheck { ok: false, says: format!("{error:#}") },
     });
@@ -97,10 +98,10 @@ pub(super) fn disc(bbox: [f64; 4], colour: [u8; 3]) -> UprightImage {
 }
 
 /// Shows the bundled model a red disc on grey and asks where it is.
-fn self_check(device: DeviceArgs, global: &Global) -> anyhow::Result<SelfCheck> {
+fn self_check(device: &DeviceSection, global: &Global) -> anyhow::Result<SelfCheck> {
     const DISC: [f64; 4] = [120.0, 140.0, 260.0, 280.0];
-    let model_args = ModelArgs { model: Some(demo::NAME.into()), device, ..ModelArgs::default() };
-    let mut config = DetectConfig::of_labels(["red circle"]).with_model(model_args.options(global)?);
+    let model_args = ModelSection { model: Some(demo::NAME.into()), device: device.clone(), ..ModelSection::default() };
+    let mut config = DetectConfig::of_labels(["red circle"]).with_model(device::options(&model_args, global)?);
     config.decoding.decoding = Some(DecodingChoice::Free);
     let progress = Progress::new();
     let mut session = Session::open(config, &progress)?;

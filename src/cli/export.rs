@@ -8,8 +8,9 @@ use gemscope::export::{self, CropOptions, Format, Options, Padding};
 use gemscope::journal::{RunDirectory, RunDirectoryError};
 use gemscope::ownership::OutputDirectory;
 use gemscope::record::{AnswerStatus, Manifest};
+use gemscope::session::pipeline::word::share;
+use gemscope::session::pipeline::{FilterSection, Names};
 
-use super::args::{FilterArgs, formats, share};
 use super::{Ending, ending, leave_out_missing, messages, output, plain, read_records};
 
 /// Write a run's results in other formats
@@ -20,7 +21,7 @@ pub(crate) struct Args {
     runs: Vec<PathBuf>,
     /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts, crops, overlay, html
     #[arg(long, value_name = "FORMATS")]
-    to: String,
+    to: Names,
     /// Where the images are now, for all runs or once for each, in order. Default: where they were
     #[arg(long, value_name = "DIR")]
     images: Vec<PathBuf>,
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long)]
     adopt: bool,
     #[command(flatten)]
-    filters: FilterArgs,
+    filters: FilterSection,
     #[command(flatten)]
     select: SelectArgs,
     #[command(flatten)]
@@ -113,7 +114,7 @@ impl Args {
         let run = |(index, path): (usize, &PathBuf)| {
             let manifest = Manifest::read(path)?;
             let images = self.images.get(index).or(self.images.first()).or(manifest.root.as_ref()).cloned();
-            let filters = self.filters.over(manifest.filters.clone())?;
+            let filters = self.filters.over_filters(manifest.filters.clone())?;
             manifest.can_show(&filters).with_context(|| path.display().to_string())?;
             let mut records = read_records(path)?;
             if let Some(format) = formats.iter().find(|format| is_data_set(**format))
@@ -182,7 +183,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
-    let formats = formats(&args.to)?;
+    let formats = args.to.split().iter().map(|name| name.parse()).collect::<Result<Vec<Format>, _>>()?;
     let options = args.options()?;
     let target = target(args)?;
     let (run, remarks) = export::merge(args.read_runs(&formats)?)?;

@@ -10,13 +10,13 @@ use gemscope::ownership::OwnershipError;
 use gemscope::preprocess::{PreparedView, SOFT_TOKEN_SIDE, prepare};
 use gemscope::prompt::Query;
 use gemscope::record::{BudgetChoice, Note};
+use gemscope::session::pipeline::{BudgetSection, TaskSection};
 use gemscope::session::{ModelChoice, ModelFiles, ModelOptions, query};
 use gemscope::source::Place;
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Serialize;
 
-use super::args::{BudgetArgs, TaskArgs};
 use super::{Ending, messages, output};
 
 /// Show what the model is given for an image; needs only the tokenizer, template and settings of a model directory
@@ -29,9 +29,9 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "DIR")]
     model: Option<PathBuf>,
     #[command(flatten)]
-    task: TaskArgs,
+    task: TaskSection,
     #[command(flatten)]
-    budget: BudgetArgs,
+    budget: BudgetSection,
     /// Take the pixels as they are stored; do not turn them as EXIF says
     #[arg(long)]
     no_exif: bool,

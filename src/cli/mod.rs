@@ -11,7 +11,6 @@ mod args;
 mod choice;
 mod convert;
 mod critique;
-mod decoding;
 mod detect;
 mod device;
 mod doctor;
@@ -46,7 +45,7 @@ use gemscope::onnxruntime::RuntimeOptions;
 use gemscope::ownership::OwnershipError;
 use gemscope::record::{Manifest, Record};
 use gemscope::run::RunError;
-use gemscope::session::SessionError;
+use gemscope::session::{PipelineError, SessionError};
 
 /// Finds, counts, crops and judges what is in a folder of images, with Gemma 4, offline.
 #[derive(Debug, Parser)]
@@ -163,7 +162,8 @@ pub(crate) fn main() -> ExitCode {
         Ok(Ending::NotReady | Ending::NotWritten) => ExitCode::from(1),
         Ok(Ending::Stopped) => ExitCode::from(signals::STOPPED),
         Err(error) => {
-            messages::error(&format!("{error:#}"));
+            let in_flags = error.downcast_ref().and_then(in_flags);
+            messages::error(&in_flags.unwrap_or_else(|| format!("{error:#}")));
             if let Some(advice) = ownership_of(&error).and_then(advice) {
                 messages::error(advice);
             }
@@ -193,6 +193,20 @@ fn raised(error: SessionError) -> anyhow::Error {
 
 /// The smallest model that is published with graphs.
 const SMALLEST: &str = "onnx-community/gemma-4-E2B-it-ONNX";
+/// What is wrong with flags, where the library calls them by their keys.
+fn in_flags(error: &PipelineError) -> Option<String> {
+    let flag = |key: &str| format!("--{}", key.replace('_', "-"));
+    Some(match error {
+        PipelineError::GoesWith { setting, with } => {
+            let with: Vec<String> = with.split(" or ").map(flag).collect();
+            format!("{} goes with {}", flag(setting), with.join(" or "))
+        }
+        PipelineError::Excluded { one, other } => format!("{} cannot be used with {}", flag(one), flag(other)),
+        PipelineError::NoLabels | PipelineError::NoPhrase | PipelineError::Budget(_) => format!("--{error}"),
+        PipelineError::OtherScore { .. } => error.to_string().replace("leave score", "leave --score"),
+        _ => return None,
+    })
+}
 
 /// The flags that mend what the library says in words of its settings.
 fn flags(error: &SessionError) -> Option<Cow<'static, str>> {

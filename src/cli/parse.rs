@@ -15,10 +15,10 @@ use gemscope::record::{
     AnswerKind, AnswerStatus, CoordinateOrder, CoordinateScale, Elsewhere, Filters, Manifest, NoteKind, Record, Rules,
 };
 use gemscope::responses::{self, Asked, Collected, ImageFolder, Problem, Requests};
+use gemscope::session::pipeline::{CoordinateSection, FilterSection, Names};
 use gemscope::session::{Failure, Summary};
 use serde::Serialize;
 
-use super::args::{CoordinateArgs, FilterArgs, labels};
 use super::{Ending, messages, output, plain};
 
 /// Read answers that were made elsewhere
@@ -38,13 +38,13 @@ pub(crate) struct Args {
     requests: Option<PathBuf>,
     /// The labels that were asked for, separated by commas, or @FILE with one a line; "Dog" and "two dogs" are then a dog
     #[arg(long, short, value_name = "LABELS")]
-    labels: Option<String>,
+    labels: Option<Names>,
     /// What was asked for: boxes or text. Default: boxes with --labels; without, as each question says (boxes if it begins with detect, find or
     /// locate or names box_2d), and boxes if that is not known
     #[arg(long, value_name = "KIND")]
     answer: Option<AnswerKind>,
     #[command(flatten)]
-    coordinates: CoordinateArgs,
+    coordinates: CoordinateSection,
     /// The model was shown the pixels as they are stored, not turned as EXIF says (Ollama and llama.cpp do not turn them)
     #[arg(long, requires = "images")]
     no_exif: bool,
@@ -55,13 +55,13 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    filters: FilterArgs,
+    filters: FilterSection,
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
-    let labels = labels(args.labels.as_deref())?;
+    let labels = args.labels.as_ref().map_or_else(|| Ok(Vec::new()), Names::labels)?;
     let mut rules = args.coordinates.rules();
-    let filters = args.filters.over(Filters::default())?;
+    let filters = args.filters.over_filters(Filters::default())?;
     let images = args.images.as_deref().map(|path| ImageFolder::open(path, !args.no_exif)).transpose()?;
     let requests = args.requests.as_deref().map(Requests::read).transpose()?;
     let name = args.file.display().to_string();

@@ -10,8 +10,10 @@ use std::path::PathBuf;
 use anyhow::{Context as _, anyhow};
 use clap::{Args as _, FromArgMatches as _};
 use gemscope::critique::{Gates, Rubric};
+use gemscope::session::Pipeline;
+use gemscope::session::pipeline::Layer as _;
 
-use super::pipeline::arguments;
+use super::pipeline::flags;
 use super::{Ending, Global, critique, detect, output};
 
 /// Run a pipeline: a TOML file that says what the flags of detect say, or a rubric for critique
@@ -35,33 +37,31 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     if toml::from_str::<toml::Table>(&text).is_ok_and(|table| table.contains_key("axis")) {
         return by_rubric(args, global, &text);
     }
-    let told = arguments(&text).with_context(|| name.to_string())?;
-    let command =
-        detect::Args::augment_args(clap::Command::new("gemscope run").no_binary_name(true)).args_override_self(true);
+    let pipeline = Pipeline::parse(&text).with_context(|| name.to_string())?;
+    let inputs = &pipeline.source.inputs;
     // The inputs of the command line replace those of the pipeline, as its flags do.
-    let parse = |inputs: &[String]| {
-        command
-            .clone()
-            .try_get_matches_from(told.flags.iter().chain(inputs).chain(&args.rest))
-            .and_then(|found| detect::Args::from_arg_matches(&found))
+    let command = detect::Args::augment_args(clap::Command::new("gemscope run").no_binary_name(true));
+    let command = command.args_override_self(true).mut_arg("inputs", |arg| arg.required(inputs.is_empty()));
+    let parse = |more: &[&str]| {
+        let words = args.rest.iter().map(String::as_str).chain(more.iter().copied());
+        let found = command.clone().try_get_matches_from(words);
+        let found = found.and_then(|found| detect::Args::from_arg_matches(&found));
+        found.map_err(|error| anyhow!("{name}: {}", plain(&error)))
     };
+    // What only the command line can say is not asked of the file.
+    let mut detect_args = parse(if args.check { &["input", "--dry-run"] } else { &[] })?;
+    if detect_args.inputs.is_empty() {
+        detect_args.inputs.clone_from(inputs);
+    }
+    detect_args.pipeline = detect_args.pipeline.over(pipeline.clone());
     if args.check {
-        // What only the command line can say is not asked of the file.
-        let probe = ["input".to_owned(), "--dry-run".to_owned()];
-        command
-            .clone()
-            .try_get_matches_from(told.flags.iter().chain(&probe).chain(&args.rest))
-            .map_err(|error| anyhow!("{name}: {}", plain(&error)))?;
-        output::text(&format!("gemscope detect {}\n", shell(told.flags.iter().chain(&told.inputs).chain(&args.rest))));
+        let asked = detect_args.pipeline.config().and_then(|_| detect_args.pipeline.formats());
+        asked.map(drop).map_err(|error| anyhow!("{name}: {error}"))?;
+        let inputs: Vec<String> = inputs.iter().map(|input| input.display().to_string()).collect();
+        let flags = flags(&text);
+        output::text(&format!("gemscope detect {}\n", shell(flags.iter().chain(&inputs).chain(&args.rest))));
         return Ok(Ending::Complete);
     }
-    let detect_args = match parse(&[]) {
-        Err(error) if error.kind() == clap::error::ErrorKind::MissingRequiredArgument && !told.inputs.is_empty() => {
-            parse(&told.inputs)
-        }
-        parsed => parsed,
-    }
-    .map_err(|error| anyhow!("{name}: {}", plain(&error)))?;
     let kept = format!("# gemscope run pipeline.toml {}\n\n{text}", shell(args.rest.iter()));
     detect::run_pipeline(&detect_args, global, Some(&kept))
 }
@@ -102,15 +102,15 @@ fn shell<'w>(words: impl Iterator<Item = &'w String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::pipeline::SECTIONS;
 
     #[test]
     fn every_flag_of_detect_has_its_place() {
         let command = detect::Args::augment_args(clap::Command::new("detect"));
+        let sections = Pipeline::sections();
         let elsewhere = ["out", "fresh", "adopt", "retry_failed", "json", "dry_run"];
         for arg in command.get_arguments() {
             let id = arg.get_id().as_str();
-            let places = SECTIONS.iter().filter(|(_, keys)| keys.contains(&id)).count();
+            let places = sections.iter().filter(|(_, keys)| keys.contains(&id)).count();
             assert_eq!(places, usize::from(!elsewhere.contains(&id)), "{id}");
         }
     }

@@ -1,6 +1,7 @@
 //! What a session is to do.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use super::{ModelChoice, ModelOptions, SessionError};
 use crate::critique::Rubric;
@@ -15,6 +16,18 @@ pub enum DecodingChoice {
     Grammar,
     /// Anything can be written.
     Free,
+}
+
+impl FromStr for DecodingChoice {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "grammar" => Ok(Self::Grammar),
+            "free" => Ok(Self::Free),
+            _ => Err(format!("{name:?} is neither grammar nor free")),
+        }
+    }
 }
 
 /// How answers are generated.

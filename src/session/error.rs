@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use super::PipelineError;
 use crate::critique::RubricError;
 use crate::engine::{EngineError, ScriptError};
 use crate::generate::{GrammarError, WordsError};
@@ -190,6 +191,9 @@ pub enum SessionError {
     /// Of an answer.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Of a pipeline, or of flags.
+    #[error(transparent)]
+    Pipeline(#[from] PipelineError),
     /// A script cannot be read.
     #[error(transparent)]
     Script(#[from] ScriptError),

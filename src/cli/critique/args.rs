@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use gemscope::critique::{GroupBy, Rubric};
 use gemscope::export::SortBy;
 use gemscope::record::{Filters, MinScore};
-use gemscope::session::CritiqueConfig;
+use gemscope::session::pipeline::word::share;
+use gemscope::session::pipeline::{
+    BudgetSection, ChoiceSection, DecodingSection, ImageSection, LimitSection, ModelSection, RunSection,
+};
+use gemscope::session::{CritiqueConfig, PipelineError};
 
 use super::super::Global;
-use super::super::args::{BudgetArgs, ControlArgs, share};
-use super::super::choice::ChoiceArgs;
-use super::super::decoding::DecodingArgs;
-use super::super::device::ModelArgs;
+use super::super::args::ControlArgs;
+use super::super::device;
 
 /// Judge generated frames by a rubric: keep, review or reject
 #[derive(Debug, clap::Args)]
@@ -46,13 +48,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,csv,lists,statistics,sheet")]
     pub(super) export: String,
     #[command(flatten)]
-    pub(super) choice: ChoiceArgs,
+    pub(super) choice: ChoiceSection,
     #[command(flatten)]
-    pub(super) model: ModelArgs,
+    pub(super) model: ModelSection,
     #[command(flatten)]
-    pub(super) budget: BudgetArgs,
+    pub(super) budget: BudgetSection,
     #[command(flatten)]
-    pub(super) decoding: DecodingArgs,
+    pub(super) decoding: DecodingSection,
     /// Count no boxes of defects below this score, and none without one. Default: none below 0.05; 0 counts all that have a score. Needs no
     /// model: --report-only can change it
     #[arg(long, value_name = "SCORE", value_parser = share::<f64>)]
@@ -60,9 +62,12 @@ pub(crate) struct Args {
     /// Put the image between blank lines, as transformers.js and onnxruntime-genai do
     #[arg(long)]
     pub(super) image_newlines: bool,
-    /// Take the pixels as they are stored; do not turn them as EXIF says
-    #[arg(long)]
-    pub(super) no_exif: bool,
+    #[command(flatten)]
+    pub(super) image: ImageSection,
+    #[command(flatten)]
+    pub(super) limits: LimitSection,
+    #[command(flatten)]
+    pub(super) run: RunSection,
     #[command(flatten)]
     pub(super) control: ControlArgs,
     /// Print the summary as JSON
@@ -72,14 +77,14 @@ pub(crate) struct Args {
 
 impl Args {
     /// The configuration that these flags say.
-    pub(super) fn config(&self, rubric: Rubric, global: &Global) -> anyhow::Result<CritiqueConfig> {
+    pub(super) fn config(&self, rubric: Rubric, global: &Global) -> Result<CritiqueConfig, PipelineError> {
         let mut config = CritiqueConfig::of(rubric);
         config.generation.clone_from(&self.generation);
         config.image_newlines = self.image_newlines;
-        config.model = self.model.options(global)?;
+        config.model = device::options(&self.model, global)?;
         config.budget = self.budget.choice()?;
-        config.apply_orientation = !self.no_exif;
-        config.decoding = self.decoding.options();
+        config.apply_orientation = !self.image.no_exif;
+        config.decoding = self.decoding.options()?;
         config.filters = self.filters(Filters::default());
         Ok(config)
     }

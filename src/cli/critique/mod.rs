@@ -23,6 +23,7 @@ use serde::Serialize;
 
 pub(crate) use self::args::Args;
 use super::choice::{besides, made_good, say_advice};
+use super::device;
 use super::progress::Progress;
 use super::{Ending, Global, detect, ending, messages, output, plain, raised, signals};
 
@@ -54,9 +55,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         let source = source::list_chosen(&args.inputs, Some(&args.out), &choice)?;
         say_advice(&source);
         let (source, placement) = place(source, Some(args.out.as_path()).filter(|_| !args.control.fresh))?;
-        args.model.say();
+        device::say(&args.model);
         let progress = Progress::new();
-        let options = args.control.run_options(&args.out, signals::stop_flag()?);
+        let options = args.control.run_options(&args.out, &args.run, &args.limits, signals::stop_flag()?);
         let finished = Session::open(config, &progress)?.run(&source, &placement, &options).map_err(raised)?;
         let FinishedRun { directory, outcome, rows_of_no_frame } = finished;
         let records = read_journal(&args.out)?.records;
@@ -79,7 +80,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let source = rated.as_ref().map(|(source, ..)| source);
     let root = source.map_or(manifest.root.as_deref(), |source| Some(source.root.as_path()));
     let listed = source.map(|source| source.images.iter().map(|image| image.name.as_str()).collect());
-    let missing = super::leave_out_missing(&mut records, root, listed.as_ref(), args.control.keep_missing);
+    let missing = super::leave_out_missing(&mut records, root, listed.as_ref(), args.run.keep_missing);
     let besides = source.map(Source::besides).unwrap_or_default();
     let shown = shown(args, records, manifest)?;
     let judged = Critique::of(&shown.selection.records, &rubric, &gates, args.group_by);

@@ -50,7 +50,7 @@ pub(super) fn run(args: &Args, config: CritiqueConfig) -> anyhow::Result<Ending>
         messages::say(&format!("{without_partner} frames are in one of the folders only, and are left out"));
     }
     let progress = Progress::new();
-    let options = args.control.run_options(&args.out, signals::stop_flag()?);
+    let options = args.control.run_options(&args.out, &args.run, &args.limits, signals::stop_flag()?);
     let compared = Session::open(config, &progress)?.compare(&pairs, &roots, &options).map_err(raised)?;
     let ComparedPairs { directory, records } = compared;
     let written = [args.out.join("pairs.jsonl"), write_pairs(&records, directory.output())?];

@@ -16,9 +16,10 @@ use gemscope::device::{Device, DeviceChoice};
 use gemscope::model::{Dtypes, demo, random};
 use gemscope::onnxruntime::{self, CudaState, Runtime};
 use gemscope::session::ModelOptions;
+use gemscope::session::pipeline::{DeviceSection, ModelSection};
 use serde::Serialize;
 
-use super::device::{DeviceArgs, ModelArgs};
+use super::device;
 use super::{Ending, Global, messages, output};
 
 /// How a check went.
@@ -92,13 +93,14 @@ impl Subject {
     }
 
     /// What opens it.
-    fn options(&self, device: DeviceArgs, global: &Global) -> anyhow::Result<ModelOptions> {
+    fn options(&self, device: &DeviceSection, global: &Global) -> anyhow::Result<ModelOptions> {
         let (model, dtype) = match self {
             Self::Demo => (Some(demo::NAME.into()), None),
             Self::Random => (Some(random_model()?), None),
             Self::Directory(directory, dtype) => (Some(directory.clone()), dtype.clone()),
         };
-        ModelArgs { model, dtype, device, ..ModelArgs::default() }.options(global)
+        let model = ModelSection { model, dtype, device: device.clone(), ..ModelSection::default() };
+        Ok(device::options(&model, global)?)
     }
 }
 
@@ -128,13 +130,13 @@ struct Examined {
 
 /// Runs all checks; `file` takes them as JSON, `-` prints them so.
 pub(super) fn run(
-    device: DeviceArgs,
+    device: &DeviceSection,
     subjects: &[Subject],
     file: Option<&Path>,
     adopt: bool,
     global: &Global,
 ) -> anyhow::Result<Ending> {
-    let choice = DeviceChoice::Cuda(device.cards()?);
+    let choice = DeviceChoice::Cuda(device::cards(device)?);
     let options = global.runtime_options().with_device(choice);
     let state = onnxruntime::cuda_state(&options);
     let loaded = onnxruntime::load(&options, &mut |line| messages::say(line));
@@ -186,7 +188,7 @@ pub(super) fn run(
     Ok(if failed + skipped == 0 { Ending::Complete } else { Ending::NotReady })
 }
 
-fn model_checks(subject: &Subject, device: DeviceArgs, global: &Global, runtime: &Runtime) -> Vec<Check> {
+fn model_checks(subject: &Subject, device: &DeviceSection, global: &Global, runtime: &Runtime) -> Vec<Check> {
     let options = match subject.options(device, global) {
         Ok(options) => options,
         Err(error) => return model::NAMES.map(|name| Check::failed(name, &format!("{error:#}"))).into(),

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use gemscope::hub::{FetchObserver, HubOptions, ModelId, in_words};
 use gemscope::model::Dtypes;
+use gemscope::session::pipeline::DeviceSection;
 use gemscope::session::{self, Downloaded};
 use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::super::device::DeviceArgs;
 use super::super::{Ending, Global, messages, output, plain};
 
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: DeviceSection,
 }
 
 #[derive(Serialize)]

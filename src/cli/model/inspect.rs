@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use gemscope::model::{Dtypes, ModelReport};
 use gemscope::record::Budget;
 use gemscope::session::ModelFiles;
+use gemscope::session::pipeline::{DeviceSection, ModelSection};
 use serde::Serialize;
 
-use super::super::device::{DeviceArgs, ModelArgs};
+use super::super::device;
 use super::super::progress::Progress;
 use super::super::{Ending, Global, output};
 
@@ -23,7 +24,7 @@ pub(crate) struct Args {
     #[arg(long, short, value_name = "TOKENS")]
     budget: Option<Budget>,
     #[command(flatten)]
-    device: DeviceArgs,
+    device: DeviceSection,
 }
 
 #[derive(Serialize)]
@@ -53,15 +54,15 @@ struct Special {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
-    let model_args = ModelArgs {
+    let model_args = ModelSection {
         model: args.directory.clone(),
         dtype: args.dtype.clone(),
-        device: args.device,
+        device: args.device.clone(),
         // What is wrong is said, and what else there is to know is shown.
         allow_inexact: true,
-        ..ModelArgs::default()
+        ..ModelSection::default()
     };
-    let (progress, options) = (Progress::new(), model_args.options(global)?);
+    let (progress, options) = (Progress::new(), device::options(&model_args, global)?);
     let files = ModelFiles::open(&options)?;
     let budget = args.budget.unwrap_or(files.config.default_budget);
     let (graphs, runtime) = (files.graphs(&progress)?, options.load_runtime(&progress)?);

@@ -1,0 +1,608 @@
+//! A detection as it stands in a file, or in flags.
+//!
+//! In: a pipeline in TOML, or flags, or flags over a file. Out: a [`DetectConfig`], and which images,
+//! formats and limits go with it. Promises: a key is a flag of `gemscope detect` with `_` for `-`, under
+//! one section; an unknown key, or a value that its flag would refuse, is an error that names the line.
+//!
+//! ```
+//! use gemscope::session::Pipeline;
+//!
+//! let pipeline = Pipeline::parse("[task]\nlabels = ['red circle', 'star']\n[answer]\nnms = 0.7")?;
+//! let config = pipeline.config()?;
+//! assert_eq!(config.task.unwrap().labels(), ["red circle", "star"]);
+//! # Ok::<(), gemscope::session::PipelineError>(())
+//! ```
+
+mod error;
+mod layer;
+mod sections;
+pub mod word;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml::{Table, Value};
+
+pub use error::PipelineError;
+pub use layer::Layer;
+use layer::layers;
+pub use sections::{
+    BudgetSection, ChoiceSection, CoordinateSection, DecodingSection, DeviceSection, ExportSection, FilterSection,
+    ImageSection, LimitSection, ModelSection, PromptsSection, RuleSection, RunSection, SamplingSection, TaskSection,
+    ViewSection,
+};
+pub use word::Names;
+use word::one_or_many;
+
+use super::{DecodingOptions, DetectConfig, ModelChoice, ModelOptions};
+use crate::answer::calibration::Calibration;
+use crate::device::DeviceChoice;
+use crate::export::{Format, read_labels_map};
+use crate::files;
+use crate::image::MAX_PIXELS;
+use crate::prompt::Conversation;
+use crate::record::{Budget, BudgetChoice, Filters, MinScore, Rules, Sampling, Task, distinct};
+use crate::run::{Control, MIN_ROWS};
+use crate::source::{Choice, Most};
+
+layers! {
+    /// `[task]`
+    pub struct Tasks {
+        /// The question.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub task: TaskSection,
+        /// Questions about single images.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub prompts: PromptsSection,
+    }
+
+    /// `[preprocess]`
+    pub struct Preprocess {
+        /// How much of an image the model sees.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub budget: BudgetSection,
+        /// Tiles, and fewer pixels.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub view: ViewSection,
+        /// How images are read.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub image: ImageSection,
+        /// How much of a file is read.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub limits: LimitSection,
+    }
+
+    /// `[answer]`
+    pub struct Answers {
+        /// How answers are read.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub rules: RuleSection,
+        /// Which boxes are exported.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub filters: FilterSection,
+    }
+
+    /// `[source]`
+    pub struct SourceSection {
+        /// Folders, files, patterns, archives, lists. Those of flags replace those of a file.
+        #[serde(deserialize_with = "one_or_many")]
+        #[cfg_attr(feature = "cli", arg(skip))]
+        pub inputs: Vec<PathBuf>,
+        /// Which of the images.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub choice: ChoiceSection,
+    }
+
+    /// A detection with everything that goes with it.
+    pub struct Pipeline {
+        /// What is asked.
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub task: Tasks,
+        /// Which images.
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub source: SourceSection,
+        /// What the model sees of them.
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub preprocess: Preprocess,
+        /// Which model, and on what.
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub model: ModelSection,
+        /// How answers are generated.
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub decoding: DecodingSection,
+        /// How answers are read, and which boxes are exported.
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub answer: Answers,
+        /// What is written.
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub export: ExportSection,
+        /// How the run goes.
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub run: RunSection,
+    }
+}
+
+impl Pipeline {
+    /// Reads a pipeline file.
+    ///
+    /// # Errors
+    /// [`PipelineError`].
+    pub fn read(path: &Path) -> Result<Self, PipelineError> {
+        let unread = |error| PipelineError::File { path: path.to_owned(), error };
+        Self::parse(&files::read_text(path).map_err(unread)?)
+    }
+
+    /// Reads the text of a pipeline.
+    ///
+    /// # Errors
+    /// [`PipelineError`] that names the line.
+    pub fn parse(text: &str) -> Result<Self, PipelineError> {
+        let table: Table = toml::from_str(text).map_err(|error| PipelineError::Toml(error.to_string()))?;
+        let sections = Self::sections();
+        for (section, value) in &table {
+            let at = |key: Option<&str>| line_of(text, section, key);
+            let Some((_, keys)) = sections.iter().find(|(name, _)| name == section) else {
+                let meant = error::nearest(section, sections.iter().map(|(name, _)| *name));
+                return Err(PipelineError::Section { line: at(None), section: section.clone(), meant_name: meant });
+            };
+            let Value::Table(entries) = value else {
+                return Err(PipelineError::NoSection { line: at(None), section: section.clone() });
+            };
+            for (key, value) in entries {
+                if !keys.contains(&key.as_str()) {
+                    let right = sections.iter().find(|(_, keys)| keys.contains(&key.as_str()));
+                    let meant = error::nearest(key, sections.iter().flat_map(|(_, keys)| keys.iter().copied()));
+                    return Err(PipelineError::Key {
+                        line: at(Some(key)),
+                        section: section.clone(),
+                        key: key.clone(),
+                        right: right.map(|(name, _)| *name),
+                        meant_name: meant,
+                    });
+                }
+                // Each by itself, so that an error is about one of them.
+                let alone = Table::from_iter([(key.clone(), value.clone())]);
+                let read = Self::deserialize_section(section, alone);
+                read.map_err(|problem| PipelineError::Value {
+                    line: at(Some(key)),
+                    section: section.clone(),
+                    key: key.clone(),
+                    problem,
+                })?;
+            }
+        }
+        table.try_into().map_err(|error: toml::de::Error| PipelineError::Toml(error.to_string()))
+    }
+
+    fn deserialize_section(section: &str, entries: Table) -> Result<(), String> {
+        let whole = Table::from_iter([(section.to_owned(), Value::Table(entries))]);
+        whole.try_into::<Self>().map(drop).map_err(|error| error.message().to_owned())
+    }
+
+    /// The sections of a file, each with its keys.
+    pub fn sections() -> [(&'static str, Vec<&'static str>); 8] {
+        fn keys<T: Layer>() -> Vec<&'static str> {
+            let mut keys = Vec::new();
+            T::add_keys("", &mut keys);
+            keys
+        }
+        [
+            ("task", keys::<Tasks>()),
+            ("model", keys::<ModelSection>()),
+            ("preprocess", keys::<Preprocess>()),
+            ("decoding", keys::<DecodingSection>()),
+            ("answer", keys::<Answers>()),
+            ("source", keys::<SourceSection>()),
+            ("run", keys::<RunSection>()),
+            ("export", keys::<ExportSection>()),
+        ]
+    }
+
+    /// The configuration that it says.
+    ///
+    /// # Errors
+    /// [`PipelineError`] if settings exclude each other, or a file that they name cannot be read.
+    pub fn config(&self) -> Result<DetectConfig, PipelineError> {
+        let Self { task: Tasks { task, prompts }, preprocess, model, decoding, answer, .. } = self;
+        let excluded = [
+            (preprocess.view.fast_decode && preprocess.view.tiles.is_some(), "fast_decode", "tiles"),
+            (task.labels.is_some() && task.phrase.is_some(), "labels", "phrase"),
+            (task.prompt.is_some() && task.phrase.is_some(), "prompt", "phrase"),
+            (task.per_label && task.phrase.is_some(), "per_label", "phrase"),
+            (self.source.choice.limit.is_some() && self.source.choice.sample.is_some(), "limit", "sample"),
+        ];
+        if let Some((_, one, other)) = excluded.into_iter().find(|(both, ..)| *both) {
+            return Err(PipelineError::Excluded { one, other });
+        }
+        Ok(DetectConfig {
+            task: task.task()?,
+            per_label: task.per_label,
+            answer: task.answer,
+            conversation: task.conversation(),
+            prompts: prompts.prompts.clone(),
+            model: model.options()?,
+            budget: preprocess.budget.choice()?,
+            tiles: preprocess.view.tiles,
+            rules: answer.rules.rules(),
+            apply_orientation: !preprocess.image.no_exif,
+            fast_decode: preprocess.view.fast_decode,
+            decoding: decoding.options()?,
+            filters: answer.filters.over_filters(Filters::default())?,
+        })
+    }
+
+    /// Which of the images are asked about.
+    ///
+    /// # Errors
+    /// [`PipelineError`] if nothing hangs on a seed that is there.
+    pub fn choice(&self) -> Result<Choice, PipelineError> {
+        self.source.choice.choice(&self.decoding.sampling)
+    }
+
+    /// The formats that are written.
+    ///
+    /// # Errors
+    /// [`PipelineError::Format`] for an unknown one.
+    pub fn formats(&self) -> Result<Vec<Format>, PipelineError> {
+        const USUAL: [Format; 4] = [Format::Jsonl, Format::Coco, Format::Counts, Format::Crops];
+        let Some(names) = &self.export.export else { return Ok(USUAL.into()) };
+        let names = names.split();
+        if names.len() == 1 && names[0] == "none" {
+            return Ok(Vec::new());
+        }
+        names.iter().map(|name| Ok(name.parse()?)).collect()
+    }
+
+    /// What a run heeds.
+    pub fn control(&self) -> Control {
+        self.run.control(&self.preprocess.limits)
+    }
+}
+
+/// The line, from 1, on which a section, or a key of it, stands; 0 if it stands nowhere by itself.
+fn line_of(text: &str, section: &str, key: Option<&str>) -> usize {
+    let mut inside = false;
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim();
+        let name = |line: &str| line.trim_matches(['"', '\'', ' ']).to_owned();
+        if let Some(header) = line.strip_prefix('[').and_then(|line| line.split(']').next()) {
+            inside = name(header) == section;
+            if inside && key.is_none() {
+                return index + 1;
+            }
+        } else if let Some((before, _)) = line.split_once('=') {
+            let before = name(before);
+            let dotted = before
+                .split_once('.')
+                .is_some_and(|(one, other)| name(one) == section && key.is_none_or(|key| name(other) == key));
+            if dotted || inside && key == Some(before.as_str()) || !inside && key.is_none() && before == section {
+                return index + 1;
+            }
+        }
+    }
+    0
+}
+
+impl Names {
+    /// The names: of a text what stands between its commas.
+    pub fn split(&self) -> Vec<String> {
+        match self {
+            Self::Text(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
+            Self::List(names) => names.clone(),
+        }
+    }
+
+    /// Labels, each once: names, or those of a file with a label a line.
+    ///
+    /// # Errors
+    /// [`PipelineError`] if the file cannot be read, or there is no label.
+    pub fn labels(&self) -> Result<Vec<String>, PipelineError> {
+        let labels = match self {
+            Self::List(names) => distinct(names.iter().map(String::as_str)),
+            Self::Text(text) => match text.strip_prefix('@') {
+                None => distinct(text.split([',', '\n'])),
+                Some(file) => {
+                    let unread = |error| PipelineError::File { path: file.into(), error };
+                    distinct(files::read_text(Path::new(file)).map_err(unread)?.lines())
+                }
+            },
+        };
+        if labels.is_empty() { Err(PipelineError::NoLabels) } else { Ok(labels) }
+    }
+}
+
+impl TaskSection {
+    /// The task; `None` if nothing was asked.
+    ///
+    /// # Errors
+    /// [`PipelineError`] if a phrase or the labels are empty.
+    pub fn task(&self) -> Result<Option<Task>, PipelineError> {
+        let labels = self.labels.as_ref().map_or_else(|| Ok(Vec::new()), Names::labels)?;
+        Ok(match (&self.prompt, &self.phrase) {
+            (Some(text), _) => Some(Task::Prompt { text: text.clone(), labels }),
+            (None, Some(phrase)) if phrase.trim().is_empty() => return Err(PipelineError::NoPhrase),
+            (None, Some(phrase)) => Some(Task::Phrase(phrase.trim().to_owned())),
+            (None, None) if labels.is_empty() => None,
+            (None, None) => Some(Task::Labels(labels)),
+        })
+    }
+
+    /// What goes around the task.
+    pub fn conversation(&self) -> Conversation {
+        Conversation { system: self.system.clone(), thinking: self.thinking, image_newlines: self.image_newlines }
+    }
+}
+
+impl BudgetSection {
+    /// The choice; `None` is the model's own budget.
+    ///
+    /// # Errors
+    /// [`PipelineError`] for a number that is no budget.
+    pub fn choice(&self) -> Result<Option<BudgetChoice>, PipelineError> {
+        match (self.budget.as_deref(), self.max_budget) {
+            (Some("auto"), max) => Ok(Some(BudgetChoice::Auto { max: max.unwrap_or(Budget::MAX) })),
+            (_, Some(_)) => Err(PipelineError::GoesWith { setting: "max_budget", with: "budget auto" }),
+            (None, None) => Ok(None),
+            (Some(text), None) => {
+                let fixed: Result<Budget, _> = text.parse();
+                fixed.map(|budget| Some(BudgetChoice::Fixed(budget))).map_err(PipelineError::Budget)
+            }
+        }
+    }
+}
+
+impl ModelSection {
+    /// The model that is named, here or by the environment.
+    pub fn choice(&self) -> ModelChoice {
+        ModelChoice::of(self.model.as_deref())
+    }
+
+    /// The options; ONNX Runtime is found as the environment says.
+    ///
+    /// # Errors
+    /// As [`DeviceSection::asked`].
+    pub fn options(&self) -> Result<ModelOptions, PipelineError> {
+        Ok(ModelOptions {
+            dtypes: self.dtype.clone().unwrap_or_default(),
+            threads: self.threads.map(usize::from),
+            keep_graphs: self.keep_graphs,
+            allow_inexact: self.allow_inexact,
+            device: self.device.asked()?,
+            ..ModelOptions::of(self.choice())
+        })
+    }
+}
+
+impl DeviceSection {
+    /// The device that is named, here or by the environment variable `GEMSCOPE_DEVICE`, if any.
+    ///
+    /// # Errors
+    /// [`PipelineError::Variable`] if the variable names no device.
+    pub fn asked(&self) -> Result<Option<DeviceChoice>, PipelineError> {
+        const VARIABLE: &str = "GEMSCOPE_DEVICE";
+        let named = std::env::var(VARIABLE).ok().filter(|value| !value.is_empty());
+        match (self.device, named) {
+            (Some(device), _) => Ok(Some(device)),
+            (None, Some(text)) => {
+                let read = text.parse().map(Some);
+                read.map_err(|problem| PipelineError::Variable { name: VARIABLE, problem })
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+impl DecodingSection {
+    /// The options.
+    ///
+    /// # Errors
+    /// [`PipelineError`] for settings of sampling without a temperature.
+    pub fn options(&self) -> Result<DecodingOptions, PipelineError> {
+        let usual = DecodingOptions::default();
+        Ok(DecodingOptions {
+            decoding: self.decoding,
+            open_labels: self.open_labels,
+            max_boxes: self.max_boxes.map_or(usual.max_boxes, |most| most as usize),
+            max_new_tokens: self.max_new_tokens.map_or(usual.max_new_tokens, |most| most as usize),
+            rows: self.batch.map(usize::from),
+            sampling: self.sampling.sampling()?,
+        })
+    }
+}
+
+impl SamplingSection {
+    /// How tokens are chosen.
+    ///
+    /// # Errors
+    /// [`PipelineError::GoesWith`] for what hangs on a temperature that is not there.
+    pub fn sampling(&self) -> Result<Sampling, PipelineError> {
+        let Some(temperature) = self.temperature else {
+            let idle = [("top_p", self.top_p.is_some()), ("top_k", self.top_k.is_some())];
+            return match idle.into_iter().find(|(_, there)| *there) {
+                Some((setting, _)) => Err(PipelineError::GoesWith { setting, with: "temperature" }),
+                None => Ok(Sampling::Greedy),
+            };
+        };
+        let (top_p, top_k) = (self.top_p.unwrap_or(0.95), self.top_k.unwrap_or(64));
+        Ok(Sampling::Drawn { temperature, top_p, top_k, seed: self.seed.unwrap_or(0) })
+    }
+}
+
+impl ChoiceSection {
+    /// What is chosen; the seed is that of the answers.
+    ///
+    /// # Errors
+    /// [`PipelineError::GoesWith`] for a seed on which nothing hangs.
+    pub fn choice(&self, sampling: &SamplingSection) -> Result<Choice, PipelineError> {
+        if sampling.seed.is_some() && sampling.temperature.is_none() && self.sample.is_none() {
+            return Err(PipelineError::GoesWith { setting: "seed", with: "temperature or sample" });
+        }
+        let seed = sampling.seed.unwrap_or(0);
+        let sample = self.sample.map(|count| Most::Sample { count: count as usize, seed });
+        Ok(Choice {
+            exclude: self.exclude.clone(),
+            max_depth: self.max_depth.map(|depth| depth as usize),
+            most: sample.or(self.limit.map(|count| Most::First(count as usize))),
+        })
+    }
+}
+
+impl CoordinateSection {
+    /// Rules that read coordinates so.
+    pub fn rules(&self) -> Rules {
+        let (coordinates, order) = (self.coordinates.unwrap_or_default(), self.order.unwrap_or_default());
+        Rules { coordinates, order, ..Rules::default() }
+    }
+}
+
+impl RuleSection {
+    /// The rules.
+    pub fn rules(&self) -> Rules {
+        let rules = self.coordinates.rules();
+        Rules { join: self.join.unwrap_or(rules.join), ..rules }
+    }
+}
+
+impl FilterSection {
+    /// `base`, but for what is said here.
+    ///
+    /// # Errors
+    /// [`PipelineError`] if a calibration or a map of labels cannot be read, or does not fit.
+    pub fn over_filters(&self, base: Filters) -> Result<Filters, PipelineError> {
+        let learned = match self.calibration.as_deref().map(Calibration::read).transpose()? {
+            Some(calibration) => Some((calibration.score_kind()?, calibration.platt)),
+            None => None,
+        };
+        if let (Some(asked), Some((kind, _))) = (self.score, learned)
+            && asked != kind
+        {
+            return Err(PipelineError::OtherScore { calibrated: kind, asked });
+        }
+        let score = self.score.or(learned.map(|(kind, _)| kind)).unwrap_or(base.score);
+        // A calibration is of one kind of score, and so is the default least score.
+        let of_base = score == base.score;
+        let min_score = match (self.min_score, base.min_score) {
+            (Some(asked), _) => MinScore::Asked(asked),
+            (None, MinScore::Default(_)) if !of_base => MinScore::of(score),
+            (None, of_base) => of_base,
+        };
+        let nms = self.nms.or(base.nms);
+        if self.nms_agnostic == Some(true) && nms.is_none() {
+            return Err(PipelineError::GoesWith { setting: "nms_agnostic", with: "nms" });
+        }
+        Ok(Filters {
+            score,
+            calibration: learned.map(|(_, platt)| platt).or(base.calibration.filter(|_| of_base)),
+            labels_map: self.labels_map.as_deref().map(read_labels_map).transpose()?.unwrap_or(base.labels_map),
+            strict_labels: self.strict_labels.unwrap_or(base.strict_labels),
+            min_score,
+            min_area: self.min_area.or(base.min_area),
+            max_area: self.max_area.or(base.max_area),
+            min_aspect: self.min_aspect.or(base.min_aspect),
+            max_aspect: self.max_aspect.or(base.max_aspect),
+            drop_edge: self.drop_edge.unwrap_or(base.drop_edge),
+            duplicates: self.duplicates.map_or(base.duplicates, |threshold| Some(threshold).filter(|at| *at > 0.0)),
+            nms,
+            nms_agnostic: self.nms_agnostic.unwrap_or(base.nms_agnostic),
+        })
+    }
+}
+
+impl RunSection {
+    /// Records are synced at least this often.
+    pub fn sync_every(&self) -> Duration {
+        self.sync_every.unwrap_or(Duration::from_secs(1))
+    }
+
+    /// What a run heeds.
+    pub fn control(&self, limits: &LimitSection) -> Control {
+        Control {
+            max_pixels: limits.max_pixels(),
+            min_rows: limits.min_rows.unwrap_or(MIN_ROWS),
+            answer_timeout: self.answer_timeout,
+            ..Control::default()
+        }
+    }
+}
+
+impl LimitSection {
+    /// The most pixels of a file.
+    pub fn max_pixels(&self) -> u64 {
+        self.max_pixels.unwrap_or(MAX_PIXELS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pipeline_is_the_configuration_that_it_says() {
+        let text = "[task]\nlabels = [\"salt, pepper\", \"cup\"]\nper_label = true\n[preprocess]\nbudget = 560\n\
+                    [answer]\nmin_area = \"0.5%\"\nmin_score = 0.3\n[decoding]\nmax_boxes = 7\n\
+                    [source]\nexclude = [\"{a,b}\", \"c\"]\n[export]\nexport = [\"coco\"]\n[run]\nsync_every = 2";
+        let pipeline = Pipeline::parse(text).unwrap();
+        let config = pipeline.config().unwrap();
+        assert_eq!(config.task, Some(Task::Labels(vec!["salt, pepper".into(), "cup".into()])));
+        assert!(config.per_label && config.decoding.max_boxes == 7);
+        assert_eq!(config.filters.min_score, MinScore::Asked(0.3));
+        assert_eq!(pipeline.choice().unwrap().exclude, ["{a,b}", "c"]);
+        assert_eq!(pipeline.formats().unwrap(), [Format::Coco]);
+        assert_eq!(pipeline.run.sync_every(), Duration::from_secs(2));
+        let none = Pipeline::default();
+        let (config, usual) = (none.config().unwrap(), DetectConfig::default());
+        assert_eq!(config.decoding, usual.decoding);
+        assert_eq!((config.rules, config.filters), (usual.rules, usual.filters));
+        assert!(config.task.is_none() && config.apply_orientation && none.formats().unwrap().len() == 4);
+    }
+
+    #[test]
+    fn flags_stand_over_a_file() {
+        let file = Pipeline::parse("[task]\nlabels = 'a, b'\nthinking = true\n[answer]\nnms = 0.5").unwrap();
+        let flags = Pipeline::parse("[task]\nlabels = ['c']\n[answer]\njoin = 0.7").unwrap();
+        let both = flags.over(file).config().unwrap();
+        assert_eq!(both.task.unwrap().labels(), ["c"]);
+        assert!(both.conversation.thinking);
+        assert_eq!((both.filters.nms, both.rules.join), (Some(0.5), 0.7));
+    }
+
+    #[test]
+    fn an_error_names_the_line_and_what_may_have_been_meant() {
+        for (text, says) in [
+            ("\n[answer]\nmin_scor = 1", "line 3: unknown key `min_scor` under [answer]; did you mean `min_score`?"),
+            ("answer.nmss = 1", "line 1: unknown key `nmss` under [answer]; did you mean `nms`?"),
+            ("[anwser]", "line 1: unknown section [anwser]; did you mean `answer`?"),
+            ("[task]\nbudget = 70", "line 2: `budget` belongs under [preprocess], not [task]"),
+            ("[task]\nlabels = [[1]]", "line 2: [task] labels: "),
+            ("task = 1", "line 1: task must be a section"),
+            ("[answer]\nmin_score = 2", "line 2: [answer] min_score: must be from 0 to 1"),
+            ("[answer]\nmin_area = 'x'", "line 2: [answer] min_area: \"x\" is no area"),
+            ("[preprocess]\n\n# a comment\nmax_pixels = 0", "line 4: [preprocess] max_pixels: must be a whole number"),
+            ("[decoding]\ndecoding = 'gramar'", "neither grammar nor free"),
+            ("[task", "1 | [task"),
+        ] {
+            let error = Pipeline::parse(text).unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+        for (text, says) in [
+            ("[task]\nlabels = []", "labels names nothing"),
+            ("[task]\nlabels = 'a'\nphrase = 'b'", "labels and phrase cannot be given together"),
+            ("[preprocess]\nbudget = 100", "budget takes one of them, or auto"),
+            ("[preprocess]\nmax_budget = 280", "max_budget goes with budget auto"),
+            ("[decoding]\ntop_k = 3", "top_k goes with temperature"),
+            ("[answer]\nnms_agnostic = true", "nms_agnostic goes with nms"),
+        ] {
+            let error = Pipeline::parse(text).unwrap().config().unwrap_err().to_string();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+}
