@@ -31,6 +31,9 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
+    // Behind the first input, clap leaves all words to `rest`.
+    let (checks, rest): (Vec<String>, Vec<String>) = args.rest.iter().cloned().partition(|word| word == "--check");
+    let args = &Args { pipeline: args.pipeline.clone(), check: args.check || !checks.is_empty(), rest };
     let name = args.pipeline.display();
     let text = gemscope::files::read_text(&args.pipeline).with_context(|| name.to_string())?;
     // Only a rubric has axes.
