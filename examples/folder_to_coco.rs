@@ -7,8 +7,7 @@
 use std::path::PathBuf;
 
 use gemscope::export::{self, Format, Options};
-use gemscope::journal::{place, read_journal};
-use gemscope::record::Manifest;
+use gemscope::journal::place;
 use gemscope::session::{DetectConfig, RunOptions, Session};
 use gemscope::source;
 
@@ -19,11 +18,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (source, placement) = place(source::list(&[folder], Some(&out))?, Some(&out))?;
     let finished = session.run(&source, &placement, &RunOptions::of(&out))?;
 
-    let (records, manifest) = (read_journal(&out)?.records, Manifest::read(&out)?);
-    let filters = manifest.filters.clone();
-    let shown = export::Run::of(records, manifest, &filters, Some(source.root.clone()));
-    let exported = export::export(&shown, &Options::default(), &[Format::Coco], finished.directory.output());
-    println!("{} images done, {} left", finished.outcome.done, finished.outcome.left);
+    let (shown, summary) = finished.shown(&source, false)?;
+    let exported = export::export(&shown.run, &Options::default(), &[Format::Coco], finished.directory.output());
+    println!("{} images done, {} left: {:?}", summary.done, summary.left, summary.labels);
     for path in exported.written {
         println!("{}", path.display());
     }

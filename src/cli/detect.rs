@@ -4,9 +4,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use gemscope::export;
-use gemscope::journal::{place, read_journal};
-use gemscope::record::{AnswerStatus, Manifest};
-use gemscope::session::{DetectConfig, DetectPlan, Failure, FinishedRun, Pipeline, PipelineError, Session, Summary};
+use gemscope::journal::place;
+use gemscope::record::AnswerStatus;
+use gemscope::session::{DetectConfig, DetectPlan, Failure, Pipeline, PipelineError, Session, Summary};
 use gemscope::source;
 
 use super::args::ControlArgs;
@@ -83,24 +83,16 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
     let mut options = args.control.run_options(out, run, &preprocess.limits, signals::stop_flag()?);
     options.pipeline = pipeline;
     // What the session holds is dropped with it: its memory is better used for the records.
-    let FinishedRun { directory, outcome, .. } = session.run(&source, &placement, &options).map_err(raised)?;
+    let finished = session.run(&source, &placement, &options).map_err(raised)?;
     drop(session);
 
-    let mut records = read_journal(out)?.records;
-    let listed = source.images.iter().map(|image| image.name.as_str()).collect();
-    let missing = super::leave_out_missing(&mut records, Some(&source.root), Some(&listed), run.keep_missing);
-    // The one that is on disk: a run that goes on was begun before, and may have asked for more labels.
-    let manifest = Manifest::read(out)?;
-    let filters = manifest.filters.clone();
-    let shown = export::Run::of(records, manifest, &filters, Some(source.root.clone()));
-    let mut summary = Summary::count(&shown.selection, &shown.models.join(", "));
-    summary.went(&outcome);
-    summary.missing = missing;
-    summary.besides = source.besides();
+    let (shown, mut summary) = finished.shown(&source, run.keep_missing).map_err(raised)?;
+    super::say_missing(shown.missing, &source.root, run.keep_missing);
     summary.written.push(out.join("journal.jsonl"));
-    let exported = export::export(&shown, &export::Options::default(), &formats, directory.output());
+    let exported = export::export(&shown.run, &export::Options::default(), &formats, finished.directory.output());
     exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
     summary.written.extend(exported.written.iter().cloned());
+    let outcome = &finished.outcome;
     report(&summary, args.json)?;
     if outcome.left > 0 {
         messages::say(&format!("Stopped with {} images left; the same command goes on.", outcome.left));

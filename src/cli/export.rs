@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
-use gemscope::export::{self, CropOptions, Format, Options, Padding};
+use gemscope::export::{self, CropOptions, Format, Missing, Options, Padding};
 use gemscope::journal::{RunDirectory, RunDirectoryError};
 use gemscope::ownership::OutputDirectory;
 use gemscope::record::{AnswerStatus, Manifest};
 use gemscope::session::pipeline::word::share;
 use gemscope::session::pipeline::{FilterSection, Names};
 
-use super::{Ending, ending, leave_out_missing, messages, output, plain, read_records};
+use super::{Ending, ending, messages, output, plain, read_records, say_missing};
 
 /// Write a run's results in other formats
 #[derive(Debug, clap::Args)]
@@ -127,7 +127,8 @@ impl Args {
                     path.display()
                 );
             }
-            leave_out_missing(&mut records, images.as_deref(), None, self.select.keep_missing);
+            let missing = Missing::leave_out(&mut records, images.as_deref(), None, self.select.keep_missing);
+            say_missing(missing, images.as_deref().unwrap_or(Path::new("")), self.select.keep_missing);
             Ok(export::Run::of(records, manifest, &filters, images))
         };
         self.runs.iter().enumerate().map(run).collect()

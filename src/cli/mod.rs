@@ -31,7 +31,6 @@ mod setup;
 mod signals;
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -360,15 +359,8 @@ fn say_damaged(run: &Path, damaged: &[DamagedLine]) {
     }
 }
 
-/// Leaves out the records of images that are not there any more, unless they are to be kept, and says how many these
-/// are: see [`Missing::leave_out`].
-fn leave_out_missing(
-    records: &mut Vec<Record>,
-    root: Option<&Path>,
-    listed: Option<&HashSet<&str>>,
-    keep: bool,
-) -> usize {
-    let missing = Missing::leave_out(records, root, listed, keep);
+/// Says how many images are not there any more.
+fn say_missing(missing: Missing, root: &Path, keep: bool) {
     match missing {
         Missing::Some(0) => {}
         Missing::Some(count) => {
@@ -378,11 +370,10 @@ fn leave_out_missing(
             messages::say(&format!("{are} not there any more, and {what}."));
         }
         Missing::OutOfReach(count) => {
-            let root = root.unwrap_or(Path::new("")).display();
+            let root = root.display();
             messages::say(&format!(
                 "Not one of {count} images is in {root}: moved, or a disk that is not mounted? All records are kept."
             ));
         }
     }
-    missing.count()
 }

@@ -28,6 +28,7 @@ pub mod pipeline;
 mod plan;
 mod proposal;
 mod questions;
+mod shown;
 mod summary;
 
 use std::path::Path;
@@ -62,6 +63,7 @@ pub use plan::{DetectPlan, PlannedImage, PlannedSizes};
 pub use proposal::{Machine, Proposal};
 use questions::Asker;
 pub use questions::query;
+pub use shown::ShownRun;
 pub use summary::{Failure, Summary};
 
 /// A model that is opened for one configuration. Graphs are loaded when they are first needed.

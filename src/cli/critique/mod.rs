@@ -13,11 +13,11 @@ use anyhow::{Context as _, bail};
 use gemscope::critique::{Gates, Kind, Rubric, Verdict};
 use gemscope::export::{self, Critique, VerdictFormat, export_verdicts};
 use gemscope::files;
-use gemscope::journal::{RunDirectory, place, read_journal};
+use gemscope::journal::{RunDirectory, place};
 use gemscope::model::demo;
 use gemscope::record::{Manifest, Record};
 use gemscope::run::Outcome;
-use gemscope::session::{FinishedRun, ModelChoice, Session, SessionError, Summary};
+use gemscope::session::{FinishedRun, ModelChoice, Session, SessionError, ShownRun, Summary};
 use gemscope::source::{self, Besides, Source};
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         Some(config) if args.pair => return pairs::run(args, config),
         config => config,
     };
-    let (directory, mut records, manifest, rated) = if let Some(config) = config {
+    let (directory, rated) = if let Some(config) = config {
         let choice = args.choice.choice(&args.decoding.sampling)?;
         let source = source::list_chosen(&args.inputs, Some(&args.out), &choice)?;
         say_advice(&source);
@@ -60,29 +60,21 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         let options = args.control.run_options(&args.out, &args.run, &args.limits, signals::stop_flag()?);
         let finished = Session::open(config, &progress)?.run(&source, &placement, &options).map_err(raised)?;
         let FinishedRun { directory, outcome, rows_of_no_frame } = finished;
-        let records = read_journal(&args.out)?.records;
-        (directory, records, Manifest::read(&args.out)?, Some((source, outcome, rows_of_no_frame)))
+        (directory, Some((source, outcome, rows_of_no_frame)))
     } else {
-        let directory = RunDirectory::of_run(&args.out)?.adopting(args.control.adopt);
-        let manifest = Manifest::read(&args.out)?;
-        let Some(asked) = manifest.settings.as_ref().and_then(|settings| settings.critique.as_ref()) else {
-            bail!("{}: this run is no critique: its frames were not rated", args.out.display());
-        };
-        asked.check(&rubric).with_context(|| {
-            format!(
-                "{} cannot judge {}, whose lists stay as they are: ask the frames again, without --report-only and into another --out",
-                text.name,
-                args.out.display()
-            )
-        })?;
-        (directory, super::read_records(&args.out)?, manifest, None)
+        (may_judge_again(args, &rubric, &text)?, None)
     };
     let source = rated.as_ref().map(|(source, ..)| source);
-    let root = source.map_or(manifest.root.as_deref(), |source| Some(source.root.as_path()));
-    let listed = source.map(|source| source.images.iter().map(|image| image.name.as_str()).collect());
-    let missing = super::leave_out_missing(&mut records, root, listed.as_ref(), args.run.keep_missing);
-    let besides = source.map(Source::besides).unwrap_or_default();
-    let shown = shown(args, records, manifest)?;
+    let filters = args.filters(Manifest::read(&args.out)?.filters);
+    let shown = ShownRun::read(&args.out, source, Some(&filters), args.run.keep_missing);
+    let ShownRun { run: shown, missing, damaged } =
+        shown.map_err(raised).with_context(|| args.out.display().to_string())?;
+    // A run that has just been opened has said it.
+    if rated.is_none() {
+        super::say_damaged(&args.out, &damaged);
+    }
+    super::say_missing(missing, shown.images.as_deref().unwrap_or(Path::new("")), args.run.keep_missing);
+    let (missing, besides) = (missing.count(), source.map(Source::besides).unwrap_or_default());
     let judged = Critique::of(&shown.selection.records, &rubric, &gates, args.group_by);
     let (outcome, strangers) = rated.map_or((None, None), |(_, outcome, strangers)| (Some(outcome), strangers));
     let judgement = Judgement {
@@ -98,12 +90,21 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     judgement.finish(&judged, &shown, outcome)
 }
 
-/// The run, with the boxes that are counted as defects.
-fn shown(args: &Args, records: Vec<Record>, manifest: Manifest) -> anyhow::Result<export::Run> {
-    let filters = args.filters(manifest.filters.clone());
-    manifest.can_show(&filters).with_context(|| args.out.display().to_string())?;
-    let images = manifest.root.clone();
-    Ok(export::Run::of(records, manifest, &filters, images))
+/// The directory of a run that `rubric` may judge without asking a model.
+fn may_judge_again(args: &Args, rubric: &Rubric, text: &RubricText) -> anyhow::Result<RunDirectory> {
+    let directory = RunDirectory::of_run(&args.out)?.adopting(args.control.adopt);
+    let manifest = Manifest::read(&args.out)?;
+    let Some(asked) = manifest.settings.as_ref().and_then(|settings| settings.critique.as_ref()) else {
+        bail!("{}: this run is no critique: its frames were not rated", args.out.display());
+    };
+    asked.check(rubric).with_context(|| {
+        format!(
+            "{} cannot judge {}, whose lists stay as they are: ask the frames again, without --report-only and into another --out",
+            text.name,
+            args.out.display()
+        )
+    })?;
+    Ok(directory)
 }
 
 /// A rubric as it is written, and what it is called.

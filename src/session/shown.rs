@@ -1,0 +1,76 @@
+//! What a run shows once its images are answered.
+//!
+//! In: the run's directory, the images of now, and filters. Out: the records of the images that are
+//! there, filtered, ready for exports, and how the run went. Promises: the journal is only read; a
+//! damaged line of it is named.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use super::{FinishedRun, SessionError, Summary};
+use crate::export::{self, Missing};
+use crate::journal::{DamagedLine, JournalRecords, RunDirectoryError, read_journal};
+use crate::record::{Filters, Manifest};
+use crate::source::Source;
+
+/// What a run shows.
+pub struct ShownRun {
+    /// Its records, for exports.
+    pub run: export::Run,
+    /// The images that are not there any more.
+    pub missing: Missing,
+    /// Lines of the journal that are no records.
+    pub damaged: Vec<DamagedLine>,
+}
+
+impl ShownRun {
+    /// Of the run in `out`. Images that are not there any more are left out, unless they are kept: those
+    /// of `source` are, and without it the run's own folder is looked at. `filters` are the run's own
+    /// if they are `None`.
+    ///
+    /// # Errors
+    /// [`SessionError`] if there is no run, or its records were made with stricter filters.
+    pub fn read(
+        out: &Path,
+        source: Option<&Source>,
+        filters: Option<&Filters>,
+        keep_missing: bool,
+    ) -> Result<Self, SessionError> {
+        let JournalRecords { mut records, damaged } = read_journal(out).map_err(RunDirectoryError::from)?;
+        // The one that is on disk: a run that goes on was begun before, and may have asked for more labels.
+        let manifest = Manifest::read(out).map_err(RunDirectoryError::from)?;
+        let root = source.map(|source| source.root.clone()).or_else(|| manifest.root.clone());
+        let listed: Option<HashSet<&str>> =
+            source.map(|source| source.images.iter().map(|image| image.name.as_str()).collect());
+        let missing = Missing::leave_out(&mut records, root.as_deref(), listed.as_ref(), keep_missing);
+        let filters = match filters {
+            Some(filters) => {
+                manifest.can_show(filters).map_err(RunDirectoryError::from)?;
+                filters.clone()
+            }
+            None => manifest.filters.clone(),
+        };
+        Ok(Self { run: export::Run::of(records, manifest, &filters, root), missing, damaged })
+    }
+
+    /// Its figures; what is written is left to the caller.
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::count(&self.run.selection, &self.run.models.join(", "));
+        summary.missing = self.missing.count();
+        summary
+    }
+}
+
+impl FinishedRun {
+    /// What the run shows of the images of `source`, and its figures.
+    ///
+    /// # Errors
+    /// As [`ShownRun::read`].
+    pub fn shown(&self, source: &Source, keep_missing: bool) -> Result<(ShownRun, Summary), SessionError> {
+        let shown = ShownRun::read(self.directory.output().path(), Some(source), None, keep_missing)?;
+        let mut summary = shown.summary();
+        summary.went(&self.outcome);
+        summary.besides = source.besides();
+        Ok((shown, summary))
+    }
+}
