@@ -115,7 +115,7 @@ impl Url {
         if web { Ok(Self { text: text.to_owned(), uri }) } else { Err(wrong()) }
     }
 
-    /// Where the value of a `Location` or `Link` header leads from here.
+    /// The URL that a `Location` or `Link` header of a response from here names.
     ///
     /// # Errors
     /// [`HttpError::Url`].
@@ -140,7 +140,7 @@ impl Url {
         self.uri.host().unwrap_or_default()
     }
 
-    /// Whether both are asked of one server: scheme, host and port are equal.
+    /// True if both name one server: scheme, host and port are equal.
     pub(crate) fn same_origin(&self, other: &Self) -> bool {
         let origin = |url: &Self| {
             let https = url.uri.scheme_str() == Some("https");
@@ -150,7 +150,7 @@ impl Url {
         origin(self) == origin(other)
     }
 
-    /// Whether the host is this machine by its own name for itself.
+    /// True if the host is this machine: `localhost` or a loopback address.
     pub(crate) fn is_loopback(&self) -> bool {
         let host = self.host().trim_matches(['[', ']']);
         host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())

@@ -91,7 +91,7 @@ impl Paths {
         self.folder.join("blobs").join(file.hash.as_str())
     }
 
-    /// Where the first bytes of a file lie until all are there.
+    /// The path of a file's first bytes until all are there.
     pub(super) fn partial(&self, file: &HubFile) -> PathBuf {
         self.folder.join("blobs").join(format!("{}.incomplete", file.hash.as_str()))
     }
@@ -100,7 +100,7 @@ impl Paths {
         self.folder.join("snapshots").join(commit)
     }
 
-    /// Where a snapshot has the file.
+    /// The path of a file in a snapshot.
     pub(super) fn pointer(&self, commit: &str, file: &HubFile) -> PathBuf {
         self.snapshot(commit).join(&file.path)
     }
@@ -109,7 +109,7 @@ impl Paths {
         self.folder.join("refs").join(revision)
     }
 
-    /// What the link of a snapshot's file holds.
+    /// The target of the link in a snapshot, relative to it.
     pub(super) fn link(file: &HubFile) -> PathBuf {
         // `snapshots`, the commit, and the folders of the path.
         let up = "../".repeat(2 + file.path.matches('/').count());

@@ -53,7 +53,8 @@ impl Hub {
         Url::parse(&format!("{}{path}", self.options.endpoint)).map_err(HubError::Http)
     }
 
-    /// Asks for `url`, from byte `from` on, and follows redirects. Status 200 or 206, and where it came from.
+    /// Asks for `url`, from byte `from` on, and follows redirects. A response of status 200 or 206,
+    /// and the URL that gave it.
     pub(super) fn get(&self, id: &ModelId, url: &Url, from: Option<u64>) -> Result<(Response, Url), HubError> {
         self.check_reach(id)?;
         let mut url = url.clone();
@@ -78,7 +79,7 @@ impl Hub {
         Err(HubError::NoHub { url: url.to_string(), reason: "redirects without end".to_owned() })
     }
 
-    /// What a status other than success means.
+    /// The error that a status other than success stands for.
     fn refused(&self, id: &ModelId, url: &Url, status: u16, headers: &HeaderMap) -> HubError {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let (id, page, token) = (id.clone(), self.page(id), self.options.token.is_some());

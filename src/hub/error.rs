@@ -23,7 +23,7 @@ pub enum HubError {
     Variable {
         /// The environment variable.
         variable: &'static str,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// The model is not in the cache.
@@ -33,7 +33,7 @@ pub enum HubError {
         id: ModelId,
         /// The cache.
         cache: PathBuf,
-        /// What is there of it.
+        /// Other revisions of it that are there.
         others: String,
     },
     /// The Hub may not be asked.
@@ -43,7 +43,7 @@ pub enum HubError {
         id: ModelId,
         /// The cache.
         cache: PathBuf,
-        /// What forbids it.
+        /// The setting that forbids it.
         forbidden: &'static str,
     },
     /// No response.
@@ -71,7 +71,7 @@ pub enum HubError {
         id: ModelId,
         /// Its page.
         page: String,
-        /// Whether a token was sent.
+        /// True if a token was sent.
         token: bool,
     },
     /// The token is not taken.
@@ -104,14 +104,14 @@ pub enum HubError {
          is allowed more", seconds.map_or("a while".to_owned(), |seconds| format!("{seconds} seconds"))
     )]
     RateLimited {
-        /// What it says, in seconds.
+        /// Its `Retry-After`, in seconds.
         seconds: Option<u64>,
     },
     /// Another status.
     #[error("{url} answered {status}{}; the same command goes on where this one stopped",
         if message.is_empty() { String::new() } else { format!(" ({message})") })]
     Status {
-        /// What was asked for.
+        /// The address.
         url: String,
         /// The status.
         status: u16,
@@ -123,9 +123,9 @@ pub enum HubError {
         "{url} does not answer as the Hub does ({reason}): is HF_ENDPOINT right, and does a proxy ask for a login?"
     )]
     NoHub {
-        /// What was asked for.
+        /// The address.
         url: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: String,
     },
     /// The connection ends again and again.
@@ -138,9 +138,9 @@ pub enum HubError {
         path: String,
         /// How often.
         times: u32,
-        /// What is there.
+        /// Bytes that are there.
         there: u64,
-        /// What is to be there.
+        /// Bytes of the whole file.
         size: u64,
         /// Why it ended the last time.
         reason: String,
@@ -153,11 +153,11 @@ pub enum HubError {
     WrongContent {
         /// The file.
         path: String,
-        /// What was compared.
+        /// The property that was compared.
         what: &'static str,
-        /// What came.
+        /// Its value in the file that came.
         found: String,
-        /// What should have come.
+        /// Its value by the Hub's listing.
         expected: String,
     },
     /// Not enough room.
@@ -192,7 +192,7 @@ pub enum HubError {
 }
 
 impl HubError {
-    /// Whether a disk is full.
+    /// True if a disk is full.
     pub fn is_full_disk(&self) -> bool {
         matches!(self, Self::Io { error, .. }
             if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))

@@ -16,7 +16,7 @@ use super::patience::pause;
 use super::{FetchObserver, HubError, HubFile, Listing, in_words};
 use crate::files;
 
-/// What became of a file.
+/// The outcome for one file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fetched {
     /// It was there, and has the right hash.
@@ -25,7 +25,7 @@ pub enum Fetched {
     Fetched,
     /// The rest of it was fetched.
     Resumed,
-    /// What was there had other bytes, and was replaced.
+    /// A file with other bytes was there, and was replaced.
     Repaired,
 }
 
@@ -156,7 +156,7 @@ impl Work<'_> {
         })
     }
 
-    /// What is wrong with a file that is there.
+    /// The fault of a file that is there; `None` if it is whole.
     fn wrong(&self, path: &Path) -> Result<Option<HubError>, HubError> {
         let opened = files::open(path).map_err(HubError::io(path))?;
         let length = opened.metadata().map_err(HubError::io(path))?.len();

@@ -1,4 +1,4 @@
-//! What a repository holds.
+//! The files of a repository.
 //!
 //! In: the name of a model. Out: its commit, and its files with sizes and hashes. Promises: the token
 //! goes to the endpoint alone; every path stays inside the model's folder.
@@ -12,7 +12,7 @@ use super::patience::pause;
 use super::{FetchObserver, FileHash, HubError, ModelId};
 use crate::http::{Url, escape};
 
-/// What a repository holds in one revision.
+/// The files of a repository in one revision.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Listing {
@@ -58,7 +58,7 @@ struct Lfs {
 const MOST_PAGES: usize = 1000;
 
 impl Hub {
-    /// What a repository holds now.
+    /// The files of a repository as they are now.
     ///
     /// # Errors
     /// [`HubError`].

@@ -33,7 +33,7 @@ pub enum ModelNameError {
     Revision(String),
 }
 
-/// What stands before a name that is meant for the Hub and no folder.
+/// The prefix of a name that is meant for the Hub and no folder.
 pub const PREFIX: &str = "hf:";
 /// The branch that is meant if no revision is named.
 const MAIN: &str = "main";
@@ -135,12 +135,12 @@ impl FromStr for ModelId {
     }
 }
 
-/// Whether a text is the full name of a commit: 40 hex digits.
+/// True for the full name of a commit: 40 hex digits.
 pub(super) fn is_commit(text: &str) -> bool {
     is_hex(text, 40)
 }
 
-/// Whether a text is `length` lower-case hex digits.
+/// True for a text of `length` lower-case hex digits.
 pub(super) fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -1,4 +1,4 @@
-//! Where the Hub and its cache are, and what may be done.
+//! The addresses of the Hub and its cache, and the limits of what may be fetched.
 //!
 //! In: the environment variables of Python's `huggingface_hub`. Out: [`HubOptions`]. Promises: each
 //! variable means here what it means there.
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::HubError;
 use crate::files;
 
-/// Where the Hub and its cache are, and what may be done.
+/// The addresses of the Hub and its cache, and how far requests may go.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct HubOptions {
@@ -23,7 +23,7 @@ pub struct HubOptions {
     pub token: Option<String>,
     /// How far requests may go.
     pub reach: Reach,
-    /// Whether snapshots link to the blobs of the cache, rather than hold the files themselves.
+    /// True if snapshots link to the blobs of the cache, rather than hold the files themselves.
     pub links: bool,
     /// Says how many bytes are free on the disk of a folder.
     pub free_bytes: fn(&Path) -> io::Result<u64>,
@@ -51,7 +51,7 @@ impl HubOptions {
         Places::of(dirs::home_dir().as_deref(), &|name| env::var_os(name)).cache.ok_or(HubError::NoHome)
     }
 
-    /// What the environment says. `offline` is gemscope's own setting.
+    /// The options of the environment. `offline` is gemscope's own setting.
     ///
     /// # Errors
     /// [`HubError::NoHome`] and [`HubError::Variable`].
@@ -102,7 +102,7 @@ impl HubOptions {
     }
 }
 
-/// Where the environment says that files are.
+/// Paths by the environment's variables.
 struct Places {
     cache: Option<PathBuf>,
     token: Option<PathBuf>,

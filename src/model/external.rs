@@ -1,7 +1,8 @@
 //! Where a graph's file says that its weights lie.
 //!
-//! In: an ONNX file. Out: the names of its external data files, and how many bytes each must have. Promises: ONNX Runtime is asked to open no file outside of the model directory, because
-//! every name is looked at before; of a file of any size only what holds those names is read.
+//! In: an ONNX file. Out: the names of its external data files, and how many bytes each must have.
+//! Promises: ONNX Runtime is asked to open no file outside of the model directory, because every name
+//! is looked at before; of a file of any size only what holds those names is read.
 //!
 //! An ONNX file is a protobuf message (onnx.proto3 of onnx 1.19). Of it, only the messages on the way to `TensorProto.external_data` are walked;
 //! everything else, the weights above all, is skipped.

@@ -1,13 +1,13 @@
 //! Files of models that are not run here, told by their names.
 //!
-//! In: the names of the files in a folder or a repository. Out: what they are, and the way on.
+//! In: the names of the files in a folder or a repository. Out: their kind, and the way on.
 //! Promises: a folder that has the three graphs is never called something else; that is looked at
 //! before.
 
 use std::fmt;
 use std::path::Path;
 
-/// What a folder, a file or a repository holds in place of the three graphs.
+/// The kind of files that a folder or a repository holds in place of the three graphs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Foreign {
@@ -36,7 +36,7 @@ const DOWNLOAD: &str =
 const EXPORT: &str = "`python -m gemscope_export graphs CHECKPOINT OUT`";
 
 impl Foreign {
-    /// What files of these names are; `model_type` is that of their config.json.
+    /// The kind of files of these names; `model_type` is that of their config.json.
     pub fn of(names: &[&str], model_type: Option<&str>) -> Option<Self> {
         let names: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         let ends = |extensions: &[&str]| {
@@ -68,7 +68,7 @@ impl Foreign {
 }
 
 impl fmt::Display for Foreign {
-    /// What it is, and what can be done with it.
+    /// The kind in words, and the way on.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gguf => write!(

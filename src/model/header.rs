@@ -1,4 +1,4 @@
-//! What a graph's file says of itself, without ONNX Runtime.
+//! Inputs, outputs and weights that a graph's file names, without ONNX Runtime.
 //!
 //! In: an ONNX file. Out: its inputs and outputs with their shapes, the names of its weights, and
 //! how its 8-bit products are computed. Promises: no weight is read, so that a file of any size
@@ -11,7 +11,7 @@ use super::error::GraphError;
 use super::wire::{self, Field, Reader};
 use crate::files;
 
-/// What a graph's file says of itself.
+/// The head of a graph's file.
 #[derive(Debug, Default)]
 pub(super) struct Header {
     pub(super) inputs: Vec<Port>,
@@ -152,7 +152,7 @@ fn inside<R: Reader>(
     })
 }
 
-/// Whether a `NodeProto` (operator 4, attribute 5: name 1, integer 3) is such a product.
+/// True if a `NodeProto` (operator 4, attribute 5: name 1, integer 3) is such a product.
 fn is_slow_product<R: Reader>(reader: &mut R, size: u64) -> io::Result<bool> {
     let (mut operator, mut bits, mut level) = (String::new(), 4, 0);
     wire::each_field(reader, size, &mut |reader, number, field| {

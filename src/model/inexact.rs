@@ -1,6 +1,6 @@
 //! Exports that are known to compute something else than Gemma 4.
 //!
-//! In: the graphs. Out: what is wrong with them. Promises: told from the graphs alone, without a
+//! In: the graphs. Out: their known faults. Promises: told from the graphs alone, without a
 //! run; an export that is right is never called wrong.
 
 use std::fmt;
@@ -15,13 +15,14 @@ use super::layout::{GraphFiles, Layout};
 use crate::files;
 use crate::prompt::TextTokenizer;
 
-/// What a graph leaves out, so that its answers are not the model's.
+/// A step that a graph leaves out, so that its answers are not the model's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Inexact {
     /// Soft tokens are not standardised (`std_bias`, `std_scale`), as 26B-A4B and 31B need it.
     NoStandardize,
-    /// The decoder cannot see which tokens are a picture, as 12B, 26B-A4B and 31B need it for their mask.
+    /// The decoder cannot see which tokens are a picture, as 12B, 26B-A4B and 31B need it for their
+    /// mask.
     NoPictureMask,
 }
 
@@ -41,8 +42,7 @@ impl fmt::Display for Inexact {
 }
 
 impl GraphFiles {
-    /// What is known to be wrong with these graphs, whose settings lie in `directory`; nothing for
-    /// most.
+    /// The known faults of these graphs, whose settings lie in `directory`; none for most.
     ///
     /// # Errors
     /// [`GraphError`] if a graph cannot be read.

@@ -1,6 +1,6 @@
 //! Why a directory is not a model.
 //!
-//! In: a directory without graphs. Out: what it has instead, and the way on.
+//! In: a directory without graphs. Out: its files, and the way on.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use super::folder::{DECODER, EMBEDDING, VISION, entries, list, names};
 use super::foreign::Foreign;
 use super::whole::FileProblem;
 use crate::files;
-use crate::hub::ModelId;
+use crate::hub::{ModelId, ModelNameError};
 
 /// Why a directory is not a model.
 #[derive(Debug, Error)]
@@ -31,6 +31,9 @@ pub enum LayoutError {
         /// The model.
         id: ModelId,
     },
+    /// Meant for the Hub, and no name of its.
+    #[error(transparent)]
+    HubName(ModelNameError),
     /// A name of Ollama's.
     #[error("{0} is a name of Ollama's, and a model is a directory, or OWNER/NAME of the Hub")]
     OllamaTag(String),
@@ -50,7 +53,7 @@ pub enum LayoutError {
     Foreign {
         /// The file or directory.
         path: PathBuf,
-        /// What it is.
+        /// Its kind.
         foreign: Foreign,
     },
     /// A file that is not what its name says.
@@ -58,7 +61,7 @@ pub enum LayoutError {
     NotWhole {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Its fault.
         problem: FileProblem,
     },
     /// Neither layout.
@@ -69,7 +72,7 @@ pub enum LayoutError {
     NoModel {
         /// The directory.
         directory: PathBuf,
-        /// What is there instead.
+        /// The files that are there instead.
         found: String,
     },
     /// A graph is missing.
@@ -81,7 +84,7 @@ pub enum LayoutError {
         graph: &'static str,
         /// The names that would have done.
         looked_for: String,
-        /// What is there instead.
+        /// The files that are there instead.
         found: String,
     },
     /// A precision was asked for where there is no choice.
@@ -97,13 +100,13 @@ pub enum LayoutError {
     GenaiConfig {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Its fault.
         reason: String,
     },
 }
 
 impl LayoutError {
-    /// What a folder is that has no graphs.
+    /// The error for a folder without graphs: the kind of its files, or their names.
     pub(super) fn no_graphs(directory: &Path) -> Self {
         let mut found = names(directory);
         for folder in found.clone() {

@@ -11,7 +11,7 @@ use super::foreign::Foreign;
 use super::layout_error::LayoutError;
 use super::whole::{FileProblem, problem};
 use crate::files;
-use crate::hub::{ModelId, folder_snapshot};
+use crate::hub::{ModelId, PREFIX, folder_snapshot};
 
 /// The directory of the model that `named` leads to.
 ///
@@ -71,9 +71,12 @@ fn has_graphs(folder: &Path) -> bool {
     onnx_names(folder).iter().any(|name| [VISION, EMBEDDING, DECODER].iter().any(|stem| name.starts_with(stem)))
 }
 
-/// What a name that leads to nothing may be meant for.
+/// The error for a name that leads to nothing: a URL, a name of Ollama's, or a wrong path.
 fn no_path(named: &Path) -> LayoutError {
     let text = named.to_string_lossy().into_owned();
+    if let Some(Err(error)) = text.strip_prefix(PREFIX).map(str::parse::<ModelId>) {
+        return LayoutError::HubName(error);
+    }
     if text.starts_with("http://") || text.starts_with("https://") || text.starts_with("hf.co/") {
         let page =
             ["https://huggingface.co/", "https://hf.co/", "hf.co/"].iter().find_map(|hub| text.strip_prefix(hub));
@@ -93,7 +96,7 @@ fn no_path(named: &Path) -> LayoutError {
     }
 }
 
-/// What a file is that was named in place of a directory.
+/// The error for a file that was named in place of a directory.
 fn of_file(path: &Path) -> LayoutError {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut magic = [0; 4];

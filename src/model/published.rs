@@ -53,7 +53,7 @@ impl<'f> Published<'f> {
         self.files.iter().map(|(path, _)| *path).find(|path| *path == GENAI)
     }
 
-    /// Whether one of the three graphs is among the files, in any precision.
+    /// True if one of the three graphs is among the files, in any precision.
     pub fn has_graphs(&self) -> bool {
         let is_graph = |path: &str| {
             let path = Path::new(path.strip_prefix("onnx/").unwrap_or(path));

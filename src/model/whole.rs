@@ -1,7 +1,7 @@
-//! Whether a file is what its name says.
+//! Files that are not what their names say.
 //!
-//! In: a file of a model. Out: what is wrong with it. Promises: what clones and browsers leave in
-//! place of files is told from the first bytes.
+//! In: a file of a model. Out: its fault, if it has one. Promises: pointers, pages and empty files
+//! that clones and browsers leave in place of files are told from the first bytes.
 
 use std::io::Read as _;
 use std::path::Path;
@@ -12,11 +12,11 @@ use super::external;
 use crate::files;
 use crate::hub::in_words;
 
-/// What is wrong with a file.
+/// The fault of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum FileProblem {
-    /// What a clone has in place of a large file until it is fetched.
+    /// The stand-in of a large file in a clone, until the file is fetched.
     #[error(
         "a git-lfs pointer{}, and not the file itself: `git lfs pull` in its folder fetches it, or `gemscope model \
          download` the model", bytes.map_or(String::new(), |bytes| format!(" to {}", in_words(bytes)))
@@ -41,7 +41,7 @@ pub enum FileProblem {
     Data(String),
 }
 
-/// What is wrong with `path`, judged by its first bytes.
+/// The fault of `path`, judged by its first bytes.
 pub(super) fn problem(path: &Path) -> Option<FileProblem> {
     const LFS: &str = "version https://git-lfs.github.com/spec/";
     let mut head = Vec::new();
@@ -62,7 +62,7 @@ pub(super) fn problem(path: &Path) -> Option<FileProblem> {
     }
 }
 
-/// What is wrong with a graph, or with its external data.
+/// The fault of a graph, or of its external data.
 pub(super) fn problem_of_graph(graph: &Path) -> Option<FileProblem> {
     problem(graph).or_else(|| {
         // A name that leads out of the folder is an error of its own, when the graph is loaded.

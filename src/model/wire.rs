@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, Read as _, Seek};
 
-/// What a file is read with.
+/// A buffered reader that can pass over bytes.
 pub(super) trait Reader: BufRead + Seek {}
 
 impl<R: BufRead + Seek> Reader for R {}

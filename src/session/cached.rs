@@ -16,11 +16,11 @@ use crate::model::{Dtypes, GraphFiles, Published};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CachedModel {
-    /// Where it is, and what it is called.
+    /// Its folder and its names.
     pub snapshot: CachedSnapshot,
     /// The precisions whose graphs are whole; `as exported` if its layout has no choice of one.
     pub dtypes: Vec<String>,
-    /// What is wrong with it, if nothing of it can be run.
+    /// The fault for which none of its precisions can be run.
     pub problem: Option<String>,
     /// Bytes of its files.
     pub bytes: u64,

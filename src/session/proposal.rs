@@ -12,7 +12,7 @@ use crate::hub::in_words;
 use crate::model::Precision;
 use crate::record::Budget;
 
-/// What a precision is proposed for.
+/// The memory that a model has to fit into.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Machine {
@@ -32,7 +32,7 @@ pub struct Proposal {
     pub why: String,
 }
 
-/// What a run takes beside the weights: soft tokens, caches, images.
+/// Bytes that a run takes beside the weights: soft tokens, caches, images.
 const BESIDE_WEIGHTS: u64 = 2_000_000_000;
 /// For a card, the most exact first.
 const FOR_CARD: [&str; 3] = ["fp16", "q4", "fp32"];
@@ -56,7 +56,9 @@ impl Machine {
     pub fn propose(&self, published: &[Precision]) -> Option<Proposal> {
         let of = |dtype: &&str| published.iter().find(|precision| precision.dtype == **dtype);
         self.card_proposal(published).or_else(|| {
-            let known: Vec<_> = FOR_CPU.iter().filter_map(of).collect();
+            // What is fetched for the CPU may go to the card later, on a better day.
+            let runs = |dtype: &&&'static str| self.card.is_none() || !dtype.eq(&&"q4f16");
+            let known: Vec<_> = FOR_CPU.iter().filter(runs).filter_map(of).collect();
             let memory = in_words(self.memory);
             // The rest is for the system, images and other programs.
             if let Some(exact) = known.iter().find(|precision| needed(precision) <= self.memory / 2) {
@@ -107,4 +109,52 @@ impl Machine {
 /// Main memory that a run on the CPU takes.
 fn needed(precision: &Precision) -> u64 {
     precision.bytes() + precision.bytes() / 8 + BESIDE_WEIGHTS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Published;
+
+    const GB: u64 = 1_000_000_000;
+
+    /// E2B as it is published, in GB, with these suffixes.
+    fn published(dtypes: &[(&str, u64)]) -> Vec<Precision> {
+        let files: Vec<_> = dtypes
+            .iter()
+            .flat_map(|(suffix, size)| {
+                ["vision_encoder", "embed_tokens", "decoder_model_merged"]
+                    .map(|graph| (format!("onnx/{graph}{suffix}.onnx"), *size * GB / 3))
+            })
+            .collect();
+        Published::new("o/n", files.iter().map(|(path, size)| (path.as_str(), *size))).precisions()
+    }
+
+    fn proposed(memory: u64, card: Option<u64>, published: &[Precision]) -> Option<Proposal> {
+        Machine { memory: memory * GB, card: card.map(|free| ("card".to_owned(), free * GB)) }.propose(published)
+    }
+
+    #[test]
+    fn memory_decides_and_what_nobody_has_shown_is_not_proposed() {
+        let all = published(&[("", 21), ("_fp16", 11), ("_quantized", 6), ("_q4", 4), ("_q4f16", 3)]);
+        let dtype = |memory, card| proposed(memory, card, &all).unwrap().dtype;
+        assert_eq!([dtype(64, None), dtype(32, None), dtype(16, None), dtype(4, None)], ["fp32", "q4", "q4", "q4f16"]);
+        // Of a card, the free memory; a card without room leaves the CPU.
+        assert_eq!([dtype(32, Some(24)), dtype(32, Some(8)), dtype(32, Some(1))], ["fp16", "q4", "q4"]);
+        assert_eq!(dtype(64, Some(1)), "fp32");
+        for card in [None, Some(1), Some(4), Some(6), Some(80)] {
+            for memory in [2, 8, 16, 64, 512] {
+                let dtype = dtype(memory, card);
+                assert!(dtype != "q8" && (dtype != "q4f16" || card.is_none()), "{memory} {card:?} {dtype}");
+            }
+        }
+        let why = proposed(16, None, &all).unwrap().why;
+        assert!(
+            why.starts_with("q4: it takes about 6.50 GB of this machine's 16.00 GB of memory; fp32 takes"),
+            "{why}"
+        );
+        let tight = proposed(4, None, &all).unwrap().why;
+        assert!(tight.contains("more than all of this machine's"), "{tight}");
+        assert_eq!(proposed(512, Some(80), &published(&[("_quantized", 6), ("_int8", 6)])), None);
+    }
 }

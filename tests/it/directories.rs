@@ -148,6 +148,7 @@ fn names_of_servers_lead_to_servers() {
     says(&refused("http://localhost:8000/v1", &[]), &["is a URL", "--server http://localhost:8000/v1"]);
     let page = "https://huggingface.co/onnx-community/gemma-4-E2B-it-ONNX/tree/main";
     says(&refused(page, &[]), &["gemscope model download onnx-community/gemma-4-E2B-it-ONNX"]);
+    says(&refused("hf:gemma4", &[]), &["\"gemma4\" is no name of a model on the Hub", "OWNER/NAME"]);
     let home = tempfile::tempdir().unwrap();
     let output = gemscope()
         .env("HF_HUB_CACHE", home.path())

@@ -469,7 +469,8 @@ fn a_proxy_of_the_environment_is_asked_and_never_for_this_machine() {
         command.env("HTTP_PROXY", &hub.endpoint).envs(variables.iter().copied());
         command.args(["model", "download", MODEL, "--dtype", "fp32"]).output().unwrap()
     };
-    // Nobody knows this host but the proxy, which is the hub itself; files come from this machine, without it.
+    // Nobody knows this host but the proxy, which is the hub itself. Files come from this machine,
+    // without it.
     let far = ("HF_ENDPOINT", "http://hub.invalid");
     let output = download(&[far]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

@@ -77,6 +77,9 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     Ok(Ending::Complete)
 }
 
+/// Bytes of a fetch that is told in lines: less is there in seconds.
+const LONG: u64 = 50_000_000;
+
 /// A bar with bytes, bytes a second and the time left; where stderr is no terminal, a line for each
 /// tenth.
 struct Bar {
@@ -122,7 +125,8 @@ impl FetchObserver for Bar {
     fn at(&self, there: u64) {
         self.drawn.set_position(there);
         let tenth = self.tenth(there);
-        if self.in_lines && tenth > self.tenths.fetch_max(tenth, Ordering::Relaxed) {
+        let is_long = self.total.load(Ordering::Relaxed) >= LONG;
+        if self.in_lines && is_long && tenth > self.tenths.fetch_max(tenth, Ordering::Relaxed) {
             let total = self.total.load(Ordering::Relaxed);
             let (rate, left) = (in_words(self.drawn.per_sec() as u64), HumanDuration(self.drawn.eta()));
             let left = if there == total { String::new() } else { format!(", {left} left") };
