@@ -36,6 +36,14 @@ pub enum HttpError {
         /// Why.
         reason: String,
     },
+    /// No response in time.
+    #[error("{host} did not answer within {} s", longest.as_secs())]
+    TimedOut {
+        /// The host that was asked.
+        host: String,
+        /// The longest wait.
+        longest: Duration,
+    },
 }
 
 /// A response, and where it came from.
@@ -82,17 +90,63 @@ impl Client {
     /// # Errors
     /// [`HttpError`].
     pub(crate) fn get(&self, url: &Url, headers: &[(&str, String)]) -> Result<Response, HttpError> {
-        if self.offline && !url.is_loopback() {
-            return Err(HttpError::Offline { host: url.host().to_owned() });
-        }
-        let agent = if url.is_loopback() { &self.direct } else { &self.outward };
-        let mut request = agent.get(url.text.as_str());
+        let mut request = self.agent(url)?.get(url.text.as_str());
         for (name, value) in headers {
             request = request.header(*name, value);
         }
         request
             .call()
             .map_err(|error| HttpError::Unreachable { host: url.host().to_owned(), reason: error.to_string() })
+    }
+
+    /// Sends `json` to `url`, and waits at most `longest` for the response. Every status is one.
+    ///
+    /// # Errors
+    /// [`HttpError`].
+    pub(crate) fn post(
+        &self,
+        url: &Url,
+        headers: &[(&str, String)],
+        json: &[u8],
+        longest: Duration,
+    ) -> Result<Response, HttpError> {
+        let request = self.agent(url)?.post(url.text.as_str()).config();
+        let mut request = request
+            .timeout_recv_response(Some(longest))
+            .timeout_per_read(Some(longest))
+            .build()
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, value);
+        }
+        request.send(json).map_err(|error| broken(url, &error, longest))
+    }
+
+    fn agent(&self, url: &Url) -> Result<&Agent, HttpError> {
+        match (url.is_loopback(), self.offline) {
+            (true, _) => Ok(&self.direct),
+            (false, false) => Ok(&self.outward),
+            (false, true) => Err(HttpError::Offline { host: url.host().to_owned() }),
+        }
+    }
+}
+
+/// The body of a response that came from `url`, of at most `most` bytes.
+///
+/// # Errors
+/// [`HttpError`] if it breaks off, or is longer.
+pub(crate) fn read_body(url: &Url, response: Response, most: u64) -> Result<Vec<u8>, HttpError> {
+    let body = response.into_body().into_with_config().limit(most).read_to_vec();
+    body.map_err(|error| broken(url, &error, SILENCE))
+}
+
+fn broken(url: &Url, error: &ureq::Error, longest: Duration) -> HttpError {
+    let host = url.host().to_owned();
+    match error {
+        ureq::Error::Timeout(ureq::Timeout::RecvResponse | ureq::Timeout::PerRead | ureq::Timeout::RecvBody) => {
+            HttpError::TimedOut { host, longest }
+        }
+        error => HttpError::Unreachable { host, reason: error.to_string() },
     }
 }
 

@@ -31,6 +31,7 @@
 //! - [`ownership`]: a directory that gemscope writes, and the user's files in it
 //! - [`onnxruntime`]: finding, installing and starting ONNX Runtime
 //! - [`hub`]: models from the Hugging Face Hub, in the cache that Python shares
+//! - [`server`]: a client of vLLM, llama.cpp, Ollama and others that speak OpenAI's API
 //! - [`device`]: the CPU or a card, its memory and kernels
 //!
 //! Two ideas hold it together. The journal is the only truth: exports are made from it and cost no inference. And the graph says what
@@ -74,6 +75,8 @@ pub mod record;
 pub mod responses;
 #[cfg(feature = "onnx")]
 pub mod run;
+#[cfg(feature = "onnx")]
+pub mod server;
 #[cfg(feature = "onnx")]
 pub mod session;
 pub mod source;

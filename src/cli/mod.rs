@@ -44,6 +44,7 @@ use gemscope::onnxruntime::RuntimeOptions;
 use gemscope::ownership::OwnershipError;
 use gemscope::record::{Manifest, Record};
 use gemscope::run::RunError;
+use gemscope::server::ServerError;
 use gemscope::session::{PipelineError, SessionError};
 
 /// Finds, counts, crops and judges what is in a folder of images, with Gemma 4, offline.
@@ -242,6 +243,7 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
         SessionError::Hub(HubError::Offline { .. }) => {
             "the same command without --offline, GEMSCOPE_OFFLINE and HF_HUB_OFFLINE fetches it"
         }
+        SessionError::Server(error) => return server_flags(error).map(Cow::Borrowed),
         SessionError::NoPrecision { .. } => "--dtype names it",
         SessionError::NeedsModel { .. } => {
             "--model DIR or GEMSCOPE_MODEL=DIR names a model. The demo model is asked by --labels (\"red circle,star\") \
@@ -266,6 +268,21 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
         _ => return None,
     };
     Some(words.into())
+}
+
+/// The flags that mend what a server cannot do.
+fn server_flags(error: &ServerError) -> Option<&'static str> {
+    Some(match error {
+        ServerError::Address { .. } | ServerError::NoServer { .. } => {
+            "--server takes an address such as http://localhost:8000; the server's kind is said by --server-kind"
+        }
+        ServerError::NoModel { .. } | ServerError::SeveralModels { .. } => "--server-model NAME names it",
+        ServerError::OtherKind { .. } => "leave out --server-kind",
+        ServerError::NoThoughts(_) => "leave out --thinking",
+        ServerError::NoConstraint { .. } => "leave out --decoding grammar",
+        ServerError::ImageLines => "leave out --image-newlines",
+        _ => return None,
+    })
 }
 
 fn is_full_disk(error: &anyhow::Error) -> bool {

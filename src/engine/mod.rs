@@ -3,7 +3,7 @@
 //! In: views with the questions about them ([`Shown`]). Out: an answer for each, in any order
 //! ([`Answered`]). Promises: every submitted view is answered, fails, or is cancelled; an engine
 //! knows no files, no journal and no other engine, so it can be the graphs in ONNX Runtime
-//! ([`OnnxEngine`]), a server, or a script ([`ScriptedEngine`]).
+//! ([`OnnxEngine`]), a server ([`ServerEngine`]), or a script ([`ScriptedEngine`]).
 //!
 //! An engine of one's own is an implementation of [`Engine`], and
 //! [`Session::with_engines`](crate::session::Session::with_engines) runs it over folders:
@@ -52,6 +52,7 @@ mod effort;
 mod onnx;
 mod question;
 mod script;
+mod server;
 mod view;
 
 use std::error;
@@ -64,6 +65,7 @@ pub use effort::Effort;
 pub use onnx::OnnxEngine;
 pub use question::{Asked, Explain, FindQuestion, Question, RateQuestion};
 pub use script::{Does, Script, ScriptError, ScriptedAnswer, ScriptedEngine};
+pub use server::ServerEngine;
 pub use view::{ShownView, ViewForm, ViewPixels};
 
 use crate::answer::Reading;

@@ -7,6 +7,7 @@ use crate::digest;
 use crate::generate::{Grammar, Words};
 use crate::prompt::{Conversation, Prompts, Query};
 use crate::record::{Answer, AnswerKind, Rating, Task};
+use crate::server::BoxList;
 
 /// One question about a view.
 #[derive(Clone)]
@@ -46,6 +47,8 @@ pub struct FindQuestion {
     pub kind: AnswerKind,
     /// What its answer may be; anything where `None`.
     pub grammar: Option<Arc<Grammar>>,
+    /// The same for an engine that takes no grammar of tokens; anything where `None`.
+    pub form: Option<Arc<BoxList>>,
     /// What asks about each box that was found.
     pub explain: Option<Explain>,
 }

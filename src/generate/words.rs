@@ -82,23 +82,35 @@ impl Words {
     /// # Errors
     /// [`WordsError`].
     pub fn new(tokenizer: &TextTokenizer, words: &[String], stop_ids: &[u32]) -> Result<Self, WordsError> {
+        Self::written_by(words, stop_ids, |text| Ok(written(tokenizer, text)?))
+    }
+
+    /// The same for any tokenizer: `write` gives the ids of a text, `None` where they do not give it back.
+    ///
+    /// # Errors
+    /// As [`Self::new`], and those of `write`.
+    pub fn written_by<E: From<WordsError>>(
+        words: &[String],
+        stop_ids: &[u32],
+        mut write: impl FnMut(&str) -> Result<Option<Vec<u32>>, E>,
+    ) -> Result<Self, E> {
         if words.len() < 2 {
-            return Err(WordsError::TooFew);
+            return Err(WordsError::TooFew.into());
         }
         let mut forms: BTreeMap<Vec<u32>, usize> = BTreeMap::new();
         for (word, text) in words.iter().enumerate() {
             if text.trim().is_empty() {
-                return Err(WordsError::Empty);
+                return Err(WordsError::Empty.into());
             }
-            let ids = written(tokenizer, text)?.ok_or_else(|| WordsError::Unwritable(text.clone()))?;
+            let ids = write(text)?.ok_or_else(|| WordsError::Unwritable(text.clone()))?;
             if let Some(other) = forms.insert(ids, word) {
-                return Err(WordsError::Alike(words[other].clone(), text.clone()));
+                return Err(WordsError::Alike(words[other].clone(), text.clone()).into());
             }
         }
         // Other ways of writing a word count for it unless another word is written like that.
         for (word, text) in words.iter().enumerate() {
             for form in other_forms(text) {
-                if let Some(ids) = written(tokenizer, &form)? {
+                if let Some(ids) = write(&form)? {
                     forms.entry(ids).or_insert(word);
                 }
             }
@@ -107,6 +119,23 @@ impl Words {
         let mut made = Self { words: words.to_vec(), places: Vec::new() };
         made.part(&forms, 0, stop_ids);
         Ok(made)
+    }
+
+    /// Every way in which a word may be written, with the word's index: that of several words belongs to the one that
+    /// is exactly it, else to the first.
+    pub fn forms(words: &[String]) -> BTreeMap<String, usize> {
+        let mut forms: BTreeMap<String, usize> = words.iter().cloned().zip(0..).collect();
+        for (word, text) in words.iter().enumerate() {
+            for form in other_forms(text) {
+                forms.entry(form).or_insert(word);
+            }
+        }
+        forms
+    }
+
+    /// The ids that are looked at first.
+    pub fn first_ids(&self) -> &[u32] {
+        self.places.first().map_or(&[], |place| &place.ids)
     }
 
     /// The words, in their order.

@@ -71,7 +71,8 @@ pub struct Query {
     pub text: String,
     /// What goes around it.
     pub conversation: Conversation,
-    /// The whole prompt as the chat template rendered it, the image token standing once for each image. Of a plain one, system prompt and text.
+    /// The whole prompt as the chat template rendered it, the image token standing once for each image. Of a plain one, a mark of thinking,
+    /// system prompt and text.
     pub rendered: String,
     /// The ids before the first image, between each two, and after the last; none of a plain query.
     parts: Vec<Vec<u32>>,
@@ -82,7 +83,8 @@ impl Query {
     /// A query without token ids.
     fn plain(text: &str, conversation: &Conversation) -> Self {
         let system = conversation.system.iter().map(String::as_str);
-        let rendered = system.chain([text]).collect::<Vec<_>>().join("\n\n");
+        let thinking = conversation.thinking.then_some("<|think|>").into_iter();
+        let rendered = thinking.chain(system).chain([text]).collect::<Vec<_>>().join("\n\n");
         Self { text: text.to_owned(), conversation: conversation.clone(), rendered, parts: Vec::new(), image: [0; 3] }
     }
 

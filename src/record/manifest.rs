@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AnswerKind, Filters, Rules, Settings, Task};
+use super::{AnswerKind, Filters, Rules, ServerSaid, Settings, Task};
 
 /// How answers that were made elsewhere were read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,9 @@ pub struct Manifest {
     /// What is known to be wrong with the model's graphs; nothing for most.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inexact: Vec<String>,
+    /// What the server that had it said of itself; not in runs of graphs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerSaid>,
     /// What answers depend on; `null` where they were made elsewhere.
     pub settings: Option<Settings>,
     /// How they were read, where they were made elsewhere.
@@ -78,6 +81,7 @@ impl Manifest {
             started,
             model: None,
             inexact: Vec::new(),
+            server: None,
             settings,
             elsewhere: None,
             filters: Filters::default(),
@@ -95,6 +99,12 @@ impl Manifest {
     #[must_use]
     pub fn with_inexact(self, inexact: Vec<String>) -> Self {
         Self { inexact, ..self }
+    }
+
+    /// The same, with what the model's server said of itself, if one has it.
+    #[must_use]
+    pub fn with_server(self, server: Option<ServerSaid>) -> Self {
+        Self { server, ..self }
     }
 
     /// A manifest of answers that were made elsewhere, about images in `root` where that is known.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AnswerKind, BudgetChoice, CritiqueSettings, Decoding, Rules, Sampling, Task, Tiling};
+use super::{AnswerKind, BudgetChoice, CritiqueSettings, Decoding, Rules, Sampling, ServerUse, Task, Tiling};
 
 /// Everything that an answer depends on, but for the image itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub struct Settings {
     pub sampling: Sampling,
     /// Which weights answer.
     pub model: ModelIdentity,
+    /// How the server that has the model was asked; not in runs of graphs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<ServerUse>,
     /// `cuda` where a CUDA device computed: its answers may differ from the CPU's in the last digits of a score, and now and then in a
     /// token, so a run is made on one kind of device to its end. Not in runs on the CPU.
     #[serde(default = "cpu", skip_serializing_if = "is_cpu")]
@@ -74,6 +77,7 @@ impl Settings {
             max_new_tokens: 0,
             sampling: Sampling::Greedy,
             model,
+            server: None,
             device: cpu(),
         }
     }
@@ -91,6 +95,7 @@ impl Settings {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelIdentity {
     /// Graphs, their external data and the tokenizer: a hash of each (large files by size and evenly spread pieces).
+    /// Of a server, what it says of the model: name, digest, sizes.
     pub files: BTreeMap<String, String>,
     /// Ids that end an answer.
     pub stop_ids: Vec<u32>,

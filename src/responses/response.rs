@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::body::{Body, Outcome, error, text};
 use super::tokens::Tokens;
 use super::{Problem, llama_cpp, ollama, openai, own};
+use crate::answer::TokenSpan;
 use crate::record::Ended;
 
 /// What a server answered to one request.
@@ -33,6 +34,24 @@ pub struct Response {
     pub choices: usize,
     /// The tokens of the answer.
     pub(super) tokens: Tokens,
+}
+
+impl Response {
+    /// The response whose body a server sent as it is, about a question that is known.
+    ///
+    /// # Errors
+    /// [`Problem`] if it is none.
+    pub(crate) fn of_body(object: &Map<String, Value>) -> Result<Self, Problem> {
+        let Body { outcome, tokens, choices, model, .. } = body_of(object, object)?;
+        let (image, custom_id, question, size) = (None, None, None, None);
+        Ok(Self { image, custom_id, question, rendered: false, size, model, outcome, choices, tokens })
+    }
+
+    /// Where the answer's tokens stand in its `text`; none where no probabilities came, `None` where they do not
+    /// add up to it.
+    pub(crate) fn spans(&self, text: &str) -> Option<Vec<TokenSpan>> {
+        self.tokens.spans(text)
+    }
 }
 
 /// Responses whose pieces come one by one.

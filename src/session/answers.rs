@@ -1,11 +1,14 @@
-//! What answers the questions of a session: a model, or engines that the caller has made.
+//! What answers the questions of a session: a model, a server, or engines that the caller has made.
 
+use std::sync::Arc;
+
+use super::remote::{self, Needs, Remote};
 use super::{DeviceSlot, ModelChoice, ModelFiles, ModelOptions, Observer, SessionError};
 use crate::device::Device;
-use crate::engine::{Engine, Script, ScriptedEngine};
+use crate::engine::{Engine, Script, ScriptedEngine, ServerEngine};
 use crate::model::GraphFiles;
 use crate::prompt::Prompts;
-use crate::record::{Budget, ModelIdentity};
+use crate::record::{Budget, ModelIdentity, ServerSaid, Settings};
 
 /// Engines that the caller has made, and what a run keeps of them.
 pub struct OwnEngines {
@@ -30,12 +33,30 @@ pub(super) enum Answers {
     Model(Box<ModelFiles>),
     /// Engines, and how questions are put to them.
     Own(OwnEngines),
+    /// A server.
+    Server(Remote),
 }
 
 /// A model of which is known which graphs it has.
 pub(super) struct Identified {
     pub(super) identity: ModelIdentity,
     graphs: Option<GraphFiles>,
+    server: Option<Arc<crate::server::Server>>,
+}
+
+impl Identified {
+    /// Puts into `settings` how a server is asked, and how it really decodes.
+    pub(super) fn settle(&self, settings: &mut Settings) {
+        if let Some(server) = &self.server {
+            let (used, decoding) = remote::used(server, settings.decoding);
+            (settings.server, settings.decoding) = (Some(used), decoding);
+        }
+    }
+
+    /// What a server says of itself.
+    pub(super) fn said(&self) -> Option<ServerSaid> {
+        self.server.as_deref().map(remote::said)
+    }
 }
 
 /// Engines that are ready to be made.
@@ -57,6 +78,7 @@ impl Answers {
                 let engine = ScriptedEngine::new(Script::read(file)?);
                 Ok(Self::Own(OwnEngines::of(format!("script {}", file.display()), engine)))
             }
+            ModelChoice::Server(server) => Ok(Self::Server(Remote::of(server, options.runtime.offline))),
             _ => Ok(Self::Model(Box::new(ModelFiles::open(options)?))),
         }
     }
@@ -65,7 +87,7 @@ impl Answers {
     pub(super) fn usual_budget(&self) -> Budget {
         match self {
             Self::Model(files) => files.config.default_budget,
-            Self::Own(_) => Budget::USUAL,
+            Self::Own(_) | Self::Server(_) => Budget::USUAL,
         }
     }
 
@@ -73,15 +95,20 @@ impl Answers {
     pub(super) fn prompts(&self) -> Prompts {
         match self {
             Self::Model(files) => files.prompts(),
-            Self::Own(_) => Prompts::Plain,
+            Self::Own(_) | Self::Server(_) => Prompts::Plain,
         }
+    }
+
+    /// Whether answers are held to a list of boxes by means of its own.
+    pub(super) fn takes_forms(&self) -> bool {
+        matches!(self, Self::Server(_))
     }
 
     /// Ids that end an answer.
     pub(super) fn stop_ids(&self) -> &[u32] {
         match self {
             Self::Model(files) => &files.config.stop_ids,
-            Self::Own(_) => &[],
+            Self::Own(_) | Self::Server(_) => &[],
         }
     }
 
@@ -90,19 +117,25 @@ impl Answers {
         match self {
             Self::Model(files) => files.name(),
             Self::Own(own) => own.name.clone(),
+            Self::Server(remote) => remote.name(),
         }
     }
 
     /// # Errors
-    /// [`SessionError`] if the model's graphs are not there, or cannot be read.
-    pub(super) fn identify(&self, observer: &dyn Observer) -> Result<Identified, SessionError> {
+    /// [`SessionError`] if the model's graphs are not there, or cannot be read; if a server is not
+    /// reached, or cannot do what is needed.
+    pub(super) fn identify(&self, needs: &Needs, observer: &dyn Observer) -> Result<Identified, SessionError> {
         match self {
             Self::Model(files) => {
                 let graphs = files.graphs(observer)?;
                 let identity = ModelIdentity::of(&files.directory, &graphs, &files.config)?;
-                Ok(Identified { identity, graphs: Some(graphs) })
+                Ok(Identified { identity, graphs: Some(graphs), server: None })
             }
-            Self::Own(own) => Ok(Identified { identity: own.identity.clone(), graphs: None }),
+            Self::Own(own) => Ok(Identified { identity: own.identity.clone(), graphs: None, server: None }),
+            Self::Server(remote) => {
+                let server = remote.connect(needs, observer)?;
+                Ok(Identified { identity: remote::identity(&server), graphs: None, server: Some(server) })
+            }
         }
     }
 
@@ -143,6 +176,10 @@ impl Answers {
                 files.engines(&graphs, runtime, slots, budget, rows)
             }
             (Self::Own(own), _) if !own.engines.is_empty() => Ok(std::mem::take(&mut own.engines)),
+            (Self::Server(remote), _) => match remote.server() {
+                Some(server) => Ok(vec![Box::new(ServerEngine::new(Arc::clone(server)))]),
+                None => Err(SessionError::NoEngine),
+            },
             _ => Err(SessionError::NoEngine),
         }
     }

@@ -16,6 +16,7 @@ use crate::onnxruntime::RuntimeError;
 use crate::ownership::OwnershipError;
 use crate::prompt::PromptError;
 use crate::run::RunError;
+use crate::server::ServerError;
 
 /// Why a session cannot be opened or go on.
 #[derive(Debug, Error)]
@@ -58,6 +59,9 @@ pub enum SessionError {
     /// Engines of the caller's were to answer, and there is none.
     #[error("there is no engine to answer")]
     NoEngine,
+    /// A model is looked at, and it is on a server.
+    #[error("a server's model has no files here")]
+    ServerHasNoFiles,
     /// A grammar was chosen for an engine that takes none.
     #[error("what answers here cannot be held to a grammar: decode freely")]
     NoTokenizer,
@@ -194,6 +198,9 @@ pub enum SessionError {
     /// Of a pipeline, or of flags.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
+    /// Of a server.
+    #[error(transparent)]
+    Server(#[from] ServerError),
     /// A script cannot be read.
     #[error(transparent)]
     Script(#[from] ScriptError),

@@ -1,15 +1,25 @@
 //! The grammar of each question's answers.
 //!
-//! In: whether answers are held to a grammar, and a question. Out: its grammar, or `None` for free
-//! text. Promises: the tokenizer's vocabulary is read once, for the first grammar that is wanted.
+//! In: whether answers are held to a grammar, and a question. Out: its grammar, the same list for an
+//! engine that has means of its own, or neither for free text. Promises: the tokenizer's vocabulary is read once, for the first grammar that is wanted.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 
 use super::{DecodingChoice, DecodingOptions, Observer, SessionError};
 use crate::generate::{Grammar, GrammarFactory, Labels};
 use crate::prompt::Prompts;
 use crate::record::{AnswerKind, Decoding, Task};
+use crate::server::BoxList;
+
+/// What the answers to a question are held to.
+#[derive(Default)]
+pub(super) struct Held {
+    /// By the tokens of the model; `None` for free text.
+    pub(super) grammar: Option<Arc<Grammar>>,
+    /// By the engine's own means; `None` for free text.
+    pub(super) form: Option<Arc<BoxList>>,
+}
 
 /// Makes the grammars of questions.
 pub(super) struct Grammars<'s> {
@@ -20,6 +30,9 @@ pub(super) struct Grammars<'s> {
     prompts: &'s Prompts,
     stop_ids: &'s [u32],
     observer: &'s dyn Observer,
+    /// Whether the engine holds answers to a list of boxes by its own means.
+    forms: bool,
+    has_forms: Cell<bool>,
     /// `None` inside if the tokenizer makes no grammar and none was insisted on.
     factory: OnceCell<Option<GrammarFactory>>,
 }
@@ -32,6 +45,7 @@ impl<'s> Grammars<'s> {
         thinking: bool,
         prompts: &'s Prompts,
         stop_ids: &'s [u32],
+        forms: bool,
         observer: &'s dyn Observer,
     ) -> Result<Self, SessionError> {
         if thinking && options.decoding == Some(DecodingChoice::Grammar) {
@@ -39,26 +53,35 @@ impl<'s> Grammars<'s> {
         }
         let choice = if thinking { Some(DecodingChoice::Free) } else { options.decoding };
         let (open_labels, max_boxes) = (options.open_labels, options.max_boxes);
-        Ok(Self { choice, open_labels, max_boxes, prompts, stop_ids, observer, factory: OnceCell::new() })
+        let (has_forms, factory) = (Cell::new(false), OnceCell::new());
+        Ok(Self { choice, open_labels, max_boxes, prompts, stop_ids, observer, forms, has_forms, factory })
     }
 
     /// The grammar of answers to a task, if they have one.
     ///
     /// # Errors
     /// [`SessionError`] if a grammar was insisted on and cannot be made.
-    pub(super) fn of(&self, task: &Task, kind: AnswerKind) -> Result<Option<Arc<Grammar>>, SessionError> {
+    pub(super) fn of(&self, task: &Task, kind: AnswerKind) -> Result<Held, SessionError> {
         if kind == AnswerKind::Text {
             return match self.choice {
                 Some(DecodingChoice::Grammar) => Err(SessionError::NoRoomForText),
-                _ => Ok(None),
+                _ => Ok(Held::default()),
             };
         }
         let usual = if matches!(task, Task::Prompt { .. }) { DecodingChoice::Free } else { DecodingChoice::Grammar };
         if self.choice.unwrap_or(usual) == DecodingChoice::Free {
-            return Ok(None);
+            return Ok(Held::default());
+        }
+        // A phrase describes a thing; the model calls it what it likes.
+        let open = self.open_labels || matches!(task, Task::Phrase(_)) || task.labels().is_empty();
+        if self.forms {
+            self.has_forms.set(true);
+            let labels = (!open).then(|| task.labels().to_vec());
+            let form = BoxList { labels, most: self.max_boxes };
+            return Ok(Held { grammar: None, form: Some(Arc::new(form)) });
         }
         let Some(tokenizer) = self.prompts.tokenizer() else {
-            return if self.choice.is_some() { Err(SessionError::NoTokenizer) } else { Ok(None) };
+            return if self.choice.is_some() { Err(SessionError::NoTokenizer) } else { Ok(Held::default()) };
         };
         if self.factory.get().is_none() {
             let factory = match GrammarFactory::new(tokenizer, self.stop_ids) {
@@ -72,22 +95,19 @@ impl<'s> Grammars<'s> {
             // It was empty just now, and this is the only thread.
             self.factory.get_or_init(|| factory);
         }
-        let Some(Some(factory)) = self.factory.get() else { return Ok(None) };
-        // A phrase describes a thing; the model calls it what it likes.
-        let open = self.open_labels || matches!(task, Task::Phrase(_)) || task.labels().is_empty();
+        let Some(Some(factory)) = self.factory.get() else { return Ok(Held::default()) };
         let labels = if open { Labels::Open } else { Labels::Of(task.labels()) };
-        factory.boxes(labels, self.max_boxes).map(|grammar| Some(Arc::new(grammar))).map_err(SessionError::NoGrammar)
+        let grammar = factory.boxes(labels, self.max_boxes).map_err(SessionError::NoGrammar)?;
+        Ok(Held { grammar: Some(Arc::new(grammar)), form: None })
     }
 
     /// How the questions so far are decoded, for `run.json`.
     pub(super) fn used(&self) -> Decoding {
-        match self.factory.get() {
-            Some(Some(_)) => Decoding::Grammar {
-                prompts: self.choice == Some(DecodingChoice::Grammar),
-                open_labels: self.open_labels,
-                max_boxes: self.max_boxes,
-            },
-            _ => Decoding::Free,
+        if self.has_forms.get() || matches!(self.factory.get(), Some(Some(_))) {
+            let prompts = self.choice == Some(DecodingChoice::Grammar);
+            Decoding::Grammar { prompts, open_labels: self.open_labels, max_boxes: self.max_boxes }
+        } else {
+            Decoding::Free
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod pipeline;
 mod plan;
 mod proposal;
 mod questions;
+mod remote;
 mod shown;
 mod summary;
 
@@ -63,6 +64,8 @@ pub use plan::{DetectPlan, PlannedImage, PlannedSizes};
 pub use proposal::{Machine, Proposal};
 use questions::Asker;
 pub use questions::query;
+use remote::Needs;
+pub use remote::open as open_server;
 pub use shown::ShownRun;
 pub use summary::{Failure, Summary};
 
@@ -275,7 +278,8 @@ impl<'o> Session<'o> {
             }
         };
         let (budget, options) = (self.budget.largest(), self.config.model());
-        let identified = self.answers.identify(self.observer)?;
+        let needs = self.needs(grammars.used(), self.rates());
+        let identified = self.answers.identify(&needs, self.observer)?;
         let mut placed = self.answers.place(identified, budget, options, self.observer)?;
         placed.slots.truncate(1);
         let device = placed.slots[0].device.clone();
@@ -284,7 +288,25 @@ impl<'o> Session<'o> {
     }
 
     fn grammars(&self, thinking: bool) -> Result<Grammars<'_>, SessionError> {
-        Grammars::new(self.config.decoding(), thinking, &self.prompts, self.answers.stop_ids(), self.observer)
+        let forms = self.answers.takes_forms();
+        let (decoding, stop_ids) = (self.config.decoding(), self.answers.stop_ids());
+        Grammars::new(decoding, thinking, &self.prompts, stop_ids, forms, self.observer)
+    }
+
+    /// What is asked of what answers, under questions that are decoded so.
+    fn needs(&self, decoding: Decoding, ratings: bool) -> Needs {
+        let (thinking, image_newlines) = match &self.config {
+            Config::Detect(config) => (config.conversation.thinking, config.conversation.image_newlines),
+            Config::Critique(config) => (false, config.image_newlines),
+        };
+        let insists = self.config.decoding().decoding == Some(DecodingChoice::Grammar);
+        Needs { budget: self.budget.largest(), thinking, ratings, image_newlines, decoding, insists }
+    }
+
+    /// Whether frames are rated by words.
+    fn rates(&self) -> bool {
+        let Config::Critique(config) = &self.config else { return false };
+        config.rubric.axes.iter().any(|axis| !matches!(axis.kind, critique::Kind::Defects { .. }))
     }
 
     fn asker<'s>(&'s self, config: &'s DetectConfig, grammars: Option<&'s Grammars<'s>>) -> Asker<'s> {
@@ -315,14 +337,15 @@ impl<'o> Session<'o> {
             Config::Detect(config) => {
                 let grammars = self.grammars(config.conversation.thinking)?;
                 let questions = self.asker(config, Some(&grammars)).questions(source)?;
-                let identified = self.answers.identify(self.observer)?;
+                let identified = self.answers.identify(&self.needs(grammars.used(), false), self.observer)?;
                 let settings = self.of_detection(config, &questions, grammars.used(), identified.identity.clone());
                 self.run_questions(&questions, (settings, identified), None, source, placement, options)
             }
             Config::Critique(config) => {
                 let grammars = self.grammars(false)?;
                 let (questions, rows_of_no_frame) = self.of_rubric(config, &grammars, Some(source))?;
-                let identified = self.answers.identify(self.observer)?;
+                let needs = self.needs(grammars.used(), self.rates());
+                let identified = self.answers.identify(&needs, self.observer)?;
                 let settings = self.of_critique(config, &questions, grammars.used(), identified.identity.clone());
                 self.run_questions(&questions, (settings, identified), rows_of_no_frame, source, placement, options)
             }
@@ -340,12 +363,14 @@ impl<'o> Session<'o> {
         options: &RunOptions<'_>,
     ) -> Result<FinishedRun, SessionError> {
         let (observer, budget) = (self.observer, self.budget.largest());
+        identified.settle(&mut settings);
+        let said = identified.said();
         let placed = self.answers.place(identified, budget, self.config.model(), observer)?;
         placed.slots[0].device.kind().clone_into(&mut settings.device);
         let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
         let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
         let manifest = manifest.with_filters(self.config.filters().clone()).with_model(self.answers.name());
-        let manifest = manifest.with_inexact(placed.inexact.clone());
+        let manifest = manifest.with_inexact(placed.inexact.clone()).with_server(said);
         directory.settle_placed(&manifest, placement)?;
         let (journal, known): (_, Known) = directory.journal(options.sync_every)?;
         observer.opened(&directory, &known);

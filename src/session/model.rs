@@ -18,6 +18,7 @@ use crate::model::{self, Dtypes, GraphFiles, Model, ModelConfig, OpenOptions, de
 use crate::onnxruntime::{self, Runtime, RuntimeOptions};
 use crate::prompt::{Conversation, Prompter, Prompts, Room};
 use crate::record::{Budget, Task};
+use crate::server::ServerOptions;
 
 /// The cache of all answers that are written at the same time takes at most this much on the CPU.
 const CACHE_BYTES: usize = 1 << 30;
@@ -38,6 +39,8 @@ pub enum ModelChoice {
     Hub(ModelId),
     /// No model: answers that a file holds, see [`Script`](crate::engine::Script).
     Script(PathBuf),
+    /// A model on a server.
+    Server(ServerOptions),
     /// Engines that the caller has made: see [`Session::with_engines`](super::Session::with_engines).
     Engines,
 }
@@ -153,6 +156,7 @@ impl ModelFiles {
             ModelChoice::Hub(id) => hub::cached_snapshot(&HubOptions::cache_from_env()?, id)?.directory,
             ModelChoice::Demo | ModelChoice::Unnamed => demo::unpack(&onnxruntime::cache_dir()?)?,
             ModelChoice::Script(file) => return Err(SessionError::NoModel(file.clone())),
+            ModelChoice::Server(_) => return Err(SessionError::ServerHasNoFiles),
             ModelChoice::Engines => return Err(SessionError::NoEngine),
         };
         model::check_settings(&directory)?;

@@ -44,8 +44,9 @@ impl Session<'_> {
         let tokens = self.prompts.tokenizer();
         let tokens = tokens.map(|tokenizer| Words::new(tokenizer, &words, self.answers.stop_ids())).transpose()?;
         let (min_mass, apply_orientation) = (rubric.min_mass, config.apply_orientation);
-        let identified = self.answers.identify(self.observer)?;
-        let settings = Settings {
+        let identified = self.answers.identify(&self.needs(Decoding::Free, true), self.observer)?;
+        let said = identified.said();
+        let mut settings = Settings {
             // The folders are part of it: the same names in others are other pairs.
             prompts: std::iter::once(query.rendered.clone())
                 .chain(roots.iter().map(|root| root.display().to_string()))
@@ -54,13 +55,14 @@ impl Session<'_> {
             apply_orientation,
             ..self.settings(Decoding::default(), identified.identity.clone())
         };
+        identified.settle(&mut settings);
         let budget = self.budget.largest();
         let mut placed = self.answers.place(identified, budget, self.config.model(), self.observer)?;
         placed.slots.truncate(1);
         let settings = Settings { device: placed.slots[0].device.kind().to_owned(), ..settings };
         let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
         let manifest = Manifest::new(None, Some(settings)).with_model(self.answers.name());
-        directory.settle(&manifest.with_inexact(placed.inexact.clone()))?;
+        directory.settle(&manifest.with_inexact(placed.inexact.clone()).with_server(said))?;
         let journal = directory.pairs()?;
         self.observer.pairs_opened(&directory, &journal);
         let mut engines = self.answers.engines(placed, budget, self.config.decoding().rows)?;

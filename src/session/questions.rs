@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::grammars::Grammars;
+use super::grammars::{Grammars, Held};
 use super::{CritiqueConfig, DetectConfig, Observer, SessionError};
 use crate::critique::Kind;
 use crate::engine::{Asked, Explain, FindQuestion, Question};
@@ -85,8 +85,9 @@ impl Asker<'_> {
     fn question(&self, task: Task) -> Result<Question, SessionError> {
         let kind = self.config.answer.unwrap_or_else(|| task.answer_kind());
         let query = query(&task, &self.config.conversation, self.prompts)?;
-        let grammar = self.grammars.map(|grammars| grammars.of(&task, kind)).transpose()?.flatten();
-        Ok(Question::Find(FindQuestion { query, task, kind, grammar, explain: None }))
+        let Held { grammar, form } =
+            self.grammars.map(|grammars| grammars.of(&task, kind)).transpose()?.unwrap_or_default();
+        Ok(Question::Find(FindQuestion { query, task, kind, grammar, form, explain: None }))
     }
 
     fn of_row(&self, task: &Task) -> Result<Asked, SessionError> {
@@ -157,14 +158,15 @@ pub(super) fn of_rubric(
     for axis in &rubric.axes {
         if let Kind::Defects { labels } = &axis.kind {
             let task = Task::Prompt { text: rubric.text(axis, None), labels: labels.clone() };
-            let grammar = grammars.of(&Task::Labels(labels.clone()), AnswerKind::Boxes)?;
+            let Held { grammar, form } = grammars.of(&Task::Labels(labels.clone()), AnswerKind::Boxes)?;
             let query = prompts.query(&task.text(), &conversation)?;
             let explain = axis.why.then(|| Explain {
                 prompts: prompts.clone(),
                 conversation: conversation.clone(),
                 wording: rubric.explain_text(),
             });
-            finds.insert(axis.name.clone(), FindQuestion { query, task, kind: AnswerKind::Boxes, grammar, explain });
+            let kind = AnswerKind::Boxes;
+            finds.insert(axis.name.clone(), FindQuestion { query, task, kind, grammar, form, explain });
         }
     }
     let mut strangers_of_table = None;

@@ -23,6 +23,7 @@ fn shapes(prompter: &Prompter) -> Questions {
         task,
         kind: gemscope::record::AnswerKind::Boxes,
         grammar: None,
+        form: None,
         explain: None,
     });
     Questions::about_every(Some(Asked { labels: Vec::new(), questions: vec![question] }))

@@ -36,7 +36,8 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("prompt", &["record", "image_table"]),
     ("model", &["onnxruntime", "prompt", "preprocess", "hub"]),
     ("generate", &["model", "answer"]),
-    ("engine", &["generate"]),
+    ("server", &["http", "responses"]),
+    ("engine", &["generate", "server"]),
     // Records to formats, and how good they are.
     ("export", &["answer", "critique", "dataset", "gate", "journal", "page", "preprocess"]),
     ("eval", &["answer", "dataset", "journal", "page"]),

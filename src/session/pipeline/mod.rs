@@ -28,8 +28,8 @@ pub use layer::Layer;
 use layer::layers;
 pub use sections::{
     BudgetSection, ChoiceSection, CoordinateSection, DecodingSection, DeviceSection, ExportSection, FilterSection,
-    ImageSection, LimitSection, ModelSection, PromptsSection, RuleSection, RunSection, SamplingSection, TaskSection,
-    ViewSection,
+    ImageSection, LimitSection, ModelSection, PromptsSection, RuleSection, RunSection, SamplingSection, ServerSection,
+    TaskSection, ViewSection,
 };
 pub use word::Names;
 use word::one_or_many;
@@ -43,6 +43,7 @@ use crate::image::MAX_PIXELS;
 use crate::prompt::Conversation;
 use crate::record::{Budget, BudgetChoice, Filters, MinScore, Rules, Sampling, Task, distinct};
 use crate::run::{Control, MIN_ROWS};
+use crate::server::ServerOptions;
 use crate::source::{Choice, Most};
 
 layers! {
@@ -218,6 +219,9 @@ impl Pipeline {
             (task.labels.is_some() && task.phrase.is_some(), "labels", "phrase"),
             (task.prompt.is_some() && task.phrase.is_some(), "prompt", "phrase"),
             (task.per_label && task.phrase.is_some(), "per_label", "phrase"),
+            (model.server.server.is_some() && model.model.is_some(), "server", "model"),
+            (model.server.server.is_some() && model.dtype.is_some(), "server", "dtype"),
+            (model.server.server.is_some() && model.device.device.is_some(), "server", "device"),
             (self.source.choice.limit.is_some() && self.source.choice.sample.is_some(), "limit", "sample"),
         ];
         if let Some((_, one, other)) = excluded.into_iter().find(|(both, ..)| *both) {
@@ -363,7 +367,10 @@ impl BudgetSection {
 impl ModelSection {
     /// The model that is named, here or by the environment.
     pub fn choice(&self) -> ModelChoice {
-        ModelChoice::of(self.model.as_deref())
+        match self.server.options() {
+            Some(server) => ModelChoice::Server(server),
+            None => ModelChoice::of(self.model.as_deref()),
+        }
     }
 
     /// The options; ONNX Runtime is found as the environment says.
@@ -379,6 +386,19 @@ impl ModelSection {
             device: self.device.asked()?,
             ..ModelOptions::of(self.choice())
         })
+    }
+}
+
+impl ServerSection {
+    /// The server that is named, if one is, with the environment's key.
+    pub fn options(&self) -> Option<ServerOptions> {
+        let mut options = ServerOptions::of(self.server.as_deref()?);
+        options.model.clone_from(&self.server_model);
+        options.kind = self.server_kind.and_then(|choice| choice.0);
+        options.pictures = self.server_pictures.unwrap_or_default();
+        options.concurrency = self.concurrency.map(usize::from);
+        options.patience = self.server_wait.unwrap_or(options.patience);
+        Some(options)
     }
 }
 

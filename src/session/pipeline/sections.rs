@@ -16,6 +16,7 @@ use super::word::{above_zero, from_one, seconds, share};
 use crate::device::DeviceChoice;
 use crate::model::Dtypes;
 use crate::record::{AnswerKind, Area, Budget, CoordinateOrder, CoordinateScale, ScoreKind, Tiling};
+use crate::server::{PictureForm, ServerKindChoice};
 use crate::session::DecodingChoice;
 
 layers! {
@@ -161,6 +162,47 @@ layers! {
         #[serde(flatten)]
         #[cfg_attr(feature = "cli", command(flatten))]
         pub device: DeviceSection,
+        /// A server in its place.
+        #[serde(flatten)]
+        #[cfg_attr(feature = "cli", command(flatten))]
+        pub server: ServerSection,
+    }
+
+    /// A server that has the model.
+    #[cfg_attr(feature = "cli", command(next_help_heading = "A server in place of a model"))]
+    pub struct ServerSection {
+        /// The address of a server that has the model: Ollama, llama.cpp, LM Studio, vLLM, or another one of OpenAI's API
+        /// (http://localhost:11434). Its key, if it wants one: $GEMSCOPE_SERVER_KEY, else $OPENAI_API_KEY
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(
+            feature = "cli",
+            arg(
+                long,
+                value_name = "URL",
+                conflicts_with_all = ["model", "device", "dtype", "threads", "keep_graphs", "allow_inexact"]
+            )
+        )]
+        pub server: Option<String>,
+        /// The model's name there. Default: the only one
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
+        pub server_model: Option<String>,
+        /// What the server is: auto (it is asked), vllm, llama, ollama or openai [default: auto]
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "KIND"))]
+        pub server_kind: Option<ServerKindChoice>,
+        /// How pictures are sent: png, or jpeg, which is smaller and changes pixels [default: png]
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "FORM"))]
+        pub server_pictures: Option<PictureForm>,
+        /// So long a server that is away or busy is waited for before the run stops [default: 30]
+        #[serde(deserialize_with = "seconds_word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "SECONDS", value_parser = seconds))]
+        pub server_wait: Option<Duration>,
+        /// Images that are asked about at the same time. Default: 4; of Ollama 1, of llama.cpp at most its slots
+        #[serde(deserialize_with = "count_word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = from_one::<u16>))]
+        pub concurrency: Option<u16>,
     }
 
     /// What computes.

@@ -1,0 +1,343 @@
+//! A server that is asked.
+//!
+//! In: a question. Out: its reply. Promises: what can pass (a server that starts, is busy, or broke
+//! off) is tried again with growing pauses; what cannot (400, 401, 404) is not; a wait is left as
+//! soon as nobody wants the answer any more.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use super::patience::{Patience, retry_after};
+use super::recognise::{self, Recognised};
+use super::reply::Reply;
+use super::request::{self, Ask, Look};
+use super::{Ability, AskError, ServerError, ServerKind, ServerOptions, address};
+use crate::http::{Client, HttpError, Url, read_body};
+use crate::record::Sampling;
+
+/// The largest response that is read.
+const MOST_BYTES: u64 = 64 << 20;
+/// So much of what a server says is shown.
+const SHOWN: usize = 300;
+/// So often a wait looks whether it is still wanted.
+const GLANCE: Duration = Duration::from_millis(50);
+/// Texts whose tokens are counted without a picture.
+const MOST_COUNTED: usize = 16;
+/// Begin and end of an image, around its soft tokens.
+const AROUND_IMAGE: usize = 2;
+/// Servers' templates may differ from the model's by a blank or two around the image.
+const TEMPLATE_SLACK: usize = 2;
+/// Ollama's context grows by steps of so many tokens, since another one loads the model again.
+const CONTEXT_STEP: usize = 2048;
+
+/// A server, and what is known of it.
+pub struct Server {
+    /// What it is.
+    pub kind: ServerKind,
+    /// The model's name there.
+    pub model: String,
+    /// What it says of the weights, by what it is said of: equal for the same model elsewhere.
+    pub weights: Vec<(&'static str, String)>,
+    /// Its version, as it says it.
+    pub version: Option<String>,
+    /// How many requests it says to answer at the same time.
+    pub slots: Option<usize>,
+    pub(super) ability: Ability,
+    options: ServerOptions,
+    base: String,
+    client: Client,
+    /// Tokens of questions without a picture; `None` where the server does not say.
+    text_tokens: Mutex<HashMap<String, Option<usize>>>,
+    context: AtomicUsize,
+    /// Tells threads apart that wait.
+    spread: AtomicU32,
+}
+
+/// One try that failed.
+enum Failed {
+    /// Another one may not. `away`: the server was not reached, or broke off.
+    Passing {
+        reason: String,
+        retry_after: Option<Duration>,
+        away: bool,
+        view: bool,
+    },
+    Final(AskError),
+}
+
+impl Server {
+    /// The server of `options`: what it is, and which model is asked. With `offline`, only one on
+    /// this machine.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn open(options: &ServerOptions, offline: bool) -> Result<Self, ServerError> {
+        let base = address::base(&options.url)?;
+        let client = Client::new(offline);
+        let mut server = Self {
+            kind: options.kind.unwrap_or(ServerKind::OpenAi),
+            model: String::new(),
+            weights: Vec::new(),
+            version: None,
+            slots: None,
+            ability: Ability::default(),
+            options: options.clone(),
+            base,
+            client,
+            text_tokens: Mutex::new(HashMap::new()),
+            context: AtomicUsize::new(0),
+            spread: AtomicU32::new(0),
+        };
+        let Recognised { kind, model, weights, version, slots } = recognise::recognise(&server, options)?;
+        (server.kind, server.model, server.version, server.slots) = (kind, model, version, slots);
+        server.weights = weights;
+        Ok(server)
+    }
+
+    /// What it can do, as the try showed it.
+    pub fn ability(&self) -> &Ability {
+        &self.ability
+    }
+
+    /// How it is asked.
+    pub fn options(&self) -> &ServerOptions {
+        &self.options
+    }
+
+    /// Where it is; not to be kept.
+    pub fn address(&self) -> &str {
+        &self.base
+    }
+
+    /// How many images are asked about at the same time.
+    pub fn concurrency(&self) -> usize {
+        let usual = self.kind.usual_concurrency();
+        self.options.concurrency.unwrap_or_else(|| self.slots.map_or(usual, |slots| slots.clamp(1, usual))).max(1)
+    }
+
+    /// Asks. `stop` says that the answer is not wanted any more.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub fn ask(&self, ask: &Ask<'_>, stop: &dyn Fn() -> bool) -> Result<Reply, AskError> {
+        let object = self.send(self.route(), &self.body(ask), stop)?;
+        Reply::of(&object).map_err(|reason| AskError::View(self.said(&reason)))
+    }
+
+    pub(super) fn route(&self) -> &'static str {
+        if self.kind == ServerKind::Ollama { "/api/chat" } else { "/v1/chat/completions" }
+    }
+
+    pub(super) fn body(&self, ask: &Ask<'_>) -> Value {
+        // A token has at least a byte, and rarely fewer than two.
+        let text = ask.text.len() + ask.system.map_or(0, str::len);
+        let soft_tokens = ask.pictures.len() * (ask.budget as usize + AROUND_IMAGE);
+        let needed = (soft_tokens + text / 2 + ask.max_tokens + 64).next_multiple_of(CONTEXT_STEP);
+        let context = self.context.fetch_max(needed, Ordering::Relaxed).max(needed);
+        request::body(self.kind, &self.model, &self.ability, ask, context)
+    }
+
+    /// How many soft tokens a picture became, by the tokens of a reply's prompt and those of its
+    /// question without a picture; `None` where the server does not say it. `planned` is what is
+    /// to be expected.
+    pub fn soft_tokens(
+        &self,
+        ask: &Ask<'_>,
+        prompt: Option<usize>,
+        planned: u32,
+        stop: &dyn Fn() -> bool,
+    ) -> Option<u32> {
+        let (prompt, text) = (prompt?, self.text_tokens(ask, stop)?);
+        let image = prompt.checked_sub(text)?.checked_sub(AROUND_IMAGE)?;
+        let as_planned = image.abs_diff(planned as usize) <= TEMPLATE_SLACK;
+        Some(if as_planned { planned } else { u32::try_from(image).ok()? })
+    }
+
+    /// Tokens of a question without its picture, which the server is asked once.
+    fn text_tokens(&self, ask: &Ask<'_>, stop: &dyn Fn() -> bool) -> Option<usize> {
+        let key = format!("{}\0{}\0{}", ask.thinking, ask.system.unwrap_or_default(), ask.text);
+        let mut known = self.text_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = known.get(&key) {
+            return *count;
+        }
+        if known.len() >= MOST_COUNTED {
+            return None;
+        }
+        // Others that ask the same wait for it.
+        let sampling = Sampling::Greedy;
+        let without = Ask { pictures: &[], max_tokens: 1, form: None, look: Look::Nothing, sampling, ..*ask };
+        let count = self.ask(&without, stop).ok().and_then(|reply| reply.usage.prompt);
+        known.insert(key, count);
+        count
+    }
+
+    /// The ids of a text in the model's vocabulary; `None` where they do not give it back, or the
+    /// server has no tokenizer to ask.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    pub fn token_ids(&self, text: &str, stop: &dyn Fn() -> bool) -> Result<Option<Vec<u32>>, AskError> {
+        let (ask, back) = match self.kind {
+            ServerKind::Vllm => {
+                (serde_json::json!({"model": self.model, "prompt": text, "add_special_tokens": false}), "prompt")
+            }
+            ServerKind::Llama => {
+                (serde_json::json!({"content": text, "add_special": false, "parse_special": false}), "content")
+            }
+            ServerKind::Ollama | ServerKind::OpenAi => return Ok(None),
+        };
+        let answer = self.send("/tokenize", &ask, stop)?;
+        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        let ids: Option<Vec<u32>> =
+            answer.get("tokens").and_then(Value::as_array).and_then(|ids| ids.iter().map(id).collect());
+        let Some(ids) = ids.filter(|ids| !ids.is_empty()) else { return Ok(None) };
+        let ask = match self.kind {
+            ServerKind::Vllm => serde_json::json!({"model": self.model, "tokens": ids}),
+            _ => serde_json::json!({"tokens": ids}),
+        };
+        let whole = self.send("/detokenize", &ask, stop)?;
+        Ok((whole.get(back).and_then(Value::as_str) == Some(text)).then_some(ids))
+    }
+
+    /// Sends a body, again as long as there is patience.
+    pub(super) fn send(
+        &self,
+        route: &str,
+        body: &Value,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Map<String, Value>, AskError> {
+        let bytes = body.to_string().into_bytes();
+        let mut patience = Patience::of(self.options.patience);
+        loop {
+            if stop() {
+                return Err(AskError::Cancelled);
+            }
+            let (reason, retry_after, away, view) = match self.once(route, &bytes) {
+                Ok(object) => return Ok(object),
+                Err(Failed::Final(error)) => return Err(error),
+                Err(Failed::Passing { reason, retry_after, away, view }) => (reason, retry_after, away, view),
+            };
+            let spread = self.spread.fetch_add(1, Ordering::Relaxed);
+            let Some(pause) = patience.pause(retry_after, spread) else {
+                let hint = if away && self.kind == ServerKind::Llama { LLAMA_ABORTS } else { "" };
+                let asked =
+                    retry_after.map_or_else(String::new, |wait| format!(", and wants {} s of time", wait.as_secs()));
+                let reason = format!("{reason}{asked}{hint}");
+                return Err(if view { AskError::View(reason) } else { AskError::Server(reason) });
+            };
+            tracing::warn!("{reason}: tried again in {} ms", pause.as_millis());
+            let until = Instant::now() + pause;
+            while Instant::now() < until && !stop() {
+                std::thread::sleep(GLANCE.min(until.saturating_duration_since(Instant::now())));
+            }
+        }
+    }
+
+    /// The object at `route`; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`ServerError`] if the server is not reached, or wants a key.
+    pub(super) fn get(&self, route: &str) -> Result<Option<Map<String, Value>>, ServerError> {
+        let mut patience = Patience::of(self.options.patience);
+        loop {
+            let url = self.url(route)?;
+            let error = match self.client.get(&url, &self.headers()) {
+                Ok(response) => match response.status().as_u16() {
+                    status @ (401 | 403) => return Err(self.key_error(status)),
+                    200 => {
+                        let object = read_body(&url, response, MOST_BYTES).ok();
+                        return Ok(object.and_then(|bytes| serde_json::from_slice(&bytes).ok()));
+                    }
+                    // It is loading its model.
+                    503 => HttpError::Unreachable {
+                        host: url.host().to_owned(),
+                        reason: "it is not ready (status 503)".to_owned(),
+                    },
+                    _ => return Ok(None),
+                },
+                Err(error @ (HttpError::Unreachable { .. } | HttpError::TimedOut { .. })) => error,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(pause) = patience.pause(None, 0) else { return Err(error.into()) };
+            std::thread::sleep(pause);
+        }
+    }
+
+    /// A single try.
+    fn once(&self, route: &str, body: &[u8]) -> Result<Map<String, Value>, Failed> {
+        let final_error = |reason: String| Failed::Final(AskError::Server(reason));
+        let url = self.url(route).map_err(|error| final_error(error.to_string()))?;
+        let longest = self.options.longest_answer;
+        let response = self.client.post(&url, &self.headers(), body, longest);
+        let away = |error: HttpError| match error {
+            HttpError::TimedOut { .. } => Failed::Final(AskError::View(format!("no answer: {error}"))),
+            HttpError::Unreachable { .. } => {
+                Failed::Passing { reason: error.to_string(), retry_after: None, away: true, view: false }
+            }
+            error => final_error(error.to_string()),
+        };
+        let response = response.map_err(away)?;
+        let status = response.status().as_u16();
+        let asked = retry_after(response.headers().get("retry-after").and_then(|value| value.to_str().ok()));
+        let bytes = read_body(&url, response, MOST_BYTES);
+        if status == 200 {
+            let bytes = bytes.map_err(away)?;
+            return serde_json::from_slice(&bytes).map_err(|_| {
+                let text = String::from_utf8_lossy(&bytes);
+                Failed::Final(AskError::View(format!("the server's answer is no JSON: {}", self.said(&text))))
+            });
+        }
+        let said = bytes.map(|bytes| self.reason(&bytes)).unwrap_or_default();
+        let reason = format!("the server says {status}{}{said}", if said.is_empty() { "" } else { ": " });
+        Err(match status {
+            401 | 403 => final_error(self.key_error(status).to_string()),
+            400 | 413 | 415 | 422 => Failed::Final(AskError::View(reason)),
+            408 | 425 | 429 | 502..=504 => Failed::Passing { reason, retry_after: asked, away: false, view: false },
+            500 => Failed::Passing { reason, retry_after: asked, away: false, view: true },
+            _ => final_error(reason),
+        })
+    }
+
+    fn url(&self, route: &str) -> Result<Url, HttpError> {
+        Url::parse(&format!("{}{route}", self.base))
+    }
+
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        self.options.key.iter().map(|key| ("authorization", key.header())).collect()
+    }
+
+    fn key_error(&self, status: u16) -> ServerError {
+        ServerError::Key { status, given: self.options.key.is_some() }
+    }
+
+    /// The words of an error in a body.
+    fn reason(&self, bytes: &[u8]) -> String {
+        let object: Option<Map<String, Value>> = serde_json::from_slice(bytes).ok();
+        let detail = |object: &Map<String, Value>| {
+            let error = object.get("error").map(|error| error.get("message").unwrap_or(error));
+            let said = error.or_else(|| object.get("message")).or_else(|| object.get("detail"))?;
+            Some(said.as_str().map_or_else(|| said.to_string(), str::to_owned))
+        };
+        let text = object.as_ref().and_then(detail);
+        self.said(&text.unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned()))
+    }
+
+    /// What the server said, without the key, on one line and not at length.
+    fn said(&self, text: &str) -> String {
+        let text = self.options.key.as_ref().map_or_else(|| text.to_owned(), |key| key.hidden_in(text));
+        let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        if line.len() > SHOWN {
+            line.truncate(line.floor_char_boundary(SHOWN));
+            line.push('…');
+        }
+        line
+    }
+}
+
+/// What may be the cause if llama.cpp breaks off.
+const LLAMA_ABORTS: &str = ". llama-server ends at a picture of more tokens than its micro batch with the models \
+                            12B, 26B and 31B: it is started with -b 2048 -ub 2048";

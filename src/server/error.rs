@@ -1,0 +1,111 @@
+//! Why a server cannot be used, or has no answer.
+
+use thiserror::Error;
+
+use crate::http::HttpError;
+
+/// Why a server cannot be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// Not an address.
+    #[error("the server's address: {reason}")]
+    Address {
+        /// Why.
+        reason: String,
+    },
+    /// It is not reached, or the network is forbidden.
+    #[error("the server: {0}")]
+    Http(#[from] HttpError),
+    /// It does not answer as a server of models does.
+    #[error("{url} answers, and not as a server of models: {reason}")]
+    NoServer {
+        /// Where it is.
+        url: String,
+        /// What it said.
+        reason: String,
+    },
+    /// It wants a key, or another one.
+    #[error(
+        "the server {} (status {status}); GEMSCOPE_SERVER_KEY or OPENAI_API_KEY in the environment holds one",
+        if *given { "refuses the key" } else { "wants a key" }
+    )]
+    Key {
+        /// Of HTTP.
+        status: u16,
+        /// Whether one was sent.
+        given: bool,
+    },
+    /// It was said to be of another kind.
+    #[error("this is {found}, and is asked as such: as {asked} it puts the picture and the question apart")]
+    OtherKind {
+        /// What was said.
+        asked: &'static str,
+        /// What it is.
+        found: &'static str,
+    },
+    /// No such model.
+    #[error("the server has no model {asked:?}; {}", models(there))]
+    NoModel {
+        /// The name that was asked for.
+        asked: String,
+        /// Those that are there.
+        there: Vec<String>,
+    },
+    /// Several models, and none was named.
+    #[error("the server has several models, and one has to be named: {}", there.join(", "))]
+    SeveralModels {
+        /// Their names.
+        there: Vec<String>,
+    },
+    /// It sees nothing.
+    #[error("{model} takes no pictures on this server{hint}")]
+    Blind {
+        /// The model.
+        model: String,
+        /// What to do about it.
+        hint: &'static str,
+    },
+    /// The first request was refused.
+    #[error("the server refuses a picture with a question: {0}")]
+    Refused(String),
+    /// The first request had no answer.
+    #[error("{0}")]
+    Unanswered(String),
+    /// Thoughts were asked for.
+    #[error("{0} cannot be told to think: its API has no word for it")]
+    NoThoughts(&'static str),
+    /// Answers were to be held to a list of boxes.
+    #[error("this server does not hold answers to a list of boxes: {reason}")]
+    NoConstraint {
+        /// What it said.
+        reason: String,
+    },
+    /// Ratings are made of probabilities.
+    #[error("this server gives no probabilities of tokens, and ratings are made of them: {reason}")]
+    NoProbabilities {
+        /// What is missing.
+        reason: String,
+    },
+    /// The lines around an image belong to the template, which is the server's.
+    #[error("lines around the image are written by the server's own chat template")]
+    ImageLines,
+}
+
+fn models(there: &[String]) -> String {
+    if there.is_empty() { "it has none".to_owned() } else { format!("it has {}", there.join(", ")) }
+}
+
+/// Why a question has no answer.
+#[derive(Debug, Error)]
+pub enum AskError {
+    /// Nobody wants it any more.
+    #[error("cancelled")]
+    Cancelled,
+    /// This question alone has none.
+    #[error("{0}")]
+    View(String),
+    /// No question would have one: the server is gone, or refuses all.
+    #[error("{0}")]
+    Server(String),
+}

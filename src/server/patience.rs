@@ -1,0 +1,73 @@
+//! When a server is asked again.
+//!
+//! In: why there was no answer. Out: how long to wait before the next try, or that it is given up.
+//! Promises: what another try cannot change is not tried again; all waits together are bounded.
+
+use std::time::{Duration, Instant};
+
+/// The longest wait that a server may ask for; beyond it the run stops, and says so.
+const LONGEST_ASKED: Duration = Duration::from_mins(2);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// Waits that the server asked for, one after another.
+const MOST_ASKED: u32 = 10;
+
+/// What is waited for.
+pub(super) struct Patience {
+    since: Instant,
+    most: Duration,
+    /// Waits that the server asked for: they do not count.
+    asked: Duration,
+    failures: u32,
+    times_asked: u32,
+}
+
+impl Patience {
+    pub(super) fn of(most: Duration) -> Self {
+        Self { since: Instant::now(), most, asked: Duration::ZERO, failures: 0, times_asked: 0 }
+    }
+
+    /// How long to wait before the next try, after one that failed in a way that can pass; `None`
+    /// gives it up. `retry_after` is what the server asks for, `spread` tells threads apart that
+    /// failed together.
+    pub(super) fn pause(&mut self, retry_after: Option<Duration>, spread: u32) -> Option<Duration> {
+        if let Some(asked) = retry_after {
+            self.times_asked += 1;
+            self.asked += asked;
+            return Some(asked).filter(|asked| *asked <= LONGEST_ASKED && self.times_asked <= MOST_ASKED);
+        }
+        let pause = Duration::from_millis(500 << self.failures.min(4)).min(LONGEST_PAUSE);
+        let pause = pause + pause * (spread % 8) / 32;
+        self.failures += 1;
+        let waited = self.since.elapsed().saturating_sub(self.asked);
+        (waited + pause <= self.most).then_some(pause)
+    }
+}
+
+/// The seconds of a `Retry-After`. Dates are passed over.
+pub(super) fn retry_after(header: Option<&str>) -> Option<Duration> {
+    let seconds: f64 = header?.trim().parse().ok()?;
+    (0.0..=86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_end() {
+        let mut patience = Patience::of(Duration::from_secs(20));
+        let pauses: Vec<_> = std::iter::from_fn(|| patience.pause(None, 0)).take(20).collect();
+        let whole = |millis: u64| Duration::from_millis(millis);
+        assert_eq!(pauses[..5], [whole(500), whole(1000), whole(2000), whole(4000), whole(8000)]);
+        assert!(Patience::of(Duration::ZERO).pause(None, 0).is_none());
+    }
+
+    #[test]
+    fn the_server_may_ask_for_a_wait() {
+        let mut patience = Patience::of(Duration::ZERO);
+        assert_eq!(patience.pause(retry_after(Some(" 3 ")), 5), Some(Duration::from_secs(3)));
+        assert_eq!(patience.pause(retry_after(Some("3600")), 0), None);
+        assert_eq!(retry_after(Some("Wed, 21 Oct 2026 07:28:00 GMT")), None);
+    }
+}

@@ -1,0 +1,205 @@
+//! A response of a server.
+//!
+//! In: its JSON. Out: the answer's text, where its tokens stand, its first token's probabilities,
+//! and the server's figures. Promises: the text is as it came, thoughts that the server keeps apart
+//! before it in Gemma 4's own marks; probabilities that do not fit the text are left out.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+use crate::answer::TokenSpan;
+use crate::record::Ended;
+use crate::responses::{Outcome, Response};
+
+/// Begins a thought in Gemma 4's text.
+const THOUGHT: &str = "<|channel>thought\n";
+/// Ends it.
+const THOUGHT_END: &str = "<channel|>";
+/// From so many tokens on, probabilities that are all exactly 1 are taken for a stub's.
+const SURELY_TOO_CERTAIN: usize = 8;
+
+/// What a server counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens of the prompt, soft tokens included.
+    pub prompt: Option<usize>,
+    /// Tokens of the answer.
+    pub answer: Option<usize>,
+}
+
+/// The most probable first tokens of an answer.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FirstToken {
+    /// Probabilities by the token's id, where ids are given.
+    pub by_id: HashMap<u32, f64>,
+    /// Probabilities by the token's text.
+    pub by_text: HashMap<String, f64>,
+    /// The smallest of them: a token that is not listed has no more than that.
+    pub floor: f64,
+}
+
+impl FirstToken {
+    /// What no listed token has of the whole probability.
+    pub fn rest(&self) -> f64 {
+        let listed: f64 = if self.by_id.is_empty() { self.by_text.values().sum() } else { self.by_id.values().sum() };
+        (1.0 - listed).max(0.0)
+    }
+
+    fn of(entry: &Value) -> Option<Self> {
+        let mut made = Self { floor: f64::INFINITY, ..Self::default() };
+        let top = entry.get("top_logprobs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        for token in top.iter().chain([entry]) {
+            let text = token.get("token").and_then(Value::as_str)?;
+            let probability = token.get("logprob").and_then(Value::as_f64)?.min(0.0).exp();
+            let written = text.strip_prefix("token_id:").and_then(|id| id.parse().ok());
+            let given = || token.get("id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+            if let Some(id) = written.or_else(given) {
+                made.by_id.insert(id, probability);
+            }
+            if written.is_none() {
+                made.by_text.insert(text.to_owned(), probability);
+            }
+            made.floor = made.floor.min(probability);
+        }
+        Some(made)
+    }
+}
+
+/// A response of a server.
+#[derive(Debug, Clone)]
+pub struct Reply {
+    /// The answer, thoughts included.
+    pub text: String,
+    /// How it ended.
+    pub ended: Ended,
+    /// Where its tokens stand; empty without probabilities.
+    pub spans: Vec<TokenSpan>,
+    /// Whether probabilities came that do not fit the text.
+    pub spans_do_not_fit: bool,
+    /// Its first token.
+    pub first: Option<FirstToken>,
+    /// Whether the server kept thoughts apart.
+    pub thought: bool,
+    /// Its figures.
+    pub usage: Usage,
+    /// What the server calls its state.
+    pub fingerprint: Option<String>,
+}
+
+impl Reply {
+    /// # Errors
+    /// Why there is no answer in it.
+    pub(super) fn of(object: &Map<String, Value>) -> Result<Self, String> {
+        let response = Response::of_body(object).map_err(|problem| problem.to_string())?;
+        let (answer, ended) = match &response.outcome {
+            Outcome::Answer { text, ended } => (text.clone(), *ended),
+            Outcome::Failed(reason) => return Err(reason.clone()),
+        };
+        let choice = object.get("choices").and_then(|choices| choices.get(0));
+        let message = choice.map_or_else(|| object.get("message"), |choice| choice.get("message"));
+        let thoughts = ["reasoning", "reasoning_content", "thinking"].iter();
+        let thoughts = thoughts.filter_map(|key| message?.get(key)?.as_str()).find(|text| !text.is_empty());
+        let spans = response.spans(&answer);
+        let stub = spans.as_ref().is_some_and(|spans| {
+            spans.len() >= SURELY_TOO_CERTAIN && spans.iter().all(|span| span.log_probability == Some(0.0))
+        });
+        let spans_do_not_fit = spans.is_none() || stub;
+        let mut spans = spans.filter(|_| !stub).unwrap_or_default();
+        let mut text = answer;
+        if let Some(thoughts) = thoughts {
+            // Cut off within its thought, an answer has not begun.
+            let end = if text.is_empty() && ended == Ended::TokenLimit { "" } else { THOUGHT_END };
+            let before = format!("{THOUGHT}{thoughts}{end}");
+            for span in &mut spans {
+                span.bytes = span.bytes.start + before.len()..span.bytes.end + before.len();
+            }
+            text.insert_str(0, &before);
+        }
+        let tokens = choice.map_or_else(
+            || object.get("logprobs"),
+            |choice| choice.get("logprobs").and_then(|logprobs| logprobs.get("content")),
+        );
+        let usage = object.get("usage");
+        let count = |value: Option<&Value>| value.and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
+        let figure = |key: &str, own: &str| count(usage.and_then(|usage| usage.get(key)).or_else(|| object.get(own)));
+        Ok(Self {
+            text,
+            ended,
+            spans,
+            spans_do_not_fit,
+            first: tokens.and_then(|tokens| tokens.get(0)).and_then(FirstToken::of),
+            thought: thoughts.is_some(),
+            usage: Usage {
+                prompt: figure("prompt_tokens", "prompt_eval_count"),
+                answer: figure("completion_tokens", "eval_count"),
+            },
+            fingerprint: object.get("system_fingerprint").and_then(Value::as_str).map(str::to_owned),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn reply(value: &Value) -> Result<Reply, String> {
+        Reply::of(value.as_object().unwrap())
+    }
+
+    #[test]
+    fn thoughts_stand_before_the_answer_and_probabilities_where_it_is() {
+        let token = |text: &str, log: f64| json!({"token": text, "logprob": log, "bytes": null, "top_logprobs": []});
+        let given = json!({
+            "choices": [{
+                "message": {"content": "[1]", "reasoning_content": "so"}, "finish_reason": "stop",
+                "logprobs": {"content": [token("so", -9.0), token("[1", -0.5), token("]", -1.0)]},
+            }],
+            "usage": {"prompt_tokens": 77, "completion_tokens": 3}, "system_fingerprint": "fp",
+        });
+        let reply = reply(&given).unwrap();
+        assert_eq!(reply.text, "<|channel>thought\nso<channel|>[1]");
+        assert_eq!(&reply.text[reply.spans[0].bytes.clone()], "[1");
+        assert_eq!(reply.usage, Usage { prompt: Some(77), answer: Some(3) });
+        assert!(reply.thought && reply.fingerprint.as_deref() == Some("fp"));
+    }
+
+    #[test]
+    fn stubs_are_no_probabilities() {
+        let token = |text: &str| json!({"token": text, "logprob": 0, "top_logprobs": []});
+        let all: Vec<Value> = "[[1,2,3]]".chars().map(|letter| token(&letter.to_string())).collect();
+        let given = json!({"choices": [{
+            "message": {"content": "[[1,2,3]]"}, "finish_reason": "stop", "logprobs": {"content": all},
+        }]});
+        let stub = reply(&given).unwrap();
+        assert!(stub.spans.is_empty() && stub.spans_do_not_fit);
+        let null = json!({"choices": [{"message": {"content": "[]"}, "finish_reason": "stop", "logprobs": null}]});
+        let null = reply(&null).unwrap();
+        assert!(null.spans.is_empty() && !null.spans_do_not_fit && null.first.is_none());
+    }
+
+    #[test]
+    fn the_first_token_is_known_by_id_or_by_text() {
+        let entry = |token: &str, log: f64| json!({"token": token, "logprob": log});
+        let given = json!({"choices": [{
+            "message": {"content": "good"}, "finish_reason": "length",
+            "logprobs": {"content": [{
+                "token": "token_id:7", "logprob": -0.1, "top_logprobs": [entry("token_id:7", -0.1), entry("token_id:9", -3.0)],
+            }]},
+        }]});
+        let first = reply(&given).unwrap().first.unwrap();
+        assert!((first.by_id[&9] - (-3.0_f64).exp()).abs() < 1e-12 && first.by_text.is_empty());
+        let ollama = json!({
+            "model": "gemma4", "message": {"content": "good"}, "done": true, "done_reason": "length",
+            "prompt_eval_count": 290, "eval_count": 1,
+            "logprobs": [{"token": "good", "logprob": -0.2, "bytes": [], "top_logprobs": [entry("good", -0.2), entry("bad", -2.0)]}],
+        });
+        let reply = reply(&ollama).unwrap();
+        assert_eq!(reply.usage.prompt, Some(290));
+        let first = reply.first.unwrap();
+        assert!((first.floor - (-2.0_f64).exp()).abs() < 1e-12 && first.rest() > 0.0);
+        assert_eq!(first.by_text.len(), 2);
+    }
+}
