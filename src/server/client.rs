@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use super::patience::{Patience, retry_after};
-use super::recognise::{self, Recognised};
 use super::reply::Reply;
 use super::request::{self, Ask, Look};
 use super::{Ability, AskError, ServerError, ServerKind, ServerOptions, address};
@@ -70,15 +69,12 @@ enum Failed {
 }
 
 impl Server {
-    /// The server of `options`: what it is, and which model is asked. With `offline`, only one on
-    /// this machine.
+    /// One of which nothing is known.
     ///
     /// # Errors
-    /// [`ServerError`].
-    pub fn open(options: &ServerOptions, offline: bool) -> Result<Self, ServerError> {
-        let base = address::base(&options.url)?;
-        let client = Client::new(offline);
-        let mut server = Self {
+    /// [`ServerError::Address`].
+    pub(super) fn unknown(options: &ServerOptions, offline: bool) -> Result<Self, ServerError> {
+        Ok(Self {
             kind: options.kind.unwrap_or(ServerKind::OpenAi),
             model: String::new(),
             weights: Vec::new(),
@@ -86,16 +82,12 @@ impl Server {
             slots: None,
             ability: Ability::default(),
             options: options.clone(),
-            base,
-            client,
+            base: address::base(&options.url)?,
+            client: Client::new(offline),
             text_tokens: Mutex::new(HashMap::new()),
             context: AtomicUsize::new(0),
             spread: AtomicU32::new(0),
-        };
-        let Recognised { kind, model, weights, version, slots } = recognise::recognise(&server, options)?;
-        (server.kind, server.model, server.version, server.slots) = (kind, model, version, slots);
-        server.weights = weights;
-        Ok(server)
+        })
     }
 
     /// What it can do, as the try showed it.

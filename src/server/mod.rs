@@ -24,6 +24,7 @@ mod picture;
 mod recognise;
 mod reply;
 mod request;
+mod trial;
 
 pub use ability::{Ability, Constraint, Looked};
 pub use boxes::BoxList;

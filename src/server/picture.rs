@@ -38,23 +38,21 @@ impl Picture {
     /// [`PictureError`].
     pub fn of(rgb: &[u8], width: u32, height: u32, form: PictureForm) -> Result<Self, PictureError> {
         let mut bytes = Vec::new();
-        let written = if rgb.len() as u64 != u64::from(width) * u64::from(height) * 3 {
-            Err(format!("{} bytes of pixels", rgb.len()))
-        } else {
-            match form {
-                PictureForm::Png => {
-                    let (compression, filter) = (CompressionType::Fast, FilterType::Adaptive);
-                    let encoder = PngEncoder::new_with_quality(&mut bytes, compression, filter);
-                    encoder.write_image(rgb, width, height, ExtendedColorType::Rgb8)
-                }
-                PictureForm::Jpeg => {
-                    let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
-                    encoder.write_image(rgb, width, height, ExtendedColorType::Rgb8)
-                }
+        let written = match form {
+            _ if rgb.len() as u64 != u64::from(width) * u64::from(height) * 3 => {
+                return Err(PictureError { width, height, reason: format!("{} bytes of pixels", rgb.len()) });
             }
-            .map_err(|error| error.to_string())
+            PictureForm::Png => {
+                let (compression, filter) = (CompressionType::Fast, FilterType::Adaptive);
+                let encoder = PngEncoder::new_with_quality(&mut bytes, compression, filter);
+                encoder.write_image(rgb, width, height, ExtendedColorType::Rgb8)
+            }
+            PictureForm::Jpeg => {
+                let encoder = JpegEncoder::new_with_quality(&mut bytes, QUALITY);
+                encoder.write_image(rgb, width, height, ExtendedColorType::Rgb8)
+            }
         };
-        written.map_err(|reason| PictureError { width, height, reason })?;
+        written.map_err(|error| PictureError { width, height, reason: error.to_string() })?;
         let mime = match form {
             PictureForm::Png => "image/png",
             PictureForm::Jpeg => "image/jpeg",

@@ -9,12 +9,27 @@ use serde_json::{Map, Value, json};
 use super::{Server, ServerError, ServerKind, ServerOptions};
 
 /// What a server is.
-pub(super) struct Recognised {
-    pub(super) kind: ServerKind,
-    pub(super) model: String,
-    pub(super) weights: Vec<(&'static str, String)>,
-    pub(super) version: Option<String>,
-    pub(super) slots: Option<usize>,
+struct Recognised {
+    kind: ServerKind,
+    model: String,
+    weights: Vec<(&'static str, String)>,
+    version: Option<String>,
+    slots: Option<usize>,
+}
+
+impl Server {
+    /// The server of `options`: what it is, and which model is asked. With `offline`, only one on
+    /// this machine.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn open(options: &ServerOptions, offline: bool) -> Result<Self, ServerError> {
+        let mut server = Self::unknown(options, offline)?;
+        let Recognised { kind, model, weights, version, slots } = recognise(&server, options)?;
+        (server.kind, server.model, server.weights) = (kind, model, weights);
+        (server.version, server.slots) = (version, slots);
+        Ok(server)
+    }
 }
 
 type Object = Map<String, Value>;
@@ -23,7 +38,7 @@ fn text(object: &Object, key: &str) -> Option<String> {
     object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-pub(super) fn recognise(server: &Server, options: &ServerOptions) -> Result<Recognised, ServerError> {
+fn recognise(server: &Server, options: &ServerOptions) -> Result<Recognised, ServerError> {
     let props = server.get("/props")?.filter(|object| object.contains_key("default_generation_settings"));
     let ollama =
         if props.is_some() { None } else { server.get("/api/version")?.and_then(|found| text(&found, "version")) };

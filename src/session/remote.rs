@@ -18,6 +18,7 @@ const GREY: u8 = 150;
 
 /// What is asked of what answers.
 #[derive(Debug, Clone, Copy)]
+#[allow(clippy::struct_excessive_bools)] // each is a thing that a server may not be able to do
 pub(super) struct Needs {
     /// The largest budget of a view.
     pub(super) budget: Budget,
@@ -64,12 +65,11 @@ impl Remote {
         if needs.image_newlines {
             return Err(ServerError::ImageLines.into());
         }
-        let server = match self.server.get() {
-            Some(server) => Arc::clone(server),
-            None => {
-                let server = Arc::new(open(&self.options, self.offline, needs.budget, observer)?);
-                Arc::clone(self.server.get_or_init(|| server))
-            }
+        let server = if let Some(server) = self.server.get() {
+            Arc::clone(server)
+        } else {
+            let server = Arc::new(open(&self.options, self.offline, needs.budget, observer)?);
+            Arc::clone(self.server.get_or_init(|| server))
         };
         let ability = server.ability();
         let reason = |what| ability.reason(what).unwrap_or_default().to_owned();

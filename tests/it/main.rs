@@ -32,5 +32,6 @@ mod prompts;
 mod regression;
 mod rules;
 mod scripted;
+mod server;
 mod support;
 mod variants;

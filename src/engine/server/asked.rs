@@ -93,7 +93,7 @@ impl Shared {
             Sampling::Drawn { temperature, top_p, top_k, seed } => {
                 let own = view.stream.wrapping_add(index as u64);
                 // Nearby seeds are no other draws on every server.
-                let seed = digest::number(&format!("{seed} {own}"));
+                let seed = digest::number(format!("{seed} {own}"));
                 Sampling::Drawn { temperature, top_p, top_k, seed }
             }
             Sampling::Greedy => Sampling::Greedy,
