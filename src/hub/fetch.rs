@@ -135,7 +135,9 @@ impl Work<'_> {
             }
             match self.wrong(path)? {
                 None => {
-                    self.point(&blob, &pointer, path == &pointer)?;
+                    if path != &pointer {
+                        self.point(&blob, &pointer, false)?;
+                    }
                     return Ok(Fetched::AlreadyThere);
                 }
                 Some(wrong) => {
@@ -147,7 +149,7 @@ impl Work<'_> {
         let resumed = self.fetch()?;
         let partial = paths.partial(file);
         fs::rename(&partial, &blob).map_err(HubError::io(&blob))?;
-        self.point(&blob, &pointer, false)?;
+        self.point(&blob, &pointer, true)?;
         drop(lock);
         Ok(match (repaired, resumed) {
             (true, _) => Fetched::Repaired,
@@ -310,19 +312,26 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Has the snapshot point to the blob. If there are no links, the file itself moves there.
-    fn point(&self, blob: &Path, pointer: &Path, is_there: bool) -> Result<(), HubError> {
+    /// Has the snapshot point to the blob. Without links a new blob moves there, and one that was
+    /// there, which other snapshots may link to, is copied: as Python does it.
+    fn point(&self, blob: &Path, pointer: &Path, is_new: bool) -> Result<(), HubError> {
         let link = Paths::link(self.file);
-        if is_there || fs::read_link(pointer).is_ok_and(|there| there == link) {
+        if fs::read_link(pointer).is_ok_and(|there| there == link) {
             return Ok(());
         }
         if self.hub.options.links && linked(&link, pointer).is_ok() {
             return Ok(());
         }
-        if pointer.exists() && self.wrong(pointer)?.is_none() {
+        if !is_new && pointer.exists() && self.wrong(pointer)?.is_none() {
             return Ok(());
         }
-        fs::rename(blob, pointer).map_err(HubError::io(pointer))
+        if is_new {
+            return fs::rename(blob, pointer).map_err(HubError::io(pointer));
+        }
+        let copy = files::temporary(0o666).tempfile_in(files::folder_of(pointer)).map_err(HubError::io(pointer))?;
+        fs::copy(blob, copy.path()).map_err(HubError::io(pointer))?;
+        copy.persist(pointer).map_err(|error| HubError::Io { path: pointer.to_owned(), error: error.error })?;
+        Ok(())
     }
 }
 

@@ -422,6 +422,24 @@ fn without_links_the_files_are_in_the_snapshot() {
 }
 
 #[test]
+fn without_links_what_other_snapshots_link_to_stays() {
+    let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
+    let mut with_links = options(&hub, home.path());
+    let dtype = "fp32".parse().unwrap();
+    let fetch =
+        |options: &HubOptions| session::download(options, &MODEL.parse().unwrap(), Some(&dtype), None, &()).unwrap();
+    let snapshot = fetch(&with_links).directory;
+    let other = folder(home.path()).join("snapshots").join("f".repeat(40));
+    fs::rename(&snapshot, &other).unwrap();
+    with_links.links = false;
+    assert_eq!(fetch(&with_links).fetched, 0);
+    for place in [&snapshot, &other] {
+        assert_eq!(fs::read(place.join(DECODER)).unwrap(), hub.file(MODEL, DECODER));
+    }
+    assert!(fs::symlink_metadata(snapshot.join(DECODER)).unwrap().is_file());
+}
+
+#[test]
 fn offline_asks_nothing_beyond_this_machine() {
     let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
     let download = |variables: &[(&str, &str)], flags: &[&str]| {
