@@ -1,11 +1,15 @@
 //! `gemscope doctor`: what is installed, whether it works, and what to do.
 
+mod server;
+
 use std::path::{Path, PathBuf};
 
 use gemscope::image::UprightImage;
 use gemscope::model::{Dtypes, demo};
 use gemscope::onnxruntime::{self, Found, Report};
-use gemscope::session::pipeline::{DeviceSection, ModelSection};
+use gemscope::record::Detection;
+use gemscope::server::ServerKindChoice;
+use gemscope::session::pipeline::{DeviceSection, ModelSection, ServerSection};
 use gemscope::session::{DecodingChoice, DetectConfig, Session};
 use serde::Serialize;
 
@@ -38,6 +42,15 @@ pub(crate) struct Args {
     dtype: Option<Dtypes>,
     #[command(flatten)]
     device: DeviceSection,
+    /// Ask the server at this address what it is, show it a picture of shapes, and say what it cannot do
+    #[arg(long, value_name = "URL", conflicts_with_all = ["gpu", "device"])]
+    server: Option<String>,
+    /// With --server: the model's name there
+    #[arg(long, value_name = "NAME", requires = "server")]
+    server_model: Option<String>,
+    /// With --server: what it is: auto, vllm, llama, ollama or openai
+    #[arg(long, value_name = "KIND", requires = "server")]
+    server_kind: Option<ServerKindChoice>,
 }
 
 /// Whether the bundled model answers as it should.
@@ -65,6 +78,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         };
         return gpu::run(&args.device, &subjects, args.json.as_deref(), args.adopt, global);
     }
+    if args.server.is_some() {
+        let (server, server_model, server_kind) = (args.server.clone(), args.server_model.clone(), args.server_kind);
+        let section = ServerSection { server, server_model, server_kind, ..ServerSection::default() };
+        return server::run(&section, args.json.as_deref(), args.adopt, global);
+    }
     let report = onnxruntime::report(&global.runtime_options());
     // Without a library, a model run would install one; doctor changes nothing but its own cache.
     let self_check = report.used.is_some().then(|| match self_check(&args.device, global) {
@@ -84,6 +102,16 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 /// Side of the scenes that a model is shown.
 const SIDE: u32 = 384;
 
+/// Where the disc is that a model is asked about.
+const DISC: [f64; 4] = [120.0, 140.0, 260.0, 280.0];
+
+/// Whether the one thing that was found is that disc.
+fn is_where_it_is(found: &[Detection]) -> bool {
+    let near = |value: f64, expected: f64| (value - expected).abs() <= 30.0;
+    let right = |bbox: [f64; 4]| bbox.iter().zip(DISC).all(|(value, expected)| near(*value, expected));
+    matches!(found, [one] if one.label == "red circle" && right(one.bbox.into()))
+}
+
 /// A disc on grey, at `bbox` (`[x0, y0, x1, y1]` in pixels).
 pub(super) fn disc(bbox: [f64; 4], colour: [u8; 3]) -> UprightImage {
     let centre = [f64::midpoint(bbox[0], bbox[2]), f64::midpoint(bbox[1], bbox[3])];
@@ -99,7 +127,6 @@ pub(super) fn disc(bbox: [f64; 4], colour: [u8; 3]) -> UprightImage {
 
 /// Shows the bundled model a red disc on grey and asks where it is.
 fn self_check(device: &DeviceSection, global: &Global) -> anyhow::Result<SelfCheck> {
-    const DISC: [f64; 4] = [120.0, 140.0, 260.0, 280.0];
     let model_args = ModelSection { model: Some(demo::NAME.into()), device: device.clone(), ..ModelSection::default() };
     let mut config = DetectConfig::of_labels(["red circle"]).with_model(device::options(&model_args, global)?);
     config.decoding.decoding = Some(DecodingChoice::Free);
@@ -107,9 +134,7 @@ fn self_check(device: &DeviceSection, global: &Global) -> anyhow::Result<SelfChe
     let mut session = Session::open(config, &progress)?;
     let record = session.detect(&disc(DISC, [214, 40, 40]))?;
     let on = session.device().map_or_else(String::new, ToString::to_string);
-    let near = |value: f64, expected: f64| (value - expected).abs() <= 30.0;
-    let right = |bbox: [f64; 4]| bbox.iter().zip(DISC).all(|(value, expected)| near(*value, expected));
-    let ok = matches!(record.detections.as_slice(), [one] if one.label == "red circle" && right(one.bbox.into()));
+    let ok = is_where_it_is(&record.detections);
     let says = if ok {
         format!("on {on}, found the red circle where it is")
     } else {

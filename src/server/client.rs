@@ -32,6 +32,8 @@ const AROUND_IMAGE: usize = 2;
 const TEMPLATE_SLACK: usize = 2;
 /// Ollama's context grows by steps of so many tokens, since another one loads the model again.
 const CONTEXT_STEP: usize = 2048;
+/// Room for an answer: the most tokens of one if nobody says it.
+const USUAL_ANSWER: usize = 2048;
 
 /// A server, and what is known of it.
 pub struct Server {
@@ -128,7 +130,7 @@ impl Server {
         // A token has at least a byte, and rarely fewer than two.
         let text = ask.text.len() + ask.system.map_or(0, str::len);
         let soft_tokens = ask.pictures.len() * (ask.budget as usize + AROUND_IMAGE);
-        let needed = (soft_tokens + text / 2 + ask.max_tokens + 64).next_multiple_of(CONTEXT_STEP);
+        let needed = (soft_tokens + text / 2 + ask.max_tokens.max(USUAL_ANSWER) + 64).next_multiple_of(CONTEXT_STEP);
         let context = self.context.fetch_max(needed, Ordering::Relaxed).max(needed);
         request::body(self.kind, &self.model, &self.ability, ask, context)
     }

@@ -9,6 +9,7 @@ use crate::engine::{Engine, Script, ScriptedEngine, ServerEngine};
 use crate::model::GraphFiles;
 use crate::prompt::Prompts;
 use crate::record::{Budget, ModelIdentity, ServerSaid, Settings};
+use crate::server::Server;
 
 /// Engines that the caller has made, and what a run keeps of them.
 pub struct OwnEngines {
@@ -41,7 +42,7 @@ pub(super) enum Answers {
 pub(super) struct Identified {
     pub(super) identity: ModelIdentity,
     graphs: Option<GraphFiles>,
-    server: Option<Arc<crate::server::Server>>,
+    server: Option<Arc<Server>>,
 }
 
 impl Identified {
@@ -102,6 +103,14 @@ impl Answers {
     /// Whether answers are held to a list of boxes by means of its own.
     pub(super) fn takes_forms(&self) -> bool {
         matches!(self, Self::Server(_))
+    }
+
+    /// The server, once it was tried.
+    pub(super) fn server(&self) -> Option<&Server> {
+        match self {
+            Self::Server(remote) => remote.server().map(Arc::as_ref),
+            Self::Model(_) | Self::Own(_) => None,
+        }
     }
 
     /// Ids that end an answer.

@@ -47,6 +47,7 @@ use crate::preprocess::plan_views;
 use crate::prompt::Prompts;
 use crate::record::{BudgetChoice, CritiqueSettings, Decoding, Manifest, ModelIdentity, Record, Rules, Settings};
 use crate::run::{self, Asks, Control, FrameQuestions, Outcome, Questions};
+use crate::server::Server;
 use crate::source::Source;
 
 pub use crate::run::Observer;
@@ -175,6 +176,11 @@ impl<'o> Session<'o> {
     /// What single images are asked on, once one was.
     pub fn device(&self) -> Option<&Device> {
         self.single.as_ref().map(|single| &single.device)
+    }
+
+    /// The server that answers, once it was asked.
+    pub fn server(&self) -> Option<&Server> {
+        self.answers.server()
     }
 
     /// What a detection would do with the images of `source`; `None` for a critique.

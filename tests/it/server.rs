@@ -560,3 +560,29 @@ fn the_run_keeps_how_it_was_asked_and_what_the_server_is() {
     let ran = detect(dir.path(), &mock, &images).assert().code(1);
     assert!(stderr(&ran).contains("server.constraint"), "{}", stderr(&ran));
 }
+
+#[test]
+fn doctor_says_what_a_server_is_and_cannot_do() {
+    let doctor = |settings: Settings| {
+        let mock = Mock::start(settings);
+        let mut command = gemscope();
+        command.env_remove("OPENAI_API_KEY").env_remove("GEMSCOPE_SERVER_KEY");
+        let ran = command.args(["doctor", "--server", &mock.url, "--json"]).assert();
+        let code = ran.get_output().status.code();
+        (code, serde_json::from_slice::<Value>(&ran.get_output().stdout).unwrap())
+    };
+    // The circle lies at 120..260 x 140..280 of 384 pixels.
+    let found = r#"[{"box_2d": [365, 312, 729, 677], "label": "red circle"}]"#.to_owned();
+    let (code, said) = doctor(Settings { answer: found.clone(), ..Settings::of(Kind::Vllm) });
+    assert_eq!((code, &said["ok"]), (Some(0), &json!(true)), "{said}");
+    assert_eq!((&said["kind"], &said["version"]), (&json!("vllm"), &json!("0.33.0")));
+    assert_eq!((&said["constraint"], &said["limits"]), (&json!("grammar"), &json!([])));
+    assert_eq!((&said["soft_tokens_planned"], &said["soft_tokens_seen"]), (&json!(256), &json!(256)));
+    let (_, said) = doctor(Settings { trusts: false, answer: found.clone(), ..Settings::of(Kind::Vllm) });
+    assert_eq!(said["budget_per_request"], false);
+    assert!(said["limits"][0].as_str().unwrap().contains("--trust-request-mm-kwargs"), "{said}");
+    let (_, said) = doctor(Settings { answer: found, ..Settings::of(Kind::LmStudio) });
+    assert_eq!((&said["probabilities"], &said["score"]), (&json!(false), &Value::Null));
+    let (code, said) = doctor(Settings::of(Kind::Ollama));
+    assert_eq!((code, &said["ok"]), (Some(1), &json!(false)), "an answer of something else");
+}

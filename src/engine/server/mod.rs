@@ -9,6 +9,7 @@ mod asked;
 mod words;
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -124,7 +125,9 @@ impl Shared {
         }
         let id = shown.id;
         let stop = || self.closed.load(Ordering::Acquire) || state.load(Ordering::Acquire) == CANCELLED;
-        let outcome = self.learned(shown, &stop);
+        // A thread that ends without an outcome would be waited for for ever.
+        let learned = catch_unwind(AssertUnwindSafe(|| self.learned(shown, &stop)));
+        let outcome = learned.unwrap_or_else(|_| Err(AskError::View("the answer could not be read".to_owned())));
         let cancelled = state.swap(DONE, Ordering::AcqRel) == CANCELLED;
         // The engine may be gone.
         let sent = cancelled || self.outcomes.send((id, outcome)).is_ok();
