@@ -28,7 +28,7 @@ pub struct Located {
 /// answer.
 ///
 /// The numbers count what `scale` says, in the order that `order` says. Boxes that do not fit the scale are left out
-/// with a note ([`coordinates`](super::coordinates) says which). Corners in the wrong order are sorted, coordinates
+/// with a note (`src/answer/coordinates.rs` says which). Corners in the wrong order are sorted, coordinates
 /// over the edge are clamped, boxes without an area are dropped, and so are boxes that march over the view, and exact
 /// repeats (same numbers, same label) in a looped answer. A box without a label takes `default_label`, the sole label that was asked for, or else
 /// "object".

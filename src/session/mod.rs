@@ -329,7 +329,7 @@ impl<'o> Session<'o> {
     }
 
     /// Asks about every image of `source` that the run in `options.out` has no answer about.
-    /// `placement` leads from that run's names to those of `source`: see [`run::place`].
+    /// `placement` leads from that run's names to those of `source`: see [`journal::place`](crate::journal::place).
     ///
     /// # Errors
     /// [`SessionError`], with the journal intact.
