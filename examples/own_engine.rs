@@ -54,10 +54,11 @@ impl Engine for Brightest {
 fn brightest(shown: &Shown) -> String {
     let Some(view) = shown.views.first() else { return "[]".to_owned() };
     let ViewPixels::Rgb(rgb) = &view.pixels else { return "[]".to_owned() };
-    let sum = |pixel: &[u8]| pixel.iter().map(|&value| u32::from(value)).sum::<u32>();
-    let brightest = rgb.chunks_exact(3).enumerate().max_by_key(|(_, pixel)| sum(pixel));
-    let index = brightest.map_or(0, |(index, _)| index as u32);
-    let (x, y) = (index % view.size.width, index / view.size.width);
+    let sum = |y: usize, x: usize| rgb.slice(ndarray::s![y, x, ..]).iter().map(|&value| u32::from(value)).sum::<u32>();
+    let (height, width, _) = rgb.dim();
+    let all = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
+    let (y, x) = all.max_by_key(|&(y, x)| sum(y, x)).unwrap_or_default();
+    let (x, y) = (x as u32, y as u32);
     let side = |at: u32, length: u32| (at * 1000 / length, (at + 1) * 1000 / length);
     let ((x0, x1), (y0, y1)) = (side(x, view.size.width), side(y, view.size.height));
     format!(r#"[{{"box_2d": [{y0}, {x0}, {y1}, {x1}], "label": "light"}}]"#)

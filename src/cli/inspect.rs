@@ -118,7 +118,7 @@ fn write_tensors(file: &Path, adopt: bool, view: &mut PreparedView) -> anyhow::R
     let count = if encoder_free { view.budget.soft_tokens() } else { view.budget.max_patches() } as usize;
     view.patches.pad_to(count);
     let patches = &view.patches;
-    let pixels: Vec<u8> = patches.values().iter().flat_map(|value| value.to_le_bytes()).collect();
+    let pixels: Vec<u8> = patches.pixel_values().iter().flat_map(|value| value.to_le_bytes()).collect();
     let positions: Vec<u8> = patches.positions.iter().flat_map(|value| value.to_le_bytes()).collect();
     let tensors = HashMap::from([
         ("pixel_values", TensorView::new(Dtype::F32, vec![1, count, patches.patch_values()], &pixels)?),

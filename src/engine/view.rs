@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use ndarray::Array3;
+
 use crate::image::{ReducedImage, UprightImage};
 use crate::preprocess::{
     PatchGrid, PlannedView, Region, ResizeError, TargetSize, prepare_reduced, prepare_view, resize,
@@ -27,7 +29,7 @@ pub enum ViewPixels {
     /// Cut into patches.
     Patches(PatchGrid),
     /// `[height, width, 3]`, u8.
-    Rgb(Vec<u8>),
+    Rgb(Array3<u8>),
 }
 
 /// A part of an image, ready to be asked about.
@@ -59,7 +61,7 @@ impl ShownView {
             ViewForm::Patches { side } => ViewPixels::Patches(prepare_view(image, view, side)?.patches),
             ViewForm::Rgb => {
                 let Region { x, y, width, height } = region;
-                ViewPixels::Rgb(resize(&image.pixels(x, y, width, height), width, height, size)?.into_owned())
+                rgb(size, resize(&image.pixels(x, y, width, height), width, height, size)?.into_owned())
             }
         };
         Ok(Self { region, budget, size, pixels, hold: None })
@@ -75,7 +77,7 @@ impl ShownView {
             ViewForm::Patches { side } => ViewPixels::Patches(prepare_reduced(image, choice, side)?.patches),
             ViewForm::Rgb => {
                 let decoded = &image.decoded;
-                ViewPixels::Rgb(resize(&decoded.rgb, decoded.width, decoded.height, size)?.into_owned())
+                rgb(size, resize(&decoded.rgb, decoded.width, decoded.height, size)?.into_owned())
             }
         };
         Ok(Self { region, budget, size, pixels, hold: None })
@@ -95,4 +97,10 @@ impl ShownView {
             [self.region.x, self.region.y, self.region.width, self.region.height].map(f64::from);
         BBox { x0: x, y0: y, x1: x + width, y1: y + height }
     }
+}
+
+/// The bytes of a resized view; the resizer gives as many as `size` says.
+fn rgb(size: TargetSize, bytes: Vec<u8>) -> ViewPixels {
+    let shape = (size.height as usize, size.width as usize, 3);
+    ViewPixels::Rgb(Array3::from_shape_vec(shape, bytes).unwrap_or_else(|_| Array3::zeros(shape)))
 }

@@ -502,8 +502,8 @@ mod tests {
         // Four soft tokens of nothing in particular.
         let width = 128;
         let features = |view: usize| {
-            let values = (0..4 * width).map(|index| ((index * (view + 3)) % 13) as f32 / 13.0).collect();
-            Features::new(values, 4, width)
+            let value = |(row, column)| (((row * width + column) * (view + 3)) % 13) as f32 / 13.0;
+            Features::new(ndarray::Array2::from_shape_fn((4, width), value))
         };
         let image = model.image_id();
         let request = || Request {

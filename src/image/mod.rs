@@ -26,6 +26,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ::image::metadata::Orientation;
 use ::image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use ndarray::{Array3, ArrayView3};
 use thiserror::Error;
 
 pub use exif::capture;
@@ -52,6 +53,12 @@ pub enum ImageError {
     /// None of the supported formats, but one that is known.
     #[error("{} and not a JPEG, PNG, WebP, GIF, BMP or TIFF", .0.name())]
     Foreign(Foreign),
+    /// An array that is no image.
+    #[error("an array of {shape:?} is no RGB image; expected [height, width, 3]")]
+    NotRgb {
+        /// Its shape.
+        shape: [usize; 3],
+    },
     /// The header promises more than is decoded.
     #[error("{width}x{height} is more than the limit of {max_pixels} pixels (--max-pixels)")]
     TooLarge {
@@ -93,6 +100,19 @@ pub enum ImageError {
     Decode(#[from] ::image::ImageError),
 }
 
+/// The values of an array in the order of its shape; not copied if they lie so.
+fn row_by_row(array: Array3<u8>) -> Vec<u8> {
+    let whole = array.len();
+    if !array.is_standard_layout() {
+        return array.into_iter().collect();
+    }
+    let (mut values, first) = array.into_raw_vec_and_offset();
+    // A part of an array keeps what lies around it.
+    values.drain(..first.unwrap_or(0));
+    values.truncate(whole);
+    values
+}
+
 /// An image the way a person sees it: upright, RGB, 8 bits a channel.
 #[derive(Debug, Clone)]
 pub struct UprightImage {
@@ -111,6 +131,26 @@ pub struct UprightImage {
 }
 
 impl UprightImage {
+    /// The upright image of pixels that are in memory: `[height, width, 3]`, u8, RGB. They are copied only where
+    /// they do not lie row by row.
+    ///
+    /// # Errors
+    /// [`ImageError::NotRgb`] for another shape, and for sides of no pixel or above `u32`.
+    pub fn from_array(pixels: Array3<u8>) -> Result<Self, ImageError> {
+        let shape = pixels.dim();
+        let side = |length: usize| u32::try_from(length).ok().filter(|length| *length > 0);
+        let ((Some(height), Some(width)), 3) = ((side(shape.0), side(shape.1)), shape.2) else {
+            return Err(ImageError::NotRgb { shape: [shape.0, shape.1, shape.2] });
+        };
+        let rgb = row_by_row(pixels);
+        Ok(Self { width, height, rgb, orientation: 1, rows_there: 1.0, notes: Vec::new() })
+    }
+
+    /// Its pixels, `[height, width, 3]`, u8, RGB; `None` if `rgb` is not as long as the sides say.
+    pub fn array(&self) -> Option<ArrayView3<'_, u8>> {
+        ArrayView3::from_shape((self.height as usize, self.width as usize, 3), &self.rgb).ok()
+    }
+
     /// The RGB bytes of a part of it; copied only where the part is not the whole.
     ///
     /// # Panics
@@ -497,6 +537,22 @@ fn over_white(channel: u8, alpha: u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_array_is_an_image_and_an_image_an_array() {
+        let whole = Array3::from_shape_fn((4, 3, 3), |(y, x, channel)| (y * 9 + x * 3 + channel) as u8);
+        let image = UprightImage::from_array(whole.clone()).unwrap();
+        assert_eq!((image.width, image.height, image.rgb.len()), (3, 4, 36));
+        assert_eq!(image.array().unwrap(), whole);
+        // A part, and columns that come before rows.
+        let part = whole.clone().slice_move(ndarray::s![1..3, .., ..]);
+        assert_eq!(UprightImage::from_array(part.clone()).unwrap().array().unwrap(), part);
+        let turned = whole.permuted_axes([1, 0, 2]);
+        assert_eq!(UprightImage::from_array(turned.clone()).unwrap().array().unwrap(), turned);
+        for shape in [(4, 3, 4), (0, 3, 3), (4, 0, 3)] {
+            assert!(matches!(UprightImage::from_array(Array3::zeros(shape)), Err(ImageError::NotRgb { .. })));
+        }
+    }
 
     #[test]
     fn white_shows_through_a_transparent_pixel() {

@@ -62,6 +62,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ndarray::{ArrayView1, CowArray, Ix1};
 use thiserror::Error;
 
 pub use crate::device::kernels::{Allowed, TopK};
@@ -273,12 +274,15 @@ impl Model {
         self.decoder.step(ids, embedded, cache, ids.len() / cache.rows())
     }
 
-    /// The logits of a row's last position, one for each id of the vocabulary.
+    /// The logits of a row's last position, `[vocabulary]`, f32; those of a graph in f32 are not copied.
     ///
     /// # Errors
     /// [`GraphError`] where they are not `[rows, positions, vocabulary]`.
-    pub fn logits<'l>(&self, logits: &'l Logits, row: usize) -> Result<Cow<'l, [f32]>, GraphError> {
-        self.decoder.logits(logits, row, 0)
+    pub fn logits<'l>(&self, logits: &'l Logits, row: usize) -> Result<CowArray<'l, f32, Ix1>, GraphError> {
+        Ok(match self.decoder.logits(logits, row, 0)? {
+            Cow::Borrowed(row) => ArrayView1::from(row).into(),
+            Cow::Owned(row) => ndarray::Array1::from(row).into(),
+        })
     }
 
     /// The best ids of some positions, in the order of the requests, and what their probabilities need. If the logits lie

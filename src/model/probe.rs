@@ -137,7 +137,7 @@ fn gives_numbers(model: &mut Model) -> Result<(), ModelError> {
     let mut cache = model.empty_cache(1)?;
     let mut checked = |model: &mut Model, ids: &[i64], what: &'static str| -> Result<(), ModelError> {
         let logits = model.decode(ids, &[], &mut cache)?;
-        if are_numbers(&model.logits(&logits, 0)?) {
+        if are_numbers(&model.decoder.logits(&logits, 0, 0)?) {
             return Ok(());
         }
         Err(ModelError::NotNumbers { path: model.decoder.graph.path.clone(), device: model.device.to_string(), what })
@@ -171,11 +171,11 @@ fn prompt_batch(model: &mut Model) -> Result<bool, GraphError> {
     for prompt in &prompts {
         let mut cache = model.empty_cache(1)?;
         let logits = model.decode(prompt, &[], &mut cache)?;
-        alone.extend(&*model.logits(&logits, 0)?);
+        alone.extend(&*model.decoder.logits(&logits, 0, 0)?);
     }
     let mut cache = model.empty_cache(2)?;
     let logits = model.decode(&prompts.concat(), &[], &mut cache)?;
-    Ok(alone == [model.logits(&logits, 0)?, model.logits(&logits, 1)?].concat())
+    Ok(alone == [model.decoder.logits(&logits, 0, 0)?, model.decoder.logits(&logits, 1, 0)?].concat())
 }
 
 /// Whether two sequences that go on together, two tokens at a time, get the logits that each gets alone. Any ids show whether rows, mask
@@ -189,14 +189,14 @@ fn together(model: &mut Model, prompts: [&[i64]; 2]) -> Result<bool, GraphError>
         model.decode(prompt, &[], &mut cache)?;
         caches.push(model.join_rows(&[(&cache, 0)])?);
         let logits = model.decode(&NEXT, &[], &mut cache)?;
-        alone.extend(&*model.logits(&logits, 0)?);
+        alone.extend(&*model.decoder.logits(&logits, 0, 0)?);
     }
     let tolerance = tolerance(model.decoder.cache_dtype());
     let rows: Vec<_> = caches.iter().map(|cache| (cache, 0)).collect();
     let mut cache = model.join_rows(&rows)?;
     let tried = quietly(|| {
         let logits = model.decode(&[NEXT, NEXT].concat(), &[], &mut cache)?;
-        let rows = [model.logits(&logits, 0)?, model.logits(&logits, 1)?];
+        let rows = [model.decoder.logits(&logits, 0, 0)?, model.decoder.logits(&logits, 1, 0)?];
         Ok::<_, GraphError>(close(&alone, &rows.concat(), tolerance))
     });
     Ok(tried.unwrap_or_else(|error| {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use ndarray::{Array2, ArrayView2};
 use ort::value::DynValue;
 
 use super::error::GraphError;
@@ -41,15 +42,22 @@ pub(super) struct Stretch {
 }
 
 impl Features {
-    /// Soft tokens in main memory: `values` are `[rows, width]`, row by row.
-    pub fn new(values: Vec<f32>, rows: usize, width: usize) -> Self {
+    /// Soft tokens in main memory, `[rows, width]`, f32.
+    pub fn new(values: Array2<f32>) -> Self {
+        let (rows, width) = values.dim();
+        // Row by row, without a copy where they are that already.
+        let values = if values.is_standard_layout() {
+            values.into_raw_vec_and_offset().0
+        } else {
+            values.iter().copied().collect()
+        };
         Self { soft: Soft::Here(values), rows, width }
     }
 
-    /// The values, `[rows, width]`, where they lie in main memory.
-    pub fn values(&self) -> Option<&[f32]> {
+    /// The values, `[rows, width]`, f32, where they lie in main memory.
+    pub fn values(&self) -> Option<ArrayView2<'_, f32>> {
         match &self.soft {
-            Soft::Here(values) => Some(values),
+            Soft::Here(values) => ArrayView2::from_shape((self.rows, self.width), values).ok(),
             Soft::Device(_) => None,
         }
     }
@@ -82,7 +90,8 @@ impl Features {
             Soft::Here(mut values) => {
                 for rows in parts {
                     let rest = values.split_off(rows * width);
-                    split.push(Self::new(std::mem::replace(&mut values, rest), rows, width));
+                    let soft = Soft::Here(std::mem::replace(&mut values, rest));
+                    split.push(Self { soft, rows, width });
                 }
             }
             Soft::Device(stretches) => {
@@ -224,6 +233,6 @@ impl VisionEncoder {
             let whole = Stretch { tensor: Arc::new(value), first: 0, rows };
             return Ok(Features { soft: Soft::Device(vec![whole]), rows, width });
         }
-        Ok(Features::new(tensor::all(&self.graph, &name, &value)?, rows, width))
+        Ok(Features { soft: Soft::Here(tensor::all(&self.graph, &name, &value)?), rows, width })
     }
 }

@@ -1,5 +1,7 @@
 //! RGB bytes to patches and their positions.
 
+use ndarray::{Array2, ArrayView2};
+
 use super::budget::TargetSize;
 
 /// Side of a patch in pixels, for every variant with a vision encoder.
@@ -40,10 +42,25 @@ impl PatchGrid {
         self.positions.resize(count * 2, -1);
     }
 
-    /// `pixel_values` as Hugging Face has them: `[count, side * side * 3]`, f32 in 0..1.
-    pub fn values(&self) -> Vec<f32> {
-        self.pixels.iter().map(|&byte| rescale(byte)).collect()
+    /// The patches, `[count, side * side * 3]`, u8; inside a patch row, column, channel.
+    pub fn patches(&self) -> ArrayView2<'_, u8> {
+        view(&self.pixels, [self.count(), self.patch_values()])
     }
+
+    /// `image_position_ids` as Hugging Face has them: `[count, 2]`, i64; column, row, in units of a patch.
+    pub fn position_ids(&self) -> ArrayView2<'_, i64> {
+        view(&self.positions, [self.count(), 2])
+    }
+
+    /// `pixel_values` as Hugging Face has them: `[count, side * side * 3]`, f32 in 0..1.
+    pub fn pixel_values(&self) -> Array2<f32> {
+        self.patches().mapv(rescale)
+    }
+}
+
+/// `values` as rows; none where they are not as many as the shape says.
+fn view<T>(values: &[T], shape: [usize; 2]) -> ArrayView2<'_, T> {
+    ArrayView2::from_shape(shape, values).unwrap_or_else(|_| ArrayView2::from(&[] as &[[T; 0]]))
 }
 
 /// A byte times 1/255, in f32: Hugging Face multiplies, and does not divide.
@@ -109,7 +126,7 @@ mod tests {
         assert_eq!(grid.positions[12..14], [0, 1]);
         // Patch 7 is column 1 of row 1; its second line begins at pixel (16, 17).
         let expected = f32::from(rgb[(17 * 96 + 16) * 3]) * (1.0 / 255.0);
-        assert_eq!(grid.values()[7 * 768 + 16 * 3].to_bits(), expected.to_bits());
+        assert_eq!(grid.pixel_values()[[7, 16 * 3]].to_bits(), expected.to_bits());
     }
 
     #[test]
@@ -118,6 +135,6 @@ mod tests {
         grid.pad_to(10);
         assert_eq!(grid.count(), 10);
         assert_eq!(grid.positions[18..], [-1, -1]);
-        assert!(grid.values()[9 * 768..].iter().all(|&value| value == 0.0));
+        assert!(grid.pixel_values().iter().skip(9 * 768).all(|&value| value == 0.0));
     }
 }

@@ -108,7 +108,7 @@ impl Asked {
         let run = |model: &mut Model| -> anyhow::Result<Vec<f32>> {
             let mut cache = model.empty_cache(1)?;
             let logits = model.decode(&ids, &[&features], &mut cache)?;
-            Ok(model.logits(&logits, 0)?.into_owned())
+            Ok(model.logits(&logits, 0)?.to_vec())
         };
         Ok(near(name, &run(reference)?, &run(tried)?, tolerance))
     }
@@ -138,7 +138,7 @@ impl Asked {
             let ids = self.prompt_ids(view).into_iter().chain(expected[..common].iter().copied());
             let mut cache = reference.empty_cache(1)?;
             let logits = reference.decode(&ids.map(i64::from).collect::<Vec<_>>(), &[&features], &mut cache)?;
-            let logits = reference.logits(&logits, 0)?;
+            let logits = reference.logits(&logits, 0)?.to_vec();
             widest = widest.max(gap(&logits, ours, theirs));
         }
         let says =

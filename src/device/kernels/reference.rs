@@ -162,7 +162,7 @@ mod tests {
         for (width, height, side) in [(48, 48, 16), (912, 672, 16), (96, 144, 48), (3360, 48, 16)] {
             let rgb = noise(width * height * 3, width as u32);
             let size = TargetSize { width: width as u32, height: height as u32 };
-            let expected = patchify(&rgb, size, side as u32).values();
+            let expected = patchify(&rgb, size, side as u32).pixel_values().into_iter().collect::<Vec<_>>();
             assert!(patches(&rgb, width, side) == expected, "{width}x{height}, {side}");
             let halves: Vec<u16> = expected.iter().map(|&value| f16::from_f32(value).to_bits()).collect();
             assert!(patches_f16(&rgb, width, side) == halves);
