@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         bail!("--tensors takes one image, and there are {}", args.images.len());
     }
     let model = ModelOptions::of(ModelChoice::of(args.model.as_deref()));
-    let files = ModelFiles::open(&model)?;
+    let files = ModelFiles::open_settings(&model)?;
     let (config, prompts) = (&files.config, files.prompts());
     let query = match args.task.task()? {
         Some(task) => query(&task, &args.task.conversation(), &prompts)?,

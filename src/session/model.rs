@@ -133,6 +133,18 @@ impl ModelOptions {
     }
 }
 
+/// Where a model lies.
+fn directory_of(model: &ModelChoice) -> Result<PathBuf, SessionError> {
+    Ok(match model {
+        ModelChoice::Directory(named) => model::locate(named)?,
+        ModelChoice::Hub(id) => hub::cached_snapshot(&HubOptions::cache_from_env()?, id)?.directory,
+        ModelChoice::Demo | ModelChoice::Unnamed => demo::unpack(&onnxruntime::cache_dir()?)?,
+        ModelChoice::Script(file) => return Err(SessionError::NoModel(file.clone())),
+        ModelChoice::Server(_) => return Err(SessionError::ServerHasNoFiles),
+        ModelChoice::Engines => return Err(SessionError::NoEngine),
+    })
+}
+
 /// A model directory of which no graph is loaded yet.
 pub struct ModelFiles {
     /// The directory.
@@ -151,14 +163,23 @@ impl ModelFiles {
     /// # Errors
     /// [`SessionError`] if there is no such directory, or a file of it is missing or broken.
     pub fn open(options: &ModelOptions) -> Result<Self, SessionError> {
-        let directory = match &options.model {
-            ModelChoice::Directory(named) => model::locate(named)?,
-            ModelChoice::Hub(id) => hub::cached_snapshot(&HubOptions::cache_from_env()?, id)?.directory,
-            ModelChoice::Demo | ModelChoice::Unnamed => demo::unpack(&onnxruntime::cache_dir()?)?,
-            ModelChoice::Script(file) => return Err(SessionError::NoModel(file.clone())),
-            ModelChoice::Server(_) => return Err(SessionError::ServerHasNoFiles),
-            ModelChoice::Engines => return Err(SessionError::NoEngine),
-        };
+        Self::read(directory_of(&options.model)?, options)
+    }
+
+    /// The same of a directory that may have no graphs: what the model is shown can be said without.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_settings(options: &ModelOptions) -> Result<Self, SessionError> {
+        match &options.model {
+            ModelChoice::Directory(named) if named.join("tokenizer.json").is_file() => {
+                Self::read(named.clone(), options)
+            }
+            _ => Self::open(options),
+        }
+    }
+
+    fn read(directory: PathBuf, options: &ModelOptions) -> Result<Self, SessionError> {
         model::check_settings(&directory)?;
         let prompter = Prompter::open(&directory).map_err(SessionError::IncompleteModel)?;
         let config = ModelConfig::read(&directory)?;
