@@ -57,8 +57,10 @@ impl Shared {
         let first = shown.views.first().ok_or_else(|| AskError::View("no view is shown".to_owned()))?;
         let (bbox, budget, size) = (first.bbox(), first.budget, first.size);
         let encoded = |view: ShownView| match view.pixels {
-            ViewPixels::Rgb(rgb) => Picture::of(&rgb, view.size.width, view.size.height, form)
-                .map_err(|error| AskError::View(error.to_string())),
+            ViewPixels::Rgb(rgb) => {
+                Picture::of(rgb.as_slice().unwrap_or_default(), view.size.width, view.size.height, form)
+                    .map_err(|error| AskError::View(error.to_string()))
+            }
             ViewPixels::Patches(_) => Err(AskError::View("the view is cut into patches".to_owned())),
         };
         Ok(Prepared {
