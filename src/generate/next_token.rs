@@ -27,16 +27,6 @@ impl NextToken {
         Self::shared(&chosen, best.log_sum()?)
     }
 
-    /// Of ids with these probabilities; `None` where all of them are 0.
-    pub fn of_probabilities(probabilities: &[f64]) -> Option<Self> {
-        let mass: f64 = probabilities.iter().sum();
-        if !(mass > 0.0 && mass.is_finite()) {
-            return None;
-        }
-        let shares = probabilities.iter().map(|probability| to_four_decimals(probability / mass)).collect();
-        Some(Self { shares, mass: to_four_decimals(mass.min(1.0)), is_near_rounding: false })
-    }
-
     /// `whole` is the logarithm of the sum over the vocabulary.
     fn shared(chosen: &[f32], whole: f64) -> Option<Self> {
         let together = log_sum(chosen)?;

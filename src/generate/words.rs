@@ -148,6 +148,16 @@ impl Words {
         self.places.len()
     }
 
+    /// For each of [`Self::first_ids`] the word that goes on like that; `None` where several do, which only
+    /// a further look tells apart.
+    pub fn first_words(&self) -> Vec<Option<usize>> {
+        let word = |lead: &Lead| match lead {
+            Lead::Word(word) => Some(*word),
+            Lead::Place(_) => None,
+        };
+        self.places.first().map_or_else(Vec::new, |place| place.leads.iter().map(word).collect())
+    }
+
     /// What has to be asked behind a prompt.
     pub fn requests(&self, prompt_ids: &[u32]) -> Vec<Request> {
         let request = |place: &Place| Request {

@@ -32,6 +32,8 @@ const AROUND_IMAGE: usize = 2;
 const TEMPLATE_SLACK: usize = 2;
 /// Ollama's context grows by steps of so many tokens, since another one loads the model again.
 const CONTEXT_STEP: usize = 2048;
+/// Tokens that a chat template writes around a question, at most.
+const TEMPLATE_TOKENS: usize = 64;
 /// Room for an answer: the most tokens of one if nobody says it.
 const USUAL_ANSWER: usize = 2048;
 
@@ -47,13 +49,15 @@ pub struct Server {
     pub version: Option<String>,
     /// How many requests it says to answer at the same time.
     pub slots: Option<usize>,
+    /// Tokens of a prompt and its answer together, if it says so and refuses to be asked for more.
+    pub context: Option<usize>,
     pub(super) ability: Ability,
     options: ServerOptions,
     base: String,
     client: Client,
     /// Tokens of questions without a picture; `None` where the server does not say.
     text_tokens: Mutex<HashMap<String, Option<usize>>>,
-    context: AtomicUsize,
+    context_of_ollama: AtomicUsize,
     /// Tells threads apart that wait.
     spread: AtomicU32,
 }
@@ -82,12 +86,13 @@ impl Server {
             weights: Vec::new(),
             version: None,
             slots: None,
+            context: None,
             ability: Ability::default(),
             options: options.clone(),
             base: address::base(&options.url)?,
             client: Client::new(offline),
             text_tokens: Mutex::new(HashMap::new()),
-            context: AtomicUsize::new(0),
+            context_of_ollama: AtomicUsize::new(0),
             spread: AtomicU32::new(0),
         })
     }
@@ -131,8 +136,14 @@ impl Server {
         let text = ask.text.len() + ask.system.map_or(0, str::len);
         let soft_tokens = ask.pictures.len() * (ask.budget as usize + AROUND_IMAGE);
         let needed = (soft_tokens + text / 2 + ask.max_tokens.max(USUAL_ANSWER) + 64).next_multiple_of(CONTEXT_STEP);
-        let context = self.context.fetch_max(needed, Ordering::Relaxed).max(needed);
-        request::body(self.kind, &self.model, &self.ability, ask, context)
+        let context = self.context_of_ollama.fetch_max(needed, Ordering::Relaxed).max(needed);
+        let mut ask = *ask;
+        if let Some(context) = self.context {
+            // A token has at least a byte; the template's own are few.
+            let most = context.saturating_sub(soft_tokens + text + TEMPLATE_TOKENS);
+            ask.max_tokens = ask.max_tokens.min(most.max(1));
+        }
+        request::body(self.kind, &self.model, &self.ability, &ask, context)
     }
 
     /// How many soft tokens a picture became, by the tokens of a reply's prompt and those of its

@@ -15,6 +15,7 @@ struct Recognised {
     weights: Vec<(&'static str, String)>,
     version: Option<String>,
     slots: Option<usize>,
+    context: Option<usize>,
 }
 
 impl Server {
@@ -25,9 +26,9 @@ impl Server {
     /// [`ServerError`].
     pub fn open(options: &ServerOptions, offline: bool) -> Result<Self, ServerError> {
         let mut server = Self::unknown(options, offline)?;
-        let Recognised { kind, model, weights, version, slots } = recognise(&server, options)?;
+        let Recognised { kind, model, weights, version, slots, context } = recognise(&server, options)?;
         (server.kind, server.model, server.weights) = (kind, model, weights);
-        (server.version, server.slots) = (version, slots);
+        (server.version, server.slots, server.context) = (version, slots, context);
         Ok(server)
     }
 }
@@ -80,7 +81,9 @@ fn recognise(server: &Server, options: &ServerOptions) -> Result<Recognised, Ser
     let names: Vec<String> = listed.iter().filter_map(|model| text(model, "id")).collect();
     let model = choose(options.model.as_deref(), &names, models.is_some(), str::eq)?;
     let entry = listed.iter().find(|entry| text(entry, "id").as_deref() == Some(&model));
-    let mut recognised = Recognised { kind, weights: Vec::new(), version: vllm, slots: None, model };
+    let context = entry.and_then(|entry| entry.get("max_model_len")).and_then(Value::as_u64);
+    let context = context.and_then(|context| usize::try_from(context).ok());
+    let mut recognised = Recognised { kind, weights: Vec::new(), version: vllm, slots: None, context, model };
     if kind == ServerKind::Llama {
         of_llama(&mut recognised, props.as_ref(), entry.copied())?;
     } else {
@@ -147,5 +150,5 @@ fn of_ollama(server: &Server, options: &ServerOptions, version: Option<String>) 
     if capabilities.is_some_and(|all| !all.iter().any(|one| one == "vision")) {
         return Err(ServerError::Blind { model, hint: "" });
     }
-    Ok(Recognised { kind: ServerKind::Ollama, model, weights, version, slots: None })
+    Ok(Recognised { kind: ServerKind::Ollama, model, weights, version, slots: None, context: None })
 }

@@ -99,6 +99,14 @@ fn vllm_that_does_not_trust_requests_is_asked_without_a_budget_and_that_is_said(
 }
 
 #[test]
+fn vllm_with_a_short_context_is_asked_for_no_more_than_fits() {
+    let (record, asked, _) = one(Settings { context: 1024, ..Settings::of(Kind::Vllm) }, &["--budget", "70"]);
+    assert_eq!(record["status"], "ok", "{record}");
+    let most = asked[0].body["max_tokens"].as_u64().unwrap();
+    assert!((800..1024 - 72).contains(&most), "{most}");
+}
+
+#[test]
 fn a_grammar_that_is_refused_becomes_a_schema() {
     let settings = Settings { takes_grammar: false, ..Settings::of(Kind::Vllm) };
     let (_, asked, said) = one(settings, &[]);

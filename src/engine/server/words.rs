@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::generate::{Distribution, NextToken, Words, WordsError};
+use crate::generate::{Distribution, Words, WordsError};
 use crate::record::to_four_decimals;
 use crate::server::{AskError, FirstToken, Server, ServerKind};
 
@@ -68,7 +68,8 @@ impl Known {
             Unwritten::Words(error) => AskError::Server(error.to_string()),
             Unwritten::Ask(error) => error,
         })?;
-        if made.places() > 1 {
+        let first = made.first_words();
+        if (0..words.len()).any(|word| !first.contains(&Some(word))) {
             // An answer that is begun for the model cannot be sent to every server.
             let reason = format!(
                 "the words {} begin with the same token, and of a server only the first one is known",
@@ -101,16 +102,18 @@ impl Known {
                 let found: Vec<Option<f64>> = found.collect();
                 check_unknown(&found, first)?;
                 let probabilities: Vec<f64> = found.into_iter().map(Option::unwrap_or_default).collect();
-                let next = NextToken::of_probabilities(&probabilities);
-                next.and_then(|next| words.distribution(&[&next])).ok_or_else(|| NONE.to_owned())
+                // A space that all words may begin with, say.
+                let mut of_words = vec![0.0; words.words().len()];
+                let mut shared = 0.0;
+                for (word, probability) in words.first_words().into_iter().zip(&probabilities) {
+                    *word.map_or(&mut shared, |word| &mut of_words[word]) += probability;
+                }
+                distribution(&of_words, shared)
             }
             Self::Texts { forms, words } => {
                 let found: Vec<Option<f64>> = forms.keys().map(|form| first.by_text.get(form).copied()).collect();
                 check_unknown(&found, first)?;
                 let mass: f64 = found.iter().flatten().sum();
-                if mass <= 0.0 {
-                    return Err(NONE.to_owned());
-                }
                 let begins = |text: &str| {
                     let bare = text.trim_start();
                     !bare.is_empty() && !forms.contains_key(text) && forms.keys().any(|form| form.starts_with(text))
@@ -126,16 +129,28 @@ impl Known {
                 }
                 let mut probabilities = vec![0.0; *words];
                 for (word, probability) in forms.values().zip(&found) {
-                    probabilities[*word] += probability.unwrap_or_default() / mass;
+                    probabilities[*word] += probability.unwrap_or_default();
                 }
-                let probabilities = probabilities.into_iter().map(to_four_decimals).collect();
-                Ok(Distribution { probabilities, mass: to_four_decimals(mass.min(1.0)) })
+                distribution(&probabilities, 0.0)
             }
         }
     }
 }
 
 const NONE: &str = "none of the words is among the tokens that the server lists";
+
+/// The distribution of words with these probabilities; `shared` is that of tokens with which several begin.
+fn distribution(of_words: &[f64], shared: f64) -> Result<Distribution, String> {
+    let mass: f64 = of_words.iter().sum();
+    if mass <= 0.0 {
+        return Err(NONE.to_owned());
+    }
+    if shared > MOST_UNKNOWN * mass {
+        return Err("the model answers with a token that several words begin with".to_owned());
+    }
+    let probabilities = of_words.iter().map(|probability| to_four_decimals(probability / mass)).collect();
+    Ok(Distribution { probabilities, mass: to_four_decimals((mass + shared).min(1.0)) })
+}
 
 /// That those that are not listed have next to nothing.
 fn check_unknown(found: &[Option<f64>], first: &FirstToken) -> Result<(), String> {

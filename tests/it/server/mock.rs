@@ -108,6 +108,8 @@ pub struct Settings {
     pub repeats_key: bool,
     /// The weights.
     pub digest: &'static str,
+    /// vLLM: tokens of a prompt and its answer.
+    pub context: u64,
     /// llama.cpp: ends at a picture of more tokens.
     pub micro_batch: Option<u32>,
 }
@@ -133,6 +135,7 @@ impl Settings {
             key: None,
             repeats_key: false,
             digest: "sha256:aaaa",
+            context: 4096,
             micro_batch: None,
         }
     }
@@ -350,9 +353,12 @@ impl Settings {
         let models = |entry: &dyn Fn(&String) -> Value| json!({"object": "list", "data": self.models.iter().map(entry).collect::<Vec<_>>()});
         match (self.kind, asked.path.as_str()) {
             (Kind::Vllm, "/version") => (200, json!({"version": "0.33.0"})),
-            (Kind::Vllm, "/v1/models") => {
-                (200, models(&|name| json!({"id": name, "object": "model", "owned_by": "vllm", "max_model_len": 4096})))
-            }
+            (Kind::Vllm, "/v1/models") => (
+                200,
+                models(
+                    &|name| json!({"id": name, "object": "model", "owned_by": "vllm", "max_model_len": self.context}),
+                ),
+            ),
             (Kind::Vllm, "/tokenize") => {
                 (200, json!({"count": 1, "tokens": [id_of(asked.body["prompt"].as_str().unwrap())]}))
             }
@@ -410,6 +416,11 @@ impl Settings {
             |message: &str| Some(json!({"error": {"message": message, "type": "BadRequestError", "code": 400}}));
         if !self.models.contains(&body["model"].as_str().unwrap().to_owned()) {
             return refused("no such model");
+        }
+        if self.kind == Kind::Vllm && body["max_tokens"].as_u64().unwrap() > self.context {
+            return refused(
+                "max_tokens=2048 cannot be greater than max_model_len=1024. Please request fewer output tokens.",
+            );
         }
         if self.kind == Kind::Vllm && !self.trusts && body.get("mm_processor_kwargs").is_some() {
             return refused("Per-request mm_processor_kwargs are not allowed: start with --trust-request-mm-kwargs");
