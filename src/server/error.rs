@@ -16,7 +16,7 @@ pub enum ServerError {
     },
     /// It is not reached, or the network is forbidden.
     #[error("the server: {0}")]
-    Http(#[from] HttpError),
+    Http(HttpError),
     /// It does not answer as a server of models does.
     #[error("{url} answers, and not as a server of models: {reason}")]
     NoServer {
@@ -90,6 +90,13 @@ pub enum ServerError {
     /// The lines around an image belong to the template, which is the server's.
     #[error("lines around the image are written by the server's own chat template")]
     ImageLines,
+}
+
+// No source: the words of an error stand in the server's.
+impl From<HttpError> for ServerError {
+    fn from(error: HttpError) -> Self {
+        Self::Http(error)
+    }
 }
 
 fn models(there: &[String]) -> String {
