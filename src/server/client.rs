@@ -102,6 +102,14 @@ impl Server {
         &self.ability
     }
 
+    /// Whether the probabilities of an answer are the model's own. Those of an answer that is `held` to a
+    /// list of boxes are not on vLLM (0.32), which takes them after the grammar: a label that the grammar
+    /// forces would be as good as certain.
+    pub fn gives_scores(&self, held: bool) -> bool {
+        let after_the_grammar = held && self.kind == ServerKind::Vllm && self.ability.constraint.is_some();
+        self.ability.probabilities && !after_the_grammar
+    }
+
     /// How it is asked.
     pub fn options(&self) -> &ServerOptions {
         &self.options

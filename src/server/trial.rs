@@ -90,6 +90,12 @@ impl Server {
         if let (false, reason) = (ability.probabilities, ability.reason(PROBABILITIES)) {
             let reason = reason.unwrap_or_default();
             limits.push(format!("boxes have no scores, and frames cannot be rated, without probabilities: {reason}"));
+        } else if !self.gives_scores(true) {
+            limits.push(
+                "boxes have no scores where answers are held to a grammar, since vLLM takes probabilities after it; \
+                 decoding freely gives them"
+                    .to_owned(),
+            );
         }
         limits
     }

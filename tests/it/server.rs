@@ -59,12 +59,16 @@ fn score() -> f64 {
 
 #[test]
 fn vllm_is_told_budget_grammar_and_thinking_and_its_figures_are_kept() {
+    let (free, ..) = one(Settings::of(Kind::Vllm), &["--budget", "70", "--decoding", "free"]);
+    assert!((free["detections"][0]["score"].as_f64().unwrap() - score()).abs() < 1e-4, "{free}");
     let (record, asked, said) = one(Settings::of(Kind::Vllm), &["--budget", "70"]);
     assert!(said.contains("vLLM 0.33.0, model google/gemma-4-E2B-it"), "{said}");
+    assert!(said.contains("boxes have no scores where answers are held to a grammar"), "{said}");
     assert_eq!(record["status"], "ok");
     let found = &record["detections"][0];
     assert_eq!(found["bbox"], json!([0.0, 0.0, 48.0, 48.0]), "{found}");
-    assert!((found["score"].as_f64().unwrap() - score()).abs() < 1e-4, "{found}");
+    // After a grammar that forces it, a label's probability says nothing.
+    assert!(found["score"].is_null() && found["probabilities"].is_null(), "{found}");
     let tokens = &record["answers"][0]["tokens"];
     assert_eq!((tokens["soft_tokens"].as_u64(), tokens["budget"].as_u64()), (Some(64), Some(70)), "{tokens}");
     // 10 of the template, 3 of "detect cat" and 2 around the image.
@@ -584,7 +588,9 @@ fn doctor_says_what_a_server_is_and_cannot_do() {
     let (code, said) = doctor(Settings { answer: found.clone(), ..Settings::of(Kind::Vllm) });
     assert_eq!((code, &said["ok"]), (Some(0), &json!(true)), "{said}");
     assert_eq!((&said["kind"], &said["version"]), (&json!("vllm"), &json!("0.33.0")));
-    assert_eq!((&said["constraint"], &said["limits"]), (&json!("grammar"), &json!([])));
+    assert_eq!(said["constraint"], "grammar");
+    let limits = said["limits"].as_array().unwrap();
+    assert!(limits.len() == 1 && limits[0].as_str().unwrap().contains("takes probabilities after it"), "{said}");
     assert_eq!((&said["soft_tokens_planned"], &said["soft_tokens_seen"]), (&json!(256), &json!(256)));
     let (_, said) = doctor(Settings { trusts: false, answer: found.clone(), ..Settings::of(Kind::Vllm) });
     assert_eq!(said["budget_per_request"], false);

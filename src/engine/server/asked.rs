@@ -101,8 +101,8 @@ impl Shared {
             Sampling::Greedy => Sampling::Greedy,
         };
         let form = question.form.as_deref();
-        let ask =
-            Ask { sampling, look: Look::Answer, ..view.ask(&question.query, &view.pictures, form, view.max_tokens) };
+        let look = if self.server.gives_scores(form.is_some()) { Look::Answer } else { Look::Nothing };
+        let ask = Ask { sampling, look, ..view.ask(&question.query, &view.pictures, form, view.max_tokens) };
         let reply = self.ask(&ask, stop)?;
         if reply.spans_do_not_fit {
             tracing::warn!("the server's token probabilities do not fit its answer: its boxes have no scores");
