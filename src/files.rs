@@ -2,6 +2,11 @@
 //!
 //! In: paths. Out: bytes and texts that a user gave; files that are whole or not there. Promises: a FIFO, a device or an endless file is
 //! refused and never waited for; a text is the same whether an editor wrote it as UTF-8 with a byte order mark or as UTF-16.
+//!
+//! ```
+//! assert_eq!(gemscope::files::decode_text(b"\xef\xbb\xbfdog".to_vec())?, "dog");
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write as _};

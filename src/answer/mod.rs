@@ -67,6 +67,17 @@
 //! `salvaged`.
 //!
 //! Full-width and typographic punctuation is read as JSON's, and makes an answer `salvaged`.
+//!
+//! ```
+//! use gemscope::answer::parse;
+//! use gemscope::record::{AnswerStatus, Ended};
+//!
+//! let answer = parse(r#"```json
+//! [{"box_2d": [100, 200, 300, 400], "label": "cat"}]
+//! ```"#, Ended::StopToken);
+//! assert_eq!(answer.status, AnswerStatus::Ok);
+//! assert_eq!(answer.boxes[0].box_2d, [100.0, 200.0, 300.0, 400.0]);
+//! ```
 
 pub mod calibration;
 mod coordinates;

@@ -5,6 +5,15 @@
 //! model: the settings that it was made with, the clauses of its prompt that can be checked one by one, and classical measures of its pixels.
 //! Promises: no level is sampled from text; a frame that was not read is never kept; nothing here fails because a frame is odd; verdicts are
 //! a function of the record and the rules alone, so that rules can be changed without asking a model again.
+//!
+//! ```
+//! use gemscope::critique::{Gates, Rubric};
+//!
+//! let rubric = Rubric::read(Rubric::SDXL)?;
+//! let gates = Gates::new(&rubric)?;
+//! assert!(rubric.axes.iter().any(|axis| axis.name == "hands"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod clauses;
 mod condition;

@@ -8,6 +8,16 @@
 //! What is not carried (segmentations, keypoints, or one of these) is counted in a remark.
 //! (`hotcoco` converts too, but it keeps neither folders nor file extensions, reads no Ultralytics
 //! layout with `train` and `val`, and leaves image sizes to its caller.)
+//!
+//! ```
+//! use gemscope::dataset::{Format, read, write};
+//!
+//! let mut remarks = Vec::new();
+//! let dataset = read("fixtures/coco/truth.json".as_ref(), Format::Coco, None, &mut remarks)?;
+//! let out = tempfile::tempdir()?;
+//! write(&dataset, Format::Voc, &out.path().join("voc"), false, &mut remarks)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 pub mod coco;
 pub(crate) mod voc;

@@ -4,6 +4,16 @@
 //! label, the best threshold by F1, the confusion of labels, a calibration of the scores. Promises: the figures are those of pycocotools
 //! (computed by hotcoco, held to it by a test); what could not be matched to the truth is counted and said; a missing score is never taken
 //! for a number.
+//!
+//! ```
+//! use gemscope::eval::{Predictions, Truth, evaluate};
+//!
+//! let truth = Truth::read("fixtures/coco/truth.json".as_ref(), &[])?;
+//! let predictions = Predictions::of_results("fixtures/coco/results.json".as_ref(), &truth)?;
+//! let (evaluation, _) = evaluate(&truth, &predictions, 0.5, None)?;
+//! assert!(evaluation.counts.images > 0);
+//! # Ok::<(), gemscope::eval::EvalError>(())
+//! ```
 
 pub mod calibration;
 mod confusion;

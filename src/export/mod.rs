@@ -3,6 +3,15 @@
 //! In: the records of a run, sorted by image, as its [`Filters`](crate::record::Filters) show them; its manifest, and for some formats the images. Out: files in the run's
 //! directory. Promises: each format is a pure function of these and the options: the same bytes whatever the threads, the order of the run or
 //! how often it was resumed. `docs/FORMATS.md` says what each format holds.
+//!
+//! ```
+//! use gemscope::export::{Exported, Format, Options, Run, export};
+//! use gemscope::ownership::OutputDirectory;
+//!
+//! fn to_coco(run: &Run, out: &OutputDirectory) -> Exported {
+//!     export(run, &Options::default(), &[Format::Coco], out)
+//! }
+//! ```
 
 mod coco;
 mod counts;

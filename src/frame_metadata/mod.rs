@@ -3,6 +3,13 @@
 //! In: the bytes of a PNG, JPEG or WebP file ([`read`]), the text of a file beside it ([`read_sidecar`]) or a table of many frames
 //! ([`read_table`]). Out: [`GenerationSettings`]. Promises: no pixel is decoded; any bytes give an answer, in time and memory that grow with
 //! the file and end at fixed limits; what is broken is a note beside what could be read; a file that says nothing gives nothing.
+//!
+//! ```
+//! let made = gemscope::frame_metadata::read_sidecar("a cat\nNegative prompt: blurry\nSteps: 20, Seed: 7, Size: 64x64");
+//! let made = made.unwrap();
+//! assert_eq!(made.prompt.as_deref(), Some("a cat"));
+//! assert_eq!(made.negative_prompt.as_deref(), Some("blurry"));
+//! ```
 
 mod a1111;
 mod comfyui;

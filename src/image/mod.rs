@@ -7,6 +7,13 @@
 //!
 //! Two kinds of file are made good, with a note: a JPEG that ends early is decoded as far as it goes, and samples of 16
 //! bits that hold fewer are spread over all of them.
+//!
+//! ```
+//! let image = gemscope::image::decode(&std::fs::read("fixtures/shapes/scene-01.png")?, true)?;
+//! let pixels = image.array().unwrap();
+//! assert_eq!(pixels.dim(), (384, 384, 3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod bit_depth;
 mod exif;

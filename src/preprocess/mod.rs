@@ -2,6 +2,17 @@
 //!
 //! In: RGB bytes. Out: patches, bytes that are floats in 0..1 once they are rescaled, and their positions. Promises: the target size and every value
 //! equal those of Hugging Face's `Gemma4ImageProcessor` (torchvision backend), bit for bit, from the same RGB bytes.
+//!
+//! ```
+//! use gemscope::preprocess::{PATCH_SIDE, prepare};
+//! use gemscope::record::{Budget, BudgetChoice};
+//!
+//! let image = gemscope::image::decode(&std::fs::read("fixtures/shapes/scene-01.png")?, true)?;
+//! let view = prepare(&image, BudgetChoice::Fixed(Budget::USUAL), PATCH_SIDE)?;
+//! assert_eq!((view.size.width, view.size.height, view.size.soft_tokens()), (768, 768, 256));
+//! assert_eq!(view.patches.pixel_values().dim(), (256 * 9, 16 * 16 * 3));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 #[cfg(target_arch = "x86_64")]
 mod avx512;

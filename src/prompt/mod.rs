@@ -4,6 +4,15 @@
 //! and that sequence with the image token expanded for a view. Promises: the ids equal those of Hugging Face's processor for the
 //! same directory; nothing about the template is hard-coded; only the template writes special tokens: those that stand in a label, a
 //! prompt or a file are words, and cannot end a turn or name an image.
+//!
+//! ```
+//! use gemscope::prompt::{Conversation, Prompter};
+//!
+//! let prompter = Prompter::open("fixtures/demo-model".as_ref())?;
+//! let query = prompter.query("detect star", &Conversation::default())?;
+//! assert_eq!(query.token_ids(256).len(), query.token_count(256));
+//! # Ok::<(), gemscope::prompt::PromptError>(())
+//! ```
 
 mod per_image;
 mod template;

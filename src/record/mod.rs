@@ -2,6 +2,14 @@
 //!
 //! In: what every stage learned of one image. Out: one self-contained JSON object. Promises: a record says everything that an
 //! export needs, so that no export runs a model; a raw answer is always kept; no status is ever turned into silence.
+//!
+//! ```
+//! let line = r#"{"schema": 2, "image": "a.png", "sha256": null, "width": 640, "height": 480, "orientation": 1,
+//!     "status": "ok", "detections": [{"label": "cat", "bbox": [10, 20, 110, 220], "score": 0.9}]}"#;
+//! let record: gemscope::record::Record = serde_json::from_str(line)?;
+//! assert_eq!(record.detections[0].bbox.width(), 100.0);
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use serde::{Deserialize, Serialize};
 

@@ -28,6 +28,13 @@
 //! `looped`), that than a refused one, and any of them than a failed request. A question is its text; where that is not
 //! known, its `custom_id`; where that is not known either, all answers about an image are to one question. A question in
 //! words that ask for no boxes is answered by text.
+//!
+//! ```
+//! let lines = r#"{"image": "a.png", "width": 640, "height": 480, "text": "[{\"box_2d\": [0, 0, 500, 500], \"label\": \"cat\"}]"}"#;
+//! let collected = gemscope::responses::collect(lines.as_bytes(), None, None)?;
+//! assert_eq!(collected.images.len(), 1);
+//! # Ok::<(), std::io::Error>(())
+//! ```
 
 mod body;
 mod documents;

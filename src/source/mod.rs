@@ -3,6 +3,13 @@
 //! In: folders, files, patterns, archives and lists from the command line. Out: a list of images, each with the name that identifies it (its path
 //! relative to what the inputs have in common, with `/`) and the place to read. Promises: sorted by name, no name twice, the same on every
 //! machine and thread count; what cannot be listed is in the list too, with the reason.
+//!
+//! ```
+//! let source = gemscope::source::list(&["fixtures/shapes".into()], None)?;
+//! assert_eq!(source.images.len(), 20);
+//! assert_eq!(source.images[0].name, "scene-01.png");
+//! # Ok::<(), gemscope::source::SourceError>(())
+//! ```
 
 mod archive;
 mod choice;
