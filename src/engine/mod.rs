@@ -69,7 +69,16 @@ pub use server::ServerEngine;
 pub use view::{ShownView, ViewForm, ViewPixels};
 
 use crate::answer::Reading;
+use crate::digest;
 use crate::record::{Answer, BBox, Ended, Rating, Sampling};
+
+/// So long an engine is waited for before its caller looks what else there is to do.
+pub(crate) const WAIT: Duration = Duration::from_millis(200);
+
+/// The most tokens of a reason: a sentence.
+const REASON_TOKENS: usize = 60;
+/// The most boxes of a view that are asked about.
+const EXPLAINED_BOXES: usize = 12;
 
 /// Answers questions about views, many at the same time.
 ///
@@ -123,6 +132,12 @@ pub struct Shown {
 }
 
 impl Shown {
+    /// Mixed into the seed of sampled answers. Of the name alone, so that they do not depend on the order
+    /// of the run.
+    fn stream(&self) -> u64 {
+        digest::number(&self.image).wrapping_add((self.index as u64) << 32)
+    }
+
     /// An answer to it, from the text of the answer to each question for boxes or text; nothing is
     /// rated. For engines that give no token probabilities.
     pub fn answered_by(&self, mut text: impl FnMut(&FindQuestion) -> String) -> Answered {
@@ -167,6 +182,18 @@ pub struct Learned {
     pub readings: Vec<Reading>,
     /// The answers to questions that one of a few words answers, in the order of the questions.
     pub ratings: Vec<Rating>,
+}
+
+/// Of several views of one image, in their order.
+impl FromIterator<Learned> for Learned {
+    fn from_iter<I: IntoIterator<Item = Learned>>(views: I) -> Self {
+        let mut all = Self::default();
+        for Learned { readings, ratings } in views {
+            all.readings.extend(readings);
+            all.ratings.extend(ratings);
+        }
+        all
+    }
 }
 
 /// Why an engine has no answer.

@@ -10,14 +10,11 @@ use std::time::{Duration, Instant};
 use super::error::RunError;
 use crate::answer;
 use crate::critique;
-use crate::engine::{AnswerOptions, Answered, Asked, Effort, Engine, EngineError, Learned, Shown, ShownView};
+use crate::engine::{AnswerOptions, Answered, Asked, Effort, Engine, EngineError, Learned, Shown, ShownView, WAIT};
 use crate::record::{Record, Settings};
 
 /// So many images in a row without an answer mean that it is the model that fails.
 const FAILURES_IN_A_ROW: usize = 3;
-
-/// So long an engine is waited for before the run looks whether it is stopped, and whether answers are late.
-const WAIT: Duration = Duration::from_millis(200);
 
 /// Images that are being asked about.
 pub(super) struct Inference<'e> {
@@ -164,12 +161,7 @@ impl<'e> Inference<'e> {
         match error {
             None => {
                 self.failures_in_a_row = 0;
-                let mut all = Learned::default();
-                for Learned { readings, ratings } in learned.into_iter().flatten() {
-                    all.readings.extend(readings);
-                    all.ratings.extend(ratings);
-                }
-                self.learn(&mut record, all);
+                self.learn(&mut record, learned.into_iter().flatten().collect());
             }
             Some(error) => {
                 self.failures_in_a_row += 1;

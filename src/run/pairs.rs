@@ -4,14 +4,13 @@
 //! the next pairs are begun; pairs whose files have not changed since are not asked again.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use rayon::prelude::*;
 
 use super::control::Control;
 use super::error::RunError;
 use crate::digest;
-use crate::engine::{AnswerOptions, Answered, Asked, Engine, Question, RateQuestion, Shown, ShownView, ViewForm};
+use crate::engine::{AnswerOptions, Answered, Asked, Engine, Question, RateQuestion, Shown, ShownView, ViewForm, WAIT};
 use crate::generate::Words;
 use crate::image::{decode_within, read_file};
 use crate::journal::PairJournal;
@@ -30,9 +29,6 @@ pub struct Pair {
     /// The images.
     pub images: [SourceImage; 2],
 }
-
-/// So long an engine is waited for before it is asked again.
-const WAIT: Duration = Duration::from_millis(200);
 
 /// What is asked about each pair, and how.
 pub struct PairQuestion {

@@ -39,7 +39,7 @@ use std::time::Duration;
 use crate::answer;
 use crate::critique;
 use crate::device::Device;
-use crate::engine::{AnswerOptions, Answered, Asked, Engine, Learned, Shown, ShownView};
+use crate::engine::{AnswerOptions, Answered, Asked, Engine, Learned, Shown, ShownView, WAIT};
 use crate::frame_metadata;
 use crate::image::{UprightImage, measure};
 use crate::journal::{Known, Placement, RunDirectory};
@@ -93,9 +93,6 @@ enum SingleQuestions {
     Detect(Arc<Asked>),
     Critique(Box<FrameQuestions>),
 }
-
-/// So long an engine is waited for before it is asked again.
-const WAIT: Duration = Duration::from_millis(200);
 
 /// Where a run is kept, and how it goes: nothing that an answer depends on.
 #[derive(Debug)]
@@ -255,12 +252,7 @@ impl<'o> Session<'o> {
         if let Some(error) = failed {
             return Err(error.into());
         }
-        let mut all = Learned::default();
-        for Learned { readings, ratings } in learned.into_iter().flatten() {
-            all.readings.extend(readings);
-            all.ratings.extend(ratings);
-        }
-        let learned = all;
+        let learned: Learned = learned.into_iter().flatten().collect();
         answer::read_into(&mut record, learned.readings, &rules);
         if let Config::Critique(config) = &self.config {
             critique::rate_into(&mut record, learned.ratings, &CritiqueSettings::of(&config.rubric));

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,20 +14,9 @@ use gemscope::session::{DetectConfig, OwnEngines, RunOptions, Session};
 use gemscope::source;
 use serde_json::{Value, json};
 
-use crate::support::{gemscope, json_lines};
+use crate::support::{gemscope, images, json_lines};
 
 const BOX: &str = r#"[{"box_2d": [0, 0, 500, 500], "label": "cat"}]"#;
-
-/// A folder of `count` small images, `00.png` and so on, each with a content of its own.
-fn images(dir: &Path, count: u8) -> PathBuf {
-    let folder = dir.join("images");
-    fs::create_dir_all(&folder).unwrap();
-    for index in 0..count {
-        let pixels = image::RgbImage::from_pixel(96, 96, image::Rgb([index, 0, 0]));
-        pixels.save(folder.join(format!("{index:02}.png"))).unwrap();
-    }
-    folder
-}
 
 /// The command over a script, which is written beside the images.
 fn detect(dir: &Path, images: &Path, script: &Value) -> assert_cmd::Command {

@@ -9,19 +9,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::{fixture, gemscope, json as read_json, json_lines};
+use crate::support::{fixture, gemscope, images, json as read_json, json_lines};
 use mock::{Asked, Fault, Kind, LOG, Mock, Settings};
-
-/// A folder of `count` small images, `00.png` and so on, each with a content of its own.
-fn images(dir: &Path, count: u8) -> PathBuf {
-    let folder = dir.join("images");
-    fs::create_dir_all(&folder).unwrap();
-    for index in 0..count {
-        let pixels = image::RgbImage::from_pixel(96, 96, image::Rgb([index, 0, 0]));
-        pixels.save(folder.join(format!("{index:02}.png"))).unwrap();
-    }
-    folder
-}
 
 fn detect(dir: &Path, mock: &Mock, images: &Path) -> assert_cmd::Command {
     let mut command = gemscope();

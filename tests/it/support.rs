@@ -136,3 +136,14 @@ pub fn ids(case: &Value) -> Vec<u32> {
 pub fn budget(value: &Value) -> Budget {
     Budget::try_from(value.as_u64().unwrap() as u32).unwrap()
 }
+
+/// A folder of `count` small images, `00.png` and so on, each with a content of its own.
+pub fn images(dir: &Path, count: u8) -> PathBuf {
+    let folder = dir.join("images");
+    fs::create_dir_all(&folder).unwrap();
+    for index in 0..count {
+        let pixels = image::RgbImage::from_pixel(96, 96, image::Rgb([index, 0, 0]));
+        pixels.save(folder.join(format!("{index:02}.png"))).unwrap();
+    }
+    folder
+}

@@ -6,17 +6,13 @@
 use std::sync::Arc;
 
 use crate::answer;
-use crate::digest;
-use crate::engine::{AnswerOptions, Asked, FindQuestion, Learned, Question, RateQuestion, Shown};
+use crate::engine::{
+    AnswerOptions, Asked, EXPLAINED_BOXES, FindQuestion, Learned, Question, REASON_TOKENS, RateQuestion, Shown,
+};
 use crate::generate::{Finished, GenerateOptions, Generated, NextToken, Reply, Request, Wanted};
 use crate::preprocess::TargetSize;
 use crate::prompt::Query;
 use crate::record::{Answer, BBox, Budget, Rating, Sampling, TokenCounts};
-
-/// The most tokens of a reason: a sentence.
-const REASON_TOKENS: usize = 60;
-/// The most boxes of a view that are asked about.
-const EXPLAINED_BOXES: usize = 12;
 
 /// What is remembered of a view while its answers are written.
 pub(super) struct AskedView {
@@ -38,8 +34,7 @@ pub(super) struct AskedView {
 impl AskedView {
     /// What is shown, which is at least one view; `None` otherwise.
     pub(super) fn of(shown: &Shown) -> Option<Self> {
-        // Of the name alone, so that sampled answers do not depend on the order of the run.
-        let stream = digest::number(&shown.image).wrapping_add((shown.index as u64) << 32);
+        let stream = shown.stream();
         let first = shown.views.first()?;
         Some(Self {
             asked: Arc::clone(&shown.asked),

@@ -8,15 +8,12 @@ use std::sync::atomic::Ordering;
 use super::Shared;
 use crate::answer::{self, Reading};
 use crate::digest;
-use crate::engine::{FindQuestion, Learned, Question, RateQuestion, Shown, ShownView, ViewPixels};
+use crate::engine::{
+    EXPLAINED_BOXES, FindQuestion, Learned, Question, REASON_TOKENS, RateQuestion, Shown, ShownView, ViewPixels,
+};
 use crate::prompt::Query;
 use crate::record::{Answer, BBox, Budget, Rating, Sampling, TokenCounts};
 use crate::server::{Ask, AskError, BoxList, Look, Picture, Reply};
-
-/// The most tokens of a reason: a sentence.
-const REASON_TOKENS: usize = 60;
-/// The most boxes of a view that are asked about.
-const EXPLAINED_BOXES: usize = 12;
 
 /// A view whose pictures are encoded.
 struct Prepared {
@@ -52,8 +49,7 @@ impl Shared {
     /// Encodes the pictures, and lets their pixels go.
     fn prepared(&self, shown: Shown) -> Result<Prepared, AskError> {
         let form = self.server.options().pictures;
-        // Of the name alone, so that sampled answers do not depend on the order of the run.
-        let stream = digest::number(&shown.image).wrapping_add((shown.index as u64) << 32);
+        let stream = shown.stream();
         let first = shown.views.first().ok_or_else(|| AskError::View("no view is shown".to_owned()))?;
         let (bbox, budget, size) = (first.bbox(), first.budget, first.size);
         let encoded = |view: ShownView| match view.pixels {
