@@ -1,5 +1,6 @@
-//! What writing each format costs, for 10,000 images with three boxes each: `cargo bench --bench export`. Formats that read the images
-//! (crops, overlays, the report) are left out: decoding is what they cost, and `--bench preprocess` has that.
+//! What writing each format costs, for 10,000 images with three boxes each: `cargo bench --bench
+//! export`. Formats that read the images (crops, overlays, the report) are left out: decoding is
+//! what they cost, and `--bench preprocess` has that.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::time::Duration;
@@ -32,7 +33,10 @@ fn formats(criterion: &mut Criterion) {
     let run = Run { selection, apply_orientation: true, ..Run::default() };
     let options = Options::default();
     let mut group = criterion.benchmark_group("export");
-    group.throughput(Throughput::Elements(IMAGES as u64)).sample_size(10).measurement_time(Duration::from_secs(5));
+    group
+        .throughput(Throughput::Elements(IMAGES as u64))
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(5));
     for format in [Format::Jsonl, Format::Csv, Format::Coco, Format::LabelStudio, Format::Counts] {
         let folder = tempfile::tempdir().unwrap();
         let out = OutputDirectory::open(folder.path()).unwrap();

@@ -1,5 +1,6 @@
-//! What reading an answer costs: `cargo bench --bench parse`. The answers are those of `fixtures/answers`, and long ones that are whole,
-//! cut off, and hostile (nested brackets): time must grow with the text, not faster.
+//! What reading an answer costs: `cargo bench --bench parse`. The answers are those of
+//! `fixtures/answers`, and long ones that are whole, cut off, and hostile (nested brackets): time
+//! must grow with the text, not faster.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 use std::hint::black_box;
@@ -12,13 +13,19 @@ use gemscope::record::Ended;
 fn collected() -> Vec<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/answers/box2d_answers.jsonl");
     let text = std::fs::read_to_string(file).unwrap();
-    let answer =
-        |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["text"].as_str().unwrap().to_owned();
+    let answer = |line: &str| {
+        serde_json::from_str::<serde_json::Value>(line).unwrap()["text"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
     text.lines().map(answer).collect()
 }
 
 fn boxes(count: usize) -> String {
-    let object = |index: usize| format!("  {{\"box_2d\": [{}, 10, 900, 990], \"label\": \"person\"}}", index % 900);
+    let object = |index: usize| {
+        format!("  {{\"box_2d\": [{}, 10, 900, 990], \"label\": \"person\"}}", index % 900)
+    };
     format!("```json\n[\n{}\n]\n```", (0..count).map(object).collect::<Vec<_>>().join(",\n"))
 }
 

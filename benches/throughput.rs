@@ -1,6 +1,7 @@
-//! Images a second from files to padded `pixel_values`, the work that `benches/compare/preprocess_hf.py` times for Hugging Face; with
-//! `--decode-only`, to pixels, which is what all else is measured by; with `--patches`, to the bytes that wait for the vision graph; with
-//! `--fast-decode`, from as few pixels as are needed.
+//! Images a second from files to padded `pixel_values`, the work that
+//! `benches/compare/preprocess_hf.py` times for Hugging Face; with `--decode-only`, to pixels,
+//! which is what all else is measured by; with `--patches`, to the bytes that wait for the vision
+//! graph; with `--fast-decode`, from as few pixels as are needed.
 //!
 //! ```text
 //! cargo bench --bench throughput -- --budget 280 --workers 1 --rounds 5 photos/*.jpg
@@ -32,7 +33,8 @@ struct Args {
     /// Only read and decode.
     #[arg(long, conflicts_with = "fast_decode")]
     decode_only: bool,
-    /// Leave the patches as bytes, as the threads do that prepare images; floats are made where the graph runs.
+    /// Leave the patches as bytes, as the threads do that prepare images; floats are made where the
+    /// graph runs.
     #[arg(long, conflicts_with = "decode_only")]
     patches: bool,
     /// As the command's flag of that name.
@@ -69,7 +71,10 @@ fn main() {
     let started = Instant::now();
     run(args.rounds);
     let images = args.files.len() * args.rounds;
-    println!("{}", serde_json::json!({"images_per_second": images as f64 / started.elapsed().as_secs_f64()}));
+    println!(
+        "{}",
+        serde_json::json!({"images_per_second": images as f64 / started.elapsed().as_secs_f64()})
+    );
 }
 
 fn one(args: &Args, path: &Path) {
@@ -77,7 +82,9 @@ fn one(args: &Args, path: &Path) {
     let bytes = std::fs::read(path).unwrap();
     let mut view = if args.fast_decode {
         let needed = |width, height| needed_size(width, height, choice);
-        let image = gemscope::image::decode_reduced(&bytes, true, gemscope::image::MAX_PIXELS, needed).unwrap();
+        let image =
+            gemscope::image::decode_reduced(&bytes, true, gemscope::image::MAX_PIXELS, needed)
+                .unwrap();
         let view = prepare_reduced(&image, choice, PATCH_SIDE).unwrap();
         gemscope::image::recycle(image.decoded);
         view

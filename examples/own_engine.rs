@@ -54,7 +54,9 @@ impl Engine for Brightest {
 fn brightest(shown: &Shown) -> String {
     let Some(view) = shown.views.first() else { return "[]".to_owned() };
     let ViewPixels::Rgb(rgb) = &view.pixels else { return "[]".to_owned() };
-    let sum = |y: usize, x: usize| rgb.slice(ndarray::s![y, x, ..]).iter().map(|&value| u32::from(value)).sum::<u32>();
+    let sum = |y: usize, x: usize| {
+        rgb.slice(ndarray::s![y, x, ..]).iter().map(|&value| u32::from(value)).sum::<u32>()
+    };
     let (height, width, _) = rgb.dim();
     let all = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
     let (y, x) = all.max_by_key(|&(y, x)| sum(y, x)).unwrap_or_default();
@@ -65,8 +67,12 @@ fn brightest(shown: &Shown) -> String {
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let [folder, out]: [PathBuf; 2] =
-        std::env::args_os().skip(1).map(PathBuf::from).collect::<Vec<_>>().try_into().map_err(|_| "FOLDER OUT")?;
+    let [folder, out]: [PathBuf; 2] = std::env::args_os()
+        .skip(1)
+        .map(PathBuf::from)
+        .collect::<Vec<_>>()
+        .try_into()
+        .map_err(|_| "FOLDER OUT")?;
     let engines = OwnEngines::of("brightest pixel", Brightest::default());
     let mut session = Session::with_engines(DetectConfig::of_labels(["light"]), engines, &())?;
     let (source, placement) = place(source::list(&[folder], Some(&out))?, Some(&out))?;

@@ -1,7 +1,7 @@
 //! SHA-256: the identity of contents.
 //!
-//! In: bytes, or a file. Out: the hash in lower-case hex, or its first eight bytes as a number. Records, caches and installed files use
-//! the same.
+//! In: bytes, or a file. Out: the hash in lower-case hex, or its first eight bytes as a number.
+//! Records, caches and installed files use the same.
 
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -10,11 +10,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::files;
 
-/// Files up to this size are hashed whole; of larger ones as many bytes in [`SAMPLES`] pieces from end to end.
+/// Files up to this size are hashed whole; of larger ones as many bytes in [`SAMPLES`] pieces from
+/// end to end.
 const HASHED_BYTES: u64 = 64 << 20;
 const SAMPLES: u64 = 64;
 
-/// A hash that tells one weights file from another without reading gigabytes: over its size and all of it, or evenly spread pieces.
+/// A hash that tells one weights file from another without reading gigabytes: over its size and all
+/// of it, or evenly spread pieces.
 ///
 /// # Errors
 /// Whatever the file says.
@@ -83,8 +85,8 @@ mod tests {
         assert_eq!(number(b""), u64::from_str_radix(&known[..16], 16).unwrap());
     }
 
-    /// Weights of one architecture have equal sizes, and may begin alike: a fingerprint looks at all of a small file, and at
-    /// pieces from end to end of a large one.
+    /// Weights of one architecture have equal sizes, and may begin alike: a fingerprint looks at
+    /// all of a small file, and at pieces from end to end of a large one.
     #[test]
     fn a_fingerprint_sees_every_part_of_a_file() {
         let dir = tempfile::tempdir().unwrap();
@@ -99,7 +101,10 @@ mod tests {
         };
         let large = HASHED_BYTES + (1 << 20);
         let prints = [0, large / 2, large - 1].map(|at| with(large, at));
-        assert!(prints[0] != prints[1] && prints[1] != prints[2] && prints[0] != prints[2], "{prints:?}");
+        assert!(
+            prints[0] != prints[1] && prints[1] != prints[2] && prints[0] != prints[2],
+            "{prints:?}"
+        );
         assert_eq!(prints[2], with(large, large - 1));
         let small = [0, 500, 999].map(|at| with(1000, at));
         assert!(small[0] != small[1] && small[1] != small[2] && small[0] != small[2], "{small:?}");

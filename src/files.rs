@@ -1,7 +1,8 @@
 //! Reading and writing files.
 //!
-//! In: paths. Out: bytes and texts that a user gave; files that are whole or not there. Promises: a FIFO, a device or an endless file is
-//! refused and never waited for; a text is the same whether an editor wrote it as UTF-8 with a byte order mark or as UTF-16.
+//! In: paths. Out: bytes and texts that a user gave; files that are whole or not there. Promises: a
+//! FIFO, a device or an endless file is refused and never waited for; a text is the same whether an
+//! editor wrote it as UTF-8 with a byte order mark or as UTF-16.
 //!
 //! ```
 //! assert_eq!(gemscope::files::decode_text(b"\xef\xbb\xbfdog".to_vec())?, "dog");
@@ -18,8 +19,8 @@ pub const MAX_TEXT_BYTES: u64 = 1 << 30;
 /// Opens a regular file for reading.
 ///
 /// # Errors
-/// [`ErrorKind::IsADirectory`] for a folder, [`ErrorKind::InvalidInput`] for a FIFO, a device or a socket, which may never end, and
-/// whatever the file system says.
+/// [`ErrorKind::IsADirectory`] for a folder, [`ErrorKind::InvalidInput`] for a FIFO, a device or a
+/// socket, which may never end, and whatever the file system says.
 pub fn open(path: &Path) -> io::Result<File> {
     let kind = std::fs::metadata(path)?.file_type();
     if kind.is_dir() {
@@ -63,8 +64,9 @@ pub fn read_within(reader: impl Read, max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text in `bytes`: UTF-8 with or without a byte order mark, or UTF-16 with one. The mark is no part of the text. Lines that end with a
-/// carriage return alone, as those of old Macs do, end with a line feed.
+/// The text in `bytes`: UTF-8 with or without a byte order mark, or UTF-16 with one. The mark is no
+/// part of the text. Lines that end with a carriage return alone, as those of old Macs do, end with
+/// a line feed.
 ///
 /// # Errors
 /// [`ErrorKind::InvalidData`] if it is neither, or has a NUL byte, which UTF-16 without its mark is
@@ -76,7 +78,8 @@ pub fn decode_text(bytes: Vec<u8>) -> io::Result<String> {
     })?;
     match text.find('\0') {
         Some(at) => Err(invalid(&format!(
-            "line {} has a NUL byte; if the file is UTF-16, save it as UTF-8 or with a byte order mark",
+            "line {} has a NUL byte; if the file is UTF-16, save it as UTF-8 or with a byte order \
+             mark",
             line_after(&text.as_bytes()[..at])
         ))),
         None if text.contains('\r') && !text.contains('\n') => Ok(text.replace('\r', "\n")),
@@ -93,7 +96,10 @@ pub(crate) fn without_mark(mut bytes: Vec<u8>) -> io::Result<Vec<u8>> {
     let utf_16 = |unit: fn([u8; 2]) -> u16| {
         let (units, rest) = bytes[2..].as_chunks::<2>();
         let text = String::from_utf16(&units.iter().map(|pair| unit(*pair)).collect::<Vec<_>>());
-        text.ok().filter(|_| rest.is_empty()).map(String::into_bytes).ok_or_else(|| invalid("not valid UTF-16"))
+        text.ok()
+            .filter(|_| rest.is_empty())
+            .map(String::into_bytes)
+            .ok_or_else(|| invalid("not valid UTF-16"))
     };
     match bytes.as_slice() {
         [0xff, 0xfe, ..] => utf_16(u16::from_le_bytes),
@@ -115,11 +121,12 @@ fn line_after(before: &[u8]) -> usize {
     before.split(|byte| *byte == b'\n').count()
 }
 
-/// Opens a file of gemscope's own for reading and writing, and makes it if it is missing. A symbolic link is never followed: its target
-/// may be a file of the user's.
+/// Opens a file of gemscope's own for reading and writing, and makes it if it is missing. A
+/// symbolic link is never followed: its target may be a file of the user's.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] for a link and for anything else that is no regular file, and whatever the file system says.
+/// [`ErrorKind::InvalidInput`] for a link and for anything else that is no regular file, and
+/// whatever the file system says.
 pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
     open_without_links(path, OpenOptions::new().read(true).write(true).create(true).truncate(false))
 }
@@ -140,24 +147,34 @@ pub(crate) fn read_unlinked(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     read_within(open_unlinked(path)?, max)
 }
 
-/// Opens the log `path` for more lines, and makes it if it is missing. Nothing is appended to a file that does not begin as a log does.
+/// Opens the log `path` for more lines, and makes it if it is missing. Nothing is appended to a
+/// file that does not begin as a log does.
 ///
 /// # Errors
-/// [`ErrorKind::InvalidInput`] for another file, a link, and anything that is no regular file, which may have no reader; whatever the file
-/// system says.
+/// [`ErrorKind::InvalidInput`] for another file, a link, and anything that is no regular file,
+/// which may have no reader; whatever the file system says.
 pub fn open_log(path: &Path) -> io::Result<File> {
     const BEGINNING: &[u8] = b"{\"timestamp\":";
-    let mut file = open_without_links(path, OpenOptions::new().read(true).append(true).create(true))?;
+    let mut file =
+        open_without_links(path, OpenOptions::new().read(true).append(true).create(true))?;
     let mut beginning = Vec::new();
     (&mut file).take(BEGINNING.len() as u64).read_to_end(&mut beginning)?;
     if beginning.is_empty() || beginning == BEGINNING {
         return Ok(file);
     }
-    Err(io::Error::new(ErrorKind::InvalidInput, "this file is no log of gemscope's, and nothing is appended to it"))
+    Err(io::Error::new(
+        ErrorKind::InvalidInput,
+        "this file is no log of gemscope's, and nothing is appended to it",
+    ))
 }
 
 fn open_without_links(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    let link = || io::Error::new(ErrorKind::InvalidInput, "a symbolic link, which is not followed here: move it away");
+    let link = || {
+        io::Error::new(
+            ErrorKind::InvalidInput,
+            "a symbolic link, which is not followed here: move it away",
+        )
+    };
     let other = || io::Error::new(ErrorKind::InvalidInput, "not a regular file");
     match std::fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_symlink() => return Err(link()),
@@ -184,8 +201,8 @@ fn is_loop(_: &io::Error) -> bool {
     false
 }
 
-/// Writes `bytes` to `path`, making its folder where that is missing: beside it first and then in its place, so that no reader and no
-/// crash ever sees a part.
+/// Writes `bytes` to `path`, making its folder where that is missing: beside it first and then in
+/// its place, so that no reader and no crash ever sees a part.
 ///
 /// # Errors
 /// Whatever the file system says; the file is then as it was.
@@ -193,14 +210,16 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     put(path, bytes, |_| Ok(()))
 }
 
-/// [`replace`], skipped if a regular file of the same length is there, so that its time (a cache key of probes) is unchanged. A symbolic
-/// link is no such file: it is replaced, and its target stays as it is.
+/// [`replace`], skipped if a regular file of the same length is there, so that its time (a cache
+/// key of probes) is unchanged. A symbolic link is no such file: it is replaced, and its target
+/// stays as it is.
 ///
 /// # Errors
 /// As [`replace`].
 pub(crate) fn replace_unless_there(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let metadata = std::fs::symlink_metadata(path);
-    let there = metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == bytes.len() as u64);
+    let there =
+        metadata.is_ok_and(|metadata| metadata.is_file() && metadata.len() == bytes.len() as u64);
     if there { Ok(()) } else { replace(path, bytes) }
 }
 
@@ -228,7 +247,8 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Waits until the names in a folder are on disk. Not all file systems can say that, and Windows has no such call.
+/// Waits until the names in a folder are on disk. Not all file systems can say that, and Windows
+/// has no such call.
 ///
 /// # Errors
 /// Whatever the file system says.
@@ -237,7 +257,9 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
         return Ok(());
     }
     match File::open(folder)?.sync_all() {
-        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => {
+            Ok(())
+        }
         synced => synced,
     }
 }
@@ -245,8 +267,9 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 /// How the names of temporaries begin.
 pub(crate) const TEMPORARY: &str = ".gemscope-";
 
-/// What will take the place of a file (`mode` 0o666) or folder (0o777): hidden while it is made, with the permissions of any new one
-/// (`mode` less the umask) and not those of a private temporary.
+/// What will take the place of a file (`mode` 0o666) or folder (0o777): hidden while it is made,
+/// with the permissions of any new one (`mode` less the umask) and not those of a private
+/// temporary.
 pub(crate) fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);
@@ -268,9 +291,16 @@ mod tests {
     fn a_text_is_the_same_in_every_encoding_that_editors_write() {
         let text = "dog\r\nKüche 犬 🐕\n";
         let units: Vec<u16> = text.encode_utf16().collect();
-        let little: Vec<u8> = [0xfeff].iter().chain(&units).flat_map(|unit: &u16| unit.to_le_bytes()).collect();
-        let big: Vec<u8> = [0xfeff].iter().chain(&units).flat_map(|unit: &u16| unit.to_be_bytes()).collect();
-        for bytes in [text.as_bytes().to_vec(), [b"\xef\xbb\xbf", text.as_bytes()].concat(), little.clone(), big] {
+        let little: Vec<u8> =
+            [0xfeff].iter().chain(&units).flat_map(|unit: &u16| unit.to_le_bytes()).collect();
+        let big: Vec<u8> =
+            [0xfeff].iter().chain(&units).flat_map(|unit: &u16| unit.to_be_bytes()).collect();
+        for bytes in [
+            text.as_bytes().to_vec(),
+            [b"\xef\xbb\xbf", text.as_bytes()].concat(),
+            little.clone(),
+            big,
+        ] {
             assert_eq!(decode_text(bytes).unwrap(), text);
         }
         for wrong in [&little[..little.len() - 1], b"\xff\xfe\x00\xd8", b"caf\xe9"] {
@@ -296,7 +326,10 @@ mod tests {
         assert_eq!(read(&path, 3).unwrap_err().kind(), ErrorKind::FileTooLarge);
         assert_eq!(open(dir.path()).unwrap_err().kind(), ErrorKind::IsADirectory);
         if cfg!(unix) {
-            assert_eq!(read_text(Path::new("/dev/zero")).unwrap_err().kind(), ErrorKind::InvalidInput);
+            assert_eq!(
+                read_text(Path::new("/dev/zero")).unwrap_err().kind(),
+                ErrorKind::InvalidInput
+            );
         }
     }
 
@@ -307,8 +340,12 @@ mod tests {
         let (mine, link) = (dir.path().join("mine"), dir.path().join("link"));
         std::fs::write(&mine, "mine").unwrap();
         std::os::unix::fs::symlink(&mine, &link).unwrap();
-        for opened in [open_to_write(&link), open_unlinked(&link), open_to_write(dir.path()), open_unlinked(dir.path())]
-        {
+        for opened in [
+            open_to_write(&link),
+            open_unlinked(&link),
+            open_to_write(dir.path()),
+            open_unlinked(dir.path()),
+        ] {
             assert_eq!(opened.unwrap_err().kind(), ErrorKind::InvalidInput);
         }
         // As long as the user's file behind the link.

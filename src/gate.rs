@@ -2,7 +2,8 @@
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// Lets through at most `capacity` bytes at a time; one thing that is larger than that passes alone.
+/// Lets through at most `capacity` bytes at a time; one thing that is larger than that passes
+/// alone.
 #[derive(Clone)]
 pub(crate) struct ByteGate(Arc<Gate>);
 
@@ -37,7 +38,8 @@ impl ByteGate {
     /// Waits until `bytes` fit; `None` once the gate is closed.
     pub(crate) fn enter(&self, bytes: usize) -> Option<Permit> {
         let mut state = self.lock();
-        while !state.closed && state.held > 0 && state.held.saturating_add(bytes) > self.0.capacity {
+        while !state.closed && state.held > 0 && state.held.saturating_add(bytes) > self.0.capacity
+        {
             state = self.0.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         if state.closed {
@@ -86,7 +88,8 @@ mod tests {
             drop(large);
             assert!(waiting.join().unwrap());
         });
-        // A shrunk permit gives its bytes back at once, and the rest when it is dropped: not a byte more or less.
+        // A shrunk permit gives its bytes back at once, and the rest when it is dropped: not a byte
+        // more or less.
         let mut shrunk = gate.enter(10).unwrap();
         shrunk.shrink(4);
         assert_eq!(gate.lock().held, 4);

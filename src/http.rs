@@ -94,9 +94,10 @@ impl Client {
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        request
-            .call()
-            .map_err(|error| HttpError::Unreachable { host: url.host().to_owned(), reason: error.to_string() })
+        request.call().map_err(|error| HttpError::Unreachable {
+            host: url.host().to_owned(),
+            reason: error.to_string(),
+        })
     }
 
     /// Sends `json` to `url`, and waits at most `longest` for the response. Every status is one.
@@ -143,9 +144,9 @@ pub(crate) fn read_body(url: &Url, response: Response, most: u64) -> Result<Vec<
 fn broken(url: &Url, error: &ureq::Error, longest: Duration) -> HttpError {
     let host = url.host().to_owned();
     match error {
-        ureq::Error::Timeout(ureq::Timeout::RecvResponse | ureq::Timeout::PerRead | ureq::Timeout::RecvBody) => {
-            HttpError::TimedOut { host, longest }
-        }
+        ureq::Error::Timeout(
+            ureq::Timeout::RecvResponse | ureq::Timeout::PerRead | ureq::Timeout::RecvBody,
+        ) => HttpError::TimedOut { host, longest },
         error => HttpError::Unreachable { host, reason: error.to_string() },
     }
 }
@@ -165,7 +166,8 @@ impl Url {
     pub(crate) fn parse(text: &str) -> Result<Self, HttpError> {
         let wrong = || HttpError::Url(text.to_owned());
         let uri: Uri = text.parse().map_err(|_| wrong())?;
-        let web = matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some_and(|host| !host.is_empty());
+        let web = matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty());
         if web { Ok(Self { text: text.to_owned(), uri }) } else { Err(wrong()) }
     }
 
@@ -207,7 +209,8 @@ impl Url {
     /// True if the host is this machine: `localhost` or a loopback address.
     pub(crate) fn is_loopback(&self) -> bool {
         let host = self.host().trim_matches(['[', ']']);
-        host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        host.eq_ignore_ascii_case("localhost")
+            || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
     }
 }
 
@@ -269,7 +272,8 @@ mod tests {
         ] {
             assert_eq!(Url::parse(url).unwrap().is_loopback(), loopback, "{url}");
         }
-        let error = Client::new(true).get(&Url::parse("https://hub.example/").unwrap(), &[]).unwrap_err();
+        let error =
+            Client::new(true).get(&Url::parse("https://hub.example/").unwrap(), &[]).unwrap_err();
         assert!(matches!(error, HttpError::Offline { host } if host == "hub.example"));
     }
 

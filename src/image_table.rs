@@ -1,7 +1,7 @@
 //! Tables with a row per image, as users write them.
 //!
-//! In: a CSV with a header, or JSON lines. Out: its rows, and the image that each is about. Promises: no image has two
-//! rows; every error names the line.
+//! In: a CSV with a header, or JSON lines. Out: its rows, and the image that each is about.
+//! Promises: no image has two rows; every error names the line.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -61,7 +61,8 @@ impl<'p> ImageTable<'p> {
     /// # Errors
     /// [`TableError::Io`].
     pub(crate) fn read(path: &'p Path, needed: &'static str) -> Result<Self, TableError> {
-        let text = files::read_text(path).map_err(|error| TableError::Io { path: path.to_owned(), error })?;
+        let text = files::read_text(path)
+            .map_err(|error| TableError::Io { path: path.to_owned(), error })?;
         Ok(Self { path, text, needed, lines: HashMap::new() })
     }
 
@@ -76,14 +77,17 @@ impl<'p> ImageTable<'p> {
     /// [`TableError::Row`].
     pub(crate) fn json_rows<T: DeserializeOwned>(&self) -> Result<Vec<(u64, T)>, TableError> {
         let lines = (1..).zip(self.text.lines()).filter(|(_, text)| !text.trim().is_empty());
-        let row = |(line, text)| match serde_json::from_str(text) {
-            Ok(row) => Ok((line, row)),
-            Err(error) => Err(self.row_error(line, format!("not a JSON object with {}: {error}", self.needed))),
-        };
+        let row =
+            |(line, text)| match serde_json::from_str(text) {
+                Ok(row) => Ok((line, row)),
+                Err(error) => Err(self
+                    .row_error(line, format!("not a JSON object with {}: {error}", self.needed))),
+            };
         lines.map(row).collect()
     }
 
-    /// The rows of a CSV, with their lines. `columns` finds the columns in the header, and `row` reads the cells.
+    /// The rows of a CSV, with their lines. `columns` finds the columns in the header, and `row`
+    /// reads the cells.
     ///
     /// # Errors
     /// [`TableError::Columns`] if `columns` finds none, and [`TableError::Row`].
@@ -92,7 +96,8 @@ impl<'p> ImageTable<'p> {
         columns: impl FnOnce(&StringRecord) -> Option<C>,
         row: impl Fn(&C, &StringRecord) -> T,
     ) -> Result<Vec<(u64, T)>, TableError> {
-        let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(self.text.as_bytes());
+        let mut reader =
+            csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(self.text.as_bytes());
         let broken = |error: &csv::Error, line: u64| {
             self.row_error(error.position().map_or(line, csv::Position::line), error.to_string())
         };
@@ -119,7 +124,9 @@ impl<'p> ImageTable<'p> {
             return Err(self.row_error(line, "it names no image".into()));
         }
         match self.lines.insert(image.clone(), line) {
-            Some(earlier) => Err(self.row_error(line, format!("{image} stands in line {earlier}, too"))),
+            Some(earlier) => {
+                Err(self.row_error(line, format!("{image} stands in line {earlier}, too")))
+            }
             None => Ok(image),
         }
     }

@@ -11,7 +11,8 @@
 //! - [`session`]: the front door: a configuration in, detections or a run out
 //! - [`source`]: which images, and the name that identifies each
 //! - [`image`]: bytes to an upright RGB image
-//! - [`preprocess`]: the soft-token budget, resizing, patches; bit for bit what Hugging Face's processor makes
+//! - [`preprocess`]: the soft-token budget, resizing, patches; bit for bit what Hugging Face's
+//!   processor makes
 //! - [`prompt`]: a task's words (of all images or of one), the chat template, the tokenizer
 //! - [`model`]: a model directory's graphs in ONNX Runtime, and what is probed about them
 //! - [`generate`]: the decode loop, with the probability of every token
@@ -34,8 +35,9 @@
 //! - [`server`]: a client of vLLM, llama.cpp, Ollama and others that speak OpenAI's API
 //! - [`device`]: the CPU or a card, its memory and kernels
 //!
-//! Two ideas hold it together. The journal is the only truth: exports are made from it and cost no inference. And the graph says what
-//! it takes: feeds, dtypes and shapes are read from the sessions, never assumed.
+//! Two ideas hold it together. The journal is the only truth: exports are made from it and cost no
+//! inference. And the graph says what it takes: feeds, dtypes and shapes are read from the
+//! sessions, never assumed.
 
 // Rooms that only read answers and convert data sets leave some helpers of the engine unused.
 #![cfg_attr(not(feature = "onnx"), allow(dead_code, unused_imports))]

@@ -2,7 +2,7 @@
 #![no_main]
 
 use gemscope::answer::{self, Reading};
-use gemscope::record::{AnswerKind, Rules, Answer, AnswerStatus, BBox, Ended, Record};
+use gemscope::record::{Answer, AnswerKind, AnswerStatus, BBox, Ended, Record, Rules};
 use libfuzzer_sys::fuzz_target;
 
 const WIDTH: u32 = 640;
@@ -11,7 +11,8 @@ const HEIGHT: u32 = 331;
 fuzz_target!(|bytes: &[u8]| {
     let Some((how, text)) = bytes.split_first() else { return };
     let text = &*String::from_utf8_lossy(text);
-    let ended = [Ended::StopToken, Ended::TokenLimit, Ended::Looped, Ended::Unknown][usize::from(*how) % 4];
+    let ended =
+        [Ended::StopToken, Ended::TokenLimit, Ended::Looped, Ended::Unknown][usize::from(*how) % 4];
     let parsed = answer::parse(text, ended);
     assert_ne!(parsed.status, AnswerStatus::Failed);
     for found in &parsed.boxes {

@@ -7,7 +7,8 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let size = gemscope::image::size(Cursor::new(bytes), true);
-    // A header may claim much in few bytes, which is slow and not wrong: such files are in the tests.
+    // A header may claim much in few bytes, which is slow and not wrong: such files are in the
+    // tests.
     if size.as_ref().is_ok_and(|(width, height)| u64::from(*width) * u64::from(*height) > 1 << 20) {
         return;
     }

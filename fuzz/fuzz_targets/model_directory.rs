@@ -1,4 +1,5 @@
-//! Any bytes as the files of a model directory: an error, or settings. ONNX Runtime is not asked; what is read before it is.
+//! Any bytes as the files of a model directory: an error, or settings. ONNX Runtime is not asked;
+//! what is read before it is.
 #![no_main]
 
 use std::path::Path;
@@ -11,7 +12,8 @@ use tempfile::TempDir;
 
 static MODEL: LazyLock<TempDir> = LazyLock::new(|| {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.expect("a temporary directory")
+    if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }
+        .expect("a temporary directory")
 });
 
 const FILES: [&str; 8] = [

@@ -1,4 +1,5 @@
-//! Any text as the files of settings that a user writes: pipelines, maps of labels, calibrations, manifests.
+//! Any text as the files of settings that a user writes: pipelines, maps of labels, calibrations,
+//! manifests.
 #![no_main]
 
 use std::path::Path;
@@ -13,7 +14,8 @@ mod pipeline;
 
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
     let memory = Path::new("/dev/shm");
-    if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.expect("a temporary directory")
+    if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }
+        .expect("a temporary directory")
 });
 
 fuzz_target!(|text: &str| {

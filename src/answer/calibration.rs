@@ -1,10 +1,11 @@
 //! Scores to probabilities, as learned from a truth.
 //!
-//! In: a file that `gemscope eval --calibrate` wrote. Out: `p = sigmoid(a * logit(score) + b)` of the score of a detection. Promises: a
-//! higher score never gets a lower probability (`a >= 0`); a score that was learned from one kind is never applied to another.
+//! In: a file that `gemscope eval --calibrate` wrote. Out: `p = sigmoid(a * logit(score) + b)` of
+//! the score of a detection. Promises: a higher score never gets a lower probability (`a >= 0`); a
+//! score that was learned from one kind is never applied to another.
 //!
-//! Platt scaling (J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999) on the logit of the score, so that `a = 1, b = 0`
-//! changes nothing. `src/eval` learns it.
+//! Platt scaling (J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999) on the logit
+//! of the score, so that `a = 1, b = 0` changes nothing. `src/eval` learns it.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +39,10 @@ pub enum CalibrationError {
         problem: String,
     },
     /// Learned from scores that are not those of boxes that a model answered.
-    #[error("the calibration is of {score:?}: it was learned from a results file, whose scores are not those of a run")]
+    #[error(
+        "the calibration is of {score:?}: it was learned from a results file, whose scores are \
+         not those of a run"
+    )]
     OfResults {
         /// What it was learned from.
         score: String,
@@ -85,9 +89,11 @@ pub struct Ece {
     pub bins: usize,
     /// Of the scores as they came.
     pub before: f64,
-    /// Of the probabilities, over the same detections that they were learned from: too good by nature.
+    /// Of the probabilities, over the same detections that they were learned from: too good by
+    /// nature.
     pub after: f64,
-    /// Of probabilities that were learned from the other half of the images; `null` where a half has only one outcome.
+    /// Of probabilities that were learned from the other half of the images; `null` where a half
+    /// has only one outcome.
     pub cross_validated: Option<f64>,
 }
 
@@ -110,13 +116,18 @@ impl Calibration {
             schema: u32,
         }
         let not_one = |problem: String| CalibrationError::NotOne { path: path.to_owned(), problem };
-        let text = files::read_text(path).map_err(|error| CalibrationError::Io { path: path.to_owned(), error })?;
+        let text = files::read_text(path)
+            .map_err(|error| CalibrationError::Io { path: path.to_owned(), error })?;
         // The version first: a later one may have other fields.
-        let Schema { schema } = serde_json::from_str(&text).map_err(|error| not_one(error.to_string()))?;
+        let Schema { schema } =
+            serde_json::from_str(&text).map_err(|error| not_one(error.to_string()))?;
         if schema > SCHEMA {
-            return Err(not_one(format!("schema {schema}; this version of gemscope reads up to {SCHEMA}")));
+            return Err(not_one(format!(
+                "schema {schema}; this version of gemscope reads up to {SCHEMA}"
+            )));
         }
-        let calibration: Self = serde_json::from_str(&text).map_err(|error| not_one(error.to_string()))?;
+        let calibration: Self =
+            serde_json::from_str(&text).map_err(|error| not_one(error.to_string()))?;
         let Platt { a, b } = calibration.platt;
         if !(a.is_finite() && b.is_finite() && a >= 0.0) {
             return Err(not_one(format!("a = {a}, b = {b}")));
@@ -138,7 +149,8 @@ mod tests {
     use super::*;
 
     fn calibration(a: f64, b: f64) -> Calibration {
-        let made_from = MadeFrom { truth: String::new(), predictions: String::new(), detections: 2, right: 1 };
+        let made_from =
+            MadeFrom { truth: String::new(), predictions: String::new(), detections: 2, right: 1 };
         let ece = Ece { bins: 15, before: 0.0, after: 0.0, cross_validated: None };
         Calibration {
             schema: SCHEMA,
@@ -172,7 +184,10 @@ mod tests {
         ] {
             std::fs::write(&path, text).unwrap();
             let error = Calibration::read(&path).unwrap_err().to_string();
-            assert!(error.contains("calibration.json: not a calibration") && error.contains(reason), "{error}");
+            assert!(
+                error.contains("calibration.json: not a calibration") && error.contains(reason),
+                "{error}"
+            );
         }
     }
 }

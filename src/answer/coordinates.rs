@@ -1,18 +1,20 @@
 //! What the numbers of a box count: their scale and their order.
 //!
-//! In: boxes as written, and the size of the view that they are about. Out: which of them fit the scale that was
-//! named ([`fitting`]); of all answers of an input, the one scale that they agree with ([`ScaleEvidence`]).
-//! Promises: a scale is named by the user, or decided once for a whole input; no answer is read by a scale of its own,
-//! and a box that does not fit the scale is left out, never mapped.
+//! In: boxes as written, and the size of the view that they are about. Out: which of them fit the
+//! scale that was named ([`fitting`]); of all answers of an input, the one scale that they agree
+//! with ([`ScaleEvidence`]). Promises: a scale is named by the user, or decided once for a whole
+//! input; no answer is read by a scale of its own, and a box that does not fit the scale is left
+//! out, never mapped.
 //!
 //! # What fits
 //!
-//! A box may run over the edge by up to a quarter of the scale (models do, and such boxes are clamped). It does not
-//! fit if one of its numbers lies farther out, if the whole box lies outside, or if it is written in shares of 1
-//! under another scale: no number above 1 by more than a slip, and one that is not whole. An answer with a box that
-//! does not fit loses that box. It loses all its boxes if they all fit another scale without running over its edge,
-//! or if no number of it is above 1 (`[0, 0, 1, 1]` is the whole image in shares): then the others were written in
-//! that scale too, and would lie somewhere else.
+//! A box may run over the edge by up to a quarter of the scale (models do, and such boxes are
+//! clamped). It does not fit if one of its numbers lies farther out, if the whole box lies outside,
+//! or if it is written in shares of 1 under another scale: no number above 1 by more than a slip,
+//! and one that is not whole. An answer with a box that does not fit loses that box. It loses all
+//! its boxes if they all fit another scale without running over its edge, or if no number of it is
+//! above 1 (`[0, 0, 1, 1]` is the whole image in shares): then the others were written in that
+//! scale too, and would lie somewhere else.
 
 use super::ParsedBox;
 use super::march::Place;
@@ -74,7 +76,10 @@ impl Corners {
 
     /// No number is above 1 by more than a slip over the edge.
     fn is_near_one(&self) -> bool {
-        self.sides().as_flattened().iter().all(|value| (-OVERSHOOT..=1.0 + OVERSHOOT).contains(value))
+        self.sides()
+            .as_flattened()
+            .iter()
+            .all(|value| (-OVERSHOOT..=1.0 + OVERSHOOT).contains(value))
     }
 
     /// No number above 1 by more than a slip, and one that is not whole.
@@ -96,9 +101,14 @@ impl Corners {
     }
 }
 
-/// Of each box of one answer about a view of `height` times `width` pixels, whether it fits `scale`.
-/// [The module](self) says what fits.
-pub(super) fn fitting(boxes: &[Corners], scale: CoordinateScale, height: f64, width: f64) -> Vec<bool> {
+/// Of each box of one answer about a view of `height` times `width` pixels, whether it fits
+/// `scale`. [The module](self) says what fits.
+pub(super) fn fitting(
+    boxes: &[Corners],
+    scale: CoordinateScale,
+    height: f64,
+    width: f64,
+) -> Vec<bool> {
     let extent = scale.extent(height, width);
     let unit = |corners: &Corners| corners.lies_within([1.0; 2]);
     let has_area = |corners: &Corners| corners.sides().iter().all(|[from, to]| from < to);
@@ -109,10 +119,11 @@ pub(super) fn fitting(boxes: &[Corners], scale: CoordinateScale, height: f64, wi
     if fits.iter().all(|fits| *fits) {
         return fits;
     }
-    let of_another = CoordinateScale::ALL.into_iter().filter(|other| *other != scale).any(|other| {
-        let extent = other.extent(height, width);
-        boxes.iter().all(|corners| corners.lies_within(extent) && corners.fits(other, extent))
-    });
+    let of_another =
+        CoordinateScale::ALL.into_iter().filter(|other| *other != scale).any(|other| {
+            let extent = other.extent(height, width);
+            boxes.iter().all(|corners| corners.lies_within(extent) && corners.fits(other, extent))
+        });
     if of_another { vec![false; boxes.len()] } else { fits }
 }
 
@@ -126,7 +137,8 @@ pub struct ScaleEvidence {
     outside_image: usize,
     /// How many boxes would lie beyond 1000 if boxes in pixels lay evenly over the images.
     expected_beyond: f64,
-    /// Answers with boxes, and of them, for each of [`CoordinateScale::ALL`], those that do not fit it.
+    /// Answers with boxes, and of them, for each of [`CoordinateScale::ALL`], those that do not fit
+    /// it.
     answers: usize,
     misfits: [usize; 3],
 }
@@ -166,9 +178,9 @@ impl ScaleEvidence {
         }
     }
 
-    /// The one scale that the whole input is read by: shares if every box is within 0 to 1 (but for slips) and one number
-    /// is not whole; pixels if every box lies in its image and boxes lie beyond 1000, not much fewer than pixels would put
-    /// there; thousandths otherwise.
+    /// The one scale that the whole input is read by: shares if every box is within 0 to 1 (but for
+    /// slips) and one number is not whole; pixels if every box lies in its image and boxes lie
+    /// beyond 1000, not much fewer than pixels would put there; thousandths otherwise.
     pub fn decide(&self) -> Decision {
         let enough = self.beyond_thousand as f64 >= ENOUGH_BEYOND * self.expected_beyond;
         let (scale, why) = if self.shares > 0 && self.beyond_one == 0 {
@@ -177,7 +189,10 @@ impl ScaleEvidence {
             let beyond = self.beyond_thousand;
             (
                 CoordinateScale::Pixels,
-                format!("{beyond} of {} boxes lie beyond 1000, and all in their images", self.boxes),
+                format!(
+                    "{beyond} of {} boxes lie beyond 1000, and all in their images",
+                    self.boxes
+                ),
             )
         } else if self.boxes == 0 {
             (CoordinateScale::Thousand, "there are no boxes".to_owned())
@@ -187,7 +202,10 @@ impl ScaleEvidence {
             let beyond = self.beyond_thousand;
             (
                 CoordinateScale::Thousand,
-                format!("only {beyond} of {} boxes lie beyond 1000, or not all in their images", self.boxes),
+                format!(
+                    "only {beyond} of {} boxes lie beyond 1000, or not all in their images",
+                    self.boxes
+                ),
             )
         };
         let place = CoordinateScale::ALL.iter().position(|one| *one == scale).unwrap_or_default();
@@ -215,7 +233,8 @@ mod tests {
     }
 
     fn fits(scale: CoordinateScale, written: &[[f64; 4]]) -> Vec<bool> {
-        let corners: Vec<Corners> = boxes(written).iter().map(|one| Corners::of(one, CoordinateOrder::Yxyx)).collect();
+        let corners: Vec<Corners> =
+            boxes(written).iter().map(|one| Corners::of(one, CoordinateOrder::Yxyx)).collect();
         fitting(&corners, scale, 1200.0, 1600.0)
     }
 
@@ -240,7 +259,10 @@ mod tests {
         assert_eq!(fits(Thousand, &[share, [100.0, 200.0, 300.0, 400.0]]), [false, true]);
         // The whole image in shares, and a slip over the edge.
         assert_eq!(fits(Thousand, &[[0.0, 0.0, 1.0, 1.0]]), [false]);
-        assert_eq!(fits(Thousand, &[[0.0, 0.0, 1.0, 1.0], [100.0, 200.0, 300.0, 400.0]]), [true, true]);
+        assert_eq!(
+            fits(Thousand, &[[0.0, 0.0, 1.0, 1.0], [100.0, 200.0, 300.0, 400.0]]),
+            [true, true]
+        );
         assert_eq!(fits(Thousand, &[[0.1, 0.2, 0.3, 1.02]]), [false]);
         assert_eq!(fits(Pixels, &[share]), [false]);
         assert_eq!(fits(One, &[share, [0.0, 0.0, 1.1, 1.0]]), [true, true]);

@@ -10,7 +10,8 @@ const MOST_WORDS: usize = 4;
 pub(super) fn begins(text: &str, at: usize) -> bool {
     let line = start_of_line(text, at);
     let (mark, content) = after_mark(line);
-    mark.is_some() && content.starts_with(['[', '(']) || key_of(text, at + line.len() - content.len()).is_some()
+    mark.is_some() && content.starts_with(['[', '('])
+        || key_of(text, at + line.len() - content.len()).is_some()
 }
 
 /// As much of the line at `at` as is looked at to know whether an entry begins there.

@@ -1,31 +1,34 @@
 //! One open bracket of an answer: its keys and values, and which boxes its label belongs to.
 //!
-//! In: the scalars, colons and commas between the bracket and its end. Out: labels on the boxes in [`Found`], keys
-//! that held a box which was not read, and what the value says where it holds no box. Objects and arrays are read
-//! alike, so that a `"key": value` that lost its braces still counts.
+//! In: the scalars, colons and commas between the bracket and its end. Out: labels on the boxes in
+//! [`Found`], keys that held a box which was not read, and what the value says where it holds no
+//! box. Objects and arrays are read alike, so that a `"key": value` that lost its braces still
+//! counts.
 //!
 //! # Whose label
 //!
-//! A box takes the label of its own object; of a list of labels there, the one at its own place among the object's
-//! boxes. Without one it takes, of what stands around it, the first of: the key that holds it, if that is a word
-//! ([`Key::Group`]); the label of an object that has no box of its own (`{"label": "cat", "instances": [{"box_2d": …}]}`),
-//! but not its name, title, caption or type, which may be those of the whole answer; the list of as many labels in
-//! that object (`{"labels": […], "boxes": […]}`), or of those the one that a number in the box's object stands for.
-//! Labels that fit none of this are left out and noted, and so is a text beside a box without a label, if it is not
-//! the only one: that one is a guess.
+//! A box takes the label of its own object; of a list of labels there, the one at its own place
+//! among the object's boxes. Without one it takes, of what stands around it, the first of: the key
+//! that holds it, if that is a word ([`Key::Group`]); the label of an object that has no box of its
+//! own (`{"label": "cat", "instances": [{"box_2d": …}]}`), but not its name, title, caption or
+//! type, which may be those of the whole answer; the list of as many labels in that object
+//! (`{"labels": […], "boxes": […]}`), or of those the one that a number in the box's object stands
+//! for. Labels that fit none of this are left out and noted, and so is a text beside a box without
+//! a label, if it is not the only one: that one is a guess.
 //!
 //! # Lists without the key
 //!
-//! Four numbers under another key than `box_2d` are a box in two places: in a list under `boxes`, in an object with a
-//! label, with as many labels, or under a word; and in an object whose members are words with such lists
-//! (`{"cat": [[y, x, y, x]], "dog": []}`), which is the answer itself, a member of its list, or stands under a wrapper
-//! such as `detections`. A word that names a place or counts something (`cat_bbox`, `areas`, `ratings`) is none. It is
-//! a guess if other members stand beside these, or if the numbers are no corners in order.
+//! Four numbers under another key than `box_2d` are a box in two places: in a list under `boxes`,
+//! in an object with a label, with as many labels, or under a word; and in an object whose members
+//! are words with such lists (`{"cat": [[y, x, y, x]], "dog": []}`), which is the answer itself, a
+//! member of its list, or stands under a wrapper such as `detections`. A word that names a place or
+//! counts something (`cat_bbox`, `areas`, `ratings`) is none. It is a guess if other members stand
+//! beside these, or if the numbers are no corners in order.
 //!
 //! # What is left over
 //!
-//! Every other place is noted by its key: beside a box of the same object those that say other numbers than it, save
-//! points and outlines; elsewhere all of them.
+//! Every other place is noted by its key: beside a box of the same object those that say other
+//! numbers than it, save points and outlines; elsewhere all of them.
 
 use std::collections::HashMap;
 use std::mem;
@@ -114,7 +117,8 @@ impl Lost {
         }
         let name = key.trim_matches(|c: char| c.is_whitespace() || c == '\\' || c == '"');
         let name = &name[..name.floor_char_boundary(LONGEST_NAME)];
-        let name = label::clean(name).map_or_else(|| "box_2d".to_owned(), |(name, _)| name.replace(", ", " "));
+        let name = label::clean(name)
+            .map_or_else(|| "box_2d".to_owned(), |(name, _)| name.replace(", ", " "));
         if !self.names.contains(&name) {
             self.names.push(name);
         }
@@ -180,11 +184,13 @@ pub(super) struct Frame {
     /// [`Found::met`] and the number of boxes at its start.
     met_before: usize,
     boxes_before: usize,
-    /// Boxes of members that are drafts, that replace drafts, and the number of members with others.
+    /// Boxes of members that are drafts, that replace drafts, and the number of members with
+    /// others.
     drafts: Vec<Range<usize>>,
     finals: usize,
     others: usize,
-    /// Members that are lists of boxes with labels of their own: under a wrapper, under a word, and the keys of these.
+    /// Members that are lists of boxes with labels of their own: under a wrapper, under a word, and
+    /// the keys of these.
     wrapped: usize,
     worded: usize,
     list_keys: Vec<Range<usize>>,
@@ -194,7 +200,8 @@ pub(super) struct Frame {
     in_list: bool,
     /// It is a list of the words for labels.
     legend: bool,
-    /// Where the value ended before its last word joined it: that word may turn out to be the next key.
+    /// Where the value ended before its last word joined it: that word may turn out to be the next
+    /// key.
     value_head: Option<usize>,
     /// The boxes that wait for a label, as indices into [`Found::boxes`].
     own: Vec<usize>,
@@ -270,7 +277,12 @@ struct ListsInside {
 
 impl Default for ListsInside {
     fn default() -> Self {
-        Self { numbers: CoordinateList::default(), fours: Vec::new(), groups: Vec::new(), pure: true }
+        Self {
+            numbers: CoordinateList::default(),
+            fours: Vec::new(),
+            groups: Vec::new(),
+            pure: true,
+        }
     }
 }
 
@@ -354,7 +366,8 @@ impl Frame {
         }
     }
 
-    /// Says what this value stands in: nothing, or the innermost of the frames around it and the key there.
+    /// Says what this value stands in: nothing, or the innermost of the frames around it and the
+    /// key there.
     pub(super) fn inside(
         mut self,
         around: Option<&Self>,
@@ -368,7 +381,8 @@ impl Frame {
         self.outermost = wrapped && around.is_none_or(|frame| frame.outermost && !frame.had_box);
         self.aside = around.is_some_and(|frame| frame.aside)
             || under.as_ref().is_some_and(|(key, span)| {
-                matches!(key, Key::Aside | Key::Confidence) && !key::may_hold_all(&found.text[span.clone()])
+                matches!(key, Key::Aside | Key::Confidence)
+                    && !key::may_hold_all(&found.text[span.clone()])
             });
         self.in_list = around.is_some_and(|frame| frame.kind == Kind::Array);
         self.legend = around.is_some_and(|frame| matches!(frame.under, Some((Key::Labels, _))));
@@ -469,7 +483,8 @@ impl Frame {
         self.key_span = span;
         self.lists.pure &= self.kind != Kind::Array && key != Key::Box;
         if key == Key::Box && !self.own.is_empty() {
-            // Two objects run together. If labels come last, the one that has come belongs to the boxes before.
+            // Two objects run together. If labels come last, the one that has come belongs to the
+            // boxes before.
             found.repaired = true;
             if !self.label_first && self.label.is_some() {
                 self.give_label(found);
@@ -477,7 +492,8 @@ impl Frame {
         }
     }
 
-    /// Ends a member: at a comma, at the end of the frame, or where the next member begins without a comma.
+    /// Ends a member: at a comma, at the end of the frame, or where the next member begins without
+    /// a comma.
     pub(super) fn end_member(&mut self, found: &mut Found<'_>) {
         self.lists.pure &= self.candidate.take().is_none() || self.kind == Kind::Array;
         let (Some(key), Some(value)) = (self.key.take(), self.value.take()) else { return };
@@ -516,16 +532,24 @@ impl Frame {
                 self.places.sides.push([self.key_span.clone(), value.span]);
                 self.places.along[usize::from(x)] = true;
             }
-            Key::Place | Key::Boxes if value.quoted && holds_numbers(raw) => self.add_place(value.span),
+            Key::Place | Key::Boxes if value.quoted && holds_numbers(raw) => {
+                self.add_place(value.span)
+            }
             // `"removed": true`.
             Key::Draft if raw.eq_ignore_ascii_case("true") && self.had_box => {
                 found.unread.add(&text[self.key_span.clone()]);
             }
             Key::Draft => {}
-            _ if value.quoted && (holds_boxes(raw) || numbers::in_brackets(raw)) => self.add_place(value.span),
-            Key::Group | Key::Wrapper if value.quoted && numbers::holds_fours(raw) => self.add_place(value.span),
+            _ if value.quoted && (holds_boxes(raw) || numbers::in_brackets(raw)) => {
+                self.add_place(value.span)
+            }
+            Key::Group | Key::Wrapper if value.quoted && numbers::holds_fours(raw) => {
+                self.add_place(value.span)
+            }
             Key::Group | Key::Wrapper | Key::Index | Key::Aside
-                if value.quoted && key::could_name(&text[self.key_span.clone()]) && is_short(raw) =>
+                if value.quoted
+                    && key::could_name(&text[self.key_span.clone()])
+                    && is_short(raw) =>
             {
                 self.only_text.add(self.key_span.clone(), value.span);
             }
@@ -556,13 +580,19 @@ impl Frame {
             start += found.text[start..].chars().next().map_or(0, char::len_utf8);
         }
         if labels.len() > 1 {
-            self.labels = Some(LabelList { key: self.key_span.clone(), labels, of_one: false, guessed: true });
+            self.labels = Some(LabelList {
+                key: self.key_span.clone(),
+                labels,
+                of_one: false,
+                guessed: true,
+            });
         } else {
             self.set_label(usize::MAX, raw, value, found);
         }
     }
 
-    /// A confidence belongs to the boxes before it that have none; if there are none, to those that come.
+    /// A confidence belongs to the boxes before it that have none; if there are none, to those that
+    /// come.
     fn set_confidence(&mut self, confidence: Option<f64>, found: &mut Found<'_>) {
         let mut given = false;
         for &index in &self.own {
@@ -576,7 +606,8 @@ impl Frame {
     }
 
     fn set_label(&mut self, rank: usize, raw: &str, value: &Scalar, found: &mut Found<'_>) {
-        // Backslashes and quotes around an unquoted word are what is left of a string that was escaped twice.
+        // Backslashes and quotes around an unquoted word are what is left of a string that was
+        // escaped twice.
         let edge = |c: char| c.is_whitespace() || (!value.quoted && matches!(c, '\\' | '"' | '\''));
         let inner = raw.trim_start_matches(edge);
         let start = value.span.end - inner.len();
@@ -602,7 +633,12 @@ impl Frame {
 
     fn take_label(&mut self, label: Label, found: &mut Found<'_>) {
         match &self.label {
-            Some(known) if known.rank < label.rank || (known.rank == label.rank && label.rank >= SHARED_RANK) => return,
+            Some(known)
+                if known.rank < label.rank
+                    || (known.rank == label.rank && label.rank >= SHARED_RANK) =>
+            {
+                return;
+            }
             // Two objects run together, labels first.
             Some(known) if known.rank == label.rank && !self.own.is_empty() => {
                 found.repaired = true;
@@ -624,7 +660,8 @@ impl Frame {
         self.raise(Says::Something);
     }
 
-    /// Gives the label to the boxes that wait for it; without one they wait for that of a frame around.
+    /// Gives the label to the boxes that wait for it; without one they wait for that of a frame
+    /// around.
     fn give_label(&mut self, found: &mut Found<'_>) {
         match self.label.take() {
             Some(label) => {
@@ -635,8 +672,15 @@ impl Frame {
         }
     }
 
-    /// Ends the frame at `end` and tells what it says to the frame around it. `closed` says that its own bracket did.
-    pub(super) fn finish(mut self, around: Option<&mut Self>, closed: bool, end: usize, found: &mut Found<'_>) -> Says {
+    /// Ends the frame at `end` and tells what it says to the frame around it. `closed` says that
+    /// its own bracket did.
+    pub(super) fn finish(
+        mut self,
+        around: Option<&mut Self>,
+        closed: bool,
+        end: usize,
+        found: &mut Found<'_>,
+    ) -> Says {
         self.end_member(found);
         let named = self.label.is_some();
         self.read_groups(found);
@@ -647,7 +691,10 @@ impl Frame {
         self.keep_index(found);
         self.pair_own(found);
         let label = self.label.clone();
-        if self.had_box && self.is_envelope() && self.group(found.text).is_some_and(|(_, guess)| !guess) {
+        if self.had_box
+            && self.is_envelope()
+            && self.group(found.text).is_some_and(|(_, guess)| !guess)
+        {
             // `{"cat": {"box_2d": …, "type": "tabby"}}`.
             found.guessed.add(&found.text[self.label_key.clone()]);
         }
@@ -656,7 +703,8 @@ impl Frame {
         let in_array = around.as_ref().is_some_and(|frame| frame.kind == Kind::Array);
         let nothing = match self.says {
             Says::Empty | Says::NoBox => true,
-            // `{"detections": []}` says nothing, `{"name": "dog", "tags": []}` and an object in a list do.
+            // `{"detections": []}` says nothing, `{"name": "dog", "tags": []}` and an object in a
+            // list do.
             Says::NothingInside => self.kind == Kind::Array || !(named || in_array),
             Says::Scalars | Says::Something => false,
         };
@@ -675,7 +723,8 @@ impl Frame {
         let named = self.label.is_some() || matches!(self.under, Some((Key::Group, _)));
         for Group { key, span, value, fours } in mem::take(&mut self.lists.groups) {
             let written = &found.text[span.clone()];
-            let named = named || self.labels.as_ref().is_some_and(|list| list.labels.len() == fours.len());
+            let named =
+                named || self.labels.as_ref().is_some_and(|list| list.labels.len() == fours.len());
             let same = !own.is_empty() && numbers::say_the_same(&found.text[value.clone()], &own);
             let noun = match key::naming(written) {
                 Naming::Label(label) if !key::is_no_noun(written) => Some(label),
@@ -691,15 +740,19 @@ impl Frame {
                     found.boxes.push(four.into_box(None));
                     self.add_box(index, found);
                 }
-            } else if let (Some(noun), true) = (noun, self.outermost && !labelled && key == Key::Group) {
-                let in_order = fours.iter().all(|Four { box_2d: [y0, x0, y1, x1], .. }| y0 <= y1 && x0 <= x1);
+            } else if let (Some(noun), true) =
+                (noun, self.outermost && !labelled && key == Key::Group)
+            {
+                let in_order =
+                    fours.iter().all(|Four { box_2d: [y0, x0, y1, x1], .. }| y0 <= y1 && x0 <= x1);
                 // Under `bounds` the numbers may follow another convention.
                 let of_place = matches!(self.under, Some((Key::Place, _)));
                 if !self.lists.pure || !in_order || of_place {
                     found.guessed.add(written);
                 }
                 let largest = fours.iter().flat_map(|four| four.box_2d).fold(0.0, f64::max);
-                let (known, _) = found.under_words.get_or_insert_with(|| (largest, written.to_owned()));
+                let (known, _) =
+                    found.under_words.get_or_insert_with(|| (largest, written.to_owned()));
                 *known = known.max(largest);
                 let label = Label::of(found.text, span.start + noun.start..span.start + noun.end);
                 found.boxes.extend(fours.into_iter().map(|four| four.into_box(label.as_ref())));
@@ -718,11 +771,13 @@ impl Frame {
 
     /// Whether the label may be the name or the title of a whole answer.
     fn is_envelope(&self) -> bool {
-        self.kind == Kind::Object && !self.in_list && self.label.as_ref().is_some_and(|label| label.envelope)
+        self.kind == Kind::Object
+            && !self.in_list
+            && self.label.as_ref().is_some_and(|label| label.envelope)
     }
 
-    /// Takes the only text beside a box for its label, if it is short and its key says nothing else. Of several, none
-    /// is.
+    /// Takes the only text beside a box for its label, if it is short and its key says nothing
+    /// else. Of several, none is.
     fn guess_label(&mut self, found: &mut Found<'_>) {
         let texts = mem::take(&mut self.only_text);
         if self.own.is_empty() || self.label.is_some() || self.labels.is_some() {
@@ -744,8 +799,8 @@ impl Frame {
         }
     }
 
-    /// Drops the boxes of drafts that others replace. Several drafts alone are several answers, and so are boxes beside
-    /// those that replace drafts.
+    /// Drops the boxes of drafts that others replace. Several drafts alone are several answers, and
+    /// so are boxes beside those that replace drafts.
     fn settle_drafts(&mut self, found: &mut Found<'_>) {
         let drafts = self.drafts.len();
         let drafted: usize = self.drafts.iter().map(Range::len).sum();
@@ -763,7 +818,10 @@ impl Frame {
         const ENOUGH: usize = 8;
         let stem = |span: &Range<usize>| label::stem(&text[span.clone()]).to_owned();
         let stems: Vec<String> = self.list_keys.iter().take(ENOUGH).map(stem).collect();
-        stems.iter().enumerate().any(|(index, stem)| !stem.is_empty() && stems[..index].contains(stem))
+        stems
+            .iter()
+            .enumerate()
+            .any(|(index, stem)| !stem.is_empty() && stems[..index].contains(stem))
     }
 
     /// Keeps the number that stands for the label of the own boxes.
@@ -780,7 +838,9 @@ impl Frame {
             return;
         }
         let boxes = self.own.len();
-        if boxes > 1 && self.label.as_ref().is_some_and(|label| label.text.contains([',', ';', '、', '，'])) {
+        if boxes > 1
+            && self.label.as_ref().is_some_and(|label| label.text.contains([',', ';', '、', '，']))
+        {
             found.guessed.add(&found.text[self.label_key.clone()]);
         }
         let Some(list) = self.labels.take() else { return };
@@ -803,7 +863,8 @@ impl Frame {
         } else if let (Some(first), true) =
             (list.labels.first(), !list.guessed && (boxes == 1 || list.labels.len() == 1))
         {
-            // `"label": ["dog", "animal"]` of one box; one label of several boxes is not said of each.
+            // `"label": ["dog", "animal"]` of one box; one label of several boxes is not said of
+            // each.
             (boxes > 1).then(|| found.guessed.add(key));
             self.label = Some(first.clone());
         } else {
@@ -811,18 +872,20 @@ impl Frame {
         }
     }
 
-    /// Reads a box whose numbers stand each under its name: `{"ymin": 100, "xmin": 200, "ymax": 300, "xmax": 400}`,
-    /// in the object itself or under `box_2d`.
+    /// Reads a box whose numbers stand each under its name: `{"ymin": 100, "xmin": 200, "ymax":
+    /// 300, "xmax": 400}`, in the object itself or under `box_2d`.
     fn read_sides(&mut self, found: &mut Found<'_>) {
         let text = found.text;
-        let other_place = matches!(self.under, Some((Key::Place, _))) || !self.places.found.is_empty();
+        let other_place =
+            matches!(self.under, Some((Key::Place, _))) || !self.places.found.is_empty();
         if self.had_box || other_place || self.places.sides.len() != 4 {
             return;
         }
         let sides = &self.places.sides;
         let names = sides.iter().map(|[key, _]| &text[key.clone()]).collect::<Vec<_>>();
         let Some(order) = key::order_of_sides(&names) else { return };
-        let numbers: Option<Vec<f64>> = order.iter().map(|&side| text[sides[side][1].clone()].parse().ok()).collect();
+        let numbers: Option<Vec<f64>> =
+            order.iter().map(|&side| text[sides[side][1].clone()].parse().ok()).collect();
         let Some(&[ymin, xmin, ymax, xmax]) = numbers.as_deref() else { return };
         let box_2d = [ymin, xmin, ymax, xmax];
         if box_2d.iter().any(|number| !number.is_finite()) {
@@ -857,11 +920,17 @@ impl Frame {
             let own = self.own_numbers(found);
             let is_second = |[key, value]: &[Range<usize>; 2]| {
                 let (key, value) = (&found.text[key.clone()], &found.text[value.clone()]);
-                !key::is_shape(key) && numbers::count(value, 4) >= 4 && !numbers::say_the_same(value, &own)
+                !key::is_shape(key)
+                    && numbers::count(value, 4) >= 4
+                    && !numbers::say_the_same(value, &own)
             };
             places.retain(is_second);
             let sides = &self.places.sides;
-            if sides.len() > 2 && !sides.iter().all(|side| numbers::say_the_same(&found.text[side[1].clone()], &own)) {
+            if sides.len() > 2
+                && !sides
+                    .iter()
+                    .all(|side| numbers::say_the_same(&found.text[side[1].clone()], &own))
+            {
                 self.add_sides(found);
             }
         } else {
@@ -881,7 +950,8 @@ impl Frame {
     }
 
     fn add_sides(&self, found: &mut Found<'_>) {
-        let names: Vec<&str> = self.places.sides.iter().take(4).map(|[key, _]| &found.text[key.clone()]).collect();
+        let names: Vec<&str> =
+            self.places.sides.iter().take(4).map(|[key, _]| &found.text[key.clone()]).collect();
         found.unread.add(&names.join("/"));
     }
 
@@ -918,7 +988,8 @@ impl Frame {
             } else if label.is_some() && !self.had_box {
                 Some(found.text[self.label_key.clone()].to_owned())
             } else {
-                (self.kind == Kind::Array && (self.stray_label || !self.texts.is_empty())).then(|| "label".to_owned())
+                (self.kind == Kind::Array && (self.stray_label || !self.texts.is_empty()))
+                    .then(|| "label".to_owned())
             };
             if let Some(key) = unpaired {
                 found.unread.add(&key);
@@ -928,14 +999,16 @@ impl Frame {
         self.orphans.clear();
     }
 
-    /// Gives the boxes inside the labels that their numbers stand for, if it is clear where counting begins.
+    /// Gives the boxes inside the labels that their numbers stand for, if it is clear where
+    /// counting begins.
     fn resolve_indices(&mut self, found: &mut Found<'_>) {
         if found.indices.is_empty() {
             return;
         }
         let Some(list) = self.labels.take_if(|list| !list.of_one) else { return };
-        let inside: Vec<usize> =
-            (self.boxes_before..found.boxes.len()).filter(|index| found.indices.contains_key(index)).collect();
+        let inside: Vec<usize> = (self.boxes_before..found.boxes.len())
+            .filter(|index| found.indices.contains_key(index))
+            .collect();
         if inside.is_empty() {
             self.labels = Some(list);
             return;
@@ -963,7 +1036,8 @@ impl Frame {
     /// The label that the key around is, and whether that is a guess.
     fn group(&self, text: &str) -> Option<(Label, bool)> {
         let (_, span) = self.under.as_ref()?;
-        let at = |part: Range<usize>| Label::of(text, span.start + part.start..span.start + part.end);
+        let at =
+            |part: Range<usize>| Label::of(text, span.start + part.start..span.start + part.end);
         match key::naming(&text[span.clone()]) {
             Naming::Label(part) => at(part).map(|label| (label, false)),
             Naming::Guess(part) => at(part).map(|label| (label, true)),
@@ -972,7 +1046,14 @@ impl Frame {
     }
 
     /// Takes over what a value inside leaves: boxes without a label, a label, lists of numbers.
-    fn take_child(&mut self, mut child: Self, label: Option<Label>, closed: bool, end: usize, found: &mut Found<'_>) {
+    fn take_child(
+        &mut self,
+        mut child: Self,
+        label: Option<Label>,
+        closed: bool,
+        end: usize,
+        found: &mut Found<'_>,
+    ) {
         let boxes_inside = found.met() > child.met_before;
         let value = child.start..end;
         if let (true, Kind::Object, Some((key, span))) = (boxes_inside, self.kind, &child.under) {
@@ -986,10 +1067,12 @@ impl Frame {
                 _ if key::is_final(written) => self.finals += 1,
                 _ => self.others += 1,
             }
-            // A list whose boxes have labels needs no word around it: the word may say that they are no answer.
+            // A list whose boxes have labels needs no word around it: the word may say that they
+            // are no answer.
             let first = &found.boxes[child.boxes_before..].first();
-            let labelled =
-                first.is_some_and(|one| one.label_span.as_ref().is_some_and(|span| span.start > child.start));
+            let labelled = first.is_some_and(|one| {
+                one.label_span.as_ref().is_some_and(|span| span.start > child.start)
+            });
             if child.kind == Kind::Array && labelled {
                 self.wrapped += usize::from(*key == Key::Wrapper);
                 self.worded += usize::from(*key == Key::Group);
@@ -1005,7 +1088,11 @@ impl Frame {
             self.stray_places += usize::from(numbers);
         }
         let texts = |child: &Self, of_one: bool, guessed: bool| {
-            let labels = child.texts.iter().filter_map(|text| Label::of(found.text, text.span.clone())).collect();
+            let labels = child
+                .texts
+                .iter()
+                .filter_map(|text| Label::of(found.text, text.span.clone()))
+                .collect();
             let key = child.under.as_ref().map_or(0..0, |(_, span)| span.clone());
             LabelList { key, labels, of_one, guessed }
         };
@@ -1016,7 +1103,10 @@ impl Frame {
             Some((Key::Label { rank, .. }, _)) if !boxes_inside => match child.texts.as_slice() {
                 [] => {
                     if let Some(label) = label {
-                        self.take_label(Label { rank, envelope: key::is_envelope(rank), ..label }, found);
+                        self.take_label(
+                            Label { rank, envelope: key::is_envelope(rank), ..label },
+                            found,
+                        );
                     }
                 }
                 [text] => self.set_label(rank, &found.text[text.span.clone()], text, found),
@@ -1117,7 +1207,12 @@ impl Four {
 
 impl Label {
     fn of(text: &str, span: Range<usize>) -> Option<Self> {
-        label::clean(&text[span.clone()]).map(|(text, _)| Self { rank: 0, envelope: false, text, span })
+        label::clean(&text[span.clone()]).map(|(text, _)| Self {
+            rank: 0,
+            envelope: false,
+            text,
+            span,
+        })
     }
 }
 
@@ -1142,12 +1237,14 @@ fn is_no_word(raw: &str) -> bool {
 
 fn is_number(raw: &str) -> bool {
     let raw = raw.trim();
-    raw.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.')) && raw.parse::<f64>().is_ok()
+    raw.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'))
+        && raw.parse::<f64>().is_ok()
 }
 
 /// Whether a string has two numbers or more in it: `"12, 34, 56, 78"`, `"x=0.4, y=0.8"`.
 fn holds_numbers(raw: &str) -> bool {
-    let numbers = raw.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter(|part| is_number(part));
+    let numbers =
+        raw.split(|c: char| !(c.is_ascii_digit() || c == '.')).filter(|part| is_number(part));
     numbers.take(2).count() == 2
 }
 
@@ -1155,8 +1252,9 @@ fn holds_numbers(raw: &str) -> bool {
 fn holds_boxes(raw: &str) -> bool {
     raw.match_indices("2d").chain(raw.match_indices("2D")).any(|(at, found)| {
         let (before, behind) = (&raw[..at + found.len()], &raw[at + found.len()..]);
-        let word =
-            before.rfind(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c))).map_or(0, |start| start + 1);
+        let word = before
+            .rfind(|c: char| !(c.is_ascii_alphanumeric() || "_-".contains(c)))
+            .map_or(0, |start| start + 1);
         let colon = behind.trim_start_matches(['"', '\'', '\\', ' ']).strip_prefix(':');
         let list = colon.is_some_and(|value| value.trim_start().starts_with('['));
         list && before.get(word..).is_some_and(|word| Key::of(word) == Key::Box)
@@ -1190,8 +1288,10 @@ impl CoordinateList {
         let inner = raw.trim_start();
         let start = scalar.span.end - inner.len();
         let inner = inner.trim_end();
-        let number = inner.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
-        let number = if number { inner.parse().ok().filter(|value: &f64| value.is_finite()) } else { None };
+        let number =
+            inner.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '-' | '+' | '.'));
+        let number =
+            if number { inner.parse().ok().filter(|value: &f64| value.is_finite()) } else { None };
         match number {
             Some(value) if !self.nested => {
                 if let Some(place) = self.values.get_mut(self.count) {

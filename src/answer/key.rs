@@ -1,16 +1,18 @@
 //! What the keys of an answer announce.
 //!
-//! In: a key as it is written, without its quotes. Out: a [`Key`]. Promises: case, separators (`_`, `-`, space),
-//! camelCase and a number at the end (`object_1`) do not matter.
+//! In: a key as it is written, without its quotes. Out: a [`Key`]. Promises: case, separators (`_`,
+//! `-`, space), camelCase and a number at the end (`object_1`) do not matter.
 //!
 //! # Labels
 //!
-//! The first of these that an object has is the label of its boxes: `label`, `label_name`, `object_label`,
-//! `class_label`, `name`, `object_name`, `class_name`, `category_name`, `item_name`, `class`, `category`, `object`,
-//! `item`, `entity`, `element`, `thing`, `subject`, `species`, `animal`, `tag`, `caption`, `text`, `text_content`,
-//! `title`, `type`, `kind`, `description`; the words for label, name, category, class and object of some other
-//! languages; then any key whose last word is one of label, name, class, category, tag, species, type or text, if
-//! its first word does not say that it is about something else (`file_name`, `color_name`, `data_type`).
+//! The first of these that an object has is the label of its boxes: `label`, `label_name`,
+//! `object_label`, `class_label`, `name`, `object_name`, `class_name`, `category_name`,
+//! `item_name`, `class`, `category`, `object`, `item`, `entity`, `element`, `thing`, `subject`,
+//! `species`, `animal`, `tag`, `caption`, `text`, `text_content`, `title`, `type`, `kind`,
+//! `description`; the words for label, name, category, class and object of some other languages;
+//! then any key whose last word is one of label, name, class, category, tag, species, type or text,
+//! if its first word does not say that it is about something else (`file_name`, `color_name`,
+//! `data_type`).
 
 use std::ops::Range;
 use std::slice;
@@ -117,7 +119,8 @@ const FOREIGN_LABELS: [&str; 40] = [
 pub(super) const SHARED_RANK: usize = LABELS.len() + FOREIGN_LABELS.len();
 
 /// Last words of other label keys.
-const LABEL_ENDS: [&str; 9] = ["label", "name", "class", "category", "tag", "species", "type", "kind", "text"];
+const LABEL_ENDS: [&str; 9] =
+    ["label", "name", "class", "category", "tag", "species", "type", "kind", "text"];
 
 /// First words of keys that end like a label's and hold something else.
 const NO_LABELS: [&str; 32] = [
@@ -156,10 +159,11 @@ const NO_LABELS: [&str; 32] = [
 ];
 
 /// Keys that can hold how sure the model says that it is.
-const CONFIDENCES: [&str; 6] = ["confidence", "confidencescore", "conf", "score", "probability", "prob"];
+const CONFIDENCES: [&str; 6] =
+    ["confidence", "confidencescore", "conf", "score", "probability", "prob"];
 
-/// Words of keys whose boxes another member of the object replaces: drafts, attempts, what was taken back. The first
-/// word decides, or any word if the rest wraps boxes (`false_positives`).
+/// Words of keys whose boxes another member of the object replaces: drafts, attempts, what was
+/// taken back. The first word decides, or any word if the rest wraps boxes (`false_positives`).
 const DRAFTS: [&str; 70] = [
     "draft",
     "drafts",
@@ -233,7 +237,8 @@ const DRAFTS: [&str; 70] = [
     "not",
 ];
 
-/// Words before one of [`DRAFTS`], or before a wrapper, that make it a draft: `first_attempt`, `false_positives`.
+/// Words before one of [`DRAFTS`], or before a wrapper, that make it a draft: `first_attempt`,
+/// `false_positives`.
 const DRAFT_STARTS: [&str; 6] = ["first", "second", "third", "1st", "2nd", "earlier"];
 
 /// Words of keys that replace what drafts beside them hold.
@@ -260,7 +265,8 @@ const FINALS: [&str; 20] = [
     "confirmed",
 ];
 
-/// Words that say nothing of what a key holds, beside [`WRAPPERS`] and [`PLACES`]: `detected_cats`, `image_001.jpg`.
+/// Words that say nothing of what a key holds, beside [`WRAPPERS`] and [`PLACES`]: `detected_cats`,
+/// `image_001.jpg`.
 const GENERIC: [&str; 55] = [
     "all",
     "any",
@@ -454,8 +460,16 @@ const WRAPPERS: [&str; 68] = [
 ];
 
 /// Keys of lists of labels.
-const LABEL_LISTS: [&str; 8] =
-    ["labels", "names", "classes", "categories", "labelnames", "classnames", "categorynames", "objectnames"];
+const LABEL_LISTS: [&str; 8] = [
+    "labels",
+    "names",
+    "classes",
+    "categories",
+    "labelnames",
+    "classnames",
+    "categorynames",
+    "objectnames",
+];
 
 /// Keys of what explains the numbers that stand for labels.
 const LEGENDS: [&str; 12] = [
@@ -723,7 +737,8 @@ const PROPERTIES: [&str; 68] = [
 pub(super) enum Key {
     /// Coordinates.
     Box,
-    /// A label; the smaller number wins. `core` is one of the names that an answer's label has most.
+    /// A label; the smaller number wins. `core` is one of the names that an answer's label has
+    /// most.
     Label { rank: usize, core: bool },
     /// A list of labels, one for each box beside it, or the words for their numbers.
     Labels,
@@ -765,7 +780,9 @@ impl Key {
             return side;
         }
         // `object_1`, `item 2`.
-        if words.len() > 1 && words.last().is_some_and(|word| word.bytes().all(|b| b.is_ascii_digit())) {
+        if words.len() > 1
+            && words.last().is_some_and(|word| word.bytes().all(|b| b.is_ascii_digit()))
+        {
             words.pop();
         }
         let joined = words.concat();
@@ -806,7 +823,9 @@ impl Key {
     /// The key of `"label": "text": "…"`, where both stand before one value.
     pub(super) fn doubled(self, second: Self) -> Self {
         match (self, second) {
-            (Self::Label { rank: a, core }, Self::Label { rank: b, .. }) => Self::Label { rank: a.min(b), core },
+            (Self::Label { rank: a, core }, Self::Label { rank: b, .. }) => {
+                Self::Label { rank: a.min(b), core }
+            }
             _ => second,
         }
     }
@@ -820,8 +839,8 @@ impl Key {
 /// Whether a text under this key could be a label for all that is known of the key.
 pub(super) fn could_name(raw: &str) -> bool {
     const OF_THE_IMAGE: [&str; 16] = [
-        "image", "images", "picture", "photo", "frame", "frames", "page", "pages", "view", "views", "data", "payload",
-        "input", "list", "lists", "response",
+        "image", "images", "picture", "photo", "frame", "frames", "page", "pages", "view", "views",
+        "data", "payload", "input", "list", "lists", "response",
     ];
     let words = words(&decode(raw));
     let names = match Key::of(raw) {
@@ -830,7 +849,8 @@ pub(super) fn could_name(raw: &str) -> bool {
         Key::Aside => words.last().is_some_and(|word| word == "id"),
         _ => false,
     };
-    names && !words.iter().any(|word| PROPERTIES.contains(&word.as_str())) || words.concat() == "referringexpression"
+    names && !words.iter().any(|word| PROPERTIES.contains(&word.as_str()))
+        || words.concat() == "referringexpression"
 }
 
 /// What a key says of the boxes that it holds.
@@ -853,7 +873,11 @@ pub(super) fn naming(raw: &str) -> Naming {
         return Naming::Nothing;
     }
     if raw.contains('\\') {
-        return if Key::of(raw) == Key::Group { Naming::Label(0..raw.len()) } else { Naming::Nothing };
+        return if Key::of(raw) == Key::Group {
+            Naming::Label(0..raw.len())
+        } else {
+            Naming::Nothing
+        };
     }
     let parts = spans(raw);
     // `person1`, `object 2`.
@@ -877,18 +901,28 @@ pub(super) fn naming(raw: &str) -> Naming {
             || QUANTITIES.contains(&word)
     };
     let number = |span: &Range<usize>| raw[span.clone()].bytes().all(|b| b.is_ascii_digit());
-    let Some(first) = parts.iter().position(|span| !says_nothing(span)) else { return Naming::Nothing };
+    let Some(first) = parts.iter().position(|span| !says_nothing(span)) else {
+        return Naming::Nothing;
+    };
     let last = parts.iter().rposition(|span| !says_nothing(span)).unwrap_or(first);
     let named = parts.iter().rposition(|span| !number(span)).unwrap_or(last);
     let end = |index: usize| {
-        if index + 1 == parts.len() || index == named { stem(&parts[index]).end } else { parts[index].end }
+        if index + 1 == parts.len() || index == named {
+            stem(&parts[index]).end
+        } else {
+            parts[index].end
+        }
     };
     if first == 0 && last == named {
         if Key::of(raw) == Key::Place {
             return Naming::Guess(0..raw.len());
         }
         return Naming::Label(
-            0..if named + 1 == parts.len() && stem(&parts[named]) == parts[named] { raw.len() } else { end(named) },
+            0..if named + 1 == parts.len() && stem(&parts[named]) == parts[named] {
+                raw.len()
+            } else {
+                end(named)
+            },
         );
     }
     // `gift_box` may be what it says.
@@ -898,7 +932,8 @@ pub(super) fn naming(raw: &str) -> Naming {
     Naming::Guess(parts[first].start..end(last))
 }
 
-/// Whether a key names a place, or counts something, so that four numbers under it are no box of its own.
+/// Whether a key names a place, or counts something, so that four numbers under it are no box of
+/// its own.
 pub(super) fn is_no_noun(raw: &str) -> bool {
     let words = words(&decode(raw));
     let holds = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
@@ -913,7 +948,9 @@ pub(super) fn may_hold_all(raw: &str) -> bool {
 /// Whether numbers under this key are no place at all.
 pub(super) fn counts(raw: &str) -> bool {
     let words = words(&decode(raw));
-    words.iter().any(|word| QUANTITIES.contains(&word.as_str()) || PROPERTIES.contains(&word.as_str()))
+    words
+        .iter()
+        .any(|word| QUANTITIES.contains(&word.as_str()) || PROPERTIES.contains(&word.as_str()))
 }
 
 /// Whether a key names the shape of a thing, or a point of it, and not a box.
@@ -930,9 +967,19 @@ pub(super) fn is_final(raw: &str) -> bool {
 
 /// Whether a label of this rank may be the name, the title or the type of a whole answer.
 pub(super) fn is_envelope(rank: usize) -> bool {
-    const ENVELOPES: [&str; 9] =
-        ["name", "displayname", "caption", "text", "textcontent", "content", "title", "description", "type"];
-    const FOREIGN: [&str; 10] = ["nombre", "nome", "nom", "名称", "名稱", "名前", "이름", "имя", "название", "kind"];
+    const ENVELOPES: [&str; 9] = [
+        "name",
+        "displayname",
+        "caption",
+        "text",
+        "textcontent",
+        "content",
+        "title",
+        "description",
+        "type",
+    ];
+    const FOREIGN: [&str; 10] =
+        ["nombre", "nome", "nom", "名称", "名稱", "名前", "이름", "имя", "название", "kind"];
     LABELS.get(rank).is_some_and(|(key, _)| ENVELOPES.contains(key) || FOREIGN.contains(key))
         || rank
             .checked_sub(LABELS.len())
@@ -940,11 +987,12 @@ pub(super) fn is_envelope(rank: usize) -> bool {
             .is_some_and(|key| FOREIGN.contains(key))
 }
 
-/// Whether a label of this rank that stands in an entry of a list is the name of what the entry holds
-/// (`[{"name": "cat", "instances": [...]}]`), and not that of a file or a function.
+/// Whether a label of this rank that stands in an entry of a list is the name of what the entry
+/// holds (`[{"name": "cat", "instances": [...]}]`), and not that of a file or a function.
 pub(super) fn is_name_of_thing(rank: usize, text: &str) -> bool {
     const NAMES: [&str; 2] = ["name", "displayname"];
-    let of_answer = |word: &String| WRAPPERS.contains(&word.as_str()) || GENERIC.contains(&word.as_str());
+    let of_answer =
+        |word: &String| WRAPPERS.contains(&word.as_str()) || GENERIC.contains(&word.as_str());
     LABELS.get(rank).is_some_and(|(key, _)| NAMES.contains(key))
         && !is_file_name(text)
         && !words(text).iter().any(of_answer)
@@ -957,14 +1005,26 @@ pub(super) fn is_weak(rank: usize) -> bool {
 
 /// Whether what this key holds are several answers to one question: `attempts`, `options`.
 pub(super) fn holds_several(raw: &str) -> bool {
-    const SEVERAL: [&str; 9] =
-        ["attempts", "tries", "trials", "iterations", "steps", "guesses", "hypotheses", "options", "alternatives"];
+    const SEVERAL: [&str; 9] = [
+        "attempts",
+        "tries",
+        "trials",
+        "iterations",
+        "steps",
+        "guesses",
+        "hypotheses",
+        "options",
+        "alternatives",
+    ];
     words(&decode(raw)).iter().any(|word| SEVERAL.contains(&word.as_str()))
 }
 
-/// Whether a text that stands for a label only says that something is there: `object_1`, `7`, `detection`.
+/// Whether a text that stands for a label only says that something is there: `object_1`, `7`,
+/// `detection`.
 pub(super) fn is_no_label(text: &str) -> bool {
-    text.len() <= MAX_KEY && text.chars().any(|c| c.is_ascii_digit()) && naming_of_text(text) == Naming::Nothing
+    text.len() <= MAX_KEY
+        && text.chars().any(|c| c.is_ascii_digit())
+        && naming_of_text(text) == Naming::Nothing
 }
 
 /// Whether a text names a form of answer, and not a thing: `box_2d`, `detection`, `list`.
@@ -975,15 +1035,20 @@ pub(super) fn is_form(text: &str) -> bool {
 
 /// Whether a text is the name of a file.
 pub(super) fn is_file_name(text: &str) -> bool {
-    const EXTENSIONS: [&str; 9] = ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "json"];
-    text.rsplit_once('.').is_some_and(|(_, end)| EXTENSIONS.iter().any(|known| end.eq_ignore_ascii_case(known)))
+    const EXTENSIONS: [&str; 9] =
+        ["jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff", "json"];
+    text.rsplit_once('.')
+        .is_some_and(|(_, end)| EXTENSIONS.iter().any(|known| end.eq_ignore_ascii_case(known)))
 }
 
 fn naming_of_text(text: &str) -> Naming {
     let says = spans(text).iter().all(|span| {
         let word = text[span.clone()].to_lowercase();
         let word = word.trim_end_matches(|c: char| c.is_ascii_digit());
-        word.is_empty() || GENERIC.contains(&word) || WRAPPERS.contains(&word) || PLACES.contains(&word)
+        word.is_empty()
+            || GENERIC.contains(&word)
+            || WRAPPERS.contains(&word)
+            || PLACES.contains(&word)
     });
     if says { Naming::Nothing } else { Naming::Label(0..text.len()) }
 }
@@ -1029,8 +1094,14 @@ fn words(written: &str) -> Vec<String> {
 
 /// One coordinate.
 fn side(name: &str) -> Option<Key> {
-    let x = ["x", "x0", "x1", "x2", "xmin", "xmax", "minx", "maxx", "left", "right", "cx", "xcenter", "centerx", "xc"];
-    let y = ["y", "y0", "y1", "y2", "ymin", "ymax", "miny", "maxy", "top", "bottom", "cy", "ycenter", "centery", "yc"];
+    let x = [
+        "x", "x0", "x1", "x2", "xmin", "xmax", "minx", "maxx", "left", "right", "cx", "xcenter",
+        "centerx", "xc",
+    ];
+    let y = [
+        "y", "y0", "y1", "y2", "ymin", "ymax", "miny", "maxy", "top", "bottom", "cy", "ycenter",
+        "centery", "yc",
+    ];
     match () {
         () if x.contains(&name) => Some(Key::Side { x: true }),
         () if y.contains(&name) => Some(Key::Side { x: false }),
@@ -1038,7 +1109,8 @@ fn side(name: &str) -> Option<Key> {
     }
 }
 
-/// Where the keys of ymin, xmin, ymax and xmax stand among `names`, if these are the four sides of a box.
+/// Where the keys of ymin, xmin, ymax and xmax stand among `names`, if these are the four sides of
+/// a box.
 pub(super) fn order_of_sides(names: &[&str]) -> Option<[usize; 4]> {
     const SIDES: [[&str; 4]; 6] = [
         ["ymin", "xmin", "ymax", "xmax"],
@@ -1050,7 +1122,9 @@ pub(super) fn order_of_sides(names: &[&str]) -> Option<[usize; 4]> {
     ];
     let names: Vec<String> = names.iter().map(|name| words(&decode(name)).concat()).collect();
     let index = |wanted: &str| names.iter().position(|name| name == wanted);
-    SIDES.iter().find_map(|[ymin, xmin, ymax, xmax]| Some([index(ymin)?, index(xmin)?, index(ymax)?, index(xmax)?]))
+    SIDES.iter().find_map(|[ymin, xmin, ymax, xmax]| {
+        Some([index(ymin)?, index(xmin)?, index(ymax)?, index(xmax)?])
+    })
 }
 
 /// `draft`, `initial_detections`, `first_attempt`, `false_positives`, `thoughts`.
@@ -1066,13 +1140,16 @@ fn is_draft(words: &[String]) -> bool {
     let Some((first, rest)) = words.split_first() else { return false };
     let starts = DRAFT_STARTS.contains(&first.as_str()) && !rest.is_empty();
     let wrong = first == "false" && rest.iter().all(|word| word.starts_with("positive"));
-    ((draft(first) || starts || (first == "false" && !rest.is_empty() && wrong)) && rest.iter().all(wraps))
+    ((draft(first) || starts || (first == "false" && !rest.is_empty() && wrong))
+        && rest.iter().all(wraps))
         || marks::names_thought(&words.concat())
 }
 
 fn is_place(words: &[String]) -> bool {
     let place = |word: &String| PLACES.contains(&word.as_str());
-    let detail = |word: &String| PLACE_DETAILS.contains(&word.as_str()) || word.bytes().all(|b| b.is_ascii_digit());
+    let detail = |word: &String| {
+        PLACE_DETAILS.contains(&word.as_str()) || word.bytes().all(|b| b.is_ascii_digit())
+    };
     words.iter().any(place) && words.iter().all(|word| place(word) || detail(word))
 }
 
@@ -1082,7 +1159,17 @@ mod tests {
 
     #[test]
     fn boxes_in_their_spellings() {
-        for key in ["box_2d", "box2d", "box-2d", "box_2D", "Box 2D", "BOX_2D", "box\\_2d", "box\\u005f2d", "boxes_2d"] {
+        for key in [
+            "box_2d",
+            "box2d",
+            "box-2d",
+            "box_2D",
+            "Box 2D",
+            "BOX_2D",
+            "box\\_2d",
+            "box\\u005f2d",
+            "boxes_2d",
+        ] {
             assert_eq!(Key::of(key), Key::Box, "{key}");
         }
         for key in [
@@ -1106,7 +1193,10 @@ mod tests {
         }
         assert_eq!(Key::of("box_2d_old"), Key::Group);
         assert_eq!(Key::of("boxes"), Key::Boxes);
-        assert_eq!((Key::of("xmin"), Key::of("y1")), (Key::Side { x: true }, Key::Side { x: false }));
+        assert_eq!(
+            (Key::of("xmin"), Key::of("y1")),
+            (Key::Side { x: true }, Key::Side { x: false })
+        );
     }
 
     #[test]
@@ -1175,12 +1265,29 @@ mod tests {
 
     #[test]
     fn words_that_hold_boxes() {
-        for key in
-            ["detections", "detected_objects", "Results", "items_2", "1", "all_instances", "image", "frame_3", "parts"]
-        {
+        for key in [
+            "detections",
+            "detected_objects",
+            "Results",
+            "items_2",
+            "1",
+            "all_instances",
+            "image",
+            "frame_3",
+            "parts",
+        ] {
             assert_eq!(Key::of(key), Key::Wrapper, "{key}");
         }
-        for key in ["person", "traffic light", "gift_box", "mailbox", "cat_1", "猫", "x y", "fire extinguishers"] {
+        for key in [
+            "person",
+            "traffic light",
+            "gift_box",
+            "mailbox",
+            "cat_1",
+            "猫",
+            "x y",
+            "fire extinguishers",
+        ] {
             assert_eq!(Key::of(key), Key::Group, "{key}");
         }
         for key in ["color", "image_size", "scores", "count"] {

@@ -1,16 +1,19 @@
 //! How the text of a label, and of other values beside a box, is read.
 
-/// The longest label in bytes. Real ones are a few words; the limit keeps the memory of one runaway label that many
-/// boxes share proportional to the text.
+/// The longest label in bytes. Real ones are a few words; the limit keeps the memory of one runaway
+/// label that many boxes share proportional to the text.
 pub(super) const MAX_LABEL: usize = 1024;
 
-/// Reads a label: escapes decoded, runs of white space and control characters made one space, at most [`MAX_LABEL`]
-/// bytes.
+/// Reads a label: escapes decoded, runs of white space and control characters made one space, at
+/// most [`MAX_LABEL`] bytes.
 ///
 /// The second value says whether it was cut to that length. `None` for a label with nothing in it.
 pub(super) fn clean(raw: &str) -> Option<(String, bool)> {
     let mut label = String::new();
-    for word in decode(raw).split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+    for word in decode(raw)
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+    {
         if !label.is_empty() {
             label.push(' ');
         }
@@ -27,16 +30,20 @@ pub(super) fn clean(raw: &str) -> Option<(String, bool)> {
     })
 }
 
-/// A label without the number that counts things of one kind: `chair` of `chair 12` and of `chair_12`.
+/// A label without the number that counts things of one kind: `chair` of `chair 12` and of
+/// `chair_12`.
 pub(super) fn stem(label: &str) -> &str {
-    let stem = label.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches([' ', '_', '-', '#']);
+    let stem =
+        label.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches([' ', '_', '-', '#']);
     if stem.is_empty() { label } else { stem }
 }
 
-/// Reads a confidence: a finite number as it stands, or with a percent sign as its hundredth. Words are none.
+/// Reads a confidence: a finite number as it stands, or with a percent sign as its hundredth. Words
+/// are none.
 pub(super) fn confidence(raw: &str) -> Option<f64> {
     let raw = raw.trim();
-    let (number, most) = raw.strip_suffix('%').map_or((raw, 1.0), |percent| (percent.trim_end(), 100.0));
+    let (number, most) =
+        raw.strip_suffix('%').map_or((raw, 1.0), |percent| (percent.trim_end(), 100.0));
     let digits = number.starts_with(|c: char| c.is_ascii_digit() || matches!(c, '.' | '+' | '-'));
     let value: f64 = digits.then(|| number.parse().ok()).flatten()?;
     value.is_finite().then_some(value / most)
@@ -114,10 +121,22 @@ mod tests {
     fn escapes() {
         assert_eq!(cleaned(r"caf\u00e9 \ud83d\udc31").as_deref(), Some("café 🐱"));
         assert_eq!(cleaned(r"  07:32\n").as_deref(), Some("07:32"));
-        assert_eq!(cleaned(r#"say \"hi\" a\/b c\\d it\'s"#).as_deref(), Some(r#"say "hi" a/b c\d it's"#));
-        for broken in
-            [r"a\ud83d", r"\ud83dx", r"\udc31", r"\ud83d\ud83d", r"\u12", r"\uzzzz", r"\u+123", r"\x", r"a\", r"\é"]
-        {
+        assert_eq!(
+            cleaned(r#"say \"hi\" a\/b c\\d it\'s"#).as_deref(),
+            Some(r#"say "hi" a/b c\d it's"#)
+        );
+        for broken in [
+            r"a\ud83d",
+            r"\ud83dx",
+            r"\udc31",
+            r"\ud83d\ud83d",
+            r"\u12",
+            r"\uzzzz",
+            r"\u+123",
+            r"\x",
+            r"a\",
+            r"\é",
+        ] {
             assert_eq!(cleaned(broken).as_deref(), Some(broken), "kept as text");
         }
     }

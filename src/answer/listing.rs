@@ -1,8 +1,8 @@
 //! Boxes that are listed line by line, without braces: YAML, and lists of prose.
 //!
-//! In: the text from the start of a line on. Out: the boxes of the entries that stand there, and where they end.
-//! Promises: every line is read once; without a `box_2d` in it, or a list of four numbers under a word, nothing is
-//! taken for a listing.
+//! In: the text from the start of a line on. Out: the boxes of the entries that stand there, and
+//! where they end. Promises: every line is read once; without a `box_2d` in it, or a list of four
+//! numbers under a word, nothing is taken for a listing.
 //!
 //! ```text
 //! - box_2d: [100, 200, 300, 400]        cat:                       1. label: cat, box_2d: [100, 200, 300, 400]
@@ -13,8 +13,8 @@
 //!     - 100
 //! ```
 //!
-//! A mark (`-`, `*`, `1.`) begins an item, indentation says what it belongs to, and a label is that of its item, or of
-//! the item or the word around it.
+//! A mark (`-`, `*`, `1.`) begins an item, indentation says what it belongs to, and a label is that
+//! of its item, or of the item or the word around it.
 
 use std::ops::Range;
 
@@ -52,8 +52,14 @@ impl Listing {
 
 /// Reads the entries from `at` on. `whole` says that the text was not cut off.
 pub(super) fn read(text: &str, at: usize, whole: bool) -> Listing {
-    let mut reader =
-        Reader { text, whole, levels: Vec::new(), numbers: None, useful: None, listing: Listing::default() };
+    let mut reader = Reader {
+        text,
+        whole,
+        levels: Vec::new(),
+        numbers: None,
+        useful: None,
+        listing: Listing::default(),
+    };
     let mut line = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     loop {
         let end = line_end(text, line);
@@ -89,7 +95,8 @@ enum Line {
 /// An item, or a word over items.
 #[derive(Default)]
 struct Level {
-    /// Twice the columns before it; one less for numbered items, whose entries need not be indented.
+    /// Twice the columns before it; one less for numbered items, whose entries need not be
+    /// indented.
     indent: i64,
     /// The word that holds the items.
     group: Option<Range<usize>>,
@@ -206,9 +213,12 @@ impl Reader<'_> {
                 kind => self.other_value(indent, kind, &key, value.clone()),
             };
             let rest = &self.text[end..value.end];
-            let skipped = rest.len() - rest.trim_start_matches([' ', '\t', ',', ';', '|', '`', '*', '，', '、']).len();
+            let skipped = rest.len()
+                - rest.trim_start_matches([' ', '\t', ',', ';', '|', '`', '*', '，', '、']).len();
             match key_of(self.text, end + skipped).filter(|(_, behind)| *behind <= value.end) {
-                Some((next, behind)) if end + skipped < value.end => (key, value.start) = (next, behind),
+                Some((next, behind)) if end + skipped < value.end => {
+                    (key, value.start) = (next, behind)
+                }
                 _ => return,
             }
         }
@@ -224,13 +234,16 @@ impl Reader<'_> {
         if label::is_null(written) {
             return value.end;
         }
-        let open = value.start + self.text[value.clone()].find(|c: char| !"`*\"' ".contains(c)).unwrap_or(0);
+        let open = value.start
+            + self.text[value.clone()].find(|c: char| !"`*\"' ".contains(c)).unwrap_or(0);
         let List { fours, readable, end } = list(self.text, open);
         self.begin_box();
         for (box_2d, span) in fours {
             self.add_box(box_2d, span);
         }
-        let cut = end.is_none() && value.end == self.text.trim_end().len() && written.starts_with(['[', '(']);
+        let cut = end.is_none()
+            && value.end == self.text.trim_end().len()
+            && written.starts_with(['[', '(']);
         self.listing.cut |= cut;
         let read = readable && end.is_some();
         if !(cut || read) {
@@ -240,12 +253,22 @@ impl Reader<'_> {
     }
 
     /// Takes any other value, and gives its end.
-    fn other_value(&mut self, indent: i64, kind: Key, key: &Range<usize>, value: Range<usize>) -> usize {
+    fn other_value(
+        &mut self,
+        indent: i64,
+        kind: Key,
+        key: &Range<usize>,
+        value: Range<usize>,
+    ) -> usize {
         let written = &self.text[value.clone()];
         match kind {
             _ if written.is_empty() => {
                 match kind {
-                    Key::Group => self.levels.push(Level { indent, group: Some(key.clone()), ..Level::default() }),
+                    Key::Group => self.levels.push(Level {
+                        indent,
+                        group: Some(key.clone()),
+                        ..Level::default()
+                    }),
                     Key::Place | Key::Boxes => self.numbers = Some(Numbers::of(key.clone(), true)),
                     _ => {}
                 }
@@ -273,7 +296,9 @@ impl Reader<'_> {
             }
             Key::Confidence => {
                 let end = self.end_of_text(value.clone());
-                let confidence = label::confidence(self.text[value.start..end].trim_end_matches([',', ';', ' ']));
+                let confidence = label::confidence(
+                    self.text[value.start..end].trim_end_matches([',', ';', ' ']),
+                );
                 self.set_confidence(confidence);
                 end
             }
@@ -283,7 +308,8 @@ impl Reader<'_> {
             }
             // `cat: box_2d: […]`.
             Key::Group => {
-                if key_of(self.text, value.start).is_some_and(|(inner, _)| Key::of(&self.text[inner]) == Key::Box)
+                if key_of(self.text, value.start)
+                    .is_some_and(|(inner, _)| Key::of(&self.text[inner]) == Key::Box)
                     && let Some((text, _)) = label::clean(&self.text[key.clone()])
                 {
                     self.set_label(Label { rank: usize::MAX, text, span: key.clone() });
@@ -309,7 +335,8 @@ impl Reader<'_> {
     /// The end of a text: of its line, or before a comma and the next entry.
     fn end_of_text(&self, value: Range<usize>) -> usize {
         let text = &self.text[value.clone()];
-        let mut ends = text.match_indices([',', '，', ';', '|', ' ']).map(|(at, sign)| (at, at + sign.len()));
+        let mut ends =
+            text.match_indices([',', '，', ';', '|', ' ']).map(|(at, sign)| (at, at + sign.len()));
         let next = ends.find(|(start, behind)| {
             let (before, rest) = (&text[*start..*behind], &text[*behind..]);
             // Behind a space alone only the box is sure to be the next entry.
@@ -374,7 +401,9 @@ impl Reader<'_> {
 
     /// Ends numbers on lines of their own. At the end of the text, fewer than four were cut off.
     fn end_numbers(&mut self, text_ends: bool) {
-        let Some(Numbers { key, unread, lists, list, count, at_end }) = self.numbers.take() else { return };
+        let Some(Numbers { key, unread, lists, list, count, at_end }) = self.numbers.take() else {
+            return;
+        };
         if unread {
             if lists || count > 1 {
                 self.listing.unread.push(key);
@@ -401,7 +430,9 @@ impl Reader<'_> {
     /// Takes `- [100, 200, 300, 400]` under `box_2d:` or a word.
     fn bare_list(&mut self, indent: i64, at: usize) -> bool {
         // Behind another item of the word.
-        let around = |level: &&Level| level.indent < indent || (level.indent == indent && level.group.is_some());
+        let around = |level: &&Level| {
+            level.indent < indent || (level.indent == indent && level.group.is_some())
+        };
         let under = self.levels.iter().rev().find(around);
         if under.is_none_or(|level| level.group.is_none()) {
             return false;
@@ -483,9 +514,11 @@ impl Reader<'_> {
         }
     }
 
-    /// Ends the items that are indented by `items` or more, and the words over items that are by `words`.
+    /// Ends the items that are indented by `items` or more, and the words over items that are by
+    /// `words`.
     fn close(&mut self, items: i64, words: i64) {
-        let ends = |level: &mut Level| level.indent >= if level.group.is_some() { words } else { items };
+        let ends =
+            |level: &mut Level| level.indent >= if level.group.is_some() { words } else { items };
         while let Some(level) = self.levels.pop_if(ends) {
             let Level { group, label, own, mut orphans, had_box, .. } = level;
             if label.is_some() {
@@ -494,7 +527,11 @@ impl Reader<'_> {
                 orphans.extend(own);
             }
             let around = match group {
-                Some(span) => label::clean(&self.text[span.clone()]).map(|(text, _)| Label { rank: 0, text, span }),
+                Some(span) => label::clean(&self.text[span.clone()]).map(|(text, _)| Label {
+                    rank: 0,
+                    text,
+                    span,
+                }),
                 None => label.filter(|_| !had_box),
             };
             match (around, self.levels.last_mut()) {
@@ -538,7 +575,8 @@ fn list(text: &str, at: usize) -> List {
     let mut number: Option<usize> = None;
     for (place, c) in near.char_indices() {
         let sign = if c.is_ascii() { c as u8 } else { ascii_of(c).unwrap_or(b'x') };
-        let ends_number = matches!(sign, b'[' | b'(' | b']' | b')' | b',' | b'"' | b'\'') || sign.is_ascii_whitespace();
+        let ends_number = matches!(sign, b'[' | b'(' | b']' | b')' | b',' | b'"' | b'\'')
+            || sign.is_ascii_whitespace();
         if let (true, Some(start)) = (ends_number, number) {
             let scalar = Scalar { span: at + start..at + place, quoted: false, cut: false };
             if let Some(list) = lists.last_mut() {
@@ -551,11 +589,15 @@ fn list(text: &str, at: usize) -> List {
             b']' | b')' => {
                 let Some(list) = lists.pop() else { break };
                 match list.finish() {
-                    Coordinates::Box { box_2d, span } if lists.last().is_none_or(CoordinateList::takes_lists) => {
+                    Coordinates::Box { box_2d, span }
+                        if lists.last().is_none_or(CoordinateList::takes_lists) =>
+                    {
                         read.fours.push((box_2d, span));
                     }
                     Coordinates::Nothing if lists.is_empty() => {}
-                    Coordinates::Box { .. } | Coordinates::Nothing | Coordinates::Unreadable => read.readable = false,
+                    Coordinates::Box { .. } | Coordinates::Nothing | Coordinates::Unreadable => {
+                        read.readable = false
+                    }
                     Coordinates::Lists => {}
                 }
                 if let Some(outer) = lists.last_mut() {

@@ -1,14 +1,15 @@
 //! Answers that run away: boxes that march over the image, or repeat themselves.
 //!
-//! In: the boxes of one answer in their order, in thousandths of the view. Out: which of them belong to a march, and
-//! whether boxes repeat without end. Promises: one pass; a shelf, a grid or a crowd is no march, since neighbours
-//! there do not overlap by more than half.
+//! In: the boxes of one answer in their order, in thousandths of the view. Out: which of them
+//! belong to a march, and whether boxes repeat without end. Promises: one pass; a shelf, a grid or
+//! a crowd is no march, since neighbours there do not overlap by more than half.
 //!
-//! Boxes are compared with those of their own label, whatever stands between them; a number at the end of a label does
-//! not matter (`chair 1`, `chair 2`).
+//! Boxes are compared with those of their own label, whatever stands between them; a number at the
+//! end of a label does not matter (`chair 1`, `chair 2`).
 //!
-//! A march is at least [`LONGEST_ROW`] boxes in a row of one label, each with an intersection over union above 0.5
-//! with the one before, whose heights and widths differ by no more than 2, and whose steps by no more than 1.
+//! A march is at least [`LONGEST_ROW`] boxes in a row of one label, each with an intersection over
+//! union above 0.5 with the one before, whose heights and widths differ by no more than 2, and
+//! whose steps by no more than 1.
 
 use std::collections::{HashMap, HashSet};
 
@@ -32,7 +33,8 @@ pub(super) struct Place {
 
 impl Place {
     fn overlap(self, other: Self) -> f64 {
-        let along = |a: f64, a_size: f64, b: f64, b_size: f64| (a + a_size).min(b + b_size) - a.max(b);
+        let along =
+            |a: f64, a_size: f64, b: f64, b_size: f64| (a + a_size).min(b + b_size) - a.max(b);
         let height = along(self.y, self.height, other.y, other.height).max(0.0);
         let width = along(self.x, self.width, other.x, other.width).max(0.0);
         let common = height * width;
@@ -74,7 +76,10 @@ impl Spread {
 pub(super) fn marching(boxes: &[ParsedBox], places: &[Place]) -> Vec<bool> {
     let mut of_label: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, one) in boxes.iter().enumerate() {
-        of_label.entry(label::stem(one.label.as_deref().unwrap_or_default())).or_default().push(index);
+        of_label
+            .entry(label::stem(one.label.as_deref().unwrap_or_default()))
+            .or_default()
+            .push(index);
     }
     let mut marching = vec![false; boxes.len()];
     for indices in of_label.into_values() {
@@ -96,7 +101,9 @@ pub(super) fn marching(boxes: &[ParsedBox], places: &[Place]) -> Vec<bool> {
 /// The end of the row of boxes of one label that begins at `start`.
 fn row(places: &[Place], start: usize) -> usize {
     let first = places[start];
-    let Some(step) = places.get(start + 1).map(|second| second.step_from(first)) else { return start + 1 };
+    let Some(step) = places.get(start + 1).map(|second| second.step_from(first)) else {
+        return start + 1;
+    };
     // Boxes that stand still repeat themselves, and are told by that.
     if step.iter().all(|along| along.abs() < 1e-9) {
         return start + 1;
@@ -130,7 +137,10 @@ pub(super) fn repeats_without_end(boxes: &[ParsedBox]) -> bool {
 /// A box's numbers, bit by bit, and its label without a number at its end.
 pub(super) fn as_written(parsed_box: &ParsedBox) -> ([u64; 4], Option<&str>) {
     // `+ 0.0` makes one zero of the two.
-    (parsed_box.box_2d.map(|value| (value + 0.0).to_bits()), parsed_box.label.as_deref().map(label::stem))
+    (
+        parsed_box.box_2d.map(|value| (value + 0.0).to_bits()),
+        parsed_box.label.as_deref().map(label::stem),
+    )
 }
 
 #[cfg(test)]
@@ -162,8 +172,9 @@ mod tests {
 
     #[test]
     fn a_march_is_twenty_overlapping_boxes_in_step() {
-        let step =
-            |by: f64, width: f64| move |index: usize| [100.0, by * index as f64, 800.0, by * index as f64 + width];
+        let step = |by: f64, width: f64| {
+            move |index: usize| [100.0, by * index as f64, 800.0, by * index as f64 + width]
+        };
         assert_eq!(marched(194, step(5.0, 30.0)), 194);
         assert_eq!(marched(20, step(3.0, 121.0)), 20);
         assert_eq!(marched(19, step(3.0, 121.0)), 0, "too few");
@@ -176,9 +187,12 @@ mod tests {
             [100.0, x, 800.0, x + 60.0 + more]
         };
         assert_eq!(marched(50, tremble), 50);
-        let grows = |index: usize| [100.0, 5.0 * index as f64, 800.0, 5.0 * index as f64 + 60.0 + 3.0 * index as f64];
+        let grows = |index: usize| {
+            [100.0, 5.0 * index as f64, 800.0, 5.0 * index as f64 + 60.0 + 3.0 * index as f64]
+        };
         assert_eq!(marched(50, grows), 0, "each is larger");
-        let turns = |index: usize| [100.0, if index.is_multiple_of(2) { 0.0 } else { 5.0 }, 800.0, 60.0];
+        let turns =
+            |index: usize| [100.0, if index.is_multiple_of(2) { 0.0 } else { 5.0 }, 800.0, 60.0];
         assert_eq!(marched(50, turns), 0, "there and back");
     }
 
@@ -201,9 +215,11 @@ mod tests {
     fn labels_that_count_or_alternate_are_no_way_out() {
         let named = |count: usize, label: &dyn Fn(usize) -> String, step: f64| {
             let x = |index: usize| step * (index / 2 * 2) as f64;
-            let (mut boxes, places) = boxes(count, |index| [100.0, x(index), 800.0, x(index) + 60.0]);
+            let (mut boxes, places) =
+                boxes(count, |index| [100.0, x(index), 800.0, x(index) + 60.0]);
             boxes.iter_mut().enumerate().for_each(|(index, one)| one.label = Some(label(index)));
-            let marched = marching(&boxes, &places).into_iter().filter(|marching| *marching).count();
+            let marched =
+                marching(&boxes, &places).into_iter().filter(|marching| *marching).count();
             (marched, repeats_without_end(&boxes))
         };
         let two = |index: usize| ["person", "bag"][index % 2].to_owned();
@@ -211,8 +227,12 @@ mod tests {
         assert_eq!(named(38, &two, 4.0), (0, false), "nineteen of each");
         assert_eq!(named(40, &|index| format!("item {index}"), 0.0), (0, true));
         assert_eq!(named(40, &|index| format!("item_{index}"), 0.0), (0, true));
-        let (mut boxes, places) = boxes(30, |index| [100.0, 5.0 * index as f64, 800.0, 5.0 * index as f64 + 60.0]);
-        boxes.iter_mut().enumerate().for_each(|(index, one)| one.label = Some(format!("chair {index}")));
+        let (mut boxes, places) =
+            boxes(30, |index| [100.0, 5.0 * index as f64, 800.0, 5.0 * index as f64 + 60.0]);
+        boxes
+            .iter_mut()
+            .enumerate()
+            .for_each(|(index, one)| one.label = Some(format!("chair {index}")));
         assert!(marching(&boxes, &places).into_iter().all(|marching| marching));
     }
 

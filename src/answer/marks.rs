@@ -1,8 +1,8 @@
 //! Marks that models and servers put around an answer: thoughts, channels, turns, tool calls.
 //!
-//! In: a place in the text. Out: the mark that stands there, and where it ends. Promises: a mark is told by its name,
-//! not by its spelling: every name of [`THOUGHTS`] is known in every style of bracket, in any case, with `begin_of_`,
-//! `end_of_` or `/` before it; a look ahead is bounded.
+//! In: a place in the text. Out: the mark that stands there, and where it ends. Promises: a mark is
+//! told by its name, not by its spelling: every name of [`THOUGHTS`] is known in every style of
+//! bracket, in any case, with `begin_of_`, `end_of_` or `/` before it; a look ahead is bounded.
 //!
 //! | style | start | end |
 //! |---|---|---|
@@ -15,7 +15,8 @@
 //! | channels | `<\|channel\|>analysis<\|message\|>` | `<\|end\|>`, the next `<\|channel\|>` |
 //! | folded | `<details type="reasoning">`, `<details><summary>Thought for 3 s` | `</details>` |
 //!
-//! Any other name with a word about thinking in it (`<inner_planning>`, `<|o3_thinking|>`) is a thought's, too.
+//! Any other name with a word about thinking in it (`<inner_planning>`, `<|o3_thinking|>`) is a
+//! thought's, too.
 
 /// The longest mark that a look ahead considers, in bytes.
 const LONGEST: usize = 64;
@@ -151,8 +152,17 @@ const WITHIN: [&str; 26] = [
 ];
 
 /// Names of tokens that begin a turn.
-const TURN_STARTS: [&str; 9] =
-    ["turn", "startofturn", "imstart", "imuser", "startheaderid", "user", "human", "assistant", "start"];
+const TURN_STARTS: [&str; 9] = [
+    "turn",
+    "startofturn",
+    "imstart",
+    "imuser",
+    "startheaderid",
+    "user",
+    "human",
+    "assistant",
+    "start",
+];
 
 /// A special token of the model, or a tag, that stands in the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,7 +202,11 @@ pub(super) fn at(text: &str, at: usize) -> Option<(Mark, usize)> {
     let inside = rest.strip_prefix(open)?;
     let near = near(inside);
     let Some(end) = near.find(close) else {
-        return if open == "<" && near.len() == inside.len() { cut(near).map(|mark| (mark, text.len())) } else { None };
+        return if open == "<" && near.len() == inside.len() {
+            cut(near).map(|mark| (mark, text.len()))
+        } else {
+            None
+        };
     };
     let mark = match open {
         "<" if is_folded(&near[..end], &inside[end + 1..]) => Some(Mark::Folded),
@@ -261,8 +275,8 @@ fn of_angle(inside: &str) -> Option<Mark> {
         _ => {}
     }
     // Without bars only the names that are nothing else.
-    let plain =
-        name.starts_with("endof") || ["eos", "eot", "eoa", "eod", "eoh", "pad", "startofturn"].contains(&name.as_str());
+    let plain = name.starts_with("endof")
+        || ["eos", "eot", "eoa", "eod", "eoh", "pad", "startofturn"].contains(&name.as_str());
     if (special || plain) && !closing {
         if TURN_ENDS.contains(&name.as_str()) {
             return Some(Mark::TurnEnd);
@@ -282,7 +296,10 @@ fn of_angle(inside: &str) -> Option<Mark> {
         let ends = closing || words(word).any(|part| matches!(part.as_str(), "end" | "stop"));
         return Some(if ends { Mark::ThoughtEnd } else { Mark::Thought });
     }
-    if special && bar_before && words(word).last().is_some_and(|last| ANSWERS.contains(&last.as_str())) {
+    if special
+        && bar_before
+        && words(word).last().is_some_and(|last| ANSWERS.contains(&last.as_str()))
+    {
         return Some(Mark::Answer);
     }
     if special && word.is_ascii() && bar_before && bar_behind && !WITHIN.contains(&name.as_str()) {
@@ -294,22 +311,31 @@ fn of_angle(inside: &str) -> Option<Mark> {
 /// Whether a tag begins a thought that a page would fold; `behind` is the text behind it.
 fn is_folded(inside: &str, behind: &str) -> bool {
     let Some(attributes) = inside.strip_prefix("details") else { return false };
-    let about = |text: &str| words(text).any(|word| THOUGHT_PARTS.iter().any(|part| word.contains(part)));
+    let about =
+        |text: &str| words(text).any(|word| THOUGHT_PARTS.iter().any(|part| word.contains(part)));
     let near = &behind[..behind.floor_char_boundary(LONGEST)];
-    let summary = near.trim_start().strip_prefix("<summary>").map(|rest| rest.split('<').next().unwrap_or_default());
+    let summary = near
+        .trim_start()
+        .strip_prefix("<summary>")
+        .map(|rest| rest.split('<').next().unwrap_or_default());
     about(attributes) || summary.is_some_and(about)
 }
 
 /// Whether a name that is none of [`THOUGHTS`] has a word about thinking in it.
 fn names_some_thought(written: &str) -> bool {
     !words(written).any(|word| matches!(word.as_str(), "no" | "non" | "nothink" | "not"))
-        && words(written)
-            .any(|word| THOUGHT_WORDS.contains(&word.as_str()) || THOUGHT_PARTS.iter().any(|part| word.contains(part)))
+        && words(written).any(|word| {
+            THOUGHT_WORDS.contains(&word.as_str())
+                || THOUGHT_PARTS.iter().any(|part| word.contains(part))
+        })
 }
 
 /// The words of a name, in lower case.
 fn words(written: &str) -> impl Iterator<Item = String> {
-    written.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
+    written
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(str::to_lowercase)
 }
 
 /// `[THINK]`, `[/THINK]`, `[INST]`, `[end of text]`.
@@ -320,11 +346,14 @@ fn of_square(inside: &str) -> Option<Mark> {
         _ => {}
     }
     let word = inside.trim().strip_prefix('/').unwrap_or(inside).trim();
-    let letters = !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '-'));
+    let letters =
+        !word.is_empty() && word.chars().all(|c| c.is_ascii_alphabetic() || matches!(c, '_' | '-'));
     let name = name(word);
     // In brackets the other names are words of prose.
-    let known = ["think", "thinking", "thought", "thoughts", "reasoning", "reflection"].contains(&name.as_str());
-    (letters && known).then(|| if inside.trim().starts_with('/') { Mark::ThoughtEnd } else { Mark::Thought })
+    let known = ["think", "thinking", "thought", "thoughts", "reasoning", "reflection"]
+        .contains(&name.as_str());
+    (letters && known)
+        .then(|| if inside.trim().starts_with('/') { Mark::ThoughtEnd } else { Mark::Thought })
 }
 
 /// `◁think▷`, `◁/think▷`.
@@ -338,7 +367,9 @@ fn of_name(name: &str, closing: bool) -> Option<Mark> {
         let names = [(&THOUGHTS[..], Mark::Thought), (&ANSWERS[..], Mark::Answer)];
         names.into_iter().find(|(names, _)| names.contains(&name)).map(|(_, mark)| mark)
     };
-    let stripped = ["beginof", "startof", "begin", "start"].iter().find_map(|prefix| known(name.strip_prefix(prefix)?));
+    let stripped = ["beginof", "startof", "begin", "start"]
+        .iter()
+        .find_map(|prefix| known(name.strip_prefix(prefix)?));
     let suffixed = ["begin", "start"].iter().find_map(|suffix| known(name.strip_suffix(suffix)?));
     let ended = ["endof", "end"].iter().find_map(|prefix| known(name.strip_prefix(prefix)?));
     let ended = ended.or_else(|| known(name.strip_suffix("end")?));
@@ -354,7 +385,8 @@ fn end_of(mark: Mark) -> Mark {
     if mark == Mark::Thought { Mark::ThoughtEnd } else { Mark::Other }
 }
 
-/// The mark of which only the beginning is there. A thought must not be opened by half a mark, nor a turn ended.
+/// The mark of which only the beginning is there. A thought must not be opened by half a mark, nor
+/// a turn ended.
 fn cut(inside: &str) -> Option<Mark> {
     const KNOWN: [&str; 12] = [
         "|channel>",
@@ -372,8 +404,10 @@ fn cut(inside: &str) -> Option<Mark> {
     ];
     // Which of two marks it would have become does not matter.
     let known = KNOWN.iter().any(|known| known.starts_with(inside));
-    let call = inside.len() > "|tool".len() && ["|tool_c", "tool_c"].iter().any(|start| inside.starts_with(start));
-    match (known || inside.starts_with('|')) && inside.chars().all(|c| c.is_ascii_alphanumeric() || "|_\"/".contains(c))
+    let call = inside.len() > "|tool".len()
+        && ["|tool_c", "tool_c"].iter().any(|start| inside.starts_with(start));
+    match (known || inside.starts_with('|'))
+        && inside.chars().all(|c| c.is_ascii_alphanumeric() || "|_\"/".contains(c))
     {
         true if call => Some(Mark::ToolCall),
         true => Some(Mark::Other),

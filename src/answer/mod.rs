@@ -1,37 +1,41 @@
 //! From a model's text to boxes.
 //!
-//! In: the text of an answer, how its generation ended, and the size of the view it is about. Out: a status, the
-//! boxes as written with the bytes that they came from ([`parse`]), and detections in pixels ([`to_detections`]); of all answers
-//! about an image, a record ([`read_into`]).
-//! Promises: no text makes it panic or recurse, time grows linearly with the text, and no box is invented: a box is
-//! four finite numbers in brackets under the key `box_2d`, or in a group as described below.
+//! In: the text of an answer, how its generation ended, and the size of the view it is about. Out:
+//! a status, the boxes as written with the bytes that they came from ([`parse`]), and detections in
+//! pixels ([`to_detections`]); of all answers about an image, a record ([`read_into`]). Promises:
+//! no text makes it panic or recurse, time grows linearly with the text, and no box is invented: a
+//! box is four finite numbers in brackets under the key `box_2d`, or in a group as described below.
 //!
 //! # What is a box
 //!
-//! The key may be quoted or bare and spelled `box_2d`, `box2d`, `box-2d`, `Box_2D`, `boxes_2d`. The value is a list of
-//! four numbers in `[]` or `()`, where a number may stand in quotes; or a list of such lists, each then a box with the
-//! label of their object. A box counts as complete once its own list is closed; the object around it need not be. A
-//! list without the key is a box in a group only: under a word that labels it, or under `boxes` beside a label
-//! (`{"cat": [[y, x, y, x]]}`; `frame.rs` says when).
+//! The key may be quoted or bare and spelled `box_2d`, `box2d`, `box-2d`, `Box_2D`, `boxes_2d`. The
+//! value is a list of four numbers in `[]` or `()`, where a number may stand in quotes; or a list
+//! of such lists, each then a box with the label of their object. A box counts as complete once its
+//! own list is closed; the object around it need not be. A list without the key is a box in a group
+//! only: under a word that labels it, or under `boxes` beside a label (`{"cat": [[y, x, y, x]]}`;
+//! `frame.rs` says when).
 //!
-//! Other keys (`bbox`, `bbox_2d`, `bboxes`, `point`, `x1`) follow other conventions of order and scale and are not
-//! read. A value of theirs that could be a place is noted by its key, unless it says the numbers of the object's
-//! `box_2d` again, or a point or an outline beside it; so is a `box_2d` that is not four numbers, and so are four
-//! numbers in the words around the JSON that no box has. Each makes the answer `salvaged`, or `refused` without another
-//! box: **`ok` promises that every box that the model wrote is there, and none that it took back, under the label that
+//! Other keys (`bbox`, `bbox_2d`, `bboxes`, `point`, `x1`) follow other conventions of order and
+//! scale and are not read. A value of theirs that could be a place is noted by its key, unless it
+//! says the numbers of the object's `box_2d` again, or a point or an outline beside it; so is a
+//! `box_2d` that is not four numbers, and so are four numbers in the words around the JSON that no
+//! box has. Each makes the answer `salvaged`, or `refused` without another box: **`ok` promises
+//! that every box that the model wrote is there, and none that it took back, under the label that
 //! it wrote.** What is read by a guess is `salvaged`, with a note that names why.
 //!
-//! A label counts once its closing quote is there: half a word is no label. It is the value of `label`, or of another
-//! key that people use for it (`key.rs` has them in their order); a number is taken as its text, a list by its first
-//! string, an object by its own label; null and booleans are no label. A box without one takes it from what stands
-//! around it: the word that it stands under, the label of an object without boxes of its own, or a list of as many
-//! labels (`frame.rs` says when).
+//! A label counts once its closing quote is there: half a word is no label. It is the value of
+//! `label`, or of another key that people use for it (`key.rs` has them in their order); a number
+//! is taken as its text, a list by its first string, an object by its own label; null and booleans
+//! are no label. A box without one takes it from what stands around it: the word that it stands
+//! under, the label of an object without boxes of its own, or a list of as many labels (`frame.rs`
+//! says when).
 //!
 //! # What the status says
 //!
-//! A question that asks for no boxes ([`AnswerKind::Text`]) is answered by any words: `text`. It is `truncated` or
-//! `looped` if it was stopped, and `refused` if nothing was said but a thought. Boxes in it are read, and it stands
-//! in no data set. Of an answer to any other question, the first line that applies:
+//! A question that asks for no boxes ([`AnswerKind::Text`]) is answered by any words: `text`. It is
+//! `truncated` or `looped` if it was stopped, and `refused` if nothing was said but a thought.
+//! Boxes in it are read, and it stands in no data set. Of an answer to any other question, the
+//! first line that applies:
 //!
 //! | answer | status |
 //! |---|---|
@@ -49,22 +53,25 @@
 //! | `[]`, `{}`, `{"detections": []}`, `[{"box_2d": null, …}]`, a fenced block with nothing in it | `empty` |
 //! | anything else: prose, nothing at all | `refused` |
 //!
-//! Boxes without an area still make an answer `ok`, and a "nothing" may stand in prose or be written as Python does.
-//! A complete value is complete even where the token limit was reached at its end.
+//! Boxes without an area still make an answer `ok`, and a "nothing" may stand in prose or be
+//! written as Python does. A complete value is complete even where the token limit was reached at
+//! its end.
 //!
-//! Thoughts are left out in every form that servers leave them in (`<|channel>…<channel|>`, `<think>…</think>`,
-//! `[THINK]…[/THINK]`, `<|channel|>analysis…`: the table in `marks.rs`), and so is all that stands before the end of a thought
-//! whose start was part of the prompt, or before a mark of the answer (`<answer>`, `<|channel|>final`). A thought
-//! that does not end holds all the rest. What was answered before a later thought, or before the model's role stands
-//! there again, counts only if nothing follows. The answer ends at the first end of turn in the text, of Gemma or of
-//! another model, or at the role of another turn (`turns.rs`), which then counts as the stop token.
+//! Thoughts are left out in every form that servers leave them in (`<|channel>…<channel|>`,
+//! `<think>…</think>`, `[THINK]…[/THINK]`, `<|channel|>analysis…`: the table in `marks.rs`), and so
+//! is all that stands before the end of a thought whose start was part of the prompt, or before a
+//! mark of the answer (`<answer>`, `<|channel|>final`). A thought that does not end holds all the
+//! rest. What was answered before a later thought, or before the model's role stands there again,
+//! counts only if nothing follows. The answer ends at the first end of turn in the text, of Gemma
+//! or of another model, or at the role of another turn (`turns.rs`), which then counts as the stop
+//! token.
 //!
-//! Of several answers in one text the last whole one counts, but lists of several classes are one answer: `parts.rs`
-//! has the rule. Behind a first line `thought`, which a server left when it dropped the marks, only the last part
-//! is the answer.
+//! Of several answers in one text the last whole one counts, but lists of several classes are one
+//! answer: `parts.rs` has the rule. Behind a first line `thought`, which a server left when it
+//! dropped the marks, only the last part is the answer.
 //!
-//! Boxes that are listed line by line, in YAML or as prose does it, are read by `listing.rs` and make an answer
-//! `salvaged`.
+//! Boxes that are listed line by line, in YAML or as prose does it, are read by `listing.rs` and
+//! make an answer `salvaged`.
 //!
 //! Full-width and typographic punctuation is read as JSON's, and makes an answer `salvaged`.
 //!
@@ -105,7 +112,8 @@ mod turns;
 use std::ops::Range;
 
 use crate::record::{
-    Answer, AnswerKind, AnswerStatus, BBox, Ended, Note, NoteKind, Probabilities, Record, Rules, ScoreKind,
+    Answer, AnswerKind, AnswerStatus, BBox, Ended, Note, NoteKind, Probabilities, Record, Rules,
+    ScoreKind,
 };
 
 pub use coordinates::{Decision, ScaleEvidence};
@@ -133,14 +141,16 @@ pub struct ParsedBox {
     pub box_2d: [f64; 4],
     /// The label: escapes decoded, trimmed, runs of white space made one space, never empty.
     pub label: Option<String>,
-    /// The bytes of the text from the first digit of the first number to the last digit of the fourth.
+    /// The bytes of the text from the first digit of the first number to the last digit of the
+    /// fourth.
     pub coordinates: Range<usize>,
-    /// The bytes of the text that the label was read from, without its quotes; there whenever the label is.
+    /// The bytes of the text that the label was read from, without its quotes; there whenever the
+    /// label is.
     pub label_span: Option<Range<usize>>,
     /// Whether its numbers stood under names (`ymin`, `xmin` ...), which say their order.
     pub named: bool,
-    /// How sure the model says that it is, under `confidence`, `score`, `probability` and the like: a finite number as it
-    /// stands there, or of `95%` the hundredth.
+    /// How sure the model says that it is, under `confidence`, `score`, `probability` and the like:
+    /// a finite number as it stands there, or of `95%` the hundredth.
     pub confidence: Option<f64>,
 }
 
@@ -155,15 +165,18 @@ pub struct Reading {
     pub default_label: Option<String>,
     /// Where its tokens stand in the text; empty where it came without token probabilities.
     pub spans: Vec<TokenSpan>,
-    /// What was said about each of its boxes, in their order; shorter, or empty, where that was not asked.
+    /// What was said about each of its boxes, in their order; shorter, or empty, where that was not
+    /// asked.
     pub sentences: Vec<Option<String>>,
 }
 
-/// Reads all answers about the image of `record` into it: status, every box that they name, notes, and the answers themselves. Labels are those of
-/// the answers, and scores are [`ScoreKind::Joint`]; what is exported of the boxes is decided later, by [`crate::record::Filters`].
+/// Reads all answers about the image of `record` into it: status, every box that they name, notes,
+/// and the answers themselves. Labels are those of the answers, and scores are
+/// [`ScoreKind::Joint`]; what is exported of the boxes is decided later, by
+/// [`crate::record::Filters`].
 ///
-/// The status of several answers is the most serious of them, except that boxes from one view are not made a refusal by the prose of another: that
-/// is `salvaged`.
+/// The status of several answers is the most serious of them, except that boxes from one view are
+/// not made a refusal by the prose of another: that is `salvaged`.
 pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
     let mut counts = Counts::default();
     let mut status: Option<AnswerStatus> = None;
@@ -173,7 +186,12 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
         let parsed = parse(&answer.text, answer.ended);
         let view = answer.view;
         let size = (view.width() as u32, view.height() as u32);
-        let (located, notes) = to_detections(&parsed, size, (rules.coordinates, rules.order), default_label.as_deref());
+        let (located, notes) = to_detections(
+            &parsed,
+            size,
+            (rules.coordinates, rules.order),
+            default_label.as_deref(),
+        );
         let read = match kind {
             AnswerKind::Boxes => read_as(parsed.status, located.is_empty(), &notes),
             AnswerKind::Text => text::status(&answer, &parsed),
@@ -181,12 +199,18 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
         for Located { mut detection, source } in located {
             let found = &parsed.boxes[source];
             detection.bbox = detection.bbox.moved(view.x0, view.y0);
-            detection.probabilities =
-                box_probabilities(&answer.text, &spans, &found.coordinates, found.label_span.as_ref())
-                    .map(Probabilities::rounded);
+            detection.probabilities = box_probabilities(
+                &answer.text,
+                &spans,
+                &found.coordinates,
+                found.label_span.as_ref(),
+            )
+            .map(Probabilities::rounded);
             detection.stated_confidence = found.confidence;
             detection.sentence = sentences.get(source).cloned().flatten();
-            detection.score = detection.probabilities.and_then(|probabilities| ScoreKind::Joint.score(probabilities));
+            detection.score = detection
+                .probabilities
+                .and_then(|probabilities| ScoreKind::Joint.score(probabilities));
             seen.push(seams::Seen { detection, view });
         }
         for note in parsed.notes.iter().cloned().chain(notes) {
@@ -195,7 +219,8 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
         status = status.into_iter().chain([read]).max_by_key(|status| status.severity());
         answers.push(answer);
     }
-    let views = answers.iter().any(|answer| answer.view != BBox::whole(record.width, record.height));
+    let views =
+        answers.iter().any(|answer| answer.view != BBox::whole(record.width, record.height));
     let detections = if views {
         let joined = seams::join(seen, record.width, record.height, rules.join);
         counts.add(NoteKind::Joined, joined.merged);
@@ -215,14 +240,19 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
     record.answers = answers;
 }
 
-/// The status of an answer whose boxes are in pixels now: `looped` if they march over the view or repeat themselves;
-/// not `ok` if boxes were left out since their coordinates do not fit, and a refusal if none is left.
+/// The status of an answer whose boxes are in pixels now: `looped` if they march over the view or
+/// repeat themselves; not `ok` if boxes were left out since their coordinates do not fit, and a
+/// refusal if none is left.
 fn read_as(status: AnswerStatus, nothing_left: bool, notes: &[Note]) -> AnswerStatus {
     let noted = |kind: NoteKind| notes.iter().any(|note| note.kind == kind);
     let misfits = noted(NoteKind::CoordinatesDoNotFit);
     match status {
-        _ if noted(NoteKind::MarchDropped) || noted(NoteKind::RepeatDropped) => AnswerStatus::Looped,
-        AnswerStatus::Ok | AnswerStatus::Salvaged if misfits && nothing_left => AnswerStatus::Refused,
+        _ if noted(NoteKind::MarchDropped) || noted(NoteKind::RepeatDropped) => {
+            AnswerStatus::Looped
+        }
+        AnswerStatus::Ok | AnswerStatus::Salvaged if misfits && nothing_left => {
+            AnswerStatus::Refused
+        }
         AnswerStatus::Ok if misfits => AnswerStatus::Salvaged,
         status => status,
     }
@@ -237,7 +267,9 @@ pub(crate) fn is_json_of_boxes(text: &str, ended: Ended) -> bool {
         let parsed = parse(text, ended);
         let whole = matches!(parsed.status, AnswerStatus::Ok | AnswerStatus::Truncated);
         let prose = parsed.notes.iter().any(|note| note.kind == NoteKind::ProseAround);
-        whole && !parsed.boxes.is_empty() && (!prose || (text.contains("```") && words_outside(text) <= MOST_WORDS))
+        whole
+            && !parsed.boxes.is_empty()
+            && (!prose || (text.contains("```") && words_outside(text) <= MOST_WORDS))
     }
 }
 

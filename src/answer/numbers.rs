@@ -1,16 +1,18 @@
 //! Numbers in fours that stand where no box is read: in prose, and in the texts of an object.
 //!
-//! In: a piece of an answer. Out: the groups of four numbers that could be boxes of it. Promises: one pass; every
-//! number is looked at once. Which of them are boxes that stand elsewhere too, the caller knows.
+//! In: a piece of an answer. Out: the groups of four numbers that could be boxes of it. Promises:
+//! one pass; every number is looked at once. Which of them are boxes that stand elsewhere too, the
+//! caller knows.
 //!
-//! Numbers are one group if only brackets, commas, bars, tags and the names of sides part them (`500, 100, 900, 300`,
-//! `(100, 200), (300, 400)`, `ymin: 500, xmin: 100, …`, `<loc0500><loc0100>…`).
+//! Numbers are one group if only brackets, commas, bars, tags and the names of sides part them
+//! (`500, 100, 900, 300`, `(100, 200), (300, 400)`, `ymin: 500, xmin: 100, …`,
+//! `<loc0500><loc0100>…`).
 
 /// Names of sides, and words between them.
 const SIDES: [&str; 34] = [
-    "x", "y", "x0", "y0", "x1", "y1", "x2", "y2", "xmin", "ymin", "xmax", "ymax", "x_min", "y_min", "x_max", "y_max",
-    "min", "max", "left", "top", "right", "bottom", "w", "h", "width", "height", "to", "and", "px", "box_2d", "bbox",
-    "box", "start", "end",
+    "x", "y", "x0", "y0", "x1", "y1", "x2", "y2", "xmin", "ymin", "xmax", "ymax", "x_min", "y_min",
+    "x_max", "y_max", "min", "max", "left", "top", "right", "bottom", "w", "h", "width", "height",
+    "to", "and", "px", "box_2d", "bbox", "box", "start", "end",
 ];
 
 /// The groups of four numbers of a text.
@@ -30,7 +32,9 @@ pub(super) fn fours(text: &str) -> Vec<[f64; 4]> {
             }
             _ if c.is_alphabetic() => {
                 let word = word(&text[at..]);
-                let location = word.strip_prefix("loc").filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
+                let location = word
+                    .strip_prefix("loc")
+                    .filter(|digits| digits.bytes().all(|b| b.is_ascii_digit()));
                 match location.and_then(|digits| digits.parse().ok()) {
                     Some(value) => run.push(value),
                     None if SIDES.contains(&word.to_ascii_lowercase().as_str()) => {}
@@ -46,11 +50,15 @@ pub(super) fn fours(text: &str) -> Vec<[f64; 4]> {
                 depth -= i32::from(depth > 0);
                 1
             }
-            '-' if text[at + 1..].starts_with(|c: char| c.is_ascii_digit()) && !before.is_ascii_digit() => 1,
+            '-' if text[at + 1..].starts_with(|c: char| c.is_ascii_digit())
+                && !before.is_ascii_digit() =>
+            {
+                1
+            }
             '-' if matches!(before, ')' | ']' | ' ') => 1,
             '\n' if depth > 0 => 1,
-            ' ' | '\t' | '\r' | ',' | ';' | '|' | '"' | '\'' | '`' | ':' | '=' | '<' | '>' | '/' | '，' | '、'
-            | '（' | '）' | '［' | '］' | '：' => c.len_utf8(),
+            ' ' | '\t' | '\r' | ',' | ';' | '|' | '"' | '\'' | '`' | ':' | '=' | '<' | '>'
+            | '/' | '，' | '、' | '（' | '）' | '［' | '］' | '：' => c.len_utf8(),
             _ => {
                 end(&mut run, &mut depth, &mut fours);
                 c.len_utf8()
@@ -71,7 +79,9 @@ pub(super) fn holds_fours(text: &str) -> bool {
 /// Whether four numbers stand in brackets: `next to a dog at [500, 100, 900, 300]`.
 pub(super) fn in_brackets(text: &str) -> bool {
     let lists = text.split('[').skip(1).filter_map(|rest| rest.split_once(']'));
-    lists.into_iter().any(|(inside, _)| inside.len() < 80 && inside.split(',').count() == 4 && holds_fours(inside))
+    lists.into_iter().any(|(inside, _)| {
+        inside.len() < 80 && inside.split(',').count() == 4 && holds_fours(inside)
+    })
 }
 
 /// Whether all numbers of a text stand in `boxes` too. At most a few hundred bytes are looked at.
@@ -82,7 +92,8 @@ pub(super) fn say_the_same(text: &str, boxes: &[[f64; 4]]) -> bool {
         let (value, length) = number(&rest[at..]);
         // The digits of a key: `x1`.
         let of_word = rest[..at].ends_with(|c: char| c.is_alphabetic() || c == '_');
-        if !of_word && !boxes.iter().flatten().any(|known| known.abs().to_bits() == value.to_bits()) {
+        if !of_word && !boxes.iter().flatten().any(|known| known.abs().to_bits() == value.to_bits())
+        {
             return false;
         }
         rest = &rest[at + length..];
@@ -112,8 +123,9 @@ fn end(run: &mut Vec<f64>, depth: &mut i32, fours: &mut Vec<[f64; 4]>) {
 /// The number at the start of a text, and its length.
 fn number(text: &str) -> (f64, usize) {
     let whole = text.bytes().take_while(u8::is_ascii_digit).count();
-    let fraction =
-        text[whole..].strip_prefix('.').map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
+    let fraction = text[whole..]
+        .strip_prefix('.')
+        .map_or(0, |rest| rest.bytes().take_while(u8::is_ascii_digit).count());
     let length = whole + if fraction > 0 { fraction + 1 } else { 0 };
     (text[..length].parse().unwrap_or(f64::INFINITY), length)
 }
@@ -143,17 +155,33 @@ mod tests {
         ] {
             assert_eq!(fours(text).len(), 1, "{text}");
         }
-        for text in ["", "[1, 2]", "on 2024-05-01 at 10:20", "1. a\n2. b\n3. c\n4. d", "[0, 1000)", "3 of 4, 5 or 6"] {
+        for text in [
+            "",
+            "[1, 2]",
+            "on 2024-05-01 at 10:20",
+            "1. a\n2. b\n3. c\n4. d",
+            "[0, 1000)",
+            "3 of 4, 5 or 6",
+        ] {
             assert_eq!(fours(text).len(), 0, "{text}");
         }
-        assert_eq!(fours("[1, 2, 3, 4], [5, 6, 7, -8]"), [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, -8.0]]);
-        assert!(in_brackets("by the dog at [500, 100, 900, 300]") && !in_brackets("No. 500 100 900 300 [a]"));
+        assert_eq!(
+            fours("[1, 2, 3, 4], [5, 6, 7, -8]"),
+            [[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, -8.0]]
+        );
+        assert!(
+            in_brackets("by the dog at [500, 100, 900, 300]")
+                && !in_brackets("No. 500 100 900 300 [a]")
+        );
     }
 
     #[test]
     fn numbers_are_held_against_boxes() {
         let boxes = [[10.0, 20.0, 30.0, 40.0]];
-        assert!(say_the_same("{\"x1\": 20, \"y1\": 10}", &boxes) && !say_the_same("[10, 20, 30, 41]", &boxes));
+        assert!(
+            say_the_same("{\"x1\": 20, \"y1\": 10}", &boxes)
+                && !say_the_same("[10, 20, 30, 41]", &boxes)
+        );
         assert_eq!((count("x1: 3, 4.5", 9), count("1 2 3", 2)), (2, 2));
     }
 }

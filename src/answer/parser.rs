@@ -1,7 +1,8 @@
 //! Builds the boxes of an answer from its tokens, and decides its status.
 //!
-//! In: the text and how its generation ended. Out: [`ParsedAnswer`]. Promises: one pass over the tokens with a stack
-//! of bounded depth. What the JSON means is decided here; whether it is well-formed is asked of `serde_json`.
+//! In: the text and how its generation ended. Out: [`ParsedAnswer`]. Promises: one pass over the
+//! tokens with a stack of bounded depth. What the JSON means is decided here; whether it is
+//! well-formed is asked of `serde_json`.
 
 use std::collections::HashSet;
 use std::iter;
@@ -169,7 +170,11 @@ impl<'t> Parser<'t> {
         self.skip_unmarked_thought();
         let mut started = false;
         loop {
-            let token = if self.stack.is_empty() { self.scan.next_in_prose() } else { self.scan.next_in_value() };
+            let token = if self.stack.is_empty() {
+                self.scan.next_in_prose()
+            } else {
+                self.scan.next_in_value()
+            };
             started |= !matches!(token, Token::Mark(_));
             match token {
                 Token::End => break,
@@ -182,7 +187,8 @@ impl<'t> Parser<'t> {
                 Token::Mark(Mark::Unknown) if self.stack.is_empty() && self.has_answered() => {
                     let start = self.scan.start();
                     if phrases::has_words(&self.found.text[self.scan.end()..]) {
-                        self.unknown.add(self.found.text[start..self.scan.end()].trim_matches(['<', '>']));
+                        self.unknown
+                            .add(self.found.text[start..self.scan.end()].trim_matches(['<', '>']));
                     }
                     self.end_turn();
                     break;
@@ -253,23 +259,34 @@ impl<'t> Parser<'t> {
     }
 
     fn has_answered(&self) -> bool {
-        !self.stack.is_empty() || self.boxes_met() + self.seen.nothings + self.seen.others + self.seen.loose > 0
+        !self.stack.is_empty()
+            || self.boxes_met() + self.seen.nothings + self.seen.others + self.seen.loose > 0
     }
 
-    /// A server that drops special tokens leaves the words between them: `analysis…assistantfinal…`, or a first line
-    /// `thought`, behind which nothing tells the thought from the answer.
+    /// A server that drops special tokens leaves the words between them:
+    /// `analysis…assistantfinal…`, or a first line `thought`, behind which nothing tells the
+    /// thought from the answer.
     fn skip_unmarked_thought(&mut self) {
         const FINAL: &str = "assistantfinal";
-        let mut text = self.found.text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
+        let mut text =
+            self.found.text.trim_start_matches(|c: char| c.is_whitespace() || c == '\u{feff}');
         // Behind the mark of the turn, if that was left.
-        while let (true, Some((Mark::TurnStart | Mark::Other, end))) = (text.starts_with('<'), marks::at(text, 0)) {
+        while let (true, Some((Mark::TurnStart | Mark::Other, end))) =
+            (text.starts_with('<'), marks::at(text, 0))
+        {
             text = text[end..].trim_start();
         }
         let skipped = self.found.text.len() - text.len();
         // The role of the turn may be left, too.
-        let role = ["model\n", "assistant\n"].into_iter().find(|role| text.starts_with(role)).unwrap_or_default();
+        let role = ["model\n", "assistant\n"]
+            .into_iter()
+            .find(|role| text.starts_with(role))
+            .unwrap_or_default();
         let line = &text[role.len()..];
-        let first_line = line.find('\n').filter(|end| marks::names_thought(&line[..*end])).map(|end| role.len() + end);
+        let first_line = line
+            .find('\n')
+            .filter(|end| marks::names_thought(&line[..*end]))
+            .map(|end| role.len() + end);
         if let Some(end) = text.starts_with("analysis").then(|| text.rfind(FINAL)).flatten() {
             self.scan.move_to(skipped + end + FINAL.len());
             self.lead = self.scan.end();
@@ -310,7 +327,12 @@ impl<'t> Parser<'t> {
             // Its start was part of the prompt: all that was read so far was thought.
             Mark::ThoughtEnd => self.forget(true),
             Mark::ToolCall => self.seen.tool_calls += 1,
-            Mark::Answer | Mark::TurnEnd | Mark::TurnStart | Mark::Quote | Mark::Unknown | Mark::Other => {}
+            Mark::Answer
+            | Mark::TurnEnd
+            | Mark::TurnStart
+            | Mark::Quote
+            | Mark::Unknown
+            | Mark::Other => {}
         }
     }
 
@@ -438,10 +460,12 @@ impl<'t> Parser<'t> {
                 None
             }
             Some(frame) => {
-                // A colon may be missing, but only in an object: a list of strings and lists is something else.
+                // A colon may be missing, but only in an object: a list of strings and lists is
+                // something else.
                 let candidate = frame.candidate.take().map(|scalar| scalar.span);
                 let key = candidate.clone().map(|span| Key::of(&self.found.text[span]));
-                let missing = frame.kind == Kind::Object && frame.key.is_none() && key == Some(Key::Box);
+                let missing =
+                    frame.kind == Kind::Object && frame.key.is_none() && key == Some(Key::Box);
                 let due = frame.key == Some(Key::Box) && frame.value.is_none();
                 under = frame.open_key();
                 if let (true, Some(span)) = (missing, candidate) {
@@ -464,7 +488,8 @@ impl<'t> Parser<'t> {
     fn close(&mut self, bracket: Bracket) {
         let end = self.scan.end();
         let Some(top) = self.stack.last() else {
-            // Behind a value this is the end of a list whose start is missing; elsewhere it is punctuation.
+            // Behind a value this is the end of a list whose start is missing; elsewhere it is
+            // punctuation.
             self.seen.repairs += usize::from(self.seen.last != Last::Prose);
             return;
         };
@@ -473,7 +498,9 @@ impl<'t> Parser<'t> {
             return;
         }
         // Any bracket ends a list of coordinates, and `)` ends a plain list: `[0, 1000)`.
-        let half_open = bracket == Bracket::Round && top.kind == Kind::Array && self.open[bracket as usize] == 0;
+        let half_open = bracket == Bracket::Round
+            && top.kind == Kind::Array
+            && self.open[bracket as usize] == 0;
         if top.kind.is_coordinates() || half_open {
             self.close_top(end, true);
             if bracket != Bracket::Curly {
@@ -515,7 +542,10 @@ impl<'t> Parser<'t> {
     fn scalar(&mut self, mut scalar: Scalar) {
         let Some(frame) = self.stack.last_mut() else { return };
         let loose = frame.kind == Kind::Loose;
-        if !scalar.quoted && scalar.span.end == self.found.text.len() && !(loose && self.ended == Ended::StopToken) {
+        if !scalar.quoted
+            && scalar.span.end == self.found.text.len()
+            && !(loose && self.ended == Ended::StopToken)
+        {
             scalar.cut = true;
         }
         if frame.kind.is_coordinates() {
@@ -543,9 +573,11 @@ impl<'t> Parser<'t> {
             Kind::Coordinates | Kind::InnerCoordinates => {
                 self.open[frame.bracket as usize] -= 1;
                 self.close_list();
-                // If there is a list of coordinates around an object with a list of its own, it is no box.
+                // If there is a list of coordinates around an object with a list of its own, it is
+                // no box.
                 let inner = frame.kind == Kind::InnerCoordinates;
-                self.list = if inner { CoordinateList::of_lists() } else { CoordinateList::spoilt() };
+                self.list =
+                    if inner { CoordinateList::of_lists() } else { CoordinateList::spoilt() };
             }
             Kind::Object | Kind::Array => {
                 self.open[frame.bracket as usize] -= 1;
@@ -621,7 +653,8 @@ impl<'t> Parser<'t> {
         self.blocks.push(Block { span, lead, boxes, lost, form, fenced, whole, behind_thought });
     }
 
-    /// Closes all that is open where the text does not. Coordinates whose bracket did not close are no box.
+    /// Closes all that is open where the text does not. Coordinates whose bracket did not close are
+    /// no box.
     fn give_up(&mut self, end: usize) {
         while !self.stack.is_empty() {
             self.found.repaired = true;
@@ -630,7 +663,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Closes what the end of the text left open. The value is unfinished, and so neither malformed nor "nothing".
+    /// Closes what the end of the text left open. The value is unfinished, and so neither malformed
+    /// nor "nothing".
     fn close_at_end(&mut self) {
         let bottom = self.stack.first().map(|frame| (frame.start, frame.kind));
         let cut_in_list = self.stack.last().is_some_and(|frame| frame.kind.is_coordinates());
@@ -667,7 +701,8 @@ impl<'t> Parser<'t> {
         self.found.unreadable.count + self.found.unread.count
     }
 
-    /// Reads the words around the boxes: what they take back, and whether they hold boxes of their own.
+    /// Reads the words around the boxes: what they take back, and whether they hold boxes of their
+    /// own.
     fn read_words(&mut self) {
         let (text, end) = (self.found.text, self.end.max(self.lead));
         let behind = Behind::of(&text[self.lead..end], &self.found.boxes);
@@ -682,9 +717,11 @@ impl<'t> Parser<'t> {
             four.sort_by(f64::total_cmp);
             four.map(f64::to_bits)
         };
-        let known: HashSet<[u64; 4]> = self.found.boxes.iter().map(|one| sorted(one.box_2d)).collect();
-        let unknown =
-            passages.flat_map(|passage| numbers::fours(&text[passage])).filter(|four| !known.contains(&sorted(*four)));
+        let known: HashSet<[u64; 4]> =
+            self.found.boxes.iter().map(|one| sorted(one.box_2d)).collect();
+        let unknown = passages
+            .flat_map(|passage| numbers::fours(&text[passage]))
+            .filter(|four| !known.contains(&sorted(*four)));
         for _ in 0..unknown.count() {
             self.found.unread.add("numbers in the text");
         }
@@ -695,12 +732,16 @@ impl<'t> Parser<'t> {
         let with_boxes = self.blocks.iter().filter(|block| !block.boxes.is_empty()).count();
         let lines = self.blocks.last().is_some_and(|block| {
             let behind = &self.found.text[block.span.end..self.end.max(block.span.end)];
-            block.form == Form::Object && !block.fenced && self.seen.last_is_item && behind.contains('\n')
+            block.form == Form::Object
+                && !block.fenced
+                && self.seen.last_is_item
+                && behind.contains('\n')
         });
         self.seen.behind || with_boxes > 1 || lines
     }
 
-    /// Four numbers under a word are a box that the model need not have meant as one, if all of them are tiny.
+    /// Four numbers under a word are a box that the model need not have meant as one, if all of
+    /// them are tiny.
     fn doubt_tiny(&mut self) {
         const TINY: f64 = 32.0;
         if let Some((_, word)) = self.found.under_words.take_if(|(largest, _)| *largest <= TINY) {
@@ -717,7 +758,8 @@ impl<'t> Parser<'t> {
                 let choice = parts::choose_last(text, &self.blocks, &self.found.boxes);
                 let answer = choice.dropped.iter().position(|dropped| !dropped);
                 let end = answer.map_or(text.len(), |answer| self.blocks[answer].span.start);
-                self.seen.taken_back.guessed_thought = answer.is_some() && phrases::has_words(&text[start..end]);
+                self.seen.taken_back.guessed_thought =
+                    answer.is_some() && phrases::has_words(&text[start..end]);
                 choice
             }
             None => parts::choose(text, &self.blocks, &self.found.boxes),
@@ -758,11 +800,16 @@ impl<'t> Parser<'t> {
                 // What it said at first, it took back: not a plain "nothing".
                 () if unsure => AnswerStatus::Salvaged,
                 () if unclear => AnswerStatus::Refused,
-                () if seen.nothings + seen.empty_fences > 0 || is_null_alone(self.found.text) => AnswerStatus::Empty,
+                () if seen.nothings + seen.empty_fences > 0 || is_null_alone(self.found.text) => {
+                    AnswerStatus::Empty
+                }
                 () => AnswerStatus::Refused,
             };
         }
-        let more_was_due = seen.open_thought || seen.loose > 0 || seen.last == Last::Comma || self.more_could_come();
+        let more_was_due = seen.open_thought
+            || seen.loose > 0
+            || seen.last == Last::Comma
+            || self.more_could_come();
         // A list that was closed since it was full may lack boxes.
         if seen.unfinished || (limit && more_was_due) || self.ended == Ended::BoxLimit {
             AnswerStatus::Truncated
@@ -786,7 +833,10 @@ impl<'t> Parser<'t> {
             (NoteKind::ThinkingRemoved, usize::from(seen.thoughts > 0)),
             (NoteKind::ToolCallDebris, usize::from(seen.tool_calls > 0)),
             (NoteKind::MalformedJson, usize::from(seen.repairs + seen.loose > 0)),
-            (NoteKind::EarlierAnswerDropped, if seen.unmarked_thought.is_some() { 0 } else { seen.taken_back.dropped }),
+            (
+                NoteKind::EarlierAnswerDropped,
+                if seen.unmarked_thought.is_some() { 0 } else { seen.taken_back.dropped },
+            ),
             (NoteKind::SeveralAnswers, seen.taken_back.doubtful),
             (NoteKind::DoubtfulWords, usize::from(seen.taken_back.doubted)),
             (NoteKind::LongLabelCut, self.found.long_labels),
@@ -798,7 +848,11 @@ impl<'t> Parser<'t> {
             (NoteKind::LabelGuessed, &self.found.guessed),
             (NoteKind::UnknownMark, &self.unknown),
         ];
-        notes.extend(lost.map(|(kind, lost)| Note { kind, count: lost.count, detail: lost.keys() }));
+        notes.extend(lost.map(|(kind, lost)| Note {
+            kind,
+            count: lost.count,
+            detail: lost.keys(),
+        }));
         notes.retain(|note| note.count > 0);
         notes.sort_by_key(|note| note.kind);
         ParsedAnswer { status, notes, boxes: self.found.boxes }
@@ -808,6 +862,7 @@ impl<'t> Parser<'t> {
 /// Whether an answer is `null` or `None` and nothing else, fenced or not: its writer's "nothing".
 fn is_null_alone(text: &str) -> bool {
     let inside = text.trim().strip_prefix("```").and_then(|text| text.strip_suffix("```"));
-    let word = inside.map_or(text, |inside| inside.trim_start().strip_prefix("json").unwrap_or(inside));
+    let word =
+        inside.map_or(text, |inside| inside.trim_start().strip_prefix("json").unwrap_or(inside));
     matches!(word.trim(), "null" | "None" | "none")
 }

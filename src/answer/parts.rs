@@ -1,31 +1,38 @@
 //! Which parts of an answer count.
 //!
-//! In: the values of a text that hold boxes or say "nothing", in their order, and the words between them. Out: which
-//! of them are the answer. Promises: the last whole attempt wins over the ones before it; lists of several classes,
-//! one after another, stay one answer; in doubt every box is kept, and the answer is not `ok`. Linear in the text.
+//! In: the values of a text that hold boxes or say "nothing", in their order, and the words between
+//! them. Out: which of them are the answer. Promises: the last whole attempt wins over the ones
+//! before it; lists of several classes, one after another, stay one answer; in doubt every box is
+//! kept, and the answer is not `ok`. Linear in the text.
 //!
 //! # The rule
 //!
-//! Values that only white space, commas, fences and tags part are one part: lists one after another, JSON lines, a
-//! fence behind a fence. These begin a new part: a list behind a value in the middle of a sentence, behind an example
-//! or a draft, or behind a tag whose meaning is not known; a list that says all of the list before it again; and
-//! anything behind a thought.
+//! Values that only white space, commas, fences and tags part are one part: lists one after
+//! another, JSON lines, a fence behind a fence. These begin a new part: a list behind a value in
+//! the middle of a sentence, behind an example or a draft, or behind a tag whose meaning is not
+//! known; a list that says all of the list before it again; and anything behind a thought.
 //!
 //! Of several parts these are dropped, with the note `earlier_answer_dropped`:
 //!
 //! 1. what stands before a thought, if a part follows; and what is struck out (`~~…~~`);
-//! 2. an example: the words before it call it one ("for example", "schema", "the format is"), or all its labels or
-//!    coordinates are placeholders (`label`, `object_name`, `[0, 0, 0, 0]`), and another part is none;
-//! 3. a draft: the words before it say so ("first attempt", "initial", "guess"), and another part follows;
-//! 4. what a later part corrects ("wait", "corrected", "instead", "looking again"): the parts that share a label with
-//!    it, or if none does, all before it. "Final" and "better" correct only what is about the same;
-//! 5. boxes in a sentence before a list or a fence that names the same labels, or if they have none;
-//! 6. what a later part says again: half of its boxes at least, by label and with an overlap of a half.
+//! 2. an example: the words before it call it one ("for example", "schema", "the format is"), or
+//!    all its labels or coordinates are placeholders (`label`, `object_name`, `[0, 0, 0, 0]`), and
+//!    another part is none;
+//! 3. a draft: the words before it say so ("first attempt", "initial", "guess"), and another part
+//!    follows;
+//! 4. what a later part corrects ("wait", "corrected", "instead", "looking again"): the parts that
+//!    share a label with it, or if none does, all before it. "Final" and "better" correct only what
+//!    is about the same;
+//! 5. boxes in a sentence before a list or a fence that names the same labels, or if they have
+//!    none;
+//! 6. what a later part says again: half of its boxes at least, by label and with an overlap of a
+//!    half.
 //!
-//! A correction that was cut off corrects nothing: it is dropped itself. The others are one answer, and `ok`, only if
-//! the words between them say so and nothing else: they lead to the next part and name a label of it ("Here are the
-//! dogs:"), add it ("and", "also", "Object 2:"), or are a heading of a few words; and if no box is at the place of an
-//! earlier one. Otherwise all are kept with the note `several_answers`.
+//! A correction that was cut off corrects nothing: it is dropped itself. The others are one answer,
+//! and `ok`, only if the words between them say so and nothing else: they lead to the next part and
+//! name a label of it ("Here are the dogs:"), add it ("and", "also", "Object 2:"), or are a heading
+//! of a few words; and if no box is at the place of an earlier one. Otherwise all are kept with the
+//! note `several_answers`.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -109,8 +116,11 @@ pub(super) fn choose(text: &str, blocks: &[Block], boxes: &[ParsedBox]) -> Choic
     choice.omits = parts.iter().any(|part| part.lead.omits);
     choice.doubtful = parts.iter().filter(|part| part.doubtful).count();
     let wrapped = |part: &&Part<'_>| {
-        let close =
-            |tag: &String| text[blocks[part.blocks.end - 1].span.end..].to_lowercase().contains(&format!("</{tag}"));
+        let close = |tag: &String| {
+            text[blocks[part.blocks.end - 1].span.end..]
+                .to_lowercase()
+                .contains(&format!("</{tag}"))
+        };
         parts.len() > 1 || part.lead.tag.as_ref().is_some_and(close)
     };
     choice.tags = parts.iter().filter(wrapped).filter_map(|part| part.lead.tag.clone()).collect();
@@ -155,7 +165,9 @@ fn parts<'b>(text: &str, blocks: &[Block], boxes: &'b [ParsedBox]) -> Vec<Part<'
         let mut repeats = false;
         let apart = lead.words || lead.tag.is_some() || block.behind_thought;
         let struck_out = is_struck_out(text, block);
-        if let Some(before) = parts.last_mut().filter(|before| !(apart || struck_out || before.struck_out)) {
+        if let Some(before) =
+            parts.last_mut().filter(|before| !(apart || struck_out || before.struck_out))
+        {
             let listed = block.form == Form::List || block.fenced;
             let in_a_sentence = match before.form {
                 Form::List => false,
@@ -163,7 +175,8 @@ fn parts<'b>(text: &str, blocks: &[Block], boxes: &'b [ParsedBox]) -> Vec<Part<'
                 Form::Loose => true,
             };
             let last = &boxes[blocks[index - 1].boxes.clone()];
-            let lists = listed && (blocks[index - 1].form == Form::List || blocks[index - 1].fenced);
+            let lists =
+                listed && (blocks[index - 1].form == Form::List || blocks[index - 1].fenced);
             repeats = listed && blocks[index - 1].form == Form::List && says_again(last, own);
             // Behind an example or a draft, what is not called one is the answer.
             let is_example = before.lead.example || (before.lead.form && !before.lead.here);
@@ -204,10 +217,11 @@ fn parts<'b>(text: &str, blocks: &[Block], boxes: &'b [ParsedBox]) -> Vec<Part<'
 
 /// Whether a value is struck out.
 fn is_struck_out(text: &str, block: &Block) -> bool {
-    let (before, behind) = (text[block.lead..block.span.start].trim_end(), text[block.span.end..].trim_start());
-    [("~~", "~~"), ("<del>", "</del>"), ("<strike>", "</strike>")]
-        .iter()
-        .any(|(open, close)| before.ends_with(open) && behind.starts_with(close) && !behind.starts_with("~~~"))
+    let (before, behind) =
+        (text[block.lead..block.span.start].trim_end(), text[block.span.end..].trim_start());
+    [("~~", "~~"), ("<del>", "</del>"), ("<strike>", "</strike>")].iter().any(|(open, close)| {
+        before.ends_with(open) && behind.starts_with(close) && !behind.starts_with("~~~")
+    })
 }
 
 impl Part<'_> {
@@ -253,7 +267,8 @@ fn drop_drafts(parts: &[Part<'_>], dropped: &mut [bool]) {
     }
 }
 
-/// Holds every part against those before it, and gives the number of those of which no words say how they go together.
+/// Holds every part against those before it, and gives the number of those of which no words say
+/// how they go together.
 fn compare(parts: &[Part<'_>], dropped: &mut [bool]) -> usize {
     let mut doubtful = HashSet::new();
     // Of each label, the parts that have it, the last one last.
@@ -270,7 +285,9 @@ fn compare(parts: &[Part<'_>], dropped: &mut [bool]) -> usize {
         for label in &labels {
             let Some(known) = of_label.get_mut(label) else { continue };
             while known.pop_if(|earlier| dropped[*earlier]).is_some() {}
-            sharing.extend(known.iter().rev().take(COMPARED_PARTS).filter(|earlier| !dropped[**earlier]));
+            sharing.extend(
+                known.iter().rev().take(COMPARED_PARTS).filter(|earlier| !dropped[**earlier]),
+            );
         }
         sharing.sort_unstable();
         sharing.dedup();
@@ -278,7 +295,9 @@ fn compare(parts: &[Part<'_>], dropped: &mut [bool]) -> usize {
         let same_box = here.iter().any(|earlier| at_one_place(parts[*earlier].boxes, part.boxes));
         let about_the_same = same_box || !sharing.is_empty() || part.boxes.is_empty();
         // "Correct boxes for cats: … Correct boxes for dogs: …"
-        let all_do = part.lead.named && sharing.is_empty() && parts[..index].iter().all(|part| part.lead.corrects);
+        let all_do = part.lead.named
+            && sharing.is_empty()
+            && parts[..index].iter().all(|part| part.lead.corrects);
         let corrects = (part.lead.corrects && !all_do) || (part.lead.is_last && about_the_same);
         if corrects && !part.whole {
             // It was never finished: what it was to correct stays.
@@ -301,11 +320,14 @@ fn compare(parts: &[Part<'_>], dropped: &mut [bool]) -> usize {
                 }
             }
             let before = index.checked_sub(1).filter(|before| !dropped[*before]);
-            let both = before.filter(|before| !parts[*before].boxes.is_empty() && !part.boxes.is_empty());
+            let both =
+                before.filter(|before| !parts[*before].boxes.is_empty() && !part.boxes.is_empty());
             if let Some(before) = both.filter(|_| same_box || !part.goes_on()) {
                 doubtful.extend([before, index]);
             }
-            if let Some(before) = before.filter(|before| parts[*before].in_a_sentence() && !part.in_a_sentence()) {
+            if let Some(before) =
+                before.filter(|before| parts[*before].in_a_sentence() && !part.in_a_sentence())
+            {
                 let earlier = &parts[before];
                 if part.is_answer() && earlier.labels().all(|label| label.is_none()) {
                     dropped[before] = true;
@@ -319,7 +341,10 @@ fn compare(parts: &[Part<'_>], dropped: &mut [bool]) -> usize {
         }
     }
     // Entries without brackets are salvaged whatever becomes of them.
-    doubtful.into_iter().filter(|index| !dropped[*index] && parts[*index].form != Form::Loose).count()
+    doubtful
+        .into_iter()
+        .filter(|index| !dropped[*index] && parts[*index].form != Form::Loose)
+        .count()
 }
 
 enum Relation {
@@ -336,7 +361,9 @@ fn recent(parts: &[Part<'_>], dropped: &[bool], index: usize) -> Vec<usize> {
 /// Whether boxes of two values lie at one place.
 fn at_one_place(earlier: &[ParsedBox], later: &[ParsedBox]) -> bool {
     let numbers = |one: &ParsedBox| as_written(one).0;
-    let same = |one: &ParsedBox, other: &ParsedBox| numbers(one) == numbers(other) || overlap(one, other) >= SAME_BOX;
+    let same = |one: &ParsedBox, other: &ParsedBox| {
+        numbers(one) == numbers(other) || overlap(one, other) >= SAME_BOX
+    };
     let later = &later[..later.len().min(COMPARED)];
     earlier.iter().take(COMPARED).any(|one| later.iter().any(|other| same(one, other)))
 }
@@ -344,8 +371,9 @@ fn at_one_place(earlier: &[ParsedBox], later: &[ParsedBox]) -> bool {
 /// How a part goes together with a later one that shares a label.
 fn relation(earlier: &Part<'_>, later: &Part<'_>) -> Relation {
     let known: HashSet<Option<&str>> = later.labels().collect();
-    let introduced =
-        earlier.in_a_sentence() && !later.in_a_sentence() && earlier.labels().all(|label| known.contains(&label));
+    let introduced = earlier.in_a_sentence()
+        && !later.in_a_sentence()
+        && earlier.labels().all(|label| known.contains(&label));
     let again = 2 * said_again(earlier.boxes, later.boxes) >= earlier.boxes.len().min(COMPARED);
     let loose = earlier.form == Form::Loose && later.form == Form::Loose;
     if later.is_answer() && (later.repeats || introduced || (again && !later.lead.adds && !loose)) {
@@ -355,18 +383,23 @@ fn relation(earlier: &Part<'_>, later: &Part<'_>) -> Relation {
     }
 }
 
-/// Whether a list is said again by the list right behind it: all of several boxes, or one box exactly.
+/// Whether a list is said again by the list right behind it: all of several boxes, or one box
+/// exactly.
 fn says_again(before: &[ParsedBox], behind: &[ParsedBox]) -> bool {
     match before {
         [] => false,
         [one] => behind.len() == 1 && as_written(&behind[0]) == as_written(one),
-        _ => before.len() <= behind.len().min(COMPARED) && said_again(before, behind) == before.len(),
+        _ => {
+            before.len() <= behind.len().min(COMPARED) && said_again(before, behind) == before.len()
+        }
     }
 }
 
 /// How many of the first boxes of one part have their like in another.
 fn said_again(earlier: &[ParsedBox], later: &[ParsedBox]) -> usize {
-    let alike = |one: &ParsedBox, other: &ParsedBox| one.label == other.label && overlap(one, other) >= SAME_PLACE;
+    let alike = |one: &ParsedBox, other: &ParsedBox| {
+        one.label == other.label && overlap(one, other) >= SAME_PLACE
+    };
     let later = &later[..later.len().min(COMPARED)];
     earlier.iter().take(COMPARED).filter(|one| later.iter().any(|other| alike(one, other))).count()
 }
@@ -412,7 +445,9 @@ fn is_placeholder(part: &Part<'_>) -> bool {
     ];
     let label = |one: &ParsedBox| {
         let written = one.label.as_deref().unwrap_or_default().to_lowercase();
-        let plain = written.trim_matches(['<', '>', '[', ']', '{', '}', '.', '…', ' ']).replace(['_', '-'], " ");
+        let plain = written
+            .trim_matches(['<', '>', '[', ']', '{', '}', '.', '…', ' '])
+            .replace(['_', '-'], " ");
         written.is_empty() || plain.is_empty() || LABELS.contains(&plain.as_str())
     };
     let coordinates = |one: &ParsedBox| {
@@ -420,5 +455,6 @@ fn is_placeholder(part: &Part<'_>) -> bool {
         a == b && b == c && c == d
     };
     let named = part.boxes.iter().any(|one| one.label.is_some());
-    !part.boxes.is_empty() && ((named && part.boxes.iter().all(label)) || part.boxes.iter().all(coordinates))
+    !part.boxes.is_empty()
+        && ((named && part.boxes.iter().all(label)) || part.boxes.iter().all(coordinates))
 }

@@ -1,8 +1,9 @@
 //! What the words around the parts of an answer say of them.
 //!
-//! In: the words before a part, or behind the last one, and its boxes. Out: whether they correct what was said before,
-//! add to it, call the part a draft or an example, take it back, or say that something is missing. Promises: of long
-//! texts only both ends are looked at. The tables at the end hold the phrases; a phrase counts as whole words.
+//! In: the words before a part, or behind the last one, and its boxes. Out: whether they correct
+//! what was said before, add to it, call the part a draft or an example, take it back, or say that
+//! something is missing. Promises: of long texts only both ends are looked at. The tables at the
+//! end hold the phrases; a phrase counts as whole words.
 
 use super::ParsedBox;
 use super::key::{self, Key, Naming};
@@ -71,13 +72,16 @@ fn has(text: &str, table: &'static str) -> bool {
     phrases(table).any(|phrase| holds(text, phrase))
 }
 
-/// Whether `text` holds a phrase as words of its own. Scripts that do not part their words, and stems of Cyrillic ones,
-/// are found inside of words.
+/// Whether `text` holds a phrase as words of its own. Scripts that do not part their words, and
+/// stems of Cyrillic ones, are found inside of words.
 fn holds(text: &str, phrase: &str) -> bool {
     let long = phrase.chars().nth(4).is_some();
-    let is_stem = phrase.chars().all(|c| c >= '\u{2e80}' || (long && ('\u{400}'..'\u{500}').contains(&c)));
+    let is_stem =
+        phrase.chars().all(|c| c >= '\u{2e80}' || (long && ('\u{400}'..'\u{500}').contains(&c)));
     let mut found = text.match_indices(phrase);
-    found.any(|(at, _)| is_stem || (text[..at].ends_with(' ') && text[at + phrase.len()..].starts_with(' ')))
+    found.any(|(at, _)| {
+        is_stem || (text[..at].ends_with(' ') && text[at + phrase.len()..].starts_with(' '))
+    })
 }
 
 impl Lead {
@@ -94,8 +98,9 @@ impl Lead {
         let has = |table: &'static str| has(&text, table);
         let begins = gap.trim_start_matches(|c: char| c.is_whitespace() || "`~.*_>".contains(c));
         let adds = has(ADDITIONS);
-        let corrects =
-            has(CORRECTIONS) || (has(HESITATIONS) && !adds) || REFUSALS.iter().any(|start| begins.starts_with(start));
+        let corrects = has(CORRECTIONS)
+            || (has(HESITATIONS) && !adds)
+            || REFUSALS.iter().any(|start| begins.starts_with(start));
         let draft = has(DRAFTS);
         let denies = near.first().is_some_and(|word| word == "not")
             || has("not, never, nicht, kein, keine, ne, pas, 不是, 没有, ない");
@@ -120,7 +125,10 @@ impl Lead {
                 && !has(LAST_WORDS)
                 && is_heading(gap)
                 && !near.iter().any(|word| is_alternative(word)),
-            explained: !corrects && !denies && head.len() == gap.len() && near.iter().all(|word| explains(word, boxes)),
+            explained: !corrects
+                && !denies
+                && head.len() == gap.len()
+                && near.iter().all(|word| explains(word, boxes)),
             omits: has(OMISSIONS),
             tag,
         }
@@ -136,22 +144,26 @@ impl Behind {
         }
         let near = &text[..text.floor_char_boundary(NEAR)];
         let mut behind = Self { words: true, ..Self::default() };
-        behind.omits =
-            text.trim_end_matches(|c: char| c.is_whitespace() || "`*_".contains(c)).ends_with([':', '：', '…'])
-                || text.trim_end().ends_with("...")
-                || text.trim_start_matches(|c: char| c.is_whitespace() || c == '`').starts_with(['…'])
-                || text.trim_start_matches(|c: char| c.is_whitespace() || c == '`').starts_with("...");
+        behind.omits = text
+            .trim_end_matches(|c: char| c.is_whitespace() || "`*_".contains(c))
+            .ends_with([':', '：', '…'])
+            || text.trim_end().ends_with("...")
+            || text.trim_start_matches(|c: char| c.is_whitespace() || c == '`').starts_with(['…'])
+            || text.trim_start_matches(|c: char| c.is_whitespace() || c == '`').starts_with("...");
         for sentence in near.split(['.', '!', '?', '\n', '。', '！', '？', ';']) {
             let words: Vec<String> = words(sentence).map(str::to_lowercase).collect();
             let spaced = format!(" {} ", words.join(" "));
-            if words.is_empty() || OFFERS.iter().any(|start| spaced.trim_start().starts_with(start)) {
+            if words.is_empty() || OFFERS.iter().any(|start| spaced.trim_start().starts_with(start))
+            {
                 continue;
             }
             behind.omits |= has(&spaced, OMISSIONS) || has(&spaced, OMISSIONS_BEHIND);
-            let corrects = phrases(CORRECTIONS)
-                .chain(phrases(HESITATIONS))
-                .any(|phrase| holds(&spaced, phrase) && !phrases(HARMLESS_BEHIND).any(|harmless| harmless == phrase));
-            let denies = has(&spaced, DENIALS) && !has(&spaced, OTHERS) && names_exactly(&spaced, boxes);
+            let corrects = phrases(CORRECTIONS).chain(phrases(HESITATIONS)).any(|phrase| {
+                holds(&spaced, phrase)
+                    && !phrases(HARMLESS_BEHIND).any(|harmless| harmless == phrase)
+            });
+            let denies =
+                has(&spaced, DENIALS) && !has(&spaced, OTHERS) && names_exactly(&spaced, boxes);
             behind.takes_back |= corrects || denies || has(&spaced, TAKEN_BACK);
         }
         behind
@@ -173,15 +185,21 @@ fn explains(word: &str, boxes: &[ParsedBox]) -> bool {
                     && (word == part
                         || (long
                             && (word.contains(stem)
-                                || (word.chars().count() > 2 && part.contains(word.trim_end_matches('s'))))))
+                                || (word.chars().count() > 2
+                                    && part.contains(word.trim_end_matches('s'))))))
             })
         })
 }
 
 /// Whether a word numbers answers to one question, and not things: `Option 2`.
 fn is_alternative(word: &str) -> bool {
-    phrases("option, step, result, answer, image, picture, attempt, candidate, version, pass, alternative, solution, round, try, trial, prediction, hypothesis, before, after, output, response, guess, proposal, iteration, crop, view, frame, summary, pixel, pixels, normalized")
-        .any(|known| known == word.trim_end_matches('s'))
+    phrases(
+        "option, step, result, answer, image, picture, attempt, candidate, version, pass, \
+             alternative, solution, round, try, trial, prediction, hypothesis, before, after, \
+             output, response, guess, proposal, iteration, crop, view, frame, summary, pixel, \
+             pixels, normalized",
+    )
+    .any(|known| known == word.trim_end_matches('s'))
 }
 
 /// Whether a gap is one line that is marked as a heading.
@@ -201,9 +219,11 @@ fn labels(boxes: &[ParsedBox]) -> impl Iterator<Item = String> {
 fn names_a_label(gap: &str, boxes: &[ParsedBox]) -> bool {
     let start = gap.ceil_char_boundary(gap.len().saturating_sub(NEAR));
     let gap = gap[start..].to_lowercase();
-    let held =
-        |word: &str| word.chars().count() > 1 && (gap.contains(word) || gap.contains(word.trim_end_matches('s')));
-    labels(boxes).any(|label| words(&label).any(|word| held(word) || !word.is_ascii() && gap.contains(word)))
+    let held = |word: &str| {
+        word.chars().count() > 1 && (gap.contains(word) || gap.contains(word.trim_end_matches('s')))
+    };
+    labels(boxes)
+        .any(|label| words(&label).any(|word| held(word) || !word.is_ascii() && gap.contains(word)))
 }
 
 /// Whether a sentence names a label as a word of its own, of three letters at least.
@@ -214,7 +234,8 @@ fn names_exactly(spaced: &str, boxes: &[ParsedBox]) -> bool {
             if !word.is_ascii() {
                 return spaced.contains(word);
             }
-            stem.len() > 2 && (spaced.contains(&format!(" {stem} ")) || spaced.contains(&format!(" {stem}s ")))
+            stem.len() > 2
+                && (spaced.contains(&format!(" {stem} ")) || spaced.contains(&format!(" {stem}s ")))
         })
     })
 }
@@ -225,9 +246,12 @@ fn unknown_tag(gap: &str, boxes: &[ParsedBox]) -> Option<String> {
     while let Some(start) = rest.find('<') {
         rest = &rest[start + 1..];
         let name = rest.strip_prefix('/').unwrap_or(rest);
-        let length = name.find(|c: char| !(c.is_ascii_alphanumeric() || "_-:".contains(c))).unwrap_or(name.len());
+        let length = name
+            .find(|c: char| !(c.is_ascii_alphanumeric() || "_-:".contains(c)))
+            .unwrap_or(name.len());
         let (name, behind) = name.split_at(length);
-        let is_tag = name.starts_with(|c: char| c.is_ascii_alphabetic()) && behind.starts_with(['>', ' ', '/']);
+        let is_tag = name.starts_with(|c: char| c.is_ascii_alphabetic())
+            && behind.starts_with(['>', ' ', '/']);
         let lower = name.to_lowercase();
         let known = || {
             phrases(PLAIN_TAGS).any(|known| known == lower)
@@ -251,7 +275,9 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
             let start = rest.find(|c: char| c.is_alphanumeric() || matches!(c, '`' | '<'))?;
             rest = &rest[start..];
             if let Some(fence) = rest.strip_prefix("```") {
-                rest = fence.trim_start_matches(|c: char| c.is_alphanumeric() || matches!(c, '`' | '_' | '-' | '+'));
+                rest = fence.trim_start_matches(|c: char| {
+                    c.is_alphanumeric() || matches!(c, '`' | '_' | '-' | '+')
+                });
             } else if rest.starts_with(['`', '<']) {
                 let near = &rest[..rest.floor_char_boundary(LONGEST_TAG)];
                 let tag = rest.starts_with('<').then(|| near.find(['>', '\n', ' '])).flatten();
@@ -330,58 +356,81 @@ const EXAMPLES: &str = "
     demonstration, 这样的格式, 例子, пример, voorbeeld
 ";
 
-/// Words that lead to a part and say nothing of what was said before: `Here are the boxes of all dogs on the left:`.
+/// Words that lead to a part and say nothing of what was said before: `Here are the boxes of all
+/// dogs on the left:`.
 const LEADS: &str = "
-    there, is, are, was, were, a, an, the, and, of, in, on, at, for, with, to, by, from, all, each, every, both, here,
-    next, then, now, following, below, above, as, well, i, we, have, has, can, see, found, find, detected, detect,
-    located, identified, visible, present, shown, image, picture, photo, scene, object, objects, item, items, instance,
-    instances, detection, detections, box, boxes, bounding, bbox, box_2d, 2d, json, list, lists, label, labels, class,
-    classes, category, categories, type, types, coordinates, region, regions, number, no, nr, total, count,
-    left, right, top, bottom, middle, center, centre, upper, lower, side, front, back, behind, foreground, background,
-    corner, near, far, first, second, third, one, two, three, four, five, six, seven, eight, nine, ten, animal,
-    animals, person, people, thing, things, und, der, die, das, et, le, la, les, y, el, los, las, e, o, os, il, lo,
+    there, is, are, was, were, a, an, the, and, of, in, on, at, for, with, to, by, from, all, \
+                     each, every, both, here,
+    next, then, now, following, below, above, as, well, i, we, have, has, can, see, found, find, \
+                     detected, detect,
+    located, identified, visible, present, shown, image, picture, photo, scene, object, objects, \
+                     item, items, instance,
+    instances, detection, detections, box, boxes, bounding, bbox, box_2d, 2d, json, list, lists, \
+                     label, labels, class,
+    classes, category, categories, type, types, coordinates, region, regions, number, no, nr, \
+                     total, count,
+    left, right, top, bottom, middle, center, centre, upper, lower, side, front, back, behind, \
+                     foreground, background,
+    corner, near, far, first, second, third, one, two, three, four, five, six, seven, eight, \
+                     nine, ten, animal,
+    animals, person, people, thing, things, und, der, die, das, et, le, la, les, y, el, los, las, \
+                     e, o, os, il, lo,
     gli, и
 ";
 
 /// Words of the text behind the last part that take it back, beside the corrections.
 const TAKEN_BACK: &str = "
-    in error, by mistake, mistake, mistaken, mistakenly, false positive, false positives, hallucinated, hallucination,
-    does not exist, doesn t exist, reflection, discard, remove, delete, 忽略, 错误, 錯誤, 削除, ignorez, ignora, ignore,
+    in error, by mistake, mistake, mistaken, mistakenly, false positive, false positives, \
+                          hallucinated, hallucination,
+    does not exist, doesn t exist, reflection, discard, remove, delete, 忽略, 错误, 錯誤, 削除, ignorez, \
+                          ignora, ignore,
     ignorieren, irrtum, fehler, desconsidere, descartar, ignorar, игнор
 ";
 
-/// Corrections that say nothing of the boxes if they stand behind them: `Let me know if I should edit it instead`.
+/// Corrections that say nothing of the boxes if they stand behind them: `Let me know if I should
+/// edit it instead`.
 const HARMLESS_BEHIND: &str = "
-    edit, edited, rather, instead, clarify, clarification, should be, adjust, adjusted, adjusting, fix, fixed, update,
-    updated, refine, refined, refinement, revise, revised, revision, new version, replace, replaced, replacement,
-    verified, correction, corrections, apologies, sorry, not the, not a, not an, isn t, double checked, double check,
-    more closely, closer look, more carefully, to be precise, 不是, 重新, too small, too large, too big, redo
+    edit, edited, rather, instead, clarify, clarification, should be, adjust, adjusted, \
+                               adjusting, fix, fixed, update,
+    updated, refine, refined, refinement, revise, revised, revision, new version, replace, \
+                               replaced, replacement,
+    verified, correction, corrections, apologies, sorry, not the, not a, not an, isn t, double \
+                               checked, double check,
+    more closely, closer look, more carefully, to be precise, 不是, 重新, too small, too large, too \
+                               big, redo
 ";
 
 /// Words that deny something; with one of the answer's labels in their sentence they deny that.
 const DENIALS: &str = "
-    no, not, never, none, without, isn t, aren t, wasn t, doesn t, don t, cannot, can t, nothing, kein, keine, keinen,
-    nicht, ne, pas, aucun, aucune, sin, ningún, ninguna, não, nenhum, nenhuma, nessun, nessuna, non, нет, не,
+    no, not, never, none, without, isn t, aren t, wasn t, doesn t, don t, cannot, can t, nothing, \
+                       kein, keine, keinen,
+    nicht, ne, pas, aucun, aucune, sin, ningún, ninguna, não, nenhum, nenhuma, nessun, nessuna, \
+                       non, нет, не,
     没有, 沒有, 不是, 并非, ない, ません, 없
 ";
 
 /// Words behind a denial that limit it to what is not there: `No other cats were found.`
 const OTHERS: &str = "
-    other, others, more, additional, further, else, another, 其他, weitere, weiteren, autre, autres, otro, otros, otra,
+    other, others, more, additional, further, else, another, 其他, weitere, weiteren, autre, \
+                      autres, otro, otros, otra,
     outros, altri
 ";
 
 /// Words of something that was left out, in any place.
 const OMISSIONS: &str = "
-    omitted, omit, truncated, brevity, not shown, not listed, not included, skipped, left out, abbreviated, shortened,
+    omitted, omit, truncated, brevity, not shown, not listed, not included, skipped, left out, \
+                         abbreviated, shortened,
     省略, 略去, ausgelassen, omis, omitido, omitidos, omessi, пропущ
 ";
 
 /// Words of something that was left out, behind the last part.
 const OMISSIONS_BEHIND: &str = "
-    remaining, and so on, and so forth, etc, etcetera, and more, more like this, and others, and many others, to be
-    continued, continued, continues, rest of the, the rest, similarly for, repeat for, 以此类推, 等等, usw, und so weiter,
-    entre otros, et cetera, not list, did not list, didn t list, to list, there are more, many more, several more,
+    remaining, and so on, and so forth, etc, etcetera, and more, more like this, and others, and \
+                                many others, to be
+    continued, continued, continues, rest of the, the rest, similarly for, repeat for, 以此类推, 等等, \
+                                usw, und so weiter,
+    entre otros, et cetera, not list, did not list, didn t list, to list, there are more, many \
+                                more, several more,
     a few more, many other, several other, not all, only some, only the first
 ";
 
@@ -403,7 +452,10 @@ const OFFERS: [&str; 12] = [
 
 /// Tags that mean nothing here, beside those that name the answer, a label or a wrapper.
 const PLAIN_TAGS: &str = "
-    b, i, u, p, a, br, hr, em, strong, code, pre, div, span, ul, ol, li, table, tr, td, th, thead, tbody, summary,
-    details, html, body, head, h1, h2, h3, h4, h5, h6, sub, sup, small, center, font, img, json, jsonl, yaml, xml,
-    text, s, bos, x, y, root, code_block, json_output, output_json, tool_call, tool_code, function_call, del, strike
+    b, i, u, p, a, br, hr, em, strong, code, pre, div, span, ul, ol, li, table, tr, td, th, \
+                          thead, tbody, summary,
+    details, html, body, head, h1, h2, h3, h4, h5, h6, sub, sup, small, center, font, img, json, \
+                          jsonl, yaml, xml,
+    text, s, bos, x, y, root, code_block, json_output, output_json, tool_call, tool_code, \
+                          function_call, del, strike
 ";

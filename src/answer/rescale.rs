@@ -1,8 +1,8 @@
 //! From boxes as written to detections in pixels.
 //!
-//! In: a parsed answer and the size of the view that it is about. Out: detections in pixels of that view, and notes
-//! on what was put right. Promises: every box that comes out satisfies `0 <= x0 < x1 <= width` and
-//! `0 <= y0 < y1 <= height`, and knows the parsed box that it came from.
+//! In: a parsed answer and the size of the view that it is about. Out: detections in pixels of that
+//! view, and notes on what was put right. Promises: every box that comes out satisfies `0 <= x0 <
+//! x1 <= width` and `0 <= y0 < y1 <= height`, and knows the parsed box that it came from.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,9 @@ use super::ParsedAnswer;
 use super::coordinates::{Corners, fitting};
 use super::counts::Counts;
 use super::march::{Place, as_written, marching, repeats_without_end};
-use crate::record::{AnswerStatus, BBox, CoordinateOrder, CoordinateScale, Detection, Note, NoteKind};
+use crate::record::{
+    AnswerStatus, BBox, CoordinateOrder, CoordinateScale, Detection, Note, NoteKind,
+};
 
 /// The label of a box that came without one, where the query named no sole label.
 const DEFAULT_LABEL: &str = "object";
@@ -24,13 +26,14 @@ pub struct Located {
     pub source: usize,
 }
 
-/// Turns the boxes of an answer about a view of `width` times `height` pixels into detections, in the order of the
-/// answer.
+/// Turns the boxes of an answer about a view of `width` times `height` pixels into detections, in
+/// the order of the answer.
 ///
-/// The numbers count what `scale` says, in the order that `order` says. Boxes that do not fit the scale are left out
-/// with a note (`src/answer/coordinates.rs` says which). Corners in the wrong order are sorted, coordinates
-/// over the edge are clamped, boxes without an area are dropped, and so are boxes that march over the view, and exact
-/// repeats (same numbers, same label) in a looped answer. A box without a label takes `default_label`, the sole label that was asked for, or else
+/// The numbers count what `scale` says, in the order that `order` says. Boxes that do not fit the
+/// scale are left out with a note (`src/answer/coordinates.rs` says which). Corners in the wrong
+/// order are sorted, coordinates over the edge are clamped, boxes without an area are dropped, and
+/// so are boxes that march over the view, and exact repeats (same numbers, same label) in a looped
+/// answer. A box without a label takes `default_label`, the sole label that was asked for, or else
 /// "object".
 pub fn to_detections(
     parsed: &ParsedAnswer,
@@ -74,7 +77,8 @@ pub fn to_detections(
             continue;
         }
         counts.note(NoteKind::MissingLabel, parsed_box.label.is_none());
-        let label = parsed_box.label.as_deref().or(default_label).unwrap_or(DEFAULT_LABEL).to_owned();
+        let label =
+            parsed_box.label.as_deref().or(default_label).unwrap_or(DEFAULT_LABEL).to_owned();
         located.push(Located { detection: Detection::new(label, bbox), source });
     }
     (located, counts.into_notes())

@@ -1,12 +1,13 @@
 //! Cuts an answer's text into tokens, tolerantly.
 //!
-//! In: the text. Out: one token a call, either of prose (where only the start of a JSON value, a fence, a mark or an
-//! entry of a listing matters, and an apostrophe is no quote) or of a JSON value. Promises: it only goes forward, save
-//! that the tail of a string without its closing quote is read once more; every look ahead is bounded, or skips white
-//! space that no other look ahead of its kind skips again.
+//! In: the text. Out: one token a call, either of prose (where only the start of a JSON value, a
+//! fence, a mark or an entry of a listing matters, and an apostrophe is no quote) or of a JSON
+//! value. Promises: it only goes forward, save that the tail of a string without its closing quote
+//! is read once more; every look ahead is bounded, or skips white space that no other look ahead of
+//! its kind skips again.
 //!
-//! Full-width and typographic punctuation (`：，［｛“„«「`) is read as the ASCII that it stands for, outside of strings
-//! and as the quotes of one.
+//! Full-width and typographic punctuation (`：，［｛“„«「`) is read as the ASCII that it stands for,
+//! outside of strings and as the quotes of one.
 
 #[cfg(test)]
 use std::cell::Cell;
@@ -159,8 +160,12 @@ impl<'t> Scanner<'t> {
                     }
                 }
                 b'<' => self.at = next,
-                b'{' if self.opens_value(self.at) => return self.token(next, Token::Open(Bracket::Curly)),
-                b'[' if self.opens_value(self.at) => return self.token(next, Token::Open(Bracket::Square)),
+                b'{' if self.opens_value(self.at) => {
+                    return self.token(next, Token::Open(Bracket::Curly));
+                }
+                b'[' if self.opens_value(self.at) => {
+                    return self.token(next, Token::Open(Bracket::Square));
+                }
                 b'}' => return self.token(next, Token::Close(Bracket::Curly)),
                 b']' => return self.token(next, Token::Close(Bracket::Square)),
                 b',' => return self.token(next, Token::Comma),
@@ -211,7 +216,8 @@ impl<'t> Scanner<'t> {
                 b')' => return self.token(next, Token::Close(Bracket::Round)),
                 b',' => return self.token(next, Token::Comma),
                 b':' | b'=' => {
-                    let two = matches!((sign, self.peek(next)), (b':', Some(b'=')) | (b'=', Some(b'>')));
+                    let two =
+                        matches!((sign, self.peek(next)), (b':', Some(b'=')) | (b'=', Some(b'>')));
                     return self.token(next + usize::from(two), Token::Colon);
                 }
                 b'"' | b'\'' if self.word_end == Some(self.at) => self.at = next,
@@ -265,8 +271,9 @@ impl<'t> Scanner<'t> {
         None
     }
 
-    /// Moves behind the end of a thought, or in front of the answer if that has a mark; says whether there was one.
-    /// Thoughts in a channel of the form `<|channel|>` end with their message, too.
+    /// Moves behind the end of a thought, or in front of the answer if that has a mark; says
+    /// whether there was one. Thoughts in a channel of the form `<|channel|>` end with their
+    /// message, too.
     pub(super) fn skip_thought(&mut self, message: bool) -> bool {
         while let Some(found) = self.text[self.at..].find(['<', '[', '◁']) {
             #[cfg(test)]
@@ -282,7 +289,9 @@ impl<'t> Scanner<'t> {
                     return true;
                 }
                 Some((Mark::Answer, _)) => return true,
-                Some((Mark::Channel, end)) if message || marks::names_answer(&self.text[self.channel_name(end)]) => {
+                Some((Mark::Channel, end))
+                    if message || marks::names_answer(&self.text[self.channel_name(end)]) =>
+                {
                     return true;
                 }
                 _ => self.at = self.text.ceil_char_boundary(self.at + 1),
@@ -311,13 +320,17 @@ impl<'t> Scanner<'t> {
     /// Moves over the word that names a fence's language and gives it.
     pub(super) fn skip_language(&mut self) -> &'t str {
         let from = self.at;
-        while self.peek(self.at).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'-')) {
+        while self
+            .peek(self.at)
+            .is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'+' | b'-'))
+        {
             self.at += 1;
         }
         &self.text[from..self.at]
     }
 
-    /// Whether the bracket at `at` begins a JSON value and not a piece of prose such as `[sic]` or `{x | x > 0}`.
+    /// Whether the bracket at `at` begins a JSON value and not a piece of prose such as `[sic]` or
+    /// `{x | x > 0}`.
     pub(super) fn opens_value(&self, at: usize) -> bool {
         let Some((bracket, length)) = self.sign(at) else { return false };
         let list = bracket == b'[';
@@ -344,8 +357,8 @@ impl<'t> Scanner<'t> {
         self.text.as_bytes().get(at).copied()
     }
 
-    /// The byte at `at`, or the ASCII that the character there stands for, and the length of the character. The first
-    /// byte of any other character stands for that.
+    /// The byte at `at`, or the ASCII that the character there stands for, and the length of the
+    /// character. The first byte of any other character stands for that.
     fn sign(&self, at: usize) -> Option<(u8, usize)> {
         let byte = self.peek(at)?;
         if byte.is_ascii() {
@@ -363,7 +376,10 @@ impl<'t> Scanner<'t> {
             _ => return None,
         }
         #[cfg(test)]
-        self.steps.set(self.steps.get() + marks::near(&self.text[self.text.ceil_char_boundary(at + 1)..]).len());
+        self.steps.set(
+            self.steps.get()
+                + marks::near(&self.text[self.text.ceil_char_boundary(at + 1)..]).len(),
+        );
         marks::at(self.text, at)
     }
 
@@ -372,7 +388,8 @@ impl<'t> Scanner<'t> {
         self.text[..at].chars().next_back().is_some_and(|c| c == '_' || c.is_alphanumeric())
     }
 
-    /// The place of the first byte from `at` on that is no white space. A byte order mark counts as white space.
+    /// The place of the first byte from `at` on that is no white space. A byte order mark counts as
+    /// white space.
     fn skip_space(&self, mut at: usize) -> usize {
         loop {
             match self.peek(at) {
@@ -395,7 +412,8 @@ impl<'t> Scanner<'t> {
         self.at - from >= 3
     }
 
-    /// Moves over prose up to a byte that could mean something; says whether a letter or digit was in it.
+    /// Moves over prose up to a byte that could mean something; says whether a letter or digit was
+    /// in it.
     fn skip_prose(&mut self) -> bool {
         let mut said = false;
         let mut before = None;
@@ -427,7 +445,10 @@ impl<'t> Scanner<'t> {
     fn box_key(&self, mut at: usize) -> Option<usize> {
         for (i, letter) in BOX_KEY.bytes().enumerate() {
             let mut separators = 0;
-            while i == 3 && separators < 2 && matches!(self.peek(at), Some(b'_' | b'-' | b' ' | b'\\')) {
+            while i == 3
+                && separators < 2
+                && matches!(self.peek(at), Some(b'_' | b'-' | b' ' | b'\\'))
+            {
                 separators += 1;
                 at += 1;
             }
@@ -439,15 +460,16 @@ impl<'t> Scanner<'t> {
         Some(at)
     }
 
-    /// Where the list begins, if `box_2d:` and a list stand at `at` in prose, with the quotes and stars that people
-    /// put around a key.
+    /// Where the list begins, if `box_2d:` and a list stand at `at` in prose, with the quotes and
+    /// stars that people put around a key.
     fn loose_box_key(&self, at: usize) -> Option<usize> {
         if !matches!(self.peek(at), Some(b'b' | b'B')) || self.word_before(at) {
             return None;
         }
         let mut end = self.box_key(at)?;
         let marks = end;
-        while end < marks + 3 && matches!(self.peek(end), Some(b'"' | b'\'' | b'`' | b'*' | b'\\')) {
+        while end < marks + 3 && matches!(self.peek(end), Some(b'"' | b'\'' | b'`' | b'*' | b'\\'))
+        {
             end += 1;
         }
         end = self.skip_space(end);
@@ -465,7 +487,8 @@ impl<'t> Scanner<'t> {
     /// Whether an unquoted key and its colon stand at `at`, or the text ends within them.
     fn key_follows(&self, at: usize) -> bool {
         let mut end = at;
-        while end < at + LOOK_AHEAD && self.peek(end).is_some_and(|b| is_word(Some(b)) || b == b'-') {
+        while end < at + LOOK_AHEAD && self.peek(end).is_some_and(|b| is_word(Some(b)) || b == b'-')
+        {
             if self.sign(end).is_some_and(|(sign, length)| length > 1 && sign.is_ascii()) {
                 break;
             }
@@ -479,15 +502,31 @@ impl<'t> Scanner<'t> {
 
     /// Whether `null` or a boolean stands at `at`, in JSON or Python.
     fn literal_follows(&self, at: usize) -> bool {
-        ["null", "true", "false", "None", "True", "False"].iter().any(|literal| self.text[at..].starts_with(literal))
+        ["null", "true", "false", "None", "True", "False"]
+            .iter()
+            .any(|literal| self.text[at..].starts_with(literal))
     }
 
-    /// An unquoted word: everything up to white space, a bracket, a comma, a colon, a quote or a mark.
+    /// An unquoted word: everything up to white space, a bracket, a comma, a colon, a quote or a
+    /// mark.
     fn word(&mut self) -> Scalar {
         let from = self.at;
         while let Some((sign, length)) = self.sign(self.at) {
             let stop = sign.is_ascii_whitespace()
-                || matches!(sign, b'{' | b'}' | b'[' | b']' | b'(' | b')' | b',' | b':' | b'=' | b'"' | b'\'' | b'`')
+                || matches!(
+                    sign,
+                    b'{' | b'}'
+                        | b'['
+                        | b']'
+                        | b'('
+                        | b')'
+                        | b','
+                        | b':'
+                        | b'='
+                        | b'"'
+                        | b'\''
+                        | b'`'
+                )
                 || (sign == b'<' && self.mark_at(self.at).is_some());
             if stop && self.at > from {
                 break;
@@ -509,9 +548,9 @@ impl<'t> Scanner<'t> {
 
     /// A string, whose opening quote is the next byte.
     ///
-    /// Well-formed strings are read as JSON reads them. A quote after which the JSON could not go on belongs to the
-    /// string (`"27" screen"`), and a string that was never closed ends before the line or the `box_2d` that follows
-    /// it.
+    /// Well-formed strings are read as JSON reads them. A quote after which the JSON could not go
+    /// on belongs to the string (`"27" screen"`), and a string that was never closed ends before
+    /// the line or the `box_2d` that follows it.
     fn string(&mut self, quote: u8) -> Scalar {
         let from = self.at + 1;
         let mut at = from;
@@ -526,7 +565,9 @@ impl<'t> Scanner<'t> {
                     at = next;
                 }
                 // Special tokens cannot be part of a string; these say that it will not go on.
-                b'<' if matches!(self.peek(at + 1), Some(b'|' | b'c' | b't')) && self.ends_string(at) => {
+                b'<' if matches!(self.peek(at + 1), Some(b'|' | b'c' | b't'))
+                    && self.ends_string(at) =>
+                {
                     self.at = at;
                     return Scalar { span: from..at, quoted: true, cut: true };
                 }
@@ -550,8 +591,9 @@ impl<'t> Scanner<'t> {
         ENDS_OF_STRINGS.iter().any(|mark| self.text[at..].starts_with(mark))
     }
 
-    /// A string that a typographic quote opened, which is the next character. It ends with one that goes with it and
-    /// behind which the JSON could go on, or before a line that begins with a bracket.
+    /// A string that a typographic quote opened, which is the next character. It ends with one that
+    /// goes with it and behind which the JSON could go on, or before a line that begins with a
+    /// bracket.
     fn typographic_string(&mut self) -> Scalar {
         let Some(open) = self.text[self.at..].chars().next() else { return self.word() };
         let from = self.at + open.len_utf8();
@@ -609,18 +651,21 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// Whether JSON goes on at `at`, behind a full-width `sign`. Labels hold quotes with full-width punctuation behind
-    /// them, too: what follows has to look like JSON.
+    /// Whether JSON goes on at `at`, behind a full-width `sign`. Labels hold quotes with full-width
+    /// punctuation behind them, too: what follows has to look like JSON.
     fn goes_on_in_full_width(&self, sign: u8, at: usize) -> bool {
         let next = self.sign(self.skip_space(at)).map(|(sign, _)| sign);
         match sign {
-            b',' | b':' | b'=' => matches!(next, Some(b'"' | b'\'' | b'[' | b'{' | b'(' | b'-' | b'0'..=b'9')),
+            b',' | b':' | b'=' => {
+                matches!(next, Some(b'"' | b'\'' | b'[' | b'{' | b'(' | b'-' | b'0'..=b'9'))
+            }
             b']' | b'}' | b')' => matches!(next, None | Some(b',' | b']' | b'}' | b'`' | b'<')),
             _ => false,
         }
     }
 
-    /// Whether what stands at `next`, the start of a line, shows that the string of the line before was never closed.
+    /// Whether what stands at `next`, the start of a line, shows that the string of the line before
+    /// was never closed.
     fn breaks_string(&self, next: usize, quote: u8) -> bool {
         match self.peek(next) {
             Some(b'{' | b'}' | b']') => true,
@@ -630,12 +675,15 @@ impl<'t> Scanner<'t> {
         }
     }
 
-    /// A string without its closing quote, which ends before `end`; the brackets and commas at its end are read as
-    /// such.
+    /// A string without its closing quote, which ends before `end`; the brackets and commas at its
+    /// end are read as such.
     fn broken_string(&mut self, from: usize, end: usize) -> Scalar {
         let mut to = end;
         while to > from
-            && matches!(self.peek(to - 1), Some(b' ' | b'\t' | b'\r' | b'\n' | b',' | b'{' | b'}' | b'[' | b']'))
+            && matches!(
+                self.peek(to - 1),
+                Some(b' ' | b'\t' | b'\r' | b'\n' | b',' | b'{' | b'}' | b'[' | b']')
+            )
         {
             to -= 1;
         }
@@ -645,8 +693,16 @@ impl<'t> Scanner<'t> {
 }
 
 /// Special tokens that end a string, since none can hold them.
-pub(super) const ENDS_OF_STRINGS: [&str; 8] =
-    ["<|channel>", "<channel|>", "<turn|>", "<|turn>", "<|im_end|>", "<|im_start|>", "<|endoftext|>", "<|eot_id|>"];
+pub(super) const ENDS_OF_STRINGS: [&str; 8] = [
+    "<|channel>",
+    "<channel|>",
+    "<turn|>",
+    "<|turn>",
+    "<|im_end|>",
+    "<|im_start|>",
+    "<|endoftext|>",
+    "<|eot_id|>",
+];
 
 /// Whether a byte can be part of a word; every byte beyond ASCII can.
 fn is_word(byte: Option<u8>) -> bool {

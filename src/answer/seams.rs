@@ -1,24 +1,27 @@
 //! Boxes of several views of one image to one list.
 //!
-//! In: detections in pixels of the image, each with the view that it was seen in. Out: detections. Promises: an object that several views
-//! show is one detection; a box that the edge of a tile cuts is joined with what another view shows of the object, or dropped, also where it was
-//! taken for something else; boxes of one view are never joined with each other.
+//! In: detections in pixels of the image, each with the view that it was seen in. Out: detections.
+//! Promises: an object that several views show is one detection; a box that the edge of a tile cuts
+//! is joined with what another view shows of the object, or dropped, also where it was taken for
+//! something else; boxes of one view are never joined with each other.
 //!
-//! Greedy non-maximum merging over the intersection with the smaller area, as in SAHI (Akyon et al. 2022, `GREEDYNMM` with `IOS`), with two
-//! differences: of whole boxes the one of the smallest view is kept as it is, since its coordinates are the finest; and halves that are cut at facing edges are joined
-//! however little they overlap.
+//! Greedy non-maximum merging over the intersection with the smaller area, as in SAHI (Akyon et al.
+//! 2022, `GREEDYNMM` with `IOS`), with two differences: of whole boxes the one of the smallest view
+//! is kept as it is, since its coordinates are the finest; and halves that are cut at facing edges
+//! are joined however little they overlap.
 
 use crate::record::{BBox, Detection};
 
-/// A box this close to the edge of its tile, in thousandths of the tile's side, is cut by it: the grid of the answers is not finer.
+/// A box this close to the edge of its tile, in thousandths of the tile's side, is cut by it: the
+/// grid of the answers is not finer.
 const CUT: f64 = 4.0;
 
-/// A box this close may be cut, too: models do not see an edge as sharply as that. It is taken for a piece only where no other view has the
-/// same box and one shows something beyond that edge.
+/// A box this close may be cut, too: models do not see an edge as sharply as that. It is taken for
+/// a piece only where no other view has the same box and one shows something beyond that edge.
 const NEAR: f64 = 50.0;
 
-/// Share of the smaller one's area that such a piece and that object must have in common, whatever their labels: half a circle is easily
-/// taken for something else.
+/// Share of the smaller one's area that such a piece and that object must have in common, whatever
+/// their labels: half a circle is easily taken for something else.
 const PIECE: f64 = 0.3;
 
 /// Share of the shorter one's extent along the seam that two halves must have in common.
@@ -88,8 +91,9 @@ impl Object {
     }
 }
 
-/// Joins what the views of an image of `width` x `height` pixels show. Boxes of one label are one object where they have at least `threshold` of the
-/// smaller one's area in common, or are halves that face each other.
+/// Joins what the views of an image of `width` x `height` pixels show. Boxes of one label are one
+/// object where they have at least `threshold` of the smaller one's area in common, or are halves
+/// that face each other.
 pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> Joined {
     let image = BBox::whole(width, height);
     let with_cuts = |(index, one)| -> (usize, Seen, Cuts) {
@@ -97,7 +101,8 @@ pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> 
         (index, one, cuts)
     };
     let mut order: Vec<(usize, Seen, Cuts)> = seen.into_iter().enumerate().map(with_cuts).collect();
-    // Whole boxes of the finest view first; then what is cut, largest first, so that pieces gather around the most complete.
+    // Whole boxes of the finest view first; then what is cut, largest first, so that pieces gather
+    // around the most complete.
     order.sort_by(|(a_index, a, a_cuts), (b_index, b, b_cuts)| {
         let whole = a_cuts.any().cmp(&b_cuts.any());
         let finest = if a_cuts.any() {
@@ -125,12 +130,19 @@ pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> 
             object.near = Cuts(std::array::from_fn(|side| object.near.0[side] && near.0[side]));
             absorb(object, &one, cuts);
         } else {
-            objects.push(Object { first: index, detection: one.detection, cuts, near, views: vec![one.view] });
+            objects.push(Object {
+                first: index,
+                detection: one.detection,
+                cuts,
+                near,
+                views: vec![one.view],
+            });
         }
     }
     let all = objects.len();
     objects.retain(|object| !object.cuts.any());
-    // Those that are surely whole first, so that of two that could be pieces of each other one stays.
+    // Those that are surely whole first, so that of two that could be pieces of each other one
+    // stays.
     objects.sort_by_key(|object| object.near.any());
     let mut kept: Vec<Object> = Vec::with_capacity(objects.len());
     for object in objects {
@@ -140,10 +152,15 @@ pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> 
     }
     let dropped = all - kept.len();
     kept.sort_by_key(|object| object.first);
-    Joined { detections: kept.into_iter().map(|object| object.detection).collect(), merged, dropped }
+    Joined {
+        detections: kept.into_iter().map(|object| object.detection).collect(),
+        merged,
+        dropped,
+    }
 }
 
-/// A whole object stays as it is; pieces grow to the box around both, and a side is whole as soon as one of them shows it whole.
+/// A whole object stays as it is; pieces grow to the box around both, and a side is whole as soon
+/// as one of them shows it whole.
 fn absorb(object: &mut Object, one: &Seen, cuts: Cuts) {
     if !object.cuts.any() {
         return;
@@ -173,12 +190,20 @@ fn absorb(object: &mut Object, one: &Seen, cuts: Cuts) {
     }
 }
 
-/// Whether one is cut where the other goes on: at facing sides, with gap or overlap, and level with each other.
+/// Whether one is cut where the other goes on: at facing sides, with gap or overlap, and level with
+/// each other.
 fn facing(a: BBox, a_cuts: Cuts, b: BBox, b_cuts: Cuts) -> bool {
-    let level = |a0: f64, a1: f64, b0: f64, b1: f64| (a1.min(b1) - a0.max(b0)) >= FACING * (a1 - a0).min(b1 - b0);
-    let meet = |first_end: f64, second_start: f64, size: f64| second_start <= first_end + size * CUT / 1000.0;
+    let level = |a0: f64, a1: f64, b0: f64, b1: f64| {
+        (a1.min(b1) - a0.max(b0)) >= FACING * (a1 - a0).min(b1 - b0)
+    };
+    let meet = |first_end: f64, second_start: f64, size: f64| {
+        second_start <= first_end + size * CUT / 1000.0
+    };
     let across = |left: BBox, left_cuts: Cuts, right: BBox, right_cuts: Cuts| {
-        left_cuts.0[2] && right_cuts.0[0] && left.x0 < right.x0 && meet(left.x1, right.x0, left.width() + right.width())
+        left_cuts.0[2]
+            && right_cuts.0[0]
+            && left.x0 < right.x0
+            && meet(left.x1, right.x0, left.width() + right.width())
     };
     let down = |top: BBox, top_cuts: Cuts, bottom: BBox, bottom_cuts: Cuts| {
         top_cuts.0[3]
@@ -186,8 +211,10 @@ fn facing(a: BBox, a_cuts: Cuts, b: BBox, b_cuts: Cuts) -> bool {
             && top.y0 < bottom.y0
             && meet(top.y1, bottom.y0, top.height() + bottom.height())
     };
-    (level(a.y0, a.y1, b.y0, b.y1) && (across(a, a_cuts, b, b_cuts) || across(b, b_cuts, a, a_cuts)))
-        || (level(a.x0, a.x1, b.x0, b.x1) && (down(a, a_cuts, b, b_cuts) || down(b, b_cuts, a, a_cuts)))
+    (level(a.y0, a.y1, b.y0, b.y1)
+        && (across(a, a_cuts, b, b_cuts) || across(b, b_cuts, a, a_cuts)))
+        || (level(a.x0, a.x1, b.x0, b.x1)
+            && (down(a, a_cuts, b, b_cuts) || down(b, b_cuts, a, a_cuts)))
 }
 
 #[cfg(test)]
@@ -205,7 +232,11 @@ mod tests {
     }
 
     fn boxes(seen: Vec<Seen>) -> Vec<[f64; 4]> {
-        join(seen, WIDTH, HEIGHT, 0.5).detections.iter().map(|detection| detection.bbox.into()).collect()
+        join(seen, WIDTH, HEIGHT, 0.5)
+            .detections
+            .iter()
+            .map(|detection| detection.bbox.into())
+            .collect()
     }
 
     #[test]
@@ -222,21 +253,29 @@ mod tests {
     #[test]
     fn halves_are_joined() {
         // Larger than the overlap: cut in both tiles, by facing edges.
-        let halves =
-            vec![seen("bus", [200.0, 100.0, 550.0, 300.0], LEFT), seen("bus", [450.0, 110.0, 800.0, 295.0], RIGHT)];
+        let halves = vec![
+            seen("bus", [200.0, 100.0, 550.0, 300.0], LEFT),
+            seen("bus", [450.0, 110.0, 800.0, 295.0], RIGHT),
+        ];
         assert_eq!(boxes(halves), [[200.0, 100.0, 800.0, 300.0]]);
         // Of one the neighbour shows all: the whole box stays.
         let whole = [470.0, 100.0, 600.0, 200.0];
-        assert_eq!(boxes(vec![seen("cat", [470.0, 101.0, 550.0, 199.0], LEFT), seen("cat", whole, RIGHT)]), [whole]);
+        assert_eq!(
+            boxes(vec![seen("cat", [470.0, 101.0, 550.0, 199.0], LEFT), seen("cat", whole, RIGHT)]),
+            [whole]
+        );
     }
 
     #[test]
     fn a_half_without_the_rest_is_dropped() {
-        let half =
-            vec![seen("cat", [500.0, 100.0, 549.0, 200.0], LEFT), seen("dog", [470.0, 100.0, 600.0, 200.0], RIGHT)];
+        let half = vec![
+            seen("cat", [500.0, 100.0, 549.0, 200.0], LEFT),
+            seen("dog", [470.0, 100.0, 600.0, 200.0], RIGHT),
+        ];
         let joined = join(half, WIDTH, HEIGHT, 0.5);
         assert_eq!((joined.detections.len(), joined.merged, joined.dropped), (1, 0, 1));
-        // So is one that ends near the edge, by whatever label, where a neighbour shows more of it; without that it stays.
+        // So is one that ends near the edge, by whatever label, where a neighbour shows more of it;
+        // without that it stays.
         let piece = seen("square", [500.0, 100.0, 540.0, 200.0], LEFT);
         let circle = seen("circle", [502.0, 100.0, 600.0, 200.0], RIGHT);
         assert_eq!(boxes(vec![piece.clone(), circle.clone()]), [[502.0, 100.0, 600.0, 200.0]]);
@@ -271,21 +310,31 @@ mod tests {
 
     #[test]
     fn an_object_over_nine_tiles_is_one() {
-        // Tiles of 400 x 200 every 300 x 150: an object from (250, 120) to (760, 390) lies on all nine.
+        // Tiles of 400 x 200 every 300 x 150: an object from (250, 120) to (760, 390) lies on all
+        // nine.
         let object: [f64; 4] = [250.0, 120.0, 760.0, 390.0];
         let starts = |step: f64| [0.0, step, 2.0 * step];
-        let tiles: Vec<[f64; 4]> =
-            starts(150.0).into_iter().flat_map(|y| starts(300.0).map(|x| [x, y, x + 400.0, y + 200.0])).collect();
+        let tiles: Vec<[f64; 4]> = starts(150.0)
+            .into_iter()
+            .flat_map(|y| starts(300.0).map(|x| [x, y, x + 400.0, y + 200.0]))
+            .collect();
         let pieces: Vec<Seen> = tiles
             .iter()
             .map(|view| {
                 let [x0, y0, x1, y1] = object;
-                seen("ship", [x0.max(view[0]), y0.max(view[1]), x1.min(view[2]), y1.min(view[3])], *view)
+                seen(
+                    "ship",
+                    [x0.max(view[0]), y0.max(view[1]), x1.min(view[2]), y1.min(view[3])],
+                    *view,
+                )
             })
             .collect();
         assert_eq!(pieces.len(), 9);
         let joined = join(pieces.clone(), WIDTH, HEIGHT, 0.5);
-        assert_eq!(joined.detections.iter().map(|one| one.bbox.into()).collect::<Vec<[f64; 4]>>(), [object]);
+        assert_eq!(
+            joined.detections.iter().map(|one| one.bbox.into()).collect::<Vec<[f64; 4]>>(),
+            [object]
+        );
         assert_eq!((joined.merged, joined.dropped), (8, 0));
         // Without the three tiles at the right, its right side is not known, and it is no box.
         let known: Vec<Seen> = pieces.into_iter().filter(|piece| piece.view.x0 < 600.0).collect();
@@ -300,8 +349,12 @@ mod tests {
         // 60 of the shorter one's 100 pixels along the seam are enough.
         assert_eq!(boxes(vec![half(40.0, 160.0, 550.0), rest(450.0)]).len(), 1);
         assert_eq!(boxes(vec![half(40.0, 159.0, 550.0), rest(450.0)]).len(), 0);
-        // A side within 4 thousandths of the tile's width (2.2 pixels) of its edge is cut; farther away it is whole.
-        assert_eq!(boxes(vec![half(100.0, 200.0, 548.0), rest(451.9)]), [[200.0, 100.0, 800.0, 200.0]]);
+        // A side within 4 thousandths of the tile's width (2.2 pixels) of its edge is cut; farther
+        // away it is whole.
+        assert_eq!(
+            boxes(vec![half(100.0, 200.0, 548.0), rest(451.9)]),
+            [[200.0, 100.0, 800.0, 200.0]]
+        );
         assert_eq!(boxes(vec![half(100.0, 200.0, 547.0)]), [[200.0, 100.0, 547.0, 200.0]]);
         assert_eq!(boxes(vec![half(100.0, 200.0, 548.0)]).len(), 0);
     }
@@ -340,7 +393,12 @@ mod tests {
         }
         // Of whole boxes of equally fine views, the surest stays.
         let whole = |x0: f64, view| seen("cat", [x0, 100.0, 540.0, 200.0], view);
-        let joined = join(vec![with(whole(460.0, LEFT), 0.3), with(whole(461.0, RIGHT), 0.6)], WIDTH, HEIGHT, 0.5);
+        let joined = join(
+            vec![with(whole(460.0, LEFT), 0.3), with(whole(461.0, RIGHT), 0.6)],
+            WIDTH,
+            HEIGHT,
+            0.5,
+        );
         assert_eq!((joined.detections.len(), joined.detections[0].bbox.x0), (1, 461.0));
     }
 
@@ -354,8 +412,10 @@ mod tests {
         ];
         assert_eq!(boxes(found).len(), 2);
         // Of one view, one inside the other: both stay.
-        let nested =
-            vec![seen("cat", [100.0, 100.0, 300.0, 300.0], LEFT), seen("cat", [150.0, 150.0, 200.0, 200.0], LEFT)];
+        let nested = vec![
+            seen("cat", [100.0, 100.0, 300.0, 300.0], LEFT),
+            seen("cat", [150.0, 150.0, 200.0, 200.0], LEFT),
+        ];
         assert_eq!(boxes(nested).len(), 2);
     }
 }

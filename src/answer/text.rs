@@ -1,8 +1,8 @@
 //! Questions that ask for no boxes, and answers that are text.
 //!
-//! In: a question's words, or an answer's text. Out: whether boxes are asked for, and the words of the answer without
-//! thoughts and special tokens. Promises: a caption is an answer and no failure; boxes that stand in it are read all
-//! the same, but it is an example of nothing.
+//! In: a question's words, or an answer's text. Out: whether boxes are asked for, and the words of
+//! the answer without thoughts and special tokens. Promises: a caption is an answer and no failure;
+//! boxes that stand in it are read all the same, but it is an example of nothing.
 
 use super::marks::{self, END_OF_FOLDED, Mark};
 use super::scan::Scanner;
@@ -10,19 +10,22 @@ use super::{ParsedAnswer, is_box_key};
 use crate::record::{Answer, AnswerKind, AnswerStatus, Ended, Record, Task};
 
 impl AnswerKind {
-    /// What a question in the user's own words asks for: boxes if it begins with detect, find or locate (behind
-    /// "please", if that is there) or names `box_2d`, and text otherwise.
+    /// What a question in the user's own words asks for: boxes if it begins with detect, find or
+    /// locate (behind "please", if that is there) or names `box_2d`, and text otherwise.
     pub fn of_question(text: &str) -> Self {
         let mut words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
         let first = words.find(|word| !word.eq_ignore_ascii_case("please")).unwrap_or_default();
-        let finds = ["detect", "find", "locate"].iter().any(|verb| first.eq_ignore_ascii_case(verb));
-        let names_key = text.split(|c: char| !(c.is_alphanumeric() || "_-\\".contains(c))).any(is_box_key);
+        let finds =
+            ["detect", "find", "locate"].iter().any(|verb| first.eq_ignore_ascii_case(verb));
+        let names_key =
+            text.split(|c: char| !(c.is_alphanumeric() || "_-\\".contains(c))).any(is_box_key);
         if finds || names_key { Self::Boxes } else { Self::Text }
     }
 }
 
 impl Task {
-    /// What it asks for where nobody says: boxes of labels and phrases; of a text, what its words say.
+    /// What it asks for where nobody says: boxes of labels and phrases; of a text, what its words
+    /// say.
     pub fn answer_kind(&self) -> AnswerKind {
         match self {
             Self::Prompt { text, labels } if labels.is_empty() => AnswerKind::of_question(text),
@@ -31,7 +34,8 @@ impl Task {
     }
 }
 
-/// The words of an answer: without thoughts, special tokens and all that stands behind the end of its turn.
+/// The words of an answer: without thoughts, special tokens and all that stands behind the end of
+/// its turn.
 pub fn plain_text(text: &str) -> String {
     let mut words = String::new();
     let mut scan = Scanner::new(text);
@@ -59,7 +63,9 @@ pub fn plain_text(text: &str) -> String {
                 in_answer = true;
             }
             Mark::ThoughtEnd if !in_answer => words.clear(),
-            Mark::TurnEnd | Mark::TurnStart if !words.trim().is_empty() => return words.trim().to_owned(),
+            Mark::TurnEnd | Mark::TurnStart if !words.trim().is_empty() => {
+                return words.trim().to_owned();
+            }
             _ => {}
         }
         from = scan.end();
@@ -70,7 +76,11 @@ pub fn plain_text(text: &str) -> String {
 
 /// The words of a record's answers, if they are text.
 pub fn text_of(record: &Record) -> Option<String> {
-    let texts = record.answers.iter().map(|answer| plain_text(&answer.text)).filter(|text| !text.is_empty());
+    let texts = record
+        .answers
+        .iter()
+        .map(|answer| plain_text(&answer.text))
+        .filter(|text| !text.is_empty());
     (record.status == AnswerStatus::Text).then(|| texts.collect::<Vec<_>>().join("\n\n"))
 }
 
@@ -103,9 +113,14 @@ mod tests {
         ] {
             assert_eq!(AnswerKind::of_question(text), AnswerKind::Boxes, "{text}");
         }
-        for text in
-            ["", "describe the image", "What is detected here?", "Finding Nemo?", "Is there a locator?", "please"]
-        {
+        for text in [
+            "",
+            "describe the image",
+            "What is detected here?",
+            "Finding Nemo?",
+            "Is there a locator?",
+            "please",
+        ] {
             assert_eq!(AnswerKind::of_question(text), AnswerKind::Text, "{text}");
         }
         assert_eq!("text".parse(), Ok(AnswerKind::Text));
@@ -116,7 +131,10 @@ mod tests {
     fn the_words_of_an_answer() {
         for (text, words) in [
             ("A cat.\n", "A cat."),
-            ("<|channel>thought\nhm\n<channel|>A cat [sitting] <here>.<turn|><eos>", "A cat [sitting] <here>."),
+            (
+                "<|channel>thought\nhm\n<channel|>A cat [sitting] <here>.<turn|><eos>",
+                "A cat [sitting] <here>.",
+            ),
             ("<think>hm</think>\n\nA cat.<|im_end|>\n<|im_start|>user", "A cat."),
             ("hm</think>A cat.", "A cat."),
             ("<answer>A cat.</answer>", "A cat."),

@@ -1,8 +1,8 @@
 //! The turns of a chat whose marks a server dropped.
 //!
-//! In: a place in the prose behind an answer. Out: the role of another turn that stands there. Promises: only what
-//! templates write: a role alone on its line, a role and a colon at the start of a line, a role in capitals and a colon
-//! anywhere, or a role right behind a bracket.
+//! In: a place in the prose behind an answer. Out: the role of another turn that stands there.
+//! Promises: only what templates write: a role alone on its line, a role and a colon at the start
+//! of a line, a role in capitals and a colon anywhere, or a role right behind a bracket.
 
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,8 @@ pub(super) enum Role {
 const MODELS: [&str; 5] = ["assistant", "model", "ai", "gpt", "bot"];
 
 /// Roles of others.
-const OTHERS: [&str; 9] = ["user", "human", "system", "instruction", "question", "q", "prompt", "customer", "tool"];
+const OTHERS: [&str; 9] =
+    ["user", "human", "system", "instruction", "question", "q", "prompt", "customer", "tool"];
 
 /// Those of them that stand alone on a line only as a role.
 const ALONE: [&str; 5] = ["user", "human", "assistant", "model", "system"];
@@ -25,7 +26,8 @@ const ALONE: [&str; 5] = ["user", "human", "assistant", "model", "system"];
 /// The longest role, in bytes.
 const LONGEST: usize = 12;
 
-/// The role that the word at `at` is, where a word of prose begins. What was answered ends at `answered`.
+/// The role that the word at `at` is, where a word of prose begins. What was answered ends at
+/// `answered`.
 pub(super) fn role(text: &str, at: usize, answered: usize) -> Option<Role> {
     let rest = &text[at..];
     let near = &rest[..rest.floor_char_boundary(LONGEST)];
@@ -38,11 +40,13 @@ pub(super) fn role(text: &str, at: usize, answered: usize) -> Option<Role> {
     };
     let behind = rest[word.len()..].trim_start_matches(['*', '_']);
     let colon = behind.starts_with([':', '：']);
-    let alone = ALONE.contains(&lower.as_str()) && (behind.is_empty() || behind.starts_with(['\n', '\r']));
+    let alone =
+        ALONE.contains(&lower.as_str()) && (behind.is_empty() || behind.starts_with(['\n', '\r']));
     let before = &text[answered.min(at)..at];
     // `### Human:`, `**User:**`.
     let starts_line = before.trim_end_matches(['#', '*', '>', '_', ' ', '\t']);
-    let starts_line = starts_line.is_empty() && at > answered || starts_line.ends_with('\n') || before.is_empty();
+    let starts_line =
+        starts_line.is_empty() && at > answered || starts_line.ends_with('\n') || before.is_empty();
     let in_capitals = word.len() > 1 && word.chars().all(|c| c.is_ascii_uppercase());
     ((starts_line && (alone || colon)) || (in_capitals && colon)).then_some(role)
 }

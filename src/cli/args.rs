@@ -11,11 +11,12 @@ use gemscope::session::pipeline::{LimitSection, RunSection};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Going on")]
 pub(crate) struct ControlArgs {
-    /// Throw away what --out holds of an earlier run: its journal, and the files that gemscope is on record to have written
+    /// Throw away what --out holds of an earlier run: its journal, and the files that gemscope is
+    /// on record to have written
     #[arg(long, visible_alias = "overwrite")]
     pub(crate) fresh: bool,
-    /// Take over files in --out that are in the way of an export, and replace them: those of a version that kept no list of what it wrote, or
-    /// that were changed since
+    /// Take over files in --out that are in the way of an export, and replace them: those of a
+    /// version that kept no list of what it wrote, or that were changed since
     #[arg(long)]
     pub(crate) adopt: bool,
     /// Try images again that failed before. Without it, only those whose files have changed
@@ -33,7 +34,8 @@ impl ControlArgs {
         stop: Arc<AtomicBool>,
     ) -> RunOptions<'r> {
         let mut options = RunOptions::of(out);
-        (options.fresh, options.adopt, options.sync_every) = (self.fresh, self.adopt, run.sync_every());
+        (options.fresh, options.adopt, options.sync_every) =
+            (self.fresh, self.adopt, run.sync_every());
         options.control = run.control(limits);
         (options.control.stop, options.control.retry_failed) = (stop, self.retry_failed);
         options

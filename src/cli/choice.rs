@@ -15,7 +15,10 @@ pub(crate) fn say_advice(source: &Source) {
 pub(crate) fn besides(besides: &Besides, images: usize) -> Vec<String> {
     let mut lines = Vec::new();
     if besides.not_chosen > 0 {
-        lines.push(format!("{images} of {} images were chosen (--limit, --sample)", images + besides.not_chosen));
+        lines.push(format!(
+            "{images} of {} images were chosen (--limit, --sample)",
+            images + besides.not_chosen
+        ));
     }
     if let Some(words) = besides.passed_over.words() {
         lines.push(format!("passed over: {words}"));
@@ -30,11 +33,22 @@ pub(crate) fn besides(besides: &Besides, images: usize) -> Vec<String> {
 pub(crate) fn made_good(summary: &Summary) -> Vec<String> {
     let count = |kind| summary.notes.get(&kind).copied().unwrap_or(0);
     let (cut, failed) = (count(NoteKind::TruncatedImage), summary.too_few_rows);
-    let failed = if failed == 0 { String::new() } else { format!(", {failed} with fewer rows than --min-rows") };
+    let failed = if failed == 0 {
+        String::new()
+    } else {
+        format!(", {failed} with fewer rows than --min-rows")
+    };
     let lines = [
         (cut, format!("end early, as JPEGs that were cut short{failed}")),
-        (count(NoteKind::ScaledBitDepth), "use less than their 16 bits, and were brightened".to_owned()),
+        (
+            count(NoteKind::ScaledBitDepth),
+            "use less than their 16 bits, and were brightened".to_owned(),
+        ),
         (count(NoteKind::NearBlack), "look black in their 16 bits".to_owned()),
     ];
-    lines.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} images {what}")).collect()
+    lines
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} images {what}"))
+        .collect()
 }

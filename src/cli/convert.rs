@@ -20,10 +20,12 @@ pub(crate) struct Args {
     /// What DATASET is: coco, yolo, voc. Default: told from its files
     #[arg(long, value_name = "FORMAT")]
     from: Option<Format>,
-    /// Where the images are, if not where DATASET says; only their headers are read, for their sizes
+    /// Where the images are, if not where DATASET says; only their headers are read, for their
+    /// sizes
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
-    /// Where to write: a new file for COCO, a new or empty directory for the others, or what an earlier conversion wrote
+    /// Where to write: a new file for COCO, a new or empty directory for the others, or what an
+    /// earlier conversion wrote
     #[arg(long, short, value_name = "PATH")]
     out: PathBuf,
     /// Write into a directory that holds other files, too, and replace those that are in the way

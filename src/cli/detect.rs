@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use gemscope::export;
 use gemscope::journal::place;
 use gemscope::record::AnswerStatus;
-use gemscope::session::{DetectConfig, DetectPlan, Failure, Pipeline, PipelineError, Session, Summary};
+use gemscope::session::{
+    DetectConfig, DetectPlan, Failure, Pipeline, PipelineError, Session, Summary,
+};
 use gemscope::source;
 
 use super::args::ControlArgs;
@@ -18,8 +20,8 @@ use super::{Ending, Global, ending, messages, output, plain, raised, signals};
 /// Find things in images
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folders (searched to any depth), files, "patterns*" (** for any depth), .tar archives, @FILE with one path a line, - for such a list on
-    /// standard input
+    /// Folders (searched to any depth), files, "patterns*" (** for any depth), .tar archives, @FILE
+    /// with one path a line, - for such a list on standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<PathBuf>,
     /// What a pipeline can say, too.
@@ -63,8 +65,13 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     run_pipeline(args, global, None)
 }
 
-/// The same for the flags of a pipeline, whose text is kept in the run so that it can be made again.
-pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>) -> anyhow::Result<Ending> {
+/// The same for the flags of a pipeline, whose text is kept in the run so that it can be made
+/// again.
+pub(super) fn run_pipeline(
+    args: &Args,
+    global: &Global,
+    pipeline: Option<&str>,
+) -> anyhow::Result<Ending> {
     let config = args.config(global)?;
     config.check()?;
     let Pipeline { model, preprocess, run, .. } = &args.pipeline;
@@ -89,15 +96,25 @@ pub(super) fn run_pipeline(args: &Args, global: &Global, pipeline: Option<&str>)
     let (shown, mut summary) = finished.shown(&source, run.keep_missing).map_err(raised)?;
     super::say_missing(shown.missing, &source.root, run.keep_missing);
     summary.written.push(out.join("journal.jsonl"));
-    let exported = export::export(&shown.run, &export::Options::default(), &formats, finished.directory.output());
+    let exported = export::export(
+        &shown.run,
+        &export::Options::default(),
+        &formats,
+        finished.directory.output(),
+    );
     exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
     summary.written.extend(exported.written.iter().cloned());
     let outcome = &finished.outcome;
     report(&summary, args.json)?;
     if outcome.left > 0 {
-        messages::say(&format!("Stopped with {} images left; the same command goes on.", outcome.left));
+        messages::say(&format!(
+            "Stopped with {} images left; the same command goes on.",
+            outcome.left
+        ));
     } else if outcome.resumed > 0 && !summary.failures.is_empty() && !args.control.retry_failed {
-        messages::say("Images that failed before were left as they are; --retry-failed tries them again.");
+        messages::say(
+            "Images that failed before were left as they are; --retry-failed tries them again.",
+        );
     }
     Ok(ending(&exported, outcome.left, summary.failures.len()))
 }
@@ -110,13 +127,15 @@ pub(super) fn under_other_names(moved: usize) -> String {
 fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     if summary.shrunk_below_half > 0 {
         messages::say(&format!(
-            "{} images were shrunk below half their size, where small things are lost; --budget auto keeps more.",
+            "{} images were shrunk below half their size, where small things are lost; --budget \
+             auto keeps more.",
             summary.shrunk_below_half
         ));
     }
     if let Some(texts) = summary.statuses.get(&AnswerStatus::Text) {
         messages::say(&format!(
-            "{texts} answers are text: it stands in jsonl, csv and html, and in no data set; if boxes were asked for, \
+            "{texts} answers are text: it stands in jsonl, csv and html, and in no data set; if \
+             boxes were asked for, \
              say --answer boxes."
         ));
     }
@@ -124,9 +143,13 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
         return Ok(output::json(summary)?);
     }
     let mut labels = vec![vec!["label".to_owned(), "found".to_owned()]];
-    labels.extend(summary.labels.iter().map(|(label, count)| vec![label.clone(), count.to_string()]));
-    let statuses: Vec<String> =
-        summary.statuses.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
+    labels
+        .extend(summary.labels.iter().map(|(label, count)| vec![label.clone(), count.to_string()]));
+    let statuses: Vec<String> = summary
+        .statuses
+        .iter()
+        .map(|(status, count)| format!("{count} {}", status.as_str()))
+        .collect();
     let mut lines = vec![
         output::table(&labels),
         format!("{} images: {}", summary.images, statuses.join(", ")),
@@ -134,7 +157,11 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
         format!("model: {}", plain::line(&summary.model)),
     ];
     if summary.resumed > 0 {
-        lines.push(format!("{} of them were done before{}", summary.resumed, under_other_names(summary.moved)));
+        lines.push(format!(
+            "{} of them were done before{}",
+            summary.resumed,
+            under_other_names(summary.moved)
+        ));
     }
     lines.extend(besides(&summary.besides, summary.done + summary.left + summary.resumed));
     lines.extend(made_good(summary));
@@ -150,7 +177,9 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     }
     if !summary.failures.is_empty() {
         lines.push("\nfailed:".to_owned());
-        let failed = |failure: &Failure| plain::line(&format!("{}: {}", failure.image, failure.reason)).into_owned();
+        let failed = |failure: &Failure| {
+            plain::line(&format!("{}: {}", failure.image, failure.reason)).into_owned()
+        };
         lines.extend(summary.failures.iter().map(|failure| format!("  {}", failed(failure))));
     }
     lines.push(String::new());
@@ -164,7 +193,9 @@ pub(super) fn left_out_by_score(summary: &Summary) -> String {
     let Summary { left_out_by_score: count, min_score: least, .. } = summary;
     match (*count, summary.min_score_is_default) {
         (0, true) => format!("0 boxes left out by score (below {least}, the default)"),
-        (_, true) => format!("{count} boxes left out by score (below {least}, the default; --min-score 0 keeps them)"),
+        (_, true) => format!(
+            "{count} boxes left out by score (below {least}, the default; --min-score 0 keeps them)"
+        ),
         (_, false) => format!("{count} boxes left out by score (--min-score {least})"),
     }
 }
@@ -174,8 +205,21 @@ fn show(plan: &DetectPlan, json: bool) -> anyhow::Result<Ending> {
         output::json(plan)?;
         return Ok(Ending::Complete);
     }
-    let header = ["image", "size", "views", "budget", "resized", "soft tokens", "prompt tokens", "its own prompt"];
-    let columns = if plan.files.iter().all(|file| file.prompts.is_empty()) { header.len() - 1 } else { header.len() };
+    let header = [
+        "image",
+        "size",
+        "views",
+        "budget",
+        "resized",
+        "soft tokens",
+        "prompt tokens",
+        "its own prompt",
+    ];
+    let columns = if plan.files.iter().all(|file| file.prompts.is_empty()) {
+        header.len() - 1
+    } else {
+        header.len()
+    };
     let mut rows = vec![header[..columns].iter().map(|name| (*name).to_owned()).collect()];
     for file in &plan.files {
         let mut row = match (&file.sizes, &file.error) {
@@ -194,8 +238,14 @@ fn show(plan: &DetectPlan, json: bool) -> anyhow::Result<Ending> {
         row.truncate(columns);
         rows.push(row);
     }
-    let total: u32 = plan.files.iter().filter_map(|file| file.sizes.as_ref()).map(|sizes| sizes.soft_tokens).sum();
-    let mut text = format!("{}\n{} images, {total} soft tokens\n", output::table(&rows), plan.images);
+    let total: u32 = plan
+        .files
+        .iter()
+        .filter_map(|file| file.sizes.as_ref())
+        .map(|sizes| sizes.soft_tokens)
+        .sum();
+    let mut text =
+        format!("{}\n{} images, {total} soft tokens\n", output::table(&rows), plan.images);
     for line in besides(&plan.besides, plan.images) {
         let _ = writeln!(text, "{line}");
     }

@@ -11,7 +11,10 @@ use super::{Global, messages};
 ///
 /// # Errors
 /// If `GEMSCOPE_DEVICE` is no device.
-pub(crate) fn options(model: &ModelSection, global: &Global) -> Result<ModelOptions, PipelineError> {
+pub(crate) fn options(
+    model: &ModelSection,
+    global: &Global,
+) -> Result<ModelOptions, PipelineError> {
     let mut options = model.options()?;
     options.runtime = global.runtime_options();
     Ok(options)

@@ -27,8 +27,9 @@ pub(crate) struct Args {
     /// Replace the file of --json even if gemscope has no record of writing it
     #[arg(long, requires = "json")]
     adopt: bool,
-    /// Check the CUDA card: everything that it computes against the CPU, and how fast it is, with the bundled demo model and a random one of middle size,
-    /// whose 370 MB of weights are drawn into the cache the first time
+    /// Check the CUDA card: everything that it computes against the CPU, and how fast it is, with
+    /// the bundled demo model and a random one of middle size, whose 370 MB of weights are drawn
+    /// into the cache the first time
     #[arg(long)]
     gpu: bool,
     /// With --gpu: a model directory, in place of the two
@@ -42,7 +43,8 @@ pub(crate) struct Args {
     dtype: Option<Dtypes>,
     #[command(flatten)]
     device: DeviceSection,
-    /// Ask the server at this address what it is, show it a picture of shapes, and say what it cannot do
+    /// Ask the server at this address what it is, show it a picture of shapes, and say what it
+    /// cannot do
     #[arg(long, value_name = "URL", conflicts_with_all = ["gpu", "device"])]
     server: Option<String>,
     /// With --server: the model's name there
@@ -79,8 +81,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         return gpu::run(&args.device, &subjects, args.json.as_deref(), args.adopt, global);
     }
     if args.server.is_some() {
-        let (server, server_model, server_kind) = (args.server.clone(), args.server_model.clone(), args.server_kind);
-        let section = ServerSection { server, server_model, server_kind, ..ServerSection::default() };
+        let (server, server_model, server_kind) =
+            (args.server.clone(), args.server_model.clone(), args.server_kind);
+        let section =
+            ServerSection { server, server_model, server_kind, ..ServerSection::default() };
         return server::run(&section, args.json.as_deref(), args.adopt, global);
     }
     let report = onnxruntime::report(&global.runtime_options());
@@ -108,7 +112,8 @@ const DISC: [f64; 4] = [120.0, 140.0, 260.0, 280.0];
 /// Whether the one thing that was found is that disc.
 fn is_where_it_is(found: &[Detection]) -> bool {
     let near = |value: f64, expected: f64| (value - expected).abs() <= 30.0;
-    let right = |bbox: [f64; 4]| bbox.iter().zip(DISC).all(|(value, expected)| near(*value, expected));
+    let right =
+        |bbox: [f64; 4]| bbox.iter().zip(DISC).all(|(value, expected)| near(*value, expected));
     matches!(found, [one] if one.label == "red circle" && right(one.bbox.into()))
 }
 
@@ -122,13 +127,25 @@ pub(super) fn disc(bbox: [f64; 4], colour: [u8; 3]) -> UprightImage {
         if inside { colour } else { [150, 150, 150] }
     };
     let rgb = (0..SIDE * SIDE).flat_map(pixel).collect();
-    UprightImage { width: SIDE, height: SIDE, rgb, orientation: 1, rows_there: 1.0, notes: Vec::new() }
+    UprightImage {
+        width: SIDE,
+        height: SIDE,
+        rgb,
+        orientation: 1,
+        rows_there: 1.0,
+        notes: Vec::new(),
+    }
 }
 
 /// Shows the bundled model a red disc on grey and asks where it is.
 fn self_check(device: &DeviceSection, global: &Global) -> anyhow::Result<SelfCheck> {
-    let model_args = ModelSection { model: Some(demo::NAME.into()), device: device.clone(), ..ModelSection::default() };
-    let mut config = DetectConfig::of_labels(["red circle"]).with_model(device::options(&model_args, global)?);
+    let model_args = ModelSection {
+        model: Some(demo::NAME.into()),
+        device: device.clone(),
+        ..ModelSection::default()
+    };
+    let mut config =
+        DetectConfig::of_labels(["red circle"]).with_model(device::options(&model_args, global)?);
     config.decoding.decoding = Some(DecodingChoice::Free);
     let progress = Progress::new();
     let mut session = Session::open(config, &progress)?;
@@ -139,7 +156,10 @@ fn self_check(device: &DeviceSection, global: &Global) -> anyhow::Result<SelfChe
         format!("on {on}, found the red circle where it is")
     } else {
         // One question about one view has one answer.
-        format!("on {on}, was shown a red circle at {DISC:?} and answered {:?}", record.answers[0].text)
+        format!(
+            "on {on}, was shown a red circle at {DISC:?} and answered {:?}",
+            record.answers[0].text
+        )
     };
     Ok(SelfCheck { ok, says })
 }
@@ -147,7 +167,10 @@ fn self_check(device: &DeviceSection, global: &Global) -> anyhow::Result<SelfChe
 fn describe(examined: &Examined) -> String {
     let report = &examined.runtime;
     let mut lines = vec![format!("gemscope {}", report.gemscope), String::new()];
-    lines.push(format!("ONNX Runtime ({} or later; `gemscope setup` installs {}):", report.minimum, report.pinned));
+    lines.push(format!(
+        "ONNX Runtime ({} or later; `gemscope setup` installs {}):",
+        report.minimum, report.pinned
+    ));
     for candidate in &report.candidates {
         let used = report.used.as_ref() == Some(candidate);
         let found = match &candidate.found {
@@ -158,8 +181,14 @@ fn describe(examined: &Examined) -> String {
         };
         lines.push(format!("  {}: {}: {found}", candidate.origin, candidate.path.display()));
     }
-    let cache = report.cache_dir.as_ref().map_or("none".to_owned(), |directory| directory.display().to_string());
-    lines.push(format!("  cache: {cache}{}", if report.offline { " (offline: nothing is fetched)" } else { "" }));
+    let cache = report
+        .cache_dir
+        .as_ref()
+        .map_or("none".to_owned(), |directory| directory.display().to_string());
+    lines.push(format!(
+        "  cache: {cache}{}",
+        if report.offline { " (offline: nothing is fetched)" } else { "" }
+    ));
     let cpu = &report.cpu;
     lines.push(String::new());
     lines.push(format!(
@@ -189,7 +218,9 @@ fn describe(examined: &Examined) -> String {
 fn describe_cuda(report: &Report) -> Vec<String> {
     let cuda = &report.cuda;
     let mut lines = vec![match (&cuda.driver, &cuda.problem) {
-        (Some(driver), None) => format!("CUDA: the driver serves {driver}; {} devices", cuda.devices.len()),
+        (Some(driver), None) => {
+            format!("CUDA: the driver serves {driver}; {} devices", cuda.devices.len())
+        }
         (_, Some(problem)) => format!("CUDA: {problem}"),
         (None, None) => format!("CUDA: {} devices", cuda.devices.len()),
     }];
@@ -205,7 +236,12 @@ fn describe_cuda(report: &Report) -> Vec<String> {
     }
     // What it needs is of interest to those who have a card, or were about to have one.
     for need in &report.cuda_state.needs {
-        lines.push(format!("  needs {}: {}{}", need.what, if need.met { "" } else { "missing: " }, need.says));
+        lines.push(format!(
+            "  needs {}: {}{}",
+            need.what,
+            if need.met { "" } else { "missing: " },
+            need.says
+        ));
     }
     lines
 }

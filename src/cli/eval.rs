@@ -12,7 +12,8 @@ use serde::Serialize;
 
 use super::{Ending, messages, output, read_records};
 
-/// How good detections are, against a COCO truth file: COCO's figures, best threshold, confusion, calibration
+/// How good detections are, against a COCO truth file: COCO's figures, best threshold, confusion,
+/// calibration
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("detections").required(true))]
 pub(crate) struct Args {
@@ -25,7 +26,8 @@ pub(crate) struct Args {
     /// Detections in COCO's results format: images and categories are matched by id
     #[arg(long, value_name = "FILE", group = "detections")]
     predictions: Option<PathBuf>,
-    /// What ranks the boxes of a run: coordinates, label, joint, stated, or none. Default: the run's own
+    /// What ranks the boxes of a run: coordinates, label, joint, stated, or none. Default: the
+    /// run's own
     #[arg(long, value_name = "KIND", conflicts_with = "predictions")]
     score: Option<Scoring>,
     /// Evaluate only these labels of the truth, separated by commas
@@ -34,16 +36,19 @@ pub(crate) struct Args {
     /// Print the figures of every label, too
     #[arg(long)]
     by_label: bool,
-    /// The IoU from which on a box counts as found, for F1, curves, confusion and calibration (COCO's figures have their own)
+    /// The IoU from which on a box counts as found, for F1, curves, confusion and calibration
+    /// (COCO's figures have their own)
     #[arg(long, value_name = "IOU", default_value_t = 0.5)]
     iou: f64,
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
-    /// Write a page with curves and confusion: a .html file, or a directory for eval.html and eval.json
+    /// Write a page with curves and confusion: a .html file, or a directory for eval.html and
+    /// eval.json
     #[arg(long, value_name = "PATH")]
     report: Option<PathBuf>,
-    /// Learn a calibration of the scores and write it [default: calibration.json in the run, or here]
+    /// Learn a calibration of the scores and write it [default: calibration.json in the run, or
+    /// here]
     #[arg(long, value_name = "FILE")]
     #[allow(clippy::option_option)] // clap's word for a flag with an optional value
     calibrate: Option<Option<PathBuf>>,
@@ -91,18 +96,21 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
             let manifest = Manifest::read(run)?;
             if manifest.only_rates() {
                 bail!(
-                    "{} is a run of critique that rates frames and finds no boxes: eval is for runs of detect or parse",
+                    "{} is a run of critique that rates frames and finds no boxes: eval is for \
+                     runs of detect or parse",
                     run.display()
                 );
             }
             let own = manifest.filters.score;
             let scoring = args.score.unwrap_or(Scoring::Kind(own));
-            // Figures are of the scores before the run's own calibration, which is applied as one that is named would be.
+            // Figures are of the scores before the run's own calibration, which is applied as one
+            // that is named would be.
             if scoring == Scoring::Kind(own) && args.calibrate.is_none() {
                 platt = platt.or(manifest.filters.calibration);
             }
             // Every box under its name: a curve needs those too that no export shows.
-            let all = Selection::of(read_records(run)?, &manifest, &manifest.filters.without_losses());
+            let all =
+                Selection::of(read_records(run)?, &manifest, &manifest.filters.without_losses());
             Predictions::of_records(&all.records, &all.labels, scoring, run, &truth)?
         }
         (None, Some(file)) => Predictions::of_results(file, &truth)?,
@@ -110,7 +118,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         (None, None) => bail!("--run RUN or --predictions FILE says what is evaluated"),
     };
     let (mut evaluation, matches) = eval::evaluate(&truth, &predictions, args.iou, platt.as_ref())?;
-    if let Some(calibration) = calibration.filter(|calibration| calibration.score != predictions.score_kind) {
+    if let Some(calibration) =
+        calibration.filter(|calibration| calibration.score != predictions.score_kind)
+    {
         evaluation.remarks.push(format!(
             "the calibration is of another kind of score ({}, not {})",
             calibration.score, predictions.score_kind
@@ -185,8 +195,12 @@ fn table(evaluation: &Evaluation, by_label: bool) -> String {
         "{} images, {} boxes to find, {} crowds, {} detections\n\n",
         counts.images, counts.truths, counts.crowds, counts.detections
     );
-    let (names, values): (Vec<_>, Vec<_>) =
-        evaluation.figures.named().into_iter().map(|(name, value)| (name.to_owned(), figure(value))).unzip();
+    let (names, values): (Vec<_>, Vec<_>) = evaluation
+        .figures
+        .named()
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), figure(value)))
+        .unzip();
     for half in [0..6, 6..12] {
         text.push_str(&output::table(&[names[half.clone()].to_vec(), values[half].to_vec()]));
         text.push('\n');
@@ -203,20 +217,22 @@ fn table(evaluation: &Evaluation, by_label: bool) -> String {
         );
     }
     if let Some(reliability) = &evaluation.reliability {
-        let after = evaluation
-            .calibrated
-            .as_ref()
-            .map_or_else(String::new, |calibrated| format!(", {:.4} after the calibration", calibrated.ece));
+        let after = evaluation.calibrated.as_ref().map_or_else(String::new, |calibrated| {
+            format!(", {:.4} after the calibration", calibrated.ece)
+        });
         let _ = writeln!(text, "expected calibration error: {:.4}{after}", reliability.ece);
     }
     let confusions = evaluation.confusion.most_frequent(5);
     if !confusions.is_empty() {
-        let confusions: Vec<String> =
-            confusions.iter().map(|(there, said, count)| format!("{there} taken for {said} ({count})")).collect();
+        let confusions: Vec<String> = confusions
+            .iter()
+            .map(|(there, said, count)| format!("{there} taken for {said} ({count})"))
+            .collect();
         let _ = writeln!(text, "most often confused: {}", confusions.join(", "));
     }
     if by_label {
-        let head = ["label", "boxes", "detections", "AP", "AP50", "AP75", "AR100", "best F1", "at score"];
+        let head =
+            ["label", "boxes", "detections", "AP", "AP50", "AP75", "AR100", "best F1", "at score"];
         let mut rows = vec![head.map(str::to_owned).to_vec()];
         for label in &evaluation.labels {
             rows.push(vec![
@@ -244,7 +260,8 @@ fn learned_text(calibration: &Calibration, file: &Path) -> String {
         |cross| format!("{cross:.4} when learned from the other half of the images"),
     );
     format!(
-        "calibration: a = {:.4}, b = {:.4}; expected calibration error {:.4} before, {:.4} after, {cross} ({} bins of equal width)\n{}\n",
+        "calibration: a = {:.4}, b = {:.4}; expected calibration error {:.4} before, {:.4} after, \
+         {cross} ({} bins of equal width)\n{}\n",
         calibration.platt.a,
         calibration.platt.b,
         ece.before,

@@ -19,13 +19,15 @@ pub(crate) struct Args {
     /// The run's directory; the images of several become one set
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
-    /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts, crops, overlay, html
+    /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts,
+    /// crops, overlay, html
     #[arg(long, value_name = "FORMATS")]
     to: Names,
     /// Where the images are now, for all runs or once for each, in order. Default: where they were
     #[arg(long, value_name = "DIR")]
     images: Vec<PathBuf>,
-    /// Where to write: a new or empty directory, or one of an earlier export. Default, for one run: the run's directory
+    /// Where to write: a new or empty directory, or one of an earlier export. Default, for one run:
+    /// the run's directory
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Write into a directory that holds other files, too, and replace those that are in the way
@@ -51,7 +53,8 @@ struct SelectArgs {
     /// Keep images that are not there any more. Without it they are left out and counted
     #[arg(long)]
     keep_missing: bool,
-    /// A file that fixes the categories, their order and ids: one name a line, or COCO. Boxes with other labels are left out
+    /// A file that fixes the categories, their order and ids: one name a line, or COCO. Boxes with
+    /// other labels are left out
     #[arg(long, value_name = "FILE")]
     categories: Option<PathBuf>,
 }
@@ -66,10 +69,12 @@ struct DataSetArgs {
     /// Copy images; without it they are linked (hard, or symbolic from another disk)
     #[arg(long)]
     copy_images: bool,
-    /// Write upright PNG copies of images that EXIF turns, for tools that ignore EXIF; coco then writes its images too
+    /// Write upright PNG copies of images that EXIF turns, for tools that ignore EXIF; coco then
+    /// writes its images too
     #[arg(long)]
     write_upright: bool,
-    /// What Label Studio finds in front of the images' names; with "" the plain names. Default: /data/local-files/?d=FOLDER/
+    /// What Label Studio finds in front of the images' names; with "" the plain names. Default:
+    /// /data/local-files/?d=FOLDER/
     #[arg(long, value_name = "URL")]
     label_studio_url: Option<String>,
 }
@@ -82,7 +87,12 @@ struct CropArgs {
     #[arg(long = "crop-padding", value_name = "PADDING")]
     padding: Option<Padding>,
     /// Grow smaller crops to so many pixels a side
-    #[arg(long = "crop-min-size", value_name = "PIXELS", default_value_t = 0, hide_default_value = true)]
+    #[arg(
+        long = "crop-min-size",
+        value_name = "PIXELS",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     min_size: u32,
     /// Grow crops to squares
     #[arg(long = "crop-square")]
@@ -109,11 +119,16 @@ impl Args {
 
     fn read_runs(&self, formats: &[Format]) -> anyhow::Result<Vec<export::Run>> {
         if self.images.len() > 1 && self.images.len() != self.runs.len() {
-            bail!("--images once for all runs, or once for each: {} for {}", self.images.len(), self.runs.len());
+            bail!(
+                "--images once for all runs, or once for each: {} for {}",
+                self.images.len(),
+                self.runs.len()
+            );
         }
         let run = |(index, path): (usize, &PathBuf)| {
             let manifest = Manifest::read(path)?;
-            let images = self.images.get(index).or(self.images.first()).or(manifest.root.as_ref()).cloned();
+            let images =
+                self.images.get(index).or(self.images.first()).or(manifest.root.as_ref()).cloned();
             let filters = self.filters.over_filters(manifest.filters.clone())?;
             manifest.can_show(&filters).with_context(|| path.display().to_string())?;
             let mut records = read_records(path)?;
@@ -122,13 +137,19 @@ impl Args {
                 && records.iter().all(|record| record.detections.is_empty())
             {
                 bail!(
-                    "{} is a run of critique that rates frames and finds no boxes: there is nothing for {format}; its lists are made by \
+                    "{} is a run of critique that rates frames and finds no boxes: there is \
+                     nothing for {format}; its lists are made by \
                      critique --report-only",
                     path.display()
                 );
             }
-            let missing = Missing::leave_out(&mut records, images.as_deref(), None, self.select.keep_missing);
-            say_missing(missing, images.as_deref().unwrap_or(Path::new("")), self.select.keep_missing);
+            let missing =
+                Missing::leave_out(&mut records, images.as_deref(), None, self.select.keep_missing);
+            say_missing(
+                missing,
+                images.as_deref().unwrap_or(Path::new("")),
+                self.select.keep_missing,
+            );
             Ok(export::Run::of(records, manifest, &filters, images))
         };
         self.runs.iter().enumerate().map(run).collect()
@@ -143,7 +164,9 @@ fn is_data_set(format: Format) -> bool {
 fn statuses(text: &str) -> anyhow::Result<BTreeSet<AnswerStatus>> {
     let status = |name: &str| AnswerStatus::ALL.into_iter().find(|status| status.as_str() == name);
     let known = || AnswerStatus::ALL.map(AnswerStatus::as_str).join(", ");
-    let parse = |name: &str| status(name).with_context(|| format!("no status {name:?}; there are: {}", known()));
+    let parse = |name: &str| {
+        status(name).with_context(|| format!("no status {name:?}; there are: {}", known()))
+    };
     text.split(',').map(|name| parse(name.trim())).collect()
 }
 
@@ -164,16 +187,24 @@ impl Target {
 
 fn target(args: &Args) -> anyhow::Result<Target> {
     let into_run = |run: &Path| match RunDirectory::of_run(run) {
-        Err(RunDirectoryError::InUse { path, holder }) => Err(anyhow!(RunDirectoryError::InUse { path, holder })
-            .context("what there is of the run can be exported with --out DIR, into another directory")),
+        Err(RunDirectoryError::InUse { path, holder }) => {
+            Err(anyhow!(RunDirectoryError::InUse { path, holder }).context(
+                "what there is of the run can be exported with --out DIR, into another directory",
+            ))
+        }
         opened => Ok(Target::Run(opened?.adopting(args.adopt))),
     };
     match (args.out.as_deref(), args.runs.as_slice()) {
         (Some(out), [run]) if is_same(out, run) => into_run(run),
         (Some(out), _) if Manifest::is_there(out)? => {
-            bail!("{} is a run, and not the one that is exported: choose a new directory", out.display())
+            bail!(
+                "{} is a run, and not the one that is exported: choose a new directory",
+                out.display()
+            )
         }
-        (Some(out), _) => Ok(Target::Other(OutputDirectory::open_new(out, &export::NAMES, args.adopt)?)),
+        (Some(out), _) => {
+            Ok(Target::Other(OutputDirectory::open_new(out, &export::NAMES, args.adopt)?))
+        }
         (None, [run]) => into_run(run),
         (None, _) => bail!("several runs need --out DIR: a new directory"),
     }
@@ -184,7 +215,8 @@ fn is_same(one: &Path, other: &Path) -> bool {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
-    let formats = args.to.split().iter().map(|name| name.parse()).collect::<Result<Vec<Format>, _>>()?;
+    let formats =
+        args.to.split().iter().map(|name| name.parse()).collect::<Result<Vec<Format>, _>>()?;
     let options = args.options()?;
     let target = target(args)?;
     let (run, remarks) = export::merge(args.read_runs(&formats)?)?;

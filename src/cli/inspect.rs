@@ -19,7 +19,8 @@ use serde::Serialize;
 
 use super::{Ending, messages, output};
 
-/// Show what the model is given for an image; needs only the tokenizer, template and settings of a model directory
+/// Show what the model is given for an image; needs only the tokenizer, template and settings of a
+/// model directory
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Image files
@@ -74,7 +75,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let mut ending = Ending::Complete;
     for path in &args.images {
         if let Err(error) = inspect(path, args, config, &query) {
-            if error.downcast_ref::<std::io::Error>().is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe) {
+            if error
+                .downcast_ref::<std::io::Error>()
+                .is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+            {
                 return Err(error);
             }
             if error.is::<OwnershipError>() {
@@ -115,13 +119,19 @@ fn inspect(path: &Path, args: &Args, config: &ModelConfig, query: &Query) -> any
 
 fn write_tensors(file: &Path, adopt: bool, view: &mut PreparedView) -> anyhow::Result<()> {
     let encoder_free = view.patches.side == SOFT_TOKEN_SIDE;
-    let count = if encoder_free { view.budget.soft_tokens() } else { view.budget.max_patches() } as usize;
+    let count =
+        if encoder_free { view.budget.soft_tokens() } else { view.budget.max_patches() } as usize;
     view.patches.pad_to(count);
     let patches = &view.patches;
-    let pixels: Vec<u8> = patches.pixel_values().iter().flat_map(|value| value.to_le_bytes()).collect();
-    let positions: Vec<u8> = patches.positions.iter().flat_map(|value| value.to_le_bytes()).collect();
+    let pixels: Vec<u8> =
+        patches.pixel_values().iter().flat_map(|value| value.to_le_bytes()).collect();
+    let positions: Vec<u8> =
+        patches.positions.iter().flat_map(|value| value.to_le_bytes()).collect();
     let tensors = HashMap::from([
-        ("pixel_values", TensorView::new(Dtype::F32, vec![1, count, patches.patch_values()], &pixels)?),
+        (
+            "pixel_values",
+            TensorView::new(Dtype::F32, vec![1, count, patches.patch_values()], &pixels)?,
+        ),
         ("image_position_ids", TensorView::new(Dtype::I64, vec![1, count, 2], &positions)?),
     ]);
     output::file(file, &safetensors::serialize(tensors, None)?, adopt)

@@ -19,7 +19,8 @@ use super::plain;
 
 static QUIET: AtomicBool = AtomicBool::new(false);
 
-/// Sets how much is said, and the file that is told everything. `GEMSCOPE_LOG` takes the filters of the `tracing` crates and wins over `verbose`.
+/// Sets how much is said, and the file that is told everything. `GEMSCOPE_LOG` takes the filters of
+/// the `tracing` crates and wins over `verbose`.
 ///
 /// # Errors
 /// Where the file cannot be opened.
@@ -31,11 +32,13 @@ pub(crate) fn start(quiet: bool, verbose: u8, log: Option<&Path>) -> io::Result<
         2 => "info",
         _ => "debug",
     };
-    let filter = EnvFilter::try_from_env("GEMSCOPE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
+    let filter =
+        EnvFilter::try_from_env("GEMSCOPE_LOG").unwrap_or_else(|_| EnvFilter::new(default));
     let terminal = io::stderr().is_terminal();
     let said = fmt::layer().with_writer(|| Unfailing).with_ansi(terminal).with_filter(filter);
     let file = log.map(|path| {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         files::open_log(path).map_err(named)
     });
     let logged = file.transpose()?.map(|file| {

@@ -5,7 +5,8 @@
 //! could not be done, 130 when it was stopped. Promises: the exit code is the run's own, whatever
 //! becomes of stdout and stderr.
 
-#![allow(clippy::doc_markdown)] // the doc comments of arguments are the help text, which has no backticks
+// the doc comments of arguments are the help text, which has no backticks
+#![allow(clippy::doc_markdown)]
 
 mod args;
 mod choice;
@@ -38,7 +39,9 @@ use clap::{Parser, Subcommand};
 use gemscope::dataset::DatasetError;
 use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
 use gemscope::hub::HubError;
-use gemscope::journal::{DamagedLine, JournalError, JournalRecords, RunDirectoryError, read_journal};
+use gemscope::journal::{
+    DamagedLine, JournalError, JournalRecords, RunDirectoryError, read_journal,
+};
 use gemscope::model::{Foreign, LayoutError};
 use gemscope::onnxruntime::RuntimeOptions;
 use gemscope::ownership::OwnershipError;
@@ -69,9 +72,11 @@ enum Command {
     Export(export::Args),
     /// Read answers that were made elsewhere (Ollama, vLLM, llama.cpp, OpenAI ...)
     ///
-    /// FILE holds responses as a server gave them, one JSON object after another: results of batches of OpenAI or vLLM, chat completions,
-    /// responses of Ollama or llama.cpp, or own lines {"image":…,"width":…,"height":…,"text":…}. Each is about its image, else about the one
-    /// that its custom_id names. Every record is printed as a line of JSON; with --out they become a run, which every export works on.
+    /// FILE holds responses as a server gave them, one JSON object after another: results of
+    /// batches of OpenAI or vLLM, chat completions, responses of Ollama or llama.cpp, or own lines
+    /// {"image":…,"width":…,"height":…,"text":…}. Each is about its image, else about the one that
+    /// its custom_id names. Every record is printed as a line of JSON; with --out they become a
+    /// run, which every export works on.
     Parse(parse::Args),
     /// How a run went: statuses, speed over time, the slowest images, retries
     Report(report::Args),
@@ -101,9 +106,11 @@ struct Global {
     #[arg(long, short, global = true, help_heading = "Global options")]
     quiet: bool,
     /// Log what ONNX Runtime and gemscope do (-v warnings, -vv information, -vvv everything)
-    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Global \
+        options")]
     verbose: u8,
-    /// Append what happens, every image and what it took among it, to a file, as one JSON object a line
+    /// Append what happens, every image and what it took among it, to a file, as one JSON object a
+    /// line
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     log: Option<std::path::PathBuf>,
 }
@@ -138,7 +145,9 @@ pub(crate) fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
-    if let Err(error) = messages::start(cli.global.quiet, cli.global.verbose, cli.global.log.as_deref()) {
+    if let Err(error) =
+        messages::start(cli.global.quiet, cli.global.verbose, cli.global.log.as_deref())
+    {
         messages::error(&format!("--log: {error}"));
         return ExitCode::from(1);
     }
@@ -201,9 +210,15 @@ fn in_flags(error: &PipelineError) -> Option<String> {
             let with: Vec<String> = with.split(" or ").map(flag).collect();
             format!("{} goes with {}", flag(setting), with.join(" or "))
         }
-        PipelineError::Excluded { one, other } => format!("{} cannot be used with {}", flag(one), flag(other)),
-        PipelineError::NoLabels | PipelineError::NoPhrase | PipelineError::Budget(_) => format!("--{error}"),
-        PipelineError::OtherScore { .. } => error.to_string().replace("leave score", "leave --score"),
+        PipelineError::Excluded { one, other } => {
+            format!("{} cannot be used with {}", flag(one), flag(other))
+        }
+        PipelineError::NoLabels | PipelineError::NoPhrase | PipelineError::Budget(_) => {
+            format!("--{error}")
+        }
+        PipelineError::OtherScore { .. } => {
+            error.to_string().replace("leave score", "leave --score")
+        }
         _ => return None,
     })
 }
@@ -214,18 +229,28 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
         SessionError::Hub(HubError::NotThere { id, .. }) => {
             return Some(
                 format!(
-                    "to fetch it: gemscope model download {id} (if a folder was meant: there is none of that name)"
+                    "to fetch it: gemscope model download {id} (if a folder was meant: there is \
+                     none of that name)"
                 )
                 .into(),
             );
         }
         SessionError::Layout(LayoutError::HubPage { id, .. }) => {
-            return Some(format!("to fetch it: gemscope model download {id}; then --model {id} names it").into());
+            return Some(
+                format!("to fetch it: gemscope model download {id}; then --model {id} names it")
+                    .into(),
+            );
         }
         SessionError::Layout(LayoutError::OllamaTag(tag)) => {
-            let server = format!("--server http://localhost:11434 --server-model {tag} asks an Ollama that runs it");
+            let server = format!(
+                "--server http://localhost:11434 --server-model {tag} asks an Ollama that runs it"
+            );
             return Some(
-                format!("{server}; graphs for --model are fetched by: gemscope model download {SMALLEST}").into(),
+                format!(
+                    "{server}; graphs for --model are fetched by: gemscope model download \
+                         {SMALLEST}"
+                )
+                .into(),
             );
         }
         SessionError::Layout(LayoutError::Url(url)) => {
@@ -235,10 +260,17 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
             "--server URL asks a llama-server or Ollama that runs it"
         }
         SessionError::Layout(LayoutError::NoDirectory(_)) => {
-            return Some(format!("to fetch a model: gemscope model download {SMALLEST}; to see those that are there: gemscope model list").into());
+            return Some(
+                format!(
+                    "to fetch a model: gemscope model download {SMALLEST}; to see \
+                                 those that are there: gemscope model list"
+                )
+                .into(),
+            );
         }
         SessionError::Inexact { .. } => {
-            "--allow-inexact runs it, and its answers are another model's. docs/MODELS.md says which exports are right"
+            "--allow-inexact runs it, and its answers are another model's. docs/MODELS.md says \
+             which exports are right"
         }
         SessionError::Hub(HubError::Offline { .. }) => {
             "the same command without --offline, GEMSCOPE_OFFLINE and HF_HUB_OFFLINE fetches it"
@@ -246,15 +278,18 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
         SessionError::Server(error) => return server_flags(error).map(Cow::Borrowed),
         SessionError::NoPrecision { .. } => "--dtype names it",
         SessionError::NeedsModel { .. } => {
-            "--model DIR or GEMSCOPE_MODEL=DIR names a model. The demo model is asked by --labels (\"red circle,star\") \
+            "--model DIR or GEMSCOPE_MODEL=DIR names a model. The demo model is asked by --labels \
+             (\"red circle,star\") \
              or --prompt \"detect shape\"; --model demo lets it guess at anything"
         }
         SessionError::RubricNeedsModel { .. } => {
-            "--model DIR or GEMSCOPE_MODEL=DIR names a model. The demo model knows --rubric demo; --model demo lets it \
+            "--model DIR or GEMSCOPE_MODEL=DIR names a model. The demo model knows --rubric demo; \
+             --model demo lets it \
              guess at anything"
         }
         SessionError::NothingAsked => {
-            "say what to find: --labels, --phrase or --prompt, or for each image by itself: --prompts FILE"
+            "say what to find: --labels, --phrase or --prompt, or for each image by itself: \
+             --prompts FILE"
         }
         SessionError::NoFastDecode => "leave out --fast-decode",
         SessionError::NoRoomForThoughts => "leave out --thinking, or take --decoding free",
@@ -263,7 +298,9 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
         SessionError::SameQuestions => "--per-label needs {labels} in --prompt",
         SessionError::LacksLabels => "there are no --labels",
         SessionError::TooManyLabels { .. } => "--per-label asks about each label by itself",
-        SessionError::NoRow { .. } => "--labels, --phrase or --prompt say what to ask about all other images",
+        SessionError::NoRow { .. } => {
+            "--labels, --phrase or --prompt say what to ask about all other images"
+        }
         SessionError::OfRow { error, .. } => return flags(error),
         _ => return None,
     };
@@ -274,9 +311,12 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
 fn server_flags(error: &ServerError) -> Option<&'static str> {
     Some(match error {
         ServerError::Address { .. } | ServerError::NoServer { .. } => {
-            "--server takes an address such as http://localhost:8000; the server's kind is said by --server-kind"
+            "--server takes an address such as http://localhost:8000; the server's kind is said \
+             by --server-kind"
         }
-        ServerError::NoModel { .. } | ServerError::SeveralModels { .. } => "--server-model NAME names it",
+        ServerError::NoModel { .. } | ServerError::SeveralModels { .. } => {
+            "--server-model NAME names it"
+        }
         ServerError::OtherKind { .. } => "leave out --server-kind",
         ServerError::NoThoughts(_) => "leave out --thinking",
         ServerError::NoConstraint { .. } => "leave out --decoding grammar",
@@ -307,36 +347,44 @@ fn ownership_of(error: &anyhow::Error) -> Option<&OwnershipError> {
 fn advice(error: &OwnershipError) -> Option<&'static str> {
     match error {
         OwnershipError::InTheWay { .. } => Some("--adopt takes such files over and replaces them"),
-        OwnershipError::NotEmpty(_) => {
-            Some("--adopt writes beside the files that are there, and replaces those that are in the way")
-        }
+        OwnershipError::NotEmpty(_) => Some(
+            "--adopt writes beside the files that are there, and replaces those that are in the \
+             way",
+        ),
         _ => None,
     }
 }
 
-/// What can be done about a run in `directory` whose settings are other ones, without a loss of its answers.
+/// What can be done about a run in `directory` whose settings are other ones, without a loss of its
+/// answers.
 fn say_what_goes_on(directory: &Path) {
-    let judges = Manifest::read(directory).is_ok_and(|run| run.settings.is_some_and(|run| run.critique.is_some()));
+    let judges = Manifest::read(directory)
+        .is_ok_and(|run| run.settings.is_some_and(|run| run.critique.is_some()));
     let run = directory.display();
     let kept = if judges {
         format!(
-            "to judge its frames by other rules or weights: gemscope critique --report-only --rubric FILE --out {run}"
+            "to judge its frames by other rules or weights: gemscope critique --report-only \
+             --rubric FILE --out {run}"
         )
     } else {
         format!(
-            "for other scores, filters, names or formats of its boxes: gemscope export {run} --to FORMATS --min-score SCORE ..."
+            "for other scores, filters, names or formats of its boxes: gemscope export {run} --to \
+             FORMATS --min-score SCORE ..."
         )
     };
     messages::error(&format!(
         "its answers stay as they are. Choose another --out for answers to this question\n  \
          {kept}\n  \
-         for one data set of several runs: gemscope export {run} OTHER-RUN --to FORMATS --out NEW\n  \
+         for one data set of several runs: gemscope export {run} OTHER-RUN --to FORMATS --out \
+         NEW\n  \
          to throw its answers away: the same command with --fresh"
     ));
 }
 
 fn say_full_disk() {
-    messages::error("the disk is full; once there is room, the same command goes on where this one stopped");
+    messages::error(
+        "the disk is full; once there is room, the same command goes on where this one stopped",
+    );
 }
 
 /// How a command ends that has exported, of a run with `left` images that it did not come to and
@@ -381,15 +429,20 @@ fn say_missing(missing: Missing, root: &Path, keep: bool) {
     match missing {
         Missing::Some(0) => {}
         Missing::Some(count) => {
-            let are = if count == 1 { "1 image is".to_owned() } else { format!("{count} images are") };
-            let what =
-                if keep { "kept in what is written (--keep-missing)" } else { "left out (--keep-missing keeps them)" };
+            let are =
+                if count == 1 { "1 image is".to_owned() } else { format!("{count} images are") };
+            let what = if keep {
+                "kept in what is written (--keep-missing)"
+            } else {
+                "left out (--keep-missing keeps them)"
+            };
             messages::say(&format!("{are} not there any more, and {what}."));
         }
         Missing::OutOfReach(count) => {
             let root = root.display();
             messages::say(&format!(
-                "Not one of {count} images is in {root}: moved, or a disk that is not mounted? All records are kept."
+                "Not one of {count} images is in {root}: moved, or a disk that is not mounted? \
+                 All records are kept."
             ));
         }
     }

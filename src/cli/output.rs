@@ -74,28 +74,38 @@ pub(crate) fn json_file<T: Serialize>(path: &Path, value: &T, adopt: bool) -> an
     file(path, (serde_json::to_string_pretty(value)? + "\n").as_bytes(), adopt)
 }
 
-/// Puts a file in its place, if nothing of the user's is there. Its folder may be that of a run, so it is taken while that is done.
+/// Puts a file in its place, if nothing of the user's is there. Its folder may be that of a run, so
+/// it is taken while that is done.
 ///
 /// # Errors
 /// Where it cannot be written, with its name.
 pub(crate) fn file(path: &Path, bytes: &[u8], adopt: bool) -> anyhow::Result<()> {
     let name = path.file_name().and_then(OsStr::to_str);
     let name = name.with_context(|| format!("{}: no name for a file", path.display()))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if journal::FILES.contains(&name) && Manifest::is_there(folder)? {
-        bail!("{} belongs to a run, whose answers would be lost: choose another name", path.display());
+        bail!(
+            "{} belongs to a run, whose answers would be lost: choose another name",
+            path.display()
+        );
     }
     OutputDirectory::open(folder)?.adopting(adopt).write(name, bytes)?;
     Ok(())
 }
 
-/// Columns as wide as their widest cell; the first is aligned left, the others right. A cell is one line, whatever is in it.
+/// Columns as wide as their widest cell; the first is aligned left, the others right. A cell is one
+/// line, whatever is in it.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let rows: Vec<Vec<Cow<'_, str>>> =
         rows.iter().map(|row| row.iter().map(|cell| plain::line(cell)).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| {
-        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        rows.iter()
+            .filter_map(|row| row.get(column))
+            .map(|cell| cell.chars().count())
+            .max()
+            .unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns).map(width).collect();
     let mut text = String::new();
@@ -103,7 +113,8 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         let mut line = String::new();
         for (column, cell) in row.iter().enumerate() {
             let padding = " ".repeat(widths[column].saturating_sub(cell.chars().count()));
-            let cell = if column == 0 { format!("{cell}{padding}") } else { format!("  {padding}{cell}") };
+            let cell =
+                if column == 0 { format!("{cell}{padding}") } else { format!("  {padding}{cell}") };
             line.push_str(&cell);
         }
         text.push_str(line.trim_end());

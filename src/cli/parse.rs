@@ -12,7 +12,8 @@ use gemscope::export::Run;
 use gemscope::files;
 use gemscope::journal::RunDirectory;
 use gemscope::record::{
-    AnswerKind, AnswerStatus, CoordinateOrder, CoordinateScale, Elsewhere, Filters, Manifest, NoteKind, Record, Rules,
+    AnswerKind, AnswerStatus, CoordinateOrder, CoordinateScale, Elsewhere, Filters, Manifest,
+    NoteKind, Record, Rules,
 };
 use gemscope::responses::{self, Asked, Collected, ImageFolder, Problem, Requests};
 use gemscope::session::pipeline::{CoordinateSection, FilterSection, Names};
@@ -36,16 +37,19 @@ pub(crate) struct Args {
     /// What was asked: the input file of the batch, or lines {"custom_id":…,"image":…,"question":…}
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
-    /// The labels that were asked for, separated by commas, or @FILE with one a line; "Dog" and "two dogs" are then a dog
+    /// The labels that were asked for, separated by commas, or @FILE with one a line; "Dog" and
+    /// "two dogs" are then a dog
     #[arg(long, short, value_name = "LABELS")]
     labels: Option<Names>,
-    /// What was asked for: boxes or text. Default: boxes with --labels; without, as each question says (boxes if it begins with detect, find or
-    /// locate or names box_2d), and boxes if that is not known
+    /// What was asked for: boxes or text. Default: boxes with --labels; without, as each question
+    /// says (boxes if it begins with detect, find or locate or names box_2d), and boxes if that is
+    /// not known
     #[arg(long, value_name = "KIND")]
     answer: Option<AnswerKind>,
     #[command(flatten)]
     coordinates: CoordinateSection,
-    /// The model was shown the pixels as they are stored, not turned as EXIF says (Ollama and llama.cpp do not turn them)
+    /// The model was shown the pixels as they are stored, not turned as EXIF says (Ollama and
+    /// llama.cpp do not turn them)
     #[arg(long, requires = "images")]
     no_exif: bool,
     /// Throw away what --out holds of an earlier run
@@ -62,10 +66,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let labels = args.labels.as_ref().map_or_else(|| Ok(Vec::new()), Names::labels)?;
     let mut rules = args.coordinates.rules();
     let filters = args.filters.over_filters(Filters::default())?;
-    let images = args.images.as_deref().map(|path| ImageFolder::open(path, !args.no_exif)).transpose()?;
+    let images =
+        args.images.as_deref().map(|path| ImageFolder::open(path, !args.no_exif)).transpose()?;
     let requests = args.requests.as_deref().map(Requests::read).transpose()?;
     let name = args.file.display().to_string();
-    let collected = responses::collect(open(&args.file)?, images.as_ref(), requests.as_ref()).context(name.clone())?;
+    let collected = responses::collect(open(&args.file)?, images.as_ref(), requests.as_ref())
+        .context(name.clone())?;
     let asked = Asked {
         answer: args.answer.or((!labels.is_empty()).then_some(AnswerKind::Boxes)),
         default_label: if let [label] = &labels[..] { Some(label.clone()) } else { None },
@@ -77,7 +83,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let remarks = remarks(&collected, args.no_exif);
     let model = (collected.models.len() == 1).then(|| collected.models.first().cloned()).flatten();
     let (unused, unanswered) = (collected.problems.len(), collected.unanswered.len());
-    let records: Vec<Record> = collected.images.into_iter().map(|image| image.record(&asked, &rules)).collect();
+    let records: Vec<Record> =
+        collected.images.into_iter().map(|image| image.record(&asked, &rules)).collect();
     let elsewhere = Elsewhere {
         labels: labels.clone(),
         answer: asked.answer,
@@ -165,10 +172,13 @@ impl Args {
 fn hint(problem: &Problem) -> &'static str {
     match problem {
         Problem::NoImage => {
-            "; add it, as `jq -c '. + {image: \"NAME\"}'` does, or say with --requests which custom_id is which image"
+            "; add it, as `jq -c '. + {image: \"NAME\"}'` does, or say with --requests which \
+             custom_id is which image"
         }
         Problem::NoSize { .. } => "; --images DIR reads it",
-        Problem::OtherSize { turned: true, .. } => "; --no-exif, if the model was shown the pixels as they are stored",
+        Problem::OtherSize { turned: true, .. } => {
+            "; --no-exif, if the model was shown the pixels as they are stored"
+        }
         Problem::OtherSize { .. } => "; without width and height, the file's size counts",
         Problem::IsRequest => "; requests go with --requests",
         _ => "",
@@ -183,19 +193,27 @@ fn remarks(collected: &Collected, no_exif: bool) -> Vec<String> {
             remarks.push(format!("{count} {what}"));
         }
     };
-    remark(collected.several_choices, "responses have several choices: the first one of each counts");
+    remark(
+        collected.several_choices,
+        "responses have several choices: the first one of each counts",
+    );
     remark(
         collected.unmatched_tokens,
-        "answers have token probabilities that do not fit their text, or are of after sampling: their boxes have no scores",
+        "answers have token probabilities that do not fit their text, or are of after sampling: \
+         their boxes have no scores",
     );
     if !no_exif {
         remark(
             collected.turned_by_exif,
-            "images are turned by EXIF: boxes are taken to be of the upright image; --no-exif, if the server showed them as they are stored",
+            "images are turned by EXIF: boxes are taken to be of the upright image; --no-exif, if \
+             the server showed them as they are stored",
         );
     }
     if let [first, ..] = &collected.unanswered[..] {
-        remarks.push(format!("{} requests have no response, {first} among them", collected.unanswered.len()));
+        remarks.push(format!(
+            "{} requests have no response, {first} among them",
+            collected.unanswered.len()
+        ));
     }
     if collected.models.len() > 1 {
         let models = collected.models.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
@@ -210,7 +228,9 @@ fn write(out: &Path, fresh: bool, manifest: &Manifest, records: &[Record]) -> an
     directory.settle(manifest)?;
     let (mut journal, known) = directory.journal(Duration::ZERO)?;
     super::progress::say_what_was_left(&directory, &known);
-    let held = directory.held(records).context("choose another --out, or throw the run away with --fresh")?;
+    let held = directory
+        .held(records)
+        .context("choose another --out, or throw the run away with --fresh")?;
     for (record, _) in records.iter().zip(held).filter(|(_, held)| !held) {
         journal.append(record)?;
     }
@@ -251,20 +271,30 @@ struct ParseSummary {
 impl ParseSummary {
     fn say(&self, remarks: &[String]) {
         let mut rows = vec![vec!["label".to_owned(), "found".to_owned()]];
-        rows.extend(self.labels.iter().map(|(label, count)| vec![label.clone(), count.to_string()]));
+        rows.extend(
+            self.labels.iter().map(|(label, count)| vec![label.clone(), count.to_string()]),
+        );
         messages::say(output::table(&rows).trim_end());
-        let statuses: Vec<String> =
-            self.statuses.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
-        let statuses = if statuses.is_empty() { String::new() } else { format!(": {}", statuses.join(", ")) };
+        let statuses: Vec<String> = self
+            .statuses
+            .iter()
+            .map(|(status, count)| format!("{count} {}", status.as_str()))
+            .collect();
+        let statuses =
+            if statuses.is_empty() { String::new() } else { format!(": {}", statuses.join(", ")) };
         messages::say(&format!("{} images{statuses}", self.images));
         if self.left_out_by_score > 0 {
-            messages::say(&format!("{} boxes left out by score (below {})", self.left_out_by_score, self.min_score));
+            messages::say(&format!(
+                "{} boxes left out by score (below {})",
+                self.left_out_by_score, self.min_score
+            ));
         }
         let Coordinates { scale, order, because, contradictory } = &self.coordinates;
         messages::say(&format!("coordinates: {scale}, {order} ({because})"));
         if let Some(count @ 1..) = contradictory {
             messages::say(&format!(
-                "{count} answers do not fit that, and lost boxes (note coordinates_do_not_fit); --coordinates names another scale"
+                "{count} answers do not fit that, and lost boxes (note coordinates_do_not_fit); \
+                 --coordinates names another scale"
             ));
         }
         for (kind, count) in &self.notes {

@@ -6,7 +6,9 @@ use toml::{Table, Value};
 pub(crate) fn flags(text: &str) -> Vec<String> {
     let table: Table = toml::from_str(text).unwrap_or_default();
     let mut flags = Vec::new();
-    for (key, value) in table.values().filter_map(Value::as_table).flatten().filter(|(key, _)| *key != "inputs") {
+    for (key, value) in
+        table.values().filter_map(Value::as_table).flatten().filter(|(key, _)| *key != "inputs")
+    {
         let name = format!("--{}", key.replace('_', "-"));
         let words = match value {
             Value::Array(list) if key == "exclude" => list.iter().map(word).collect(),

@@ -1,7 +1,8 @@
 //! Text that a terminal cannot be made to act on.
 //!
-//! Names of files, labels and answers come from elsewhere. Printed as they are, an escape sequence in one could colour, move or erase what stands on the
-//! screen, and a line break could make two lines of one.
+//! Names of files, labels and answers come from elsewhere. Printed as they are, an escape sequence
+//! in one could colour, move or erase what stands on the screen, and a line break could make two
+//! lines of one.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -23,7 +24,10 @@ pub(crate) fn json(text: &str) -> Cow<'_, str> {
     escape_as(text, acts, |plain, character| {
         let mut units = [0; 2];
         // Writing to a string cannot fail.
-        character.encode_utf16(&mut units).iter().for_each(|unit| _ = write!(plain, "\\u{unit:04x}"));
+        character
+            .encode_utf16(&mut units)
+            .iter()
+            .for_each(|unit| _ = write!(plain, "\\u{unit:04x}"));
     })
 }
 
@@ -31,9 +35,15 @@ fn escape(text: &str, acts: impl Fn(char) -> bool) -> Cow<'_, str> {
     escape_as(text, acts, |plain, character| plain.extend(character.escape_default()))
 }
 
-fn escape_as(text: &str, acts: impl Fn(char) -> bool, write_out: impl Fn(&mut String, char)) -> Cow<'_, str> {
+fn escape_as(
+    text: &str,
+    acts: impl Fn(char) -> bool,
+    write_out: impl Fn(&mut String, char),
+) -> Cow<'_, str> {
     // Marks that turn the direction of writing make `gpj.exe` of `exe.jpg`.
-    let acts = |character| acts(character) || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
+    let acts = |character| {
+        acts(character) || matches!(character, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+    };
     if !text.contains(acts) {
         return Cow::Borrowed(text);
     }

@@ -21,7 +21,8 @@ impl Progress {
     /// A bar that is drawn once a run begins.
     pub(crate) fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left  {msg}");
+        let style =
+            ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Self { bar, statuses: Mutex::default() }
     }
@@ -43,7 +44,8 @@ impl Observer for Progress {
         }
         if journal.torn > 0 {
             messages::say(
-                "The last line of pairs.jsonl was not written to its end, and is cut off; its pair is asked about again.",
+                "The last line of pairs.jsonl was not written to its end, and is cut off; its \
+                 pair is asked about again.",
             );
         }
         say_damaged(out, &journal.damaged);
@@ -60,7 +62,8 @@ impl Observer for Progress {
     fn done(&self, status: AnswerStatus) {
         let mut statuses = self.statuses.lock().unwrap_or_else(PoisonError::into_inner);
         *statuses.entry(status).or_default() += 1;
-        let counts: Vec<_> = statuses.iter().map(|(status, count)| format!("{} {count}", status.as_str())).collect();
+        let counts: Vec<_> =
+            statuses.iter().map(|(status, count)| format!("{} {count}", status.as_str())).collect();
         self.bar.set_message(counts.join("  "));
         self.bar.inc(1);
     }
@@ -80,22 +83,27 @@ impl Observer for Progress {
 pub(super) fn say_what_was_left(directory: &RunDirectory, known: &Known) {
     let out = directory.output().path();
     if let Some(holder) = &directory.killed {
-        messages::say(&format!("An earlier process was killed while it wrote this run ({holder}); going on."));
+        messages::say(&format!(
+            "An earlier process was killed while it wrote this run ({holder}); going on."
+        ));
     }
     if let Some(copies) = &directory.last_copies {
         messages::say(&format!("{}: {copies}.", out.display()));
     }
     if let [first, others @ ..] = directory.kept.as_slice() {
-        let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
+        let others =
+            if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
         messages::say(&format!(
-            "{first}{others} stay in {}: gemscope has no record of writing them, or they were changed since. \
+            "{first}{others} stay in {}: gemscope has no record of writing them, or they were \
+             changed since. \
              --adopt replaces what is in the way of an export.",
             out.display()
         ));
     }
     if known.torn > 0 {
         messages::say(
-            "The last line of the journal was not written to its end, and is cut off; its image is asked about \
+            "The last line of the journal was not written to its end, and is cut off; its image \
+             is asked about \
              again.",
         );
     }

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::{Ending, output, plain, say_damaged};
 
-/// Show how a run went: statuses, images a second over its time, the slowest images, what was tried again
+/// Show how a run went: statuses, images a second over its time, the slowest images, what was tried
+/// again
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run's directory; one that is being written may be looked at
@@ -34,15 +35,20 @@ struct Json<'h> {
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let history = History::read(&args.run, args.slowest)?;
     // The journal alone is worth a report.
-    let model = Manifest::read(&args.run)
-        .map_or_else(|error| format!("not known: {error}"), |manifest| manifest.model_name().to_owned());
+    let model = Manifest::read(&args.run).map_or_else(
+        |error| format!("not known: {error}"),
+        |manifest| manifest.model_name().to_owned(),
+    );
     if args.json {
         output::json(&Json { model: &model, history: &history })?;
         return Ok(Ending::Complete);
     }
     say_damaged(&args.run, &history.damaged);
-    let statuses: Vec<String> =
-        history.statuses.iter().map(|(status, count)| format!("{count} {}", status.as_str())).collect();
+    let statuses: Vec<String> = history
+        .statuses
+        .iter()
+        .map(|(status, count)| format!("{count} {}", status.as_str()))
+        .collect();
     let mut lines = vec![
         format!("{} images: {}", history.images, statuses.join(", ")),
         plain::line(&format!("model: {model}")).into_owned(),
@@ -55,14 +61,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         ));
         let mut rows = vec![["from", "images", "images/s"].map(str::to_owned).to_vec()];
         rows.extend(history.throughput.iter().map(|stretch| {
-            let speed = if stretch.seconds > 0.0 { stretch.images as f64 / stretch.seconds } else { 0.0 };
+            let speed =
+                if stretch.seconds > 0.0 { stretch.images as f64 / stretch.seconds } else { 0.0 };
             vec![clock(stretch.from), stretch.images.to_string(), format!("{speed:.2}")]
         }));
         lines.push(format!("\n{}", output::table(&rows)));
-        let mut rows = vec![["slowest", "status", "read", "prepare", "answer"].map(str::to_owned).to_vec()];
+        let mut rows =
+            vec![["slowest", "status", "read", "prepare", "answer"].map(str::to_owned).to_vec()];
         rows.extend(history.slowest.iter().map(|slow| {
             let [read, prepare, answer] =
-                [slow.stages.read, slow.stages.prepare, slow.stages.answer].map(|seconds| format!("{seconds:.3} s"));
+                [slow.stages.read, slow.stages.prepare, slow.stages.answer]
+                    .map(|seconds| format!("{seconds:.3} s"));
             vec![slow.image.clone(), slow.status.as_str().to_owned(), read, prepare, answer]
         }));
         lines.push(output::table(&rows));

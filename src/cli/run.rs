@@ -1,7 +1,8 @@
 //! `gemscope run`: a detection whose flags stand in a file, or a critique by the rubric in it.
 //!
-//! In: a pipeline in TOML, and flags that override it; or a rubric, and the flags of `critique`. Out: what `detect` or `critique` does, and the
-//! resolved pipeline beside the journal. Promises: a pipeline can say what the flags of `detect` say and nothing else, each under one section; an
+//! In: a pipeline in TOML, and flags that override it; or a rubric, and the flags of `critique`.
+//! Out: what `detect` or `critique` does, and the resolved pipeline beside the journal. Promises: a
+//! pipeline can say what the flags of `detect` say and nothing else, each under one section; an
 //! unknown key is an error that names the line and the key that may have been meant.
 
 use std::ffi::OsString;
@@ -32,8 +33,10 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     // Behind the first input, clap leaves all words to `rest`.
-    let (checks, rest): (Vec<String>, Vec<String>) = args.rest.iter().cloned().partition(|word| word == "--check");
-    let args = &Args { pipeline: args.pipeline.clone(), check: args.check || !checks.is_empty(), rest };
+    let (checks, rest): (Vec<String>, Vec<String>) =
+        args.rest.iter().cloned().partition(|word| word == "--check");
+    let args =
+        &Args { pipeline: args.pipeline.clone(), check: args.check || !checks.is_empty(), rest };
     let name = args.pipeline.display();
     let text = gemscope::files::read_text(&args.pipeline).with_context(|| name.to_string())?;
     // Only a rubric has axes.
@@ -43,8 +46,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let pipeline = Pipeline::parse(&text).with_context(|| name.to_string())?;
     let inputs = &pipeline.source.inputs;
     // The inputs of the command line replace those of the pipeline, as its flags do.
-    let command = detect::Args::augment_args(clap::Command::new("gemscope run").no_binary_name(true));
-    let command = command.args_override_self(true).mut_arg("inputs", |arg| arg.required(inputs.is_empty()));
+    let command =
+        detect::Args::augment_args(clap::Command::new("gemscope run").no_binary_name(true));
+    let command =
+        command.args_override_self(true).mut_arg("inputs", |arg| arg.required(inputs.is_empty()));
     let parse = |more: &[&str]| {
         let words = args.rest.iter().map(String::as_str).chain(more.iter().copied());
         let found = command.clone().try_get_matches_from(words);
@@ -62,7 +67,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         asked.map(drop).map_err(|error| anyhow!("{name}: {error}"))?;
         let inputs: Vec<String> = inputs.iter().map(|input| input.display().to_string()).collect();
         let flags = flags(&text);
-        output::text(&format!("gemscope detect {}\n", shell(flags.iter().chain(&inputs).chain(&args.rest))));
+        output::text(&format!(
+            "gemscope detect {}\n",
+            shell(flags.iter().chain(&inputs).chain(&args.rest))
+        ));
         return Ok(Ending::Complete);
     }
     let kept = format!("# gemscope run pipeline.toml {}\n\n{text}", shell(args.rest.iter()));
@@ -78,12 +86,15 @@ fn by_rubric(args: &Args, global: &Global, text: &str) -> anyhow::Result<Ending>
         output::text(&format!("gemscope critique --rubric {name} {}\n", shell(args.rest.iter())));
         return Ok(Ending::Complete);
     }
-    let command = critique::Args::augment_args(clap::Command::new("gemscope run").no_binary_name(true));
+    let command =
+        critique::Args::augment_args(clap::Command::new("gemscope run").no_binary_name(true));
     // In one word, so that a file's name is never taken for a flag.
     let mut rubric = OsString::from("--rubric=");
     rubric.push(&args.pipeline);
     let given = std::iter::once(rubric).chain(args.rest.iter().map(OsString::from));
-    let parsed = command.try_get_matches_from(given).and_then(|found| critique::Args::from_arg_matches(&found));
+    let parsed = command
+        .try_get_matches_from(given)
+        .and_then(|found| critique::Args::from_arg_matches(&found));
     critique::run(&parsed.map_err(|error| anyhow!("{name}: {}", plain(&error)))?, global)
 }
 
@@ -97,7 +108,11 @@ fn plain(error: &clap::Error) -> String {
 fn shell<'w>(words: impl Iterator<Item = &'w String>) -> String {
     let quoted = |word: &String| {
         let safe = word.chars().all(|c| c.is_ascii_alphanumeric() || "-_=./,:@%+".contains(c));
-        if safe && !word.is_empty() { word.clone() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+        if safe && !word.is_empty() {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
     };
     words.map(quoted).collect::<Vec<_>>().join(" ")
 }

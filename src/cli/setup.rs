@@ -7,7 +7,8 @@ use super::{Ending, Global, messages, output};
 /// Install ONNX Runtime into the user's cache directory; run again, it checks and repairs
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Install the one with CUDA 13, and NVIDIA's libraries that it needs: 1.2 GB to fetch, 1.7 GB of disk. x86-64 Linux
+    /// Install the one with CUDA 13, and NVIDIA's libraries that it needs: 1.2 GB to fetch, 1.7 GB
+    /// of disk. x86-64 Linux
     #[arg(long)]
     gpu: bool,
     /// Print what was done as JSON
@@ -25,7 +26,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         return Ok(Ending::Complete);
     }
     let done = done(installed.outcome);
-    let place = installed.library.map(|library| format!("\n{}", library.display())).unwrap_or_default();
+    let place =
+        installed.library.map(|library| format!("\n{}", library.display())).unwrap_or_default();
     output::text(&format!("ONNX Runtime {} {done}{place}\n", installed.version));
     Ok(Ending::Complete)
 }
@@ -38,15 +40,19 @@ fn done(outcome: Outcome) -> &'static str {
     }
 }
 
-/// What is installed is complete also where there is no card yet: what is still missing is said, and is no failure.
+/// What is installed is complete also where there is no card yet: what is still missing is said,
+/// and is no failure.
 fn gpu(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let setup = onnxruntime::setup_gpu(&global.runtime_options(), &mut |line| messages::say(line))?;
     if args.json {
         output::json(&setup)?;
         return Ok(Ending::Complete);
     }
-    let mut lines: Vec<_> =
-        setup.packages.iter().map(|(package, outcome)| format!("{package} {}", done(*outcome))).collect();
+    let mut lines: Vec<_> = setup
+        .packages
+        .iter()
+        .map(|(package, outcome)| format!("{package} {}", done(*outcome)))
+        .collect();
     let card = setup.state.device.as_ref().filter(|_| setup.state.is_ready());
     lines.push(match card {
         Some(card) => {

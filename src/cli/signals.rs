@@ -25,7 +25,8 @@ pub(crate) const STOPPED: u8 = 130;
 pub(crate) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
-        // In this order: the second signal finds the flag raised, and leaves from within the handler, whatever hangs.
+        // In this order: the second signal finds the flag raised, and leaves from within the
+        // handler, whatever hangs.
         flag::register_conditional_shutdown(signal, i32::from(STOPPED), Arc::clone(&stop))?;
         flag::register(signal, Arc::clone(&stop))?;
     }
@@ -39,7 +40,9 @@ pub(crate) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
         while !raised.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(50));
         }
-        messages::say("Stopping: what is in flight is finished and written. Once more leaves at once.");
+        messages::say(
+            "Stopping: what is in flight is finished and written. Once more leaves at once.",
+        );
     });
     Ok(stop)
 }

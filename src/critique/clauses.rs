@@ -1,11 +1,12 @@
 //! A prompt to clauses that can be checked one by one.
 //!
-//! In: a prompt as people write for diffusion models, of tags, sentences or both. Out: a few short texts in its order. Promises: what steers the
-//! sampler and is in no picture (weights, networks, quality tags) is gone; each clause stands once; nothing else is lost: where there are more
-//! than wanted, neighbours share one.
+//! In: a prompt as people write for diffusion models, of tags, sentences or both. Out: a few short
+//! texts in its order. Promises: what steers the sampler and is in no picture (weights, networks,
+//! quality tags) is gone; each clause stands once; nothing else is lost: where there are more than
+//! wanted, neighbours share one.
 //!
-//! Sources: stable-diffusion-webui's wiki on emphasis, prompt editing and AND; dynamic-prompts on `{a|b}` and `__wildcards__`; `ComfyUI` on
-//! `embedding:name`.
+//! Sources: stable-diffusion-webui's wiki on emphasis, prompt editing and AND; dynamic-prompts on
+//! `{a|b}` and `__wildcards__`; `ComfyUI` on `embedding:name`.
 
 use std::collections::HashSet;
 
@@ -15,7 +16,8 @@ pub const MOST_CLAUSES: usize = 12;
 /// A sentence of more words than these is taken apart at its commas.
 const LONG_SENTENCE: usize = 30;
 
-/// Words that stand alone and in capitals, and part a prompt: stable-diffusion-webui's own, and those of its regional prompts.
+/// Words that stand alone and in capitals, and part a prompt: stable-diffusion-webui's own, and
+/// those of its regional prompts.
 const SEPARATORS: [&str; 6] = ["BREAK", "AND", "ADDBASE", "ADDCOMM", "ADDCOL", "ADDROW"];
 
 /// A tag of nothing but these words says how good a picture shall be, and not what is on it.
@@ -69,15 +71,17 @@ const QUALITY_WORDS: [&str; 46] = [
 ];
 
 /// Tags of several words that say the same; their words alone may be on a picture.
-const QUALITY_TAGS: [&str; 5] = ["octane render", "sharp focus", "unreal engine", "unreal engine 5", "vray"];
+const QUALITY_TAGS: [&str; 5] =
+    ["octane render", "sharp focus", "unreal engine", "unreal engine 5", "vray"];
 
 /// How tags of Pony and its kin begin that say how good a picture shall be or where it is from.
 const QUALITY_STARTS: [&str; 3] = ["score_", "source_", "rating_"];
 
 /// Splits `prompt` into at most `most` clauses (at least one, if it says anything).
 ///
-/// Commas, lines and sentences part clauses; a sentence with commas stays whole unless it is long. Where there are more than `most`, the two
-/// neighbours that are shortest together are joined by a comma, the first of equals, again and again.
+/// Commas, lines and sentences part clauses; a sentence with commas stays whole unless it is long.
+/// Where there are more than `most`, the two neighbours that are shortest together are joined by a
+/// comma, the first of equals, again and again.
 pub fn clauses(prompt: &str, most: usize) -> Vec<String> {
     let mut clauses: Vec<String> = Vec::new();
     let mut seen = HashSet::new();
@@ -100,7 +104,8 @@ pub fn clauses(prompt: &str, most: usize) -> Vec<String> {
     clauses
 }
 
-/// Weights, alternatives and networks are written out or dropped; a bracket after a backslash is one that was meant.
+/// Weights, alternatives and networks are written out or dropped; a bracket after a backslash is
+/// one that was meant.
 fn without_brackets(prompt: &str) -> String {
     let mut plain = String::with_capacity(prompt.len());
     let mut open: Vec<(char, usize)> = Vec::new();
@@ -153,7 +158,11 @@ fn written_out(opener: char, inner: &str) -> String {
         ('[', _) if inner.contains('|') => alternatives(&mut inner.split('|')),
         ('{', _) if inner.contains('|') => {
             // `{2::a|b}`: how often each is taken.
-            alternatives(&mut inner.split('|').map(|part| part.split_once("::").map_or(part, |(_, part)| part)))
+            alternatives(
+                &mut inner
+                    .split('|')
+                    .map(|part| part.split_once("::").map_or(part, |(_, part)| part)),
+            )
         }
         (_, plain) => plain.to_owned(),
     }
@@ -221,12 +230,15 @@ fn of_unit(unit: &str, ended: bool) -> Vec<String> {
     const IN_ENDED_SENTENCE: f64 = 2.5;
     let parts: Vec<String> = unit
         .split([',', ';', '，', '、', '；'])
-        .map(|part| without_and_weight(part.trim()).split_whitespace().collect::<Vec<_>>().join(" "))
+        .map(|part| {
+            without_and_weight(part.trim()).split_whitespace().collect::<Vec<_>>().join(" ")
+        })
         .map(|part| part.trim_matches(['.', ':', '-', ' ']).to_owned())
         .filter(|part| part.chars().any(char::is_alphanumeric) && !is_quality(part))
         .collect();
     let words: usize = parts.iter().map(|part| words(part)).sum();
-    let is_sentence = words as f64 >= parts.len() as f64 * if ended { IN_ENDED_SENTENCE } else { IN_SENTENCE };
+    let is_sentence =
+        words as f64 >= parts.len() as f64 * if ended { IN_ENDED_SENTENCE } else { IN_SENTENCE };
     if !is_sentence || parts.len() < 2 {
         return parts;
     }
@@ -287,9 +299,16 @@ mod tests {
         let table: [(&str, &[&str]); 27] = [
             ("", &[]),
             (" , ,\n.", &[]),
-            ("masterpiece, best quality, 8k uhd, highly-detailed, score_9, score_8_up, trending on artstation", &[]),
+            (
+                "masterpiece, best quality, 8k uhd, highly-detailed, score_9, score_8_up, \
+                 trending on artstation",
+                &[],
+            ),
             ("1girl, red hat, blue eyes", &["1girl", "red hat", "blue eyes"]),
-            ("(red hat:1.2), ((blue eyes)), [smile], {{tree}}", &["red hat", "blue eyes", "smile", "tree"]),
+            (
+                "(red hat:1.2), ((blue eyes)), [smile], {{tree}}",
+                &["red hat", "blue eyes", "smile", "tree"],
+            ),
             ("(a cat, (sitting:1.1):0.9) on a mat", &["a cat", "sitting on a mat"]),
             ("<lora:add_detail:0.8> fox, <hypernet:x:1>, a < b", &["fox", "a < b"]),
             ("a fox AND a tree :1.2 BREAK snow", &["a fox", "a tree", "snow"]),
@@ -315,7 +334,10 @@ mod tests {
                 "A red fox stands in the snow looking at the camera, masterpiece, 8k",
                 &["A red fox stands in the snow looking at the camera"],
             ),
-            ("portrait of a woman, red hat, freckles", &["portrait of a woman", "red hat", "freckles"]),
+            (
+                "portrait of a woman, red hat, freckles",
+                &["portrait of a woman", "red hat", "freckles"],
+            ),
             ("f/1.8, 35mm photo, v2.0 robot", &["f/1.8", "35mm photo", "v2.0 robot"]),
             ("Is it raining? Yes! It is", &["Is it raining", "Yes", "It is"]),
             ("a cat\na dog\r\nA CAT", &["a cat", "a dog"]),
@@ -332,8 +354,10 @@ mod tests {
 
     #[test]
     fn a_long_sentence_is_taken_apart() {
-        let prompt = "In the middle of a wide green valley with a slow river, under a sky, heavy with dark clouds, stands an old stone house with a \
-                      red roof, its windows lit, and a woman in a long yellow coat walks towards it with a lantern.";
+        let prompt = "In the middle of a wide green valley with a slow river, under a sky, heavy \
+                      with dark clouds, stands an old stone house with a \
+                      red roof, its windows lit, and a woman in a long yellow coat walks towards \
+                      it with a lantern.";
         assert_eq!(
             clauses(prompt, 12),
             [

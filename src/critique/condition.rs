@@ -1,22 +1,24 @@
 //! Conditions of rules: expressions about a frame.
 //!
-//! In: the text of a condition, a frame's figures and its record. Out: yes, no, or the axis that was not asked and that decides.
-//! Promises: a condition is an expression without statements, loops, waits or output, so it ends, and soon; a name, word or function
-//! that does not exist is an error in words of the rubric; a comparison with an axis that the frame was not asked about is neither
-//! true nor false.
+//! In: the text of a condition, a frame's figures and its record. Out: yes, no, or the axis that
+//! was not asked and that decides. Promises: a condition is an expression without statements,
+//! loops, waits or output, so it ends, and soon; a name, word or function that does not exist is an
+//! error in words of the rubric; a comparison with an axis that the frame was not asked about is
+//! neither true nor false.
 //!
-//! The expressions are those of the Rhai language (<https://rhai.rs/book>), with `and` and `or` beside `&&` and `||`. Of its library
-//! only arithmetic, logic, mathematics and texts are there.
+//! The expressions are those of the Rhai language (<https://rhai.rs/book>), with `and` and `or`
+//! beside `&&` and `||`. Of its library only arithmetic, logic, mathematics and texts are there.
 
 use std::cmp::Ordering;
 use std::rc::Rc;
 
 use rhai::packages::{
-    ArithmeticPackage, BasicMapPackage, BasicMathPackage, BasicStringPackage, LogicPackage, MoreStringPackage, Package,
+    ArithmeticPackage, BasicMapPackage, BasicMathPackage, BasicStringPackage, LogicPackage,
+    MoreStringPackage, Package,
 };
 use rhai::{
-    AST, Dynamic, Engine, EvalAltResult, ImmutableString, LexError, Map, OptimizationLevel, ParseErrorType, Position,
-    Scope,
+    AST, Dynamic, Engine, EvalAltResult, ImmutableString, LexError, Map, OptimizationLevel,
+    ParseErrorType, Position, Scope,
 };
 
 use super::frame::{AxisFigures, Frame};
@@ -30,7 +32,8 @@ const MOST_DEPTH: usize = 64;
 /// Bytes of a text that a condition makes.
 const LONGEST_TEXT: usize = 1 << 20;
 /// What `made` has.
-const MADE: [&str; 8] = ["prompt", "negative_prompt", "model", "sampler", "scheduler", "seed", "steps", "cfg_scale"];
+const MADE: [&str; 8] =
+    ["prompt", "negative_prompt", "model", "sampler", "scheduler", "seed", "steps", "cfg_scale"];
 /// The functions of conditions, for messages.
 const FUNCTIONS: &str = "p, value, entropy, mass, worst, count, known, min, max, abs";
 
@@ -104,7 +107,11 @@ impl Language {
     ///
     /// # Errors
     /// Why it says nothing, in words.
-    pub(super) fn holds(&self, condition: &Condition, scope: &mut Scope<'_>) -> Result<Truth, String> {
+    pub(super) fn holds(
+        &self,
+        condition: &Condition,
+        scope: &mut Scope<'_>,
+    ) -> Result<Truth, String> {
         let value = self.engine.eval_ast_with_scope::<Dynamic>(scope, &condition.0);
         value.and_then(|value| truth(&value)).map_err(|error| self.problem(&error))
     }
@@ -123,9 +130,14 @@ impl Language {
             }
             EvalAltResult::ErrorFunctionNotFound(signature, _) => {
                 let (name, of) = signature.split_once(" (").unwrap_or((signature, ""));
-                format!("there is no {name}({}) in rules; there are: {FUNCTIONS}", of.trim_end_matches(')'))
+                format!(
+                    "there is no {name}({}) in rules; there are: {FUNCTIONS}",
+                    of.trim_end_matches(')')
+                )
             }
-            EvalAltResult::ErrorArithmetic(..) => "the numbers in it are too large, or it divides by zero".to_owned(),
+            EvalAltResult::ErrorArithmetic(..) => {
+                "the numbers in it are too large, or it divides by zero".to_owned()
+            }
             EvalAltResult::ErrorTooManyOperations(_)
             | EvalAltResult::ErrorStackOverflow(_)
             | EvalAltResult::ErrorDataTooLarge(..) => "it is too long".to_owned(),
@@ -138,12 +150,15 @@ impl Language {
             ParseErrorType::VariableUndefined(name) => self.no_such_name(name),
             ParseErrorType::UnexpectedEOF => "it ends too early".to_owned(),
             ParseErrorType::ExprTooDeep => "it is nested too deeply".to_owned(),
-            ParseErrorType::Reserved(word) | ParseErrorType::BadInput(LexError::ImproperSymbol(word, _)) => {
+            ParseErrorType::Reserved(word)
+            | ParseErrorType::BadInput(LexError::ImproperSymbol(word, _)) => {
                 format!("{word:?} has no meaning in a rule")
             }
             ParseErrorType::UnknownOperator(sign) => format!("{sign:?} is no operator of rules"),
             ParseErrorType::MissingToken(sign, _) => format!("{sign:?} is missing"),
-            ParseErrorType::BadInput(LexError::UnterminatedString) => "a text in it has no closing quote".to_owned(),
+            ParseErrorType::BadInput(LexError::UnterminatedString) => {
+                "a text in it has no closing quote".to_owned()
+            }
             ParseErrorType::BadInput(LexError::UnexpectedInput(sign)) => {
                 format!("{sign:?} does not belong there")
             }
@@ -157,7 +172,8 @@ impl Language {
     }
 }
 
-/// `&&` and `||` as `and` and `or`, which know of axes that were not asked. Texts in quotes stay as they are.
+/// `&&` and `||` as `and` and `or`, which know of axes that were not asked. Texts in quotes stay as
+/// they are.
 fn operators_in_words(condition: &str) -> String {
     let mut written = String::with_capacity(condition.len());
     let mut quote = None;
@@ -222,7 +238,11 @@ impl AxisValue {
             return Ok(self.figure(|figures| figures.value));
         }
         let words = self.words.join(", ");
-        Err(format!("no word of {} is better than another: compare it with one of them ({words})", self.name).into())
+        Err(format!(
+            "no word of {} is better than another: compare it with one of them ({words})",
+            self.name
+        )
+        .into())
     }
 }
 
@@ -230,7 +250,12 @@ impl Answers {
     fn of(axis: &AxisRef, word: &str) -> Result<Self, Box<EvalAltResult>> {
         let place = axis.words.iter().position(|known| known == word);
         let Some(word) = place else {
-            return Err(format!("{} has no word {word:?}; it has: {}", axis.name, axis.words.join(", ")).into());
+            return Err(format!(
+                "{} has no word {word:?}; it has: {}",
+                axis.name,
+                axis.words.join(", ")
+            )
+            .into());
         };
         Ok(Self { axis: Rc::clone(axis), word })
     }
@@ -296,10 +321,11 @@ fn truth(value: &Dynamic) -> Result<Truth, Box<EvalAltResult>> {
     match value.as_bool() {
         Ok(true) => Ok(Truth::Yes),
         Ok(false) => Ok(Truth::No),
-        Err(_) => {
-            Err(format!("a condition must be true or false, and this is {}; compare it with something", kind_of(value))
-                .into())
-        }
+        Err(_) => Err(format!(
+            "a condition must be true or false, and this is {}; compare it with something",
+            kind_of(value)
+        )
+        .into()),
     }
 }
 
@@ -333,14 +359,19 @@ impl Operand {
         }
         let number = value.as_float().or_else(|_| value.as_int().map(|whole| whole as f64));
         let wrong = |_| {
-            let range = if is_logical(value) && COMPARISONS.contains(&operation) { RANGE } else { "" };
+            let range =
+                if is_logical(value) && COMPARISONS.contains(&operation) { RANGE } else { "" };
             format!("{operation} takes numbers and axes, and there is {}{range}", kind_of(value))
         };
         Ok(Self::Number(number.map_err(wrong)?))
     }
 
     /// `operation` on both numbers; what hangs on an axis that was not asked goes on doing so.
-    fn with(values: [&Dynamic; 2], name: &str, operation: impl Fn(f64, f64) -> Dynamic) -> Evaluated {
+    fn with(
+        values: [&Dynamic; 2],
+        name: &str,
+        operation: impl Fn(f64, f64) -> Dynamic,
+    ) -> Evaluated {
         let [one, other] = values;
         Ok(match (Self::of(one, name)?, Self::of(other, name)?) {
             (Self::Number(one), Self::Number(other)) => operation(one, other),
@@ -372,7 +403,9 @@ fn equal(one: &Dynamic, other: &Dynamic) -> Evaluated {
 
 /// The order of two whole numbers, which may be larger than other numbers hold, or of two texts.
 fn exact_order(one: &Dynamic, other: &Dynamic) -> Option<Ordering> {
-    let text = |value: &Dynamic| value.clone().into_string().ok().or_else(|| Some(value.as_char().ok()?.into()));
+    let text = |value: &Dynamic| {
+        value.clone().into_string().ok().or_else(|| Some(value.as_char().ok()?.into()))
+    };
     match (one.as_int(), other.as_int()) {
         (Ok(one), Ok(other)) => Some(one.cmp(&other)),
         _ => Some(text(one)?.cmp(&text(other)?)),
@@ -406,7 +439,8 @@ fn made(record: &Record) -> Map {
     MADE.iter().map(|&name| name.into()).zip(values).collect()
 }
 
-/// The language of conditions. It begins empty: what is not named here (waiting, printing, scripts in scripts) is not there.
+/// The language of conditions. It begins empty: what is not named here (waiting, printing, scripts
+/// in scripts) is not there.
 fn engine() -> Engine {
     let mut engine = Engine::new_raw();
     for package in [
@@ -422,7 +456,8 @@ fn engine() -> Engine {
     for symbol in ["eval", "print", "debug"] {
         engine.disable_symbol(symbol);
     }
-    // The language's own operators say "false" of things that cannot be compared; those of this module say so.
+    // The language's own operators say "false" of things that cannot be compared; those of this
+    // module say so.
     engine.set_fast_operators(false);
     engine.set_optimization_level(OptimizationLevel::None);
     engine.set_strict_variables(true);
@@ -431,12 +466,15 @@ fn engine() -> Engine {
     engine.set_max_expr_depths(MOST_DEPTH);
     engine.set_max_string_size(LONGEST_TEXT);
     engine.set_max_map_size(100);
-    engine.register_type_with_name::<AxisRef>("axis").register_type_with_name::<Answers>("axis == word");
+    engine
+        .register_type_with_name::<AxisRef>("axis")
+        .register_type_with_name::<Answers>("axis == word");
     engine.register_type_with_name::<NotAsked>("axis");
     register_arithmetic(&mut engine);
     register_figures(&mut engine);
-    engine
-        .register_fn("or", |one: Dynamic, other: Dynamic| -> Evaluated { Ok(truth(&one)?.or(truth(&other)?).into()) });
+    engine.register_fn("or", |one: Dynamic, other: Dynamic| -> Evaluated {
+        Ok(truth(&one)?.or(truth(&other)?).into())
+    });
     engine.register_fn("and", |one: Dynamic, other: Dynamic| -> Evaluated {
         Ok(truth(&one)?.and(truth(&other)?).into())
     });
@@ -459,7 +497,8 @@ fn most(one: f64, other: f64) -> Dynamic {
     number(Some(if one > other || one.is_nan() { one } else { other }))
 }
 
-/// Sums and comparisons with axes, and of things that do not go together; other sums are the language's own.
+/// Sums and comparisons with axes, and of things that do not go together; other sums are the
+/// language's own.
 fn register_arithmetic(engine: &mut Engine) {
     macro_rules! register_comparison {
         ($($name:literal $of_order:ident $of_numbers:expr),* $(,)?) => {$(
@@ -539,8 +578,12 @@ fn register_figures(engine: &mut Engine) {
     engine.register_fn("value", |axis: AxisRef| axis.value());
     engine.register_fn("entropy", |axis: AxisRef| axis.figure(|figures| Some(figures.entropy)));
     engine.register_fn("mass", |axis: AxisRef| axis.figure(|figures| Some(figures.mass)));
-    engine.register_fn("worst", |axis: AxisRef| axis.figure(|figures| figures.worst.or(figures.value)));
-    engine.register_fn("count", |axis: AxisRef| axis.figure(|figures| figures.count.map(|count| count as f64)));
+    engine.register_fn("worst", |axis: AxisRef| {
+        axis.figure(|figures| figures.worst.or(figures.value))
+    });
+    engine.register_fn("count", |axis: AxisRef| {
+        axis.figure(|figures| figures.count.map(|count| count as f64))
+    });
     engine.register_fn("known", |axis: AxisRef| axis.figures.is_some());
     engine.register_fn("known", |_: NotAsked| false);
     engine.register_fn("known", |value: f64| !value.is_nan());

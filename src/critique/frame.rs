@@ -1,7 +1,8 @@
 //! A frame's figures.
 //!
-//! In: its record, a rubric. Out: of each axis its value, entropy and the rest that rules and tables speak of, and one overall score. Promises: a
-//! function of these two alone; what could not be read has no value, and says so.
+//! In: its record, a rubric. Out: of each axis its value, entropy and the rest that rules and
+//! tables speak of, and one overall score. Promises: a function of these two alone; what could not
+//! be read has no value, and says so.
 
 use std::collections::HashMap;
 
@@ -15,13 +16,15 @@ use crate::record::{AnswerStatus, Rating, Record, index_of_greatest, to_four_dec
 pub struct AxisFigures {
     /// The axis.
     pub axis: String,
-    /// How good the frame is on it, 0..1: the expected value of the words' values under their probabilities; over clauses, the mean; of
-    /// defects, 1 / (1 + their number). `None` where words have no values.
+    /// How good the frame is on it, 0..1: the expected value of the words' values under their
+    /// probabilities; over clauses, the mean; of defects, 1 / (1 + their number). `None` where
+    /// words have no values.
     pub value: Option<f64>,
     /// The most probable word; none for defects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub word: Option<String>,
-    /// How undecided the model was: the entropy of the distribution in bits, from 0 to log2 of the number of words; over clauses, the mean.
+    /// How undecided the model was: the entropy of the distribution in bits, from 0 to log2 of the
+    /// number of words; over clauses, the mean.
     pub entropy: f64,
     /// What the words have of the whole probability; over clauses, the least.
     pub mass: f64,
@@ -52,7 +55,8 @@ pub struct Frame {
     pub axes: Vec<AxisFigures>,
     /// The mean of the values, by the axes' weights; `None` where no axis has a weight and a value.
     pub overall: Option<f64>,
-    /// Why the frame must not be kept, whatever the figures: it failed, or an axis could not be read.
+    /// Why the frame must not be kept, whatever the figures: it failed, or an axis could not be
+    /// read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
 }
@@ -70,12 +74,17 @@ impl Frame {
             return frame;
         }
         let (mut sum, mut weights) = (0.0, 0.0);
-        let finding = rubric.axes.iter().filter(|axis| matches!(axis.kind, Kind::Defects { .. })).count();
+        let finding =
+            rubric.axes.iter().filter(|axis| matches!(axis.kind, Kind::Defects { .. })).count();
         for axis in &rubric.axes {
             let figures = if let Kind::Defects { labels } = &axis.kind {
                 Ok(Some(defects(axis, labels, finding == 1, record)))
             } else {
-                rated(axis, by_axis.get(axis.name.as_str()).map_or(&[][..], Vec::as_slice), rubric.min_mass)
+                rated(
+                    axis,
+                    by_axis.get(axis.name.as_str()).map_or(&[][..], Vec::as_slice),
+                    rubric.min_mass,
+                )
             };
             match figures {
                 Ok(Some(figures)) => {
@@ -89,8 +98,14 @@ impl Frame {
                 Err(reason) => frame.unread = frame.unread.take().or(Some(reason)),
             }
         }
-        if finding > 0 && !matches!(record.status, AnswerStatus::Ok | AnswerStatus::Empty | AnswerStatus::Salvaged) {
-            let reason = format!("its defects were not listed to the end ({})", record.status.as_str());
+        if finding > 0
+            && !matches!(
+                record.status,
+                AnswerStatus::Ok | AnswerStatus::Empty | AnswerStatus::Salvaged
+            )
+        {
+            let reason =
+                format!("its defects were not listed to the end ({})", record.status.as_str());
             frame.unread = frame.unread.take().or(Some(reason));
         }
         frame.overall = (weights > 0.0).then(|| to_four_decimals(sum / weights));
@@ -103,8 +118,8 @@ impl Frame {
     }
 }
 
-/// The figures of an axis that looks for `labels`. Where it is the only one that looks for anything, all that was found is its; else what has one of
-/// its labels.
+/// The figures of an axis that looks for `labels`. Where it is the only one that looks for
+/// anything, all that was found is its; else what has one of its labels.
 fn defects(axis: &Axis, labels: &[String], alone: bool, record: &Record) -> AxisFigures {
     let of_it = |label: &String| alone || labels.contains(label);
     let count = record.detections.iter().filter(|detection| of_it(&detection.label)).count();
@@ -123,27 +138,45 @@ fn defects(axis: &Axis, labels: &[String], alone: bool, record: &Record) -> Axis
     }
 }
 
-/// The figures of an axis that words answer; `None` where it was not asked, since the frame's prompt is not known.
+/// The figures of an axis that words answer; `None` where it was not asked, since the frame's
+/// prompt is not known.
 fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisFigures>, String> {
     let Some(first) = ratings.first() else {
-        return if axis.needs_prompt() { Ok(None) } else { Err(format!("{} was not asked about", axis.name)) };
+        return if axis.needs_prompt() {
+            Ok(None)
+        } else {
+            Err(format!("{} was not asked about", axis.name))
+        };
     };
     let words = axis.kind.words();
-    if ratings.iter().any(|rating| rating.words != words || rating.probabilities.len() != words.len()) {
-        return Err(format!("{} was asked about with other words ({})", axis.name, first.words.join(", ")));
+    if ratings
+        .iter()
+        .any(|rating| rating.words != words || rating.probabilities.len() != words.len())
+    {
+        return Err(format!(
+            "{} was asked about with other words ({})",
+            axis.name,
+            first.words.join(", ")
+        ));
     }
-    let mean =
-        |of: &dyn Fn(&Rating) -> f64| ratings.iter().map(|rating| of(rating)).sum::<f64>() / ratings.len() as f64;
-    let probabilities: Vec<f64> = (0..words.len()).map(|word| mean(&|rating| rating.probabilities[word])).collect();
+    let mean = |of: &dyn Fn(&Rating) -> f64| {
+        ratings.iter().map(|rating| of(rating)).sum::<f64>() / ratings.len() as f64
+    };
+    let probabilities: Vec<f64> =
+        (0..words.len()).map(|word| mean(&|rating| rating.probabilities[word])).collect();
     let values = axis.kind.values();
     let value_of = |probabilities: &[f64]| {
         let values = values.as_ref()?;
         // Rounded probabilities do not quite sum to 1.
         let whole: f64 = probabilities.iter().sum();
-        Some(to_four_decimals(values.iter().zip(probabilities).map(|(value, p)| value * p).sum::<f64>() / whole))
+        Some(to_four_decimals(
+            values.iter().zip(probabilities).map(|(value, p)| value * p).sum::<f64>() / whole,
+        ))
     };
-    let each: Vec<Option<f64>> = ratings.iter().map(|rating| value_of(&rating.probabilities)).collect();
-    let by_clause = |(rating, value): (&&Rating, &Option<f64>)| Some((rating.clause.clone()?, *value));
+    let each: Vec<Option<f64>> =
+        ratings.iter().map(|rating| value_of(&rating.probabilities)).collect();
+    let by_clause =
+        |(rating, value): (&&Rating, &Option<f64>)| Some((rating.clause.clone()?, *value));
     let clauses: Vec<_> = ratings.iter().zip(&each).filter_map(by_clause).collect();
     let figures = AxisFigures {
         axis: axis.name.clone(),
@@ -151,7 +184,9 @@ fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisF
         word: index_of_greatest(&probabilities).map(|word| words[word].clone()),
         entropy: to_four_decimals(mean(&|rating| entropy(&rating.probabilities))),
         mass: ratings.iter().map(|rating| rating.mass).fold(f64::INFINITY, f64::min),
-        worst: (!clauses.is_empty()).then(|| each.iter().flatten().copied().reduce(f64::min)).flatten(),
+        worst: (!clauses.is_empty())
+            .then(|| each.iter().flatten().copied().reduce(f64::min))
+            .flatten(),
         probabilities: probabilities.into_iter().map(to_four_decimals).collect(),
         words,
         count: None,
@@ -159,7 +194,10 @@ fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisF
         reason: first.reason.clone(),
     };
     if figures.mass < min_mass {
-        return Err(format!("the model wanted to say something else about {} (mass {})", axis.name, figures.mass));
+        return Err(format!(
+            "the model wanted to say something else about {} (mass {})",
+            axis.name, figures.mass
+        ));
     }
     Ok(Some(figures))
 }
@@ -233,8 +271,10 @@ pub(super) mod tests {
             ("style", &["photo", "drawing"], &[0.75, 0.25]),
         ]);
         let whole = BBox::whole(10, 10);
-        record.detections =
-            vec![Detection::new("extra limb".to_owned(), whole), Detection::new("cat".to_owned(), whole)];
+        record.detections = vec![
+            Detection::new("extra limb".to_owned(), whole),
+            Detection::new("cat".to_owned(), whole),
+        ];
         let frame = Frame::of(&record, &rubric);
         let of = |name| frame.axis(name).unwrap();
         assert_eq!((of("hands").value, of("hands").entropy), (Some(0.5), 1.0));
@@ -242,7 +282,11 @@ pub(super) mod tests {
         assert_eq!((of("style").value, of("style").word.as_deref()), (None, Some("photo")));
         assert_eq!((of("flaws").count, of("flaws").value), (Some(1), Some(0.5)));
         assert!(frame.axis("adherence").is_none() && frame.unread.is_none());
-        assert_eq!(frame.overall, Some(0.575), "(3 * 0.5 + 0.8) / 4: what has no value or no weight does not count");
+        assert_eq!(
+            frame.overall,
+            Some(0.575),
+            "(3 * 0.5 + 0.8) / 4: what has no value or no weight does not count"
+        );
     }
 
     #[test]

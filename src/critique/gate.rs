@@ -1,12 +1,13 @@
 //! Rules that a user wrote: which frames to keep.
 //!
-//! In: a rubric's rules, a frame's figures and record. Out: a verdict and the rule that fired. Promises: rules are tried in order and
-//! the first that holds decides; a rule that is misspelled, or that none can reach, is an error before any frame is judged, not a rule
-//! that never fires; a verdict that hangs on an axis which the frame was not asked about is `review`; a frame that was not read, or of
-//! which nothing was asked, is never kept.
+//! In: a rubric's rules, a frame's figures and record. Out: a verdict and the rule that fired.
+//! Promises: rules are tried in order and the first that holds decides; a rule that is misspelled,
+//! or that none can reach, is an error before any frame is judged, not a rule that never fires; a
+//! verdict that hangs on an axis which the frame was not asked about is `review`; a frame that was
+//! not read, or of which nothing was asked, is never kept.
 //!
-//! A rule is `keep`, `review` or `reject`, then `if` and a condition (see [`super::condition`]), or `otherwise`; `docs/CRITIQUE.md`
-//! says what stands for what.
+//! A rule is `keep`, `review` or `reject`, then `if` and a condition (see [`super::condition`]), or
+//! `otherwise`; `docs/CRITIQUE.md` says what stands for what.
 
 use std::fmt;
 
@@ -75,7 +76,8 @@ impl Judged {
     }
 }
 
-/// How the reason of a frame begins that was not read, that was not asked about an axis, or of which nothing was asked.
+/// How the reason of a frame begins that was not read, that was not asked about an axis, or of
+/// which nothing was asked.
 const NOT_READ: &str = "not read";
 const NOT_ASKED: &str = "not asked";
 const NOTHING_TO_ASK: &str = "nothing to ask";
@@ -85,7 +87,9 @@ const NOTHING_TO_ASK: &str = "nothing to ask";
 #[non_exhaustive]
 pub enum GateError {
     /// Not `keep|review|reject`, then `if CONDITION` or `otherwise`.
-    #[error("rule {rule:?}: must be keep, review or reject, then `if` and a condition, or `otherwise`")]
+    #[error(
+        "rule {rule:?}: must be keep, review or reject, then `if` and a condition, or `otherwise`"
+    )]
     Form {
         /// The rule.
         rule: String,
@@ -131,7 +135,10 @@ impl Gates {
         for text in &rubric.rules {
             let rule = gates.rule(text)?;
             if let Some(before) = gates.rules.iter().find(|rule| rule.condition.is_none()) {
-                return Err(GateError::NeverReached { rule: rule.text, before: before.text.clone() });
+                return Err(GateError::NeverReached {
+                    rule: rule.text,
+                    before: before.text.clone(),
+                });
             }
             gates.rules.push(rule);
         }
@@ -141,12 +148,16 @@ impl Gates {
     fn rule(&self, text: &str) -> Result<Rule, GateError> {
         let form = || GateError::Form { rule: text.to_owned() };
         let (verdict, rest) = text.trim().split_once(char::is_whitespace).ok_or_else(form)?;
-        let verdict = Verdict::ALL.into_iter().find(|known| known.as_str() == verdict).ok_or_else(form)?;
+        let verdict =
+            Verdict::ALL.into_iter().find(|known| known.as_str() == verdict).ok_or_else(form)?;
         let rest = rest.trim();
         if rest == "otherwise" {
             return Ok(Rule { verdict, text: text.to_owned(), condition: None });
         }
-        let condition = rest.strip_prefix("if").filter(|rest| rest.starts_with([' ', '\t', '('])).ok_or_else(form)?;
+        let condition = rest
+            .strip_prefix("if")
+            .filter(|rest| rest.starts_with([' ', '\t', '(']))
+            .ok_or_else(form)?;
         let problem = |problem: String| GateError::Condition { rule: text.to_owned(), problem };
         let condition = self.language.compile(condition).map_err(problem)?;
         Ok(Rule { verdict, text: text.to_owned(), condition: Some(condition) })
@@ -160,7 +171,9 @@ impl Gates {
                 Some(unread) => not_kept(unread),
                 None => Judged {
                     verdict: Verdict::Review,
-                    rule: format!("{NOTHING_TO_ASK}: every axis needs the frame's prompt, which is not known"),
+                    rule: format!(
+                        "{NOTHING_TO_ASK}: every axis needs the frame's prompt, which is not known"
+                    ),
                     not_asked: self.language.axes().map(str::to_owned).collect(),
                 },
             };
@@ -185,7 +198,9 @@ impl Gates {
     }
 
     fn holds(&self, rule: &Rule, scope: &mut Scope<'_>) -> Result<Truth, String> {
-        rule.condition.as_ref().map_or(Ok(Truth::Yes), |condition| self.language.holds(condition, scope))
+        rule.condition
+            .as_ref()
+            .map_or(Ok(Truth::Yes), |condition| self.language.holds(condition, scope))
     }
 }
 
@@ -193,8 +208,14 @@ fn not_kept(why: &str) -> Judged {
     Judged::new(Verdict::Review, format!("{NOT_READ}: {why}"))
 }
 
-/// `verdict`, unless a rule before it might have said another. An axis that could not be read has no figures either: `unread` says so.
-fn decide(undecided: &[(&Rule, String)], verdict: Verdict, rule: &str, unread: Option<&str>) -> Judged {
+/// `verdict`, unless a rule before it might have said another. An axis that could not be read has
+/// no figures either: `unread` says so.
+fn decide(
+    undecided: &[(&Rule, String)],
+    verdict: Verdict,
+    rule: &str,
+    unread: Option<&str>,
+) -> Judged {
     let Some((first, axis)) = undecided.iter().find(|(rule, _)| rule.verdict != verdict) else {
         return Judged::new(verdict, rule);
     };
@@ -204,7 +225,11 @@ fn decide(undecided: &[(&Rule, String)], verdict: Verdict, rule: &str, unread: O
     let mut not_asked: Vec<String> = undecided.iter().map(|(_, axis)| axis.clone()).collect();
     not_asked.sort_unstable();
     not_asked.dedup();
-    Judged { verdict: Verdict::Review, rule: format!("{NOT_ASKED}: {axis} ({})", first.text), not_asked }
+    Judged {
+        verdict: Verdict::Review,
+        rule: format!("{NOT_ASKED}: {axis} ({})", first.text),
+        not_asked,
+    }
 }
 
 #[cfg(test)]
@@ -240,8 +265,10 @@ mod tests {
     }
 
     fn example() -> Record {
-        let mut record =
-            record(&[("hands", LEVELS, &[0.7, 0.1, 0.1, 0.1, 0.0]), ("text", &["yes", "no"], &[0.4, 0.6])]);
+        let mut record = record(&[
+            ("hands", LEVELS, &[0.7, 0.1, 0.1, 0.1, 0.0]),
+            ("text", &["yes", "no"], &[0.4, 0.6]),
+        ]);
         record.generation = Some(Box::new(GenerationSettings {
             model: Some("sdxl".to_owned()),
             seed: Some(7),
@@ -308,7 +335,10 @@ mod tests {
             // Plain numbers and texts are those of the language.
             ("7 / 2 == 3 && 7 % 2 == 1 && 2 ** 3 == 8 && 7 / 2.0 == 3.5 && 1 - 2 == -1", true),
             ("9007199254740993 == 9007199254740992 || 9007199254740993 <= 9007199254740992", false),
-            ("\"a\" < \"b\" && \"a\" + \"b\" == \"ab\" && \"a\" != \"b\" && 1 < 1.5 && 1 == 1.0", true),
+            (
+                "\"a\" < \"b\" && \"a\" + \"b\" == \"ab\" && \"a\" != \"b\" && 1 < 1.5 && 1 == 1.0",
+                true,
+            ),
             ("(1 < 2) == true && !(1 > 2) && (hands < 0.5) != (text < 0.1)", true),
         ] {
             if condition.contains("'x'") {
@@ -316,7 +346,8 @@ mod tests {
                 assert!(gates(&[&format!("reject if {condition}")]).is_err());
                 continue;
             }
-            let (rubric, gates) = gates(&[&format!("reject if {condition}"), "keep otherwise"]).unwrap();
+            let (rubric, gates) =
+                gates(&[&format!("reject if {condition}"), "keep otherwise"]).unwrap();
             let judged = gates.judge(&Frame::of(&record, &rubric), &record);
             assert_eq!(judged.verdict == Verdict::Reject, holds, "{condition}: {judged:?}");
         }
@@ -325,7 +356,12 @@ mod tests {
     #[test]
     fn the_first_rule_that_holds_decides_and_is_named() {
         let record = example();
-        let rules = ["reject if hands < 0.1", "review if text < 0.5", "reject if hands < 0.5", "keep otherwise"];
+        let rules = [
+            "reject if hands < 0.1",
+            "review if text < 0.5",
+            "reject if hands < 0.5",
+            "keep otherwise",
+        ];
         let (rubric, gates) = gates(&rules).unwrap();
         let judged = gates.judge(&Frame::of(&record, &rubric), &record);
         assert_eq!(judged, Judged::new(Verdict::Review, rules[1]));
@@ -333,12 +369,18 @@ mod tests {
 
     #[test]
     fn what_was_not_read_is_never_kept() {
-        let (rubric, rules) = gates(&["reject if hands < 0.5", "keep if text < 0.9", "keep otherwise"]).unwrap();
+        let (rubric, rules) =
+            gates(&["reject if hands < 0.5", "keep if text < 0.9", "keep otherwise"]).unwrap();
         let failed = Record::failed("a.png".to_owned(), "cannot decode".to_owned());
         let judged = rules.judge(&Frame::of(&failed, &rubric), &failed);
-        assert_eq!((judged.verdict, judged.rule.as_str()), (Verdict::Review, "not read: cannot decode"));
-        let mut rambling =
-            record(&[("hands", LEVELS, &[0.0, 0.0, 0.0, 0.0, 1.0]), ("text", &["yes", "no"], &[0.5, 0.5])]);
+        assert_eq!(
+            (judged.verdict, judged.rule.as_str()),
+            (Verdict::Review, "not read: cannot decode")
+        );
+        let mut rambling = record(&[
+            ("hands", LEVELS, &[0.0, 0.0, 0.0, 0.0, 1.0]),
+            ("text", &["yes", "no"], &[0.5, 0.5]),
+        ]);
         rambling.ratings[1].mass = 0.0;
         assert_eq!(rules.judge(&Frame::of(&rambling, &rubric), &rambling).verdict, Verdict::Review);
         // What is bad for another reason may be rejected.
@@ -346,7 +388,11 @@ mod tests {
         assert_eq!(rules.judge(&Frame::of(&rambling, &rubric), &rambling).verdict, Verdict::Reject);
         let (rubric, none) = gates(&[]).unwrap();
         let good = example();
-        assert_eq!(none.judge(&Frame::of(&good, &rubric), &good).verdict, Verdict::Review, "no rule, no keeping");
+        assert_eq!(
+            none.judge(&Frame::of(&good, &rubric), &good).verdict,
+            Verdict::Review,
+            "no rule, no keeping"
+        );
     }
 
     /// The frame's prompt is not known, so that it was not asked about adherence.
@@ -357,29 +403,59 @@ mod tests {
         for (rules, verdict, not_asked) in [
             (&["reject if adherence < 0.6", "keep otherwise"][..], Verdict::Review, adherence()),
             (&["reject if worst(adherence) < 0.6", "keep otherwise"], Verdict::Review, adherence()),
-            (&["reject if p(adherence == \"no\") + 0.1 > 0.6", "keep otherwise"], Verdict::Review, adherence()),
-            (&["reject if hands > 0.9 or adherence < 0.6", "keep otherwise"], Verdict::Review, adherence()),
+            (
+                &["reject if p(adherence == \"no\") + 0.1 > 0.6", "keep otherwise"],
+                Verdict::Review,
+                adherence(),
+            ),
+            (
+                &["reject if hands > 0.9 or adherence < 0.6", "keep otherwise"],
+                Verdict::Review,
+                adherence(),
+            ),
             (&["keep if adherence > 0.6", "reject otherwise"], Verdict::Review, adherence()),
             // It would come to the same, however adherence is.
             (&["reject if adherence < 0.6", "reject otherwise"], Verdict::Reject, vec![]),
-            (&["reject if hands < 0.6 or adherence < 0.6", "keep otherwise"], Verdict::Reject, vec![]),
-            (&["reject if hands > 0.6 and adherence < 0.6", "keep otherwise"], Verdict::Keep, vec![]),
+            (
+                &["reject if hands < 0.6 or adherence < 0.6", "keep otherwise"],
+                Verdict::Reject,
+                vec![],
+            ),
+            (
+                &["reject if hands > 0.6 and adherence < 0.6", "keep otherwise"],
+                Verdict::Keep,
+                vec![],
+            ),
             (&["review if adherence < 0.6"], Verdict::Review, vec![]),
             // The rules say what is to be done then.
-            (&["reject if known(adherence) and adherence < 0.6", "keep otherwise"], Verdict::Keep, vec![]),
-            (&["reject if hands < 0.5", "reject if adherence < 0.6", "keep otherwise"], Verdict::Reject, vec![]),
+            (
+                &["reject if known(adherence) and adherence < 0.6", "keep otherwise"],
+                Verdict::Keep,
+                vec![],
+            ),
+            (
+                &["reject if hands < 0.5", "reject if adherence < 0.6", "keep otherwise"],
+                Verdict::Reject,
+                vec![],
+            ),
         ] {
             let (rubric, gates) = gates(rules).unwrap();
             let judged = gates.judge(&Frame::of(&record, &rubric), &record);
-            assert_eq!((judged.verdict, &judged.not_asked), (verdict, &not_asked), "{rules:?}: {judged:?}");
+            assert_eq!(
+                (judged.verdict, &judged.not_asked),
+                (verdict, &not_asked),
+                "{rules:?}: {judged:?}"
+            );
             assert_eq!(judged.decided_by() == NOT_ASKED, !not_asked.is_empty());
         }
     }
 
     #[test]
     fn a_frame_of_which_nothing_was_asked_is_never_kept() {
-        let mut rubric =
-            Rubric::read("name = \"r\"\n[[axis]]\nname = \"a\"\nkind = \"yes_no\"\nquestion = \"{clause}?\"").unwrap();
+        let mut rubric = Rubric::read(
+            "name = \"r\"\n[[axis]]\nname = \"a\"\nkind = \"yes_no\"\nquestion = \"{clause}?\"",
+        )
+        .unwrap();
         rubric.rules = vec!["keep otherwise".to_owned()];
         let record = record(&[]);
         let judged = Gates::new(&rubric).unwrap().judge(&Frame::of(&record, &rubric), &record);
@@ -389,7 +465,10 @@ mod tests {
     #[test]
     fn a_rule_that_none_can_reach_is_an_error() {
         let error = gates(&["keep otherwise", "reject if hands < 0.5"]).err().unwrap().to_string();
-        assert!(error.contains("\"reject if hands < 0.5\" is never reached: \"keep otherwise\""), "{error}");
+        assert!(
+            error.contains("\"reject if hands < 0.5\" is never reached: \"keep otherwise\""),
+            "{error}"
+        );
     }
 
     #[test]
@@ -410,10 +489,16 @@ mod tests {
             ("reject if loop {}", ""),
             ("reject if eval(\"1\")", "eval"),
             ("reject if hands < 1; true", ""),
-            ("reject if sleep(1000000) == ()", "there is no sleep(i64) in rules; there are: p, value"),
+            (
+                "reject if sleep(1000000) == ()",
+                "there is no sleep(i64) in rules; there are: p, value",
+            ),
             ("reject if print(\"x\") == \"x\"", "\"print\" has no meaning in a rule"),
             ("reject if hands < made.model", "< takes numbers and axes, and there is a text"),
-            ("reject if hands == made", "== takes numbers and axes, and there is a group of values"),
+            (
+                "reject if hands == made",
+                "== takes numbers and axes, and there is a group of values",
+            ),
             ("reject if hand < 1", "there is no \"hand\"; rules can name hands, text"),
             ("reject if hands < ", "it ends too early"),
             ("reject if made.model == \"x", "a text in it has no closing quote"),

@@ -1,10 +1,12 @@
 //! How good a generated frame is: rubrics, levels, gates.
 //!
-//! In: a rubric that a user wrote ([`Rubric`]), a frame's bytes and pixels, and the model's probabilities for a few words an axis. Out: a rating an
-//! axis, figures of the frame ([`Frame`]), and a verdict by the user's own rules ([`Gates`]); besides, what is known of a frame without a
-//! model: the settings that it was made with, the clauses of its prompt that can be checked one by one, and classical measures of its pixels.
-//! Promises: no level is sampled from text; a frame that was not read is never kept; nothing here fails because a frame is odd; verdicts are
-//! a function of the record and the rules alone, so that rules can be changed without asking a model again.
+//! In: a rubric that a user wrote ([`Rubric`]), a frame's bytes and pixels, and the model's
+//! probabilities for a few words an axis. Out: a rating an axis, figures of the frame ([`Frame`]),
+//! and a verdict by the user's own rules ([`Gates`]); besides, what is known of a frame without a
+//! model: the settings that it was made with, the clauses of its prompt that can be checked one by
+//! one, and classical measures of its pixels. Promises: no level is sampled from text; a frame that
+//! was not read is never kept; nothing here fails because a frame is odd; verdicts are a function
+//! of the record and the rules alone, so that rules can be changed without asking a model again.
 //!
 //! ```
 //! use gemscope::critique::{Gates, Rubric};
@@ -28,5 +30,6 @@ pub use gate::{GateError, Gates, Judged, Verdict};
 pub use rubric::{Axis, Kind, Rubric, RubricError};
 pub use settings::{OtherQuestions, rate_into};
 pub use statistics::{
-    BARS, DISAGREEMENT, Group, GroupBy, Sequence, Spread, Statistics, Together, UnknownGroup, disagreements, groups,
+    BARS, DISAGREEMENT, Group, GroupBy, Sequence, Spread, Statistics, Together, UnknownGroup,
+    disagreements, groups,
 };

@@ -1,8 +1,9 @@
 //! What frames are rated by: a rubric in TOML.
 //!
-//! In: the text of the file. Out: axes, each with its question and what may be answered, and the rules of the gate. Promises: one question and
-//! one short answer an axis; what the file says wrongly is an error that names the axis and what may stand there; `docs/CRITIQUE.md` says
-//! what every key means.
+//! In: the text of the file. Out: axes, each with its question and what may be answered, and the
+//! rules of the gate. Promises: one question and one short answer an axis; what the file says
+//! wrongly is an error that names the axis and what may stand there; `docs/CRITIQUE.md` says what
+//! every key means.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,8 +16,8 @@ use crate::record::{Budget, Measures};
 const LEVELS: [&str; 5] = ["bad", "poor", "fair", "good", "excellent"];
 /// Names that a rule reads otherwise.
 const TAKEN: [&str; 15] = [
-    "overall", "measured", "made", "p", "entropy", "mass", "worst", "count", "word", "and", "or", "not", "if", "true",
-    "false",
+    "overall", "measured", "made", "p", "entropy", "mass", "worst", "count", "word", "and", "or",
+    "not", "if", "true", "false",
 ];
 /// Below this share of the probability, the words of an axis are not what the model wanted to say.
 const MIN_MASS: f64 = 0.05;
@@ -129,9 +130,9 @@ impl Kind {
     /// How good each word is, 0..1; `None` where no word is better than another.
     pub fn values(&self) -> Option<Vec<f64>> {
         match self {
-            Self::Level { words } => {
-                Some((0..words.len()).map(|place| place as f64 / (words.len() - 1) as f64).collect())
-            }
+            Self::Level { words } => Some(
+                (0..words.len()).map(|place| place as f64 / (words.len() - 1) as f64).collect(),
+            ),
             Self::YesNo { good } => Some(if *good { vec![1.0, 0.0] } else { vec![0.0, 1.0] }),
             Self::Choice { values, .. } => values.clone(),
             Self::Defects { .. } => None,
@@ -232,7 +233,11 @@ impl Rubric {
 
     /// The user's text that asks about a box that was found; `{label}` and `{box}` stand for it.
     pub fn explain_text(&self) -> String {
-        if self.preamble.is_empty() { EXPLAIN.to_owned() } else { format!("{}\n{EXPLAIN}", self.preamble) }
+        if self.preamble.is_empty() {
+            EXPLAIN.to_owned()
+        } else {
+            format!("{}\n{EXPLAIN}", self.preamble)
+        }
     }
 
     /// The user's text that asks which of two frames is better.
@@ -251,14 +256,16 @@ impl Rubric {
 }
 
 /// How a reason is asked for where the rubric does not say.
-const REASON: &str = "{question}\nThe answer is: {word}. Say in one short sentence what in the image shows that.";
+const REASON: &str =
+    "{question}\nThe answer is: {word}. Say in one short sentence what in the image shows that.";
 
 /// How a box is asked about.
-const EXPLAIN: &str =
-    "There is a {label} at {box} (ymin, xmin, ymax, xmax, 0 to 1000). Say in one short sentence what is wrong there.";
+const EXPLAIN: &str = "There is a {label} at {box} (ymin, xmin, ymax, xmax, 0 to 1000). Say in \
+                       one short sentence what is wrong there.";
 
 /// What decides between two frames where the rubric does not say.
-const PAIR: &str = "Which of these two images is better: fewer flaws, sharper, better lit, better composed?";
+const PAIR: &str =
+    "Which of these two images is better: fewer flaws, sharper, better lit, better composed?";
 
 /// `text` with every place filled once, in one pass: what is put in is never looked at again.
 fn fill(text: &str, values: &[(&str, &str)]) -> String {
@@ -342,8 +349,12 @@ struct AxisTable {
 impl AxisTable {
     fn check(self) -> Result<Axis, String> {
         let first = self.name.chars().next().is_some_and(|first| first.is_ascii_lowercase());
-        if !first || !self.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
-            return Err("a name is small letters, digits and _, so that rules can name it".to_owned());
+        if !first
+            || !self.name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        {
+            return Err(
+                "a name is small letters, digits and _, so that rules can name it".to_owned()
+            );
         }
         if TAKEN.contains(&self.name.as_str()) {
             return Err("rules use this name for something else".to_owned());
@@ -354,14 +365,22 @@ impl AxisTable {
             ("good", self.good.is_some(), &[KindName::YesNo]),
             ("values", self.values.is_some(), &[KindName::Choice]),
             ("labels", self.labels.is_some(), &[KindName::Defects]),
-            ("examples", !self.examples.is_empty(), &[KindName::Level, KindName::YesNo, KindName::Choice]),
+            (
+                "examples",
+                !self.examples.is_empty(),
+                &[KindName::Level, KindName::YesNo, KindName::Choice],
+            ),
         ];
-        if let Some((key, ..)) = given.iter().find(|(_, there, kinds)| *there && !kinds.contains(&self.kind)) {
+        if let Some((key, ..)) =
+            given.iter().find(|(_, there, kinds)| *there && !kinds.contains(&self.kind))
+        {
             return Err(format!("{key} does not go with this kind"));
         }
         let words = |default: Option<&[&str]>| -> Result<Vec<String>, String> {
-            let words =
-                self.words.clone().or_else(|| default.map(|words| words.iter().map(|&w| w.to_owned()).collect()));
+            let words = self
+                .words
+                .clone()
+                .or_else(|| default.map(|words| words.iter().map(|&w| w.to_owned()).collect()));
             let words = words.ok_or("words is missing")?;
             if words.len() < 2 || words.iter().collect::<HashSet<_>>().len() < words.len() {
                 return Err("words must be two or more, each once".to_owned());
@@ -381,12 +400,23 @@ impl AxisTable {
                 let words = words(None)?;
                 let value = |values: BTreeMap<String, f64>| -> Result<Vec<f64>, String> {
                     if let Some(stranger) = values.keys().find(|word| !words.contains(word)) {
-                        return Err(format!("values names {stranger:?}, which is none of the words"));
+                        return Err(format!(
+                            "values names {stranger:?}, which is none of the words"
+                        ));
                     }
-                    let of = |word: &String| values.get(word).copied().filter(|value| (0.0..=1.0).contains(value));
-                    words.iter().map(of).collect::<Option<_>>().ok_or("values must give each word 0 to 1".to_owned())
+                    let of = |word: &String| {
+                        values.get(word).copied().filter(|value| (0.0..=1.0).contains(value))
+                    };
+                    words
+                        .iter()
+                        .map(of)
+                        .collect::<Option<_>>()
+                        .ok_or("values must give each word 0 to 1".to_owned())
                 };
-                Kind::Choice { values: self.values.clone().map(value).transpose()?, words: words.clone() }
+                Kind::Choice {
+                    values: self.values.clone().map(value).transpose()?,
+                    words: words.clone(),
+                }
             }
             KindName::Defects => {
                 let labels = self.labels.clone().unwrap_or_default();
@@ -405,9 +435,13 @@ impl AxisTable {
         if let Some(measure) = &self.measure
             && !Measures::NAMES.contains(&measure.as_str())
         {
-            return Err(format!("there is no measure {measure:?}; there are: {}", Measures::NAMES.join(", ")));
+            return Err(format!(
+                "there is no measure {measure:?}; there are: {}",
+                Measures::NAMES.join(", ")
+            ));
         }
-        let weight = self.weight.unwrap_or(if matches!(kind, Kind::Defects { .. }) { 0.0 } else { 1.0 });
+        let weight =
+            self.weight.unwrap_or(if matches!(kind, Kind::Defects { .. }) { 0.0 } else { 1.0 });
         if !(weight.is_finite() && weight >= 0.0) {
             return Err("weight must be 0 or more".to_owned());
         }
@@ -438,7 +472,10 @@ mod tests {
         assert_eq!(Rubric::read(Rubric::DEMO).unwrap().axes.len(), 4);
         let anatomy = sdxl.axis("anatomy").unwrap();
         let text = sdxl.text(anatomy, None);
-        assert!(text.ends_with("Answer with one word: bad, poor, fair, good or excellent."), "{text}");
+        assert!(
+            text.ends_with("Answer with one word: bad, poor, fair, good or excellent."),
+            "{text}"
+        );
         assert!(text.starts_with(&sdxl.preamble), "what all questions share comes first");
     }
 
@@ -451,19 +488,43 @@ mod tests {
             (axis("kind = \"level\""), "axis \"a\": question is missing"),
             (axis("kind = \"level\"\nquestion = \"q\"\nwords = [\"good\"]"), "two or more"),
             (axis("kind = \"yes_no\"\nquestion = \"q\"\ngood = \"maybe\""), "good must be"),
-            (axis("kind = \"yes_no\"\nquestion = \"q\"\nwords = [\"a\", \"b\"]"), "words does not go"),
-            (axis("kind = \"choice\"\nquestion = \"q\""), "words is missing"),
-            (axis("kind = \"choice\"\nquestion = \"q\"\nwords = [\"a\", \"b\"]\nvalues = {a = 1}"), "each word 0 to 1"),
             (
-                axis("kind = \"choice\"\nquestion = \"q\"\nwords = [\"a\", \"b\"]\nvalues = {c = 1}"),
+                axis("kind = \"yes_no\"\nquestion = \"q\"\nwords = [\"a\", \"b\"]"),
+                "words does not go",
+            ),
+            (axis("kind = \"choice\"\nquestion = \"q\""), "words is missing"),
+            (
+                axis(
+                    "kind = \"choice\"\nquestion = \"q\"\nwords = [\"a\", \"b\"]\nvalues = {a = 1}",
+                ),
+                "each word 0 to 1",
+            ),
+            (
+                axis(
+                    "kind = \"choice\"\nquestion = \"q\"\nwords = [\"a\", \"b\"]\nvalues = {c = 1}",
+                ),
                 "none of the words",
             ),
             (axis("kind = \"defects\""), "labels must say"),
-            (axis("kind = \"defects\"\nlabels = [\"x\"]\nexamples = [\"y\"]"), "examples does not go"),
+            (
+                axis("kind = \"defects\"\nlabels = [\"x\"]\nexamples = [\"y\"]"),
+                "examples does not go",
+            ),
             (axis("kind = \"level\"\nquestion = \"q\"\nweight = -1"), "weight must be"),
-            (axis("kind = \"level\"\nquestion = \"q\"\nmeasure = \"sharp\""), "no measure \"sharp\"; there are: lap"),
-            ("name = \"r\"\n[[axis]]\nname = \"p\"\nkind = \"level\"\nquestion = \"q\"".to_owned(), "something else"),
-            ("name = \"r\"\n[[axis]]\nname = \"A b\"\nkind = \"level\"\nquestion = \"q\"".to_owned(), "small letters"),
+            (
+                axis("kind = \"level\"\nquestion = \"q\"\nmeasure = \"sharp\""),
+                "no measure \"sharp\"; there are: lap",
+            ),
+            (
+                "name = \"r\"\n[[axis]]\nname = \"p\"\nkind = \"level\"\nquestion = \"q\""
+                    .to_owned(),
+                "something else",
+            ),
+            (
+                "name = \"r\"\n[[axis]]\nname = \"A b\"\nkind = \"level\"\nquestion = \"q\""
+                    .to_owned(),
+                "small letters",
+            ),
             ("name = \"r\"".to_owned(), "no [[axis]]"),
             ("name = \"r\"\nbudget = 100\n".to_owned() + &axis("")[11..], "kind"),
         ] {
@@ -475,7 +536,8 @@ mod tests {
     #[test]
     fn words_of_a_prompt_are_never_places() {
         let rubric = Rubric::read(
-            "name = \"r\"\npreamble = \"Look.\"\n[[axis]]\nname = \"a\"\nkind = \"yes_no\"\nquestion = \"Is there {clause}?\"",
+            "name = \"r\"\npreamble = \"Look.\"\n[[axis]]\nname = \"a\"\nkind = \"yes_no\"\n\
+             question = \"Is there {clause}?\"",
         )
         .unwrap();
         let text = rubric.text(&rubric.axes[0], Some("a {clause} with {words}"));

@@ -20,7 +20,8 @@ impl CritiqueSettings {
         Self { axes: rubric.axes.iter().map(asked).collect(), min_mass: rubric.min_mass }
     }
 
-    /// That the answers to these questions can be judged by `rubric`: it may leave axes out, and weigh and judge them otherwise.
+    /// That the answers to these questions can be judged by `rubric`: it may leave axes out, and
+    /// weigh and judge them otherwise.
     ///
     /// # Errors
     /// [`OtherQuestions`] where an axis was asked in other words, or not at all.
@@ -42,7 +43,8 @@ impl CritiqueSettings {
 /// A rubric that asks something else than the frames of a run were asked.
 #[derive(Debug, Error)]
 #[error(
-    "the frames of this run were asked other questions, and old answers are no answers to new ones:{}{}",
+    "the frames of this run were asked other questions, and old answers are no answers to new \
+     ones:{}{}",
     named(" asked in other words: ", changed),
     named(" not asked: ", added)
 )]
@@ -57,8 +59,8 @@ fn named(what: &str, axes: &[String]) -> String {
     if axes.is_empty() { String::new() } else { format!("{what}{};", axes.join(", ")) }
 }
 
-/// Puts ratings into the record of their frame, which holds what was found in it. A frame is `refused` where the model wanted to say something else
-/// about an axis.
+/// Puts ratings into the record of their frame, which holds what was found in it. A frame is
+/// `refused` where the model wanted to say something else about an axis.
 pub fn rate_into(record: &mut Record, ratings: Vec<Rating>, settings: &CritiqueSettings) {
     let unread = ratings.iter().any(|rating| rating.mass < settings.min_mass);
     if unread {

@@ -1,8 +1,8 @@
 //! What all frames of a run look like together.
 //!
-//! In: frames and what they were made with. Out: of each axis a histogram and percentiles, over all frames and over those of each model and
-//! sampler; groups with their best frame; numbered frames with how much their scores flicker. Promises: a function of these alone, in the
-//! order of names.
+//! In: frames and what they were made with. Out: of each axis a histogram and percentiles, over all
+//! frames and over those of each model and sampler; groups with their best frame; numbered frames
+//! with how much their scores flicker. Promises: a function of these alone, in the order of names.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -47,7 +47,12 @@ impl Spread {
             histogram[((value * BARS as f64) as usize).min(BARS - 1)] += 1;
         }
         let mean = to_four_decimals(values.iter().sum::<f64>() / values.len() as f64);
-        Some(Self { frames: values.len(), mean, percentiles: [0.05, 0.25, 0.5, 0.75, 0.95].map(percentile), histogram })
+        Some(Self {
+            frames: values.len(),
+            mean,
+            percentiles: [0.05, 0.25, 0.5, 0.75, 0.95].map(percentile),
+            histogram,
+        })
     }
 }
 
@@ -109,7 +114,10 @@ impl Statistics {
                     groups.entry(key).or_default().push(*one);
                 }
             }
-            groups.into_iter().map(|(key, frames)| (key, Together::of(&frames))).collect::<BTreeMap<_, _>>()
+            groups
+                .into_iter()
+                .map(|(key, frames)| (key, Together::of(&frames)))
+                .collect::<BTreeMap<_, _>>()
         };
         Self {
             all: Together::of(&all),
@@ -120,9 +128,14 @@ impl Statistics {
     }
 }
 
-/// Of each frame the axes on which the model and the classical measure that the rubric names for it disagree: how far the frame's ranks among all
-/// frames lie apart, -1..1; above 0 the model thinks better of the frame than the measure. Only differences from [`DISAGREEMENT`] on.
-pub fn disagreements(records: &[Record], frames: &[Frame], rubric: &Rubric) -> Vec<Vec<(String, f64)>> {
+/// Of each frame the axes on which the model and the classical measure that the rubric names for it
+/// disagree: how far the frame's ranks among all frames lie apart, -1..1; above 0 the model thinks
+/// better of the frame than the measure. Only differences from [`DISAGREEMENT`] on.
+pub fn disagreements(
+    records: &[Record],
+    frames: &[Frame],
+    rubric: &Rubric,
+) -> Vec<Vec<(String, f64)>> {
     let mut found: Vec<Vec<(String, f64)>> = frames.iter().map(|_| Vec::new()).collect();
     for axis in &rubric.axes {
         let Some(measure) = &axis.measure else { continue };
@@ -140,7 +153,8 @@ pub fn disagreements(records: &[Record], frames: &[Frame], rubric: &Rubric) -> V
         }
         let by_model = ranks(&both.iter().map(|one| one.1).collect::<Vec<_>>());
         let by_measure = ranks(&both.iter().map(|one| one.2).collect::<Vec<_>>());
-        for ((place, ..), (model, measure)) in both.iter().zip(by_model.into_iter().zip(by_measure)) {
+        for ((place, ..), (model, measure)) in both.iter().zip(by_model.into_iter().zip(by_measure))
+        {
             if (model - measure).abs() >= DISAGREEMENT {
                 found[*place].push((axis.name.clone(), to_four_decimals(model - measure)));
             }
@@ -154,14 +168,18 @@ const FEWEST_RANKED: usize = 20;
 /// Ranks that lie half of all frames apart are a disagreement.
 pub const DISAGREEMENT: f64 = 0.5;
 
-/// The rank of each value among all, 0 for the least and 1 for the greatest; equal values share the mean of their ranks.
+/// The rank of each value among all, 0 for the least and 1 for the greatest; equal values share the
+/// mean of their ranks.
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut ranks = vec![0.0; values.len()];
     let mut start = 0;
     while start < order.len() {
-        let same = order[start..].iter().take_while(|&&place| values[place] <= values[order[start]]).count();
+        let same = order[start..]
+            .iter()
+            .take_while(|&&place| values[place] <= values[order[start]])
+            .count();
         let mean = (2 * start + same - 1) as f64 / 2.0;
         for &place in &order[start..start + same] {
             ranks[place] = mean / (values.len() - 1).max(1) as f64;
@@ -180,7 +198,8 @@ pub struct Sequence {
     pub frames: Vec<usize>,
     /// Of each axis how much its value changes from one frame to the next, on average.
     pub flicker: Vec<(String, f64)>,
-    /// The largest change of any axis: the axis, the frame after it by its place among the records, and by how much.
+    /// The largest change of any axis: the axis, the frame after it by its place among the records,
+    /// and by how much.
     pub jump: Option<(String, usize, f64)>,
 }
 
@@ -200,7 +219,8 @@ fn sequences(records: &[Record], frames: &[Frame]) -> Vec<Sequence> {
                 continue;
             }
             if end - start >= SHORTEST_SEQUENCE {
-                let places: Vec<usize> = places[start..end].iter().map(|(_, place)| *place).collect();
+                let places: Vec<usize> =
+                    places[start..end].iter().map(|(_, place)| *place).collect();
                 found.push(sequence(name.clone(), places, frames));
             }
             start = end;
@@ -214,7 +234,8 @@ fn sequence(name: String, places: Vec<usize>, frames: &[Frame]) -> Sequence {
     for pair in places.windows(2) {
         let [before, after] = [pair[0], pair[1]].map(|place| &frames[place]);
         for figures in &after.axes {
-            let values = figures.value.zip(before.axis(&figures.axis).and_then(|figures| figures.value));
+            let values =
+                figures.value.zip(before.axis(&figures.axis).and_then(|figures| figures.value));
             let Some((now, then)) = values else { continue };
             let change = (pair[1], (now - then).abs());
             match changes.iter_mut().find(|(axis, _)| *axis == figures.axis) {
@@ -223,25 +244,32 @@ fn sequence(name: String, places: Vec<usize>, frames: &[Frame]) -> Sequence {
             }
         }
     }
-    let mean = |changes: &[(usize, f64)]| changes.iter().map(|(_, change)| change).sum::<f64>() / changes.len() as f64;
-    let flicker = changes.iter().map(|(axis, changes)| (axis.clone(), to_four_decimals(mean(changes)))).collect();
-    let each =
-        changes.iter().flat_map(|(axis, changes)| changes.iter().map(move |(place, change)| (axis, *place, *change)));
+    let mean = |changes: &[(usize, f64)]| {
+        changes.iter().map(|(_, change)| change).sum::<f64>() / changes.len() as f64
+    };
+    let flicker = changes
+        .iter()
+        .map(|(axis, changes)| (axis.clone(), to_four_decimals(mean(changes))))
+        .collect();
+    let each = changes.iter().flat_map(|(axis, changes)| {
+        changes.iter().map(move |(place, change)| (axis, *place, *change))
+    });
     let jump = each
         .max_by(|a, b| a.2.total_cmp(&b.2))
         .map(|(axis, place, change)| (axis.clone(), place, to_four_decimals(change)));
     Sequence { name, frames: places, flicker, jump }
 }
 
-/// `shots/frame_0012.png` is `shots/frame_#.png` and 12; nothing where there is no number. The last number of the file's stem counts.
+/// `shots/frame_0012.png` is `shots/frame_#.png` and 12; nothing where there is no number. The last
+/// number of the file's stem counts.
 fn numbered(name: &str) -> Option<(String, u64)> {
     let file = name.rfind('/').map_or(0, |slash| slash + 1);
     let stem_end = name[file..].rfind('.').map_or(name.len(), |dot| file + dot);
     let end = file + name[file..stem_end].rfind(|c: char| c.is_ascii_digit())? + 1;
     let start = file
-        + name[file..end]
-            .rfind(|c: char| !c.is_ascii_digit())
-            .map_or(0, |before| before + name[file + before..].chars().next().map_or(1, char::len_utf8));
+        + name[file..end].rfind(|c: char| !c.is_ascii_digit()).map_or(0, |before| {
+            before + name[file + before..].chars().next().map_or(1, char::len_utf8)
+        });
     let number = name[start..end].parse().ok()?;
     Some((format!("{}#{}", &name[..start], &name[end..]), number))
 }
@@ -282,20 +310,27 @@ pub struct Group {
     pub key: String,
     /// By their places among the records.
     pub frames: Vec<usize>,
-    /// The one with the best overall score of those that are not rejected, else of all; the first by name of equal ones. `None` where none was
-    /// read.
+    /// The one with the best overall score of those that are not rejected, else of all; the first
+    /// by name of equal ones. `None` where none was read.
     pub best: Option<usize>,
 }
 
 /// The groups of `records`; a frame of which the key is not known is in none.
-pub fn groups(records: &[Record], frames: &[Frame], verdicts: &[Verdict], by: GroupBy) -> Vec<Group> {
+pub fn groups(
+    records: &[Record],
+    frames: &[Frame],
+    verdicts: &[Verdict],
+    by: GroupBy,
+) -> Vec<Group> {
     let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (place, record) in records.iter().enumerate() {
         let made = record.generation.as_ref();
         let key = match by {
             GroupBy::Seed => made.and_then(|made| made.seed).map(|seed| seed.to_string()),
             GroupBy::Prompt => made.and_then(|made| made.prompt.clone()),
-            GroupBy::Folder => Some(record.image.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned()),
+            GroupBy::Folder => {
+                Some(record.image.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned())
+            }
         };
         if let Some(key) = key {
             groups.entry(key).or_default().push(place);
@@ -327,15 +362,22 @@ mod tests {
     use crate::record::GenerationSettings;
 
     fn run(values: &[(&str, f64, u64)]) -> (Vec<Record>, Vec<Frame>) {
-        let rubric =
-            Rubric::read("name = \"r\"\n[[axis]]\nname = \"hands\"\nkind = \"level\"\nquestion = \"q\"").unwrap();
+        let rubric = Rubric::read(
+            "name = \"r\"\n[[axis]]\nname = \"hands\"\nkind = \"level\"\nquestion = \"q\"",
+        )
+        .unwrap();
         let records: Vec<Record> = values
             .iter()
             .map(|(name, value, seed)| {
-                let mut record = record(&[("hands", LEVELS, &[1.0 - value, 0.0, 0.0, 0.0, *value])]);
+                let mut record =
+                    record(&[("hands", LEVELS, &[1.0 - value, 0.0, 0.0, 0.0, *value])]);
                 record.image = (*name).to_owned();
                 let (seed, model) = (Some(*seed), Some(format!("m{seed}")));
-                record.generation = Some(Box::new(GenerationSettings { model, seed, ..GenerationSettings::default() }));
+                record.generation = Some(Box::new(GenerationSettings {
+                    model,
+                    seed,
+                    ..GenerationSettings::default()
+                }));
                 record
             })
             .collect();
@@ -346,7 +388,8 @@ mod tests {
     #[test]
     fn spreads_by_model_and_over_all() {
         let (records, frames) = run(&[("a.png", 0.0, 1), ("b.png", 0.5, 1), ("c.png", 1.0, 2)]);
-        let statistics = Statistics::of(&records, &frames, &[Verdict::Reject, Verdict::Keep, Verdict::Keep]);
+        let statistics =
+            Statistics::of(&records, &frames, &[Verdict::Reject, Verdict::Keep, Verdict::Keep]);
         let (name, spread) = &statistics.all.axes[0];
         assert_eq!((name.as_str(), spread.frames, spread.mean), ("hands", 3, 0.5));
         assert_eq!(format!("{:?}", spread.percentiles), "[0.05, 0.25, 0.5, 0.75, 0.95]");
@@ -372,19 +415,27 @@ mod tests {
     #[test]
     fn where_model_and_measure_disagree() {
         let rubric = Rubric::read(
-            "name = \"r\"\n[[axis]]\nname = \"hands\"\nkind = \"level\"\nquestion = \"q\"\nmeasure = \"noise\"",
+            "name = \"r\"\n[[axis]]\nname = \"hands\"\nkind = \"level\"\nquestion = \"q\"\n\
+             measure = \"noise\"",
         )
         .unwrap();
         let names: Vec<String> = (0..21).map(|place| format!("{place:02}.png")).collect();
-        let values: Vec<_> =
-            names.iter().enumerate().map(|(place, name)| (name.as_str(), place as f64 / 20.0, 1)).collect();
+        let values: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(place, name)| (name.as_str(), place as f64 / 20.0, 1))
+            .collect();
         let (mut records, frames) = run(&values);
         for (place, record) in records.iter_mut().enumerate() {
             let noise = 20.0 - place as f64;
             record.measures = Some(Measures { noise, ..crate::image::measure(4, 4, &[0; 48]) });
         }
-        assert!(disagreements(&records, &frames, &rubric).iter().all(Vec::is_empty), "less noise is better");
-        records[20].measures = Some(Measures { noise: 100.0, ..crate::image::measure(4, 4, &[0; 48]) });
+        assert!(
+            disagreements(&records, &frames, &rubric).iter().all(Vec::is_empty),
+            "less noise is better"
+        );
+        records[20].measures =
+            Some(Measures { noise: 100.0, ..crate::image::measure(4, 4, &[0; 48]) });
         let found = disagreements(&records, &frames, &rubric);
         assert_eq!(found[20], [("hands".to_owned(), 1.0)], "the model alone likes it");
         assert!(found[..20].iter().all(Vec::is_empty));
@@ -401,13 +452,18 @@ mod tests {
             ("v2/a.png", None),
             ("99999999999999999999999.png", None),
         ] {
-            assert_eq!(numbered(name), is.map(|(name, number)| (name.to_owned(), number)), "{name}");
+            assert_eq!(
+                numbered(name),
+                is.map(|(name, number)| (name.to_owned(), number)),
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn the_best_of_a_group_is_not_a_reject_where_there_is_another() {
-        let (records, mut frames) = run(&[("a.png", 0.9, 1), ("b.png", 0.5, 1), ("c.png", 1.0, 2), ("d.png", 1.0, 3)]);
+        let (records, mut frames) =
+            run(&[("a.png", 0.9, 1), ("b.png", 0.5, 1), ("c.png", 1.0, 2), ("d.png", 1.0, 3)]);
         frames[3].unread = Some("failed".to_owned());
         let verdicts = [Verdict::Reject, Verdict::Review, Verdict::Reject, Verdict::Review];
         let found = groups(&records, &frames, &verdicts, GroupBy::Seed);

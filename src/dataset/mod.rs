@@ -1,8 +1,8 @@
 //! Datasets that people have: images with labelled boxes.
 //!
-//! In: COCO instances, a YOLO directory or a Pascal VOC directory. Out: the same boxes in another of the three. Promises: nothing is dropped
-//! without a remark or an error; an error names the file and, where there is one, the line; names never lead out of the directory that
-//! is written.
+//! In: COCO instances, a YOLO directory or a Pascal VOC directory. Out: the same boxes in another
+//! of the three. Promises: nothing is dropped without a remark or an error; an error names the file
+//! and, where there is one, the line; names never lead out of the directory that is written.
 //!
 //! Boxes are carried, and with them splits, ids and areas to formats that have a word for them.
 //! What is not carried (segmentations, keypoints, or one of these) is counted in a remark.
@@ -35,7 +35,8 @@ use crate::ownership::{OutputDirectory, OwnershipError, Staging};
 use crate::record::BBox;
 use crate::{files, image, ownership, source};
 
-/// Edges that lie farther than this outside their image, in pixels, are remarked on when they are moved to its edge.
+/// Edges that lie farther than this outside their image, in pixels, are remarked on when they are
+/// moved to its edge.
 const SLACK: f64 = 0.5;
 
 /// By how large a part of itself an area may differ from its box's and still be that of the box,
@@ -143,14 +144,18 @@ impl Dataset {
     fn is_split(&self) -> bool {
         let same = Splits([true, true, false]);
         let mut images = self.images.iter();
-        images.any(|image| image.splits != Splits::default()) && self.images.iter().any(|image| image.splits != same)
+        images.any(|image| image.splits != Splits::default())
+            && self.images.iter().any(|image| image.splits != same)
     }
 
     /// How many images each split has: `train 8, val 2`.
     fn split_counts(&self) -> String {
         let counts = Split::ALL.map(|split| (split, self.images_of(split).count()));
         let parts = counts.iter().filter(|(_, count)| *count > 0);
-        parts.map(|(split, count)| format!("{} {count}", split.as_str())).collect::<Vec<_>>().join(", ")
+        parts
+            .map(|(split, count)| format!("{} {count}", split.as_str()))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 
     /// Says what of the objects and ids `format` has no word for.
@@ -159,7 +164,8 @@ impl Dataset {
         let areas = objects().filter(|object| object.has_own_area()).count();
         if areas > 0 {
             remarks.push(format!(
-                "{areas} boxes have an area of their own (of an outline), which {format} has no word for"
+                "{areas} boxes have an area of their own (of an outline), which {format} has no \
+                 word for"
             ));
         }
         let images = self.images.iter().filter(|image| image.id.is_some()).count();
@@ -167,7 +173,8 @@ impl Dataset {
         let categories = self.category_ids.len();
         if images + boxes + categories > 0 {
             remarks.push(format!(
-                "ids are not kept, which {format} has no word for: of {images} images, {boxes} boxes and {categories} categories"
+                "ids are not kept, which {format} has no word for: of {images} images, {boxes} \
+                 boxes and {categories} categories"
             ));
         }
     }
@@ -201,7 +208,8 @@ impl Format {
     pub fn of(path: &Path) -> Result<Self, DatasetError> {
         let extension = |path: &Path| path.extension().map(std::ffi::OsStr::to_ascii_lowercase);
         let has = |path: &Path, wanted: &[&str]| {
-            extension(path).is_some_and(|extension| wanted.iter().any(|wanted| extension == *wanted))
+            extension(path)
+                .is_some_and(|extension| wanted.iter().any(|wanted| extension == *wanted))
         };
         if path.is_file() && has(path, &["json"]) {
             return Ok(Self::Coco);
@@ -209,10 +217,16 @@ impl Format {
         if path.is_file() && has(path, &["yaml", "yml"]) {
             return Ok(Self::Yolo);
         }
-        let entries: Vec<PathBuf> =
-            std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        let voc = path.join("Annotations").is_dir() || entries.iter().any(|entry| has(entry, &["xml"]));
-        let yolo = path.join("classes.txt").is_file() || entries.iter().any(|entry| has(entry, &["yaml", "yml"]));
+        let entries: Vec<PathBuf> = std::fs::read_dir(path)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .map(|entry| entry.path())
+            .collect();
+        let voc =
+            path.join("Annotations").is_dir() || entries.iter().any(|entry| has(entry, &["xml"]));
+        let yolo = path.join("classes.txt").is_file()
+            || entries.iter().any(|entry| has(entry, &["yaml", "yml"]));
         match (voc, yolo) {
             (true, false) => Ok(Self::Voc),
             (false, true) => Ok(Self::Yolo),
@@ -270,7 +284,8 @@ pub enum DatasetError {
     },
     /// None of the three formats, or more than one.
     #[error(
-        "{}: cannot tell the format: neither a COCO .json, nor a folder with data.yaml (YOLO) or Annotations/*.xml (VOC) alone; say it with --from",
+        "{}: cannot tell the format: neither a COCO .json, nor a folder with data.yaml (YOLO) or \
+         Annotations/*.xml (VOC) alone; say it with --from",
         path.display()
     )]
     NotRecognized {
@@ -299,7 +314,10 @@ pub enum DatasetError {
         looked: PathBuf,
     },
     /// An image whose name a list cannot hold.
-    #[error("the image {name:?} has a line break in its name, which the list of a split cannot hold: rename it")]
+    #[error(
+        "the image {name:?} has a line break in its name, which the list of a split cannot hold: \
+         rename it"
+    )]
     NameOfSeveralLines {
         /// Its name.
         name: String,
@@ -334,8 +352,9 @@ impl DatasetError {
     }
 }
 
-/// Reads the dataset at `path`. `images` says where the image files are, where the dataset does not: YOLO's sizes are read from their
-/// headers, and so are those that a COCO or VOC file lacks. What a user should know goes to `remarks`.
+/// Reads the dataset at `path`. `images` says where the image files are, where the dataset does
+/// not: YOLO's sizes are read from their headers, and so are those that a COCO or VOC file lacks.
+/// What a user should know goes to `remarks`.
 ///
 /// # Errors
 /// [`DatasetError`].
@@ -365,8 +384,9 @@ pub fn read(
     Ok(dataset)
 }
 
-/// Writes `dataset`: COCO to the new file `out`, the others into the directory `out`, which is new, empty, or of an earlier conversion, whose
-/// files are replaced. With `adopt`, files of the user's that are in the way are replaced, too. Gives the paths that a user looks for first.
+/// Writes `dataset`: COCO to the new file `out`, the others into the directory `out`, which is new,
+/// empty, or of an earlier conversion, whose files are replaced. With `adopt`, files of the user's
+/// that are in the way are replaced, too. Gives the paths that a user looks for first.
 ///
 /// # Errors
 /// [`DatasetError`].
@@ -378,7 +398,8 @@ pub fn write(
     remarks: &mut Vec<String>,
 ) -> Result<Vec<PathBuf>, DatasetError> {
     if format == Format::Coco {
-        let text = coco::text(dataset, remarks).map_err(|error| DatasetError::io(out)(error.into()))?;
+        let text =
+            coco::text(dataset, remarks).map_err(|error| DatasetError::io(out)(error.into()))?;
         ownership::write_new_file(out, text.as_bytes(), adopt)?;
         return Ok(vec![out.to_owned()]);
     }
@@ -420,7 +441,8 @@ impl Reading<'_> {
             return None;
         }
         let far = [(bbox.x0, cut.x0), (bbox.y0, cut.y0), (bbox.x1, cut.x1), (bbox.y1, cut.y1)];
-        self.moved += usize::from(far.into_iter().any(|(before, after)| (before - after).abs() > SLACK));
+        self.moved +=
+            usize::from(far.into_iter().any(|(before, after)| (before - after).abs() > SLACK));
         Some(cut)
     }
 }
@@ -428,31 +450,39 @@ impl Reading<'_> {
 /// Width and height of the upright image in the file `path`.
 fn size_of(path: &Path) -> Result<(u32, u32), DatasetError> {
     let file = files::open(path).map_err(DatasetError::io(path))?;
-    image::size(std::io::BufReader::new(file), true).map_err(|error| DatasetError::file(path, error.to_string()))
+    image::size(std::io::BufReader::new(file), true)
+        .map_err(|error| DatasetError::file(path, error.to_string()))
 }
 
 /// Width and height of the image `name` under the first of `folders` that has it.
 fn find_size(name: &str, folders: &[&Path]) -> Option<Result<(u32, u32), DatasetError>> {
-    folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file()).map(|path| size_of(&path))
+    folders
+        .iter()
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+        .map(|path| size_of(&path))
 }
 
 /// Files under `root` whose extension is one of `extensions`, as paths relative to it with `/`,
-/// sorted. The `._` files that macOS puts beside others on foreign disks are none, nor are links to what is not there.
+/// sorted. The `._` files that macOS puts beside others on foreign disks are none, nor are links to
+/// what is not there.
 fn files_under(root: &Path, extensions: &[&str]) -> Result<Vec<String>, DatasetError> {
     let mut found = Vec::new();
     for entry in walkdir::WalkDir::new(root).follow_links(true) {
         if entry.as_ref().is_err_and(|error| error.path().is_some_and(is_dangling)) {
             continue;
         }
-        let entry = entry.map_err(|error| DatasetError::Io { path: root.to_owned(), error: error.into() })?;
-        let wanted = entry
-            .path()
-            .extension()
-            .is_some_and(|extension| extensions.iter().any(|known| extension.eq_ignore_ascii_case(known)));
+        let entry = entry
+            .map_err(|error| DatasetError::Io { path: root.to_owned(), error: error.into() })?;
+        let wanted = entry.path().extension().is_some_and(|extension| {
+            extensions.iter().any(|known| extension.eq_ignore_ascii_case(known))
+        });
         let shadow = entry.file_name().to_string_lossy().starts_with("._");
         if entry.file_type().is_file() && wanted && !shadow {
             let relative = entry.path().strip_prefix(root).unwrap_or(entry.path());
-            let name = relative.to_str().ok_or_else(|| DatasetError::file(entry.path(), "the name is not UTF-8"))?;
+            let name = relative
+                .to_str()
+                .ok_or_else(|| DatasetError::file(entry.path(), "the name is not UTF-8"))?;
             found.push(name.replace('\\', "/"));
         }
     }
@@ -463,7 +493,8 @@ fn files_under(root: &Path, extensions: &[&str]) -> Result<Vec<String>, DatasetE
 /// Image files under `root`. Links to what is not there are counted in `remarks`.
 fn images_under(root: &Path, remarks: &mut Vec<String>) -> Result<Vec<String>, DatasetError> {
     let entries = walkdir::WalkDir::new(root).into_iter().flatten();
-    let dangling = entries.filter(|entry| entry.path_is_symlink() && is_dangling(entry.path())).count();
+    let dangling =
+        entries.filter(|entry| entry.path_is_symlink() && is_dangling(entry.path())).count();
     if dangling > 0 {
         remarks.push(format!(
             "{dangling} links in {} lead to files that are not there: they are left out",
@@ -486,7 +517,8 @@ fn stem(name: &str) -> &str {
     }
 }
 
-/// The label file of every image, relative to the labels' folder: the image's name with another extension.
+/// The label file of every image, relative to the labels' folder: the image's name with another
+/// extension.
 ///
 /// # Errors
 /// Names that lead out of the folder, and two images that would share a file.
@@ -496,11 +528,17 @@ fn label_files(dataset: &Dataset, extension: &str) -> Result<Vec<String>, Datase
     for image in &dataset.images {
         let plain = |component| matches!(component, Component::Normal(_));
         // A backslash is a separator on Windows, where the file may be read next.
-        if image.name.contains('\\') || !Path::new(&image.name).components().all(plain) || image.name.is_empty() {
+        if image.name.contains('\\')
+            || !Path::new(&image.name).components().all(plain)
+            || image.name.is_empty()
+        {
             return Err(DatasetError::UnsafeName { name: image.name.clone() });
         }
         if let Some(first) = taken.insert(stem(&image.name), &image.name) {
-            return Err(DatasetError::SameLabelFile { first: first.to_owned(), second: image.name.clone() });
+            return Err(DatasetError::SameLabelFile {
+                first: first.to_owned(),
+                second: image.name.clone(),
+            });
         }
         files.push(format!("{}.{extension}", stem(&image.name)));
     }
@@ -511,12 +549,14 @@ fn label_files(dataset: &Dataset, extension: &str) -> Result<Vec<String>, Datase
 fn remark_case(dataset: &Dataset, remarks: &mut Vec<String>) {
     let mut seen: HashMap<String, &str> = HashMap::new();
     let clashes = dataset.images.iter().filter_map(|image| {
-        seen.insert(stem(&image.name).to_lowercase(), &image.name).map(|other| (other, image.name.as_str()))
+        seen.insert(stem(&image.name).to_lowercase(), &image.name)
+            .map(|other| (other, image.name.as_str()))
     });
     let clashes: Vec<(&str, &str)> = clashes.collect();
     if let [(first, second), ..] = clashes.as_slice() {
         remarks.push(format!(
-            "{} images have label files that differ from another's in upper and lower case alone ({first:?} and {second:?}): file systems that \
+            "{} images have label files that differ from another's in upper and lower case alone \
+             ({first:?} and {second:?}): file systems that \
              ignore case (Windows, macOS) keep one of the two",
             clashes.len()
         ));
@@ -527,7 +567,11 @@ fn remark_case(dataset: &Dataset, remarks: &mut Vec<String>) {
 ///
 /// # Errors
 /// [`DatasetError::NameOfSeveralLines`].
-fn list_of(dataset: &Dataset, split: Split, line: impl Fn(&str) -> String) -> Result<String, DatasetError> {
+fn list_of(
+    dataset: &Dataset,
+    split: Split,
+    line: impl Fn(&str) -> String,
+) -> Result<String, DatasetError> {
     let mut list = String::new();
     for image in dataset.images_of(split) {
         if image.name.contains(['\n', '\r']) {
@@ -573,7 +617,13 @@ mod tests {
             ..Dataset::default()
         };
         for name in ["../a.jpg", "/etc/a.jpg", "a/../../b.jpg", "..\\a.jpg", ""] {
-            assert!(matches!(label_files(&dataset(&[name]), "txt"), Err(DatasetError::UnsafeName { .. })), "{name}");
+            assert!(
+                matches!(
+                    label_files(&dataset(&[name]), "txt"),
+                    Err(DatasetError::UnsafeName { .. })
+                ),
+                "{name}"
+            );
         }
         let clash = label_files(&dataset(&["a.jpg", "a.png"]), "txt").unwrap_err().to_string();
         assert!(clash.contains("\"a.jpg\" and \"a.png\""), "{clash}");

@@ -2,10 +2,12 @@
 
 use std::borrow::Cow;
 
-/// `text` as it may stand between tags or in an attribute. Characters that XML 1.0 cannot hold (section 2.2) become U+FFFD.
+/// `text` as it may stand between tags or in an attribute. Characters that XML 1.0 cannot hold
+/// (section 2.2) become U+FFFD.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
-    let plain =
-        |character: char| !matches!(character, '&' | '<' | '>' | '"' | '\'' | '\0'..' ' | '\u{fffe}' | '\u{ffff}');
+    let plain = |character: char| {
+        !matches!(character, '&' | '<' | '>' | '"' | '\'' | '\0'..' ' | '\u{fffe}' | '\u{ffff}')
+    };
     if text.chars().all(plain) {
         return Cow::Borrowed(text);
     }
@@ -32,7 +34,10 @@ pub(crate) fn escape(text: &str) -> Cow<'_, str> {
 mod tests {
     #[test]
     fn what_xml_cannot_hold_is_escaped_or_replaced() {
-        assert_eq!(super::escape("dog & <cat>'s \"é\""), "dog &amp; &lt;cat&gt;&apos;s &quot;é&quot;");
+        assert_eq!(
+            super::escape("dog & <cat>'s \"é\""),
+            "dog &amp; &lt;cat&gt;&apos;s &quot;é&quot;"
+        );
         assert_eq!(super::escape("a\nb\t\u{1}\u{ffff}"), "a&#10;b&#9;\u{fffd}\u{fffd}");
         assert!(matches!(super::escape("plain ✓"), std::borrow::Cow::Borrowed(_)));
     }

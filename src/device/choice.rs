@@ -1,7 +1,8 @@
 //! Which device computes, and how much fits on it.
 //!
-//! In: what the user chose, the cards, the sizes of a model's files. Out: a [`Device`], and a [`MemoryBudget`]. Promises: of several
-//! cards the one with the most free memory, unless others are named; everything here is arithmetic, so that it is the same without a card.
+//! In: what the user chose, the cards, the sizes of a model's files. Out: a [`Device`], and a
+//! [`MemoryBudget`]. Promises: of several cards the one with the most free memory, unless others
+//! are named; everything here is arithmetic, so that it is the same without a card.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +14,8 @@ use super::devices::CudaDevice;
 /// The lowest compute capability that CUDA 13 serves.
 pub(super) const LOWEST_CAPABILITY: (u32, u32) = (7, 5);
 
-/// The lowest CUDA that the driver must serve, as NVIDIA counts: the driver's version is another number.
+/// The lowest CUDA that the driver must serve, as NVIDIA counts: the driver's version is another
+/// number.
 pub(crate) const LOWEST_CUDA: (u32, u32) = (13, 0);
 
 /// What the user wants to compute with.
@@ -46,7 +48,8 @@ impl Cards {
         if text == "all" {
             return Some(Self::All);
         }
-        let bit = |number: &str| number.parse::<u32>().ok().and_then(|number| 1_u64.checked_shl(number));
+        let bit =
+            |number: &str| number.parse::<u32>().ok().and_then(|number| 1_u64.checked_shl(number));
         text.split(',').map(bit).try_fold(0, |bits, bit| Some(bits | bit?)).map(Self::These)
     }
 }
@@ -61,7 +64,11 @@ impl FromStr for DeviceChoice {
             "cuda" => Some(Self::Cuda(Cards::Best)),
             _ => text.strip_prefix("cuda:").and_then(Cards::read).map(Self::Cuda),
         }
-        .ok_or_else(|| format!("{text:?} is none of auto, cpu, cuda, cuda:0, cuda:1 ..., cuda:0,1 ..., cuda:all"))
+        .ok_or_else(|| {
+            format!(
+                "{text:?} is none of auto, cpu, cuda, cuda:0, cuda:1 ..., cuda:0,1 ..., cuda:all"
+            )
+        })
     }
 }
 
@@ -73,8 +80,8 @@ pub enum Device {
     Cpu,
     /// A CUDA device.
     Cuda(CudaDevice),
-    /// The CPU in a card's place: everything is done as on a card, by the kernels' references. Slow; it is there to be compared with the CPU, on
-    /// machines that have no card.
+    /// The CPU in a card's place: everything is done as on a card, by the kernels' references.
+    /// Slow; it is there to be compared with the CPU, on machines that have no card.
     Rehearsal,
 }
 
@@ -113,8 +120,10 @@ pub(crate) fn choose(cards: &[CudaDevice], wanted: Cards) -> Result<Vec<&CudaDev
     let none = || match cards {
         [] => "there is no CUDA device".to_owned(),
         cards => {
-            let names: Vec<_> =
-                cards.iter().map(|card| format!("{} ({})", card.name, card.compute_capability)).collect();
+            let names: Vec<_> = cards
+                .iter()
+                .map(|card| format!("{} ({})", card.name, card.compute_capability))
+                .collect();
             format!("no card has compute capability {major}.{minor} or later: {}", names.join(", "))
         }
     };
@@ -122,18 +131,24 @@ pub(crate) fn choose(cards: &[CudaDevice], wanted: Cards) -> Result<Vec<&CudaDev
     match wanted {
         // The first of equals, so that the choice is the same every time.
         Cards::Best => {
-            let best = serving().max_by_key(|card| (card.free_bytes.unwrap_or(0), std::cmp::Reverse(card.index)));
+            let best = serving()
+                .max_by_key(|card| (card.free_bytes.unwrap_or(0), std::cmp::Reverse(card.index)));
             best.map(|card| vec![card]).ok_or_else(none)
         }
-        Cards::All => Some(serving().collect::<Vec<_>>()).filter(|cards| !cards.is_empty()).ok_or_else(none),
+        Cards::All => {
+            Some(serving().collect::<Vec<_>>()).filter(|cards| !cards.is_empty()).ok_or_else(none)
+        }
         Cards::These(bits) => {
             let numbers = (0..64).filter(|number| bits >> number & 1 == 1);
             let of = |index: usize| {
                 let card = cards.iter().find(|card| card.index == index);
-                let card = card.ok_or_else(|| format!("there is no CUDA device {index}; there are {}", cards.len()))?;
+                let card = card.ok_or_else(|| {
+                    format!("there is no CUDA device {index}; there are {}", cards.len())
+                })?;
                 if too_old(&card) {
                     return Err(format!(
-                        "CUDA device {index} ({}) has compute capability {}, and {major}.{minor} is the lowest that serves",
+                        "CUDA device {index} ({}) has compute capability {}, and {major}.{minor} \
+                         is the lowest that serves",
                         card.name, card.compute_capability
                     ));
                 }
@@ -153,7 +168,8 @@ pub(crate) fn version(text: &str) -> Option<(u32, u32)> {
 /// What of a model takes memory on a card.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelSize {
-    /// Bytes of the files of the graphs that are there: the vision graph, the decoder, and where there is room the embeddings.
+    /// Bytes of the files of the graphs that are there: the vision graph, the decoder, and where
+    /// there is room the embeddings.
     pub weights: u64,
     /// Bytes that one token of one row takes in the KV cache.
     pub cache_per_token: u64,
@@ -170,7 +186,8 @@ pub struct MemoryBudget {
     pub weights: u64,
     /// For the driver's context, the workspaces of NVIDIA's libraries, and what the steps compute.
     pub workspace: u64,
-    /// For one row of the KV cache: what is fed and what comes out are there at the same time, and the arena keeps gaps.
+    /// For one row of the KV cache: what is fed and what comes out are there at the same time, and
+    /// the arena keeps gaps.
     pub row: u64,
     /// Rows for which there is room; 0 where not even one fits.
     pub rows: usize,
@@ -184,8 +201,8 @@ const VISION_HEADS: u64 = 16;
 
 /// What of `free` bytes goes where, for at most `most_rows` rows.
 ///
-/// Written-out attention of the vision encoder holds two f32 matrices `[heads, patches, patches]`; a soft token is nine patches. Steps of
-/// the decoder need little beside that.
+/// Written-out attention of the vision encoder holds two f32 matrices `[heads, patches, patches]`;
+/// a soft token is nine patches. Steps of the decoder need little beside that.
 pub fn memory_budget(free: u64, model: ModelSize, most_rows: usize) -> MemoryBudget {
     let weights = model.weights + model.weights / 8;
     let patches = 9 * model.soft_tokens;
@@ -193,7 +210,8 @@ pub fn memory_budget(free: u64, model: ModelSize, most_rows: usize) -> MemoryBud
     // Past and present, and as much again for the gaps: the arena's regions double.
     let row = 3 * model.cache_per_token * model.tokens;
     let left = free.saturating_sub(weights + workspace);
-    let rows = if weights + workspace > free { 0 } else { (left / row.max(1)).min(most_rows as u64) };
+    let rows =
+        if weights + workspace > free { 0 } else { (left / row.max(1)).min(most_rows as u64) };
     MemoryBudget { weights, workspace, row, rows: usize::try_from(rows).unwrap_or(most_rows) }
 }
 
@@ -201,7 +219,11 @@ impl fmt::Display for MemoryBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mebibytes = [self.weights, self.workspace, self.row].map(|bytes| bytes >> 20);
         let [weights, workspace, row] = mebibytes;
-        write!(f, "{weights} MiB of weights, {workspace} MiB to work in, {row} MiB for each answer written at once")
+        write!(
+            f,
+            "{weights} MiB of weights, {workspace} MiB to work in, {row} MiB for each answer \
+             written at once"
+        )
     }
 }
 
@@ -246,7 +268,8 @@ mod tests {
             card(4, "8.0", None),
         ];
         let numbers = |cards: &[CudaDevice], wanted| {
-            choose(cards, wanted).map(|cards| cards.iter().map(|card| card.index).collect::<Vec<_>>())
+            choose(cards, wanted)
+                .map(|cards| cards.iter().map(|card| card.index).collect::<Vec<_>>())
         };
         let one = |number: u32| Cards::These(1 << number);
         assert_eq!(numbers(&cards, Cards::Best).unwrap(), [1]);
@@ -273,7 +296,8 @@ mod tests {
     #[test]
     fn memory_is_divided_and_what_does_not_fit_has_no_rows() {
         const GIB: u64 = 1 << 30;
-        // E2B in q4f16: 1.6 GB of decoder and vision graph; 15 layers of one f16 head, three of 512 and twelve of 256, keys and values.
+        // E2B in q4f16: 1.6 GB of decoder and vision graph; 15 layers of one f16 head, three of 512
+        // and twelve of 256, keys and values.
         let e2b = ModelSize {
             weights: 1_620_000_000,
             cache_per_token: 2 * 2 * (3 * 512 + 12 * 256),

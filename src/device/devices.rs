@@ -1,7 +1,7 @@
 //! What this machine computes with.
 //!
-//! In: nothing. Out: the CPU and what ONNX Runtime's kernels make use of in it; the CUDA devices. Promises: a machine without a
-//! driver, or with one that fails, gets a sentence and never a panic.
+//! In: nothing. Out: the CPU and what ONNX Runtime's kernels make use of in it; the CUDA devices.
+//! Promises: a machine without a driver, or with one that fails, gets a sentence and never a panic.
 
 #[cfg(feature = "cuda")]
 mod driver;
@@ -51,8 +51,8 @@ pub struct CudaDevice {
     pub compute_capability: String,
     /// Memory in bytes.
     pub total_bytes: u64,
-    /// Memory in bytes that nobody uses; `None` where the device takes no context, for example because another process has it to
-    /// itself.
+    /// Memory in bytes that nobody uses; `None` where the device takes no context, for example
+    /// because another process has it to itself.
     pub free_bytes: Option<u64>,
 }
 
@@ -80,7 +80,10 @@ fn cpu_model() -> Option<String> {
         return Some(line.split_once(':')?.1.to_owned());
     }
     if cfg!(target_os = "macos") {
-        let output = Command::new("/usr/sbin/sysctl").args(["-n", "machdep.cpu.brand_string"]).output().ok()?;
+        let output = Command::new("/usr/sbin/sysctl")
+            .args(["-n", "machdep.cpu.brand_string"])
+            .output()
+            .ok()?;
         return String::from_utf8(output.stdout).ok();
     }
     std::env::var("PROCESSOR_IDENTIFIER").ok()
@@ -99,7 +102,18 @@ macro_rules! present {
 #[cfg(target_arch = "x86_64")]
 fn cpu_features() -> Vec<&'static str> {
     use std::arch::is_x86_feature_detected as detected;
-    present!("sse4.1", "avx", "avx2", "fma", "f16c", "avxvnni", "avx512f", "avx512vnni", "avx512bf16", "avx512fp16")
+    present!(
+        "sse4.1",
+        "avx",
+        "avx2",
+        "fma",
+        "f16c",
+        "avxvnni",
+        "avx512f",
+        "avx512vnni",
+        "avx512bf16",
+        "avx512fp16"
+    )
 }
 
 #[cfg(target_arch = "aarch64")]

@@ -1,7 +1,7 @@
 //! Tensors in main memory, as slices: what the references are given.
 //!
-//! In: ONNX Runtime's values. Out: their dtype, shape, address and elements. Promises: none that the caller does not make: whether a tensor lies in
-//! main memory is known to whoever put it there.
+//! In: ONNX Runtime's values. Out: their dtype, shape, address and elements. Promises: none that
+//! the caller does not make: whether a tensor lies in main memory is known to whoever put it there.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -30,7 +30,9 @@ pub(super) fn dtype(value: &DynValue) -> Option<TensorElementType> {
 /// Its shape.
 pub(crate) fn shape(value: &DynValue) -> Vec<usize> {
     let shape = value.dtype().tensor_shape();
-    shape.map(|shape| shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect()).unwrap_or_default()
+    shape
+        .map(|shape| shape.iter().map(|&size| usize::try_from(size).unwrap_or(0)).collect())
+        .unwrap_or_default()
 }
 
 /// Bytes of one of its elements; 0 where they have no size of their own.
@@ -75,7 +77,8 @@ pub(super) unsafe fn slice_mut<T>(value: &mut DynValue) -> &mut [T] {
 /// # Safety
 /// It lies in main memory.
 pub(super) unsafe fn bytes_of(value: &DynValue) -> &[u8] {
-    let (bytes, start) = (shape(value).iter().product::<usize>() * element_bytes(value), pointer(value));
+    let (bytes, start) =
+        (shape(value).iter().product::<usize>() * element_bytes(value), pointer(value));
     if start.is_null() {
         return &[];
     }
@@ -88,7 +91,8 @@ pub(super) unsafe fn bytes_of(value: &DynValue) -> &[u8] {
 /// # Safety
 /// It lies in main memory.
 pub(super) unsafe fn bytes_of_mut(value: &mut DynValue) -> &mut [u8] {
-    let (bytes, start) = (shape(value).iter().product::<usize>() * element_bytes(value), pointer(value));
+    let (bytes, start) =
+        (shape(value).iter().product::<usize>() * element_bytes(value), pointer(value));
     if start.is_null() {
         return &mut [];
     }
@@ -109,7 +113,8 @@ pub(super) unsafe fn gather_here<T: Copy + Default>(
     // SAFETY: by this function's own condition.
     let sources: Vec<(&[T], usize)> =
         rows.iter().map(|row| (unsafe { slice(row.cache) }, shape(row.cache)[2])).collect();
-    let rows: Vec<GatherRow> = rows.iter().enumerate().map(|(source, row)| taken(source, row)).collect();
+    let rows: Vec<GatherRow> =
+        rows.iter().enumerate().map(|(source, row)| taken(source, row)).collect();
     // SAFETY: by this function's own condition.
     unsafe { slice_mut::<T>(to) }.copy_from_slice(&reference::gather(&sources, &rows, at));
 }

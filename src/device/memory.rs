@@ -1,7 +1,8 @@
 //! Tensors that stay where the graphs compute, and what is done to them there.
 //!
-//! In: ONNX Runtime's values in a card's memory. Out: others there, or the few numbers of them that are asked for. Promises: only what a function
-//! says goes over the bus, and it is counted; shapes and dtypes are checked before an address is used. The references do all of it in main memory: so
+//! In: ONNX Runtime's values in a card's memory. Out: others there, or the few numbers of them that
+//! are asked for. Promises: only what a function says goes over the bus, and it is counted; shapes
+//! and dtypes are checked before an address is used. The references do all of it in main memory: so
 //! everything but the driver's own calls is tried without a card.
 #![allow(unsafe_code)]
 
@@ -16,9 +17,12 @@ use thiserror::Error;
 
 use super::choice::Device;
 use super::host_tensor::{
-    CacheRow, bytes_of, bytes_of_mut, dtype, element_bytes, gather_here, pointer, shape, slice, slice_mut,
+    CacheRow, bytes_of, bytes_of_mut, dtype, element_bytes, gather_here, pointer, shape, slice,
+    slice_mut,
 };
-use super::kernels::{GatherRow, KernelError, Kernels, Logits, PickInput, PickRow, RowAt, Sent, TopK, reference};
+use super::kernels::{
+    GatherRow, KernelError, Kernels, Logits, PickInput, PickRow, RowAt, Sent, TopK, reference,
+};
 
 /// Why something cannot be done to a tensor where it lies.
 #[derive(Debug, Error)]
@@ -67,16 +71,32 @@ impl DeviceMemory {
     pub fn of(device: &Device) -> Result<Option<Self>> {
         let (worker, info) = match device {
             Device::Cpu => return Ok(None),
-            Device::Rehearsal => {
-                (Worker::Twins, MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::Default)?)
-            }
+            Device::Rehearsal => (
+                Worker::Twins,
+                MemoryInfo::new(
+                    AllocationDevice::CPU,
+                    0,
+                    AllocatorType::Device,
+                    MemoryType::Default,
+                )?,
+            ),
             Device::Cuda(card) => {
                 let number = i32::try_from(card.index).unwrap_or(i32::MAX);
-                let info = MemoryInfo::new(AllocationDevice::CUDA, number, AllocatorType::Device, MemoryType::Default)?;
+                let info = MemoryInfo::new(
+                    AllocationDevice::CUDA,
+                    number,
+                    AllocatorType::Device,
+                    MemoryType::Default,
+                )?;
                 (Worker::Card(Box::new(Kernels::load(card)?)), info)
             }
         };
-        Ok(Some(Self { worker, info, to_device: AtomicU64::new(0), from_device: AtomicU64::new(0) }))
+        Ok(Some(Self {
+            worker,
+            info,
+            to_device: AtomicU64::new(0),
+            from_device: AtomicU64::new(0),
+        }))
     }
 
     /// Where outputs of graphs are to be left.
@@ -106,10 +126,9 @@ impl DeviceMemory {
     /// Whether a tensor lies in this memory.
     pub fn holds(&self, value: &DynValue) -> bool {
         match self.worker {
-            Worker::Card(_) => value
-                .view()
-                .downcast::<DynTensorValueType>()
-                .is_ok_and(|tensor| tensor.memory_info().allocation_device() == AllocationDevice::CUDA),
+            Worker::Card(_) => value.view().downcast::<DynTensorValueType>().is_ok_and(|tensor| {
+                tensor.memory_info().allocation_device() == AllocationDevice::CUDA
+            }),
             Worker::Twins => true,
         }
     }
@@ -128,8 +147,9 @@ impl DeviceMemory {
         matches!(dtype(logits), Some(TensorElementType::Float32 | TensorElementType::Float16))
     }
 
-    /// The best ids of some lines of `logits`, `[.., vocabulary]` in f32 or f16; the lines are counted over all of its other dimensions. What goes over the
-    /// bus: lists of ids, masks that were not used before, and of each row the ids and numbers that are wanted.
+    /// The best ids of some lines of `logits`, `[.., vocabulary]` in f32 or f16; the lines are
+    /// counted over all of its other dimensions. What goes over the bus: lists of ids, masks that
+    /// were not used before, and of each row the ids and numbers that are wanted.
     ///
     /// # Errors
     /// [`DeviceMemoryError`].
@@ -145,30 +165,39 @@ impl DeviceMemory {
         }
         let halves = dtype(logits) == Some(TensorElementType::Float16);
         let sent: Vec<_> = rows.iter().map(|row| Sent::of(row.allowed, vocabulary)).collect();
-        let rows: Vec<_> =
-            rows.iter().zip(&sent).map(|(row, sent)| PickRow { allowed: sent.allowed(), ..*row }).collect();
+        let rows: Vec<_> = rows
+            .iter()
+            .zip(&sent)
+            .map(|(row, sent)| PickRow { allowed: sent.allowed(), ..*row })
+            .collect();
         let rows = rows.as_slice();
         self.carried(rows.iter().map(PickRow::sent_bytes).sum());
         self.brought(rows.len() * (most * 8 + 12));
         match &self.worker {
             // SAFETY: dtype and lines were asked of the tensor, which lies on the card.
-            Worker::Card(kernels) => Ok(unsafe { kernels.pick_at(address(logits), halves, vocabulary, rows, most) }?),
+            Worker::Card(kernels) => {
+                Ok(unsafe { kernels.pick_at(address(logits), halves, vocabulary, rows, most) }?)
+            }
             Worker::Twins => {
                 // SAFETY: f16 is 16 bits, and u16 no more strict.
-                let logits = unsafe { if halves { Logits::F16(slice(logits)) } else { Logits::F32(slice(logits)) } };
+                let logits = unsafe {
+                    if halves { Logits::F16(slice(logits)) } else { Logits::F32(slice(logits)) }
+                };
                 Ok(reference::pick(&PickInput { logits, vocabulary, rows, most }))
             }
         }
     }
 
-    /// Fills `to`, `[rows, heads, columns, size]`, with rows of other caches of the same dtype, heads and size: tokens end in the last column, what
-    /// is left of them is 0.
+    /// Fills `to`, `[rows, heads, columns, size]`, with rows of other caches of the same dtype,
+    /// heads and size: tokens end in the last column, what is left of them is 0.
     ///
     /// # Errors
     /// [`DeviceMemoryError`].
     pub fn gather(&self, rows: &[CacheRow<'_>], to: &mut DynValue) -> Result<()> {
         let target = shape(to);
-        let &[count, heads, columns, size] = target.as_slice() else { return Err(unserved("gather into", to)) };
+        let &[count, heads, columns, size] = target.as_slice() else {
+            return Err(unserved("gather into", to));
+        };
         let element = element_bytes(to);
         let fits = |row: &CacheRow<'_>| {
             let of = shape(row.cache);
@@ -197,7 +226,8 @@ impl DeviceMemory {
                     taken: taken(0, row),
                 };
                 self.carried(rows.len() * 24);
-                // SAFETY: rows, columns and dtypes were asked of the tensors, which lie on the card.
+                // SAFETY: rows, columns and dtypes were asked of the tensors, which lie on the
+                // card.
                 let done = unsafe {
                     kernels.gather_to(
                         &rows.iter().map(at).collect::<Vec<_>>(),
@@ -227,7 +257,9 @@ impl DeviceMemory {
     /// [`DeviceMemoryError`].
     pub fn mask(&self, pads: &[usize], to: &mut DynValue) -> Result<()> {
         let target = shape(to);
-        let &[rows, columns] = target.as_slice() else { return Err(unserved("write a mask into", to)) };
+        let &[rows, columns] = target.as_slice() else {
+            return Err(unserved("write a mask into", to));
+        };
         if rows != pads.len() || dtype(to) != Some(TensorElementType::Int64) || columns == 0 {
             return Err(unserved("write a mask into", to));
         }
@@ -244,7 +276,8 @@ impl DeviceMemory {
         }
     }
 
-    /// Fills `to`, f32 or f16 `[.., values of a patch]`, with `bytes` times 1/255. Only the bytes go over the bus, through pinned pages.
+    /// Fills `to`, f32 or f16 `[.., values of a patch]`, with `bytes` times 1/255. Only the bytes
+    /// go over the bus, through pinned pages.
     ///
     /// # Errors
     /// [`DeviceMemoryError`].
@@ -259,35 +292,54 @@ impl DeviceMemory {
         }
         self.carried(bytes.len());
         match &self.worker {
-            // SAFETY: there is a value for each byte, of that dtype, on the card. Patches one after the other are an image as wide as one.
-            Worker::Card(kernels) => Ok(unsafe { kernels.patches_to(bytes, side, side, address(to), halves) }?),
+            // SAFETY: there is a value for each byte, of that dtype, on the card. Patches one after
+            // the other are an image as wide as one.
+            Worker::Card(kernels) => {
+                Ok(unsafe { kernels.patches_to(bytes, side, side, address(to), halves) }?)
+            }
             Worker::Twins if halves => {
                 // SAFETY: f16, as was asked.
-                unsafe { slice_mut::<u16>(to) }.copy_from_slice(&reference::patches_f16(bytes, side, side));
+                unsafe { slice_mut::<u16>(to) }
+                    .copy_from_slice(&reference::patches_f16(bytes, side, side));
                 Ok(())
             }
             Worker::Twins => {
                 // SAFETY: f32, as was asked.
-                unsafe { slice_mut::<f32>(to) }.copy_from_slice(&reference::patches(bytes, side, side));
+                unsafe { slice_mut::<f32>(to) }
+                    .copy_from_slice(&reference::patches(bytes, side, side));
                 Ok(())
             }
         }
     }
 
-    /// Copies elements of one tensor to another place, in another one of the same dtype. Nothing goes over the bus.
+    /// Copies elements of one tensor to another place, in another one of the same dtype. Nothing
+    /// goes over the bus.
     ///
     /// # Errors
     /// [`DeviceMemoryError`].
-    pub fn copy(&self, from: &DynValue, elements: Range<usize>, to: &mut DynValue, place: usize) -> Result<()> {
+    pub fn copy(
+        &self,
+        from: &DynValue,
+        elements: Range<usize>,
+        to: &mut DynValue,
+        place: usize,
+    ) -> Result<()> {
         let (element, count) = (element_bytes(to), elements.len());
-        let (from_count, to_count): (usize, usize) = (shape(from).iter().product(), shape(to).iter().product());
-        if dtype(from) != dtype(to) || element == 0 || elements.end > from_count || place + count > to_count {
+        let (from_count, to_count): (usize, usize) =
+            (shape(from).iter().product(), shape(to).iter().product());
+        if dtype(from) != dtype(to)
+            || element == 0
+            || elements.end > from_count
+            || place + count > to_count
+        {
             return Err(unserved("copy into", to));
         }
         match &self.worker {
             Worker::Card(kernels) => {
-                let (from, to) =
-                    (address(from) + (elements.start * element) as u64, address(to) + (place * element) as u64);
+                let (from, to) = (
+                    address(from) + (elements.start * element) as u64,
+                    address(to) + (place * element) as u64,
+                );
                 // SAFETY: both stretches were found to lie in their tensors, which are on the card.
                 Ok(unsafe { kernels.copy(from, to, count * element) }?)
             }
@@ -308,7 +360,9 @@ impl DeviceMemory {
     pub fn write(&self, from: &[f32], to: &mut DynValue, place: usize) -> Result<()> {
         let element = element_bytes(to);
         let bytes: Vec<u8> = match dtype(to) {
-            Some(TensorElementType::Float32) => from.iter().flat_map(|value| value.to_ne_bytes()).collect(),
+            Some(TensorElementType::Float32) => {
+                from.iter().flat_map(|value| value.to_ne_bytes()).collect()
+            }
             Some(TensorElementType::Float16) => {
                 from.iter().flat_map(|&value| f16::from_f32(value).to_ne_bytes()).collect()
             }
@@ -323,7 +377,9 @@ impl DeviceMemory {
         self.carried(bytes.len());
         match &self.worker {
             // SAFETY: the stretch was found to lie in the tensor, which is on the card.
-            Worker::Card(kernels) => Ok(unsafe { kernels.write(&bytes, address(to) + (place * element) as u64) }?),
+            Worker::Card(kernels) => {
+                Ok(unsafe { kernels.write(&bytes, address(to) + (place * element) as u64) }?)
+            }
             Worker::Twins => {
                 // SAFETY: bytes of the tensor.
                 let there = unsafe { bytes_of_mut(to) };
@@ -344,8 +400,12 @@ impl DeviceMemory {
             Some(TensorElementType::Float32) => {
                 bytes.as_chunks::<4>().0.iter().map(|four| f32::from_ne_bytes(*four)).collect()
             }
-            Some(TensorElementType::Float16) => pairs().map(|two| f16::from_ne_bytes(*two).to_f32()).collect(),
-            Some(TensorElementType::Bfloat16) => pairs().map(|two| bf16::from_ne_bytes(*two).to_f32()).collect(),
+            Some(TensorElementType::Float16) => {
+                pairs().map(|two| f16::from_ne_bytes(*two).to_f32()).collect()
+            }
+            Some(TensorElementType::Bfloat16) => {
+                pairs().map(|two| bf16::from_ne_bytes(*two).to_f32()).collect()
+            }
             _ => return Err(unserved("read", value)),
         })
     }
@@ -364,7 +424,9 @@ impl DeviceMemory {
         match &self.worker {
             Worker::Card(kernels) => {
                 // SAFETY: the elements were found to lie in the tensor, which is on the card.
-                unsafe { kernels.read(address(value) + (elements.start * element) as u64, &mut bytes) }?;
+                unsafe {
+                    kernels.read(address(value) + (elements.start * element) as u64, &mut bytes)
+                }?;
             }
             Worker::Twins => {
                 // SAFETY: bytes of the tensor.
@@ -380,7 +442,11 @@ impl DeviceMemory {
 ///
 /// # Errors
 /// [`DeviceMemoryError::Runtime`] where there is no memory.
-pub fn tensor(allocator: &Allocator, dtype: TensorElementType, shape: &[usize]) -> Result<DynValue> {
+pub fn tensor(
+    allocator: &Allocator,
+    dtype: TensorElementType,
+    shape: &[usize],
+) -> Result<DynValue> {
     Ok(DynTensor::new(allocator, dtype, shape.to_vec())?.into_dyn())
 }
 
@@ -419,7 +485,12 @@ mod tests {
         let logits = of(&[2, 1, 3], vec![0.0_f32, 2.0, 1.0, 5.0, 4.0, 3.0]);
         let row = |line| PickRow { line, allowed: Allowed::All, temperature: 0.0 };
         assert_eq!(
-            memory.pick(&logits, &[row(1), row(0)], 1).unwrap().iter().map(|one| one.ids[0]).collect::<Vec<_>>(),
+            memory
+                .pick(&logits, &[row(1), row(0)], 1)
+                .unwrap()
+                .iter()
+                .map(|one| one.ids[0])
+                .collect::<Vec<_>>(),
             [0, 1]
         );
         assert!(memory.pick(&logits, &[row(2)], 1).is_err());
@@ -436,13 +507,20 @@ mod tests {
         let mut halves = of(&[1, 1, 3, 2], vec![f16::ONE; 6]);
         assert!(memory.gather(&taken(0, 3), &mut halves).is_err(), "another dtype");
 
-        assert!(memory.copy(&cache, 0..2, &mut to, 5).is_err() && memory.copy(&cache, 7..9, &mut to, 0).is_err());
+        assert!(
+            memory.copy(&cache, 0..2, &mut to, 5).is_err()
+                && memory.copy(&cache, 7..9, &mut to, 0).is_err()
+        );
         memory.copy(&cache, 6..8, &mut to, 0).unwrap();
         assert_eq!(memory.floats(&to, 0..2).unwrap(), [6.0, 7.0]);
-        assert!(memory.write(&[1.0, 2.0], &mut to, 5).is_err() && memory.floats(&to, 5..7).is_err());
+        assert!(
+            memory.write(&[1.0, 2.0], &mut to, 5).is_err() && memory.floats(&to, 5..7).is_err()
+        );
         memory.write(&[0.5], &mut halves, 1).unwrap();
         assert_eq!(memory.floats(&halves, 0..2).unwrap(), [1.0, 0.5]);
-        assert!(memory.mask(&[0], &mut to).is_err() && memory.patches(&[1; 12], 2, &mut to).is_err());
+        assert!(
+            memory.mask(&[0], &mut to).is_err() && memory.patches(&[1; 12], 2, &mut to).is_err()
+        );
     }
 
     #[test]

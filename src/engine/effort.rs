@@ -4,7 +4,8 @@ use std::ops::{Add, Sub};
 
 use serde::Serialize;
 
-/// What an engine had to do. Seconds are those spent in the runs of the graphs; embedding is part of the decoder's.
+/// What an engine had to do. Seconds are those spent in the runs of the graphs; embedding is part
+/// of the decoder's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Effort {
     /// In the vision graph.
@@ -21,7 +22,8 @@ pub struct Effort {
     pub decoder_steps: usize,
     /// Tokens of all answers, those that a grammar forced included.
     pub generated_tokens: usize,
-    /// Answers that were scored again by themselves, since the rounding of a score hung on the last digits.
+    /// Answers that were scored again by themselves, since the rounding of a score hung on the last
+    /// digits.
     pub scored_again: usize,
     /// In ONNX Runtime, everything together; not part of the JSON.
     #[serde(skip)]
@@ -29,7 +31,12 @@ pub struct Effort {
 }
 
 impl Effort {
-    fn with(self, other: Self, seconds: impl Fn(f64, f64) -> f64, count: impl Fn(usize, usize) -> usize) -> Self {
+    fn with(
+        self,
+        other: Self,
+        seconds: impl Fn(f64, f64) -> f64,
+        count: impl Fn(usize, usize) -> usize,
+    ) -> Self {
         Self {
             vision_seconds: seconds(self.vision_seconds, other.vision_seconds),
             prefill_seconds: seconds(self.prefill_seconds, other.prefill_seconds),

@@ -83,8 +83,8 @@ const EXPLAINED_BOXES: usize = 12;
 /// Answers questions about views, many at the same time.
 ///
 /// A run calls it from one thread: it submits views while there is [room](Engine::room), and
-/// [advances](Engine::advance) until the engine is idle. An engine may use as many threads of its own
-/// as it likes.
+/// [advances](Engine::advance) until the engine is idle. An engine may use as many threads of its
+/// own as it likes.
 pub trait Engine: Send {
     /// In which form its views are prepared.
     fn view_form(&self) -> ViewForm;
@@ -100,8 +100,8 @@ pub trait Engine: Send {
     /// Whether every submitted view is answered or cancelled.
     fn is_idle(&self) -> bool;
 
-    /// Works on, and gives the answers that ended. Returns after about `wait`, or after its smallest
-    /// step where that takes longer, also if nothing ended.
+    /// Works on, and gives the answers that ended. Returns after about `wait`, or after its
+    /// smallest step where that takes longer, also if nothing ended.
     ///
     /// # Errors
     /// [`EngineError`] if nothing can be answered any more: the run stops. What fails for one view
@@ -132,8 +132,8 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Mixed into the seed of sampled answers. Of the name alone, so that they do not depend on the order
-    /// of the run.
+    /// Mixed into the seed of sampled answers. Of the name alone, so that they do not depend on the
+    /// order of the run.
     fn stream(&self) -> u64 {
         digest::number(&self.image).wrapping_add((self.index as u64) << 32)
     }
@@ -153,7 +153,8 @@ impl Shown {
     /// A text as the answer to a question about the first of its views.
     pub fn reading(&self, question: &FindQuestion, text: String, ended: Ended) -> Reading {
         let view = self.views.first().map_or_else(|| BBox::whole(0, 0), ShownView::bbox);
-        let answer = Answer { view, prompt: question.query.text.clone(), text, ended, tokens: None };
+        let answer =
+            Answer { view, prompt: question.query.text.clone(), text, ended, tokens: None };
         question.reading(answer, Vec::new(), Vec::new())
     }
 }

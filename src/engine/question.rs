@@ -54,9 +54,14 @@ pub struct FindQuestion {
 }
 
 impl FindQuestion {
-    /// Its answer, ready to be read: `spans` are the tokens of its text, and `sentences` are about its
-    /// boxes, in their order. Either may be empty.
-    pub fn reading(&self, answer: Answer, spans: Vec<TokenSpan>, sentences: Vec<Option<String>>) -> Reading {
+    /// Its answer, ready to be read: `spans` are the tokens of its text, and `sentences` are about
+    /// its boxes, in their order. Either may be empty.
+    pub fn reading(
+        &self,
+        answer: Answer,
+        spans: Vec<TokenSpan>,
+        sentences: Vec<Option<String>>,
+    ) -> Reading {
         let default_label = self.task.sole_label().map(str::to_owned);
         Reading { answer, kind: self.kind, default_label, spans, sentences }
     }
@@ -75,7 +80,8 @@ pub struct RateQuestion {
     pub views: Vec<usize>,
     /// The words, at least two.
     pub words: Arc<[String]>,
-    /// The words as the model's tokenizer writes them, for an engine that reads probabilities of tokens.
+    /// The words as the model's tokenizer writes them, for an engine that reads probabilities of
+    /// tokens.
     pub tokens: Option<Arc<Words>>,
     /// For each word, what asks why; none where that is not wanted.
     pub reasons: Vec<Query>,
@@ -120,7 +126,8 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// Whether none of the questions asks for boxes or ratings: then the whole image is shown and no tiles.
+    /// Whether none of the questions asks for boxes or ratings: then the whole image is shown and
+    /// no tiles.
     pub fn is_for_text(&self) -> bool {
         let text = |question: &Question| matches!(question, Question::Find(find) if find.kind == AnswerKind::Text);
         self.questions.iter().all(text)

@@ -20,7 +20,10 @@ use std::time::{Duration, Instant};
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{Answered, Effort, Engine, EngineError, FindQuestion, Learned, Question, RateQuestion, Shown, ViewForm};
+use super::{
+    Answered, Effort, Engine, EngineError, FindQuestion, Learned, Question, RateQuestion, Shown,
+    ViewForm,
+};
 use crate::answer::{Reading, TokenSpan};
 use crate::files;
 use crate::record::{Ended, Rating};
@@ -72,7 +75,8 @@ pub struct ScriptedAnswer {
     /// The text of the answer to a question for boxes or text.
     #[serde(default)]
     pub text: String,
-    /// The probability of each of its tokens, which are its characters; without it there are no scores.
+    /// The probability of each of its tokens, which are its characters; without it there are no
+    /// scores.
     #[serde(default)]
     pub probability: Option<f64>,
     /// The shares of words that a frame is rated by; words that are not named share the rest.
@@ -114,7 +118,8 @@ impl Script {
     pub fn read(path: &Path) -> Result<Self, ScriptError> {
         let bytes = files::read(path, files::MAX_TEXT_BYTES)
             .map_err(|error| ScriptError::Io { path: path.to_owned(), error })?;
-        serde_json::from_slice(&bytes).map_err(|error| ScriptError::Parse { path: path.to_owned(), error })
+        serde_json::from_slice(&bytes)
+            .map_err(|error| ScriptError::Parse { path: path.to_owned(), error })
     }
 }
 

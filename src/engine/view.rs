@@ -55,13 +55,22 @@ impl ShownView {
     ///
     /// # Panics
     /// If the view's region does not lie inside the image.
-    pub fn of(image: &UprightImage, view: &PlannedView, form: ViewForm) -> Result<Self, ResizeError> {
+    pub fn of(
+        image: &UprightImage,
+        view: &PlannedView,
+        form: ViewForm,
+    ) -> Result<Self, ResizeError> {
         let PlannedView { region, budget, size } = *view;
         let pixels = match form {
-            ViewForm::Patches { side } => ViewPixels::Patches(prepare_view(image, view, side)?.patches),
+            ViewForm::Patches { side } => {
+                ViewPixels::Patches(prepare_view(image, view, side)?.patches)
+            }
             ViewForm::Rgb => {
                 let Region { x, y, width, height } = region;
-                rgb(size, resize(&image.pixels(x, y, width, height), width, height, size)?.into_owned())
+                rgb(
+                    size,
+                    resize(&image.pixels(x, y, width, height), width, height, size)?.into_owned(),
+                )
             }
         };
         Ok(Self { region, budget, size, pixels, hold: None })
@@ -71,10 +80,17 @@ impl ShownView {
     ///
     /// # Errors
     /// As [`Self::of`], and if no target size exists.
-    pub fn of_reduced(image: &ReducedImage, choice: BudgetChoice, form: ViewForm) -> Result<Self, ResizeError> {
-        let PlannedView { region, budget, size } = PlannedView::of(Region::whole(image.width, image.height), choice)?;
+    pub fn of_reduced(
+        image: &ReducedImage,
+        choice: BudgetChoice,
+        form: ViewForm,
+    ) -> Result<Self, ResizeError> {
+        let PlannedView { region, budget, size } =
+            PlannedView::of(Region::whole(image.width, image.height), choice)?;
         let pixels = match form {
-            ViewForm::Patches { side } => ViewPixels::Patches(prepare_reduced(image, choice, side)?.patches),
+            ViewForm::Patches { side } => {
+                ViewPixels::Patches(prepare_reduced(image, choice, side)?.patches)
+            }
             ViewForm::Rgb => {
                 let decoded = &image.decoded;
                 rgb(size, resize(&decoded.rgb, decoded.width, decoded.height, size)?.into_owned())

@@ -1,11 +1,12 @@
 //! How scores become probabilities: learning a calibration.
 //!
-//! In: scores of detections, each right or wrong. Out: a [`Calibration`]. Promises: `a >= 0`, so that the order stays; a fit always ends,
-//! also where scores part right from wrong without exception; what cannot be learned from is an error.
+//! In: scores of detections, each right or wrong. Out: a [`Calibration`]. Promises: `a >= 0`, so
+//! that the order stays; a fit always ends, also where scores part right from wrong without
+//! exception; what cannot be learned from is an error.
 //!
-//! The targets (`(n+ + 1) / (n+ + 2)` and `1 / (n- + 2)`) are Platt's and keep the fit finite; the Newton steps with halving are those of
-//! Lin, Lin and Weng, "A note on Platt's probabilistic outputs", 2007. A weak pull to `a = 1, b = 0` decides where the data do not (all
-//! scores equal).
+//! The targets (`(n+ + 1) / (n+ + 2)` and `1 / (n- + 2)`) are Platt's and keep the fit finite; the
+//! Newton steps with halving are those of Lin, Lin and Weng, "A note on Platt's probabilistic
+//! outputs", 2007. A weak pull to `a = 1, b = 0` decides where the data do not (all scores equal).
 
 use thiserror::Error;
 
@@ -27,7 +28,10 @@ pub enum LearnError {
     #[error("nothing to calibrate: no detection that is right or wrong has a score")]
     NoScores,
     /// Only right or only wrong ones.
-    #[error("nothing to learn: all {count} detections are {outcome}; a calibration needs both right and wrong ones")]
+    #[error(
+        "nothing to learn: all {count} detections are {outcome}; a calibration needs both right \
+         and wrong ones"
+    )]
     OneOutcome {
         /// How many there are.
         count: usize,
@@ -61,7 +65,8 @@ pub struct Sample {
     pub second_half: bool,
 }
 
-/// Learns a calibration from `samples`. `score` says what the scores are, `iou` from where on they are right.
+/// Learns a calibration from `samples`. `score` says what the scores are, `iou` from where on they
+/// are right.
 ///
 /// # Errors
 /// [`LearnError::NoScores`], [`LearnError::OneOutcome`], [`LearnError::NoProbability`].
@@ -77,23 +82,28 @@ pub fn learn(
     let right = samples.iter().filter(|sample| sample.right).count();
     if fit.flat {
         remarks.push(
-            "higher scores are not right more often: the calibrated score is the same for every detection (a = 0)"
+            "higher scores are not right more often: the calibrated score is the same for every \
+             detection (a = 0)"
                 .into(),
         );
     }
     if right.min(samples.len() - right) < FEW {
         remarks.push(format!(
-            "{right} right and {} wrong detections are few to learn from (at least {FEW} of each would be better)",
+            "{right} right and {} wrong detections are few to learn from (at least {FEW} of each \
+             would be better)",
             samples.len() - right
         ));
     }
     let cross_validated = cross_validated(samples);
     if cross_validated.is_none() {
-        remarks.push("not cross-validated: a half of the images has no right or no wrong detection".into());
+        remarks.push(
+            "not cross-validated: a half of the images has no right or no wrong detection".into(),
+        );
     }
     let ece_of = |apply: &dyn Fn(f64) -> f64| {
         // Every score is a probability: `Fit::of` refused others.
-        Reliability::of(samples.iter().map(|sample| (apply(sample.score), sample.right))).map_or(0.0, |r| r.ece)
+        Reliability::of(samples.iter().map(|sample| (apply(sample.score), sample.right)))
+            .map_or(0.0, |r| r.ece)
     };
     let ece = Ece {
         bins: BINS,
@@ -157,8 +167,10 @@ impl Fit {
             return Err(LearnError::OneOutcome { count: scores.len(), outcome });
         }
         let (yes, no) = ((right as f64 + 1.0) / (right as f64 + 2.0), 1.0 / (wrong as f64 + 2.0));
-        let points: Vec<(f64, f64)> =
-            scores.iter().map(|&(score, right)| (logit(score), if right { yes } else { no })).collect();
+        let points: Vec<(f64, f64)> = scores
+            .iter()
+            .map(|&(score, right)| (logit(score), if right { yes } else { no }))
+            .collect();
         let (a, b) = newton(&points);
         if a >= 0.0 {
             return Ok(Self { platt: Platt { a, b }, flat: false });
@@ -169,8 +181,9 @@ impl Fit {
     }
 }
 
-/// The `(a, b)` with the least cross-entropy of `sigmoid(a x + b)` over points of `x` and target, and the pull. The loss is strictly convex,
-/// so that there is one minimum and halved Newton steps reach it.
+/// The `(a, b)` with the least cross-entropy of `sigmoid(a x + b)` over points of `x` and target,
+/// and the pull. The loss is strictly convex, so that there is one minimum and halved Newton steps
+/// reach it.
 fn newton(points: &[(f64, f64)]) -> (f64, f64) {
     let loss = |a: f64, b: f64| {
         let fit: f64 = points
@@ -200,7 +213,8 @@ fn newton(points: &[(f64, f64)]) -> (f64, f64) {
         if ga.abs().max(gb.abs()) < 1e-10 * points.len() as f64 {
             break;
         }
-        // Positive: by Cauchy-Schwarz the sums alone give no less than 0, and the pull is added to the diagonal.
+        // Positive: by Cauchy-Schwarz the sums alone give no less than 0, and the pull is added to
+        // the diagonal.
         let determinant = haa * hbb - hab * hab;
         let (da, db) = ((hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant);
         let slope = ga * da + gb * db;
@@ -251,8 +265,14 @@ mod tests {
     fn what_was_put_in_is_found_again() {
         for (a, b) in [(1.0, 0.0), (0.4, -1.0), (2.0, 0.5)] {
             let learned = learn(&drawn(a, b, 20_000)).unwrap().calibration;
-            assert!((learned.platt.a - a).abs() < 0.06 && (learned.platt.b - b).abs() < 0.06, "{learned:?}");
-            assert!(learned.ece.after < 0.02 && learned.ece.cross_validated.unwrap() < 0.02, "{learned:?}");
+            assert!(
+                (learned.platt.a - a).abs() < 0.06 && (learned.platt.b - b).abs() < 0.06,
+                "{learned:?}"
+            );
+            assert!(
+                learned.ece.after < 0.02 && learned.ece.cross_validated.unwrap() < 0.02,
+                "{learned:?}"
+            );
             assert!(learned.ece.after <= learned.ece.before + 0.005);
         }
     }
@@ -279,10 +299,13 @@ mod tests {
         assert!(error.contains("all 2 detections are right"), "{error}");
         assert!(matches!(learn(&[sample(1.5, true)]), Err(LearnError::NoProbability { .. })));
         // Parted without exception, at the ends of the range.
-        let parted: Vec<Sample> = (0..50).flat_map(|_| [sample(0.0, false), sample(1.0, true)]).collect();
+        let parted: Vec<Sample> =
+            (0..50).flat_map(|_| [sample(0.0, false), sample(1.0, true)]).collect();
         let learned = learn(&parted).unwrap().calibration;
         assert!(
-            learned.platt.a.is_finite() && learned.platt.apply(1.0) > 0.9 && learned.platt.apply(0.0) < 0.1,
+            learned.platt.a.is_finite()
+                && learned.platt.apply(1.0) > 0.9
+                && learned.platt.apply(0.0) < 0.1,
             "{learned:?}"
         );
         assert_eq!(learned.ece.cross_validated, None);
@@ -291,10 +314,14 @@ mod tests {
         let learned = learn(&same).unwrap().calibration;
         assert!((learned.platt.apply(0.9) - 0.25).abs() < 0.02, "{learned:?}");
         // Turned round: flat, and said.
-        let turned: Vec<Sample> = (0..100).map(|place| sample(f64::from(place) / 100.0, place < 50)).collect();
+        let turned: Vec<Sample> =
+            (0..100).map(|place| sample(f64::from(place) / 100.0, place < 50)).collect();
         let learned = learn(&turned).unwrap();
         assert!(learned.calibration.platt.a.abs() < f64::EPSILON);
-        assert!((learned.calibration.platt.apply(0.1) - 0.5).abs() < 0.01 && learned.remarks[0].contains("a = 0"));
+        assert!(
+            (learned.calibration.platt.apply(0.1) - 0.5).abs() < 0.01
+                && learned.remarks[0].contains("a = 0")
+        );
     }
 
     proptest! {

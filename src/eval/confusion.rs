@@ -1,12 +1,14 @@
 //! Which labels are taken for which.
 //!
-//! In: a truth, predictions, their matches and a threshold. Out: how often each label was said of each, with a last row and column for the
-//! background. Promises: the diagonal are the right detections of the figures; every truth is in one cell of its row, every detection that
-//! counts in one cell of its column.
+//! In: a truth, predictions, their matches and a threshold. Out: how often each label was said of
+//! each, with a last row and column for the background. Promises: the diagonal are the right
+//! detections of the figures; every truth is in one cell of its row, every detection that counts in
+//! one cell of its column.
 //!
-//! A truth that no detection of its own label found is compared with the detections of other labels that found nothing, best score first
-//! (of several truths, the one with the largest IoU). hotcoco's own matrix lets every detection choose among all labels at once, in which a
-//! wrong label can take a box from the right one, and it counts detections in crowds as wrong.
+//! A truth that no detection of its own label found is compared with the detections of other labels
+//! that found nothing, best score first (of several truths, the one with the largest IoU).
+//! hotcoco's own matrix lets every detection choose among all labels at once, in which a wrong
+//! label can take a box from the right one, and it counts detections in crowds as wrong.
 
 use std::collections::HashMap;
 
@@ -22,7 +24,8 @@ pub struct Confusion {
     pub labels: Vec<String>,
     /// The score from which on a detection was counted; `null`: all were.
     pub threshold: Option<f64>,
-    /// `counts[row][column]`. The last row are detections of nothing, the last column truths that nothing found.
+    /// `counts[row][column]`. The last row are detections of nothing, the last column truths that
+    /// nothing found.
     pub counts: Vec<Vec<usize>>,
 }
 
@@ -68,23 +71,32 @@ impl Confusion {
             let overlaps = candidates.iter().enumerate().map(|(index, annotation)| {
                 (index, sim::bbox_iou_pair(detection.bbox, annotations[*annotation].bbox, false))
             });
-            let best = overlaps.filter(|(_, overlap)| *overlap >= iou).max_by(|a, b| a.1.total_cmp(&b.1));
+            let best =
+                overlaps.filter(|(_, overlap)| *overlap >= iou).max_by(|a, b| a.1.total_cmp(&b.1));
             let there = best.map(|(index, _)| annotations[candidates.remove(index)].category);
             pairs.push((there, Some(detection.category)));
         }
-        pairs.extend(missed.into_values().flatten().map(|annotation| (Some(annotations[annotation].category), None)));
+        pairs.extend(
+            missed
+                .into_values()
+                .flatten()
+                .map(|annotation| (Some(annotations[annotation].category), None)),
+        );
         Self::of(truth, threshold, &pairs)
     }
 
     /// The matrix of the labels that occur.
     fn of(truth: &Truth, threshold: Option<f64>, pairs: &[(Option<usize>, Option<usize>)]) -> Self {
-        let mut categories: Vec<usize> = pairs.iter().flat_map(|(there, said)| [*there, *said]).flatten().collect();
+        let mut categories: Vec<usize> =
+            pairs.iter().flat_map(|(there, said)| [*there, *said]).flatten().collect();
         categories.sort_unstable();
         categories.dedup();
         let side = categories.len() + 1;
         // Every category of a pair is among them.
         let at = |category: Option<usize>| {
-            category.and_then(|category| categories.binary_search(&category).ok()).unwrap_or(side - 1)
+            category
+                .and_then(|category| categories.binary_search(&category).ok())
+                .unwrap_or(side - 1)
         };
         let mut counts = vec![vec![0; side]; side];
         for (there, said) in pairs {
@@ -94,13 +106,16 @@ impl Confusion {
         Self { labels, threshold, counts }
     }
 
-    /// The most frequent confusions of one label with another: what is there, what was said, how often.
+    /// The most frequent confusions of one label with another: what is there, what was said, how
+    /// often.
     pub fn most_frequent(&self, most: usize) -> Vec<(&str, &str, usize)> {
         let labels = || self.labels.iter().enumerate();
         let mut all: Vec<(&str, &str, usize)> = labels()
             .flat_map(|(row, there)| labels().map(move |(column, said)| (row, there, column, said)))
             .filter(|(row, _, column, _)| row != column && self.counts[*row][*column] > 0)
-            .map(|(row, there, column, said)| (there.as_str(), said.as_str(), self.counts[row][column]))
+            .map(|(row, there, column, said)| {
+                (there.as_str(), said.as_str(), self.counts[row][column])
+            })
             .collect();
         all.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
         all.truncate(most);

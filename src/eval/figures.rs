@@ -1,14 +1,16 @@
 //! COCO's twelve figures.
 //!
-//! In: a truth and predictions. Out: AP and AR over IoU 0.50:0.95, by area and by the number of detections, and of every label. Promises:
-//! the numbers of pycocotools' `COCOeval` for boxes; what nothing can be said of is absent, not 0.
+//! In: a truth and predictions. Out: AP and AR over IoU 0.50:0.95, by area and by the number of
+//! detections, and of every label. Promises: the numbers of pycocotools' `COCOeval` for boxes; what
+//! nothing can be said of is absent, not 0.
 
 use serde::Serialize;
 
 use super::evaluator::{evaluator, place};
 use super::{Best, EvalError, Predictions, Truth};
 
-/// COCO's twelve figures, in their order and by their names; absent (`null`) where the truth has no such box.
+/// COCO's twelve figures, in their order and by their names; absent (`null`) where the truth has no
+/// such box.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)] // each is what cocodataset.org/#detection-eval says
 #[allow(non_snake_case)] // COCO's names
@@ -76,7 +78,10 @@ pub struct LabelFigures {
 }
 
 /// The twelve figures, and those of every label that the truth has boxes of.
-pub(super) fn figures(truth: &Truth, predictions: &Predictions) -> Result<(Figures, Vec<LabelFigures>), EvalError> {
+pub(super) fn figures(
+    truth: &Truth,
+    predictions: &Predictions,
+) -> Result<(Figures, Vec<LabelFigures>), EvalError> {
     let mut evaluator = evaluator(truth, predictions)?;
     evaluator.evaluate().map_err(|error| EvalError::Hotcoco(error.to_string()))?;
     evaluator.accumulate();
@@ -107,10 +112,11 @@ pub(super) fn figures(truth: &Truth, predictions: &Predictions) -> Result<(Figur
     let thresholds = 0..accumulated.shape.t;
     for (k, id) in accumulated.cat_ids.iter().enumerate() {
         let category = place(*id);
-        let of_label = |annotation: &&crate::dataset::coco::Annotation| annotation.category == category;
+        let of_label =
+            |annotation: &&crate::dataset::coco::Annotation| annotation.category == category;
         let precision = |t: usize| {
-            let at =
-                (0..accumulated.shape.r).map(|r| accumulated.precision[accumulated.precision_idx(t, r, k, area, most)]);
+            let at = (0..accumulated.shape.r)
+                .map(|r| accumulated.precision[accumulated.precision_idx(t, r, k, area, most)]);
             mean(at)
         };
         let recall = |t: usize| accumulated.recall[accumulated.recall_idx(t, k, area, most)];
@@ -121,9 +127,21 @@ pub(super) fn figures(truth: &Truth, predictions: &Predictions) -> Result<(Figur
         labels.push(LabelFigures {
             label: truth.label(category).to_owned(),
             category,
-            truths: truth.evaluated().filter(of_label).filter(|annotation| !annotation.crowd).count(),
-            detections: predictions.detections.iter().filter(|detection| detection.category == category).count(),
-            AP: thresholds.clone().map(precision).collect::<Option<Vec<_>>>().and_then(|all| mean(all.into_iter())),
+            truths: truth
+                .evaluated()
+                .filter(of_label)
+                .filter(|annotation| !annotation.crowd)
+                .count(),
+            detections: predictions
+                .detections
+                .iter()
+                .filter(|detection| detection.category == category)
+                .count(),
+            AP: thresholds
+                .clone()
+                .map(precision)
+                .collect::<Option<Vec<_>>>()
+                .and_then(|all| mean(all.into_iter())),
             AP50: at(0.5),
             AP75: at(0.75),
             AR100: mean(thresholds.clone().map(recall)),
@@ -136,7 +154,8 @@ pub(super) fn figures(truth: &Truth, predictions: &Predictions) -> Result<(Figur
 
 /// The mean; `None` of nothing, and where hotcoco says -1 for "nothing to say".
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
-    let (sum, count) =
-        values.filter(|value| *value >= 0.0).fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
+    let (sum, count) = values
+        .filter(|value| *value >= 0.0)
+        .fold((0.0, 0_u32), |(sum, count), value| (sum + value, count + 1));
     (count > 0).then(|| sum / f64::from(count))
 }

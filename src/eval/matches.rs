@@ -1,7 +1,8 @@
 //! Which detection found which box.
 //!
-//! In: a truth, predictions and an IoU. Out: of every detection whether it is right, and from that F1 and precision-recall curves.
-//! Promises: COCO's matching (best score first, each truth once, crowds count neither way, 100 detections an image and label).
+//! In: a truth, predictions and an IoU. Out: of every detection whether it is right, and from that
+//! F1 and precision-recall curves. Promises: COCO's matching (best score first, each truth once,
+//! crowds count neither way, 100 detections an image and label).
 
 use hotcoco::AreaRange;
 use serde::Serialize;
@@ -31,7 +32,8 @@ pub struct Matches {
     pub outcomes: Vec<Outcome>,
     /// Of every category, the boxes that are to be found.
     pub truths: Vec<usize>,
-    /// Of every category, its precision at recalls 0, 0.01, ... 1; empty where there is nothing to find.
+    /// Of every category, its precision at recalls 0, 0.01, ... 1; empty where there is nothing to
+    /// find.
     pub curves: Vec<Vec<f64>>,
 }
 
@@ -61,11 +63,16 @@ pub struct Best {
 
 impl Matches {
     /// Matches every detection at `iou`.
-    pub(super) fn find(truth: &Truth, predictions: &Predictions, iou: f64) -> Result<Self, EvalError> {
+    pub(super) fn find(
+        truth: &Truth,
+        predictions: &Predictions,
+        iou: f64,
+    ) -> Result<Self, EvalError> {
         let mut evaluator = evaluator(truth, predictions)?;
         evaluator.params.iou_thrs = vec![iou];
         evaluator.params.max_dets = vec![MOST];
-        evaluator.params.area_ranges = vec![AreaRange { label: "all".into(), range: [0.0, f64::INFINITY] }];
+        evaluator.params.area_ranges =
+            vec![AreaRange { label: "all".into(), range: [0.0, f64::INFINITY] }];
         evaluator.evaluate().map_err(|error| EvalError::Hotcoco(error.to_string()))?;
         evaluator.accumulate();
         let mut outcomes = vec![Outcome::Beyond; predictions.detections.len()];
@@ -87,9 +94,13 @@ impl Matches {
         }
         let mut curves = vec![Vec::new(); categories];
         if let Some(accumulated) = evaluator.accumulated() {
-            for (k, id) in accumulated.cat_ids.iter().enumerate().filter(|(_, id)| truths[place(**id)] > 0) {
+            for (k, id) in
+                accumulated.cat_ids.iter().enumerate().filter(|(_, id)| truths[place(**id)] > 0)
+            {
                 curves[place(*id)] = (0..accumulated.shape.r)
-                    .map(|r| accumulated.precision[accumulated.precision_idx(0, r, k, 0, 0)].max(0.0))
+                    .map(|r| {
+                        accumulated.precision[accumulated.precision_idx(0, r, k, 0, 0)].max(0.0)
+                    })
                     .collect();
             }
         }
@@ -114,13 +125,20 @@ impl Matches {
     }
 
     /// The best F1 of a category, or of all together; `None` where there is nothing to find.
-    pub(super) fn best_f1(&self, predictions: &Predictions, category: Option<usize>) -> Option<Best> {
-        let truths = category.map_or_else(|| self.truths.iter().sum(), |category| self.truths[category]);
-        let judged = predictions.detections.iter().zip(&self.outcomes).filter_map(|(detection, outcome)| {
-            let counts = matches!(outcome, Outcome::Right(_) | Outcome::Wrong);
-            let wanted = category.is_none_or(|category| detection.category == category);
-            (counts && wanted).then_some((detection.score, matches!(outcome, Outcome::Right(_))))
-        });
+    pub(super) fn best_f1(
+        &self,
+        predictions: &Predictions,
+        category: Option<usize>,
+    ) -> Option<Best> {
+        let truths =
+            category.map_or_else(|| self.truths.iter().sum(), |category| self.truths[category]);
+        let judged =
+            predictions.detections.iter().zip(&self.outcomes).filter_map(|(detection, outcome)| {
+                let counts = matches!(outcome, Outcome::Right(_) | Outcome::Wrong);
+                let wanted = category.is_none_or(|category| detection.category == category);
+                (counts && wanted)
+                    .then_some((detection.score, matches!(outcome, Outcome::Right(_))))
+            });
         best_f1(judged.collect(), truths)
     }
 
@@ -128,18 +146,23 @@ impl Matches {
     pub(super) fn mean_curve(&self) -> Vec<f64> {
         let curves: Vec<&Vec<f64>> = self.curves.iter().filter(|curve| !curve.is_empty()).collect();
         let points = curves.first().map_or(0, |curve| curve.len());
-        (0..points).map(|r| curves.iter().map(|curve| curve[r]).sum::<f64>() / curves.len() as f64).collect()
+        (0..points)
+            .map(|r| curves.iter().map(|curve| curve[r]).sum::<f64>() / curves.len() as f64)
+            .collect()
     }
 }
 
-/// The threshold with the best F1 of detections that are right or wrong. Of equal ones the highest threshold. A detection keeps its
-/// outcome whatever is left out below it, since the best scores choose first.
+/// The threshold with the best F1 of detections that are right or wrong. Of equal ones the highest
+/// threshold. A detection keeps its outcome whatever is left out below it, since the best scores
+/// choose first.
 fn best_f1(mut judged: Vec<(Option<f64>, bool)>, truths: usize) -> Option<Best> {
     if truths == 0 {
         return None;
     }
     // The best first, those without a score last.
-    judged.sort_by(|(a, _), (b, _)| b.is_some().cmp(&a.is_some()).then(b.unwrap_or(0.0).total_cmp(&a.unwrap_or(0.0))));
+    judged.sort_by(|(a, _), (b, _)| {
+        b.is_some().cmp(&a.is_some()).then(b.unwrap_or(0.0).total_cmp(&a.unwrap_or(0.0)))
+    });
     let mut best = Best { threshold: None, precision: 0.0, recall: 0.0, f1: 0.0 };
     let mut right = 0;
     for (place, &(score, is_right)) in judged.iter().enumerate() {
@@ -164,7 +187,8 @@ mod tests {
     #[test]
     fn the_best_f1_keeps_equal_scores_together() {
         let at = |score: f64, right: bool| (Some(score), right);
-        let best = best_f1(vec![at(0.5, false), at(0.9, true), at(0.5, true), at(0.1, false)], 2).unwrap();
+        let best =
+            best_f1(vec![at(0.5, false), at(0.9, true), at(0.5, true), at(0.1, false)], 2).unwrap();
         // With 0.9 alone F1 is 2/3; with both of 0.5 it is 4/5.
         assert_eq!(best, Best { threshold: Some(0.5), precision: 2.0 / 3.0, recall: 1.0, f1: 0.8 });
         assert_eq!(best_f1(vec![at(0.5, true)], 0), None);

@@ -1,9 +1,10 @@
 //! How good detections are, against boxes that people drew.
 //!
-//! In: a truth file (COCO instances) and the detections of a run or of a COCO results file. Out: COCO's twelve figures, figures of every
-//! label, the best threshold by F1, the confusion of labels, a calibration of the scores. Promises: the figures are those of pycocotools
-//! (computed by hotcoco, held to it by a test); what could not be matched to the truth is counted and said; a missing score is never taken
-//! for a number.
+//! In: a truth file (COCO instances) and the detections of a run or of a COCO results file. Out:
+//! COCO's twelve figures, figures of every label, the best threshold by F1, the confusion of
+//! labels, a calibration of the scores. Promises: the figures are those of pycocotools (computed by
+//! hotcoco, held to it by a test); what could not be matched to the truth is counted and said; a
+//! missing score is never taken for a number.
 //!
 //! ```
 //! use gemscope::eval::{Predictions, Truth, evaluate};
@@ -127,7 +128,8 @@ pub struct Counts {
     pub unscored: usize,
 }
 
-/// Evaluates `predictions` at `iou`; `calibration` gives the thresholds and the reliability after it.
+/// Evaluates `predictions` at `iou`; `calibration` gives the thresholds and the reliability after
+/// it.
 ///
 /// # Errors
 /// [`EvalError`].
@@ -145,7 +147,11 @@ pub fn evaluate(
         truths: truth.evaluated().filter(|annotation| !annotation.crowd).count(),
         crowds: truth.evaluated().filter(|annotation| annotation.crowd).count(),
         detections: predictions.detections.len(),
-        unscored: predictions.detections.iter().filter(|detection| detection.score.is_none()).count(),
+        unscored: predictions
+            .detections
+            .iter()
+            .filter(|detection| detection.score.is_none())
+            .count(),
     };
     if counts.truths == 0 {
         return Err(EvalError::EmptyTruth { truth: truth.instances.path.display().to_string() });
@@ -153,12 +159,14 @@ pub fn evaluate(
     match counts.unscored {
         0 => {}
         all if all == counts.detections => remarks.push(
-            "no detection has a score: they are ranked by their order alone (image, then place in the answer), so AP says little; precision, \
+            "no detection has a score: they are ranked by their order alone (image, then place in \
+             the answer), so AP says little; precision, \
              recall and F1 of all of them together do not depend on it"
                 .into(),
         ),
         some => remarks.push(format!(
-            "{some} of {} detections have no score: they are ranked behind all that have one, in their order",
+            "{some} of {} detections have no score: they are ranked behind all that have one, in \
+             their order",
             counts.detections
         )),
     }
@@ -166,7 +174,8 @@ pub fn evaluate(
     let matches = Matches::find(truth, predictions, iou)?;
     if matches.beyond() > 0 {
         remarks.push(format!(
-            "{} detections are beyond the {} best of their image and label, which is where COCO stops",
+            "{} detections are beyond the {} best of their image and label, which is where COCO \
+             stops",
             matches.beyond(),
             matches::MOST
         ));
@@ -181,26 +190,41 @@ pub fn evaluate(
     let judged: Vec<_> = matches.judged(predictions).collect();
     let reliability = Reliability::of(judged.iter().map(|one| (one.score, one.right)));
     if reliability.is_none() && !judged.is_empty() {
-        remarks.push("some scores are outside 0 to 1: they rank the detections and are no probabilities".into());
+        remarks.push(
+            "some scores are outside 0 to 1: they rank the detections and are no probabilities"
+                .into(),
+        );
     }
-    let calibrated = calibration
-        .filter(|_| reliability.is_some())
-        .and_then(|calibration| Reliability::of(judged.iter().map(|one| (calibration.apply(one.score), one.right))));
+    let calibrated = calibration.filter(|_| reliability.is_some()).and_then(|calibration| {
+        Reliability::of(judged.iter().map(|one| (calibration.apply(one.score), one.right)))
+    });
     if let Some(calibration) = calibration.filter(|_| reliability.is_some()) {
         // A calibration keeps the order, so that it moves thresholds and no other figure.
         confusion.threshold = confusion.threshold.map(|threshold| calibration.apply(threshold));
-        let bests = best_f1.iter_mut().chain(labels.iter_mut().filter_map(|label| label.best_f1.as_mut()));
+        let bests =
+            best_f1.iter_mut().chain(labels.iter_mut().filter_map(|label| label.best_f1.as_mut()));
         for best in bests {
             best.threshold = best.threshold.map(|threshold| calibration.apply(threshold));
         }
     }
     let precision = matches.mean_curve();
-    let evaluation =
-        Evaluation { counts, figures, labels, iou, best_f1, precision, confusion, reliability, calibrated, remarks };
+    let evaluation = Evaluation {
+        counts,
+        figures,
+        labels,
+        iou,
+        best_f1,
+        precision,
+        confusion,
+        reliability,
+        calibrated,
+        remarks,
+    };
     Ok((evaluation, matches))
 }
 
-/// What a calibration is learned from: every detection with a score that counts. The half of an image is its name's hash.
+/// What a calibration is learned from: every detection with a score that counts. The half of an
+/// image is its name's hash.
 pub fn samples(truth: &Truth, predictions: &Predictions, matches: &Matches) -> Vec<Sample> {
     let second_half = |image: usize| {
         let image = &truth.instances.images[image];
@@ -209,6 +233,10 @@ pub fn samples(truth: &Truth, predictions: &Predictions, matches: &Matches) -> V
     };
     matches
         .judged(predictions)
-        .map(|one| Sample { score: one.score, right: one.right, second_half: second_half(one.image) })
+        .map(|one| Sample {
+            score: one.score,
+            right: one.right,
+            second_half: second_half(one.image),
+        })
         .collect()
 }

@@ -1,8 +1,9 @@
 //! What was found.
 //!
-//! In: the records of a run, or a COCO results file. Out: detections with their places in the truth. Promises: an image is matched by its
-//! whole relative path, else by its file name where that is unique on both sides; a label by its name; what matches nothing, or more than
-//! one, is counted and named.
+//! In: the records of a run, or a COCO results file. Out: detections with their places in the
+//! truth. Promises: an image is matched by its whole relative path, else by its file name where
+//! that is unique on both sides; a label by its name; what matches nothing, or more than one, is
+//! counted and named.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -43,7 +44,8 @@ pub struct Predictions {
 /// Which score ranks the detections of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scoring {
-    /// Of the token probabilities, or the recorded score where there are none; or what the model states.
+    /// Of the token probabilities, or the recorded score where there are none; or what the model
+    /// states.
     Kind(ScoreKind),
     /// None: the order of the answers is all there is.
     Nothing,
@@ -82,16 +84,26 @@ impl Predictions {
     pub fn of_results(path: &Path, truth: &Truth) -> Result<Self, EvalError> {
         let results: Vec<RawResult> = parse_json(path)?;
         let (images, categories) = truth.instances.places();
-        let problem =
-            |problem: String| EvalError::Dataset(crate::dataset::DatasetError::File { path: path.to_owned(), problem });
-        let mut these = Self { source: path.display().to_string(), score_kind: "results".into(), ..Self::default() };
+        let problem = |problem: String| {
+            EvalError::Dataset(crate::dataset::DatasetError::File {
+                path: path.to_owned(),
+                problem,
+            })
+        };
+        let mut these = Self {
+            source: path.display().to_string(),
+            score_kind: "results".into(),
+            ..Self::default()
+        };
         let total = results.len();
         let (mut no_image, mut no_category) = (Unmatched::default(), Unmatched::default());
         let mut answered = HashSet::new();
         for (result, number) in results.into_iter().zip(1_usize..) {
             let what = format!("the result in place {number}");
-            let image_id = result.image_id.ok_or_else(|| problem(format!("{what} has no image_id")))?;
-            let category_id = result.category_id.ok_or_else(|| problem(format!("{what} has no category_id")))?;
+            let image_id =
+                result.image_id.ok_or_else(|| problem(format!("{what} has no image_id")))?;
+            let category_id =
+                result.category_id.ok_or_else(|| problem(format!("{what} has no category_id")))?;
             let bbox = checked_bbox(result.bbox, path, &what)?;
             let Some(&image) = images.get(&image_id) else {
                 no_image.add(&image_id.to_string());
@@ -107,23 +119,32 @@ impl Predictions {
             }
         }
         if total > 0 && no_image.count == total {
-            let known = truth.instances.images.first().map_or_else(String::new, |image| image.id.to_string());
-            let hint = format!("its image_ids begin with {}, those of the truth with {known}", no_image.names());
+            let known = truth
+                .instances
+                .images
+                .first()
+                .map_or_else(String::new, |image| image.id.to_string());
+            let hint = format!(
+                "its image_ids begin with {}, those of the truth with {known}",
+                no_image.names()
+            );
             return Err(these.nothing_in_common(truth, hint));
         }
-        these
-            .remarks
-            .extend(no_image.remark("detections are of images that the truth does not have; they are left out", "ids"));
-        these.remarks.extend(
-            no_category.remark("detections are of categories that the truth does not have; they are left out", "ids"),
-        );
+        these.remarks.extend(no_image.remark(
+            "detections are of images that the truth does not have; they are left out",
+            "ids",
+        ));
+        these.remarks.extend(no_category.remark(
+            "detections are of categories that the truth does not have; they are left out",
+            "ids",
+        ));
         // A results file cannot say that an image was looked at and nothing found.
         these.images_without_answer = truth.instances.images.len() - answered.len();
         Ok(these)
     }
 
-    /// Those of a run's `records`; `asked` are the labels that it was asked for. Scores are what `scoring` says, and as recorded where the record
-    /// has no token probabilities.
+    /// Those of a run's `records`; `asked` are the labels that it was asked for. Scores are what
+    /// `scoring` says, and as recorded where the record has no token probabilities.
     ///
     /// # Errors
     /// [`EvalError::NothingInCommon`].
@@ -134,8 +155,11 @@ impl Predictions {
         run: &Path,
         truth: &Truth,
     ) -> Result<Self, EvalError> {
-        let mut these =
-            Self { source: run.display().to_string(), score_kind: scoring.as_str().into(), ..Self::default() };
+        let mut these = Self {
+            source: run.display().to_string(),
+            score_kind: scoring.as_str().into(),
+            ..Self::default()
+        };
         let images = match_images(records, truth, &mut these.remarks);
         if !records.is_empty() && images.iter().all(Option::is_none) {
             let theirs = truth.instances.images.iter().find_map(|image| image.file_name.as_deref());
@@ -157,7 +181,10 @@ impl Predictions {
                 continue;
             }
             answered += 1;
-            if truth.instances.images[image].size.is_some_and(|size| size != (record.width, record.height)) {
+            if truth.instances.images[image]
+                .size
+                .is_some_and(|size| size != (record.width, record.height))
+            {
                 other_size.add(&record.image);
             }
             for detection in &record.detections {
@@ -168,7 +195,12 @@ impl Predictions {
                 if truth.wanted[category] {
                     let b = detection.bbox;
                     let bbox = [b.x0, b.y0, b.width(), b.height()];
-                    these.detections.push(Prediction { image, category, bbox, score: scoring.score(detection) });
+                    these.detections.push(Prediction {
+                        image,
+                        category,
+                        bbox,
+                        score: scoring.score(detection),
+                    });
                 }
             }
         }
@@ -176,15 +208,21 @@ impl Predictions {
         let without_record = these.images_without_answer - failed.count;
         if without_record > 0 {
             these.remarks.push(format!(
-                "{without_record} of {} images of the truth are not in the run: they count as images where nothing was found",
+                "{without_record} of {} images of the truth are not in the run: they count as \
+                 images where nothing was found",
                 truth.instances.images.len()
             ));
         }
-        these.remarks.extend(failed.remark("images failed: they count as images where nothing was found", "named"));
-        these.remarks.extend(other_size.remark("images have another size in the truth than in the run", "named"));
         these.remarks.extend(
-            unknown.remark("detections have labels that the truth does not have; they are left out", "labelled"),
+            failed.remark("images failed: they count as images where nothing was found", "named"),
         );
+        these.remarks.extend(
+            other_size.remark("images have another size in the truth than in the run", "named"),
+        );
+        these.remarks.extend(unknown.remark(
+            "detections have labels that the truth does not have; they are left out",
+            "labelled",
+        ));
         these.remarks.extend(labels.remarks());
         these.remarks.extend(not_asked(asked, truth, &mut labels));
         Ok(these)
@@ -202,18 +240,24 @@ fn not_asked(asked: &[String], truth: &Truth, labels: &mut Labels<'_>) -> Option
         return None;
     }
     let asked: HashSet<usize> = asked.iter().filter_map(|label| labels.place(label)).collect();
-    let evaluated: BTreeSet<usize> = truth.evaluated().map(|annotation| annotation.category).collect();
+    let evaluated: BTreeSet<usize> =
+        truth.evaluated().map(|annotation| annotation.category).collect();
     let missing = evaluated.iter().filter(|category| !asked.contains(category)).count();
     (missing > 0).then(|| {
         format!(
-            "the run was not asked for {missing} of the {} labels that are evaluated: they count as not found (--labels evaluates only some)",
+            "the run was not asked for {missing} of the {} labels that are evaluated: they count \
+             as not found (--labels evaluates only some)",
             evaluated.len()
         )
     })
 }
 
 /// The place in the truth of every record's image.
-fn match_images(records: &[Record], truth: &Truth, remarks: &mut Vec<String>) -> Vec<Option<usize>> {
+fn match_images(
+    records: &[Record],
+    truth: &Truth,
+    remarks: &mut Vec<String>,
+) -> Vec<Option<usize>> {
     let base = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
     let mut by_path: HashMap<&str, Option<usize>> = HashMap::new();
     let mut by_name: HashMap<String, Option<usize>> = HashMap::new();
@@ -233,8 +277,10 @@ fn match_images(records: &[Record], truth: &Truth, remarks: &mut Vec<String>) ->
     }
     let mut places: Vec<Option<usize>> = Vec::with_capacity(records.len());
     let (mut ambiguous, mut unmatched) = (Unmatched::default(), Unmatched::default());
-    let exact: HashSet<usize> =
-        records.iter().filter_map(|record| by_path.get(record.image.as_str()).copied().flatten()).collect();
+    let exact: HashSet<usize> = records
+        .iter()
+        .filter_map(|record| by_path.get(record.image.as_str()).copied().flatten())
+        .collect();
     for record in records {
         let name = base(&record.image);
         let place = match (by_path.get(record.image.as_str()), by_name.get(&name)) {
@@ -254,9 +300,12 @@ fn match_images(records: &[Record], truth: &Truth, remarks: &mut Vec<String>) ->
     if nameless > 0 {
         remarks.push(format!("{nameless} images of the truth have no file_name and match nothing"));
     }
-    remarks.extend(unmatched.remark("images of the run are not in the truth; they are left out", "named"));
+    remarks.extend(
+        unmatched.remark("images of the run are not in the truth; they are left out", "named"),
+    );
     remarks.extend(ambiguous.remark(
-        "images of the run could be several of the truth by their file name, or share one; they are left out",
+        "images of the run could be several of the truth by their file name, or share one; they \
+         are left out",
         "named",
     ));
     places
@@ -275,8 +324,14 @@ impl<'t> Labels<'t> {
     fn new(truth: &'t Truth) -> Self {
         let (mut exact, mut folded) = (HashMap::new(), HashMap::new());
         for (place, category) in truth.instances.categories.iter().enumerate() {
-            exact.entry(category.name.as_str()).and_modify(|place| *place = None).or_insert(Some(place));
-            folded.entry(fold(&category.name)).and_modify(|place| *place = None).or_insert(Some(place));
+            exact
+                .entry(category.name.as_str())
+                .and_modify(|place| *place = None)
+                .or_insert(Some(place));
+            folded
+                .entry(fold(&category.name))
+                .and_modify(|place| *place = None)
+                .or_insert(Some(place));
         }
         Self { exact, folded, truth, inexact: BTreeMap::new() }
     }
@@ -291,9 +346,13 @@ impl<'t> Labels<'t> {
     }
 
     fn remarks(&self) -> Option<String> {
-        let pairs: Vec<String> =
-            self.inexact.iter().map(|(label, &place)| format!("{label:?} as {:?}", self.truth.label(place))).collect();
-        (!pairs.is_empty()).then(|| format!("labels were matched without regard to case: {}", pairs.join(", ")))
+        let pairs: Vec<String> = self
+            .inexact
+            .iter()
+            .map(|(label, &place)| format!("{label:?} as {:?}", self.truth.label(place)))
+            .collect();
+        (!pairs.is_empty())
+            .then(|| format!("labels were matched without regard to case: {}", pairs.join(", ")))
     }
 }
 

@@ -1,7 +1,8 @@
 //! How scores agree with how often they are right.
 //!
-//! In: scores of detections, each right or wrong. Out: the expected calibration error and its bins. Promises: 15 bins of equal width (Guo et
-//! al., "On Calibration of Modern Neural Networks", 2017); scores that are no probabilities give nothing.
+//! In: scores of detections, each right or wrong. Out: the expected calibration error and its bins.
+//! Promises: 15 bins of equal width (Guo et al., "On Calibration of Modern Neural Networks", 2017);
+//! scores that are no probabilities give nothing.
 
 use hotcoco::metrics::calibration::{CalibrationBin, calibration_curve, calibration_error};
 use serde::Serialize;
@@ -12,7 +13,8 @@ pub(super) const BINS: usize = 15;
 /// How scores agree with how often they are right.
 #[derive(Debug, Clone, Serialize)]
 pub struct Reliability {
-    /// The mean of the bins' `|part that is right - mean score|`, each with its number of detections as weight.
+    /// The mean of the bins' `|part that is right - mean score|`, each with its number of
+    /// detections as weight.
     pub ece: f64,
     /// Detections.
     pub detections: usize,

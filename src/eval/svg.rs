@@ -1,7 +1,7 @@
 //! Curves as SVG.
 //!
-//! In: numbers from 0 to 1. Out: `<svg>` elements that need nothing else. Promises: they hold no text but numbers and the words of this
-//! file, so that nothing in them has to be escaped.
+//! In: numbers from 0 to 1. Out: `<svg>` elements that need nothing else. Promises: they hold no
+//! text but numbers and the words of this file, so that nothing in them has to be escaped.
 
 use std::fmt::Write as _;
 
@@ -12,19 +12,29 @@ const SIDE: f64 = 200.0;
 /// Room for the axes' numbers.
 const MARGIN: f64 = 34.0;
 
-/// A precision-recall curve at recalls 0, 0.01, ... 1, as COCO draws it, with a dot at `best` (recall and precision).
+/// A precision-recall curve at recalls 0, 0.01, ... 1, as COCO draws it, with a dot at `best`
+/// (recall and precision).
 pub(super) fn precision_recall(precision: &[f64], best: Option<(f64, f64)>) -> String {
     let last = precision.len().saturating_sub(1).max(1) as f64;
-    let points: Vec<String> =
-        precision.iter().enumerate().map(|(r, p)| format!("{:.1},{:.1}", x(r as f64 / last), y(*p))).collect();
+    let points: Vec<String> = precision
+        .iter()
+        .enumerate()
+        .map(|(r, p)| format!("{:.1},{:.1}", x(r as f64 / last), y(*p)))
+        .collect();
     let mut inside = format!("<polyline class=\"curve\" points=\"{}\"/>", points.join(" "));
     if let Some((recall, precision)) = best {
-        let _ = write!(inside, "<circle class=\"best\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\"/>", x(recall), y(precision));
+        let _ = write!(
+            inside,
+            "<circle class=\"best\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\"/>",
+            x(recall),
+            y(precision)
+        );
     }
     frame("recall", "precision", &inside)
 }
 
-/// The part that is right of every bin's detections; on the diagonal where scores are probabilities.
+/// The part that is right of every bin's detections; on the diagonal where scores are
+/// probabilities.
 pub(super) fn reliability(reliability: &Reliability) -> String {
     let mut inside = format!(
         "<line class=\"grid\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>",
@@ -38,7 +48,8 @@ pub(super) fn reliability(reliability: &Reliability) -> String {
         let radius = 2.0 + 12.0 * (bin.count as f64 / reliability.detections.max(1) as f64).sqrt();
         let _ = write!(
             inside,
-            "<circle class=\"bin\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\"><title>{} detections</title></circle>",
+            "<circle class=\"bin\" cx=\"{:.1}\" cy=\"{:.1}\" r=\"{radius:.1}\"><title>{} \
+             detections</title></circle>",
             x(bin.score),
             y(bin.right),
             bin.count
@@ -50,7 +61,8 @@ pub(super) fn reliability(reliability: &Reliability) -> String {
 fn frame(across: &str, up: &str, inside: &str) -> String {
     let size = SIDE + 2.0 * MARGIN;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {size} {size}\" role=\"img\" aria-label=\"{up} over {across}\">"
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {size} {size}\" role=\"img\" \
+         aria-label=\"{up} over {across}\">"
     );
     for step in 0..=5 {
         let part = f64::from(step) / 5.0;

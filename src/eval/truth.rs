@@ -1,7 +1,7 @@
 //! What is to be found.
 //!
-//! In: a COCO instances file, and the labels that are evaluated. Out: its checked content. Promises: an unknown label is an error; labels
-//! that only differ in case stay apart.
+//! In: a COCO instances file, and the labels that are evaluated. Out: its checked content.
+//! Promises: an unknown label is an error; labels that only differ in case stay apart.
 
 use std::path::Path;
 

@@ -1,8 +1,10 @@
 //! COCO.
 //!
-//! In: records. Out: `instances.json` (images, categories, annotations) and `results.json` (for evaluation: every scored box of these images and
-//! categories, those too that filters left out); with a split also `instances_train.json` and `instances_val.json`, with the same ids; with upright copies `upright/`. Promises: ids follow the
-//! sorted names; an image stands without annotations only where the answer says that nothing is there.
+//! In: records. Out: `instances.json` (images, categories, annotations) and `results.json` (for
+//! evaluation: every scored box of these images and categories, those too that filters left out);
+//! with a split also `instances_train.json` and `instances_val.json`, with the same ids; with
+//! upright copies `upright/`. Promises: ids follow the sorted names; an image stands without
+//! annotations only where the answer says that nothing is there.
 //!
 //! Ids count from 1.
 
@@ -27,7 +29,11 @@ pub(super) fn write(
     let images: Vec<(&Record, Cow<'_, str>)> = if input.options.write_upright {
         write_upright(input, examples, out, exported)?
     } else {
-        examples.images.iter().map(|record| (*record, Cow::Borrowed(record.image.as_str()))).collect()
+        examples
+            .images
+            .iter()
+            .map(|record| (*record, Cow::Borrowed(record.image.as_str())))
+            .collect()
     };
     let mut instances = WrittenInstances::new("Made by gemscope");
     instances.info.models = Some(&input.run.models);
@@ -37,21 +43,33 @@ pub(super) fn write(
     for ((record, file_name), image_id) in images.iter().zip(1..) {
         let (width, height, status) = (record.width, record.height, Some(record.status));
         instances.images.push(WrittenImage { id: image_id, file_name, width, height, status });
-        let exported = || record.detections.iter().map(|detection| (detection, examples.place(&detection.label)));
+        let exported = || {
+            record.detections.iter().map(|detection| (detection, examples.place(&detection.label)))
+        };
         for (detection, place) in exported() {
-            let (id, category_id) = (instances.annotations.len() as u64 + 1, examples.categories[place].id);
-            instances.annotations.push(WrittenAnnotation::new(id, image_id, category_id, &detection.bbox));
+            let (id, category_id) =
+                (instances.annotations.len() as u64 + 1, examples.categories[place].id);
+            instances.annotations.push(WrittenAnnotation::new(
+                id,
+                image_id,
+                category_id,
+                &detection.bbox,
+            ));
         }
         for (detection, place) in exported().chain(examples.left_out_of(&record.image)) {
             let category_id = examples.categories[place].id;
             match detection.score {
-                Some(score) => results.push(WrittenResult::new(image_id, category_id, &detection.bbox, score)),
+                Some(score) => {
+                    results.push(WrittenResult::new(image_id, category_id, &detection.bbox, score))
+                }
                 None => unscored += 1,
             }
         }
     }
     if unscored > 0 {
-        exported.remarks.push(format!("coco: results.json lacks {unscored} boxes that have no score"));
+        exported
+            .remarks
+            .push(format!("coco: results.json lacks {unscored} boxes that have no score"));
     }
     let staged = out.stage()?;
     let mut written = vec!["instances.json".to_owned()];
@@ -78,7 +96,8 @@ pub(super) fn write(
 }
 
 /// Everything that the format writes, `upright/` last, which is put in place by itself.
-const SCOPE: [&str; 5] = ["instances.json", "instances_train.json", "instances_val.json", "results.json", "upright"];
+const SCOPE: [&str; 5] =
+    ["instances.json", "instances_train.json", "instances_val.json", "results.json", "upright"];
 
 /// Makes `value` the file `name`, as one line of JSON.
 fn stage_json<T: Serialize>(staged: &Staging, name: &str, value: &T) -> Result<(), ExportError> {

@@ -4,14 +4,23 @@ use super::csv::cell;
 use super::{ExportError, Exported, Input, write_file};
 use crate::ownership::OutputDirectory;
 
-pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn write(
+    input: &Input<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
     let labels = input.labels;
     let failed = |error: std::io::Error| ExportError::Write { path: out.join("counts.csv"), error };
     let mut table = ::csv::Writer::from_writer(Vec::new());
-    let header = ["image", "status"].into_iter().map(str::to_owned).chain(labels.iter().map(|label| cell(label)));
+    let header = ["image", "status"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain(labels.iter().map(|label| cell(label)));
     table.write_record(header).map_err(|error| failed(error.into()))?;
     for record in input.records {
-        let count = |label: &String| record.detections.iter().filter(|detection| &detection.label == label).count();
+        let count = |label: &String| {
+            record.detections.iter().filter(|detection| &detection.label == label).count()
+        };
         let row = [cell(&record.image), record.status.as_str().to_owned()];
         let row = row.into_iter().chain(labels.iter().map(|label| count(label).to_string()));
         table.write_record(row).map_err(|error| failed(error.into()))?;

@@ -1,7 +1,8 @@
 //! `crops/`: one PNG a detection, cut from the upright image.
 //!
-//! In: records and the images. Out: a folder that mirrors the images' names. Promises: a crop comes from the very file that was answered
-//! about; no two crops share a path and none leaves the folder; the old crops stay until the new ones are whole.
+//! In: records and the images. Out: a folder that mirrors the images' names. Promises: a crop comes
+//! from the very file that was answered about; no two crops share a path and none leaves the
+//! folder; the old crops stay until the new ones are whole.
 
 use std::io::Cursor;
 
@@ -13,12 +14,18 @@ use super::{CropOptions, ExportError, Exported, Format, Input, Padding};
 use crate::ownership::OutputDirectory;
 use crate::record::{BBox, Record};
 
-pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
-    let mut with_boxes: Vec<&Record> = input.records.iter().filter(|record| !record.detections.is_empty()).collect();
+pub(super) fn write(
+    input: &Input<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
+    let mut with_boxes: Vec<&Record> =
+        input.records.iter().filter(|record| !record.detections.is_empty()).collect();
     let folder = Fresh::begin(out, "crops")?;
     if !with_boxes.is_empty() {
         let options = &input.options.crops;
-        let write = |record: &Record, pixels: &RgbImage| write_crops(record, pixels, options, &folder);
+        let write =
+            |record: &Record, pixels: &RgbImage| write_crops(record, pixels, options, &folder);
         let images = Images::of(input.run, input.records)?;
         // Crops of an image that is not there any more cannot be cut again.
         with_boxes.retain(|record| images.is_there(record) || !keep_crops(record, &folder));
@@ -30,7 +37,9 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
 /// Leaves the crops of an image that an earlier export cut; whether all are there.
 fn keep_crops(record: &Record, folder: &Fresh<'_>) -> bool {
     let crops = record.detections.iter().enumerate();
-    crops.fold(true, |all, (index, crop)| folder.keep(&crop_name(&record.image, index, &crop.label)) && all)
+    crops.fold(true, |all, (index, crop)| {
+        folder.keep(&crop_name(&record.image, index, &crop.label)) && all
+    })
 }
 
 /// The crops of one image; the inner error says why there is not each of them.
@@ -46,15 +55,17 @@ fn write_crops(
         let crop = image::imageops::crop_imm(pixels, x, y, width, height).to_image();
         let name = crop_name(&record.image, index, &detection.label);
         let mut png = Vec::new();
-        crop.write_to(&mut Cursor::new(&mut png), ImageFormat::Png)
-            .map_err(|error| ExportError::Write { path: name.clone().into(), error: std::io::Error::other(error) })?;
+        crop.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).map_err(|error| {
+            ExportError::Write { path: name.clone().into(), error: std::io::Error::other(error) }
+        })?;
         written = written.and(folder.write_named(&name, &png)?);
     }
     Ok(written)
 }
 
-/// Left, top, width and height of a crop: every pixel that the padded box touches, then grown to the least size and to a square. What
-/// would lie outside is cut off of the padding; what is grown is moved inward, and stays smaller only where the image is.
+/// Left, top, width and height of a crop: every pixel that the padded box touches, then grown to
+/// the least size and to a square. What would lie outside is cut off of the padding; what is grown
+/// is moved inward, and stays smaller only where the image is.
 fn region(bbox: &BBox, width: u32, height: u32, options: &CropOptions) -> (u32, u32, u32, u32) {
     let (pad_x, pad_y) = match options.padding {
         Padding::Share(share) => (bbox.width() * share, bbox.height() * share),
@@ -82,11 +93,12 @@ fn grown((first, length): (u32, u32), least: u32, size: u32) -> (u32, u32) {
     (first.min(size - wanted), wanted)
 }
 
-/// `sub/photo.jpg_003_red-circle.png`. The image's whole name stands in it and the label's part holds no `_`, so no two crops
-/// share a path.
+/// `sub/photo.jpg_003_red-circle.png`. The image's whole name stands in it and the label's part
+/// holds no `_`, so no two crops share a path.
 fn crop_name(image: &str, index: usize, label: &str) -> String {
     const LONGEST_LABEL: usize = 40;
-    let words = label.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words =
+        label.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
     let label: String = words.collect::<Vec<_>>().join("-").chars().take(LONGEST_LABEL).collect();
     format!("{}_{index:03}_{}.png", inside(image), label.to_lowercase())
 }
@@ -114,7 +126,11 @@ mod tests {
         assert_eq!(cut([50.0, 20.0, 54.0, 22.0], "0", 10, false), (47, 16, 10, 10));
         assert_eq!(cut([98.0, 0.0, 100.0, 2.0], "0", 10, false), (90, 0, 10, 10));
         assert_eq!(cut([10.0, 20.0, 30.0, 24.0], "0", 0, true), (10, 12, 20, 20));
-        assert_eq!(cut([10.0, 20.0, 90.0, 24.0], "0", 0, true), (10, 0, 80, 50), "as square as the image allows");
+        assert_eq!(
+            cut([10.0, 20.0, 90.0, 24.0], "0", 0, true),
+            (10, 0, 80, 50),
+            "as square as the image allows"
+        );
         assert_eq!(cut([0.0, 0.0, 100.0, 50.0], "1000px", 4000, true), (0, 0, 100, 50));
     }
 

@@ -1,7 +1,8 @@
 //! `detections.csv`: one row a box, for spreadsheets and data frames.
 //!
-//! In: records. Out: a table; an image without boxes has one row, with nothing in the cells of the box, so that its status is seen.
-//! Promises: text is quoted where CSV needs it (RFC 4180), and no cell of it is run as a formula.
+//! In: records. Out: a table; an image without boxes has one row, with nothing in the cells of the
+//! box, so that its status is seen. Promises: text is quoted where CSV needs it (RFC 4180), and no
+//! cell of it is run as a formula.
 
 use super::{ExportError, Exported, Input, write_file};
 use crate::answer::text_of;
@@ -27,7 +28,11 @@ const HEADER: [&str; 15] = [
     "text",
 ];
 
-pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn write(
+    input: &Input<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
     let failed = |error: std::io::Error| ExportError::Write { path: out.join(FILE), error };
     let mut table = ::csv::Writer::from_writer(Vec::new());
     table.write_record(HEADER).map_err(|error| failed(error.into()))?;
@@ -45,11 +50,17 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
             ([cell(&detection.label), x0, y0, x1, y1, score], stated)
         });
         let capture = record.capture.as_deref();
-        let text =
-            |of: fn(&Capture) -> Option<&String>| capture.and_then(of).map_or_else(String::new, |text| cell(text));
-        let capture = [text(|of| of.taken.as_ref()), text(|of| of.make.as_ref()), text(|of| of.model.as_ref())];
+        let text = |of: fn(&Capture) -> Option<&String>| {
+            capture.and_then(of).map_or_else(String::new, |text| cell(text))
+        };
+        let capture = [
+            text(|of| of.taken.as_ref()),
+            text(|of| of.make.as_ref()),
+            text(|of| of.model.as_ref()),
+        ];
         let answer = text_of(record).map_or_else(String::new, |text| cell(&text));
-        let nothing = record.detections.is_empty().then_some(([const { String::new() }; 6], String::new()));
+        let nothing =
+            record.detections.is_empty().then_some(([const { String::new() }; 6], String::new()));
         for (bbox, stated) in boxes.chain(nothing) {
             let row = image.iter().chain(&bbox).chain(&capture).chain([&stated, &answer]);
             table.write_record(row).map_err(|error| failed(error.into()))?;
@@ -59,9 +70,14 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
     write_file(out, FILE, &bytes, exported)
 }
 
-/// Text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP, CSV injection).
+/// Text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP, CSV
+/// injection).
 pub(super) fn cell(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{text}") } else { text.to_owned() }
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
+        format!("'{text}")
+    } else {
+        text.to_owned()
+    }
 }
 
 #[cfg(test)]

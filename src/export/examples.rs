@@ -1,8 +1,10 @@
 //! What the formats for training share: which images, under which file names, in which part.
 //!
-//! In: the selected records and the images. Out: the images that are examples, with a file name each, and their files in a folder.
-//! Promises: no two images share a name or a label file, on file systems that ignore case too; an image keeps its name and its part
-//! whatever other images there are, unless one of them takes its name; a file that is linked is the one that was answered about.
+//! In: the selected records and the images. Out: the images that are examples, with a file name
+//! each, and their files in a folder. Promises: no two images share a name or a label file, on file
+//! systems that ignore case too; an image keeps its name and its part whatever other images there
+//! are, unless one of them takes its name; a file that is linked is the one that was answered
+//! about.
 
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -29,11 +31,13 @@ pub(super) struct Examples<'s> {
     pub(super) categories: &'s [Category],
     /// Of a label, its place among the categories.
     places: HashMap<&'s str, usize>,
-    /// The boxes that filters left out of an image, by its name; not of images of which nothing was left out.
+    /// The boxes that filters left out of an image, by its name; not of images of which nothing was
+    /// left out.
     left_out: HashMap<&'s str, &'s [Detection]>,
     /// How many records are no examples since their answers are text.
     text: usize,
-    /// How many are none since all their boxes were left out, for their scores or of an answer that is not whole.
+    /// How many are none since all their boxes were left out, for their scores or of an answer that
+    /// is not whole.
     emptied: usize,
     /// How many others are none.
     unknown: usize,
@@ -42,25 +46,36 @@ pub(super) struct Examples<'s> {
 impl<'s> Examples<'s> {
     pub(super) fn of(chosen: &'s Chosen<'_>) -> Self {
         let answered = chosen.records.iter().zip(&chosen.answered);
-        let images: Vec<&Record> = answered.filter(|(_, answered)| **answered).map(|(record, _)| record).collect();
+        let images: Vec<&Record> =
+            answered.filter(|(_, answered)| **answered).map(|(record, _)| record).collect();
         let categories = &chosen.categories;
-        let places = categories.iter().enumerate().map(|(place, category)| (category.name.as_str(), place)).collect();
-        let left_out = chosen.records.iter().zip(&chosen.left_out).filter(|(_, boxes)| !boxes.is_empty());
+        let places = categories
+            .iter()
+            .enumerate()
+            .map(|(place, category)| (category.name.as_str(), place))
+            .collect();
+        let left_out =
+            chosen.records.iter().zip(&chosen.left_out).filter(|(_, boxes)| !boxes.is_empty());
         let left_out: HashMap<&str, &[Detection]> =
             left_out.map(|(record, boxes)| (record.image.as_str(), *boxes)).collect();
-        let unanswered = chosen.records.iter().zip(&chosen.answered).filter(|(_, answered)| !**answered);
-        let (text, unanswered): (Vec<&Record>, Vec<&Record>) =
-            unanswered.map(|(record, _)| record).partition(|record| record.status == AnswerStatus::Text);
+        let unanswered =
+            chosen.records.iter().zip(&chosen.answered).filter(|(_, answered)| !**answered);
+        let (text, unanswered): (Vec<&Record>, Vec<&Record>) = unanswered
+            .map(|(record, _)| record)
+            .partition(|record| record.status == AnswerStatus::Text);
         let (emptied, unknown): (Vec<&Record>, Vec<&Record>) =
             unanswered.into_iter().partition(|record| left_out.contains_key(record.image.as_str()));
         let [text, emptied, unknown] = [text, emptied, unknown].map(|records| records.len());
         Self { images, categories, places, left_out, text, emptied, unknown }
     }
 
-    /// The boxes that filters left out of an image, and the class index of each whose label has one.
+    /// The boxes that filters left out of an image, and the class index of each whose label has
+    /// one.
     pub(super) fn left_out_of(&self, image: &str) -> impl Iterator<Item = (&'s Detection, usize)> {
         let boxes = self.left_out.get(image).copied().unwrap_or_default();
-        boxes.iter().filter_map(|detection| Some((detection, *self.places.get(detection.label.as_str())?)))
+        boxes
+            .iter()
+            .filter_map(|detection| Some((detection, *self.places.get(detection.label.as_str())?)))
     }
 
     /// The class index of a label: every label of a selected box has one.
@@ -71,17 +86,22 @@ impl<'s> Examples<'s> {
     /// Says what is not in the data set.
     pub(super) fn remark(&self, format: &str, exported: &mut Exported) {
         if self.text > 0 {
-            exported.remarks.push(format!("{format}: {} images are left out, whose answers are text", self.text));
+            exported.remarks.push(format!(
+                "{format}: {} images are left out, whose answers are text",
+                self.text
+            ));
         }
         if self.unknown > 0 {
             exported.remarks.push(format!(
-                "{format}: {} images are left out, of which nothing is known (failed, refused, or cut off before the first box)",
+                "{format}: {} images are left out, of which nothing is known (failed, refused, or \
+                 cut off before the first box)",
                 self.unknown
             ));
         }
         if self.emptied > 0 {
             exported.remarks.push(format!(
-                "{format}: {} images are left out, whose boxes were all left out, and whose answers do not say that there is nothing else",
+                "{format}: {} images are left out, whose boxes were all left out, and whose \
+                 answers do not say that there is nothing else",
                 self.emptied
             ));
         }
@@ -111,11 +131,13 @@ impl Part {
     }
 }
 
-/// A name for each image, without extension: `rename` of its own, with a hash of the whole name where several would share it.
+/// A name for each image, without extension: `rename` of its own, with a hash of the whole name
+/// where several would share it.
 pub(super) fn stems(images: &[&Record], rename: impl Fn(&str) -> String) -> Vec<String> {
     let stem = |record: &&Record| {
         let path = inside(&record.image);
-        let (folder, name) = path.rsplit_once('/').map_or(("", path.as_str()), |(folder, name)| (folder, name));
+        let (folder, name) =
+            path.rsplit_once('/').map_or(("", path.as_str()), |(folder, name)| (folder, name));
         let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(name);
         rename(&if folder.is_empty() { stem.to_owned() } else { format!("{folder}/{stem}") })
     };
@@ -135,8 +157,8 @@ pub(super) fn stems(images: &[&Record], rename: impl Fn(&str) -> String) -> Vec<
 /// An image, its stem, and the file name that it got.
 pub(super) type Placed<'s> = (&'s Record, String, String);
 
-/// Puts the images of a data set into `folder`, each behind the beginning that `prefix` says. Images that are not to be had are remarked and
-/// left out.
+/// Puts the images of a data set into `folder`, each behind the beginning that `prefix` says.
+/// Images that are not to be had are remarked and left out.
 pub(super) fn place_all<'s>(
     input: &Input<'_>,
     examples: &Examples<'s>,
@@ -166,8 +188,8 @@ pub(super) fn place_all<'s>(
     Ok(there)
 }
 
-/// Writes the file that describes each image, name and bytes as `description` says. An image whose description cannot be named is taken
-/// out of `folder` again, where it is behind `prefix`.
+/// Writes the file that describes each image, name and bytes as `description` says. An image whose
+/// description cannot be named is taken out of `folder` again, where it is behind `prefix`.
 pub(super) fn describe_all<'s>(
     placed: Vec<Placed<'s>>,
     folder: &Fresh<'_>,
@@ -208,8 +230,8 @@ impl<'i> Placer<'i> {
         Ok(Self { images: Images::of(input.run, input.records)?, options: input.options })
     }
 
-    /// Puts the image into `folder` as `prefix` and `stem` with an extension, and gives the name behind `prefix`; or the reason why it is
-    /// not there.
+    /// Puts the image into `folder` as `prefix` and `stem` with an extension, and gives the name
+    /// behind `prefix`; or the reason why it is not there.
     fn place(
         &self,
         record: &Record,
@@ -222,9 +244,12 @@ impl<'i> Placer<'i> {
             Err(reason) => return Ok(Err(reason)),
         };
         let known = Path::new(&record.image).extension().and_then(|extension| extension.to_str());
-        let known = known.filter(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)));
+        let known = known.filter(|extension| {
+            EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
+        });
         // Of the file and not of the record: answers of elsewhere do not know it.
-        let turned = crate::image::orientation(Cursor::new(&bytes)).is_ok_and(|orientation| orientation != 1);
+        let turned = crate::image::orientation(Cursor::new(&bytes))
+            .is_ok_and(|orientation| orientation != 1);
         // Trainers repair a file that ends early in place, which through a link is the user's own.
         let cut = record.notes.iter().any(|note| note.kind == NoteKind::TruncatedImage);
         let extension = known.filter(|_| !(cut || turned && self.options.write_upright));
@@ -268,7 +293,8 @@ mod tests {
     fn stems_keep_folders_and_never_collide() {
         assert_eq!(stems_of(&["a/b.jpg", "b.c.jpg", "b.jpg"]), ["a/b", "b.c", "b"]);
         let stems = stems_of(&["A.png", "a.jpg", "a.png", "b", "../a.png", ".png"]);
-        let unique: std::collections::HashSet<String> = stems.iter().map(|stem| stem.to_lowercase()).collect();
+        let unique: std::collections::HashSet<String> =
+            stems.iter().map(|stem| stem.to_lowercase()).collect();
         assert_eq!(unique.len(), 6);
         assert!(stems.iter().all(|stem| !stem.contains("..")));
         // A name that another one does not take stays as it is.
@@ -279,14 +305,22 @@ mod tests {
     fn an_image_stays_in_its_part_and_the_share_is_kept() {
         let names: Vec<String> = (0..2000).map(|index| format!("folder/{index}.jpg")).collect();
         let all = records(&names.iter().map(String::as_str).collect::<Vec<_>>());
-        let part = |record: &Record, share| Part::of(record, &Options { split: Some(share), ..Options::default() });
+        let part = |record: &Record, share| {
+            Part::of(record, &Options { split: Some(share), ..Options::default() })
+        };
         let val = all.iter().filter(|record| part(record, 0.2) == Part::Val).count();
         assert!((340..460).contains(&val), "{val}");
         // A larger share only adds to the part.
-        assert!(all.iter().all(|record| part(record, 0.2) == Part::Train || part(record, 0.5) == Part::Val));
+        assert!(
+            all.iter()
+                .all(|record| part(record, 0.2) == Part::Train || part(record, 0.5) == Part::Val)
+        );
         assert!(all.iter().all(|record| Part::of(record, &Options::default()) == Part::Train));
         // Known ones: a change of the rule would move images of data sets that are in use.
         let known: Vec<Part> = all[..6].iter().map(|record| part(record, 0.5)).collect();
-        assert_eq!(known, [Part::Train, Part::Val, Part::Train, Part::Val, Part::Train, Part::Train]);
+        assert_eq!(
+            known,
+            [Part::Train, Part::Val, Part::Train, Part::Val, Part::Train, Part::Train]
+        );
     }
 }

@@ -29,8 +29,8 @@ pub(super) struct Filtered {
     pub(super) kept: Vec<Detection>,
     /// Those that are left out, renamed and scored as well.
     pub(super) left_out: Vec<Detection>,
-    /// Whether one was left out that may well be right: for the default least score, or for having no
-    /// score.
+    /// Whether one was left out that may well be right: for the default least score, or for having
+    /// no score.
     pub(super) unsure: bool,
     /// Boxes without token probabilities, which a calibration was to be applied to.
     pub(super) uncalibrated: usize,
@@ -58,7 +58,10 @@ impl Filters {
                 }
             }
             let named = names.of(&detection.label);
-            counts.note(NoteKind::LabelNormalised, named.as_ref().is_some_and(|name| *name != detection.label));
+            counts.note(
+                NoteKind::LabelNormalised,
+                named.as_ref().is_some_and(|name| *name != detection.label),
+            );
             let Some(label) = named else {
                 counts.note(NoteKind::Filtered, true);
                 filtered.left_out.push(detection);
@@ -71,11 +74,15 @@ impl Filters {
                 (MinScore::Asked(_), _, None) => (false, true),
                 (MinScore::Default(_), None, _) => (false, false),
             };
-            if counts.note(NoteKind::UnaskedDropped, self.strict_labels && names.is_unasked(&detection.label))
-                || counts.note(NoteKind::Filtered, !self.fits(&detection, size))
+            if counts.note(
+                NoteKind::UnaskedDropped,
+                self.strict_labels && names.is_unasked(&detection.label),
+            ) || counts.note(NoteKind::Filtered, !self.fits(&detection, size))
             {
                 filtered.left_out.push(detection);
-            } else if counts.note(NoteKind::LowScoreDropped, low) || counts.note(NoteKind::UnscoredDropped, unscored) {
+            } else if counts.note(NoteKind::LowScoreDropped, low)
+                || counts.note(NoteKind::UnscoredDropped, unscored)
+            {
                 filtered.unsure |= unscored || matches!(self.min_score, MinScore::Default(_));
                 filtered.left_out.push(detection);
             } else {
@@ -83,7 +90,9 @@ impl Filters {
             }
         }
         if let Some(threshold) = self.duplicates {
-            let same = |a: &Detection, b: &Detection| a.label == b.label && a.bbox.iou(&b.bbox) >= threshold;
+            let same = |a: &Detection, b: &Detection| {
+                a.label == b.label && a.bbox.iou(&b.bbox) >= threshold
+            };
             counts.add(NoteKind::DuplicateDropped, filtered.suppress(threshold, same));
         }
         if let Some(threshold) = self.nms {
@@ -121,8 +130,9 @@ impl Filtered {
         let mut order: Vec<usize> = (0..detections.len()).collect();
         let score = |index: usize| detections[index].score.unwrap_or(0.0);
         order.sort_by(|&a, &b| score(b).total_cmp(&score(a)).then(a.cmp(&b)));
-        // By their left edges (which are not negative, so that their bits are in their order): the width in
-        // common is at least `iou` of either width, so only boxes that begin near by can be the same.
+        // By their left edges (which are not negative, so that their bits are in their order): the
+        // width in common is at least `iou` of either width, so only boxes that begin near by can
+        // be the same.
         let mut stay: BTreeSet<(u64, usize)> = BTreeSet::new();
         let bits = |left: f64| left.max(0.0).to_bits();
         for index in order {
@@ -158,7 +168,12 @@ impl<'a> Names<'a> {
     /// Those of an image that was asked for the labels `asked`, under a map of labels.
     pub(super) fn new(asked: &'a [String], map: &'a BTreeMap<String, String>) -> Self {
         let forms = asked.iter().map(|label| singular(label)).collect();
-        Self { asked, forms, map, folded: map.iter().map(|(from, to)| (from.to_lowercase(), to.as_str())).collect() }
+        Self {
+            asked,
+            forms,
+            map,
+            folded: map.iter().map(|(from, to)| (from.to_lowercase(), to.as_str())).collect(),
+        }
     }
 
     /// What the map says of a label: as it is written, else without regard to case.
@@ -173,8 +188,9 @@ impl<'a> Names<'a> {
         (!name.is_empty() || label.is_empty()).then_some(name)
     }
 
-    /// The name of the label of a box; `None` if the map drops it. A label that the map does not know is
-    /// the one asked for that differs only by case, article or plural, under the name of that.
+    /// The name of the label of a box; `None` if the map drops it. A label that the map does not
+    /// know is the one asked for that differs only by case, article or plural, under the name of
+    /// that.
     fn of(&self, label: &str) -> Option<String> {
         let name = match self.mapped(label) {
             Some("") if !label.is_empty() => return None,
@@ -209,11 +225,13 @@ impl<'a> Names<'a> {
     }
 }
 
-/// Lower case, without an article, a number word, and punctuation at the end, the last word without its English plural. Not a
-/// dictionary: what it does not know stays different.
+/// Lower case, without an article, a number word, and punctuation at the end, the last word without
+/// its English plural. Not a dictionary: what it does not know stays different.
 fn singular(label: &str) -> String {
-    const BEFORE: [&str; 12] =
-        ["a ", "an ", "the ", "one ", "two ", "three ", "four ", "five ", "six ", "some ", "several ", "many "];
+    const BEFORE: [&str; 12] = [
+        "a ", "an ", "the ", "one ", "two ", "three ", "four ", "five ", "six ", "some ",
+        "several ", "many ",
+    ];
     let lower = label.trim().trim_end_matches(['.', ',', ';', '!']).to_lowercase();
     let bare = BEFORE.iter().find_map(|article| lower.strip_prefix(article)).unwrap_or(&lower);
     let known = [
@@ -225,11 +243,15 @@ fn singular(label: &str) -> String {
         ("geese", "goose"),
     ];
     for (plural, one) in known {
-        if let Some(before) = bare.strip_suffix(plural).filter(|before| before.is_empty() || before.ends_with(' ')) {
+        if let Some(before) =
+            bare.strip_suffix(plural).filter(|before| before.is_empty() || before.ends_with(' '))
+        {
             return format!("{before}{one}");
         }
     }
-    let stem = |end: &str, letters: usize| bare.strip_suffix(end).filter(|stem| stem.chars().count() >= letters);
+    let stem = |end: &str, letters: usize| {
+        bare.strip_suffix(end).filter(|stem| stem.chars().count() >= letters)
+    };
     if let Some(stem) = stem("ies", 2) {
         return format!("{stem}y");
     }
@@ -266,7 +288,10 @@ mod tests {
         let filtered = filters.apply(detections, &names, (100, 100), &mut counts);
         assert_eq!(filtered.kept.len() + filtered.left_out.len(), number, "no box is lost");
         let counts = counts.into_notes().into_iter().map(|note| (note.kind, note.count)).collect();
-        (filtered.kept.into_iter().map(|one| (one.label, one.score.unwrap_or(-1.0))).collect(), counts)
+        (
+            filtered.kept.into_iter().map(|one| (one.label, one.score.unwrap_or(-1.0))).collect(),
+            counts,
+        )
     }
 
     /// Whether a box stays.
@@ -293,17 +318,21 @@ mod tests {
             ("hot dog", "hot dog"),
         ];
         for (from, to) in forms {
-            let (kept, _) = apply(&Filters::default(), vec![found(from, [0.0, 0.0, 9.0, 9.0], 0.5)], &asked);
+            let (kept, _) =
+                apply(&Filters::default(), vec![found(from, [0.0, 0.0, 9.0, 9.0], 0.5)], &asked);
             assert_eq!(kept[0].0, to, "{from}");
         }
     }
 
     #[test]
     fn the_map_and_what_was_not_asked_for() {
-        let labels_map = BTreeMap::from([("Puppy".to_owned(), "dog".to_owned()), ("shadow".to_owned(), String::new())]);
+        let labels_map = BTreeMap::from([
+            ("Puppy".to_owned(), "dog".to_owned()),
+            ("shadow".to_owned(), String::new()),
+        ]);
         let filters = Filters { labels_map, strict_labels: true, ..Filters::default() };
-        let all =
-            ["puppy", "Shadow", "tree", "dog"].map(|label| found(label, [0.0, 0.0, label.len() as f64, 9.0], 0.5));
+        let all = ["puppy", "Shadow", "tree", "dog"]
+            .map(|label| found(label, [0.0, 0.0, label.len() as f64, 9.0], 0.5));
         let (kept, counts) = apply(&filters, all.to_vec(), &["dog"]);
         assert_eq!(kept.len(), 2);
         assert_eq!(counts.get(&NoteKind::UnaskedDropped), Some(&1));
@@ -322,14 +351,22 @@ mod tests {
             assert_eq!(kept, [("canine".to_owned(), 0.5)], "{from}");
         }
         // As it is written comes before the same without regard to case.
-        let labels_map = [("US", "country"), ("us", "we")].map(|(from, to)| (from.to_owned(), to.to_owned())).into();
+        let labels_map = [("US", "country"), ("us", "we")]
+            .map(|(from, to)| (from.to_owned(), to.to_owned()))
+            .into();
         let filters = Filters { labels_map, ..Filters::default() };
         let boxes = ["US", "us"].map(|label| found(label, [0.0, 0.0, 9.0, 9.0], 0.5));
-        let labels: Vec<String> = apply(&filters, boxes.to_vec(), &[]).0.into_iter().map(|one| one.0).collect();
+        let labels: Vec<String> =
+            apply(&filters, boxes.to_vec(), &[]).0.into_iter().map(|one| one.0).collect();
         assert_eq!(labels, ["country", "we"]);
         // A map that drops what was asked for drops its forms.
-        let filters = Filters { labels_map: [("dog".to_owned(), String::new())].into(), ..Filters::default() };
-        assert!(apply(&filters, vec![found("Dogs", [0.0, 0.0, 9.0, 9.0], 0.5)], &["dog"]).0.is_empty());
+        let filters = Filters {
+            labels_map: [("dog".to_owned(), String::new())].into(),
+            ..Filters::default()
+        };
+        assert!(
+            apply(&filters, vec![found("Dogs", [0.0, 0.0, 9.0, 9.0], 0.5)], &["dog"]).0.is_empty()
+        );
     }
 
     #[test]
@@ -339,10 +376,20 @@ mod tests {
         let least = |area| Filters { min_area: Some(area), ..Filters::default() };
         let most = |area| Filters { max_area: Some(area), ..Filters::default() };
         assert!(stays(&least(Area::Pixels(200.0)), bbox) && stays(&least(Area::Share(0.02)), bbox));
-        assert!(!stays(&least(Area::Pixels(200.1)), bbox) && !stays(&least("2.1%".parse().unwrap()), bbox));
+        assert!(
+            !stays(&least(Area::Pixels(200.1)), bbox)
+                && !stays(&least("2.1%".parse().unwrap()), bbox)
+        );
         assert!(stays(&most(Area::Pixels(200.0)), bbox) && stays(&most(Area::Share(0.02)), bbox));
-        assert!(!stays(&most(Area::Pixels(199.9)), bbox) && !stays(&most("1.9%".parse().unwrap()), bbox));
-        assert!("4%%".parse::<Area>().is_err() && "-1".parse::<Area>().is_err() && "101%".parse::<Area>().is_err());
+        assert!(
+            !stays(&most(Area::Pixels(199.9)), bbox)
+                && !stays(&most("1.9%".parse().unwrap()), bbox)
+        );
+        assert!(
+            "4%%".parse::<Area>().is_err()
+                && "-1".parse::<Area>().is_err()
+                && "101%".parse::<Area>().is_err()
+        );
     }
 
     #[test]
@@ -353,7 +400,10 @@ mod tests {
         assert!(stays(&least(2.0), wide) && !stays(&least(2.01), wide));
         assert!(stays(&most(2.0), wide) && !stays(&most(1.99), wide));
         let tall = [10.0, 10.0, 30.0, 50.0];
-        assert!(stays(&least(0.5), tall) && !stays(&least(0.51), tall), "width over height, not the longer side");
+        assert!(
+            stays(&least(0.5), tall) && !stays(&least(0.51), tall),
+            "width over height, not the longer side"
+        );
         assert!(stays(&most(0.5), tall) && !stays(&most(0.49), tall));
     }
 
@@ -362,7 +412,9 @@ mod tests {
         let filters = Filters { drop_edge: true, ..Filters::default() };
         let inside = [10.0, 10.0, 90.0, 90.0];
         assert!(stays(&filters, inside));
-        for (side, at, near) in [(0, 0.0, 0.05), (1, 0.0, 0.05), (2, 100.0, 99.95), (3, 100.0, 99.95)] {
+        for (side, at, near) in
+            [(0, 0.0, 0.05), (1, 0.0, 0.05), (2, 100.0, 99.95), (3, 100.0, 99.95)]
+        {
             for edge in [at, near] {
                 let mut bbox = inside;
                 bbox[side] = edge;
@@ -379,7 +431,11 @@ mod tests {
     fn a_least_score_that_was_asked_for_drops_boxes_without_one() {
         let boxes = || {
             let unscored = Detection { score: None, ..found("a", [70.0, 70.0, 80.0, 80.0], 0.0) };
-            vec![found("a", [10.0, 10.0, 20.0, 20.0], 0.5), found("a", [30.0, 30.0, 40.0, 40.0], 0.4), unscored]
+            vec![
+                found("a", [10.0, 10.0, 20.0, 20.0], 0.5),
+                found("a", [30.0, 30.0, 40.0, 40.0], 0.4),
+                unscored,
+            ]
         };
         let of = |min_score| {
             let (kept, counts) = apply(&Filters { min_score, ..Filters::default() }, boxes(), &[]);
@@ -388,7 +444,11 @@ mod tests {
             (scores, count(NoteKind::LowScoreDropped), count(NoteKind::UnscoredDropped))
         };
         assert_eq!(of(MinScore::Asked(0.5)), (vec![0.5], 1, 1));
-        assert_eq!(of(MinScore::Asked(0.0)), (vec![0.5, 0.4], 0, 1), "no score is none that could be high enough");
+        assert_eq!(
+            of(MinScore::Asked(0.0)),
+            (vec![0.5, 0.4], 0, 1),
+            "no score is none that could be high enough"
+        );
         assert_eq!(of(MinScore::Default(0.5)), (vec![0.5, -1.0], 1, 0));
         assert_eq!(of(MinScore::Default(0.51)), (vec![-1.0], 2, 0));
     }
@@ -400,7 +460,11 @@ mod tests {
         let score = |filters: &Filters, detection: &Detection| {
             apply(filters, vec![detection.clone()], &[]).0.first().map(|kept| kept.1)
         };
-        let of = |score: ScoreKind| Filters { score, min_score: MinScore::of(score), ..Filters::default() };
+        let of = |score: ScoreKind| Filters {
+            score,
+            min_score: MinScore::of(score),
+            ..Filters::default()
+        };
         assert_eq!(score(&of(ScoreKind::Joint), &one), Some(0.05));
         assert_eq!(score(&of(ScoreKind::Coordinates), &one), Some(0.5));
         assert_eq!(score(&of(ScoreKind::Label), &one), None, "0.1 is below the default of labels");
@@ -418,7 +482,8 @@ mod tests {
         assert_eq!(score(&of(ScoreKind::Stated), &one), Some(-1.0));
         let percent = Detection { stated_confidence: Some(95.0), ..one.clone() };
         assert_eq!(score(&of(ScoreKind::Stated), &percent), Some(-1.0));
-        // The default is held against the score before calibration, another one against what it becomes.
+        // The default is held against the score before calibration, another one against what it
+        // becomes.
         let calibration = Some(Platt { a: 1.0, b: 9.0 });
         let calibrated = |min_score| Filters { calibration, min_score, ..Filters::default() };
         assert!(score(&calibrated(MinScore::Default(0.06)), &one).is_none());
@@ -437,7 +502,10 @@ mod tests {
         let (kept, counts) = apply(&Filters::default(), all.clone(), &[]);
         assert_eq!(kept.iter().map(|one| one.1).collect::<Vec<_>>(), [0.7, 0.6, 0.4]);
         assert_eq!(counts[&NoteKind::DuplicateDropped], 1);
-        assert_eq!(apply(&Filters { duplicates: None, ..Filters::default() }, all.clone(), &[]).0.len(), 4);
+        assert_eq!(
+            apply(&Filters { duplicates: None, ..Filters::default() }, all.clone(), &[]).0.len(),
+            4
+        );
         let by_label = Filters { nms: Some(0.5), ..Filters::default() };
         let (kept, counts) = apply(&by_label, all.clone(), &[]);
         assert_eq!((kept.len(), counts[&NoteKind::Suppressed]), (2, 1));
@@ -448,7 +516,8 @@ mod tests {
         for score in [Some(0.5), None] {
             let boxes = equal.map(|bbox| Detection { score, ..found("cat", bbox, 0.0) });
             let names = Names::new(&[], &agnostic.labels_map);
-            let filtered = agnostic.apply(boxes.to_vec(), &names, (100, 100), &mut Counts::default());
+            let filtered =
+                agnostic.apply(boxes.to_vec(), &names, (100, 100), &mut Counts::default());
             assert_eq!((&filtered.kept[..], &filtered.left_out[..]), (&boxes[..1], &boxes[1..]));
         }
     }
@@ -456,7 +525,9 @@ mod tests {
     #[test]
     fn repeats_are_from_their_share_on_and_suppression_is_above_it() {
         // Of one box the other is half: an intersection over union of 0.5.
-        let halves = [[0.0, 0.0, 40.0, 40.0], [0.0, 0.0, 40.0, 20.0]].map(|bbox| found("a", bbox, 0.5)).to_vec();
+        let halves = [[0.0, 0.0, 40.0, 40.0], [0.0, 0.0, 40.0, 20.0]]
+            .map(|bbox| found("a", bbox, 0.5))
+            .to_vec();
         let left = |filters: Filters| apply(&filters, halves.clone(), &[]).0.len();
         let duplicates = |at| Filters { duplicates: Some(at), ..Filters::default() };
         assert_eq!((left(duplicates(0.5)), left(duplicates(0.501))), (1, 2));
@@ -470,7 +541,9 @@ mod tests {
         // Boxes that overlap in all ways, by a generator of Knuth's.
         let mut state = 1_u64;
         let mut draw = |most: u64| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             ((state >> 33) % most) as f64
         };
         let mut boxes = Vec::new();
@@ -479,19 +552,29 @@ mod tests {
             boxes.push(found("a", [x, y, x + width, y + height], f64::from(index % 7) / 7.0));
         }
         for threshold in [0.0, 0.01, 0.3, 0.5, 0.9, 1.0] {
-            let filters = Filters { nms: Some(threshold), min_score: MinScore::Default(0.0), ..Filters::keep_all() };
+            let filters = Filters {
+                nms: Some(threshold),
+                min_score: MinScore::Default(0.0),
+                ..Filters::keep_all()
+            };
             let names = Names::new(&[], &filters.labels_map);
             let filtered = filters.apply(boxes.clone(), &names, (100, 100), &mut Counts::default());
             let mut order: Vec<usize> = (0..boxes.len()).collect();
-            order.sort_by(|&a, &b| boxes[b].score.partial_cmp(&boxes[a].score).unwrap().then(a.cmp(&b)));
+            order.sort_by(|&a, &b| {
+                boxes[b].score.partial_cmp(&boxes[a].score).unwrap().then(a.cmp(&b))
+            });
             let mut stay: Vec<usize> = Vec::new();
             for index in order {
-                if stay.iter().all(|&better| boxes[better].bbox.iou(&boxes[index].bbox) <= threshold) {
+                if stay
+                    .iter()
+                    .all(|&better| boxes[better].bbox.iou(&boxes[index].bbox) <= threshold)
+                {
                     stay.push(index);
                 }
             }
             stay.sort_unstable();
-            let expected: Vec<Detection> = stay.into_iter().map(|index| boxes[index].clone()).collect();
+            let expected: Vec<Detection> =
+                stay.into_iter().map(|index| boxes[index].clone()).collect();
             assert_eq!(filtered.kept, expected, "{threshold}");
         }
     }
@@ -540,17 +623,28 @@ mod tests {
         ];
         assert_eq!(all.weaker_in(&Filters::keep_all()), names);
         let back = stricter.weaker_in(&all);
-        assert_eq!(back, ["min_score", "min_area", "max_area", "min_aspect", "max_aspect", "duplicates", "nms"]);
+        assert_eq!(
+            back,
+            ["min_score", "min_area", "max_area", "min_aspect", "max_aspect", "duplicates", "nms"]
+        );
         let other_unit = Filters { min_area: Some(Area::Share(0.9)), ..all.clone() };
         assert_eq!(all.weaker_in(&other_unit), ["min_area"], "they cannot be compared");
     }
 
     #[test]
     fn an_evaluation_sees_every_box_under_its_name() {
-        let labels_map = [("puppy", "dog"), ("blur", "")].map(|(from, to)| (from.to_owned(), to.to_owned())).into();
-        let filters =
-            Filters { labels_map, nms: Some(0.1), strict_labels: true, drop_edge: true, ..Filters::default() };
-        let boxes = ["puppy", "puppy", "blur", "Dogs"].map(|label| found(label, [0.0, 0.0, 9.0, 9.0], 0.001));
+        let labels_map = [("puppy", "dog"), ("blur", "")]
+            .map(|(from, to)| (from.to_owned(), to.to_owned()))
+            .into();
+        let filters = Filters {
+            labels_map,
+            nms: Some(0.1),
+            strict_labels: true,
+            drop_edge: true,
+            ..Filters::default()
+        };
+        let boxes = ["puppy", "puppy", "blur", "Dogs"]
+            .map(|label| found(label, [0.0, 0.0, 9.0, 9.0], 0.001));
         let (kept, _) = apply(&filters.without_losses(), boxes.to_vec(), &["dog"]);
         let labels: Vec<&str> = kept.iter().map(|one| one.0.as_str()).collect();
         assert_eq!(labels, ["dog", "dog", "blur", "dog"]);

@@ -25,7 +25,11 @@ struct Line<'r> {
     capture: Option<&'r Capture>,
 }
 
-pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn write(
+    input: &Input<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
     let mut bytes = Vec::new();
     for record in input.records {
         let line = Line {
@@ -39,8 +43,10 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
             text: text_of(record),
             capture: record.capture.as_deref(),
         };
-        serde_json::to_writer(&mut bytes, &line)
-            .map_err(|error| ExportError::Write { path: out.path().to_owned(), error: error.into() })?;
+        serde_json::to_writer(&mut bytes, &line).map_err(|error| ExportError::Write {
+            path: out.path().to_owned(),
+            error: error.into(),
+        })?;
         bytes.push(b'\n');
     }
     write_file(out, "detections.jsonl", &bytes, exported)

@@ -1,10 +1,12 @@
 //! `label-studio/`: tasks with predictions, to be put right by hand.
 //!
-//! In: records. Out: `tasks.json` and `label_config.xml`, whose names go together. Promises: boxes in per cent of the upright image, as
-//! Label Studio shows it; an image of which nothing is known is a task without predictions, one where nothing was found has a prediction
-//! without boxes; region ids are the same in every export.
+//! In: records. Out: `tasks.json` and `label_config.xml`, whose names go together. Promises: boxes
+//! in per cent of the upright image, as Label Studio shows it; an image of which nothing is known
+//! is a task without predictions, one where nothing was found has a prediction without boxes;
+//! region ids are the same in every export.
 //!
-//! The format is that of labelstud.io/guide/predictions. Images that cannot be decoded are left out: there would be nothing to see.
+//! The format is that of labelstud.io/guide/predictions. Images that cannot be decoded are left
+//! out: there would be nothing to see.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -83,14 +85,19 @@ pub(super) fn write(
         Some(url) => url.clone(),
         None => local_files(input.run.images.as_deref()),
     };
-    let tasks: Vec<Task<'_>> = seen.map(|(record, answered)| task(record, *answered, &url)).collect();
+    let tasks: Vec<Task<'_>> =
+        seen.map(|(record, answered)| task(record, *answered, &url)).collect();
     let left_out = chosen.records.len() - tasks.len();
     if left_out > 0 {
-        exported.remarks.push(format!("label-studio: {left_out} images are left out, which could not be decoded"));
+        exported.remarks.push(format!(
+            "label-studio: {left_out} images are left out, which could not be decoded"
+        ));
     }
     let folder = Fresh::begin(out, "label-studio")?;
-    let mut json = serde_json::to_vec(&tasks)
-        .map_err(|error| ExportError::Write { path: out.join("label-studio/tasks.json"), error: error.into() })?;
+    let mut json = serde_json::to_vec(&tasks).map_err(|error| ExportError::Write {
+        path: out.join("label-studio/tasks.json"),
+        error: error.into(),
+    })?;
     json.push(b'\n');
     folder.write("tasks.json", &json)?;
     folder.write("label_config.xml", label_config(&chosen.categories).as_bytes())?;
@@ -98,12 +105,26 @@ pub(super) fn write(
 }
 
 fn task<'r>(record: &'r Record, answered: bool, url: &str) -> Task<'r> {
-    let scores: Option<Vec<f64>> = record.detections.iter().map(|detection| detection.score).collect();
-    let score =
-        scores.filter(|scores| !scores.is_empty()).map(|scores| scores.iter().sum::<f64>() / scores.len() as f64);
-    let regions = record.detections.iter().enumerate().map(|(index, detection)| region(record, index, detection));
-    let prediction = answered.then(|| Prediction { model_version: "gemscope", score, result: regions.collect() });
-    let data = Data { image: address(url, &record.image), name: &record.image, status: record.status.as_str() };
+    let scores: Option<Vec<f64>> =
+        record.detections.iter().map(|detection| detection.score).collect();
+    let score = scores
+        .filter(|scores| !scores.is_empty())
+        .map(|scores| scores.iter().sum::<f64>() / scores.len() as f64);
+    let regions = record
+        .detections
+        .iter()
+        .enumerate()
+        .map(|(index, detection)| region(record, index, detection));
+    let prediction = answered.then(|| Prediction {
+        model_version: "gemscope",
+        score,
+        result: regions.collect(),
+    });
+    let data = Data {
+        image: address(url, &record.image),
+        name: &record.image,
+        status: record.status.as_str(),
+    };
     Task { data, predictions: prediction.into_iter().collect() }
 }
 
@@ -130,8 +151,9 @@ fn region<'r>(record: &Record, index: usize, detection: &'r Detection) -> Region
     }
 }
 
-/// The address of the files in `images`. Label Studio serves folders inside its document root, never the root itself: the root is the
-/// folder's parent, and the folder's name a part of the address.
+/// The address of the files in `images`. Label Studio serves folders inside its document root,
+/// never the root itself: the root is the folder's parent, and the folder's name a part of the
+/// address.
 fn local_files(images: Option<&Path>) -> String {
     const LOCAL_FILES: &str = "/data/local-files/?d=";
     match images.and_then(Path::file_name) {
@@ -140,8 +162,8 @@ fn local_files(images: Option<&Path>) -> String {
     }
 }
 
-/// The image's name behind `url`, per-cent-encoded as an address needs it (RFC 3986, unreserved characters and `/` stand as they are);
-/// the plain name where there is no address.
+/// The image's name behind `url`, per-cent-encoded as an address needs it (RFC 3986, unreserved
+/// characters and `/` stand as they are); the plain name where there is no address.
 fn address(url: &str, name: &str) -> String {
     if url.is_empty() {
         return name.to_owned();
@@ -149,7 +171,9 @@ fn address(url: &str, name: &str) -> String {
     let mut address = url.to_owned();
     for byte in name.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => address.push(byte.into()),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                address.push(byte.into())
+            }
             other => {
                 // Writing to a string cannot fail.
                 let _ = write!(address, "%{other:02X}");
@@ -161,7 +185,8 @@ fn address(url: &str, name: &str) -> String {
 
 fn label_config(categories: &[Category]) -> String {
     let mut xml = format!(
-        "<View>\n  <Image name=\"{TO_NAME}\" value=\"$image\"/>\n  <RectangleLabels name=\"{FROM_NAME}\" toName=\"{TO_NAME}\">\n"
+        "<View>\n  <Image name=\"{TO_NAME}\" value=\"$image\"/>\n  <RectangleLabels \
+         name=\"{FROM_NAME}\" toName=\"{TO_NAME}\">\n"
     );
     for category in categories {
         let _ = writeln!(xml, "    <Label value=\"{}\"/>", escape(&category.name));
@@ -176,8 +201,14 @@ mod tests {
 
     #[test]
     fn addresses_are_encoded_and_plain_names_are_not() {
-        assert_eq!(address("/data/local-files/?d=", "a b/ü&#.jpg"), "/data/local-files/?d=a%20b/%C3%BC%26%23.jpg");
+        assert_eq!(
+            address("/data/local-files/?d=", "a b/ü&#.jpg"),
+            "/data/local-files/?d=a%20b/%C3%BC%26%23.jpg"
+        );
         assert_eq!(address("", "a b.jpg"), "a b.jpg");
-        assert_eq!(local_files(Some(Path::new("/data/my photos"))), "/data/local-files/?d=my%20photos/");
+        assert_eq!(
+            local_files(Some(Path::new("/data/my photos"))),
+            "/data/local-files/?d=my%20photos/"
+        );
     }
 }

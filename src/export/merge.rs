@@ -1,8 +1,10 @@
 //! Several runs as one.
 //!
-//! In: the records of runs, each as its filters show them, and the folders that their images' names are relative to. Out: one list of records,
-//! sorted by image, with names relative to the deepest folder that holds all images. Promises: a file is one image however many runs answered
-//! about it, with the boxes of all; files of different folders stay apart; the order of completion plays no part.
+//! In: the records of runs, each as its filters show them, and the folders that their images' names
+//! are relative to. Out: one list of records, sorted by image, with names relative to the deepest
+//! folder that holds all images. Promises: a file is one image however many runs answered about it,
+//! with the boxes of all; files of different folders stay apart; the order of completion plays no
+//! part.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
@@ -28,7 +30,12 @@ pub struct Run {
 
 impl Run {
     /// What `filters` show of the run that `manifest` describes, whose images lie in `images`.
-    pub fn of(records: Vec<Record>, manifest: Manifest, filters: &Filters, images: Option<PathBuf>) -> Self {
+    pub fn of(
+        records: Vec<Record>,
+        manifest: Manifest,
+        filters: &Filters,
+        images: Option<PathBuf>,
+    ) -> Self {
         Self {
             selection: Selection::of(records, &manifest, filters),
             images,
@@ -49,24 +56,33 @@ pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
     }
     let apply_orientation = runs[0].apply_orientation; // there are two at least
     if runs.iter().any(|run| run.apply_orientation != apply_orientation) {
-        return Err(ExportError::UnlikeRuns { reason: "some of the runs were made with --no-exif, others without" });
+        return Err(ExportError::UnlikeRuns {
+            reason: "some of the runs were made with --no-exif, others without",
+        });
     }
-    let roots: Vec<PathBuf> = runs.iter().filter_map(|run| run.images.as_deref().map(resolved)).collect();
+    let roots: Vec<PathBuf> =
+        runs.iter().filter_map(|run| run.images.as_deref().map(resolved)).collect();
     if !roots.is_empty() && roots.len() < runs.len() {
-        let reason = "of some it is known where the images are, of others not: give each its --images DIR";
+        let reason =
+            "of some it is known where the images are, of others not: give each its --images DIR";
         return Err(ExportError::UnlikeRuns { reason });
     }
     let common = roots.iter().cloned().reduce(|a, b| shared(&a, &b));
     let mut remarks = Vec::new();
-    if let Some(common) = common.as_deref().filter(|common| roots.iter().any(|root| root != common)) {
-        remarks.push(format!("the runs' images lie in different folders: names are relative to {}", common.display()));
+    if let Some(common) = common.as_deref().filter(|common| roots.iter().any(|root| root != common))
+    {
+        remarks.push(format!(
+            "the runs' images lie in different folders: names are relative to {}",
+            common.display()
+        ));
     }
     let mut images: BTreeMap<String, (Record, LeftOut)> = BTreeMap::new();
     let mut merged = Selection { min_score: runs[0].selection.min_score, ..Selection::default() };
     let mut models: Vec<String> = Vec::new();
     let (mut repeated, mut replaced) = (0, 0);
     for (index, run) in runs.into_iter().enumerate() {
-        let Selection { records, left_out, labels, counts, min_score, uncalibrated } = run.selection;
+        let Selection { records, left_out, labels, counts, min_score, uncalibrated } =
+            run.selection;
         merged.labels.extend(labels);
         for (kind, count) in counts {
             *merged.counts.entry(kind).or_default() += count;
@@ -78,7 +94,8 @@ pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
                 models.push(model);
             }
         }
-        let prefix = common.as_deref().map(|common| prefix(common, &roots[index])).unwrap_or_default();
+        let prefix =
+            common.as_deref().map(|common| prefix(common, &roots[index])).unwrap_or_default();
         for (mut record, left_out) in records.into_iter().zip(left_out) {
             record.image.insert_str(0, &prefix);
             match images.get_mut(&record.image) {
@@ -94,13 +111,20 @@ pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
         }
     }
     if repeated > 0 {
-        remarks.push(format!("{repeated} boxes are in several runs, with the same label: each counts once"));
+        remarks.push(format!(
+            "{repeated} boxes are in several runs, with the same label: each counts once"
+        ));
     }
     if replaced > 0 {
-        remarks.push(format!("{replaced} images were changed between the runs: the last run that is named counts"));
+        remarks.push(format!(
+            "{replaced} images were changed between the runs: the last run that is named counts"
+        ));
     }
     (merged.records, merged.left_out) = images.into_values().unzip();
-    Ok((Run { selection: merged, images: common, apply_orientation, manifest: None, models }, remarks))
+    Ok((
+        Run { selection: merged, images: common, apply_orientation, manifest: None, models },
+        remarks,
+    ))
 }
 
 /// The folder itself, whatever links lead to it.
@@ -126,12 +150,20 @@ fn other_content(known: &Record, record: &Record) -> bool {
     match (&known.sha256, &record.sha256) {
         (Some(known), Some(other)) => known != other,
         // Answers of elsewhere come without a hash, unread files without a size.
-        _ => record.width != 0 && known.width != 0 && (known.width, known.height) != (record.width, record.height),
+        _ => {
+            record.width != 0
+                && known.width != 0
+                && (known.width, known.height) != (record.width, record.height)
+        }
     }
 }
 
 /// Adds what another run says of the same image; gives the number of boxes that were there already.
-fn join((known, known_left_out): &mut (Record, LeftOut), mut other: Record, left_out: LeftOut) -> usize {
+fn join(
+    (known, known_left_out): &mut (Record, LeftOut),
+    mut other: Record,
+    left_out: LeftOut,
+) -> usize {
     // Boxes that stand in text are no examples of what is in the image.
     match [&*known, &other].map(|record| record.status == AnswerStatus::Text) {
         [true, false] => known.detections.clear(),
@@ -157,16 +189,21 @@ fn join((known, known_left_out): &mut (Record, LeftOut), mut other: Record, left
     let repeated = add(&mut known.detections, other.detections);
     add(&mut known_left_out.boxes, left_out.boxes);
     // A box that one of the runs shows is not left out.
-    known_left_out.boxes.retain(|detection| !known.detections.iter().any(|there| same(there, detection)));
+    known_left_out
+        .boxes
+        .retain(|detection| !known.detections.iter().any(|there| same(there, detection)));
     known_left_out.unsure |= left_out.unsure;
     if known.width == 0 {
-        (known.width, known.height, known.orientation) = (other.width, other.height, other.orientation);
+        (known.width, known.height, known.orientation) =
+            (other.width, other.height, other.orientation);
     }
     known.sha256 = known.sha256.take().or(other.sha256);
     known.reason = known.reason.take().or(other.reason);
     // What one answer leaves open, the others do not say either.
-    known.status =
-        [known.status, other.status].into_iter().max_by_key(|status| status.severity()).unwrap_or(known.status);
+    known.status = [known.status, other.status]
+        .into_iter()
+        .max_by_key(|status| status.severity())
+        .unwrap_or(known.status);
     known.notes.extend(other.notes);
     known.answers.extend(other.answers);
     repeated
@@ -177,7 +214,12 @@ mod tests {
     use super::*;
     use crate::record::BBox;
 
-    fn record(image: &str, sha256: &str, status: AnswerStatus, boxes: &[(&str, f64, f64)]) -> Record {
+    fn record(
+        image: &str,
+        sha256: &str,
+        status: AnswerStatus,
+        boxes: &[(&str, f64, f64)],
+    ) -> Record {
         let mut record = Record::failed(image.into(), String::new());
         (record.reason, record.status, record.width, record.height) = (None, status, 10, 10);
         record.sha256 = Some(sha256.into());
@@ -195,9 +237,16 @@ mod tests {
 
     fn run(images: Option<&str>, asked: &str, records: Vec<Record>) -> Run {
         let left_out = vec![LeftOut::default(); records.len()];
-        let selection = Selection { records, left_out, labels: vec![asked.to_owned()], ..Selection::default() };
+        let selection =
+            Selection { records, left_out, labels: vec![asked.to_owned()], ..Selection::default() };
         let models = vec!["one".to_owned()];
-        Run { selection, images: images.map(PathBuf::from), apply_orientation: true, manifest: None, models }
+        Run {
+            selection,
+            images: images.map(PathBuf::from),
+            apply_orientation: true,
+            manifest: None,
+            models,
+        }
     }
 
     #[test]
@@ -224,12 +273,21 @@ mod tests {
             ],
         );
         let (merged, remarks) = merge(vec![first, second]).unwrap();
-        let boxes: Vec<usize> = merged.selection.records.iter().map(|record| record.detections.len()).collect();
+        let boxes: Vec<usize> =
+            merged.selection.records.iter().map(|record| record.detections.len()).collect();
         assert_eq!(boxes, [3, 1, 0, 0]);
         assert_eq!(merged.selection.records[0].detections[0].score, Some(0.7));
-        let statuses: Vec<AnswerStatus> = merged.selection.records.iter().map(|record| record.status).collect();
-        assert_eq!(statuses, [Ok, Ok, Failed, Empty], "an image that one run failed at is no image without objects");
-        assert_eq!((merged.selection.labels, merged.images), (vec!["dog".into(), "cat".into()], Some("/r".into())));
+        let statuses: Vec<AnswerStatus> =
+            merged.selection.records.iter().map(|record| record.status).collect();
+        assert_eq!(
+            statuses,
+            [Ok, Ok, Failed, Empty],
+            "an image that one run failed at is no image without objects"
+        );
+        assert_eq!(
+            (merged.selection.labels, merged.images),
+            (vec!["dog".into(), "cat".into()], Some("/r".into()))
+        );
         assert_eq!(merged.models, ["one"]);
         assert_eq!(remarks.len(), 2);
     }
@@ -238,8 +296,11 @@ mod tests {
     fn files_of_different_folders_stay_apart() {
         let records = || vec![record("x.png", "1", AnswerStatus::Ok, &[])];
         let inner = vec![record("one/x.png", "1", AnswerStatus::Ok, &[])];
-        let runs =
-            vec![run(Some("/r/one"), "", records()), run(Some("/r/two"), "", records()), run(Some("/r"), "", inner)];
+        let runs = vec![
+            run(Some("/r/one"), "", records()),
+            run(Some("/r/two"), "", records()),
+            run(Some("/r"), "", inner),
+        ];
         let names = |runs: Vec<Run>| {
             let (merged, remarks) = merge(runs).unwrap();
             assert!(remarks[0].contains("names are relative to"), "{remarks:?}");

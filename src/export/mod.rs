@@ -1,8 +1,9 @@
 //! Records to files that other tools read.
 //!
-//! In: the records of a run, sorted by image, as its [`Filters`](crate::record::Filters) show them; its manifest, and for some formats the images. Out: files in the run's
-//! directory. Promises: each format is a pure function of these and the options: the same bytes whatever the threads, the order of the run or
-//! how often it was resumed. `docs/FORMATS.md` says what each format holds.
+//! In: the records of a run, sorted by image, as its [`Filters`](crate::record::Filters) show them;
+//! its manifest, and for some formats the images. Out: files in the run's directory. Promises: each
+//! format is a pure function of these and the options: the same bytes whatever the threads, the
+//! order of the run or how often it was resumed. `docs/FORMATS.md` says what each format holds.
 //!
 //! ```
 //! use gemscope::export::{Exported, Format, Options, Run, export};
@@ -162,9 +163,11 @@ pub enum ExportError {
     /// Some formats need the images, and nothing says where they are.
     #[error("this needs the images: say where they are with --images DIR")]
     NoImages,
-    /// The folder of the images holds none of them. What an earlier export made of them stays as it is.
+    /// The folder of the images holds none of them. What an earlier export made of them stays as it
+    /// is.
     #[error(
-        "not one of {images} images is in {}: was the folder moved, or is its disk not mounted? What needs the \
+        "not one of {images} images is in {}: was the folder moved, or is its disk not mounted? \
+         What needs the \
          images is not written, and stays as it was",
         folder.display()
     )]
@@ -261,8 +264,14 @@ impl Exported {
     fn remark_left(&mut self, left: &Left) {
         self.remarks.extend(left.last_copies_in_words());
         if let [first, others @ ..] = left.changed.as_slice() {
-            let others = if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
-            self.remarks.push(format!("{first}{others}: changed since an earlier export, and left as it is"));
+            let others = if others.is_empty() {
+                String::new()
+            } else {
+                format!(" and {} others", others.len())
+            };
+            self.remarks.push(format!(
+                "{first}{others}: changed since an earlier export, and left as it is"
+            ));
         }
     }
 }
@@ -285,14 +294,16 @@ pub const NAMES: [&str; 14] = [
     "report",
 ];
 
-/// Writes `formats` of `run` into `out`. Files of an earlier export are replaced, and other files stay.
+/// Writes `formats` of `run` into `out`. Files of an earlier export are replaced, and other files
+/// stay.
 ///
 /// A format that fails is among the failures and keeps no other from being written; an image that
 /// can no longer be read is a remark.
 pub fn export(run: &Run, options: &Options, formats: &[Format], out: &OutputDirectory) -> Exported {
     let mut exported = Exported::default();
     let chosen = select::choose(&run.selection, options, &mut exported);
-    let labels: Vec<String> = chosen.categories.iter().map(|category| category.name.clone()).collect();
+    let labels: Vec<String> =
+        chosen.categories.iter().map(|category| category.name.clone()).collect();
     let input = &Input { run, records: &chosen.records, labels: &labels, options };
     let examples = Examples::of(&chosen);
     for format in formats {
@@ -316,27 +327,35 @@ pub fn export(run: &Run, options: &Options, formats: &[Format], out: &OutputDire
 
 /// Says that boxes and files may be turned against each other, where a tool reads both.
 fn remark_orientation(input: &Input<'_>, formats: &[Format], exported: &mut Exported) {
-    let with_images =
-        formats.iter().any(|format| !matches!(format, Format::Counts | Format::Crops | Format::Overlay | Format::Html));
+    let with_images = formats.iter().any(|format| {
+        !matches!(format, Format::Counts | Format::Crops | Format::Overlay | Format::Html)
+    });
     let turned = input.records.iter().filter(|record| record.orientation != 1).count();
     if !with_images || input.options.write_upright || turned == 0 {
         return;
     }
     exported.remarks.push(if input.run.apply_orientation {
         format!(
-            "{turned} images have an EXIF orientation: boxes are those of the upright image, and a tool that ignores EXIF will \
+            "{turned} images have an EXIF orientation: boxes are those of the upright image, and \
+             a tool that ignores EXIF will \
              misplace them (--write-upright makes upright copies)"
         )
     } else {
         format!(
-            "{turned} images have an EXIF orientation that --no-exif ignored: boxes are those of the image as it is stored, and a \
+            "{turned} images have an EXIF orientation that --no-exif ignored: boxes are those of \
+             the image as it is stored, and a \
              tool that heeds EXIF will misplace them (--write-upright makes copies without it)"
         )
     });
 }
 
 /// Writes `bytes` to `out/name`.
-fn write_file(out: &OutputDirectory, name: &str, bytes: &[u8], exported: &mut Exported) -> Result<(), ExportError> {
+fn write_file(
+    out: &OutputDirectory,
+    name: &str,
+    bytes: &[u8],
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
     exported.written.push(out.write(name, bytes)?);
     Ok(())
 }
@@ -348,8 +367,8 @@ fn write_json<T: Serialize>(
     value: &T,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
-    let mut bytes =
-        serde_json::to_vec(value).map_err(|error| ExportError::Write { path: out.join(name), error: error.into() })?;
+    let mut bytes = serde_json::to_vec(value)
+        .map_err(|error| ExportError::Write { path: out.join(name), error: error.into() })?;
     bytes.push(b'\n');
     write_file(out, name, &bytes, exported)
 }

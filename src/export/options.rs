@@ -1,7 +1,9 @@
-//! How an export is made, where it is not as usual. Which boxes it shows, [`Filters`](crate::record::Filters) say.
+//! How an export is made, where it is not as usual. Which boxes it shows,
+//! [`Filters`](crate::record::Filters) say.
 //!
-//! In: what the user asked for, and the files that name categories and labels. Out: [`Options`]. Promises: a file that cannot be
-//! understood is an error that names it, before anything is written.
+//! In: what the user asked for, and the files that name categories and labels. Out: [`Options`].
+//! Promises: a file that cannot be understood is an error that names it, before anything is
+//! written.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
@@ -20,8 +22,8 @@ const MOST_PIXELS: f64 = 1e6;
 /// How an export is made. The default is what `gemscope detect` writes.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The categories, with their ids and in their order; boxes with other labels are left out. `None`: those that were asked for,
-    /// then the others by name, with ids from 1.
+    /// The categories, with their ids and in their order; boxes with other labels are left out.
+    /// `None`: those that were asked for, then the others by name, with ids from 1.
     pub categories: Option<Vec<Category>>,
     /// The statuses whose records are exported. `None`: all.
     pub include_status: Option<BTreeSet<AnswerStatus>>,
@@ -33,7 +35,8 @@ pub struct Options {
     pub write_upright: bool,
     /// How crops are cut.
     pub crops: CropOptions,
-    /// What Label Studio finds in front of an image's name. `None`: the address of local files, in the images' folder.
+    /// What Label Studio finds in front of an image's name. `None`: the address of local files, in
+    /// the images' folder.
     pub label_studio_url: Option<String>,
 }
 
@@ -67,7 +70,9 @@ impl FromStr for Padding {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |text: &str| text.trim().parse::<f64>().ok().filter(|value| (0.0..=MOST_PIXELS).contains(value));
+        let number = |text: &str| {
+            text.trim().parse::<f64>().ok().filter(|value| (0.0..=MOST_PIXELS).contains(value))
+        };
         let padding = match text.strip_suffix("px") {
             Some(pixels) => number(pixels).map(Self::Pixels),
             None => number(text).map(Self::Share),
@@ -85,20 +90,29 @@ pub fn read_categories(path: &Path) -> Result<Vec<Category>, ExportError> {
     struct CocoFile {
         categories: Vec<Category>,
     }
-    let not_understood = |reason: String| ExportError::NotUnderstood { path: path.to_owned(), reason };
+    let not_understood =
+        |reason: String| ExportError::NotUnderstood { path: path.to_owned(), reason };
     let text = read(path)?;
     let categories = if text.trim_start().starts_with('{') {
-        let file: CocoFile = serde_json::from_str(&text).map_err(|error| not_understood(error.to_string()))?;
+        let file: CocoFile =
+            serde_json::from_str(&text).map_err(|error| not_understood(error.to_string()))?;
         file.categories
     } else {
         let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
-        let category = |(id, name): (u64, &str)| Category { id, name: name.to_owned(), supercategory: String::new() };
+        let category = |(id, name): (u64, &str)| Category {
+            id,
+            name: name.to_owned(),
+            supercategory: String::new(),
+        };
         (1..).zip(names).map(category).collect()
     };
     let (mut ids, mut names) = (HashSet::new(), HashSet::new());
     for category in &categories {
         if !ids.insert(category.id) || !names.insert(&category.name) {
-            let reason = format!("category {} ({:?}) is there twice, by id or by name", category.id, category.name);
+            let reason = format!(
+                "category {} ({:?}) is there twice, by id or by name",
+                category.id, category.name
+            );
             return Err(not_understood(reason));
         }
     }
@@ -113,8 +127,10 @@ pub fn read_categories(path: &Path) -> Result<Vec<Category>, ExportError> {
 /// # Errors
 /// [`ExportError::Read`], [`ExportError::NotUnderstood`].
 pub fn read_labels_map(path: &Path) -> Result<BTreeMap<String, String>, ExportError> {
-    toml::from_str(&read(path)?)
-        .map_err(|error| ExportError::NotUnderstood { path: path.to_owned(), reason: error.to_string() })
+    toml::from_str(&read(path)?).map_err(|error| ExportError::NotUnderstood {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
 }
 
 fn read(path: &Path) -> Result<String, ExportError> {
@@ -133,24 +149,37 @@ mod tests {
 
     #[test]
     fn categories_come_from_lines_or_from_coco() {
-        let named = |id, name: &str| Category { id, name: name.to_owned(), supercategory: String::new() };
+        let named =
+            |id, name: &str| Category { id, name: name.to_owned(), supercategory: String::new() };
         let read = |text: &str| read_categories(file(text).path());
-        assert_eq!(read("\u{feff}dog\r\n\n red car \n").unwrap(), [named(1, "dog"), named(2, "red car")]);
+        assert_eq!(
+            read("\u{feff}dog\r\n\n red car \n").unwrap(),
+            [named(1, "dog"), named(2, "red car")]
+        );
         let coco = r#"{"info": {}, "categories": [{"id": 90, "name": "b"}, {"id": 7, "name": "a", "keypoints": []}]}"#;
         assert_eq!(read(coco).unwrap(), [named(90, "b"), named(7, "a")]);
-        assert!(read("dog\ncat\ndog").unwrap_err().to_string().contains("category 3 (\"dog\") is there twice"));
+        assert!(
+            read("dog\ncat\ndog")
+                .unwrap_err()
+                .to_string()
+                .contains("category 3 (\"dog\") is there twice")
+        );
         assert!(matches!(read(" \n"), Err(ExportError::NotUnderstood { .. })));
         assert!(matches!(read_categories(Path::new("/no/such")), Err(ExportError::Read { .. })));
     }
 
     #[test]
     fn a_labels_map_is_toml() {
-        let map = read_labels_map(file("\"red car\" = \"car\" # why\nblur = \"\"\n").path()).unwrap();
+        let map =
+            read_labels_map(file("\"red car\" = \"car\" # why\nblur = \"\"\n").path()).unwrap();
         assert_eq!(
             map.into_iter().collect::<Vec<_>>(),
             [("blur".to_owned(), String::new()), ("red car".to_owned(), "car".to_owned())]
         );
-        assert!(matches!(read_labels_map(file("a = 3").path()), Err(ExportError::NotUnderstood { .. })));
+        assert!(matches!(
+            read_labels_map(file("a = 3").path()),
+            Err(ExportError::NotUnderstood { .. })
+        ));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! `overlays/`: every answered image with its boxes drawn, as a JPEG.
 //!
-//! In: records and the images. Out: a folder that mirrors the images' names. Promises: lines and text grow with the image, and a small
-//! image is enlarged until its labels can be read; no tag leaves the picture, and none hides another where there is room; a label has
-//! one colour in all pictures of a run. Images without boxes are there too: what was missed is half of what one looks for.
+//! In: records and the images. Out: a folder that mirrors the images' names. Promises: lines and
+//! text grow with the image, and a small image is enlarged until its labels can be read; no tag
+//! leaves the picture, and none hides another where there is room; a label has one colour in all
+//! pictures of a run. Images without boxes are there too: what was missed is half of what one looks
+//! for.
 
 use std::collections::HashMap;
 use std::io::Cursor;
@@ -24,7 +26,11 @@ const JPEG_QUALITY: u8 = 92;
 /// The largest side that a JPEG can have.
 const JPEG_MAX_SIDE: u32 = 65_535;
 
-pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn write(
+    input: &Input<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
     let labels = input.labels;
     let colours: HashMap<&str, Colour> =
         labels.iter().enumerate().map(|(place, label)| (label.as_str(), colour(place))).collect();
@@ -36,13 +42,17 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
             let picture = draw(record, pixels, &colours);
             let name = name(&record.image, &picture);
             let bytes = encode(&picture);
-            let bytes = bytes.map_err(|error| ExportError::Write { path: out.join("overlays").join(&name), error })?;
+            let bytes = bytes.map_err(|error| ExportError::Write {
+                path: out.join("overlays").join(&name),
+                error,
+            })?;
             folder.write_named(&name, &bytes)
         };
         let images = Images::of(input.run, input.records)?;
         // The picture of an image that is not there any more cannot be drawn again.
-        let keep =
-            |record: &Record| ["jpg", "png"].iter().any(|extension| folder.keep(&name_of(&record.image, extension)));
+        let keep = |record: &Record| {
+            ["jpg", "png"].iter().any(|extension| folder.keep(&name_of(&record.image, extension)))
+        };
         answered.retain(|record| images.is_there(record) || !keep(record));
         images.for_each(&answered, Format::Overlay, exported, write)?;
     }
@@ -66,7 +76,12 @@ fn encode(picture: &RgbImage) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let encoded = if fits_jpeg(picture) {
         let encoder = JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY);
-        encoder.write_image(picture, picture.width(), picture.height(), image::ExtendedColorType::Rgb8)
+        encoder.write_image(
+            picture,
+            picture.width(),
+            picture.height(),
+            image::ExtendedColorType::Rgb8,
+        )
     } else {
         picture.write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
     };
@@ -124,21 +139,24 @@ struct Tag {
 fn draw(record: &Record, pixels: &RgbImage, colours: &HashMap<&str, Colour>) -> RgbImage {
     let scale = Scale::of(record.width, record.height);
     let mut picture = enlarge(pixels, &scale);
-    let colour = |detection: &Detection| colours.get(detection.label.as_str()).copied().unwrap_or(colour(0));
+    let colour =
+        |detection: &Detection| colours.get(detection.label.as_str()).copied().unwrap_or(colour(0));
     // Small boxes over large ones.
     let mut largest_first: Vec<&Detection> = record.detections.iter().collect();
     largest_first.sort_by(|a, b| b.bbox.area().total_cmp(&a.bbox.area()));
     let edge = (scale.line / 3).max(1);
     for detection in largest_first {
         let (rect, colour) = (scale.rect(detection), colour(detection));
-        // Edged on both sides with what stands out from the colour: seen on a ground of the same colour too.
+        // Edged on both sides with what stands out from the colour: seen on a ground of the same
+        // colour too.
         frame(&mut picture, rect.grown(scale.line / 2 + edge), scale.line + 2 * edge, colour.ink());
         frame(&mut picture, rect.grown(scale.line / 2), scale.line, colour);
     }
     for (detection, tag) in record.detections.iter().zip(tags(&record.detections, &scale)) {
         let colour = colour(detection);
         fill(&mut picture, tag.rect, colour);
-        let place = (tag.rect.x0 as f32 + tag.padding, tag.rect.y0 as f32 + tag.size * text::BASELINE);
+        let place =
+            (tag.rect.x0 as f32 + tag.padding, tag.rect.y0 as f32 + tag.size * text::BASELINE);
         text::draw(&mut picture, &tag.text, place, tag.size, colour.ink());
     }
     picture
@@ -153,12 +171,14 @@ fn enlarge(pixels: &RgbImage, scale: &Scale) -> RgbImage {
         .unwrap_or_else(|| pixels.clone())
 }
 
-/// A tag for every box, in order, each at the first place around its box that is free, or the freest.
+/// A tag for every box, in order, each at the first place around its box that is free, or the
+/// freest.
 fn tags(detections: &[Detection], scale: &Scale) -> Vec<Tag> {
     let mut placed: Vec<Tag> = Vec::with_capacity(detections.len());
     for detection in detections {
         let mut tag = tag(detection, scale);
-        let overlap = |rect: &Rect| placed.iter().map(|other| rect.overlap(other.rect)).sum::<i64>();
+        let overlap =
+            |rect: &Rect| placed.iter().map(|other| rect.overlap(other.rect)).sum::<i64>();
         let mut best = i64::MAX;
         for place in places(scale.rect(detection), (tag.rect.x1, tag.rect.y1), scale) {
             let hidden = overlap(&place);
@@ -174,7 +194,8 @@ fn tags(detections: &[Detection], scale: &Scale) -> Vec<Tag> {
     placed
 }
 
-/// The tag of a box, not placed yet: narrower text, and in the end less of it, where the picture is too narrow.
+/// The tag of a box, not placed yet: narrower text, and in the end less of it, where the picture is
+/// too narrow.
 fn tag(detection: &Detection, scale: &Scale) -> Tag {
     const SMALLEST: f32 = 11.0;
     let words = match detection.score {
@@ -194,8 +215,8 @@ fn tag(detection: &Detection, scale: &Scale) -> Tag {
     Tag { text: words, size, padding, rect: Rect { x0: 0, y0: 0, x1: width, y1: height } }
 }
 
-/// Where a tag may stand, the best first: above the box, below it, in its corners, then further and further down its left edge. Each is
-/// moved as far as it takes to stay in the picture.
+/// Where a tag may stand, the best first: above the box, below it, in its corners, then further and
+/// further down its left edge. Each is moved as far as it takes to stay in the picture.
 fn places(bbox: Rect, (width, height): (i64, i64), scale: &Scale) -> impl Iterator<Item = Rect> {
     const STEPS: i64 = 8;
     let bbox = bbox.grown(scale.line / 2);
@@ -226,7 +247,10 @@ mod tests {
     }
 
     fn inside_picture(rect: Rect, scale: &Scale) -> bool {
-        rect.x0 >= 0 && rect.y0 >= 0 && rect.x1 <= i64::from(scale.width) && rect.y1 <= i64::from(scale.height)
+        rect.x0 >= 0
+            && rect.y0 >= 0
+            && rect.x1 <= i64::from(scale.width)
+            && rect.y1 <= i64::from(scale.height)
     }
 
     #[test]
@@ -243,16 +267,21 @@ mod tests {
 
     #[test]
     fn tags_stay_in_the_picture() {
-        let long = "a label that is far longer than any picture of this size could ever hold on one line";
+        let long =
+            "a label that is far longer than any picture of this size could ever hold on one line";
         for (width, height) in [(1, 1), (30, 2000), (2000, 30), (640, 480), (4000, 3000)] {
             let scale = Scale::of(width, height);
             let (w, h) = (f64::from(width), f64::from(height));
             let whole = [0.0, 0.0, w, h];
             let corner = [w * 0.99, h * 0.99, w, h];
-            let detections = [detection(whole, "x"), detection(corner, "star"), detection(whole, long)];
+            let detections =
+                [detection(whole, "x"), detection(corner, "star"), detection(whole, long)];
             for tag in tags(&detections, &scale) {
                 assert!(inside_picture(tag.rect, &scale), "{width}x{height}: {tag:?}");
-                assert!(text::width(&tag.text, tag.size) <= (tag.rect.x1 - tag.rect.x0) as f32, "{tag:?}");
+                assert!(
+                    text::width(&tag.text, tag.size) <= (tag.rect.x1 - tag.rect.x0) as f32,
+                    "{tag:?}"
+                );
             }
         }
     }
@@ -260,11 +289,15 @@ mod tests {
     #[test]
     fn tags_of_boxes_in_one_place_do_not_hide_each_other() {
         let scale = Scale::of(1000, 800);
-        let detections: Vec<Detection> =
-            (0..6).map(|index| detection([200.0, 200.0, 600.0, 600.0 + f64::from(index)], "red circle")).collect();
+        let detections: Vec<Detection> = (0..6)
+            .map(|index| detection([200.0, 200.0, 600.0, 600.0 + f64::from(index)], "red circle"))
+            .collect();
         let placed = tags(&detections, &scale);
         for (index, tag) in placed.iter().enumerate() {
-            assert!(placed[..index].iter().all(|other| tag.rect.overlap(other.rect) == 0), "{index}");
+            assert!(
+                placed[..index].iter().all(|other| tag.rect.overlap(other.rect) == 0),
+                "{index}"
+            );
         }
     }
 

@@ -1,9 +1,10 @@
 //! Images that are not there any more.
 //!
-//! In: the records of a run, the folder that their names are relative to and, of a run that was just made,
-//! the names that were listed. Out: the records whose images are there, and the number of the others.
-//! Promises: the journal keeps every record. An image in an archive is there as long as its archive is. If not
-//! one image can be found, the folder is out of reach (a disk that is not mounted), and no record is left out.
+//! In: the records of a run, the folder that their names are relative to and, of a run that was
+//! just made, the names that were listed. Out: the records whose images are there, and the number
+//! of the others. Promises: the journal keeps every record. An image in an archive is there as long
+//! as its archive is. If not one image can be found, the folder is out of reach (a disk that is not
+//! mounted), and no record is left out.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -23,11 +24,12 @@ pub enum Missing {
 }
 
 impl Missing {
-    /// Looks for the images of `records` in `root`, and leaves out the records of those that are not there, unless
-    /// `keep` is set. Images that were `listed` by the run of now are there, whatever can be read of them.
+    /// Looks for the images of `records` in `root`, and leaves out the records of those that are
+    /// not there, unless `keep` is set. Images that were `listed` by the run of now are there,
+    /// whatever can be read of them.
     ///
-    /// Without `root` nothing is known of the images: all records stay. So do, without `listed`, answers about images that
-    /// were never read, since they were made elsewhere.
+    /// Without `root` nothing is known of the images: all records stay. So do, without `listed`,
+    /// answers about images that were never read, since they were made elsewhere.
     pub fn leave_out(
         records: &mut Vec<Record>,
         root: Option<&Path>,
@@ -42,7 +44,8 @@ impl Missing {
         };
         let there: Vec<bool> = records.par_iter().map(is_there).collect();
         let missing = there.iter().filter(|there| !**there).count();
-        let any_there = records.iter().zip(&there).any(|(record, there)| *there && !was_made_elsewhere(record));
+        let any_there =
+            records.iter().zip(&there).any(|(record, there)| *there && !was_made_elsewhere(record));
         if listed.is_none() && missing > 0 && !any_there {
             return Self::OutOfReach(missing);
         }
@@ -71,10 +74,19 @@ mod tests {
 
     fn record(image: &str, was_read: bool) -> Record {
         let sha256 = was_read.then(String::new);
-        Record { sha256, status: AnswerStatus::Ok, ..Record::failed(image.to_owned(), String::new()) }
+        Record {
+            sha256,
+            status: AnswerStatus::Ok,
+            ..Record::failed(image.to_owned(), String::new())
+        }
     }
 
-    fn left(dir: &Path, records: &[Record], listed: Option<&[&str]>, keep: bool) -> (Vec<String>, Missing) {
+    fn left(
+        dir: &Path,
+        records: &[Record],
+        listed: Option<&[&str]>,
+        keep: bool,
+    ) -> (Vec<String>, Missing) {
         let mut records = records.to_vec();
         let listed = listed.map(|listed| listed.iter().copied().collect());
         let missing = Missing::leave_out(&mut records, Some(dir), listed.as_ref(), keep);
@@ -98,8 +110,15 @@ mod tests {
             record("sub/gone/x.png", true),
             record("sub/latin-\\xe9.png", true),
         ];
-        // A path behind a file that is no archive cannot be told from one behind an archive by its name alone.
-        let kept = ["elsewhere.png", "here.png", "here.png/gone.png", "shard.tar/a.png", "sub/latin-\\xe9.png"];
+        // A path behind a file that is no archive cannot be told from one behind an archive by its
+        // name alone.
+        let kept = [
+            "elsewhere.png",
+            "here.png",
+            "here.png/gone.png",
+            "shard.tar/a.png",
+            "sub/latin-\\xe9.png",
+        ];
         let (names, missing) = left(dir.path(), &records, None, false);
         assert_eq!((names.as_slice(), missing), (&kept.map(str::to_owned)[..], Missing::Some(3)));
         let (names, missing) = left(dir.path(), &records, None, true);
@@ -107,7 +126,10 @@ mod tests {
         // A listed image is there, whatever can be read of it.
         let (names, missing) = left(dir.path(), &records, Some(&["gone-and-failed.png"]), false);
         assert_eq!((names.len(), missing), (5, Missing::Some(3)));
-        assert!(names.contains(&"gone-and-failed.png".to_owned()) && !names.contains(&"elsewhere.png".to_owned()));
+        assert!(
+            names.contains(&"gone-and-failed.png".to_owned())
+                && !names.contains(&"elsewhere.png".to_owned())
+        );
         // Nothing at all: the disk is not mounted.
         let gone = [record("gone.png", true), record("elsewhere.png", false)];
         let (names, missing) = left(dir.path(), &gone, None, false);

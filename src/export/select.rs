@@ -1,10 +1,11 @@
 //! Which records and boxes an export is about.
 //!
-//! In: the records of a run, its [`Filters`], and the [`Options`](super::Options) of an export. Out: first
-//! a [`Selection`], the records as the filters show them, which summaries, verdicts and all formats
-//! share; then, for one export, the records and boxes of the statuses and categories that it is for.
-//! Promises: all that is left out is counted; an image stands without boxes in a data set only if its
-//! whole answer says that there are none, or if all its boxes were left out by request.
+//! In: the records of a run, its [`Filters`], and the [`Options`](super::Options) of an export.
+//! Out: first a [`Selection`], the records as the filters show them, which summaries, verdicts and
+//! all formats share; then, for one export, the records and boxes of the statuses and categories
+//! that it is for. Promises: all that is left out is counted; an image stands without boxes in a
+//! data set only if its whole answer says that there are none, or if all its boxes were left out by
+//! request.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,8 +38,8 @@ pub struct Selection {
 pub struct LeftOut {
     /// The boxes, under the names and scores of the filters.
     pub boxes: Vec<Detection>,
-    /// Whether one of them may well be right: it was left out by the default least score, or for having
-    /// no score.
+    /// Whether one of them may well be right: it was left out by the default least score, or for
+    /// having no score.
     pub unsure: bool,
 }
 
@@ -57,14 +58,17 @@ impl Selection {
     pub fn of(records: Vec<Record>, manifest: &Manifest, filters: &Filters) -> Self {
         let mut selection = Self { min_score: Some(filters.min_score), ..Self::default() };
         let usual = Names::new(manifest.labels_of_every_image(), &filters.labels_map);
-        // Records of earlier versions bear the names of the map of then: applied again, it could rename them once more.
-        let (applied, no_map) = (manifest.filtered_when_asked.as_ref().map(|then| &then.labels_map), BTreeMap::new());
+        // Records of earlier versions bear the names of the map of then: applied again, it could
+        // rename them once more.
+        let (applied, no_map) =
+            (manifest.filtered_when_asked.as_ref().map(|then| &then.labels_map), BTreeMap::new());
         let map = if applied == Some(&filters.labels_map) { &no_map } else { &filters.labels_map };
         let of_filtered = Names::new(manifest.labels(), map);
         for mut record in records {
             let own = record.asked.take();
             let of_own = own.as_deref().map(|asked| Names::new(asked, &filters.labels_map));
-            let names = of_own.as_ref().unwrap_or(if record.is_filtered() { &of_filtered } else { &usual });
+            let names =
+                of_own.as_ref().unwrap_or(if record.is_filtered() { &of_filtered } else { &usual });
             let mut counts = Counts::default();
             let detections = std::mem::take(&mut record.detections);
             let Filtered { kept, left_out, unsure, uncalibrated } =
@@ -86,7 +90,9 @@ impl Selection {
         }
         for label in manifest.labels() {
             let name = usual.of_asked(label);
-            if let Some(name) = name.filter(|name| !selection.labels.iter().any(|known| known == name)) {
+            if let Some(name) =
+                name.filter(|name| !selection.labels.iter().any(|known| known == name))
+            {
                 selection.labels.push(name.to_owned());
             }
         }
@@ -102,7 +108,9 @@ impl Selection {
     /// What a reader of an export has to know of the filters, one thing a line.
     pub fn remarks(&self) -> Vec<String> {
         let least = match self.min_score {
-            Some(MinScore::Default(least)) => format!("whose scores are below {least}, the default least score"),
+            Some(MinScore::Default(least)) => {
+                format!("whose scores are below {least}, the default least score")
+            }
             Some(MinScore::Asked(least)) => format!("whose scores are below {least}"),
             None => "whose scores are below the least score of their run".to_owned(),
         };
@@ -121,8 +129,10 @@ impl Selection {
         let mut remarks: Vec<String> = counted.collect();
         if self.uncalibrated > 0 {
             let count = self.uncalibrated;
-            remarks
-                .push(format!("{count} boxes have no token probabilities to calibrate: their scores stay as they are"));
+            remarks.push(format!(
+                "{count} boxes have no token probabilities to calibrate: their \
+                               scores stay as they are"
+            ));
         }
         remarks
     }
@@ -134,22 +144,32 @@ pub(super) struct Chosen<'r> {
     pub(super) records: Cow<'r, [Record]>,
     /// What the filters left out of each record; empty if that is nothing.
     pub(super) left_out: Vec<&'r [Detection]>,
-    /// Of each record, whether its answer says what is in the image: not where it failed, was refused or cut off before its first box.
+    /// Of each record, whether its answer says what is in the image: not where it failed, was
+    /// refused or cut off before its first box.
     pub(super) answered: Vec<bool>,
     /// In the order of class indices.
     pub(super) categories: Vec<Category>,
 }
 
-pub(super) fn choose<'r>(selection: &'r Selection, options: &Options, exported: &mut Exported) -> Chosen<'r> {
+pub(super) fn choose<'r>(
+    selection: &'r Selection,
+    options: &Options,
+    exported: &mut Exported,
+) -> Chosen<'r> {
     let nothing = LeftOut::default();
-    let included = |record: &Record| options.include_status.as_ref().is_none_or(|all| all.contains(&record.status));
+    let included = |record: &Record| {
+        options.include_status.as_ref().is_none_or(|all| all.contains(&record.status))
+    };
     let places: Vec<usize> =
         (0..selection.records.len()).filter(|place| included(&selection.records[*place])).collect();
     let unsure = |place: usize| selection.left_out.get(place).unwrap_or(&nothing).unsure;
-    let left_out = |place: &usize| selection.left_out.get(*place).map_or(&[][..], |left_out| &left_out.boxes);
+    let left_out =
+        |place: &usize| selection.left_out.get(*place).map_or(&[][..], |left_out| &left_out.boxes);
     let left_out: Vec<&[Detection]> = places.iter().map(left_out).collect();
     let records = match &options.categories {
-        None if places.len() == selection.records.len() => Cow::Borrowed(selection.records.as_slice()),
+        None if places.len() == selection.records.len() => {
+            Cow::Borrowed(selection.records.as_slice())
+        }
         None => Cow::Owned(places.iter().map(|place| selection.records[*place].clone()).collect()),
         Some(categories) => {
             let known = categories.iter().map(|category| category.name.as_str()).collect();
@@ -157,21 +177,30 @@ pub(super) fn choose<'r>(selection: &'r Selection, options: &Options, exported: 
             Cow::Owned(of_categories(records, &known, exported))
         }
     };
-    let answered = places.iter().zip(records.iter()).zip(&left_out).map(|((place, record), left_out)| {
-        let left = !record.detections.is_empty() && record.status != AnswerStatus::Text;
-        left || says_that_nothing_is_there(&selection.records[*place], left_out.len(), unsure(*place))
-    });
+    let answered =
+        places.iter().zip(records.iter()).zip(&left_out).map(|((place, record), left_out)| {
+            let left = !record.detections.is_empty() && record.status != AnswerStatus::Text;
+            left || says_that_nothing_is_there(
+                &selection.records[*place],
+                left_out.len(),
+                unsure(*place),
+            )
+        });
     let answered = answered.collect();
     let other_status = selection.records.len() - places.len();
     if other_status > 0 {
-        exported.remarks.push(format!("{other_status} images are left out, whose status is not in --include-status"));
+        exported.remarks.push(format!(
+            "{other_status} images are left out, whose status is not in --include-status"
+        ));
     }
-    let categories = options.categories.clone().unwrap_or_else(|| categories(&selection.labels, &records));
+    let categories =
+        options.categories.clone().unwrap_or_else(|| categories(&selection.labels, &records));
     Chosen { records, left_out, answered, categories }
 }
 
-/// Whether a record of which no box is left is an example of an image with nothing in it: the whole answer said "nothing", or all boxes that it
-/// named were left out by request, and none since it may be wrong.
+/// Whether a record of which no box is left is an example of an image with nothing in it: the whole
+/// answer said "nothing", or all boxes that it named were left out by request, and none since it
+/// may be wrong.
 fn says_that_nothing_is_there(record: &Record, left_out: usize, unsure: bool) -> bool {
     match record.status {
         AnswerStatus::Empty => true,
@@ -198,13 +227,18 @@ fn of_categories(
     });
     let of_known: Vec<Record> = of_known.collect();
     if !outside.is_empty() {
-        let mut named: Vec<String> =
-            outside.iter().take(NAMED).map(|(label, count)| format!("{label:?} ({count})")).collect();
+        let mut named: Vec<String> = outside
+            .iter()
+            .take(NAMED)
+            .map(|(label, count)| format!("{label:?} ({count})"))
+            .collect();
         if outside.len() > NAMED {
             named.push(format!("{} more", outside.len() - NAMED));
         }
         let (count, named) = (outside.values().sum::<usize>(), named.join(", "));
-        exported.remarks.push(format!("{count} boxes are left out, whose labels are not in --categories: {named}"));
+        exported.remarks.push(format!(
+            "{count} boxes are left out, whose labels are not in --categories: {named}"
+        ));
     }
     of_known
 }
@@ -217,10 +251,17 @@ fn categories(asked: &[String], records: &[Record]) -> Vec<Category> {
             names.push(label);
         }
     }
-    let found = records.iter().flat_map(|record| &record.detections).map(|detection| detection.label.as_str());
+    let found = records
+        .iter()
+        .flat_map(|record| &record.detections)
+        .map(|detection| detection.label.as_str());
     let others: BTreeSet<&str> = found.filter(|label| !names.contains(label)).collect();
     names.extend(others);
-    let category = |(id, name): (u64, &str)| Category { id, name: name.to_owned(), supercategory: String::new() };
+    let category = |(id, name): (u64, &str)| Category {
+        id,
+        name: name.to_owned(),
+        supercategory: String::new(),
+    };
     (1..).zip(names).map(category).collect()
 }
 
@@ -235,7 +276,12 @@ mod tests {
         // Each in a place of its own, so that none repeats another.
         let detection = |(place, &(label, score)): (usize, &(&str, Option<f64>))| Detection {
             label: label.to_owned(),
-            bbox: BBox { x0: 1.0, y0: place as f64 * 10.0 + 1.0, x1: 50.0, y1: place as f64 * 10.0 + 9.0 },
+            bbox: BBox {
+                x0: 1.0,
+                y0: place as f64 * 10.0 + 1.0,
+                x1: 50.0,
+                y1: place as f64 * 10.0 + 9.0,
+            },
             score,
             probabilities: None,
             stated_confidence: None,
@@ -253,7 +299,10 @@ mod tests {
             record.asked = Some(asked.clone());
         }
         let mut selection = Selection::of(records, &Manifest::new(None, None), filters);
-        selection.labels = asked.iter().map(|label| filters.labels_map.get(label).unwrap_or(label).clone()).collect();
+        selection.labels = asked
+            .iter()
+            .map(|label| filters.labels_map.get(label).unwrap_or(label).clone())
+            .collect();
         selection.labels.retain(|label| !label.is_empty());
         selection
     }
@@ -278,11 +327,13 @@ mod tests {
             .into_iter()
             .flat_map(|status| [record(status, &[]), record(status, &dog)])
             .collect();
-        let (_, answered, _) = chosen(&selection(&records, &[], &Filters::default()), &Options::default());
+        let (_, answered, _) =
+            chosen(&selection(&records, &[], &Filters::default()), &Options::default());
         let without_boxes: Vec<bool> = answered.iter().step_by(2).copied().collect();
         assert_eq!(without_boxes, [false, true, false, false, false, false, false]);
         assert!(answered.iter().skip(1).step_by(2).all(|answered| *answered));
-        // Where the user leaves out what was found, the image still says that nothing else is there: if its answer is whole.
+        // Where the user leaves out what was found, the image still says that nothing else is
+        // there: if its answer is whole.
         let filtered = selection(&records, &[], &at_least(0.9));
         let (_, answered, _) = chosen(&filtered, &Options::default());
         assert_eq!(answered.iter().skip(1).step_by(2).filter(|answered| **answered).count(), 2);
@@ -298,56 +349,89 @@ mod tests {
         let filtered = selection(&[low], &[], &Filters::default());
         assert_eq!(chosen(&filtered, &Options::default()).1, [false]);
         assert_eq!(filtered.left_out_by_score(), 1);
-        assert_eq!(filtered.remarks(), ["1 boxes are left out, whose scores are below 0.05, the default least score"]);
+        assert_eq!(
+            filtered.remarks(),
+            ["1 boxes are left out, whose scores are below 0.05, the default least score"]
+        );
         assert_eq!(filtered.left_out[0].boxes.len(), 1, "they are still there for an evaluation");
-        // By request, it is one; and one whose box goes for its shape was not emptied by the default.
+        // By request, it is one; and one whose box goes for its shape was not emptied by the
+        // default.
         let low = record(AnswerStatus::Ok, &[("dog", Some(0.01))]);
-        assert_eq!(chosen(&selection(std::slice::from_ref(&low), &[], &at_least(0.05)), &Options::default()).1, [true]);
-        let small = Filters { max_area: Some(crate::record::Area::Pixels(1.0)), ..Filters::default() };
+        assert_eq!(
+            chosen(
+                &selection(std::slice::from_ref(&low), &[], &at_least(0.05)),
+                &Options::default()
+            )
+            .1,
+            [true]
+        );
+        let small =
+            Filters { max_area: Some(crate::record::Area::Pixels(1.0)), ..Filters::default() };
         assert_eq!(chosen(&selection(&[low], &[], &small), &Options::default()).1, [true]);
         // The default drops no box for want of a score.
-        let unscored = selection(&[record(AnswerStatus::Ok, &[("dog", None)])], &[], &Filters::default());
+        let unscored =
+            selection(&[record(AnswerStatus::Ok, &[("dog", None)])], &[], &Filters::default());
         assert_eq!((unscored.records[0].detections.len(), unscored.left_out_by_score()), (1, 0));
     }
 
     #[test]
     fn labels_are_mapped_then_held_against_the_categories() {
-        let boxes = [("red car", Some(0.9)), ("car", None), ("blur", Some(0.9)), ("dog", Some(0.1))];
+        let boxes =
+            [("red car", Some(0.9)), ("car", None), ("blur", Some(0.9)), ("dog", Some(0.1))];
         let records = [record(AnswerStatus::Ok, &boxes)];
         let map = [("red car", "car"), ("blur", ""), ("asked", "dog")];
-        let labels_map = map.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
+        let labels_map =
+            map.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect();
         let mut filters = Filters { labels_map, ..Filters::default() };
         let mapped = selection(&records, &["asked", "blur"], &filters);
         assert_eq!(chosen(&mapped, &Options::default()).0, ["dog", "car"]);
-        assert_eq!(mapped.remarks(), ["1 boxes are left out, by area, aspect, edge, or a map that drops their labels"]);
+        assert_eq!(
+            mapped.remarks(),
+            ["1 boxes are left out, by area, aspect, edge, or a map that drops their labels"]
+        );
         let category = Category { id: 3, name: "car".into(), supercategory: String::new() };
         let options = Options { categories: Some(vec![category]), ..Options::default() };
         filters.min_score = MinScore::Asked(0.0);
         let mapped = selection(&records, &["asked"], &filters);
         let (names, _, remarks) = chosen(&mapped, &options);
         assert_eq!(names, ["car"]);
-        assert_eq!(remarks, ["1 boxes are left out, whose labels are not in --categories: \"dog\" (1)"]);
-        assert_eq!(mapped.remarks()[0], "1 boxes are left out, which have no score that could reach the least score");
+        assert_eq!(
+            remarks,
+            ["1 boxes are left out, whose labels are not in --categories: \"dog\" (1)"]
+        );
+        assert_eq!(
+            mapped.remarks()[0],
+            "1 boxes are left out, which have no score that could reach the least score"
+        );
     }
 
     #[test]
     fn a_map_is_not_applied_twice_to_records_of_earlier_versions() {
-        let labels_map =
-            BTreeMap::from([("left".to_owned(), "right".to_owned()), ("right".to_owned(), "left".to_owned())]);
+        let labels_map = BTreeMap::from([
+            ("left".to_owned(), "right".to_owned()),
+            ("right".to_owned(), "left".to_owned()),
+        ]);
         let filters = Filters { labels_map, ..Filters::default() };
-        let then = Manifest { filtered_when_asked: Some(filters.clone()), ..Manifest::new(None, None) };
+        let then =
+            Manifest { filtered_when_asked: Some(filters.clone()), ..Manifest::new(None, None) };
         let [mut old, new] = [(); 2].map(|()| record(AnswerStatus::Ok, &[("left", None)]));
         old.schema = 1;
         let named = Selection::of(vec![old, new], &then, &filters);
-        let labels: Vec<&str> = named.records.iter().map(|record| record.detections[0].label.as_str()).collect();
+        let labels: Vec<&str> =
+            named.records.iter().map(|record| record.detections[0].label.as_str()).collect();
         assert_eq!(labels, ["left", "right"]);
     }
 
     #[test]
     fn statuses_that_are_not_asked_for_are_left_out() {
-        let records = [record(AnswerStatus::Ok, &[("dog", None)]), record(AnswerStatus::Failed, &[])];
-        let options = Options { include_status: Some(BTreeSet::from([AnswerStatus::Failed])), ..Options::default() };
-        let (_, answered, remarks) = chosen(&selection(&records, &[], &Filters::default()), &options);
+        let records =
+            [record(AnswerStatus::Ok, &[("dog", None)]), record(AnswerStatus::Failed, &[])];
+        let options = Options {
+            include_status: Some(BTreeSet::from([AnswerStatus::Failed])),
+            ..Options::default()
+        };
+        let (_, answered, remarks) =
+            chosen(&selection(&records, &[], &Filters::default()), &options);
         assert_eq!(answered, [false]);
         assert_eq!(remarks, ["1 images are left out, whose status is not in --include-status"]);
     }

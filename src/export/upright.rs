@@ -1,7 +1,8 @@
 //! The images of a run, as they were when they were answered about.
 //!
-//! In: a record. Out: the bytes of its image, or the upright pixels. Promises: they come from the very file that was answered about;
-//! whatever the number of threads, the pixels that are held at a time are bounded.
+//! In: a record. Out: the bytes of its image, or the upright pixels. Promises: they come from the
+//! very file that was answered about; whatever the number of threads, the pixels that are held at a
+//! time are bounded.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -30,20 +31,25 @@ impl<'i> Images<'i> {
     /// The images of a run's `records`.
     ///
     /// # Errors
-    /// [`ExportError::NoImages`] if nothing says where they are, [`ExportError::OutOfReach`] if they are not there.
+    /// [`ExportError::NoImages`] if nothing says where they are, [`ExportError::OutOfReach`] if
+    /// they are not there.
     pub(super) fn of(run: &'i Run, records: &[Record]) -> Result<Self, ExportError> {
         let folder = run.images.as_deref().ok_or(ExportError::NoImages)?;
         let locator = Locator::new(folder);
         let mut read = records.iter().filter(|record| record.sha256.is_some()).peekable();
         if read.peek().is_some() && !read.any(|record| locator.exists(&record.image)) {
-            return Err(ExportError::OutOfReach { folder: folder.to_owned(), images: records.len() });
+            return Err(ExportError::OutOfReach {
+                folder: folder.to_owned(),
+                images: records.len(),
+            });
         }
         let apply_orientation = run.apply_orientation;
         Ok(Self { folder, locator, apply_orientation, gate: ByteGate::new(HELD_BYTES) })
     }
 
-    /// Does `work` with the pixels of every record's image, on all cores. An image that is not to be had, or of which `work` says why it
-    /// cannot be done, is a remark that begins with `format`, and is missed.
+    /// Does `work` with the pixels of every record's image, on all cores. An image that is not to
+    /// be had, or of which `work` says why it cannot be done, is a remark that begins with
+    /// `format`, and is missed.
     ///
     /// # Errors
     /// The first of `work`.
@@ -92,15 +98,19 @@ impl<'i> Images<'i> {
         std::path::absolute(&path).unwrap_or(path)
     }
 
-    /// Where a record's image is. A record without a hash names its image on somebody else's word: such a name is not followed through a link
-    /// that leads out of the folder.
+    /// Where a record's image is. A record without a hash names its image on somebody else's word:
+    /// such a name is not followed through a link that leads out of the folder.
     fn place(&self, record: &Record) -> Result<Place, String> {
         let place = self.locator.place(&record.image);
         let vouched = |place: &Place| match place {
-            Place::File(path) => record.sha256.is_some() || !path.exists() || self.locator.holds(path),
+            Place::File(path) => {
+                record.sha256.is_some() || !path.exists() || self.locator.holds(path)
+            }
             Place::Entry { .. } => true,
         };
-        place.filter(vouched).ok_or_else(|| format!("{}: the name leads out of this folder", self.folder.display()))
+        place
+            .filter(vouched)
+            .ok_or_else(|| format!("{}: the name leads out of this folder", self.folder.display()))
     }
 
     /// The bytes of the file that was answered about.
@@ -109,8 +119,11 @@ impl<'i> Images<'i> {
     /// Why they are not to be had, in words.
     pub(super) fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {
         let place = self.place(record)?;
-        let named = |reason: String| format!("{}: {reason}", self.folder.join(path_of(&record.image)).display());
-        let changed = || "the file is not the one that was answered about; run detect again".to_owned();
+        let named = |reason: String| {
+            format!("{}: {reason}", self.folder.join(path_of(&record.image)).display())
+        };
+        let changed =
+            || "the file is not the one that was answered about; run detect again".to_owned();
         let content = place.open().map_err(named)?;
         let read = read_file(content, self.apply_orientation, most_pixels(record));
         let bytes = read.map_err(|error| match error {
@@ -121,7 +134,11 @@ impl<'i> Images<'i> {
         if record.sha256.as_ref().is_some_and(|sha256| *sha256 != digest::hex(&bytes)) {
             return Err(changed());
         }
-        let size = crate::image::size_within(Cursor::new(&bytes), self.apply_orientation, most_pixels(record));
+        let size = crate::image::size_within(
+            Cursor::new(&bytes),
+            self.apply_orientation,
+            most_pixels(record),
+        );
         same_size(record, size.map_err(|error| error.to_string())?)?;
         Ok(bytes)
     }
@@ -139,8 +156,9 @@ impl<'i> Images<'i> {
         // Decoded, turned, and once more for what is made of it.
         let held = record.width as usize * record.height as usize * 3 * 3;
         let _permit = self.gate.enter(held);
-        let upright = crate::image::decode_within(bytes, self.apply_orientation, most_pixels(record))
-            .map_err(|error| error.to_string())?;
+        let upright =
+            crate::image::decode_within(bytes, self.apply_orientation, most_pixels(record))
+                .map_err(|error| error.to_string())?;
         same_size(record, (upright.width, upright.height))?;
         match RgbImage::from_raw(upright.width, upright.height, upright.rgb) {
             Some(pixels) => Ok(work(pixels)),
@@ -152,7 +170,11 @@ impl<'i> Images<'i> {
     ///
     /// # Errors
     /// Why the image is not to be had, in words.
-    pub(super) fn with<T>(&self, record: &Record, work: impl FnOnce(RgbImage) -> T) -> Result<T, String> {
+    pub(super) fn with<T>(
+        &self,
+        record: &Record,
+        work: impl FnOnce(RgbImage) -> T,
+    ) -> Result<T, String> {
         self.decoded(record, &self.bytes(record)?, work)
     }
 }

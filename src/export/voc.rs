@@ -1,11 +1,13 @@
 //! `voc/`: a data set in the layout of Pascal VOC.
 //!
-//! In: records and the images. Out: `JPEGImages/`, `Annotations/` (an XML file an image) and `ImageSets/Main/`. Promises: whole pixels as
-//! the VOC devkit counts them, from 1 and inclusive, each edge within half a pixel of the box; an XML file has no object only where the
-//! answer says that nothing is there.
+//! In: records and the images. Out: `JPEGImages/`, `Annotations/` (an XML file an image) and
+//! `ImageSets/Main/`. Promises: whole pixels as the VOC devkit counts them, from 1 and inclusive,
+//! each edge within half a pixel of the box; an XML file has no object only where the answer says
+//! that nothing is there.
 //!
-//! Readers look into flat folders, so the folders of a name become part of the file name. That edges are inclusive means that `xmin` is
-//! the left edge plus one and `xmax` the right edge: what supervision reads and writes, and the devkit's own files hold.
+//! Readers look into flat folders, so the folders of a name become part of the file name. That
+//! edges are inclusive means that `xmin` is the left edge plus one and `xmax` the right edge: what
+//! supervision reads and writes, and the devkit's own files hold.
 
 use std::fmt::Write as _;
 
@@ -46,11 +48,12 @@ pub(super) fn write(
     folder.put(exported)
 }
 
-/// A stem without folders, and without what a list of lines cannot hold: line breaks and other signs without a shape, spaces at the ends. One
-/// that would be too long for a file's name keeps its end, and a hash
-/// tells it from others.
+/// A stem without folders, and without what a list of lines cannot hold: line breaks and other
+/// signs without a shape, spaces at the ends. One that would be too long for a file's name keeps
+/// its end, and a hash tells it from others.
 fn flat(stem: &str) -> String {
-    const LONGEST_STEM: usize = 200; // of the 255 bytes that file systems allow, with room for a hash and an extension
+    // of the 255 bytes that file systems allow, with room for a hash and an extension
+    const LONGEST_STEM: usize = 200;
     let flat = stem.replace('/', "__").replace(char::is_control, "_");
     let inner = flat.trim();
     let before = flat.chars().count() - flat.trim_start().chars().count();
@@ -59,12 +62,22 @@ fn flat(stem: &str) -> String {
     if flat.len() <= LONGEST_STEM {
         return flat;
     }
-    format!("{:016x}_{}", digest::number(stem), &flat[flat.ceil_char_boundary(flat.len() - LONGEST_STEM)..])
+    format!(
+        "{:016x}_{}",
+        digest::number(stem),
+        &flat[flat.ceil_char_boundary(flat.len() - LONGEST_STEM)..]
+    )
 }
 
 fn annotation(record: &Record, file_name: &str) -> String {
     let (width, height) = (record.width, record.height);
-    let annotation = voc::Annotation { folder: "JPEGImages", file_name, database: Some("gemscope"), width, height };
+    let annotation = voc::Annotation {
+        folder: "JPEGImages",
+        file_name,
+        database: Some("gemscope"),
+        width,
+        height,
+    };
     annotation.xml(record.detections.iter().map(|detection| voc::Labelled {
         label: &detection.label,
         bbox: detection.bbox,
@@ -79,8 +92,12 @@ mod tests {
     #[test]
     fn stems_are_flat_and_never_too_long() {
         assert_eq!(flat("a/b/c"), "a__b__c");
-        assert_eq!(["a\nb", " lead trail ", "  ", "a b"].map(flat), ["a_b", "_lead trail_", "__", "a b"]);
-        let (long, other) = (format!("{}/é/c", "é".repeat(300)), format!("e{}/é/c", "é".repeat(300)));
+        assert_eq!(
+            ["a\nb", " lead trail ", "  ", "a b"].map(flat),
+            ["a_b", "_lead trail_", "__", "a b"]
+        );
+        let (long, other) =
+            (format!("{}/é/c", "é".repeat(300)), format!("e{}/é/c", "é".repeat(300)));
         assert!(flat(&long).len() <= 217 && flat(&long).ends_with("é__é__c"), "{}", flat(&long));
         assert_ne!(flat(&long), flat(&other));
     }

@@ -1,10 +1,12 @@
 //! `yolo/`: a data set for Ultralytics and other trainers of YOLO.
 //!
-//! In: records and the images. Out: `images/{train,val}`, `labels/{train,val}` and `data.yaml`. Promises: a line a box, `class x_center
-//! y_center width height` as shares of the upright image; every image has its label file, and it is empty only where the answer says that
-//! nothing is there; subfolders are kept.
+//! In: records and the images. Out: `images/{train,val}`, `labels/{train,val}` and `data.yaml`.
+//! Promises: a line a box, `class x_center y_center width height` as shares of the upright image;
+//! every image has its label file, and it is empty only where the answer says that nothing is
+//! there; subfolders are kept.
 //!
-//! The layout is that of docs.ultralytics.com/datasets/detect: a label file is found by putting `labels` for the last `images` of a path.
+//! The layout is that of docs.ultralytics.com/datasets/detect: a label file is found by putting
+//! `labels` for the last `images` of a path.
 
 use super::examples::{Examples, Part, Placed, describe_all, place_all, stems};
 use super::folder::Fresh;
@@ -31,7 +33,9 @@ pub(super) fn write(
     let placed = describe_all(placed, &folder, images, label, "yolo", exported)?;
     let val = placed.iter().any(|(record, ..)| Part::of(record, input.options) == Part::Val);
     if input.options.split.is_some() && !val {
-        exported.remarks.push("yolo: --split put no image into val; data.yaml validates on train".to_owned());
+        exported
+            .remarks
+            .push("yolo: --split put no image into val; data.yaml validates on train".to_owned());
     }
     folder.write("data.yaml", data_yaml(examples, val).as_bytes())?;
     folder.put(exported)
@@ -41,22 +45,37 @@ pub(super) fn write(
 fn without_images_folder(stem: &str) -> String {
     let mut parts: Vec<&str> = stem.split('/').collect();
     let folders = parts.len() - 1; // split gives one part at least
-    parts[..folders].iter_mut().filter(|part| **part == "images").for_each(|part| *part = "images_");
+    parts[..folders]
+        .iter_mut()
+        .filter(|part| **part == "images")
+        .for_each(|part| *part = "images_");
     parts.join("/")
 }
 
 fn lines(record: &Record, examples: &Examples<'_>) -> String {
     let line = |detection: &Detection| {
-        dataset::yolo::label_line(examples.place(&detection.label), &detection.bbox, record.width, record.height)
+        dataset::yolo::label_line(
+            examples.place(&detection.label),
+            &detection.bbox,
+            record.width,
+            record.height,
+        )
     };
     record.detections.iter().map(line).collect()
 }
 
-/// Without `path`, so that folders are relative to the file and the data set can be moved. Ultralytics asks for both parts.
+/// Without `path`, so that folders are relative to the file and the data set can be moved.
+/// Ultralytics asks for both parts.
 fn data_yaml(examples: &Examples<'_>, val: bool) -> String {
     let mut yaml = String::from("# Made by gemscope\ntrain: images/train\n");
-    yaml.push_str(if val { "val: images/val\n" } else { "val: images/train # no image is kept for validation\n" });
-    yaml.push_str(&dataset::yolo::names(examples.categories.iter().map(|category| category.name.as_str())));
+    yaml.push_str(if val {
+        "val: images/val\n"
+    } else {
+        "val: images/train # no image is kept for validation\n"
+    });
+    yaml.push_str(&dataset::yolo::names(
+        examples.categories.iter().map(|category| category.name.as_str()),
+    ));
     yaml
 }
 

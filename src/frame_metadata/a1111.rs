@@ -1,9 +1,11 @@
 //! The text `parameters` of stable-diffusion-webui, Forge and whoever writes like them.
 //!
-//! In: lines of the prompt, of the negative prompt, and one line of pairs. Out: [`GenerationSettings`]. Promises: a prompt with any of the signs in it
-//! stays whole; what stands after the line of pairs is not taken for the prompt.
+//! In: lines of the prompt, of the negative prompt, and one line of pairs. Out:
+//! [`GenerationSettings`]. Promises: a prompt with any of the signs in it stays whole; what stands
+//! after the line of pairs is not taken for the prompt.
 //!
-//! Source: `parse_generation_parameters` and `quote` in `modules/infotext_utils.py` of stable-diffusion-webui.
+//! Source: `parse_generation_parameters` and `quote` in `modules/infotext_utils.py` of
+//! stable-diffusion-webui.
 
 use serde_json::Value;
 
@@ -32,13 +34,21 @@ pub(super) fn read(text: &str) -> Option<GenerationSettings> {
     let mut named = Named::default();
     let mut hash = None;
     let pairs = last.map(|last| pairs(lines[last])).unwrap_or_default();
-    let value_of = |name: &str| pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+    let value_of = |name: &str| {
+        pairs.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    };
     // Fooocus puts its styles into the prompt and keeps what was typed beside it.
-    let joined = |lines: &[&str]| lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join("\n");
+    let joined =
+        |lines: &[&str]| lines.iter().map(|line| line.trim()).collect::<Vec<_>>().join("\n");
     let typed = value_of("Raw prompt").cloned().unwrap_or_else(|| joined(&prompt));
     named.take_or_note(Field::Prompt, "prompt", &Value::String(typed));
-    let typed = value_of("Raw negative prompt").cloned().or_else(|| negative.as_deref().map(joined));
-    named.take_or_note(Field::NegativePrompt, "negative prompt", &Value::String(typed.unwrap_or_default()));
+    let typed =
+        value_of("Raw negative prompt").cloned().or_else(|| negative.as_deref().map(joined));
+    named.take_or_note(
+        Field::NegativePrompt,
+        "negative prompt",
+        &Value::String(typed.unwrap_or_default()),
+    );
     for (key, value) in &pairs {
         let value = Value::String(value.clone());
         match field(key) {
@@ -65,11 +75,13 @@ fn is_settings(line: &str) -> bool {
     pairs(line).iter().filter(|(key, _)| known.contains(&key.as_str())).count() >= 2
 }
 
-/// `Steps: 20, Lora hashes: "a: 1, b: 2", Hashes: {"model": "x, y"}`: a value may be quoted as JSON, or be JSON.
+/// `Steps: 20, Lora hashes: "a: 1, b: 2", Hashes: {"model": "x, y"}`: a value may be quoted as
+/// JSON, or be JSON.
 fn pairs(line: &str) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     let mut rest = line;
-    let mut all_end = true; // one that does not is not looked for again: each would be read to the end of the line
+    // one that does not is not looked for again: each would be read to the end of the line
+    let mut all_end = true;
     while let Some((key, after)) = rest.split_once(':') {
         // What stands before a comma is no part of the name.
         let key = key.rsplit(',').next().unwrap_or_default().trim();
@@ -117,7 +129,8 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_text() {
-        let line = "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 18446744073709551615, Size: 512x768, Model hash: abc, Model: a \"b\"";
+        let line = "Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: \
+                    18446744073709551615, Size: 512x768, Model hash: abc, Model: a \"b\"";
         for (text, prompt, negative) in [
             ("a cat\nNegative prompt: a dog\n", Some("a cat"), Some("a dog")),
             ("a cat\r\n", Some("a cat"), None),
@@ -134,11 +147,22 @@ mod tests {
                 Some("Steps: how many?\nSeed: no, Negative prompt: no"),
                 None,
             ),
-            ("x\nNegative prompt: y\nNegative prompt: z\n", Some("x"), Some("y\nNegative prompt: z")),
+            (
+                "x\nNegative prompt: y\nNegative prompt: z\n",
+                Some("x"),
+                Some("y\nNegative prompt: z"),
+            ),
         ] {
             let settings = read(&format!("{text}{line}\nTemplate: not a prompt")).unwrap();
-            assert_eq!((settings.prompt.as_deref(), settings.negative_prompt.as_deref()), (prompt, negative), "{text}");
-            assert_eq!((settings.seed, settings.steps, settings.size), (Some(u64::MAX), Some(20), Some([512, 768])));
+            assert_eq!(
+                (settings.prompt.as_deref(), settings.negative_prompt.as_deref()),
+                (prompt, negative),
+                "{text}"
+            );
+            assert_eq!(
+                (settings.seed, settings.steps, settings.size),
+                (Some(u64::MAX), Some(20), Some([512, 768]))
+            );
             assert_eq!(settings.model.as_deref(), Some("a \"b\""));
             assert_eq!(
                 (settings.sampler.as_deref(), settings.scheduler.as_deref()),
@@ -150,7 +174,8 @@ mod tests {
 
     #[test]
     fn a_text_without_the_line_is_a_prompt() {
-        let settings = read("a cat: big, with a hat: red, seed: 1\nNegative prompt: a dog").unwrap();
+        let settings =
+            read("a cat: big, with a hat: red, seed: 1\nNegative prompt: a dog").unwrap();
         assert_eq!(settings.prompt.as_deref(), Some("a cat: big, with a hat: red, seed: 1"));
         assert_eq!(settings.negative_prompt.as_deref(), Some("a dog"));
         assert!(read(" \n").is_none());

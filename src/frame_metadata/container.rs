@@ -1,11 +1,12 @@
 //! Texts that a picture file carries beside its pixels.
 //!
-//! In: the bytes of a PNG, JPEG or WebP file. Out: the texts under the names that makers of frames use, and notes of what is broken.
-//! Promises: no pixel is decoded; a compressed text is opened only under such a name and never beyond [`MOST_TEXT`]; chunks behind the
-//! pixels are read too.
+//! In: the bytes of a PNG, JPEG or WebP file. Out: the texts under the names that makers of frames
+//! use, and notes of what is broken. Promises: no pixel is decoded; a compressed text is opened
+//! only under such a name and never beyond [`MOST_TEXT`]; chunks behind the pixels are read too.
 //!
-//! Sources: PNG 3rd edition, 11.3.3 (tEXt, zTXt, iTXt) and 11.3.4.5 (eXIf); ITU-T T.81, annex B (JPEG segments); RFC 9649 (WebP). The decoders
-//! of the `image` crate give none of the texts, and stop at faults of the pixels.
+//! Sources: PNG 3rd edition, 11.3.3 (tEXt, zTXt, iTXt) and 11.3.4.5 (eXIf); ITU-T T.81, annex B
+//! (JPEG segments); RFC 9649 (WebP). The decoders of the `image` crate give none of the texts, and
+//! stop at faults of the pixels.
 
 use std::io::Read as _;
 
@@ -52,7 +53,9 @@ fn png(mut rest: &[u8], texts: &mut Texts) {
                 let sum = data.and_then(|_| after.get(length..)?.first_chunk().copied());
                 let state = match sum {
                     None => State::Cut,
-                    Some(sum) if u32::from_be_bytes(sum) != checksum(&rest[4..8 + length]) => State::Changed,
+                    Some(sum) if u32::from_be_bytes(sum) != checksum(&rest[4..8 + length]) => {
+                        State::Changed
+                    }
                     Some(_) => State::Whole,
                 };
                 png_text(kind, data.unwrap_or(after), state, texts);
@@ -80,7 +83,10 @@ enum State {
 
 fn png_text(kind: &[u8], data: &[u8], state: State, texts: &mut Texts) {
     let Some((keyword, data)) = split_at_zero(data) else { return };
-    let Some(name) = NAMES.into_iter().find(|name| keyword.eq_ignore_ascii_case(name.as_bytes())) else { return };
+    let Some(name) = NAMES.into_iter().find(|name| keyword.eq_ignore_ascii_case(name.as_bytes()))
+    else {
+        return;
+    };
     match state {
         State::Whole => {}
         State::Cut => texts.notes.push(format!("the file ends within the text {name}")),
@@ -103,7 +109,8 @@ fn png_text(kind: &[u8], data: &[u8], state: State, texts: &mut Texts) {
     let mut opened = Vec::new();
     let end = ZlibDecoder::new(data).take(most as u64 + 1).read_to_end(&mut opened);
     if opened.len() > most {
-        // Counts as all that a file may take: a file of many such texts would cost as much again for each.
+        // Counts as all that a file may take: a file of many such texts would cost as much again
+        // for each.
         texts.fill();
         texts.notes.push(format!("{name} takes more than {} MiB and is not read", MOST_TEXT >> 20));
         return;

@@ -1,12 +1,14 @@
 //! JSON as Python writes it: with `NaN` and `Infinity`, which are no JSON.
 //!
-//! In: a text. Out: its value, with null in the place of these. Promises: no text inside quotes is changed.
+//! In: a text. Out: its value, with null in the place of these. Promises: no text inside quotes is
+//! changed.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 
-/// What Python's `json.dumps` writes of floats that JSON has no words for. The longer comes before what it ends with.
+/// What Python's `json.dumps` writes of floats that JSON has no words for. The longer comes before
+/// what it ends with.
 const NOT_JSON: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
 
 /// # Errors
@@ -26,7 +28,8 @@ fn without_nan(text: &str) -> Cow<'_, str> {
     while let Some(&byte) = rest.as_bytes().get(kept) {
         match byte {
             b'"' => quoted = !quoted,
-            // Whatever is escaped is no end of a text; a character of several bytes is passed over in parts.
+            // Whatever is escaped is no end of a text; a character of several bytes is passed over
+            // in parts.
             b'\\' if quoted => kept += 1,
             b'-' | b'I' | b'N' if !quoted => {
                 if let Some(word) = NOT_JSON.iter().find(|word| rest[kept..].starts_with(**word)) {
@@ -56,8 +59,12 @@ mod tests {
 
     #[test]
     fn what_python_writes_is_read() {
-        let text = r#"{"a": NaN, "b": [Infinity, -Infinity, -1], "c": "NaN, \"NaN\" é", "d\\": NaN}"#;
-        assert_eq!(parse(text).unwrap(), json!({"a": null, "b": [null, null, -1], "c": "NaN, \"NaN\" é", "d\\": null}));
+        let text =
+            r#"{"a": NaN, "b": [Infinity, -Infinity, -1], "c": "NaN, \"NaN\" é", "d\\": NaN}"#;
+        assert_eq!(
+            parse(text).unwrap(),
+            json!({"a": null, "b": [null, null, -1], "c": "NaN, \"NaN\" é", "d\\": null})
+        );
         for broken in ["", "{", "NaN}", "\"\\", "{\"a\": \"NaN", "Nope", "-"] {
             assert!(parse(broken).is_err(), "{broken}");
         }

@@ -1,8 +1,11 @@
-//! The settings that a frame was generated with, read from what its maker left in the file or beside it.
+//! The settings that a frame was generated with, read from what its maker left in the file or
+//! beside it.
 //!
-//! In: the bytes of a PNG, JPEG or WebP file ([`read`]), the text of a file beside it ([`read_sidecar`]) or a table of many frames
-//! ([`read_table`]). Out: [`GenerationSettings`]. Promises: no pixel is decoded; any bytes give an answer, in time and memory that grow with
-//! the file and end at fixed limits; what is broken is a note beside what could be read; a file that says nothing gives nothing.
+//! In: the bytes of a PNG, JPEG or WebP file ([`read`]), the text of a file beside it
+//! ([`read_sidecar`]) or a table of many frames ([`read_table`]). Out: [`GenerationSettings`].
+//! Promises: no pixel is decoded; any bytes give an answer, in time and memory that grow with the
+//! file and end at fixed limits; what is broken is a note beside what could be read; a file that
+//! says nothing gives nothing.
 //!
 //! ```
 //! let made = gemscope::frame_metadata::read_sidecar("a cat\nNegative prompt: blurry\nSteps: 20, Seed: 7, Size: 64x64");
@@ -85,7 +88,8 @@ impl GenerationSettings {
     }
 }
 
-/// The settings in a PNG, JPEG or WebP file; `None` where the file says nothing of how it was made, or is of another format.
+/// The settings in a PNG, JPEG or WebP file; `None` where the file says nothing of how it was made,
+/// or is of another format.
 pub fn read(bytes: &[u8]) -> Option<GenerationSettings> {
     let mut texts = container::texts(bytes);
     let layouts: [fn(&Texts) -> Option<GenerationSettings>; 5] =
@@ -104,7 +108,9 @@ pub fn read(bytes: &[u8]) -> Option<GenerationSettings> {
 
 fn of_invokeai(texts: &Texts) -> Option<GenerationSettings> {
     if let Some(text) = texts.get("invokeai_metadata").or_else(|| texts.get("sd-metadata")) {
-        return Some(of_json("InvokeAI's metadata", text, |object| invokeai::read(object).by(Tool::InvokeAi)));
+        return Some(of_json("InvokeAI's metadata", text, |object| {
+            invokeai::read(object).by(Tool::InvokeAi)
+        }));
     }
     texts.get("Dream").map(|text| invokeai::read_command(text).by(Tool::InvokeAi))
 }
@@ -129,7 +135,11 @@ fn of_comfyui(texts: &Texts) -> Option<GenerationSettings> {
         (Some(mut prompt), Some(mut workflow)) => {
             prompt.notes.append(&mut workflow.notes);
             let notes = prompt.notes;
-            let settings = if workflow.is_known() { workflow } else { GenerationSettings { notes: vec![], ..prompt } };
+            let settings = if workflow.is_known() {
+                workflow
+            } else {
+                GenerationSettings { notes: vec![], ..prompt }
+            };
             Some(GenerationSettings { notes, ..settings })
         }
         (prompt, workflow) => prompt.or(workflow),
@@ -175,7 +185,11 @@ fn of_object(object: &Map<String, Value>) -> GenerationSettings {
     }
 }
 
-fn of_json(name: &str, text: &str, read: impl FnOnce(&Map<String, Value>) -> GenerationSettings) -> GenerationSettings {
+fn of_json(
+    name: &str,
+    text: &str,
+    read: impl FnOnce(&Map<String, Value>) -> GenerationSettings,
+) -> GenerationSettings {
     match json::parse(text) {
         Ok(Value::Object(object)) => read(&object),
         Ok(_) => GenerationSettings::only_note(format!("{name} is not a JSON object")),

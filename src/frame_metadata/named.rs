@@ -1,7 +1,9 @@
 //! Settings by name: flat JSON objects, table columns, the pairs of a settings line.
 //!
-//! In: names as the tools write them, and their values, numbers or text. Out: [`GenerationSettings`]. Promises: a name counts whatever its case,
-//! spaces, hyphens and underscores; of two names for one thing the first counts; a value that cannot be is said and left out.
+//! In: names as the tools write them, and their values, numbers or text. Out:
+//! [`GenerationSettings`]. Promises: a name counts whatever its case, spaces, hyphens and
+//! underscores; of two names for one thing the first counts; a value that cannot be is said and
+//! left out.
 
 use serde_json::{Map, Value};
 
@@ -26,11 +28,13 @@ pub(super) enum Field {
 
 /// The field of a name, if it is one of ours.
 pub(super) fn field(name: &str) -> Option<Field> {
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let plain: String =
+        name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     Some(match plain.as_str() {
         "prompt" | "positiveprompt" | "positive" => Field::Prompt,
         "negativeprompt" | "negative" | "uc" => Field::NegativePrompt,
-        "model" | "modelname" | "basemodel" | "sdmodelname" | "checkpoint" | "ckpt" | "ckptname" => Field::Model,
+        "model" | "modelname" | "basemodel" | "sdmodelname" | "checkpoint" | "ckpt"
+        | "ckptname" => Field::Model,
         "seed" | "noiseseed" => Field::Seed,
         "sampler" | "samplername" => Field::Sampler,
         "scheduler" | "scheduletype" | "noiseschedule" => Field::Scheduler,
@@ -65,24 +69,45 @@ impl Named {
             format!("{name} is not {what}: {shown}")
         };
         let settings = &mut self.settings;
-        let side = |value| number(value).and_then(|side| u32::try_from(side).ok()).filter(|&side| side > 0);
+        let side = |value| {
+            number(value).and_then(|side| u32::try_from(side).ok()).filter(|&side| side > 0)
+        };
         match field {
             Field::Prompt => set(&mut settings.prompt, text(value).ok_or_else(|| wrong("a text"))?),
-            Field::NegativePrompt => set(&mut settings.negative_prompt, text(value).ok_or_else(|| wrong("a text"))?),
-            Field::Model => set(&mut settings.model, model(value).ok_or_else(|| wrong("a model's name"))?),
-            // Tools write -1 for "draw one" and keep it beside the frame: the seed is not known then, and no row is wrong.
+            Field::NegativePrompt => {
+                set(&mut settings.negative_prompt, text(value).ok_or_else(|| wrong("a text"))?)
+            }
+            Field::Model => {
+                set(&mut settings.model, model(value).ok_or_else(|| wrong("a model's name"))?)
+            }
+            // Tools write -1 for "draw one" and keep it beside the frame: the seed is not known
+            // then, and no row is wrong.
             Field::Seed if is_negative(value) => settings.notes.push(wrong("a whole number")),
-            Field::Seed => set(&mut settings.seed, number(value).ok_or_else(|| wrong("a whole number"))?),
-            Field::Sampler => set(&mut settings.sampler, text(value).ok_or_else(|| wrong("a text"))?),
-            Field::Scheduler => set(&mut settings.scheduler, text(value).ok_or_else(|| wrong("a text"))?),
+            Field::Seed => {
+                set(&mut settings.seed, number(value).ok_or_else(|| wrong("a whole number"))?)
+            }
+            Field::Sampler => {
+                set(&mut settings.sampler, text(value).ok_or_else(|| wrong("a text"))?)
+            }
+            Field::Scheduler => {
+                set(&mut settings.scheduler, text(value).ok_or_else(|| wrong("a text"))?)
+            }
             Field::Steps => {
                 let steps = number(value).and_then(|steps| u32::try_from(steps).ok());
                 set(&mut settings.steps, steps.ok_or_else(|| wrong("a whole number"))?);
             }
-            Field::CfgScale => set(&mut settings.cfg_scale, float(value).ok_or_else(|| wrong("a number"))?),
-            Field::Size => set(&mut settings.size, size(value).ok_or_else(|| wrong("a width and a height"))?),
-            Field::Width => set(&mut self.width, side(value).ok_or_else(|| wrong("a number of pixels"))?),
-            Field::Height => set(&mut self.height, side(value).ok_or_else(|| wrong("a number of pixels"))?),
+            Field::CfgScale => {
+                set(&mut settings.cfg_scale, float(value).ok_or_else(|| wrong("a number"))?)
+            }
+            Field::Size => {
+                set(&mut settings.size, size(value).ok_or_else(|| wrong("a width and a height"))?)
+            }
+            Field::Width => {
+                set(&mut self.width, side(value).ok_or_else(|| wrong("a number of pixels"))?)
+            }
+            Field::Height => {
+                set(&mut self.height, side(value).ok_or_else(|| wrong("a number of pixels"))?)
+            }
         }
         Ok(())
     }
@@ -127,7 +152,9 @@ fn text(value: &Value) -> Option<String> {
         Value::Array(parts) => {
             let parts: Option<Vec<String>> = parts
                 .iter()
-                .map(|part| part.as_str().or_else(|| part.get("prompt")?.as_str()).map(str::to_owned))
+                .map(|part| {
+                    part.as_str().or_else(|| part.get("prompt")?.as_str()).map(str::to_owned)
+                })
                 .collect();
             parts.map(|parts| parts.join("\n"))
         }
@@ -137,16 +164,26 @@ fn text(value: &Value) -> Option<String> {
 
 fn model(value: &Value) -> Option<String> {
     let name = |key: &str| value.get(key).and_then(Value::as_str);
-    value.as_str().or_else(|| name("name")).or_else(|| name("model_name")).map(|name| name.trim().to_owned())
+    value
+        .as_str()
+        .or_else(|| name("name"))
+        .or_else(|| name("model_name"))
+        .map(|name| name.trim().to_owned())
 }
 
-/// A whole number, also as text or as a float (42.0), which is how tables come out of other programs.
+/// A whole number, also as text or as a float (42.0), which is how tables come out of other
+/// programs.
 pub(super) fn number(value: &Value) -> Option<u64> {
-    const EXACT: f64 = 9_007_199_254_740_992.0; // 2^53: beyond it a float may be another number than was written
-    let whole = |value: f64| (value.fract() == 0.0 && (0.0..EXACT).contains(&value)).then_some(value as u64);
+    // 2^53: beyond it a float may be another number than was written
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let whole = |value: f64| {
+        (value.fract() == 0.0 && (0.0..EXACT).contains(&value)).then_some(value as u64)
+    };
     match value {
         Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
-        Value::String(text) => text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?)),
+        Value::String(text) => {
+            text.trim().parse().ok().or_else(|| whole(text.trim().parse().ok()?))
+        }
         _ => None,
     }
 }
@@ -161,7 +198,8 @@ fn is_negative(value: &Value) -> bool {
     number.is_some_and(|number: f64| number < 0.0)
 }
 
-/// A number of a sensible size, to four decimals: what is beyond them changes no picture, and makes a record long.
+/// A number of a sensible size, to four decimals: what is beyond them changes no picture, and makes
+/// a record long.
 fn float(value: &Value) -> Option<f64> {
     let float = match value {
         Value::Number(number) => number.as_f64(),
@@ -175,12 +213,14 @@ fn float(value: &Value) -> Option<f64> {
 fn size(value: &Value) -> Option<[u32; 2]> {
     let sides: Vec<u32> = match value {
         Value::String(text) => {
-            let sides = text.split(|letter: char| !letter.is_ascii_digit()).filter(|side| !side.is_empty());
+            let sides =
+                text.split(|letter: char| !letter.is_ascii_digit()).filter(|side| !side.is_empty());
             sides.map(str::parse).collect::<Result<_, _>>().ok()?
         }
-        Value::Array(sides) => {
-            sides.iter().map(|side| number(side).and_then(|side| u32::try_from(side).ok())).collect::<Option<_>>()?
-        }
+        Value::Array(sides) => sides
+            .iter()
+            .map(|side| number(side).and_then(|side| u32::try_from(side).ok()))
+            .collect::<Option<_>>()?,
         _ => return None,
     };
     sides.try_into().ok().filter(|[width, height]: &[u32; 2]| *width > 0 && *height > 0)

@@ -5,7 +5,8 @@ use super::*;
 /// The file of a frame and what `expected.json` says of it.
 fn frames() -> Vec<(String, Vec<u8>, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/generation");
-    let expected: Value = serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
+    let expected: Value =
+        serde_json::from_slice(&std::fs::read(folder.join("expected.json")).unwrap()).unwrap();
     let frames = expected["frames"].as_array().unwrap().clone();
     frames
         .into_iter()
@@ -22,13 +23,17 @@ fn every_frame_says_what_it_was_made_with() {
     let mut wrong = Vec::new();
     for (file, bytes, frame) in frames() {
         let found = read(&bytes);
-        let expected: Option<GenerationSettings> = serde_json::from_value(frame["settings"].clone()).unwrap();
+        let expected: Option<GenerationSettings> =
+            serde_json::from_value(frame["settings"].clone()).unwrap();
         let notes = found.as_ref().map(|settings| settings.notes.clone()).unwrap_or_default();
         let expected_notes = frame["notes"].as_array().unwrap();
         if found.map(|settings| GenerationSettings { notes: vec![], ..settings }) != expected {
             wrong.push(format!("{file}: {:#?}", read(&bytes)));
         } else if notes.len() != expected_notes.len()
-            || !notes.iter().zip(expected_notes).all(|(note, part)| note.contains(part.as_str().unwrap()))
+            || !notes
+                .iter()
+                .zip(expected_notes)
+                .all(|(note, part)| note.contains(part.as_str().unwrap()))
         {
             wrong.push(format!("{file}: notes {notes:?}"));
         }

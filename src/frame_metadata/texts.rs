@@ -27,7 +27,8 @@ impl Texts {
     pub(super) fn add(&mut self, name: &'static str, text: String) {
         self.bytes += text.len();
         if self.bytes > MOST_TEXT {
-            self.notes.push(format!("{name} takes more than {} MiB and is not read", MOST_TEXT >> 20));
+            self.notes
+                .push(format!("{name} takes more than {} MiB and is not read", MOST_TEXT >> 20));
         } else if !text.trim().is_empty() {
             self.named.push((name, text));
         }
@@ -44,7 +45,8 @@ impl Texts {
     }
 }
 
-/// UTF-8 where it is that, whatever the chunk should hold, else Latin-1: makers write UTF-8 into Latin-1 chunks.
+/// UTF-8 where it is that, whatever the chunk should hold, else Latin-1: makers write UTF-8 into
+/// Latin-1 chunks.
 pub(super) fn text(bytes: &[u8]) -> String {
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let end = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);

@@ -1,7 +1,8 @@
 //! One answer as it is being written.
 //!
-//! In: the best ids behind its last token. Out: the tokens that are to be decoded next, or how it ended. Promises: what it
-//! does depends on its own logits alone, so an answer is the same whoever is decoded beside it.
+//! In: the best ids behind its last token. Out: the tokens that are to be decoded next, or how it
+//! ended. Promises: what it does depends on its own logits alone, so an answer is the same whoever
+//! is decoded beside it.
 
 use std::sync::Arc;
 
@@ -45,7 +46,11 @@ pub(super) struct AnswerStream {
 }
 
 impl AnswerStream {
-    pub(super) fn new(tokenizer: Arc<TextTokenizer>, options: GenerateOptions, grammar: Option<&Grammar>) -> Self {
+    pub(super) fn new(
+        tokenizer: Arc<TextTokenizer>,
+        options: GenerateOptions,
+        grammar: Option<&Grammar>,
+    ) -> Self {
         Self {
             options,
             sampler: Sampler::new(options.sampling, options.stream),
@@ -65,7 +70,8 @@ impl AnswerStream {
 
     /// What it has to know of the next position, which is the last one of `row`.
     pub(super) fn request<'r>(&'r self, row: usize, ids: &'r EndIds) -> TopKRequest<'r> {
-        let allowed = self.allowed.as_ref().map_or(Allowed::All, |allowed| Allowed::Bits(allowed.as_slice()));
+        let allowed =
+            self.allowed.as_ref().map_or(Allowed::All, |allowed| Allowed::Bits(allowed.as_slice()));
         let (temperature, most) = (self.sampler.temperature(), self.sampler.most());
         TopKRequest { row, from_end: 0, allowed, suppressed: &ids.suppressed, temperature, most }
     }
@@ -98,7 +104,11 @@ impl AnswerStream {
         Ok(ended.map_or(Next::Decode(written), Next::Ended))
     }
 
-    fn write(&mut self, id: u32, log_probability: Option<f64>) -> Result<Option<Ended>, GenerateError> {
+    fn write(
+        &mut self,
+        id: u32,
+        log_probability: Option<f64>,
+    ) -> Result<Option<Ended>, GenerateError> {
         self.ids.push(id);
         self.text.push(id, log_probability)?;
         if self.guard.repeats(id, self.text.text()) {

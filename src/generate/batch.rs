@@ -1,13 +1,16 @@
 //! Many answers at once.
 //!
-//! In: queries about encoded views. Out: their answers, in the order in which they end. Promises: an answer is what it would be alone, token
-//! for token (in f32), and so are its scores once they are rounded; rows that end leave, others join; prompts and cache rows are padded only where the model's probes found that
-//! harmless; queries about one view share the decoder's work on it; where ONNX Runtime fails over several rows, they are tried again by
-//! fewer, so that only the one that cannot be served fails.
+//! In: queries about encoded views. Out: their answers, in the order in which they end. Promises:
+//! an answer is what it would be alone, token for token (in f32), and so are its scores once they
+//! are rounded; rows that end leave, others join; prompts and cache rows are padded only where the
+//! model's probes found that harmless; queries about one view share the decoder's work on it; where
+//! ONNX Runtime fails over several rows, they are tried again by fewer, so that only the one that
+//! cannot be served fails.
 //!
-//! A step feeds every row at least one token. Tokens that a grammar forces wait in a row's queue and go along. Where rows have queues of
-//! different length and padding is harmless, a short one is filled up by feeding the row's last tokens again, so that there are never gaps
-//! in the cache and a sliding window sees what it should.
+//! A step feeds every row at least one token. Tokens that a grammar forces wait in a row's queue
+//! and go along. Where rows have queues of different length and padding is harmless, a short one is
+//! filled up by feeding the row's last tokens again, so that there are never gaps in the cache and
+//! a sliding window sees what it should.
 
 use std::collections::VecDeque;
 use std::ops::AddAssign;
@@ -127,10 +130,19 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// An empty batch for `model`. Where its probes found that rows cannot be decoded together, there is one row.
-    pub fn new(model: &Model, tokenizer: &Arc<TextTokenizer>, limits: BatchLimits, doubt: Doubt) -> Self {
+    /// An empty batch for `model`. Where its probes found that rows cannot be decoded together,
+    /// there is one row.
+    pub fn new(
+        model: &Model,
+        tokenizer: &Arc<TextTokenizer>,
+        limits: BatchLimits,
+        doubt: Doubt,
+    ) -> Self {
         let rows = if model.probes.batch { limits.rows.max(1) } else { 1 };
-        let ids = EndIds { stop: model.config.stop_ids.clone(), suppressed: model.config.suppressed_ids.clone() };
+        let ids = EndIds {
+            stop: model.config.stop_ids.clone(),
+            suppressed: model.config.suppressed_ids.clone(),
+        };
         Self {
             tokenizer: Arc::clone(tokenizer),
             ids,
@@ -161,18 +173,28 @@ impl Batch {
         self.work
     }
 
-    /// Asks `requests` about the view with these soft tokens. `number`, and the number of each request, is what the
-    /// answers are known by.
+    /// Asks `requests` about the view with these soft tokens. `number`, and the number of each
+    /// request, is what the answers are known by.
     pub fn submit(&mut self, number: usize, features: Features, requests: Vec<(usize, Request)>) {
         let all: Vec<&Request> = requests.iter().map(|(_, request)| request).collect();
         let prefix = if all.len() > 1 { common_prefix(&all) } else { 0 };
-        let view = Arc::new(SharedView { number, features: Arc::new(features), prefix, cache: OnceLock::new() });
+        let view = Arc::new(SharedView {
+            number,
+            features: Arc::new(features),
+            prefix,
+            cache: OnceLock::new(),
+        });
         for (query, request) in requests {
-            self.waiting.push_back(Waiting { view: Arc::clone(&view), query, request: Arc::new(request) });
+            self.waiting.push_back(Waiting {
+                view: Arc::clone(&view),
+                query,
+                request: Arc::new(request),
+            });
         }
     }
 
-    /// Asks once more about the view of a query that is finished. `query` is what the reply is known by.
+    /// Asks once more about the view of a query that is finished. `query` is what the reply is
+    /// known by.
     pub fn follow_up(&mut self, finished: &Finished, query: usize, request: Request) {
         let Waiting { view, request: before, .. } = &finished.asked;
         let same = request.prompt_ids.get(..view.prefix) == before.prompt_ids.get(..view.prefix);
@@ -180,9 +202,15 @@ impl Batch {
             Arc::clone(view)
         } else {
             let SharedView { number, features, .. } = &**view;
-            Arc::new(SharedView { number: *number, features: Arc::clone(features), prefix: 0, cache: OnceLock::new() })
+            Arc::new(SharedView {
+                number: *number,
+                features: Arc::clone(features),
+                prefix: 0,
+                cache: OnceLock::new(),
+            })
         };
-        // Before views that are not begun: the soft tokens of this one need not be kept any longer than that.
+        // Before views that are not begun: the soft tokens of this one need not be kept any longer
+        // than that.
         self.waiting.push_front(Waiting { view, query, request: Arc::new(request) });
     }
 
@@ -195,7 +223,8 @@ impl Batch {
         for place in (0..self.rows.len()).rev() {
             if self.rows[place].asked.view.number == number {
                 self.rows.swap_remove(place);
-                let removed = self.cache.as_mut().map_or(Ok(()), |cache| model.remove_row(cache, place));
+                let removed =
+                    self.cache.as_mut().map_or(Ok(()), |cache| model.remove_row(cache, place));
                 if let Err(error) = removed {
                     self.recover(error)?;
                     break;
@@ -205,12 +234,16 @@ impl Batch {
         Ok(())
     }
 
-    /// Takes in what waits, as far as there is room, and decodes one step; the answers that ended with it.
+    /// Takes in what waits, as far as there is room, and decodes one step; the answers that ended
+    /// with it.
     ///
     /// # Errors
-    /// [`GraphError::Contract`], which would meet every view. Other failures are those of single answers.
+    /// [`GraphError::Contract`], which would meet every view. Other failures are those of single
+    /// answers.
     pub fn advance(&mut self, model: &mut Model) -> Result<Vec<Finished>, GraphError> {
-        let done = self.take_in(model).and_then(|()| if self.rows.is_empty() { Ok(()) } else { self.step(model) });
+        let done = self
+            .take_in(model)
+            .and_then(|()| if self.rows.is_empty() { Ok(()) } else { self.step(model) });
         if let Err(error) = done {
             self.recover(error)?;
         }
@@ -234,7 +267,12 @@ impl Batch {
         } else if let Some(asked) = failed.pop() {
             self.rows_now = self.limits.rows;
             let reply = Err(GenerateError::Graph(error));
-            self.finished.push(Finished { view: asked.view.number, query: asked.query, reply, asked });
+            self.finished.push(Finished {
+                view: asked.view.number,
+                query: asked.query,
+                reply,
+                asked,
+            });
         }
         Ok(())
     }
@@ -242,7 +280,8 @@ impl Batch {
     /// Gives waiting queries the free rows.
     fn take_in(&mut self, model: &mut Model) -> Result<(), GraphError> {
         let free = self.rows_now.saturating_sub(self.rows.len());
-        // Prompts are better run together, and rows that join cost a copy of the cache: a few are waited for.
+        // Prompts are better run together, and rows that join cost a copy of the cache: a few are
+        // waited for.
         if free == 0 || !self.rows.is_empty() && free < self.waiting.len().min(self.rows_now / 4) {
             return Ok(());
         }
@@ -256,15 +295,22 @@ impl Batch {
     }
 
     /// Runs the prompts of waiting queries, for up to `free` rows.
-    fn enter(&mut self, model: &mut Model, free: usize, joining: &mut Vec<Joins>) -> Result<(), GraphError> {
+    fn enter(
+        &mut self,
+        model: &mut Model,
+        free: usize,
+        joining: &mut Vec<Joins>,
+    ) -> Result<(), GraphError> {
         while joining.len() < free {
             let Some(first) = self.waiting.front() else { break };
             let length = first.joined_length();
-            let present = joining
-                .first()
-                .map(|joins| joins.cache.length(joins.place))
-                .or_else(|| self.cache.as_ref().filter(|_| !self.rows.is_empty()).map(KvCache::columns));
-            if !model.probes.left_padding_harmless && present.is_some_and(|present| present != length) {
+            let present =
+                joining.first().map(|joins| joins.cache.length(joins.place)).or_else(|| {
+                    self.cache.as_ref().filter(|_| !self.rows.is_empty()).map(KvCache::columns)
+                });
+            if !model.probes.left_padding_harmless
+                && present.is_some_and(|present| present != length)
+            {
                 break;
             }
             if first.view.prefix > 0 {
@@ -276,7 +322,8 @@ impl Batch {
                 } else {
                     1
                 };
-                let same = |asked: &&Waiting| asked.view.prefix == 0 && asked.joined_length() == length;
+                let same =
+                    |asked: &&Waiting| asked.view.prefix == 0 && asked.joined_length() == length;
                 let count = self.waiting.iter().take(together).take_while(same).count();
                 self.entering.extend(self.waiting.drain(..count));
                 joining.append(&mut self.prefill(model, count)?);
@@ -293,19 +340,28 @@ impl Batch {
             Arc::clone(cache)
         } else {
             let mut cache = model.empty_cache(1)?;
-            self.run_prompts(model, &wide(&request.prompt_ids[..view.prefix]), &[&view.features], &mut cache)?;
+            self.run_prompts(
+                model,
+                &wide(&request.prompt_ids[..view.prefix]),
+                &[&view.features],
+                &mut cache,
+            )?;
             Arc::clone(view.cache.get_or_init(|| Arc::new(cache)))
         };
         let (fed, queue) = request.prompt_ids.split_at(view.prefix);
         Ok(self.row(model, fed, wide(queue).into()).map(|row| Joins { row, cache, place: 0 }))
     }
 
-    /// Rows for the last `count` of `entering`, whose whole prompts are run together, each with its first token picked.
+    /// Rows for the last `count` of `entering`, whose whole prompts are run together, each with its
+    /// first token picked.
     fn prefill(&mut self, model: &mut Model, count: usize) -> Result<Vec<Joins>, GraphError> {
         let first = self.entering.len() - count;
-        let asked: Vec<_> =
-            self.entering[first..].iter().map(|asked| (Arc::clone(&asked.view), Arc::clone(&asked.request))).collect();
-        let ids: Vec<i64> = asked.iter().flat_map(|(_, request)| wide(&request.prompt_ids)).collect();
+        let asked: Vec<_> = self.entering[first..]
+            .iter()
+            .map(|asked| (Arc::clone(&asked.view), Arc::clone(&asked.request)))
+            .collect();
+        let ids: Vec<i64> =
+            asked.iter().flat_map(|(_, request)| wide(&request.prompt_ids)).collect();
         let features: Vec<&Features> = asked.iter().map(|(view, _)| &*view.features).collect();
         let mut cache = model.empty_cache(count)?;
         let logits = self.run_prompts(model, &ids, &features, &mut cache)?;
@@ -339,9 +395,11 @@ impl Batch {
         let asked = self.entering.pop()?;
         let behind_image = fed.iter().rev().take_while(|&&id| id != model.image_id()).count();
         let reader = match &asked.request.wanted {
-            Wanted::Answer { options, grammar } => {
-                Reader::Writes(Box::new(AnswerStream::new(Arc::clone(&self.tokenizer), *options, grammar.as_deref())))
-            }
+            Wanted::Answer { options, grammar } => Reader::Writes(Box::new(AnswerStream::new(
+                Arc::clone(&self.tokenizer),
+                *options,
+                grammar.as_deref(),
+            ))),
             Wanted::Next(ids) => Reader::Looks(Look::at(ids)),
         };
         Some(Row { asked, reader, fed: wide(fed), behind_image, queue })
@@ -385,9 +443,15 @@ impl Batch {
         let Some(cache) = &mut self.cache else { return Ok(()) };
         let waits = |row: &Row| Waits { queued: row.queue.len(), again: row.behind_image };
         let waits: Vec<_> = self.rows.iter().map(waits).collect();
-        let sequence = sequence(&waits, self.limits.step_tokens, model.probes.left_padding_harmless);
+        let sequence =
+            sequence(&waits, self.limits.step_tokens, model.probes.left_padding_harmless);
         let mut ids = Vec::with_capacity(self.rows.len() * sequence);
-        let again: Vec<_> = self.rows.iter().map(|row| sequence.saturating_sub(row.queue.len())).enumerate().collect();
+        let again: Vec<_> = self
+            .rows
+            .iter()
+            .map(|row| sequence.saturating_sub(row.queue.len()))
+            .enumerate()
+            .collect();
         let short: Vec<_> = again.iter().filter(|(_, again)| *again > 0).copied().collect();
         model.rewind_rows(cache, &short)?;
         for (row, (_, again)) in self.rows.iter_mut().zip(again) {
@@ -449,7 +513,10 @@ impl Batch {
 
 impl Row {
     /// Queues what is to be decoded next; how the answer ended, where it did.
-    fn follow(&mut self, next: Result<Next, GenerateError>) -> Option<Result<Ended, GenerateError>> {
+    fn follow(
+        &mut self,
+        next: Result<Next, GenerateError>,
+    ) -> Option<Result<Ended, GenerateError>> {
         match next {
             Ok(Next::Decode(ids)) => {
                 self.queue.extend(ids.into_iter().map(i64::from));
@@ -489,16 +556,22 @@ mod tests {
     use crate::prompt::Prompter;
     use crate::record::Sampling;
 
-    /// ONNX Runtime has no memory for three rows: they are answered one after the other. Then it fails over one: that one fails.
+    /// ONNX Runtime has no memory for three rows: they are answered one after the other. Then it
+    /// fails over one: that one fails.
     #[test]
     fn what_fails_together_is_tried_again_by_fewer() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo-model");
-        let runtime = onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let runtime =
+            onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
         let prompter = Prompter::open(&directory).unwrap();
         let graphs = GraphFiles::find(&directory, &Dtypes::default()).unwrap();
         let special = &prompter.tokenizer.special;
-        let mut model = Model::open(&directory, graphs, special, runtime, &OpenOptions::default()).unwrap();
-        let failure = || GraphError::Runtime { path: directory.join("decoder"), error: ort::Error::new("no memory") };
+        let mut model =
+            Model::open(&directory, graphs, special, runtime, &OpenOptions::default()).unwrap();
+        let failure = || GraphError::Runtime {
+            path: directory.join("decoder"),
+            error: ort::Error::new("no memory"),
+        };
         // Four soft tokens of nothing in particular.
         let width = 128;
         let features = |view: usize| {
@@ -509,13 +582,20 @@ mod tests {
         let request = || Request {
             prompt_ids: vec![2, image, image, image, image, 300, 301],
             wanted: Wanted::Answer {
-                options: GenerateOptions { max_new_tokens: 9, sampling: Sampling::Greedy, labels: 1, stream: 0 },
+                options: GenerateOptions {
+                    max_new_tokens: 9,
+                    sampling: Sampling::Greedy,
+                    labels: 1,
+                    stream: 0,
+                },
                 grammar: None,
             },
         };
         let ids = |reply: Reply| reply.into_answer().unwrap().ids;
         let alone: Vec<_> = (0..3)
-            .map(|view| ids(generate(&mut model, &prompter.tokenizer, features(view), request()).unwrap()))
+            .map(|view| {
+                ids(generate(&mut model, &prompter.tokenizer, features(view), request()).unwrap())
+            })
             .collect();
         let mut batch = Batch::new(&model, &prompter.tokenizer, BatchLimits::default(), |_| false);
         for view in 0..3 {

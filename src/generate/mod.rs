@@ -1,8 +1,11 @@
 //! Prompts and soft tokens to answers.
 //!
-//! In: a model, queries' token ids, views' soft tokens. Out: the generated ids, the text, and the probability that the decoder itself gave
-//! to each token; or, of a question that a few words answer, how probable each of them is, without any being written. Promises: greedy ids equal Hugging Face's `generate()` on the same weights, however many answers are written at once; the
-//! KV cache stays inside ONNX Runtime; under a grammar an answer cannot be malformed; an answer that repeats itself is stopped and says so.
+//! In: a model, queries' token ids, views' soft tokens. Out: the generated ids, the text, and the
+//! probability that the decoder itself gave to each token; or, of a question that a few words
+//! answer, how probable each of them is, without any being written. Promises: greedy ids equal
+//! Hugging Face's `generate()` on the same weights, however many answers are written at once; the
+//! KV cache stays inside ONNX Runtime; under a grammar an answer cannot be malformed; an answer
+//! that repeats itself is stopped and says so.
 
 mod answer_stream;
 mod batch;
@@ -50,7 +53,8 @@ pub enum GenerateError {
     Grammar(#[from] GrammarError),
     /// The decoder gave NaN, or every token is suppressed.
     #[error(
-        "the decoder gave no usable probabilities at token {0} (NaN or all suppressed); try another dtype of the graphs"
+        "the decoder gave no usable probabilities at token {0} (NaN or all suppressed); try \
+         another dtype of the graphs"
     )]
     NoProbabilities(usize),
 }
@@ -64,7 +68,8 @@ pub struct GenerateOptions {
     pub sampling: Sampling,
     /// How many labels were asked for: so often may one box stand in an answer.
     pub labels: usize,
-    /// Mixed into the sampling seed, so that each image draws its own numbers whatever the order of the run.
+    /// Mixed into the sampling seed, so that each image draws its own numbers whatever the order of
+    /// the run.
     pub stream: u64,
 }
 

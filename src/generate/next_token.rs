@@ -1,7 +1,8 @@
 //! What would be written next, without writing it.
 //!
-//! In: the logits of one position, and the ids that are asked about. Out: how the probability is shared among them, and how much of it they
-//! have together. Promises: one forward pass; figures have four decimals and do not depend on who was decoded beside.
+//! In: the logits of one position, and the ids that are asked about. Out: how the probability is
+//! shared among them, and how much of it they have together. Promises: one forward pass; figures
+//! have four decimals and do not depend on who was decoded beside.
 
 use std::sync::Arc;
 
@@ -12,28 +13,34 @@ use crate::record::{is_near_rounding, to_four_decimals};
 /// How the probability of the next token is shared among some ids.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NextToken {
-    /// For each id its share of what all of them have, as a softmax over their logits gives it; 0..1, four decimals.
+    /// For each id its share of what all of them have, as a softmax over their logits gives it;
+    /// 0..1, four decimals.
     pub shares: Vec<f64>,
-    /// What all of them have of the whole vocabulary's probability; 0..1, four decimals. Near 0, the model wanted to say something else.
+    /// What all of them have of the whole vocabulary's probability; 0..1, four decimals. Near 0,
+    /// the model wanted to say something else.
     pub mass: f64,
     /// Whether a figure would be rounded otherwise if the logits were a little different.
     pub(super) is_near_rounding: bool,
 }
 
 impl NextToken {
-    /// The shares of `ids`, from all of them that have a finite logit; `None` where none has, or a logit is not a number.
+    /// The shares of `ids`, from all of them that have a finite logit; `None` where none has, or a
+    /// logit is not a number.
     pub(super) fn of(best: &TopK, ids: &[u32]) -> Option<Self> {
-        let chosen: Vec<f32> = ids.iter().map(|&id| best.logit(id).unwrap_or(f32::NEG_INFINITY)).collect();
+        let chosen: Vec<f32> =
+            ids.iter().map(|&id| best.logit(id).unwrap_or(f32::NEG_INFINITY)).collect();
         Self::shared(&chosen, best.log_sum()?)
     }
 
     /// `whole` is the logarithm of the sum over the vocabulary.
     fn shared(chosen: &[f32], whole: f64) -> Option<Self> {
         let together = log_sum(chosen)?;
-        let shares: Vec<f64> = chosen.iter().map(|&logit| (f64::from(logit) - together).exp()).collect();
+        let shares: Vec<f64> =
+            chosen.iter().map(|&logit| (f64::from(logit) - together).exp()).collect();
         let mass = (together - whole).exp().min(1.0);
         Some(Self {
-            is_near_rounding: is_near_rounding(mass) || shares.iter().copied().any(is_near_rounding),
+            is_near_rounding: is_near_rounding(mass)
+                || shares.iter().copied().any(is_near_rounding),
             shares: shares.into_iter().map(to_four_decimals).collect(),
             mass: to_four_decimals(mass),
         })

@@ -22,7 +22,8 @@ impl BatchLimits {
 
 impl Default for BatchLimits {
     fn default() -> Self {
-        // Two cores with AVX-512: a step of 1, 8, 16 and 32 rows took 53, 80, 94 and 117 ms (docs/BENCHMARKS.md).
+        // Two cores with AVX-512: a step of 1, 8, 16 and 32 rows took 53, 80, 94 and 117 ms
+        // (docs/BENCHMARKS.md).
         Self { rows: 32, step_tokens: 24, prompt_tokens: 4096 }
     }
 }
@@ -38,8 +39,9 @@ pub(super) struct Waits {
 
 /// How many tokens of each row the next step feeds.
 ///
-/// The shortest queue can be fed without any row being filled up. More is worth it where the tokens that get forward, for what the step
-/// costs, are more: a step reads the weights once, and then computes for every token.
+/// The shortest queue can be fed without any row being filled up. More is worth it where the tokens
+/// that get forward, for what the step costs, are more: a step reads the weights once, and then
+/// computes for every token.
 pub(super) fn sequence(rows: &[Waits], step_tokens: usize, padding: bool) -> usize {
     let queues = || rows.iter().map(|row| row.queued);
     let shortest = queues().min().unwrap_or(0);
@@ -79,19 +81,34 @@ mod tests {
 
     #[test]
     fn a_step_feeds_what_it_is_worth() {
-        let rows = |queues: &[usize]| queues.iter().map(|&queued| Waits { queued, again: 5 }).collect::<Vec<_>>();
+        let rows = |queues: &[usize]| {
+            queues.iter().map(|&queued| Waits { queued, again: 5 }).collect::<Vec<_>>()
+        };
         assert_eq!(sequence(&rows(&[9]), 24, true), 9, "one row goes on as far as it can");
-        assert_eq!(sequence(&rows(&[3, 9, 4]), 24, false), 3, "without padding, as far as the shortest queue");
-        assert_eq!(sequence(&rows(&[1, 8]), 24, true), 6, "no further than the shortest row can be filled up");
+        assert_eq!(
+            sequence(&rows(&[3, 9, 4]), 24, false),
+            3,
+            "without padding, as far as the shortest queue"
+        );
+        assert_eq!(
+            sequence(&rows(&[1, 8]), 24, true),
+            6,
+            "no further than the shortest row can be filled up"
+        );
         let mut many = vec![1; 31];
         many.push(9);
-        assert_eq!(sequence(&rows(&many), 24, true), 1, "one row of many is not worth the others' arithmetic");
+        assert_eq!(
+            sequence(&rows(&many), 24, true),
+            1,
+            "one row of many is not worth the others' arithmetic"
+        );
         assert_eq!(sequence(&[], 24, true), 0);
     }
 
     #[test]
     fn a_token_of_each_prompt_is_left() {
-        let request = |ids: &[u32]| Request { prompt_ids: ids.to_vec(), wanted: Wanted::Next([7].into()) };
+        let request =
+            |ids: &[u32]| Request { prompt_ids: ids.to_vec(), wanted: Wanted::Next([7].into()) };
         let shared = |all: &[&[u32]]| {
             let requests: Vec<Request> = all.iter().map(|ids| request(ids)).collect();
             common_prefix(&requests.iter().collect::<Vec<_>>())

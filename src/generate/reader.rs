@@ -1,7 +1,8 @@
 //! What is made of the logits of rows that are due.
 //!
-//! In: the decoder's logits, and who reads each row of them. Out: what follows for each row. Promises: a reader is asked
-//! what it has to know of its row before anything is looked up, and is told no more.
+//! In: the decoder's logits, and who reads each row of them. Out: what follows for each row.
+//! Promises: a reader is asked what it has to know of its row before anything is looked up, and is
+//! told no more.
 
 use rayon::prelude::*;
 
@@ -60,12 +61,15 @@ pub(super) fn read_all(
     ids: &EndIds,
 ) -> Result<Vec<Taken>, GraphError> {
     // Masks of grammars and texts take a while: the rows do it side by side.
-    let due: Vec<_> = due.into_par_iter().map(|(row, reader)| (row, reader.prepare(), reader)).collect();
+    let due: Vec<_> =
+        due.into_par_iter().map(|(row, reader)| (row, reader.prepare(), reader)).collect();
     let ready = due.iter().filter(|(_, prepared, _)| prepared.is_ok());
     let requests: Vec<_> = ready.map(|(row, _, reader)| reader.request(*row, ids)).collect();
     let mut best = model.top_k(logits, &requests)?.into_iter();
-    let seen: Vec<_> =
-        due.into_iter().map(|(row, prepared, reader)| (row, prepared.map(|()| best.next()), reader)).collect();
+    let seen: Vec<_> = due
+        .into_iter()
+        .map(|(row, prepared, reader)| (row, prepared.map(|()| best.next()), reader))
+        .collect();
     let taken = seen.into_par_iter().map(|(row, best, reader)| {
         let next = best.and_then(|best| reader.take(&best.unwrap_or_default(), ids));
         (row, next)

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 /// Watches an answer as it grows.
 ///
-/// Two kinds of loop are known of Gemma 4: the same span of tokens over and over (white space, or a whole object), and the same box
-/// listed again and again between others.
+/// Two kinds of loop are known of Gemma 4: the same span of tokens over and over (white space, or a
+/// whole object), and the same box listed again and again between others.
 #[derive(Debug)]
 pub(super) struct RepetitionGuard {
     box_repeats: usize,
@@ -22,7 +22,8 @@ const LONGEST_SPAN: usize = 256;
 const SPAN_REPEATS: usize = 4;
 /// ... and covers at least so many tokens, so that indentation is not one.
 const SPAN_TOKENS: usize = 48;
-/// The same four numbers may stand in an answer so often, or as often as there are labels: one thing may carry several.
+/// The same four numbers may stand in an answer so often, or as often as there are labels: one
+/// thing may carry several.
 const BOX_REPEATS: usize = 4;
 /// What ends a thought, in which boxes may be tried out.
 const END_OF_THOUGHT: &str = "<channel|>";
@@ -34,7 +35,8 @@ impl RepetitionGuard {
         Self { box_repeats, ids: Vec::new(), boxes: HashMap::new(), searched: 0, open: None }
     }
 
-    /// Takes the next token and the text up to and including it; true when the answer repeats itself past the limits.
+    /// Takes the next token and the text up to and including it; true when the answer repeats
+    /// itself past the limits.
     pub(super) fn repeats(&mut self, id: u32, text: &str) -> bool {
         self.ids.push(id);
         self.span_repeats() || self.box_repeats(text)
@@ -60,7 +62,9 @@ impl RepetitionGuard {
                 b']' => {
                     let Some(open) = self.open.take() else { continue };
                     let inside: String = text[open..place].split_whitespace().collect();
-                    if inside.split(',').count() == 4 && inside.split(',').all(|part| part.parse::<f64>().is_ok()) {
+                    if inside.split(',').count() == 4
+                        && inside.split(',').all(|part| part.parse::<f64>().is_ok())
+                    {
                         let count = self.boxes.entry(inside).or_default();
                         *count += 1;
                         if *count > self.box_repeats {

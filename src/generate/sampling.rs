@@ -1,7 +1,8 @@
 //! Logits to the next token.
 //!
-//! In: the best ids of one position. Out: one of them, and the probability that the decoder gave to it. Promises: greedy picks
-//! as torch's argmax does; drawn tokens depend on the seed and the image alone; no more ids are asked for than are needed.
+//! In: the best ids of one position. Out: one of them, and the probability that the decoder gave to
+//! it. Promises: greedy picks as torch's argmax does; drawn tokens depend on the seed and the image
+//! alone; no more ids are asked for than are needed.
 
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -43,7 +44,9 @@ impl Sampler {
     pub(super) fn most(&self) -> Option<usize> {
         match self.sampling {
             Sampling::Greedy => Some(1),
-            Sampling::Drawn { top_k, .. } => Some(top_k).filter(|top_k| (1..=MOST_PICKED).contains(top_k)),
+            Sampling::Drawn { top_k, .. } => {
+                Some(top_k).filter(|top_k| (1..=MOST_PICKED).contains(top_k))
+            }
         }
     }
 
@@ -61,7 +64,8 @@ impl Sampler {
         let id = match self.sampling {
             Sampling::Greedy => *best.ids.first()?,
             Sampling::Drawn { temperature, top_p, top_k, .. } => {
-                let candidates = best.ids.iter().zip(&best.logits).map(|(&id, &logit)| (id as usize, logit));
+                let candidates =
+                    best.ids.iter().zip(&best.logits).map(|(&id, &logit)| (id as usize, logit));
                 self.draw(candidates, temperature, top_p, top_k)? as u32
             }
         };
@@ -77,7 +81,8 @@ impl Sampler {
     ) -> Option<usize> {
         let ranked = rank(candidates, temperature, top_k);
         let largest = ranked.first()?.1;
-        let weights: Vec<f64> = ranked.iter().map(|&(_, logit)| f64::from(logit - largest).exp()).collect();
+        let weights: Vec<f64> =
+            ranked.iter().map(|&(_, logit)| f64::from(logit - largest).exp()).collect();
         let total: f64 = weights.iter().sum();
         let mut kept = 0;
         let mut kept_sum = 0.0;
@@ -101,7 +106,12 @@ mod tests {
     use super::*;
     use crate::model::{Allowed, top_k_of};
 
-    fn pick(sampler: &mut Sampler, logits: &[f32], suppressed: &[u32], allowed: Allowed<'_>) -> Option<Picked> {
+    fn pick(
+        sampler: &mut Sampler,
+        logits: &[f32],
+        suppressed: &[u32],
+        allowed: Allowed<'_>,
+    ) -> Option<Picked> {
         sampler.pick(&top_k_of(logits, allowed, suppressed, sampler.temperature(), sampler.most()))
     }
 
@@ -111,7 +121,9 @@ mod tests {
         let picked = pick(&mut sampler, &[0.0, 3.0, 3.0, 5.0], &[3, 99], Allowed::All).unwrap();
         assert_eq!(picked.id, 1);
         let e = f64::exp;
-        assert!((picked.log_probability - (e(3.0) / (1.0 + 2.0 * e(3.0) + e(5.0))).ln()).abs() < 1e-6);
+        assert!(
+            (picked.log_probability - (e(3.0) / (1.0 + 2.0 * e(3.0) + e(5.0))).ln()).abs() < 1e-6
+        );
         assert_eq!(pick(&mut sampler, &[f32::NAN, 1.0], &[], Allowed::All), None);
         assert_eq!(pick(&mut sampler, &[1.0, 1.0], &[0, 1], Allowed::All), None);
     }
@@ -123,7 +135,8 @@ mod tests {
         let mut sampler = Sampler::new(Sampling::Greedy, 0);
         let picked = pick(&mut sampler, &logits, &[], allowed).unwrap();
         assert_eq!(picked.id, 1);
-        let log_sum = logits.iter().map(|&logit| (f64::from(logit) - 5.0).exp()).sum::<f64>().ln() + 5.0;
+        let log_sum =
+            logits.iter().map(|&logit| (f64::from(logit) - 5.0).exp()).sum::<f64>().ln() + 5.0;
         assert!((picked.log_probability - (2.0 - log_sum)).abs() < 1e-6);
         assert_eq!(pick(&mut sampler, &logits, &[0, 1], allowed), None);
     }
@@ -131,14 +144,18 @@ mod tests {
     /// The same token comes of the best ids as of all.
     #[test]
     fn draws_from_the_best_ids_are_draws_from_all() {
-        let logits: Vec<f32> = (0..3001_u32).map(|id| (id.wrapping_mul(2_654_435_761) >> 24) as f32 / 20.0).collect();
+        let logits: Vec<f32> =
+            (0..3001_u32).map(|id| (id.wrapping_mul(2_654_435_761) >> 24) as f32 / 20.0).collect();
         let sampling = Sampling::Drawn { temperature: 0.7, top_p: 0.9, top_k: 64, seed: 3 };
         let samplers = || (Sampler::new(sampling, 1), Sampler::new(sampling, 1));
         for suppressed in [&[][..], &[5, 17]] {
             let (mut of_best, mut of_all) = samplers();
             for _ in 0..200 {
                 let all = top_k_of(&logits, Allowed::All, suppressed, 0.7, None);
-                assert_eq!(pick(&mut of_best, &logits, suppressed, Allowed::All), of_all.pick(&all));
+                assert_eq!(
+                    pick(&mut of_best, &logits, suppressed, Allowed::All),
+                    of_all.pick(&all)
+                );
             }
         }
     }
@@ -149,7 +166,9 @@ mod tests {
         let logits: Vec<f32> = [0.5_f32, 0.3, 0.15, 0.05].iter().map(|p| p.ln()).collect();
         let draws = |sampling, stream| {
             let mut sampler = Sampler::new(sampling, stream);
-            (0..4000).map(|_| pick(&mut sampler, &logits, &[], Allowed::All).unwrap().id as usize).collect::<Vec<_>>()
+            (0..4000)
+                .map(|_| pick(&mut sampler, &logits, &[], Allowed::All).unwrap().id as usize)
+                .collect::<Vec<_>>()
         };
         let all = draws(sampling(1.0, 0), 0);
         let share = |id| all.iter().filter(|&&drawn| drawn == id).count() as f64 / 4000.0;

@@ -1,7 +1,8 @@
 //! Ids to text as they come.
 //!
-//! In: ids and their probabilities, one at a time. Out: the text, and the bytes of it that each id stands for. Promises: the text equals
-//! that of all ids at once; a character of several tokens appears when it is whole.
+//! In: ids and their probabilities, one at a time. Out: the text, and the bytes of it that each id
+//! stands for. Promises: the text equals that of all ids at once; a character of several tokens
+//! appears when it is whole.
 
 use std::sync::Arc;
 
@@ -17,7 +18,8 @@ pub(super) struct TextStream {
     pending: Vec<u32>,
 }
 
-/// A character has at most four bytes, so more ids than that are not an unfinished one but broken bytes.
+/// A character has at most four bytes, so more ids than that are not an unfinished one but broken
+/// bytes.
 const LONGEST_CHARACTER: usize = 4;
 
 impl TextStream {
@@ -30,12 +32,17 @@ impl TextStream {
     ///
     /// # Errors
     /// [`TokenizerError::Convert`].
-    pub(super) fn push(&mut self, id: u32, log_probability: Option<f64>) -> Result<(), TokenizerError> {
+    pub(super) fn push(
+        &mut self,
+        id: u32,
+        log_probability: Option<f64>,
+    ) -> Result<(), TokenizerError> {
         let start = self.text.len();
         self.pending.push(id);
         self.spans.push(TokenSpan { bytes: start..start, log_probability });
         let piece = self.tokenizer.decode(&self.pending)?;
-        if !piece.ends_with(char::REPLACEMENT_CHARACTER) || self.pending.len() >= LONGEST_CHARACTER {
+        if !piece.ends_with(char::REPLACEMENT_CHARACTER) || self.pending.len() >= LONGEST_CHARACTER
+        {
             self.accept(&piece);
         }
         Ok(())
@@ -55,7 +62,8 @@ impl TextStream {
         &self.text
     }
 
-    /// The whole text and the spans. An unfinished character at the end is left as the replacement character.
+    /// The whole text and the spans. An unfinished character at the end is left as the replacement
+    /// character.
     pub(super) fn finish(mut self) -> (String, Vec<TokenSpan>) {
         if !self.pending.is_empty() {
             self.accept("\u{FFFD}");

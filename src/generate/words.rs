@@ -1,9 +1,11 @@
 //! Questions that one of a few words answers.
 //!
-//! In: the words, the tokenizer. Out: what has to be looked at to know how probable each word is, and from that the distribution over them.
-//! Promises: nothing is sampled. A word counts however it is written (`good`, `Good`, with a space before it). A word of several tokens needs no
-//! look of its own where its first token tells it from the others; where words begin alike, one more query is asked for each place at which
-//! they part, beside the first and not after it. What comes out is the distribution that sampling under "only these words" would draw from.
+//! In: the words, the tokenizer. Out: what has to be looked at to know how probable each word is,
+//! and from that the distribution over them. Promises: nothing is sampled. A word counts however it
+//! is written (`good`, `Good`, with a space before it). A word of several tokens needs no look of
+//! its own where its first token tells it from the others; where words begin alike, one more query
+//! is asked for each place at which they part, beside the first and not after it. What comes out is
+//! the distribution that sampling under "only these words" would draw from.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,7 +42,8 @@ pub enum WordsError {
 pub struct Distribution {
     /// One for each word, in their order; they sum to 1 but for rounding to four decimals.
     pub probabilities: Vec<f64>,
-    /// What the first tokens of all words have of the whole vocabulary's probability; near 0, the model wanted to say something else.
+    /// What the first tokens of all words have of the whole vocabulary's probability; near 0, the
+    /// model wanted to say something else.
     pub mass: f64,
 }
 
@@ -81,11 +84,16 @@ impl Words {
     ///
     /// # Errors
     /// [`WordsError`].
-    pub fn new(tokenizer: &TextTokenizer, words: &[String], stop_ids: &[u32]) -> Result<Self, WordsError> {
+    pub fn new(
+        tokenizer: &TextTokenizer,
+        words: &[String],
+        stop_ids: &[u32],
+    ) -> Result<Self, WordsError> {
         Self::written_by(words, stop_ids, |text| Ok(written(tokenizer, text)?))
     }
 
-    /// The same for any tokenizer: `write` gives the ids of a text, `None` where they do not give it back.
+    /// The same for any tokenizer: `write` gives the ids of a text, `None` where they do not give
+    /// it back.
     ///
     /// # Errors
     /// As [`Self::new`], and those of `write`.
@@ -121,8 +129,8 @@ impl Words {
         Ok(made)
     }
 
-    /// Every way in which a word may be written, with the word's index: that of several words belongs to the one that
-    /// is exactly it, else to the first.
+    /// Every way in which a word may be written, with the word's index: that of several words
+    /// belongs to the one that is exactly it, else to the first.
     pub fn forms(words: &[String]) -> BTreeMap<String, usize> {
         let mut forms: BTreeMap<String, usize> = words.iter().cloned().zip(0..).collect();
         for (word, text) in words.iter().enumerate() {
@@ -148,8 +156,8 @@ impl Words {
         self.places.len()
     }
 
-    /// For each of [`Self::first_ids`] the word that goes on like that; `None` where several do, which only
-    /// a further look tells apart.
+    /// For each of [`Self::first_ids`] the word that goes on like that; `None` where several do,
+    /// which only a further look tells apart.
     pub fn first_words(&self) -> Vec<Option<usize>> {
         let word = |lead: &Lead| match lead {
             Lead::Word(word) => Some(*word),
@@ -167,7 +175,8 @@ impl Words {
         self.places.iter().map(request).collect()
     }
 
-    /// The distribution, from the replies to [`Self::requests`]; `None` where there are not as many.
+    /// The distribution, from the replies to [`Self::requests`]; `None` where there are not as
+    /// many.
     pub fn distribution(&self, replies: &[&NextToken]) -> Option<Distribution> {
         if replies.len() != self.places.len() {
             return None;
@@ -188,14 +197,23 @@ impl Words {
         Some(Distribution { probabilities, mass: replies.first()?.mass })
     }
 
-    /// Makes the place at which `forms`, which are sorted and share their first `depth` tokens, part; its index.
+    /// Makes the place at which `forms`, which are sorted and share their first `depth` tokens,
+    /// part; its index.
     fn part(&mut self, forms: &[(Vec<u32>, usize)], mut depth: usize, stop_ids: &[u32]) -> usize {
         // What all of them go on with needs no look; but the first one does, for its mass.
-        while depth > 0 && forms.iter().all(|(ids, _)| ids.get(depth).is_some() && ids[depth] == forms[0].0[depth]) {
+        while depth > 0
+            && forms
+                .iter()
+                .all(|(ids, _)| ids.get(depth).is_some() && ids[depth] == forms[0].0[depth])
+        {
             depth += 1;
         }
         let index = self.places.len();
-        self.places.push(Place { path: forms[0].0[..depth].to_vec(), ids: Arc::default(), leads: Vec::new() });
+        self.places.push(Place {
+            path: forms[0].0[..depth].to_vec(),
+            ids: Arc::default(),
+            leads: Vec::new(),
+        });
         let (mut ids, mut leads) = (Vec::new(), Vec::new());
         let mut rest = forms;
         while let Some((first, word)) = rest.first() {
@@ -255,9 +273,12 @@ mod tests {
 
     /// Gemma 4's own tokenizer.
     fn gemma() -> TextTokenizer {
-        let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/gemma4/tokenizer.json.gz");
+        let packed =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/gemma4/tokenizer.json.gz");
         let mut json = Vec::new();
-        flate2::read::GzDecoder::new(std::fs::File::open(packed).unwrap()).read_to_end(&mut json).unwrap();
+        flate2::read::GzDecoder::new(std::fs::File::open(packed).unwrap())
+            .read_to_end(&mut json)
+            .unwrap();
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("tokenizer.json"), json).unwrap();
         TextTokenizer::open(directory.path()).unwrap()
@@ -270,24 +291,43 @@ mod tests {
     #[test]
     fn the_usual_words_need_one_look_and_count_however_they_are_written() {
         let tokenizer = gemma();
-        for words in [&["bad", "poor", "fair", "good", "excellent"][..], &["yes", "no"], &["none", "few", "many"]] {
+        for words in [
+            &["bad", "poor", "fair", "good", "excellent"][..],
+            &["yes", "no"],
+            &["none", "few", "many"],
+        ] {
             let made = Words::new(&tokenizer, &owned(words), &[1, 106]).unwrap();
             assert_eq!(made.places(), 1, "{words:?}");
             let ids = &made.places[0].ids;
             for (word, text) in words.iter().enumerate() {
                 let capital = text[..1].to_uppercase() + &text[1..];
-                for form in [(*text).to_owned(), format!(" {text}"), capital.clone(), format!(" {capital}")] {
+                for form in
+                    [(*text).to_owned(), format!(" {text}"), capital.clone(), format!(" {capital}")]
+                {
                     let first = tokenizer.encode(&form).unwrap()[0];
-                    let place = ids.iter().position(|&id| id == first).unwrap_or_else(|| panic!("{form:?}"));
-                    assert!(matches!(made.places[0].leads[place], Lead::Word(other) if other == word), "{form:?}");
+                    let place = ids
+                        .iter()
+                        .position(|&id| id == first)
+                        .unwrap_or_else(|| panic!("{form:?}"));
+                    assert!(
+                        matches!(made.places[0].leads[place], Lead::Word(other) if other == word),
+                        "{form:?}"
+                    );
                 }
             }
-            let shares: Vec<f64> =
-                made.places[0].leads.iter().map(|lead| f64::from(u8::from(matches!(lead, Lead::Word(1))))).collect();
+            let shares: Vec<f64> = made.places[0]
+                .leads
+                .iter()
+                .map(|lead| f64::from(u8::from(matches!(lead, Lead::Word(1)))))
+                .collect();
             let count: f64 = shares.iter().sum();
             let shares: Vec<f64> = shares.iter().map(|share| share / count).collect();
             let distribution = made.distribution(&[&next(&shares, 0.9)]).unwrap();
-            assert!(distribution.top() == 1 && distribution.probabilities[1] > 0.999 && distribution.mass > 0.89);
+            assert!(
+                distribution.top() == 1
+                    && distribution.probabilities[1] > 0.999
+                    && distribution.mass > 0.89
+            );
         }
     }
 
@@ -308,9 +348,16 @@ mod tests {
             .enumerate()
             .map(|(index, place)| {
                 let deep = place.leads.iter().map(|lead| matches!(lead, Lead::Place(_)));
-                let chosen: Vec<bool> = if index == 0 { deep.collect() } else { deep.map(|_| true).collect() };
+                let chosen: Vec<bool> =
+                    if index == 0 { deep.collect() } else { deep.map(|_| true).collect() };
                 let count = chosen.iter().filter(|&&chosen| chosen).count() as f64;
-                next(&chosen.iter().map(|&chosen| f64::from(u8::from(chosen)) / count).collect::<Vec<_>>(), 1.0)
+                next(
+                    &chosen
+                        .iter()
+                        .map(|&chosen| f64::from(u8::from(chosen)) / count)
+                        .collect::<Vec<_>>(),
+                    1.0,
+                )
             })
             .collect();
         let distribution = made.distribution(&replies.iter().collect::<Vec<_>>()).unwrap();
@@ -323,13 +370,17 @@ mod tests {
         let made = Words::new(&tokenizer, &owned(&["good", "good enough"]), &[1, 106]).unwrap();
         let behind: Vec<_> = made.places.iter().filter(|place| place.ids.contains(&106)).collect();
         assert!(!behind.is_empty());
-        assert!(behind.iter().all(|place| place.ids.contains(&1) && place.ids.len() == 3), "{behind:?}");
+        assert!(
+            behind.iter().all(|place| place.ids.contains(&1) && place.ids.len() == 3),
+            "{behind:?}"
+        );
     }
 
     #[test]
     fn what_cannot_be_asked_for_is_refused() {
         let tokenizer = gemma();
-        let refused = |words: &[&str]| Words::new(&tokenizer, &owned(words), &[1]).unwrap_err().to_string();
+        let refused =
+            |words: &[&str]| Words::new(&tokenizer, &owned(words), &[1]).unwrap_err().to_string();
         assert!(refused(&["yes"]).contains("at least two"));
         assert!(refused(&["yes", " "]).contains("empty"));
         assert!(refused(&["yes", "yes"]).contains("told apart"));

@@ -1,7 +1,7 @@
 //! The cache on the disk.
 //!
-//! In: a model's name. Out: where its snapshot, its blobs and its locks are. Promises: the layout is
-//! that of Python's `huggingface_hub`; a snapshot is looked up without a request.
+//! In: a model's name. Out: where its snapshot, its blobs and its locks are. Promises: the layout
+//! is that of Python's `huggingface_hub`; a snapshot is looked up without a request.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -36,43 +36,59 @@ pub fn cached_snapshot(cache: &Path, id: &ModelId) -> Result<CachedSnapshot, Hub
         let bytes = files::read(&paths.reference(id.revision()), 1 << 10).ok()?;
         Some(String::from_utf8(bytes).ok()?.trim().to_owned())
     };
-    let commit = id.commit().map(str::to_owned).or_else(of_reference).filter(|commit| is_commit(commit));
+    let commit =
+        id.commit().map(str::to_owned).or_else(of_reference).filter(|commit| is_commit(commit));
     let snapshots = paths.snapshots_there(&id.repository);
-    let found = commit.and_then(|commit| snapshots.iter().find(|snapshot| snapshot.commit == commit));
+    let found =
+        commit.and_then(|commit| snapshots.iter().find(|snapshot| snapshot.commit == commit));
     found.cloned().ok_or_else(|| {
         let named = |snapshot: &CachedSnapshot| {
             let name = snapshot.revisions.first().unwrap_or(&snapshot.commit);
             format!("{}@{name}", snapshot.repository)
         };
         let others: Vec<_> = snapshots.iter().map(named).collect();
-        let others = if others.is_empty() { String::new() } else { format!(" (there is {})", others.join(", ")) };
+        let others = if others.is_empty() {
+            String::new()
+        } else {
+            format!(" (there is {})", others.join(", "))
+        };
         HubError::NotThere { id: id.clone(), cache: cache.to_owned(), others }
     })
 }
 
-/// The snapshot in a model's folder of a cache (`models--OWNER--NAME`): that of `main`, else the one
-/// that was made last. `None` if the folder is no such one, or has none.
+/// The snapshot in a model's folder of a cache (`models--OWNER--NAME`): that of `main`, else the
+/// one that was made last. `None` if the folder is no such one, or has none.
 pub fn folder_snapshot(folder: &Path) -> Option<PathBuf> {
     let name = folder.file_name()?.to_str()?;
     let repository = RepositoryName::of_folder(name)?;
     let snapshots = Paths::of(folder.parent()?, &repository).snapshots_there(&repository);
-    let of_main = snapshots.iter().find(|snapshot| snapshot.revisions.iter().any(|revision| revision == "main"));
-    let made = |snapshot: &&CachedSnapshot| fs::metadata(&snapshot.directory).and_then(|folder| folder.modified()).ok();
+    let of_main = snapshots
+        .iter()
+        .find(|snapshot| snapshot.revisions.iter().any(|revision| revision == "main"));
+    let made = |snapshot: &&CachedSnapshot| {
+        fs::metadata(&snapshot.directory).and_then(|folder| folder.modified()).ok()
+    };
     of_main.or_else(|| snapshots.iter().max_by_key(made)).map(|snapshot| snapshot.directory.clone())
 }
 
 /// The name on the Hub of the model whose snapshot `directory` is.
 pub fn name_of_snapshot(directory: &Path) -> Option<RepositoryName> {
     let snapshots = directory.parent()?;
-    let folder = snapshots.parent().filter(|_| snapshots.file_name().is_some_and(|name| name == "snapshots"))?;
+    let folder = snapshots
+        .parent()
+        .filter(|_| snapshots.file_name().is_some_and(|name| name == "snapshots"))?;
     RepositoryName::of_folder(folder.file_name()?.to_str()?)
 }
 
 /// All snapshots of models in `cache`, by name and commit.
 pub fn cached_snapshots(cache: &Path) -> Vec<CachedSnapshot> {
-    let mut repositories: Vec<_> = names(cache).iter().filter_map(|folder| RepositoryName::of_folder(folder)).collect();
+    let mut repositories: Vec<_> =
+        names(cache).iter().filter_map(|folder| RepositoryName::of_folder(folder)).collect();
     repositories.sort();
-    repositories.iter().flat_map(|repository| Paths::of(cache, repository).snapshots_there(repository)).collect()
+    repositories
+        .iter()
+        .flat_map(|repository| Paths::of(cache, repository).snapshots_there(repository))
+        .collect()
 }
 
 /// The folders of one model in a cache.
@@ -128,12 +144,17 @@ impl Paths {
     fn snapshots_there(&self, repository: &RepositoryName) -> Vec<CachedSnapshot> {
         let mut references = Vec::new();
         collect_references(&self.folder.join("refs"), "", &mut references);
-        let mut commits: Vec<_> =
-            names(&self.folder.join("snapshots")).into_iter().filter(|name| is_commit(name)).collect();
+        let mut commits: Vec<_> = names(&self.folder.join("snapshots"))
+            .into_iter()
+            .filter(|name| is_commit(name))
+            .collect();
         commits.sort();
         let snapshot = |commit: String| {
-            let mut revisions: Vec<String> =
-                references.iter().filter(|(_, of)| *of == commit).map(|(name, _)| name.clone()).collect();
+            let mut revisions: Vec<String> = references
+                .iter()
+                .filter(|(_, of)| *of == commit)
+                .map(|(name, _)| name.clone())
+                .collect();
             revisions.sort();
             let directory = self.snapshot(&commit);
             CachedSnapshot { repository: repository.clone(), revisions, commit, directory }
@@ -142,7 +163,11 @@ impl Paths {
     }
 
     /// Waits for the lock of one file; says if it has to. `None` if the file system has no locks.
-    pub(super) fn lock(&self, file: &HubFile, say: impl Fn(&str)) -> Result<Option<File>, HubError> {
+    pub(super) fn lock(
+        &self,
+        file: &HubFile,
+        say: impl Fn(&str),
+    ) -> Result<Option<File>, HubError> {
         let path = self.locks.join(format!("{}.lock", file.hash.as_str()));
         fs::create_dir_all(&self.locks).map_err(HubError::io(&self.locks))?;
         loop {
@@ -153,10 +178,13 @@ impl Paths {
                     say(&format!("Another process is fetching {}: waiting for it.", file.path));
                     lock.lock().map_err(HubError::io(&path))?;
                 }
-                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => return Ok(None),
+                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+                    return Ok(None);
+                }
                 Err(TryLockError::Error(error)) => return Err(HubError::io(&path)(error)),
             }
-            // Python's lock removes its file when it is done: what was waited for may be no lock any more.
+            // Python's lock removes its file when it is done: what was waited for may be no lock
+            // any more.
             if is_the_file_at(&lock, &path) {
                 return Ok(Some(lock));
             }
@@ -167,7 +195,9 @@ impl Paths {
 #[cfg(unix)]
 fn is_the_file_at(open: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    let identity = |metadata: io::Result<fs::Metadata>| metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let identity = |metadata: io::Result<fs::Metadata>| {
+        metadata.ok().map(|metadata| (metadata.dev(), metadata.ino()))
+    };
     identity(open.metadata()) == identity(fs::metadata(path))
 }
 

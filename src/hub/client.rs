@@ -25,7 +25,10 @@ impl Hub {
     /// # Errors
     /// [`HubError::Variable`] if its endpoint is no URL.
     pub fn new(options: HubOptions) -> Result<Self, HubError> {
-        let wrong = |error: HttpError| HubError::Variable { variable: "HF_ENDPOINT", reason: error.to_string() };
+        let wrong = |error: HttpError| HubError::Variable {
+            variable: "HF_ENDPOINT",
+            reason: error.to_string(),
+        };
         let endpoint = Url::parse(&options.endpoint).map_err(wrong)?;
         Ok(Self { client: Client::new(options.reach != Reach::Network), endpoint, options })
     }
@@ -55,7 +58,12 @@ impl Hub {
 
     /// Asks for `url`, from byte `from` on, and follows redirects. A response of status 200 or 206,
     /// and the URL that gave it.
-    pub(super) fn get(&self, id: &ModelId, url: &Url, from: Option<u64>) -> Result<(Response, Url), HubError> {
+    pub(super) fn get(
+        &self,
+        id: &ModelId,
+        url: &Url,
+        from: Option<u64>,
+    ) -> Result<(Response, Url), HubError> {
         self.check_reach(id)?;
         let mut url = url.clone();
         for _ in 0..=MOST_REDIRECTS {
@@ -66,8 +74,12 @@ impl Hub {
             let response = self.client.get(&url, &headers).map_err(HubError::Http)?;
             let status = response.status();
             if status.is_redirection() {
-                let location = response.headers().get("location").and_then(|location| location.to_str().ok());
-                let no_hub = || HubError::NoHub { url: url.to_string(), reason: "a redirect to nowhere".to_owned() };
+                let location =
+                    response.headers().get("location").and_then(|location| location.to_str().ok());
+                let no_hub = || HubError::NoHub {
+                    url: url.to_string(),
+                    reason: "a redirect to nowhere".to_owned(),
+                };
                 url = url.join(location.ok_or_else(no_hub)?).map_err(HubError::Http)?;
                 continue;
             }
@@ -81,7 +93,9 @@ impl Hub {
 
     /// The error that a status other than success stands for.
     fn refused(&self, id: &ModelId, url: &Url, status: u16, headers: &HeaderMap) -> HubError {
-        let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let header = |name: &str| {
+            headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        };
         let (id, page, token) = (id.clone(), self.page(id), self.options.token.is_some());
         // Hosts of files know no models: what they refuse is theirs.
         let of_the_hub = url.same_origin(&self.endpoint);
@@ -94,10 +108,13 @@ impl Hub {
             (401 | 403 | 404, _) if of_the_hub => HubError::NoRepository { id, page },
             (429, _) => {
                 let asked = header("retry-after").trim().parse().ok();
-                HubError::RateLimited { seconds: asked.or_else(|| until_reset(header("ratelimit"))) }
+                HubError::RateLimited {
+                    seconds: asked.or_else(|| until_reset(header("ratelimit"))),
+                }
             }
             _ => {
-                let mut message: String = header("x-error-message").chars().filter(|c| !c.is_control()).collect();
+                let mut message: String =
+                    header("x-error-message").chars().filter(|c| !c.is_control()).collect();
                 message.truncate(message.floor_char_boundary(300));
                 HubError::Status { url: url.to_string(), status, message }
             }

@@ -47,11 +47,15 @@ pub enum HubError {
         forbidden: &'static str,
     },
     /// No response.
-    #[error("{0}; the same command goes on where this one stopped. HTTPS_PROXY names a proxy, HF_ENDPOINT a mirror")]
+    #[error(
+        "{0}; the same command goes on where this one stopped. HTTPS_PROXY names a proxy, \
+         HF_ENDPOINT a mirror"
+    )]
     Http(HttpError),
     /// Neither public nor readable with the token.
     #[error(
-        "the Hub knows no model {id}, or it is private: check the name at {page}; for a private one, set HF_TOKEN to a \
+        "the Hub knows no model {id}, or it is private: check the name at {page}; for a private \
+         one, set HF_TOKEN to a \
          token that may read it"
     )]
     NoRepository {
@@ -62,7 +66,8 @@ pub enum HubError {
     },
     /// The owner's conditions have to be accepted.
     #[error("{id} is gated: accept its conditions at {page}, then {}", if *token {
-        "try again; HF_TOKEN must be a token of the account that accepted them, with the right to read gated models"
+        "try again; HF_TOKEN must be a token of the account that accepted them, with the right to \
+         read gated models"
     } else {
         "set HF_TOKEN to a token of that account (made under Settings, Access Tokens)"
     })]
@@ -75,7 +80,10 @@ pub enum HubError {
         token: bool,
     },
     /// The token is not taken.
-    #[error("the Hub refuses the token ({status}): make another one that may read {id}, and set HF_TOKEN to it")]
+    #[error(
+        "the Hub refuses the token ({status}): make another one that may read {id}, and set \
+         HF_TOKEN to it"
+    )]
     Token {
         /// The model.
         id: ModelId,
@@ -100,8 +108,10 @@ pub enum HubError {
     },
     /// Too many requests.
     #[error(
-        "the Hub asks to wait {} before anything else is fetched (429): the same command goes on then. A token (HF_TOKEN) \
-         is allowed more", seconds.map_or("a while".to_owned(), |seconds| format!("{seconds} seconds"))
+        "the Hub asks to wait {} before anything else is fetched (429): the same command goes on \
+         then. A token (HF_TOKEN) \
+         is allowed more", seconds.map_or("a while".to_owned(), |seconds| format!("{seconds} \
+             seconds"))
     )]
     RateLimited {
         /// Its `Retry-After`, in seconds.
@@ -120,7 +130,8 @@ pub enum HubError {
     },
     /// Not the answer of a hub.
     #[error(
-        "{url} does not answer as the Hub does ({reason}): is HF_ENDPOINT right, and does a proxy ask for a login?"
+        "{url} does not answer as the Hub does ({reason}): is HF_ENDPOINT right, and does a proxy \
+         ask for a login?"
     )]
     NoHub {
         /// The address.
@@ -130,7 +141,8 @@ pub enum HubError {
     },
     /// The connection ends again and again.
     #[error(
-        "{path}: the connection ended {times} times without a byte more, at {} of {} ({reason}); the same command goes \
+        "{path}: the connection ended {times} times without a byte more, at {} of {} ({reason}); \
+         the same command goes \
          on there", in_words(*there), in_words(*size)
     )]
     Cut {
@@ -147,7 +159,8 @@ pub enum HubError {
     },
     /// Other bytes than the Hub's.
     #[error(
-        "{path}: {what} {found}, and the Hub says {expected}: not kept. A proxy or mirror between here and the Hub \
+        "{path}: {what} {found}, and the Hub says {expected}: not kept. A proxy or mirror between \
+         here and the Hub \
          changes files; try another HF_ENDPOINT or network"
     )]
     WrongContent {
@@ -174,7 +187,9 @@ pub enum HubError {
         cache: PathBuf,
     },
     /// A path that leads out of the model's folder.
-    #[error("{id} lists a file {path:?}, whose name leads out of the model's folder: nothing is fetched")]
+    #[error(
+        "{id} lists a file {path:?}, whose name leads out of the model's folder: nothing is fetched"
+    )]
     Path {
         /// The model.
         id: ModelId,

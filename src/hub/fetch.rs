@@ -1,9 +1,9 @@
 //! Fetching files into the cache.
 //!
 //! In: a listing, and which of its files are wanted. Out: the folder of the snapshot. Promises: a
-//! file that is there is hashed before it is used, and one that is not whole is fetched again; a cut
-//! file goes on where it ends; one process at a time writes a file; a file appears under its name
-//! whole, by one rename, after its hash was compared.
+//! file that is there is hashed before it is used, and one that is not whole is fetched again; a
+//! cut file goes on where it ends; one process at a time writes a file; a file appears under its
+//! name whole, by one rename, after its hash was compared.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -43,7 +43,8 @@ impl Hub {
         let options = &self.options;
         let paths = Paths::of(&options.cache, &listing.id.repository);
         let total: u64 = wanted.iter().map(|file| file.size).sum();
-        let there: Vec<u64> = wanted.iter().map(|file| bytes_there(&paths, &listing.commit, file)).collect();
+        let there: Vec<u64> =
+            wanted.iter().map(|file| bytes_there(&paths, &listing.commit, file)).collect();
         let mut there_now: u64 = there.iter().sum();
         let needed = total - there_now;
         let free = (options.free_bytes)(&options.cache).map_err(HubError::io(&options.cache))?;
@@ -86,13 +87,16 @@ impl Hub {
     /// # Errors
     /// [`HubError::Io`].
     pub fn keep_revision(&self, listing: &Listing) -> Result<(), HubError> {
-        Paths::of(&self.options.cache, &listing.id.repository).keep_reference(&listing.id, &listing.commit)
+        Paths::of(&self.options.cache, &listing.id.repository)
+            .keep_reference(&listing.id, &listing.commit)
     }
 }
 
 /// Bytes of a file that seem to be there, judged by lengths.
 fn bytes_there(paths: &Paths, commit: &str, file: &HubFile) -> u64 {
-    let length = |path: PathBuf| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len());
+    let length = |path: PathBuf| {
+        fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len())
+    };
     let whole = [paths.blob(file), paths.pointer(commit, file)].map(length);
     if whole.contains(&Some(file.size)) {
         return file.size;
@@ -200,9 +204,11 @@ impl Work<'_> {
         loop {
             self.complete(&mut part, &path)?;
             part.file.sync_all().map_err(io())?;
-            let hasher = std::mem::replace(&mut part.hasher, Hasher::of(&self.file.hash, self.file.size));
+            let hasher =
+                std::mem::replace(&mut part.hasher, Hasher::of(&self.file.hash, self.file.size));
             let Some(wrong) = self.wrong_hash(&hasher.finish()) else { return Ok(resumed) };
-            // What an earlier process left may be of another mind; what came whole is not asked for twice.
+            // What an earlier process left may be of another mind; what came whole is not asked for
+            // twice.
             self.restart(&mut part, &path)?;
             if !std::mem::take(&mut may_repeat) {
                 drop(part);
@@ -254,7 +260,11 @@ impl Work<'_> {
             };
             tracing::info!(path = self.file.path, there = part.length, %error, "asked again");
             if wait.as_secs() > 2 {
-                self.observer.say(&format!("{}: waiting {} seconds.", self.file.path, wait.as_secs()));
+                self.observer.say(&format!(
+                    "{}: waiting {} seconds.",
+                    self.file.path,
+                    wait.as_secs()
+                ));
             }
             std::thread::sleep(wait);
         }
@@ -265,17 +275,24 @@ impl Work<'_> {
     fn go_on(&self, part: &mut Partial, path: &Path) -> Result<(), HubError> {
         let Listing { id, commit, .. } = self.listing;
         let escaped: Vec<_> = self.file.path.split('/').map(crate::http::escape).collect();
-        let url = self.hub.url(&format!("/{}/resolve/{commit}/{}", id.repository, escaped.join("/")))?;
+        let url =
+            self.hub.url(&format!("/{}/resolve/{commit}/{}", id.repository, escaped.join("/")))?;
         let from = Some(part.length).filter(|length| *length > 0);
         let (response, _) = match self.hub.get(id, &url, from) {
             // Nothing behind the bytes that are there: they are not of this file.
-            Err(HubError::Status { status: 416, .. }) if from.is_some() => return self.restart(part, path),
+            Err(HubError::Status { status: 416, .. }) if from.is_some() => {
+                return self.restart(part, path);
+            }
             response => response?,
         };
-        let header =
-            |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let header = |name: &str| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        };
         if header("content-type").starts_with("text/html") && !self.file.path.ends_with("html") {
-            return Err(HubError::NoHub { url: url.to_string(), reason: "a web page in place of a file".to_owned() });
+            return Err(HubError::NoHub {
+                url: url.to_string(),
+                reason: "a web page in place of a file".to_owned(),
+            });
         }
         let starts_there = header("content-range").starts_with(&format!("bytes {}-", part.length));
         if from.is_some() && !(response.status().as_u16() == 206 && starts_there) {
@@ -328,9 +345,12 @@ impl Work<'_> {
         if is_new {
             return fs::rename(blob, pointer).map_err(HubError::io(pointer));
         }
-        let copy = files::temporary(0o666).tempfile_in(files::folder_of(pointer)).map_err(HubError::io(pointer))?;
+        let copy = files::temporary(0o666)
+            .tempfile_in(files::folder_of(pointer))
+            .map_err(HubError::io(pointer))?;
         fs::copy(blob, copy.path()).map_err(HubError::io(pointer))?;
-        copy.persist(pointer).map_err(|error| HubError::Io { path: pointer.to_owned(), error: error.error })?;
+        copy.persist(pointer)
+            .map_err(|error| HubError::Io { path: pointer.to_owned(), error: error.error })?;
         Ok(())
     }
 }

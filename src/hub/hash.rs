@@ -1,7 +1,7 @@
 //! The hashes by which the Hub names files.
 //!
-//! In: bytes as they come. Out: the hash as hex. Promises: a file is called whole only if it has the
-//! size and the hash that its name promises.
+//! In: bytes as they come. Out: the hash as hex. Promises: a file is called whole only if it has
+//! the size and the hash that its name promises.
 
 use std::io::{self, Read};
 

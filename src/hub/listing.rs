@@ -1,7 +1,7 @@
 //! The files of a repository.
 //!
-//! In: the name of a model. Out: its commit, and its files with sizes and hashes. Promises: the token
-//! goes to the endpoint alone; every path stays inside the model's folder.
+//! In: the name of a model. Out: its commit, and its files with sizes and hashes. Promises: the
+//! token goes to the endpoint alone; every path stays inside the model's folder.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -64,19 +64,22 @@ impl Hub {
     /// [`HubError`].
     pub fn listing(&self, id: &ModelId, observer: &dyn FetchObserver) -> Result<Listing, HubError> {
         let repository = id.repository.as_str();
-        let asked = self.url(&format!("/api/models/{repository}/revision/{}", escape(id.revision())))?;
+        let asked =
+            self.url(&format!("/api/models/{repository}/revision/{}", escape(id.revision())))?;
         let (answer, _) = self.json(id, &asked, observer)?;
-        let commit = answer["sha"]
-            .as_str()
-            .filter(|sha| is_commit(sha))
-            .ok_or_else(|| HubError::NoHub { url: asked.to_string(), reason: "it names no commit".to_owned() })?;
+        let commit = answer["sha"].as_str().filter(|sha| is_commit(sha)).ok_or_else(|| {
+            HubError::NoHub { url: asked.to_string(), reason: "it names no commit".to_owned() }
+        })?;
         let mut files = Vec::new();
-        let mut page = Some(self.url(&format!("/api/models/{repository}/tree/{commit}?recursive=true"))?);
+        let mut page =
+            Some(self.url(&format!("/api/models/{repository}/tree/{commit}?recursive=true"))?);
         for _ in 0..MOST_PAGES {
             let Some(url) = page else { break };
             let (answer, next) = self.json(id, &url, observer)?;
-            let no_list =
-                |error: serde_json::Error| HubError::NoHub { url: url.to_string(), reason: error.to_string() };
+            let no_list = |error: serde_json::Error| HubError::NoHub {
+                url: url.to_string(),
+                reason: error.to_string(),
+            };
             let entries: Vec<Entry> = serde_json::from_value(answer).map_err(no_list)?;
             for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
                 files.push(entry.file(id, &url)?);
@@ -89,7 +92,12 @@ impl Hub {
     }
 
     /// The JSON at `url`, and where its next page is.
-    fn json(&self, id: &ModelId, url: &Url, observer: &dyn FetchObserver) -> Result<(Value, Option<Url>), HubError> {
+    fn json(
+        &self,
+        id: &ModelId,
+        url: &Url,
+        observer: &dyn FetchObserver,
+    ) -> Result<(Value, Option<Url>), HubError> {
         const MOST_BYTES: u64 = 64 << 20;
         let mut failures = 0;
         let (mut response, from) = loop {
@@ -110,8 +118,11 @@ impl Hub {
         let body = response.body_mut().with_config().limit(MOST_BYTES).read_to_vec();
         let body = body.map_err(|error| no_hub(error.to_string()))?;
         let answer = serde_json::from_slice(&body).map_err(|_| {
-            let text = String::from_utf8_lossy(&body[..body.len().min(512)]).trim_start().to_lowercase();
-            no_hub(if text.starts_with('<') { "a web page and no JSON" } else { "no JSON" }.to_owned())
+            let text =
+                String::from_utf8_lossy(&body[..body.len().min(512)]).trim_start().to_lowercase();
+            no_hub(
+                if text.starts_with('<') { "a web page and no JSON" } else { "no JSON" }.to_owned(),
+            )
         })?;
         Ok((answer, next))
     }
@@ -151,7 +162,10 @@ mod tests {
 
     #[test]
     fn the_next_page_is_that_of_the_link() {
-        assert_eq!(next_page("<https://h/a?cursor=x>; rel=\"next\"").as_deref(), Some("https://h/a?cursor=x"));
+        assert_eq!(
+            next_page("<https://h/a?cursor=x>; rel=\"next\"").as_deref(),
+            Some("https://h/a?cursor=x")
+        );
         assert_eq!(next_page("</p>; rel=\"prev\", </n>; rel=\"next\"").as_deref(), Some("/n"));
         assert_eq!(next_page("</p>; rel=\"prev\""), None);
     }

@@ -1,9 +1,9 @@
 //! Models from the Hugging Face Hub, in the cache that Python's `huggingface_hub` shares.
 //!
 //! In: `OWNER/NAME`, a revision, and which of its files are wanted. Out: the folder of a snapshot.
-//! Promises: what Python put into the cache is used, and Python uses what is put there; a fetch that
-//! was cut off goes on at the next byte, in this process or a later one; no file is kept whose size
-//! and hash are not those that the Hub names; the token goes to the endpoint alone.
+//! Promises: what Python put into the cache is used, and Python uses what is put there; a fetch
+//! that was cut off goes on at the next byte, in this process or a later one; no file is kept whose
+//! size and hash are not those that the Hub names; the token goes to the endpoint alone.
 //!
 //! ```text
 //! HF_HUB_CACHE, else HF_HOME/hub, else ~/.cache/huggingface/hub
@@ -24,7 +24,9 @@ mod name;
 mod options;
 mod patience;
 
-pub use cache::{CachedSnapshot, cached_snapshot, cached_snapshots, folder_snapshot, name_of_snapshot};
+pub use cache::{
+    CachedSnapshot, cached_snapshot, cached_snapshots, folder_snapshot, name_of_snapshot,
+};
 pub use client::Hub;
 pub use error::HubError;
 pub use fetch::Fetched;

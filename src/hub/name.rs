@@ -26,7 +26,9 @@ pub struct ModelId {
 #[non_exhaustive]
 pub enum ModelNameError {
     /// Not a name of the Hub.
-    #[error("{0:?} is no name of a model on the Hub, which is OWNER/NAME or hf:OWNER/NAME@REVISION")]
+    #[error(
+        "{0:?} is no name of a model on the Hub, which is OWNER/NAME or hf:OWNER/NAME@REVISION"
+    )]
     Model(String),
     /// Not a revision.
     #[error("{0:?} is no name of a revision: a branch, a tag or a commit")]
@@ -76,7 +78,9 @@ impl FromStr for RepositoryName {
                 && !part.contains("..")
         };
         match text.split_once('/') {
-            Some((owner, name)) if part(owner) && part(name) && text.len() <= LONGEST => Ok(Self(text.to_owned())),
+            Some((owner, name)) if part(owner) && part(name) && text.len() <= LONGEST => {
+                Ok(Self(text.to_owned()))
+            }
             _ => Err(ModelNameError::Model(text.to_owned())),
         }
     }
@@ -152,13 +156,27 @@ mod tests {
     #[test]
     fn names_are_owner_and_name() {
         let id: ModelId = "hf:onnx-community/gemma-4-E2B-it-ONNX@refs/pr/1".parse().unwrap();
-        assert_eq!((id.repository.as_str(), id.revision()), ("onnx-community/gemma-4-E2B-it-ONNX", "refs/pr/1"));
+        assert_eq!(
+            (id.repository.as_str(), id.revision()),
+            ("onnx-community/gemma-4-E2B-it-ONNX", "refs/pr/1")
+        );
         assert_eq!(id.repository.folder(), "models--onnx-community--gemma-4-E2B-it-ONNX");
         assert_eq!(RepositoryName::of_folder(&id.repository.folder()).unwrap(), id.repository);
         assert_eq!("a/b".parse::<ModelId>().unwrap().revision(), "main");
-        for wrong in
-            ["", "a", "a/b/c", "../b", "a/..", "a/b--c", "a /b", "/a/b", "gemma4:e2b", "a/b@", "a/b@../x", "a\\b/c"]
-        {
+        for wrong in [
+            "",
+            "a",
+            "a/b/c",
+            "../b",
+            "a/..",
+            "a/b--c",
+            "a /b",
+            "/a/b",
+            "gemma4:e2b",
+            "a/b@",
+            "a/b@../x",
+            "a\\b/c",
+        ] {
             assert!(wrong.parse::<ModelId>().is_err(), "{wrong:?}");
         }
     }

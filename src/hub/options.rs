@@ -48,7 +48,9 @@ impl HubOptions {
     /// # Errors
     /// [`HubError::NoHome`].
     pub fn cache_from_env() -> Result<PathBuf, HubError> {
-        Places::of(dirs::home_dir().as_deref(), &|name| env::var_os(name)).cache.ok_or(HubError::NoHome)
+        Places::of(dirs::home_dir().as_deref(), &|name| env::var_os(name))
+            .cache
+            .ok_or(HubError::NoHome)
     }
 
     /// The options of the environment. `offline` is gemscope's own setting.
@@ -121,7 +123,9 @@ impl Places {
         let hf_home = path("HF_HOME").or_else(|| caches.map(|caches| caches.join("huggingface")));
         let in_home = |name: &str| hf_home.as_ref().map(|home| home.join(name));
         Self {
-            cache: path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE")).or_else(|| in_home("hub")),
+            cache: path("HF_HUB_CACHE")
+                .or_else(|| path("HUGGINGFACE_HUB_CACHE"))
+                .or_else(|| in_home("hub")),
             token: path("HF_TOKEN_PATH").or_else(|| in_home("token")),
         }
     }
@@ -131,7 +135,11 @@ impl std::fmt::Debug for HubOptions {
     /// Without the token.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { endpoint, cache, reach, links, .. } = self;
-        write!(f, "HubOptions {{ endpoint: {endpoint:?}, cache: {cache:?}, reach: {reach:?}, links: {links}, .. }}")
+        write!(
+            f,
+            "HubOptions {{ endpoint: {endpoint:?}, cache: {cache:?}, reach: {reach:?}, links: \
+             {links}, .. }}"
+        )
     }
 }
 
@@ -156,13 +164,18 @@ mod tests {
         let cache = |variables: &[_]| options(variables).unwrap().cache;
         assert_eq!(cache(&[]), Path::new("/home/me/.cache/huggingface/hub"));
         assert_eq!(cache(&[("XDG_CACHE_HOME", "/x")]), Path::new("/x/huggingface/hub"));
-        assert_eq!(cache(&[("XDG_CACHE_HOME", "/x"), ("HF_HOME", "~/hf")]), Path::new("/home/me/hf/hub"));
+        assert_eq!(
+            cache(&[("XDG_CACHE_HOME", "/x"), ("HF_HOME", "~/hf")]),
+            Path::new("/home/me/hf/hub")
+        );
         assert_eq!(cache(&[("HF_HOME", "/hf"), ("HF_HUB_CACHE", "/c")]), Path::new("/c"));
         let of = |name: &str, value: &str| options(&[(name, value)]).unwrap();
         assert_eq!(of("HF_ENDPOINT", "https://mirror.example/").endpoint, "https://mirror.example");
         assert_eq!(of("HF_HUB_OFFLINE", "1").reach, Reach::Nowhere);
         assert_eq!(of("HF_HUB_OFFLINE", "0").reach, Reach::Network);
-        assert!(!of("HF_HUB_DISABLE_SYMLINKS", "true").links && of("HF_HUB_DISABLE_SYMLINKS", "").links);
+        assert!(
+            !of("HF_HUB_DISABLE_SYMLINKS", "true").links && of("HF_HUB_DISABLE_SYMLINKS", "").links
+        );
         assert!(HubOptions::from_variables(false, None, |_| None).is_err());
     }
 
@@ -173,11 +186,16 @@ mod tests {
         std::fs::write(&file, "hf_file\n").unwrap();
         let (file, home) = (file.to_str().unwrap(), dir.path().to_str().unwrap());
         let token = |variables: &[_]| options(variables).unwrap().token;
-        assert_eq!(token(&[("HF_TOKEN", " hf_set "), ("HF_TOKEN_PATH", file)]).as_deref(), Some("hf_set"));
+        assert_eq!(
+            token(&[("HF_TOKEN", " hf_set "), ("HF_TOKEN_PATH", file)]).as_deref(),
+            Some("hf_set")
+        );
         assert_eq!(token(&[("HF_TOKEN_PATH", file)]).as_deref(), Some("hf_file"));
         assert_eq!(token(&[("HF_HOME", home)]).as_deref(), Some("hf_file"));
         assert_eq!(token(&[("HF_HOME", home), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]), None);
         assert!(options(&[("HF_TOKEN", "two words")]).is_err());
-        assert!(!format!("{:?}", options(&[("HF_TOKEN", "hf_secret")]).unwrap()).contains("hf_secret"));
+        assert!(
+            !format!("{:?}", options(&[("HF_TOKEN", "hf_secret")]).unwrap()).contains("hf_secret")
+        );
     }
 }

@@ -36,10 +36,16 @@ mod tests {
         assert_eq!(pause(&limited(Some(7)), 1), Some(Duration::from_secs(7)));
         assert_eq!(pause(&limited(None), 1), Some(Duration::from_secs(30)));
         assert_eq!(pause(&limited(Some(121)), 1), None, "told to the user");
-        let status = |status| HubError::Status { url: String::new(), status, message: String::new() };
-        assert_eq!([pause(&status(503), 1), pause(&status(451), 1)], [Some(Duration::from_secs(1)), None]);
-        let gone = HubError::Http(HttpError::Unreachable { host: "h".to_owned(), reason: "r".to_owned() });
-        let waits: Vec<_> = (0..=5).map(|failures| pause(&gone, failures).map(|wait| wait.as_millis())).collect();
+        let status =
+            |status| HubError::Status { url: String::new(), status, message: String::new() };
+        assert_eq!(
+            [pause(&status(503), 1), pause(&status(451), 1)],
+            [Some(Duration::from_secs(1)), None]
+        );
+        let gone =
+            HubError::Http(HttpError::Unreachable { host: "h".to_owned(), reason: "r".to_owned() });
+        let waits: Vec<_> =
+            (0..=5).map(|failures| pause(&gone, failures).map(|wait| wait.as_millis())).collect();
         assert_eq!(waits, [Some(0), Some(1000), Some(2000), Some(4000), Some(8000), None]);
         assert_eq!(pause(&HubError::Http(HttpError::Offline { host: "h".to_owned() }), 0), None);
     }

@@ -1,16 +1,18 @@
 //! Samples of 16 bits that hold fewer.
 //!
-//! In: decoded samples of 16 bits. Out: the same, spread over all 16, and a note. Promises: brightness is multiplied
-//! by one number for the whole image; at most one sample of a thousand is clipped; an image that uses its 16 bits, or
-//! is just dark, stays as it is.
+//! In: decoded samples of 16 bits. Out: the same, spread over all 16, and a note. Promises:
+//! brightness is multiplied by one number for the whole image; at most one sample of a thousand is
+//! clipped; an image that uses its 16 bits, or is just dark, stays as it is.
 //!
-//! Cameras write 10, 12 or 14 bits into files of 16 without scaling them, which then look black. How many bits there
-//! are is taken from the file where it says so (PNG's sBIT, TIFF's `MaxSampleValue`); writers that follow PNG's rule
-//! scale samples up and need nothing. Else a depth is believed on two conditions together: the brightest sample
-//! comes close to the depth's white ([`REACHES`]), and enough samples are not dark at that depth ([`ENOUGH`]). Twelve bits,
+//! Cameras write 10, 12 or 14 bits into files of 16 without scaling them, which then look black.
+//! How many bits there are is taken from the file where it says so (PNG's sBIT, TIFF's
+//! `MaxSampleValue`); writers that follow PNG's rule scale samples up and need nothing. Else a
+//! depth is believed on two conditions together: the brightest sample comes close to the depth's
+//! white ([`REACHES`]), and enough samples are not dark at that depth ([`ENOUGH`]). Twelve bits,
 //! the most frequent depth, are believed on the second alone if it holds in full.
 //!
-//! The brightest sample is that of all but [`HOT`], the share that hot pixels and the overshoot of sharpening may have.
+//! The brightest sample is that of all but [`HOT`], the share that hot pixels and the overshoot of
+//! sharpening may have.
 
 use std::ops::RangeInclusive;
 
@@ -28,13 +30,14 @@ const HOT: f64 = 0.001;
 const REACHES: f64 = 7.0 / 8.0;
 /// The share of samples that are not dark.
 const ENOUGH: f64 = 0.01;
-/// From this share of white on, a sample is not dark: where the brightest one reaches white, and where it does not.
+/// From this share of white on, a sample is not dark: where the brightest one reaches white, and
+/// where it does not.
 const NOT_DARK: [f64; 2] = [1.0 / 16.0, 1.0 / 4.0];
 /// Samples of 16 bits that are all below this look black.
 const BLACK: u16 = 1 << 12;
 
-/// Spreads the samples of an image with 16 bits a sample, of which `file` is the file; says what was done, or that
-/// nothing was and the image looks black.
+/// Spreads the samples of an image with 16 bits a sample, of which `file` is the file; says what
+/// was done, or that nothing was and the image looks black.
 pub(super) fn spread(decoded: &mut DynamicImage, file: &[u8]) -> Option<Note> {
     let (samples, channels, has_alpha): (&mut [u16], usize, bool) = match decoded {
         DynamicImage::ImageLuma16(image) => (image, 1, false),
@@ -44,16 +47,18 @@ pub(super) fn spread(decoded: &mut DynamicImage, file: &[u8]) -> Option<Note> {
         _ => return None,
     };
     let colours = channels - usize::from(has_alpha);
-    let of_colours = Samples::count(samples.chunks_exact(channels).flat_map(|pixel| &pixel[..colours]));
+    let of_colours =
+        Samples::count(samples.chunks_exact(channels).flat_map(|pixel| &pixel[..colours]));
     let brightest = of_colours.brightest_but(HOT);
     if brightest == 0 {
         return None;
     }
     let white = match claimed_white(file) {
-        // Samples that follow PNG's rule have nothing in the bits below the depth, or repeat themselves there.
-        Some(white) => {
-            Some(white).filter(|_| brightest <= white && !of_colours.all_multiples_of(65536 / (usize::from(white) + 1)))
-        }
+        // Samples that follow PNG's rule have nothing in the bits below the depth, or repeat
+        // themselves there.
+        Some(white) => Some(white).filter(|_| {
+            brightest <= white && !of_colours.all_multiples_of(65536 / (usize::from(white) + 1))
+        }),
         None => of_colours.likely_white(brightest),
     };
     let Some(white) = white.filter(|white| *white < u16::MAX) else {
@@ -65,9 +70,12 @@ pub(super) fn spread(decoded: &mut DynamicImage, file: &[u8]) -> Option<Note> {
         return dark.then(|| Note { detail: Some(detail), ..Note::new(NoteKind::NearBlack, 1) });
     };
     // An alpha channel may be of the same depth, or of all 16 bits.
-    let alpha_too = has_alpha && samples.chunks_exact(channels).all(|pixel| pixel[colours] <= white);
+    let alpha_too =
+        has_alpha && samples.chunks_exact(channels).all(|pixel| pixel[colours] <= white);
     let spread = if alpha_too { channels } else { colours };
-    let of = |sample: u16| ((u32::from(sample.min(white)) * 65535 + u32::from(white) / 2) / u32::from(white)) as u16;
+    let of = |sample: u16| {
+        ((u32::from(sample.min(white)) * 65535 + u32::from(white) / 2) / u32::from(white)) as u16
+    };
     for pixel in samples.chunks_exact_mut(channels) {
         pixel[..spread].iter_mut().for_each(|sample| *sample = of(*sample));
     }
@@ -111,7 +119,9 @@ impl Samples {
     /// The white of the depth that the samples seem to have, of which `brightest` is the brightest.
     fn likely_white(&self, brightest: u16) -> Option<u16> {
         let mut whites = DEPTHS.map(|bits| ((1_u32 << bits) - 1) as u16);
-        let reached = |white: &u16| brightest <= *white && f64::from(brightest) >= REACHES * f64::from(*white);
+        let reached = |white: &u16| {
+            brightest <= *white && f64::from(brightest) >= REACHES * f64::from(*white)
+        };
         let (white, not_dark) = match whites.find(reached) {
             Some(white) => (white, NOT_DARK[0]),
             None if brightest < BLACK => (BLACK - 1, NOT_DARK[1]),
@@ -128,9 +138,11 @@ impl Samples {
 fn claimed_white(file: &[u8]) -> Option<u16> {
     const MAX_SAMPLE_VALUE: u16 = 281;
     if let Some(bits) = png_chunk(file, *b"sBIT") {
-        // Grey and alpha, or three colours and alpha: the alpha's is no smaller than what is used of the others.
+        // Grey and alpha, or three colours and alpha: the alpha's is no smaller than what is used
+        // of the others.
         let colours = if bits.len() < 3 { 1 } else { 3 };
-        let bits = bits.iter().take(colours).copied().max().filter(|bits| (8..=16).contains(bits))?;
+        let bits =
+            bits.iter().take(colours).copied().max().filter(|bits| (8..=16).contains(bits))?;
         return Some(((1_u32 << bits) - 1) as u16);
     }
     let header = Block::new(file)?;
@@ -146,7 +158,8 @@ mod tests {
 
     /// An image of these samples, and what was done to it.
     fn spread_of(samples: Vec<u16>, file: &[u8]) -> (Vec<u16>, Option<(NoteKind, String)>) {
-        let image: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_raw(samples.len() as u32, 1, samples).unwrap();
+        let image: ImageBuffer<Luma<u16>, _> =
+            ImageBuffer::from_raw(samples.len() as u32, 1, samples).unwrap();
         let mut image = DynamicImage::ImageLuma16(image);
         let note = spread(&mut image, file).map(|note| (note.kind, note.detail.unwrap()));
         (image.into_luma16().into_raw(), note)
@@ -170,9 +183,16 @@ mod tests {
             for hot in [white, u16::MAX, (u32::from(white) * 9 / 8) as u16] {
                 let (samples, note) = spread_of([ramp(white), vec![hot]].concat(), b"");
                 assert!(samples.is_sorted());
-                assert_eq!((samples[0], samples[500], samples[1000], samples[1001]), (0, samples[500], 65535, 65535));
+                assert_eq!(
+                    (samples[0], samples[500], samples[1000], samples[1001]),
+                    (0, samples[500], 65535, 65535)
+                );
                 assert!(samples[500].abs_diff(32767) < 200, "{bits}: {}", samples[500]);
-                assert_eq!(note, Some((NoteKind::ScaledBitDepth, format!("{bits} of 16 bits"))), "{hot}");
+                assert_eq!(
+                    note,
+                    Some((NoteKind::ScaledBitDepth, format!("{bits} of 16 bits"))),
+                    "{hot}"
+                );
             }
             // Two of a thousand are no accident.
             let bright = (u32::from(white) * 3 / 2) as u16;
@@ -185,14 +205,22 @@ mod tests {
 
     #[test]
     fn what_is_dark_or_uses_its_bits_stays() {
-        let dark_with_a_lamp: Vec<u16> = (0..10_000).map(|at| if at == 0 { 4000 } else { 90 + at % 30 }).collect();
+        let dark_with_a_lamp: Vec<u16> =
+            (0..10_000).map(|at| if at == 0 { 4000 } else { 90 + at % 30 }).collect();
         let eight_bits_spread: Vec<u16> = (0..=15).map(|level| level * 257).collect();
-        for samples in
-            [ramp(65535), ramp(20_000), ramp(9000), dark_with_a_lamp, ramp(600), eight_bits_spread, vec![0; 9]]
-        {
+        for samples in [
+            ramp(65535),
+            ramp(20_000),
+            ramp(9000),
+            dark_with_a_lamp,
+            ramp(600),
+            eight_bits_spread,
+            vec![0; 9],
+        ] {
             let (after, note) = spread_of(samples.clone(), b"");
             assert_eq!(after, samples);
-            let looks_black = (300..4096).contains(samples.iter().max().unwrap()) && samples.len() > 16;
+            let looks_black =
+                (300..4096).contains(samples.iter().max().unwrap()) && samples.len() > 16;
             assert_eq!(note.map(|(kind, _)| kind), looks_black.then_some(NoteKind::NearBlack));
         }
     }
@@ -203,7 +231,10 @@ mod tests {
         let tiff = crate::image::tiff_block::tests::block(&[(281, 3, 1, 4095)]);
         assert_eq!(spread_of(ramp(600), &tiff), spread_of(ramp(600), &png_of(12)));
         assert_eq!(spread_of(ramp(4095), &png_of(16)).0, ramp(4095));
-        assert_eq!(spread_of([ramp(600), vec![5000]].concat(), &png_of(12)).0[1000..], [9602, 65535]);
+        assert_eq!(
+            spread_of([ramp(600), vec![5000]].concat(), &png_of(12)).0[1000..],
+            [9602, 65535]
+        );
         // Scaled as PNG wants it: brighter than 12 bits, or nothing below them.
         assert_eq!(spread_of(ramp(65520), &png_of(12)).0, ramp(65520));
         let scaled: Vec<u16> = ramp(255).iter().map(|sample| sample << 4).collect();

@@ -1,7 +1,8 @@
 //! When, and with which camera, an image was taken.
 //!
-//! In: the bytes of a JPEG, PNG, WebP or TIFF file. Out: [`Capture`], as the file's EXIF block says it. Promises: no
-//! pixel is decoded; a broken entry is one that is not there, and costs no other; texts are short, and of one line.
+//! In: the bytes of a JPEG, PNG, WebP or TIFF file. Out: [`Capture`], as the file's EXIF block says
+//! it. Promises: no pixel is decoded; a broken entry is one that is not there, and costs no other;
+//! texts are short, and of one line.
 //!
 //! Source: CIPA DC-008 (Exif 2.32), 4.6.
 
@@ -24,14 +25,18 @@ pub fn capture(file: &[u8]) -> Option<Capture> {
     let block = Block::new(segments::exif(file)?)?;
     let first = block.first_directory()?;
     let exif = block.directory_of(first, EXIF_DIRECTORY);
-    let text = |directory: Option<usize>, tag: u16| block.bytes_of(block.entry(directory?, tag)?).and_then(text);
+    let text = |directory: Option<usize>, tag: u16| {
+        block.bytes_of(block.entry(directory?, tag)?).and_then(text)
+    };
     let taken = text(exif, DATE_TIME_ORIGINAL).and_then(|date| {
         let fraction = text(exif, SUBSEC_TIME_ORIGINAL);
         date_time(&date, fraction.as_deref(), text(exif, OFFSET_TIME_ORIGINAL).as_deref())
     });
     // `ComfyUI` writes its graphs here.
-    let name =
-        |tag: u16| text(Some(first), tag).filter(|name| !name.starts_with("prompt:") && !name.starts_with("workflow:"));
+    let name = |tag: u16| {
+        text(Some(first), tag)
+            .filter(|name| !name.starts_with("prompt:") && !name.starts_with("workflow:"))
+    };
     let capture = Capture { taken, make: name(MAKE), model: name(MODEL) };
     (capture != Capture::default()).then_some(capture)
 }
@@ -44,12 +49,14 @@ fn text(bytes: &[u8]) -> Option<String> {
         // Older cameras write Latin-1.
         Err(_) => bytes[..end].iter().map(|&byte| char::from(byte)).collect(),
     };
-    let text: String = text.trim().chars().filter(|character| !character.is_control()).take(MOST_NAME).collect();
+    let text: String =
+        text.trim().chars().filter(|character| !character.is_control()).take(MOST_NAME).collect();
     Some(text).filter(|text| !text.is_empty())
 }
 
-/// `2024:05:01 12:34:56` with its fraction of a second and its offset from UTC as ISO 8601 (RFC 3339 where there is an
-/// offset): `2024-05-01T12:34:56.78+02:00`. Nothing where it is no date: cameras without a clock write zeros or blanks.
+/// `2024:05:01 12:34:56` with its fraction of a second and its offset from UTC as ISO 8601 (RFC
+/// 3339 where there is an offset): `2024-05-01T12:34:56.78+02:00`. Nothing where it is no date:
+/// cameras without a clock write zeros or blanks.
 fn date_time(date: &str, fraction: Option<&str>, offset: Option<&str>) -> Option<String> {
     let bytes: &[u8; 19] = date.as_bytes().try_into().ok()?;
     let number = |from: usize, to: usize| -> Option<u32> {
@@ -58,7 +65,8 @@ fn date_time(date: &str, fraction: Option<&str>, offset: Option<&str>) -> Option
     let [year, month, day] = [number(0, 4)?, number(5, 7)?, number(8, 10)?];
     let [hour, minute, second] = [number(11, 13)?, number(14, 16)?, number(17, 19)?];
     let separators = [4, 7, 10, 13, 16].map(|at| bytes[at]);
-    let separated = matches!(separators, [b':' | b'-' | b'/', b':' | b'-' | b'/', b' ' | b'T', b':', b':']);
+    let separated =
+        matches!(separators, [b':' | b'-' | b'/', b':' | b'-' | b'/', b' ' | b'T', b':', b':']);
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {
         2 => 28 + u32::from(leap),
@@ -67,20 +75,31 @@ fn date_time(date: &str, fraction: Option<&str>, offset: Option<&str>) -> Option
         _ => return None,
     };
     // A leap second is a time, too.
-    if !separated || year == 0 || !(1..=days).contains(&day) || hour > 23 || minute > 59 || second > 60 {
+    if !separated
+        || year == 0
+        || !(1..=days).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 60
+    {
         return None;
     }
     let digits = fraction.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
-    let fraction = digits.map_or_else(String::new, |digits| format!(".{}", &digits[..digits.len().min(9)]));
+    let fraction =
+        digits.map_or_else(String::new, |digits| format!(".{}", &digits[..digits.len().min(9)]));
     let offset = offset.filter(|offset| is_offset(offset)).unwrap_or_default();
-    Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{offset}"))
+    Some(format!(
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}{offset}"
+    ))
 }
 
 fn is_offset(text: &str) -> bool {
     let digit = |byte: u8| byte.is_ascii_digit();
     match *text.as_bytes() {
         [b'Z'] => true,
-        [b'+' | b'-', h0, h1, b':', m0, m1] => [h0, h1, m0, m1].into_iter().all(digit) && (h0, h1) <= (b'1', b'9'),
+        [b'+' | b'-', h0, h1, b':', m0, m1] => {
+            [h0, h1, m0, m1].into_iter().all(digit) && (h0, h1) <= (b'1', b'9')
+        }
         _ => false,
     }
 }

@@ -1,9 +1,10 @@
 //! Kinds of file that are no images here, and what to do about them.
 //!
-//! In: the first bytes of a file, or its extension. Out: its kind, with a name and an advice. Promises: what has no
-//! known sign has no kind.
+//! In: the first bytes of a file, or its extension. Out: its kind, with a name and an advice.
+//! Promises: what has no known sign has no kind.
 //!
-//! Sources: ISO/IEC 14496-12 (`ftyp`), ISO/IEC 18181-2 (JPEG XL), 15444-1 (JPEG 2000), and PKWARE's APPNOTE (zip).
+//! Sources: ISO/IEC 14496-12 (`ftyp`), ISO/IEC 18181-2 (JPEG XL), 15444-1 (JPEG 2000), and PKWARE's
+//! APPNOTE (zip).
 
 /// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,9 +39,13 @@ pub enum Foreign {
 impl Foreign {
     /// The kind of a file that begins with these bytes.
     pub fn of_bytes(bytes: &[u8]) -> Option<Self> {
-        if let Some(&[_, _, _, _, b'f', b't', b'y', b'p', ref brand @ ..]) = bytes.first_chunk::<12>() {
+        if let Some(&[_, _, _, _, b'f', b't', b'y', b'p', ref brand @ ..]) =
+            bytes.first_chunk::<12>()
+        {
             return Some(match brand {
-                b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1" => Self::Heif,
+                b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"mif1" | b"msf1" => {
+                    Self::Heif
+                }
                 b"avif" | b"avis" => Self::Avif,
                 b"crx " => Self::Raw,
                 _ => Self::Video,
@@ -69,7 +74,9 @@ impl Foreign {
             return Some(Self::Video);
         }
         let text = bytes[..bytes.len().min(256)].trim_ascii_start();
-        let begins = |with: &str| text.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with.as_bytes()));
+        let begins = |with: &str| {
+            text.get(..with.len()).is_some_and(|head| head.eq_ignore_ascii_case(with.as_bytes()))
+        };
         if begins("<!doctype html") || begins("<html") {
             return Some(Self::Html);
         }
@@ -83,10 +90,10 @@ impl Foreign {
             "avif" => Self::Avif,
             "jxl" => Self::JpegXl,
             "jp2" | "j2k" | "jpf" | "jpx" => Self::Jpeg2000,
-            "cr2" | "cr3" | "nef" | "arw" | "dng" | "orf" | "rw2" | "raf" | "pef" | "srw" | "raw" => Self::Raw,
-            "mp4" | "mov" | "m4v" | "avi" | "mkv" | "webm" | "mts" | "m2ts" | "mpg" | "mpeg" | "wmv" | "3gp" => {
-                Self::Video
-            }
+            "cr2" | "cr3" | "nef" | "arw" | "dng" | "orf" | "rw2" | "raf" | "pef" | "srw"
+            | "raw" => Self::Raw,
+            "mp4" | "mov" | "m4v" | "avi" | "mkv" | "webm" | "mts" | "m2ts" | "mpg" | "mpeg"
+            | "wmv" | "3gp" => Self::Video,
             "tar" => Self::Tar,
             "zip" | "7z" | "rar" | "gz" | "tgz" | "zst" | "xz" | "bz2" => Self::Archive,
             "html" | "htm" => Self::Html,
@@ -118,17 +125,22 @@ impl Foreign {
     pub fn advice(self) -> Option<&'static str> {
         Some(match self {
             Self::Heif | Self::Avif | Self::JpegXl | Self::Jpeg2000 => {
-                "HEIC, AVIF, JPEG XL and JPEG 2000 are not read: make JPEGs of them, for example with ImageMagick's \
+                "HEIC, AVIF, JPEG XL and JPEG 2000 are not read: make JPEGs of them, for example \
+                 with ImageMagick's \
                  `magick mogrify -format jpg *.heic`."
             }
             Self::Raw => {
-                "Raw images of cameras are not read: develop them into JPEGs, for example with `darktable-cli` or `dcraw`."
+                "Raw images of cameras are not read: develop them into JPEGs, for example with \
+                 `darktable-cli` or `dcraw`."
             }
             Self::Video => {
                 "Videos are not read: make images of their frames, for example one a second with \
                  `ffmpeg -i clip.mp4 -vf fps=1 clip-%05d.jpg`."
             }
-            Self::Tar => "An archive in a folder is not opened: name the .tar itself to read the images in it.",
+            Self::Tar => {
+                "An archive in a folder is not opened: name the .tar itself to read the images in \
+                 it."
+            }
             Self::Archive => "Of archives only .tar is read: unpack the others.",
             Self::Html | Self::Pdf | Self::Svg | Self::Photoshop => return None,
         })

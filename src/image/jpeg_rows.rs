@@ -1,11 +1,11 @@
 //! How much of a JPEG is in its file.
 //!
-//! In: the bytes of a JPEG whose end may be missing. Out: the rows of pixels whose blocks are all there, and the
-//! first block that is not. Promises: no pixel is decoded; any bytes give an answer, in time that grows with the
-//! file; a broken code ends the image as a missing byte does.
+//! In: the bytes of a JPEG whose end may be missing. Out: the rows of pixels whose blocks are all
+//! there, and the first block that is not. Promises: no pixel is decoded; any bytes give an answer,
+//! in time that grows with the file; a broken code ends the image as a missing byte does.
 //!
-//! Source: ITU-T T.81, annexes B (segments), C and F.2 (Huffman codes), G (progressive scans). The decoders at hand
-//! fill what is missing and do not say from where on.
+//! Source: ITU-T T.81, annexes B (segments), C and F.2 (Huffman codes), G (progressive scans). The
+//! decoders at hand fill what is missing and do not say from where on.
 
 use ::image::DynamicImage;
 
@@ -22,13 +22,16 @@ pub(super) struct Extent {
     pub(super) columns: u32,
     /// Height of that row of blocks in pixels.
     pub(super) row_height: u32,
-    /// Whether the image comes in scans, each finer than the one before: rows may be there without their finest detail.
+    /// Whether the image comes in scans, each finer than the one before: rows may be there without
+    /// their finest detail.
     pub(super) progressive: bool,
-    /// The bytes that decoders can read: without a segment that is not there to its end, which they stumble over.
+    /// The bytes that decoders can read: without a segment that is not there to its end, which they
+    /// stumble over.
     pub(super) bytes: usize,
 }
 
-/// What the decoders here show where there are no pixels: all coefficients are 0, as libjpeg leaves them.
+/// What the decoders here show where there are no pixels: all coefficients are 0, as libjpeg leaves
+/// them.
 const GREY: u8 = 128;
 
 impl Extent {
@@ -51,7 +54,8 @@ impl Extent {
         Note { detail: Some(detail), ..Note::new(NoteKind::TruncatedImage, 1) }
     }
 
-    /// Makes everything grey that is not there: decoders fill it with what the next bytes seem to say.
+    /// Makes everything grey that is not there: decoders fill it with what the next bytes seem to
+    /// say.
     pub(super) fn blank_rest(self, decoded: &mut DynamicImage) {
         let width = decoded.width() as usize;
         let (pixels, channels): (&mut [u8], usize) = match decoded {
@@ -68,11 +72,12 @@ impl Extent {
     }
 }
 
-/// A run of zero bytes at the end that is at least this long is space that was never written to, not pixels: a sector.
+/// A run of zero bytes at the end that is at least this long is space that was never written to,
+/// not pixels: a sector.
 const UNWRITTEN: usize = 512;
 
-/// How much of `bytes` is there. Nothing for JPEGs that no decoder here reads (arithmetic, lossless, 12 bits), or that
-/// end before their first scan.
+/// How much of `bytes` is there. Nothing for JPEGs that no decoder here reads (arithmetic,
+/// lossless, 12 bits), or that end before their first scan.
 pub(super) fn extent(bytes: &[u8]) -> Option<Extent> {
     let written = bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
     let bytes = if bytes.len() - written >= UNWRITTEN { &bytes[..written] } else { bytes };
@@ -96,23 +101,30 @@ pub(super) fn extent(bytes: &[u8]) -> Option<Extent> {
     frame.filter(|frame| frame.scans > 0).map(|frame| Extent { bytes: readable, ..frame.extent() })
 }
 
-/// Whether markers that no scan holds stand among the bytes of the image: it is there to its end, and damaged before it.
+/// Whether markers that no scan holds stand among the bytes of the image: it is there to its end,
+/// and damaged before it.
 pub(super) fn is_damaged(bytes: &[u8]) -> bool {
     const FIRST_FRAME: std::ops::RangeInclusive<u8> = 0xC0..=0xC2;
     let (mut at, mut scanned) = (2, false);
     loop {
-        let Some(next) = bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == 0xFF)) else {
+        let Some(next) =
+            bytes.get(at..).and_then(|rest| rest.iter().position(|byte| *byte == 0xFF))
+        else {
             return false;
         };
         at += next;
-        let (Some(&marker), length) = (bytes.get(at + 1), u16_at(bytes, at + 2)) else { return false };
+        let (Some(&marker), length) = (bytes.get(at + 1), u16_at(bytes, at + 2)) else {
+            return false;
+        };
         match marker {
             0xFF => at += 1,
             // A byte of 255 among those of the image, and markers without a segment.
             0x00 | 0xD0..=0xD7 => at += 2,
             0xD9 => return false,
             0xC4 | 0xDA..=0xDD | 0xE0..=0xEF | 0xFE => at += 2 + usize::from(length.unwrap_or(0)),
-            marker if !scanned && FIRST_FRAME.contains(&marker) => at += 2 + usize::from(length.unwrap_or(0)),
+            marker if !scanned && FIRST_FRAME.contains(&marker) => {
+                at += 2 + usize::from(length.unwrap_or(0))
+            }
             // What stands before the first scan is for decoders to judge.
             _ => return scanned,
         }
@@ -120,7 +132,8 @@ pub(super) fn is_damaged(bytes: &[u8]) -> bool {
     }
 }
 
-/// The next marker from `at` on, what its segment holds, and where that ends. Nothing where the bytes end before that.
+/// The next marker from `at` on, what its segment holds, and where that ends. Nothing where the
+/// bytes end before that.
 fn segment(bytes: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
     let at = marker_from(bytes, at)?;
     let marker = bytes[at + 1];
@@ -134,7 +147,8 @@ fn segment(bytes: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
 /// Where the next marker begins that has a segment, or ends the image.
 fn marker_from(bytes: &[u8], mut at: usize) -> Option<usize> {
     // Bytes between segments do not belong there; decoders pass over them.
-    while *bytes.get(at)? != 0xFF || matches!(bytes.get(at + 1)?, 0x00 | 0x01 | 0xD0..=0xD8 | 0xFF) {
+    while *bytes.get(at)? != 0xFF || matches!(bytes.get(at + 1)?, 0x00 | 0x01 | 0xD0..=0xD8 | 0xFF)
+    {
         at += 1;
     }
     Some(at)
@@ -192,8 +206,8 @@ struct Component {
     id: u8,
     horizontal: u32,
     vertical: u32,
-    /// How far its first scan came: whole rows of the image in pixels, and of the next row of blocks the pixels from
-    /// the left. Nothing where there was no scan of it.
+    /// How far its first scan came: whole rows of the image in pixels, and of the next row of
+    /// blocks the pixels from the left. Nothing where there was no scan of it.
     reached: Option<(u32, u32)>,
 }
 
@@ -219,24 +233,29 @@ impl Frame {
             })
             .collect();
         let (height, width) = (u32::from(u16_at(segment, 1)?), u32::from(u16_at(segment, 3)?));
-        let sound = |of: &Component| (1..=4).contains(&of.horizontal) && (1..=4).contains(&of.vertical);
-        let sound = width > 0 && height > 0 && !components.is_empty() && components.iter().all(sound);
+        let sound =
+            |of: &Component| (1..=4).contains(&of.horizontal) && (1..=4).contains(&of.vertical);
+        let sound =
+            width > 0 && height > 0 && !components.is_empty() && components.iter().all(sound);
         sound.then_some(Self { width, height, progressive, components, scans: 0 })
     }
 
     /// The largest sampling factors, horizontal and vertical.
     fn most(&self) -> (u32, u32) {
-        let most = |factor: fn(&Component) -> u32| self.components.iter().map(factor).max().unwrap_or(1);
+        let most =
+            |factor: fn(&Component) -> u32| self.components.iter().map(factor).max().unwrap_or(1);
         (most(|of| of.horizontal), most(|of| of.vertical))
     }
 
-    /// Walks the scan whose data begin at `at`, if pixels depend on it, and gives the place behind it.
+    /// Walks the scan whose data begin at `at`, if pixels depend on it, and gives the place behind
+    /// it.
     fn scan(&mut self, tables: &Tables, header: &[u8], bytes: &[u8], at: usize) -> Option<usize> {
         let (&count, rest) = header.split_first()?;
         let (chosen, rest) = rest.split_at_checked(usize::from(count) * 2)?;
         let &[first, _, approximation, ..] = rest else { return None };
         self.scans += 1;
-        // A scan of a progressive image that only makes finer, by its higher frequencies or by one more bit.
+        // A scan of a progressive image that only makes finer, by its higher frequencies or by one
+        // more bit.
         if self.progressive && (first != 0 || approximation >> 4 != 0) {
             return Some(at);
         }
@@ -247,7 +266,11 @@ impl Frame {
             let component = &self.components[place];
             let coder = Coder {
                 dc: tables.dc[usize::from(of[1] >> 4 & 3)].as_ref()?,
-                ac: if self.progressive { None } else { Some(tables.ac[usize::from(of[1] & 3)].as_ref()?) },
+                ac: if self.progressive {
+                    None
+                } else {
+                    Some(tables.ac[usize::from(of[1] & 3)].as_ref()?)
+                },
             };
             // A scan of one component has one block a unit, whatever its sampling.
             let of_unit = if count == 1 { 1 } else { component.horizontal * component.vertical };
@@ -256,9 +279,11 @@ impl Frame {
         }
         let (most_horizontal, most_vertical) = self.most();
         let alone = self.components.get(*places.first()?).filter(|_| count == 1);
-        let (horizontal, vertical) = alone.map_or((1, 1), |component| (component.horizontal, component.vertical));
+        let (horizontal, vertical) =
+            alone.map_or((1, 1), |component| (component.horizontal, component.vertical));
         // Pixels of the image that a unit covers.
-        let (unit_width, unit_height) = (8 * most_horizontal / horizontal, 8 * most_vertical / vertical);
+        let (unit_width, unit_height) =
+            (8 * most_horizontal / horizontal, 8 * most_vertical / vertical);
         let across = (self.width * horizontal).div_ceil(8 * most_horizontal);
         let down = (self.height * vertical).div_ceil(8 * most_vertical);
         let mut reader = Reader::new(bytes, at);
@@ -310,7 +335,11 @@ impl<'b> Reader<'b> {
     /// How many of `most` units can be read whole.
     fn units(&mut self, blocks: &[Coder<'_>], most: u32, restart_interval: u32) -> u32 {
         for unit in 0..most {
-            if restart_interval > 0 && unit > 0 && unit % restart_interval == 0 && self.restart().is_none() {
+            if restart_interval > 0
+                && unit > 0
+                && unit % restart_interval == 0
+                && self.restart().is_none()
+            {
                 return unit;
             }
             if blocks.iter().any(|block| self.block(*block).is_none()) {
@@ -418,8 +447,9 @@ mod tests {
         for file in ["cut/no-end.jpg", "cut/progressive-no-end.jpg", "cut/444-restarts.jpg"] {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/images").join(file);
             let bytes = std::fs::read(path).unwrap();
-            let rows: Vec<u32> =
-                (0..=bytes.len()).map(|end| extent(&bytes[..end]).map_or(0, |extent| extent.rows)).collect();
+            let rows: Vec<u32> = (0..=bytes.len())
+                .map(|end| extent(&bytes[..end]).map_or(0, |extent| extent.rows))
+                .collect();
             assert!(rows.is_sorted(), "{file}");
             // One row of blocks after the other: no count is left out.
             assert!(rows.windows(2).all(|pair| pair[1] - pair[0] <= 16), "{file}");

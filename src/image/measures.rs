@@ -1,40 +1,52 @@
 //! Classical measures of a frame's pixels: sharpness, noise, clipping, brightness, contrast.
 //!
-//! In: 8-bit RGB. Out: [`Measures`]. Promises: the same pixels give the same numbers on every machine; frames of up to a megapixel are measured as
-//! they are, and larger ones are first averaged down to it where a measure depends on the scale.
+//! In: 8-bit RGB. Out: [`Measures`]. Promises: the same pixels give the same numbers on every
+//! machine; frames of up to a megapixel are measured as they are, and larger ones are first
+//! averaged down to it where a measure depends on the scale.
 //!
-//! Own code: these are sums over pixels and their neighbours, and `imageproc` would bring linear algebra and fonts for them.
+//! Own code: these are sums over pixels and their neighbours, and `imageproc` would bring linear
+//! algebra and fonts for them.
 
 use std::f64::consts::FRAC_PI_2;
 
 use crate::record::Measures;
 
-/// The most pixels that sharpness and noise are measured over. By area and not by side, so that all of SDXL's formats (1024x1024, 832x1216,
-/// 1536x640) are measured as they are and can be compared.
+/// The most pixels that sharpness and noise are measured over. By area and not by side, so that all
+/// of SDXL's formats (1024x1024, 832x1216, 1536x640) are measured as they are and can be compared.
 const MOST_PIXELS: f64 = (1 << 20) as f64;
 
-/// A pixel with all channels up to this is clipped in the shadows, and with all from 255 less this on, in the highlights: lossy formats and
-/// decoders of latents do not hit 0 and 255.
+/// A pixel with all channels up to this is clipped in the shadows, and with all from 255 less this
+/// on, in the highlights: lossy formats and decoders of latents do not hit 0 and 255.
 const CLIPPED: u8 = 2;
 
-/// Measures row-major RGB of `width * height * 3` bytes. Bytes beyond the size, and the rest of a row that is not whole, do not count.
+/// Measures row-major RGB of `width * height * 3` bytes. Bytes beyond the size, and the rest of a
+/// row that is not whole, do not count.
 pub fn measure(width: u32, height: u32, rgb: &[u8]) -> Measures {
     let width = width as usize;
-    let luma: Vec<u8> = rgb.chunks_exact(3).take(width.saturating_mul(height as usize)).map(luma).collect();
+    let luma: Vec<u8> =
+        rgb.chunks_exact(3).take(width.saturating_mul(height as usize)).map(luma).collect();
     let height = luma.len().checked_div(width).unwrap_or(0);
     let luma = &luma[..width * height];
     let count = (luma.len() as f64).max(1.0);
     let share = |clipped: fn(&u8) -> bool| {
-        rgb.chunks_exact(3).take(luma.len()).filter(|pixel| pixel.iter().all(clipped)).count() as f64 / count
+        rgb.chunks_exact(3).take(luma.len()).filter(|pixel| pixel.iter().all(clipped)).count()
+            as f64
+            / count
     };
     let mut histogram = [0_u64; 256];
     for &level in luma {
         histogram[usize::from(level)] += 1;
     }
-    let levels = || (0..256_u32).map(f64::from).zip(histogram).map(|(level, pixels)| (level, pixels as f64 / count));
+    let levels = || {
+        (0..256_u32)
+            .map(f64::from)
+            .zip(histogram)
+            .map(|(level, pixels)| (level, pixels as f64 / count))
+    };
     let mean: f64 = levels().map(|(level, share)| level * share).sum();
     let variance: f64 = levels().map(|(level, share)| (level - mean).powi(2) * share).sum();
-    let entropy: f64 = levels().filter(|(_, share)| *share > 0.0).map(|(_, share)| -share * share.log2()).sum();
+    let entropy: f64 =
+        levels().filter(|(_, share)| *share > 0.0).map(|(_, share)| -share * share.log2()).sum();
     let plane = Plane::within(width, height, luma, MOST_PIXELS);
     Measures {
         laplacian_variance: short(plane.laplacian_variance()),
@@ -65,8 +77,9 @@ struct Plane {
 }
 
 impl Plane {
-    /// Luma, averaged down to at most so many pixels: each row over the width, and the rows that a row becomes a part of added up. No
-    /// more than a row is held beside the result, whatever the shape.
+    /// Luma, averaged down to at most so many pixels: each row over the width, and the rows that a
+    /// row becomes a part of added up. No more than a row is held beside the result, whatever the
+    /// shape.
     fn within(width: usize, height: usize, luma: &[u8], most: f64) -> Self {
         let scale = (most / luma.len().max(1) as f64).sqrt();
         if scale >= 1.0 {
@@ -96,7 +109,8 @@ impl Plane {
         Self { width: narrow, levels }
     }
 
-    /// A value of every pixel that has all eight neighbours: of the sums of the pixel itself, the four beside it, and the four at its corners.
+    /// A value of every pixel that has all eight neighbours: of the sums of the pixel itself, the
+    /// four beside it, and the four at its corners.
     fn inner(&self, value: impl Fn(f64, f64, f64) -> f64) -> Vec<f64> {
         let rows: Vec<&[f32]> = self.levels.chunks_exact(self.width.max(1)).collect();
         let mut values = Vec::new();
@@ -119,7 +133,8 @@ impl Plane {
     }
 
     fn noise(&self) -> f64 {
-        let residuals = self.inner(|middle, beside, corners| (4.0 * middle - 2.0 * beside + corners).abs());
+        let residuals =
+            self.inner(|middle, beside, corners| (4.0 * middle - 2.0 * beside + corners).abs());
         let count = (residuals.len() as f64).max(1.0);
         FRAC_PI_2.sqrt() * residuals.iter().sum::<f64>() / (6.0 * count)
     }
@@ -128,7 +143,8 @@ impl Plane {
 /// A row, averaged to `fewer` values.
 fn averaged(row: &[u8], fewer: usize) -> impl Iterator<Item = f32> {
     (0..fewer).map(move |index| {
-        let sum: f64 = parts(row.len(), fewer, index).map(|(at, part)| f64::from(row[at]) * part).sum();
+        let sum: f64 =
+            parts(row.len(), fewer, index).map(|(at, part)| f64::from(row[at]) * part).sum();
         (sum / share(row.len(), fewer)) as f32
     })
 }
@@ -138,8 +154,8 @@ fn share(length: usize, fewer: usize) -> f64 {
     length as f64 / fewer as f64
 }
 
-/// The values that are averaged to the one at `index` of `fewer`, and how much of each: one that lies in two shares counts in both by
-/// its part.
+/// The values that are averaged to the one at `index` of `fewer`, and how much of each: one that
+/// lies in two shares counts in both by its part.
 fn parts(length: usize, fewer: usize, index: usize) -> impl Iterator<Item = (usize, f64)> {
     let share = share(length, fewer);
     let (from, to) = (index as f64 * share, ((index + 1) as f64 * share).min(length as f64));
@@ -170,17 +186,27 @@ mod tests {
     #[test]
     fn a_flat_image_has_nothing_in_it() {
         let flat = grey(20, 10, |_, _| 100);
-        assert_eq!((flat.laplacian_variance, flat.noise, flat.luma_deviation, flat.luma_entropy), (0.0, 0.0, 0.0, 0.0));
-        assert_eq!((flat.luma_mean, flat.clipped_shadows, flat.clipped_highlights), (100.0, 0.0, 0.0));
+        assert_eq!(
+            (flat.laplacian_variance, flat.noise, flat.luma_deviation, flat.luma_entropy),
+            (0.0, 0.0, 0.0, 0.0)
+        );
+        assert_eq!(
+            (flat.luma_mean, flat.clipped_shadows, flat.clipped_highlights),
+            (100.0, 0.0, 0.0)
+        );
     }
 
     #[test]
     fn by_hand() {
         // Half black, half white: mean 127.5, deviation 127.5, one bit.
         let halves = grey(10, 10, |x, _| if x < 5 { 0 } else { 255 });
-        assert_eq!((halves.luma_mean, halves.luma_deviation, halves.luma_entropy), (127.5, 127.5, 1.0));
+        assert_eq!(
+            (halves.luma_mean, halves.luma_deviation, halves.luma_entropy),
+            (127.5, 127.5, 1.0)
+        );
         assert_eq!((halves.clipped_shadows, halves.clipped_highlights), (0.5, 0.5));
-        // Of 8 columns inside, one has a Laplacian of 255 and one of -255: the mean is 0, the variance 2 * 255^2 / 8.
+        // Of 8 columns inside, one has a Laplacian of 255 and one of -255: the mean is 0, the
+        // variance 2 * 255^2 / 8.
         assert_eq!(halves.laplacian_variance, short(2.0 * 255.0 * 255.0 / 8.0));
         // The noise mask sees no straight edge.
         assert_eq!(halves.noise, 0.0);
@@ -195,11 +221,16 @@ mod tests {
 
     #[test]
     fn blur_and_noise_move_their_measures() {
-        let scene =
-            |x: u32, y: u32| 128.0 + 60.0 * f64::from(x / 16 % 2 * 2) - 60.0 + 20.0 * (f64::from(y) / 9.0).sin();
+        let scene = |x: u32, y: u32| {
+            128.0 + 60.0 * f64::from(x / 16 % 2 * 2) - 60.0 + 20.0 * (f64::from(y) / 9.0).sin()
+        };
         let sharp = grey(128, 128, |x, y| scene(x, y) as u8);
-        let blurred = grey(128, 128, |x, y| ((x..x + 5).map(|x| scene(x, y)).sum::<f64>() / 5.0) as u8);
-        assert!(blurred.laplacian_variance < sharp.laplacian_variance / 4.0, "{blurred:?} {sharp:?}");
+        let blurred =
+            grey(128, 128, |x, y| ((x..x + 5).map(|x| scene(x, y)).sum::<f64>() / 5.0) as u8);
+        assert!(
+            blurred.laplacian_variance < sharp.laplacian_variance / 4.0,
+            "{blurred:?} {sharp:?}"
+        );
         // Uniform noise of -10..10 has a deviation of 10 / sqrt(3) = 5.8.
         let noisy = grey(128, 128, |x, y| (scene(x, y) + 10.0 * random(x, y)) as u8);
         assert!(sharp.noise < 1.0, "{sharp:?}");
@@ -209,10 +240,12 @@ mod tests {
 
     #[test]
     fn size_matters_little() {
-        let small =
-            grey(1000, 700, |x, y| (128.0 + 60.0 * (f64::from(x) / 7.0).sin() * (f64::from(y) / 9.0).cos()) as u8);
-        let large =
-            grey(2000, 1400, |x, y| (128.0 + 60.0 * (f64::from(x) / 14.0).sin() * (f64::from(y) / 18.0).cos()) as u8);
+        let small = grey(1000, 700, |x, y| {
+            (128.0 + 60.0 * (f64::from(x) / 7.0).sin() * (f64::from(y) / 9.0).cos()) as u8
+        });
+        let large = grey(2000, 1400, |x, y| {
+            (128.0 + 60.0 * (f64::from(x) / 14.0).sin() * (f64::from(y) / 18.0).cos()) as u8
+        });
         assert!((large.luma_mean - small.luma_mean).abs() < 0.5);
         let ratio = large.laplacian_variance / small.laplacian_variance;
         assert!((0.3..1.5).contains(&ratio), "{ratio}: without averaging it is a sixteenth");
@@ -239,19 +272,32 @@ mod tests {
 
     #[test]
     fn any_size_is_measured() {
-        for (width, height, bytes) in
-            [(0, 0, 0), (0, 5, 30), (5, 0, 30), (1, 1, 3), (2, 2, 12), (3, 3, 26), (5, 5, 7), (u32::MAX, u32::MAX, 9)]
-        {
+        for (width, height, bytes) in [
+            (0, 0, 0),
+            (0, 5, 30),
+            (5, 0, 30),
+            (1, 1, 3),
+            (2, 2, 12),
+            (3, 3, 26),
+            (5, 5, 7),
+            (u32::MAX, u32::MAX, 9),
+        ] {
             let measures = measure(width, height, &vec![7; bytes]);
             assert!(measures.luma_mean.is_finite() && measures.noise == 0.0, "{measures:?}");
         }
         let json = serde_json::to_string(&grey(10, 10, |x, y| (x * y) as u8)).unwrap();
         assert!(json.len() < 220, "{json}");
-        assert_eq!(serde_json::from_str::<Measures>(&json).unwrap(), grey(10, 10, |x, y| (x * y) as u8));
+        assert_eq!(
+            serde_json::from_str::<Measures>(&json).unwrap(),
+            grey(10, 10, |x, y| (x * y) as u8)
+        );
     }
 
     #[test]
     fn four_digits() {
-        assert_eq!([1234.56, 0.000_123_456, 0.0, 99_999.0, 7.0].map(short), [1235.0, 0.000_123_5, 0.0, 100_000.0, 7.0]);
+        assert_eq!(
+            [1234.56, 0.000_123_456, 0.0, 99_999.0, 7.0].map(short),
+            [1235.0, 0.000_123_5, 0.0, 100_000.0, 7.0]
+        );
     }
 }

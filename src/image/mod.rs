@@ -1,12 +1,14 @@
 //! Bytes of a file to an upright RGB image.
 //!
-//! In: the bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF file. Out: 8-bit RGB, turned as its EXIF orientation says. Promises: the
-//! format is read from the bytes, never from the name; alpha is composited over white as Hugging Face's processor does; an
-//! animation gives its first frame; a file that claims more pixels than the limit is refused before anything is allocated. With the
-//! feature `turbojpeg`, a JPEG's pixels equal Pillow's, bit for bit; without it they differ by a few levels.
+//! In: the bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF file. Out: 8-bit RGB, turned as its EXIF
+//! orientation says. Promises: the format is read from the bytes, never from the name; alpha is
+//! composited over white as Hugging Face's processor does; an animation gives its first frame; a
+//! file that claims more pixels than the limit is refused before anything is allocated. With the
+//! feature `turbojpeg`, a JPEG's pixels equal Pillow's, bit for bit; without it they differ by a
+//! few levels.
 //!
-//! Two kinds of file are made good, with a note: a JPEG that ends early is decoded as far as it goes, and samples of 16
-//! bits that hold fewer are spread over all of them.
+//! Two kinds of file are made good, with a note: a JPEG that ends early is decoded as far as it
+//! goes, and samples of 16 bits that hold fewer are spread over all of them.
 //!
 //! ```
 //! let image = gemscope::image::decode(&std::fs::read("fixtures/shapes/scene-01.png")?, true)?;
@@ -44,7 +46,8 @@ use self::tiff_block::Block;
 use crate::files;
 use crate::record::{Note, NoteKind};
 
-/// The most pixels that a file may claim where nothing else is said (Pillow warns of a decompression bomb from the same count on).
+/// The most pixels that a file may claim where nothing else is said (Pillow warns of a
+/// decompression bomb from the same count on).
 pub const MAX_PIXELS: u64 = 178_956_970;
 
 /// Why a file is not an image that can be used.
@@ -131,15 +134,16 @@ pub struct UprightImage {
     pub rgb: Vec<u8>,
     /// The file's EXIF orientation, 1..8 (1 where it has none), applied or not.
     pub orientation: u8,
-    /// The share of the stored image's rows that the file holds, 0..1: less than 1 for a JPEG that ends early. The rest is grey.
+    /// The share of the stored image's rows that the file holds, 0..1: less than 1 for a JPEG that
+    /// ends early. The rest is grey.
     pub rows_there: f64,
     /// How the file was made good.
     pub notes: Vec<Note>,
 }
 
 impl UprightImage {
-    /// The upright image of pixels that are in memory: `[height, width, 3]`, u8, RGB. They are copied only where
-    /// they do not lie row by row.
+    /// The upright image of pixels that are in memory: `[height, width, 3]`, u8, RGB. They are
+    /// copied only where they do not lie row by row.
     ///
     /// # Errors
     /// [`ImageError::NotRgb`] for another shape, and for sides of no pixel or above `u32`.
@@ -189,10 +193,12 @@ pub struct ReducedImage {
 /// Whether this build has a decoder that [`decode_reduced`] can take fewer pixels from.
 pub const CAN_REDUCE: bool = cfg!(feature = "turbojpeg");
 
-/// Decodes `bytes`; `apply_orientation` turns the pixels as the EXIF orientation says (default everywhere; off by `--no-exif`).
+/// Decodes `bytes`; `apply_orientation` turns the pixels as the EXIF orientation says (default
+/// everywhere; off by `--no-exif`).
 ///
 /// # Errors
-/// [`ImageError`]. A JPEG that ends early is none as long as a row of it is there; [`UprightImage::rows_there`] says how many are.
+/// [`ImageError`]. A JPEG that ends early is none as long as a row of it is there;
+/// [`UprightImage::rows_there`] says how many are.
 pub fn decode(bytes: &[u8], apply_orientation: bool) -> Result<UprightImage, ImageError> {
     decode_within(bytes, apply_orientation, MAX_PIXELS)
 }
@@ -201,13 +207,20 @@ pub fn decode(bytes: &[u8], apply_orientation: bool) -> Result<UprightImage, Ima
 ///
 /// # Errors
 /// As [`decode`].
-pub fn decode_within(bytes: &[u8], apply_orientation: bool, max_pixels: u64) -> Result<UprightImage, ImageError> {
-    Ok(decode_reduced(bytes, apply_orientation, max_pixels, |width, height| (width, height))?.decoded)
+pub fn decode_within(
+    bytes: &[u8],
+    apply_orientation: bool,
+    max_pixels: u64,
+) -> Result<UprightImage, ImageError> {
+    Ok(decode_reduced(bytes, apply_orientation, max_pixels, |width, height| (width, height))?
+        .decoded)
 }
 
-/// [`decode_within`], but of a JPEG only as many pixels as are `needed`: of width and height of the upright image it gives those that the
-/// pixels will be resized to. The inverse DCT then gives a half, a quarter or an eighth of each side, never less than that, which takes
-/// a fraction of the time and is not what decoding all and resizing gives: answers may change. Only where [`CAN_REDUCE`].
+/// [`decode_within`], but of a JPEG only as many pixels as are `needed`: of width and height of the
+/// upright image it gives those that the pixels will be resized to. The inverse DCT then gives a
+/// half, a quarter or an eighth of each side, never less than that, which takes a fraction of the
+/// time and is not what decoding all and resizing gives: answers may change. Only where
+/// [`CAN_REDUCE`].
 ///
 /// # Errors
 /// As [`decode`].
@@ -234,7 +247,11 @@ fn decode_unguarded(
     let (decoder, orientation) = open(Cursor::new(bytes), max_pixels)?;
     let is_jpeg = bytes.starts_with(&[0xFF, 0xD8]);
     let cut = if is_jpeg && !jpeg_has_its_end(bytes) {
-        Some(jpeg_rows::extent(bytes).filter(|extent| extent.rows > 0).ok_or(ImageError::TruncatedJpeg)?)
+        Some(
+            jpeg_rows::extent(bytes)
+                .filter(|extent| extent.rows > 0)
+                .ok_or(ImageError::TruncatedJpeg)?,
+        )
     } else {
         None
     };
@@ -245,7 +262,8 @@ fn decode_unguarded(
     let (width, height) = upright_size(stored, orientation, apply_orientation);
     let divisor = divisor((width, height), needed(width, height));
     let whole_jpeg = Some(bytes).filter(|_| is_jpeg && cut.is_none());
-    let mut decoded = match (cut, whole_jpeg.and_then(|bytes| decode_turbo(bytes, stored, divisor))) {
+    let mut decoded = match (cut, whole_jpeg.and_then(|bytes| decode_turbo(bytes, stored, divisor)))
+    {
         (Some(extent), _) => decode_cut(bytes, extent, max_pixels)?,
         (None, Some(pixels)) => DynamicImage::ImageRgb8(pixels),
         (None, None) => match png_rows::Header::of(bytes).filter(|header| header.is_long()) {
@@ -273,23 +291,31 @@ fn decode_unguarded(
     Ok(ReducedImage { width, height, decoded })
 }
 
-/// The largest part of a side, as a divisor, that leaves both sides as long as is needed. 1 where the image is to grow.
+/// The largest part of a side, as a divisor, that leaves both sides as long as is needed. 1 where
+/// the image is to grow.
 fn divisor((width, height): (u32, u32), needed: (u32, u32)) -> u32 {
     // Of the eighths that libjpeg-turbo can do, these three have fast code.
     let enough = |divisor: &u32| width / divisor >= needed.0 && height / divisor >= needed.1;
     [8, 4, 2].into_iter().find(enough).unwrap_or(1)
 }
 
-/// A JPEG whose end is missing: what is there, and grey. Never by libjpeg-turbo, whose binding gives no pixels with a warning.
-fn decode_cut(bytes: &[u8], extent: jpeg_rows::Extent, max_pixels: u64) -> Result<DynamicImage, ImageError> {
-    // Told that the image ends, the decoder takes the last bits, and then zeros for the blocks that are not there. In a
-    // scan that makes finer, those would spoil blocks that are: bits that are all 1 are no code, and end it.
+/// A JPEG whose end is missing: what is there, and grey. Never by libjpeg-turbo, whose binding
+/// gives no pixels with a warning.
+fn decode_cut(
+    bytes: &[u8],
+    extent: jpeg_rows::Extent,
+    max_pixels: u64,
+) -> Result<DynamicImage, ImageError> {
+    // Told that the image ends, the decoder takes the last bits, and then zeros for the blocks that
+    // are not there. In a scan that makes finer, those would spoil blocks that are: bits that are
+    // all 1 are no code, and end it.
     let (end, no_code) = (b"\xFF\xD9".to_vec(), b"\xFF\0".repeat(16));
     let mut ends = [end, no_code];
     if extent.progressive {
         ends.reverse();
     }
-    // A decoder that stops early leaves pixels as they were, and those of another image must not be seen.
+    // A decoder that stops early leaves pixels as they were, and those of another image must not be
+    // seen.
     drop(SPARE.take());
     let decode = |end: &[u8]| {
         let (decoder, _) = open(Cursor::new([&bytes[..extent.bytes], end].concat()), max_pixels)?;
@@ -308,7 +334,8 @@ fn read(decoder: impl ImageDecoder) -> Result<DynamicImage, ImageError> {
     }
     let mut pixels = spare(width as usize * height as usize * 3);
     decoder.read_image(&mut pixels)?;
-    let pixels = RgbImage::from_raw(width, height, pixels).ok_or(ImageError::NoPixels { width, height })?;
+    let pixels =
+        RgbImage::from_raw(width, height, pixels).ok_or(ImageError::NoPixels { width, height })?;
     Ok(DynamicImage::ImageRgb8(pixels))
 }
 
@@ -319,8 +346,8 @@ thread_local! {
 /// The most bytes that [`recycle`] keeps for a thread: a photograph of 21 megapixels.
 const MOST_SPARE: usize = 64 << 20;
 
-/// Gives an image's memory to the next one that the same thread decodes. A large buffer that comes from the system for every image
-/// anew, page by page, costs a quarter of decoding it.
+/// Gives an image's memory to the next one that the same thread decodes. A large buffer that comes
+/// from the system for every image anew, page by page, costs a quarter of decoding it.
 pub fn recycle(image: UprightImage) {
     if image.rgb.capacity() <= MOST_SPARE {
         SPARE.set(image.rgb);
@@ -359,8 +386,8 @@ pub struct Header {
     pub file_copies: u64,
 }
 
-/// The header of the file that `reader` reads. Of a file that is no image, only the beginning is read; of an image, what stands before
-/// its pixels.
+/// The header of the file that `reader` reads. Of a file that is no image, only the beginning is
+/// read; of an image, what stands before its pixels.
 ///
 /// # Errors
 /// [`ImageError`], as [`decode`], but for what only the pixels would show.
@@ -381,7 +408,8 @@ pub fn header(
     })
 }
 
-/// What `of` makes of a decoder that knows the header alone, of the orientation, and of whether it is a JPEG.
+/// What `of` makes of a decoder that knows the header alone, of the orientation, and of whether it
+/// is a JPEG.
 fn with_header<T>(
     reader: &mut (impl BufRead + Seek),
     max_pixels: u64,
@@ -422,7 +450,10 @@ pub fn read_file(
 ///
 /// # Errors
 /// As [`header`].
-pub fn size(reader: impl BufRead + Seek, apply_orientation: bool) -> Result<(u32, u32), ImageError> {
+pub fn size(
+    reader: impl BufRead + Seek,
+    apply_orientation: bool,
+) -> Result<(u32, u32), ImageError> {
     size_within(reader, apply_orientation, MAX_PIXELS)
 }
 
@@ -440,7 +471,11 @@ pub fn size_within(
 }
 
 /// EXIF orientations 5 to 8 lie on their side.
-fn upright_size((width, height): (u32, u32), orientation: Orientation, apply_orientation: bool) -> (u32, u32) {
+fn upright_size(
+    (width, height): (u32, u32),
+    orientation: Orientation,
+    apply_orientation: bool,
+) -> (u32, u32) {
     if apply_orientation && orientation.to_exif() > 4 { (height, width) } else { (width, height) }
 }
 
@@ -452,7 +487,8 @@ pub fn orientation(mut reader: impl BufRead + Seek) -> Result<u8, ImageError> {
     with_header(&mut reader, MAX_PIXELS, |_, orientation, _| orientation.to_exif())
 }
 
-/// The most bytes that the file of an image of so many pixels is read for: those of 16-bit RGBA, and never less than what animations take.
+/// The most bytes that the file of an image of so many pixels is read for: those of 16-bit RGBA,
+/// and never less than what animations take.
 pub fn most_bytes(max_pixels: u64) -> u64 {
     const ALWAYS: u64 = 256 << 20;
     max_pixels.saturating_mul(8).max(ALWAYS)
@@ -471,11 +507,14 @@ fn open<'r, R: BufRead + Seek + 'r>(
         return Err(ImageError::Empty);
     }
     let foreign = Foreign::of_bytes(first);
-    // A PNG's decoder counts a row of pixels, of 8 bytes at most, as a part of what stands before them.
-    let row = png_rows::Header::of(first).map_or(0, |header| header.row_pixels().min(max_pixels) * 8);
+    // A PNG's decoder counts a row of pixels, of 8 bytes at most, as a part of what stands before
+    // them.
+    let row =
+        png_rows::Header::of(first).map_or(0, |header| header.row_pixels().min(max_pixels) * 8);
     let mut limits = Limits::default();
     limits.max_alloc = Some(MOST_BEFORE_PIXELS.saturating_add(row));
-    let mut reader = ImageReader::new(reader).with_guessed_format().map_err(::image::ImageError::IoError)?;
+    let mut reader =
+        ImageReader::new(reader).with_guessed_format().map_err(::image::ImageError::IoError)?;
     reader.limits(limits.clone());
     if reader.format().is_none() {
         return Err(foreign.map_or(ImageError::UnknownFormat, ImageError::Foreign));
@@ -488,7 +527,8 @@ fn open<'r, R: BufRead + Seek + 'r>(
     if u64::from(width) * u64::from(height) > max_pixels {
         return Err(ImageError::TooLarge { width, height, max_pixels });
     }
-    limits.max_alloc = Some(max_pixels.saturating_mul(16)); // RGBA in 16 bits, and as much again for the decoder's own buffers
+    // RGBA in 16 bits, and as much again for the decoder's own buffers
+    limits.max_alloc = Some(max_pixels.saturating_mul(16));
     decoder.set_limits(limits)?;
     // A broken EXIF block is no reason to refuse the pixels.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
@@ -502,17 +542,21 @@ fn has_planar_tiles(bytes: &[u8]) -> bool {
     const TILE_WIDTH: u16 = 322;
     let Some(block) = Block::new(bytes) else { return false };
     let Some(page) = block.first_directory() else { return false };
-    block.number(page, PLANAR_CONFIGURATION) == Some(SEPARATE_PLANES) && block.entry(page, TILE_WIDTH).is_some()
+    block.number(page, PLANAR_CONFIGURATION) == Some(SEPARATE_PLANES)
+        && block.entry(page, TILE_WIDTH).is_some()
 }
 
-/// Whether the end-of-image marker stands behind the first scan. What stands before it is passed over segment by segment: a
-/// thumbnail in the EXIF block is a JPEG with an end of its own.
+/// Whether the end-of-image marker stands behind the first scan. What stands before it is passed
+/// over segment by segment: a thumbnail in the EXIF block is a JPEG with an end of its own.
 fn jpeg_has_its_end(bytes: &[u8]) -> bool {
     const START_OF_SCAN: u8 = 0xDA;
     let mut place = 2;
-    while let Some(&[0xFF, marker, high, low]) = bytes.get(place..place + 4).and_then(|head| head.first_chunk()) {
+    while let Some(&[0xFF, marker, high, low]) =
+        bytes.get(place..place + 4).and_then(|head| head.first_chunk())
+    {
         if marker == START_OF_SCAN {
-            // Inside a scan every FF is followed by 00 or a restart marker, so this pair is the marker.
+            // Inside a scan every FF is followed by 00 or a restart marker, so this pair is the
+            // marker.
             return bytes[place..].windows(2).rev().any(|pair| pair == [0xFF, 0xD9]);
         }
         // A fill byte may stand before a marker; the other markers here have a length.
@@ -533,8 +577,9 @@ fn into_rgb(decoded: DynamicImage) -> Vec<u8> {
     rgb
 }
 
-/// One channel composited over white in the fixed-point arithmetic of Pillow's `alpha_composite` over an opaque background
-/// (src/libImaging/AlphaComposite.c), which is what Hugging Face's `convert_to_rgb` calls.
+/// One channel composited over white in the fixed-point arithmetic of Pillow's `alpha_composite`
+/// over an opaque background (src/libImaging/AlphaComposite.c), which is what Hugging Face's
+/// `convert_to_rgb` calls.
 fn over_white(channel: u8, alpha: u8) -> u8 {
     let weighted = u32::from(channel) * u32::from(alpha) + 255 * (255 - u32::from(alpha));
     let scaled = (weighted + 0x80) << 7;
@@ -547,7 +592,8 @@ mod tests {
 
     #[test]
     fn an_array_is_an_image_and_an_image_an_array() {
-        let whole = Array3::from_shape_fn((4, 3, 3), |(y, x, channel)| (y * 9 + x * 3 + channel) as u8);
+        let whole =
+            Array3::from_shape_fn((4, 3, 3), |(y, x, channel)| (y * 9 + x * 3 + channel) as u8);
         let image = UprightImage::from_array(whole.clone()).unwrap();
         assert_eq!((image.width, image.height, image.rgb.len()), (3, 4, 36));
         assert_eq!(image.array().unwrap(), whole);
@@ -557,7 +603,10 @@ mod tests {
         let turned = whole.permuted_axes([1, 0, 2]);
         assert_eq!(UprightImage::from_array(turned.clone()).unwrap().array().unwrap(), turned);
         for shape in [(4, 3, 4), (0, 3, 3), (4, 0, 3)] {
-            assert!(matches!(UprightImage::from_array(Array3::zeros(shape)), Err(ImageError::NotRgb { .. })));
+            assert!(matches!(
+                UprightImage::from_array(Array3::zeros(shape)),
+                Err(ImageError::NotRgb { .. })
+            ));
         }
     }
 
@@ -571,8 +620,9 @@ mod tests {
     #[test]
     fn a_thumbnails_end_is_not_the_images() {
         let mut jpeg = Vec::new();
-        let picture =
-            DynamicImage::ImageRgb8(::image::RgbImage::from_fn(64, 64, |x, y| ::image::Rgb([x as u8, y as u8, 7])));
+        let picture = DynamicImage::ImageRgb8(::image::RgbImage::from_fn(64, 64, |x, y| {
+            ::image::Rgb([x as u8, y as u8, 7])
+        }));
         picture.write_to(&mut Cursor::new(&mut jpeg), ::image::ImageFormat::Jpeg).unwrap();
         // An APP1 segment that holds a whole JPEG of its own, right behind the start of the image.
         let mut with_thumbnail = jpeg[..2].to_vec();
@@ -583,7 +633,11 @@ mod tests {
         let whole = decode(&with_thumbnail, true).unwrap();
         assert!(whole.notes.is_empty() && whole.rows_there > 0.99);
         let cut = decode(&with_thumbnail[..with_thumbnail.len() - 40], true).unwrap();
-        assert!(cut.rows_there < 1.0 && cut.notes[0].kind == NoteKind::TruncatedImage, "{:?}", cut.notes);
+        assert!(
+            cut.rows_there < 1.0 && cut.notes[0].kind == NoteKind::TruncatedImage,
+            "{:?}",
+            cut.notes
+        );
     }
 
     /// The decoder asserts that there is none.

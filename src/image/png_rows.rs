@@ -1,8 +1,9 @@
 //! PNG files whose rows are very long.
 //!
-//! In: the bytes of a PNG file. Out: its pixels, as the `image` crate gives them. Promises: beside the pixels, at most one row is held
-//! as the file stores it, and none of an image of 8-bit RGB, or of one row. That crate's decoder holds a row three times over, which is
-//! three times the image where a row is all of it.
+//! In: the bytes of a PNG file. Out: its pixels, as the `image` crate gives them. Promises: beside
+//! the pixels, at most one row is held as the file stores it, and none of an image of 8-bit RGB, or
+//! of one row. That crate's decoder holds a row three times over, which is three times the image
+//! where a row is all of it.
 //!
 //! Source: PNG 3rd edition: 7.2 (scanlines), 8 (Adam7), 9 (filters), 11.3.1 (tRNS).
 
@@ -39,7 +40,13 @@ impl Header {
         let number = |at: usize| Some(u32::from_be_bytes(*header.get(at..)?.first_chunk()?));
         let is_header = number(0)? == 13 && &header[4..8] == b"IHDR";
         let [depth, colour, _, _, interlace] = *header[16..].first_chunk()?;
-        let header = Self { width: number(8)?, height: number(12)?, depth, colour, interlaced: interlace == 1 };
+        let header = Self {
+            width: number(8)?,
+            height: number(12)?,
+            depth,
+            colour,
+            interlaced: interlace == 1,
+        };
         Some(header).filter(|_| is_header)
     }
 
@@ -76,8 +83,12 @@ impl Header {
 /// The pixels of a PNG file whose header was found to be in order.
 pub(super) fn decode(bytes: &[u8], header: Header) -> Result<DynamicImage, ImageError> {
     let failed = |error: io::Error| ImageError::Decode(::image::ImageError::IoError(error));
-    let kind = Kind::of(header, bytes).ok_or_else(|| failed(invalid("a kind of pixels that PNG does not have")))?;
-    let data = ZlibDecoder::new(Data { rest: bytes.get(SIGNATURE.len()..).unwrap_or_default(), chunk: &[] });
+    let kind = Kind::of(header, bytes)
+        .ok_or_else(|| failed(invalid("a kind of pixels that PNG does not have")))?;
+    let data = ZlibDecoder::new(Data {
+        rest: bytes.get(SIGNATURE.len()..).unwrap_or_default(),
+        chunk: &[],
+    });
     let (width, height) = (header.width, header.height);
     let samples = width as usize * height as usize * kind.channels;
     let none = || ImageError::NoPixels { width, height };
@@ -103,7 +114,11 @@ pub(super) fn decode(bytes: &[u8], header: Header) -> Result<DynamicImage, Image
     .ok_or_else(none)
 }
 
-fn image<P: Pixel>(width: u32, height: u32, samples: Vec<P::Subpixel>) -> Option<ImageBuffer<P, Vec<P::Subpixel>>> {
+fn image<P: Pixel>(
+    width: u32,
+    height: u32,
+    samples: Vec<P::Subpixel>,
+) -> Option<ImageBuffer<P, Vec<P::Subpixel>>> {
     ImageBuffer::from_raw(width, height, samples)
 }
 
@@ -202,7 +217,10 @@ impl Kind {
 
     /// Whether the result holds the very bytes of the file, row after row.
     fn is_stored(&self, header: Header) -> bool {
-        header.depth == 8 && !header.interlaced && self.palette.is_none() && self.transparent.is_none()
+        header.depth == 8
+            && !header.interlaced
+            && self.palette.is_none()
+            && self.transparent.is_none()
     }
 }
 
@@ -241,16 +259,31 @@ impl Sample for u16 {
     }
 }
 
-/// A part of the image whose rows stand together in the file: first pixel and step, across and down.
+/// A part of the image whose rows stand together in the file: first pixel and step, across and
+/// down.
 type Pass = [usize; 4];
 
 const WHOLE: [Pass; 1] = [[0, 1, 0, 1]];
-const ADAM7: [Pass; 7] =
-    [[0, 8, 0, 8], [4, 8, 0, 8], [0, 4, 4, 8], [2, 4, 0, 4], [0, 2, 2, 4], [1, 2, 0, 2], [0, 1, 1, 2]];
+const ADAM7: [Pass; 7] = [
+    [0, 8, 0, 8],
+    [4, 8, 0, 8],
+    [0, 4, 4, 8],
+    [2, 4, 0, 4],
+    [0, 2, 2, 4],
+    [1, 2, 0, 2],
+    [0, 1, 1, 2],
+];
 
 /// Reads all rows of all passes into `pixels`.
-fn rows<S: Sample>(mut data: impl Read, header: Header, kind: &Kind, pixels: &mut [S]) -> io::Result<()> {
-    let size = |length: u32, first: usize, step: usize| (length as usize).saturating_sub(first).div_ceil(step);
+fn rows<S: Sample>(
+    mut data: impl Read,
+    header: Header,
+    kind: &Kind,
+    pixels: &mut [S],
+) -> io::Result<()> {
+    let size = |length: u32, first: usize, step: usize| {
+        (length as usize).saturating_sub(first).div_ceil(step)
+    };
     let passes = if header.interlaced { &ADAM7[..] } else { &WHOLE[..] };
     for &[x, dx, y, dy] in passes {
         let (width, height) = (size(header.width, x, dx), size(header.height, y, dy));
@@ -352,7 +385,9 @@ impl Unfilter {
     fn block(&mut self, block: &mut [u8], up: &[u8]) {
         let step = self.step;
         for index in 0..block.len() {
-            let before = |own: &[u8], earlier: &[u8]| if index < step { earlier[index] } else { own[index - step] };
+            let before = |own: &[u8], earlier: &[u8]| {
+                if index < step { earlier[index] } else { own[index - step] }
+            };
             let (left, up_left) = (before(block, &self.left), before(up, &self.up_left));
             let predicted = match self.filter {
                 0 => 0,
@@ -407,14 +442,22 @@ mod tests {
             }
             let decoded = decode(&bytes, header).unwrap();
             assert!(decoded == expected, "{}", entry.path().display());
-            seen.insert((header.colour, header.depth, header.interlaced, expected.color().has_alpha()));
+            seen.insert((
+                header.colour,
+                header.depth,
+                header.interlaced,
+                expected.color().has_alpha(),
+            ));
         }
         assert!(seen.len() > 5, "{seen:?}");
     }
 
-    /// A PNG of that kind, its stored bits of no particular picture, without filters; `key` is what stands in tRNS.
+    /// A PNG of that kind, its stored bits of no particular picture, without filters; `key` is what
+    /// stands in tRNS.
     fn made(header: Header, key: Option<&[u8]>) -> Vec<u8> {
-        let size = |length: u32, first: usize, step: usize| (length as usize).saturating_sub(first).div_ceil(step);
+        let size = |length: u32, first: usize, step: usize| {
+            (length as usize).saturating_sub(first).div_ceil(step)
+        };
         let mut stored = Vec::new();
         let mut state = 7_u32;
         for &[x, dx, y, dy] in if header.interlaced { &ADAM7[..] } else { &WHOLE[..] } {
@@ -443,7 +486,10 @@ mod tests {
         start.extend([header.depth, header.colour, 0, 0, u8::from(header.interlaced)]);
         chunk(b"IHDR", &start);
         if header.colour == 3 {
-            chunk(b"PLTE", &(0..3 << header.depth).map(|value: u32| (value * 37) as u8).collect::<Vec<_>>());
+            chunk(
+                b"PLTE",
+                &(0..3 << header.depth).map(|value: u32| (value * 37) as u8).collect::<Vec<_>>(),
+            );
         }
         if let Some(key) = key {
             chunk(b"tRNS", key);
@@ -458,9 +504,17 @@ mod tests {
 
     #[test]
     fn every_kind_of_pixels() {
-        let kinds = [(0, &[1, 2, 4, 8, 16][..]), (2, &[8, 16]), (3, &[1, 2, 4, 8]), (4, &[8, 16]), (6, &[8, 16])];
+        let kinds = [
+            (0, &[1, 2, 4, 8, 16][..]),
+            (2, &[8, 16]),
+            (3, &[1, 2, 4, 8]),
+            (4, &[8, 16]),
+            (6, &[8, 16]),
+        ];
         for (colour, depths) in kinds {
-            for (&depth, interlaced) in depths.iter().flat_map(|depth| [(depth, false), (depth, true)]) {
+            for (&depth, interlaced) in
+                depths.iter().flat_map(|depth| [(depth, false), (depth, true)])
+            {
                 for (width, height) in [(1, 1), (37, 9), (5, 1), (1, 8), (13_001, 2)] {
                     let header = Header { width, height, depth, colour, interlaced };
                     let keys: &[Option<&[u8]>] = match colour {
@@ -483,7 +537,9 @@ mod tests {
     #[test]
     fn a_file_that_ends_early_or_was_changed_is_an_error() {
         let mut bytes = Vec::new();
-        let picture = ::image::RgbImage::from_fn(700, 3, |x, y| ::image::Rgb([x as u8, y as u8, (x * y) as u8]));
+        let picture = ::image::RgbImage::from_fn(700, 3, |x, y| {
+            ::image::Rgb([x as u8, y as u8, (x * y) as u8])
+        });
         picture.write_to(&mut io::Cursor::new(&mut bytes), ::image::ImageFormat::Png).unwrap();
         let header = Header::of(&bytes).unwrap();
         assert!(!header.is_long());
@@ -492,7 +548,9 @@ mod tests {
             assert!(decode(&bytes[..cut], header).is_err(), "{cut}");
         }
         // Headers that promise more, or another kind, than there is.
-        for (depth, colour, interlaced) in [(8, 2, false), (8, 6, false), (16, 2, true), (4, 3, true), (16, 4, false)] {
+        for (depth, colour, interlaced) in
+            [(8, 2, false), (8, 6, false), (16, 2, true), (4, 3, true), (16, 4, false)]
+        {
             let other = Header { height: header.height + 1, depth, colour, interlaced, ..header };
             assert!(decode(&bytes, other).is_err(), "{other:?}");
         }

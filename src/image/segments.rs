@@ -1,9 +1,10 @@
 //! The parts of an image file that are no pixels.
 //!
-//! In: the bytes of a PNG, JPEG, WebP or TIFF file. Out: the bytes of one part. Promises: no pixel is decoded; a part
-//! that the file does not hold to its end is not there.
+//! In: the bytes of a PNG, JPEG, WebP or TIFF file. Out: the bytes of one part. Promises: no pixel
+//! is decoded; a part that the file does not hold to its end is not there.
 //!
-//! Sources: PNG 3rd edition, 5.3; ITU-T T.81, annex B; RFC 9649, 2.3; CIPA DC-008 (Exif 2.32), 4.5 and 4.7.
+//! Sources: PNG 3rd edition, 5.3; ITU-T T.81, annex B; RFC 9649, 2.3; CIPA DC-008 (Exif 2.32), 4.5
+//! and 4.7.
 
 use std::io::{self, BufRead, Seek};
 
@@ -21,10 +22,12 @@ pub(super) fn png_chunk(bytes: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
     None
 }
 
-/// The most bytes of a JPEG's segments before its pixels, but for those that are passed over: tables, and one EXIF block.
+/// The most bytes of a JPEG's segments before its pixels, but for those that are passed over:
+/// tables, and one EXIF block.
 const LONGEST_JPEG_HEAD: usize = 4 << 20;
 
-/// The beginning of a JPEG up to its first scan, without profiles, comments and other programs' data: they are passed over unread.
+/// The beginning of a JPEG up to its first scan, without profiles, comments and other programs'
+/// data: they are passed over unread.
 pub(super) fn jpeg_head(reader: &mut (impl BufRead + Seek)) -> io::Result<Vec<u8>> {
     const START_OF_SCAN: u8 = 0xDA;
     const EXIF: u8 = 0xE1;
@@ -49,7 +52,8 @@ pub(super) fn jpeg_head(reader: &mut (impl BufRead + Seek)) -> io::Result<Vec<u8
         reader.read_exact(&mut length)?;
         let behind = usize::from(u16::from_be_bytes(length)).saturating_sub(2);
         // Not 0xE0 and 0xEE, which say how colours are stored.
-        let other = matches!(marker[1], 0xE2..=0xED | 0xEF | COMMENT) || marker[1] == EXIF && has_exif;
+        let other =
+            matches!(marker[1], 0xE2..=0xED | 0xEF | COMMENT) || marker[1] == EXIF && has_exif;
         if other {
             head.truncate(head.len() - 2);
             reader.seek_relative(behind as i64)?;
@@ -67,7 +71,10 @@ pub(super) fn jpeg_head(reader: &mut (impl BufRead + Seek)) -> io::Result<Vec<u8
             return Ok(head);
         }
         if head.len() > LONGEST_JPEG_HEAD {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the JPEG has too many tables before its pixels"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the JPEG has too many tables before its pixels",
+            ));
         }
     }
 }
@@ -98,7 +105,8 @@ fn jpeg_exif(bytes: &[u8]) -> Option<&[u8]> {
         }
         let end = at + 2 + usize::from(u16::from_be_bytes([high, low]));
         if marker == APP1
-            && let Some(block) = bytes.get(at + 4..end).and_then(|data| data.strip_prefix(b"Exif\0\0"))
+            && let Some(block) =
+                bytes.get(at + 4..end).and_then(|data| data.strip_prefix(b"Exif\0\0"))
         {
             return Some(block);
         }

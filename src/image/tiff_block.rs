@@ -1,10 +1,11 @@
 //! Reading a TIFF block: what a TIFF file is, and what EXIF is written in.
 //!
-//! In: the block's bytes. Out: entries of its directories. Promises: an offset that leads outside the block is an
-//! entry that is not there; nothing is followed from one directory to the next, so that a block that points at
-//! itself ends.
+//! In: the block's bytes. Out: entries of its directories. Promises: an offset that leads outside
+//! the block is an entry that is not there; nothing is followed from one directory to the next, so
+//! that a block that points at itself ends.
 //!
-//! Source: TIFF 6.0, section 2. Own code: the crates at hand give up a whole block over one broken entry.
+//! Source: TIFF 6.0, section 2. Own code: the crates at hand give up a whole block over one broken
+//! entry.
 
 /// A block and the order of its bytes.
 #[derive(Clone, Copy)]
@@ -36,7 +37,8 @@ impl<'b> Block<'b> {
 
     fn u32(self, at: usize) -> Option<usize> {
         let bytes = *self.bytes.get(at..)?.first_chunk()?;
-        Some(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) } as usize)
+        Some(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+            as usize)
     }
 
     /// Where the first directory begins.
@@ -55,7 +57,8 @@ impl<'b> Block<'b> {
         (0..count).map(|index| directory + 2 + index * 12).find(|&at| self.u16(at) == Some(tag))
     }
 
-    /// The number of a directory's entry of that tag; `None` where there is none, or not exactly one.
+    /// The number of a directory's entry of that tag; `None` where there is none, or not exactly
+    /// one.
     pub(super) fn number(self, directory: usize, tag: u16) -> Option<u32> {
         const BYTE: u16 = 1;
         const SHORT: u16 = 3;
@@ -104,7 +107,13 @@ pub(super) mod tests {
 
     #[test]
     fn a_number_is_one_of_its_types_and_alone() {
-        let bytes = block(&[(1, 1, 1, 200), (2, 3, 1, 4000), (3, 4, 1, 70_000), (4, 3, 3, 26), (5, 2, 1, 65)]);
+        let bytes = block(&[
+            (1, 1, 1, 200),
+            (2, 3, 1, 4000),
+            (3, 4, 1, 70_000),
+            (4, 3, 3, 26),
+            (5, 2, 1, 65),
+        ]);
         let block = Block::new(&bytes).unwrap();
         let page = block.first_directory().unwrap();
         let numbers = [1, 2, 3, 4, 5, 6].map(|tag| block.number(page, tag));

@@ -1,13 +1,15 @@
 //! JPEG by libjpeg-turbo, where the feature `turbojpeg` is on.
 //!
-//! In: a JPEG's bytes. Out: its pixels as they are stored, RGB, at full size or at a half, a quarter or an eighth of it. Promises: at
-//! full size they equal Pillow's, bit for bit, since both are libjpeg-turbo with its default inverse DCT and chroma upsampling.
+//! In: a JPEG's bytes. Out: its pixels as they are stored, RGB, at full size or at a half, a
+//! quarter or an eighth of it. Promises: at full size they equal Pillow's, bit for bit, since both
+//! are libjpeg-turbo with its default inverse DCT and chroma upsampling.
 
 use ::image::RgbImage;
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat, ScalingFactor};
 
-/// The pixels of a JPEG of `width` x `height`, each side divided by `divisor` (1, 2, 4 or 8) and rounded up. Nothing where
-/// libjpeg-turbo has no RGB of it (CMYK) or warns about the data: the caller's other decoder has the last word then.
+/// The pixels of a JPEG of `width` x `height`, each side divided by `divisor` (1, 2, 4 or 8) and
+/// rounded up. Nothing where libjpeg-turbo has no RGB of it (CMYK) or warns about the data: the
+/// caller's other decoder has the last word then.
 pub(super) fn decode(bytes: &[u8], (width, height): (u32, u32), divisor: u32) -> Option<RgbImage> {
     let mut decompressor = Decompressor::new().ok()?;
     let header = decompressor.read_header(bytes).ok()?;

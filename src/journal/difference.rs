@@ -1,6 +1,7 @@
 //! What differs between the settings of two runs.
 //!
-//! In: the JSON of both. Out: every setting that differs, by its path, with both values, cut to what a reader can compare.
+//! In: the JSON of both. Out: every setting that differs, by its path, with both values, cut to
+//! what a reader can compare.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,8 +29,8 @@ pub struct Difference {
 impl Difference {
     /// Of two folders that names are relative to.
     pub(super) fn of_roots(there: Option<&Path>, wanted: Option<&Path>) -> Self {
-        let [there, wanted] =
-            [there, wanted].map(|root| root.map_or(Value::Null, |root| root.to_string_lossy().into()));
+        let [there, wanted] = [there, wanted]
+            .map(|root| root.map_or(Value::Null, |root| root.to_string_lossy().into()));
         Self { setting: "root".to_owned(), there, wanted }
     }
 }
@@ -82,8 +83,7 @@ mod tests {
     #[test]
     fn what_differs_is_named_and_shown() {
         let long = |end: &str| format!("{} {end}", "word ".repeat(40));
-        let there =
-            json!({"task": {"labels": ["star"]}, "budget": 280, "same": 1, "gone": true, "prompt": long("one")});
+        let there = json!({"task": {"labels": ["star"]}, "budget": 280, "same": 1, "gone": true, "prompt": long("one")});
         let wanted = json!({"task": {"labels": ["circle"]}, "budget": 560, "same": 1, "prompt": long("two")});
         let mut found = Vec::new();
         collect("", &there, &wanted, &mut found);
@@ -91,7 +91,9 @@ mod tests {
         assert_eq!(lines[0], "budget: 280 -> 560");
         assert_eq!(lines[1], "gone: true -> nothing");
         assert!(
-            lines[2].starts_with("prompt: …") && lines[2].contains("one\" -> …") && lines[2].ends_with("two\""),
+            lines[2].starts_with("prompt: …")
+                && lines[2].contains("one\" -> …")
+                && lines[2].ends_with("two\""),
             "{}",
             lines[2]
         );

@@ -1,7 +1,8 @@
 //! A run's directory: who may write it, and what is in it.
 //!
-//! In: a path. Out: the directory of a run that this process alone writes. Promises: a directory is a run if its `run.json` is one of
-//! gemscope's; nothing is removed but the run's own files, which are the journal, `run.json` and what the list of written files proves.
+//! In: a path. Out: the directory of a run that this process alone writes. Promises: a directory is
+//! a run if its `run.json` is one of gemscope's; nothing is removed but the run's own files, which
+//! are the journal, `run.json` and what the list of written files proves.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -25,7 +26,8 @@ pub struct RunDirectory {
     output: OutputDirectory,
     /// The process that wrote here last, if it was killed.
     pub killed: Option<Holder>,
-    /// What a fresh run left: files that were changed since gemscope wrote them, or of whose writing there is no record.
+    /// What a fresh run left: files that were changed since gemscope wrote them, or of whose
+    /// writing there is no record.
     pub kept: Vec<String>,
     /// How many copies of images that are gone a fresh run left, in words.
     pub last_copies: Option<String>,
@@ -34,7 +36,8 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Takes `path` for a run: a new directory, an empty one or an earlier run. With `fresh`, what gemscope wrote there is removed.
+    /// Takes `path` for a run: a new directory, an empty one or an earlier run. With `fresh`, what
+    /// gemscope wrote there is removed.
     ///
     /// # Errors
     /// [`RunDirectoryError`] if it holds something else, or another process writes it.
@@ -87,13 +90,16 @@ impl RunDirectory {
         &self.output
     }
 
-    /// The journal first: without it, what is left says nothing. The `run.json` stays until another takes its place: without one, the
-    /// user's files would keep a killed process from beginning again.
+    /// The journal first: without it, what is left says nothing. The `run.json` stays until another
+    /// takes its place: without one, the user's files would keep a killed process from beginning
+    /// again.
     fn clear(&mut self) -> Result<(), RunDirectoryError> {
         let remove = |name: &str| {
             let path = self.output.join(name);
             match fs::remove_file(&path) {
-                Err(error) if error.kind() != ErrorKind::NotFound => Err(RunDirectoryError::Directory { path, error }),
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    Err(RunDirectoryError::Directory { path, error })
+                }
                 _ => Ok(()),
             }
         };
@@ -102,30 +108,38 @@ impl RunDirectory {
         let left = self.output.remove_own()?;
         self.last_copies = left.last_copies_in_words();
         let path = self.output.path();
-        let others =
-            ownership::others(path).map_err(|error| RunDirectoryError::Directory { path: path.to_owned(), error })?;
-        let is_of_copies = |name: &String| left.last_copies.iter().any(|copy| Path::new(copy).starts_with(name));
+        let others = ownership::others(path)
+            .map_err(|error| RunDirectoryError::Directory { path: path.to_owned(), error })?;
+        let is_of_copies =
+            |name: &String| left.last_copies.iter().any(|copy| Path::new(copy).starts_with(name));
         self.kept = left.changed;
-        self.kept.extend(others.into_iter().filter(|name| name != manifest::FILE && !is_of_copies(name)));
+        self.kept.extend(
+            others.into_iter().filter(|name| name != manifest::FILE && !is_of_copies(name)),
+        );
         self.cleared = AtomicBool::new(true);
         Ok(())
     }
 
-    /// Writes `manifest`, or compares it with the one of the run that is there, whose filters become those of `manifest`.
+    /// Writes `manifest`, or compares it with the one of the run that is there, whose filters
+    /// become those of `manifest`.
     ///
     /// # Errors
-    /// [`RunDirectoryError::OtherSettings`] that shows what differs; [`ManifestError::Filtered`] where the records of an
-    /// earlier version lack what the filters would show.
+    /// [`RunDirectoryError::OtherSettings`] that shows what differs; [`ManifestError::Filtered`]
+    /// where the records of an earlier version lack what the filters would show.
     pub fn settle(&self, manifest: &Manifest) -> Result<(), RunDirectoryError> {
         self.settle_placed(manifest, &Placement::default())
     }
 
-    /// The same for a run whose images have names: the run that is there goes on under the root of `manifest`, to which
-    /// `placement` leads from its own.
+    /// The same for a run whose images have names: the run that is there goes on under the root of
+    /// `manifest`, to which `placement` leads from its own.
     ///
     /// # Errors
     /// As [`Self::settle`], and [`RunDirectoryError::ChangedMeanwhile`].
-    pub fn settle_placed(&self, manifest: &Manifest, placement: &Placement) -> Result<(), RunDirectoryError> {
+    pub fn settle_placed(
+        &self,
+        manifest: &Manifest,
+        placement: &Placement,
+    ) -> Result<(), RunDirectoryError> {
         let path = self.output.path();
         if self.cleared.swap(false, Ordering::Relaxed) || !Manifest::is_there(path)? {
             return Ok(manifest.write(&self.output)?);
@@ -141,8 +155,12 @@ impl RunDirectory {
                 return Err(RunDirectoryError::ChangedMeanwhile(path.to_owned()));
             }
             None if there.root != manifest.root => {
-                let differences = vec![Difference::of_roots(there.root.as_deref(), manifest.root.as_deref())];
-                return Err(RunDirectoryError::OtherSettings { path: path.to_owned(), differences });
+                let differences =
+                    vec![Difference::of_roots(there.root.as_deref(), manifest.root.as_deref())];
+                return Err(RunDirectoryError::OtherSettings {
+                    path: path.to_owned(),
+                    differences,
+                });
             }
             _ => {}
         }
@@ -154,7 +172,8 @@ impl RunDirectory {
         Ok(())
     }
 
-    /// The journal, and what it holds already. Appended records are to be on disk after `sync_every`.
+    /// The journal, and what it holds already. Appended records are to be on disk after
+    /// `sync_every`.
     ///
     /// # Errors
     /// [`RunDirectoryError::Journal`].
@@ -170,16 +189,22 @@ impl RunDirectory {
         Ok(PairJournal::open(self.output.path())?)
     }
 
-    /// Of `records`, whether the journal holds each already. A journal that was written in part is completed with the others; an
-    /// answer takes the place of a failure, and not the other way round.
+    /// Of `records`, whether the journal holds each already. A journal that was written in part is
+    /// completed with the others; an answer takes the place of a failure, and not the other way
+    /// round.
     ///
     /// # Errors
-    /// [`RunDirectoryError::OtherAnswers`] where it holds another answer about one of their images, before anything is written.
+    /// [`RunDirectoryError::OtherAnswers`] where it holds another answer about one of their images,
+    /// before anything is written.
     pub fn held(&self, records: &[Record]) -> Result<Vec<bool>, RunDirectoryError> {
-        let images: HashMap<&str, usize> =
-            records.iter().enumerate().map(|(index, record)| (record.image.as_str(), index)).collect();
+        let images: HashMap<&str, usize> = records
+            .iter()
+            .enumerate()
+            .map(|(index, record)| (record.image.as_str(), index))
+            .collect();
         // As it would be read: the last digits of a number may change between writing and reading.
-        let as_read = |record: &Record| serde_json::from_slice::<Record>(&serde_json::to_vec(record)?);
+        let as_read =
+            |record: &Record| serde_json::from_slice::<Record>(&serde_json::to_vec(record)?);
         let failed = |record: &Record| record.status == AnswerStatus::Failed;
         let (mut held, mut others) = (vec![false; records.len()], BTreeSet::new());
         each_record(self.output.path(), |there| {
@@ -228,7 +253,8 @@ mod tests {
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
         held.output().write("instances.json", b"of the run").unwrap();
         drop(held);
-        fs::write(path.join("results.json"), "somebody's, though a run may write such a file").unwrap();
+        fs::write(path.join("results.json"), "somebody's, though a run may write such a file")
+            .unwrap();
         fs::write(path.join("mine.txt"), "mine").unwrap();
         let held = RunDirectory::open(&path, true).unwrap();
         assert!(!path.join("instances.json").exists() && path.join("mine.txt").exists());
@@ -239,12 +265,20 @@ mod tests {
         assert!(
             matches!(held.settle(&other), Err(RunDirectoryError::OtherSettings { differences, .. }) if differences[0].setting == "root")
         );
-        let stale = Placement { earlier: Some("of another process".into()), ..Placement::default() };
-        assert!(matches!(held.settle_placed(&other, &stale), Err(RunDirectoryError::ChangedMeanwhile(_))));
+        let stale =
+            Placement { earlier: Some("of another process".into()), ..Placement::default() };
+        assert!(matches!(
+            held.settle_placed(&other, &stale),
+            Err(RunDirectoryError::ChangedMeanwhile(_))
+        ));
         assert_eq!(Manifest::read(&path).unwrap().root, None);
         assert!(matches!(RunDirectory::open(dir.path(), true), Err(RunDirectoryError::NotARun(_))));
-        fs::write(dir.path().join("run.json"), r#"{"settings": {"lr": 0.1}, "version": 3}"#).unwrap();
-        assert!(matches!(RunDirectory::open(dir.path(), true), Err(RunDirectoryError::NotARun(_))), "of another tool");
+        fs::write(dir.path().join("run.json"), r#"{"settings": {"lr": 0.1}, "version": 3}"#)
+            .unwrap();
+        assert!(
+            matches!(RunDirectory::open(dir.path(), true), Err(RunDirectoryError::NotARun(_))),
+            "of another tool"
+        );
     }
 
     #[test]
@@ -252,7 +286,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let held = RunDirectory::open(&dir.path().join("run"), false).unwrap();
         held.settle(&Manifest::new(None, None)).unwrap();
-        let empty = |image: &str| Record { status: AnswerStatus::Empty, ..Record::failed(image.into(), "why".into()) };
+        let empty = |image: &str| Record {
+            status: AnswerStatus::Empty,
+            ..Record::failed(image.into(), "why".into())
+        };
         let records = ["a", "b"].map(empty);
         let (mut journal, _) = held.journal(Duration::ZERO).unwrap();
         assert_eq!(held.held(&records).unwrap(), [false, false]);
@@ -260,7 +297,10 @@ mod tests {
         assert_eq!(held.held(&records).unwrap(), [false, true]);
         let other = Record { reason: Some("another".into()), ..empty("b") };
         let error = held.held(std::slice::from_ref(&other)).unwrap_err();
-        assert!(error.to_string().contains("other answers about 1 of these images, b among them"), "{error}");
+        assert!(
+            error.to_string().contains("other answers about 1 of these images, b among them"),
+            "{error}"
+        );
         journal.append(&other).unwrap();
         assert_eq!(held.held(&[other]).unwrap(), [true], "the last record of an image counts");
         let failed = Record::failed("b".into(), "failed".into());
@@ -282,7 +322,9 @@ mod tests {
         let held = RunDirectory::open(dir.path(), true).unwrap();
         held.settle(&Manifest::new(Some("elsewhere".into()), None)).unwrap();
         assert_eq!(Manifest::read(dir.path()).unwrap().root, Some("elsewhere".into()));
-        assert!(!dir.path().join("instances.json").exists() && dir.path().join("mine.txt").exists());
+        assert!(
+            !dir.path().join("instances.json").exists() && dir.path().join("mine.txt").exists()
+        );
     }
 
     #[test]
@@ -296,6 +338,10 @@ mod tests {
         held.settle(&Manifest::new(None, None)).unwrap();
         drop(held);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the lock and the manifest");
-        assert_eq!(RunDirectory::open(dir.path(), false).unwrap().killed, None, "this one ended in order");
+        assert_eq!(
+            RunDirectory::open(dir.path(), false).unwrap().killed,
+            None,
+            "this one ended in order"
+        );
     }
 }

@@ -21,7 +21,8 @@ pub struct History {
     pub records: usize,
     /// How many images ended with each status.
     pub statuses: BTreeMap<AnswerStatus, usize>,
-    /// From the first record to the last, in seconds; nothing where no record says when it was made.
+    /// From the first record to the last, in seconds; nothing where no record says when it was
+    /// made.
     pub seconds: Option<f64>,
     /// When how many images were done. Empty as `seconds`.
     pub throughput: Vec<Stretch>,
@@ -108,7 +109,8 @@ impl Collected {
         }
         let (images, records) = (tries.len(), tries.values().map(Vec::len).sum());
         let again = tries.into_iter().filter(|(_, statuses)| statuses.len() > 1);
-        let mut retried: Vec<Retried> = again.map(|(image, statuses)| Retried { image, statuses }).collect();
+        let mut retried: Vec<Retried> =
+            again.map(|(image, statuses)| Retried { image, statuses }).collect();
         retried.sort_by(|a, b| a.image.cmp(&b.image));
         let finished: Vec<f64> = timed.iter().map(|(_, finished)| *finished).collect();
         let mean = (!timed.is_empty()).then(|| {
@@ -140,8 +142,9 @@ fn throughput(finished: &[f64]) -> (Option<f64>, Vec<Stretch>) {
     if length.is_nan() || length <= 0.0 {
         return (Some(0.0), vec![Stretch { from: 0.0, seconds: 0.0, images: finished.len() }]);
     }
-    let mut stretches: Vec<Stretch> =
-        (0..STRETCHES).map(|index| Stretch { from: index as f64 * length, seconds: length, images: 0 }).collect();
+    let mut stretches: Vec<Stretch> = (0..STRETCHES)
+        .map(|index| Stretch { from: index as f64 * length, seconds: length, images: 0 })
+        .collect();
     for time in finished {
         let index = ((time - first) / length) as usize;
         stretches[index.min(STRETCHES - 1)].images += 1;
@@ -155,7 +158,8 @@ mod tests {
     use crate::record::Timings;
 
     fn record(image: &str, status: AnswerStatus, finished: f64, answer: f64) -> Record {
-        let timings = Some(Timings { finished, stages: Stages { read: 0.25, prepare: 0.25, answer } });
+        let timings =
+            Some(Timings { finished, stages: Stages { read: 0.25, prepare: 0.25, answer } });
         Record { status, timings, ..Record::failed(image.into(), String::new()) }
     }
 
@@ -173,7 +177,10 @@ mod tests {
             history.retried,
             [Retried { image: "b".into(), statuses: vec![AnswerStatus::Failed, AnswerStatus::Ok] }]
         );
-        assert_eq!(history.slowest.iter().map(|slow| slow.image.as_str()).collect::<Vec<_>>(), ["b", "c"]);
+        assert_eq!(
+            history.slowest.iter().map(|slow| slow.image.as_str()).collect::<Vec<_>>(),
+            ["b", "c"]
+        );
         assert_eq!(
             history.throughput.iter().map(|stretch| stretch.images).collect::<Vec<_>>(),
             [1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 1]
@@ -185,9 +192,15 @@ mod tests {
     fn an_image_with_another_name_is_one_image() {
         let mut collected = Collected::default();
         collected.add(record("a", AnswerStatus::Ok, 100.0, 1.0));
-        collected.add(Record { moved_from: Some("a".into()), ..record("b", AnswerStatus::Ok, 100.0, 1.0) });
+        collected.add(Record {
+            moved_from: Some("a".into()),
+            ..record("b", AnswerStatus::Ok, 100.0, 1.0)
+        });
         let history = collected.history(10, Vec::new());
-        assert_eq!((history.images, history.records, history.retried.len(), history.slowest.len()), (1, 1, 0, 1));
+        assert_eq!(
+            (history.images, history.records, history.retried.len(), history.slowest.len()),
+            (1, 1, 0, 1)
+        );
     }
 
     #[test]
@@ -195,6 +208,10 @@ mod tests {
         let mut collected = Collected::default();
         collected.add(Record::failed("a".into(), "b".into()));
         let history = collected.history(10, Vec::new());
-        assert!(history.seconds.is_none() && history.throughput.is_empty() && history.slowest.is_empty());
+        assert!(
+            history.seconds.is_none()
+                && history.throughput.is_empty()
+                && history.slowest.is_empty()
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! A log of JSON lines that outlives a crash.
 //!
-//! In: entries, one after the other. Out: a file with an entry a line. Promises: what was synced is there after a crash;
-//! a line that a crash tore is cut off; a damaged line costs its own entry only and is reported by its number; an entry
-//! of a later version is refused by its number.
+//! In: entries, one after the other. Out: a file with an entry a line. Promises: what was synced is
+//! there after a crash; a line that a crash tore is cut off; a damaged line costs its own entry
+//! only and is reported by its number; an entry of a later version is refused by its number.
 
 use std::fmt;
 use std::fs::File;
@@ -88,8 +88,8 @@ pub(super) struct JsonLog {
 }
 
 impl JsonLog {
-    /// Opens the log at `path` for appending, and reads it as [`read_entries`] does. A last line without its end (the
-    /// process was killed while it wrote) is cut off.
+    /// Opens the log at `path` for appending, and reads it as [`read_entries`] does. A last line
+    /// without its end (the process was killed while it wrote) is cut off.
     pub(super) fn open<T: DeserializeOwned>(
         path: PathBuf,
         each: impl FnMut(T, u64) -> Result<(), String>,
@@ -128,8 +128,8 @@ impl JsonLog {
     }
 }
 
-/// Calls `each` with every entry of the log at `path` and the byte where it begins; the reason that comes back makes the
-/// line a damaged one. Blank lines and a line without its end are passed over.
+/// Calls `each` with every entry of the log at `path` and the byte where it begins; the reason that
+/// comes back makes the line a damaged one. Blank lines and a line without its end are passed over.
 pub(super) fn read_entries<T: DeserializeOwned>(
     path: &Path,
     log: &File,
@@ -152,7 +152,8 @@ pub(super) fn read_entries<T: DeserializeOwned>(
         }
         let entry = serde_json::from_slice(&line).map_err(|error| error.to_string());
         let Err(reason) = entry.and_then(|entry| each(entry, at)) else { continue };
-        // A later version may have other fields and statuses: its number is looked at before the error is believed.
+        // A later version may have other fields and statuses: its number is looked at before the
+        // error is believed.
         if let Some(schema) = schema_of(&line).filter(|schema| *schema > SCHEMA) {
             return Err(JournalError::LaterSchema { path: path.to_owned(), line: number, schema });
         }

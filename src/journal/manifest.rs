@@ -1,7 +1,8 @@
 //! `run.json` on disk.
 //!
-//! In: a directory. Out: the manifest of the run in it, and what differs from another. Promises: the file is whole or
-//! not there; a file of an earlier version is read, and what its run did to boxes when it asked is known.
+//! In: a directory. Out: the manifest of the run in it, and what differs from another. Promises:
+//! the file is whole or not there; a file of an earlier version is read, and what its run did to
+//! boxes when it asked is known.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,8 @@ pub enum ManifestError {
         error: std::io::Error,
     },
     /// What another version of gemscope wrote, which has other settings.
-    #[error("{}: written by another version of gemscope ({error}): make the run again, with --fresh or another --out", path.display())]
+    #[error("{}: written by another version of gemscope ({error}): make the run again, with \
+             --fresh or another --out", path.display())]
     OtherVersion {
         /// The file.
         path: PathBuf,
@@ -43,7 +45,8 @@ pub enum ManifestError {
     },
     /// Boxes that are to be shown are not in the records.
     #[error(
-        "this run was made by an earlier version of gemscope, which left boxes out before it wrote its records: {} can be made \
+        "this run was made by an earlier version of gemscope, which left boxes out before it \
+         wrote its records: {} can be made \
          stricter now, but not weaker; make the run again in another directory",
         filters.join(", ")
     )]
@@ -74,12 +77,16 @@ impl Manifest {
     /// # Errors
     /// [`ManifestError::Filtered`] that names them.
     pub fn can_show(&self, wanted: &Filters) -> Result<(), ManifestError> {
-        let weaker = self.filtered_when_asked.as_ref().map_or_else(Vec::new, |applied| applied.weaker_in(wanted));
+        let weaker = self
+            .filtered_when_asked
+            .as_ref()
+            .map_or_else(Vec::new, |applied| applied.weaker_in(wanted));
         if weaker.is_empty() { Ok(()) } else { Err(ManifestError::Filtered { filters: weaker }) }
     }
 
-    /// What another manifest that lies in `directory` says otherwise, except for what makes no other run: version, time,
-    /// names and folders, and the prompts of single images, which each record is held to by itself.
+    /// What another manifest that lies in `directory` says otherwise, except for what makes no
+    /// other run: version, time, names and folders, and the prompts of single images, which each
+    /// record is held to by itself.
     ///
     /// # Errors
     /// [`ManifestError`].
@@ -103,7 +110,12 @@ impl Manifest {
             let mut found = Vec::new();
             difference::collect("", &there["settings"], &wanted["settings"], &mut found);
             for key in ["labels", "answer", "rules", "apply_orientation"] {
-                difference::collect(key, &there["elsewhere"][key], &wanted["elsewhere"][key], &mut found);
+                difference::collect(
+                    key,
+                    &there["elsewhere"][key],
+                    &wanted["elsewhere"][key],
+                    &mut found,
+                );
             }
             Ok(found)
         };
@@ -126,7 +138,9 @@ impl Manifest {
                     ManifestError::Parse { path, error }
                 }
             }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Err(ManifestError::NoRun(directory.to_owned())),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                Err(ManifestError::NoRun(directory.to_owned()))
+            }
             Err(error) => Err(ManifestError::Io { path, error }),
         }
     }
@@ -137,19 +151,21 @@ impl Manifest {
         serde_json::from_value(value)
     }
 
-    /// Whether the run.json of `directory` is one that a version of gemscope wrote: other tools write files of that name, too.
+    /// Whether the run.json of `directory` is one that a version of gemscope wrote: other tools
+    /// write files of that name, too.
     ///
     /// # Errors
     /// [`ManifestError::Io`], also for a symbolic link.
     pub fn is_there(directory: &Path) -> Result<bool, ManifestError> {
-        ownership::is_run(directory).map_err(|error| ManifestError::Io { path: directory.join(FILE), error })
+        ownership::is_run(directory)
+            .map_err(|error| ManifestError::Io { path: directory.join(FILE), error })
     }
 
     /// Writes it into `directory`, whole or not at all.
     pub(super) fn write(&self, directory: &OutputDirectory) -> Result<(), ManifestError> {
         let path = directory.join(FILE);
-        let mut text =
-            serde_json::to_vec_pretty(self).map_err(|error| ManifestError::Parse { path: path.clone(), error })?;
+        let mut text = serde_json::to_vec_pretty(self)
+            .map_err(|error| ManifestError::Parse { path: path.clone(), error })?;
         text.push(b'\n');
         directory.replace_unlisted(FILE, &text).map_err(|error| ManifestError::Io { path, error })
     }
@@ -175,13 +191,16 @@ const FILTERS: [&str; 13] = [
 /// Makes a manifest of such a version one of this version.
 fn upgrade(manifest: &mut Value) -> Result<(), serde_json::Error> {
     let Some(Value::Object(rules)) = manifest.pointer_mut("/settings/rules") else { return Ok(()) };
-    let mut applied: serde_json::Map<String, Value> =
-        FILTERS.iter().filter_map(|name| Some(((*name).to_owned(), rules.remove(*name)?))).collect();
+    let mut applied: serde_json::Map<String, Value> = FILTERS
+        .iter()
+        .filter_map(|name| Some(((*name).to_owned(), rules.remove(*name)?)))
+        .collect();
     if applied.is_empty() {
         return Ok(());
     }
     // A number was asked for; without one, no box was left out for its score.
-    let asked: Option<f64> = serde_json::from_value(applied.remove("min_score").unwrap_or_default())?;
+    let asked: Option<f64> =
+        serde_json::from_value(applied.remove("min_score").unwrap_or_default())?;
     let applied: Filters = serde_json::from_value(Value::Object(applied))?;
     let least = |default| asked.map_or(default, MinScore::Asked);
     let then = Filters { min_score: least(MinScore::Default(0.0)), ..applied.clone() };
@@ -196,7 +215,8 @@ fn upgrade(manifest: &mut Value) -> Result<(), serde_json::Error> {
 pub(super) struct Names(Vec<Renamed>);
 
 impl Names {
-    /// Those of the run in `directory`. A manifest that cannot be read is none here: who needs it says why.
+    /// Those of the run in `directory`. A manifest that cannot be read is none here: who needs it
+    /// says why.
     pub(super) fn of(directory: &Path) -> Self {
         #[derive(Deserialize)]
         struct Only {

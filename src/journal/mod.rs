@@ -1,8 +1,9 @@
 //! The directory of a run: `run.json` says what was asked, `journal.jsonl` has a record an image.
 //!
-//! In: a directory, records one after the other. Out: the manifest and the records of the run in it, and how it went.
-//! Promises: one process writes a run; what was synced is there after a crash; a damaged line costs its own record only
-//! and is named; a file of a later version is refused by its number.
+//! In: a directory, records one after the other. Out: the manifest and the records of the run in
+//! it, and how it went. Promises: one process writes a run; what was synced is there after a crash;
+//! a damaged line costs its own record only and is named; a file of a later version is refused by
+//! its number.
 //!
 //! ```
 //! use gemscope::journal::{RunDirectoryError, read_journal};

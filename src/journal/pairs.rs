@@ -32,7 +32,11 @@ impl PairJournal {
     }
 
     /// The answer about the pair of this name, if its files are those of then.
-    pub(crate) fn take_answer(&mut self, name: &str, sha256: &[Option<String>; 2]) -> Option<PairRecord> {
+    pub(crate) fn take_answer(
+        &mut self,
+        name: &str,
+        sha256: &[Option<String>; 2],
+    ) -> Option<PairRecord> {
         let known = self.known.remove(name).filter(|known| known.sha256 == *sha256)?;
         known.first_better.is_some().then_some(known)
     }

@@ -1,9 +1,10 @@
 //! Which folder the names of a run's images are relative to.
 //!
-//! In: images that were listed, and the directory of a run that may have answers about others. Out: the images under the
-//! names that they have in that run, and what becomes of the earlier names. Promises: a folder that was moved keeps its
-//! names; a folder beside, above or below the earlier one gives all images names from a common root, so that no two files
-//! share a name and no file has two.
+//! In: images that were listed, and the directory of a run that may have answers about others. Out:
+//! the images under the names that they have in that run, and what becomes of the earlier names.
+//! Promises: a folder that was moved keeps its names; a folder beside, above or below the earlier
+//! one gives all images names from a common root, so that no two files share a name and no file has
+//! two.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ use crate::source::{Locator, Source, SourceImage, common_root, names_prefix};
 /// The most images whose contents are looked at to know a moved folder again.
 const LOOKED_AT: usize = 32;
 
-/// How the root of a run came to be, for [`RunDirectory::settle_placed`](super::RunDirectory::settle_placed).
+/// How the root of a run came to be, for
+/// [`RunDirectory::settle_placed`](super::RunDirectory::settle_placed).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placement {
     /// The root that the run had, if it was a run with one.
@@ -30,9 +32,13 @@ pub struct Placement {
 ///
 /// # Errors
 /// [`JournalError`] if the run's journal cannot be read.
-pub fn place(source: Source, directory: Option<&Path>) -> Result<(Source, Placement), JournalError> {
+pub fn place(
+    source: Source,
+    directory: Option<&Path>,
+) -> Result<(Source, Placement), JournalError> {
     // A manifest that cannot be read is reported when the run is opened.
-    let manifest = directory.and_then(|directory| Some((directory, Manifest::read(directory).ok()?.root?)));
+    let manifest =
+        directory.and_then(|directory| Some((directory, Manifest::read(directory).ok()?.root?)));
     let Some((directory, earlier)) = manifest else { return Ok((source, Placement::default())) };
     if earlier == source.root {
         return Ok((source, Placement { earlier: Some(earlier), prefix: String::new() }));
@@ -56,14 +62,22 @@ struct Joined {
 impl Joined {
     fn of(now: &Path, earlier: &Path) -> Self {
         // Links may lead into one folder by several paths.
-        let [real_now, real_earlier] =
-            [now, earlier].map(|root| std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned()));
+        let [real_now, real_earlier] = [now, earlier]
+            .map(|root| std::fs::canonicalize(root).unwrap_or_else(|_| root.to_owned()));
         for (a, b) in [(now, earlier), (&*real_now, &*real_earlier)] {
             if let Ok(below) = a.strip_prefix(b) {
-                return Self { root: earlier.to_owned(), now: names_prefix(below), earlier: String::new() };
+                return Self {
+                    root: earlier.to_owned(),
+                    now: names_prefix(below),
+                    earlier: String::new(),
+                };
             }
             if let Ok(below) = b.strip_prefix(a) {
-                return Self { root: now.to_owned(), now: String::new(), earlier: names_prefix(below) };
+                return Self {
+                    root: now.to_owned(),
+                    now: String::new(),
+                    earlier: names_prefix(below),
+                };
             }
         }
         let root = common_root([now, earlier].into_iter());
@@ -80,9 +94,11 @@ impl Known {
         self.iter().any(|(image, _)| locator.exists(image))
     }
 
-    /// Whether any of `images`, of those under known names and of some others, has the content of a record.
+    /// Whether any of `images`, of those under known names and of some others, has the content of a
+    /// record.
     fn has_any_of(&self, images: &[SourceImage]) -> bool {
-        let contents: HashSet<&str> = self.iter().filter_map(|(_, known)| known.sha256.as_deref()).collect();
+        let contents: HashSet<&str> =
+            self.iter().filter_map(|(_, known)| known.sha256.as_deref()).collect();
         let named = images.iter().filter(|image| self.get(&image.name).is_some()).take(LOOKED_AT);
         let spread = images.iter().step_by(images.len().div_ceil(LOOKED_AT).max(1));
         let content = |image: &SourceImage| digest::hex_of(image.open().ok()?).ok();
@@ -114,8 +130,17 @@ mod tests {
         let path = |name: &str| dir.path().join(name).display().to_string();
         std::fs::create_dir_all(path("folder/sub")).unwrap();
         std::os::unix::fs::symlink("folder", path("link")).unwrap();
-        assert_eq!(joined(&path("link"), &path("folder")), [path("folder"), String::new(), String::new()]);
-        assert_eq!(joined(&path("link/sub"), &path("folder")), [path("folder"), "sub/".into(), String::new()]);
-        assert_eq!(joined(&path("link"), &path("folder/sub")), [path("link"), String::new(), "sub/".into()]);
+        assert_eq!(
+            joined(&path("link"), &path("folder")),
+            [path("folder"), String::new(), String::new()]
+        );
+        assert_eq!(
+            joined(&path("link/sub"), &path("folder")),
+            [path("folder"), "sub/".into(), String::new()]
+        );
+        assert_eq!(
+            joined(&path("link"), &path("folder/sub")),
+            [path("link"), String::new(), "sub/".into()]
+        );
     }
 }

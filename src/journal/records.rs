@@ -1,8 +1,9 @@
 //! The journal: the only truth about a run.
 //!
-//! In: records, in any order. Out: `journal.jsonl`, one record a line, and the records sorted by image. Promises: what was synced is there
-//! after a crash; a line that a crash tore is cut off; a damaged line costs its own record only and is reported by its number; a record of a
-//! later version is refused by its number.
+//! In: records, in any order. Out: `journal.jsonl`, one record a line, and the records sorted by
+//! image. Promises: what was synced is there after a crash; a line that a crash tore is cut off; a
+//! damaged line costs its own record only and is reported by its number; a record of a later
+//! version is refused by its number.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -72,7 +73,8 @@ impl Known {
                 images.remove(earlier);
             }
             let answered = record.status != AnswerStatus::Failed;
-            let known = KnownImage { sha256: record.sha256, question: record.question, answered, at };
+            let known =
+                KnownImage { sha256: record.sha256, question: record.question, answered, at };
             images.insert(record.image, known);
         })
     }
@@ -112,9 +114,13 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of `directory` for appending, with what it holds already. A last line without its end (the process was killed
-    /// while it wrote) is cut off. Appended records are to be on disk after `sync_every`.
-    pub(crate) fn open(directory: &Path, sync_every: Duration) -> Result<(Self, Known), JournalError> {
+    /// Opens the journal of `directory` for appending, with what it holds already. A last line
+    /// without its end (the process was killed while it wrote) is cut off. Appended records are to
+    /// be on disk after `sync_every`.
+    pub(crate) fn open(
+        directory: &Path,
+        sync_every: Duration,
+    ) -> Result<(Self, Known), JournalError> {
         let mut known = Known { names: Names::of(directory), ..Known::default() };
         let (log, lines) = JsonLog::open(directory.join(FILE), known.taking())?;
         (known.damaged, known.torn) = (lines.damaged, lines.torn);
@@ -144,8 +150,8 @@ impl Journal {
         self.log.append(record)
     }
 
-    /// When what was appended is to be synced; nothing where it is. Of records that come slowly, each is due at once; of many, all that came
-    /// since the last time.
+    /// When what was appended is to be synced; nothing where it is. Of records that come slowly,
+    /// each is due at once; of many, all that came since the last time.
     pub fn due(&self) -> Option<Instant> {
         self.unsynced.then(|| self.synced + self.sync_every)
     }
@@ -181,7 +187,8 @@ impl RecordReader<'_> {
     }
 }
 
-/// The length of all lines of the journal in `directory` that have their end, in bytes; 0 if there is none.
+/// The length of all lines of the journal in `directory` that have their end, in bytes; 0 if there
+/// is none.
 pub(super) fn whole_bytes(directory: &Path) -> Result<u64, JournalError> {
     const BLOCK: u64 = 64 << 10;
     let path = directory.join(FILE);
@@ -208,9 +215,10 @@ pub(super) fn whole_bytes(directory: &Path) -> Result<u64, JournalError> {
     }
 }
 
-/// The records of a run, sorted by image, without the raw texts, which are most of a journal; only of an answer that went wrong the
-/// beginning is kept, for a reader to see why. Where an image has several records (a failed one was tried again), the last counts, and an
-/// answer that moved to another name is one of that name alone.
+/// The records of a run, sorted by image, without the raw texts, which are most of a journal; only
+/// of an answer that went wrong the beginning is kept, for a reader to see why. Where an image has
+/// several records (a failed one was tried again), the last counts, and an answer that moved to
+/// another name is one of that name alone.
 ///
 /// # Errors
 /// [`JournalError`].
@@ -221,7 +229,11 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
         for answer in &mut record.answers {
             // Text is what was asked for.
             if record.status != AnswerStatus::Text {
-                answer.text.truncate(if went_well { 0 } else { answer.text.floor_char_boundary(KEPT_TEXT) });
+                answer.text.truncate(if went_well {
+                    0
+                } else {
+                    answer.text.floor_char_boundary(KEPT_TEXT)
+                });
                 answer.text.shrink_to_fit();
             }
             answer.prompt = String::new();
@@ -238,11 +250,15 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
     Ok(JournalRecords { records: records.into_values().collect(), damaged })
 }
 
-/// Calls `each` with every record of a run, in the order of writing; the lines that are none come back.
+/// Calls `each` with every record of a run, in the order of writing; the lines that are none come
+/// back.
 ///
 /// # Errors
 /// [`JournalError`].
-pub(super) fn each_record(directory: &Path, mut each: impl FnMut(Record)) -> Result<Vec<DamagedLine>, JournalError> {
+pub(super) fn each_record(
+    directory: &Path,
+    mut each: impl FnMut(Record),
+) -> Result<Vec<DamagedLine>, JournalError> {
     let path = directory.join(FILE);
     let file = files::open(&path).map_err(JournalError::io(&path))?;
     let names = Names::of(directory);
@@ -250,7 +266,10 @@ pub(super) fn each_record(directory: &Path, mut each: impl FnMut(Record)) -> Res
 }
 
 /// `each` for the records of a journal that are what they promise to be, under their names of now.
-fn checked(names: &Names, mut each: impl FnMut(Record, u64)) -> impl FnMut(Record, u64) -> Result<(), String> {
+fn checked(
+    names: &Names,
+    mut each: impl FnMut(Record, u64),
+) -> impl FnMut(Record, u64) -> Result<(), String> {
     move |mut record, at| {
         if record.schema > SCHEMA {
             return Err(String::new()); // its number says why
@@ -295,10 +314,13 @@ mod tests {
         std::fs::write(&path, [whole.as_slice(), torn].concat()).unwrap();
         let read = || {
             let records = read_journal(dir.path()).unwrap().records;
-            records.into_iter().map(|record| (record.image, record.reason.unwrap())).collect::<Vec<_>>()
+            records
+                .into_iter()
+                .map(|record| (record.image, record.reason.unwrap()))
+                .collect::<Vec<_>>()
         };
-        let expected =
-            [("a.png", "first"), ("b.png", "second")].map(|(image, reason)| (image.to_owned(), reason.to_owned()));
+        let expected = [("a.png", "first"), ("b.png", "second")]
+            .map(|(image, reason)| (image.to_owned(), reason.to_owned()));
         assert_eq!(read(), expected, "a reader passes the torn line over");
         let (mut journal, known) = open(dir.path());
         assert_eq!((known.images.len(), known.torn), (2, torn.len() as u64));
@@ -314,7 +336,10 @@ mod tests {
         let (mut journal, _) = open(dir.path());
         append(&mut journal, "a.png", "first");
         append(&mut journal, "b.png", "first");
-        let moved = Record { moved_from: Some("a.png".into()), ..Record::failed("c.png".into(), "first".into()) };
+        let moved = Record {
+            moved_from: Some("a.png".into()),
+            ..Record::failed("c.png".into(), "first".into())
+        };
         journal.append(&moved).unwrap();
         append(&mut journal, "a.png", "of another image");
         drop(journal);
@@ -326,13 +351,18 @@ mod tests {
         manifest.clone().gone_on(&manifest, "one/", length).write(&output).unwrap();
         let (mut journal, known) = open(dir.path());
         append(&mut journal, "two/d.png", "later");
-        let names = |records: Vec<Record>| records.into_iter().map(|record| record.image).collect::<Vec<_>>();
+        let names = |records: Vec<Record>| {
+            records.into_iter().map(|record| record.image).collect::<Vec<_>>()
+        };
         let expected = ["one/a.png", "one/b.png", "one/c.png", "two/d.png"];
         assert_eq!(names(read_journal(dir.path()).unwrap().records), expected);
         let mut reader = journal.reader(&known).unwrap();
         let record = reader.read(known.get("one/c.png").unwrap()).unwrap();
         assert_eq!((record.image.as_str(), record.reason.as_deref()), ("one/c.png", Some("first")));
-        assert_eq!(reader.read(known.get("one/a.png").unwrap()).unwrap().reason.as_deref(), Some("of another image"));
+        assert_eq!(
+            reader.read(known.get("one/a.png").unwrap()).unwrap().reason.as_deref(),
+            Some("of another image")
+        );
     }
 
     #[test]
@@ -340,9 +370,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(whole_bytes(dir.path()).unwrap(), 0);
         let long = "x".repeat(200_000);
-        for (text, whole) in
-            [(String::new(), 0), (long.clone(), 0), (format!("a\n{long}"), 2), (format!("{long}\n"), 200_001)]
-        {
+        for (text, whole) in [
+            (String::new(), 0),
+            (long.clone(), 0),
+            (format!("a\n{long}"), 2),
+            (format!("{long}\n"), 200_001),
+        ] {
             std::fs::write(dir.path().join(FILE), text).unwrap();
             assert_eq!(whole_bytes(dir.path()).unwrap(), whole);
         }
@@ -359,24 +392,42 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         let [first, second] = text.lines().collect::<Vec<_>>()[..] else { panic!("{text}") };
         // A box outside of its image would be a wrong crop, so it is no record either.
-        let outside =
-            second.replace(r#""detections":[]"#, r#""detections":[{"label":"x","bbox":[0,0,1,1],"score":null}]"#);
-        std::fs::write(&path, format!("{first}\n\nnonsense\n{{\"schema\":1,\"image\":3}}\n{outside}\n{second}\n"))
-            .unwrap();
+        let outside = second.replace(
+            r#""detections":[]"#,
+            r#""detections":[{"label":"x","bbox":[0,0,1,1],"score":null}]"#,
+        );
+        std::fs::write(
+            &path,
+            format!("{first}\n\nnonsense\n{{\"schema\":1,\"image\":3}}\n{outside}\n{second}\n"),
+        )
+        .unwrap();
         let read = read_journal(dir.path()).unwrap();
-        assert_eq!(read.records.iter().map(|record| record.image.as_str()).collect::<Vec<_>>(), ["a.png", "b.png"]);
+        assert_eq!(
+            read.records.iter().map(|record| record.image.as_str()).collect::<Vec<_>>(),
+            ["a.png", "b.png"]
+        );
         assert_eq!(read.damaged.iter().map(|damaged| damaged.line).collect::<Vec<_>>(), [3, 4, 5]);
         assert!(read.damaged[0].to_string().contains("journal.jsonl:3: not a record"));
         let (_, known) = open(dir.path());
         assert_eq!(known.damaged, read.damaged);
-        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 6, "nothing is thrown away");
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap().lines().count(),
+            6,
+            "nothing is thrown away"
+        );
     }
 
     #[test]
     fn a_later_schema_is_known_as_one() {
         let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join(FILE), "{\"schema\":3,\"image\":\"a\",\"status\":\"dreamt\"}\n").unwrap();
-        assert!(read_journal(dir.path()).unwrap_err().to_string().contains("journal.jsonl:1: schema 3"));
+        std::fs::write(
+            dir.path().join(FILE),
+            "{\"schema\":3,\"image\":\"a\",\"status\":\"dreamt\"}\n",
+        )
+        .unwrap();
+        assert!(
+            read_journal(dir.path()).unwrap_err().to_string().contains("journal.jsonl:1: schema 3")
+        );
         assert!(Journal::open(dir.path(), Duration::ZERO).is_err());
     }
 }

@@ -1,9 +1,11 @@
 //! The KV cache of several sequences that are decoded together.
 //!
-//! In: what the decoder gave as `present`. Out: what it takes as `past`, `[rows, heads, columns, head size]` a slot. Promises: the tokens of
-//! every row end in the last column and have no gaps, so whatever stands on a row's left is padding; what does not move is not copied: a row
-//! that leaves costs the copy of one row, a row that is moved costs itself, and only rows that join cost the copy of all. In a card's memory, where
-//! a copy of all takes less than a step's launches, every one of these is one kernel a slot.
+//! In: what the decoder gave as `present`. Out: what it takes as `past`, `[rows, heads, columns,
+//! head size]` a slot. Promises: the tokens of every row end in the last column and have no gaps,
+//! so whatever stands on a row's left is padding; what does not move is not copied: a row that
+//! leaves costs the copy of one row, a row that is moved costs itself, and only rows that join cost
+//! the copy of all. In a card's memory, where a copy of all takes less than a step's launches,
+//! every one of these is one kernel a slot.
 
 use ort::session::SessionInputValue;
 use ort::value::DynValue;
@@ -13,7 +15,8 @@ use super::graph::Graph;
 use super::tensor;
 use crate::device::CacheRow;
 
-/// Keys and values of every layer that has some of its own, for a number of rows. Stays inside ONNX Runtime.
+/// Keys and values of every layer that has some of its own, for a number of rows. Stays inside ONNX
+/// Runtime.
 pub struct KvCache {
     /// One a slot; may hold more rows than `pads` counts, the first ones count.
     values: Vec<DynValue>,
@@ -70,31 +73,44 @@ impl KvCache {
             if let Some(place) = left.get_mut(row) {
                 *place = last;
             }
-            let rows: Vec<_> = left.into_iter().map(|row| (&*self, row, self.length(row))).collect();
+            let rows: Vec<_> =
+                left.into_iter().map(|row| (&*self, row, self.length(row))).collect();
             *self = Self::of_rows(graph, &rows)?;
             return Ok(());
         }
         if row != last {
             for value in &mut self.values {
                 let size: usize = tensor::shape(value)[1..].iter().product();
-                tensor::copy_within(graph, value, std::iter::once((last * size..(last + 1) * size, row * size)))?;
+                tensor::copy_within(
+                    graph,
+                    value,
+                    std::iter::once((last * size..(last + 1) * size, row * size)),
+                )?;
             }
         }
         self.pads.swap_remove(row);
         Ok(())
     }
 
-    /// Takes tokens away from the ends of rows, `(row, count)`: what is left of them moves to the right.
+    /// Takes tokens away from the ends of rows, `(row, count)`: what is left of them moves to the
+    /// right.
     ///
     /// # Errors
     /// [`GraphError`] where ONNX Runtime does not hand out the data.
-    pub(super) fn rewind(&mut self, graph: &Graph, rows: &[(usize, usize)]) -> Result<(), GraphError> {
+    pub(super) fn rewind(
+        &mut self,
+        graph: &Graph,
+        rows: &[(usize, usize)],
+    ) -> Result<(), GraphError> {
         if rows.is_empty() {
             return Ok(());
         }
         if graph.resident.is_some() {
-            let taken = |row| rows.iter().filter(|(of, _)| *of == row).map(|(_, count)| count).sum::<usize>();
-            let left: Vec<_> = (0..self.rows()).map(|row| (&*self, row, self.length(row) - taken(row))).collect();
+            let taken = |row| {
+                rows.iter().filter(|(of, _)| *of == row).map(|(_, count)| count).sum::<usize>()
+            };
+            let left: Vec<_> =
+                (0..self.rows()).map(|row| (&*self, row, self.length(row) - taken(row))).collect();
             *self = Self::of_rows(graph, &left)?;
             return Ok(());
         }
@@ -114,11 +130,15 @@ impl KvCache {
         Ok(())
     }
 
-    /// A cache of rows of others, each with its first so many tokens, in that order; a row may stand there several times.
+    /// A cache of rows of others, each with its first so many tokens, in that order; a row may
+    /// stand there several times.
     ///
     /// # Errors
     /// [`GraphError`] where ONNX Runtime has no memory for it.
-    pub(super) fn of_rows(graph: &Graph, rows: &[(&Self, usize, usize)]) -> Result<Self, GraphError> {
+    pub(super) fn of_rows(
+        graph: &Graph,
+        rows: &[(&Self, usize, usize)],
+    ) -> Result<Self, GraphError> {
         let columns = rows.iter().map(|(.., length)| *length).max().unwrap_or(0);
         let pads = rows.iter().map(|(.., length)| columns - length).collect();
         let slots = rows.first().map_or(0, |(cache, ..)| cache.values.len());
@@ -126,7 +146,8 @@ impl KvCache {
         for slot in 0..slots {
             let shape = tensor::shape(&rows[0].0.values[slot]);
             let (heads, size) = (shape[1], shape[3]);
-            let mut joined = tensor::like(graph, &rows[0].0.values[slot], &[rows.len(), heads, columns, size])?;
+            let mut joined =
+                tensor::like(graph, &rows[0].0.values[slot], &[rows.len(), heads, columns, size])?;
             if let Some(resident) = &graph.resident {
                 let taken = rows.iter().map(|&(cache, row, length)| CacheRow {
                     cache: &cache.values[slot],
@@ -164,15 +185,18 @@ mod tests {
     use crate::onnxruntime::{self, RuntimeOptions};
     use crate::prompt::Prompter;
 
-    /// What the kernel for a card makes of a cache, by its reference: rows that join, one that leaves, and one whose last tokens are taken away.
+    /// What the kernel for a card makes of a cache, by its reference: rows that join, one that
+    /// leaves, and one whose last tokens are taken away.
     #[test]
     fn the_kernels_rows_are_those_of_the_cache() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo-model");
-        let runtime = onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let runtime =
+            onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
         let prompter = Prompter::open(&directory).unwrap();
         let special = &prompter.tokenizer.special;
         let graphs = GraphFiles::find(&directory, &Dtypes::default()).unwrap();
-        let mut model = Model::open(&directory, graphs, special, runtime, &OpenOptions::default()).unwrap();
+        let mut model =
+            Model::open(&directory, graphs, special, runtime, &OpenOptions::default()).unwrap();
         let mut made = Vec::new();
         for ids in [&[2_i64, 5, 6, 5, 9][..], &[2, 9, 7][..]] {
             let mut cache = model.empty_cache(1).unwrap();
@@ -184,14 +208,20 @@ mod tests {
             let graph = &model.decoder.graph;
             let values = cache.values.iter().map(|value| {
                 let shape = tensor::shape(value);
-                let bits = tensor::all(graph, "cache", value).unwrap().iter().map(|value| value.to_bits()).collect();
+                let bits = tensor::all(graph, "cache", value)
+                    .unwrap()
+                    .iter()
+                    .map(|value| value.to_bits())
+                    .collect();
                 (bits, [shape[1], shape[2], shape[3]])
             });
             values.collect()
         };
         let expect = |sources: &[&KvCache], rows: &[GatherRow], there: &KvCache| {
-            let (from, there) =
-                (sources.iter().map(|cache| all(&model, cache)).collect::<Vec<_>>(), all(&model, there));
+            let (from, there) = (
+                sources.iter().map(|cache| all(&model, cache)).collect::<Vec<_>>(),
+                all(&model, there),
+            );
             for slot in 0..slots {
                 let sources: Vec<(&[u32], usize)> =
                     from.iter().map(|slots| (slots[slot].0.as_slice(), slots[slot].1[1])).collect();
@@ -210,7 +240,8 @@ mod tests {
         expect(&[&before], &[whole(0, 2, 2, 3), whole(0, 1, 0, 5)], &joined);
 
         model.rewind_rows(&mut joined, &[(1, 2)]).unwrap();
-        // What is left of a row's tokens is padding: the kernel writes zeros there, the CPU leaves what was.
+        // What is left of a row's tokens is padding: the kernel writes zeros there, the CPU leaves
+        // what was.
         let rewound = model.join_rows(&[(&joined, 1)]).unwrap();
         expect(&[&before], &[whole(0, 1, 0, 3)], &rewound);
     }

@@ -1,7 +1,8 @@
 //! What a model directory's settings files say.
 //!
-//! In: `config.json`, `generation_config.json`, `genai_config.json` and the processor's settings, as far as they are there. Out: budget, stop
-//! ids, suppressed ids. Promises: a file that is there and broken is an error that names it.
+//! In: `config.json`, `generation_config.json`, `genai_config.json` and the processor's settings,
+//! as far as they are there. Out: budget, stop ids, suppressed ids. Promises: a file that is there
+//! and broken is an error that names it.
 
 use std::path::{Path, PathBuf};
 
@@ -18,15 +19,18 @@ use crate::record::Budget;
 pub struct ModelConfig {
     /// `model_type` of config.json, such as `gemma4`.
     pub model_type: Option<String>,
-    /// The budget that the model's files name: `max_soft_tokens` of `processor_config.json`, `preprocessor_config.json` or
-    /// `image_processor.json`; 280, Hugging Face's default, where none of them says.
+    /// The budget that the model's files name: `max_soft_tokens` of `processor_config.json`,
+    /// `preprocessor_config.json` or `image_processor.json`; 280, Hugging Face's default, where
+    /// none of them says.
     pub default_budget: Budget,
-    /// Ids that end an answer: `eos_token_id` of `generation_config.json`, else of `genai_config.json`, else of config.json.
+    /// Ids that end an answer: `eos_token_id` of `generation_config.json`, else of
+    /// `genai_config.json`, else of config.json.
     pub stop_ids: Vec<u32>,
     /// Ids that are never generated: `suppress_tokens` of `generation_config.json`.
     pub suppressed_ids: Vec<u32>,
-    /// Tokens of a prompt and its answer together: `max_position_embeddings` of config.json, or `context_length` of `genai_config.json`;
-    /// 131,072, the least that Gemma 4 takes, if neither says.
+    /// Tokens of a prompt and its answer together: `max_position_embeddings` of config.json, or
+    /// `context_length` of `genai_config.json`; 131,072, the least that Gemma 4 takes, if neither
+    /// says.
     pub context: usize,
     /// `image_token_id` of config.json.
     #[serde(skip)]
@@ -42,11 +46,16 @@ impl ModelConfig {
     ///
     /// # Errors
     /// [`ModelError::Config`] that names the id.
-    pub fn check_tokenizer(&self, directory: &Path, tokenizer: &TextTokenizer) -> Result<(), ModelError> {
+    pub fn check_tokenizer(
+        &self,
+        directory: &Path,
+        tokenizer: &TextTokenizer,
+    ) -> Result<(), ModelError> {
         let wrong = |reason: String| ModelError::Config { path: directory.to_owned(), reason };
         if let Some(unknown) = self.stop_ids.iter().find(|id| tokenizer.token(**id).is_none()) {
             return Err(wrong(format!(
-                "the stop id {unknown} (`eos_token_id`) is none of the {} ids of tokenizer.json; are these files of one model?",
+                "the stop id {unknown} (`eos_token_id`) is none of the {} ids of tokenizer.json; \
+                 are these files of one model?",
                 tokenizer.vocabulary_size()
             )));
         }
@@ -54,16 +63,21 @@ impl ModelConfig {
         match self.image_id.filter(|id| *id != of_tokenizer) {
             None => Ok(()),
             Some(id) => Err(wrong(format!(
-                "tokenizer.json is of another model: {:?} is its id {of_tokenizer}, and `image_token_id` of config.json is {id}",
+                "tokenizer.json is of another model: {:?} is its id {of_tokenizer}, and \
+                 `image_token_id` of config.json is {id}",
                 tokenizer.special.image
             ))),
         }
     }
 
-    /// Side of a patch in pixels, judged by the settings alone: `gemma4_unified` (12B) has no vision encoder, and its patches are whole
-    /// soft tokens.
+    /// Side of a patch in pixels, judged by the settings alone: `gemma4_unified` (12B) has no
+    /// vision encoder, and its patches are whole soft tokens.
     pub fn patch_side(&self) -> u32 {
-        if self.model_type.as_deref() == Some("gemma4_unified") { SOFT_TOKEN_SIDE } else { PATCH_SIDE }
+        if self.model_type.as_deref() == Some("gemma4_unified") {
+            SOFT_TOKEN_SIDE
+        } else {
+            PATCH_SIDE
+        }
     }
 
     /// Reads what is there of the settings files of `directory`.
@@ -86,7 +100,8 @@ impl ModelConfig {
         .find(|ids| !ids.is_empty())
         .ok_or_else(|| ModelError::Config {
             path: directory.to_owned(),
-            reason: "no `eos_token_id` in generation_config.json, genai_config.json or config.json: an answer would never end"
+            reason: "no `eos_token_id` in generation_config.json, genai_config.json or \
+                     config.json: an answer would never end"
                 .to_owned(),
         })?;
         let context = [
@@ -100,7 +115,9 @@ impl ModelConfig {
             let settings = file(name)?;
             if let Some(tokens) = max_soft_tokens(&settings.json) {
                 let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
-                default_budget = Some(Budget::try_from(tokens).map_err(|error| settings.error(&error.to_string()))?);
+                default_budget = Some(
+                    Budget::try_from(tokens).map_err(|error| settings.error(&error.to_string()))?,
+                );
                 break;
             }
         }
@@ -124,7 +141,9 @@ impl Settings {
     fn read(path: PathBuf) -> Result<Self, ModelError> {
         let text = match crate::files::read_text(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self { path, json: Value::Null }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self { path, json: Value::Null });
+            }
             Err(error) => return Err(ModelError::Config { path, reason: error.to_string() }),
         };
         match serde_json::from_str(&text) {
@@ -147,11 +166,14 @@ fn ids(value: &Value) -> Vec<u32> {
     }
 }
 
-/// `max_soft_tokens` where Hugging Face writes it, and where onnxruntime-genai does (in one of the processor's transforms).
+/// `max_soft_tokens` where Hugging Face writes it, and where onnxruntime-genai does (in one of the
+/// processor's transforms).
 fn max_soft_tokens(json: &Value) -> Option<u64> {
     let of_transforms = || {
         let transforms = json["processor"]["transforms"].as_array()?;
-        transforms.iter().find_map(|transform| transform["operation"]["attrs"]["max_soft_tokens"].as_u64())
+        transforms
+            .iter()
+            .find_map(|transform| transform["operation"]["attrs"]["max_soft_tokens"].as_u64())
     };
     json["image_processor"]["max_soft_tokens"]
         .as_u64()

@@ -1,8 +1,9 @@
 //! Embeddings to logits.
 //!
-//! In: embeddings of the next tokens of some rows, and their KV cache. Out: the logits of each row's last positions, and the grown cache.
-//! Promises: the cache stays in ONNX Runtime's values, on a card where the graph computes there; only inputs that the graph declares are fed, in the dtypes that it declares; masks
-//! and positions follow from the cache's padding.
+//! In: embeddings of the next tokens of some rows, and their KV cache. Out: the logits of each
+//! row's last positions, and the grown cache. Promises: the cache stays in ONNX Runtime's values,
+//! on a card where the graph computes there; only inputs that the graph declares are fed, in the
+//! dtypes that it declares; masks and positions follow from the cache's padding.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -19,7 +20,8 @@ use super::top_k::{TopKRequest, top_k};
 use crate::device::DeviceMemory;
 use crate::device::kernels::{PickRow, TopK};
 
-/// What the decoder gave for one run: `[rows, positions, vocabulary]` in its own dtype; the positions are the last ones.
+/// What the decoder gave for one run: `[rows, positions, vocabulary]` in its own dtype; the
+/// positions are the last ones.
 pub struct Logits {
     value: DynValue,
 }
@@ -54,7 +56,9 @@ impl Decoder {
                 let present = format!("{PRESENT}{layer}");
                 graph.require_output(&present)?;
                 slots.push(CacheSlot { past: port.name.clone(), present });
-            } else if ![EMBEDS, MASK, POSITIONS, IDS, LOGITS_TO_KEEP, PER_LAYER].contains(&port.name.as_str()) {
+            } else if ![EMBEDS, MASK, POSITIONS, IDS, LOGITS_TO_KEEP, PER_LAYER]
+                .contains(&port.name.as_str())
+            {
                 return Err(graph.contract(format!(
                     "input `{}` is not one of a decoder of the onnx-community or genai layout; \
                      static-cache exports and Hugging Face's own exporter are not supported",
@@ -63,7 +67,9 @@ impl Decoder {
             }
         }
         if slots.is_empty() {
-            return Err(graph.contract(format!("no `{PAST}` inputs: a decoder without a cache is not supported")));
+            return Err(graph.contract(format!(
+                "no `{PAST}` inputs: a decoder without a cache is not supported"
+            )));
         }
         Ok(Self { graph, slots })
     }
@@ -98,14 +104,15 @@ impl Decoder {
         match (port.fixed(1), port.fixed(3)) {
             (Some(heads), Some(head_size)) => Ok((port, [heads, head_size])),
             _ => Err(self.graph.contract(format!(
-                "`{}` has shape {:?}; expected [batch, heads, past, head size] with numbers for heads and head size",
+                "`{}` has shape {:?}; expected [batch, heads, past, head size] with numbers for \
+                 heads and head size",
                 slot.past, port.shape
             ))),
         }
     }
 
-    /// Runs the next tokens of every row of the cache: `ids` are `[rows, sequence]`, and so is what was embedded of them. Logits are those
-    /// of at least the last `keep` positions.
+    /// Runs the next tokens of every row of the cache: `ids` are `[rows, sequence]`, and so is what
+    /// was embedded of them. Logits are those of at least the last `keep` positions.
     pub(super) fn step(
         &mut self,
         ids: &[i64],
@@ -121,32 +128,43 @@ impl Decoder {
         if let Some(port) = graph.input(PER_LAYER) {
             let value = embedded.per_layer_inputs.ok_or_else(|| {
                 graph.contract(format!(
-                    "wants `{PER_LAYER}`, which the embedding graph does not give; are they of one export?"
+                    "wants `{PER_LAYER}`, which the embedding graph does not give; are they of \
+                     one export?"
                 ))
             })?;
-            // 4-D is a look-up of the tokens alone, 3-D is combined with the embeddings: the two exporters do not mix.
+            // 4-D is a look-up of the tokens alone, 3-D is combined with the embeddings: the two
+            // exporters do not mix.
             let rank = tensor::shape(&value).len();
             if rank != port.shape.len() {
                 return Err(graph.contract(format!(
-                    "wants `{PER_LAYER}` with {} dimensions and the embedding graph gives {rank}; are they of one export?",
+                    "wants `{PER_LAYER}` with {} dimensions and the embedding graph gives {rank}; \
+                     are they of one export?",
                     port.shape.len()
                 )));
             }
             feeds.push((PER_LAYER.into(), tensor::cast(graph, port, value)?.into()));
         }
         let (columns, past) = (cache.columns() + sequence, cache.columns());
-        let mut feed_integers = |name: &'static str, shape: &[usize], values: Vec<i64>| -> Result<(), GraphError> {
-            if let Some(port) = graph.input(name) {
-                feeds.push((name.into(), tensor::integers(graph, port, shape, values)?.into()));
-            }
-            Ok(())
-        };
+        let mut feed_integers =
+            |name: &'static str, shape: &[usize], values: Vec<i64>| -> Result<(), GraphError> {
+                if let Some(port) = graph.input(name) {
+                    feeds.push((name.into(), tensor::integers(graph, port, shape, values)?.into()));
+                }
+                Ok(())
+            };
         if graph.resident.is_none() {
-            let mask = cache.pads().iter().flat_map(|&pad| (0..columns).map(move |column| i64::from(column >= pad)));
+            let mask = cache
+                .pads()
+                .iter()
+                .flat_map(|&pad| (0..columns).map(move |column| i64::from(column >= pad)));
             feed_integers(MASK, &[rows, columns], mask.collect())?;
         }
-        // Counted from the row's first token, as transformers.js and Hugging Face's generate() number them.
-        let positions = cache.pads().iter().flat_map(|&pad| (past - pad..columns - pad).map(|place| place as i64));
+        // Counted from the row's first token, as transformers.js and Hugging Face's generate()
+        // number them.
+        let positions = cache
+            .pads()
+            .iter()
+            .flat_map(|&pad| (past - pad..columns - pad).map(|place| place as i64));
         feed_integers(POSITIONS, &[rows, sequence], positions.collect())?;
         feed_integers(IDS, &[rows, sequence], ids.to_vec())?;
         if let Some(port) = graph.input(LOGITS_TO_KEEP) {
@@ -171,11 +189,13 @@ impl Decoder {
             }
         }
         cache.grow(present.into_iter().flatten().collect(), sequence);
-        let value = logits.ok_or_else(|| self.graph.contract(format!("gave no output `{LOGITS}`")))?;
+        let value =
+            logits.ok_or_else(|| self.graph.contract(format!("gave no output `{LOGITS}`")))?;
         Ok(Logits { value })
     }
 
-    /// The logits of a row's position, counted from the end, one for each id of the vocabulary; f32 ones are not copied.
+    /// The logits of a row's position, counted from the end, one for each id of the vocabulary; f32
+    /// ones are not copied.
     pub(super) fn logits<'l>(
         &self,
         logits: &'l Logits,
@@ -186,11 +206,17 @@ impl Decoder {
     }
 
     /// The best ids of positions, in the order of the requests.
-    pub(super) fn top_k(&self, logits: &Logits, wanted: &[TopKRequest<'_>]) -> Result<Vec<TopK>, GraphError> {
+    pub(super) fn top_k(
+        &self,
+        logits: &Logits,
+        wanted: &[TopKRequest<'_>],
+    ) -> Result<Vec<TopK>, GraphError> {
         let picked = self.pick(logits, wanted)?.into_iter().zip(wanted);
         let found = picked.map(|(picked, wanted)| match picked {
             Some(picked) => Ok(Found::There(picked)),
-            None => self.logits(logits, wanted.row, wanted.from_end).map(|row| Found::Here(row, wanted)),
+            None => {
+                self.logits(logits, wanted.row, wanted.from_end).map(|row| Found::Here(row, wanted))
+            }
         });
         let found = found.collect::<Result<Vec<_>, _>>()?;
         // A vocabulary of 262144 takes a while to look through: the rows do it side by side.
@@ -201,10 +227,16 @@ impl Decoder {
         Ok(found.collect())
     }
 
-    /// The same by a device's kernels, if the logits lie in its memory; `None` for requests that need whole rows.
-    fn pick(&self, logits: &Logits, wanted: &[TopKRequest<'_>]) -> Result<Vec<Option<TopK>>, GraphError> {
+    /// The same by a device's kernels, if the logits lie in its memory; `None` for requests that
+    /// need whole rows.
+    fn pick(
+        &self,
+        logits: &Logits,
+        wanted: &[TopKRequest<'_>],
+    ) -> Result<Vec<Option<TopK>>, GraphError> {
         let mut found = vec![None; wanted.len()];
-        let resident = self.graph.resident_for(&logits.value).filter(|_| DeviceMemory::picks(&logits.value));
+        let resident =
+            self.graph.resident_for(&logits.value).filter(|_| DeviceMemory::picks(&logits.value));
         let Some(resident) = resident else { return Ok(found) };
         let shape = tensor::shape(&logits.value);
         let positions = shape.get(1).copied().unwrap_or(0);
@@ -218,14 +250,21 @@ impl Decoder {
         for (most, indices) in together {
             let row = |&index: &usize| {
                 let TopKRequest { row, from_end, allowed, temperature, .. } = wanted[index];
-                let line = ((row + 1) * positions).checked_sub(from_end + 1).filter(|_| from_end < positions)?;
+                let line = ((row + 1) * positions)
+                    .checked_sub(from_end + 1)
+                    .filter(|_| from_end < positions)?;
                 Some(PickRow { line, allowed, temperature })
             };
             let rows = indices.iter().map(row).collect::<Option<Vec<_>>>().ok_or_else(|| {
-                let reason = format!("output `{LOGITS}` has shape {shape:?}: fewer positions than were asked for");
+                let reason = format!(
+                    "output `{LOGITS}` has shape {shape:?}: fewer positions than were asked for"
+                );
                 self.graph.contract(reason)
             })?;
-            let picked = resident.memory.pick(&logits.value, &rows, most).map_err(|error| self.graph.device(error))?;
+            let picked = resident
+                .memory
+                .pick(&logits.value, &rows, most)
+                .map_err(|error| self.graph.device(error))?;
             for (index, picked) in indices.into_iter().zip(picked) {
                 let TopKRequest { suppressed, most, .. } = wanted[index];
                 found[index] = most.map(|most| picked.found(suppressed, most));

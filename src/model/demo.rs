@@ -1,8 +1,8 @@
 //! The bundled demo model: a tiny Gemma 4 that knows coloured shapes, part of the binary.
 //!
-//! In: a question. Out: its files in a cache, and whether it was trained on the question's words. Promises:
-//! a question that [`knows`] passes is made of its colours and shapes alone; to anything else its answer is a
-//! guess that looks like an answer.
+//! In: a question. Out: its files in a cache, and whether it was trained on the question's words.
+//! Promises: a question that [`knows`] passes is made of its colours and shapes alone; to anything
+//! else its answer is a guess that looks like an answer.
 
 use std::path::{Path, PathBuf};
 
@@ -29,7 +29,8 @@ const FILES: &[(&str, &[u8])] = bundled![
 ];
 
 /// What the demo model can do, for the line that a run prints.
-pub const DESCRIPTION: &str = "the bundled demo model, which knows only coloured shapes (circles, squares, triangles and stars in red, green, blue, \
+pub const DESCRIPTION: &str = "the bundled demo model, which knows only coloured shapes (circles, \
+                               squares, triangles and stars in red, green, blue, \
      yellow, purple and orange)";
 
 /// What a user calls it where a model is named.
@@ -44,12 +45,13 @@ pub const SHAPES: [&str; 4] = ["circle", "square", "triangle", "star"];
 /// What stands for every shape, in questions without other labels. Boxes have their shape's name.
 const ANY: &str = "shape";
 
-/// The forms in which it was asked for boxes (`DETECT_FORMS` in `export/gemscope_export/demo/questions.py`):
-/// what stands before and behind the labels.
+/// The forms in which it was asked for boxes (`DETECT_FORMS` in
+/// `export/gemscope_export/demo/questions.py`): what stands before and behind the labels.
 const FORMS: [(&str, &str); 3] =
     [("detect ", ""), ("Detect the ", " in this image"), ("detect ", ", output only ```json")];
 
-/// Whether a task asks only for what it was trained on: its shapes, its coloured shapes, or `detect shape`, in its wordings.
+/// Whether a task asks only for what it was trained on: its shapes, its coloured shapes, or `detect
+/// shape`, in its wordings.
 pub fn knows(task: &Task) -> bool {
     let asked = task.text();
     let in_a_form = FORMS.iter().any(|(before, behind)| {
@@ -60,7 +62,8 @@ pub fn knows(task: &Task) -> bool {
 }
 
 fn knows_label(label: &str) -> bool {
-    let (colour, shape) = label.split_once(' ').map_or((None, label), |(colour, shape)| (Some(colour), shape));
+    let (colour, shape) =
+        label.split_once(' ').map_or((None, label), |(colour, shape)| (Some(colour), shape));
     match colour {
         Some(colour) => COLOURS.contains(&colour) && SHAPES.contains(&shape),
         None => SHAPES.contains(&shape),
@@ -69,17 +72,21 @@ fn knows_label(label: &str) -> bool {
 
 /// Unpacks the bundled model into `cache`, unless it is there already, and gives its directory.
 ///
-/// The directory's name holds a hash of its content, so two versions of the program never share one.
+/// The directory's name holds a hash of its content, so two versions of the program never share
+/// one.
 ///
 /// # Errors
 /// [`ModelError::Unpack`] where the cache cannot be written.
 pub fn unpack(cache: &Path) -> Result<PathBuf, ModelError> {
-    let names_and_hashes: String =
-        FILES.iter().flat_map(|(name, bytes)| [(*name).to_owned(), digest::hex(bytes)]).collect::<String>();
+    let names_and_hashes: String = FILES
+        .iter()
+        .flat_map(|(name, bytes)| [(*name).to_owned(), digest::hex(bytes)])
+        .collect::<String>();
     let directory = cache.join(format!("demo-model-{:016x}", digest::number(names_and_hashes)));
     // Another process may be doing the same.
     let mut files = FILES.iter();
-    let unpacked = files.try_for_each(|(name, bytes)| files::replace_unless_there(&directory.join(name), bytes));
+    let unpacked = files
+        .try_for_each(|(name, bytes)| files::replace_unless_there(&directory.join(name), bytes));
     unpacked.map_err(|error| ModelError::Unpack { path: directory.clone(), error })?;
     Ok(directory)
 }
@@ -95,7 +102,8 @@ mod tests {
 
     #[test]
     fn it_knows_its_own_words_and_no_others() {
-        let labels = |labels: &[&str]| Task::Labels(labels.iter().map(|&label| label.to_owned()).collect());
+        let labels =
+            |labels: &[&str]| Task::Labels(labels.iter().map(|&label| label.to_owned()).collect());
         let prompt = |text: &str, labels: &[&str]| Task::Prompt {
             text: text.to_owned(),
             labels: labels.iter().map(|&label| label.to_owned()).collect(),

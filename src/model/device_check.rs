@@ -1,8 +1,9 @@
 //! A device's memory against main memory, call by call.
 //!
-//! In: a device, and a graph that can be loaded for it. Out: of every call that the engine makes to [`DeviceMemory`],
-//! whether it leaves on the device what it leaves in main memory, where the reference implementations stand in for the
-//! kernels. Promises: both sides get the same data by the same calls; a call that fails keeps no other from being tried.
+//! In: a device, and a graph that can be loaded for it. Out: of every call that the engine makes to
+//! [`DeviceMemory`], whether it leaves on the device what it leaves in main memory, where the
+//! reference implementations stand in for the kernels. Promises: both sides get the same data by
+//! the same calls; a call that fails keeps no other from being tried.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -36,7 +37,8 @@ pub struct DeviceCheck {
     pub name: &'static str,
     /// Size of the data.
     pub given: &'static str,
-    /// Whether it gave twice what it gives in main memory, and how long the second call took, with the copies.
+    /// Whether it gave twice what it gives in main memory, and how long the second call took, with
+    /// the copies.
     pub result: Result<(bool, Duration), GraphError>,
 }
 
@@ -51,7 +53,11 @@ const SIDE: usize = 16;
 ///
 /// # Errors
 /// [`GraphError`] if the graph cannot be loaded for the device.
-pub fn check_device(runtime: &Runtime, device: &Device, graph: &Path) -> Result<Vec<DeviceCheck>, GraphError> {
+pub fn check_device(
+    runtime: &Runtime,
+    device: &Device,
+    graph: &Path,
+) -> Result<Vec<DeviceCheck>, GraphError> {
     let host = Memory::open(runtime, &Device::Rehearsal, graph)?;
     let sides = [host, Memory::open(runtime, device, graph)?];
     Ok(compare(&sides))
@@ -69,18 +75,28 @@ impl Memory {
     fn open(runtime: &Runtime, device: &Device, graph: &Path) -> Result<Self> {
         let mut graph = Graph::open(graph, &runtime.environment, None, device, None)?;
         let memory = DeviceMemory::of(device).map_err(|error| graph.device(error))?;
-        let memory = Arc::new(memory.ok_or_else(|| graph.contract("the CPU needs no device memory".to_owned()))?);
+        let memory = Arc::new(
+            memory.ok_or_else(|| graph.contract("the CPU needs no device memory".to_owned()))?,
+        );
         graph.stay_in(Arc::clone(&memory))?;
         Ok(Self { graph, memory })
     }
 
     /// Calls the memory, with errors of the graph.
-    fn call<T>(&self, call: impl FnOnce(&DeviceMemory) -> Result<T, DeviceMemoryError>) -> Result<T> {
+    fn call<T>(
+        &self,
+        call: impl FnOnce(&DeviceMemory) -> Result<T, DeviceMemoryError>,
+    ) -> Result<T> {
         call(&self.memory).map_err(|error| self.graph.device(error))
     }
 
     /// A tensor of these values, in its own dtype.
-    fn tensor(&self, dtype: TensorElementType, shape: &[usize], values: &[f32]) -> Result<DynValue> {
+    fn tensor(
+        &self,
+        dtype: TensorElementType,
+        shape: &[usize],
+        values: &[f32],
+    ) -> Result<DynValue> {
         let mut tensor = self.graph.tensor(dtype, shape)?;
         self.call(|memory| memory.write(values, &mut tensor, 0))?;
         Ok(tensor)
@@ -98,7 +114,13 @@ impl Memory {
         self.bytes(&patches)
     }
 
-    fn pick(&self, dtype: TensorElementType, logits: &[f32], rows: &[PickRow<'_>], most: usize) -> Result<Vec<TopK>> {
+    fn pick(
+        &self,
+        dtype: TensorElementType,
+        logits: &[f32],
+        rows: &[PickRow<'_>],
+        most: usize,
+    ) -> Result<Vec<TopK>> {
         let logits = self.tensor(dtype, &[ROWS, 1, VOCABULARY], logits)?;
         self.call(|memory| memory.pick(&logits, rows, most))
     }
@@ -133,18 +155,29 @@ fn compare(sides: &[Memory; 2]) -> Vec<DeviceCheck> {
     use TensorElementType::{Float16, Float32};
 
     let mut random = Random(0x9e37_79b9);
-    let [patches_f32, patches_f16, greedy_f32, greedy_f16, drawn, gather_16, gather_32, mask, copy] = DEVICE_CHECKS;
+    let [patches_f32, patches_f16, greedy_f32, greedy_f16, drawn, gather_16, gather_32, mask, copy] =
+        DEVICE_CHECKS;
     let rgb: Vec<u8> = (0..912 * 672 * 3).map(|_| (random.next() >> 9) as u8).collect();
-    let logits: Vec<f32> = (0..ROWS * VOCABULARY).map(|_| (random.next() % 4096) as f32 / 100.0 - 20.0).collect();
+    let logits: Vec<f32> =
+        (0..ROWS * VOCABULARY).map(|_| (random.next() % 4096) as f32 / 100.0 - 20.0).collect();
     let words = VOCABULARY / 32;
-    let bits: Vec<u32> = (0..ROWS * words).map(|_| random.next() & random.next() & random.next()).collect();
+    let bits: Vec<u32> =
+        (0..ROWS * words).map(|_| random.next() & random.next() & random.next()).collect();
     let listed: Vec<u32> = (0..300).map(|_| random.next() % VOCABULARY as u32).collect();
     let all: Vec<_> = (0..ROWS).map(|line| PickRow { line, ..PickRow::default() }).collect();
     // Masks of bits, and one list of ids.
-    let allowed = |line| if line == 2 { Allowed::Ids(&listed) } else { Allowed::Bits(&bits[line * words..][..words]) };
-    let masked: Vec<_> = (0..ROWS).map(|line| PickRow { line, allowed: allowed(line), temperature: 0.7 }).collect();
+    let allowed = |line| {
+        if line == 2 {
+            Allowed::Ids(&listed)
+        } else {
+            Allowed::Bits(&bits[line * words..][..words])
+        }
+    };
+    let masked: Vec<_> =
+        (0..ROWS).map(|line| PickRow { line, allowed: allowed(line), temperature: 0.7 }).collect();
     // Whole numbers, which f16 holds exactly.
-    let cache: Vec<f32> = (0..3 * 2 * 600 * 256).map(|_| (random.next() % 4096) as f32 - 2048.0).collect();
+    let cache: Vec<f32> =
+        (0..3 * 2 * 600 * 256).map(|_| (random.next() % 4096) as f32 - 2048.0).collect();
 
     let (image, rows, columns) = ("912x672", "4 rows of 262144", "4 rows of 700 columns");
     let same = |a: &Vec<u8>, b: &Vec<u8>| a == b;

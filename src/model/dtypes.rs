@@ -5,11 +5,25 @@ use std::str::FromStr;
 
 use super::layout_error::LayoutError;
 
-/// Suffixes in the order of the automatic choice: full precision first, then the smaller ones (utils/dtypes.js of transformers.js).
-pub(super) const SUFFIXES: [&str; 12] =
-    ["", "_fp16", "_quantized", "_int8", "_uint8", "_q4", "_q4f16", "_bnb4", "_q2", "_q2f16", "_q1", "_q1f16"];
+/// Suffixes in the order of the automatic choice: full precision first, then the smaller ones
+/// (utils/dtypes.js of transformers.js).
+pub(super) const SUFFIXES: [&str; 12] = [
+    "",
+    "_fp16",
+    "_quantized",
+    "_int8",
+    "_uint8",
+    "_q4",
+    "_q4f16",
+    "_bnb4",
+    "_q2",
+    "_q2f16",
+    "_q1",
+    "_q1f16",
+];
 
-/// The precision that is wanted of each graph, as the suffix of its file says it: `fp32`, `fp16`, `q8`, `q4`, `q4f16` ...
+/// The precision that is wanted of each graph, as the suffix of its file says it: `fp32`, `fp16`,
+/// `q8`, `q4`, `q4f16` ...
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dtypes {
     /// Of the vision graph.
@@ -23,11 +37,16 @@ pub struct Dtypes {
 impl fmt::Display for Dtypes {
     /// As it is read.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = [("vision", &self.vision), ("embedding", &self.embedding), ("decoder", &self.decoder)];
-        if let (Some(one), true) = (&self.vision, parts.iter().all(|(_, dtype)| **dtype == self.vision)) {
+        let parts =
+            [("vision", &self.vision), ("embedding", &self.embedding), ("decoder", &self.decoder)];
+        if let (Some(one), true) =
+            (&self.vision, parts.iter().all(|(_, dtype)| **dtype == self.vision))
+        {
             return f.write_str(one);
         }
-        let named = parts.iter().filter_map(|(graph, dtype)| dtype.as_ref().map(|dtype| format!("{graph}={dtype}")));
+        let named = parts
+            .iter()
+            .filter_map(|(graph, dtype)| dtype.as_ref().map(|dtype| format!("{graph}={dtype}")));
         f.write_str(&named.collect::<Vec<_>>().join(","))
     }
 }
@@ -43,7 +62,9 @@ impl FromStr for Dtypes {
         }
         let mut dtypes = Self::default();
         for part in text.split(',') {
-            let wanted = part.split_once('=').map(|(graph, dtype)| (graph.trim(), Some(dtype.trim().to_owned())));
+            let wanted = part
+                .split_once('=')
+                .map(|(graph, dtype)| (graph.trim(), Some(dtype.trim().to_owned())));
             match wanted {
                 Some(("vision", dtype)) => dtypes.vision = dtype,
                 Some(("embedding", dtype)) => dtypes.embedding = dtype,

@@ -1,8 +1,8 @@
 //! Token ids to embeddings, with the soft tokens in their places.
 //!
-//! In: ids of some rows, and the soft tokens of their views. Out: what the decoder reads, as ONNX Runtime values. Promises: works with
-//! graphs that merge the soft tokens themselves (mobius) and with those that leave it to the caller (onnx-community); image ids are looked up
-//! as padding.
+//! In: ids of some rows, and the soft tokens of their views. Out: what the decoder reads, as ONNX
+//! Runtime values. Promises: works with graphs that merge the soft tokens themselves (mobius) and
+//! with those that leave it to the caller (onnx-community); image ids are looked up as padding.
 
 use ort::value::DynValue;
 
@@ -16,15 +16,18 @@ use crate::prompt::SpecialTokens;
 pub(super) struct Embedded {
     /// `[rows, sequence, hidden]`.
     pub(super) inputs_embeds: DynValue,
-    /// `[rows, sequence, layers, width]` or `[rows, sequence, layers * width]`, for models with per-layer embeddings.
+    /// `[rows, sequence, layers, width]` or `[rows, sequence, layers * width]`, for models with
+    /// per-layer embeddings.
     pub(super) per_layer_inputs: Option<DynValue>,
 }
 
 pub(super) struct Embedding {
     pub(super) graph: Graph,
-    /// Whether image ids are replaced by padding before the look-up, since the graph does not do it itself (set by the probe).
+    /// Whether image ids are replaced by padding before the look-up, since the graph does not do it
+    /// itself (set by the probe).
     pub(super) feed_padding_for_images: bool,
-    /// Whether the graph puts the soft tokens into their places itself (mobius), or leaves it to the caller (onnx-community).
+    /// Whether the graph puts the soft tokens into their places itself (mobius), or leaves it to
+    /// the caller (onnx-community).
     pub(super) merges: bool,
     image_id: i64,
     pad_id: i64,
@@ -65,11 +68,17 @@ impl Embedding {
         !self.merges && given.iter().all(|dtype| Some(*dtype) == own)
     }
 
-    /// Embeddings of `ids`, `[rows, sequence]`. The soft tokens of `features` take the places of the image ids, in the order of the rows;
-    /// where none are given, there must be no image ids.
-    pub(super) fn embed(&mut self, ids: &[i64], rows: usize, features: &[&Features]) -> Result<Embedded, GraphError> {
+    /// Embeddings of `ids`, `[rows, sequence]`. The soft tokens of `features` take the places of
+    /// the image ids, in the order of the rows; where none are given, there must be no image ids.
+    pub(super) fn embed(
+        &mut self,
+        ids: &[i64],
+        rows: usize,
+        features: &[&Features],
+    ) -> Result<Embedded, GraphError> {
         let sequence = ids.len() / rows;
-        let image_places: Vec<usize> = (0..ids.len()).filter(|&place| ids[place] == self.image_id).collect();
+        let image_places: Vec<usize> =
+            (0..ids.len()).filter(|&place| ids[place] == self.image_id).collect();
         let given: usize = features.iter().map(|features| features.rows).sum();
         if given > 0 && image_places.len() != given {
             return Err(self.graph.contract(format!(
@@ -77,15 +86,18 @@ impl Embedding {
                 image_places.len()
             )));
         }
-        // Their embeddings are overwritten anyway; what matters is that per-layer inputs are looked up for padding.
+        // Their embeddings are overwritten anyway; what matters is that per-layer inputs are looked
+        // up for padding.
         let fed = if self.feed_padding_for_images && !self.merges {
             ids.iter().map(|&id| if id == self.image_id { self.pad_id } else { id }).collect()
         } else {
             ids.to_vec()
         };
         let graph = &self.graph;
-        let mut feeds: Feeds<'_> =
-            vec![(IDS.into(), tensor::integers(graph, graph.require_input(IDS)?, &[rows, sequence], fed)?.into())];
+        let mut feeds: Feeds<'_> = vec![(
+            IDS.into(),
+            tensor::integers(graph, graph.require_input(IDS)?, &[rows, sequence], fed)?.into(),
+        )];
         if self.merges {
             let port = graph.require_input(FEATURES)?;
             let value = match features {
@@ -94,7 +106,9 @@ impl Embedding {
                     let mut values = Vec::with_capacity(given * first.width);
                     for features in features {
                         let Soft::Here(own) = features.soft() else {
-                            return Err(graph.contract(format!("`{FEATURES}` are taken from main memory")));
+                            return Err(
+                                graph.contract(format!("`{FEATURES}` are taken from main memory"))
+                            );
                         };
                         values.extend(own);
                     }
@@ -109,14 +123,16 @@ impl Embedding {
         let mut outputs = self.graph.run(feeds)?;
         let embeds = outputs.remove(EMBEDS);
         let per_layer_inputs = outputs.remove(PER_LAYER);
-        let mut inputs_embeds = embeds.ok_or_else(|| self.graph.contract(format!("gave no output `{EMBEDS}`")))?;
+        let mut inputs_embeds =
+            embeds.ok_or_else(|| self.graph.contract(format!("gave no output `{EMBEDS}`")))?;
         if !self.merges {
             let mut places = image_places.as_slice();
             for features in features {
                 let shape = tensor::shape(&inputs_embeds);
                 if shape != [rows, sequence, features.width] {
                     return Err(self.graph.contract(format!(
-                        "`{EMBEDS}` has shape {shape:?}; expected [{rows}, {sequence}, {}], the width of the vision graph's soft tokens",
+                        "`{EMBEDS}` has shape {shape:?}; expected [{rows}, {sequence}, {}], the \
+                         width of the vision graph's soft tokens",
                         features.width
                     )));
                 }
@@ -124,13 +140,26 @@ impl Embedding {
                 places = others;
                 match features.soft() {
                     Soft::Here(values) => {
-                        tensor::overwrite_rows(&self.graph, &mut inputs_embeds, own, features.width, values)?;
+                        tensor::overwrite_rows(
+                            &self.graph,
+                            &mut inputs_embeds,
+                            own,
+                            features.width,
+                            values,
+                        )?;
                     }
                     Soft::Device(stretches) => {
                         let rows = stretches.iter().flat_map(|stretch| {
-                            (stretch.first..stretch.first + stretch.rows).map(|row| (&*stretch.tensor, row))
+                            (stretch.first..stretch.first + stretch.rows)
+                                .map(|row| (&*stretch.tensor, row))
                         });
-                        tensor::copy_rows(&self.graph, rows, &mut inputs_embeds, own, features.width)?;
+                        tensor::copy_rows(
+                            &self.graph,
+                            rows,
+                            &mut inputs_embeds,
+                            own,
+                            features.width,
+                        )?;
                     }
                 }
             }
@@ -141,9 +170,13 @@ impl Embedding {
     /// `[0, width]`: no image, or no sound.
     fn no_features(&self, name: &str) -> Result<DynValue, GraphError> {
         let port = self.graph.require_input(name)?;
-        let width = port.fixed(1).or_else(|| self.graph.require_output(EMBEDS).ok().and_then(|port| port.fixed(2)));
+        let width = port
+            .fixed(1)
+            .or_else(|| self.graph.require_output(EMBEDS).ok().and_then(|port| port.fixed(2)));
         let Some(width) = width else {
-            return Err(self.graph.contract(format!("the width of `{name}` is not declared: {:?}", port.shape)));
+            return Err(self
+                .graph
+                .contract(format!("the width of `{name}` is not declared: {:?}", port.shape)));
         };
         tensor::empty(&self.graph, port, &[0, width])
     }

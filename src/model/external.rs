@@ -1,11 +1,12 @@
 //! Where a graph's file says that its weights lie.
 //!
 //! In: an ONNX file. Out: the names of its external data files, and how many bytes each must have.
-//! Promises: ONNX Runtime is asked to open no file outside of the model directory, because every name
-//! is looked at before; of a file of any size only what holds those names is read.
+//! Promises: ONNX Runtime is asked to open no file outside of the model directory, because every
+//! name is looked at before; of a file of any size only what holds those names is read.
 //!
-//! An ONNX file is a protobuf message (onnx.proto3 of onnx 1.19). Of it, only the messages on the way to `TensorProto.external_data` are walked;
-//! everything else, the weights above all, is skipped.
+//! An ONNX file is a protobuf message (onnx.proto3 of onnx 1.19). Of it, only the messages on the
+//! way to `TensorProto.external_data` are walked; everything else, the weights above all, is
+//! skipped.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader};
@@ -15,20 +16,24 @@ use super::error::GraphError;
 use super::wire::{self, Field, Reader};
 use crate::files;
 
-/// The names of the external data files of `graph`, relative to its folder, with the bytes that its tensors reach to in each.
+/// The names of the external data files of `graph`, relative to its folder, with the bytes that its
+/// tensors reach to in each.
 ///
 /// # Errors
 /// [`GraphError`] where the file cannot be read or is no ONNX, or a name leads out of the folder.
 pub(super) fn data_files(graph: &Path) -> Result<BTreeMap<String, u64>, GraphError> {
     let contract = |reason: String| GraphError::Contract { path: graph.to_owned(), reason };
     let file = files::open(graph).map_err(|error| contract(format!("cannot be read: {error}")))?;
-    let length = file.metadata().map_err(|error| contract(format!("cannot be read: {error}")))?.len();
+    let length =
+        file.metadata().map_err(|error| contract(format!("cannot be read: {error}")))?.len();
     let mut found = Found::default();
     walk(&mut BufReader::new(file), length, Message::Model, 0, &mut found)
         .map_err(|error| contract(format!("not an ONNX file, or not all of it: {error}")))?;
     for name in found.files.keys() {
         let inside = !name.is_empty()
-            && Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+            && Path::new(name)
+                .components()
+                .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
             && !name.contains(['\\', ':']);
         if !inside {
             return Err(contract(format!(
@@ -39,8 +44,8 @@ pub(super) fn data_files(graph: &Path) -> Result<BTreeMap<String, u64>, GraphErr
     Ok(found.files)
 }
 
-/// That all external data of `graph` is there. Not left to ONNX Runtime, which would wait for a pipe, and does not say how many bytes of a
-/// file are missing.
+/// That all external data of `graph` is there. Not left to ONNX Runtime, which would wait for a
+/// pipe, and does not say how many bytes of a file are missing.
 ///
 /// # Errors
 /// As [`data_files`], and [`GraphError`] that names the file, its bytes and those that are needed.
@@ -60,10 +65,12 @@ fn shortage_of(graph: &Path, data: &BTreeMap<String, u64>) -> Option<String> {
         match length.map(|metadata| metadata.len()) {
             Ok(there) if there >= *needed => None,
             Ok(there) => Some(format!(
-                "its weights lie in {name:?}, which has {there} bytes, and {needed} are needed: it was not fetched to its end"
+                "its weights lie in {name:?}, which has {there} bytes, and {needed} are needed: \
+                 it was not fetched to its end"
             )),
             Err(error) => Some(format!(
-                "its weights lie in {name:?} beside it, which cannot be read: {error} ({needed} bytes are needed)"
+                "its weights lie in {name:?} beside it, which cannot be read: {error} ({needed} \
+                 bytes are needed)"
             )),
         }
     })
@@ -118,11 +125,15 @@ impl Message {
     /// The message in a field; nothing where no name can be in it.
     fn field(self, number: u64) -> Option<Self> {
         Some(match (self, number) {
-            (Self::Model, 7) | (Self::Attribute, 6 | 11) | (Self::TrainingInfo, 1 | 2) => Self::Graph,
+            (Self::Model, 7) | (Self::Attribute, 6 | 11) | (Self::TrainingInfo, 1 | 2) => {
+                Self::Graph
+            }
             (Self::Model, 20) => Self::TrainingInfo,
             (Self::Model, 25) => Self::Function,
             (Self::Graph, 1) | (Self::Function, 7) => Self::Node,
-            (Self::Graph, 5) | (Self::Attribute, 5 | 10) | (Self::SparseTensor, 1 | 2) => Self::Tensor,
+            (Self::Graph, 5) | (Self::Attribute, 5 | 10) | (Self::SparseTensor, 1 | 2) => {
+                Self::Tensor
+            }
             (Self::Graph, 15) | (Self::Attribute, 22 | 23) => Self::SparseTensor,
             (Self::Node, 5) | (Self::Function, 11) => Self::Attribute,
             (Self::Tensor, 13) => Self::Entry,
@@ -135,7 +146,13 @@ impl Message {
 const DEEPEST: usize = 100;
 
 /// Walks a message of `length` bytes.
-fn walk<R: Reader>(reader: &mut R, length: u64, message: Message, depth: usize, found: &mut Found) -> io::Result<()> {
+fn walk<R: Reader>(
+    reader: &mut R,
+    length: u64,
+    message: Message,
+    depth: usize,
+    found: &mut Found,
+) -> io::Result<()> {
     if depth > DEEPEST {
         return Err(io::Error::other("messages in messages without end"));
     }
@@ -175,9 +192,16 @@ mod tests {
     }
 
     fn tensor(location: &str) -> Vec<u8> {
-        let entry =
-            |key: &str, value: &str| field(13, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat());
-        [field(8, b"weight"), entry("location", location), entry("offset", "4096"), entry("length", "8")].concat()
+        let entry = |key: &str, value: &str| {
+            field(13, &[field(1, key.as_bytes()), field(2, value.as_bytes())].concat())
+        };
+        [
+            field(8, b"weight"),
+            entry("location", location),
+            entry("offset", "4096"),
+            entry("length", "8"),
+        ]
+        .concat()
     }
 
     fn names(model: &[u8]) -> Result<BTreeMap<String, u64>, GraphError> {
@@ -194,7 +218,10 @@ mod tests {
         let large = field(5, &[field(9, &vec![7; 100_000]), tensor("weights.bin")].concat());
         let model = field(7, &[graph, field(1, &field(5, &attribute)), inner, large].concat());
         let found = names(&model).unwrap();
-        assert_eq!(found.keys().collect::<Vec<_>>(), ["branch/inner.bin", "constant.bin", "weights.bin"]);
+        assert_eq!(
+            found.keys().collect::<Vec<_>>(),
+            ["branch/inner.bin", "constant.bin", "weights.bin"]
+        );
         assert!(found.values().all(|needed| *needed == 4096 + 8), "{found:?}");
     }
 
@@ -212,8 +239,13 @@ mod tests {
         for _ in 0..150 {
             deep = field(1, &field(5, &field(6, &deep)));
         }
-        for broken in [&field(7, &deep)[..], b"no onnx", &[0x3A, 0xFF, 0xFF, 0xFF, 0x7F, 1], &[0x3A, 0x80]] {
-            assert!(names(broken).unwrap_err().to_string().contains("not an ONNX file"), "{broken:?}");
+        for broken in
+            [&field(7, &deep)[..], b"no onnx", &[0x3A, 0xFF, 0xFF, 0xFF, 0x7F, 1], &[0x3A, 0x80]]
+        {
+            assert!(
+                names(broken).unwrap_err().to_string().contains("not an ONNX file"),
+                "{broken:?}"
+            );
         }
         assert!(names(b"").unwrap().is_empty(), "ONNX Runtime has its own words for an empty file");
     }

@@ -31,8 +31,8 @@ pub enum Foreign {
 }
 
 /// The command that fetches graphs.
-const DOWNLOAD: &str =
-    "graphs of E2B and E4B are fetched by `gemscope model download onnx-community/gemma-4-E2B-it-ONNX`";
+const DOWNLOAD: &str = "graphs of E2B and E4B are fetched by `gemscope model download \
+                        onnx-community/gemma-4-E2B-it-ONNX`";
 const EXPORT: &str = "`python -m gemscope_export graphs CHECKPOINT OUT`";
 
 impl Foreign {
@@ -40,11 +40,14 @@ impl Foreign {
     pub fn of(names: &[&str], model_type: Option<&str>) -> Option<Self> {
         let names: Vec<String> = names.iter().map(|name| name.to_ascii_lowercase()).collect();
         let ends = |extensions: &[&str]| {
-            let ends = |name: &String| Path::new(name).extension().is_some_and(|e| extensions.iter().any(|x| e == *x));
+            let ends = |name: &String| {
+                Path::new(name).extension().is_some_and(|e| extensions.iter().any(|x| e == *x))
+            };
             names.iter().any(ends)
         };
-        let file =
-            |wanted: &[&str]| names.iter().any(|name| wanted.contains(&name.rsplit('/').next().unwrap_or_default()));
+        let file = |wanted: &[&str]| {
+            names.iter().any(|name| wanted.contains(&name.rsplit('/').next().unwrap_or_default()))
+        };
         let graphs = ends(&["onnx"]);
         Some(if file(&["adapter_config.json", "adapter_model.safetensors"]) {
             Self::Adapter
@@ -52,13 +55,20 @@ impl Foreign {
             Self::Gguf
         } else if ends(&["litertlm", "task", "tflite"]) {
             Self::LiteRt
-        } else if graphs && (file(&["export.json"]) || file(&["language_model.onnx", "lm_head.onnx", "decode.onnx"])) {
+        } else if graphs
+            && (file(&["export.json"])
+                || file(&["language_model.onnx", "lm_head.onnx", "decode.onnx"]))
+        {
             Self::TransformersExport
         } else if graphs {
             Self::TextOnly
-        } else if ends(&["safetensors", "bin", "pt", "pth"]) || file(&["model.safetensors.index.json"]) {
+        } else if ends(&["safetensors", "bin", "pt", "pth"])
+            || file(&["model.safetensors.index.json"])
+        {
             let gemma = |model_type: &&str| model_type.starts_with("gemma4");
-            Self::Checkpoint { other_type: model_type.filter(|name| !gemma(name)).map(str::to_owned) }
+            Self::Checkpoint {
+                other_type: model_type.filter(|name| !gemma(name)).map(str::to_owned),
+            }
         } else if names.len() == 1 && ends(&["zip", "tar", "gz", "tgz", "xz", "zst", "7z"]) {
             Self::Archive
         } else {
@@ -73,33 +83,49 @@ impl fmt::Display for Foreign {
         match self {
             Self::Gguf => write!(
                 f,
-                "GGUF, for llama.cpp and Ollama, and not for ONNX Runtime: a server of theirs runs it (`llama-server -m \
+                "GGUF, for llama.cpp and Ollama, and not for ONNX Runtime: a server of theirs \
+                 runs it (`llama-server -m \
                  MODEL.gguf --mmproj MMPROJ.gguf`); {DOWNLOAD}"
             ),
             Self::Checkpoint { other_type: Some(other) } => {
-                write!(f, "a checkpoint of model type {other:?}, and only Gemma 4 is run here; {DOWNLOAD}")
+                write!(
+                    f,
+                    "a checkpoint of model type {other:?}, and only Gemma 4 is run here; {DOWNLOAD}"
+                )
             }
             Self::Checkpoint { other_type: None } => {
-                write!(f, "a checkpoint, whose weights are no graphs yet: {EXPORT} makes graphs of it; {DOWNLOAD}")
+                write!(
+                    f,
+                    "a checkpoint, whose weights are no graphs yet: {EXPORT} makes graphs of it; \
+                     {DOWNLOAD}"
+                )
             }
             Self::Adapter => write!(
                 f,
-                "an adapter (LoRA), which is a change to a model and no model: merge it into its base (`merge_and_unload` \
+                "an adapter (LoRA), which is a change to a model and no model: merge it into its \
+                 base (`merge_and_unload` \
                  of peft), then {EXPORT}"
             ),
             Self::LiteRt => {
-                write!(f, "for LiteRT-LM, which runs on phones, and not for ONNX Runtime; {DOWNLOAD}")
+                write!(
+                    f,
+                    "for LiteRT-LM, which runs on phones, and not for ONNX Runtime; {DOWNLOAD}"
+                )
             }
             Self::TransformersExport => write!(
                 f,
-                "an export by transformers itself (OnnxExporter, optimum), which has no graph that looks up tokens, so that \
+                "an export by transformers itself (OnnxExporter, optimum), which has no graph \
+                 that looks up tokens, so that \
                  no picture can be put between them: export the checkpoint by {EXPORT}; {DOWNLOAD}"
             ),
             Self::TextOnly => write!(
                 f,
-                "a text-only export: none of its graphs takes pictures. Export the checkpoint by {EXPORT}; {DOWNLOAD}"
+                "a text-only export: none of its graphs takes pictures. Export the checkpoint by \
+                 {EXPORT}; {DOWNLOAD}"
             ),
-            Self::Archive => write!(f, "an archive: unpack it, and name the folder with config.json"),
+            Self::Archive => {
+                write!(f, "an archive: unpack it, and name the folder with config.json")
+            }
         }
     }
 }
@@ -118,9 +144,15 @@ mod tests {
         );
         let other = Foreign::of(&["model.safetensors"], Some("gemma3")).unwrap();
         assert!(other.to_string().contains("\"gemma3\""));
-        assert_eq!(of(&["adapter_config.json", "adapter_model.safetensors"]), Some(Foreign::Adapter));
+        assert_eq!(
+            of(&["adapter_config.json", "adapter_model.safetensors"]),
+            Some(Foreign::Adapter)
+        );
         assert_eq!(of(&["gemma-4-E2B-it.litertlm"]), Some(Foreign::LiteRt));
-        assert_eq!(of(&["export.json", "model.onnx", "model.onnx.data"]), Some(Foreign::TransformersExport));
+        assert_eq!(
+            of(&["export.json", "model.onnx", "model.onnx.data"]),
+            Some(Foreign::TransformersExport)
+        );
         assert_eq!(of(&["config.json", "onnx/model_q4.onnx"]), Some(Foreign::TextOnly));
         assert_eq!(of(&["model.zip"]), Some(Foreign::Archive));
         assert_eq!(of(&["readme.txt"]), None);

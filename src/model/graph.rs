@@ -1,7 +1,8 @@
 //! One ONNX graph.
 //!
-//! In: a file, and the feeds of a run. Out: its ports as the session tells them, the outputs of a run, the wall time spent in it.
-//! Promises: every error names the file. Where there is a device's memory, outputs are left there, and feeds that lie there are not copied.
+//! In: a file, and the feeds of a run. Out: its ports as the session tells them, the outputs of a
+//! run, the wall time spent in it. Promises: every error names the file. Where there is a device's
+//! memory, outputs are left there, and feeds that lie there are not copied.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -36,7 +37,10 @@ pub struct PortInfo {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
-fn as_text<S: serde::Serializer>(dtype: &TensorElementType, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_text<S: serde::Serializer>(
+    dtype: &TensorElementType,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&dtype.to_string())
 }
 
@@ -48,7 +52,9 @@ impl PortInfo {
 
     fn of(outlet: &Outlet) -> Option<Self> {
         let dtype = outlet.dtype();
-        let ort::value::ValueType::Tensor { ty, shape, dimension_symbols } = dtype else { return None };
+        let ort::value::ValueType::Tensor { ty, shape, dimension_symbols } = dtype else {
+            return None;
+        };
         Some(Self {
             name: outlet.name().to_owned(),
             dtype: *ty,
@@ -97,7 +103,8 @@ pub(super) struct Graph {
 }
 
 impl Graph {
-    /// Loads `path` for a device; external data files are found beside it by ONNX Runtime, and none elsewhere.
+    /// Loads `path` for a device; external data files are found beside it by ONNX Runtime, and none
+    /// elsewhere.
     ///
     /// # Errors
     /// [`GraphError`], also where the device cannot be had: it is never another one in its place.
@@ -110,13 +117,15 @@ impl Graph {
     ) -> Result<Self, GraphError> {
         external::check(path)?;
         let builder = || -> ort::Result<SessionBuilder> {
-            // A pattern is planned for fixed shapes; here the sequence, the past and the patches differ from run to run.
+            // A pattern is planned for fixed shapes; here the sequence, the past and the patches
+            // differ from run to run.
             let mut builder = Session::builder(environment)?.with_memory_pattern(false)?;
             if let Some(threads) = threads {
                 builder = builder.with_intra_threads(threads)?;
             }
             if let Device::Cuda(card) = device {
-                builder = builder.with_execution_providers([onnxruntime::execution_provider(card)])?;
+                builder =
+                    builder.with_execution_providers([onnxruntime::execution_provider(card)])?;
             }
             Ok(builder)
         };
@@ -125,13 +134,22 @@ impl Graph {
             Some(kept) if matches!(device, Device::Cpu) => prepared::open(path, kept, &builder),
             _ => builder().and_then(|mut builder| builder.commit_from_file(path)),
         };
-        let session = session.map_err(|error| GraphError::Runtime { path: path.to_owned(), error })?;
+        let session =
+            session.map_err(|error| GraphError::Runtime { path: path.to_owned(), error })?;
         let inputs = session.inputs().iter().filter_map(PortInfo::of).collect();
         let outputs = session.outputs().iter().filter_map(PortInfo::of).collect();
-        Ok(Self { path: path.to_owned(), inputs, outputs, elapsed: Duration::ZERO, resident: None, session })
+        Ok(Self {
+            path: path.to_owned(),
+            inputs,
+            outputs,
+            elapsed: Duration::ZERO,
+            resident: None,
+            session,
+        })
     }
 
-    /// Leaves the outputs of coming runs in `memory`, which is that of the device it was opened for.
+    /// Leaves the outputs of coming runs in `memory`, which is that of the device it was opened
+    /// for.
     ///
     /// # Errors
     /// [`GraphError`] where ONNX Runtime gives none of it.
@@ -146,7 +164,11 @@ impl Graph {
     ///
     /// # Errors
     /// [`GraphError`] where there is no memory for it.
-    pub(super) fn tensor(&self, dtype: TensorElementType, shape: &[usize]) -> Result<DynValue, GraphError> {
+    pub(super) fn tensor(
+        &self,
+        dtype: TensorElementType,
+        shape: &[usize],
+    ) -> Result<DynValue, GraphError> {
         let made = match &self.resident {
             Some(resident) => device::tensor(&resident.allocator, dtype, shape),
             None => device::tensor(&Allocator::default(), dtype, shape),
@@ -172,7 +194,10 @@ impl Graph {
     /// # Errors
     /// [`GraphError::Contract`] that lists the outputs there are.
     pub(super) fn require_output(&self, name: &str) -> Result<&PortInfo, GraphError> {
-        self.outputs.iter().find(|port| port.name == name).ok_or_else(|| self.missing("output", name, &self.outputs))
+        self.outputs
+            .iter()
+            .find(|port| port.name == name)
+            .ok_or_else(|| self.missing("output", name, &self.outputs))
     }
 
     fn missing(&self, kind: &str, name: &str, ports: &[PortInfo]) -> GraphError {
@@ -199,7 +224,8 @@ impl Graph {
     pub(super) fn carries(&self, value: &DynValue) {
         if let Some(resident) = &self.resident {
             let count = value.dtype().tensor_shape().map_or(0, Shape::num_elements);
-            let bytes = value.dtype().tensor_type().and_then(|dtype| dtype.byte_size(count)).unwrap_or(0);
+            let bytes =
+                value.dtype().tensor_type().and_then(|dtype| dtype.byte_size(count)).unwrap_or(0);
             resident.memory.carried(bytes);
         }
     }
@@ -214,10 +240,9 @@ impl Graph {
         let started = Instant::now();
         let result = match &mut self.resident {
             Some(resident) => resident.run(&mut self.session, &feeds, &self.outputs),
-            None => self
-                .session
-                .run(feeds)
-                .map(|outputs| outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+            None => self.session.run(feeds).map(|outputs| {
+                outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+            }),
         };
         self.elapsed += started.elapsed();
         result.map(Outputs).map_err(|error| GraphError::Runtime { path: self.path.clone(), error })
@@ -225,8 +250,8 @@ impl Graph {
 }
 
 impl Resident {
-    /// Feeds that lie in main memory are carried over by ONNX Runtime; they must be tensors of their own, no views (ort 2.0.0-rc.15 waits for
-    /// itself when it binds a view).
+    /// Feeds that lie in main memory are carried over by ONNX Runtime; they must be tensors of
+    /// their own, no views (ort 2.0.0-rc.15 waits for itself when it binds a view).
     fn run(
         &mut self,
         session: &mut Session,

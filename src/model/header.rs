@@ -44,16 +44,19 @@ impl Header {
     /// [`GraphError`] if the file cannot be read, or is no ONNX.
     pub(super) fn read(graph: &Path) -> Result<Self, GraphError> {
         let contract = |reason: String| GraphError::Contract { path: graph.to_owned(), reason };
-        let file = files::open(graph).map_err(|error| contract(format!("cannot be read: {error}")))?;
-        let length = file.metadata().map_err(|error| contract(format!("cannot be read: {error}")))?.len();
+        let file =
+            files::open(graph).map_err(|error| contract(format!("cannot be read: {error}")))?;
+        let length =
+            file.metadata().map_err(|error| contract(format!("cannot be read: {error}")))?.len();
         let mut header = Self::default();
         // onnx.proto3: ModelProto.graph is field 7.
-        let read = wire::each_field(&mut BufReader::new(file), length, &mut |reader, number, field| {
-            bytes(reader, field, |reader, size| match number {
-                7 => header.graph(reader, size),
-                _ => wire::skip(reader, size),
-            })
-        });
+        let read =
+            wire::each_field(&mut BufReader::new(file), length, &mut |reader, number, field| {
+                bytes(reader, field, |reader, size| match number {
+                    7 => header.graph(reader, size),
+                    _ => wire::skip(reader, size),
+                })
+            });
         read.map_err(|error| contract(format!("not an ONNX file, or not all of it: {error}")))?;
         Ok(header)
     }
@@ -84,7 +87,11 @@ impl Header {
 }
 
 /// Takes a field of bytes by `take`; numbers are passed over.
-fn bytes<R: Reader>(reader: &mut R, field: Field, take: impl FnOnce(&mut R, u64) -> io::Result<()>) -> io::Result<()> {
+fn bytes<R: Reader>(
+    reader: &mut R,
+    field: Field,
+    take: impl FnOnce(&mut R, u64) -> io::Result<()>,
+) -> io::Result<()> {
     match field {
         Field::Number(_) => Ok(()),
         Field::Bytes(size) => take(reader, size),
@@ -115,7 +122,9 @@ fn port<R: Reader>(reader: &mut R, size: u64) -> io::Result<Port> {
                 1 => port.name = wire::text(reader, size)?,
                 2 => inside(reader, size, &[1, 2, 1], &mut |reader, size| {
                     let mut value = None;
-                    wire::each_field(reader, size, &mut |reader, number, field| match (number, field) {
+                    wire::each_field(reader, size, &mut |reader, number, field| match (
+                        number, field,
+                    ) {
                         (1, Field::Number(size)) => {
                             value = Some(size);
                             Ok(())
@@ -142,13 +151,13 @@ fn inside<R: Reader>(
 ) -> io::Result<()> {
     let Some((first, rest)) = path.split_first() else { return take(reader, size) };
     wire::each_field(reader, size, &mut |reader, number, field| {
-        bytes(
-            reader,
-            field,
-            |reader, size| {
-                if number == *first { inside(reader, size, rest, take) } else { wire::skip(reader, size) }
-            },
-        )
+        bytes(reader, field, |reader, size| {
+            if number == *first {
+                inside(reader, size, rest, take)
+            } else {
+                wire::skip(reader, size)
+            }
+        })
     })
 }
 
@@ -163,17 +172,21 @@ fn is_slow_product<R: Reader>(reader: &mut R, size: u64) -> io::Result<bool> {
             }
             5 => {
                 let (mut name, mut value) = (String::new(), 0);
-                wire::each_field(reader, size, &mut |reader, number, field| match (number, field) {
-                    (1, Field::Bytes(size)) => {
-                        name = wire::text(reader, size)?;
-                        Ok(())
-                    }
-                    (3, Field::Number(number)) => {
-                        value = number;
-                        Ok(())
-                    }
-                    (_, field) => bytes(reader, field, wire::skip),
-                })?;
+                wire::each_field(
+                    reader,
+                    size,
+                    &mut |reader, number, field| match (number, field) {
+                        (1, Field::Bytes(size)) => {
+                            name = wire::text(reader, size)?;
+                            Ok(())
+                        }
+                        (3, Field::Number(number)) => {
+                            value = number;
+                            Ok(())
+                        }
+                        (_, field) => bytes(reader, field, wire::skip),
+                    },
+                )?;
                 match name.as_str() {
                     "bits" => bits = value,
                     "accuracy_level" => level = value,
@@ -201,7 +214,9 @@ mod tests {
         assert_eq!(vision.input("pixel_values").and_then(Port::width), Some(768));
         assert!(vision.initializers.len() > 10, "{:?}", vision.initializers);
         let decoder = fixture("variants/31B/onnx/decoder_model_merged.onnx");
-        assert!(decoder.input("input_ids").is_some() && decoder.input("per_layer_inputs").is_none());
+        assert!(
+            decoder.input("input_ids").is_some() && decoder.input("per_layer_inputs").is_none()
+        );
         assert!(decoder.output("logits").and_then(Port::width).is_some());
         let cells = fixture("variants/12B/onnx/vision_encoder.onnx");
         assert_eq!(cells.input("pixel_values").and_then(Port::width), Some(6912));
@@ -209,11 +224,18 @@ mod tests {
 
     #[test]
     fn products_of_8_bits_are_told_by_their_attributes() {
-        let field = |number: u8, content: &[u8]| [&[number << 3 | 2, content.len() as u8], content].concat();
-        let attribute = |name: &str, value: u8| field(5, &[field(1, name.as_bytes()), vec![3 << 3, value]].concat());
+        let field = |number: u8, content: &[u8]| {
+            [&[number << 3 | 2, content.len() as u8], content].concat()
+        };
+        let attribute = |name: &str, value: u8| {
+            field(5, &[field(1, name.as_bytes()), vec![3 << 3, value]].concat())
+        };
         let slow = |operator: &str, attributes: &[(&str, u8)]| {
-            let attributes =
-                attributes.iter().map(|(name, value)| attribute(name, *value)).collect::<Vec<_>>().concat();
+            let attributes = attributes
+                .iter()
+                .map(|(name, value)| attribute(name, *value))
+                .collect::<Vec<_>>()
+                .concat();
             let node = [field(4, operator.as_bytes()), attributes].concat();
             is_slow_product(&mut io::Cursor::new(&node), node.len() as u64).unwrap()
         };

@@ -12,13 +12,23 @@ impl ModelIdentity {
     ///
     /// # Errors
     /// [`ModelError::Read`] where a file cannot be read.
-    pub fn of(directory: &Path, graphs: &GraphFiles, config: &ModelConfig) -> Result<Self, ModelError> {
+    pub fn of(
+        directory: &Path,
+        graphs: &GraphFiles,
+        config: &ModelConfig,
+    ) -> Result<Self, ModelError> {
         let mut files = BTreeMap::new();
         for path in graphs.all_files().into_iter().chain([directory.join("tokenizer.json")]) {
-            let name = path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-            let fingerprint = digest::fingerprint(&path).map_err(|error| ModelError::Read { path, error })?;
+            let name =
+                path.strip_prefix(directory).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            let fingerprint =
+                digest::fingerprint(&path).map_err(|error| ModelError::Read { path, error })?;
             files.insert(name, fingerprint);
         }
-        Ok(Self { files, stop_ids: config.stop_ids.clone(), suppressed_ids: config.suppressed_ids.clone() })
+        Ok(Self {
+            files,
+            stop_ids: config.stop_ids.clone(),
+            suppressed_ids: config.suppressed_ids.clone(),
+        })
     }
 }

@@ -30,11 +30,13 @@ impl fmt::Display for Inexact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NoStandardize => {
-                "the vision graph does not standardise its soft tokens (it has neither std_bias nor std_scale), which 26B-A4B \
+                "the vision graph does not standardise its soft tokens (it has neither std_bias \
+                 nor std_scale), which 26B-A4B \
                  and 31B need: they are off by almost half"
             }
             Self::NoPictureMask => {
-                "the decoder is not told which tokens are a picture (no input_ids), so that its picture does not attend to \
+                "the decoder is not told which tokens are a picture (no input_ids), so that its \
+                 picture does not attend to \
                  itself, as that of 12B, 26B-A4B and 31B does"
             }
         })
@@ -48,7 +50,8 @@ impl GraphFiles {
     /// [`GraphError`] if a graph cannot be read.
     pub fn inexact(&self, directory: &Path) -> Result<Vec<Inexact>, GraphError> {
         let (vision, decoder) = (Header::read(&self.vision)?, Header::read(&self.decoder)?);
-        let config = files::read(&directory.join("config.json"), files::MAX_TEXT_BYTES).unwrap_or_default();
+        let config =
+            files::read(&directory.join("config.json"), files::MAX_TEXT_BYTES).unwrap_or_default();
         let config: Value = serde_json::from_slice(&config).unwrap_or_default();
         // E2B and E4B, with inputs of their own for each layer, have neither.
         if decoder.input("per_layer_inputs").is_some() {
@@ -59,7 +62,11 @@ impl GraphFiles {
         let standardizes = |name: &String| name.contains("std_bias") || name.contains("std_scale");
         let is_off = config["vision_config"]["standardize"] == Value::Bool(false);
         // Other exporters give weights other names.
-        if self.layout == Layout::Genai && has_tower && !is_off && !vision.initializers.iter().any(standardizes) {
+        if self.layout == Layout::Genai
+            && has_tower
+            && !is_off
+            && !vision.initializers.iter().any(standardizes)
+        {
             found.push(Inexact::NoStandardize);
         }
         let text = &config["text_config"];
@@ -70,12 +77,16 @@ impl GraphFiles {
         Ok(found)
     }
 
-    /// That the tokenizer has not many more ids than the decoder has logits: tokenizers of Gemma have a
-    /// token or two beside the vocabulary.
+    /// That the tokenizer has not many more ids than the decoder has logits: tokenizers of Gemma
+    /// have a token or two beside the vocabulary.
     ///
     /// # Errors
     /// [`ModelError::Config`] with both numbers.
-    pub fn check_vocabulary(&self, directory: &Path, tokenizer: &TextTokenizer) -> Result<(), ModelError> {
+    pub fn check_vocabulary(
+        &self,
+        directory: &Path,
+        tokenizer: &TextTokenizer,
+    ) -> Result<(), ModelError> {
         let logits = Header::read(&self.decoder)?.output("logits").and_then(Port::width);
         let (path, ids) = (directory.join("tokenizer.json"), tokenizer.vocabulary_size());
         match logits.filter(|logits| ids as u64 > logits + logits / 100) {
@@ -95,6 +106,9 @@ impl GraphFiles {
     /// # Errors
     /// As [`Self::inexact`].
     pub fn slow_products(&self) -> Result<usize, GraphError> {
-        [&self.vision, &self.decoder].iter().map(|graph| Ok(Header::read(graph)?.slow_products)).sum()
+        [&self.vision, &self.decoder]
+            .iter()
+            .map(|graph| Ok(Header::read(graph)?.slow_products))
+            .sum()
     }
 }

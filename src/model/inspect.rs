@@ -63,7 +63,11 @@ impl Model {
     fn variant(&self) -> &'static str {
         let decoder = &self.decoder.graph;
         let encoder_free = self.patch_side() != crate::preprocess::PATCH_SIDE;
-        match (encoder_free, decoder.input("per_layer_inputs").is_some(), decoder.input("input_ids").is_some()) {
+        match (
+            encoder_free,
+            decoder.input("per_layer_inputs").is_some(),
+            decoder.input("input_ids").is_some(),
+        ) {
             (true, ..) => "encoder-free vision (gemma4_unified, 12B)",
             (false, true, _) => "per-layer embeddings (E2B, E4B)",
             (false, false, true) => "bidirectional image block (26B-A4B, 31B)",

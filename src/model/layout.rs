@@ -1,7 +1,8 @@
 //! Which files of a directory are the three graphs.
 //!
-//! In: a directory, and the precisions that are wanted. Out: the files. Promises: a directory that lacks something gets an error that lists
-//! what was looked for and what was there; a precision that was asked for is never replaced by another.
+//! In: a directory, and the precisions that are wanted. Out: the files. Promises: a directory that
+//! lacks something gets an error that lists what was looked for and what was there; a precision
+//! that was asked for is never replaced by another.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -18,7 +19,8 @@ use super::whole::{self, FileProblem};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Layout {
-    /// `onnx/vision_encoder*.onnx`, `onnx/embed_tokens*.onnx`, `onnx/decoder_model_merged*.onnx`: transformers.js and onnx-community.
+    /// `onnx/vision_encoder*.onnx`, `onnx/embed_tokens*.onnx`, `onnx/decoder_model_merged*.onnx`:
+    /// transformers.js and onnx-community.
     OnnxCommunity,
     /// Names from `genai_config.json`: mobius and onnxruntime-genai.
     Genai,
@@ -41,7 +43,8 @@ pub struct GraphFiles {
 }
 
 impl GraphFiles {
-    /// Finds the graphs of `directory` in the precisions that `dtypes` names; where it names none, in the first that is whole.
+    /// Finds the graphs of `directory` in the precisions that `dtypes` names; where it names none,
+    /// in the first that is whole.
     ///
     /// # Errors
     /// [`LayoutError`] that lists what was looked for and what was there.
@@ -58,7 +61,10 @@ impl GraphFiles {
         let nested = directory.join("onnx");
         let graphs = if nested.is_dir() { nested } else { directory.to_owned() };
         let names = onnx_names(&graphs);
-        if ![VISION, EMBEDDING, DECODER].iter().any(|stem| names.iter().any(|name| name.starts_with(stem))) {
+        if ![VISION, EMBEDDING, DECODER]
+            .iter()
+            .any(|stem| names.iter().any(|name| name.starts_with(stem)))
+        {
             return Err(LayoutError::no_graphs(directory));
         }
         let mut passed_over = Vec::new();
@@ -69,7 +75,9 @@ impl GraphFiles {
                 None => SUFFIXES.iter().map(|suffix| named(suffix)).collect(),
             };
             if dtype.is_none() {
-                let others = names.iter().filter(|name| name.starts_with(stem) && !candidates.contains(name));
+                let others = names
+                    .iter()
+                    .filter(|name| name.starts_with(stem) && !candidates.contains(name));
                 let others: Vec<_> = others.cloned().collect();
                 candidates.extend(others);
             }
@@ -95,8 +103,10 @@ impl GraphFiles {
                 },
             })
         };
-        let (vision, embedding) =
-            (one("vision", VISION, dtypes.vision.as_ref())?, one("embedding", EMBEDDING, dtypes.embedding.as_ref())?);
+        let (vision, embedding) = (
+            one("vision", VISION, dtypes.vision.as_ref())?,
+            one("embedding", EMBEDDING, dtypes.embedding.as_ref())?,
+        );
         let decoder = one("decoder", DECODER, dtypes.decoder.as_ref())?;
         Ok(Self { layout: Layout::OnnxCommunity, vision, embedding, decoder, passed_over })
     }
@@ -106,7 +116,9 @@ impl GraphFiles {
     /// # Errors
     /// [`GraphError`] that names the file.
     pub fn check_data(&self) -> Result<(), GraphError> {
-        [&self.vision, &self.embedding, &self.decoder].into_iter().try_for_each(|graph| external::check(graph))
+        [&self.vision, &self.embedding, &self.decoder]
+            .into_iter()
+            .try_for_each(|graph| external::check(graph))
     }
 
     /// The names of external data that a graph of a folder says it has.
@@ -122,7 +134,8 @@ impl GraphFiles {
         Self::files_of([&self.vision, &self.embedding, &self.decoder])
     }
 
-    /// Bytes of the graphs that compute, vision and decoder, with their external data: what a device has to hold of a model.
+    /// Bytes of the graphs that compute, vision and decoder, with their external data: what a
+    /// device has to hold of a model.
     pub fn computing_bytes(&self) -> u64 {
         let files = Self::files_of([&self.vision, &self.decoder]);
         files.iter().filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).sum()
@@ -141,10 +154,18 @@ impl GraphFiles {
             let name = name.to_string_lossy();
             // `x.onnx`, `x.onnx_data`, `x.onnx_data_1`, `x.onnx.data`
             files.extend(
-                names(folder).into_iter().filter(|file| file.starts_with(&*name)).map(|file| folder.join(file)),
+                names(folder)
+                    .into_iter()
+                    .filter(|file| file.starts_with(&*name))
+                    .map(|file| folder.join(file)),
             );
             // Others have names of their own. What is wrong with a graph is said when it is loaded.
-            files.extend(external::data_files(graph).unwrap_or_default().keys().map(|file| folder.join(file)));
+            files.extend(
+                external::data_files(graph)
+                    .unwrap_or_default()
+                    .keys()
+                    .map(|file| folder.join(file)),
+            );
         }
         files.sort();
         files.dedup();
@@ -155,20 +176,27 @@ impl GraphFiles {
         let path = directory.join("genai_config.json");
         let broken = |reason: String| LayoutError::GenaiConfig { path: path.clone(), reason };
         let text = crate::files::read_text(&path).map_err(|error| broken(error.to_string()))?;
-        let config: serde_json::Value = serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
+        let config: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
         let one = |graph: &'static str| {
-            let name = config["model"][graph]["filename"]
-                .as_str()
-                .ok_or_else(|| broken(format!("no `model.{graph}.filename`; a text-only export cannot see images")))?;
-            if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir)) {
+            let name = config["model"][graph]["filename"].as_str().ok_or_else(|| {
+                broken(format!("no `model.{graph}.filename`; a text-only export cannot see images"))
+            })?;
+            if !Path::new(name)
+                .components()
+                .all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+            {
                 return Err(broken(format!(
-                    "`model.{graph}.filename` is {name:?}, outside of the model directory: not opened"
+                    "`model.{graph}.filename` is {name:?}, outside of the model directory: not \
+                     opened"
                 )));
             }
             let file = directory.join(name);
             if file.is_file() {
                 let problem = whole::problem_of_graph(&file);
-                return problem.map_or(Ok(file.clone()), |problem| Err(LayoutError::NotWhole { path: file, problem }));
+                return problem.map_or(Ok(file.clone()), |problem| {
+                    Err(LayoutError::NotWhole { path: file, problem })
+                });
             }
             Err(LayoutError::NoGraph {
                 directory: directory.to_owned(),
@@ -225,7 +253,11 @@ mod tests {
         assert!(automatic.decoder.ends_with("onnx/decoder_model_merged_q4.onnx"));
         // A graph that has no such file is an error, never silently another precision.
         let error = find("q4f16").unwrap_err().to_string();
-        assert!(error.contains("vision_encoder_q4f16.onnx") && error.contains("vision_encoder_fp16.onnx"), "{error}");
+        assert!(
+            error.contains("vision_encoder_q4f16.onnx")
+                && error.contains("vision_encoder_fp16.onnx"),
+            "{error}"
+        );
         assert!("audio=q4".parse::<Dtypes>().is_err());
     }
 
@@ -233,7 +265,10 @@ mod tests {
     fn what_is_missing_is_named_with_what_is_there() {
         let dir = directory(&["onnx/vision_encoder.onnx", "onnx/decoder_model_merged.onnx"]);
         let error = GraphFiles::find(dir.path(), &Dtypes::default()).unwrap_err().to_string();
-        assert!(error.contains("embed_tokens*.onnx") && error.contains("vision_encoder.onnx"), "{error}");
+        assert!(
+            error.contains("embed_tokens*.onnx") && error.contains("vision_encoder.onnx"),
+            "{error}"
+        );
         let empty = directory(&["readme.txt"]);
         let error = GraphFiles::find(empty.path(), &Dtypes::default()).unwrap_err().to_string();
         assert!(error.contains("genai_config.json") && error.contains("readme.txt"), "{error}");

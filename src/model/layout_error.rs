@@ -38,7 +38,8 @@ pub enum LayoutError {
     #[error("{0} is a name of Ollama's, and a model is a directory, or OWNER/NAME of the Hub")]
     OllamaTag(String),
     /// A file in place of a directory.
-    #[error("{} is a file, and a model is a directory: name the one with its config.json and tokenizer.json", .0.display())]
+    #[error("{} is a file, and a model is a directory: name the one with its config.json and \
+             tokenizer.json", .0.display())]
     File(PathBuf),
     /// More than one model.
     #[error("{} holds {} models: name one: {}", directory.display(), models.len(), list(models))]
@@ -66,7 +67,8 @@ pub enum LayoutError {
     },
     /// Neither layout.
     #[error(
-        "{}: no model found. Looked for onnx/{VISION}*.onnx, onnx/{EMBEDDING}*.onnx and onnx/{DECODER}*.onnx (or the same beside config.json), \
+        "{}: no model found. Looked for onnx/{VISION}*.onnx, onnx/{EMBEDDING}*.onnx and \
+         onnx/{DECODER}*.onnx (or the same beside config.json), \
          and for genai_config.json. There is: {found}", directory.display()
     )]
     NoModel {
@@ -92,7 +94,8 @@ pub enum LayoutError {
     OnePrecision(PathBuf),
     /// Not a precision, nor one for a graph.
     #[error(
-        "{0:?} does not name a graph's precision: write q4f16 for all, or vision=fp16,embedding=fp16,decoder=q4f16"
+        "{0:?} does not name a graph's precision: write q4f16 for all, or \
+         vision=fp16,embedding=fp16,decoder=q4f16"
     )]
     Dtype(String),
     /// `genai_config.json` is broken.
@@ -110,10 +113,13 @@ impl LayoutError {
     pub(super) fn no_graphs(directory: &Path) -> Self {
         let mut found = names(directory);
         for folder in found.clone() {
-            found.extend(names(&directory.join(&folder)).into_iter().map(|name| format!("{folder}/{name}")));
+            found.extend(
+                names(&directory.join(&folder)).into_iter().map(|name| format!("{folder}/{name}")),
+            );
         }
         let found: Vec<&str> = found.iter().map(String::as_str).collect();
-        let config = files::read(&directory.join("config.json"), files::MAX_TEXT_BYTES).unwrap_or_default();
+        let config =
+            files::read(&directory.join("config.json"), files::MAX_TEXT_BYTES).unwrap_or_default();
         let config: Value = serde_json::from_slice(&config).unwrap_or_default();
         match Foreign::of(&found, config["model_type"].as_str()) {
             Some(foreign) => Self::Foreign { path: directory.to_owned(), foreign },

@@ -29,9 +29,12 @@ pub fn locate(named: &Path) -> Result<PathBuf, LayoutError> {
     }
     // A cache, or the folder above it.
     let hub = named.join("hub");
-    let above = if names(&hub).iter().any(|name| name.starts_with("models--")) { &hub } else { named };
-    let inside = names(above).into_iter().filter(|name| !name.starts_with('.')).map(|name| above.join(name));
-    let mut models: Vec<_> = inside.filter(|path| path.is_dir()).filter_map(|path| model_at(&path)).collect();
+    let above =
+        if names(&hub).iter().any(|name| name.starts_with("models--")) { &hub } else { named };
+    let inside =
+        names(above).into_iter().filter(|name| !name.starts_with('.')).map(|name| above.join(name));
+    let mut models: Vec<_> =
+        inside.filter(|path| path.is_dir()).filter_map(|path| model_at(&path)).collect();
     models.dedup();
     match models.as_slice() {
         [only] => Ok(only.clone()),
@@ -46,9 +49,12 @@ pub fn locate(named: &Path) -> Result<PathBuf, LayoutError> {
 /// The directory that a path leads to without a look into its folders.
 fn model_at(directory: &Path) -> Option<PathBuf> {
     // The folder of a model in the cache of the Hub, or its folder `snapshots`.
-    let of_cache = [Some(directory), directory.parent()].into_iter().flatten().find_map(folder_snapshot);
+    let of_cache =
+        [Some(directory), directory.parent()].into_iter().flatten().find_map(folder_snapshot);
     let is_snapshots = directory.file_name().is_some_and(|name| name == "snapshots");
-    if let Some(snapshot) = of_cache.filter(|_| is_snapshots || directory.join("snapshots").is_dir()) {
+    if let Some(snapshot) =
+        of_cache.filter(|_| is_snapshots || directory.join("snapshots").is_dir())
+    {
         return Some(snapshot);
     }
     if directory.join("genai_config.json").is_file() || has_graphs(&directory.join("onnx")) {
@@ -59,16 +65,19 @@ fn model_at(directory: &Path) -> Option<PathBuf> {
     }
     // The graphs' own folder: tokenizer and settings stand above it.
     let resolved = directory.canonicalize().unwrap_or_else(|_| directory.to_owned());
-    let above = resolved
+    let above = resolved.parent().filter(|above| {
+        !directory.join("tokenizer.json").exists() && above.join("tokenizer.json").exists()
+    });
+    let as_named = directory
         .parent()
-        .filter(|above| !directory.join("tokenizer.json").exists() && above.join("tokenizer.json").exists());
-    let as_named =
-        directory.parent().filter(|above| !above.as_os_str().is_empty() && above.join("tokenizer.json").exists());
+        .filter(|above| !above.as_os_str().is_empty() && above.join("tokenizer.json").exists());
     Some(above.map_or_else(|| directory.to_owned(), |above| as_named.unwrap_or(above).to_owned()))
 }
 
 fn has_graphs(folder: &Path) -> bool {
-    onnx_names(folder).iter().any(|name| [VISION, EMBEDDING, DECODER].iter().any(|stem| name.starts_with(stem)))
+    onnx_names(folder)
+        .iter()
+        .any(|name| [VISION, EMBEDDING, DECODER].iter().any(|stem| name.starts_with(stem)))
 }
 
 /// The error for a name that leads to nothing: a URL, a name of Ollama's, or a wrong path.
@@ -78,18 +87,23 @@ fn no_path(named: &Path) -> LayoutError {
         return LayoutError::HubName(error);
     }
     if text.starts_with("http://") || text.starts_with("https://") || text.starts_with("hf.co/") {
-        let page =
-            ["https://huggingface.co/", "https://hf.co/", "hf.co/"].iter().find_map(|hub| text.strip_prefix(hub));
+        let page = ["https://huggingface.co/", "https://hf.co/", "hf.co/"]
+            .iter()
+            .find_map(|hub| text.strip_prefix(hub));
         let parts = page.map(|page| page.split(['/', ':']).take(2).collect::<Vec<_>>().join("/"));
         return match parts.and_then(|name| name.parse::<ModelId>().ok()) {
             Some(id) => LayoutError::HubPage { url: text, id },
             None => LayoutError::Url(text),
         };
     }
-    let plain =
-        |part: &str| part.len() > 1 && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte));
+    let plain = |part: &str| {
+        part.len() > 1
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._/".contains(&byte))
+    };
     match text.split_once(':') {
-        Some((name, tag)) if plain(name) && !tag.is_empty() && plain(&format!("{tag} ").replace(' ', "-")) => {
+        Some((name, tag))
+            if plain(name) && !tag.is_empty() && plain(&format!("{tag} ").replace(' ', "-")) =>
+        {
             LayoutError::OllamaTag(text)
         }
         _ => LayoutError::NoDirectory(named.to_owned()),
@@ -100,7 +114,8 @@ fn no_path(named: &Path) -> LayoutError {
 fn of_file(path: &Path) -> LayoutError {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let mut magic = [0; 4];
-    let read = files::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic));
+    let read =
+        files::open(path).and_then(|mut file| std::io::Read::read_exact(&mut file, &mut magic));
     let foreign = if read.is_ok() && &magic == b"GGUF" { Some(Foreign::Gguf) } else { None };
     let is_graph = path.extension().is_some_and(|extension| extension == "onnx");
     match foreign.or_else(|| Foreign::of(&[&name], None)) {
@@ -109,8 +124,8 @@ fn of_file(path: &Path) -> LayoutError {
     }
 }
 
-/// That the settings, tokenizer and template of `directory` are what their names say, as far as they
-/// are there.
+/// That the settings, tokenizer and template of `directory` are what their names say, as far as
+/// they are there.
 ///
 /// # Errors
 /// [`LayoutError::NotWhole`] that names the file.

@@ -1,7 +1,8 @@
 //! What divides the exponential of a logit to make it a probability.
 //!
-//! In: the logits of one position. Out: the logarithm of the sum of their exponentials. Promises: the same sum on every processor, since the same
-//! additions and multiplications are made in the same order, as many at once as it can (nothing is fused).
+//! In: the logits of one position. Out: the logarithm of the sum of their exponentials. Promises:
+//! the same sum on every processor, since the same additions and multiplications are made in the
+//! same order, as many at once as it can (nothing is fused).
 
 use multiversion::multiversion;
 
@@ -47,20 +48,32 @@ pub(super) fn sum_of_exponentials(logits: &[f32], largest: f32) -> f64 {
         }
         sum += f64::from(lanes.iter().sum::<f32>());
     }
-    sum + blocks.remainder().iter().map(|logit| f64::from(exponential(logit - largest))).sum::<f64>()
+    sum + blocks
+        .remainder()
+        .iter()
+        .map(|logit| f64::from(exponential(logit - largest)))
+        .sum::<f64>()
 }
 
-/// Of a number that is not above 0, right to the last bit (1.2e-7 of itself); below -87, where f32 ends, it is that of -87.
+/// Of a number that is not above 0, right to the last bit (1.2e-7 of itself); below -87, where f32
+/// ends, it is that of -87.
 ///
-/// Cephes' `expf`: halved until it is near 0, where a polynomial is good, and doubled as often again.
+/// Cephes' `expf`: halved until it is near 0, where a polynomial is good, and doubled as often
+/// again.
 #[inline(always)]
 fn exponential(x: f32) -> f32 {
     // Added to a small number, it leaves the nearest whole one in the last bits.
     const ROUND: f32 = 12_582_912.0;
     // ln(2), of which the first has so few digits that its multiples are exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
-    const POLYNOMIAL: [f32; 6] =
-        [1.987_569_1e-4, 1.398_199_9e-3, 8.333_452e-3, 4.166_579_5e-2, 1.666_666_5e-1, 0.500_000_06];
+    const POLYNOMIAL: [f32; 6] = [
+        1.987_569_1e-4,
+        1.398_199_9e-3,
+        8.333_452e-3,
+        4.166_579_5e-2,
+        1.666_666_5e-1,
+        0.500_000_06,
+    ];
     let x = if x > -87.0 { x } else { -87.0 };
     let rounded = x * std::f32::consts::LOG2_E + ROUND;
     let doublings = rounded - ROUND;
@@ -77,12 +90,15 @@ mod tests {
 
     #[test]
     fn the_sum_over_a_large_vocabulary_keeps_its_digits() {
-        let logits: Vec<f32> =
-            (0..262_144_u32).map(|id| (id.wrapping_mul(2_654_435_761) >> 20) as f32 / 100.0).collect();
+        let logits: Vec<f32> = (0..262_144_u32)
+            .map(|id| (id.wrapping_mul(2_654_435_761) >> 20) as f32 / 100.0)
+            .collect();
         // Also where the vocabulary does not divide by a block.
         for count in [262_144, 262_143, 700, 33, 5, 1] {
             let logits = &logits[..count];
-            let exact = logits.iter().map(|&logit| (f64::from(logit) - 40.0).exp()).sum::<f64>().ln() + 40.0;
+            let exact =
+                logits.iter().map(|&logit| (f64::from(logit) - 40.0).exp()).sum::<f64>().ln()
+                    + 40.0;
             let sum = log_sum(logits).unwrap();
             assert!((sum - exact).abs() < 1e-7, "{count}: {sum} and {exact}");
         }
@@ -100,7 +116,10 @@ mod tests {
         for step in 0..87_000 {
             let x = step as f32 / -1000.0;
             let exact = f64::from(x).exp();
-            assert!((f64::from(exponential(x)) - exact).abs() <= f64::from(f32::EPSILON) * exact, "{x}");
+            assert!(
+                (f64::from(exponential(x)) - exact).abs() <= f64::from(f32::EPSILON) * exact,
+                "{x}"
+            );
         }
         for x in [-87.5, -1000.0, f32::NEG_INFINITY] {
             assert!((0.0..2e-38).contains(&exponential(x)), "{x}");
@@ -110,11 +129,14 @@ mod tests {
     /// What a processor has decides how many are summed at once, not what comes out.
     #[test]
     fn the_sum_is_that_of_one_after_the_other() {
-        let logits: Vec<f32> =
-            (0..5000_u32).map(|id| (id.wrapping_mul(2_654_435_761) >> 18) as f32 / -1000.0).collect();
+        let logits: Vec<f32> = (0..5000_u32)
+            .map(|id| (id.wrapping_mul(2_654_435_761) >> 18) as f32 / -1000.0)
+            .collect();
         let mut expected = 0.0_f64;
         for block in logits.chunks(BLOCK) {
-            let of = |lane: usize| block[lane..].iter().step_by(LANES).fold(0.0_f32, |sum, &x| sum + exponential(x));
+            let of = |lane: usize| {
+                block[lane..].iter().step_by(LANES).fold(0.0_f32, |sum, &x| sum + exponential(x))
+            };
             expected += match block.len() {
                 BLOCK => f64::from((0..LANES).map(of).sum::<f32>()),
                 _ => block.iter().map(|&x| f64::from(exponential(x))).sum(),

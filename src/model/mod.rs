@@ -1,8 +1,9 @@
 //! A directory of exported Gemma 4 graphs, ready to run.
 //!
-//! In: a model directory, patches, token ids. Out: soft tokens, embeddings, logits. Promises: feeds, dtypes, KV heads and head sizes
-//! come from the sessions' own inputs; token ids and stop ids from the files; what no file says is probed once and cached. A wrong
-//! row count or dtype is an error that names the file, never a bad box.
+//! In: a model directory, patches, token ids. Out: soft tokens, embeddings, logits. Promises:
+//! feeds, dtypes, KV heads and head sizes come from the sessions' own inputs; token ids and stop
+//! ids from the files; what no file says is probed once and cached. A wrong row count or dtype is
+//! an error that names the file, never a bad box.
 
 mod cache;
 mod config;
@@ -104,7 +105,8 @@ pub enum ModelError {
     },
     /// A decoder whose logits are no numbers.
     #[error(
-        "{}: {what} gave NaN or infinity on {device}: try graphs of another --dtype, or ones whose attention is written out (exported with \
+        "{}: {what} gave NaN or infinity on {device}: try graphs of another --dtype, or ones \
+         whose attention is written out (exported with \
          --attention plain)", path.display()
     )]
     NotNumbers {
@@ -132,13 +134,13 @@ pub struct OpenOptions {
     pub threads: Option<usize>,
     /// Where probe results are kept; they are not kept where `None`.
     pub probe_cache: Option<PathBuf>,
-    /// Where graphs are kept as ONNX Runtime made them ready, so that they open faster next time; not kept where `None`. Takes as much
-    /// disk as the graphs do.
+    /// Where graphs are kept as ONNX Runtime made them ready, so that they open faster next time;
+    /// not kept where `None`. Takes as much disk as the graphs do.
     pub graph_cache: Option<PathBuf>,
     /// What computes: one that [`onnxruntime::load`](crate::onnxruntime::load) came to.
     pub device: Device,
-    /// Whether embeddings are looked up there too: their table may take more memory than all else, but where it has room, what goes over the bus for a
-    /// token is its id.
+    /// Whether embeddings are looked up there too: their table may take more memory than all else,
+    /// but where it has room, what goes over the bus for a token is its id.
     pub embed_on_device: bool,
 }
 
@@ -182,8 +184,9 @@ impl Model {
             .graph_cache
             .as_ref()
             .map(|folder| Kept { folder: folder.clone(), runtime_version: &runtime.version });
-        let open =
-            |path: &Path, device| Graph::open(path, &runtime.environment, options.threads, device, kept.as_ref());
+        let open = |path: &Path, device| {
+            Graph::open(path, &runtime.environment, options.threads, device, kept.as_ref())
+        };
         let embedder = if options.embed_on_device { device } else { &Device::Cpu };
         let mut model = Self {
             vision: VisionEncoder::new(open(&files.vision, device)?)?,
@@ -195,7 +198,10 @@ impl Model {
             embed_on_device: options.embed_on_device,
             config: ModelConfig::read(directory)?,
             probes: Probes::default(),
-            probe_file: options.probe_cache.as_ref().map(|cache| probe::file(&files, &runtime.version, device, cache)),
+            probe_file: options
+                .probe_cache
+                .as_ref()
+                .map(|cache| probe::file(&files, &runtime.version, device, cache)),
             special: special.clone(),
             files,
         };
@@ -207,7 +213,8 @@ impl Model {
 
     /// On a card, has what one graph gives the other lie in its memory.
     fn stay_on_device(&mut self) -> Result<(), GraphError> {
-        let memory = DeviceMemory::of(&self.device).map_err(|error| self.decoder.graph.device(error))?;
+        let memory =
+            DeviceMemory::of(&self.device).map_err(|error| self.decoder.graph.device(error))?;
         let Some(memory) = memory.map(Arc::new) else { return Ok(()) };
         self.decoder.graph.stay_in(Arc::clone(&memory))?;
         self.vision.graph.stay_in(Arc::clone(&memory))?;
@@ -230,8 +237,8 @@ impl Model {
         self.vision.patch_side()
     }
 
-    /// Soft tokens of views of one patch count; each view comes with the number of them that is expected. Several views only where
-    /// [`Probes::vision_batch`] allows it.
+    /// Soft tokens of views of one patch count; each view comes with the number of them that is
+    /// expected. Several views only where [`Probes::vision_batch`] allows it.
     ///
     /// # Errors
     /// [`GraphError`] where the graph fails or gives another number of rows.
@@ -239,7 +246,8 @@ impl Model {
         self.vision.encode(views)
     }
 
-    /// The values of soft tokens, `[rows, width]` in f32, brought to main memory where they are not there.
+    /// The values of soft tokens, `[rows, width]` in f32, brought to main memory where they are not
+    /// there.
     ///
     /// # Errors
     /// [`GraphError`] where the device does not give them.
@@ -255,12 +263,18 @@ impl Model {
         self.decoder.empty_cache(rows)
     }
 
-    /// Runs the next tokens of every row of `cache` through embedding and decoder. `ids` are `[rows, sequence]`; the soft tokens of
-    /// `features`, in the order of the rows, take the places of the image ids.
+    /// Runs the next tokens of every row of `cache` through embedding and decoder. `ids` are
+    /// `[rows, sequence]`; the soft tokens of `features`, in the order of the rows, take the places
+    /// of the image ids.
     ///
     /// # Errors
     /// [`GraphError`] where a graph fails, or the soft tokens do not match the image ids.
-    pub fn decode(&mut self, ids: &[i64], features: &[&Features], cache: &mut KvCache) -> Result<Logits, GraphError> {
+    pub fn decode(
+        &mut self,
+        ids: &[i64],
+        features: &[&Features],
+        cache: &mut KvCache,
+    ) -> Result<Logits, GraphError> {
         let embedded = self.embedding.embed(ids, cache.rows(), features)?;
         self.decoder.step(ids, embedded, cache, 1)
     }
@@ -274,23 +288,32 @@ impl Model {
         self.decoder.step(ids, embedded, cache, ids.len() / cache.rows())
     }
 
-    /// The logits of a row's last position, `[vocabulary]`, f32; those of a graph in f32 are not copied.
+    /// The logits of a row's last position, `[vocabulary]`, f32; those of a graph in f32 are not
+    /// copied.
     ///
     /// # Errors
     /// [`GraphError`] where they are not `[rows, positions, vocabulary]`.
-    pub fn logits<'l>(&self, logits: &'l Logits, row: usize) -> Result<CowArray<'l, f32, Ix1>, GraphError> {
+    pub fn logits<'l>(
+        &self,
+        logits: &'l Logits,
+        row: usize,
+    ) -> Result<CowArray<'l, f32, Ix1>, GraphError> {
         Ok(match self.decoder.logits(logits, row, 0)? {
             Cow::Borrowed(row) => ArrayView1::from(row).into(),
             Cow::Owned(row) => ndarray::Array1::from(row).into(),
         })
     }
 
-    /// The best ids of some positions, in the order of the requests, and what their probabilities need. If the logits lie
-    /// on a device, only that leaves it.
+    /// The best ids of some positions, in the order of the requests, and what their probabilities
+    /// need. If the logits lie on a device, only that leaves it.
     ///
     /// # Errors
     /// [`GraphError`] where the logits have no such position.
-    pub fn top_k(&self, logits: &Logits, wanted: &[TopKRequest<'_>]) -> Result<Vec<TopK>, GraphError> {
+    pub fn top_k(
+        &self,
+        logits: &Logits,
+        wanted: &[TopKRequest<'_>],
+    ) -> Result<Vec<TopK>, GraphError> {
         self.decoder.top_k(logits, wanted)
     }
 
@@ -302,21 +325,27 @@ impl Model {
         cache.swap_remove(&self.decoder.graph, row)
     }
 
-    /// Takes tokens away from the ends of rows of `cache`, `(row, count)`. Only where [`Probes::left_padding_harmless`], since the rows get padding.
+    /// Takes tokens away from the ends of rows of `cache`, `(row, count)`. Only where
+    /// [`Probes::left_padding_harmless`], since the rows get padding.
     ///
     /// # Errors
     /// [`GraphError`] where ONNX Runtime does not hand out the data.
-    pub fn rewind_rows(&self, cache: &mut KvCache, rows: &[(usize, usize)]) -> Result<(), GraphError> {
+    pub fn rewind_rows(
+        &self,
+        cache: &mut KvCache,
+        rows: &[(usize, usize)],
+    ) -> Result<(), GraphError> {
         cache.rewind(&self.decoder.graph, rows)
     }
 
-    /// A cache of the given rows of others; a row may stand there several times. Rows of different length only where
-    /// [`Probes::left_padding_harmless`].
+    /// A cache of the given rows of others; a row may stand there several times. Rows of different
+    /// length only where [`Probes::left_padding_harmless`].
     ///
     /// # Errors
     /// [`GraphError`] where ONNX Runtime has no memory for it.
     pub fn join_rows(&self, rows: &[(&KvCache, usize)]) -> Result<KvCache, GraphError> {
-        let whole: Vec<_> = rows.iter().map(|(cache, row)| (*cache, *row, cache.length(*row))).collect();
+        let whole: Vec<_> =
+            rows.iter().map(|(cache, row)| (*cache, *row, cache.length(*row))).collect();
         KvCache::of_rows(&self.decoder.graph, &whole)
     }
 
@@ -324,7 +353,12 @@ impl Model {
     ///
     /// # Errors
     /// [`GraphError`] where ONNX Runtime has no memory for it.
-    pub fn first_tokens(&self, cache: &KvCache, row: usize, length: usize) -> Result<KvCache, GraphError> {
+    pub fn first_tokens(
+        &self,
+        cache: &KvCache,
+        row: usize,
+        length: usize,
+    ) -> Result<KvCache, GraphError> {
         KvCache::of_rows(&self.decoder.graph, &[(cache, row, length)])
     }
 
@@ -336,8 +370,8 @@ impl Model {
         self.decoder.cache_bytes_per_token()
     }
 
-    /// Whether several prompts with images can be run at once: graphs that put the soft tokens into their places themselves are fed one
-    /// view at a time.
+    /// Whether several prompts with images can be run at once: graphs that put the soft tokens into
+    /// their places themselves are fed one view at a time.
     pub fn batches_prompts(&self) -> bool {
         self.probes.prompt_batch && !self.embedding.merges
     }

@@ -1,11 +1,14 @@
 //! Graphs as ONNX Runtime made them ready, kept for the next start.
 //!
-//! In: a graph's file and a folder to keep things in. Out: the session, from what was kept where that is of this very graph, this ONNX Runtime and
-//! this processor; else from the graph, and it is kept. Promises: answers are the same either way, since the same optimised graph is run; what
-//! is kept is whole or not there; where it cannot be kept or read, the graph itself is opened, and that is said.
+//! In: a graph's file and a folder to keep things in. Out: the session, from what was kept where
+//! that is of this very graph, this ONNX Runtime and this processor; else from the graph, and it is
+//! kept. Promises: answers are the same either way, since the same optimised graph is run; what is
+//! kept is whole or not there; where it cannot be kept or read, the graph itself is opened, and
+//! that is said.
 //!
-//! Folding constants, fusing nodes and laying weights out anew takes most of the time in which a large graph is opened; the weights of what is kept are
-//! mapped from a file. It takes about as much disk as the graph does.
+//! Folding constants, fusing nodes and laying weights out anew takes most of the time in which a
+//! large graph is opened; the weights of what is kept are mapped from a file. It takes about as
+//! much disk as the graph does.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,7 +32,8 @@ pub(super) struct Kept<'k> {
     pub(super) runtime_version: &'k str,
 }
 
-/// Opens `path` by way of what is kept; `builder` makes the settings of a session, which are the same either way.
+/// Opens `path` by way of what is kept; `builder` makes the settings of a session, which are the
+/// same either way.
 pub(super) fn open(
     path: &Path,
     kept: &Kept<'_>,
@@ -45,11 +49,16 @@ pub(super) fn open(
     };
     let kept = place.join(GRAPH);
     if std::fs::symlink_metadata(&kept).is_ok_and(|metadata| metadata.is_file()) {
-        let opened = builder()?.with_optimization_level(GraphOptimizationLevel::Disable)?.commit_from_file(&kept);
+        let opened = builder()?
+            .with_optimization_level(GraphOptimizationLevel::Disable)?
+            .commit_from_file(&kept);
         match opened {
             Ok(session) => return Ok(session),
             Err(error) => {
-                tracing::warn!("{}: what was kept of it cannot be used, and is made again: {error}", path.display());
+                tracing::warn!(
+                    "{}: what was kept of it cannot be used, and is made again: {error}",
+                    path.display()
+                );
                 let _ = std::fs::remove_dir_all(&place);
             }
         }
@@ -87,7 +96,8 @@ fn keep(
     Ok(session)
 }
 
-/// What tells one kept graph from another: the graph and its weights, ONNX Runtime, the processor, which decides how weights are laid out.
+/// What tells one kept graph from another: the graph and its weights, ONNX Runtime, the processor,
+/// which decides how weights are laid out.
 fn key(path: &Path, runtime_version: &str) -> io::Result<String> {
     let mut content = format!("{runtime_version}\n{}\n{}\n", std::env::consts::ARCH, processor());
     let data = external::data_files(path).map_err(io::Error::other)?;
@@ -98,9 +108,12 @@ fn key(path: &Path, runtime_version: &str) -> io::Result<String> {
     Ok(digest::hex(content)[..32].to_owned())
 }
 
-/// What the system calls the processor, and what it can; nothing where that is not known, and a folder is not shared between machines.
+/// What the system calls the processor, and what it can; nothing where that is not known, and a
+/// folder is not shared between machines.
 fn processor() -> String {
     let known = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = |name: &str| known.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    let line = |name: &str| {
+        known.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned()
+    };
     format!("{}\n{}", line("model name"), line("flags"))
 }

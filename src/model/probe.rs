@@ -1,6 +1,7 @@
 //! What no file says about a model, found by trying.
 //!
-//! Run when a model is first loaded, and kept in the cache directory under the sizes and times of the graphs.
+//! Run when a model is first loaded, and kept in the cache directory under the sizes and times of
+//! the graphs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,24 +22,29 @@ use crate::{digest, files};
 #[allow(clippy::struct_excessive_bools)] // each is a yes or no of its own
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Probes {
-    /// Soft tokens that the vision graph gave for a view that fills the budget, by budget, for the budgets that were asked about
-    /// ([`Model::probe_budget`]). Another number than the budget's own means that the pooled length is frozen.
+    /// Soft tokens that the vision graph gave for a view that fills the budget, by budget, for the
+    /// budgets that were asked about ([`Model::probe_budget`]). Another number than the budget's
+    /// own means that the pooled length is frozen.
     pub pooled_soft_tokens: BTreeMap<u32, usize>,
-    /// Whether the vision graph takes two views in one run and gives, to the last bit, what it gives for each.
+    /// Whether the vision graph takes two views in one run and gives, to the last bit, what it
+    /// gives for each.
     pub vision_batch: bool,
-    /// Whether two prompts of one length in one run get, to the last bit, the logits that each gets alone.
+    /// Whether two prompts of one length in one run get, to the last bit, the logits that each gets
+    /// alone.
     pub prompt_batch: bool,
     /// Whether rows of one length that are decoded together get the logits that each gets alone.
     pub batch: bool,
     /// The same for rows of different length, the shorter ones padded on the left.
     pub left_padding_harmless: bool,
-    /// Whether the embedding graph itself looks up padding for the per-layer inputs of image ids, as Hugging Face does. Where it
-    /// does not, padding is fed in their place. True where there are no per-layer inputs.
+    /// Whether the embedding graph itself looks up padding for the per-layer inputs of image ids,
+    /// as Hugging Face does. Where it does not, padding is fed in their place. True where there are
+    /// no per-layer inputs.
     pub image_ids_masked: bool,
 }
 
 impl Model {
-    /// Whether views that fill `budget` can be run. Costs as much as one such view, the first time; runs check each view anyway.
+    /// Whether views that fill `budget` can be run. Costs as much as one such view, the first time;
+    /// runs check each view anyway.
     ///
     /// # Errors
     /// [`GraphError`] where the graph refuses the view.
@@ -54,9 +60,13 @@ impl Model {
 }
 
 impl Probes {
-    /// The results that are kept in `file`, or those of a run of all probes but the budget's, which are then kept there.
+    /// The results that are kept in `file`, or those of a run of all probes but the budget's, which
+    /// are then kept there.
     pub(super) fn kept_or_run(model: &mut Model) -> Result<Self, ModelError> {
-        let kept = model.probe_file.as_ref().and_then(|file| files::read_unlinked(file, files::MAX_TEXT_BYTES).ok());
+        let kept = model
+            .probe_file
+            .as_ref()
+            .and_then(|file| files::read_unlinked(file, files::MAX_TEXT_BYTES).ok());
         if let Some(probes) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
             return Ok(probes);
         }
@@ -82,8 +92,9 @@ impl Probes {
     fn keep(&self, file: Option<&Path>) {
         let Some(file) = file else { return };
         // Results that cannot be kept cost the probes' time again, nothing else.
-        let written =
-            serde_json::to_vec(self).map_err(std::io::Error::other).and_then(|bytes| files::replace(file, &bytes));
+        let written = serde_json::to_vec(self)
+            .map_err(std::io::Error::other)
+            .and_then(|bytes| files::replace(file, &bytes));
         if let Err(error) = written {
             tracing::warn!("cannot keep probe results in {}: {error}", file.display());
         }
@@ -96,13 +107,15 @@ fn quietly<T>(trial: impl FnOnce() -> T) -> T {
     tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), trial)
 }
 
-/// Where the results for these files, this ONNX Runtime and this device are kept in `cache`: named after the files' sizes and times.
+/// Where the results for these files, this ONNX Runtime and this device are kept in `cache`: named
+/// after the files' sizes and times.
 pub(super) fn file(graphs: &GraphFiles, runtime: &str, device: &Device, cache: &Path) -> PathBuf {
     const VERSION: &str = "3";
     let mut identity = format!("{VERSION} {runtime} {}\n", device.identity());
     for path in graphs.all_files() {
         let Ok(metadata) = path.metadata() else { continue };
-        let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let modified =
+            metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         let nanoseconds = modified.map_or(0, |time| time.as_nanos());
         identity = format!("{identity}{} {} {nanoseconds}\n", path.display(), metadata.len());
     }
@@ -113,8 +126,9 @@ pub(super) fn file(graphs: &GraphFiles, runtime: &str, device: &Device, cache: &
 fn view(model: &Model, columns: i64, rows: i64, grey: u8) -> PatchGrid {
     let side = model.patch_side();
     let per_token = if side == PATCH_SIDE { 3 } else { 1 };
-    let positions: Vec<i64> =
-        (0..rows * per_token).flat_map(|y| (0..columns * per_token).flat_map(move |x| [x, y])).collect();
+    let positions: Vec<i64> = (0..rows * per_token)
+        .flat_map(|y| (0..columns * per_token).flat_map(move |x| [x, y]))
+        .collect();
     let pixels = vec![grey; positions.len() / 2 * (side * side * 3) as usize];
     PatchGrid { side, pixels, positions }
 }
@@ -123,25 +137,32 @@ fn view(model: &Model, columns: i64, rows: i64, grey: u8) -> PatchGrid {
 fn pooled(model: &mut Model, budget: Budget) -> Result<usize, GraphError> {
     let tokens = i64::from(budget.soft_tokens());
     // As square as the budget allows: 7x10, 10x14, 14x20, 20x28, 28x40.
-    let rows = (1..=tokens).filter(|rows| tokens % rows == 0 && rows * rows <= tokens).max().unwrap_or(1);
+    let rows =
+        (1..=tokens).filter(|rows| tokens % rows == 0 && rows * rows <= tokens).max().unwrap_or(1);
     let view = view(model, tokens / rows, rows, 128);
     Ok(model.vision.run(vec![view])?.rows)
 }
 
-/// Whether the decoder gives numbers. Fused attention is known to fail on some cards for some sizes of heads, and f16 can overflow: better said here than
-/// taken for answers.
+/// Whether the decoder gives numbers. Fused attention is known to fail on some cards for some sizes
+/// of heads, and f16 can overflow: better said here than taken for answers.
 fn gives_numbers(model: &mut Model) -> Result<(), ModelError> {
-    // On a card a prompt longer than the windows of attention, as real ones are, takes no time; on the CPU it would take seconds.
+    // On a card a prompt longer than the windows of attention, as real ones are, takes no time; on
+    // the CPU it would take seconds.
     let length = if matches!(model.device, Device::Cpu) { 40 } else { 700 };
     let prompt: Vec<i64> = (0..length).map(|place| 2 + place % 5).collect();
     let mut cache = model.empty_cache(1)?;
-    let mut checked = |model: &mut Model, ids: &[i64], what: &'static str| -> Result<(), ModelError> {
-        let logits = model.decode(ids, &[], &mut cache)?;
-        if are_numbers(&model.decoder.logits(&logits, 0, 0)?) {
-            return Ok(());
-        }
-        Err(ModelError::NotNumbers { path: model.decoder.graph.path.clone(), device: model.device.to_string(), what })
-    };
+    let mut checked =
+        |model: &mut Model, ids: &[i64], what: &'static str| -> Result<(), ModelError> {
+            let logits = model.decode(ids, &[], &mut cache)?;
+            if are_numbers(&model.decoder.logits(&logits, 0, 0)?) {
+                return Ok(());
+            }
+            Err(ModelError::NotNumbers {
+                path: model.decoder.graph.path.clone(),
+                device: model.device.to_string(),
+                what,
+            })
+        };
     checked(model, &prompt, "a prompt")?;
     checked(model, &[6], "the token behind a prompt")
 }
@@ -156,9 +177,13 @@ fn vision_batch(model: &mut Model) -> Result<bool, GraphError> {
     // Large enough for the matrix products to be done as those of real views are.
     let (mut dark, mut light) = (view(model, 8, 8, 50), view(model, 8, 8, 200));
     for (index, pixels) in [(3, &mut dark.pixels), (5, &mut light.pixels)] {
-        pixels.iter_mut().zip((0..17).cycle()).for_each(|(byte, step)| *byte += step * index % 17 * 3);
+        pixels
+            .iter_mut()
+            .zip((0..17).cycle())
+            .for_each(|(byte, step)| *byte += step * index % 17 * 3);
     }
-    let one_by_one = [model.vision.run(vec![dark.clone()])?, model.vision.run(vec![light.clone()])?];
+    let one_by_one =
+        [model.vision.run(vec![dark.clone()])?, model.vision.run(vec![light.clone()])?];
     let Ok(together) = model.vision.run(vec![dark, light]) else { return Ok(false) };
     let values = |features| model.vision.values(features);
     Ok(one_by_one.iter().map(values).collect::<Result<Vec<_>, _>>()?.concat() == values(&together)?)
@@ -166,7 +191,8 @@ fn vision_batch(model: &mut Model) -> Result<bool, GraphError> {
 
 fn prompt_batch(model: &mut Model) -> Result<bool, GraphError> {
     // Ids that every vocabulary has.
-    let prompts = [3, 5].map(|step| (0..64).map(|place| 2 + place * step % 5).collect::<Vec<i64>>());
+    let prompts =
+        [3, 5].map(|step| (0..64).map(|place| 2 + place * step % 5).collect::<Vec<i64>>());
     let mut alone: Vec<f32> = Vec::new();
     for prompt in &prompts {
         let mut cache = model.empty_cache(1)?;
@@ -175,11 +201,12 @@ fn prompt_batch(model: &mut Model) -> Result<bool, GraphError> {
     }
     let mut cache = model.empty_cache(2)?;
     let logits = model.decode(&prompts.concat(), &[], &mut cache)?;
-    Ok(alone == [model.decoder.logits(&logits, 0, 0)?, model.decoder.logits(&logits, 1, 0)?].concat())
+    Ok(alone
+        == [model.decoder.logits(&logits, 0, 0)?, model.decoder.logits(&logits, 1, 0)?].concat())
 }
 
-/// Whether two sequences that go on together, two tokens at a time, get the logits that each gets alone. Any ids show whether rows, mask
-/// and positions are honoured.
+/// Whether two sequences that go on together, two tokens at a time, get the logits that each gets
+/// alone. Any ids show whether rows, mask and positions are honoured.
 fn together(model: &mut Model, prompts: [&[i64]; 2]) -> Result<bool, GraphError> {
     const NEXT: [i64; 2] = [6, 5];
     let mut caches = Vec::new();
@@ -209,7 +236,8 @@ fn image_ids_masked(model: &mut Model) -> Result<bool, GraphError> {
     if model.embedding.graph.require_output(PER_LAYER).is_err() {
         return Ok(true);
     }
-    // A graph that merges the soft tokens itself wants as many as there are image ids; it also masks them itself (mobius, models/gemma4.py).
+    // A graph that merges the soft tokens itself wants as many as there are image ids; it also
+    // masks them itself (mobius, models/gemma4.py).
     if model.embedding.graph.input("image_features").is_some() {
         return Ok(true);
     }
@@ -224,7 +252,8 @@ fn image_ids_masked(model: &mut Model) -> Result<bool, GraphError> {
     Ok(look_up(model, image_id)? == look_up(model, pad_id)?)
 }
 
-/// How far logits may be off, as a share of the largest, and still be the same but for rounding. A wrong mask or position is off by far more.
+/// How far logits may be off, as a share of the largest, and still be the same but for rounding. A
+/// wrong mask or position is off by far more.
 fn tolerance(cache: Option<TensorElementType>) -> f32 {
     if cache == Some(TensorElementType::Float32) { 1e-3 } else { 2e-2 }
 }
@@ -232,7 +261,8 @@ fn tolerance(cache: Option<TensorElementType>) -> f32 {
 /// Equal but for rounding.
 fn close(a: &[f32], b: &[f32], tolerance: f32) -> bool {
     let largest = a.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance * largest.max(1.0))
+    a.len() == b.len()
+        && a.iter().zip(b).all(|(a, b)| (a - b).abs() <= tolerance * largest.max(1.0))
 }
 
 #[cfg(test)]
@@ -249,8 +279,13 @@ mod tests {
 
     #[test]
     fn halves_may_be_further_off() {
-        let (f32, f16) = (tolerance(Some(TensorElementType::Float32)), tolerance(Some(TensorElementType::Float16)));
-        assert!(!close(&[20.0, -3.0], &[20.1, -3.0], f32) && close(&[20.0, -3.0], &[20.1, -3.0], f16));
+        let (f32, f16) = (
+            tolerance(Some(TensorElementType::Float32)),
+            tolerance(Some(TensorElementType::Float16)),
+        );
+        assert!(
+            !close(&[20.0, -3.0], &[20.1, -3.0], f32) && close(&[20.0, -3.0], &[20.1, -3.0], f16)
+        );
         assert!(!close(&[20.0, -3.0], &[20.0, -2.0], f16) && !close(&[f32::NAN], &[f32::NAN], f16));
         assert!(!close(&[1.0], &[1.0, 2.0], f16));
     }

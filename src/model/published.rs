@@ -112,7 +112,9 @@ impl<'f> Published<'f> {
             let named = config["model"][graph]["filename"].as_str();
             let name = named.ok_or_else(|| LayoutError::GenaiConfig {
                 path: format!("{}/{GENAI}", self.name).into(),
-                reason: format!("no `model.{graph}.filename`; a text-only export cannot see images"),
+                reason: format!(
+                    "no `model.{graph}.filename`; a text-only export cannot see images"
+                ),
             })?;
             let found = self.with_data(name);
             if found.is_empty() {
@@ -139,11 +141,13 @@ impl<'f> Published<'f> {
 
     /// A graph and its external data.
     fn graph(&self, stem: &str, suffix: &str) -> Option<Vec<(&'f str, u64)>> {
-        let found = ["onnx/", ""].map(|folder| self.with_data(&format!("{folder}{stem}{suffix}.onnx")));
+        let found =
+            ["onnx/", ""].map(|folder| self.with_data(&format!("{folder}{stem}{suffix}.onnx")));
         found.into_iter().find(|files| !files.is_empty())
     }
 
-    /// `path`, and what lies beside it under its name: `x.onnx_data`, `x.onnx_data_1`, `x.onnx.data`.
+    /// `path`, and what lies beside it under its name: `x.onnx_data`, `x.onnx_data_1`,
+    /// `x.onnx.data`.
     fn with_data(&self, path: &str) -> Vec<(&'f str, u64)> {
         let path = path.trim_start_matches("./");
         let there = self.files.iter().any(|(file, _)| *file == path);
@@ -157,7 +161,8 @@ impl<'f> Published<'f> {
             return LayoutError::Foreign { path: self.name.clone().into(), foreign };
         }
         let suffix = dtype.map_or("*".to_owned(), suffix);
-        let precisions: Vec<_> = self.precisions().into_iter().map(|precision| precision.dtype).collect();
+        let precisions: Vec<_> =
+            self.precisions().into_iter().map(|precision| precision.dtype).collect();
         let found = if precisions.is_empty() {
             self.listed()
         } else {
@@ -202,13 +207,19 @@ mod tests {
         let published = Published::new("o/n", paths.iter().map(|path| (path.as_str(), 10)));
         let files = published.files(&"q4".parse().unwrap()).unwrap();
         assert_eq!(files.len(), 3 + 7);
-        assert!(files.iter().all(|path| !path.contains("audio") && !path.contains("f16")), "{files:?}");
+        assert!(
+            files.iter().all(|path| !path.contains("audio") && !path.contains("f16")),
+            "{files:?}"
+        );
         let precisions = published.precisions();
         let names: Vec<_> = precisions.iter().map(|precision| precision.dtype.as_str()).collect();
         assert_eq!(names, ["fp32", "q4", "q4f16"]);
         assert_eq!((precisions[1].computing_bytes, precisions[1].embedding_bytes), (50, 20));
         let error = published.files(&"fp16".parse().unwrap()).unwrap_err().to_string();
-        assert!(error.contains("vision_encoder_fp16.onnx") && error.contains("fp32, q4, q4f16"), "{error}");
+        assert!(
+            error.contains("vision_encoder_fp16.onnx") && error.contains("fp32, q4, q4f16"),
+            "{error}"
+        );
         assert!(published.files(&"vision=q4,embedding=q4,decoder=fp16".parse().unwrap()).is_ok());
     }
 }

@@ -1,7 +1,10 @@
-//! A random model of middle size: graphs that are part of the binary, and weights that are drawn on the user's machine.
+//! A random model of middle size: graphs that are part of the binary, and weights that are drawn on
+//! the user's machine.
 //!
-//! In: a cache directory. Out: a model directory, 370 MB, the same to the last bit on every machine. Promises: a file is whole or not there. Its answers
-//! are noise; it is there to be computed on two devices and compared. `export/`, command `structure`, makes the graphs and the table of weights.
+//! In: a cache directory. Out: a model directory, 370 MB, the same to the last bit on every
+//! machine. Promises: a file is whole or not there. Its answers are noise; it is there to be
+//! computed on two devices and compared. `export/`, command `structure`, makes the graphs and the
+//! table of weights.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};
@@ -68,18 +71,26 @@ impl Weight {
         }
     }
 
-    /// Draws the values into `out`. A sum of four bytes is near enough to a normal number, and nothing in it rounds differently elsewhere.
+    /// Draws the values into `out`. A sum of four bytes is near enough to a normal number, and
+    /// nothing in it rounds differently elsewhere.
     fn draw(&self, out: &mut [u8]) {
         const MEAN: f64 = 510.0;
         let deviation = (4.0 * (f64::from(1 << 16) - 1.0) / 12.0).sqrt();
-        let values: Vec<f32> =
-            (0..=1020).map(|sum| (self.mean + self.std * (f64::from(sum) - MEAN) / deviation) as f32).collect();
-        let halves: Vec<[u8; 2]> = values.iter().map(|&value| f16::from_f32(value).to_le_bytes()).collect();
+        let values: Vec<f32> = (0..=1020)
+            .map(|sum| (self.mean + self.std * (f64::from(sum) - MEAN) / deviation) as f32)
+            .collect();
+        let halves: Vec<[u8; 2]> =
+            values.iter().map(|&value| f16::from_f32(value).to_le_bytes()).collect();
         out.par_chunks_mut(PIECE * self.width()).enumerate().for_each(|(piece, out)| {
             let mut random = ChaCha8Rng::seed_from_u64(digest::number(&self.name));
             random.set_stream(piece as u64);
             for out in out.chunks_exact_mut(self.width()) {
-                let sum: usize = random.random::<u32>().to_le_bytes().iter().map(|&byte| usize::from(byte)).sum();
+                let sum: usize = random
+                    .random::<u32>()
+                    .to_le_bytes()
+                    .iter()
+                    .map(|&byte| usize::from(byte))
+                    .sum();
                 match self.dtype {
                     Dtype::F16 => out.copy_from_slice(&halves[sum]),
                     Dtype::F32 => out.copy_from_slice(&values[sum].to_le_bytes()),
@@ -107,7 +118,8 @@ fn make(directory: &Path) -> io::Result<()> {
     for (name, weights) in &tables {
         let length = weights.iter().map(|weight| weight.offset + weight.bytes()).max().unwrap_or(0);
         let path = onnx.join(name);
-        if std::fs::symlink_metadata(&path).is_ok_and(|metadata| metadata.is_file() && metadata.len() == length as u64)
+        if std::fs::symlink_metadata(&path)
+            .is_ok_and(|metadata| metadata.is_file() && metadata.len() == length as u64)
         {
             continue;
         }

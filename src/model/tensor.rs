@@ -1,7 +1,8 @@
 //! Tensors in and out of ONNX Runtime.
 //!
-//! In: f32 and i64 values, and the port that they are for. Out: values in the dtype of that port (f32, f16, bf16, i64), and back to f32.
-//! Promises: a dtype that cannot be served is an error that names the port. What is made here lies in main memory; what is read may lie on a card.
+//! In: f32 and i64 values, and the port that they are for. Out: values in the dtype of that port
+//! (f32, f16, bf16, i64), and back to f32. Promises: a dtype that cannot be served is an error that
+//! names the port. What is made here lies in main memory; what is read may lie on a card.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -26,19 +27,28 @@ pub(super) fn floats(
     let made = match port.dtype {
         TensorElementType::Float32 => Tensor::from_array((shape, values)).map(Tensor::into_dyn),
         TensorElementType::Float16 => {
-            Tensor::from_array((shape, values.into_iter().map(f16::from_f32).collect::<Vec<_>>())).map(Tensor::into_dyn)
+            Tensor::from_array((shape, values.into_iter().map(f16::from_f32).collect::<Vec<_>>()))
+                .map(Tensor::into_dyn)
         }
         TensorElementType::Bfloat16 => {
             Tensor::from_array((shape, values.into_iter().map(bf16::from_f32).collect::<Vec<_>>()))
                 .map(Tensor::into_dyn)
         }
-        other => return Err(graph.contract(format!("`{}` is {other}; expected a float type", port.name))),
+        other => {
+            return Err(
+                graph.contract(format!("`{}` is {other}; expected a float type", port.name))
+            );
+        }
     };
     made.map_err(|error| graph.runtime(error)).inspect(|value| graph.carries(value))
 }
 
 /// `value` in the dtype of `port`: graphs of different precisions may be mixed.
-pub(super) fn cast(graph: &Graph, port: &PortInfo, value: DynValue) -> Result<DynValue, GraphError> {
+pub(super) fn cast(
+    graph: &Graph,
+    port: &PortInfo,
+    value: DynValue,
+) -> Result<DynValue, GraphError> {
     if value.dtype().tensor_type() == Some(port.dtype) {
         return Ok(value);
     }
@@ -61,13 +71,22 @@ pub(super) fn integers(
 }
 
 /// A tensor without elements, in the dtype of `port`.
-pub(super) fn empty(graph: &Graph, port: &PortInfo, shape: &[usize]) -> Result<DynValue, GraphError> {
+pub(super) fn empty(
+    graph: &Graph,
+    port: &PortInfo,
+    shape: &[usize],
+) -> Result<DynValue, GraphError> {
     debug_assert!(shape.contains(&0));
     graph.tensor(port.dtype, shape)
 }
 
-/// A tensor in the dtype of `value`, and of the same kind of memory as its graph's outputs; what is in it is not set.
-pub(super) fn like(graph: &Graph, value: &DynValue, shape: &[usize]) -> Result<DynValue, GraphError> {
+/// A tensor in the dtype of `value`, and of the same kind of memory as its graph's outputs; what is
+/// in it is not set.
+pub(super) fn like(
+    graph: &Graph,
+    value: &DynValue,
+    shape: &[usize],
+) -> Result<DynValue, GraphError> {
     let Some(dtype) = value.dtype().tensor_type() else {
         return Err(graph.contract("a cache that is not a tensor".to_owned()));
     };
@@ -78,15 +97,18 @@ pub(super) fn like(graph: &Graph, value: &DynValue, shape: &[usize]) -> Result<D
 macro_rules! with_floats {
     ($graph:expr, $value:expr, $extract:ident, |$data:ident| $body:expr) => {
         match $value.dtype().tensor_type() {
-            Some(TensorElementType::Float32) => {
-                $value.$extract::<f32>().map(|(_, $data)| $body).map_err(|error| $graph.runtime(error))
-            }
-            Some(TensorElementType::Float16) => {
-                $value.$extract::<f16>().map(|(_, $data)| $body).map_err(|error| $graph.runtime(error))
-            }
-            Some(TensorElementType::Bfloat16) => {
-                $value.$extract::<bf16>().map(|(_, $data)| $body).map_err(|error| $graph.runtime(error))
-            }
+            Some(TensorElementType::Float32) => $value
+                .$extract::<f32>()
+                .map(|(_, $data)| $body)
+                .map_err(|error| $graph.runtime(error)),
+            Some(TensorElementType::Float16) => $value
+                .$extract::<f16>()
+                .map(|(_, $data)| $body)
+                .map_err(|error| $graph.runtime(error)),
+            Some(TensorElementType::Bfloat16) => $value
+                .$extract::<bf16>()
+                .map(|(_, $data)| $body)
+                .map_err(|error| $graph.runtime(error)),
             other => Err($graph.contract(format!("a tensor is {other:?}; expected a float type"))),
         }
     };
@@ -98,7 +120,8 @@ pub(super) fn copy_within(
     value: &mut DynValue,
     moves: impl Iterator<Item = (Range<usize>, usize)>,
 ) -> Result<(), GraphError> {
-    with_floats!(graph, value, try_extract_tensor_mut, |data| moves.for_each(|(from, to)| data.copy_within(from, to)))
+    with_floats!(graph, value, try_extract_tensor_mut, |data| moves
+        .for_each(|(from, to)| data.copy_within(from, to)))
 }
 
 /// Copies stretches of a float tensor to places of another one of the same dtype.
@@ -149,7 +172,8 @@ pub(super) fn first_rows<'v>(
     view.map(Into::into).map_err(|error| graph.runtime(error))
 }
 
-/// A position of `row` in a `[rows, positions, width]` float output, counted from the end, as f32; f32 data is not copied.
+/// A position of `row` in a `[rows, positions, width]` float output, counted from the end, as f32;
+/// f32 data is not copied.
 pub(super) fn position_from_end<'v>(
     graph: &Graph,
     name: &str,
@@ -159,12 +183,14 @@ pub(super) fn position_from_end<'v>(
 ) -> Result<Cow<'v, [f32]>, GraphError> {
     let shape = shape(value);
     let &[rows, positions, width] = shape.as_slice() else {
-        return Err(
-            graph.contract(format!("output `{name}` has shape {shape:?}; expected [rows, positions, vocabulary]"))
-        );
+        return Err(graph.contract(format!(
+            "output `{name}` has shape {shape:?}; expected [rows, positions, vocabulary]"
+        )));
     };
     if row >= rows || position >= positions || width == 0 {
-        return Err(graph.contract(format!("output `{name}` has shape {shape:?}: nothing for row {row}")));
+        return Err(
+            graph.contract(format!("output `{name}` has shape {shape:?}: nothing for row {row}"))
+        );
     }
     let end = ((row + 1) * positions - position) * width;
     if let Some(resident) = graph.resident_for(value) {
@@ -185,7 +211,12 @@ pub(super) fn all(graph: &Graph, name: &str, value: &DynValue) -> Result<Vec<f32
 }
 
 /// Consecutive values of a float output, as f32.
-pub(super) fn range(graph: &Graph, name: &str, value: &DynValue, range: Range<usize>) -> Result<Vec<f32>, GraphError> {
+pub(super) fn range(
+    graph: &Graph,
+    name: &str,
+    value: &DynValue,
+    range: Range<usize>,
+) -> Result<Vec<f32>, GraphError> {
     if let Some(resident) = graph.resident_for(value) {
         return resident.memory.floats(value, range).map_err(|error| graph.device(error));
     }
@@ -202,11 +233,14 @@ pub(super) fn range(graph: &Graph, name: &str, value: &DynValue, range: Range<us
             .try_extract_tensor::<bf16>()
             .map(|(_, data)| data[range].iter().map(|value| value.to_f32()).collect())
             .map_err(|error| graph.runtime(error)),
-        other => Err(graph.contract(format!("output `{name}` is {other:?}; expected a float type"))),
+        other => {
+            Err(graph.contract(format!("output `{name}` is {other:?}; expected a float type")))
+        }
     }
 }
 
-/// Overwrites the given rows of a `[1, rows, width]` float value, in its own dtype, with consecutive rows of `source`.
+/// Overwrites the given rows of a `[1, rows, width]` float value, in its own dtype, with
+/// consecutive rows of `source`.
 pub(super) fn overwrite_rows(
     graph: &Graph,
     value: &mut DynValue,
@@ -214,7 +248,13 @@ pub(super) fn overwrite_rows(
     width: usize,
     source: &[f32],
 ) -> Result<(), GraphError> {
-    fn copy<T>(data: &mut [T], rows: &[usize], width: usize, source: &[f32], cast: impl Fn(f32) -> T) {
+    fn copy<T>(
+        data: &mut [T],
+        rows: &[usize],
+        width: usize,
+        source: &[f32],
+        cast: impl Fn(f32) -> T,
+    ) {
         for (&row, source) in rows.iter().zip(source.chunks_exact(width)) {
             for (to, &from) in data[row * width..][..width].iter_mut().zip(source) {
                 *to = cast(from);
@@ -223,25 +263,34 @@ pub(super) fn overwrite_rows(
     }
     if let Some(resident) = graph.resident_for(value) {
         let write = |(row, from): (&usize, &[f32])| resident.memory.write(from, value, row * width);
-        return rows.iter().zip(source.chunks_exact(width)).try_for_each(write).map_err(|error| graph.device(error));
+        return rows
+            .iter()
+            .zip(source.chunks_exact(width))
+            .try_for_each(write)
+            .map_err(|error| graph.device(error));
     }
     let dtype = value.dtype().tensor_type();
     let written = match dtype {
-        Some(TensorElementType::Float32) => {
-            value.try_extract_tensor_mut::<f32>().map(|(_, data)| copy(data, rows, width, source, |value| value))
+        Some(TensorElementType::Float32) => value
+            .try_extract_tensor_mut::<f32>()
+            .map(|(_, data)| copy(data, rows, width, source, |value| value)),
+        Some(TensorElementType::Float16) => value
+            .try_extract_tensor_mut::<f16>()
+            .map(|(_, data)| copy(data, rows, width, source, f16::from_f32)),
+        Some(TensorElementType::Bfloat16) => value
+            .try_extract_tensor_mut::<bf16>()
+            .map(|(_, data)| copy(data, rows, width, source, bf16::from_f32)),
+        other => {
+            return Err(
+                graph.contract(format!("the embeddings are {other:?}; expected a float type"))
+            );
         }
-        Some(TensorElementType::Float16) => {
-            value.try_extract_tensor_mut::<f16>().map(|(_, data)| copy(data, rows, width, source, f16::from_f32))
-        }
-        Some(TensorElementType::Bfloat16) => {
-            value.try_extract_tensor_mut::<bf16>().map(|(_, data)| copy(data, rows, width, source, bf16::from_f32))
-        }
-        other => return Err(graph.contract(format!("the embeddings are {other:?}; expected a float type"))),
     };
     written.map_err(|error| graph.runtime(error))
 }
 
-/// Overwrites the given rows of a `[1, rows, width]` value on a device with rows of others there, of the same dtype.
+/// Overwrites the given rows of a `[1, rows, width]` value on a device with rows of others there,
+/// of the same dtype.
 pub(super) fn copy_rows<'v>(
     graph: &Graph,
     from: impl Iterator<Item = (&'v DynValue, usize)>,
@@ -250,40 +299,56 @@ pub(super) fn copy_rows<'v>(
     width: usize,
 ) -> Result<(), GraphError> {
     let Some(resident) = graph.resident_for(value) else {
-        return Err(graph.contract("soft tokens lie on a device and the embeddings do not".to_owned()));
+        return Err(
+            graph.contract("soft tokens lie on a device and the embeddings do not".to_owned())
+        );
     };
     // Rows that stand behind each other in both are copied at once: a view's soft tokens do.
     let mut pairs = from.zip(rows).peekable();
     while let Some(((tensor, first), &place)) = pairs.next() {
         let mut count = 1;
         while pairs
-            .next_if(|((next, row), to)| std::ptr::eq(*next, tensor) && (*row, **to) == (first + count, place + count))
+            .next_if(|((next, row), to)| {
+                std::ptr::eq(*next, tensor) && (*row, **to) == (first + count, place + count)
+            })
             .is_some()
         {
             count += 1;
         }
         let elements = first * width..(first + count) * width;
-        resident.memory.copy(tensor, elements, value, place * width).map_err(|error| graph.device(error))?;
+        resident
+            .memory
+            .copy(tensor, elements, value, place * width)
+            .map_err(|error| graph.device(error))?;
     }
     Ok(())
 }
 
 /// Fills a float tensor with bytes times 1/255; on a device, where only the bytes go there.
-pub(super) fn rescale_bytes(graph: &Graph, value: &mut DynValue, bytes: &[u8], side: usize) -> Result<(), GraphError> {
+pub(super) fn rescale_bytes(
+    graph: &Graph,
+    value: &mut DynValue,
+    bytes: &[u8],
+    side: usize,
+) -> Result<(), GraphError> {
     if let Some(resident) = graph.resident_for(value) {
         return resident.memory.patches(bytes, side, value).map_err(|error| graph.device(error));
     }
     let written = match value.dtype().tensor_type() {
-        Some(TensorElementType::Float32) => value.try_extract_tensor_mut::<f32>().map(|(_, data)| {
-            data.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = rescale(byte));
-        }),
-        Some(TensorElementType::Float16) => {
-            value.try_extract_tensor_mut::<f16>().map(|(_, data)| look_up(bytes, data, f16::from_f32))
+        Some(TensorElementType::Float32) => {
+            value.try_extract_tensor_mut::<f32>().map(|(_, data)| {
+                data.iter_mut().zip(bytes).for_each(|(to, &byte)| *to = rescale(byte));
+            })
         }
-        Some(TensorElementType::Bfloat16) => {
-            value.try_extract_tensor_mut::<bf16>().map(|(_, data)| look_up(bytes, data, bf16::from_f32))
+        Some(TensorElementType::Float16) => value
+            .try_extract_tensor_mut::<f16>()
+            .map(|(_, data)| look_up(bytes, data, f16::from_f32)),
+        Some(TensorElementType::Bfloat16) => value
+            .try_extract_tensor_mut::<bf16>()
+            .map(|(_, data)| look_up(bytes, data, bf16::from_f32)),
+        other => {
+            return Err(graph.contract(format!("the pixels are {other:?}; expected a float type")));
         }
-        other => return Err(graph.contract(format!("the pixels are {other:?}; expected a float type"))),
     };
     written.map_err(|error| graph.runtime(error))
 }

@@ -1,7 +1,9 @@
 //! Patches to soft tokens.
 //!
-//! In: the patches of one view, or of several of one size, unpadded. Out: one row of the text model's width a soft token. Promises: another number of rows than
-//! the view has soft tokens is an error; patches are padded only where the graph has a fixed number of them; soft tokens that are needed on a card stay there.
+//! In: the patches of one view, or of several of one size, unpadded. Out: one row of the text
+//! model's width a soft token. Promises: another number of rows than the view has soft tokens is an
+//! error; patches are padded only where the graph has a fixed number of them; soft tokens that are
+//! needed on a card stay there.
 
 use std::sync::Arc;
 
@@ -66,7 +68,8 @@ impl Features {
         &self.soft
     }
 
-    /// Those of several views as one, for a query about all of them. Views of one model lie in one place.
+    /// Those of several views as one, for a query about all of them. Views of one model lie in one
+    /// place.
     pub fn joined(views: &[&Self]) -> Self {
         let (mut here, mut device) = (Vec::new(), Vec::new());
         for view in views {
@@ -95,7 +98,9 @@ impl Features {
                 }
             }
             Soft::Device(stretches) => {
-                let Some(Stretch { tensor, mut first, .. }) = stretches.into_iter().next() else { return split };
+                let Some(Stretch { tensor, mut first, .. }) = stretches.into_iter().next() else {
+                    return split;
+                };
                 for rows in parts {
                     let stretch = Stretch { tensor: Arc::clone(&tensor), first, rows };
                     first += rows;
@@ -123,21 +128,28 @@ impl VisionEncoder {
     pub(super) fn new(graph: Graph) -> Result<Self, GraphError> {
         let pixels = graph.require_input(PIXELS)?;
         let rank = pixels.shape.len();
-        // 768 = 16x16x3 where nothing is said; 6912 = 48x48x3 is the encoder-free variant (gemma4_unified).
+        // 768 = 16x16x3 where nothing is said; 6912 = 48x48x3 is the encoder-free variant
+        // (gemma4_unified).
         let patch_values = rank.checked_sub(1).and_then(|axis| pixels.fixed(axis)).unwrap_or(768);
         if !matches!(rank, 2 | 3) || !matches!(patch_values, 768 | 6912) {
             return Err(graph.contract(format!(
-                "`{PIXELS}` has shape {:?}; expected [views, patches, 768] or [views, patches, 6912]",
+                "`{PIXELS}` has shape {:?}; expected [views, patches, 768] or [views, patches, \
+                 6912]",
                 pixels.shape
             )));
         }
-        // The largest budget has 1120 x 9 patches; a graph made for many times more would only cost memory, or all of it.
+        // The largest budget has 1120 x 9 patches; a graph made for many times more would only cost
+        // memory, or all of it.
         let most = Budget::MAX.max_patches() as usize * 4;
         if let Some(count) = pixels.fixed(rank - 2).filter(|count| !(1..=most).contains(count)) {
-            return Err(graph.contract(format!("`{PIXELS}` is for {count} patches; expected 1 to {most}")));
+            return Err(
+                graph.contract(format!("`{PIXELS}` is for {count} patches; expected 1 to {most}"))
+            );
         }
         let other_name = graph.input("image_position_ids");
-        let positions = graph.require_input("pixel_position_ids").or_else(|missing| other_name.ok_or(missing))?;
+        let positions = graph
+            .require_input("pixel_position_ids")
+            .or_else(|missing| other_name.ok_or(missing))?;
         let positions = positions.name.clone();
         Ok(Self { graph, keeps: false, positions, patch_values, pixels: None })
     }
@@ -147,12 +159,16 @@ impl VisionEncoder {
     }
 
     /// Views of the same patch count; each with the soft tokens that are expected of it.
-    pub(super) fn encode(&mut self, views: Vec<(PatchGrid, usize)>) -> Result<Vec<Features>, GraphError> {
+    pub(super) fn encode(
+        &mut self,
+        views: Vec<(PatchGrid, usize)>,
+    ) -> Result<Vec<Features>, GraphError> {
         let (grids, expected): (Vec<_>, Vec<_>) = views.into_iter().unzip();
         let all = self.run(grids)?;
         if all.rows != expected.iter().sum::<usize>() {
             return Err(self.graph.contract(format!(
-                "gave {} soft tokens for views of {expected:?}; the graph was exported for a fixed size (try a smaller --budget)",
+                "gave {} soft tokens for views of {expected:?}; the graph was exported for a \
+                 fixed size (try a smaller --budget)",
                 all.rows
             )));
         }
@@ -167,7 +183,8 @@ impl VisionEncoder {
         };
         let mut values = Vec::with_capacity(features.rows * features.width);
         for stretch in stretches {
-            let elements = stretch.first * features.width..(stretch.first + stretch.rows) * features.width;
+            let elements =
+                stretch.first * features.width..(stretch.first + stretch.rows) * features.width;
             values.extend(tensor::range(&self.graph, "soft tokens", &stretch.tensor, elements)?);
         }
         Ok(values)
@@ -177,20 +194,23 @@ impl VisionEncoder {
     pub(super) fn run(&mut self, mut views: Vec<PatchGrid>) -> Result<Features, GraphError> {
         let pixels = self.graph.require_input(PIXELS)?;
         let rank = pixels.shape.len();
-        // Padded only where the graph has a fixed number of patches: padding changes nothing but costs time.
+        // Padded only where the graph has a fixed number of patches: padding changes nothing but
+        // costs time.
         let fixed = pixels.fixed(rank - 2);
         let count = fixed.unwrap_or_else(|| views.iter().map(PatchGrid::count).max().unwrap_or(0));
         if let Some(view) = views.iter().find(|view| view.count() > count) {
-            return Err(self
-                .graph
-                .contract(format!("takes {count} patches and the view has {}; use a smaller --budget", view.count())));
+            return Err(self.graph.contract(format!(
+                "takes {count} patches and the view has {}; use a smaller --budget",
+                view.count()
+            )));
         }
         for view in &mut views {
             view.pad_to(count);
         }
         let batch = views.len();
         let mut views = views.into_iter();
-        let (mut bytes, mut positions) = views.next().map(|view| (view.pixels, view.positions)).unwrap_or_default();
+        let (mut bytes, mut positions) =
+            views.next().map(|view| (view.pixels, view.positions)).unwrap_or_default();
         for view in views {
             bytes.extend(view.pixels);
             positions.extend(view.positions);
@@ -225,9 +245,9 @@ impl VisionEncoder {
         let width = shape.last().copied().unwrap_or(0);
         let rows = shape.iter().rev().skip(1).product();
         if width == 0 {
-            return Err(self
-                .graph
-                .contract(format!("output `{name}` has shape {shape:?}; expected [soft tokens, width]")));
+            return Err(self.graph.contract(format!(
+                "output `{name}` has shape {shape:?}; expected [soft tokens, width]"
+            )));
         }
         if self.keeps {
             let whole = Stretch { tensor: Arc::new(value), first: 0, rows };

@@ -18,7 +18,8 @@ use crate::hub::in_words;
 pub enum FileProblem {
     /// The stand-in of a large file in a clone, until the file is fetched.
     #[error(
-        "a git-lfs pointer{}, and not the file itself: `git lfs pull` in its folder fetches it, or `gemscope model \
+        "a git-lfs pointer{}, and not the file itself: `git lfs pull` in its folder fetches it, \
+         or `gemscope model \
          download` the model", bytes.map_or(String::new(), |bytes| format!(" to {}", in_words(bytes)))
     )]
     Pointer {
@@ -27,7 +28,8 @@ pub enum FileProblem {
     },
     /// A page about the file, or one that asks for a login.
     #[error(
-        "a web page, and not the file itself (its page on the Hub, or one that asks for a login): fetch the file again"
+        "a web page, and not the file itself (its page on the Hub, or one that asks for a login): \
+         fetch the file again"
     )]
     Page,
     /// No bytes at all.
@@ -56,9 +58,11 @@ pub(super) fn problem(path: &Path) -> Option<FileProblem> {
         let bytes = text.lines().find_map(|line| line.strip_prefix("size ")?.trim().parse().ok());
         Some(FileProblem::Pointer { bytes })
     } else {
-        let start: String = text.trim_start_matches('\u{feff}').trim_start().chars().take(15).collect();
+        let start: String =
+            text.trim_start_matches('\u{feff}').trim_start().chars().take(15).collect();
         let start = start.to_ascii_lowercase();
-        (start.starts_with("<!doctype html") || start.starts_with("<html")).then_some(FileProblem::Page)
+        (start.starts_with("<!doctype html") || start.starts_with("<html"))
+            .then_some(FileProblem::Page)
     }
 }
 
@@ -69,8 +73,11 @@ pub(super) fn problem_of_graph(graph: &Path) -> Option<FileProblem> {
         let names = external::data_files(graph).ok()?;
         let data = names.keys().find_map(|name| {
             let path = graph.with_file_name(name);
-            let pointer = problem(&path).filter(|problem| !matches!(problem, FileProblem::Unreadable(_)));
-            pointer.map(|problem| FileProblem::Data(format!("its weights lie in {name:?}, which is {problem}")))
+            let pointer =
+                problem(&path).filter(|problem| !matches!(problem, FileProblem::Unreadable(_)));
+            pointer.map(|problem| {
+                FileProblem::Data(format!("its weights lie in {name:?}, which is {problem}"))
+            })
         });
         data.or_else(|| external::shortage(graph).map(FileProblem::Data))
     })

@@ -36,7 +36,9 @@ pub(super) fn each_field<R: Reader>(
             5 => 4,
             wire => return Err(io::Error::other(format!("a field of wire type {wire}"))),
         };
-        left = left.checked_sub(size).ok_or_else(|| io::Error::other("a field is longer than its message"))?;
+        left = left
+            .checked_sub(size)
+            .ok_or_else(|| io::Error::other("a field is longer than its message"))?;
         if key & 7 == 2 { take(reader, key >> 3, Field::Bytes(size))? } else { skip(reader, size)? }
     }
     Ok(())
@@ -61,7 +63,8 @@ pub(super) fn skip(reader: &mut impl Reader, size: u64) -> io::Result<()> {
         let skipped = io::copy(&mut reader.take(size), &mut io::sink())?;
         return if skipped == size { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) };
     }
-    let offset = i64::try_from(size).map_err(|_| io::Error::other("a field is longer than any file"))?;
+    let offset =
+        i64::try_from(size).map_err(|_| io::Error::other("a field is longer than any file"))?;
     reader.seek_relative(offset)
 }
 
@@ -70,7 +73,9 @@ pub(super) fn varint(reader: &mut impl BufRead, left: &mut u64) -> io::Result<u6
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {
         let mut byte = [0];
-        *left = left.checked_sub(1).ok_or_else(|| io::Error::other("a number is longer than its message"))?;
+        *left = left
+            .checked_sub(1)
+            .ok_or_else(|| io::Error::other("a number is longer than its message"))?;
         reader.read_exact(&mut byte)?;
         value |= u64::from(byte[0] & 0x7F) << shift;
         if byte[0] & 0x80 == 0 {

@@ -1,7 +1,8 @@
 //! ONNX Runtime's provider for CUDA: what it needs, and whether that is there.
 //!
-//! In: the options of a command. Out: a [`CudaState`] that says of each thing what was found, and where all of them are there, what is to be
-//! loaded. Promises: what is missing is named, with what to do about it; nothing is fetched, and ONNX Runtime is not started.
+//! In: the options of a command. Out: a [`CudaState`] that says of each thing what was found, and
+//! where all of them are there, what is to be loaded. Promises: what is missing is named, with what
+//! to do about it; nothing is fetched, and ONNX Runtime is not started.
 
 #[cfg(feature = "load-dynamic")]
 use ort::environment::Environment;
@@ -14,13 +15,18 @@ use super::needs::{CudaState, Need};
 use crate::device::devices::{self, Cuda, CudaDevice};
 use crate::device::{Cards, DeviceChoice, LOWEST_CUDA, choose, version};
 
-const DRIVER_ADVICE: &str = "install NVIDIA's driver, version 580 or later, and see that `nvidia-smi` lists the card (in a container, that it is passed in)";
+const DRIVER_ADVICE: &str = "install NVIDIA's driver, version 580 or later, and see that \
+                             `nvidia-smi` lists the card (in a container, that it is passed in)";
 const BUILD_ADVICE: &str = "build gemscope with its default features";
-const CARD_ADVICE: &str = "choose a card that `gemscope doctor` lists, of compute capability 7.5 (Turing) or later";
+const CARD_ADVICE: &str =
+    "choose a card that `gemscope doctor` lists, of compute capability 7.5 (Turing) or later";
 #[cfg(feature = "load-dynamic")]
-pub(super) const SETUP_ADVICE: &str = "run `gemscope setup --gpu`, which installs ONNX Runtime with CUDA and NVIDIA's libraries in gemscope's cache (1.2 GB are fetched)";
+pub(super) const SETUP_ADVICE: &str = "run `gemscope setup --gpu`, which installs ONNX Runtime \
+                                       with CUDA and NVIDIA's libraries in gemscope's cache (1.2 \
+                                       GB are fetched)";
 
-/// What the CUDA devices that `options` ask for need, or the best one where they ask for none; ONNX Runtime is not started for it.
+/// What the CUDA devices that `options` ask for need, or the best one where they ask for none; ONNX
+/// Runtime is not started for it.
 pub fn cuda_state(options: &RuntimeOptions) -> CudaState {
     let cards = match options.device {
         DeviceChoice::Cuda(cards) => cards,
@@ -40,13 +46,20 @@ pub(super) fn examine(options: &RuntimeOptions, cards: Cards, thorough: bool) ->
     let says = chosen.as_ref().map_err(Clone::clone).map(|chosen| {
         let of = |card: &&CudaDevice| {
             let free = card.free_in_words();
-            format!("{} {}, compute capability {}, {free} free", card.index, card.name, card.compute_capability)
+            format!(
+                "{} {}, compute capability {}, {free} free",
+                card.index, card.name, card.compute_capability
+            )
         };
         chosen.iter().map(of).collect::<Vec<_>>().join(", and ")
     });
     let needs = vec![
         Need::new("a driver that serves CUDA 13", driver(&cuda), DRIVER_ADVICE),
-        Need::new("a card", says, if cuda.devices.is_empty() { DRIVER_ADVICE } else { CARD_ADVICE }),
+        Need::new(
+            "a card",
+            says,
+            if cuda.devices.is_empty() { DRIVER_ADVICE } else { CARD_ADVICE },
+        ),
     ];
     let mut chosen = chosen.unwrap_or_default().into_iter().cloned();
     let mut state = CudaState {
@@ -65,17 +78,31 @@ pub(super) fn examine(options: &RuntimeOptions, cards: Cards, thorough: bool) ->
 
 /// A build that has no CUDA needs another build, whatever the machine has.
 fn without_cuda() -> CudaState {
-    let missing = Need::new("a build of gemscope with CUDA", Err("this one has none".to_owned()), BUILD_ADVICE);
-    CudaState { device: None, others: Vec::new(), cards: 0, needs: vec![missing], library: None, nvidia: Vec::new() }
+    let missing = Need::new(
+        "a build of gemscope with CUDA",
+        Err("this one has none".to_owned()),
+        BUILD_ADVICE,
+    );
+    CudaState {
+        device: None,
+        others: Vec::new(),
+        cards: 0,
+        needs: vec![missing],
+        library: None,
+        nvidia: Vec::new(),
+    }
 }
 
 fn driver(cuda: &Cuda) -> Result<String, String> {
     let (major, minor) = LOWEST_CUDA;
     match &cuda.driver {
-        None => Err(cuda.problem.clone().unwrap_or_else(|| "the driver does not say its version".to_owned())),
-        Some(driver) if version(driver) < Some(LOWEST_CUDA) => {
-            Err(format!("the driver serves CUDA {driver}, and {major}.{minor} is the lowest that will do"))
-        }
+        None => Err(cuda
+            .problem
+            .clone()
+            .unwrap_or_else(|| "the driver does not say its version".to_owned())),
+        Some(driver) if version(driver) < Some(LOWEST_CUDA) => Err(format!(
+            "the driver serves CUDA {driver}, and {major}.{minor} is the lowest that will do"
+        )),
         Some(driver) => Ok(format!("it serves CUDA {driver}")),
     }
 }
@@ -111,8 +138,9 @@ fn look_for_libraries(_: &RuntimeOptions, _: &mut CudaState) {}
 
 /// What makes a session compute on `card`: where that fails, the session is not made.
 ///
-/// TF32 stays off, so that graphs in f32 compute in f32. The arena grows in doubling regions (ONNX Runtime's default): a KV cache that grows
-/// with every step would leave a region behind each time if it were given exactly what it asks for.
+/// TF32 stays off, so that graphs in f32 compute in f32. The arena grows in doubling regions (ONNX
+/// Runtime's default): a KV cache that grows with every step would leave a region behind each time
+/// if it were given exactly what it asks for.
 #[cfg(feature = "cuda")]
 pub fn execution_provider(card: &CudaDevice) -> ExecutionProviderDispatch {
     ep::CUDA::default()
@@ -133,7 +161,10 @@ pub fn execution_provider(_: &CudaDevice) -> ExecutionProviderDispatch {
 #[cfg(feature = "load-dynamic")]
 pub(super) fn try_provider(environment: &Environment, card: &CudaDevice) -> Result<(), String> {
     let builder = Session::builder(environment).map_err(|error| error.to_string())?;
-    builder.with_execution_providers([execution_provider(card)]).map(drop).map_err(|error| error.to_string())
+    builder
+        .with_execution_providers([execution_provider(card)])
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -141,7 +172,14 @@ mod tests {
     use super::*;
 
     fn state(needs: Vec<Need>) -> CudaState {
-        CudaState { device: None, others: Vec::new(), cards: 0, needs, library: None, nvidia: Vec::new() }
+        CudaState {
+            device: None,
+            others: Vec::new(),
+            cards: 0,
+            needs,
+            library: None,
+            nvidia: Vec::new(),
+        }
     }
 
     #[test]
@@ -154,7 +192,12 @@ mod tests {
         assert!(!state.is_ready());
         assert_eq!(state.obstacle(), "not in /cache");
         let text = state.to_string();
-        for part in ["a driver: it serves CUDA 13.1", "NOT MET, not in /cache", "libcublasLt.so.13", "--device cpu"] {
+        for part in [
+            "a driver: it serves CUDA 13.1",
+            "NOT MET, not in /cache",
+            "libcublasLt.so.13",
+            "--device cpu",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert_eq!(text.matches("setup --gpu").count(), 1, "{text}");
@@ -163,17 +206,20 @@ mod tests {
 
     #[test]
     fn an_old_driver_is_named_with_what_it_serves() {
-        let of = |driver: Option<&str>| Cuda { driver: driver.map(str::to_owned), ..Cuda::default() };
+        let of =
+            |driver: Option<&str>| Cuda { driver: driver.map(str::to_owned), ..Cuda::default() };
         assert!(driver(&of(Some("12.9"))).unwrap_err().contains("12.9, and 13.0"));
         assert!(driver(&of(Some("13.0"))).is_ok() && driver(&of(Some("14.0"))).is_ok());
         assert!(driver(&of(None)).is_err());
     }
 
-    /// Whichever ONNX Runtime this is: without CUDA it says so, with CUDA and without a driver too, and the CPU serves afterwards.
+    /// Whichever ONNX Runtime this is: without CUDA it says so, with CUDA and without a driver too,
+    /// and the CPU serves afterwards.
     #[cfg(feature = "load-dynamic")]
     #[test]
     fn a_card_that_cannot_be_had_is_a_reason_and_the_cpu_still_serves() {
-        let runtime = crate::onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let runtime =
+            crate::onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
         // A card of a number that no machine has.
         let card = CudaDevice {
             index: 4096,
@@ -190,7 +236,10 @@ mod tests {
     #[test]
     fn a_build_without_cuda_says_so() {
         let text = without_cuda().to_string();
-        assert!(text.contains("a build of gemscope with CUDA: NOT MET, this one has none"), "{text}");
+        assert!(
+            text.contains("a build of gemscope with CUDA: NOT MET, this one has none"),
+            "{text}"
+        );
         assert!(text.contains("build gemscope with its default features"), "{text}");
     }
 

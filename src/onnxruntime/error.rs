@@ -1,4 +1,5 @@
-//! What can go wrong between a process and its ONNX Runtime. Every message names the file and what to do next.
+//! What can go wrong between a process and its ONNX Runtime. Every message names the file and what
+//! to do next.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use super::{CudaState, MINIMUM_VERSION, PINNED_VERSION};
 pub enum RuntimeError {
     /// The library that the user named does not work; no other is tried in its place.
     #[error(
-        "{path} (named by --ort-lib or ORT_DYLIB_PATH) cannot be used: {reason}. Name an ONNX Runtime library of version \
+        "{path} (named by --ort-lib or ORT_DYLIB_PATH) cannot be used: {reason}. Name an ONNX \
+         Runtime library of version \
          {MINIMUM_VERSION} or later, or name none and run `gemscope setup`", path = .path.display()
     )]
     Named {
@@ -23,17 +25,21 @@ pub enum RuntimeError {
 
     /// No place has a usable library, and fetching one is forbidden.
     #[error(
-        "no ONNX Runtime was found, and --offline or GEMSCOPE_OFFLINE forbids fetching it. Run `gemscope setup` once with a \
-         network, or set ORT_DYLIB_PATH to an ONNX Runtime library of version {MINIMUM_VERSION} or later{skipped}"
+        "no ONNX Runtime was found, and --offline or GEMSCOPE_OFFLINE forbids fetching it. Run \
+         `gemscope setup` once with a \
+         network, or set ORT_DYLIB_PATH to an ONNX Runtime library of version {MINIMUM_VERSION} \
+         or later{skipped}"
     )]
     NotFound {
-        /// The libraries that were passed over, one a line, each with its reason; empty where there were none.
+        /// The libraries that were passed over, one a line, each with its reason; empty where there
+        /// were none.
         skipped: String,
     },
 
     /// `gemscope setup` was asked to stay off the network and there is something to fetch.
     #[error(
-        "{wheel} is not installed in {directory}, and --offline or GEMSCOPE_OFFLINE forbids fetching it: run `gemscope setup` \
+        "{wheel} is not installed in {directory}, and --offline or GEMSCOPE_OFFLINE forbids \
+         fetching it: run `gemscope setup` \
          without it", directory = .directory.display()
     )]
     Offline {
@@ -45,7 +51,8 @@ pub enum RuntimeError {
 
     /// The library was chosen, and then ONNX Runtime did not start.
     #[error(
-        "ONNX Runtime did not start from {path}: {reason}. Run `gemscope doctor` to see which other libraries there are, and \
+        "ONNX Runtime did not start from {path}: {reason}. Run `gemscope doctor` to see which \
+         other libraries there are, and \
          choose one with --ort-lib", path = .path.display()
     )]
     Start {
@@ -57,7 +64,8 @@ pub enum RuntimeError {
 
     /// The library was installed unharmed and the system cannot load it.
     #[error(
-        "ONNX Runtime {PINNED_VERSION} was installed as {path}, but this system cannot load it: {reason}. Set ORT_DYLIB_PATH to \
+        "ONNX Runtime {PINNED_VERSION} was installed as {path}, but this system cannot load it: \
+         {reason}. Set ORT_DYLIB_PATH to \
          an ONNX Runtime library built for this system, of version {MINIMUM_VERSION} or later", path = .path.display()
     )]
     Unloadable {
@@ -68,12 +76,16 @@ pub enum RuntimeError {
     },
 
     /// The system names no cache directory.
-    #[error("this system names no cache directory: set GEMSCOPE_CACHE to a directory for what gemscope installs")]
+    #[error(
+        "this system names no cache directory: set GEMSCOPE_CACHE to a directory for what \
+         gemscope installs"
+    )]
     NoCacheDirectory,
 
     /// No ONNX Runtime is pinned for this platform.
     #[error(
-        "no {what} is pinned for {platform}: install or build one of version {MINIMUM_VERSION} or later and set ORT_DYLIB_PATH \
+        "no {what} is pinned for {platform}: install or build one of version {MINIMUM_VERSION} or \
+         later and set ORT_DYLIB_PATH \
          to its library"
     )]
     UnsupportedPlatform {
@@ -89,8 +101,10 @@ pub enum RuntimeError {
 
     /// There is no Python with pip.
     #[error(
-        "fetching {wheel} needs a Python with pip, and none was found (tried {tried}). Install Python 3 with pip and run \
-         `gemscope setup` again, or `pip install {wheel}` where there is one (for onnxruntime, then set ORT_DYLIB_PATH to the \
+        "fetching {wheel} needs a Python with pip, and none was found (tried {tried}). Install \
+         Python 3 with pip and run \
+         `gemscope setup` again, or `pip install {wheel}` where there is one (for onnxruntime, \
+         then set ORT_DYLIB_PATH to the \
          library in its folder onnxruntime/capi)"
     )]
     NoPip {
@@ -102,7 +116,8 @@ pub enum RuntimeError {
 
     /// pip did not fetch the wheel.
     #[error(
-        "pip could not fetch {wheel} (is there a network?). Run `gemscope setup` again when it can, or set ORT_DYLIB_PATH to an \
+        "pip could not fetch {wheel} (is there a network?). Run `gemscope setup` again when it \
+         can, or set ORT_DYLIB_PATH to an \
          ONNX Runtime library. `{command}` said:\n{stderr}"
     )]
     Pip {
@@ -116,8 +131,10 @@ pub enum RuntimeError {
 
     /// The wheel is not the one that is pinned.
     #[error(
-        "{wheel}, as pip fetched it, is not the pinned {pinned}: its sha256 is {found}, expected {expected}. \
-         Nothing was installed. Run `gemscope setup` again; if pip is set to a mirror or a folder of wheels, compare its wheel \
+        "{wheel}, as pip fetched it, is not the pinned {pinned}: its sha256 is {found}, expected \
+         {expected}. \
+         Nothing was installed. Run `gemscope setup` again; if pip is set to a mirror or a folder \
+         of wheels, compare its wheel \
          with the official one"
     )]
     Hash {
@@ -132,7 +149,9 @@ pub enum RuntimeError {
     },
 
     /// The wheel cannot be unpacked.
-    #[error("{wheel} cannot be unpacked: {reason}. Nothing was installed; run `gemscope setup` again")]
+    #[error(
+        "{wheel} cannot be unpacked: {reason}. Nothing was installed; run `gemscope setup` again"
+    )]
     Wheel {
         /// The name of the wheel.
         wheel: String,
@@ -142,7 +161,8 @@ pub enum RuntimeError {
 
     /// A file operation failed.
     #[error(
-        "cannot {action} {path}: {reason}. If the disk of the cache is full, read-only or cannot lock files, set GEMSCOPE_CACHE \
+        "cannot {action} {path}: {reason}. If the disk of the cache is full, read-only or cannot \
+         lock files, set GEMSCOPE_CACHE \
          to another directory", path = .path.display()
     )]
     File {
@@ -157,7 +177,10 @@ pub enum RuntimeError {
 
 impl RuntimeError {
     /// For `map_err`: a failed operation on `path`.
-    pub(super) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
+    pub(super) fn file(
+        action: &'static str,
+        path: &Path,
+    ) -> impl FnOnce(io::Error) -> Self + use<> {
         let path = path.to_path_buf();
         move |reason| Self::File { action, path, reason }
     }

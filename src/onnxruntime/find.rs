@@ -1,8 +1,9 @@
 //! Looking for ONNX Runtime.
 //!
-//! In: what the user named, and the places of this process. Out: the candidates, in order, each with what probing it said, and the
-//! first that serves. Promises: places after the first that serves are not looked at, unless a report asks for all; a library that
-//! the user named is never replaced by another; nothing in the current directory is loaded unless it was named.
+//! In: what the user named, and the places of this process. Out: the candidates, in order, each
+//! with what probing it said, and the first that serves. Promises: places after the first that
+//! serves are not looked at, unless a report asks for all; a library that the user named is never
+//! replaced by another; nothing in the current directory is loaded unless it was named.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
@@ -44,7 +45,8 @@ pub(super) struct Search {
 pub(super) enum Choice {
     /// The first library that serves.
     Library { origin: Origin, path: PathBuf, version: String },
-    /// No place has one. The libraries that were passed over, one a line with its reason, for a message.
+    /// No place has one. The libraries that were passed over, one a line with its reason, for a
+    /// message.
     None { skipped: String },
 }
 
@@ -65,7 +67,9 @@ impl Search {
             cache: cache_dir().ok(),
             wheel: wheels::for_cpu(),
             cuda: false,
-            executable: env::current_exe().ok().and_then(|path| Some(follow_links(&path).parent()?.to_path_buf())),
+            executable: env::current_exe()
+                .ok()
+                .and_then(|path| Some(follow_links(&path).parent()?.to_path_buf())),
             ask_python: environment.is_none(),
             environment,
             system: system_libraries(),
@@ -77,18 +81,25 @@ impl Search {
     pub(super) fn first_usable(&self) -> Result<Choice, RuntimeError> {
         if let Some(named) = self.look_at_named() {
             return match named.found {
-                Found::Usable { version } => Ok(Choice::Library { origin: named.origin, path: named.path, version }),
-                Found::Refused { reason } => Err(RuntimeError::Named { path: named.path, reason }),
-                Found::Absent => {
-                    Err(RuntimeError::Named { path: named.path, reason: "there is no such file".to_owned() })
+                Found::Usable { version } => {
+                    Ok(Choice::Library { origin: named.origin, path: named.path, version })
                 }
+                Found::Refused { reason } => Err(RuntimeError::Named { path: named.path, reason }),
+                Found::Absent => Err(RuntimeError::Named {
+                    path: named.path,
+                    reason: "there is no such file".to_owned(),
+                }),
             };
         }
         let mut skipped = Vec::new();
         for candidate in self.look_in_places() {
             match candidate.found {
                 Found::Usable { version } => {
-                    return Ok(Choice::Library { origin: candidate.origin, path: candidate.path, version });
+                    return Ok(Choice::Library {
+                        origin: candidate.origin,
+                        path: candidate.path,
+                        version,
+                    });
                 }
                 Found::Refused { reason } => {
                     skipped.push(format!("\n  passed over {}: {reason}", candidate.path.display()));
@@ -122,7 +133,11 @@ impl Search {
 
     /// Lazy: a place is looked at when the ones before it are used up.
     fn look_in_places(&self) -> impl Iterator<Item = Candidate> + '_ {
-        let cache = self.cache.iter().zip(self.wheel).map(move |(cache, wheel)| self.look_in_cache(wheel, cache));
+        let cache = self
+            .cache
+            .iter()
+            .zip(self.wheel)
+            .map(move |(cache, wheel)| self.look_in_cache(wheel, cache));
         let places = [
             (Origin::Executable, Self::executable_folders as fn(&Self) -> Vec<PathBuf>),
             (Origin::Python, Self::python_folders),
@@ -131,7 +146,9 @@ impl Search {
             let folders = folders(self);
             let nowhere = Candidate { origin, path: PathBuf::from(PYTHON), found: Found::Absent };
             let nowhere = (origin == Origin::Python && folders.is_empty()).then_some(nowhere);
-            nowhere.into_iter().chain(folders.into_iter().flat_map(move |folder| self.look_in_folder(origin, folder)))
+            nowhere.into_iter().chain(
+                folders.into_iter().flat_map(move |folder| self.look_in_folder(origin, folder)),
+            )
         });
         let system = self.system.iter().map(|path| Candidate {
             origin: Origin::System,
@@ -149,23 +166,28 @@ impl Search {
                 (library, found)
             }
             Err(install::Missing { directory, problem: None }) => (directory, Found::Absent),
-            Err(install::Missing { directory, problem: Some(problem) }) => {
-                (directory, Found::Refused { reason: format!("{problem}; `gemscope setup` repairs it") })
-            }
+            Err(install::Missing { directory, problem: Some(problem) }) => (
+                directory,
+                Found::Refused { reason: format!("{problem}; `gemscope setup` repairs it") },
+            ),
         };
         Candidate { origin: Origin::Cache, path, found }
     }
 
     fn executable_folders(&self) -> Vec<PathBuf> {
         let Some(folder) = &self.executable else { return Vec::new() };
-        std::iter::once(folder.clone()).chain(folder.parent().map(|parent| parent.join("lib"))).collect()
+        std::iter::once(folder.clone())
+            .chain(folder.parent().map(|parent| parent.join("lib")))
+            .collect()
     }
 
     /// The folders of the package onnxruntime's libraries, and the folder where conda puts its own.
     fn python_folders(&self) -> Vec<PathBuf> {
         if let Some(root) = &self.environment {
-            let mut folders: Vec<_> =
-                site_packages(root).into_iter().map(|site| site.join("onnxruntime").join("capi")).collect();
+            let mut folders: Vec<_> = site_packages(root)
+                .into_iter()
+                .map(|site| site.join("onnxruntime").join("capi"))
+                .collect();
             folders.push(root.join(if cfg!(windows) { "Library/bin" } else { "lib" }));
             return folders;
         }
@@ -173,10 +195,18 @@ impl Search {
     }
 
     /// Where there are no libraries, the place itself is the candidate.
-    fn look_in_folder(&self, origin: Origin, folder: PathBuf) -> Box<dyn Iterator<Item = Candidate> + '_> {
+    fn look_in_folder(
+        &self,
+        origin: Origin,
+        folder: PathBuf,
+    ) -> Box<dyn Iterator<Item = Candidate> + '_> {
         let libraries = libraries_in(&folder);
         if libraries.is_empty() {
-            return Box::new(std::iter::once(Candidate { origin, path: folder, found: Found::Absent }));
+            return Box::new(std::iter::once(Candidate {
+                origin,
+                path: folder,
+                found: Found::Absent,
+            }));
         }
         Box::new(libraries.into_iter().map(move |path| {
             let found = self.look_at(&path);
@@ -184,16 +214,18 @@ impl Search {
         }))
     }
 
-    /// A system library that is not there is nothing to speak of; one that is there and does not serve is.
+    /// A system library that is not there is nothing to speak of; one that is there and does not
+    /// serve is.
     fn look_for(&self, path: &Path) -> Found {
         if path.is_absolute() && !path.exists() {
             return Found::Absent;
         }
         match self.look_at(path) {
-            // The loader is the only one to know where it looks. It names the library that it does not find: this one, or one that
-            // this one needs.
+            // The loader is the only one to know where it looks. It names the library that it does
+            // not find: this one, or one that this one needs.
             Found::Refused { reason }
-                if reason.contains(&*path.to_string_lossy()) && reason.to_lowercase().contains("no such file") =>
+                if reason.contains(&*path.to_string_lossy())
+                    && reason.to_lowercase().contains("no such file") =>
             {
                 Found::Absent
             }
@@ -213,17 +245,25 @@ impl Search {
     }
 }
 
-/// A path is taken from the current directory, for ort would take it from the executable's; a bare name that is no file there is
-/// left to the system's search.
+/// A path is taken from the current directory, for ort would take it from the executable's; a bare
+/// name that is no file there is left to the system's search.
 fn resolve_named(path: &Path) -> PathBuf {
     let bare = path.components().count() == 1 && !path.exists();
-    if bare { path.to_path_buf() } else { std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()) }
+    if bare {
+        path.to_path_buf()
+    } else {
+        std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+    }
 }
 
-/// The file itself, for the folder where a link lies is not the one where the library does. (Windows has no such links, and its
-/// loader dislikes the long form of a path.)
+/// The file itself, for the folder where a link lies is not the one where the library does.
+/// (Windows has no such links, and its loader dislikes the long form of a path.)
 fn follow_links(path: &Path) -> PathBuf {
-    if cfg!(windows) { path.to_path_buf() } else { fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf()) }
+    if cfg!(windows) {
+        path.to_path_buf()
+    } else {
+        fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf())
+    }
 }
 
 pub(super) fn site_packages(root: &Path) -> Vec<PathBuf> {
@@ -241,11 +281,13 @@ pub(super) fn site_packages(root: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Asks `python3` where its package onnxruntime is, without importing it. A folder of that name in the current directory does not
-/// count.
+/// Asks `python3` where its package onnxruntime is, without importing it. A folder of that name in
+/// the current directory does not count.
 fn ask_python() -> Option<PathBuf> {
-    const QUESTION: &str = "import sys; sys.path = [p for p in sys.path if p]; import importlib.util as u; \
-                            s = u.find_spec('onnxruntime'); print(s.submodule_search_locations[0] if s else '')";
+    const QUESTION: &str = "import sys; sys.path = [p for p in sys.path if p]; import \
+                            importlib.util as u; \
+                            s = u.find_spec('onnxruntime'); print(s.submodule_search_locations[0] \
+                            if s else '')";
     let output = Command::new(PYTHON).args(["-c", QUESTION]).stdin(Stdio::null()).output().ok()?;
     let answer = String::from_utf8(output.stdout).ok()?;
     let package = Path::new(answer.trim());
@@ -328,7 +370,11 @@ mod tests {
     }
 
     fn site(root: &Path) -> PathBuf {
-        let site = if cfg!(windows) { "venv/Lib/site-packages" } else { "venv/lib/python3.12/site-packages" };
+        let site = if cfg!(windows) {
+            "venv/Lib/site-packages"
+        } else {
+            "venv/lib/python3.12/site-packages"
+        };
         root.join(site).join("onnxruntime").join("capi")
     }
 
@@ -363,7 +409,10 @@ mod tests {
         let mut sorted = origins.clone();
         sorted.sort_by_key(|origin| *origin as u8);
         assert_eq!(origins, sorted, "a report lists all of them in the same order");
-        assert_eq!(search.all().iter().filter(|c| matches!(c.found, Found::Usable { .. })).count(), 6);
+        assert_eq!(
+            search.all().iter().filter(|c| matches!(c.found, Found::Usable { .. })).count(),
+            6
+        );
     }
 
     #[test]
@@ -377,7 +426,10 @@ mod tests {
         ] {
             search.named = Some(path.clone());
             let error = search.first_usable().unwrap_err().to_string();
-            assert!(error.contains(&path.display().to_string()) && error.contains(reason), "{error}");
+            assert!(
+                error.contains(&path.display().to_string()) && error.contains(reason),
+                "{error}"
+            );
             assert!(error.contains("--ort-lib") && error.contains("gemscope setup"), "{error}");
         }
     }
@@ -388,7 +440,9 @@ mod tests {
         let root = root.path();
         let old = put(&root.join("app").join("bin"), "0.9, too old");
         let search = places(root);
-        let Choice::None { skipped } = search.first_usable().unwrap() else { panic!("a bad library was chosen") };
+        let Choice::None { skipped } = search.first_usable().unwrap() else {
+            panic!("a bad library was chosen")
+        };
         assert_eq!(skipped, format!("\n  passed over {}: it is 0.9, too old", old.display()));
         put(&root.join("system"), "1.32.0");
         assert_eq!(chosen(&search).0, Origin::System);
@@ -403,7 +457,9 @@ mod tests {
         let cache = root.path().join("cache");
         let library = install::tests::put_installed(&cache, b"1.32.0");
         fs::write(&library, "1.32.0 and more").unwrap();
-        let Choice::None { skipped } = places(root.path()).first_usable().unwrap() else { panic!("it was chosen") };
+        let Choice::None { skipped } = places(root.path()).first_usable().unwrap() else {
+            panic!("it was chosen")
+        };
         assert!(skipped.contains("gemscope setup"), "{skipped}");
     }
 
@@ -437,13 +493,19 @@ mod tests {
         }
         std::os::unix::fs::symlink(folder.join(name("1.32.0")), folder.join(name("1"))).unwrap();
         fs::write(folder.join("libonnxruntime_providers_shared.so"), "").unwrap();
-        let expected: Vec<_> = ["1.32.0", "1.24.1", "1.9.0"].iter().map(|version| folder.join(name(version))).collect();
+        let expected: Vec<_> = ["1.32.0", "1.24.1", "1.9.0"]
+            .iter()
+            .map(|version| folder.join(name(version)))
+            .collect();
         assert_eq!(libraries_in(&folder), expected);
     }
 
     #[test]
     fn a_bare_name_is_left_to_the_loader_and_a_path_is_made_absolute() {
-        assert_eq!(resolve_named(Path::new("libonnxruntime-of-nobody.so")), Path::new("libonnxruntime-of-nobody.so"));
+        assert_eq!(
+            resolve_named(Path::new("libonnxruntime-of-nobody.so")),
+            Path::new("libonnxruntime-of-nobody.so")
+        );
         assert!(resolve_named(Path::new("folder/libonnxruntime.so")).is_absolute());
         assert!(resolve_named(Path::new("Cargo.toml")).is_absolute());
     }

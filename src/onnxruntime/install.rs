@@ -1,9 +1,10 @@
 //! Installing the libraries of a pinned wheel in the cache directory.
 //!
-//! In: the wheel, the cache directory. Out: the library of a directory `PACKAGE-VERSION-PLATFORM`, which holds the wheel's libraries, its
-//! licences and a manifest of their sizes and hashes. Promises: nothing of a wheel is unpacked before its sha256 equals the pinned
-//! one; the directory appears whole, by one rename, so that a killed process leaves none that looks installed; two processes at
-//! once fetch once; running it again does nothing, or repairs what is damaged.
+//! In: the wheel, the cache directory. Out: the library of a directory `PACKAGE-VERSION-PLATFORM`,
+//! which holds the wheel's libraries, its licences and a manifest of their sizes and hashes.
+//! Promises: nothing of a wheel is unpacked before its sha256 equals the pinned one; the directory
+//! appears whole, by one rename, so that a killed process leaves none that looks installed; two
+//! processes at once fetch once; running it again does nothing, or repairs what is damaged.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
@@ -22,7 +23,8 @@ use crate::{digest, files};
 pub(super) enum Depth {
     /// Sizes: whether it is there.
     Sizes,
-    /// Sizes and sha256: what is loaded. A library of the right size with a few wrong bytes ends the process without a word.
+    /// Sizes and sha256: what is loaded. A library of the right size with a few wrong bytes ends
+    /// the process without a word.
     Hashes,
 }
 
@@ -80,17 +82,20 @@ fn check(pinned: &Wheel, directory: &Path, depth: Depth) -> Result<PathBuf, Stri
             return Err(format!("{} has {size} bytes, not {}", file.name, file.size));
         }
         if depth == Depth::Hashes {
-            let found = sha256_of_file(&path).map_err(|e| format!("{} cannot be read: {e}", file.name))?;
+            let found =
+                sha256_of_file(&path).map_err(|e| format!("{} cannot be read: {e}", file.name))?;
             if found != file.sha256 {
                 return Err(format!("{} has sha256 {found}, not {}", file.name, file.sha256));
             }
         }
     }
-    let main = manifest.files.iter().find(|file| pinned.is_main(&file.name)).ok_or("it has no library")?;
+    let main =
+        manifest.files.iter().find(|file| pinned.is_main(&file.name)).ok_or("it has no library")?;
     Ok(directory.join(&main.name))
 }
 
-/// Installs `pinned` in `cache`, unless a whole one is there; its main file. With `offline`, nothing is fetched.
+/// Installs `pinned` in `cache`, unless a whole one is there; its main file. With `offline`,
+/// nothing is fetched.
 pub(super) fn install(
     pinned: &Wheel,
     cache: &Path,
@@ -98,7 +103,10 @@ pub(super) fn install(
     say: &mut dyn FnMut(&str),
 ) -> Result<(PathBuf, Outcome), RuntimeError> {
     if offline && installed(pinned, cache, Depth::Hashes).is_err() {
-        return Err(RuntimeError::Offline { wheel: pinned.requirement(), directory: pinned.directory(cache) });
+        return Err(RuntimeError::Offline {
+            wheel: pinned.requirement(),
+            directory: pinned.directory(cache),
+        });
     }
     install_with(pinned, cache, |into| pip::download(pinned, into), say)
 }
@@ -148,7 +156,8 @@ fn install_with(
     let directory = pinned.directory(cache);
     if directory.exists() {
         let aside = work.path().join("damaged");
-        fs::rename(&directory, aside).map_err(RuntimeError::file("replace (is it in use?)", &directory))?;
+        fs::rename(&directory, aside)
+            .map_err(RuntimeError::file("replace (is it in use?)", &directory))?;
     }
     fs::rename(&unpacked, &directory).map_err(RuntimeError::file("create", &directory))?;
     let library = check(pinned, &directory, Depth::Sizes)
@@ -172,13 +181,15 @@ fn lock(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<File, RuntimeError> {
     Ok(file)
 }
 
-/// Removes what killed processes left; whoever holds the lock is the only one at work. A failure costs disk space and no more.
+/// Removes what killed processes left; whoever holds the lock is the only one at work. A failure
+/// costs disk space and no more.
 fn remove_leftovers(cache: &Path) {
     for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(WORK_PREFIX)
             && let Err(error) = fs::remove_dir_all(entry.path())
         {
-            tracing::debug!(path = %entry.path().display(), %error, "a leftover could not be removed");
+            tracing::debug!(path = %entry.path().display(), %error, "a leftover could not be \
+                removed");
         }
     }
 }
@@ -188,7 +199,8 @@ fn make_directory(path: PathBuf) -> Result<PathBuf, RuntimeError> {
     Ok(path)
 }
 
-/// Writes the wheel's libraries and licences into the directory `into`, without their folders, and then the manifest.
+/// Writes the wheel's libraries and licences into the directory `into`, without their folders, and
+/// then the manifest.
 fn unpack(pinned: &Wheel, wheel: &Path, into: &Path) -> Result<(), RuntimeError> {
     let bad = |reason: String| RuntimeError::Wheel { wheel: file_name(wheel), reason };
     let file = File::open(wheel).map_err(RuntimeError::file("open", wheel))?;
@@ -200,8 +212,10 @@ fn unpack(pinned: &Wheel, wheel: &Path, into: &Path) -> Result<(), RuntimeError>
         let Some(name) = pinned.wanted(&name).map_err(bad)? else { continue };
         let path = into.join(&name);
         let mut out = File::create_new(&path).map_err(RuntimeError::file("create", &path))?;
-        let (size, sha256) = copy_hashing(&mut member, &mut out).map_err(RuntimeError::file("write", &path))?;
-        // What is not on the disk before the rename could be an installation of zeros after a power failure.
+        let (size, sha256) =
+            copy_hashing(&mut member, &mut out).map_err(RuntimeError::file("write", &path))?;
+        // What is not on the disk before the rename could be an installation of zeros after a power
+        // failure.
         out.sync_all().map_err(RuntimeError::file("write", &path))?;
         files.push(ManifestFile { name, size, sha256 });
     }

@@ -1,4 +1,5 @@
-//! Wheels of these tests are small zip files with a hash of their own; one test fetches the real one.
+//! Wheels of these tests are small zip files with a hash of their own; one test fetches the real
+//! one.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -54,7 +55,10 @@ fn members() -> Vec<(String, &'static [u8])> {
 fn wheel(folder: &Path) -> (PathBuf, Wheel) {
     let path = folder.join("onnxruntime-test.whl");
     let members = members();
-    write_wheel(&path, &members.iter().map(|(name, content)| (name.as_str(), *content)).collect::<Vec<_>>());
+    write_wheel(
+        &path,
+        &members.iter().map(|(name, content)| (name.as_str(), *content)).collect::<Vec<_>>(),
+    );
     let sha256 = sha256_of_file(&path).unwrap().leak();
     (path, Wheel { sha256, ..pinned() })
 }
@@ -85,8 +89,10 @@ fn fetch_nothing(_: &Path) -> Result<PathBuf, RuntimeError> {
 }
 
 fn names_in(directory: &Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -96,16 +102,28 @@ fn the_libraries_and_licences_are_unpacked_once() {
     let folder = tempfile::tempdir().unwrap();
     let cache = folder.path().join("a").join("cache");
     let (wheel, platform) = wheel(folder.path());
-    let (library, outcome) = install_with(&platform, &cache, fetch_copy(&wheel), &mut |_| {}).unwrap();
+    let (library, outcome) =
+        install_with(&platform, &cache, fetch_copy(&wheel), &mut |_| {}).unwrap();
     assert_eq!(outcome, Outcome::Fetched);
     assert_eq!(fs::read(&library).unwrap(), b"library");
-    let mut expected = [LIBRARY, "LICENSE", "ThirdPartyNotices.txt", "libonnxruntime_providers_shared.so", MANIFEST]
-        .map(str::to_owned);
+    let mut expected = [
+        LIBRARY,
+        "LICENSE",
+        "ThirdPartyNotices.txt",
+        "libonnxruntime_providers_shared.so",
+        MANIFEST,
+    ]
+    .map(str::to_owned);
     expected.sort();
     assert_eq!(names_in(library.parent().unwrap()), expected);
-    assert_eq!(names_in(&cache), ["onnxruntime-1.32.0-test", "onnxruntime.lock"], "the work directory is gone");
+    assert_eq!(
+        names_in(&cache),
+        ["onnxruntime-1.32.0-test", "onnxruntime.lock"],
+        "the work directory is gone"
+    );
 
-    let again = install_with(&platform, &cache, fetch_nothing, &mut |text| panic!("{text}")).unwrap();
+    let again =
+        install_with(&platform, &cache, fetch_nothing, &mut |text| panic!("{text}")).unwrap();
     assert_eq!(again, (library, Outcome::AlreadyThere));
 }
 
@@ -124,14 +142,16 @@ fn what_differs_from_the_manifest_is_installed_again() {
         ("no manifest, as if killed while unpacking", &|| fs::remove_file(&manifest).unwrap()),
         ("an empty manifest", &|| fs::write(&manifest, "").unwrap()),
         ("a manifest of another wheel", &|| {
-            let text = fs::read_to_string(&manifest).unwrap().replace(platform.sha256, &"0".repeat(64));
+            let text =
+                fs::read_to_string(&manifest).unwrap().replace(platform.sha256, &"0".repeat(64));
             fs::write(&manifest, text).unwrap();
         }),
     ];
     for (what, damage) in damages {
         damage();
         let mut said = String::new();
-        let installed = install_with(&platform, &cache, fetch_copy(&wheel), &mut |text| said += text).unwrap();
+        let installed =
+            install_with(&platform, &cache, fetch_copy(&wheel), &mut |text| said += text).unwrap();
         assert_eq!(installed, (library.clone(), Outcome::Repaired), "{what}");
         assert!(said.contains("is damaged"), "{what}: {said}");
         assert_eq!(fs::read(&library).unwrap(), b"library", "{what}");
@@ -178,7 +198,10 @@ fn a_wheel_that_leads_out_of_the_directory_is_refused() {
         assert!(pinned().wanted(evil).is_err(), "{evil}");
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("evil.whl");
-        write_wheel(&path, &[(&format!("onnxruntime/capi/{LIBRARY}"), b"library"), (evil, b"evil")]);
+        write_wheel(
+            &path,
+            &[(&format!("onnxruntime/capi/{LIBRARY}"), b"library"), (evil, b"evil")],
+        );
         let into = make_directory(folder.path().join("into")).unwrap();
         let error = unpack(&pinned(), &path, &into).unwrap_err();
         assert!(error.to_string().contains("leads out"), "{error}");
@@ -196,7 +219,12 @@ fn a_file_that_is_no_wheel_or_has_no_library_is_refused() {
     fs::write(&path, "an error page").unwrap();
     assert!(matches!(unpack(&pinned(), &path, &into), Err(RuntimeError::Wheel { .. })));
     write_wheel(&path, &[("onnxruntime/LICENSE", b"MIT")]);
-    assert!(unpack(&pinned(), &path, &into).unwrap_err().to_string().contains("no library of onnxruntime"));
+    assert!(
+        unpack(&pinned(), &path, &into)
+            .unwrap_err()
+            .to_string()
+            .contains("no library of onnxruntime")
+    );
 }
 
 #[test]
@@ -221,7 +249,9 @@ fn two_at_once_fetch_once() {
 #[test]
 fn offline_fetches_nothing_and_says_what_to_run() {
     let folder = tempfile::tempdir().unwrap();
-    let error = install(&pinned(), folder.path(), true, &mut |text| panic!("{text}")).unwrap_err().to_string();
+    let error = install(&pinned(), folder.path(), true, &mut |text| panic!("{text}"))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("gemscope setup") && error.contains("--offline"), "{error}");
     assert!(names_in(folder.path()).is_empty());
 }
@@ -229,7 +259,9 @@ fn offline_fetches_nothing_and_says_what_to_run() {
 #[test]
 fn every_wheel_pins_a_sha256_of_its_own() {
     let mut hashes: Vec<_> = ONNX_RUNTIME.iter().chain(&CUDA).map(|wheel| wheel.sha256).collect();
-    assert!(hashes.iter().all(|hash| hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit())));
+    assert!(
+        hashes.iter().all(|hash| hash.len() == 64 && hash.chars().all(|c| c.is_ascii_hexdigit()))
+    );
     hashes.sort_unstable();
     hashes.dedup();
     assert_eq!(hashes.len(), ONNX_RUNTIME.len() + CUDA.len());
@@ -263,14 +295,21 @@ fn the_pinned_wheel_is_installed_with_pip_and_loads() {
     outcomes.sort_by_key(|(_, outcome)| *outcome as u8);
     let [(library, first), (same, second)] = outcomes;
     assert_eq!((first, second, &library), (Outcome::AlreadyThere, Outcome::Fetched, &same));
-    assert_eq!(install(wheel, cache, true, &mut |_| {}).unwrap(), (library.clone(), Outcome::AlreadyThere));
+    assert_eq!(
+        install(wheel, cache, true, &mut |_| {}).unwrap(),
+        (library.clone(), Outcome::AlreadyThere)
+    );
     assert_eq!(crate::onnxruntime::probe::probe(&library).unwrap(), PINNED_VERSION);
 
-    // A copy, for the file that was loaded may still be mapped, and truncating it would pull the ground from under its threads.
+    // A copy, for the file that was loaded may still be mapped, and truncating it would pull the
+    // ground from under its threads.
     let whole = fs::read(&library).unwrap();
     fs::remove_file(&library).unwrap();
     fs::write(&library, &whole[..whole.len() / 2]).unwrap();
     assert!(installed(wheel, cache, Depth::Sizes).unwrap_err().problem.is_some());
-    assert_eq!(install(wheel, cache, false, &mut |_| {}).unwrap(), (library.clone(), Outcome::Repaired));
+    assert_eq!(
+        install(wheel, cache, false, &mut |_| {}).unwrap(),
+        (library.clone(), Outcome::Repaired)
+    );
     assert!(fs::read(&library).unwrap() == whole);
 }

@@ -1,10 +1,11 @@
 //! Finding, installing and starting ONNX Runtime.
 //!
-//! In: the flag and variables that name a library, and whether the network may be used. Out: the one [`Runtime`] of the process,
-//! in which every session is made, and the [`Report`] of `gemscope doctor`. Promises: a missing or broken library is a
-//! [`RuntimeError`] and never a panic; a library that the user named is used or refused, never replaced; what is fetched is
-//! checked against a pinned hash before any of it is unpacked; telemetry is off, from the first event on in a process that begins with
-//! [`disable_telemetry`].
+//! In: the flag and variables that name a library, and whether the network may be used. Out: the
+//! one [`Runtime`] of the process, in which every session is made, and the [`Report`] of `gemscope
+//! doctor`. Promises: a missing or broken library is a [`RuntimeError`] and never a panic; a
+//! library that the user named is used or refused, never replaced; what is fetched is checked
+//! against a pinned hash before any of it is unpacked; telemetry is off, from the first event on in
+//! a process that begins with [`disable_telemetry`].
 
 use std::env;
 use std::ffi::OsString;
@@ -45,7 +46,8 @@ pub use setup::{GpuSetup, Installed, setup, setup_gpu};
 
 #[cfg(not(any(feature = "load-dynamic", feature = "download-ort")))]
 compile_error!(
-    "choose how gemscope gets ONNX Runtime: the feature `load-dynamic` (a shared library, found at run time and installed by \
+    "choose how gemscope gets ONNX Runtime: the feature `load-dynamic` (a shared library, found \
+     at run time and installed by \
      `gemscope setup`) or the feature `download-ort` (ort's static library, fetched at build time)"
 );
 
@@ -67,17 +69,22 @@ pub struct RuntimeOptions {
 }
 
 impl RuntimeOptions {
-    /// Completes the flags `--ort-lib` and `--offline` with the environment variables. A flag wins over its variable, an empty
-    /// variable is none, and `GEMSCOPE_OFFLINE=0` means what it says.
+    /// Completes the flags `--ort-lib` and `--offline` with the environment variables. A flag wins
+    /// over its variable, an empty variable is none, and `GEMSCOPE_OFFLINE=0` means what it says.
     pub fn from_env(ort_lib: Option<PathBuf>, offline: bool) -> Self {
         Self::from_variables(ort_lib, offline, |name| env::var_os(name))
     }
 
-    fn from_variables(ort_lib: Option<PathBuf>, offline: bool, variable: impl Fn(&str) -> Option<OsString>) -> Self {
+    fn from_variables(
+        ort_lib: Option<PathBuf>,
+        offline: bool,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Self {
         let set = |name| variable(name).filter(|value| !value.is_empty());
         Self {
             ort_lib: ort_lib.or_else(|| set("ORT_DYLIB_PATH").map(PathBuf::from)),
-            offline: offline || set("GEMSCOPE_OFFLINE").is_some_and(|value| value != "0" && value != "false"),
+            offline: offline
+                || set("GEMSCOPE_OFFLINE").is_some_and(|value| value != "0" && value != "false"),
             device: DeviceChoice::Cpu,
         }
     }
@@ -169,12 +176,18 @@ pub struct Runtime {
     pub without_cuda: Option<CudaState>,
 }
 
-/// Starts ONNX Runtime, or hands back the one that was started: there is one a process, and the options of the first call count.
+/// Starts ONNX Runtime, or hands back the one that was started: there is one a process, and the
+/// options of the first call count.
 ///
-/// Where no library is found and `options` allow it, the pinned one is installed as by [`setup`]; `say` is told so.
-pub fn load(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<&'static Runtime, RuntimeError> {
+/// Where no library is found and `options` allow it, the pinned one is installed as by [`setup`];
+/// `say` is told so.
+pub fn load(
+    options: &RuntimeOptions,
+    say: &mut dyn FnMut(&str),
+) -> Result<&'static Runtime, RuntimeError> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
-    // OnceLock alone cannot hold back a second thread from an initialisation that may fail; two environments are an error of ort.
+    // OnceLock alone cannot hold back a second thread from an initialisation that may fail; two
+    // environments are an error of ort.
     static STARTING: Mutex<()> = Mutex::new(());
 
     if let Some(runtime) = RUNTIME.get() {
@@ -202,24 +215,31 @@ fn start(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Runtime,
         });
     }
     let insists = matches!(options.device, DeviceChoice::Cuda(_));
-    let usable = cuda.as_ref().filter(|state| state.is_ready()).and_then(|state| state.library.clone());
+    let usable =
+        cuda.as_ref().filter(|state| state.is_ready()).and_then(|state| state.library.clone());
     let (origin, path, version) = match usable {
         Some(library) => library,
         None if insists => return Err(refused(cuda)),
         None => for_cpu(options, say)?,
     };
     let failed = |reason: String| RuntimeError::Start { path: path.clone(), reason };
-    // init_from comes before any other call of ort: every call, even the making of an error, loads a library of ort's own choice
-    // otherwise, and panics where there is none.
+    // init_from comes before any other call of ort: every call, even the making of an error, loads
+    // a library of ort's own choice otherwise, and panics where there is none.
     let builder = ort::init_from(&path).map_err(|e| failed(e.to_string()))?;
-    let environment = builder.with_name("gemscope").with_telemetry(false).build().map_err(|e| failed(e.to_string()))?;
+    let environment = builder
+        .with_name("gemscope")
+        .with_telemetry(false)
+        .build()
+        .map_err(|e| failed(e.to_string()))?;
     tracing::info!(library = %path.display(), version, %origin, "ONNX Runtime started");
     let mut devices = Vec::new();
     if let Some(ready) = cuda.take_if(|state| state.is_ready()) {
         let cards: Vec<_> = ready.device.iter().chain(&ready.others).cloned().collect();
         match cards.iter().try_for_each(|card| cuda::try_provider(&environment, card)) {
             Ok(()) => devices.extend(cards.into_iter().map(Device::Cuda)),
-            Err(reason) => cuda = Some(ready.with("ONNX Runtime's provider for CUDA", reason, PROVIDER_ADVICE)),
+            Err(reason) => {
+                cuda = Some(ready.with("ONNX Runtime's provider for CUDA", reason, PROVIDER_ADVICE))
+            }
         }
     }
     if insists && devices.is_empty() {
@@ -227,7 +247,15 @@ fn start(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Runtime,
     }
     let mut devices = devices.into_iter();
     let (device, others) = (devices.next().unwrap_or_default(), devices.collect());
-    Ok(Runtime { environment, library: Some(path), origin, version, device, others, without_cuda: cuda })
+    Ok(Runtime {
+        environment,
+        library: Some(path),
+        origin,
+        version,
+        device,
+        others,
+        without_cuda: cuda,
+    })
 }
 
 #[cfg(feature = "load-dynamic")]
@@ -235,10 +263,15 @@ const PROVIDER_ADVICE: &str = "see what `gemscope doctor --gpu -vv` says";
 
 /// The library of a run on the CPU, installed where there is none.
 #[cfg(feature = "load-dynamic")]
-fn for_cpu(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<(Origin, PathBuf, String), RuntimeError> {
+fn for_cpu(
+    options: &RuntimeOptions,
+    say: &mut dyn FnMut(&str),
+) -> Result<(Origin, PathBuf, String), RuntimeError> {
     match find::Search::new(options).first_usable()? {
         find::Choice::Library { origin, path, version } => Ok((origin, path, version)),
-        find::Choice::None { skipped } if options.offline => Err(RuntimeError::NotFound { skipped }),
+        find::Choice::None { skipped } if options.offline => {
+            Err(RuntimeError::NotFound { skipped })
+        }
         find::Choice::None { skipped } => {
             say(&format!("no ONNX Runtime was found{skipped}"));
             let (path, installed) = setup::install_pinned(options, say)?;
@@ -252,7 +285,9 @@ fn start(options: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<Runtime, R
     let without_cuda = match options.device {
         DeviceChoice::Cpu => None,
         DeviceChoice::Auto => Some(cuda::examine(options, Cards::Best, false)),
-        DeviceChoice::Cuda(cards) => return Err(refused(Some(cuda::examine(options, cards, true)))),
+        DeviceChoice::Cuda(cards) => {
+            return Err(refused(Some(cuda::examine(options, cards, true))));
+        }
     };
     let environment = ort::init()
         .with_name("gemscope")
@@ -271,30 +306,37 @@ fn start(options: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<Runtime, R
     })
 }
 
-/// The error of a command that insists on CUDA. Without a state there is none to report, and the CPU was not asked for.
+/// The error of a command that insists on CUDA. Without a state there is none to report, and the
+/// CPU was not asked for.
 fn refused(state: Option<CudaState>) -> RuntimeError {
-    RuntimeError::Cuda(Box::new(state.unwrap_or_else(|| cuda::examine(&RuntimeOptions::default(), Cards::Best, true))))
+    RuntimeError::Cuda(Box::new(
+        state.unwrap_or_else(|| cuda::examine(&RuntimeOptions::default(), Cards::Best, true)),
+    ))
 }
 
-/// Turns ONNX Runtime's telemetry off before its first event, for this process and those that it starts.
+/// Turns ONNX Runtime's telemetry off before its first event, for this process and those that it
+/// starts.
 ///
-/// ONNX Runtime 1.29 and later write a device id into the user's cache and send an event when the environment is made. Only this
-/// variable keeps them from it: `DisableTelemetryEvents` needs an environment.
+/// ONNX Runtime 1.29 and later write a device id into the user's cache and send an event when the
+/// environment is made. Only this variable keeps them from it: `DisableTelemetryEvents` needs an
+/// environment.
 ///
 /// # Safety
-/// As [`env::set_var`]: no other thread may use the environment at the same time. Call it at the beginning of `main`.
+/// As [`env::set_var`]: no other thread may use the environment at the same time. Call it at the
+/// beginning of `main`.
 #[allow(unsafe_code)]
 pub unsafe fn disable_telemetry() {
     // SAFETY: the caller's.
     unsafe { env::set_var("ORT_DISABLE_TELEMETRY", "1") };
 }
 
-/// Where Gemscope keeps what it fetches: `GEMSCOPE_CACHE`, else the folder `gemscope` in the user's cache directory. It need not
-/// exist.
+/// Where Gemscope keeps what it fetches: `GEMSCOPE_CACHE`, else the folder `gemscope` in the user's
+/// cache directory. It need not exist.
 pub fn cache_dir() -> Result<PathBuf, RuntimeError> {
     let named = env::var_os("GEMSCOPE_CACHE").filter(|value| !value.is_empty()).map(PathBuf::from);
-    let directory =
-        named.or_else(|| Some(dirs::cache_dir()?.join("gemscope"))).ok_or(RuntimeError::NoCacheDirectory)?;
+    let directory = named
+        .or_else(|| Some(dirs::cache_dir()?.join("gemscope")))
+        .ok_or(RuntimeError::NoCacheDirectory)?;
     absolute(&directory)
 }
 
@@ -311,7 +353,8 @@ fn this_executable() -> PathBuf {
 #[cfg(not(feature = "load-dynamic"))]
 #[allow(unsafe_code)]
 fn linked_version() -> String {
-    // SAFETY: the linker resolved the entry point, which returns a static table, whose version is a static NUL-terminated string.
+    // SAFETY: the linker resolved the entry point, which returns a static table, whose version is a
+    // static NUL-terminated string.
     unsafe {
         let base = ort::sys::OrtGetApiBase();
         std::ffi::CStr::from_ptr(((*base).GetVersionString)()).to_string_lossy().into_owned()
@@ -351,12 +394,14 @@ mod tests {
         assert_eq!(MINIMUM_VERSION, format!("1.{}", ort::MINOR_VERSION));
     }
 
-    /// As every test that makes a session does: the one runtime of the process, from wherever this machine has it.
+    /// As every test that makes a session does: the one runtime of the process, from wherever this
+    /// machine has it.
     #[test]
     fn all_threads_share_one_runtime() {
         let load = || load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
-        let [first, second] =
-            std::thread::scope(|scope| [scope.spawn(load), scope.spawn(load)].map(|thread| thread.join().unwrap()));
+        let [first, second] = std::thread::scope(|scope| {
+            [scope.spawn(load), scope.spawn(load)].map(|thread| thread.join().unwrap())
+        });
         assert!(std::ptr::eq(first, second));
         assert!(first.version.starts_with("1."), "{}", first.version);
         assert_eq!(first.library.is_some(), cfg!(feature = "load-dynamic"));

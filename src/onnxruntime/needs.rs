@@ -66,7 +66,8 @@ impl CudaState {
 
     /// What to do, each thing once.
     pub fn advice(&self) -> Vec<&str> {
-        let mut advice: Vec<&str> = self.needs.iter().filter_map(|need| need.advice.as_deref()).collect();
+        let mut advice: Vec<&str> =
+            self.needs.iter().filter_map(|need| need.advice.as_deref()).collect();
         advice.dedup();
         advice
     }
@@ -84,10 +85,15 @@ impl fmt::Display for CudaState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no CUDA device can be used. Looked for")?;
         for (index, need) in self.needs.iter().enumerate() {
-            let (before, missing) = (if index == 0 { " " } else { "; " }, if need.met { "" } else { "NOT MET, " });
+            let (before, missing) =
+                (if index == 0 { " " } else { "; " }, if need.met { "" } else { "NOT MET, " });
             write!(f, "{before}{}: {missing}{}", need.what, need.says)?;
         }
-        write!(f, ". What to do: {}; or compute on the CPU with --device cpu", self.advice().join("; "))
+        write!(
+            f,
+            ". What to do: {}; or compute on the CPU with --device cpu",
+            self.advice().join("; ")
+        )
     }
 }
 

@@ -1,8 +1,9 @@
 //! NVIDIA's libraries for ONNX Runtime's provider for CUDA: finding and loading them.
 //!
-//! In: the cache, the Python environment, the toolkit's folders. Out: their files, in the order in which they can be loaded. Promises: the
-//! library that is missing or cannot be loaded is named; they are loaded before ONNX Runtime asks for them, which finds them by their names
-//! then, so that no search path has to be set.
+//! In: the cache, the Python environment, the toolkit's folders. Out: their files, in the order in
+//! which they can be loaded. Promises: the library that is missing or cannot be loaded is named;
+//! they are loaded before ONNX Runtime asks for them, which finds them by their names then, so that
+//! no search path has to be set.
 #![allow(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -12,7 +13,8 @@ use super::cache_dir;
 use super::find::site_packages;
 use super::wheels::{Contents, Wheel, for_cuda};
 
-/// The files, and a sentence about them; those of a system whose libraries have no known names are left to its loader.
+/// The files, and a sentence about them; those of a system whose libraries have no known names are
+/// left to its loader.
 pub(super) fn find() -> (Vec<PathBuf>, Result<String, String>) {
     let Some([_, wheels @ ..]) = for_cuda() else {
         return (Vec::new(), Ok("left to the system's loader".to_owned()));
@@ -37,19 +39,32 @@ fn find_in(wheels: &[Wheel], folders: &[PathBuf]) -> (Vec<PathBuf>, Result<Strin
         places.dedup();
         let places: Vec<_> = places
             .iter()
-            .map(
-                |place| {
-                    if place.as_os_str().is_empty() { "the system".to_owned() } else { place.display().to_string() }
-                },
-            )
+            .map(|place| {
+                if place.as_os_str().is_empty() {
+                    "the system".to_owned()
+                } else {
+                    place.display().to_string()
+                }
+            })
             .collect();
         let says = format!("{} libraries in {}", found.len(), places.join(", "));
         return (found, Ok(says));
     };
-    let existing: Vec<_> =
-        folders.iter().filter(|folder| folder.is_dir()).map(|folder| folder.display().to_string()).collect();
-    let places = if existing.is_empty() { String::new() } else { format!("in {}, nor ", existing.join(", ")) };
-    let more = if missing.len() > 1 { format!(" ({} more are missing)", missing.len() - 1) } else { String::new() };
+    let existing: Vec<_> = folders
+        .iter()
+        .filter(|folder| folder.is_dir())
+        .map(|folder| folder.display().to_string())
+        .collect();
+    let places = if existing.is_empty() {
+        String::new()
+    } else {
+        format!("in {}, nor ", existing.join(", "))
+    };
+    let more = if missing.len() > 1 {
+        format!(" ({} more are missing)", missing.len() - 1)
+    } else {
+        String::new()
+    };
     (found, Err(format!("there is no {first} {places}where the system looks for libraries{more}")))
 }
 
@@ -67,19 +82,23 @@ fn is_needed(name: &str) -> bool {
 
 /// Where they may be, in the order in which the places are tried.
 fn folders(wheels: &[Wheel]) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> =
-        cache_dir().iter().flat_map(|cache| wheels.iter().map(|wheel| wheel.directory(cache))).collect();
+    let mut folders: Vec<PathBuf> = cache_dir()
+        .iter()
+        .flat_map(|cache| wheels.iter().map(|wheel| wheel.directory(cache)))
+        .collect();
     let set = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     if let Some(root) = set("VIRTUAL_ENV").or_else(|| set("CONDA_PREFIX")) {
         for site in site_packages(&root) {
-            folders.extend(["cu13", "cudnn"].map(|part| site.join("nvidia").join(part).join("lib")));
+            folders
+                .extend(["cu13", "cudnn"].map(|part| site.join("nvidia").join(part).join("lib")));
         }
     }
     folders.extend(toolkits(Path::new("/usr/local")));
     folders
 }
 
-/// The folders of libraries of CUDA toolkits, the one that the system points to first, then the newest.
+/// The folders of libraries of CUDA toolkits, the one that the system points to first, then the
+/// newest.
 fn toolkits(root: &Path) -> Vec<PathBuf> {
     let mut versions: Vec<PathBuf> = fs::read_dir(root)
         .into_iter()
@@ -91,7 +110,11 @@ fn toolkits(root: &Path) -> Vec<PathBuf> {
     versions.sort();
     versions.reverse();
     versions.insert(0, root.join("cuda"));
-    versions.into_iter().map(|version| version.join("lib64")).filter(|folder| folder.is_dir()).collect()
+    versions
+        .into_iter()
+        .map(|version| version.join("lib64"))
+        .filter(|folder| folder.is_dir())
+        .collect()
 }
 
 /// Loads all of them, for good.
@@ -104,18 +127,21 @@ pub(super) fn load_all(libraries: &[PathBuf]) -> Result<(), String> {
             if is_needed(&path.file_name().unwrap_or_default().to_string_lossy()) {
                 return Err(format!("{} cannot be loaded: {reason}", path.display()));
             }
-            tracing::debug!(path = %path.display(), reason, "a library that is not always needed cannot be loaded");
+            tracing::debug!(path = %path.display(), reason, "a library that is not always needed \
+                cannot be loaded");
         }
     }
     Ok(())
 }
 
-/// Loads a library, for good and for all that are loaded later: they find its symbols, and it under its name.
+/// Loads a library, for good and for all that are loaded later: they find its symbols, and it under
+/// its name.
 fn load(path: &Path) -> Result<(), String> {
     let words = |error: libloading::Error| {
         std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
     };
-    // SAFETY: loading runs the initialisers of the library, which is the purpose: it is one of NVIDIA's, from where these are installed.
+    // SAFETY: loading runs the initialisers of the library, which is the purpose: it is one of
+    // NVIDIA's, from where these are installed.
     #[cfg(unix)]
     let library = {
         use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
@@ -198,7 +224,8 @@ mod tests {
         for name in ["cuda", "cuda-13.0", "cuda-13.1", "cuda-12.8", "other"] {
             fs::create_dir_all(root.path().join(name).join("lib64")).unwrap();
         }
-        let names = ["cuda", "cuda-13.1", "cuda-13.0"].map(|name| root.path().join(name).join("lib64"));
+        let names =
+            ["cuda", "cuda-13.1", "cuda-13.0"].map(|name| root.path().join(name).join("lib64"));
         assert_eq!(toolkits(root.path()), names);
     }
 }

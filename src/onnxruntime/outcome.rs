@@ -6,7 +6,8 @@ use serde::Serialize;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// Nothing: it was there, and every file has the size and sha256 that were recorded when it was unpacked.
+    /// Nothing: it was there, and every file has the size and sha256 that were recorded when it was
+    /// unpacked.
     AlreadyThere,
     /// It was fetched and unpacked.
     Fetched,

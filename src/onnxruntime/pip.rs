@@ -1,7 +1,8 @@
 //! Fetching a wheel with the user's own pip, which knows the user's proxy, mirror and certificates.
 //!
-//! In: the wheel. Out: the wheel's path. Promises: pip runs no code of the package, resolves no dependency, asks nothing,
-//! and takes nothing from the current directory; its last words are in the error.
+//! In: the wheel. Out: the wheel's path. Promises: pip runs no code of the package, resolves no
+//! dependency, asks nothing, and takes nothing from the current directory; its last words are in
+//! the error.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,7 +17,8 @@ pub(super) fn download(wheel: &Wheel, into: &Path) -> Result<PathBuf, RuntimeErr
         wheel: requirement.clone(),
         tried: PIPS.iter().map(|pip| format!("`{}`", pip.join(" "))).collect::<Vec<_>>().join(", "),
     })?;
-    // Which Python runs pip does not matter: the wheel's libraries are the same for all, and one of them has the pinned hash.
+    // Which Python runs pip does not matter: the wheel's libraries are the same for all, and one of
+    // them has the pinned hash.
     let mut arguments = vec![
         "download",
         "--no-deps",
@@ -34,7 +36,8 @@ pub(super) fn download(wheel: &Wheel, into: &Path) -> Result<PathBuf, RuntimeErr
     arguments.extend(wheel.tags.iter().flat_map(|tag| ["--platform", tag]));
     arguments.push(&requirement);
     let mut command = start(pip, into);
-    let output = command.args(&arguments).output().map_err(RuntimeError::file("run pip in", into))?;
+    let output =
+        command.args(&arguments).output().map_err(RuntimeError::file("run pip in", into))?;
     let failed = |stderr: String| RuntimeError::Pip {
         wheel: requirement.clone(),
         command: format!("{} {}", pip.join(" "), arguments.join(" ")),
@@ -51,8 +54,8 @@ pub(super) fn download(wheel: &Wheel, into: &Path) -> Result<PathBuf, RuntimeErr
         .ok_or_else(|| failed("(success, but there is no wheel)".to_owned()))
 }
 
-/// Commands that may be pip, in the order in which they are tried. The last is for an environment whose Python has no pip of its
-/// own.
+/// Commands that may be pip, in the order in which they are tried. The last is for an environment
+/// whose Python has no pip of its own.
 const PIPS: &[&[&str]] = if cfg!(windows) {
     &[&["python", "-m", "pip"], &["py", "-3", "-m", "pip"], &["python3", "-m", "pip"], &["pip"]]
 } else {
@@ -71,14 +74,16 @@ pub(super) fn is_present() -> bool {
     find_pip(&std::env::temp_dir()).is_some()
 }
 
-/// `python -m pip` would import a folder `pip` of the current directory, so it runs in one that is ours.
+/// `python -m pip` would import a folder `pip` of the current directory, so it runs in one that is
+/// ours.
 fn start(pip: &[&str], directory: &Path) -> Command {
     let mut command = Command::new(pip[0]);
     command.args(&pip[1..]).current_dir(directory).stdin(Stdio::null());
     command
 }
 
-/// pip ends with what it concluded ("no matching distribution"), which without a network hides the cause; the line before tells it.
+/// pip ends with what it concluded ("no matching distribution"), which without a network hides the
+/// cause; the line before tells it.
 fn last_lines(stderr: &str) -> String {
     let lines: Vec<_> = stderr.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     lines[lines.len().saturating_sub(3)..].join("\n")

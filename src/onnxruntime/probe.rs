@@ -1,7 +1,8 @@
 //! Asking a file whether it is an ONNX Runtime that serves.
 //!
-//! In: a path. Out: its version, or the reason why it does not serve. Promises: no call of ort, which panics on a library that it
-//! cannot use; a text file, a directory, a truncated or a foreign library is a reason and not a crash.
+//! In: a path. Out: its version, or the reason why it does not serve. Promises: no call of ort,
+//! which panics on a library that it cannot use; a text file, a directory, a truncated or a foreign
+//! library is a reason and not a crash.
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_char};
@@ -14,19 +15,23 @@ use ort::sys::OrtApiBase;
 use super::MINIMUM_VERSION;
 use crate::files;
 
-/// The version of the library at `path`, which must be absolute or a bare name for the system's search; else why it does not
-/// serve.
+/// The version of the library at `path`, which must be absolute or a bare name for the system's
+/// search; else why it does not serve.
 pub(super) fn probe(path: &Path) -> Result<String, String> {
     if path.is_absolute() {
         // The loader maps a truncated library happily and then dies of SIGBUS in its relocations.
         check_elf_is_whole(path).map_err(|e| format!("it cannot be read: {e}"))?;
     }
-    // SAFETY: loading runs the initialisers of the library, which is the purpose: the user named it or installed it where ONNX
-    // Runtime is looked for.
-    let library = unsafe { Library::new(path) }.map_err(|e| format!("it cannot be loaded: {}", loader_words(&e)))?;
-    // SAFETY: the type is the one that ONNX Runtime declares for this symbol in onnxruntime_c_api.h.
-    let entry: Symbol<'_, unsafe extern "C" fn() -> *const OrtApiBase> = unsafe { library.get(b"OrtGetApiBase\0") }
-        .map_err(|_| "it is a library, but not ONNX Runtime (it has no OrtGetApiBase)".to_owned())?;
+    // SAFETY: loading runs the initialisers of the library, which is the purpose: the user named it
+    // or installed it where ONNX Runtime is looked for.
+    let library = unsafe { Library::new(path) }
+        .map_err(|e| format!("it cannot be loaded: {}", loader_words(&e)))?;
+    // SAFETY: the type is the one that ONNX Runtime declares for this symbol in
+    // onnxruntime_c_api.h.
+    let entry: Symbol<'_, unsafe extern "C" fn() -> *const OrtApiBase> = unsafe {
+        library.get(b"OrtGetApiBase\0")
+    }
+    .map_err(|_| "it is a library, but not ONNX Runtime (it has no OrtGetApiBase)".to_owned())?;
     // SAFETY: a function without arguments, which returns a static table or null.
     let Some(base) = (unsafe { entry().as_ref() }) else {
         return Err("its OrtGetApiBase returns nothing".to_owned());
@@ -42,18 +47,27 @@ pub(super) fn probe(path: &Path) -> Result<String, String> {
     // ort unwraps this pointer.
     // SAFETY: as for the version.
     if unsafe { (base.GetApi)(ort::MINOR_VERSION) }.is_null() {
-        return Err(format!("it says that it is ONNX Runtime {version}, but has no interface {MINIMUM_VERSION}"));
+        return Err(format!(
+            "it says that it is ONNX Runtime {version}, but has no interface {MINIMUM_VERSION}"
+        ));
     }
     Ok(version)
 }
 
 /// The same test as ort's own, which comes too late to choose another library.
 fn check_version(version: &str) -> Result<(), String> {
-    let minor = version.strip_prefix("1.").and_then(|rest| rest.split('.').next()).and_then(|minor| minor.parse().ok());
+    let minor = version
+        .strip_prefix("1.")
+        .and_then(|rest| rest.split('.').next())
+        .and_then(|minor| minor.parse().ok());
     match minor {
         Some(minor) if ort::MINOR_VERSION <= minor => Ok(()),
-        Some(_) => Err(format!("it is ONNX Runtime {version}, and {MINIMUM_VERSION} is the oldest that serves")),
-        None => Err(format!("it is ONNX Runtime {version}, and only versions 1.x from {MINIMUM_VERSION} on serve")),
+        Some(_) => Err(format!(
+            "it is ONNX Runtime {version}, and {MINIMUM_VERSION} is the oldest that serves"
+        )),
+        None => Err(format!(
+            "it is ONNX Runtime {version}, and only versions 1.x from {MINIMUM_VERSION} on serve"
+        )),
     }
 }
 
@@ -62,10 +76,11 @@ fn loader_words(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Fails where a 64-bit little-endian ELF file ends before its last segment does. Other files pass: the loader refuses what it
-/// does not know, and macOS and Windows check their own formats.
+/// Fails where a 64-bit little-endian ELF file ends before its last segment does. Other files pass:
+/// the loader refuses what it does not know, and macOS and Windows check their own formats.
 fn check_elf_is_whole(path: &Path) -> io::Result<()> {
-    // Of the file header: e_phoff, e_phentsize, e_phnum. Of a program header: p_type, p_offset, p_filesz. (System V ABI, chapter 4.)
+    // Of the file header: e_phoff, e_phentsize, e_phnum. Of a program header: p_type, p_offset,
+    // p_filesz. (System V ABI, chapter 4.)
     const HEADER: usize = 64;
     const PROGRAM_HEADER: usize = 56;
     const PT_LOAD: u64 = 1;
@@ -84,7 +99,8 @@ fn check_elf_is_whole(path: &Path) -> io::Result<()> {
     if header.len() < HEADER {
         return Err(truncated());
     }
-    let (offset, size, count) = (number(&header, 32, 8), number(&header, 54, 2), number(&header, 56, 2));
+    let (offset, size, count) =
+        (number(&header, 32, 8), number(&header, 54, 2), number(&header, 56, 2));
     if size != PROGRAM_HEADER as u64 {
         return Ok(());
     }
@@ -107,9 +123,11 @@ mod tests {
     #[test]
     fn files_that_are_no_library_give_a_reason() {
         let folder = tempfile::tempdir().unwrap();
-        for (name, content) in
-            [("text.so", "hello, this is no library\n"), ("empty.so", ""), ("elf.so", "\x7fELF\x02\x01")]
-        {
+        for (name, content) in [
+            ("text.so", "hello, this is no library\n"),
+            ("empty.so", ""),
+            ("elf.so", "\x7fELF\x02\x01"),
+        ] {
             let path = folder.path().join(name);
             std::fs::write(&path, content).unwrap();
             let reason = probe(&path).unwrap_err();
@@ -127,7 +145,8 @@ mod tests {
         let path = folder.path().join("libonnxruntime.so");
         let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         check_elf_is_whole(&std::env::current_exe().unwrap()).unwrap();
-        // Sections and debug data follow the segments, so half of a test executable may still hold every segment.
+        // Sections and debug data follow the segments, so half of a test executable may still hold
+        // every segment.
         std::fs::write(&path, &whole[..65536]).unwrap();
         assert_eq!(probe(&path).unwrap_err(), "it cannot be read: the file is truncated");
     }

@@ -1,7 +1,8 @@
 //! What `gemscope doctor` says about the runtime.
 //!
-//! In: the options of a command. Out: every library that could be used and the one that would be, the devices, and advice. Promises:
-//! it changes nothing, fetches nothing and starts no ONNX Runtime; each thing that is missing has a line that says what to do.
+//! In: the options of a command. Out: every library that could be used and the one that would be,
+//! the devices, and advice. Promises: it changes nothing, fetches nothing and starts no ONNX
+//! Runtime; each thing that is missing has a line that says what to do.
 
 use std::path::PathBuf;
 
@@ -22,7 +23,8 @@ pub struct Report {
     pub pinned: &'static str,
     /// The oldest ONNX Runtime that serves.
     pub minimum: &'static str,
-    /// Every library that was looked at, in the order of the places; a place without one is there as absent.
+    /// Every library that was looked at, in the order of the places; a place without one is there
+    /// as absent.
     pub candidates: Vec<Candidate>,
     /// The one that a command with the same options would use.
     pub used: Option<Candidate>,
@@ -63,7 +65,9 @@ pub fn report(options: &RuntimeOptions) -> Report {
     let cuda_state = cuda::examine(options, Cards::Best, true);
     // A machine without a card lacks nothing.
     if !cuda.devices.is_empty() && !cuda_state.is_ready() {
-        advice.extend(cuda_state.advice().into_iter().map(|advice| format!("For the CUDA device: {advice}.")));
+        advice.extend(
+            cuda_state.advice().into_iter().map(|advice| format!("For the CUDA device: {advice}.")),
+        );
     }
     Report {
         gemscope: env!("CARGO_PKG_VERSION"),
@@ -100,7 +104,8 @@ fn library_advice(
         let path = candidate.path.display();
         match (&candidate.found, candidate.origin) {
             (Found::Refused { .. } | Found::Absent, Origin::Named) => advice.push(format!(
-                "{path} was named by --ort-lib or ORT_DYLIB_PATH and cannot be used: name an ONNX Runtime library of version \
+                "{path} was named by --ort-lib or ORT_DYLIB_PATH and cannot be used: name an ONNX \
+                 Runtime library of version \
                  {MINIMUM_VERSION} or later, or name none."
             )),
             (Found::Refused { .. }, Origin::Cache) => {
@@ -111,14 +116,23 @@ fn library_advice(
     }
     let named = candidates.iter().any(|candidate| candidate.origin == Origin::Named);
     if used.is_none() && !named {
-        let otherwise = format!("set ORT_DYLIB_PATH to an ONNX Runtime library of version {MINIMUM_VERSION} or later");
+        let otherwise = format!(
+            "set ORT_DYLIB_PATH to an ONNX Runtime library of version {MINIMUM_VERSION} or later"
+        );
         advice.push(match can_install() {
-            Err(obstacle) => format!("No ONNX Runtime was found, and `gemscope setup` cannot fetch one: {obstacle}; or {otherwise}."),
+            Err(obstacle) => format!(
+                "No ONNX Runtime was found, and `gemscope setup` cannot \
+                                      fetch one: {obstacle}; or {otherwise}."
+            ),
             Ok(()) if offline => {
-                format!("No ONNX Runtime was found, and fetching is forbidden: run `gemscope setup` without --offline, or {otherwise}.")
+                format!(
+                    "No ONNX Runtime was found, and fetching is forbidden: run `gemscope \
+                         setup` without --offline, or {otherwise}."
+                )
             }
             Ok(()) => format!(
-                "No ONNX Runtime was found: run `gemscope setup` (a command that needs it does the same by itself), or {otherwise}."
+                "No ONNX Runtime was found: run `gemscope setup` (a command that needs it does \
+                 the same by itself), or {otherwise}."
             ),
         });
     }
@@ -164,7 +178,11 @@ mod tests {
         Found::Refused { reason: "it is garbage".to_owned() }
     }
 
-    fn advice(candidates: &[Candidate], offline: bool, can_install: Result<(), String>) -> Vec<String> {
+    fn advice(
+        candidates: &[Candidate],
+        offline: bool,
+        can_install: Result<(), String>,
+    ) -> Vec<String> {
         library_advice(candidates, used(candidates), offline, || can_install)
     }
 
@@ -192,7 +210,10 @@ mod tests {
         let none = [candidate(Origin::Cache, Found::Absent)];
         assert!(advice(&none, false, Ok(()))[0].contains("run `gemscope setup`"));
         assert!(advice(&none, true, Ok(()))[0].contains("without --offline"));
-        assert!(advice(&none, false, Err("install Python 3 with pip".to_owned()))[0].contains("install Python 3"));
+        assert!(
+            advice(&none, false, Err("install Python 3 with pip".to_owned()))[0]
+                .contains("install Python 3")
+        );
         let damaged = [candidate(Origin::Cache, refused()), candidate(Origin::System, usable())];
         assert!(advice(&damaged, false, Ok(()))[0].contains("to repair it"));
     }

@@ -1,7 +1,7 @@
 //! What `gemscope setup` does.
 //!
-//! In: whether the network may be used. Out: what was installed, and what had to be done for it. Promises: as those of the installation; of a
-//! large one it is said beforehand how large.
+//! In: whether the network may be used. Out: what was installed, and what had to be done for it.
+//! Promises: as those of the installation; of a large one it is said beforehand how large.
 
 use std::path::PathBuf;
 
@@ -32,11 +32,15 @@ pub struct GpuSetup {
     pub state: CudaState,
 }
 
-/// Installs the pinned ONNX Runtime in the cache directory, or checks and where needed repairs the one that is there.
+/// Installs the pinned ONNX Runtime in the cache directory, or checks and where needed repairs the
+/// one that is there.
 ///
 /// Safe to run again, and to run in several processes at once.
 #[cfg(feature = "load-dynamic")]
-pub fn setup(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Installed, RuntimeError> {
+pub fn setup(
+    options: &RuntimeOptions,
+    say: &mut dyn FnMut(&str),
+) -> Result<Installed, RuntimeError> {
     install_pinned(options, say).map(|(_, installed)| installed)
 }
 
@@ -44,7 +48,11 @@ pub fn setup(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Inst
 #[cfg(not(feature = "load-dynamic"))]
 pub fn setup(_: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Installed, RuntimeError> {
     say("ONNX Runtime is linked into this build: there is nothing to install");
-    Ok(Installed { library: None, version: super::linked_version(), outcome: Outcome::AlreadyThere })
+    Ok(Installed {
+        library: None,
+        version: super::linked_version(),
+        outcome: Outcome::AlreadyThere,
+    })
 }
 
 #[cfg(feature = "load-dynamic")]
@@ -55,33 +63,42 @@ pub(super) fn install_pinned(
     let wheel = wheels::for_cpu().ok_or_else(|| unsupported("ONNX Runtime"))?;
     let (library, outcome) = install::install(wheel, &cache_dir()?, options.offline, say)?;
     match probe::probe(&library) {
-        Ok(version) => Ok((library.clone(), Installed { library: Some(library), version, outcome })),
+        Ok(version) => {
+            Ok((library.clone(), Installed { library: Some(library), version, outcome }))
+        }
         Err(reason) => Err(RuntimeError::Unloadable { path: library, reason }),
     }
 }
 
-/// Installs ONNX Runtime with CUDA and NVIDIA's libraries in the cache directory, or checks and where needed repairs those that are there;
-/// then loads the libraries.
+/// Installs ONNX Runtime with CUDA and NVIDIA's libraries in the cache directory, or checks and
+/// where needed repairs those that are there; then loads the libraries.
 ///
-/// Safe to run again, and to run in several processes at once. Says beforehand how much it fetches and what it takes on the disk.
+/// Safe to run again, and to run in several processes at once. Says beforehand how much it fetches
+/// and what it takes on the disk.
 ///
 /// # Errors
 /// [`RuntimeError`] that names the wheel.
 #[cfg(feature = "load-dynamic")]
-pub fn setup_gpu(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<GpuSetup, RuntimeError> {
+pub fn setup_gpu(
+    options: &RuntimeOptions,
+    say: &mut dyn FnMut(&str),
+) -> Result<GpuSetup, RuntimeError> {
     if !cfg!(feature = "cuda") {
         return Err(super::refused(Some(cuda::examine(options, Cards::Best, true))));
     }
     let wheels = wheels::for_cuda().ok_or_else(|| unsupported("ONNX Runtime with CUDA"))?;
     let cache = cache_dir()?;
-    let missing: Vec<_> =
-        wheels.iter().filter(|wheel| install::installed(wheel, &cache, install::Depth::Sizes).is_err()).collect();
+    let missing: Vec<_> = wheels
+        .iter()
+        .filter(|wheel| install::installed(wheel, &cache, install::Depth::Sizes).is_err())
+        .collect();
     if !missing.is_empty() {
         let fetched: u32 = missing.iter().map(|wheel| wheel.fetched_mb).sum();
         let kept: u32 = missing.iter().map(|wheel| wheel.unpacked_mb).sum();
         let largest = missing.iter().map(|wheel| wheel.fetched_mb).max().unwrap_or(0);
         say(&format!(
-            "{} packages: {fetched} MB to fetch; {kept} MB of disk in {}, and {largest} MB more until it is done",
+            "{} packages: {fetched} MB to fetch; {kept} MB of disk in {}, and {largest} MB more \
+             until it is done",
             missing.len(),
             cache.display()
         ));
@@ -107,7 +124,10 @@ pub fn setup_gpu(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<
 
 /// Not possible: the ONNX Runtime that is linked in has no CUDA.
 #[cfg(not(feature = "load-dynamic"))]
-pub fn setup_gpu(options: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<GpuSetup, RuntimeError> {
+pub fn setup_gpu(
+    options: &RuntimeOptions,
+    _: &mut dyn FnMut(&str),
+) -> Result<GpuSetup, RuntimeError> {
     Err(super::refused(Some(cuda::examine(options, Cards::Best, true))))
 }
 

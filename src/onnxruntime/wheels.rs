@@ -1,23 +1,27 @@
 //! The Python wheels whose libraries are installed: which, and what of them.
 //!
-//! In: the platform that this was compiled for. Out: package, version, tags, sha256 and the members that are wanted. Promises: a wheel is
-//! named by one hash, and a member's name that leads out of a directory is an error.
+//! In: the platform that this was compiled for. Out: package, version, tags, sha256 and the members
+//! that are wanted. Promises: a wheel is named by one hash, and a member's name that leads out of a
+//! directory is an error.
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Component, Path, PathBuf};
 
 use super::PINNED_VERSION;
 
-/// Whether a file's name is that of ONNX Runtime's library: `libonnxruntime.so.1.32.0`, `libonnxruntime.1.32.0.dylib`,
-/// `onnxruntime.dll`; not its providers'.
+/// Whether a file's name is that of ONNX Runtime's library: `libonnxruntime.so.1.32.0`,
+/// `libonnxruntime.1.32.0.dylib`, `onnxruntime.dll`; not its providers'.
 pub(super) fn is_library(name: &str) -> bool {
-    let version = name.strip_prefix(DLL_PREFIX).and_then(|rest| rest.strip_prefix("onnxruntime")).and_then(|rest| {
-        if cfg!(target_os = "macos") || cfg!(windows) {
-            rest.strip_suffix(DLL_SUFFIX)
-        } else {
-            rest.strip_prefix(DLL_SUFFIX)
-        }
-    });
+    let version = name
+        .strip_prefix(DLL_PREFIX)
+        .and_then(|rest| rest.strip_prefix("onnxruntime"))
+        .and_then(|rest| {
+            if cfg!(target_os = "macos") || cfg!(windows) {
+                rest.strip_suffix(DLL_SUFFIX)
+            } else {
+                rest.strip_prefix(DLL_SUFFIX)
+            }
+        });
     version.is_some_and(|version| version.chars().all(|c| c == '.' || c.is_ascii_digit()))
 }
 
@@ -70,30 +74,38 @@ impl Wheel {
         }
     }
 
-    /// The name under which a member of the wheel is unpacked; `None` for one that is not needed. A name that could lead out of a
-    /// directory is an error: no official wheel has one.
+    /// The name under which a member of the wheel is unpacked; `None` for one that is not needed. A
+    /// name that could lead out of a directory is an error: no official wheel has one.
     pub(super) fn wanted(&self, member: &str) -> Result<Option<String>, String> {
-        let plain = Path::new(member).components().all(|component| matches!(component, Component::Normal(_)));
+        let plain = Path::new(member)
+            .components()
+            .all(|component| matches!(component, Component::Normal(_)));
         if !plain || member.contains(['\\', ':', '\0']) {
             return Err(format!("its member {member:?} leads out of the archive"));
         }
-        let name = match self.contents {
-            Contents::OnnxRuntime => {
-                member.strip_prefix("onnxruntime/").and_then(|name| match name.strip_prefix("capi/") {
-                    Some(library) => {
-                        let provider = ["onnxruntime_providers_shared", "onnxruntime_providers_cuda"];
-                        (is_library(library) || provider.iter().any(|name| library.contains(name))).then_some(library)
+        let name =
+            match self.contents {
+                Contents::OnnxRuntime => member.strip_prefix("onnxruntime/").and_then(|name| {
+                    match name.strip_prefix("capi/") {
+                        Some(library) => {
+                            let provider =
+                                ["onnxruntime_providers_shared", "onnxruntime_providers_cuda"];
+                            (is_library(library)
+                                || provider.iter().any(|name| library.contains(name)))
+                            .then_some(library)
+                        }
+                        None => {
+                            ["LICENSE", "ThirdPartyNotices.txt"].contains(&name).then_some(name)
+                        }
                     }
-                    None => ["LICENSE", "ThirdPartyNotices.txt"].contains(&name).then_some(name),
-                })
-            }
-            Contents::Libraries(names) => {
-                let name = member.rsplit('/').next().unwrap_or_default();
-                let library = member.starts_with("nvidia/") && names.contains(&name);
-                let licence = member.contains(".dist-info/licenses/") && name == "License.txt";
-                (library || licence).then_some(name)
-            }
-        };
+                }),
+                Contents::Libraries(names) => {
+                    let name = member.rsplit('/').next().unwrap_or_default();
+                    let library = member.starts_with("nvidia/") && names.contains(&name);
+                    let licence = member.contains(".dist-info/licenses/") && name == "License.txt";
+                    (library || licence).then_some(name)
+                }
+            };
         Ok(name.filter(|name| !name.contains('/')).map(str::to_owned))
     }
 }
@@ -115,10 +127,18 @@ pub(super) const ONNX_RUNTIME: [Wheel; 4] = [
         &["macosx_14_0_arm64"],
         "d52510bbbcc880c13b826f7d75cdf33ac5cf0bb864d960000fc29ce73f0cb83e",
     ),
-    onnx_runtime("windows-x86_64", &["win_amd64"], "efe7456952c243a05a53d5b8732953625144642c2f3989094277f6217f0c0c40"),
+    onnx_runtime(
+        "windows-x86_64",
+        &["win_amd64"],
+        "efe7456952c243a05a53d5b8732953625144642c2f3989094277f6217f0c0c40",
+    ),
 ];
 
-const fn onnx_runtime(platform: &'static str, tags: &'static [&'static str], sha256: &'static str) -> Wheel {
+const fn onnx_runtime(
+    platform: &'static str,
+    tags: &'static [&'static str],
+    sha256: &'static str,
+) -> Wheel {
     Wheel {
         package: "onnxruntime",
         version: PINNED_VERSION,
@@ -132,12 +152,15 @@ const fn onnx_runtime(platform: &'static str, tags: &'static [&'static str], sha
 }
 
 /// The platform tags of NVIDIA's wheels.
-const NVIDIA_TAGS: &[&str] = &["manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"];
+const NVIDIA_TAGS: &[&str] =
+    &["manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"];
 
-/// ONNX Runtime with CUDA 13, and NVIDIA's libraries that its provider for CUDA loads, in the order in which they can be loaded.
+/// ONNX Runtime with CUDA 13, and NVIDIA's libraries that its provider for CUDA loads, in the order
+/// in which they can be loaded.
 ///
-/// The versions are those of CUDA 13.0, so that its driver is enough. The first four libraries are linked to the provider; cuDNN it opens
-/// when it first needs it, and cuDNN opens NVRTC. Only x86-64 Linux: there is no such wheel for ARM, and none of this was tried on Windows.
+/// The versions are those of CUDA 13.0, so that its driver is enough. The first four libraries are
+/// linked to the provider; cuDNN it opens when it first needs it, and cuDNN opens NVRTC. Only
+/// x86-64 Linux: there is no such wheel for ARM, and none of this was tried on Windows.
 pub(super) const CUDA: [Wheel; 6] = [
     Wheel {
         package: "onnxruntime-gpu",

@@ -1,11 +1,12 @@
 //! The list of the files that gemscope wrote into a directory: `.gemscope/files.jsonl`.
 //!
-//! In: entries, one a file, link or folder. Out: for a path, whether its content is one that gemscope wrote. Promises: an entry is on disk
-//! before its file is put in place, so every file of gemscope's has an entry, and a file without one is the user's; an entry whose name
-//! leads out of the directory counts as none, so a list from elsewhere cannot point at other files.
+//! In: entries, one a file, link or folder. Out: for a path, whether its content is one that
+//! gemscope wrote. Promises: an entry is on disk before its file is put in place, so every file of
+//! gemscope's has an entry, and a file without one is the user's; an entry whose name leads out of
+//! the directory counts as none, so a list from elsewhere cannot point at other files.
 //!
-//! A name may have several entries: while files are replaced, the old content is gemscope's and so is the new. A line that a kill tore is
-//! cut off: its file was not put in place yet.
+//! A name may have several entries: while files are replaced, the old content is gemscope's and so
+//! is the new. A line that a kill tore is cut off: its file was not put in place yet.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs::{File, Metadata};
@@ -27,7 +28,8 @@ struct Line {
     content: Content,
 }
 
-/// What stands under a name. Paths of links are text for comparison: bytes that are not UTF-8 are replaced.
+/// What stands under a name. Paths of links are text for comparison: bytes that are not UTF-8 are
+/// replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(super) enum Content {
@@ -54,12 +56,12 @@ impl Content {
         Self::Copy { size: bytes.len() as u64, sha256: digest::hex(bytes), copy_of }
     }
 
-    /// The image of the user's that this is a copy or a second name of, and the hash of the content.
+    /// The image of the user's that this is a copy or a second name of, and the hash of the
+    /// content.
     fn original(&self) -> Option<(&Path, &str)> {
         match self {
-            Self::HardLink { sha256, hard_link: original, .. } | Self::Copy { sha256, copy_of: original, .. } => {
-                Some((Path::new(original), sha256))
-            }
+            Self::HardLink { sha256, hard_link: original, .. }
+            | Self::Copy { sha256, copy_of: original, .. } => Some((Path::new(original), sha256)),
             Self::File { .. } | Self::Link { .. } | Self::Folder { .. } => None,
         }
     }
@@ -68,13 +70,16 @@ impl Content {
     pub(super) fn is_at(&self, path: &Path, metadata: &Metadata) -> io::Result<bool> {
         match self {
             Self::Folder { .. } => Ok(metadata.is_dir()),
-            Self::Link { link } => {
-                Ok(metadata.is_symlink() && std::fs::read_link(path)?.to_string_lossy() == link.as_str())
-            }
-            Self::HardLink { hard_link, .. } if metadata.is_file() && is_same_file(metadata, Path::new(hard_link)) => {
+            Self::Link { link } => Ok(metadata.is_symlink()
+                && std::fs::read_link(path)?.to_string_lossy() == link.as_str()),
+            Self::HardLink { hard_link, .. }
+                if metadata.is_file() && is_same_file(metadata, Path::new(hard_link)) =>
+            {
                 Ok(true)
             }
-            Self::File { size, sha256 } | Self::HardLink { size, sha256, .. } | Self::Copy { size, sha256, .. } => {
+            Self::File { size, sha256 }
+            | Self::HardLink { size, sha256, .. }
+            | Self::Copy { size, sha256, .. } => {
                 let as_long = metadata.is_file() && metadata.len() == *size;
                 Ok(as_long && digest::hex_of(files::open_unlinked(path)?)? == *sha256)
             }
@@ -84,13 +89,15 @@ impl Content {
     /// The hash of the file's bytes.
     pub(super) fn sha256(&self) -> Option<&str> {
         match self {
-            Self::File { sha256, .. } | Self::HardLink { sha256, .. } | Self::Copy { sha256, .. } => Some(sha256),
+            Self::File { sha256, .. }
+            | Self::HardLink { sha256, .. }
+            | Self::Copy { sha256, .. } => Some(sha256),
             Self::Link { .. } | Self::Folder { .. } => None,
         }
     }
 
-    /// Whether a file with this content may be another one all the same: a copy is wanted, and a second name of a file is there, or the
-    /// other way round.
+    /// Whether a file with this content may be another one all the same: a copy is wanted, and a
+    /// second name of a file is there, or the other way round.
     pub(super) fn is_shared(&self, metadata: &Metadata) -> bool {
         match self {
             Self::File { .. } | Self::Copy { .. } => names_of(metadata) != 1,
@@ -141,8 +148,8 @@ pub(crate) struct FileList {
 }
 
 impl FileList {
-    /// The list of `directory`; empty if there is none. Lines that are no entries are passed over: the files of those that were damaged count
-    /// as the user's.
+    /// The list of `directory`; empty if there is none. Lines that are no entries are passed over:
+    /// the files of those that were damaged count as the user's.
     ///
     /// # Errors
     /// Whatever the file system says, and that the list is a link.
@@ -185,7 +192,9 @@ impl FileList {
         let path = directory.join(name);
         self.entries.get(name).is_some_and(|contents| {
             let metadata = std::fs::symlink_metadata(&path);
-            metadata.is_ok_and(|metadata| contents.iter().any(|content| content.looks_as_at(&path, &metadata)))
+            metadata.is_ok_and(|metadata| {
+                contents.iter().any(|content| content.looks_as_at(&path, &metadata))
+            })
         })
     }
 
@@ -194,8 +203,9 @@ impl FileList {
         self.entries.keys().map(String::as_str)
     }
 
-    /// Whether the content at `path` is one that the list has for `name`. Of an empty file nothing can be lost: it is what a power cut
-    /// leaves of a file whose name was on disk before its bytes were.
+    /// Whether the content at `path` is one that the list has for `name`. Of an empty file nothing
+    /// can be lost: it is what a power cut leaves of a file whose name was on disk before its bytes
+    /// were.
     pub(super) fn owns(&self, name: &str, path: &Path, metadata: &Metadata) -> io::Result<bool> {
         let Some(contents) = self.entries.get(name) else { return Ok(false) };
         if metadata.is_file() && metadata.len() == 0 {
@@ -214,11 +224,14 @@ impl FileList {
         self.names_in(scope, false)
     }
 
-    /// Whether `name` may be the last copy of an image of the user's: the image is not there any more, and its content is not `among`
-    /// others that are. An image that cannot be looked up (a folder without permission) counts as there.
+    /// Whether `name` may be the last copy of an image of the user's: the image is not there any
+    /// more, and its content is not `among` others that are. An image that cannot be looked up (a
+    /// folder without permission) counts as there.
     pub(super) fn may_be_last_copy(&self, name: &str, among: &HashSet<&str>) -> bool {
         let is_gone = |original: &Path| {
-            let missing = |error: io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+            let missing = |error: io::Error| {
+                matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+            };
             original.symlink_metadata().is_err_and(missing)
         };
         let originals = self.entries.get(name).into_iter().flatten().filter_map(Content::original);
@@ -234,18 +247,27 @@ impl FileList {
 
     fn names_in(&self, scope: &[&str], folders: bool) -> Vec<String> {
         let is_in = |name: &str, one: &str| {
-            one.is_empty() || name.strip_prefix(one).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            one.is_empty()
+                || name
+                    .strip_prefix(one)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         let inside = |name: &str| scope.iter().any(|one| is_in(name, one));
-        let is_folder = |contents: &[Content]| contents.iter().all(|content| matches!(content, Content::Folder { .. }));
-        let wanted = self.entries.iter().filter(|(name, contents)| inside(name) && is_folder(contents) == folders);
+        let is_folder = |contents: &[Content]| {
+            contents.iter().all(|content| matches!(content, Content::Folder { .. }))
+        };
+        let wanted = self
+            .entries
+            .iter()
+            .filter(|(name, contents)| inside(name) && is_folder(contents) == folders);
         wanted.map(|(name, _)| name.clone()).collect()
     }
 }
 
 /// A relative path of plain names: nothing that leads out of a directory.
 fn stays_inside(name: &str) -> bool {
-    !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+    !name.is_empty()
+        && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
 }
 
 /// The list of a directory that this process alone writes.
@@ -330,7 +352,8 @@ impl WrittenList {
         }
     }
 
-    /// Writes the list anew, sorted and without what is no longer needed; removes it if nothing is on it.
+    /// Writes the list anew, sorted and without what is no longer needed; removes it if nothing is
+    /// on it.
     pub(super) fn tidy(&mut self) -> io::Result<()> {
         let Some(file) = &mut self.file else { return Ok(()) };
         let path = self.folder.join(FILE);
@@ -341,7 +364,10 @@ impl WrittenList {
         let mut lines = Vec::new();
         for (name, contents) in &self.list.entries {
             for content in contents {
-                serde_json::to_writer(&mut lines, &Line { name: name.clone(), content: content.clone() })?;
+                serde_json::to_writer(
+                    &mut lines,
+                    &Line { name: name.clone(), content: content.clone() },
+                )?;
                 lines.push(b'\n');
             }
         }
@@ -376,7 +402,9 @@ mod tests {
         let whole = std::fs::read(&path).unwrap();
         std::fs::write(&path, [whole.as_slice(), b"nonsense\n{\"name\":\"c"].concat()).unwrap();
         let mut written = WrittenList::open(dir.path()).unwrap();
-        for (bytes, own) in [("one", true), ("another", true), ("", true), ("two", false), ("more", false)] {
+        for (bytes, own) in
+            [("one", true), ("another", true), ("", true), ("two", false), ("more", false)]
+        {
             std::fs::write(dir.path().join("a.txt"), bytes).unwrap();
             assert_eq!(owns(written.list(), dir.path(), "a.txt"), own, "{bytes}");
         }
@@ -386,9 +414,15 @@ mod tests {
         assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
         let list = FileList::read(dir.path()).unwrap();
         std::fs::write(dir.path().join("a.txt"), "one").unwrap();
-        assert!(!owns(&list, dir.path(), "a.txt"), "an old content is the user's once the file was replaced");
+        assert!(
+            !owns(&list, dir.path(), "a.txt"),
+            "an old content is the user's once the file was replaced"
+        );
         std::fs::write(dir.path().join("a.txt"), "changed").unwrap();
-        assert!(list.looks_own(dir.path(), "a.txt") && !owns(&list, dir.path(), "a.txt"), "as long as \"another\"");
+        assert!(
+            list.looks_own(dir.path(), "a.txt") && !owns(&list, dir.path(), "a.txt"),
+            "as long as \"another\""
+        );
     }
 
     #[test]
@@ -405,7 +439,8 @@ mod tests {
     fn a_scope_is_a_name_or_a_folder() {
         let dir = tempfile::tempdir().unwrap();
         let mut written = WrittenList::open(dir.path()).unwrap();
-        let mut all = entries(&[("crops", b""), ("crops/a", b""), ("crops/a/b", b""), ("crops.csv", b"")]);
+        let mut all =
+            entries(&[("crops", b""), ("crops/a", b""), ("crops/a/b", b""), ("crops.csv", b"")]);
         all.insert("crops/a".into(), Content::Folder { folder: true });
         all.insert("crops/a/c".into(), Content::Folder { folder: true });
         written.promise(&all).unwrap();

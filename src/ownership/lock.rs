@@ -1,8 +1,9 @@
 //! The lock of a directory.
 //!
-//! In: a directory. Out: the right to write there, until it is dropped or the process dies: the lock is the system's, so that none is ever
-//! left behind. The text in the file (which process, since when) is for people, and tells a process that was killed from one that ended.
-//! Promises: a `.lock` that somebody else keeps there is not written into.
+//! In: a directory. Out: the right to write there, until it is dropped or the process dies: the
+//! lock is the system's, so that none is ever left behind. The text in the file (which process,
+//! since when) is for people, and tells a process that was killed from one that ended. Promises: a
+//! `.lock` that somebody else keeps there is not written into.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -41,7 +42,14 @@ impl Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let age = seconds_now().saturating_sub(self.since);
-        write!(f, "process {}, begun {}:{:02}:{:02} ago", self.process, age / 3600, age / 60 % 60, age % 60)
+        write!(
+            f,
+            "process {}, begun {}:{:02}:{:02} ago",
+            self.process,
+            age / 3600,
+            age / 60 % 60,
+            age % 60
+        )
     }
 }
 
@@ -60,8 +68,8 @@ pub(super) enum Asked {
 /// Asks for the lock of `directory`, without waiting.
 ///
 /// # Errors
-/// Whatever the file system says, and that the file is a link or somebody else's. A file system that knows no locks is no error: such
-/// directories (some network shares) are used without.
+/// Whatever the file system says, and that the file is a link or somebody else's. A file system
+/// that knows no locks is no error: such directories (some network shares) are used without.
 pub(super) fn take(directory: &Path) -> io::Result<Asked> {
     let path = directory.join(FILE);
     let mut file = files::open_to_write(&path)?;
@@ -102,7 +110,8 @@ pub(super) fn look(directory: &Path) -> Result<(), Option<Holder>> {
     }
 }
 
-/// Whether the file is a [`Holder`] as it is written, or the beginning of one: a process may have been killed while it wrote that.
+/// Whether the file is a [`Holder`] as it is written, or the beginning of one: a process may have
+/// been killed while it wrote that.
 fn is_ours(file: &mut File) -> io::Result<bool> {
     const LONGEST: u64 = 100;
     let mut text = Vec::new();
@@ -111,7 +120,9 @@ fn is_ours(file: &mut File) -> io::Result<bool> {
     let mut rest = text.as_slice();
     for part in [b"{\"process\":".as_slice(), b",\"since\":", b"}"] {
         match rest.strip_prefix(part) {
-            Some(behind) => rest = &behind[behind.iter().take_while(|byte| byte.is_ascii_digit()).count()..],
+            Some(behind) => {
+                rest = &behind[behind.iter().take_while(|byte| byte.is_ascii_digit()).count()..]
+            }
             None => return Ok(part.starts_with(rest)),
         }
     }
@@ -128,7 +139,8 @@ fn read(file: &mut File) -> Option<Holder> {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // An empty file says that the process ended in order. If that cannot be written, the next one only says too much.
+        // An empty file says that the process ended in order. If that cannot be written, the next
+        // one only says too much.
         let _ = self.file.set_len(0);
     }
 }

@@ -1,26 +1,32 @@
 //! A directory that gemscope writes, and the user's files in it.
 //!
-//! In: a directory, and files for it. Out: those files in their places. Promises: only files that gemscope wrote, and that nobody changed
-//! since, are replaced or removed; a file of the user's in the way is an error that names it, before anything is changed; nothing is
-//! written through a symbolic link inside the directory; one process writes at a time.
+//! In: a directory, and files for it. Out: those files in their places. Promises: only files that
+//! gemscope wrote, and that nobody changed since, are replaced or removed; a file of the user's in
+//! the way is an error that names it, before anything is changed; nothing is written through a
+//! symbolic link inside the directory; one process writes at a time.
 //!
-//! The proof is a list, `.gemscope/files.jsonl`, with name, size and hash of every file. A file whose bytes equal those to be written
-//! counts as gemscope's too: so a directory from before there was a list is taken over as far as nothing can be lost.
+//! The proof is a list, `.gemscope/files.jsonl`, with name, size and hash of every file. A file
+//! whose bytes equal those to be written counts as gemscope's too: so a directory from before there
+//! was a list is taken over as far as nothing can be lost.
 //!
-//! The list also says of which image of the user's a file is a copy or a second name. If that image is gone, the copy may be the last: it
-//! is neither replaced nor removed, and is the user's from then on.
+//! The list also says of which image of the user's a file is a copy or a second name. If that image
+//! is gone, the copy may be the last: it is neither replaced nor removed, and is the user's from
+//! then on.
 //!
-//! One file appears in its place at once, by a rename; a reader never sees a part of it. A set of files (crops, a data set) is put in
-//! place file by file, in steps that a kill at any moment may cut short:
+//! One file appears in its place at once, by a rename; a reader never sees a part of it. A set of
+//! files (crops, a data set) is put in place file by file, in steps that a kill at any moment may
+//! cut short:
 //!
 //! 1. All files are made in `.gemscope/new`.
 //! 2. Every place is looked at. A file of the user's ends it here, with nothing changed.
 //! 3. The list gets an entry for each file, synced once.
 //! 4. The files are renamed into their places.
-//! 5. Files of an earlier set that are not in this one are removed, and then folders that were made for them and are empty.
+//! 5. Files of an earlier set that are not in this one are removed, and then folders that were made
+//!    for them and are empty.
 //!
-//! Killed before 4, the directory is as it was. Killed later, it holds files of both sets, whole each and all on the list: the same command
-//! again puts it right. The next process that takes the lock removes what is left in `.gemscope/new`; no other process is at work then.
+//! Killed before 4, the directory is as it was. Killed later, it holds files of both sets, whole
+//! each and all on the list: the same command again puts it right. The next process that takes the
+//! lock removes what is left in `.gemscope/new`; no other process is at work then.
 
 mod list;
 mod lock;
@@ -65,11 +71,14 @@ pub enum OwnershipError {
         error: io::Error,
     },
     /// A symbolic link on the way to a file.
-    #[error("{}: a symbolic link, and nothing is written through links: move it away, or choose another directory", .0.display())]
+    #[error("{}: a symbolic link, and nothing is written through links: move it away, or choose \
+             another directory", .0.display())]
     Link(PathBuf),
     /// A file that is the user's.
     #[error(
-        "{}{} in the way: gemscope has no record of writing it, it was changed since, or it is a copy of an image that is gone. Nothing was replaced; move it away, or choose another directory",
+        "{}{} in the way: gemscope has no record of writing it, it was changed since, or it is a \
+         copy of an image that is gone. Nothing was replaced; move it away, or choose another \
+         directory",
         path.display(),
         if *others == 0 { " is".to_owned() } else { format!(" and {others} others are") }
     )]
@@ -112,7 +121,8 @@ impl Left {
     /// `10 copies of images that are gone stay in yolo/images`; nothing where there are none.
     pub(crate) fn last_copies_in_words(&self) -> Option<String> {
         let [first, others @ ..] = self.last_copies.as_slice() else { return None };
-        let folders = |name: &str| name.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        let folders =
+            |name: &str| name.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
         let mut folder = folders(first);
         while !others.iter().all(|name| Path::new(name).starts_with(&folder)) {
             folder = folders(&folder);
@@ -120,7 +130,9 @@ impl Left {
         let place = if folder.is_empty() { String::new() } else { format!(" in {folder}") };
         Some(match self.last_copies.len() {
             1 => format!("1 copy of an image that is gone stays{place}, and is yours now"),
-            count => format!("{count} copies of images that are gone stay{place}, and are yours now"),
+            count => {
+                format!("{count} copies of images that are gone stay{place}, and are yours now")
+            }
         })
     }
 }
@@ -159,7 +171,9 @@ impl OutputDirectory {
         fs::create_dir_all(path).map_err(io_at(path))?;
         let (lock, killed) = match lock::take(path).map_err(io_at(&path.join(lock::FILE)))? {
             Asked::Taken(lock, killed) => (lock, killed),
-            Asked::Held(holder) => return Err(OwnershipError::InUse { path: path.to_owned(), holder }),
+            Asked::Held(holder) => {
+                return Err(OwnershipError::InUse { path: path.to_owned(), holder });
+            }
         };
         let private = path.join(PRIVATE);
         match fs::symlink_metadata(&private) {
@@ -170,11 +184,19 @@ impl OutputDirectory {
         }
         let list = Mutex::new(WrittenList::open(path).map_err(io_at(&private.join(list::FILE)))?);
         let path = path.to_owned();
-        Ok(Self { path, killed, adopt: false, made, list, staged: AtomicUsize::new(0), _lock: lock })
+        Ok(Self {
+            path,
+            killed,
+            adopt: false,
+            made,
+            list,
+            staged: AtomicUsize::new(0),
+            _lock: lock,
+        })
     }
 
-    /// Takes `path` if that is a new or an empty directory, or one that gemscope wrote: by its list, or as far as all names in it are among
-    /// `usual`. With `adopt`, any directory.
+    /// Takes `path` if that is a new or an empty directory, or one that gemscope wrote: by its
+    /// list, or as far as all names in it are among `usual`. With `adopt`, any directory.
     ///
     /// # Errors
     /// As [`Self::open`], and [`OwnershipError::NotEmpty`].
@@ -223,12 +245,13 @@ impl OutputDirectory {
         Staging::new(self.path.clone(), folder).map_err(io_at(&self.path))
     }
 
-    /// Puts staged files in place, and removes those of gemscope's in `scope` (names, folders, `""` for all) that are not among them.
-    /// Gives those that stay, and are the user's now: changed ones, and the last copies of images of the user's.
+    /// Puts staged files in place, and removes those of gemscope's in `scope` (names, folders, `""`
+    /// for all) that are not among them. Gives those that stay, and are the user's now: changed
+    /// ones, and the last copies of images of the user's.
     ///
     /// # Errors
-    /// [`OwnershipError::InTheWay`] and [`OwnershipError::Link`], before anything is changed; [`OwnershipError::Io`], after which the same
-    /// again puts right what is half done.
+    /// [`OwnershipError::InTheWay`] and [`OwnershipError::Link`], before anything is changed;
+    /// [`OwnershipError::Io`], after which the same again puts right what is half done.
     pub(crate) fn place(&self, staged: &Staging, scope: &[&str]) -> Result<Left, OwnershipError> {
         let made = staged.take();
         let mut list = self.list();
@@ -266,7 +289,8 @@ impl OutputDirectory {
         self.remove_stale(&mut self.list(), &[""], &Made::default())
     }
 
-    /// Puts a file in its place that is known by its content and is not on the list; on disk when this returns.
+    /// Puts a file in its place that is known by its content and is not on the list; on disk when
+    /// this returns.
     ///
     /// # Errors
     /// Whatever the file system says.
@@ -303,21 +327,30 @@ impl OutputDirectory {
         Ok(missing)
     }
 
-    /// The files that are to be put in place. Those that are there already, byte for byte, are not: a rename over a file makes many file
-    /// systems write it to the disk at once.
-    fn look_at_files<'m>(&self, list: &FileList, made: &'m Made) -> Result<Vec<&'m String>, OwnershipError> {
+    /// The files that are to be put in place. Those that are there already, byte for byte, are not:
+    /// a rename over a file makes many file systems write it to the disk at once.
+    fn look_at_files<'m>(
+        &self,
+        list: &FileList,
+        made: &'m Made,
+    ) -> Result<Vec<&'m String>, OwnershipError> {
         let among = made.contents();
         let look = |(name, content): (&'m String, &Content)| {
             let path = self.join(name);
             let place = self.look_at(list, name, content, &path, &among).map_err(io_at(&path))?;
             Ok((name, place))
         };
-        let places: Vec<(&String, Place)> = made.files.par_iter().map(look).collect::<Result<_, _>>()?;
+        let places: Vec<(&String, Place)> =
+            made.files.par_iter().map(look).collect::<Result<_, _>>()?;
         let mut taken = places.iter().filter(|(_, place)| *place == Place::Taken);
         if let Some((name, _)) = taken.next() {
             return Err(OwnershipError::InTheWay { path: self.join(name), others: taken.count() });
         }
-        Ok(places.into_iter().filter(|(_, place)| *place == Place::Free).map(|(name, _)| name).collect())
+        Ok(places
+            .into_iter()
+            .filter(|(_, place)| *place == Place::Free)
+            .map(|(name, _)| name)
+            .collect())
     }
 
     fn look_at(
@@ -340,17 +373,28 @@ impl OutputDirectory {
         Ok(if may_be_replaced { Place::Free } else { Place::Taken })
     }
 
-    fn remove_stale(&self, list: &mut WrittenList, scope: &[&str], made: &Made) -> Result<Left, OwnershipError> {
+    fn remove_stale(
+        &self,
+        list: &mut WrittenList,
+        scope: &[&str],
+        made: &Made,
+    ) -> Result<Left, OwnershipError> {
         let mut names = list.list().files_in(scope);
-        let goes =
-            |name: &String| !made.files.contains_key(name) && !made.folders.contains(name) && !made.kept.contains(name);
+        let goes = |name: &String| {
+            !made.files.contains_key(name)
+                && !made.folders.contains(name)
+                && !made.kept.contains(name)
+        };
         names.retain(goes);
         let mut chains = FolderChains::new(&self.path);
-        let (names, lost): (Vec<String>, Vec<String>) = names.into_iter().partition(|name| chains.reach(name));
+        let (names, lost): (Vec<String>, Vec<String>) =
+            names.into_iter().partition(|name| chains.reach(name));
         list.forget(&lost);
         let state = |name: &String| -> Result<(bool, bool), OwnershipError> {
             let path = self.join(name);
-            let Some(metadata) = looked_at(&path).map_err(io_at(&path))? else { return Ok((false, false)) };
+            let Some(metadata) = looked_at(&path).map_err(io_at(&path))? else {
+                return Ok((false, false));
+            };
             Ok((true, list.list().owns(name, &path, &metadata).map_err(io_at(&path))?))
         };
         let states: Vec<(bool, bool)> = names.par_iter().map(state).collect::<Result<_, _>>()?;
@@ -368,7 +412,9 @@ impl OutputDirectory {
         }
         list.forget(&names);
         let folders = list.list().folders_in(scope);
-        for name in folders.iter().filter(|name| !made.folders.contains(*name) && chains.reach(name)) {
+        for name in
+            folders.iter().filter(|name| !made.folders.contains(*name) && chains.reach(name))
+        {
             match fs::remove_dir(self.join(name)) {
                 // It holds something of the user's.
                 Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {}
@@ -387,8 +433,12 @@ impl Drop for OutputDirectory {
         let _ = fs::remove_dir_all(private.join(NEW));
         // Stays if there is a list.
         let _ = fs::remove_dir(private);
-        if self.made && is_empty(&self.path).unwrap_or(false) && self.list().list().names().next().is_none() {
-            let _ = fs::remove_file(self.path.join(lock::FILE)).and_then(|()| fs::remove_dir(&self.path));
+        if self.made
+            && is_empty(&self.path).unwrap_or(false)
+            && self.list().list().names().next().is_none()
+        {
+            let _ = fs::remove_file(self.path.join(lock::FILE))
+                .and_then(|()| fs::remove_dir(&self.path));
         }
     }
 }
@@ -404,7 +454,8 @@ enum Place {
     Taken,
 }
 
-/// Of names in a directory: whether all folders on the way are folders, and no links that lead elsewhere.
+/// Of names in a directory: whether all folders on the way are folders, and no links that lead
+/// elsewhere.
 struct FolderChains<'d> {
     directory: &'d Path,
     known: HashMap<String, bool>,
@@ -420,7 +471,8 @@ impl<'d> FolderChains<'d> {
         if let Some(known) = self.known.get(folder) {
             return *known;
         }
-        let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
+        let is_folder =
+            |path: &Path| fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir());
         let reached = self.reach(folder) && is_folder(&self.directory.join(folder));
         self.known.insert(folder.to_owned(), reached);
         reached
@@ -431,7 +483,9 @@ impl<'d> FolderChains<'d> {
 fn looked_at(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(None)
+        }
         Err(error) => Err(error),
     }
 }
@@ -453,7 +507,8 @@ fn remove_leftovers(private: &Path) -> io::Result<()> {
 /// The file that makes a directory a run.
 pub(crate) const RUN: &str = "run.json";
 
-/// Whether `directory` is a run: by the content of its [`RUN`], since other tools write files of that name, too.
+/// Whether `directory` is a run: by the content of its [`RUN`], since other tools write files of
+/// that name, too.
 ///
 /// # Errors
 /// Whatever the file system says, and that the file is a symbolic link.
@@ -466,9 +521,13 @@ pub(crate) fn is_run(directory: &Path) -> io::Result<bool> {
         #[serde(rename = "settings")]
         _settings: IgnoredAny,
     }
-    match files::open_unlinked(&directory.join(RUN)).and_then(|file| files::read_within(file, files::MAX_TEXT_BYTES)) {
+    match files::open_unlinked(&directory.join(RUN))
+        .and_then(|file| files::read_within(file, files::MAX_TEXT_BYTES))
+    {
         Ok(bytes) => Ok(serde_json::from_slice::<MadeBy>(&bytes).is_ok()),
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(false),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(false)
+        }
         Err(error) => Err(error),
     }
 }
@@ -481,7 +540,8 @@ pub(crate) fn look_at_lock(path: &Path) -> Result<(), OwnershipError> {
     lock::look(path).map_err(|holder| OwnershipError::InUse { path: path.to_owned(), holder })
 }
 
-/// Whether `path` is missing, or holds nothing but what gemscope leaves in every directory that it writes.
+/// Whether `path` is missing, or holds nothing but what gemscope leaves in every directory that it
+/// writes.
 pub(crate) fn is_empty(path: &Path) -> io::Result<bool> {
     Ok(others(path)?.is_empty())
 }
@@ -490,12 +550,14 @@ pub(crate) fn is_empty(path: &Path) -> io::Result<bool> {
 fn is_ours(path: &Path, usual: &[&str]) -> io::Result<bool> {
     let list = path.join(PRIVATE).join(list::FILE);
     let only_usual = others(path)?.iter().all(|name| usual.contains(&name.as_str()));
-    // Asked last: another process may have written the first files meanwhile, and its list before them.
+    // Asked last: another process may have written the first files meanwhile, and its list before
+    // them.
     Ok(only_usual || list.is_file())
 }
 
-/// The names of what is in `path`, sorted, besides what gemscope leaves in every directory that it writes: the lock, the list, and
-/// temporaries of a version that had them elsewhere. None if `path` is missing.
+/// The names of what is in `path`, sorted, besides what gemscope leaves in every directory that it
+/// writes: the lock, the list, and temporaries of a version that had them elsewhere. None if `path`
+/// is missing.
 pub(crate) fn others(path: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
@@ -513,25 +575,32 @@ pub(crate) fn others(path: &Path) -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Writes a file that must not be there yet, into a folder of the user's; one with the same bytes may. With `adopt`, another one is replaced.
+/// Writes a file that must not be there yet, into a folder of the user's; one with the same bytes
+/// may. With `adopt`, another one is replaced.
 ///
-/// It is written as `.NAME.gemscope-part` first. A part that a killed process left is gone on with if its bytes are the first of these.
+/// It is written as `.NAME.gemscope-part` first. A part that a killed process left is gone on with
+/// if its bytes are the first of these.
 ///
 /// # Errors
-/// [`OwnershipError::InTheWay`] for another file, [`OwnershipError::InUse`] if a second process writes the same.
+/// [`OwnershipError::InTheWay`] for another file, [`OwnershipError::InUse`] if a second process
+/// writes the same.
 pub fn write_new_file(path: &Path, bytes: &[u8], adopt: bool) -> Result<(), OwnershipError> {
     let in_the_way = |path: &Path| OwnershipError::InTheWay { path: path.to_owned(), others: 0 };
     let is_written = || match looked_at(path).map_err(io_at(path))? {
         None => Ok(false),
-        Some(metadata) if Content::file(bytes).is_at(path, &metadata).map_err(io_at(path))? => Ok(true),
+        Some(metadata) if Content::file(bytes).is_at(path, &metadata).map_err(io_at(path))? => {
+            Ok(true)
+        }
         Some(metadata) if adopt && !metadata.is_dir() => Ok(false),
         Some(_) => Err(in_the_way(path)),
     };
     let folder = files::folder_of(path);
     let part = folder.join(part_name(path.file_name().unwrap_or_default()));
     if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        let reason =
-            io::Error::new(ErrorKind::IsADirectory, "a folder is named, and one file is written: name the file");
+        let reason = io::Error::new(
+            ErrorKind::IsADirectory,
+            "a folder is named, and one file is written: name the file",
+        );
         return Err(io_at(path)(reason));
     }
     // A second process may have been killed once the first was done: its part is still there.
@@ -556,10 +625,12 @@ pub fn write_new_file(path: &Path, bytes: &[u8], adopt: bool) -> Result<(), Owne
     };
     file.write_all(rest).and_then(|()| file.sync_all()).map_err(io_at(&part))?;
     // Another process may have been faster.
-    if is_written()? { fs::remove_file(&part) } else { fs::rename(&part, path) }.map_err(io_at(path))
+    if is_written()? { fs::remove_file(&part) } else { fs::rename(&part, path) }
+        .map_err(io_at(path))
 }
 
-/// The name of the part of a file, of which a long one has no room for more than a hash of the file's.
+/// The name of the part of a file, of which a long one has no room for more than a hash of the
+/// file's.
 fn part_name(name: &OsStr) -> OsString {
     const LONGEST: usize = 255;
     let mut part = OsString::from(".");

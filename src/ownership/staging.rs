@@ -1,7 +1,8 @@
 //! Files that are being made, out of sight.
 //!
-//! In: names relative to a directory, and bytes or the files to link. Out: the same files in a hidden folder of that directory, and the
-//! list entry of each. Promises: until [`super::OutputDirectory::place`] puts them in place, nothing that a reader sees has changed;
+//! In: names relative to a directory, and bytes or the files to link. Out: the same files in a
+//! hidden folder of that directory, and the list entry of each. Promises: until
+//! [`super::OutputDirectory::place`] puts them in place, nothing that a reader sees has changed;
 //! from several threads at once.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -60,17 +61,21 @@ impl Staging {
     /// A file with these bytes.
     ///
     /// # Errors
-    /// Whatever the file system says; [`io::ErrorKind::AlreadyExists`] if one was made under that name.
+    /// Whatever the file system says; [`io::ErrorKind::AlreadyExists`] if one was made under that
+    /// name.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.make(name, Content::file(bytes), |path| File::create_new(path)?.write_all(bytes))
     }
 
-    /// A copy of the user's image at `original`, as these bytes. It stays if it may be the last one.
+    /// A copy of the user's image at `original`, as these bytes. It stays if it may be the last
+    /// one.
     ///
     /// # Errors
     /// As [`Self::write`].
     pub(crate) fn copy(&self, name: &str, bytes: &[u8], original: &Path) -> io::Result<()> {
-        self.make(name, Content::copy(bytes, original), |path| File::create_new(path)?.write_all(bytes))
+        self.make(name, Content::copy(bytes, original), |path| {
+            File::create_new(path)?.write_all(bytes)
+        })
     }
 
     /// A second name of `file`, whose bytes have that hash.
@@ -80,17 +85,28 @@ impl Staging {
     pub(crate) fn hard_link(&self, name: &str, file: &Path, sha256: String) -> io::Result<()> {
         let hard_link = file.to_string_lossy().into_owned();
         let size = file.metadata()?.len();
-        self.make(name, Content::HardLink { size, sha256, hard_link }, |path| std::fs::hard_link(file, path))
+        self.make(name, Content::HardLink { size, sha256, hard_link }, |path| {
+            std::fs::hard_link(file, path)
+        })
     }
 
     /// A symbolic link to `target`, whose bytes have that hash.
     ///
     /// # Errors
     /// Whatever the file system says; on Windows few may make them.
-    pub(crate) fn symbolic_link(&self, name: &str, target: &Path, sha256: Option<&str>) -> io::Result<()> {
+    pub(crate) fn symbolic_link(
+        &self,
+        name: &str,
+        target: &Path,
+        sha256: Option<&str>,
+    ) -> io::Result<()> {
         let link = target.to_string_lossy().into_owned();
         self.make(name, Content::Link { link }, |path| symbolic_link(target, path))?;
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).linked.extend(sha256.map(str::to_owned));
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .linked
+            .extend(sha256.map(str::to_owned));
         Ok(())
     }
 
@@ -122,12 +138,21 @@ impl Staging {
         std::fs::remove_file(self.folder.join(name))
     }
 
-    fn make(&self, name: &str, content: Content, write: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    fn make(
+        &self,
+        name: &str,
+        content: Content,
+        write: impl FnOnce(&Path) -> io::Result<()>,
+    ) -> io::Result<()> {
         if let Some((folder, _)) = name.rsplit_once('/') {
             self.folder(folder)?;
         }
         write(&self.folder.join(name))?;
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).files.insert(name.to_owned(), content);
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .files
+            .insert(name.to_owned(), content);
         Ok(())
     }
 

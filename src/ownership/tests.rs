@@ -33,10 +33,20 @@ fn a_set_takes_the_place_of_the_one_before_and_the_users_files_stay() {
     assert_eq!(put(&directory, &[("a", "2"), ("new/d", "2")]).unwrap(), ["crops/changed"]);
     assert_eq!((read(at("a")), read(at("new/d"))), ("2".into(), "2".into()));
     assert!(!at("gone").exists() && !at("kept/c").exists());
-    assert_eq!(["kept/caption.txt", "mine/other.txt", "changed"].map(|name| read(at(name))), ["mine"; 3]);
+    assert_eq!(
+        ["kept/caption.txt", "mine/other.txt", "changed"].map(|name| read(at(name))),
+        ["mine"; 3]
+    );
     // The changed file is the user's now, and in the way.
-    assert!(matches!(put(&directory, &[("changed", "3")]), Err(OwnershipError::InTheWay { others: 0, .. })));
-    assert_eq!((read(at("changed")), read(at("a"))), ("mine".into(), "2".into()), "nothing was changed");
+    assert!(matches!(
+        put(&directory, &[("changed", "3")]),
+        Err(OwnershipError::InTheWay { others: 0, .. })
+    ));
+    assert_eq!(
+        (read(at("changed")), read(at("a"))),
+        ("mine".into(), "2".into()),
+        "nothing was changed"
+    );
     assert_eq!(directory.remove_own().unwrap(), Left::default());
     assert!(!at("a").exists() && !at("new").exists() && at("mine/other.txt").exists());
 }
@@ -56,7 +66,11 @@ fn a_file_that_is_in_the_way_is_named_or_adopted() {
     // From now on they are gemscope's.
     let directory = OutputDirectory::open(dir.path()).unwrap();
     put(&directory, &[]).unwrap();
-    assert_eq!(fs::read_dir(dir.path().join("crops")).unwrap().count(), 0, "a folder of the user's stays");
+    assert_eq!(
+        fs::read_dir(dir.path().join("crops")).unwrap().count(),
+        0,
+        "a folder of the user's stays"
+    );
 }
 
 #[cfg(unix)]
@@ -70,7 +84,8 @@ fn nothing_is_written_or_removed_through_a_link() {
     put(&directory, &[("sub/a", "1")]).unwrap();
     fs::remove_dir_all(out.join("crops/sub")).unwrap();
     symlink(&mine, out.join("crops/sub")).unwrap();
-    // What lies behind the link has the content that is on the list, and is the user's all the same.
+    // What lies behind the link has the content that is on the list, and is the user's all the
+    // same.
     assert!(put(&directory, &[]).unwrap().is_empty());
     assert_eq!(read(mine.join("a")), "1");
     assert!(matches!(put(&directory, &[("sub/b", "2")]), Err(OwnershipError::Link(_))));
@@ -83,7 +98,10 @@ fn nothing_is_written_or_removed_through_a_link() {
         let other = dir.path().join(format!("other{name}"));
         fs::create_dir(&other).unwrap();
         symlink(mine.join("a"), other.join(name)).unwrap();
-        assert!(OutputDirectory::open(&other).unwrap_err().to_string().contains("symbolic link"), "{name}");
+        assert!(
+            OutputDirectory::open(&other).unwrap_err().to_string().contains("symbolic link"),
+            "{name}"
+        );
         assert_eq!(read(mine.join("a")), "1");
     }
 }
@@ -103,10 +121,17 @@ fn links_of_gemscopes_are_replaced_and_their_files_stay() {
     };
     assert_eq!([link("a"), link("a")], [Left::default(), Left::default()]);
     // Changed in place: through both names, and still a second name of the user's file.
-    fs::OpenOptions::new().append(true).open(&image).and_then(|mut file| file.write_all(b" changed")).unwrap();
+    fs::OpenOptions::new()
+        .append(true)
+        .open(&image)
+        .and_then(|mut file| file.write_all(b" changed"))
+        .unwrap();
     assert_eq!(link("b"), Left::default());
     assert!(!out.join("yolo/a").exists() && !out.join("yolo/a.link").exists());
-    assert_eq!((read(&image), read(out.join("yolo/b.link"))), ("picture changed".into(), "picture changed".into()));
+    assert_eq!(
+        (read(&image), read(out.join("yolo/b.link"))),
+        ("picture changed".into(), "picture changed".into())
+    );
 }
 
 #[test]
@@ -136,11 +161,20 @@ fn the_last_copy_of_an_image_is_neither_removed_nor_replaced() {
     assert!(matches!(copy(&[("b", "there")]), Err(OwnershipError::InTheWay { others: 0, .. })));
     let left = copy(&[("d", "renamed")]).unwrap();
     assert_eq!(left, Left { changed: vec![], last_copies: vec!["set/b".into()] });
-    assert_eq!(left.last_copies_in_words().unwrap(), "1 copy of an image that is gone stays in set, and is yours now");
-    assert!(!at("a").exists() && !at("c").exists(), "of an image that is there, and of one with another name");
+    assert_eq!(
+        left.last_copies_in_words().unwrap(),
+        "1 copy of an image that is gone stays in set, and is yours now"
+    );
+    assert!(
+        !at("a").exists() && !at("c").exists(),
+        "of an image that is there, and of one with another name"
+    );
     fs::remove_dir_all(dir.path().join("images")).unwrap();
     assert_eq!(directory.remove_own().unwrap().last_copies, ["linked", "set/d"]);
-    assert_eq!([at("b"), at("d"), directory.join("linked")].map(read), ["gone", "renamed", "linked"]);
+    assert_eq!(
+        [at("b"), at("d"), directory.join("linked")].map(read),
+        ["gone", "renamed", "linked"]
+    );
     assert_eq!(directory.remove_own().unwrap(), Left::default(), "they are the user's now");
 }
 
@@ -149,7 +183,8 @@ fn a_kill_between_the_list_and_the_files_is_put_right_by_the_next() {
     let dir = tempfile::tempdir().unwrap();
     let directory = OutputDirectory::open(dir.path()).unwrap();
     put(&directory, &[("a", "1"), ("b", "1")]).unwrap();
-    // As a kill leaves it: entries of the new set, one of its files in place, the others still staged.
+    // As a kill leaves it: entries of the new set, one of its files in place, the others still
+    // staged.
     let staged = directory.stage().unwrap();
     staged.write("crops/a", b"2").unwrap();
     staged.write("crops/c", b"2").unwrap();
@@ -162,21 +197,31 @@ fn a_kill_between_the_list_and_the_files_is_put_right_by_the_next() {
     assert!(!dir.path().join(".gemscope/new").exists());
     assert!(put(&directory, &[("a", "3"), ("c", "3")]).unwrap().is_empty());
     drop(directory);
-    let mut names: Vec<_> =
-        fs::read_dir(dir.path().join("crops")).unwrap().map(|one| one.unwrap().file_name()).collect();
+    let mut names: Vec<_> = fs::read_dir(dir.path().join("crops"))
+        .unwrap()
+        .map(|one| one.unwrap().file_name())
+        .collect();
     names.sort();
     assert_eq!(names, ["a", "c"]);
-    assert_eq!(read(dir.path().join(".gemscope/files.jsonl")).lines().count(), 3, "two files and their folder");
+    assert_eq!(
+        read(dir.path().join(".gemscope/files.jsonl")).lines().count(),
+        3,
+        "two files and their folder"
+    );
 }
 
 #[test]
 fn a_new_directory_is_empty_or_of_gemscope() {
     let dir = tempfile::tempdir().unwrap();
-    let open = |name: &str, adopt| OutputDirectory::open_new(&dir.path().join(name), &["crops"], adopt);
+    let open =
+        |name: &str, adopt| OutputDirectory::open_new(&dir.path().join(name), &["crops"], adopt);
     write(&dir.path().join("photos/a.jpg"), "mine");
     assert!(matches!(open("photos", false), Err(OwnershipError::NotEmpty(_))));
     drop(open("photos", true).unwrap());
-    assert!(matches!(open("photos", false), Err(OwnershipError::NotEmpty(_))), "nothing was written there");
+    assert!(
+        matches!(open("photos", false), Err(OwnershipError::NotEmpty(_))),
+        "nothing was written there"
+    );
     put(&open("photos", true).unwrap(), &[("a", "1")]).unwrap();
     drop(open("photos", false).unwrap());
     drop(open("new", false).unwrap());
@@ -195,7 +240,10 @@ fn a_new_file_is_written_once() {
     write_new_file(&path, b"two", true).unwrap();
     write(&dir.path().join("deep/.a.json.gemscope-part"), "tw");
     write_new_file(&path, b"two", false).unwrap();
-    assert!(!dir.path().join("deep/.a.json.gemscope-part").exists(), "of a second process that was killed");
+    assert!(
+        !dir.path().join("deep/.a.json.gemscope-part").exists(),
+        "of a second process that was killed"
+    );
     // A killed process left a part of the same; somebody has a file of that name.
     let other = dir.path().join("b.json");
     write(&dir.path().join(".b.json.gemscope-part"), "th");

@@ -1,7 +1,8 @@
 //! Pages for a browser, each in one file.
 //!
-//! In: a template, and what it shows. Out: HTML that loads nothing but pictures beside it. Promises: nothing in what it
-//! shows can become markup or script; on a page with scripts, only these very scripts are run.
+//! In: a template, and what it shows. Out: HTML that loads nothing but pictures beside it.
+//! Promises: nothing in what it shows can become markup or script; on a page with scripts, only
+//! these very scripts are run.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
@@ -17,7 +18,8 @@ const BASE: &str = include_str!("base.html");
 const STYLE: &str = include_str!("base.css");
 const SCRIPT: &str = include_str!("base.js");
 
-/// The page that `template` makes of `values`. All of them are escaped but the strings that are marked as safe.
+/// The page that `template` makes of `values`. All of them are escaped but the strings that are
+/// marked as safe.
 ///
 /// # Errors
 /// [`minijinja::Error`]; templates are part of the program.
@@ -62,9 +64,11 @@ impl RunPage {
     /// That the data cannot be written as JSON.
     pub(crate) fn whole<T: Serialize>(&self, data: &T) -> io::Result<String> {
         let (style, script) = (self.style(), self.script());
-        // Only this very script and style are run, only pictures are loaded, and only from where the page is.
+        // Only this very script and style are run, only pictures are loaded, and only from where
+        // the page is.
         let policy = format!(
-            "default-src 'none'; img-src 'self' file:; style-src 'sha256-{}'; script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
+            "default-src 'none'; img-src 'self' file:; style-src 'sha256-{}'; script-src \
+             'sha256-{}'; base-uri 'none'; form-action 'none'",
             sha256_base64(&style),
             sha256_base64(&script)
         );
@@ -86,14 +90,24 @@ impl RunPage {
     #[cfg(test)]
     pub(crate) fn check(&self) {
         for place in ["{{ policy }}", "{{ style }}", "{{ data }}", "{{ script }}"] {
-            assert_eq!((BASE.matches(place).count(), self.template.matches(place).count()), (1, 0), "{place}");
+            assert_eq!(
+                (BASE.matches(place).count(), self.template.matches(place).count()),
+                (1, 0),
+                "{place}"
+            );
         }
         let template = [BASE, self.template].concat();
         // A policy with hashes runs no handler attribute and applies no style attribute.
-        assert!(!template.contains(" onclick") && !template.contains(" style=") && !template.contains("://"));
+        assert!(
+            !template.contains(" onclick")
+                && !template.contains(" style=")
+                && !template.contains("://")
+        );
         assert!(!template.contains("safe") && !template.contains("autoescape"));
         let script = self.script();
-        for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "</script"] {
+        for markup in
+            ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "</script"]
+        {
             assert!(!script.contains(markup), "{markup}");
         }
         assert!(!self.style().contains("</style"));
@@ -102,7 +116,8 @@ impl RunPage {
     }
 }
 
-/// JSON that can stand in a `script` element: HTML sees no tag, comment or entity in it, JavaScript no line end.
+/// JSON that can stand in a `script` element: HTML sees no tag, comment or entity in it, JavaScript
+/// no line end.
 fn in_script(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len() + json.len() / 16);
     for character in json.chars() {
@@ -124,7 +139,8 @@ fn sha256_base64(text: &str) -> String {
     let hash = Sha256::digest(text);
     let mut encoded = String::new();
     for three in hash.chunks(3) {
-        let bits = three.iter().fold(0u32, |bits, &byte| bits << 8 | u32::from(byte)) << (8 * (3 - three.len()));
+        let bits = three.iter().fold(0u32, |bits, &byte| bits << 8 | u32::from(byte))
+            << (8 * (3 - three.len()));
         for place in 0..4 {
             let digit = DIGITS[(bits >> (18 - 6 * place) & 63) as usize];
             encoded.push(if place <= three.len() { char::from(digit) } else { '=' });
@@ -133,7 +149,8 @@ fn sha256_base64(text: &str) -> String {
     encoded
 }
 
-/// The link from a page in `from` to the folder `to`, which ends in `/`; `None` where there is no way (another drive) or no text for it.
+/// The link from a page in `from` to the folder `to`, which ends in `/`; `None` where there is no
+/// way (another drive) or no text for it.
 pub(crate) fn relative_link(from: &Path, to: &Path) -> Option<String> {
     let absolute = |path: &Path| -> Option<PathBuf> {
         // The report's own folder may not be there yet.
@@ -143,7 +160,8 @@ pub(crate) fn relative_link(from: &Path, to: &Path) -> Option<String> {
         }
     };
     let (from, to) = (absolute(from)?, absolute(to)?);
-    let common = from.components().zip(to.components()).take_while(|(ours, theirs)| ours == theirs).count();
+    let common =
+        from.components().zip(to.components()).take_while(|(ours, theirs)| ours == theirs).count();
     if from.components().next() != to.components().next() {
         return None;
     }
@@ -171,8 +189,7 @@ mod tests {
 
     #[test]
     fn nothing_of_the_data_is_markup() {
-        let hostile =
-            serde_json::json!({"a": "</script><script>alert(1)</script>&amp;<!--\u{2028}\u{2029}", "b": "{{script}}"});
+        let hostile = serde_json::json!({"a": "</script><script>alert(1)</script>&amp;<!--\u{2028}\u{2029}", "b": "{{script}}"});
         let text = in_script(&hostile.to_string());
         assert!(!text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), hostile);

@@ -67,12 +67,14 @@ impl TargetSize {
 
 /// The size that an image of `width` x `height` is resized to under `budget`.
 ///
-/// The formula, its order of operations in f64 and its errors are those of `get_aspect_ratio_preserving_size` in Hugging Face
-/// transformers 5.23.0 (`models/gemma4/image_processing_gemma4.py`): small images grow, both sides are floored to multiples of 48,
-/// and a side that would vanish becomes 48.
+/// The formula, its order of operations in f64 and its errors are those of
+/// `get_aspect_ratio_preserving_size` in Hugging Face transformers 5.23.0
+/// (`models/gemma4/image_processing_gemma4.py`): small images grow, both sides are floored to
+/// multiples of 48, and a side that would vanish becomes 48.
 ///
 /// # Errors
-/// [`BudgetError::NoTargetSize`] where the image has no pixels or the result would exceed the budget.
+/// [`BudgetError::NoTargetSize`] where the image has no pixels or the result would exceed the
+/// budget.
 pub fn target_size(width: u32, height: u32, budget: Budget) -> Result<TargetSize, BudgetError> {
     let no_size = || BudgetError::NoTargetSize { width, height, budget: budget.soft_tokens() };
     if width == 0 || height == 0 {
@@ -123,7 +125,10 @@ mod tests {
     #[test]
     fn auto_takes_the_smallest_that_does_not_shrink() {
         let auto = |width, height, max| {
-            BudgetChoice::Auto { max: Budget::try_from(max).unwrap() }.resolve(width, height).unwrap().soft_tokens()
+            BudgetChoice::Auto { max: Budget::try_from(max).unwrap() }
+                .resolve(width, height)
+                .unwrap()
+                .soft_tokens()
         };
         assert_eq!(auto(384, 384, 1120), 70);
         assert_eq!(auto(385, 384, 1120), 140);

@@ -1,8 +1,9 @@
 //! Resizing of images with a very long side.
 //!
-//! In: RGB bytes of a size with a side of more than [`LONGEST_SIDE`] pixels, and the size that is wanted. Out: the bytes that
-//! [`super::resize`] makes of any other image, by the same weights and the same sums. Promises: what is held beside the image is a
-//! few rows. The other ways lay down the weights of a whole side, 32 bytes and more for each of its pixels, and the image between the
+//! In: RGB bytes of a size with a side of more than [`LONGEST_SIDE`] pixels, and the size that is
+//! wanted. Out: the bytes that [`super::resize`] makes of any other image, by the same weights and
+//! the same sums. Promises: what is held beside the image is a few rows. The other ways lay down
+//! the weights of a whole side, 32 bytes and more for each of its pixels, and the image between the
 //! two passes, which of a column of one pixel's width is 48 times as large as the image.
 
 use multiversion::multiversion;
@@ -14,18 +15,24 @@ use super::weights::Side;
 /// The longest side of a JPEG, and the longest that the other ways are for.
 pub(super) const LONGEST_SIDE: u32 = u16::MAX as u32;
 
-/// From this radius on, every weight is small enough for the finest precision: of 2 * radius weights whose sum is 1 and which follow the
-/// cubic, the largest is below 2.5 / radius (at an end of the side, where a part of the cubic is missing), and 2^-7 is fine enough.
+/// From this radius on, every weight is small enough for the finest precision: of 2 * radius
+/// weights whose sum is 1 and which follow the cubic, the largest is below 2.5 / radius (at an end
+/// of the side, where a part of the cubic is missing), and 2^-7 is fine enough.
 const FAR: f64 = 512.0;
 
 /// Bytes of the rows that are made by the pass over the width before they are added up.
 const ROWS_TOGETHER: usize = 1 << 20;
 
-/// Resizes `rgb` of `width` x `height` pixels to `target`: over the width first, then over the height, rounding to bytes in between.
+/// Resizes `rgb` of `width` x `height` pixels to `target`: over the width first, then over the
+/// height, rounding to bytes in between.
 ///
 /// # Errors
 /// [`ResizeError`] where `rgb` is not `width * height * 3` bytes.
-pub(super) fn resize(rgb: &[u8], (width, height): (u32, u32), target: TargetSize) -> Result<Vec<u8>, ResizeError> {
+pub(super) fn resize(
+    rgb: &[u8],
+    (width, height): (u32, u32),
+    target: TargetSize,
+) -> Result<Vec<u8>, ResizeError> {
     let narrowed;
     let (rgb, width) = if width > LONGEST_SIDE {
         narrowed = over_the_width(rgb, width, height as usize, target.width);
@@ -34,7 +41,8 @@ pub(super) fn resize(rgb: &[u8], (width, height): (u32, u32), target: TargetSize
         (rgb, width)
     };
     if height > LONGEST_SIDE && width == 1 {
-        // The one pixel of a row is all of it, with a weight of 1: what is made of one column is made of all.
+        // The one pixel of a row is all of it, with a weight of 1: what is made of one column is
+        // made of all.
         let column = over_the_height(rgb, (1, height), TargetSize { width: 1, ..target })?;
         let (pixels, _) = column.as_chunks::<3>();
         return Ok(pixels
@@ -82,9 +90,14 @@ fn over_the_width(rgb: &[u8], width: u32, rows: usize, to: u32) -> Vec<u8> {
     out
 }
 
-/// The pass over the height, and before it that over the width for a few rows at a time. Each row is added to the rows of the result
-/// that it is a part of, of which there are four or five at once.
-fn over_the_height(rgb: &[u8], (width, height): (u32, u32), target: TargetSize) -> Result<Vec<u8>, ResizeError> {
+/// The pass over the height, and before it that over the width for a few rows at a time. Each row
+/// is added to the rows of the result that it is a part of, of which there are four or five at
+/// once.
+fn over_the_height(
+    rgb: &[u8],
+    (width, height): (u32, u32),
+    target: TargetSize,
+) -> Result<Vec<u8>, ResizeError> {
     let pass = Pass::new(height, target.height);
     let (row, to_row) = (width as usize * 3, target.width as usize * 3);
     let together = (ROWS_TOGETHER / to_row).max(1);
@@ -103,13 +116,21 @@ fn over_the_height(rgb: &[u8], (width, height): (u32, u32), target: TargetSize) 
             &narrow
         };
         while next < target.height && pass.side.first(next) < last {
-            open.push(Open { place: next as usize, taps: pass.taps(next), sums: vec![pass.half(); to_row] });
+            open.push(Open {
+                place: next as usize,
+                taps: pass.taps(next),
+                sums: vec![pass.half(); to_row],
+            });
             next += 1;
         }
         for Open { taps: Taps { start, weights }, sums, .. } in &mut open {
             let own = first.max(*start)..last.min(*start + weights.len());
             if !own.is_empty() {
-                add_up(sums, &rows[(own.start - first) * to_row..], &weights[own.start - *start..own.end - *start]);
+                add_up(
+                    sums,
+                    &rows[(own.start - first) * to_row..],
+                    &weights[own.start - *start..own.end - *start],
+                );
             }
         }
         open.retain(|Open { place, taps, sums }| {
@@ -125,7 +146,8 @@ fn over_the_height(rgb: &[u8], (width, height): (u32, u32), target: TargetSize) 
     Ok(out)
 }
 
-/// Adds rows to a row of sums, one for each weight. Weights of 16 bits, which processors multiply faster than those of 32.
+/// Adds rows to a row of sums, one for each weight. Weights of 16 bits, which processors multiply
+/// faster than those of 32.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 fn add_up(sums: &mut [i32], rows: &[u8], weights: &[i16]) {
     for (row, &weight) in rows.chunks_exact(sums.len()).zip(weights) {
@@ -204,16 +226,24 @@ mod tests {
             (90_000, 2, (96, 48)),
             (20, 5, (96, 48)),
         ] {
-            let rgb: Vec<u8> =
-                (0..width * height * 3).map(|index: u32| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+            let rgb: Vec<u8> = (0..width * height * 3)
+                .map(|index: u32| (index.wrapping_mul(2_654_435_761) >> 13) as u8)
+                .collect();
             let target = TargetSize { width: to.0, height: to.1 };
             let expected = in_two_calls(&rgb, width, height, target).unwrap();
-            assert!(resize(&rgb, (width, height), target).unwrap() == *expected, "{width}x{height}");
+            assert!(
+                resize(&rgb, (width, height), target).unwrap() == *expected,
+                "{width}x{height}"
+            );
             // Each pass by itself, also where the sides are short.
             let narrowed = over_the_width(&rgb, width, height as usize, target.width);
-            let across = in_two_calls(&rgb, width, height, TargetSize { width: to.0, height }).unwrap();
+            let across =
+                in_two_calls(&rgb, width, height, TargetSize { width: to.0, height }).unwrap();
             assert!(narrowed == *across, "{width}x{height}: width");
-            assert!(over_the_height(&rgb, (width, height), target).unwrap() == *expected, "{width}x{height}: height");
+            assert!(
+                over_the_height(&rgb, (width, height), target).unwrap() == *expected,
+                "{width}x{height}: height"
+            );
         }
     }
 

@@ -1,7 +1,8 @@
 //! An upright image to what the vision graph takes.
 //!
-//! In: RGB bytes. Out: patches, bytes that are floats in 0..1 once they are rescaled, and their positions. Promises: the target size and every value
-//! equal those of Hugging Face's `Gemma4ImageProcessor` (torchvision backend), bit for bit, from the same RGB bytes.
+//! In: RGB bytes. Out: patches, bytes that are floats in 0..1 once they are rescaled, and their
+//! positions. Promises: the target size and every value equal those of Hugging Face's
+//! `Gemma4ImageProcessor` (torchvision backend), bit for bit, from the same RGB bytes.
 //!
 //! ```
 //! use gemscope::preprocess::{PATCH_SIDE, prepare};
@@ -46,15 +47,19 @@ pub struct PreparedView {
     pub patches: PatchGrid,
 }
 
-/// Resizes the part of an image that `view` shows and cuts it into patches of `patch_side` pixels (16, or 48 for the
-/// encoder-free variant).
+/// Resizes the part of an image that `view` shows and cuts it into patches of `patch_side` pixels
+/// (16, or 48 for the encoder-free variant).
 ///
 /// # Errors
 /// [`ResizeError`] if the resizer refuses the buffers.
 ///
 /// # Panics
 /// If the view's region does not lie inside the image.
-pub fn prepare_view(image: &UprightImage, view: &PlannedView, patch_side: u32) -> Result<PreparedView, ResizeError> {
+pub fn prepare_view(
+    image: &UprightImage,
+    view: &PlannedView,
+    patch_side: u32,
+) -> Result<PreparedView, ResizeError> {
     let PlannedView { region: Region { x, y, width, height }, budget, size } = *view;
     let pixels = image.pixels(x, y, width, height);
     let patches = resize::resize_to_patches(&pixels, width, height, size, patch_side)?;
@@ -65,12 +70,17 @@ pub fn prepare_view(image: &UprightImage, view: &PlannedView, patch_side: u32) -
 ///
 /// # Errors
 /// As there, and if no target size exists.
-pub fn prepare(image: &UprightImage, choice: BudgetChoice, patch_side: u32) -> Result<PreparedView, ResizeError> {
+pub fn prepare(
+    image: &UprightImage,
+    choice: BudgetChoice,
+    patch_side: u32,
+) -> Result<PreparedView, ResizeError> {
     let whole = PlannedView::of(Region::whole(image.width, image.height), choice)?;
     prepare_view(image, &whole, patch_side)
 }
 
-/// [`prepare`] of an image of which fewer pixels may have been decoded: the budget and the target size are those of the whole image.
+/// [`prepare`] of an image of which fewer pixels may have been decoded: the budget and the target
+/// size are those of the whole image.
 ///
 /// # Errors
 /// As there.
@@ -79,14 +89,16 @@ pub fn prepare_reduced(
     choice: BudgetChoice,
     patch_side: u32,
 ) -> Result<PreparedView, ResizeError> {
-    let PlannedView { budget, size, .. } = PlannedView::of(Region::whole(image.width, image.height), choice)?;
+    let PlannedView { budget, size, .. } =
+        PlannedView::of(Region::whole(image.width, image.height), choice)?;
     let ReducedImage { decoded, .. } = image;
-    let patches = resize::resize_to_patches(&decoded.rgb, decoded.width, decoded.height, size, patch_side)?;
+    let patches =
+        resize::resize_to_patches(&decoded.rgb, decoded.width, decoded.height, size, patch_side)?;
     Ok(PreparedView { budget, size, patches })
 }
 
-/// The size that an image of `width` x `height` is resized to, or the image's own where there is none: what
-/// [`decode_reduced`](crate::image::decode_reduced) needs to leave.
+/// The size that an image of `width` x `height` is resized to, or the image's own where there is
+/// none: what [`decode_reduced`](crate::image::decode_reduced) needs to leave.
 pub fn needed_size(width: u32, height: u32, choice: BudgetChoice) -> (u32, u32) {
     let whole = PlannedView::of(Region::whole(width, height), choice);
     whole.map_or((width, height), |view| (view.size.width, view.size.height))

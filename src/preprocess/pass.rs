@@ -22,7 +22,12 @@ pub enum ResizeError {
 }
 
 /// One pass: one of the sides stays.
-pub(super) fn scale(source: &[u8], from: (u32, u32), target: &mut Vec<u8>, to: (u32, u32)) -> Result<(), ResizeError> {
+pub(super) fn scale(
+    source: &[u8],
+    from: (u32, u32),
+    target: &mut Vec<u8>,
+    to: (u32, u32),
+) -> Result<(), ResizeError> {
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     let source = ImageRef::new(from.0, from.1, source, PixelType::U8x3)?;
     target.resize(to.0 as usize * to.1 as usize * 3, 0);

@@ -7,8 +7,8 @@ use super::budget::TargetSize;
 /// Side of a patch in pixels, for every variant with a vision encoder.
 pub const PATCH_SIDE: u32 = 16;
 
-/// The patches of one view, row by row, without padding. They stay bytes until a graph takes them: a quarter of what floats would hold while they wait,
-/// and of what goes to a card.
+/// The patches of one view, row by row, without padding. They stay bytes until a graph takes them:
+/// a quarter of what floats would hold while they wait, and of what goes to a card.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatchGrid {
     /// Side of a patch in pixels: 16, or 48 for the encoder-free variant.
@@ -47,7 +47,8 @@ impl PatchGrid {
         view(&self.pixels, [self.count(), self.patch_values()])
     }
 
-    /// `image_position_ids` as Hugging Face has them: `[count, 2]`, i64; column, row, in units of a patch.
+    /// `image_position_ids` as Hugging Face has them: `[count, 2]`, i64; column, row, in units of a
+    /// patch.
     pub fn position_ids(&self) -> ArrayView2<'_, i64> {
         view(&self.positions, [self.count(), 2])
     }
@@ -75,7 +76,8 @@ pub fn rescale(byte: u8) -> f32 {
 pub(super) struct Layout {
     /// So many rows are a band; bands follow each other.
     pub(super) rows: usize,
-    /// So many bytes of a row stay together; below them those of the band's next row, and then the next run of its first.
+    /// So many bytes of a row stay together; below them those of the band's next row, and then the
+    /// next run of its first.
     pub(super) run: usize,
 }
 
@@ -131,7 +133,8 @@ mod tests {
 
     #[test]
     fn padding_is_zero_and_minus_one() {
-        let mut grid = patchify(&[255; 48 * 48 * 3], TargetSize { width: 48, height: 48 }, PATCH_SIDE);
+        let mut grid =
+            patchify(&[255; 48 * 48 * 3], TargetSize { width: 48, height: 48 }, PATCH_SIDE);
         grid.pad_to(10);
         assert_eq!(grid.count(), 10);
         assert_eq!(grid.positions[18..], [-1, -1]);

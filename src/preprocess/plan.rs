@@ -1,7 +1,8 @@
 //! The views of an image before any of its pixels is read.
 //!
-//! In: the size of an upright image, how it is tiled, and the budget. Out: the views with their budgets and target
-//! sizes, the whole image first. Promises: the loader, its memory gate and the dry run see the same views.
+//! In: the size of an upright image, how it is tiled, and the budget. Out: the views with their
+//! budgets and target sizes, the whole image first. Promises: the loader, its memory gate and the
+//! dry run see the same views.
 
 use thiserror::Error;
 
@@ -43,7 +44,8 @@ impl PlannedView {
     }
 }
 
-/// The views of an image of `width` x `height` px: the whole, and the tiles if there are at least two.
+/// The views of an image of `width` x `height` px: the whole, and the tiles if there are at least
+/// two.
 ///
 /// # Errors
 /// [`PlanError`].
@@ -54,5 +56,8 @@ pub fn plan_views(
     choice: BudgetChoice,
 ) -> Result<Vec<PlannedView>, PlanError> {
     let regions = views(width, height, tiling, choice.largest())?;
-    Ok(regions.into_iter().map(|region| PlannedView::of(region, choice)).collect::<Result<_, _>>()?)
+    Ok(regions
+        .into_iter()
+        .map(|region| PlannedView::of(region, choice))
+        .collect::<Result<_, _>>()?)
 }

@@ -10,14 +10,21 @@ use super::long;
 use super::pass::{ResizeError, scale};
 use super::patches::{Layout, PatchGrid, patchify, positions};
 
-/// Resizes RGB bytes to `target`, antialiased bicubic (a = -0.5), rounding to bytes after each pass.
+/// Resizes RGB bytes to `target`, antialiased bicubic (a = -0.5), rounding to bytes after each
+/// pass.
 ///
-/// torchvision's `resize(BICUBIC, antialias=True)` on uint8 goes over the width first; `fast_image_resize` in one call goes over the
-/// height first, which differs by up to 26 levels. Two calls, one a side, are bit-exact, and so are the passes for AVX-512.
+/// torchvision's `resize(BICUBIC, antialias=True)` on uint8 goes over the width first;
+/// `fast_image_resize` in one call goes over the height first, which differs by up to 26 levels.
+/// Two calls, one a side, are bit-exact, and so are the passes for AVX-512.
 ///
 /// # Errors
 /// [`ResizeError`] where `rgb` is not `width * height * 3` bytes.
-pub fn resize(rgb: &[u8], width: u32, height: u32, target: TargetSize) -> Result<Cow<'_, [u8]>, ResizeError> {
+pub fn resize(
+    rgb: &[u8],
+    width: u32,
+    height: u32,
+    target: TargetSize,
+) -> Result<Cow<'_, [u8]>, ResizeError> {
     if let Some(resized) = in_one_sweep(rgb, (width, height), target, Layout::uncut(target.width)) {
         return Ok(Cow::Owned(resized));
     }
@@ -45,7 +52,12 @@ pub(super) fn resize_to_patches(
 }
 
 /// Both passes at once, where there is something to resize and the processor has what it takes.
-fn in_one_sweep(rgb: &[u8], from: (u32, u32), target: TargetSize, layout: Layout) -> Option<Vec<u8>> {
+fn in_one_sweep(
+    rgb: &[u8],
+    from: (u32, u32),
+    target: TargetSize,
+    layout: Layout,
+) -> Option<Vec<u8>> {
     let other = from == (target.width, target.height) || is_long(from);
     if other { None } else { avx512::resize(rgb, from, target, layout) }
 }
@@ -55,7 +67,12 @@ fn is_long((width, height): (u32, u32)) -> bool {
 }
 
 /// [`resize`] for every processor and shape.
-fn step_by_step(rgb: &[u8], width: u32, height: u32, target: TargetSize) -> Result<Cow<'_, [u8]>, ResizeError> {
+fn step_by_step(
+    rgb: &[u8],
+    width: u32,
+    height: u32,
+    target: TargetSize,
+) -> Result<Cow<'_, [u8]>, ResizeError> {
     let same = (width, height) == (target.width, target.height);
     if is_long((width, height)) && !same {
         return long::resize(rgb, (width, height), target).map(Cow::Owned);
@@ -98,8 +115,8 @@ fn recycle(resized: Cow<'_, [u8]>) {
 }
 
 thread_local! {
-    /// Two buffers, for the image between the two passes and for the one after them: several megabytes each, which the system would hand out page by
-    /// page for every image anew.
+    /// Two buffers, for the image between the two passes and for the one after them: several
+    /// megabytes each, which the system would hand out page by page for every image anew.
     static SPARE: Cell<[Vec<u8>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
 }
 

@@ -1,7 +1,8 @@
 //! Which views an image is shown in: the whole of it, and tiles.
 //!
-//! In: the size of an upright image, how it is to be tiled, and the budget. Out: regions in whole pixels, the whole image first. Promises:
-//! every region lies inside the image and none is empty; the tiles together cover the image; equal inputs give equal tiles.
+//! In: the size of an upright image, how it is to be tiled, and the budget. Out: regions in whole
+//! pixels, the whole image first. Promises: every region lies inside the image and none is empty;
+//! the tiles together cover the image; equal inputs give equal tiles.
 
 use thiserror::Error;
 
@@ -44,7 +45,9 @@ pub enum TilingError {
         side: u32,
     },
     /// Too many.
-    #[error("{width}x{height} px would be {tiles} tiles (at most {MOST_TILES}): choose larger ones")]
+    #[error(
+        "{width}x{height} px would be {tiles} tiles (at most {MOST_TILES}): choose larger ones"
+    )]
     TooMany {
         /// Width of the image.
         width: u32,
@@ -68,10 +71,15 @@ pub(super) fn views(
     let whole = Region::whole(width, height);
     let Some(tiling) = tiling else { return Ok(vec![whole]) };
     let (columns, rows) = match tiling {
-        Tiling::Size { side, overlap } => (steps(width, side, overlap)?, steps(height, side, overlap)?),
-        Tiling::Grid { columns, rows, overlap } => (cells(width, columns, overlap)?, cells(height, rows, overlap)?),
+        Tiling::Size { side, overlap } => {
+            (steps(width, side, overlap)?, steps(height, side, overlap)?)
+        }
+        Tiling::Grid { columns, rows, overlap } => {
+            (cells(width, columns, overlap)?, cells(height, rows, overlap)?)
+        }
         Tiling::Auto => {
-            let shown = u64::from(budget.soft_tokens()) * u64::from(SOFT_TOKEN_SIDE * SOFT_TOKEN_SIDE);
+            let shown =
+                u64::from(budget.soft_tokens()) * u64::from(SOFT_TOKEN_SIDE * SOFT_TOKEN_SIDE);
             if u64::from(width) * u64::from(height) <= shown {
                 return Ok(vec![whole]);
             }
@@ -109,21 +117,27 @@ fn steps(length: u32, side: u32, overlap: Overlap) -> Result<Vec<(u32, u32)>, Ti
     Ok((0..count).map(|index| ((index * step).min(length - side), side)).collect())
 }
 
-/// Places and lengths of `count` pieces of one length that cover `length`, at most one piece a pixel.
+/// Places and lengths of `count` pieces of one length that cover `length`, at most one piece a
+/// pixel.
 fn cells(length: u32, count: u32, overlap: Overlap) -> Result<Vec<(u32, u32)>, TilingError> {
     let count = count.clamp(1, length.max(1));
     let even = f64::from(length) / f64::from(count);
     let side = match overlap {
         // side - share * side = (length - side) / (count - 1), for the pieces to end at the edge.
-        Overlap::Share(share) => f64::from(length) / (1.0 + (f64::from(count) - 1.0) * (1.0 - share)),
-        Overlap::Pixels(pixels) => (f64::from(length) + f64::from(count - 1) * f64::from(pixels)) / f64::from(count),
+        Overlap::Share(share) => {
+            f64::from(length) / (1.0 + (f64::from(count) - 1.0) * (1.0 - share))
+        }
+        Overlap::Pixels(pixels) => {
+            (f64::from(length) + f64::from(count - 1) * f64::from(pixels)) / f64::from(count)
+        }
     };
     let side = (side.ceil().max(even.ceil()) as u32).clamp(1, length);
     if count > 1 && side == length {
         return Err(TilingError::Overlap { overlap: side, side });
     }
     let last = f64::from(length - side);
-    let place = |index: u32| (last * f64::from(index) / f64::from((count - 1).max(1))).round() as u32;
+    let place =
+        |index: u32| (last * f64::from(index) / f64::from((count - 1).max(1))).round() as u32;
     Ok((0..count).map(|index| (place(index), side)).collect())
 }
 
@@ -155,7 +169,10 @@ mod tests {
         assert_eq!(tiles(1000, 600, "3x2").len(), 7);
         assert_eq!(
             tiles(1000, 600, "2x1:0.0")[1..],
-            [Region { x: 0, y: 0, width: 500, height: 600 }, Region { x: 500, y: 0, width: 500, height: 600 },]
+            [
+                Region { x: 0, y: 0, width: 500, height: 600 },
+                Region { x: 500, y: 0, width: 500, height: 600 },
+            ]
         );
     }
 
@@ -170,7 +187,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_cut() {
-        let refused = |width, text: &str| views(width, width, Some(text.parse().unwrap()), budget(70)).unwrap_err();
+        let refused = |width, text: &str| {
+            views(width, width, Some(text.parse().unwrap()), budget(70)).unwrap_err()
+        };
         assert!(matches!(refused(1000, "100:100"), TilingError::Overlap { .. }));
         assert!(matches!(refused(100_000, "48:0"), TilingError::TooMany { .. }));
     }

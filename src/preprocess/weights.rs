@@ -1,7 +1,8 @@
 //! The weights of a bicubic resize, one pixel of the new side at a time.
 //!
-//! In: a side before and after. Out: for each pixel of the new side the source pixels that it is made of, and their weights, as
-//! `fast_image_resize` 6.1 computes them (which follows Pillow-SIMD).
+//! In: a side before and after. Out: for each pixel of the new side the source pixels that it is
+//! made of, and their weights, as `fast_image_resize` 6.1 computes them (which follows
+//! Pillow-SIMD).
 
 /// Keys' cubic with a = -0.5.
 fn catmull_rom(x: f64) -> f64 {
@@ -29,7 +30,8 @@ impl Side {
         Self { from, scale, widening: scale.max(1.0) }
     }
 
-    /// How far from its centre a place has weights, in source pixels: where the side shrinks, the cubic is as wide as that makes it.
+    /// How far from its centre a place has weights, in source pixels: where the side shrinks, the
+    /// cubic is as wide as that makes it.
     pub(super) fn radius(&self) -> f64 {
         2.0 * self.widening
     }
@@ -43,13 +45,15 @@ impl Side {
         (self.centre(place) - self.radius()).floor().max(0.0) as usize
     }
 
-    /// The weights of a place go into `own`, none at the ends being 0; what comes back is the pixel that the first of them is for.
+    /// The weights of a place go into `own`, none at the ends being 0; what comes back is the pixel
+    /// that the first of them is for.
     #[allow(clippy::float_cmp)] // exactly zero is what is left out
     pub(super) fn weights(&self, place: u32, own: &mut Vec<f64>) -> u32 {
         let centre = self.centre(place);
         let first = self.first(place) as u32;
         let end = (centre + self.radius()).ceil().min(f64::from(self.from)) as u32;
-        let weight = |pixel: u32| catmull_rom((f64::from(pixel) - (centre - 0.5)) * (1.0 / self.widening));
+        let weight =
+            |pixel: u32| catmull_rom((f64::from(pixel) - (centre - 0.5)) * (1.0 / self.widening));
         let start = (first..end).find(|&pixel| weight(pixel) != 0.0).unwrap_or(end);
         own.clear();
         own.extend((start..end).map(weight));
@@ -65,8 +69,8 @@ impl Side {
         start
     }
 
-    /// As many bits behind the point as the largest weight leaves of 16, and at most those that a sum in 32 bits has room for beside 8
-    /// bits of a result and 2 of overshoot.
+    /// As many bits behind the point as the largest weight leaves of 16, and at most those that a
+    /// sum in 32 bits has room for beside 8 bits of a result and 2 of overshoot.
     pub(super) fn precision(largest: f64) -> u32 {
         let fits = |bits: u32| (largest * f64::from(1_u32 << (bits + 1))).round() < 32768.0;
         (0..22).find(|&bits| !fits(bits)).unwrap_or(21)

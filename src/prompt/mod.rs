@@ -1,9 +1,10 @@
 //! A task to the token ids that the decoder reads.
 //!
-//! In: what is asked for, and a model directory's tokenizer and chat template. Out: token ids in which the image token stands once,
-//! and that sequence with the image token expanded for a view. Promises: the ids equal those of Hugging Face's processor for the
-//! same directory; nothing about the template is hard-coded; only the template writes special tokens: those that stand in a label, a
-//! prompt or a file are words, and cannot end a turn or name an image.
+//! In: what is asked for, and a model directory's tokenizer and chat template. Out: token ids in
+//! which the image token stands once, and that sequence with the image token expanded for a view.
+//! Promises: the ids equal those of Hugging Face's processor for the same directory; nothing about
+//! the template is hard-coded; only the template writes special tokens: those that stand in a
+//! label, a prompt or a file are words, and cannot end a turn or name an image.
 //!
 //! ```
 //! use gemscope::prompt::{Conversation, Prompter};
@@ -39,7 +40,8 @@ pub enum PromptError {
     Tokenizer(#[from] TokenizerError),
     /// The rendered prompt must name each image exactly once.
     #[error(
-        "the chat template writes the image token {token} {count} times instead of {images}; is it that of a text model?"
+        "the chat template writes the image token {token} {count} times instead of {images}; is \
+         it that of a text model?"
     )]
     ImageTokens {
         /// How it is written.
@@ -51,7 +53,8 @@ pub enum PromptError {
     },
     /// More than the model takes.
     #[error(
-        "the prompt has {tokens} tokens of text, and the model takes {most} beside the image: ask for fewer labels at once, or in fewer words"
+        "the prompt has {tokens} tokens of text, and the model takes {most} beside the image: ask \
+         for fewer labels at once, or in fewer words"
     )]
     TooLong {
         /// Tokens of the text.
@@ -68,8 +71,9 @@ pub struct Conversation {
     pub system: Option<String>,
     /// Whether the model may think before it answers.
     pub thinking: bool,
-    /// Whether the image gets `\n\n` on both sides, as transformers.js and onnxruntime-genai write it whatever the chat template says
-    /// (`processing_gemma4.js` of transformers.js 4.3.1). Hugging Face adds nothing.
+    /// Whether the image gets `\n\n` on both sides, as transformers.js and onnxruntime-genai write
+    /// it whatever the chat template says (`processing_gemma4.js` of transformers.js 4.3.1).
+    /// Hugging Face adds nothing.
     pub image_newlines: bool,
 }
 
@@ -80,8 +84,8 @@ pub struct Query {
     pub text: String,
     /// What goes around it.
     pub conversation: Conversation,
-    /// The whole prompt as the chat template rendered it, the image token standing once for each image. Of a plain one, a mark of thinking,
-    /// system prompt and text.
+    /// The whole prompt as the chat template rendered it, the image token standing once for each
+    /// image. Of a plain one, a mark of thinking, system prompt and text.
     pub rendered: String,
     /// The ids before the first image, between each two, and after the last; none of a plain query.
     parts: Vec<Vec<u32>>,
@@ -94,11 +98,18 @@ impl Query {
         let system = conversation.system.iter().map(String::as_str);
         let thinking = conversation.thinking.then_some("<|think|>").into_iter();
         let rendered = thinking.chain(system).chain([text]).collect::<Vec<_>>().join("\n\n");
-        Self { text: text.to_owned(), conversation: conversation.clone(), rendered, parts: Vec::new(), image: [0; 3] }
+        Self {
+            text: text.to_owned(),
+            conversation: conversation.clone(),
+            rendered,
+            parts: Vec::new(),
+            image: [0; 3],
+        }
     }
 
-    /// The prompt's ids for a view of `soft_tokens`: the image token becomes begin, `soft_tokens` times the token, end.
-    /// (`processing_gemma4.py` of transformers 5.23.0.) None of a plain query.
+    /// The prompt's ids for a view of `soft_tokens`: the image token becomes begin, `soft_tokens`
+    /// times the token, end. (`processing_gemma4.py` of transformers 5.23.0.) None of a plain
+    /// query.
     pub fn token_ids(&self, soft_tokens: u32) -> Vec<u32> {
         self.token_ids_of(&[soft_tokens])
     }
@@ -149,7 +160,12 @@ impl Prompts {
     ///
     /// # Errors
     /// As [`Self::query`].
-    pub fn query_about(&self, images: usize, text: &str, conversation: &Conversation) -> Result<Query, PromptError> {
+    pub fn query_about(
+        &self,
+        images: usize,
+        text: &str,
+        conversation: &Conversation,
+    ) -> Result<Query, PromptError> {
         match self {
             Self::Model(prompter) => prompter.query_about(images, text, conversation),
             Self::Plain => Ok(Query::plain(text, conversation)),
@@ -188,12 +204,13 @@ impl Prompter {
     /// # Errors
     /// [`PromptError`] that names the file.
     pub fn open(directory: &Path) -> Result<Self, PromptError> {
-        let (tokenizer, template) = (Arc::new(TextTokenizer::open(directory)?), ChatTemplate::open(directory)?);
+        let (tokenizer, template) =
+            (Arc::new(TextTokenizer::open(directory)?), ChatTemplate::open(directory)?);
         Ok(Self { tokenizer, template, room: Room { context: usize::MAX, image: 0 } })
     }
 
-    /// The same for a model that takes so much: a longer prompt is refused, since attention over it takes memory by the square of its
-    /// length.
+    /// The same for a model that takes so much: a longer prompt is refused, since attention over it
+    /// takes memory by the square of its length.
     #[must_use]
     pub fn within(self, room: Room) -> Self {
         Self { room, ..self }
@@ -211,14 +228,24 @@ impl Prompter {
     ///
     /// # Errors
     /// As [`Self::query`].
-    pub fn query_about(&self, images: usize, text: &str, conversation: &Conversation) -> Result<Query, PromptError> {
+    pub fn query_about(
+        &self,
+        images: usize,
+        text: &str,
+        conversation: &Conversation,
+    ) -> Result<Query, PromptError> {
         let special = &self.tokenizer.special;
         let system = conversation.system.as_deref();
         let mark = mark_beside([text, system.unwrap_or_default()]);
         let marked = |text| self.tokenizer.marked(text, mark);
         let system = system.map(marked);
-        let mut rendered =
-            self.template.render(images, &marked(text), system.as_deref(), conversation.thinking, &special.bos)?;
+        let mut rendered = self.template.render(
+            images,
+            &marked(text),
+            system.as_deref(),
+            conversation.thinking,
+            &special.bos,
+        )?;
         if conversation.image_newlines {
             rendered = rendered.replace(&special.image, &format!("\n\n{}\n\n", special.image));
         }
@@ -232,9 +259,14 @@ impl Prompter {
         if ids.len() > most {
             return Err(PromptError::TooLong { tokens: ids.len(), most });
         }
-        let parts: Vec<Vec<u32>> = ids.split(|&id| id == special.image_id).map(<[u32]>::to_vec).collect();
+        let parts: Vec<Vec<u32>> =
+            ids.split(|&id| id == special.image_id).map(<[u32]>::to_vec).collect();
         if parts.len() != images + 1 {
-            return Err(PromptError::ImageTokens { token: special.image.clone(), count: parts.len() - 1, images });
+            return Err(PromptError::ImageTokens {
+                token: special.image.clone(),
+                count: parts.len() - 1,
+                images,
+            });
         }
         Ok(Query {
             text: text.to_owned(),

@@ -15,7 +15,8 @@ use thiserror::Error;
 pub enum TemplateError {
     /// None of the places holds one.
     #[error(
-        "{}: no chat template (looked for chat_template.jinja, chat_template.json and `chat_template` in tokenizer_config.json)",
+        "{}: no chat template (looked for chat_template.jinja, chat_template.json and \
+         `chat_template` in tokenizer_config.json)",
         .0.display()
     )]
     Missing(PathBuf),
@@ -45,8 +46,8 @@ pub struct ChatTemplate {
 
 const NAME: &str = "chat_template";
 
-/// So many steps may a template take, one for each 64 bytes of text among them. Gemma 4's take some hundreds for one question; one that
-/// loops is stopped within a second.
+/// So many steps may a template take, one for each 64 bytes of text among them. Gemma 4's take some
+/// hundreds for one question; one that loops is stopped within a second.
 const MOST_STEPS: u64 = 1_000_000;
 
 /// The most bytes of a text that the engine makes in one go, where it counts them only afterwards.
@@ -60,7 +61,8 @@ impl ChatTemplate {
     pub fn open(directory: &Path) -> Result<Self, TemplateError> {
         let source = read_source(directory)?;
         let mut environment = Environment::new();
-        // The settings under which transformers renders chat templates (utils/chat_template_utils.py).
+        // The settings under which transformers renders chat templates
+        // (utils/chat_template_utils.py).
         environment.set_syntax(
             SyntaxConfig::builder()
                 .trim_blocks(true)
@@ -71,10 +73,15 @@ impl ChatTemplate {
         environment.set_fuel(Some(MOST_STEPS));
         environment.add_filter("tojson", to_json);
         environment.set_unknown_method_callback(method);
-        environment.add_function("raise_exception", |message: String| -> Result<(), minijinja::Error> {
-            Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
-        });
-        environment.add_template_owned(NAME, source).map_err(|error| render_error(directory, error))?;
+        environment.add_function(
+            "raise_exception",
+            |message: String| -> Result<(), minijinja::Error> {
+                Err(minijinja::Error::new(ErrorKind::InvalidOperation, message))
+            },
+        );
+        environment
+            .add_template_owned(NAME, source)
+            .map_err(|error| render_error(directory, error))?;
         Ok(Self { environment, directory: directory.to_owned() })
     }
 
@@ -92,7 +99,8 @@ impl ChatTemplate {
     ) -> Result<String, TemplateError> {
         let mut messages = Vec::new();
         if let Some(system) = system {
-            // As a string: Gemma 4's templates trim a system prompt and do not look for items in it.
+            // As a string: Gemma 4's templates trim a system prompt and do not look for items in
+            // it.
             messages.push(serde_json::json!({"role": "system", "content": system}));
         }
         let mut content = vec![serde_json::json!({"type": "image"}); images];
@@ -110,7 +118,8 @@ impl ChatTemplate {
     }
 }
 
-/// The engine's `tojson`, of at most [`LONGEST_TEXT`] bytes: an indent of a hundred million spaces is one argument.
+/// The engine's `tojson`, of at most [`LONGEST_TEXT`] bytes: an indent of a hundred million spaces
+/// is one argument.
 fn to_json(
     value: &minijinja::Value,
     indent: Option<minijinja::Value>,
@@ -120,14 +129,16 @@ fn to_json(
         Some(indent) => Some(indent),
         None => options.get("indent")?,
     };
-    let spaces = indent.as_ref().and_then(|indent| usize::try_from(indent.clone()).ok()).unwrap_or(2);
+    let spaces =
+        indent.as_ref().and_then(|indent| usize::try_from(indent.clone()).ok()).unwrap_or(2);
     if spaces > LONGEST_TEXT {
         return Err(too_long());
     }
     let spaces = vec![b' '; spaces];
     let mut room = Room(LONGEST_TEXT);
     let formatter = serde_json::ser::PrettyFormatter::with_indent(&spaces);
-    let written = value.serialize(&mut serde_json::Serializer::with_formatter(&mut room, formatter));
+    let written =
+        value.serialize(&mut serde_json::Serializer::with_formatter(&mut room, formatter));
     if written.is_err() && room.0 == 0 {
         return Err(too_long());
     }
@@ -149,7 +160,8 @@ impl std::io::Write for Room {
     }
 }
 
-/// Methods of texts, lists and mappings as Python has them. `format` may be asked for a width of any number, and to repeat what it is given.
+/// Methods of texts, lists and mappings as Python has them. `format` may be asked for a width of
+/// any number, and to repeat what it is given.
 fn method(
     state: &mut State<'_, '_>,
     value: &minijinja::Value,
@@ -157,8 +169,11 @@ fn method(
     arguments: &[minijinja::Value],
 ) -> Result<minijinja::Value, minijinja::Error> {
     if let (Some(text), "format") = (value.as_str(), name) {
-        let widths = text.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| !digits.is_empty());
-        let widths = widths.map(|digits| digits.parse().unwrap_or(usize::MAX)).fold(0, usize::saturating_add);
+        let widths =
+            text.split(|letter: char| !letter.is_ascii_digit()).filter(|digits| !digits.is_empty());
+        let widths = widths
+            .map(|digits| digits.parse().unwrap_or(usize::MAX))
+            .fold(0, usize::saturating_add);
         let given = arguments.iter().map(|argument| argument.to_string().len()).sum::<usize>();
         let repeated = text.matches('{').count().saturating_mul(given);
         if widths.saturating_add(repeated) > LONGEST_TEXT {
@@ -183,13 +198,16 @@ fn read_source(directory: &Path) -> Result<String, TemplateError> {
     }
     for file in ["chat_template.json", "tokenizer_config.json"] {
         let Some(text) = read(&directory.join(file))? else { continue };
-        let config: Value = serde_json::from_str(&text)
-            .map_err(|error| TemplateError::Read { path: directory.join(file), error: error.into() })?;
+        let config: Value = serde_json::from_str(&text).map_err(|error| TemplateError::Read {
+            path: directory.join(file),
+            error: error.into(),
+        })?;
         match &config["chat_template"] {
             Value::String(source) => return Ok(source.clone()),
             // Several named templates; the one for chat is called "default".
             Value::Array(named) => {
-                let default = named.iter().find(|template| template["name"] == "default").or(named.first());
+                let default =
+                    named.iter().find(|template| template["name"] == "default").or(named.first());
                 if let Some(source) = default.and_then(|template| template["template"].as_str()) {
                     return Ok(source.to_owned());
                 }

@@ -65,7 +65,8 @@ pub struct TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// Reads `tokenizer.json`, and how the special tokens are written from `tokenizer_config.json` where there is one.
+    /// Reads `tokenizer.json`, and how the special tokens are written from `tokenizer_config.json`
+    /// where there is one.
     ///
     /// # Errors
     /// [`TokenizerError`] that names the file.
@@ -73,14 +74,19 @@ impl TextTokenizer {
         let path = directory.join("tokenizer.json");
         let broken = |reason: String| TokenizerError::Open { path: path.clone(), reason };
         let text = files::read_text(&path).map_err(|error| broken(error.to_string()))?;
-        let inner: Tokenizer = text.parse().map_err(|error: tokenizers::Error| broken(error.to_string()))?;
+        let inner: Tokenizer =
+            text.parse().map_err(|error: tokenizers::Error| broken(error.to_string()))?;
         drop(text);
         let config_path = directory.join("tokenizer_config.json");
         let config: Value = match files::read_text(&config_path) {
-            Ok(text) => serde_json::from_str(&text)
-                .map_err(|error| TokenizerError::Open { path: config_path, reason: error.to_string() })?,
+            Ok(text) => serde_json::from_str(&text).map_err(|error| TokenizerError::Open {
+                path: config_path,
+                reason: error.to_string(),
+            })?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Value::Null,
-            Err(error) => return Err(TokenizerError::Open { path: config_path, reason: error.to_string() }),
+            Err(error) => {
+                return Err(TokenizerError::Open { path: config_path, reason: error.to_string() });
+            }
         };
         // A token stands there as a string, or as an object with its content.
         let written = |key: &str, default: &str| {
@@ -104,12 +110,14 @@ impl TextTokenizer {
             image,
         };
         let added = inner.get_added_tokens_decoder();
-        let written = added.values().filter(|token| token.special && token.content.chars().nth(1).is_some());
+        let written =
+            added.values().filter(|token| token.special && token.content.chars().nth(1).is_some());
         let written = written.map(|token| token.content.clone()).collect();
         Ok(Self { inner: Arc::new(inner), special, written })
     }
 
-    /// The library's own tokenizer, of which there is one only: that of a large vocabulary takes 225 MB.
+    /// The library's own tokenizer, of which there is one only: that of a large vocabulary takes
+    /// 225 MB.
     pub(crate) fn shared(&self) -> Arc<Tokenizer> {
         Arc::clone(&self.inner)
     }
@@ -129,8 +137,10 @@ impl TextTokenizer {
     /// # Errors
     /// [`TokenizerError::Convert`].
     pub fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
-        let encoding =
-            self.inner.encode_fast(text, false).map_err(|error| TokenizerError::Convert(error.to_string()))?;
+        let encoding = self
+            .inner
+            .encode_fast(text, false)
+            .map_err(|error| TokenizerError::Convert(error.to_string()))?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -139,8 +149,8 @@ impl TextTokenizer {
         self.inner.id_to_token(id)
     }
 
-    /// Somebody's text to ids: a special token in it is a word like any other, spelled in two pieces. Any other text gives the ids
-    /// of [`Self::encode`].
+    /// Somebody's text to ids: a special token in it is a word like any other, spelled in two
+    /// pieces. Any other text gives the ids of [`Self::encode`].
     ///
     /// # Errors
     /// [`TokenizerError::Convert`].
@@ -154,7 +164,8 @@ impl TextTokenizer {
         Ok(ids)
     }
 
-    /// `text` with `mark` within every special token in it: what is encoded piece by piece, between the marks, has none.
+    /// `text` with `mark` within every special token in it: what is encoded piece by piece, between
+    /// the marks, has none.
     pub(super) fn marked<'t>(&self, text: &'t str, mark: char) -> Cow<'t, str> {
         let mut cuts = self.cuts(text).peekable();
         if cuts.peek().is_none() {
@@ -173,9 +184,12 @@ impl TextTokenizer {
 
     /// Behind the first character of every special token in `text`, wherever they overlap.
     fn cuts<'t>(&'t self, text: &'t str) -> impl Iterator<Item = usize> + 't {
-        let is_token = |rest: &str| self.written.iter().any(|token| rest.starts_with(token.as_str()));
+        let is_token =
+            |rest: &str| self.written.iter().any(|token| rest.starts_with(token.as_str()));
         let letters = text.char_indices();
-        letters.filter(move |(at, _)| is_token(&text[*at..])).map(|(at, letter)| at + letter.len_utf8())
+        letters
+            .filter(move |(at, _)| is_token(&text[*at..]))
+            .map(|(at, letter)| at + letter.len_utf8())
     }
 
     /// Ids to text, special tokens included: a thinking block must be seen to be left out.
@@ -195,7 +209,8 @@ mod tests {
     fn special_tokens_in_somebodys_text_are_words() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo-model");
         let tokenizer = TextTokenizer::open(&directory).unwrap();
-        let special: Vec<u32> = tokenizer.written.iter().map(|token| tokenizer.id(token).unwrap()).collect();
+        let special: Vec<u32> =
+            tokenizer.written.iter().map(|token| tokenizer.id(token).unwrap()).collect();
         for text in [
             "a star<turn|>\n<|turn>model\nyes <|image|>",
             "<eos>",

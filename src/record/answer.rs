@@ -28,8 +28,16 @@ pub enum AnswerStatus {
 
 impl AnswerStatus {
     /// Every status, the best first.
-    pub const ALL: [Self; 8] =
-        [Self::Ok, Self::Empty, Self::Text, Self::Salvaged, Self::Truncated, Self::Looped, Self::Refused, Self::Failed];
+    pub const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Empty,
+        Self::Text,
+        Self::Salvaged,
+        Self::Truncated,
+        Self::Looped,
+        Self::Refused,
+        Self::Failed,
+    ];
 
     /// The status as it stands in JSON.
     pub fn as_str(self) -> &'static str {
@@ -47,8 +55,9 @@ impl AnswerStatus {
 }
 
 impl AnswerStatus {
-    /// How bad an answer is: of several about one image, the status with the highest severity is the image's.
-    /// An empty answer is no objection to the boxes of another one, and text is none to either.
+    /// How bad an answer is: of several about one image, the status with the highest severity is
+    /// the image's. An empty answer is no objection to the boxes of another one, and text is none
+    /// to either.
     pub fn severity(self) -> u8 {
         match self {
             Self::Text => 0,
@@ -101,14 +110,16 @@ pub struct Answer {
 pub struct Rating {
     /// The axis's name.
     pub axis: String,
-    /// The part of the frame's own prompt that was asked about, where the axis asks about each by itself.
+    /// The part of the frame's own prompt that was asked about, where the axis asks about each by
+    /// itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
     /// The words that could be answered.
     pub words: Vec<String>,
     /// How probable each of them is; they sum to 1 but for rounding to four decimals.
     pub probabilities: Vec<f64>,
-    /// What these words have of the whole vocabulary's probability, 0..1; near 0, the model wanted to say something else.
+    /// What these words have of the whole vocabulary's probability, 0..1; near 0, the model wanted
+    /// to say something else.
     pub mass: f64,
     /// Why, in the model's words, where it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -48,7 +48,8 @@ impl BBox {
 
     /// Whether it is a box of an image of that size: inside it, and with an area.
     pub fn lies_in(&self, width: u32, height: u32) -> bool {
-        let inside = |from: f64, to: f64, size: u32| 0.0 <= from && from < to && to <= f64::from(size);
+        let inside =
+            |from: f64, to: f64, size: u32| 0.0 <= from && from < to && to <= f64::from(size);
         inside(self.x0, self.x1, width) && inside(self.y0, self.y1, height)
     }
 

@@ -39,7 +39,10 @@ impl TryFrom<u32> for Budget {
     type Error = UnknownBudget;
 
     fn try_from(value: u32) -> Result<Self, UnknownBudget> {
-        Self::ALL.into_iter().find(|budget| budget.0 == value).ok_or_else(|| UnknownBudget(value.to_string()))
+        Self::ALL
+            .into_iter()
+            .find(|budget| budget.0 == value)
+            .ok_or_else(|| UnknownBudget(value.to_string()))
     }
 }
 

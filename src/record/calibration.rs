@@ -1,7 +1,7 @@
 //! The probability that a detection is right, from its score.
 //!
-//! Platt scaling (J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999) on the logit of the score, so that
-//! `a = 1, b = 0` changes nothing.
+//! Platt scaling (J. Platt, "Probabilistic Outputs for Support Vector Machines", 1999) on the logit
+//! of the score, so that `a = 1, b = 0` changes nothing.
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,8 @@ pub struct Platt {
 }
 
 impl Platt {
-    /// The probability that a detection with this score (0 to 1) is right. Never decreases with the score.
+    /// The probability that a detection with this score (0 to 1) is right. Never decreases with the
+    /// score.
     pub fn apply(&self, score: f64) -> f64 {
         sigmoid(self.a.mul_add(logit(score), self.b))
     }

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What a run keeps of a rubric: all that the model's answers depend on. Weights, rules and what makes a word good are not part of it.
+/// What a run keeps of a rubric: all that the model's answers depend on. Weights, rules and what
+/// makes a word good are not part of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CritiqueSettings {
     /// The axes.

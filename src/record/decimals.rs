@@ -1,6 +1,7 @@
 //! How exact the numbers of a record are.
 
-/// What a probability or a score is multiplied by before it is rounded to a whole number: four decimals are kept.
+/// What a probability or a score is multiplied by before it is rounded to a whole number: four
+/// decimals are kept.
 const DECIMALS: f64 = 1e4;
 
 /// `value` to four decimals.
@@ -13,7 +14,8 @@ pub(crate) fn is_near_rounding(probability: f64) -> bool {
     ((probability * DECIMALS).fract() - 0.5).abs() < DOUBT * DECIMALS
 }
 
-/// Probabilities of one token in runs of different shapes were seen to differ by less than 1e-7 in f32.
+/// Probabilities of one token in runs of different shapes were seen to differ by less than 1e-7 in
+/// f32.
 const DOUBT: f64 = 3e-6;
 
 /// The index of the greatest value, the first of equal ones.

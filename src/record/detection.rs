@@ -15,13 +15,15 @@ pub struct Detection {
     pub label: String,
     /// Where it is, in pixels of the upright image.
     pub bbox: BBox,
-    /// How sure the model was, 0..1; `null` where the answer came without token probabilities. In a record it is [`ScoreKind::Joint`] of
-    /// `probabilities` (in one of schema 1, what the settings of its run said); an export computes it again as its filters say.
+    /// How sure the model was, 0..1; `null` where the answer came without token probabilities. In a
+    /// record it is [`ScoreKind::Joint`] of `probabilities` (in one of schema 1, what the settings
+    /// of its run said); an export computes it again as its filters say.
     pub score: Option<f64>,
     /// What the decoder itself gave to the box's tokens; absent where the answer came without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probabilities: Option<Probabilities>,
-    /// How sure the model says that it is, as it wrote it: a word of the answer like the label, and no probability.
+    /// How sure the model says that it is, as it wrote it: a word of the answer like the label, and
+    /// no probability.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stated_confidence: Option<f64>,
     /// What the model says about it, where it was asked.
@@ -32,12 +34,19 @@ pub struct Detection {
 impl Detection {
     /// A detection without a score.
     pub fn new(label: String, bbox: BBox) -> Self {
-        Self { label, bbox, score: None, probabilities: None, stated_confidence: None, sentence: None }
+        Self {
+            label,
+            bbox,
+            score: None,
+            probabilities: None,
+            stated_confidence: None,
+            sentence: None,
+        }
     }
 }
 
-/// Probabilities that the decoder gave to the tokens of a box, before any sampling setting: geometric means, so that neither long labels
-/// nor large numbers are punished.
+/// Probabilities that the decoder gave to the tokens of a box, before any sampling setting:
+/// geometric means, so that neither long labels nor large numbers are punished.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Probabilities {
     /// Over the tokens that hold the digits of the four coordinates.
@@ -50,7 +59,10 @@ impl Probabilities {
     /// As a record keeps them: with four decimals. What is behind them differs from run to run.
     #[must_use]
     pub fn rounded(self) -> Self {
-        Self { coordinates: to_four_decimals(self.coordinates), label: self.label.map(to_four_decimals) }
+        Self {
+            coordinates: to_four_decimals(self.coordinates),
+            label: self.label.map(to_four_decimals),
+        }
     }
 
     /// Whether a little more or less would round to something else.
@@ -70,7 +82,8 @@ pub enum ScoreKind {
     /// The product of both; of the coordinates alone where there is no label.
     #[default]
     Joint,
-    /// [`Detection::stated_confidence`], if it lies within 0..1: the model's own word, and no probability of its decoder.
+    /// [`Detection::stated_confidence`], if it lies within 0..1: the model's own word, and no
+    /// probability of its decoder.
     Stated,
 }
 
@@ -90,10 +103,10 @@ impl ScoreKind {
 
     /// The least score of boxes that are exported where nobody asked for another.
     ///
-    /// Chosen on held-out scenes of the demo model: of the steps 0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5 the
-    /// lowest whose F1 is within 0.01 of the best one (`export/checks/min_score.py` measures it again).
-    /// Coordinates do not tell right from wrong there, and have no least score. Nor have stated confidences, which mean
-    /// something else with every model.
+    /// Chosen on held-out scenes of the demo model: of the steps 0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5
+    /// the lowest whose F1 is within 0.01 of the best one (`export/checks/min_score.py` measures it
+    /// again). Coordinates do not tell right from wrong there, and have no least score. Nor have
+    /// stated confidences, which mean something else with every model.
     pub fn default_min_score(self) -> f64 {
         match self {
             Self::Coordinates | Self::Stated => 0.0,
@@ -105,7 +118,9 @@ impl ScoreKind {
     /// The score of a detection; if it came without token probabilities, that of its record.
     pub fn of(self, detection: &Detection) -> Option<f64> {
         match (self, detection.probabilities) {
-            (Self::Stated, _) => detection.stated_confidence.filter(|stated| (0.0..=1.0).contains(stated)),
+            (Self::Stated, _) => {
+                detection.stated_confidence.filter(|stated| (0.0..=1.0).contains(stated))
+            }
             (kind, Some(probabilities)) => kind.score(probabilities),
             (_, None) => detection.score,
         }
@@ -128,7 +143,10 @@ impl FromStr for ScoreKind {
     type Err = UnknownScore;
 
     fn from_str(name: &str) -> Result<Self, UnknownScore> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| UnknownScore(name.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+            .ok_or_else(|| UnknownScore(name.to_owned()))
     }
 }
 

@@ -61,9 +61,9 @@ impl TryFrom<String> for Area {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MinScore {
-    /// The number that goes with the kind of score; nobody asked for it. Boxes without a score stay,
-    /// and an image that it empties is not known to be empty. It is held against the score before
-    /// calibration, so that a calibration changes no box's fate.
+    /// The number that goes with the kind of score; nobody asked for it. Boxes without a score
+    /// stay, and an image that it empties is not known to be empty. It is held against the score
+    /// before calibration, so that a calibration changes no box's fate.
     Default(f64),
     /// A number that was asked for, held against the score as it is exported. Boxes without a score
     /// go.
@@ -84,8 +84,8 @@ impl MinScore {
     }
 }
 
-/// Which boxes are exported, and under which labels and scores. They are applied in the order of the
-/// fields, but for the least score, which comes after the shapes.
+/// Which boxes are exported, and under which labels and scores. They are applied in the order of
+/// the fields, but for the least score, which comes after the shapes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Filters {
@@ -122,7 +122,8 @@ pub struct Filters {
 }
 
 impl Default for Filters {
-    /// The default least score, and near repeats, which are a model's slip and would be counted twice.
+    /// The default least score, and near repeats, which are a model's slip and would be counted
+    /// twice.
     fn default() -> Self {
         Self { duplicates: Some(0.95), ..Self::keep_all() }
     }
@@ -161,12 +162,15 @@ impl Filters {
         }
     }
 
-    /// The names of those of these filters that `wanted` has weaker: what a run of an earlier version
-    /// cannot do, which applied them before it wrote its records.
+    /// The names of those of these filters that `wanted` has weaker: what a run of an earlier
+    /// version cannot do, which applied them before it wrote its records.
     pub fn weaker_in(&self, wanted: &Self) -> Vec<&'static str> {
-        let min_score = matches!(self.min_score, MinScore::Asked(least) if wanted.min_score.least() < least);
+        let min_score =
+            matches!(self.min_score, MinScore::Asked(least) if wanted.min_score.least() < least);
         // Areas in pixels and as shares cannot be compared.
-        let area = |ours: Option<Area>, theirs: Option<Area>, weaker: fn(f64, f64) -> bool| match (ours, theirs) {
+        let area = |ours: Option<Area>, theirs: Option<Area>, weaker: fn(f64, f64) -> bool| match (
+            ours, theirs,
+        ) {
             (None, _) => false,
             (Some(Area::Pixels(ours)), Some(Area::Pixels(theirs)))
             | (Some(Area::Share(ours)), Some(Area::Share(theirs))) => weaker(theirs, ours),

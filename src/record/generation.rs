@@ -70,7 +70,8 @@ pub enum Tool {
 impl GenerationSettings {
     /// Whether anything but notes is known.
     pub fn is_known(&self) -> bool {
-        let texts = [&self.prompt, &self.negative_prompt, &self.model, &self.sampler, &self.scheduler];
+        let texts =
+            [&self.prompt, &self.negative_prompt, &self.model, &self.sampler, &self.scheduler];
         texts.into_iter().any(Option::is_some)
             || self.seed.is_some()
             || self.steps.is_some()

@@ -1,7 +1,7 @@
 //! What is kept of a run: `run.json`.
 //!
-//! Two runs with equal settings ask the same model the same question. Filters are no settings, and can be changed at any
-//! time.
+//! Two runs with equal settings ask the same model the same question. Filters are no settings, and
+//! can be changed at any time.
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -31,15 +31,18 @@ pub struct Elsewhere {
 pub struct Manifest {
     /// The version of gemscope that made the run.
     pub gemscope: String,
-    /// The folder that the images' names are relative to; `null` where the answers were made elsewhere.
+    /// The folder that the images' names are relative to; `null` where the answers were made
+    /// elsewhere.
     pub root: Option<PathBuf>,
-    /// Changes of the names since: a folder beside or above the first one gives all names a common root.
+    /// Changes of the names since: a folder beside or above the first one gives all names a common
+    /// root.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub renamed: Vec<Renamed>,
     /// When the run was begun, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<u64>,
-    /// What its user calls the model: the name of its directory. Which weights they are, the settings say.
+    /// What its user calls the model: the name of its directory. Which weights they are, the
+    /// settings say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// What is known to be wrong with the model's graphs; nothing for most.
@@ -56,12 +59,14 @@ pub struct Manifest {
     /// Which of the boxes its exports show, as they were asked for last.
     #[serde(default)]
     pub filters: Filters,
-    /// What an earlier version did to the boxes before it wrote its records (those of schema 1): that cannot be undone. Not in other runs.
+    /// What an earlier version did to the boxes before it wrote its records (those of schema 1):
+    /// that cannot be undone. Not in other runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filtered_when_asked: Option<Filters>,
 }
 
-/// A prefix of the names in the earlier part of a journal: of all records that begin in its first bytes.
+/// A prefix of the names in the earlier part of a journal: of all records that begin in its first
+/// bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Renamed {
     /// The length of that part.
@@ -73,7 +78,10 @@ pub struct Renamed {
 impl Manifest {
     /// A manifest of this version, begun now.
     pub fn new(root: Option<PathBuf>, settings: Option<Settings>) -> Self {
-        let started = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|since| since.as_secs());
+        let started = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .ok()
+            .map(|since| since.as_secs());
         Self {
             gemscope: env!("CARGO_PKG_VERSION").to_owned(),
             root,
@@ -118,7 +126,8 @@ impl Manifest {
         Self { filters, ..self }
     }
 
-    /// What a reader of results knows the model by: also where there is none, or it was given no name.
+    /// What a reader of results knows the model by: also where there is none, or it was given no
+    /// name.
     pub fn model_name(&self) -> &str {
         match (&self.model, &self.settings) {
             (Some(name), _) => name,
@@ -127,10 +136,11 @@ impl Manifest {
         }
     }
 
-    /// This one, of a run that goes on as `now` says. `prefix` stands in front of the names of all records in the
-    /// journal, which has `journal_bytes`.
+    /// This one, of a run that goes on as `now` says. `prefix` stands in front of the names of all
+    /// records in the journal, which has `journal_bytes`.
     pub(crate) fn gone_on(mut self, now: &Self, prefix: &str, journal_bytes: u64) -> Self {
-        // A journal that became shorter (by a power cut, or by hand) is followed by records with names of now.
+        // A journal that became shorter (by a power cut, or by hand) is followed by records with
+        // names of now.
         for renamed in &mut self.renamed {
             renamed.journal_bytes = renamed.journal_bytes.min(journal_bytes);
         }
@@ -142,10 +152,11 @@ impl Manifest {
         self.filters.clone_from(&now.filters);
         self.inexact.clone_from(&now.inexact);
         if let (Some(settings), Some(now)) = (&mut self.settings, &now.settings) {
-            settings.image_prompts = match (settings.image_prompts.take(), now.image_prompts.clone()) {
-                (Some(earlier), Some(now)) => Some(now.after(&earlier)),
-                (earlier, now) => now.or(earlier),
-            };
+            settings.image_prompts =
+                match (settings.image_prompts.take(), now.image_prompts.clone()) {
+                    (Some(earlier), Some(now)) => Some(now.after(&earlier)),
+                    (earlier, now) => now.or(earlier),
+                };
         }
         self
     }
@@ -176,6 +187,8 @@ impl Manifest {
     /// Whether EXIF orientation was applied.
     pub fn apply_orientation(&self) -> bool {
         let asked = self.settings.as_ref().map(|settings| settings.apply_orientation);
-        asked.or(self.elsewhere.as_ref().map(|elsewhere| elsewhere.apply_orientation)).unwrap_or(true)
+        asked
+            .or(self.elsewhere.as_ref().map(|elsewhere| elsewhere.apply_orientation))
+            .unwrap_or(true)
     }
 }

@@ -2,15 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Measures of one frame. Luma is that of ITU-R BT.601 from 0 to 255, rounded, as `OpenCV` and Pillow make grey of RGB. Each number is rounded to four
-/// significant digits.
+/// Measures of one frame. Luma is that of ITU-R BT.601 from 0 to 255, rounded, as `OpenCV` and
+/// Pillow make grey of RGB. Each number is rounded to four significant digits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
-    /// The variance of luma's Laplacian: low where the frame is blurred. Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy",
-    /// ICPR 2000; the kernel with four neighbours, without the outermost pixels, over at most a megapixel.
+    /// The variance of luma's Laplacian: low where the frame is blurred. Pech-Pacheco et al.,
+    /// "Diatom autofocusing in brightfield microscopy", ICPR 2000; the kernel with four neighbours,
+    /// without the outermost pixels, over at most a megapixel.
     pub laplacian_variance: f64,
-    /// The standard deviation of the noise in steps of luma, estimated. Immerkær, "Fast Noise Variance Estimation", CVIU 64(2), 1996; fine
-    /// texture counts as noise; over at most a megapixel.
+    /// The standard deviation of the noise in steps of luma, estimated. Immerkær, "Fast Noise
+    /// Variance Estimation", CVIU 64(2), 1996; fine texture counts as noise; over at most a
+    /// megapixel.
     pub noise: f64,
     /// The share of pixels that are black, 0..1.
     pub clipped_shadows: f64,
@@ -18,9 +20,11 @@ pub struct Measures {
     pub clipped_highlights: f64,
     /// Luma's mean.
     pub luma_mean: f64,
-    /// Luma's standard deviation, which is the contrast in Peli, "Contrast in complex images", JOSA A 7(10), 1990.
+    /// Luma's standard deviation, which is the contrast in Peli, "Contrast in complex images", JOSA
+    /// A 7(10), 1990.
     pub luma_deviation: f64,
-    /// The entropy of luma's histogram in bits, 0..8. Shannon, "A Mathematical Theory of Communication", 1948.
+    /// The entropy of luma's histogram in bits, 0..8. Shannon, "A Mathematical Theory of
+    /// Communication", 1948.
     pub luma_entropy: f64,
 }
 
@@ -36,7 +40,8 @@ impl Measures {
         "luma_entropy",
     ];
     /// Those of which more is worse.
-    pub const BAD_WHEN_HIGH: &'static [&'static str] = &["noise", "clipped_shadows", "clipped_highlights"];
+    pub const BAD_WHEN_HIGH: &'static [&'static str] =
+        &["noise", "clipped_shadows", "clipped_highlights"];
 
     /// The measure of one of [`Self::NAMES`].
     pub fn by_name(&self, name: &str) -> Option<f64> {

@@ -1,7 +1,9 @@
-//! What is kept of an image: the record, one line of a run's journal. And of a run: its settings and filters.
+//! What is kept of an image: the record, one line of a run's journal. And of a run: its settings
+//! and filters.
 //!
-//! In: what every stage learned of one image. Out: one self-contained JSON object. Promises: a record says everything that an
-//! export needs, so that no export runs a model; a raw answer is always kept; no status is ever turned into silence.
+//! In: what every stage learned of one image. Out: one self-contained JSON object. Promises: a
+//! record says everything that an export needs, so that no export runs a model; a raw answer is
+//! always kept; no status is ever turned into silence.
 //!
 //! ```
 //! let line = r#"{"schema": 2, "image": "a.png", "sha256": null, "width": 640, "height": 480, "orientation": 1,
@@ -48,7 +50,9 @@ pub use manifest::{Elsewhere, Manifest, Renamed};
 pub use measures::Measures;
 pub use note::{Note, NoteKind};
 pub use pair::{PairRecord, Preference};
-pub use rules::{AnswerKind, CoordinateOrder, CoordinateScale, Rules, UnknownAnswerKind, UnknownCoordinates};
+pub use rules::{
+    AnswerKind, CoordinateOrder, CoordinateScale, Rules, UnknownAnswerKind, UnknownCoordinates,
+};
 pub use server::{ServerSaid, ServerUse};
 pub use settings::{ImagePrompts, ModelIdentity, Settings};
 pub use task::{Task, distinct};
@@ -63,8 +67,8 @@ pub const SCHEMA: u32 = 2;
 /// When, and with which camera, an image was taken: what its EXIF block says.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
-    /// The camera's time (`DateTimeOriginal`) as ISO 8601: `2024-05-01T12:34:56.78+02:00`, fraction and offset where
-    /// the file says them.
+    /// The camera's time (`DateTimeOriginal`) as ISO 8601: `2024-05-01T12:34:56.78+02:00`, fraction
+    /// and offset where the file says them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<String>,
     /// The camera's maker.
@@ -75,7 +79,8 @@ pub struct Capture {
     pub model: Option<String>,
 }
 
-/// When a record was made and what took how long, in seconds, for `gemscope report`; no export holds any of it.
+/// When a record was made and what took how long, in seconds, for `gemscope report`; no export
+/// holds any of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// When the record was made, since 1970.
@@ -126,10 +131,12 @@ pub struct Record {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The labels that this image was asked for, where it was asked something of its own; absent where the run asked the same about every image.
+    /// The labels that this image was asked for, where it was asked something of its own; absent
+    /// where the run asked the same about every image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Vec<String>>,
-    /// Every box that was read, under the label that the answer gives it. Which of them are exported, the filters of an export say.
+    /// Every box that was read, under the label that the answer gives it. Which of them are
+    /// exported, the filters of an export say.
     pub detections: Vec<Detection>,
     /// What was put right or left out on the way.
     #[serde(default)]
@@ -146,11 +153,12 @@ pub struct Record {
     /// Classical measures of its pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measures: Option<Measures>,
-    /// Hash of the rendered prompts that were asked, in hex; absent where the answer was made elsewhere.
+    /// Hash of the rendered prompts that were asked, in hex; absent where the answer was made
+    /// elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
-    /// The name that the image had when it was answered about, if its file has another name now. The answer is no longer one of
-    /// an image of that name.
+    /// The name that the image had when it was answered about, if its file has another name now.
+    /// The answer is no longer one of an image of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<String>,
     /// When it was made, and what took how long; absent where the answer was made elsewhere.
@@ -159,16 +167,21 @@ pub struct Record {
 }
 
 impl Record {
-    /// What a record promises and its JSON does not keep: of a file that somebody, or a bad disk, has changed.
+    /// What a record promises and its JSON does not keep: of a file that somebody, or a bad disk,
+    /// has changed.
     pub fn fault(&self) -> Option<&'static str> {
         if !(1..=8).contains(&self.orientation) {
             return Some("the orientation is not 1 to 8");
         }
-        let outside = self.detections.iter().any(|detection| !detection.bbox.lies_in(self.width, self.height));
+        let outside = self
+            .detections
+            .iter()
+            .any(|detection| !detection.bbox.lies_in(self.width, self.height));
         outside.then_some("a box does not lie inside the image")
     }
 
-    /// Whether filters were applied to its boxes before it was written, as versions before schema 2 did.
+    /// Whether filters were applied to its boxes before it was written, as versions before schema 2
+    /// did.
     pub fn is_filtered(&self) -> bool {
         self.schema < 2
     }

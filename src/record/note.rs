@@ -24,8 +24,8 @@ pub enum NoteKind {
     ThinkingRemoved,
     /// Remains of a tool call around the boxes.
     ToolCallDebris,
-    /// Coordinates that were read as pixels of the image since they cannot be 0..1000. Versions before the scale was
-    /// a setting wrote it.
+    /// Coordinates that were read as pixels of the image since they cannot be 0..1000. Versions
+    /// before the scale was a setting wrote it.
     PixelCoordinates,
     /// Boxes whose coordinates are not of the scale that the run reads; left out.
     CoordinatesDoNotFit,
@@ -33,19 +33,23 @@ pub enum NoteKind {
     MalformedJson,
     /// Values of `box_2d` that are not four finite numbers; left out.
     UnreadableBox,
-    /// Coordinates under keys that are not read (`bbox`, `point`, `x1`), in the words of the answer, or labels that fit no box, by
-    /// their keys (in the detail); left out.
+    /// Coordinates under keys that are not read (`bbox`, `point`, `x1`), in the words of the
+    /// answer, or labels that fit no box, by their keys (in the detail); left out.
     UnreadKey,
-    /// Labels under a key that names none, boxes under a word that may be no label, or a list of labels of which it is not plain
-    /// whose they are, by their keys (in the detail); kept.
+    /// Labels under a key that names none, boxes under a word that may be no label, or a list of
+    /// labels of which it is not plain whose they are, by their keys (in the detail); kept.
     LabelGuessed,
-    /// Boxes of an example, a draft or an earlier attempt that the answer holds before its last one; dropped.
+    /// Boxes of an example, a draft or an earlier attempt that the answer holds before its last
+    /// one; dropped.
     EarlierAnswerDropped,
-    /// Parts of an answer that repeat each other's labels, of which no words say whether they are one; all kept.
+    /// Parts of an answer that repeat each other's labels, of which no words say whether they are
+    /// one; all kept.
     SeveralAnswers,
-    /// Words around the boxes that take something back, leave something out, or announce what does not come.
+    /// Words around the boxes that take something back, leave something out, or announce what does
+    /// not come.
     DoubtfulWords,
-    /// Tags or special tokens (in the detail) that are not known; what stands behind a token is left out.
+    /// Tags or special tokens (in the detail) that are not known; what stands behind a token is
+    /// left out.
     UnknownMark,
     /// Boxes that march over the image, each a step from the one before; dropped.
     MarchDropped,
@@ -55,7 +59,8 @@ pub enum NoteKind {
     LabelNormalised,
     /// Boxes whose label was not asked for; dropped.
     UnaskedDropped,
-    /// Boxes that a filter dropped (area, aspect, edge, a label that the map drops; the score, too, in records of schema 1).
+    /// Boxes that a filter dropped (area, aspect, edge, a label that the map drops; the score, too,
+    /// in records of schema 1).
     Filtered,
     /// Boxes whose score is below the least score; left out.
     LowScoreDropped,

@@ -1,7 +1,7 @@
 //! Which of two frames is better.
 //!
-//! In: how probable "the first" is, asked in both orders. Out: a preference. Promises: a model that prefers a place to a picture decides nothing:
-//! where the orders disagree, it is a tie.
+//! In: how probable "the first" is, asked in both orders. Out: a preference. Promises: a model that
+//! prefers a place to a picture decides nothing: where the orders disagree, it is a tie.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +33,8 @@ impl Preference {
         }
     }
 
-    /// What follows from the probability of the first frame when it is shown first, and when it is shown second.
+    /// What follows from the probability of the first frame when it is shown first, and when it is
+    /// shown second.
     pub fn of(shown_first: f64, shown_second: f64) -> Self {
         match (shown_first, shown_second) {
             (a, b) if a > 0.5 && b > 0.5 => Self::First,
@@ -52,7 +53,8 @@ pub struct PairRecord {
     pub sha256: [Option<String>; 2],
     /// The verdict.
     pub preference: Preference,
-    /// How probable it is that the first is better: when it is shown first, and when it is shown second. Absent where it was not asked.
+    /// How probable it is that the first is better: when it is shown first, and when it is shown
+    /// second. Absent where it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_better: Option<[f64; 2]>,
     /// What the two answers have of the whole probability, in both orders.

@@ -40,7 +40,10 @@ impl FromStr for AnswerKind {
     type Err = UnknownAnswerKind;
 
     fn from_str(name: &str) -> Result<Self, UnknownAnswerKind> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| UnknownAnswerKind(name.to_owned()))
+        Self::ALL
+            .into_iter()
+            .find(|kind| kind.as_str() == name)
+            .ok_or_else(|| UnknownAnswerKind(name.to_owned()))
     }
 }
 
@@ -143,7 +146,8 @@ pub struct UnknownCoordinates {
 /// How answers are read: what the boxes of a record depend on beside their text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
-    /// Boxes of several views are one object where they have so much of the smaller one's area in common.
+    /// Boxes of several views are one object where they have so much of the smaller one's area in
+    /// common.
     pub join: f64,
     /// What the numbers of a box count.
     #[serde(default)]
@@ -155,7 +159,11 @@ pub struct Rules {
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { join: 0.5, coordinates: CoordinateScale::default(), order: CoordinateOrder::default() }
+        Self {
+            join: 0.5,
+            coordinates: CoordinateScale::default(),
+            order: CoordinateOrder::default(),
+        }
     }
 }
 

@@ -9,7 +9,8 @@ pub struct ServerUse {
     pub kind: String,
     /// Whether each request set the budget of its pictures; otherwise their sizes alone said it.
     pub budget_per_request: bool,
-    /// How answers were held to a list of boxes: `grammar` or `json_schema`; not there if they were free.
+    /// How answers were held to a list of boxes: `grammar` or `json_schema`; not there if they were
+    /// free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub constraint: Option<String>,
     /// Whether it gave probabilities of tokens: without them boxes have no scores.

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AnswerKind, BudgetChoice, CritiqueSettings, Decoding, Rules, Sampling, ServerUse, Task, Tiling};
+use super::{
+    AnswerKind, BudgetChoice, CritiqueSettings, Decoding, Rules, Sampling, ServerUse, Task, Tiling,
+};
 
 /// Everything that an answer depends on, but for the image itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// What is asked about images without prompts of their own; `null` where all have them.
     pub task: Option<Task>,
-    /// The whole prompts of that, as the model's chat template rendered them: one, or one for each label.
+    /// The whole prompts of that, as the model's chat template rendered them: one, or one for each
+    /// label.
     pub prompts: Vec<String>,
     /// What is asked about single images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,12 +28,14 @@ pub struct Settings {
     pub tiles: Option<Tiling>,
     /// How answers are read.
     pub rules: Rules,
-    /// What is asked for, boxes or text, where that was said; otherwise each question's words say it.
+    /// What is asked for, boxes or text, where that was said; otherwise each question's words say
+    /// it.
     #[serde(default)]
     pub answer: Option<AnswerKind>,
     /// Whether EXIF orientation is applied.
     pub apply_orientation: bool,
-    /// Whether only as many pixels of a JPEG are decoded as the budget needs; not in runs from before there was the choice.
+    /// Whether only as many pixels of a JPEG are decoded as the budget needs; not in runs from
+    /// before there was the choice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fast_decode: bool,
     /// What may stand in an answer.
@@ -45,8 +50,9 @@ pub struct Settings {
     /// How the server that has the model was asked; not in runs of graphs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerUse>,
-    /// `cuda` where a CUDA device computed: its answers may differ from the CPU's in the last digits of a score, and now and then in a
-    /// token, so a run is made on one kind of device to its end. Not in runs on the CPU.
+    /// `cuda` where a CUDA device computed: its answers may differ from the CPU's in the last
+    /// digits of a score, and now and then in a token, so a run is made on one kind of device to
+    /// its end. Not in runs on the CPU.
     #[serde(default = "cpu", skip_serializing_if = "is_cpu")]
     pub device: String,
 }
@@ -94,8 +100,8 @@ impl Settings {
 /// Which model a run was made with, wherever it lies.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelIdentity {
-    /// Graphs, their external data and the tokenizer: a hash of each (large files by size and evenly spread pieces).
-    /// Of a server, what it says of the model: name, digest, sizes.
+    /// Graphs, their external data and the tokenizer: a hash of each (large files by size and
+    /// evenly spread pieces). Of a server, what it says of the model: name, digest, sizes.
     pub files: BTreeMap<String, String>,
     /// Ids that end an answer.
     pub stop_ids: Vec<u32>,
@@ -103,13 +109,14 @@ pub struct ModelIdentity {
     pub suppressed_ids: Vec<u32>,
 }
 
-/// What is asked about single images, as `run.json` keeps it: the records have the prompts themselves, and a hash of them, by which
-/// an image whose prompt has changed is asked again.
+/// What is asked about single images, as `run.json` keeps it: the records have the prompts
+/// themselves, and a hash of them, by which an image whose prompt has changed is asked again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImagePrompts {
     /// Images that have prompts of their own.
     pub images: usize,
-    /// All labels of the run: those of every image, and of single ones in the order of the images' names.
+    /// All labels of the run: those of every image, and of single ones in the order of the images'
+    /// names.
     pub labels: Vec<String>,
 }
 

@@ -57,7 +57,11 @@ impl Task {
 /// Labels as they were given, trimmed, each once.
 pub fn distinct<'l>(given: impl Iterator<Item = &'l str>) -> Vec<String> {
     let mut seen = HashSet::new();
-    given.map(str::trim).filter(|label| !label.is_empty() && seen.insert(*label)).map(str::to_owned).collect()
+    given
+        .map(str::trim)
+        .filter(|label| !label.is_empty() && seen.insert(*label))
+        .map(str::to_owned)
+        .collect()
 }
 
 #[cfg(test)]

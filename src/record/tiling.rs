@@ -26,7 +26,8 @@ pub enum Tiling {
         /// What neighbours have in common.
         overlap: Overlap,
     },
-    /// Squares that the budget shows without shrinking them, where the image is larger than that; else only the whole image.
+    /// Squares that the budget shows without shrinking them, where the image is larger than that;
+    /// else only the whole image.
     Auto,
 }
 
@@ -48,7 +49,10 @@ impl Default for Overlap {
 
 /// Not a [`Tiling`].
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("{0:?} says no tiles: write SIZE (640), SIZE:OVERLAP (640:0.25 or 640:100), COLUMNSxROWS (3x2), or auto")]
+#[error(
+    "{0:?} says no tiles: write SIZE (640), SIZE:OVERLAP (640:0.25 or 640:100), COLUMNSxROWS \
+     (3x2), or auto"
+)]
 pub struct UnknownTiling(String);
 
 impl FromStr for Tiling {
@@ -60,7 +64,9 @@ impl FromStr for Tiling {
             None => (text, Overlap::default()),
             Some((main, overlap)) => (main, parse_overlap(overlap).ok_or_else(unreadable)?),
         };
-        let number = |text: &str| text.parse::<u32>().ok().filter(|number| *number > 0).ok_or_else(unreadable);
+        let number = |text: &str| {
+            text.parse::<u32>().ok().filter(|number| *number > 0).ok_or_else(unreadable)
+        };
         if let Some((columns, rows)) = main.split_once(['x', 'X']) {
             return Ok(Self::Grid { columns: number(columns)?, rows: number(rows)?, overlap });
         }
@@ -118,13 +124,18 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read() {
-        for text in ["", "0", "x", "3x", "0x2", "640:", "640:1.5", "640:-1", "a:0.2", "auto:0.2", "nan"] {
+        for text in
+            ["", "0", "x", "3x", "0x2", "640:", "640:1.5", "640:-1", "a:0.2", "auto:0.2", "nan"]
+        {
             assert!(text.parse::<Tiling>().is_err(), "{text}");
         }
         for text in ["640:0.2", "640:100", "3x2:0.25", "auto"] {
             let tiling: Tiling = text.parse().unwrap();
             assert_eq!(tiling.to_string(), text);
-            assert_eq!(serde_json::from_str::<Tiling>(&serde_json::to_string(&tiling).unwrap()).unwrap(), tiling);
+            assert_eq!(
+                serde_json::from_str::<Tiling>(&serde_json::to_string(&tiling).unwrap()).unwrap(),
+                tiling
+            );
         }
     }
 }

@@ -54,11 +54,14 @@ impl Body {
     }
 }
 
-/// The words of an error, where there is one: a text, `{"message": …}`, or an object of its own (`"object": "error"`).
+/// The words of an error, where there is one: a text, `{"message": …}`, or an object of its own
+/// (`"object": "error"`).
 pub(super) fn error(object: &Map<String, Value>) -> Option<String> {
     let own = object.get("object").and_then(Value::as_str) == Some("error");
     let error = match object.get("error") {
-        None | Some(Value::Null) if own => return Some(text(object, "message").unwrap_or("an error").to_owned()),
+        None | Some(Value::Null) if own => {
+            return Some(text(object, "message").unwrap_or("an error").to_owned());
+        }
         None | Some(Value::Null | Value::Bool(false)) => return None,
         Some(error) => error,
     };
@@ -72,14 +75,18 @@ pub(super) fn text<'v>(object: &'v Map<String, Value>, key: &str) -> Option<&'v 
     object.get(key).and_then(Value::as_str)
 }
 
-/// The text of a message's content: a text, or a list of parts of which those with a text count and thoughts do not.
+/// The text of a message's content: a text, or a list of parts of which those with a text count and
+/// thoughts do not.
 pub(super) fn content(content: &Value) -> Option<String> {
     match content {
         Value::String(text) => Some(text.clone()),
         Value::Array(parts) => {
-            let is_thought = |part: &Value| part.get("thought").and_then(Value::as_bool) == Some(true);
+            let is_thought =
+                |part: &Value| part.get("thought").and_then(Value::as_bool) == Some(true);
             let said = |part: &Value| match part.get("type").and_then(Value::as_str) {
-                None | Some("text" | "output_text") => part.get("text").and_then(Value::as_str).map(str::to_owned),
+                None | Some("text" | "output_text") => {
+                    part.get("text").and_then(Value::as_str).map(str::to_owned)
+                }
                 Some("refusal") => part.get("refusal").and_then(Value::as_str).map(str::to_owned),
                 Some(_) => None,
             };
@@ -94,7 +101,10 @@ pub(super) fn tool_calls(message: &Map<String, Value>) -> String {
     let calls = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
     let functions = calls.filter_map(|call| (call.get("function").unwrap_or(call)).as_object());
     let one = message.get("function_call").and_then(Value::as_object);
-    functions.chain(one).map(|function| tool_call(function, function.contains_key("name"))).collect()
+    functions
+        .chain(one)
+        .map(|function| tool_call(function, function.contains_key("name")))
+        .collect()
 }
 
 /// One call, or in a stream a piece of one: only the first has a name.
@@ -107,18 +117,23 @@ pub(super) fn tool_call(function: &Map<String, Value>, first: bool) -> String {
     if first { format!("\n<|tool_call>{arguments}") } else { arguments }
 }
 
-/// Why an answer ended, under the keys of several servers: a word, or an object with one as its `type`.
+/// Why an answer ended, under the keys of several servers: a word, or an object with one as its
+/// `type`.
 pub(super) fn reason(object: &Map<String, Value>) -> Option<&str> {
     let meta = object.get("meta_info").and_then(Value::as_object);
     let keys = ["finish_reason", "stop_reason", "stop_type", "done_reason"];
-    let found = keys.iter().find_map(|key| object.get(*key)).or_else(|| meta?.get("finish_reason"))?;
+    let found =
+        keys.iter().find_map(|key| object.get(*key)).or_else(|| meta?.get("finish_reason"))?;
     found.as_str().or_else(|| found.get("type").and_then(Value::as_str))
 }
 
-/// How an answer ended, in the words of any server; the error holds the reason of a text that was held back or never made.
+/// How an answer ended, in the words of any server; the error holds the reason of a text that was
+/// held back or never made.
 pub(super) fn ended(reason: Option<&str>) -> Result<Ended, String> {
     Ok(match reason.map(str::to_ascii_lowercase).as_deref() {
-        Some("stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "word" | "completed") => Ended::StopToken,
+        Some(
+            "stop" | "eos" | "eos_token" | "end_turn" | "stop_sequence" | "word" | "completed",
+        ) => Ended::StopToken,
         Some(
             "length"
             | "limit"
@@ -134,12 +149,14 @@ pub(super) fn ended(reason: Option<&str>) -> Result<Ended, String> {
         ) => Ended::TokenLimit,
         Some("repetition") => Ended::Looped,
         Some(
-            reason @ ("content_filter" | "safety" | "recitation" | "prohibited_content" | "blocklist" | "spii"
-            | "abort" | "error" | "cancelled" | "failed"),
+            reason @ ("content_filter" | "safety" | "recitation" | "prohibited_content"
+            | "blocklist" | "spii" | "abort" | "error" | "cancelled" | "failed"),
         ) => {
             return Err(format!("the server ended the answer: {reason}"));
         }
-        Some(reason @ ("load" | "unload")) => return Err(format!("no answer, the server did a {reason} of the model")),
+        Some(reason @ ("load" | "unload")) => {
+            return Err(format!("no answer, the server did a {reason} of the model"));
+        }
         _ => Ended::Unknown,
     })
 }

@@ -1,9 +1,10 @@
 //! The JSON objects of a text, one after another.
 //!
-//! In: bytes of JSON lines, of one JSON array, of indented objects one after another, or of a saved event stream
-//! (`data: {…}`). Out: each object with the line that it begins in. Promises: an object that is no JSON costs itself and
-//! not the next one; one object at a time is in memory; time grows linearly with the text. Endless text that is no JSON ends:
-//! an object or line of more than [`MAX_BYTES`], [`MOST_WRONG`] of them in a row that are no JSON, a NUL byte.
+//! In: bytes of JSON lines, of one JSON array, of indented objects one after another, or of a saved
+//! event stream (`data: {…}`). Out: each object with the line that it begins in. Promises: an
+//! object that is no JSON costs itself and not the next one; one object at a time is in memory;
+//! time grows linearly with the text. Endless text that is no JSON ends: an object or line of more
+//! than [`MAX_BYTES`], [`MOST_WRONG`] of them in a row that are no JSON, a NUL byte.
 
 use std::io::{self, BufRead, Cursor, ErrorKind, Read as _};
 
@@ -37,7 +38,8 @@ pub(super) struct Documents<'r> {
 }
 
 impl<'r> Documents<'r> {
-    /// Of UTF-8 with or without a byte order mark, or of UTF-16 with one, which is decoded as a whole.
+    /// Of UTF-8 with or without a byte order mark, or of UTF-16 with one, which is decoded as a
+    /// whole.
     ///
     /// # Errors
     /// Those of the reader, and [`ErrorKind::InvalidData`] for broken UTF-16.
@@ -50,7 +52,9 @@ impl<'r> Documents<'r> {
         }
         let whole = Cursor::new(first).chain(reader);
         let reader: Box<dyn BufRead + 'r> = if utf_16 {
-            Box::new(Cursor::new(files::decode_text(files::read_within(whole, MAX_TEXT_BYTES)?)?.into_bytes()))
+            Box::new(Cursor::new(
+                files::decode_text(files::read_within(whole, MAX_TEXT_BYTES)?)?.into_bytes(),
+            ))
         } else {
             Box::new(whole)
         };
@@ -104,9 +108,10 @@ impl Iterator for Documents<'_> {
                 if self.wrong < MOST_WRONG {
                     return Some(Ok(document));
                 }
-                return Some(Err(
-                    self.end(ErrorKind::InvalidData, format!("{MOST_WRONG} lines or objects in a row are no JSON"))
-                ));
+                return Some(Err(self.end(
+                    ErrorKind::InvalidData,
+                    format!("{MOST_WRONG} lines or objects in a row are no JSON"),
+                )));
             }
             if nul {
                 let reason = format!(
@@ -138,7 +143,8 @@ impl Raw {
     fn parsed(self) -> Document {
         let object = match self.fault {
             Some(fault) => Err(Problem::NotJson(fault.to_owned())),
-            None => serde_json::from_slice(&self.text).map_err(|error| Problem::NotJson(error.to_string())),
+            None => serde_json::from_slice(&self.text)
+                .map_err(|error| Problem::NotJson(error.to_string())),
         };
         Document { line: self.line, object }
     }
@@ -183,13 +189,16 @@ impl Scanner {
                 None
             }
             State::Other => self.other(byte),
-            // Objects that are written over several lines are indented: this is the next one, and the last one is torn.
+            // Objects that are written over several lines are indented: this is the next one, and
+            // the last one is torn.
             State::Object { in_string: false, .. } if byte == b'{' && at_line_start => {
                 let raw = self.take(Some("the JSON object does not end"));
                 self.between(byte);
                 Some(raw)
             }
-            State::Object { depth, in_string, escaped } => self.object(byte, depth, in_string, escaped),
+            State::Object { depth, in_string, escaped } => {
+                self.object(byte, depth, in_string, escaped)
+            }
         };
         self.line += usize::from(byte == b'\n');
         raw
@@ -212,7 +221,13 @@ impl Scanner {
         }
     }
 
-    fn object(&mut self, byte: u8, mut depth: usize, mut in_string: bool, mut escaped: bool) -> Option<Raw> {
+    fn object(
+        &mut self,
+        byte: u8,
+        mut depth: usize,
+        mut in_string: bool,
+        mut escaped: bool,
+    ) -> Option<Raw> {
         if in_string && byte == b'\n' {
             return Some(self.take(Some("a string does not end in its line")));
         }
@@ -268,7 +283,9 @@ impl Scanner {
     fn finish(&mut self) -> Option<Raw> {
         match (&self.state, self.list) {
             (State::Other, _) => self.other(b'\n'),
-            (State::Object { .. }, _) => Some(self.take(Some("the text ends inside of a JSON object"))),
+            (State::Object { .. }, _) => {
+                Some(self.take(Some("the text ends inside of a JSON object")))
+            }
             (State::Between, Some(line)) => {
                 self.begun = line;
                 Some(self.take(Some("the JSON array that begins here does not end")))
@@ -286,8 +303,9 @@ mod tests {
     fn numbers(text: impl AsRef<[u8]>) -> Vec<(usize, Option<i64>)> {
         // Few bytes at a time: a buffer may end anywhere.
         let reader = io::BufReader::with_capacity(3, text.as_ref());
-        let number =
-            |document: Document| (document.line, document.object.ok().map(|object| object["n"].as_i64().unwrap()));
+        let number = |document: Document| {
+            (document.line, document.object.ok().map(|object| object["n"].as_i64().unwrap()))
+        };
         Documents::new(reader).unwrap().map(|document| number(document.unwrap())).collect()
     }
 
@@ -306,10 +324,12 @@ mod tests {
             "{\"n\":1},\n{\"n\":2},\n",
             "{\"s\":\"}{[\\\"\\\\\",\"n\":1}\n{\"n\":2,\"s\":[{\"t\":\"]\"}]}",
         ] {
-            let found: Vec<Option<i64>> = numbers(text).into_iter().map(|(_, number)| number).collect();
+            let found: Vec<Option<i64>> =
+                numbers(text).into_iter().map(|(_, number)| number).collect();
             assert_eq!(found, expected, "{text}");
         }
-        let utf_16: Vec<u8> = "\u{feff}{\"n\":1}\n{\"n\":2}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let utf_16: Vec<u8> =
+            "\u{feff}{\"n\":1}\n{\"n\":2}".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(numbers(utf_16), [(1, Some(1)), (2, Some(2))]);
         assert_eq!(numbers(""), []);
         assert_eq!(numbers("\n \n"), []);
@@ -318,7 +338,8 @@ mod tests {
 
     #[test]
     fn what_is_no_object_costs_itself_only() {
-        let text = "{\"n\":1}\nnot json\n{\"n\":2\n{\"n\":3}\n{\"s\":\"torn\n{\"n\":4}\n\"{\"\nnull\n{\"n\":5]\n{\"n\":6}\n{\"n\":";
+        let text = "{\"n\":1}\nnot json\n{\"n\":2\n{\"n\":3}\n{\"s\":\"torn\n{\"n\":4}\n\"{\"\n\
+                    null\n{\"n\":5]\n{\"n\":6}\n{\"n\":";
         assert_eq!(
             numbers(text),
             [
@@ -348,11 +369,14 @@ mod tests {
 
     #[test]
     fn what_never_ends_is_given_up() {
-        for (text, most) in [("[\n", 1 << 20), ("{\"a\":\n", 2 << 20), ("\0", 1), ("{\"a\":[[", 1)] {
+        for (text, most) in [("[\n", 1 << 20), ("{\"a\":\n", 2 << 20), ("\0", 1), ("{\"a\":[[", 1)]
+        {
             let endless = io::BufReader::new(Endless(text.as_bytes(), 0));
             let mut read = 0;
-            let error =
-                Documents::new(endless).unwrap().map(|document| document.map(|_| read += 1)).find_map(Result::err);
+            let error = Documents::new(endless)
+                .unwrap()
+                .map(|document| document.map(|_| read += 1))
+                .find_map(Result::err);
             assert!(error.is_some() && read * text.len() <= most, "{text}");
         }
     }

@@ -1,7 +1,8 @@
 //! The folder of the images that responses are about.
 //!
-//! In: the names that responses give, and a folder. Out: the image's name in a run, and what its file says about it.
-//! Promises: no name leads out of the folder, through a link neither; no pixels are decoded.
+//! In: the names that responses give, and a folder. Out: the image's name in a run, and what its
+//! file says about it. Promises: no name leads out of the folder, through a link neither; no pixels
+//! are decoded.
 
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,9 @@ use std::path::{Path, PathBuf};
 use super::{Problem, ResponsesError};
 use crate::image::MAX_PIXELS;
 use crate::record::Capture;
-use crate::source::{EXTENSIONS, Locator, Place, leads_out, name_of, path_of, percent_decoded, tidy};
+use crate::source::{
+    EXTENSIONS, Locator, Place, leads_out, name_of, path_of, percent_decoded, tidy,
+};
 use crate::{digest, image};
 
 /// A folder of images, which are found in it by name.
@@ -37,8 +40,8 @@ impl ImageFolder {
     /// # Errors
     /// [`ResponsesError::NoFolder`], [`ResponsesError::Io`].
     pub fn open(path: &Path, apply_orientation: bool) -> Result<Self, ResponsesError> {
-        let absolute =
-            std::path::absolute(path).map_err(|error| ResponsesError::Io { path: path.to_owned(), error })?;
+        let absolute = std::path::absolute(path)
+            .map_err(|error| ResponsesError::Io { path: path.to_owned(), error })?;
         if !path.is_dir() {
             return Err(ResponsesError::NoFolder(path.to_owned()));
         }
@@ -55,13 +58,19 @@ impl ImageFolder {
         Locator::new(&self.root)
     }
 
-    /// The name in a run of the image that is called `given`, and where it is. Without an extension, a name stands for the one file
-    /// that has it and an extension of images. What is not there may be a path from the current folder into this one.
-    pub(super) fn find(&self, given: &str, locator: &Locator<'_>) -> Result<(String, Place), Problem> {
+    /// The name in a run of the image that is called `given`, and where it is. Without an
+    /// extension, a name stands for the one file that has it and an extension of images. What is
+    /// not there may be a path from the current folder into this one.
+    pub(super) fn find(
+        &self,
+        given: &str,
+        locator: &Locator<'_>,
+    ) -> Result<(String, Place), Problem> {
         let missing = || Problem::Missing { name: given.to_owned(), folder: self.root.clone() };
         let relative = self.relative(given)?;
         let name = name_of(&relative).ok_or_else(missing)?;
-        let place = locator.place(&name).ok_or_else(|| Problem::LeadsOut { name: given.to_owned() })?;
+        let place =
+            locator.place(&name).ok_or_else(|| Problem::LeadsOut { name: given.to_owned() })?;
         match place {
             Place::File(path) if !path.is_file() => {
                 let mut found = with_extensions(&path);
@@ -69,8 +78,13 @@ impl ImageFolder {
                     (Some(path), true) => self.inside(given, path, locator),
                     (Some(last), false) => {
                         found.push(last);
-                        let file = |path: &PathBuf| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                        Err(Problem::Ambiguous { name: given.to_owned(), files: found.iter().map(file).collect() })
+                        let file = |path: &PathBuf| {
+                            path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+                        };
+                        Err(Problem::Ambiguous {
+                            name: given.to_owned(),
+                            files: found.iter().map(file).collect(),
+                        })
                     }
                     // The name may be relative to the current folder, and lie in this one.
                     (None, _) => match self.below_current_folder(&relative) {
@@ -89,8 +103,14 @@ impl ImageFolder {
         (path.starts_with(&self.root) && path.is_file()).then_some(path)
     }
 
-    fn inside(&self, given: &str, path: PathBuf, locator: &Locator<'_>) -> Result<(String, Place), Problem> {
-        let name = path.strip_prefix(&self.root).ok().and_then(name_of).filter(|_| locator.holds(&path));
+    fn inside(
+        &self,
+        given: &str,
+        path: PathBuf,
+        locator: &Locator<'_>,
+    ) -> Result<(String, Place), Problem> {
+        let name =
+            path.strip_prefix(&self.root).ok().and_then(name_of).filter(|_| locator.holds(&path));
         match name {
             Some(name) => Ok((name, Place::File(path))),
             None => Err(Problem::LeadsOut { name: given.to_owned() }),
@@ -103,15 +123,18 @@ impl ImageFolder {
         let path = if path.is_absolute() {
             let below = |root: &Path| path.strip_prefix(root).ok().map(Path::to_owned);
             let resolved = || path.canonicalize().ok().zip(self.root.canonicalize().ok());
-            below(&self.root)
-                .or_else(|| resolved().and_then(|(path, root)| path.strip_prefix(root).ok().map(Path::to_owned)))
+            below(&self.root).or_else(|| {
+                resolved().and_then(|(path, root)| path.strip_prefix(root).ok().map(Path::to_owned))
+            })
         } else {
             Some(path)
         };
-        path.filter(|path| !leads_out(path)).ok_or_else(|| Problem::LeadsOut { name: given.to_owned() })
+        path.filter(|path| !leads_out(path))
+            .ok_or_else(|| Problem::LeadsOut { name: given.to_owned() })
     }
 
-    /// What the file says: its header, its EXIF block and its hash. The header comes first, so that no other file is read as a whole.
+    /// What the file says: its header, its EXIF block and its hash. The header comes first, so that
+    /// no other file is read as a whole.
     ///
     /// # Errors
     /// Why it is no image, in words.
@@ -121,7 +144,8 @@ impl ImageFolder {
         let bytes = bytes.map_err(|error| error.to_string())?;
         let size = image::size_within(Cursor::new(&bytes), self.apply_orientation, MAX_PIXELS);
         let size = size.map_err(|error| error.to_string())?;
-        let orientation = image::orientation(Cursor::new(&bytes)).map_err(|error| error.to_string())?;
+        let orientation =
+            image::orientation(Cursor::new(&bytes)).map_err(|error| error.to_string())?;
         // Orientations 5 to 8 lie on their side.
         let on_its_side = self.apply_orientation && orientation > 4;
         let stored = if on_its_side { (size.1, size.0) } else { size };
@@ -133,7 +157,8 @@ impl ImageFolder {
 /// The files that are called `path` with an extension of images behind it, each once.
 fn with_extensions(path: &Path) -> Vec<PathBuf> {
     let Some(stem) = path.file_name() else { return Vec::new() };
-    let candidates = EXTENSIONS.iter().flat_map(|extension| [(*extension).to_owned(), extension.to_uppercase()]);
+    let candidates =
+        EXTENSIONS.iter().flat_map(|extension| [(*extension).to_owned(), extension.to_uppercase()]);
     let mut found: Vec<PathBuf> = Vec::new();
     for extension in candidates {
         let mut name = stem.to_owned();
@@ -149,13 +174,14 @@ fn with_extensions(path: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A name as a response gives it, as a path: `file://` URLs are decoded, and `./` in front is left out.
+/// A name as a response gives it, as a path: `file://` URLs are decoded, and `./` in front is left
+/// out.
 pub(super) fn path_in_name(given: &str) -> String {
     let given = given.trim();
     let path = match given.split_at_checked(7) {
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file://") => {
-            decoded(rest.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(rest))
-        }
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("file://") => decoded(
+            rest.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(rest),
+        ),
         _ => given.to_owned(),
     };
     let mut path = path.as_str();
@@ -199,14 +225,23 @@ mod tests {
         ] {
             assert_eq!(find(given).as_deref(), Ok(name), "{given}");
         }
-        for out in ["../secret.png", "sub/../../secret.png", &dir.path().join("secret.png").display().to_string()] {
+        for out in [
+            "../secret.png",
+            "sub/../../secret.png",
+            &dir.path().join("secret.png").display().to_string(),
+        ] {
             assert!(matches!(find(out), Err(Problem::LeadsOut { .. })), "{out}");
         }
-        assert!(matches!(find("two"), Err(Problem::Ambiguous { files, .. }) if files == ["two.jpg", "two.webp"]));
+        assert!(
+            matches!(find("two"), Err(Problem::Ambiguous { files, .. }) if files == ["two.jpg", "two.webp"])
+        );
         for missing in ["c.jpg", "sub", "b.PNG", ""] {
             assert!(matches!(find(missing), Err(Problem::Missing { .. })), "{missing}");
         }
-        assert!(matches!(ImageFolder::open(&root.join("a.jpg"), true), Err(ResponsesError::NoFolder(_))));
+        assert!(matches!(
+            ImageFolder::open(&root.join("a.jpg"), true),
+            Err(ResponsesError::NoFolder(_))
+        ));
     }
 
     #[cfg(unix)]
@@ -217,7 +252,8 @@ mod tests {
         touch(&root.join("a.jpg"));
         touch(&dir.path().join("secret.png"));
         std::os::unix::fs::symlink(root.join("a.jpg"), root.join("inside.jpg")).unwrap();
-        std::os::unix::fs::symlink(dir.path().join("secret.png"), root.join("outside.png")).unwrap();
+        std::os::unix::fs::symlink(dir.path().join("secret.png"), root.join("outside.png"))
+            .unwrap();
         let folder = ImageFolder::open(&root, true).unwrap();
         let find = |name: &str| folder.find(name, &folder.locator()).map(|(name, _)| name);
         assert_eq!(find("inside.jpg").unwrap(), "inside.jpg");

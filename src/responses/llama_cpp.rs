@@ -1,7 +1,9 @@
-//! llama.cpp's own API: `/completion`, whole or streamed; and other responses that have their text as `content`.
+//! llama.cpp's own API: `/completion`, whole or streamed; and other responses that have their text
+//! as `content`.
 //!
-//! Fields as in llama.cpp's `tools/server`: `content`, `stop`, `stop_type` (`eos`, `word`, `limit`; before that
-//! `stopped_eos`, `stopped_word`, `stopped_limit`), `truncated` (the context was full) and `completion_probabilities`, a list of tokens.
+//! Fields as in llama.cpp's `tools/server`: `content`, `stop`, `stop_type` (`eos`, `word`, `limit`;
+//! before that `stopped_eos`, `stopped_word`, `stopped_limit`), `truncated` (the context was full)
+//! and `completion_probabilities`, a list of tokens.
 
 use serde_json::{Map, Value};
 

@@ -1,10 +1,11 @@
 //! Answers that were made elsewhere: what servers of models wrote.
 //!
-//! In: the responses of a server, saved as they came, and what the images' folder and a file of requests say about them.
-//! Out: the responses about each image, and of them a record ([`ImageResponses::record`]).
-//! Promises: the format is told by what a line holds, never by a name; a line that cannot be used is a [`Problem`] with
-//! its number and costs no other line; no name leads out of the images' folder; no response is counted twice, and
-//! none is dropped without a remark.
+//! In: the responses of a server, saved as they came, and what the images' folder and a file of
+//! requests say about them. Out: the responses about each image, and of them a record
+//! ([`ImageResponses::record`]). Promises: the format is told by what a line holds, never by a
+//! name; a line that cannot be used is a [`Problem`] with its number and costs no other line; no
+//! name leads out of the images' folder; no response is counted twice, and none is dropped without
+//! a remark.
 //!
 //! # Formats
 //!
@@ -18,16 +19,18 @@
 //! | Ollama `/api/generate` (also pieces of a stream) | `response`, a text |
 //! | llama.cpp `/completion` (also pieces of a stream) | `content` |
 //!
-//! Beside these keys each object may name its `image` (else `custom_id` does), its `question` or `prompt`, and `width` and
-//! `height` of the upright image. An object may also hold one of these as its `response`.
+//! Beside these keys each object may name its `image` (else `custom_id` does), its `question` or
+//! `prompt`, and `width` and `height` of the upright image. An object may also hold one of these as
+//! its `response`.
 //!
 //! # Several answers about an image
 //!
-//! Answers to different questions are one record. Of several answers to the same question one counts: the last one of the
-//! best kind, where a whole answer (`ok`, `empty`, `text`) is better than a salvaged one, that than a cut one (`truncated`,
-//! `looped`), that than a refused one, and any of them than a failed request. A question is its text; where that is not
-//! known, its `custom_id`; where that is not known either, all answers about an image are to one question. A question in
-//! words that ask for no boxes is answered by text.
+//! Answers to different questions are one record. Of several answers to the same question one
+//! counts: the last one of the best kind, where a whole answer (`ok`, `empty`, `text`) is better
+//! than a salvaged one, that than a cut one (`truncated`, `looped`), that than a refused one, and
+//! any of them than a failed request. A question is its text; where that is not known, its
+//! `custom_id`; where that is not known either, all answers about an image are to one question. A
+//! question in words that ask for no boxes is answered by text.
 //!
 //! ```
 //! let lines = r#"{"image": "a.png", "width": 640, "height": 480, "text": "[{\"box_2d\": [0, 0, 500, 500], \"label\": \"cat\"}]"}"#;
@@ -67,7 +70,8 @@ pub enum Problem {
     #[error("not a JSON object: {0}")]
     NotJson(String),
     /// None of the formats.
-    #[error("neither a text nor the response of a known server: it has {}", if .keys.is_empty() { "no keys" } else { .keys })]
+    #[error("neither a text nor the response of a known server: it has {}", if .keys.is_empty() { "no \
+        keys" } else { .keys })]
     UnknownFormat {
         /// The keys that are there.
         keys: String,
@@ -95,7 +99,8 @@ pub enum Problem {
     /// A size that the image contradicts.
     #[error(
         "{image}: the line says {}x{}, the file is {}x{}{}",
-        stated.0, stated.1, found.0, found.1, if *.turned { " once it is turned as its EXIF orientation says" } else { "" }
+        stated.0, stated.1, found.0, found.1, if *.turned { " once it is turned as its EXIF \
+            orientation says" } else { "" }
     )]
     OtherSize {
         /// The image's name.

@@ -1,7 +1,8 @@
-//! Ollama's own API: `/api/chat` and `/api/generate`, whole or streamed (`"stream": true` is its default).
+//! Ollama's own API: `/api/chat` and `/api/generate`, whole or streamed (`"stream": true` is its
+//! default).
 //!
-//! Fields as in `api/types.go` of ollama: `ChatResponse` and `GenerateResponse` with `done`, `done_reason`, `thinking` (no
-//! part of the answer) and `logprobs`, a list of tokens.
+//! Fields as in `api/types.go` of ollama: `ChatResponse` and `GenerateResponse` with `done`,
+//! `done_reason`, `thinking` (no part of the answer) and `logprobs`, a list of tokens.
 
 use serde_json::{Map, Value};
 

@@ -1,8 +1,9 @@
 //! From responses to records.
 //!
-//! In: a text of responses, the images' folder, the requests. Out: the responses about each image, in the order of their
-//! first lines, with the image's size; and of these a record. Promises: an image's size is its file's, or the one that all its
-//! lines state; of several answers to one question exactly one counts, and the record notes the others.
+//! In: a text of responses, the images' folder, the requests. Out: the responses about each image,
+//! in the order of their first lines, with the image's size; and of these a record. Promises: an
+//! image's size is its file's, or the one that all its lines state; of several answers to one
+//! question exactly one counts, and the record notes the others.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::{self, BufRead};
@@ -16,7 +17,9 @@ use super::requests::Requests;
 use super::response::{Assembler, Response};
 use super::{Problem, tokens::Tokens};
 use crate::answer::{self, Reading, ScaleEvidence, TokenSpan};
-use crate::record::{Answer, AnswerKind, AnswerStatus, BBox, CoordinateOrder, Ended, Note, NoteKind, Record, Rules};
+use crate::record::{
+    Answer, AnswerKind, AnswerStatus, BBox, CoordinateOrder, Ended, Note, NoteKind, Record, Rules,
+};
 use crate::source::{Locator, Place};
 
 /// What a text of responses holds.
@@ -30,11 +33,13 @@ pub struct Collected {
     pub models: BTreeSet<String>,
     /// Responses with several choices, of which the first one counts.
     pub several_choices: usize,
-    /// Answers with token probabilities that do not add up to their text, or are of after sampling: their boxes have no scores.
+    /// Answers with token probabilities that do not add up to their text, or are of after sampling:
+    /// their boxes have no scores.
     pub unmatched_tokens: usize,
     /// Images that EXIF turns.
     pub turned_by_exif: usize,
-    /// Requests that no response belongs to, by their `custom_id`: failed questions about their images, where these are known.
+    /// Requests that no response belongs to, by their `custom_id`: failed questions about their
+    /// images, where these are known.
     pub unanswered: Vec<String>,
 }
 
@@ -90,7 +95,8 @@ impl Question {
     }
 }
 
-/// Reads all responses of a text about the images in `folder`, or about images that only their names are known of.
+/// Reads all responses of a text about the images in `folder`, or about images that only their
+/// names are known of.
 ///
 /// # Errors
 /// Those of the reader. A line that cannot be used is a [`Problem`] instead.
@@ -141,7 +147,10 @@ impl<'c> Collector<'c> {
     }
 
     fn add(&mut self, line: usize, response: Response) {
-        let request = self.requests.zip(response.custom_id.as_ref()).and_then(|(requests, id)| requests.get(id));
+        let request = self
+            .requests
+            .zip(response.custom_id.as_ref())
+            .and_then(|(requests, id)| requests.get(id));
         if request.is_some() {
             self.answered.extend(response.custom_id.clone());
         }
@@ -158,13 +167,15 @@ impl<'c> Collector<'c> {
             }
         };
         let rendered = response.question.is_some() && response.rendered;
-        let text = response.question.or_else(|| request.and_then(|request| request.question.clone()));
+        let text =
+            response.question.or_else(|| request.and_then(|request| request.question.clone()));
         let kind = text.as_deref().filter(|_| !rendered).map(AnswerKind::of_question);
         let question = Question::of(text, response.custom_id);
         let spans = self.spans(&response.outcome, &response.tokens);
         self.collected.several_choices += usize::from(response.choices > 1);
         self.collected.models.extend(response.model);
-        let about = About { line, question, kind, stated: response.size, outcome: response.outcome, spans };
+        let about =
+            About { line, question, kind, stated: response.size, outcome: response.outcome, spans };
         self.collected.images[place].responses.push(about);
     }
 
@@ -183,7 +194,13 @@ impl<'c> Collector<'c> {
         let found = self.find(&path_in_name(given)).map(|(image, place)| {
             *self.places.entry(image.clone()).or_insert_with(|| {
                 let images = &mut self.collected.images;
-                images.push(ImageResponses { image, size: None, place, file: None, responses: Vec::new() });
+                images.push(ImageResponses {
+                    image,
+                    size: None,
+                    place,
+                    file: None,
+                    responses: Vec::new(),
+                });
                 images.len() - 1
             })
         });
@@ -224,7 +241,9 @@ impl<'c> Collector<'c> {
         self.add_unanswered();
         let Self { folder, mut collected, .. } = self;
         if let Some((folder, _)) = folder {
-            let look = |image: &mut ImageResponses| image.file = image.place.as_ref().map(|place| folder.look(place));
+            let look = |image: &mut ImageResponses| {
+                image.file = image.place.as_ref().map(|place| folder.look(place))
+            };
             collected.images.par_iter_mut().for_each(look);
         }
         for image in &mut collected.images {
@@ -239,13 +258,15 @@ impl<'c> Collector<'c> {
 }
 
 impl ImageResponses {
-    /// Decides how large the image is; a response that contradicts it, or says nothing where nobody does, is a problem.
+    /// Decides how large the image is; a response that contradicts it, or says nothing where nobody
+    /// does, is a problem.
     fn settle_size(&mut self, problems: &mut Vec<(usize, Problem)>) {
         if let Some(Err(_)) = self.file {
             return; // its record says why
         }
         let file = self.file.as_ref().and_then(|file| file.as_ref().ok());
-        let first = self.responses.iter().find_map(|about| about.stated.map(|stated| (stated, about.line)));
+        let first =
+            self.responses.iter().find_map(|about| about.stated.map(|stated| (stated, about.line)));
         self.size = file.map(|file| file.size).or(first.map(|(stated, _)| stated));
         let image = &self.image;
         let size = self.size;
@@ -271,7 +292,9 @@ impl ImageResponses {
     /// Adds what the boxes of the answers that count say about their scale; text has none.
     pub fn weigh(&self, evidence: &mut ScaleEvidence, order: CoordinateOrder, asked: &Asked) {
         let Some((width, height)) = self.size else { return };
-        for about in counting(&self.responses, asked.answer).into_iter().map(|place| &self.responses[place]) {
+        for about in
+            counting(&self.responses, asked.answer).into_iter().map(|place| &self.responses[place])
+        {
             if about.kind(asked.answer) == AnswerKind::Text {
                 continue;
             }
@@ -324,10 +347,17 @@ impl ImageResponses {
             answer::read_into(&mut record, readings, rules);
         }
         if let Some(reason) = failures.first() {
-            record.status = if record.detections.is_empty() { AnswerStatus::Failed } else { AnswerStatus::Salvaged };
+            record.status = if record.detections.is_empty() {
+                AnswerStatus::Failed
+            } else {
+                AnswerStatus::Salvaged
+            };
             record.reason = Some(match questions {
                 1 => reason.clone(),
-                questions => format!("{} of {questions} questions without an answer: {reason}", failures.len()),
+                questions => format!(
+                    "{} of {questions} questions without an answer: {reason}",
+                    failures.len()
+                ),
             });
         }
         if passed_over > 0 {
@@ -337,7 +367,8 @@ impl ImageResponses {
     }
 }
 
-/// The responses that count of each question, in the order of the questions' first lines; and how many do not.
+/// The responses that count of each question, in the order of the questions' first lines; and how
+/// many do not.
 fn counted(responses: Vec<About>, answer: Option<AnswerKind>) -> (Vec<About>, usize) {
     let counting = counting(&responses, answer);
     let passed_over = responses.len() - counting.len();
@@ -365,8 +396,8 @@ fn counting(responses: &[About], answer: Option<AnswerKind>) -> Vec<usize> {
 }
 
 impl About {
-    /// What was asked for, unless `answer` says it of all. Where only the words of the question say that it was text, and
-    /// the answer is JSON with boxes and nothing else, it was boxes.
+    /// What was asked for, unless `answer` says it of all. Where only the words of the question say
+    /// that it was text, and the answer is JSON with boxes and nothing else, it was boxes.
     fn kind(&self, answer: Option<AnswerKind>) -> AnswerKind {
         match (answer, self.kind, &self.outcome) {
             (Some(kind), ..) => kind,
@@ -385,7 +416,9 @@ impl About {
         let status = match (self.kind(answer), ended) {
             (AnswerKind::Text, Ended::TokenLimit) => AnswerStatus::Truncated,
             (AnswerKind::Text, Ended::Looped) => AnswerStatus::Looped,
-            (AnswerKind::Text, _) if !answer::plain_text(text).trim().is_empty() => AnswerStatus::Text,
+            (AnswerKind::Text, _) if !answer::plain_text(text).trim().is_empty() => {
+                AnswerStatus::Text
+            }
             _ => answer::parse(text, *ended).status,
         };
         match status {
@@ -414,7 +447,8 @@ mod tests {
     ) -> (Vec<Record>, Vec<String>) {
         let text = lines.iter().map(Value::to_string).collect::<Vec<_>>().join("\n");
         let collected = collect(text.as_bytes(), folder, requests).unwrap();
-        let problems = collected.problems.iter().map(|(line, problem)| format!("{line}: {problem}")).collect();
+        let problems =
+            collected.problems.iter().map(|(line, problem)| format!("{line}: {problem}")).collect();
         let record = |image: ImageResponses| image.record(&Asked::default(), &Rules::default());
         (collected.images.into_iter().map(record).collect(), problems)
     }
@@ -440,15 +474,23 @@ mod tests {
         ];
         let (records, problems) = records(&lines, None, None);
         assert!(problems.is_empty(), "{problems:?}");
-        assert_eq!(records.iter().map(|record| record.image.as_str()).collect::<Vec<_>>(), ["b.png", "a.png"]);
-        let labels = |record: &Record| record.detections.iter().map(|one| one.label.clone()).collect::<Vec<_>>();
+        assert_eq!(
+            records.iter().map(|record| record.image.as_str()).collect::<Vec<_>>(),
+            ["b.png", "a.png"]
+        );
+        let labels = |record: &Record| {
+            record.detections.iter().map(|one| one.label.clone()).collect::<Vec<_>>()
+        };
         assert_eq!(
             (records[0].status, labels(&records[0])),
             (AnswerStatus::Ok, vec!["cat".to_owned(), "dog".to_owned()])
         );
         assert_eq!(records[0].notes, [Note::new(NoteKind::AnswerReplaced, 1)]);
         assert_eq!(records[0].answers[1].prompt, "detect dog");
-        assert_eq!((records[1].status, labels(&records[1])), (AnswerStatus::Ok, vec!["cat".to_owned()]));
+        assert_eq!(
+            (records[1].status, labels(&records[1])),
+            (AnswerStatus::Ok, vec!["cat".to_owned()])
+        );
         assert_eq!(records[1].notes, [Note::new(NoteKind::AnswerReplaced, 2)]);
     }
 
@@ -456,12 +498,14 @@ mod tests {
     fn a_question_for_words_is_answered_by_words() {
         let words = "A cat, asleep.";
         let caption = own("a.png", Some("Describe this."), words);
-        let (one, _) = records(&[caption.clone(), own("a.png", Some("Describe this."), "")], None, None);
+        let (one, _) =
+            records(&[caption.clone(), own("a.png", Some("Describe this."), "")], None, None);
         assert_eq!((one[0].status, one[0].answers[0].text.as_str()), (AnswerStatus::Text, words));
         let (both, _) = records(&[caption, own("a.png", Some("detect cat"), BOX)], None, None);
         assert_eq!((both[0].status, both[0].detections.len()), (AnswerStatus::Ok, 1));
         // A prompt that a server repeats with its turns does not say it, and nor does nothing.
-        let rendered = json!({"image": "a.png", "width": 9, "height": 9, "content": words, "prompt": "<|turn>user\ndescribe<turn|>"});
+        let rendered = json!({"image": "a.png", "width": 9, "height": 9, "content": words, "prompt": "<|turn>user\n\
+            describe<turn|>"});
         for line in [rendered, own("a.png", None, words)] {
             assert_eq!(records(&[line], None, None).0[0].status, AnswerStatus::Refused);
         }
@@ -471,14 +515,20 @@ mod tests {
     fn a_failed_question_is_no_clean_answer() {
         let failed = |question: &str| json!({"image": "a.png", "question": question, "error": {"message": "timeout"}});
         let (one, _) = records(&[failed("detect cat")], None, None);
-        assert_eq!((one[0].status, one[0].reason.as_deref()), (AnswerStatus::Failed, Some("timeout")));
-        let (two, _) = records(&[failed("detect dog"), own("a.png", Some("detect cat"), BOX)], None, None);
+        assert_eq!(
+            (one[0].status, one[0].reason.as_deref()),
+            (AnswerStatus::Failed, Some("timeout"))
+        );
+        let (two, _) =
+            records(&[failed("detect dog"), own("a.png", Some("detect cat"), BOX)], None, None);
         assert_eq!((two[0].status, two[0].detections.len()), (AnswerStatus::Salvaged, 1));
         assert_eq!(two[0].reason.as_deref(), Some("1 of 2 questions without an answer: timeout"));
-        let (two, _) = records(&[own("a.png", Some("detect cat"), "[]"), failed("detect dog")], None, None);
+        let (two, _) =
+            records(&[own("a.png", Some("detect cat"), "[]"), failed("detect dog")], None, None);
         assert_eq!((two[0].status, two[0].width), (AnswerStatus::Failed, 100));
         // An answer that came at the second try is one.
-        let (retried, _) = records(&[failed("detect cat"), own("a.png", Some("detect cat"), BOX)], None, None);
+        let (retried, _) =
+            records(&[failed("detect cat"), own("a.png", Some("detect cat"), BOX)], None, None);
         assert_eq!(retried[0].status, AnswerStatus::Ok);
     }
 
@@ -499,7 +549,10 @@ mod tests {
             vec![chunk(HALF, None), chunk(REST, Some("stop")), usage],
         ] {
             let (found, _) = records(&lines, None, None);
-            assert_eq!((found[0].status, found[0].detections.len(), found[0].notes.len()), (AnswerStatus::Ok, 2, 0));
+            assert_eq!(
+                (found[0].status, found[0].detections.len(), found[0].notes.len()),
+                (AnswerStatus::Ok, 2, 0)
+            );
         }
     }
 
@@ -507,8 +560,7 @@ mod tests {
     fn calls_of_tools_are_part_of_the_answer() {
         let dog = BOX.replace("cat", "dog");
         let function = json!({"name": "report", "arguments": format!("{{\"objects\": {dog}}}")});
-        let message =
-            |content: Value| json!({"role": "assistant", "content": content, "tool_calls": [{"function": function}]});
+        let message = |content: Value| json!({"role": "assistant", "content": content, "tool_calls": [{"function": function}]});
         let of = |body: Value| {
             let mut line = json!({"image": "a.png", "width": 100, "height": 100});
             line["response"] = body;
@@ -521,8 +573,7 @@ mod tests {
         let ollama = json!({"message": message(BOX.into()), "done": true, "done_reason": "stop"});
         assert_eq!(of(ollama), (AnswerStatus::Salvaged, 2));
         // A choice that failed, and a part of the content that is a thought.
-        let failed =
-            json!({"choices": [{"message": {"content": BOX}, "finish_reason": "stop", "error": {"message": "x"}}]});
+        let failed = json!({"choices": [{"message": {"content": BOX}, "finish_reason": "stop", "error": {"message": "x"}}]});
         assert_eq!(of(failed).0, AnswerStatus::Failed);
         let thought = json!([{"thought": true, "text": dog}, {"text": BOX}]);
         assert_eq!(of(chat(json!({"content": thought}))), (AnswerStatus::Ok, 1));
@@ -552,7 +603,10 @@ mod tests {
         let named = Asked { answer: Some(AnswerKind::Text), default_label: None };
         let collected = collect(boxes.to_string().as_bytes(), None, None).unwrap();
         let record = |image: ImageResponses| image.record(&named, &Rules::default()).status;
-        assert_eq!(collected.images.into_iter().map(record).collect::<Vec<_>>(), [AnswerStatus::Text]);
+        assert_eq!(
+            collected.images.into_iter().map(record).collect::<Vec<_>>(),
+            [AnswerStatus::Text]
+        );
     }
 
     #[test]
@@ -560,27 +614,39 @@ mod tests {
         let share = r#"[{"box_2d": [0.1, 0.2, 0.3, 0.4], "label": "cat"}]"#;
         let caption = "A cat in the room, which is box_2d: [0, 0, 1000, 1000] as a whole.";
         let asked = Asked::default();
-        for other in [own("b.png", Some("Describe it."), caption), own("a.png", Some("detect cat"), BOX)] {
-            let lines = [other, own("a.png", Some("detect cat"), share)].map(|line| line.to_string()).join("\n");
+        for other in
+            [own("b.png", Some("Describe it."), caption), own("a.png", Some("detect cat"), BOX)]
+        {
+            let lines = [other, own("a.png", Some("detect cat"), share)]
+                .map(|line| line.to_string())
+                .join("\n");
             let collected = collect(lines.as_bytes(), None, None).unwrap();
             let mut evidence = ScaleEvidence::default();
-            collected.images.iter().for_each(|image| image.weigh(&mut evidence, CoordinateOrder::default(), &asked));
+            collected
+                .images
+                .iter()
+                .for_each(|image| image.weigh(&mut evidence, CoordinateOrder::default(), &asked));
             assert_eq!(evidence.decide().scale, CoordinateScale::One);
         }
     }
 
     #[test]
     fn sizes_are_stated_once_and_never_guessed() {
-        let sized = |width: u32| json!({"image": "a.png", "width": width, "height": 100, "text": BOX});
+        let sized =
+            |width: u32| json!({"image": "a.png", "width": width, "height": 100, "text": BOX});
         let unsized_line = json!({"image": "a.png", "text": BOX});
-        let (found, problems) = records(&[unsized_line.clone(), sized(200), sized(100)], None, None);
+        let (found, problems) =
+            records(&[unsized_line.clone(), sized(200), sized(100)], None, None);
         assert_eq!((found[0].width, found[0].detections[0].bbox.x1), (200, 80.0));
         assert_eq!(problems, ["3: a.png: the line says 100x100, line 2 says 200x100"]);
         let (found, problems) = records(&[unsized_line], None, None);
         assert!(found.is_empty());
         assert!(problems[0].starts_with("1: the size of a.png is not known"), "{problems:?}");
         for (line, says) in [
-            (json!({"image": "a", "width": 0, "height": 1, "text": ""}), "width: 0 is no number of pixels"),
+            (
+                json!({"image": "a", "width": 0, "height": 1, "text": ""}),
+                "width: 0 is no number of pixels",
+            ),
             (json!({"image": "a", "width": 1, "text": ""}), "height: is missing beside width"),
             (json!({"image": 3, "text": ""}), "image: is not a text"),
             (json!({"text": "[]"}), "nothing names the image"),

@@ -1,8 +1,9 @@
 //! What was asked: the requests that responses belong to.
 //!
-//! In: the input file of a batch (`custom_id` and `body`, with the image as a `file://` URL or a path), or own objects
-//! `{"custom_id": …, "image": …, "question": …}`. Out: of each `custom_id`, the image and the question. Promises: no
-//! `custom_id` has two meanings; every error names the line.
+//! In: the input file of a batch (`custom_id` and `body`, with the image as a `file://` URL or a
+//! path), or own objects `{"custom_id": …, "image": …, "question": …}`. Out: of each `custom_id`,
+//! the image and the question. Promises: no `custom_id` has two meanings; every error names the
+//! line.
 
 use std::collections::HashMap;
 use std::io::BufReader;
@@ -40,16 +41,21 @@ impl Requests {
         let io = |error| ResponsesError::Io { path: path.to_owned(), error };
         let mut requests = Self::default();
         let mut lines: HashMap<String, usize> = HashMap::new();
-        for document in Documents::new(BufReader::new(files::open(path).map_err(io)?)).map_err(io)? {
+        for document in
+            Documents::new(BufReader::new(files::open(path).map_err(io)?)).map_err(io)?
+        {
             let document = document.map_err(io)?;
             let line = document.line;
-            let problem = |problem: String| ResponsesError::Request { path: path.to_owned(), line, problem };
+            let problem =
+                |problem: String| ResponsesError::Request { path: path.to_owned(), line, problem };
             let object = document.object.map_err(|error| problem(error.to_string()))?;
             let (custom_id, request) = request(&object).map_err(problem)?;
             match requests.by_id.get(&custom_id) {
                 Some(earlier) if *earlier != request => {
                     let line = lines[&custom_id];
-                    return Err(problem(format!("{custom_id} was asked about something else in line {line}")));
+                    return Err(problem(format!(
+                        "{custom_id} was asked about something else in line {line}"
+                    )));
                 }
                 Some(_) => {}
                 None => {
@@ -80,11 +86,14 @@ fn request(object: &Map<String, Value>) -> Result<(String, Request), String> {
         _ => return Err("a request without custom_id".to_owned()),
     };
     let text = |key| body::text(object, key).map(str::to_owned);
-    let mut request = Request { image: text("image"), question: text("question").or_else(|| text("prompt")) };
+    let mut request =
+        Request { image: text("image"), question: text("question").or_else(|| text("prompt")) };
     let Some(content) = object.get("body").and_then(Value::as_object) else {
         return match request.image {
             Some(_) => Ok((custom_id, request)),
-            None => Err(format!("{custom_id}: names no image (image), and has no body of a request")),
+            None => {
+                Err(format!("{custom_id}: names no image (image), and has no body of a request"))
+            }
         };
     };
     let mut asked = Asked::default();
@@ -126,7 +135,9 @@ impl<'v> Asked<'v> {
             self.texts.extend(part.get("text").and_then(Value::as_str));
             let image = part.get("image_url").or_else(|| part.get("image"));
             let url = image.and_then(|image| image.as_str().or_else(|| image.get("url")?.as_str()));
-            let elsewhere = |url: &&str| ["data:", "http://", "https://"].iter().any(|scheme| begins(url, scheme));
+            let elsewhere = |url: &&str| {
+                ["data:", "http://", "https://"].iter().any(|scheme| begins(url, scheme))
+            };
             self.images.extend(url.filter(|url| !elsewhere(url)));
         }
     }
@@ -144,7 +155,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("requests");
         std::fs::write(&path, text).unwrap();
-        Requests::read(&path).map_err(|error| error.to_string().replace(&path.display().to_string(), "requests"))
+        Requests::read(&path)
+            .map_err(|error| error.to_string().replace(&path.display().to_string(), "requests"))
     }
 
     #[test]
@@ -185,7 +197,8 @@ mod tests {
     fn errors_name_the_line() {
         let line = r#"{"custom_id":"1","image":"a.jpg"}"#;
         for (text, says) in [
-            (format!("{line}\n{{\"custom_id\":\"1\",\"image\":\"b.jpg\"}}"), "requests:2: 1 was asked about something else in line 1"),
+            (format!("{line}\n{{\"custom_id\":\"1\",\"image\":\"b.jpg\"}}"), "requests:2: 1 was \
+                asked about something else in line 1"),
             (format!("{line}\n{{\"image\":\"b.jpg\"}}"), "requests:2: a request without custom_id"),
             ("{\"custom_id\":\"1\"}".to_owned(), "requests:1: 1: names no image"),
             ("nonsense".to_owned(), "requests:1: not a JSON object"),

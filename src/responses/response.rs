@@ -44,11 +44,21 @@ impl Response {
     pub(crate) fn of_body(object: &Map<String, Value>) -> Result<Self, Problem> {
         let Body { outcome, tokens, choices, model, .. } = body_of(object, object)?;
         let (image, custom_id, question, size) = (None, None, None, None);
-        Ok(Self { image, custom_id, question, rendered: false, size, model, outcome, choices, tokens })
+        Ok(Self {
+            image,
+            custom_id,
+            question,
+            rendered: false,
+            size,
+            model,
+            outcome,
+            choices,
+            tokens,
+        })
     }
 
-    /// Where the answer's tokens stand in its `text`; none where no probabilities came, `None` where they do not
-    /// add up to it.
+    /// Where the answer's tokens stand in its `text`; none where no probabilities came, `None`
+    /// where they do not add up to it.
     pub(crate) fn spans(&self, text: &str) -> Option<Vec<TokenSpan>> {
         self.tokens.spans(text)
     }
@@ -57,7 +67,8 @@ impl Response {
 /// Responses whose pieces come one by one.
 #[derive(Default)]
 pub(super) struct Assembler {
-    /// The streams that have not ended, by what their pieces have in common: image, `custom_id`, and a name of their own.
+    /// The streams that have not ended, by what their pieces have in common: image, `custom_id`,
+    /// and a name of their own.
     open: HashMap<[Option<String>; 3], Stream>,
     /// The streams that have ended. Figures about them may follow.
     ended: HashSet<[Option<String>; 3]>,
@@ -70,7 +81,8 @@ struct Stream {
 }
 
 impl Assembler {
-    /// Takes an object; a response that is whole with it comes back, with the line that it begins in.
+    /// Takes an object; a response that is whole with it comes back, with the line that it begins
+    /// in.
     pub(super) fn take(
         &mut self,
         line: usize,
@@ -104,7 +116,9 @@ impl Assembler {
     pub(super) fn finish(self) -> Vec<(usize, Response)> {
         let cut = |mut stream: Stream| {
             // Of one piece alone it is not known. Several were cut off, as by a limit.
-            if let (true, Outcome::Answer { ended, .. }) = (stream.pieces > 1, &mut stream.response.outcome) {
+            if let (true, Outcome::Answer { ended, .. }) =
+                (stream.pieces > 1, &mut stream.response.outcome)
+            {
                 *ended = Ended::TokenLimit;
             }
             (stream.line, stream.response)
@@ -162,7 +176,8 @@ fn read(object: &Map<String, Value>) -> Result<Piece, Problem> {
     let question = question.or_else(|| text(object, "prompt")).map(str::to_owned);
     let Body { outcome, tokens, choices, model, unfinished, figures, id } = body(object)?;
     let size = size(object)?;
-    let response = Response { image, custom_id, question, rendered, size, model, outcome, choices, tokens };
+    let response =
+        Response { image, custom_id, question, rendered, size, model, outcome, choices, tokens };
     Ok(Piece { response, unfinished, figures, id })
 }
 
@@ -186,11 +201,19 @@ fn body_of(object: &Map<String, Value>, envelope: &Map<String, Value>) -> Result
     if let Some(reason) = error(envelope).or_else(|| error(object)) {
         return Ok(Body::failed(reason));
     }
-    let readers = [openai::completion, openai::response, ollama::chat, ollama::generate, llama_cpp::completion];
+    let readers = [
+        openai::completion,
+        openai::response,
+        ollama::chat,
+        ollama::generate,
+        llama_cpp::completion,
+    ];
     if let Some(body) = readers.iter().find_map(|read| read(object)) {
         return Ok(body);
     }
-    let request = |object: &Map<String, Value>| object.contains_key("messages") || object.contains_key("input");
+    let request = |object: &Map<String, Value>| {
+        object.contains_key("messages") || object.contains_key("input")
+    };
     if request(object) || object.get("body").and_then(Value::as_object).is_some_and(request) {
         return Err(Problem::IsRequest);
     }
@@ -199,9 +222,14 @@ fn body_of(object: &Map<String, Value>, envelope: &Map<String, Value>) -> Result
 }
 
 /// One line of a batch's output or error file.
-fn batch_result(response: &Map<String, Value>, body: &Value, line: &Map<String, Value>) -> Result<Body, Problem> {
+fn batch_result(
+    response: &Map<String, Value>,
+    body: &Value,
+    line: &Map<String, Value>,
+) -> Result<Body, Problem> {
     const BAD_REQUEST: u64 = 400;
-    let status = response.get("status_code").and_then(Value::as_u64).filter(|status| *status >= BAD_REQUEST);
+    let status =
+        response.get("status_code").and_then(Value::as_u64).filter(|status| *status >= BAD_REQUEST);
     let said = error(line).or_else(|| body.as_object().and_then(error));
     match (status, said, body.as_object()) {
         (Some(status), Some(said), _) => Ok(Body::failed(format!("status {status}: {said}"))),
@@ -217,16 +245,25 @@ fn size(object: &Map<String, Value>) -> Result<Option<(u32, u32)>, Problem> {
         None | Some(Value::Null) => Ok(None),
         // Some writers make a floating-point number of every number.
         Some(value) => {
-            match value.as_f64().filter(|side| side.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(side)) {
+            match value
+                .as_f64()
+                .filter(|side| side.fract() == 0.0 && (1.0..=f64::from(u32::MAX)).contains(side))
+            {
                 Some(side) => Ok(Some(side as u32)),
-                None => Err(Problem::Value { key, problem: format!("{value} is no number of pixels") }),
+                None => {
+                    Err(Problem::Value { key, problem: format!("{value} is no number of pixels") })
+                }
             }
         }
     };
     match (side("width")?, side("height")?) {
         (Some(width), Some(height)) => Ok(Some((width, height))),
         (None, None) => Ok(None),
-        (Some(_), None) => Err(Problem::Value { key: "height", problem: "is missing beside width".to_owned() }),
-        (None, Some(_)) => Err(Problem::Value { key: "width", problem: "is missing beside height".to_owned() }),
+        (Some(_), None) => {
+            Err(Problem::Value { key: "height", problem: "is missing beside width".to_owned() })
+        }
+        (None, Some(_)) => {
+            Err(Problem::Value { key: "width", problem: "is missing beside height".to_owned() })
+        }
     }
 }

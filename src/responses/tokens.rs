@@ -1,8 +1,9 @@
 //! The tokens of an answer and their probabilities, as servers write them.
 //!
-//! In: `logprobs` of OpenAI's API (chat and the older completions), of Ollama and llama.cpp. Out: the place of each token in
-//! the answer's text. Promises: tokens that do not add up to the text give no probabilities at all; nor do probabilities
-//! of after sampling, which at temperature 0 are all 1.
+//! In: `logprobs` of OpenAI's API (chat and the older completions), of Ollama and llama.cpp. Out:
+//! the place of each token in the answer's text. Promises: tokens that do not add up to the text
+//! give no probabilities at all; nor do probabilities of after sampling, which at temperature 0 are
+//! all 1.
 
 use serde_json::Value;
 
@@ -20,7 +21,8 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// Of `[{"token": …, "logprob": …, "bytes": […]}, …]`; of anything else that is not null, unusable ones.
+    /// Of `[{"token": …, "logprob": …, "bytes": […]}, …]`; of anything else that is not null,
+    /// unusable ones.
     pub(super) fn of_list(list: Option<&Value>) -> Self {
         let mut tokens = Self::default();
         match list {
@@ -35,7 +37,8 @@ impl Tokens {
         tokens
     }
 
-    /// Of a choice's `logprobs`: `{"content": [{"token": …}]}`, or `{"tokens": […], "token_logprobs": […]}`.
+    /// Of a choice's `logprobs`: `{"content": [{"token": …}]}`, or `{"tokens": […],
+    /// "token_logprobs": […]}`.
     pub(super) fn of_choice(logprobs: Option<&Value>) -> Self {
         let Some(logprobs) = logprobs else { return Self::default() };
         let (Some(Value::Array(texts)), Some(Value::Array(logs))) =
@@ -72,12 +75,14 @@ impl Tokens {
     pub(super) fn append(&mut self, next: &Self) {
         let before = self.bytes.len();
         self.bytes.extend(&next.bytes);
-        self.ends.extend(next.ends.iter().map(|&(end, log_probability)| (before + end, log_probability)));
+        self.ends.extend(
+            next.ends.iter().map(|&(end, log_probability)| (before + end, log_probability)),
+        );
         self.unusable |= next.unusable;
     }
 
-    /// Where each stands in `text`; `None` where they do not add up to it. Around the text there may be more of them: a
-    /// thought that the server cut off, white space, the stop token.
+    /// Where each stands in `text`; `None` where they do not add up to it. Around the text there
+    /// may be more of them: a thought that the server cut off, white space, the stop token.
     pub(super) fn spans(&self, text: &str) -> Option<Vec<TokenSpan>> {
         if self.unusable {
             return None;
@@ -88,7 +93,8 @@ impl Tokens {
         let start = std::str::from_utf8(&self.bytes).ok()?.rfind(text)?;
         let begins = std::iter::once(0).chain(self.ends.iter().map(|&(end, _)| end));
         let spans = begins.zip(&self.ends).filter_map(|(begin, &(end, log_probability))| {
-            let (begin, end) = (begin.max(start) - start, end.saturating_sub(start).min(text.len()));
+            let (begin, end) =
+                (begin.max(start) - start, end.saturating_sub(start).min(text.len()));
             // Tokens that share a character share its range.
             let bytes = text.floor_char_boundary(begin)..text.ceil_char_boundary(end);
             (begin < end).then_some(TokenSpan { bytes, log_probability: Some(log_probability) })
@@ -105,14 +111,26 @@ mod tests {
 
     fn ranges(tokens: &Tokens, text: &str) -> Option<Vec<(usize, usize, f64)>> {
         let spans = tokens.spans(text)?;
-        spans.into_iter().map(|span| Some((span.bytes.start, span.bytes.end, span.log_probability?))).collect()
+        spans
+            .into_iter()
+            .map(|span| Some((span.bytes.start, span.bytes.end, span.log_probability?)))
+            .collect()
     }
 
     #[test]
     fn tokens_are_found_in_the_text_that_is_left_of_them() {
-        let token = |text: &str, logprob: f64| json!({"token": text, "logprob": logprob, "bytes": null});
-        let all = json!([token("think 12 ", -9.0), token("\n1", -1.0), token("2", -2.0), token("<end>", -3.0)]);
-        assert_eq!(ranges(&Tokens::of_list(Some(&all)), "12").unwrap(), [(0, 1, -1.0), (1, 2, -2.0)]);
+        let token =
+            |text: &str, logprob: f64| json!({"token": text, "logprob": logprob, "bytes": null});
+        let all = json!([
+            token("think 12 ", -9.0),
+            token("\n1", -1.0),
+            token("2", -2.0),
+            token("<end>", -3.0)
+        ]);
+        assert_eq!(
+            ranges(&Tokens::of_list(Some(&all)), "12").unwrap(),
+            [(0, 1, -1.0), (1, 2, -2.0)]
+        );
         assert_eq!(ranges(&Tokens::of_list(Some(&all)), "13"), None);
         assert_eq!(ranges(&Tokens::of_list(Some(&all)), "").unwrap(), []);
         assert_eq!(ranges(&Tokens::of_list(Some(&Value::Null)), "12").unwrap(), []);
@@ -125,16 +143,24 @@ mod tests {
             {"token": "\u{fffd}", "logprob": -2.0, "bytes": [0xc3]},
             {"token": "\u{fffd}", "logprob": -3.0, "bytes": [0xa9]},
         ]);
-        assert_eq!(ranges(&Tokens::of_list(Some(&tokens)), "aé").unwrap(), [(0, 1, -1.0), (1, 3, -2.0), (1, 3, -3.0)]);
+        assert_eq!(
+            ranges(&Tokens::of_list(Some(&tokens)), "aé").unwrap(),
+            [(0, 1, -1.0), (1, 3, -2.0), (1, 3, -3.0)]
+        );
         // Without the bytes nobody knows which character that was.
-        let tokens = json!([{"token": "a", "logprob": -1.0}, {"token": "\u{fffd}", "logprob": -2.0}]);
+        let tokens =
+            json!([{"token": "a", "logprob": -1.0}, {"token": "\u{fffd}", "logprob": -2.0}]);
         assert_eq!(ranges(&Tokens::of_list(Some(&tokens)), "aé"), None);
     }
 
     #[test]
     fn columns_are_tokens_and_odd_ones_are_none() {
-        let columns = json!({"tokens": ["1", "2"], "token_logprobs": [-1, -2.5], "text_offset": [0, 1]});
-        assert_eq!(ranges(&Tokens::of_choice(Some(&columns)), "12").unwrap(), [(0, 1, -1.0), (1, 2, -2.5)]);
+        let columns =
+            json!({"tokens": ["1", "2"], "token_logprobs": [-1, -2.5], "text_offset": [0, 1]});
+        assert_eq!(
+            ranges(&Tokens::of_choice(Some(&columns)), "12").unwrap(),
+            [(0, 1, -1.0), (1, 2, -2.5)]
+        );
         let echoed = json!({"tokens": ["1", "2"], "token_logprobs": [null, -2.5]});
         assert_eq!(ranges(&Tokens::of_choice(Some(&echoed)), "12"), None);
         let after_sampling = json!([{"token": "1", "prob": 1.0}]);

@@ -1,7 +1,8 @@
 //! What is asked about each frame of a critique.
 //!
-//! In: a rubric's questions, those for boxes, and where generation settings may stand. Out: what is asked about a frame, with the settings that it was
-//! made with in its record. Promises: a frame whose settings are broken or unknown is asked all the same, but for the axes about its prompt.
+//! In: a rubric's questions, those for boxes, and where generation settings may stand. Out: what is
+//! asked about a frame, with the settings that it was made with in its record. Promises: a frame
+//! whose settings are broken or unknown is asked all the same, but for the axes about its prompt.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -42,10 +43,18 @@ impl FrameQuestions {
         table: HashMap<String, GenerationSettings>,
     ) -> Result<Self, PromptError> {
         let axes = &rubric.rubric.axes;
-        let labels = axes.iter().filter_map(|axis| finds.get(&axis.name)).flat_map(|find| find.task.labels().to_vec());
+        let labels = axes
+            .iter()
+            .filter_map(|axis| finds.get(&axis.name))
+            .flat_map(|find| find.task.labels().to_vec());
         let labels: Vec<String> = labels.collect();
-        let mut made =
-            Self { rubric, finds, labels, table, usual: Arc::new(Asked { labels: Vec::new(), questions: Vec::new() }) };
+        let mut made = Self {
+            rubric,
+            finds,
+            labels,
+            table,
+            usual: Arc::new(Asked { labels: Vec::new(), questions: Vec::new() }),
+        };
         made.usual = Arc::new(made.about(None)?);
         Ok(made)
     }
@@ -94,7 +103,12 @@ impl FrameQuestions {
 }
 
 impl Asks for FrameQuestions {
-    fn asked(&self, image: &SourceImage, bytes: &[u8], record: &mut Record) -> Result<Arc<Asked>, String> {
+    fn asked(
+        &self,
+        image: &SourceImage,
+        bytes: &[u8],
+        record: &mut Record,
+    ) -> Result<Arc<Asked>, String> {
         record.generation = self.settings(image, bytes).map(Box::new);
         record.asked = (!self.labels.is_empty()).then(|| self.labels.clone());
         let prompt = record.generation.as_ref().and_then(|made| made.prompt.as_deref());

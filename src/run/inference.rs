@@ -1,7 +1,8 @@
 //! Loaded images to records, many at once.
 //!
-//! In: images whose views are prepared. Out: their records, in the order in which their last answers end. Promises: an image that cannot be
-//! answered, or is not answered in time, is a failed record; an engine that cannot answer stops the run.
+//! In: images whose views are prepared. Out: their records, in the order in which their last
+//! answers end. Promises: an image that cannot be answered, or is not answered in time, is a failed
+//! record; an engine that cannot answer stops the run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +11,9 @@ use std::time::{Duration, Instant};
 use super::error::RunError;
 use crate::answer;
 use crate::critique;
-use crate::engine::{AnswerOptions, Answered, Asked, Effort, Engine, EngineError, Learned, Shown, ShownView, WAIT};
+use crate::engine::{
+    AnswerOptions, Answered, Asked, Effort, Engine, EngineError, Learned, Shown, ShownView, WAIT,
+};
 use crate::record::{Record, Settings};
 
 /// So many images in a row without an answer mean that it is the model that fails.
@@ -48,7 +51,11 @@ impl AskedImage {
 }
 
 impl<'e> Inference<'e> {
-    pub(super) fn new(engine: &'e mut dyn Engine, settings: &'e Settings, answer_timeout: Option<Duration>) -> Self {
+    pub(super) fn new(
+        engine: &'e mut dyn Engine,
+        settings: &'e Settings,
+        answer_timeout: Option<Duration>,
+    ) -> Self {
         Self {
             before: engine.effort(),
             engine,
@@ -77,20 +84,36 @@ impl<'e> Inference<'e> {
         self.engine.effort() - self.before
     }
 
-    /// Takes an image in. Its record comes back at once where nothing is asked about it, since no answer would ever close it.
-    pub(super) fn submit(&mut self, mut record: Record, views: Vec<ShownView>, asked: &Arc<Asked>) -> Option<Record> {
+    /// Takes an image in. Its record comes back at once where nothing is asked about it, since no
+    /// answer would ever close it.
+    pub(super) fn submit(
+        &mut self,
+        mut record: Record,
+        views: Vec<ShownView>,
+        asked: &Arc<Asked>,
+    ) -> Option<Record> {
         tracing::debug!(image = record.image, "asking");
         if views.is_empty() || asked.requests() == 0 {
             self.learn(&mut record, Learned::default());
             return Some(record);
         }
-        let options = AnswerOptions { max_new_tokens: self.settings.max_new_tokens, sampling: self.settings.sampling };
+        let options = AnswerOptions {
+            max_new_tokens: self.settings.max_new_tokens,
+            sampling: self.settings.sampling,
+        };
         let (image, first_view) = (record.image.clone(), self.next_view);
         let learned = views.iter().map(|_| None).collect();
         for (index, view) in views.into_iter().enumerate() {
             self.views.insert(self.next_view, self.next_image);
             let (image, asked) = (image.clone(), Arc::clone(asked));
-            self.engine.submit(Shown { id: self.next_view, image, index, views: vec![view], asked, options });
+            self.engine.submit(Shown {
+                id: self.next_view,
+                image,
+                index,
+                views: vec![view],
+                asked,
+                options,
+            });
             self.next_view += 1;
         }
         let image = AskedImage { record, begun: Instant::now(), first_view, learned, error: None };
@@ -135,12 +158,17 @@ impl<'e> Inference<'e> {
 
     /// Fails the images that take longer than `most`.
     fn give_up(&mut self, most: Duration, records: &mut Vec<Record>) -> Result<(), RunError> {
-        let late = self.images.iter().filter(|(_, image)| image.begun.elapsed() >= most).map(|(number, _)| *number);
+        let late = self
+            .images
+            .iter()
+            .filter(|(_, image)| image.begun.elapsed() >= most)
+            .map(|(number, _)| *number);
         let mut late: Vec<usize> = late.collect();
         late.sort_unstable();
         for number in late {
             if let Some(mut image) = self.images.remove(&number) {
-                image.error = Some(EngineError::new(format!("no answer within {} s", most.as_secs_f64())));
+                image.error =
+                    Some(EngineError::new(format!("no answer within {} s", most.as_secs_f64())));
                 records.push(self.closed(image)?);
             }
         }
@@ -178,7 +206,8 @@ impl<'e> Inference<'e> {
     fn stopped(&self, error: EngineError) -> RunError {
         let at = error.view().and_then(|id| self.views.get(&id).copied());
         let image = at.or_else(|| self.images.keys().min().copied());
-        let name = image.and_then(|image| self.images.get(&image)).map(|image| image.record.image.clone());
+        let name =
+            image.and_then(|image| self.images.get(&image)).map(|image| image.record.image.clone());
         RunError::Engine { image: name.unwrap_or_default(), error }
     }
 }

@@ -1,8 +1,10 @@
 //! One task over one set of images into one directory.
 //!
-//! In: settings, a source, a model. Out: a directory with `run.json` (what was asked), `journal.jsonl` (one record an image) and the
-//! exports. Promises: a record is on disk before its image counts as done; a run that was stopped goes on where it was; of an image that
-//! is done only its name and hash stay in memory; a bad image is a failed record, a bad model or a full disk stops the run.
+//! In: settings, a source, a model. Out: a directory with `run.json` (what was asked),
+//! `journal.jsonl` (one record an image) and the exports. Promises: a record is on disk before its
+//! image counts as done; a run that was stopped goes on where it was; of an image that is done only
+//! its name and hash stay in memory; a bad image is a failed record, a bad model or a full disk
+//! stops the run.
 
 mod control;
 mod error;

@@ -1,8 +1,9 @@
 //! Answers about images that have other names now.
 //!
-//! In: what the journal knows, and the images of now. Out: the record of an image whose file was renamed or moved. Promises: an
-//! answer moves only from a name that is not there any more, once, to a file of the same content that is asked the same
-//! question. Copies and hard links are images of their own. A sampled answer does not move: what is drawn depends on the name.
+//! In: what the journal knows, and the images of now. Out: the record of an image whose file was
+//! renamed or moved. Promises: an answer moves only from a name that is not there any more, once,
+//! to a file of the same content that is asked the same question. Copies and hard links are images
+//! of their own. A sampled answer does not move: what is drawn depends on the name.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -22,7 +23,8 @@ pub(super) struct Moves<'r> {
 }
 
 impl<'r> Moves<'r> {
-    /// The answers in `journal` about images that are neither among those of `plan` nor in its root.
+    /// The answers in `journal` about images that are neither among those of `plan` nor in its
+    /// root.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -42,23 +44,37 @@ impl<'r> Moves<'r> {
                 }
             }
         }
-        let one_question = plan.settings.image_prompts.is_none() && plan.settings.critique.is_none();
-        Ok(Self { gone: Mutex::new(gone), journal: Mutex::new(journal.reader(plan.known)?), one_question })
+        let one_question =
+            plan.settings.image_prompts.is_none() && plan.settings.critique.is_none();
+        Ok(Self {
+            gone: Mutex::new(gone),
+            journal: Mutex::new(journal.reader(plan.known)?),
+            one_question,
+        })
     }
 
-    /// The record for the image of `begun`, which is read and about to be asked, under its new name; `None` if it has to be asked.
+    /// The record for the image of `begun`, which is read and about to be asked, under its new
+    /// name; `None` if it has to be asked.
     pub(super) fn take(&self, begun: &Record) -> Option<Record> {
         let (earlier, known) = {
             let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
             let candidates = gone.get_mut(begun.sha256.as_deref()?)?;
             let same = |known: &KnownImage| {
-                known.question.as_ref().map_or(self.one_question, |asked| begun.question.as_ref() == Some(asked))
+                known
+                    .question
+                    .as_ref()
+                    .map_or(self.one_question, |asked| begun.question.as_ref() == Some(asked))
             };
             let place = candidates.iter().position(|(_, known)| same(known))?;
             candidates.swap_remove(place)
         };
         let record = self.journal.lock().unwrap_or_else(PoisonError::into_inner).read(known)?;
         let generation = begun.generation.clone().or(record.generation);
-        Some(Record { image: begun.image.clone(), moved_from: Some(earlier.to_owned()), generation, ..record })
+        Some(Record {
+            image: begun.image.clone(),
+            moved_from: Some(earlier.to_owned()),
+            generation,
+            ..record
+        })
     }
 }

@@ -1,7 +1,8 @@
 //! Pairs of images, one question about both.
 //!
-//! In: two images of each pair, a question. Out: a line of `pairs.jsonl` each. Promises: each pair is asked about in both orders; a line is on disk before
-//! the next pairs are begun; pairs whose files have not changed since are not asked again.
+//! In: two images of each pair, a question. Out: a line of `pairs.jsonl` each. Promises: each pair
+//! is asked about in both orders; a line is on disk before the next pairs are begun; pairs whose
+//! files have not changed since are not asked again.
 
 use std::sync::Arc;
 
@@ -10,7 +11,10 @@ use rayon::prelude::*;
 use super::control::Control;
 use super::error::RunError;
 use crate::digest;
-use crate::engine::{AnswerOptions, Answered, Asked, Engine, Question, RateQuestion, Shown, ShownView, ViewForm, WAIT};
+use crate::engine::{
+    AnswerOptions, Answered, Asked, Engine, Question, RateQuestion, Shown, ShownView, ViewForm,
+    WAIT,
+};
 use crate::generate::Words;
 use crate::image::{decode_within, read_file};
 use crate::journal::PairJournal;
@@ -70,7 +74,8 @@ struct Side {
     view: Result<ShownView, String>,
 }
 
-/// Asks about every pair that `journal` has no answer of, and gives all records, in the order of `pairs`; fewer if the run was stopped.
+/// Asks about every pair that `journal` has no answer of, and gives all records, in the order of
+/// `pairs`; fewer if the run was stopped.
 ///
 /// # Errors
 /// [`RunError`], with the lines that were written before on disk.
@@ -87,7 +92,9 @@ pub fn compare_pairs(
             break;
         }
         let form = engine.view_form();
-        let load = |pair: &Pair| [&pair.images[0], &pair.images[1]].map(|image| side(image, question, form, control));
+        let load = |pair: &Pair| {
+            [&pair.images[0], &pair.images[1]].map(|image| side(image, question, form, control))
+        };
         let sides: Vec<[Side; 2]> = pairs.par_iter().map(load).collect();
         let mut asked: Vec<PairRecord> = Vec::with_capacity(pairs.len());
         let (mut views, mut fresh) = (Vec::new(), Vec::new());
@@ -128,7 +135,8 @@ pub fn compare_pairs(
 
 fn side(image: &SourceImage, question: &PairQuestion, form: ViewForm, control: &Control) -> Side {
     let read = image.open().and_then(|content| {
-        read_file(content, question.apply_orientation, control.max_pixels).map_err(|error| error.to_string())
+        read_file(content, question.apply_orientation, control.max_pixels)
+            .map_err(|error| error.to_string())
     });
     let bytes = match read {
         Ok(bytes) => bytes,
@@ -138,7 +146,8 @@ fn side(image: &SourceImage, question: &PairQuestion, form: ViewForm, control: &
         .map_err(|error| error.to_string())
         .and_then(|upright| control.check_rows(upright.rows_there).map(|()| upright))
         .and_then(|upright| {
-            let whole = PlannedView::of(Region::whole(upright.width, upright.height), question.budget);
+            let whole =
+                PlannedView::of(Region::whole(upright.width, upright.height), question.budget);
             let whole = whole.map_err(|error| error.to_string())?;
             ShownView::of(&upright, &whole, form).map_err(|error| error.to_string())
         });
@@ -161,7 +170,9 @@ fn ask(
     }
     while !engine.is_idle() {
         let answered = engine.advance(WAIT);
-        for Answered { id, learned } in answered.map_err(|error| RunError::Engine { image: String::new(), error })? {
+        for Answered { id, learned } in
+            answered.map_err(|error| RunError::Engine { image: String::new(), error })?
+        {
             let record = &mut records[id];
             let ratings = match learned {
                 Ok(learned) => learned.ratings,

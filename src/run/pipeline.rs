@@ -7,7 +7,8 @@
 //!
 //! Where there are several engines, one a card, each takes the next image from the one queue.
 //!
-//! Prepared views wait behind a gate that counts their bytes, so files are read ahead of the device, but memory stays bounded.
+//! Prepared views wait behind a gate that counts their bytes, so files are read ahead of the
+//! device, but memory stays bounded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -31,14 +32,16 @@ use crate::image::{self, ImageError, decode_reduced, decode_within, measure, mos
 use crate::preprocess::{PlanError, PlannedView, needed_size, plan_views};
 use crate::source::{Content, SourceImage};
 
-/// Images that are decoded, and views that wait, may hold so many bytes together: eight views of the largest budget.
+/// Images that are decoded, and views that wait, may hold so many bytes together: eight views of
+/// the largest budget.
 const BYTES_AHEAD: usize = 256 << 20;
 
-/// So many images may wait besides: small ones are loaded in less time than a model needs for them, and more of them would only take memory.
+/// So many images may wait besides: small ones are loaded in less time than a model needs for them,
+/// and more of them would only take memory.
 const IMAGES_AHEAD: usize = 64;
 
-/// A file that is no image is read to its end all the same, up to so many bytes, so that it is known under another name, and to have
-/// changed. Of larger ones only the beginning is.
+/// A file that is no image is read to its end all the same, up to so many bytes, so that it is
+/// known under another name, and to have changed. Of larger ones only the beginning is.
 const KNOWN_BY_CONTENT: u64 = 16 << 20;
 
 /// How a run went, beside its records.
@@ -74,7 +77,8 @@ enum Loaded {
     Ready(Record, Vec<ShownView>, Arc<Asked>),
 }
 
-/// Does what `plan` says with `engines`, at least one, of one model; and appends a record of each image to `journal`.
+/// Does what `plan` says with `engines`, at least one, of one model; and appends a record of each
+/// image to `journal`.
 ///
 /// # Errors
 /// [`RunError`], with the journal intact.
@@ -93,7 +97,8 @@ pub fn execute(
     let moves = Moves::of(plan, &journal)?;
     let loader = Loader { plan, form, gate: &gate, moves: &moves };
     let failed = AtomicBool::new(false);
-    let pool = rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
+    let pool =
+        rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
     let next = AtomicUsize::new(0);
     let (loaded_sender, loaded) = crossbeam_channel::bounded::<Loaded>(IMAGES_AHEAD);
     let (done_sender, done) = crossbeam_channel::bounded::<Done>(IMAGES_AHEAD);
@@ -101,13 +106,15 @@ pub fn execute(
         let (pool, next, loader) = (&pool, &next, &loader);
         let journal = &mut journal;
         scope.spawn(move || {
-            // Each thread takes the next image until there is none, so that the order stays roughly that of the names.
+            // Each thread takes the next image until there is none, so that the order stays roughly
+            // that of the names.
             pool.broadcast(|_| {
                 while let Some(image) = images.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if control.is_stopped() {
                         break;
                     }
-                    let sent = loader.load(image).is_some_and(|loaded| loaded_sender.send(loaded).is_ok());
+                    let sent =
+                        loader.load(image).is_some_and(|loaded| loaded_sender.send(loaded).is_ok());
                     if !sent {
                         break;
                     }
@@ -128,11 +135,14 @@ pub fn execute(
             [engine] => answer(engine.as_mut()),
             engines => std::thread::scope(|scope| {
                 let answer = &answer;
-                let running: Vec<_> =
-                    engines.iter_mut().map(|engine| scope.spawn(move || answer(engine.as_mut()))).collect();
+                let running: Vec<_> = engines
+                    .iter_mut()
+                    .map(|engine| scope.spawn(move || answer(engine.as_mut())))
+                    .collect();
                 let mut all = Ok(Effort::default());
                 for engine in running {
-                    let answered = engine.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+                    let answered =
+                        engine.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
                     all = all.and_then(|all| answered.map(|effort| all + effort));
                 }
                 all
@@ -173,7 +183,8 @@ impl Refused {
         Self { reason, unread: true }
     }
 
-    /// Whether what is known of the image stays: its file cannot be asked whether it has changed, or was no image before.
+    /// Whether what is known of the image stays: its file cannot be asked whether it has changed,
+    /// or was no image before.
     fn keeps(&self, known: &KnownImage) -> bool {
         self.unread || !known.answered && known.sha256.is_none()
     }
@@ -190,7 +201,11 @@ impl Loader<'_> {
     /// Reads, decodes and prepares one image; nothing when nobody wants it any more.
     fn load(&self, image: &SourceImage) -> Option<Loaded> {
         let mut record = Record::failed(image.name.clone(), String::new());
-        let known = self.plan.known.get(&image.name).filter(|known| known.answered || !self.plan.control.retry_failed);
+        let known = self
+            .plan
+            .known
+            .get(&image.name)
+            .filter(|known| known.answered || !self.plan.control.retry_failed);
         let started = Instant::now();
         let times_of_reading = || {
             let stages = Stages { read: started.elapsed().as_secs_f64(), ..Stages::default() };
@@ -211,12 +226,16 @@ impl Loader<'_> {
         let mut permit = self.gate.enter(bytes)?;
         let bytes = match content.read_all() {
             Ok(bytes) => bytes,
-            Err(error) => return refused(record, Refused::unread(format!("cannot be read: {error}"))),
+            Err(error) => {
+                return refused(record, Refused::unread(format!("cannot be read: {error}")));
+            }
         };
         record.sha256 = Some(digest::hex(&bytes));
         let mut timings = times_of_reading();
         record.timings = Some(timings);
-        if known.is_some_and(|known| known.sha256 == record.sha256 && self.is_answered(image, known)) {
+        if known
+            .is_some_and(|known| known.sha256 == record.sha256 && self.is_answered(image, known))
+        {
             return Some(Loaded::Known);
         }
         record.capture = image::capture(&bytes).map(Box::new);
@@ -251,26 +270,29 @@ impl Loader<'_> {
     fn is_answered(&self, image: &SourceImage, known: &KnownImage) -> bool {
         match (self.plan.questions.hash_by_name(&image.name), &known.question) {
             (Some(now), Some(then)) => now == *then,
-            // A record of an earlier version says nothing; if all images are asked the same, the settings do.
+            // A record of an earlier version says nothing; if all images are asked the same, the
+            // settings do.
             (Some(_), None) => self.plan.settings.image_prompts.is_none(),
             (None, _) => true,
         }
     }
 
-    /// An image's content, of which no more than the header is read, and how many bytes will be held until it is prepared: the file, its
-    /// pixels, and the views resized and cut into patches. What is asked about it is not known yet: it may be about all its tiles.
+    /// An image's content, of which no more than the header is read, and how many bytes will be
+    /// held until it is prepared: the file, its pixels, and the views resized and cut into patches.
+    /// What is asked about it is not known yet: it may be about all its tiles.
     fn open(&self, image: &SourceImage) -> Result<(Content, usize), Refused> {
         let max_pixels = self.plan.control.max_pixels;
         let mut content = image.open().map_err(Refused::unread)?;
-        let header = match image::header(&mut content, self.plan.settings.apply_orientation, max_pixels) {
-            Ok(header) => header,
-            // Preparing it will fail, and it is known again by its content.
-            Err(_) if content.size() <= KNOWN_BY_CONTENT => {
-                let size = usize::try_from(content.size()).unwrap_or(usize::MAX);
-                return Ok((content, size));
-            }
-            Err(error) => return Err(Refused { reason: error.to_string(), unread: false }),
-        };
+        let header =
+            match image::header(&mut content, self.plan.settings.apply_orientation, max_pixels) {
+                Ok(header) => header,
+                // Preparing it will fail, and it is known again by its content.
+                Err(_) if content.size() <= KNOWN_BY_CONTENT => {
+                    let size = usize::try_from(content.size()).unwrap_or(usize::MAX);
+                    return Ok((content, size));
+                }
+                Err(error) => return Err(Refused { reason: error.to_string(), unread: false }),
+            };
         let most = most_bytes(max_pixels);
         if content.size() > most {
             let reason = ImageError::TooManyBytes { most }.to_string();
@@ -278,42 +300,55 @@ impl Loader<'_> {
         }
         let Settings { tiles, budget, .. } = *self.plan.settings;
         let views = plan_views(header.width, header.height, tiles, budget).unwrap_or_default();
-        let view_bytes = |view: &PlannedView| u64::from(view.size.width) * u64::from(view.size.height) * 3 * 2;
+        let view_bytes =
+            |view: &PlannedView| u64::from(view.size.width) * u64::from(view.size.height) * 3 * 2;
         let views: u64 = views.iter().map(view_bytes).sum();
         let file = content.size().saturating_mul(header.file_copies);
         let bytes = file.saturating_add(header.decoded_bytes).saturating_add(views);
         Ok((content, usize::try_from(bytes).unwrap_or(usize::MAX)))
     }
 
-    /// The views of an image. A question that asks for text is put about the whole image, not about its tiles.
+    /// The views of an image. A question that asks for text is put about the whole image, not about
+    /// its tiles.
     fn views(&self, width: u32, height: u32, asked: &Asked) -> Result<Vec<PlannedView>, PlanError> {
         let tiles = self.plan.settings.tiles.filter(|_| !asked.is_for_text());
         plan_views(width, height, tiles, self.plan.settings.budget)
     }
 
-    fn prepare(&self, bytes: &[u8], asked: &Asked, record: &mut Record) -> Result<Vec<ShownView>, String> {
+    fn prepare(
+        &self,
+        bytes: &[u8],
+        asked: &Asked,
+        record: &mut Record,
+    ) -> Result<Vec<ShownView>, String> {
         let Settings { budget, apply_orientation, .. } = *self.plan.settings;
         let max_pixels = self.plan.control.max_pixels;
         if self.plan.settings.fast_decode {
             let needed = |width, height| needed_size(width, height, budget);
             let image = decode_reduced(bytes, apply_orientation, max_pixels, needed);
             let image = image.map_err(|error| error.to_string())?;
-            (record.width, record.height, record.orientation) = (image.width, image.height, image.decoded.orientation);
+            (record.width, record.height, record.orientation) =
+                (image.width, image.height, image.decoded.orientation);
             record.notes.extend_from_slice(&image.decoded.notes);
             self.plan.control.check_rows(image.decoded.rows_there)?;
-            let view = ShownView::of_reduced(&image, budget, self.form).map_err(|error| error.to_string())?;
+            let view = ShownView::of_reduced(&image, budget, self.form)
+                .map_err(|error| error.to_string())?;
             recycle(image.decoded);
             return Ok(vec![view]);
         }
-        let upright = decode_within(bytes, apply_orientation, max_pixels).map_err(|error| error.to_string())?;
-        (record.width, record.height, record.orientation) = (upright.width, upright.height, upright.orientation);
+        let upright = decode_within(bytes, apply_orientation, max_pixels)
+            .map_err(|error| error.to_string())?;
+        (record.width, record.height, record.orientation) =
+            (upright.width, upright.height, upright.orientation);
         record.notes.extend_from_slice(&upright.notes);
         self.plan.control.check_rows(upright.rows_there)?;
         if self.plan.settings.critique.is_some() {
             record.measures = Some(measure(upright.width, upright.height, &upright.rgb));
         }
-        let views = self.views(upright.width, upright.height, asked).map_err(|error| error.to_string())?;
-        let show = |view| ShownView::of(&upright, view, self.form).map_err(|error| error.to_string());
+        let views =
+            self.views(upright.width, upright.height, asked).map_err(|error| error.to_string())?;
+        let show =
+            |view| ShownView::of(&upright, view, self.form).map_err(|error| error.to_string());
         let shown = views.iter().map(show).collect();
         recycle(upright);
         shown
@@ -338,10 +373,12 @@ fn answer_all(
                 loaded.try_recv()
             };
             let outcome = match next {
-                Ok(Loaded::Ready(record, views, asked)) => match inference.submit(record, views, &asked) {
-                    Some(record) => Done::Now(Box::new(record)),
-                    None => continue,
-                },
+                Ok(Loaded::Ready(record, views, asked)) => {
+                    match inference.submit(record, views, &asked) {
+                        Some(record) => Done::Now(Box::new(record)),
+                        None => continue,
+                    }
+                }
                 Ok(Loaded::Known) => Done::Known,
                 Ok(Loaded::Moved(record)) => Done::Moved(Box::new(record)),
                 Ok(Loaded::Failed(record)) => Done::Now(Box::new(record)),

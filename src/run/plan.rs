@@ -19,7 +19,8 @@ pub struct Plan<'r> {
     pub questions: &'r dyn Asks,
     /// How.
     pub settings: &'r Settings,
-    /// Which of them the journal has records of: with an answer, and of the same content, they are left as they are.
+    /// Which of them the journal has records of: with an answer, and of the same content, they are
+    /// left as they are.
     pub known: &'r Known,
     /// When to stop, and what becomes of images that failed before.
     pub control: &'r Control,

@@ -1,7 +1,7 @@
 //! What is asked about which image.
 //!
-//! In: the question about every image, those about single ones, or both. Out: what is asked about an image of a name. Promises: an image's own
-//! questions come before those about every image.
+//! In: the question about every image, those about single ones, or both. Out: what is asked about
+//! an image of a name. Promises: an image's own questions come before those about every image.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -12,21 +12,32 @@ use crate::source::SourceImage;
 
 /// Who knows what is asked about an image.
 pub trait Asks: Sync {
-    /// What is asked about `image`, whose file has these `bytes`. What the file itself says that a question depends on goes into `record`.
+    /// What is asked about `image`, whose file has these `bytes`. What the file itself says that a
+    /// question depends on goes into `record`.
     ///
     /// # Errors
     /// Why nothing can be asked, in words.
-    fn asked(&self, image: &SourceImage, bytes: &[u8], record: &mut Record) -> Result<Arc<Asked>, String>;
+    fn asked(
+        &self,
+        image: &SourceImage,
+        bytes: &[u8],
+        record: &mut Record,
+    ) -> Result<Arc<Asked>, String>;
 
-    /// [`Asked::hash`] of what is asked about the image of this name, if that depends on the name. A record of another question
-    /// is no answer then, though the image is the same.
+    /// [`Asked::hash`] of what is asked about the image of this name, if that depends on the name.
+    /// A record of another question is no answer then, though the image is the same.
     fn hash_by_name(&self, _image: &str) -> Option<String> {
         None
     }
 }
 
 impl Asks for Questions {
-    fn asked(&self, image: &SourceImage, _bytes: &[u8], record: &mut Record) -> Result<Arc<Asked>, String> {
+    fn asked(
+        &self,
+        image: &SourceImage,
+        _bytes: &[u8],
+        record: &mut Record,
+    ) -> Result<Arc<Asked>, String> {
         record.asked = self.single.get(&image.name).map(|asked| asked.labels.clone());
         self.of(&image.name).map(Arc::clone).ok_or_else(|| "nothing is asked about it".to_owned())
     }

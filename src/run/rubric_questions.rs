@@ -1,7 +1,8 @@
 //! A rubric's questions about a frame.
 //!
-//! In: a rubric, a model's tokenizer and chat template, and what is known of a frame. Out: the question of each axis, or of each clause of the frame's
-//! prompt. Promises: what all questions share stands before what they do not, so that the decoder reads it once; axes about the frame's
+//! In: a rubric, a model's tokenizer and chat template, and what is known of a frame. Out: the
+//! question of each axis, or of each clause of the frame's prompt. Promises: what all questions
+//! share stands before what they do not, so that the decoder reads it once; axes about the frame's
 //! prompt are asked where that is known, and of it at most [`MOST_CLAUSES`] parts.
 
 use std::collections::HashMap;
@@ -40,7 +41,10 @@ impl RubricQuestions {
         let mut all = HashMap::new();
         for axis in rubric.axes.iter().filter(|axis| !matches!(axis.kind, Kind::Defects { .. })) {
             let words = axis.kind.words();
-            let written = prompts.tokenizer().map(|tokenizer| Words::new(tokenizer, &words, stop_ids)).transpose();
+            let written = prompts
+                .tokenizer()
+                .map(|tokenizer| Words::new(tokenizer, &words, stop_ids))
+                .transpose();
             let tokens = written.map_err(|error: WordsError| RubricError::Axis {
                 axis: axis.name.clone(),
                 problem: error.to_string(),
@@ -50,27 +54,36 @@ impl RubricQuestions {
         Ok(Self { rubric, words: all, prompts, conversation })
     }
 
-    /// The questions of an axis about a frame with this prompt: none where the axis needs one that is not known, or asks for boxes; several
-    /// where it asks about each clause.
+    /// The questions of an axis about a frame with this prompt: none where the axis needs one that
+    /// is not known, or asks for boxes; several where it asks about each clause.
     ///
     /// # Errors
     /// [`PromptError`].
     pub fn of(&self, axis: &Axis, prompt: Option<&str>) -> Result<Vec<RateQuestion>, PromptError> {
         let Some(words) = self.words.get(&axis.name) else { return Ok(Vec::new()) };
-        let about: Vec<Option<String>> = match prompt.map(str::trim).filter(|prompt| !prompt.is_empty()) {
-            _ if !axis.needs_prompt() => vec![None],
-            None => Vec::new(),
-            Some(prompt) if axis.asks_clauses() => clauses(prompt, MOST_CLAUSES).into_iter().map(Some).collect(),
-            Some(prompt) => vec![Some(prompt.to_owned())],
-        };
+        let about: Vec<Option<String>> =
+            match prompt.map(str::trim).filter(|prompt| !prompt.is_empty()) {
+                _ if !axis.needs_prompt() => vec![None],
+                None => Vec::new(),
+                Some(prompt) if axis.asks_clauses() => {
+                    clauses(prompt, MOST_CLAUSES).into_iter().map(Some).collect()
+                }
+                Some(prompt) => vec![Some(prompt.to_owned())],
+            };
         about.into_iter().map(|about| self.question(axis, words, about)).collect()
     }
 
-    fn question(&self, axis: &Axis, words: &AxisWords, about: Option<String>) -> Result<RateQuestion, PromptError> {
+    fn question(
+        &self,
+        axis: &Axis,
+        words: &AxisWords,
+        about: Option<String>,
+    ) -> Result<RateQuestion, PromptError> {
         let (words, tokens) = words.clone();
         let query = |text: &str| self.prompts.query(text, &self.conversation);
         let why = |word: &String| query(&self.rubric.reason_text(axis, about.as_deref(), word));
-        let reasons = if axis.why { words.iter().map(why).collect::<Result<_, _>>()? } else { Vec::new() };
+        let reasons =
+            if axis.why { words.iter().map(why).collect::<Result<_, _>>()? } else { Vec::new() };
         let text = self.rubric.text(axis, about.as_deref());
         Ok(RateQuestion {
             axis: axis.name.clone(),

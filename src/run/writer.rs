@@ -1,7 +1,7 @@
 //! The one thread that writes the journal and counts.
 //!
-//! In: what came of every image, in any order. Out: the journal, what the observer is told, and how many images were known. Promises: an image counts as done
-//! once its record is on disk.
+//! In: what came of every image, in any order. Out: the journal, what the observer is told, and how
+//! many images were known. Promises: an image counts as done once its record is on disk.
 
 use std::time::{Instant, SystemTime};
 
@@ -55,7 +55,11 @@ pub(super) fn write_all(
             }
             Ok(Done::Moved(record)) => {
                 journal.append(&record)?;
-                tracing::info!(image = record.image, earlier = record.moved_from, "image has another name");
+                tracing::info!(
+                    image = record.image,
+                    earlier = record.moved_from,
+                    "image has another name"
+                );
                 written.known += 1;
                 written.moved += 1;
                 observer.resumed();
@@ -107,13 +111,16 @@ mod tests {
 
     use super::*;
 
-    /// What [`write_all`] gives for `records` that come at once, and how often it synced the journal.
+    /// What [`write_all`] gives for `records` that come at once, and how often it synced the
+    /// journal.
     fn written(sync_every: Duration, records: usize) -> (Written, usize) {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, _) = Journal::open(dir.path(), sync_every).unwrap();
         let (sender, done) = crossbeam_channel::unbounded();
         for index in 0..records {
-            sender.send(Done::Now(Box::new(Record::failed(index.to_string(), String::new())))).unwrap();
+            sender
+                .send(Done::Now(Box::new(Record::failed(index.to_string(), String::new()))))
+                .unwrap();
         }
         sender.send(Done::Known).unwrap();
         drop(sender);
@@ -137,7 +144,9 @@ mod tests {
         let (sender, done) = crossbeam_channel::unbounded();
         std::thread::scope(|scope| {
             let writer = scope.spawn(move || write_all(&done, &mut journal, &()).unwrap());
-            sender.send(Done::Now(Box::new(Record::failed("a.png".into(), String::new())))).unwrap();
+            sender
+                .send(Done::Now(Box::new(Record::failed("a.png".into(), String::new()))))
+                .unwrap();
             let begun = Instant::now();
             while syncs.load(Ordering::Relaxed) == 0 {
                 assert!(

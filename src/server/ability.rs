@@ -76,7 +76,12 @@ impl Ability {
             ServerKind::Vllm | ServerKind::Llama => Constraint::Grammar,
             ServerKind::Ollama | ServerKind::OpenAi => Constraint::Schema,
         };
-        Self { budget: kind == ServerKind::Vllm, constraint: Some(constraint), probabilities: true, ..Self::default() }
+        Self {
+            budget: kind == ServerKind::Vllm,
+            constraint: Some(constraint),
+            probabilities: true,
+            ..Self::default()
+        }
     }
 
     /// Why it was refused.
@@ -84,14 +89,15 @@ impl Ability {
         self.refused.iter().find(|(refused, _)| *refused == what).map(|(_, reason)| reason.as_str())
     }
 
-    /// Leaves out what a server's refusal is about, else the next thing that a server may not know; false
-    /// if nothing is left.
+    /// Leaves out what a server's refusal is about, else the next thing that a server may not know;
+    /// false if nothing is left.
     pub(super) fn leave_out(&mut self, reason: &str, kind: ServerKind) -> bool {
         let about = reason.to_ascii_lowercase();
         let names = |words: &[&str]| words.iter().any(|word| about.contains(word));
         let of_budget = names(&["mm_processor_kwargs", "mm-kwargs", "max_soft_tokens"]);
         let of_probabilities = names(&["logprob"]);
-        let of_constraint = names(&["grammar", "structured", "response_format", "schema", "xgrammar"]);
+        let of_constraint =
+            names(&["grammar", "structured", "response_format", "schema", "xgrammar"]);
         let any = !of_budget && !of_probabilities && !of_constraint;
         let reason = reason.to_owned();
         if self.budget && (of_budget || any) {
@@ -100,7 +106,8 @@ impl Ability {
             return true;
         }
         if let Some(constraint) = self.constraint.filter(|_| of_constraint || any) {
-            let schema = matches!(kind, ServerKind::Vllm | ServerKind::Llama) && constraint == Constraint::Grammar;
+            let schema = matches!(kind, ServerKind::Vllm | ServerKind::Llama)
+                && constraint == Constraint::Grammar;
             self.constraint = schema.then_some(Constraint::Schema);
             self.refused.push((CONSTRAINT, reason));
             return true;

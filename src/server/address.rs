@@ -4,7 +4,8 @@ use super::ServerError;
 use crate::http::{HttpError, Url};
 
 /// Ends of addresses that are routes of an API, not part of where the server is.
-const ROUTES: [&str; 6] = ["/chat/completions", "/completions", "/models", "/api/chat", "/api", "/v1"];
+const ROUTES: [&str; 6] =
+    ["/chat/completions", "/completions", "/models", "/api/chat", "/api", "/v1"];
 
 /// The address without routes at its end; `http://` stands before one without a scheme.
 ///
@@ -13,10 +14,12 @@ const ROUTES: [&str; 6] = ["/chat/completions", "/completions", "/models", "/api
 pub(super) fn base(text: &str) -> Result<String, ServerError> {
     let text = text.trim();
     let with_scheme = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let authority = with_scheme.split("://").nth(1).unwrap_or_default().split(['/', '?', '#']).next();
+    let authority =
+        with_scheme.split("://").nth(1).unwrap_or_default().split(['/', '?', '#']).next();
     if authority.is_some_and(|authority| authority.contains('@')) {
         // Not shown: there is a password in it.
-        let reason = "a user and password are no part of it; a key comes from the environment".to_owned();
+        let reason =
+            "a user and password are no part of it; a key comes from the environment".to_owned();
         return Err(ServerError::Address { reason });
     }
     let wrong = |error: HttpError| ServerError::Address { reason: error.to_string() };

@@ -1,9 +1,9 @@
 //! Lists of boxes, as servers are told to keep to them.
 //!
-//! In: the labels, the most boxes. Out: a grammar in GBNF, which llama.cpp reads and vLLM's backends
-//! do too, or a JSON schema. Promises: the grammar is the list in Gemma 4's own white space, with or
-//! without a code fence, as `src/generate/grammar` has it; the schema is the same list in any white
-//! space.
+//! In: the labels, the most boxes. Out: a grammar in GBNF, which llama.cpp reads and vLLM's
+//! backends do too, or a JSON schema. Promises: the grammar is the list in Gemma 4's own white
+//! space, with or without a code fence, as `src/generate/grammar` has it; the schema is the same
+//! list in any white space.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,9 @@ impl BoxList {
     /// As a grammar in GBNF.
     pub(super) fn gbnf(&self) -> String {
         let label = match &self.labels {
-            None => format!(r#""\"" ([^"\\\x00-\x1F\x7F] | "\\" ["\\/]){{1,{LONGEST_LABEL}}} "\"""#),
+            None => {
+                format!(r#""\"" ([^"\\\x00-\x1F\x7F] | "\\" ["\\/]){{1,{LONGEST_LABEL}}} "\"""#)
+            }
             // A JSON string, and that string again as the grammar quotes it.
             Some(labels) => {
                 let quoted = |label: &String| quoted(&Value::from(label.as_str()).to_string());
@@ -38,7 +40,9 @@ impl BoxList {
         };
         let mut grammar = String::from("root ::= \"```json\\n\" list \"\\n```\" | list\n");
         let _ = writeln!(grammar, r#"list ::= "[]" | "[\n  " object{more} "\n]""#);
-        grammar.push_str(r#"object ::= "{\"box_2d\": [" n ", " n ", " n ", " n "], \"label\": " label "}""#);
+        grammar.push_str(
+            r#"object ::= "{\"box_2d\": [" n ", " n ", " n ", " n "], \"label\": " label "}""#,
+        );
         let _ = writeln!(grammar, "\nlabel ::= {label}");
         grammar.push_str("n ::= \"0\" | [1-9] [0-9]{0,2} | \"1000\"\n");
         grammar
@@ -78,7 +82,8 @@ mod tests {
 
     #[test]
     fn labels_are_quoted_twice() {
-        let list = BoxList { labels: Some(vec!["star".to_owned(), "a \"b\" \\".to_owned()]), most: 3 };
+        let list =
+            BoxList { labels: Some(vec!["star".to_owned(), "a \"b\" \\".to_owned()]), most: 3 };
         let grammar = list.gbnf();
         assert!(grammar.contains(r#"label ::= "\"star\"" | "\"a \\\"b\\\" \\\\\"""#), "{grammar}");
         assert!(grammar.contains(r#"object (",\n  " object){0,2} "\n]""#), "{grammar}");

@@ -102,11 +102,12 @@ impl Server {
         &self.ability
     }
 
-    /// Whether the probabilities of an answer are the model's own. Those of an answer that is `held` to a
-    /// list of boxes are not on vLLM (0.32), which takes them after the grammar: a label that the grammar
-    /// forces would be as good as certain.
+    /// Whether the probabilities of an answer are the model's own. Those of an answer that is
+    /// `held` to a list of boxes are not on vLLM (0.32), which takes them after the grammar: a
+    /// label that the grammar forces would be as good as certain.
     pub fn gives_scores(&self, held: bool) -> bool {
-        let after_the_grammar = held && self.kind == ServerKind::Vllm && self.ability.constraint.is_some();
+        let after_the_grammar =
+            held && self.kind == ServerKind::Vllm && self.ability.constraint.is_some();
         self.ability.probabilities && !after_the_grammar
     }
 
@@ -123,7 +124,10 @@ impl Server {
     /// How many images are asked about at the same time.
     pub fn concurrency(&self) -> usize {
         let usual = self.kind.usual_concurrency();
-        self.options.concurrency.unwrap_or_else(|| self.slots.map_or(usual, |slots| slots.clamp(1, usual))).max(1)
+        self.options
+            .concurrency
+            .unwrap_or_else(|| self.slots.map_or(usual, |slots| slots.clamp(1, usual)))
+            .max(1)
     }
 
     /// Asks. `stop` says that the answer is not wanted any more.
@@ -143,7 +147,8 @@ impl Server {
         // A token has at least a byte, and rarely fewer than two.
         let text = ask.text.len() + ask.system.map_or(0, str::len);
         let soft_tokens = ask.pictures.len() * (ask.budget as usize + AROUND_IMAGE);
-        let needed = (soft_tokens + text / 2 + ask.max_tokens.max(USUAL_ANSWER) + 64).next_multiple_of(CONTEXT_STEP);
+        let needed = (soft_tokens + text / 2 + ask.max_tokens.max(USUAL_ANSWER) + 64)
+            .next_multiple_of(CONTEXT_STEP);
         let context = self.context_of_ollama.fetch_max(needed, Ordering::Relaxed).max(needed);
         let mut ask = *ask;
         if let Some(context) = self.context {
@@ -182,7 +187,8 @@ impl Server {
         }
         // Others that ask the same wait for it.
         let sampling = Sampling::Greedy;
-        let without = Ask { pictures: &[], max_tokens: 1, form: None, look: Look::Nothing, sampling, ..*ask };
+        let without =
+            Ask { pictures: &[], max_tokens: 1, form: None, look: Look::Nothing, sampling, ..*ask };
         let count = self.ask(&without, stop).ok().and_then(|reply| reply.usage.prompt);
         known.insert(key, count);
         count
@@ -193,20 +199,28 @@ impl Server {
     ///
     /// # Errors
     /// [`AskError`].
-    pub fn token_ids(&self, text: &str, stop: &dyn Fn() -> bool) -> Result<Option<Vec<u32>>, AskError> {
+    pub fn token_ids(
+        &self,
+        text: &str,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<u32>>, AskError> {
         let (ask, back) = match self.kind {
-            ServerKind::Vllm => {
-                (serde_json::json!({"model": self.model, "prompt": text, "add_special_tokens": false}), "prompt")
-            }
-            ServerKind::Llama => {
-                (serde_json::json!({"content": text, "add_special": false, "parse_special": false}), "content")
-            }
+            ServerKind::Vllm => (
+                serde_json::json!({"model": self.model, "prompt": text, "add_special_tokens": false}),
+                "prompt",
+            ),
+            ServerKind::Llama => (
+                serde_json::json!({"content": text, "add_special": false, "parse_special": false}),
+                "content",
+            ),
             ServerKind::Ollama | ServerKind::OpenAi => return Ok(None),
         };
         let answer = self.send("/tokenize", &ask, stop)?;
         let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-        let ids: Option<Vec<u32>> =
-            answer.get("tokens").and_then(Value::as_array).and_then(|ids| ids.iter().map(id).collect());
+        let ids: Option<Vec<u32>> = answer
+            .get("tokens")
+            .and_then(Value::as_array)
+            .and_then(|ids| ids.iter().map(id).collect());
         let Some(ids) = ids.filter(|ids| !ids.is_empty()) else { return Ok(None) };
         let ask = match self.kind {
             ServerKind::Vllm => serde_json::json!({"model": self.model, "tokens": ids}),
@@ -232,13 +246,16 @@ impl Server {
             let (reason, retry_after, away, view) = match self.once(route, &bytes) {
                 Ok(object) => return Ok(object),
                 Err(Failed::Final(error)) => return Err(error),
-                Err(Failed::Passing { reason, retry_after, away, view }) => (reason, retry_after, away, view),
+                Err(Failed::Passing { reason, retry_after, away, view }) => {
+                    (reason, retry_after, away, view)
+                }
             };
             let spread = self.spread.fetch_add(1, Ordering::Relaxed);
             let Some(pause) = patience.pause(retry_after, spread) else {
                 let hint = if away && self.kind == ServerKind::Llama { LLAMA_ABORTS } else { "" };
-                let asked =
-                    retry_after.map_or_else(String::new, |wait| format!(", and wants {} s of time", wait.as_secs()));
+                let asked = retry_after.map_or_else(String::new, |wait| {
+                    format!(", and wants {} s of time", wait.as_secs())
+                });
                 let reason = format!("{reason}{asked}{hint}");
                 return Err(if view { AskError::View(reason) } else { AskError::Server(reason) });
             };
@@ -287,29 +304,42 @@ impl Server {
         let longest = self.options.longest_answer;
         let response = self.client.post(&url, &self.headers(), body, longest);
         let away = |error: HttpError| match error {
-            HttpError::TimedOut { .. } => Failed::Final(AskError::View(format!("no answer: {error}"))),
-            HttpError::Unreachable { .. } => {
-                Failed::Passing { reason: error.to_string(), retry_after: None, away: true, view: false }
+            HttpError::TimedOut { .. } => {
+                Failed::Final(AskError::View(format!("no answer: {error}")))
             }
+            HttpError::Unreachable { .. } => Failed::Passing {
+                reason: error.to_string(),
+                retry_after: None,
+                away: true,
+                view: false,
+            },
             error => final_error(error.to_string()),
         };
         let response = response.map_err(away)?;
         let status = response.status().as_u16();
-        let asked = retry_after(response.headers().get("retry-after").and_then(|value| value.to_str().ok()));
+        let asked = retry_after(
+            response.headers().get("retry-after").and_then(|value| value.to_str().ok()),
+        );
         let bytes = read_body(&url, response, MOST_BYTES);
         if status == 200 {
             let bytes = bytes.map_err(away)?;
             return serde_json::from_slice(&bytes).map_err(|_| {
                 let text = String::from_utf8_lossy(&bytes);
-                Failed::Final(AskError::View(format!("the server's answer is no JSON: {}", self.said(&text))))
+                Failed::Final(AskError::View(format!(
+                    "the server's answer is no JSON: {}",
+                    self.said(&text)
+                )))
             });
         }
         let said = bytes.map(|bytes| self.reason(&bytes)).unwrap_or_default();
-        let reason = format!("the server says {status}{}{said}", if said.is_empty() { "" } else { ": " });
+        let reason =
+            format!("the server says {status}{}{said}", if said.is_empty() { "" } else { ": " });
         Err(match status {
             401 | 403 => final_error(self.key_error(status).to_string()),
             400 | 413 | 415 | 422 => Failed::Final(AskError::View(reason)),
-            408 | 425 | 429 | 502..=504 => Failed::Passing { reason, retry_after: asked, away: false, view: false },
+            408 | 425 | 429 | 502..=504 => {
+                Failed::Passing { reason, retry_after: asked, away: false, view: false }
+            }
             500 => Failed::Passing { reason, retry_after: asked, away: false, view: true },
             _ => final_error(reason),
         })
@@ -341,7 +371,8 @@ impl Server {
 
     /// What the server said, without the key, on one line and not at length.
     fn said(&self, text: &str) -> String {
-        let text = self.options.key.as_ref().map_or_else(|| text.to_owned(), |key| key.hidden_in(text));
+        let text =
+            self.options.key.as_ref().map_or_else(|| text.to_owned(), |key| key.hidden_in(text));
         let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
         if line.len() > SHOWN {
             line.truncate(line.floor_char_boundary(SHOWN));
@@ -352,5 +383,6 @@ impl Server {
 }
 
 /// What may be the cause if llama.cpp breaks off.
-const LLAMA_ABORTS: &str = ". llama-server ends at a picture of more tokens than its micro batch with the models \
+const LLAMA_ABORTS: &str = ". llama-server ends at a picture of more tokens than its micro batch \
+                            with the models \
                             12B, 26B and 31B: it is started with -b 2048 -ub 2048";

@@ -27,7 +27,8 @@ pub enum ServerError {
     },
     /// It wants a key, or another one.
     #[error(
-        "the server {} (status {status}); GEMSCOPE_SERVER_KEY or OPENAI_API_KEY in the environment holds one",
+        "the server {} (status {status}); GEMSCOPE_SERVER_KEY or OPENAI_API_KEY in the \
+         environment holds one",
         if *given { "refuses the key" } else { "wants a key" }
     )]
     Key {
@@ -37,7 +38,10 @@ pub enum ServerError {
         given: bool,
     },
     /// It was said to be of another kind.
-    #[error("this is {found}, and is asked as such: as {asked} it puts the picture and the question apart")]
+    #[error(
+        "this is {found}, and is asked as such: as {asked} it puts the picture and the question \
+         apart"
+    )]
     OtherKind {
         /// What was said.
         asked: &'static str,

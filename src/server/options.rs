@@ -56,7 +56,9 @@ impl FromStr for ServerKind {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
-        kind.ok_or_else(|| format!("{text:?} is none of {}", Self::ALL.map(Self::as_str).join(", ")))
+        kind.ok_or_else(|| {
+            format!("{text:?} is none of {}", Self::ALL.map(Self::as_str).join(", "))
+        })
     }
 }
 
@@ -183,7 +185,8 @@ mod tests {
     #[test]
     fn a_key_is_never_shown() {
         let key = ServerKey("secret".to_owned());
-        let options = ServerOptions { key: Some(key.clone()), ..ServerOptions::of("http://localhost") };
+        let options =
+            ServerOptions { key: Some(key.clone()), ..ServerOptions::of("http://localhost") };
         assert!(!format!("{options:?}").contains("secret"));
         assert_eq!(key.hidden_in("bad key secret."), "bad key (the key).");
     }

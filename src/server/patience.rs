@@ -34,7 +34,8 @@ impl Patience {
         if let Some(asked) = retry_after {
             self.times_asked += 1;
             self.asked += asked;
-            return Some(asked).filter(|asked| *asked <= LONGEST_ASKED && self.times_asked <= MOST_ASKED);
+            return Some(asked)
+                .filter(|asked| *asked <= LONGEST_ASKED && self.times_asked <= MOST_ASKED);
         }
         let pause = Duration::from_millis(500 << self.failures.min(4)).min(LONGEST_PAUSE);
         let pause = pause + pause * (spread % 8) / 32;

@@ -36,11 +36,20 @@ impl Picture {
     ///
     /// # Errors
     /// [`PictureError`].
-    pub fn of(rgb: &[u8], width: u32, height: u32, form: PictureForm) -> Result<Self, PictureError> {
+    pub fn of(
+        rgb: &[u8],
+        width: u32,
+        height: u32,
+        form: PictureForm,
+    ) -> Result<Self, PictureError> {
         let mut bytes = Vec::new();
         let written = match form {
             _ if rgb.len() as u64 != u64::from(width) * u64::from(height) * 3 => {
-                return Err(PictureError { width, height, reason: format!("{} bytes of pixels", rgb.len()) });
+                return Err(PictureError {
+                    width,
+                    height,
+                    reason: format!("{} bytes of pixels", rgb.len()),
+                });
             }
             PictureForm::Png => {
                 let (compression, filter) = (CompressionType::Fast, FilterType::Adaptive);

@@ -1,8 +1,8 @@
 //! What a server is, and which model of it is asked.
 //!
 //! In: its address. Out: its kind by the routes that only this kind has, its version, the model and
-//! what it says of its weights. Promises: a name that is not there is an error that lists those that
-//! are; a model that takes no pictures is found before the first one is sent.
+//! what it says of its weights. Promises: a name that is not there is an error that lists those
+//! that are; a model that takes no pictures is found before the first one is sent.
 
 use serde_json::{Map, Value, json};
 
@@ -26,7 +26,8 @@ impl Server {
     /// [`ServerError`].
     pub fn open(options: &ServerOptions, offline: bool) -> Result<Self, ServerError> {
         let mut server = Self::unknown(options, offline)?;
-        let Recognised { kind, model, weights, version, slots, context } = recognise(&server, options)?;
+        let Recognised { kind, model, weights, version, slots, context } =
+            recognise(&server, options)?;
         (server.kind, server.model, server.weights) = (kind, model, weights);
         (server.version, server.slots, server.context) = (version, slots, context);
         Ok(server)
@@ -40,16 +41,21 @@ fn text(object: &Object, key: &str) -> Option<String> {
 }
 
 fn recognise(server: &Server, options: &ServerOptions) -> Result<Recognised, ServerError> {
-    let props = server.get("/props")?.filter(|object| object.contains_key("default_generation_settings"));
-    let ollama =
-        if props.is_some() { None } else { server.get("/api/version")?.and_then(|found| text(&found, "version")) };
+    let props =
+        server.get("/props")?.filter(|object| object.contains_key("default_generation_settings"));
+    let ollama = if props.is_some() {
+        None
+    } else {
+        server.get("/api/version")?.and_then(|found| text(&found, "version"))
+    };
     let models = server.get("/v1/models")?;
     let listed: Vec<&Object> = models
         .as_ref()
         .and_then(|models| models.get("data"))
         .and_then(Value::as_array)
         .map_or_else(Vec::new, |list| list.iter().filter_map(Value::as_object).collect());
-    let owned_by = |owner: &str| listed.iter().any(|model| text(model, "owned_by").as_deref() == Some(owner));
+    let owned_by =
+        |owner: &str| listed.iter().any(|model| text(model, "owned_by").as_deref() == Some(owner));
     let vllm = if ollama.is_none() && props.is_none() {
         server.get("/version")?.and_then(|found| text(&found, "version"))
     } else {
@@ -83,7 +89,8 @@ fn recognise(server: &Server, options: &ServerOptions) -> Result<Recognised, Ser
     let entry = listed.iter().find(|entry| text(entry, "id").as_deref() == Some(&model));
     let context = entry.and_then(|entry| entry.get("max_model_len")).and_then(Value::as_u64);
     let context = context.and_then(|context| usize::try_from(context).ok());
-    let mut recognised = Recognised { kind, weights: Vec::new(), version: vllm, slots: None, context, model };
+    let mut recognised =
+        Recognised { kind, weights: Vec::new(), version: vllm, slots: None, context, model };
     if kind == ServerKind::Llama {
         of_llama(&mut recognised, props.as_ref(), entry.copied())?;
     } else {
@@ -102,7 +109,9 @@ fn choose(
     match (asked, names) {
         (Some(asked), names) => match names.iter().find(|name| same(name, asked)) {
             Some(name) => Ok(name.clone()),
-            None if is_whole => Err(ServerError::NoModel { asked: asked.to_owned(), there: names.to_vec() }),
+            None if is_whole => {
+                Err(ServerError::NoModel { asked: asked.to_owned(), there: names.to_vec() })
+            }
             None => Ok(asked.to_owned()),
         },
         (None, [only]) => Ok(only.clone()),
@@ -111,8 +120,13 @@ fn choose(
     }
 }
 
-fn of_llama(recognised: &mut Recognised, props: Option<&Object>, entry: Option<&Object>) -> Result<(), ServerError> {
-    // Its name is the path of the file, unless it was given another one: the folder is no part of the model.
+fn of_llama(
+    recognised: &mut Recognised,
+    props: Option<&Object>,
+    entry: Option<&Object>,
+) -> Result<(), ServerError> {
+    // Its name is the path of the file, unless it was given another one: the folder is no part of
+    // the model.
     let name = recognised.model.rsplit(['/', '\\']).next().unwrap_or_default().to_owned();
     recognised.weights.push(("server model", name));
     let meta = entry.and_then(|entry| entry.get("meta")).and_then(Value::as_object);
@@ -123,8 +137,14 @@ fn of_llama(recognised: &mut Recognised, props: Option<&Object>, entry: Option<&
     }
     let Some(props) = props else { return Ok(()) };
     recognised.version = text(props, "build_info");
-    recognised.slots = props.get("total_slots").and_then(Value::as_u64).and_then(|slots| usize::try_from(slots).ok());
-    let vision = props.get("modalities").and_then(|modalities| modalities.get("vision")).and_then(Value::as_bool);
+    recognised.slots = props
+        .get("total_slots")
+        .and_then(Value::as_u64)
+        .and_then(|slots| usize::try_from(slots).ok());
+    let vision = props
+        .get("modalities")
+        .and_then(|modalities| modalities.get("vision"))
+        .and_then(Value::as_bool);
     if vision == Some(false) {
         let hint = ": llama-server is started with --mmproj FILE as well";
         return Err(ServerError::Blind { model: recognised.model.clone(), hint });
@@ -132,17 +152,23 @@ fn of_llama(recognised: &mut Recognised, props: Option<&Object>, entry: Option<&
     Ok(())
 }
 
-fn of_ollama(server: &Server, options: &ServerOptions, version: Option<String>) -> Result<Recognised, ServerError> {
+fn of_ollama(
+    server: &Server,
+    options: &ServerOptions,
+    version: Option<String>,
+) -> Result<Recognised, ServerError> {
     let tags = server.get("/api/tags")?.unwrap_or_default();
     let models: Vec<&Object> = tags
         .get("models")
         .and_then(Value::as_array)
         .map_or_else(Vec::new, |list| list.iter().filter_map(Value::as_object).collect());
     let names: Vec<String> = models.iter().filter_map(|model| text(model, "name")).collect();
-    let same = |name: &str, asked: &str| name == asked || name.strip_suffix(":latest") == Some(asked);
+    let same =
+        |name: &str, asked: &str| name == asked || name.strip_suffix(":latest") == Some(asked);
     let model = choose(options.model.as_deref(), &names, true, same)?;
     let mut weights = vec![("server model", model.clone())];
-    if let Some(entry) = models.iter().find(|entry| text(entry, "name").as_deref() == Some(&model)) {
+    if let Some(entry) = models.iter().find(|entry| text(entry, "name").as_deref() == Some(&model))
+    {
         weights.extend(text(entry, "digest").map(|digest| ("digest", digest)));
     }
     let shown = server.send("/api/show", &json!({"model": model}), &|| false).unwrap_or_default();

@@ -42,18 +42,24 @@ pub struct FirstToken {
 impl FirstToken {
     /// What no listed token has of the whole probability.
     pub fn rest(&self) -> f64 {
-        let listed: f64 = if self.by_id.is_empty() { self.by_text.values().sum() } else { self.by_id.values().sum() };
+        let listed: f64 = if self.by_id.is_empty() {
+            self.by_text.values().sum()
+        } else {
+            self.by_id.values().sum()
+        };
         (1.0 - listed).max(0.0)
     }
 
     fn of(entry: &Value) -> Option<Self> {
         let mut made = Self { floor: f64::INFINITY, ..Self::default() };
-        let top = entry.get("top_logprobs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let top =
+            entry.get("top_logprobs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         for token in top.iter().chain([entry]) {
             let text = token.get("token").and_then(Value::as_str)?;
             let probability = token.get("logprob").and_then(Value::as_f64)?.min(0.0).exp();
             let written = text.strip_prefix("token_id:").and_then(|id| id.parse().ok());
-            let given = || token.get("id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
+            let given =
+                || token.get("id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
             if let Some(id) = written.or_else(given) {
                 made.by_id.insert(id, probability);
             }
@@ -99,10 +105,12 @@ impl Reply {
         let choice = object.get("choices").and_then(|choices| choices.get(0));
         let message = choice.map_or_else(|| object.get("message"), |choice| choice.get("message"));
         let thoughts = ["reasoning", "reasoning_content", "thinking"].iter();
-        let thoughts = thoughts.filter_map(|key| message?.get(key)?.as_str()).find(|text| !text.is_empty());
+        let thoughts =
+            thoughts.filter_map(|key| message?.get(key)?.as_str()).find(|text| !text.is_empty());
         let spans = response.spans(&answer);
         let stub = spans.as_ref().is_some_and(|spans| {
-            spans.len() >= SURELY_TOO_CERTAIN && spans.iter().all(|span| span.log_probability == Some(0.0))
+            spans.len() >= SURELY_TOO_CERTAIN
+                && spans.iter().all(|span| span.log_probability == Some(0.0))
         });
         let spans_do_not_fit = spans.is_none() || stub;
         let mut spans = spans.filter(|_| !stub).unwrap_or_default();
@@ -121,8 +129,12 @@ impl Reply {
             |choice| choice.get("logprobs").and_then(|logprobs| logprobs.get("content")),
         );
         let usage = object.get("usage");
-        let count = |value: Option<&Value>| value.and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok());
-        let figure = |key: &str, own: &str| count(usage.and_then(|usage| usage.get(key)).or_else(|| object.get(own)));
+        let count = |value: Option<&Value>| {
+            value.and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok())
+        };
+        let figure = |key: &str, own: &str| {
+            count(usage.and_then(|usage| usage.get(key)).or_else(|| object.get(own)))
+        };
         Ok(Self {
             text,
             ended,
@@ -134,7 +146,10 @@ impl Reply {
                 prompt: figure("prompt_tokens", "prompt_eval_count"),
                 answer: figure("completion_tokens", "eval_count"),
             },
-            fingerprint: object.get("system_fingerprint").and_then(Value::as_str).map(str::to_owned),
+            fingerprint: object
+                .get("system_fingerprint")
+                .and_then(Value::as_str)
+                .map(str::to_owned),
         })
     }
 }
@@ -169,7 +184,8 @@ mod tests {
     #[test]
     fn stubs_are_no_probabilities() {
         let token = |text: &str| json!({"token": text, "logprob": 0, "top_logprobs": []});
-        let all: Vec<Value> = "[[1,2,3]]".chars().map(|letter| token(&letter.to_string())).collect();
+        let all: Vec<Value> =
+            "[[1,2,3]]".chars().map(|letter| token(&letter.to_string())).collect();
         let given = json!({"choices": [{
             "message": {"content": "[[1,2,3]]"}, "finish_reason": "stop", "logprobs": {"content": all},
         }]});

@@ -14,7 +14,8 @@ use crate::record::Sampling;
 const TOP: usize = 20;
 /// llama.cpp gives as many as are asked for.
 const TOP_OF_LLAMA: usize = 200;
-/// Tokens that Ollama takes in at once: an image's must fit if the model looks at all of it together.
+/// Tokens that Ollama takes in at once: an image's must fit if the model looks at all of it
+/// together.
 const OLLAMA_BATCH: usize = 2048;
 
 /// Which probabilities are wanted.
@@ -52,7 +53,13 @@ pub struct Ask<'a> {
 }
 
 /// The body of the request for `ask`. `context` is the room for Ollama's prompt and answer.
-pub(super) fn body(kind: ServerKind, model: &str, ability: &Ability, ask: &Ask<'_>, context: usize) -> Value {
+pub(super) fn body(
+    kind: ServerKind,
+    model: &str,
+    ability: &Ability,
+    ask: &Ask<'_>,
+    context: usize,
+) -> Value {
     match kind {
         ServerKind::Ollama => ollama(model, ability, ask, context),
         _ => openai(kind, model, ability, ask),
@@ -77,7 +84,8 @@ fn openai(kind: ServerKind, model: &str, ability: &Ability, ask: &Ask<'_>) -> Va
         .map(|picture| json!({"type": "image_url", "image_url": {"url": picture.data_url()}}))
         .collect();
     content.push(json!({"type": "text", "text": ask.text}));
-    let mut messages: Vec<Value> = ask.system.iter().map(|text| json!({"role": "system", "content": text})).collect();
+    let mut messages: Vec<Value> =
+        ask.system.iter().map(|text| json!({"role": "system", "content": text})).collect();
     messages.push(json!({"role": "user", "content": content}));
     let (temperature, top_p, top_k, seed) = sampling(ask.sampling);
     let mut body = json!({
@@ -114,8 +122,12 @@ fn openai(kind: ServerKind, model: &str, ability: &Ability, ask: &Ask<'_>) -> Va
     }
     if let (Some(form), Some(constraint)) = (ask.form, ability.constraint) {
         match (kind, constraint) {
-            (ServerKind::Vllm, Constraint::Grammar) => body["structured_outputs"] = json!({"grammar": form.gbnf()}),
-            (ServerKind::Vllm, Constraint::Schema) => body["structured_outputs"] = json!({"json": form.schema()}),
+            (ServerKind::Vllm, Constraint::Grammar) => {
+                body["structured_outputs"] = json!({"grammar": form.gbnf()})
+            }
+            (ServerKind::Vllm, Constraint::Schema) => {
+                body["structured_outputs"] = json!({"json": form.schema()})
+            }
             (ServerKind::Llama, Constraint::Grammar) => body["grammar"] = json!(form.gbnf()),
             // At the top level: under response_format its documentation and its code differ.
             (ServerKind::Llama, Constraint::Schema) => body["json_schema"] = form.schema(),
@@ -145,7 +157,8 @@ fn look(kind: ServerKind, look: Look<'_>, body: &mut Value) {
 }
 
 fn ollama(model: &str, ability: &Ability, ask: &Ask<'_>, context: usize) -> Value {
-    let mut messages: Vec<Value> = ask.system.iter().map(|text| json!({"role": "system", "content": text})).collect();
+    let mut messages: Vec<Value> =
+        ask.system.iter().map(|text| json!({"role": "system", "content": text})).collect();
     let mut user = json!({"role": "user", "content": ask.text});
     if !ask.pictures.is_empty() {
         user["images"] = ask.pictures.iter().map(Picture::base64).collect();

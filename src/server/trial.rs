@@ -16,7 +16,12 @@ impl Server {
     ///
     /// # Errors
     /// [`ServerError`] if it has no answer, whatever is left out.
-    pub fn try_out(&mut self, picture: &Picture, budget: u32, planned: u32) -> Result<(), ServerError> {
+    pub fn try_out(
+        &mut self,
+        picture: &Picture,
+        budget: u32,
+        planned: u32,
+    ) -> Result<(), ServerError> {
         self.ability = Ability::most_of(self.kind);
         let form = BoxList { labels: Some(vec!["shape".to_owned()]), most: 300 };
         let ask = Ask {
@@ -43,7 +48,9 @@ impl Server {
         };
         if self.ability.probabilities && reply.first.is_none() {
             self.ability.probabilities = false;
-            self.ability.refused.push((PROBABILITIES, "none came, though they were asked for".to_owned()));
+            self.ability
+                .refused
+                .push((PROBABILITIES, "none came, though they were asked for".to_owned()));
         }
         self.ability.fingerprint = reply.fingerprint;
         let seen = self.soft_tokens(&ask, reply.usage.prompt, planned, &|| false);
@@ -57,16 +64,23 @@ impl Server {
         let mut limits = Vec::new();
         match (self.kind, ability.reason(BUDGET)) {
             (ServerKind::Vllm, Some(reason)) => limits.push(format!(
-                "the budget of a picture is the server's own, since it does not take one with a request \
-                 (it is started with --trust-request-mm-kwargs, or with the budget in --mm-processor-kwargs): {reason}"
+                "the budget of a picture is the server's own, since it does not take one with a \
+                 request \
+                 (it is started with --trust-request-mm-kwargs, or with the budget in \
+                 --mm-processor-kwargs): {reason}"
             )),
             (ServerKind::Llama, _) => limits.push(
-                "the budget of a picture is sent as its size, which llama.cpp keeps from 70 to 1120 tokens (or what \
+                "the budget of a picture is sent as its size, which llama.cpp keeps from 70 to \
+                 1120 tokens (or what \
                  --image-min-tokens and --image-max-tokens say); smaller ones are enlarged there"
                     .to_owned(),
             ),
             (ServerKind::Ollama | ServerKind::OpenAi, _) => {
-                limits.push("the budget of a picture is sent as its size, and cannot be set otherwise".to_owned());
+                limits.push(
+                    "the budget of a picture is sent as its size, and cannot be set \
+                             otherwise"
+                        .to_owned(),
+                );
             }
             (ServerKind::Vllm, None) => {}
         }
@@ -75,7 +89,9 @@ impl Server {
                 limits.push(format!("it makes {seen} soft tokens of a picture of {planned}"));
             }
             Some(_) => {}
-            None => limits.push("how many soft tokens a picture becomes is not known: no figures came".to_owned()),
+            None => limits.push(
+                "how many soft tokens a picture becomes is not known: no figures came".to_owned(),
+            ),
         }
         match (ability.constraint, ability.reason(CONSTRAINT)) {
             (None, reason) => {
@@ -83,16 +99,22 @@ impl Server {
                 limits.push(format!("answers are not held to a list of boxes: {reason}"));
             }
             (Some(Constraint::Schema), Some(reason)) => {
-                limits.push(format!("answers are held to a list of boxes by a schema, and not by a grammar: {reason}"));
+                limits.push(format!(
+                    "answers are held to a list of boxes by a schema, and not by \
+                                     a grammar: {reason}"
+                ));
             }
             _ => {}
         }
         if let (false, reason) = (ability.probabilities, ability.reason(PROBABILITIES)) {
             let reason = reason.unwrap_or_default();
-            limits.push(format!("boxes have no scores, and frames cannot be rated, without probabilities: {reason}"));
+            limits.push(format!(
+                "boxes have no scores, and frames cannot be rated, without probabilities: {reason}"
+            ));
         } else if !self.gives_scores(true) {
             limits.push(
-                "boxes have no scores where answers are held to a grammar, since vLLM takes probabilities after it; \
+                "boxes have no scores where answers are held to a grammar, since vLLM takes \
+                 probabilities after it; \
                  decoding freely gives them"
                     .to_owned(),
             );

@@ -24,7 +24,11 @@ pub struct OwnEngines {
 impl OwnEngines {
     /// One engine, known by its name alone.
     pub fn of(name: impl Into<String>, engine: impl Engine + 'static) -> Self {
-        Self { name: name.into(), identity: ModelIdentity::default(), engines: vec![Box::new(engine)] }
+        Self {
+            name: name.into(),
+            identity: ModelIdentity::default(),
+            engines: vec![Box::new(engine)],
+        }
     }
 }
 
@@ -79,7 +83,9 @@ impl Answers {
                 let engine = ScriptedEngine::new(Script::read(file)?);
                 Ok(Self::Own(OwnEngines::of(format!("script {}", file.display()), engine)))
             }
-            ModelChoice::Server(server) => Ok(Self::Server(Remote::of(server, options.runtime.offline))),
+            ModelChoice::Server(server) => {
+                Ok(Self::Server(Remote::of(server, options.runtime.offline)))
+            }
             _ => Ok(Self::Model(Box::new(ModelFiles::open(options)?))),
         }
     }
@@ -133,17 +139,27 @@ impl Answers {
     /// # Errors
     /// [`SessionError`] if the model's graphs are not there, or cannot be read; if a server is not
     /// reached, or cannot do what is needed.
-    pub(super) fn identify(&self, needs: &Needs, observer: &dyn Observer) -> Result<Identified, SessionError> {
+    pub(super) fn identify(
+        &self,
+        needs: &Needs,
+        observer: &dyn Observer,
+    ) -> Result<Identified, SessionError> {
         match self {
             Self::Model(files) => {
                 let graphs = files.graphs(observer)?;
                 let identity = ModelIdentity::of(&files.directory, &graphs, &files.config)?;
                 Ok(Identified { identity, graphs: Some(graphs), server: None })
             }
-            Self::Own(own) => Ok(Identified { identity: own.identity.clone(), graphs: None, server: None }),
+            Self::Own(own) => {
+                Ok(Identified { identity: own.identity.clone(), graphs: None, server: None })
+            }
             Self::Server(remote) => {
                 let server = remote.connect(needs, observer)?;
-                Ok(Identified { identity: remote::identity(&server), graphs: None, server: Some(server) })
+                Ok(Identified {
+                    identity: remote::identity(&server),
+                    graphs: None,
+                    server: Some(server),
+                })
             }
         }
     }
@@ -161,7 +177,12 @@ impl Answers {
     ) -> Result<Placed<'static>, SessionError> {
         let on_cpu = || vec![DeviceSlot { device: Device::Cpu, embed_on_device: false }];
         let (Self::Model(files), Some(graphs)) = (self, identified.graphs) else {
-            return Ok(Placed { slots: on_cpu(), inexact: Vec::new(), graphs: None, runtime: None });
+            return Ok(Placed {
+                slots: on_cpu(),
+                inexact: Vec::new(),
+                graphs: None,
+                runtime: None,
+            });
         };
         let runtime = options.load_runtime(observer)?;
         let slots = files.slots(&graphs, budget, runtime, observer);
@@ -181,9 +202,10 @@ impl Answers {
         rows: Option<usize>,
     ) -> Result<Vec<Box<dyn Engine>>, SessionError> {
         match (self, placed) {
-            (Self::Model(files), Placed { slots, graphs: Some(graphs), runtime: Some(runtime), .. }) => {
-                files.engines(&graphs, runtime, slots, budget, rows)
-            }
+            (
+                Self::Model(files),
+                Placed { slots, graphs: Some(graphs), runtime: Some(runtime), .. },
+            ) => files.engines(&graphs, runtime, slots, budget, rows),
             (Self::Own(own), _) if !own.engines.is_empty() => Ok(std::mem::take(&mut own.engines)),
             (Self::Server(remote), _) => match remote.server() {
                 Some(server) => Ok(vec![Box::new(ServerEngine::new(Arc::clone(server)))]),

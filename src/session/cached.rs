@@ -24,7 +24,8 @@ pub struct CachedModel {
     pub problem: Option<String>,
     /// Bytes of its files.
     pub bytes: u64,
-    /// When one of its files was last read or written, in seconds since 1970, as far as the disk says.
+    /// When one of its files was last read or written, in seconds since 1970, as far as the disk
+    /// says.
     pub last_used: Option<u64>,
 }
 
@@ -43,11 +44,15 @@ impl CachedModel {
         let directory = &snapshot.directory;
         let (mut files, mut last_used) = (Vec::new(), None);
         for entry in WalkDir::new(directory).follow_links(true).max_depth(4).into_iter().flatten() {
-            let Some(metadata) = entry.metadata().ok().filter(std::fs::Metadata::is_file) else { continue };
+            let Some(metadata) = entry.metadata().ok().filter(std::fs::Metadata::is_file) else {
+                continue;
+            };
             let path = entry.path().strip_prefix(directory).unwrap_or(entry.path());
             files.push((path.to_string_lossy().replace('\\', "/"), metadata.len()));
             let times = [metadata.accessed(), metadata.modified()].into_iter().flatten();
-            let seconds = times.filter_map(|time| time.duration_since(UNIX_EPOCH).ok()).map(|since| since.as_secs());
+            let seconds = times
+                .filter_map(|time| time.duration_since(UNIX_EPOCH).ok())
+                .map(|since| since.as_secs());
             last_used = seconds.chain(last_used).max();
         }
         let files: Vec<_> = files.iter().map(|(path, size)| (path.as_str(), *size)).collect();
@@ -66,7 +71,11 @@ impl CachedModel {
             }
         } else if published.has_graphs() {
             for precision in &precisions {
-                match precision.dtype.parse().map_err(|error: crate::model::LayoutError| error.to_string()) {
+                match precision
+                    .dtype
+                    .parse()
+                    .map_err(|error: crate::model::LayoutError| error.to_string())
+                {
                     Ok(named) if whole(&named).is_ok() => dtypes.push(precision.dtype.clone()),
                     Ok(named) => problem = whole(&named).err().or(problem),
                     Err(error) => problem = Some(error),

@@ -6,7 +6,9 @@ use std::str::FromStr;
 use super::{ModelChoice, ModelOptions, SessionError};
 use crate::critique::Rubric;
 use crate::prompt::Conversation;
-use crate::record::{AnswerKind, BudgetChoice, CritiqueSettings, Filters, Rules, Sampling, Task, Tiling};
+use crate::record::{
+    AnswerKind, BudgetChoice, CritiqueSettings, Filters, Rules, Sampling, Task, Tiling,
+};
 
 /// Whether answers are held to a grammar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -43,7 +45,8 @@ pub struct DecodingOptions {
     pub max_boxes: usize,
     /// The most tokens of an answer.
     pub max_new_tokens: usize,
-    /// The most answers that are written at the same time; `None` is as many as memory has room for.
+    /// The most answers that are written at the same time; `None` is as many as memory has room
+    /// for.
     pub rows: Option<usize>,
     /// How tokens are chosen.
     pub sampling: Sampling,
@@ -200,8 +203,8 @@ impl CritiqueConfig {
         }
     }
 
-    /// Whether the model may be asked the rubric's questions: a model was named, or the rubric is the
-    /// demo model's own, by its name and with no other questions.
+    /// Whether the model may be asked the rubric's questions: a model was named, or the rubric is
+    /// the demo model's own, by its name and with no other questions.
     ///
     /// # Errors
     /// [`SessionError::RubricNeedsModel`].
@@ -210,8 +213,13 @@ impl CritiqueConfig {
             return Ok(());
         }
         let (rubric, demo) = (&self.rubric, Rubric::read(Rubric::DEMO)?);
-        let its_own = rubric.name == demo.name && CritiqueSettings::of(rubric) == CritiqueSettings::of(&demo);
-        if its_own { Ok(()) } else { Err(SessionError::RubricNeedsModel { rubric: rubric.name.clone() }) }
+        let its_own =
+            rubric.name == demo.name && CritiqueSettings::of(rubric) == CritiqueSettings::of(&demo);
+        if its_own {
+            Ok(())
+        } else {
+            Err(SessionError::RubricNeedsModel { rubric: rubric.name.clone() })
+        }
     }
 
     /// The same with another model.

@@ -10,7 +10,10 @@ use super::SessionError;
 use super::proposal::Machine;
 use crate::device::DeviceChoice;
 use crate::files;
-use crate::hub::{CachedSnapshot, FetchObserver, Fetched, Hub, HubFile, HubOptions, Listing, ModelId, cached_snapshot};
+use crate::hub::{
+    CachedSnapshot, FetchObserver, Fetched, Hub, HubFile, HubOptions, Listing, ModelId,
+    cached_snapshot,
+};
 use crate::model::{Dtypes, GraphFiles, LayoutError, Published};
 
 /// A model that was fetched, or was there.
@@ -23,7 +26,8 @@ pub struct Downloaded {
     pub commit: String,
     /// The folder with them.
     pub directory: PathBuf,
-    /// The precision that was chosen for this machine; `None` if it was named, or there is no choice.
+    /// The precision that was chosen for this machine; `None` if it was named, or there is no
+    /// choice.
     pub proposed: Option<String>,
     /// How many files the precision has.
     pub files: usize,
@@ -51,8 +55,10 @@ pub fn download(
     }
     let listing = hub.listing(id, observer)?;
     let download = Download { hub: &hub, listing: &listing, observer };
-    let published =
-        Published::new(id.repository.as_str(), listing.files.iter().map(|file| (file.path.as_str(), file.size)));
+    let published = Published::new(
+        id.repository.as_str(),
+        listing.files.iter().map(|file| (file.path.as_str(), file.size)),
+    );
     let mut proposed = None;
     let mut wanted = match (published.genai_config(), dtypes) {
         (Some(_), Some(_)) => return Err(LayoutError::OnePrecision(id.to_string().into()).into()),
@@ -62,7 +68,8 @@ pub fn download(
             let path = directory.join(config);
             let broken = |reason: String| LayoutError::GenaiConfig { path, reason };
             let config = text.map_err(|error| error.to_string());
-            let config = config.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
+            let config = config
+                .and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
             published.genai_files(&config.map_err(broken)?)?
         }
         (None, Some(dtypes)) => published.files(dtypes)?,
@@ -78,8 +85,12 @@ pub fn download(
                 // Says what there is instead of graphs.
                 (None, []) => "fp32".to_owned(),
                 (None, several) => {
-                    let names: Vec<_> = several.iter().map(|precision| precision.dtype.as_str()).collect();
-                    return Err(SessionError::NoPrecision { id: id.clone(), published: names.join(", ") });
+                    let names: Vec<_> =
+                        several.iter().map(|precision| precision.dtype.as_str()).collect();
+                    return Err(SessionError::NoPrecision {
+                        id: id.clone(),
+                        published: names.join(", "),
+                    });
                 }
             };
             let dtypes: Dtypes = dtype.parse()?;
@@ -98,7 +109,15 @@ pub fn download(
     let bytes = wanted.iter().filter_map(|path| download.file(path)).map(|file| file.size).sum();
     let fetched = outcomes.iter().filter(|outcome| **outcome != Fetched::AlreadyThere).count();
     let commit = listing.commit.clone();
-    Ok(Downloaded { id: id.clone(), commit, directory, proposed, files: wanted.len(), bytes, fetched })
+    Ok(Downloaded {
+        id: id.clone(),
+        commit,
+        directory,
+        proposed,
+        files: wanted.len(),
+        bytes,
+        fetched,
+    })
 }
 
 struct Download<'d> {
@@ -118,11 +137,17 @@ impl<'d> Download<'d> {
     }
 
     /// The files that graphs among `paths` say they need, and that are not among them.
-    fn named_by_graphs(&self, directory: &Path, paths: &[&'d str]) -> Result<Vec<&'d str>, SessionError> {
+    fn named_by_graphs(
+        &self,
+        directory: &Path,
+        paths: &[&'d str],
+    ) -> Result<Vec<&'d str>, SessionError> {
         let mut more = Vec::new();
-        let is_graph = |path: &&&str| Path::new(path).extension().is_some_and(|extension| extension == "onnx");
+        let is_graph =
+            |path: &&&str| Path::new(path).extension().is_some_and(|extension| extension == "onnx");
         for graph in paths.iter().filter(is_graph) {
-            let folder = graph.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
+            let folder =
+                graph.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("{folder}/"));
             for name in GraphFiles::data_names(&directory.join(graph))? {
                 let path = format!("{folder}{name}");
                 let Some(file) = self.file(&path) else {
@@ -141,7 +166,8 @@ impl<'d> Download<'d> {
 /// The model as it is in the cache, if it is whole there.
 fn there(options: &HubOptions, id: &ModelId, dtypes: Option<&Dtypes>) -> Option<Downloaded> {
     let snapshot = cached_snapshot(&options.cache, id).ok()?;
-    let graphs = GraphFiles::find(&snapshot.directory, &dtypes.cloned().unwrap_or_default()).ok()?;
+    let graphs =
+        GraphFiles::find(&snapshot.directory, &dtypes.cloned().unwrap_or_default()).ok()?;
     graphs.check_data().ok()?;
     let files = graphs.all_files();
     let CachedSnapshot { commit, directory, .. } = snapshot;

@@ -24,7 +24,8 @@ use crate::server::ServerError;
 pub enum SessionError {
     /// The bundled demo model was asked for something that it does not know.
     #[error(
-        "{question} needs a model. Without one, a bundled demo model answers that knows only {} in {}",
+        "{question} needs a model. Without one, a bundled demo model answers that knows only {} \
+         in {}",
         demo::SHAPES.map(|shape| format!("{shape}s")).join(", "),
         demo::COLOURS.join(", ")
     )]
@@ -34,7 +35,8 @@ pub enum SessionError {
     },
     /// The questions of a rubric are not the demo model's own.
     #[error(
-        "the questions of {rubric:?} need a model. Without one, a bundled demo model answers that knows only the \
+        "the questions of {rubric:?} need a model. Without one, a bundled demo model answers that \
+         knows only the \
          rubric demo"
     )]
     RubricNeedsModel {
@@ -42,7 +44,10 @@ pub enum SessionError {
         rubric: String,
     },
     /// Nothing is asked.
-    #[error("nothing is asked: labels, a phrase or a prompt are needed, for all images or for each by itself")]
+    #[error(
+        "nothing is asked: labels, a phrase or a prompt are needed, for all images or for each by \
+         itself"
+    )]
     NothingAsked,
     /// This build decodes whole images only.
     #[error("fast_decode: this build has no libjpeg-turbo; build with `--features turbojpeg`")]
@@ -72,7 +77,9 @@ pub enum SessionError {
     #[error("a question for each label needs labels")]
     NoLabelsToSplit,
     /// A question for each label, all of the same words.
-    #[error("a question for each label needs {{labels}} in the prompt, or every question is the same")]
+    #[error(
+        "a question for each label needs {{labels}} in the prompt, or every question is the same"
+    )]
     SameQuestions,
     /// A prompt stands for labels that are not there.
     #[error("the prompt has {{labels}} in it, but there are no labels")]
@@ -109,7 +116,8 @@ pub enum SessionError {
     },
     /// Images of which a table says nothing, and nothing is asked about every image.
     #[error(
-        "{} has no row for {without} of {images} images: {first}; add them (by these names), or say with labels, a \
+        "{} has no row for {without} of {images} images: {first}; add them (by these names), or \
+         say with labels, a \
          phrase or a prompt what to ask about them",
         path.display()
     )]
@@ -136,7 +144,8 @@ pub enum SessionError {
     IncompleteModel(PromptError),
     /// The graphs do not load on a card.
     #[error(
-        "the model does not run on {card} (`gemscope doctor` says what was found; the CPU does without it): {error}"
+        "the model does not run on {card} (`gemscope doctor` says what was found; the CPU does \
+         without it): {error}"
     )]
     OnCard {
         /// The card.
@@ -145,7 +154,10 @@ pub enum SessionError {
         error: ModelError,
     },
     /// No precision of a published model is known to suit this machine.
-    #[error("none of the precisions of {id} ({published}) is known to run well here: name the one that is wanted")]
+    #[error(
+        "none of the precisions of {id} ({published}) is known to run well here: name the one \
+         that is wanted"
+    )]
     NoPrecision {
         /// The model.
         id: ModelId,

@@ -1,7 +1,8 @@
 //! The grammar of each question's answers.
 //!
-//! In: whether answers are held to a grammar, and a question. Out: its grammar, the same list for an
-//! engine that has means of its own, or neither for free text. Promises: the tokenizer's vocabulary is read once, for the first grammar that is wanted.
+//! In: whether answers are held to a grammar, and a question. Out: its grammar, the same list for
+//! an engine that has means of its own, or neither for free text. Promises: the tokenizer's
+//! vocabulary is read once, for the first grammar that is wanted.
 
 use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
@@ -54,7 +55,17 @@ impl<'s> Grammars<'s> {
         let choice = if thinking { Some(DecodingChoice::Free) } else { options.decoding };
         let (open_labels, max_boxes) = (options.open_labels, options.max_boxes);
         let (has_forms, factory) = (Cell::new(false), OnceCell::new());
-        Ok(Self { choice, open_labels, max_boxes, prompts, stop_ids, observer, forms, has_forms, factory })
+        Ok(Self {
+            choice,
+            open_labels,
+            max_boxes,
+            prompts,
+            stop_ids,
+            observer,
+            forms,
+            has_forms,
+            factory,
+        })
     }
 
     /// The grammar of answers to a task, if they have one.
@@ -68,7 +79,11 @@ impl<'s> Grammars<'s> {
                 _ => Ok(Held::default()),
             };
         }
-        let usual = if matches!(task, Task::Prompt { .. }) { DecodingChoice::Free } else { DecodingChoice::Grammar };
+        let usual = if matches!(task, Task::Prompt { .. }) {
+            DecodingChoice::Free
+        } else {
+            DecodingChoice::Grammar
+        };
         if self.choice.unwrap_or(usual) == DecodingChoice::Free {
             return Ok(Held::default());
         }
@@ -81,7 +96,11 @@ impl<'s> Grammars<'s> {
             return Ok(Held { grammar: None, form: Some(Arc::new(form)) });
         }
         let Some(tokenizer) = self.prompts.tokenizer() else {
-            return if self.choice.is_some() { Err(SessionError::NoTokenizer) } else { Ok(Held::default()) };
+            return if self.choice.is_some() {
+                Err(SessionError::NoTokenizer)
+            } else {
+                Ok(Held::default())
+            };
         };
         if self.factory.get().is_none() {
             let factory = match GrammarFactory::new(tokenizer, self.stop_ids) {

@@ -45,7 +45,9 @@ use crate::image::{UprightImage, measure};
 use crate::journal::{Known, Placement, RunDirectory};
 use crate::preprocess::plan_views;
 use crate::prompt::Prompts;
-use crate::record::{BudgetChoice, CritiqueSettings, Decoding, Manifest, ModelIdentity, Record, Rules, Settings};
+use crate::record::{
+    BudgetChoice, CritiqueSettings, Decoding, Manifest, ModelIdentity, Record, Rules, Settings,
+};
 use crate::run::{self, Asks, Control, FrameQuestions, Outcome, Questions};
 use crate::server::Server;
 use crate::source::Source;
@@ -116,7 +118,14 @@ impl<'r> RunOptions<'r> {
     /// A run in `out` that goes on with what is there.
     pub fn of(out: &'r Path) -> Self {
         let sync_every = Duration::from_secs(1);
-        Self { out, fresh: false, adopt: false, sync_every, control: Control::default(), pipeline: None }
+        Self {
+            out,
+            fresh: false,
+            adopt: false,
+            sync_every,
+            control: Control::default(),
+            pipeline: None,
+        }
     }
 }
 
@@ -136,15 +145,18 @@ impl<'o> Session<'o> {
     ///
     /// # Errors
     /// [`SessionError`].
-    pub fn open(config: impl Into<Config>, observer: &'o dyn Observer) -> Result<Self, SessionError> {
+    pub fn open(
+        config: impl Into<Config>,
+        observer: &'o dyn Observer,
+    ) -> Result<Self, SessionError> {
         let config = config.into();
         config.check()?;
         let answers = Answers::open(config.model())?;
         Ok(Self::over(config, answers, observer))
     }
 
-    /// The session of a configuration that engines of the caller's answer: what the configuration says
-    /// of a model is not heeded.
+    /// The session of a configuration that engines of the caller's answer: what the configuration
+    /// says of a model is not heeded.
     ///
     /// # Errors
     /// [`SessionError`] if nothing is asked.
@@ -184,7 +196,11 @@ impl<'o> Session<'o> {
     ///
     /// # Errors
     /// [`SessionError`] if the questions make no prompts.
-    pub fn plan(&self, source: &Source, max_pixels: u64) -> Result<Option<DetectPlan>, SessionError> {
+    pub fn plan(
+        &self,
+        source: &Source,
+        max_pixels: u64,
+    ) -> Result<Option<DetectPlan>, SessionError> {
         let Config::Detect(config) = &self.config else { return Ok(None) };
         let questions = self.asker(config, None).questions(source)?;
         Ok(Some(plan::plan(config, self.budget, max_pixels, &questions, source)))
@@ -193,7 +209,8 @@ impl<'o> Session<'o> {
     /// Detects in one image, and gives its record: boxes in pixels, unfiltered, with scores.
     ///
     /// # Errors
-    /// [`SessionError`] if the model cannot be loaded or run, or the image has no size to be shown in.
+    /// [`SessionError`] if the model cannot be loaded or run, or the image has no size to be shown
+    /// in.
     pub fn detect(&mut self, image: &UprightImage) -> Result<Record, SessionError> {
         self.ask(image, None)
     }
@@ -203,8 +220,10 @@ impl<'o> Session<'o> {
     /// # Errors
     /// As [`Self::detect`], and [`SessionError::Image`] if the bytes are no image.
     pub fn critique(&mut self, bytes: &[u8]) -> Result<Record, SessionError> {
-        let upright = !matches!(&self.config, Config::Critique(config) if !config.apply_orientation);
-        let image = crate::image::decode(bytes, upright).map_err(|error| SessionError::Image(error.to_string()))?;
+        let upright =
+            !matches!(&self.config, Config::Critique(config) if !config.apply_orientation);
+        let image = crate::image::decode(bytes, upright)
+            .map_err(|error| SessionError::Image(error.to_string()))?;
         self.ask(&image, Some(bytes))
     }
 
@@ -217,9 +236,12 @@ impl<'o> Session<'o> {
             Config::Critique(_) => (None, Rules::default()),
         };
         // Filled just now.
-        let Some(Single { engine, questions, .. }) = &mut self.single else { return Err(SessionError::NothingAsked) };
+        let Some(Single { engine, questions, .. }) = &mut self.single else {
+            return Err(SessionError::NothingAsked);
+        };
         let mut record = Record::failed(String::new(), String::new());
-        (record.width, record.height, record.orientation) = (image.width, image.height, image.orientation);
+        (record.width, record.height, record.orientation) =
+            (image.width, image.height, image.orientation);
         let asked = match questions {
             SingleQuestions::Detect(asked) => Arc::clone(asked),
             SingleQuestions::Critique(questions) => {
@@ -231,12 +253,15 @@ impl<'o> Session<'o> {
         };
         let tiles = tiles.filter(|_| !asked.is_for_text());
         let of_image = |error: &dyn std::fmt::Display| SessionError::Image(error.to_string());
-        let views = plan_views(image.width, image.height, tiles, self.budget).map_err(|error| of_image(&error))?;
+        let views = plan_views(image.width, image.height, tiles, self.budget)
+            .map_err(|error| of_image(&error))?;
         let decoding = self.config.decoding();
-        let options = AnswerOptions { max_new_tokens: decoding.max_new_tokens, sampling: decoding.sampling };
+        let options =
+            AnswerOptions { max_new_tokens: decoding.max_new_tokens, sampling: decoding.sampling };
         let mut learned: Vec<Option<Learned>> = views.iter().map(|_| None).collect();
         for (index, planned) in views.iter().enumerate().filter(|_| asked.requests() > 0) {
-            let view = ShownView::of(image, planned, engine.view_form()).map_err(|error| of_image(&error))?;
+            let view = ShownView::of(image, planned, engine.view_form())
+                .map_err(|error| of_image(&error))?;
             let (image, asked) = (String::new(), Arc::clone(&asked));
             engine.submit(Shown { id: index, image, index, views: vec![view], asked, options });
         }
@@ -255,14 +280,19 @@ impl<'o> Session<'o> {
         let learned: Learned = learned.into_iter().flatten().collect();
         answer::read_into(&mut record, learned.readings, &rules);
         if let Config::Critique(config) = &self.config {
-            critique::rate_into(&mut record, learned.ratings, &CritiqueSettings::of(&config.rubric));
+            critique::rate_into(
+                &mut record,
+                learned.ratings,
+                &CritiqueSettings::of(&config.rubric),
+            );
         }
         Ok(record)
     }
 
     /// An engine for single images, and what is asked about them.
     fn open_single(&mut self) -> Result<Single, SessionError> {
-        let thinking = matches!(&self.config, Config::Detect(config) if config.conversation.thinking);
+        let thinking =
+            matches!(&self.config, Config::Detect(config) if config.conversation.thinking);
         let grammars = self.grammars(thinking)?;
         let questions = match &self.config {
             Config::Detect(config) => {
@@ -294,11 +324,20 @@ impl<'o> Session<'o> {
     /// What is asked of what answers, under questions that are decoded so.
     fn needs(&self, decoding: Decoding, ratings: bool) -> Needs {
         let (thinking, image_newlines) = match &self.config {
-            Config::Detect(config) => (config.conversation.thinking, config.conversation.image_newlines),
+            Config::Detect(config) => {
+                (config.conversation.thinking, config.conversation.image_newlines)
+            }
             Config::Critique(config) => (false, config.image_newlines),
         };
         let insists = self.config.decoding().decoding == Some(DecodingChoice::Grammar);
-        Needs { budget: self.budget.largest(), thinking, ratings, image_newlines, decoding, insists }
+        Needs {
+            budget: self.budget.largest(),
+            thinking,
+            ratings,
+            image_newlines,
+            decoding,
+            insists,
+        }
     }
 
     /// Whether frames are rated by words.
@@ -307,7 +346,11 @@ impl<'o> Session<'o> {
         config.rubric.axes.iter().any(|axis| !matches!(axis.kind, critique::Kind::Defects { .. }))
     }
 
-    fn asker<'s>(&'s self, config: &'s DetectConfig, grammars: Option<&'s Grammars<'s>>) -> Asker<'s> {
+    fn asker<'s>(
+        &'s self,
+        config: &'s DetectConfig,
+        grammars: Option<&'s Grammars<'s>>,
+    ) -> Asker<'s> {
         Asker { config, prompts: &self.prompts, grammars, observer: self.observer }
     }
 
@@ -317,11 +360,19 @@ impl<'o> Session<'o> {
         grammars: &Grammars<'_>,
         source: Option<&Source>,
     ) -> Result<(FrameQuestions, Option<usize>), SessionError> {
-        questions::of_rubric(config, &self.prompts, self.answers.stop_ids(), grammars, source, self.observer)
+        questions::of_rubric(
+            config,
+            &self.prompts,
+            self.answers.stop_ids(),
+            grammars,
+            source,
+            self.observer,
+        )
     }
 
     /// Asks about every image of `source` that the run in `options.out` has no answer about.
-    /// `placement` leads from that run's names to those of `source`: see [`journal::place`](crate::journal::place).
+    /// `placement` leads from that run's names to those of `source`: see
+    /// [`journal::place`](crate::journal::place).
     ///
     /// # Errors
     /// [`SessionError`], with the journal intact.
@@ -335,17 +386,43 @@ impl<'o> Session<'o> {
             Config::Detect(config) => {
                 let grammars = self.grammars(config.conversation.thinking)?;
                 let questions = self.asker(config, Some(&grammars)).questions(source)?;
-                let identified = self.answers.identify(&self.needs(grammars.used(), false), self.observer)?;
-                let settings = self.of_detection(config, &questions, grammars.used(), identified.identity.clone());
-                self.run_questions(&questions, (settings, identified), None, source, placement, options)
+                let identified =
+                    self.answers.identify(&self.needs(grammars.used(), false), self.observer)?;
+                let settings = self.of_detection(
+                    config,
+                    &questions,
+                    grammars.used(),
+                    identified.identity.clone(),
+                );
+                self.run_questions(
+                    &questions,
+                    (settings, identified),
+                    None,
+                    source,
+                    placement,
+                    options,
+                )
             }
             Config::Critique(config) => {
                 let grammars = self.grammars(false)?;
-                let (questions, rows_of_no_frame) = self.of_rubric(config, &grammars, Some(source))?;
+                let (questions, rows_of_no_frame) =
+                    self.of_rubric(config, &grammars, Some(source))?;
                 let needs = self.needs(grammars.used(), self.rates());
                 let identified = self.answers.identify(&needs, self.observer)?;
-                let settings = self.of_critique(config, &questions, grammars.used(), identified.identity.clone());
-                self.run_questions(&questions, (settings, identified), rows_of_no_frame, source, placement, options)
+                let settings = self.of_critique(
+                    config,
+                    &questions,
+                    grammars.used(),
+                    identified.identity.clone(),
+                );
+                self.run_questions(
+                    &questions,
+                    (settings, identified),
+                    rows_of_no_frame,
+                    source,
+                    placement,
+                    options,
+                )
             }
         }
     }
@@ -367,7 +444,8 @@ impl<'o> Session<'o> {
         placed.slots[0].device.kind().clone_into(&mut settings.device);
         let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
         let manifest = Manifest::new(Some(source.root.clone()), Some(settings.clone()));
-        let manifest = manifest.with_filters(self.config.filters().clone()).with_model(self.answers.name());
+        let manifest =
+            manifest.with_filters(self.config.filters().clone()).with_model(self.answers.name());
         let manifest = manifest.with_inexact(placed.inexact.clone()).with_server(said);
         directory.settle_placed(&manifest, placement)?;
         let (journal, known): (_, Known) = directory.journal(options.sync_every)?;
@@ -399,7 +477,12 @@ impl<'o> Session<'o> {
     ) -> Settings {
         Settings {
             task: config.task.clone().filter(|_| questions.every.is_some()),
-            prompts: questions.every.iter().flat_map(|asked| asked.rendered()).map(str::to_owned).collect(),
+            prompts: questions
+                .every
+                .iter()
+                .flat_map(|asked| asked.rendered())
+                .map(str::to_owned)
+                .collect(),
             image_prompts: questions.image_prompts(),
             tiles: config.tiles,
             rules: config.rules,

@@ -41,23 +41,31 @@ pub enum ModelChoice {
     Script(PathBuf),
     /// A model on a server.
     Server(ServerOptions),
-    /// Engines that the caller has made: see [`Session::with_engines`](super::Session::with_engines).
+    /// Engines that the caller has made: see
+    /// [`Session::with_engines`](super::Session::with_engines).
     Engines,
 }
 
 impl ModelChoice {
-    /// The model that `name` names, else the one of the environment variable `GEMSCOPE_MODEL`: `demo`,
-    /// `script:FILE`, a directory, or a model of the Hub, as `hf:OWNER/NAME@REVISION`, or as
-    /// `OWNER/NAME` if there is no such directory.
+    /// The model that `name` names, else the one of the environment variable `GEMSCOPE_MODEL`:
+    /// `demo`, `script:FILE`, a directory, or a model of the Hub, as `hf:OWNER/NAME@REVISION`, or
+    /// as `OWNER/NAME` if there is no such directory.
     pub fn of(name: Option<&Path>) -> Self {
-        let variable = || std::env::var_os("GEMSCOPE_MODEL").filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable = || {
+            std::env::var_os("GEMSCOPE_MODEL").filter(|value| !value.is_empty()).map(PathBuf::from)
+        };
         match name.map(Path::to_owned).or_else(variable) {
             None => Self::Unnamed,
             Some(name) if name.as_os_str() == demo::NAME => Self::Demo,
             Some(name) => {
-                match (name.to_str().map(str::parse), name.to_str().and_then(|name| name.strip_prefix("script:"))) {
+                match (
+                    name.to_str().map(str::parse),
+                    name.to_str().and_then(|name| name.strip_prefix("script:")),
+                ) {
                     (_, Some(file)) => Self::Script(file.into()),
-                    (Some(Ok(id)), _) if name.to_string_lossy().starts_with(hub::PREFIX) || !name.exists() => {
+                    (Some(Ok(id)), _)
+                        if name.to_string_lossy().starts_with(hub::PREFIX) || !name.exists() =>
+                    {
                         Self::Hub(id)
                     }
                     _ => Self::Directory(name),
@@ -69,8 +77,8 @@ impl ModelChoice {
     /// Whether the model may be asked `task` in such a conversation.
     ///
     /// # Errors
-    /// [`SessionError::NeedsModel`] if the demo model was not named, and the question is not made of
-    /// its words.
+    /// [`SessionError::NeedsModel`] if the demo model was not named, and the question is not made
+    /// of its words.
     pub fn check(&self, task: &Task, conversation: &Conversation) -> Result<(), SessionError> {
         let Conversation { system, thinking, .. } = conversation;
         if *self != Self::Unnamed || system.is_none() && !thinking && demo::knows(task) {
@@ -114,7 +122,8 @@ impl ModelOptions {
     /// ONNX Runtime for the device, installed first if it is missing and may be fetched.
     ///
     /// # Errors
-    /// [`SessionError::Runtime`] if there is none, or a CUDA card was insisted on and cannot be used.
+    /// [`SessionError::Runtime`] if there is none, or a CUDA card was insisted on and cannot be
+    /// used.
     pub fn load_runtime(&self, observer: &dyn Observer) -> Result<&'static Runtime, SessionError> {
         let options = self.runtime.clone().with_device(self.device.unwrap_or(DeviceChoice::Auto));
         let runtime = onnxruntime::load(&options, &mut |line| observer.say(line))?;
@@ -122,7 +131,10 @@ impl ModelOptions {
         if let Some(state) = &runtime.without_cuda
             && (self.device == Some(DeviceChoice::Auto) || state.cards > 0)
         {
-            let advice = state.advice().first().map_or(String::new(), |advice| format!(" To use a card: {advice}."));
+            let advice = state
+                .advice()
+                .first()
+                .map_or(String::new(), |advice| format!(" To use a card: {advice}."));
             observer.say(&format!("Running on the CPU: {}.{advice}", state.obstacle()));
         }
         Ok(runtime)
@@ -166,7 +178,8 @@ impl ModelFiles {
         Self::read(directory_of(&options.model)?, options)
     }
 
-    /// The same of a directory that may have no graphs: what the model is shown can be said without.
+    /// The same of a directory that may have no graphs: what the model is shown can be said
+    /// without.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -230,13 +243,18 @@ impl ModelFiles {
             for (path, problem) in &graphs.passed_over {
                 observer.say(&format!("Passed over: {}: {problem}", path.display()));
             }
-            let name = |path: &Path| path.strip_prefix(&self.directory).unwrap_or(path).display().to_string();
-            let names = [&graphs.vision, &graphs.embedding, &graphs.decoder].map(|path| name(path)).join(", ");
+            let name = |path: &Path| {
+                path.strip_prefix(&self.directory).unwrap_or(path).display().to_string()
+            };
+            let names = [&graphs.vision, &graphs.embedding, &graphs.decoder]
+                .map(|path| name(path))
+                .join(", ");
             observer.say(&format!("Graphs: {names}"));
             let slow = graphs.slow_products()?;
             if slow > 0 {
                 observer.say(&format!(
-                    "{slow} of its products have 8-bit weights without accuracy_level 4, which ONNX Runtime computes many \
+                    "{slow} of its products have 8-bit weights without accuracy_level 4, which \
+                     ONNX Runtime computes many \
                      times slower on the CPU than f32: another precision is faster."
                 ));
             }
@@ -256,18 +274,33 @@ impl ModelFiles {
     ///
     /// # Errors
     /// [`SessionError::OnCard`] on a card, else [`SessionError::Model`].
-    pub fn load(&self, graphs: GraphFiles, runtime: &Runtime, slot: DeviceSlot) -> Result<Model, SessionError> {
+    pub fn load(
+        &self,
+        graphs: GraphFiles,
+        runtime: &Runtime,
+        slot: DeviceSlot,
+    ) -> Result<Model, SessionError> {
         let DeviceSlot { device, embed_on_device } = slot;
         let on_card = matches!(device, Device::Cuda(_)).then(|| device.to_string());
         let options = OpenOptions {
             threads: self.options.threads,
             // Without a cache directory, the probes run every time.
             probe_cache: onnxruntime::cache_dir().ok(),
-            graph_cache: if self.options.keep_graphs { Some(onnxruntime::cache_dir()?.join("graphs")) } else { None },
+            graph_cache: if self.options.keep_graphs {
+                Some(onnxruntime::cache_dir()?.join("graphs"))
+            } else {
+                None
+            },
             device,
             embed_on_device,
         };
-        let opened = Model::open(&self.directory, graphs, &self.prompter.tokenizer.special, runtime, &options);
+        let opened = Model::open(
+            &self.directory,
+            graphs,
+            &self.prompter.tokenizer.special,
+            runtime,
+            &options,
+        );
         opened.map_err(|error| match on_card {
             Some(card) => SessionError::OnCard { card, error },
             None => error.into(),
@@ -322,10 +355,16 @@ impl ModelFiles {
         observer: &dyn Observer,
     ) -> Option<DeviceSlot> {
         let Device::Cuda(card) = device else { return None };
-        let on_card = |embed_on_device| Some(DeviceSlot { device: device.clone(), embed_on_device });
+        let on_card =
+            |embed_on_device| Some(DeviceSlot { device: device.clone(), embed_on_device });
         let Some(free) = card.free_bytes else { return on_card(false) };
         let soft_tokens = u64::from(budget.soft_tokens());
-        let size = ModelSize { weights: graphs.computing_bytes(), cache_per_token: 0, tokens: 0, soft_tokens };
+        let size = ModelSize {
+            weights: graphs.computing_bytes(),
+            cache_per_token: 0,
+            tokens: 0,
+            soft_tokens,
+        };
         let needed = memory_budget(free, size, 1);
         if needed.rows > 0 {
             observer.say(&format!("Running on {device}."));
@@ -333,9 +372,14 @@ impl ModelFiles {
             let left = free - needed.weights - needed.workspace;
             return on_card(graphs.embedding_bytes() <= left / 2);
         }
-        let short = format!("{device} has {} MiB free, and the model is thought to take {needed}", free >> 20);
+        let short = format!(
+            "{device} has {} MiB free, and the model is thought to take {needed}",
+            free >> 20
+        );
         if self.options.insists_on_cuda() {
-            observer.say(&format!("{short}. It is tried, as you asked for it; a smaller budget or dtype takes less."));
+            observer.say(&format!(
+                "{short}. It is tried, as you asked for it; a smaller budget or dtype takes less."
+            ));
             return on_card(false);
         }
         observer.say(&format!("Running on the CPU: {short}."));
@@ -368,7 +412,10 @@ fn limits(model: &Model, budget: Budget, rows: Option<usize>) -> Result<BatchLim
             tokens: u64::from(budget.soft_tokens()) + USUAL_TOKENS as u64,
             soft_tokens: u64::from(budget.soft_tokens()),
         };
-        return Ok(BatchLimits { rows: memory_budget(free, size, limits.rows).rows.max(1), ..limits });
+        return Ok(BatchLimits {
+            rows: memory_budget(free, size, limits.rows).rows.max(1),
+            ..limits
+        });
     }
     let row = cache_per_token * (budget.soft_tokens() as usize + USUAL_TOKENS);
     Ok(BatchLimits { rows: (CACHE_BYTES / row.max(1)).clamp(1, limits.rows), ..limits })

@@ -38,11 +38,14 @@ impl Session<'_> {
     ) -> Result<ComparedPairs, SessionError> {
         let Config::Critique(config) = &self.config else { return Err(SessionError::NothingAsked) };
         let rubric = &config.rubric;
-        let conversation = Conversation { image_newlines: config.image_newlines, ..Conversation::default() };
+        let conversation =
+            Conversation { image_newlines: config.image_newlines, ..Conversation::default() };
         let query = self.prompts.query_about(2, &rubric.pair_text(), &conversation)?;
         let words: Arc<[String]> = ANSWERS.map(str::to_owned).into();
         let tokens = self.prompts.tokenizer();
-        let tokens = tokens.map(|tokenizer| Words::new(tokenizer, &words, self.answers.stop_ids())).transpose()?;
+        let tokens = tokens
+            .map(|tokenizer| Words::new(tokenizer, &words, self.answers.stop_ids()))
+            .transpose()?;
         let (min_mass, apply_orientation) = (rubric.min_mass, config.apply_orientation);
         let identified = self.answers.identify(&self.needs(Decoding::Free, true), self.observer)?;
         let said = identified.said();
@@ -57,7 +60,8 @@ impl Session<'_> {
         };
         identified.settle(&mut settings);
         let budget = self.budget.largest();
-        let mut placed = self.answers.place(identified, budget, self.config.model(), self.observer)?;
+        let mut placed =
+            self.answers.place(identified, budget, self.config.model(), self.observer)?;
         placed.slots.truncate(1);
         let settings = Settings { device: placed.slots[0].device.kind().to_owned(), ..settings };
         let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
@@ -74,7 +78,8 @@ impl Session<'_> {
             budget: self.budget,
             apply_orientation,
         };
-        let records = run::compare_pairs(engines[0].as_mut(), pairs, &question, journal, &options.control);
+        let records =
+            run::compare_pairs(engines[0].as_mut(), pairs, &question, journal, &options.control);
         self.answers.give_back(engines);
         Ok(ComparedPairs { directory, records: records? })
     }

@@ -1,7 +1,7 @@
 //! What a run would do, without a model.
 //!
-//! In: images, and what is asked about them. Out: sizes and tokens of every image. Promises: no more
-//! of a file is read than its header.
+//! In: images, and what is asked about them. Out: sizes and tokens of every image. Promises: no
+//! more of a file is read than its header.
 
 use std::sync::Arc;
 
@@ -49,7 +49,8 @@ pub struct PlannedImage {
     pub prompts: Vec<String>,
 }
 
-/// `budget` and the resized size are those of the whole image; tokens are those of all views and questions.
+/// `budget` and the resized size are those of the whole image; tokens are those of all views and
+/// questions.
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub struct PlannedSizes {
     /// Pixels of the upright image.
@@ -84,7 +85,8 @@ pub(super) fn plan(
         let size = size_within(image.open()?, config.apply_orientation, max_pixels);
         let (width, height) = size.map_err(|error| error.to_string())?;
         let views = plan_views(width, height, tiles, budget).map_err(|error| error.to_string())?;
-        let mut sizes = PlannedSizes { width, height, views: views.len(), ..PlannedSizes::default() };
+        let mut sizes =
+            PlannedSizes { width, height, views: views.len(), ..PlannedSizes::default() };
         if let Some(whole) = views.first() {
             sizes.budget = whole.budget.soft_tokens();
             (sizes.resized_width, sizes.resized_height) = (whole.size.width, whole.size.height);
@@ -97,7 +99,9 @@ pub(super) fn plan(
         }
         Ok(sizes)
     };
-    let texts = |asked: &Arc<Asked>| asked.questions.iter().map(|question| question.query().text.clone()).collect();
+    let texts = |asked: &Arc<Asked>| {
+        asked.questions.iter().map(|question| question.query().text.clone()).collect()
+    };
     let planned = |image: &SourceImage| {
         let (sizes, error) = match sizes(image) {
             Ok(sizes) => (Some(sizes), None),
@@ -110,7 +114,12 @@ pub(super) fn plan(
         images: source.images.len(),
         besides: source.besides(),
         prompts: questions.every.as_ref().map(texts).unwrap_or_default(),
-        rendered: questions.every.iter().flat_map(|asked| asked.rendered()).map(str::to_owned).collect(),
+        rendered: questions
+            .every
+            .iter()
+            .flat_map(|asked| asked.rendered())
+            .map(str::to_owned)
+            .collect(),
         files: source.images.par_iter().map(planned).collect(),
     }
 }

@@ -1,7 +1,7 @@
 //! The questions of a session, in the model's words.
 //!
-//! In: a configuration, the model's tokenizer and template, and the images. Out: what is asked about
-//! each image. Promises: every image that can be read has a question, or an error names those
+//! In: a configuration, the model's tokenizer and template, and the images. Out: what is asked
+//! about each image. Promises: every image that can be read has a question, or an error names those
 //! without one; table rows of no image are counted and named.
 
 use std::collections::HashMap;
@@ -22,7 +22,11 @@ use crate::source::Source;
 ///
 /// # Errors
 /// [`SessionError::LacksLabels`], [`SessionError::TooManyLabels`], [`SessionError::Prompt`].
-pub fn query(task: &Task, conversation: &Conversation, prompts: &Prompts) -> Result<Query, SessionError> {
+pub fn query(
+    task: &Task,
+    conversation: &Conversation,
+    prompts: &Prompts,
+) -> Result<Query, SessionError> {
     if task.lacks_labels() {
         return Err(SessionError::LacksLabels);
     }
@@ -51,7 +55,9 @@ impl Asker<'_> {
     pub(super) fn questions(&self, source: &Source) -> Result<Questions, SessionError> {
         match &self.config.prompts {
             Some(table) => self.of_table(table, source),
-            None => Ok(Questions::about_every(self.config.task.as_ref().map(|task| self.asked(task)).transpose()?)),
+            None => Ok(Questions::about_every(
+                self.config.task.as_ref().map(|task| self.asked(task)).transpose()?,
+            )),
         }
     }
 
@@ -71,7 +77,9 @@ impl Asker<'_> {
             return Err(SessionError::NoLabelsToSplit);
         }
         let alone = |label: &String| match task {
-            Task::Prompt { text, .. } => Task::Prompt { text: text.clone(), labels: vec![label.clone()] },
+            Task::Prompt { text, .. } => {
+                Task::Prompt { text: text.clone(), labels: vec![label.clone()] }
+            }
             Task::Labels(_) | Task::Phrase(_) => Task::Labels(vec![label.clone()]),
         };
         if let Task::Prompt { text, .. } = task
@@ -105,25 +113,38 @@ impl Asker<'_> {
             let asked = if let Some(asked) = known.get(&row.task) {
                 Arc::clone(asked)
             } else {
-                let asked = Arc::new(self.of_row(&row.task).map_err(|error| SessionError::OfRow {
-                    path: table.to_owned(),
-                    line: row.line,
-                    image: row.image.clone(),
-                    error: Box::new(error),
-                })?);
+                let asked =
+                    Arc::new(self.of_row(&row.task).map_err(|error| SessionError::OfRow {
+                        path: table.to_owned(),
+                        line: row.line,
+                        image: row.image.clone(),
+                        error: Box::new(error),
+                    })?);
                 known.insert(row.task, Arc::clone(&asked));
                 asked
             };
             if single.insert(source.name_of(&row.image), asked).is_some() {
-                return Err(SessionError::SecondRow { path: table.to_owned(), line: row.line, image: row.image });
+                return Err(SessionError::SecondRow {
+                    path: table.to_owned(),
+                    line: row.line,
+                    image: row.image,
+                });
             }
         }
         let strangers = strangers(single.keys(), source);
         if !strangers.is_empty() {
             let names = first_of(&strangers);
-            self.observer.say(&format!("{}: {} rows are of no image here: {names}", table.display(), strangers.len()));
+            self.observer.say(&format!(
+                "{}: {} rows are of no image here: {names}",
+                table.display(),
+                strangers.len()
+            ));
         }
-        let readable = source.images.iter().filter(|image| image.place.is_ok()).map(|image| image.name.as_str());
+        let readable = source
+            .images
+            .iter()
+            .filter(|image| image.place.is_ok())
+            .map(|image| image.name.as_str());
         let without: Vec<&str> = readable.filter(|name| !single.contains_key(*name)).collect();
         // A prompt that needs labels, and has none, is there for the rows alone.
         let default = default.filter(|task| !task.lacks_labels());
@@ -153,12 +174,14 @@ pub(super) fn of_rubric(
     observer: &dyn Observer,
 ) -> Result<(FrameQuestions, Option<usize>), SessionError> {
     let rubric = &config.rubric;
-    let conversation = Conversation { image_newlines: config.image_newlines, ..Conversation::default() };
+    let conversation =
+        Conversation { image_newlines: config.image_newlines, ..Conversation::default() };
     let mut finds = HashMap::new();
     for axis in &rubric.axes {
         if let Kind::Defects { labels } = &axis.kind {
             let task = Task::Prompt { text: rubric.text(axis, None), labels: labels.clone() };
-            let Held { grammar, form } = grammars.of(&Task::Labels(labels.clone()), AnswerKind::Boxes)?;
+            let Held { grammar, form } =
+                grammars.of(&Task::Labels(labels.clone()), AnswerKind::Boxes)?;
             let query = prompts.query(&task.text(), &conversation)?;
             let explain = axis.why.then(|| Explain {
                 prompts: prompts.clone(),
@@ -166,14 +189,19 @@ pub(super) fn of_rubric(
                 wording: rubric.explain_text(),
             });
             let kind = AnswerKind::Boxes;
-            finds.insert(axis.name.clone(), FindQuestion { query, task, kind, grammar, form, explain });
+            finds.insert(
+                axis.name.clone(),
+                FindQuestion { query, task, kind, grammar, form, explain },
+            );
         }
     }
     let mut strangers_of_table = None;
     let table = match (&config.generation, source) {
         (Some(path), Some(source)) => {
-            let table: HashMap<_, _> =
-                read_table(path)?.into_iter().map(|(row, made)| (source.name_of(&row), made)).collect();
+            let table: HashMap<_, _> = read_table(path)?
+                .into_iter()
+                .map(|(row, made)| (source.name_of(&row), made))
+                .collect();
             let strangers = strangers(table.keys(), source);
             if let ([_, ..], [frame, ..]) = (strangers.as_slice(), source.images.as_slice()) {
                 observer.say(&format!(
@@ -196,7 +224,8 @@ pub(super) fn of_rubric(
 
 /// The names that are of no image of `source`, sorted.
 fn strangers<'n>(names: impl Iterator<Item = &'n String>, source: &Source) -> Vec<&'n str> {
-    let mut strangers: Vec<&str> = names.map(String::as_str).filter(|name| !source.holds(name)).collect();
+    let mut strangers: Vec<&str> =
+        names.map(String::as_str).filter(|name| !source.holds(name)).collect();
     strangers.sort_unstable();
     strangers
 }

@@ -1,8 +1,8 @@
 //! A server that answers the questions of a session.
 //!
-//! In: which server, and what will be asked of it. Out: the server, tried with one picture. Promises:
-//! it is asked nothing before a run is wanted; what it cannot do and is needed is an error before the
-//! first image.
+//! In: which server, and what will be asked of it. Out: the server, tried with one picture.
+//! Promises: it is asked nothing before a run is wanted; what it cannot do and is needed is an
+//! error before the first image.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,7 +11,8 @@ use crate::preprocess::target_size;
 use crate::record::{Budget, Decoding, ModelIdentity, ServerSaid, ServerUse};
 use crate::server::{Picture, Server, ServerError, ServerKind, ServerOptions};
 
-/// Side of the square picture that a server is tried with, before it is brought to the budget's size.
+/// Side of the square picture that a server is tried with, before it is brought to the budget's
+/// size.
 const SIDE: u32 = 1024;
 /// Its grey.
 const GREY: u8 = 150;
@@ -49,7 +50,9 @@ impl Remote {
     /// The model's name, once it is known.
     pub(super) fn name(&self) -> String {
         let known = self.server.get().map(|server| server.model.clone());
-        known.or_else(|| self.options.model.clone()).unwrap_or_else(|| "a server's model".to_owned())
+        known
+            .or_else(|| self.options.model.clone())
+            .unwrap_or_else(|| "a server's model".to_owned())
     }
 
     /// The server, once it was tried.
@@ -57,11 +60,16 @@ impl Remote {
         self.server.get()
     }
 
-    /// Tries the server, unless it was, and checks that it can do what is needed. What it cannot is said.
+    /// Tries the server, unless it was, and checks that it can do what is needed. What it cannot is
+    /// said.
     ///
     /// # Errors
     /// [`ServerError`].
-    pub(super) fn connect(&self, needs: &Needs, observer: &dyn Observer) -> Result<Arc<Server>, SessionError> {
+    pub(super) fn connect(
+        &self,
+        needs: &Needs,
+        observer: &dyn Observer,
+    ) -> Result<Arc<Server>, SessionError> {
         if needs.image_newlines {
             return Err(ServerError::ImageLines.into());
         }
@@ -102,7 +110,8 @@ pub fn open(
     let refused = |error: &dyn std::fmt::Display| ServerError::Refused(error.to_string());
     let size = target_size(SIDE, SIDE, budget).map_err(|error| refused(&error))?;
     let rgb = vec![GREY; size.width as usize * size.height as usize * 3];
-    let picture = Picture::of(&rgb, size.width, size.height, options.pictures).map_err(|error| refused(&error))?;
+    let picture = Picture::of(&rgb, size.width, size.height, options.pictures)
+        .map_err(|error| refused(&error))?;
     server.try_out(&picture, budget.soft_tokens(), size.soft_tokens())?;
     for limit in server.limits() {
         observer.say(&format!("  {limit}."));
@@ -112,7 +121,8 @@ pub fn open(
 
 /// Which model a server has, wherever it is.
 pub(super) fn identity(server: &Server) -> ModelIdentity {
-    let files = server.weights.iter().map(|(what, value)| ((*what).to_owned(), value.clone())).collect();
+    let files =
+        server.weights.iter().map(|(what, value)| ((*what).to_owned(), value.clone())).collect();
     ModelIdentity { files, ..ModelIdentity::default() }
 }
 

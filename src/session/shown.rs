@@ -24,9 +24,9 @@ pub struct ShownRun {
 }
 
 impl ShownRun {
-    /// Of the run in `out`. Images that are not there any more are left out, unless they are kept: those
-    /// of `source` are, and without it the run's own folder is looked at. `filters` are the run's own
-    /// if they are `None`.
+    /// Of the run in `out`. Images that are not there any more are left out, unless they are kept:
+    /// those of `source` are, and without it the run's own folder is looked at. `filters` are the
+    /// run's own if they are `None`.
     ///
     /// # Errors
     /// [`SessionError`] if there is no run, or its records were made with stricter filters.
@@ -36,13 +36,16 @@ impl ShownRun {
         filters: Option<&Filters>,
         keep_missing: bool,
     ) -> Result<Self, SessionError> {
-        let JournalRecords { mut records, damaged } = read_journal(out).map_err(RunDirectoryError::from)?;
-        // The one that is on disk: a run that goes on was begun before, and may have asked for more labels.
+        let JournalRecords { mut records, damaged } =
+            read_journal(out).map_err(RunDirectoryError::from)?;
+        // The one that is on disk: a run that goes on was begun before, and may have asked for more
+        // labels.
         let manifest = Manifest::read(out).map_err(RunDirectoryError::from)?;
         let root = source.map(|source| source.root.clone()).or_else(|| manifest.root.clone());
         let listed: Option<HashSet<&str>> =
             source.map(|source| source.images.iter().map(|image| image.name.as_str()).collect());
-        let missing = Missing::leave_out(&mut records, root.as_deref(), listed.as_ref(), keep_missing);
+        let missing =
+            Missing::leave_out(&mut records, root.as_deref(), listed.as_ref(), keep_missing);
         let filters = match filters {
             Some(filters) => {
                 manifest.can_show(filters).map_err(RunDirectoryError::from)?;
@@ -66,8 +69,13 @@ impl FinishedRun {
     ///
     /// # Errors
     /// As [`ShownRun::read`].
-    pub fn shown(&self, source: &Source, keep_missing: bool) -> Result<(ShownRun, Summary), SessionError> {
-        let shown = ShownRun::read(self.directory.output().path(), Some(source), None, keep_missing)?;
+    pub fn shown(
+        &self,
+        source: &Source,
+        keep_missing: bool,
+    ) -> Result<(ShownRun, Summary), SessionError> {
+        let shown =
+            ShownRun::read(self.directory.output().path(), Some(source), None, keep_missing)?;
         let mut summary = shown.summary();
         summary.went(&self.outcome);
         summary.besides = source.besides();

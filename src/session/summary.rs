@@ -27,7 +27,8 @@ pub struct Summary {
     pub model: String,
     /// Images of the run.
     pub images: usize,
-    /// Of them, those that are left as an earlier run into the same directory had them: answered, or failed and not tried again.
+    /// Of them, those that are left as an earlier run into the same directory had them: answered,
+    /// or failed and not tried again.
     pub resumed: usize,
     /// Images that this process asked about, or found that it cannot.
     pub done: usize,
@@ -37,7 +38,8 @@ pub struct Summary {
     pub stopped: bool,
     /// Of them, those whose files have other names now.
     pub moved: usize,
-    /// Images that are not there any more. Unless they are kept on request, nothing else here counts them.
+    /// Images that are not there any more. Unless they are kept on request, nothing else here
+    /// counts them.
     pub missing: usize,
     /// What the inputs hold besides the images.
     #[serde(flatten)]
@@ -60,7 +62,8 @@ pub struct Summary {
     pub notes: BTreeMap<NoteKind, usize>,
     /// Images that became less than half as wide or high as they are.
     pub shrunk_below_half: usize,
-    /// Images whose EXIF orientation is not 1: their boxes, and what a tool sees that ignores EXIF, may lie differently.
+    /// Images whose EXIF orientation is not 1: their boxes, and what a tool sees that ignores EXIF,
+    /// may lie differently.
     pub turned_by_exif: usize,
     /// Images without an answer.
     pub failures: Vec<Failure>,
@@ -90,7 +93,8 @@ impl Summary {
         self.onnx_runtime_seconds = outcome.onnx_runtime.as_secs_f64();
         self.engines = outcome.engines;
         self.effort = outcome.effort;
-        self.images_per_second = if self.wall_seconds > 0.0 { outcome.done as f64 / self.wall_seconds } else { 0.0 };
+        self.images_per_second =
+            if self.wall_seconds > 0.0 { outcome.done as f64 / self.wall_seconds } else { 0.0 };
     }
 
     /// The share of the engines' time that was not spent inside ONNX Runtime, from 0 to 1.
@@ -140,11 +144,9 @@ impl Summary {
                 *summary.notes.entry(note.kind).or_default() += note.count;
             }
             let halved = |resized: u32, original: u32| u64::from(resized) * 2 < u64::from(original);
-            let shrunk = record
-                .answers
-                .iter()
-                .filter_map(|answer| answer.tokens)
-                .any(|tokens| halved(tokens.resized[0], record.width) || halved(tokens.resized[1], record.height));
+            let shrunk = record.answers.iter().filter_map(|answer| answer.tokens).any(|tokens| {
+                halved(tokens.resized[0], record.width) || halved(tokens.resized[1], record.height)
+            });
             summary.shrunk_below_half += usize::from(shrunk);
             summary.turned_by_exif += usize::from(record.orientation != 1);
             if record.status == AnswerStatus::Failed {
@@ -166,7 +168,16 @@ mod tests {
 
     fn outcome(done: usize, left: usize, onnx_runtime: u64, engines: usize) -> Outcome {
         let (wall, onnx_runtime) = (Duration::from_secs(10), Duration::from_secs(onnx_runtime));
-        Outcome { resumed: 100, moved: 0, done, left, wall, onnx_runtime, engines, effort: Effort::default() }
+        Outcome {
+            resumed: 100,
+            moved: 0,
+            done,
+            left,
+            wall,
+            onnx_runtime,
+            engines,
+            effort: Effort::default(),
+        }
     }
 
     #[test]

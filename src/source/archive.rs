@@ -1,8 +1,9 @@
 //! Tar archives, `WebDataset`'s shards among them, as folders of images.
 //!
-//! In: an archive. Out: its images, each with the place of its bytes. Promises: nothing is unpacked; the whole archive is never in memory; a path
-//! that leaves the archive is a reason and no path; an archive that breaks off, or has a header that is longer than any name, gives what stands
-//! before that, and the reason.
+//! In: an archive. Out: its images, each with the place of its bytes. Promises: nothing is
+//! unpacked; the whole archive is never in memory; a path that leaves the archive is a reason and
+//! no path; an archive that breaks off, or has a header that is longer than any name, gives what
+//! stands before that, and the reason.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -27,7 +28,8 @@ pub struct Span {
 /// The images of an archive by their names in it: where they stand, or why they cannot be had.
 pub(super) type Entries = BTreeMap<String, Result<Span, String>>;
 
-/// The most bytes of a header that names an entry, or tells more of it: no file system has longer paths.
+/// The most bytes of a header that names an entry, or tells more of it: no file system has longer
+/// paths.
 const LONGEST_HEADER: u64 = 1 << 20;
 /// Archives are made of blocks.
 const BLOCK: u64 = 512;
@@ -46,7 +48,8 @@ pub(super) struct Listing {
 /// # Errors
 /// Where it cannot be opened.
 pub(super) fn list(archive: &Path) -> io::Result<Listing> {
-    let mut listing = Listing { entries: Entries::new(), others: PassedOver::default(), broken: None };
+    let mut listing =
+        Listing { entries: Entries::new(), others: PassedOver::default(), broken: None };
     let mut headers = Headers { file: BufReader::new(files::open(archive)?), at: 0 };
     loop {
         let entry = match headers.next_entry() {
@@ -84,7 +87,8 @@ struct Entry {
     span: Span,
 }
 
-/// The headers of an archive, one after the other. The crate's own reader takes names of any length into memory.
+/// The headers of an archive, one after the other. The crate's own reader takes names of any length
+/// into memory.
 struct Headers {
     file: BufReader<File>,
     /// Where the next header stands.
@@ -97,7 +101,8 @@ impl Headers {
         let (mut long_name, mut pax_path, mut pax_size) = (None, None, None);
         loop {
             // An archive ends with its file, or with an empty block.
-            let header = self.block()?.filter(|header| header.as_bytes().iter().any(|&byte| byte != 0));
+            let header =
+                self.block()?.filter(|header| header.as_bytes().iter().any(|&byte| byte != 0));
             let Some(header) = header else { return Ok(None) };
             check_sum(&header)?;
             let kind = header.entry_type();
@@ -113,10 +118,12 @@ impl Headers {
                 _ => header.entry_size()?,
             };
             let span = Span { offset: self.at, size };
-            let end = size.checked_next_multiple_of(BLOCK).and_then(|length| self.at.checked_add(length));
+            let end =
+                size.checked_next_multiple_of(BLOCK).and_then(|length| self.at.checked_add(length));
             self.at = end.ok_or_else(|| invalid("an entry of more bytes than there can be"))?;
             if is_file {
-                let path = pax_path.or(long_name).unwrap_or_else(|| header.path_bytes().into_owned());
+                let path =
+                    pax_path.or(long_name).unwrap_or_else(|| header.path_bytes().into_owned());
                 return Ok(Some(Entry { path, kind, span }));
             }
             if kind.is_gnu_longname() {
@@ -175,7 +182,8 @@ impl Headers {
 fn check_sum(header: &Header) -> io::Result<()> {
     const SUM: std::ops::Range<usize> = 148..156;
     let bytes = header.as_bytes().iter().enumerate();
-    let sum: u32 = bytes.map(|(at, &byte)| if SUM.contains(&at) { 32 } else { u32::from(byte) }).sum();
+    let sum: u32 =
+        bytes.map(|(at, &byte)| if SUM.contains(&at) { 32 } else { u32::from(byte) }).sum();
     if header.cksum()? == sum { Ok(()) } else { Err(invalid("a header has a wrong checksum")) }
 }
 
@@ -183,9 +191,12 @@ fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
-/// As in folders: whatever stands under a name that begins with a dot (macOS puts such doubles into archives).
+/// As in folders: whatever stands under a name that begins with a dot (macOS puts such doubles into
+/// archives).
 fn is_hidden(path: &Path) -> bool {
-    path.components().any(|part| matches!(part, Component::Normal(name) if name.as_encoded_bytes().starts_with(b".")))
+    path.components().any(
+        |part| matches!(part, Component::Normal(name) if name.as_encoded_bytes().starts_with(b".")),
+    )
 }
 
 fn stays_inside(path: &Path) -> bool {

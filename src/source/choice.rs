@@ -1,8 +1,8 @@
 //! Which of the images that inputs hold a run is about.
 //!
-//! In: patterns of what to leave out, a depth, a number. Out: whether a path is left out; the images that are chosen.
-//! Promises: the same choice on every machine; a sample holds every smaller sample of the same seed, so that a run
-//! over more images goes on with what it has.
+//! In: patterns of what to leave out, a depth, a number. Out: whether a path is left out; the
+//! images that are chosen. Promises: the same choice on every machine; a sample holds every smaller
+//! sample of the same seed, so that a run over more images goes on with what it has.
 
 use std::path::Path;
 
@@ -14,8 +14,9 @@ use crate::digest;
 /// What is to be chosen. By default everything.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
-    /// Patterns of files and folders that are left out. One without `/` is that of a name at any depth, one with it
-    /// that of a path from the folder that is searched, or from the current one; `**` is any depth.
+    /// Patterns of files and folders that are left out. One without `/` is that of a name at any
+    /// depth, one with it that of a path from the folder that is searched, or from the current one;
+    /// `**` is any depth.
     pub exclude: Vec<String>,
     /// How deep folders and archives are searched; 1 is the folder itself.
     pub max_depth: Option<usize>,
@@ -38,7 +39,8 @@ pub enum Most {
 }
 
 impl Most {
-    /// Takes the images that are not chosen out of `images`, which stay sorted, and gives their names.
+    /// Takes the images that are not chosen out of `images`, which stay sorted, and gives their
+    /// names.
     pub(super) fn of(self, images: &mut Vec<SourceImage>) -> Vec<String> {
         let left_out = match self {
             Self::First(count) => images.split_off(count.min(images.len())),
@@ -69,7 +71,8 @@ impl Excluded {
         let (mut relative, mut absolute) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         for pattern in patterns {
             let error = |error| SourceError::Pattern { pattern: pattern.into(), error };
-            let glob = |text: &str| GlobBuilder::new(text).literal_separator(true).build().map_err(error);
+            let glob =
+                |text: &str| GlobBuilder::new(text).literal_separator(true).build().map_err(error);
             let path = pattern.trim_start_matches("./").trim_end_matches('/');
             if path.trim_start_matches('/').contains('/') || path.starts_with('/') {
                 relative.add(glob(path.trim_start_matches('/'))?);
@@ -79,12 +82,14 @@ impl Excluded {
             }
         }
         let build = |set: GlobSetBuilder| {
-            set.build().map_err(|error| SourceError::Pattern { pattern: patterns.join(" ").into(), error })
+            set.build()
+                .map_err(|error| SourceError::Pattern { pattern: patterns.join(" ").into(), error })
         };
         Ok(Self { relative: build(relative)?, absolute: build(absolute)? })
     }
 
-    /// Whether a path is left out, of which `relative` is the part from the folder that is searched.
+    /// Whether a path is left out, of which `relative` is the part from the folder that is
+    /// searched.
     pub(super) fn has(&self, path: &Path, relative: &Path) -> bool {
         self.relative.is_match(relative) || self.absolute.is_match(path)
     }
@@ -104,7 +109,9 @@ mod tests {
     use super::*;
 
     fn images(count: usize) -> Vec<SourceImage> {
-        (0..count).map(|at| SourceImage { name: format!("{at:04}.png"), place: Err(String::new()) }).collect()
+        (0..count)
+            .map(|at| SourceImage { name: format!("{at:04}.png"), place: Err(String::new()) })
+            .collect()
     }
 
     fn names(images: &[SourceImage]) -> Vec<&str> {
@@ -123,8 +130,9 @@ mod tests {
         let (few, more, other) = (sample(50, 0), sample(200, 0), sample(50, 1));
         assert!(few.iter().all(|image| more.contains(image)) && few.len() == 50 && few != other);
         // Spread over all of them: no tenth has none, or most.
-        let tenths =
-            (0..10).map(|tenth| few.iter().filter(|image| image.name.starts_with(&format!("0{tenth}"))).count());
+        let tenths = (0..10).map(|tenth| {
+            few.iter().filter(|image| image.name.starts_with(&format!("0{tenth}"))).count()
+        });
         assert!(tenths.into_iter().all(|count| (1..=15).contains(&count)));
         assert_eq!(sample(5000, 0).len(), 1000);
         let mut first = images(10);
@@ -135,7 +143,9 @@ mod tests {
     #[test]
     fn patterns_are_of_names_or_of_paths() {
         let excluded = |pattern: &str, relative: &str| {
-            Excluded::new(&[pattern.to_owned()]).unwrap().has(&Path::new("/in").join(relative), Path::new(relative))
+            Excluded::new(&[pattern.to_owned()])
+                .unwrap()
+                .has(&Path::new("/in").join(relative), Path::new(relative))
         };
         for (pattern, is, is_not) in [
             ("*_thumb.jpg", "a/b_thumb.jpg", "a/b.jpg"),
@@ -153,6 +163,9 @@ mod tests {
         assert!(matches!(Excluded::new(&["[".to_owned()]), Err(SourceError::Pattern { .. })));
         let here = std::env::current_dir().unwrap();
         let excluded = Excluded::new(&["photos/bad".to_owned()]).unwrap();
-        assert!(excluded.has(&here.join("photos/bad"), Path::new("bad")), "a path from the current folder");
+        assert!(
+            excluded.has(&here.join("photos/bad"), Path::new("bad")),
+            "a path from the current folder"
+        );
     }
 }

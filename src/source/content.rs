@@ -1,7 +1,8 @@
 //! The bytes of an image where they lie.
 //!
-//! In: a file, or a part of an archive. Out: its bytes, the first ones before the others are read. Promises: only regular files are opened; nothing
-//! beyond the part is read; of a file that grows without end no more than is asked for.
+//! In: a file, or a part of an archive. Out: its bytes, the first ones before the others are read.
+//! Promises: only regular files are opened; nothing beyond the part is read; of a file that grows
+//! without end no more than is asked for.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
@@ -58,7 +59,11 @@ impl Content {
         let size = self.size();
         let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
         self.read_to_end(&mut bytes)?;
-        if bytes.len() as u64 == size { Ok(bytes) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        if bytes.len() as u64 == size {
+            Ok(bytes)
+        } else {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
     }
 }
 

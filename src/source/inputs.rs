@@ -33,7 +33,11 @@ pub(super) enum Kind {
 ///
 /// # Errors
 /// [`SourceError`] where it stands for nothing.
-pub(super) fn expand(given: &Path, search: Search<'_>, inputs: &mut Vec<Input>) -> Result<(), SourceError> {
+pub(super) fn expand(
+    given: &Path,
+    search: Search<'_>,
+    inputs: &mut Vec<Input>,
+) -> Result<(), SourceError> {
     let text = given.to_string_lossy();
     if text == "-" {
         return list(&read_list(given, io::stdin().lock())?, inputs);
@@ -57,7 +61,11 @@ pub(super) fn expand(given: &Path, search: Search<'_>, inputs: &mut Vec<Input>) 
         inputs.push(input(path)?);
         return Ok(());
     }
-    if text.contains(SPECIAL) { pattern(given, search, inputs) } else { Err(SourceError::NotFound(given.to_owned())) }
+    if text.contains(SPECIAL) {
+        pattern(given, search, inputs)
+    } else {
+        Err(SourceError::NotFound(given.to_owned()))
+    }
 }
 
 /// What makes a pattern of a path that is not there.
@@ -65,7 +73,9 @@ const SPECIAL: [char; 4] = ['*', '?', '[', '{'];
 
 fn absolute(path: &Path) -> Result<PathBuf, SourceError> {
     let resolved = std::path::absolute(path);
-    resolved.map(|path| tidy(&path)).map_err(|error| SourceError::Resolve { path: path.to_owned(), error })
+    resolved
+        .map(|path| tidy(&path))
+        .map_err(|error| SourceError::Resolve { path: path.to_owned(), error })
 }
 
 fn input(path: PathBuf) -> Result<Input, SourceError> {
@@ -74,7 +84,10 @@ fn input(path: PathBuf) -> Result<Input, SourceError> {
         return Ok(Input { base: path.clone(), path, kind: Kind::Folder });
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    if [".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2"].iter().any(|ending| name.ends_with(ending)) {
+    if [".tar.gz", ".tgz", ".tar.zst", ".tar.xz", ".tar.bz2"]
+        .iter()
+        .any(|ending| name.ends_with(ending))
+    {
         return Err(SourceError::Compressed(path));
     }
     let kind = if is_archive(&path) { Kind::Archive } else { Kind::File };
@@ -84,7 +97,9 @@ fn input(path: PathBuf) -> Result<Input, SourceError> {
 /// One that is never read, not even after it is decompressed.
 fn is_other_archive(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| ["zip", "7z", "rar"].iter().any(|other| other.eq_ignore_ascii_case(extension)))
+    extension.is_some_and(|extension| {
+        ["zip", "7z", "rar"].iter().any(|other| other.eq_ignore_ascii_case(extension))
+    })
 }
 
 fn is_archive(path: &Path) -> bool {
@@ -98,10 +113,12 @@ const LONGEST_LINE: usize = 64 << 20;
 fn read_list(path: &Path, list: impl io::Read) -> Result<Vec<PathBuf>, SourceError> {
     let bytes = read_bounded(list).and_then(files::without_mark);
     let bytes = bytes.map_err(|error| SourceError::List { path: path.to_owned(), error })?;
-    list_file::paths(&bytes).map_err(|reason| SourceError::ListEntry { path: path.to_owned(), reason })
+    list_file::paths(&bytes)
+        .map_err(|reason| SourceError::ListEntry { path: path.to_owned(), reason })
 }
 
-/// All bytes of a list, of which one line or name has at most [`LONGEST_LINE`], and no name is empty: what never ends is given up soon.
+/// All bytes of a list, of which one line or name has at most [`LONGEST_LINE`], and no name is
+/// empty: what never ends is given up soon.
 fn read_bounded(list: impl io::Read) -> io::Result<Vec<u8>> {
     let mut list = list.take(files::MAX_TEXT_BYTES + 1);
     let mut bytes = Vec::new();
@@ -117,7 +134,10 @@ fn read_bounded(list: impl io::Read) -> io::Result<Vec<u8>> {
         }
         // With the end of the part before.
         if bytes[before.saturating_sub(3)..].windows(4).any(|bytes| bytes == [0; 4]) {
-            return Err(io::Error::new(ErrorKind::InvalidData, "NUL bytes in a row are no list of paths"));
+            return Err(io::Error::new(
+                ErrorKind::InvalidData,
+                "NUL bytes in a row are no list of paths",
+            ));
         }
         let end = bytes[before..].iter().rposition(|byte| matches!(byte, b'\n' | 0));
         line = end.map_or(line, |end| before + end);
@@ -137,10 +157,12 @@ fn list(paths: &[PathBuf], inputs: &mut Vec<Input>) -> Result<(), SourceError> {
 
 /// The folders, images and archives that a pattern matches, `**` for any depth.
 fn pattern(given: &Path, search: Search<'_>, inputs: &mut Vec<Input>) -> Result<(), SourceError> {
-    let special = |part: &std::path::Component<'_>| part.as_os_str().to_string_lossy().contains(SPECIAL);
+    let special =
+        |part: &std::path::Component<'_>| part.as_os_str().to_string_lossy().contains(SPECIAL);
     let fixed: PathBuf = given.components().take_while(|part| !special(part)).collect();
     let varying: PathBuf = given.components().skip_while(|part| !special(part)).collect();
-    let matcher = glob(&varying).map_err(|error| SourceError::Pattern { pattern: given.to_owned(), error })?;
+    let matcher = glob(&varying)
+        .map_err(|error| SourceError::Pattern { pattern: given.to_owned(), error })?;
     let base = absolute(if fixed.as_os_str().is_empty() { Path::new(".") } else { &fixed })?;
     if !base.is_dir() {
         return Err(SourceError::NotFound(given.to_owned()));
@@ -175,5 +197,8 @@ fn pattern(given: &Path, search: Search<'_>, inputs: &mut Vec<Input>) -> Result<
 }
 
 fn glob(pattern: &Path) -> Result<GlobMatcher, globset::Error> {
-    Ok(GlobBuilder::new(&pattern.to_string_lossy()).literal_separator(true).build()?.compile_matcher())
+    Ok(GlobBuilder::new(&pattern.to_string_lossy())
+        .literal_separator(true)
+        .build()?
+        .compile_matcher())
 }

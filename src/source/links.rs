@@ -1,8 +1,9 @@
 //! Files that several paths lead to.
 //!
-//! In: the paths of images, and which of them lead through a link. Out: those that lead to a file that another path
-//! leads to as well. Promises: of several paths the one without a link stays, else the first by name; hard links are
-//! files of their own; no file is looked at for that unless a link is there.
+//! In: the paths of images, and which of them lead through a link. Out: those that lead to a file
+//! that another path leads to as well. Promises: of several paths the one without a link stays,
+//! else the first by name; hard links are files of their own; no file is looked at for that unless
+//! a link is there.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -47,10 +48,16 @@ pub(super) fn repeated(images: &BTreeMap<String, Listed>) -> Vec<String> {
         return Vec::new();
     }
     linked.sort_by_key(|(link, name)| (link.inner, *name));
-    let own = images.values().filter(|listed| listed.link.is_none()).filter_map(|listed| match &listed.place {
-        Ok(Place::File(path)) => Some(path.as_path()),
-        _ => None,
+    let own = images.values().filter(|listed| listed.link.is_none()).filter_map(|listed| {
+        match &listed.place {
+            Ok(Place::File(path)) => Some(path.as_path()),
+            _ => None,
+        }
     });
     let mut known: HashSet<&Path> = own.collect();
-    linked.into_iter().filter(|(link, _)| !known.insert(&link.real)).map(|(_, name)| name.clone()).collect()
+    linked
+        .into_iter()
+        .filter(|(link, _)| !known.insert(&link.real))
+        .map(|(_, name)| name.clone())
+        .collect()
 }

@@ -1,8 +1,9 @@
 //! Lists of images.
 //!
-//! In: the bytes of a list. Out: the paths that it names. Promises: a list is read as it came from whatever wrote it:
-//! lines, with quotes around them or without; lines between NUL bytes (`find -print0`); `file://` addresses; JSON, an
-//! array of texts or of objects, an object a line, or a COCO file.
+//! In: the bytes of a list. Out: the paths that it names. Promises: a list is read as it came from
+//! whatever wrote it: lines, with quotes around them or without; lines between NUL bytes (`find
+//! -print0`); `file://` addresses; JSON, an array of texts or of objects, an object a line, or a
+//! COCO file.
 
 use std::path::{Path, PathBuf};
 
@@ -20,19 +21,26 @@ const KEYS: [&str; 4] = ["image", "path", "file_name", "file"];
 pub(super) fn paths(bytes: &[u8]) -> Result<Vec<PathBuf>, String> {
     // Names between NUL bytes are exact: a quote in one belongs to it.
     if bytes.contains(&0) {
-        return Ok(bytes.split(|byte| *byte == 0).filter(|name| !name.is_empty()).filter_map(path_of_bytes).collect());
+        return Ok(bytes
+            .split(|byte| *byte == 0)
+            .filter(|name| !name.is_empty())
+            .filter_map(path_of_bytes)
+            .collect());
     }
     if let Some(entries) = json_entries(bytes) {
         let named = |(index, entry): (usize, &Value)| {
-            path_in(entry).ok_or_else(|| format!("entry {} names no image ({})", index + 1, KEYS.join(", ")))
+            path_in(entry)
+                .ok_or_else(|| format!("entry {} names no image ({})", index + 1, KEYS.join(", ")))
         };
         return entries.iter().enumerate().map(named).collect();
     }
-    let lines = bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let lines =
+        bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     Ok(lines.filter(|line| !line.trim_ascii().is_empty()).filter_map(path_of_line).collect())
 }
 
-/// The entries of a list that is JSON as a whole. A path may begin with a bracket, too, and is then no JSON.
+/// The entries of a list that is JSON as a whole. A path may begin with a bracket, too, and is then
+/// no JSON.
 fn json_entries(bytes: &[u8]) -> Option<Vec<Value>> {
     if !matches!(bytes.trim_ascii_start(), [b'[' | b'{', ..]) {
         return None;
@@ -73,7 +81,8 @@ fn path_of_line(line: &[u8]) -> Option<PathBuf> {
     if trimmed.starts_with(b"file:") { of_word(trimmed) } else { path_of_bytes(line) }
 }
 
-/// What stands between quotes, in which a doubled one is one (CSV). A comma may follow, as in a list of another language.
+/// What stands between quotes, in which a doubled one is one (CSV). A comma may follow, as in a
+/// list of another language.
 fn unquoted(line: &[u8]) -> Option<Vec<u8>> {
     let line = line.strip_suffix(b",").unwrap_or(line);
     let &[quote @ (b'"' | b'\''), ref inner @ .., last] = line else { return None };
@@ -104,7 +113,9 @@ pub(super) fn of_address(text: &str) -> Option<PathBuf> {
     let path = match rest.strip_prefix("//") {
         Some(rest) if rest.starts_with('/') => rest,
         // `file://host/path`: this machine's, or one that cannot be reached.
-        Some(rest) => rest.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(rest),
+        Some(rest) => {
+            rest.strip_prefix("localhost").filter(|path| path.starts_with('/')).unwrap_or(rest)
+        }
         None => Some(rest).filter(|path| path.starts_with('/'))?,
     };
     let path = path_of_bytes(&percent_decoded(path))?;
@@ -112,7 +123,11 @@ pub(super) fn of_address(text: &str) -> Option<PathBuf> {
         .to_str()
         .and_then(|path| path.strip_prefix('/'))
         .filter(|path| path.get(1..).is_some_and(|rest| rest.starts_with(':')));
-    Some(drive.filter(|_| cfg!(windows)).map_or_else(|| path.clone(), |path| Path::new(path).to_owned()))
+    Some(
+        drive
+            .filter(|_| cfg!(windows))
+            .map_or_else(|| path.clone(), |path| Path::new(path).to_owned()),
+    )
 }
 
 /// Bytes for `%HH`; what is no such thing stays.
@@ -137,7 +152,11 @@ mod tests {
     use super::*;
 
     fn read(list: &str) -> Vec<String> {
-        paths(list.as_bytes()).unwrap().iter().map(|path| path.to_str().unwrap().to_owned()).collect()
+        paths(list.as_bytes())
+            .unwrap()
+            .iter()
+            .map(|path| path.to_str().unwrap().to_owned())
+            .collect()
     }
 
     #[test]
@@ -178,6 +197,9 @@ mod tests {
             assert_eq!(read(name), [if name == "\"\"\"" { "\"" } else { name }], "{name}");
         }
         assert_eq!(read("'it''s.jpg'"), ["it's.jpg"]);
-        assert_eq!(paths(br#"["a.jpg", 3]"#).unwrap_err(), "entry 2 names no image (image, path, file_name, file)");
+        assert_eq!(
+            paths(br#"["a.jpg", 3]"#).unwrap_err(),
+            "entry 2 names no image (image, path, file_name, file)"
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! From an image's name back to its bytes, long after it was listed: for exports, and for answers that were made elsewhere.
+//! From an image's name back to its bytes, long after it was listed: for exports, and for answers
+//! that were made elsewhere.
 //!
-//! In: the name of an image. Out: its file, or its part of an archive. Promises: a name never leads out of the folder that it
-//! is relative to.
+//! In: the name of an image. Out: its file, or its part of an archive. Promises: a name never leads
+//! out of the folder that it is relative to.
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind};
@@ -23,12 +24,16 @@ impl<'r> Locator<'r> {
         Self { root, archives: Mutex::default() }
     }
 
-    /// Whether the image called `image` is there: a file or a link of that name, or an archive that it was in. A name
-    /// that cannot be looked up (a folder without permission) counts as there.
+    /// Whether the image called `image` is there: a file or a link of that name, or an archive that
+    /// it was in. A name that cannot be looked up (a folder without permission) counts as there.
     pub(crate) fn exists(&self, image: &str) -> bool {
-        let gone = |error: &io::Error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory);
+        let gone = |error: &io::Error| {
+            matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+        };
         match self.root.join(name::path(image)).symlink_metadata() {
-            Err(error) if gone(&error) => archives(image).any(|(archive, _)| self.archive(archive).is_file()),
+            Err(error) if gone(&error) => {
+                archives(image).any(|(archive, _)| self.archive(archive).is_file())
+            }
             _ => true,
         }
     }
@@ -37,8 +42,8 @@ impl<'r> Locator<'r> {
         self.root.join(name::path(name))
     }
 
-    /// Where the image called `image` is: a file, or inside an archive. A file that is not there is a place too; `None` where the name leads
-    /// out of the folder.
+    /// Where the image called `image` is: a file, or inside an archive. A file that is not there is
+    /// a place too; `None` where the name leads out of the folder.
     pub(crate) fn place(&self, image: &str) -> Option<Place> {
         let path = name::path(image);
         if leads_out(&path) {
@@ -60,7 +65,8 @@ impl<'r> Locator<'r> {
         Some(Place::File(path))
     }
 
-    /// Whether the file at `path` lies in the folder once all links are followed. A file that is not there does not.
+    /// Whether the file at `path` lies in the folder once all links are followed. A file that is
+    /// not there does not.
     pub(crate) fn holds(&self, path: &Path) -> bool {
         let resolved = |path: &Path| path.canonicalize().ok();
         resolved(path).zip(resolved(self.root)).is_some_and(|(path, root)| path.starts_with(root))
@@ -72,14 +78,17 @@ impl<'r> Locator<'r> {
         if let Some(entries) = archives.get(path) {
             return Arc::clone(entries);
         }
-        // What cannot be listed holds nothing; the place that is then given says why when it is read.
-        let entries = Arc::new(archive::list(path).map(|listing| listing.entries).unwrap_or_default());
+        // What cannot be listed holds nothing; the place that is then given says why when it is
+        // read.
+        let entries =
+            Arc::new(archive::list(path).map(|listing| listing.entries).unwrap_or_default());
         archives.insert(path.to_owned(), Arc::clone(&entries));
         entries
     }
 }
 
-/// Every archive that the image called `image` may be in, the shortest name first, and its name there.
+/// Every archive that the image called `image` may be in, the shortest name first, and its name
+/// there.
 fn archives(image: &str) -> impl Iterator<Item = (&str, &str)> {
     image.match_indices('/').map(|(place, _)| (&image[..place], &image[place + 1..]))
 }

@@ -1,8 +1,9 @@
 //! Which images a run is about.
 //!
-//! In: folders, files, patterns, archives and lists from the command line. Out: a list of images, each with the name that identifies it (its path
-//! relative to what the inputs have in common, with `/`) and the place to read. Promises: sorted by name, no name twice, the same on every
-//! machine and thread count; what cannot be listed is in the list too, with the reason.
+//! In: folders, files, patterns, archives and lists from the command line. Out: a list of images,
+//! each with the name that identifies it (its path relative to what the inputs have in common, with
+//! `/`) and the place to read. Promises: sorted by name, no name twice, the same on every machine
+//! and thread count; what cannot be listed is in the list too, with the reason.
 //!
 //! ```
 //! let source = gemscope::source::list(&["fixtures/shapes".into()], None)?;
@@ -46,9 +47,12 @@ pub use passed_over::PassedOver;
 use walk::Search;
 use written::Written;
 
-/// Extensions that folders, patterns and archives are searched for. A file that is named by itself, or in a list, is taken whatever it is called.
-pub const EXTENSIONS: [&str; 14] =
-    ["jpg", "jpeg", "jpe", "jfif", "pjpeg", "pjp", "mpo", "png", "apng", "webp", "gif", "bmp", "tif", "tiff"];
+/// Extensions that folders, patterns and archives are searched for. A file that is named by itself,
+/// or in a list, is taken whatever it is called.
+pub const EXTENSIONS: [&str; 14] = [
+    "jpg", "jpeg", "jpe", "jfif", "pjpeg", "pjp", "mpo", "png", "apng", "webp", "gif", "bmp",
+    "tif", "tiff",
+];
 
 /// Why there is nothing to run over.
 #[derive(Debug, Error)]
@@ -85,7 +89,8 @@ pub enum SourceError {
     #[error("nothing fits the pattern {} (looked for folders, .tar and {})", .0.display(), EXTENSIONS.join(", "))]
     NoMatch(PathBuf),
     /// A compressed archive has no places to read from.
-    #[error("{}: compressed archives cannot be read in place; decompress it to a .tar, or unpack it", .0.display())]
+    #[error("{}: compressed archives cannot be read in place; decompress it to a .tar, or unpack \
+             it", .0.display())]
     Compressed(PathBuf),
     /// An archive of a kind that is not read.
     #[error("{}: of archives only .tar is read in place; unpack it", .0.display())]
@@ -111,7 +116,11 @@ pub enum SourceError {
 fn instead(passed_over: &PassedOver) -> String {
     let Some(words) = passed_over.words() else { return String::new() };
     let advice = passed_over.advice();
-    format!(": passed over {words}{}{}", if advice.is_empty() { "" } else { ". " }, advice.join(" "))
+    format!(
+        ": passed over {words}{}{}",
+        if advice.is_empty() { "" } else { ". " },
+        advice.join(" ")
+    )
 }
 
 /// Where an image's bytes are.
@@ -148,7 +157,8 @@ impl Place {
 /// One image to be read, or a place that could not be listed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceImage {
-    /// Identity: the path relative to [`Source::root`], with `/` on every system. Bytes that are not UTF-8 are written `\xHH`.
+    /// Identity: the path relative to [`Source::root`], with `/` on every system. Bytes that are
+    /// not UTF-8 are written `\xHH`.
     pub name: String,
     /// Where to read it, or why that is not possible.
     pub place: Result<Place, String>,
@@ -167,10 +177,11 @@ impl SourceImage {
 /// The images of a run.
 #[derive(Debug, Clone)]
 pub struct Source {
-    /// The folder that the names are relative to: the one folder that was given, or the deepest that all inputs share. Absolute.
+    /// The folder that the names are relative to: the one folder that was given, or the deepest
+    /// that all inputs share. Absolute.
     pub root: PathBuf,
-    /// Stands in front of the names, where the root is a folder above the one that was given: of a run that knows images of
-    /// others beside it.
+    /// Stands in front of the names, where the root is a folder above the one that was given: of a
+    /// run that knows images of others beside it.
     prefix: String,
     /// Sorted by name.
     pub images: Vec<SourceImage>,
@@ -203,7 +214,8 @@ impl Source {
     /// Whether the inputs hold an image of that name, chosen or not.
     pub fn holds(&self, name: &str) -> bool {
         let chosen = || self.images.binary_search_by(|image| image.name.as_str().cmp(name));
-        chosen().is_ok() || self.not_chosen.binary_search_by(|other| other.as_str().cmp(name)).is_ok()
+        chosen().is_ok()
+            || self.not_chosen.binary_search_by(|other| other.as_str().cmp(name)).is_ok()
     }
 
     /// The same images, with names that are relative to `root`: `prefix` stands in front of them.
@@ -215,7 +227,8 @@ impl Source {
         self
     }
 
-    /// The name of the image that a table calls `row`: the name itself, or the path from the folder that was given.
+    /// The name of the image that a table calls `row`: the name itself, or the path from the folder
+    /// that was given.
     pub fn name_of(&self, row: &str) -> String {
         let prefixed = format!("{}{row}", self.prefix);
         if !self.holds(row) && self.holds(&prefixed) { prefixed } else { row.to_owned() }
@@ -230,12 +243,14 @@ pub(crate) fn names_prefix(folder: &Path) -> String {
     }
 }
 
-/// Lists the images of `inputs`, without what lies in `exclude` (the run's own directory may be inside the folder).
+/// Lists the images of `inputs`, without what lies in `exclude` (the run's own directory may be
+/// inside the folder).
 ///
-/// Folders are walked to any depth, links followed, hidden entries, those of the system and images that gemscope wrote left out. A file that several paths lead to
-/// through links is one image; hard links are images of their own. An input that is not there and has `*`, `?`, `[` or `{` in it is a
-/// pattern (`**` for any depth); `@FILE` is a list of paths, one a line, and `-` one on standard input; a `.tar` that is named, listed or matched
-/// is a folder of its images.
+/// Folders are walked to any depth, links followed, hidden entries, those of the system and images
+/// that gemscope wrote left out. A file that several paths lead to through links is one image; hard
+/// links are images of their own. An input that is not there and has `*`, `?`, `[` or `{` in it is
+/// a pattern (`**` for any depth); `@FILE` is a list of paths, one a line, and `-` one on standard
+/// input; a `.tar` that is named, listed or matched is a folder of its images.
 ///
 /// # Errors
 /// [`SourceError`] where an input does not exist or there is no image at all.
@@ -247,21 +262,29 @@ pub fn list(inputs: &[PathBuf], exclude: Option<&Path>) -> Result<Source, Source
 ///
 /// # Errors
 /// As [`list`], and for a pattern of [`Choice::exclude`] that is none.
-pub fn list_chosen(inputs: &[PathBuf], exclude: Option<&Path>, choice: &Choice) -> Result<Source, SourceError> {
+pub fn list_chosen(
+    inputs: &[PathBuf],
+    exclude: Option<&Path>,
+    choice: &Choice,
+) -> Result<Source, SourceError> {
     let exclude = exclude.and_then(|path| std::path::absolute(path).ok()).map(|path| tidy(&path));
     let excluded = Excluded::new(&choice.exclude)?;
     let written = RefCell::<Written>::default();
     let max_depth = choice.max_depth.unwrap_or(usize::MAX);
-    let search = Search { own: exclude.as_deref(), excluded: &excluded, max_depth, written: &written };
+    let search =
+        Search { own: exclude.as_deref(), excluded: &excluded, max_depth, written: &written };
     let mut expanded = Vec::new();
     for input in inputs {
         inputs::expand(input, search, &mut expanded)?;
     }
     let root = common_root(expanded.iter().map(|input| input.base.as_path()));
-    let mut found = Found { root: &root, search, images: BTreeMap::new(), passed_over: PassedOver::default() };
+    let mut found =
+        Found { root: &root, search, images: BTreeMap::new(), passed_over: PassedOver::default() };
     let mut real = RealPaths::default();
     for input in &expanded {
-        let is_left_out = || search.leaves_out(&input.path, input.path.strip_prefix(&root).unwrap_or(&input.path));
+        let is_left_out = || {
+            search.leaves_out(&input.path, input.path.strip_prefix(&root).unwrap_or(&input.path))
+        };
         match input.kind {
             Kind::Folder => found.insert_folder(&input.path, &mut real),
             Kind::File | Kind::Archive if is_left_out() => {}
@@ -276,11 +299,14 @@ pub fn list_chosen(inputs: &[PathBuf], exclude: Option<&Path>, choice: &Choice) 
     let Found { images, mut passed_over, .. } = found;
     passed_over.count_written(written.take().images);
     if images.is_empty() {
-        let inputs = inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        let inputs =
+            inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         return Err(SourceError::NoImages { inputs, passed_over });
     }
-    let mut images: Vec<SourceImage> =
-        images.into_iter().map(|(name, listed)| SourceImage { name, place: listed.place }).collect();
+    let mut images: Vec<SourceImage> = images
+        .into_iter()
+        .map(|(name, listed)| SourceImage { name, place: listed.place })
+        .collect();
     let not_chosen = choice.most.map_or_else(Vec::new, |most| most.of(&mut images));
     let prefix = String::new();
     Ok(Source { root, prefix, images, not_chosen, passed_over, repeated: repeated.len() })
@@ -318,9 +344,10 @@ impl Found<'_> {
         let relative = path.strip_prefix(self.root).unwrap_or(path);
         let (name, place) = match name::of(relative) {
             Some(name) => (name, listed.map(|()| Place::File(path.to_owned()))),
-            None => {
-                (relative.to_string_lossy().into_owned(), Err("the file name is no text: rename the file".to_owned()))
-            }
+            None => (
+                relative.to_string_lossy().into_owned(),
+                Err("the file name is no text: rename the file".to_owned()),
+            ),
         };
         self.images.insert(name, Listed { place, link });
     }
@@ -334,11 +361,17 @@ impl Found<'_> {
             Ok(archive::Listing { entries, others, broken }) => {
                 for (name, span) in entries {
                     let inside = name::path(&name);
-                    let depth = inside.components().filter(|part| matches!(part, Component::Normal(_))).count();
-                    if depth > self.search.max_depth || self.search.leaves_out(&path.join(&inside), &inside) {
+                    let depth = inside
+                        .components()
+                        .filter(|part| matches!(part, Component::Normal(_)))
+                        .count();
+                    if depth > self.search.max_depth
+                        || self.search.leaves_out(&path.join(&inside), &inside)
+                    {
                         continue;
                     }
-                    let place = span.map(|span| Place::Entry { archive: Arc::clone(&archive), span });
+                    let place =
+                        span.map(|span| Place::Entry { archive: Arc::clone(&archive), span });
                     self.images.insert(format!("{folder}/{name}"), Listed { place, link: None });
                 }
                 self.passed_over.add(others);
@@ -356,12 +389,13 @@ fn is_hidden(path: &Path) -> bool {
 }
 
 fn has_image_extension(path: &Path) -> bool {
-    path.extension()
-        .and_then(|extension| extension.to_str())
-        .is_some_and(|extension| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension)))
+    path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| {
+        EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
+    })
 }
 
-/// An absolute path without `.` and `..`. Lexical, so that a link keeps the name that the user gave it.
+/// An absolute path without `.` and `..`. Lexical, so that a link keeps the name that the user gave
+/// it.
 pub(crate) fn tidy(path: &Path) -> PathBuf {
     let mut tidied = PathBuf::new();
     for part in path.components() {
@@ -403,14 +437,26 @@ mod tests {
     #[test]
     fn a_folder_is_walked_sorted_and_its_own_output_left_out() {
         let dir = tempfile::tempdir().unwrap();
-        for name in
-            ["b.PNG", "a/z.jpg", "a/notes.txt", ".hidden/c.png", "out/crop.png", "old/crops/x.png", "other/d.png"]
-        {
+        for name in [
+            "b.PNG",
+            "a/z.jpg",
+            "a/notes.txt",
+            ".hidden/c.png",
+            "out/crop.png",
+            "old/crops/x.png",
+            "other/d.png",
+        ] {
             touch(&dir.path().join(name));
         }
-        std::fs::write(dir.path().join("old/run.json"), r#"{"gemscope": "0.1.0", "settings": null}"#).unwrap();
-        std::fs::write(dir.path().join("other/run.json"), r#"{"lr": 0.1, "settings": {}}"#).unwrap();
-        let find = |input: &str| list(&[dir.path().join(input)], Some(&dir.path().join("out"))).unwrap();
+        std::fs::write(
+            dir.path().join("old/run.json"),
+            r#"{"gemscope": "0.1.0", "settings": null}"#,
+        )
+        .unwrap();
+        std::fs::write(dir.path().join("other/run.json"), r#"{"lr": 0.1, "settings": {}}"#)
+            .unwrap();
+        let find =
+            |input: &str| list(&[dir.path().join(input)], Some(&dir.path().join("out"))).unwrap();
         assert_eq!(names(&find("")), ["a/z.jpg", "b.PNG", "other/d.png"]);
         assert_eq!(names(&find("old")), ["crops/x.png"], "a folder that is named is searched");
     }
@@ -430,11 +476,19 @@ mod tests {
         std::fs::write(dir.path().join("crops/c.png"), "replaced").unwrap();
         for input in ["", "*"] {
             let source = list(&[dir.path().join(input)], None).unwrap();
-            assert_eq!(names(&source), ["a.png", "crops/c.png", "set/images/train/mine.png"], "{input}");
+            assert_eq!(
+                names(&source),
+                ["a.png", "crops/c.png", "set/images/train/mine.png"],
+                "{input}"
+            );
             assert_eq!(source.passed_over.words().unwrap(), "1 written by gemscope");
         }
         let source = list(&[dir.path().join("set/images")], None).unwrap();
-        assert_eq!(names(&source), ["train/b.png", "train/mine.png"], "a folder that is named is searched");
+        assert_eq!(
+            names(&source),
+            ["train/b.png", "train/mine.png"],
+            "a folder that is named is searched"
+        );
     }
 
     #[test]
@@ -443,7 +497,8 @@ mod tests {
         for name in ["one/x.png", "two/x.png", "two/y.txt"] {
             touch(&dir.path().join(name));
         }
-        let inputs = [dir.path().join("one"), dir.path().join("two/../two"), dir.path().join("two/y.txt")];
+        let inputs =
+            [dir.path().join("one"), dir.path().join("two/../two"), dir.path().join("two/y.txt")];
         let source = list(&inputs, None).unwrap();
         assert_eq!(names(&source), ["one/x.png", "two/x.png", "two/y.txt"]);
     }

@@ -1,14 +1,16 @@
 //! Names of images.
 //!
-//! In: a path relative to the root of a run, or inside an archive. Out: its name, which is text with `/` between its parts, and the path again. Promises:
-//! no two paths share a name, and a name gives its path back, whatever bytes are in it: what is not UTF-8 is written `\xHH`, and so is the
-//! backslash of what looks like that already.
+//! In: a path relative to the root of a run, or inside an archive. Out: its name, which is text
+//! with `/` between its parts, and the path again. Promises: no two paths share a name, and a name
+//! gives its path back, whatever bytes are in it: what is not UTF-8 is written `\xHH`, and so is
+//! the backslash of what looks like that already.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The name of a relative path. Nothing where the system's names are not bytes and this one is no text (lone surrogates on Windows).
+/// The name of a relative path. Nothing where the system's names are not bytes and this one is no
+/// text (lone surrogates on Windows).
 pub(crate) fn of(path: &Path) -> Option<String> {
     let mut name = String::new();
     for part in path.components() {
@@ -46,7 +48,9 @@ pub(crate) fn path(name: &str) -> PathBuf {
     }
     match String::from_utf8(bytes) {
         Ok(text) => PathBuf::from(text),
-        Err(error) => os_string(error.into_bytes()).map_or_else(|| PathBuf::from(name), PathBuf::from),
+        Err(error) => {
+            os_string(error.into_bytes()).map_or_else(|| PathBuf::from(name), PathBuf::from)
+        }
     }
 }
 
@@ -102,7 +106,9 @@ mod tests {
 
     #[test]
     fn text_stays_as_it_is() {
-        for plain in ["a/b.png", "комма,\n\"'.png", "back\\slash.png", "50%.png", "\\x.png", "\\xFF.png"] {
+        for plain in
+            ["a/b.png", "комма,\n\"'.png", "back\\slash.png", "50%.png", "\\x.png", "\\xFF.png"]
+        {
             assert_eq!(of_bytes(plain.as_bytes()), plain);
             assert_eq!(path(plain), Path::new(plain));
         }

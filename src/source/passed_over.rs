@@ -1,8 +1,9 @@
 //! What inputs hold besides images.
 //!
-//! In: files that are no images by their extension. Out: how many there are of each kind, and what to do about them.
-//! Promises: files are counted whatever they are called; what systems and devices put beside the user's files
-//! (thumbnails, waste baskets, hidden files) is neither looked into nor counted.
+//! In: files that are no images by their extension. Out: how many there are of each kind, and what
+//! to do about them. Promises: files are counted whatever they are called; what systems and devices
+//! put beside the user's files (thumbnails, waste baskets, hidden files) is neither looked into nor
+//! counted.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -46,7 +47,8 @@ impl PassedOver {
         if is_of_the_system(path) {
             return;
         }
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
+        let extension =
+            path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
         let kind = match extension {
             Some(extension) if extension.len() <= LONGEST_EXTENSION => format!(".{extension}"),
             Some(_) => "of other kinds".to_owned(),
@@ -93,7 +95,8 @@ impl PassedOver {
         let named: Vec<String> =
             kinds.iter().take(NAMED_KINDS).map(|(kind, count)| format!("{count} {kind}")).collect();
         let others: usize = kinds.iter().skip(NAMED_KINDS).map(|(_, count)| **count).sum();
-        let others = if others > 0 { format!(" and {others} of other kinds") } else { String::new() };
+        let others =
+            if others > 0 { format!(" and {others} of other kinds") } else { String::new() };
         (!named.is_empty()).then(|| format!("{}{others}", named.join(", ")))
     }
 
@@ -107,18 +110,22 @@ impl PassedOver {
             }
         }
         if self.0.contains_key(NAMELESS_IMAGES) {
-            sentences.push("Images without an extension are read when they are named, or stand in a list.");
+            sentences.push(
+                "Images without an extension are read when they are named, or stand in a list.",
+            );
         }
         sentences
     }
 }
 
-/// Whether a path leads to, or through, something that a system or device keeps for itself. Hidden files are another matter.
+/// Whether a path leads to, or through, something that a system or device keeps for itself. Hidden
+/// files are another matter.
 pub(super) fn is_of_the_system(path: &Path) -> bool {
     let is_one_of = |names: &[&str], name: &std::ffi::OsStr| {
         name.to_str().is_some_and(|name| names.iter().any(|known| known.eq_ignore_ascii_case(name)))
     };
-    path.file_name().is_some_and(|name| is_one_of(&SYSTEM_FILES, name) || is_one_of(&SYSTEM_FOLDERS, name))
+    path.file_name()
+        .is_some_and(|name| is_one_of(&SYSTEM_FILES, name) || is_one_of(&SYSTEM_FOLDERS, name))
 }
 
 /// [`is_of_the_system`], for a path in an archive, whose folders are not walked one by one.
@@ -130,7 +137,8 @@ pub(super) fn is_in_the_systems(path: &Path) -> bool {
 /// What an image is called whose name has no extension.
 const NAMELESS_IMAGES: &str = "images without extension";
 
-/// Names of cameras and caches often have no extension, and then only the content says that it is an image.
+/// Names of cameras and caches often have no extension, and then only the content says that it is
+/// an image.
 fn without_extension(path: &Path) -> String {
     let mut head = Vec::with_capacity(32);
     let read = files::open(path).and_then(|file| file.take(32).read_to_end(&mut head));
@@ -148,7 +156,15 @@ mod tests {
         assert_eq!(passed.words(), None);
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("DCIM0001"), b"\xFF\xD8\xFF\xE0").unwrap();
-        for name in ["a.HEIC", "b.heic", "c.mp4", "README", "Thumbs.db", "DCIM0001", "x.a-very-long-extension"] {
+        for name in [
+            "a.HEIC",
+            "b.heic",
+            "c.mp4",
+            "README",
+            "Thumbs.db",
+            "DCIM0001",
+            "x.a-very-long-extension",
+        ] {
             passed.count(&dir.path().join(name), false);
         }
         assert_eq!(
@@ -156,7 +172,10 @@ mod tests {
             "2 .heic, 1 .mp4, 1 images without extension, 1 of other kinds, 1 without extension"
         );
         assert_eq!(passed.advice().len(), 3);
-        assert!(is_in_the_systems(Path::new("a/@EADIR/b.jpg")) && !is_in_the_systems(Path::new("a/b@eaDir/c.jpg")));
+        assert!(
+            is_in_the_systems(Path::new("a/@EADIR/b.jpg"))
+                && !is_in_the_systems(Path::new("a/b@eaDir/c.jpg"))
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Lists in the directory of a run: `keep.txt` and the like.
 //!
-//! In: the path of a list, and its lines. Out: the paths that the lines stand for. Promises: a name in a list of a run is
-//! relative to the folder of that run's images, whatever the current folder is.
+//! In: the path of a list, and its lines. Out: the paths that the lines stand for. Promises: a name
+//! in a list of a run is relative to the folder of that run's images, whatever the current folder
+//! is.
 
 use std::path::{Path, PathBuf};
 
@@ -23,8 +24,13 @@ pub(super) fn root(list: &Path) -> Option<PathBuf> {
     serde_json::from_slice::<Manifest>(&manifest).ok()?.root
 }
 
-/// The path of `line` in a list of a run whose images are in `root`. A path that is there only from the current folder stays.
+/// The path of `line` in a list of a run whose images are in `root`. A path that is there only from
+/// the current folder stays.
 pub(super) fn path(root: &Path, line: PathBuf) -> PathBuf {
     let of_run = root.join(name::path(&line.to_string_lossy()));
-    if of_run.symlink_metadata().is_err() && line.symlink_metadata().is_ok() { line } else { of_run }
+    if of_run.symlink_metadata().is_err() && line.symlink_metadata().is_ok() {
+        line
+    } else {
+        of_run
+    }
 }

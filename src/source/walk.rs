@@ -24,37 +24,49 @@ pub(super) struct Search<'s> {
 }
 
 impl Search<'_> {
-    /// Whether a path that is not walked is left out, or a folder on the way to it: `relative` is the part of the path
-    /// that patterns are of.
+    /// Whether a path that is not walked is left out, or a folder on the way to it: `relative` is
+    /// the part of the path that patterns are of.
     pub(super) fn leaves_out(self, path: &Path, relative: &Path) -> bool {
-        let parts = path.ancestors().zip(relative.ancestors()).take_while(|(_, part)| !part.as_os_str().is_empty());
+        let parts = path
+            .ancestors()
+            .zip(relative.ancestors())
+            .take_while(|(_, part)| !part.as_os_str().is_empty());
         parts.into_iter().any(|(path, part)| self.excluded.has(path, part))
     }
 }
 
-/// What is in `folder`, links followed, without hidden entries, those of the system, those that the search leaves out and
-/// the directories of runs.
+/// What is in `folder`, links followed, without hidden entries, those of the system, those that the
+/// search leaves out and the directories of runs.
 pub(super) fn entries<'s>(
     folder: &'s Path,
     search: Search<'s>,
     depth: usize,
 ) -> FilterEntry<IntoIter, impl FnMut(&DirEntry) -> bool + 's> {
-    WalkDir::new(folder).follow_links(true).max_depth(depth).into_iter().filter_entry(move |entry| {
-        // The folder itself was named by the user and is always searched; runs inside it hold crops, not images.
-        let named = entry.depth() == 0;
-        let is_wanted = named || is_wanted(folder, entry.path(), search);
-        is_wanted && (!entry.file_type().is_dir() || search.written.borrow_mut().enter(entry.path(), named))
-    })
+    WalkDir::new(folder).follow_links(true).max_depth(depth).into_iter().filter_entry(
+        move |entry| {
+            // The folder itself was named by the user and is always searched; runs inside it hold
+            // crops, not images.
+            let named = entry.depth() == 0;
+            let is_wanted = named || is_wanted(folder, entry.path(), search);
+            is_wanted
+                && (!entry.file_type().is_dir()
+                    || search.written.borrow_mut().enter(entry.path(), named))
+        },
+    )
 }
 
 fn is_wanted(folder: &Path, path: &Path, search: Search<'_>) -> bool {
     let relative = path.strip_prefix(folder).unwrap_or(path);
-    !is_hidden(path) && !is_of_the_system(path) && search.own != Some(path) && !search.excluded.has(path, relative)
+    !is_hidden(path)
+        && !is_of_the_system(path)
+        && search.own != Some(path)
+        && !search.excluded.has(path, relative)
 }
 
 /// Something in a folder.
 pub(super) enum Found<'p> {
-    /// A file that is an image by its extension; whether a link is on the way from the folder to it.
+    /// A file that is an image by its extension; whether a link is on the way from the folder to
+    /// it.
     Image { path: &'p Path, linked: bool },
     /// Another file.
     Other(&'p Path),
@@ -73,7 +85,9 @@ pub(super) fn each(folder: &Path, search: Search<'_>, mut each: impl FnMut(Found
             Ok(entry) => entry,
             Err(error) => {
                 let path = error.path().unwrap_or(folder);
-                if let Some(reason) = reason(path, &error).filter(|_| is_wanted(folder, path, search)) {
+                if let Some(reason) =
+                    reason(path, &error).filter(|_| is_wanted(folder, path, search))
+                {
                     each(Found::Unlisted(path, reason));
                 }
                 continue;
@@ -104,7 +118,8 @@ pub(super) fn each(folder: &Path, search: Search<'_>, mut each: impl FnMut(Found
 fn reason(path: &Path, error: &walkdir::Error) -> Option<String> {
     match error.io_error() {
         Some(io) if io.kind() == ErrorKind::NotFound && path.is_symlink() => {
-            let target = path.read_link().map(|target| target.display().to_string()).unwrap_or_default();
+            let target =
+                path.read_link().map(|target| target.display().to_string()).unwrap_or_default();
             has_image_extension(path).then(|| format!("a link to {target}, which is not there"))
         }
         Some(io) if io.kind() == ErrorKind::NotFound && !has_image_extension(path) => None,

@@ -1,8 +1,9 @@
 //! Images that gemscope wrote itself: crops, copies for data sets, thumbnails.
 //!
-//! In: the folders of a search. Out: for a file in them, whether it is the work of an earlier run or export. Promises: a folder counts as
-//! a run by the content of its `run.json`, since other tools write files of that name; in other folders the list of written files decides,
-//! by name and size, so the user's images beside them are found.
+//! In: the folders of a search. Out: for a file in them, whether it is the work of an earlier run
+//! or export. Promises: a folder counts as a run by the content of its `run.json`, since other
+//! tools write files of that name; in other folders the list of written files decides, by name and
+//! size, so the user's images beside them are found.
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,8 @@ pub(super) struct Written {
 }
 
 impl Written {
-    /// Looks at a folder before its files, and says whether it is searched: not if it is a run, unless the user `named` it.
+    /// Looks at a folder before its files, and says whether it is searched: not if it is a run,
+    /// unless the user `named` it.
     pub(super) fn enter(&mut self, folder: &Path, named: bool) -> bool {
         if self.lists.iter().any(|(known, _)| known == folder) {
             return true;

@@ -22,8 +22,13 @@ fn bad_files_fail_with_a_reason_and_the_rest_is_processed() {
     #[cfg(unix)]
     std::os::unix::fs::symlink("..", images.join("locked/loop")).unwrap();
     let out = dir.path().join("run");
-    let output =
-        gemscope().arg("detect").arg(&images).args(["--labels", "star", "--json", "--out"]).arg(&out).output().unwrap();
+    let output = gemscope()
+        .arg("detect")
+        .arg(&images)
+        .args(["--labels", "star", "--json", "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
     let records = json_lines(fs::read_to_string(out.join("detections.jsonl")).unwrap());
     let reason = |name: &str| {
@@ -37,12 +42,19 @@ fn bad_files_fail_with_a_reason_and_the_rest_is_processed() {
     #[cfg(unix)]
     assert!(reason("locked/loop").contains("leads back"));
     for good in ["good.png", "good.jpg"] {
-        assert!(records.iter().any(|record| record["image"] == good && record["status"] != "failed"));
+        assert!(
+            records.iter().any(|record| record["image"] == good && record["status"] != "failed")
+        );
     }
     // A failed image whose file has changed is asked about again, the others are not.
     fs::copy(fixture("shapes/scene-05.jpg"), images.join("cut.jpg")).unwrap();
-    let output =
-        gemscope().arg("detect").arg(&images).args(["--labels", "star", "--json", "--out"]).arg(&out).output().unwrap();
+    let output = gemscope()
+        .arg("detect")
+        .arg(&images)
+        .args(["--labels", "star", "--json", "--out"])
+        .arg(&out)
+        .output()
+        .unwrap();
     let summary: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["resumed"], 5);
     assert!(!summary["failures"].to_string().contains("cut.jpg"));
@@ -58,7 +70,9 @@ fn a_folder_without_permission_fails_and_the_rest_is_processed() {
     fs::create_dir_all(images.join("locked")).unwrap();
     fs::copy(fixture("shapes/scene-01.png"), images.join("good.png")).unwrap();
     fs::copy(fixture("shapes/scene-01.png"), images.join("locked/hidden.png")).unwrap();
-    let mode = |path: &std::path::Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    let mode = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+    };
     mode(dir.path(), 0o777);
     mode(&images, 0o755);
     mode(&images.join("locked"), 0o000);
@@ -66,7 +80,8 @@ fn a_folder_without_permission_fails_and_the_rest_is_processed() {
     let binary = dir.path().join("gemscope");
     fs::copy(env!("CARGO_BIN_EXE_gemscope"), &binary).unwrap();
     mode(&binary, 0o755);
-    // Nobody sees neither the build folder nor the user's cache: the library goes where it can be read, as the command does.
+    // Nobody sees neither the build folder nor the user's cache: the library goes where it can be
+    // read, as the command does.
     let library = dir.path().join("libonnxruntime.so");
     fs::copy(crate::support::runtime().library.clone().unwrap(), &library).unwrap();
     mode(&library, 0o755);
@@ -127,7 +142,15 @@ fn what_cannot_be_done_is_exit_code_1() {
     fails(&[shapes, "--prompt", "find {labels}", "--model", "demo"], "no --labels");
     fails(&[shapes, "--labels", "star", "--max-budget", "280"], "--budget auto");
     fails(
-        &[shapes, "--labels", "x", "--model", fixture("demo-model").to_str().unwrap(), "--dtype", "q4"],
+        &[
+            shapes,
+            "--labels",
+            "x",
+            "--model",
+            fixture("demo-model").to_str().unwrap(),
+            "--dtype",
+            "q4",
+        ],
         "vision_encoder_q4.onnx",
     );
     assert!(!out.exists());

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use gemscope::device::{BusTraffic, Device};
 use gemscope::generate::{
-    Batch, BatchLimits, GenerateOptions, Grammar, GrammarFactory, Labels, Reply, Request, Wanted, generate,
+    Batch, BatchLimits, GenerateOptions, Grammar, GrammarFactory, Labels, Reply, Request, Wanted,
+    generate,
 };
 use gemscope::image::{UprightImage, decode};
 use gemscope::model::{Features, Model};
@@ -46,7 +47,10 @@ fn encoded(model: &mut Model, count: usize, budget: Budget) -> Vec<(Features, u3
             let image = changed(&scenes[index % scenes.len()], index / scenes.len());
             let view = prepare(&image, BudgetChoice::Fixed(budget), model.patch_side()).unwrap();
             let soft_tokens = view.size.soft_tokens();
-            (model.encode(vec![(view.patches, soft_tokens as usize)]).unwrap().remove(0), soft_tokens)
+            (
+                model.encode(vec![(view.patches, soft_tokens as usize)]).unwrap().remove(0),
+                soft_tokens,
+            )
         })
         .collect()
 }
@@ -87,7 +91,12 @@ impl Asked {
             0 => &["detect shape"],
             1 => &["detect star"],
             2 => &["Is there a red circle in this image?"],
-            _ => &["detect shape", "detect red circle", "detect star", "Is there a blue square in this image?"],
+            _ => &[
+                "detect shape",
+                "detect red circle",
+                "detect star",
+                "Is there a blue square in this image?",
+            ],
         };
         let request = |text: &&str| {
             let query = self.prompter.query(text, &Conversation::default()).unwrap();
@@ -116,7 +125,8 @@ impl Asked {
         for view in 0..self.views.len() {
             for (query, request) in self.requests(view).into_iter().enumerate() {
                 let features = self.views[view].0.clone();
-                let answer = generate(&mut self.model, &self.prompter.tokenizer, features, request).unwrap();
+                let answer =
+                    generate(&mut self.model, &self.prompter.tokenizer, features, request).unwrap();
                 alone.insert((view, query), said(&answer));
             }
         }
@@ -124,7 +134,11 @@ impl Asked {
     }
 
     /// Submits the views in a random order and at random times.
-    fn together(&mut self, limits: BatchLimits, random: &mut ChaCha8Rng) -> HashMap<(usize, usize), String> {
+    fn together(
+        &mut self,
+        limits: BatchLimits,
+        random: &mut ChaCha8Rng,
+    ) -> HashMap<(usize, usize), String> {
         let mut order: Vec<usize> = (0..self.views.len()).collect();
         order.shuffle(random);
         let requests: Vec<_> = (0..order.len()).map(|view| self.requests(view)).collect();
@@ -145,7 +159,11 @@ impl Asked {
     }
 }
 
-fn compare(alone: &HashMap<(usize, usize), String>, together: &HashMap<(usize, usize), String>, limits: BatchLimits) {
+fn compare(
+    alone: &HashMap<(usize, usize), String>,
+    together: &HashMap<(usize, usize), String>,
+    limits: BatchLimits,
+) {
     assert_eq!(alone.len(), together.len());
     for (key, ids) in alone {
         assert_eq!(ids, &together[key], "{key:?} with {limits:?}");
@@ -157,7 +175,9 @@ fn two_hundred_images_whatever_joins_and_leaves() {
     let mut asked = Asked::new("demo-model", 200, 60);
     let alone = asked.alone();
     let mut random = ChaCha8Rng::seed_from_u64(5);
-    for limits in [BatchLimits::default(), BatchLimits { rows: 5, step_tokens: 40, prompt_tokens: 200 }] {
+    for limits in
+        [BatchLimits::default(), BatchLimits { rows: 5, step_tokens: 40, prompt_tokens: 200 }]
+    {
         let together = asked.together(limits, &mut random);
         compare(&alone, &together, limits);
     }
@@ -166,21 +186,30 @@ fn two_hundred_images_whatever_joins_and_leaves() {
 #[test]
 fn every_variant_and_layout() {
     let mut random = ChaCha8Rng::seed_from_u64(9);
-    // Windows of 24 tokens, images that attend to themselves in both directions, experts; and a graph that takes no padding.
-    for directory in
-        ["variants/E2B", "variants/E4B", "variants/12B", "variants/26B-A4B", "variants/31B", "demo-model-mobius"]
-    {
+    // Windows of 24 tokens, images that attend to themselves in both directions, experts; and a
+    // graph that takes no padding.
+    for directory in [
+        "variants/E2B",
+        "variants/E4B",
+        "variants/12B",
+        "variants/26B-A4B",
+        "variants/31B",
+        "demo-model-mobius",
+    ] {
         let mut asked = Asked::new(directory, 12, 20);
         let alone = asked.alone();
-        for limits in [BatchLimits::default(), BatchLimits { rows: 3, step_tokens: 30, prompt_tokens: 1000 }] {
+        for limits in
+            [BatchLimits::default(), BatchLimits { rows: 3, step_tokens: 30, prompt_tokens: 1000 }]
+        {
             let together = asked.together(limits, &mut random);
             compare(&alone, &together, limits);
         }
     }
 }
 
-/// Everything that is done on a card, by the kernels' twins: tensors stay where they are from one graph to the next and from step to step, tokens are
-/// picked of logits that are not read, rows are gathered.
+/// Everything that is done on a card, by the kernels' twins: tensors stay where they are from one
+/// graph to the next and from step to step, tokens are picked of logits that are not read, rows are
+/// gathered.
 #[test]
 fn what_a_card_would_do_gives_the_same_answers() {
     let mut random = ChaCha8Rng::seed_from_u64(11);
@@ -204,7 +233,10 @@ fn what_a_card_would_do_gives_the_same_answers() {
         compare(&expected, &there.alone(), BatchLimits::single());
         // Sums of f16 come out otherwise in a run of another shape, on any device.
         if directory != "variants/E2B-f16" {
-            for limits in [BatchLimits::default(), BatchLimits { rows: 3, step_tokens: 30, prompt_tokens: 1000 }] {
+            for limits in [
+                BatchLimits::default(),
+                BatchLimits { rows: 3, step_tokens: 30, prompt_tokens: 1000 },
+            ] {
                 compare(&expected, &there.together(limits, &mut random), limits);
             }
         }
@@ -212,7 +244,8 @@ fn what_a_card_would_do_gives_the_same_answers() {
     }
 }
 
-/// The ids in, the ids and their probabilities out: a few bytes for a token, and nothing that grows with the cache or the vocabulary.
+/// The ids in, the ids and their probabilities out: a few bytes for a token, and nothing that grows
+/// with the cache or the vocabulary.
 #[test]
 fn little_goes_over_the_bus_for_a_token() {
     for directory in ["demo-model", "variants/E2B"] {
@@ -220,11 +253,18 @@ fn little_goes_over_the_bus_for_a_token() {
         let features = asked.views[0].0.clone();
         let query = asked.prompter.query("detect shape", &Conversation::default()).unwrap();
         let mut bytes = |tokens: usize| {
-            let options = GenerateOptions { max_new_tokens: tokens, sampling: Sampling::Greedy, labels: 9, stream: 0 };
+            let options = GenerateOptions {
+                max_new_tokens: tokens,
+                sampling: Sampling::Greedy,
+                labels: 9,
+                stream: 0,
+            };
             let wanted = Wanted::Answer { options, grammar: None };
             let request = Request { prompt_ids: query.token_ids(asked.views[0].1), wanted };
             let before = asked.model.traffic();
-            let reply = generate(&mut asked.model, &asked.prompter.tokenizer, features.clone(), request).unwrap();
+            let reply =
+                generate(&mut asked.model, &asked.prompter.tokenizer, features.clone(), request)
+                    .unwrap();
             let after = asked.model.traffic();
             let written = reply.into_answer().unwrap().ids.len() as u64;
             (after.to_device + after.from_device - before.to_device - before.from_device, written)
@@ -236,7 +276,8 @@ fn little_goes_over_the_bus_for_a_token() {
     }
 }
 
-/// Not only the boxes: who is decoded beside an answer changes the last digits of its probabilities, and none of that is in the files.
+/// Not only the boxes: who is decoded beside an answer changes the last digits of its
+/// probabilities, and none of that is in the files.
 #[test]
 fn the_exports_do_not_depend_on_the_batch() {
     let dir = tempfile::tempdir().unwrap();
@@ -245,7 +286,16 @@ fn the_exports_do_not_depend_on_the_batch() {
     for batch in ["1", "3", "16"] {
         let out = dir.path().join(batch);
         let ran = gemscope()
-            .args(["detect", "--prompt", "detect shape", "--decoding", "grammar", "--open-labels", "--batch", batch])
+            .args([
+                "detect",
+                "--prompt",
+                "detect shape",
+                "--decoding",
+                "grammar",
+                "--open-labels",
+                "--batch",
+                batch,
+            ])
             .args(["--export", "jsonl,coco", "--json", "--out"])
             .arg(&out)
             .arg(fixture("shapes"))
@@ -259,8 +309,11 @@ fn the_exports_do_not_depend_on_the_batch() {
             record.as_object_mut().unwrap().remove("timings");
             record.to_string()
         };
-        let mut journal: Vec<_> =
-            std::fs::read_to_string(out.join("journal.jsonl")).unwrap().lines().map(timeless).collect();
+        let mut journal: Vec<_> = std::fs::read_to_string(out.join("journal.jsonl"))
+            .unwrap()
+            .lines()
+            .map(timeless)
+            .collect();
         journal.sort();
         for file in ["detections.jsonl", "instances.json", "results.json"] {
             journal.push(std::fs::read_to_string(out.join(file)).unwrap());

@@ -17,16 +17,23 @@ fn convert(from: &Path, to: &str, out: &Path, more: &[&str]) -> Assert {
 fn boxes(instances: &Value) -> BTreeMap<(String, String), Vec<[f64; 4]>> {
     let names = |list: &str, name: &str| -> BTreeMap<String, String> {
         let entries = instances[list].as_array().unwrap().iter();
-        entries.map(|entry| (entry["id"].to_string(), entry[name].as_str().unwrap().to_owned())).collect()
+        entries
+            .map(|entry| (entry["id"].to_string(), entry[name].as_str().unwrap().to_owned()))
+            .collect()
     };
     let (images, categories) = (names("images", "file_name"), names("categories", "name"));
     let mut boxes: BTreeMap<_, Vec<[f64; 4]>> = BTreeMap::new();
-    for annotation in instances["annotations"].as_array().unwrap().iter().filter(|one| one["iscrowd"] != 1) {
+    for annotation in
+        instances["annotations"].as_array().unwrap().iter().filter(|one| one["iscrowd"] != 1)
+    {
         let key = (
             images[&annotation["image_id"].to_string()].clone(),
             categories[&annotation["category_id"].to_string()].clone(),
         );
-        boxes.entry(key).or_default().push([0, 1, 2, 3].map(|place| annotation["bbox"][place].as_f64().unwrap()));
+        boxes
+            .entry(key)
+            .or_default()
+            .push([0, 1, 2, 3].map(|place| annotation["bbox"][place].as_f64().unwrap()));
     }
     boxes
 }
@@ -55,7 +62,9 @@ fn draw_images(instances: &Value, folder: &Path) {
         let path = folder.join(image["file_name"].as_str().unwrap());
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         let size = ["width", "height"].map(|side| image[side].as_u64().unwrap() as u32);
-        image::GrayImage::new(size[0], size[1]).save_with_format(path, image::ImageFormat::Png).unwrap();
+        image::GrayImage::new(size[0], size[1])
+            .save_with_format(path, image::ImageFormat::Png)
+            .unwrap();
     }
 }
 
@@ -101,7 +110,8 @@ fn coco_to_voc_and_back_keeps_boxes_within_half_a_pixel_and_crowds() {
     let (original, back) = (read_json(&truth), read_json(&back));
     let difference = largest_difference(&original, &back);
     assert!(difference <= 0.5 + 1e-9, "{difference}");
-    let crowds = back["annotations"].as_array().unwrap().iter().filter(|one| one["iscrowd"] == 1).count();
+    let crowds =
+        back["annotations"].as_array().unwrap().iter().filter(|one| one["iscrowd"] == 1).count();
     assert_eq!(crowds, 9);
 }
 
@@ -119,7 +129,10 @@ fn splits_outlines_and_classes_txt_are_read_as_their_makers_mean_them() {
         image::GrayImage::new(200, 100).save(path).unwrap();
     };
     // Roboflow's layout, whose paths begin a folder too high.
-    write("robo/data.yaml", "train: ../train/images\nval: ../valid/images\nnc: 2\nnames: ['cat', \"dog, small\"]\n");
+    write(
+        "robo/data.yaml",
+        "train: ../train/images\nval: ../valid/images\nnc: 2\nnames: ['cat', \"dog, small\"]\n",
+    );
     picture("robo/train/images/a.png");
     write("robo/train/labels/a.txt", "1 0.5 0.5 0.5 0.5\n0 0.1 0.1 0.3 0.1 0.3 0.4 0.1 0.4\n");
     picture("robo/valid/images/b.png");
@@ -130,11 +143,15 @@ fn splits_outlines_and_classes_txt_are_read_as_their_makers_mean_them() {
         .stderr(predicates::str::contains("1 images have no label file"));
     let instances = read_json(&out);
     let boxes = boxes(&instances);
-    assert_eq!(boxes[&("train/images/a.png".into(), "dog, small".into())], [[50.0, 25.0, 100.0, 50.0]]);
+    assert_eq!(
+        boxes[&("train/images/a.png".into(), "dog, small".into())],
+        [[50.0, 25.0, 100.0, 50.0]]
+    );
     let [x, y, w, h] = boxes[&("train/images/a.png".into(), "cat".into())][0];
     assert!((x - 20.0).abs() + (y - 10.0).abs() + (w - 40.0).abs() + (h - 30.0).abs() < 1e-9);
     assert_eq!(instances["images"].as_array().unwrap().len(), 2);
-    // The folders are kept on the way to the other formats. Ultralytics puts `labels` for the last `images` of a path.
+    // The folders are kept on the way to the other formats. Ultralytics puts `labels` for the last
+    // `images` of a path.
     let yolo = dir.path().join("robo-yolo");
     convert(&out, "yolo", &yolo, &[]).success();
     assert_eq!(fs::read_to_string(yolo.join("images/valid/labels/b.txt")).unwrap(), "");
@@ -144,7 +161,10 @@ fn splits_outlines_and_classes_txt_are_read_as_their_makers_mean_them() {
     write("flat/c.txt", "1 0.5 0.5 1 1\n");
     let out = dir.path().join("flat.json");
     convert(&dir.path().join("flat"), "coco", &out, &[]).success();
-    assert_eq!(self::boxes(&read_json(&out))[&("c.png".into(), "dog".into())], [[0.0, 0.0, 200.0, 100.0]]);
+    assert_eq!(
+        self::boxes(&read_json(&out))[&("c.png".into(), "dog".into())],
+        [[0.0, 0.0, 200.0, 100.0]]
+    );
     // Bad lines are named.
     write("flat/c.txt", "1 0.5 0.5 1 1\n\n7 0.5 0.5 1 1\n");
     convert(&dir.path().join("flat"), "coco", &dir.path().join("bad.json"), &[])
@@ -159,9 +179,12 @@ fn voc_files_of_other_tools_and_broken_ones() {
     fs::create_dir_all(&annotations).unwrap();
     let xml = |xmin: &str, more: &str| {
         format!(
-            "<annotation>\n<filename>C:\\pictures\\a &amp; b.jpg</filename>\n<size><width>100</width><height>80</height></size>\n\
-             <object>\n<name>dog</name>\n<part><name>head</name><bndbox><xmin>5</xmin></bndbox></part>\n\
-             <bndbox>\n<xmin>{xmin}</xmin><ymin>11</ymin><xmax>50.5</xmax><ymax>60</ymax></bndbox></object>{more}</annotation>"
+            "<annotation>\n<filename>C:\\pictures\\a &amp; b.jpg</filename>\n\
+             <size><width>100</width><height>80</height></size>\n\
+             <object>\n<name>dog</name>\n\
+             <part><name>head</name><bndbox><xmin>5</xmin></bndbox></part>\n\
+             <bndbox>\n\
+             <xmin>{xmin}</xmin><ymin>11</ymin><xmax>50.5</xmax><ymax>60</ymax></bndbox></object>{more}</annotation>"
         )
     };
     let read = |text: &str, name: &str| {
@@ -212,8 +235,14 @@ fn what_is_no_dataset_is_named() {
         (with("/annotations/0/bbox", json!([1, 1, -2, 2])), "annotation 5 has the bbox"),
         (with("/annotations/0/bbox", json!([1, 1, 2])), "annotation 5 has a bbox of 3 numbers"),
         (with("/annotations/0/bbox", json!(null)), "annotation 5 has no bbox"),
-        (with("/annotations/0/image_id", json!(9)), "annotation 5 is of image 9, which is not there"),
-        (with("/annotations/0/category_id", json!("x")), "annotation 5 is of category x, which is not there"),
+        (
+            with("/annotations/0/image_id", json!(9)),
+            "annotation 5 is of image 9, which is not there",
+        ),
+        (
+            with("/annotations/0/category_id", json!("x")),
+            "annotation 5 is of category x, which is not there",
+        ),
         (with("/images/0/width", json!(null)), "image 1 (a.jpg) has no width and height"),
         (with("/images/0/file_name", json!("../a.jpg")), "\"../a.jpg\" has a name that leads out"),
         (with("/images/0/id", json!(null)), "image in place 1 has no id"),

@@ -16,13 +16,23 @@ fn said(run: &Output) -> String {
 /// Runs `critique` with the demo model over `frames` into `out`; its exit code, and what it said.
 fn critique(frames: &Path, out: &Path, flags: &[&str]) -> (Option<i32>, String) {
     let mut command = gemscope();
-    command.arg("critique").arg(frames).args(["--model", "demo", "--quiet", "--out"]).arg(out).args(flags);
+    command
+        .arg("critique")
+        .arg(frames)
+        .args(["--model", "demo", "--quiet", "--out"])
+        .arg(out)
+        .args(flags);
     let run = command.output().unwrap();
     (run.status.code(), said(&run))
 }
 
 fn report_only(out: &Path, flags: &[&str]) -> (Option<i32>, String) {
-    let run = gemscope().args(["critique", "--report-only", "--quiet", "--out"]).arg(out).args(flags).output().unwrap();
+    let run = gemscope()
+        .args(["critique", "--report-only", "--quiet", "--out"])
+        .arg(out)
+        .args(flags)
+        .output()
+        .unwrap();
     (run.status.code(), said(&run))
 }
 
@@ -31,7 +41,11 @@ fn verdicts(out: &Path) -> Vec<Value> {
 }
 
 fn list(out: &Path, verdict: &str) -> BTreeSet<String> {
-    fs::read_to_string(out.join(format!("{verdict}.txt"))).unwrap().lines().map(str::to_owned).collect()
+    fs::read_to_string(out.join(format!("{verdict}.txt")))
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
 }
 
 fn rubric(dir: &Path, text: &str) -> PathBuf {
@@ -48,7 +62,8 @@ fn axis<'v>(verdict: &'v Value, name: &str) -> &'v Value {
 fn frames_are_rated_judged_and_traced_to_what_they_were_made_with() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
-    let (code, said) = critique(&fixture("frames"), &out, &["--group-by", "folder", "--sort", "link"]);
+    let (code, said) =
+        critique(&fixture("frames"), &out, &["--group-by", "folder", "--sort", "link"]);
     assert_eq!(code, Some(0), "{said}");
     let truth = json(fixture("frames/truth.json"));
     let verdicts = verdicts(&out);
@@ -60,11 +75,16 @@ fn frames_are_rated_judged_and_traced_to_what_they_were_made_with() {
             assert_eq!(verdict["generation"][key], truth[key], "{key}");
         }
         for figures in verdict["axes"].as_array().unwrap() {
-            let probabilities = figures["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap());
-            let expected: f64 = probabilities.clone().enumerate().map(|(place, p)| p * place as f64 / 4.0).sum();
+            let probabilities =
+                figures["probabilities"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap());
+            let expected: f64 =
+                probabilities.clone().enumerate().map(|(place, p)| p * place as f64 / 4.0).sum();
             assert!((probabilities.sum::<f64>() - 1.0).abs() < 1e-3);
             assert!((figures["value"].as_f64().unwrap() - expected).abs() < 1e-3, "{figures}");
-            assert!(figures["mass"].as_f64().unwrap() > 0.9, "the demo model answers in its words: {figures}");
+            assert!(
+                figures["mass"].as_f64().unwrap() > 0.9,
+                "the demo model answers in its words: {figures}"
+            );
         }
         assert!(verdict["measures"]["laplacian_variance"].as_f64().unwrap() > 0.0);
         let image = verdict["image"].as_str().unwrap().to_owned();
@@ -79,7 +99,11 @@ fn frames_are_rated_judged_and_traced_to_what_they_were_made_with() {
     assert_eq!(statistics["all"]["frames"], 12);
     assert_eq!(statistics["by_model"].as_object().unwrap().len(), 2);
     let groups = fs::read_to_string(out.join("groups.csv")).unwrap();
-    assert_eq!((groups.lines().count(), groups.matches(",best\n").count()), (13, 2), "the header says best, too");
+    assert_eq!(
+        (groups.lines().count(), groups.matches(",best\n").count()),
+        (13, 2),
+        "the header says best, too"
+    );
     let sheet = fs::read_to_string(out.join("sheet/index.html")).unwrap();
     assert!(sheet.contains("shapes-xl-turbo") && out.join("sheet/thumbnails/000012.jpg").exists());
 }
@@ -89,7 +113,10 @@ fn frames_are_rated_judged_and_traced_to_what_they_were_made_with() {
 fn a_rating_does_not_hang_on_the_batch_or_on_restarts() {
     let dir = tempfile::tempdir().unwrap();
     let [one, many] = ["one", "many"].map(|name| dir.path().join(name));
-    assert_eq!(critique(&fixture("frames"), &one, &["--batch", "1", "--export", "jsonl"]).0, Some(0));
+    assert_eq!(
+        critique(&fixture("frames"), &one, &["--batch", "1", "--export", "jsonl"]).0,
+        Some(0)
+    );
     assert_eq!(critique(&fixture("frames"), &many, &["--export", "jsonl"]).0, Some(0));
     let read = |out: &Path| fs::read_to_string(out.join("verdicts.jsonl")).unwrap();
     assert_eq!(read(&one), read(&many));
@@ -112,9 +139,11 @@ fn changed_rules_need_no_model() {
     let demo = fs::read_to_string(fixture("../pipelines/demo-critique.toml")).unwrap();
     let (axes, _) = demo.split_once("[gate]").unwrap();
     let all = |rule: &str| rubric(dir.path(), &format!("{axes}\n[gate]\nrules = ['{rule}']\n"));
-    for (rule, name) in
-        [("reject if sharpness <= 1", "reject"), ("keep otherwise", "keep"), ("keep if overall > 2", "review")]
-    {
+    for (rule, name) in [
+        ("reject if sharpness <= 1", "reject"),
+        ("keep otherwise", "keep"),
+        ("keep if overall > 2", "review"),
+    ] {
         let (code, said) = report_only(&out, &["--rubric", all(rule).to_str().unwrap()]);
         assert_eq!(code, Some(0), "{said}");
         assert_eq!(list(&out, name).len(), 12, "{rule}");
@@ -129,7 +158,8 @@ fn changed_rules_need_no_model() {
     let (code, said) = critique(&fixture("frames"), &out, &["--rubric", other.to_str().unwrap()]);
     assert!(code == Some(1) && said.contains("noise"), "{said}");
     // A rule that is wrong is said before anything is done.
-    let (code, said) = report_only(&out, &["--rubric", all("reject if sharpnes < 1").to_str().unwrap()]);
+    let (code, said) =
+        report_only(&out, &["--rubric", all("reject if sharpnes < 1").to_str().unwrap()]);
     assert!(code == Some(1) && said.contains("sharpnes") && said.contains("rubric.toml"), "{said}");
 }
 
@@ -141,7 +171,8 @@ fn a_frame_that_was_not_read_is_never_kept() {
     let out = dir.path().join("run");
     let rubric = rubric(
         dir.path(),
-        "name = \"all\"\nwording = \"{question}\"\n[[axis]]\nname = \"noise\"\nkind = \"level\"\nquestion = \"Rate the noise of this image: \
+        "name = \"all\"\nwording = \"{question}\"\n[[axis]]\nname = \"noise\"\nkind = \"level\"\n\
+         question = \"Rate the noise of this image: \
          bad, poor, fair, good or excellent\"\n[gate]\nrules = [\"keep otherwise\"]",
     );
     let (code, said) = critique(&frames, &out, &["--rubric", rubric.to_str().unwrap()]);
@@ -151,18 +182,28 @@ fn a_frame_that_was_not_read_is_never_kept() {
     assert!(verdicts(&out)[0]["rule"].as_str().unwrap().starts_with("not read: "));
 }
 
-/// Clauses of the frame's own prompt, boxes of defects, a reason: each kind of axis beside the others.
+/// Clauses of the frame's own prompt, boxes of defects, a reason: each kind of axis beside the
+/// others.
 #[test]
 fn every_kind_of_axis() {
     let dir = tempfile::tempdir().unwrap();
     let truth = json(fixture("frames/truth.json"));
     // The frame that is least spoiled: the demo model should see what is in it.
-    let spoiled =
-        |frame: &Value| frame["amounts"].as_object().unwrap().values().map(|v| v.as_f64().unwrap()).sum::<f64>();
-    let frame = truth.as_array().unwrap().iter().min_by(|a, b| spoiled(a).total_cmp(&spoiled(b))).unwrap();
+    let spoiled = |frame: &Value| {
+        frame["amounts"].as_object().unwrap().values().map(|v| v.as_f64().unwrap()).sum::<f64>()
+    };
+    let frame =
+        truth.as_array().unwrap().iter().min_by(|a, b| spoiled(a).total_cmp(&spoiled(b))).unwrap();
     let name = frame["image"].as_str().unwrap();
-    let frames = folder_of(dir.path(), &[(&format!("frames/{name}"), "a.png"), ("shapes/scene-16.png", "b.png")]);
-    fs::write(dir.path().join("made.csv"), "image,prompt,seed\nb.png,\"a red circle\",5\nc.png,x,1\n").unwrap();
+    let frames = folder_of(
+        dir.path(),
+        &[(&format!("frames/{name}"), "a.png"), ("shapes/scene-16.png", "b.png")],
+    );
+    fs::write(
+        dir.path().join("made.csv"),
+        "image,prompt,seed\nb.png,\"a red circle\",5\nc.png,x,1\n",
+    )
+    .unwrap();
     let rubric = rubric(
         dir.path(),
         r#"
@@ -188,14 +229,28 @@ fn every_kind_of_axis() {
     );
     let out = dir.path().join("run");
     let made = dir.path().join("made.csv");
-    let flags = ["--rubric", rubric.to_str().unwrap(), "--generation", made.to_str().unwrap(), "--decoding", "free"];
+    let flags = [
+        "--rubric",
+        rubric.to_str().unwrap(),
+        "--generation",
+        made.to_str().unwrap(),
+        "--decoding",
+        "free",
+    ];
     let (code, said) = critique(&frames, &out, &flags);
     assert_eq!(code, Some(0), "{said}");
     let verdicts = verdicts(&out);
     let clauses = axis(&verdicts[0], "adherence")["clauses"].as_array().unwrap();
     let asked: Vec<&str> = clauses.iter().map(|clause| clause[0].as_str().unwrap()).collect();
-    assert_eq!(asked.join(", "), frame["prompt"].as_str().unwrap(), "a prompt of commas has a clause between each two");
-    assert!(clauses.iter().all(|clause| clause[1].as_f64().unwrap() > 0.5), "what is there is seen: {clauses:?}");
+    assert_eq!(
+        asked.join(", "),
+        frame["prompt"].as_str().unwrap(),
+        "a prompt of commas has a clause between each two"
+    );
+    assert!(
+        clauses.iter().all(|clause| clause[1].as_f64().unwrap() > 0.5),
+        "what is there is seen: {clauses:?}"
+    );
     assert!(axis(&verdicts[0], "contrast")["reason"].is_string());
     let mut journal = json_lines(fs::read_to_string(out.join("journal.jsonl")).unwrap());
     journal.sort_by_key(|record| record["image"].to_string());
@@ -203,13 +258,22 @@ fn every_kind_of_axis() {
         assert_eq!(axis(verdict, "shapes")["words"], Value::Null);
         assert_eq!(record["answers"].as_array().unwrap().len(), 1, "the boxes' answer is kept");
         let boxes = record["detections"].as_array().unwrap();
-        assert!(!boxes.is_empty() && boxes.iter().all(|found| found["sentence"].is_string()), "{boxes:?}");
+        assert!(
+            !boxes.is_empty() && boxes.iter().all(|found| found["sentence"].is_string()),
+            "{boxes:?}"
+        );
         assert_eq!(verdict["defects"], record["detections"]);
         assert_eq!(axis(verdict, "shapes")["count"], boxes.len());
         assert_eq!(record["status"], "ok");
     }
-    assert_eq!((&verdicts[0]["verdict"], &verdicts[1]["verdict"]), (&"keep".into(), &"reject".into()));
-    assert_eq!((&verdicts[1]["generation"]["tool"], &verdicts[1]["generation"]["seed"]), (&"table".into(), &5.into()));
+    assert_eq!(
+        (&verdicts[0]["verdict"], &verdicts[1]["verdict"]),
+        (&"keep".into(), &"reject".into())
+    );
+    assert_eq!(
+        (&verdicts[1]["generation"]["tool"], &verdicts[1]["generation"]["seed"]),
+        (&"table".into(), &5.into())
+    );
     assert!(axis(&verdicts[1], "adherence")["value"].as_f64().unwrap() < 0.5, "it is not there");
 }
 
@@ -218,23 +282,42 @@ fn a_rubric_is_a_pipeline() {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let pipeline = fixture("../pipelines/demo-critique.toml");
-    let run = gemscope().arg("run").arg(&pipeline).arg(fixture("frames")).arg("--out").arg(&out).output().unwrap();
+    let run = gemscope()
+        .arg("run")
+        .arg(&pipeline)
+        .arg(fixture("frames"))
+        .arg("--out")
+        .arg(&out)
+        .output()
+        .unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     assert_eq!(verdicts(&out).len(), 12);
     // A run that found things is no critique, and the other way round.
     let found = dir.path().join("found");
-    let detect = ["detect", fixture("shapes").to_str().unwrap(), "--labels", "star", "--export", "none", "--out"]
-        .map(str::to_owned);
+    let detect = [
+        "detect",
+        fixture("shapes").to_str().unwrap(),
+        "--labels",
+        "star",
+        "--export",
+        "none",
+        "--out",
+    ]
+    .map(str::to_owned);
     assert!(gemscope().args(detect).arg(&found).output().unwrap().status.success());
     let (code, said) = report_only(&found, &["--rubric", pipeline.to_str().unwrap()]);
     assert!(code == Some(1) && said.contains("no critique"), "{said}");
 }
 
-/// The demo model never saw two images at once; what it says about itself twice must be a tie, or nothing.
+/// The demo model never saw two images at once; what it says about itself twice must be a tie, or
+/// nothing.
 #[test]
 fn pairs_are_asked_in_both_orders_and_only_once() {
     let dir = tempfile::tempdir().unwrap();
-    let frames = folder_of(dir.path(), &[("shapes/scene-16.png", "a.png"), ("shapes/scene-14.jpg", "b.png")]);
+    let frames = folder_of(
+        dir.path(),
+        &[("shapes/scene-16.png", "a.png"), ("shapes/scene-14.jpg", "b.png")],
+    );
     fs::write(frames.join("alone.png"), b"nothing to compare").unwrap();
     let others = tempfile::tempdir().unwrap();
     let others = folder_of(others.path(), &[("shapes/scene-16.png", "a.png")]);
@@ -242,11 +325,16 @@ fn pairs_are_asked_in_both_orders_and_only_once() {
     let out = dir.path().join("run");
     let rubric = rubric(
         dir.path(),
-        "name = \"p\"\nmin_mass = 0\n[[axis]]\nname = \"noise\"\nkind = \"level\"\nquestion = \"noise\"\n",
+        "name = \"p\"\nmin_mass = 0\n[[axis]]\nname = \"noise\"\nkind = \"level\"\nquestion \
+         = \"noise\"\n",
     );
     let compare = || {
         let mut command = gemscope();
-        command.args(["critique", "--pair", "--model", "demo"]).args([&frames, &others]).arg("--out").arg(&out);
+        command
+            .args(["critique", "--pair", "--model", "demo"])
+            .args([&frames, &others])
+            .arg("--out")
+            .arg(&out);
         let run = command.arg("--rubric").arg(&rubric).output().unwrap();
         assert_eq!(run.status.code(), Some(2), "{}", said(&run));
         (said(&run), fs::read_to_string(out.join("pairs.jsonl")).unwrap())
@@ -254,9 +342,21 @@ fn pairs_are_asked_in_both_orders_and_only_once() {
     let (said, lines) = compare();
     assert!(said.contains("1 frames are in one of the folders only"), "{said}");
     let records = json_lines(&lines);
-    assert_eq!((&records[0]["name"], &records[0]["preference"]), (&"a.png".into(), &"tie".into()), "{lines}");
-    let both: Vec<f64> = records[0]["first_better"].as_array().unwrap().iter().map(|p| p.as_f64().unwrap()).collect();
-    assert!((both[0] + both[1] - 1.0).abs() < 2e-3, "the same question, with the answers' meaning exchanged: {both:?}");
+    assert_eq!(
+        (&records[0]["name"], &records[0]["preference"]),
+        (&"a.png".into(), &"tie".into()),
+        "{lines}"
+    );
+    let both: Vec<f64> = records[0]["first_better"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| p.as_f64().unwrap())
+        .collect();
+    assert!(
+        (both[0] + both[1] - 1.0).abs() < 2e-3,
+        "the same question, with the answers' meaning exchanged: {both:?}"
+    );
     assert_eq!(records[1]["preference"], "unread");
     assert!(records[1]["reason"].as_str().unwrap().starts_with("second: "));
     // Only what has no answer is asked again.

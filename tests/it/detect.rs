@@ -9,18 +9,28 @@ use serde_json::Value;
 use crate::support::{fixture, folder_of, gemscope, json, json_lines};
 
 fn detect(inputs: &Path, out: &Path, extra: &[&str]) -> Value {
-    let output = gemscope().arg("detect").arg(inputs).arg("--out").arg(out).arg("--json").args(extra).output().unwrap();
+    let output = gemscope()
+        .arg("detect")
+        .arg(inputs)
+        .arg("--out")
+        .arg(out)
+        .arg("--json")
+        .args(extra)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 fn read(path: impl AsRef<Path>) -> String {
-    fs::read_to_string(path.as_ref()).unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
+    fs::read_to_string(path.as_ref())
+        .unwrap_or_else(|error| panic!("{}: {error}", path.as_ref().display()))
 }
 
 /// Intersection over union of two COCO boxes.
 fn iou(a: &[f64], b: &[f64]) -> f64 {
-    let overlap = |a0: f64, aw: f64, b0: f64, bw: f64| ((a0 + aw).min(b0 + bw) - a0.max(b0)).max(0.0);
+    let overlap =
+        |a0: f64, aw: f64, b0: f64, bw: f64| ((a0 + aw).min(b0 + bw) - a0.max(b0)).max(0.0);
     let both = overlap(a[0], a[2], b[0], b[2]) * overlap(a[1], a[3], b[1], b[3]);
     both / (a[2] * a[3] + b[2] * b[3] - both)
 }
@@ -35,7 +45,12 @@ fn boxes(coco: &Value) -> BTreeMap<(String, String), Vec<Vec<f64>>> {
     for annotation in coco["annotations"].as_array().unwrap() {
         let image = name("images", "file_name", &annotation["image_id"]);
         let label = name("categories", "name", &annotation["category_id"]);
-        let bbox = annotation["bbox"].as_array().unwrap().iter().map(|value| value.as_f64().unwrap()).collect();
+        let bbox = annotation["bbox"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|value| value.as_f64().unwrap())
+            .collect();
         boxes.entry((image, label)).or_default().push(bbox);
     }
     boxes
@@ -55,7 +70,8 @@ fn the_shapes_are_found_where_they_are() {
     for (key, boxes) in &truth {
         for bbox in boxes {
             let candidates = found.entry(key.clone()).or_default();
-            if let Some(place) = candidates.iter().position(|candidate| iou(candidate, bbox) >= 0.5) {
+            if let Some(place) = candidates.iter().position(|candidate| iou(candidate, bbox) >= 0.5)
+            {
                 candidates.remove(place);
                 right += 1;
             }
@@ -69,19 +85,23 @@ fn the_shapes_are_found_where_they_are() {
     // Scenes with nothing in them are answered with nothing.
     let counts = read(dir.path().join("counts.csv"));
     for empty in ["scene-03.png", "scene-13.png", "scene-19.png"] {
-        assert!(counts.lines().any(|line| line.starts_with(&format!("{empty},empty,"))), "{counts}");
+        assert!(
+            counts.lines().any(|line| line.starts_with(&format!("{empty},empty,"))),
+            "{counts}"
+        );
     }
 }
 
-/// The bundled model finds the 37 objects of fixtures/shapes, label included, at an overlap of 0.5, and gives 37 boxes. One less may be
-/// another processor's rounding.
+/// The bundled model finds the 37 objects of fixtures/shapes, label included, at an overlap of 0.5,
+/// and gives 37 boxes. One less may be another processor's rounding.
 const RECALL: f64 = 36.0 / 37.0;
 const PRECISION: f64 = 36.0 / 37.0;
 
 #[test]
 fn the_exports_do_not_depend_on_threads_or_on_being_stopped() {
     let dir = tempfile::tempdir().unwrap();
-    let (one, many, resumed) = (dir.path().join("one"), dir.path().join("many"), dir.path().join("resumed"));
+    let (one, many, resumed) =
+        (dir.path().join("one"), dir.path().join("many"), dir.path().join("resumed"));
     let labels = ["--labels", "red circle,star"];
     detect(&fixture("shapes"), &one, &[&labels[..], &["--threads", "1"]].concat());
     detect(&fixture("shapes"), &many, &[&labels[..], &["--threads", "4"]].concat());
@@ -89,7 +109,8 @@ fn the_exports_do_not_depend_on_threads_or_on_being_stopped() {
     detect(&fixture("shapes"), &resumed, &labels);
     let journal = read(resumed.join("journal.jsonl"));
     let kept: Vec<&str> = journal.lines().take(7).collect();
-    fs::write(resumed.join("journal.jsonl"), format!("{}\n{{\"schema\":1,\"ima", kept.join("\n"))).unwrap();
+    fs::write(resumed.join("journal.jsonl"), format!("{}\n{{\"schema\":1,\"ima", kept.join("\n")))
+        .unwrap();
     for file in ["instances.json", "results.json", "counts.csv"] {
         fs::remove_file(resumed.join(file)).unwrap();
     }
@@ -120,10 +141,9 @@ fn a_run_with_other_settings_is_not_mixed_in() {
     // A run of a version with other settings is named as that.
     let manifest = read(out.join("run.json")).replace("\"prompts\"", "\"prompt\"");
     fs::write(out.join("run.json"), manifest).unwrap();
-    other()
-        .assert()
-        .code(1)
-        .stderr(predicates::str::contains("written by another version of gemscope (missing field `prompts`"));
+    other().assert().code(1).stderr(predicates::str::contains(
+        "written by another version of gemscope (missing field `prompts`",
+    ));
     // A folder with somebody's files is not taken for a run.
     other().arg("--overwrite").arg("--out").arg(&images).assert().code(1);
     gemscope()
@@ -163,8 +183,16 @@ fn a_dry_run_needs_no_model_run_and_writes_nothing() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(plan["prompts"][0], "detect cat");
-    let rocket = plan["files"].as_array().unwrap().iter().find(|file| file["image"] == "rocket.png").unwrap();
-    assert_eq!((&rocket["width"], &rocket["budget"], &rocket["resized_width"]), (&300.into(), &70.into(), &480.into()));
+    let rocket = plan["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|file| file["image"] == "rocket.png")
+        .unwrap();
+    assert_eq!(
+        (&rocket["width"], &rocket["budget"], &rocket["resized_width"]),
+        (&300.into(), &70.into(), &480.into())
+    );
     assert!(!out.exists());
 }
 
@@ -188,7 +216,11 @@ fn sampling_repeats_with_its_seed() {
 #[test]
 fn an_answer_that_is_cut_off_says_so() {
     let dir = tempfile::tempdir().unwrap();
-    let summary = detect(&fixture("shapes"), dir.path(), &["--prompt", "detect shape", "--max-new-tokens", "20"]);
+    let summary = detect(
+        &fixture("shapes"),
+        dir.path(),
+        &["--prompt", "detect shape", "--max-new-tokens", "20"],
+    );
     assert_eq!(summary["statuses"]["truncated"], 17);
     assert_eq!(summary["statuses"]["empty"], 3);
     assert_eq!(summary["detections"], 0);
@@ -208,17 +240,27 @@ fn two_processes_do_not_write_one_run_and_another_model_is_not_mixed_in() {
         command.arg("detect").arg(fixture("shapes")).args(["--labels", "star", "--out"]).arg(&out);
         command
     };
-    again().arg("--overwrite").assert().code(1).stderr(predicates::str::contains("another process"));
+    again()
+        .arg("--overwrite")
+        .assert()
+        .code(1)
+        .stderr(predicates::str::contains("another process"));
     assert_eq!(json_lines(read(out.join("journal.jsonl"))).len(), 20);
     drop(lock);
     // The same files elsewhere are the same model; with another template they are another one.
     let model = dir.path().join("model");
     copy_folder(&fixture("demo-model"), &model);
-    let resumed = detect(&fixture("shapes"), &out, &["--labels", "star", "--model", model.to_str().unwrap()]);
+    let resumed =
+        detect(&fixture("shapes"), &out, &["--labels", "star", "--model", model.to_str().unwrap()]);
     assert_eq!(resumed["resumed"], 20);
     let template = read(model.join("chat_template.jinja")).replace("<turn|>", "<turn|> ");
     fs::write(model.join("chat_template.jinja"), template).unwrap();
-    again().arg("--model").arg(&model).assert().code(1).stderr(predicates::str::contains("  prompts: "));
+    again()
+        .arg("--model")
+        .arg(&model)
+        .assert()
+        .code(1)
+        .stderr(predicates::str::contains("  prompts: "));
 }
 
 fn copy_folder(from: &Path, to: &Path) {
@@ -260,7 +302,8 @@ fn kept_graphs_answer_the_same() {
     let (plain, _) = run("plain", &[]);
     assert!(!cache.join("graphs").exists());
     let (first, _) = run("first", &["--keep-graphs"]);
-    let kept: Vec<_> = fs::read_dir(cache.join("graphs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let kept: Vec<_> =
+        fs::read_dir(cache.join("graphs")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(kept.len(), 3, "{kept:?}");
     let (second, _) = run("second", &["--keep-graphs"]);
     assert!(plain == first && plain == second);

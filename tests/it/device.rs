@@ -1,4 +1,5 @@
-//! `--device`: what is said where there is no card, and what a resumed run does. Cards are hidden, so that every machine has none.
+//! `--device`: what is said where there is no card, and what a resumed run does. Cards are hidden,
+//! so that every machine has none.
 
 use std::fs;
 
@@ -20,11 +21,21 @@ fn cuda_without_a_card_says_what_is_missing_and_never_runs_on_the_cpu() {
             .args([&out, &images])
             .assert()
             .code(1)
-            .stderr(contains("no CUDA device can be used. Looked for a driver that serves CUDA 13: "))
-            .stderr(contains("What to do: ").and(contains("gemscope setup --gpu")).and(contains("--device cpu")));
+            .stderr(contains(
+                "no CUDA device can be used. Looked for a driver that serves CUDA 13: ",
+            ))
+            .stderr(
+                contains("What to do: ")
+                    .and(contains("gemscope setup --gpu"))
+                    .and(contains("--device cpu")),
+            );
         assert!(!out.exists());
     }
-    gemscope().args(["model", "inspect", "--device", "gpu"]).assert().code(1).stderr(contains("cuda:0"));
+    gemscope()
+        .args(["model", "inspect", "--device", "gpu"])
+        .assert()
+        .code(1)
+        .stderr(contains("cuda:0"));
     let wrong = gemscope().args(["model", "inspect"]).env("GEMSCOPE_DEVICE", "gpu").assert();
     wrong.code(1).stderr(contains("GEMSCOPE_DEVICE: \"gpu\" is none of auto"));
 }

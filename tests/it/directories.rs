@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::support::{fixture, gemma4, gemscope, json};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1519700992\n";
+const POINTER: &str =
+    "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1519700992\n";
 
 /// A copy of a fixture's folder.
 fn copy(name: &str, to: &Path) {
@@ -42,7 +43,16 @@ fn detect(model: impl AsRef<Path>, flags: &[&str]) -> Answer {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let output = gemscope()
-        .args(["detect", "--prompt", "detect star", "--max-new-tokens", "8", "--budget", "70", "--model"])
+        .args([
+            "detect",
+            "--prompt",
+            "detect star",
+            "--max-new-tokens",
+            "8",
+            "--budget",
+            "70",
+            "--model",
+        ])
         .arg(model.as_ref())
         .args(flags)
         .arg("--out")
@@ -51,7 +61,11 @@ fn detect(model: impl AsRef<Path>, flags: &[&str]) -> Answer {
         .output()
         .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    Answer { code: output.status.code(), said, manifest: out.exists().then(|| json(out.join("run.json"))) }
+    Answer {
+        code: output.status.code(),
+        said,
+        manifest: out.exists().then(|| json(out.join("run.json"))),
+    }
 }
 
 /// What is said of a model that is refused.
@@ -77,7 +91,14 @@ fn a_model_is_found_from_the_folders_around_it() {
     copy("demo-model", &snapshot);
     fs::create_dir_all(folder.join("refs")).unwrap();
     fs::write(folder.join("refs/main"), COMMIT).unwrap();
-    for place in [&folder, &folder.join("snapshots"), &snapshot, &snapshot.join("onnx"), &home.join("hub"), &home] {
+    for place in [
+        &folder,
+        &folder.join("snapshots"),
+        &snapshot,
+        &snapshot.join("onnx"),
+        &home.join("hub"),
+        &home,
+    ] {
         let found = detect(place, &[]);
         let Some(manifest) = found.manifest else { panic!("{}: {}", place.display(), found.said) };
         assert_eq!(manifest["model"], "demo/shapes", "{}", place.display());
@@ -107,11 +128,20 @@ fn what_a_clone_left_in_place_of_files_is_passed_over() {
     assert!(found.manifest.is_some(), "{}", found.said);
     says(
         &found.said,
-        &["Passed over", "a git-lfs pointer to 1.52 GB", "a web page", "empty", "decoder_model_merged_q4.onnx"],
+        &[
+            "Passed over",
+            "a git-lfs pointer to 1.52 GB",
+            "a web page",
+            "empty",
+            "decoder_model_merged_q4.onnx",
+        ],
     );
     // A precision that is named is never another one.
     let said = refused(&model, &["--dtype", "fp32"]);
-    says(&said, &["vision_encoder.onnx: a git-lfs pointer", "git lfs pull", "gemscope model download"]);
+    says(
+        &said,
+        &["vision_encoder.onnx: a git-lfs pointer", "git lfs pull", "gemscope model download"],
+    );
     says(&refused(&model, &["--dtype", "fp16"]), &["vision_encoder_fp16.onnx: a web page"]);
     fs::write(model.join("tokenizer.json"), POINTER).unwrap();
     says(&refused(&model, &[]), &["tokenizer.json: a git-lfs pointer"]);
@@ -129,9 +159,15 @@ fn external_data_that_is_not_whole_is_named_with_its_bytes() {
     fs::write(&data, &whole[..whole.len() / 2]).unwrap();
     let said = refused(&model, &[]);
     let (there, needed) = ((whole.len() / 2).to_string(), whole.len().to_string());
-    says(&said, &["decoder/model.onnx", "model.onnx.data", &there, &needed, "not fetched to its end"]);
+    says(
+        &said,
+        &["decoder/model.onnx", "model.onnx.data", &there, &needed, "not fetched to its end"],
+    );
     fs::write(&data, POINTER).unwrap();
-    says(&refused(&model, &[]), &["its weights lie in \"model.onnx.data\", which is a git-lfs pointer"]);
+    says(
+        &refused(&model, &[]),
+        &["its weights lie in \"model.onnx.data\", which is a git-lfs pointer"],
+    );
     fs::remove_file(&data).unwrap();
     says(&refused(&model, &[]), &["model.onnx.data", "cannot be read", &needed]);
     fs::write(&data, &whole).unwrap();
@@ -145,10 +181,16 @@ fn names_of_servers_lead_to_servers() {
         &["a name of Ollama's", "--server http://localhost:11434 --server-model gemma4:e2b"],
     );
     says(&refused("library/gemma4:12b-it-qat", &[]), &["a name of Ollama's"]);
-    says(&refused("http://localhost:8000/v1", &[]), &["is a URL", "--server http://localhost:8000/v1"]);
+    says(
+        &refused("http://localhost:8000/v1", &[]),
+        &["is a URL", "--server http://localhost:8000/v1"],
+    );
     let page = "https://huggingface.co/onnx-community/gemma-4-E2B-it-ONNX/tree/main";
     says(&refused(page, &[]), &["gemscope model download onnx-community/gemma-4-E2B-it-ONNX"]);
-    says(&refused("hf:gemma4", &[]), &["\"gemma4\" is no name of a model on the Hub", "OWNER/NAME"]);
+    says(
+        &refused("hf:gemma4", &[]),
+        &["\"gemma4\" is no name of a model on the Hub", "OWNER/NAME"],
+    );
     let home = tempfile::tempdir().unwrap();
     let output = gemscope()
         .env("HF_HUB_CACHE", home.path())
@@ -159,7 +201,10 @@ fn names_of_servers_lead_to_servers() {
         .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    says(&said, &["is not in", "to fetch it: gemscope model download onnx-community/gemma-4-E2B-it-ONNX"]);
+    says(
+        &said,
+        &["is not in", "to fetch it: gemscope model download onnx-community/gemma-4-E2B-it-ONNX"],
+    );
     says(&refused("/no/such/model", &[]), &["no such model directory", "gemscope model list"]);
 }
 
@@ -169,14 +214,27 @@ fn files_that_are_not_run_here_are_called_what_they_are() {
     let made = |name: &str, files: &[(&str, &str)]| folder(&dir.path().join(name), files);
     let gemma = r#"{"model_type": "gemma4"}"#;
 
-    let checkpoint =
-        made("checkpoint", &[("config.json", gemma), ("model.safetensors", "x"), ("tokenizer.json", "{}")]);
-    says(&refused(&checkpoint, &[]), &["a checkpoint", "gemscope_export graphs", "gemscope model download"]);
+    let checkpoint = made(
+        "checkpoint",
+        &[("config.json", gemma), ("model.safetensors", "x"), ("tokenizer.json", "{}")],
+    );
+    says(
+        &refused(&checkpoint, &[]),
+        &["a checkpoint", "gemscope_export graphs", "gemscope model download"],
+    );
     says(&refused(checkpoint.join("model.safetensors"), &[]), &["a checkpoint"]);
-    let other =
-        made("other", &[("config.json", r#"{"model_type": "gemma3"}"#), ("model-00001-of-00002.safetensors", "x")]);
+    let other = made(
+        "other",
+        &[
+            ("config.json", r#"{"model_type": "gemma3"}"#),
+            ("model-00001-of-00002.safetensors", "x"),
+        ],
+    );
     says(&refused(&other, &[]), &["model type \"gemma3\"", "only Gemma 4"]);
-    let gguf = made("gguf", &[("gemma-4-E2B-it-Q4_K_M.gguf", "GGUF\x03"), ("mmproj-F16.gguf", "GGUF\x03")]);
+    let gguf = made(
+        "gguf",
+        &[("gemma-4-E2B-it-Q4_K_M.gguf", "GGUF\x03"), ("mmproj-F16.gguf", "GGUF\x03")],
+    );
     says(&refused(&gguf, &[]), &["GGUF", "llama-server", "--server URL"]);
     says(&refused(gguf.join("mmproj-F16.gguf"), &[]), &["GGUF"]);
     // As Ollama keeps it, without a name.
@@ -185,15 +243,23 @@ fn files_that_are_not_run_here_are_called_what_they_are() {
     let phone = made("phone", &[("gemma-4-E2B-it.litertlm", "x")]);
     says(&refused(&phone, &[]), &["LiteRT-LM"]);
     says(&refused(phone.join("gemma-4-E2B-it.litertlm"), &[]), &["LiteRT-LM"]);
-    let adapter = made("adapter", &[("adapter_config.json", "{}"), ("adapter_model.safetensors", "x")]);
+    let adapter =
+        made("adapter", &[("adapter_config.json", "{}"), ("adapter_model.safetensors", "x")]);
     says(&refused(&adapter, &[]), &["an adapter (LoRA)", "merge_and_unload"]);
-    let export = made("export", &[("config.json", gemma), ("export.json", "{}"), ("model.onnx", "x")]);
+    let export =
+        made("export", &[("config.json", gemma), ("export.json", "{}"), ("model.onnx", "x")]);
     says(&refused(&export, &[]), &["an export by transformers itself", "gemscope_export graphs"]);
-    let text = made("text", &[("config.json", gemma), ("onnx/model_q4.onnx", "x"), ("tokenizer.json", "{}")]);
+    let text = made(
+        "text",
+        &[("config.json", gemma), ("onnx/model_q4.onnx", "x"), ("tokenizer.json", "{}")],
+    );
     says(&refused(&text, &[]), &["a text-only export"]);
     let genai = made(
         "genai",
-        &[("genai_config.json", r#"{"model": {"decoder": {"filename": "model.onnx"}}}"#), ("model.onnx", "x")],
+        &[
+            ("genai_config.json", r#"{"model": {"decoder": {"filename": "model.onnx"}}}"#),
+            ("model.onnx", "x"),
+        ],
     );
     for name in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "config.json"] {
         fs::copy(fixture("demo-model").join(name), genai.join(name)).unwrap();
@@ -215,7 +281,10 @@ fn a_tokenizer_of_another_model_is_told() {
     let theirs = gemma4("chat_template.jinja");
     fs::copy(theirs.join("tokenizer.json"), model.join("tokenizer.json")).unwrap();
     fs::remove_file(model.join("tokenizer_config.json")).unwrap();
-    says(&refused(&model, &[]), &["tokenizer.json is of another model", "258880", "image_token_id"]);
+    says(
+        &refused(&model, &[]),
+        &["tokenizer.json is of another model", "258880", "image_token_id"],
+    );
     // With their settings too, the graph tells.
     fs::copy(theirs.join("generation_config.json"), model.join("generation_config.json")).unwrap();
     fs::remove_file(model.join("config.json")).unwrap();
@@ -238,7 +307,8 @@ fn field(number: u8, content: &[u8]) -> Vec<u8> {
 fn graph(inputs: &[(&str, u64)], weights: &[&str]) -> Vec<u8> {
     let mut content = Vec::new();
     for (name, width) in inputs {
-        let dimension = [[1 << 3].as_slice(), &[(*width as u8 & 0x7F) | 0x80, (width >> 7) as u8]].concat();
+        let dimension =
+            [[1 << 3].as_slice(), &[(*width as u8 & 0x7F) | 0x80, (width >> 7) as u8]].concat();
         let shape = field(1, &dimension);
         let tensor = field(1, &field(2, &shape));
         content.extend(field(11, &[field(1, name.as_bytes()), field(2, &tensor)].concat()));
@@ -251,7 +321,9 @@ fn graph(inputs: &[(&str, u64)], weights: &[&str]) -> Vec<u8> {
 fn exports_that_are_known_to_be_wrong_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path();
-    for name in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"] {
+    for name in
+        ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"]
+    {
         fs::copy(fixture("demo-model").join(name), model.join(name)).unwrap();
     }
     let config = r#"{"model": {"decoder": {"filename": "d.onnx"}, "vision": {"filename": "v.onnx"}, "embedding": {"filename": "e.onnx"}}}"#;
@@ -263,13 +335,17 @@ fn exports_that_are_known_to_be_wrong_are_refused() {
         refused(model, &[])
     };
     let ids = [("inputs_embeds", 200), ("input_ids", 200)];
-    let (none, own) = ([("inputs_embeds", 200)], [("inputs_embeds", 200), ("per_layer_inputs", 200)]);
+    let (none, own) =
+        ([("inputs_embeds", 200)], [("inputs_embeds", 200), ("per_layer_inputs", 200)]);
     let standard = ["vision_tower.std_bias", "vision_tower.std_scale"];
     // 26B and 31B as mobius makes them, by its default and for CPUs.
     let said = with(graph(&[("pixel_values", 768)], &[]), graph(&ids, &[]));
     says(&said, &["a wrong export of Gemma 4", "std_bias", "--allow-inexact"]);
     assert!(!said.contains("input_ids"), "{said}");
-    says(&with(graph(&[("pixel_values", 768)], &[]), graph(&none, &[])), &["std_bias", "no input_ids"]);
+    says(
+        &with(graph(&[("pixel_values", 768)], &[]), graph(&none, &[])),
+        &["std_bias", "no input_ids"],
+    );
     // 12B for CPUs.
     let said = with(graph(&[("pixel_values", 6912)], &[]), graph(&none, &[]));
     says(&said, &["no input_ids"]);
@@ -308,7 +384,11 @@ fn a_wrong_export_runs_if_that_is_allowed_and_its_run_says_so() {
     says(&refused(&model, &[]), &["a wrong export of Gemma 4"]);
     let run = detect(&model, &["--allow-inexact"]);
     let Some(manifest) = run.manifest else { panic!("{}", run.said) };
-    assert!(run.said.starts_with(&format!("{} is a wrong export", model.display())), "{}", run.said);
+    assert!(
+        run.said.starts_with(&format!("{} is a wrong export", model.display())),
+        "{}",
+        run.said
+    );
     assert!(manifest["inexact"][0].as_str().unwrap().contains("std_bias"), "{manifest}");
     // Others say nothing of the kind.
     assert!(detect(fixture("variants/31B"), &[]).manifest.unwrap().get("inexact").is_none());
@@ -326,7 +406,10 @@ fn probes_print_nothing_of_onnx_runtimes() {
         .output()
         .unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(output.status.success() && !said.contains("ERROR") && !said.contains("Squeeze"), "{said}");
+    assert!(
+        output.status.success() && !said.contains("ERROR") && !said.contains("Squeeze"),
+        "{said}"
+    );
     let inspected: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(inspected["probes"]["vision_batch"], false, "{inspected}");
 }

@@ -29,14 +29,23 @@ fn shapes(prompter: &Prompter) -> Questions {
     Questions::about_every(Some(Asked { labels: Vec::new(), questions: vec![question] }))
 }
 
-/// Each engine answers a part of the images, and which part is nobody's business: the exports are those of one engine. One of them is the rehearsal
-/// of a card.
+/// Each engine answers a part of the images, and which part is nobody's business: the exports are
+/// those of one engine. One of them is the rehearsal of a card.
 #[test]
 fn several_engines_write_what_one_writes() {
     let dir = tempfile::tempdir().unwrap();
     let one = dir.path().join("one");
-    let detect =
-        ["detect", "--prompt", "detect shape", "--decoding", "free", "--budget", "70", "--export", "jsonl,coco"];
+    let detect = [
+        "detect",
+        "--prompt",
+        "detect shape",
+        "--decoding",
+        "free",
+        "--budget",
+        "70",
+        "--export",
+        "jsonl,coco",
+    ];
     gemscope().args(detect).arg("--out").arg(&one).arg(fixture("shapes")).assert().success();
 
     let (prompter, _) = open_on(&fixture("demo-model"), Device::Cpu);
@@ -68,7 +77,10 @@ fn several_engines_write_what_one_writes() {
     let outcome = run::execute(&mut engines, &plan, journal, &()).unwrap();
     assert_eq!((outcome.left, outcome.resumed), (0, 0));
     drop(directory);
-    assert!(engines.iter().all(|engine| engine.effort().onnx_runtime_seconds > 0.0), "one answered nothing");
+    assert!(
+        engines.iter().all(|engine| engine.effort().onnx_runtime_seconds > 0.0),
+        "one answered nothing"
+    );
 
     gemscope().args(["export", "--to", "jsonl,coco"]).arg(&several).assert().success();
     for file in ["detections.jsonl", "instances.json", "results.json"] {
@@ -78,19 +90,39 @@ fn several_engines_write_what_one_writes() {
     assert_eq!(read_journal(&several).unwrap().records.len(), source.images.len());
 }
 
-/// What one engine cannot go on from stops the others too, and nothing is lost of what they answered.
+/// What one engine cannot go on from stops the others too, and nothing is lost of what they
+/// answered.
 #[test]
 fn one_engine_that_fails_stops_the_run() {
     let dir = tempfile::tempdir().unwrap();
     let (prompter, model) = open_on(&fixture("demo-model"), Device::Cpu);
-    let engine = |model| -> Box<dyn Engine> { Box::new(OnnxEngine::new(model, &prompter, BatchLimits::single())) };
-    // The soft tokens of this one have another width than the ids of the prompt are for: it fails at its first image.
+    let engine = |model| -> Box<dyn Engine> {
+        Box::new(OnnxEngine::new(model, &prompter, BatchLimits::single()))
+    };
+    // The soft tokens of this one have another width than the ids of the prompt are for: it fails
+    // at its first image.
     let (_, other) = open_on(&fixture("variants/12B"), Device::Cpu);
     let mut engines = vec![engine(model), engine(other)];
     let questions = shapes(&prompter);
     let one = dir.path().join("one");
-    let detect = ["detect", "--prompt", "detect shape", "--decoding", "free", "--budget", "70", "--export", "none"];
-    gemscope().args(detect).arg("--out").arg(&one).arg(fixture("shapes/scene-01.png")).assert().success();
+    let detect = [
+        "detect",
+        "--prompt",
+        "detect shape",
+        "--decoding",
+        "free",
+        "--budget",
+        "70",
+        "--export",
+        "none",
+    ];
+    gemscope()
+        .args(detect)
+        .arg("--out")
+        .arg(&one)
+        .arg(fixture("shapes/scene-01.png"))
+        .assert()
+        .success();
     let settings = Manifest::read(&one).unwrap().settings.unwrap();
     let source = source::list(&[fixture("shapes")], None).unwrap();
     let out = dir.path().join("out");

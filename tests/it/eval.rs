@@ -22,8 +22,13 @@ fn printed(command: &mut Command) -> Value {
 /// The twelve figures' largest difference.
 fn difference(figures: &Value, expected: &Value) -> f64 {
     let expected = expected.as_object().unwrap();
-    assert_eq!(figures.as_object().unwrap().keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
-    let of = |(name, value): (&String, &Value)| (figures[name].as_f64().unwrap() - value.as_f64().unwrap()).abs();
+    assert_eq!(
+        figures.as_object().unwrap().keys().collect::<Vec<_>>(),
+        expected.keys().collect::<Vec<_>>()
+    );
+    let of = |(name, value): (&String, &Value)| {
+        (figures[name].as_f64().unwrap() - value.as_f64().unwrap()).abs()
+    };
     expected.iter().map(of).fold(0.0, f64::max)
 }
 
@@ -36,8 +41,11 @@ fn write(folder: &Path, name: &str, value: &Value) -> PathBuf {
 #[test]
 fn the_figures_are_those_of_pycocotools() {
     let expected = read_json(fixture("coco/expected.json"));
-    let result =
-        printed(&mut eval(&fixture("coco/truth.json"), &["--json", "--predictions"], &fixture("coco/results.json")));
+    let result = printed(&mut eval(
+        &fixture("coco/truth.json"),
+        &["--json", "--predictions"],
+        &fixture("coco/results.json"),
+    ));
     assert!(difference(&result["figures"], &expected["figures"]) < 1e-6, "{}", result["figures"]);
     let labels = result["labels"].as_array().unwrap();
     for label in labels {
@@ -49,7 +57,8 @@ fn the_figures_are_those_of_pycocotools() {
     }
     assert_eq!(labels.len(), expected["labels"].as_object().unwrap().len());
     // Every truth is in one cell of its row; the diagonal are the right detections of the best F1.
-    let counts: Vec<Vec<u64>> = serde_json::from_value(result["confusion"]["counts"].clone()).unwrap();
+    let counts: Vec<Vec<u64>> =
+        serde_json::from_value(result["confusion"]["counts"].clone()).unwrap();
     let rows = counts[..counts.len() - 1].iter().map(|row| row.iter().sum::<u64>());
     assert_eq!(rows.sum::<u64>(), 830);
     assert_eq!(result["counts"]["truths"], 830);
@@ -65,7 +74,8 @@ fn the_figures_are_those_of_pycocotools() {
 fn ids_may_be_strings_and_areas_may_be_missing() {
     let dir = tempfile::tempdir().unwrap();
     let expected = &read_json(fixture("coco/expected.json"))["figures"];
-    let (mut truth, mut results) = (read_json(fixture("coco/truth.json")), read_json(fixture("coco/results.json")));
+    let (mut truth, mut results) =
+        (read_json(fixture("coco/truth.json")), read_json(fixture("coco/results.json")));
     let text = |value: &mut Value| *value = Value::String(value.to_string());
     for image in truth["images"].as_array_mut().unwrap() {
         text(&mut image["id"]);
@@ -97,7 +107,9 @@ fn ids_may_be_strings_and_areas_may_be_missing() {
     }
     let path = write(dir.path(), "truth.json", &truth);
     let result = printed(&mut eval(&path, &["--json", "--predictions"], &results));
-    assert!((result["figures"]["AP"].as_f64().unwrap() - expected["AP"].as_f64().unwrap()).abs() < 1e-6);
+    assert!(
+        (result["figures"]["AP"].as_f64().unwrap() - expected["AP"].as_f64().unwrap()).abs() < 1e-6
+    );
     assert!(result["remarks"].to_string().contains("839 annotations have no area: width x height"));
 }
 
@@ -123,8 +135,10 @@ fn tiny_truth() -> Value {
 /// A run of these records.
 fn run(folder: &Path, records: &[Record]) -> PathBuf {
     fs::create_dir_all(folder).unwrap();
-    fs::write(folder.join("run.json"), serde_json::to_string(&Manifest::new(None, None)).unwrap()).unwrap();
-    let lines: String = records.iter().map(|record| serde_json::to_string(record).unwrap() + "\n").collect();
+    fs::write(folder.join("run.json"), serde_json::to_string(&Manifest::new(None, None)).unwrap())
+        .unwrap();
+    let lines: String =
+        records.iter().map(|record| serde_json::to_string(record).unwrap() + "\n").collect();
     fs::write(folder.join("journal.jsonl"), lines).unwrap();
     folder.to_owned()
 }
@@ -132,7 +146,10 @@ fn run(folder: &Path, records: &[Record]) -> PathBuf {
 fn record(image: &str, detections: &[(&str, [f64; 4], Option<f64>)]) -> Record {
     let detections = detections
         .iter()
-        .map(|(label, bbox, score)| Detection { score: *score, ..Detection::new((*label).into(), BBox::from(*bbox)) })
+        .map(|(label, bbox, score)| Detection {
+            score: *score,
+            ..Detection::new((*label).into(), BBox::from(*bbox))
+        })
         .collect();
     Record {
         status: AnswerStatus::Ok,
@@ -173,7 +190,8 @@ fn a_run_is_matched_by_names_and_what_does_not_match_is_said() {
     let remarks = result["remarks"].to_string();
     for said in [
         "1 images of the run are not in the truth; they are left out (named other.jpg)",
-        "1 images of the run could be several of the truth by their file name, or share one; they are left out (named same.jpg)",
+        "1 images of the run could be several of the truth by their file name, or share one; they \
+         are left out (named same.jpg)",
         "2 of 5 images of the truth are not in the run",
         "1 images failed: they count as images where nothing was found (named elsewhere/b.jpg)",
         "1 detections have labels that the truth does not have; they are left out (labelled horse)",
@@ -191,7 +209,10 @@ fn a_run_is_matched_by_names_and_what_does_not_match_is_said() {
     assert_eq!(result["best_f1"]["f1"], 0.5);
     // Only some labels.
     let dogs = printed(&mut eval(&truth, &["--json", "--labels", "Dog", "--run"], &run));
-    assert_eq!((&dogs["counts"]["truths"], &dogs["labels"].as_array().unwrap().len()), (&json!(2), &1));
+    assert_eq!(
+        (&dogs["counts"]["truths"], &dogs["labels"].as_array().unwrap().len()),
+        (&json!(2), &1)
+    );
     eval(&truth, &["--labels", "dog", "--run"], &run)
         .assert()
         .code(1)
@@ -205,7 +226,11 @@ fn detections_without_scores_are_not_given_any() {
     let boxes = [("Dog", [10.0, 10.0, 30.0, 30.0], None), ("Dog", [50.0, 50.0, 80.0, 80.0], None)];
     let unscored = run(&dir.path().join("run"), &[record("x/a.jpg", &boxes)]);
     let result = printed(&mut eval(&truth, &["--json", "--run"], &unscored));
-    assert!(result["remarks"].to_string().contains("no detection has a score: they are ranked by their order alone"));
+    assert!(
+        result["remarks"]
+            .to_string()
+            .contains("no detection has a score: they are ranked by their order alone")
+    );
     assert_eq!(result["best_f1"]["threshold"], Value::Null);
     assert_eq!(result["best_f1"]["precision"], 0.5);
     assert_eq!(result["reliability"], Value::Null);
@@ -223,10 +248,15 @@ fn detections_without_scores_are_not_given_any() {
         .stderr(predicates::str::contains("no detection that is right or wrong has a score"));
     assert!(!file.exists());
     // A mixture says so, too.
-    let mixed = [("Dog", [10.0, 10.0, 30.0, 30.0], None), ("Dog", [50.0, 50.0, 80.0, 80.0], Some(0.0))];
+    let mixed =
+        [("Dog", [10.0, 10.0, 30.0, 30.0], None), ("Dog", [50.0, 50.0, 80.0, 80.0], Some(0.0))];
     let mixed = run(&dir.path().join("mixed"), &[record("x/a.jpg", &mixed)]);
     let result = printed(&mut eval(&truth, &["--json", "--run"], &mixed));
-    assert!(result["remarks"].to_string().contains("1 of 2 detections have no score: they are ranked behind"));
+    assert!(
+        result["remarks"]
+            .to_string()
+            .contains("1 of 2 detections have no score: they are ranked behind")
+    );
     assert!((result["labels"][0]["AP50"].as_f64().unwrap() - 0.5 * 51.0 / 101.0).abs() < 1e-9);
 }
 
@@ -236,14 +266,24 @@ fn a_calibration_is_written_applied_and_measured() {
     let (truth, results) = (fixture("coco/truth.json"), fixture("coco/results.json"));
     let file = dir.path().join("calibration.json");
     let plain = printed(&mut eval(&truth, &["--json", "--predictions"], &results));
-    let learned =
-        printed(&mut eval(&truth, &["--json", "--calibrate", file.to_str().unwrap(), "--predictions"], &results));
+    let learned = printed(&mut eval(
+        &truth,
+        &["--json", "--calibrate", file.to_str().unwrap(), "--predictions"],
+        &results,
+    ));
     let ece = |name: &str| learned["calibration"]["ece"][name].as_f64().unwrap();
     assert!((ece("before") - plain["reliability"]["ece"].as_f64().unwrap()).abs() < 1e-12);
-    assert!(ece("after") < ece("before") && ece("cross_validated") < ece("before"), "{}", learned["calibration"]);
+    assert!(
+        ece("after") < ece("before") && ece("cross_validated") < ece("before"),
+        "{}",
+        learned["calibration"]
+    );
     assert_eq!(read_json(&file), learned["calibration"]);
-    let applied =
-        printed(&mut eval(&truth, &["--json", "--calibration", file.to_str().unwrap(), "--predictions"], &results));
+    let applied = printed(&mut eval(
+        &truth,
+        &["--json", "--calibration", file.to_str().unwrap(), "--predictions"],
+        &results,
+    ));
     assert!((applied["calibrated"]["ece"].as_f64().unwrap() - ece("after")).abs() < 1e-12);
     assert_eq!(applied["figures"], plain["figures"], "a calibration keeps the order");
     assert_eq!(applied["best_f1"]["f1"], plain["best_f1"]["f1"]);
@@ -253,11 +293,21 @@ fn a_calibration_is_written_applied_and_measured() {
     // Without a name it lies in the run.
     let of_run = run(
         &dir.path().join("run"),
-        &[record("x/a.jpg", &[("Dog", [10.0, 10.0, 30.0, 30.0], Some(0.9)), ("Dog", [0.0, 0.0, 9.0, 9.0], Some(0.4))])],
+        &[record(
+            "x/a.jpg",
+            &[
+                ("Dog", [10.0, 10.0, 30.0, 30.0], Some(0.9)),
+                ("Dog", [0.0, 0.0, 9.0, 9.0], Some(0.4)),
+            ],
+        )],
     );
     let tiny = write(dir.path(), "truth.json", &tiny_truth());
     let mut command = eval(&tiny, &["--run"], &of_run);
-    command.arg("--calibrate").assert().success().stdout(predicates::str::contains("not cross-validated"));
+    command
+        .arg("--calibrate")
+        .assert()
+        .success()
+        .stdout(predicates::str::contains("not cross-validated"));
     assert_eq!(read_json(of_run.join("calibration.json"))["score"], "joint");
     eval(&tiny, &["--calibration", file.to_str().unwrap(), "--run"], &of_run)
         .assert()
@@ -291,26 +341,41 @@ fn the_report_is_one_page_and_escaped() {
     assert!(!page.contains("src=") && !page.contains("href="));
     assert!(read_json(out.join("eval.json"))["figures"]["AP"].is_number());
     let one = dir.path().join("one.html");
-    eval(&truth, &["--report", one.to_str().unwrap(), "--predictions"], &results).assert().success();
+    eval(&truth, &["--report", one.to_str().unwrap(), "--predictions"], &results)
+        .assert()
+        .success();
     assert_eq!(fs::read_to_string(one).unwrap(), page);
 }
 
 #[test]
 fn bad_files_are_named() {
     let dir = tempfile::tempdir().unwrap();
-    let results = json!([{"image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20], "score": 0.9}]);
+    let results =
+        json!([{"image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20], "score": 0.9}]);
     let check = |truth: &Value, results: &Value, reason: &str| {
-        let (truth, results) = (write(dir.path(), "truth.json", truth), write(dir.path(), "results.json", results));
-        eval(&truth, &["--predictions"], &results).assert().code(1).stderr(predicates::str::contains(reason));
+        let (truth, results) =
+            (write(dir.path(), "truth.json", truth), write(dir.path(), "results.json", results));
+        eval(&truth, &["--predictions"], &results)
+            .assert()
+            .code(1)
+            .stderr(predicates::str::contains(reason));
     };
     let with = |pointer: &str, value: Value| {
         let mut truth = tiny_truth();
         *truth.pointer_mut(pointer).unwrap() = value;
         truth
     };
-    check(&with("/annotations/1/bbox/2", json!(-1)), &results, "truth.json: annotation 12 has the bbox");
+    check(
+        &with("/annotations/1/bbox/2", json!(-1)),
+        &results,
+        "truth.json: annotation 12 has the bbox",
+    );
     check(&with("/annotations/1/id", json!(11)), &results, "there are two of annotation 11");
-    check(&with("/annotations/1/iscrowd", json!(2)), &results, "truth.json:1: iscrowd is 2, not 0 or 1");
+    check(
+        &with("/annotations/1/iscrowd", json!(2)),
+        &results,
+        "truth.json:1: iscrowd is 2, not 0 or 1",
+    );
     check(&with("/categories/1/name", json!(null)), &results, "category 2 has no name");
     check(&with("/categories/1/id", json!(1)), &results, "two of categories have the id 1");
     check(&with("/images/0/id", json!(1.5)), &results, "1.5 is not a whole number");
@@ -318,7 +383,11 @@ fn bad_files_are_named() {
     let truth = tiny_truth();
     check(&truth, &json!({"images": []}), "results.json:1: invalid type: map, expected a sequence");
     check(&truth, &json!([{"image_id": 1, "category_id": 1}]), "the result in place 1 has no bbox");
-    check(&truth, &json!([{"category_id": 1, "bbox": [1, 1, 1, 1]}]), "the result in place 1 has no image_id");
+    check(
+        &truth,
+        &json!([{"category_id": 1, "bbox": [1, 1, 1, 1]}]),
+        "the result in place 1 has no image_id",
+    );
     let negative = json!([{"image_id": 1, "category_id": 1, "bbox": [1, 1, -1, 1]}]);
     check(&truth, &negative, "the result in place 1 has the bbox");
     let other = json!([{"image_id": 99, "category_id": 1, "bbox": [1, 1, 1, 1]}]);

@@ -1,7 +1,9 @@
-//! Every format, byte for byte, and the options of `gemscope export`, on a journal that was written by hand.
+//! Every format, byte for byte, and the options of `gemscope export`, on a journal that was written
+//! by hand.
 //!
-//! `GEMSCOPE_WRITE_GOLDEN=1 cargo test --test it export_formats` writes the golden files again; what `export/checks/formats_open.py`
-//! says of them comes first, the bytes are only there so that nothing changes unseen.
+//! `GEMSCOPE_WRITE_GOLDEN=1 cargo test --test it export_formats` writes the golden files again;
+//! what `export/checks/formats_open.py` says of them comes first, the bytes are only there so that
+//! nothing changes unseen.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -60,7 +62,13 @@ impl Golden {
     fn export(&self, name: &str, to: &str, arguments: &[&str]) -> (PathBuf, String) {
         let out = self.path(name);
         let mut command = gemscope();
-        command.arg("export").arg(self.path("run")).args(["--to", to]).args(arguments).arg("--out").arg(&out);
+        command
+            .arg("export")
+            .arg(self.path("run"))
+            .args(["--to", to])
+            .args(arguments)
+            .arg("--out")
+            .arg(&out);
         let said = command.assert().success().get_output().stderr.clone();
         (out, String::from_utf8(said).unwrap())
     }
@@ -79,7 +87,8 @@ fn files(folder: &Path) -> BTreeMap<String, PathBuf> {
     let files = entries.filter(|entry| !entry.file_type().is_dir());
     files
         .map(|entry| {
-            let name = entry.path().strip_prefix(folder).unwrap().to_str().unwrap().replace('\\', "/");
+            let name =
+                entry.path().strip_prefix(folder).unwrap().to_str().unwrap().replace('\\', "/");
             (name, entry.into_path())
         })
         .collect()
@@ -95,7 +104,8 @@ fn is_picture(name: &str) -> bool {
     extension.is_some_and(|extension| gemscope::source::EXTENSIONS.contains(&extension))
 }
 
-/// Compares the text files of an export, the names of all its files and what was said with the golden ones.
+/// Compares the text files of an export, the names of all its files and what was said with the
+/// golden ones.
 fn assert_golden(name: &str, out: &Path, said: &str) {
     let golden = fixture("golden/exports").join(name);
     let mut made = files(out);
@@ -115,7 +125,10 @@ fn assert_golden(name: &str, out: &Path, said: &str) {
             fs::write(path, text).unwrap();
         }
     }
-    assert_eq!(files(&golden).into_keys().collect::<Vec<_>>(), texts.keys().cloned().collect::<Vec<_>>());
+    assert_eq!(
+        files(&golden).into_keys().collect::<Vec<_>>(),
+        texts.keys().cloned().collect::<Vec<_>>()
+    );
     for (name, made) in texts {
         assert_eq!(made, text(golden.join(&name)), "{name}");
     }
@@ -126,12 +139,17 @@ fn every_format_is_as_it_was() {
     let golden = Golden::new();
     let (out, said) = golden.export("out", FORMATS, &[]);
     assert_golden("default", &out, &said);
-    // The images of a data set are the files that were answered about, but for those that no trainer reads.
-    let same =
-        |a: &str, b: &str| assert_eq!(fs::read(out.join(a)).unwrap(), fs::read(golden.path("images").join(b)).unwrap());
+    // The images of a data set are the files that were answered about, but for those that no
+    // trainer reads.
+    let same = |a: &str, b: &str| {
+        assert_eq!(fs::read(out.join(a)).unwrap(), fs::read(golden.path("images").join(b)).unwrap())
+    };
     same("yolo/images/train/turned.jpg", "turned.jpg");
     same("voc/JPEGImages/nested__images__lossy.webp", "nested/images/lossy.webp");
-    assert_eq!(image::open(out.join("yolo/images/train/photo é/animated.png")).unwrap().dimensions(), (48, 32));
+    assert_eq!(
+        image::open(out.join("yolo/images/train/photo é/animated.png")).unwrap().dimensions(),
+        (48, 32)
+    );
 }
 
 #[test]
@@ -170,10 +188,17 @@ fn linked_images_can_be_copies_and_lost_ones_are_left_out_with_their_labels() {
     fs::remove_file(images.join("turned.jpg")).unwrap();
     let out = golden.path("out");
     let mut command = gemscope();
-    command.arg("export").arg(golden.path("run")).args(["--to", "yolo,voc", "--copy-images", "--out"]).arg(&out);
+    command
+        .arg("export")
+        .arg(golden.path("run"))
+        .args(["--to", "yolo,voc", "--copy-images", "--out"])
+        .arg(&out);
     let assert = command.assert().code(2);
     let said = String::from_utf8(assert.get_output().stderr.clone()).unwrap();
-    assert!(said.contains("yolo: nothing.jpg: the file is not the one that was answered about"), "{said}");
+    assert!(
+        said.contains("yolo: nothing.jpg: the file is not the one that was answered about"),
+        "{said}"
+    );
     assert!(said.contains("1 image is not there any more"), "{said}");
     for lost in ["nothing", "turned"] {
         assert!(!out.join(format!("yolo/labels/train/{lost}.txt")).exists());
@@ -188,7 +213,8 @@ fn linked_images_can_be_copies_and_lost_ones_are_left_out_with_their_labels() {
 fn runs_over_the_same_images_become_one_set() {
     let golden = Golden::new();
     let journal = text(golden.path("run/journal.jsonl"));
-    // The second run found a cat where the first found a dog, and failed at the image where the first found nothing.
+    // The second run found a cat where the first found a dog, and failed at the image where the
+    // first found nothing.
     let mut second = String::new();
     for mut record in json_lines(&journal) {
         match record["image"].as_str().unwrap() {
@@ -220,20 +246,34 @@ fn runs_over_the_same_images_become_one_set() {
         (json(out.join("instances.json")), String::from_utf8(said).unwrap(), out)
     };
     let unique = |instances: &Value, key: &str| {
-        let ids: Vec<u64> =
-            instances[key].as_array().unwrap().iter().map(|each| each["id"].as_u64().unwrap()).collect();
+        let ids: Vec<u64> = instances[key]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|each| each["id"].as_u64().unwrap())
+            .collect();
         assert_eq!(ids, (1..=ids.len() as u64).collect::<Vec<_>>(), "{key}");
         ids.len()
     };
     let (two, said, _) = export(&["run", "second"], "two");
-    // One box more, of a label more; the image that one of them failed at is not one without objects.
-    assert_eq!((unique(&two, "images"), unique(&two, "annotations"), unique(&two, "categories")), (7, 9, 6));
+    // One box more, of a label more; the image that one of them failed at is not one without
+    // objects.
+    assert_eq!(
+        (unique(&two, "images"), unique(&two, "annotations"), unique(&two, "categories")),
+        (7, 9, 6)
+    );
     assert!(said.contains("1 boxes are in several runs"), "{said}");
     assert!(!two["images"].to_string().contains("nothing.jpg"));
     let (three, said, out) = export(&["third", "run", "second"], "three");
-    assert_eq!((unique(&three, "images"), unique(&three, "annotations"), unique(&three, "categories")), (8, 10, 6));
+    assert_eq!(
+        (unique(&three, "images"), unique(&three, "annotations"), unique(&three, "categories")),
+        (8, 10, 6)
+    );
     let names = three["images"].to_string();
-    assert!(names.contains("\"images/turned.jpg\"") && names.contains("\"other/turned.jpg\""), "{names}");
+    assert!(
+        names.contains("\"images/turned.jpg\"") && names.contains("\"other/turned.jpg\""),
+        "{names}"
+    );
     assert!(said.contains("names are relative to"), "{said}");
     assert_eq!(text(out.join("yolo/labels/train/other/turned.txt")).lines().count(), 1);
     assert_eq!(text(out.join("yolo/labels/train/images_/turned.txt")).lines().count(), 2);
@@ -241,13 +281,20 @@ fn runs_over_the_same_images_become_one_set() {
     assert_eq!(three["images"], export(&["second", "third", "run"], "three again").0["images"]);
     let several = || {
         let mut command = gemscope();
-        command.arg("export").arg(golden.path("run")).arg(golden.path("third")).args(["--to", "coco"]);
+        command
+            .arg("export")
+            .arg(golden.path("run"))
+            .arg(golden.path("third"))
+            .args(["--to", "coco"]);
         command
     };
     several().assert().code(1).stderr(predicates::str::contains("several runs need --out"));
     let images = golden.path("images");
     let images = images.to_str().unwrap();
-    several().args(["--images", images, "--images", images, "--images", images, "--out", "x"]).assert().code(1);
+    several()
+        .args(["--images", images, "--images", images, "--images", images, "--out", "x"])
+        .assert()
+        .code(1);
 }
 
 #[test]
@@ -275,14 +322,25 @@ fn detect_writes_every_format_with_its_defaults() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     let mut command = gemscope();
-    command.arg("detect").arg(fixture("shapes/scene-01.png")).args(["--labels", "star", "--export", FORMATS, "--out"]);
+    command
+        .arg("detect")
+        .arg(fixture("shapes/scene-01.png"))
+        .args(["--labels", "star", "--export", FORMATS, "--out"]);
     command.arg(&run).assert().success();
-    for file in ["detections.csv", "yolo/data.yaml", "voc/Annotations/scene-01.xml", "label-studio/tasks.json"] {
+    for file in [
+        "detections.csv",
+        "yolo/data.yaml",
+        "voc/Annotations/scene-01.xml",
+        "label-studio/tasks.json",
+    ] {
         assert!(run.join(file).is_file(), "{file}");
     }
     // What --overwrite removes is all of it.
     let mut command = gemscope();
-    command.arg("detect").arg(fixture("shapes/scene-01.png")).args(["--labels", "star", "--export", "none"]);
+    command
+        .arg("detect")
+        .arg(fixture("shapes/scene-01.png"))
+        .args(["--labels", "star", "--export", "none"]);
     command.args(["--overwrite", "--out"]).arg(&run).assert().success();
     let left: Vec<String> = files(&run).into_keys().collect();
     assert_eq!(left, [".lock", "journal.jsonl", "run.json"]);
@@ -305,7 +363,8 @@ fn any_record() -> impl Strategy<Value = Record> {
             let ((x0, x1), (y0, y1)) = (span(x, w, width), span(y, h, height));
             BBox { x0, y0, x1, y1 }
         };
-        let detection = |place| Detection { score: Some(0.5), ..Detection::new("thing".into(), bbox(place)) };
+        let detection =
+            |place| Detection { score: Some(0.5), ..Detection::new("thing".into(), bbox(place)) };
         record.detections = boxes.into_iter().map(detection).collect();
         record
     })

@@ -24,11 +24,19 @@ fn greedy_tokens_of_both_layouts() {
             assert_eq!(ids, expected, "{name}");
             assert_eq!(text, case["text"].as_str().unwrap(), "{name}");
             // The text that grows token by token is the text of all tokens at once.
-            assert_eq!(text, prompter.tokenizer.decode(&ids[..log_probabilities.len()]).unwrap(), "{name}");
-            for (ours, theirs) in
-                log_probabilities.iter().zip(case["log_probabilities"].as_array().into_iter().flatten())
+            assert_eq!(
+                text,
+                prompter.tokenizer.decode(&ids[..log_probabilities.len()]).unwrap(),
+                "{name}"
+            );
+            for (ours, theirs) in log_probabilities
+                .iter()
+                .zip(case["log_probabilities"].as_array().into_iter().flatten())
             {
-                assert!((ours - theirs.as_f64().unwrap()).abs() < 2e-3, "{name}: {ours} and {theirs}");
+                assert!(
+                    (ours - theirs.as_f64().unwrap()).abs() < 2e-3,
+                    "{name}: {ours} and {theirs}"
+                );
                 scored += 1;
             }
         }

@@ -1,4 +1,5 @@
-//! Model directories that are broken, wrong or malicious: an error that names the file and the cause, never a crash or an endless loop.
+//! Model directories that are broken, wrong or malicious: an error that names the file and the
+//! cause, never a crash or an endless loop.
 
 use std::fs;
 use std::path::Path;
@@ -78,7 +79,8 @@ const FLOAT: u64 = 1;
 const INT64: u64 = 7;
 const STRING: u64 = 8;
 
-/// An ONNX file whose outputs are its inputs, as (name of input, name of output, dtype, shape); a dimension of 0 is symbolic.
+/// An ONNX file whose outputs are its inputs, as (name of input, name of output, dtype, shape); a
+/// dimension of 0 is symbolic.
 fn onnx(ports: &[(&str, &str, u64, &[u64])], initializers: &[Vec<u8>]) -> Vec<u8> {
     let port = |field: u64, name: &str, dtype: u64, shape: &[u64]| {
         let dim = |(axis, size): (usize, &u64)| match size {
@@ -86,7 +88,10 @@ fn onnx(ports: &[(&str, &str, u64, &[u64])], initializers: &[Vec<u8>]) -> Vec<u8
             size => message(1, &[number(1, *size)]),
         };
         let shape: Vec<Vec<u8>> = shape.iter().enumerate().map(dim).collect();
-        message(field, &[text(1, name), message(2, &[message(1, &[number(1, dtype), message(2, &shape)])])])
+        message(
+            field,
+            &[text(1, name), message(2, &[message(1, &[number(1, dtype), message(2, &shape)])])],
+        )
     };
     let mut graph = vec![text(2, "made")];
     graph.extend(initializers.iter().map(|tensor| message(5, std::slice::from_ref(tensor))));
@@ -100,7 +105,8 @@ fn onnx(ports: &[(&str, &str, u64, &[u64])], initializers: &[Vec<u8>]) -> Vec<u8
 
 fn external(name: &str, location: &str) -> Vec<u8> {
     let entry = |key: &str, value: &str| message(13, &[text(1, key), text(2, value)]);
-    [number(1, 4), number(2, FLOAT), text(8, name), entry("location", location), number(14, 1)].concat()
+    [number(1, 4), number(2, FLOAT), text(8, name), entry("location", location), number(14, 1)]
+        .concat()
 }
 
 #[test]
@@ -126,11 +132,15 @@ fn graphs_that_are_missing_cut_or_of_another_model() {
             fs::copy(fixture("variants/E2B").join(graph), dir.join(graph)).unwrap();
         });
     }
-    assert_says("ids that the graph does not know", &["tokenizer.json is of another model"], |dir| {
-        for file in ["tokenizer.json", "chat_template.jinja"] {
-            fs::copy(gemma4("chat_template.e2b.jinja").join(file), dir.join(file)).unwrap();
-        }
-    });
+    assert_says(
+        "ids that the graph does not know",
+        &["tokenizer.json is of another model"],
+        |dir| {
+            for file in ["tokenizer.json", "chat_template.jinja"] {
+                fs::copy(gemma4("chat_template.e2b.jinja").join(file), dir.join(file)).unwrap();
+            }
+        },
+    );
 }
 
 #[test]
@@ -181,7 +191,10 @@ fn dtypes_and_shapes_that_cannot_be() {
 fn weights_come_from_the_model_directory_or_not_at_all() {
     let with = |location: &str| {
         onnx(
-            &[("pixel_values", "image_features", FLOAT, &[0, 0, 768]), ("image_position_ids", "x", INT64, &[0, 0, 2])],
+            &[
+                ("pixel_values", "image_features", FLOAT, &[0, 0, 768]),
+                ("image_position_ids", "x", INT64, &[0, 0, 2]),
+            ],
             &[external("w", location)],
         )
     };
@@ -190,18 +203,25 @@ fn weights_come_from_the_model_directory_or_not_at_all() {
             fs::write(dir.join(VISION), with(location)).unwrap();
         });
     }
-    assert_says("missing", &["gone.bin"], |dir| fs::write(dir.join(VISION), with("gone.bin")).unwrap());
-    assert_says("a graph elsewhere", &["genai_config.json", "outside of the model directory"], |dir| {
-        let config = r#"{"model": {"vision": {"filename": "../../elsewhere.onnx"}, "embedding": {"filename": "e"}, "decoder": {"filename": "d"}}}"#;
-        fs::write(dir.join("genai_config.json"), config).unwrap();
+    assert_says("missing", &["gone.bin"], |dir| {
+        fs::write(dir.join(VISION), with("gone.bin")).unwrap()
     });
+    assert_says(
+        "a graph elsewhere",
+        &["genai_config.json", "outside of the model directory"],
+        |dir| {
+            let config = r#"{"model": {"vision": {"filename": "../../elsewhere.onnx"}, "embedding": {"filename": "e"}, "decoder": {"filename": "d"}}}"#;
+            fs::write(dir.join("genai_config.json"), config).unwrap();
+        },
+    );
 }
 
 #[test]
 fn tokenizers_templates_and_settings_that_do_not_fit() {
     assert_says("other specials", &["tokenizer.json", "image token"], |dir| {
         let tokenizer = fs::read_to_string(dir.join("tokenizer.json")).unwrap();
-        fs::write(dir.join("tokenizer.json"), tokenizer.replace("<|image|>", "<|picture|>")).unwrap();
+        fs::write(dir.join("tokenizer.json"), tokenizer.replace("<|image|>", "<|picture|>"))
+            .unwrap();
     });
     assert_says("a broken tokenizer", &["tokenizer.json"], |dir| {
         fs::write(dir.join("tokenizer.json"), "{\"model\":").unwrap();
@@ -219,6 +239,8 @@ fn tokenizers_templates_and_settings_that_do_not_fit() {
         "no image at all",
     ];
     for template in templates {
-        assert_says(template, &["template"], |dir| fs::write(dir.join("chat_template.jinja"), template).unwrap());
+        assert_says(template, &["template"], |dir| {
+            fs::write(dir.join("chat_template.jinja"), template).unwrap()
+        });
     }
 }

@@ -20,9 +20,14 @@ const DECODER: &str = "onnx/decoder_model_merged.onnx";
 /// The command, with `home` as its place for models, and no settings of the user's.
 fn command(hub: &TestHub, home: &Path) -> assert_cmd::Command {
     let mut command = gemscope();
-    for variable in
-        ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "GEMSCOPE_OFFLINE"]
-    {
+    for variable in [
+        "HF_HUB_CACHE",
+        "HUGGINGFACE_HUB_CACHE",
+        "HF_TOKEN",
+        "HF_TOKEN_PATH",
+        "HF_HUB_OFFLINE",
+        "GEMSCOPE_OFFLINE",
+    ] {
         command.env_remove(variable);
     }
     command.env("HF_HOME", home).env("HF_ENDPOINT", &hub.endpoint);
@@ -48,7 +53,9 @@ fn error_of(output: &Output) -> String {
 
 /// Fetches the decoder's precision, and gives the error.
 fn failure(hub: &TestHub, home: &Path) -> String {
-    error_of(&command(hub, home).args(["model", "download", MODEL, "--dtype", "fp32"]).output().unwrap())
+    error_of(
+        &command(hub, home).args(["model", "download", MODEL, "--dtype", "fp32"]).output().unwrap(),
+    )
 }
 
 #[derive(Default)]
@@ -63,8 +70,11 @@ impl FetchObserver for Told {
 /// Of the files below `folder`, their paths, sorted.
 fn files_below(folder: &Path) -> Vec<String> {
     let entries = walkdir::WalkDir::new(folder).sort_by_file_name().into_iter().map(Result::unwrap);
-    let files = entries.filter(|entry| !entry.file_type().is_dir()).map(walkdir::DirEntry::into_path);
-    files.map(|path| path.strip_prefix(folder).unwrap().to_str().unwrap().replace('\\', "/")).collect()
+    let files =
+        entries.filter(|entry| !entry.file_type().is_dir()).map(walkdir::DirEntry::into_path);
+    files
+        .map(|path| path.strip_prefix(folder).unwrap().to_str().unwrap().replace('\\', "/"))
+        .collect()
 }
 
 #[test]
@@ -79,15 +89,22 @@ fn a_model_is_fetched_into_the_shared_cache_and_answers() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     assert!(
-        said.contains("to fetch into") && said.contains("is free") && said.contains("--model demo/shapes-ONNX"),
+        said.contains("to fetch into")
+            && said.contains("is free")
+            && said.contains("--model demo/shapes-ONNX"),
         "{said}"
     );
     let snapshot = folder(home).join("snapshots").join(COMMIT);
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), snapshot.to_str().unwrap());
     let there = files_below(&snapshot);
-    assert!(there.contains(&DECODER.to_owned()) && there.contains(&"tokenizer.json".to_owned()), "{there:?}");
     assert!(
-        !there.iter().any(|path| path.contains("audio") || path.contains("_q4") || path == "README.md"),
+        there.contains(&DECODER.to_owned()) && there.contains(&"tokenizer.json".to_owned()),
+        "{there:?}"
+    );
+    assert!(
+        !there
+            .iter()
+            .any(|path| path.contains("audio") || path.contains("_q4") || path == "README.md"),
         "{there:?}"
     );
     // Blobs are named by their hashes, and nothing of the fetch is left.
@@ -97,7 +114,11 @@ fn a_model_is_fetched_into_the_shared_cache_and_answers() {
     assert_eq!(fs::read(folder(home).join("blobs").join(git_sha1(&config))).unwrap(), config);
     assert!(files_below(&folder(home).join("blobs")).iter().all(|name| !name.contains('.')));
     assert_eq!(fs::read_to_string(folder(home).join("refs/main")).unwrap(), COMMIT);
-    assert!(fs::read_to_string(home.join("hub/CACHEDIR.TAG")).unwrap().starts_with("Signature: 8a477f597d28d172"));
+    assert!(
+        fs::read_to_string(home.join("hub/CACHEDIR.TAG"))
+            .unwrap()
+            .starts_with("Signature: 8a477f597d28d172")
+    );
     #[cfg(unix)]
     assert_eq!(
         fs::read_link(snapshot.join(DECODER)).unwrap(),
@@ -106,12 +127,19 @@ fn a_model_is_fetched_into_the_shared_cache_and_answers() {
     );
     // The token goes to the hub, and to no host that it redirects to.
     let asked = hub.asked();
-    let (to_cdn, to_hub): (Vec<_>, Vec<_>) = asked.iter().partition(|asked| asked.host.starts_with("localhost"));
+    let (to_cdn, to_hub): (Vec<_>, Vec<_>) =
+        asked.iter().partition(|asked| asked.host.starts_with("localhost"));
     assert!(to_cdn.len() >= 3 && to_cdn.iter().all(|asked| asked.token.is_none()), "{to_cdn:?}");
-    assert!(to_hub.iter().all(|asked| asked.token.as_deref() == Some("Bearer hf_secret")), "{to_hub:?}");
+    assert!(
+        to_hub.iter().all(|asked| asked.token.as_deref() == Some("Bearer hf_secret")),
+        "{to_hub:?}"
+    );
 
     // A second time, hashes are compared and nothing is fetched.
-    let again = command(&hub, home).args(["model", "download", MODEL, "--dtype", "fp32", "--json"]).output().unwrap();
+    let again = command(&hub, home)
+        .args(["model", "download", MODEL, "--dtype", "fp32", "--json"])
+        .output()
+        .unwrap();
     let done = &json_lines(String::from_utf8(again.stdout).unwrap().replace('\n', ""))[0];
     assert_eq!(done["files_fetched"], 0, "{done}");
     assert!(hub.asked().iter().all(|asked| !asked.path.contains("resolve")));
@@ -128,7 +156,10 @@ fn a_model_is_fetched_into_the_shared_cache_and_answers() {
         assert!(detect.status.success(), "{}", String::from_utf8_lossy(&detect.stderr));
         let run = home.join("run").join(model.replace(['/', ':', '@'], "-"));
         let manifest = crate::support::json(run.join("run.json"));
-        (fs::read_to_string(run.join("detections.jsonl")).unwrap(), manifest["model"].as_str().unwrap().to_owned())
+        (
+            fs::read_to_string(run.join("detections.jsonl")).unwrap(),
+            manifest["model"].as_str().unwrap().to_owned(),
+        )
     };
     let (own, _) = detections(fixture("demo-model").to_str().unwrap());
     let (by_name, name) = detections(MODEL);
@@ -138,17 +169,27 @@ fn a_model_is_fetched_into_the_shared_cache_and_answers() {
     assert!(hub.asked().is_empty());
 
     let list = command(&hub, home).args(["model", "list"]).assert().success();
-    list.stdout(predicate::str::contains("demo/shapes-ONNX  fp32").and(predicate::str::contains("last used")));
+    list.stdout(
+        predicate::str::contains("demo/shapes-ONNX  fp32")
+            .and(predicate::str::contains("last used")),
+    );
 }
 
 #[test]
 fn external_data_behind_links_is_found() {
     let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
     let home = home.path();
-    command(&hub, home).args(["model", "download", "demo/shapes-genai", "--revision", "refs/pr/1"]).assert().success();
+    command(&hub, home)
+        .args(["model", "download", "demo/shapes-genai", "--revision", "refs/pr/1"])
+        .assert()
+        .success();
     let folder = home.join("hub/models--demo--shapes-genai");
     assert_eq!(fs::read_to_string(folder.join("refs/refs/pr/1")).unwrap(), COMMIT);
-    assert!(files_below(&folder.join("snapshots")).iter().any(|path| path.ends_with("decoder/model.onnx.data")));
+    assert!(
+        files_below(&folder.join("snapshots"))
+            .iter()
+            .any(|path| path.ends_with("decoder/model.onnx.data"))
+    );
     let detect = |model: &str, out: &str| {
         command(&hub, home)
             .args(["detect", "--labels", "star", "--model", model, "--out"])
@@ -163,7 +204,10 @@ fn external_data_behind_links_is_found() {
     let error = error_of(&detect("demo/shapes-genai", "none"));
     assert!(error.contains("there is demo/shapes-genai@refs/pr/1"), "{error}");
     assert!(error.contains("gemscope model download demo/shapes-genai"), "{error}");
-    assert!(hub.asked().iter().all(|asked| !asked.path.contains("revision/main")), "opening a model asks nothing");
+    assert!(
+        hub.asked().iter().all(|asked| !asked.path.contains("revision/main")),
+        "opening a model asks nothing"
+    );
 }
 
 #[test]
@@ -180,9 +224,11 @@ fn fifty_random_cuts_are_gone_on_from() {
     .unwrap();
     assert_eq!(fs::read(done.directory.join(DECODER)).unwrap(), hub.file(MODEL, DECODER));
     let asked = hub.asked();
-    let of_files: Vec<_> = asked.iter().filter(|asked| asked.host.starts_with("localhost")).collect();
+    let of_files: Vec<_> =
+        asked.iter().filter(|asked| asked.host.starts_with("localhost")).collect();
     assert!(of_files.len() > 50, "{}", of_files.len());
-    let ranges: std::collections::BTreeSet<_> = of_files.iter().filter_map(|asked| asked.range.as_deref()).collect();
+    let ranges: std::collections::BTreeSet<_> =
+        of_files.iter().filter_map(|asked| asked.range.as_deref()).collect();
     assert!(ranges.len() > 40, "{ranges:?}");
 }
 
@@ -190,7 +236,9 @@ fn fifty_random_cuts_are_gone_on_from() {
 fn a_killed_process_is_gone_on_from_by_another() {
     let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
     hub.fail(Fault::Slow);
-    let partial = folder(home.path()).join("blobs").join(format!("{}.incomplete", sha256(&hub.file(MODEL, DECODER))));
+    let partial = folder(home.path())
+        .join("blobs")
+        .join(format!("{}.incomplete", sha256(&hub.file(MODEL, DECODER))));
     for _ in 0..3 {
         let before = fs::metadata(&partial).map_or(0, |metadata| metadata.len());
         let mut child = std::process::Command::new(binary())
@@ -212,10 +260,14 @@ fn a_killed_process_is_gone_on_from_by_another() {
     }
     assert!(fs::metadata(&partial).unwrap().len() > 0);
     hub.asked();
-    command(&hub, home.path()).args(["model", "download", MODEL, "--dtype", "fp32"]).assert().success();
+    command(&hub, home.path())
+        .args(["model", "download", MODEL, "--dtype", "fp32"])
+        .assert()
+        .success();
     let snapshot = folder(home.path()).join("snapshots").join(COMMIT);
     assert_eq!(fs::read(snapshot.join(DECODER)).unwrap(), hub.file(MODEL, DECODER));
-    let resumed = hub.asked().iter().any(|asked| asked.path.contains("decoder") && asked.range.is_some());
+    let resumed =
+        hub.asked().iter().any(|asked| asked.path.contains("decoder") && asked.range.is_some());
     assert!(resumed, "the rest alone is asked for");
 }
 
@@ -271,13 +323,24 @@ fn other_bytes_are_not_kept() {
     let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
     hub.fail(Fault::OtherBytes);
     let error = failure(&hub, home.path());
-    assert!(error.contains("SHA-256") && error.contains("not kept") && error.contains("HF_ENDPOINT"), "{error}");
-    assert!(!files_below(&folder(home.path()).join("blobs")).iter().any(|name| name.contains("incomplete")));
-    assert!(!folder(home.path()).join("refs/main").exists(), "a model that is not whole has no revision");
+    assert!(
+        error.contains("SHA-256") && error.contains("not kept") && error.contains("HF_ENDPOINT"),
+        "{error}"
+    );
+    assert!(
+        !files_below(&folder(home.path()).join("blobs"))
+            .iter()
+            .any(|name| name.contains("incomplete"))
+    );
+    assert!(
+        !folder(home.path()).join("refs/main").exists(),
+        "a model that is not whole has no revision"
+    );
     // A beginning of another file is thrown away; what follows is right.
     hub.fail(Fault::None);
     let decoder = hub.file(MODEL, DECODER);
-    let partial = folder(home.path()).join("blobs").join(format!("{}.incomplete", sha256(&decoder)));
+    let partial =
+        folder(home.path()).join("blobs").join(format!("{}.incomplete", sha256(&decoder)));
     fs::write(&partial, vec![7; 1000]).unwrap();
     let told = Told::default();
     let fetch = |told: &Told| {
@@ -314,12 +377,17 @@ fn each_refusal_says_what_to_do() {
         if let Some(token) = token {
             command.env("HF_TOKEN", token);
         }
-        let error = error_of(&command.args(["model", "download", MODEL, "--dtype", "fp32"]).output().unwrap());
+        let error = error_of(
+            &command.args(["model", "download", MODEL, "--dtype", "fp32"]).output().unwrap(),
+        );
         assert!(!error.contains("hf_secret"), "{error}");
         error
     };
     let error = refused(403, &[("X-Error-Code", "GatedRepo")], None);
-    assert!(error.contains("accept its conditions at") && error.contains("set HF_TOKEN"), "{error}");
+    assert!(
+        error.contains("accept its conditions at") && error.contains("set HF_TOKEN"),
+        "{error}"
+    );
     let error = refused(403, &[("X-Error-Code", "GatedRepo")], Some("hf_secret"));
     assert!(error.contains("account that accepted them"), "{error}");
     let error = refused(401, &[("X-Error-Code", "RepoNotFound")], None);
@@ -336,11 +404,20 @@ fn each_refusal_says_what_to_do() {
     assert!(error.contains("451 (Disabled by its owner)"), "{error}");
     // A wait that is short is waited for.
     hub.refuse(Refusal { status: 429, headers: vec![("Retry-After", "1".to_owned())], times: 2 });
-    command(&hub, home.path()).args(["model", "download", MODEL, "--dtype", "fp32"]).assert().success();
+    command(&hub, home.path())
+        .args(["model", "download", MODEL, "--dtype", "fp32"])
+        .assert()
+        .success();
     // A name that is none of the Hub's, a repository and a revision that are not there.
     hub.refuse(Refusal { status: 0, headers: Vec::new(), times: 0 });
     let error = |arguments: &[&str]| {
-        error_of(&command(&hub, home.path()).args(["model", "download"]).args(arguments).output().unwrap())
+        error_of(
+            &command(&hub, home.path())
+                .args(["model", "download"])
+                .args(arguments)
+                .output()
+                .unwrap(),
+        )
     };
     assert!(error(&["gemma4:e2b"]).contains("OWNER/NAME"));
     assert!(error(&["nobody/nothing"]).contains("knows no model nobody/nothing"));
@@ -366,17 +443,24 @@ fn what_is_no_file_and_no_hub_is_said() {
         .output()
         .unwrap();
     assert!(error_of(&output).contains("cannot be reached"), "{}", error_of(&output));
-    let output =
-        command(&hub, home.path()).env("HF_ENDPOINT", "hub").args(["model", "download", MODEL]).output().unwrap();
+    let output = command(&hub, home.path())
+        .env("HF_ENDPOINT", "hub")
+        .args(["model", "download", MODEL])
+        .output()
+        .unwrap();
     assert!(error_of(&output).contains("HF_ENDPOINT: \"hub\" is no http"), "{}", error_of(&output));
 }
 
 #[test]
 fn a_path_that_leads_out_of_the_folder_is_refused() {
     let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
-    for path in ["../../evil.json", "/etc/evil.json", "a/../../evil.json", "..\\evil.json", "c:evil.json"] {
+    for path in
+        ["../../evil.json", "/etc/evil.json", "a/../../evil.json", "..\\evil.json", "c:evil.json"]
+    {
         hub.put("demo/evil", [(path.to_owned(), b"{}".to_vec())].into());
-        let error = error_of(&command(&hub, home.path()).args(["model", "download", "demo/evil"]).output().unwrap());
+        let error = error_of(
+            &command(&hub, home.path()).args(["model", "download", "demo/evil"]).output().unwrap(),
+        );
         assert!(error.contains("leads out of the model's folder"), "{path}: {error}");
     }
     assert!(!home.path().join("hub").exists());
@@ -388,10 +472,20 @@ fn a_full_disk_is_said_before_and_while_it_fills() {
     let mut small = options(&hub, home.path());
     small.free_bytes = |_| Ok(1_000_000);
     let fetch = |options: &HubOptions| {
-        session::download(options, &MODEL.parse().unwrap(), Some(&"fp32".parse().unwrap()), None, &()).unwrap_err()
+        session::download(
+            options,
+            &MODEL.parse().unwrap(),
+            Some(&"fp32".parse().unwrap()),
+            None,
+            &(),
+        )
+        .unwrap_err()
     };
     let error = fetch(&small);
-    assert!(matches!(error, SessionError::Hub(HubError::NoRoom { free: 1_000_000, .. })), "{error}");
+    assert!(
+        matches!(error, SessionError::Hub(HubError::NoRoom { free: 1_000_000, .. })),
+        "{error}"
+    );
     assert!(error.to_string().contains("make room, or set HF_HOME"), "{error}");
     assert!(!home.path().join("hub").exists(), "nothing was begun");
     small.free_bytes = |_| Err(std::io::Error::from(std::io::ErrorKind::StorageFull));
@@ -426,8 +520,9 @@ fn without_links_what_other_snapshots_link_to_stays() {
     let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
     let mut with_links = options(&hub, home.path());
     let dtype = "fp32".parse().unwrap();
-    let fetch =
-        |options: &HubOptions| session::download(options, &MODEL.parse().unwrap(), Some(&dtype), None, &()).unwrap();
+    let fetch = |options: &HubOptions| {
+        session::download(options, &MODEL.parse().unwrap(), Some(&dtype), None, &()).unwrap()
+    };
     let snapshot = fetch(&with_links).directory;
     let other = folder(home.path()).join("snapshots").join("f".repeat(40));
     fs::rename(&snapshot, &other).unwrap();
@@ -444,13 +539,19 @@ fn offline_asks_nothing_beyond_this_machine() {
     let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
     let download = |variables: &[(&str, &str)], flags: &[&str]| {
         let mut command = command(&hub, home.path());
-        command.envs(variables.iter().copied()).args(["model", "download", MODEL, "--dtype", "fp32"]).args(flags);
+        command
+            .envs(variables.iter().copied())
+            .args(["model", "download", MODEL, "--dtype", "fp32"])
+            .args(flags);
         command.output().unwrap()
     };
     let error = error_of(&download(&[("HF_HUB_OFFLINE", "1")], &[]));
     assert!(error.contains("HF_HUB_OFFLINE forbids fetching it"), "{error}");
     let error = error_of(&download(&[("HF_ENDPOINT", "https://hub.example")], &["--offline"]));
-    assert!(error.contains("forbids fetching it") && error.contains("without --offline"), "{error}");
+    assert!(
+        error.contains("forbids fetching it") && error.contains("without --offline"),
+        "{error}"
+    );
     assert!(hub.asked().is_empty());
     // A hub on this machine is no network.
     assert!(download(&[], &["--offline"]).status.success());
@@ -466,7 +567,8 @@ fn offline_asks_nothing_beyond_this_machine() {
 #[test]
 fn a_precision_is_proposed_with_its_reason() {
     let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
-    let output = command(&hub, home.path()).args(["model", "download", MODEL, "--json"]).output().unwrap();
+    let output =
+        command(&hub, home.path()).args(["model", "download", MODEL, "--json"]).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     assert!(said.contains("of this machine's") && said.contains("accuracy_level 4"), "{said}");
@@ -479,9 +581,16 @@ fn a_proxy_of_the_environment_is_asked_and_never_for_this_machine() {
     let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
     let download = |variables: &[(&str, &str)]| {
         let mut command = command(&hub, home.path());
-        for variable in
-            ["ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "all_proxy", "https_proxy", "http_proxy", "no_proxy"]
-        {
+        for variable in [
+            "ALL_PROXY",
+            "HTTPS_PROXY",
+            "HTTP_PROXY",
+            "NO_PROXY",
+            "all_proxy",
+            "https_proxy",
+            "http_proxy",
+            "no_proxy",
+        ] {
             command.env_remove(variable);
         }
         command.env("HTTP_PROXY", &hub.endpoint).envs(variables.iter().copied());
@@ -493,9 +602,15 @@ fn a_proxy_of_the_environment_is_asked_and_never_for_this_machine() {
     let output = download(&[far]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let asked = hub.asked();
-    let through: Vec<_> =
-        asked.iter().filter(|asked| asked.path == "CONNECT").map(|asked| asked.host.as_str()).collect();
-    assert!(!through.is_empty() && through.iter().all(|host| *host == "hub.invalid:80"), "{through:?}");
+    let through: Vec<_> = asked
+        .iter()
+        .filter(|asked| asked.path == "CONNECT")
+        .map(|asked| asked.host.as_str())
+        .collect();
+    assert!(
+        !through.is_empty() && through.iter().all(|host| *host == "hub.invalid:80"),
+        "{through:?}"
+    );
     assert!(asked.iter().any(|asked| asked.host.starts_with("localhost")));
     assert!(error_of(&download(&[far, ("NO_PROXY", "hub.invalid")])).contains("cannot be reached"));
     hub.asked();
@@ -509,24 +624,36 @@ fn a_repository_without_graphs_is_called_what_it_is() {
     let error = |files: &[&str], flags: &[&str]| {
         let files = files.iter().map(|name| ((*name).to_owned(), b"{}".to_vec())).collect();
         hub.put("demo/other", files);
-        error_of(&command(&hub, home.path()).args(["model", "download", "demo/other"]).args(flags).output().unwrap())
+        error_of(
+            &command(&hub, home.path())
+                .args(["model", "download", "demo/other"])
+                .args(flags)
+                .output()
+                .unwrap(),
+        )
     };
     for flags in [&[][..], &["--dtype", "q4"]] {
         let said = error(&["config.json", "model.safetensors"], flags);
-        assert!(said.contains("demo/other is a checkpoint") && said.contains("gemscope_export graphs"), "{said}");
+        assert!(
+            said.contains("demo/other is a checkpoint") && said.contains("gemscope_export graphs"),
+            "{said}"
+        );
         assert!(error(&["gemma-Q4_K_M.gguf", "mmproj.gguf"], flags).contains("GGUF"));
         assert!(error(&["model.litertlm"], flags).contains("LiteRT-LM"));
-        assert!(error(&["config.json", "onnx/model_q4.onnx"], flags).contains("a text-only export"));
+        assert!(
+            error(&["config.json", "onnx/model_q4.onnx"], flags).contains("a text-only export")
+        );
     }
     assert!(error(&["README.md"], &[]).contains("There is: README.md"));
     // Only precisions that are proposed for nothing.
-    let files =
-        ["vision_encoder", "embed_tokens", "decoder_model_merged"].map(|graph| format!("onnx/{graph}_quantized.onnx"));
+    let files = ["vision_encoder", "embed_tokens", "decoder_model_merged"]
+        .map(|graph| format!("onnx/{graph}_quantized.onnx"));
     let twos = files.clone().map(|name| name.replace("_quantized", "_int8"));
     let both: Vec<_> = files.iter().chain(&twos).map(String::as_str).collect();
     let said = error(&both, &[]);
     assert!(
-        said.contains("none of the precisions of demo/other (q8, int8)") && said.contains("--dtype names it"),
+        said.contains("none of the precisions of demo/other (q8, int8)")
+            && said.contains("--dtype names it"),
         "{said}"
     );
     assert!(!folder(home.path()).exists());

@@ -12,14 +12,16 @@ fn every_format_and_orientation() {
     let mut wrong = Vec::new();
     for case in cases {
         let file = case["file"].as_str().unwrap();
-        let decoded = match gemscope::image::decode(&fs::read(fixture("images").join(file)).unwrap(), true) {
-            Ok(decoded) => decoded,
-            Err(error) => {
-                wrong.push(format!("{file}: {error}"));
-                continue;
-            }
-        };
-        let size = (case["width"].as_u64().unwrap() as u32, case["height"].as_u64().unwrap() as u32);
+        let decoded =
+            match gemscope::image::decode(&fs::read(fixture("images").join(file)).unwrap(), true) {
+                Ok(decoded) => decoded,
+                Err(error) => {
+                    wrong.push(format!("{file}: {error}"));
+                    continue;
+                }
+            };
+        let size =
+            (case["width"].as_u64().unwrap() as u32, case["height"].as_u64().unwrap() as u32);
         if (decoded.width, decoded.height) != size {
             wrong.push(format!("{file}: {}x{} instead of {size:?}", decoded.width, decoded.height));
         } else if let Some(hash) = case["rgb_sha256"].as_str() {
@@ -27,7 +29,9 @@ fn every_format_and_orientation() {
                 wrong.push(format!("{file}: other pixels"));
             }
         } else {
-            let picture = image::open(fixture("images").join(case["expected"].as_str().unwrap())).unwrap().into_rgb8();
+            let picture = image::open(fixture("images").join(case["expected"].as_str().unwrap()))
+                .unwrap()
+                .into_rgb8();
             let off = picture.iter().zip(&decoded.rgb).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
             if u64::from(off) > case["tolerance"].as_u64().unwrap() {
                 wrong.push(format!("{file}: off by {off}"));
@@ -41,26 +45,46 @@ fn every_format_and_orientation() {
 fn a_jpeg_that_ends_early_gives_the_rows_that_are_there() {
     let cases = json(fixture("images/expected.json"));
     for case in cases["cut"].as_array().unwrap() {
-        let decoded =
-            gemscope::image::decode(&fs::read(fixture("images").join(case["file"].as_str().unwrap())).unwrap(), true);
+        let decoded = gemscope::image::decode(
+            &fs::read(fixture("images").join(case["file"].as_str().unwrap())).unwrap(),
+            true,
+        );
         let decoded = decoded.unwrap();
         let rows = case["rows"].as_u64().unwrap() as usize;
-        assert_eq!((decoded.rows_there * f64::from(decoded.height)).round() as usize, rows, "{case}");
+        assert_eq!(
+            (decoded.rows_there * f64::from(decoded.height)).round() as usize,
+            rows,
+            "{case}"
+        );
         assert_eq!(decoded.notes[0].kind, gemscope::record::NoteKind::TruncatedImage);
-        // The last row that is there is blended with what is below it, which decoders fill differently.
-        let picture = image::open(fixture("images").join(case["expected"].as_str().unwrap())).unwrap().into_rgb8();
-        let sure = if rows < decoded.height as usize { rows - 1 } else { rows } * decoded.width as usize * 3;
-        let off = picture.iter().zip(&decoded.rgb).take(sure).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        // The last row that is there is blended with what is below it, which decoders fill
+        // differently.
+        let picture = image::open(fixture("images").join(case["expected"].as_str().unwrap()))
+            .unwrap()
+            .into_rgb8();
+        let sure = if rows < decoded.height as usize { rows - 1 } else { rows }
+            * decoded.width as usize
+            * 3;
+        let off =
+            picture.iter().zip(&decoded.rgb).take(sure).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
         assert!(u64::from(off) <= case["tolerance"].as_u64().unwrap(), "{case}: off by {off}");
         let below = decoded.rgb.chunks_exact(decoded.width as usize * 3).skip(rows + 16).flatten();
         assert!(below.into_iter().all(|&value| value == 128), "{case}");
     }
 }
 
-/// Wherever a JPEG is cut, its rows are there or the reason why there are none; the decoder never stumbles.
+/// Wherever a JPEG is cut, its rows are there or the reason why there are none; the decoder never
+/// stumbles.
 #[test]
 fn a_jpeg_may_be_cut_anywhere() {
-    for file in ["444.jpg", "420.jpg", "progressive.jpg", "grey.jpg", "cmyk-adobe.jpg", "cut/444-restarts.jpg"] {
+    for file in [
+        "444.jpg",
+        "420.jpg",
+        "progressive.jpg",
+        "grey.jpg",
+        "cmyk-adobe.jpg",
+        "cut/444-restarts.jpg",
+    ] {
         let bytes = fs::read(fixture("images").join(file)).unwrap();
         let mut rows = 0.0;
         for end in 1..bytes.len() - 1 {
@@ -69,7 +93,9 @@ fn a_jpeg_may_be_cut_anywhere() {
                     assert!(cut.rows_there >= rows, "{file} of {end} bytes");
                     rows = cut.rows_there;
                 }
-                Err(gemscope::image::ImageError::Panicked) => panic!("{file} of {end} bytes: the decoder panicked"),
+                Err(gemscope::image::ImageError::Panicked) => {
+                    panic!("{file} of {end} bytes: the decoder panicked")
+                }
                 Err(error) => assert!(rows == 0.0, "{file} of {end} bytes: {error}"),
             }
         }
@@ -125,14 +151,26 @@ fn a_reduced_jpeg_is_never_smaller_than_needed() {
     for divisor in [1, 2, 3, 4, 7, 8, 100] {
         let needed = (whole.width / divisor, whole.height / divisor);
         let reduced =
-            gemscope::image::decode_reduced(&bytes, true, gemscope::image::MAX_PIXELS, |_, _| needed).unwrap();
+            gemscope::image::decode_reduced(&bytes, true, gemscope::image::MAX_PIXELS, |_, _| {
+                needed
+            })
+            .unwrap();
         assert_eq!((reduced.width, reduced.height), (whole.width, whole.height));
         let decoded = reduced.decoded;
-        assert!(decoded.width >= needed.0 && decoded.height >= needed.1, "{}x{}", decoded.width, decoded.height);
-        assert!(divisor < 2 || decoded.width < whole.width, "nothing was left out at a {divisor}th");
+        assert!(
+            decoded.width >= needed.0 && decoded.height >= needed.1,
+            "{}x{}",
+            decoded.width,
+            decoded.height
+        );
+        assert!(
+            divisor < 2 || decoded.width < whole.width,
+            "nothing was left out at a {divisor}th"
+        );
         // Turned like the whole, and of the same picture: the mean of all pixels hardly changes.
         assert_eq!(decoded.width > decoded.height, whole.width > whole.height);
-        let mean = |rgb: &[u8]| rgb.iter().map(|&byte| f64::from(byte)).sum::<f64>() / rgb.len() as f64;
+        let mean =
+            |rgb: &[u8]| rgb.iter().map(|&byte| f64::from(byte)).sum::<f64>() / rgb.len() as f64;
         assert!((mean(&decoded.rgb) - mean(&whole.rgb)).abs() < 2.0);
     }
 }
@@ -152,14 +190,16 @@ fn fast_decode_needs_its_feature() {
     assert!(!out.exists());
 }
 
-/// A palette whose length is no multiple of three makes png 0.18.1 panic where there is transparency, too (found by fuzzing).
+/// A palette whose length is no multiple of three makes png 0.18.1 panic where there is
+/// transparency, too (found by fuzzing).
 fn png_that_the_decoder_panics_over() -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
     let mut chunk = |kind: &[u8], data: &[u8]| {
         let mut sum = flate2::Crc::new();
         sum.update(kind);
         sum.update(data);
-        for bytes in [&(data.len() as u32).to_be_bytes()[..], kind, data, &sum.sum().to_be_bytes()] {
+        for bytes in [&(data.len() as u32).to_be_bytes()[..], kind, data, &sum.sum().to_be_bytes()]
+        {
             png.extend(bytes);
         }
     };

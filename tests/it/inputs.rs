@@ -37,23 +37,35 @@ fn copy(scene: &str, to: &Path) {
 #[test]
 fn patterns_and_lists() {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["in/one/x.png", "in/one/y.png", "in/two/deep/x.png", "in/notes.txt", "in/.hidden/x.png"] {
+    for name in
+        ["in/one/x.png", "in/one/y.png", "in/two/deep/x.png", "in/notes.txt", "in/.hidden/x.png"]
+    {
         copy("scene-01.png", &dir.path().join(name));
     }
     let given = |inputs: &[&str], stdin: &[u8], out: &str| {
         let (records, code) = run(dir.path(), inputs, stdin, out);
         (names(&records).join(" "), code)
     };
-    // A pattern's names are relative to the folder where it begins to vary, so that they stay when more files come.
+    // A pattern's names are relative to the folder where it begins to vary, so that they stay when
+    // more files come.
     assert_eq!(given(&["in/**/x.png"], b"", "1"), ("one/x.png two/deep/x.png".into(), Some(0)));
     assert_eq!(given(&["in/o*/[y-z].png"], b"", "2"), ("one/y.png".into(), Some(0)));
-    assert_eq!(given(&["in/{one,two}"], b"", "3"), ("one/x.png one/y.png two/deep/x.png".into(), Some(0)));
+    assert_eq!(
+        given(&["in/{one,two}"], b"", "3"),
+        ("one/x.png one/y.png two/deep/x.png".into(), Some(0))
+    );
     // What a list names may be missing: that is one image's fault.
     fs::write(dir.path().join("list.txt"), "in/one/x.png\r\n\nin/two\nin/gone.png\n").unwrap();
     let (records, code) = run(dir.path(), &["@list.txt"], b"", "4");
-    assert_eq!((names(&records).join(" ").as_str(), code), ("gone.png one/x.png two/deep/x.png", Some(2)));
+    assert_eq!(
+        (names(&records).join(" ").as_str(), code),
+        ("gone.png one/x.png two/deep/x.png", Some(2))
+    );
     assert!(records[0]["reason"].as_str().unwrap().contains("No such file"), "{}", records[0]);
-    assert_eq!(given(&["-"], b"in/one/x.png\0in/one/y.png\0", "5"), ("x.png y.png".into(), Some(0)));
+    assert_eq!(
+        given(&["-"], b"in/one/x.png\0in/one/y.png\0", "5"),
+        ("x.png y.png".into(), Some(0))
+    );
     for (input, says) in [
         ("in/*.webp", "nothing fits the pattern"),
         ("@gone", "the list gone"),
@@ -94,15 +106,24 @@ fn names_of_any_bytes_go_through_every_format() {
     copy("scene-01.png", &dir.path().join("in/sub/a,b.png"));
     let (records, code) = run(dir.path(), &["in"], b"", "run");
     assert_eq!((records.len(), code), (11, Some(0)));
-    assert!(names(&records).contains(&"latin-\\xe9.png") && names(&records).contains(&"back\\x5cxe9slash.png"));
+    assert!(
+        names(&records).contains(&"latin-\\xe9.png")
+            && names(&records).contains(&"back\\x5cxe9slash.png")
+    );
     // Every format finds every image again, under whatever name, and every box has its crop.
     let output = gemscope()
         .current_dir(dir.path())
-        .args(["export", "run", "--to", "jsonl,csv,coco,yolo,voc,label-studio,counts,crops,overlay,html"])
+        .args([
+            "export",
+            "run",
+            "--to",
+            "jsonl,csv,coco,yolo,voc,label-studio,counts,crops,overlay,html",
+        ])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let boxes: usize = records.iter().map(|record| record["detections"].as_array().unwrap().len()).sum();
+    let boxes: usize =
+        records.iter().map(|record| record["detections"].as_array().unwrap().len()).sum();
     let files = |folder: &str| {
         walkdir::WalkDir::new(dir.path().join("run").join(folder))
             .into_iter()
@@ -111,14 +132,30 @@ fn names_of_any_bytes_go_through_every_format() {
     };
     assert_eq!((files("crops"), files("overlays")), (boxes, 11));
     assert_eq!(files("voc/JPEGImages"), files("voc/Annotations"));
-    let rows: Vec<csv::StringRecord> =
-        csv::Reader::from_path(dir.path().join("run/counts.csv")).unwrap().records().collect::<Result<_, _>>().unwrap();
+    let rows: Vec<csv::StringRecord> = csv::Reader::from_path(dir.path().join("run/counts.csv"))
+        .unwrap()
+        .records()
+        .collect::<Result<_, _>>()
+        .unwrap();
     assert_eq!(rows.len(), 11);
-    assert!(rows.iter().any(|row| &row[0] == "line\nbreak.png") && rows.iter().any(|row| &row[0] == "'=1+1.png"));
+    assert!(
+        rows.iter().any(|row| &row[0] == "line\nbreak.png")
+            && rows.iter().any(|row| &row[0] == "'=1+1.png")
+    );
     // Again: all are known by their names.
     let output = gemscope()
         .current_dir(dir.path())
-        .args(["detect", "in", "--prompt", "detect shape", "--budget", "70", "--json", "--out", "run"])
+        .args([
+            "detect",
+            "in",
+            "--prompt",
+            "detect shape",
+            "--budget",
+            "70",
+            "--json",
+            "--out",
+            "run",
+        ])
         .output()
         .unwrap();
     assert_eq!(serde_json::from_slice::<Value>(&output.stdout).unwrap()["resumed"], 11);
@@ -131,7 +168,9 @@ fn names_of_any_bytes_go_through_every_format() {
             .output()
             .unwrap();
         for printed in [&output.stdout, &output.stderr] {
-            assert!(!printed.contains(&0x1b) && !String::from_utf8_lossy(printed).contains('\u{202e}'));
+            assert!(
+                !printed.contains(&0x1b) && !String::from_utf8_lossy(printed).contains('\u{202e}')
+            );
         }
         assert!(
             String::from_utf8_lossy(&output.stdout).contains("line\\nbreak.png"),
@@ -179,7 +218,10 @@ fn archives_are_read_in_place() {
         record["reason"].as_str().unwrap_or_default().to_owned()
     };
     assert_eq!(records.len(), 6, "{:?}", names(&records));
-    assert_eq!((reason("shard.tar/000.png").as_str(), reason("shard.tar/deep/001.jpg").as_str()), ("", ""));
+    assert_eq!(
+        (reason("shard.tar/000.png").as_str(), reason("shard.tar/deep/001.jpg").as_str()),
+        ("", "")
+    );
     assert!(reason("shard.tar/../../outside.png").contains("leaves the archive"));
     assert!(reason("shard.tar//absolute.png").contains("leaves the archive"));
     assert!(reason("shard.tar/link.png").contains("a link"));
@@ -233,7 +275,8 @@ fn stored(upright: &DynamicImage, format: ImageFormat, orientation: Orientation)
     let pixels = stored.to_rgb8();
     // One entry of TIFF's: tag, type SHORT, count 1, value; then no further directory.
     let entry = |tag: u16, value: u32| {
-        [&tag.to_le_bytes()[..], &4_u16.to_le_bytes(), &1_u32.to_le_bytes(), &value.to_le_bytes()].concat()
+        [&tag.to_le_bytes()[..], &4_u16.to_le_bytes(), &1_u32.to_le_bytes(), &value.to_le_bytes()]
+            .concat()
     };
     let exif = [
         b"II*\0\x08\0\0\0\x01\0",
@@ -250,7 +293,13 @@ fn stored(upright: &DynamicImage, format: ImageFormat, orientation: Orientation)
             let entries = [
                 entry(256, width),
                 entry(257, height),
-                [&258_u16.to_le_bytes()[..], &3_u16.to_le_bytes(), &3_u32.to_le_bytes(), &bits.to_le_bytes()].concat(),
+                [
+                    &258_u16.to_le_bytes()[..],
+                    &3_u16.to_le_bytes(),
+                    &3_u32.to_le_bytes(),
+                    &bits.to_le_bytes(),
+                ]
+                .concat(),
                 entry(259, 1),
                 entry(262, 2),
                 entry(273, strip),
@@ -259,7 +308,14 @@ fn stored(upright: &DynamicImage, format: ImageFormat, orientation: Orientation)
                 entry(278, height),
                 entry(279, pixels.len() as u32),
             ];
-            return [b"II*\0\x08\0\0\0\x0a\0", &entries.concat()[..], &[0; 4], &pixels, &[8, 0, 8, 0, 8, 0]].concat();
+            return [
+                b"II*\0\x08\0\0\0\x0a\0",
+                &entries.concat()[..],
+                &[0; 4],
+                &pixels,
+                &[8, 0, 8, 0, 8, 0],
+            ]
+            .concat();
         }
         ImageFormat::Png => {
             let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
@@ -300,15 +356,29 @@ fn every_orientation_in_every_format_gives_the_same_pixels_and_boxes() {
                 (upright.width(), upright.height(), exif),
                 "{extension} {exif}"
             );
-            assert_eq!(gemscope::image::size(Cursor::new(&bytes), true).unwrap(), (upright.width(), upright.height()));
-            let off = decoded.rgb.iter().zip(upright.to_rgb8().iter()).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
-            assert!(off == 0 || format == ImageFormat::Jpeg && off < 90, "{extension} {exif}: off by {off}");
+            assert_eq!(
+                gemscope::image::size(Cursor::new(&bytes), true).unwrap(),
+                (upright.width(), upright.height())
+            );
+            let off = decoded
+                .rgb
+                .iter()
+                .zip(upright.to_rgb8().iter())
+                .map(|(a, b)| a.abs_diff(*b))
+                .max()
+                .unwrap();
+            assert!(
+                off == 0 || format == ImageFormat::Jpeg && off < 90,
+                "{extension} {exif}: off by {off}"
+            );
             fs::write(dir.path().join(format!("in/{exif}.{extension}")), bytes).unwrap();
         }
     }
     let (records, code) = run(dir.path(), &["in"], b"", "run");
     assert_eq!((records.len(), code), (32, Some(0)));
-    let expected = records.iter().find(|record| record["image"] == "1.png").unwrap()["detections"].as_array().unwrap();
+    let expected = records.iter().find(|record| record["image"] == "1.png").unwrap()["detections"]
+        .as_array()
+        .unwrap();
     assert!(!expected.is_empty());
     for record in &records {
         let given = record["detections"].as_array().unwrap();
@@ -321,7 +391,8 @@ fn every_orientation_in_every_format_gives_the_same_pixels_and_boxes() {
         for (given, expected) in given.iter().zip(expected) {
             assert_eq!(given["label"], expected["label"]);
             for edge in 0..4 {
-                let off = given["bbox"][edge].as_f64().unwrap() - expected["bbox"][edge].as_f64().unwrap();
+                let off = given["bbox"][edge].as_f64().unwrap()
+                    - expected["bbox"][edge].as_f64().unwrap();
                 assert!(off.abs() <= 4.0, "{record}");
             }
         }
@@ -341,12 +412,18 @@ fn thin_images_have_their_size_or_a_reason_at_every_budget() {
             for budget in Budget::ALL {
                 match prepare(&decoded, BudgetChoice::Fixed(budget), 16) {
                     Ok(view) => {
-                        assert!(view.size.soft_tokens() <= budget.soft_tokens() && view.size.soft_tokens() > 0);
+                        assert!(
+                            view.size.soft_tokens() <= budget.soft_tokens()
+                                && view.size.soft_tokens() > 0
+                        );
                         assert_eq!(view.patches.count() as u32, view.size.patches());
                     }
                     Err(error) => {
                         refused += 1;
-                        assert!(error.to_string().contains("no target size"), "{width}x{height}: {error}");
+                        assert!(
+                            error.to_string().contains("no target size"),
+                            "{width}x{height}: {error}"
+                        );
                     }
                 }
             }
@@ -368,7 +445,9 @@ fn odd_files_give_pixels_or_a_reason() {
     copy("scene-01.png", &dir.path().join("in/png.jpg"));
     copy("scene-04.jpg", &dir.path().join("in/jpg.png"));
     // Claims of a bomb, in a few bytes: a PNG header with a right checksum.
-    let header = [b"IHDR", &40_000_u32.to_be_bytes()[..], &40_000_u32.to_be_bytes(), &[8, 2, 0, 0, 0]].concat();
+    let header =
+        [b"IHDR", &40_000_u32.to_be_bytes()[..], &40_000_u32.to_be_bytes(), &[8, 2, 0, 0, 0]]
+            .concat();
     let mut bomb = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
     bomb.extend(&header);
     let mut crc = flate2::Crc::new();
@@ -378,7 +457,10 @@ fn odd_files_give_pixels_or_a_reason() {
     fs::write(dir.path().join("in/bomb.png"), &bomb).unwrap();
     let (records, code) = run(dir.path(), &["in"], b"", "run");
     assert_eq!(code, Some(2));
-    assert_eq!(records[0]["reason"], "40000x40000 is more than the limit of 178956970 pixels (--max-pixels)");
+    assert_eq!(
+        records[0]["reason"],
+        "40000x40000 is more than the limit of 178956970 pixels (--max-pixels)"
+    );
     assert!(records[1]["status"] != "failed" && records[2]["status"] != "failed");
     // The limit is a setting of the run, not of its answers: the same run goes on with another.
     let output = gemscope()
@@ -401,7 +483,10 @@ fn odd_files_give_pixels_or_a_reason() {
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(summary["resumed"], 2);
     assert!(
-        summary["failures"][0]["reason"].as_str().unwrap().contains("40000x40000 is more than the limit of 1000000000")
+        summary["failures"][0]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("40000x40000 is more than the limit of 1000000000")
     );
 }
 

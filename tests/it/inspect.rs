@@ -9,7 +9,12 @@ use crate::support::{fixture, gemscope, json, json_lines, sha256};
 #[test]
 fn tensors_are_those_of_hugging_face() {
     let golden = json(fixture("golden/preprocess.json"));
-    let case = golden["cases"].as_array().unwrap().iter().find(|case| case["file"] == "photos/rocket.png").unwrap();
+    let case = golden["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|case| case["file"] == "photos/rocket.png")
+        .unwrap();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("t.safetensors");
     let output = gemscope()
@@ -37,8 +42,12 @@ fn tensors_are_those_of_hugging_face() {
 #[test]
 fn an_exif_orientation_is_applied_unless_told_otherwise() {
     let inspect = |extra: &[&str]| {
-        let output =
-            gemscope().arg("inspect").arg(fixture("photos/coffee-orientation-6.jpg")).args(extra).output().unwrap();
+        let output = gemscope()
+            .arg("inspect")
+            .arg(fixture("photos/coffee-orientation-6.jpg"))
+            .args(extra)
+            .output()
+            .unwrap();
         json_lines(String::from_utf8(output.stdout).unwrap()).remove(0)
     };
     let (upright, stored) = (inspect(&[]), inspect(&["--no-exif"]));
@@ -49,8 +58,12 @@ fn an_exif_orientation_is_applied_unless_told_otherwise() {
 #[test]
 fn a_model_directory_says_what_it_is() {
     let inspect = |directory: &str| {
-        let output =
-            gemscope().args(["model", "inspect"]).arg(fixture(directory)).args(["--budget", "70"]).output().unwrap();
+        let output = gemscope()
+            .args(["model", "inspect"])
+            .arg(fixture(directory))
+            .args(["--budget", "70"])
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
     };
@@ -62,8 +75,19 @@ fn a_model_directory_says_what_it_is() {
     assert_eq!(community["special_tokens"]["bos"], 2);
     assert_eq!(community["vocabulary_size"], 661);
     assert_eq!(community["serves_budget"], true);
-    let decoder = community["graphs"].as_array().unwrap().iter().find(|graph| graph["role"] == "decoder").unwrap();
-    assert!(decoder["inputs"].as_array().unwrap().iter().any(|port| port["name"] == "num_logits_to_keep"));
+    let decoder = community["graphs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|graph| graph["role"] == "decoder")
+        .unwrap();
+    assert!(
+        decoder["inputs"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|port| port["name"] == "num_logits_to_keep")
+    );
     let mobius = inspect("demo-model-mobius");
     assert_eq!(mobius["layout"], "genai");
     assert_eq!(mobius["config"]["default_budget"], 280);
@@ -73,11 +97,16 @@ fn a_model_directory_says_what_it_is() {
 fn a_directory_that_is_not_a_model_says_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("notes.txt"), "x").unwrap();
-    for file in ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"] {
+    for file in
+        ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json"]
+    {
         fs::copy(fixture("demo-model").join(file), dir.path().join(file)).unwrap();
     }
     let output = gemscope().args(["model", "inspect"]).arg(dir.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert!(stderr.contains("onnx/decoder_model_merged*.onnx") && stderr.contains("notes.txt"), "{stderr}");
+    assert!(
+        stderr.contains("onnx/decoder_model_merged*.onnx") && stderr.contains("notes.txt"),
+        "{stderr}"
+    );
 }

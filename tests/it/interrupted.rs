@@ -13,7 +13,8 @@ use crate::support::{fixture, json, json_lines};
 
 const FORMATS: &str = "jsonl,csv,coco,yolo,voc,label-studio,counts,crops";
 
-/// Pictures of 150 images take a minute without optimisation: they are compared only where the number of kills was asked for.
+/// Pictures of 150 images take a minute without optimisation: they are compared only where the
+/// number of kills was asked for.
 const PICTURES: &str = ",overlay,html";
 
 /// `count` pictures in two folders, under names of their own.
@@ -24,7 +25,9 @@ fn pictures(dir: &Path, count: usize) -> PathBuf {
     }
     let mut scenes: Vec<PathBuf> =
         fs::read_dir(fixture("shapes")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    scenes.retain(|path| path.extension().is_some_and(|extension| extension == "png" || extension == "jpg"));
+    scenes.retain(|path| {
+        path.extension().is_some_and(|extension| extension == "png" || extension == "jpg")
+    });
     scenes.sort();
     for index in 0..count {
         let scene = &scenes[index % scenes.len()];
@@ -40,7 +43,10 @@ fn detect(images: &Path, out: &Path) -> Command {
     command
         .arg("detect")
         .arg(images)
-        .args(["--labels", "star", "--budget", "70", "--batch", "4", "--device", "cpu", "--quiet", "--out"])
+        .args([
+            "--labels", "star", "--budget", "70", "--batch", "4", "--device", "cpu", "--quiet",
+            "--out",
+        ])
         .arg(out);
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command
@@ -68,7 +74,8 @@ fn wait_for(out: &Path, lines: usize) {
     }
 }
 
-/// Every file of every format, by its path. Times and links to folders are those of the test, so that two runs can be compared.
+/// Every file of every format, by its path. Times and links to folders are those of the test, so
+/// that two runs can be compared.
 fn exports(images: &Path, run: &Path, into: &Path) -> HashMap<PathBuf, Vec<u8>> {
     let manifest = run.join("run.json");
     let mut settings = json(&manifest);
@@ -97,7 +104,9 @@ fn exports(images: &Path, run: &Path, into: &Path) -> HashMap<PathBuf, Vec<u8>> 
 }
 
 fn assert_same(expected: &HashMap<PathBuf, Vec<u8>>, given: &HashMap<PathBuf, Vec<u8>>) {
-    let names = |files: &HashMap<PathBuf, Vec<u8>>| files.keys().cloned().collect::<std::collections::BTreeSet<_>>();
+    let names = |files: &HashMap<PathBuf, Vec<u8>>| {
+        files.keys().cloned().collect::<std::collections::BTreeSet<_>>()
+    };
     assert_eq!(names(expected), names(given));
     for (name, bytes) in expected {
         assert!(bytes == &given[name], "{} differs", name.display());
@@ -134,7 +143,8 @@ fn a_run_that_is_killed_at_any_moment_goes_on_and_loses_nothing() {
         let before = journal(&out);
         let mut child = detect(&images, &out).arg("--log").arg(&log).spawn().unwrap();
         if killed < kills {
-            // Of the way to the first record all moments, of the rest so much that a run is killed about eight times.
+            // Of the way to the first record all moments, of the rest so much that a run is killed
+            // about eight times.
             let moment = random.random_range(0.0..(to_first + rest / 8).as_secs_f64());
             std::thread::sleep(Duration::from_secs_f64(moment));
         }
@@ -149,10 +159,11 @@ fn a_run_that_is_killed_at_any_moment_goes_on_and_loses_nothing() {
             }
             Some(0) => {
                 // No image has two records, and none is missing.
-                let names: std::collections::BTreeSet<String> = json_lines(String::from_utf8(after).unwrap())
-                    .iter()
-                    .map(|record| record["image"].as_str().unwrap().to_owned())
-                    .collect();
+                let names: std::collections::BTreeSet<String> =
+                    json_lines(String::from_utf8(after).unwrap())
+                        .iter()
+                        .map(|record| record["image"].as_str().unwrap().to_owned())
+                        .collect();
                 assert_eq!((names.len(), count(&journal(&out))), (IMAGES, IMAGES));
                 let into = dir.path().join(format!("exports-{finished}"));
                 assert_same(&expected, &exports(&images, &out, &into));
@@ -172,15 +183,19 @@ fn a_run_that_is_killed_at_any_moment_goes_on_and_loses_nothing() {
     }
     let again = asked - finished * IMAGES;
     eprintln!(
-        "{killed} kills with {moments:?} records written; {torn} torn lines; {finished} runs finished, all exports equal; \
+        "{killed} kills with {moments:?} records written; {torn} torn lines; {finished} runs \
+         finished, all exports equal; \
          {asked} images asked about for {} needed: {again} again, which were in flight",
         finished * IMAGES
     );
-    assert!(again <= killed * IN_FLIGHT, "{again} images were asked about twice after {killed} kills");
+    assert!(
+        again <= killed * IN_FLIGHT,
+        "{again} images were asked about twice after {killed} kills"
+    );
 }
 
-/// So many images may be with the model when a run is killed: a batch of four, those that wait for a place in it, and what is answered and not
-/// written yet.
+/// So many images may be with the model when a run is killed: a batch of four, those that wait for
+/// a place in it, and what is answered and not written yet.
 const IN_FLIGHT: usize = 8;
 
 /// Kills the process; nothing where it did not end by itself before.
@@ -213,7 +228,10 @@ fn ctrl_c_finishes_what_is_in_flight_and_exports_what_there_is() {
     let text = String::from_utf8(journal(&out)).unwrap();
     let records = json_lines(&text);
     assert!(text.ends_with('\n') && (3..60).contains(&records.len()), "{} records", records.len());
-    assert_eq!(json_lines(fs::read_to_string(out.join("detections.jsonl")).unwrap()).len(), records.len());
+    assert_eq!(
+        json_lines(fs::read_to_string(out.join("detections.jsonl")).unwrap()).len(),
+        records.len()
+    );
     // The second one leaves at once, without exports; what is written stays.
     fs::remove_file(out.join("detections.jsonl")).unwrap();
     let child = detect(&images, &out).spawn().unwrap();
@@ -236,7 +254,10 @@ fn of_two_processes_one_works_and_the_other_says_so() {
     let second = detect(&images, &out).output().unwrap();
     assert_eq!(second.status.code(), Some(1));
     let stderr = String::from_utf8_lossy(&second.stderr);
-    assert!(stderr.contains(&format!("another process is writing this run (process {}", first.id())), "{stderr}");
+    assert!(
+        stderr.contains(&format!("another process is writing this run (process {}", first.id())),
+        "{stderr}"
+    );
     assert!(first.wait().unwrap().success());
     assert_eq!(count(&journal(&out)), 40);
 }
@@ -250,7 +271,12 @@ fn failed_images_are_tried_again_when_asked_and_changed_ones_always() {
     let good = fs::read(images.join("a/000.png")).unwrap();
     fs::write(images.join("a/000.png"), b"no image").unwrap();
     let run = |extra: &[&str]| {
-        let output = detect(&images, &out).args(["--json"]).args(extra).stdout(Stdio::piped()).output().unwrap();
+        let output = detect(&images, &out)
+            .args(["--json"])
+            .args(extra)
+            .stdout(Stdio::piped())
+            .output()
+            .unwrap();
         let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
         (output.status.code(), summary["resumed"].as_u64().unwrap(), count(&journal(&out)))
     };
@@ -265,7 +291,12 @@ fn failed_images_are_tried_again_when_asked_and_changed_ones_always() {
     let scene = fs::read(fixture("shapes/scene-09.png")).unwrap();
     fs::write(images.join("b/002.png"), scene).unwrap();
     assert_eq!(run(&[]), (Some(2), 2, 6), "and a crop cannot be cut any more");
-    let report = Command::new(env!("CARGO_BIN_EXE_gemscope")).arg("report").arg(&out).arg("--json").output().unwrap();
+    let report = Command::new(env!("CARGO_BIN_EXE_gemscope"))
+        .arg("report")
+        .arg(&out)
+        .arg("--json")
+        .output()
+        .unwrap();
     let report: Value = serde_json::from_slice(&report.stdout).unwrap();
     assert_eq!((&report["images"], &report["records"]), (&3.into(), &6.into()));
     assert_eq!(
@@ -283,7 +314,8 @@ fn a_damaged_journal_costs_what_is_damaged() {
     assert!(detect(&images, &out).status().unwrap().success());
     let text = String::from_utf8(journal(&out)).unwrap();
     let lines: Vec<&str> = text.lines().collect();
-    let lost = serde_json::from_str::<Value>(lines[2]).unwrap()["image"].as_str().unwrap().to_owned();
+    let lost =
+        serde_json::from_str::<Value>(lines[2]).unwrap()["image"].as_str().unwrap().to_owned();
     let broken: String = lines
         .iter()
         .enumerate()
@@ -310,7 +342,10 @@ struct Tmpfs(PathBuf);
 impl Tmpfs {
     fn mount(path: PathBuf, options: &str) -> Option<Self> {
         fs::create_dir_all(&path).unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", options, "gemscope-test"]).arg(&path).output();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "gemscope-test"])
+            .arg(&path)
+            .output();
         if mounted.is_ok_and(|output| output.status.success()) {
             return Some(Self(path));
         }
@@ -340,10 +375,14 @@ fn a_full_disk_stops_the_run_and_room_lets_it_go_on() {
     let output = detect(&images, &out).output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("journal.jsonl: No space left") && stderr.contains("once there is room"), "{stderr}");
+    assert!(
+        stderr.contains("journal.jsonl: No space left") && stderr.contains("once there is room"),
+        "{stderr}"
+    );
     let written = whole_lines(&journal(&out)).to_vec();
     assert!((1..80).contains(&count(&written)), "{} records", count(&written));
-    let report = Command::new(env!("CARGO_BIN_EXE_gemscope")).arg("report").arg(&out).output().unwrap();
+    let report =
+        Command::new(env!("CARGO_BIN_EXE_gemscope")).arg("report").arg(&out).output().unwrap();
     assert!(report.status.success(), "the journal is readable");
     // Still full: still said. Then with room.
     assert_eq!(detect(&images, &out).status().unwrap().code(), Some(1));
@@ -352,7 +391,11 @@ fn a_full_disk_stops_the_run_and_room_lets_it_go_on() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(journal(&out).starts_with(&written));
     for file in ["instances.json", "results.json", "counts.csv", "detections.jsonl"] {
-        assert_eq!(fs::read(out.join(file)).unwrap(), fs::read(whole.join(file)).unwrap(), "{file}");
+        assert_eq!(
+            fs::read(out.join(file)).unwrap(),
+            fs::read(whole.join(file)).unwrap(),
+            "{file}"
+        );
     }
 }
 

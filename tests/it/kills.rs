@@ -1,6 +1,8 @@
-//! Commands that are killed at any moment, one alone or two at once, change nothing of the user's and can simply be repeated.
+//! Commands that are killed at any moment, one alone or two at once, change nothing of the user's
+//! and can simply be repeated.
 //!
-//! `GEMSCOPE_KILLS=200 cargo test --test it kills:: -- --ignored --nocapture`; `GEMSCOPE_SEED` is another course of events.
+//! `GEMSCOPE_KILLS=200 cargo test --test it kills:: -- --ignored --nocapture`; `GEMSCOPE_SEED` is
+//! another course of events.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -30,11 +32,15 @@ fn content(folder: &Path) -> Content {
     files.collect()
 }
 
-/// What a command wrote into `folder`, in which its `--out` is `out`: without what it keeps for itself, and without the user's files.
+/// What a command wrote into `folder`, in which its `--out` is `out`: without what it keeps for
+/// itself, and without the user's files.
 fn written(folder: &Path) -> Content {
-    let own = [".lock", ".gemscope", "journal.jsonl", "run.json"].map(|name| Path::new("out").join(name));
+    let own =
+        [".lock", ".gemscope", "journal.jsonl", "run.json"].map(|name| Path::new("out").join(name));
     let mut written = content(folder);
-    written.retain(|name, _| !own.iter().any(|own| name.starts_with(own)) && !name.to_str().unwrap().contains(MINE));
+    written.retain(|name, _| {
+        !own.iter().any(|own| name.starts_with(own)) && !name.to_str().unwrap().contains(MINE)
+    });
     written
 }
 
@@ -50,7 +56,8 @@ fn plant(out: &Path) -> Vec<PathBuf> {
             planted.push(entry.path().join(format!("folder-{MINE}")).join("notes.txt"));
         }
     }
-    planted.retain(|path| !path.parent().unwrap().parent().unwrap().to_str().unwrap().contains(MINE));
+    planted
+        .retain(|path| !path.parent().unwrap().parent().unwrap().to_str().unwrap().contains(MINE));
     for path in &planted {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, path.to_str().unwrap()).unwrap();
@@ -90,19 +97,29 @@ fn quiet(name: &str) -> Command {
 }
 
 impl Scenario {
-    fn new(name: &'static str, dir: &Path, command: impl Fn(&Path, bool) -> Command + 'static) -> Self {
+    fn new(
+        name: &'static str,
+        dir: &Path,
+        command: impl Fn(&Path, bool) -> Command + 'static,
+    ) -> Self {
         let mut expected = Vec::new();
         for variant in [false, true] {
             let out = dir.join(format!("{name}-whole-{variant}")).join("out");
             fs::create_dir(out.parent().unwrap()).unwrap();
             let begun = Instant::now();
             let output = command(&out, variant).output().unwrap();
-            assert_eq!(output.status.code(), Some(0), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{name}: {}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             expected.push((written(out.parent().unwrap()), begun.elapsed()));
         }
         assert_ne!(expected[0].0, expected[1].0, "{name}: the variants differ");
         let (command, dir, out) = (Box::new(command), dir.to_owned(), PathBuf::new());
-        let mut scenario = Self { name, command, expected, dir, out, planted: Vec::new(), generation: 0 };
+        let mut scenario =
+            Self { name, command, expected, dir, out, planted: Vec::new(), generation: 0 };
         scenario.begin_anew();
         scenario
     }
@@ -121,7 +138,8 @@ impl Scenario {
 
     /// Everything that lies where the scenario writes is as an undisturbed command leaves it.
     fn assert_whole(&self, variant: bool) {
-        let (given, expected) = (written(self.out.parent().unwrap()), &self.expected[usize::from(variant)].0);
+        let (given, expected) =
+            (written(self.out.parent().unwrap()), &self.expected[usize::from(variant)].0);
         let names = |content: &Content| content.keys().cloned().collect::<Vec<_>>();
         assert_eq!(names(&given), names(expected), "{} {variant}", self.name);
         assert_eq!(&given, expected, "{} {variant}", self.name);
@@ -130,7 +148,8 @@ impl Scenario {
 
     fn assert_mine(&self) {
         for path in &self.planted {
-            let text = fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let text = fs::read_to_string(path)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
             assert_eq!(text, path.to_str().unwrap());
         }
     }
@@ -182,7 +201,13 @@ impl Scenario {
 
     fn repeat(&self, variant: bool, counts: &mut Counts) {
         let output = (self.command)(&self.out, variant).output().unwrap();
-        assert_eq!(output.status.code(), Some(0), "{}: {}", self.name, String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}: {}",
+            self.name,
+            String::from_utf8_lossy(&output.stderr)
+        );
         counts.repeated += 1;
         counts.zeros += 1;
         self.assert_whole(variant);
@@ -208,7 +233,14 @@ fn kills_change_nothing_of_the_users_and_every_command_can_be_repeated() {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let dir = tempfile::tempdir().unwrap();
     let beside = dir.path().join("beside");
-    for name in ["images/mine.txt", "crops/a.png", "sorted/keep/b.png", "run.json", "journal.jsonl", ".lock"] {
+    for name in [
+        "images/mine.txt",
+        "crops/a.png",
+        "sorted/keep/b.png",
+        "run.json",
+        "journal.jsonl",
+        ".lock",
+    ] {
         let path = beside.join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, name).unwrap();
@@ -220,7 +252,12 @@ fn kills_change_nothing_of_the_users_and_every_command_can_be_repeated() {
 
     let run = dir.path().join("run");
     let labels = ["--labels", "star", "--budget", "70", "--batch", "4"];
-    let detect = quiet("detect").arg(&images).args(labels).args(["--export", "coco", "--out"]).arg(&run).output();
+    let detect = quiet("detect")
+        .arg(&images)
+        .args(labels)
+        .args(["--export", "coco", "--out"])
+        .arg(&run)
+        .output();
     assert!(detect.unwrap().status.success());
     let truth = fixture("coco/truth.json");
     let formats = "jsonl,csv,coco,yolo,voc,label-studio,counts,crops";
@@ -231,7 +268,11 @@ fn kills_change_nothing_of_the_users_and_every_command_can_be_repeated() {
             move |out, variant| {
                 let mut command = quiet("detect");
                 command.arg(&images).args(labels).args(["--export", formats, "--out"]).arg(out);
-                command.args(if variant { &["--min-score", "0.6", "--fresh"][..] } else { &["--min-score", "0"] });
+                command.args(if variant {
+                    &["--min-score", "0.6", "--fresh"][..]
+                } else {
+                    &["--min-score", "0"]
+                });
                 command
             }
         }),
@@ -268,14 +309,20 @@ fn kills_change_nothing_of_the_users_and_every_command_can_be_repeated() {
             let truth = truth.clone();
             move |out, variant| {
                 let mut command = quiet("convert");
-                command.arg(&truth).args(["--to", if variant { "voc" } else { "yolo" }, "--out"]).arg(out);
+                command
+                    .arg(&truth)
+                    .args(["--to", if variant { "voc" } else { "yolo" }, "--out"])
+                    .arg(out);
                 command
             }
         }),
     ];
     scenarios.push(Scenario::new("convert-to-a-file", dir.path(), move |out, variant| {
         let mut command = quiet("convert");
-        command.arg(if variant { &instances } else { &truth }).args(["--to", "coco", "--adopt", "--out"]).arg(out);
+        command
+            .arg(if variant { &instances } else { &truth })
+            .args(["--to", "coco", "--adopt", "--out"])
+            .arg(out);
         command
     }));
     let mut counts = Counts::default();

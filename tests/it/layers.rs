@@ -1,7 +1,7 @@
 //! The rooms of the crate stand on each other in one direction, and so do the files.
 //!
-//! In: every file of `src`. Out: which room, and which file, uses which, by every path in it: those of `use` and those in
-//! the code. What is built for tests alone is passed over.
+//! In: every file of `src`. Out: which room, and which file, uses which, by every path in it: those
+//! of `use` and those in the code. What is built for tests alone is passed over.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +9,8 @@ use std::path::Path;
 
 /// Each room, and the rooms that it stands on: it may use these, and what they stand on.
 ///
-/// From plain data up to the formats; beside them what computes; then the run, the session and its callers.
+/// From plain data up to the formats; beside them what computes; then the run, the session and its
+/// callers.
 const STANDS_ON: &[(&str, &[&str])] = &[
     ("record", &[]),
     ("files", &[]),
@@ -72,7 +73,9 @@ fn rooms_use_what_stands_below_them() {
         let Some(room) = path.first() else { continue };
         let below = below(room);
         for target in module.absolute_paths(path, &modules) {
-            let Some(other) = target.first().filter(|other| modules.contains_key(&[(*other).clone()][..])) else {
+            let Some(other) =
+                target.first().filter(|other| modules.contains_key(&[(*other).clone()][..]))
+            else {
                 continue;
             };
             if other != room && !below.contains(other.as_str()) {
@@ -83,23 +86,33 @@ fn rooms_use_what_stands_below_them() {
     assert!(wrong.is_empty(), "not below them in STANDS_ON:\n{}", Vec::from_iter(wrong).join("\n"));
 }
 
-/// The file of a folder (`mod.rs`) is the face of the others in it: it hands out their items, says what they share and calls
-/// them. Its paths into its own folder therefore count for nothing. A path to an item that it only hands out counts as one
-/// to the file where the item is.
+/// The file of a folder (`mod.rs`) is the face of the others in it: it hands out their items, says
+/// what they share and calls them. Its paths into its own folder therefore count for nothing. A
+/// path to an item that it only hands out counts as one to the file where the item is.
 #[test]
 fn files_use_each_other_in_one_direction() {
     let modules = modules();
     let mut uses: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (path, module) in &modules {
-        let targets = module.absolute_paths(path, &modules).into_iter().filter_map(|target| home_of(&target, &modules));
-        let targets = targets.filter(|target| !target.starts_with(path)).map(|target| modules[target].file.as_str());
+        let targets = module
+            .absolute_paths(path, &modules)
+            .into_iter()
+            .filter_map(|target| home_of(&target, &modules));
+        let targets = targets
+            .filter(|target| !target.starts_with(path))
+            .map(|target| modules[target].file.as_str());
         uses.insert(&module.file, targets.collect());
     }
-    let reached: BTreeMap<&str, BTreeSet<&str>> = uses.keys().map(|file| (*file, reached(file, &uses))).collect();
+    let reached: BTreeMap<&str, BTreeSet<&str>> =
+        uses.keys().map(|file| (*file, reached(file, &uses))).collect();
     let circle = |a: &str, b: &str| reached[a].contains(b) && reached[b].contains(a);
     let mut lines = Vec::new();
     for (file, used) in &uses {
-        lines.extend(used.iter().filter(|other| circle(file, other)).map(|other| format!("{file} uses {other}")));
+        lines.extend(
+            used.iter()
+                .filter(|other| circle(file, other))
+                .map(|other| format!("{file} uses {other}")),
+        );
     }
     assert!(lines.is_empty(), "these files use each other in a circle:\n{}", lines.join("\n"));
 }
@@ -119,10 +132,12 @@ fn paths_are_found_in_imports_and_in_code_and_not_in_tests() {
     let mut modules = BTreeMap::new();
     let names: [&[&str]; 6] = [&["m"], &["m", "child"], &["a"], &["b"], &["d"], &["no"]];
     for name in names {
-        modules.insert(owned(name), Module::of(String::new(), if name == ["m"] { code } else { "" }));
+        modules
+            .insert(owned(name), Module::of(String::new(), if name == ["m"] { code } else { "" }));
     }
     let found = modules[&owned(&["m"])].absolute_paths(&owned(&["m"]), &modules);
-    let expected: [&[&str]; 6] = [&["a"], &["b"], &["b", "C"], &["b", "C", "g"], &["d", "e"], &["m", "child", "Item"]];
+    let expected: [&[&str]; 6] =
+        [&["a"], &["b"], &["b", "C"], &["b", "C", "g"], &["d", "e"], &["m", "child", "Item"]];
     assert_eq!(found, BTreeSet::from(expected.map(owned)));
     assert_eq!(home_of(&owned(&["m", "Item"]), &modules), Some(&owned(&["m", "child"])));
 }
@@ -147,7 +162,8 @@ struct Module {
 
 impl Module {
     fn of(file: String, code: &str) -> Self {
-        let mut module = Self { file, imports: Vec::new(), paths: Vec::new(), test_modules: Vec::new() };
+        let mut module =
+            Self { file, imports: Vec::new(), paths: Vec::new(), test_modules: Vec::new() };
         let tokens = tokens(code);
         let mut rest = tokens.as_slice();
         while let Some((token, after)) = rest.split_first() {
@@ -246,7 +262,8 @@ fn modules() -> BTreeMap<Names, Module> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let file = path.strip_prefix(&src).unwrap().to_string_lossy().replace('\\', "/");
-                let mut names: Names = file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+                let mut names: Names =
+                    file.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
                 names.pop_if(|last| last == "mod" || last == "lib");
                 modules.insert(names, Module::of(file, &fs::read_to_string(path).unwrap()));
             }
@@ -254,17 +271,28 @@ fn modules() -> BTreeMap<Names, Module> {
     }
     let tests: Vec<Names> = modules
         .iter()
-        .flat_map(|(path, module)| module.test_modules.iter().map(|name| [path, std::slice::from_ref(name)].concat()))
+        .flat_map(|(path, module)| {
+            module.test_modules.iter().map(|name| [path, std::slice::from_ref(name)].concat())
+        })
         .collect();
     modules.retain(|path, _| !tests.iter().any(|test| path.starts_with(test)));
-    assert!(modules.len() > 200 && tests.len() > 3, "{} files, {} of tests", modules.len(), tests.len());
+    assert!(
+        modules.len() > 200 && tests.len() > 3,
+        "{} files, {} of tests",
+        modules.len(),
+        tests.len()
+    );
     modules
 }
 
 /// The paths of a `use`, with the names that they give.
 fn import(before: &[String], tree: &[String], imports: &mut Vec<(Names, String)>) {
     if let Some(open) = tree.iter().position(|token| token == "{") {
-        let start: Names = before.iter().chain(tree[..open].iter().filter(|token| *token != "::")).cloned().collect();
+        let start: Names = before
+            .iter()
+            .chain(tree[..open].iter().filter(|token| *token != "::"))
+            .cloned()
+            .collect();
         let (mut depth, mut from) = (0, open + 1);
         for (place, token) in tree.iter().enumerate().skip(open) {
             depth += i32::from(token == "{") - i32::from(token == "}");
@@ -276,7 +304,9 @@ fn import(before: &[String], tree: &[String], imports: &mut Vec<(Names, String)>
     } else if !tree.is_empty() {
         let end = tree.iter().position(|token| token == "as");
         let mut names = before.to_vec();
-        names.extend(tree[..end.unwrap_or(tree.len())].iter().filter(|token| *token != "::").cloned());
+        names.extend(
+            tree[..end.unwrap_or(tree.len())].iter().filter(|token| *token != "::").cloned(),
+        );
         let glob = names.pop_if(|last| last == "*");
         names.pop_if(|last| last == "self");
         let alias = match end {
@@ -289,14 +319,17 @@ fn import(before: &[String], tree: &[String], imports: &mut Vec<(Names, String)>
 
 /// What stands behind `#[cfg(test)]`, if the tokens begin with that.
 fn test_item(tokens: &[String]) -> Option<&[String]> {
-    let begins = |with: &[&str]| tokens.iter().zip(with).filter(|(token, with)| token == with).count() == with.len();
+    let begins = |with: &[&str]| {
+        tokens.iter().zip(with).filter(|(token, with)| token == with).count() == with.len()
+    };
     (begins(&["#", "[", "cfg", "(", "test"]) || begins(&["#", "[", "cfg", "(", "all", "(", "test"]))
         .then(|| behind_attributes(tokens))
 }
 
 fn behind_attributes(mut tokens: &[String]) -> &[String] {
     while tokens.first().is_some_and(|token| token == "#") {
-        tokens = &tokens[tokens.iter().position(|token| token == "]").map_or(tokens.len(), |end| end + 1)..];
+        tokens = &tokens
+            [tokens.iter().position(|token| token == "]").map_or(tokens.len(), |end| end + 1)..];
     }
     tokens
 }

@@ -1,6 +1,12 @@
 //! Integration tests: the real command and the public library on real files, by topic.
 // Tests panic to fail, and nothing here is for others.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, clippy::doc_markdown)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::doc_markdown
+)]
 #![allow(clippy::format_collect, missing_docs, unreachable_pub)]
 
 mod bad_input;

@@ -11,7 +11,8 @@ fn every_sample_answer_gives_its_boxes() {
         .iter()
         .map(|sample| {
             let id = sample["id"].to_string();
-            serde_json::json!({"image": id, "width": 2000, "height": 1600, "text": sample["text"]}).to_string()
+            serde_json::json!({"image": id, "width": 2000, "height": 1600, "text": sample["text"]})
+                .to_string()
         })
         .collect();
     let output = gemscope().args(["parse", "-"]).write_stdin(lines.join("\n")).output().unwrap();
@@ -20,15 +21,24 @@ fn every_sample_answer_gives_its_boxes() {
     assert_eq!(records.len(), samples.len());
     for (record, sample) in records.iter().zip(&samples) {
         let detections = record["detections"].as_array().unwrap();
-        // One writes pixels among the others' thousandths: it is named, and none of its boxes is read.
-        let pixels = record["notes"].as_array().unwrap().iter().any(|note| note["kind"] == "coordinates_do_not_fit");
+        // One writes pixels among the others' thousandths: it is named, and none of its boxes is
+        // read.
+        let pixels = record["notes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|note| note["kind"] == "coordinates_do_not_fit");
         assert_eq!(pixels, sample["id"] == 55, "{record}");
         let boxes = if pixels { 0 } else { sample["complete_boxes"].as_u64().unwrap() };
         assert_eq!(detections.len() as u64, boxes, "{sample}\n{record}");
         for detection in detections {
             assert_eq!(detection["score"], serde_json::Value::Null);
-            let [x0, y0, x1, y1] = [0, 1, 2, 3].map(|place| detection["bbox"][place].as_f64().unwrap());
-            assert!(0.0 <= x0 && x0 < x1 && x1 <= 2000.0 && 0.0 <= y0 && y0 < y1 && y1 <= 1600.0, "{record}");
+            let [x0, y0, x1, y1] =
+                [0, 1, 2, 3].map(|place| detection["bbox"][place].as_f64().unwrap());
+            assert!(
+                0.0 <= x0 && x0 < x1 && x1 <= 2000.0 && 0.0 <= y0 && y0 < y1 && y1 <= 1600.0,
+                "{record}"
+            );
         }
     }
 }
@@ -52,7 +62,9 @@ fn a_run_has_one_record_an_image_and_is_never_contradicted() {
     let line = |image: &str, text: &str| {
         serde_json::json!({"image": image, "width": 10, "height": 10, "text": text}).to_string()
     };
-    let parse = |input: String| gemscope().args(["parse", "-", "--out"]).arg(&run).write_stdin(input).assert();
+    let parse = |input: String| {
+        gemscope().args(["parse", "-", "--out"]).arg(&run).write_stdin(input).assert()
+    };
     let journal = || json_lines(fs::read_to_string(run.join("journal.jsonl")).unwrap());
     parse([line("a", "[]"), line("b", "[]"), line("a", "[]")].join("\n")).code(0);
     assert_eq!(journal().len(), 2);

@@ -13,7 +13,13 @@ fn detect(dir: &Path, prompts: &str) -> Command {
     let file = dir.join("prompts.csv");
     fs::write(&file, prompts).unwrap();
     let mut command = gemscope();
-    command.arg("detect").arg(dir.join("images")).arg("--prompts").arg(file).arg("--out").arg(dir.join("run"));
+    command
+        .arg("detect")
+        .arg(dir.join("images"))
+        .arg("--prompts")
+        .arg(file)
+        .arg("--out")
+        .arg(dir.join("run"));
     command
 }
 
@@ -39,13 +45,22 @@ fn every_image_is_asked_its_own() {
     // The same again is done; another question about one image asks that image again.
     for (rows, resumed) in [(rows, 3), (&rows.replace("star", "triangle"), 2)] {
         let again = detect(dir.path(), rows).arg("--json").output().unwrap();
-        assert_eq!(serde_json::from_slice::<serde_json::Value>(&again.stdout).unwrap()["resumed"], resumed);
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(&again.stdout).unwrap()["resumed"],
+            resumed
+        );
     }
     let records = json_lines(fs::read_to_string(dir.path().join("run/journal.jsonl")).unwrap());
-    assert_eq!((records.len(), &records[3]["answers"][0]["prompt"]), (4, &"detect triangle".into()));
+    assert_eq!(
+        (records.len(), &records[3]["answers"][0]["prompt"]),
+        (4, &"detect triangle".into())
+    );
     // Another question about all of them is another run.
     let every = detect(dir.path(), rows).args(["--labels", "star"]).output().unwrap();
-    assert!(every.status.code() == Some(1) && String::from_utf8_lossy(&every.stderr).contains("  task: nothing -> "));
+    assert!(
+        every.status.code() == Some(1)
+            && String::from_utf8_lossy(&every.stderr).contains("  task: nothing -> ")
+    );
 }
 
 #[test]
@@ -54,13 +69,16 @@ fn rows_and_images_that_do_not_meet_are_named() {
     let from = "shapes/scene-16.png";
     let images = folder_of(dir.path(), &[(from, "a.png"), (from, "b.png")]);
     let rows = "image,labels\na.png,star\nimages/b.png,circle\n";
-    let missing =
-        contains("no row for 1 of 2 images: b.png").and(contains("1 rows are of no image here: images/b.png"));
+    let missing = contains("no row for 1 of 2 images: b.png")
+        .and(contains("1 rows are of no image here: images/b.png"));
     detect(dir.path(), rows).assert().code(1).stderr(missing);
     assert!(!dir.path().join("run").exists(), "nothing was begun");
     // The flags say what is asked about the others; what cannot be read needs no row.
     fs::write(images.join("c.png"), "no picture").unwrap();
-    let plan = detect(dir.path(), rows).args(["--labels", "square", "--dry-run", "--json"]).output().unwrap();
+    let plan = detect(dir.path(), rows)
+        .args(["--labels", "square", "--dry-run", "--json"])
+        .output()
+        .unwrap();
     let plan: serde_json::Value = serde_json::from_slice(&plan.stdout).unwrap();
     assert_eq!(plan["prompts"], serde_json::json!(["detect square"]));
     assert_eq!(plan["files"][0]["prompts"], serde_json::json!(["detect star"]));

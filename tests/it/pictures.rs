@@ -37,9 +37,15 @@ fn run_of(dir: &Path) -> (PathBuf, PathBuf) {
     ];
     let lines = lines.map(|(name, text)| {
         let (width, height) = upright(name);
-        serde_json::json!({"image": name, "width": width, "height": height, "text": text}).to_string()
+        serde_json::json!({"image": name, "width": width, "height": height, "text": text})
+            .to_string()
     });
-    gemscope().args(["parse", "-", "--out"]).arg(&run).write_stdin(lines.join("\n")).assert().success();
+    gemscope()
+        .args(["parse", "-", "--out"])
+        .arg(&run)
+        .write_stdin(lines.join("\n"))
+        .assert()
+        .success();
     (images, run)
 }
 
@@ -58,11 +64,17 @@ fn overlays_show_the_boxes_on_the_upright_image() {
     let dir = tempfile::tempdir().unwrap();
     let (images, run) = run_of(dir.path());
     export(&run, "overlay", &images).success();
-    let overlay = |name: &str| image::open(run.join("overlays").join(format!("{name}_boxes.jpg"))).unwrap();
-    let coffee = gemscope::image::decode(&fs::read(images.join("coffee.jpg")).unwrap(), true).unwrap();
+    let overlay =
+        |name: &str| image::open(run.join("overlays").join(format!("{name}_boxes.jpg"))).unwrap();
+    let coffee =
+        gemscope::image::decode(&fs::read(images.join("coffee.jpg")).unwrap(), true).unwrap();
     let drawn = overlay("coffee.jpg");
     let times = drawn.width() / coffee.width;
-    assert_eq!(drawn.dimensions(), (coffee.width * times, coffee.height * times), "upright, and enlarged evenly");
+    assert_eq!(
+        drawn.dimensions(),
+        (coffee.width * times, coffee.height * times),
+        "upright, and enlarged evenly"
+    );
     // The left edge of the first box, halfway down, has its colour (JPEG and antialiasing aside).
     let scene = overlay("sub/scene.png");
     let (width, height) = scene.dimensions();
@@ -73,7 +85,8 @@ fn overlays_show_the_boxes_on_the_upright_image() {
     let other: [u8; 3] = [0x56, 0xB4, 0xE9];
     let near = |colour: [u8; 3]| (0..3).all(|channel| edge[channel].abs_diff(colour[channel]) < 24);
     assert!(near(cup) || near(other), "{edge:?}");
-    // An image of one pixel is enlarged until text could be read on it; one without boxes is there too.
+    // An image of one pixel is enlarged until text could be read on it; one without boxes is there
+    // too.
     assert!(overlay(HOSTILE).width() >= 640);
     // The same bytes every time.
     let before = fs::read(run.join("overlays/sub/scene.png_boxes.jpg")).unwrap();
@@ -87,7 +100,11 @@ fn the_report_is_one_page_in_which_nothing_is_markup() {
     let (images, run) = run_of(dir.path());
     export(&run, "html", &images).success();
     let page = fs::read_to_string(run.join("report/index.html")).unwrap();
-    assert!(!page.contains("alert(1)<") && !page.contains("<script>alert") && !page.contains("<b>nothing"));
+    assert!(
+        !page.contains("alert(1)<")
+            && !page.contains("<script>alert")
+            && !page.contains("<b>nothing")
+    );
     assert_eq!(page.matches("<script").count(), 2, "the data and the page's own");
     assert!(page.contains("Content-Security-Policy") && page.contains("default-src 'none'"));
     assert!(!page.contains("unsafe-inline") && !page.contains("https:"));
@@ -96,7 +113,10 @@ fn the_report_is_one_page_in_which_nothing_is_markup() {
     let known = data["images"].as_array().unwrap();
     assert_eq!(known[0]["name"], HOSTILE);
     assert_eq!(known[0]["status"], "refused");
-    assert_eq!(known[0]["answer"], "I see <b>nothing</b> that I could name.", "the reader sees why");
+    assert_eq!(
+        known[0]["answer"], "I see <b>nothing</b> that I could name.",
+        "the reader sees why"
+    );
     assert_eq!(known[1]["name"], "coffee.jpg");
     assert!(known[1].get("answer").is_none());
     assert_eq!(known[1]["boxes"].as_array().unwrap().len(), 3);
@@ -107,7 +127,8 @@ fn the_report_is_one_page_in_which_nothing_is_markup() {
         assert!(thumbnail.width().max(thumbnail.height()) <= 320);
     }
     let coffee = image::open(run.join("report/thumbnails/000002.jpg")).unwrap();
-    let (width, height) = (known[1]["width"].as_u64().unwrap(), known[1]["height"].as_u64().unwrap());
+    let (width, height) =
+        (known[1]["width"].as_u64().unwrap(), known[1]["height"].as_u64().unwrap());
     assert_eq!(coffee.width() > coffee.height(), width > height, "turned as the image is");
     // The same bytes every time.
     export(&run, "html", &images).success();
@@ -120,13 +141,16 @@ fn images_that_are_gone_are_told_and_do_not_end_the_export() {
     let (images, run) = run_of(dir.path());
     fs::remove_file(images.join("coffee.jpg")).unwrap();
     export(&run, "overlay,html", &images).code(2).stderr(
-        predicates::str::contains("overlay: coffee.jpg").and(predicates::str::contains("no thumbnail of coffee.jpg")),
+        predicates::str::contains("overlay: coffee.jpg")
+            .and(predicates::str::contains("no thumbnail of coffee.jpg")),
     );
     assert!(
-        run.join("overlays/sub/scene.png_boxes.jpg").exists() && !run.join("overlays/coffee.jpg_boxes.jpg").exists()
+        run.join("overlays/sub/scene.png_boxes.jpg").exists()
+            && !run.join("overlays/coffee.jpg_boxes.jpg").exists()
     );
     let page = data(&fs::read_to_string(run.join("report/index.html")).unwrap());
-    let seen: Vec<bool> = page["images"].as_array().unwrap().iter().map(|image| image["thumbnail"] == true).collect();
+    let seen: Vec<bool> =
+        page["images"].as_array().unwrap().iter().map(|image| image["thumbnail"] == true).collect();
     assert_eq!(seen, [true, false, true]);
     // Without a word about the images there is a page all the same, and no overlay.
     gemscope().arg("export").arg(&run).args(["--to", "html"]).assert().success();
@@ -137,11 +161,20 @@ fn images_that_are_gone_are_told_and_do_not_end_the_export() {
 #[test]
 fn a_run_and_a_later_export_make_the_same_report() {
     let dir = tempfile::tempdir().unwrap();
-    let images = folder_of(dir.path(), &[("shapes/scene-01.png", "a.png"), ("images/bad/text.png", "b.png")]);
+    let images = folder_of(
+        dir.path(),
+        &[("shapes/scene-01.png", "a.png"), ("images/bad/text.png", "b.png")],
+    );
     let run = dir.path().join("run");
     let detect = || {
         let mut command = gemscope();
-        command.arg("detect").arg(&images).args(["--prompt", "detect shape", "--export", "overlay,html", "--out"]);
+        command.arg("detect").arg(&images).args([
+            "--prompt",
+            "detect shape",
+            "--export",
+            "overlay,html",
+            "--out",
+        ]);
         command.arg(&run).assert().code(2)
     };
     detect();
@@ -158,5 +191,9 @@ fn a_run_and_a_later_export_make_the_same_report() {
     assert!(page["started"].as_u64().unwrap() > 1_700_000_000);
     assert_eq!(page["images"][1]["status"], "failed");
     assert!(page["images"][1]["reason"].as_str().unwrap().contains("not a JPEG"));
-    assert!(!String::from_utf8(read("report/index.html")).unwrap().contains(dir.path().to_str().unwrap()));
+    assert!(
+        !String::from_utf8(read("report/index.html"))
+            .unwrap()
+            .contains(dir.path().to_str().unwrap())
+    );
 }

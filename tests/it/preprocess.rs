@@ -10,7 +10,11 @@ use crate::support::{fixture, json, le_bytes_f32, le_bytes_i64, sha256};
 /// The patterns that export/gemscope_export/golden/patterns.py draws.
 fn pattern(name: &str, width: u32, height: u32) -> UprightImage {
     let waves = |x: u32, y: u32| {
-        [(7 * x + 3 * y) % 256, (x * x / 5 + 11 * y) % 256, if (x / 8 + y / 8) % 2 == 1 { 255 } else { 0 }]
+        [
+            (7 * x + 3 * y) % 256,
+            (x * x / 5 + 11 * y) % 256,
+            if (x / 8 + y / 8) % 2 == 1 { 255 } else { 0 },
+        ]
     };
     let noise = |x: u32, y: u32| {
         [0_u32, 1, 2].map(|channel| {
@@ -47,8 +51,14 @@ fn every_golden_case_is_bit_exact() {
     for case in cases {
         let name = case["name"].as_str().unwrap();
         let image = match case["file"].as_str() {
-            Some(file) => gemscope::image::decode(&std::fs::read(fixture(file)).unwrap(), true).unwrap(),
-            None => pattern(case["pattern"].as_str().unwrap(), number(case, "width"), number(case, "height")),
+            Some(file) => {
+                gemscope::image::decode(&std::fs::read(fixture(file)).unwrap(), true).unwrap()
+            }
+            None => pattern(
+                case["pattern"].as_str().unwrap(),
+                number(case, "width"),
+                number(case, "height"),
+            ),
         };
         let budget = Budget::try_from(number(case, "budget")).unwrap();
         let mut view = prepare(&image, BudgetChoice::Fixed(budget), PATCH_SIDE).unwrap();
@@ -57,12 +67,20 @@ fn every_golden_case_is_bit_exact() {
         assert_eq!(view.size.patches(), number(case, "patches"), "{name}");
         assert_eq!(view.size.soft_tokens(), number(case, "soft_tokens"), "{name}");
         let resized = resize(&image.rgb, image.width, image.height, view.size).unwrap();
-        assert_eq!(sha256(&resized), case["resized_rgb_sha256"].as_str().unwrap(), "{name}: resized bytes");
+        assert_eq!(
+            sha256(&resized),
+            case["resized_rgb_sha256"].as_str().unwrap(),
+            "{name}: resized bytes"
+        );
         view.patches.pad_to(budget.max_patches() as usize);
         let pixels = sha256(&le_bytes_f32(view.patches.pixel_values().as_slice().unwrap()));
         assert_eq!(pixels, case["pixel_values_sha256"].as_str().unwrap(), "{name}: pixel_values");
         let positions = sha256(&le_bytes_i64(&view.patches.positions));
-        assert_eq!(positions, case["image_position_ids_sha256"].as_str().unwrap(), "{name}: image_position_ids");
+        assert_eq!(
+            positions,
+            case["image_position_ids_sha256"].as_str().unwrap(),
+            "{name}: image_position_ids"
+        );
     }
 }
 
@@ -75,7 +93,8 @@ fn every_byte_is_rescaled_as_torch_does() {
     }
     let size = gemscope::preprocess::TargetSize { width: 48, height: 48 };
     let grid = gemscope::preprocess::patchify(&rgb, size, 48);
-    for (value, bits) in grid.pixel_values().iter().zip(golden["rescale_bits"].as_array().unwrap()) {
+    for (value, bits) in grid.pixel_values().iter().zip(golden["rescale_bits"].as_array().unwrap())
+    {
         assert_eq!(format!("{:08x}", value.to_bits()), bits.as_str().unwrap());
     }
 }
@@ -86,10 +105,17 @@ fn every_golden_target_size() {
     let mut checked = 0;
     for (budget, sizes) in golden["sizes"].as_object().unwrap() {
         let budget: Budget = budget.parse().unwrap();
-        let numbers: Vec<u32> = sizes.as_array().unwrap().iter().map(|value| value.as_u64().unwrap() as u32).collect();
+        let numbers: Vec<u32> =
+            sizes.as_array().unwrap().iter().map(|value| value.as_u64().unwrap() as u32).collect();
         for case in numbers.chunks_exact(4) {
             let size = target_size(case[0], case[1], budget).unwrap();
-            assert_eq!([size.width, size.height], case[2..], "{}x{} under {budget}", case[0], case[1]);
+            assert_eq!(
+                [size.width, size.height],
+                case[2..],
+                "{}x{} under {budget}",
+                case[0],
+                case[1]
+            );
             checked += 1;
         }
     }

@@ -12,22 +12,35 @@ fn ids(value: &Value) -> Vec<u32> {
     value.as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect()
 }
 
-/// What gemscope asks: an optional system prompt, then one image and a text. Golden cases of other shapes are for other clients.
+/// What gemscope asks: an optional system prompt, then one image and a text. Golden cases of other
+/// shapes are for other clients.
 fn as_query(case: &Value) -> Option<(String, Conversation)> {
     let mut messages = case["messages"].as_array()?.iter();
     let mut message = messages.next()?;
     let mut system = None;
     if message["role"] == "system" {
-        system = Some(message["content"].as_str().or_else(|| message["content"][0]["text"].as_str())?.to_owned());
+        system = Some(
+            message["content"]
+                .as_str()
+                .or_else(|| message["content"][0]["text"].as_str())?
+                .to_owned(),
+        );
         message = messages.next()?;
     }
     let content = message["content"].as_array()?;
     let [image, text] = content.as_slice() else { return None };
-    if messages.next().is_some() || message["role"] != "user" || image["type"] != "image" || text["type"] != "text" {
+    if messages.next().is_some()
+        || message["role"] != "user"
+        || image["type"] != "image"
+        || text["type"] != "text"
+    {
         return None;
     }
     let thinking = case["enable_thinking"].as_bool().unwrap_or(false);
-    Some((text["text"].as_str()?.to_owned(), Conversation { system, thinking, ..Conversation::default() }))
+    Some((
+        text["text"].as_str()?.to_owned(),
+        Conversation { system, thinking, ..Conversation::default() },
+    ))
 }
 
 /// Golden cases whose text has special tokens in it.
@@ -36,8 +49,10 @@ const NAMES_SPECIAL_TOKENS: [&str; 3] =
 
 /// The special tokens of a prompt, in order, without those that stand for the view.
 fn special_ids(prompter: &Prompter, query: &Query) -> Vec<u32> {
-    let tokens = ["<bos>", "<eos>", "<|turn>", "<turn|>", "<|think|>", "<|image>", "<image|>", "<|image|>"];
-    let special: Vec<u32> = tokens.iter().filter_map(|token| prompter.tokenizer.id(token)).collect();
+    let tokens =
+        ["<bos>", "<eos>", "<|turn>", "<turn|>", "<|think|>", "<|image>", "<image|>", "<|image|>"];
+    let special: Vec<u32> =
+        tokens.iter().filter_map(|token| prompter.tokenizer.id(token)).collect();
     query.token_ids(3).into_iter().filter(|id| special.contains(id)).collect()
 }
 
@@ -49,11 +64,16 @@ fn every_golden_prompt() {
         ("gemma4", gemma4("chat_template.jinja")),
         ("gemma4-e2b", gemma4("chat_template.e2b.jinja")),
     ]);
-    let prompters: HashMap<&str, Prompter> =
-        directories.iter().map(|(name, directory)| (*name, Prompter::open(directory).unwrap())).collect();
-    let plain = |prompter: &Prompter| prompter.query("detect a cat", &Conversation::default()).unwrap();
-    let template_ids: HashMap<&str, Vec<u32>> =
-        prompters.iter().map(|(name, prompter)| (*name, special_ids(prompter, &plain(prompter)))).collect();
+    let prompters: HashMap<&str, Prompter> = directories
+        .iter()
+        .map(|(name, directory)| (*name, Prompter::open(directory).unwrap()))
+        .collect();
+    let plain =
+        |prompter: &Prompter| prompter.query("detect a cat", &Conversation::default()).unwrap();
+    let template_ids: HashMap<&str, Vec<u32>> = prompters
+        .iter()
+        .map(|(name, prompter)| (*name, special_ids(prompter, &plain(prompter))))
+        .collect();
     let mut checked = HashMap::new();
     for case in golden["cases"].as_array().unwrap() {
         let Some((text, conversation)) = as_query(case) else { continue };
@@ -62,7 +82,8 @@ fn every_golden_prompt() {
         let query = prompters[model].query(&text, &conversation);
         let query = query.unwrap();
         if NAMES_SPECIAL_TOKENS.contains(&case["name"].as_str().unwrap()) {
-            // The processor reads them as tokens, or fails over an image that is not there. Here they are words.
+            // The processor reads them as tokens, or fails over an image that is not there. Here
+            // they are words.
             assert_eq!(special_ids(&prompters[model], &query), template_ids[model], "{name}");
         } else {
             assert_eq!(query.rendered, case["prompt"].as_str().unwrap(), "{name}");
@@ -81,9 +102,10 @@ fn the_real_models_prompts_about_the_cat() {
     let dir = tempfile::tempdir().unwrap();
     let picture = dir.path().join("cat.png");
     image::RgbImage::new(960, 686).save(&picture).unwrap();
-    for (template, golden, count) in
-        [("chat_template.e2b.jinja", "gemma-4-e2b-it.json", 283), ("chat_template.jinja", "gemma-4-31b-it.json", 287)]
-    {
+    for (template, golden, count) in [
+        ("chat_template.e2b.jinja", "gemma-4-e2b-it.json", 283),
+        ("chat_template.jinja", "gemma-4-31b-it.json", 287),
+    ] {
         let expected = ids(&json(fixture("gemma4/golden").join(golden))["input_ids"]);
         assert_eq!(expected.len(), count);
         let output = gemscope()
@@ -107,8 +129,10 @@ fn every_tokenizer_vector() {
     let (inputs, outputs) = (read("tokenizer_vectors.inp"), read("tokenizer_vectors.out"));
     // Texts are separated by a line of their own; the last one has none after it.
     let texts: Vec<&str> = inputs.split("\n__ggml_vocab_test__\n").collect();
-    let expected: Vec<Vec<u32>> =
-        outputs.lines().map(|line| line.split_whitespace().map(|id| id.parse().unwrap()).collect()).collect();
+    let expected: Vec<Vec<u32>> = outputs
+        .lines()
+        .map(|line| line.split_whitespace().map(|id| id.parse().unwrap()).collect())
+        .collect();
     let pairs: Vec<_> = texts.iter().zip(&expected).collect();
     assert_eq!(pairs.len(), 46);
     for (text, expected) in pairs {
@@ -121,11 +145,16 @@ fn the_image_between_blank_lines() {
     for directory in [fixture("demo-model"), gemma4("chat_template.jinja")] {
         let prompter = Prompter::open(&directory).unwrap();
         let ask = |image_newlines| {
-            prompter.query("detect cat", &Conversation { image_newlines, ..Conversation::default() }).unwrap()
+            prompter
+                .query("detect cat", &Conversation { image_newlines, ..Conversation::default() })
+                .unwrap()
         };
         let (plain, between) = (ask(false), ask(true));
         assert_eq!(between.rendered, plain.rendered.replace("<|image|>", "\n\n<|image|>\n\n"));
         assert_ne!(between.token_ids(2), plain.token_ids(2));
-        assert_eq!(prompter.tokenizer.encode(&between.rendered).unwrap().len() + 3, between.token_ids(2).len());
+        assert_eq!(
+            prompter.tokenizer.encode(&between.rendered).unwrap().len() + 3,
+            between.token_ids(2).len()
+        );
     }
 }

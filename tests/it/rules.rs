@@ -36,7 +36,8 @@ fn exported(flags: &[&str]) -> Value {
 fn every_tile_is_asked_every_question() {
     let record = &detect(&["--labels", "star,circle", "--per-label", "--tiles", "2x1:0.0"])[0];
     let answers = record["answers"].as_array().unwrap();
-    let prompts: Vec<&str> = answers.iter().map(|answer| answer["prompt"].as_str().unwrap()).collect();
+    let prompts: Vec<&str> =
+        answers.iter().map(|answer| answer["prompt"].as_str().unwrap()).collect();
     assert_eq!(prompts, ["detect star", "detect circle"].repeat(3));
     let (width, height) = (record["width"].as_f64().unwrap(), record["height"].as_f64().unwrap());
     assert_eq!(answers[0]["view"], serde_json::json!([0.0, 0.0, width, height]));
@@ -89,7 +90,12 @@ fn a_pipeline_does_what_the_flags_do() {
         picture.display().to_string()
     );
     fs::write(&pipeline, &text).unwrap();
-    let run = gemscope().args(["run", "--quiet"]).arg(&pipeline).args(["--labels", "star", "--out"]).arg(&out).output();
+    let run = gemscope()
+        .args(["run", "--quiet"])
+        .arg(&pipeline)
+        .args(["--labels", "star", "--out"])
+        .arg(&out)
+        .output();
     let run = run.unwrap();
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let record = &json_lines(fs::read_to_string(out.join("journal.jsonl")).unwrap())[0];

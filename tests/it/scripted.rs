@@ -75,7 +75,11 @@ fn answers_out_of_order_make_the_same_exports() {
     let script = json!({"answers": (0..5).map(late).collect::<Vec<_>>()});
     detect(dir.path(), &images, &script).assert().success();
     let order: Vec<String> = journal(dir.path()).into_iter().map(|(image, _)| image).collect();
-    assert_ne!(order, ["00.png", "01.png", "02.png", "03.png", "04.png"], "the script is out of order");
+    assert_ne!(
+        order,
+        ["00.png", "01.png", "02.png", "03.png", "04.png"],
+        "the script is out of order"
+    );
     let read = |name: &str| fs::read(dir.path().join("run").join(name)).unwrap();
     let first = [read("instances.json"), read("detections.jsonl")];
 
@@ -88,7 +92,8 @@ fn answers_out_of_order_make_the_same_exports() {
 fn an_engine_that_dies_stops_the_run_and_keeps_what_it_answered() {
     let dir = tempfile::tempdir().unwrap();
     let images = images(dir.path(), 4);
-    let dies = json!({"image": "02.png", "does": "die", "reason": "the card is gone", "after_ms": 300});
+    let dies =
+        json!({"image": "02.png", "does": "die", "reason": "the card is gone", "after_ms": 300});
     let script = json!({"rows": 4, "answers": [dies, {"text": BOX}]});
     let died = detect(dir.path(), &images, &script).assert().code(1);
     let said = String::from_utf8_lossy(&died.get_output().stderr).into_owned();
@@ -104,7 +109,8 @@ fn an_engine_that_dies_stops_the_run_and_keeps_what_it_answered() {
 fn an_answer_that_never_comes_fails_its_image_after_the_time_limit() {
     let dir = tempfile::tempdir().unwrap();
     let images = images(dir.path(), 4);
-    let script = json!({"rows": 2, "answers": [{"image": "01.png", "does": "wait"}, {"text": BOX}]});
+    let script =
+        json!({"rows": 2, "answers": [{"image": "01.png", "does": "wait"}, {"text": BOX}]});
     let begun = Instant::now();
     detect(dir.path(), &images, &script).args(["--answer-timeout", "0.5"]).assert().code(2);
     assert!(begun.elapsed() < Duration::from_secs(30));
@@ -140,7 +146,9 @@ fn a_second_signal_leaves_an_engine_that_hangs() {
     std::thread::sleep(Duration::from_millis(600));
     let signal = |name: &str| {
         let id = child.id().to_string();
-        assert!(std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap().success()
+        );
     };
     signal("INT");
     std::thread::sleep(Duration::from_millis(300));
@@ -157,7 +165,8 @@ fn a_second_signal_leaves_an_engine_that_hangs() {
 fn a_script_that_is_none_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let images = images(dir.path(), 1);
-    let misspelt = detect(dir.path(), &images, &json!({"answers": [{"txt": "[]"}]})).assert().code(1);
+    let misspelt =
+        detect(dir.path(), &images, &json!({"answers": [{"txt": "[]"}]})).assert().code(1);
     assert!(String::from_utf8_lossy(&misspelt.get_output().stderr).contains("unknown field `txt`"));
     assert!(!dir.path().join("run").exists());
     let missing = gemscope()
@@ -221,7 +230,8 @@ fn an_engine_of_ones_own_answers_from_many_threads() {
     let most = Arc::new(AtomicUsize::new(0));
     let engine = Threads { answers: Arc::default(), open: 0, most: Arc::clone(&most) };
     let config = DetectConfig::of_labels(["cat"]);
-    let mut session = Session::with_engines(config, OwnEngines::of("threads", engine), &()).unwrap();
+    let mut session =
+        Session::with_engines(config, OwnEngines::of("threads", engine), &()).unwrap();
     let (source, placement) = (source::list(&[images], None).unwrap(), run_placement());
     let out = dir.path().join("run");
     let finished = session.run(&source, &placement, &RunOptions::of(&out)).unwrap();

@@ -1,5 +1,6 @@
-//! Runs over servers of models: what is sent to each kind, what is made of what comes back, and what becomes of a
-//! run whose server fails. Bodies are those of the servers' sources; see `server/mock.rs`.
+//! Runs over servers of models: what is sent to each kind, what is made of what comes back, and
+//! what becomes of a run whose server fails. Bodies are those of the servers' sources; see
+//! `server/mock.rs`.
 
 mod mock;
 
@@ -15,7 +16,17 @@ use mock::{Asked, Fault, Kind, LOG, Mock, Settings};
 fn detect(dir: &Path, mock: &Mock, images: &Path) -> assert_cmd::Command {
     let mut command = gemscope();
     command.env_remove("OPENAI_API_KEY").env_remove("GEMSCOPE_SERVER_KEY");
-    command.args(["detect", "--labels", "cat", "--export", "coco,jsonl", "--server-wait", "3", "--server", &mock.url]);
+    command.args([
+        "detect",
+        "--labels",
+        "cat",
+        "--export",
+        "coco,jsonl",
+        "--server-wait",
+        "3",
+        "--server",
+        &mock.url,
+    ]);
     command.arg("--out").arg(dir.join("run")).arg(images);
     command
 }
@@ -41,7 +52,8 @@ fn one(settings: Settings, more: &[&str]) -> (Value, Vec<Asked>, String) {
     (journal(dir.path()).swap_remove(0), asked, said)
 }
 
-/// Every token has the same probability, and so have the means over coordinates and label, whose product it is.
+/// Every token has the same probability, and so have the means over coordinates and label, whose
+/// product it is.
 fn score() -> f64 {
     (2.0 * LOG).exp()
 }
@@ -59,7 +71,11 @@ fn vllm_is_told_budget_grammar_and_thinking_and_its_figures_are_kept() {
     // After a grammar that forces it, a label's probability says nothing.
     assert!(found["score"].is_null() && found["probabilities"].is_null(), "{found}");
     let tokens = &record["answers"][0]["tokens"];
-    assert_eq!((tokens["soft_tokens"].as_u64(), tokens["budget"].as_u64()), (Some(64), Some(70)), "{tokens}");
+    assert_eq!(
+        (tokens["soft_tokens"].as_u64(), tokens["budget"].as_u64()),
+        (Some(64), Some(70)),
+        "{tokens}"
+    );
     // 10 of the template, 3 of "detect cat" and 2 around the image.
     assert_eq!(tokens["prompt"], 64 + 2 + 10 + 2);
 
@@ -68,10 +84,16 @@ fn vllm_is_told_budget_grammar_and_thinking_and_its_figures_are_kept() {
     assert_eq!(body["mm_processor_kwargs"], json!({"max_soft_tokens": 70}));
     assert_eq!(body["chat_template_kwargs"], json!({"enable_thinking": false}));
     assert_eq!((&body["temperature"], &body["max_tokens"]), (&json!(0.0), &json!(2048)));
-    assert!(body["structured_outputs"]["grammar"].as_str().unwrap().contains(r#"label ::= "\"cat\"""#));
+    assert!(
+        body["structured_outputs"]["grammar"].as_str().unwrap().contains(r#"label ::= "\"cat\"""#)
+    );
     assert!(body.get("extra_body").is_none() && body.get("guided_json").is_none());
     // The picture is first.
-    let kinds = body["messages"][0]["content"].as_array().unwrap().iter().map(|part| part["type"].as_str().unwrap());
+    let kinds = body["messages"][0]["content"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part["type"].as_str().unwrap());
     assert_eq!(kinds.collect::<Vec<_>>(), ["image_url", "text"]);
     assert_eq!(asked.text(), "detect cat");
     let picture = image::load_from_memory(&asked.pictures()[0]).unwrap();
@@ -83,7 +105,8 @@ fn vllm_that_does_not_trust_requests_is_asked_without_a_budget_and_that_is_said(
     let settings = Settings { trusts: false, ..Settings::of(Kind::Vllm) };
     let (record, asked, said) = one(settings, &["--budget", "1120"]);
     assert!(
-        said.contains("--trust-request-mm-kwargs") && said.contains("280 soft tokens of a picture of 1089"),
+        said.contains("--trust-request-mm-kwargs")
+            && said.contains("280 soft tokens of a picture of 1089"),
         "{said}"
     );
     assert!(asked[0].body.get("mm_processor_kwargs").is_none());
@@ -93,7 +116,8 @@ fn vllm_that_does_not_trust_requests_is_asked_without_a_budget_and_that_is_said(
 
 #[test]
 fn vllm_with_a_short_context_is_asked_for_no_more_than_fits() {
-    let (record, asked, _) = one(Settings { context: 1024, ..Settings::of(Kind::Vllm) }, &["--budget", "70"]);
+    let (record, asked, _) =
+        one(Settings { context: 1024, ..Settings::of(Kind::Vllm) }, &["--budget", "70"]);
     assert_eq!(record["status"], "ok", "{record}");
     let most = asked[0].body["max_tokens"].as_u64().unwrap();
     assert!((800..1024 - 72).contains(&most), "{most}");
@@ -125,7 +149,10 @@ fn free_decoding_is_held_to_nothing() {
 #[test]
 fn llama_enlarges_small_pictures_and_that_is_in_the_record() {
     let (record, asked, said) = one(Settings::of(Kind::Llama), &["--budget", "70"]);
-    assert!(said.contains("llama.cpp b10488-abc") && said.contains("70 soft tokens of a picture of 64"), "{said}");
+    assert!(
+        said.contains("llama.cpp b10488-abc") && said.contains("70 soft tokens of a picture of 64"),
+        "{said}"
+    );
     assert_eq!(record["answers"][0]["tokens"]["soft_tokens"], 70);
     let body = &asked[0].body;
     assert!(body["grammar"].as_str().unwrap().starts_with("root ::= "));
@@ -156,15 +183,25 @@ fn ollama_is_asked_by_its_own_route_with_room_and_one_at_a_time() {
     let ran = detect(dir.path(), &mock, &images).args(["--budget", "560"]).assert().success();
     assert!(stderr(&ran).contains("Ollama 0.15.0, model gemma4:e2b"));
     let all = mock.all_asked();
-    assert!(!all.iter().any(|asked| asked.path == "/v1/chat/completions"), "it makes two turns of one");
+    assert!(
+        !all.iter().any(|asked| asked.path == "/v1/chat/completions"),
+        "it makes two turns of one"
+    );
     let asked: Vec<&Asked> = all.iter().filter(|asked| asked.path == "/api/chat").collect();
     // The same room in every request, since another one loads the model again.
     let options = &asked[0].body["options"];
-    assert!(asked.iter().all(|asked| asked.body["options"]["num_ctx"].as_u64() >= options["num_ctx"].as_u64()));
+    assert!(
+        asked
+            .iter()
+            .all(|asked| asked.body["options"]["num_ctx"].as_u64() >= options["num_ctx"].as_u64())
+    );
     let last = &asked.last().unwrap().body;
     assert!(last["options"]["num_ctx"].as_u64().unwrap() > 560 + 2048);
     assert!(last["options"]["num_batch"].as_u64().unwrap() >= 560);
-    assert_eq!((&last["options"]["temperature"], &last["options"]["repeat_penalty"]), (&json!(0.0), &json!(1.0)));
+    assert_eq!(
+        (&last["options"]["temperature"], &last["options"]["repeat_penalty"]),
+        (&json!(0.0), &json!(1.0))
+    );
     assert_eq!((&last["stream"], &last["think"]), (&json!(false), &json!(false)));
     assert_eq!(last["messages"][0]["images"].as_array().unwrap().len(), 1);
     assert_eq!(last["format"]["items"]["properties"]["box_2d"]["maxItems"], 4);
@@ -184,10 +221,15 @@ fn lm_studio_gives_boxes_without_scores() {
     assert!(said.contains("boxes have no scores"), "{said}");
     assert_eq!(record["status"], "ok");
     assert_eq!(record["detections"].as_array().unwrap().len(), 1);
-    assert!(record["detections"][0]["score"].is_null() && record["detections"][0]["probabilities"].is_null());
+    assert!(
+        record["detections"][0]["score"].is_null()
+            && record["detections"][0]["probabilities"].is_null()
+    );
     let body = &asked[0].body;
     assert_eq!(body["response_format"]["json_schema"]["schema"]["type"], "array");
-    assert!(body.get("chat_template_kwargs").is_none() && body.get("mm_processor_kwargs").is_none());
+    assert!(
+        body.get("chat_template_kwargs").is_none() && body.get("mm_processor_kwargs").is_none()
+    );
 }
 
 #[test]
@@ -238,7 +280,8 @@ fn system_prompt_thinking_and_sampling_are_sent() {
 /// A rubric of one axis with two words.
 fn rubric(dir: &Path) -> PathBuf {
     let path = dir.join("rubric.toml");
-    let text = "name = \"look\"\n[[axis]]\nname = \"look\"\nquestion = \"How does it look?\"\nkind = \"level\"\n\
+    let text = "name = \"look\"\n[[axis]]\nname = \"look\"\nquestion = \"How does it look?\"\n\
+                kind = \"level\"\n\
                 words = [\"bad\", \"good\"]\n";
     fs::write(&path, text).unwrap();
     path
@@ -247,7 +290,9 @@ fn rubric(dir: &Path) -> PathBuf {
 fn critique(dir: &Path, mock: &Mock, images: &Path) -> assert_cmd::Command {
     let mut command = gemscope();
     command.env_remove("OPENAI_API_KEY").env_remove("GEMSCOPE_SERVER_KEY");
-    command.args(["critique", "--server-wait", "1", "--server", &mock.url, "--rubric"]).arg(rubric(dir));
+    command
+        .args(["critique", "--server-wait", "1", "--server", &mock.url, "--rubric"])
+        .arg(rubric(dir));
     command.arg("--out").arg(dir.join("run")).arg(images);
     command
 }
@@ -262,14 +307,23 @@ fn frames_are_rated_by_the_first_token() {
         let record = &journal(dir.path())[0];
         let rating = &record["ratings"][0];
         assert_eq!(rating["words"], json!(["bad", "good"]), "{}", stderr(&ran));
-        let shares: Vec<f64> =
-            rating["probabilities"].as_array().unwrap().iter().map(|share| share.as_f64().unwrap()).collect();
-        assert!((shares[0] - 0.2222).abs() < 1e-4 && (shares[1] - 0.7778).abs() < 1e-4, "{kind:?} {shares:?}");
+        let shares: Vec<f64> = rating["probabilities"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|share| share.as_f64().unwrap())
+            .collect();
+        assert!(
+            (shares[0] - 0.2222).abs() < 1e-4 && (shares[1] - 0.7778).abs() < 1e-4,
+            "{kind:?} {shares:?}"
+        );
         assert!((rating["mass"].as_f64().unwrap() - 0.9).abs() < 1e-3);
         let asked = mock.asked();
         assert_eq!(asked.len(), 2);
         match kind {
-            Kind::Vllm => assert_eq!(asked[0].body["logprob_token_ids"].as_array().unwrap().len(), 8),
+            Kind::Vllm => {
+                assert_eq!(asked[0].body["logprob_token_ids"].as_array().unwrap().len(), 8)
+            }
             Kind::Llama => assert_eq!(asked[0].body["top_logprobs"], 200),
             _ => assert_eq!(asked[0].body["top_logprobs"], 20),
         }
@@ -297,7 +351,11 @@ fn ratings_are_never_made_up() {
         critique(dir.path(), &mock, &images).assert().code(2);
         let record = &journal(dir.path())[0];
         assert!(record["reason"].as_str().unwrap().contains(reason), "{record}");
-        assert!(record.get("ratings").is_none_or(|ratings| ratings.as_array().is_none_or(Vec::is_empty)));
+        assert!(
+            record
+                .get("ratings")
+                .is_none_or(|ratings| ratings.as_array().is_none_or(Vec::is_empty))
+        );
     }
 }
 
@@ -307,21 +365,39 @@ fn questions_about_one_image_follow_each_other() {
     let mock = Mock::start(Settings::of(Kind::Vllm));
     let images = images(dir.path(), 3);
     let mut command = gemscope();
-    command.args(["detect", "--labels", "dog,bird,cat", "--per-label", "--concurrency", "1", "--server", &mock.url]);
+    command.args([
+        "detect",
+        "--labels",
+        "dog,bird,cat",
+        "--per-label",
+        "--concurrency",
+        "1",
+        "--server",
+        &mock.url,
+    ]);
     command.arg("--out").arg(dir.path().join("run")).arg(&images).assert().success();
     let asked = mock.asked();
     assert_eq!(asked.len(), 9);
     for image in asked.chunks(3) {
         let first = image[0].pictures();
         assert!(image.iter().all(|asked| asked.pictures() == first));
-        assert_eq!(image.iter().map(Asked::text).collect::<Vec<_>>(), ["detect dog", "detect bird", "detect cat"]);
+        assert_eq!(
+            image.iter().map(Asked::text).collect::<Vec<_>>(),
+            ["detect dog", "detect bird", "detect cat"]
+        );
     }
 }
 
 #[test]
 fn what_can_pass_is_tried_again_and_what_cannot_is_not() {
     let busy = |status| Fault::Status(status, vec![("Retry-After", "0")], json!({"error": "busy"}));
-    for fault in [busy(429), busy(503), Fault::Status(500, vec![], json!({"error": "x"})), Fault::Cut, Fault::Silent] {
+    for fault in [
+        busy(429),
+        busy(503),
+        Fault::Status(500, vec![], json!({"error": "x"})),
+        Fault::Cut,
+        Fault::Silent,
+    ] {
         let dir = tempfile::tempdir().unwrap();
         let mock = Mock::start(Settings::of(Kind::Vllm));
         let images = images(dir.path(), 1);
@@ -338,9 +414,14 @@ fn what_can_pass_is_tried_again_and_what_cannot_is_not() {
         mock.fail([fault.clone()]);
         detect(dir.path(), &mock, &images).args(["--concurrency", "1"]).assert().code(2);
         assert_eq!(mock.asked().len(), 2, "{fault:?}");
-        let reasons: Vec<_> =
-            journal(dir.path()).iter().filter_map(|record| record["reason"].as_str().map(str::to_owned)).collect();
-        assert!(reasons[0].contains("maximum context") || reasons[0].contains("no JSON"), "{reasons:?}");
+        let reasons: Vec<_> = journal(dir.path())
+            .iter()
+            .filter_map(|record| record["reason"].as_str().map(str::to_owned))
+            .collect();
+        assert!(
+            reasons[0].contains("maximum context") || reasons[0].contains("no JSON"),
+            "{reasons:?}"
+        );
     }
 }
 
@@ -349,10 +430,18 @@ fn a_server_that_asks_for_an_hour_stops_the_run() {
     let dir = tempfile::tempdir().unwrap();
     let mock = Mock::start(Settings::of(Kind::Vllm));
     let images = images(dir.path(), 2);
-    mock.always_fail(Fault::Status(429, vec![("Retry-After", "3600")], json!({"error": {"message": "quota"}})));
+    mock.always_fail(Fault::Status(
+        429,
+        vec![("Retry-After", "3600")],
+        json!({"error": {"message": "quota"}}),
+    ));
     let begun = Instant::now();
     let ran = detect(dir.path(), &mock, &images).assert().code(1);
-    assert!(begun.elapsed() < Duration::from_secs(20) && stderr(&ran).contains("3600 s"), "{}", stderr(&ran));
+    assert!(
+        begun.elapsed() < Duration::from_secs(20) && stderr(&ran).contains("3600 s"),
+        "{}",
+        stderr(&ran)
+    );
 }
 
 #[test]
@@ -362,11 +451,31 @@ fn a_server_that_goes_stops_the_run_and_one_that_comes_back_ends_it() {
     let images = images(dir.path(), 6);
     mock.fail([Fault::Late(0), Fault::Late(0), Fault::Late(60_000)]);
     let mut command = std::process::Command::new(crate::support::binary());
-    command.args(["detect", "--labels", "cat", "--export", "jsonl", "--server-wait", "1", "--concurrency", "1"]);
-    command.args(["--sync-every", "0", "--server", &mock.url]).arg("--out").arg(dir.path().join("run")).arg(&images);
-    let child = command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    command.args([
+        "detect",
+        "--labels",
+        "cat",
+        "--export",
+        "jsonl",
+        "--server-wait",
+        "1",
+        "--concurrency",
+        "1",
+    ]);
+    command
+        .args(["--sync-every", "0", "--server", &mock.url])
+        .arg("--out")
+        .arg(dir.path().join("run"))
+        .arg(&images);
+    let child = command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     let until = Instant::now() + Duration::from_secs(30);
-    let lines = || fs::read_to_string(dir.path().join("run/journal.jsonl")).unwrap_or_default().lines().count();
+    let lines = || {
+        fs::read_to_string(dir.path().join("run/journal.jsonl")).unwrap_or_default().lines().count()
+    };
     while lines() < 2 {
         assert!(Instant::now() < until);
         std::thread::sleep(Duration::from_millis(20));
@@ -386,7 +495,10 @@ fn a_server_that_goes_stops_the_run_and_one_that_comes_back_ends_it() {
     let manifest = fs::read_to_string(dir.path().join("run/run.json")).unwrap();
     assert!(!manifest.contains(&mock.url) && !manifest.contains(&other.url), "{manifest}");
     // Another model is another run.
-    let third = Mock::start(Settings { models: vec!["google/gemma-4-E4B-it".to_owned()], ..Settings::of(Kind::Vllm) });
+    let third = Mock::start(Settings {
+        models: vec!["google/gemma-4-E4B-it".to_owned()],
+        ..Settings::of(Kind::Vllm)
+    });
     let ran = detect(dir.path(), &third, &images).assert().code(1);
     assert!(stderr(&ran).contains("E4B"), "{}", stderr(&ran));
 }
@@ -447,24 +559,45 @@ fn keys_come_from_the_environment_and_stand_nowhere() {
     assert!(stderr(&ran).contains("wants a key"), "{}", stderr(&ran));
     mock.set(|settings| settings.repeats_key = true);
     let ran = with(Some("sk-wrong-secret")).assert().code(1);
-    assert!(stderr(&ran).contains("refuses the key") && !stderr(&ran).contains("wrong-secret"), "{}", stderr(&ran));
+    assert!(
+        stderr(&ran).contains("refuses the key") && !stderr(&ran).contains("wrong-secret"),
+        "{}",
+        stderr(&ran)
+    );
     let ran = with(Some(KEY)).assert().success();
     // A 400 that repeats it.
-    mock.fail([Fault::Status(400, vec![], json!({"error": {"message": format!("bad request of {KEY}")}}))]);
+    mock.fail([Fault::Status(
+        400,
+        vec![],
+        json!({"error": {"message": format!("bad request of {KEY}")}}),
+    )]);
     fs::remove_dir_all(dir.path().join("run/")).unwrap();
     let failed = with(Some(KEY)).assert().code(2);
     for said in [stderr(&ran), stderr(&failed), fs::read_to_string(&log).unwrap()] {
         assert!(!said.contains("very-secret"), "{said}");
     }
-    for entry in
-        walkdir::WalkDir::new(dir.path().join("run")).into_iter().flatten().filter(|entry| entry.file_type().is_file())
+    for entry in walkdir::WalkDir::new(dir.path().join("run"))
+        .into_iter()
+        .flatten()
+        .filter(|entry| entry.file_type().is_file())
     {
         let bytes = fs::read(entry.path()).unwrap();
-        assert!(!String::from_utf8_lossy(&bytes).contains("very-secret"), "{}", entry.path().display());
+        assert!(
+            !String::from_utf8_lossy(&bytes).contains("very-secret"),
+            "{}",
+            entry.path().display()
+        );
     }
     // A password in the address is refused, and not repeated.
     let mut command = gemscope();
-    command.args(["detect", "--labels", "cat", "--server", "http://me:hunter2@127.0.0.1:1", "--out"]);
+    command.args([
+        "detect",
+        "--labels",
+        "cat",
+        "--server",
+        "http://me:hunter2@127.0.0.1:1",
+        "--out",
+    ]);
     let ran = command.arg(dir.path().join("other")).arg(&images).assert().code(1);
     assert!(!stderr(&ran).contains("hunter2"), "{}", stderr(&ran));
 }
@@ -476,8 +609,12 @@ fn a_model_is_named_if_there_are_several() {
     let models = vec!["gemma4:e2b".to_owned(), "gemma4:latest".to_owned()];
     let mock = Mock::start(Settings { models, ..Settings::of(Kind::Ollama) });
     let ran = detect(dir.path(), &mock, &images).assert().code(1);
-    assert!(stderr(&ran).contains("gemma4:e2b, gemma4:latest") && stderr(&ran).contains("--server-model"));
-    let ran = detect(dir.path(), &mock, &images).args(["--server-model", "gemma3"]).assert().code(1);
+    assert!(
+        stderr(&ran).contains("gemma4:e2b, gemma4:latest")
+            && stderr(&ran).contains("--server-model")
+    );
+    let ran =
+        detect(dir.path(), &mock, &images).args(["--server-model", "gemma3"]).assert().code(1);
     assert!(stderr(&ran).contains("no model \"gemma3\""), "{}", stderr(&ran));
     detect(dir.path(), &mock, &images).args(["--server-model", "gemma4"]).assert().success();
     assert_eq!(mock.asked()[0].body["model"], "gemma4:latest");
@@ -497,7 +634,8 @@ fn a_slow_answer_fails_its_image_alone() {
     command.args(["--answer-timeout", "1", "--concurrency", "1"]).assert().code(2);
     assert!(begun.elapsed() < Duration::from_secs(15), "the others do not wait for it");
     let records = journal(dir.path());
-    let failed: Vec<&Value> = records.iter().filter(|record| record["status"] == "failed").collect();
+    let failed: Vec<&Value> =
+        records.iter().filter(|record| record["status"] == "failed").collect();
     assert_eq!((records.len(), failed.len()), (4, 1));
     assert_eq!(failed[0]["reason"], "no answer within 1 s");
 }
@@ -516,7 +654,10 @@ fn odd_answers_have_their_statuses() {
     assert_eq!(record["status"], "empty");
     let cut = r#"[{"box_2d": [0, 0, 500, 500], "label": "cat"}, {"box_2d": [1, 2"#;
     let (record, ..) = one(answer(cut, "length", None), &[]);
-    assert_eq!((&record["status"], record["detections"].as_array().unwrap().len()), (&json!("truncated"), 1));
+    assert_eq!(
+        (&record["status"], record["detections"].as_array().unwrap().len()),
+        (&json!("truncated"), 1)
+    );
     // Cut off within the thought: nothing was answered yet.
     let (record, ..) = one(answer("", "length", Some("first I look")), &["--decoding", "free"]);
     assert_eq!(record["status"], "truncated", "{record}");
@@ -530,7 +671,15 @@ fn offline_leaves_servers_of_this_machine_alone() {
     let mock = Mock::start(Settings::of(Kind::Vllm));
     detect(dir.path(), &mock, &images).arg("--offline").assert().success();
     let mut command = gemscope();
-    command.args(["--offline", "detect", "--labels", "cat", "--server", "http://example.org", "--out"]);
+    command.args([
+        "--offline",
+        "detect",
+        "--labels",
+        "cat",
+        "--server",
+        "http://example.org",
+        "--out",
+    ]);
     let ran = command.arg(dir.path().join("other")).arg(&images).assert().code(1);
     assert!(stderr(&ran).contains("going on the network is forbidden"), "{}", stderr(&ran));
     for flag in [&["--model", "demo"][..], &["--device", "cpu"], &["--dtype", "q4"]] {
@@ -555,7 +704,10 @@ fn the_run_keeps_how_it_was_asked_and_what_the_server_is() {
         (&run["server"]["version"], &run["server"]["fingerprint"]),
         (&json!("b10488-abc"), &json!("b10488-abc"))
     );
-    assert_eq!((&run["server"]["soft_tokens_planned"], &run["server"]["soft_tokens_seen"]), (&json!(256), &json!(256)));
+    assert_eq!(
+        (&run["server"]["soft_tokens_planned"], &run["server"]["soft_tokens_seen"]),
+        (&json!(256), &json!(256))
+    );
     // A server that is asked in another way is another run.
     let mock = Mock::start(Settings { takes_grammar: false, ..Settings::of(Kind::Llama) });
     let ran = detect(dir.path(), &mock, &images).assert().code(1);
@@ -579,9 +731,16 @@ fn doctor_says_what_a_server_is_and_cannot_do() {
     assert_eq!((&said["kind"], &said["version"]), (&json!("vllm"), &json!("0.33.0")));
     assert_eq!(said["constraint"], "grammar");
     let limits = said["limits"].as_array().unwrap();
-    assert!(limits.len() == 1 && limits[0].as_str().unwrap().contains("takes probabilities after it"), "{said}");
-    assert_eq!((&said["soft_tokens_planned"], &said["soft_tokens_seen"]), (&json!(256), &json!(256)));
-    let (_, said) = doctor(Settings { trusts: false, answer: found.clone(), ..Settings::of(Kind::Vllm) });
+    assert!(
+        limits.len() == 1 && limits[0].as_str().unwrap().contains("takes probabilities after it"),
+        "{said}"
+    );
+    assert_eq!(
+        (&said["soft_tokens_planned"], &said["soft_tokens_seen"]),
+        (&json!(256), &json!(256))
+    );
+    let (_, said) =
+        doctor(Settings { trusts: false, answer: found.clone(), ..Settings::of(Kind::Vllm) });
     assert_eq!(said["budget_per_request"], false);
     assert!(said["limits"][0].as_str().unwrap().contains("--trust-request-mm-kwargs"), "{said}");
     let (_, said) = doctor(Settings { answer: found, ..Settings::of(Kind::LmStudio) });

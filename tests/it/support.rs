@@ -23,7 +23,10 @@ pub fn fixture(name: &str) -> PathBuf {
 
 pub fn json(path: impl AsRef<Path>) -> Value {
     let path = path.as_ref();
-    serde_json::from_slice(&fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))).unwrap()
+    serde_json::from_slice(
+        &fs::read(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())),
+    )
+    .unwrap()
 }
 
 pub fn json_lines(text: impl AsRef<str>) -> Vec<Value> {
@@ -32,11 +35,12 @@ pub fn json_lines(text: impl AsRef<str>) -> Vec<Value> {
 
 /// The built command. `GEMSCOPE_TEST_BINARY` names another build of it.
 pub fn binary() -> OsString {
-    std::env::var_os("GEMSCOPE_TEST_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_gemscope").into())
+    std::env::var_os("GEMSCOPE_TEST_BINARY")
+        .unwrap_or_else(|| env!("CARGO_BIN_EXE_gemscope").into())
 }
 
-/// The built command, on the CPU: what tests compare with is computed there. Installs ONNX Runtime into the user's cache if there is none, as it
-/// does for a user.
+/// The built command, on the CPU: what tests compare with is computed there. Installs ONNX Runtime
+/// into the user's cache if there is none, as it does for a user.
 pub fn gemscope() -> Command {
     let mut command = Command::new(binary());
     command.env("GEMSCOPE_DEVICE", "cpu").env_remove("GEMSCOPE_MODEL");
@@ -57,7 +61,8 @@ pub fn le_bytes_i64(values: &[i64]) -> Vec<u8> {
 
 /// ONNX Runtime in this process.
 pub fn runtime() -> &'static Runtime {
-    onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |line| eprintln!("{line}")).unwrap()
+    onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |line| eprintln!("{line}"))
+        .unwrap()
 }
 
 /// Opens a model directory in this process.
@@ -70,11 +75,13 @@ pub fn open_on(directory: &Path, device: Device) -> (Prompter, Model) {
     let prompter = Prompter::open(directory).unwrap();
     let graphs = GraphFiles::find(directory, &Dtypes::default()).unwrap();
     let options = OpenOptions { device, embed_on_device: true, ..OpenOptions::default() };
-    let model = Model::open(directory, graphs, &prompter.tokenizer.special, runtime(), &options).unwrap();
+    let model =
+        Model::open(directory, graphs, &prompter.tokenizer.special, runtime(), &options).unwrap();
     (prompter, model)
 }
 
-/// A directory with Gemma 4's own tokenizer and template: `chat_template.jinja` (31B and its like) or `chat_template.e2b.jinja`.
+/// A directory with Gemma 4's own tokenizer and template: `chat_template.jinja` (31B and its like)
+/// or `chat_template.e2b.jinja`.
 pub fn gemma4(template: &str) -> PathBuf {
     static ROOT: OnceLock<tempfile::TempDir> = OnceLock::new();
     static BUILD: std::sync::Mutex<()> = std::sync::Mutex::new(());
@@ -105,7 +112,8 @@ pub fn folder_of(dir: &Path, copies: &[(&str, &str)]) -> PathBuf {
     images
 }
 
-/// What a model answers, greedily, to a case of the golden data: its `file`, `prompt` and `input_count`.
+/// What a model answers, greedily, to a case of the golden data: its `file`, `prompt` and
+/// `input_count`.
 pub fn answer(
     prompter: &Prompter,
     model: &mut Model,
@@ -122,7 +130,8 @@ pub fn answer(
     assert!(features.values().unwrap().iter().all(|value| value.is_finite()));
     let prompt_ids = query.token_ids(soft_tokens);
     assert_eq!(prompt_ids.len() as u64, case["input_count"].as_u64().unwrap());
-    let options = GenerateOptions { max_new_tokens, sampling: Sampling::Greedy, labels: 1, stream: 0 };
+    let options =
+        GenerateOptions { max_new_tokens, sampling: Sampling::Greedy, labels: 1, stream: 0 };
     let request = Request { prompt_ids, wanted: Wanted::Answer { options, grammar: None } };
     generate(model, &prompter.tokenizer, features, request).unwrap().into_answer().unwrap()
 }

@@ -1,7 +1,9 @@
-//! The exporter's graphs of every variant of Gemma 4, run as a user's would be: their greedy tokens are Hugging Face's.
+//! The exporter's graphs of every variant of Gemma 4, run as a user's would be: their greedy tokens
+//! are Hugging Face's.
 //!
-//! The models are tiny and random; what they share with the real ones is the shape of every variant: per-layer embeddings and shared KV (E2B,
-//! E4B), experts (26B-A4B), keys as values, standardized features and bidirectional images (26B-A4B, 31B, 12B), no vision tower (12B).
+//! The models are tiny and random; what they share with the real ones is the shape of every
+//! variant: per-layer embeddings and shared KV (E2B, E4B), experts (26B-A4B), keys as values,
+//! standardized features and bidirectional images (26B-A4B, 31B, 12B), no vision tower (12B).
 
 use std::collections::BTreeMap;
 
@@ -9,7 +11,8 @@ use gemscope::record::Ended;
 
 use crate::support::{answer, budget, fixture, ids, json, open};
 
-/// Random models repeat themselves, which Gemscope stops; until then the tokens must be equal, and so many of them.
+/// Random models repeat themselves, which Gemscope stops; until then the tokens must be equal, and
+/// so many of them.
 const FEWEST_TOKENS: usize = 12;
 
 #[test]
@@ -20,7 +23,10 @@ fn greedy_tokens_of_every_variant() {
     for case in golden["cases"].as_array().unwrap() {
         cases_of.entry(case["model"].as_str().unwrap()).or_default().push(case);
     }
-    assert_eq!(cases_of.keys().copied().collect::<Vec<_>>(), ["12B", "26B-A4B", "31B", "E2B", "E4B"]);
+    assert_eq!(
+        cases_of.keys().copied().collect::<Vec<_>>(),
+        ["12B", "26B-A4B", "31B", "E2B", "E4B"]
+    );
     for (variant, cases) in cases_of {
         let (prompter, mut model) = open(&fixture("variants").join(variant));
         let (mut budgets, mut compared) = (Vec::new(), 0);
@@ -30,7 +36,11 @@ fn greedy_tokens_of_every_variant() {
             budgets.push(budget);
             let answer = answer(&prompter, &mut model, case, budget, max_new_tokens);
             let expected = ids(case);
-            assert!(expected.starts_with(&answer.ids), "{name}: {:?} instead of {expected:?}", answer.ids);
+            assert!(
+                expected.starts_with(&answer.ids),
+                "{name}: {:?} instead of {expected:?}",
+                answer.ids
+            );
             assert!(answer.ended == Ended::Looped || answer.ids.len() == expected.len(), "{name}");
             compared += answer.ids.len();
         }
@@ -40,12 +50,17 @@ fn greedy_tokens_of_every_variant() {
     }
 }
 
-/// In f16 the tokens may differ where two are nearly as probable, but there must be some, and a cache and logits in f16 are cast.
+/// In f16 the tokens may differ where two are nearly as probable, but there must be some, and a
+/// cache and logits in f16 are cast.
 #[test]
 fn f16_graphs_answer() {
     let golden = json(fixture("golden/variants.json"));
-    let case = golden["cases"].as_array().unwrap().iter().find(|case| case["model"] == "E2B").unwrap();
+    let case =
+        golden["cases"].as_array().unwrap().iter().find(|case| case["model"] == "E2B").unwrap();
     let (prompter, mut model) = open(&fixture("variants/E2B-f16"));
     let answer = answer(&prompter, &mut model, case, budget(&case["budget"]), 24);
-    assert!(!answer.ids.is_empty() && answer.spans.iter().all(|span| span.log_probability.is_some_and(f64::is_finite)));
+    assert!(
+        !answer.ids.is_empty()
+            && answer.spans.iter().all(|span| span.log_probability.is_some_and(f64::is_finite))
+    );
 }

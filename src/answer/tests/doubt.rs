@@ -4,13 +4,23 @@ use super::check;
 use crate::record::AnswerStatus::{self, Ok, Refused, Salvaged, Truncated};
 use crate::record::Ended::{StopToken, TokenLimit};
 
-/// Of an answer the labels of its boxes, each with the box's first number, its status, and its notes on doubts.
+/// Of an answer the labels of its boxes, each with the box's first number, its status, and its
+/// notes on doubts.
 fn told(text: &str) -> (String, AnswerStatus, String) {
     let answer = check(text, StopToken);
-    let boxes = answer.boxes.iter().map(|one| format!("{} {}", one.label.as_deref().unwrap_or("-"), one.box_2d[0]));
+    let boxes = answer
+        .boxes
+        .iter()
+        .map(|one| format!("{} {}", one.label.as_deref().unwrap_or("-"), one.box_2d[0]));
     let notes = answer.notes.iter().filter_map(|note| {
         let name = serde_json::to_value(note.kind).unwrap().as_str().unwrap().to_owned();
-        let plain = ["prose_around", "thinking_removed", "malformed_json", "unclosed_fence", "tool_call_debris"];
+        let plain = [
+            "prose_around",
+            "thinking_removed",
+            "malformed_json",
+            "unclosed_fence",
+            "tool_call_debris",
+        ];
         let detail = note.detail.as_ref().map(|detail| format!(" {detail}")).unwrap_or_default();
         (!plain.contains(&name.as_str())).then(|| format!("{name}{detail}"))
     });
@@ -21,8 +31,10 @@ fn told(text: &str) -> (String, AnswerStatus, String) {
 #[track_caller]
 fn table(rows: &[(&str, &str, AnswerStatus, &str)]) {
     for (text, boxes, status, notes) in rows {
-        let text = text.replace("A]", "[110, 120, 330, 440]]").replace("B]", "[550, 160, 970, 380]]");
-        let text = text.replace(": A", ": [110, 120, 330, 440]").replace(": B", ": [550, 160, 970, 380]");
+        let text =
+            text.replace("A]", "[110, 120, 330, 440]]").replace("B]", "[550, 160, 970, 380]]");
+        let text =
+            text.replace(": A", ": [110, 120, 330, 440]").replace(": B", ": [550, 160, 970, 380]");
         let text = text.replace("[A, ", "[[110, 120, 330, 440], ");
         let told = told(&text);
         assert_eq!((told.0.as_str(), told.1, told.2.as_str()), (*boxes, *status, *notes), "{text}");
@@ -84,9 +96,24 @@ fn a_second_place_beside_a_box_is_not_lost_unseen() {
     table(&[
         (r#"[{"box_2d": A, "label": "van"}, ["dog", B]]"#, "van 110", Salvaged, lost),
         (r#"[{"box_2d": A, "label": "van"}, ["dog", 5, 6, 7, 8]]"#, "van 110", Salvaged, lost),
-        (r#"[{"box_2d": A, "label": "van"}, "{\"box_2d\": [5, 6, 7, 8]}"]"#, "van 110", Salvaged, lost),
-        (r#"[{"box_2d": A, "label": "van"}, {"scene": {"dog": B}}]"#, "van 110", Salvaged, "unread_key dog"),
-        (r#"[{"box_2d": A, "label": "van"}, {"extra": {"dog": B}}]"#, "van 110", Salvaged, "unread_key dog"),
+        (
+            r#"[{"box_2d": A, "label": "van"}, "{\"box_2d\": [5, 6, 7, 8]}"]"#,
+            "van 110",
+            Salvaged,
+            lost,
+        ),
+        (
+            r#"[{"box_2d": A, "label": "van"}, {"scene": {"dog": B}}]"#,
+            "van 110",
+            Salvaged,
+            "unread_key dog",
+        ),
+        (
+            r#"[{"box_2d": A, "label": "van"}, {"extra": {"dog": B}}]"#,
+            "van 110",
+            Salvaged,
+            "unread_key dog",
+        ),
         (r#"[{"box_2d": A, "label": "van"}, {"meta": {"hue": B}}]"#, "van 110", Ok, ""),
     ]);
 }
@@ -97,15 +124,50 @@ fn lists_of_labels_are_given_one_to_each_box_or_to_none() {
     table(&[
         (r#"{"box_2d": [A, B], "label": ["van", "dog"]}"#, "van 110, dog 550", Ok, ""),
         (r#"{"names": ["van", "dog"], "boxes_2d": [A, B]}"#, "van 110, dog 550", Ok, ""),
-        (r#"{"labels": ["van", "dog", "cup"], "boxes_2d": [A, B]}"#, "- 110, - 550", Salvaged, "unread_key labels"),
-        (r#"{"class": ["van", "dog", "cup"], "box_2d": [A, B]}"#, "- 110, - 550", Salvaged, "unread_key class"),
-        (r#"{"labels": "van; dog", "box_2d": [A, B]}"#, "van 110, dog 550", Salvaged, "label_guessed labels"),
-        (r#"{"label": "van, dog", "box_2d": [A, B]}"#, "van, dog 110, van, dog 550", Salvaged, "label_guessed label"),
-        (r#"{"items": ["van", "dog"], "boxes_2d": [A, B]}"#, "van 110, dog 550", Salvaged, "label_guessed items"),
+        (
+            r#"{"labels": ["van", "dog", "cup"], "boxes_2d": [A, B]}"#,
+            "- 110, - 550",
+            Salvaged,
+            "unread_key labels",
+        ),
+        (
+            r#"{"class": ["van", "dog", "cup"], "box_2d": [A, B]}"#,
+            "- 110, - 550",
+            Salvaged,
+            "unread_key class",
+        ),
+        (
+            r#"{"labels": "van; dog", "box_2d": [A, B]}"#,
+            "van 110, dog 550",
+            Salvaged,
+            "label_guessed labels",
+        ),
+        (
+            r#"{"label": "van, dog", "box_2d": [A, B]}"#,
+            "van, dog 110, van, dog 550",
+            Salvaged,
+            "label_guessed label",
+        ),
+        (
+            r#"{"items": ["van", "dog"], "boxes_2d": [A, B]}"#,
+            "van 110, dog 550",
+            Salvaged,
+            "label_guessed items",
+        ),
         (r#"[{"label": "van"}, {"box_2d": A}]"#, "- 110", Salvaged, "unread_key label"),
         (r#"["van", {"box_2d": A}]"#, "- 110", Salvaged, "unread_key label"),
-        (&legend(r#"{"class_id": 1, "box_2d": A}, {"class_id": 0, "box_2d": B}"#), "dog 110, van 550", Ok, ""),
-        (&legend(r#"{"box_2d": A, "label": 2}, {"box_2d": B, "label": 1}"#), "dog 110, van 550", Ok, ""),
+        (
+            &legend(r#"{"class_id": 1, "box_2d": A}, {"class_id": 0, "box_2d": B}"#),
+            "dog 110, van 550",
+            Ok,
+            "",
+        ),
+        (
+            &legend(r#"{"box_2d": A, "label": 2}, {"box_2d": B, "label": 1}"#),
+            "dog 110, van 550",
+            Ok,
+            "",
+        ),
         (&legend(r#"{"class_index": 1, "box_2d": A}"#), "- 110", Salvaged, "unread_key classes"),
         (
             &legend(r#"{"id": "dog", "box_2d": A}, {"id": "van", "box_2d": B}"#),
@@ -138,7 +200,12 @@ fn the_title_of_an_answer_labels_no_box() {
     table(&[
         (r#"{"type": "array", "items": [{"box_2d": A}]}"#, "- 110", Ok, ""),
         (r#"{"name": "street.png", "items": [{"box_2d": A}]}"#, "- 110", Ok, ""),
-        (r#"{"caption": "A street", "boxes": [A, B]}"#, "A street 110, A street 550", Salvaged, "label_guessed boxes"),
+        (
+            r#"{"caption": "A street", "boxes": [A, B]}"#,
+            "A street 110, A street 550",
+            Salvaged,
+            "label_guessed boxes",
+        ),
         (r#"{"class": "van", "detections": [{"box_2d": A}]}"#, "van 110", Ok, ""),
         (r#"{"categories": [{"name": "van", "objects": [{"box_2d": A}]}]}"#, "van 110", Ok, ""),
     ]);
@@ -147,13 +214,28 @@ fn the_title_of_an_answer_labels_no_box() {
 #[test]
 fn labels_are_looked_for_before_a_box_goes_without() {
     table(&[
-        (r#"{"van_detections": [{"box_2d": A}]}"#, "van 110", Salvaged, "label_guessed van_detections"),
-        (r#"{"detected_vans": [{"box_2d": A}]}"#, "vans 110", Salvaged, "label_guessed detected_vans"),
+        (
+            r#"{"van_detections": [{"box_2d": A}]}"#,
+            "van 110",
+            Salvaged,
+            "label_guessed van_detections",
+        ),
+        (
+            r#"{"detected_vans": [{"box_2d": A}]}"#,
+            "vans 110",
+            Salvaged,
+            "label_guessed detected_vans",
+        ),
         (r#"{"van1": {"box_2d": A}, "object2": {"box_2d": B}}"#, "van 110, - 550", Ok, ""),
         (r#"{"street_01.png": [{"box_2d": A}]}"#, "- 110", Ok, ""),
         (r#"[{"result": "van", "box_2d": A}]"#, "van 110", Salvaged, "label_guessed result"),
         (r#"[{"object_id": "van", "box_2d": A}]"#, "van 110", Salvaged, "label_guessed object_id"),
-        (r#"[{"type": "bounding_box", "phrase": "van", "box_2d": A}]"#, "van 110", Salvaged, "label_guessed phrase"),
+        (
+            r#"[{"type": "bounding_box", "phrase": "van", "box_2d": A}]"#,
+            "van 110",
+            Salvaged,
+            "label_guessed phrase",
+        ),
         (r#"[{"name": "item_3", "category": "van", "box_2d": A}]"#, "van 110", Ok, ""),
         (r#"[{"box_2d_label": "van", "box_2d": A}]"#, "van 110", Ok, ""),
     ]);
@@ -162,7 +244,9 @@ fn labels_are_looked_for_before_a_box_goes_without() {
 #[test]
 fn a_key_says_that_its_boxes_are_no_answer() {
     let two = |first: &str, second: &str| {
-        format!(r#"{{"{first}": [{{"box_2d": A, "label": "van"}}], "{second}": [{{"box_2d": B, "label": "dog"}}]}}"#)
+        format!(
+            r#"{{"{first}": [{{"box_2d": A, "label": "van"}}], "{second}": [{{"box_2d": B, "label": "dog"}}]}}"#
+        )
     };
     for (draft, other) in [
         ("original", "revised"),
@@ -173,7 +257,9 @@ fn a_key_says_that_its_boxes_are_no_answer() {
     ] {
         table(&[(&two(draft, other), "dog 550", Salvaged, "earlier_answer_dropped")]);
     }
-    for (kept, taken_back) in [("objects", "excluded_objects"), ("found", "false_positives"), ("answer", "discarded")] {
+    for (kept, taken_back) in
+        [("objects", "excluded_objects"), ("found", "false_positives"), ("answer", "discarded")]
+    {
         table(&[(&two(kept, taken_back), "van 110", Salvaged, "earlier_answer_dropped")]);
     }
     for (one, other) in [
@@ -186,9 +272,15 @@ fn a_key_says_that_its_boxes_are_no_answer() {
         table(&[(&two(one, other), "van 110, dog 550", Salvaged, "several_answers")]);
     }
     table(&[(&two("vehicles", "animals"), "van 110, dog 550", Ok, "")]);
-    let alternative = r#"[{"label": "van", "box_2d": A, "alternatives": [{"label": "dog", "box_2d": B}]}]"#;
+    let alternative =
+        r#"[{"label": "van", "box_2d": A, "alternatives": [{"label": "dog", "box_2d": B}]}]"#;
     table(&[(alternative, "van 110", Salvaged, "earlier_answer_dropped")]);
-    table(&[(r#"[{"label": "van", "box_2d": A, "removed": true}]"#, "van 110", Salvaged, "unread_key removed")]);
+    table(&[(
+        r#"[{"label": "van", "box_2d": A, "removed": true}]"#,
+        "van 110",
+        Salvaged,
+        "unread_key removed",
+    )]);
 }
 
 const VAN: &str = r#"[{"box_2d": [110, 120, 330, 440], "label": "van"}]"#;
@@ -198,7 +290,13 @@ const NEAR: &str = r#"[{"box_2d": [115, 125, 335, 445], "label": "van"}]"#;
 const DOG: &str = r#"[{"box_2d": [550, 160, 970, 380], "label": "dog"}]"#;
 
 /// What is told of two answers with words before, between and behind them.
-fn around(before: &str, one: &str, between: &str, other: &str, behind: &str) -> (String, AnswerStatus, String) {
+fn around(
+    before: &str,
+    one: &str,
+    between: &str,
+    other: &str,
+    behind: &str,
+) -> (String, AnswerStatus, String) {
     told(&format!("{before}{one}{between}{other}{behind}"))
 }
 
@@ -217,7 +315,11 @@ fn parts_are_one_answer_if_the_words_between_say_so_and_nothing_else() {
         "\nDetected objects of the class dog:\n",
         "\n",
     ] {
-        assert_eq!(around("", VAN, between, DOG, ""), is("van 110, dog 550", Ok, ""), "{between:?}");
+        assert_eq!(
+            around("", VAN, between, DOG, ""),
+            is("van 110, dog 550", Ok, ""),
+            "{between:?}"
+        );
     }
     for between in [
         "\nLooking at the tail it must be a dog:\n",
@@ -246,7 +348,9 @@ fn parts_are_one_answer_if_the_words_between_say_so_and_nothing_else() {
         assert_eq!(around("", VAN, between, CAR, ""), dropped, "{between:?}");
     }
     // One place under two names, or in two numbered parts.
-    for (one, between, other) in [(VAN, "\nCars:\n", CAR), (VAN, "\n", CAR), (VAN, "\nVan 2:\n", NEAR)] {
+    for (one, between, other) in
+        [(VAN, "\nCars:\n", CAR), (VAN, "\n", CAR), (VAN, "\nVan 2:\n", NEAR)]
+    {
         assert_eq!(around("", one, between, other, "").1, Salvaged, "{between:?} {other}");
     }
 }
@@ -285,7 +389,10 @@ fn words_behind_the_boxes_can_take_them_back() {
     ] {
         let (boxes, status, notes) = around("", VAN, "\n", "", behind);
         assert_eq!((boxes.as_str(), status), ("van 110", Salvaged), "{behind}");
-        assert!(notes == "doubtful_words" || notes == "unread_key numbers in the text", "{behind}: {notes}");
+        assert!(
+            notes == "doubtful_words" || notes == "unread_key numbers in the text",
+            "{behind}: {notes}"
+        );
     }
     // Nothing was found, or was it?
     for behind in ["Wait, there is one.", "Dogs:", "Dog: 550, 160, 970, 380"] {
@@ -301,7 +408,11 @@ fn words_behind_the_boxes_can_take_them_back() {
         "**Explanation:** the van stands on the left.",
         "I hope this helps!",
     ] {
-        assert_eq!(around("Here are the boxes:\n", VAN, "\n", "", behind), is("van 110", Ok, ""), "{behind}");
+        assert_eq!(
+            around("Here are the boxes:\n", VAN, "\n", "", behind),
+            is("van 110", Ok, ""),
+            "{behind}"
+        );
     }
 }
 
@@ -321,7 +432,9 @@ fn thoughts_of_any_name_are_left_out() {
         assert_eq!(around(start, VAN, end, DOG, ""), is("dog 550", Ok, ""), "{start}");
     }
     // A thought between two answers: the last one counts.
-    for between in ["<think>no</think>", "\n```thinking\nhm\n```\n", "<|channel>thought\nno<channel|>"] {
+    for between in
+        ["<think>no</think>", "\n```thinking\nhm\n```\n", "<|channel>thought\nno<channel|>"]
+    {
         let dropped = is("dog 550", Salvaged, "earlier_answer_dropped");
         assert_eq!(around("<think>a</think>", VAN, between, DOG, ""), dropped, "{between}");
     }
@@ -332,7 +445,9 @@ fn thoughts_of_any_name_are_left_out() {
         assert_eq!(around(open, VAN, close, DOG, "").1, Salvaged, "{open}");
         assert_eq!(around(open, VAN, close, "", "").1, Salvaged, "{open}");
     }
-    for (open, close) in [("<pre>", "</pre>"), ("<detections>", "</detections>"), ("<van>", "</van>")] {
+    for (open, close) in
+        [("<pre>", "</pre>"), ("<detections>", "</detections>"), ("<van>", "</van>")]
+    {
         assert_eq!(around(open, VAN, close, "", "").1, Ok, "{open}");
     }
 }
@@ -359,7 +474,10 @@ fn another_turn_ends_the_answer() {
     // The model speaks again, and a token that nobody knows.
     let again = around("", VAN, "\nassistant\n", DOG, "");
     assert_eq!(again, is("dog 550", Salvaged, "earlier_answer_dropped"));
-    assert_eq!(around("", VAN, "<|zzz_mark|>", DOG, ""), is("van 110", Salvaged, "unknown_mark |zzz_mark|"));
+    assert_eq!(
+        around("", VAN, "<|zzz_mark|>", DOG, ""),
+        is("van 110", Salvaged, "unknown_mark |zzz_mark|")
+    );
     assert_eq!(around("", VAN, "<|zzz_mark|>", "", ""), is("van 110", Ok, ""));
 }
 
@@ -376,8 +494,12 @@ fn at_the_limit_of_tokens_more_could_come() {
     ] {
         assert_eq!(check(&text, TokenLimit).status, Truncated, "{text}");
     }
-    for text in [VAN.to_owned(), format!("```json\n{VAN}\n```\n"), format!("Boxes:\n```json\n{VAN}\n"), line.to_owned()]
-    {
+    for text in [
+        VAN.to_owned(),
+        format!("```json\n{VAN}\n```\n"),
+        format!("Boxes:\n```json\n{VAN}\n"),
+        line.to_owned(),
+    ] {
         assert_eq!(check(&text, TokenLimit).status, Ok, "{text}");
     }
 }
@@ -385,7 +507,12 @@ fn at_the_limit_of_tokens_more_could_come() {
 #[test]
 fn a_name_in_an_entry_of_a_list_is_that_of_what_it_holds() {
     table(&[
-        (r#"[{"name": "elm", "instances": [{"box_2d": A}, {"box_2d": B}]}]"#, "elm 110, elm 550", Ok, ""),
+        (
+            r#"[{"name": "elm", "instances": [{"box_2d": A}, {"box_2d": B}]}]"#,
+            "elm 110, elm 550",
+            Ok,
+            "",
+        ),
         (
             r#"[{"name": "elm", "boxes": [{"box_2d": A}]}, {"name": "oak", "boxes": [{"box_2d": B}]}]"#,
             "elm 110, oak 550",
@@ -406,10 +533,30 @@ fn a_name_in_an_entry_of_a_list_is_that_of_what_it_holds() {
 fn four_sides_by_their_names_are_a_box() {
     table(&[
         (r#"[{"label": "elm", "ymin": 12, "xmin": 34, "ymax": 56, "xmax": 78}]"#, "elm 12", Ok, ""),
-        (r#"[{"label": "elm", "box_2d": {"xmin": 34, "ymin": 12, "xmax": 78, "ymax": 56}}]"#, "elm 12", Ok, ""),
-        (r#"[{"box_2d": {"x1": 34, "y1": 12, "x2": 78, "y2": 56}, "label": "elm"}]"#, "elm 12", Ok, ""),
-        (r#"[{"label": "elm", "top": 12, "left": 34, "bottom": 56, "right": 78}]"#, "elm 12", Ok, ""),
-        (r#"[{"label": "elm", "x": 34, "y": 12, "width": 10, "height": 9}]"#, "", Refused, "unread_key x/y"),
+        (
+            r#"[{"label": "elm", "box_2d": {"xmin": 34, "ymin": 12, "xmax": 78, "ymax": 56}}]"#,
+            "elm 12",
+            Ok,
+            "",
+        ),
+        (
+            r#"[{"box_2d": {"x1": 34, "y1": 12, "x2": 78, "y2": 56}, "label": "elm"}]"#,
+            "elm 12",
+            Ok,
+            "",
+        ),
+        (
+            r#"[{"label": "elm", "top": 12, "left": 34, "bottom": 56, "right": 78}]"#,
+            "elm 12",
+            Ok,
+            "",
+        ),
+        (
+            r#"[{"label": "elm", "x": 34, "y": 12, "width": 10, "height": 9}]"#,
+            "",
+            Refused,
+            "unread_key x/y",
+        ),
         (
             r#"[{"label": "elm", "box_2d": {"ymin": 12, "xmin": 34, "ymax": "far"}}]"#,
             "",
@@ -417,6 +564,7 @@ fn four_sides_by_their_names_are_a_box() {
             "unreadable_box box_2d",
         ),
     ]);
-    let boxes = check(r#"[{"label": "elm", "x1": 34, "y1": 12, "x2": 78, "y2": 56}]"#, StopToken).boxes;
+    let boxes =
+        check(r#"[{"label": "elm", "x1": 34, "y1": 12, "x2": 78, "y2": 56}]"#, StopToken).boxes;
     assert_eq!((boxes[0].box_2d, boxes[0].named), ([12.0, 34.0, 56.0, 78.0], true));
 }

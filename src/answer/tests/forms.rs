@@ -5,8 +5,8 @@ use crate::answer::ParsedAnswer;
 use crate::record::AnswerStatus::{self, Empty, Ok, Refused, Salvaged, Truncated};
 use crate::record::Ended::{self, Looped, StopToken, TokenLimit, Unknown};
 use crate::record::NoteKind::{
-    self, LongLabelCut, MalformedJson, ProseAround, ThinkingRemoved, ToolCallDebris, UnclosedFence, UnreadKey,
-    UnreadableBox,
+    self, LongLabelCut, MalformedJson, ProseAround, ThinkingRemoved, ToolCallDebris, UnclosedFence,
+    UnreadKey, UnreadableBox,
 };
 
 const A: [f64; 4] = [12.0, 34.0, 56.0, 78.0];
@@ -38,15 +38,16 @@ fn well_formed() {
         "```\n[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}]",
         "See [1, 2] and `[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}]`.<turn|><eos><eos>",
         "\u{feff}{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}<end_of_turn>\n<pad><pad>",
-        "<pad><bos>{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}<turn|>\nuser: {\"box_2d\": [1, 2, 3, 4]}",
+        "<pad><bos>{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}<turn|>\nuser: {\"box_2d\": \
+         [1, 2, 3, 4]}",
     ] {
         for ended in [StopToken, TokenLimit, Unknown] {
             expect(text, ended, Ok, &[DOG]);
         }
     }
     // Behind the limit of tokens there may be more than words.
-    let words =
-        "Here's \"the box\" you've asked for: [{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}] It's {only} [one].";
+    let words = "Here's \"the box\" you've asked for: [{\"box_2d\": [12, 34, 56, \
+                 78], \"label\": \"dog\"}] It's {only} [one].";
     for (ended, status) in [(StopToken, Ok), (Unknown, Ok), (TokenLimit, Truncated)] {
         expect(words, ended, status, &[DOG]);
     }
@@ -54,7 +55,8 @@ fn well_formed() {
         {\"box_2d\": [1, 2, 3, 4], \"label\": \"cat\"}\n```";
     expect(two, StopToken, Ok, &[DOG, CAT]);
     expect(&two.replace("```\nand\n", ""), StopToken, Ok, &[DOG, CAT]);
-    let lines = "{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}\n{\"box_2d\": [1, 2, 3, 4], \"label\": \"cat\"}";
+    let lines = "{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}\n{\"box_2d\": [1, 2, 3, \
+                 4], \"label\": \"cat\"}";
     expect(lines, StopToken, Ok, &[DOG, CAT]);
     let lists = r#"{"label": "dog", "box_2d": [[12, 34, 56, 78], [1, 2, 3, 4]]}"#;
     expect(lists, StopToken, Ok, &[DOG, (B, Some("dog"))]);
@@ -80,13 +82,19 @@ fn notes() {
 #[test]
 fn no_label() {
     for label in ["null", "true", "\"\"", "\" \\n\"", "[]", "[null]", "{\"score\": \"dog\"}"] {
-        expect(&format!(r#"{{"box_2d": [12, 34, 56, 78], "label": {label}}}"#), StopToken, Ok, &[NAMELESS]);
+        expect(
+            &format!(r#"{{"box_2d": [12, 34, 56, 78], "label": {label}}}"#),
+            StopToken,
+            Ok,
+            &[NAMELESS],
+        );
     }
     expect(r#"{"box_2d": [12, 34, 56, 78], "label": 7}"#, StopToken, Ok, &[(A, Some("7"))]);
     expect(r#"{"box_2d": [12, 34, 56, 78], "score": "dog"}"#, StopToken, Ok, &[NAMELESS]);
     expect(r#"{"box_2d": [12, 34, 56, 78], "type": 7}"#, StopToken, Ok, &[NAMELESS]);
     // The label of the object inside is not that of the one around.
-    let nested = r#"{"box_2d": [12, 34, 56, 78], "part": {"box_2d": [1, 2, 3, 4], "label": "cat"}}"#;
+    let nested =
+        r#"{"box_2d": [12, 34, 56, 78], "part": {"box_2d": [1, 2, 3, 4], "label": "cat"}}"#;
     expect(nested, StopToken, Ok, &[NAMELESS, CAT]);
 }
 
@@ -117,7 +125,8 @@ fn repaired() {
         r#"[{\"box_2d\": [12, 34, 56, 78], \"label\": \"dog\"}]"#,
         r#"[{"box\_2d": [012, 34, 56, 78], "label": "dog"}]"#,
     ] {
-        let found = boxes(&check(text, StopToken)).into_iter().filter(|found| found.1.is_some()).count();
+        let found =
+            boxes(&check(text, StopToken)).into_iter().filter(|found| found.1.is_some()).count();
         assert_eq!(found, 1, "{text}");
         let answer = check(text, StopToken);
         assert_eq!(boxes(&answer).last(), Some(&DOG), "{text}");
@@ -134,27 +143,36 @@ fn a_label_behind_its_object() {
 #[test]
 fn lists_without_braces() {
     for text in [
-        "```yaml\n- box_2d: [12, 34, 56, 78]\n  label: dog\n- box_2d: [1, 2, 3, 4]\n  label: cat\n```",
+        "```yaml\n- box_2d: [12, 34, 56, 78]\n  label: dog\n- box_2d: [1, 2, 3, 4]\n  label: cat\n\
+         ```",
         "- box_2d: [12, 34, 56, 78]\n  label: dog\n- box_2d: [1, 2, 3, 4]\n  label: cat",
         "- label: dog\n  box_2d: [12, 34, 56, 78]\n- label: cat\n  box_2d: [1, 2, 3, 4]\n",
-        "- label: \"dog\"\n  confidence: 0.9\n  box_2d:\n    - 12\n    - 34\n    - 56\n    - 78\n- label: 'cat'\n  box_2d:\n  - 1\n  - 2\n  - 3\n  - 4",
-        "detections:\n  - label: dog\n    box_2d: [12, 34, 56, 78]\n\n  - label: cat\n    box_2d: [1, 2, 3, 4]\n",
+        "- label: \"dog\"\n  confidence: 0.9\n  box_2d:\n    - 12\n    - 34\n    - 56\n    - 78\n\
+         - label: 'cat'\n  box_2d:\n  - 1\n  - 2\n  - 3\n  - 4",
+        "detections:\n  - label: dog\n    box_2d: [12, 34, 56, 78]\n\n  - label: cat\n    box_2d: \
+         [1, 2, 3, 4]\n",
         "dog:\n  - box_2d: [12, 34, 56, 78]\ncat:\n  - box_2d: [1, 2, 3, 4]\nbird: []\n",
         "dog:\n  - [12, 34, 56, 78]\ncat:\n- [1, 2, 3, 4]\n",
-        "- label: dog\n  instances:\n    - box_2d: [12, 34, 56, 78]\n- label: cat\n  instances:\n    - box_2d: [1, 2, 3, 4]\n",
+        "- label: dog\n  instances:\n    - box_2d: [12, 34, 56, 78]\n- label: cat\n  \
+         instances:\n    - box_2d: [1, 2, 3, 4]\n",
         "1. label: dog, box_2d: [12, 34, 56, 78]\n2. label: cat, box_2d: [1, 2, 3, 4]\n",
         "1. label: dog\nbox_2d: [12, 34, 56, 78]\n2. label: cat\nbox_2d: [1, 2, 3, 4]\n",
         "box_2d: [12, 34, 56, 78], label: dog\nbox_2d: [1, 2, 3, 4], label: cat",
         "label: dog\nbox_2d: [12, 34, 56, 78]\nlabel: cat\nbox_2d: [1, 2, 3, 4]",
         "1. **dog**: `box_2d: [12, 34, 56, 78]`\n2. **cat**: `box_2d: [1, 2, 3, 4]`",
-        "* **label**: dog\n  **box_2d**: [12, 34, 56, 78]\n* **label**: cat\n  **box_2d**: (1, 2, 3, 4)",
-        "Here are the animals:\n\n- box_2d: [12, 34, 56, 78]\n  label: dog\n- box_2d: [1, 2, 3, 4]\n  label: cat\n\nThat's all.",
-        "- box_2d: [[12, 34, 56, 78]]\n  name: dog\n  note: asleep\n- box_2d: [\"1\", \"2\", \"3\", \"4\"]\n  name: cat<turn|>\n- box_2d: [5, 6, 7, 8]",
-        "# animals\n- label: dog  # the big one\n  box_2d: [12, 34, 56, 78]\n- label: cat.\n  box_2d: [1, 2, 3, 4]",
+        "* **label**: dog\n  **box_2d**: [12, 34, 56, 78]\n* **label**: cat\n  **box_2d**: (1, 2, \
+         3, 4)",
+        "Here are the animals:\n\n- box_2d: [12, 34, 56, 78]\n  label: dog\n- box_2d: [1, 2, 3, \
+         4]\n  label: cat\n\nThat's all.",
+        "- box_2d: [[12, 34, 56, 78]]\n  name: dog\n  note: asleep\n- box_2d: \
+         [\"1\", \"2\", \"3\", \"4\"]\n  name: cat<turn|>\n- box_2d: [5, 6, 7, 8]",
+        "# animals\n- label: dog  # the big one\n  box_2d: [12, 34, 56, 78]\n- label: cat.\n  \
+         box_2d: [1, 2, 3, 4]",
         "- box_2d：［12，34，56，78］\n  label：dog\n- box_2d：［1，2，3，4］\n  label：「cat」\n",
         "Label: dog | box_2d: [12, 34, 56, 78]\nLabel: cat | box_2d: [1, 2, 3, 4]",
         "label=dog box_2d=[12, 34, 56, 78]\nlabel=cat box_2d=[1, 2, 3, 4]",
-        "- label: dog\n  box_2d:\n    - [12, 34, 56, 78]\n- label: cat\n  boxes_2d:\n    - [1, 2, 3, 4]\n# - label: cup\n#   box_2d: [5, 6, 7, 8]",
+        "- label: dog\n  box_2d:\n    - [12, 34, 56, 78]\n- label: cat\n  boxes_2d:\n    - [1, 2, \
+         3, 4]\n# - label: cup\n#   box_2d: [5, 6, 7, 8]",
     ] {
         expect(text, StopToken, Salvaged, &[DOG, CAT]);
         expect(text, Unknown, Salvaged, &[DOG, CAT]);
@@ -166,13 +184,22 @@ fn lists_without_braces() {
         ("boxes:\n    - [5, 6, 7, 8]", "boxes"),
         ("x1: 5\n  y1: 6\n  x2: 7\n  y2: 8", "y1"),
     ] {
-        let answer = check(&format!("- label: cup\n  {other}\n- label: cat\n  box_2d: [1, 2, 3, 4]\n"), StopToken);
+        let answer = check(
+            &format!("- label: cup\n  {other}\n- label: cat\n  box_2d: [1, 2, 3, 4]\n"),
+            StopToken,
+        );
         assert_eq!((boxes(&answer), detail(&answer, UnreadKey)), (vec![CAT], Some(key)), "{other}");
     }
-    let lost = check("- box_2d: [12, 34, 56]\n  label: dog\n- box_2d: [1, 2, 3, 4]\n  label: cat\n", StopToken);
+    let lost = check(
+        "- box_2d: [12, 34, 56]\n  label: dog\n- box_2d: [1, 2, 3, 4]\n  label: cat\n",
+        StopToken,
+    );
     assert_eq!((boxes(&lost), detail(&lost, UnreadableBox)), (vec![CAT], Some("box_2d")));
     let other = check("- bbox: [12, 34, 56, 78]\n  label: dog\n", StopToken);
-    assert_eq!((boxes(&other), other.status, detail(&other, UnreadKey)), (vec![], Refused, Some("bbox")));
+    assert_eq!(
+        (boxes(&other), other.status, detail(&other, UnreadKey)),
+        (vec![], Refused, Some("bbox"))
+    );
     // Cut off: half a number and half a word are none.
     for text in [
         "- box_2d: [12, 34, 56, 78]\n  label: dog\n- box_2d: [1, 2, 3",
@@ -220,11 +247,14 @@ fn broken_strings() {
 
 #[test]
 fn two_objects_run_together() {
-    let last = r#"[{"box_2d": [12, 34, 56, 78], "label": "dog", "box_2d": [1, 2, 3, 4], "label": "cat"}]"#;
+    let last =
+        r#"[{"box_2d": [12, 34, 56, 78], "label": "dog", "box_2d": [1, 2, 3, 4], "label": "cat"}]"#;
     expect(last, StopToken, Salvaged, &[DOG, CAT]);
-    let first = r#"[{"label": "dog", "box_2d": [12, 34, 56, 78], "label": "cat", "box_2d": [1, 2, 3, 4]}]"#;
+    let first =
+        r#"[{"label": "dog", "box_2d": [12, 34, 56, 78], "label": "cat", "box_2d": [1, 2, 3, 4]}]"#;
     expect(first, StopToken, Salvaged, &[DOG, CAT]);
-    let apart = r#"{"box_2d": [12, 34, 56, 78], "label": "dog"}, {"box_2d": [1, 2, 3, 4], "label": "cat"}"#;
+    let apart =
+        r#"{"box_2d": [12, 34, 56, 78], "label": "dog"}, {"box_2d": [1, 2, 3, 4], "label": "cat"}"#;
     expect(apart, StopToken, Salvaged, &[DOG, CAT]);
     expect(&format!("{apart},"), TokenLimit, Truncated, &[DOG, CAT]);
     // In prose a label belongs to the box of its item, or right before it, or to none.
@@ -257,10 +287,14 @@ fn truncated() {
         expect(&text, TokenLimit, Truncated, &[NAMELESS]);
         expect(&text, StopToken, Truncated, &[NAMELESS]);
     }
-    for text in ["[", "{", "```json\n[\n  {", "[{\"box", "Result: [", "{\"box_2d\": [1, 2, 3, 4", "[[], ["] {
+    for text in
+        ["[", "{", "```json\n[\n  {", "[{\"box", "Result: [", "{\"box_2d\": [1, 2, 3, 4", "[[], ["]
+    {
         expect(text, Unknown, Truncated, &[]);
     }
-    for text in ["", "[]", "{}", "```json\n```", "```json", "I see a do", "[1, 2]", "{\"detections\": []}"] {
+    for text in
+        ["", "[]", "{}", "```json\n```", "```json", "I see a do", "[1, 2]", "{\"detections\": []}"]
+    {
         expect(text, TokenLimit, Truncated, &[]);
     }
     // An end of turn in the text shows that the limit cut nothing off.
@@ -362,15 +396,22 @@ fn unreadable_coordinates() {
         let answer = check(&text, StopToken);
         assert_eq!((boxes(&answer), answer.status), (vec![], Refused), "{text}");
         assert!(kinds(&answer).contains(&UnreadableBox), "{text}");
-        let beside =
-            format!("[{{\"box_2d\": {value}, \"label\": \"dog\"}}, {{\"box_2d\": [1, 2, 3, 4], \"label\": \"cat\"}}]");
+        let beside = format!(
+            "[{{\"box_2d\": {value}, \"label\": \"dog\"}}, {{\"box_2d\": [1, 2, 3, \
+             4], \"label\": \"cat\"}}]"
+        );
         let answer = check(&beside, StopToken);
         assert_eq!((boxes(&answer), answer.status), (vec![CAT], Salvaged), "{beside}");
         assert_eq!(detail(&answer, UnreadableBox), Some("box_2d"), "{beside}");
     }
     let inner = r#"{"box_2d": [{"box_2d": [1, 2, 3, 4], "label": "cat"}, 12, 34, 56, 78]}"#;
     expect(inner, StopToken, Salvaged, &[CAT]);
-    expect(r#"{"box_2d": [[1, 2, 3, 4], 12, 34, 56, 78], "label": "cat"}"#, StopToken, Salvaged, &[CAT]);
+    expect(
+        r#"{"box_2d": [[1, 2, 3, 4], 12, 34, 56, 78], "label": "cat"}"#,
+        StopToken,
+        Salvaged,
+        &[CAT],
+    );
     // A fence is no bracket.
     expect("{\"box_2d\": [12, 34, 56, 78\n```", StopToken, Refused, &[]);
 }
@@ -394,7 +435,10 @@ fn boxes_under_other_keys_are_named() {
         (r#""x1": 12, "y1": 34, "x2": 56, "h": 78"#, "x1/y1/x2"),
         (r#""bbox": {"x1": 1, "y1": 2, "x2": 3, "y2": 4}"#, "bbox"),
         (r#""xmin": "12", "ymin": "34", "w": 1, "h": 2"#, "xmin/ymin"),
-        (r#""boundingBox": [1, 2, 3, 4], "box_3d": [1, 2, 3, 4, 5, 6, 7, 8, 9]"#, "boundingBox, box_3d"),
+        (
+            r#""boundingBox": [1, 2, 3, 4], "box_3d": [1, 2, 3, 4, 5, 6, 7, 8, 9]"#,
+            "boundingBox, box_3d",
+        ),
         (r#""detections": "[{\"box_2d\": [12, 34, 56, 78]}]""#, "detections"),
         (r#""top_left": [12, 34], "bottom_right": [56, 78]"#, "top_left, bottom_right"),
         (r#""quad": [[1, 2], [3, 4], [5, 6], [7, 8]]"#, "quad"),
@@ -410,7 +454,12 @@ fn boxes_under_other_keys_are_named() {
         // Beside a box of the same object it is more of the same, unless it says other numbers.
         let second = ["bbox", "boundingBox, box_3d"].contains(&keys);
         let status = if second { Salvaged } else { Ok };
-        expect(&format!(r#"{{"box_2d": [12, 34, 56, 78], "label": "dog", {member}}}"#), StopToken, status, &[DOG]);
+        expect(
+            &format!(r#"{{"box_2d": [12, 34, 56, 78], "label": "dog", {member}}}"#),
+            StopToken,
+            status,
+            &[DOG],
+        );
     }
     let beside = check(&format!("[[12, 34, 56, 78], {cat}]"), StopToken);
     assert_eq!(
@@ -418,10 +467,16 @@ fn boxes_under_other_keys_are_named() {
         (vec![CAT], Salvaged, Some("list without a key"))
     );
     // A thought in words is none, wherever it stands.
-    let thought =
-        format!(r#"{{"thought": "a box_2d: [1, 2] or so", "reason": "its box_2d is [1, 2, 3, 4]", "found": [{cat}]}}"#);
+    let thought = format!(
+        r#"{{"thought": "a box_2d: [1, 2] or so", "reason": "its box_2d is [1, 2, 3, 4]", "found": [{cat}]}}"#
+    );
     expect(&thought, StopToken, Ok, &[CAT]);
-    for nothing in [r#""bbox": null"#, r#""bbox": []"#, r#""location": "left""#, r#""width": 640, "height": 480"#] {
+    for nothing in [
+        r#""bbox": null"#,
+        r#""bbox": []"#,
+        r#""location": "left""#,
+        r#""width": 640, "height": 480"#,
+    ] {
         expect(&format!(r#"[{cat}, {{"label": "dog", {nothing}}}]"#), StopToken, Ok, &[CAT]);
     }
 }
@@ -450,8 +505,10 @@ fn labels_under_the_keys_that_people_use() {
 
 #[test]
 fn the_only_text_is_a_label_and_said_to_be_guessed() {
-    let answer =
-        check(r#"[{"fish": "dog", "box_2d": [12, 34, 56, 78], "color": "brown", "confidence": 0.9}]"#, StopToken);
+    let answer = check(
+        r#"[{"fish": "dog", "box_2d": [12, 34, 56, 78], "color": "brown", "confidence": 0.9}]"#,
+        StopToken,
+    );
     assert_eq!((boxes(&answer), answer.status), (vec![DOG], Salvaged));
     assert_eq!(detail(&answer, NoteKind::LabelGuessed), Some("fish"));
     for member in [
@@ -460,9 +517,15 @@ fn the_only_text_is_a_label_and_said_to_be_guessed() {
         r#""story": "a dog that sleeps on the sofa all day""#,
         r#""fish": "12""#,
     ] {
-        expect(&format!(r#"[{{{member}, "box_2d": [12, 34, 56, 78]}}]"#), StopToken, Ok, &[NAMELESS]);
+        expect(
+            &format!(r#"[{{{member}, "box_2d": [12, 34, 56, 78]}}]"#),
+            StopToken,
+            Ok,
+            &[NAMELESS],
+        );
     }
-    let several = check(r#"[{"fish": "dog", "bait": "worm", "box_2d": [12, 34, 56, 78]}]"#, StopToken);
+    let several =
+        check(r#"[{"fish": "dog", "bait": "worm", "box_2d": [12, 34, 56, 78]}]"#, StopToken);
     assert_eq!(
         (boxes(&several), several.status, detail(&several, UnreadKey)),
         (vec![NAMELESS], Salvaged, Some("fish"))
@@ -523,7 +586,8 @@ fn labels_of_groups() {
 #[test]
 fn thoughts() {
     let json = r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}]"#;
-    let thought = r#"Maybe [1, 2, 3, 4] or {"box_2d": [1, 2, 3, 4], "label": "cat"}, "it's" [{"box_2d": [1,"#;
+    let thought =
+        r#"Maybe [1, 2, 3, 4] or {"box_2d": [1, 2, 3, 4], "label": "cat"}, "it's" [{"box_2d": [1,"#;
     for text in [
         format!("<|channel>thought\n<channel|>{json}"),
         format!("<|channel>thought\n{thought}\n<channel|>{json}"),
@@ -546,7 +610,12 @@ fn thoughts() {
         expect(&format!("{json}{text}"), StopToken, Ok, &[DOG]);
     }
     // Tags in a string are text, save those of turns and thoughts, which no string can hold.
-    expect(r#"{"box_2d": [12, 34, 56, 78], "label": "<think> <eos>"}"#, StopToken, Ok, &[(A, Some("<think> <eos>"))]);
+    expect(
+        r#"{"box_2d": [12, 34, 56, 78], "label": "<think> <eos>"}"#,
+        StopToken,
+        Ok,
+        &[(A, Some("<think> <eos>"))],
+    );
 }
 
 #[test]
@@ -560,7 +629,9 @@ fn thoughts_with_the_marks_of_many_models() {
         format!("< reasoning >{draft}< / reasoning >\n<answer>{json}</answer>"),
         format!("<reflection>{draft}</reflection>{json}"),
         format!("<|think|>{draft}<|/think|>{json}"),
-        format!("<|begin_of_thought|>{draft}<|end_of_thought|><|begin_of_solution|>{json}<|end_of_solution|>"),
+        format!(
+            "<|begin_of_thought|>{draft}<|end_of_thought|><|begin_of_solution|>{json}<|end_of_solution|>"
+        ),
         format!("[THINK]{draft}[/THINK]{json}"),
         format!("◁think▷{draft}◁/think▷{json}"),
         format!(
@@ -585,8 +656,14 @@ fn thoughts_with_the_marks_of_many_models() {
         expect(&text, StopToken, Ok, &[DOG]);
         assert!(kinds(&check(&text, StopToken)).contains(&ThinkingRemoved), "{text}");
     }
-    for start in ["<unused94>", "<reasoning>", "[THINK]", "<|think|>", "◁think▷", "<|channel|>analysis<|message|>"]
-    {
+    for start in [
+        "<unused94>",
+        "<reasoning>",
+        "[THINK]",
+        "<|think|>",
+        "◁think▷",
+        "<|channel|>analysis<|message|>",
+    ] {
         expect(&format!("{start}{draft}\n{json}"), StopToken, Refused, &[]);
         expect(&format!("{start}{draft}\n{json}"), TokenLimit, Truncated, &[]);
     }
@@ -661,7 +738,14 @@ fn looped() {
 #[test]
 fn brackets_in_prose_do_not_hold_the_answer() {
     let json = r#"[{"box_2d": [12, 34, 56, 78], "label": "dog"}]"#;
-    for before in ["Scaled to [0, 1000).", "{a} [sic] {x | x > 0}", "5\" [ok] (", "a ]} b", "``", "<x> < y <|"] {
+    for before in [
+        "Scaled to [0, 1000).",
+        "{a} [sic] {x | x > 0}",
+        "5\" [ok] (",
+        "a ]} b",
+        "``",
+        "<x> < y <|",
+    ] {
         expect(&format!("{before} {json}"), StopToken, Ok, &[DOG]);
     }
 }

@@ -24,7 +24,8 @@ fn kinds(answer: &ParsedAnswer) -> Vec<NoteKind> {
     answer.notes.iter().map(|note| note.kind).collect()
 }
 
-/// What holds for every answer: the spans are those of the numbers and of the label, and a status goes with its boxes.
+/// What holds for every answer: the spans are those of the numbers and of the label, and a status
+/// goes with its boxes.
 fn check(text: &str, ended: Ended) -> ParsedAnswer {
     let answer = parse(text, ended);
     let mut end = 0;
@@ -32,13 +33,17 @@ fn check(text: &str, ended: Ended) -> ParsedAnswer {
         assert!(parsed.coordinates.start >= end, "the boxes come in the order of the text");
         end = parsed.coordinates.end;
         let span = &text[parsed.coordinates.clone()];
-        let numbers = span.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+')));
+        let numbers =
+            span.split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+')));
         let mut numbers = numbers.filter(|n| !matches!(*n, "" | "-")).map(str::parse::<f64>);
         if parsed.named {
             let read: Vec<f64> = numbers.flatten().collect();
             assert!(parsed.box_2d.iter().all(|side| read.contains(side)), "{span:?}");
         } else {
-            assert!(parsed.box_2d.iter().all(|side| numbers.next() == Some(Ok(*side))) && numbers.next().is_none());
+            assert!(
+                parsed.box_2d.iter().all(|side| numbers.next() == Some(Ok(*side)))
+                    && numbers.next().is_none()
+            );
         }
         assert!(parsed.box_2d.iter().all(|value| value.is_finite()));
         assert_eq!(parsed.label.is_some(), parsed.label_span.is_some());
@@ -52,15 +57,22 @@ fn check(text: &str, ended: Ended) -> ParsedAnswer {
         // What was taken back may leave nothing.
         AnswerStatus::Salvaged => {
             let taken_back = [NoteKind::EarlierAnswerDropped, NoteKind::ThinkingRemoved];
-            assert!(!answer.boxes.is_empty() || answer.notes.iter().any(|note| taken_back.contains(&note.kind)));
+            assert!(
+                !answer.boxes.is_empty()
+                    || answer.notes.iter().any(|note| taken_back.contains(&note.kind))
+            );
         }
         AnswerStatus::Empty | AnswerStatus::Refused => {
-            let turn_over = ["<turn|>", "<eos>", "<end_of_turn>", "<|end|>"].iter().any(|tag| text.contains(tag));
+            let turn_over = ["<turn|>", "<eos>", "<end_of_turn>", "<|end|>"]
+                .iter()
+                .any(|tag| text.contains(tag));
             assert!(answer.boxes.is_empty() && (ended != Ended::TokenLimit || turn_over));
         }
         AnswerStatus::Truncated => {}
         AnswerStatus::Looped => assert_eq!(ended, Ended::Looped),
-        AnswerStatus::Text | AnswerStatus::Failed => panic!("the parser never says {:?}", answer.status),
+        AnswerStatus::Text | AnswerStatus::Failed => {
+            panic!("the parser never says {:?}", answer.status)
+        }
     }
     assert_eq!(ended == Ended::Looped, answer.status == AnswerStatus::Looped);
     answer

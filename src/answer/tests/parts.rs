@@ -49,7 +49,14 @@ fn the_last_attempt_wins() {
     let (cat, again, dog) = (format!("[{CAT}]"), format!("[{CAT_AGAIN}]"), format!("[{DOG}]"));
     let both = format!("[{CAT}, {DOG}]");
     for (text, kept) in [
-        (format!("First attempt:\n{}\nWait, no cup there. Corrected answer:\n{}", fence(&both), fence(&again)), &again),
+        (
+            format!(
+                "First attempt:\n{}\nWait, no cup there. Corrected answer:\n{}",
+                fence(&both),
+                fence(&again)
+            ),
+            &again,
+        ),
         (format!("{}\nWait, that is a dog:\n{}", fence(&cat), fence(&dog)), &dog),
         (format!("{both}\n\nActually, looking again:\n{again}"), &again),
         (format!("Draft:\n{both}\nFinal:\n{cat}"), &cat),
@@ -71,7 +78,10 @@ fn the_last_attempt_wins() {
         only(&text, &[kept]);
     }
     // Of two classes, one is corrected.
-    only(&format!("Cats:\n{cat}\nDogs:\n{dog}\nWait, the cat is larger:\n{again}"), &[&dog, &again]);
+    only(
+        &format!("Cats:\n{cat}\nDogs:\n{dog}\nWait, the cat is larger:\n{again}"),
+        &[&dog, &again],
+    );
     // Nothing is left: no plain "nothing".
     only(&format!("{cat}\nWait, that is a rock. Corrected answer: []"), &[]);
 }
@@ -167,7 +177,11 @@ fn what_is_said_again_counts_once() {
 fn in_doubt_all_is_kept_and_said_so() {
     in_doubt(&format!("Left side:\n[{CAT}]\nRight side:\n[{FAR_CAT}]"), &[CAT, FAR_CAT]);
     in_doubt(
-        &format!("{}\nThere is one more cat:\n{}", fence(&format!("[{CAT}, {DOG}]")), fence(&format!("[{FAR_CAT}]"))),
+        &format!(
+            "{}\nThere is one more cat:\n{}",
+            fence(&format!("[{CAT}, {DOG}]")),
+            fence(&format!("[{FAR_CAT}]"))
+        ),
         &[CAT, DOG, FAR_CAT],
     );
 }
@@ -191,7 +205,11 @@ fn a_thought_without_its_marks() {
         assert_eq!(found(&text), (corners(&[CAT]), Salvaged), "{text}");
         assert!(kinds(&check(&text, StopToken)).contains(&ThinkingRemoved), "{text}");
     }
-    for text in [format!("thought\n{cat}"), format!("thought\n\n{}", fence(&cat)), format!("\nThought:\n{cat}")] {
+    for text in [
+        format!("thought\n{cat}"),
+        format!("thought\n\n{}", fence(&cat)),
+        format!("\nThought:\n{cat}"),
+    ] {
         one_answer(&text, &[CAT]);
     }
 }

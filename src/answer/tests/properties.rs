@@ -14,8 +14,13 @@ use crate::record::{AnswerStatus, CoordinateOrder, CoordinateScale, Ended, NoteK
 
 const FENCES: [(&str, &str); 5] =
     [("", ""), ("```json\n", "\n```"), ("```\n", "\n```"), ("```json\n", ""), ("~~~\n", "\n~~~")];
-const BEFORE: [&str; 5] =
-    ["", "Here's what I've found:\n", "<|channel>thought\n<channel|>", "It's \"it\" [sic] (", "\n\n"];
+const BEFORE: [&str; 5] = [
+    "",
+    "Here's what I've found:\n",
+    "<|channel>thought\n<channel|>",
+    "It's \"it\" [sic] (",
+    "\n\n",
+];
 const AFTER: [&str; 5] = ["", "\n", "<turn|>", "\nThat's [all], isn't it?", "<end_of_turn><eos>"];
 
 type Labelled = ([i32; 4], String);
@@ -106,8 +111,10 @@ fn any_pieces() -> impl Strategy<Value = String> {
 
 /// A text in which every box is written as the model does, and the labels as they are to be read.
 fn write(found: &[Labelled], pretty: bool) -> String {
-    let objects: Vec<Value> = found.iter().map(|(b, label)| json!({"box_2d": b, "label": label})).collect();
-    if pretty { serde_json::to_string_pretty(&objects) } else { serde_json::to_string(&objects) }.unwrap()
+    let objects: Vec<Value> =
+        found.iter().map(|(b, label)| json!({"box_2d": b, "label": label})).collect();
+    if pretty { serde_json::to_string_pretty(&objects) } else { serde_json::to_string(&objects) }
+        .unwrap()
 }
 
 fn read_back(found: &[Labelled]) -> Vec<([f64; 4], String)> {
@@ -120,7 +127,8 @@ fn words(label: &str) -> String {
 
 fn parsed(text: &str, ended: Ended) -> (AnswerStatus, Vec<([f64; 4], String)>) {
     let answer = check(text, ended);
-    let found = boxes(&answer).into_iter().map(|(b, label)| (b, label.unwrap_or_default().to_owned()));
+    let found =
+        boxes(&answer).into_iter().map(|(b, label)| (b, label.unwrap_or_default().to_owned()));
     (answer.status, found.collect())
 }
 
@@ -129,31 +137,42 @@ fn has_special_tokens(text: &str) -> bool {
     ENDS_OF_STRINGS.iter().any(|mark| text.contains(mark))
 }
 
-/// The boxes of well-formed JSON as the module's documentation defines them, of keys that are no words of a label's.
-/// Gives those that wait for the label of an object around.
+/// The boxes of well-formed JSON as the module's documentation defines them, of keys that are no
+/// words of a label's. Gives those that wait for the label of an object around.
 fn reference(value: &Value, found: &mut Vec<([f64; 4], Option<String>)>) -> Vec<usize> {
     let mut waiting = Vec::new();
     match value {
-        Value::Array(values) => waiting.extend(values.iter().flat_map(|value| reference(value, found))),
+        Value::Array(values) => {
+            waiting.extend(values.iter().flat_map(|value| reference(value, found)))
+        }
         Value::Object(members) => {
-            let label = members.iter().filter_map(|(key, value)| label_of(key, value)).min_by_key(|(rank, ..)| *rank);
+            let label = members
+                .iter()
+                .filter_map(|(key, value)| label_of(key, value))
+                .min_by_key(|(rank, ..)| *rank);
             let list = members.iter().filter_map(|(key, value)| labels_of(key, value)).next_back();
             let mut own = Vec::new();
             for (key, value) in members {
                 match value {
-                    Value::Array(list) if Key::of(key) == Key::Box => boxes_of(list, &mut own, found),
+                    Value::Array(list) if Key::of(key) == Key::Box => {
+                        boxes_of(list, &mut own, found)
+                    }
                     value => waiting.extend(reference(value, found)),
                 }
             }
             let is_own = !own.is_empty();
             let labelled = if is_own { &mut own } else { &mut waiting };
             labelled.sort_unstable();
-            let pairs = list.filter(|list| list.len() == labelled.len() || (is_own && labelled.len() == 1));
+            let pairs =
+                list.filter(|list| list.len() == labelled.len() || (is_own && labelled.len() == 1));
             match (label, pairs) {
                 (Some((.., text)), _) if is_own => {
                     labelled.drain(..).for_each(|index| found[index].1 = Some(text.clone()));
                 }
-                (_, Some(list)) => labelled.drain(..).zip(list).for_each(|(index, text)| found[index].1 = Some(text)),
+                (_, Some(list)) => labelled
+                    .drain(..)
+                    .zip(list)
+                    .for_each(|(index, text)| found[index].1 = Some(text)),
                 // A name may be that of the whole answer.
                 (Some((_, false, text)), None) => {
                     labelled.drain(..).for_each(|index| found[index].1 = Some(text.clone()));
@@ -167,11 +186,13 @@ fn reference(value: &Value, found: &mut Vec<([f64; 4], Option<String>)>) -> Vec<
     waiting
 }
 
-/// The rank of a label that a member holds, whether it may be that of the whole answer, and its text: a string, a number,
-/// the first string of a list, or the label of an object without boxes.
+/// The rank of a label that a member holds, whether it may be that of the whole answer, and its
+/// text: a string, a number, the first string of a list, or the label of an object without boxes.
 fn label_of(key: &str, value: &Value) -> Option<(usize, bool, String)> {
     let Key::Label { rank, .. } = Key::of(key) else { return None };
-    let clean = |text: &str| label::clean(serde_json::to_string(text).ok()?.trim_matches('"')).map(|(text, _)| text);
+    let clean = |text: &str| {
+        label::clean(serde_json::to_string(text).ok()?.trim_matches('"')).map(|(text, _)| text)
+    };
     let text = match value {
         Value::String(text) => clean(text),
         Value::Number(number) => Some(number.to_string()),
@@ -179,7 +200,10 @@ fn label_of(key: &str, value: &Value) -> Option<(usize, bool, String)> {
             list.iter().find_map(Value::as_str).and_then(clean)
         }
         Value::Object(members) if has_no_boxes(value) => {
-            let label = members.iter().filter_map(|(key, value)| label_of(key, value)).min_by_key(|(rank, ..)| *rank);
+            let label = members
+                .iter()
+                .filter_map(|(key, value)| label_of(key, value))
+                .min_by_key(|(rank, ..)| *rank);
             return label.map(|(.., text)| (rank, key::is_envelope(rank), text));
         }
         _ => None,
@@ -193,8 +217,12 @@ fn label_of(key: &str, value: &Value) -> Option<(usize, bool, String)> {
 
 /// The labels that a list of several texts under the key of one label holds.
 fn labels_of(key: &str, value: &Value) -> Option<Vec<String>> {
-    let list = value.as_array().filter(|_| matches!(Key::of(key), Key::Label { .. }) && has_no_boxes(value))?;
-    let clean = |text: &str| label::clean(serde_json::to_string(text).ok()?.trim_matches('"')).map(|(text, _)| text);
+    let list = value
+        .as_array()
+        .filter(|_| matches!(Key::of(key), Key::Label { .. }) && has_no_boxes(value))?;
+    let clean = |text: &str| {
+        label::clean(serde_json::to_string(text).ok()?.trim_matches('"')).map(|(text, _)| text)
+    };
     let texts: Vec<String> = list.iter().filter_map(Value::as_str).filter_map(clean).collect();
     (texts.len() > 1).then_some(texts)
 }
@@ -246,12 +274,16 @@ fn any_json() -> impl Strategy<Value = Value> {
         prop::array::uniform4(0..1000i32).prop_map(|b| json!(b)),
         prop::array::uniform2(prop::array::uniform4(0..1000i32)).prop_map(|b| json!(b)),
     ];
-    let key = prop::sample::select(vec!["box_2d", "label", "name", "caption", "bbox_2d", "score", "image", "color"]);
+    let key = prop::sample::select(vec![
+        "box_2d", "label", "name", "caption", "bbox_2d", "score", "image", "color",
+    ]);
     leaf.prop_recursive(4, 40, 5, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
-            prop::collection::vec((key.clone(), inner), 0..5)
-                .prop_map(|members| members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()),
+            prop::collection::vec((key.clone(), inner), 0..5).prop_map(|members| members
+                .into_iter()
+                .map(|(key, value)| (key.to_owned(), value))
+                .collect()),
         ]
     })
 }
@@ -295,7 +327,8 @@ proptest! {
             }
             let key = before.to_ascii_lowercase().rfind("2d");
             prop_assert!(key.is_some(), "{}", text);
-            // Behind the key come its colon and brackets, with lists that were boxes too, or else comments and tags.
+            // Behind the key come its colon and brackets, with lists that were boxes too, or else
+            // comments and tags.
             let between = &before[key.unwrap() + 2..];
             let aside = ["#", "//", "/*", "<", "- "].iter().any(|start| between.contains(start));
             prop_assert!(aside || !between.contains(char::is_alphabetic), "{between:?} in {text}");
@@ -325,7 +358,8 @@ proptest! {
 
     #[test]
     fn style_does_not_matter(
-        found in prop::collection::vec((prop::array::uniform4(0..1000i32), "[a-zé]{1,6}( [a-z]{1,6})?"), 1..5),
+        found in prop::collection::vec((prop::array::uniform4(0..1000i32), "[a-zé]{1,6}( \
+            [a-z]{1,6})?"), 1..5),
         style in 0..7,
     ) {
         let mut text = String::from("[");
@@ -333,11 +367,15 @@ proptest! {
             match style {
                 0 => write!(text, "{{'box_2d': [{a}, {b}, {c}, {d}], 'label': '{label}'}},"),
                 1 => writeln!(text, "{{box_2d: [{a},{b},{c},{d}], label: {label}}}, // next"),
-                2 => writeln!(text, "{{\"label\": \"{label}\", \"box_2d\": [ {a}.0 , {b}e0 , {c}, {d},],}},"),
-                3 => write!(text, "{{\"box_2d\": (\"{a}\", \"{b}\", \"{c}\", \"{d}\") \"label\": \"{label}\"}} "),
-                4 => write!(text, "{{\"x\": None, \"box_2d\": [{a} {b} {c} {d}], \"label\": \"name\": \"{label}\"}},"),
+                2 => writeln!(text, "{{\"label\": \"{label}\", \"box_2d\": [ {a}.0 , {b}e0 , {c}, \
+                                     {d},],}},"),
+                3 => write!(text, "{{\"box_2d\": \
+                                   (\"{a}\", \"{b}\", \"{c}\", \"{d}\") \"label\": \"{label}\"}} "),
+                4 => write!(text, "{{\"x\": None, \"box_2d\": [{a} {b} {c} \
+                                   {d}], \"label\": \"name\": \"{label}\"}},"),
                 5 => writeln!(text, "{{\"box_2d\": [{a}, {b}, {c}, {d}], \"label\": \"{label}}},"),
-                _ => write!(text, "{{Box2D=[{a}\n,{b}\n,{c}\n,{d}], 'caption': \"{label}\", x: {{y: [1, 2, 3, 4]}}}}"),
+                _ => write!(text, "{{Box2D=[{a}\n,{b}\n,{c}\n,{d}], 'caption': \"{label}\", x: \
+                                   {{y: [1, 2, 3, 4]}}}}"),
             }
             .unwrap();
         }
@@ -512,7 +550,10 @@ fn time_grows_with_the_length_alone() {
             let (short, long) = (text(20_000), text(80_000));
             let per_byte = |text: &str| steps(text) as f64 / text.len() as f64;
             let (few, many) = (per_byte(&short), per_byte(&long));
-            assert!(many <= 1.1 * few + 0.1, "{start:?} and many {piece:?}: {few}, then {many} steps a byte");
+            assert!(
+                many <= 1.1 * few + 0.1,
+                "{start:?} and many {piece:?}: {few}, then {many} steps a byte"
+            );
             if many > worst.0 {
                 worst = (many, format!("{start:?} and many {piece:?}"));
             }

@@ -7,7 +7,12 @@ use crate::record::NoteKind::{
 };
 use crate::record::{CoordinateOrder, CoordinateScale, Ended, NoteKind};
 
-fn detect(text: &str, ended: Ended, size: (u32, u32), default: Option<&str>) -> (Vec<Located>, Vec<(NoteKind, usize)>) {
+fn detect(
+    text: &str,
+    ended: Ended,
+    size: (u32, u32),
+    default: Option<&str>,
+) -> (Vec<Located>, Vec<(NoteKind, usize)>) {
     read((CoordinateScale::Thousand, CoordinateOrder::Yxyx), text, ended, size, default)
 }
 
@@ -34,7 +39,10 @@ fn the_grid_becomes_pixels() {
     assert_eq!((located[0].detection.label.as_str(), located[0].detection.score), ("person", None));
     assert_eq!(notes, []);
     let whole = r#"{"box_2d": [0, 0, 1000, 1000]}"#;
-    assert_eq!(bbox(&detect(whole, Ended::StopToken, (641, 479), None).0[0]), [0.0, 0.0, 641.0, 479.0]);
+    assert_eq!(
+        bbox(&detect(whole, Ended::StopToken, (641, 479), None).0[0]),
+        [0.0, 0.0, 641.0, 479.0]
+    );
 }
 
 #[test]
@@ -50,7 +58,10 @@ fn corners_are_sorted_and_clamped() {
 fn boxes_without_an_area_are_dropped_and_sources_kept() {
     let text = r#"[{"box_2d": [500, 500, 500, 500]}, {"box_2d": [0, 0, 1, 1]}, {"box_2d": [-9, -9, -1, -9]}]"#;
     let (located, notes) = detect(text, Ended::StopToken, (100, 100), Some("dog"));
-    assert_eq!((located.len(), located[0].source, located[0].detection.label.as_str()), (1, 1, "dog"));
+    assert_eq!(
+        (located.len(), located[0].source, located[0].detection.label.as_str()),
+        (1, 1, "dog")
+    );
     assert_eq!(notes, [(Clamped, 1), (DegenerateDropped, 2), (MissingLabel, 1)]);
     let (located, _) = detect(text, Ended::StopToken, (100, 100), None);
     assert_eq!(located[0].detection.label, "object");
@@ -98,5 +109,8 @@ fn scale_and_order_are_those_that_were_named() {
     assert_eq!(notes, [(Clamped, 1), (MissingLabel, 1)]);
     let text = r#"[{"box_2d": [10, 20, 50, 70]}]"#;
     let pixels = (CoordinateScale::Pixels, CoordinateOrder::Xyxy);
-    assert_eq!(bbox(&read(pixels, text, Ended::StopToken, (51, 69), None).0[0]), [10.0, 20.0, 50.0, 69.0]);
+    assert_eq!(
+        bbox(&read(pixels, text, Ended::StopToken, (51, 69), None).0[0]),
+        [10.0, 20.0, 50.0, 69.0]
+    );
 }

@@ -25,14 +25,22 @@ struct Expected {
 
 fn read<T: for<'de> Deserialize<'de>>(name: &str) -> Vec<T> {
     let path = format!("{}/fixtures/answers/{name}", env!("CARGO_MANIFEST_DIR"));
-    fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn samples() -> Vec<(Sample, Expected)> {
     let samples: Vec<Sample> = read("box2d_answers.jsonl");
     let expected: Vec<Expected> = read("expected.jsonl");
     assert_eq!(samples.len(), expected.len());
-    samples.into_iter().zip(expected).inspect(|(sample, expected)| assert_eq!(sample.id, expected.id)).collect()
+    samples
+        .into_iter()
+        .zip(expected)
+        .inspect(|(sample, expected)| assert_eq!(sample.id, expected.id))
+        .collect()
 }
 
 #[test]
@@ -91,13 +99,18 @@ fn pixels_under_the_key_box_2d() {
     assert_eq!(bbox, [1057.0, 11.0, 1254.0, 531.0]);
 
     // Nobody named pixels: none of them is a box.
-    let (located, notes) = to_detections(&answer, (1500, 1200), (CoordinateScale::Thousand, order), None);
+    let (located, notes) =
+        to_detections(&answer, (1500, 1200), (CoordinateScale::Thousand, order), None);
     assert_eq!((located.len(), notes), (0, vec![Note::new(NoteKind::CoordinatesDoNotFit, 3)]));
 
     // In a smaller view they cannot be pixels either: what lies in the grid is kept.
-    let (located, notes) = to_detections(&answer, (1300, 1200), (CoordinateScale::Thousand, order), None);
+    let (located, notes) =
+        to_detections(&answer, (1300, 1200), (CoordinateScale::Thousand, order), None);
     assert_eq!(located.len(), 1);
     assert_eq!(located[0].detection.label, "frame_R2_C1");
     assert_eq!(located[0].source, 2);
-    assert_eq!(notes, [Note::new(NoteKind::Clamped, 1), Note::new(NoteKind::CoordinatesDoNotFit, 2)]);
+    assert_eq!(
+        notes,
+        [Note::new(NoteKind::Clamped, 1), Note::new(NoteKind::CoordinatesDoNotFit, 2)]
+    );
 }

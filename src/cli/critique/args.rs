@@ -7,7 +7,8 @@ use gemscope::export::SortBy;
 use gemscope::record::{Filters, MinScore};
 use gemscope::session::pipeline::word::share;
 use gemscope::session::pipeline::{
-    BudgetSection, ChoiceSection, DecodingSection, ImageSection, LimitSection, ModelSection, RunSection,
+    BudgetSection, ChoiceSection, DecodingSection, ImageSection, LimitSection, ModelSection,
+    RunSection,
 };
 use gemscope::session::{CritiqueConfig, PipelineError};
 
@@ -19,23 +20,28 @@ use super::super::device;
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
 pub(crate) struct Args {
-    /// Folders, files, "patterns*", .tar archives, @FILE with one path a line, - for such a list on standard input
+    /// Folders, files, "patterns*", .tar archives, @FILE with one path a line, - for such a list on
+    /// standard input
     #[arg(required_unless_present = "report_only", value_name = "INPUT")]
     pub(super) inputs: Vec<PathBuf>,
-    /// The run's directory: journal, verdicts, lists. The same command again goes on where it was stopped
+    /// The run's directory: journal, verdicts, lists. The same command again goes on where it was
+    /// stopped
     #[arg(long, short, value_name = "DIR")]
     pub(super) out: PathBuf,
-    /// What frames are rated by, and the rules of the gate; or demo, the rubric that the demo model knows (./demo is a file of that name).
-    /// Default: the ready one for SDXL and the like; with --model demo that of the demo model; with --report-only the run's own
+    /// What frames are rated by, and the rules of the gate; or demo, the rubric that the demo model
+    /// knows (./demo is a file of that name). Default: the ready one for SDXL and the like; with
+    /// --model demo that of the demo model; with --report-only the run's own
     #[arg(long, short, value_name = "FILE")]
     pub(super) rubric: Option<PathBuf>,
     /// Judge again what the run's journal holds, by other rules or weights; asks no model
     #[arg(long, conflicts_with = "inputs")]
     pub(super) report_only: bool,
-    /// Compare the frames of one name in two folders, each pair in both orders: which is better. Needs a model that looks at two images
+    /// Compare the frames of one name in two folders, each pair in both orders: which is better.
+    /// Needs a model that looks at two images
     #[arg(long, conflicts_with_all = ["report_only", "generation", "group_by", "sort", "export"])]
     pub(super) pair: bool,
-    /// What frames were meant to be, where their files do not say: a CSV with the columns image and prompt, negative_prompt, model, seed ...
+    /// What frames were meant to be, where their files do not say: a CSV with the columns image and
+    /// prompt, negative_prompt, model, seed ...
     #[arg(long, value_name = "FILE", conflicts_with = "report_only")]
     pub(super) generation: Option<PathBuf>,
     /// Name the best frame of each group: of one seed, one prompt, or one folder
@@ -55,8 +61,8 @@ pub(crate) struct Args {
     pub(super) budget: BudgetSection,
     #[command(flatten)]
     pub(super) decoding: DecodingSection,
-    /// Count no boxes of defects below this score, and none without one. Default: none below 0.05; 0 counts all that have a score. Needs no
-    /// model: --report-only can change it
+    /// Count no boxes of defects below this score, and none without one. Default: none below 0.05;
+    /// 0 counts all that have a score. Needs no model: --report-only can change it
     #[arg(long, value_name = "SCORE", value_parser = share::<f64>)]
     pub(super) min_score: Option<f64>,
     /// Put the image between blank lines, as transformers.js and onnxruntime-genai do
@@ -77,7 +83,11 @@ pub(crate) struct Args {
 
 impl Args {
     /// The configuration that these flags say.
-    pub(super) fn config(&self, rubric: Rubric, global: &Global) -> Result<CritiqueConfig, PipelineError> {
+    pub(super) fn config(
+        &self,
+        rubric: Rubric,
+        global: &Global,
+    ) -> Result<CritiqueConfig, PipelineError> {
         let mut config = CritiqueConfig::of(rubric);
         config.generation.clone_from(&self.generation);
         config.image_newlines = self.image_newlines;

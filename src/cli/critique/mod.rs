@@ -1,7 +1,9 @@
 //! `gemscope critique`: which frames to keep.
 //!
-//! In: frames, a rubric, a model; or a run that was made before, and other rules. Out: a journal with a rating an axis, verdicts, lists, statistics.
-//! Promises: what is in the journal is never asked about again, unless its file has changed; rules and weights can be changed without a model.
+//! In: frames, a rubric, a model; or a run that was made before, and other rules. Out: a journal
+//! with a rating an axis, verdicts, lists, statistics. Promises: what is in the journal is never
+//! asked about again, unless its file has changed; rules and weights can be changed without a
+//! model.
 
 mod args;
 mod pairs;
@@ -33,7 +35,10 @@ const KEPT_RUBRIC: &str = "rubric.toml";
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let formats = match args.export.as_str() {
         "none" => Vec::new(),
-        names => names.split(',').map(|name| Ok(name.trim().parse()?)).collect::<anyhow::Result<Vec<_>>>()?,
+        names => names
+            .split(',')
+            .map(|name| Ok(name.trim().parse()?))
+            .collect::<anyhow::Result<Vec<_>>>()?,
     };
     let text = rubric_text(args)?;
     let rubric = Rubric::read(&text.content).with_context(|| text.name.clone())?;
@@ -54,11 +59,14 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         let choice = args.choice.choice(&args.decoding.sampling)?;
         let source = source::list_chosen(&args.inputs, Some(&args.out), &choice)?;
         say_advice(&source);
-        let (source, placement) = place(source, Some(args.out.as_path()).filter(|_| !args.control.fresh))?;
+        let (source, placement) =
+            place(source, Some(args.out.as_path()).filter(|_| !args.control.fresh))?;
         device::say(&args.model);
         let progress = Progress::new();
-        let options = args.control.run_options(&args.out, &args.run, &args.limits, signals::stop_flag()?);
-        let finished = Session::open(config, &progress)?.run(&source, &placement, &options).map_err(raised)?;
+        let options =
+            args.control.run_options(&args.out, &args.run, &args.limits, signals::stop_flag()?);
+        let finished =
+            Session::open(config, &progress)?.run(&source, &placement, &options).map_err(raised)?;
         let FinishedRun { directory, outcome, rows_of_no_frame } = finished;
         (directory, Some((source, outcome, rows_of_no_frame)))
     } else {
@@ -73,10 +81,15 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     if rated.is_none() {
         super::say_damaged(&args.out, &damaged);
     }
-    super::say_missing(missing, shown.images.as_deref().unwrap_or(Path::new("")), args.run.keep_missing);
+    super::say_missing(
+        missing,
+        shown.images.as_deref().unwrap_or(Path::new("")),
+        args.run.keep_missing,
+    );
     let (missing, besides) = (missing.count(), source.map(Source::besides).unwrap_or_default());
     let judged = Critique::of(&shown.selection.records, &rubric, &gates, args.group_by);
-    let (outcome, strangers) = rated.map_or((None, None), |(_, outcome, strangers)| (Some(outcome), strangers));
+    let (outcome, strangers) =
+        rated.map_or((None, None), |(_, outcome, strangers)| (Some(outcome), strangers));
     let judgement = Judgement {
         args,
         rubric: &rubric,
@@ -91,15 +104,21 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 }
 
 /// The directory of a run that `rubric` may judge without asking a model.
-fn may_judge_again(args: &Args, rubric: &Rubric, text: &RubricText) -> anyhow::Result<RunDirectory> {
+fn may_judge_again(
+    args: &Args,
+    rubric: &Rubric,
+    text: &RubricText,
+) -> anyhow::Result<RunDirectory> {
     let directory = RunDirectory::of_run(&args.out)?.adopting(args.control.adopt);
     let manifest = Manifest::read(&args.out)?;
-    let Some(asked) = manifest.settings.as_ref().and_then(|settings| settings.critique.as_ref()) else {
+    let Some(asked) = manifest.settings.as_ref().and_then(|settings| settings.critique.as_ref())
+    else {
         bail!("{}: this run is no critique: its frames were not rated", args.out.display());
     };
     asked.check(rubric).with_context(|| {
         format!(
-            "{} cannot judge {}, whose lists stay as they are: ask the frames again, without --report-only and into another --out",
+            "{} cannot judge {}, whose lists stay as they are: ask the frames again, without \
+             --report-only and into another --out",
             text.name,
             args.out.display()
         )
@@ -119,13 +138,22 @@ fn rubric_text(args: &Args) -> anyhow::Result<RubricText> {
         let content = files::read_text(path).with_context(|| name.clone())?;
         Ok(RubricText { name, content })
     };
-    let ready = |name: &str, content: &str| RubricText { name: name.to_owned(), content: content.to_owned() };
+    let ready = |name: &str, content: &str| RubricText {
+        name: name.to_owned(),
+        content: content.to_owned(),
+    };
     match &args.rubric {
-        Some(name) if name.as_os_str() == demo::NAME => Ok(ready("the demo model's rubric", Rubric::DEMO)),
+        Some(name) if name.as_os_str() == demo::NAME => {
+            Ok(ready("the demo model's rubric", Rubric::DEMO))
+        }
         Some(path) => read(path),
-        None if args.report_only => read(&args.out.join(KEPT_RUBRIC)).context("say by which rubric with --rubric FILE"),
+        None if args.report_only => {
+            read(&args.out.join(KEPT_RUBRIC)).context("say by which rubric with --rubric FILE")
+        }
         // The demo model knows nothing of hands and faces.
-        None if args.model.choice() == ModelChoice::Demo => Ok(ready("the demo model's rubric", Rubric::DEMO)),
+        None if args.model.choice() == ModelChoice::Demo => {
+            Ok(ready("the demo model's rubric", Rubric::DEMO))
+        }
         None => Ok(ready("the ready rubric", Rubric::SDXL)),
     }
 }
@@ -156,7 +184,8 @@ struct Figures {
     verdicts: BTreeMap<Verdict, usize>,
     /// How many frames each rule decided.
     rules: Vec<(String, usize)>,
-    /// How many frames are to be reviewed since they were not asked about an axis that a rule names, by the axis.
+    /// How many frames are to be reviewed since they were not asked about an axis that a rule
+    /// names, by the axis.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     not_asked: BTreeMap<String, usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -165,7 +194,12 @@ struct Figures {
 }
 
 impl Judgement<'_> {
-    fn finish(&self, judged: &Critique<'_>, shown: &export::Run, outcome: Option<Outcome>) -> anyhow::Result<Ending> {
+    fn finish(
+        &self,
+        judged: &Critique<'_>,
+        shown: &export::Run,
+        outcome: Option<Outcome>,
+    ) -> anyhow::Result<Ending> {
         let (args, out) = (self.args, self.directory.output());
         let kept = out.write(KEPT_RUBRIC, self.text.content.as_bytes())?;
         let exported = export_verdicts(judged, shown, self.formats, args.sort, out);
@@ -214,19 +248,35 @@ impl Judgement<'_> {
             return Ok(output::json(figures)?);
         }
         let mut verdicts = vec![vec!["verdict".to_owned(), "frames".to_owned()]];
-        verdicts.extend(figures.verdicts.iter().map(|(verdict, count)| vec![verdict.to_string(), count.to_string()]));
+        verdicts.extend(
+            figures
+                .verdicts
+                .iter()
+                .map(|(verdict, count)| vec![verdict.to_string(), count.to_string()]),
+        );
         let mut rules = vec![vec!["rule that fired".to_owned(), "frames".to_owned()]];
-        rules.extend(figures.rules.iter().map(|(rule, count)| vec![rule.clone(), count.to_string()]));
-        let known =
-            records.iter().filter(|record| record.generation.as_ref().is_some_and(|made| made.prompt.is_some()));
+        rules.extend(
+            figures.rules.iter().map(|(rule, count)| vec![rule.clone(), count.to_string()]),
+        );
+        let known = records
+            .iter()
+            .filter(|record| record.generation.as_ref().is_some_and(|made| made.prompt.is_some()));
         let mut lines = vec![
             output::table(&verdicts),
             output::table(&rules),
-            format!("{} frames by {:?}; the prompt of {} is known", figures.frames, self.rubric.name, known.count()),
+            format!(
+                "{} frames by {:?}; the prompt of {} is known",
+                figures.frames,
+                self.rubric.name,
+                known.count()
+            ),
             format!("model: {}", plain::line(&figures.model)),
         ];
         lines.extend(figures.not_asked.iter().map(|(axis, count)| {
-            format!("to review, since they were not asked about {axis} (their prompt is not known): {count}")
+            format!(
+                "to review, since they were not asked about {axis} (their prompt is not \
+                     known): {count}"
+            )
         }));
         if let Some(run) = &figures.run {
             if run.resumed > 0 {
@@ -245,10 +295,9 @@ impl Judgement<'_> {
                 lines.push(format!("stopped: {} frames are left", run.left));
             }
             let failed = run.failures.iter();
-            lines
-                .extend(failed.map(|failure| {
-                    plain::line(&format!("failed: {}: {}", failure.image, failure.reason)).into_owned()
-                }));
+            lines.extend(failed.map(|failure| {
+                plain::line(&format!("failed: {}: {}", failure.image, failure.reason)).into_owned()
+            }));
         }
         lines.push(String::new());
         lines.extend(figures.written.iter().map(|path| path.display().to_string()));

@@ -1,7 +1,8 @@
 //! `gemscope critique --pair`: which of two frames is better.
 //!
-//! In: two folders with frames of the same names. Out: `pairs.jsonl` and `pairs.csv`, and how often which folder won. Promises: each pair is asked about
-//! in both orders; what has no partner is said.
+//! In: two folders with frames of the same names. Out: `pairs.jsonl` and `pairs.csv`, and how often
+//! which folder won. Promises: each pair is asked about in both orders; what has no partner is
+//! said.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
@@ -33,7 +34,8 @@ pub(super) fn run(args: &Args, config: CritiqueConfig) -> anyhow::Result<Ending>
     let [first, second] = args.inputs.as_slice() else {
         bail!("--pair takes two folders: the frames of one name in both are compared");
     };
-    let roots = [first, second].map(|folder| folder.canonicalize().with_context(|| folder.display().to_string()));
+    let roots = [first, second]
+        .map(|folder| folder.canonicalize().with_context(|| folder.display().to_string()));
     let [first_root, second_root] = roots;
     let roots = [first_root?, second_root?];
     let choice = args.choice.choice(&args.decoding.sampling)?;
@@ -47,26 +49,41 @@ pub(super) fn run(args: &Args, config: CritiqueConfig) -> anyhow::Result<Ending>
         bail!("no name is in both {} and {}", first.display(), second.display());
     }
     if without_partner > 0 {
-        messages::say(&format!("{without_partner} frames are in one of the folders only, and are left out"));
+        messages::say(&format!(
+            "{without_partner} frames are in one of the folders only, and are left out"
+        ));
     }
     let progress = Progress::new();
-    let options = args.control.run_options(&args.out, &args.run, &args.limits, signals::stop_flag()?);
-    let compared = Session::open(config, &progress)?.compare(&pairs, &roots, &options).map_err(raised)?;
+    let options =
+        args.control.run_options(&args.out, &args.run, &args.limits, signals::stop_flag()?);
+    let compared =
+        Session::open(config, &progress)?.compare(&pairs, &roots, &options).map_err(raised)?;
     let ComparedPairs { directory, records } = compared;
     let written = [args.out.join("pairs.jsonl"), write_pairs(&records, directory.output())?];
-    let mut preferences: BTreeMap<Preference, usize> = Preference::ALL.map(|preference| (preference, 0)).into();
+    let mut preferences: BTreeMap<Preference, usize> =
+        Preference::ALL.map(|preference| (preference, 0)).into();
     for record in &records {
         *preferences.entry(record.preference).or_default() += 1;
     }
     let left = pairs.len() - records.len();
-    let figures =
-        Figures { pairs: records.len(), preferences, without_partner, left, stopped: left > 0, written: &written };
+    let figures = Figures {
+        pairs: records.len(),
+        preferences,
+        without_partner,
+        left,
+        stopped: left > 0,
+        written: &written,
+    };
     report(args, &records, &figures)?;
     if left > 0 {
         messages::say(&format!("Stopped with {left} pairs left; the same command goes on."));
         return Ok(Ending::Stopped);
     }
-    Ok(if figures.preferences[&Preference::Unread] == 0 { Ending::Complete } else { Ending::SomeFailed })
+    Ok(if figures.preferences[&Preference::Unread] == 0 {
+        Ending::Complete
+    } else {
+        Ending::SomeFailed
+    })
 }
 
 /// Images of one name in both folders, in the order of the first, and how many have no partner.
@@ -93,10 +110,17 @@ fn report(args: &Args, records: &[PairRecord], figures: &Figures<'_>) -> anyhow:
         other => other.as_str().to_owned(),
     };
     let mut rows = vec![vec!["better".to_owned(), "pairs".to_owned()]];
-    rows.extend(figures.preferences.iter().map(|(preference, count)| vec![named(preference), count.to_string()]));
+    rows.extend(
+        figures
+            .preferences
+            .iter()
+            .map(|(preference, count)| vec![named(preference), count.to_string()]),
+    );
     let mut lines = vec![output::table(&rows)];
     let unread = records.iter().filter_map(|record| Some((&record.name, record.reason.as_ref()?)));
-    lines.extend(unread.map(|(name, reason)| plain::line(&format!("unread: {name}: {reason}")).into_owned()));
+    lines.extend(
+        unread.map(|(name, reason)| plain::line(&format!("unread: {name}: {reason}")).into_owned()),
+    );
     lines.push(String::new());
     lines.extend(figures.written.iter().map(|path| path.display().to_string()));
     output::text(&(lines.join("\n") + "\n"));

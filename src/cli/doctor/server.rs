@@ -43,7 +43,8 @@ pub(super) fn run(
     global: &Global,
 ) -> anyhow::Result<Ending> {
     let model = ModelSection { server: section.clone(), ..ModelSection::default() };
-    let config = DetectConfig::of_labels(["red circle"]).with_model(device::options(&model, global)?);
+    let config =
+        DetectConfig::of_labels(["red circle"]).with_model(device::options(&model, global)?);
     let mut session = Session::open(config, &())?;
     let record = session.detect(&disc(DISC, [214, 40, 40]))?;
     let server = session.server().ok_or(SessionError::NoEngine)?;
@@ -79,11 +80,16 @@ fn examined(server: &Server, ok: bool, answer: String, score: Option<f64>) -> Ex
 }
 
 fn describe(server: &Server, examined: &Examined) -> String {
-    let version = examined.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
+    let version =
+        examined.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
     let mut lines = vec![format!("{}{version}, model {}", server.kind.name(), examined.model)];
     lines.push(String::new());
     let yes = |what: &str, value: &str| format!("  {what:<28} {value}");
-    let budget = if examined.budget_per_request { "set with each request" } else { "as the size of the picture alone" };
+    let budget = if examined.budget_per_request {
+        "set with each request"
+    } else {
+        "as the size of the picture alone"
+    };
     lines.push(yes("budget of a picture", budget));
     let seen = match (examined.soft_tokens_seen, examined.soft_tokens_planned) {
         (Some(seen), Some(planned)) => format!("{seen} of {planned}"),

@@ -23,7 +23,9 @@ pub(super) fn checks(runtime: &Runtime, device: &Device) -> Vec<Check> {
 
 fn check(DeviceCheck { name, given, result }: DeviceCheck) -> Check {
     match result {
-        Ok((true, took)) => Check::of(name, true, format!("{given}: as in main memory; {took:.1?} with the copies")),
+        Ok((true, took)) => {
+            Check::of(name, true, format!("{given}: as in main memory; {took:.1?} with the copies"))
+        }
         Ok((false, _)) => Check::of(name, false, format!("{given}: not what main memory gives")),
         Err(error) => Check::failed(name, &error),
     }

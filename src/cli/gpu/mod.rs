@@ -1,7 +1,9 @@
-//! `gemscope doctor --gpu`: whether this machine's card computes what the CPU computes, and how fast.
+//! `gemscope doctor --gpu`: whether this machine's card computes what the CPU computes, and how
+//! fast.
 //!
-//! In: the card, and models: the bundled one and a random one of middle size, or any. Out: a table of checks, each passed, failed, skipped or measured, and a
-//! verdict. Promises: nothing that could not be tried counts as passed; a driver that fails is a failed check and no panic.
+//! In: the card, and models: the bundled one and a random one of middle size, or any. Out: a table
+//! of checks, each passed, failed, skipped or measured, and a verdict. Promises: nothing that could
+//! not be tried counts as passed; a driver that fails is a failed check and no panic.
 
 mod kernels;
 mod model;
@@ -67,7 +69,11 @@ impl Check {
         Self::new(name, Outcome::Skipped, reason.to_string())
     }
 
-    fn measured(name: &'static str, says: String, figures: impl IntoIterator<Item = (&'static str, f64)>) -> Self {
+    fn measured(
+        name: &'static str,
+        says: String,
+        figures: impl IntoIterator<Item = (&'static str, f64)>,
+    ) -> Self {
         Self { figures: figures.into_iter().collect(), ..Self::new(name, Outcome::Measured, says) }
     }
 }
@@ -75,7 +81,8 @@ impl Check {
 /// A model that is compared.
 #[derive(Debug, Clone)]
 pub(super) enum Subject {
-    /// The bundled one: its answers are right or wrong, but it is so small that a card waits for its launches.
+    /// The bundled one: its answers are right or wrong, but it is so small that a card waits for
+    /// its launches.
     Demo,
     /// A random one of middle size, which is made in the cache when it is wanted.
     Random,
@@ -99,7 +106,8 @@ impl Subject {
             Self::Random => (Some(random_model()?), None),
             Self::Directory(directory, dtype) => (Some(directory.clone()), dtype.clone()),
         };
-        let model = ModelSection { model, dtype, device: device.clone(), ..ModelSection::default() };
+        let model =
+            ModelSection { model, dtype, device: device.clone(), ..ModelSection::default() };
         Ok(device::options(&model, global)?)
     }
 }
@@ -144,36 +152,55 @@ pub(super) fn run(
         match &loaded {
             // The driver's interface panics if the driver lacks a function.
             Ok(runtime) => catch_unwind(AssertUnwindSafe(|| run(runtime))).unwrap_or_else(|_| {
-                names.iter().map(|name| Check::failed(name, "the driver lacks a function")).collect()
+                names
+                    .iter()
+                    .map(|name| Check::failed(name, "the driver lacks a function"))
+                    .collect()
             }),
             // With a card, that it cannot be used is what was to be found out.
-            Err(error) if state.is_ready() => names.iter().map(|name| Check::failed(name, error)).collect(),
+            Err(error) if state.is_ready() => {
+                names.iter().map(|name| Check::failed(name, error)).collect()
+            }
             Err(_) => names.iter().map(|name| Check::skipped(name, state.obstacle())).collect(),
         }
     };
     let mut checks = guarded(&kernels::NAMES, &|runtime| kernels::checks(runtime, &runtime.device));
     let version = loaded.as_ref().ok().map(|runtime| runtime.version.clone());
     for subject in subjects {
-        let compared = guarded(&model::NAMES, &|runtime| model_checks(subject, device, global, runtime));
+        let compared =
+            guarded(&model::NAMES, &|runtime| model_checks(subject, device, global, runtime));
         let name = subject.name();
-        checks.extend(compared.into_iter().map(|check| Check { model: Some(name.clone()), ..check }));
+        checks
+            .extend(compared.into_iter().map(|check| Check { model: Some(name.clone()), ..check }));
     }
     let count = |outcome| checks.iter().filter(|check| check.outcome == outcome).count();
     let [passed, failed, skipped] = [Outcome::Passed, Outcome::Failed, Outcome::Skipped].map(count);
     let verdict = match (&state.device, failed, skipped) {
-        (Some(card), 0, 0) => format!("{} computes what the CPU computes: it can be used", card.name),
+        (Some(card), 0, 0) => {
+            format!("{} computes what the CPU computes: it can be used", card.name)
+        }
         (Some(card), 0, _) => {
-            format!("{} is not tried enough to be relied on: {skipped} checks were skipped", card.name)
+            format!(
+                "{} is not tried enough to be relied on: {skipped} checks were skipped",
+                card.name
+            )
         }
         (None, 0, _) => {
-            format!("nothing is known: all {skipped} checks were skipped, for there is no card that can be used")
+            format!(
+                "nothing is known: all {skipped} checks were skipped, for there is no card that \
+                 can be used"
+            )
         }
         (_, failed, _) => {
-            format!("do not rely on this card: {failed} checks failed. Use --device cpu, and report this table")
+            format!(
+                "do not rely on this card: {failed} checks failed. Use --device cpu, and report \
+                 this table"
+            )
         }
     };
     let gemscope = env!("CARGO_PKG_VERSION");
-    let examined = Examined { gemscope, version, cuda: state, checks, passed, failed, skipped, verdict };
+    let examined =
+        Examined { gemscope, version, cuda: state, checks, passed, failed, skipped, verdict };
     match file {
         Some(file) if file == Path::new("-") => output::json(&examined)?,
         Some(file) => {
@@ -188,10 +215,17 @@ pub(super) fn run(
     Ok(if failed + skipped == 0 { Ending::Complete } else { Ending::NotReady })
 }
 
-fn model_checks(subject: &Subject, device: &DeviceSection, global: &Global, runtime: &Runtime) -> Vec<Check> {
+fn model_checks(
+    subject: &Subject,
+    device: &DeviceSection,
+    global: &Global,
+    runtime: &Runtime,
+) -> Vec<Check> {
     let options = match subject.options(device, global) {
         Ok(options) => options,
-        Err(error) => return model::NAMES.map(|name| Check::failed(name, &format!("{error:#}"))).into(),
+        Err(error) => {
+            return model::NAMES.map(|name| Check::failed(name, &format!("{error:#}"))).into();
+        }
     };
     model::checks(&options, runtime, &runtime.device)
 }
@@ -200,7 +234,12 @@ fn describe(examined: &Examined) -> String {
     let cuda = &examined.cuda;
     let mut lines = vec![format!("gemscope {}", examined.gemscope)];
     for need in &cuda.needs {
-        lines.push(format!("{}: {}{}", need.what, if need.met { "" } else { "missing: " }, need.says));
+        lines.push(format!(
+            "{}: {}{}",
+            need.what,
+            if need.met { "" } else { "missing: " },
+            need.says
+        ));
     }
     if let Some(card) = cuda.device.clone() {
         lines.push(format!("checked: {}", Device::Cuda(card)));

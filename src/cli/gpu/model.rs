@@ -22,7 +22,8 @@ pub(super) const NAMES: [&str; 7] = [
     "bytes over the bus for an image",
 ];
 
-/// How far f32 graphs may be off, as a share of the largest value; others, whose kernels differ, further.
+/// How far f32 graphs may be off, as a share of the largest value; others, whose kernels differ,
+/// further.
 const EXACT: f32 = 2e-3;
 const ROUGH: f32 = 5e-2;
 
@@ -32,9 +33,11 @@ pub(super) fn checks(options: &ModelOptions, runtime: &Runtime, device: &Device)
         let files = ModelFiles::open(options)?;
         let graphs = files.graphs(&())?;
         let decoder = graphs.decoder.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let rough = ["_fp16", "_q4", "_q4f16", "_quantized"].iter().any(|suffix| decoder.ends_with(suffix));
+        let rough =
+            ["_fp16", "_q4", "_q4f16", "_quantized"].iter().any(|suffix| decoder.ends_with(suffix));
         let on = |device| DeviceSlot { device, embed_on_device: true };
-        let reference = files.load(graphs.clone(), runtime, on(Device::Cpu)).context("on the CPU")?;
+        let reference =
+            files.load(graphs.clone(), runtime, on(Device::Cpu)).context("on the CPU")?;
         let tried = files.load(graphs, runtime, on(device.clone()))?;
         Ok((files, [reference, tried], if rough { ROUGH } else { EXACT }))
     };
@@ -60,20 +63,26 @@ fn compare(
         Ok(asked) => asked,
         Err(error) => return NAMES.map(|name| Check::failed(name, &format!("{error:#}"))).into(),
     };
-    let settle =
-        |name, check: anyhow::Result<Check>| check.unwrap_or_else(|error| Check::failed(name, &format!("{error:#}")));
+    let settle = |name, check: anyhow::Result<Check>| {
+        check.unwrap_or_else(|error| Check::failed(name, &format!("{error:#}")))
+    };
     let mut checks = vec![
         settle(soft, asked.soft_tokens(soft, reference, tried, tolerance)),
         settle(logits, asked.logits(logits, reference, tried, tolerance)),
     ];
-    let made = [(&mut *reference, 1), (&mut *tried, 1)].map(|(model, rows)| asked.answers(prompter, model, rows));
+    let made = [(&mut *reference, 1), (&mut *tried, 1)]
+        .map(|(model, rows)| asked.answers(prompter, model, rows));
     let batched = asked.answers(prompter, tried, SCENES);
     checks.push(match (&made[0], &made[1]) {
-        (Ok(cpu), Ok(card)) => settle(answers, asked.same(answers, reference, &cpu.ids, &card.ids, tolerance)),
+        (Ok(cpu), Ok(card)) => {
+            settle(answers, asked.same(answers, reference, &cpu.ids, &card.ids, tolerance))
+        }
         (Err(error), _) | (_, Err(error)) => Check::failed(answers, &format!("{error:#}")),
     });
     checks.push(match (&made[1], &batched) {
-        (Ok(alone), Ok(many)) => settle(together, asked.same(together, reference, &alone.ids, &many.ids, tolerance)),
+        (Ok(alone), Ok(many)) => {
+            settle(together, asked.same(together, reference, &alone.ids, &many.ids, tolerance))
+        }
         (Err(error), _) | (_, Err(error)) => Check::failed(together, &format!("{error:#}")),
     });
     let batched_cpu = asked.answers(prompter, reference, SCENES);
@@ -113,8 +122,9 @@ impl Asked {
         Ok(near(name, &run(reference)?, &run(tried)?, tolerance))
     }
 
-    /// Whether answers are the same, token for token. Graphs that are not in f32 may come to another token where, to the CPU, two are nearly as probable; what
-    /// follows it is another answer, and not compared.
+    /// Whether answers are the same, token for token. Graphs that are not in f32 may come to
+    /// another token where, to the CPU, two are nearly as probable; what follows it is another
+    /// answer, and not compared.
     fn same(
         &self,
         name: &'static str,
@@ -129,7 +139,9 @@ impl Asked {
             return Ok(Check::of(name, equal == expected.len(), says));
         }
         let mut widest = 0.0_f32;
-        for (view, (expected, found)) in expected.iter().zip(found).enumerate().filter(|(_, (a, b))| a != b) {
+        for (view, (expected, found)) in
+            expected.iter().zip(found).enumerate().filter(|(_, (a, b))| a != b)
+        {
             let common = expected.iter().zip(found).take_while(|(a, b)| a == b).count();
             let (Some(&ours), Some(&theirs)) = (expected.get(common), found.get(common)) else {
                 return Ok(Check::of(name, false, format!("{says}; answer {view} ends elsewhere")));
@@ -137,12 +149,18 @@ impl Asked {
             let features = self.encode(reference, view)?;
             let ids = self.prompt_ids(view).into_iter().chain(expected[..common].iter().copied());
             let mut cache = reference.empty_cache(1)?;
-            let logits = reference.decode(&ids.map(i64::from).collect::<Vec<_>>(), &[&features], &mut cache)?;
+            let logits = reference.decode(
+                &ids.map(i64::from).collect::<Vec<_>>(),
+                &[&features],
+                &mut cache,
+            )?;
             let logits = reference.logits(&logits, 0)?.to_vec();
             widest = widest.max(gap(&logits, ours, theirs));
         }
-        let says =
-            format!("{says}; where others part, to the CPU the two tokens are {widest:.1e} of the largest logit apart");
+        let says = format!(
+            "{says}; where others part, to the CPU the two tokens are {widest:.1e} of the largest \
+             logit apart"
+        );
         Ok(Check::of(name, widest <= tolerance, format!("{says}; {tolerance:.0e} is allowed")))
     }
 }
@@ -159,7 +177,10 @@ fn near(name: &'static str, expected: &[f32], found: &[f32], tolerance: f32) -> 
     Check::of(
         name,
         passed,
-        format!("{} values, off by at most {share:.1e} of the largest; {tolerance:.0e} is allowed", found.len()),
+        format!(
+            "{} values, off by at most {share:.1e} of the largest; {tolerance:.0e} is allowed",
+            found.len()
+        ),
     )
 }
 
@@ -178,10 +199,12 @@ mod tests {
     use super::super::Outcome;
     use super::*;
 
-    /// The CPU in a card's place, with the reference for kernels: every check passes, and none is left out.
+    /// The CPU in a card's place, with the reference for kernels: every check passes, and none is
+    /// left out.
     #[test]
     fn a_device_that_computes_the_same_passes() {
-        let runtime = onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
+        let runtime =
+            onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
         let kernels = super::super::kernels::checks(runtime, &Device::Rehearsal);
         assert!(kernels.iter().all(|check| check.outcome == Outcome::Passed), "{kernels:?}");
         let checks = checks(&ModelOptions::default(), runtime, &Device::Rehearsal);
@@ -201,7 +224,11 @@ mod tests {
         assert_eq!(near("a", &[1.0, -2.0], &[1.0, -2.001], EXACT).outcome, Outcome::Passed);
         assert_eq!(near("a", &[1.0, 2.0], &[f32::NAN, 2.0], ROUGH).outcome, Outcome::Failed);
         assert_eq!(near("a", &[1.0, 2.0], &[1.0], ROUGH).outcome, Outcome::Failed);
-        assert_eq!(near("a", &[0.0], &[0.0], ROUGH).outcome, Outcome::Failed, "a graph that gives nothing");
+        assert_eq!(
+            near("a", &[0.0], &[0.0], ROUGH).outcome,
+            Outcome::Failed,
+            "a graph that gives nothing"
+        );
         assert!(gap(&[20.0, 19.5, 3.0], 0, 1) <= ROUGH && gap(&[20.0, 19.5, 3.0], 0, 2) > ROUGH);
         assert!(gap(&[1.0, f32::NAN], 0, 1) > ROUGH && gap(&[1.0], 0, 5) > ROUGH);
     }

@@ -31,12 +31,20 @@ pub(super) struct Made {
 
 impl Asked {
     /// Scenes of discs, and what is asked about each.
-    pub(super) fn new(prompter: &Prompter, budget: BudgetChoice, model: &Model) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        prompter: &Prompter,
+        budget: BudgetChoice,
+        model: &Model,
+    ) -> anyhow::Result<Self> {
         const COLOURS: [[u8; 3]; 4] = [[214, 40, 40], [40, 160, 60], [50, 80, 210], [230, 200, 40]];
         let views = (0..SCENES).map(|scene| {
             let (x, y) = (60.0 + 20.0 * scene as f64, 220.0 - 18.0 * scene as f64);
             let side = 90.0 + 10.0 * scene as f64;
-            prepare(&disc([x, y, x + side, y + side], COLOURS[scene % COLOURS.len()]), budget, model.patch_side())
+            prepare(
+                &disc([x, y, x + side, y + side], COLOURS[scene % COLOURS.len()]),
+                budget,
+                model.patch_side(),
+            )
         });
         let query = prompter.query("detect circle", &Conversation::default())?;
         Ok(Self { views: views.collect::<Result<_, _>>()?, query })
@@ -44,7 +52,8 @@ impl Asked {
 
     pub(super) fn encode(&self, model: &mut Model, view: usize) -> anyhow::Result<Features> {
         let view = &self.views[view];
-        let encoded = model.encode(vec![(view.patches.clone(), view.size.soft_tokens() as usize)])?;
+        let encoded =
+            model.encode(vec![(view.patches.clone(), view.size.soft_tokens() as usize)])?;
         encoded.into_iter().next().context("the vision graph gave nothing")
     }
 
@@ -52,8 +61,14 @@ impl Asked {
         self.query.token_ids(self.views[view].size.soft_tokens())
     }
 
-    /// All scenes, `rows` answers at once. What is said of the time is without the first answer, which makes a device ready.
-    pub(super) fn answers(&self, prompter: &Prompter, model: &mut Model, rows: usize) -> anyhow::Result<Made> {
+    /// All scenes, `rows` answers at once. What is said of the time is without the first answer,
+    /// which makes a device ready.
+    pub(super) fn answers(
+        &self,
+        prompter: &Prompter,
+        model: &mut Model,
+        rows: usize,
+    ) -> anyhow::Result<Made> {
         self.run(prompter, model, 1, 1)?;
         self.run(prompter, model, rows, SCENES)
     }
@@ -70,7 +85,12 @@ impl Asked {
         let limits = BatchLimits { rows, ..BatchLimits::default() };
         let mut batch = Batch::new(model, &prompter.tokenizer, limits, |_| false);
         for view in 0..scenes {
-            let options = GenerateOptions { max_new_tokens: 64, sampling: Sampling::Greedy, labels: 1, stream: 0 };
+            let options = GenerateOptions {
+                max_new_tokens: 64,
+                sampling: Sampling::Greedy,
+                labels: 1,
+                stream: 0,
+            };
             let wanted = Wanted::Answer { options, grammar: None };
             let request = Request { prompt_ids: self.prompt_ids(view), wanted };
             let features = self.encode(model, view)?;
@@ -79,11 +99,17 @@ impl Asked {
         let mut ids = vec![Vec::new(); scenes];
         while !batch.is_idle() {
             for finished in batch.advance(model)? {
-                ids[finished.view] = finished.reply?.into_answer().context("there is no answer")?.ids;
+                ids[finished.view] =
+                    finished.reply?.into_answer().context("there is no answer")?.ids;
             }
         }
         let work = batch.work();
         let decoding = work.step_time.as_secs_f64().max(1e-9);
-        Ok(Made { ids, tokens: work.answer_tokens, seconds: began.elapsed().as_secs_f64(), decoding })
+        Ok(Made {
+            ids,
+            tokens: work.answer_tokens,
+            seconds: began.elapsed().as_secs_f64(),
+            decoding,
+        })
     }
 }

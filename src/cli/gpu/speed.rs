@@ -18,12 +18,20 @@ impl Made {
     }
 
     fn speed(&self) -> String {
-        format!("{:.2} images/s, {:.1} tokens/s while decoding", self.images_per_second(), self.tokens_per_second())
+        format!(
+            "{:.2} images/s, {:.1} tokens/s while decoding",
+            self.images_per_second(),
+            self.tokens_per_second()
+        )
     }
 }
 
 /// The card's speed beside the CPU's.
-pub(super) fn compared(name: &'static str, card: &anyhow::Result<Made>, cpu: &anyhow::Result<Made>) -> Check {
+pub(super) fn compared(
+    name: &'static str,
+    card: &anyhow::Result<Made>,
+    cpu: &anyhow::Result<Made>,
+) -> Check {
     match (card, cpu) {
         (Ok(card), Ok(cpu)) => Check::measured(
             name,
@@ -40,16 +48,24 @@ pub(super) fn compared(name: &'static str, card: &anyhow::Result<Made>, cpu: &an
 }
 
 /// What an image costs on the bus, answers being written eight at a time.
-pub(super) fn bus(name: &'static str, asked: &Asked, prompter: &Prompter, model: &mut Model) -> anyhow::Result<Check> {
+pub(super) fn bus(
+    name: &'static str,
+    asked: &Asked,
+    prompter: &Prompter,
+    model: &mut Model,
+) -> anyhow::Result<Check> {
     let before = model.traffic();
     let made = asked.run(prompter, model, SCENES, SCENES)?;
     let (after, images) = (model.traffic(), made.ids.len() as u64);
-    let [to, from] =
-        [after.to_device - before.to_device, after.from_device - before.from_device].map(|bytes| bytes / images);
+    let [to, from] = [after.to_device - before.to_device, after.from_device - before.from_device]
+        .map(|bytes| bytes / images);
     let tokens = made.tokens as u64 / images;
     Ok(Check::measured(
         name,
-        format!("{to} bytes to the card, {from} bytes from it, of an image with an answer of {tokens} tokens"),
+        format!(
+            "{to} bytes to the card, {from} bytes from it, of an image with an answer of {tokens} \
+             tokens"
+        ),
         [("bytes_to_card", to as f64), ("bytes_from_card", from as f64), ("tokens", tokens as f64)],
     ))
 }

@@ -17,8 +17,9 @@ pub(crate) struct Args {
     /// The model: OWNER/NAME, as its page on the Hub is called; hf:OWNER/NAME@REVISION says both
     #[arg(value_name = "OWNER/NAME")]
     model: ModelId,
-    /// Which graphs, by their suffix: fp32, fp16, q8, q4, q4f16 ..., for all or for each: vision=fp16,embedding=q4,decoder=q4. Default:
-    /// one that suits this machine's memory; which, and why, is said
+    /// Which graphs, by their suffix: fp32, fp16, q8, q4, q4f16 ..., for all or for each:
+    /// vision=fp16,embedding=q4,decoder=q4. Default: one that suits this machine's memory; which,
+    /// and why, is said
     #[arg(long, value_name = "SUFFIX")]
     dtype: Option<Dtypes>,
     /// A branch, a tag or a commit. Default: main
@@ -93,8 +94,11 @@ struct Bar {
 impl Bar {
     fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        let style = "{bar:30} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
-        bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let style =
+            "{bar:30} {decimal_bytes}/{decimal_total_bytes}  {decimal_bytes_per_sec}  {eta} left";
+        bar.set_style(
+            ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
         let in_lines = !std::io::stderr().is_terminal();
         Self { drawn: bar, in_lines, total: AtomicU64::new(0), tenths: AtomicU64::new(0) }
     }
@@ -128,7 +132,8 @@ impl FetchObserver for Bar {
         let is_long = self.total.load(Ordering::Relaxed) >= LONG;
         if self.in_lines && is_long && tenth > self.tenths.fetch_max(tenth, Ordering::Relaxed) {
             let total = self.total.load(Ordering::Relaxed);
-            let (rate, left) = (in_words(self.drawn.per_sec() as u64), HumanDuration(self.drawn.eta()));
+            let (rate, left) =
+                (in_words(self.drawn.per_sec() as u64), HumanDuration(self.drawn.eta()));
             let left = if there == total { String::new() } else { format!(", {left} left") };
             messages::say(&format!("{} of {}, {rate}/s{left}", in_words(there), in_words(total)));
         }

@@ -14,7 +14,8 @@ use super::super::{Ending, Global, output};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The model: a directory, OWNER/NAME of the Hub, or demo. Default: $GEMSCOPE_MODEL, else the bundled demo model
+    /// The model: a directory, OWNER/NAME of the Hub, or demo. Default: $GEMSCOPE_MODEL, else the
+    /// bundled demo model
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
     /// Which graphs, by their suffix

@@ -40,13 +40,17 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     lines.extend(models.iter().map(line));
     if models.is_empty() {
         lines.push(
-            "  no model with graphs that gemscope reads. `gemscope model download OWNER/NAME` fetches one".to_owned(),
+            "  no model with graphs that gemscope reads. `gemscope model download OWNER/NAME` \
+             fetches one"
+                .to_owned(),
         );
     }
     if others > 0 {
         lines.push(format!("  and {others} snapshots of other models"));
     }
-    output::text(&(lines.iter().map(|line| plain::line(line)).collect::<Vec<_>>().join("\n") + "\n"));
+    output::text(
+        &(lines.iter().map(|line| plain::line(line)).collect::<Vec<_>>().join("\n") + "\n"),
+    );
     Ok(Ending::Complete)
 }
 

@@ -1,7 +1,7 @@
 //! The JSON of COCO instances and results, as it is read and as it is written.
 //!
-//! The format is that of cocodataset.org/#format-data: boxes are `[x, y, width, height]` in pixels. What is read may lack
-//! any field and have more; what is written has them all.
+//! The format is that of cocodataset.org/#format-data: boxes are `[x, y, width, height]` in pixels.
+//! What is read may lack any field and have more; what is written has them all.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -289,6 +289,8 @@ mod tests {
         sorted.sort();
         let texts: Vec<String> = sorted.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["-1", "9", "9", "10", "a", "b"]);
-        assert!(serde_json::from_str::<Id>("1.5").unwrap_err().to_string().contains("whole number"));
+        assert!(
+            serde_json::from_str::<Id>("1.5").unwrap_err().to_string().contains("whole number")
+        );
     }
 }

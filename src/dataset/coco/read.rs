@@ -71,36 +71,50 @@ pub struct CategoryEntry {
 /// What JSON the file at `path` holds; syntax errors come with their line.
 pub(crate) fn parse_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, DatasetError> {
     // Sets of several gigabytes are read too: a regular file has an end.
-    let text = files::read(path, u64::MAX).and_then(files::decode_text).map_err(DatasetError::io(path))?;
+    let text =
+        files::read(path, u64::MAX).and_then(files::decode_text).map_err(DatasetError::io(path))?;
     serde_json::from_str(&text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let text = error.to_string();
-        let problem = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
+        let problem =
+            text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
         DatasetError::line(path, line, format!("{problem} (column {column})"))
     })
 }
 
 /// `bbox` as four finite numbers without a negative size; `what` names its owner in the error.
-pub(crate) fn checked_bbox(bbox: Option<Vec<f64>>, path: &Path, what: &str) -> Result<[f64; 4], DatasetError> {
+pub(crate) fn checked_bbox(
+    bbox: Option<Vec<f64>>,
+    path: &Path,
+    what: &str,
+) -> Result<[f64; 4], DatasetError> {
     let bbox = bbox.ok_or_else(|| DatasetError::file(path, format!("{what} has no bbox")))?;
     let bbox: [f64; 4] = bbox.try_into().map_err(|bbox: Vec<f64>| {
-        DatasetError::file(path, format!("{what} has a bbox of {} numbers instead of 4", bbox.len()))
+        DatasetError::file(
+            path,
+            format!("{what} has a bbox of {} numbers instead of 4", bbox.len()),
+        )
     })?;
     if bbox.iter().any(|number| !number.is_finite()) || bbox[2] < 0.0 || bbox[3] < 0.0 {
-        let problem = format!("{what} has the bbox {bbox:?}: width and height cannot be negative or infinite");
+        let problem = format!(
+            "{what} has the bbox {bbox:?}: width and height cannot be negative or infinite"
+        );
         return Err(DatasetError::file(path, problem));
     }
     Ok(bbox)
 }
 
 impl Instances {
-    /// Reads and checks the file at `path`. What was given where the file lacks it goes to `remarks`.
+    /// Reads and checks the file at `path`. What was given where the file lacks it goes to
+    /// `remarks`.
     ///
     /// # Errors
     /// [`DatasetError`] that names the line, the image, the annotation or the category.
     pub fn read(path: &Path, remarks: &mut Vec<String>) -> Result<Self, DatasetError> {
         let raw: RawInstances = parse_json(path)?;
-        let missing = |list| DatasetError::file(path, format!("not COCO instances: there is no list {list:?}"));
+        let missing = |list| {
+            DatasetError::file(path, format!("not COCO instances: there is no list {list:?}"))
+        };
         let images = raw.images.ok_or_else(|| missing("images"))?;
         let annotations = raw.annotations.ok_or_else(|| missing("annotations"))?;
         let categories = raw.categories.ok_or_else(|| missing("categories"))?;
@@ -112,11 +126,16 @@ impl Instances {
         let (images, image_places) = sorted(entries, |image| &image.id, "images", path)?;
         let mut entries = Vec::with_capacity(categories.len());
         for (category, number) in categories.into_iter().zip(1..) {
-            let id = category.id.ok_or_else(|| DatasetError::file(path, format!("category {number} has no id")))?;
-            let name = category.name.ok_or_else(|| DatasetError::file(path, format!("category {id} has no name")))?;
+            let id = category
+                .id
+                .ok_or_else(|| DatasetError::file(path, format!("category {number} has no id")))?;
+            let name = category
+                .name
+                .ok_or_else(|| DatasetError::file(path, format!("category {id} has no name")))?;
             entries.push(CategoryEntry { id, name, has_supercategory: category.supercategory.0 });
         }
-        let (categories, category_places) = sorted(entries, |category| &category.id, "categories", path)?;
+        let (categories, category_places) =
+            sorted(entries, |category| &category.id, "categories", path)?;
 
         let (mut without_area, mut without_crowd) = (0, 0);
         let (mut odd_ids, mut outlines, mut keypoints) = (0, 0, 0);
@@ -135,9 +154,12 @@ impl Instances {
                 return Err(DatasetError::file(path, format!("there are two of {what}")));
             }
             let place = |id: Option<Id>, places: &HashMap<Id, usize>, of| {
-                let id = id.ok_or_else(|| DatasetError::file(path, format!("{what} has no {of}_id")))?;
+                let id =
+                    id.ok_or_else(|| DatasetError::file(path, format!("{what} has no {of}_id")))?;
                 let place = places.get(&id).copied();
-                place.ok_or_else(|| DatasetError::file(path, format!("{what} is of {of} {id}, which is not there")))
+                place.ok_or_else(|| {
+                    DatasetError::file(path, format!("{what} is of {of} {id}, which is not there"))
+                })
             };
             let image = place(annotation.image_id, &image_places, "image")?;
             let category = place(annotation.category_id, &category_places, "category")?;
@@ -158,13 +180,27 @@ impl Instances {
         };
         remark(without_area, "have no area: width x height of the box is used");
         remark(without_crowd, "do not say iscrowd: they count as single objects");
-        Ok(Self { path: path.to_owned(), images, annotations: checked, categories, odd_ids, outlines, keypoints })
+        Ok(Self {
+            path: path.to_owned(),
+            images,
+            annotations: checked,
+            categories,
+            odd_ids,
+            outlines,
+            keypoints,
+        })
     }
 
     /// The places of images and categories by id.
     pub(crate) fn places(&self) -> (HashMap<&Id, usize>, HashMap<&Id, usize>) {
-        let images = self.images.iter().enumerate().map(|(place, image)| (&image.id, place)).collect();
-        let categories = self.categories.iter().enumerate().map(|(place, category)| (&category.id, place)).collect();
+        let images =
+            self.images.iter().enumerate().map(|(place, image)| (&image.id, place)).collect();
+        let categories = self
+            .categories
+            .iter()
+            .enumerate()
+            .map(|(place, category)| (&category.id, place))
+            .collect();
         (images, categories)
     }
 }
@@ -176,7 +212,9 @@ fn image_entry(image: RawImage, number: usize, path: &Path) -> Result<ImageEntry
         Some(length) if length.fract() == 0.0 && length > 0.0 && length <= f64::from(u32::MAX) => {
             Ok(Some(length as u32))
         }
-        Some(length) => Err(DatasetError::file(path, format!("image {what} is {length} pixels wide or high"))),
+        Some(length) => {
+            Err(DatasetError::file(path, format!("image {what} is {length} pixels wide or high")))
+        }
     };
     let size = pixels(image.width)?.zip(pixels(image.height)?);
     let id = image.id.ok_or_else(|| DatasetError::file(path, format!("image {what} has no id")))?;
@@ -198,7 +236,10 @@ fn sorted<T>(
     let mut places = HashMap::with_capacity(entries.len());
     for (place, entry) in entries.iter().enumerate() {
         if places.insert(id(entry).clone(), place).is_some() {
-            return Err(DatasetError::file(path, format!("two of {list} have the id {}", id(entry))));
+            return Err(DatasetError::file(
+                path,
+                format!("two of {list} have the id {}", id(entry)),
+            ));
         }
     }
     Ok((entries, places))
@@ -211,11 +252,17 @@ pub(crate) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
     let mut images = Vec::with_capacity(instances.images.len());
     for entry in &instances.images {
         let name = entry.file_name.clone();
-        let name = name.ok_or_else(|| DatasetError::file(path, format!("image {} has no file_name", entry.id)))?;
+        let name = name.ok_or_else(|| {
+            DatasetError::file(path, format!("image {} has no file_name", entry.id))
+        })?;
         let (width, height) = match entry.size {
             Some(size) => size,
             None => find_size(&name, &folders).unwrap_or_else(|| {
-                let problem = format!("image {} ({name}) has no width and height, and the image is not there to look: say where with --images DIR", entry.id);
+                let problem = format!(
+                    "image {} ({name}) has no width and height, and the image \
+                                       is not there to look: say where with --images DIR",
+                    entry.id
+                );
                 Err(DatasetError::file(path, problem))
             })?,
         };
@@ -236,17 +283,23 @@ pub(crate) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             image.objects.push(Object { bbox, ..object });
         }
     }
-    for (count, what) in [(instances.outlines, "an outline (segmentation)"), (instances.keypoints, "keypoints")] {
+    for (count, what) in
+        [(instances.outlines, "an outline (segmentation)"), (instances.keypoints, "keypoints")]
+    {
         if count > 0 {
-            reading.remarks.push(format!("{count} annotations have {what}, of which only the box is taken"));
+            reading
+                .remarks
+                .push(format!("{count} annotations have {what}, of which only the box is taken"));
         }
     }
     let above = instances.categories.iter().filter(|category| category.has_supercategory).count();
     if above > 0 {
         reading.remarks.push(format!("{above} categories have a supercategory, which is not kept"));
     }
-    let ids: Vec<u64> = instances.categories.iter().filter_map(|category| category.id.number()).collect();
-    let categories: Vec<String> = instances.categories.into_iter().map(|category| category.name).collect();
+    let ids: Vec<u64> =
+        instances.categories.iter().filter_map(|category| category.id.number()).collect();
+    let categories: Vec<String> =
+        instances.categories.into_iter().map(|category| category.name).collect();
     let unlike = instances.odd_ids + images.iter().filter(|image| image.id.is_none()).count();
     let unlike = unlike + categories.len() - ids.len();
     if unlike > 0 {

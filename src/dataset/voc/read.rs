@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 use roxmltree::{Document, Node};
 
 use super::super::{
-    Dataset, DatasetError, Image, Object, Reading, Split, Splits, files_under, find_size, images_under, stem,
+    Dataset, DatasetError, Image, Object, Reading, Split, Splits, files_under, find_size,
+    images_under, stem,
 };
 use crate::files;
 use crate::record::BBox;
@@ -55,7 +56,10 @@ impl<'r> ImageFiles<'r> {
     }
 }
 
-pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, DatasetError> {
+pub(in super::super) fn read(
+    path: &Path,
+    reading: &mut Reading<'_>,
+) -> Result<Dataset, DatasetError> {
     let annotations = path.join("Annotations");
     let annotations = if annotations.is_dir() { annotations } else { path.to_owned() };
     let names = files_under(&annotations, &["xml"])?;
@@ -63,9 +67,14 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
         return Err(DatasetError::file(&annotations, "no .xml files"));
     }
     let beside = ["JPEGImages", "images"].map(|folder| path.join(folder));
-    let folders = reading.images.into_iter().chain(beside.iter().map(PathBuf::as_path)).chain([annotations.as_path()]);
+    let folders = reading
+        .images
+        .into_iter()
+        .chain(beside.iter().map(PathBuf::as_path))
+        .chain([annotations.as_path()]);
     let image_files = ImageFiles::under(folders.collect(), reading.remarks)?;
-    let files = names.iter().map(|name| read_file(&annotations, name)).collect::<Result<Vec<_>, _>>()?;
+    let files =
+        names.iter().map(|name| read_file(&annotations, name)).collect::<Result<Vec<_>, _>>()?;
     let image_names = image_names(&files, &image_files, &annotations, reading.remarks)?;
     let (mut images, mut found) = (Vec::new(), Vec::new());
     for (file, name) in files.into_iter().zip(image_names) {
@@ -73,7 +82,9 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
             Some(size) => size,
             None => find_size(&name, &image_files.folders).unwrap_or_else(|| {
                 let xml = annotations.join(file.stem.clone() + ".xml");
-                let problem = format!("no size, and {name} is not there to look: say where with --images DIR");
+                let problem = format!(
+                    "no size, and {name} is not there to look: say where with --images DIR"
+                );
                 Err(DatasetError::line(&xml, 1, problem))
             })?,
         };
@@ -81,12 +92,16 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
         images.push(Image { name, width, height, id: None, splits, objects: Vec::new() });
         found.push(file.objects);
     }
-    let stems: HashMap<&str, usize> = names.iter().enumerate().map(|(place, name)| (stem(name), place)).collect();
+    let stems: HashMap<&str, usize> =
+        names.iter().enumerate().map(|(place, name)| (stem(name), place)).collect();
     read_splits(path, &stems, &mut images, reading.remarks)?;
     let all = || found.iter().flatten();
     let from_zero = all().any(|object| object.corners[0] == 0.0 || object.corners[1] == 0.0);
     if from_zero {
-        reading.remarks.push("some boxes begin at 0: pixels are taken to count from 0, not from 1 as VOC's do".into());
+        reading.remarks.push(
+            "some boxes begin at 0: pixels are taken to count from 0, not from 1 as VOC's do"
+                .into(),
+        );
     }
     let first = if from_zero { 0.0 } else { 1.0 };
     let names: BTreeSet<&str> = all().map(|object| object.name.as_str()).collect();
@@ -95,9 +110,11 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
     for (image, objects) in images.iter_mut().zip(&found) {
         for object in objects {
             let [xmin, ymin, x1, y1] = object.corners;
-            let Some(bbox) =
-                reading.inside(BBox { x0: xmin - first, y0: ymin - first, x1, y1 }, image.width, image.height)
-            else {
+            let Some(bbox) = reading.inside(
+                BBox { x0: xmin - first, y0: ymin - first, x1, y1 },
+                image.width,
+                image.height,
+            ) else {
                 continue;
             };
             // Every name is among the categories, which were made from them.
@@ -108,9 +125,9 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
         }
     }
     if difficult > 0 {
-        reading
-            .remarks
-            .push(format!("{difficult} boxes are \"difficult\", which counts as a crowd: neither for nor against"));
+        reading.remarks.push(format!(
+            "{difficult} boxes are \"difficult\", which counts as a crowd: neither for nor against"
+        ));
     }
     Ok(Dataset { categories, category_ids: Vec::new(), images })
 }
@@ -132,19 +149,30 @@ fn image_names(
     for file in files {
         let own = images.by_stem.get(&file.stem);
         let name = match (&file.stated, own) {
-            (Some(stated), _) if stem(stated) == file.stem && (images.names.contains(stated) || own.is_none()) => {
+            (Some(stated), _)
+                if stem(stated) == file.stem
+                    && (images.names.contains(stated) || own.is_none()) =>
+            {
                 stated.clone()
             }
-            (Some(stated), _) if images.names.contains(stated) && claims[stated.as_str()] == 1 => stated.clone(),
+            (Some(stated), _) if images.names.contains(stated) && claims[stated.as_str()] == 1 => {
+                stated.clone()
+            }
             (_, Some(own)) => own.clone(),
             // Several files cannot be about one image that is gone.
-            (Some(stated), None) if claims[stated.as_str()] > 1 && !images.names.contains(stated) => {
+            (Some(stated), None)
+                if claims[stated.as_str()] > 1 && !images.names.contains(stated) =>
+            {
                 format!("{}{}", file.stem, &stated[stem(stated).len()..])
             }
             (Some(stated), None) => stated.clone(),
             (None, None) => {
                 let problem = format!("no <filename>, and no image is called {}", file.stem);
-                return Err(DatasetError::line(&annotations.join(file.stem.clone() + ".xml"), 1, problem));
+                return Err(DatasetError::line(
+                    &annotations.join(file.stem.clone() + ".xml"),
+                    1,
+                    problem,
+                ));
             }
         };
         stale += usize::from(file.stated.as_ref().is_some_and(|stated| *stated != name));
@@ -152,7 +180,8 @@ fn image_names(
     }
     if stale > 0 {
         remarks.push(format!(
-            "{stale} files name an image in <filename> that is not there, or that another file is about: they are named by their own file"
+            "{stale} files name an image in <filename> that is not there, or that another file is \
+             about: they are named by their own file"
         ));
     }
     Ok(names)
@@ -190,9 +219,11 @@ fn read_splits(
     }
     let others = other_lists(&path.join("ImageSets/Main"));
     if let [first, more @ ..] = others.as_slice() {
-        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        let more =
+            if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
         remarks.push(format!(
-            "the lists {first}{more} of ImageSets/Main are left out: splits are train, val, test and trainval"
+            "the lists {first}{more} of ImageSets/Main are left out: splits are train, val, test \
+             and trainval"
         ));
     }
     if unknown > 0 {
@@ -201,7 +232,8 @@ fn read_splits(
     Ok(())
 }
 
-/// The lists in `folder` that are no splits which are known, and not those of a class of one (`cat_train.txt`).
+/// The lists in `folder` that are no splits which are known, and not those of a class of one
+/// (`cat_train.txt`).
 fn other_lists(folder: &Path) -> Vec<String> {
     let known = |name: &str| {
         let split = name.rsplit('_').next().unwrap_or(name);
@@ -240,25 +272,33 @@ fn read_file(root: &Path, file: &str) -> Result<File, DatasetError> {
     // are those of the XML file.
     let stated = text_of(annotation, "filename").map(|text| {
         let base = text.rsplit(['/', '\\']).next().unwrap_or_default();
-        file.rsplit_once('/').map_or_else(|| base.to_owned(), |(folder, _)| format!("{folder}/{base}"))
+        file.rsplit_once('/')
+            .map_or_else(|| base.to_owned(), |(folder, _)| format!("{folder}/{base}"))
     });
     let size = child(annotation, "size");
     let pixels = |tag| match size {
-        Some(size) => number(size, tag).map(|length| length.round().clamp(0.0, f64::from(u32::MAX)) as u32),
+        Some(size) => {
+            number(size, tag).map(|length| length.round().clamp(0.0, f64::from(u32::MAX)) as u32)
+        }
         None => Ok(0),
     };
     let size = (pixels("width")?, pixels("height")?);
     let size = Some(size).filter(|(width, height)| *width > 0 && *height > 0);
     let mut objects = Vec::new();
     for object in annotation.children().filter(|child| child.has_tag_name("object")) {
-        let bndbox = child(object, "bndbox").ok_or_else(|| problem(object, "<object> without <bndbox>".into()))?;
-        let corners =
-            [number(bndbox, "xmin")?, number(bndbox, "ymin")?, number(bndbox, "xmax")?, number(bndbox, "ymax")?];
+        let bndbox = child(object, "bndbox")
+            .ok_or_else(|| problem(object, "<object> without <bndbox>".into()))?;
+        let corners = [
+            number(bndbox, "xmin")?,
+            number(bndbox, "ymin")?,
+            number(bndbox, "xmax")?,
+            number(bndbox, "ymax")?,
+        ];
         if corners[2] < corners[0] || corners[3] < corners[1] {
             return Err(problem(bndbox, format!("<bndbox> is inside out: {corners:?}")));
         }
-        let difficult =
-            text_of(object, "difficult").is_some_and(|text| text == "1" || text.eq_ignore_ascii_case("true"));
+        let difficult = text_of(object, "difficult")
+            .is_some_and(|text| text == "1" || text.eq_ignore_ascii_case("true"));
         objects.push(Found { name: required(object, "name")?, corners, difficult });
     }
     Ok(File { stem: stem(file).to_owned(), stated, size, objects })

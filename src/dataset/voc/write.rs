@@ -8,7 +8,9 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use super::super::xml::escape;
-use super::super::{Dataset, DatasetError, Split, label_files, list_of, remark_case, stem, write_file};
+use super::super::{
+    Dataset, DatasetError, Split, label_files, list_of, remark_case, stem, write_file,
+};
 use crate::ownership::Staging;
 use crate::record::BBox;
 
@@ -21,9 +23,16 @@ pub(in super::super) fn write(
     remark_case(dataset, remarks);
     let mut crowds = 0;
     for (image, file) in dataset.images.iter().zip(files) {
-        let (folder, file_name) = image.name.rsplit_once('/').unwrap_or(("JPEGImages", &image.name));
+        let (folder, file_name) =
+            image.name.rsplit_once('/').unwrap_or(("JPEGImages", &image.name));
         crowds += image.objects.iter().filter(|object| object.crowd).count();
-        let annotation = Annotation { folder, file_name, database: None, width: image.width, height: image.height };
+        let annotation = Annotation {
+            folder,
+            file_name,
+            database: None,
+            width: image.width,
+            height: image.height,
+        };
         let xml = annotation.xml(image.objects.iter().map(|object| Labelled {
             label: &dataset.categories[object.category],
             bbox: object.bbox,
@@ -39,7 +48,11 @@ pub(in super::super) fn write(
         for split in Split::ALL {
             let list = list_of(dataset, split, |name| stem(name).to_owned())?;
             if !list.is_empty() {
-                write_file(staged, &format!("ImageSets/Main/{}.txt", split.as_str()), list.as_bytes())?;
+                write_file(
+                    staged,
+                    &format!("ImageSets/Main/{}.txt", split.as_str()),
+                    list.as_bytes(),
+                )?;
             }
         }
     }
@@ -76,7 +89,8 @@ impl Annotation<'_> {
             format!("  <source>\n    <database>{}</database>\n  </source>\n", escape(database))
         });
         let mut xml = format!(
-            "<annotation>\n  <folder>{}</folder>\n  <filename>{}</filename>\n{source}  <size>\n    <width>{}</width>\n    \
+            "<annotation>\n  <folder>{}</folder>\n  <filename>{}</filename>\n{source}  \
+             <size>\n    <width>{}</width>\n    \
              <height>{}</height>\n    <depth>3</depth>\n  </size>\n  <segmented>0</segmented>\n",
             escape(self.folder),
             escape(self.file_name),
@@ -89,8 +103,10 @@ impl Annotation<'_> {
             // Writing to a string cannot fail.
             let _ = writeln!(
                 xml,
-                "  <object>\n    <name>{}</name>\n    <pose>Unspecified</pose>\n    <truncated>0</truncated>\n    \
-                 <difficult>{}</difficult>\n    <bndbox>\n      <xmin>{xmin}</xmin>\n      <ymin>{ymin}</ymin>\n      \
+                "  <object>\n    <name>{}</name>\n    <pose>Unspecified</pose>\n    \
+                 <truncated>0</truncated>\n    \
+                 <difficult>{}</difficult>\n    <bndbox>\n      <xmin>{xmin}</xmin>\n      \
+                 <ymin>{ymin}</ymin>\n      \
                  <xmax>{xmax}</xmax>\n      <ymax>{ymax}</ymax>\n    </bndbox>\n  </object>",
                 escape(label),
                 u8::from(difficult)
@@ -101,8 +117,8 @@ impl Annotation<'_> {
     }
 }
 
-/// The first and the last pixel of a box, counted from 1. One that is thinner than a pixel may lie between two edges: it becomes the
-/// pixel that its middle is in.
+/// The first and the last pixel of a box, counted from 1. One that is thinner than a pixel may lie
+/// between two edges: it becomes the pixel that its middle is in.
 fn pixels(from: f64, to: f64, size: u32) -> (u32, u32) {
     let (first, end) = (from.round() as u32, to.round() as u32);
     if first < end {

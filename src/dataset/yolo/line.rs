@@ -1,7 +1,8 @@
 //! One line of a label file.
 //!
-//! In: its text. Out: the class and the box, in parts of the image's size. Promises: a box, the corners
-//! of an outline, and a box with keypoints are told apart; the rest is refused with the reason.
+//! In: its text. Out: the class and the box, in parts of the image's size. Promises: a box, the
+//! corners of an outline, and a box with keypoints are told apart; the rest is refused with the
+//! reason.
 
 use crate::record::BBox;
 
@@ -30,12 +31,18 @@ pub(super) fn parse_line(
     let Some((class, rest)) = fields.split_first() else { return Ok(None) };
     // Some tools write the class as 3.0.
     let class = class.strip_suffix(".0").unwrap_or(class);
-    let category: usize = class.parse().map_err(|_| format!("{class:?} is not the number of a class"))?;
+    let category: usize =
+        class.parse().map_err(|_| format!("{class:?} is not the number of a class"))?;
     if category >= classes {
         return Err(format!("class {category} has no name: there are {classes}, counted from 0"));
     }
-    if let Some(keypoints) = keypoints.filter(|keypoints| ![4, 4 + keypoints].contains(&rest.len())) {
-        return Err(format!("{} fields; a box with its keypoints has {} (kpt_shape)", fields.len(), 5 + keypoints));
+    if let Some(keypoints) = keypoints.filter(|keypoints| ![4, 4 + keypoints].contains(&rest.len()))
+    {
+        return Err(format!(
+            "{} fields; a box with its keypoints has {} (kpt_shape)",
+            fields.len(),
+            5 + keypoints
+        ));
     }
     let is_pose = keypoints.is_some() && rest.len() > 4;
     let rest = if is_pose { &rest[..4] } else { rest };
@@ -64,7 +71,10 @@ pub(super) fn parse_line(
             };
             Ok(Some((category, bbox, Shape::Outline)))
         }
-        _ => Err(format!("{} fields; a box has 5: class x_center y_center width height", fields.len())),
+        _ => Err(format!(
+            "{} fields; a box has 5: class x_center y_center width height",
+            fields.len()
+        )),
     }
 }
 
@@ -75,11 +85,15 @@ mod tests {
     #[test]
     fn lines_are_read_or_refused_with_the_reason() {
         let (category, bbox, shape) = parse_line("1 0.5 0.5 0.5 1", 2, None).unwrap().unwrap();
-        assert_eq!((category, <[f64; 4]>::from(bbox), shape), (1, [0.25, 0.0, 0.75, 1.0], Shape::Box));
+        assert_eq!(
+            (category, <[f64; 4]>::from(bbox), shape),
+            (1, [0.25, 0.0, 0.75, 1.0], Shape::Box)
+        );
         let (_, bbox, shape) = parse_line("0.0 0.1 0.2 0.5 0.1 0.3 0.9", 2, None).unwrap().unwrap();
         assert_eq!((<[f64; 4]>::from(bbox), shape), ([0.1, 0.1, 0.5, 0.9], Shape::Outline));
         // How visible a point is may be 2; that it lies elsewhere does not move the box.
-        let (_, bbox, shape) = parse_line("0 0.5 0.5 0.5 1 0.9 0.9 2", 2, Some(3)).unwrap().unwrap();
+        let (_, bbox, shape) =
+            parse_line("0 0.5 0.5 0.5 1 0.9 0.9 2", 2, Some(3)).unwrap().unwrap();
         assert_eq!((<[f64; 4]>::from(bbox), shape), ([0.25, 0.0, 0.75, 1.0], Shape::Pose));
         assert_eq!(parse_line("0 0.5 0.5 0.5 1", 2, Some(3)).unwrap().unwrap().2, Shape::Box);
         assert!(parse_line("0 0.5 0.5 0.5 1 0.9", 2, Some(3)).unwrap_err().contains("6 fields"));

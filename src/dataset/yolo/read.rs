@@ -10,7 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::super::{
-    Dataset, DatasetError, Image, Object, Reading, Split, Splits, files_under, images_under, size_of, stem,
+    Dataset, DatasetError, Image, Object, Reading, Split, Splits, files_under, images_under,
+    size_of, stem,
 };
 use super::line::{Shape, parse_line};
 use super::settings::{Part, Settings, classes, data_yaml, settings_file};
@@ -40,7 +41,9 @@ impl Labels<'_> {
     fn of(&self, path: &Path, real: &Path, name: &str) -> Option<PathBuf> {
         let candidates = match self {
             Self::OfImages { root } => {
-                let below = path.strip_prefix(root).map_or_else(|_| label_of(path), |below| root.join(label_of(below)));
+                let below = path
+                    .strip_prefix(root)
+                    .map_or_else(|_| label_of(path), |below| root.join(label_of(below)));
                 vec![label_of(real), below]
             }
             Self::Under { root, labels } => vec![
@@ -54,18 +57,27 @@ impl Labels<'_> {
     }
 }
 
-pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, DatasetError> {
+pub(in super::super) fn read(
+    path: &Path,
+    reading: &mut Reading<'_>,
+) -> Result<Dataset, DatasetError> {
     let root = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
     let file = settings_file(path)?;
     let settings = match &file {
         Some(yaml) => data_yaml(yaml, root, reading.remarks)?,
-        None => Settings { names: classes(&root.join("classes.txt"))?, parts: Vec::new(), keypoints: None },
+        None => Settings {
+            names: classes(&root.join("classes.txt"))?,
+            parts: Vec::new(),
+            keypoints: None,
+        },
     };
     let (sources, labels) = match reading.images {
         Some(images) => {
-            let places: HashSet<&Path> = settings.parts.iter().map(|part| part.place.as_path()).collect();
+            let places: HashSet<&Path> =
+                settings.parts.iter().map(|part| part.place.as_path()).collect();
             if places.len() > 1 {
-                let remark = "the images lie elsewhere, where splits are not told apart: they are one set";
+                let remark =
+                    "the images lie elsewhere, where splits are not told apart: they are one set";
                 reading.remarks.push(remark.to_owned());
             }
             let source = Source { place: images.to_owned(), split: None };
@@ -73,8 +85,13 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
         }
         None => (sources(root, file.as_deref(), &settings.parts)?, Labels::OfImages { root }),
     };
-    let mut found =
-        Found { labels, settings: &settings, images: Vec::new(), places: HashMap::new(), used: HashSet::new() };
+    let mut found = Found {
+        labels,
+        settings: &settings,
+        images: Vec::new(),
+        places: HashMap::new(),
+        used: HashSet::new(),
+    };
     let mut counts = Counts::default();
     for source in &sources {
         found.add(source, root, &mut counts, reading)?;
@@ -85,7 +102,8 @@ pub(in super::super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<D
     let above = above(root, &sources, &found.images);
     let images: Vec<Image> = (found.images.into_iter())
         .map(|(path, image)| {
-            let name = path.strip_prefix(&above).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            let name =
+                path.strip_prefix(&above).unwrap_or(&path).to_string_lossy().replace('\\', "/");
             Image { name, ..image }
         })
         .collect();
@@ -130,20 +148,29 @@ struct Counts {
 impl Counts {
     fn remark(&self, remarks: &mut Vec<String>) {
         if self.outlines > 0 {
-            remarks.push(format!("{} lines are outlines: the box around each is taken", self.outlines));
+            remarks.push(format!(
+                "{} lines are outlines: the box around each is taken",
+                self.outlines
+            ));
         }
         if self.poses > 0 {
-            remarks.push(format!("{} lines are poses: their boxes are taken, their keypoints are not", self.poses));
+            remarks.push(format!(
+                "{} lines are poses: their boxes are taken, their keypoints are not",
+                self.poses
+            ));
         }
         if self.shared > 0 {
             remarks.push(format!(
-                "{} images have the label file of another image, whose name differs in its extension alone: both have its boxes",
+                "{} images have the label file of another image, whose name differs in its \
+                 extension alone: both have its boxes",
                 self.shared
             ));
         }
         if self.unlabelled > 0 {
-            remarks
-                .push(format!("{} images have no label file: they are images with nothing in them", self.unlabelled));
+            remarks.push(format!(
+                "{} images have no label file: they are images with nothing in them",
+                self.unlabelled
+            ));
         }
     }
 }
@@ -172,7 +199,11 @@ impl Found<'_> {
         let list = place.is_file();
         let names = if list { listed(place, root)? } else { images_under(place, reading.remarks)? };
         if let Some(split) = source.split.filter(|_| names.is_empty()) {
-            reading.remarks.push(format!("{} has no images: there is none in {}", split.as_str(), place.display()));
+            reading.remarks.push(format!(
+                "{} has no images: there is none in {}",
+                split.as_str(),
+                place.display()
+            ));
         }
         // Ultralytics follows a link to the folder of a part before it looks for labels.
         let real = place.canonicalize().map_err(DatasetError::io(place))?;
@@ -209,8 +240,14 @@ impl Found<'_> {
         reading: &mut Reading<'_>,
     ) -> Result<Image, DatasetError> {
         let (width, height) = size_of(path)?;
-        let mut image =
-            Image { name: String::new(), width, height, id: None, splits: Splits::default(), objects: vec![] };
+        let mut image = Image {
+            name: String::new(),
+            width,
+            height,
+            id: None,
+            splits: Splits::default(),
+            objects: vec![],
+        };
         let Some(file) = label else {
             counts.unlabelled += 1;
             return Ok(image);
@@ -223,9 +260,16 @@ impl Found<'_> {
             counts.outlines += usize::from(shape == Shape::Outline);
             counts.poses += usize::from(shape == Shape::Pose);
             let (w, h) = (f64::from(width), f64::from(height));
-            let bbox = BBox { x0: parts.x0 * w, y0: parts.y0 * h, x1: parts.x1 * w, y1: parts.y1 * h };
+            let bbox =
+                BBox { x0: parts.x0 * w, y0: parts.y0 * h, x1: parts.x1 * w, y1: parts.y1 * h };
             if let Some(bbox) = reading.inside(bbox, width, height) {
-                image.objects.push(Object { category, bbox, crowd: false, area: bbox.area(), id: None });
+                image.objects.push(Object {
+                    category,
+                    bbox,
+                    crowd: false,
+                    area: bbox.area(),
+                    id: None,
+                });
             }
         }
         Ok(image)
@@ -244,16 +288,20 @@ impl Found<'_> {
         };
         let lists: HashSet<PathBuf> =
             self.settings.parts.iter().filter_map(|part| part.place.canonicalize().ok()).collect();
-        for (tree, inner) in [(labels, false), (images, true)].iter().filter(|(tree, _)| tree.is_dir()) {
+        for (tree, inner) in
+            [(labels, false), (images, true)].iter().filter(|(tree, _)| tree.is_dir())
+        {
             for file in files_under(tree, &["txt"])? {
                 let path = tree.join(&file);
                 let real = path.canonicalize().map_err(DatasetError::io(&path))?;
                 // Among the images, label files lie in folders that are called so.
                 let is_label = !inner || file.split('/').any(|part| part == "labels");
-                let other = stem(&file).rsplit('/').next() == Some("classes") || lists.contains(&real);
+                let other =
+                    stem(&file).rsplit('/').next() == Some("classes") || lists.contains(&real);
                 if is_label && !other && !self.used.contains(&real) {
                     let problem = format!(
-                        "there is no image {}.* whose labels would lie here, in {}, and boxes are in parts of its size: say where the images are with --images DIR",
+                        "there is no image {}.* whose labels would lie here, in {}, and boxes are \
+                         in parts of its size: say where the images are with --images DIR",
                         stem(&file),
                         place.display()
                     );
@@ -268,15 +316,15 @@ impl Found<'_> {
 /// The one folder of labels, where the images lie elsewhere.
 fn labels_of(root: &Path, parts: &[Part]) -> PathBuf {
     let declared: HashSet<PathBuf> = parts.iter().map(|part| labels_beside(&part.place)).collect();
-    let one = declared
-        .into_iter()
-        .next()
-        .filter(|labels| labels.is_dir() && parts.iter().all(|part| labels_beside(&part.place) == *labels));
+    let one = declared.into_iter().next().filter(|labels| {
+        labels.is_dir() && parts.iter().all(|part| labels_beside(&part.place) == *labels)
+    });
     let labels = root.join("labels");
     one.unwrap_or_else(|| if labels.is_dir() { labels } else { root.to_owned() })
 }
 
-/// The images that a `.txt` lists, one a line; relative ones start at the list's folder (`./`) or at the dataset's.
+/// The images that a `.txt` lists, one a line; relative ones start at the list's folder (`./`) or
+/// at the dataset's.
 fn listed(list: &Path, root: &Path) -> Result<Vec<String>, DatasetError> {
     let text = files::read_text(list).map_err(DatasetError::io(list))?;
     let mut images = Vec::new();
@@ -286,7 +334,8 @@ fn listed(list: &Path, root: &Path) -> Result<Vec<String>, DatasetError> {
         let slashes = plain.replace('\\', "/");
         let slashes = slashes.strip_prefix("./").unwrap_or(&slashes);
         let folders = [list.parent().unwrap_or(root), root];
-        let mut places = folders.iter().flat_map(|folder| [folder.join(plain), folder.join(slashes)]);
+        let mut places =
+            folders.iter().flat_map(|folder| [folder.join(plain), folder.join(slashes)]);
         let Some(image) = places.find(|place| place.is_file()) else {
             return Err(DatasetError::line(list, number, format!("{name} is not there")));
         };
@@ -305,7 +354,11 @@ fn above(root: &Path, sources: &[Source], images: &[(PathBuf, Image)]) -> PathBu
     }
     let of = |source: &Source| {
         let list = source.place.is_file();
-        if list { source.place.parent().unwrap_or(Path::new("")).to_owned() } else { source.place.clone() }
+        if list {
+            source.place.parent().unwrap_or(Path::new("")).to_owned()
+        } else {
+            source.place.clone()
+        }
     };
     let mut folders = sources.iter().map(of);
     let mut above = folders.next().unwrap_or_default();

@@ -1,8 +1,8 @@
 //! The settings of a folder for YOLO: `data.yaml`, or labelImg's `classes.txt`.
 //!
-//! In: a directory or the file. Out: the names of the classes, and the place of each split. Promises: a
-//! class name is the text that is written, never a truth value, a number or null; splits are resolved
-//! as Ultralytics resolves them; an error names the file and the line.
+//! In: a directory or the file. Out: the names of the classes, and the place of each split.
+//! Promises: a class name is the text that is written, never a truth value, a number or null;
+//! splits are resolved as Ultralytics resolves them; an error names the file and the line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -69,7 +69,8 @@ impl<'de> Deserialize<'de> for Texts {
 }
 
 /// Keys that say no split.
-const OTHER_KEYS: [&str; 9] = ["names", "nc", "path", "train", "val", "validation", "valid", "test", "kpt_shape"];
+const OTHER_KEYS: [&str; 9] =
+    ["names", "nc", "path", "train", "val", "validation", "valid", "test", "kpt_shape"];
 
 /// The keys that have a text, or texts, for a value.
 #[derive(Default)]
@@ -108,12 +109,14 @@ enum Value {
     Other(IgnoredAny),
 }
 
-/// Says which parts are declared under names that are no splits here: `minival`, and others that lead to what is there.
+/// Says which parts are declared under names that are no splits here: `minival`, and others that
+/// lead to what is there.
 fn remark_other_parts(text: &str, base: &Path, remarks: &mut Vec<String>) {
     let Keys(keys) = serde_saphyr::from_str(text).unwrap_or_default();
     for (key, entries) in keys.into_iter().filter(|(key, _)| !OTHER_KEYS.contains(&key.as_str())) {
-        let Some(entry) =
-            entries.iter().find(|entry| key == "minival" || !entry.is_empty() && resolve(base, entry).exists())
+        let Some(entry) = entries
+            .iter()
+            .find(|entry| key == "minival" || !entry.is_empty() && resolve(base, entry).exists())
         else {
             continue;
         };
@@ -148,19 +151,34 @@ pub(super) fn settings_file(path: &Path) -> Result<Option<PathBuf>, DatasetError
     let entries = std::fs::read_dir(path).map_err(DatasetError::io(path))?;
     let mut found: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml"))
+        .filter(|path| {
+            path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
+        })
         .collect();
     found.sort();
-    match (found.iter().find(|path| path.file_name().is_some_and(|name| name == "data.yaml")), found.len()) {
+    match (
+        found.iter().find(|path| path.file_name().is_some_and(|name| name == "data.yaml")),
+        found.len(),
+    ) {
         (Some(data), _) => Ok(Some(data.clone())),
         (None, 1) => Ok(found.pop()),
         (None, 0) if path.join("classes.txt").is_file() => Ok(None),
-        (None, 0) => Err(DatasetError::file(path, "neither data.yaml nor classes.txt is there to name the classes")),
-        (None, _) => Err(DatasetError::file(path, "several .yaml files are there: name the one that is meant")),
+        (None, 0) => Err(DatasetError::file(
+            path,
+            "neither data.yaml nor classes.txt is there to name the classes",
+        )),
+        (None, _) => Err(DatasetError::file(
+            path,
+            "several .yaml files are there: name the one that is meant",
+        )),
     }
 }
 
-pub(super) fn data_yaml(path: &Path, root: &Path, remarks: &mut Vec<String>) -> Result<Settings, DatasetError> {
+pub(super) fn data_yaml(
+    path: &Path,
+    root: &Path,
+    remarks: &mut Vec<String>,
+) -> Result<Settings, DatasetError> {
     let text = files::read_text(path).map_err(DatasetError::io(path))?;
     let options = serde_saphyr::options! { null_as_string: true };
     let data: DataYaml = serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
@@ -173,12 +191,19 @@ pub(super) fn data_yaml(path: &Path, root: &Path, remarks: &mut Vec<String>) -> 
     })?;
     let names: Vec<String> = match data.names {
         Texts::One(name) => {
-            return Err(DatasetError::file(path, format!("names is {name:?}, which is no list of names")));
+            return Err(DatasetError::file(
+                path,
+                format!("names is {name:?}, which is no list of names"),
+            ));
         }
         Texts::Several(names) => names,
         Texts::Numbered(names) => {
-            if let Some((place, (number, _))) = names.iter().enumerate().find(|(place, (number, _))| place != *number) {
-                let problem = format!("names are numbered from 0 without gaps, but {place} is missing before {number}");
+            if let Some((place, (number, _))) =
+                names.iter().enumerate().find(|(place, (number, _))| place != *number)
+            {
+                let problem = format!(
+                    "names are numbered from 0 without gaps, but {place} is missing before {number}"
+                );
                 return Err(DatasetError::file(path, problem));
             }
             names.into_values().collect()
@@ -188,7 +213,10 @@ pub(super) fn data_yaml(path: &Path, root: &Path, remarks: &mut Vec<String>) -> 
         return Err(DatasetError::file(path, format!("class {class} has an empty name")));
     }
     if let Some(nc) = data.nc.filter(|nc| *nc != names.len()) {
-        return Err(DatasetError::file(path, format!("nc is {nc}, but there are {} names", names.len())));
+        return Err(DatasetError::file(
+            path,
+            format!("nc is {nc}, but there are {} names", names.len()),
+        ));
     }
     let base = base(data.path.as_deref(), root, remarks);
     remark_other_parts(&text, &base, remarks);
@@ -204,7 +232,8 @@ pub(super) fn data_yaml(path: &Path, root: &Path, remarks: &mut Vec<String>) -> 
             parts.push(Part { split, place: resolve(&base, &entry), entry });
         }
     }
-    let keypoints = data.kpt_shape.map(|shape| shape.iter().product()).filter(|numbers| *numbers > 0);
+    let keypoints =
+        data.kpt_shape.map(|shape| shape.iter().product()).filter(|numbers| *numbers > 0);
     Ok(Settings { names, parts, keypoints })
 }
 
@@ -215,7 +244,9 @@ fn base(path: Option<&str>, root: &Path, remarks: &mut Vec<String>) -> PathBuf {
     let places = [root.join(path), PathBuf::from(path)];
     places.into_iter().find(|place| place.is_dir()).unwrap_or_else(|| {
         // Many a `path` is of the machine where the dataset was made.
-        remarks.push(format!("path is {path:?}, which is not there: splits are looked for beside data.yaml"));
+        remarks.push(format!(
+            "path is {path:?}, which is not there: splits are looked for beside data.yaml"
+        ));
         root.to_owned()
     })
 }
@@ -225,8 +256,12 @@ fn resolve(base: &Path, entry: &str) -> PathBuf {
     // Windows writes paths with backslashes, and Roboflow `../train/images` for a folder beside
     // data.yaml, as Ultralytics reads it too.
     let slashes = entry.replace('\\', "/");
-    let forms =
-        [entry, entry.strip_prefix("../").unwrap_or(entry), &slashes, slashes.strip_prefix("../").unwrap_or(&slashes)];
+    let forms = [
+        entry,
+        entry.strip_prefix("../").unwrap_or(entry),
+        &slashes,
+        slashes.strip_prefix("../").unwrap_or(&slashes),
+    ];
     let places = forms.map(|form| base.join(form));
     places.iter().find(|place| place.exists()).unwrap_or(&places[0]).clone()
 }
@@ -251,16 +286,24 @@ mod tests {
         };
         let both = ["traffic light".to_owned(), "7".to_owned()];
         assert_eq!(names("names: [traffic light, 7]\nnc: 2\n").unwrap(), both);
-        assert_eq!(names("names: ['traffic light', '7'] # two\ntrain: ../train/images\n").unwrap(), both);
+        assert_eq!(
+            names("names: ['traffic light', '7'] # two\ntrain: ../train/images\n").unwrap(),
+            both
+        );
         assert_eq!(names("names:\n  0: traffic light\n  1: 7\n").unwrap(), both);
-        assert_eq!(names("names:\n- traffic light\n- \"7\"\nroboflow:\n  version: 1\n").unwrap(), both);
+        assert_eq!(
+            names("names:\n- traffic light\n- \"7\"\nroboflow:\n  version: 1\n").unwrap(),
+            both
+        );
         let words = ["N", "y", "no", "OFF", "null", "~", "True", ".nan", "1e3", "0x1F", "01"];
         assert_eq!(names(&format!("names: [{}]\n", words.join(", "))).unwrap(), words);
         assert_eq!(names(&format!("names:\n- {}\n", words.join("\n- "))).unwrap(), words);
         assert_eq!(names("names: {0: no, '1': ~}\n").unwrap(), ["no", "~"]);
         assert!(names("names: [a, '']\n").unwrap_err().contains("class 1 has an empty name"));
         assert!(names("names: a\n").unwrap_err().contains("no list of names"));
-        assert!(names("names: [a]\nnc: 2\n").unwrap_err().contains("nc is 2, but there are 1 names"));
+        assert!(
+            names("names: [a]\nnc: 2\n").unwrap_err().contains("nc is 2, but there are 1 names")
+        );
         assert!(names("names: {0: a, 2: b}\n").unwrap_err().contains("1 is missing before 2"));
         let error = names("train: images\nnames: [a\n").unwrap_err();
         assert!(error.contains("data.yaml:"), "{error}");

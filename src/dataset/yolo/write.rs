@@ -8,7 +8,9 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::super::{Dataset, DatasetError, Split, Splits, label_files, list_of, remark_case, write_file};
+use super::super::{
+    Dataset, DatasetError, Split, Splits, label_files, list_of, remark_case, write_file,
+};
 use super::label_of;
 use crate::ownership::Staging;
 use crate::record::BBox;
@@ -28,7 +30,12 @@ pub(in super::super) fn write(
             if object.crowd {
                 crowds += 1;
             } else {
-                text.push_str(&label_line(object.category, &object.bbox, image.width, image.height));
+                text.push_str(&label_line(
+                    object.category,
+                    &object.bbox,
+                    image.width,
+                    image.height,
+                ));
             }
         }
         let file = label_of(&Path::new("images").join(&image.name));
@@ -42,7 +49,8 @@ pub(in super::super) fn write(
     remarks.push(format!("the images belong into {}", staged.place_of("images").display()));
     if inner > 0 {
         remarks.push(format!(
-            "{inner} images lie in a folder \"images\" of their own: their labels are in the \"labels\" beside it, where Ultralytics looks"
+            "{inner} images lie in a folder \"images\" of their own: their labels are in \
+             the \"labels\" beside it, where Ultralytics looks"
         ));
     }
     let names = names(dataset.categories.iter().map(String::as_str));
@@ -52,10 +60,17 @@ pub(in super::super) fn write(
 
 /// The lines of `data.yaml` that say where the splits are: one folder if there are none, else a
 /// list of each. Ultralytics asks for train and val in any case.
-fn splits(dataset: &Dataset, staged: &Staging, remarks: &mut Vec<String>) -> Result<String, DatasetError> {
+fn splits(
+    dataset: &Dataset,
+    staged: &Staging,
+    remarks: &mut Vec<String>,
+) -> Result<String, DatasetError> {
     if !dataset.is_split() {
         if dataset.images_of(Split::Val).next().is_none() {
-            remarks.push("no split for validation: train and val of data.yaml are the same images".to_owned());
+            remarks.push(
+                "no split for validation: train and val of data.yaml are the same images"
+                    .to_owned(),
+            );
         }
         return Ok("train: images\nval: images\n".to_owned());
     }
@@ -73,22 +88,27 @@ fn splits(dataset: &Dataset, staged: &Staging, remarks: &mut Vec<String>) -> Res
         if !present.contains(&missing) {
             let instead = if present.contains(&instead) { instead } else { Split::Test };
             let (missing, instead) = (missing.as_str(), instead.as_str());
-            remarks.push(format!("no image is in {missing}: data.yaml names those of {instead} for it"));
+            remarks.push(format!(
+                "no image is in {missing}: data.yaml names those of {instead} for it"
+            ));
             let _ = writeln!(yaml, "{missing}: {instead}.txt");
         }
     }
     let left = dataset.images.iter().filter(|image| image.splits == Splits::default()).count();
     if left > 0 {
-        remarks.push(format!("{left} images are in no split: they have labels, and stand in no list of data.yaml"));
+        remarks.push(format!(
+            "{left} images are in no split: they have labels, and stand in no list of data.yaml"
+        ));
     }
     Ok(yaml)
 }
 
-/// The line of a box in an image of `width` x `height` pixels, with its end. Eight decimals are a thousandth of a pixel even where an image
-/// is 100,000 pixels wide.
+/// The line of a box in an image of `width` x `height` pixels, with its end. Eight decimals are a
+/// thousandth of a pixel even where an image is 100,000 pixels wide.
 pub(crate) fn label_line(class: usize, bbox: &BBox, width: u32, height: u32) -> String {
     let (width, height) = (f64::from(width), f64::from(height));
-    let (x, y) = (f64::midpoint(bbox.x0, bbox.x1) / width, f64::midpoint(bbox.y0, bbox.y1) / height);
+    let (x, y) =
+        (f64::midpoint(bbox.x0, bbox.x1) / width, f64::midpoint(bbox.y0, bbox.y1) / height);
     format!("{class} {x:.8} {y:.8} {:.8} {:.8}\n", bbox.width() / width, bbox.height() / height)
 }
 
@@ -105,7 +125,8 @@ pub(crate) fn names<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String
     yaml
 }
 
-/// A double-quoted scalar (YAML 1.2.2, section 7.3.1), with escapes for all that is not printable (section 5.1).
+/// A double-quoted scalar (YAML 1.2.2, section 7.3.1), with escapes for all that is not printable
+/// (section 5.1).
 fn quoted(text: &str) -> String {
     let mut quoted = String::from("\"");
     for character in text.chars() {
@@ -115,7 +136,13 @@ fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\r' => quoted.push_str("\\r"),
             '\t' => quoted.push_str("\\t"),
-            '\0'..' ' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => {
+            '\0'..' '
+            | '\u{7f}'..='\u{9f}'
+            | '\u{2028}'
+            | '\u{2029}'
+            | '\u{feff}'
+            | '\u{fffe}'
+            | '\u{ffff}' => {
                 let _ = write!(quoted, "\\u{:04x}", u32::from(character));
             }
             other => quoted.push(other),
@@ -133,6 +160,9 @@ mod tests {
     fn names_are_quoted_for_yaml() {
         assert_eq!(quoted("red circle"), "\"red circle\"");
         assert_eq!(quoted("N"), "\"N\"");
-        assert_eq!(quoted("no: \"x\" # \\ é\u{85}\u{1}\n"), "\"no: \\\"x\\\" # \\\\ é\\u0085\\u0001\\n\"");
+        assert_eq!(
+            quoted("no: \"x\" # \\ é\u{85}\u{1}\n"),
+            "\"no: \\\"x\\\" # \\\\ é\\u0085\\u0001\\n\""
+        );
     }
 }

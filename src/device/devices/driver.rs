@@ -1,7 +1,7 @@
 //! Asking the CUDA driver.
 //!
-//! In: nothing. Out: the CUDA devices. Promises: a machine without a driver, or with one that fails, gets a sentence and never
-//! a panic.
+//! In: nothing. Out: the CUDA devices. Promises: a machine without a driver, or with one that
+//! fails, gets a sentence and never a panic.
 #![allow(unsafe_code)]
 
 use std::panic::catch_unwind;
@@ -11,11 +11,12 @@ use cudarc::driver::{CudaContext, DriverError, result};
 
 use super::{Cuda, CudaDevice};
 
-/// Looks for CUDA devices. Asking a device for its free memory takes a moment: the driver makes a context for it.
+/// Looks for CUDA devices. Asking a device for its free memory takes a moment: the driver makes a
+/// context for it.
 pub fn cuda() -> Cuda {
-    // cudarc panics where it finds no driver, and where a driver lacks a function: the first is asked beforehand, the second is
-    // caught.
-    // SAFETY: loads the driver's library, as every program that uses CUDA does.
+    // cudarc panics where it finds no driver, and where a driver lacks a function: the first is
+    // asked beforehand, the second is caught. SAFETY: loads the driver's library, as every program
+    // that uses CUDA does.
     let present = catch_unwind(|| unsafe { sys::is_culib_present() }).unwrap_or(false);
     if !present {
         return Cuda { problem: Some("there is no CUDA driver".to_owned()), ..Cuda::default() };
@@ -41,12 +42,16 @@ fn ask_driver() -> Cuda {
         }
     };
     if count == 0 {
-        cuda.problem = Some("the CUDA driver knows no device (is CUDA_VISIBLE_DEVICES set?)".to_owned());
+        cuda.problem =
+            Some("the CUDA driver knows no device (is CUDA_VISIBLE_DEVICES set?)".to_owned());
     }
     for index in 0..count {
         match ask_device(index) {
             Ok(device) => cuda.devices.push(device),
-            Err(error) => cuda.problem = Some(format!("CUDA device {index} does not answer: {}", driver_words(error))),
+            Err(error) => {
+                cuda.problem =
+                    Some(format!("CUDA device {index} does not answer: {}", driver_words(error)))
+            }
         }
     }
     cuda
@@ -72,5 +77,7 @@ fn ask_device(index: usize) -> Result<CudaDevice, DriverError> {
 }
 
 pub(in crate::device) fn driver_words(error: DriverError) -> String {
-    error.error_string().map_or_else(|_| error.to_string(), |words| words.to_string_lossy().into_owned())
+    error
+        .error_string()
+        .map_or_else(|_| error.to_string(), |words| words.to_string_lossy().into_owned())
 }

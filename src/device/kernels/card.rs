@@ -1,14 +1,15 @@
 //! The kernels on a card.
 //!
-//! In: main memory, or addresses of the card's. Out: as [`reference`](super::reference) says of each kernel. Promises: what was to be done is done when a
-//! function returns; what a grammar allows is sent once and kept on the card.
+//! In: main memory, or addresses of the card's. Out: as [`reference`](super::reference) says of
+//! each kernel. Promises: what was to be done is done when a function returns; what a grammar
+//! allows is sent once and kept on the card.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cudarc::driver::{
-    CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverError, LaunchConfig,
-    PinnedHostSlice, PushKernelArg as _, ValidAsZeroBits, result,
+    CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr as _, DeviceRepr, DriverError,
+    LaunchConfig, PinnedHostSlice, PushKernelArg as _, ValidAsZeroBits, result,
 };
 use cudarc::nvrtc::Ptx;
 
@@ -45,7 +46,8 @@ impl Kernels {
     /// [`KernelError`] where the driver refuses the card or a kernel.
     pub(in crate::device) fn load(card: &CudaDevice) -> Result<Self, KernelError> {
         let context = CudaContext::new(card.index).map_err(failed("make a context"))?;
-        let module = |ptx: &str| context.load_module(Ptx::from_src(ptx)).map_err(failed("load a kernel"));
+        let module =
+            |ptx: &str| context.load_module(Ptx::from_src(ptx)).map_err(failed("load a kernel"));
         let patches = module(include_str!("patches.ptx"))?;
         let logits = module(include_str!("logits.ptx"))?;
         let cache = module(include_str!("cache.ptx"))?;
@@ -68,7 +70,10 @@ impl Kernels {
         self.stream.clone_htod(values).map_err(failed("take data"))
     }
 
-    fn room<T: DeviceRepr + ValidAsZeroBits>(&self, count: usize) -> Result<CudaSlice<T>, KernelError> {
+    fn room<T: DeviceRepr + ValidAsZeroBits>(
+        &self,
+        count: usize,
+    ) -> Result<CudaSlice<T>, KernelError> {
         self.stream.alloc_zeros(count).map_err(failed("give memory"))
     }
 
@@ -85,18 +90,28 @@ impl Kernels {
     }
 
     fn grid(count: usize) -> LaunchConfig {
-        LaunchConfig { grid_dim: (blocks(count), 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }
+        LaunchConfig {
+            grid_dim: (blocks(count), 1, 1),
+            block_dim: (THREADS, 1, 1),
+            shared_mem_bytes: 0,
+        }
     }
 
     /// Copies from one place of the card's memory to another; they do not overlap.
     ///
     /// # Safety
     /// There are `bytes` bytes at both addresses.
-    pub(in crate::device) unsafe fn copy(&self, from: Address, to: Address, bytes: usize) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn copy(
+        &self,
+        from: Address,
+        to: Address,
+        bytes: usize,
+    ) -> Result<(), KernelError> {
         let copying = failed("copy");
         self.stream.context().bind_to_thread().map_err(&copying)?;
         // SAFETY: by this function's own condition.
-        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) }.map_err(&copying)?;
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) }
+            .map_err(&copying)?;
         self.done()
     }
 
@@ -104,11 +119,16 @@ impl Kernels {
     ///
     /// # Safety
     /// There are as many bytes at `to` as `from` has.
-    pub(in crate::device) unsafe fn write(&self, from: &[u8], to: Address) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn write(
+        &self,
+        from: &[u8],
+        to: Address,
+    ) -> Result<(), KernelError> {
         let writing = failed("take data");
         self.stream.context().bind_to_thread().map_err(&writing)?;
         // SAFETY: by this function's own condition; `from` lives until the stream is done.
-        unsafe { result::memcpy_htod_async(to, from, self.stream.cu_stream()) }.map_err(&writing)?;
+        unsafe { result::memcpy_htod_async(to, from, self.stream.cu_stream()) }
+            .map_err(&writing)?;
         self.done()
     }
 
@@ -116,15 +136,21 @@ impl Kernels {
     ///
     /// # Safety
     /// There are as many bytes at `from` as `to` has.
-    pub(in crate::device) unsafe fn read(&self, from: Address, to: &mut [u8]) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn read(
+        &self,
+        from: Address,
+        to: &mut [u8],
+    ) -> Result<(), KernelError> {
         let reading = failed("give data back");
         self.stream.context().bind_to_thread().map_err(&reading)?;
         // SAFETY: by this function's own condition; `to` is not touched before the stream is done.
-        unsafe { result::memcpy_dtoh_async(to, from, self.stream.cu_stream()) }.map_err(&reading)?;
+        unsafe { result::memcpy_dtoh_async(to, from, self.stream.cu_stream()) }
+            .map_err(&reading)?;
         self.done()
     }
 
-    /// [`reference::patches`](super::reference::patches) to an address, through pinned pages: only the bytes go over the bus.
+    /// [`reference::patches`](super::reference::patches) to an address, through pinned pages: only
+    /// the bytes go over the bus.
     ///
     /// # Safety
     /// There is room for all values at `to`: 2 bytes each where they are `halves`, else 4.
@@ -155,8 +181,8 @@ impl Kernels {
         let (width, side, elements) = (width as u32, side as u32, count as u32);
         let mut launch = self.stream.launch_builder(kernel);
         launch.arg(&from).arg(&to).arg(&width).arg(&side).arg(&elements);
-        // SAFETY: the arguments are those of the kernel's declaration in patches.cu, and it writes `count` elements, of which each reads
-        // a byte of a whole patch inside the image.
+        // SAFETY: the arguments are those of the kernel's declaration in patches.cu, and it writes
+        // `count` elements, of which each reads a byte of a whole patch inside the image.
         unsafe { launch.launch(Self::grid(count)) }.map_err(failed("run patches"))?;
         self.done()
     }
@@ -164,7 +190,8 @@ impl Kernels {
     /// [`reference::pick`](super::reference::pick) of logits that lie on the card.
     ///
     /// # Safety
-    /// At `logits` there are, in f16 where they are `halves`, else in f32, as many lines of `vocabulary` as `rows` name.
+    /// At `logits` there are, in f16 where they are `halves`, else in f32, as many lines of
+    /// `vocabulary` as `rows` name.
     pub(in crate::device) unsafe fn pick_at(
         &self,
         logits: Address,
@@ -192,7 +219,8 @@ impl Kernels {
         listed.push(0);
         let lists = self.upload(&listed)?;
         let mut next = self.address(&lists);
-        let (mut allowed, mut counts) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        let (mut allowed, mut counts) =
+            (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         for row in rows {
             let (address, count) = match row.allowed {
                 Allowed::All => (0, 0),
@@ -205,18 +233,31 @@ impl Kernels {
         }
         let (allowed, counts) = (self.upload(&allowed)?, self.upload(&counts)?);
         let lines = self.upload(&rows.iter().map(|row| row.line as u32).collect::<Vec<_>>())?;
-        let temperatures = self.upload(&rows.iter().map(|row| row.temperature).collect::<Vec<_>>())?;
+        let temperatures =
+            self.upload(&rows.iter().map(|row| row.temperature).collect::<Vec<_>>())?;
         let mut ids = self.room::<u32>(rows.len() * most)?;
         let mut values = self.room::<f32>(rows.len() * most)?;
         let (mut largest, mut sum) = (self.room::<f32>(rows.len())?, self.room::<f64>(rows.len())?);
         let (vocabulary, wanted) = (vocabulary as u32, most as u32);
-        let mut launch = self.stream.launch_builder(if halves { &self.pick_f16 } else { &self.pick_f32 });
-        launch.arg(&logits).arg(&lines).arg(&vocabulary).arg(&allowed).arg(&counts).arg(&temperatures).arg(&wanted);
+        let mut launch =
+            self.stream.launch_builder(if halves { &self.pick_f16 } else { &self.pick_f32 });
+        launch
+            .arg(&logits)
+            .arg(&lines)
+            .arg(&vocabulary)
+            .arg(&allowed)
+            .arg(&counts)
+            .arg(&temperatures)
+            .arg(&wanted);
         launch.arg(&mut ids).arg(&mut values).arg(&mut largest).arg(&mut sum);
-        let grid =
-            LaunchConfig { grid_dim: (rows.len() as u32, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 };
-        // SAFETY: the arguments are those of the kernel's declaration in logits.cu, the first of them the logits in its dtype; there is one
-        // block of THREADS a row, and every output has room for all rows. Masks and lists live on, to the end of this function at least.
+        let grid = LaunchConfig {
+            grid_dim: (rows.len() as u32, 1, 1),
+            block_dim: (THREADS, 1, 1),
+            shared_mem_bytes: 0,
+        };
+        // SAFETY: the arguments are those of the kernel's declaration in logits.cu, the first of
+        // them the logits in its dtype; there is one block of THREADS a row, and every output has
+        // room for all rows. Masks and lists live on, to the end of this function at least.
         unsafe { launch.launch(grid) }.map_err(failed("run pick"))?;
         let (ids, values) = (self.download(&ids)?, self.download(&values)?);
         let (largest, sum) = (self.download(&largest)?, self.download(&sum)?);
@@ -233,7 +274,8 @@ impl Kernels {
     /// [`reference::gather`](super::reference::gather) of rows that lie on the card, to an address.
     ///
     /// # Safety
-    /// The sources are as `rows` say, in elements of `element` bytes (2 or 4), and at `to` there is room for `rows` of `[heads, columns, size]`.
+    /// The sources are as `rows` say, in elements of `element` bytes (2 or 4), and at `to` there is
+    /// room for `rows` of `[heads, columns, size]`.
     pub(in crate::device) unsafe fn gather_to(
         &self,
         rows: &[RowAt],
@@ -245,19 +287,23 @@ impl Kernels {
         if count == 0 {
             return Ok(());
         }
-        let numbers = |of: &dyn Fn(&RowAt) -> usize| rows.iter().map(|row| of(row) as u32).collect::<Vec<_>>();
+        let numbers = |of: &dyn Fn(&RowAt) -> usize| {
+            rows.iter().map(|row| of(row) as u32).collect::<Vec<_>>()
+        };
         let from = self.upload(&rows.iter().map(|row| row.source).collect::<Vec<_>>())?;
         let rows_from = self.upload(&numbers(&|row| row.taken.row))?;
         let columns_from = self.upload(&numbers(&|row| row.columns))?;
         let first = self.upload(&numbers(&|row| row.taken.first))?;
         let lengths = self.upload(&numbers(&|row| row.taken.length))?;
-        let (heads, columns, size, elements) = (heads as u32, columns as u32, size as u32, count as u64);
+        let (heads, columns, size, elements) =
+            (heads as u32, columns as u32, size as u32, count as u64);
         let kernel = if element == 2 { &self.gather_rows_16 } else { &self.gather_rows_32 };
         let mut launch = self.stream.launch_builder(kernel);
         launch.arg(&from).arg(&rows_from).arg(&columns_from).arg(&first).arg(&lengths).arg(&to);
         launch.arg(&heads).arg(&columns).arg(&size).arg(&elements);
-        // SAFETY: the arguments are those of the kernel's declaration in cache.cu; it writes `count` elements, and reads of every source
-        // the rows and columns that the caller says it has.
+        // SAFETY: the arguments are those of the kernel's declaration in cache.cu; it writes
+        // `count` elements, and reads of every source the rows and columns that the caller says it
+        // has.
         unsafe { launch.launch(Self::grid(count)) }.map_err(failed("run gather_rows"))?;
         self.done()
     }
@@ -277,7 +323,8 @@ impl Kernels {
         let (columns, elements) = (columns as u32, count as u32);
         let mut launch = self.stream.launch_builder(&self.mask_rows);
         launch.arg(&pads_there).arg(&to).arg(&columns).arg(&elements);
-        // SAFETY: the arguments are those of the kernel's declaration in cache.cu, and it writes `count` elements.
+        // SAFETY: the arguments are those of the kernel's declaration in cache.cu, and it writes
+        // `count` elements.
         unsafe { launch.launch(Self::grid(count)) }.map_err(failed("run mask_rows"))?;
         self.done()
     }

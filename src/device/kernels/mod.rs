@@ -1,11 +1,12 @@
 //! Kernels for CUDA devices.
 //!
-//! In: bytes, logits or cache rows, in main memory or in a card's. Out: what the kernel made of them. Promises: nothing that a kernel computes
-//! differs from what the CPU's code computes, but for the last digits of a sum of exponentials; a driver that refuses is an error and no panic.
+//! In: bytes, logits or cache rows, in main memory or in a card's. Out: what the kernel made of
+//! them. Promises: nothing that a kernel computes differs from what the CPU's code computes, but
+//! for the last digits of a sum of exponentials; a driver that refuses is an error and no panic.
 //!
-//! The `.cu` files are the sources and say what a kernel is given. The `.ptx` files beside them are compiled from them by
-//! `export/checks/kernels_ptx.py` (NVRTC 13.0, for compute capability 7.5), so that nobody needs a compiler; the driver translates them for
-//! its card.
+//! The `.cu` files are the sources and say what a kernel is given. The `.ptx` files beside them are
+//! compiled from them by `export/checks/kernels_ptx.py` (NVRTC 13.0, for compute capability 7.5),
+//! so that nobody needs a compiler; the driver translates them for its card.
 #![allow(unsafe_code)]
 
 #[cfg(feature = "cuda")]
@@ -99,7 +100,8 @@ pub struct PickRow<'l> {
     pub temperature: f32,
 }
 
-/// The most ids that are sent to a card as a list: 4 KiB of them. Masks of more are sent once and stay there.
+/// The most ids that are sent to a card as a list: 4 KiB of them. Masks of more are sent once and
+/// stay there.
 const LONGEST_LIST: usize = 1024;
 
 /// Which ids may be picked, as a kernel takes them.
@@ -123,7 +125,9 @@ impl<'l> Sent<'l> {
         match bits.get(..words) {
             Some(bits) => Self::As(Allowed::Bits(bits)),
             // A decoder may have logits for ids that the tokenizer does not know.
-            None => Self::Bits(bits.iter().copied().chain(std::iter::repeat_n(0, words - bits.len())).collect()),
+            None => Self::Bits(
+                bits.iter().copied().chain(std::iter::repeat_n(0, words - bits.len())).collect(),
+            ),
         }
     }
 
@@ -172,7 +176,8 @@ pub struct PickInput<'l> {
 /// The best ids of a row of logits, and what their probabilities need.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TopK {
-    /// The best allowed ids, the best first, of equals the lowest. A kernel writes `u32::MAX` if there are no more.
+    /// The best allowed ids, the best first, of equals the lowest. A kernel writes `u32::MAX` if
+    /// there are no more.
     pub ids: Vec<u32>,
     /// Their logits.
     pub logits: Vec<f32>,
@@ -183,14 +188,18 @@ pub struct TopK {
 }
 
 impl TopK {
-    /// Natural logarithm of the sum of the exponentials of all logits; `None` where one is not a number, or none is finite.
+    /// Natural logarithm of the sum of the exponentials of all logits; `None` where one is not a
+    /// number, or none is finite.
     pub fn log_sum(&self) -> Option<f64> {
         self.largest.is_finite().then(|| self.sum.ln() + f64::from(self.largest))
     }
 
     /// The logit of an id that is among them.
     pub fn logit(&self, id: u32) -> Option<f32> {
-        self.ids.iter().position(|other| *other == id).and_then(|place| self.logits.get(place).copied())
+        self.ids
+            .iter()
+            .position(|other| *other == id)
+            .and_then(|place| self.logits.get(place).copied())
     }
 
     /// Natural logarithm of the probability that the decoder gave to an id that is among them.
@@ -210,7 +219,8 @@ impl TopK {
     pub fn agrees_with(&self, other: &Self) -> bool {
         let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
         let same = |a: f32, b: f32| a.total_cmp(&b).is_eq() || a.is_nan() && b.is_nan();
-        let near = (self.sum - other.sum).abs() <= 1e-6 * other.sum.abs() || self.sum.is_nan() && other.sum.is_nan();
+        let near = (self.sum - other.sum).abs() <= 1e-6 * other.sum.abs()
+            || self.sum.is_nan() && other.sum.is_nan();
         let found = self.ids.iter().filter(|id| **id != u32::MAX).count();
         self.ids == other.ids
             && bits(&self.logits[..found]) == bits(&other.logits[..found])

@@ -11,7 +11,12 @@ impl Kernels {
         Err(KernelError::NotBuilt)
     }
 
-    pub(in crate::device) unsafe fn copy(&self, _: Address, _: Address, _: usize) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn copy(
+        &self,
+        _: Address,
+        _: Address,
+        _: usize,
+    ) -> Result<(), KernelError> {
         match *self {}
     }
 
@@ -19,7 +24,11 @@ impl Kernels {
         match *self {}
     }
 
-    pub(in crate::device) unsafe fn read(&self, _: Address, _: &mut [u8]) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn read(
+        &self,
+        _: Address,
+        _: &mut [u8],
+    ) -> Result<(), KernelError> {
         match *self {}
     }
 
@@ -55,7 +64,12 @@ impl Kernels {
         match *self {}
     }
 
-    pub(in crate::device) unsafe fn mask_to(&self, _: &[u32], _: usize, _: Address) -> Result<(), KernelError> {
+    pub(in crate::device) unsafe fn mask_to(
+        &self,
+        _: &[u32],
+        _: usize,
+        _: Address,
+    ) -> Result<(), KernelError> {
         match *self {}
     }
 }

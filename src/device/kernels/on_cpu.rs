@@ -1,4 +1,5 @@
-//! The kernels' sources on this machine's CPU, against their references: what can be known of them without a card.
+//! The kernels' sources on this machine's CPU, against their references: what can be known of them
+//! without a card.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,9 @@ use libloading::Library;
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
-use super::{Allowed, GatherRow, Logits, PickInput, PickRow, TopK, blocks, patch_values, reference};
+use super::{
+    Allowed, GatherRow, Logits, PickInput, PickRow, TopK, blocks, patch_values, reference,
+};
 
 /// The sources as a library; `None`, said on stderr, where there is no compiler for them.
 fn sources() -> Option<&'static Library> {
@@ -29,16 +32,28 @@ fn compiled(folder: &Path) -> Option<PathBuf> {
     let library = folder.join("on_cpu.so");
     let compiler = std::env::var("CXX").unwrap_or_else(|_| "c++".to_owned());
     let output = Command::new(&compiler)
-        .args(["-std=c++20", "-O1", "-ffp-contract=off", "-w", "-shared", "-fPIC", "-pthread", "-o"])
+        .args([
+            "-std=c++20",
+            "-O1",
+            "-ffp-contract=off",
+            "-w",
+            "-shared",
+            "-fPIC",
+            "-pthread",
+            "-o",
+        ])
         .args([&library, &source])
         .output();
     match output {
         Ok(output) if output.status.success() => Some(library),
         output => {
-            let words =
-                output.map_or_else(|error| error.to_string(), |output| String::from_utf8_lossy(&output.stderr).into());
+            let words = output.map_or_else(
+                |error| error.to_string(),
+                |output| String::from_utf8_lossy(&output.stderr).into(),
+            );
             let reason: String = words.lines().take(3).collect::<Vec<_>>().join("; ");
-            // Past the harness, which keeps what a test that passes prints: nobody should take it for tried.
+            // Past the harness, which keeps what a test that passes prints: nobody should take it
+            // for tried.
             let _ = writeln!(
                 std::io::stderr(),
                 "SKIPPED: the kernels' sources on the CPU: {compiler} cannot compile them: {reason}"
@@ -82,7 +97,8 @@ type Gather = unsafe extern "C" fn(
 #[test]
 fn patches_are_cut_as_by_the_reference() {
     let Some(sources) = sources() else { return };
-    // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose lengths are those of a launch.
+    // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose
+    // lengths are those of a launch.
     let cut = unsafe { sources.get::<Patches>(b"cpu_patches\0") }.unwrap();
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let (width, height, side) = (144, 96, 16);
@@ -90,24 +106,40 @@ fn patches_are_cut_as_by_the_reference() {
     let count = patch_values(rgb.len(), width, side);
     let (mut singles, mut halves) = (vec![0.0; count], vec![0; count]);
     let sizes = (width as u32, side as u32, count as u32, blocks(count));
-    unsafe { cut(rgb.as_ptr(), singles.as_mut_ptr(), halves.as_mut_ptr(), sizes.0, sizes.1, sizes.2, sizes.3) };
-    assert!(singles == reference::patches(&rgb, width, side) && halves == reference::patches_f16(&rgb, width, side));
+    unsafe {
+        cut(
+            rgb.as_ptr(),
+            singles.as_mut_ptr(),
+            halves.as_mut_ptr(),
+            sizes.0,
+            sizes.1,
+            sizes.2,
+            sizes.3,
+        )
+    };
+    assert!(
+        singles == reference::patches(&rgb, width, side)
+            && halves == reference::patches_f16(&rgb, width, side)
+    );
 }
 
 #[test]
 fn tokens_are_picked_as_by_the_reference() {
     let Some(sources) = sources() else { return };
-    // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose lengths are those of a launch.
+    // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose
+    // lengths are those of a launch.
     let pick = unsafe { sources.get::<Pick>(b"cpu_pick\0") }.unwrap();
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let (lines, vocabulary, most) = (3, 1000, 3);
     let words = vocabulary / 32 + 1;
-    let mut logits: Vec<f32> =
-        (0..lines * vocabulary).map(|_| (random.random::<f32>() * 40.0).round() / 2.0 - 9.0).collect();
+    let mut logits: Vec<f32> = (0..lines * vocabulary)
+        .map(|_| (random.random::<f32>() * 40.0).round() / 2.0 - 9.0)
+        .collect();
     // The second line has a NaN.
     logits[vocabulary + 7] = f32::NAN;
     let bits: Vec<u16> = logits.iter().map(|&logit| f16::from_f32(logit).to_bits()).collect();
-    let allowed: Vec<u32> = (0..words).map(|_| random.random::<u32>() & random.random::<u32>()).collect();
+    let allowed: Vec<u32> =
+        (0..words).map(|_| random.random::<u32>() & random.random::<u32>()).collect();
     let listed = [999, 3, 500, 1000, 17];
     let row = |line, allowed, temperature| PickRow { line, allowed, temperature };
     let rows = [
@@ -117,7 +149,8 @@ fn tokens_are_picked_as_by_the_reference() {
         row(0, Allowed::Ids(&listed), 0.0),
         row(2, Allowed::Ids(&listed[3..4]), 1.3),
     ];
-    let (mut of_lines, mut masks, mut counts, mut temperatures) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut of_lines, mut masks, mut counts, mut temperatures) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for row in &rows {
         let (mask, count) = match row.allowed {
             Allowed::All => (std::ptr::null(), 0),
@@ -169,32 +202,53 @@ fn tokens_are_picked_as_by_the_reference() {
 #[test]
 fn rows_are_gathered_as_by_the_reference() {
     let Some(sources) = sources() else { return };
-    // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose lengths are those of a launch.
+    // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose
+    // lengths are those of a launch.
     let gather = unsafe { sources.get::<Gather>(b"cpu_gather\0") }.unwrap();
     let mut random = ChaCha8Rng::seed_from_u64(11);
     let (heads, columns, size) = (2, 7, 4);
-    let sources: Vec<Vec<u32>> =
-        [5, 7].map(|columns| (0..3 * heads * columns * size).map(|_| random.random()).collect()).into();
+    let sources: Vec<Vec<u32>> = [5, 7]
+        .map(|columns| (0..3 * heads * columns * size).map(|_| random.random()).collect())
+        .into();
     let taken = [(0, 2, 1, 4), (1, 0, 0, 7), (1, 2, 3, 0), (0, 0, 0, 5)];
     let taken = taken.map(|(source, row, first, length)| GatherRow { source, row, first, length });
     let pointers: Vec<*const u32> = taken.iter().map(|row| sources[row.source].as_ptr()).collect();
-    let numbers = |of: &dyn Fn(&GatherRow) -> usize| taken.iter().map(|row| of(row) as u32).collect::<Vec<_>>();
+    let numbers = |of: &dyn Fn(&GatherRow) -> usize| {
+        taken.iter().map(|row| of(row) as u32).collect::<Vec<_>>()
+    };
     let (rows_from, columns_from) = (numbers(&|row| row.row), numbers(&|row| [5, 7][row.source]));
     let (first, lengths) = (numbers(&|row| row.first), numbers(&|row| row.length));
     let mut to = vec![1; taken.len() * heads * columns * size];
-    let [of_rows, of_columns, starts, ends] = [&rows_from, &columns_from, &first, &lengths].map(Vec::as_ptr);
+    let [of_rows, of_columns, starts, ends] =
+        [&rows_from, &columns_from, &first, &lengths].map(Vec::as_ptr);
     let (count, grid, into) = (to.len() as u64, blocks(to.len()), to.as_mut_ptr());
     let shape = [heads, columns, size].map(|side| side as u32);
     unsafe {
-        gather(pointers.as_ptr(), of_rows, of_columns, starts, ends, into, shape[0], shape[1], shape[2], count, grid);
+        gather(
+            pointers.as_ptr(),
+            of_rows,
+            of_columns,
+            starts,
+            ends,
+            into,
+            shape[0],
+            shape[1],
+            shape[2],
+            count,
+            grid,
+        );
     };
-    assert_eq!(to, reference::gather(&[(&sources[0], 5), (&sources[1], 7)], &taken, [heads, columns, size]));
+    assert_eq!(
+        to,
+        reference::gather(&[(&sources[0], 5), (&sources[1], 7)], &taken, [heads, columns, size])
+    );
 }
 
 #[test]
 fn padding_is_masked_as_by_the_reference() {
     let Some(sources) = sources() else { return };
-    // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose lengths are those of a launch.
+    // SAFETY: the type is that of the declaration in on_cpu.cpp; so are the arguments below, whose
+    // lengths are those of a launch.
     let mask = unsafe { sources.get::<Mask>(b"cpu_mask\0") }.unwrap();
 
     let pads = [0, 5, 9];

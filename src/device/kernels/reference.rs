@@ -1,7 +1,9 @@
 //! The kernels once more, in Rust.
 //!
-//! In: what a launch is given. Out: what it leaves, computed by the same blocks and threads with the same indices, one after the other. Promises:
-//! tests hold a reference to the code that the kernel takes the place of. That a kernel does on a card what its reference does is still to be shown.
+//! In: what a launch is given. Out: what it leaves, computed by the same blocks and threads with
+//! the same indices, one after the other. Promises: tests hold a reference to the code that the
+//! kernel takes the place of. That a kernel does on a card what its reference does is still to be
+//! shown.
 
 use half::f16;
 
@@ -54,11 +56,15 @@ fn pick_row(input: &PickInput<'_>, row: &PickRow<'_>) -> TopK {
     let ids = |thread: usize| (thread..vocabulary).step_by(THREADS as usize);
     let larger = |a: f32, b: f32| if a.is_nan() || b.is_nan() { f32::NAN } else { a.max(b) };
 
-    let floats = (0..THREADS as usize).map(|thread| ids(thread).map(logit).fold(f32::NEG_INFINITY, larger)).collect();
+    let floats = (0..THREADS as usize)
+        .map(|thread| ids(thread).map(logit).fold(f32::NEG_INFINITY, larger))
+        .collect();
     let largest = tree(floats, larger);
     let usable = largest.is_finite();
     let exponentials = |thread| ids(thread).map(|id| f64::from((logit(id) - largest).exp())).sum();
-    let doubles = (0..THREADS as usize).map(|thread| if usable { exponentials(thread) } else { 0.0 }).collect();
+    let doubles = (0..THREADS as usize)
+        .map(|thread| if usable { exponentials(thread) } else { 0.0 })
+        .collect();
     let sum = tree(doubles, |a: f64, b| a + b);
 
     let listed = if let Allowed::Ids(ids) = row.allowed { ids } else { &[] };
@@ -111,7 +117,8 @@ fn key(logit: f32, id: usize, temperature: f32) -> u64 {
     u64::from(ordered) << 32 | u64::from(u32::MAX - id as u32)
 }
 
-/// `gather_rows_16` and `gather_rows_32`: rows of `sources`, each with its columns, to `[rows, heads, columns, size]`.
+/// `gather_rows_16` and `gather_rows_32`: rows of `sources`, each with its columns, to `[rows,
+/// heads, columns, size]`.
 pub(crate) fn gather<T: Copy + Default>(
     sources: &[(&[T], usize)],
     rows: &[GatherRow],
@@ -133,10 +140,13 @@ pub(crate) fn gather<T: Copy + Default>(
     to
 }
 
-/// `mask_rows`: `[pads, columns]`, 0 in the first columns of each row, as many as its padding has, and 1 behind them.
+/// `mask_rows`: `[pads, columns]`, 0 in the first columns of each row, as many as its padding has,
+/// and 1 behind them.
 pub(crate) fn mask(pads: &[u32], columns: usize) -> Vec<i64> {
     let mut to = vec![0; pads.len() * columns];
-    each(to.len(), |index| to[index] = i64::from(index % columns >= pads[index / columns] as usize));
+    each(to.len(), |index| {
+        to[index] = i64::from(index % columns >= pads[index / columns] as usize)
+    });
     to
 }
 
@@ -162,31 +172,57 @@ mod tests {
         for (width, height, side) in [(48, 48, 16), (912, 672, 16), (96, 144, 48), (3360, 48, 16)] {
             let rgb = noise(width * height * 3, width as u32);
             let size = TargetSize { width: width as u32, height: height as u32 };
-            let expected = patchify(&rgb, size, side as u32).pixel_values().into_iter().collect::<Vec<_>>();
+            let expected =
+                patchify(&rgb, size, side as u32).pixel_values().into_iter().collect::<Vec<_>>();
             assert!(patches(&rgb, width, side) == expected, "{width}x{height}, {side}");
-            let halves: Vec<u16> = expected.iter().map(|&value| f16::from_f32(value).to_bits()).collect();
+            let halves: Vec<u16> =
+                expected.iter().map(|&value| f16::from_f32(value).to_bits()).collect();
             assert!(patches_f16(&rgb, width, side) == halves);
         }
     }
 
     #[test]
     fn rows_that_cannot_be_picked_from_have_no_ids() {
-        let logits =
-            [1.0, f32::NAN, 0.0, f32::NEG_INFINITY, f32::NEG_INFINITY, f32::NEG_INFINITY, 1.0, f32::INFINITY, 0.0];
+        let logits = [
+            1.0,
+            f32::NAN,
+            0.0,
+            f32::NEG_INFINITY,
+            f32::NEG_INFINITY,
+            f32::NEG_INFINITY,
+            1.0,
+            f32::INFINITY,
+            0.0,
+        ];
         let rows = [0, 1, 2].map(|line| PickRow { line, ..PickRow::default() });
-        for picked in pick(&PickInput { logits: Logits::F32(&logits), vocabulary: 3, rows: &rows, most: 2 }) {
-            assert!(picked.ids == [u32::MAX; 2] && picked.largest.is_nan() && picked.sum.is_nan(), "{picked:?}");
+        for picked in
+            pick(&PickInput { logits: Logits::F32(&logits), vocabulary: 3, rows: &rows, most: 2 })
+        {
+            assert!(
+                picked.ids == [u32::MAX; 2] && picked.largest.is_nan() && picked.sum.is_nan(),
+                "{picked:?}"
+            );
         }
         let logits = [7.0, 7.0, 7.0, 7.0, -0.0, 0.0, 2.0, f32::NEG_INFINITY];
         let of = |allowed: Allowed<'_>, temperature, most| {
             let rows = [PickRow { line: 1, allowed, temperature }];
-            pick(&PickInput { logits: Logits::F32(&logits), vocabulary: 4, rows: &rows, most }).remove(0).ids
+            pick(&PickInput { logits: Logits::F32(&logits), vocabulary: 4, rows: &rows, most })
+                .remove(0)
+                .ids
         };
-        assert_eq!(of(Allowed::All, 0.0, 4), [2, 0, 1, u32::MAX], "both zeros are one, and minus infinity is none");
+        assert_eq!(
+            of(Allowed::All, 0.0, 4),
+            [2, 0, 1, u32::MAX],
+            "both zeros are one, and minus infinity is none"
+        );
         assert_eq!(of(Allowed::All, 1.0, 3), [2, 1, 0], "drawn tokens are ordered by all bits");
         assert_eq!(of(Allowed::Bits(&[0b1010]), 0.0, 2), [1, u32::MAX]);
         assert_eq!(of(Allowed::Bits(&[0]), 0.0, 1), [u32::MAX]);
-        assert_eq!(of(Allowed::Ids(&[3, 1, 99, 2]), 0.0, 3), [2, 1, u32::MAX], "an id that there is not is none");
+        assert_eq!(
+            of(Allowed::Ids(&[3, 1, 99, 2]), 0.0, 3),
+            [2, 1, u32::MAX],
+            "an id that there is not is none"
+        );
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! Views whose answers are being written by the graphs.
 //!
-//! In: a view's questions. Out: the requests that they make, and what their replies say together. Promises: prompt, sizes and label of
-//! every answer go into its reading, so that whoever keeps it needs nothing else.
+//! In: a view's questions. Out: the requests that they make, and what their replies say together.
+//! Promises: prompt, sizes and label of every answer go into its reading, so that whoever keeps it
+//! needs nothing else.
 
 use std::sync::Arc;
 
 use crate::answer;
 use crate::engine::{
-    AnswerOptions, Asked, EXPLAINED_BOXES, FindQuestion, Learned, Question, REASON_TOKENS, RateQuestion, Shown,
+    AnswerOptions, Asked, EXPLAINED_BOXES, FindQuestion, Learned, Question, REASON_TOKENS,
+    RateQuestion, Shown,
 };
 use crate::generate::{Finished, GenerateOptions, Generated, NextToken, Reply, Request, Wanted};
 use crate::preprocess::TargetSize;
@@ -49,7 +51,8 @@ impl AskedView {
         })
     }
 
-    /// Every question, in as many requests as each needs: which views each request is about, and what its reply is kept by.
+    /// Every question, in as many requests as each needs: which views each request is about, and
+    /// what its reply is kept by.
     pub(super) fn requests(&mut self) -> Vec<(Vec<usize>, usize, Request)> {
         let asked = Arc::clone(&self.asked);
         let mut requests = Vec::with_capacity(asked.questions.len());
@@ -67,10 +70,14 @@ impl AskedView {
                     requests.push((vec![0], self.part(index), Request { prompt_ids, wanted }));
                 }
                 Question::Rate(question) => {
-                    let soft_tokens = |view: &usize| self.soft_tokens.get(*view).copied().unwrap_or(0);
+                    let soft_tokens =
+                        |view: &usize| self.soft_tokens.get(*view).copied().unwrap_or(0);
                     let soft_tokens: Vec<u32> = question.views.iter().map(soft_tokens).collect();
                     let prompt_ids = question.query.token_ids_of(&soft_tokens);
-                    let places = question.tokens.as_ref().map_or_else(Vec::new, |tokens| tokens.requests(&prompt_ids));
+                    let places = question
+                        .tokens
+                        .as_ref()
+                        .map_or_else(Vec::new, |tokens| tokens.requests(&prompt_ids));
                     for place in places {
                         requests.push((question.views.clone(), self.part(index), place));
                     }
@@ -87,8 +94,9 @@ impl AskedView {
         self.parts.len() - 1
     }
 
-    /// Other requests that a reply gives rise to, and what their replies are kept by: why the view is rated so, where that is wanted and the word is
-    /// known with this reply; what is wrong with each box that was found.
+    /// Other requests that a reply gives rise to, and what their replies are kept by: why the view
+    /// is rated so, where that is wanted and the word is known with this reply; what is wrong with
+    /// each box that was found.
     pub(super) fn took(&mut self, finished: &Finished) -> Vec<(usize, Request)> {
         let asked = Arc::clone(&self.asked);
         let Some(&index) = self.parts.get(finished.query) else { return Vec::new() };
@@ -96,13 +104,18 @@ impl AskedView {
             (Some(Question::Rate(question)), Ok(Reply::Next(now))) => {
                 self.reason(question, index, finished.query, now).into_iter().collect()
             }
-            // The first part of a question for boxes is its answer; the others are sentences about them.
+            // The first part of a question for boxes is its answer; the others are sentences about
+            // them.
             (Some(Question::Find(question)), Ok(Reply::Answer(answer)))
                 if !self.parts[..finished.query].contains(&index) =>
             {
                 question.explain.as_ref().map_or_else(Vec::new, |explain| {
                     let boxes = answer::parse(&answer.text, answer.ended).boxes;
-                    boxes.iter().take(EXPLAINED_BOXES).map_while(|found| explain.query(found)).collect()
+                    boxes
+                        .iter()
+                        .take(EXPLAINED_BOXES)
+                        .map_while(|found| explain.query(found))
+                        .collect()
                 })
             }
             _ => Vec::new(),
@@ -123,11 +136,22 @@ impl AskedView {
     }
 
     /// What asks why, once all places of a question are known with the one at `place`.
-    fn reason(&self, question: &RateQuestion, index: usize, place: usize, now: &NextToken) -> Option<Query> {
+    fn reason(
+        &self,
+        question: &RateQuestion,
+        index: usize,
+        place: usize,
+        now: &NextToken,
+    ) -> Option<Query> {
         if question.reasons.is_empty() {
             return None;
         }
-        let own = self.parts.iter().zip(&self.replies).enumerate().filter(|(_, (part, _))| **part == index);
+        let own = self
+            .parts
+            .iter()
+            .zip(&self.replies)
+            .enumerate()
+            .filter(|(_, (part, _))| **part == index);
         let places = own.map(|(at, (_, reply))| match reply {
             _ if at == place => Some(now),
             Some(Reply::Next(next)) => Some(next),
@@ -166,9 +190,13 @@ impl AskedView {
             let first = answers.next();
             match question {
                 Question::Find(question) => {
-                    learned.readings.extend(first.map(|answer| self.reading(question, answer, answers)));
+                    learned
+                        .readings
+                        .extend(first.map(|answer| self.reading(question, answer, answers)));
                 }
-                Question::Rate(question) => learned.ratings.extend(rating(question, &places, first)),
+                Question::Rate(question) => {
+                    learned.ratings.extend(rating(question, &places, first))
+                }
             }
         }
         learned
@@ -188,14 +216,25 @@ impl AskedView {
             answer: generated.ids.len(),
         };
         let Generated { text, spans, ended, .. } = generated;
-        let answer = Answer { view: self.bbox, prompt: question.query.text.clone(), text, ended, tokens: Some(tokens) };
+        let answer = Answer {
+            view: self.bbox,
+            prompt: question.query.text.clone(),
+            text,
+            ended,
+            tokens: Some(tokens),
+        };
         let sentences = sentences.map(|sentence| Some(sentence.text.trim().to_owned())).collect();
         question.reading(answer, spans, sentences)
     }
 }
 
-fn rating(question: &RateQuestion, places: &[NextToken], reason: Option<Generated>) -> Option<Rating> {
-    let distribution = question.tokens.as_ref()?.distribution(&places.iter().collect::<Vec<_>>())?;
+fn rating(
+    question: &RateQuestion,
+    places: &[NextToken],
+    reason: Option<Generated>,
+) -> Option<Rating> {
+    let distribution =
+        question.tokens.as_ref()?.distribution(&places.iter().collect::<Vec<_>>())?;
     let reason = reason.map(|reason| reason.text.trim().to_owned());
     Some(question.rating(distribution.probabilities, distribution.mass, reason))
 }

@@ -1,8 +1,8 @@
 //! The exported graphs in ONNX Runtime, as an engine.
 //!
 //! In: views cut into patches. Out: their answers, as soon as each is whole. Promises: views are
-//! encoded no earlier than their requests find a row, so soft tokens do not pile up; views of one size
-//! are encoded together where the model allows it; an answer is what it would be alone.
+//! encoded no earlier than their requests find a row, so soft tokens do not pile up; views of one
+//! size are encoded together where the model allows it; an answer is what it would be alone.
 
 mod asked;
 
@@ -29,7 +29,8 @@ pub struct OnnxEngine {
     pending: VecDeque<Shown>,
     /// Requests about them.
     pending_requests: usize,
-    /// By the number under which the batch has it: what is known of a view whose answers are written.
+    /// By the number under which the batch has it: what is known of a view whose answers are
+    /// written.
     writing: HashMap<usize, Writing>,
     next_number: usize,
     vision_time: Duration,
@@ -100,7 +101,8 @@ impl OnnxEngine {
         self.vision_time += started.elapsed();
         let mut encoded = encoded.into_iter();
         for (id, view, views) in asked {
-            let features: Result<Vec<Features>, GraphError> = encoded.by_ref().take(views).collect();
+            let features: Result<Vec<Features>, GraphError> =
+                encoded.by_ref().take(views).collect();
             match features {
                 Ok(features) => self.ask(id, view, features),
                 // Another shape than expected would meet every view.
@@ -122,9 +124,10 @@ impl OnnxEngine {
         match self.model.encode(grids) {
             Ok(features) => features.into_iter().map(Ok).collect(),
             Err(error) if again.is_empty() => vec![Err(error)],
-            Err(_) => {
-                again.into_iter().map(|grid| self.model.encode(vec![grid]).map(|mut one| one.remove(0))).collect()
-            }
+            Err(_) => again
+                .into_iter()
+                .map(|grid| self.model.encode(vec![grid]).map(|mut one| one.remove(0)))
+                .collect(),
         }
     }
 
@@ -138,12 +141,15 @@ impl OnnxEngine {
         let mut requests = requests.into_iter().peekable();
         while let Some((views, query, request)) = requests.next() {
             let mut same = vec![(query, request)];
-            while let Some((_, query, request)) = requests.next_if(|(others, ..)| *others == views) {
+            while let Some((_, query, request)) = requests.next_if(|(others, ..)| *others == views)
+            {
                 same.push((query, request));
             }
             let shown = match features.as_slice() {
                 [_] if requests.peek().is_none() => features.remove(0),
-                all => Features::joined(&views.iter().filter_map(|view| all.get(*view)).collect::<Vec<_>>()),
+                all => Features::joined(
+                    &views.iter().filter_map(|view| all.get(*view)).collect::<Vec<_>>(),
+                ),
             };
             self.batch.submit(number, shown, same);
         }
@@ -165,7 +171,8 @@ impl OnnxEngine {
         if writing.open == 0
             && let Some(Writing { id, view, error, .. }) = self.writing.remove(&finished.view)
         {
-            let learned = error.map_or_else(|| Ok(view.learned()), |error| Err(EngineError::new(error)));
+            let learned =
+                error.map_or_else(|| Ok(view.learned()), |error| Err(EngineError::new(error)));
             answered.push(Answered { id, learned });
         }
     }
@@ -206,8 +213,12 @@ impl Engine for OnnxEngine {
         let pending: Vec<Shown> = self.pending.drain(..).filter(|shown| shown.id != id).collect();
         self.pending_requests = pending.iter().map(|shown| shown.asked.requests()).sum();
         self.pending = pending.into();
-        let numbers: Vec<usize> =
-            self.writing.iter().filter(|(_, writing)| writing.id == id).map(|(number, _)| *number).collect();
+        let numbers: Vec<usize> = self
+            .writing
+            .iter()
+            .filter(|(_, writing)| writing.id == id)
+            .map(|(number, _)| *number)
+            .collect();
         for number in numbers {
             self.writing.remove(&number);
             if let Err(error) = self.batch.cancel(&mut self.model, number) {
@@ -241,7 +252,8 @@ fn patches(shown: &Shown) -> usize {
     })
 }
 
-/// The patches that [`Engine::view_form`] asks for; none of a view in another form, which the graph refuses.
+/// The patches that [`Engine::view_form`] asks for; none of a view in another form, which the graph
+/// refuses.
 fn into_patches(pixels: ViewPixels) -> PatchGrid {
     match pixels {
         ViewPixels::Patches(patches) => patches,

@@ -9,7 +9,8 @@ use super::Shared;
 use crate::answer::{self, Reading};
 use crate::digest;
 use crate::engine::{
-    EXPLAINED_BOXES, FindQuestion, Learned, Question, REASON_TOKENS, RateQuestion, Shown, ShownView, ViewPixels,
+    EXPLAINED_BOXES, FindQuestion, Learned, Question, REASON_TOKENS, RateQuestion, Shown,
+    ShownView, ViewPixels,
 };
 use crate::prompt::Query;
 use crate::record::{Answer, BBox, Budget, Rating, Sampling, TokenCounts};
@@ -39,8 +40,12 @@ impl Shared {
         let mut learned = Learned::default();
         for (index, question) in asked.questions.iter().enumerate() {
             match question {
-                Question::Find(question) => learned.readings.push(self.found(&prepared, question, index, stop)?),
-                Question::Rate(question) => learned.ratings.push(self.rated(&prepared, question, stop)?),
+                Question::Find(question) => {
+                    learned.readings.push(self.found(&prepared, question, index, stop)?)
+                }
+                Question::Rate(question) => {
+                    learned.ratings.push(self.rated(&prepared, question, stop)?)
+                }
             }
         }
         Ok(learned)
@@ -50,14 +55,20 @@ impl Shared {
     fn prepared(&self, shown: Shown) -> Result<Prepared, AskError> {
         let form = self.server.options().pictures;
         let stream = shown.stream();
-        let first = shown.views.first().ok_or_else(|| AskError::View("no view is shown".to_owned()))?;
+        let first =
+            shown.views.first().ok_or_else(|| AskError::View("no view is shown".to_owned()))?;
         let (bbox, budget, size) = (first.bbox(), first.budget, first.size);
         let encoded = |view: ShownView| match view.pixels {
-            ViewPixels::Rgb(rgb) => {
-                Picture::of(rgb.as_slice().unwrap_or_default(), view.size.width, view.size.height, form)
-                    .map_err(|error| AskError::View(error.to_string()))
+            ViewPixels::Rgb(rgb) => Picture::of(
+                rgb.as_slice().unwrap_or_default(),
+                view.size.width,
+                view.size.height,
+                form,
+            )
+            .map_err(|error| AskError::View(error.to_string())),
+            ViewPixels::Patches(_) => {
+                Err(AskError::View("the view is cut into patches".to_owned()))
             }
-            ViewPixels::Patches(_) => Err(AskError::View("the view is cut into patches".to_owned())),
         };
         Ok(Prepared {
             pictures: shown.views.into_iter().map(encoded).collect::<Result<_, _>>()?,
@@ -97,11 +108,18 @@ impl Shared {
             Sampling::Greedy => Sampling::Greedy,
         };
         let form = question.form.as_deref();
-        let look = if self.server.gives_scores(form.is_some()) { Look::Answer } else { Look::Nothing };
-        let ask = Ask { sampling, look, ..view.ask(&question.query, &view.pictures, form, view.max_tokens) };
+        let look =
+            if self.server.gives_scores(form.is_some()) { Look::Answer } else { Look::Nothing };
+        let ask = Ask {
+            sampling,
+            look,
+            ..view.ask(&question.query, &view.pictures, form, view.max_tokens)
+        };
         let reply = self.ask(&ask, stop)?;
         if reply.spans_do_not_fit {
-            tracing::warn!("the server's token probabilities do not fit its answer: its boxes have no scores");
+            tracing::warn!(
+                "the server's token probabilities do not fit its answer: its boxes have no scores"
+            );
         }
         // Of one picture: of several it is not known which became how many.
         let seen = self.server.soft_tokens(&ask, reply.usage.prompt, view.soft_tokens, stop);
@@ -124,15 +142,22 @@ impl Shared {
                 sentences.push(Some(self.ask(&ask, stop)?.text.trim().to_owned()));
             }
         }
-        let answer = Answer { view: view.bbox, prompt: question.query.text.clone(), text, ended, tokens };
+        let answer =
+            Answer { view: view.bbox, prompt: question.query.text.clone(), text, ended, tokens };
         Ok(question.reading(answer, spans, sentences))
     }
 
-    fn rated(&self, view: &Prepared, question: &RateQuestion, stop: Stop<'_>) -> Result<Rating, AskError> {
+    fn rated(
+        &self,
+        view: &Prepared,
+        question: &RateQuestion,
+        stop: Stop<'_>,
+    ) -> Result<Rating, AskError> {
         let pictures: Vec<Picture> =
             question.views.iter().filter_map(|index| view.pictures.get(*index).cloned()).collect();
         let words = self.words.of(&self.server, &question.words, stop)?;
-        let ask = Ask { look: Look::First(words.ids()), ..view.ask(&question.query, &pictures, None, 1) };
+        let ask =
+            Ask { look: Look::First(words.ids()), ..view.ask(&question.query, &pictures, None, 1) };
         let reply = self.ask(&ask, stop)?;
         let axis = &question.axis;
         let unread = |reason: String| AskError::View(format!("{axis} cannot be rated: {reason}"));
@@ -140,7 +165,9 @@ impl Shared {
             return Err(unread("the model thinks before it answers".to_owned()));
         }
         let first = reply.first.as_ref();
-        let first = first.ok_or_else(|| unread("the server gave no probabilities of the first token".to_owned()))?;
+        let first = first.ok_or_else(|| {
+            unread("the server gave no probabilities of the first token".to_owned())
+        })?;
         let distribution = words.distribution(first).map_err(unread)?;
         let reason = match question.reasons.get(distribution.top()) {
             None => None,

@@ -1,9 +1,9 @@
 //! A server of models, as an engine.
 //!
 //! In: views as rows of pixels. Out: their answers, in the order in which the server gives them.
-//! Promises: all questions about a view follow each other on one thread, so that the server's prefix
-//! cache serves them; a view that is cancelled is forgotten, whatever the server still does for it;
-//! a server that is gone ends the engine after what it answered is given out.
+//! Promises: all questions about a view follow each other on one thread, so that the server's
+//! prefix cache serves them; a view that is cancelled is forgotten, whatever the server still does
+//! for it; a server that is gone ends the engine after what it answered is given out.
 
 mod asked;
 mod words;
@@ -118,16 +118,19 @@ impl ServerEngine {
 }
 
 impl Shared {
-    /// Asks about a view. False if its thread is not needed any more: another one was started in its place.
+    /// Asks about a view. False if its thread is not needed any more: another one was started in
+    /// its place.
     fn take(&self, Job { shown, state }: Job) -> bool {
         if state.compare_exchange(QUEUED, ASKED, Ordering::AcqRel, Ordering::Acquire).is_err() {
             return true;
         }
         let id = shown.id;
-        let stop = || self.closed.load(Ordering::Acquire) || state.load(Ordering::Acquire) == CANCELLED;
+        let stop =
+            || self.closed.load(Ordering::Acquire) || state.load(Ordering::Acquire) == CANCELLED;
         // A thread that ends without an outcome would be waited for for ever.
         let learned = catch_unwind(AssertUnwindSafe(|| self.learned(shown, &stop)));
-        let outcome = learned.unwrap_or_else(|_| Err(AskError::View("the answer could not be read".to_owned())));
+        let outcome = learned
+            .unwrap_or_else(|_| Err(AskError::View("the answer could not be read".to_owned())));
         let cancelled = state.swap(DONE, Ordering::AcqRel) == CANCELLED;
         // The engine may be gone.
         let sent = cancelled || self.outcomes.send((id, outcome)).is_ok();

@@ -1,8 +1,8 @@
 //! How probable each of a few words is, by the first token of a server's answer.
 //!
-//! In: the words, and the server's tokenizer where it has one to ask; the most probable first tokens.
-//! Out: the distribution over the words. Promises: a figure is right to two decimals, or there is
-//! none: a word that the server did not list counts as 0 only if it cannot have more than
+//! In: the words, and the server's tokenizer where it has one to ask; the most probable first
+//! tokens. Out: the distribution over the words. Promises: a figure is right to two decimals, or
+//! there is none: a word that the server did not list counts as 0 only if it cannot have more than
 //! [`MOST_UNKNOWN`], and a token that may or may not begin a word is not counted for it in silence.
 
 use std::collections::{BTreeMap, HashMap};
@@ -72,7 +72,8 @@ impl Known {
         if (0..words.len()).any(|word| !first.contains(&Some(word))) {
             // An answer that is begun for the model cannot be sent to every server.
             let reason = format!(
-                "the words {} begin with the same token, and of a server only the first one is known",
+                "the words {} begin with the same token, and of a server only the first one is \
+                 known",
                 words.join(", ")
             );
             return Err(AskError::Server(reason));
@@ -101,7 +102,8 @@ impl Known {
                 let found = words.first_ids().iter().map(|id| first.by_id.get(id).copied());
                 let found: Vec<Option<f64>> = found.collect();
                 check_unknown(&found, first)?;
-                let probabilities: Vec<f64> = found.into_iter().map(Option::unwrap_or_default).collect();
+                let probabilities: Vec<f64> =
+                    found.into_iter().map(Option::unwrap_or_default).collect();
                 // A space that all words may begin with, say.
                 let mut of_words = vec![0.0; words.words().len()];
                 let mut shared = 0.0;
@@ -111,20 +113,23 @@ impl Known {
                 distribution(&of_words, shared)
             }
             Self::Texts { forms, words } => {
-                let found: Vec<Option<f64>> = forms.keys().map(|form| first.by_text.get(form).copied()).collect();
+                let found: Vec<Option<f64>> =
+                    forms.keys().map(|form| first.by_text.get(form).copied()).collect();
                 check_unknown(&found, first)?;
                 let mass: f64 = found.iter().flatten().sum();
                 let begins = |text: &str| {
                     let bare = text.trim_start();
-                    !bare.is_empty() && !forms.contains_key(text) && forms.keys().any(|form| form.starts_with(text))
+                    !bare.is_empty()
+                        && !forms.contains_key(text)
+                        && forms.keys().any(|form| form.starts_with(text))
                 };
-                let doubtful = first
-                    .by_text
-                    .iter()
-                    .find(|(text, probability)| **probability > MOST_UNKNOWN * mass && begins(text));
+                let doubtful = first.by_text.iter().find(|(text, probability)| {
+                    **probability > MOST_UNKNOWN * mass && begins(text)
+                });
                 if let Some((text, _)) = doubtful {
                     return Err(format!(
-                        "the token {text:?} may begin one of the words, and the server does not say which"
+                        "the token {text:?} may begin one of the words, and the server does not \
+                         say which"
                     ));
                 }
                 let mut probabilities = vec![0.0; *words];
@@ -139,7 +144,8 @@ impl Known {
 
 const NONE: &str = "none of the words is among the tokens that the server lists";
 
-/// The distribution of words with these probabilities; `shared` is that of tokens with which several begin.
+/// The distribution of words with these probabilities; `shared` is that of tokens with which
+/// several begin.
 fn distribution(of_words: &[f64], shared: f64) -> Result<Distribution, String> {
     let mass: f64 = of_words.iter().sum();
     if mass <= 0.0 {
@@ -148,7 +154,8 @@ fn distribution(of_words: &[f64], shared: f64) -> Result<Distribution, String> {
     if shared > MOST_UNKNOWN * mass {
         return Err("the model answers with a token that several words begin with".to_owned());
     }
-    let probabilities = of_words.iter().map(|probability| to_four_decimals(probability / mass)).collect();
+    let probabilities =
+        of_words.iter().map(|probability| to_four_decimals(probability / mass)).collect();
     Ok(Distribution { probabilities, mass: to_four_decimals((mass + shared).min(1.0)) })
 }
 
@@ -171,8 +178,10 @@ mod tests {
     use super::*;
 
     fn first(tokens: &[(&str, f64)]) -> FirstToken {
-        let floor = tokens.iter().map(|(_, probability)| *probability).fold(f64::INFINITY, f64::min);
-        let by_text = tokens.iter().map(|(text, probability)| ((*text).to_owned(), *probability)).collect();
+        let floor =
+            tokens.iter().map(|(_, probability)| *probability).fold(f64::INFINITY, f64::min);
+        let by_text =
+            tokens.iter().map(|(text, probability)| ((*text).to_owned(), *probability)).collect();
         FirstToken { by_text, floor, ..FirstToken::default() }
     }
 

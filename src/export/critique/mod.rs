@@ -1,7 +1,8 @@
 //! Verdicts to files.
 //!
-//! In: the records of a critique, the rubric, the verdicts on them. Out: tables, lists, sorted folders, statistics and a contact sheet in the run's
-//! directory. Promises: all of it is a function of the journal and the rubric, so that changed rules cost no inference.
+//! In: the records of a critique, the rubric, the verdicts on them. Out: tables, lists, sorted
+//! folders, statistics and a contact sheet in the run's directory. Promises: all of it is a
+//! function of the journal and the rubric, so that changed rules cost no inference.
 
 mod sheet;
 mod sorted;
@@ -73,7 +74,12 @@ pub struct Critique<'r> {
 
 impl<'r> Critique<'r> {
     /// Judges `records`, which are sorted by image.
-    pub fn of(records: &'r [Record], rubric: &'r Rubric, gates: &Gates, by: Option<GroupBy>) -> Self {
+    pub fn of(
+        records: &'r [Record],
+        rubric: &'r Rubric,
+        gates: &Gates,
+        by: Option<GroupBy>,
+    ) -> Self {
         let frames: Vec<Frame> = records.iter().map(|record| Frame::of(record, rubric)).collect();
         let judged: Vec<Judged> =
             frames.iter().zip(records).map(|(frame, record)| gates.judge(frame, record)).collect();
@@ -93,7 +99,8 @@ impl<'r> Critique<'r> {
     }
 }
 
-/// Writes `formats` into `out`, and folders of frames by their verdict where `sort` says how. `run` says where the images are.
+/// Writes `formats` into `out`, and folders of frames by their verdict where `sort` says how. `run`
+/// says where the images are.
 ///
 /// A format that fails is among the failures and keeps no other from being written; an image that
 /// can no longer be read is a remark.

@@ -1,7 +1,8 @@
 //! `sheet/`: a contact sheet for a browser, the worst frames first, and the thumbnails beside it.
 //!
-//! In: a judged run and, where they are to be had, the images. Out: `index.html`, which loads nothing but pictures, and `thumbnails/`. Promises: as
-//! `report/`: nothing that comes from a run can become markup or script, and the page needs no network.
+//! In: a judged run and, where they are to be had, the images. Out: `index.html`, which loads
+//! nothing but pictures, and `thumbnails/`. Promises: as `report/`: nothing that comes from a run
+//! can become markup or script, and the page needs no network.
 
 use serde::Serialize;
 
@@ -70,7 +71,8 @@ struct FrameData<'c> {
     #[serde(skip_serializing_if = "Option::is_none")]
     unread: Option<&'c str>,
     axes: &'c [AxisFigures],
-    /// Axes on which model and measure disagree: how far their ranks lie apart, above 0 where the model thinks better of the frame.
+    /// Axes on which model and measure disagree: how far their ranks lie apart, above 0 where the
+    /// model thinks better of the frame.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     disagrees: Vec<(String, f64)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -101,12 +103,19 @@ pub(super) fn write(
     let seen = draw_thumbnails(run, critique.records, "sheet", &folder, exported)?;
     let link = run.images.as_deref().and_then(|images| relative_link(&out.join("sheet"), images));
     let data = data(critique, run, &seen, link);
-    let page = PAGE.whole(&data).map_err(|error| ExportError::Write { path: out.join("sheet/index.html"), error })?;
+    let page = PAGE
+        .whole(&data)
+        .map_err(|error| ExportError::Write { path: out.join("sheet/index.html"), error })?;
     folder.write("index.html", page.as_bytes())?;
     folder.put(exported)
 }
 
-fn data<'c>(critique: &'c Critique<'c>, run: &Run, seen: &[bool], folder: Option<String>) -> Data<'c> {
+fn data<'c>(
+    critique: &'c Critique<'c>,
+    run: &Run,
+    seen: &[bool],
+    folder: Option<String>,
+) -> Data<'c> {
     let mut names: Vec<&str> = Vec::new();
     for detection in critique.records.iter().flat_map(|record| &record.detections) {
         if !names.contains(&detection.label.as_str()) {
@@ -119,22 +128,24 @@ fn data<'c>(critique: &'c Critique<'c>, run: &Run, seen: &[bool], folder: Option
     });
     let disagrees = disagreements(critique.records, &critique.frames, critique.rubric);
     let both = critique.records.iter().zip(&critique.frames).zip(&critique.judged);
-    let frames = both.zip(seen).zip(disagrees).map(|((((record, frame), judged), &thumbnail), disagrees)| FrameData {
-        name: &record.image,
-        width: record.width,
-        height: record.height,
-        thumbnail,
-        original: thumbnail && (run.apply_orientation || record.orientation == 1),
-        verdict: judged.verdict,
-        rule: &judged.rule,
-        overall: frame.overall,
-        unread: frame.unread.as_deref(),
-        axes: &frame.axes,
-        disagrees,
-        boxes: boxes(record, &names),
-        measures: record.measures,
-        made: record.generation.as_deref(),
-    });
+    let frames = both.zip(seen).zip(disagrees).map(
+        |((((record, frame), judged), &thumbnail), disagrees)| FrameData {
+            name: &record.image,
+            width: record.width,
+            height: record.height,
+            thumbnail,
+            original: thumbnail && (run.apply_orientation || record.orientation == 1),
+            verdict: judged.verdict,
+            rule: &judged.rule,
+            overall: frame.overall,
+            unread: frame.unread.as_deref(),
+            axes: &frame.axes,
+            disagrees,
+            boxes: boxes(record, &names),
+            measures: record.measures,
+            made: record.generation.as_deref(),
+        },
+    );
     Data {
         title: &critique.rubric.name,
         facts: facts(run),

@@ -1,7 +1,8 @@
 //! `sorted/keep`, `sorted/review`, `sorted/reject`: the frames themselves, by their verdict.
 //!
-//! In: a judged run and the images. Out: a folder with links to them, or copies. Promises: the frames stay where they are; no path leaves the folder;
-//! a copy is of the very file that was judged; files that the user keeps in the folder stay (captions, retouched copies).
+//! In: a judged run and the images. Out: a folder with links to them, or copies. Promises: the
+//! frames stay where they are; no path leaves the folder; a copy is of the very file that was
+//! judged; files that the user keeps in the folder stay (captions, retouched copies).
 
 use std::str::FromStr;
 

@@ -1,6 +1,7 @@
 //! Verdicts as text: JSON lines, a table, lists of names.
 //!
-//! In: a judged run. Out: files of one line a frame. Promises: every frame has its line; text is escaped for where it goes.
+//! In: a judged run. Out: files of one line a frame. Promises: every frame has its line; text is
+//! escaped for where it goes.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -40,7 +41,9 @@ pub(super) fn jsonl(
 ) -> Result<(), ExportError> {
     const FILE: &str = "verdicts.jsonl";
     let mut lines = Vec::new();
-    for ((record, frame), judged) in critique.records.iter().zip(&critique.frames).zip(&critique.judged) {
+    for ((record, frame), judged) in
+        critique.records.iter().zip(&critique.frames).zip(&critique.judged)
+    {
         let line = Line {
             image: &record.image,
             judged,
@@ -59,40 +62,50 @@ pub(super) fn jsonl(
     write_file(out, FILE, &lines, exported)
 }
 
-/// A row a frame: verdict and rule, value and entropy of each axis, measures, and what the frame was made with.
-pub(super) fn csv(critique: &Critique<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
+/// A row a frame: verdict and rule, value and entropy of each axis, measures, and what the frame
+/// was made with.
+pub(super) fn csv(
+    critique: &Critique<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
     let axes: Vec<&str> = critique.rubric.axes.iter().map(|axis| axis.name.as_str()).collect();
-    let mut header: Vec<String> = ["image", "verdict", "rule", "not_asked", "overall"].map(str::to_owned).to_vec();
+    let mut header: Vec<String> =
+        ["image", "verdict", "rule", "not_asked", "overall"].map(str::to_owned).to_vec();
     header.extend(axes.iter().flat_map(|axis| [(*axis).to_owned(), format!("{axis}_entropy")]));
     header.extend(Measures::NAMES.iter().map(|name| format!("measured_{name}")));
     header.extend(["model", "seed", "sampler", "steps", "prompt"].map(str::to_owned));
-    let rows = critique.records.iter().zip(&critique.frames).zip(&critique.judged).map(|((record, frame), judged)| {
-        let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
-        let mut row = vec![
-            cell(&record.image),
-            judged.verdict.to_string(),
-            cell(&judged.rule),
-            judged.not_asked.join(" "),
-            number(frame.overall),
-        ];
-        for axis in &axes {
-            let figures = frame.axis(axis);
-            row.push(number(figures.and_then(|figures| figures.value)));
-            row.push(number(figures.map(|figures| figures.entropy)));
-        }
-        let measure = |name: &&str| number(record.measures.and_then(|measures| measures.by_name(name)));
-        row.extend(Measures::NAMES.iter().map(measure));
-        let made = record.generation.as_deref().cloned().unwrap_or_default();
-        let text = |text: Option<String>| cell(&text.unwrap_or_default());
-        row.extend([
-            text(made.model),
-            text(made.seed.map(|seed| seed.to_string())),
-            text(made.sampler),
-            text(made.steps.map(|steps| steps.to_string())),
-            text(made.prompt),
-        ]);
-        row
-    });
+    let rows = critique.records.iter().zip(&critique.frames).zip(&critique.judged).map(
+        |((record, frame), judged)| {
+            let number =
+                |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
+            let mut row = vec![
+                cell(&record.image),
+                judged.verdict.to_string(),
+                cell(&judged.rule),
+                judged.not_asked.join(" "),
+                number(frame.overall),
+            ];
+            for axis in &axes {
+                let figures = frame.axis(axis);
+                row.push(number(figures.and_then(|figures| figures.value)));
+                row.push(number(figures.map(|figures| figures.entropy)));
+            }
+            let measure =
+                |name: &&str| number(record.measures.and_then(|measures| measures.by_name(name)));
+            row.extend(Measures::NAMES.iter().map(measure));
+            let made = record.generation.as_deref().cloned().unwrap_or_default();
+            let text = |text: Option<String>| cell(&text.unwrap_or_default());
+            row.extend([
+                text(made.model),
+                text(made.seed.map(|seed| seed.to_string())),
+                text(made.sampler),
+                text(made.steps.map(|steps| steps.to_string())),
+                text(made.prompt),
+            ]);
+            row
+        },
+    );
     table("verdicts.csv", header, rows, out, exported)
 }
 
@@ -123,7 +136,14 @@ pub(super) fn groups(
 /// # Errors
 /// [`ExportError::Write`].
 pub fn write_pairs(records: &[PairRecord], out: &OutputDirectory) -> Result<PathBuf, ExportError> {
-    let header = ["name", "better", "first_better_shown_first", "first_better_shown_second", "mass", "reason"];
+    let header = [
+        "name",
+        "better",
+        "first_better_shown_first",
+        "first_better_shown_second",
+        "mass",
+        "reason",
+    ];
     let rows = records.iter().map(|record| {
         let [one, other] = record.first_better.map_or([None; 2], |both| both.map(Some));
         let number = |value: Option<f64>| value.map(|value| value.to_string()).unwrap_or_default();
@@ -157,7 +177,8 @@ fn table(
     write_file(out, name, &bytes, exported)
 }
 
-/// `keep.txt`, `review.txt` and `reject.txt`: the names of the frames, as they are relative to the run's folder, one a line.
+/// `keep.txt`, `review.txt` and `reject.txt`: the names of the frames, as they are relative to the
+/// run's folder, one a line.
 pub(super) fn lists(
     critique: &Critique<'_>,
     out: &OutputDirectory,
@@ -180,7 +201,8 @@ pub(super) fn lists(
         let name = format!("{verdict}.txt");
         if broken > 0 {
             exported.remarks.push(format!(
-                "lists: {broken} names with a line break are left out of {name}; verdicts.jsonl has them"
+                "lists: {broken} names with a line break are left out of {name}; verdicts.jsonl \
+                 has them"
             ));
         }
         write_file(out, &name, list.as_bytes(), exported)?;

@@ -18,7 +18,12 @@ pub(super) struct Rect {
 impl Rect {
     /// The same, larger by `margin` on every side.
     pub(super) fn grown(self, margin: i64) -> Self {
-        Self { x0: self.x0 - margin, y0: self.y0 - margin, x1: self.x1 + margin, y1: self.y1 + margin }
+        Self {
+            x0: self.x0 - margin,
+            y0: self.y0 - margin,
+            x1: self.x1 + margin,
+            y1: self.y1 + margin,
+        }
     }
 
     /// How many pixels both hold.

@@ -1,7 +1,8 @@
 //! Colours of labels.
 //!
-//! In: a label's place among the run's labels. Out: its colour. Promises: the same place has the same colour in every picture and
-//! every version; the first twelve are told apart by colour-blind people too; no two places below some hundreds share one.
+//! In: a label's place among the run's labels. Out: its colour. Promises: the same place has the
+//! same colour in every picture and every version; the first twelve are told apart by colour-blind
+//! people too; no two places below some hundreds share one.
 
 /// sRGB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,20 +11,23 @@ pub(in crate::export) struct Colour(pub(in crate::export) [u8; 3]);
 const BLACK: Colour = Colour([0; 3]);
 const WHITE: Colour = Colour([0xFF; 3]);
 
-/// Seven colours of Okabe and Ito (jfly.uni-koeln.de/color), then five of Paul Tol's "muted" (personal.sron.nl/~pault) that stay apart
-/// from those: both made for all kinds of colour vision.
+/// Seven colours of Okabe and Ito (jfly.uni-koeln.de/color), then five of Paul Tol's "muted"
+/// (personal.sron.nl/~pault) that stay apart from those: both made for all kinds of colour vision.
 const FIRST: [u32; 12] = [
-    0xE6_9F00, 0x56_B4E9, 0x00_9E73, 0xF0_E442, 0x00_72B2, 0xD5_5E00, 0xCC_79A7, 0x88_2255, 0x44_AA99, 0x99_9933,
-    0x33_2288, 0xDD_CC77,
+    0xE6_9F00, 0x56_B4E9, 0x00_9E73, 0xF0_E442, 0x00_72B2, 0xD5_5E00, 0xCC_79A7, 0x88_2255,
+    0x44_AA99, 0x99_9933, 0x33_2288, 0xDD_CC77,
 ];
 
 /// The colour of the label at `place`.
 pub(in crate::export) fn colour(place: usize) -> Colour {
-    const GOLDEN_ANGLE: f64 = 137.507_764; // steps of it never meet again, and each falls into the widest gap so far
+    // steps of it never meet again, and each falls into the widest gap so far
+    const GOLDEN_ANGLE: f64 = 137.507_764;
     const LIGHTNESS: [f64; 3] = [0.42, 0.66, 0.54];
     match FIRST.get(place) {
         Some(&rgb) => Colour([(rgb >> 16) as u8, (rgb >> 8) as u8, rgb as u8]),
-        None => from_hsl(place as f64 * GOLDEN_ANGLE % 360.0, 0.65, LIGHTNESS[place % LIGHTNESS.len()]),
+        None => {
+            from_hsl(place as f64 * GOLDEN_ANGLE % 360.0, 0.65, LIGHTNESS[place % LIGHTNESS.len()])
+        }
     }
 }
 
@@ -81,7 +85,8 @@ mod tests {
         // What WCAG asks of text.
         assert!(some.iter().all(|colour| colour.contrast(colour.ink()) >= 4.5));
         // Neighbours differ plainly.
-        let apart = |a: Colour, b: Colour| (0..3).map(|i| u32::from(a.0[i].abs_diff(b.0[i]))).sum::<u32>();
+        let apart =
+            |a: Colour, b: Colour| (0..3).map(|i| u32::from(a.0[i].abs_diff(b.0[i]))).sum::<u32>();
         assert!(some.windows(2).all(|pair| apart(pair[0], pair[1]) > 90));
     }
 

@@ -1,7 +1,8 @@
 //! Text in pixels.
 //!
-//! In: a line of text and its size. Out: its width, or its pixels on an image. Promises: every character takes its place and is seen:
-//! one that the bundled font (Latin, Greek, Cyrillic) lacks is an empty box, so that two labels never look the same for what was left out.
+//! In: a line of text and its size. Out: its width, or its pixels on an image. Promises: every
+//! character takes its place and is seen: one that the bundled font (Latin, Greek, Cyrillic) lacks
+//! is an empty box, so that two labels never look the same for what was left out.
 
 use std::sync::LazyLock;
 
@@ -54,7 +55,13 @@ pub(in crate::export) fn fit(text: &str, size: f32, room: f32) -> String {
 }
 
 /// Draws `text` with its left end and baseline at `(x, y)`.
-pub(in crate::export) fn draw(image: &mut RgbImage, text: &str, (x, y): (f32, f32), size: f32, colour: Colour) {
+pub(in crate::export) fn draw(
+    image: &mut RgbImage,
+    text: &str,
+    (x, y): (f32, f32),
+    size: f32,
+    colour: Colour,
+) {
     let scale = scale(size);
     let font = FONT.as_scaled(scale);
     let mut pen = x;
@@ -66,10 +73,13 @@ pub(in crate::export) fn draw(image: &mut RgbImage, text: &str, (x, y): (f32, f3
         let corner = outline.px_bounds().min;
         outline.draw(|column, row, coverage| {
             let place = (corner.x as i64 + i64::from(column), corner.y as i64 + i64::from(row));
-            let (Ok(column), Ok(row)) = (u32::try_from(place.0), u32::try_from(place.1)) else { return };
+            let (Ok(column), Ok(row)) = (u32::try_from(place.0), u32::try_from(place.1)) else {
+                return;
+            };
             if let Some(pixel) = image.get_pixel_mut_checked(column, row) {
                 for (channel, ink) in pixel.0.iter_mut().zip(colour.0) {
-                    let mixed = f32::from(*channel) + (f32::from(ink) - f32::from(*channel)) * coverage.min(1.0);
+                    let mixed = f32::from(*channel)
+                        + (f32::from(ink) - f32::from(*channel)) * coverage.min(1.0);
                     *channel = mixed.round() as u8;
                 }
             }
@@ -91,7 +101,8 @@ mod tests {
 
     #[test]
     fn latin_greek_and_cyrillic_have_their_letters_and_the_rest_a_box() {
-        for letters in ["abc XYZ 0123456789.,%", "äöüßéñçø", "αβγΩ", "жЩя", "ăĐệ", "…–"] {
+        for letters in ["abc XYZ 0123456789.,%", "äöüßéñçø", "αβγΩ", "жЩя", "ăĐệ", "…–"]
+        {
             assert!(letters.chars().all(|letter| FONT.glyph_id(letter).0 != 0), "{letters}");
         }
         assert_eq!(FONT.glyph_id('猫').0, 0);
@@ -104,7 +115,12 @@ mod tests {
     fn text_is_as_wide_as_it_is_drawn_and_is_cut_to_fit() {
         let text = "red circle 0.87";
         let image = pixels(text);
-        let last = image.enumerate_pixels().filter(|(_, _, pixel)| pixel.0 != [0; 3]).map(|(x, ..)| x).max().unwrap();
+        let last = image
+            .enumerate_pixels()
+            .filter(|(_, _, pixel)| pixel.0 != [0; 3])
+            .map(|(x, ..)| x)
+            .max()
+            .unwrap();
         assert!((last as f32 - 2.0 - width(text, 20.0)).abs() < 3.0);
         assert_eq!(fit(text, 20.0, 300.0), text);
         let cut = fit(text, 20.0, 80.0);

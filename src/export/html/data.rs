@@ -1,7 +1,8 @@
 //! What the page knows of a run.
 //!
-//! In: records and the manifest. Out: one JSON value. Promises: it holds what the page shows and no more: no path of the machine but the
-//! link to the images, and of a raw answer only the beginning, and only where the boxes do not say it all.
+//! In: records and the manifest. Out: one JSON value. Promises: it holds what the page shows and no
+//! more: no path of the machine but the link to the images, and of a raw answer only the beginning,
+//! and only where the boxes do not say it all.
 
 use std::collections::HashMap;
 
@@ -105,10 +106,14 @@ impl<'r> Data<'r> {
 
 fn title(run: &Run) -> String {
     match run.manifest.as_ref().map(|manifest| &manifest.settings) {
-        Some(Some(settings)) if settings.critique.is_some() => "Frames judged by a rubric".to_owned(),
+        Some(Some(settings)) if settings.critique.is_some() => {
+            "Frames judged by a rubric".to_owned()
+        }
         Some(Some(settings)) => match (&settings.task, &settings.image_prompts) {
             (Some(task), None) => task.text(),
-            (Some(task), Some(_)) => format!("{}; some images have prompts of their own", task.text()),
+            (Some(task), Some(_)) => {
+                format!("{}; some images have prompts of their own", task.text())
+            }
             (None, _) => "Every image has its own prompt".to_owned(),
         },
         Some(None) => "Answers that were made elsewhere".to_owned(),
@@ -130,7 +135,9 @@ pub(in crate::export) fn facts(run: &Run) -> Vec<(&'static str, String)> {
         facts.push(("Budget", budget));
         let sampling = match settings.sampling {
             Sampling::Greedy => "greedy".to_owned(),
-            Sampling::Drawn { temperature, seed, .. } => format!("temperature {temperature}, seed {seed}"),
+            Sampling::Drawn { temperature, seed, .. } => {
+                format!("temperature {temperature}, seed {seed}")
+            }
         };
         facts.push(("Sampling", sampling));
     }
@@ -153,16 +160,19 @@ fn boxes(record: &Record, places: &HashMap<&str, usize>) -> Vec<ShownBox> {
 fn notes(record: &Record) -> Option<String> {
     let words = record.notes.iter().map(|note| {
         let kind = serde_json::to_value(note.kind).ok();
-        let kind = kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default().replace('_', " ");
+        let kind =
+            kind.as_ref().and_then(|kind| kind.as_str()).unwrap_or_default().replace('_', " ");
         if note.count > 1 { format!("{kind} {}", note.count) } else { kind }
     });
     let words: Vec<String> = words.collect();
     (!words.is_empty()).then(|| words.join(", "))
 }
 
-/// The text that was asked for; the beginning of the raw answers, where the boxes do not say it all.
+/// The text that was asked for; the beginning of the raw answers, where the boxes do not say it
+/// all.
 fn answer(record: &Record) -> Option<String> {
-    if matches!(record.status, AnswerStatus::Ok | AnswerStatus::Empty) || record.answers.is_empty() {
+    if matches!(record.status, AnswerStatus::Ok | AnswerStatus::Empty) || record.answers.is_empty()
+    {
         return None;
     }
     if let Some(text) = text_of(record) {

@@ -1,8 +1,9 @@
 //! `report/`: a page for a browser that shows a run, and the thumbnails beside it.
 //!
-//! In: records, the manifest and, where they are to be had, the images. Out: `index.html`, which holds style, script and data and loads
-//! nothing but pictures, and `thumbnails/`. Promises: nothing that comes from a run (names, labels, answers) can become markup or
-//! script; the page needs no network; an image that cannot be read has a placeholder and a remark.
+//! In: records, the manifest and, where they are to be had, the images. Out: `index.html`, which
+//! holds style, script and data and loads nothing but pictures, and `thumbnails/`. Promises:
+//! nothing that comes from a run (names, labels, answers) can become markup or script; the page
+//! needs no network; an image that cannot be read has a placeholder and a remark.
 
 mod data;
 mod thumbnail;
@@ -28,10 +29,15 @@ const PAGE: RunPage = RunPage {
     scripts: [include_str!("page/report.js"), include_str!("page/view.js")],
 };
 
-pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exported) -> Result<(), ExportError> {
+pub(super) fn write(
+    input: &Input<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
     let folder = Fresh::begin(out, "report")?;
     let seen = draw_thumbnails(input.run, input.records, "html", &folder, exported)?;
-    let link = input.run.images.as_deref().and_then(|images| relative_link(&out.join("report"), images));
+    let link =
+        input.run.images.as_deref().and_then(|images| relative_link(&out.join("report"), images));
     let page = PAGE
         .whole(&Data::of(input, &seen, link))
         .map_err(|error| ExportError::Write { path: out.join("report/index.html"), error })?;
@@ -39,8 +45,8 @@ pub(super) fn write(input: &Input<'_>, out: &OutputDirectory, exported: &mut Exp
     folder.put(exported)
 }
 
-/// Writes `thumbnails/` with a thumbnail of every image of `records` that can be read, and says of each record whether
-/// there is one. `name` is what the export is called in remarks.
+/// Writes `thumbnails/` with a thumbnail of every image of `records` that can be read, and says of
+/// each record whether there is one. `name` is what the export is called in remarks.
 pub(super) fn draw_thumbnails(
     run: &Run,
     records: &[Record],
@@ -59,15 +65,23 @@ pub(super) fn draw_thumbnails(
         }
     };
     let draw = |(index, record)| match thumbnail::of(record, images) {
-        Ok(bytes) => folder.write_named(&format!("thumbnails/{}", data::thumbnail_name(index)), &bytes),
+        Ok(bytes) => {
+            folder.write_named(&format!("thumbnails/{}", data::thumbnail_name(index)), &bytes)
+        }
         Err(reason) => Ok(Err(reason)),
     };
-    let made: Vec<Result<(), String>> = records.par_iter().enumerate().map(draw).collect::<Result<_, _>>()?;
+    let made: Vec<Result<(), String>> =
+        records.par_iter().enumerate().map(draw).collect::<Result<_, _>>()?;
     // What was not an image when it was answered about is told by its record.
     let answered = records.iter().zip(&made).filter(|(record, _)| record.width > 0);
-    let missing: Vec<_> = answered.filter_map(|(record, made)| Some((&record.image, made.as_ref().err()?))).collect();
+    let missing: Vec<_> =
+        answered.filter_map(|(record, made)| Some((&record.image, made.as_ref().err()?))).collect();
     if let [(image, reason), rest @ ..] = missing.as_slice() {
-        let others = if rest.is_empty() { String::new() } else { format!(" (and of {} others)", rest.len()) };
+        let others = if rest.is_empty() {
+            String::new()
+        } else {
+            format!(" (and of {} others)", rest.len())
+        };
         exported.remarks.push(format!("{name}: no thumbnail of {image}{others}: {reason}"));
         exported.images_missed += missing.len();
     }

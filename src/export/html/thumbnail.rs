@@ -54,7 +54,8 @@ mod tests {
 
     #[test]
     fn the_bytes_are_the_same_every_time() {
-        let picture = RgbImage::from_fn(900, 700, |x, y| image::Rgb([x as u8, y as u8, (x * y) as u8]));
+        let picture =
+            RgbImage::from_fn(900, 700, |x, y| image::Rgb([x as u8, y as u8, (x * y) as u8]));
         assert_eq!(encode(&picture).unwrap(), encode(&picture).unwrap());
     }
 }

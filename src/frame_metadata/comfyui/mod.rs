@@ -1,11 +1,12 @@
 //! `ComfyUI`'s graphs.
 //!
-//! In: the graph that was run (`prompt`) or the one that was drawn (`workflow`). Out: [`GenerationSettings`] of the sampler that began the
-//! saved picture, and of what leads into it. Promises: graphs of any shape end, those that go round too; a kind of node that is not known is
+//! In: the graph that was run (`prompt`) or the one that was drawn (`workflow`). Out:
+//! [`GenerationSettings`] of the sampler that began the saved picture, and of what leads into it.
+//! Promises: graphs of any shape end, those that go round too; a kind of node that is not known is
 //! passed through by the names of its inputs.
 //!
-//! Source: `nodes.py` and `comfy_extras` of `ComfyUI`, and docs.comfy.org on the two formats. A sampler is told by its inputs and not by its name, so
-//! that those of other authors count.
+//! Source: `nodes.py` and `comfy_extras` of `ComfyUI`, and docs.comfy.org on the two formats. A
+//! sampler is told by its inputs and not by its name, so that those of other authors count.
 
 mod workflow;
 
@@ -39,10 +40,12 @@ struct Link {
     slot: u64,
 }
 
-/// The graph in an object that holds one: the graph itself, one under `prompt` or `workflow`, or one that was drawn.
+/// The graph in an object that holds one: the graph itself, one under `prompt` or `workflow`, or
+/// one that was drawn.
 pub(super) fn graph_of(object: &Map<String, Value>) -> Option<Graph> {
     let drawn = |object: &Map<String, Value>| object.get("nodes").is_some_and(Value::is_array);
-    let run = |object: &Map<String, Value>| object.values().any(|node| node.get("class_type").is_some());
+    let run =
+        |object: &Map<String, Value>| object.values().any(|node| node.get("class_type").is_some());
     if drawn(object) {
         return Some(workflow::graph(object));
     }
@@ -60,9 +63,10 @@ impl Graph {
     fn of_run(object: &Map<String, Value>) -> Self {
         let mut graph = Self::default();
         for (id, node) in object {
-            if let (Some(class), Some(inputs)) =
-                (node.get("class_type").and_then(Value::as_str), node.get("inputs").and_then(Value::as_object))
-            {
+            if let (Some(class), Some(inputs)) = (
+                node.get("class_type").and_then(Value::as_str),
+                node.get("inputs").and_then(Value::as_object),
+            ) {
                 graph.add(id.clone(), class.to_owned(), inputs.clone());
             }
         }
@@ -74,7 +78,8 @@ impl Graph {
         self.nodes.push(Node { class, inputs });
     }
 
-    /// `["4", 0]`: the output 0 of node 4. `None` of a value that is no link, or to a node that is not there.
+    /// `["4", 0]`: the output 0 of node 4. `None` of a value that is no link, or to a node that is
+    /// not there.
     fn link(&self, value: &Value) -> Option<Link> {
         let [id, slot] = value.as_array()?.as_slice() else { return None };
         let node = match id {
@@ -86,8 +91,13 @@ impl Graph {
     }
 
     /// Nodes that lead into some by way of inputs of some names, nearest first.
-    fn upstream(&self, from: impl IntoIterator<Item = usize>, follows: impl Fn(&str) -> bool) -> Vec<usize> {
-        let (mut found, mut seen, mut queue) = (Vec::new(), HashSet::new(), VecDeque::from_iter(from));
+    fn upstream(
+        &self,
+        from: impl IntoIterator<Item = usize>,
+        follows: impl Fn(&str) -> bool,
+    ) -> Vec<usize> {
+        let (mut found, mut seen, mut queue) =
+            (Vec::new(), HashSet::new(), VecDeque::from_iter(from));
         while let Some(node) = queue.pop_front() {
             for (_, value) in self.nodes[node].inputs.iter().filter(|(name, _)| follows(name)) {
                 if let Some(link) = self.link(value)
@@ -103,7 +113,8 @@ impl Graph {
 
     /// A node's value under one of some names, also where another node gives it.
     fn value(&self, node: usize, names: &[&str]) -> Option<&Value> {
-        const OF_GIVERS: [&str; 9] = ["value", "seed", "noise_seed", "int", "float", "number", "string", "text", ""];
+        const OF_GIVERS: [&str; 9] =
+            ["value", "seed", "noise_seed", "int", "float", "number", "string", "text", ""];
         let inputs = &self.nodes[node].inputs;
         let mut value = names.iter().find_map(|name| inputs.get(*name))?;
         for _ in 0..MOST_DEPTH {
@@ -118,20 +129,23 @@ impl Graph {
     /// Samplers as such: a latent goes in, with conditioning.
     fn samples(&self, node: usize) -> bool {
         let inputs = &self.nodes[node].inputs;
-        inputs.contains_key("latent_image") && (inputs.contains_key("positive") || inputs.contains_key("guider"))
+        inputs.contains_key("latent_image")
+            && (inputs.contains_key("positive") || inputs.contains_key("guider"))
     }
 
     /// Nodes that sample as part of what they do, such as repairing faces or enlarging in tiles.
     fn samples_too(&self, node: usize) -> bool {
         let inputs = &self.nodes[node].inputs;
-        inputs.contains_key("positive") && ["seed", "noise_seed", "steps"].iter().any(|name| inputs.contains_key(*name))
+        inputs.contains_key("positive")
+            && ["seed", "noise_seed", "steps"].iter().any(|name| inputs.contains_key(*name))
     }
 
     /// The sampler that began the picture, and how many others began another one.
     fn first_sampler(&self) -> Option<(usize, usize)> {
         let saves = |node: &usize| {
             let node = &self.nodes[*node];
-            (node.class.contains("Save") || node.class.contains("Preview")) && node.inputs.contains_key("images")
+            (node.class.contains("Save") || node.class.contains("Preview"))
+                && node.inputs.contains_key("images")
         };
         let all = 0..self.nodes.len();
         let mut ways = self.upstream(all.clone().filter(saves), |_| true);
@@ -139,13 +153,20 @@ impl Graph {
         // Without a node that saves, any will do.
         ways.extend(all.filter(|node| !seen.contains(node)));
         let begins = |node: &&usize| {
-            !self.upstream([**node], is_latent).iter().any(|other| other != *node && self.samples(*other))
+            !self
+                .upstream([**node], is_latent)
+                .iter()
+                .any(|other| other != *node && self.samples(*other))
         };
-        let samplers: Vec<usize> = ways.iter().copied().filter(|node| self.samples(*node)).collect();
+        let samplers: Vec<usize> =
+            ways.iter().copied().filter(|node| self.samples(*node)).collect();
         // A graph that goes round has none that begins.
         let first = samplers.iter().take(MOST_SAMPLERS).find(begins).or(samplers.first());
         let others = samplers.iter().take(MOST_SAMPLERS).filter(begins).count().saturating_sub(1);
-        first.copied().or_else(|| ways.into_iter().find(|node| self.samples_too(*node))).map(|node| (node, others))
+        first
+            .copied()
+            .or_else(|| ways.into_iter().find(|node| self.samples_too(*node)))
+            .map(|node| (node, others))
     }
 }
 
@@ -175,7 +196,8 @@ pub(super) fn read(graph: &Graph) -> GenerationSettings {
         return GenerationSettings::only_note("the graph has no sampler".to_owned());
     };
     let mut named = Named::default();
-    // A sampler has its settings itself, or nodes for them: a way of nodes with inputs of the same name.
+    // A sampler has its settings itself, or nodes for them: a way of nodes with inputs of the same
+    // name.
     let way = |input: &str| {
         let nodes = graph.upstream([sampler], |name| name == input);
         if nodes.is_empty() { vec![sampler] } else { nodes }
@@ -201,10 +223,17 @@ pub(super) fn read(graph: &Graph) -> GenerationSettings {
         take(Field::Height, &[node], &["height"]);
     }
     let mut settings = named.finish();
-    let model_from = if graph.nodes[guider].inputs.contains_key("model") { guider } else { sampler };
+    let model_from =
+        if graph.nodes[guider].inputs.contains_key("model") { guider } else { sampler };
     settings.model = model(graph, model_from);
     let mut texts = |side: Side| {
-        let mut walk = Walk { graph, side, path: Vec::new(), known: HashMap::new(), notes: &mut settings.notes };
+        let mut walk = Walk {
+            graph,
+            side,
+            path: Vec::new(),
+            known: HashMap::new(),
+            notes: &mut settings.notes,
+        };
         let found = walk.from(guider);
         (!found.is_empty()).then(|| found.join("\n"))
     };
@@ -214,13 +243,17 @@ pub(super) fn read(graph: &Graph) -> GenerationSettings {
         settings.notes.push("no prompt leads into the graph's sampler".to_owned());
     }
     if others > 0 {
-        settings.notes.push(format!("the graph makes {} pictures; these are the settings of the first", others + 1));
+        settings.notes.push(format!(
+            "the graph makes {} pictures; these are the settings of the first",
+            others + 1
+        ));
     }
     settings
 }
 
 fn model(graph: &Graph, sampler: usize) -> Option<String> {
-    const NAMES: [&str; 6] = ["ckpt_name", "unet_name", "model_name", "base_ckpt_name", "ckpt", "model"];
+    const NAMES: [&str; 6] =
+        ["ckpt_name", "unet_name", "model_name", "base_ckpt_name", "ckpt", "model"];
     let follows = |name: &str| matches!(name, "model" | "basic_pipe" | "pipe" | "" | "any");
     graph.upstream([sampler], follows).into_iter().find_map(|node| {
         let value = graph.value(node, &NAMES)?;
@@ -260,7 +293,8 @@ impl Walk<'_> {
     /// The texts that lead into a sampler or guider.
     fn from(&mut self, sampler: usize) -> Vec<String> {
         let inputs = &self.graph.nodes[sampler].inputs;
-        let plain = || inputs.get("conditioning").filter(|_| self.side == Side::Positive); // BasicGuider has just one
+        // BasicGuider has just one
+        let plain = || inputs.get("conditioning").filter(|_| self.side == Side::Positive);
         let Some(value) = inputs.get(self.side.name()).or_else(plain) else { return Vec::new() };
         self.path.push(sampler);
         distinct(self.of_value(value))
@@ -285,7 +319,8 @@ impl Walk<'_> {
         }
         // A node with both prompts as outputs gives the positive one first.
         let has = |name: &str| node.inputs.contains_key(name);
-        let has_both = has("positive") && has("negative") && !has("ckpt_name"); // a loader gives its model first
+        // a loader gives its model first
+        let has_both = has("positive") && has("negative") && !has("ckpt_name");
         let side = self.side;
         if has_both && link.slot < 2 {
             self.side = if link.slot == 0 { Side::Positive } else { Side::Negative };
@@ -305,7 +340,8 @@ impl Walk<'_> {
         let (mut named, mut others) = (false, Vec::new());
         for (name, value) in &node.inputs {
             match role(name, self.side) {
-                Role::Text if name == "wildcard_text" && node.inputs.contains_key("populated_text") => {}
+                Role::Text
+                    if name == "wildcard_text" && node.inputs.contains_key("populated_text") => {}
                 Role::Text => {
                     named = true;
                     parts.push(self.of_value(value));
@@ -316,10 +352,16 @@ impl Walk<'_> {
         }
         // Whatever else leads into a node of which nothing is known.
         if !named {
-            parts.extend(others.into_iter().filter(|value| value.is_array()).map(|value| self.of_value(value)));
+            parts.extend(
+                others
+                    .into_iter()
+                    .filter(|value| value.is_array())
+                    .map(|value| self.of_value(value)),
+            );
         }
         self.path.pop();
-        let between = ["delimiter", "separator"].iter().find_map(|name| node.inputs.get(*name)?.as_str());
+        let between =
+            ["delimiter", "separator"].iter().find_map(|name| node.inputs.get(*name)?.as_str());
         let mut found: Vec<String> = parts.into_iter().flatten().collect();
         if let Some(between) = between.filter(|_| found.len() > 1) {
             found = vec![found.join(between)];
@@ -331,8 +373,8 @@ impl Walk<'_> {
     }
 }
 
-/// The texts that say something, each once (both encoders of SDXL mostly get the same), and no more than is kept of a prompt: nodes that
-/// join what they get double it.
+/// The texts that say something, each once (both encoders of SDXL mostly get the same), and no more
+/// than is kept of a prompt: nodes that join what they get double it.
 fn distinct(texts: Vec<String>) -> Vec<String> {
     let (mut seen, mut bytes) = (HashSet::new(), 0);
     let mut keep = |text: &String| {

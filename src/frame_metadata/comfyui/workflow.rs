@@ -1,7 +1,8 @@
 //! The graph that was drawn, made into one that can be run.
 //!
-//! In: `workflow`: nodes with the values of their widgets in a list, and links by number. Out: a [`Graph`]. Promises: a best effort: the names of a
-//! list's values are written only by newer versions, and known here only of the nodes that most graphs have.
+//! In: `workflow`: nodes with the values of their widgets in a list, and links by number. Out: a
+//! [`Graph`]. Promises: a best effort: the names of a list's values are written only by newer
+//! versions, and known here only of the nodes that most graphs have.
 //!
 //! Source: <https://docs.comfy.org/specs/workflow_json>.
 
@@ -11,7 +12,8 @@ use serde_json::{Map, Value};
 
 use super::Graph;
 
-/// The widgets of nodes, in their order. `_` is one that no input goes by, such as what happens to a seed afterwards.
+/// The widgets of nodes, in their order. `_` is one that no input goes by, such as what happens to
+/// a seed afterwards.
 const WIDGETS: [(&str, &[&str]); 19] = [
     ("BasicScheduler", &["scheduler", "steps", "denoise"]),
     ("CFGGuider", &["cfg"]),
@@ -21,13 +23,25 @@ const WIDGETS: [(&str, &[&str]); 19] = [
     ("CLIPTextEncodeFlux", &["clip_l", "t5xxl", "guidance"]),
     (
         "CLIPTextEncodeSDXL",
-        &["width", "height", "crop_w", "crop_h", "target_width", "target_height", "text_g", "text_l"],
+        &[
+            "width",
+            "height",
+            "crop_w",
+            "crop_h",
+            "target_width",
+            "target_height",
+            "text_g",
+            "text_l",
+        ],
     ),
     ("CLIPTextEncodeSDXLRefiner", &["ascore", "width", "height", "text"]),
     ("EmptyLatentImage", &["width", "height", "batch_size"]),
     ("EmptySD3LatentImage", &["width", "height", "batch_size"]),
     ("KSampler", &["seed", "_", "steps", "cfg", "sampler_name", "scheduler", "denoise"]),
-    ("KSamplerAdvanced", &["add_noise", "noise_seed", "_", "steps", "cfg", "sampler_name", "scheduler"]),
+    (
+        "KSamplerAdvanced",
+        &["add_noise", "noise_seed", "_", "steps", "cfg", "sampler_name", "scheduler"],
+    ),
     ("KSamplerSelect", &["sampler_name"]),
     ("PrimitiveNode", &["value"]),
     ("PrimitiveString", &["value"]),
@@ -41,7 +55,9 @@ const WIDGETS: [(&str, &[&str]); 19] = [
 const OFF: [u64; 2] = [2, 4];
 
 pub(super) fn graph(workflow: &Map<String, Value>) -> Graph {
-    let list = |name: &str| workflow.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let list = |name: &str| {
+        workflow.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    };
     let mut sources: HashMap<u64, Value> = HashMap::new();
     for link in list("links") {
         // [id, from node, from output, to node, to input, type]
@@ -53,17 +69,22 @@ pub(super) fn graph(workflow: &Map<String, Value>) -> Graph {
     }
     let mut graph = Graph::default();
     for node in list("nodes") {
-        let (Some(id), Some(class)) = (node.get("id"), node.get("type").and_then(Value::as_str)) else { continue };
+        let (Some(id), Some(class)) = (node.get("id"), node.get("type").and_then(Value::as_str))
+        else {
+            continue;
+        };
         let mut inputs = widgets(class, node);
         for input in node.get("inputs").and_then(Value::as_array).into_iter().flatten() {
             let name = input.get("name").and_then(Value::as_str);
-            let source = input.get("link").and_then(Value::as_u64).and_then(|link| sources.get(&link));
+            let source =
+                input.get("link").and_then(Value::as_u64).and_then(|link| sources.get(&link));
             // What leads into a widget counts and not what the widget shows.
             if let (Some(name), Some(source)) = (name, source) {
                 inputs.insert(name.to_owned(), source.clone());
             }
         }
-        let is_off = node.get("mode").and_then(Value::as_u64).is_some_and(|mode| OFF.contains(&mode));
+        let is_off =
+            node.get("mode").and_then(Value::as_u64).is_some_and(|mode| OFF.contains(&mode));
         if is_off {
             // It still leads on to what is before it, but samples and says nothing.
             inputs.retain(|_, value| value.is_array());
@@ -98,7 +119,10 @@ fn widgets(class: &str, node: &Value) -> Map<String, Value> {
         let Some(value) = values.next() else { break };
         found.insert(name.to_owned(), value.clone());
         let control = |value: &&Value| {
-            matches!(value.as_str(), Some("fixed" | "increment" | "decrement" | "randomize" | "increment-wrap"))
+            matches!(
+                value.as_str(),
+                Some("fixed" | "increment" | "decrement" | "randomize" | "increment-wrap")
+            )
         };
         if matches!(name, "seed" | "noise_seed") {
             values.next_if(control);

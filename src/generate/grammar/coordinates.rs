@@ -2,7 +2,8 @@
 //!
 //! A context-free grammar cannot say that `ymax` is at least the `ymin` of the same box; this can.
 
-/// The place behind some text that a grammar allowed, so every bracket and quote is where it belongs.
+/// The place behind some text that a grammar allowed, so every bracket and quote is where it
+/// belongs.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum Place {
     /// Outside of an object.
@@ -52,11 +53,17 @@ impl Place {
         match (self, byte) {
             (Self::Outside, b'{') => Self::Object,
             (Self::Object, b'[') => Self::Box(Numbers::default()),
-            (Self::Box(numbers), b'0'..=b'9') => Self::Box(numbers.with_digit(u32::from(byte - b'0'))),
+            (Self::Box(numbers), b'0'..=b'9') => {
+                Self::Box(numbers.with_digit(u32::from(byte - b'0')))
+            }
             (Self::Box(numbers), b',' | b']') => {
                 let numbers = numbers.closed();
                 // A box that ends out of order stays one, so that it is seen to be.
-                if byte == b']' && numbers.are_ordered() { Self::Behind { quotes: 0 } } else { Self::Box(numbers) }
+                if byte == b']' && numbers.are_ordered() {
+                    Self::Behind { quotes: 0 }
+                } else {
+                    Self::Box(numbers)
+                }
             }
             (Self::Behind { quotes: 2 }, b'"') => Self::Label { escaped: false },
             (Self::Behind { quotes }, b'"') => Self::Behind { quotes: quotes + 1 },
@@ -72,7 +79,8 @@ impl Place {
         matches!(self, Self::Box(_))
     }
 
-    /// Whether the numbers so far can still be those of a box with `ymin <= ymax` and `xmin <= xmax`.
+    /// Whether the numbers so far can still be those of a box with `ymin <= ymax` and `xmin <=
+    /// xmax`.
     pub(super) fn can_be_ordered(self) -> bool {
         match self {
             Self::Box(numbers) => numbers.are_ordered() && numbers.next_can_be_ordered(),
@@ -98,7 +106,11 @@ impl Place {
 
 impl Numbers {
     fn with_digit(self, digit: u32) -> Self {
-        Self { digits: (self.digits * 10 + digit).min(10 * LARGEST), length: self.length + 1, ..self }
+        Self {
+            digits: (self.digits * 10 + digit).min(10 * LARGEST),
+            length: self.length + 1,
+            ..self
+        }
     }
 
     fn closed(self) -> Self {
@@ -110,7 +122,9 @@ impl Numbers {
     }
 
     fn are_ordered(self) -> bool {
-        let ordered = |small: usize, large: usize| self.count <= large || self.whole[small] <= self.whole[large];
+        let ordered = |small: usize, large: usize| {
+            self.count <= large || self.whole[small] <= self.whole[large]
+        };
         ordered(0, 2) && ordered(1, 3)
     }
 
@@ -123,7 +137,8 @@ impl Numbers {
         if self.length == 0 {
             return true;
         }
-        // With n more digits it is between digits * 10^n and that and 10^n - 1; a leading zero takes none.
+        // With n more digits it is between digits * 10^n and that and 10^n - 1; a leading zero
+        // takes none.
         let more = if self.digits == 0 { 0 } else { 4_u32.saturating_sub(self.length) };
         (0..=more).map(|n| 10_u32.pow(n)).any(|power| {
             let (low, high) = (self.digits * power, self.digits * power + power - 1);
@@ -139,10 +154,12 @@ mod tests {
     #[test]
     fn every_number_that_fits_can_be_written_and_no_other() {
         for least in [0, 1, 7, 9, 10, 99, 100, 244, 999, 1000] {
-            let start = Place::default().after(format!("[\n  {{\"box_2d\": [{least}, 5, ").as_bytes());
+            let start =
+                Place::default().after(format!("[\n  {{\"box_2d\": [{least}, 5, ").as_bytes());
             for value in 0..=LARGEST {
                 let digits = value.to_string();
-                let way = (1..=digits.len()).all(|end| start.after(&digits.as_bytes()[..end]).can_be_ordered());
+                let way = (1..=digits.len())
+                    .all(|end| start.after(&digits.as_bytes()[..end]).can_be_ordered());
                 let whole = start.after(format!("{value},").as_bytes()).can_be_ordered();
                 assert_eq!(way && whole, value >= least, "{least} {value}");
             }

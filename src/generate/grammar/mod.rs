@@ -1,8 +1,10 @@
 //! Answers that cannot be malformed: a grammar decides which tokens may come next.
 //!
-//! In: the tokenizer, the labels that were asked for. Out: for an answer as it grows, the tokens that may come next, and those that must.
-//! Promises: an answer under the grammar is the JSON list of `box_2d` that Gemma 4 writes, in its own white space, with coordinates 0..1000,
-//! `ymin <= ymax` and `xmin <= xmax`; labels are those asked for, or any text; tokens that count for a score are never forced unseen.
+//! In: the tokenizer, the labels that were asked for. Out: for an answer as it grows, the tokens
+//! that may come next, and those that must. Promises: an answer under the grammar is the JSON list
+//! of `box_2d` that Gemma 4 writes, in its own white space, with coordinates 0..1000, `ymin <=
+//! ymax` and `xmin <= xmax`; labels are those asked for, or any text; tokens that count for a score
+//! are never forced unseen.
 
 mod coordinates;
 mod vocabulary;
@@ -52,10 +54,12 @@ impl GrammarFactory {
     /// For the tokens of `tokenizer`; an answer ends with one of `stop_ids`.
     ///
     /// # Errors
-    /// [`GrammarError::Vocabulary`] where the tokenizer is of a kind whose tokens are not known as bytes.
+    /// [`GrammarError::Vocabulary`] where the tokenizer is of a kind whose tokens are not known as
+    /// bytes.
     pub fn new(tokenizer: &TextTokenizer, stop_ids: &[u32]) -> Result<Self, GrammarError> {
         let env: TokEnv = std::sync::Arc::new(Vocabulary::new(tokenizer, stop_ids)?);
-        let capabilities = InferenceCapabilities { ff_tokens: true, ..InferenceCapabilities::default() };
+        let capabilities =
+            InferenceCapabilities { ff_tokens: true, ..InferenceCapabilities::default() };
         let slices = llguidance::earley::SlicedBiasComputer::general_slices();
         let mut factory = ParserFactory::new(&env, capabilities, &slices).map_err(grammar)?;
         factory.quiet();
@@ -88,14 +92,19 @@ fn lark(labels: Labels<'_>, most_boxes: usize) -> String {
         Labels::Of(labels) => {
             // A JSON string, and that string again as the grammar's language quotes it.
             let quoted = |label: &String| {
-                serde_json::Value::from(serde_json::Value::from(label.as_str()).to_string()).to_string()
+                serde_json::Value::from(serde_json::Value::from(label.as_str()).to_string())
+                    .to_string()
             };
             labels.iter().map(quoted).collect::<Vec<_>>().join(" | ")
         }
     };
     let mut lark = String::new();
     lark.push_str("start: \"```json\\n\" list \"\\n```\" | list\n");
-    let _ = writeln!(lark, r#"list: "[]" | "[\n  " object (",\n  " object){{0,{}}} "\n]""#, most_boxes - 1);
+    let _ = writeln!(
+        lark,
+        r#"list: "[]" | "[\n  " object (",\n  " object){{0,{}}} "\n]""#,
+        most_boxes - 1
+    );
     lark.push_str(r#"object: "{\"box_2d\": [" N ", " N ", " N ", " N "], \"label\": " label "}""#);
     let _ = writeln!(lark, "\nlabel: {label}");
     lark.push_str("N: /0|[1-9][0-9]{0,2}|1000/\n");
@@ -110,7 +119,8 @@ pub struct Grammar {
 }
 
 impl Grammar {
-    /// Whether an answer may begin with these tokens, each of which is looked for in what may come next.
+    /// Whether an answer may begin with these tokens, each of which is looked for in what may come
+    /// next.
     ///
     /// # Errors
     /// [`GrammarError::Grammar`].
@@ -171,7 +181,8 @@ impl Constraint {
         Ok(())
     }
 
-    /// Takes the tokens that must come next, up to the first one that counts for a score: what the decoder thinks of that one is asked for.
+    /// Takes the tokens that must come next, up to the first one that counts for a score: what the
+    /// decoder thinks of that one is asked for.
     ///
     /// # Errors
     /// [`GrammarError::Grammar`].
@@ -217,9 +228,12 @@ mod tests {
 
     /// Gemma 4's own tokenizer, with a vocabulary of 262144.
     fn gemma() -> (TextTokenizer, GrammarFactory) {
-        let packed = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/gemma4/tokenizer.json.gz");
+        let packed =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/gemma4/tokenizer.json.gz");
         let mut json = Vec::new();
-        flate2::read::GzDecoder::new(std::fs::File::open(packed).unwrap()).read_to_end(&mut json).unwrap();
+        flate2::read::GzDecoder::new(std::fs::File::open(packed).unwrap())
+            .read_to_end(&mut json)
+            .unwrap();
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("tokenizer.json"), json).unwrap();
         let tokenizer = TextTokenizer::open(directory.path()).unwrap();
@@ -227,8 +241,13 @@ mod tests {
         (tokenizer, factory)
     }
 
-    /// Feeds `text` token by token; the tokens that were asked for, and all of them. `None` where one is not allowed.
-    fn write(tokenizer: &TextTokenizer, grammar: &Grammar, text: &str) -> Option<(Vec<String>, usize)> {
+    /// Feeds `text` token by token; the tokens that were asked for, and all of them. `None` where
+    /// one is not allowed.
+    fn write(
+        tokenizer: &TextTokenizer,
+        grammar: &Grammar,
+        text: &str,
+    ) -> Option<(Vec<String>, usize)> {
         let ids = tokenizer.encode(text).unwrap();
         let mut constraint = grammar.begin();
         let mut asked = Vec::new();
@@ -269,10 +288,15 @@ mod tests {
     fn check_what_the_model_writes(tokenizer: &TextTokenizer, factory: &GrammarFactory) {
         let labels = ["red circle".to_owned(), "star".to_owned()];
         let grammar = factory.boxes(Labels::Of(&labels), 10).unwrap();
-        let two = [object("440, 110, 670, 318", "star"), object("0, 450, 1000, 450", "red circle")].join(",\n  ");
-        let (asked, tokens) = write(tokenizer, &grammar, &format!("```json\n[\n  {two}\n]\n```")).unwrap();
+        let two = [object("440, 110, 670, 318", "star"), object("0, 450, 1000, 450", "red circle")]
+            .join(",\n  ");
+        let (asked, tokens) =
+            write(tokenizer, &grammar, &format!("```json\n[\n  {two}\n]\n```")).unwrap();
         assert!(asked.len() * 2 < tokens, "{} of {tokens}: {asked:?}", asked.len());
-        assert!(["star", "red"].iter().all(|label| asked.iter().any(|piece| piece.contains(label))), "{asked:?}");
+        assert!(
+            ["star", "red"].iter().all(|label| asked.iter().any(|piece| piece.contains(label))),
+            "{asked:?}"
+        );
         for text in ["```json\n[]\n```", "[]", &format!("[\n  {two}\n]")] {
             assert!(write(tokenizer, &grammar, text).is_some(), "{text}");
         }
@@ -307,9 +331,12 @@ mod tests {
     fn open_labels_are_any_text_on_one_line() {
         let (tokenizer, factory) = factory();
         let grammar = factory.boxes(Labels::Open, 3).unwrap();
-        for (label, allowed) in
-            [("blue star, cut [1]", true), ("a \\\"quote\\\"", true), ("two\nlines", false), ("", false)]
-        {
+        for (label, allowed) in [
+            ("blue star, cut [1]", true),
+            ("a \\\"quote\\\"", true),
+            ("two\nlines", false),
+            ("", false),
+        ] {
             let text = format!("[\n  {}\n]", object("1, 2, 3, 4", label));
             assert_eq!(write(&tokenizer, &grammar, &text).is_some(), allowed, "{label:?}");
         }

@@ -19,7 +19,8 @@ impl Vocabulary {
         let shared = tokenizer.shared();
         let json = serde_json::to_value(&*shared).map_err(|error| failed(&error))?;
         let mut words = token_bytes_from_tokenizer_json(&json).map_err(|error| failed(&error))?;
-        // The library takes added tokens as they are written. Gemma's runs of spaces are added tokens, written with U+2581.
+        // The library takes added tokens as they are written. Gemma's runs of spaces are added
+        // tokens, written with U+2581.
         for (id, added) in shared.get_added_tokens_decoder() {
             if let Some(word) = words.get_mut(id as usize).filter(|_| !added.special) {
                 *word = shared.decode(&[id], false).map_err(|error| failed(&error))?.into_bytes();
@@ -41,8 +42,11 @@ impl TokenizerEnv for Vocabulary {
 
     fn tokenize_bytes(&self, bytes: &[u8]) -> Vec<TokenId> {
         self.trie.tokenize_with_greedy_fallback(bytes, |text| {
-            // Text that the tokenizer refuses is left to the trie, which knows every byte. A special token in a label is words here too.
-            self.tokenizer.encode_words(text).unwrap_or_else(|_| self.trie.greedy_tokenize(text.as_bytes()))
+            // Text that the tokenizer refuses is left to the trie, which knows every byte. A
+            // special token in a label is words here too.
+            self.tokenizer
+                .encode_words(text)
+                .unwrap_or_else(|_| self.trie.greedy_tokenize(text.as_bytes()))
         })
     }
 }

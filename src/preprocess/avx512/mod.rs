@@ -1,20 +1,26 @@
-//! Both passes of a bicubic resize on processors with AVX-512 (VBMI and VNNI: Ice Lake, Zen 4 and later).
+//! Both passes of a bicubic resize on processors with AVX-512 (VBMI and VNNI: Ice Lake, Zen 4 and
+//! later).
 //!
-//! In: RGB bytes and the [`Layout`] that the result shall have. Out: the bytes that `fast_image_resize` makes in two calls, bit for bit: the same weights, the
-//! same 32-bit sums, the same rounding between the passes. It is here because at a budget of 280 an image of one megapixel hardly shrinks, and then that
-//! library's pass over the width costs a third of decoding the file; docs/BENCHMARKS.md has the figures.
+//! In: RGB bytes and the [`Layout`] that the result shall have. Out: the bytes that
+//! `fast_image_resize` makes in two calls, bit for bit: the same weights, the same 32-bit sums, the
+//! same rounding between the passes. It is here because at a budget of 280 an image of one
+//! megapixel hardly shrinks, and then that library's pass over the width costs a third of decoding
+//! the file; docs/BENCHMARKS.md has the figures.
 //!
-//! How: the rows go through in bands that stay in the cache. The pass over the width makes 16 values of a row at once (a pixel is three values); which bytes
-//! of the row they need, and by what they are multiplied, is the same for all rows and laid down in [`plan`]. It leaves rows in pairs, value beside value, so
-//! that the pass over the height is a load and a multiplication for two of its taps; that one writes to where a patch has its rows.
+//! How: the rows go through in bands that stay in the cache. The pass over the width makes 16
+//! values of a row at once (a pixel is three values); which bytes of the row they need, and by what
+//! they are multiplied, is the same for all rows and laid down in [`plan`]. It leaves rows in
+//! pairs, value beside value, so that the pass over the height is a load and a multiplication for
+//! two of its taps; that one writes to where a patch has its rows.
 
 mod plan;
 mod weights;
 
 use std::arch::x86_64::{
-    __m512i, _mm_cvtsi32_si128, _mm512_cvtusepi32_epi8, _mm512_dpwssd_epi32, _mm512_maskz_permutexvar_epi8,
-    _mm512_max_epi32, _mm512_min_epu16, _mm512_packus_epi32, _mm512_set1_epi16, _mm512_set1_epi32,
-    _mm512_setzero_si512, _mm512_shuffle_epi8, _mm512_sra_epi32,
+    __m512i, _mm_cvtsi32_si128, _mm512_cvtusepi32_epi8, _mm512_dpwssd_epi32,
+    _mm512_maskz_permutexvar_epi8, _mm512_max_epi32, _mm512_min_epu16, _mm512_packus_epi32,
+    _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_shuffle_epi8,
+    _mm512_sra_epi32,
 };
 use std::cell::RefCell;
 
@@ -30,11 +36,18 @@ const WINDOW: usize = 64;
 const BLOCKS: usize = 3;
 /// Values in them. A row of a patch is a whole number of these.
 const RUN: usize = BLOCKS * LANES;
-/// Pairs of rows that the pass over the width makes at once, so that a step is fetched for four rows.
+/// Pairs of rows that the pass over the width makes at once, so that a step is fetched for four
+/// rows.
 const PAIRS: usize = 2;
 
-/// Resizes `rgb` of `width` x `height` pixels to `target`, in the order of `layout`; nothing where this processor or this shape is none for it.
-pub(super) fn resize(rgb: &[u8], (width, height): (u32, u32), target: TargetSize, layout: Layout) -> Option<Vec<u8>> {
+/// Resizes `rgb` of `width` x `height` pixels to `target`, in the order of `layout`; nothing where
+/// this processor or this shape is none for it.
+pub(super) fn resize(
+    rgb: &[u8],
+    (width, height): (u32, u32),
+    target: TargetSize,
+    layout: Layout,
+) -> Option<Vec<u8>> {
     let row = width as usize * 3;
     let whole_runs = (target.width as usize * 3).is_multiple_of(RUN);
     let fits = row >= WINDOW && whole_runs && rgb.len() == row * height as usize;
@@ -43,10 +56,11 @@ pub(super) fn resize(rgb: &[u8], (width, height): (u32, u32), target: TargetSize
         return None;
     }
     Some(LAST.with_borrow_mut(|last| {
-        let plan = match last.take().filter(|plan| (plan.from, plan.to) == ((width, height), target)) {
-            Some(plan) => last.insert(plan),
-            None => last.insert(Plan::new((width, height), target)),
-        };
+        let plan =
+            match last.take().filter(|plan| (plan.from, plan.to) == ((width, height), target)) {
+                Some(plan) => last.insert(plan),
+                None => last.insert(Plan::new((width, height), target)),
+            };
         // SAFETY: `supported` has just found the features that the function is compiled for.
         #[allow(unsafe_code, reason = "the one call into code for a processor that was asked for")]
         unsafe {
@@ -56,7 +70,8 @@ pub(super) fn resize(rgb: &[u8], (width, height): (u32, u32), target: TargetSize
 }
 
 thread_local! {
-    /// That of the last image: those of a folder mostly have one size, and a plan costs an eighth of the passes of a megapixel.
+    /// That of the last image: those of a folder mostly have one size, and a plan costs an eighth
+    /// of the passes of a megapixel.
     static LAST: RefCell<Option<Plan>> = const { RefCell::new(None) };
 }
 
@@ -82,17 +97,28 @@ fn both_passes(rgb: &[u8], plan: &Plan, layout: Layout) -> Vec<u8> {
     let mut out = Vec::with_capacity(down.first.len() * row);
     let mut band = vec![0; layout.rows * row];
     let mut taps = Vec::with_capacity(down.taps);
-    for (y, (&first, weights)) in down.first.iter().zip(down.weights.chunks_exact(down.taps)).enumerate() {
+    for (y, (&first, weights)) in
+        down.first.iter().zip(down.weights.chunks_exact(down.taps)).enumerate()
+    {
         while made < first + down.taps {
             // Behind the last row any row will do: it has no weight.
-            let rows = std::array::from_fn(|i| &rgb[(made * 2 + i).min(lines - 1) * line_bytes..][..line_bytes]);
+            let rows = std::array::from_fn(|i| {
+                &rgb[(made * 2 + i).min(lines - 1) * line_bytes..][..line_bytes]
+            });
             over_the_width(rows, across, &mut pairs[made % held * blocks..][..PAIRS * blocks]);
             made += PAIRS;
         }
         taps.clear();
-        taps.extend(weights.iter().zip(first..).map(|(&both, pair)| (pair % held * blocks, _mm512_set1_epi32(both))));
+        taps.extend(
+            weights
+                .iter()
+                .zip(first..)
+                .map(|(&both, pair)| (pair % held * blocks, _mm512_set1_epi32(both))),
+        );
         let in_band = y % layout.rows;
-        let runs = band[in_band * layout.run..].chunks_mut(layout.rows * layout.run).map(|run| &mut run[..layout.run]);
+        let runs = band[in_band * layout.run..]
+            .chunks_mut(layout.rows * layout.run)
+            .map(|run| &mut run[..layout.run]);
         over_the_height(&pairs, &taps, down.precision, runs);
         if in_band == layout.rows - 1 {
             out.extend_from_slice(&band);
@@ -101,12 +127,15 @@ fn both_passes(rgb: &[u8], plan: &Plan, layout: Layout) -> Vec<u8> {
     out
 }
 
-/// Makes [`PAIRS`] pairs of rows: `[pair, block]`, in each 16 times the value of the first row and that of the second, 16 bits each.
+/// Makes [`PAIRS`] pairs of rows: `[pair, block]`, in each 16 times the value of the first row and
+/// that of the second, 16 bits each.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 fn over_the_width(rows: [&[u8]; 2 * PAIRS], across: &Across, out: &mut [__m512i]) {
-    // As a constant, the compiler would make an AND of the mask that the permutation has for nothing.
+    // As a constant, the compiler would make an AND of the mask that the permutation has for
+    // nothing.
     let even_bytes = std::hint::black_box(0x5555_5555_5555_5555);
-    // A pack puts four values of one row behind four of the other; this puts them beside each other.
+    // A pack puts four values of one row behind four of the other; this puts them beside each
+    // other.
     let beside: [u8; WINDOW] = std::array::from_fn(|i| {
         let (word, byte) = (i % 16 / 2, i % 2);
         (word / 2 * 2 + word % 2 * 8 + byte) as u8
@@ -119,7 +148,8 @@ fn over_the_width(rows: [&[u8]; 2 * PAIRS], across: &Across, out: &mut [__m512i]
     for (block, &count) in across.blocks.iter().enumerate() {
         let mut sums = [half; 2 * PAIRS];
         for window in windows.by_ref().take(count) {
-            let seen = rows.map(|row| bytemuck::pod_read_unaligned(&row[window.at..window.at + WINDOW]));
+            let seen =
+                rows.map(|row| bytemuck::pod_read_unaligned(&row[window.at..window.at + WINDOW]));
             for step in steps.by_ref().take(window.steps) {
                 for (sum, seen) in sums.iter_mut().zip(seen) {
                     let taps = _mm512_maskz_permutexvar_epi8(even_bytes, step.bytes, seen);
@@ -128,14 +158,16 @@ fn over_the_width(rows: [&[u8]; 2 * PAIRS], across: &Across, out: &mut [__m512i]
             }
         }
         for pair in 0..PAIRS {
-            let [a, b] = [sums[pair * 2], sums[pair * 2 + 1]].map(|sum| _mm512_sra_epi32(sum, shift));
+            let [a, b] =
+                [sums[pair * 2], sums[pair * 2 + 1]].map(|sum| _mm512_sra_epi32(sum, shift));
             out[pair * across.blocks.len() + block] =
                 _mm512_shuffle_epi8(_mm512_min_epu16(_mm512_packus_epi32(a, b), white), beside);
         }
     }
 }
 
-/// Makes one row of the result, run after run. `taps`: where in `pairs` a pair of rows begins, and its two weights.
+/// Makes one row of the result, run after run. `taps`: where in `pairs` a pair of rows begins, and
+/// its two weights.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 fn over_the_height<'o>(
     pairs: &[__m512i],
@@ -156,7 +188,10 @@ fn over_the_height<'o>(
                 }
             }
             for (out, sum) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(sums) {
-                *out = bytemuck::cast(_mm512_cvtusepi32_epi8(_mm512_max_epi32(_mm512_sra_epi32(sum, shift), zero)));
+                *out = bytemuck::cast(_mm512_cvtusepi32_epi8(_mm512_max_epi32(
+                    _mm512_sra_epi32(sum, shift),
+                    zero,
+                )));
             }
             block += BLOCKS;
         }
@@ -195,11 +230,14 @@ mod tests {
         }
     }
 
-    /// Sixteen rows to 144: where a row of the result lies on one of the image, that is its only tap, and the next row's taps begin above it.
+    /// Sixteen rows to 144: where a row of the result lies on one of the image, that is its only
+    /// tap, and the next row's taps begin above it.
     #[test]
     fn taps_that_begin_before_those_of_the_row_above() {
         let target = TargetSize { width: 48, height: 144 };
-        let rgb: Vec<u8> = (0..22 * 16 * 3_u32).map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+        let rgb: Vec<u8> = (0..22 * 16 * 3_u32)
+            .map(|index| (index.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .collect();
         let expected = in_two_calls(&rgb, 22, 16, target).unwrap();
         assert!(Plan::new((22, 16), target).down.back > 0);
         let resized = resize(&rgb, (22, 16), target, Layout::uncut(48));
@@ -209,7 +247,9 @@ mod tests {
     #[test]
     fn shapes_that_are_left_to_the_library() {
         let rgb = vec![9; 40 * 40 * 3];
-        let none = |from, width| resize(&rgb, from, TargetSize { width, height: 48 }, Layout::uncut(width)).is_none();
+        let none = |from, width| {
+            resize(&rgb, from, TargetSize { width, height: 48 }, Layout::uncut(width)).is_none()
+        };
         assert!(none((40, 40), 50), "50 pixels are no whole runs of 16");
         assert!(none((40, 39), 48), "too many bytes");
         assert!(none((20, 80), 48), "rows shorter than a window");

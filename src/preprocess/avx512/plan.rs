@@ -1,6 +1,7 @@
 //! What the two passes do with every row, laid down once.
 //!
-//! In: the sizes before and after. Out: registers full of them, in the order in which they are used. Promises: every tap is there once, with its weight.
+//! In: the sizes before and after. Out: registers full of them, in the order in which they are
+//! used. Promises: every tap is there once, with its weight.
 
 use std::arch::x86_64::__m512i;
 
@@ -81,10 +82,14 @@ impl Across {
             (pixel * 3 + (first + lane) % 3, weights.sizes[place(lane)] as usize)
         });
         let mut window: Option<Window> = None;
-        while let Some(leftmost) = left.iter().filter(|(_, taps)| *taps > 0).map(|(byte, _)| *byte).min() {
+        while let Some(leftmost) =
+            left.iter().filter(|(_, taps)| *taps > 0).map(|(byte, _)| *byte).min()
+        {
             // A window stays as long as it has the next two taps of every value.
             let has_next = |window: &Window| {
-                left.iter().all(|(byte, taps)| *taps == 0 || byte + (taps - 1).min(1) * 3 < window.at + WINDOW)
+                left.iter().all(|(byte, taps)| {
+                    *taps == 0 || byte + (taps - 1).min(1) * 3 < window.at + WINDOW
+                })
             };
             let mut seen = window.filter(has_next).unwrap_or_else(|| {
                 self.windows.extend(window);
@@ -96,12 +101,14 @@ impl Across {
                     if *taps > 0 && *byte < seen.at + WINDOW {
                         let tap = weights.sizes[place(lane)] as usize - *taps;
                         bytes[lane * 4 + half * 2] = (*byte - seen.at) as u8;
-                        factors[lane * 2 + half] = weights.values[place(lane) * weights.window + tap];
+                        factors[lane * 2 + half] =
+                            weights.values[place(lane) * weights.window + tap];
                         (*byte, *taps) = (*byte + 3, *taps - 1);
                     }
                 }
             }
-            self.steps.push(Step { bytes: bytemuck::cast(bytes), weights: bytemuck::cast(factors) });
+            self.steps
+                .push(Step { bytes: bytemuck::cast(bytes), weights: bytemuck::cast(factors) });
             seen.steps += 1;
             window = Some(seen);
         }
@@ -109,15 +116,18 @@ impl Across {
     }
 }
 
-/// The pass over the height: which pairs of rows each row of the result is made of, equally many for each.
+/// The pass over the height: which pairs of rows each row of the result is made of, equally many
+/// for each.
 pub(super) struct Down {
     /// The first pair of each row of the result.
     pub(super) first: Vec<usize>,
     /// How many pairs each has; some may lie behind the image.
     pub(super) taps: usize,
-    /// How many pairs a row may begin before one above it: where the weights at both ends of a row's are 0, they are left out.
+    /// How many pairs a row may begin before one above it: where the weights at both ends of a
+    /// row's are 0, they are left out.
     pub(super) back: usize,
-    /// `[rows, taps]`: two i16, that of the upper row in the lower half; 0 for a row that is not one of the taps.
+    /// `[rows, taps]`: two i16, that of the upper row in the lower half; 0 for a row that is not
+    /// one of the taps.
     pub(super) weights: Vec<i32>,
     /// Bits behind the point of the weights.
     pub(super) precision: u32,
@@ -125,8 +135,13 @@ pub(super) struct Down {
 
 impl Down {
     fn new(weights: &ResizeWeights) -> Self {
-        let own =
-            || weights.starts.iter().zip(&weights.sizes).map(|(&start, &size)| start as usize..(start + size) as usize);
+        let own = || {
+            weights
+                .starts
+                .iter()
+                .zip(&weights.sizes)
+                .map(|(&start, &size)| start as usize..(start + size) as usize)
+        };
         let taps = own().map(|rows| rows.end.div_ceil(2) - rows.start / 2).max().unwrap_or(0);
         let mut both = Vec::with_capacity(weights.starts.len() * taps);
         for (place, rows) in own().enumerate() {
@@ -134,7 +149,8 @@ impl Down {
                 Some(tap) if row < rows.end => weights.values[place * weights.window + tap],
                 _ => 0,
             };
-            let pair = |pair: usize| bytemuck::cast::<_, i32>([weight(pair * 2), weight(pair * 2 + 1)]);
+            let pair =
+                |pair: usize| bytemuck::cast::<_, i32>([weight(pair * 2), weight(pair * 2 + 1)]);
             both.extend((rows.start / 2..).take(taps).map(pair));
         }
         let first: Vec<usize> = own().map(|rows| rows.start / 2).collect();
@@ -142,6 +158,12 @@ impl Down {
             *latest = first.max(*latest);
             Some(*latest - first)
         });
-        Self { taps, back: latest.max().unwrap_or(0), first, weights: both, precision: weights.precision }
+        Self {
+            taps,
+            back: latest.max().unwrap_or(0),
+            first,
+            weights: both,
+            precision: weights.precision,
+        }
     }
 }

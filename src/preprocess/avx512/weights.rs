@@ -1,7 +1,7 @@
 //! The weights of one pass of a bicubic resize, in fixed point.
 //!
-//! In: a side before and after. Out: the weights of every pixel of the new side. Promises: they are those of
-//! `fast_image_resize` 6.1, to which tests hold the passes.
+//! In: a side before and after. Out: the weights of every pixel of the new side. Promises: they are
+//! those of `fast_image_resize` 6.1, to which tests hold the passes.
 
 use crate::preprocess::weights::Side;
 
@@ -25,7 +25,8 @@ impl ResizeWeights {
     pub(super) fn bicubic(from: u32, to: u32) -> Self {
         let side = Side::new(from, to);
         let window = side.radius().ceil() as usize * 2 + 1;
-        let (mut starts, mut sizes, mut exact) = (Vec::new(), Vec::new(), Vec::with_capacity(window * to as usize));
+        let (mut starts, mut sizes, mut exact) =
+            (Vec::new(), Vec::new(), Vec::with_capacity(window * to as usize));
         let mut own = Vec::with_capacity(window);
         for place in 0..to {
             starts.push(side.weights(place, &mut own));
@@ -53,7 +54,10 @@ mod tests {
                 let own = &weights.values[place * weights.window..][..weights.window];
                 let sum: f64 = own.iter().map(|&weight| f64::from(weight) / one).sum();
                 assert!((sum - 1.0).abs() < 0.01, "{from} to {to}: {sum}");
-                assert!(weights.sizes[place] > 0 && weights.starts[place] + weights.sizes[place] <= from);
+                assert!(
+                    weights.sizes[place] > 0
+                        && weights.starts[place] + weights.sizes[place] <= from
+                );
                 assert!(own[weights.sizes[place] as usize..].iter().all(|&weight| weight == 0));
             }
         }

@@ -120,7 +120,12 @@ fn meant(name: Option<&'static str>) -> String {
     name.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }
 
-fn unknown(section: &str, key: &str, right: Option<&str>, meant_name: Option<&'static str>) -> String {
+fn unknown(
+    section: &str,
+    key: &str,
+    right: Option<&str>,
+    meant_name: Option<&'static str>,
+) -> String {
     match right {
         Some(right) => format!("`{key}` belongs under [{right}], not [{section}]"),
         None => format!("unknown key `{key}` under [{section}]{}", meant(meant_name)),
@@ -128,7 +133,10 @@ fn unknown(section: &str, key: &str, right: Option<&str>, meant_name: Option<&'s
 }
 
 /// The known name that is close to `given`.
-pub(super) fn nearest(given: &str, known: impl Iterator<Item = &'static str>) -> Option<&'static str> {
+pub(super) fn nearest(
+    given: &str,
+    known: impl Iterator<Item = &'static str>,
+) -> Option<&'static str> {
     let given = given.to_lowercase().replace('-', "_");
     let nearest = known.map(|name| (strsim::levenshtein(&given, name), name)).min();
     nearest.filter(|(distance, name)| *distance <= 1 + name.len() / 4).map(|(_, name)| name)

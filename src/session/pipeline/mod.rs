@@ -1,8 +1,9 @@
 //! A detection as it stands in a file, or in flags.
 //!
-//! In: a pipeline in TOML, or flags, or flags over a file. Out: a [`DetectConfig`], and which images,
-//! formats and limits go with it. Promises: a key is a flag of `gemscope detect` with `_` for `-`, under
-//! one section; an unknown key, or a value that its flag would refuse, is an error that names the line.
+//! In: a pipeline in TOML, or flags, or flags over a file. Out: a [`DetectConfig`], and which
+//! images, formats and limits go with it. Promises: a key is a flag of `gemscope detect` with `_`
+//! for `-`, under one section; an unknown key, or a value that its flag would refuse, is an error
+//! that names the line.
 //!
 //! ```
 //! use gemscope::session::Pipeline;
@@ -27,9 +28,9 @@ pub use error::PipelineError;
 pub use layer::Layer;
 use layer::layers;
 pub use sections::{
-    BudgetSection, ChoiceSection, CoordinateSection, DecodingSection, DeviceSection, ExportSection, FilterSection,
-    ImageSection, LimitSection, ModelSection, PromptsSection, RuleSection, RunSection, SamplingSection, ServerSection,
-    TaskSection, ViewSection,
+    BudgetSection, ChoiceSection, CoordinateSection, DecodingSection, DeviceSection, ExportSection,
+    FilterSection, ImageSection, LimitSection, ModelSection, PromptsSection, RuleSection,
+    RunSection, SamplingSection, ServerSection, TaskSection, ViewSection,
 };
 pub use word::Names;
 use word::one_or_many;
@@ -147,13 +148,18 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError`] that names the line.
     pub fn parse(text: &str) -> Result<Self, PipelineError> {
-        let table: Table = toml::from_str(text).map_err(|error| PipelineError::Toml(error.to_string()))?;
+        let table: Table =
+            toml::from_str(text).map_err(|error| PipelineError::Toml(error.to_string()))?;
         let sections = Self::sections();
         for (section, value) in &table {
             let at = |key: Option<&str>| line_of(text, section, key);
             let Some((_, keys)) = sections.iter().find(|(name, _)| name == section) else {
                 let meant = error::nearest(section, sections.iter().map(|(name, _)| *name));
-                return Err(PipelineError::Section { line: at(None), section: section.clone(), meant_name: meant });
+                return Err(PipelineError::Section {
+                    line: at(None),
+                    section: section.clone(),
+                    meant_name: meant,
+                });
             };
             let Value::Table(entries) = value else {
                 return Err(PipelineError::NoSection { line: at(None), section: section.clone() });
@@ -161,7 +167,10 @@ impl Pipeline {
             for (key, value) in entries {
                 if !keys.contains(&key.as_str()) {
                     let right = sections.iter().find(|(_, keys)| keys.contains(&key.as_str()));
-                    let meant = error::nearest(key, sections.iter().flat_map(|(_, keys)| keys.iter().copied()));
+                    let meant = error::nearest(
+                        key,
+                        sections.iter().flat_map(|(_, keys)| keys.iter().copied()),
+                    );
                     return Err(PipelineError::Key {
                         line: at(Some(key)),
                         section: section.clone(),
@@ -215,14 +224,22 @@ impl Pipeline {
     pub fn config(&self) -> Result<DetectConfig, PipelineError> {
         let Self { task: Tasks { task, prompts }, preprocess, model, decoding, answer, .. } = self;
         let excluded = [
-            (preprocess.view.fast_decode && preprocess.view.tiles.is_some(), "fast_decode", "tiles"),
+            (
+                preprocess.view.fast_decode && preprocess.view.tiles.is_some(),
+                "fast_decode",
+                "tiles",
+            ),
             (task.labels.is_some() && task.phrase.is_some(), "labels", "phrase"),
             (task.prompt.is_some() && task.phrase.is_some(), "prompt", "phrase"),
             (task.per_label && task.phrase.is_some(), "per_label", "phrase"),
             (model.server.server.is_some() && model.model.is_some(), "server", "model"),
             (model.server.server.is_some() && model.dtype.is_some(), "server", "dtype"),
             (model.server.server.is_some() && model.device.device.is_some(), "server", "device"),
-            (self.source.choice.limit.is_some() && self.source.choice.sample.is_some(), "limit", "sample"),
+            (
+                self.source.choice.limit.is_some() && self.source.choice.sample.is_some(),
+                "limit",
+                "sample",
+            ),
         ];
         if let Some((_, one, other)) = excluded.into_iter().find(|(both, ..)| *both) {
             return Err(PipelineError::Excluded { one, other });
@@ -285,10 +302,13 @@ fn line_of(text: &str, section: &str, key: Option<&str>) -> usize {
             }
         } else if let Some((before, _)) = line.split_once('=') {
             let before = name(before);
-            let dotted = before
-                .split_once('.')
-                .is_some_and(|(one, other)| name(one) == section && key.is_none_or(|key| name(other) == key));
-            if dotted || inside && key == Some(before.as_str()) || !inside && key.is_none() && before == section {
+            let dotted = before.split_once('.').is_some_and(|(one, other)| {
+                name(one) == section && key.is_none_or(|key| name(other) == key)
+            });
+            if dotted
+                || inside && key == Some(before.as_str())
+                || !inside && key.is_none() && before == section
+            {
                 return index + 1;
             }
         }
@@ -333,7 +353,9 @@ impl TaskSection {
         let labels = self.labels.as_ref().map_or_else(|| Ok(Vec::new()), Names::labels)?;
         Ok(match (&self.prompt, &self.phrase) {
             (Some(text), _) => Some(Task::Prompt { text: text.clone(), labels }),
-            (None, Some(phrase)) if phrase.trim().is_empty() => return Err(PipelineError::NoPhrase),
+            (None, Some(phrase)) if phrase.trim().is_empty() => {
+                return Err(PipelineError::NoPhrase);
+            }
             (None, Some(phrase)) => Some(Task::Phrase(phrase.trim().to_owned())),
             (None, None) if labels.is_empty() => None,
             (None, None) => Some(Task::Labels(labels)),
@@ -342,7 +364,11 @@ impl TaskSection {
 
     /// What goes around the task.
     pub fn conversation(&self) -> Conversation {
-        Conversation { system: self.system.clone(), thinking: self.thinking, image_newlines: self.image_newlines }
+        Conversation {
+            system: self.system.clone(),
+            thinking: self.thinking,
+            image_newlines: self.image_newlines,
+        }
     }
 }
 
@@ -354,7 +380,9 @@ impl BudgetSection {
     pub fn choice(&self) -> Result<Option<BudgetChoice>, PipelineError> {
         match (self.budget.as_deref(), self.max_budget) {
             (Some("auto"), max) => Ok(Some(BudgetChoice::Auto { max: max.unwrap_or(Budget::MAX) })),
-            (_, Some(_)) => Err(PipelineError::GoesWith { setting: "max_budget", with: "budget auto" }),
+            (_, Some(_)) => {
+                Err(PipelineError::GoesWith { setting: "max_budget", with: "budget auto" })
+            }
             (None, None) => Ok(None),
             (Some(text), None) => {
                 let fixed: Result<Budget, _> = text.parse();
@@ -479,7 +507,8 @@ impl ChoiceSection {
 impl CoordinateSection {
     /// Rules that read coordinates so.
     pub fn rules(&self) -> Rules {
-        let (coordinates, order) = (self.coordinates.unwrap_or_default(), self.order.unwrap_or_default());
+        let (coordinates, order) =
+            (self.coordinates.unwrap_or_default(), self.order.unwrap_or_default());
         Rules { coordinates, order, ..Rules::default() }
     }
 }
@@ -522,7 +551,12 @@ impl FilterSection {
         Ok(Filters {
             score,
             calibration: learned.map(|(_, platt)| platt).or(base.calibration.filter(|_| of_base)),
-            labels_map: self.labels_map.as_deref().map(read_labels_map).transpose()?.unwrap_or(base.labels_map),
+            labels_map: self
+                .labels_map
+                .as_deref()
+                .map(read_labels_map)
+                .transpose()?
+                .unwrap_or(base.labels_map),
             strict_labels: self.strict_labels.unwrap_or(base.strict_labels),
             min_score,
             min_area: self.min_area.or(base.min_area),
@@ -530,7 +564,9 @@ impl FilterSection {
             min_aspect: self.min_aspect.or(base.min_aspect),
             max_aspect: self.max_aspect.or(base.max_aspect),
             drop_edge: self.drop_edge.unwrap_or(base.drop_edge),
-            duplicates: self.duplicates.map_or(base.duplicates, |threshold| Some(threshold).filter(|at| *at > 0.0)),
+            duplicates: self
+                .duplicates
+                .map_or(base.duplicates, |threshold| Some(threshold).filter(|at| *at > 0.0)),
             nms,
             nms_agnostic: self.nms_agnostic.unwrap_or(base.nms_agnostic),
         })
@@ -567,9 +603,11 @@ mod tests {
 
     #[test]
     fn a_pipeline_is_the_configuration_that_it_says() {
-        let text = "[task]\nlabels = [\"salt, pepper\", \"cup\"]\nper_label = true\n[preprocess]\nbudget = 560\n\
+        let text = "[task]\nlabels = [\"salt, pepper\", \"cup\"]\nper_label = true\n[preprocess]\n\
+                    budget = 560\n\
                     [answer]\nmin_area = \"0.5%\"\nmin_score = 0.3\n[decoding]\nmax_boxes = 7\n\
-                    [source]\nexclude = [\"{a,b}\", \"c\"]\n[export]\nexport = [\"coco\"]\n[run]\nsync_every = 2";
+                    [source]\nexclude = [\"{a,b}\", \"c\"]\n[export]\nexport = [\"coco\"]\n[run]\n\
+                    sync_every = 2";
         let pipeline = Pipeline::parse(text).unwrap();
         let config = pipeline.config().unwrap();
         assert_eq!(config.task, Some(Task::Labels(vec!["salt, pepper".into(), "cup".into()])));
@@ -582,12 +620,15 @@ mod tests {
         let (config, usual) = (none.config().unwrap(), DetectConfig::default());
         assert_eq!(config.decoding, usual.decoding);
         assert_eq!((config.rules, config.filters), (usual.rules, usual.filters));
-        assert!(config.task.is_none() && config.apply_orientation && none.formats().unwrap().len() == 4);
+        assert!(
+            config.task.is_none() && config.apply_orientation && none.formats().unwrap().len() == 4
+        );
     }
 
     #[test]
     fn flags_stand_over_a_file() {
-        let file = Pipeline::parse("[task]\nlabels = 'a, b'\nthinking = true\n[answer]\nnms = 0.5").unwrap();
+        let file = Pipeline::parse("[task]\nlabels = 'a, b'\nthinking = true\n[answer]\nnms = 0.5")
+            .unwrap();
         let flags = Pipeline::parse("[task]\nlabels = ['c']\n[answer]\njoin = 0.7").unwrap();
         let both = flags.over(file).config().unwrap();
         assert_eq!(both.task.unwrap().labels(), ["c"]);
@@ -598,7 +639,10 @@ mod tests {
     #[test]
     fn an_error_names_the_line_and_what_may_have_been_meant() {
         for (text, says) in [
-            ("\n[answer]\nmin_scor = 1", "line 3: unknown key `min_scor` under [answer]; did you mean `min_score`?"),
+            (
+                "\n[answer]\nmin_scor = 1",
+                "line 3: unknown key `min_scor` under [answer]; did you mean `min_score`?",
+            ),
             ("answer.nmss = 1", "line 1: unknown key `nmss` under [answer]; did you mean `nms`?"),
             ("[anwser]", "line 1: unknown section [anwser]; did you mean `answer`?"),
             ("[task]\nbudget = 70", "line 2: `budget` belongs under [preprocess], not [task]"),
@@ -606,7 +650,10 @@ mod tests {
             ("task = 1", "line 1: task must be a section"),
             ("[answer]\nmin_score = 2", "line 2: [answer] min_score: must be from 0 to 1"),
             ("[answer]\nmin_area = 'x'", "line 2: [answer] min_area: \"x\" is no area"),
-            ("[preprocess]\n\n# a comment\nmax_pixels = 0", "line 4: [preprocess] max_pixels: must be a whole number"),
+            (
+                "[preprocess]\n\n# a comment\nmax_pixels = 0",
+                "line 4: [preprocess] max_pixels: must be a whole number",
+            ),
             ("[decoding]\ndecoding = 'gramar'", "neither grammar nor free"),
             ("[task", "1 | [task"),
         ] {

@@ -1,7 +1,7 @@
 //! The sections of a pipeline, which are the flags of `gemscope detect`.
 //!
-//! The comments of the fields are what `--help` says. A setting that is left out has its default only
-//! once everything is put together, so that a flag can stand over a file.
+//! The comments of the fields are what `--help` says. A setting that is left out has its default
+//! only once everything is put together, so that a flag can stand over a file.
 
 // The comments of fields are read in a terminal, where Markdown is noise.
 #![allow(clippy::doc_markdown, rustdoc::broken_intra_doc_links)]
@@ -10,12 +10,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::layer::layers;
-use super::word::{Names, above_zero_word, count_word, one_or_many, seconds_word, share_word, word};
+use super::word::{
+    Names, above_zero_word, count_word, one_or_many, seconds_word, share_word, word,
+};
 #[cfg(feature = "cli")]
 use super::word::{above_zero, from_one, seconds, share};
 use crate::device::DeviceChoice;
 use crate::model::Dtypes;
-use crate::record::{AnswerKind, Area, Budget, CoordinateOrder, CoordinateScale, ScoreKind, Tiling};
+use crate::record::{
+    AnswerKind, Area, Budget, CoordinateOrder, CoordinateScale, ScoreKind, Tiling,
+};
 use crate::server::{PictureForm, ServerKindChoice};
 use crate::session::DecodingChoice;
 
@@ -26,7 +30,8 @@ layers! {
         /// What to find, separated by commas: "person,dog"; or @FILE with one label a line
         #[cfg_attr(feature = "cli", arg(long, short, value_name = "LABELS"))]
         pub labels: Option<Names>,
-        /// Ask about each label by itself; slower, and often finds more. A view is encoded once for all of them
+        /// Ask about each label by itself; slower, and often finds more. A view is encoded once for
+        /// all of them
         #[cfg_attr(feature = "cli", arg(long, conflicts_with = "phrase"))]
         pub per_label: bool,
         /// The whole text of the question; {labels} in it stands for the labels
@@ -37,8 +42,9 @@ layers! {
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "PHRASE", conflicts_with = "labels"))]
         pub phrase: Option<String>,
-        /// What is asked for: boxes, or text (a caption, a count), which stands in jsonl, csv and html and in no data set. Default: boxes for
-        /// --labels and --phrase, and for a --prompt that begins with detect, find or locate or names box_2d; else text
+        /// What is asked for: boxes, or text (a caption, a count), which stands in jsonl, csv and
+        /// html and in no data set. Default: boxes for --labels and --phrase, and for a --prompt
+        /// that begins with detect, find or locate or names box_2d; else text
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "KIND"))]
         pub answer: Option<AnswerKind>,
@@ -57,8 +63,9 @@ layers! {
     /// What is asked about single images.
     #[cfg_attr(feature = "cli", command(next_help_heading = "What to ask"))]
     pub struct PromptsSection {
-        /// What is asked about each image: a CSV with the columns image, and labels or prompt, or JSON lines with these keys. What a row leaves
-        /// out, and images without a row, are asked as the other flags say
+        /// What is asked about each image: a CSV with the columns image, and labels or prompt, or
+        /// JSON lines with these keys. What a row leaves out, and images without a row, are asked
+        /// as the other flags say
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
         pub prompts: Option<PathBuf>,
@@ -67,7 +74,8 @@ layers! {
     /// Which images.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Images"))]
     pub struct ChoiceSection {
-        /// Leave out files and folders of this name ("*_thumb.jpg", thumbs) or path ("2023/raw", "raw/**/*.png"). May be given several times
+        /// Leave out files and folders of this name ("*_thumb.jpg", thumbs) or path ("2023/raw",
+        /// "raw/**/*.png"). May be given several times
         #[serde(deserialize_with = "one_or_many")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "GLOB"))]
         pub exclude: Vec<String>,
@@ -79,7 +87,8 @@ layers! {
         #[serde(deserialize_with = "count_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "N", conflicts_with = "sample", value_parser = from_one::<u32>))]
         pub limit: Option<u32>,
-        /// Take only N images, drawn by --seed: 50 of 50,000 first. The same command with a larger N, or without, goes on with the others
+        /// Take only N images, drawn by --seed: 50 of 50,000 first. The same command with a larger
+        /// N, or without, goes on with the others
         #[serde(deserialize_with = "count_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = from_one::<u32>))]
         pub sample: Option<u32>,
@@ -96,11 +105,13 @@ layers! {
     /// How much is read of a file.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Images"))]
     pub struct LimitSection {
-        /// Files that claim more pixels fail (memory for about ten times as many bytes is needed) [default: 178956970]
+        /// Files that claim more pixels fail (memory for about ten times as many bytes is needed)
+        /// [default: 178956970]
         #[serde(deserialize_with = "count_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = from_one::<u64>))]
         pub max_pixels: Option<u64>,
-        /// JPEGs that end early are decoded as far as they go; those with a smaller share of their rows fail [default: 0.25]
+        /// JPEGs that end early are decoded as far as they go; those with a smaller share of their
+        /// rows fail [default: 0.25]
         #[serde(deserialize_with = "share_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SHARE", value_parser = share::<f64>))]
         pub min_rows: Option<f64>,
@@ -109,7 +120,8 @@ layers! {
     /// How much of an image the model sees.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Images"))]
     pub struct BudgetSection {
-        /// Soft tokens of an image: 70, 140, 280, 560, 1120, or auto (the smallest that does not shrink it). Default: the model's own
+        /// Soft tokens of an image: 70, 140, 280, 560, 1120, or auto (the smallest that does not
+        /// shrink it). Default: the model's own
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, short, value_name = "TOKENS"))]
         pub budget: Option<String>,
@@ -122,13 +134,15 @@ layers! {
     /// What is shown of an image.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Images"))]
     pub struct ViewSection {
-        /// Show tiles besides the whole image: SIZE[:OVERLAP] in pixels, COLUMNSxROWS[:OVERLAP], or auto (where the budget would shrink the
-        /// image). OVERLAP is a share (0.25) or pixels (100) [default: 0.2]
+        /// Show tiles besides the whole image: SIZE[:OVERLAP] in pixels, COLUMNSxROWS[:OVERLAP], or
+        /// auto (where the budget would shrink the image). OVERLAP is a share (0.25) or pixels
+        /// (100) [default: 0.2]
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "TILES"))]
         pub tiles: Option<Tiling>,
-        /// Decode only as many pixels of a JPEG as the budget needs. Faster with large images, and answers may change: it is not what
-        /// decoding all and resizing gives. Needs a build with the feature turbojpeg
+        /// Decode only as many pixels of a JPEG as the budget needs. Faster with large images, and
+        /// answers may change: it is not what decoding all and resizing gives. Needs a build with
+        /// the feature turbojpeg
         #[cfg_attr(feature = "cli", arg(long, conflicts_with = "tiles"))]
         pub fast_decode: bool,
     }
@@ -136,14 +150,16 @@ layers! {
     /// Which model, and on what.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Model and device"))]
     pub struct ModelSection {
-        /// A directory with a Gemma 4 ONNX export; or OWNER/NAME (hf:OWNER/NAME@REVISION), a model that `gemscope model download` has fetched; or
-        /// demo, the bundled model, which knows only coloured shapes (./demo is a folder of that name); or script:FILE, answers for tests.
-        /// Default: $GEMSCOPE_MODEL; without it the demo model answers, but only questions made of its own words
+        /// A directory with a Gemma 4 ONNX export; or OWNER/NAME (hf:OWNER/NAME@REVISION), a model
+        /// that `gemscope model download` has fetched; or demo, the bundled model, which knows only
+        /// coloured shapes (./demo is a folder of that name); or script:FILE, answers for tests.
+        /// Default: $GEMSCOPE_MODEL; without it the demo model answers, but only questions made of
+        /// its own words
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, short, value_name = "MODEL"))]
         pub model: Option<PathBuf>,
-        /// Which graphs, by their suffix: fp32, fp16, q8, q4, q4f16 ..., for all or for each: vision=fp16,decoder=q4f16. Default: the
-        /// first that is there
+        /// Which graphs, by their suffix: fp32, fp16, q8, q4, q4f16 ..., for all or for each:
+        /// vision=fp16,decoder=q4f16. Default: the first that is there
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SUFFIX"))]
         pub dtype: Option<Dtypes>,
@@ -151,8 +167,8 @@ layers! {
         #[serde(deserialize_with = "count_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = from_one::<u16>))]
         pub threads: Option<u16>,
-        /// Keep the graphs as ONNX Runtime makes them ready in the cache directory: the next start with this model is several times as fast. Takes
-        /// about as much disk as the graphs do
+        /// Keep the graphs as ONNX Runtime makes them ready in the cache directory: the next start
+        /// with this model is several times as fast. Takes about as much disk as the graphs do
         #[cfg_attr(feature = "cli", arg(long))]
         pub keep_graphs: bool,
         /// Run graphs that are known to compute something else than Gemma 4, as some exports do
@@ -171,8 +187,9 @@ layers! {
     /// A server that has the model.
     #[cfg_attr(feature = "cli", command(next_help_heading = "A server in place of a model"))]
     pub struct ServerSection {
-        /// The address of a server that has the model: Ollama, llama.cpp, LM Studio, vLLM, or another one of OpenAI's API
-        /// (http://localhost:11434). Its key, if it wants one: $GEMSCOPE_SERVER_KEY, else $OPENAI_API_KEY
+        /// The address of a server that has the model: Ollama, llama.cpp, LM Studio, vLLM, or
+        /// another one of OpenAI's API (http://localhost:11434). Its key, if it wants one:
+        /// $GEMSCOPE_SERVER_KEY, else $OPENAI_API_KEY
         #[serde(deserialize_with = "word")]
         #[cfg_attr(
             feature = "cli",
@@ -199,7 +216,8 @@ layers! {
         #[serde(deserialize_with = "seconds_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SECONDS", value_parser = seconds))]
         pub server_wait: Option<Duration>,
-        /// Images that are asked about at the same time. Default: 4; of Ollama 1, of llama.cpp at most its slots
+        /// Images that are asked about at the same time. Default: 4; of Ollama 1, of llama.cpp at
+        /// most its slots
         #[serde(deserialize_with = "count_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = from_one::<u16>))]
         pub concurrency: Option<u16>,
@@ -208,8 +226,9 @@ layers! {
     /// What computes.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Model and device"))]
     pub struct DeviceSection {
-        /// What computes: auto, cpu, cuda (the card with the most free memory), cuda:N, or several cards: cuda:0,1 or cuda:all; else
-        /// $GEMSCOPE_DEVICE. `auto` is a CUDA card where one can be used, and the CPU where not; `cuda` never becomes the CPU [default: auto]
+        /// What computes: auto, cpu, cuda (the card with the most free memory), cuda:N, or several
+        /// cards: cuda:0,1 or cuda:all; else $GEMSCOPE_DEVICE. `auto` is a CUDA card where one can
+        /// be used, and the CPU where not; `cuda` never becomes the CPU [default: auto]
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "DEVICE"))]
         pub device: Option<DeviceChoice>,
@@ -218,8 +237,9 @@ layers! {
     /// How answers are generated.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Answers"))]
     pub struct DecodingSection {
-        /// grammar: only well-formed lists of boxes can be written, and what must stand in them is not decoded token by token; free:
-        /// whatever the model says. Default: grammar for --labels and --phrase, free for --prompt and with --thinking
+        /// grammar: only well-formed lists of boxes can be written, and what must stand in them is
+        /// not decoded token by token; free: whatever the model says. Default: grammar for --labels
+        /// and --phrase, free for --prompt and with --thinking
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "HOW"))]
         pub decoding: Option<DecodingChoice>,
@@ -234,8 +254,8 @@ layers! {
         #[serde(deserialize_with = "count_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = from_one::<u32>))]
         pub max_new_tokens: Option<u32>,
-        /// Answers that are written at the same time; they are the same whatever their number. Default: 32, or as many as 1 GB of cache
-        /// holds
+        /// Answers that are written at the same time; they are the same whatever their number.
+        /// Default: 32, or as many as 1 GB of cache holds
         #[serde(deserialize_with = "count_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = from_one::<u16>))]
         pub batch: Option<u16>,
@@ -256,11 +276,13 @@ layers! {
         #[serde(deserialize_with = "share_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "P", value_parser = share::<f32>))]
         pub top_p: Option<f32>,
-        /// With --temperature: only so many of the most probable tokens; 0 is no limit [default: 64]
+        /// With --temperature: only so many of the most probable tokens; 0 is no limit [default:
+        /// 64]
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "K"))]
         pub top_k: Option<usize>,
-        /// With --temperature: the same seed gives the same answers; with --sample: the same images [default: 0]
+        /// With --temperature: the same seed gives the same answers; with --sample: the same images
+        /// [default: 0]
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
         pub seed: Option<u64>,
@@ -269,8 +291,9 @@ layers! {
     /// What the numbers of a box count.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Answers"))]
     pub struct CoordinateSection {
-        /// What the numbers of a box count: 1000 (thousandths of the image), 1 (shares of it) or pixels. An answer that does not fit gets the
-        /// note coordinates_do_not_fit and loses those boxes
+        /// What the numbers of a box count: 1000 (thousandths of the image), 1 (shares of it) or
+        /// pixels. An answer that does not fit gets the note coordinates_do_not_fit and loses those
+        /// boxes
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SCALE"))]
         pub coordinates: Option<CoordinateScale>,
@@ -287,17 +310,21 @@ layers! {
         #[serde(flatten)]
         #[cfg_attr(feature = "cli", command(flatten))]
         pub coordinates: CoordinateSection,
-        /// With --tiles: boxes of several views are one where they have so much of the smaller one in common [default: 0.5]
+        /// With --tiles: boxes of several views are one where they have so much of the smaller one
+        /// in common [default: 0.5]
         #[serde(deserialize_with = "share_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SHARE", value_parser = share::<f64>))]
         pub join: Option<f64>,
     }
 
-    /// Which boxes are exported, and under which labels and scores. The model is not asked again for another choice.
-    #[cfg_attr(feature = "cli", command(next_help_heading = "Which boxes are exported (can be changed later: no model is asked again)"))]
+    /// Which boxes are exported, and under which labels and scores. The model is not asked again
+    /// for another choice.
+    #[cfg_attr(feature = "cli", command(next_help_heading = "Which boxes are exported (can be \
+        changed later: no model is asked again)"))]
     pub struct FilterSection {
-        /// What the score of a box is: the probability of its coordinates' tokens, of its label's tokens, joint, their product, or stated, the
-        /// confidence that the answer writes beside the box [default: joint]
+        /// What the score of a box is: the probability of its coordinates' tokens, of its label's
+        /// tokens, joint, their product, or stated, the confidence that the answer writes beside
+        /// the box [default: joint]
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "KIND"))]
         pub score: Option<ScoreKind>,
@@ -305,8 +332,9 @@ layers! {
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
         pub calibration: Option<PathBuf>,
-        /// Leave out boxes below this score, and boxes without one. Default: boxes below 0.05 (joint), 0.2 (label) or 0 (coordinates, stated), before
-        /// calibration; 0 keeps every box that has a score
+        /// Leave out boxes below this score, and boxes without one. Default: boxes below 0.05
+        /// (joint), 0.2 (label) or 0 (coordinates, stated), before calibration; 0 keeps every box
+        /// that has a score
         #[serde(deserialize_with = "share_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SCORE", value_parser = share::<f64>))]
         pub min_score: Option<f64>,
@@ -340,7 +368,8 @@ layers! {
         /// With --nms: whatever their labels
         #[cfg_attr(feature = "cli", arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true"))]
         pub nms_agnostic: Option<bool>,
-        /// A TOML file of other words for labels, one a line: "automobile" = "car"; with "" on the right their boxes are left out
+        /// A TOML file of other words for labels, one a line: "automobile" = "car"; with "" on the
+        /// right their boxes are left out
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
         pub labels_map: Option<PathBuf>,
@@ -352,15 +381,17 @@ layers! {
     /// How a run goes: nothing that an answer depends on.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Going on"))]
     pub struct RunSection {
-        /// Keep the records of images that are not there any more in the exports. Without it they are left out and counted
+        /// Keep the records of images that are not there any more in the exports. Without it they
+        /// are left out and counted
         #[cfg_attr(feature = "cli", arg(long))]
         pub keep_missing: bool,
-        /// Answers are on disk, safe from a power cut, after so many seconds; 0 is each before the next. A process that is killed loses none
-        /// either way [default: 1]
+        /// Answers are on disk, safe from a power cut, after so many seconds; 0 is each before the
+        /// next. A process that is killed loses none either way [default: 1]
         #[serde(deserialize_with = "seconds_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SECONDS", value_parser = seconds))]
         pub sync_every: Option<Duration>,
-        /// Images whose answers take longer, from when the model took them up, fail. Without it answers are waited for
+        /// Images whose answers take longer, from when the model took them up, fail. Without it
+        /// answers are waited for
         #[serde(deserialize_with = "seconds_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SECONDS", value_parser = seconds))]
         pub answer_timeout: Option<Duration>,
@@ -369,8 +400,8 @@ layers! {
     /// What to write.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Output"))]
     pub struct ExportSection {
-        /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts, crops, overlay, html; or none
-        /// [default: jsonl,coco,counts,crops]
+        /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts,
+        /// crops, overlay, html; or none [default: jsonl,coco,counts,crops]
         #[cfg_attr(feature = "cli", arg(long, value_name = "FORMATS"))]
         pub export: Option<Names>,
     }

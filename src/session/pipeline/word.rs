@@ -1,7 +1,7 @@
 //! Single settings, as a flag or a value in TOML says them.
 //!
-//! In: the text of a flag; or a text, a number or a switch. Out: the value. Promises: both are read by
-//! the same function, so a file can say what a flag can.
+//! In: the text of a flag; or a text, a number or a switch. Out: the value. Promises: both are read
+//! by the same function, so a file can say what a flag can.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -24,8 +24,11 @@ pub fn share<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String
 ///
 /// # Errors
 /// In words.
-pub fn above_zero<T: FromStr + PartialOrd + From<u8> + Into<f64> + Copy>(text: &str) -> Result<T, String> {
-    let number = text.parse().ok().filter(|value: &T| *value > T::from(0) && (*value).into().is_finite());
+pub fn above_zero<T: FromStr + PartialOrd + From<u8> + Into<f64> + Copy>(
+    text: &str,
+) -> Result<T, String> {
+    let number =
+        text.parse().ok().filter(|value: &T| *value > T::from(0) && (*value).into().is_finite());
     number.ok_or_else(|| "must be above 0".to_owned())
 }
 
@@ -45,7 +48,9 @@ pub fn from_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, Str
 pub fn seconds(text: &str) -> Result<Duration, String> {
     const LONGEST: f64 = 3600.0;
     let seconds = text.parse().ok().filter(|seconds| (0.0..=LONGEST).contains(seconds));
-    seconds.map(Duration::from_secs_f64).ok_or_else(|| format!("must be from 0 to {LONGEST} seconds"))
+    seconds
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| format!("must be from 0 to {LONGEST} seconds"))
 }
 
 /// Reads a text or a number with the parser of the flag.
@@ -76,8 +81,11 @@ impl<T> Visitor<'_> for Word<T> {
 }
 
 /// The value that [`FromStr`] reads.
-pub(super) fn word<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(from: D) -> Result<Option<T>, D::Error> {
-    from.deserialize_any(Word(|text| text.parse().map_err(|error: T::Err| error.to_string()))).map(Some)
+pub(super) fn word<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Display>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
+    from.deserialize_any(Word(|text| text.parse().map_err(|error: T::Err| error.to_string())))
+        .map(Some)
 }
 
 /// The same for [`share`].
@@ -108,7 +116,9 @@ where
 }
 
 /// The same for [`seconds`].
-pub(super) fn seconds_word<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+pub(super) fn seconds_word<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Duration>, D::Error> {
     from.deserialize_any(Word(seconds)).map(Some)
 }
 
@@ -141,8 +151,8 @@ pub(super) fn one_or_many<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Displa
     from.deserialize_any(Many(PhantomData))
 }
 
-/// Labels or formats: names with commas between them in one text; or a list of names, in which a comma
-/// is part of a name.
+/// Labels or formats: names with commas between them in one text; or a list of names, in which a
+/// comma is part of a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Names {
     /// `a, b`; or `@FILE`, with a name a line.

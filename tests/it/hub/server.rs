@@ -128,14 +128,17 @@ impl TestHub {
 
 fn read_folder(folder: &Path) -> BTreeMap<String, Vec<u8>> {
     let entries = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
-    let files = entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path);
-    let name = |path: &PathBuf| path.strip_prefix(folder).unwrap().to_str().unwrap().replace('\\', "/");
+    let files =
+        entries.filter(|entry| entry.file_type().is_file()).map(walkdir::DirEntry::into_path);
+    let name =
+        |path: &PathBuf| path.strip_prefix(folder).unwrap().to_str().unwrap().replace('\\', "/");
     files.map(|path| (name(&path), fs::read(&path).unwrap())).collect()
 }
 
 /// The SHA-1 that git has for a file.
 pub fn git_sha1(bytes: &[u8]) -> String {
-    let hash = Sha1::new_with_prefix(format!("blob {}\0", bytes.len())).chain_update(bytes).finalize();
+    let hash =
+        Sha1::new_with_prefix(format!("blob {}\0", bytes.len())).chain_update(bytes).finalize();
     hash.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -176,7 +179,8 @@ fn serve(stream: &TcpStream, state: &Mutex<State>, is_cdn: bool) {
         token: header("authorization"),
         range: range.clone(),
     };
-    let from = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
+    let from = range
+        .and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse::<usize>().ok());
     let mut locked = state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     locked.asked.push(asked);
     // Waiting for a write must not hold up the others.
@@ -205,8 +209,11 @@ impl Answer {
     }
 
     fn send(&self, mut stream: &TcpStream) {
-        let mut head =
-            format!("HTTP/1.1 {} x\r\nConnection: close\r\nContent-Length: {}\r\n", self.status, self.body.len());
+        let mut head = format!(
+            "HTTP/1.1 {} x\r\nConnection: close\r\nContent-Length: {}\r\n",
+            self.status,
+            self.body.len()
+        );
         for (name, value) in &self.headers {
             head.extend([name, ": ", value, "\r\n"]);
         }
@@ -227,7 +234,11 @@ impl State {
         if let Some(refusal) = self.refusal.as_mut().filter(|refusal| refusal.times > 0) {
             refusal.times -= 1;
             let answer = Answer::of(refusal.status, Vec::new());
-            return refusal.headers.clone().iter().fold(answer, |answer, (name, value)| answer.with(name, value));
+            return refusal
+                .headers
+                .clone()
+                .iter()
+                .fold(answer, |answer, (name, value)| answer.with(name, value));
         }
         let parts: Vec<_> = route.trim_start_matches('/').split('/').collect();
         let missing = |code: &str| Answer::of(404, Vec::new()).with("X-Error-Code", code);
@@ -239,35 +250,50 @@ impl State {
                 if !["main", "v1", "refs%2Fpr%2F1", COMMIT].contains(revision) {
                     return missing("RevisionNotFound");
                 }
-                Answer::of(200, json!({ "sha": COMMIT, "id": format!("{owner}/{name}") }).to_string().into_bytes())
+                Answer::of(
+                    200,
+                    json!({ "sha": COMMIT, "id": format!("{owner}/{name}") })
+                        .to_string()
+                        .into_bytes(),
+                )
             }
             ["api", "models", owner, name, "tree", _] => {
                 const PAGE: usize = 4;
                 let files = &self.repositories[&format!("{owner}/{name}")];
-                let page: usize = query.split_once("cursor=").map_or(0, |(_, page)| page.parse().unwrap());
+                let page: usize =
+                    query.split_once("cursor=").map_or(0, |(_, page)| page.parse().unwrap());
                 let entry = |(path, bytes): (&String, &Vec<u8>)| {
-                    let mut entry =
-                        json!({ "type": "file", "path": path, "size": bytes.len(), "oid": git_sha1(bytes) });
+                    let mut entry = json!({ "type": "file", "path": path, "size": bytes.len(), "oid": git_sha1(bytes) });
                     if bytes.len() >= LARGE {
                         let lfs = json!({ "oid": sha256(bytes), "size": bytes.len(), "pointerSize": 130 });
                         entry["lfs"] = lfs;
                     }
                     entry
                 };
-                let mut entries: Vec<_> = files.iter().skip(page * PAGE).take(PAGE).map(entry).collect();
-                entries.push(json!({ "type": "directory", "path": "onnx", "size": 0, "oid": COMMIT }));
+                let mut entries: Vec<_> =
+                    files.iter().skip(page * PAGE).take(PAGE).map(entry).collect();
+                entries
+                    .push(json!({ "type": "directory", "path": "onnx", "size": 0, "oid": COMMIT }));
                 let answer = Answer::of(200, serde_json::to_vec(&entries).unwrap());
                 if files.len() <= (page + 1) * PAGE {
                     return answer;
                 }
-                answer.with("Link", format!("<{route}?recursive=true&cursor={}>; rel=\"next\"", page + 1))
+                answer.with(
+                    "Link",
+                    format!("<{route}?recursive=true&cursor={}>; rel=\"next\"", page + 1),
+                )
             }
             [owner, name, "resolve", _, file @ ..] => {
                 let file = file.join("/");
-                match self.repositories.get(&format!("{owner}/{name}")).and_then(|files| files.get(&file)) {
+                match self
+                    .repositories
+                    .get(&format!("{owner}/{name}"))
+                    .and_then(|files| files.get(&file))
+                {
                     None => missing("EntryNotFound"),
                     Some(bytes) if bytes.len() >= LARGE => {
-                        let location = format!("{}/{owner}/{name}/{file}?X-Signature=secret", self.cdn);
+                        let location =
+                            format!("{}/{owner}/{name}/{file}?X-Signature=secret", self.cdn);
                         Answer::of(302, Vec::new()).with("Location", location)
                     }
                     // As the hub does it with small files: a redirect within itself.
@@ -293,7 +319,9 @@ impl State {
                 if *times > 0 {
                     *times -= 1;
                     // Of the generators that fit in a line, Knuth's.
-                    *seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    *seed = seed
+                        .wrapping_mul(6_364_136_223_846_793_005)
+                        .wrapping_add(1_442_695_040_888_963_407);
                     // Not more than a fiftieth or so, so that all of the cuts are met.
                     answer.sent = (*seed >> 33) as usize % (answer.body.len() / 40).max(2);
                 }
@@ -314,9 +342,8 @@ impl State {
                 part(bytes, from)
             }
             Fault::Slow => Answer { slow: true, ..part(bytes, from) },
-            Fault::Page => {
-                Answer::of(200, b"<html>Log in</html>".to_vec()).with("Content-Type", "text/html; charset=utf-8")
-            }
+            Fault::Page => Answer::of(200, b"<html>Log in</html>".to_vec())
+                .with("Content-Type", "text/html; charset=utf-8"),
         }
     }
 }

@@ -33,11 +33,16 @@ fn shares_are_no_boxes_of_a_tenth_of_a_pixel() {
     // Among thousandths, so that shares are not what the input is written in.
     let thousandths = r#"[{"box_2d": [100, 200, 300, 400], "label": "cat"}]"#;
     let shares = r#"[{"box_2d": [0.12, 0.08, 0.88, 0.92], "label": "whole"}]"#;
-    let line = |image: &str, text: &str| json!({"image": image, "width": 640, "height": 480, "text": text}).to_string();
+    let line = |image: &str, text: &str| {
+        json!({"image": image, "width": 640, "height": 480, "text": text}).to_string()
+    };
     let input = [line("a", thousandths), line("b", thousandths), line("c", shares)].join("\n");
     let output = gemscope().args(["parse", "-"]).write_stdin(input).output().unwrap();
     let records = json_lines(String::from_utf8(output.stdout).unwrap());
-    assert_eq!(found(&records[0]), ("ok".to_owned(), vec![("cat".to_owned(), [128.0, 48.0, 256.0, 144.0])]));
+    assert_eq!(
+        found(&records[0]),
+        ("ok".to_owned(), vec![("cat".to_owned(), [128.0, 48.0, 256.0, 144.0])])
+    );
     assert_eq!(found(&records[2]), ("refused".to_owned(), vec![]), "{}", records[2]);
     assert!(noted(&records[2], "coordinates_do_not_fit"));
 }
@@ -64,7 +69,12 @@ fn the_scale_and_the_order_can_be_named_and_are_kept() {
     let run = dir.path().join("run");
     let detect = |coordinates: &str| {
         let mut command = gemscope();
-        command.arg("detect").arg(&images).args(["--labels", "circle,square,triangle,star", "--export", "none"]);
+        command.arg("detect").arg(&images).args([
+            "--labels",
+            "circle,square,triangle,star",
+            "--export",
+            "none",
+        ]);
         command.args(["--coordinates", coordinates, "--order", "xyxy", "--out"]).arg(&run);
         command.output().unwrap()
     };
@@ -88,7 +98,9 @@ fn a_leaked_thought_is_no_box() {
         format!("<unused94>thought\n{draft}\n<unused95>{CAT}"),
         format!("<reasoning>{draft}</reasoning>\n<answer>{CAT}</answer>"),
         format!("[THINK]{draft}[/THINK]{CAT}"),
-        format!("<|channel|>analysis<|message|>{draft}<|end|><|start|>assistant<|channel|>final<|message|>{CAT}"),
+        format!(
+            "<|channel|>analysis<|message|>{draft}<|end|><|start|>assistant<|channel|>final<|message|>{CAT}"
+        ),
         format!("<|channel>thought\n{draft}<channel|><|channel>final\n{CAT}<channel|>"),
         format!("{draft}</channel|>{CAT}"),
     ] {
@@ -101,7 +113,9 @@ fn a_leaked_thought_is_no_box() {
 #[test]
 fn a_second_turn_is_no_answer() {
     let next = r#"user detect dogs [{"box_2d": [1, 2, 30, 40], "label": "dog"}]"#;
-    for end in ["<|im_end|>\n<|im_start|>", "<|endoftext|>", "</s>", "<|eot_id|>", "<｜end▁of▁sentence｜>"] {
+    for end in
+        ["<|im_end|>\n<|im_start|>", "<|endoftext|>", "</s>", "<|eot_id|>", "<｜end▁of▁sentence｜>"]
+    {
         assert_eq!(found(&record(&format!("{CAT}{end}{next}"))), one_cat("ok"), "{end}");
     }
 }
@@ -130,7 +144,8 @@ fn a_caption_is_no_refusal() {
         out
     };
     let said = ask("said", &["--prompt", "What is in the picture?"]);
-    let line = json_lines(fs::read_to_string(said.join("detections.jsonl")).unwrap()).pop().unwrap();
+    let line =
+        json_lines(fs::read_to_string(said.join("detections.jsonl")).unwrap()).pop().unwrap();
     assert_eq!(line["status"], "text");
     let text = line["text"].as_str().unwrap();
     assert!(!text.is_empty() && !text.contains('\n'), "of the whole image alone: {text}");
@@ -139,8 +154,9 @@ fn a_caption_is_no_refusal() {
     assert!(last("report/index.html").contains(&format!("\"answer\":\"{text}\"")));
     assert_eq!(crate::support::json(said.join("instances.json"))["images"], json!([]));
     let found = ask("found", &["--prompt", " Please DETECT shape"]);
-    let status =
-        |out: &Path| json_lines(fs::read_to_string(out.join("detections.jsonl")).unwrap())[0]["status"].clone();
+    let status = |out: &Path| {
+        json_lines(fs::read_to_string(out.join("detections.jsonl")).unwrap())[0]["status"].clone()
+    };
     assert_ne!(status(&found), "text");
     let named = ask("named", &["--prompt", "What is in the picture?", "--answer", "boxes"]);
     assert_eq!(status(&named), "refused");
@@ -155,10 +171,16 @@ fn an_answer_that_lost_a_box_is_not_ok() {
         r#""box_2d": [500, 600, 700]"#,
         r#""box_2d": [[500, 600], [700, 800]]"#,
     ] {
-        let record = record(&format!(r#"[{{{lost}, "label": "car"}}, {}]"#, CAT.trim_matches(['[', ']'].as_slice())));
+        let record = record(&format!(
+            r#"[{{{lost}, "label": "car"}}, {}]"#,
+            CAT.trim_matches(['[', ']'].as_slice())
+        ));
         assert_eq!(found(&record), one_cat("salvaged"), "{lost}");
         let notes = record["notes"].as_array().unwrap();
-        assert!(notes.iter().any(|note| note["kind"] == "unreadable_box" && note["detail"] == "box_2d"), "{record}");
+        assert!(
+            notes.iter().any(|note| note["kind"] == "unreadable_box" && note["detail"] == "box_2d"),
+            "{record}"
+        );
     }
 }
 
@@ -173,17 +195,32 @@ fn a_box_under_another_key_is_named() {
         for (text, boxes) in [(format!("[{{{lost}}}, {cat}]"), 1), (format!("[{{{lost}}}]"), 0)] {
             let record = record(&text);
             let (status, found) = found(&record);
-            assert_eq!((status.as_str(), found.len()), (if boxes == 1 { "salvaged" } else { "refused" }, boxes));
+            assert_eq!(
+                (status.as_str(), found.len()),
+                (if boxes == 1 { "salvaged" } else { "refused" }, boxes)
+            );
             let notes = record["notes"].as_array().unwrap();
-            assert!(notes.iter().any(|note| note["kind"] == "unread_key" && note["detail"] == keys), "{record}");
+            assert!(
+                notes.iter().any(|note| note["kind"] == "unread_key" && note["detail"] == keys),
+                "{record}"
+            );
         }
     }
 }
 
 #[test]
 fn labels_under_other_keys_are_labels() {
-    for key in ["object_name", "class_name", "object_label", "item", "tag", "type", "species", "categoryName", "rotulo"]
-    {
+    for key in [
+        "object_name",
+        "class_name",
+        "object_label",
+        "item",
+        "tag",
+        "type",
+        "species",
+        "categoryName",
+        "rotulo",
+    ] {
         let text = format!(r#"[{{"{key}": "cat", "box_2d": [100, 200, 300, 400]}}]"#);
         assert_eq!(found(&record(&text)), one_cat("ok"), "{key}");
     }
@@ -214,7 +251,10 @@ fn boxes_that_march_over_the_image_are_dropped() {
     let cat = CAT.trim_matches(['[', ']'].as_slice());
     let record_of = |inside: String| record(&format!("[{cat}, {inside}]"));
     assert_eq!(found(&record_of(march(150, 5, 30))), one_cat("looped"));
-    assert_eq!(found(&record(&format!("[{cat}, {}, {{\"box_2d\": [118,", march(150, 3, 121)))), one_cat("looped"));
+    assert_eq!(
+        found(&record(&format!("[{cat}, {}, {{\"box_2d\": [118,", march(150, 3, 121)))),
+        one_cat("looped")
+    );
     // Nineteen, a shelf, and an overlap of a half are what they are.
     for (count, step, width) in [(19, 5, 30), (20, 40, 40), (90, 10, 30)] {
         let (status, boxes) = found(&record_of(march(count, step, width)));
@@ -225,9 +265,15 @@ fn boxes_that_march_over_the_image_are_dropped() {
 #[test]
 fn a_thought_whose_marks_were_dropped_is_no_box() {
     let draft = r#"{"box_2d": [1, 2, 30, 40], "label": "draft"}"#;
-    assert_eq!(found(&record(&format!("thought\nThe user wants cats. {draft}\n{CAT}"))), one_cat("salvaged"));
+    assert_eq!(
+        found(&record(&format!("thought\nThe user wants cats. {draft}\n{CAT}"))),
+        one_cat("salvaged")
+    );
     assert_eq!(found(&record(&format!("thought\n{CAT}"))), one_cat("ok"));
-    assert_eq!(found(&record(&format!("analysisA guess: {draft}.assistantfinal{CAT}"))), one_cat("ok"));
+    assert_eq!(
+        found(&record(&format!("analysisA guess: {draft}.assistantfinal{CAT}"))),
+        one_cat("ok")
+    );
 }
 
 #[test]
@@ -236,7 +282,11 @@ fn an_earlier_attempt_or_an_example_is_not_added() {
     let example = r#"[{"box_2d": [10, 20, 300, 400], "label": "example"}]"#;
     let fence = |json: &str| format!("```json\n{json}\n```");
     for text in [
-        format!("First attempt:\n{}\nWait, there is no cup. Corrected answer:\n{}", fence(other), fence(CAT)),
+        format!(
+            "First attempt:\n{}\nWait, there is no cup. Corrected answer:\n{}",
+            fence(other),
+            fence(CAT)
+        ),
         format!("The format is:\n{}\nFor this image:\n{}", fence(example), fence(CAT)),
         format!("I see a cat at {}.\n{}", &other[1..48], fence(CAT)),
         format!("{other}\nOn closer inspection:\n{CAT}"),
@@ -256,10 +306,14 @@ fn an_earlier_attempt_or_an_example_is_not_added() {
 #[test]
 fn boxes_in_yaml_are_read() {
     for text in [
-        "```yaml\n- box_2d: [100, 200, 300, 400]\n  label: cat\n- box_2d: [500, 100, 900, 300]\n  label: dog\n```",
-        "- label: cat\n  box_2d: [100, 200, 300, 400]\n- label: dog\n  box_2d: [500, 100, 900, 300]\n",
-        "- label: cat\n  box_2d:\n    - 100\n    - 200\n    - 300\n    - 400\n- label: dog\n  box_2d: [500, 100, 900, 300]\n",
-        "1. label: cat, box_2d: [100, 200, 300, 400]\n2. label: dog, box_2d: [500, 100, 900, 300]\n",
+        "```yaml\n- box_2d: [100, 200, 300, 400]\n  label: cat\n- box_2d: [500, 100, 900, 300]\n  \
+         label: dog\n```",
+        "- label: cat\n  box_2d: [100, 200, 300, 400]\n- label: dog\n  box_2d: [500, 100, 900, \
+         300]\n",
+        "- label: cat\n  box_2d:\n    - 100\n    - 200\n    - 300\n    - 400\n- label: dog\n  \
+         box_2d: [500, 100, 900, 300]\n",
+        "1. label: cat, box_2d: [100, 200, 300, 400]\n2. label: dog, box_2d: [500, 100, 900, \
+         300]\n",
     ] {
         let (status, boxes) = found(&record(text));
         let labels: Vec<&str> = boxes.iter().map(|(label, _)| label.as_str()).collect();
@@ -285,14 +339,29 @@ fn doubt_is_not_ok() {
             "label_guessed",
         ),
         // Answers that were taken back.
-        (format!("{}\nMy bad, a cat:\n{CAT}", CAT.replace("cat", "fox")), "salvaged", 1, "earlier_answer_dropped"),
+        (
+            format!("{}\nMy bad, a cat:\n{CAT}", CAT.replace("cat", "fox")),
+            "salvaged",
+            1,
+            "earlier_answer_dropped",
+        ),
         (format!("Option 1:\n{CAT}\nOption 2:\n{dog}"), "salvaged", 2, "several_answers"),
         (format!("{CAT}\nActually, please ignore the box above."), "salvaged", 1, "doubtful_words"),
-        (format!("{{\"original\": {dog}, \"corrected\": {CAT}}}"), "salvaged", 1, "earlier_answer_dropped"),
+        (
+            format!("{{\"original\": {dog}, \"corrected\": {CAT}}}"),
+            "salvaged",
+            1,
+            "earlier_answer_dropped",
+        ),
         (format!("<deep_think>{dog}</deep_think>{CAT}"), "ok", 1, "thinking_removed"),
         (format!("{CAT}\n\nHuman: detect dogs\n\nAssistant: {dog}"), "ok", 1, ""),
         // A plain answer with polite words stays one.
-        (format!("Here are the boxes:\n```json\n{CAT}\n```\nLet me know if you need more."), "ok", 1, ""),
+        (
+            format!("Here are the boxes:\n```json\n{CAT}\n```\nLet me know if you need more."),
+            "ok",
+            1,
+            "",
+        ),
         (format!("### Cats\n```json\n{CAT}\n```\n### Dogs\n```json\n{dog}\n```"), "ok", 2, ""),
     ];
     for (text, status, count, note) in rows {

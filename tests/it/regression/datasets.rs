@@ -37,7 +37,12 @@ impl Files {
     }
 
     fn convert(&self, from: &str, to: &str, out: &str) -> Assert {
-        gemscope().arg("convert").arg(self.path(from)).args(["--to", to, "--out"]).arg(self.path(out)).assert()
+        gemscope()
+            .arg("convert")
+            .arg(self.path(from))
+            .args(["--to", to, "--out"])
+            .arg(self.path(out))
+            .assert()
     }
 }
 
@@ -49,7 +54,8 @@ fn coco(names: &[&str]) -> String {
     let annotations: Vec<Value> = (1..=names.len())
         .map(|id| json!({"id": id, "image_id": id, "category_id": 1, "bbox": [40, 30, 20, 20], "area": 400, "iscrowd": 0}))
         .collect();
-    json!({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]}).to_string()
+    json!({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]})
+        .to_string()
 }
 
 /// Where Ultralytics looks for the labels of an image: `labels` for the last `/images/` of the
@@ -66,37 +72,60 @@ fn label_file(image: &Path) -> PathBuf {
 /// Names of images to how many boxes they have.
 fn boxes(instances: &Value) -> BTreeMap<String, usize> {
     let list = |list: &str| instances[list].as_array().unwrap().clone();
-    let count = |id: &Value| list("annotations").iter().filter(|one| one["image_id"] == *id).count();
-    list("images").iter().map(|image| (image["file_name"].as_str().unwrap().to_owned(), count(&image["id"]))).collect()
+    let count =
+        |id: &Value| list("annotations").iter().filter(|one| one["image_id"] == *id).count();
+    list("images")
+        .iter()
+        .map(|image| (image["file_name"].as_str().unwrap().to_owned(), count(&image["id"])))
+        .collect()
 }
 
 /// The names of the classes that PyYAML would read: strings only where they are quoted, or look
 /// like nothing else.
 fn quoted_names(yaml: &str) -> Vec<String> {
     let names = yaml.split("names:\n").nth(1).unwrap();
-    names.lines().map(|line| serde_json::from_str(line.split_once(": ").unwrap().1).unwrap()).collect()
+    names
+        .lines()
+        .map(|line| serde_json::from_str(line.split_once(": ").unwrap().1).unwrap())
+        .collect()
 }
 
 #[test]
 fn labels_lie_where_ultralytics_looks_for_names_with_a_folder_images() {
     let files = Files::new();
-    let names = ["images/1/a.png", "train/images/b.png", "images/images/c.png", "d.png", "x/e.png", "images.png"];
+    let names = [
+        "images/1/a.png",
+        "train/images/b.png",
+        "images/images/c.png",
+        "d.png",
+        "x/e.png",
+        "images.png",
+    ];
     files.write("coco.json", coco(&names));
     files.convert("coco.json", "yolo", "yolo").success();
     for name in names {
         let image = files.path("yolo/images").join(name);
-        let labels = fs::read_to_string(label_file(&image)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let labels = fs::read_to_string(label_file(&image))
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(labels.lines().count(), 1, "{name}");
         files.picture(image.strip_prefix(files.0.path()).unwrap().to_str().unwrap());
     }
     // Gemscope looks at the same places.
     files.convert("yolo", "coco", "back.json").success();
-    let expected: BTreeMap<String, usize> = names.iter().map(|name| ((*name).to_owned(), 1)).collect();
+    let expected: BTreeMap<String, usize> =
+        names.iter().map(|name| ((*name).to_owned(), 1)).collect();
     assert_eq!(boxes(&read_json(files.path("back.json"))), expected);
     // Label files where nobody looks are no images with nothing in them.
     fs::create_dir_all(files.path("yolo/labels/train/images")).unwrap();
-    fs::rename(files.path("yolo/images/train/labels/b.txt"), files.path("yolo/labels/train/images/b.txt")).unwrap();
-    files.convert("yolo", "coco", "again.json").code(1).stderr(contains("b.txt: there is no image"));
+    fs::rename(
+        files.path("yolo/images/train/labels/b.txt"),
+        files.path("yolo/labels/train/images/b.txt"),
+    )
+    .unwrap();
+    files
+        .convert("yolo", "coco", "again.json")
+        .code(1)
+        .stderr(contains("b.txt: there is no image"));
 }
 
 #[test]
@@ -127,7 +156,8 @@ fn the_yolo_export_of_a_run_lies_where_ultralytics_looks() {
         .collect();
     assert_eq!(images.len(), names.len());
     for image in images {
-        let labels = fs::read_to_string(label_file(&image)).unwrap_or_else(|error| panic!("{image:?}: {error}"));
+        let labels = fs::read_to_string(label_file(&image))
+            .unwrap_or_else(|error| panic!("{image:?}: {error}"));
         assert_eq!(labels.lines().count(), 1, "{image:?}");
     }
 }
@@ -135,24 +165,33 @@ fn the_yolo_export_of_a_run_lies_where_ultralytics_looks() {
 #[test]
 fn a_split_that_is_not_there_does_not_vanish() {
     let files = Files::new();
-    for (image, label) in [("train/images/a", "train/labels/a"), ("valid/images/b", "valid/labels/b")] {
+    for (image, label) in
+        [("train/images/a", "train/labels/a"), ("valid/images/b", "valid/labels/b")]
+    {
         files.picture(&format!("set/{image}.png"));
         files.write(&format!("set/{label}.txt"), "0 0.5 0.5 0.2 0.25\n");
     }
-    let yaml = |val: &str| files.write("set/data.yaml", format!("train: train/images\nval: {val}\nnames: [cat]\n"));
+    let yaml = |val: &str| {
+        files.write("set/data.yaml", format!("train: train/images\nval: {val}\nnames: [cat]\n"))
+    };
     yaml("project-1/valid/images");
     files.convert("set", "coco", "one.json").code(1).stderr(
-        contains("data.yaml: val is \"project-1/valid/images\", which is not there").and(contains("--images DIR")),
+        contains("data.yaml: val is \"project-1/valid/images\", which is not there")
+            .and(contains("--images DIR")),
     );
     assert!(!files.path("one.json").exists());
     // Roboflow writes a folder too high; Windows writes backslashes; others call it valid.
-    for (place, val) in ["../valid/images", ".\\valid\\images", "[valid/images]"].iter().enumerate() {
+    for (place, val) in ["../valid/images", ".\\valid\\images", "[valid/images]"].iter().enumerate()
+    {
         yaml(val);
         let out = format!("two-{place}.json");
         files.convert("set", "coco", &out).success();
         assert_eq!(boxes(&read_json(files.path(&out))).len(), 2, "{val}");
     }
-    files.write("set/data.yaml", "path: /no/such/place\ntrain: train/images\nvalid: valid/images\nnames: [cat]\n");
+    files.write(
+        "set/data.yaml",
+        "path: /no/such/place\ntrain: train/images\nvalid: valid/images\nnames: [cat]\n",
+    );
     files
         .convert("set", "coco", "three.json")
         .success()
@@ -160,12 +199,21 @@ fn a_split_that_is_not_there_does_not_vanish() {
     assert_eq!(boxes(&read_json(files.path("three.json"))).len(), 2);
     // One that is there and empty is said.
     fs::create_dir_all(files.path("set/test/images")).unwrap();
-    files.write("set/data.yaml", "train: train/images\nval: valid/images\ntest: test/images\nnames: [cat]\n");
+    files.write(
+        "set/data.yaml",
+        "train: train/images\nval: valid/images\ntest: test/images\nnames: [cat]\n",
+    );
     files.convert("set", "coco", "empty.json").success().stderr(contains("test has no images"));
     // None of them is there, although there are images.
     files.picture("set/images/c.png");
-    files.write("set/data.yaml", "train: /home/someone/images\nval: /home/someone/images\nnames: [cat]\n");
-    files.convert("set", "coco", "four.json").code(1).stderr(contains("train is \"/home/someone/images\""));
+    files.write(
+        "set/data.yaml",
+        "train: /home/someone/images\nval: /home/someone/images\nnames: [cat]\n",
+    );
+    files
+        .convert("set", "coco", "four.json")
+        .code(1)
+        .stderr(contains("train is \"/home/someone/images\""));
 }
 
 #[test]
@@ -175,7 +223,10 @@ fn splits_are_kept_or_counted() {
         files.picture(&format!("set/images/{part}/{image}.png"));
         files.write(&format!("set/labels/{part}/{image}.txt"), "0 0.5 0.5 0.2 0.25\n");
     }
-    files.write("set/data.yaml", "train: images/train\nval: images/val\ntest: images/test\nnames: [cat]\n");
+    files.write(
+        "set/data.yaml",
+        "train: images/train\nval: images/val\ntest: images/test\nnames: [cat]\n",
+    );
     files
         .convert("set", "coco", "one.json")
         .success()
@@ -206,7 +257,10 @@ fn splits_are_kept_or_counted() {
     check("voc", "from-voc");
     // What has no parts is the same for both, and says so.
     files.write("coco.json", coco(&["a.png"]));
-    files.convert("coco.json", "yolo", "no-parts").success().stderr(contains("no split for validation"));
+    files
+        .convert("coco.json", "yolo", "no-parts")
+        .success()
+        .stderr(contains("no split for validation"));
 }
 
 #[test]
@@ -228,10 +282,9 @@ fn areas_and_ids_of_coco_are_kept_and_outlines_counted() {
         "categories": [{"id": 18, "name": "dog"}, {"id": 3, "name": "car"}],
     });
     files.write("coco.json", instances.to_string());
-    files
-        .convert("coco.json", "coco", "out.json")
-        .success()
-        .stderr(contains("2 annotations have an outline (segmentation), of which only the box is taken"));
+    files.convert("coco.json", "coco", "out.json").success().stderr(contains(
+        "2 annotations have an outline (segmentation), of which only the box is taken",
+    ));
     let out = read_json(files.path("out.json"));
     let rows = |list: &str, keys: &[&str]| -> Vec<Value> {
         let entries = out[list].as_array().unwrap().iter();
@@ -254,21 +307,34 @@ fn areas_and_ids_of_coco_are_kept_and_outlines_counted() {
 fn words_that_yaml_takes_for_something_else_are_names() {
     let files = Files::new();
     let words = ["N", "Y", "no", "off", "null", "~", "True", "7", "1e3", ".nan", "01"];
-    for (place, names) in
-        [format!("[{}]", words.join(", ")), format!("\n- {}", words.join("\n- "))].into_iter().enumerate()
+    for (place, names) in [format!("[{}]", words.join(", ")), format!("\n- {}", words.join("\n- "))]
+        .into_iter()
+        .enumerate()
     {
         let set = format!("set-{place}");
         files.picture(&format!("{set}/images/a.png"));
         files.write(&format!("{set}/labels/a.txt"), "0 0.5 0.5 0.2 0.25\n");
-        files.write(&format!("{set}/data.yaml"), format!("train: images\nval: images\nnames: {names}\n"));
+        files.write(
+            &format!("{set}/data.yaml"),
+            format!("train: images\nval: images\nnames: {names}\n"),
+        );
         files.convert(&set, "coco", &format!("{set}.json")).success();
         let instances = read_json(files.path(&format!("{set}.json")));
-        let read: Vec<&str> =
-            instances["categories"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+        let read: Vec<&str> = instances["categories"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["name"].as_str().unwrap())
+            .collect();
         assert_eq!(read, words);
         // As they are written they are strings for PyYAML too.
         files.convert(&set, "yolo", &format!("{set}-yolo")).success();
-        assert_eq!(quoted_names(&fs::read_to_string(files.path(&format!("{set}-yolo/data.yaml"))).unwrap()), words);
+        assert_eq!(
+            quoted_names(
+                &fs::read_to_string(files.path(&format!("{set}-yolo/data.yaml"))).unwrap()
+            ),
+            words
+        );
     }
 }
 
@@ -278,19 +344,30 @@ fn the_box_of_a_pose_is_its_box() {
     files.picture("set/images/a.png");
     let keypoints = "0.9 0.05 2 ".repeat(4);
     files.write("set/labels/a.txt", format!("0 0.5 0.5 0.2 0.25 {keypoints}\n"));
-    files.write("set/data.yaml", "train: images\nval: images\nkpt_shape: [4, 3]\nnames: [person]\n");
+    files
+        .write("set/data.yaml", "train: images\nval: images\nkpt_shape: [4, 3]\nnames: [person]\n");
     files.convert("set", "coco", "one.json").success().stderr(contains("1 lines are poses"));
-    assert_eq!(read_json(files.path("one.json"))["annotations"][0]["bbox"], json!([40.0, 30.0, 20.0, 20.0]));
+    assert_eq!(
+        read_json(files.path("one.json"))["annotations"][0]["bbox"],
+        json!([40.0, 30.0, 20.0, 20.0])
+    );
     // Without how visible they are, they look like an outline.
     files.write("set/labels/a.txt", format!("0 0.5 0.5 0.2 0.25 {}\n", "0.9 0.05 ".repeat(4)));
-    files.write("set/data.yaml", "train: images\nval: images\nkpt_shape: [4, 2]\nnames: [person]\n");
+    files
+        .write("set/data.yaml", "train: images\nval: images\nkpt_shape: [4, 2]\nnames: [person]\n");
     files.convert("set", "coco", "two.json").success();
-    assert_eq!(read_json(files.path("two.json"))["annotations"][0]["bbox"], json!([40.0, 30.0, 20.0, 20.0]));
+    assert_eq!(
+        read_json(files.path("two.json"))["annotations"][0]["bbox"],
+        json!([40.0, 30.0, 20.0, 20.0])
+    );
     // Outlines and turned boxes stay what they were.
     files.write("set/labels/a.txt", "0 0.1 0.1 0.4 0.1 0.4 0.6 0.1 0.6\n");
     files.write("set/data.yaml", "train: images\nval: images\nnames: [person]\n");
     files.convert("set", "coco", "three.json").success().stderr(contains("1 lines are outlines"));
-    assert_eq!(read_json(files.path("three.json"))["annotations"][0]["bbox"], json!([10.0, 8.0, 30.0, 40.0]));
+    assert_eq!(
+        read_json(files.path("three.json"))["annotations"][0]["bbox"],
+        json!([10.0, 8.0, 30.0, 40.0])
+    );
 }
 
 fn voc(filename: &str) -> String {
@@ -310,7 +387,10 @@ fn a_renamed_voc_image_is_named_by_its_own_file() {
     // This one is there.
     files.write("set/Annotations/c.xml", voc("other.png"));
     files.picture("set/JPEGImages/other.png");
-    files.convert("set", "coco", "one.json").success().stderr(contains("2 files name an image in <filename>"));
+    files
+        .convert("set", "coco", "one.json")
+        .success()
+        .stderr(contains("2 files name an image in <filename>"));
     let names: Vec<String> = boxes(&read_json(files.path("one.json"))).into_keys().collect();
     assert_eq!(names, ["b.png", "new_001.jpg", "other.png"]);
     // Two that name the same image, which is gone.
@@ -339,14 +419,21 @@ fn data_sets_are_read_as_editors_write_them() {
         let out = |kind: &str| format!("{encoding}-{kind}.json");
         let expect = |out: &str, category: &str| {
             let instances = read_json(files.path(out));
-            assert_eq!((&instances["categories"][0]["name"], boxes(&instances).len()), (&json!(category), 1), "{out}");
+            assert_eq!(
+                (&instances["categories"][0]["name"], boxes(&instances).len()),
+                (&json!(category), 1),
+                "{out}"
+            );
         };
         files.write("coco.json", in_it(&coco(&["a.png"])));
         files.convert("coco.json", "coco", &out("coco")).success();
         expect(&out("coco"), "cat");
         files.picture("yolo/images/a.png");
         files.write("yolo/labels/a.txt", in_it("0 0.5 0.5 0.2 0.25\r\n"));
-        files.write("yolo/data.yaml", in_it("train: train.txt\r\nval: train.txt\r\nnames: [K\u{fc}che]\r\n"));
+        files.write(
+            "yolo/data.yaml",
+            in_it("train: train.txt\r\nval: train.txt\r\nnames: [K\u{fc}che]\r\n"),
+        );
         files.write("yolo/train.txt", in_it("./images/a.png\r\n"));
         files.convert("yolo", "coco", &out("yolo")).success();
         expect(&out("yolo"), "K\u{fc}che");
@@ -361,7 +448,10 @@ fn data_sets_are_read_as_editors_write_them() {
     }
     // A text in another encoding is named, with what to do.
     files.write("plain/classes.txt", b"cat\nK\xfcche\n");
-    files.convert("plain", "coco", "latin.json").code(1).stderr(contains("classes.txt: line 2 is not valid UTF-8"));
+    files
+        .convert("plain", "coco", "latin.json")
+        .code(1)
+        .stderr(contains("classes.txt: line 2 is not valid UTF-8"));
 }
 
 #[test]
@@ -376,12 +466,25 @@ fn declared_splits_of_other_names_are_not_left_out_in_silence() {
     for name in ["fold1", "fold2", "cat_train", "train"] {
         files.write(&format!("voc/ImageSets/Main/{name}.txt"), "a\n");
     }
-    files.convert("voc", "yolo", "of-voc").success().stderr(contains("fold1.txt and 1 more").and(contains("left out")));
-    for (key, is_said) in [("minival: images/gone", true), ("extra: images/mini", true), ("license: MIT", false)] {
-        files.write("yolo/data.yaml", format!("train: images/train\nval: images/train\n{key}\nnames: [cat]\n"));
-        let said = files.convert("yolo", "coco", &format!("{is_said}-{}.json", key.len())).success();
+    files
+        .convert("voc", "yolo", "of-voc")
+        .success()
+        .stderr(contains("fold1.txt and 1 more").and(contains("left out")));
+    for (key, is_said) in
+        [("minival: images/gone", true), ("extra: images/mini", true), ("license: MIT", false)]
+    {
+        files.write(
+            "yolo/data.yaml",
+            format!("train: images/train\nval: images/train\n{key}\nnames: [cat]\n"),
+        );
+        let said =
+            files.convert("yolo", "coco", &format!("{is_said}-{}.json", key.len())).success();
         let said = String::from_utf8_lossy(&said.get_output().stderr).into_owned();
-        assert_eq!(said.contains("is left out: splits are train, val and test"), is_said, "{key}: {said}");
+        assert_eq!(
+            said.contains("is left out: splits are train, val and test"),
+            is_said,
+            "{key}: {said}"
+        );
     }
 }
 
@@ -394,7 +497,10 @@ fn a_link_that_leads_nowhere_refuses_no_data_set() {
     files.write("yolo/data.yaml", "train: images\nval: images\nnames: [cat]\n");
     std::os::unix::fs::symlink("gone.png", files.path("yolo/images/b.png")).unwrap();
     files.convert("yolo", "coco", "out.json").success().stderr(contains("1 links in"));
-    assert_eq!(boxes(&read_json(files.path("out.json"))), BTreeMap::from([("a.png".to_owned(), 1)]));
+    assert_eq!(
+        boxes(&read_json(files.path("out.json"))),
+        BTreeMap::from([("a.png".to_owned(), 1)])
+    );
 }
 
 #[test]
@@ -402,10 +508,16 @@ fn names_that_differ_in_case_alone_are_named() {
     let files = Files::new();
     files.write("truth.json", coco(&["a.png", "A.png", "b.png"]));
     for format in ["yolo", "voc"] {
-        files.convert("truth.json", format, format).success().stderr(contains("\"A.png\" and \"a.png\""));
+        files
+            .convert("truth.json", format, format)
+            .success()
+            .stderr(contains("\"A.png\" and \"a.png\""));
     }
     files.write("truth.json", coco(&["a.png", "b.png"]));
-    files.convert("truth.json", "yolo", "other").success().stderr(contains("upper and lower case").not());
+    files
+        .convert("truth.json", "yolo", "other")
+        .success()
+        .stderr(contains("upper and lower case").not());
 }
 
 #[test]

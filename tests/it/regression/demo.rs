@@ -12,7 +12,11 @@ use crate::support::{fixture, folder_of, gemscope, json};
 /// `detect` over one scene into `dir/run`, without a model.
 fn detect(dir: &Path) -> Command {
     let mut command = gemscope();
-    command.arg("detect").arg(fixture("shapes/scene-16.png")).args(["--quiet", "--out"]).arg(dir.join("run"));
+    command
+        .arg("detect")
+        .arg(fixture("shapes/scene-16.png"))
+        .args(["--quiet", "--out"])
+        .arg(dir.join("run"));
     command
 }
 
@@ -32,18 +36,34 @@ fn a_forgotten_model_finds_no_deer() {
         detect(dir.path()).args(question).assert().code(1).stderr(says());
     }
     // Words of another kind may come in by other ways.
-    detect(dir.path()).args(["--prompt", "detect shape", "--labels", "deer"]).assert().code(1).stderr(says());
-    detect(dir.path()).args(["--labels", "star", "--system", "Find deer"]).assert().code(1).stderr(says());
+    detect(dir.path())
+        .args(["--prompt", "detect shape", "--labels", "deer"])
+        .assert()
+        .code(1)
+        .stderr(says());
+    detect(dir.path())
+        .args(["--labels", "star", "--system", "Find deer"])
+        .assert()
+        .code(1)
+        .stderr(says());
     detect(dir.path()).args(["--labels", "star", "--thinking"]).assert().code(1).stderr(says());
     detect(dir.path()).args(["--labels", "deer", "--dry-run"]).assert().code(1).stderr(says());
-    detect(dir.path()).args(["--labels", "deer"]).env("GEMSCOPE_MODEL", "").assert().code(1).stderr(says());
+    detect(dir.path())
+        .args(["--labels", "deer"])
+        .env("GEMSCOPE_MODEL", "")
+        .assert()
+        .code(1)
+        .stderr(says());
     assert!(!dir.path().join("run").exists(), "nothing is written");
 }
 
 #[test]
 fn rows_of_prompts_are_held_to_the_demo_models_words() {
     let dir = tempfile::tempdir().unwrap();
-    let images = folder_of(dir.path(), &[("shapes/scene-16.png", "a.png"), ("shapes/scene-01.png", "b.png")]);
+    let images = folder_of(
+        dir.path(),
+        &[("shapes/scene-16.png", "a.png"), ("shapes/scene-01.png", "b.png")],
+    );
     let prompts = dir.path().join("prompts.csv");
     fs::write(&prompts, "image,labels\na.png,star\nb.png,deer\n").unwrap();
     let run = |model: &[&str]| {
@@ -69,7 +89,11 @@ fn the_demo_model_answers_its_own_words_and_any_by_its_name() {
         detect(dir.path()).args(["--export", "none"]).args(flags).assert().success();
     }
     let dir = tempfile::tempdir().unwrap();
-    detect(dir.path()).args(["--labels", "deer", "--export", "none"]).env("GEMSCOPE_MODEL", "demo").assert().success();
+    detect(dir.path())
+        .args(["--labels", "deer", "--export", "none"])
+        .env("GEMSCOPE_MODEL", "demo")
+        .assert()
+        .success();
 }
 
 #[test]
@@ -77,10 +101,15 @@ fn a_model_can_be_named_once_for_all_commands() {
     let dir = tempfile::tempdir().unwrap();
     let command = |name: &str| {
         let mut command = detect(dir.path());
-        command.args(["--labels", "deer", "--json", "--export", "none"]).env("GEMSCOPE_MODEL", fixture(name));
+        command
+            .args(["--labels", "deer", "--json", "--export", "none"])
+            .env("GEMSCOPE_MODEL", fixture(name));
         command
     };
-    command("no-such-model").assert().code(1).stderr(contains("no-such-model: no such model directory"));
+    command("no-such-model")
+        .assert()
+        .code(1)
+        .stderr(contains("no-such-model: no such model directory"));
     let summary = command("demo-model").assert().success().get_output().stdout.clone();
     let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
     assert_eq!(summary["model"], "demo-model");
@@ -99,7 +128,12 @@ fn frames_are_judged_by_the_demo_model_only_by_its_own_rubric() {
     let frames = folder_of(dir.path(), &[("frames/00001-4093977593.png", "a.png")]);
     let critique = |name: &str, flags: &[&str]| {
         let mut command = gemscope();
-        command.arg("critique").arg(&frames).args(["--quiet", "--out"]).arg(dir.path().join(name)).args(flags);
+        command
+            .arg("critique")
+            .arg(&frames)
+            .args(["--quiet", "--out"])
+            .arg(dir.path().join(name))
+            .args(flags);
         command
     };
     let says = || contains("--model DIR").and(contains("--rubric demo"));
@@ -112,7 +146,9 @@ fn frames_are_judged_by_the_demo_model_only_by_its_own_rubric() {
     critique("rules", &["--rubric", file_name, "--export", "lists"]).assert().success();
     fs::write(&file, own.replace("Rate the noise", "How well formed are the hands")).unwrap();
     critique("hands", &["--rubric", file_name]).assert().code(1).stderr(says());
-    critique("other", &["--rubric", file_name, "--model", "demo", "--export", "lists"]).assert().success();
+    critique("other", &["--rubric", file_name, "--model", "demo", "--export", "lists"])
+        .assert()
+        .success();
     critique("named", &["--rubric", "demo", "--export", "lists"]).assert().success();
     // Of two frames the demo model knows nothing.
     let mut pair = critique("pair", &["--pair", "--rubric", "demo"]);
@@ -131,14 +167,35 @@ fn every_output_names_the_model() {
         .get_output()
         .stdout
         .clone();
-    assert!(String::from_utf8(summary).unwrap().contains("model: the bundled demo model"), "even with --quiet");
+    assert!(
+        String::from_utf8(summary).unwrap().contains("model: the bundled demo model"),
+        "even with --quiet"
+    );
     assert_eq!(json(run.join("instances.json"))["info"]["models"][0], "the bundled demo model");
-    assert!(fs::read_to_string(run.join("report/index.html")).unwrap().contains("the bundled demo model"));
-    gemscope().arg("report").arg(&run).assert().success().stdout(contains("model: the bundled demo model"));
-    let report = gemscope().arg("report").arg(&run).arg("--json").assert().success().get_output().stdout.clone();
+    assert!(
+        fs::read_to_string(run.join("report/index.html"))
+            .unwrap()
+            .contains("the bundled demo model")
+    );
+    gemscope()
+        .arg("report")
+        .arg(&run)
+        .assert()
+        .success()
+        .stdout(contains("model: the bundled demo model"));
+    let report = gemscope()
+        .arg("report")
+        .arg(&run)
+        .arg("--json")
+        .assert()
+        .success()
+        .get_output()
+        .stdout
+        .clone();
     let report: serde_json::Value = serde_json::from_slice(&report).unwrap();
     assert_eq!(report["model"], "the bundled demo model");
-    // Of answers that were made elsewhere, that is all that is known; several runs have several models.
+    // Of answers that were made elsewhere, that is all that is known; several runs have several
+    // models.
     let (parsed, both) = (dir.path().join("parsed"), dir.path().join("both"));
     let line = r#"{"image":"x.png","width":10,"height":10,"text":"[]"}"#;
     gemscope().args(["parse", "-", "--out"]).arg(&parsed).write_stdin(line).assert().success();
@@ -152,5 +209,8 @@ fn every_output_names_the_model() {
         .assert()
         .success();
     let models = json(both.join("instances.json"))["info"]["models"].clone();
-    assert_eq!(models, serde_json::json!(["the bundled demo model", "not known: the answers were made elsewhere"]));
+    assert_eq!(
+        models,
+        serde_json::json!(["the bundled demo model", "not known: the answers were made elsewhere"])
+    );
 }

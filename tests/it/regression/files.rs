@@ -11,7 +11,8 @@ use crate::support::{fixture, folder_of, gemscope};
 
 /// A folder of these images, and a run of answers about them: one box in each.
 fn run_over(dir: &Path, names: &[&str]) -> (PathBuf, PathBuf) {
-    let copies: Vec<(&str, &str)> = names.iter().map(|name| ("shapes/scene-01.png", *name)).collect();
+    let copies: Vec<(&str, &str)> =
+        names.iter().map(|name| ("shapes/scene-01.png", *name)).collect();
     let images = folder_of(dir, &copies);
     let run = dir.join("run");
     parse(&run, names).assert().success();
@@ -20,10 +21,15 @@ fn run_over(dir: &Path, names: &[&str]) -> (PathBuf, PathBuf) {
 
 fn parse(run: &Path, names: &[&str]) -> Command {
     let text = r#"[{"box_2d": [100, 100, 500, 600], "label": "star"}]"#;
-    let line =
-        |name: &&str| serde_json::json!({"image": name, "width": 384, "height": 384, "text": text}).to_string() + "\n";
+    let line = |name: &&str| {
+        serde_json::json!({"image": name, "width": 384, "height": 384, "text": text}).to_string()
+            + "\n"
+    };
     let mut command = gemscope();
-    command.args(["parse", "-", "--out"]).arg(run).write_stdin(names.iter().map(line).collect::<String>());
+    command
+        .args(["parse", "-", "--out"])
+        .arg(run)
+        .write_stdin(names.iter().map(line).collect::<String>());
     command
 }
 
@@ -33,7 +39,8 @@ fn export(run: &Path, images: &Path, formats: &str) -> Command {
     command
 }
 
-/// Every file under `folder` by its path, with its bytes; but for those of gemscope's own housekeeping.
+/// Every file under `folder` by its path, with its bytes; but for those of gemscope's own
+/// housekeeping.
 fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let entries = walkdir::WalkDir::new(folder).into_iter().map(Result::unwrap);
     let files = entries.filter(|entry| entry.file_type().is_file()).map(|entry| {
@@ -53,15 +60,29 @@ fn critique(dir: &Path) -> PathBuf {
     let frames = folder_of(dir, &[("shapes/scene-16.png", "frame.png")]);
     let run = dir.join("run");
     let mut command = gemscope();
-    command.arg("critique").arg(frames).arg("--rubric").arg(fixture("../pipelines/demo-critique.toml"));
-    command.args(["--model", fixture("demo-model").to_str().unwrap(), "--export", "lists", "--sort", "copy", "--out"]);
+    command
+        .arg("critique")
+        .arg(frames)
+        .arg("--rubric")
+        .arg(fixture("../pipelines/demo-critique.toml"));
+    command.args([
+        "--model",
+        fixture("demo-model").to_str().unwrap(),
+        "--export",
+        "lists",
+        "--sort",
+        "copy",
+        "--out",
+    ]);
     command.arg(&run).assert().success();
     run
 }
 
 fn report_only(run: &Path) -> Command {
     let mut command = gemscope();
-    command.args(["critique", "--report-only", "--export", "lists", "--sort", "link", "--out"]).arg(run);
+    command
+        .args(["critique", "--report-only", "--export", "lists", "--sort", "link", "--out"])
+        .arg(run);
     command
 }
 
@@ -77,7 +98,8 @@ fn captions_beside_sorted_frames_stay() {
     for name in mine {
         assert_eq!(fs::read_to_string(run.join("sorted").join(name)).unwrap(), "mine", "{name}");
     }
-    let sorted: Vec<_> = ["keep", "review", "reject"].map(|verdict| run.join("sorted").join(verdict)).into();
+    let sorted: Vec<_> =
+        ["keep", "review", "reject"].map(|verdict| run.join("sorted").join(verdict)).into();
     let links = sorted.iter().filter(|verdict| verdict.join("frame.png").is_symlink()).count();
     assert_eq!(links, 1, "the copy became a link");
 }
@@ -96,12 +118,23 @@ fn files_of_the_users_in_exports_stay() {
     let dir = tempfile::tempdir().unwrap();
     let (images, run) = run_over(dir.path(), &["a.png", "b.png"]);
     let again = || {
-        export(&run, &images, "coco,yolo,voc,label-studio,crops,overlay,html").arg("--write-upright").assert().success()
+        export(&run, &images, "coco,yolo,voc,label-studio,crops,overlay,html")
+            .arg("--write-upright")
+            .assert()
+            .success()
     };
     again();
-    let folders =
-        ["upright", "yolo/labels/train", "voc/Annotations", "label-studio", "crops", "overlays", "report/thumbnails"];
-    let mine: Vec<PathBuf> = folders.iter().map(|folder| run.join(folder).join("mine/of me.txt")).collect();
+    let folders = [
+        "upright",
+        "yolo/labels/train",
+        "voc/Annotations",
+        "label-studio",
+        "crops",
+        "overlays",
+        "report/thumbnails",
+    ];
+    let mine: Vec<PathBuf> =
+        folders.iter().map(|folder| run.join(folder).join("mine/of me.txt")).collect();
     for path in &mine {
         write(path, "mine");
     }
@@ -119,7 +152,10 @@ fn parts_of_an_earlier_split_do_not_stay_beside_other_ids() {
     assert!(run.join("instances_val.json").exists() && run.join("upright/a.png").exists());
     export(&run, &images, "coco").assert().success();
     let left: Vec<PathBuf> = files(&run).into_keys().collect();
-    assert_eq!(left, ["instances.json", "journal.jsonl", "results.json", "run.json"].map(PathBuf::from));
+    assert_eq!(
+        left,
+        ["instances.json", "journal.jsonl", "results.json", "run.json"].map(PathBuf::from)
+    );
 }
 
 #[test]
@@ -185,7 +221,10 @@ fn a_fresh_run_removes_what_gemscope_wrote_and_nothing_else() {
     write(&run.join("keep.txt"), "mine");
     parse(&run, &["b.png"]).arg("--fresh").assert().success();
     let left: Vec<PathBuf> = files(&run).into_keys().collect();
-    assert_eq!(left, ["crops/mine.png", "journal.jsonl", "keep.txt", "run.json"].map(PathBuf::from));
+    assert_eq!(
+        left,
+        ["crops/mine.png", "journal.jsonl", "keep.txt", "run.json"].map(PathBuf::from)
+    );
 }
 
 #[test]
@@ -200,9 +239,19 @@ fn a_run_json_of_another_tool_hides_no_images() {
 /// The names of the images that `detect` would look at.
 fn planned(images: &Path) -> Vec<String> {
     let mut command = gemscope();
-    let output = command.arg("detect").arg(images).args(["--labels", "star", "--dry-run", "--json"]).output().unwrap();
+    let output = command
+        .arg("detect")
+        .arg(images)
+        .args(["--labels", "star", "--dry-run", "--json"])
+        .output()
+        .unwrap();
     let plan: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    plan["files"].as_array().unwrap().iter().map(|file| file["image"].as_str().unwrap().to_owned()).collect()
+    plan["files"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|file| file["image"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -210,7 +259,11 @@ fn pictures_that_an_export_wrote_into_the_input_are_no_images() {
     let dir = tempfile::tempdir().unwrap();
     let (images, run) = run_over(dir.path(), &["a.png"]);
     let exported = images.join("exported");
-    export(&run, &images, "crops,overlay,yolo,voc,html").arg("--out").arg(&exported).assert().success();
+    export(&run, &images, "crops,overlay,yolo,voc,html")
+        .arg("--out")
+        .arg(&exported)
+        .assert()
+        .success();
     fs::copy(images.join("a.png"), exported.join("crops/mine.png")).unwrap();
     assert_eq!(planned(&images), ["a.png", "exported/crops/mine.png"]);
 }
@@ -238,7 +291,10 @@ fn no_file_is_written_through_a_link() {
     export(&run, &images, "crops").assert().code(1).stderr(contains("crops: a symbolic link"));
     assert!(run.join("crops").is_symlink());
     let left = files(&victim);
-    assert_eq!(left, BTreeMap::from([("file".into(), b"a line\nthe user's, without an end".to_vec())]));
+    assert_eq!(
+        left,
+        BTreeMap::from([("file".into(), b"a line\nthe user's, without an end".to_vec())])
+    );
 }
 
 #[test]
@@ -250,7 +306,11 @@ fn a_run_that_is_being_written_is_exported_elsewhere_only() {
     lock.lock().unwrap();
     let journal = fs::read_to_string(run.join("journal.jsonl")).unwrap();
     fs::write(run.join("journal.jsonl"), &journal[..journal.len() - 10]).unwrap();
-    export(&run, &images, "jsonl").assert().code(1).stderr(contains("another process")).stderr(contains("--out"));
+    export(&run, &images, "jsonl")
+        .assert()
+        .code(1)
+        .stderr(contains("another process"))
+        .stderr(contains("--out"));
     assert!(!run.join("detections.jsonl").exists());
     let out = dir.path().join("snapshot");
     export(&run, &images, "jsonl").arg("--out").arg(&out).assert().success();
@@ -265,7 +325,12 @@ fn of_two_exports_into_one_folder_one_says_so() {
     fs::create_dir(&out).unwrap();
     let lock = fs::File::create(out.join(".lock")).unwrap();
     lock.lock().unwrap();
-    export(&run, &images, "crops").arg("--out").arg(&out).assert().code(1).stderr(contains("another process"));
+    export(&run, &images, "crops")
+        .arg("--out")
+        .arg(&out)
+        .assert()
+        .code(1)
+        .stderr(contains("another process"));
     drop(lock);
     export(&run, &images, "crops").arg("--out").arg(&out).assert().success();
 }
@@ -306,7 +371,11 @@ fn a_conversion_that_was_killed_can_be_repeated() {
         let out = dir.path().join(name);
         let convert = || {
             let mut command = gemscope();
-            command.arg("convert").arg(run.join("instances.json")).args(["--to", format, "--out"]).arg(&out);
+            command
+                .arg("convert")
+                .arg(run.join("instances.json"))
+                .args(["--to", format, "--out"])
+                .arg(&out);
             command
         };
         convert().assert().success();
@@ -333,7 +402,9 @@ fn an_evaluation_replaces_its_own_files_only() {
     let calibration = run.join("calibration.json");
     let evaluate = |more: &[&str]| {
         let mut command = gemscope();
-        command.args(["eval", "--truth", fixture("shapes/truth.json").to_str().unwrap(), "--run"]).arg(&run);
+        command
+            .args(["eval", "--truth", fixture("shapes/truth.json").to_str().unwrap(), "--run"])
+            .arg(&run);
         command.args(more).assert()
     };
     let report = dir.path().join("report");
@@ -358,7 +429,11 @@ fn an_evaluation_replaces_its_own_files_only() {
     let before = files(&run);
     for name in ["run.json", "journal.jsonl"] {
         let mut inspect = gemscope();
-        inspect.arg("inspect").arg(fixture("shapes/scene-01.png")).args(["--adopt", "--tensors"]).arg(run.join(name));
+        inspect
+            .arg("inspect")
+            .arg(fixture("shapes/scene-01.png"))
+            .args(["--adopt", "--tensors"])
+            .arg(run.join(name));
         inspect.assert().failure().stderr(contains("belongs to a run"));
     }
     assert_eq!(files(&run), before);
@@ -373,10 +448,20 @@ fn one_file_that_is_written_is_no_other_one() {
     fs::copy(fixture("shapes/scene-01.png"), &scene).unwrap();
     write(&dir.path().join("notes.txt"), "mine");
     symlink("notes.txt", dir.path().join("link")).unwrap();
-    assert!(std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo")
+            .arg(dir.path().join("pipe"))
+            .status()
+            .unwrap()
+            .success()
+    );
     let run = |args: &[&str]| {
         let mut command = gemscope();
-        command.current_dir(dir.path()).timeout(std::time::Duration::from_mins(2)).args(args).assert()
+        command
+            .current_dir(dir.path())
+            .timeout(std::time::Duration::from_mins(2))
+            .args(args)
+            .assert()
     };
     let tensors = |file: &str| run(&["inspect", "s.png", "--model", "demo", "--tensors", file]);
     for file in ["s.png", "notes.txt", "link", "pipe"] {
@@ -397,9 +482,16 @@ fn a_lock_of_another_tool_is_not_emptied() {
     let dir = tempfile::tempdir().unwrap();
     let run = dir.path().join("run");
     fs::create_dir(&run).unwrap();
-    for foreign in [r#"{"process": "backup"}"#, r#"{"process":12,"host":"a"}"#, r#"{"process":1,"since":2} and more"#] {
+    for foreign in [
+        r#"{"process": "backup"}"#,
+        r#"{"process":12,"host":"a"}"#,
+        r#"{"process":1,"since":2} and more"#,
+    ] {
         fs::write(run.join(".lock"), foreign).unwrap();
-        parse(&run, &["a.png"]).assert().code(1).stderr(contains("a .lock is here that gemscope did not write"));
+        parse(&run, &["a.png"])
+            .assert()
+            .code(1)
+            .stderr(contains("a .lock is here that gemscope did not write"));
         assert_eq!(fs::read_to_string(run.join(".lock")).unwrap(), foreign);
     }
     // Of a process that was killed while it wrote that, or later.
@@ -416,8 +508,15 @@ fn a_run_that_rates_frames_is_no_data_set() {
     let dir = tempfile::tempdir().unwrap();
     let run = critique(dir.path());
     let before = files(&run);
-    export(&run, &dir.path().join("images"), "coco,yolo").assert().code(1).stderr(contains("rates frames"));
-    export(&run, &dir.path().join("images"), "jsonl").arg("--out").arg(dir.path().join("out")).assert().success();
+    export(&run, &dir.path().join("images"), "coco,yolo")
+        .assert()
+        .code(1)
+        .stderr(contains("rates frames"));
+    export(&run, &dir.path().join("images"), "jsonl")
+        .arg("--out")
+        .arg(dir.path().join("out"))
+        .assert()
+        .success();
     let mut eval = gemscope();
     eval.args(["eval", "--truth"]).arg(fixture("shapes/truth.json")).arg("--run").arg(&run);
     eval.assert().code(1).stderr(contains("rates frames"));
@@ -429,7 +528,8 @@ fn one_long_path_costs_its_own_image() {
     let dir = tempfile::tempdir().unwrap();
     let deep = format!("{0}/{0}/deep.png", "d".repeat(130));
     let long = format!("{}.png", "l".repeat(150));
-    let images = folder_of(dir.path(), &[("shapes/scene-01.png", "a.png"), ("shapes/scene-01.png", &long)]);
+    let images =
+        folder_of(dir.path(), &[("shapes/scene-01.png", "a.png"), ("shapes/scene-01.png", &long)]);
     fs::create_dir_all(images.join(&deep).parent().unwrap()).unwrap();
     fs::copy(images.join("a.png"), images.join(&deep)).unwrap();
     let run = dir.path().join("run");
@@ -442,7 +542,8 @@ fn one_long_path_costs_its_own_image() {
     let label = "猫".repeat(40);
     let line = |name: &str| {
         let text = format!(r#"[{{"box_2d": [100, 100, 500, 600], "label": "{label}"}}]"#);
-        serde_json::json!({"image": name, "width": 384, "height": 384, "text": text}).to_string() + "\n"
+        serde_json::json!({"image": name, "width": 384, "height": 384, "text": text}).to_string()
+            + "\n"
     };
     let mut parse = gemscope();
     parse
@@ -452,5 +553,8 @@ fn one_long_path_costs_its_own_image() {
         .assert()
         .success();
     export(&run, &images, "crops,html").assert().code(2).stderr(contains("name is too long"));
-    assert!(run.join(format!("crops/a.png_000_{label}.png")).exists() && run.join("report/index.html").exists());
+    assert!(
+        run.join(format!("crops/a.png_000_{label}.png")).exists()
+            && run.join("report/index.html").exists()
+    );
 }

@@ -26,8 +26,11 @@ fn said(output: &Output) -> String {
 /// Runs `critique` of the demo model over `frames` by the rubric that `axes` and `rules` make.
 fn critique(dir: &Path, frames: &Path, axes: &str, rules: &str) -> Output {
     let rubric = dir.join("rubric.toml");
-    fs::write(&rubric, format!("name = \"r\"\nmin_mass = 0.0\nbudget = 70\n{axes}\n[gate]\nrules = {rules}\n"))
-        .unwrap();
+    fs::write(
+        &rubric,
+        format!("name = \"r\"\nmin_mass = 0.0\nbudget = 70\n{axes}\n[gate]\nrules = {rules}\n"),
+    )
+    .unwrap();
     let mut command = patient();
     command.arg("critique").arg(frames).arg("--model").arg(fixture("demo-model"));
     command.arg("--rubric").arg(rubric).arg("--out").arg(dir.join("run")).output().unwrap()
@@ -35,8 +38,11 @@ fn critique(dir: &Path, frames: &Path, axes: &str, rules: &str) -> Output {
 
 fn report_only(dir: &Path, axes: &str, rules: &str) -> Output {
     let rubric = dir.join("rubric.toml");
-    fs::write(&rubric, format!("name = \"r\"\nmin_mass = 0.0\nbudget = 70\n{axes}\n[gate]\nrules = {rules}\n"))
-        .unwrap();
+    fs::write(
+        &rubric,
+        format!("name = \"r\"\nmin_mass = 0.0\nbudget = 70\n{axes}\n[gate]\nrules = {rules}\n"),
+    )
+    .unwrap();
     let mut command = patient();
     command
         .args(["critique", "--report-only", "--rubric"])
@@ -47,10 +53,10 @@ fn report_only(dir: &Path, axes: &str, rules: &str) -> Output {
         .unwrap()
 }
 
-const ADHERENCE: &str =
-    "[[axis]]\nname = \"adherence\"\nkind = \"yes_no\"\nquestion = \"Does this image show the following: {clause}?\"";
-const SHARPNESS: &str =
-    "[[axis]]\nname = \"sharpness\"\nkind = \"level\"\nquestion = \"Rate the sharpness of this image\"";
+const ADHERENCE: &str = "[[axis]]\nname = \"adherence\"\nkind = \"yes_no\"\nquestion = \"Does \
+                         this image show the following: {clause}?\"";
+const SHARPNESS: &str = "[[axis]]\nname = \"sharpness\"\nkind = \"level\"\nquestion = \"Rate the \
+                         sharpness of this image\"";
 
 /// Two frames, of which the prompt of the second is not known.
 fn frames(dir: &Path) -> PathBuf {
@@ -78,10 +84,22 @@ fn a_rubric_that_asks_nothing_of_a_frame_goes_on() {
 fn a_frame_without_a_prompt_is_not_kept_by_a_rule_about_its_prompt() {
     let dir = tempfile::tempdir().unwrap();
     let axes = format!("{ADHERENCE}\n{SHARPNESS}");
-    let output = critique(dir.path(), &frames(dir.path()), &axes, r#"["reject if adherence < 0.0", "keep otherwise"]"#);
+    let output = critique(
+        dir.path(),
+        &frames(dir.path()),
+        &axes,
+        r#"["reject if adherence < 0.0", "keep otherwise"]"#,
+    );
     assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert_eq!([list(dir.path(), "keep.txt"), list(dir.path(), "review.txt")], ["known.png\n", "unknown.png\n"]);
-    assert!(said(&output).contains("not asked about adherence (their prompt is not known): 1"), "{}", said(&output));
+    assert_eq!(
+        [list(dir.path(), "keep.txt"), list(dir.path(), "review.txt")],
+        ["known.png\n", "unknown.png\n"]
+    );
+    assert!(
+        said(&output).contains("not asked about adherence (their prompt is not known): 1"),
+        "{}",
+        said(&output)
+    );
     let verdicts = json_lines(list(dir.path(), "verdicts.jsonl"));
     assert_eq!(verdicts[1]["not_asked"], serde_json::json!(["adherence"]));
     assert!(list(dir.path(), "verdicts.csv").contains("unknown.png,review,not asked: adherence"));
@@ -99,9 +117,14 @@ fn old_answers_are_not_judged_by_new_questions() {
     let kept = list(dir.path(), "keep.txt");
     let changed = SHARPNESS.replace("sharpness of this", "beauty of that");
     let added = format!("{SHARPNESS}\n{}", SHARPNESS.replace("sharpness", "noise"));
-    for (axes, says) in [(changed, "asked in other words: sharpness"), (added, "not asked: noise")] {
+    for (axes, says) in [(changed, "asked in other words: sharpness"), (added, "not asked: noise")]
+    {
         let output = report_only(dir.path(), &axes, keep);
-        assert!(output.status.code() == Some(1) && said(&output).contains(says), "{}", said(&output));
+        assert!(
+            output.status.code() == Some(1) && said(&output).contains(says),
+            "{}",
+            said(&output)
+        );
         assert_eq!(list(dir.path(), "keep.txt"), kept);
     }
 }
@@ -111,12 +134,20 @@ fn a_rule_that_sleeps_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let rules = r#"["reject if sleep(100000) == ()", "keep otherwise"]"#;
     let output = critique(dir.path(), &fixture("shapes/scene-01.png"), SHARPNESS, rules);
-    assert!(output.status.code() == Some(1) && said(&output).contains("there is no sleep"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && said(&output).contains("there is no sleep"),
+        "{}",
+        said(&output)
+    );
     // Nor does --check wait.
     let pipeline = dir.path().join("pipeline.toml");
     fs::copy(dir.path().join("rubric.toml"), &pipeline).unwrap();
     let output = patient().arg("run").arg(&pipeline).arg("--check").output().unwrap();
-    assert!(output.status.code() == Some(1) && said(&output).contains("there is no sleep"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && said(&output).contains("there is no sleep"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]
@@ -133,12 +164,27 @@ fn a_yes_or_no_is_compared_with_nothing_but_another() {
         "(1 < 2) != \"yes\"",
         "1.0 == (2 < 3)",
     ] {
-        let rules = format!("[{}, \"keep otherwise\"]", serde_json::json!(format!("reject if {rule}")));
+        let rules =
+            format!("[{}, \"keep otherwise\"]", serde_json::json!(format!("reject if {rule}")));
         let output = critique(dir.path(), &fixture("shapes/scene-01.png"), SHARPNESS, &rules);
-        assert!(output.status.code() == Some(1) && said(&output).contains("a yes or no"), "{rule}: {}", said(&output));
+        assert!(
+            output.status.code() == Some(1) && said(&output).contains("a yes or no"),
+            "{rule}: {}",
+            said(&output)
+        );
         let is_range = !rule.contains("==") && !rule.contains("!=") || rule.contains(">=");
-        assert_eq!(said(&output).contains("0.1 < sharpness && sharpness < 0.9"), is_range, "{}", said(&output));
-        let output = patient().arg("run").arg(dir.path().join("rubric.toml")).arg("--check").output().unwrap();
+        assert_eq!(
+            said(&output).contains("0.1 < sharpness && sharpness < 0.9"),
+            is_range,
+            "{}",
+            said(&output)
+        );
+        let output = patient()
+            .arg("run")
+            .arg(dir.path().join("rubric.toml"))
+            .arg("--check")
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(1), "{rule}");
     }
     let rules = r#"["keep if (sharpness < 2) == (1 < 2) && \"a\" < \"b\" && 1 == 1.0 && \"a\" == \"a\" && \"a\" + \"b\" == \"ab\""]"#;
@@ -161,13 +207,21 @@ fn a_rule_that_none_can_reach_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let rules = r#"["keep otherwise", "reject if sharpness < 0.5"]"#;
     let output = critique(dir.path(), &fixture("shapes/scene-01.png"), SHARPNESS, rules);
-    assert!(output.status.code() == Some(1) && said(&output).contains("never reached"), "{}", said(&output));
+    assert!(
+        output.status.code() == Some(1) && said(&output).contains("never reached"),
+        "{}",
+        said(&output)
+    );
 }
 
 /// Finds circles in a fixture with the demo model.
 fn find(dir: &Path) -> Command {
     let mut command = patient();
-    command.arg("detect").arg(fixture("shapes/scene-01.png")).arg("--model").arg(fixture("demo-model"));
+    command
+        .arg("detect")
+        .arg(fixture("shapes/scene-01.png"))
+        .arg("--model")
+        .arg(fixture("demo-model"));
     command.args(["--export", "none", "--out"]).arg(dir.join("run"));
     command
 }
@@ -190,7 +244,11 @@ fn model(dir: &Path) -> PathBuf {
 /// Runs `detect` with a model, and gives what it said of its failure.
 fn fails_with(model: &Path, dir: &Path) -> String {
     let mut command = patient();
-    command.arg("detect").arg(fixture("shapes/scene-01.png")).args(["--labels", "star", "--model"]).arg(model);
+    command
+        .arg("detect")
+        .arg(fixture("shapes/scene-01.png"))
+        .args(["--labels", "star", "--model"])
+        .arg(model);
     let output = command.arg("--out").arg(dir.join("run")).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     said(&output)
@@ -205,17 +263,28 @@ fn a_special_token_in_a_label_is_a_word() {
     let dir = tempfile::tempdir().unwrap();
     // As a token it ended the turn, and the model answered something else.
     let labels = "circle,<turn|>";
-    let inspected =
-        patient().arg("inspect").arg(fixture("shapes/scene-01.png")).args(["--labels", labels]).output().unwrap();
-    let plain =
-        patient().arg("inspect").arg(fixture("shapes/scene-01.png")).args(["--labels", "circle"]).output().unwrap();
+    let inspected = patient()
+        .arg("inspect")
+        .arg(fixture("shapes/scene-01.png"))
+        .args(["--labels", labels])
+        .output()
+        .unwrap();
+    let plain = patient()
+        .arg("inspect")
+        .arg(fixture("shapes/scene-01.png"))
+        .args(["--labels", "circle"])
+        .output()
+        .unwrap();
     let turns = |output: &Output| {
         let ids = &json_lines(String::from_utf8(output.stdout.clone()).unwrap())[0]["token_ids"];
         ids.as_array().unwrap().iter().filter(|id| **id == 6).count()
     };
     assert_eq!(turns(&inspected), turns(&plain), "{}", said(&inspected));
     assert!(said(&inspected).contains("circle and <turn|>"), "it is read as it was written");
-    assert_eq!(find(dir.path()).args(["--labels", labels]).output().unwrap().status.code(), Some(0));
+    assert_eq!(
+        find(dir.path()).args(["--labels", labels]).output().unwrap().status.code(),
+        Some(0)
+    );
     assert_ne!(journal(dir.path())[0]["status"], "failed");
 }
 
@@ -241,8 +310,13 @@ fn a_special_token_in_a_prompts_file_or_a_system_prompt_is_a_word() {
 fn three_thousand_labels_are_refused_with_the_length_of_their_prompt() {
     let dir = tempfile::tempdir().unwrap();
     let labels = dir.path().join("labels.txt");
-    fs::write(&labels, (0..3000).map(|number| format!("thing number {number}\n")).collect::<String>()).unwrap();
-    let output = find(dir.path()).arg("--labels").arg(format!("@{}", labels.display())).output().unwrap();
+    fs::write(
+        &labels,
+        (0..3000).map(|number| format!("thing number {number}\n")).collect::<String>(),
+    )
+    .unwrap();
+    let output =
+        find(dir.path()).arg("--labels").arg(format!("@{}", labels.display())).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     for words in ["3000 labels", "tokens of text, and the model takes 7069"] {
         assert!(said(&output).contains(words), "{}", said(&output));
@@ -271,7 +345,10 @@ fn a_template_does_not_make_texts_without_end() {
     ] {
         fs::write(model.join("chat_template.jinja"), template).unwrap();
         let said = fails_with(&model, dir.path());
-        assert!(said.contains("more than 16 MiB") || said.contains("out of fuel"), "{template}: {said}");
+        assert!(
+            said.contains("more than 16 MiB") || said.contains("out of fuel"),
+            "{template}: {said}"
+        );
     }
 }
 
@@ -317,7 +394,12 @@ fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
     ];
     for command in commands {
         let output = patient().args(*command).output().unwrap();
-        assert!(matches!(output.status.code(), Some(1 | 2)), "{command:?}: {:?} {}", output.status, said(&output));
+        assert!(
+            matches!(output.status.code(), Some(1 | 2)),
+            "{command:?}: {:?} {}",
+            output.status,
+            said(&output)
+        );
     }
 }
 
@@ -326,14 +408,22 @@ fn a_pipe_in_the_place_of_a_file_is_refused_and_not_waited_for() {
 fn a_pipe_in_a_runs_directory_is_refused_and_not_waited_for() {
     for name in ["run.json", "journal.jsonl", ".lock"] {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(find(dir.path()).args(["--labels", "circle"]).output().unwrap().status.code(), Some(0));
+        assert_eq!(
+            find(dir.path()).args(["--labels", "circle"]).output().unwrap().status.code(),
+            Some(0)
+        );
         let path = dir.path().join("run").join(name);
         let _ = fs::remove_file(&path);
         fifo(&path);
         let again = find(dir.path()).args(["--labels", "circle"]).output().unwrap();
         assert_eq!(again.status.code(), Some(1), "{name}: {}", said(&again));
         assert!(said(&again).contains("not a regular file"), "{name}: {}", said(&again));
-        let export = patient().arg("export").arg(dir.path().join("run")).args(["--export", "csv"]).output().unwrap();
+        let export = patient()
+            .arg("export")
+            .arg(dir.path().join("run"))
+            .args(["--export", "csv"])
+            .output()
+            .unwrap();
         assert!(export.status.code().is_some(), "{name}: {}", said(&export));
     }
 }
@@ -365,7 +455,8 @@ fn a_pipe_in_a_model_directory_is_refused_and_not_waited_for() {
 /// The most memory that a command had, in bytes, and what it said.
 #[cfg(target_os = "linux")]
 fn peak(arguments: &[&str]) -> (u64, Option<i32>, String) {
-    let built = std::env::var_os("GEMSCOPE_TEST_BINARY").unwrap_or(env!("CARGO_BIN_EXE_gemscope").into());
+    let built =
+        std::env::var_os("GEMSCOPE_TEST_BINARY").unwrap_or(env!("CARGO_BIN_EXE_gemscope").into());
     let log = tempfile::NamedTempFile::new().unwrap();
     let mut child = std::process::Command::new(built)
         .args(arguments)
@@ -381,7 +472,8 @@ fn peak(arguments: &[&str]) -> (u64, Option<i32>, String) {
     loop {
         // The peak so far; it is gone with the process.
         let line = fs::read_to_string(&status).unwrap_or_default();
-        let peak = line.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        let peak =
+            line.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
         most = most.max(peak.map_or(0, |kib| kib.trim().parse::<u64>().unwrap() << 10));
         if let Some(ended) = child.try_wait().unwrap() {
             return (most, ended.code(), fs::read_to_string(log.path()).unwrap());
@@ -400,7 +492,8 @@ fn peak_of_finding(folder: &Path) -> (u64, Option<i32>, String) {
     let model = fixture("demo-model");
     let [folder, out, model] = [folder, &out, &model].map(|path| path.to_str().unwrap());
     peak(&[
-        "detect", folder, "--labels", "circle", "--model", model, "--budget", "70", "--export", "none", "--out", out,
+        "detect", folder, "--labels", "circle", "--model", model, "--budget", "70", "--export",
+        "none", "--out", out,
     ])
 }
 
@@ -409,7 +502,10 @@ fn peak_of_finding(folder: &Path) -> (u64, Option<i32>, String) {
 #[test]
 fn what_is_no_image_is_not_read_to_its_end() {
     let dir = tempfile::tempdir().unwrap();
-    let folder = folder_of(dir.path(), &[("shapes/scene-01.png", "a.png"), ("shapes/scene-02.png", "b.png")]);
+    let folder = folder_of(
+        dir.path(),
+        &[("shapes/scene-01.png", "a.png"), ("shapes/scene-02.png", "b.png")],
+    );
     let (without, ..) = peak_of_finding(&folder);
     for (name, first) in [
         ("zeros.png", &b""[..]),
@@ -422,12 +518,22 @@ fn what_is_no_image_is_not_read_to_its_end() {
         ("bmp.bmp", b"BM"),
     ] {
         fs::write(folder.join(name), first).unwrap();
-        fs::File::options().write(true).open(folder.join(name)).unwrap().set_len(1_400 << 20).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(folder.join(name))
+            .unwrap()
+            .set_len(1_400 << 20)
+            .unwrap();
     }
     fs::remove_dir_all(folder.with_extension("run")).unwrap();
     let (with, code, said) = peak_of_finding(&folder);
     assert_eq!(code, Some(2), "{said}");
-    assert!(with < without + without / 10, "{} MB, and {} MB without them", with >> 20, without >> 20);
+    assert!(
+        with < without + without / 10,
+        "{} MB, and {} MB without them",
+        with >> 20,
+        without >> 20
+    );
 }
 
 /// A PNG of that size, all black.
@@ -437,7 +543,8 @@ fn black_png(path: &Path, width: u32, height: u32) {
     picture.save_with_format(path, image::ImageFormat::Png).unwrap();
 }
 
-/// One row, one column, and a square of as many pixels. With 178 million of them it is the same (docs/IMAGES.md has the figures).
+/// One row, one column, and a square of as many pixels. With 178 million of them it is the same
+/// (docs/IMAGES.md has the figures).
 #[cfg(target_os = "linux")]
 #[test]
 fn extreme_shapes_cost_what_their_pixels_cost() {
@@ -491,14 +598,20 @@ fn a_profile_or_a_name_of_gigabytes_is_not_taken_into_memory() {
     fs::remove_dir_all(folder.with_extension("run")).unwrap();
     let out = dir.path().join("out");
     let model = fixture("demo-model");
-    let [folder, archive, out, model] = [&folder, &archive, &out, &model].map(|path| path.to_str().unwrap());
+    let [folder, archive, out, model] =
+        [&folder, &archive, &out, &model].map(|path| path.to_str().unwrap());
     let (with, code, said) = peak(&[
-        "detect", folder, archive, "--labels", "circle", "--model", model, "--budget", "70", "--export", "none",
-        "--out", out,
+        "detect", folder, archive, "--labels", "circle", "--model", model, "--budget", "70",
+        "--export", "none", "--out", out,
     ]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.contains("a name or header of 3221225472 bytes"), "{said}");
-    assert!(with < without + (150 << 20), "{} MB, and {} MB without them", with >> 20, without >> 20);
+    assert!(
+        with < without + (150 << 20),
+        "{} MB, and {} MB without them",
+        with >> 20,
+        without >> 20
+    );
 }
 
 /// The telemetry of ONNX Runtime writes its device id and its events there before it sends them.
@@ -524,7 +637,8 @@ fn onnx_runtime_keeps_no_telemetry() {
 #[test]
 fn a_damaged_onnx_runtime_of_the_right_size_is_not_loaded() {
     let runtime = crate::support::runtime();
-    let library = runtime.library.as_ref().filter(|_| runtime.origin == gemscope::onnxruntime::Origin::Cache);
+    let library =
+        runtime.library.as_ref().filter(|_| runtime.origin == gemscope::onnxruntime::Origin::Cache);
     let Some(library) = library else { return };
     let cache = tempfile::tempdir().unwrap();
     let installed = library.parent().unwrap();

@@ -33,7 +33,10 @@ fn scene_jpeg(scene: &str) -> Vec<u8> {
 
 fn note<'r>(record: &'r Value, kind: &str) -> Option<&'r str> {
     let notes = record["notes"].as_array()?;
-    notes.iter().find(|note| note["kind"] == kind).map(|note| note["detail"].as_str().unwrap_or_default())
+    notes
+        .iter()
+        .find(|note| note["kind"] == kind)
+        .map(|note| note["detail"].as_str().unwrap_or_default())
 }
 
 #[test]
@@ -41,18 +44,31 @@ fn a_jpeg_that_lost_its_end_is_looked_at_and_says_so() {
     let dir = tempfile::tempdir().unwrap();
     let jpeg = scene_jpeg("scene-01.png");
     fs::create_dir(dir.path().join("in")).unwrap();
-    for (name, kept) in [("a.jpg", jpeg.len()), ("b.jpg", jpeg.len() - 2), ("c.jpg", jpeg.len() * 95 / 100)] {
+    for (name, kept) in
+        [("a.jpg", jpeg.len()), ("b.jpg", jpeg.len() - 2), ("c.jpg", jpeg.len() * 95 / 100)]
+    {
         fs::write(dir.path().join("in").join(name), &jpeg[..kept]).unwrap();
     }
     let (records, code) = detect(dir.path(), &["in"], &["--export", "jsonl,yolo"], "run");
     assert_eq!((records.len(), code), (3, Some(0)));
     assert_eq!(note(&records[0], "truncated_image"), None);
     assert_eq!(note(&records[1], "truncated_image"), Some("all of its rows"));
-    assert!(note(&records[2], "truncated_image").unwrap().ends_with("% of its rows"), "{}", records[2]);
-    assert_eq!(records[0]["detections"], records[1]["detections"], "nothing of the picture is missing");
+    assert!(
+        note(&records[2], "truncated_image").unwrap().ends_with("% of its rows"),
+        "{}",
+        records[2]
+    );
+    assert_eq!(
+        records[0]["detections"], records[1]["detections"],
+        "nothing of the picture is missing"
+    );
     // What trainers would repair in place is no link to the file.
     let images = dir.path().join("run/yolo/images/train");
-    assert!(images.join("a.jpg").exists() && images.join("b.png").exists() && images.join("c.png").exists());
+    assert!(
+        images.join("a.jpg").exists()
+            && images.join("b.png").exists()
+            && images.join("c.png").exists()
+    );
 }
 
 #[test]
@@ -63,9 +79,14 @@ fn a_jpeg_of_which_too_little_is_there_fails_by_a_share_that_can_be_set() {
     fs::write(dir.path().join("half.jpg"), &jpeg[..scan + (jpeg.len() - scan) / 2]).unwrap();
     let (records, code) = detect(dir.path(), &["half.jpg"], &["--min-rows", "0.9"], "1");
     assert_eq!((code, &records[0]["status"]), (Some(2), &Value::from("failed")));
-    assert!(records[0]["reason"].as_str().unwrap().contains("90 % are asked for"), "{}", records[0]);
+    assert!(
+        records[0]["reason"].as_str().unwrap().contains("90 % are asked for"),
+        "{}",
+        records[0]
+    );
     // It is a setting of the run, not of its answers.
-    let (records, code) = detect(dir.path(), &["half.jpg"], &["--min-rows", "0.1", "--retry-failed"], "1");
+    let (records, code) =
+        detect(dir.path(), &["half.jpg"], &["--min-rows", "0.1", "--retry-failed"], "1");
     assert_eq!(code, Some(0), "{}", records[0]);
     assert!(note(&records[0], "truncated_image").is_some());
     // Nothing at all is no image, whatever is asked for.
@@ -93,14 +114,19 @@ fn a_jpeg_with_other_bytes_in_its_middle_says_so() {
 /// Writes a scene with 16 bits a sample, each of which is `of` its 8 bits.
 fn write_16_bits(scene: &str, to: &Path, of: impl Fn(u8) -> u16) {
     let scene = image::open(fixture("shapes").join(scene)).unwrap().into_rgb8();
-    let samples: Vec<u8> = scene.as_raw().iter().flat_map(|&sample| of(sample).to_ne_bytes()).collect();
+    let samples: Vec<u8> =
+        scene.as_raw().iter().flat_map(|&sample| of(sample).to_ne_bytes()).collect();
     let file = fs::File::create(to).unwrap();
     if to.extension().is_some_and(|extension| extension == "png") {
         let encoder = image::codecs::png::PngEncoder::new(file);
-        encoder.write_image(&samples, scene.width(), scene.height(), ExtendedColorType::Rgb16).unwrap();
+        encoder
+            .write_image(&samples, scene.width(), scene.height(), ExtendedColorType::Rgb16)
+            .unwrap();
     } else {
         let encoder = image::codecs::tiff::TiffEncoder::new(file);
-        encoder.write_image(&samples, scene.width(), scene.height(), ExtendedColorType::Rgb16).unwrap();
+        encoder
+            .write_image(&samples, scene.width(), scene.height(), ExtendedColorType::Rgb16)
+            .unwrap();
     }
 }
 
@@ -108,14 +134,21 @@ fn write_16_bits(scene: &str, to: &Path, of: impl Fn(u8) -> u16) {
 fn twelve_bits_in_a_file_of_sixteen_are_not_black() {
     let dir = tempfile::tempdir().unwrap();
     write_16_bits("scene-01.png", &dir.path().join("all.png"), |sample| u16::from(sample) * 257);
-    write_16_bits("scene-01.png", &dir.path().join("twelve.png"), |sample| (u32::from(sample) * 4095 / 255) as u16);
-    write_16_bits("scene-01.png", &dir.path().join("twelve.tif"), |sample| (u32::from(sample) * 4095 / 255) as u16);
+    write_16_bits("scene-01.png", &dir.path().join("twelve.png"), |sample| {
+        (u32::from(sample) * 4095 / 255) as u16
+    });
+    write_16_bits("scene-01.png", &dir.path().join("twelve.tif"), |sample| {
+        (u32::from(sample) * 4095 / 255) as u16
+    });
     let (records, code) = detect(dir.path(), &["all.png", "twelve.png", "twelve.tif"], &[], "run");
     assert_eq!(code, Some(0));
     assert!(!records[0]["detections"].as_array().unwrap().is_empty());
     assert_eq!(note(&records[0], "scaled_bit_depth"), None);
     for record in &records[1..] {
-        assert_eq!(record["detections"].as_array().map(Vec::len), records[0]["detections"].as_array().map(Vec::len));
+        assert_eq!(
+            record["detections"].as_array().map(Vec::len),
+            records[0]["detections"].as_array().map(Vec::len)
+        );
         assert_eq!(note(record, "scaled_bit_depth"), Some("12 of 16 bits"));
     }
 }
@@ -144,7 +177,11 @@ fn every_depth_is_found_also_beside_hot_pixels_and_overshoot() {
     assert_eq!(records.len(), names.len());
     for (name, bits) in &names {
         let record = records.iter().find(|record| record["image"] == name.as_str()).unwrap();
-        assert_eq!(note(record, "scaled_bit_depth"), Some(&*format!("{bits} of 16 bits")), "{name}");
+        assert_eq!(
+            note(record, "scaled_bit_depth"),
+            Some(&*format!("{bits} of 16 bits")),
+            "{name}"
+        );
         assert!(!record["detections"].as_array().unwrap().is_empty(), "{name}");
     }
 }
@@ -161,9 +198,11 @@ fn an_image_that_is_just_dark_stays_dark_and_says_so() {
 /// A JPEG with an EXIF block of a camera, as cameras write them.
 fn with_exif(jpeg: &[u8]) -> Vec<u8> {
     let entry = |tag: u16, kind: u16, count: u32, value: u32| {
-        [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value.to_le_bytes()].concat()
+        [&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value.to_le_bytes()]
+            .concat()
     };
-    let texts: [&[u8]; 4] = [b"RECONYX\0", b"HP2X \"a,b\"\0", b"2024:05:01 12:34:56\0", b"+02:00\0"];
+    let texts: [&[u8]; 4] =
+        [b"RECONYX\0", b"HP2X \"a,b\"\0", b"2024:05:01 12:34:56\0", b"+02:00\0"];
     let first = 8 + 2 + 3 * 12 + 4;
     let second = first + 2 + 3 * 12 + 4;
     let mut at = second as u32;
@@ -176,7 +215,10 @@ fn with_exif(jpeg: &[u8]) -> Vec<u8> {
     let mut block = b"II*\0\x08\0\0\0\x03\0".to_vec();
     block.extend([text(0x010F, 0), text(0x0110, 1), entry(0x8769, 4, 1, first as u32)].concat());
     block.extend(b"\0\0\0\0\x03\0");
-    block.extend([text(0x9003, 2), text(0x9011, 3), entry(0x9291, 2, 3, u32::from_le_bytes(*b"78\0\0"))].concat());
+    block.extend(
+        [text(0x9003, 2), text(0x9011, 3), entry(0x9291, 2, 3, u32::from_le_bytes(*b"78\0\0"))]
+            .concat(),
+    );
     block.extend(b"\0\0\0\0");
     block.extend(texts.concat());
     let mut with = jpeg[..2].to_vec();
@@ -193,22 +235,30 @@ fn date_and_camera_stand_in_the_tables() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("a.jpg"), with_exif(&scene_jpeg("scene-01.png"))).unwrap();
     fs::copy(fixture("shapes/scene-01.png"), dir.path().join("b.png")).unwrap();
-    let (records, code) = detect(dir.path(), &["a.jpg", "b.png"], &["--export", "jsonl,csv"], "run");
+    let (records, code) =
+        detect(dir.path(), &["a.jpg", "b.png"], &["--export", "jsonl,csv"], "run");
     assert_eq!(code, Some(0));
     assert_eq!(records[0]["taken"], "2024-05-01T12:34:56.78+02:00");
-    assert_eq!((&records[0]["camera_make"], &records[0]["camera_model"]), (&"RECONYX".into(), &"HP2X \"a,b\"".into()));
+    assert_eq!(
+        (&records[0]["camera_make"], &records[0]["camera_model"]),
+        (&"RECONYX".into(), &"HP2X \"a,b\"".into())
+    );
     assert!(records[1].get("taken").is_none());
     let mut table = csv::Reader::from_path(dir.path().join("run/detections.csv")).unwrap();
     let taken = table.headers().unwrap().iter().position(|name| name == "taken").unwrap();
     let rows: Vec<csv::StringRecord> = table.records().collect::<Result<_, _>>().unwrap();
     for row in &rows {
-        let expected =
-            if &row[0] == "a.jpg" { ["2024-05-01T12:34:56.78+02:00", "RECONYX", "HP2X \"a,b\""] } else { [""; 3] };
+        let expected = if &row[0] == "a.jpg" {
+            ["2024-05-01T12:34:56.78+02:00", "RECONYX", "HP2X \"a,b\""]
+        } else {
+            [""; 3]
+        };
         assert_eq!([&row[taken], &row[taken + 1], &row[taken + 2]], expected);
     }
 }
 
-/// What a run over `inputs` in `dir` would do; the exit code and the words on stderr where it would not.
+/// What a run over `inputs` in `dir` would do; the exit code and the words on stderr where it would
+/// not.
 fn plan(dir: &Path, inputs: &[&str], flags: &[&str]) -> Result<Value, (Option<i32>, String)> {
     let output = gemscope()
         .current_dir(dir)
@@ -271,10 +321,14 @@ fn what_a_folder_holds_besides_images_is_counted() {
         .args(["detect", "in", "--prompt", "detect shape", "--budget", "70", "--out", "run"])
         .output()
         .unwrap();
-    let (printed, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (printed, said) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(printed.contains("passed over: 2 .heic, 1 .mp4, 1 .txt, 1 .zip"), "{printed}");
     assert!(printed.contains("f.jpg: a HEIC image and not a JPEG"), "{printed}");
-    assert!(said.contains("magick mogrify") && said.contains("ffmpeg -i") && said.contains("only .tar"), "{said}");
+    assert!(
+        said.contains("magick mogrify") && said.contains("ffmpeg -i") && said.contains("only .tar"),
+        "{said}"
+    );
 }
 
 #[cfg(unix)]
@@ -283,7 +337,9 @@ fn pipes_sockets_and_devices_in_a_folder_are_counted() {
     let dir = tempfile::tempdir().unwrap();
     make(dir.path(), &[("in/c.png", b"")]);
     let folder = dir.path().join("in");
-    assert!(std::process::Command::new("mkfifo").arg(folder.join("a.png")).status().unwrap().success());
+    assert!(
+        std::process::Command::new("mkfifo").arg(folder.join("a.png")).status().unwrap().success()
+    );
     std::os::unix::fs::symlink("/dev/zero", folder.join("b.png")).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(folder.join("d.png")).unwrap();
     let plan = plan(dir.path(), &["in"], &[]).unwrap();
@@ -296,7 +352,12 @@ fn a_folder_of_only_heic_says_that_it_is_that() {
     let dir = tempfile::tempdir().unwrap();
     make(dir.path(), &[("in/a.heic", HEIC), ("in/b.heic", HEIC), ("a.zip", b"PK\x03\x04")]);
     let (code, said) = plan(dir.path(), &["in"], &[]).unwrap_err();
-    assert!(code == Some(1) && said.contains("passed over 2 .heic") && said.contains("make JPEGs of them"), "{said}");
+    assert!(
+        code == Some(1)
+            && said.contains("passed over 2 .heic")
+            && said.contains("make JPEGs of them"),
+        "{said}"
+    );
     let (code, said) = plan(dir.path(), &["a.zip"], &[]).unwrap_err();
     assert!(code == Some(1) && said.contains("only .tar is read"), "{said}");
 }
@@ -351,15 +412,34 @@ fn a_sample_comes_first_and_the_rest_later_into_the_same_run() {
     let limited = plan(dir.path(), &["in"], &["--limit", "2"]).unwrap();
     assert_eq!((names(&limited), &limited["not_chosen"]), (vec!["00.png", "01.png"], &10.into()));
     let sampled = plan(dir.path(), &["in"], &["--sample", "4"]).unwrap();
-    assert_ne!(names(&sampled), names(&plan(dir.path(), &["in"], &["--sample", "4", "--seed", "7"]).unwrap()));
+    assert_ne!(
+        names(&sampled),
+        names(&plan(dir.path(), &["in"], &["--sample", "4", "--seed", "7"]).unwrap())
+    );
     let (records, code) = detect(dir.path(), &["in"], &["--sample", "4"], "run");
     let of = |records: &[Value]| {
-        records.iter().map(|record| record["image"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        records
+            .iter()
+            .map(|record| record["image"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
     };
-    assert_eq!((of(&records), code), (names(&sampled).into_iter().map(str::to_owned).collect(), Some(0)));
+    assert_eq!(
+        (of(&records), code),
+        (names(&sampled).into_iter().map(str::to_owned).collect(), Some(0))
+    );
     let output = gemscope()
         .current_dir(dir.path())
-        .args(["detect", "in", "--prompt", "detect shape", "--budget", "70", "--json", "--out", "run"])
+        .args([
+            "detect",
+            "in",
+            "--prompt",
+            "detect shape",
+            "--budget",
+            "70",
+            "--json",
+            "--out",
+            "run",
+        ])
         .output()
         .unwrap();
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -405,9 +485,13 @@ fn lists_in_quotes_addresses_and_json_are_lists() {
         "\u{feff}\"in/a b.png\"\nin/c.png".to_owned(),
     ] {
         fs::write(dir.path().join("list"), &list).unwrap();
-        let planned = plan(dir.path(), &["@list"], &[]).unwrap_or_else(|said| panic!("{list}: {said:?}"));
+        let planned =
+            plan(dir.path(), &["@list"], &[]).unwrap_or_else(|said| panic!("{list}: {said:?}"));
         assert_eq!(names(&planned), ["a b.png", "c.png"], "{list}");
-        assert!(planned["files"].as_array().unwrap().iter().all(|file| file.get("error").is_none()), "{list}");
+        assert!(
+            planned["files"].as_array().unwrap().iter().all(|file| file.get("error").is_none()),
+            "{list}"
+        );
     }
     fs::write(dir.path().join("list"), "[{\"id\": 1}]").unwrap();
     let (code, said) = plan(dir.path(), &["@list"], &[]).unwrap_err();

@@ -36,8 +36,12 @@ fn stderr(output: &Output) -> String {
 fn boxes(output: &Output) -> Vec<(String, [f64; 4])> {
     let records = records(output);
     assert_eq!(records.len(), 1, "{}", stderr(output));
-    let detection =
-        |one: &Value| (one["label"].as_str().unwrap().to_owned(), serde_json::from_value(one["bbox"].clone()).unwrap());
+    let detection = |one: &Value| {
+        (
+            one["label"].as_str().unwrap().to_owned(),
+            serde_json::from_value(one["bbox"].clone()).unwrap(),
+        )
+    };
     records[0]["detections"].as_array().unwrap().iter().map(detection).collect()
 }
 
@@ -73,7 +77,10 @@ fn lines_of_an_openai_or_vllm_batch_are_read() {
     assert_eq!(boxes(&output), [("cat".to_owned(), in_pixels())]);
     assert!(output.status.success());
     let record = &records(&output)[0];
-    assert_eq!((&record["status"], &record["answers"][0]["ended"]), (&json!("ok"), &json!("stop_token")));
+    assert_eq!(
+        (&record["status"], &record["answers"][0]["ended"]),
+        (&json!("ok"), &json!("stop_token"))
+    );
     assert_eq!((&record["width"], record["sha256"].as_str().unwrap().len()), (&json!(384), 64));
 }
 
@@ -98,7 +105,12 @@ fn responses_of_ollama_and_llama_cpp_are_read() {
         named["image"] = "a.png".into();
         for line in [named, json!({"image": "a.png", "response": body.clone()})] {
             let output = with_images(std::slice::from_ref(&line));
-            assert_eq!(boxes(&output), [("cat".to_owned(), in_pixels())], "{line}: {}", stderr(&output));
+            assert_eq!(
+                boxes(&output),
+                [("cat".to_owned(), in_pixels())],
+                "{line}: {}",
+                stderr(&output)
+            );
             assert_eq!(records(&output)[0]["answers"][0]["ended"], "stop_token", "{line}");
         }
     }
@@ -107,10 +119,10 @@ fn responses_of_ollama_and_llama_cpp_are_read() {
 #[test]
 fn streamed_responses_are_one_answer() {
     let (first, second) = CAT.split_at(20);
-    let ollama =
-        |text: &str, done: bool| json!({"model": "m", "image": "a.png", "message": {"content": text}, "done": done});
+    let ollama = |text: &str, done: bool| json!({"model": "m", "image": "a.png", "message": {"content": text}, "done": done});
     let chunk = |text: &str, reason: Value| json!({"id": "c", "object": "chat.completion.chunk", "image": "a.png", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": reason}]});
-    let llama_cpp = |text: &str, stop: bool| json!({"content": text, "stop": stop, "image": "a.png"});
+    let llama_cpp =
+        |text: &str, stop: bool| json!({"content": text, "stop": stop, "image": "a.png"});
     for lines in [
         [ollama(first, false), ollama(second, false), ollama("", true)],
         [chunk(first, Value::Null), chunk(second, Value::Null), chunk("", "stop".into())],
@@ -120,8 +132,10 @@ fn streamed_responses_are_one_answer() {
         assert_eq!(boxes(&output), [("cat".to_owned(), in_pixels())], "{}", stderr(&output));
     }
     // One that never ended was cut off.
-    let output =
-        with_images(&[ollama("[{\"box_2d\": [100, 200, 300, 400], \"label\": \"cat\"},", false), ollama(" ", false)]);
+    let output = with_images(&[
+        ollama("[{\"box_2d\": [100, 200, 300, 400], \"label\": \"cat\"},", false),
+        ollama(" ", false),
+    ]);
     assert_eq!(records(&output)[0]["status"], "truncated");
 }
 
@@ -192,14 +206,22 @@ fn token_probabilities_become_scores() {
     for line in lines {
         let output = with_images(std::slice::from_ref(&line));
         let detection = records(&output)[0]["detections"][0].clone();
-        assert_eq!(detection["probabilities"], json!({"coordinates": 0.6065, "label": 1.0}), "{line}");
+        assert_eq!(
+            detection["probabilities"],
+            json!({"coordinates": 0.6065, "label": 1.0}),
+            "{line}"
+        );
         assert_eq!(detection["score"], 0.6065);
     }
     // Tokens of another text say nothing about this one.
     chat["response"]["body"]["choices"][0]["message"]["content"] = DOG.into();
     let output = with_images(&[chat]);
     assert_eq!(records(&output)[0]["detections"][0]["score"], Value::Null);
-    assert!(stderr(&output).contains("1 answers have token probabilities that do not fit"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("1 answers have token probabilities that do not fit"),
+        "{}",
+        stderr(&output)
+    );
 }
 
 #[test]
@@ -235,7 +257,10 @@ fn a_line_without_a_size_or_an_image_says_what_to_do() {
     let output = parse(&[json!({"image": "a.png", "text": CAT}), json!({"text": CAT})], &[]);
     assert_eq!((output.status.code(), records(&output).len()), (Some(2), 0));
     let said = stderr(&output);
-    assert!(said.contains("-:1: the size of a.png is not known") && said.contains("--images DIR"), "{said}");
+    assert!(
+        said.contains("-:1: the size of a.png is not known") && said.contains("--images DIR"),
+        "{said}"
+    );
     assert!(said.contains("-:2: nothing names the image") && said.contains("jq"), "{said}");
 }
 
@@ -255,12 +280,14 @@ fn names_never_lead_out_of_the_images() {
         let run = tempfile::tempdir().unwrap();
         let out = run.path().join("run");
         let line = json!({"image": name, "width": 384, "height": 384, "text": CAT});
-        let output = parse(&[line], &["--images", folder.to_str().unwrap(), "--out", out.to_str().unwrap()]);
+        let output =
+            parse(&[line], &["--images", folder.to_str().unwrap(), "--out", out.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(2), "{name}");
         assert!(stderr(&output).contains("leads out"), "{}", stderr(&output));
         gemscope().args(["export", "--to", "yolo"]).arg(&out).output().unwrap();
         assert!(
-            !out.join("yolo/images").exists() || fs::read_dir(out.join("yolo/images")).unwrap().count() == 0,
+            !out.join("yolo/images").exists()
+                || fs::read_dir(out.join("yolo/images")).unwrap().count() == 0,
             "{name}"
         );
     }
@@ -291,7 +318,10 @@ fn no_export_links_a_file_outside_of_the_images() {
             .unwrap();
         assert!(stderr(&output).contains("leads out"), "{}", stderr(&output));
         let found = walkdir_files(&exported);
-        assert!(!found.iter().any(|path| path.extension().is_some_and(|extension| extension == "png")), "{found:?}");
+        assert!(
+            !found.iter().any(|path| path.extension().is_some_and(|extension| extension == "png")),
+            "{found:?}"
+        );
     }
 }
 
@@ -319,14 +349,20 @@ fn a_second_answer_about_an_image_is_not_lost() {
     lines[0]["question"] = "detect cat".into();
     lines[1]["prompt"] = "detect dog".into();
     let output = parse(&lines, &[]);
-    assert_eq!(boxes(&output).iter().map(|(label, _)| label.as_str()).collect::<Vec<_>>(), ["cat", "dog"]);
+    assert_eq!(
+        boxes(&output).iter().map(|(label, _)| label.as_str()).collect::<Vec<_>>(),
+        ["cat", "dog"]
+    );
 }
 
 #[test]
 fn a_caption_from_a_server_is_text_and_no_refusal() {
     let mut line = own("A cat, asleep.");
     assert_eq!(records(&parse(std::slice::from_ref(&line), &[]))[0]["status"], "refused");
-    assert_eq!(records(&parse(std::slice::from_ref(&line), &["--answer", "text"]))[0]["status"], "text");
+    assert_eq!(
+        records(&parse(std::slice::from_ref(&line), &["--answer", "text"]))[0]["status"],
+        "text"
+    );
     line["question"] = "Describe this photograph.".into();
     assert_eq!(records(&parse(&[line], &[]))[0]["status"], "text");
 }
@@ -340,12 +376,20 @@ fn a_file_of_requests_says_which_image_a_custom_id_is() {
             {"type": "image_url", "image_url": {"url": format!("file://{}", folder.join("a.png").display())}}, {"type": "text", "text": text}]}]}})
     };
     let requests = dir.path().join("requests.jsonl");
-    fs::write(&requests, format!("{}\n{}\n", request("1", "detect cat"), request("2", "detect dog"))).unwrap();
+    fs::write(
+        &requests,
+        format!("{}\n{}\n", request("1", "detect cat"), request("2", "detect dog")),
+    )
+    .unwrap();
     let flags = ["--images", folder.to_str().unwrap(), "--requests", requests.to_str().unwrap()];
-    let output = parse(&[batch("2", DOG, "stop"), batch("1", CAT, "stop"), batch("b", CAT, "stop")], &flags);
+    let output =
+        parse(&[batch("2", DOG, "stop"), batch("1", CAT, "stop"), batch("b", CAT, "stop")], &flags);
     let records = records(&output);
     assert_eq!(records.len(), 2, "{}", stderr(&output));
-    assert_eq!((&records[0]["image"], records[0]["detections"].as_array().unwrap().len()), (&json!("a.png"), 2));
+    assert_eq!(
+        (&records[0]["image"], records[0]["detections"].as_array().unwrap().len()),
+        (&json!("a.png"), 2)
+    );
     assert_eq!(records[0]["answers"][0]["prompt"], "detect dog");
     assert_eq!(records[1]["image"], "b.png");
 }
@@ -355,10 +399,12 @@ fn a_request_without_a_response_is_no_silence() {
     let dir = tempfile::tempdir().unwrap();
     let folder = images(dir.path());
     let requests = dir.path().join("requests.jsonl");
-    let request =
-        |id: &str, image: &str, question: &str| json!({"custom_id": id, "image": image, "question": question});
-    let lines =
-        [request("1", "a.png", "detect cat"), request("2", "a.png", "detect dog"), request("3", "b.png", "detect dog")];
+    let request = |id: &str, image: &str, question: &str| json!({"custom_id": id, "image": image, "question": question});
+    let lines = [
+        request("1", "a.png", "detect cat"),
+        request("2", "a.png", "detect dog"),
+        request("3", "b.png", "detect dog"),
+    ];
     fs::write(&requests, json!(lines).to_string()).unwrap();
     let out = dir.path().join("run");
     let flags = [
@@ -373,9 +419,16 @@ fn a_request_without_a_response_is_no_silence() {
     let read = records(&output);
     assert_eq!((&read[0]["status"], &read[1]["status"]), (&json!("ok"), &json!("failed")));
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("1 requests have no response, 3 among them"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("1 requests have no response, 3 among them"),
+        "{}",
+        stderr(&output)
+    );
     // The rest of the batch takes the place of the failure.
-    let output = parse(&[batch("3", DOG, "stop"), batch("1", CAT, "stop"), batch("2", "[]", "stop")], &flags);
+    let output = parse(
+        &[batch("3", DOG, "stop"), batch("1", CAT, "stop"), batch("2", "[]", "stop")],
+        &flags,
+    );
     assert!(output.status.success(), "{}", stderr(&output));
     gemscope().args(["export", "--to", "jsonl"]).arg(&out).assert().success();
     let exported = json_lines(fs::read_to_string(out.join("detections.jsonl")).unwrap());
@@ -399,19 +452,30 @@ fn a_stated_confidence_is_kept_and_is_no_score() {
             (&json!(0.8), &json!(0.35)),
             "{text}"
         );
-        assert_eq!((&detections[0]["label"], &detections[1]["label"]), (&json!("cat"), &json!("dog")), "{text}");
+        assert_eq!(
+            (&detections[0]["label"], &detections[1]["label"]),
+            (&json!("cat"), &json!("dog")),
+            "{text}"
+        );
         assert_eq!(detections[0]["score"], Value::Null);
         // On request it is the score, and filters use it.
         let output = parse(&[own(text)], &["--score", "stated", "--min-score", "0.5"]);
         let detections = records(&output)[0]["detections"].clone();
-        assert_eq!((detections.as_array().unwrap().len(), &detections[0]["score"]), (1, &json!(0.8)), "{text}");
+        assert_eq!(
+            (detections.as_array().unwrap().len(), &detections[0]["score"]),
+            (1, &json!(0.8)),
+            "{text}"
+        );
     }
     // Words are no numbers, and what is not said is not there.
     for text in [
         r#"[{"box_2d": [1, 2, 3, 4], "label": "cat", "confidence": "high"}]"#,
         r#"[{"box_2d": [1, 2, 3, 4], "confidence": null}]"#,
     ] {
-        assert_eq!(records(&parse(&[own(text)], &[]))[0]["detections"][0].get("stated_confidence"), None);
+        assert_eq!(
+            records(&parse(&[own(text)], &[]))[0]["detections"][0].get("stated_confidence"),
+            None
+        );
     }
 }
 
@@ -430,10 +494,14 @@ fn forms_of_a_label_are_one_category() {
         .collect();
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
-    let output = parse(&[own(&json!(objects).to_string())], &["--labels", "dog", "--out", out.to_str().unwrap()]);
+    let output = parse(
+        &[own(&json!(objects).to_string())],
+        &["--labels", "dog", "--out", out.to_str().unwrap()],
+    );
     assert!(output.status.success(), "{}", stderr(&output));
     gemscope().args(["export", "--to", "coco"]).arg(&out).assert().success();
-    let coco: Value = serde_json::from_slice(&fs::read(out.join("instances.json")).unwrap()).unwrap();
+    let coco: Value =
+        serde_json::from_slice(&fs::read(out.join("instances.json")).unwrap()).unwrap();
     assert_eq!(coco["categories"].as_array().unwrap().len(), 1, "{coco}");
     assert_eq!(coco["annotations"].as_array().unwrap().len(), 5);
 }
@@ -455,15 +523,20 @@ fn a_parsed_run_knows_its_images() {
     assert_eq!(fs::read(out.join("journal.jsonl")).unwrap(), journal);
     let output = parse(&[batch("a", DOG, "stop")], &flags);
     assert_eq!(output.status.code(), Some(1));
-    assert!(stderr(&output).contains("other answers about 1 of these images"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("other answers about 1 of these images"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(fs::read(out.join("journal.jsonl")).unwrap(), journal);
 }
 
 #[test]
 fn arrays_indented_objects_and_utf_16_are_lines_too() {
     let (a, b) = (own(CAT), json!({"image": "b.png", "width": 10, "height": 10, "text": "[]"}));
-    let utf_16 =
-        |text: String| "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+    let utf_16 = |text: String| {
+        "\u{feff}".encode_utf16().chain(text.encode_utf16()).flat_map(u16::to_le_bytes).collect()
+    };
     let inputs: [Vec<u8>; 5] = [
         json!([a, b]).to_string().into_bytes(),
         serde_json::to_string_pretty(&json!([a, b])).unwrap().into_bytes(),
@@ -480,7 +553,11 @@ fn arrays_indented_objects_and_utf_16_are_lines_too() {
 
 #[test]
 fn a_summary_says_what_became_of_the_lines() {
-    let lines = [own(CAT), json!({"text": "lost"}), json!({"image": "b.png", "width": 9, "height": 9, "text": "[]"})];
+    let lines = [
+        own(CAT),
+        json!({"text": "lost"}),
+        json!({"image": "b.png", "width": 9, "height": 9, "text": "[]"}),
+    ];
     let output = parse(&lines, &[]);
     let said = stderr(&output);
     for part in [
@@ -502,7 +579,10 @@ fn a_summary_says_what_became_of_the_lines() {
 fn one_scale_is_decided_for_the_whole_input() {
     let line = |image: &str, box_2d: Value| json!({"image": image, "width": 2000, "height": 1600, "text": json!([{"box_2d": box_2d, "label": "x"}]).to_string()});
     // Pixels, as the second line shows; the first one alone could be thousandths.
-    let lines = [line("a.png", json!([100, 200, 300, 400])), line("b.png", json!([1200, 1500, 1500, 1900]))];
+    let lines = [
+        line("a.png", json!([100, 200, 300, 400])),
+        line("b.png", json!([1200, 1500, 1500, 1900])),
+    ];
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let output = parse(&lines, &["--out", out.to_str().unwrap()]);

@@ -49,10 +49,15 @@ fn code(args: &[&str], stdout: Stream, stderr: Stream) -> Option<i32> {
         }
         Stream::Full => File::options().write(true).open("/dev/full").unwrap().into(),
     };
-    let close = |stream, redirection| if matches!(stream, Stream::Closed) { redirection } else { "" };
+    let close =
+        |stream, redirection| if matches!(stream, Stream::Closed) { redirection } else { "" };
     let script = format!("exec \"$@\" {} {}", close(stdout, ">&-"), close(stderr, "2>&-"));
     let mut command = Command::new("sh");
-    command.env("GEMSCOPE_DEVICE", "cpu").args(["-c", &script, "sh"]).arg(gemscope().get_program()).args(args);
+    command
+        .env("GEMSCOPE_DEVICE", "cpu")
+        .args(["-c", &script, "sh"])
+        .arg(gemscope().get_program())
+        .args(args);
     command.stdin(Stdio::null()).stdout(stdio(stdout)).stderr(stdio(stderr));
     command.status().unwrap().code()
 }
@@ -106,11 +111,16 @@ fn each_command_ends_with_its_own_code_when_nobody_reads_what_it_says() {
         (vec!["report", run], 0),
         (vec!["eval", run, "--truth", truth], 1),
     ];
-    let outs: Vec<String> = (0..STREAMS.len()).map(|place| out(&format!("converted-{place}.json"))).collect();
+    let outs: Vec<String> =
+        (0..STREAMS.len()).map(|place| out(&format!("converted-{place}.json"))).collect();
     for (place, (stdout, stderr)) in STREAMS.into_iter().enumerate() {
         cases.push((vec!["convert", truth, "--to", "coco", "--out", &outs[place]], 0));
         for (args, expected) in &cases {
-            assert_eq!(code(args, stdout, stderr), Some(*expected), "{args:?} with {stdout:?} and {stderr:?}");
+            assert_eq!(
+                code(args, stdout, stderr),
+                Some(*expected),
+                "{args:?} with {stdout:?} and {stderr:?}"
+            );
         }
         cases.pop();
     }
@@ -126,10 +136,22 @@ fn a_command_with_a_model_ends_with_its_own_code_when_nobody_reads_what_it_says(
     fs::write(images.join("broken.png"), "no picture").unwrap();
     let (images, whole) = (path(&images), images.join("a.png"));
     let (found, judged) = (dir.path().join("found"), dir.path().join("judged"));
-    let detect = ["detect", images, "--labels", "star", "--budget", "70", "--export", "jsonl", "--out", path(&found)];
+    let detect = [
+        "detect",
+        images,
+        "--labels",
+        "star",
+        "--budget",
+        "70",
+        "--export",
+        "jsonl",
+        "--out",
+        path(&found),
+    ];
     let (rubric, demo) = (dir.path().join("rubric.toml"), fixture("demo-model"));
     fs::write(&rubric, gemscope::critique::Rubric::DEMO).unwrap();
-    let critique = ["critique", images, "--model", path(&demo), "--rubric", path(&rubric), "--budget", "70"];
+    let critique =
+        ["critique", images, "--model", path(&demo), "--rubric", path(&rubric), "--budget", "70"];
     let critique = [&critique[..], &["--export", "jsonl", "--out", path(&judged)]].concat();
     let inspect = ["inspect", path(&whole)];
     let model = ["model", "inspect"];
@@ -137,9 +159,15 @@ fn a_command_with_a_model_ends_with_its_own_code_when_nobody_reads_what_it_says(
     for (stdout, stderr) in STREAMS {
         assert_eq!(code(&detect, stdout, stderr), Some(2), "detect with {stdout:?} and {stderr:?}");
     }
-    for (args, expected) in [(&critique[..], 2), (&inspect, 0), (&model, 0), (&["doctor"], 0), (&["setup"], 0)] {
+    for (args, expected) in
+        [(&critique[..], 2), (&inspect, 0), (&model, 0), (&["doctor"], 0), (&["setup"], 0)]
+    {
         for (stdout, stderr) in few {
-            assert_eq!(code(args, stdout, stderr), Some(expected), "{args:?} with {stdout:?} and {stderr:?}");
+            assert_eq!(
+                code(args, stdout, stderr),
+                Some(expected),
+                "{args:?} with {stdout:?} and {stderr:?}"
+            );
         }
     }
 }
@@ -162,11 +190,15 @@ fn slow_run(dir: &Path, count: usize) -> Vec<String> {
     for index in 0..count {
         fs::copy(fixture("shapes/scene-01.png"), images.join(format!("{index:03}.png"))).unwrap();
     }
-    let mut args: Vec<String> = ["detect", "--labels", "star", "--budget", "70", "--batch", "1", "--sync-every", "0"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut args: Vec<String> =
+        ["detect", "--labels", "star", "--budget", "70", "--batch", "1", "--sync-every", "0"]
+            .map(str::to_owned)
+            .to_vec();
     args.extend(["--export".into(), "jsonl".into()]);
-    args.extend([images, "--out".into(), dir.join("run")].map(|path: PathBuf| path.to_str().unwrap().to_owned()));
+    args.extend(
+        [images, "--out".into(), dir.join("run")]
+            .map(|path: PathBuf| path.to_str().unwrap().to_owned()),
+    );
     args
 }
 
@@ -185,7 +217,13 @@ fn hang_up(mut command: Command, run: &Path) -> Output {
         std::thread::sleep(Duration::from_millis(5));
     }
     for _ in 0..2 {
-        assert!(Command::new("kill").args(["-HUP", &child.id().to_string()]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-HUP", &child.id().to_string()])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
     child.wait_with_output().unwrap()
 }
@@ -207,8 +245,12 @@ fn a_closed_terminal_stops_a_run_with_its_exports_and_its_true_speed() {
     // The speed is of images that were done, not of those that were planned.
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     let (done, left) = (summary["done"].as_u64().unwrap(), summary["left"].as_u64().unwrap());
-    assert_eq!((done, done + left, &summary["stopped"]), (exported.len() as u64, IMAGES as u64, &Value::Bool(true)));
-    let speed = summary["images_per_second"].as_f64().unwrap() * summary["wall_seconds"].as_f64().unwrap();
+    assert_eq!(
+        (done, done + left, &summary["stopped"]),
+        (exported.len() as u64, IMAGES as u64, &Value::Bool(true))
+    );
+    let speed =
+        summary["images_per_second"].as_f64().unwrap() * summary["wall_seconds"].as_f64().unwrap();
     assert!((speed - done as f64).abs() < 1e-6, "{speed} of {done}");
 }
 
@@ -241,7 +283,10 @@ fn json_on_stdout_is_json_whatever_names_are_in_it() {
     let read = |args: &[&str]| -> Value {
         let output = command(args).output().unwrap();
         let said = text(&output.stdout);
-        assert!(!said.contains(|c: char| ACTING.contains(c) && !c.is_ascii_alphanumeric()), "{args:?}: {said:?}");
+        assert!(
+            !said.contains(|c: char| ACTING.contains(c) && !c.is_ascii_alphanumeric()),
+            "{args:?}: {said:?}"
+        );
         serde_json::from_str(&said).unwrap_or_else(|error| panic!("{args:?}: {error}: {said}"))
     };
     let image = images.join(&name);
@@ -258,7 +303,11 @@ fn json_on_stdout_is_json_whatever_names_are_in_it() {
     assert_eq!(report["images"], 1);
     // The text for people stays one that no terminal acts on.
     let shown = command(&["detect", images, "--labels", "star", "--dry-run"]).output().unwrap();
-    assert!(text(&shown.stdout).contains("a\\u{202e}gpj\\u{7f}\\u{9b}1m.png"), "{}", text(&shown.stdout));
+    assert!(
+        text(&shown.stdout).contains("a\\u{202e}gpj\\u{7f}\\u{9b}1m.png"),
+        "{}",
+        text(&shown.stdout)
+    );
 }
 
 /// The same text as editors write it: with a byte order mark, and as UTF-16 in both orders.
@@ -278,22 +327,38 @@ fn a_byte_order_mark_is_no_part_of_the_first_label() {
     let (shapes, model) = (fixture("shapes"), fixture("demo-model"));
     for bytes in encodings("star\r\nK\u{fc}che\r\n") {
         fs::write(&labels, bytes).unwrap();
-        let output = command(&["detect", path(&shapes), "--model", path(&model), "--dry-run", "--json", "--labels"])
-            .arg(format!("@{}", labels.display()))
-            .output()
-            .unwrap();
-        let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
-        let prompt = plan["prompts"][0].as_str().unwrap();
-        assert!(prompt.contains("star and K\u{fc}che") && !prompt.contains(['\u{feff}', '\0']), "{prompt:?}");
-    }
-    // Without its mark it is no text; what is wrong is said.
-    fs::write(&labels, &encodings("star\ndog\n")[1][2..]).unwrap();
-    let output = command(&["detect", path(&shapes), "--model", path(&model), "--dry-run", "--labels"])
+        let output = command(&[
+            "detect",
+            path(&shapes),
+            "--model",
+            path(&model),
+            "--dry-run",
+            "--json",
+            "--labels",
+        ])
         .arg(format!("@{}", labels.display()))
         .output()
         .unwrap();
+        let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let prompt = plan["prompts"][0].as_str().unwrap();
+        assert!(
+            prompt.contains("star and K\u{fc}che") && !prompt.contains(['\u{feff}', '\0']),
+            "{prompt:?}"
+        );
+    }
+    // Without its mark it is no text; what is wrong is said.
+    fs::write(&labels, &encodings("star\ndog\n")[1][2..]).unwrap();
+    let output =
+        command(&["detect", path(&shapes), "--model", path(&model), "--dry-run", "--labels"])
+            .arg(format!("@{}", labels.display()))
+            .output()
+            .unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("labels.txt: line 1 has a NUL byte"), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("labels.txt: line 1 has a NUL byte"),
+        "{}",
+        text(&output.stderr)
+    );
 }
 
 #[test]
@@ -311,7 +376,10 @@ fn lists_of_paths_are_read_as_editors_write_them_also_from_standard_input() {
                 .unwrap();
             let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
             let files = plan["files"].as_array().unwrap();
-            assert!(files.len() == 2 && files.iter().all(|file| file.get("error").is_none()), "{input}: {plan}");
+            assert!(
+                files.len() == 2 && files.iter().all(|file| file.get("error").is_none()),
+                "{input}: {plan}"
+            );
         }
     }
 }
@@ -330,10 +398,14 @@ fn tables_and_settings_are_read_as_editors_write_them() {
         assert!(text(&output.stdout).contains("Stra\u{df}e"), "{}", text(&output.stderr));
     }
     // Other words for labels, and the categories of a data set.
-    for (flag, content) in [("--labels-map", "dog = \"Stra\u{df}e\"\n"), ("--categories", "dog\nStra\u{df}e\n")] {
+    for (flag, content) in
+        [("--labels-map", "dog = \"Stra\u{df}e\"\n"), ("--categories", "dog\nStra\u{df}e\n")]
+    {
         for bytes in encodings(content) {
             fs::write(&file, bytes).unwrap();
-            let output = command(&["export", path(&run), "--to", "coco", flag, path(&file)]).output().unwrap();
+            let output = command(&["export", path(&run), "--to", "coco", flag, path(&file)])
+                .output()
+                .unwrap();
             assert!(output.status.success(), "{flag}: {}", text(&output.stderr));
             let instances = json(run.join("instances.json"));
             let names: Vec<&str> = instances["categories"]
@@ -342,14 +414,17 @@ fn tables_and_settings_are_read_as_editors_write_them() {
                 .iter()
                 .map(|category| category["name"].as_str().unwrap())
                 .collect();
-            let expected: &[&str] = if flag == "--labels-map" { &["Stra\u{df}e"] } else { &["dog", "Stra\u{df}e"] };
+            let expected: &[&str] =
+                if flag == "--labels-map" { &["Stra\u{df}e"] } else { &["dog", "Stra\u{df}e"] };
             assert_eq!(names, expected, "{flag}");
         }
     }
     // A pipeline, and a rubric.
     let rubric = format!("# Stra\u{df}e\n{}", gemscope::critique::Rubric::DEMO);
-    for (name, content) in [("pipeline.toml", "[task]\nlabels = [\"Stra\u{df}e\"]\n"), ("rubric.toml", rubric.as_str())]
-    {
+    for (name, content) in [
+        ("pipeline.toml", "[task]\nlabels = [\"Stra\u{df}e\"]\n"),
+        ("rubric.toml", rubric.as_str()),
+    ] {
         let file = dir.path().join(name);
         for bytes in encodings(content) {
             fs::write(&file, bytes).unwrap();
@@ -380,12 +455,23 @@ fn a_run_whose_export_failed_is_no_success_and_has_the_others() {
     let dir = tempfile::tempdir().unwrap();
     let scene = fixture("shapes/scene-01.png");
     let (found, judged) = (dir.path().join("found"), dir.path().join("judged"));
-    let detect = ["detect", path(&scene), "--labels", "star", "--budget", "70", "--out", path(&found)];
+    let detect =
+        ["detect", path(&scene), "--labels", "star", "--budget", "70", "--out", path(&found)];
     let (rubric, model) = (dir.path().join("rubric.toml"), fixture("demo-model"));
     fs::write(&rubric, gemscope::critique::Rubric::DEMO).unwrap();
     let [rubric, model] = [path(&rubric), path(&model)];
-    let critique =
-        ["critique", path(&scene), "--model", model, "--rubric", rubric, "--budget", "70", "--out", path(&judged)];
+    let critique = [
+        "critique",
+        path(&scene),
+        "--model",
+        model,
+        "--rubric",
+        rubric,
+        "--budget",
+        "70",
+        "--out",
+        path(&judged),
+    ];
     for (args, run, formats, blocked, other) in [
         (&detect[..], &found, "counts,csv", "counts.csv", "detections.csv"),
         (&critique, &judged, "csv,jsonl", "verdicts.csv", "verdicts.jsonl"),
@@ -397,7 +483,10 @@ fn a_run_whose_export_failed_is_no_success_and_has_the_others() {
         let (said, error) = (text(&output.stdout), text(&output.stderr));
         assert_eq!(output.status.code(), Some(1), "{error}");
         assert!(error.contains(blocked), "{error}");
-        assert!(run.join(other).is_file() && said.contains(other) && !said.contains(blocked), "{said}{error}");
+        assert!(
+            run.join(other).is_file() && said.contains(other) && !said.contains(blocked),
+            "{said}{error}"
+        );
         assert!(run.join(blocked).join("of the user").is_dir());
     }
 }
@@ -417,7 +506,9 @@ fn a_long_path_stops_no_export() {
     gemscope().arg("parse").arg(&answers).arg("--out").arg(&run).assert().success();
     let images = dir.path().join("pictures");
     let output =
-        command(&["export", path(&run), "--to", "voc,yolo,crops,csv", "--images", path(&images)]).output().unwrap();
+        command(&["export", path(&run), "--to", "voc,yolo,crops,csv", "--images", path(&images)])
+            .output()
+            .unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(fs::read_dir(run.join("voc/Annotations")).unwrap().count(), 1);
 }
@@ -427,10 +518,12 @@ fn a_long_path_stops_no_export() {
 fn input_without_an_end_is_given_up() {
     let dir = tempfile::tempdir().unwrap();
     let endless = |input: &str, command: &[&str]| {
-        let arguments = command.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+        let arguments =
+            command.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
         let binary = crate::support::binary().into_string().unwrap();
         let script = format!("ulimit -v 3000000; {input} | timeout 120 '{binary}' {arguments}");
-        let output = Command::new("sh").current_dir(dir.path()).args(["-c", &script]).output().unwrap();
+        let output =
+            Command::new("sh").current_dir(dir.path()).args(["-c", &script]).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{input}: {}", text(&output.stderr));
         text(&output.stderr)
     };
@@ -448,7 +541,14 @@ fn lines_of_old_macs_are_lines() {
     fs::write(dir.path().join("labels.txt"), "star\rcircle\r").unwrap();
     let scene = fixture("shapes/scene-01.png");
     let mut plan = gemscope();
-    plan.current_dir(dir.path()).args(["detect", path(&scene), "--labels", "@labels.txt", "--dry-run", "--json"]);
+    plan.current_dir(dir.path()).args([
+        "detect",
+        path(&scene),
+        "--labels",
+        "@labels.txt",
+        "--dry-run",
+        "--json",
+    ]);
     let plan = text(&plan.output().unwrap().stdout);
     assert!(plan.contains("star and circle") && !plan.contains("\\r"), "{plan}");
 }

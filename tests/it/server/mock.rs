@@ -1,5 +1,6 @@
-//! Model servers of the tests' own: vLLM, llama.cpp, Ollama and LM Studio, as their routes and bodies are read
-//! in their sources, which can be made to fail. No model is in them: they answer as they are told.
+//! Model servers of the tests' own: vLLM, llama.cpp, Ollama and LM Studio, as their routes and
+//! bodies are read in their sources, which can be made to fail. No model is in them: they answer as
+//! they are told.
 
 use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -62,11 +63,16 @@ impl Asked {
     /// The bytes of its pictures.
     pub fn pictures(&self) -> Vec<Vec<u8>> {
         let turn = self.turn();
-        let urls =
-            turn["content"].as_array().into_iter().flatten().filter_map(|part| part["image_url"]["url"].as_str());
+        let urls = turn["content"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|part| part["image_url"]["url"].as_str());
         let own = turn["images"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let decode = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).unwrap();
-        urls.map(|url| decode(url.split_once(";base64,").unwrap().1)).chain(own.map(decode)).collect()
+        urls.map(|url| decode(url.split_once(";base64,").unwrap().1))
+            .chain(own.map(decode))
+            .collect()
     }
 
     /// Whether it only counts the tokens of a text.
@@ -125,7 +131,8 @@ impl Settings {
         Self {
             kind,
             models: vec![model.to_owned()],
-            answer: "```json\n[\n  {\"box_2d\": [0, 0, 500, 500], \"label\": \"cat\"}\n]\n```".to_owned(),
+            answer: "```json\n[\n  {\"box_2d\": [0, 0, 500, 500], \"label\": \"cat\"}\n]\n```"
+                .to_owned(),
             finish: "stop",
             thought: None,
             first: vec![("good", 0.7), ("bad", 0.2), ("The", 0.09), ("x", 0.000_001)],
@@ -176,7 +183,13 @@ impl Mock {
 
     fn on(listener: TcpListener, settings: Settings) -> Self {
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let state = State { settings, faults: VecDeque::new(), always: None, asked: Vec::new(), streams: Vec::new() };
+        let state = State {
+            settings,
+            faults: VecDeque::new(),
+            always: None,
+            asked: Vec::new(),
+            streams: Vec::new(),
+        };
         let (state, down) = (Arc::new(Mutex::new(state)), Arc::new(AtomicBool::new(false)));
         let (shared, stopped) = (Arc::clone(&state), Arc::clone(&down));
         thread::spawn(move || {
@@ -224,7 +237,9 @@ impl Mock {
     pub fn asked(&self) -> Vec<Asked> {
         let all = self.all_asked();
         all.into_iter()
-            .filter(|asked| asked.body.get("messages").is_some() && !asked.tries() && !asked.counts())
+            .filter(|asked| {
+                asked.body.get("messages").is_some() && !asked.tries() && !asked.counts()
+            })
             .collect()
     }
 
@@ -265,11 +280,16 @@ fn serve(stream: &TcpStream, state: &Mutex<State>, down: &AtomicBool) -> bool {
         return false;
     }
     let path = lines[0].split(' ').nth(1).unwrap_or("/").to_owned();
-    let body: Value = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
+    let body: Value =
+        if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
     let asked = Asked { path, key: header("authorization"), body };
     let mut locked = state.lock().unwrap_or_else(PoisonError::into_inner);
     let is_question = asked.body.get("messages").is_some() && !asked.counts() && !asked.tries();
-    let fault = if is_question { locked.faults.pop_front().or_else(|| locked.always.clone()) } else { None };
+    let fault = if is_question {
+        locked.faults.pop_front().or_else(|| locked.always.clone())
+    } else {
+        None
+    };
     let (status, answer) = locked.settings.answer_to(&asked);
     let aborts = is_question_too_large(&locked.settings, &asked);
     locked.asked.push(asked);
@@ -338,14 +358,22 @@ impl Settings {
             && asked.key.as_deref() != Some(&format!("Bearer {key}"))
             && asked.path != "/props"
         {
-            let said = if self.repeats_key { asked.key.clone().unwrap_or_default() } else { String::new() };
-            return (401, json!({"error": {"message": format!("invalid key {said}"), "code": 401}}));
+            let said = if self.repeats_key {
+                asked.key.clone().unwrap_or_default()
+            } else {
+                String::new()
+            };
+            return (
+                401,
+                json!({"error": {"message": format!("invalid key {said}"), "code": 401}}),
+            );
         }
         let no_route = match self.kind {
             Kind::Vllm => (404, json!({"detail": "Not Found"})),
-            Kind::Llama => {
-                (404, json!({"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}))
-            }
+            Kind::Llama => (
+                404,
+                json!({"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}),
+            ),
             Kind::Ollama => (404, json!("404 page not found")),
             // It answers 200 to what it does not know.
             Kind::LmStudio => (200, json!({"error": "Unexpected endpoint or method."})),
@@ -359,9 +387,10 @@ impl Settings {
                     &|name| json!({"id": name, "object": "model", "owned_by": "vllm", "max_model_len": self.context}),
                 ),
             ),
-            (Kind::Vllm, "/tokenize") => {
-                (200, json!({"count": 1, "tokens": [id_of(asked.body["prompt"].as_str().unwrap())]}))
-            }
+            (Kind::Vllm, "/tokenize") => (
+                200,
+                json!({"count": 1, "tokens": [id_of(asked.body["prompt"].as_str().unwrap())]}),
+            ),
             (Kind::Vllm, "/detokenize") => {
                 let text = Self::text_of(&asked.body);
                 (200, json!({"prompt": text}))
@@ -379,26 +408,37 @@ impl Settings {
                     &|name| json!({"id": name, "owned_by": "llamacpp", "meta": {"n_params": 4_600_000_000_u64, "size": 3_000_000_000_u64}}),
                 ),
             ),
-            (Kind::Llama, "/tokenize") => (200, json!({"tokens": [id_of(asked.body["content"].as_str().unwrap())]})),
+            (Kind::Llama, "/tokenize") => {
+                (200, json!({"tokens": [id_of(asked.body["content"].as_str().unwrap())]}))
+            }
             (Kind::Llama, "/detokenize") => {
                 let text = Self::text_of(&asked.body);
                 (200, json!({"content": text}))
             }
             (Kind::Ollama, "/api/version") => (200, json!({"version": "0.15.0"})),
             (Kind::Ollama, "/api/tags") => {
-                let entry = |name: &String| json!({"name": name, "model": name, "digest": self.digest});
+                let entry =
+                    |name: &String| json!({"name": name, "model": name, "digest": self.digest});
                 (200, json!({"models": self.models.iter().map(entry).collect::<Vec<_>>()}))
             }
             (Kind::Ollama, "/api/show") => {
-                let all = if self.vision { json!(["completion", "vision"]) } else { json!(["completion"]) };
+                let all = if self.vision {
+                    json!(["completion", "vision"])
+                } else {
+                    json!(["completion"])
+                };
                 (200, json!({"details": {"family": "gemma4"}, "capabilities": all}))
             }
-            (Kind::Ollama, "/v1/models") => (200, models(&|name| json!({"id": name, "owned_by": "library"}))),
+            (Kind::Ollama, "/v1/models") => {
+                (200, models(&|name| json!({"id": name, "owned_by": "library"})))
+            }
             (Kind::LmStudio, "/v1/models") => {
                 (200, models(&|name| json!({"id": name, "owned_by": "organization_owner"})))
             }
             (Kind::Ollama, "/api/chat") => self.ollama(asked),
-            (Kind::Vllm | Kind::Llama | Kind::LmStudio, "/v1/chat/completions") => self.openai(asked),
+            (Kind::Vllm | Kind::Llama | Kind::LmStudio, "/v1/chat/completions") => {
+                self.openai(asked)
+            }
             _ => no_route,
         }
     }
@@ -407,32 +447,48 @@ impl Settings {
     fn text_of(body: &Value) -> String {
         let id = body["tokens"][0].as_u64().unwrap() as u32;
         let words = ["good", "bad", "Good", "Bad", " good", " bad", " Good", " Bad"];
-        words.iter().find(|word| id_of(word) == id).map_or_else(String::new, |word| (*word).to_owned())
+        words
+            .iter()
+            .find(|word| id_of(word) == id)
+            .map_or_else(String::new, |word| (*word).to_owned())
     }
 
     /// What is wrong with a body, as this server sees it.
     fn refuses(&self, body: &Value) -> Option<Value> {
-        let refused =
-            |message: &str| Some(json!({"error": {"message": message, "type": "BadRequestError", "code": 400}}));
+        let refused = |message: &str| {
+            Some(json!({"error": {"message": message, "type": "BadRequestError", "code": 400}}))
+        };
         if !self.models.contains(&body["model"].as_str().unwrap().to_owned()) {
             return refused("no such model");
         }
         if self.kind == Kind::Vllm && body["max_tokens"].as_u64().unwrap() > self.context {
             return refused(
-                "max_tokens=2048 cannot be greater than max_model_len=1024. Please request fewer output tokens.",
+                "max_tokens=2048 cannot be greater than max_model_len=1024. Please request fewer \
+                 output tokens.",
             );
         }
         if self.kind == Kind::Vllm && !self.trusts && body.get("mm_processor_kwargs").is_some() {
-            return refused("Per-request mm_processor_kwargs are not allowed: start with --trust-request-mm-kwargs");
+            return refused(
+                "Per-request mm_processor_kwargs are not allowed: start with \
+                 --trust-request-mm-kwargs",
+            );
         }
-        if !self.takes_grammar && (body["structured_outputs"].get("grammar").is_some() || body.get("grammar").is_some())
+        if !self.takes_grammar
+            && (body["structured_outputs"].get("grammar").is_some()
+                || body.get("grammar").is_some())
         {
             return refused("Failed to convert the grammar from GBNF to Lark");
         }
-        if self.kind == Kind::Llama && body.get("grammar").is_some() && body.get("json_schema").is_some() {
+        if self.kind == Kind::Llama
+            && body.get("grammar").is_some()
+            && body.get("json_schema").is_some()
+        {
             return refused("Either \"json_schema\" or \"grammar\" can be specified, but not both");
         }
-        if body["chat_template_kwargs"].get("enable_thinking").is_some_and(|value| !value.is_boolean()) {
+        if body["chat_template_kwargs"]
+            .get("enable_thinking")
+            .is_some_and(|value| !value.is_boolean())
+        {
             return refused("invalid type for \"enable_thinking\" (expected boolean, got string)");
         }
         None
@@ -444,7 +500,9 @@ impl Settings {
         let tokens = (width / 48) * (height / 48);
         match self.kind {
             Kind::Vllm => {
-                let most = asked.body["mm_processor_kwargs"]["max_soft_tokens"].as_u64().unwrap_or(280) as u32;
+                let most = asked.body["mm_processor_kwargs"]["max_soft_tokens"]
+                    .as_u64()
+                    .unwrap_or(280) as u32;
                 tokens.min(most)
             }
             // It is enlarged to so many at least.
@@ -464,7 +522,8 @@ impl Settings {
         if rates && !asked.counts() {
             return (self.first[0].0.to_owned(), "length", vec![self.first_token(asked)]);
         }
-        let text = if most <= 2 { self.answer.chars().take(2).collect() } else { self.answer.clone() };
+        let text =
+            if most <= 2 { self.answer.chars().take(2).collect() } else { self.answer.clone() };
         let finish = if most <= 2 { "length" } else { self.finish };
         let letters: Vec<String> = text.chars().map(String::from).collect();
         let token = |letter: &String| {
@@ -481,11 +540,14 @@ impl Settings {
 
     fn first_token(&self, asked: &Asked) -> Value {
         let as_ids = asked.body["return_tokens_as_token_ids"] == true;
-        let wanted: Option<Vec<u64>> =
-            asked.body["logprob_token_ids"].as_array().map(|ids| ids.iter().map(|id| id.as_u64().unwrap()).collect());
+        let wanted: Option<Vec<u64>> = asked.body["logprob_token_ids"]
+            .as_array()
+            .map(|ids| ids.iter().map(|id| id.as_u64().unwrap()).collect());
         let entry = |(token, probability): (&str, f64)| {
-            let shown = if as_ids { format!("token_id:{}", id_of(token)) } else { token.to_owned() };
-            let mut entry = json!({"token": shown, "logprob": probability.ln(), "bytes": shown.as_bytes()});
+            let shown =
+                if as_ids { format!("token_id:{}", id_of(token)) } else { token.to_owned() };
+            let mut entry =
+                json!({"token": shown, "logprob": probability.ln(), "bytes": shown.as_bytes()});
             if self.kind == Kind::Llama {
                 entry["id"] = json!(id_of(token));
             }
@@ -495,7 +557,8 @@ impl Settings {
         let mut top: Vec<Value> = match &wanted {
             None => self.first.iter().map(|token| entry(*token)).collect(),
             Some(ids) => {
-                let listed = self.first.iter().filter(|(token, _)| ids.contains(&u64::from(id_of(token))));
+                let listed =
+                    self.first.iter().filter(|(token, _)| ids.contains(&u64::from(id_of(token))));
                 listed.map(|token| entry(*token)).collect()
             }
         };
@@ -542,7 +605,8 @@ impl Settings {
         if !self.models.contains(&asked.body["model"].as_str().unwrap().to_owned()) {
             return (404, json!({"error": "model 'x' not found"}));
         }
-        let (text, finish, tokens) = self.said(asked, asked.body["options"]["num_predict"].as_u64().unwrap());
+        let (text, finish, tokens) =
+            self.said(asked, asked.body["options"]["num_predict"].as_u64().unwrap());
         let mut body = json!({
             "model": asked.body["model"], "created_at": "2026-11-27T10:00:00Z", "done": true, "done_reason": finish,
             "message": {"role": "assistant", "content": text}, "prompt_eval_count": self.prompt_tokens(asked),
