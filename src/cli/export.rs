@@ -138,8 +138,7 @@ impl Args {
             {
                 bail!(
                     "{} is a run of critique that rates frames and finds no boxes: there is \
-                     nothing for {format}; its lists are made by \
-                     critique --report-only",
+                     nothing for {format}; its lists are made by critique --report-only",
                     path.display()
                 );
             }

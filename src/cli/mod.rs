@@ -284,8 +284,7 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
         }
         SessionError::RubricNeedsModel { .. } => {
             "--model DIR or GEMSCOPE_MODEL=DIR names a model. The demo model knows --rubric demo; \
-             --model demo lets it \
-             guess at anything"
+             --model demo lets it guess at anything"
         }
         SessionError::NothingAsked => {
             "say what to find: --labels, --phrase or --prompt, or for each image by itself: \

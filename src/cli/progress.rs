@@ -95,16 +95,14 @@ pub(super) fn say_what_was_left(directory: &RunDirectory, known: &Known) {
             if others.is_empty() { String::new() } else { format!(" and {} others", others.len()) };
         messages::say(&format!(
             "{first}{others} stay in {}: gemscope has no record of writing them, or they were \
-             changed since. \
-             --adopt replaces what is in the way of an export.",
+             changed since. --adopt replaces what is in the way of an export.",
             out.display()
         ));
     }
     if known.torn > 0 {
         messages::say(
-            "The last line of the journal was not written to its end, and is cut off; its image \
-             is asked about \
-             again.",
+            "The last line of the journal was not written to its end, and is cut off; its image is \
+             asked about again.",
         );
     }
     say_damaged(out, &known.damaged);

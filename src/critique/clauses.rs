@@ -355,9 +355,8 @@ mod tests {
     #[test]
     fn a_long_sentence_is_taken_apart() {
         let prompt = "In the middle of a wide green valley with a slow river, under a sky, heavy \
-                      with dark clouds, stands an old stone house with a \
-                      red roof, its windows lit, and a woman in a long yellow coat walks towards \
-                      it with a lantern.";
+                      with dark clouds, stands an old stone house with a red roof, its windows \
+                      lit, and a woman in a long yellow coat walks towards it with a lantern.";
         assert_eq!(
             clauses(prompt, 12),
             [

@@ -167,8 +167,7 @@ pub enum ExportError {
     /// is.
     #[error(
         "not one of {images} images is in {}: was the folder moved, or is its disk not mounted? \
-         What needs the \
-         images is not written, and stays as it was",
+         What needs the images is not written, and stays as it was",
         folder.display()
     )]
     OutOfReach {
@@ -336,9 +335,8 @@ fn remark_orientation(input: &Input<'_>, formats: &[Format], exported: &mut Expo
     }
     exported.remarks.push(if input.run.apply_orientation {
         format!(
-            "{turned} images have an EXIF orientation: boxes are those of the upright image, and \
-             a tool that ignores EXIF will \
-             misplace them (--write-upright makes upright copies)"
+            "{turned} images have an EXIF orientation: boxes are those of the upright image, and a \
+             tool that ignores EXIF will misplace them (--write-upright makes upright copies)"
         )
     } else {
         format!(

@@ -55,8 +55,7 @@ pub enum HubError {
     /// Neither public nor readable with the token.
     #[error(
         "the Hub knows no model {id}, or it is private: check the name at {page}; for a private \
-         one, set HF_TOKEN to a \
-         token that may read it"
+         one, set HF_TOKEN to a token that may read it"
     )]
     NoRepository {
         /// The model.
@@ -109,8 +108,7 @@ pub enum HubError {
     /// Too many requests.
     #[error(
         "the Hub asks to wait {} before anything else is fetched (429): the same command goes on \
-         then. A token (HF_TOKEN) \
-         is allowed more", seconds.map_or("a while".to_owned(), |seconds| format!("{seconds} \
+         then. A token (HF_TOKEN) is allowed more", seconds.map_or("a while".to_owned(), |seconds| format!("{seconds} \
              seconds"))
     )]
     RateLimited {
@@ -142,8 +140,7 @@ pub enum HubError {
     /// The connection ends again and again.
     #[error(
         "{path}: the connection ended {times} times without a byte more, at {} of {} ({reason}); \
-         the same command goes \
-         on there", in_words(*there), in_words(*size)
+         the same command goes on there", in_words(*there), in_words(*size)
     )]
     Cut {
         /// The file.
@@ -160,8 +157,7 @@ pub enum HubError {
     /// Other bytes than the Hub's.
     #[error(
         "{path}: {what} {found}, and the Hub says {expected}: not kept. A proxy or mirror between \
-         here and the Hub \
-         changes files; try another HF_ENDPOINT or network"
+         here and the Hub changes files; try another HF_ENDPOINT or network"
     )]
     WrongContent {
         /// The file.

@@ -126,8 +126,7 @@ impl Foreign {
         Some(match self {
             Self::Heif | Self::Avif | Self::JpegXl | Self::Jpeg2000 => {
                 "HEIC, AVIF, JPEG XL and JPEG 2000 are not read: make JPEGs of them, for example \
-                 with ImageMagick's \
-                 `magick mogrify -format jpg *.heic`."
+                 with ImageMagick's `magick mogrify -format jpg *.heic`."
             }
             Self::Raw => {
                 "Raw images of cameras are not read: develop them into JPEGs, for example with \

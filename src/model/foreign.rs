@@ -83,9 +83,8 @@ impl fmt::Display for Foreign {
         match self {
             Self::Gguf => write!(
                 f,
-                "GGUF, for llama.cpp and Ollama, and not for ONNX Runtime: a server of theirs \
-                 runs it (`llama-server -m \
-                 MODEL.gguf --mmproj MMPROJ.gguf`); {DOWNLOAD}"
+                "GGUF, for llama.cpp and Ollama, and not for ONNX Runtime: a server of theirs runs \
+                 it (`llama-server -m MODEL.gguf --mmproj MMPROJ.gguf`); {DOWNLOAD}"
             ),
             Self::Checkpoint { other_type: Some(other) } => {
                 write!(
@@ -103,8 +102,7 @@ impl fmt::Display for Foreign {
             Self::Adapter => write!(
                 f,
                 "an adapter (LoRA), which is a change to a model and no model: merge it into its \
-                 base (`merge_and_unload` \
-                 of peft), then {EXPORT}"
+                 base (`merge_and_unload` of peft), then {EXPORT}"
             ),
             Self::LiteRt => {
                 write!(

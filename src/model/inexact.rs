@@ -31,13 +31,11 @@ impl fmt::Display for Inexact {
         f.write_str(match self {
             Self::NoStandardize => {
                 "the vision graph does not standardise its soft tokens (it has neither std_bias \
-                 nor std_scale), which 26B-A4B \
-                 and 31B need: they are off by almost half"
+                 nor std_scale), which 26B-A4B and 31B need: they are off by almost half"
             }
             Self::NoPictureMask => {
                 "the decoder is not told which tokens are a picture (no input_ids), so that its \
-                 picture does not attend to \
-                 itself, as that of 12B, 26B-A4B and 31B does"
+                 picture does not attend to itself, as that of 12B, 26B-A4B and 31B does"
             }
         })
     }

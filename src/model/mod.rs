@@ -105,9 +105,8 @@ pub enum ModelError {
     },
     /// A decoder whose logits are no numbers.
     #[error(
-        "{}: {what} gave NaN or infinity on {device}: try graphs of another --dtype, or ones \
-         whose attention is written out (exported with \
-         --attention plain)", path.display()
+        "{}: {what} gave NaN or infinity on {device}: try graphs of another --dtype, or ones whose \
+         attention is written out (exported with --attention plain)", path.display()
     )]
     NotNumbers {
         /// The graph.

@@ -26,9 +26,8 @@ pub enum RuntimeError {
     /// No place has a usable library, and fetching one is forbidden.
     #[error(
         "no ONNX Runtime was found, and --offline or GEMSCOPE_OFFLINE forbids fetching it. Run \
-         `gemscope setup` once with a \
-         network, or set ORT_DYLIB_PATH to an ONNX Runtime library of version {MINIMUM_VERSION} \
-         or later{skipped}"
+         `gemscope setup` once with a network, or set ORT_DYLIB_PATH to an ONNX Runtime library of \
+         version {MINIMUM_VERSION} or later{skipped}"
     )]
     NotFound {
         /// The libraries that were passed over, one a line, each with its reason; empty where there
@@ -39,8 +38,7 @@ pub enum RuntimeError {
     /// `gemscope setup` was asked to stay off the network and there is something to fetch.
     #[error(
         "{wheel} is not installed in {directory}, and --offline or GEMSCOPE_OFFLINE forbids \
-         fetching it: run `gemscope setup` \
-         without it", directory = .directory.display()
+         fetching it: run `gemscope setup` without it", directory = .directory.display()
     )]
     Offline {
         /// Package and version.
@@ -52,8 +50,7 @@ pub enum RuntimeError {
     /// The library was chosen, and then ONNX Runtime did not start.
     #[error(
         "ONNX Runtime did not start from {path}: {reason}. Run `gemscope doctor` to see which \
-         other libraries there are, and \
-         choose one with --ort-lib", path = .path.display()
+         other libraries there are, and choose one with --ort-lib", path = .path.display()
     )]
     Start {
         /// The library.
@@ -85,8 +82,7 @@ pub enum RuntimeError {
     /// No ONNX Runtime is pinned for this platform.
     #[error(
         "no {what} is pinned for {platform}: install or build one of version {MINIMUM_VERSION} or \
-         later and set ORT_DYLIB_PATH \
-         to its library"
+         later and set ORT_DYLIB_PATH to its library"
     )]
     UnsupportedPlatform {
         /// ONNX Runtime for the CPU or with CUDA.
@@ -102,10 +98,9 @@ pub enum RuntimeError {
     /// There is no Python with pip.
     #[error(
         "fetching {wheel} needs a Python with pip, and none was found (tried {tried}). Install \
-         Python 3 with pip and run \
-         `gemscope setup` again, or `pip install {wheel}` where there is one (for onnxruntime, \
-         then set ORT_DYLIB_PATH to the \
-         library in its folder onnxruntime/capi)"
+         Python 3 with pip and run `gemscope setup` again, or `pip install {wheel}` where there is \
+         one (for onnxruntime, then set ORT_DYLIB_PATH to the library in its folder \
+         onnxruntime/capi)"
     )]
     NoPip {
         /// Package and version.
@@ -132,10 +127,8 @@ pub enum RuntimeError {
     /// The wheel is not the one that is pinned.
     #[error(
         "{wheel}, as pip fetched it, is not the pinned {pinned}: its sha256 is {found}, expected \
-         {expected}. \
-         Nothing was installed. Run `gemscope setup` again; if pip is set to a mirror or a folder \
-         of wheels, compare its wheel \
-         with the official one"
+         {expected}. Nothing was installed. Run `gemscope setup` again; if pip is set to a mirror \
+         or a folder of wheels, compare its wheel with the official one"
     )]
     Hash {
         /// The name of the file that pip fetched.
@@ -162,8 +155,7 @@ pub enum RuntimeError {
     /// A file operation failed.
     #[error(
         "cannot {action} {path}: {reason}. If the disk of the cache is full, read-only or cannot \
-         lock files, set GEMSCOPE_CACHE \
-         to another directory", path = .path.display()
+         lock files, set GEMSCOPE_CACHE to another directory", path = .path.display()
     )]
     File {
         /// The operation, as it reads after "cannot".

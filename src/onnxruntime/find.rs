@@ -285,9 +285,8 @@ pub(super) fn site_packages(root: &Path) -> Vec<PathBuf> {
 /// the current directory does not count.
 fn ask_python() -> Option<PathBuf> {
     const QUESTION: &str = "import sys; sys.path = [p for p in sys.path if p]; import \
-                            importlib.util as u; \
-                            s = u.find_spec('onnxruntime'); print(s.submodule_search_locations[0] \
-                            if s else '')";
+                            importlib.util as u; s = u.find_spec('onnxruntime'); \
+                            print(s.submodule_search_locations[0] if s else '')";
     let output = Command::new(PYTHON).args(["-c", QUESTION]).stdin(Stdio::null()).output().ok()?;
     let answer = String::from_utf8(output.stdout).ok()?;
     let package = Path::new(answer.trim());

@@ -105,8 +105,7 @@ fn library_advice(
         match (&candidate.found, candidate.origin) {
             (Found::Refused { .. } | Found::Absent, Origin::Named) => advice.push(format!(
                 "{path} was named by --ort-lib or ORT_DYLIB_PATH and cannot be used: name an ONNX \
-                 Runtime library of version \
-                 {MINIMUM_VERSION} or later, or name none."
+                 Runtime library of version {MINIMUM_VERSION} or later, or name none."
             )),
             (Found::Refused { .. }, Origin::Cache) => {
                 advice.push(format!("{path} cannot be used: run `gemscope setup` to repair it."));

@@ -384,5 +384,4 @@ impl Server {
 
 /// What may be the cause if llama.cpp breaks off.
 const LLAMA_ABORTS: &str = ". llama-server ends at a picture of more tokens than its micro batch \
-                            with the models \
-                            12B, 26B and 31B: it is started with -b 2048 -ub 2048";
+                            with the models 12B, 26B and 31B: it is started with -b 2048 -ub 2048";

@@ -65,8 +65,7 @@ impl Server {
         match (self.kind, ability.reason(BUDGET)) {
             (ServerKind::Vllm, Some(reason)) => limits.push(format!(
                 "the budget of a picture is the server's own, since it does not take one with a \
-                 request \
-                 (it is started with --trust-request-mm-kwargs, or with the budget in \
+                 request (it is started with --trust-request-mm-kwargs, or with the budget in \
                  --mm-processor-kwargs): {reason}"
             )),
             (ServerKind::Llama, _) => limits.push(
@@ -77,8 +76,7 @@ impl Server {
             ),
             (ServerKind::Ollama | ServerKind::OpenAi, _) => {
                 limits.push(
-                    "the budget of a picture is sent as its size, and cannot be set \
-                             otherwise"
+                    "the budget of a picture is sent as its size, and cannot be set otherwise"
                         .to_owned(),
                 );
             }
@@ -114,8 +112,7 @@ impl Server {
         } else if !self.gives_scores(true) {
             limits.push(
                 "boxes have no scores where answers are held to a grammar, since vLLM takes \
-                 probabilities after it; \
-                 decoding freely gives them"
+                 probabilities after it; decoding freely gives them"
                     .to_owned(),
             );
         }

@@ -36,8 +36,7 @@ pub enum SessionError {
     /// The questions of a rubric are not the demo model's own.
     #[error(
         "the questions of {rubric:?} need a model. Without one, a bundled demo model answers that \
-         knows only the \
-         rubric demo"
+         knows only the rubric demo"
     )]
     RubricNeedsModel {
         /// The rubric's name.
@@ -117,8 +116,7 @@ pub enum SessionError {
     /// Images of which a table says nothing, and nothing is asked about every image.
     #[error(
         "{} has no row for {without} of {images} images: {first}; add them (by these names), or \
-         say with labels, a \
-         phrase or a prompt what to ask about them",
+         say with labels, a phrase or a prompt what to ask about them",
         path.display()
     )]
     NoRow {

@@ -81,16 +81,11 @@ impl Machine {
                 return Some(Proposal { dtype: exact.dtype.clone(), why });
             }
             let smallest = known.iter().min_by_key(|precision| needed(precision))?;
-            let fits = if needed(smallest) <= self.memory {
-                "more than half"
-            } else {
-                "more than \
-                all"
-            };
+            let fits =
+                if needed(smallest) <= self.memory { "more than half" } else { "more than all" };
             let why = format!(
                 "{}: the smallest that is known to run; it takes about {}, {fits} of this \
-                 machine's {memory} of memory. \
-                 {NOT_EIGHT}.",
+                 machine's {memory} of memory. {NOT_EIGHT}.",
                 smallest.dtype,
                 in_words(needed(smallest))
             );
