@@ -26,7 +26,7 @@ fn grammar(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("grammar");
     group.sample_size(10);
     group.bench_function("vocabulary", |bencher| {
-        bencher.iter(|| GrammarFactory::new(&tokenizer, &[1, 106]).unwrap())
+        bencher.iter(|| GrammarFactory::new(&tokenizer, &[1, 106]).unwrap());
     });
     group.sample_size(100);
     let factory = GrammarFactory::new(&tokenizer, &[1, 106]).unwrap();

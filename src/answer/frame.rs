@@ -533,7 +533,7 @@ impl Frame {
                 self.places.along[usize::from(x)] = true;
             }
             Key::Place | Key::Boxes if value.quoted && holds_numbers(raw) => {
-                self.add_place(value.span)
+                self.add_place(value.span);
             }
             // `"removed": true`.
             Key::Draft if raw.eq_ignore_ascii_case("true") && self.had_box => {
@@ -541,10 +541,10 @@ impl Frame {
             }
             Key::Draft => {}
             _ if value.quoted && (holds_boxes(raw) || numbers::in_brackets(raw)) => {
-                self.add_place(value.span)
+                self.add_place(value.span);
             }
             Key::Group | Key::Wrapper if value.quoted && numbers::holds_fours(raw) => {
-                self.add_place(value.span)
+                self.add_place(value.span);
             }
             Key::Group | Key::Wrapper | Key::Index | Key::Aside
                 if value.quoted

@@ -217,7 +217,7 @@ impl Reader<'_> {
                 - rest.trim_start_matches([' ', '\t', ',', ';', '|', '`', '*', '，', '、']).len();
             match key_of(self.text, end + skipped).filter(|(_, behind)| *behind <= value.end) {
                 Some((next, behind)) if end + skipped < value.end => {
-                    (key, value.start) = (next, behind)
+                    (key, value.start) = (next, behind);
                 }
                 _ => return,
             }
@@ -596,7 +596,7 @@ fn list(text: &str, at: usize) -> List {
                     }
                     Coordinates::Nothing if lists.is_empty() => {}
                     Coordinates::Box { .. } | Coordinates::Nothing | Coordinates::Unreadable => {
-                        read.readable = false
+                        read.readable = false;
                     }
                     Coordinates::Lists => {}
                 }

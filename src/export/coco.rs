@@ -60,7 +60,7 @@ pub(super) fn write(
             let category_id = examples.categories[place].id;
             match detection.score {
                 Some(score) => {
-                    results.push(WrittenResult::new(image_id, category_id, &detection.bbox, score))
+                    results.push(WrittenResult::new(image_id, category_id, &detection.bbox, score));
                 }
                 None => unscored += 1,
             }

@@ -172,7 +172,7 @@ fn address(url: &str, name: &str) -> String {
     for byte in name.bytes() {
         match byte {
             b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                address.push(byte.into())
+                address.push(byte.into());
             }
             other => {
                 // Writing to a string cannot fail.

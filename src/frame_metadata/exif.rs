@@ -29,7 +29,7 @@ pub(super) fn read(bytes: &[u8], texts: &mut Texts) {
             match block.bytes_of(at).map(|value| user_comment(value, block.is_big_endian())) {
                 Some(Some(comment)) => texts.add("comment", comment),
                 Some(None) => {
-                    texts.notes.push("the EXIF comment is in JIS, which is not read".to_owned())
+                    texts.notes.push("the EXIF comment is in JIS, which is not read".to_owned());
                 }
                 None => texts.notes.push("the EXIF block ends before its comment does".to_owned()),
             }

@@ -75,38 +75,38 @@ impl Named {
         match field {
             Field::Prompt => set(&mut settings.prompt, text(value).ok_or_else(|| wrong("a text"))?),
             Field::NegativePrompt => {
-                set(&mut settings.negative_prompt, text(value).ok_or_else(|| wrong("a text"))?)
+                set(&mut settings.negative_prompt, text(value).ok_or_else(|| wrong("a text"))?);
             }
             Field::Model => {
-                set(&mut settings.model, model(value).ok_or_else(|| wrong("a model's name"))?)
+                set(&mut settings.model, model(value).ok_or_else(|| wrong("a model's name"))?);
             }
             // Tools write -1 for "draw one" and keep it beside the frame: the seed is not known
             // then, and no row is wrong.
             Field::Seed if is_negative(value) => settings.notes.push(wrong("a whole number")),
             Field::Seed => {
-                set(&mut settings.seed, number(value).ok_or_else(|| wrong("a whole number"))?)
+                set(&mut settings.seed, number(value).ok_or_else(|| wrong("a whole number"))?);
             }
             Field::Sampler => {
-                set(&mut settings.sampler, text(value).ok_or_else(|| wrong("a text"))?)
+                set(&mut settings.sampler, text(value).ok_or_else(|| wrong("a text"))?);
             }
             Field::Scheduler => {
-                set(&mut settings.scheduler, text(value).ok_or_else(|| wrong("a text"))?)
+                set(&mut settings.scheduler, text(value).ok_or_else(|| wrong("a text"))?);
             }
             Field::Steps => {
                 let steps = number(value).and_then(|steps| u32::try_from(steps).ok());
                 set(&mut settings.steps, steps.ok_or_else(|| wrong("a whole number"))?);
             }
             Field::CfgScale => {
-                set(&mut settings.cfg_scale, float(value).ok_or_else(|| wrong("a number"))?)
+                set(&mut settings.cfg_scale, float(value).ok_or_else(|| wrong("a number"))?);
             }
             Field::Size => {
-                set(&mut settings.size, size(value).ok_or_else(|| wrong("a width and a height"))?)
+                set(&mut settings.size, size(value).ok_or_else(|| wrong("a width and a height"))?);
             }
             Field::Width => {
-                set(&mut self.width, side(value).ok_or_else(|| wrong("a number of pixels"))?)
+                set(&mut self.width, side(value).ok_or_else(|| wrong("a number of pixels"))?);
             }
             Field::Height => {
-                set(&mut self.height, side(value).ok_or_else(|| wrong("a number of pixels"))?)
+                set(&mut self.height, side(value).ok_or_else(|| wrong("a number of pixels"))?);
             }
         }
         Ok(())

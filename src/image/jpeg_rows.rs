@@ -123,7 +123,7 @@ pub(super) fn is_damaged(bytes: &[u8]) -> bool {
             0xD9 => return false,
             0xC4 | 0xDA..=0xDD | 0xE0..=0xEF | 0xFE => at += 2 + usize::from(length.unwrap_or(0)),
             marker if !scanned && FIRST_FRAME.contains(&marker) => {
-                at += 2 + usize::from(length.unwrap_or(0))
+                at += 2 + usize::from(length.unwrap_or(0));
             }
             // What stands before the first scan is for decoders to judge.
             _ => return scanned,

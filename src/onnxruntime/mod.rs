@@ -238,7 +238,8 @@ fn start(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Runtime,
         match cards.iter().try_for_each(|card| cuda::try_provider(&environment, card)) {
             Ok(()) => devices.extend(cards.into_iter().map(Device::Cuda)),
             Err(reason) => {
-                cuda = Some(ready.with("ONNX Runtime's provider for CUDA", reason, PROVIDER_ADVICE))
+                cuda =
+                    Some(ready.with("ONNX Runtime's provider for CUDA", reason, PROVIDER_ADVICE));
             }
         }
     }

@@ -121,7 +121,7 @@ fn is_ours(file: &mut File) -> io::Result<bool> {
     for part in [b"{\"process\":".as_slice(), b",\"since\":", b"}"] {
         match rest.strip_prefix(part) {
             Some(behind) => {
-                rest = &behind[behind.iter().take_while(|byte| byte.is_ascii_digit()).count()..]
+                rest = &behind[behind.iter().take_while(|byte| byte.is_ascii_digit()).count()..];
             }
             None => return Ok(part.starts_with(rest)),
         }

@@ -242,7 +242,7 @@ impl<'c> Collector<'c> {
         let Self { folder, mut collected, .. } = self;
         if let Some((folder, _)) = folder {
             let look = |image: &mut ImageResponses| {
-                image.file = image.place.as_ref().map(|place| folder.look(place))
+                image.file = image.place.as_ref().map(|place| folder.look(place));
             };
             collected.images.par_iter_mut().for_each(look);
         }

@@ -123,10 +123,10 @@ fn openai(kind: ServerKind, model: &str, ability: &Ability, ask: &Ask<'_>) -> Va
     if let (Some(form), Some(constraint)) = (ask.form, ability.constraint) {
         match (kind, constraint) {
             (ServerKind::Vllm, Constraint::Grammar) => {
-                body["structured_outputs"] = json!({"grammar": form.gbnf()})
+                body["structured_outputs"] = json!({"grammar": form.gbnf()});
             }
             (ServerKind::Vllm, Constraint::Schema) => {
-                body["structured_outputs"] = json!({"json": form.schema()})
+                body["structured_outputs"] = json!({"json": form.schema()});
             }
             (ServerKind::Llama, Constraint::Grammar) => body["grammar"] = json!(form.gbnf()),
             // At the top level: under response_format its documentation and its code differ.

@@ -71,7 +71,7 @@ fn a_folder_without_permission_fails_and_the_rest_is_processed() {
     fs::copy(fixture("shapes/scene-01.png"), images.join("good.png")).unwrap();
     fs::copy(fixture("shapes/scene-01.png"), images.join("locked/hidden.png")).unwrap();
     let mode = |path: &std::path::Path, mode| {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap()
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     };
     mode(dir.path(), 0o777);
     mode(&images, 0o755);

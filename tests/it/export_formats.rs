@@ -142,7 +142,10 @@ fn every_format_is_as_it_was() {
     // The images of a data set are the files that were answered about, but for those that no
     // trainer reads.
     let same = |a: &str, b: &str| {
-        assert_eq!(fs::read(out.join(a)).unwrap(), fs::read(golden.path("images").join(b)).unwrap())
+        assert_eq!(
+            fs::read(out.join(a)).unwrap(),
+            fs::read(golden.path("images").join(b)).unwrap()
+        );
     };
     same("yolo/images/train/turned.jpg", "turned.jpg");
     same("voc/JPEGImages/nested__images__lossy.webp", "nested/images/lossy.webp");

@@ -204,7 +204,7 @@ fn weights_come_from_the_model_directory_or_not_at_all() {
         });
     }
     assert_says("missing", &["gone.bin"], |dir| {
-        fs::write(dir.join(VISION), with("gone.bin")).unwrap()
+        fs::write(dir.join(VISION), with("gone.bin")).unwrap();
     });
     assert_says(
         "a graph elsewhere",
@@ -240,7 +240,7 @@ fn tokenizers_templates_and_settings_that_do_not_fit() {
     ];
     for template in templates {
         assert_says(template, &["template"], |dir| {
-            fs::write(dir.join("chat_template.jinja"), template).unwrap()
+            fs::write(dir.join("chat_template.jinja"), template).unwrap();
         });
     }
 }

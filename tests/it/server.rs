@@ -322,7 +322,7 @@ fn frames_are_rated_by_the_first_token() {
         assert_eq!(asked.len(), 2);
         match kind {
             Kind::Vllm => {
-                assert_eq!(asked[0].body["logprob_token_ids"].as_array().unwrap().len(), 8)
+                assert_eq!(asked[0].body["logprob_token_ids"].as_array().unwrap().len(), 8);
             }
             Kind::Llama => assert_eq!(asked[0].body["top_logprobs"], 200),
             _ => assert_eq!(asked[0].body["top_logprobs"], 20),

@@ -143,7 +143,7 @@ fn reference(value: &Value, found: &mut Vec<([f64; 4], Option<String>)>) -> Vec<
     let mut waiting = Vec::new();
     match value {
         Value::Array(values) => {
-            waiting.extend(values.iter().flat_map(|value| reference(value, found)))
+            waiting.extend(values.iter().flat_map(|value| reference(value, found)));
         }
         Value::Object(members) => {
             let label = members
@@ -155,7 +155,7 @@ fn reference(value: &Value, found: &mut Vec<([f64; 4], Option<String>)>) -> Vec<
             for (key, value) in members {
                 match value {
                     Value::Array(list) if Key::of(key) == Key::Box => {
-                        boxes_of(list, &mut own, found)
+                        boxes_of(list, &mut own, found);
                     }
                     value => waiting.extend(reference(value, found)),
                 }

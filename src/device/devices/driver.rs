@@ -50,7 +50,7 @@ fn ask_driver() -> Cuda {
             Ok(device) => cuda.devices.push(device),
             Err(error) => {
                 cuda.problem =
-                    Some(format!("CUDA device {index} does not answer: {}", driver_words(error)))
+                    Some(format!("CUDA device {index} does not answer: {}", driver_words(error)));
             }
         }
     }

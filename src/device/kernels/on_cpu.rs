@@ -115,7 +115,7 @@ fn patches_are_cut_as_by_the_reference() {
             sizes.1,
             sizes.2,
             sizes.3,
-        )
+        );
     };
     assert!(
         singles == reference::patches(&rgb, width, side)

@@ -145,7 +145,7 @@ pub(crate) fn gather<T: Copy + Default>(
 pub(crate) fn mask(pads: &[u32], columns: usize) -> Vec<i64> {
     let mut to = vec![0; pads.len() * columns];
     each(to.len(), |index| {
-        to[index] = i64::from(index % columns >= pads[index / columns] as usize)
+        to[index] = i64::from(index % columns >= pads[index / columns] as usize);
     });
     to
 }

@@ -195,7 +195,7 @@ impl AskedView {
                         .extend(first.map(|answer| self.reading(question, answer, answers)));
                 }
                 Question::Rate(question) => {
-                    learned.ratings.extend(rating(question, &places, first))
+                    learned.ratings.extend(rating(question, &places, first));
                 }
             }
         }

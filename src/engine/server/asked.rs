@@ -41,10 +41,10 @@ impl Shared {
         for (index, question) in asked.questions.iter().enumerate() {
             match question {
                 Question::Find(question) => {
-                    learned.readings.push(self.found(&prepared, question, index, stop)?)
+                    learned.readings.push(self.found(&prepared, question, index, stop)?);
                 }
                 Question::Rate(question) => {
-                    learned.ratings.push(self.rated(&prepared, question, stop)?)
+                    learned.ratings.push(self.rated(&prepared, question, stop)?);
                 }
             }
         }
