@@ -3,21 +3,22 @@
 use std::path::PathBuf;
 
 use anyhow::anyhow;
-use gemscope::dataset::{self, DatasetError, Format};
+use gemscope::dataset::{self, DatasetError, Format, ReadOptions, WriteOptions};
 
 use super::{Ending, messages, output};
 
-/// Write a dataset in another format: COCO, YOLO or Pascal VOC. Boxes are carried, and splits, ids
-/// and areas if the format has a word for them
+/// Write a dataset in another format: COCO, Roboflow's COCO folders, YOLO or Pascal VOC. Boxes are
+/// carried, and splits, ids, areas, outlines and scores if the format has a word for them
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// COCO instances (a .json), or a directory with YOLO's data.yaml or VOC's Annotations
+    /// COCO instances (a .json), or a directory: Roboflow's train|valid|test, YOLO's data.yaml,
+    /// VOC's Annotations
     #[arg(value_name = "DATASET")]
     dataset: PathBuf,
-    /// What to write: coco, yolo, voc
+    /// What to write: coco, roboflow, yolo, voc
     #[arg(long, value_name = "FORMAT")]
     to: Format,
-    /// What DATASET is: coco, yolo, voc. Default: told from its files
+    /// What DATASET is: coco, roboflow, yolo, voc. Default: told from its files
     #[arg(long, value_name = "FORMAT")]
     from: Option<Format>,
     /// Where the images are, if not where DATASET says; only their headers are read, for their
@@ -28,6 +29,10 @@ pub(crate) struct Args {
     /// earlier conversion wrote
     #[arg(long, short, value_name = "PATH")]
     out: PathBuf,
+    /// Leave out entries that are wrong, and count them by what is wrong with them. Without it, all
+    /// of them are said, each with its place, and nothing is written
+    #[arg(long)]
+    skip_invalid: bool,
     /// Write into a directory that holds other files, too, and replace those that are in the way
     #[arg(long)]
     adopt: bool,
@@ -39,14 +44,22 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         None => Format::of(&args.dataset)?,
     };
     let mut remarks = Vec::new();
-    let dataset = dataset::read(&args.dataset, from, args.images.as_deref(), &mut remarks);
-    let dataset = dataset.map_err(|error| match error {
+    let options = ReadOptions { images: args.images.as_deref(), skip_invalid: args.skip_invalid };
+    let dataset = dataset::read(&args.dataset, from, &options, &mut remarks);
+    let mut dataset = dataset.map_err(|error| match error {
         DatasetError::NoSplit { .. } => {
             anyhow!("{error}; take the line out, or say where all images are with --images DIR")
         }
+        DatasetError::Problems(_) => {
+            anyhow!("{error}\n--skip-invalid leaves such entries out, and counts them")
+        }
         other => other.into(),
     })?;
-    let written = dataset::write(&dataset, args.to, &args.out, args.adopt, &mut remarks)?;
+    if args.to.has_label_files() {
+        dataset.check_files(&args.dataset, args.skip_invalid, &mut remarks)?;
+    }
+    let options = WriteOptions { adopt: args.adopt };
+    let written = dataset::write(&dataset, args.to, &args.out, &options, &mut remarks)?;
     let boxes: usize = dataset.images.iter().map(|image| image.objects.len()).sum();
     messages::say(&format!(
         "{from} to {}: {} images, {boxes} boxes, {} categories",

@@ -104,7 +104,8 @@ impl Predictions {
                 result.image_id.ok_or_else(|| problem(format!("{what} has no image_id")))?;
             let category_id =
                 result.category_id.ok_or_else(|| problem(format!("{what} has no category_id")))?;
-            let bbox = checked_bbox(result.bbox, path, &what)?;
+            let bbox =
+                checked_bbox(result.bbox).map_err(|wrong| problem(format!("{what} {wrong}")))?;
             let Some(&image) = images.get(&image_id) else {
                 no_image.add(&image_id.to_string());
                 continue;

@@ -15,7 +15,9 @@ use serde::Serialize;
 use super::examples::{Examples, Part, place_all, stems};
 use super::folder::Fresh;
 use super::{ExportError, Exported, Input};
-use crate::dataset::coco::{WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult};
+use crate::dataset::coco::{
+    Info, WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult,
+};
 use crate::ownership::{OutputDirectory, Staging};
 use crate::record::Record;
 
@@ -36,25 +38,30 @@ pub(super) fn write(
             .collect()
     };
     let mut instances = WrittenInstances::new("Made by gemscope");
-    instances.info.models = Some(&input.run.models);
-    instances.categories = Cow::Borrowed(examples.categories);
+    if let Info::Own { models, .. } = &mut instances.info {
+        *models = Some(&input.run.models);
+    }
+    instances.categories = examples.categories.iter().map(Into::into).collect();
     let mut results = Vec::new();
     let mut unscored = 0;
     for ((record, file_name), image_id) in images.iter().zip(1..) {
         let (width, height, status) = (record.width, record.height, Some(record.status));
-        instances.images.push(WrittenImage { id: image_id, file_name, width, height, status });
+        instances.images.push(WrittenImage {
+            id: image_id,
+            file_name,
+            width,
+            height,
+            status,
+            more: None,
+        });
         let exported = || {
             record.detections.iter().map(|detection| (detection, examples.place(&detection.label)))
         };
         for (detection, place) in exported() {
-            let (id, category_id) =
-                (instances.annotations.len() as u64 + 1, examples.categories[place].id);
-            instances.annotations.push(WrittenAnnotation::new(
-                id,
-                image_id,
-                category_id,
-                &detection.bbox,
-            ));
+            let id = instances.annotations.len() as u64 + 1;
+            let category_id = examples.categories[place].id;
+            let annotation = WrittenAnnotation::new(id, image_id, category_id, &detection.bbox);
+            instances.annotations.push(annotation);
         }
         for (detection, place) in exported().chain(examples.left_out_of(&record.image)) {
             let category_id = examples.categories[place].id;
@@ -85,8 +92,11 @@ pub(super) fn write(
             written.push(name);
         }
     }
-    stage_json(&staged, "results.json", &results)?;
-    written.push("results.json".to_owned());
+    // An empty list of results is no file that loadRes opens.
+    if !results.is_empty() {
+        stage_json(&staged, "results.json", &results)?;
+        written.push("results.json".to_owned());
+    }
     // Parts and copies that this export does not have would have other ids and names.
     let scope = if input.options.write_upright { &SCOPE[..SCOPE.len() - 1] } else { &SCOPE };
     let left = out.place(&staged, scope)?;

@@ -42,6 +42,8 @@ pub(super) fn write(
             let _ = writeln!(list, "{stem}");
         }
     }
+    let labels = examples.categories.iter().map(|category| category.name.as_str());
+    folder.write("labelmap.txt", voc::labelmap(labels).as_bytes())?;
     for (name, list) in [("trainval", all), ("train", train), ("val", val)] {
         folder.write(&format!("ImageSets/Main/{name}.txt"), list.as_bytes())?;
     }

@@ -370,15 +370,14 @@ fn bad_files_are_named() {
         &results,
         "truth.json: annotation 12 has the bbox",
     );
-    check(&with("/annotations/1/id", json!(11)), &results, "there are two of annotation 11");
     check(
         &with("/annotations/1/iscrowd", json!(2)),
         &results,
-        "truth.json:1: iscrowd is 2, not 0 or 1",
+        "annotation 12 has the iscrowd 2, not 0 or 1",
     );
     check(&with("/categories/1/name", json!(null)), &results, "category 2 has no name");
     check(&with("/categories/1/id", json!(1)), &results, "two of categories have the id 1");
-    check(&with("/images/0/id", json!(1.5)), &results, "1.5 is not a whole number");
+    check(&with("/images/0/id", json!(1.5)), &results, "is of image 1, which is not there");
     check(&with("/annotations", json!([])), &results, "there is no box to find");
     let truth = tiny_truth();
     check(&truth, &json!({"images": []}), "results.json:1: invalid type: map, expected a sequence");

@@ -13,6 +13,7 @@ mod bad_input;
 mod batch;
 mod convert;
 mod critique;
+mod datasets;
 mod detect;
 mod device;
 mod directories;

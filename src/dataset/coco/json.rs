@@ -6,8 +6,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde_json::{Map, Value};
 
+use super::super::model::Outline;
 use crate::record::{AnswerStatus, BBox};
 
 /// An id: a whole number or a string. `7`, `7.0` and `"7"` are the same id.
@@ -60,12 +62,8 @@ impl<'de> Deserialize<'de> for Id {
                 Ok(Id(id.to_string()))
             }
             fn visit_f64<E: de::Error>(self, id: f64) -> Result<Id, E> {
-                // Up to 2^53 every whole f64 is the number that was written.
-                if id.fract() == 0.0 && id.abs() < 9_007_199_254_740_992.0 {
-                    Ok(Id((id as i64).to_string()))
-                } else {
-                    Err(E::custom(format!("{id} is not a whole number")))
-                }
+                // Of a whole number, no matter how large, this writes the digits alone.
+                Ok(Id(id.to_string()))
             }
             fn visit_str<E: de::Error>(self, id: &str) -> Result<Id, E> {
                 Ok(Id(id.to_owned()))
@@ -75,18 +73,293 @@ impl<'de> Deserialize<'de> for Id {
     }
 }
 
-/// COCO's `iscrowd`: 0, 1, true or false.
-pub(super) struct Flag(pub(super) bool);
+/// A value that may be of a type that the format does not know: it is a problem of its entry, and
+/// not of the whole file. Numbers and truth values may stand in quotes.
+#[derive(Debug, Default, Clone, PartialEq)]
+pub(crate) enum Lenient<T> {
+    #[default]
+    Missing,
+    Is(T),
+    /// In words.
+    Other(String),
+}
 
-impl<'de> Deserialize<'de> for Flag {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        match (value.as_bool(), value.as_f64()) {
-            (Some(flag), _) => Ok(Self(flag)),
-            (None, Some(0.0)) => Ok(Self(false)),
-            (None, Some(1.0)) => Ok(Self(true)),
-            _ => Err(de::Error::custom(format!("iscrowd is {value}, not 0 or 1"))),
+impl<T> Lenient<T> {
+    /// The value, `None` if there is none.
+    ///
+    /// # Errors
+    /// What stands there instead.
+    pub(super) fn get(self) -> Result<Option<T>, String> {
+        match self {
+            Self::Missing => Ok(None),
+            Self::Is(value) => Ok(Some(value)),
+            Self::Other(words) => Err(words),
         }
+    }
+}
+
+/// A visitor that takes scalars by `of`, and the rest as [`Lenient::Other`].
+struct Scalar<T>(fn(Word<'_>) -> Option<T>);
+
+/// One scalar of JSON.
+enum Word<'w> {
+    Number(f64),
+    Bool(bool),
+    Text(&'w str),
+}
+
+impl<'de, T> de::Visitor<'de> for Scalar<T> {
+    type Value = Lenient<T>;
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+    fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+        Ok(Lenient::Missing)
+    }
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+        Ok((self.0)(Word::Bool(value))
+            .map_or_else(|| Lenient::Other(value.to_string()), Lenient::Is))
+    }
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        self.visit_f64(value as f64)
+    }
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+        self.visit_f64(value as f64)
+    }
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
+        let taken = (self.0)(Word::Number(value));
+        Ok(taken.map_or_else(|| Lenient::Other(value.to_string()), Lenient::Is))
+    }
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
+        let taken = (self.0)(Word::Text(value));
+        Ok(taken.map_or_else(|| Lenient::Other(format!("{value:?}")), Lenient::Is))
+    }
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        while list.next_element::<de::IgnoredAny>()?.is_some() {}
+        Ok(Lenient::Other("a list".to_owned()))
+    }
+    fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        while map.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
+        Ok(Lenient::Other("an object".to_owned()))
+    }
+}
+
+/// A number.
+pub(crate) type Number = Lenient<f64>;
+
+impl<'de> Deserialize<'de> for Lenient<f64> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Scalar(|word| match word {
+            Word::Number(number) => Some(number),
+            Word::Text(text) => text.trim().parse().ok().filter(|number: &f64| number.is_finite()),
+            Word::Bool(_) => None,
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Lenient<bool> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Scalar(|word| match word {
+            Word::Bool(flag) => Some(flag),
+            Word::Number(number) => [(0.0, false), (1.0, true)]
+                .into_iter()
+                .find_map(|(is, flag)| (number == is).then_some(flag)),
+            Word::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
+                "0" | "false" | "" => Some(false),
+                "1" | "true" => Some(true),
+                _ => None,
+            },
+        }))
+    }
+}
+
+impl<'de> Deserialize<'de> for Lenient<String> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Scalar(|word| match word {
+            Word::Text(text) => Some(text.to_owned()),
+            Word::Number(number) => Some(number.to_string()),
+            Word::Bool(_) => None,
+        }))
+    }
+}
+
+/// A list of numbers; what is none of them is NaN.
+pub(crate) struct Numbers(pub(crate) Vec<f64>);
+
+impl<'de> Deserialize<'de> for Lenient<Numbers> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Lenient<Numbers>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of numbers")
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+                Ok(Lenient::Missing)
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(
+                self,
+                mut list: A,
+            ) -> Result<Self::Value, A::Error> {
+                let mut numbers = Vec::with_capacity(4);
+                while let Some(number) = list.next_element::<Number>()? {
+                    numbers.push(if let Lenient::Is(number) = number { number } else { f64::NAN });
+                }
+                Ok(Lenient::Is(Numbers(numbers)))
+            }
+            fn visit_bool<E: de::Error>(self, value: bool) -> Result<Self::Value, E> {
+                Ok(Lenient::Other(value.to_string()))
+            }
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Self::Value, E> {
+                Ok(Lenient::Other(value.to_string()))
+            }
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Self::Value, E> {
+                Ok(Lenient::Other(value.to_string()))
+            }
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Self::Value, E> {
+                Ok(Lenient::Other(value.to_string()))
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Self::Value, E> {
+                Ok(Lenient::Other(format!("{value:?}")))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                while map.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
+                Ok(Lenient::Other("an object".to_owned()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// COCO's `segmentation`: polygons (one that stands by itself, as some tools have it, too), or the
+/// code of a mask.
+#[derive(Default)]
+pub(super) struct Segmentation(pub(super) Option<Outline>);
+
+impl<'de> Deserialize<'de> for Segmentation {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        /// An element of the list.
+        enum Part {
+            Polygon(Vec<f64>),
+            Number(f64),
+        }
+        impl<'de> Deserialize<'de> for Part {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct Visitor;
+                impl<'de> de::Visitor<'de> for Visitor {
+                    type Value = Part;
+                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                        f.write_str("a polygon or a number")
+                    }
+                    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Part, E> {
+                        Ok(Part::Number(value as f64))
+                    }
+                    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Part, E> {
+                        Ok(Part::Number(value as f64))
+                    }
+                    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Part, E> {
+                        Ok(Part::Number(value))
+                    }
+                    fn visit_unit<E: de::Error>(self) -> Result<Part, E> {
+                        Ok(Part::Number(f64::NAN))
+                    }
+                    fn visit_str<E: de::Error>(self, value: &str) -> Result<Part, E> {
+                        Ok(Part::Number(value.parse().unwrap_or(f64::NAN)))
+                    }
+                    fn visit_seq<A: de::SeqAccess<'de>>(
+                        self,
+                        mut list: A,
+                    ) -> Result<Part, A::Error> {
+                        let mut numbers = Vec::new();
+                        while let Some(part) = list.next_element::<Part>()? {
+                            match part {
+                                Part::Number(number) => numbers.push(number),
+                                // Points as pairs.
+                                Part::Polygon(point) => numbers.extend(point),
+                            }
+                        }
+                        numbers.shrink_to_fit();
+                        Ok(Part::Polygon(numbers))
+                    }
+                    fn visit_map<A: de::MapAccess<'de>>(
+                        self,
+                        mut map: A,
+                    ) -> Result<Part, A::Error> {
+                        while map.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
+                        Ok(Part::Number(f64::NAN))
+                    }
+                }
+                deserializer.deserialize_any(Visitor)
+            }
+        }
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Segmentation;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("polygons or a mask")
+            }
+            fn visit_unit<E: de::Error>(self) -> Result<Segmentation, E> {
+                Ok(Segmentation(None))
+            }
+            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Segmentation, E> {
+                Ok(Segmentation(None))
+            }
+            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Segmentation, E> {
+                Ok(Segmentation(None))
+            }
+            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Segmentation, E> {
+                Ok(Segmentation(None))
+            }
+            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Segmentation, E> {
+                Ok(Segmentation(None))
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Segmentation, E> {
+                let text = Some(text).filter(|text| !text.is_empty());
+                Ok(Segmentation(text.map(|text| Outline::Mask(text.into()))))
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(
+                self,
+                mut list: A,
+            ) -> Result<Self::Value, A::Error> {
+                let (mut polygons, mut single) = (Vec::new(), Vec::new());
+                while let Some(part) = list.next_element()? {
+                    match part {
+                        Part::Polygon(polygon) => polygons.push(polygon),
+                        Part::Number(number) => single.push(number),
+                    }
+                }
+                if !single.is_empty() {
+                    polygons.push(single);
+                }
+                polygons.shrink_to_fit();
+                let any = polygons.iter().any(|polygon| !polygon.is_empty());
+                Ok(Segmentation(any.then_some(Outline::Polygons(polygons))))
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                let mask = Map::deserialize(de::value::MapAccessDeserializer::new(map))?;
+                Ok(Segmentation(Some(Outline::Mask(mask.into()))))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+/// A `T` that is written as an object: a list of its values would be read as one, too.
+pub(super) struct Object<T>(pub(super) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Visitor<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with images, annotations and categories")
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(de::value::MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Visitor(std::marker::PhantomData))
     }
 }
 
@@ -95,14 +368,21 @@ pub(super) struct RawInstances {
     pub(super) images: Option<Vec<RawImage>>,
     pub(super) annotations: Option<Vec<RawAnnotation>>,
     pub(super) categories: Option<Vec<RawCategory>>,
+    pub(super) info: Option<Value>,
+    pub(super) licenses: Option<Value>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct RawImage {
     pub(super) id: Option<Id>,
-    pub(super) file_name: Option<String>,
-    pub(super) width: Option<f64>,
-    pub(super) height: Option<f64>,
+    #[serde(default)]
+    pub(super) file_name: Lenient<String>,
+    #[serde(default)]
+    pub(super) width: Number,
+    #[serde(default)]
+    pub(super) height: Number,
+    #[serde(flatten)]
+    pub(super) more: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -110,67 +390,27 @@ pub(super) struct RawAnnotation {
     pub(super) id: Option<Id>,
     pub(super) image_id: Option<Id>,
     pub(super) category_id: Option<Id>,
-    pub(super) bbox: Option<Vec<f64>>,
-    pub(super) area: Option<f64>,
-    pub(super) iscrowd: Option<Flag>,
     #[serde(default)]
-    pub(super) segmentation: Presence,
+    pub(super) bbox: Lenient<Numbers>,
     #[serde(default)]
-    pub(super) keypoints: Presence,
-}
-
-/// Whether something stands there: a list with an element, or an object. What it is is not kept.
-#[derive(Default)]
-pub(super) struct Presence(pub(super) bool);
-
-impl<'de> Deserialize<'de> for Presence {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor;
-        impl<'de> de::Visitor<'de> for Visitor {
-            type Value = Presence;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list or an object")
-            }
-            fn visit_unit<E: de::Error>(self) -> Result<Presence, E> {
-                Ok(Presence(false))
-            }
-            fn visit_bool<E: de::Error>(self, _: bool) -> Result<Presence, E> {
-                Ok(Presence(false))
-            }
-            fn visit_u64<E: de::Error>(self, _: u64) -> Result<Presence, E> {
-                Ok(Presence(false))
-            }
-            fn visit_i64<E: de::Error>(self, _: i64) -> Result<Presence, E> {
-                Ok(Presence(false))
-            }
-            fn visit_f64<E: de::Error>(self, _: f64) -> Result<Presence, E> {
-                Ok(Presence(false))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Presence, E> {
-                Ok(Presence(!text.is_empty()))
-            }
-            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Presence, A::Error> {
-                let mut any = false;
-                while list.next_element::<de::IgnoredAny>()?.is_some() {
-                    any = true;
-                }
-                Ok(Presence(any))
-            }
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Presence, A::Error> {
-                while map.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
-                Ok(Presence(true))
-            }
-        }
-        deserializer.deserialize_any(Visitor)
-    }
+    pub(super) area: Number,
+    #[serde(default)]
+    pub(super) iscrowd: Lenient<bool>,
+    #[serde(default)]
+    pub(super) score: Number,
+    #[serde(default)]
+    pub(super) segmentation: Segmentation,
+    #[serde(flatten)]
+    pub(super) more: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
 pub(super) struct RawCategory {
     pub(super) id: Option<Id>,
-    pub(super) name: Option<String>,
     #[serde(default)]
-    pub(super) supercategory: Presence,
+    pub(super) name: Lenient<String>,
+    #[serde(flatten)]
+    pub(super) more: Map<String, Value>,
 }
 
 /// One element of a results file.
@@ -178,7 +418,8 @@ pub(super) struct RawCategory {
 pub(crate) struct RawResult {
     pub(crate) image_id: Option<Id>,
     pub(crate) category_id: Option<Id>,
-    pub(crate) bbox: Option<Vec<f64>>,
+    #[serde(default)]
+    pub(crate) bbox: Lenient<Numbers>,
     pub(crate) score: Option<f64>,
 }
 
@@ -198,33 +439,39 @@ pub struct Category {
 #[derive(Clone, Serialize)]
 pub(crate) struct WrittenInstances<'d> {
     pub(crate) info: Info<'d>,
-    licenses: [(); 0],
+    pub(crate) licenses: Cow<'d, Value>,
     pub(crate) images: Vec<WrittenImage<'d>>,
-    pub(crate) annotations: Vec<WrittenAnnotation>,
-    pub(crate) categories: Cow<'d, [Category]>,
+    pub(crate) annotations: Vec<WrittenAnnotation<'d>>,
+    pub(crate) categories: Vec<WrittenCategory<'d>>,
 }
 
 impl WrittenInstances<'_> {
     /// A file without an image that says of itself what `description` says.
     pub(crate) fn new(description: &'static str) -> Self {
+        let version = env!("CARGO_PKG_VERSION");
         Self {
-            info: Info { description, version: env!("CARGO_PKG_VERSION"), models: None },
-            licenses: [],
+            info: Info::Own { description, version, models: None },
+            licenses: Cow::Owned(Value::Array(Vec::new())),
             images: Vec::new(),
             annotations: Vec::new(),
-            categories: Cow::default(),
+            categories: Vec::new(),
         }
     }
 }
 
 /// Who made the file.
 #[derive(Clone, Serialize)]
-pub(crate) struct Info<'d> {
-    description: &'static str,
-    version: &'static str,
-    /// What answered: the model of each run. Not part of COCO.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) models: Option<&'d [String]>,
+#[serde(untagged)]
+pub(crate) enum Info<'d> {
+    Own {
+        description: &'static str,
+        version: &'static str,
+        /// What answered: the model of each run. Not part of COCO.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        models: Option<&'d [String]>,
+    },
+    /// What the file said that it was read from.
+    Read(&'d Value),
 }
 
 #[derive(Clone, Serialize)]
@@ -236,24 +483,61 @@ pub(crate) struct WrittenImage<'d> {
     /// Not part of COCO; readers ignore what they do not know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<AnswerStatus>,
+    #[serde(flatten)]
+    pub(crate) more: Option<&'d Map<String, Value>>,
 }
 
 #[derive(Clone, Serialize)]
-pub(crate) struct WrittenAnnotation {
+pub(crate) struct WrittenAnnotation<'d> {
     pub(crate) id: u64,
     pub(crate) image_id: u64,
     category_id: u64,
     bbox: [f64; 4],
     pub(crate) area: f64,
     pub(crate) iscrowd: u8,
-    segmentation: [(); 0],
+    #[serde(serialize_with = "segmentation")]
+    pub(crate) segmentation: Option<&'d Outline>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) score: Option<f64>,
+    #[serde(flatten)]
+    pub(crate) more: Option<&'d Map<String, Value>>,
 }
 
-impl WrittenAnnotation {
+impl WrittenAnnotation<'_> {
     /// A single object whose area is that of its box.
     pub(crate) fn new(id: u64, image_id: u64, category_id: u64, bbox: &BBox) -> Self {
         let (bbox, area) = (xywh(bbox), bbox.area());
-        Self { id, image_id, category_id, bbox, area, iscrowd: 0, segmentation: [] }
+        let (segmentation, score, more) = (None, None, None);
+        Self { id, image_id, category_id, bbox, area, iscrowd: 0, segmentation, score, more }
+    }
+}
+
+/// An outline as COCO has it; an empty list if there is none.
+fn segmentation<S: Serializer>(
+    outline: &Option<&Outline>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match outline {
+        None => serializer.collect_seq(std::iter::empty::<f64>()),
+        Some(Outline::Polygons(polygons)) => polygons.serialize(serializer),
+        Some(Outline::Mask(mask)) => mask.serialize(serializer),
+    }
+}
+
+#[derive(Clone, Serialize)]
+pub(crate) struct WrittenCategory<'d> {
+    pub(crate) id: u64,
+    pub(crate) name: &'d str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) supercategory: Option<&'d str>,
+    #[serde(flatten)]
+    pub(crate) more: Option<&'d Map<String, Value>>,
+}
+
+impl<'d> From<&'d Category> for WrittenCategory<'d> {
+    fn from(category: &'d Category) -> Self {
+        let supercategory = Some(category.supercategory.as_str());
+        Self { id: category.id, name: &category.name, supercategory, more: None }
     }
 }
 
@@ -289,8 +573,7 @@ mod tests {
         sorted.sort();
         let texts: Vec<String> = sorted.iter().map(ToString::to_string).collect();
         assert_eq!(texts, ["-1", "9", "9", "10", "a", "b"]);
-        assert!(
-            serde_json::from_str::<Id>("1.5").unwrap_err().to_string().contains("whole number")
-        );
+        let odd: Vec<Id> = serde_json::from_str("[1.5, 1180591620717411303424]").unwrap();
+        assert_eq!(odd.iter().map(Id::number).collect::<Vec<_>>(), [None, None]);
     }
 }

@@ -1,19 +1,20 @@
 //! COCO instances.
 //!
-//! In: a JSON file of images, annotations and categories (cocodataset.org/#format-data). Out: the
-//! same with every reference checked and every missing field given or refused. Promises: ids may be
-//! numbers or strings; images and categories are sorted by id, as pycocotools sorts them; an error
-//! names the annotation.
+//! In: a JSON file of images, annotations and categories (cocodataset.org/#format-data), or folders
+//! of them as Roboflow lays them out. Out: the same with every reference checked and every missing
+//! field given or refused. Promises: ids may be numbers or strings; images and categories are
+//! sorted by id, as pycocotools sorts them; an error names the annotation.
 
 mod json;
 mod read;
+pub(super) mod roboflow;
 mod write;
 
 pub use json::{Category, Id};
 pub(crate) use json::{
-    RawResult, WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult,
+    Info, RawResult, WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult,
 };
 pub(super) use read::read;
 pub use read::{Annotation, CategoryEntry, ImageEntry, Instances};
 pub(crate) use read::{checked_bbox, parse_json};
-pub(super) use write::text;
+pub(super) use write::{Ids, text};

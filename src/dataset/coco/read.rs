@@ -1,14 +1,26 @@
-//! COCO instances into a data set.
+//! The JSON of COCO instances, checked.
+//!
+//! In: a file. Out: images and categories by id, annotations with places for references. Promises:
+//! nothing refers to what is not there; an entry that is wrong is a problem with its name, and the
+//! others are read.
 
 use std::collections::{HashMap, HashSet};
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
-use super::super::{Dataset, DatasetError, Image, Object, Reading, Splits, find_size};
-use super::json::{Id, RawImage, RawInstances};
+use super::super::model::{self, Outline};
+use super::super::names;
+use super::super::reading::{Reading, find_image, size_of};
+use super::super::{CocoFields, Dataset, DatasetError, Image, Object, Splits};
+use super::json::{self, Id, Lenient, Numbers, RawAnnotation, RawImage, RawInstances};
 use crate::files;
 use crate::record::BBox;
+
+/// Files that are larger are read piece by piece, as strict JSON.
+const LARGEST_TEXT: u64 = 256 << 20;
 
 /// A checked file of COCO instances.
 #[derive(Debug, Clone)]
@@ -23,10 +35,8 @@ pub struct Instances {
     pub categories: Vec<CategoryEntry>,
     /// Annotations whose id is no whole number, which is not kept.
     pub odd_ids: usize,
-    /// Annotations with an outline (`segmentation`), which is not kept.
-    pub outlines: usize,
-    /// Annotations with `keypoints`, which are not kept.
-    pub keypoints: usize,
+    /// `info` and `licenses`.
+    pub fields: Map<String, Value>,
 }
 
 /// One of `images`.
@@ -34,10 +44,12 @@ pub struct Instances {
 pub struct ImageEntry {
     /// Its id in the file.
     pub id: Id,
-    /// Its name, with `/`; absent where the file has none.
+    /// Its name, as it is written; absent if the file has none.
     pub file_name: Option<String>,
-    /// Width and height; absent where the file has none.
+    /// Width and height; absent if the file has none.
     pub size: Option<(u32, u32)>,
+    /// Its further fields.
+    pub more: Map<String, Value>,
 }
 
 /// One of `annotations`.
@@ -55,6 +67,12 @@ pub struct Annotation {
     pub area: f64,
     /// Whether it stands for many objects that are not told apart.
     pub crowd: bool,
+    /// How sure its maker is.
+    pub score: Option<f64>,
+    /// Its outline.
+    pub outline: Option<Outline>,
+    /// Its further fields.
+    pub more: Map<String, Value>,
 }
 
 /// One of `categories`.
@@ -64,42 +82,146 @@ pub struct CategoryEntry {
     pub id: Id,
     /// Its name.
     pub name: String,
-    /// Whether it has a `supercategory`, which is not kept.
-    pub has_supercategory: bool,
+    /// Its further fields.
+    pub more: Map<String, Value>,
 }
 
-/// What JSON the file at `path` holds; syntax errors come with their line.
+/// What JSON the file at `path` holds, also packed by gzip; syntax errors come with their line.
+/// What Python writes beside JSON (`NaN`, `Infinity`, halves of characters) is read as well.
 pub(crate) fn parse_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T, DatasetError> {
-    // Sets of several gigabytes are read too: a regular file has an end.
-    let text =
-        files::read(path, u64::MAX).and_then(files::decode_text).map_err(DatasetError::io(path))?;
-    serde_json::from_str(&text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
-        let text = error.to_string();
-        let problem =
-            text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
-        DatasetError::line(path, line, format!("{problem} (column {column})"))
+    let mut file = files::open(path).map_err(DatasetError::io(path))?;
+    let length = file.metadata().map_err(DatasetError::io(path))?.len();
+    let mut head = Vec::new();
+    file.by_ref().take(3).read_to_end(&mut head).map_err(DatasetError::io(path))?;
+    let whole = head.as_slice().chain(file);
+    if head.starts_with(&[0x1f, 0x8b]) {
+        return from_reader(flate2::read::MultiGzDecoder::new(whole), path);
+    }
+    let has_mark =
+        matches!(head.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0xef, 0xbb, 0xbf]);
+    if length > LARGEST_TEXT && !has_mark {
+        return from_reader(whole, path);
+    }
+    let text = files::read_within(whole, u64::MAX).and_then(files::decode_text);
+    let text = text.map_err(DatasetError::io(path))?;
+    if text.trim().is_empty() {
+        return Err(DatasetError::file(path, "the file is empty"));
+    }
+    serde_json::from_str(&text).or_else(|error| {
+        // Only a text that is no JSON is looked through again.
+        let again = as_python_reads(&text).and_then(|text| serde_json::from_str(&text).ok());
+        again.ok_or_else(|| syntax(path, &error))
     })
 }
 
-/// `bbox` as four finite numbers without a negative size; `what` names its owner in the error.
-pub(crate) fn checked_bbox(
-    bbox: Option<Vec<f64>>,
+fn from_reader<T: for<'de> Deserialize<'de>>(
+    reader: impl Read,
     path: &Path,
-    what: &str,
-) -> Result<[f64; 4], DatasetError> {
-    let bbox = bbox.ok_or_else(|| DatasetError::file(path, format!("{what} has no bbox")))?;
-    let bbox: [f64; 4] = bbox.try_into().map_err(|bbox: Vec<f64>| {
-        DatasetError::file(
-            path,
-            format!("{what} has a bbox of {} numbers instead of 4", bbox.len()),
-        )
-    })?;
+) -> Result<T, DatasetError> {
+    let reader = BufReader::with_capacity(1 << 16, reader);
+    serde_json::from_reader(reader).map_err(|error| syntax(path, &error))
+}
+
+fn syntax(path: &Path, error: &serde_json::Error) -> DatasetError {
+    let (line, column) = (error.line(), error.column());
+    let text = error.to_string();
+    let problem = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
+    DatasetError::line(path, line.max(1), format!("{problem} (column {column})"))
+}
+
+/// `text` with `null` for the numbers that JSON does not know, and U+FFFD for the escapes of half a
+/// character; `None` if it has none of them.
+fn as_python_reads(text: &str) -> Option<String> {
+    let mut mended = String::with_capacity(text.len());
+    let (mut rest, mut changed) = (text, false);
+    while let Some(at) = rest.find(['"', 'N', 'I', '-']) {
+        mended.push_str(&rest[..at]);
+        rest = &rest[at..];
+        if rest.starts_with('"') {
+            let end = end_of_string(rest);
+            let (string, behind) = rest.split_at(end);
+            let whole = without_halves(string);
+            changed |= whole != string;
+            mended.push_str(&whole);
+            rest = behind;
+            continue;
+        }
+        let word = ["NaN", "-Infinity", "Infinity", "-NaN"]
+            .into_iter()
+            .find(|word| rest.starts_with(word));
+        changed |= word.is_some();
+        mended.push_str(if word.is_some() { "null" } else { &rest[..1] });
+        rest = &rest[word.map_or(1, str::len)..];
+    }
+    mended.push_str(rest);
+    changed.then_some(mended)
+}
+
+/// Behind the quote that ends the string which `text` begins with.
+fn end_of_string(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 1;
+    while at < bytes.len() {
+        match bytes[at] {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    text.len()
+}
+
+/// A string of JSON with U+FFFD for the escapes of halves of characters.
+fn without_halves(string: &str) -> std::borrow::Cow<'_, str> {
+    let half = |text: &str| {
+        let hex = text.strip_prefix("\\u").and_then(|text| text.get(..4));
+        hex.and_then(|hex| u16::from_str_radix(hex, 16).ok())
+    };
+    if !string.contains("\\u") {
+        return string.into();
+    }
+    let (mut whole, mut rest) = (String::with_capacity(string.len()), string);
+    while let Some(at) = rest.find('\\') {
+        whole.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let length = match half(rest) {
+            Some(0xd800..0xdc00)
+                if half(&rest[6..]).is_some_and(|low| (0xdc00..0xe000).contains(&low)) =>
+            {
+                12
+            }
+            Some(0xd800..0xe000) => {
+                whole.push('\u{fffd}');
+                rest = &rest[6..];
+                continue;
+            }
+            _ => rest.char_indices().nth(2).map_or(rest.len(), |(at, _)| at),
+        };
+        whole.push_str(&rest[..length]);
+        rest = &rest[length..];
+    }
+    whole.push_str(rest);
+    whole.into()
+}
+
+/// `bbox` as four finite numbers without a negative size.
+///
+/// # Errors
+/// What is wrong with it, to stand behind the name of its owner.
+pub(crate) fn checked_bbox(bbox: Lenient<Numbers>) -> Result<[f64; 4], String> {
+    let bbox = match bbox {
+        Lenient::Missing => return Err("has no bbox".to_owned()),
+        Lenient::Is(Numbers(bbox)) => bbox,
+        Lenient::Other(other) => return Err(format!("has the bbox {other}, which is no list")),
+    };
+    let bbox: [f64; 4] = bbox
+        .try_into()
+        .map_err(|bbox: Vec<f64>| format!("has a bbox of {} numbers instead of 4", bbox.len()))?;
     if bbox.iter().any(|number| !number.is_finite()) || bbox[2] < 0.0 || bbox[3] < 0.0 {
-        let problem = format!(
-            "{what} has the bbox {bbox:?}: width and height cannot be negative or infinite"
-        );
-        return Err(DatasetError::file(path, problem));
+        return Err(format!(
+            "has the bbox {bbox:?}: these are numbers, and width and height cannot be negative or \
+             infinite"
+        ));
     }
     Ok(bbox)
 }
@@ -109,86 +231,93 @@ impl Instances {
     /// `remarks`.
     ///
     /// # Errors
-    /// [`DatasetError`] that names the line, the image, the annotation or the category.
+    /// [`DatasetError`] that names the line, the image, the annotation or the category; all of the
+    /// entries that are wrong at once.
     pub fn read(path: &Path, remarks: &mut Vec<String>) -> Result<Self, DatasetError> {
-        let raw: RawInstances = parse_json(path)?;
+        let mut reading = Reading::new(None, remarks);
+        let instances = Self::check(path, &mut reading)?;
+        reading.finish(false)?;
+        Ok(instances)
+    }
+
+    /// Reads the file at `path`, without the entries that are problems.
+    pub(in super::super) fn check(
+        path: &Path,
+        reading: &mut Reading<'_>,
+    ) -> Result<Self, DatasetError> {
+        let json::Object::<RawInstances>(raw) = parse_json(path)?;
         let missing = |list| {
             DatasetError::file(path, format!("not COCO instances: there is no list {list:?}"))
         };
         let images = raw.images.ok_or_else(|| missing("images"))?;
         let annotations = raw.annotations.ok_or_else(|| missing("annotations"))?;
         let categories = raw.categories.ok_or_else(|| missing("categories"))?;
+        let fields = [("info", raw.info), ("licenses", raw.licenses)];
+        let fields = fields.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
 
         let mut entries = Vec::with_capacity(images.len());
         for (image, number) in images.into_iter().zip(1..) {
-            entries.push(image_entry(image, number, path)?);
+            match image_entry(image, number) {
+                Ok(entry) => entries.push(entry),
+                Err(what) => reading.problem(
+                    path,
+                    None,
+                    "images without an id or with no size that is one",
+                    what,
+                ),
+            }
         }
-        let (images, image_places) = sorted(entries, |image| &image.id, "images", path)?;
+        let (images, image_places) =
+            sorted(entries, |image| &image.id, |_, _| false, "images", path, reading);
         let mut entries = Vec::with_capacity(categories.len());
-        for (category, number) in categories.into_iter().zip(1..) {
-            let id = category
-                .id
-                .ok_or_else(|| DatasetError::file(path, format!("category {number} has no id")))?;
-            let name = category
-                .name
-                .ok_or_else(|| DatasetError::file(path, format!("category {id} has no name")))?;
-            entries.push(CategoryEntry { id, name, has_supercategory: category.supercategory.0 });
+        for (category, number) in categories.into_iter().zip(1_usize..) {
+            match (category.id, category.name.get()) {
+                (Some(id), Ok(Some(name))) => {
+                    entries.push(CategoryEntry { id, name, more: category.more });
+                }
+                (None, _) => {
+                    let what = format!("category {number} has no id");
+                    reading.problem(path, None, "categories without an id", what);
+                }
+                (Some(id), _) => {
+                    let what = format!("category {id} has no name");
+                    reading.problem(path, None, "categories without a name", what);
+                }
+            }
         }
+        let same = |a: &CategoryEntry, b: &CategoryEntry| a.name == b.name;
         let (categories, category_places) =
-            sorted(entries, |category| &category.id, "categories", path)?;
-
-        let (mut without_area, mut without_crowd) = (0, 0);
-        let (mut odd_ids, mut outlines, mut keypoints) = (0, 0, 0);
+            sorted(entries, |category| &category.id, same, "categories", path, reading);
+        let mut checked = Self {
+            path: path.to_owned(),
+            images,
+            annotations: Vec::with_capacity(annotations.len()),
+            categories,
+            odd_ids: 0,
+            fields: fields.collect(),
+        };
+        let mut mended = Mended::default();
         let mut ids = HashSet::new();
-        let mut checked = Vec::with_capacity(annotations.len());
         for (annotation, number) in annotations.into_iter().zip(1_usize..) {
             let what = annotation.id.as_ref().map_or_else(
                 || format!("the annotation in place {number} (without an id)"),
                 |id| format!("annotation {id}"),
             );
             let id = annotation.id.as_ref().and_then(Id::number);
-            odd_ids += usize::from(annotation.id.is_some() && id.is_none());
-            outlines += usize::from(annotation.segmentation.0);
-            keypoints += usize::from(annotation.keypoints.0);
-            if annotation.id.is_some_and(|id| !ids.insert(id)) {
-                return Err(DatasetError::file(path, format!("there are two of {what}")));
+            checked.odd_ids += usize::from(annotation.id.is_some() && id.is_none());
+            let taken = annotation.id.clone().is_some_and(|id| !ids.insert(id));
+            match checked_annotation(annotation, &image_places, &category_places, &mut mended) {
+                Ok(annotation) => {
+                    mended.same_id += usize::from(taken);
+                    checked.annotations.push(Annotation { id, ..annotation });
+                }
+                Err((kind, problem)) => {
+                    reading.problem(path, None, kind, format!("{what} {problem}"));
+                }
             }
-            let place = |id: Option<Id>, places: &HashMap<Id, usize>, of| {
-                let id =
-                    id.ok_or_else(|| DatasetError::file(path, format!("{what} has no {of}_id")))?;
-                let place = places.get(&id).copied();
-                place.ok_or_else(|| {
-                    DatasetError::file(path, format!("{what} is of {of} {id}, which is not there"))
-                })
-            };
-            let image = place(annotation.image_id, &image_places, "image")?;
-            let category = place(annotation.category_id, &category_places, "category")?;
-            let bbox = checked_bbox(annotation.bbox, path, &what)?;
-            without_area += usize::from(annotation.area.is_none());
-            without_crowd += usize::from(annotation.iscrowd.is_none());
-            let area = annotation.area.unwrap_or(bbox[2] * bbox[3]);
-            if area < 0.0 {
-                return Err(DatasetError::file(path, format!("{what} has the area {area}")));
-            }
-            let crowd = annotation.iscrowd.is_some_and(|flag| flag.0);
-            checked.push(Annotation { id, image, category, bbox, area, crowd });
         }
-        let mut remark = |count: usize, what: &str| {
-            if count > 0 {
-                remarks.push(format!("{}: {count} annotations {what}", path.display()));
-            }
-        };
-        remark(without_area, "have no area: width x height of the box is used");
-        remark(without_crowd, "do not say iscrowd: they count as single objects");
-        Ok(Self {
-            path: path.to_owned(),
-            images,
-            annotations: checked,
-            categories,
-            odd_ids,
-            outlines,
-            keypoints,
-        })
+        mended.remark(path, reading.remarks);
+        Ok(checked)
     }
 
     /// The places of images and categories by id.
@@ -205,77 +334,253 @@ impl Instances {
     }
 }
 
-fn image_entry(image: RawImage, number: usize, path: &Path) -> Result<ImageEntry, DatasetError> {
-    let what = image.id.as_ref().map_or_else(|| format!("in place {number}"), ToString::to_string);
-    let pixels = |length: Option<f64>| match length {
-        None | Some(0.0) => Ok(None),
-        Some(length) if length.fract() == 0.0 && length > 0.0 && length <= f64::from(u32::MAX) => {
-            Ok(Some(length as u32))
-        }
-        Some(length) => {
-            Err(DatasetError::file(path, format!("image {what} is {length} pixels wide or high")))
-        }
-    };
-    let size = pixels(image.width)?.zip(pixels(image.height)?);
-    let id = image.id.ok_or_else(|| DatasetError::file(path, format!("image {what} has no id")))?;
-    let file_name = image.file_name.map(|name| {
-        let name = name.replace('\\', "/");
-        name.strip_prefix("./").map_or(name.clone(), str::to_owned)
-    });
-    Ok(ImageEntry { id, file_name, size })
+/// What was put right in annotations.
+#[derive(Default)]
+struct Mended {
+    without_area: usize,
+    odd_area: usize,
+    without_crowd: usize,
+    boxed: usize,
+    same_id: usize,
 }
 
-/// `entries` by id, and the place of every id.
+impl Mended {
+    fn remark(&self, path: &Path, remarks: &mut Vec<String>) {
+        for (count, what) in [
+            (self.without_area, "have no area: width x height of the box is used"),
+            (
+                self.odd_area,
+                "have an area that is none (negative, or no number): width x height of the box is \
+                 used",
+            ),
+            (self.without_crowd, "do not say iscrowd: they count as single objects"),
+            (self.boxed, "have no bbox: the box around their outline is used"),
+            (self.same_id, "have the id of another one"),
+        ] {
+            if count > 0 {
+                remarks.push(format!("{}: {count} annotations {what}", path.display()));
+            }
+        }
+    }
+}
+
+/// An annotation without its id; else the kind of problem that it has, and what it is.
+fn checked_annotation(
+    raw: RawAnnotation,
+    images: &HashMap<Id, usize>,
+    categories: &HashMap<Id, usize>,
+    mended: &mut Mended,
+) -> Result<Annotation, (&'static str, String)> {
+    let place = |id: Option<Id>, places: &HashMap<Id, usize>, of, kind| {
+        let id = id.ok_or_else(|| (kind, format!("has no {of}_id")))?;
+        let place = places.get(&id).copied();
+        place.ok_or_else(|| (kind, format!("is of {of} {id}, which is not there")))
+    };
+    let image = place(raw.image_id, images, "image", "annotations of images that are not there")?;
+    let kind = "annotations of categories that are not there";
+    let category = place(raw.category_id, categories, "category", kind)?;
+    let outline = raw.segmentation.0;
+    let around = match &outline {
+        Some(Outline::Polygons(polygons)) => model::bounds(polygons),
+        _ => None,
+    };
+    let none = match &raw.bbox {
+        Lenient::Missing => true,
+        Lenient::Is(Numbers(numbers)) => numbers.is_empty(),
+        Lenient::Other(_) => false,
+    };
+    let bbox = match around.filter(|_| none) {
+        Some(around) => {
+            mended.boxed += 1;
+            [around.x0, around.y0, around.width(), around.height()]
+        }
+        None => {
+            checked_bbox(raw.bbox).map_err(|what| ("annotations with no bbox that is one", what))?
+        }
+    };
+    let area = match raw.area {
+        Lenient::Is(area) if area >= 0.0 && area.is_finite() => area,
+        Lenient::Missing => {
+            mended.without_area += 1;
+            bbox[2] * bbox[3]
+        }
+        _ => {
+            mended.odd_area += 1;
+            bbox[2] * bbox[3]
+        }
+    };
+    let crowd = match raw.iscrowd.get() {
+        Ok(Some(crowd)) => crowd,
+        Ok(None) => {
+            mended.without_crowd += 1;
+            false
+        }
+        Err(other) => {
+            let kind = "annotations whose iscrowd is not 0 or 1";
+            return Err((kind, format!("has the iscrowd {other}, not 0 or 1")));
+        }
+    };
+    let score = match raw.score {
+        Lenient::Is(score) if score.is_finite() => Some(score),
+        _ => None,
+    };
+    let more = raw.more;
+    Ok(Annotation { id: None, image, category, bbox, area, crowd, score, outline, more })
+}
+
+fn image_entry(image: RawImage, number: usize) -> Result<ImageEntry, String> {
+    let what = image.id.as_ref().map_or_else(|| format!("in place {number}"), ToString::to_string);
+    let pixels = |length: Result<Option<f64>, String>| match length {
+        Ok(None | Some(0.0)) => Ok(None),
+        Ok(Some(length))
+            if length.fract() == 0.0 && length > 0.0 && length <= f64::from(u32::MAX) =>
+        {
+            Ok(Some(length as u32))
+        }
+        Ok(Some(length)) => Err(format!("image {what} is {length} pixels wide or high")),
+        Err(other) => Err(format!("image {what} is {other} pixels wide or high")),
+    };
+    let size = pixels(image.width.get())?.zip(pixels(image.height.get())?);
+    let id = image.id.ok_or_else(|| format!("image {what} has no id"))?;
+    let text = |key: &str| image.more.get(key).and_then(Value::as_str).map(str::to_owned);
+    // LVIS names images by their address alone.
+    let file_name = match image.file_name {
+        Lenient::Is(name) if !name.is_empty() => Some(name),
+        _ => text("coco_url").or_else(|| text("path")).or_else(|| text("flickr_url")),
+    };
+    Ok(ImageEntry { id, file_name, size, more: image.more })
+}
+
+/// `entries` by id, and the place of every id. A second entry of an id is a problem, unless it is
+/// the `same` again.
 fn sorted<T>(
     mut entries: Vec<T>,
     id: impl Fn(&T) -> &Id,
+    same: impl Fn(&T, &T) -> bool,
     list: &str,
     path: &Path,
-) -> Result<(Vec<T>, HashMap<Id, usize>), DatasetError> {
+    reading: &mut Reading<'_>,
+) -> (Vec<T>, HashMap<Id, usize>) {
     entries.sort_by(|a, b| id(a).cmp(id(b)));
     let mut places = HashMap::with_capacity(entries.len());
-    for (place, entry) in entries.iter().enumerate() {
-        if places.insert(id(entry).clone(), place).is_some() {
-            return Err(DatasetError::file(
-                path,
-                format!("two of {list} have the id {}", id(entry)),
-            ));
+    let mut kept: Vec<T> = Vec::with_capacity(entries.len());
+    let mut repeated = 0;
+    for entry in entries {
+        match kept.last() {
+            Some(last) if id(last) == id(&entry) && same(last, &entry) => repeated += 1,
+            Some(last) if id(last) == id(&entry) => {
+                let what = format!("two of {list} have the id {}", id(&entry));
+                reading.problem(path, None, "entries with the id of another one", what);
+            }
+            _ => {
+                places.insert(id(&entry).clone(), kept.len());
+                kept.push(entry);
+            }
         }
     }
-    Ok((entries, places))
+    if repeated > 0 {
+        reading.remarks.push(format!("{repeated} of {list} are there twice, and count once"));
+    }
+    (kept, places)
 }
 
-pub(crate) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, DatasetError> {
-    let instances = Instances::read(path, reading.remarks)?;
+pub(in super::super) fn read(
+    path: &Path,
+    reading: &mut Reading<'_>,
+) -> Result<Dataset, DatasetError> {
+    let instances = Instances::check(path, reading)?;
     let beside = path.parent().unwrap_or(Path::new("."));
-    let folders: Vec<&Path> = reading.images.into_iter().chain([beside]).collect();
-    let mut images = Vec::with_capacity(instances.images.len());
-    for entry in &instances.images {
-        let name = entry.file_name.clone();
-        let name = name.ok_or_else(|| {
-            DatasetError::file(path, format!("image {} has no file_name", entry.id))
-        })?;
-        let (width, height) = match entry.size {
-            Some(size) => size,
-            None => find_size(&name, &folders).unwrap_or_else(|| {
-                let problem = format!(
-                    "image {} ({name}) has no width and height, and the image \
-                                       is not there to look: say where with --images DIR",
-                    entry.id
-                );
-                Err(DatasetError::file(path, problem))
-            })?,
+    let inner = beside.join("images");
+    let folders: Vec<&Path> = reading.images.into_iter().chain([beside, &inner]).collect();
+    Ok(dataset(instances, &folders, reading))
+}
+
+/// The data set of a file, whose images may lie in `folders`.
+pub(in super::super) fn dataset(
+    instances: Instances,
+    folders: &[&Path],
+    reading: &mut Reading<'_>,
+) -> Dataset {
+    let path = instances.path;
+    let written: Vec<&str> = (instances.images.iter())
+        .map(|entry| entry.file_name.as_deref().unwrap_or_default())
+        .collect();
+    let (names, foreign) = names::relative(&written, folders);
+    names::remark(foreign, reading.remarks);
+    // Place among the images that stay.
+    let mut places: Vec<Option<usize>> = Vec::with_capacity(names.len());
+    let mut images: Vec<Image> = Vec::with_capacity(names.len());
+    let mut taken: HashMap<String, String> = HashMap::new();
+    let (mut odd_ids, mut of_lost) = (instances.odd_ids, 0);
+    for (entry, name) in instances.images.into_iter().zip(names) {
+        let mut refuse = |kind, what: String| {
+            reading.problem(&path, None, kind, format!("image {}{what}", entry.id));
+            places.push(None);
         };
-        let (id, splits) = (entry.id.number(), Splits::default());
-        images.push(Image { name, width, height, id, splits, objects: Vec::new() });
+        if name.is_empty() {
+            refuse("images without a file_name", " has no file_name".to_owned());
+            continue;
+        }
+        if let Some(first) = taken.get(&name) {
+            let what = format!(" has the file_name {name:?}, as image {first} has");
+            refuse("images with the name of another one", what);
+            continue;
+        }
+        let file = find_image(&name, folders);
+        let (width, height) = match (entry.size, &file) {
+            (Some(size), _) => size,
+            (None, Some(file)) => match size_of(file) {
+                Ok(size) => size,
+                Err(error) => {
+                    refuse(
+                        "images that cannot be read",
+                        format!(" has no width and height: {error}"),
+                    );
+                    continue;
+                }
+            },
+            (None, None) => {
+                let what = format!(
+                    " ({name}) has no width and height, and the image is not there to look: say \
+                     where with --images DIR"
+                );
+                refuse("images of which nobody knows the size", what);
+                continue;
+            }
+        };
+        odd_ids += usize::from(entry.id.number().is_none());
+        taken.insert(name.clone(), entry.id.to_string());
+        places.push(Some(images.len()));
+        images.push(Image {
+            name,
+            width,
+            height,
+            id: entry.id.number(),
+            splits: Splits::default(),
+            objects: Vec::new(),
+            file,
+            more: boxed(entry.more),
+        });
     }
-    for annotation in &instances.annotations {
+    for annotation in instances.annotations {
+        let Some(place) = places[annotation.image] else {
+            of_lost += 1;
+            continue;
+        };
         let [x, y, width, height] = annotation.bbox;
-        let image = &mut images[annotation.image];
+        let image = &mut images[place];
         let whole = BBox { x0: x, y0: y, x1: x + width, y1: y + height };
         if let Some(bbox) = reading.inside(whole, image.width, image.height) {
-            let (category, crowd, id) = (annotation.category, annotation.crowd, annotation.id);
-            let mut object = Object { category, bbox: whole, crowd, area: annotation.area, id };
+            let mut object = Object {
+                category: annotation.category,
+                bbox: whole,
+                crowd: annotation.crowd,
+                area: annotation.area,
+                id: annotation.id,
+                score: annotation.score,
+                outline: annotation.outline.map(Box::new),
+                more: boxed(annotation.more),
+            };
             // The area of a box is cut with it, that of an outline is not.
             if !object.has_own_area() && bbox != whole {
                 object.area = bbox.area();
@@ -283,28 +588,43 @@ pub(crate) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             image.objects.push(Object { bbox, ..object });
         }
     }
-    for (count, what) in
-        [(instances.outlines, "an outline (segmentation)"), (instances.keypoints, "keypoints")]
-    {
-        if count > 0 {
-            reading
-                .remarks
-                .push(format!("{count} annotations have {what}, of which only the box is taken"));
-        }
+    if of_lost > 0 {
+        let remark = format!("{of_lost} annotations are of images that are left out");
+        reading.remarks.push(remark);
     }
-    let above = instances.categories.iter().filter(|category| category.has_supercategory).count();
-    if above > 0 {
-        reading.remarks.push(format!("{above} categories have a supercategory, which is not kept"));
-    }
-    let ids: Vec<u64> =
-        instances.categories.iter().filter_map(|category| category.id.number()).collect();
-    let categories: Vec<String> =
-        instances.categories.into_iter().map(|category| category.name).collect();
-    let unlike = instances.odd_ids + images.iter().filter(|image| image.id.is_none()).count();
-    let unlike = unlike + categories.len() - ids.len();
-    if unlike > 0 {
-        reading.remarks.push(format!("{unlike} ids are no whole numbers, and are not kept"));
+    let categories = instances.categories;
+    let ids: Vec<u64> = categories.iter().filter_map(|category| category.id.number()).collect();
+    odd_ids += categories.len() - ids.len();
+    if odd_ids > 0 {
+        reading.remarks.push(format!("{odd_ids} ids are no whole numbers, and are not kept"));
     }
     let category_ids = if ids.len() == categories.len() { ids } else { Vec::new() };
-    Ok(Dataset { categories, category_ids, images })
+    let (categories, fields) =
+        categories.into_iter().map(|category| (category.name, category.more)).unzip();
+    let coco = CocoFields { file: instances.fields, categories: fields };
+    Dataset { categories, category_ids, images, coco: Some(Box::new(coco)) }
+}
+
+/// A map, if it has anything.
+fn boxed(map: Map<String, Value>) -> Option<Box<Map<String, Value>>> {
+    (!map.is_empty()).then(|| Box::new(map))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_python_writes_is_read() {
+        let mended = |text: &str| as_python_reads(text);
+        assert_eq!(
+            mended(r#"{"a": [NaN, -Infinity, 1e-3], "b": "NaN"}"#).unwrap(),
+            r#"{"a": [null, null, 1e-3], "b": "NaN"}"#
+        );
+        assert_eq!(
+            mended(r#"["\ud83d x \ud83d\ude00 \\ud83d"]"#).unwrap(),
+            "[\"\u{fffd} x \\ud83d\\ude00 \\\\ud83d\"]"
+        );
+        assert_eq!(mended(r#"{"a": "\"N", "b": -1, "c": "#), None);
+    }
 }

@@ -9,4 +9,4 @@ mod write;
 
 pub(super) use read::read;
 pub(super) use write::write;
-pub(crate) use write::{Annotation, Labelled};
+pub(crate) use write::{Annotation, Labelled, labelmap};

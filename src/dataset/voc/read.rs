@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node};
 
-use super::super::{
-    Dataset, DatasetError, Image, Object, Reading, Split, Splits, files_under, find_size,
-    images_under, stem,
-};
+use super::super::reading::{Reading, files_under, find_image, images_under, size_of, stem};
+use super::super::xml;
+use super::super::{Dataset, DatasetError, Image, Object, Split, Splits};
 use crate::files;
 use crate::record::BBox;
 
@@ -60,40 +59,49 @@ pub(in super::super) fn read(
     path: &Path,
     reading: &mut Reading<'_>,
 ) -> Result<Dataset, DatasetError> {
-    let annotations = path.join("Annotations");
-    let annotations = if annotations.is_dir() { annotations } else { path.to_owned() };
+    let annotations = ["Annotations", "annotations"].map(|folder| path.join(folder));
+    let annotations = annotations.into_iter().find(|folder| folder.is_dir());
+    let annotations = annotations.unwrap_or_else(|| path.to_owned());
     let names = files_under(&annotations, &["xml"])?;
     if names.is_empty() {
         return Err(DatasetError::file(&annotations, "no .xml files"));
     }
     let beside = ["JPEGImages", "images"].map(|folder| path.join(folder));
-    let folders = reading
-        .images
-        .into_iter()
-        .chain(beside.iter().map(PathBuf::as_path))
-        .chain([annotations.as_path()]);
+    let folders = reading.images.into_iter().chain(beside.iter().map(PathBuf::as_path));
+    let folders = folders.chain([annotations.as_path()]);
     let image_files = ImageFiles::under(folders.collect(), reading.remarks)?;
-    let files =
-        names.iter().map(|name| read_file(&annotations, name)).collect::<Result<Vec<_>, _>>()?;
-    let image_names = image_names(&files, &image_files, &annotations, reading.remarks)?;
-    let (mut images, mut found) = (Vec::new(), Vec::new());
+    let (mut files, mut lost) = (Vec::with_capacity(names.len()), Lost::default());
+    for name in &names {
+        let file = read_file(&annotations, name, &mut lost, reading);
+        files.extend(reading.caught(file, "files that are no annotations of VOC")?);
+    }
+    lost.remark(reading.remarks);
+    let image_names = image_names(&files, &image_files, &annotations, reading);
+    let (mut images, mut found, mut stems) = (Vec::new(), Vec::new(), HashMap::new());
     for (file, name) in files.into_iter().zip(image_names) {
-        let (width, height) = match file.size {
-            Some(size) => size,
-            None => find_size(&name, &image_files.folders).unwrap_or_else(|| {
-                let xml = annotations.join(file.stem.clone() + ".xml");
+        let Some(name) = name else { continue };
+        let image = find_image(&name, &image_files.folders);
+        let xml = annotations.join(file.stem.clone() + ".xml");
+        let (width, height) = match (file.size, &image) {
+            (Some(size), _) => size,
+            (None, Some(image)) => {
+                match reading.caught(size_of(image), "images that cannot be read")? {
+                    Some(size) => size,
+                    None => continue,
+                }
+            }
+            (None, None) => {
                 let problem = format!(
                     "no size, and {name} is not there to look: say where with --images DIR"
                 );
-                Err(DatasetError::line(&xml, 1, problem))
-            })?,
+                reading.problem(&xml, Some(1), "images of which nobody knows the size", problem);
+                continue;
+            }
         };
-        let splits = Splits::default();
-        images.push(Image { name, width, height, id: None, splits, objects: Vec::new() });
+        stems.insert(file.stem, images.len());
+        images.push(Image { name, width, height, file: image, ..Image::default() });
         found.push(file.objects);
     }
-    let stems: HashMap<&str, usize> =
-        names.iter().enumerate().map(|(place, name)| (stem(name), place)).collect();
     read_splits(path, &stems, &mut images, reading.remarks)?;
     let all = || found.iter().flatten();
     let from_zero = all().any(|object| object.corners[0] == 0.0 || object.corners[1] == 0.0);
@@ -120,8 +128,8 @@ pub(in super::super) fn read(
             // Every name is among the categories, which were made from them.
             let category = categories.binary_search(&object.name).unwrap_or(0);
             difficult += usize::from(object.difficult);
-            let (crowd, area) = (object.difficult, bbox.area());
-            image.objects.push(Object { category, bbox, crowd, area, id: None });
+            let crowd = object.difficult;
+            image.objects.push(Object { crowd, ..Object::of_box(category, bbox) });
         }
     }
     if difficult > 0 {
@@ -129,7 +137,7 @@ pub(in super::super) fn read(
             "{difficult} boxes are \"difficult\", which counts as a crowd: neither for nor against"
         ));
     }
-    Ok(Dataset { categories, category_ids: Vec::new(), images })
+    Ok(Dataset { categories, images, ..Dataset::default() })
 }
 
 /// The name of each file's image. `<filename>` counts if it names an image that is there, or if no
@@ -139,8 +147,8 @@ fn image_names(
     files: &[File],
     images: &ImageFiles<'_>,
     annotations: &Path,
-    remarks: &mut Vec<String>,
-) -> Result<Vec<String>, DatasetError> {
+    reading: &mut Reading<'_>,
+) -> Vec<Option<String>> {
     let mut claims: HashMap<&str, usize> = HashMap::new();
     for stated in files.iter().filter_map(|file| file.stated.as_deref()) {
         *claims.entry(stated).or_default() += 1;
@@ -168,30 +176,29 @@ fn image_names(
             (Some(stated), None) => stated.clone(),
             (None, None) => {
                 let problem = format!("no <filename>, and no image is called {}", file.stem);
-                return Err(DatasetError::line(
-                    &annotations.join(file.stem.clone() + ".xml"),
-                    1,
-                    problem,
-                ));
+                let xml = annotations.join(file.stem.clone() + ".xml");
+                reading.problem(&xml, Some(1), "files that name no image", problem);
+                names.push(None);
+                continue;
             }
         };
         stale += usize::from(file.stated.as_ref().is_some_and(|stated| *stated != name));
-        names.push(name);
+        names.push(Some(name));
     }
     if stale > 0 {
-        remarks.push(format!(
+        reading.remarks.push(format!(
             "{stale} files name an image in <filename> that is not there, or that another file is \
              about: they are named by their own file"
         ));
     }
-    Ok(names)
+    names
 }
 
 /// Puts images into the splits that `ImageSets/Main` names. `stems` says which image each file is
 /// about.
 fn read_splits(
     path: &Path,
-    stems: &HashMap<&str, usize>,
+    stems: &HashMap<String, usize>,
     images: &mut [Image],
     remarks: &mut Vec<String>,
 ) -> Result<(), DatasetError> {
@@ -247,24 +254,47 @@ fn other_lists(folder: &Path) -> Vec<String> {
     others
 }
 
-fn read_file(root: &Path, file: &str) -> Result<File, DatasetError> {
+/// What of the files is left out.
+#[derive(Default)]
+struct Lost {
+    parts: usize,
+    second_boxes: usize,
+}
+
+impl Lost {
+    fn remark(&self, remarks: &mut Vec<String>) {
+        for (count, what) in [
+            (self.parts, "parts of objects (<part>: heads, hands) are left out"),
+            (self.second_boxes, "objects have a second <bndbox>, which is left out"),
+        ] {
+            if count > 0 {
+                remarks.push(format!("{count} {what}"));
+            }
+        }
+    }
+}
+
+fn read_file(
+    root: &Path,
+    file: &str,
+    lost: &mut Lost,
+    reading: &mut Reading<'_>,
+) -> Result<File, DatasetError> {
     let path = root.join(file);
-    let text = files::read_text(&path).map_err(DatasetError::io(&path))?;
+    let text = xml::read(&path)?;
     let document = Document::parse(&text)
         .map_err(|error| DatasetError::line(&path, error.pos().row as usize, error.to_string()))?;
     let annotation = document.root_element();
     let problem = |node: Node<'_, '_>, problem: String| {
-        DatasetError::line(&path, document.text_pos_at(node.range().start).row as usize, problem)
-    };
-    let required = |node: Node<'_, '_>, tag: &str| {
-        text_of(node, tag).map(str::to_owned).ok_or_else(|| problem(node, format!("no <{tag}>")))
+        let line = document.text_pos_at(node.range().start).row as usize;
+        DatasetError::line(&path, line, problem)
     };
     let number = |node: Node<'_, '_>, tag: &str| -> Result<f64, DatasetError> {
-        let text = required(node, tag)?;
+        let text = text_of(node, tag).ok_or_else(|| problem(node, format!("no <{tag}>")))?;
         let number = text.parse().ok().filter(|number: &f64| number.is_finite());
         number.ok_or_else(|| problem(node, format!("<{tag}> is {text:?}, not a number")))
     };
-    if !annotation.has_tag_name("annotation") {
+    if !is_called(annotation, "annotation") {
         let tag = annotation.tag_name().name();
         return Err(problem(annotation, format!("<{tag}> instead of VOC's <annotation>")));
     }
@@ -272,8 +302,8 @@ fn read_file(root: &Path, file: &str) -> Result<File, DatasetError> {
     // are those of the XML file.
     let stated = text_of(annotation, "filename").map(|text| {
         let base = text.rsplit(['/', '\\']).next().unwrap_or_default();
-        file.rsplit_once('/')
-            .map_or_else(|| base.to_owned(), |(folder, _)| format!("{folder}/{base}"))
+        let folder = file.rsplit_once('/').map(|(folder, _)| format!("{folder}/"));
+        folder.unwrap_or_default() + base
     });
     let size = child(annotation, "size");
     let pixels = |tag| match size {
@@ -285,27 +315,40 @@ fn read_file(root: &Path, file: &str) -> Result<File, DatasetError> {
     let size = (pixels("width")?, pixels("height")?);
     let size = Some(size).filter(|(width, height)| *width > 0 && *height > 0);
     let mut objects = Vec::new();
-    for object in annotation.children().filter(|child| child.has_tag_name("object")) {
-        let bndbox = child(object, "bndbox")
-            .ok_or_else(|| problem(object, "<object> without <bndbox>".into()))?;
-        let corners = [
-            number(bndbox, "xmin")?,
-            number(bndbox, "ymin")?,
-            number(bndbox, "xmax")?,
-            number(bndbox, "ymax")?,
-        ];
-        if corners[2] < corners[0] || corners[3] < corners[1] {
-            return Err(problem(bndbox, format!("<bndbox> is inside out: {corners:?}")));
-        }
-        let difficult = text_of(object, "difficult")
-            .is_some_and(|text| text == "1" || text.eq_ignore_ascii_case("true"));
-        objects.push(Found { name: required(object, "name")?, corners, difficult });
+    for object in annotation.children().filter(|child| is_called(*child, "object")) {
+        let count = |tag| object.children().filter(|child| is_called(*child, tag)).count();
+        lost.parts += count("part");
+        lost.second_boxes += count("bndbox").saturating_sub(1);
+        let read = || {
+            let bndbox = child(object, "bndbox")
+                .ok_or_else(|| problem(object, "<object> without <bndbox>".into()))?;
+            let corners = [
+                number(bndbox, "xmin")?,
+                number(bndbox, "ymin")?,
+                number(bndbox, "xmax")?,
+                number(bndbox, "ymax")?,
+            ];
+            if corners[2] < corners[0] || corners[3] < corners[1] {
+                return Err(problem(bndbox, format!("<bndbox> is inside out: {corners:?}")));
+            }
+            let difficult = text_of(object, "difficult")
+                .is_some_and(|text| text == "1" || text.eq_ignore_ascii_case("true"));
+            let name = text_of(object, "name")
+                .ok_or_else(|| problem(object, "<object> without a <name>".into()))?;
+            Ok(Found { name: name.to_owned(), corners, difficult })
+        };
+        objects.extend(reading.caught(read(), "objects without a name or a box that is one")?);
     }
     Ok(File { stem: stem(file).to_owned(), stated, size, objects })
 }
 
+/// Whether it is a tag of that name, in small or capital letters.
+fn is_called(node: Node<'_, '_>, tag: &str) -> bool {
+    node.is_element() && node.tag_name().name().eq_ignore_ascii_case(tag)
+}
+
 fn child<'d, 'i>(node: Node<'d, 'i>, tag: &str) -> Option<Node<'d, 'i>> {
-    node.children().find(|child| child.has_tag_name(tag))
+    node.children().find(|child| is_called(*child, tag))
 }
 
 fn text_of<'d>(node: Node<'d, '_>, tag: &str) -> Option<&'d str> {

@@ -5,20 +5,20 @@
 //! name can become markup.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
 
-use super::super::xml::escape;
-use super::super::{
-    Dataset, DatasetError, Split, label_files, list_of, remark_case, stem, write_file,
+use super::super::reading::stem;
+use super::super::writing::{
+    Keeps, Put, Written, label_files, list_of, remark_broken, remark_case,
 };
-use crate::ownership::Staging;
+use super::super::xml::escape;
+use super::super::{Dataset, DatasetError, Image, Split};
 use crate::record::BBox;
 
 pub(in super::super) fn write(
     dataset: &Dataset,
-    staged: &Staging,
+    put: &mut Put<'_>,
     remarks: &mut Vec<String>,
-) -> Result<Vec<PathBuf>, DatasetError> {
+) -> Result<Written, DatasetError> {
     let files = label_files(dataset, "xml")?;
     remark_case(dataset, remarks);
     let mut crowds = 0;
@@ -26,38 +26,49 @@ pub(in super::super) fn write(
         let (folder, file_name) =
             image.name.rsplit_once('/').unwrap_or(("JPEGImages", &image.name));
         crowds += image.objects.iter().filter(|object| object.crowd).count();
-        let annotation = Annotation {
-            folder,
-            file_name,
-            database: None,
-            width: image.width,
-            height: image.height,
-        };
+        let (width, height) = (image.width, image.height);
+        let annotation = Annotation { folder, file_name, database: None, width, height };
         let xml = annotation.xml(image.objects.iter().map(|object| Labelled {
             label: &dataset.categories[object.category],
             bbox: object.bbox,
             difficult: object.crowd,
         }));
-        write_file(staged, &format!("Annotations/{file}"), xml.as_bytes())?;
+        put(&format!("Annotations/{file}"), xml.as_bytes())?;
     }
     if crowds > 0 {
         remarks.push(format!("{crowds} boxes of crowds are written as \"difficult\""));
     }
-    dataset.remark_lost("VOC", remarks);
+    let keeps = Keeps { crowds: true, splits: true, ..Keeps::default() };
+    dataset.remark_lost("VOC", keeps, remarks);
+    put("labelmap.txt", labelmap(dataset.categories.iter().map(String::as_str)).as_bytes())?;
+    let mut broken = 0;
     if dataset.is_split() {
         for split in Split::ALL {
-            let list = list_of(dataset, split, |name| stem(name).to_owned())?;
+            let list = list_of(dataset, split, &mut broken, |name| stem(name).to_owned());
             if !list.is_empty() {
-                write_file(
-                    staged,
-                    &format!("ImageSets/Main/{}.txt", split.as_str()),
-                    list.as_bytes(),
-                )?;
+                put(&format!("ImageSets/Main/{}.txt", split.as_str()), list.as_bytes())?;
             }
         }
+    } else {
+        let mut whole = dataset.clone();
+        whole.images.iter_mut().for_each(|image| image.splits.add(Split::Train));
+        let list = list_of(&whole, Split::Train, &mut broken, |name| stem(name).to_owned());
+        put("ImageSets/Main/trainval.txt", list.as_bytes())?;
     }
-    remarks.push(format!("the images belong into {}", staged.place_of("JPEGImages").display()));
-    Ok(vec![staged.place_of("Annotations")])
+    remark_broken(broken, remarks);
+    let place = |image: &Image| format!("JPEGImages/{}", image.name);
+    let places = dataset.images.iter().map(place).collect();
+    Ok(Written { first: vec!["Annotations".to_owned()], images: "JPEGImages".to_owned(), places })
+}
+
+/// `labelmap.txt` as CVAT and datumaro read it: a class a line, without colours, parts and actions.
+pub(crate) fn labelmap<'l>(labels: impl Iterator<Item = &'l str>) -> String {
+    let mut map = String::from("# label:color_rgb:parts:actions\nbackground:0,0,0::\n");
+    for label in labels.filter(|label| *label != "background") {
+        // The sign between the fields cannot be written in one.
+        let _ = writeln!(map, "{}:::", label.replace([':', '\n', '\r'], "_"));
+    }
+    map
 }
 
 /// The head of a file: which image it is about.

@@ -13,6 +13,7 @@ mod write;
 use std::path::{Component, Path, PathBuf};
 
 pub(super) use read::read;
+pub(super) use settings::names_file;
 pub(super) use write::write;
 pub(crate) use write::{label_line, names};
 

@@ -1,23 +1,24 @@
 //! A folder for YOLO to a [`Dataset`].
 //!
-//! In: a directory with `data.yaml` (or labelImg's `classes.txt`), or that file. Out: a
-//! [`Dataset`]. Promises: folders, splits and label files are looked for where Ultralytics' tools
-//! look, and a split that is not there is an error; a class name is the text that is written, never
-//! a truth value, a number or null; sizes are those of the upright images; an error names the file
-//! and the line.
+//! In: a directory with `data.yaml`, darknet's `obj.data` or labelImg's `classes.txt`, or that
+//! file. Out: a [`Dataset`]. Promises: folders, splits and label files are looked for where
+//! Ultralytics' tools look, and a split that is not there is an error; a class name is the text
+//! that is written, never a truth value, a number or null; sizes are those of the upright images;
+//! an error names the file and the line.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::super::{
-    Dataset, DatasetError, Image, Object, Reading, Split, Splits, files_under, images_under,
-    size_of, stem,
+use super::super::model::Outline;
+use super::super::reading::{Reading, files_under, images_under, size_of, stem};
+use super::super::{Dataset, DatasetError, Image, Object, Split};
+use super::line::{Line, Shape, parse_line};
+use super::settings::{
+    Part, Settings, SettingsFile, classes, darknet, data_yaml, settings_file, tail_in,
 };
-use super::line::{Shape, parse_line};
-use super::settings::{Part, Settings, classes, data_yaml, settings_file};
 use super::{label_of, labels_beside};
-use crate::files;
 use crate::record::BBox;
+use crate::{files, source};
 
 /// Images that are read together: a folder, or a list of images.
 struct Source {
@@ -63,13 +64,19 @@ pub(in super::super) fn read(
 ) -> Result<Dataset, DatasetError> {
     let root = if path.is_dir() { path } else { path.parent().unwrap_or(Path::new(".")) };
     let file = settings_file(path)?;
-    let settings = match &file {
-        Some(yaml) => data_yaml(yaml, root, reading.remarks)?,
-        None => Settings {
-            names: classes(&root.join("classes.txt"))?,
-            parts: Vec::new(),
-            keypoints: None,
-        },
+    let (file, settings) = match file {
+        SettingsFile::Yaml(yaml) => {
+            let settings = data_yaml(&yaml, root, reading.remarks)?;
+            (yaml, settings)
+        }
+        SettingsFile::Darknet(data) => {
+            let settings = darknet(&data, root)?;
+            (data, settings)
+        }
+        SettingsFile::Names(names) => {
+            let (names, parts) = (classes(&names)?, Vec::new());
+            (root.to_owned(), Settings { names, parts, keypoints: None })
+        }
     };
     let (sources, labels) = match reading.images {
         Some(images) => {
@@ -83,7 +90,7 @@ pub(in super::super) fn read(
             let source = Source { place: images.to_owned(), split: None };
             (vec![source], Labels::Under { root, labels: labels_of(root, &settings.parts) })
         }
-        None => (sources(root, file.as_deref(), &settings.parts)?, Labels::OfImages { root }),
+        None => (sources(root, &file, &settings.parts)?, Labels::OfImages { root }),
     };
     let mut found = Found {
         labels,
@@ -97,26 +104,29 @@ pub(in super::super) fn read(
         found.add(source, root, &mut counts, reading)?;
     }
     for source in sources.iter().filter(|source| source.place.is_dir()) {
-        found.refuse_left_over(&source.place)?;
+        found.refuse_left_over(&source.place, reading)?;
+    }
+    if reading.images.is_none() && !settings.parts.is_empty() {
+        found.remark_outside(root, reading)?;
     }
     let above = above(root, &sources, &found.images);
     let images: Vec<Image> = (found.images.into_iter())
         .map(|(path, image)| {
             let name =
                 path.strip_prefix(&above).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-            Image { name, ..image }
+            Image { name, file: Some(path), ..image }
         })
         .collect();
     if images.is_empty() {
         return Err(DatasetError::file(path, "no images: say where they are with --images DIR"));
     }
     counts.remark(reading.remarks);
-    Ok(Dataset { categories: settings.names, category_ids: Vec::new(), images })
+    Ok(Dataset { categories: settings.names, images, ..Dataset::default() })
 }
 
 /// Where the images are: in the parts that are named, each of which must be there; else in
 /// `images`, or beside the settings.
-fn sources(root: &Path, file: Option<&Path>, parts: &[Part]) -> Result<Vec<Source>, DatasetError> {
+fn sources(root: &Path, file: &Path, parts: &[Part]) -> Result<Vec<Source>, DatasetError> {
     if parts.is_empty() {
         let images = root.join("images");
         let place = if images.is_dir() { images } else { root.to_owned() };
@@ -127,7 +137,7 @@ fn sources(root: &Path, file: Option<&Path>, parts: &[Part]) -> Result<Vec<Sourc
             return Ok(Source { place: part.place.clone(), split: Some(part.split) });
         }
         Err(DatasetError::NoSplit {
-            path: file.unwrap_or(root).to_owned(),
+            path: file.to_owned(),
             split: part.split.as_str(),
             entry: part.entry.clone(),
             looked: part.place.clone(),
@@ -148,10 +158,8 @@ struct Counts {
 impl Counts {
     fn remark(&self, remarks: &mut Vec<String>) {
         if self.outlines > 0 {
-            remarks.push(format!(
-                "{} lines are outlines: the box around each is taken",
-                self.outlines
-            ));
+            remarks
+                .push(format!("{} lines are outlines: each has the box around it", self.outlines));
         }
         if self.poses > 0 {
             remarks.push(format!(
@@ -197,7 +205,11 @@ impl Found<'_> {
     ) -> Result<(), DatasetError> {
         let place = &source.place;
         let list = place.is_file();
-        let names = if list { listed(place, root)? } else { images_under(place, reading.remarks)? };
+        let names = if list {
+            listed(place, root, reading)?
+        } else {
+            images_under(place, reading.remarks)?
+        };
         if let Some(split) = source.split.filter(|_| names.is_empty()) {
             reading.remarks.push(format!(
                 "{} has no images: there is none in {}",
@@ -219,8 +231,14 @@ impl Found<'_> {
                 *known
             } else {
                 let label = self.labels.of(&path, &real, &name);
-                let image = self.image(&path, label.as_deref(), counts, reading)?;
-                let label = label.and_then(|label| label.canonicalize().ok());
+                let size = reading.caught(size_of(&path), "images that cannot be read")?;
+                let own = label.as_ref().and_then(|label| label.canonicalize().ok());
+                let Some(size) = size else {
+                    self.used.extend(own);
+                    continue;
+                };
+                let image = self.image(size, label.as_deref(), counts, reading)?;
+                let label = own;
                 counts.shared += usize::from(label.is_some_and(|label| !self.used.insert(label)));
                 self.images.push((path, image));
                 self.places.insert(real, self.images.len() - 1);
@@ -231,52 +249,57 @@ impl Found<'_> {
         Ok(())
     }
 
-    /// The image at `path`, without its name, with the boxes of `label`.
+    /// The image of that size, without its name, with the boxes of `label`.
     fn image(
         &self,
-        path: &Path,
+        (width, height): (u32, u32),
         label: Option<&Path>,
         counts: &mut Counts,
         reading: &mut Reading<'_>,
     ) -> Result<Image, DatasetError> {
-        let (width, height) = size_of(path)?;
-        let mut image = Image {
-            name: String::new(),
-            width,
-            height,
-            id: None,
-            splits: Splits::default(),
-            objects: vec![],
-        };
+        let mut image = Image { width, height, ..Image::default() };
         let Some(file) = label else {
             counts.unlabelled += 1;
             return Ok(image);
         };
-        let text = files::read_text(file).map_err(DatasetError::io(file))?;
+        let text = files::read_text(file).map_err(DatasetError::io(file));
+        let Some(text) = reading.caught(text, "label files that are no text")? else {
+            return Ok(image);
+        };
         for (line, number) in text.lines().zip(1..) {
-            let parsed = parse_line(line, self.settings.names.len(), self.settings.keypoints);
-            let parsed = parsed.map_err(|problem| DatasetError::line(file, number, problem))?;
-            let Some((category, parts, shape)) = parsed else { continue };
-            counts.outlines += usize::from(shape == Shape::Outline);
-            counts.poses += usize::from(shape == Shape::Pose);
+            let line = match parse_line(line, &self.settings.names, self.settings.keypoints) {
+                Ok(Some(line)) => line,
+                Ok(None) => continue,
+                Err(problem) => {
+                    reading.problem(file, Some(number), "lines that are no labels", problem);
+                    continue;
+                }
+            };
+            counts.outlines += usize::from(matches!(line.shape, Shape::Outline(_)));
+            counts.poses += usize::from(line.shape == Shape::Pose);
+            let Line { class, bbox: parts, shape, score } = line;
             let (w, h) = (f64::from(width), f64::from(height));
             let bbox =
                 BBox { x0: parts.x0 * w, y0: parts.y0 * h, x1: parts.x1 * w, y1: parts.y1 * h };
-            if let Some(bbox) = reading.inside(bbox, width, height) {
-                image.objects.push(Object {
-                    category,
-                    bbox,
-                    crowd: false,
-                    area: bbox.area(),
-                    id: None,
-                });
+            let Some(bbox) = reading.inside(bbox, width, height) else { continue };
+            let mut object = Object { score, ..Object::of_box(class, bbox) };
+            if let Shape::Outline(points) = shape {
+                let scaled = points.as_chunks::<2>().0.iter().flat_map(|[x, y]| [x * w, y * h]);
+                let polygons = vec![scaled.collect()];
+                object.area = super::super::model::area(&polygons);
+                object.outline = Some(Box::new(Outline::Polygons(polygons)));
             }
+            image.objects.push(object);
         }
         Ok(image)
     }
 
     /// Refuses label files that belong to no image: the boxes in them would be lost.
-    fn refuse_left_over(&self, place: &Path) -> Result<(), DatasetError> {
+    fn refuse_left_over(
+        &mut self,
+        place: &Path,
+        reading: &mut Reading<'_>,
+    ) -> Result<(), DatasetError> {
         let folder = place.canonicalize().map_err(DatasetError::io(place))?;
         let (labels, images) = match &self.labels {
             Labels::OfImages { root } => {
@@ -298,16 +321,51 @@ impl Found<'_> {
                 let is_label = !inner || file.split('/').any(|part| part == "labels");
                 let other =
                     stem(&file).rsplit('/').next() == Some("classes") || lists.contains(&real);
-                if is_label && !other && !self.used.contains(&real) {
-                    let problem = format!(
-                        "there is no image {}.* whose labels would lie here, in {}, and boxes are \
-                         in parts of its size: say where the images are with --images DIR",
-                        stem(&file),
-                        place.display()
-                    );
-                    return Err(DatasetError::file(&path, problem));
+                if !is_label || other || self.used.contains(&real) {
+                    continue;
                 }
+                self.used.insert(real);
+                if !self.looks_like_labels(&path) {
+                    reading
+                        .remarks
+                        .push(format!("{}: no label file, and left out", path.display()));
+                    continue;
+                }
+                let problem = format!(
+                    "there is no image {}.* whose labels would lie here, in {}, and boxes are in \
+                     parts of its size: say where the images are with --images DIR",
+                    stem(&file),
+                    place.display()
+                );
+                reading.problem(&path, None, "label files without an image", problem);
             }
+        }
+        Ok(())
+    }
+
+    /// Whether the file has lines, and its first is one of a label file: it may be a README.
+    fn looks_like_labels(&self, path: &Path) -> bool {
+        let Ok(text) = files::read_text(path) else { return false };
+        let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+        lines.next().is_none_or(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let numbers = fields.iter().filter(|field| field.parse::<f64>().is_ok()).count();
+            numbers >= 4 || parse_line(line, &self.settings.names, self.settings.keypoints).is_ok()
+        })
+    }
+
+    /// Says how many images of the folder are in none of its parts.
+    fn remark_outside(&self, root: &Path, reading: &mut Reading<'_>) -> Result<(), DatasetError> {
+        let read: HashSet<PathBuf> =
+            self.images.iter().filter_map(|(path, _)| path.canonicalize().ok()).collect();
+        let mut outside = files_under(root, &source::EXTENSIONS)?;
+        outside
+            .retain(|name| root.join(name).canonicalize().is_ok_and(|path| !read.contains(&path)));
+        if let [first, ..] = outside.as_slice() {
+            reading.remarks.push(format!(
+                "{} images lie in no split, and are left out (the first: {first})",
+                outside.len()
+            ));
         }
         Ok(())
     }
@@ -319,27 +377,34 @@ fn labels_of(root: &Path, parts: &[Part]) -> PathBuf {
     let one = declared.into_iter().next().filter(|labels| {
         labels.is_dir() && parts.iter().all(|part| labels_beside(&part.place) == *labels)
     });
-    let labels = root.join("labels");
-    one.unwrap_or_else(|| if labels.is_dir() { labels } else { root.to_owned() })
+    let known = ["labels", "obj_train_data"].map(|name| root.join(name));
+    let known = known.into_iter().find(|labels| labels.is_dir());
+    one.or(known).unwrap_or_else(|| root.to_owned())
 }
 
 /// The images that a `.txt` lists, one a line; relative ones start at the list's folder (`./`) or
-/// at the dataset's.
-fn listed(list: &Path, root: &Path) -> Result<Vec<String>, DatasetError> {
+/// at the dataset's, and those of other machines are found by the end of their path.
+fn listed(
+    list: &Path,
+    root: &Path,
+    reading: &mut Reading<'_>,
+) -> Result<Vec<String>, DatasetError> {
     let text = files::read_text(list).map_err(DatasetError::io(list))?;
     let mut images = Vec::new();
     for (line, number) in text.lines().zip(1..).filter(|(line, _)| !line.trim().is_empty()) {
         let name = line.trim();
-        let plain = name.strip_prefix("./").unwrap_or(name);
-        let slashes = plain.replace('\\', "/");
-        let slashes = slashes.strip_prefix("./").unwrap_or(&slashes);
         let folders = [list.parent().unwrap_or(root), root];
-        let mut places =
-            folders.iter().flat_map(|folder| [folder.join(plain), folder.join(slashes)]);
-        let Some(image) = places.find(|place| place.is_file()) else {
-            return Err(DatasetError::line(list, number, format!("{name} is not there")));
-        };
-        images.push(image.to_string_lossy().into_owned());
+        let plain = name.strip_prefix("./").unwrap_or(name);
+        let as_written =
+            folders.iter().map(|folder| folder.join(plain)).find(|place| place.is_file());
+        let by_tail = || folders.iter().find_map(|folder| tail_in(folder, name, 1));
+        match as_written.or_else(by_tail).filter(|place| place.is_file()) {
+            Some(image) => images.push(image.to_string_lossy().into_owned()),
+            None => {
+                let what = format!("{name} is not there");
+                reading.problem(list, Some(number), "listed images that are not there", what);
+            }
+        }
     }
     Ok(images)
 }

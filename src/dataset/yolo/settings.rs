@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use serde::de::{self, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 
+use super::super::reading::has_extension;
 use super::super::{DatasetError, Split};
 use crate::files;
 
 #[derive(Deserialize)]
 struct DataYaml {
     names: Texts,
-    nc: Option<usize>,
+    nc: Option<f64>,
     path: Option<String>,
     train: Option<Texts>,
     // The other two are what people write for it; Ultralytics knows one of them.
@@ -134,6 +135,16 @@ pub(super) struct Settings {
     pub(super) keypoints: Option<usize>,
 }
 
+/// The file that describes a dataset.
+pub(super) enum SettingsFile {
+    /// `data.yaml`, or another.
+    Yaml(PathBuf),
+    /// Darknet's `obj.data`, as CVAT writes it too.
+    Darknet(PathBuf),
+    /// The names of the classes alone, one a line.
+    Names(PathBuf),
+}
+
 /// One entry of a split.
 pub(super) struct Part {
     pub(super) split: Split,
@@ -143,35 +154,95 @@ pub(super) struct Part {
     pub(super) place: PathBuf,
 }
 
-/// The `.yaml` that describes the dataset at `path`; `None` where `classes.txt` does.
-pub(super) fn settings_file(path: &Path) -> Result<Option<PathBuf>, DatasetError> {
+/// The file that describes the dataset at `path`, a folder or that file.
+pub(super) fn settings_file(path: &Path) -> Result<SettingsFile, DatasetError> {
     if path.is_file() {
-        return Ok(Some(path.to_owned()));
+        return Ok(if has_extension(path, &["data"]) {
+            SettingsFile::Darknet(path.to_owned())
+        } else if has_extension(path, &["yaml", "yml"]) {
+            SettingsFile::Yaml(path.to_owned())
+        } else {
+            SettingsFile::Names(path.to_owned())
+        });
     }
-    let entries = std::fs::read_dir(path).map_err(DatasetError::io(path))?;
-    let mut found: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml")
-        })
-        .collect();
-    found.sort();
-    match (
-        found.iter().find(|path| path.file_name().is_some_and(|name| name == "data.yaml")),
-        found.len(),
-    ) {
-        (Some(data), _) => Ok(Some(data.clone())),
-        (None, 1) => Ok(found.pop()),
-        (None, 0) if path.join("classes.txt").is_file() => Ok(None),
-        (None, 0) => Err(DatasetError::file(
+    let mut found = beside(path, &["yaml", "yml"])?;
+    let data = |path: &PathBuf| path.file_name().is_some_and(|name| name == "data.yaml");
+    if let Some(place) = found.iter().position(data) {
+        return Ok(SettingsFile::Yaml(found.swap_remove(place)));
+    }
+    let mut darknet = beside(path, &["data"])?;
+    match (found.pop(), found.is_empty(), darknet.pop(), names_file(path)) {
+        (Some(one), true, ..) => Ok(SettingsFile::Yaml(one)),
+        (None, _, Some(data), _) => Ok(SettingsFile::Darknet(data)),
+        (None, _, None, Some(names)) => Ok(SettingsFile::Names(names)),
+        (None, _, None, None) => Err(DatasetError::file(
             path,
-            "neither data.yaml nor classes.txt is there to name the classes",
+            "neither data.yaml, obj.data, classes.txt nor obj.names is there to name the classes",
         )),
-        (None, _) => Err(DatasetError::file(
+        (Some(_), false, ..) => Err(DatasetError::file(
             path,
             "several .yaml files are there: name the one that is meant",
         )),
     }
+}
+
+/// The file of the names of classes in the folder `path`, or among its labels.
+pub(in super::super) fn names_file(path: &Path) -> Option<PathBuf> {
+    let known = ["classes.txt", "obj.names", "labels/classes.txt", "obj_train_data/classes.txt"];
+    let known = known.map(|name| path.join(name)).into_iter().find(|path| path.is_file());
+    known.or_else(|| beside(path, &["names"]).ok()?.pop())
+}
+
+/// The files in the folder `path` with one of these extensions, the first by name last.
+fn beside(path: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>, DatasetError> {
+    let entries = std::fs::read_dir(path).map_err(DatasetError::io(path))?;
+    let mut found: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    found.retain(|path| path.is_file() && has_extension(path, extensions));
+    found.sort_by(|a, b| b.cmp(a));
+    Ok(found)
+}
+
+/// What darknet's `obj.data` says: `key = value` lines, whose paths begin where darknet was
+/// started.
+pub(super) fn darknet(path: &Path, root: &Path) -> Result<Settings, DatasetError> {
+    let text = files::read_text(path).map_err(DatasetError::io(path))?;
+    let pairs = text.lines().filter_map(|line| line.split_once('='));
+    let pairs: Vec<(&str, &str)> = pairs.map(|(key, value)| (key.trim(), value.trim())).collect();
+    let value = |wanted: &str| {
+        let found = pairs.iter().find(|(key, _)| *key == wanted);
+        found.map(|(_, value)| *value).filter(|value| !value.is_empty())
+    };
+    let named = value("names").and_then(|names| tail_in(root, names, 1));
+    let names = named.filter(|path| path.is_file()).or_else(|| names_file(root));
+    let names = names.ok_or_else(|| {
+        DatasetError::file(path, "it names no file of classes, and none is beside it")
+    })?;
+    let mut parts = Vec::new();
+    for (key, split) in
+        [("train", Split::Train), ("valid", Split::Val), ("val", Split::Val), ("test", Split::Test)]
+    {
+        let Some(entry) = value(key) else { continue };
+        let place = tail_in(root, entry, 1).unwrap_or_else(|| root.join(entry));
+        parts.push(Part { split, entry: entry.to_owned(), place });
+    }
+    // CVAT leaves out the line where the lists lie beside.
+    for (list, split) in [("train.txt", Split::Train), ("valid.txt", Split::Val)] {
+        let place = root.join(list);
+        if parts.iter().all(|part| part.split != split) && place.is_file() {
+            parts.push(Part { split, entry: list.to_owned(), place });
+        }
+    }
+    Ok(Settings { names: classes(&names)?, parts, keypoints: None })
+}
+
+/// The place below `root` that is called as the end of `entry` is, of which at least `least` parts
+/// count; the longest that is there.
+pub(super) fn tail_in(root: &Path, entry: &str, least: usize) -> Option<PathBuf> {
+    let slashes = entry.replace('\\', "/");
+    let parts = slashes.split('/').filter(|part| !matches!(*part, "" | "." | ".."));
+    let parts: Vec<&str> = parts.collect();
+    let tails = (0..(parts.len() + 1).saturating_sub(least)).map(|from| parts[from..].join("/"));
+    tails.map(|tail| root.join(tail)).find(|place| place.exists())
 }
 
 pub(super) fn data_yaml(
@@ -180,7 +251,9 @@ pub(super) fn data_yaml(
     remarks: &mut Vec<String>,
 ) -> Result<Settings, DatasetError> {
     let text = files::read_text(path).map_err(DatasetError::io(path))?;
-    let options = serde_saphyr::options! { null_as_string: true };
+    // A key that is there twice counts as its last, as for Python's readers.
+    let duplicate_keys = serde_saphyr::options::DuplicateKeyPolicy::LastWins;
+    let options = serde_saphyr::options! { null_as_string: true, duplicate_keys: duplicate_keys };
     let data: DataYaml = serde_saphyr::from_str_with_options(&text, options).map_err(|error| {
         let message = error.to_string();
         let problem = message.lines().next().unwrap_or("not YAML").to_owned();
@@ -212,7 +285,7 @@ pub(super) fn data_yaml(
     if let Some(class) = names.iter().position(String::is_empty) {
         return Err(DatasetError::file(path, format!("class {class} has an empty name")));
     }
-    if let Some(nc) = data.nc.filter(|nc| *nc != names.len()) {
+    if let Some(nc) = data.nc.filter(|nc| *nc != names.len() as f64) {
         return Err(DatasetError::file(
             path,
             format!("nc is {nc}, but there are {} names", names.len()),
@@ -229,9 +302,11 @@ pub(super) fn data_yaml(
             Some(Texts::Numbered(entries)) => entries.into_values().collect(),
         };
         for entry in entries.into_iter().filter(|entry| !entry.is_empty()) {
-            parts.push(Part { split, place: resolve(&base, &entry), entry });
+            let place = resolve(&base, &entry);
+            parts.push(Part { split, place, entry });
         }
     }
+    by_tail(&mut parts, &base, remarks);
     let keypoints =
         data.kpt_shape.map(|shape| shape.iter().product()).filter(|numbers| *numbers > 0);
     Ok(Settings { names, parts, keypoints })
@@ -264,6 +339,49 @@ fn resolve(base: &Path, entry: &str) -> PathBuf {
     ];
     let places = forms.map(|form| base.join(form));
     places.iter().find(|place| place.exists()).unwrap_or(&places[0]).clone()
+}
+
+/// Gives entries that lead nowhere the place that is called as their end is: those of another
+/// machine, or seen from another folder. No two of them get the same.
+fn by_tail(parts: &mut [Part], base: &Path, remarks: &mut Vec<String>) {
+    let is_absolute =
+        |entry: &str| entry.starts_with(['/', '\\', '~']) || entry.as_bytes().get(1) == Some(&b':');
+    let found: Vec<Option<PathBuf>> = (parts.iter())
+        .map(|part| {
+            if part.place.exists() {
+                return None;
+            }
+            // Of a relative path, `images` alone would say nothing.
+            let least = if is_absolute(&part.entry) { 1 } else { 2 };
+            let inner = [base.join("images"), base.join(&part.entry)];
+            tail_in(base, &part.entry, least)
+                .or_else(|| tail_in(&inner[0], &part.entry, 1))
+                .or_else(|| Some(inner[1].join("images")).filter(|place| place.is_dir()))
+        })
+        .collect();
+    for (place, to) in found.iter().enumerate() {
+        let Some(to) = to else { continue };
+        let same_entry = |other: &Part| other.entry == parts[place].entry;
+        let shared = found
+            .iter()
+            .enumerate()
+            .any(|(other, known)| known.as_ref() == Some(to) && !same_entry(&parts[other]));
+        let taken = parts.iter().any(|other| other.place == *to && !same_entry(other));
+        if shared || taken {
+            continue;
+        }
+        let (split, entry) = (parts[place].split.as_str(), &parts[place].entry);
+        remarks.push(format!(
+            "{split} is {entry:?}, which is not there: {} is taken for it",
+            to.display()
+        ));
+        let entry = entry.clone();
+        parts.iter_mut().filter(|part| part.entry == entry && !part.place.exists()).for_each(
+            |part| {
+                part.place.clone_from(to);
+            },
+        );
+    }
 }
 
 pub(super) fn classes(path: &Path) -> Result<Vec<String>, DatasetError> {

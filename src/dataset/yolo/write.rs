@@ -6,63 +6,96 @@
 //! or be anything but a string there.
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::super::{
-    Dataset, DatasetError, Split, Splits, label_files, list_of, remark_case, write_file,
+use super::super::writing::{
+    Keeps, Put, Written, label_files, list_of, remark_broken, remark_case,
 };
+use super::super::{Dataset, DatasetError, Image, Object, Split, Splits};
 use super::label_of;
-use crate::ownership::Staging;
 use crate::record::BBox;
 
 pub(in super::super) fn write(
     dataset: &Dataset,
-    staged: &Staging,
+    put: &mut Put<'_>,
     remarks: &mut Vec<String>,
-) -> Result<Vec<PathBuf>, DatasetError> {
+) -> Result<Written, DatasetError> {
     // Refuses names that lead out, and images that would share a file.
     label_files(dataset, "txt")?;
     remark_case(dataset, remarks);
+    // Readers take every line of a file for a box, or every line for an outline.
+    let mut objects = dataset.objects().filter(|object| !object.crowd).peekable();
+    let outlines = objects.peek().is_some() && objects.all(|object| one_polygon(object).is_some());
     let (mut crowds, mut inner) = (0, 0);
     for image in &dataset.images {
         let mut text = String::new();
         for object in &image.objects {
-            if object.crowd {
-                crowds += 1;
-            } else {
-                text.push_str(&label_line(
-                    object.category,
-                    &object.bbox,
-                    image.width,
-                    image.height,
-                ));
+            let (class, width, height) = (object.category, image.width, image.height);
+            match one_polygon(object).filter(|_| outlines) {
+                _ if object.crowd => crowds += 1,
+                Some(polygon) => text.push_str(&outline_line(class, polygon, width, height)),
+                None => text.push_str(&label_line(class, &object.bbox, width, height)),
             }
         }
         let file = label_of(&Path::new("images").join(&image.name));
         inner += usize::from(!file.starts_with("labels"));
-        write_file(staged, &file.to_string_lossy().replace('\\', "/"), text.as_bytes())?;
+        put(&file.to_string_lossy().replace('\\', "/"), text.as_bytes())?;
     }
     if crowds > 0 {
         remarks.push(format!("{crowds} boxes of crowds are left out: YOLO has no word for them"));
     }
-    dataset.remark_lost("YOLO", remarks);
-    remarks.push(format!("the images belong into {}", staged.place_of("images").display()));
+    if outlines {
+        remarks
+            .push("every box has one polygon: lines are outlines, as for segmentation".to_owned());
+    }
+    let keeps = Keeps {
+        crowds: true,
+        splits: true,
+        categories: true,
+        areas: outlines,
+        polygons: outlines,
+        ..Keeps::default()
+    };
+    dataset.remark_lost("YOLO", keeps, remarks);
     if inner > 0 {
         remarks.push(format!(
-            "{inner} images lie in a folder \"images\" of their own: their labels are in \
-             the \"labels\" beside it, where Ultralytics looks"
+            "{inner} images lie in a folder \"images\" of their own: their labels are in the \
+             \"labels\" beside it, where Ultralytics looks"
         ));
     }
     let names = names(dataset.categories.iter().map(String::as_str));
-    let yaml = splits(dataset, staged, remarks)? + names.as_str();
-    Ok(vec![write_file(staged, "data.yaml", yaml.as_bytes())?])
+    let yaml = splits(dataset, put, remarks)? + names.as_str();
+    put("data.yaml", yaml.as_bytes())?;
+    let place = |image: &Image| format!("images/{}", image.name);
+    let places = dataset.images.iter().map(place).collect();
+    Ok(Written { first: vec!["data.yaml".to_owned()], images: "images".to_owned(), places })
+}
+
+/// The polygon of an object that has one alone, with its box as bounds.
+fn one_polygon(object: &Object) -> Option<&[f64]> {
+    match object.polygons()? {
+        [polygon] => Some(polygon),
+        _ => None,
+    }
+}
+
+/// The line of an outline, as Ultralytics' segmentation has it.
+fn outline_line(class: usize, polygon: &[f64], width: u32, height: u32) -> String {
+    let (width, height) = (f64::from(width), f64::from(height));
+    let mut line = class.to_string();
+    for [x, y] in polygon.as_chunks::<2>().0 {
+        let part = |edge: f64, size: f64| (edge / size).clamp(0.0, 1.0);
+        // Writing to a string cannot fail.
+        let _ = write!(line, " {:.8} {:.8}", part(*x, width), part(*y, height));
+    }
+    line + "\n"
 }
 
 /// The lines of `data.yaml` that say where the splits are: one folder if there are none, else a
 /// list of each. Ultralytics asks for train and val in any case.
 fn splits(
     dataset: &Dataset,
-    staged: &Staging,
+    put: &mut Put<'_>,
     remarks: &mut Vec<String>,
 ) -> Result<String, DatasetError> {
     if !dataset.is_split() {
@@ -75,15 +108,17 @@ fn splits(
         return Ok("train: images\nval: images\n".to_owned());
     }
     let mut yaml = String::new();
+    let mut broken = 0;
     let present: Vec<Split> =
         Split::ALL.into_iter().filter(|split| dataset.images_of(*split).next().is_some()).collect();
     for split in &present {
-        let list = list_of(dataset, *split, |name| format!("./images/{name}"))?;
+        let list = list_of(dataset, *split, &mut broken, |name| format!("./images/{name}"));
         let file = format!("{}.txt", split.as_str());
-        write_file(staged, &file, list.as_bytes())?;
+        put(&file, list.as_bytes())?;
         // Writing to a string cannot fail.
         let _ = writeln!(yaml, "{}: {file}", split.as_str());
     }
+    remark_broken(broken, remarks);
     for (missing, instead) in [(Split::Train, Split::Val), (Split::Val, Split::Train)] {
         if !present.contains(&missing) {
             let instead = if present.contains(&instead) { instead } else { Split::Test };

@@ -174,12 +174,19 @@ fn a_split_that_is_not_there_does_not_vanish() {
     let yaml = |val: &str| {
         files.write("set/data.yaml", format!("train: train/images\nval: {val}\nnames: [cat]\n"))
     };
-    yaml("project-1/valid/images");
+    yaml("project-1/pictures");
     files.convert("set", "coco", "one.json").code(1).stderr(
-        contains("data.yaml: val is \"project-1/valid/images\", which is not there")
+        contains("data.yaml: val is \"project-1/pictures\", which is not there")
             .and(contains("--images DIR")),
     );
     assert!(!files.path("one.json").exists());
+    // The folder of a project that is gone is cut off, and that is said.
+    yaml("project-1/valid/images");
+    files.convert("set", "coco", "one.json").success().stderr(
+        contains("val is \"project-1/valid/images\", which is not there")
+            .and(contains("is taken for it")),
+    );
+    assert_eq!(boxes(&read_json(files.path("one.json"))).len(), 2);
     // Roboflow writes a folder too high; Windows writes backslashes; others call it valid.
     for (place, val) in ["../valid/images", ".\\valid\\images", "[valid/images]"].iter().enumerate()
     {
@@ -204,16 +211,24 @@ fn a_split_that_is_not_there_does_not_vanish() {
         "train: train/images\nval: valid/images\ntest: test/images\nnames: [cat]\n",
     );
     files.convert("set", "coco", "empty.json").success().stderr(contains("test has no images"));
-    // None of them is there, although there are images.
+    // Those of another machine are found by the ends of their paths, and what they leave out is
+    // counted.
     files.picture("set/images/c.png");
     files.write(
         "set/data.yaml",
         "train: /home/someone/images\nval: /home/someone/images\nnames: [cat]\n",
     );
+    files.convert("set", "coco", "four.json").success().stderr(
+        contains("train is \"/home/someone/images\"").and(contains("2 images lie in no split")),
+    );
+    files.write(
+        "set/data.yaml",
+        "train: /home/someone/pictures\nval: /home/someone/pictures\nnames: [cat]\n",
+    );
     files
-        .convert("set", "coco", "four.json")
+        .convert("set", "coco", "five.json")
         .code(1)
-        .stderr(contains("train is \"/home/someone/images\""));
+        .stderr(contains("train is \"/home/someone/pictures\""));
 }
 
 #[test]
@@ -264,7 +279,7 @@ fn splits_are_kept_or_counted() {
 }
 
 #[test]
-fn areas_and_ids_of_coco_are_kept_and_outlines_counted() {
+fn areas_ids_and_outlines_of_coco_are_kept_or_counted() {
     let files = Files::new();
     let instances = json!({
         "images": [
@@ -282,10 +297,12 @@ fn areas_and_ids_of_coco_are_kept_and_outlines_counted() {
         "categories": [{"id": 18, "name": "dog"}, {"id": 3, "name": "car"}],
     });
     files.write("coco.json", instances.to_string());
-    files.convert("coco.json", "coco", "out.json").success().stderr(contains(
-        "2 annotations have an outline (segmentation), of which only the box is taken",
-    ));
+    files.convert("coco.json", "coco", "out.json").success();
     let out = read_json(files.path("out.json"));
+    let outlines: Vec<&Value> =
+        out["annotations"].as_array().unwrap().iter().map(|one| &one["segmentation"]).collect();
+    let mask = json!({"counts": [1, 2, 3], "size": [80, 100]});
+    assert_eq!(outlines, [&json!([]), &mask, &json!([[10.0, 10.0, 30.0, 10.0, 30.0, 30.0]])]);
     let rows = |list: &str, keys: &[&str]| -> Vec<Value> {
         let entries = out[list].as_array().unwrap().iter();
         entries.map(|entry| keys.iter().map(|key| entry[key].clone()).collect()).collect()
@@ -300,7 +317,8 @@ fn areas_and_ids_of_coco_are_kept_and_outlines_counted() {
     files
         .convert("coco.json", "yolo", "yolo")
         .success()
-        .stderr(contains("1 boxes have an area of their own").and(contains("ids are not kept")));
+        .stderr(contains("1 boxes have an area of their own").and(contains("ids are not kept")))
+        .stderr(contains("1 boxes have polygons").and(contains("1 boxes have masks")));
 }
 
 #[test]

@@ -1,0 +1,237 @@
+//! Folders of COCO files as Roboflow lays them out, and RF-DETR reads them.
+//!
+//! In or out: `train`, `valid` and `test`, each with its images and `_annotations.coco.json`.
+//! Promises: categories are those of all splits, by name; ids of categories are written without
+//! gaps, since trainers take them for numbers of classes.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::super::reading::Reading;
+use super::super::writing::{Put, Written};
+use super::super::{CocoFields, Dataset, DatasetError, Image, Split, Splits};
+use super::read::{self, Instances};
+use super::write::{Ids, text};
+
+/// The file in the folder of each split.
+pub(in super::super) const FILE: &str = "_annotations.coco.json";
+
+/// How Roboflow calls the splits' folders.
+fn folder_of(split: Split) -> &'static str {
+    if split == Split::Val { "valid" } else { split.as_str() }
+}
+
+/// The folders below `root` that hold such a file, and the split that each is.
+pub(in super::super) fn folders(root: &Path) -> Vec<(PathBuf, Option<Split>)> {
+    if root.join(FILE).is_file() {
+        return vec![(root.to_owned(), None)];
+    }
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let mut folders: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    folders.retain(|folder| folder.join(FILE).is_file());
+    folders.sort();
+    let split = |folder: &PathBuf| Split::of_word(&folder.file_name()?.to_string_lossy());
+    folders.into_iter().map(|folder| (folder.clone(), split(&folder))).collect()
+}
+
+pub(in super::super) fn read(
+    path: &Path,
+    reading: &mut Reading<'_>,
+) -> Result<Dataset, DatasetError> {
+    let mut whole = Dataset::default();
+    let mut fields = CocoFields::default();
+    for (folder, split) in folders(path) {
+        let instances = Instances::check(&folder.join(FILE), reading)?;
+        let below = folder.strip_prefix(path).unwrap_or(Path::new(""));
+        let elsewhere = reading.images.map(|images| images.join(below));
+        let places: Vec<&Path> = (elsewhere.as_deref().into_iter().chain(reading.images))
+            .chain([folder.as_path()])
+            .collect();
+        let part = read::dataset(instances, &places, reading);
+        let own = part.coco.unwrap_or_default();
+        let mut of_part: Vec<usize> = Vec::with_capacity(part.categories.len());
+        for (place, (name, more)) in part.categories.iter().zip(own.categories).enumerate() {
+            let id = part.category_ids.get(place);
+            let known = whole.categories.iter().position(|known| known == name);
+            of_part.push(known.unwrap_or_else(|| {
+                whole.categories.push(name.clone());
+                whole.category_ids.extend(id.filter(|id| !whole.category_ids.contains(id)));
+                fields.categories.push(more);
+                whole.categories.len() - 1
+            }));
+        }
+        if fields.file.is_empty() {
+            fields.file = own.file;
+        }
+        let folder = below.to_string_lossy().replace('\\', "/");
+        for mut image in part.images {
+            for object in &mut image.objects {
+                object.category = of_part[object.category];
+            }
+            if !folder.is_empty() {
+                image.name = format!("{folder}/{}", image.name);
+            }
+            image.splits = split.map(Splits::only).unwrap_or_default();
+            whole.images.push(image);
+        }
+    }
+    if whole.category_ids.len() != whole.categories.len() {
+        whole.category_ids.clear();
+    }
+    whole.coco = Some(Box::new(fields));
+    drop_placeholder(&mut whole);
+    Ok(whole)
+}
+
+/// The category 0 that Roboflow puts before the others has no boxes: it is the name of their
+/// supercategory.
+fn drop_placeholder(dataset: &mut Dataset) {
+    let Some(coco) = &mut dataset.coco else { return };
+    let above = |fields: &Map<String, Value>| {
+        fields.get("supercategory").and_then(Value::as_str).map(str::to_owned)
+    };
+    let Some(first) = dataset.category_ids.iter().position(|id| *id == 0) else { return };
+    let is_above = coco
+        .categories
+        .iter()
+        .any(|fields| above(fields) == Some(dataset.categories[first].clone()));
+    let is_none = above(&coco.categories[first]).as_deref() == Some("none");
+    let mut objects = dataset.images.iter().flat_map(|image| &image.objects);
+    if !is_above || !is_none || objects.any(|object| object.category == first) {
+        return;
+    }
+    dataset.categories.remove(first);
+    dataset.category_ids.remove(first);
+    coco.categories.remove(first);
+    for object in dataset.images.iter_mut().flat_map(|image| &mut image.objects) {
+        object.category -= usize::from(object.category > first);
+    }
+}
+
+/// The name of an image in the folder of its split: without the folders that say the split.
+fn inner_name(name: &str) -> &str {
+    let mut rest = name;
+    while let Some((folder, inner)) = rest.split_once('/') {
+        if Split::of_word(folder).is_none() && folder != "images" {
+            break;
+        }
+        rest = inner;
+    }
+    rest
+}
+
+pub(in super::super) fn write(
+    dataset: &Dataset,
+    ids: Ids,
+    put: &mut Put<'_>,
+    remarks: &mut Vec<String>,
+) -> Result<Written, DatasetError> {
+    let split_of = |image: &Image| {
+        Split::ALL.into_iter().find(|split| image.splits.has(*split)).unwrap_or(Split::Train)
+    };
+    let mut dataset = dataset.clone();
+    let several = dataset.images.iter().filter(|image| {
+        Split::ALL.into_iter().filter(|split| image.splits.has(*split)).count() > 1
+    });
+    let several = if dataset.is_split() { several.count() } else { 0 };
+    if several > 0 {
+        remarks.push(format!("{several} images are in several splits: each is in its first"));
+    }
+    let none = dataset.images.iter().filter(|image| image.splits == Splits::default()).count();
+    if dataset.is_split() && none > 0 {
+        remarks.push(format!("{none} images are in no split: they are put into train"));
+    }
+    if !dataset.is_split() {
+        dataset.images.iter_mut().for_each(|image| image.splits = Splits::only(Split::Train));
+        remarks
+            .push("there are no splits: all images are in train (--split makes some)".to_owned());
+    }
+    let mut inner: Vec<(Split, &str)> =
+        dataset.images.iter().map(|image| (split_of(image), inner_name(&image.name))).collect();
+    let names = inner.clone();
+    inner.sort_by_key(|(split, name)| (*split as usize, *name));
+    let short = inner.windows(2).all(|pair| pair[0] != pair[1]);
+    let name_of = |place: usize, image: &Image| {
+        if short { names[place].1.to_owned() } else { image.name.clone() }
+    };
+    let names: Vec<String> =
+        dataset.images.iter().enumerate().map(|(place, image)| name_of(place, image)).collect();
+    let parts: Vec<Split> = dataset.images.iter().map(split_of).collect();
+    number_categories(&mut dataset, ids, remarks);
+    for (image, name) in dataset.images.iter_mut().zip(&names) {
+        image.name.clone_from(name);
+    }
+    let ids = Ids { from: None };
+    let mut written = Written::default();
+    for split in Split::ALL.into_iter().filter(|split| parts.contains(split)) {
+        let mut said = Vec::new();
+        let wanted = |image: &Image| split_of(image) == split;
+        let file = format!("{}/{FILE}", folder_of(split));
+        let text = text(&dataset, wanted, ids, &mut said)
+            .map_err(|error| DatasetError::io(Path::new(&file))(error.into()))?;
+        put(&file, text.as_bytes())?;
+        // Of every file the same, since ids are those of the whole set.
+        if written.first.is_empty() {
+            remarks.append(&mut said);
+        }
+        written.first.push(file);
+    }
+    let place = |(split, name): (&Split, &String)| format!("{}/{name}", folder_of(*split));
+    written.places = parts.iter().zip(&names).map(place).collect();
+    written.images = "train, valid and test".to_owned();
+    Ok(written)
+}
+
+/// Gives the categories ids without gaps. Where they begin at 1, Roboflow's category 0 stands
+/// before them, which trainers count with.
+fn number_categories(dataset: &mut Dataset, ids: Ids, remarks: &mut Vec<String>) {
+    let count = dataset.categories.len() as u64;
+    let from = match (ids.from, dataset.category_ids.first()) {
+        (Some(from), _) => from,
+        (None, Some(0)) => 0,
+        (None, _) => 1,
+    };
+    let numbers: Vec<u64> = (from..from + count).collect();
+    if ids.from.is_none() && !dataset.category_ids.is_empty() && dataset.category_ids != numbers {
+        remarks.push(format!(
+            "the ids of {count} categories have gaps or begin elsewhere: they are counted from \
+             {from}, since trainers take them for numbers of classes"
+        ));
+    }
+    dataset.category_ids = numbers;
+    let coco = dataset.coco.get_or_insert_default();
+    coco.categories.resize(dataset.categories.len(), Map::new());
+    let above = coco.categories.iter().find_map(|fields| {
+        fields.get("supercategory").and_then(Value::as_str).filter(|above| !above.is_empty())
+    });
+    let above = above.filter(|above| *above != "none").unwrap_or("objects").to_owned();
+    for fields in &mut coco.categories {
+        let supercategory = fields.entry("supercategory").or_insert_with(|| above.clone().into());
+        if supercategory == "" {
+            *supercategory = above.clone().into();
+        }
+    }
+    if from > 0 {
+        let mut fields = Map::new();
+        fields.insert("supercategory".to_owned(), "none".into());
+        coco.categories.insert(0, fields);
+        dataset.categories.insert(0, above);
+        dataset.category_ids.insert(0, 0);
+        for object in dataset.images.iter_mut().flat_map(|image| &mut image.objects) {
+            object.category += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn folders_that_say_the_split_are_no_part_of_a_name() {
+        let names =
+            ["a.jpg", "train/images/a.jpg", "val/x/a.jpg", "images/test/a.jpg", "x/val/a.jpg"];
+        assert_eq!(names.map(inner_name), ["a.jpg", "a.jpg", "x/a.jpg", "a.jpg", "x/val/a.jpg"]);
+    }
+}
