@@ -14,11 +14,13 @@ pub(crate) fn say_advice(source: &Source) {
 /// What the inputs hold besides the `images` that were chosen, a line each.
 pub(crate) fn besides(besides: &Besides, images: usize) -> Vec<String> {
     let mut lines = Vec::new();
+    let chosen = images + besides.other_shards;
     if besides.not_chosen > 0 {
-        lines.push(format!(
-            "{images} of {} images were chosen (--limit, --sample)",
-            images + besides.not_chosen
-        ));
+        let all = chosen + besides.not_chosen;
+        lines.push(format!("{chosen} of {all} images were chosen (--limit, --sample)"));
+    }
+    if let Some(shard) = besides.shard {
+        lines.push(format!("shard {shard}: {images} of {chosen} images"));
     }
     if let Some(words) = besides.passed_over.words() {
         lines.push(format!("passed over: {words}"));

@@ -5,22 +5,24 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use gemscope::export::{self, CropOptions, Format, Missing, Options, Padding};
-use gemscope::journal::{RunDirectory, RunDirectoryError};
+use gemscope::journal::{JoinedShards, RunDirectory, RunDirectoryError, ShardRun, join_shards};
 use gemscope::ownership::OutputDirectory;
-use gemscope::record::{AnswerStatus, Manifest};
+use gemscope::record::{AnswerStatus, Manifest, Record};
 use gemscope::session::pipeline::word::share;
 use gemscope::session::pipeline::{FilterSection, Names};
 
+use super::critique::KEPT_RUBRIC;
 use super::{Ending, ending, messages, output, plain, read_records, say_missing};
 
 /// Write a run's results in other formats
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The run's directory; the images of several become one set
+    /// The run's directory; the images of several become one set. Shards of one run (detect
+    /// --shard) become that run: they must be all of it, each once, and of one configuration
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts,
-    /// crops, overlay, html
+    /// crops, overlay, html; of shards also run, which makes a run of them in --out
     #[arg(long, value_name = "FORMATS")]
     to: Names,
     /// Where the images are now, for all runs or once for each, in order. Default: where they were
@@ -33,6 +35,9 @@ pub(crate) struct Args {
     /// Write into a directory that holds other files, too, and replace those that are in the way
     #[arg(long)]
     adopt: bool,
+    /// Export what there is of a run's shards, though some are missing or not finished
+    #[arg(long)]
+    partial: bool,
     #[command(flatten)]
     filters: FilterSection,
     #[command(flatten)]
@@ -117,6 +122,51 @@ impl Args {
         })
     }
 
+    /// Whether the runs are parts of one, of which the whole is asked for.
+    fn joins_shards(&self) -> anyhow::Result<bool> {
+        match (self.runs.as_slice(), self.out.as_deref()) {
+            // What a shard's own directory shows is that shard.
+            ([_], None) => return Ok(false),
+            ([run], Some(out)) if is_same(out, run) => return Ok(false),
+            _ => {}
+        }
+        for run in &self.runs {
+            if Manifest::read(run)?.shard.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The run of which the runs are shards, and what is to be said about it.
+    fn read_shards(&self, formats: &[Format]) -> anyhow::Result<(export::Run, Vec<String>)> {
+        if self.images.len() > 1 {
+            bail!("shards are of one folder: --images once, for all of them");
+        }
+        let shard = |path: &PathBuf| {
+            let mut manifest = Manifest::read(path)?;
+            manifest.filters = self.filters.over_filters(manifest.filters.clone())?;
+            manifest.can_show(&manifest.filters).with_context(|| path.display().to_string())?;
+            Ok(ShardRun { path: path.clone(), manifest, records: read_records(path)? })
+        };
+        let shards = self.runs.iter().map(shard).collect::<anyhow::Result<Vec<_>>>()?;
+        let joined = join_shards(shards, self.images.first().cloned(), self.partial)?;
+        let JoinedShards { manifest, mut records, mut remarks } = joined;
+        check_for_boxes(&manifest, &records, formats, &self.runs[0])?; // clap wants one at least
+        let images = manifest.root.clone();
+        let renamed = Missing::leave_out_renamed(&mut records, images.as_deref());
+        if renamed > 0 {
+            remarks.push(format!(
+                "{renamed} images were renamed between the shards: each counts once"
+            ));
+        }
+        let missing =
+            Missing::leave_out(&mut records, images.as_deref(), None, self.select.keep_missing);
+        say_missing(missing, images.as_deref().unwrap_or(Path::new("")), self.select.keep_missing);
+        let filters = manifest.filters.clone();
+        Ok((export::Run::of(records, manifest, &filters, images), remarks))
+    }
+
     fn read_runs(&self, formats: &[Format]) -> anyhow::Result<Vec<export::Run>> {
         if self.images.len() > 1 && self.images.len() != self.runs.len() {
             bail!(
@@ -132,16 +182,7 @@ impl Args {
             let filters = self.filters.over_filters(manifest.filters.clone())?;
             manifest.can_show(&filters).with_context(|| path.display().to_string())?;
             let mut records = read_records(path)?;
-            if let Some(format) = formats.iter().find(|format| is_data_set(**format))
-                && manifest.only_rates()
-                && records.iter().all(|record| record.detections.is_empty())
-            {
-                bail!(
-                    "{} is a run of critique that rates frames and finds no boxes: there is \
-                     nothing for {format}; its lists are made by critique --report-only",
-                    path.display()
-                );
-            }
+            check_for_boxes(&manifest, &records, formats, path)?;
             let missing =
                 Missing::leave_out(&mut records, images.as_deref(), None, self.select.keep_missing);
             say_missing(
@@ -153,6 +194,26 @@ impl Args {
         };
         self.runs.iter().enumerate().map(run).collect()
     }
+}
+
+/// That the records of the run in `path` have something for `formats`.
+fn check_for_boxes(
+    manifest: &Manifest,
+    records: &[Record],
+    formats: &[Format],
+    path: &Path,
+) -> anyhow::Result<()> {
+    if let Some(format) = formats.iter().find(|format| is_data_set(**format))
+        && manifest.only_rates()
+        && records.iter().all(|record| record.detections.is_empty())
+    {
+        bail!(
+            "{} is a run of critique that rates frames and finds no boxes: there is nothing for \
+             {format}; its lists are made by critique --report-only",
+            path.display()
+        );
+    }
+    Ok(())
 }
 
 /// Whether it is a set of images with boxes to learn from.
@@ -184,7 +245,23 @@ impl Target {
     }
 }
 
+/// Whether the format is no export, but the shards as a run.
+fn is_run(format: &str) -> bool {
+    format == "run"
+}
+
 fn target(args: &Args) -> anyhow::Result<Target> {
+    if args.to.split().iter().any(|name| is_run(name)) {
+        let Some(out) =
+            args.out.as_deref().filter(|out| !args.runs.iter().any(|run| is_same(out, run)))
+        else {
+            bail!("--to run needs --out DIR: a new directory, or that of an earlier --to run");
+        };
+        if !args.joins_shards()? {
+            bail!("--to run is for the shards of a run (detect --shard, critique --shard)");
+        }
+        return Ok(Target::Run(RunDirectory::open(out, false)?.adopting(args.adopt)));
+    }
     let into_run = |run: &Path| match RunDirectory::of_run(run) {
         Err(RunDirectoryError::InUse { path, holder }) => {
             Err(anyhow!(RunDirectoryError::InUse { path, holder }).context(
@@ -213,12 +290,36 @@ fn is_same(one: &Path, other: &Path) -> bool {
     one.canonicalize().ok().zip(other.canonicalize().ok()).is_some_and(|(one, other)| one == other)
 }
 
+/// Makes the run of the shards that `run` shows in `directory`, or goes on with one that was made
+/// of them before.
+fn write_run(args: &Args, run: &export::Run, directory: &RunDirectory) -> anyhow::Result<()> {
+    let Some(manifest) = &run.manifest else { return Ok(()) };
+    directory.settle(manifest)?;
+    directory.add_shards(&args.runs)?;
+    // What they were judged by last, if that is one rubric.
+    let kept = |run: &PathBuf| std::fs::read(run.join(KEPT_RUBRIC)).ok();
+    let rubrics: BTreeSet<Option<Vec<u8>>> = args.runs.iter().map(kept).collect();
+    if let (1, Some(Some(rubric))) = (rubrics.len(), rubrics.first()) {
+        directory.output().write(KEPT_RUBRIC, rubric)?;
+    }
+    output::text(&format!("{}\n", directory.output().join("journal.jsonl").display()));
+    Ok(())
+}
+
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
-    let formats =
-        args.to.split().iter().map(|name| name.parse()).collect::<Result<Vec<Format>, _>>()?;
+    let names = args.to.split();
+    let formats = names.iter().filter(|name| !is_run(name)).map(|name| name.parse());
+    let formats = formats.collect::<Result<Vec<Format>, _>>()?;
     let options = args.options()?;
     let target = target(args)?;
-    let (run, remarks) = export::merge(args.read_runs(&formats)?)?;
+    let (run, remarks) = if args.joins_shards()? {
+        args.read_shards(&formats)?
+    } else {
+        export::merge(args.read_runs(&formats)?)?
+    };
+    if let (Target::Run(directory), true) = (&target, names.iter().any(|name| is_run(name))) {
+        write_run(args, &run, directory)?;
+    }
     let exported = export::export(&run, &options, &formats, target.output());
     let by_filters = run.selection.remarks();
     for remark in remarks.iter().chain(&by_filters).chain(&exported.remarks) {

@@ -40,7 +40,7 @@ use gemscope::dataset::DatasetError;
 use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
 use gemscope::hub::HubError;
 use gemscope::journal::{
-    DamagedLine, JournalError, JournalRecords, RunDirectoryError, read_journal,
+    DamagedLine, JournalError, JournalRecords, RunDirectoryError, ShardsError, read_journal,
 };
 use gemscope::model::{Foreign, LayoutError};
 use gemscope::onnxruntime::RuntimeOptions;
@@ -179,6 +179,9 @@ pub(crate) fn main() -> ExitCode {
             if let Some(flags) = error.downcast_ref().and_then(flags) {
                 messages::error(&flags);
             }
+            if let Some(flags) = error.downcast_ref().and_then(shards_flags) {
+                messages::error(flags);
+            }
             if is_full_disk(&error) {
                 say_full_disk();
             }
@@ -304,6 +307,18 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
         _ => return None,
     };
     Some(words.into())
+}
+
+/// The flags that help with shards that are not one whole run.
+fn shards_flags(error: &ShardsError) -> Option<&'static str> {
+    Some(match error {
+        ShardsError::Incomplete { .. } => {
+            "each shard's command again goes on with it; --partial exports what there is"
+        }
+        ShardsError::Roots { .. } => "--images DIR says it",
+        ShardsError::Twice { .. } => "name one of them",
+        _ => return None,
+    })
 }
 
 /// The flags that mend what a server cannot do.

@@ -6,7 +6,7 @@
 //! as its archive is. If not one image can be found, the folder is out of reach (a disk that is not
 //! mounted), and no record is left out.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -54,6 +54,32 @@ impl Missing {
             records.retain(|_| there.next().unwrap_or(true));
         }
         Self::Some(missing)
+    }
+
+    /// Leaves out the records of images that are in `records` under another name: of two with one
+    /// content, about which the same was asked, the name of the one is gone and the other is there.
+    /// Gives their number. It is for the records of several machines, one of which may have found
+    /// an image before it was renamed, and another one after; one machine knows a renamed image
+    /// again.
+    pub fn leave_out_renamed(records: &mut Vec<Record>, root: Option<&Path>) -> usize {
+        let Some(root) = root else { return 0 };
+        let locator = Locator::new(root);
+        let mut same: HashMap<(&str, Option<&str>), Vec<usize>> = HashMap::new();
+        for (place, record) in records.iter().enumerate() {
+            if let Some(sha256) = &record.sha256 {
+                same.entry((sha256, record.question.as_deref())).or_default().push(place);
+            }
+        }
+        let mut renamed = HashSet::new();
+        for places in same.into_values().filter(|places| places.len() > 1) {
+            let (there, gone): (Vec<_>, Vec<_>) =
+                places.into_iter().partition(|place| locator.exists(&records[*place].image));
+            // Copies are images of their own: each name that is there stands for one that is gone.
+            renamed.extend(gone.into_iter().take(there.len()));
+        }
+        let mut place = 0..;
+        records.retain(|_| place.next().is_none_or(|place| !renamed.contains(&place)));
+        renamed.len()
     }
 
     /// The number of images that were not found.
@@ -136,6 +162,35 @@ mod tests {
         assert_eq!((names.len(), missing), (2, Missing::OutOfReach(1)));
         let (names, missing) = left(dir.path(), &gone, Some(&[]), false);
         assert_eq!((names.len(), missing), (0, Missing::Some(2)));
+    }
+
+    #[test]
+    fn an_image_that_was_renamed_between_machines_counts_once() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["now.png", "copy.png", "other.png"] {
+            std::fs::write(dir.path().join(name), "").unwrap();
+        }
+        let of = |image: &str, sha256: &str| Record {
+            sha256: Some(sha256.to_owned()),
+            ..record(image, true)
+        };
+        let mut records = vec![
+            of("copy.png", "2"),
+            of("gone.png", "3"),
+            of("now.png", "1"),
+            of("original.png", "2"),
+            of("other.png", "4"),
+            of("then.png", "1"),
+            of("then-too.png", "1"),
+        ];
+        records[3].question = Some("another".into());
+        assert_eq!(Missing::leave_out_renamed(&mut records.clone(), None), 0);
+        assert_eq!(Missing::leave_out_renamed(&mut records, Some(dir.path())), 1);
+        let names: Vec<&str> = records.iter().map(|record| record.image.as_str()).collect();
+        // One name that is there takes the place of one that is gone; what else is gone was
+        // deleted.
+        let left = ["copy.png", "gone.png", "now.png", "original.png", "other.png", "then-too.png"];
+        assert_eq!(names, left);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::record::Manifest;
+
 /// So many characters of a value are shown.
 const SHOWN: usize = 60;
 
@@ -33,6 +35,19 @@ impl Difference {
             .map(|root| root.map_or(Value::Null, |root| root.to_string_lossy().into()));
         Self { setting: "root".to_owned(), there, wanted }
     }
+}
+
+/// What makes the run of `wanted` another one than that of `there`, or shows other boxes of it: all
+/// but version, time, names, folders and the part of the images.
+pub(super) fn between(there: &Manifest, wanted: &Manifest) -> Vec<Difference> {
+    let [there, wanted] =
+        [there, wanted].map(|manifest| serde_json::to_value(manifest).unwrap_or_default());
+    let mut found = Vec::new();
+    collect("", &there["settings"], &wanted["settings"], &mut found);
+    for key in ["elsewhere", "filters", "filtered_when_asked"] {
+        collect(key, &there[key], &wanted[key], &mut found);
+    }
+    found
 }
 
 /// Appends what differs between `there` and `wanted`, both called `path`.

@@ -162,6 +162,15 @@ impl RunDirectory {
                     differences,
                 });
             }
+            // Which names a shard holds depends on the folder that they are relative to.
+            _ if manifest.shard.is_some() && !placement.prefix.is_empty() => {
+                let differences =
+                    vec![Difference::of_roots(there.root.as_deref(), manifest.root.as_deref())];
+                return Err(RunDirectoryError::OtherSettings {
+                    path: path.to_owned(),
+                    differences,
+                });
+            }
             _ => {}
         }
         there.can_show(&manifest.filters)?;

@@ -79,6 +79,6 @@ impl RunDirectoryError {
     }
 }
 
-fn lines(differences: &[Difference]) -> String {
+pub(super) fn lines(differences: &[Difference]) -> String {
     differences.iter().map(|difference| format!("  {difference}")).collect::<Vec<_>>().join("\n")
 }

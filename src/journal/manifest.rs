@@ -109,6 +109,7 @@ impl Manifest {
             });
             let mut found = Vec::new();
             difference::collect("", &there["settings"], &wanted["settings"], &mut found);
+            difference::collect("shard", &there["shard"], &wanted["shard"], &mut found);
             for key in ["labels", "answer", "rules", "apply_orientation"] {
                 difference::collect(
                     key,

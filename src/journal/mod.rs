@@ -22,6 +22,7 @@ mod manifest;
 mod pairs;
 mod placement;
 mod records;
+mod shards;
 
 pub use crate::ownership::Holder;
 pub use difference::Difference;
@@ -34,6 +35,7 @@ pub use pairs::PairJournal;
 pub use placement::{Placement, place};
 pub(crate) use records::RecordReader;
 pub use records::{Journal, JournalRecords, Known, KnownImage, read_journal};
+pub use shards::{JoinedShards, ShardRun, ShardsError, join as join_shards};
 
 /// The files that make a directory a run: without one of them its answers are lost.
 pub const FILES: [&str; 3] = [manifest::FILE, records::FILE, pairs::FILE];

@@ -65,6 +65,14 @@ impl Known {
         Ok(known)
     }
 
+    /// A reader of the single records of the journal of `directory`, which this is what is known
+    /// of.
+    pub(super) fn reader(&self, directory: &Path) -> Result<RecordReader<'_>, JournalError> {
+        let path = directory.join(FILE);
+        let file = files::open(&path).map_err(JournalError::io(&path))?;
+        Ok(RecordReader { file: BufReader::new(file), names: &self.names })
+    }
+
     /// Takes up the records of a journal.
     fn taking(&mut self) -> impl FnMut(Record, u64) -> Result<(), String> {
         let images = &mut self.images;

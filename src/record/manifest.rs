@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AnswerKind, Filters, Rules, ServerSaid, Settings, Task};
+use super::{AnswerKind, Filters, Rules, ServerSaid, Settings, Shard, Task};
 
 /// How answers that were made elsewhere were read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,6 +38,9 @@ pub struct Manifest {
     /// root.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub renamed: Vec<Renamed>,
+    /// Which part of the images it is about, where other runs are about the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
     /// When the run was begun, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<u64>,
@@ -86,6 +89,7 @@ impl Manifest {
             gemscope: env!("CARGO_PKG_VERSION").to_owned(),
             root,
             renamed: Vec::new(),
+            shard: None,
             started,
             model: None,
             inexact: Vec::new(),
@@ -113,6 +117,12 @@ impl Manifest {
     #[must_use]
     pub fn with_server(self, server: Option<ServerSaid>) -> Self {
         Self { server, ..self }
+    }
+
+    /// The same of a part of the images, if one is named.
+    #[must_use]
+    pub fn with_shard(self, shard: Option<Shard>) -> Self {
+        Self { shard, ..self }
     }
 
     /// A manifest of answers that were made elsewhere, about images in `root` where that is known.

@@ -32,6 +32,7 @@ mod pair;
 mod rules;
 mod server;
 mod settings;
+mod shard;
 mod task;
 mod tiling;
 
@@ -55,6 +56,7 @@ pub use rules::{
 };
 pub use server::{ServerSaid, ServerUse};
 pub use settings::{ImagePrompts, ModelIdentity, Settings};
+pub use shard::{Shard, UnknownShard};
 pub use task::{Task, distinct};
 pub use tiling::{Overlap, Tiling, UnknownTiling};
 

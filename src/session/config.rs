@@ -7,7 +7,7 @@ use super::{ModelChoice, ModelOptions, SessionError};
 use crate::critique::Rubric;
 use crate::prompt::Conversation;
 use crate::record::{
-    AnswerKind, BudgetChoice, CritiqueSettings, Filters, Rules, Sampling, Task, Tiling,
+    AnswerKind, BudgetChoice, CritiqueSettings, Filters, Rules, Sampling, Shard, Task, Tiling,
 };
 
 /// Whether answers are held to a grammar.
@@ -95,6 +95,8 @@ pub struct DetectConfig {
     pub decoding: DecodingOptions,
     /// Which boxes the exports show; can be changed later.
     pub filters: Filters,
+    /// Which part of the images a run is about; `None` is all.
+    pub shard: Option<Shard>,
 }
 
 impl DetectConfig {
@@ -143,6 +145,12 @@ impl DetectConfig {
     pub fn with_tiles(self, tiles: Tiling) -> Self {
         Self { tiles: Some(tiles), ..self }
     }
+
+    /// The same about a part of the images.
+    #[must_use]
+    pub fn with_shard(self, shard: Shard) -> Self {
+        Self { shard: Some(shard), ..self }
+    }
 }
 
 impl Default for DetectConfig {
@@ -162,6 +170,7 @@ impl Default for DetectConfig {
             fast_decode: false,
             decoding: DecodingOptions::default(),
             filters: Filters::default(),
+            shard: None,
         }
     }
 }
@@ -186,6 +195,8 @@ pub struct CritiqueConfig {
     pub decoding: DecodingOptions,
     /// Which boxes of defects are counted; can be changed later.
     pub filters: Filters,
+    /// Which part of the frames a run is about; `None` is all.
+    pub shard: Option<Shard>,
 }
 
 impl CritiqueConfig {
@@ -200,6 +211,7 @@ impl CritiqueConfig {
             apply_orientation: true,
             decoding: DecodingOptions::default(),
             filters: Filters::default(),
+            shard: None,
         }
     }
 
@@ -226,6 +238,12 @@ impl CritiqueConfig {
     #[must_use]
     pub fn with_model(self, model: ModelOptions) -> Self {
         Self { model, ..self }
+    }
+
+    /// The same about a part of the frames.
+    #[must_use]
+    pub fn with_shard(self, shard: Shard) -> Self {
+        Self { shard: Some(shard), ..self }
     }
 }
 
@@ -276,6 +294,13 @@ impl Config {
         match self {
             Self::Detect(config) => &config.filters,
             Self::Critique(config) => &config.filters,
+        }
+    }
+
+    pub(super) fn shard(&self) -> Option<Shard> {
+        match self {
+            Self::Detect(config) => config.shard,
+            Self::Critique(config) => config.shard,
         }
     }
 }

@@ -51,6 +51,9 @@ pub enum SessionError {
     /// This build decodes whole images only.
     #[error("fast_decode: this build has no libjpeg-turbo; build with `--features turbojpeg`")]
     NoFastDecode,
+    /// Pairs were to be compared of a part of the frames.
+    #[error("pairs of frames are compared by one machine: leave out shard")]
+    ShardOfPairs,
     /// A grammar leaves no room for thoughts.
     #[error("a grammar leaves no room for thoughts: think without one, or do not think")]
     NoRoomForThoughts,

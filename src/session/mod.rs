@@ -32,6 +32,7 @@ mod remote;
 mod shown;
 mod summary;
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,7 @@ use crate::record::{
 };
 use crate::run::{self, Asks, Control, FrameQuestions, Outcome, Questions};
 use crate::server::Server;
-use crate::source::Source;
+use crate::source::{Besides, Source};
 
 pub use crate::run::Observer;
 pub use answers::OwnEngines;
@@ -135,6 +136,8 @@ pub struct FinishedRun {
     pub directory: RunDirectory,
     /// How it went.
     pub outcome: Outcome,
+    /// What the inputs hold besides the images of the run.
+    pub besides: Besides,
     /// How many rows of a critique's table are of no frame; `None` without a table.
     pub rows_of_no_frame: Option<usize>,
 }
@@ -202,8 +205,17 @@ impl<'o> Session<'o> {
         max_pixels: u64,
     ) -> Result<Option<DetectPlan>, SessionError> {
         let Config::Detect(config) = &self.config else { return Ok(None) };
-        let questions = self.asker(config, None).questions(source)?;
-        Ok(Some(plan::plan(config, self.budget, max_pixels, &questions, source)))
+        let source = self.of_shard(source);
+        let questions = self.asker(config, None).questions(&source)?;
+        Ok(Some(plan::plan(config, self.budget, max_pixels, &questions, &source)))
+    }
+
+    /// The images that the configuration is about.
+    fn of_shard<'i>(&self, source: &'i Source) -> Cow<'i, Source> {
+        match self.config.shard() {
+            Some(shard) => Cow::Owned(source.of_shard(shard)),
+            None => Cow::Borrowed(source),
+        }
     }
 
     /// Detects in one image, and gives its record: boxes in pixels, unfiltered, with scores.
@@ -370,9 +382,9 @@ impl<'o> Session<'o> {
         )
     }
 
-    /// Asks about every image of `source` that the run in `options.out` has no answer about.
-    /// `placement` leads from that run's names to those of `source`: see
-    /// [`journal::place`](crate::journal::place).
+    /// Asks about every image of `source`, of the configuration's shard of it, that the run in
+    /// `options.out` has no answer about. `placement` leads from that run's names to those of
+    /// `source`: see [`journal::place`](crate::journal::place).
     ///
     /// # Errors
     /// [`SessionError`], with the journal intact.
@@ -382,6 +394,7 @@ impl<'o> Session<'o> {
         placement: &Placement,
         options: &RunOptions<'_>,
     ) -> Result<FinishedRun, SessionError> {
+        let source = &*self.of_shard(source);
         match &self.config {
             Config::Detect(config) => {
                 let grammars = self.grammars(config.conversation.thinking)?;
@@ -447,7 +460,11 @@ impl<'o> Session<'o> {
         let manifest =
             manifest.with_filters(self.config.filters().clone()).with_model(self.answers.name());
         let manifest = manifest.with_inexact(placed.inexact.clone()).with_server(said);
+        let manifest = manifest.with_shard(source.shard);
         directory.settle_placed(&manifest, placement)?;
+        if source.shard.is_some() {
+            directory.write_shard_images(source)?;
+        }
         let (journal, known): (_, Known) = directory.journal(options.sync_every)?;
         observer.opened(&directory, &known);
         if let Some(text) = options.pipeline {
@@ -465,7 +482,8 @@ impl<'o> Session<'o> {
         };
         let outcome = run::execute(&mut engines, &plan, journal, observer);
         self.answers.give_back(engines);
-        Ok(FinishedRun { directory, outcome: outcome?, rows_of_no_frame })
+        let besides = source.besides();
+        Ok(FinishedRun { directory, outcome: outcome?, besides, rows_of_no_frame })
     }
 
     fn of_detection(

@@ -29,7 +29,8 @@ impl Session<'_> {
     /// `roots` are the folders of the first and of the second frames.
     ///
     /// # Errors
-    /// [`SessionError`], with the journal intact; [`SessionError::NothingAsked`] of a detection.
+    /// [`SessionError`], with the journal intact; [`SessionError::NothingAsked`] of a detection;
+    /// [`SessionError::ShardOfPairs`] of a configuration about a part of the frames.
     pub fn compare(
         &mut self,
         pairs: &[Pair],
@@ -37,6 +38,9 @@ impl Session<'_> {
         options: &RunOptions<'_>,
     ) -> Result<ComparedPairs, SessionError> {
         let Config::Critique(config) = &self.config else { return Err(SessionError::NothingAsked) };
+        if config.shard.is_some() {
+            return Err(SessionError::ShardOfPairs);
+        }
         let rubric = &config.rubric;
         let conversation =
             Conversation { image_newlines: config.image_newlines, ..Conversation::default() };

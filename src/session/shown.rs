@@ -78,7 +78,7 @@ impl FinishedRun {
             ShownRun::read(self.directory.output().path(), Some(source), None, keep_missing)?;
         let mut summary = shown.summary();
         summary.went(&self.outcome);
-        summary.besides = source.besides();
+        summary.besides = self.besides.clone();
         Ok((shown, summary))
     }
 }

@@ -47,6 +47,8 @@ pub use passed_over::PassedOver;
 use walk::Search;
 use written::Written;
 
+use crate::record::Shard;
+
 /// Extensions that folders, patterns and archives are searched for. A file that is named by itself,
 /// or in a list, is taken whatever it is called.
 pub const EXTENSIONS: [&str; 14] = [
@@ -187,6 +189,10 @@ pub struct Source {
     pub images: Vec<SourceImage>,
     /// The names of images that are there and were not chosen, sorted.
     pub not_chosen: Vec<String>,
+    /// Which part of the chosen images these are; `None` if they are all.
+    pub shard: Option<Shard>,
+    /// The names of the images of other shards, sorted.
+    pub other_shards: Vec<String>,
     /// Files that are no images.
     pub passed_over: PassedOver,
     /// Links to images that are here under another name.
@@ -202,27 +208,55 @@ pub struct Besides {
     pub repeated_links: usize,
     /// Images that were not chosen, of a limit or a sample.
     pub not_chosen: usize,
+    /// Which part of the chosen images the run is about; not there if it is about all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<Shard>,
+    /// Images of other shards.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub other_shards: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Source {
     /// What the inputs hold besides its images.
     pub fn besides(&self) -> Besides {
         let passed_over = self.passed_over.clone();
-        Besides { passed_over, repeated_links: self.repeated, not_chosen: self.not_chosen.len() }
+        Besides {
+            passed_over,
+            repeated_links: self.repeated,
+            not_chosen: self.not_chosen.len(),
+            shard: self.shard,
+            other_shards: self.other_shards.len(),
+        }
     }
 
-    /// Whether the inputs hold an image of that name, chosen or not.
+    /// Whether the inputs hold an image of that name, chosen or not, of whatever shard.
     pub fn holds(&self, name: &str) -> bool {
         let chosen = || self.images.binary_search_by(|image| image.name.as_str().cmp(name));
-        chosen().is_ok()
-            || self.not_chosen.binary_search_by(|other| other.as_str().cmp(name)).is_ok()
+        let among =
+            |names: &[String]| names.binary_search_by(|other| other.as_str().cmp(name)).is_ok();
+        chosen().is_ok() || among(&self.not_chosen) || among(&self.other_shards)
+    }
+
+    /// The images of one shard. That may be none, of few images.
+    #[must_use]
+    pub fn of_shard(&self, shard: Shard) -> Self {
+        let mut of_shard = Self { shard: Some(shard), ..self.clone() };
+        let others = of_shard.images.extract_if(.., |image| !shard.holds(&image.name));
+        of_shard.other_shards = others.map(|image| image.name).collect();
+        of_shard
     }
 
     /// The same images, with names that are relative to `root`: `prefix` stands in front of them.
     #[must_use]
     pub(crate) fn under(mut self, root: PathBuf, prefix: &str) -> Self {
-        let names = self.images.iter_mut().map(|image| &mut image.name).chain(&mut self.not_chosen);
-        names.chain([&mut self.prefix]).for_each(|name| name.insert_str(0, prefix));
+        let names = self.images.iter_mut().map(|image| &mut image.name);
+        let others = self.not_chosen.iter_mut().chain(&mut self.other_shards);
+        names.chain(others).chain([&mut self.prefix]).for_each(|name| name.insert_str(0, prefix));
         self.root = root;
         self
     }
@@ -309,7 +343,16 @@ pub fn list_chosen(
         .collect();
     let not_chosen = choice.most.map_or_else(Vec::new, |most| most.of(&mut images));
     let prefix = String::new();
-    Ok(Source { root, prefix, images, not_chosen, passed_over, repeated: repeated.len() })
+    Ok(Source {
+        root,
+        prefix,
+        images,
+        not_chosen,
+        shard: None,
+        other_shards: Vec::new(),
+        passed_over,
+        repeated: repeated.len(),
+    })
 }
 
 /// An image on its way into the list.

@@ -40,5 +40,6 @@ mod regression;
 mod rules;
 mod scripted;
 mod server;
+mod shards;
 mod support;
 mod variants;

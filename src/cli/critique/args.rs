@@ -38,7 +38,7 @@ pub(crate) struct Args {
     pub(super) report_only: bool,
     /// Compare the frames of one name in two folders, each pair in both orders: which is better.
     /// Needs a model that looks at two images
-    #[arg(long, conflicts_with_all = ["report_only", "generation", "group_by", "sort", "export"])]
+    #[arg(long, conflicts_with_all = ["report_only", "generation", "group_by", "sort", "export", "shard"])]
     pub(super) pair: bool,
     /// What frames were meant to be, where their files do not say: a CSV with the columns image and
     /// prompt, negative_prompt, model, seed ...
@@ -96,6 +96,7 @@ impl Args {
         config.apply_orientation = !self.image.no_exif;
         config.decoding = self.decoding.options()?;
         config.filters = self.filters(Filters::default());
+        config.shard = self.choice.shard()?;
         Ok(config)
     }
 

@@ -20,7 +20,7 @@ use gemscope::model::demo;
 use gemscope::record::{Manifest, Record};
 use gemscope::run::Outcome;
 use gemscope::session::{FinishedRun, ModelChoice, Session, SessionError, ShownRun, Summary};
-use gemscope::source::{self, Besides, Source};
+use gemscope::source::{self, Besides};
 use serde::Serialize;
 
 pub(crate) use self::args::Args;
@@ -30,7 +30,7 @@ use super::progress::Progress;
 use super::{Ending, Global, detect, ending, messages, output, plain, raised, signals};
 
 /// The rubric that a run was judged by last, in the run's directory.
-const KEPT_RUBRIC: &str = "rubric.toml";
+pub(crate) const KEPT_RUBRIC: &str = "rubric.toml";
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let formats = match args.export.as_str() {
@@ -67,8 +67,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
             args.control.run_options(&args.out, &args.run, &args.limits, signals::stop_flag()?);
         let finished =
             Session::open(config, &progress)?.run(&source, &placement, &options).map_err(raised)?;
-        let FinishedRun { directory, outcome, rows_of_no_frame } = finished;
-        (directory, Some((source, outcome, rows_of_no_frame)))
+        let FinishedRun { directory, outcome, besides, rows_of_no_frame } = finished;
+        (directory, Some((source, outcome, besides, rows_of_no_frame)))
     } else {
         (may_judge_again(args, &rubric, &text)?, None)
     };
@@ -86,10 +86,12 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         shown.images.as_deref().unwrap_or(Path::new("")),
         args.run.keep_missing,
     );
-    let (missing, besides) = (missing.count(), source.map(Source::besides).unwrap_or_default());
+    let missing = missing.count();
     let judged = Critique::of(&shown.selection.records, &rubric, &gates, args.group_by);
-    let (outcome, strangers) =
-        rated.map_or((None, None), |(_, outcome, strangers)| (Some(outcome), strangers));
+    let (outcome, besides, strangers) = match rated {
+        Some((_, outcome, besides, strangers)) => (Some(outcome), besides, strangers),
+        None => (None, Besides::default(), None),
+    };
     let judgement = Judgement {
         args,
         rubric: &rubric,

@@ -17,6 +17,7 @@
 mod error;
 mod layer;
 mod sections;
+mod shard;
 pub mod word;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ pub use sections::{
     FilterSection, ImageSection, LimitSection, ModelSection, PromptsSection, RuleSection,
     RunSection, SamplingSection, ServerSection, TaskSection, ViewSection,
 };
+pub use shard::ShardChoice;
 pub use word::Names;
 use word::one_or_many;
 
@@ -42,7 +44,9 @@ use crate::export::{Format, read_labels_map};
 use crate::files;
 use crate::image::MAX_PIXELS;
 use crate::prompt::Conversation;
-use crate::record::{Budget, BudgetChoice, Filters, MinScore, Rules, Sampling, Task, distinct};
+use crate::record::{
+    Budget, BudgetChoice, Filters, MinScore, Rules, Sampling, Shard, Task, distinct,
+};
 use crate::run::{Control, MIN_ROWS};
 use crate::server::ServerOptions;
 use crate::source::{Choice, Most};
@@ -258,6 +262,7 @@ impl Pipeline {
             fast_decode: preprocess.view.fast_decode,
             decoding: decoding.options()?,
             filters: answer.filters.over_filters(Filters::default())?,
+            shard: self.source.choice.shard()?,
         })
     }
 
@@ -501,6 +506,14 @@ impl ChoiceSection {
             max_depth: self.max_depth.map(|depth| depth as usize),
             most: sample.or(self.limit.map(|count| Most::First(count as usize))),
         })
+    }
+
+    /// The shard, if one is named.
+    ///
+    /// # Errors
+    /// As [`ShardChoice::shard`].
+    pub fn shard(&self) -> Result<Option<Shard>, PipelineError> {
+        self.shard.map(ShardChoice::shard).transpose()
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::layer::layers;
+use super::shard::ShardChoice;
 use super::word::{
     Names, above_zero_word, count_word, one_or_many, seconds_word, share_word, word,
 };
@@ -92,6 +93,13 @@ layers! {
         #[serde(deserialize_with = "count_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = from_one::<u32>))]
         pub sample: Option<u32>,
+        /// Take part I, from 0, of N parts of the images, on one of N machines: 0/4; slurm takes
+        /// the number of the task in a job array, kubernetes/N that of the pod in an Indexed Job.
+        /// Each machine has an --out of its own; `gemscope export RUN RUN ... --out DIR` makes one
+        /// of them
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "I/N"))]
+        pub shard: Option<ShardChoice>,
     }
 
     /// How images are read.
