@@ -18,6 +18,7 @@ mod doctor;
 mod eval;
 mod export;
 mod gpu;
+mod help;
 mod inspect;
 mod messages;
 mod model;
@@ -29,13 +30,14 @@ mod progress;
 mod report;
 mod run;
 mod setup;
+mod shell;
 mod signals;
 
 use std::borrow::Cow;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use gemscope::dataset::DatasetError;
 use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
 use gemscope::hub::HubError;
@@ -43,7 +45,7 @@ use gemscope::journal::{
     DamagedLine, JournalError, JournalRecords, RunDirectoryError, ShardsError, read_journal,
 };
 use gemscope::model::{Foreign, LayoutError};
-use gemscope::onnxruntime::RuntimeOptions;
+use gemscope::onnxruntime::{MINIMUM_VERSION, PINNED_VERSION, RuntimeOptions};
 use gemscope::ownership::OwnershipError;
 use gemscope::record::{Manifest, Record};
 use gemscope::run::RunError;
@@ -52,7 +54,7 @@ use gemscope::session::{PipelineError, SessionError};
 
 /// Finds, counts, crops and judges what is in a folder of images, with Gemma 4, offline.
 #[derive(Debug, Parser)]
-#[command(name = "gemscope", version, max_term_width = 100)]
+#[command(name = "gemscope", version, long_version = String::leak(version()) as &str, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -92,6 +94,10 @@ enum Command {
     Setup(setup::Args),
     /// Check what is installed, and say what to do about what is not
     Doctor(doctor::Args),
+    /// Print a script that completes commands and flags in a shell
+    Completions(shell::CompletionsArgs),
+    /// Write man pages, one a command
+    Man(shell::ManArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -136,12 +142,46 @@ enum Ending {
     Stopped,
 }
 
+/// The command line with its help.
+fn command() -> clap::Command {
+    help::with_short_help(Cli::command())
+}
+
+/// What `--version` says of this build: version, commit (releases are built with GEMSCOPE_COMMIT
+/// set), features, platform, and which ONNX
+/// Runtime it takes.
+fn version() -> String {
+    let features = [
+        ("cuda", cfg!(feature = "cuda")),
+        ("load-dynamic", cfg!(feature = "load-dynamic")),
+        ("download-ort", cfg!(feature = "download-ort")),
+        ("turbojpeg", cfg!(feature = "turbojpeg")),
+    ];
+    let on: Vec<&str> = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+    format!(
+        "{}{}\nfeatures: {}\nplatform: {} {}\nONNX Runtime: {} or later; `gemscope setup` \
+         installs {}",
+        env!("CARGO_PKG_VERSION"),
+        option_env!("GEMSCOPE_COMMIT")
+            .map_or(" (built from source)".into(), |id| format!(" ({id})")),
+        on.join(", "),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+        MINIMUM_VERSION,
+        PINNED_VERSION,
+    )
+}
+
 pub(crate) fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let parsed = command().try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; wrong arguments are a run that could not be done.
             let _ = error.print();
+            if let Some(advice) = help::advice(&error) {
+                messages::error(&advice);
+            }
             return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
         }
     };
@@ -164,6 +204,8 @@ pub(crate) fn main() -> ExitCode {
         Command::Model(args) => model::run(args, &cli.global),
         Command::Setup(args) => setup::run(args, &cli.global),
         Command::Doctor(args) => doctor::run(args, &cli.global),
+        Command::Completions(args) => Ok(shell::completions(args)),
+        Command::Man(args) => shell::man(args),
     };
     match result {
         Ok(Ending::Complete) => ExitCode::SUCCESS,

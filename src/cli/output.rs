@@ -29,6 +29,11 @@ pub(crate) fn text(text: &str) {
     print(&plain::block(text));
 }
 
+/// Prints a script as it is.
+pub(crate) fn script(bytes: &[u8]) {
+    print(&String::from_utf8_lossy(bytes));
+}
+
 /// Prints one value as one line of JSON.
 ///
 /// # Errors

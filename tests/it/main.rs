@@ -23,6 +23,7 @@ mod export_formats;
 mod exports;
 mod generate;
 mod gpu;
+mod help;
 mod hostile;
 mod hub;
 mod images;
