@@ -418,4 +418,187 @@ mod tests {
         ];
         assert_eq!(boxes(nested).len(), 2);
     }
+
+    #[test]
+    fn an_edge_cuts_what_ends_within_a_pixel_of_it_above_and_below_too() {
+        // 4 thousandths of the tile's height are 1.1 pixels, 50 are 13.75.
+        let upper = |y1: f64| vec![seen("bus", [200.0, 50.0, 400.0, y1], TOP)];
+        assert_eq!((boxes(upper(274.0)).len(), boxes(upper(273.5)).len()), (0, 1));
+        assert_eq!(boxes(upper(255.0)).len(), 1);
+        let lower = |y0: f64| vec![seen("bus", [200.0, y0, 400.0, 450.0], BOTTOM)];
+        assert_eq!((boxes(lower(226.0)).len(), boxes(lower(226.5)).len()), (0, 1));
+        assert_eq!(boxes(lower(245.0)).len(), 1);
+        let right = |x0: f64| vec![seen("bus", [x0, 100.0, 800.0, 200.0], RIGHT)];
+        assert_eq!((boxes(right(452.0)).len(), boxes(right(453.0)).len()), (0, 1));
+    }
+
+    #[test]
+    fn a_piece_is_one_only_if_the_other_goes_on_behind_its_edge() {
+        // Each ends near the edge of its tile; what lies over it begins, or ends, right at that
+        // edge, or a pixel behind it.
+        let at_the_edge = |piece: [f64; 4], tile: [f64; 4], side: usize, behind: f64| {
+            let mut other: [f64; 4] = [300.0, 100.0, 700.0, 400.0];
+            let left = |edge: f64| {
+                other[side] = edge;
+                boxes(vec![seen("square", piece, tile), seen("circle", other, WHOLE)]).len()
+            };
+            [tile[side], tile[side] + behind].map(left)
+        };
+        assert_eq!(at_the_edge([460.0, 200.0, 600.0, 300.0], RIGHT, 0, -1.0), [2, 1]);
+        assert_eq!(at_the_edge([400.0, 230.0, 600.0, 300.0], BOTTOM, 1, -1.0), [2, 1]);
+        assert_eq!(at_the_edge([400.0, 200.0, 540.0, 300.0], LEFT, 2, 1.0), [2, 1]);
+        assert_eq!(at_the_edge([400.0, 150.0, 600.0, 270.0], TOP, 3, 1.0), [2, 1]);
+    }
+
+    #[test]
+    fn level_is_measured_by_the_shorter_one_whichever_is_larger() {
+        // Here the larger one is the shorter one along the seam.
+        let long = |y0: f64, y1: f64| seen("bus", [150.0, y0, 550.0, y1], LEFT);
+        let tall = || seen("bus", [450.0, 40.0, 600.0, 160.0], RIGHT);
+        assert_eq!(boxes(vec![long(100.0, 200.0), tall()]), [[150.0, 40.0, 600.0, 200.0]]);
+        assert!(boxes(vec![long(101.0, 201.0), tall()]).is_empty());
+        let long = |x0: f64, x1: f64| seen("bus", [x0, 20.0, x1, 275.0], TOP);
+        let wide = || seen("bus", [40.0, 225.0, 160.0, 350.0], BOTTOM);
+        assert_eq!(boxes(vec![long(100.0, 200.0), wide()]), [[40.0, 20.0, 200.0, 350.0]]);
+        assert!(boxes(vec![long(101.0, 201.0), wide()]).is_empty());
+    }
+
+    #[test]
+    fn halves_may_have_a_gap_of_some_thousandths_of_their_extent() {
+        let (left, right) = ([0.0, 0.0, 500.0, 500.0], [500.0, 0.0, 1000.0, 500.0]);
+        // Together they are 600 pixels long: the gap may be 2.4 pixels.
+        let across = |start: f64| {
+            let first = seen("bus", [198.5, 100.0, 498.5, 300.0], left);
+            join(
+                vec![first, seen("bus", [start, 100.0, start + 300.0, 300.0], right)],
+                WIDTH,
+                HEIGHT,
+                0.5,
+            )
+        };
+        assert_eq!(across(500.8).detections[0].bbox, [198.5, 100.0, 800.8, 300.0].into());
+        assert_eq!((across(501.0).detections.len(), across(501.0).dropped), (0, 2));
+        let (top, bottom) = ([0.0, 0.0, 1000.0, 250.0], [0.0, 250.0, 1000.0, 500.0]);
+        // Together they are 300 pixels high: the gap may be 1.2 pixels.
+        let down = |start: f64| {
+            let first = seen("bus", [100.0, 99.5, 300.0, 249.5], top);
+            join(
+                vec![first, seen("bus", [100.0, start, 300.0, start + 150.0], bottom)],
+                WIDTH,
+                HEIGHT,
+                0.5,
+            )
+        };
+        assert_eq!(down(250.6).detections[0].bbox, [100.0, 99.5, 300.0, 400.6].into());
+        assert_eq!((down(250.8).detections.len(), down(250.8).dropped), (0, 2));
+    }
+
+    #[test]
+    fn halves_are_both_cut_where_they_meet_and_neither_is_joined_with_a_whole_object() {
+        let counts = |found: Vec<Seen>| {
+            let joined = join(found, WIDTH, HEIGHT, 0.5);
+            (joined.detections.len(), joined.merged, joined.dropped)
+        };
+        // Level with each other and meeting, but one of them ends before the seam.
+        let cut = [
+            (
+                seen("bus", [200.0, 100.0, 550.0, 300.0], LEFT),
+                seen("bus", [540.0, 100.0, 800.0, 300.0], RIGHT),
+            ),
+            (
+                seen("bus", [200.0, 100.0, 460.0, 300.0], LEFT),
+                seen("bus", [450.0, 100.0, 800.0, 300.0], RIGHT),
+            ),
+            (
+                seen("bus", [200.0, 20.0, 400.0, 275.0], TOP),
+                seen("bus", [200.0, 255.0, 400.0, 450.0], BOTTOM),
+            ),
+            (
+                seen("bus", [200.0, 20.0, 400.0, 245.0], TOP),
+                seen("bus", [200.0, 225.0, 400.0, 450.0], BOTTOM),
+            ),
+        ];
+        for (one, other) in cut {
+            assert_eq!(counts(vec![one.clone(), other.clone()]), (1, 0, 1), "{one:?} {other:?}");
+            assert_eq!(counts(vec![other, one]), (1, 0, 1));
+        }
+        // Level and far apart, and whole.
+        let apart = vec![
+            seen("cat", [50.0, 50.0, 90.0, 90.0], LEFT),
+            seen("cat", [700.0, 50.0, 740.0, 90.0], RIGHT),
+        ];
+        assert_eq!(counts(apart), (2, 0, 0));
+        let above = vec![
+            seen("cat", [50.0, 50.0, 90.0, 90.0], TOP),
+            seen("cat", [50.0, 400.0, 90.0, 440.0], BOTTOM),
+        ];
+        assert_eq!(counts(above), (2, 0, 0));
+        // Facing and meeting, but beside each other.
+        let shifted = vec![
+            seen("bus", [200.0, 50.0, 400.0, 275.0], TOP),
+            seen("bus", [290.0, 225.0, 490.0, 450.0], BOTTOM),
+        ];
+        assert_eq!(counts(shifted), (0, 0, 2));
+    }
+
+    /// A tile over both of them.
+    const MIDDLE: [f64; 4] = [300.0, 0.0, 700.0, 500.0];
+
+    #[test]
+    fn a_side_is_whole_where_one_of_the_pieces_that_reach_it_shows_it_whole() {
+        // The edge of the right tile cuts the object near its left end; the tile in the middle
+        // shows that end. 4 thousandths of the object's 350 pixels are 1.4.
+        let large = || seen("bus", [450.0, 100.0, 800.0, 300.0], RIGHT);
+        let small = |x0: f64| seen("bus", [x0, 100.0, 700.0, 300.0], MIDDLE);
+        assert_eq!(boxes(vec![large(), small(451.0)]), [[450.0, 100.0, 800.0, 300.0]]);
+        // What begins 3 pixels later does not reach that side.
+        assert!(boxes(vec![large(), small(453.0)]).is_empty());
+        assert_eq!(boxes(vec![large(), small(449.0)]), [[449.0, 100.0, 800.0, 300.0]]);
+        // So it is with the right end.
+        let large = || seen("bus", [200.0, 100.0, 550.0, 300.0], LEFT);
+        let small = |x1: f64| seen("bus", [300.0, 100.0, x1, 300.0], MIDDLE);
+        assert_eq!(boxes(vec![large(), small(549.0)]), [[200.0, 100.0, 550.0, 300.0]]);
+        assert!(boxes(vec![large(), small(547.0)]).is_empty());
+        assert_eq!(boxes(vec![large(), small(551.0)]), [[200.0, 100.0, 551.0, 300.0]]);
+        // The larger one shows the end, and the smaller one is cut a pixel before or behind it.
+        let large = || seen("bus", [449.0, 100.0, 700.0, 300.0], MIDDLE);
+        for x0 in [448.2, 449.8] {
+            let small = seen("bus", [x0, 100.0, 800.0, 200.0], [x0, 0.0, 1000.0, 500.0]);
+            assert_eq!(boxes(vec![large(), small]).len(), 1, "{x0}");
+        }
+        let large = || seen("bus", [300.0, 100.0, 551.0, 300.0], MIDDLE);
+        for x1 in [550.2, 551.8] {
+            let small = seen("bus", [200.0, 100.0, x1, 200.0], [0.0, 0.0, x1, 500.0]);
+            assert_eq!(boxes(vec![large(), small]).len(), 1, "{x1}");
+        }
+    }
+
+    #[test]
+    fn two_that_begin_at_one_place_do_not_face_each_other() {
+        // Under a high threshold, what they have in common does not join them either.
+        let across = vec![
+            seen("bus", [450.0, 100.0, 550.0, 200.0], LEFT),
+            seen("bus", [450.0, 120.0, 800.0, 220.0], RIGHT),
+        ];
+        assert_eq!(join(across, WIDTH, HEIGHT, 0.9).merged, 0);
+        let down = vec![
+            seen("bus", [100.0, 225.0, 200.0, 275.0], TOP),
+            seen("bus", [120.0, 225.0, 220.0, 450.0], BOTTOM),
+        ];
+        assert_eq!(join(down, WIDTH, HEIGHT, 0.9).merged, 0);
+    }
+
+    #[test]
+    fn of_equal_scores_the_larger_piece_says_how_sure_each_part_is() {
+        let with = |mut one: Seen, label: f64| {
+            one.detection.score = Some(0.5);
+            one.detection.probabilities =
+                Some(crate::record::Probabilities { coordinates: 0.5, label: Some(label) });
+            one
+        };
+        let larger = with(seen("bus", [200.0, 100.0, 550.0, 300.0], LEFT), 0.9);
+        let smaller = with(seen("bus", [450.0, 100.0, 700.0, 300.0], RIGHT), 0.8);
+        let joined = join(vec![smaller, larger], WIDTH, HEIGHT, 0.5);
+        assert_eq!(joined.detections[0].probabilities.and_then(|one| one.label), Some(0.9));
+    }
 }

@@ -649,4 +649,89 @@ mod tests {
         let labels: Vec<&str> = kept.iter().map(|one| one.0.as_str()).collect();
         assert_eq!(labels, ["dog", "dog", "blur", "dog"]);
     }
+
+    #[test]
+    fn plurals_that_are_none_stay_as_they_are() {
+        for (asked, label, same) in [
+            ("tie", "ties", true),
+            ("box", "boxes", true),
+            ("brush", "brushes", true),
+            ("watch", "watches", true),
+            ("woman", "young women", false),
+            ("young woman", "Young Women", true),
+            ("speciman", "specimen", false),
+            ("child", "children", true),
+            ("bu", "bus", false),
+            ("cactu", "cactus", false),
+            ("chassi", "chassis", false),
+            ("glas", "glass", false),
+            ("a", "as", false),
+            ("ox", "oxs", true),
+            ("dog", "Dogs!", true),
+            ("dog", "several dogs", true),
+            ("dog", "adog", false),
+        ] {
+            let (kept, _) =
+                apply(&Filters::default(), vec![found(label, [0.0, 0.0, 9.0, 9.0], 0.5)], &[asked]);
+            assert_eq!(kept[0].0, if same { asked } else { label }, "{asked}");
+        }
+    }
+
+    #[test]
+    fn a_calibration_is_applied_to_what_it_was_made_of() {
+        let probabilities = Some(Probabilities { coordinates: 0.5, label: Some(0.5) });
+        let bbox = |x0: f64| [x0, 10.0, x0 + 5.0, 20.0];
+        let boxes = || {
+            let known = Detection { probabilities, ..found("a", bbox(10.0), 0.25) };
+            let stated =
+                Detection { stated_confidence: Some(0.25), ..found("a", bbox(40.0), 0.25) };
+            vec![known, found("a", bbox(20.0), 0.25), found("a", bbox(30.0), 0.25), stated]
+        };
+        let calibration = Some(Platt { a: 1.0, b: 5.0 });
+        let of = |score: ScoreKind| {
+            let filters = Filters {
+                calibration,
+                score,
+                min_score: MinScore::Default(0.0),
+                ..Filters::default()
+            };
+            let names = Names::new(&[], &filters.labels_map);
+            let filtered = filters.apply(boxes(), &names, (100, 100), &mut Counts::default());
+            let changed = filtered
+                .kept
+                .iter()
+                .map(|one| one.score.is_some_and(|score| score > 0.9))
+                .collect();
+            (filtered.uncalibrated, changed)
+        };
+        let (uncalibrated, changed): (usize, Vec<bool>) = of(ScoreKind::Joint);
+        assert_eq!((uncalibrated, changed), (3, vec![true, false, false, false]));
+        let (uncalibrated, changed) = of(ScoreKind::Stated);
+        assert_eq!((uncalibrated, changed), (3, vec![false, false, false, true]));
+    }
+
+    #[test]
+    fn repeats_beside_each_other_are_found_whichever_is_better() {
+        // One is the right or the left half of the other: exactly half of it is in common.
+        for half in [[20.0, 0.0, 40.0, 40.0], [0.0, 0.0, 20.0, 40.0]] {
+            for (whole_score, half_score) in [(0.5, 0.6), (0.6, 0.5)] {
+                let all = vec![
+                    found("a", [0.0, 0.0, 40.0, 40.0], whole_score),
+                    found("a", half, half_score),
+                ];
+                let filters = Filters { duplicates: Some(0.5), ..Filters::default() };
+                assert_eq!(apply(&filters, all, &[]).0, [("a".to_owned(), 0.6)], "{half:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_box_that_is_left_out_is_counted() {
+        let same = |score: f64| found("a", [0.0, 0.0, 50.0, 50.0], score);
+        let all = [0.5, 0.6, 0.7, 0.8, 0.9].map(same).to_vec();
+        let (kept, counts) = apply(&Filters::default(), all.clone(), &[]);
+        assert_eq!((kept.len(), counts[&NoteKind::DuplicateDropped]), (1, 4));
+        let nms = Filters { duplicates: None, nms: Some(0.5), ..Filters::default() };
+        assert_eq!(apply(&nms, all, &[]).1[&NoteKind::Suppressed], 4);
+    }
 }

@@ -162,3 +162,117 @@ pub(super) fn inside(image: &str) -> String {
     let end = name.floor_char_boundary(LONGEST_NAME);
     format!("{:016x}/{}", digest::number(image), &name[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_that_can_stand_as_it_is_does() {
+        for name in [
+            "a.png",
+            "b/a.png",
+            "b/c/a b.jpg",
+            "...",
+            "b/.hidden",
+            &format!("b/{}", "x".repeat(160)),
+        ] {
+            assert_eq!(inside(name), name);
+        }
+        let long = "x".repeat(161);
+        let two_bytes = format!("x{}", "\u{e4}".repeat(80));
+        for (name, end) in [
+            ("../a.png", "a.png"),
+            ("/etc/a.png", "a.png"),
+            ("./a.png", "a.png"),
+            ("b//a.png", "a.png"),
+            ("b\\a.png", "a.png"),
+            ("C:/a.png", "a.png"),
+            ("b/a:1.png", "a_1.png"),
+            (long.as_str(), &long[..160]),
+            (two_bytes.as_str(), &two_bytes[..159]),
+        ] {
+            let path = inside(name);
+            let (hash, rest) = path.split_once('/').unwrap();
+            assert_eq!((hash.len(), rest), (16, end), "{name}");
+        }
+        // Two that would share a path have each their own.
+        assert_ne!(inside("../a.png"), inside("./a.png"));
+    }
+
+    #[test]
+    fn its_files_are_there_together_and_those_of_the_export_before_are_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = OutputDirectory::open(&dir.path().join("out")).unwrap();
+        let path = |name: &str| out.join("crops").join(name);
+        let first = Fresh::begin(&out, "crops").unwrap();
+        first.write("names.txt", b"one").unwrap();
+        assert_eq!(first.write_named("b/a.png", b"two").unwrap(), Ok(()));
+        assert_eq!(first.write_named("old.png", b"three").unwrap(), Ok(()));
+        first.write("wrong.txt", b"four").unwrap();
+        first.discard("wrong.txt").unwrap();
+        assert!(first.discard("wrong.txt").is_err(), "it is gone already");
+        first.folder("empty").unwrap();
+        assert!(!path("").exists(), "nothing is there until all is made");
+        let mut exported = Exported::default();
+        first.put(&mut exported).unwrap();
+        assert_eq!(exported.written, [out.join("crops")]);
+        assert_eq!(std::fs::read(path("names.txt")).unwrap(), b"one");
+        assert_eq!(std::fs::read(path("b/a.png")).unwrap(), b"two");
+        assert!(path("empty").is_dir() && !path("wrong.txt").exists());
+        // The next export makes one of them anew, leaves another and says nothing of the third.
+        let second = Fresh::begin(&out, "crops").unwrap();
+        second.write("names.txt", b"five").unwrap();
+        assert_eq!(
+            (second.keep("b/a.png"), second.keep("b"), second.keep("c.png")),
+            (true, false, false)
+        );
+        second.put(&mut exported).unwrap();
+        assert_eq!(std::fs::read(path("names.txt")).unwrap(), b"five");
+        assert_eq!(std::fs::read(path("b/a.png")).unwrap(), b"two");
+        assert!(!path("old.png").exists());
+    }
+
+    #[test]
+    fn an_image_whose_name_no_file_can_have_costs_itself_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = OutputDirectory::open(&dir.path().join("out")).unwrap();
+        let folder = Fresh::begin(&out, "crops").unwrap();
+        assert_eq!(folder.write_named("a.png", b"one").unwrap(), Ok(()));
+        let taken = folder.write_named("a.png", b"two").unwrap().unwrap_err();
+        assert!(taken.contains("another image has its name"), "{taken}");
+        let long = folder.write_named(&"x".repeat(300), b"three").unwrap().unwrap_err();
+        assert!(long.contains("too long"), "{long}");
+        let file = folder.write_named("a.png/b.png", b"four").unwrap().unwrap_err();
+        assert!(file.contains("another image has its name"), "{file}");
+        // Anything else is the whole format's failure.
+        let error = folder.write_named("b\0.png", b"five").unwrap_err();
+        assert!(
+            matches!(&error, ExportError::Write { path, .. } if path.ends_with("crops/b\0.png")),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn copies_and_links_lead_to_the_image() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = OutputDirectory::open(&dir.path().join("out")).unwrap();
+        let image = dir.path().join("image.png");
+        std::fs::write(&image, b"pixels").unwrap();
+        let sha256 = "12".repeat(32);
+        let folder = Fresh::begin(&out, "yolo").unwrap();
+        assert_eq!(folder.copy_named("copy.png", b"pixels", &image).unwrap(), Ok(()));
+        assert_eq!(folder.link_named("link.png", &image, Some(&sha256)).unwrap(), Ok(()));
+        assert!(folder.link("second.png", &image, &sha256));
+        assert!(!folder.link("third.png", &dir.path().join("gone.png"), &sha256));
+        folder.put(&mut Exported::default()).unwrap();
+        for name in ["copy.png", "link.png", "second.png"] {
+            assert_eq!(std::fs::read(out.join("yolo").join(name)).unwrap(), b"pixels", "{name}");
+        }
+        assert!(!out.join("yolo/third.png").exists());
+        assert!(cfg!(windows) || out.join("yolo/link.png").is_symlink());
+        assert!(
+            !out.join("yolo/second.png").is_symlink() && !out.join("yolo/copy.png").is_symlink()
+        );
+    }
+}

@@ -212,7 +212,7 @@ fn join(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::BBox;
+    use crate::record::{BBox, MinScore, NoteKind};
 
     fn record(
         image: &str,
@@ -318,5 +318,158 @@ mod tests {
         assert!(merge(vec![unknown.clone(), unknown]).is_ok());
         let stored = Run { apply_orientation: false, ..known.clone() };
         assert!(merge(vec![known, stored]).is_err());
+    }
+
+    #[test]
+    fn one_run_is_left_as_it_is() {
+        let one = run(
+            Some("/r"),
+            "dog",
+            vec![record("a.png", "1", AnswerStatus::Ok, &[("dog", 1.0, 0.2)])],
+        );
+        assert_eq!(merge(vec![one.clone()]).unwrap(), (one, Vec::new()));
+        assert_eq!(merge(Vec::new()).unwrap(), (Run::default(), Vec::new()));
+    }
+
+    #[test]
+    fn remarks_count_what_was_repeated_and_what_was_replaced() {
+        use AnswerStatus::{Empty, Ok};
+        let boxes = [("dog", 1.0, 0.2), ("dog", 2.0, 0.2), ("dog", 3.0, 0.2)];
+        let changed = |sha256: &str| {
+            [record("a.png", sha256, Empty, &[]), record("b.png", sha256, Empty, &[])]
+        };
+        let first = [record("c.png", "1", Ok, &boxes)].into_iter().chain(changed("1")).collect();
+        let second =
+            [record("c.png", "1", Ok, &boxes[..2])].into_iter().chain(changed("2")).collect();
+        let third = vec![record("c.png", "1", Ok, &boxes[2..])];
+        let (merged, remarks) = merge(vec![
+            run(Some("/r"), "", first),
+            run(Some("/r"), "", second),
+            run(Some("/r"), "", third),
+        ])
+        .unwrap();
+        assert_eq!(
+            remarks,
+            [
+                "3 boxes are in several runs, with the same label: each counts once",
+                "2 images were changed between the runs: the last run that is named counts",
+            ]
+        );
+        assert_eq!(merged.selection.records.len(), 3);
+        let apart =
+            merge(vec![run(Some("/r"), "", Vec::new()), run(Some("/r"), "", Vec::new())]).unwrap();
+        assert!(apart.1.is_empty());
+    }
+
+    #[test]
+    fn what_the_filters_did_is_summed_up() {
+        let with = |count: usize, uncalibrated: usize, min_score, model: &str| {
+            let mut one = run(None, "", Vec::new());
+            one.selection.counts = [(NoteKind::LowScoreDropped, count)].into();
+            (one.selection.uncalibrated, one.selection.min_score) = (uncalibrated, Some(min_score));
+            one.models = vec![model.to_owned()];
+            one
+        };
+        let (low, high) = (MinScore::Default(0.05), MinScore::Asked(0.5));
+        let runs =
+            |last| vec![with(3, 2, low, "one"), with(4, 5, low, "two"), with(1, 1, last, "one")];
+        let merged = merge(runs(low)).unwrap().0;
+        assert_eq!(merged.selection.counts, [(NoteKind::LowScoreDropped, 8)].into());
+        assert_eq!((merged.selection.uncalibrated, merged.selection.min_score), (8, Some(low)));
+        assert_eq!(merged.models, ["one", "two"]);
+        assert_eq!(
+            merge(runs(high)).unwrap().0.selection.min_score,
+            None,
+            "there is no one least score"
+        );
+    }
+
+    #[test]
+    fn without_a_hash_an_image_is_known_by_its_size() {
+        let answered = |size: (u32, u32), sha256: Option<&str>| {
+            let mut one = record("a.png", "", AnswerStatus::Empty, &[]);
+            ((one.width, one.height), one.sha256) = (size, sha256.map(str::to_owned));
+            one
+        };
+        let is_other = |one: &Record, other: &Record| {
+            let runs = [one, other].map(|one| run(None, "", vec![one.clone()]));
+            let (merged, remarks) = merge(runs.to_vec()).unwrap();
+            (!remarks.is_empty(), merged.selection.records[0].clone())
+        };
+        let known = answered((10, 20), Some("1"));
+        assert!(!is_other(&known, &answered((10, 20), None)).0);
+        assert!(is_other(&known, &answered((10, 21), None)).0);
+        assert!(is_other(&answered((10, 20), None), &answered((11, 20), Some("1"))).0);
+        assert!(is_other(&known, &answered((10, 20), Some("2"))).0);
+        assert!(!is_other(&known, &answered((11, 20), Some("1"))).0, "the hash decides");
+        // An image that could not be decoded has no size; it takes that of the run that could.
+        for (one, other) in [((0, 0), (10, 20)), ((10, 20), (0, 0))] {
+            let (is_other, merged) = is_other(&answered(one, None), &answered(other, Some("1")));
+            assert!(!is_other);
+            assert_eq!(
+                (merged.width, merged.height, merged.sha256.as_deref()),
+                (10, 20, Some("1"))
+            );
+        }
+    }
+
+    #[test]
+    fn boxes_in_a_text_do_not_stand_beside_those_of_an_answer() {
+        use AnswerStatus::{Ok, Text};
+        let text = record("a.png", "1", Text, &[("dog", 1.0, 0.2)]);
+        let answer = record("a.png", "1", Ok, &[("cat", 2.0, 0.2)]);
+        let merged = |one: &Record, other: &Record| {
+            let runs = [one, other].map(|one| run(None, "", vec![one.clone()]));
+            let record = merge(runs.to_vec()).unwrap().0.selection.records.remove(0);
+            (record.status, record.detections.into_iter().map(|one| one.label).collect::<Vec<_>>())
+        };
+        assert_eq!(merged(&text, &answer), (Ok, vec!["cat".to_owned()]));
+        assert_eq!(merged(&answer, &text), (Ok, vec!["cat".to_owned()]));
+        let other = record("a.png", "1", Text, &[("cat", 2.0, 0.2)]);
+        assert_eq!(merged(&text, &other), (Text, vec!["dog".to_owned(), "cat".to_owned()]));
+    }
+
+    #[test]
+    fn a_box_that_one_run_shows_is_not_left_out() {
+        let of = |shown: &[(&str, f64, f64)], left_out: &[(&str, f64, f64)], unsure: bool| {
+            let mut one = run(None, "", vec![record("a.png", "1", AnswerStatus::Ok, shown)]);
+            let boxes = record("a.png", "1", AnswerStatus::Ok, left_out).detections;
+            one.selection.left_out = vec![LeftOut { boxes, unsure }];
+            one
+        };
+        let (dog, cat, owl) = (("dog", 1.0, 0.2), ("cat", 1.0, 0.1), ("owl", 3.0, 0.1));
+        for (first, second) in [(true, false), (false, true)] {
+            let runs = vec![of(&[dog], &[cat, owl], first), of(&[cat], &[owl, dog], second)];
+            let mut merged = merge(runs).unwrap().0.selection;
+            let left_out = merged.left_out.remove(0);
+            let labels: Vec<&str> = left_out.boxes.iter().map(|one| one.label.as_str()).collect();
+            assert_eq!((labels, left_out.unsure), (vec!["owl"], true));
+            assert_eq!(merged.records[0].detections.len(), 2);
+        }
+    }
+
+    #[test]
+    fn of_equal_scores_the_box_of_the_first_run_stays() {
+        let of = |stated: f64| {
+            let mut one = record("a.png", "1", AnswerStatus::Ok, &[("dog", 1.0, 0.2)]);
+            one.detections[0].stated_confidence = Some(stated);
+            run(None, "", vec![one])
+        };
+        let merged = merge(vec![of(0.1), of(0.9)]).unwrap().0.selection;
+        assert_eq!(merged.records[0].detections[0].stated_confidence, Some(0.1));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_and_a_link_to_it_are_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, link) = (dir.path().join("images"), dir.path().join("link"));
+        std::fs::create_dir(&folder).unwrap();
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        let of =
+            |root: &Path| run(root.to_str(), "", vec![record("a.png", "1", AnswerStatus::Ok, &[])]);
+        let (merged, remarks) = merge(vec![of(&folder), of(&link)]).unwrap();
+        assert_eq!((merged.selection.records.len(), remarks.len()), (1, 0));
+        assert_eq!(merged.images, Some(folder.canonicalize().unwrap()));
     }
 }

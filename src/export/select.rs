@@ -268,7 +268,7 @@ fn categories(asked: &[String], records: &[Record]) -> Vec<Category> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::BBox;
+    use crate::record::{BBox, Elsewhere, Note, Platt, Rules};
 
     fn record(status: AnswerStatus, boxes: &[(&str, Option<f64>)]) -> Record {
         let mut record = Record::failed("a.png".into(), String::new());
@@ -434,5 +434,150 @@ mod tests {
             chosen(&selection(&records, &[], &Filters::default()), &options);
         assert_eq!(answered, [false]);
         assert_eq!(remarks, ["1 images are left out, whose status is not in --include-status"]);
+    }
+
+    #[test]
+    fn every_box_that_may_be_right_keeps_an_image_from_being_a_negative() {
+        let low = [("dog", Some(0.01)), ("cat", Some(0.02)), ("dog", Some(0.03))];
+        for number in 1..=low.len() {
+            let filtered =
+                selection(&[record(AnswerStatus::Ok, &low[..number])], &[], &Filters::default());
+            assert!(filtered.left_out[0].unsure, "{number}");
+        }
+        // One was left out by request, the other one may be right.
+        let map = [("dog".to_owned(), String::new())].into();
+        let filtered = selection(
+            &[record(AnswerStatus::Ok, &low[..2])],
+            &[],
+            &Filters { labels_map: map, ..Filters::default() },
+        );
+        assert_eq!(chosen(&filtered, &Options::default()).1, [false]);
+    }
+
+    #[test]
+    fn text_is_never_an_example() {
+        let boxes = [("dog", Some(0.5))];
+        let records = [record(AnswerStatus::Text, &boxes), record(AnswerStatus::Text, &[])];
+        let (_, answered, _) =
+            chosen(&selection(&records, &[], &Filters::default()), &Options::default());
+        assert_eq!(answered, [false, false]);
+    }
+
+    #[test]
+    fn boxes_outside_of_the_categories_leave_an_image_that_was_answered() {
+        let category = Category { id: 3, name: "car".into(), supercategory: String::new() };
+        let options = Options { categories: Some(vec![category]), ..Options::default() };
+        let one = record(AnswerStatus::Ok, &[("car", Some(0.5)), ("dog", Some(0.5))]);
+        let records = [
+            one,
+            record(AnswerStatus::Ok, &[("dog", Some(0.5))]),
+            record(AnswerStatus::Salvaged, &[("dog", Some(0.5))]),
+        ];
+        let mapped = selection(&records, &[], &Filters::default());
+        let mut exported = Exported::default();
+        let chosen = choose(&mapped, &options, &mut exported);
+        let labels = |record: &Record| {
+            record.detections.iter().map(|one| one.label.clone()).collect::<Vec<_>>()
+        };
+        let kept: Vec<Vec<String>> = chosen.records.iter().map(labels).collect();
+        assert_eq!(kept, [vec!["car".to_owned()], vec![], vec![]]);
+        assert_eq!(chosen.answered, [true, true, false]);
+        assert_eq!(
+            exported.remarks,
+            ["3 boxes are left out, whose labels are not in --categories: \"dog\" (3)"]
+        );
+    }
+
+    #[test]
+    fn of_many_labels_outside_of_the_categories_ten_are_named() {
+        let labels: Vec<String> = (0..12).map(|number| format!("label {number:02}")).collect();
+        let remark = |number: usize| {
+            let boxes: Vec<(&str, Option<f64>)> =
+                labels[..number].iter().map(|one| (one.as_str(), None)).collect();
+            let options = Options { categories: Some(Vec::new()), ..Options::default() };
+            let all = selection(&[record(AnswerStatus::Ok, &boxes)], &[], &Filters::default());
+            chosen(&all, &options).2.remove(0)
+        };
+        assert!(remark(10).ends_with("\"label 09\" (1)"), "{}", remark(10));
+        let twelve = remark(12);
+        assert!(
+            twelve.starts_with("12 boxes") && twelve.ends_with("\"label 09\" (1), 2 more"),
+            "{twelve}"
+        );
+    }
+
+    #[test]
+    fn what_the_filters_did_is_added_to_what_the_record_says() {
+        let mut one = record(
+            AnswerStatus::Ok,
+            &[("dog", Some(0.01)), ("dog", Some(0.5)), ("Cats", Some(0.5))],
+        );
+        one.notes = vec![Note::new(NoteKind::Clamped, 2)];
+        let two =
+            Record { notes: one.notes.clone(), ..record(AnswerStatus::Ok, &[("dog", Some(0.5))]) };
+        let all = selection(&[one.clone(), one, two], &["cat", "dog"], &Filters::default());
+        let notes: Vec<(NoteKind, usize)> =
+            all.records[0].notes.iter().map(|note| (note.kind, note.count)).collect();
+        let expected = [
+            (NoteKind::Clamped, 2),
+            (NoteKind::LabelNormalised, 1),
+            (NoteKind::LowScoreDropped, 1),
+        ];
+        assert_eq!(BTreeMap::from_iter(notes), BTreeMap::from(expected));
+        assert_eq!(all.records[2].notes.len(), 1);
+        assert_eq!(
+            all.records[0].asked.as_deref(),
+            Some(&["cat".to_owned(), "dog".to_owned()][..])
+        );
+        // A name that was written otherwise is no box that was left out.
+        assert_eq!(all.counts, BTreeMap::from([(NoteKind::LowScoreDropped, 2)]));
+        assert_eq!(all.uncalibrated, 0);
+    }
+
+    #[test]
+    fn a_reader_hears_of_scores_that_were_not_calibrated_and_of_runs_with_other_least_scores() {
+        let calibration = Some(Platt { a: 1.0, b: 0.0 });
+        let filters = Filters { calibration, ..Filters::default() };
+        let one = record(AnswerStatus::Ok, &[("dog", Some(0.5)), ("cat", None)]);
+        let mut all = selection(&[one.clone(), one], &[], &filters);
+        assert_eq!(
+            all.remarks(),
+            ["4 boxes have no token probabilities to calibrate: their scores stay as they are"]
+        );
+        (all.uncalibrated, all.min_score) = (0, None);
+        assert!(all.remarks().is_empty());
+        all.counts =
+            BTreeMap::from([(NoteKind::LowScoreDropped, 2), (NoteKind::UnscoredDropped, 3)]);
+        assert_eq!(all.left_out_by_score(), 5);
+        assert_eq!(
+            all.remarks()[0],
+            "2 boxes are left out, whose scores are below the least score of their run"
+        );
+    }
+
+    #[test]
+    fn labels_are_named_once_and_in_the_order_in_which_they_were_asked_for() {
+        let elsewhere = Elsewhere {
+            labels: ["cat", "dog", "puppy"].map(str::to_owned).to_vec(),
+            answer: None,
+            rules: Rules::default(),
+            coordinates_because: String::new(),
+            apply_orientation: true,
+        };
+        let manifest = Manifest::of_elsewhere(None, elsewhere);
+        let filters = Filters {
+            labels_map: [("puppy".to_owned(), "dog".to_owned())].into(),
+            ..Filters::default()
+        };
+        assert_eq!(Selection::of(Vec::new(), &manifest, &filters).labels, ["cat", "dog"]);
+        let (names, _, _) = chosen(
+            &selection(
+                &[record(AnswerStatus::Ok, &[("owl", None), ("ant", None)])],
+                &["dog", "dog"],
+                &Filters::default(),
+            ),
+            &Options::default(),
+        );
+        assert_eq!(names, ["dog", "ant", "owl"]);
     }
 }

@@ -296,7 +296,7 @@ fn checked(
 mod tests {
     use super::*;
     use crate::ownership::OutputDirectory;
-    use crate::record::Manifest;
+    use crate::record::{Answer, BBox, Ended, Manifest};
 
     fn open(directory: &Path) -> (Journal, Known) {
         Journal::open(directory, Duration::ZERO).unwrap()
@@ -437,5 +437,109 @@ mod tests {
             read_journal(dir.path()).unwrap_err().to_string().contains("journal.jsonl:1: schema 3")
         );
         assert!(Journal::open(dir.path(), Duration::ZERO).is_err());
+    }
+
+    #[test]
+    fn a_record_is_due_until_it_is_on_disk() {
+        let dir = tempfile::tempdir().unwrap();
+        let hour = Duration::from_hours(1);
+        let (mut journal, _) = Journal::open(dir.path(), hour).unwrap();
+        assert!(journal.due().is_none());
+        let before = Instant::now();
+        append(&mut journal, "a.png", "first");
+        let due = journal.due().unwrap();
+        assert!(due > before && due <= Instant::now() + hour, "within the hour");
+        journal.sync().unwrap();
+        assert!(journal.due().is_none());
+        append(&mut journal, "b.png", "first");
+        assert!(journal.due().unwrap() > due, "the hour begins anew with each time");
+    }
+
+    #[test]
+    fn what_is_known_of_each_image_is_read_without_a_change() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(Known::read(dir.path()).unwrap().is_empty(), "there is no journal yet");
+        let (mut journal, _) = open(dir.path());
+        append(&mut journal, "a.png", "first");
+        let answered =
+            Record { status: AnswerStatus::Empty, ..Record::failed("b.png".into(), String::new()) };
+        let answered =
+            Record { sha256: Some("12".into()), question: Some("34".into()), ..answered };
+        journal.append(&answered).unwrap();
+        let path = dir.path().join(FILE);
+        let mut text = std::fs::read(&path).unwrap();
+        text.extend_from_slice(b"nonsense\n{\"schema\":");
+        std::fs::write(&path, &text).unwrap();
+        let known = Known::read(dir.path()).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), text);
+        assert!(!known.is_empty());
+        let mut all: Vec<(&str, bool)> =
+            known.iter().map(|(image, known)| (image, known.answered)).collect();
+        all.sort_unstable();
+        assert_eq!(all, [("a.png", false), ("b.png", true)]);
+        let one = known.get("b.png").unwrap();
+        assert_eq!((one.sha256.as_deref(), one.question.as_deref()), (Some("12"), Some("34")));
+        assert!(known.get("c.png").is_none());
+        assert_eq!(known.damaged.iter().map(|damaged| damaged.line).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn a_journal_that_cannot_be_read_is_not_taken_for_none() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join(FILE)).unwrap();
+        assert!(Known::read(dir.path()).is_err());
+        assert!(whole_bytes(dir.path()).is_err());
+        assert!(read_journal(dir.path()).is_err());
+    }
+
+    #[test]
+    fn texts_are_kept_where_a_reader_needs_them() {
+        let long = "ä".repeat(KEPT_TEXT);
+        let answer = Answer {
+            view: BBox::whole(0, 0),
+            prompt: "detect cats".into(),
+            text: long.clone(),
+            ended: Ended::StopToken,
+            tokens: None,
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, known) = open(dir.path());
+        assert!(known.is_empty());
+        for status in AnswerStatus::ALL {
+            let failed = Record::failed(status.as_str().into(), String::new());
+            journal.append(&Record { status, answers: vec![answer.clone()], ..failed }).unwrap();
+        }
+        drop(journal);
+        for record in read_journal(dir.path()).unwrap().records {
+            let kept = match record.status {
+                AnswerStatus::Ok | AnswerStatus::Empty => 0,
+                AnswerStatus::Text => long.len(),
+                _ => KEPT_TEXT,
+            };
+            assert_eq!(
+                (record.answers[0].text.len(), record.answers[0].prompt.as_str()),
+                (kept, ""),
+                "{record:?}"
+            );
+        }
+        // A reader of single records has all of it.
+        let (journal, known) = open(dir.path());
+        let mut reader = journal.reader(&known).unwrap();
+        assert_eq!(reader.read(known.get("ok").unwrap()).unwrap().answers, [answer]);
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_is_none_of_this_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |schema| Record { schema, ..Record::failed("a.png".into(), "first".into()) };
+        let (mut journal, _) = open(dir.path());
+        journal.append(&of(1)).unwrap();
+        journal.append(&of(SCHEMA)).unwrap();
+        let read = read_journal(dir.path()).unwrap();
+        assert_eq!((read.records.len(), read.damaged.len()), (1, 0));
+        // All that this version knows is there; what it does not know may change what it means.
+        journal.append(&of(SCHEMA + 1)).unwrap();
+        let error = read_journal(dir.path()).unwrap_err().to_string();
+        assert!(error.contains(&format!("journal.jsonl:3: schema {}", SCHEMA + 1)), "{error}");
     }
 }

@@ -195,3 +195,45 @@ impl Filters {
         weaker.into_iter().filter(|(_, weaker)| *weaker).map(|(name, _)| name).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_area_is_written_as_it_is_read() {
+        for (text, area) in [
+            ("400", Area::Pixels(400.0)),
+            ("0", Area::Pixels(0.0)),
+            ("0.5%", Area::Share(0.005)),
+            ("100 %", Area::Share(1.0)),
+        ] {
+            assert_eq!(text.parse(), Ok(area));
+            let written = String::from(area);
+            assert_eq!(written, text.replace(' ', ""));
+            assert_eq!(Area::try_from(written), Ok(area));
+        }
+        for text in ["inf", "inf%", "NaN", "-1%", "-0.5", "100.1%", "big", ""] {
+            assert_eq!(text.parse::<Area>(), Err(AreaError(text.to_owned())), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_evaluation_goes_by_the_scores_of_the_export() {
+        let calibration = Some(Platt { a: 2.0, b: 1.0 });
+        let filters = Filters { score: ScoreKind::Coordinates, calibration, ..Filters::default() };
+        let all = filters.without_losses();
+        assert_eq!((all.score, all.calibration), (ScoreKind::Coordinates, calibration));
+        assert_eq!(all.min_score, MinScore::Default(0.0));
+    }
+
+    #[test]
+    fn suppression_that_was_not_done_is_not_weaker_with_labels_apart() {
+        let old = Filters { nms_agnostic: true, ..Filters::keep_all() };
+        assert!(old.weaker_in(&Filters::keep_all()).is_empty());
+        let by_label = Filters { nms: Some(0.5), ..Filters::keep_all() };
+        assert!(by_label.weaker_in(&by_label).is_empty());
+        let agnostic = Filters { nms_agnostic: true, ..by_label.clone() };
+        assert_eq!(agnostic.weaker_in(&by_label), ["nms_agnostic"]);
+    }
+}

@@ -165,6 +165,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::record::{Answer, BBox, Detection, Ended, Note, Record, TokenCounts};
 
     fn outcome(done: usize, left: usize, onnx_runtime: u64, engines: usize) -> Outcome {
         let (wall, onnx_runtime) = (Duration::from_secs(10), Duration::from_secs(onnx_runtime));
@@ -199,5 +200,113 @@ mod tests {
         // Clocks that are read one after the other may differ by a little.
         summary.went(&outcome(5, 0, 11, 1));
         assert!(summary.share_outside_onnx_runtime() == 0.0);
+    }
+
+    #[test]
+    fn a_run_of_no_time_has_no_speed() {
+        let mut summary = Summary::count(&Selection::default(), "none");
+        summary.went(&Outcome { wall: Duration::ZERO, ..outcome(0, 0, 0, 1) });
+        assert!(summary.images_per_second == 0.0);
+        summary.went(&Outcome { moved: 3, ..outcome(7, 1, 4, 2) });
+        assert_eq!((summary.done, summary.moved, summary.engines), (7, 3, 2));
+        assert_eq!((summary.wall_seconds, summary.onnx_runtime_seconds), (10.0, 4.0));
+    }
+
+    /// A record of an image of 1000 x 500 pixels that was shown resized.
+    fn record(image: &str, status: AnswerStatus, resized: [u32; 2], labels: &[&str]) -> Record {
+        let bbox = BBox { x0: 1.0, y0: 1.0, x1: 9.0, y1: 9.0 };
+        let tokens = TokenCounts { budget: 280, resized, soft_tokens: 9, prompt: 20, answer: 10 };
+        let answer = Answer {
+            view: BBox::whole(1000, 500),
+            prompt: String::new(),
+            text: String::new(),
+            ended: Ended::StopToken,
+            tokens: Some(tokens),
+        };
+        Record {
+            status,
+            width: 1000,
+            height: 500,
+            reason: None,
+            detections: labels
+                .iter()
+                .map(|label| Detection::new((*label).to_owned(), bbox))
+                .collect(),
+            answers: vec![answer],
+            ..Record::failed(image.to_owned(), String::new())
+        }
+    }
+
+    #[test]
+    fn what_is_shown_is_counted() {
+        let plain = record("a.png", AnswerStatus::Ok, [1000, 500], &["cat", "cat", "dog"]);
+        let clamped = [Note::new(NoteKind::Clamped, 2), Note::new(NoteKind::LowScoreDropped, 4)];
+        let mut turned = record("b.png", AnswerStatus::Ok, [1000, 500], &["cat"]);
+        (turned.orientation, turned.notes) = (6, clamped.to_vec());
+        let empty = record("c.png", AnswerStatus::Empty, [1000, 500], &[]);
+        // Cut off, but most of it is there.
+        let mut most = record("d.png", AnswerStatus::Ok, [1000, 500], &[]);
+        most.notes = vec![Note::new(NoteKind::TruncatedImage, 1)];
+        let mut cut = Record::failed("e.png".into(), "half of it".into());
+        cut.notes = vec![Note::new(NoteKind::Clamped, 1), Note::new(NoteKind::TruncatedImage, 1)];
+        let selection = Selection {
+            records: vec![
+                plain,
+                turned,
+                empty,
+                most,
+                cut,
+                Record::failed("f.png".into(), "no image".into()),
+            ],
+            labels: vec!["bird".into(), "cat".into()],
+            counts: [(NoteKind::LowScoreDropped, 4), (NoteKind::UnscoredDropped, 1)].into(),
+            min_score: Some(MinScore::Asked(0.3)),
+            ..Selection::default()
+        };
+        let summary = Summary::count(&selection, "one");
+        assert_eq!((summary.model.as_str(), summary.images, summary.detections), ("one", 6, 4));
+        let statuses = [(AnswerStatus::Ok, 3), (AnswerStatus::Empty, 1), (AnswerStatus::Failed, 2)];
+        assert_eq!(summary.statuses, statuses.into());
+        let labels =
+            [("bird", 0), ("cat", 3), ("dog", 1)].map(|(label, count)| (label.to_owned(), count));
+        assert_eq!(summary.labels, labels.into());
+        let notes =
+            [(NoteKind::Clamped, 3), (NoteKind::LowScoreDropped, 4), (NoteKind::TruncatedImage, 2)];
+        assert_eq!(summary.notes, notes.into());
+        assert_eq!(
+            (summary.turned_by_exif, summary.too_few_rows, summary.left_out_by_score),
+            (1, 1, 5)
+        );
+        let failures: Vec<(&str, &str)> = summary
+            .failures
+            .iter()
+            .map(|failure| (failure.image.as_str(), failure.reason.as_str()))
+            .collect();
+        assert_eq!(failures, [("e.png", "half of it"), ("f.png", "no image")]);
+        assert_eq!((summary.min_score, summary.min_score_is_default), (0.3, false));
+        let default =
+            Selection { min_score: Some(MinScore::Default(0.05)), ..Selection::default() };
+        let summary = Summary::count(&default, "one");
+        assert_eq!((summary.min_score, summary.min_score_is_default), (0.05, true));
+        assert!(!Summary::count(&Selection::default(), "one").min_score_is_default);
+    }
+
+    #[test]
+    fn an_image_is_shrunk_if_one_of_its_sides_is_less_than_half() {
+        let shrunk = |resized: [u32; 2]| {
+            let records = vec![record("a.png", AnswerStatus::Ok, resized, &[])];
+            Summary::count(&Selection { records, ..Selection::default() }, "one").shrunk_below_half
+        };
+        assert_eq!((shrunk([500, 250]), shrunk([499, 250]), shrunk([500, 249])), (0, 1, 1));
+        assert_eq!((shrunk([2000, 1000]), shrunk([3, 2])), (0, 1));
+        // Several views of one image are one image.
+        let mut several = record("a.png", AnswerStatus::Ok, [1000, 500], &[]);
+        several
+            .answers
+            .extend([100, 200].map(|side| {
+                record("a.png", AnswerStatus::Ok, [side, side], &[]).answers.remove(0)
+            }));
+        let selection = Selection { records: vec![several], ..Selection::default() };
+        assert_eq!(Summary::count(&selection, "one").shrunk_below_half, 1);
     }
 }

@@ -289,7 +289,7 @@ fn any_json() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    // 256 cases of each, or as many as PROPTEST_CASES says.
 
     #[test]
     fn no_text_panics(

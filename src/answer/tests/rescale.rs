@@ -114,3 +114,28 @@ fn scale_and_order_are_those_that_were_named() {
         [10.0, 20.0, 50.0, 69.0]
     );
 }
+
+#[test]
+fn only_what_lies_beyond_a_side_is_said_to_be_clamped() {
+    let notes = |four: [f64; 4]| {
+        let text = format!(r#"{{"box_2d": {four:?}, "label": "a"}}"#);
+        let (located, notes) = detect(&text, Ended::StopToken, (1000, 1000), None);
+        assert_eq!(located.len(), 1, "{text}");
+        notes
+    };
+    assert_eq!(notes([0.0, 0.0, 1000.0, 1000.0]), []);
+    for (side, beyond) in [(0, -1.0), (1, -1.0), (2, 1001.0), (3, 1001.0)] {
+        let mut four = [100.0, 100.0, 900.0, 900.0];
+        four[side] = beyond;
+        assert_eq!(notes(four), [(Clamped, 1)], "side {side}");
+    }
+}
+
+#[test]
+fn a_line_is_no_box_whichever_way_it_runs() {
+    for four in ["[500, 100, 500, 900]", "[100, 500, 900, 500]"] {
+        let text = format!(r#"{{"box_2d": {four}, "label": "a"}}"#);
+        let (located, notes) = detect(&text, Ended::StopToken, (100, 100), None);
+        assert_eq!((located.len(), notes), (0, vec![(DegenerateDropped, 1)]), "{four}");
+    }
+}
