@@ -97,6 +97,8 @@ pub(super) struct Scanner<'t> {
     text: &'t str,
     at: usize,
     start: usize,
+    /// Where reading began anew: the words before are no part of what is read.
+    begin: usize,
     /// Before this no entry is looked for.
     entries_from: usize,
     /// Where the last unquoted word ended: a quote right there closes nothing and opens nothing.
@@ -112,6 +114,7 @@ impl<'t> Scanner<'t> {
             text,
             at: 0,
             start: 0,
+            begin: 0,
             entries_from: 0,
             word_end: None,
             #[cfg(test)]
@@ -131,7 +134,7 @@ impl<'t> Scanner<'t> {
 
     /// Goes on at `at`, which lies ahead.
     pub(super) fn move_to(&mut self, at: usize) {
-        self.at = at;
+        (self.at, self.begin) = (at, at);
     }
 
     /// Where the last token ended.
@@ -385,7 +388,8 @@ impl<'t> Scanner<'t> {
 
     /// Whether the character before `at` is one of a word.
     fn word_before(&self, at: usize) -> bool {
-        self.text[..at].chars().next_back().is_some_and(|c| c == '_' || c.is_alphanumeric())
+        let before = self.text.get(self.begin..at).unwrap_or_default();
+        before.chars().next_back().is_some_and(|c| c == '_' || c.is_alphanumeric())
     }
 
     /// The place of the first byte from `at` on that is no white space. A byte order mark counts as

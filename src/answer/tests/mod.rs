@@ -9,6 +9,7 @@ mod parts;
 mod properties;
 mod rescale;
 mod samples;
+mod status;
 
 use super::{ParsedAnswer, parse};
 use crate::record::{AnswerStatus, Ended, NoteKind};
