@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+
+from gemscope_export.refusal import RefusalError, in_a_sentence
 
 COMMANDS = {
     "shapes": "write scenes of coloured shapes and their truth.json",
@@ -13,6 +16,7 @@ COMMANDS = {
     "frames": "write frames of known quality and their truth.json, for the critique",
     "demo": "train the demo model, or evaluate it",
     "golden": "write what Hugging Face computes, for the Rust tests",
+    "model": "export a checkpoint to a model directory that has been compared with Hugging Face",
     "graphs": "export a checkpoint to ONNX",
     "verify": "compare exported graphs with Hugging Face",
     "variants": "make, export and compare a tiny model of each variant",
@@ -24,15 +28,28 @@ COMMANDS = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m gemscope_export", description="Makes the models, scenes and golden data of Gemscope.")
+    parser.add_argument("--traceback", action="store_true", help="show where an error comes from")
     parser.add_argument("command_name", metavar="COMMAND", choices=COMMANDS, help="; ".join(f"{name}: {what}" for name, what in COMMANDS.items()))
     parser.add_argument("rest", nargs=argparse.REMAINDER, metavar="...", help="arguments of the command (COMMAND --help lists them)")
     chosen = parser.parse_args()
 
-    module = importlib.import_module(f"gemscope_export.{chosen.command_name}")
-    command_parser = argparse.ArgumentParser(prog=f"python -m gemscope_export {chosen.command_name}", description=module.__doc__)
-    module.add_arguments(command_parser)
-    arguments = command_parser.parse_args(chosen.rest)
-    arguments.command(arguments)
+    # Every model here is a folder.
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    try:
+        module = importlib.import_module(f"gemscope_export.{chosen.command_name}")
+        command_parser = argparse.ArgumentParser(prog=f"python -m gemscope_export {chosen.command_name}", description=module.__doc__)
+        module.add_arguments(command_parser)
+        arguments = command_parser.parse_args(chosen.rest)
+        arguments.command(arguments)
+    except RefusalError as error:
+        raise SystemExit(f"{chosen.command_name}: {error}") from None
+    except Exception as error:
+        if chosen.traceback:
+            raise
+        raise SystemExit(
+            f"{chosen.command_name}: {in_a_sentence(error)}; python -m gemscope_export --traceback "
+            f"{chosen.command_name} ... shows where"
+        ) from None
 
 
 if __name__ == "__main__":

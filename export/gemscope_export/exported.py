@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 
 NUMPY = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 PADDED_POSITION = 1
+EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+"""Where weights beside a graph lie that comes from memory."""
 
 
 @dataclass
@@ -26,14 +29,15 @@ class Row:
 
 
 class ExportedModel:
-    """Raises `ValueError` for a number that is not finite."""
+    """Raises `ValueError` for a number that is not finite. `float_products`: with activations of 8-bit products as they
+    are, whatever the graphs say; slow, and exact."""
 
-    def __init__(self, folder: Path, suffix: str, image_token_id: int) -> None:
+    def __init__(
+        self, folder: Path, suffix: str, image_token_id: int, float_products: bool = False
+    ) -> None:
         self.image_token_id = image_token_id
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
         self.vision, self.embed, self.decoder = (
-            onnxruntime.InferenceSession(folder / "onnx" / f"{name}{suffix}.onnx", options, providers=["CPUExecutionProvider"])
+            open_graph(folder / "onnx" / f"{name}{suffix}.onnx", float_products)
             for name in ("vision_encoder", "embed_tokens", "decoder_model_merged")
         )
         self.decoder_inputs = {item.name: item for item in self.decoder.get_inputs()}
@@ -76,6 +80,22 @@ class ExportedModel:
             if len(chosen) == count:
                 return np.stack(chosen, 1), np.stack(seen, 1)
             logits = self.step(prefix, chosen[-1][:, None], np.ones((len(rows), 1), np.int64), keep=1)
+
+
+def open_graph(path: Path, float_products: bool = False) -> onnxruntime.InferenceSession:
+    """A graph on one thread of the CPU. `float_products` takes `accuracy_level` from its products, in memory only."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    model: Path | bytes = path
+    if float_products:
+        graph = onnx.load(path, load_external_data=False)
+        for node in graph.graph.node:
+            kept = [attribute for attribute in node.attribute if attribute.name != "accuracy_level"]
+            del node.attribute[:]
+            node.attribute.extend(kept)
+        model = graph.SerializeToString()
+        options.add_session_config_entry(EXTERNAL_FOLDER, str(path.parent))
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 class Prefix:

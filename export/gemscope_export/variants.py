@@ -11,7 +11,7 @@ from pathlib import Path
 
 from gemscope_export import tiny
 from gemscope_export.graphs import ATTENTION, export
-from gemscope_export.verify import BUDGETS, Check, verify
+from gemscope_export.verify import BUDGETS, Check, budgets_of, verify
 
 FORMATS = ("f32", "f16")
 F16_BUDGETS = (70, 280)
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     summary, failed = [], False
-    budgets = tuple(int(budget) for budget in arguments.budgets.split(","))
+    budgets = budgets_of(arguments.budgets)
     with tempfile.TemporaryDirectory() as folder:
         out = arguments.out or Path(folder) / "exports"
         for variant in arguments.only or tiny.VARIANTS:

@@ -9,12 +9,14 @@ the numbers are others, but not wrong.
 
 Checked are the features of pictures at every budget, with and without padding and of several pictures at once; the logits of prompts with one picture, with
 two, and without, of all positions and of the last ones only; a prompt in two runs; 64 greedy tokens with their logits; and rows of different length in a batch,
-padded on the left, against single runs. Graphs of 4 and 8 bits are compared with Hugging Face's model after its weights were rounded in the same way.
+padded on the left, against single runs. Graphs of 4 and 8 bits are compared with Hugging Face's model after its weights were rounded in the same way. Products of 8 bits round their
+activations too: they are compared without that, and then, as they run, with what they were without.
 """
 
 from __future__ import annotations
 
 import argparse
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +26,19 @@ import torch
 from PIL import Image, ImageOps
 from transformers import AutoModelForImageTextToText, BatchFeature, PreTrainedModel, ProcessorMixin
 
+from gemscope_export import scenes
 from gemscope_export.exported import ExportedModel, Row
 from gemscope_export.graphs import BITS, SUFFIXES
 from gemscope_export.graphs.quantize import round_weights
 from gemscope_export.processing import processor_around, prompt_inputs
 from gemscope_export.reference import generate, logits_of
+from gemscope_export.refusal import RefusalError, read_config
 
 BUDGETS = (70, 140, 280, 560, 1120)
 GREEDY_TOKENS = 64
 DEFAULT_IMAGES = ("photos/chelsea.png", "photos/rocket.png", "shapes/scene-01.png")
+DRAWN = ((640, 480), (333, 500), (384, 384))
+"""Width and height of the pictures that are drawn."""
 PROMPTS = ("detect shape", "detect red circle and blue star and green square", "Describe this image in detail.")
 SEED = 7
 
@@ -40,6 +46,9 @@ FEATURE_TOLERANCE = {"f32": 1e-5, "f16": 5e-3}
 LOGIT_TOLERANCE = {"f32": 1e-4, "f16": 5e-2}
 TOKEN_TOLERANCE = {"f32": 0, "f16": None}
 """In f16 two tokens of nearly equal logits may change places, after which answers go different ways: not a fault, so tokens are only counted."""
+
+INTEGER_TOLERANCE = 5e-2
+"""Of 8-bit graphs as they run, to the same without rounded activations: root of the mean square, relative."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +78,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    budgets = tuple(int(budget) for budget in arguments.budgets.split(","))
+    budgets = budgets_of(arguments.budgets)
+    read_config(arguments.checkpoint)
     checks = verify(arguments.checkpoint, arguments.out, arguments.dtype, arguments.quantize, arguments.images, budgets)
     if not all(check.passed for check in checks):
         raise SystemExit(1)
+
+
+def budgets_of(text: str) -> tuple[int, ...]:
+    """Numbers that are separated by commas."""
+    known = {str(budget): budget for budget in BUDGETS}
+    budgets = text.split(",")
+    if unknown := [budget for budget in budgets if budget not in known]:
+        raise RefusalError(f"--budgets: {', '.join(unknown)} is none of {', '.join(known)}")
+    return tuple(known[budget] for budget in budgets)
 
 
 def verify(
@@ -91,12 +110,17 @@ def verify(
 
 
 def _pictures(folder: Path | None) -> list[Image.Image]:
-    """Three pictures, the first of them again if there are fewer."""
+    """Three pictures, the first of them again if there are fewer. Drawn ones where the project's are not at hand."""
     paths = [Path("fixtures") / name for name in DEFAULT_IMAGES]
+    if folder is None and not all(path.exists() for path in paths):
+        draw = random.Random(SEED)
+        return [scenes.draw_scene(scenes.Canvas(width, height, 8, 8), draw)[0] for width, height in DRAWN]
     if folder:
+        if not folder.is_dir():
+            raise RefusalError(f"--images: {folder} is no folder")
         paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp")]
     if not paths:
-        raise SystemExit(f"{folder}: no pictures")
+        raise RefusalError(f"{folder}: no PNG, JPEG or WebP pictures")
     paths = (paths * len(DEFAULT_IMAGES))[: len(DEFAULT_IMAGES)]
     return [ImageOps.exif_transpose(Image.open(path)).convert("RGB") for path in paths]
 
@@ -114,12 +138,17 @@ class Comparison:
         self.processor: ProcessorMixin = processor_around(
             checkpoint / "tokenizer.json", checkpoint / "chat_template.jinja", self.model.config.model_type
         )
-        self.graphs = ExportedModel(out, SUFFIXES[dtype, quantization], self.model.config.image_token_id)
+        suffix, image_token = SUFFIXES[dtype, quantization], self.model.config.image_token_id
+        rounds_activations = quantization == "q8"
+        self.graphs = ExportedModel(out, suffix, image_token, float_products=rounds_activations)
+        self.as_they_run = ExportedModel(out, suffix, image_token) if rounds_activations else None
 
     def checks(self) -> Iterator[Check]:
         yield from self._features()
         yield from self._prompts()
         yield from self._answers()
+        if self.as_they_run:
+            yield from self._rounded_activations(self.as_they_run)
 
     def _features(self) -> Iterator[Check]:
         for budget in self.budgets:
@@ -173,6 +202,19 @@ class Comparison:
         yield Check(f"tokens, rows of {lengths} in a batch, to single runs", int((batch_ids != np.stack(ids)).sum()), TOKEN_TOLERANCE[self.dtype])
         yield Check("logits, rows in a batch, to single runs", self._difference(batch_logits[:, :same], np.stack(logits)[:, :same]), LOGIT_TOLERANCE[self.dtype])
 
+    def _rounded_activations(self, graphs: ExportedModel) -> Iterator[Check]:
+        pixels, positions = self._processed(self.pictures, self.budgets[0])
+        features = self.graphs.features(pixels, positions)
+        difference = _root_mean_square(graphs.features(pixels, positions), features)
+        yield Check("features, activations in 8 bits", difference, INTEGER_TOLERANCE)
+        row = self._row(prompt_inputs(self.processor, self.pictures[:1], PROMPTS[0], self.budgets[0]))
+        expected, _ = self.graphs.prefill([row])
+        logits, _ = graphs.prefill([row])
+        yield Check("logits, activations in 8 bits", _root_mean_square(logits, expected), INTEGER_TOLERANCE)
+        ids, _ = self.graphs.generate([row], GREEDY_TOKENS)
+        rounded, _ = graphs.generate([row], GREEDY_TOKENS)
+        yield Check(f"{GREEDY_TOKENS} tokens, activations in 8 bits", int((ids != rounded).sum()), None)
+
     def _processed(self, pictures: list[Image.Image], budget: int) -> tuple[np.ndarray, np.ndarray]:
         processed = self.processor.image_processor(pictures, max_soft_tokens=budget, return_tensors="np")
         return processed["pixel_values"], processed["image_position_ids"]
@@ -201,6 +243,10 @@ class Comparison:
         squares = np.square(actual - expected).mean(-1)
         square = np.median(squares) if self.has_experts else squares.mean()
         return float(np.sqrt(square / np.square(expected).mean()))
+
+
+def _root_mean_square(actual: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.sqrt(np.square(actual - expected).mean() / np.square(expected).mean()))
 
 
 def _common(first: np.ndarray, second: np.ndarray) -> int:

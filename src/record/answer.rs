@@ -133,8 +133,8 @@ pub struct TokenCounts {
     pub budget: u32,
     /// Width and height that the view was resized to.
     pub resized: [u32; 2],
-    /// Soft tokens of the view.
-    pub soft_tokens: u32,
+    /// Soft tokens of the view; `None` (`null`) if a server does not say how many it made of it.
+    pub soft_tokens: Option<u32>,
     /// Tokens of the prompt, soft tokens included.
     pub prompt: usize,
     /// Tokens of the answer, stop token included.

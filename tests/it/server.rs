@@ -747,4 +747,35 @@ fn doctor_says_what_a_server_is_and_cannot_do() {
     assert_eq!((&said["probabilities"], &said["score"]), (&json!(false), &Value::Null));
     let (code, said) = doctor(Settings::of(Kind::Ollama));
     assert_eq!((code, &said["ok"]), (Some(1), &json!(false)), "an answer of something else");
+    assert_eq!(said["not_found_at"].as_array().unwrap().len(), 3, "every budget was tried: {said}");
+}
+
+#[test]
+fn doctor_says_at_which_budget_a_model_works() {
+    let answer = r#"[{"box_2d": [365, 312, 729, 677], "label": "red circle"}]"#.to_owned();
+    let mock = Mock::start(Settings { sees_at_most: 70, answer, ..Settings::of(Kind::Vllm) });
+    let doctor = |more: &[&str]| {
+        let mut command = gemscope();
+        command.env_remove("OPENAI_API_KEY").env_remove("GEMSCOPE_SERVER_KEY");
+        let ran = command.args(["doctor", "--server", &mock.url]).args(more).assert().code(0);
+        String::from_utf8(ran.get_output().stdout.clone()).unwrap()
+    };
+    let said: Value = serde_json::from_str(&doctor(&["--json"])).unwrap();
+    assert_eq!((&said["ok"], &said["budget"]), (&json!(true), &json!(70)), "{said}");
+    assert_eq!(said["soft_tokens_planned"], 64, "the figures are of that picture: {said}");
+    let budgets = said["not_found_at"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|other| other["budget"].as_u64().unwrap());
+    assert_eq!(budgets.collect::<Vec<_>>(), [280, 140]);
+    assert!(doctor(&[]).contains("Ask it with --budget 70"), "{}", doctor(&[]));
+}
+
+#[test]
+fn soft_tokens_that_a_server_does_not_tell_are_not_known() {
+    let (record, _, said) = one(Settings { wants_pictures: true, ..Settings::of(Kind::Vllm) }, &[]);
+    assert!(said.contains("how many soft tokens a picture becomes is not known"), "{said}");
+    let tokens = &record["answers"][0]["tokens"];
+    assert!(tokens["soft_tokens"].is_null() && tokens["prompt"].is_u64(), "{tokens}");
 }

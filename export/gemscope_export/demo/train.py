@@ -91,7 +91,7 @@ class _Cache:
         self.prefix = prefix
         self.stored: dict[int, tuple[Tensor, Tensor]] = {}
 
-    def update(self, key: Tensor, value: Tensor, layer: int, *_: object) -> tuple[Tensor, Tensor]:
+    def update(self, key: Tensor, value: Tensor, layer: int, *_: object, **__: object) -> tuple[Tensor, Tensor]:
         if layer in self.prefix:
             past_key, past_value = self.prefix[layer]
             key, value = torch.cat([past_key, key], 2), torch.cat([past_value, value], 2)

@@ -9,9 +9,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from gemscope_export.refusal import RefusalError, read_config, weight_files
+
 GRAPHS = ("vision", "embed", "decoder")
 SUFFIXES = {("f32", "none"): "", ("f16", "none"): "_fp16", ("f32", "q4"): "_q4", ("f16", "q4"): "_q4f16", ("f32", "q8"): "_quantized"}
 """By dtype and quantization, as transformers.js names them; other pairs have no name there."""
+DTYPES = {"fp32": ("f32", "none"), "fp16": ("f16", "none"), "q8": ("f32", "q8"), "q4": ("f32", "q4"), "q4f16": ("f16", "q4")}
+"""The same pairs by the names of gemscope's --dtype."""
 BITS = {"q4": 4, "q8": 8}
 ATTENTION = ("plain", "fused")
 
@@ -35,10 +39,10 @@ def run(arguments: argparse.Namespace) -> None:
     if arguments.cuda:
         arguments.dtype, arguments.quantize, arguments.attention = "f16", "q4", "fused"
     if (arguments.dtype, arguments.quantize) not in SUFFIXES:
-        raise SystemExit(f"--dtype {arguments.dtype} --quantize {arguments.quantize}: transformers.js has no name for such a file; use f32")
+        raise RefusalError(f"--dtype {arguments.dtype} --quantize {arguments.quantize}: transformers.js has no name for such a file; use f32")
     chosen = arguments.graphs.split(",")
     if unknown := set(chosen) - set(GRAPHS):
-        raise SystemExit(f"--graphs: {', '.join(sorted(unknown))} is none of {', '.join(GRAPHS)}")
+        raise RefusalError(f"--graphs: {', '.join(sorted(unknown))} is none of {', '.join(GRAPHS)}")
     fused = arguments.attention == "fused"
     export(arguments.checkpoint, arguments.out, arguments.dtype, arguments.quantize, chosen, arguments.inline_limit * 1_000_000, fused)
     if arguments.audio_stub:
@@ -56,6 +60,9 @@ def export(
     inline_limit: int = 10**9,
     fused: bool = False,
 ) -> None:
+    # Before torch is imported, which takes long.
+    read_config(folder)
+    weight_files(folder)
     from gemscope_export.graphs import build, files, quantize
     from gemscope_export.graphs.attention import use_f16, use_fused
     from gemscope_export.graphs.checkpoint import Checkpoint

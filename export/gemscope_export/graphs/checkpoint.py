@@ -6,7 +6,6 @@ memory, until the graph's file is written. A model of any size is exported with 
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -17,10 +16,11 @@ from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 from transformers.core_model_loading import WeightRenaming
 
 from gemscope_export.graphs.attention import NAME as ATTENTION
+from gemscope_export.refusal import RefusalError, weight_files
 
 
 class Checkpoint:
-    """Raises `KeyError` for a weight that the files lack, `FileNotFoundError` where there are no safetensors files."""
+    """Raises `RefusalError` for a weight that the files lack."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,7 +38,7 @@ class Checkpoint:
     def weight(self, name: str) -> torch.Tensor:
         """The weight that the model calls `name`, in the dtype of the file: a view of the mapped file, to be copied in pieces."""
         if name not in self._files:
-            raise KeyError(f"{self.folder}: no weight {name}")
+            raise RefusalError(f"{self.folder}: no weight {name}, which config.json asks for")
         path, stored_name = self._files[name]
         if path not in self._open:
             self._open[path] = safe_open(path, framework="pt")
@@ -58,21 +58,10 @@ def _weight_files(folder: Path, model_type: str) -> dict[str, tuple[Path, str]]:
     """For each weight by the model's name: its file, and its name there, which may be an older one."""
     renamings = [rule for rule in get_checkpoint_conversion_mapping(model_type) or [] if isinstance(rule, WeightRenaming)]
     files = {}
-    for path, stored_name in _stored_weights(folder):
+    for stored_name, path in weight_files(folder).items():
         name = stored_name
         for rule in renamings:
             for source, target in zip(rule.source_patterns, rule.target_patterns, strict=True):
                 name = re.sub(source, target, name)
         files[name] = (path, stored_name)
     return files
-
-
-def _stored_weights(folder: Path) -> list[tuple[Path, str]]:
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        return [(folder / file, name) for name, file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items()]
-    path = folder / "model.safetensors"
-    if not path.exists():
-        raise FileNotFoundError(f"{folder}: neither model.safetensors nor model.safetensors.index.json")
-    with safe_open(path, framework="pt") as file:
-        return [(path, name) for name in file.keys()]

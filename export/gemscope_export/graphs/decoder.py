@@ -12,6 +12,8 @@ therefore not be split over two runs.
 
 from __future__ import annotations
 
+import inspect
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -26,10 +28,19 @@ class GrowingCache:
     def __init__(self, past: list[torch.Tensor]) -> None:
         self.tensors = list(past)
 
-    def update(self, key: torch.Tensor, value: torch.Tensor, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def update(
+        self, key: torch.Tensor, value: torch.Tensor, layer: int, **_: object
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Layers of transformers 5.24 also hand over their own arguments, which nothing here needs."""
         for index, new in ((2 * layer, key), (2 * layer + 1, value)):
             self.tensors[index] = torch.cat([self.tensors[index], new.to(self.tensors[index].dtype)], dim=2)
         return self.tensors[2 * layer], self.tensors[2 * layer + 1]
+
+
+def _cache_argument(layer: nn.Module) -> str:
+    """`cache` from transformers 5.24 on, where the older name is deprecated."""
+    parameters = inspect.signature(layer.forward).parameters
+    return "cache" if "cache" in parameters else "past_key_values"
 
 
 class Decoder(nn.Module):
@@ -69,6 +80,7 @@ class Decoder(nn.Module):
             per_layer_inputs = self.text.project_per_layer_inputs(hidden, per_layer_inputs)
 
         cache = GrowingCache(past)
+        cache_argument = {_cache_argument(self.text.layers[0]): cache}
         shared: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         for index, layer in enumerate(self.text.layers):
             if index == self.first_shared_layer:
@@ -81,7 +93,7 @@ class Decoder(nn.Module):
             kind = self.config.layer_types[index]
             own_input = (per_layer_inputs[:, :, index],) if self.has_per_layer_inputs else ()
             hidden = layer(
-                hidden, *own_input, shared_kv_states=shared, position_embeddings=rotations[kind], attention_mask=masks[kind], past_key_values=cache
+                hidden, *own_input, shared_kv_states=shared, position_embeddings=rotations[kind], attention_mask=masks[kind], **cache_argument
             )
         if self.first_shared_layer == self.config.num_hidden_layers:
             hidden = hidden.index_select(1, kept)

@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from gemscope_export.graphs.checkpoint import Checkpoint
 from gemscope_export.graphs.trace import Graph
+from gemscope_export.refusal import MODEL_TYPES
 
 PART_BYTES = 2_000_000_000
 SMALL_BYTES = 1024
@@ -79,6 +80,11 @@ def copy_side_files(checkpoint: Checkpoint, out: Path, data_files: dict[str, int
     for name in COPIED:
         if (checkpoint.folder / name).exists():
             shutil.copyfile(checkpoint.folder / name, out / name)
+    # transformers.js opens no model without this file, and the published checkpoints have none.
+    preprocessor = out / "preprocessor_config.json"
+    if not preprocessor.exists():
+        settings = {"processor_class": MODEL_TYPES[checkpoint.config.model_type]}
+        preprocessor.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
     config = json.loads((checkpoint.folder / "config.json").read_text(encoding="utf-8"))
     target = out / "config.json"
     known = json.loads(target.read_text(encoding="utf-8")) if target.exists() else {}

@@ -1,4 +1,5 @@
-"""Weights in 4 or 8 bits, blocks of 32 values along the axis that a product sums over, symmetric, computed by ONNX Runtime's quantizer. Activations stay as they are.
+"""Weights in 4 or 8 bits, blocks of 32 values along the axis that a product sums over, symmetric, computed by ONNX Runtime's quantizer. Activations stay as they are in 4 bits;
+products of 8 bits round theirs to 8 bits besides, see `INTEGER_PRODUCTS`.
 
 Products with a weight become `MatMulNBits`, look-ups in an embedding table and the experts' matrices `GatherBlockQuantized` (both are operators of ONNX Runtime, domain
 com.microsoft). Not quantized: the choice of experts, tables of positions, and weights whose last axis is no multiple of 32, all at the graph's own dtype.
@@ -15,6 +16,9 @@ from gemscope_export.graphs.weights import BLOCK, Dense, Packed, Scales, dequant
 from gemscope_export.graphs.weights import quantize as quantize_rows
 
 DOMAIN = "com.microsoft"
+INTEGER_PRODUCTS = 4
+"""`accuracy_level` of 8-bit products: activations are rounded to 8 bits, a scale for each block. ONNX Runtime (1.32) has no
+other kernel for them on CPUs: without it the whole matrix is unpacked to f32 at every step, many times slower than f32."""
 MATRIX_TRANSPOSED = (1, 0)
 STACK_TRANSPOSED = (0, 2, 1)
 WEIGHT_INPUT = {"MatMul": 1, "Gemm": 1, "Gather": 0}
@@ -76,6 +80,8 @@ def _replace_product(graph: Graph, node: ir.Node, weight: Dense, bits: int) -> N
     blocks = inner // BLOCK
     packed, scales = _initializers(graph, weight, (outputs, blocks, BLOCK * bits // 8), (outputs, blocks), bits)
     attributes = {"K": inner, "N": outputs, "bits": bits, "block_size": BLOCK}
+    if bits == 8:
+        attributes["accuracy_level"] = INTEGER_PRODUCTS
     _replace(node, ir.node("MatMulNBits", [node.inputs[0], packed, scales], attributes, domain=DOMAIN))
 
 

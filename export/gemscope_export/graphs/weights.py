@@ -17,6 +17,8 @@ import onnx_ir as ir
 import torch
 from onnxruntime.capi._pybind_state import quantize_matmul_4bits, quantize_matmul_8bits
 
+from gemscope_export.refusal import RefusalError
+
 if TYPE_CHECKING:
     from gemscope_export.graphs.checkpoint import Checkpoint
 
@@ -62,7 +64,7 @@ class Dense(Weight):
         if self.permutation:
             tensor = tensor.permute(self.permutation)
         if tuple(tensor.shape) != self.shape:
-            raise ValueError(f"{self.source}: the files have shape {tuple(tensor.shape)}, the configuration says {self.shape}")
+            raise RefusalError(f"{self.source}: the files have shape {tuple(tensor.shape)}, the configuration says {self.shape}")
         for rows in _row_pieces(tensor) if self.shape else [tensor]:
             yield rows.to(TORCH_DTYPE[self.dtype]).contiguous().numpy()
 

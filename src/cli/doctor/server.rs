@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use gemscope::server::Server;
+use gemscope::record::{Budget, BudgetChoice, Record};
+use gemscope::server::{Server, ServerError};
 use gemscope::session::pipeline::{ModelSection, ServerSection};
 use gemscope::session::{DetectConfig, Session, SessionError};
 use serde::Serialize;
@@ -17,6 +18,8 @@ struct Examined {
     version: Option<String>,
     model: String,
     fingerprint: Option<String>,
+    /// Of the picture that the figures here are of: the one that was found, else the first one.
+    budget: u32,
     /// Of a picture, by its size, and by the server's own figures.
     soft_tokens_planned: Option<u32>,
     soft_tokens_seen: Option<u32>,
@@ -30,9 +33,21 @@ struct Examined {
     /// What it answered to "detect red circle".
     answer: String,
     score: Option<f64>,
+    /// The larger budgets at which it was not found, and what was answered.
+    not_found_at: Vec<NotFound>,
 }
 
-/// Tries the server with a picture of a red circle.
+/// A budget at which the circle was not found.
+#[derive(Debug, Serialize)]
+struct NotFound {
+    budget: u32,
+    /// What was answered, or why there is no answer.
+    answer: String,
+}
+
+/// Tries the server with a picture of a red circle, at the usual budget and then at smaller ones
+/// until the circle is found: a model may know only those, as the demo model does, and a server may
+/// have no room for more.
 ///
 /// # Errors
 /// [`SessionError`] if it is not reached, or refuses the question.
@@ -43,15 +58,35 @@ pub(super) fn run(
     global: &Global,
 ) -> anyhow::Result<Ending> {
     let model = ModelSection { server: section.clone(), ..ModelSection::default() };
-    let config =
-        DetectConfig::of_labels(["red circle"]).with_model(device::options(&model, global)?);
-    let mut session = Session::open(config, &())?;
-    let record = session.detect(&disc(DISC, [214, 40, 40]))?;
+    let mut first: Option<(Session<'_>, Examined)> = None;
+    let mut not_found_at = Vec::new();
+    let mut found = None;
+    for budget in Budget::ALL.into_iter().rev().filter(|budget| *budget <= Budget::USUAL) {
+        let config = DetectConfig::of_labels(["red circle"])
+            .with_model(device::options(&model, global)?)
+            .with_budget(BudgetChoice::Fixed(budget));
+        let mut session = Session::open(config, &())?;
+        let record = match session.detect(&disc(DISC, [214, 40, 40])) {
+            Ok(record) => record,
+            // A smaller picture may be taken. Whatever else is wrong is so at every budget.
+            Err(SessionError::Server(ServerError::Refused(reason))) if budget != Budget::ALL[0] => {
+                not_found_at.push(NotFound { budget: budget.soft_tokens(), answer: reason });
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let examined = examined(session.server().ok_or(SessionError::NoEngine)?, budget, &record);
+        if examined.ok {
+            found = Some((session, examined));
+            break;
+        }
+        not_found_at
+            .push(NotFound { budget: budget.soft_tokens(), answer: examined.answer.clone() });
+        first.get_or_insert((session, examined));
+    }
+    let (session, mut examined) = found.or(first).ok_or(SessionError::NoEngine)?;
+    examined.not_found_at = not_found_at;
     let server = session.server().ok_or(SessionError::NoEngine)?;
-    // One question about one view has one answer.
-    let answer = record.answers.first().map(|answer| answer.text.clone()).unwrap_or_default();
-    let score = record.detections.first().and_then(|found| found.score);
-    let examined = examined(server, is_where_it_is(&record.detections), answer, score);
     match json.map(PathBuf::from) {
         Some(file) if file == Path::new("-") => output::json(&examined)?,
         Some(file) => output::json_file(&file, &examined, adopt)?,
@@ -60,10 +95,13 @@ pub(super) fn run(
     Ok(if examined.ok { Ending::Complete } else { Ending::NotReady })
 }
 
-fn examined(server: &Server, ok: bool, answer: String, score: Option<f64>) -> Examined {
+fn examined(server: &Server, budget: Budget, record: &Record) -> Examined {
     let ability = server.ability();
+    // One question about one view has one answer, or the reason why there is none.
+    let text = record.answers.first().map(|answer| answer.text.clone());
     Examined {
         kind: server.kind.as_str(),
+        budget: budget.soft_tokens(),
         version: server.version.clone(),
         model: server.model.clone(),
         fingerprint: ability.fingerprint.clone(),
@@ -73,9 +111,10 @@ fn examined(server: &Server, ok: bool, answer: String, score: Option<f64>) -> Ex
         constraint: ability.constraint.map(gemscope::server::Constraint::as_str),
         probabilities: ability.probabilities,
         limits: server.limits(),
-        ok,
-        answer,
-        score,
+        ok: is_where_it_is(&record.detections),
+        answer: text.or_else(|| record.reason.clone()).unwrap_or_default(),
+        score: record.detections.first().and_then(|found| found.score),
+        not_found_at: Vec::new(),
     }
 }
 
@@ -112,10 +151,25 @@ fn describe(server: &Server, examined: &Examined) -> String {
     }
     lines.push(String::new());
     let score = examined.score.map_or_else(String::new, |score| format!(", score {score:.3}"));
-    lines.push(if examined.ok {
-        format!("It found the red circle where it is{score}.")
+    let answered = |budget: u32, answer: &str| {
+        format!("  at a budget of {budget} it answered {:?}", plain::line(answer))
+    };
+    let others = examined.not_found_at.iter().map(|other| answered(other.budget, &other.answer));
+    if examined.ok {
+        lines.push(format!(
+            "It found the red circle where it is{score}, at a budget of {}.",
+            examined.budget
+        ));
+        if !examined.not_found_at.is_empty() {
+            lines.push(format!(
+                "Ask it with --budget {}: at more it did not find it.",
+                examined.budget
+            ));
+            lines.extend(others);
+        }
     } else {
-        format!("FAILED: it was shown a red circle at {DISC:?}, and answered {:?}", examined.answer)
-    });
+        lines.push(format!("FAILED: it was shown a red circle at {DISC:?}, and did not find it."));
+        lines.extend(others);
+    }
     lines.join("\n") + "\n"
 }

@@ -211,7 +211,7 @@ impl AskedView {
         let tokens = TokenCounts {
             budget: self.budget.soft_tokens(),
             resized: [self.size.width, self.size.height],
-            soft_tokens: self.size.soft_tokens(),
+            soft_tokens: Some(self.size.soft_tokens()),
             prompt: question.query.token_count(self.size.soft_tokens()),
             answer: generated.ids.len(),
         };

@@ -127,7 +127,7 @@ impl Shared {
             (Some(prompt), Some(answer)) => Some(TokenCounts {
                 budget: view.budget.soft_tokens(),
                 resized: view.resized,
-                soft_tokens: seen.unwrap_or(view.soft_tokens),
+                soft_tokens: seen,
                 prompt,
                 answer,
             }),

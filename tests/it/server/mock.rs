@@ -116,6 +116,11 @@ pub struct Settings {
     pub digest: &'static str,
     /// vLLM: tokens of a prompt and its answer.
     pub context: u64,
+    /// The model sees nothing in a picture of more soft tokens.
+    pub sees_at_most: u32,
+    /// Takes no question without a picture, so that nobody knows how many of a prompt's tokens are
+    /// of the picture.
+    pub wants_pictures: bool,
     /// llama.cpp: ends at a picture of more tokens.
     pub micro_batch: Option<u32>,
 }
@@ -143,6 +148,8 @@ impl Settings {
             repeats_key: false,
             digest: "sha256:aaaa",
             context: 4096,
+            sees_at_most: u32::MAX,
+            wants_pictures: false,
             micro_batch: None,
         }
     }
@@ -454,12 +461,16 @@ impl Settings {
     }
 
     /// What is wrong with a body, as this server sees it.
-    fn refuses(&self, body: &Value) -> Option<Value> {
+    fn refuses(&self, asked: &Asked) -> Option<Value> {
+        let body = &asked.body;
         let refused = |message: &str| {
             Some(json!({"error": {"message": message, "type": "BadRequestError", "code": 400}}))
         };
         if !self.models.contains(&body["model"].as_str().unwrap().to_owned()) {
             return refused("no such model");
+        }
+        if self.wants_pictures && asked.counts() {
+            return refused("a picture is needed");
         }
         if self.kind == Kind::Vllm && body["max_tokens"].as_u64().unwrap() > self.context {
             return refused(
@@ -522,8 +533,12 @@ impl Settings {
         if rates && !asked.counts() {
             return (self.first[0].0.to_owned(), "length", vec![self.first_token(asked)]);
         }
-        let text =
-            if most <= 2 { self.answer.chars().take(2).collect() } else { self.answer.clone() };
+        let blind = asked
+            .pictures()
+            .iter()
+            .any(|picture| self.soft_tokens(asked, picture) > self.sees_at_most);
+        let answer = if blind { "[]" } else { &self.answer };
+        let text: String = answer.chars().take(if most <= 2 { 2 } else { usize::MAX }).collect();
         let finish = if most <= 2 { "length" } else { self.finish };
         let letters: Vec<String> = text.chars().map(String::from).collect();
         let token = |letter: &String| {
@@ -577,7 +592,7 @@ impl Settings {
     }
 
     fn openai(&self, asked: &Asked) -> (u16, Value) {
-        if let Some(refusal) = self.refuses(&asked.body) {
+        if let Some(refusal) = self.refuses(asked) {
             return (400, refusal);
         }
         let (text, finish, tokens) = self.said(asked, asked.body["max_tokens"].as_u64().unwrap());
