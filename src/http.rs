@@ -36,6 +36,14 @@ pub enum HttpError {
         /// Why.
         reason: String,
     },
+    /// More than is read.
+    #[error("{host} sends more than {} MB", most >> 20)]
+    TooLong {
+        /// The host that was asked.
+        host: String,
+        /// Bytes that are read at most.
+        most: u64,
+    },
     /// No response in time.
     #[error("{host} did not answer within {} s", longest.as_secs())]
     TimedOut {
@@ -85,22 +93,27 @@ impl Client {
         Self { direct, outward, offline }
     }
 
-    /// Asks for `url`. Every status is a response, also that of an error or a redirect.
+    /// Asks for `url`. Every status is a response, also that of an error or a redirect. The whole
+    /// body comes within `longest`; without it, as long as bytes come.
     ///
     /// # Errors
     /// [`HttpError`].
-    pub(crate) fn get(&self, url: &Url, headers: &[(&str, String)]) -> Result<Response, HttpError> {
-        let mut request = self.agent(url)?.get(url.text.as_str());
+    pub(crate) fn get(
+        &self,
+        url: &Url,
+        headers: &[(&str, String)],
+        longest: Option<Duration>,
+    ) -> Result<Response, HttpError> {
+        let request = self.agent(url)?.get(url.text.as_str()).config();
+        let mut request = request.timeout_recv_body(longest).build();
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        request.call().map_err(|error| HttpError::Unreachable {
-            host: url.host().to_owned(),
-            reason: error.to_string(),
-        })
+        request.call().map_err(|error| broken(url, &error, SILENCE))
     }
 
-    /// Sends `json` to `url`, and waits at most `longest` for the response. Every status is one.
+    /// Sends `json` to `url`, and waits at most `longest` for the response, and as long again for its
+    /// whole body. Every status is a response.
     ///
     /// # Errors
     /// [`HttpError`].
@@ -115,6 +128,7 @@ impl Client {
         let mut request = request
             .timeout_recv_response(Some(longest))
             .timeout_per_read(Some(longest))
+            .timeout_recv_body(Some(longest))
             .build()
             .header("content-type", "application/json");
         for (name, value) in headers {
@@ -132,13 +146,19 @@ impl Client {
     }
 }
 
-/// The body of a response that came from `url`, of at most `most` bytes.
+/// The body of a response that came from `url`, of at most `most` bytes. `longest` is what it was
+/// asked with, for the message.
 ///
 /// # Errors
-/// [`HttpError`] if it breaks off, or is longer.
-pub(crate) fn read_body(url: &Url, response: Response, most: u64) -> Result<Vec<u8>, HttpError> {
+/// [`HttpError`] if it breaks off, takes too long, or is longer.
+pub(crate) fn read_body(
+    url: &Url,
+    response: Response,
+    most: u64,
+    longest: Duration,
+) -> Result<Vec<u8>, HttpError> {
     let body = response.into_body().into_with_config().limit(most).read_to_vec();
-    body.map_err(|error| broken(url, &error, SILENCE))
+    body.map_err(|error| broken(url, &error, longest))
 }
 
 fn broken(url: &Url, error: &ureq::Error, longest: Duration) -> HttpError {
@@ -147,6 +167,7 @@ fn broken(url: &Url, error: &ureq::Error, longest: Duration) -> HttpError {
         ureq::Error::Timeout(
             ureq::Timeout::RecvResponse | ureq::Timeout::PerRead | ureq::Timeout::RecvBody,
         ) => HttpError::TimedOut { host, longest },
+        ureq::Error::BodyExceedsLimit(most) => HttpError::TooLong { host, most: *most },
         error => HttpError::Unreachable { host, reason: error.to_string() },
     }
 }
@@ -215,9 +236,13 @@ impl Url {
 }
 
 impl std::fmt::Display for Url {
-    /// Without the query, which may hold a signature.
+    /// Without the query, which may hold a signature, and without a user and password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.text.split(['?', '#']).next().unwrap_or_default())
+        let text = self.text.split(['?', '#']).next().unwrap_or_default();
+        let Some((scheme, rest)) = text.split_once("://") else { return f.write_str(text) };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        write!(f, "{scheme}://{host}{path}")
     }
 }
 
@@ -237,6 +262,8 @@ pub(crate) fn escape(segment: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read as _, Write as _};
+
     use super::*;
 
     #[test]
@@ -249,6 +276,49 @@ mod tests {
         assert_eq!(lead("http://cdn.example/d"), "http://cdn.example/d");
         assert!(here.join("ftp://cdn.example/d").is_err() && Url::parse("hub.example").is_err());
         assert_eq!(here.to_string(), "https://hub.example:8443/api/models/a");
+        let with_password = Url::parse("https://me:hunter2@hub.example/a@b?x=1").unwrap();
+        assert_eq!(with_password.to_string(), "https://hub.example/a@b");
+    }
+
+    /// Answers the first request with this head, then with a blank every 50 ms.
+    fn drips(head: &'static str) -> Url {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let _ = stream.write_all(head.as_bytes());
+            while stream.write_all(b" ").is_ok() {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn a_body_that_never_ends_is_left() {
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n";
+        let longest = Duration::from_millis(500);
+        let client = Client::new(true);
+        for posts in [true, false] {
+            let url = drips(head);
+            let began = std::time::Instant::now();
+            let response = match posts {
+                true => client.post(&url, &[], b"{}", longest),
+                false => client.get(&url, &[], Some(longest)),
+            };
+            let error = read_body(&url, response.unwrap(), 1 << 20, longest).unwrap_err();
+            assert!(matches!(error, HttpError::TimedOut { .. }), "{error}");
+            assert!(began.elapsed() < Duration::from_secs(20));
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_is_no_lost_connection() {
+        let url = drips("HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n");
+        let response = Client::new(true).get(&url, &[], None).unwrap();
+        let error = read_body(&url, response, 3, SILENCE).unwrap_err();
+        assert!(matches!(error, HttpError::TooLong { most: 3, .. }), "{error}");
     }
 
     #[test]
@@ -272,8 +342,8 @@ mod tests {
         ] {
             assert_eq!(Url::parse(url).unwrap().is_loopback(), loopback, "{url}");
         }
-        let error =
-            Client::new(true).get(&Url::parse("https://hub.example/").unwrap(), &[]).unwrap_err();
+        let url = Url::parse("https://hub.example/").unwrap();
+        let error = Client::new(true).get(&url, &[], None).unwrap_err();
         assert!(matches!(error, HttpError::Offline { host } if host == "hub.example"));
     }
 

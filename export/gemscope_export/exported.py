@@ -82,10 +82,12 @@ class ExportedModel:
             logits = self.step(prefix, chosen[-1][:, None], np.ones((len(rows), 1), np.int64), keep=1)
 
 
-def open_graph(path: Path, float_products: bool = False) -> onnxruntime.InferenceSession:
-    """A graph on one thread of the CPU. `float_products` takes `accuracy_level` from its products, in memory only."""
+def open_graph(
+    path: Path, float_products: bool = False, threads: int = 1
+) -> onnxruntime.InferenceSession:
+    """A graph on the CPU. `float_products` takes `accuracy_level` from its products, in memory only."""
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     model: Path | bytes = path
     if float_products:
         graph = onnx.load(path, load_external_data=False)

@@ -1,6 +1,6 @@
 """`midsize OUT`: a random model that costs what a real one costs, for benchmarks: 330 million parameters in the shape of E2B, with Gemma 4's whole vocabulary.
 
-OUT/checkpoint is the model as Hugging Face writes it, OUT/model its graphs in f32 and in 4 bits (`_q4`). Layers, sharing of caches, per-layer embeddings, the double-wide
+OUT/checkpoint is the model as Hugging Face writes it, OUT/model its graphs in f32 and in 4 bits (`_q4`), or in what --dtype says. Layers, sharing of caches, per-layer embeddings, the double-wide
 MLP of shared layers and the vision tower are those of E2B's configuration, made smaller; tokenizer and chat template are Gemma 4's (`fixtures/gemma4`). Its answers are
 noise and never end by themselves, since special tokens, the stop ids among them, are never the best: so every program generates the same number of tokens, its limit.
 """
@@ -18,7 +18,7 @@ import torch
 from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
 
 from gemscope_export import tiny
-from gemscope_export.graphs import export
+from gemscope_export.graphs import DTYPES, dtypes_of, export
 from gemscope_export.processing import MODALITY_TOKENS, SPECIAL_TOKENS
 
 TEXT: dict[str, Any] = {
@@ -65,15 +65,18 @@ TOKENIZER_CONFIG = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("out", type=Path, help="folder to write to; is made if missing (3 GB)")
     parser.add_argument("--fixtures", type=Path, default=Path("fixtures"), help="the configuration and the tokenizer (default: %(default)s)")
+    names = ", ".join(DTYPES)
+    parser.add_argument("--dtype", default="fp32,q4", help=f"of the graphs: some of {names} (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the weights (default: %(default)s)")
     parser.set_defaults(command=run)
 
 
 def run(arguments: argparse.Namespace) -> None:
+    dtypes = [DTYPES[name] for name in dtypes_of(arguments.dtype)]
     checkpoint = arguments.out / "checkpoint"
     write(checkpoint, arguments.fixtures, arguments.seed)
-    for quantization in ("none", "q4"):
-        export(checkpoint, arguments.out / "model", "f32", quantization)
+    for dtype, quantization in dtypes:
+        export(checkpoint, arguments.out / "model", dtype, quantization)
 
 
 def write(out: Path, fixtures: Path, seed: int) -> None:

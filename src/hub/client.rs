@@ -49,7 +49,7 @@ impl Hub {
 
     /// The page of a model, for people.
     pub fn page(&self, id: &ModelId) -> String {
-        format!("{}/{}", self.options.endpoint, id.repository)
+        format!("{}/{}", self.endpoint.to_string().trim_end_matches('/'), id.repository)
     }
 
     pub(super) fn url(&self, path: &str) -> Result<Url, HubError> {
@@ -71,7 +71,7 @@ impl Hub {
             let token = self.options.token.as_ref().filter(|_| url.same_origin(&self.endpoint));
             headers.extend(token.map(|token| ("authorization", format!("Bearer {token}"))));
             headers.extend(from.map(|from| ("range", format!("bytes={from}-"))));
-            let response = self.client.get(&url, &headers).map_err(HubError::Http)?;
+            let response = self.client.get(&url, &headers, None).map_err(HubError::Http)?;
             let status = response.status();
             if status.is_redirection() {
                 let location =

@@ -56,6 +56,10 @@ struct Lfs {
 
 /// A repository with more pages than this is no model.
 const MOST_PAGES: usize = 1000;
+/// Nor is one with more files.
+const MOST_FILES: usize = 100_000;
+/// No file has more bytes.
+const MOST_BYTES_OF_FILE: u64 = 1 << 50;
 
 impl Hub {
     /// The files of a repository as they are now.
@@ -73,8 +77,8 @@ impl Hub {
         let mut files = Vec::new();
         let mut page =
             Some(self.url(&format!("/api/models/{repository}/tree/{commit}?recursive=true"))?);
-        for _ in 0..MOST_PAGES {
-            let Some(url) = page else { break };
+        let mut pages = 0;
+        while let Some(url) = page {
             let (answer, next) = self.json(id, &url, observer)?;
             let no_list = |error: serde_json::Error| HubError::NoHub {
                 url: url.to_string(),
@@ -83,6 +87,14 @@ impl Hub {
             let entries: Vec<Entry> = serde_json::from_value(answer).map_err(no_list)?;
             for entry in entries.into_iter().filter(|entry| entry.kind == "file") {
                 files.push(entry.file(id, &url)?);
+            }
+            let endless = || HubError::NoHub {
+                url: url.to_string(),
+                reason: "its list of files has no end".to_owned(),
+            };
+            pages += 1;
+            if pages > MOST_PAGES || files.len() > MOST_FILES || next.as_ref() == Some(&url) {
+                return Err(endless());
             }
             page = next;
         }
@@ -146,6 +158,10 @@ impl Entry {
                 return Err(HubError::NoHub { url: url.to_string(), reason });
             }
         };
+        if size > MOST_BYTES_OF_FILE {
+            let reason = format!("it gives {path} a size of {size} bytes");
+            return Err(HubError::NoHub { url: url.to_string(), reason });
+        }
         Ok(HubFile { path, size, hash })
     }
 }

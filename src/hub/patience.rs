@@ -16,7 +16,7 @@ pub(super) fn pause(error: &HubError, failures: u32) -> Option<Duration> {
     let wait = match error {
         HubError::RateLimited { seconds } => Duration::from_secs(seconds.unwrap_or(30)),
         HubError::Cut { .. }
-        | HubError::Http(HttpError::Unreachable { .. })
+        | HubError::Http(HttpError::Unreachable { .. } | HttpError::TimedOut { .. })
         | HubError::Status { status: 408 | 500..=599, .. } => match failures {
             0 => Duration::ZERO,
             failures => Duration::from_millis(500 << failures.min(5)),

@@ -12,14 +12,18 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 use super::patience::{Patience, retry_after};
-use super::reply::Reply;
+use super::reply::{Reply, object_in};
 use super::request::{self, Ask, Look};
 use super::{Ability, AskError, ServerError, ServerKind, ServerOptions, address};
-use crate::http::{Client, HttpError, Url, read_body};
+use crate::http::{Client, HttpError, Response, Url, read_body};
 use crate::record::Sampling;
 
 /// The largest response that is read.
 const MOST_BYTES: u64 = 64 << 20;
+/// The route that every server has but Ollama, which has it besides.
+pub(super) const MODELS: &str = "/v1/models";
+/// The longest wait for the body of what a server says of itself.
+const SELF_DESCRIPTION: Duration = Duration::from_mins(1);
 /// So much of what a server says is shown.
 const SHOWN: usize = 300;
 /// So often a wait looks whether it is still wanted.
@@ -275,12 +279,17 @@ impl Server {
         let mut patience = Patience::of(self.options.patience);
         loop {
             let url = self.url(route)?;
-            let error = match self.client.get(&url, &self.headers()) {
+            let error = match self.client.get(&url, &self.headers(), Some(SELF_DESCRIPTION)) {
                 Ok(response) => match response.status().as_u16() {
                     status @ (401 | 403) => return Err(self.key_error(status)),
                     200 => {
-                        let object = read_body(&url, response, MOST_BYTES).ok();
-                        return Ok(object.and_then(|bytes| serde_json::from_slice(&bytes).ok()));
+                        let read = read_body(&url, response, MOST_BYTES, SELF_DESCRIPTION);
+                        let object = read.ok();
+                        return Ok(object.and_then(|bytes| object_in(&bytes)));
+                    }
+                    // What has no such route may lead to its front page.
+                    300..=399 if route == MODELS => {
+                        return Err(ServerError::Elsewhere { to: leads_to(&url, &response) });
                     }
                     // It is loading its model.
                     503 => HttpError::Unreachable {
@@ -307,6 +316,7 @@ impl Server {
             HttpError::TimedOut { .. } => {
                 Failed::Final(AskError::View(format!("no answer: {error}")))
             }
+            HttpError::TooLong { .. } => Failed::Final(AskError::View(error.to_string())),
             HttpError::Unreachable { .. } => Failed::Passing {
                 reason: error.to_string(),
                 retry_after: None,
@@ -320,10 +330,14 @@ impl Server {
         let asked = retry_after(
             response.headers().get("retry-after").and_then(|value| value.to_str().ok()),
         );
-        let bytes = read_body(&url, response, MOST_BYTES);
+        if (300..400).contains(&status) {
+            let error = ServerError::Elsewhere { to: leads_to(&url, &response) };
+            return Err(final_error(error.to_string()));
+        }
+        let bytes = read_body(&url, response, MOST_BYTES, longest);
         if status == 200 {
             let bytes = bytes.map_err(away)?;
-            return serde_json::from_slice(&bytes).map_err(|_| {
+            return object_in(&bytes).ok_or_else(|| {
                 let text = String::from_utf8_lossy(&bytes);
                 Failed::Final(AskError::View(format!(
                     "the server's answer is no JSON: {}",
@@ -380,6 +394,13 @@ impl Server {
         }
         line
     }
+}
+
+/// Where a redirect leads. It is not followed: key and pictures are for the host that was named.
+fn leads_to(from: &Url, response: &Response) -> String {
+    let location = response.headers().get("location").and_then(|location| location.to_str().ok());
+    let url = location.and_then(|location| from.join(location).ok());
+    url.map_or_else(|| "nowhere".to_owned(), |url| url.to_string())
 }
 
 /// What may be the cause if llama.cpp breaks off.

@@ -4,6 +4,9 @@ use thiserror::Error;
 
 use crate::http::HttpError;
 
+/// So many names of models are shown.
+const MOST_LISTED: usize = 20;
+
 /// Why a server cannot be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -24,6 +27,14 @@ pub enum ServerError {
         url: String,
         /// What it said.
         reason: String,
+    },
+    /// It redirects.
+    #[error(
+        "the server leads to {to}, and is not followed there: name that address, if it is the right one"
+    )]
+    Elsewhere {
+        /// Where to.
+        to: String,
     },
     /// It wants a key, or another one.
     #[error(
@@ -49,7 +60,7 @@ pub enum ServerError {
         found: &'static str,
     },
     /// No such model.
-    #[error("the server has no model {asked:?}; {}", models(there))]
+    #[error("the server has no model{}; {}", asked_for(asked), models(there))]
     NoModel {
         /// The name that was asked for.
         asked: String,
@@ -57,7 +68,7 @@ pub enum ServerError {
         there: Vec<String>,
     },
     /// Several models, and none was named.
-    #[error("the server has several models, and one has to be named: {}", there.join(", "))]
+    #[error("the server has several models, and one has to be named: {}", listed(there))]
     SeveralModels {
         /// Their names.
         there: Vec<String>,
@@ -103,8 +114,22 @@ impl From<HttpError> for ServerError {
     }
 }
 
+fn asked_for(name: &str) -> String {
+    if name.is_empty() { String::new() } else { format!(" {name:?}") }
+}
+
 fn models(there: &[String]) -> String {
-    if there.is_empty() { "it has none".to_owned() } else { format!("it has {}", there.join(", ")) }
+    if there.is_empty() { "it lists none".to_owned() } else { format!("it has {}", listed(there)) }
+}
+
+/// The first of these names, on one line.
+fn listed(names: &[String]) -> String {
+    let shown = |name: &String| name.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut all: Vec<String> = names.iter().take(MOST_LISTED).map(shown).collect();
+    if names.len() > MOST_LISTED {
+        all.push(format!("and {} more", names.len() - MOST_LISTED));
+    }
+    all.join(", ")
 }
 
 /// Why a question has no answer.
@@ -119,4 +144,18 @@ pub enum AskError {
     /// No question would have one: the server is gone, or refuses all.
     #[error("{0}")]
     Server(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_listed_in_bounds_and_on_one_line() {
+        let there = (0..100_000).map(|index| format!("m{index}\nx")).collect();
+        let said = ServerError::SeveralModels { there }.to_string();
+        assert!(said.contains("m0 x, m1 x") && said.ends_with("m19 x, and 99980 more"), "{said}");
+        let none = ServerError::NoModel { asked: String::new(), there: Vec::new() };
+        assert_eq!(none.to_string(), "the server has no model; it lists none");
+    }
 }

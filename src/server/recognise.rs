@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::client::MODELS;
 use super::{Server, ServerError, ServerKind, ServerOptions};
 
 /// What a server is.
@@ -48,7 +49,7 @@ fn recognise(server: &Server, options: &ServerOptions) -> Result<Recognised, Ser
     } else {
         server.get("/api/version")?.and_then(|found| text(&found, "version"))
     };
-    let models = server.get("/v1/models")?;
+    let models = server.get(MODELS)?;
     let listed: Vec<&Object> = models
         .as_ref()
         .and_then(|models| models.get("data"))

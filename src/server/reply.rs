@@ -12,10 +12,57 @@ use crate::answer::TokenSpan;
 use crate::record::Ended;
 use crate::responses::{Outcome, Response};
 
+/// Numbers that JSON has no word for, as Python and others write them. The longer comes first.
+const NO_NUMBERS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
+
+/// The object that a body is. Numbers that are none are read as `null`.
+pub(super) fn object_in(bytes: &[u8]) -> Option<Map<String, Value>> {
+    serde_json::from_slice(bytes)
+        .ok()
+        .or_else(|| serde_json::from_str(&with_nulls(std::str::from_utf8(bytes).ok()?)).ok())
+}
+
+/// The text with `null` in place of numbers that are none, but for those inside strings.
+fn with_nulls(text: &str) -> String {
+    let mut written = String::with_capacity(text.len());
+    for (index, part) in strings_apart(text).into_iter().enumerate() {
+        if index % 2 == 1 {
+            written.push_str(part);
+            continue;
+        }
+        let replaced =
+            NO_NUMBERS.iter().fold(part.to_owned(), |text, word| text.replace(word, "null"));
+        written.push_str(&replaced);
+    }
+    written
+}
+
+/// What stands outside of strings and inside, in turn; quotation marks belong to the inside.
+fn strings_apart(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut inside, mut escaped) = (0, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if inside => escaped = true,
+            b'"' => {
+                let end = if inside { at + 1 } else { at };
+                parts.push(&text[start..end]);
+                (start, inside) = (end, !inside);
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
 /// Begins a thought in Gemma 4's text.
 const THOUGHT: &str = "<|channel>thought\n";
 /// Ends it.
 const THOUGHT_END: &str = "<channel|>";
+/// No answer is longer. The longest that is asked for has some tens of thousands of bytes.
+const MOST_TEXT: usize = 1 << 20;
 /// From so many tokens on, probabilities that are all exactly 1 are taken for a stub's.
 const SURELY_TOO_CERTAIN: usize = 8;
 
@@ -56,7 +103,12 @@ impl FirstToken {
             entry.get("top_logprobs").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         for token in top.iter().chain([entry]) {
             let text = token.get("token").and_then(Value::as_str)?;
-            let probability = token.get("logprob").and_then(Value::as_f64)?.min(0.0).exp();
+            let logarithm = token.get("logprob")?;
+            if logarithm.is_null() {
+                // It was no number, and nothing is known of this token.
+                continue;
+            }
+            let probability = logarithm.as_f64()?.min(0.0).exp();
             let written = text.strip_prefix("token_id:").and_then(|id| id.parse().ok());
             let given =
                 || token.get("id").and_then(Value::as_u64).and_then(|id| u32::try_from(id).ok());
@@ -68,7 +120,7 @@ impl FirstToken {
             }
             made.floor = made.floor.min(probability);
         }
-        Some(made)
+        made.floor.is_finite().then_some(made)
     }
 }
 
@@ -102,6 +154,9 @@ impl Reply {
             Outcome::Answer { text, ended } => (text.clone(), *ended),
             Outcome::Failed(reason) => return Err(reason.clone()),
         };
+        if answer.len() > MOST_TEXT {
+            return Err(format!("the answer has {} bytes, which is not read", answer.len()));
+        }
         let choice = object.get("choices").and_then(|choices| choices.get(0));
         let message = choice.map_or_else(|| object.get("message"), |choice| choice.get("message"));
         let thoughts = ["reasoning", "reasoning_content", "thinking"].iter();
@@ -130,7 +185,9 @@ impl Reply {
         );
         let usage = object.get("usage");
         let count = |value: Option<&Value>| {
-            value.and_then(Value::as_u64).and_then(|count| usize::try_from(count).ok())
+            // No prompt has more tokens than that.
+            let count = value.and_then(Value::as_u64).and_then(|count| u32::try_from(count).ok());
+            count.map(|count| count as usize)
         };
         let figure = |key: &str, own: &str| {
             count(usage.and_then(|usage| usage.get(key)).or_else(|| object.get(own)))
@@ -179,6 +236,40 @@ mod tests {
         assert_eq!(&reply.text[reply.spans[0].bytes.clone()], "[1");
         assert_eq!(reply.usage, Usage { prompt: Some(77), answer: Some(3) });
         assert!(reply.thought && reply.fingerprint.as_deref() == Some("fp"));
+    }
+
+    #[test]
+    fn numbers_that_are_none_are_nulls() {
+        let text = r#"{"a": NaN, "b": [-Infinity,Infinity], "c\"NaN": "NaN \\", "d": 1}"#;
+        let object = object_in(text.as_bytes()).unwrap();
+        assert_eq!(
+            Value::from(object),
+            json!({"a": null, "b": [null, null], "c\"NaN": "NaN \\", "d": 1})
+        );
+        for broken in [r#"{"a": nan}"#, r#"{"a": "NaN"#, "[NaN]", ""] {
+            assert!(object_in(broken.as_bytes()).is_none(), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_unknown_probability_is_not_listed() {
+        let entry = |token: &str, log: Value| json!({"token": token, "logprob": log});
+        let listed = json!([entry("good", json!(-0.1)), entry("bad", Value::Null)]);
+        let first = json!({"token": "good", "logprob": -0.1, "top_logprobs": listed});
+        let first = FirstToken::of(&first).unwrap();
+        assert_eq!(first.by_text.len(), 1);
+        assert!((first.floor - (-0.1_f64).exp()).abs() < 1e-12);
+        assert!(FirstToken::of(&entry("good", Value::Null)).is_none());
+    }
+
+    #[test]
+    fn what_no_model_writes_is_not_read() {
+        let answer = |text: &str, count: u64| {
+            let choice = json!({"message": {"content": text}, "finish_reason": "stop"});
+            reply(&json!({"choices": [choice], "usage": {"prompt_tokens": count}}))
+        };
+        assert!(answer(&"[".repeat(MOST_TEXT + 1), 1).unwrap_err().contains("1048577 bytes"));
+        assert_eq!(answer("[]", u64::MAX).unwrap().usage.prompt, None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::sync::Mutex;
 use gemscope::hub::{FetchObserver, HubError, HubOptions};
 use gemscope::session::{self, SessionError};
 use predicates::prelude::*;
+use serde_json::json;
 use server::{COMMIT, Fault, Refusal, TestHub, git_sha1};
 
 use crate::support::{binary, fixture, gemscope, json_lines, sha256};
@@ -464,6 +465,35 @@ fn a_path_that_leads_out_of_the_folder_is_refused() {
         assert!(error.contains("leads out of the model's folder"), "{path}: {error}");
     }
     assert!(!home.path().join("hub").exists());
+}
+
+#[test]
+fn a_listing_that_cannot_be_is_no_hub() {
+    let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
+    let entry = |path: &str, size: u64| json!({ "type": "file", "path": path, "size": size, "oid": COMMIT });
+    for (page, endless, words) in [
+        (json!([entry("a.json", u64::MAX), entry("b.json", u64::MAX)]), false, "a size of"),
+        (json!([entry("config.json", 2)]), true, "has no end"),
+        (json!([{ "type": "file", "path": "config.json", "size": 2 }]), false, "no hash of"),
+        (json!({ "error": "busy" }), false, "does not answer as the Hub does"),
+    ] {
+        hub.list(page, endless);
+        let error = failure(&hub, home.path());
+        assert!(error.contains(words) && error.contains("HF_ENDPOINT"), "{error}");
+    }
+    assert!(!home.path().join("hub").exists());
+}
+
+#[test]
+fn a_password_in_the_endpoint_is_not_shown() {
+    let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
+    let endpoint = hub.endpoint.replace("//", "//me:hunter2@");
+    let ran = command(&hub, home.path())
+        .env("HF_ENDPOINT", endpoint)
+        .args(["model", "download", "demo/nothing"])
+        .output()
+        .unwrap();
+    assert!(!error_of(&ran).contains("hunter2"), "{}", error_of(&ran));
 }
 
 #[test]

@@ -425,6 +425,72 @@ fn what_can_pass_is_tried_again_and_what_cannot_is_not() {
     }
 }
 
+/// What a server of OpenAI's API answers, with a token for each letter.
+fn body_of(text: &str) -> String {
+    let token = |letter: char| json!({"token": letter.to_string(), "logprob": LOG});
+    let tokens: Vec<Value> = text.chars().map(token).collect();
+    let message = json!({"role": "assistant", "content": text});
+    let choice =
+        json!({"message": message, "finish_reason": "stop", "logprobs": {"content": tokens}});
+    json!({"object": "chat.completion", "choices": [choice]}).to_string()
+}
+
+#[test]
+fn hostile_bodies_cost_one_image_and_no_more() {
+    let good = body_of(r#"[{"box_2d": [0, 0, 500, 500], "label": "cat"}]"#);
+    let failed = |body: String, words: &'static str| (body, "failed", words);
+    for (body, status, words) in [
+        (good.clone(), "ok", ""),
+        (good.replace("-0.25", "NaN"), "ok", ""),
+        (good.replace("-0.25", "-Infinity"), "ok", ""),
+        (good.replace("-0.25", "null"), "ok", ""),
+        failed(format!("{}{good}", " ".repeat(65 << 20)), "sends more than 64 MB"),
+        failed(body_of(&"[".repeat(2 << 20)), "the answer has 2097152 bytes"),
+        failed(r#"{"object": "chat.completion"}"#.to_owned(), "response of a known server"),
+        failed(r#"{"choices": []}"#.to_owned(), "no choices"),
+        failed(format!("{{\"choices\": {}", "[".repeat(100_000)), "no JSON"),
+        failed("[1, 2]".to_owned(), "no JSON"),
+        failed(format!("data: {good}\n\ndata: [DONE]\n\n"), "no JSON"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let mock = Mock::start(Settings::of(Kind::Vllm));
+        let images = images(dir.path(), 2);
+        mock.fail([Fault::Raw(body.clone())]);
+        let more = ["--concurrency", "1", "--decoding", "free"];
+        detect(dir.path(), &mock, &images).args(more).assert().code(if status == "ok" {
+            0
+        } else {
+            2
+        });
+        let shown: String = body.chars().take(100).collect();
+        assert_eq!(mock.asked().len(), 2, "asked once about each image: {shown}");
+        let records = journal(dir.path());
+        assert_eq!(records[0]["status"], status, "{shown}: {}", records[0]);
+        assert_eq!(records[1]["status"], "ok");
+        assert!(
+            records[0]["reason"].as_str().unwrap_or_default().contains(words),
+            "{}",
+            records[0]
+        );
+        let score = &records[0]["detections"][0]["score"];
+        assert_eq!(score.is_number(), body == good, "{shown}: no score is made up: {score}");
+    }
+}
+
+#[test]
+fn a_redirect_is_not_followed_with_key_and_pictures() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mock, other) =
+        (Mock::start(Settings::of(Kind::Vllm)), Mock::start(Settings::of(Kind::Vllm)));
+    let images = images(dir.path(), 1);
+    let to: &'static str = Box::leak(format!("{}/v1?key=x", other.url).into_boxed_str());
+    mock.always_fail(Fault::Status(307, vec![("Location", to)], json!({})));
+    let ran =
+        detect(dir.path(), &mock, &images).env("GEMSCOPE_SERVER_KEY", "s3cret").assert().code(1);
+    assert!(stderr(&ran).contains(&format!("leads to {}/v1,", other.url)), "{}", stderr(&ran));
+    assert!(other.all_asked().is_empty(), "nothing reaches the other host");
+}
+
 #[test]
 fn a_server_that_asks_for_an_hour_stops_the_run() {
     let dir = tempfile::tempdir().unwrap();

@@ -35,6 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(command=run)
 
 
+def dtypes_of(text: str) -> list[str]:
+    """Names of `DTYPES` that are separated by commas."""
+    names = text.split(",")
+    if unknown := set(names) - set(DTYPES):
+        raise RefusalError(f"--dtype: {', '.join(sorted(unknown))} is none of {', '.join(DTYPES)}")
+    return names
+
+
 def run(arguments: argparse.Namespace) -> None:
     if arguments.cuda:
         arguments.dtype, arguments.quantize, arguments.attention = "f16", "q4", "fused"

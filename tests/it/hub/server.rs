@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use std::{fs, thread};
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sha1::{Digest as _, Sha1};
 
 use crate::support::{fixture, sha256};
@@ -60,6 +60,8 @@ struct State {
     repositories: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     fault: Fault,
     refusal: Option<Refusal>,
+    /// In place of every page of files; true if it names itself as the next one.
+    page: Option<(Value, bool)>,
     asked: Vec<Asked>,
     cdn: String,
 }
@@ -109,6 +111,11 @@ impl TestHub {
 
     pub fn refuse(&self, refusal: Refusal) {
         self.lock().refusal = Some(refusal);
+    }
+
+    /// Every page of files is this one; `endless` names it as the next one too.
+    pub fn list(&self, page: Value, endless: bool) {
+        self.lock().page = Some((page, endless));
     }
 
     /// What was asked so far, and is then forgotten.
@@ -259,6 +266,11 @@ impl State {
             }
             ["api", "models", owner, name, "tree", _] => {
                 const PAGE: usize = 4;
+                if let Some((page, endless)) = &self.page {
+                    let answer = Answer::of(200, serde_json::to_vec(page).unwrap());
+                    let next = format!("<{path}>; rel=\"next\"");
+                    return if *endless { answer.with("Link", next) } else { answer };
+                }
                 let files = &self.repositories[&format!("{owner}/{name}")];
                 let page: usize =
                     query.split_once("cursor=").map_or(0, |(_, page)| page.parse().unwrap());

@@ -35,6 +35,8 @@ pub enum Fault {
     Late(u64),
     /// The connection is closed without a word.
     Silent,
+    /// This body, as it is.
+    Raw(String),
 }
 
 /// A request that asks something.
@@ -321,6 +323,7 @@ fn serve(stream: &TcpStream, state: &Mutex<State>, down: &AtomicBool) -> bool {
             let _ = stream.shutdown(std::net::Shutdown::Both);
             return false;
         }
+        Some(Fault::Raw(body)) => send(stream, 200, &[], &body, body.len()),
         Some(Fault::NotJson) => send(stream, 200, &[], "<html>Bad gateway</html>", 24),
         Some(Fault::Silent) => {
             let _ = stream.shutdown(std::net::Shutdown::Both);
