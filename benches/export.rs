@@ -20,8 +20,10 @@ fn record(index: usize) -> Record {
         json!({"label": label, "bbox": [x, 20.5, x + 100, 320.25], "score": 0.875})
     };
     let line = json!({
-        "schema": 1, "image": format!("folder/{index:06}.jpg"), "sha256": null, "width": 640, "height": 480, "orientation": 1,
-        "status": "ok", "detections": [detection(0), detection(1), detection(2)], "notes": [], "answers": [],
+        "schema": 1, "image": format!("folder/{index:06}.jpg"), "sha256": null, "width": 640,
+            "height": 480, "orientation": 1,
+        "status": "ok", "detections": [detection(0), detection(1), detection(2)], "notes": [],
+            "answers": [],
     });
     serde_json::from_value(line).unwrap()
 }

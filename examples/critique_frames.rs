@@ -1,6 +1,6 @@
 //! Rates generated frames by the demo model's rubric, and says which to keep.
 //!
-//!     cargo run --example critique_frames -- fixtures/shapes/scene-01.png fixtures/shapes/scene-02.png
+//!     cargo run --example critique_frames -- fixtures/shapes/scene-0*.png
 
 #![allow(clippy::print_stdout)] // what an example shows
 

@@ -46,7 +46,7 @@ pub(crate) fn hex(bytes: impl AsRef<[u8]>) -> String {
 /// The hash of all that `reader` gives, 64 hex digits.
 ///
 /// # Errors
-/// Those of the reader.
+/// Errors of the reader.
 pub(crate) fn hex_of(mut reader: impl io::Read) -> io::Result<String> {
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 << 10];

@@ -201,8 +201,8 @@ fn is_loop(_: &io::Error) -> bool {
     false
 }
 
-/// Writes `bytes` to `path`, making its folder where that is missing: beside it first and then in
-/// its place, so that no reader and no crash ever sees a part.
+/// Writes `bytes` to `path`, and makes its folder if it is missing. The bytes go to a temporary
+/// file that is then renamed, so that no reader and no crash ever sees a part.
 ///
 /// # Errors
 /// Whatever the file system says; the file is then as it was.
@@ -267,9 +267,8 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 /// How the names of temporaries begin.
 pub(crate) const TEMPORARY: &str = ".gemscope-";
 
-/// What will take the place of a file (`mode` 0o666) or folder (0o777): hidden while it is made,
-/// with the permissions of any new one (`mode` less the umask) and not those of a private
-/// temporary.
+/// A temporary file (`mode` 0o666) or folder (0o777) that will be renamed: hidden meanwhile, with
+/// the permissions of any new one (`mode` less the umask) instead of those of a private temporary.
 pub(crate) fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(TEMPORARY);

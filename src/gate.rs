@@ -49,7 +49,7 @@ impl ByteGate {
         Some(Permit { gate: self.clone(), bytes })
     }
 
-    /// Lets nobody through any more, those who wait included.
+    /// Refuses everyone from now on, and wakes those who wait.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.0.changed.notify_all();

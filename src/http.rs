@@ -54,7 +54,7 @@ pub enum HttpError {
     },
 }
 
-/// A response, and where it came from.
+/// A response, and the address that it came from.
 pub(crate) type Response = ureq::http::Response<ureq::Body>;
 
 /// The client. Cheap to clone; clones share their connections.

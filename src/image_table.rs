@@ -41,7 +41,7 @@ pub enum TableError {
         path: PathBuf,
         /// Counted from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
 }
@@ -50,7 +50,7 @@ pub enum TableError {
 pub(crate) struct ImageTable<'p> {
     path: &'p Path,
     text: String,
-    /// What a row must have, in words.
+    /// The requirement on a row, in words.
     needed: &'static str,
     lines: HashMap<String, u64>,
 }

@@ -1,11 +1,13 @@
 //! Gemscope finds, counts, crops and judges what is in a folder of images, with Gemma 4, offline.
 //!
-//! The way an image goes, one module a step:
+//! The path of an image, one module a step:
 //!
 //! ```text
-//! source -> image -> preprocess -> prompt + model -> generate -> answer -> record -> run (journal)      export
-//! which     bytes    resize to     token ids,        decode      box_2d    pixels,   one line an        COCO, counts,
-//! files     to RGB   48s, patches  soft tokens       loop        to boxes  scores    image, on disk     crops, any time later
+//! source -> image  -> preprocess -> prompt, model -> generate -> answer   -> record  -> journal
+//! which     bytes     resize to     token ids,       decode      box_2d      pixels,    one line
+//! files     to RGB    48s, patches  soft tokens      loop        to boxes    scores     an image
+//!
+//! journal -> export: COCO, counts, crops ..., at any later time
 //! ```
 //!
 //! - [`session`]: the front door: a configuration in, detections or a run out
@@ -19,10 +21,10 @@
 //! - [`answer`]: text to boxes, with a status for every answer
 //! - [`frame_metadata`]: how a generated frame was made, as its file says
 //! - [`critique`]: how good a generated frame is: rubrics, gates
-//! - [`record`]: what is kept of an image and of a run
-//! - [`responses`]: answers that were made elsewhere, as servers of models wrote them
-//! - [`journal`]: the files of a run: what it was asked, a record an image
-//! - [`engine`]: what answers questions about views: the graphs, a script, or one of one's own
+//! - [`record`]: the record of an image, the settings and manifest of a run
+//! - [`responses`]: answers that were made elsewhere, as servers of models write them
+//! - [`journal`]: the files of a run: its settings, and one record for each image
+//! - [`engine`]: answers questions about views: the graphs, a server, a script, or your own
 //! - [`run`]: the stages and their channels
 //! - [`export`]: records to files; each format is a pure function of the journal
 //! - [`eval`]: how good detections are, against a truth file; calibration of their scores

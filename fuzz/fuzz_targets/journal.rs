@@ -17,7 +17,7 @@ static RUN: LazyLock<(TempDir, RunDirectory)> = LazyLock::new(|| {
     let dir = if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }
         .expect("a temporary directory");
     let run = RunDirectory::open(dir.path(), false).expect("an empty directory");
-    run.settle(&Manifest::new(None, None)).expect("a manifest");
+    run.create_or_verify(&Manifest::new(None, None)).expect("a manifest");
     (dir, run)
 });
 

@@ -35,7 +35,7 @@ pub enum CalibrationError {
     NotOne {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// Learned from scores that are not those of boxes that a model answered.
@@ -44,7 +44,7 @@ pub enum CalibrationError {
          not those of a run"
     )]
     OfResults {
-        /// What it was learned from.
+        /// The data that it was learned from.
         score: String,
     },
 }
@@ -59,17 +59,17 @@ pub struct Calibration {
     /// Slope and offset.
     #[serde(flatten)]
     pub platt: Platt,
-    /// What its scores are: a [`ScoreKind`], or `results` (those of a COCO results file).
+    /// The kind of its scores: a [`ScoreKind`], or `results` (those of a COCO results file).
     pub score: String,
     /// From which IoU on a detection was right.
     pub iou: f64,
-    /// What it was learned from.
+    /// The data that it was learned from.
     pub made_from: MadeFrom,
     /// The expected calibration error.
     pub ece: Ece,
 }
 
-/// What a calibration was learned from.
+/// The data that a calibration was learned from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MadeFrom {
     /// The truth file.
@@ -78,7 +78,7 @@ pub struct MadeFrom {
     pub predictions: String,
     /// Detections with a score that count.
     pub detections: usize,
-    /// Those of them that are right.
+    /// The detections that are right.
     pub right: usize,
 }
 
@@ -87,13 +87,13 @@ pub struct MadeFrom {
 pub struct Ece {
     /// Bins of equal width.
     pub bins: usize,
-    /// Of the scores as they came.
+    /// Calibration error of the raw scores.
     pub before: f64,
-    /// Of the probabilities, over the same detections that they were learned from: too good by
-    /// nature.
+    /// Calibration error of the probabilities, over the detections that they were learned from:
+    /// optimistic by nature.
     pub after: f64,
-    /// Of probabilities that were learned from the other half of the images; `null` where a half
-    /// has only one outcome.
+    /// Calibration error of probabilities that were learned from the other half of the images;
+    /// `null` if a half has only one outcome.
     pub cross_validated: Option<f64>,
 }
 

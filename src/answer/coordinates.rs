@@ -1,4 +1,4 @@
-//! What the numbers of a box count: their scale and their order.
+//! The unit and order of the numbers of a box.
 //!
 //! In: boxes as written, and the size of the view that they are about. Out: which of them fit the
 //! scale that was named ([`fitting`]); of all answers of an input, the one scale that they agree
@@ -101,8 +101,8 @@ impl Corners {
     }
 }
 
-/// Of each box of one answer about a view of `height` times `width` pixels, whether it fits
-/// `scale`. [The module](self) says what fits.
+/// For each box of one answer about a view of `height` times `width` pixels, whether it fits
+/// `scale`. [The module](self) defines a fit.
 pub(super) fn fitting(
     boxes: &[Corners],
     scale: CoordinateScale,
@@ -127,7 +127,7 @@ pub(super) fn fitting(
     if of_another { vec![false; boxes.len()] } else { fits }
 }
 
-/// What the boxes of many answers say about the scale that they were written in.
+/// Evidence from the boxes of many answers about the scale that they were written in.
 #[derive(Debug, Clone, Default)]
 pub struct ScaleEvidence {
     boxes: usize,
@@ -178,8 +178,8 @@ impl ScaleEvidence {
         }
     }
 
-    /// The one scale that the whole input is read by: shares if every box is within 0 to 1 (but for
-    /// slips) and one number is not whole; pixels if every box lies in its image and boxes lie
+    /// The one scale that the whole input is read by: shares if every box is within 0 to 1 (except
+    /// for slips) and one number is not whole; pixels if every box lies in its image and boxes lie
     /// beyond 1000, not much fewer than pixels would put there; thousandths otherwise.
     pub fn decide(&self) -> Decision {
         let enough = self.beyond_thousand as f64 >= ENOUGH_BEYOND * self.expected_beyond;

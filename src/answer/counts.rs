@@ -9,13 +9,13 @@ use crate::record::{Note, NoteKind};
 pub(crate) struct Counts(BTreeMap<NoteKind, (usize, Option<String>)>);
 
 impl Counts {
-    /// Counts `kind` where it applies, and says whether it does.
+    /// Counts `kind` if `applies`, and returns `applies`.
     pub(crate) fn note(&mut self, kind: NoteKind, applies: bool) -> bool {
         self.add(kind, usize::from(applies));
         applies
     }
 
-    /// Counts `kind` so many times.
+    /// Counts `kind` this many times.
     pub(crate) fn add(&mut self, kind: NoteKind, times: usize) {
         if times > 0 {
             self.0.entry(kind).or_default().0 += times;

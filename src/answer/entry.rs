@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 /// The longest key of an entry, in bytes, and the most words of one.
-const LONGEST_KEY: usize = 48;
-const MOST_WORDS: usize = 4;
+const MAX_KEY_LENGTH: usize = 48;
+const MAX_WORDS: usize = 4;
 
 /// Whether an entry begins at `at`, the first character of a line.
 pub(super) fn begins(text: &str, at: usize) -> bool {
@@ -16,7 +16,7 @@ pub(super) fn begins(text: &str, at: usize) -> bool {
 
 /// As much of the line at `at` as is looked at to know whether an entry begins there.
 pub(super) fn start_of_line(text: &str, at: usize) -> &str {
-    let near = &text[at..text.floor_char_boundary(at + 2 * LONGEST_KEY)];
+    let near = &text[at..text.floor_char_boundary(at + 2 * MAX_KEY_LENGTH)];
     &near[..near.find('\n').unwrap_or(near.len())]
 }
 
@@ -33,10 +33,10 @@ pub(super) fn after_mark(line: &str) -> (Option<&str>, &str) {
     if marks { (Some(mark), rest.trim_start()) } else { (None, line) }
 }
 
-/// The key at `at`, without the quotes and stars around it, and where its value begins.
+/// The key at `at`, without the quotes and stars around it, and the start of its value.
 pub(super) fn key_of(text: &str, at: usize) -> Option<(Range<usize>, usize)> {
     let edge = |c: char| matches!(c, '"' | '\'' | '`' | '*' | '_' | '“' | '”' | '「' | '」' | ' ');
-    let near = &text[at..text.floor_char_boundary(at + LONGEST_KEY)];
+    let near = &text[at..text.floor_char_boundary(at + MAX_KEY_LENGTH)];
     let start = near.find(|c: char| !edge(c))?;
     let colon = near.find([':', '：', '=', '\n', ',', '[', '{', '(', '.', '!', '?', ';'])?;
     let sign = near[colon..].chars().next()?;
@@ -44,7 +44,7 @@ pub(super) fn key_of(text: &str, at: usize) -> Option<(Range<usize>, usize)> {
     let words = key.split_whitespace().count();
     let plain = key.chars().all(|c| c.is_alphanumeric() || " _-\\/#'".contains(c));
     let is_key = matches!(sign, ':' | '：' | '=')
-        && (1..=MOST_WORDS).contains(&words)
+        && (1..=MAX_WORDS).contains(&words)
         && plain
         && key.contains(char::is_alphabetic);
     let behind = &near[colon + sign.len_utf8()..];

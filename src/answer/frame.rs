@@ -1,9 +1,8 @@
 //! One open bracket of an answer: its keys and values, and which boxes its label belongs to.
 //!
 //! In: the scalars, colons and commas between the bracket and its end. Out: labels on the boxes in
-//! [`Found`], keys that held a box which was not read, and what the value says where it holds no
-//! box. Objects and arrays are read alike, so that a `"key": value` that lost its braces still
-//! counts.
+//! [`Found`], keys that held a box which was not read, and a value's meaning if it holds no box.
+//! Objects and arrays are read alike, so that a `"key": value` that lost its braces still counts.
 //!
 //! # Whose label
 //!
@@ -43,7 +42,7 @@ use super::scan::{Bracket, Scalar};
 /// The rank of a label that any other one is better than: `object_1`, `7`.
 const LAST_RANK: usize = usize::MAX - 1;
 
-/// What was found so far, for all frames.
+/// The findings so far, of all frames.
 pub(super) struct Found<'t> {
     pub(super) text: &'t str,
     pub(super) boxes: Vec<ParsedBox>,
@@ -53,7 +52,7 @@ pub(super) struct Found<'t> {
     pub(super) unread: Lost,
     /// Labels under keys that name none, boxes under words that may be no labels, and those keys.
     pub(super) guessed: Lost,
-    /// Of each box, the number that stands for its label, and the key of that.
+    /// For each box, the number that stands for its label, and the key of that number.
     pub(super) indices: HashMap<usize, (usize, Range<usize>)>,
     /// Objects that hold several answers.
     pub(super) doubtful: usize,
@@ -109,14 +108,14 @@ pub(super) struct Lost {
 impl Lost {
     /// Counts one more, under a key that is written so.
     pub(super) fn add(&mut self, key: &str) {
-        const MOST_NAMES: usize = 8;
-        const LONGEST_NAME: usize = 40;
+        const MAX_NAMES: usize = 8;
+        const MAX_NAME_LENGTH: usize = 40;
         self.count += 1;
-        if self.names.len() == MOST_NAMES {
+        if self.names.len() == MAX_NAMES {
             return;
         }
         let name = key.trim_matches(|c: char| c.is_whitespace() || c == '\\' || c == '"');
-        let name = &name[..name.floor_char_boundary(LONGEST_NAME)];
+        let name = &name[..name.floor_char_boundary(MAX_NAME_LENGTH)];
         let name = label::clean(name)
             .map_or_else(|| "box_2d".to_owned(), |(name, _)| name.replace(", ", " "));
         if !self.names.contains(&name) {
@@ -148,7 +147,7 @@ impl Kind {
     }
 }
 
-/// What a value says where it holds no box. Each outweighs the ones before it.
+/// The meaning of a value that holds no box. Each variant outweighs the ones before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Says {
     /// It is empty.
@@ -171,7 +170,7 @@ pub(super) struct Frame {
     pub(super) start: usize,
     /// The key whose value is due or being read.
     pub(super) key: Option<Key>,
-    /// Where the last key stands, without its quotes.
+    /// The position of the last key, without its quotes.
     pub(super) key_span: Range<usize>,
     /// The last scalar that was no value: a key, once its colon comes.
     pub(super) candidate: Option<Scalar>,
@@ -200,7 +199,7 @@ pub(super) struct Frame {
     in_list: bool,
     /// It is a list of the words for labels.
     legend: bool,
-    /// Where the value ended before its last word joined it: that word may turn out to be the next
+    /// The end of the value before its last word joined it: that word may turn out to be the next
     /// key.
     value_head: Option<usize>,
     /// The boxes that wait for a label, as indices into [`Found::boxes`].
@@ -405,7 +404,8 @@ impl Frame {
         self.key.filter(|_| self.value.is_none()).map(|key| (key, self.key_span.clone()))
     }
 
-    /// Takes a string or a word: a value where a key waits for one, else a member or a key to be.
+    /// Takes a string or a word: a value if a key waits for one, else a member, or a key if a colon
+    /// follows.
     pub(super) fn scalar(&mut self, scalar: Scalar, found: &mut Found<'_>) {
         if self.key.is_some() {
             match &mut self.value {
@@ -492,8 +492,8 @@ impl Frame {
         }
     }
 
-    /// Ends a member: at a comma, at the end of the frame, or where the next member begins without
-    /// a comma.
+    /// Ends a member: at a comma, at the end of the frame, or at the next member if it begins
+    /// without a comma.
     pub(super) fn end_member(&mut self, found: &mut Found<'_>) {
         self.lists.pure &= self.candidate.take().is_none() || self.kind == Kind::Array;
         let (Some(key), Some(value)) = (self.key.take(), self.value.take()) else { return };
@@ -591,8 +591,8 @@ impl Frame {
         }
     }
 
-    /// A confidence belongs to the boxes before it that have none; if there are none, to those that
-    /// come.
+    /// A confidence belongs to the boxes before it that have none; if there are none, to the next
+    /// ones.
     fn set_confidence(&mut self, confidence: Option<f64>, found: &mut Found<'_>) {
         let mut given = false;
         for &index in &self.own {
@@ -934,7 +934,7 @@ impl Frame {
                 self.add_sides(found);
             }
         } else {
-            // Of something that has a label, numbers are its place.
+            // Numbers beside a label are its position.
             let other = mem::take(&mut self.places.others);
             if self.label.is_some() && !boxes_inside {
                 places.extend(other);
@@ -982,7 +982,7 @@ impl Frame {
             }
             found.give(&self.orphans, &label);
         } else {
-            // What could have been their labels is left out.
+            // Drop the strings that could have been their labels.
             let unpaired = if let Some(key) = key {
                 Some(found.text[key].to_owned())
             } else if label.is_some() && !self.had_box {
@@ -999,8 +999,8 @@ impl Frame {
         self.orphans.clear();
     }
 
-    /// Gives the boxes inside the labels that their numbers stand for, if it is clear where
-    /// counting begins.
+    /// Gives the boxes inside the labels that their numbers stand for, if it is clear whether the
+    /// numbers count from 0 or 1.
     fn resolve_indices(&mut self, found: &mut Found<'_>) {
         if found.indices.is_empty() {
             return;
@@ -1156,7 +1156,7 @@ impl Frame {
         };
         match under {
             Some((key @ (Key::Group | Key::Boxes), span)) if !fours.is_empty() => {
-                // Of these it is decided when all members are known.
+                // Decided once all members are known.
                 self.places.others.retain(|[known, _]| *known != span);
                 self.lists.groups.push(Group { key, span, value, fours });
             }
@@ -1164,7 +1164,7 @@ impl Frame {
         }
     }
 
-    /// What it is as a list of four numbers, or of such lists.
+    /// The coordinates, if it is a list of four numbers, or of such lists.
     fn into_fours(self, closed: bool) -> Lists {
         match (self.kind, self.lists.fours.is_empty()) {
             (Kind::Array, true) if self.says == Says::Empty => Lists::None,
@@ -1182,7 +1182,7 @@ impl Frame {
     }
 }
 
-/// What a value is as a member.
+/// The kind of a value as a member.
 enum Lists {
     /// An empty list.
     None,
@@ -1226,8 +1226,8 @@ fn append(into: &mut Vec<usize>, mut other: Vec<usize>) {
 
 /// Whether a text could be a label: a few words.
 fn is_short(raw: &str) -> bool {
-    const MOST_WORDS: usize = 5;
-    raw.contains(char::is_alphabetic) && raw.split_whitespace().count() <= MOST_WORDS
+    const MAX_WORDS: usize = 5;
+    raw.contains(char::is_alphabetic) && raw.split_whitespace().count() <= MAX_WORDS
 }
 
 /// Whether something without quotes is no label in a list.
@@ -1273,7 +1273,7 @@ pub(super) struct CoordinateList {
     nested: bool,
 }
 
-/// What a list of coordinates turned out to be.
+/// The kind of a list of coordinates.
 pub(super) enum Coordinates {
     Box { box_2d: [f64; 4], span: Range<usize> },
     Nothing,
@@ -1321,7 +1321,7 @@ impl CoordinateList {
         Self { nested: true, ..Self::default() }
     }
 
-    /// A list in which something else than coordinates stands.
+    /// A list that holds something else than coordinates.
     pub(super) fn spoilt() -> Self {
         Self { spoilt: true, ..Self::default() }
     }

@@ -1,4 +1,4 @@
-//! What the keys of an answer announce.
+//! Meanings of the keys of an answer.
 //!
 //! In: a key as it is written, without its quotes. Out: a [`Key`]. Promises: case, separators (`_`,
 //! `-`, space), camelCase and a number at the end (`object_1`) do not matter.
@@ -115,7 +115,7 @@ const FOREIGN_LABELS: [&str; 40] = [
     "объект",
 ];
 
-/// The rank of all other label keys, of which the first counts.
+/// The rank of all other label keys: the first of them counts.
 pub(super) const SHARED_RANK: usize = LABELS.len() + FOREIGN_LABELS.len();
 
 /// Last words of other label keys.
@@ -565,7 +565,7 @@ const PLACES: [&str; 56] = [
     "centre",
 ];
 
-/// Those of [`PLACES`] that are details of a box beside it and no second one.
+/// Those of [`PLACES`] that are details of the box beside them, and no second box.
 const SHAPES: [&str; 16] = [
     "point",
     "points",
@@ -732,7 +732,7 @@ const PROPERTIES: [&str; 68] = [
     "keywords",
 ];
 
-/// What a key announces.
+/// The meaning of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     /// Coordinates.
@@ -820,7 +820,7 @@ impl Key {
         }
     }
 
-    /// The key of `"label": "text": "…"`, where both stand before one value.
+    /// The key of `"label": "text": "…"`, two keys before one value.
     pub(super) fn doubled(self, second: Self) -> Self {
         match (self, second) {
             (Self::Label { rank: a, core }, Self::Label { rank: b, .. }) => {
@@ -853,7 +853,7 @@ pub(super) fn could_name(raw: &str) -> bool {
         || words.concat() == "referringexpression"
 }
 
-/// What a key says of the boxes that it holds.
+/// The meaning of a key for the boxes that it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Naming {
     /// It is their label; the bytes of the key.
@@ -864,7 +864,7 @@ pub(super) enum Naming {
     Nothing,
 }
 
-/// What a key says of the boxes that it holds. A number at its end does not matter.
+/// The meaning of a key for the boxes that it holds. A number at its end does not matter.
 pub(super) fn naming(raw: &str) -> Naming {
     if !matches!(Key::of(raw), Key::Group | Key::Wrapper | Key::Place | Key::Boxes) {
         return Naming::Nothing;
@@ -1053,7 +1053,7 @@ fn naming_of_text(text: &str) -> Naming {
     if says { Naming::Nothing } else { Naming::Label(0..text.len()) }
 }
 
-/// Where the words of a key stand: between separators, and before capital letters.
+/// The words of a key: they are separated by separators, or begin with a capital letter.
 fn spans(written: &str) -> Vec<Range<usize>> {
     let mut spans: Vec<Range<usize>> = Vec::new();
     let mut before = ' ';
@@ -1084,7 +1084,7 @@ fn words(written: &str) -> Vec<String> {
                 word.extend(c.to_lowercase());
             }
         }
-        // A backslash that escaped nothing is none of the key: some models write `box\_2d`.
+        // A backslash that escapes nothing does not belong to the key: some models write `box\_2d`.
         if c != '\\' {
             before = c;
         }
@@ -1109,8 +1109,8 @@ fn side(name: &str) -> Option<Key> {
     }
 }
 
-/// Where the keys of ymin, xmin, ymax and xmax stand among `names`, if these are the four sides of
-/// a box.
+/// The positions of the keys of ymin, xmin, ymax and xmax among `names`, if these are the four
+/// sides of a box.
 pub(super) fn order_of_sides(names: &[&str]) -> Option<[usize; 4]> {
     const SIDES: [[&str; 4]; 6] = [
         ["ymin", "xmin", "ymax", "xmax"],

@@ -38,8 +38,8 @@ pub(super) fn stem(label: &str) -> &str {
     if stem.is_empty() { label } else { stem }
 }
 
-/// Reads a confidence: a finite number as it stands, or with a percent sign as its hundredth. Words
-/// are none.
+/// Reads a confidence: a finite number as it is, or divided by 100 if it has a percent sign. Words
+/// are not read.
 pub(super) fn confidence(raw: &str) -> Option<f64> {
     let raw = raw.trim();
     let (number, most) =

@@ -1,8 +1,8 @@
 //! Boxes that are listed line by line, without braces: YAML, and lists of prose.
 //!
-//! In: the text from the start of a line on. Out: the boxes of the entries that stand there, and
-//! where they end. Promises: every line is read once; without a `box_2d` in it, or a list of four
-//! numbers under a word, nothing is taken for a listing.
+//! In: the text from the start of a line on. Out: the boxes of the entries on its lines, and the
+//! end of the last one. Promises: every line is read once; without a `box_2d` in it, or a list of
+//! four numbers under a word, nothing is taken for a listing.
 //!
 //! ```text
 //! - box_2d: [100, 200, 300, 400]        cat:                       1. label: cat, box_2d: [100, 200, 300, 400]
@@ -27,12 +27,12 @@ use super::marks;
 use super::scan::{Scalar, ascii_of};
 
 /// The longest list of coordinates, in bytes.
-const LONGEST_LIST: usize = 400;
+const MAX_LIST: usize = 400;
 
-/// What stands in the lines.
+/// The boxes of the lines.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// Where it ends.
+    /// The end of the listing.
     pub(super) end: usize,
     pub(super) boxes: Vec<ParsedBox>,
     /// The keys of values of `box_2d` that are not four numbers.
@@ -84,10 +84,10 @@ pub(super) fn read(text: &str, at: usize, whole: bool) -> Listing {
     reader.listing
 }
 
-/// What became of a line.
+/// The result of reading a line.
 enum Line {
     Taken,
-    /// Up to a mark in it, behind which it is no listing.
+    /// Up to a mark in it: the listing ends there.
     TakenTo(usize),
     Other,
 }
@@ -175,7 +175,7 @@ impl Reader<'_> {
         let at = start + line.trim_end().len() - content.trim_end().len();
         let end = start + line.trim_end().len();
         if self.is_comment(at) {
-            // What stands in it is no entry behind the last one either.
+            // Not an entry, and no entry follows.
             self.useful = self.useful.max(self.useful.map(|_| end));
             return taken;
         }
@@ -563,13 +563,13 @@ struct List {
     fours: Vec<([f64; 4], Range<usize>)>,
     /// There is nothing else in it.
     readable: bool,
-    /// Behind its bracket; nothing where that is missing.
+    /// The position behind its bracket; `None` if that is missing.
     end: Option<usize>,
 }
 
 /// Reads a list of four numbers, or of such lists, at `at`.
 fn list(text: &str, at: usize) -> List {
-    let near = &text[at..text.floor_char_boundary(at + LONGEST_LIST)];
+    let near = &text[at..text.floor_char_boundary(at + MAX_LIST)];
     let mut lists = Vec::new();
     let mut read = List { fours: Vec::new(), readable: true, end: None };
     let mut number: Option<usize> = None;

@@ -7,7 +7,7 @@
 //! Boxes are compared with those of their own label, whatever stands between them; a number at the
 //! end of a label does not matter (`chair 1`, `chair 2`).
 //!
-//! A march is at least [`LONGEST_ROW`] boxes in a row of one label, each with an intersection over
+//! A march is at least [`MAX_ROW`] boxes in a row of one label, each with an intersection over
 //! union above 0.5 with the one before, whose heights and widths differ by no more than 2, and
 //! whose steps by no more than 1.
 
@@ -16,8 +16,8 @@ use std::collections::{HashMap, HashSet};
 use super::ParsedBox;
 use super::label;
 
-/// So many boxes in a row are a march; so many repeats in a row have no end.
-const LONGEST_ROW: usize = 20;
+/// This many boxes in a row are a march; this many repeats in a row never end.
+const MAX_ROW: usize = 20;
 const SAME_SIZE: f64 = 2.0;
 const SAME_STEP: f64 = 1.0;
 const OVERLAP: f64 = 0.5;
@@ -66,13 +66,13 @@ impl Spread {
     }
 
     fn is_within(self, most: f64) -> bool {
-        /// Of sums and differences of numbers up to a thousand.
+        /// For sums and differences of numbers up to a thousand.
         const ROUNDING: f64 = 1e-9;
         self.0.iter().all(|[least, largest]| largest - least <= most + ROUNDING)
     }
 }
 
-/// Of each box, whether it is part of a march.
+/// For each box, whether it is part of a march.
 pub(super) fn marching(boxes: &[ParsedBox], places: &[Place]) -> Vec<bool> {
     let mut of_label: HashMap<&str, Vec<usize>> = HashMap::new();
     for (index, one) in boxes.iter().enumerate() {
@@ -85,9 +85,9 @@ pub(super) fn marching(boxes: &[ParsedBox], places: &[Place]) -> Vec<bool> {
     for indices in of_label.into_values() {
         let places: Vec<Place> = indices.iter().map(|index| places[*index]).collect();
         let mut start = 0;
-        while start + LONGEST_ROW <= places.len() {
+        while start + MAX_ROW <= places.len() {
             let end = row(&places, start);
-            if end - start >= LONGEST_ROW {
+            if end - start >= MAX_ROW {
                 indices[start..end].iter().for_each(|index| marching[*index] = true);
                 start = end;
             } else {
@@ -124,13 +124,13 @@ fn row(places: &[Place], start: usize) -> usize {
     end
 }
 
-/// Whether so many boxes in a row repeat earlier ones that there is no end to it.
+/// Whether so many boxes in a row repeat earlier ones that the answer would never end.
 pub(super) fn repeats_without_end(boxes: &[ParsedBox]) -> bool {
     let mut known = HashSet::new();
     let mut in_a_row = 0;
     boxes.iter().any(|one| {
         in_a_row = if known.insert(as_written(one)) { 0 } else { in_a_row + 1 };
-        in_a_row == LONGEST_ROW
+        in_a_row == MAX_ROW
     })
 }
 

@@ -1,8 +1,8 @@
 //! Marks that models and servers put around an answer: thoughts, channels, turns, tool calls.
 //!
-//! In: a place in the text. Out: the mark that stands there, and where it ends. Promises: a mark is
-//! told by its name, not by its spelling: every name of [`THOUGHTS`] is known in every style of
-//! bracket, in any case, with `begin_of_`, `end_of_` or `/` before it; a look ahead is bounded.
+//! In: a position in the text. Out: the mark there, and its end. Promises: a mark is recognised by
+//! its name, not by its spelling: every name of [`THOUGHTS`] is known in every style of bracket, in
+//! any case, with `begin_of_`, `end_of_` or `/` before it; a look ahead is bounded.
 //!
 //! | style | start | end |
 //! |---|---|---|
@@ -19,9 +19,9 @@
 //! thought's, too.
 
 /// The longest mark that a look ahead considers, in bytes.
-const LONGEST: usize = 64;
+const MAX_LENGTH: usize = 64;
 
-/// What ends a [`Mark::Folded`].
+/// The text that ends a [`Mark::Folded`].
 pub(super) const END_OF_FOLDED: &str = "</details>";
 
 /// Names of thoughts, in lower case and without separators.
@@ -191,7 +191,7 @@ pub(super) enum Mark {
     Other,
 }
 
-/// The mark at `at`, where `<`, `[` or `◁` stands, and where it ends. The text may end within it.
+/// The mark at `at`, where `<`, `[` or `◁` stands, and its end. The text may end within it.
 pub(super) fn at(text: &str, at: usize) -> Option<(Mark, usize)> {
     let rest = &text[at..];
     let (open, close) = match rest.as_bytes().first()? {
@@ -217,9 +217,9 @@ pub(super) fn at(text: &str, at: usize) -> Option<(Mark, usize)> {
     mark.map(|mark| (mark, at + open.len() + end + close.len()))
 }
 
-/// What could belong to a mark at the start of `inside`, its closing bracket included.
+/// The part of `inside` that could belong to a mark, its closing bracket included.
 pub(super) fn near(inside: &str) -> &str {
-    let near = &inside[..inside.floor_char_boundary(LONGEST)];
+    let near = &inside[..inside.floor_char_boundary(MAX_LENGTH)];
     let stop = near.find(['>', ']', '▷', '\n', '{', '<', '[', '◁']);
     stop.map_or(near, |stop| &near[..near.ceil_char_boundary(stop + 1)])
 }
@@ -227,12 +227,12 @@ pub(super) fn near(inside: &str) -> &str {
 /// Whether a line names a thought whose marks a server dropped, and nothing else.
 pub(super) fn names_thought(line: &str) -> bool {
     let bracketed = line.starts_with(['`', '<', '[', '{', '"']);
-    !bracketed && line.len() <= LONGEST && THOUGHTS.contains(&name(line).as_str())
+    !bracketed && line.len() <= MAX_LENGTH && THOUGHTS.contains(&name(line).as_str())
 }
 
 /// Whether a channel of this name holds the answer.
 pub(super) fn names_answer(word: &str) -> bool {
-    word.len() <= LONGEST && ANSWERS.contains(&name(word).as_str())
+    word.len() <= MAX_LENGTH && ANSWERS.contains(&name(word).as_str())
 }
 
 /// In lower case, without separators.
@@ -313,7 +313,7 @@ fn is_folded(inside: &str, behind: &str) -> bool {
     let Some(attributes) = inside.strip_prefix("details") else { return false };
     let about =
         |text: &str| words(text).any(|word| THOUGHT_PARTS.iter().any(|part| word.contains(part)));
-    let near = &behind[..behind.floor_char_boundary(LONGEST)];
+    let near = &behind[..behind.floor_char_boundary(MAX_LENGTH)];
     let summary = near
         .trim_start()
         .strip_prefix("<summary>")
@@ -321,7 +321,7 @@ fn is_folded(inside: &str, behind: &str) -> bool {
     about(attributes) || summary.is_some_and(about)
 }
 
-/// Whether a name that is none of [`THOUGHTS`] has a word about thinking in it.
+/// Whether a name that is not in [`THOUGHTS`] contains a word about thinking.
 fn names_some_thought(written: &str) -> bool {
     !words(written).any(|word| matches!(word.as_str(), "no" | "non" | "nothink" | "not"))
         && words(written).any(|word| {
@@ -385,8 +385,7 @@ fn end_of(mark: Mark) -> Mark {
     if mark == Mark::Thought { Mark::ThoughtEnd } else { Mark::Other }
 }
 
-/// The mark of which only the beginning is there. A thought must not be opened by half a mark, nor
-/// a turn ended.
+/// A mark that the text cuts off. Half a mark must neither open a thought nor end a turn.
 fn cut(inside: &str) -> Option<Mark> {
     const KNOWN: [&str; 12] = [
         "|channel>",

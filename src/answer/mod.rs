@@ -9,11 +9,11 @@
 //! # What is a box
 //!
 //! The key may be quoted or bare and spelled `box_2d`, `box2d`, `box-2d`, `Box_2D`, `boxes_2d`. The
-//! value is a list of four numbers in `[]` or `()`, where a number may stand in quotes; or a list
-//! of such lists, each then a box with the label of their object. A box counts as complete once its
-//! own list is closed; the object around it need not be. A list without the key is a box in a group
-//! only: under a word that labels it, or under `boxes` beside a label (`{"cat": [[y, x, y, x]]}`;
-//! `frame.rs` says when).
+//! value is a list of four numbers in `[]` or `()`, with or without quotes around a number; or a
+//! list of such lists, each then a box with the label of their object. A box counts as complete
+//! once its own list is closed; the object around it need not be. A list without the key is a box
+//! in a group only: under a word that labels it, or under `boxes` beside a label (`{"cat": [[y, x,
+//! y, x]]}`; `frame.rs` has the rules).
 //!
 //! Other keys (`bbox`, `bbox_2d`, `bboxes`, `point`, `x1`) follow other conventions of order and
 //! scale and are not read. A value of theirs that could be a place is noted by its key, unless it
@@ -54,8 +54,8 @@
 //! | anything else: prose, nothing at all | `refused` |
 //!
 //! Boxes without an area still make an answer `ok`, and a "nothing" may stand in prose or be
-//! written as Python does. A complete value is complete even where the token limit was reached at
-//! its end.
+//! written as Python does. A complete value is complete even if the token limit was reached at its
+//! end.
 //!
 //! Thoughts are left out in every form that servers leave them in (`<|channel>…<channel|>`,
 //! `<think>…</think>`, `[THINK]…[/THINK]`, `<|channel|>analysis…`: the table in `marks.rs`), and so
@@ -66,9 +66,9 @@
 //! or of another model, or at the role of another turn (`turns.rs`), which then counts as the stop
 //! token.
 //!
-//! Of several answers in one text the last whole one counts, but lists of several classes are one
-//! answer: `parts.rs` has the rule. Behind a first line `thought`, which a server left when it
-//! dropped the marks, only the last part is the answer.
+//! Of several answers in one text the last complete one counts, but lists of several classes are
+//! one answer: `parts.rs` has the rule. Behind a first line `thought`, which a server leaves if it
+//! drops the marks, only the last part is the answer.
 //!
 //! Boxes that are listed line by line, in YAML or as prose does it, are read by `listing.rs` and
 //! make an answer `salvaged`.
@@ -123,14 +123,14 @@ pub use probabilities::{TokenSpan, box_probabilities, is_near_rounding};
 pub use rescale::{Located, to_detections};
 pub use text::{plain_text, text_of};
 
-/// What could be made of an answer's text.
+/// An answer's text, parsed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParsedAnswer {
     /// How the answer ended; never [`AnswerStatus::Failed`].
     pub status: AnswerStatus,
     /// The complete boxes, in the order of the text.
     pub boxes: Vec<ParsedBox>,
-    /// What was left out or repaired, each kind once.
+    /// Things that were left out or repaired, each kind once.
     pub notes: Vec<Note>,
 }
 
@@ -159,14 +159,14 @@ pub struct ParsedBox {
 pub struct Reading {
     /// The answer; its view lies inside the image.
     pub answer: Answer,
-    /// What was asked for.
+    /// The kind of answer that was asked for.
     pub kind: AnswerKind,
     /// For boxes without a label.
     pub default_label: Option<String>,
-    /// Where its tokens stand in the text; empty where it came without token probabilities.
+    /// Its tokens' positions in the text; empty if it came without token probabilities.
     pub spans: Vec<TokenSpan>,
-    /// What was said about each of its boxes, in their order; shorter, or empty, where that was not
-    /// asked.
+    /// A sentence about each of its boxes, in their order; fewer, or none, if they were not asked
+    /// for.
     pub sentences: Vec<Option<String>>,
 }
 
@@ -198,7 +198,7 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
         };
         for Located { mut detection, source } in located {
             let found = &parsed.boxes[source];
-            detection.bbox = detection.bbox.moved(view.x0, view.y0);
+            detection.bbox = detection.bbox.translated(view.x0, view.y0);
             detection.probabilities = box_probabilities(
                 &answer.text,
                 &spans,
@@ -260,7 +260,7 @@ fn read_as(status: AnswerStatus, nothing_left: bool, notes: &[Note]) -> AnswerSt
 
 /// Whether an answer is JSON with boxes and little else: few words stand around it.
 pub(crate) fn is_json_of_boxes(text: &str, ended: Ended) -> bool {
-    const MOST_WORDS: usize = 40;
+    const MAX_WORDS: usize = 40;
     // Cheap to know of a caption.
     let might = text.contains(['[', '{']);
     might && {
@@ -269,7 +269,7 @@ pub(crate) fn is_json_of_boxes(text: &str, ended: Ended) -> bool {
         let prose = parsed.notes.iter().any(|note| note.kind == NoteKind::ProseAround);
         whole
             && !parsed.boxes.is_empty()
-            && (!prose || (text.contains("```") && words_outside(text) <= MOST_WORDS))
+            && (!prose || (text.contains("```") && words_outside(text) <= MAX_WORDS))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Numbers in fours that stand where no box is read: in prose, and in the texts of an object.
+//! Numbers in fours outside the boxes that are read: in prose, and in the texts of an object.
 //!
 //! In: a piece of an answer. Out: the groups of four numbers that could be boxes of it. Promises:
 //! one pass; every number is looked at once. Which of them are boxes that stand elsewhere too, the

@@ -53,17 +53,17 @@ struct Parser<'t> {
     found: Found<'t>,
     /// A mark said that what follows is the answer.
     in_answer: bool,
-    /// What was found before the current top-level value.
+    /// The findings before the current top-level value.
     before: Before,
     /// The values that could be the answer.
     blocks: Vec<Block>,
-    /// Where the words before the next of them begin.
+    /// The start of the words before the next of them.
     lead: usize,
     /// A thought stands behind the last of them.
     behind_thought: bool,
     /// Words between blocks and thoughts.
     passages: Vec<Range<usize>>,
-    /// Where the answer ends.
+    /// The end of the answer.
     end: usize,
     /// Tags and special tokens that are not known.
     unknown: Lost,
@@ -73,14 +73,14 @@ struct Parser<'t> {
     checked: usize,
 }
 
-/// What the text held apart from its boxes.
+/// The contents of the text, apart from its boxes.
 #[derive(Default)]
 #[allow(clippy::struct_excessive_bools)] // each is about something else
 struct Seen {
     prose: bool,
     thoughts: usize,
     open_thought: bool,
-    /// Where the thought begins whose marks are gone.
+    /// The start of the thought whose marks are gone.
     unmarked_thought: Option<usize>,
     tool_calls: usize,
     unclosed_fences: usize,
@@ -103,20 +103,20 @@ struct Seen {
     last: Last,
 }
 
-/// What the text holds beside its last answer.
+/// The contents of the text beside its last answer.
 #[derive(Default)]
 struct TakenBack {
     /// Boxes of parts that are not the answer.
     dropped: usize,
-    /// Parts of which nothing says whether they are one answer.
+    /// Parts that may or may not be one answer: no words say so.
     doubtful: usize,
-    /// Where a thought without marks ends was guessed.
+    /// Whether the end of a thought without marks was guessed.
     guessed_thought: bool,
     /// Words behind the boxes take something back, or say that something is missing.
     doubted: bool,
 }
 
-/// What was found before a value.
+/// The findings before a value.
 #[derive(Debug, Clone, Copy, Default)]
 struct Before {
     boxes: usize,
@@ -132,7 +132,7 @@ enum Fence {
     Open,
 }
 
-/// What came last in prose.
+/// The last thing in prose.
 #[derive(Default, PartialEq)]
 enum Last {
     #[default]
@@ -236,14 +236,14 @@ impl<'t> Parser<'t> {
         goes_on
     }
 
-    /// Goes on at `from`, where another answer of the same turn begins.
+    /// Continues at `from`, where another answer of the same turn begins.
     fn answer_anew(&mut self, from: usize) {
         self.leave_passage(self.scan.start());
         self.scan.move_to(from);
         self.begin_behind_thought();
     }
 
-    /// Keeps the words up to `end`, behind which others begin.
+    /// Keeps the words up to `end`; others begin there.
     fn leave_passage(&mut self, end: usize) {
         if self.lead < end {
             self.passages.push(self.lead..end);
@@ -264,8 +264,8 @@ impl<'t> Parser<'t> {
     }
 
     /// A server that drops special tokens leaves the words between them:
-    /// `analysis…assistantfinal…`, or a first line `thought`, behind which nothing tells the
-    /// thought from the answer.
+    /// `analysis…assistantfinal…`, or a first line `thought`, without a sign where the thought ends
+    /// and the answer begins.
     fn skip_unmarked_thought(&mut self) {
         const FINAL: &str = "assistantfinal";
         let mut text =
@@ -316,7 +316,7 @@ impl<'t> Parser<'t> {
                     self.skip_thought(message);
                 }
             }
-            // What was answered before a thought is dropped with a note.
+            // Answers before a thought are dropped with a note.
             Mark::Answer if !self.in_answer && self.behind_thought => self.in_answer = true,
             Mark::Answer if !self.in_answer => {
                 self.forget(self.has_answered() || self.seen.prose);
@@ -653,8 +653,8 @@ impl<'t> Parser<'t> {
         self.blocks.push(Block { span, lead, boxes, lost, form, fenced, whole, behind_thought });
     }
 
-    /// Closes all that is open where the text does not. Coordinates whose bracket did not close are
-    /// no box.
+    /// Closes everything that the text leaves open. Coordinates without a closing bracket are no
+    /// box.
     fn give_up(&mut self, end: usize) {
         while !self.stack.is_empty() {
             self.found.repaired = true;
@@ -727,7 +727,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Whether the token limit was reached where more could come: behind words, or between parts.
+    /// Whether the token limit was reached at a point where more could follow: behind words, or
+    /// between parts.
     fn more_could_come(&self) -> bool {
         let with_boxes = self.blocks.iter().filter(|block| !block.boxes.is_empty()).count();
         let lines = self.blocks.last().is_some_and(|block| {
@@ -797,7 +798,7 @@ impl<'t> Parser<'t> {
             return match () {
                 () if limit || seen.unfinished => AnswerStatus::Truncated,
                 () if other => AnswerStatus::Refused,
-                // What it said at first, it took back: not a plain "nothing".
+                // It took back its first answer, so it is not a plain "nothing".
                 () if unsure => AnswerStatus::Salvaged,
                 () if unclear => AnswerStatus::Refused,
                 () if seen.nothings + seen.empty_fences > 0 || is_null_alone(self.found.text) => {

@@ -12,12 +12,12 @@
 //! the middle of a sentence, behind an example or a draft, or behind a tag whose meaning is not
 //! known; a list that says all of the list before it again; and anything behind a thought.
 //!
-//! Of several parts these are dropped, with the note `earlier_answer_dropped`:
+//! Of several parts, these are dropped with the note `earlier_answer_dropped`:
 //!
 //! 1. what stands before a thought, if a part follows; and what is struck out (`~~…~~`);
 //! 2. an example: the words before it call it one ("for example", "schema", "the format is"), or
-//!    all its labels or coordinates are placeholders (`label`, `object_name`, `[0, 0, 0, 0]`), and
-//!    another part is none;
+//!    all its labels or coordinates are placeholders (`label`, `object_name`, `[0, 0, 0, 0]`) and
+//!    those of another part are not;
 //! 3. a draft: the words before it say so ("first attempt", "initial", "guess"), and another part
 //!    follows;
 //! 4. what a later part corrects ("wait", "corrected", "instead", "looking again"): the parts that
@@ -45,7 +45,7 @@ use super::phrases::Lead;
 #[derive(Debug, Clone)]
 pub(super) struct Block {
     pub(super) span: Range<usize>,
-    /// Where the words before it begin: behind the value or the thought before it.
+    /// The start of the words before it: behind the value or the thought before it.
     pub(super) lead: usize,
     /// Its boxes.
     pub(super) boxes: Range<usize>,
@@ -60,7 +60,7 @@ pub(super) struct Block {
     pub(super) behind_thought: bool,
 }
 
-/// What a value is.
+/// The kind of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
     List,
@@ -69,12 +69,12 @@ pub(super) enum Form {
     Loose,
 }
 
-/// What counts.
+/// The parts that count.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Choice {
-    /// Of each block, whether it was dropped.
+    /// For each block, whether it was dropped.
     pub(super) dropped: Vec<bool>,
-    /// Parts of which no words say whether they are one answer.
+    /// Parts that may or may not be one answer: no words say so.
     pub(super) doubtful: usize,
     /// Words say that something was left out.
     pub(super) omits: bool,
@@ -267,11 +267,11 @@ fn drop_drafts(parts: &[Part<'_>], dropped: &mut [bool]) {
     }
 }
 
-/// Holds every part against those before it, and gives the number of those of which no words say
-/// how they go together.
+/// Compares every part with those before it, and returns the number of those whose relation no
+/// words tell.
 fn compare(parts: &[Part<'_>], dropped: &mut [bool]) -> usize {
     let mut doubtful = HashSet::new();
-    // Of each label, the parts that have it, the last one last.
+    // For each label, the parts that have it, in order.
     let mut of_label: HashMap<Option<&str>, Vec<usize>> = HashMap::new();
     // All parts before this one are dropped.
     let mut cleared = 0;

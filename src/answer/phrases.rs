@@ -1,4 +1,4 @@
-//! What the words around the parts of an answer say of them.
+//! Words around the parts of an answer, and their meaning.
 //!
 //! In: the words before a part, or behind the last one, and its boxes. Out: whether they correct
 //! what was said before, add to it, call the part a draft or an example, take it back, or say that
@@ -9,13 +9,13 @@ use super::ParsedBox;
 use super::key::{self, Key, Naming};
 use super::marks;
 
-/// Of the words between two parts so many bytes at either end are looked at.
+/// How many bytes are searched at either end of the words between two parts.
 const NEAR: usize = 300;
 
 /// The longest tag without attributes, in bytes.
-const LONGEST_TAG: usize = 64;
+const MAX_TAG_LENGTH: usize = 64;
 
-/// What the words before a part say of it.
+/// The meaning of the words before a part.
 #[derive(Debug, Clone, Default)]
 #[allow(clippy::struct_excessive_bools)] // each is a kind of word
 pub(super) struct Lead {
@@ -47,7 +47,7 @@ pub(super) struct Lead {
     pub(super) tag: Option<String>,
 }
 
-/// What the words behind the last part say of it all.
+/// The meaning of the words behind the last part, for all parts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Behind {
     pub(super) words: bool,
@@ -260,7 +260,7 @@ fn unknown_tag(gap: &str, boxes: &[ParsedBox]) -> Option<String> {
                     && key::naming(name) == Naming::Nothing
                 || labels(boxes).any(|label| label.contains(&lower) || lower.contains(&label))
         };
-        if is_tag && length <= LONGEST_TAG && !known() {
+        if is_tag && length <= MAX_TAG_LENGTH && !known() {
             return Some(lower);
         }
     }
@@ -279,7 +279,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
                     c.is_alphanumeric() || matches!(c, '`' | '_' | '-' | '+')
                 });
             } else if rest.starts_with(['`', '<']) {
-                let near = &rest[..rest.floor_char_boundary(LONGEST_TAG)];
+                let near = &rest[..rest.floor_char_boundary(MAX_TAG_LENGTH)];
                 let tag = rest.starts_with('<').then(|| near.find(['>', '\n', ' '])).flatten();
                 let tag = tag.filter(|end| rest[*end..].starts_with('>'));
                 rest = &rest[tag.map_or(1, |end| end + 1)..];

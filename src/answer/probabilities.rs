@@ -1,28 +1,29 @@
 //! The probabilities of a box, from those of the tokens that it was written with.
 //!
-//! In: an answer's text, and where its tokens stand in it. Out: geometric means over the tokens of
-//! the coordinates and of the label. Promises: tokens that a grammar forced are certain.
+//! In: an answer's text, and the positions of its tokens in it. Out: geometric means over the
+//! tokens of the coordinates and of the label. Promises: tokens that a grammar forced count as
+//! certain.
 
 use std::ops::Range;
 
 use super::parse;
 use crate::record::{Ended, Probabilities};
 
-/// Where a token stands in the answer's text, and how probable it was.
+/// The position of a token in the answer's text, and its probability.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TokenSpan {
     /// Bytes of the text. Tokens that share a character (byte fallback) share its range.
     pub bytes: Range<usize>,
-    /// Natural logarithm of the probability that the decoder gave it; `None` where a grammar forced
-    /// it, which is certain.
+    /// Natural logarithm of the probability that the decoder gave it; `None` if a grammar forced
+    /// it, which makes it certain.
     pub log_probability: Option<f64>,
 }
 
 /// The probabilities of a box whose coordinates and label stand at these bytes of `text`; `None`
 /// without token probabilities.
 ///
-/// Of the coordinates only the tokens that hold a digit count: the commas and spaces between them
-/// are all but certain and would only lift every score.
+/// Only the tokens of coordinates that hold a digit count: the commas and spaces between them are
+/// all but certain and would only lift every score.
 pub fn box_probabilities(
     text: &str,
     spans: &[TokenSpan],
@@ -49,7 +50,7 @@ pub fn is_near_rounding(text: &str, ended: Ended, spans: &[TokenSpan]) -> bool {
 }
 
 /// Geometric mean of the probabilities of the tokens that touch `bytes` and that `counts` accepts;
-/// `None` where there are none.
+/// `None` if there are none.
 fn mean(
     text: &str,
     spans: &[TokenSpan],

@@ -14,10 +14,10 @@ use crate::record::{
     AnswerStatus, BBox, CoordinateOrder, CoordinateScale, Detection, Note, NoteKind,
 };
 
-/// The label of a box that came without one, where the query named no sole label.
+/// The label of a box that came without one, if the query named no sole label.
 const DEFAULT_LABEL: &str = "object";
 
-/// A detection and where it came from.
+/// A detection, and its origin.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Located {
     /// In pixels of the view, without a score.

@@ -1,9 +1,9 @@
 //! Cuts an answer's text into tokens, tolerantly.
 //!
-//! In: the text. Out: one token a call, either of prose (where only the start of a JSON value, a
-//! fence, a mark or an entry of a listing matters, and an apostrophe is no quote) or of a JSON
-//! value. Promises: it only goes forward, save that the tail of a string without its closing quote
-//! is read once more; every look ahead is bounded, or skips white space that no other look ahead of
+//! In: the text. Out: one token a call, either of prose (only the start of a JSON value, a fence, a
+//! mark or an entry of a listing matters, and an apostrophe is no quote) or of a JSON value.
+//! Promises: it only moves forward, except that the tail of a string without its closing quote is
+//! read once more; every look ahead is bounded, or skips white space that no other look ahead of
 //! its kind skips again.
 //!
 //! Full-width and typographic punctuation (`：，［｛“„«「`) is read as the ASCII that it stands for,
@@ -101,7 +101,7 @@ pub(super) struct Scanner<'t> {
     begin: usize,
     /// Before this no entry is looked for.
     entries_from: usize,
-    /// Where the last unquoted word ended: a quote right there closes nothing and opens nothing.
+    /// The end of the last unquoted word: a quote right there closes nothing and opens nothing.
     word_end: Option<usize>,
     /// Bytes looked at, which the tests hold against the length of the text.
     #[cfg(test)]
@@ -127,7 +127,7 @@ impl<'t> Scanner<'t> {
         self.steps.get()
     }
 
-    /// Where the last token began.
+    /// The start of the last token.
     pub(super) fn start(&self) -> usize {
         self.start
     }
@@ -137,7 +137,7 @@ impl<'t> Scanner<'t> {
         (self.at, self.begin) = (at, at);
     }
 
-    /// Where the last token ended.
+    /// The end of the last token.
     pub(super) fn end(&self) -> usize {
         self.at
     }
@@ -260,7 +260,7 @@ impl<'t> Scanner<'t> {
         found.is_some()
     }
 
-    /// Moves behind the next mark and gives it, and where it begins.
+    /// Moves behind the next mark and returns it, with its start.
     pub(super) fn next_mark(&mut self) -> Option<(usize, Mark)> {
         while let Some(found) = self.text[self.at..].find(['<', '[', '◁']) {
             let start = self.at + found;
@@ -304,7 +304,7 @@ impl<'t> Scanner<'t> {
         false
     }
 
-    /// Where the name of the channel stands whose mark ends at `at`.
+    /// The position of the channel's name whose mark ends at `at`.
     fn channel_name(&self, at: usize) -> Range<usize> {
         let rest = &self.text[at..];
         let spaces = rest.bytes().take(LOOK_AHEAD).take_while(|b| *b == b' ').count();
@@ -371,7 +371,7 @@ impl<'t> Scanner<'t> {
         Some(c.map_or((byte, 1), |c| (ascii_of(c).unwrap_or(byte), c.len_utf8())))
     }
 
-    /// The mark at `at`, and where it ends. Only prose has marks in square brackets.
+    /// The mark at `at`, and its end. Only prose has marks in square brackets.
     fn mark_at(&self, at: usize) -> Option<(Mark, usize)> {
         match self.peek(at)? {
             b'<' | b'[' => {}
@@ -464,7 +464,7 @@ impl<'t> Scanner<'t> {
         Some(at)
     }
 
-    /// Where the list begins, if `box_2d:` and a list stand at `at` in prose, with the quotes and
+    /// The start of the list, if `box_2d:` and a list stand at `at` in prose, with the quotes and
     /// stars that people put around a key.
     fn loose_box_key(&self, at: usize) -> Option<usize> {
         if !matches!(self.peek(at), Some(b'b' | b'B')) || self.word_before(at) {
@@ -595,8 +595,8 @@ impl<'t> Scanner<'t> {
         ENDS_OF_STRINGS.iter().any(|mark| self.text[at..].starts_with(mark))
     }
 
-    /// A string that a typographic quote opened, which is the next character. It ends with one that
-    /// goes with it and behind which the JSON could go on, or before a line that begins with a
+    /// A string behind a typographic opening quote, which is the next character. It ends with a
+    /// matching quote behind which the JSON could continue, or before a line that begins with a
     /// bracket.
     fn typographic_string(&mut self) -> Scalar {
         let Some(open) = self.text[self.at..].chars().next() else { return self.word() };

@@ -1,9 +1,9 @@
 //! Boxes of several views of one image to one list.
 //!
-//! In: detections in pixels of the image, each with the view that it was seen in. Out: detections.
-//! Promises: an object that several views show is one detection; a box that the edge of a tile cuts
-//! is joined with what another view shows of the object, or dropped, also where it was taken for
-//! something else; boxes of one view are never joined with each other.
+//! In: detections in pixels of the image, each with the view that it was found in. Out: detections.
+//! Promises: an object that several views show is one detection; a box that is cut by the edge of a
+//! tile is joined with the rest of the object in another view, or dropped, also if its label is
+//! another one there; boxes of one view are never joined with each other.
 //!
 //! Greedy non-maximum merging over the intersection with the smaller area, as in SAHI (Akyon et al.
 //! 2022, `GREEDYNMM` with `IOS`), with two differences: of whole boxes the one of the smallest view
@@ -16,8 +16,9 @@ use crate::record::{BBox, Detection};
 /// grid of the answers is not finer.
 const CUT: f64 = 4.0;
 
-/// A box this close may be cut, too: models do not see an edge as sharply as that. It is taken for
-/// a piece only where no other view has the same box and one shows something beyond that edge.
+/// Wider tolerance: a box this close to an edge may be cut, too, since models locate edges less
+/// exactly. It counts as cut only if no other view has the same box and one shows something beyond
+/// that edge.
 const NEAR: f64 = 50.0;
 
 /// Share of the smaller one's area that such a piece and that object must have in common, whatever
@@ -36,7 +37,7 @@ pub(super) struct Seen {
     pub(super) view: BBox,
 }
 
-/// What became of the boxes.
+/// The result of joining.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Joined {
     /// In the order of the boxes that they began with.
@@ -52,7 +53,7 @@ pub(super) struct Joined {
 struct Cuts([bool; 4]);
 
 impl Cuts {
-    /// Those that are no farther from the edge than `within` thousandths of the view's side.
+    /// Sides that are no farther from the edge than `within` thousandths of the view's side.
     fn of(seen: &Seen, image: BBox, within: f64) -> Self {
         let (bbox, view) = (seen.detection.bbox, seen.view);
         let (near_x, near_y) = (view.width() * within / 1000.0, view.height() * within / 1000.0);
@@ -77,7 +78,7 @@ struct Object {
     cuts: Cuts,
     /// Sides that may be cut, as far as all its boxes say.
     near: Cuts,
-    /// That of the box that it began with first.
+    /// Views of the merged boxes; the seed box's view is first.
     views: Vec<BBox>,
 }
 
@@ -87,13 +88,13 @@ impl Object {
         let (bbox, view) = (whole.detection.bbox, self.views[0]);
         let beyond = [bbox.x0 < view.x0, bbox.y0 < view.y0, bbox.x1 > view.x1, bbox.y1 > view.y1];
         self.near.0.iter().zip(beyond).any(|(near, beyond)| *near && beyond)
-            && bbox.overlap_of_smaller(&self.detection.bbox) >= PIECE
+            && bbox.intersection_over_smaller(&self.detection.bbox) >= PIECE
     }
 }
 
-/// Joins what the views of an image of `width` x `height` pixels show. Boxes of one label are one
-/// object where they have at least `threshold` of the smaller one's area in common, or are halves
-/// that face each other.
+/// Joins the boxes that the views of an image of `width` x `height` pixels show. Boxes of one label
+/// are one object if their overlap is at least `threshold` of the smaller one's area, or if they
+/// are halves that face each other.
 pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> Joined {
     let image = BBox::whole(width, height);
     let with_cuts = |(index, one)| -> (usize, Seen, Cuts) {
@@ -119,7 +120,8 @@ pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> 
         let same = objects.iter_mut().find(|object| {
             object.detection.label == one.detection.label
                 && !object.views.contains(&one.view)
-                && (object.detection.bbox.overlap_of_smaller(&one.detection.bbox) >= threshold
+                && (object.detection.bbox.intersection_over_smaller(&one.detection.bbox)
+                    >= threshold
                     || facing(object.detection.bbox, object.cuts, one.detection.bbox, cuts))
         });
         let near = Cuts::of(&one, image, NEAR);
@@ -141,7 +143,7 @@ pub(super) fn join(seen: Vec<Seen>, width: u32, height: u32, threshold: f64) -> 
     }
     let all = objects.len();
     objects.retain(|object| !object.cuts.any());
-    // Those that are surely whole first, so that of two that could be pieces of each other one
+    // Boxes that are surely whole come first, so that one of two possible pieces of each other
     // stays.
     objects.sort_by_key(|object| object.near.any());
     let mut kept: Vec<Object> = Vec::with_capacity(objects.len());
@@ -168,7 +170,7 @@ fn absorb(object: &mut Object, one: &Seen, cuts: Cuts) {
     let (before, piece) = (object.detection.bbox, one.detection.bbox);
     let bbox = before.union(&piece);
     let inner = |from: f64, to: f64, size: f64| (from - to).abs() <= size * CUT / 1000.0;
-    // The side of the union is cut where every piece that reaches it is cut there.
+    // The side of the union is cut if it is cut in every piece that reaches it.
     let reach = |a: f64, b: f64, side: usize, size: f64| {
         let (object_reaches, piece_reaches) = match side {
             0 | 1 => (a <= b || inner(a, b, size), b <= a || inner(a, b, size)),
@@ -190,8 +192,8 @@ fn absorb(object: &mut Object, one: &Seen, cuts: Cuts) {
     }
 }
 
-/// Whether one is cut where the other goes on: at facing sides, with gap or overlap, and level with
-/// each other.
+/// Whether one is cut and the other continues it: at facing sides, with a gap or an overlap, and
+/// level with each other.
 fn facing(a: BBox, a_cuts: Cuts, b: BBox, b_cuts: Cuts) -> bool {
     let level = |a0: f64, a1: f64, b0: f64, b1: f64| {
         (a1.min(b1) - a0.max(b0)) >= FACING * (a1 - a0).min(b1 - b0)
@@ -274,8 +276,8 @@ mod tests {
         ];
         let joined = join(half, WIDTH, HEIGHT, 0.5);
         assert_eq!((joined.detections.len(), joined.merged, joined.dropped), (1, 0, 1));
-        // So is one that ends near the edge, by whatever label, where a neighbour shows more of it;
-        // without that it stays.
+        // So is a box that ends near the edge, whatever its label, if a neighbour shows more of it;
+        // otherwise it stays.
         let piece = seen("square", [500.0, 100.0, 540.0, 200.0], LEFT);
         let circle = seen("circle", [502.0, 100.0, 600.0, 200.0], RIGHT);
         assert_eq!(boxes(vec![piece.clone(), circle.clone()]), [[502.0, 100.0, 600.0, 200.0]]);
@@ -391,7 +393,7 @@ mod tests {
             let joined = join(vec![with(left(), first), with(right(), second)], WIDTH, HEIGHT, 0.5);
             assert_eq!(joined.detections[0].score, Some(0.7));
         }
-        // Of whole boxes of equally fine views, the surest stays.
+        // Of whole boxes of equally fine views, the one with the best score stays.
         let whole = |x0: f64, view| seen("cat", [x0, 100.0, 540.0, 200.0], view);
         let joined = join(
             vec![with(whole(460.0, LEFT), 0.3), with(whole(461.0, RIGHT), 0.6)],

@@ -4,10 +4,10 @@
 //! Promises: only what templates write: a role alone on its line, a role and a colon at the start
 //! of a line, a role in capitals and a colon anywhere, or a role right behind a bracket.
 
-/// Who speaks.
+/// The speaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Somebody asks, and what was answered ends.
+    /// A question: it ends the answer before it.
     Other,
     /// The model answers anew.
     Model,
@@ -20,17 +20,17 @@ const MODELS: [&str; 5] = ["assistant", "model", "ai", "gpt", "bot"];
 const OTHERS: [&str; 9] =
     ["user", "human", "system", "instruction", "question", "q", "prompt", "customer", "tool"];
 
-/// Those of them that stand alone on a line only as a role.
+/// Those of them that are a role only if they stand alone on a line.
 const ALONE: [&str; 5] = ["user", "human", "assistant", "model", "system"];
 
 /// The longest role, in bytes.
-const LONGEST: usize = 12;
+const MAX_LENGTH: usize = 12;
 
-/// The role that the word at `at` is, where a word of prose begins. What was answered ends at
-/// `answered`.
+/// The role that the word at `at` names, if a word of prose begins there. The answer before it ends
+/// at `answered`.
 pub(super) fn role(text: &str, at: usize, answered: usize) -> Option<Role> {
     let rest = &text[at..];
-    let near = &rest[..rest.floor_char_boundary(LONGEST)];
+    let near = &rest[..rest.floor_char_boundary(MAX_LENGTH)];
     let word = &near[..near.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(near.len())];
     let lower = word.to_ascii_lowercase();
     let role = match () {

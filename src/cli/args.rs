@@ -7,16 +7,16 @@ use std::sync::atomic::AtomicBool;
 use gemscope::session::RunOptions;
 use gemscope::session::pipeline::{LimitSection, RunSection};
 
-/// What becomes of what is there already.
+/// How a run goes on from what its directory holds.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Going on")]
 pub(crate) struct ControlArgs {
-    /// Throw away what --out holds of an earlier run: its journal, and the files that gemscope is
-    /// on record to have written
+    /// Throw away the earlier run in --out: its journal, and the files that gemscope is on record
+    /// to have written
     #[arg(long, visible_alias = "overwrite")]
     pub(crate) fresh: bool,
-    /// Take over files in --out that are in the way of an export, and replace them: those of a
-    /// version that kept no list of what it wrote, or that were changed since
+    /// Replace files in --out that are in the way of an export although gemscope cannot prove that
+    /// it wrote them: a version without a list of its files did, or they were changed since
     #[arg(long)]
     pub(crate) adopt: bool,
     /// Try images again that failed before. Without it, only those whose files have changed

@@ -1,4 +1,4 @@
-//! What is said of images that were not chosen, or were made good.
+//! Notes for the user about images that were left out or repaired.
 
 use gemscope::record::NoteKind;
 use gemscope::session::Summary;
@@ -6,12 +6,12 @@ use gemscope::source::{Besides, Source};
 
 use super::messages;
 
-/// Says what to do about files that hold pictures and are no images.
+/// Advises what to do about files that hold pictures and are no images.
 pub(crate) fn say_advice(source: &Source) {
     source.passed_over.advice().into_iter().for_each(messages::say);
 }
 
-/// What the inputs hold besides the `images` that were chosen, a line each.
+/// One line for each kind of file that the inputs hold besides the `images` that were chosen.
 pub(crate) fn besides(besides: &Besides, images: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let chosen = images + besides.other_shards;
@@ -31,7 +31,7 @@ pub(crate) fn besides(besides: &Besides, images: usize) -> Vec<String> {
     lines
 }
 
-/// What was made good of image files, a line each.
+/// One line for each kind of repair that image files needed.
 pub(crate) fn made_good(summary: &Summary) -> Vec<String> {
     let count = |kind| summary.notes.get(&kind).copied().unwrap_or(0);
     let (cut, failed) = (count(NoteKind::TruncatedImage), summary.too_few_rows);

@@ -21,12 +21,12 @@ pub(crate) struct Args {
     /// What DATASET is: coco, roboflow, yolo, voc. Default: told from its files
     #[arg(long, value_name = "FORMAT")]
     from: Option<Format>,
-    /// Where the images are, if not where DATASET says; only their headers are read, for their
-    /// sizes
+    /// The folder of the images, if DATASET does not lead to them; only their headers are read, for
+    /// their sizes
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
-    /// Where to write: a new file for COCO, a new or empty directory for the others, or what an
-    /// earlier conversion wrote
+    /// Output path: a new file for COCO, a new or empty directory for the others, or the output of
+    /// an earlier conversion
     #[arg(long, short, value_name = "PATH")]
     out: PathBuf,
     /// Leave out entries that are wrong, and count them by what is wrong with them. Without it, all

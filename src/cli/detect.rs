@@ -24,10 +24,10 @@ pub(crate) struct Args {
     /// with one path a line, - for such a list on standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<PathBuf>,
-    /// What a pipeline can say, too.
+    /// The settings that a pipeline has, too.
     #[command(flatten)]
     pub(super) pipeline: Pipeline,
-    /// The run's directory: journal, exports. The same command again goes on where it was stopped
+    /// The run's directory: journal, exports. The same command again resumes the run
     #[arg(
         long,
         short,
@@ -42,7 +42,7 @@ pub(crate) struct Args {
     /// Print the summary as JSON
     #[arg(long, help_heading = "Output")]
     json: bool,
-    /// Print what would be done, without a model run
+    /// Print the plan of the run: images, sizes, prompts; runs no model
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
 }
@@ -55,7 +55,7 @@ impl Args {
         Ok(config)
     }
 
-    /// The run's directory, where one is made.
+    /// The run's directory; `None` for a dry run.
     pub(crate) fn out(&self) -> Option<&std::path::Path> {
         self.out.as_deref().filter(|_| !self.dry_run)
     }
@@ -89,7 +89,7 @@ pub(super) fn run_pipeline(
     };
     let mut options = args.control.run_options(out, run, &preprocess.limits, signals::stop_flag()?);
     options.pipeline = pipeline;
-    // What the session holds is dropped with it: its memory is better used for the records.
+    // Drop the session and its memory first: the records need room.
     let finished = session.run(&source, &placement, &options).map_err(raised)?;
     drop(session);
 
@@ -176,15 +176,18 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     }
     if !summary.failures.is_empty() {
         lines.push("\nfailed:".to_owned());
-        let failed = |failure: &Failure| {
-            plain::line(&format!("{}: {}", failure.image, failure.reason)).into_owned()
-        };
         lines.extend(summary.failures.iter().map(|failure| format!("  {}", failed(failure))));
     }
     lines.push(String::new());
     lines.extend(summary.written.iter().map(|path| path.display().to_string()));
     output::text(&(lines.join("\n") + "\n"));
     Ok(())
+}
+
+/// An image that failed, and why, in one line.
+pub(super) fn failed(failure: &Failure) -> String {
+    let reason = messages::in_flags(&failure.reason);
+    plain::line(&format!("{}: {reason}", failure.image)).into_owned()
 }
 
 /// How many boxes were left out for their scores, and how they are had.

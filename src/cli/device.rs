@@ -1,4 +1,4 @@
-//! What is said of a model and a device that flags name.
+//! Notes for the user about the model and the device that flags name.
 
 use gemscope::device::{Cards, DeviceChoice};
 use gemscope::model::demo;

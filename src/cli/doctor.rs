@@ -1,4 +1,4 @@
-//! `gemscope doctor`: what is installed, whether it works, and what to do.
+//! `gemscope doctor`: the installation, whether it works, and how to mend it.
 
 mod server;
 
@@ -16,9 +16,9 @@ use serde::Serialize;
 use super::device;
 use super::gpu::{self, Subject};
 use super::progress::Progress;
-use super::{Ending, Global, output};
+use super::{Ending, Global, messages, output};
 
-/// Check what is installed, and say what to do about what is not
+/// Check the installation, and say how to mend it
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Print everything as JSON; with a file behind it, write it there
@@ -43,14 +43,14 @@ pub(crate) struct Args {
     dtype: Option<Dtypes>,
     #[command(flatten)]
     device: DeviceSection,
-    /// Ask the server at this address what it is, show it a picture of shapes, and say what it
-    /// cannot do
+    /// Ask the server at this address about itself, show it a picture of shapes, and list its
+    /// limits
     #[arg(long, value_name = "URL", conflicts_with_all = ["gpu", "device"])]
     server: Option<String>,
     /// With --server: the model's name there
     #[arg(long, value_name = "NAME", requires = "server")]
     server_model: Option<String>,
-    /// With --server: what it is: auto, vllm, llama, ollama or openai
+    /// With --server: its kind: auto, vllm, llama, ollama or openai
     #[arg(long, value_name = "KIND", requires = "server")]
     server_kind: Option<ServerKindChoice>,
 }
@@ -59,7 +59,7 @@ pub(crate) struct Args {
 #[derive(Debug, Serialize)]
 struct SelfCheck {
     ok: bool,
-    /// What was asked and answered, or why there is no answer.
+    /// The question and the answer, or the reason for having none.
     says: String,
 }
 
@@ -67,7 +67,7 @@ struct SelfCheck {
 struct Examined {
     #[serde(flatten)]
     runtime: Report,
-    /// Absent where there is no ONNX Runtime to run it with.
+    /// Absent if there is no ONNX Runtime to run it with.
     self_check: Option<SelfCheck>,
 }
 
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     match &args.json {
         Some(file) if file == Path::new("-") => output::json(&examined)?,
         Some(file) => output::json_file(file, &examined, args.adopt)?,
-        None => output::text(&describe(&examined)),
+        None => output::text(&messages::in_flags(&describe(&examined))),
     }
     let ready = examined.self_check.as_ref().is_some_and(|check| check.ok);
     Ok(if ready { Ending::Complete } else { Ending::NotReady })
@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 /// Side of the scenes that a model is shown.
 const SIDE: u32 = 384;
 
-/// Where the disc is that a model is asked about.
+/// The bounding box of the disc in the test scene.
 const DISC: [f64; 4] = [120.0, 140.0, 260.0, 280.0];
 
 /// Whether the one thing that was found is that disc.
@@ -137,7 +137,7 @@ pub(super) fn disc(bbox: [f64; 4], colour: [u8; 3]) -> UprightImage {
     }
 }
 
-/// Shows the bundled model a red disc on grey and asks where it is.
+/// Shows the bundled model a red disc on grey and asks for its box.
 fn self_check(device: &DeviceSection, global: &Global) -> anyhow::Result<SelfCheck> {
     let model_args = ModelSection {
         model: Some(demo::NAME.into()),
@@ -214,7 +214,7 @@ fn describe(examined: &Examined) -> String {
     lines.join("\n") + "\n"
 }
 
-/// Driver, cards, and what computing on one needs.
+/// The driver, the cards, and the requirements of computing on one.
 fn describe_cuda(report: &Report) -> Vec<String> {
     let cuda = &report.cuda;
     let mut lines = vec![match (&cuda.driver, &cuda.problem) {
@@ -234,7 +234,7 @@ fn describe_cuda(report: &Report) -> Vec<String> {
             device.total_bytes >> 20
         ));
     }
-    // What it needs is of interest to those who have a card, or were about to have one.
+    // The requirements are listed only if there is a card, or was meant to be one.
     for need in &report.cuda_state.needs {
         lines.push(format!(
             "  needs {}: {}{}",

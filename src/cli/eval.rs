@@ -26,8 +26,8 @@ pub(crate) struct Args {
     /// Detections in COCO's results format: images and categories are matched by id
     #[arg(long, value_name = "FILE", group = "detections")]
     predictions: Option<PathBuf>,
-    /// What ranks the boxes of a run: coordinates, label, joint, stated, or none. Default: the
-    /// run's own
+    /// The score that ranks the boxes of a run: coordinates, label, joint, stated, or none.
+    /// Default: the run's own
     #[arg(long, value_name = "KIND", conflicts_with = "predictions")]
     score: Option<Scoring>,
     /// Evaluate only these labels of the truth, separated by commas
@@ -55,12 +55,12 @@ pub(crate) struct Args {
     /// Apply a calibration to the scores before thresholds and calibration error are computed
     #[arg(long, value_name = "FILE", conflicts_with = "calibrate")]
     calibration: Option<PathBuf>,
-    /// Replace what --report and --calibrate write even if gemscope has no record of writing it
+    /// Replace the files of --report and --calibrate even if gemscope has no record of writing them
     #[arg(long)]
     adopt: bool,
 }
 
-/// What `--json` prints.
+/// The JSON that `--json` prints.
 #[derive(Serialize)]
 struct Json<'e> {
     schema: u32,
@@ -69,7 +69,7 @@ struct Json<'e> {
     predictions: &'e str,
     #[serde(flatten)]
     evaluation: &'e Evaluation,
-    /// What was learned.
+    /// The calibration that was learned.
     #[serde(skip_serializing_if = "Option::is_none")]
     calibration: Option<&'e Calibration>,
 }
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
             }
             // Every box under its name: a curve needs those too that no export shows.
             let all =
-                Selection::of(read_records(run)?, &manifest, &manifest.filters.without_losses());
+                Selection::of(read_records(run)?, &manifest, &manifest.filters.keeping_all_boxes());
             Predictions::of_records(&all.records, &all.labels, scoring, run, &truth)?
         }
         (None, Some(file)) => Predictions::of_results(file, &truth)?,

@@ -25,11 +25,12 @@ pub(crate) struct Args {
     /// crops, overlay, html; of shards also run, which makes a run of them in --out
     #[arg(long, value_name = "FORMATS")]
     to: Names,
-    /// Where the images are now, for all runs or once for each, in order. Default: where they were
+    /// Folder of the images, once for all runs or once for each, in order. Default: the folder that
+    /// each run read
     #[arg(long, value_name = "DIR")]
     images: Vec<PathBuf>,
-    /// Where to write: a new or empty directory, or one of an earlier export. Default, for one run:
-    /// the run's directory
+    /// Output directory: new, empty, or that of an earlier export. Default, for one run: the run's
+    /// directory
     #[arg(long, short, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Write into a directory that holds other files, too, and replace those that are in the way
@@ -68,7 +69,8 @@ struct SelectArgs {
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Data sets (coco, yolo, voc, label-studio)")]
 struct DataSetArgs {
-    /// The share of the images for validation; a hash of its name says in which part an image is
+    /// The share of images for validation, 0 to 1; a hash of its name decides which part an image
+    /// belongs to
     #[arg(long, value_name = "SHARE", value_parser = share::<f64>)]
     split: Option<f64>,
     /// Copy images; without it they are linked (hard, or symbolic from another disk)
@@ -78,7 +80,7 @@ struct DataSetArgs {
     /// writes its images too
     #[arg(long)]
     write_upright: bool,
-    /// What Label Studio finds in front of the images' names; with "" the plain names. Default:
+    /// The prefix that Label Studio needs in front of image names; "" for plain names. Default:
     /// /data/local-files/?d=FOLDER/
     #[arg(long, value_name = "URL")]
     label_studio_url: Option<String>,
@@ -91,7 +93,7 @@ struct CropArgs {
     /// Pad every side: a share of the box (0.1) or pixels (12px)
     #[arg(long = "crop-padding", value_name = "PADDING")]
     padding: Option<Padding>,
-    /// Grow smaller crops to so many pixels a side
+    /// Enlarge crops until each side has at least this many pixels
     #[arg(
         long = "crop-min-size",
         value_name = "PIXELS",
@@ -294,7 +296,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 /// of them before.
 fn write_run(args: &Args, run: &export::Run, directory: &RunDirectory) -> anyhow::Result<()> {
     let Some(manifest) = &run.manifest else { return Ok(()) };
-    directory.settle(manifest)?;
+    directory.create_or_verify(manifest)?;
     directory.add_shards(&args.runs)?;
     // What they were judged by last, if that is one rubric.
     let kept = |run: &PathBuf| std::fs::read(run.join(KEPT_RUBRIC)).ok();

@@ -1,4 +1,4 @@
-//! `gemscope inspect`: what the model is given for an image.
+//! `gemscope inspect`: the model's input for an image.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,8 @@ use serde::Serialize;
 
 use super::{Ending, messages, output};
 
-/// Show what the model is given for an image; needs only the tokenizer, template and settings of a
-/// model directory
+/// Show the model's input for an image; needs only the tokenizer, template and settings of a model
+/// directory
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Image files

@@ -50,7 +50,7 @@ use gemscope::ownership::OwnershipError;
 use gemscope::record::{Manifest, Record};
 use gemscope::run::RunError;
 use gemscope::server::ServerError;
-use gemscope::session::{PipelineError, SessionError};
+use gemscope::session::SessionError;
 
 /// Finds, counts, crops and judges what is in a folder of images, with Gemma 4, offline.
 #[derive(Debug, Parser)]
@@ -68,7 +68,7 @@ enum Command {
     Detect(Box<detect::Args>),
     /// Judge generated frames by a rubric: keep, review or reject
     Critique(Box<critique::Args>),
-    /// Run a pipeline: a TOML file that says what the flags of detect say, or a rubric
+    /// Run a pipeline: a TOML file with the flags of detect, or a rubric
     Run(run::Args),
     /// Write a run's results in other formats; runs no model
     Export(export::Args),
@@ -86,13 +86,13 @@ enum Command {
     Eval(Box<eval::Args>),
     /// Write a dataset in another format: COCO, YOLO, Pascal VOC
     Convert(convert::Args),
-    /// Show what the model is given for an image: sizes, tokens, tensors
+    /// Show the model's input for an image: sizes, tokens, tensors
     Inspect(inspect::Args),
     /// Fetch a model, list those that are there, look at one
     Model(model::Args),
     /// Install ONNX Runtime into the user's cache directory
     Setup(setup::Args),
-    /// Check what is installed, and say what to do about what is not
+    /// Check the installation, and say how to mend it
     Doctor(doctor::Args),
     /// Print a script that completes commands and flags in a shell
     Completions(shell::CompletionsArgs),
@@ -111,12 +111,11 @@ struct Global {
     /// Say nothing on stderr but errors
     #[arg(long, short, global = true, help_heading = "Global options")]
     quiet: bool,
-    /// Log what ONNX Runtime and gemscope do (-v warnings, -vv information, -vvv everything)
+    /// Log events of ONNX Runtime and gemscope (-v warnings, -vv information, -vvv everything)
     #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Global \
         options")]
     verbose: u8,
-    /// Append what happens, every image and what it took among it, to a file, as one JSON object a
-    /// line
+    /// Append events to a file, one JSON object a line, with the time of every image
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     log: Option<std::path::PathBuf>,
 }
@@ -134,7 +133,7 @@ enum Ending {
     Complete,
     /// Some images, or lines, failed.
     SomeFailed,
-    /// What was checked is not in order.
+    /// A check found something wrong.
     NotReady,
     /// A format that was asked for is not written; the others are.
     NotWritten,
@@ -213,8 +212,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(Ending::NotReady | Ending::NotWritten) => ExitCode::from(1),
         Ok(Ending::Stopped) => ExitCode::from(signals::STOPPED),
         Err(error) => {
-            let in_flags = error.downcast_ref().and_then(in_flags);
-            messages::error(&in_flags.unwrap_or_else(|| format!("{error:#}")));
+            messages::error(&format!("{error:#}"));
             if let Some(advice) = ownership_of(&error).and_then(advice) {
                 messages::error(advice);
             }
@@ -235,7 +233,7 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-/// An error of a session by its own type, if it is one of a run or of what is written.
+/// A session's error as its inner type, if it is about a run or an output directory.
 fn raised(error: SessionError) -> anyhow::Error {
     match error {
         SessionError::Run(error) => error.into(),
@@ -247,28 +245,8 @@ fn raised(error: SessionError) -> anyhow::Error {
 
 /// The smallest model that is published with graphs.
 const SMALLEST: &str = "onnx-community/gemma-4-E2B-it-ONNX";
-/// What is wrong with flags, where the library calls them by their keys.
-fn in_flags(error: &PipelineError) -> Option<String> {
-    let flag = |key: &str| format!("--{}", key.replace('_', "-"));
-    Some(match error {
-        PipelineError::GoesWith { setting, with } => {
-            let with: Vec<String> = with.split(" or ").map(flag).collect();
-            format!("{} goes with {}", flag(setting), with.join(" or "))
-        }
-        PipelineError::Excluded { one, other } => {
-            format!("{} cannot be used with {}", flag(one), flag(other))
-        }
-        PipelineError::NoLabels | PipelineError::NoPhrase | PipelineError::Budget(_) => {
-            format!("--{error}")
-        }
-        PipelineError::OtherScore { .. } => {
-            error.to_string().replace("leave score", "leave --score")
-        }
-        _ => return None,
-    })
-}
 
-/// The flags that mend what the library says in words of its settings.
+/// The flags that solve a library error about settings.
 fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
     let words = match error {
         SessionError::Hub(HubError::NotThere { id, .. }) => {
@@ -335,7 +313,6 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
             "say what to find: --labels, --phrase or --prompt, or for each image by itself: \
              --prompts FILE"
         }
-        SessionError::NoFastDecode => "leave out --fast-decode",
         SessionError::NoRoomForThoughts => "leave out --thinking, or take --decoding free",
         SessionError::NoRoomForText => "leave out --decoding grammar, or say --answer boxes",
         SessionError::NoLabelsToSplit => "--per-label needs --labels",
@@ -363,7 +340,7 @@ fn shards_flags(error: &ShardsError) -> Option<&'static str> {
     })
 }
 
-/// The flags that mend what a server cannot do.
+/// The flags that avoid a server's limit.
 fn server_flags(error: &ServerError) -> Option<&'static str> {
     Some(match error {
         ServerError::Address { .. } | ServerError::NoServer { .. } => {
@@ -389,7 +366,7 @@ fn is_full_disk(error: &anyhow::Error) -> bool {
         || ownership_of(error).is_some_and(OwnershipError::is_full_disk)
 }
 
-/// What is in the way in a directory that is written, if it is that.
+/// The ownership error behind `error`, if there is one.
 fn ownership_of(error: &anyhow::Error) -> Option<&OwnershipError> {
     match (error.downcast_ref(), error.downcast_ref(), error.downcast_ref()) {
         (Some(ExportError::Ownership(error)), ..)
@@ -411,8 +388,7 @@ fn advice(error: &OwnershipError) -> Option<&'static str> {
     }
 }
 
-/// What can be done about a run in `directory` whose settings are other ones, without a loss of its
-/// answers.
+/// Says how to go on without losing the answers of the run in `directory`, whose settings differ.
 fn say_what_goes_on(directory: &Path) {
     let judges = Manifest::read(directory)
         .is_ok_and(|run| run.settings.is_some_and(|run| run.critique.is_some()));
@@ -467,7 +443,7 @@ fn ending(exported: &Exported, left: usize, failed: usize) -> Ending {
     }
 }
 
-/// The records of a run; what is damaged of its journal is said.
+/// The records of a run; damaged lines of its journal are reported.
 fn read_records(run: &Path) -> Result<Vec<Record>, JournalError> {
     let JournalRecords { records, damaged } = read_journal(run)?;
     say_damaged(run, &damaged);

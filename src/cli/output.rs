@@ -1,4 +1,4 @@
-//! What is printed on stdout.
+//! Output on stdout.
 //!
 //! In: text, and values for JSON. Out: text that no terminal acts on; JSON that stays JSON.
 //! Promises: a stdout that cannot be written changes no exit code. A closed pipe is a reader that
@@ -52,7 +52,7 @@ pub(crate) fn json<T: Serialize>(value: &T) -> serde_json::Result<()> {
     Ok(())
 }
 
-/// Whether nothing that was to be read is lost: a closed pipe has no reader.
+/// Whether stdout is complete. A closed pipe counts as complete: nobody reads it.
 pub(crate) fn is_whole() -> bool {
     !LOST.load(Ordering::Relaxed)
 }
@@ -74,7 +74,7 @@ fn print(text: &str) {
 /// Writes one value as indented JSON into a file, as [`file`] does.
 ///
 /// # Errors
-/// Where it cannot be written, with its name.
+/// If it cannot be written, with its name.
 pub(crate) fn json_file<T: Serialize>(path: &Path, value: &T, adopt: bool) -> anyhow::Result<()> {
     file(path, (serde_json::to_string_pretty(value)? + "\n").as_bytes(), adopt)
 }
@@ -83,7 +83,7 @@ pub(crate) fn json_file<T: Serialize>(path: &Path, value: &T, adopt: bool) -> an
 /// it is taken while that is done.
 ///
 /// # Errors
-/// Where it cannot be written, with its name.
+/// If it cannot be written, with its name.
 pub(crate) fn file(path: &Path, bytes: &[u8], adopt: bool) -> anyhow::Result<()> {
     let name = path.file_name().and_then(OsStr::to_str);
     let name = name.with_context(|| format!("{}: no name for a file", path.display()))?;

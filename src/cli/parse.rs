@@ -12,7 +12,7 @@ use gemscope::export::Run;
 use gemscope::files;
 use gemscope::journal::RunDirectory;
 use gemscope::record::{
-    AnswerKind, AnswerStatus, CoordinateOrder, CoordinateScale, Elsewhere, Filters, Manifest,
+    AnswerKind, AnswerStatus, CoordinateOrder, CoordinateScale, ExternalAnswers, Filters, Manifest,
     NoteKind, Record, Rules,
 };
 use gemscope::responses::{self, Asked, Collected, ImageFolder, Problem, Requests};
@@ -34,14 +34,14 @@ pub(crate) struct Args {
     /// The folder of the images: their sizes are read from it, and no name leads out of it
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
-    /// What was asked: the input file of the batch, or lines {"custom_id":…,"image":…,"question":…}
+    /// The questions: the input file of the batch, or lines {"custom_id":…,"image":…,"question":…}
     #[arg(long, value_name = "FILE")]
     requests: Option<PathBuf>,
     /// The labels that were asked for, separated by commas, or @FILE with one a line; "Dog" and
     /// "two dogs" are then a dog
     #[arg(long, short, value_name = "LABELS")]
     labels: Option<Names>,
-    /// What was asked for: boxes or text. Default: boxes with --labels; without, as each question
+    /// The kind of answer: boxes or text. Default: boxes with --labels; without, as each question
     /// says (boxes if it begins with detect, find or locate or names box_2d), and boxes if that is
     /// not known
     #[arg(long, value_name = "KIND")]
@@ -52,7 +52,7 @@ pub(crate) struct Args {
     /// llama.cpp do not turn them)
     #[arg(long, requires = "images")]
     no_exif: bool,
-    /// Throw away what --out holds of an earlier run
+    /// Throw away the earlier run in --out
     #[arg(long, visible_alias = "overwrite")]
     fresh: bool,
     /// Print the summary as JSON instead of the records
@@ -85,7 +85,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let (unused, unanswered) = (collected.problems.len(), collected.unanswered.len());
     let records: Vec<Record> =
         collected.images.into_iter().map(|image| image.record(&asked, &rules)).collect();
-    let elsewhere = Elsewhere {
+    let elsewhere = ExternalAnswers {
         labels: labels.clone(),
         answer: asked.answer,
         rules,
@@ -93,12 +93,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         apply_orientation: !args.no_exif,
     };
     let root = images.as_ref().map(|images| images.root().to_owned());
-    let manifest = Manifest::of_elsewhere(root.clone(), elsewhere).with_filters(filters.clone());
+    let manifest = Manifest::of_external(root.clone(), elsewhere).with_filters(filters.clone());
     let manifest = model.clone().into_iter().fold(manifest, Manifest::with_model);
     if let Some(out) = &args.out {
         write(out, args.fresh, &manifest, &records)?;
     }
-    // The journal has every box; what is printed is what exports show.
+    // The journal has every box; the output has the exported ones.
     let mut shown = Run::of(records, manifest, &filters, root);
     for record in shown.selection.records.iter().take_while(|_| !args.json) {
         output::json_line(record)?;
@@ -126,7 +126,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         output::json(&summary)?;
     }
     if args.out.is_none() && !output::is_whole() {
-        // What is printed is all there is.
+        // The printed lines are the only output, so nothing may be missing.
         bail!("not all could be printed");
     }
     Ok(if unused == 0 && unanswered == 0 && summary.failures.is_empty() {
@@ -150,7 +150,7 @@ fn open(file: &Path) -> anyhow::Result<Box<dyn BufRead>> {
 }
 
 impl Args {
-    /// Decides the scale of all answers, if nobody has named it.
+    /// Decides the scale of all answers, unless it was named.
     fn decide(&self, collected: &Collected, asked: &Asked, rules: &mut Rules) -> Coordinates {
         let named = self.coordinates.coordinates;
         let mut evidence = ScaleEvidence::default();
@@ -185,7 +185,7 @@ fn hint(problem: &Problem) -> &'static str {
     }
 }
 
-/// What a user should know about the responses, one a line.
+/// Warnings about the responses, one a line.
 fn remarks(collected: &Collected, no_exif: bool) -> Vec<String> {
     let mut remarks = Vec::new();
     let mut remark = |count: usize, what: &str| {
@@ -225,11 +225,11 @@ fn remarks(collected: &Collected, no_exif: bool) -> Vec<String> {
 /// Adds the records to the run in `out` that it does not hold yet.
 fn write(out: &Path, fresh: bool, manifest: &Manifest, records: &[Record]) -> anyhow::Result<()> {
     let directory = RunDirectory::open(out, fresh)?;
-    directory.settle(manifest)?;
+    directory.create_or_verify(manifest)?;
     let (mut journal, known) = directory.journal(Duration::ZERO)?;
     super::progress::say_what_was_left(&directory, &known);
     let held = directory
-        .held(records)
+        .already_held(records)
         .context("choose another --out, or throw the run away with --fresh")?;
     for (record, _) in records.iter().zip(held).filter(|(_, held)| !held) {
         journal.append(record)?;
@@ -237,18 +237,18 @@ fn write(out: &Path, fresh: bool, manifest: &Manifest, records: &[Record]) -> an
     Ok(journal.sync()?)
 }
 
-/// What the numbers of all boxes count.
+/// The unit of the numbers in all boxes.
 #[derive(Serialize)]
 struct Coordinates {
     scale: CoordinateScale,
     order: CoordinateOrder,
     because: String,
-    /// Answers with boxes that do not fit; absent where the scale was named.
+    /// Number of answers whose boxes do not fit; absent if the scale was named.
     #[serde(skip_serializing_if = "Option::is_none")]
     contradictory: Option<usize>,
 }
 
-/// What became of the input.
+/// Summary of the input and its records.
 #[derive(Serialize)]
 struct ParseSummary {
     images: usize,

@@ -2,7 +2,7 @@
 
 use toml::{Table, Value};
 
-/// The flags of `detect` that say what the pipeline `text` says, which is in order.
+/// The flags of `detect` for the valid pipeline `text`.
 pub(crate) fn flags(text: &str) -> Vec<String> {
     let table: Table = toml::from_str(text).unwrap_or_default();
     let mut flags = Vec::new();

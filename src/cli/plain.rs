@@ -1,13 +1,13 @@
 //! Text that a terminal cannot be made to act on.
 //!
 //! Names of files, labels and answers come from elsewhere. Printed as they are, an escape sequence
-//! in one could colour, move or erase what stands on the screen, and a line break could make two
+//! in one could colour, move or erase other text on the screen, and a line break could make two
 //! lines of one.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Control characters as they are written in a string (`\u{1b}`), but for line breaks and tabs.
+/// Control characters escaped as in a string literal (`\u{1b}`), except for line breaks and tabs.
 pub(crate) fn block(text: &str) -> Cow<'_, str> {
     escape(text, |character| character.is_control() && !matches!(character, '\n' | '\t'))
 }
@@ -17,8 +17,8 @@ pub(crate) fn line(text: &str) -> Cow<'_, str> {
     escape(text, char::is_control)
 }
 
-/// JSON with the same values: such characters stand in its strings only, where `\u001b` means the
-/// same.
+/// JSON with the same values: control characters occur only in its strings, and there `\u001b` is
+/// the same character.
 pub(crate) fn json(text: &str) -> Cow<'_, str> {
     let acts = |character: char| character.is_control() && !matches!(character, '\n' | '\t');
     escape_as(text, acts, |plain, character| {

@@ -1,16 +1,16 @@
-//! What a user sees of a session: sentences on stderr, and a progress bar.
+//! Progress of a session for the user: sentences on stderr, and a progress bar.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use gemscope::journal::{Known, PairJournal, RunDirectory};
+use gemscope::journal::{PairJournal, ResumeIndex, RunDirectory};
 use gemscope::record::AnswerStatus;
 use gemscope::session::Observer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{messages, say_damaged};
 
-/// Says what happens on stderr, and draws a bar there with images a second, the time left and the
+/// Writes messages to stderr, and draws a bar there with images a second, the time left and the
 /// count of each status. The bar is drawn only on a terminal.
 pub(crate) struct Progress {
     bar: ProgressBar,
@@ -33,7 +33,7 @@ impl Observer for Progress {
         messages::say(message);
     }
 
-    fn opened(&self, directory: &RunDirectory, known: &Known) {
+    fn opened(&self, directory: &RunDirectory, known: &ResumeIndex) {
         say_what_was_left(directory, known);
     }
 
@@ -79,8 +79,8 @@ impl Observer for Progress {
     }
 }
 
-/// Says what an earlier process left behind that was killed, or a disk that lost something.
-pub(super) fn say_what_was_left(directory: &RunDirectory, known: &Known) {
+/// Reports the leftovers of an earlier process that was killed, or of a disk that lost data.
+pub(super) fn say_what_was_left(directory: &RunDirectory, known: &ResumeIndex) {
     let out = directory.output().path();
     if let Some(holder) = &directory.killed {
         messages::say(&format!(

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::{Ending, output, plain, say_damaged};
 
-/// Show how a run went: statuses, images a second over its time, the slowest images, what was tried
-/// again
+/// Show how a run went: statuses, images a second over time, the slowest images, and images that
+/// were retried
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The run's directory; one that is being written may be looked at
@@ -23,10 +23,10 @@ pub(crate) struct Args {
     json: bool,
 }
 
-/// What `--json` prints.
+/// The JSON that `--json` prints.
 #[derive(Serialize)]
 struct Json<'h> {
-    /// What readers know the model by that answered.
+    /// The name of the model that answered.
     model: &'h str,
     #[serde(flatten)]
     history: &'h History,
@@ -60,10 +60,10 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
             mean.read, mean.prepare, mean.answer
         ));
         let mut rows = vec![["from", "images", "images/s"].map(str::to_owned).to_vec()];
-        rows.extend(history.throughput.iter().map(|stretch| {
+        rows.extend(history.throughput.iter().map(|bucket| {
             let speed =
-                if stretch.seconds > 0.0 { stretch.images as f64 / stretch.seconds } else { 0.0 };
-            vec![clock(stretch.from), stretch.images.to_string(), format!("{speed:.2}")]
+                if bucket.seconds > 0.0 { bucket.images as f64 / bucket.seconds } else { 0.0 };
+            vec![clock(bucket.from), bucket.images.to_string(), format!("{speed:.2}")]
         }));
         lines.push(format!("\n{}", output::table(&rows)));
         let mut rows =

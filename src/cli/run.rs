@@ -1,29 +1,30 @@
 //! `gemscope run`: a detection whose flags stand in a file, or a critique by the rubric in it.
 //!
 //! In: a pipeline in TOML, and flags that override it; or a rubric, and the flags of `critique`.
-//! Out: what `detect` or `critique` does, and the resolved pipeline beside the journal. Promises: a
-//! pipeline can say what the flags of `detect` say and nothing else, each under one section; an
+//! Out: the output of `detect` or `critique`, and the resolved pipeline beside the journal.
+//! Promises: a pipeline has the flags of `detect` and nothing else, each under one section; an
 //! unknown key is an error that names the line and the key that may have been meant.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use clap::{Args as _, FromArgMatches as _};
 use gemscope::critique::{Gates, Rubric};
-use gemscope::session::Pipeline;
 use gemscope::session::pipeline::Layer as _;
+use gemscope::session::{Pipeline, PipelineError};
 
 use super::pipeline::flags;
 use super::{Ending, Global, critique, detect, output};
 
-/// Run a pipeline: a TOML file that says what the flags of detect say, or a rubric for critique
+/// Run a pipeline: a TOML file with the flags of detect, or a rubric for critique
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The pipeline
     #[arg(value_name = "PIPELINE.toml")]
     pipeline: PathBuf,
-    /// Only say whether the pipeline is in order, and what detect is told
+    /// Only check the pipeline, and print the detect command that it stands for
     #[arg(long)]
     check: bool,
     /// Folders, files and flags of detect (of critique for a rubric); a flag overrides the pipeline
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         let found = found.and_then(|found| detect::Args::from_arg_matches(&found));
         found.map_err(|error| anyhow!("{name}: {}", plain(&error)))
     };
-    // What only the command line can say is not asked of the file.
+    // Arguments that only the command line has are not expected in the file.
     let mut detect_args = parse(if args.check { &["input", "--dry-run"] } else { &[] })?;
     if detect_args.inputs.is_empty() {
         detect_args.inputs.clone_from(inputs);
@@ -64,7 +65,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     detect_args.pipeline = detect_args.pipeline.over(pipeline.clone());
     if args.check {
         let asked = detect_args.pipeline.config().and_then(|_| detect_args.pipeline.formats());
-        asked.map(drop).map_err(|error| anyhow!("{name}: {error}"))?;
+        asked.map_err(|error| about_file(&name, &error))?;
         let inputs: Vec<String> = inputs.iter().map(|input| input.display().to_string()).collect();
         let flags = flags(&text);
         output::text(&format!(
@@ -74,10 +75,19 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         return Ok(Ending::Complete);
     }
     let kept = format!("# gemscope run pipeline.toml {}\n\n{text}", shell(args.rest.iter()));
-    detect::run_pipeline(&detect_args, global, Some(&kept))
+    let ending = detect::run_pipeline(&detect_args, global, Some(&kept));
+    ending.map_err(|error| match error.downcast::<PipelineError>() {
+        Ok(error) => about_file(&name, &error),
+        Err(error) => error,
+    })
 }
 
-/// What `critique --rubric` does with the file.
+/// The error about the settings of the file `name`: keys in quotes, no flags.
+fn about_file(name: &dyn Display, error: &PipelineError) -> anyhow::Error {
+    anyhow!("{name}: {}", error.to_string().replace('`', "\""))
+}
+
+/// Runs `critique --rubric` with the file.
 fn by_rubric(args: &Args, global: &Global, text: &str) -> anyhow::Result<Ending> {
     let name = args.pipeline.display();
     if args.check {

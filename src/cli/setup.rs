@@ -11,7 +11,7 @@ pub(crate) struct Args {
     /// of disk. x86-64 Linux
     #[arg(long)]
     gpu: bool,
-    /// Print what was done as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -40,8 +40,8 @@ fn done(outcome: Outcome) -> &'static str {
     }
 }
 
-/// What is installed is complete also where there is no card yet: what is still missing is said,
-/// and is no failure.
+/// The installation is complete even if there is no card yet: the missing parts are listed and are
+/// no failure.
 fn gpu(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let setup = onnxruntime::setup_gpu(&global.runtime_options(), &mut |line| messages::say(line))?;
     if args.json {

@@ -1,9 +1,9 @@
 //! Ctrl-C, being told to end, and a terminal that closes.
 //!
-//! The first signal asks the run to stop: what is in flight is finished and written. The second
-//! ends the process at once; what was appended to the journal is there all the same. A terminal
-//! that closes sends SIGHUP twice (its shell does, and then the system), so SIGHUP only ever asks.
-//! Under `nohup`, which ignores SIGHUP before the process begins, it stays ignored.
+//! The first signal asks the run to stop: images in flight are finished and written. The second
+//! ends the process at once; records that were appended to the journal are kept all the same. A
+//! terminal that closes sends SIGHUP twice (its shell does, and then the system), so SIGHUP only
+//! ever asks. Under `nohup`, which ignores SIGHUP before the process begins, it stays ignored.
 
 use std::io;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ pub(crate) const STOPPED: u8 = 130;
 /// A flag that the first signal raises.
 ///
 /// # Errors
-/// Where the system does not let signals be caught.
+/// On systems where signals cannot be caught.
 pub(crate) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {

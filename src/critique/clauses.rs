@@ -1,17 +1,17 @@
 //! A prompt to clauses that can be checked one by one.
 //!
-//! In: a prompt as people write for diffusion models, of tags, sentences or both. Out: a few short
-//! texts in its order. Promises: what steers the sampler and is in no picture (weights, networks,
-//! quality tags) is gone; each clause stands once; nothing else is lost: where there are more than
-//! wanted, neighbours share one.
+//! In: a prompt as people write for diffusion models: tags, sentences or both. Out: a few short
+//! texts in its order. Promises: parts that only steer the sampler (weights, networks, quality
+//! tags) are removed; each clause occurs once; nothing else is lost: if there are more than wanted,
+//! neighbours are joined.
 //!
 //! Sources: stable-diffusion-webui's wiki on emphasis, prompt editing and AND; dynamic-prompts on
 //! `{a|b}` and `__wildcards__`; `ComfyUI` on `embedding:name`.
 
 use std::collections::HashSet;
 
-/// How many clauses are asked about where nothing else is said.
-pub const MOST_CLAUSES: usize = 12;
+/// The most clauses that are asked about by default.
+pub const MAX_CLAUSES: usize = 12;
 
 /// A sentence of more words than these is taken apart at its commas.
 const LONG_SENTENCE: usize = 30;
@@ -20,7 +20,7 @@ const LONG_SENTENCE: usize = 30;
 /// those of its regional prompts.
 const SEPARATORS: [&str; 6] = ["BREAK", "AND", "ADDBASE", "ADDCOMM", "ADDCOL", "ADDROW"];
 
-/// A tag of nothing but these words says how good a picture shall be, and not what is on it.
+/// A tag of only these words rates a picture, and does not describe it.
 const QUALITY_WORDS: [&str; 46] = [
     "16k",
     "32k",
@@ -74,14 +74,14 @@ const QUALITY_WORDS: [&str; 46] = [
 const QUALITY_TAGS: [&str; 5] =
     ["octane render", "sharp focus", "unreal engine", "unreal engine 5", "vray"];
 
-/// How tags of Pony and its kin begin that say how good a picture shall be or where it is from.
+/// Prefixes of the tags of Pony and its kin that rate a picture or name its source.
 const QUALITY_STARTS: [&str; 3] = ["score_", "source_", "rating_"];
 
 /// Splits `prompt` into at most `most` clauses (at least one, if it says anything).
 ///
-/// Commas, lines and sentences part clauses; a sentence with commas stays whole unless it is long.
-/// Where there are more than `most`, the two neighbours that are shortest together are joined by a
-/// comma, the first of equals, again and again.
+/// Commas, line breaks and sentence ends separate clauses; a sentence with commas stays whole
+/// unless it is long. If there are more than `most`, the two neighbours that are shortest together
+/// are joined by a comma, the first of equals, again and again.
 pub fn clauses(prompt: &str, most: usize) -> Vec<String> {
     let mut clauses: Vec<String> = Vec::new();
     let mut seen = HashSet::new();
@@ -140,15 +140,15 @@ fn without_brackets(prompt: &str) -> String {
     plain
 }
 
-/// Where `lora:name:0.8>` ends. `None` of a `<` that is none of these.
+/// The end of `lora:name:0.8>`. `None` for any other `<`.
 fn network_end(rest: &str) -> Option<usize> {
-    const LONGEST: usize = 200;
-    let end = rest.bytes().take(LONGEST).position(|byte| byte == b'>')?;
+    const MAX_LENGTH: usize = 200;
+    let end = rest.bytes().take(MAX_LENGTH).position(|byte| byte == b'>')?;
     let kind = rest[..end].split(':').next().filter(|kind| kind.len() < end)?;
     (!kind.is_empty() && kind.bytes().all(|byte| byte.is_ascii_alphanumeric())).then_some(end + 1)
 }
 
-/// What a bracket holds: `(word:1.2)`, `[from:to:0.5]`, `[a|b]`, `{a|b}`.
+/// The contents of a bracket: `(word:1.2)`, `[from:to:0.5]`, `[a|b]`, `{a|b}`.
 fn written_out(opener: char, inner: &str) -> String {
     let alternatives = |parts: &mut dyn Iterator<Item = &str>| {
         parts.map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" or ")
@@ -174,7 +174,7 @@ fn without_weight(text: &str) -> &str {
     text.rsplit_once(':').filter(|(_, weight)| is_number(weight)).map_or(text, |(text, _)| text)
 }
 
-/// `a cat :1.2`, as parts between AND are weighted. 7:30 and 16:9 are none.
+/// `a cat :1.2`, the weight of a part between ANDs. 7:30 and 16:9 are no weights.
 fn without_and_weight(text: &str) -> &str {
     let plain = without_weight(text);
     if text[plain.len()..].contains('.') { plain } else { text }
@@ -245,7 +245,7 @@ fn of_unit(unit: &str, ended: bool) -> Vec<String> {
     if words <= LONG_SENTENCE {
         return vec![parts.join(", ")];
     }
-    // Of a long one, what is too short to be a clause goes with what is before it.
+    // In a long one, parts too short for a clause are joined to the part before.
     let mut clauses: Vec<String> = Vec::new();
     for part in parts {
         match clauses.last_mut() {
@@ -267,7 +267,7 @@ fn words_are_few(text: &str) -> bool {
     words(text) < 3
 }
 
-/// One or two letters, of scripts where these are no word.
+/// Up to two letters, in scripts where these are no word.
 fn is_short(text: &str) -> bool {
     text.is_ascii() && text.len() < 3
 }
@@ -348,7 +348,7 @@ mod tests {
             ("sharp focus, Unreal Engine 5, engine room", &["engine room"]),
         ];
         for (prompt, expected) in table {
-            assert_eq!(clauses(prompt, MOST_CLAUSES), expected, "{prompt}");
+            assert_eq!(clauses(prompt, MAX_CLAUSES), expected, "{prompt}");
         }
     }
 

@@ -26,23 +26,23 @@ use super::rubric::{Kind, Rubric};
 use crate::record::{Measures, Record};
 
 /// Steps of a condition. One that a person wrote takes some dozens.
-const MOST_OPERATIONS: u64 = 10_000;
+const MAX_OPERATIONS: u64 = 10_000;
 /// How deep brackets and operators of a condition may be nested.
-const MOST_DEPTH: usize = 64;
+const MAX_DEPTH: usize = 64;
 /// Bytes of a text that a condition makes.
-const LONGEST_TEXT: usize = 1 << 20;
-/// What `made` has.
+const MAX_TEXT_BYTES: usize = 1 << 20;
+/// The fields of `made`.
 const MADE: [&str; 8] =
     ["prompt", "negative_prompt", "model", "sampler", "scheduler", "seed", "steps", "cfg_scale"];
 /// The functions of conditions, for messages.
 const FUNCTIONS: &str = "p, value, entropy, mass, worst, count, known, min, max, abs";
 
-/// Comparisons of size, of which two in a row are no range.
+/// Comparisons of size; two in a row do not make a range.
 const COMPARISONS: [&str; 4] = ["<", "<=", ">", ">="];
 /// How a range is written.
 const RANGE: &str = "; a range is two comparisons: 0.1 < sharpness && sharpness < 0.9";
 
-/// What a condition says of a frame.
+/// The value of a condition for a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Truth {
     Yes,
@@ -51,7 +51,7 @@ pub(super) enum Truth {
     NotAsked(String),
 }
 
-/// A condition that names only what there is.
+/// A condition whose names all exist.
 pub(super) struct Condition(AST);
 
 /// The language of the conditions of one rubric.
@@ -91,7 +91,7 @@ impl Language {
     /// The condition that `text` says; it is tried on frames that have no axis and that have all.
     ///
     /// # Errors
-    /// What is wrong with it, in words.
+    /// The problem, in words.
     pub(super) fn compile(&self, text: &str) -> Result<Condition, String> {
         let probes = [None, Some(0.0), Some(1.0)].map(|value| probe(&self.rubric, value));
         let scope = self.scope(&probes[0].0, &probes[0].1);
@@ -103,7 +103,7 @@ impl Language {
         Ok(condition)
     }
 
-    /// What `condition` says of the frame that `scope` was made for.
+    /// The value of `condition` for the frame that `scope` was made for.
     ///
     /// # Errors
     /// Why it says nothing, in words.
@@ -205,13 +205,13 @@ struct AxisValue {
     words: Vec<String>,
     /// Whether one word is better than another.
     ordered: bool,
-    /// Those of the frame, where it was asked.
+    /// The probabilities of the frame, if it was asked.
     figures: Option<AxisFigures>,
 }
 
 type AxisRef = Rc<AxisValue>;
 
-/// That an axis is answered with a word.
+/// Checks that an axis is answered with a word.
 #[derive(Debug, Clone)]
 struct Answers {
     axis: AxisRef,
@@ -225,7 +225,7 @@ struct NotAsked(ImmutableString);
 type Evaluated = Result<Dynamic, Box<EvalAltResult>>;
 
 impl AxisValue {
-    /// A figure of it; no number where there are figures without that one.
+    /// A figure of it; not a number if it has figures, but not this one.
     fn figure(&self, of: impl Fn(&AxisFigures) -> Option<f64>) -> Dynamic {
         match &self.figures {
             Some(figures) => number(of(figures)),
@@ -306,7 +306,8 @@ impl From<Truth> for Dynamic {
     }
 }
 
-/// What is missing is no number, with which every comparison is false and every sum is missing too.
+/// A missing figure is not a number: every comparison with it is false, and every sum with it is
+/// missing too.
 fn number(value: Option<f64>) -> Dynamic {
     Dynamic::from_float(value.unwrap_or(f64::NAN))
 }
@@ -329,7 +330,7 @@ fn truth(value: &Dynamic) -> Result<Truth, Box<EvalAltResult>> {
     }
 }
 
-/// What a value is called in messages.
+/// The name of a value's type in messages.
 fn kind_of(value: &Dynamic) -> &'static str {
     match value.type_name() {
         "i64" | "f64" => "a number",
@@ -366,7 +367,8 @@ impl Operand {
         Ok(Self::Number(number.map_err(wrong)?))
     }
 
-    /// `operation` on both numbers; what hangs on an axis that was not asked goes on doing so.
+    /// `operation` on both numbers; a number that depends on an axis that was not asked still does
+    /// afterwards.
     fn with(
         values: [&Dynamic; 2],
         name: &str,
@@ -423,7 +425,7 @@ fn measured(record: &Record) -> Map {
 
 fn made(record: &Record) -> Map {
     let known = record.generation.as_ref();
-    // What is not known is empty, so that it can be asked for what it contains.
+    // A missing text is empty, so that rules can search it.
     let text = |value: Option<&String>| Dynamic::from(value.cloned().unwrap_or_default());
     let whole = |value: Option<i64>| value.map_or(number(None), Dynamic::from_int);
     let values: [Dynamic; MADE.len()] = [
@@ -439,8 +441,8 @@ fn made(record: &Record) -> Map {
     MADE.iter().map(|&name| name.into()).zip(values).collect()
 }
 
-/// The language of conditions. It begins empty: what is not named here (waiting, printing, scripts
-/// in scripts) is not there.
+/// The language of conditions. It begins empty: only the functions here exist (no waiting,
+/// printing, scripts in scripts).
 fn engine() -> Engine {
     let mut engine = Engine::new_raw();
     for package in [
@@ -462,9 +464,9 @@ fn engine() -> Engine {
     engine.set_optimization_level(OptimizationLevel::None);
     engine.set_strict_variables(true);
     engine.set_fail_on_invalid_map_property(true);
-    engine.set_max_operations(MOST_OPERATIONS);
-    engine.set_max_expr_depths(MOST_DEPTH);
-    engine.set_max_string_size(LONGEST_TEXT);
+    engine.set_max_operations(MAX_OPERATIONS);
+    engine.set_max_expr_depths(MAX_DEPTH);
+    engine.set_max_string_size(MAX_TEXT_BYTES);
     engine.set_max_map_size(100);
     engine
         .register_type_with_name::<AxisRef>("axis")
@@ -488,7 +490,7 @@ fn engine() -> Engine {
     engine
 }
 
-/// Not [`f64::min`] and [`f64::max`], which pass over what is no number.
+/// Not [`f64::min`] and [`f64::max`], which ignore NaN.
 fn least(one: f64, other: f64) -> Dynamic {
     number(Some(if one < other || one.is_nan() { one } else { other }))
 }
@@ -529,7 +531,8 @@ fn register_arithmetic(engine: &mut Engine) {
                 match (one.as_int(), other.as_int()) {
                     (Ok(one), Ok(other)) => match one.$of_whole(other) {
                         Some(whole) => Ok(whole.into()),
-                        None => Err(EvalAltResult::ErrorArithmetic(String::new(), Position::NONE).into()),
+                        None => Err(EvalAltResult::ErrorArithmetic(String::new(),
+                            Position::NONE).into()),
                     },
                     _ => Operand::with([&one, &other], $name, $of_numbers),
                 }
@@ -551,10 +554,12 @@ fn register_arithmetic(engine: &mut Engine) {
             engine.register_fn($name, |a: Dynamic, b: Dynamic, c: Dynamic| -> Evaluated {
                 Operand::with([&Operand::with([&a, &b], $name, $operation)?, &c], $name, $operation)
             });
-            engine.register_fn($name, |a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic| -> Evaluated {
-                let both = [Operand::with([&a, &b], $name, $operation)?, Operand::with([&c, &d], $name, $operation)?];
+            let of_four = |a: Dynamic, b: Dynamic, c: Dynamic, d: Dynamic| -> Evaluated {
+                let both = [Operand::with([&a, &b], $name, $operation)?,
+                    Operand::with([&c, &d], $name, $operation)?];
                 Operand::with([&both[0], &both[1]], $name, $operation)
-            });
+            };
+            engine.register_fn($name, of_four);
         )*};
     }
     of_several!("min" least, "max" most);
@@ -572,7 +577,7 @@ fn register_arithmetic(engine: &mut Engine) {
     });
 }
 
-/// What can be asked of an axis.
+/// The figures that can be asked of an axis.
 fn register_figures(engine: &mut Engine) {
     engine.register_fn("p", |answers: Answers| answers.probability());
     engine.register_fn("value", |axis: AxisRef| axis.value());

@@ -1,7 +1,7 @@
 //! A frame's figures.
 //!
-//! In: its record, a rubric. Out: of each axis its value, entropy and the rest that rules and
-//! tables speak of, and one overall score. Promises: a function of these two alone; what could not
+//! In: its record, a rubric. Out: for each axis its value, entropy and other figures of rules and
+//! tables, and one overall score. Promises: a function of these two alone; an axis that could not
 //! be read has no value, and says so.
 
 use std::collections::HashMap;
@@ -16,9 +16,9 @@ use crate::record::{AnswerStatus, Rating, Record, index_of_greatest, to_four_dec
 pub struct AxisFigures {
     /// The axis.
     pub axis: String,
-    /// How good the frame is on it, 0..1: the expected value of the words' values under their
-    /// probabilities; over clauses, the mean; of defects, 1 / (1 + their number). `None` where
-    /// words have no values.
+    /// The frame's quality on it, 0..1: the expected value of the words' values under their
+    /// probabilities; over clauses, the mean; of defects, 1 / (1 + their number). `None` if words
+    /// have no values.
     pub value: Option<f64>,
     /// The most probable word; none for defects.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,7 +26,7 @@ pub struct AxisFigures {
     /// How undecided the model was: the entropy of the distribution in bits, from 0 to log2 of the
     /// number of words; over clauses, the mean.
     pub entropy: f64,
-    /// What the words have of the whole probability; over clauses, the least.
+    /// The words' share of the whole probability; over clauses, the least.
     pub mass: f64,
     /// The words.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -37,7 +37,7 @@ pub struct AxisFigures {
     /// Over clauses, the value of the worst one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worst: Option<f64>,
-    /// Of defects, how many there are.
+    /// The number of defects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<usize>,
     /// Each clause and its value.
@@ -51,9 +51,10 @@ pub struct AxisFigures {
 /// A frame on all axes that it was asked about.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Frame {
-    /// In the rubric's order; an axis about the frame's prompt is missing where that is not known.
+    /// In the rubric's order; an axis about the frame's prompt is missing if that is not known.
     pub axes: Vec<AxisFigures>,
-    /// The mean of the values, by the axes' weights; `None` where no axis has a weight and a value.
+    /// The mean of the values, by the axes' weights; `None` if no axis has both a weight and a
+    /// value.
     pub overall: Option<f64>,
     /// Why the frame must not be kept, whatever the figures: it failed, or an axis could not be
     /// read.
@@ -118,8 +119,8 @@ impl Frame {
     }
 }
 
-/// The figures of an axis that looks for `labels`. Where it is the only one that looks for
-/// anything, all that was found is its; else what has one of its labels.
+/// The figures of an axis that looks for `labels`. If no other axis looks for anything, all boxes
+/// are its; else the boxes with one of its labels.
 fn defects(axis: &Axis, labels: &[String], alone: bool, record: &Record) -> AxisFigures {
     let of_it = |label: &String| alone || labels.contains(label);
     let count = record.detections.iter().filter(|detection| of_it(&detection.label)).count();
@@ -138,8 +139,8 @@ fn defects(axis: &Axis, labels: &[String], alone: bool, record: &Record) -> Axis
     }
 }
 
-/// The figures of an axis that words answer; `None` where it was not asked, since the frame's
-/// prompt is not known.
+/// The figures of an axis that words answer; `None` if it was not asked, since the frame's prompt
+/// is not known.
 fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisFigures>, String> {
     let Some(first) = ratings.first() else {
         return if axis.needs_prompt() {

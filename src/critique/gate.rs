@@ -1,13 +1,13 @@
 //! Rules that a user wrote: which frames to keep.
 //!
 //! In: a rubric's rules, a frame's figures and record. Out: a verdict and the rule that fired.
-//! Promises: rules are tried in order and the first that holds decides; a rule that is misspelled,
-//! or that none can reach, is an error before any frame is judged, not a rule that never fires; a
-//! verdict that hangs on an axis which the frame was not asked about is `review`; a frame that was
-//! not read, or of which nothing was asked, is never kept.
+//! Promises: rules are tried in order and the first that holds decides; a misspelled or unreachable
+//! rule is an error before any frame is judged, not a rule that never fires; a verdict that depends
+//! on an axis which the frame was not asked about is `review`; a frame without readable answers is
+//! never kept.
 //!
 //! A rule is `keep`, `review` or `reject`, then `if` and a condition (see [`super::condition`]), or
-//! `otherwise`; `docs/CRITIQUE.md` says what stands for what.
+//! `otherwise`; `docs/CRITIQUE.md` documents them.
 
 use std::fmt;
 
@@ -20,7 +20,7 @@ use super::frame::Frame;
 use super::rubric::Rubric;
 use crate::record::Record;
 
-/// What is to become of a frame.
+/// The decision about a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
@@ -69,15 +69,15 @@ impl Judged {
         Self { verdict, rule: rule.into(), not_asked: Vec::new() }
     }
 
-    /// What decided, in few words: the rule, or the kind of reason that kept every rule from it.
+    /// The rule that decided, or the kind of reason that kept every rule from it, in few words.
     pub fn decided_by(&self) -> &str {
         let kinds = [NOT_READ, NOT_ASKED, NOTHING_TO_ASK];
         kinds.into_iter().find(|kind| self.rule.starts_with(kind)).unwrap_or(&self.rule)
     }
 }
 
-/// How the reason of a frame begins that was not read, that was not asked about an axis, or of
-/// which nothing was asked.
+/// Beginnings of the reasons of frames that were not read, were not asked about an axis, or were
+/// asked nothing.
 const NOT_READ: &str = "not read";
 const NOT_ASKED: &str = "not asked";
 const NOTHING_TO_ASK: &str = "nothing to ask";
@@ -94,12 +94,12 @@ pub enum GateError {
         /// The rule.
         rule: String,
     },
-    /// A condition that is no expression, names what there is not, or is no yes or no.
+    /// A condition that is no expression, uses an unknown name, or is no yes or no.
     #[error("rule {rule:?}: {problem}")]
     Condition {
         /// The rule.
         rule: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// A rule behind one that always holds.
@@ -165,7 +165,7 @@ impl Gates {
 
     /// The verdict on a frame.
     pub fn judge(&self, frame: &Frame, record: &Record) -> Judged {
-        // Of a frame without any figures no rule can say anything.
+        // No rule applies to a frame without any figures.
         if frame.axes.is_empty() {
             return match &frame.unread {
                 Some(unread) => not_kept(unread),
@@ -309,7 +309,7 @@ mod tests {
             ("made.steps > 20", false),
             ("known(made.steps)", false),
             ("known(hands) and !known(adherence)", true),
-            // What a frame does not have makes no comparison true.
+            // A missing figure makes no comparison true.
             ("adherence < 0.5", false),
             ("adherence >= 0.5", false),
             ("p(adherence == \"yes\") < 0.5", false),
@@ -383,7 +383,7 @@ mod tests {
         ]);
         rambling.ratings[1].mass = 0.0;
         assert_eq!(rules.judge(&Frame::of(&rambling, &rubric), &rambling).verdict, Verdict::Review);
-        // What is bad for another reason may be rejected.
+        // A frame may still be rejected for another reason.
         rambling.ratings[0].probabilities = vec![1.0, 0.0, 0.0, 0.0, 0.0];
         assert_eq!(rules.judge(&Frame::of(&rambling, &rubric), &rambling).verdict, Verdict::Reject);
         let (rubric, none) = gates(&[]).unwrap();
@@ -427,7 +427,7 @@ mod tests {
                 vec![],
             ),
             (&["review if adherence < 0.6"], Verdict::Review, vec![]),
-            // The rules say what is to be done then.
+            // Then the rules decide.
             (
                 &["reject if known(adherence) and adherence < 0.6", "keep otherwise"],
                 Verdict::Keep,

@@ -2,11 +2,11 @@
 //!
 //! In: a rubric that a user wrote ([`Rubric`]), a frame's bytes and pixels, and the model's
 //! probabilities for a few words an axis. Out: a rating an axis, figures of the frame ([`Frame`]),
-//! and a verdict by the user's own rules ([`Gates`]); besides, what is known of a frame without a
-//! model: the settings that it was made with, the clauses of its prompt that can be checked one by
-//! one, and classical measures of its pixels. Promises: no level is sampled from text; a frame that
-//! was not read is never kept; nothing here fails because a frame is odd; verdicts are a function
-//! of the record and the rules alone, so that rules can be changed without asking a model again.
+//! and a verdict by the user's own rules ([`Gates`]); besides, facts about a frame that need no
+//! model: its generation settings, the clauses of its prompt, and classical measures of its pixels.
+//! Promises: no level is sampled from text; a frame that was not read is never kept; nothing here
+//! fails because a frame is odd; verdicts are a function of the record and the rules alone, so that
+//! rules can be changed without asking a model again.
 //!
 //! ```
 //! use gemscope::critique::{Gates, Rubric};

@@ -1,9 +1,8 @@
-//! What frames are rated by: a rubric in TOML.
+//! Rubrics: the axes that frames are rated on, in TOML.
 //!
-//! In: the text of the file. Out: axes, each with its question and what may be answered, and the
-//! rules of the gate. Promises: one question and one short answer an axis; what the file says
-//! wrongly is an error that names the axis and what may stand there; `docs/CRITIQUE.md` says what
-//! every key means.
+//! In: the text of the file. Out: axes, each with its question and the allowed answers, and the
+//! rules of the gate. Promises: one question and one short answer an axis; a mistake in the file is
+//! an error that names the axis and the allowed values; `docs/CRITIQUE.md` documents every key.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -12,14 +11,15 @@ use thiserror::Error;
 
 use crate::record::{Budget, Measures};
 
-/// The words of a level where an axis names none, the worst first.
+/// The words of a level if an axis names none, the worst first.
 const LEVELS: [&str; 5] = ["bad", "poor", "fair", "good", "excellent"];
 /// Names that a rule reads otherwise.
 const TAKEN: [&str; 15] = [
     "overall", "measured", "made", "p", "entropy", "mass", "worst", "count", "word", "and", "or",
     "not", "if", "true", "false",
 ];
-/// Below this share of the probability, the words of an axis are not what the model wanted to say.
+/// Below this share of the probability for its words, an axis counts as not read: the model would
+/// have answered something else.
 const MIN_MASS: f64 = 0.05;
 
 /// Why a rubric cannot be used.
@@ -34,7 +34,7 @@ pub enum RubricError {
     Axis {
         /// Its name.
         axis: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// Anything else.
@@ -45,19 +45,20 @@ pub enum RubricError {
 /// Axes and rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rubric {
-    /// What the rubric is called.
+    /// The rubric's name.
     pub name: String,
-    /// Soft tokens of a frame, where the rubric says.
+    /// Soft tokens of a frame, if the rubric sets them.
     pub budget: Option<Budget>,
-    /// What stands before every question.
+    /// The text before every question.
     pub preamble: String,
-    /// How preamble, question, examples and words become a prompt, where that is not as usual.
+    /// The template that makes a prompt of preamble, question, examples and words, if it is not the
+    /// usual one.
     pub wording: Option<String>,
     /// How a reason is asked for.
     pub reason: String,
-    /// What decides which of two frames is better.
+    /// The question that decides which of two frames is better.
     pub pair: String,
-    /// A frame is not read where the words of an axis have less than this of the probability.
+    /// A frame is not read if the words of an axis have less than this of the probability.
     pub min_mass: f64,
     /// The axes, in order.
     pub axes: Vec<Axis>,
@@ -68,27 +69,27 @@ pub struct Rubric {
 /// One axis.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Axis {
-    /// What rules and tables call it.
+    /// Its name in rules and tables.
     pub name: String,
-    /// What is asked.
+    /// The questions.
     pub question: String,
-    /// What may be answered.
+    /// The answers that are allowed.
     #[serde(flatten)]
     pub kind: Kind,
-    /// What it counts in the overall score; 0 leaves it out.
+    /// Its weight in the overall score; 0 leaves it out.
     pub weight: f64,
-    /// Lines that say which word fits what.
+    /// Lines with examples for words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<String>,
-    /// Whether it is asked why, in a sentence; of defects, what is wrong with each.
+    /// Whether a reason is asked for, in a sentence; for defects, a sentence about each.
     #[serde(default)]
     pub why: bool,
-    /// The classical measure that says the same, to see where both disagree.
+    /// The classical measure of the same quality, to find frames on which both disagree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measure: Option<String>,
 }
 
-/// What an axis may be answered with.
+/// The answers that an axis allows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Kind {
@@ -106,19 +107,19 @@ pub enum Kind {
     Choice {
         /// The words.
         words: Vec<String>,
-        /// How good each of them is, 0..1; nothing where no word is better than another.
+        /// The value of each of them, 0..1; empty if no word is better than another.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         values: Option<Vec<f64>>,
     },
-    /// Boxes around what is wrong.
+    /// Boxes around defects.
     Defects {
-        /// What is to be found.
+        /// A question for boxes or text.
         labels: Vec<String>,
     },
 }
 
 impl Kind {
-    /// The words that may be answered; none where boxes are.
+    /// The words that may be answered; none if boxes are asked for.
     pub fn words(&self) -> Vec<String> {
         match self {
             Self::Level { words } | Self::Choice { words, .. } => words.clone(),
@@ -127,7 +128,7 @@ impl Kind {
         }
     }
 
-    /// How good each word is, 0..1; `None` where no word is better than another.
+    /// The value of each word, 0..1; `None` if no word is better than another.
     pub fn values(&self) -> Option<Vec<f64>> {
         match self {
             Self::Level { words } => Some(
@@ -146,7 +147,7 @@ impl Axis {
         self.question.contains("{clause}")
     }
 
-    /// Whether it can be asked only where the frame's own prompt is known.
+    /// Whether it can be asked only if the frame's own prompt is known.
     pub fn needs_prompt(&self) -> bool {
         self.asks_clauses() || self.question.contains("{prompt}")
     }
@@ -206,7 +207,7 @@ impl Rubric {
         self.axes.iter().find(|axis| axis.name == name)
     }
 
-    /// The user's text of an axis, where `{prompt}` or `{clause}` in its question is `about`.
+    /// The user's text of an axis, with `about` for `{prompt}` or `{clause}` in its question.
     pub fn text(&self, axis: &Axis, about: Option<&str>) -> String {
         let about = about.unwrap_or_default();
         let question = fill(&axis.question, &[("{prompt}", about), ("{clause}", about)]);
@@ -255,7 +256,7 @@ impl Rubric {
     }
 }
 
-/// How a reason is asked for where the rubric does not say.
+/// The default question for a reason.
 const REASON: &str =
     "{question}\nThe answer is: {word}. Say in one short sentence what in the image shows that.";
 
@@ -263,11 +264,11 @@ const REASON: &str =
 const EXPLAIN: &str = "There is a {label} at {box} (ymin, xmin, ymax, xmax, 0 to 1000). Say in \
                        one short sentence what is wrong there.";
 
-/// What decides between two frames where the rubric does not say.
+/// The default question about two frames.
 const PAIR: &str =
     "Which of these two images is better: fewer flaws, sharper, better lit, better composed?";
 
-/// `text` with every place filled once, in one pass: what is put in is never looked at again.
+/// `text` with every placeholder filled once, in one pass: filled-in text is not searched again.
 fn fill(text: &str, values: &[(&str, &str)]) -> String {
     let mut filled = String::with_capacity(text.len());
     let mut rest = text;

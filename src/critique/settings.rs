@@ -1,4 +1,4 @@
-//! What a run keeps of a rubric, and whether another rubric can judge its answers.
+//! The part of a rubric that a run keeps, and whether another rubric can judge the run's answers.
 
 use thiserror::Error;
 
@@ -6,7 +6,7 @@ use super::rubric::{Axis, Kind, Rubric};
 use crate::record::{AnswerStatus, AskedAxis, CritiqueSettings, Rating, Record};
 
 impl CritiqueSettings {
-    /// Those of `rubric`.
+    /// The settings of `rubric`.
     pub fn of(rubric: &Rubric) -> Self {
         let asked = |axis: &Axis| AskedAxis {
             name: axis.name.clone(),
@@ -20,11 +20,11 @@ impl CritiqueSettings {
         Self { axes: rubric.axes.iter().map(asked).collect(), min_mass: rubric.min_mass }
     }
 
-    /// That the answers to these questions can be judged by `rubric`: it may leave axes out, and
+    /// Checks that `rubric` can judge the answers to these questions: it may leave axes out, and
     /// weigh and judge them otherwise.
     ///
     /// # Errors
-    /// [`OtherQuestions`] where an axis was asked in other words, or not at all.
+    /// [`OtherQuestions`] if an axis was asked in other words, or not at all.
     pub fn check(&self, rubric: &Rubric) -> Result<(), OtherQuestions> {
         let mut other = OtherQuestions { changed: Vec::new(), added: Vec::new() };
         for wanted in Self::of(rubric).axes {
@@ -59,8 +59,8 @@ fn named(what: &str, axes: &[String]) -> String {
     if axes.is_empty() { String::new() } else { format!("{what}{};", axes.join(", ")) }
 }
 
-/// Puts ratings into the record of their frame, which holds what was found in it. A frame is
-/// `refused` where the model wanted to say something else about an axis.
+/// Puts ratings into the record of their frame, which already holds its boxes. A frame is `refused`
+/// if the model would have answered something else about an axis.
 pub fn rate_into(record: &mut Record, ratings: Vec<Rating>, settings: &CritiqueSettings) {
     let unread = ratings.iter().any(|rating| rating.mass < settings.min_mass);
     if unread {

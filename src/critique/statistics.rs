@@ -1,8 +1,9 @@
-//! What all frames of a run look like together.
+//! Statistics over all frames of a run.
 //!
-//! In: frames and what they were made with. Out: of each axis a histogram and percentiles, over all
-//! frames and over those of each model and sampler; groups with their best frame; numbered frames
-//! with how much their scores flicker. Promises: a function of these alone, in the order of names.
+//! In: frames and their generation settings. Out: for each axis a histogram and percentiles, over
+//! all frames and over those of each model and sampler; groups with their best frame; numbered
+//! frames with how much their scores flicker. Promises: a function of these alone, in the order of
+//! names.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -17,7 +18,7 @@ use crate::record::{Measures, Record, to_four_decimals};
 
 /// Bars of a histogram over 0..1.
 pub const BARS: usize = 20;
-/// So many numbered frames in a row are a sequence.
+/// The least number of numbered frames in a row that make a sequence.
 const SHORTEST_SEQUENCE: usize = 3;
 
 /// How values are spread.
@@ -63,7 +64,7 @@ pub struct Together {
     pub frames: usize,
     /// How many have each verdict.
     pub verdicts: BTreeMap<Verdict, usize>,
-    /// Of each axis, and `overall`, in the rubric's order; axes without a value are missing.
+    /// For each axis and `overall`, in the rubric's order; axes without a value are missing.
     pub axes: Vec<(String, Spread)>,
 }
 
@@ -95,9 +96,9 @@ impl Together {
 pub struct Statistics {
     /// All frames.
     pub all: Together,
-    /// Those of each model, where models are known.
+    /// For each model, if models are known.
     pub by_model: BTreeMap<String, Together>,
-    /// Those of each sampler, where samplers are known.
+    /// For each sampler, if samplers are known.
     pub by_sampler: BTreeMap<String, Together>,
     /// Numbered frames.
     pub sequences: Vec<Sequence>,
@@ -128,9 +129,9 @@ impl Statistics {
     }
 }
 
-/// Of each frame the axes on which the model and the classical measure that the rubric names for it
-/// disagree: how far the frame's ranks among all frames lie apart, -1..1; above 0 the model thinks
-/// better of the frame than the measure. Only differences from [`DISAGREEMENT`] on.
+/// For each frame, the axes on which the model and the classical measure that the rubric names for
+/// it disagree: the difference of the frame's ranks among all frames, -1..1; above 0 the model
+/// ranks the frame higher than the measure. Only differences of at least [`DISAGREEMENT`].
 pub fn disagreements(
     records: &[Record],
     frames: &[Frame],
@@ -163,7 +164,7 @@ pub fn disagreements(
     found
 }
 
-/// Of fewer frames, ranks say little.
+/// With fewer frames, ranks say little.
 const FEWEST_RANKED: usize = 20;
 /// Ranks that lie half of all frames apart are a disagreement.
 pub const DISAGREEMENT: f64 = 0.5;
@@ -192,11 +193,11 @@ fn ranks(values: &[f64]) -> Vec<f64> {
 /// Frames of one name that are numbered in a row: a video's, perhaps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Sequence {
-    /// What stands before the number and behind it, `#` in its place.
+    /// The name with `#` in place of its number.
     pub name: String,
     /// The frames, by their place among the records, in the order of their numbers.
     pub frames: Vec<usize>,
-    /// Of each axis how much its value changes from one frame to the next, on average.
+    /// For each axis, how much its value changes from one frame to the next, on average.
     pub flicker: Vec<(String, f64)>,
     /// The largest change of any axis: the axis, the frame after it by its place among the records,
     /// and by how much.
@@ -260,7 +261,7 @@ fn sequence(name: String, places: Vec<usize>, frames: &[Frame]) -> Sequence {
     Sequence { name, frames: places, flicker, jump }
 }
 
-/// `shots/frame_0012.png` is `shots/frame_#.png` and 12; nothing where there is no number. The last
+/// `shots/frame_0012.png` is `shots/frame_#.png` and 12; `None` if there is no number. The last
 /// number of the file's stem counts.
 fn numbered(name: &str) -> Option<(String, u64)> {
     let file = name.rfind('/').map_or(0, |slash| slash + 1);
@@ -274,7 +275,7 @@ fn numbered(name: &str) -> Option<(String, u64)> {
     Some((format!("{}#{}", &name[..start], &name[end..]), number))
 }
 
-/// What frames are grouped by.
+/// The keys that frames are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GroupBy {
     /// The seed: the same noise under several prompts or settings.
@@ -310,12 +311,12 @@ pub struct Group {
     pub key: String,
     /// By their places among the records.
     pub frames: Vec<usize>,
-    /// The one with the best overall score of those that are not rejected, else of all; the first
-    /// by name of equal ones. `None` where none was read.
+    /// The frame with the best overall score of those that are not rejected, else of all; of
+    /// equals, the first by name. `None` if none was read.
     pub best: Option<usize>,
 }
 
-/// The groups of `records`; a frame of which the key is not known is in none.
+/// The groups of `records`; a frame whose key is not known is in none.
 pub fn groups(
     records: &[Record],
     frames: &[Frame],

@@ -18,7 +18,7 @@ pub struct Problem {
     pub path: PathBuf,
     /// Counted from 1, if the format has lines.
     pub line: Option<usize>,
-    /// What is wrong with it.
+    /// The problem.
     pub what: String,
     /// The kind of problem, in words that follow a count: "boxes whose class has no name".
     pub kind: &'static str,
@@ -52,7 +52,7 @@ pub enum DatasetError {
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// A file that is not what the format says.
@@ -60,7 +60,7 @@ pub enum DatasetError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// Entries that are not what the format says, all of them.
@@ -68,11 +68,11 @@ pub enum DatasetError {
     Problems(Vec<Problem>),
     /// No format that is known, or more than one.
     #[error(
-        "{}: cannot tell the format: it is none of {}, or several at once; say it with --from",
+        "{}: cannot tell the format: it is none of {}, or several at once; say it with `from`",
         path.display(), Format::names()
     )]
     NotRecognized {
-        /// What was looked at.
+        /// The path that was examined.
         path: PathBuf,
     },
     /// Files of the user's, or another process, are in the way.
@@ -81,10 +81,10 @@ pub enum DatasetError {
     /// Not a name of a format.
     #[error("unknown format {name:?}; there are: {}", Format::names())]
     UnknownFormat {
-        /// What was asked for.
+        /// The kind of answer that was asked for.
         name: String,
     },
-    /// A split that is not where its settings say.
+    /// A split that is missing from the path in the settings.
     #[error(
         "{}: {split} is {entry:?}, which is not there (looked for {})",
         path.display(), looked.display()
@@ -94,7 +94,7 @@ pub enum DatasetError {
         path: PathBuf,
         /// The split.
         split: &'static str,
-        /// Where it should be, as it is written.
+        /// The path of the split, as it is written.
         entry: String,
         /// The place that this stands for.
         looked: PathBuf,

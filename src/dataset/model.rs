@@ -49,7 +49,7 @@ pub struct Image {
     pub id: Option<u64>,
     /// The splits that it is in.
     pub splits: Splits,
-    /// What is in it.
+    /// The objects in it.
     pub objects: Vec<Object>,
     /// Its file, if reading came across it.
     pub file: Option<std::path::PathBuf>,
@@ -62,7 +62,7 @@ pub struct Image {
 pub struct Object {
     /// Place in [`Dataset::categories`].
     pub category: usize,
-    /// Where it is, in pixels; inside the image, with an area.
+    /// Its box, in pixels; inside the image, with an area.
     pub bbox: BBox,
     /// Not to be counted for or against a detector: COCO's `iscrowd`, VOC's `difficult`.
     pub crowd: bool,

@@ -15,7 +15,7 @@ const FOREIGN: [&str; 8] = ["avif", "heic", "heif", "jxl", "jp2", "dng", "cr2", 
 
 /// A reading on its way.
 pub(crate) struct Reading<'r> {
-    /// Where the user says that the image files are.
+    /// The folder of the image files, if the user names one.
     pub(super) images: Option<&'r Path>,
     /// Boxes that were cut at the edge of their image.
     moved: usize,
@@ -133,8 +133,8 @@ pub(super) fn find_image(name: &str, folders: &[&Path]) -> Option<PathBuf> {
 }
 
 /// Files under `root` whose extension is one of `extensions`, as paths relative to it with `/`,
-/// sorted. The `._` files that macOS puts beside others on foreign disks are none, nor are links to
-/// what is not there.
+/// sorted. Without the `._` files that macOS puts beside others on foreign disks, and without
+/// broken links.
 pub(super) fn files_under(root: &Path, extensions: &[&str]) -> Result<Vec<String>, DatasetError> {
     let mut found = Vec::new();
     for entry in walkdir::WalkDir::new(root).follow_links(true) {

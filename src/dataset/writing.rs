@@ -9,7 +9,7 @@ use super::reading::stem;
 use super::{Dataset, DatasetError, Image, Object, Split};
 
 /// The longest name of a file, in bytes.
-const LONGEST_NAME: usize = 255;
+const MAX_NAME_LENGTH: usize = 255;
 /// How many keys of fields a remark names.
 const NAMED: usize = 6;
 
@@ -124,7 +124,7 @@ impl Dataset {
         let problem =
             |what: String, kind| Problem { path: path.to_owned(), line: None, what, kind };
         self.images.retain(|image| {
-            let long = image.name.split('/').any(|part| part.len() > LONGEST_NAME);
+            let long = image.name.split('/').any(|part| part.len() > MAX_NAME_LENGTH);
             let problem = if long {
                 let what =
                     format!("the image {:?} has a name that is too long for a file", image.name);
@@ -184,7 +184,7 @@ pub(super) fn label_files(dataset: &Dataset, extension: &str) -> Result<Vec<Stri
     let mut files = Vec::with_capacity(dataset.images.len());
     for image in &dataset.images {
         let plain = |component| matches!(component, Component::Normal(_));
-        // A backslash is a separator on Windows, where the file may be read next.
+        // A backslash is a separator on Windows, and the file may be read there next.
         let inner = Path::new(&image.name).components().all(plain);
         if image.name.contains('\\') || !inner || image.name.is_empty() {
             return Err(DatasetError::UnsafeName { name: image.name.clone() });

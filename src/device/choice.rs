@@ -18,10 +18,10 @@ pub(super) const LOWEST_CAPABILITY: (u32, u32) = (7, 5);
 /// number.
 pub(crate) const LOWEST_CUDA: (u32, u32) = (13, 0);
 
-/// What the user wants to compute with.
+/// The device that the user asks for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// A CUDA device where one can be used, else the CPU.
+    /// A CUDA device if one can be used, else the CPU.
     Auto,
     /// The CPU.
     #[default]
@@ -38,7 +38,7 @@ pub enum Cards {
     Best,
     /// All that serve; each answers its part of a run.
     All,
-    /// Those whose bit is set, bit 0 for card 0.
+    /// The cards whose bit is set, bit 0 for card 0.
     These(u64),
 }
 
@@ -72,7 +72,7 @@ impl FromStr for DeviceChoice {
     }
 }
 
-/// What computes.
+/// The device.
 #[derive(Debug, Clone, Default)]
 pub enum Device {
     /// The CPU.
@@ -82,22 +82,22 @@ pub enum Device {
     Cuda(CudaDevice),
     /// The CPU in a card's place: everything is done as on a card, by the kernels' references.
     /// Slow; it is there to be compared with the CPU, on machines that have no card.
-    Rehearsal,
+    EmulatedCuda,
 }
 
 impl Device {
     /// `cpu` or `cuda`: what is kept of it with a run's answers, which may differ between the two.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Cpu | Self::Rehearsal => "cpu",
+            Self::Cpu | Self::EmulatedCuda => "cpu",
             Self::Cuda(_) => "cuda",
         }
     }
 
-    /// What rounding depends on: the kind of card, for probes that compare to the last bit.
+    /// Identifies the rounding: the kind of card, for probes that compare to the last bit.
     pub fn identity(&self) -> String {
         match self {
-            Self::Cpu | Self::Rehearsal => "cpu".to_owned(),
+            Self::Cpu | Self::EmulatedCuda => "cpu".to_owned(),
             Self::Cuda(card) => format!("cuda {} {}", card.name, card.compute_capability),
         }
     }
@@ -107,7 +107,7 @@ impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Cpu => f.write_str("the CPU"),
-            Self::Rehearsal => f.write_str("the CPU in a card's place"),
+            Self::EmulatedCuda => f.write_str("the CPU in a card's place"),
             Self::Cuda(card) => write!(f, "CUDA device {} ({})", card.index, card.name),
         }
     }
@@ -165,11 +165,11 @@ pub(crate) fn version(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// What of a model takes memory on a card.
+/// Memory of a model on a card.
 #[derive(Debug, Clone, Copy)]
 pub struct ModelSize {
-    /// Bytes of the files of the graphs that are there: the vision graph, the decoder, and where
-    /// there is room the embeddings.
+    /// Bytes of the files of the graphs on the card: the vision graph, the decoder, and if there is
+    /// room the embeddings.
     pub weights: u64,
     /// Bytes that one token of one row takes in the KV cache.
     pub cache_per_token: u64,
@@ -189,7 +189,7 @@ pub struct MemoryBudget {
     /// For one row of the KV cache: what is fed and what comes out are there at the same time, and
     /// the arena keeps gaps.
     pub row: u64,
-    /// Rows for which there is room; 0 where not even one fits.
+    /// Rows for which there is room; 0 if not even one fits.
     pub rows: usize,
 }
 
@@ -199,7 +199,7 @@ const CONTEXT_BYTES: u64 = 1 << 30;
 /// Heads of the vision encoder, of the largest one: 16 of width 72.
 const VISION_HEADS: u64 = 16;
 
-/// What of `free` bytes goes where, for at most `most_rows` rows.
+/// Divides `free` bytes, for at most `most_rows` rows.
 ///
 /// Written-out attention of the vision encoder holds two f32 matrices `[heads, patches, patches]`;
 /// a soft token is nine patches. Steps of the decoder need little beside that.

@@ -1,4 +1,4 @@
-//! What this machine computes with.
+//! The devices of this machine.
 //!
 //! In: nothing. Out: the CPU and what ONNX Runtime's kernels make use of in it; the CUDA devices.
 //! Promises: a machine without a driver, or with one that fails, gets a sentence and never a panic.
@@ -19,7 +19,7 @@ pub(super) use driver::driver_words;
 /// The CPU.
 #[derive(Debug, Clone, Serialize)]
 pub struct Cpu {
-    /// The maker's name for it, where the system tells.
+    /// The maker's name for it, if the system tells.
     pub model: Option<String>,
     /// As Rust names it: `x86_64`, `aarch64`.
     pub architecture: &'static str,
@@ -36,7 +36,7 @@ pub struct Cuda {
     pub driver: Option<String>,
     /// The devices, by their number.
     pub devices: Vec<CudaDevice>,
-    /// Why there are none, or not all of them.
+    /// The reason why there are none, or not all of them.
     pub problem: Option<String>,
 }
 
@@ -51,8 +51,8 @@ pub struct CudaDevice {
     pub compute_capability: String,
     /// Memory in bytes.
     pub total_bytes: u64,
-    /// Memory in bytes that nobody uses; `None` where the device takes no context, for example
-    /// because another process has it to itself.
+    /// Free memory in bytes; `None` if the device takes no context, for example because another
+    /// process uses it exclusively.
     pub free_bytes: Option<u64>,
 }
 

@@ -1,7 +1,7 @@
 //! Tensors in main memory, as slices: what the references are given.
 //!
-//! In: ONNX Runtime's values. Out: their dtype, shape, address and elements. Promises: none that
-//! the caller does not make: whether a tensor lies in main memory is known to whoever put it there.
+//! In: ONNX Runtime's values. Out: their dtype, shape, address and elements. Promises: only those
+//! that the caller makes: the caller knows whether a tensor lies in main memory.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -16,7 +16,7 @@ pub struct CacheRow<'v> {
     pub cache: &'v DynValue,
     /// Which row.
     pub row: usize,
-    /// The column where its tokens begin.
+    /// The column of its first token.
     pub first: usize,
     /// How many of them are taken.
     pub length: usize,
@@ -35,12 +35,12 @@ pub(crate) fn shape(value: &DynValue) -> Vec<usize> {
         .unwrap_or_default()
 }
 
-/// Bytes of one of its elements; 0 where they have no size of their own.
+/// Bytes of one of its elements; 0 if they have no size of their own.
 pub(super) fn element_bytes(value: &DynValue) -> usize {
     dtype(value).and_then(|dtype| dtype.byte_size(1)).unwrap_or(0)
 }
 
-/// Where the data of a tensor begins; null where it is none, or has no elements.
+/// The address of a tensor's data; null if it is no tensor, or has no elements.
 pub(super) fn pointer(value: &DynValue) -> *mut c_void {
     let tensor = value.view().downcast::<DynTensorValueType>();
     tensor.map_or(std::ptr::null_mut(), |tensor| tensor.data_ptr().cast_mut().cast())
@@ -68,7 +68,7 @@ pub(super) unsafe fn slice_mut<T>(value: &mut DynValue) -> &mut [T] {
     if start.is_null() {
         return &mut [];
     }
-    // SAFETY: by this function's own condition, and nobody else has the tensor.
+    // SAFETY: by this function's own condition, and nothing else has the tensor.
     unsafe { std::slice::from_raw_parts_mut(start.cast::<T>(), count) }
 }
 
@@ -96,7 +96,7 @@ pub(super) unsafe fn bytes_of_mut(value: &mut DynValue) -> &mut [u8] {
     if start.is_null() {
         return &mut [];
     }
-    // SAFETY: by this function's own condition, and nobody else has the tensor.
+    // SAFETY: by this function's own condition, and nothing else has the tensor.
     unsafe { std::slice::from_raw_parts_mut(start.cast::<u8>(), bytes) }
 }
 

@@ -1,4 +1,4 @@
-//! Tensors that stay where the graphs compute, and what is done to them there.
+//! Tensors that stay on the device, and operations on them.
 //!
 //! In: ONNX Runtime's values in a card's memory. Out: others there, or the few numbers of them that
 //! are asked for. Promises: only what a function says goes over the bus, and it is counted; shapes
@@ -21,10 +21,10 @@ use super::host_tensor::{
     slice_mut,
 };
 use super::kernels::{
-    GatherRow, KernelError, Kernels, Logits, PickInput, PickRow, RowAt, Sent, TopK, reference,
+    AllowedIds, GatherRow, KernelError, Kernels, Logits, PickInput, PickRow, RowAt, TopK, reference,
 };
 
-/// Why something cannot be done to a tensor where it lies.
+/// Errors of operations on a device's tensors.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum DeviceMemoryError {
@@ -41,7 +41,7 @@ pub enum DeviceMemoryError {
 
 type Result<T> = std::result::Result<T, DeviceMemoryError>;
 
-/// What went over the bus, in bytes.
+/// Bytes over the bus.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct BusTraffic {
     /// To the device.
@@ -67,11 +67,11 @@ impl DeviceMemory {
     /// The memory of `device`; `None` for the CPU, which needs none.
     ///
     /// # Errors
-    /// [`DeviceMemoryError`] where the driver refuses the kernels.
+    /// [`DeviceMemoryError`] if the driver refuses the kernels.
     pub fn of(device: &Device) -> Result<Option<Self>> {
         let (worker, info) = match device {
             Device::Cpu => return Ok(None),
-            Device::Rehearsal => (
+            Device::EmulatedCuda => (
                 Worker::Twins,
                 MemoryInfo::new(
                     AllocationDevice::CPU,
@@ -99,12 +99,12 @@ impl DeviceMemory {
         }))
     }
 
-    /// Where outputs of graphs are to be left.
+    /// The memory for the outputs of graphs.
     pub fn info(&self) -> &MemoryInfo<'static> {
         &self.info
     }
 
-    /// What gives memory of the device to tensors of `session`.
+    /// The allocator of device memory for tensors of `session`.
     ///
     /// # Errors
     /// [`DeviceMemoryError::Runtime`].
@@ -115,7 +115,7 @@ impl DeviceMemory {
         })
     }
 
-    /// What went over the bus so far by the functions of this room.
+    /// Bytes over the bus so far by the functions of this room.
     pub fn traffic(&self) -> BusTraffic {
         BusTraffic {
             to_device: self.to_device.load(Ordering::Relaxed),
@@ -164,7 +164,7 @@ impl DeviceMemory {
             return Ok(Vec::new());
         }
         let halves = dtype(logits) == Some(TensorElementType::Float16);
-        let sent: Vec<_> = rows.iter().map(|row| Sent::of(row.allowed, vocabulary)).collect();
+        let sent: Vec<_> = rows.iter().map(|row| AllowedIds::of(row.allowed, vocabulary)).collect();
         let rows: Vec<_> = rows
             .iter()
             .zip(&sent)
@@ -202,7 +202,9 @@ impl DeviceMemory {
         let fits = |row: &CacheRow<'_>| {
             let of = shape(row.cache);
             matches!(of.as_slice(), &[rows, of_heads, of_columns, of_size]
-                if row.row < rows && (of_heads, of_size) == (heads, size) && row.first + row.length <= of_columns)
+                if row.row < rows
+                    && (of_heads, of_size) == (heads, size)
+                    && row.first + row.length <= of_columns)
                 && row.length <= columns
                 && dtype(row.cache) == dtype(to)
         };
@@ -441,7 +443,7 @@ impl DeviceMemory {
 /// A tensor of memory that `allocator` gives; what is in it is not set.
 ///
 /// # Errors
-/// [`DeviceMemoryError::Runtime`] where there is no memory.
+/// [`DeviceMemoryError::Runtime`] if there is no memory.
 pub fn tensor(
     allocator: &Allocator,
     dtype: TensorElementType,
@@ -454,7 +456,7 @@ fn unserved(what: &str, value: &DynValue) -> DeviceMemoryError {
     DeviceMemoryError::Unserved(format!("{what} {} {:?}", value.dtype(), shape(value)))
 }
 
-/// Where the data of a tensor begins on the card.
+/// The address of a tensor's data on the card.
 fn address(value: &DynValue) -> u64 {
     pointer(value) as u64
 }
@@ -476,7 +478,7 @@ mod tests {
 
     fn rehearsal() -> DeviceMemory {
         onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
-        DeviceMemory::of(&Device::Rehearsal).unwrap().unwrap()
+        DeviceMemory::of(&Device::EmulatedCuda).unwrap().unwrap()
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! What engines had to do.
+//! Counters of an engine's work.
 
 use std::ops::{Add, Sub};
 
 use serde::Serialize;
 
-/// What an engine had to do. Seconds are those spent in the runs of the graphs; embedding is part
-/// of the decoder's.
+/// Time and token counts of an engine. Seconds are those inside the graphs; embedding is part of
+/// the decoder's.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
 pub struct Effort {
     /// In the vision graph.
@@ -51,7 +51,7 @@ impl Effort {
     }
 }
 
-/// Of two engines together.
+/// The sum of two engines.
 impl Add for Effort {
     type Output = Self;
 
@@ -60,7 +60,7 @@ impl Add for Effort {
     }
 }
 
-/// What came between two readings of one engine.
+/// The difference between two readings of one engine.
 impl Sub for Effort {
     type Output = Self;
 

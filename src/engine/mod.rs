@@ -1,4 +1,4 @@
-//! What answers questions about views.
+//! Engines: they answer questions about views.
 //!
 //! In: views with the questions about them ([`Shown`]). Out: an answer for each, in any order
 //! ([`Answered`]). Promises: every submitted view is answered, fails, or is cancelled; an engine
@@ -63,8 +63,8 @@ use thiserror::Error;
 
 pub use effort::Effort;
 pub use onnx::OnnxEngine;
-pub use question::{Asked, Explain, FindQuestion, Question, RateQuestion};
-pub use script::{Does, Script, ScriptError, ScriptedAnswer, ScriptedEngine};
+pub use question::{ExplainQuestion, FindQuestion, ImageQuestions, Question, RateQuestion};
+pub use script::{Reaction, Script, ScriptError, ScriptedAnswer, ScriptedEngine};
 pub use server::ServerEngine;
 pub use view::{ShownView, ViewForm, ViewPixels};
 
@@ -72,7 +72,7 @@ use crate::answer::Reading;
 use crate::digest;
 use crate::record::{Answer, BBox, Ended, Rating, Sampling};
 
-/// So long an engine is waited for before its caller looks what else there is to do.
+/// How long a caller waits for an engine before it checks for other work.
 pub(crate) const WAIT: Duration = Duration::from_millis(200);
 
 /// The most tokens of a reason: a sentence.
@@ -86,36 +86,36 @@ const EXPLAINED_BOXES: usize = 12;
 /// [advances](Engine::advance) until the engine is idle. An engine may use as many threads of its
 /// own as it likes.
 pub trait Engine: Send {
-    /// In which form its views are prepared.
+    /// The form in which its views are prepared.
     fn view_form(&self) -> ViewForm;
 
     /// Takes in a view and the questions about it; its answer comes from a later
     /// [`advance`](Engine::advance).
     fn submit(&mut self, shown: Shown);
 
-    /// How many more requests ([`Asked::requests`]) would soon be worked on; at 0, views that are
-    /// submitted only wait.
+    /// How many more requests ([`ImageQuestions::requests`]) would soon be worked on; at 0, views
+    /// that are submitted only wait.
     fn room(&self) -> usize;
 
     /// Whether every submitted view is answered or cancelled.
     fn is_idle(&self) -> bool;
 
-    /// Works on, and gives the answers that ended. Returns after about `wait`, or after its
-    /// smallest step where that takes longer, also if nothing ended.
+    /// Does some work, and returns the answers that are complete. Returns after about `wait`, or
+    /// after its smallest step if that takes longer, even if no answer is complete.
     ///
     /// # Errors
-    /// [`EngineError`] if nothing can be answered any more: the run stops. What fails for one view
-    /// alone is that view's answer.
+    /// [`EngineError`] if nothing can be answered any more: the run stops. An error of one view is
+    /// its answer.
     fn advance(&mut self, wait: Duration) -> Result<Vec<Answered>, EngineError>;
 
     /// Forgets a view: its answer is not wanted any more, and never comes.
     fn cancel(&mut self, id: usize);
 
-    /// What was done since the engine was made.
+    /// The work done since the engine was made.
     fn effort(&self) -> Effort;
 }
 
-/// Views of one image that are shown together, and what is asked about them.
+/// Views of one image that are shown together, and the questions about them.
 pub struct Shown {
     /// The name of the answer: no other view has it as long as this one is not answered.
     pub id: usize,
@@ -126,7 +126,7 @@ pub struct Shown {
     /// One view, or two that are compared.
     pub views: Vec<ShownView>,
     /// The questions.
-    pub asked: Arc<Asked>,
+    pub asked: Arc<ImageQuestions>,
     /// How answers are generated.
     pub options: AnswerOptions,
 }
@@ -172,11 +172,11 @@ pub struct AnswerOptions {
 pub struct Answered {
     /// [`Shown::id`].
     pub id: usize,
-    /// What was learned, or why nothing was.
+    /// The answers, or the reason for having none.
     pub learned: Result<Learned, EngineError>,
 }
 
-/// What was learned of a view.
+/// The answers about one view.
 #[derive(Debug, Default)]
 pub struct Learned {
     /// The answers to questions for boxes or text, in the order of the questions.
@@ -185,7 +185,7 @@ pub struct Learned {
     pub ratings: Vec<Rating>,
 }
 
-/// Of several views of one image, in their order.
+/// Joins the answers about several views of one image, in their order.
 impl FromIterator<Learned> for Learned {
     fn from_iter<I: IntoIterator<Item = Learned>>(views: I) -> Self {
         let mut all = Self::default();
@@ -217,7 +217,7 @@ impl EngineError {
         Self { view: Some(id), ..self }
     }
 
-    /// The [`Shown::id`] of the view at which it was met, where that is known.
+    /// The [`Shown::id`] of the view at which it happened, if that is known.
     pub fn view(&self) -> Option<usize> {
         self.view
     }

@@ -1,4 +1,4 @@
-//! What an engine is asked.
+//! Questions to an engine.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::server::BoxList;
 /// One question about a view.
 #[derive(Clone)]
 pub enum Question {
-    /// What is to be found.
+    /// A question for boxes or text.
     Find(FindQuestion),
     /// How the view is, in one of a few words.
     Rate(RateQuestion),
@@ -31,7 +31,7 @@ impl Question {
     pub fn requests(&self) -> usize {
         match self {
             Self::Find(_) => 1,
-            Self::Rate(question) => question.tokens.as_ref().map_or(1, |tokens| tokens.places()),
+            Self::Rate(question) => question.tokens.as_ref().map_or(1, |tokens| tokens.forks()),
         }
     }
 }
@@ -41,16 +41,16 @@ impl Question {
 pub struct FindQuestion {
     /// The prompt.
     pub query: Query,
-    /// What it asks for; a sole label is that of boxes without one.
+    /// The task behind the prompt; a sole label is the default label of its boxes.
     pub task: Task,
     /// Whether it asks for boxes.
     pub kind: AnswerKind,
-    /// What its answer may be; anything where `None`.
+    /// The grammar of its answer; `None` allows anything.
     pub grammar: Option<Arc<Grammar>>,
-    /// The same for an engine that takes no grammar of tokens; anything where `None`.
+    /// The same constraint for an engine without a grammar of tokens; `None` allows anything.
     pub form: Option<Arc<BoxList>>,
-    /// What asks about each box that was found.
-    pub explain: Option<Explain>,
+    /// The question about each detected box.
+    pub explain: Option<ExplainQuestion>,
 }
 
 impl FindQuestion {
@@ -70,7 +70,7 @@ impl FindQuestion {
 /// One question that one of a few words answers.
 #[derive(Clone)]
 pub struct RateQuestion {
-    /// What it rates.
+    /// The axis that it rates.
     pub axis: String,
     /// The part of the frame's prompt that it is about.
     pub clause: Option<String>,
@@ -83,13 +83,13 @@ pub struct RateQuestion {
     /// The words as the model's tokenizer writes them, for an engine that reads probabilities of
     /// tokens.
     pub tokens: Option<Arc<Words>>,
-    /// For each word, what asks why; none where that is not wanted.
+    /// For each word, the question for the reason; empty if reasons are not wanted.
     pub reasons: Vec<Query>,
 }
 
 impl RateQuestion {
     /// Its answer: `probabilities` are those of the words, in their order, and sum to 1; `mass` is
-    /// what the words have of the whole vocabulary's probability.
+    /// their share of the whole vocabulary's probability.
     pub fn rating(&self, probabilities: Vec<f64>, mass: f64, reason: Option<String>) -> Rating {
         let (axis, clause, words) = (self.axis.clone(), self.clause.clone(), self.words.to_vec());
         Rating { axis, clause, words, probabilities, mass, reason }
@@ -98,16 +98,16 @@ impl RateQuestion {
 
 /// Asks about a box that was found.
 #[derive(Clone)]
-pub struct Explain {
+pub struct ExplainQuestion {
     /// Puts the question into a prompt.
     pub prompts: Prompts,
-    /// What goes around the question.
+    /// System prompt, thinking, blank lines around the image.
     pub conversation: Conversation,
-    /// The question; `{label}` and `{box}` stand for what was found.
+    /// The question; `{label}` and `{box}` stand for those of the detected box.
     pub wording: String,
 }
 
-impl Explain {
+impl ExplainQuestion {
     /// The question about a box; `None` if the chat template refuses it.
     pub fn query(&self, found: &ParsedBox) -> Option<Query> {
         let box_2d = found.box_2d.map(|side| format!("{side:.0}")).join(", ");
@@ -117,15 +117,15 @@ impl Explain {
     }
 }
 
-/// What is asked about one image.
-pub struct Asked {
+/// The questions about one image.
+pub struct ImageQuestions {
     /// All labels that it asks for, in order.
     pub labels: Vec<String>,
     /// About every view, each with its own answer. The view is encoded once for all of them.
     pub questions: Vec<Question>,
 }
 
-impl Asked {
+impl ImageQuestions {
     /// Whether none of the questions asks for boxes or ratings: then the whole image is shown and
     /// no tiles.
     pub fn is_for_text(&self) -> bool {
@@ -143,7 +143,7 @@ impl Asked {
         self.questions.iter().map(|question| question.query().rendered.as_str())
     }
 
-    /// What tells it from other questions: a hash of the whole prompts, 16 hex digits.
+    /// Identifies the questions: a hash of the complete prompts, 16 hex digits.
     pub fn hash(&self) -> String {
         let mut content = Vec::new();
         for prompt in self.rendered() {

@@ -1,4 +1,4 @@
-//! Answers from a file, for tests of what is around a model.
+//! Answers from a file, to test everything around a model.
 //!
 //! In: a script in JSON, with an answer for each image or for all. Out: these answers, late, out of
 //! order, failing or never, as the script says. Promises: no model is needed, and the same script
@@ -45,12 +45,12 @@ pub enum ScriptError {
     Parse {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         error: serde_json::Error,
     },
 }
 
-/// What is answered about which image.
+/// The answers of a script, by image.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Script {
@@ -65,7 +65,7 @@ fn usual_rows() -> usize {
     8
 }
 
-/// What is answered to every question about an image.
+/// The answer to every question about an image.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScriptedAnswer {
@@ -85,18 +85,18 @@ pub struct ScriptedAnswer {
     /// Milliseconds from the question to the answer.
     #[serde(default)]
     pub after_ms: u64,
-    /// What becomes of the question.
+    /// How the engine reacts to the question.
     #[serde(default)]
-    pub does: Does,
+    pub does: Reaction,
     /// Why there is no answer.
     #[serde(default)]
     pub reason: String,
 }
 
-/// What becomes of a question.
+/// How a scripted engine reacts to a question.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Does {
+pub enum Reaction {
     /// It is answered.
     #[default]
     Answer,
@@ -158,7 +158,7 @@ impl ScriptedEngine {
 
     fn answer(&self, shown: &Shown) -> Result<Learned, EngineError> {
         let answer = self.of(&shown.image);
-        if answer.does == Does::Fail {
+        if answer.does == Reaction::Fail {
             return Err(EngineError::new(answer.reason.clone()));
         }
         let mut learned = Learned::default();
@@ -215,7 +215,7 @@ impl Engine for ScriptedEngine {
 
     fn advance(&mut self, wait: Duration) -> Result<Vec<Answered>, EngineError> {
         let until = Instant::now() + wait;
-        let comes = |(_, shown): &&(Instant, Shown)| self.of(&shown.image).does != Does::Wait;
+        let comes = |(_, shown): &&(Instant, Shown)| self.of(&shown.image).does != Reaction::Wait;
         let next = self.waiting.iter().filter(comes).map(|(due, _)| *due).min();
         let until = next.map_or(until, |next| next.min(until));
         std::thread::sleep(until.saturating_duration_since(Instant::now()));
@@ -224,13 +224,13 @@ impl Engine for ScriptedEngine {
         for (due, shown) in std::mem::take(&mut self.waiting) {
             let answer = self.of(&shown.image);
             match answer.does {
-                Does::Wait => self.waiting.push((due, shown)),
+                Reaction::Wait => self.waiting.push((due, shown)),
                 _ if due > now => self.waiting.push((due, shown)),
-                Does::Hang => loop {
+                Reaction::Hang => loop {
                     std::thread::park();
                 },
-                Does::Die => return Err(EngineError::new(answer.reason.clone()).at(shown.id)),
-                Does::Answer | Does::Fail => {
+                Reaction::Die => return Err(EngineError::new(answer.reason.clone()).at(shown.id)),
+                Reaction::Answer | Reaction::Fail => {
                     answered.push(Answered { id: shown.id, learned: self.answer(&shown) });
                 }
             }

@@ -1,4 +1,4 @@
-//! Views in the form in which an engine takes them.
+//! Views in the form that an engine takes.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::record::{BBox, Budget, BudgetChoice};
 /// The form in which an engine takes views.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ViewForm {
-    /// Patches of so many pixels a side, as the vision graph takes them.
+    /// Patches of this many pixels a side, as the vision graph takes them.
     Patches {
         /// 16, or 48 for the encoder-free variant.
         side: u32,
@@ -35,7 +35,7 @@ pub enum ViewPixels {
 /// A part of an image, ready to be asked about.
 #[derive(Clone)]
 pub struct ShownView {
-    /// Where it lies in the image.
+    /// Its region of the image.
     pub region: Region,
     /// The budget that was used.
     pub budget: Budget,
@@ -76,7 +76,7 @@ impl ShownView {
         Ok(Self { region, budget, size, pixels, hold: None })
     }
 
-    /// The whole of an image of which fewer pixels may have been decoded.
+    /// The whole image, of which fewer pixels may have been decoded.
     ///
     /// # Errors
     /// As [`Self::of`], and if no target size exists.
@@ -107,7 +107,7 @@ impl ShownView {
         }
     }
 
-    /// Where it lies in the image.
+    /// Its region of the image.
     pub fn bbox(&self) -> BBox {
         let [x, y, width, height] =
             [self.region.x, self.region.y, self.region.width, self.region.height].map(f64::from);

@@ -1,12 +1,12 @@
 //! How scores become probabilities: learning a calibration.
 //!
 //! In: scores of detections, each right or wrong. Out: a [`Calibration`]. Promises: `a >= 0`, so
-//! that the order stays; a fit always ends, also where scores part right from wrong without
-//! exception; what cannot be learned from is an error.
+//! that the order stays; a fit always ends, also if scores separate right from wrong without
+//! exception; samples that teach nothing are an error.
 //!
 //! The targets (`(n+ + 1) / (n+ + 2)` and `1 / (n- + 2)`) are Platt's and keep the fit finite; the
 //! Newton steps with halving are those of Lin, Lin and Weng, "A note on Platt's probabilistic
-//! outputs", 2007. A weak pull to `a = 1, b = 0` decides where the data do not (all scores equal).
+//! outputs", 2007. A weak pull to `a = 1, b = 0` decides if the data do not (all scores equal).
 
 use thiserror::Error;
 
@@ -35,7 +35,7 @@ pub enum LearnError {
     OneOutcome {
         /// How many there are.
         count: usize,
-        /// What all of them are.
+        /// The common outcome: all right, or all wrong.
         outcome: &'static str,
     },
     /// A score that is no probability.
@@ -65,8 +65,8 @@ pub struct Sample {
     pub second_half: bool,
 }
 
-/// Learns a calibration from `samples`. `score` says what the scores are, `iou` from where on they
-/// are right.
+/// Learns a calibration from `samples`. `score` is the kind of the scores; detections are right
+/// from an IoU of `iou` on.
 ///
 /// # Errors
 /// [`LearnError::NoScores`], [`LearnError::OneOutcome`], [`LearnError::NoProbability`].
@@ -143,7 +143,7 @@ fn softplus_of_minus(z: f64) -> f64 {
     if z >= 0.0 { (-z).exp().ln_1p() } else { z.exp().ln_1p() - z }
 }
 
-/// What was found.
+/// The number that was found.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Fit {
     platt: Platt,
@@ -335,10 +335,12 @@ mod tests {
                 .map(|(score, right, second_half)| Sample { score, right, second_half })
                 .collect();
             if let Ok(learned) = learn(&samples) {
-                prop_assert!(learned.calibration.platt.a >= 0.0 && learned.calibration.platt.b.is_finite());
+                prop_assert!(learned.calibration.platt.a >= 0.0
+                    && learned.calibration.platt.b.is_finite());
                 let mut scores: Vec<f64> = samples.iter().map(|sample| sample.score).collect();
                 scores.sort_by(f64::total_cmp);
-                let after: Vec<f64> = scores.iter().map(|score| learned.calibration.platt.apply(*score)).collect();
+                let platt = learned.calibration.platt;
+                let after: Vec<f64> = scores.iter().map(|score| platt.apply(*score)).collect();
                 prop_assert!(after.is_sorted(), "{:?}", after);
             }
         }

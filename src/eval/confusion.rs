@@ -7,8 +7,8 @@
 //!
 //! A truth that no detection of its own label found is compared with the detections of other labels
 //! that found nothing, best score first (of several truths, the one with the largest IoU).
-//! hotcoco's own matrix lets every detection choose among all labels at once, in which a wrong
-//! label can take a box from the right one, and it counts detections in crowds as wrong.
+//! hotcoco's own matrix lets every detection choose among all labels at once: there, a wrong label
+//! can take a box from the right one, and detections in crowds count as wrong.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ use super::{Matches, Outcome, Predictions, Truth};
 /// Rows are what is there, columns what was said.
 #[derive(Debug, Serialize)]
 pub struct Confusion {
-    /// Of rows and columns; those of the background, the last of each, have no name.
+    /// The names of rows and columns; the last of each, the background, has no name.
     pub labels: Vec<String>,
     /// The score from which on a detection was counted; `null`: all were.
     pub threshold: Option<f64>,

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::evaluator::{evaluator, place};
 use super::{Best, EvalError, Predictions, Truth};
 
-/// COCO's twelve figures, in their order and by their names; absent (`null`) where the truth has no
+/// COCO's twelve figures, in their order and by their names; absent (`null`) if the truth has no
 /// such box.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[allow(missing_docs)] // each is what cocodataset.org/#detection-eval says
@@ -49,7 +49,7 @@ impl Figures {
     }
 }
 
-/// What can be said of one label.
+/// The figures of one label.
 #[derive(Debug, Serialize)]
 #[allow(non_snake_case)] // COCO's names
 pub struct LabelFigures {
@@ -88,7 +88,7 @@ pub(super) fn figures(
     // Sets the figures; the lines it makes are for a terminal.
     let _lines = evaluator.summarize_lines();
     let stats = evaluator.stats().unwrap_or_default();
-    // hotcoco says -1 where there is nothing to say, as pycocotools does.
+    // hotcoco, like pycocotools, says -1 for a figure without data.
     let stat = |place: usize| stats.get(place).copied().filter(|value| *value >= 0.0);
     let figures = Figures {
         AP: stat(0),
@@ -152,7 +152,7 @@ pub(super) fn figures(
     Ok((figures, labels))
 }
 
-/// The mean; `None` of nothing, and where hotcoco says -1 for "nothing to say".
+/// The mean; `None` of an empty list, and of hotcoco's -1 for "no data".
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values
         .filter(|value| *value >= 0.0)

@@ -11,9 +11,9 @@ use super::evaluator::{evaluator, place};
 use super::{EvalError, Predictions, Truth};
 
 /// The most detections of an image and a label that count, as in COCO.
-pub(super) const MOST: usize = 100;
+pub(super) const MAX: usize = 100;
 
-/// What became of a detection.
+/// The outcome of a detection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     /// It found the truth in this place.
@@ -30,9 +30,9 @@ pub enum Outcome {
 pub struct Matches {
     /// In the order of the predictions.
     pub outcomes: Vec<Outcome>,
-    /// Of every category, the boxes that are to be found.
+    /// For each category, the number of boxes to find.
     pub truths: Vec<usize>,
-    /// Of every category, its precision at recalls 0, 0.01, ... 1; empty where there is nothing to
+    /// For each category, its precision at recalls 0, 0.01, ... 1; empty if there is nothing to
     /// find.
     pub curves: Vec<Vec<f64>>,
 }
@@ -70,7 +70,7 @@ impl Matches {
     ) -> Result<Self, EvalError> {
         let mut evaluator = evaluator(truth, predictions)?;
         evaluator.params.iou_thrs = vec![iou];
-        evaluator.params.max_dets = vec![MOST];
+        evaluator.params.max_dets = vec![MAX];
         evaluator.params.area_ranges =
             vec![AreaRange { label: "all".into(), range: [0.0, f64::INFINITY] }];
         evaluator.evaluate().map_err(|error| EvalError::Hotcoco(error.to_string()))?;
@@ -124,7 +124,7 @@ impl Matches {
         })
     }
 
-    /// The best F1 of a category, or of all together; `None` where there is nothing to find.
+    /// The best F1 of a category, or of all together; `None` if there is nothing to find.
     pub(super) fn best_f1(
         &self,
         predictions: &Predictions,

@@ -56,9 +56,9 @@ pub enum EvalError {
     /// A label that the truth does not have.
     #[error("the truth has no label {label:?}; it has: {known}")]
     UnknownLabel {
-        /// What was asked for.
+        /// The kind of answer that was asked for.
         label: String,
-        /// What there is.
+        /// The labels that are there.
         known: String,
     },
     /// Nothing of the predictions is about the truth.
@@ -88,7 +88,7 @@ pub enum EvalError {
 /// Everything that was found out.
 #[derive(Debug, Serialize)]
 pub struct Evaluation {
-    /// What was evaluated.
+    /// The data of the evaluation.
     pub counts: Counts,
     /// COCO's twelve figures.
     pub figures: Figures,
@@ -96,22 +96,23 @@ pub struct Evaluation {
     pub labels: Vec<LabelFigures>,
     /// The IoU from which on a box counts as found, in everything below.
     pub iou: f64,
-    /// The threshold with the best F1 over all labels together; `null` where nothing is to find.
+    /// The threshold with the best F1 over all labels together; `null` if there is nothing to find.
     pub best_f1: Option<Best>,
     /// The precision-recall curve over all labels (the mean of theirs), at recalls 0, 0.01, ... 1.
     pub precision: Vec<f64>,
     /// Which labels are taken for which, at the threshold of the best F1.
     pub confusion: Confusion,
-    /// How the scores agree with how often they are right; `null` where they are no probabilities.
+    /// How well the scores agree with the share of right detections; `null` if they are no
+    /// probabilities.
     pub reliability: Option<Reliability>,
     /// The same after the calibration that was applied.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibrated: Option<Reliability>,
-    /// What a reader has to know.
+    /// Remarks for the reader.
     pub remarks: Vec<String>,
 }
 
-/// What was evaluated.
+/// The data of the evaluation.
 #[derive(Debug, Default, Serialize)]
 pub struct Counts {
     /// Images of the truth.
@@ -177,7 +178,7 @@ pub fn evaluate(
             "{} detections are beyond the {} best of their image and label, which is where COCO \
              stops",
             matches.beyond(),
-            matches::MOST
+            matches::MAX
         ));
     }
     for label in &mut labels {
@@ -223,8 +224,8 @@ pub fn evaluate(
     Ok((evaluation, matches))
 }
 
-/// What a calibration is learned from: every detection with a score that counts. The half of an
-/// image is its name's hash.
+/// Samples for a calibration: every detection with a score that counts. The half of an image is
+/// decided by its name's hash.
 pub fn samples(truth: &Truth, predictions: &Predictions, matches: &Matches) -> Vec<Sample> {
     let second_half = |image: usize| {
         let image = &truth.instances.images[image];

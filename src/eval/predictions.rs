@@ -1,9 +1,9 @@
-//! What was found.
+//! The number that was found.
 //!
-//! In: the records of a run, or a COCO results file. Out: detections with their places in the
-//! truth. Promises: an image is matched by its whole relative path, else by its file name where
-//! that is unique on both sides; a label by its name; what matches nothing, or more than one, is
-//! counted and named.
+//! In: the records of a run, or a COCO results file. Out: detections with their indices in the
+//! truth. Promises: an image is matched by its whole relative path, else by its file name if that
+//! is unique on both sides; a label by its name; images and labels without a match, or with
+//! several, are counted and named.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
@@ -22,30 +22,30 @@ pub struct Prediction {
     pub category: usize,
     /// `[x, y, width, height]` in pixels.
     pub bbox: [f64; 4],
-    /// `None` where it came without one.
+    /// `None` if it came without one.
     pub score: Option<f64>,
 }
 
 /// All detections that the truth can say something about.
 #[derive(Debug, Default)]
 pub struct Predictions {
-    /// Where they are from: the run or the file.
+    /// Their source: the run or the file.
     pub source: String,
-    /// What its scores are, for a calibration.
+    /// The kind of its scores, for a calibration.
     pub score_kind: String,
     /// In the order of the source.
     pub detections: Vec<Prediction>,
     /// Images of the truth without an answer: not among the predictions, or failed.
     pub images_without_answer: usize,
-    /// What a reader has to know of the matching.
+    /// Remarks about the matching for the reader.
     pub remarks: Vec<String>,
 }
 
 /// Which score ranks the detections of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scoring {
-    /// Of the token probabilities, or the recorded score where there are none; or what the model
-    /// states.
+    /// From the token probabilities, or the recorded score if there are none; or the model's stated
+    /// confidence.
     Kind(ScoreKind),
     /// None: the order of the answers is all there is.
     Nothing,
@@ -77,7 +77,7 @@ impl FromStr for Scoring {
 }
 
 impl Predictions {
-    /// Those of a COCO results file.
+    /// The predictions of a COCO results file.
     ///
     /// # Errors
     /// [`EvalError::Dataset`] that names the line or the result, [`EvalError::NothingInCommon`].
@@ -144,8 +144,8 @@ impl Predictions {
         Ok(these)
     }
 
-    /// Those of a run's `records`; `asked` are the labels that it was asked for. Scores are what
-    /// `scoring` says, and as recorded where the record has no token probabilities.
+    /// The predictions of a run's `records`; `asked` are the labels that it was asked for. Scores
+    /// are of the kind `scoring`, and as recorded if the record has no token probabilities.
     ///
     /// # Errors
     /// [`EvalError::NothingInCommon`].
@@ -235,7 +235,7 @@ impl Predictions {
     }
 }
 
-/// A remark where the run was asked for fewer labels than are evaluated.
+/// A remark if the run was asked for fewer labels than are evaluated.
 fn not_asked(asked: &[String], truth: &Truth, labels: &mut Labels<'_>) -> Option<String> {
     if asked.is_empty() {
         return None;
@@ -247,7 +247,8 @@ fn not_asked(asked: &[String], truth: &Truth, labels: &mut Labels<'_>) -> Option
     (missing > 0).then(|| {
         format!(
             "the run was not asked for {missing} of the {} labels that are evaluated: they count \
-             as not found (--labels evaluates only some)",
+             as \
+             not found (`labels` evaluates only some)",
             evaluated.len()
         )
     })
@@ -268,7 +269,7 @@ fn match_images(
             nameless += 1;
             continue;
         };
-        // `None` where several have it.
+        // `None` if several have it.
         by_path.entry(name).and_modify(|place| *place = None).or_insert(Some(place));
         by_name.entry(base(name)).and_modify(|place| *place = None).or_insert(Some(place));
     }

@@ -25,7 +25,7 @@ pub struct Reliability {
 /// One bin.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Bin {
-    /// Where it begins.
+    /// Its lower edge.
     pub from: f64,
     /// Mean score.
     pub score: f64,
@@ -36,7 +36,8 @@ pub struct Bin {
 }
 
 impl Reliability {
-    /// Of scores that are right or wrong; `None` where there are none, or one is outside 0 to 1.
+    /// The reliability of scores that are right or wrong; `None` if there are none, or one is
+    /// outside 0 to 1.
     pub fn of(scores: impl Iterator<Item = (f64, bool)>) -> Option<Self> {
         let (scores, right): (Vec<f64>, Vec<bool>) = scores.unzip();
         if scores.is_empty() || scores.iter().any(|score| !(0.0..=1.0).contains(score)) {
@@ -68,16 +69,21 @@ mod tests {
         ) {
             let reliability = Reliability::of(samples.iter().copied()).unwrap();
             prop_assert!((0.0..=1.0).contains(&reliability.ece));
-            prop_assert_eq!(reliability.bins.iter().map(|bin| bin.count).sum::<usize>(), samples.len());
+            prop_assert_eq!(reliability.bins.iter().map(|bin| bin.count).sum::<usize>(),
+                samples.len());
             // Its definition: the sum over the bins of |right - score|, over all detections.
             let mut gaps = [0.0; BINS];
             for (score, right) in &samples {
-                gaps[((score * BINS as f64) as usize).min(BINS - 1)] += f64::from(u8::from(*right)) - score;
+                let bin = ((score * BINS as f64) as usize).min(BINS - 1);
+                gaps[bin] += f64::from(u8::from(*right)) - score;
             }
-            let expected = gaps.iter().map(|gap: &f64| gap.abs()).sum::<f64>() / samples.len() as f64;
-            prop_assert!((reliability.ece - expected).abs() < 1e-9, "{} {expected}", reliability.ece);
+            let expected = gaps.iter().map(|gap: &f64| gap.abs()).sum::<f64>();
+            let expected = expected / samples.len() as f64;
+            prop_assert!((reliability.ece - expected).abs() < 1e-9, "{} {expected}",
+                reliability.ece);
             // The gap of the means is never more.
-            let mean = samples.iter().map(|(score, right)| f64::from(u8::from(*right)) - score).sum::<f64>();
+            let gap = |(score, right): &(f64, bool)| f64::from(u8::from(*right)) - score;
+            let mean = samples.iter().map(gap).sum::<f64>();
             prop_assert!(mean.abs() / samples.len() as f64 <= reliability.ece + 1e-9);
         }
     }

@@ -33,8 +33,7 @@ pub(super) fn precision_recall(precision: &[f64], best: Option<(f64, f64)>) -> S
     frame("recall", "precision", &inside)
 }
 
-/// The part that is right of every bin's detections; on the diagonal where scores are
-/// probabilities.
+/// The share of right detections in every bin; on the diagonal if scores are probabilities.
 pub(super) fn reliability(reliability: &Reliability) -> String {
     let mut inside = format!(
         "<line class=\"grid\" x1=\"{:.1}\" y1=\"{:.1}\" x2=\"{:.1}\" y2=\"{:.1}\"/>",

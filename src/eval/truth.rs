@@ -1,4 +1,4 @@
-//! What is to be found.
+//! A question for boxes or text.
 //!
 //! In: a COCO instances file, and the labels that are evaluated. Out: its checked content.
 //! Promises: an unknown label is an error; labels that only differ in case stay apart.
@@ -12,14 +12,14 @@ use crate::dataset::coco::{Annotation, Instances};
 pub struct Truth {
     /// Its content.
     pub instances: Instances,
-    /// Of every category, whether it is evaluated.
+    /// For each category, whether it is evaluated.
     pub wanted: Vec<bool>,
-    /// What had to be given where the file lacks it.
+    /// Remarks about values that were filled in for missing ones.
     pub remarks: Vec<String>,
 }
 
 impl Truth {
-    /// Reads the file at `path`; only `labels` of it are evaluated, or all where there are none.
+    /// Reads the file at `path`; only its `labels` are evaluated, or all if there are none.
     ///
     /// # Errors
     /// [`EvalError::Dataset`] and [`EvalError::UnknownLabel`].

@@ -3,8 +3,8 @@
 //! In: records. Out: `instances.json` (images, categories, annotations) and `results.json` (for
 //! evaluation: every scored box of these images and categories, those too that filters left out);
 //! with a split also `instances_train.json` and `instances_val.json`, with the same ids; with
-//! upright copies `upright/`. Promises: ids follow the sorted names; an image stands without
-//! annotations only where the answer says that nothing is there.
+//! upright copies `upright/`. Promises: ids follow the sorted names; an image has no annotations
+//! only if the answer says that nothing is there.
 //!
 //! Ids count from 1.
 

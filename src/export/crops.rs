@@ -64,8 +64,8 @@ fn write_crops(
 }
 
 /// Left, top, width and height of a crop: every pixel that the padded box touches, then grown to
-/// the least size and to a square. What would lie outside is cut off of the padding; what is grown
-/// is moved inward, and stays smaller only where the image is.
+/// the least size and to a square. Padding is cut off at the image's edges; the growth is moved
+/// inward, and is limited only by the image's size.
 fn region(bbox: &BBox, width: u32, height: u32, options: &CropOptions) -> (u32, u32, u32, u32) {
     let (pad_x, pad_y) = match options.padding {
         Padding::Share(share) => (bbox.width() * share, bbox.height() * share),

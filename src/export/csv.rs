@@ -1,8 +1,8 @@
 //! `detections.csv`: one row a box, for spreadsheets and data frames.
 //!
-//! In: records. Out: a table; an image without boxes has one row, with nothing in the cells of the
-//! box, so that its status is seen. Promises: text is quoted where CSV needs it (RFC 4180), and no
-//! cell of it is run as a formula.
+//! In: records. Out: a table; an image without boxes has one row, with empty cells for the box, so
+//! that its status is seen. Promises: text is quoted as CSV needs it (RFC 4180), and no cell is run
+//! as a formula.
 
 use super::{ExportError, Exported, Input, write_file};
 use crate::answer::text_of;

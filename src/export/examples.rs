@@ -1,4 +1,4 @@
-//! What the formats for training share: which images, under which file names, in which part.
+//! Shared by the formats for training: the images, their file names, and their part of the split.
 //!
 //! In: the selected records and the images. Out: the images that are examples, with a file name
 //! each, and their files in a folder. Promises: no two images share a name or a label file, on file
@@ -20,7 +20,7 @@ use super::{Category, ExportError, Exported, Input, Options};
 use crate::digest;
 use crate::record::{AnswerStatus, Detection, NoteKind, Record};
 
-/// What the readers of YOLO and VOC folders look for. Other files are written as PNG.
+/// Extensions that readers of YOLO and VOC folders look for. Other files are written as PNG.
 const EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
 
 /// The images that are examples of what is in them.
@@ -29,17 +29,16 @@ pub(super) struct Examples<'s> {
     pub(super) images: Vec<&'s Record>,
     /// In the order of class indices.
     pub(super) categories: &'s [Category],
-    /// Of a label, its place among the categories.
+    /// The index of each label among the categories.
     places: HashMap<&'s str, usize>,
-    /// The boxes that filters left out of an image, by its name; not of images of which nothing was
-    /// left out.
+    /// The boxes that filters left out of an image, by its name; only of images that lost a box.
     left_out: HashMap<&'s str, &'s [Detection]>,
     /// How many records are no examples since their answers are text.
     text: usize,
-    /// How many are none since all their boxes were left out, for their scores or of an answer that
-    /// is not whole.
+    /// Images that are no examples since all their boxes were left out, for their scores or of an
+    /// answer that is not whole.
     emptied: usize,
-    /// How many others are none.
+    /// Images that are no examples for other reasons.
     unknown: usize,
 }
 
@@ -131,8 +130,8 @@ impl Part {
     }
 }
 
-/// A name for each image, without extension: `rename` of its own, with a hash of the whole name
-/// where several would share it.
+/// A name for each image, without extension: `rename` of its own, with a hash of the whole name if
+/// several would share it.
 pub(super) fn stems(images: &[&Record], rename: impl Fn(&str) -> String) -> Vec<String> {
     let stem = |record: &&Record| {
         let path = inside(&record.image);
@@ -188,8 +187,8 @@ pub(super) fn place_all<'s>(
     Ok(there)
 }
 
-/// Writes the file that describes each image, name and bytes as `description` says. An image whose
-/// description cannot be named is taken out of `folder` again, where it is behind `prefix`.
+/// Writes the file that describes each image, with name and bytes from `description`. If a
+/// description cannot be named, its image is removed again from `folder`, behind `prefix`.
 pub(super) fn describe_all<'s>(
     placed: Vec<Placed<'s>>,
     folder: &Fresh<'_>,
@@ -247,7 +246,7 @@ impl<'i> Placer<'i> {
         let known = known.filter(|extension| {
             EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
         });
-        // Of the file and not of the record: answers of elsewhere do not know it.
+        // The file's and not the record's: answers that were made elsewhere do not know it.
         let turned = crate::image::orientation(Cursor::new(&bytes))
             .is_ok_and(|orientation| orientation != 1);
         // Trainers repair a file that ends early in place, which through a link is the user's own.

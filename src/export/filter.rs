@@ -22,12 +22,12 @@ impl Area {
 /// A box's edge this close to the image's touches it: half of the answers' grid of a thousand.
 const EDGE: f64 = 0.0005;
 
-/// What the filters made of the boxes of one record.
+/// The boxes of one record, filtered.
 #[derive(Debug, Default, PartialEq)]
 pub(super) struct Filtered {
-    /// Those that stay, in their order.
+    /// The boxes that stay, in their order.
     pub(super) kept: Vec<Detection>,
-    /// Those that are left out, renamed and scored as well.
+    /// The boxes that are left out, renamed and scored as well.
     pub(super) left_out: Vec<Detection>,
     /// Whether one was left out that may well be right: for the default least score, or for having
     /// no score.
@@ -50,7 +50,7 @@ impl Filters {
             let raw = self.score.of(&detection);
             detection.score = raw;
             if let Some(platt) = self.calibration {
-                // What a record has for a score without probabilities may be anything.
+                // The score of a record without probabilities may have any value.
                 let known = self.score == ScoreKind::Stated || detection.probabilities.is_some();
                 match raw.filter(|_| known) {
                     Some(raw) => detection.score = Some(platt.apply(raw)),
@@ -122,9 +122,9 @@ impl Filters {
 }
 
 impl Filtered {
-    /// Leaves out every box that is the `same` as a better one, and gives their number. Better is a
-    /// higher score, or the earlier one if the scores are equal or there are none. Boxes with less
-    /// intersection over union than `iou` are never the same.
+    /// Leaves out every box that is the `same` as a better one, and returns their number. Better is
+    /// a higher score, or the earlier one if the scores are equal or there are none. Boxes with
+    /// less intersection over union than `iou` are never the same.
     fn suppress(&mut self, iou: f64, same: impl Fn(&Detection, &Detection) -> bool) -> usize {
         let detections = std::mem::take(&mut self.kept);
         let mut order: Vec<usize> = (0..detections.len()).collect();
@@ -156,7 +156,7 @@ impl Filtered {
 /// The labels that were asked for, and their other forms.
 pub(super) struct Names<'a> {
     asked: &'a [String],
-    /// Of each of them, the form by which others are compared with it.
+    /// Each of them in the form in which labels are compared.
     forms: Vec<String>,
     /// As it is written.
     map: &'a BTreeMap<String, String>,
@@ -165,7 +165,7 @@ pub(super) struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// Those of an image that was asked for the labels `asked`, under a map of labels.
+    /// The names of an image that was asked for the labels `asked`, under a map of labels.
     pub(super) fn new(asked: &'a [String], map: &'a BTreeMap<String, String>) -> Self {
         let forms = asked.iter().map(|label| singular(label)).collect();
         Self {
@@ -176,13 +176,13 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// What the map says of a label: as it is written, else without regard to case.
+    /// The map's name for a label: as it is written, else without regard to case.
     fn mapped(&self, label: &str) -> Option<&'a str> {
         let exact = self.map.get(label).map(String::as_str);
         exact.or_else(|| self.folded.get(&label.to_lowercase()).copied())
     }
 
-    /// What a label that was asked for is called; `None` if the map drops it.
+    /// The name of a label that was asked for; `None` if the map drops it.
     pub(super) fn of_asked(&self, label: &'a str) -> Option<&'a str> {
         let name = self.mapped(label).unwrap_or(label);
         (!name.is_empty() || label.is_empty()).then_some(name)
@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(counts.get(&NoteKind::UnaskedDropped), Some(&1));
         assert_eq!(counts.get(&NoteKind::Filtered), Some(&1));
         assert_eq!(counts.get(&NoteKind::LabelNormalised), Some(&1));
-        // Where nothing was asked for, nothing is unasked.
+        // Without labels that were asked for, no label is unasked.
         assert_eq!(apply(&filters, all.to_vec(), &[]).0.len(), 3);
     }
 
@@ -511,7 +511,7 @@ mod tests {
         assert_eq!((kept.len(), counts[&NoteKind::Suppressed]), (2, 1));
         let agnostic = Filters { nms: Some(0.5), nms_agnostic: true, ..Filters::default() };
         assert_eq!(apply(&agnostic, all, &[]).0, [("cat".to_owned(), 0.7)]);
-        // Of equal scores, and of none, the earlier one stays.
+        // Of boxes with equal scores, or none, the earlier one stays.
         let equal = [[0.0, 0.0, 50.0, 50.0], [0.0, 0.0, 50.0, 49.0]];
         for score in [Some(0.5), None] {
             let boxes = equal.map(|bbox| Detection { score, ..found("cat", bbox, 0.0) });
@@ -524,7 +524,7 @@ mod tests {
 
     #[test]
     fn repeats_are_from_their_share_on_and_suppression_is_above_it() {
-        // Of one box the other is half: an intersection over union of 0.5.
+        // One box is half of the other: an intersection over union of 0.5.
         let halves = [[0.0, 0.0, 40.0, 40.0], [0.0, 0.0, 40.0, 20.0]]
             .map(|bbox| found("a", bbox, 0.5))
             .to_vec();
@@ -645,7 +645,7 @@ mod tests {
         };
         let boxes = ["puppy", "puppy", "blur", "Dogs"]
             .map(|label| found(label, [0.0, 0.0, 9.0, 9.0], 0.001));
-        let (kept, _) = apply(&filters.without_losses(), boxes.to_vec(), &["dog"]);
+        let (kept, _) = apply(&filters.keeping_all_boxes(), boxes.to_vec(), &["dog"]);
         let labels: Vec<&str> = kept.iter().map(|one| one.0.as_str()).collect();
         assert_eq!(labels, ["dog", "dog", "blur", "dog"]);
     }

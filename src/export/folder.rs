@@ -54,8 +54,7 @@ impl<'o> Fresh<'o> {
     }
 
     /// Puts a symbolic link to `file`, whose hash is `sha256`, under an image's name. On Windows,
-    /// where such links need a privilege that few have, a second name of the file does as well on
-    /// the same drive.
+    /// where few users may make such links, a hard link serves on the same drive.
     pub(super) fn link_named(
         &self,
         name: &str,

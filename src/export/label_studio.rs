@@ -1,8 +1,8 @@
 //! `label-studio/`: tasks with predictions, to be put right by hand.
 //!
 //! In: records. Out: `tasks.json` and `label_config.xml`, whose names go together. Promises: boxes
-//! in per cent of the upright image, as Label Studio shows it; an image of which nothing is known
-//! is a task without predictions, one where nothing was found has a prediction without boxes;
+//! in per cent of the upright image, as Label Studio shows it; an image without a usable answer is
+//! a task without predictions, an image in which nothing was found has a prediction without boxes;
 //! region ids are the same in every export.
 //!
 //! The format is that of labelstud.io/guide/predictions. Images that cannot be decoded are left
@@ -21,7 +21,7 @@ use crate::digest;
 use crate::ownership::OutputDirectory;
 use crate::record::{Detection, Record};
 
-/// Of the tags in the labelling configuration.
+/// Names of the tags in the labelling configuration.
 const FROM_NAME: &str = "label";
 const TO_NAME: &str = "image";
 
@@ -33,18 +33,18 @@ struct Task<'r> {
 
 #[derive(Serialize)]
 struct Data<'r> {
-    /// What the `Image` tag shows.
+    /// The address for the `Image` tag.
     image: String,
-    /// The image's name in the journal, for whoever reads the annotations later.
+    /// The image's name in the journal, for later readers of the annotations.
     name: &'r str,
-    /// Shown in the list of tasks, where it can be sorted by.
+    /// Shown in the list of tasks, which can be sorted by it.
     status: &'static str,
 }
 
 #[derive(Serialize)]
 struct Prediction<'r> {
     model_version: &'static str,
-    /// The mean of the boxes' scores, for sorting tasks; absent where a box has none.
+    /// The mean of the boxes' scores, for sorting tasks; absent if a box has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f64>,
     result: Vec<Region<'r>>,
@@ -162,8 +162,8 @@ fn local_files(images: Option<&Path>) -> String {
     }
 }
 
-/// The image's name behind `url`, per-cent-encoded as an address needs it (RFC 3986, unreserved
-/// characters and `/` stand as they are); the plain name where there is no address.
+/// The image's name behind `url`, per-cent-encoded for an address (RFC 3986, unreserved characters
+/// and `/` stay as they are); the plain name if there is no address.
 fn address(url: &str, name: &str) -> String {
     if url.is_empty() {
         return name.to_owned();

@@ -18,18 +18,18 @@ use crate::record::{AnswerStatus, Detection, Filters, Manifest, Record};
 pub struct Run {
     /// Its records, as its filters show them.
     pub selection: Selection,
-    /// The folder that the images' names are relative to, where it is known.
+    /// The folder that the images' names are relative to, if it is known.
     pub images: Option<PathBuf>,
     /// Whether EXIF orientation was applied to the images.
     pub apply_orientation: bool,
-    /// What it was asked to do; nothing where several runs are one.
+    /// Its settings; `None` if several runs were merged.
     pub manifest: Option<Manifest>,
-    /// What readers know its models by.
+    /// The names of its models.
     pub models: Vec<String>,
 }
 
 impl Run {
-    /// What `filters` show of the run that `manifest` describes, whose images lie in `images`.
+    /// The run that `manifest` describes, as `filters` show it; its images lie in `images`.
     pub fn of(
         records: Vec<Record>,
         manifest: Manifest,
@@ -49,7 +49,7 @@ impl Run {
 /// One run with the records of all, and what is to be said about it.
 ///
 /// # Errors
-/// [`ExportError::UnlikeRuns`] where they do not go together.
+/// [`ExportError::UnlikeRuns`] if they cannot be merged.
 pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
     if runs.len() <= 1 {
         return Ok((runs.pop().unwrap_or_default(), Vec::new()));
@@ -57,14 +57,14 @@ pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
     let apply_orientation = runs[0].apply_orientation; // there are two at least
     if runs.iter().any(|run| run.apply_orientation != apply_orientation) {
         return Err(ExportError::UnlikeRuns {
-            reason: "some of the runs were made with --no-exif, others without",
+            reason: "some of the runs were made with `no_exif`, others without",
         });
     }
     let roots: Vec<PathBuf> =
         runs.iter().filter_map(|run| run.images.as_deref().map(resolved)).collect();
     if !roots.is_empty() && roots.len() < runs.len() {
-        let reason =
-            "of some it is known where the images are, of others not: give each its --images DIR";
+        let reason = "it is known of some runs where their images are, of others not: say it of \
+                      each with `images`";
         return Err(ExportError::UnlikeRuns { reason });
     }
     let common = roots.iter().cloned().reduce(|a, b| shared(&a, &b));
@@ -138,7 +138,7 @@ fn shared(a: &Path, b: &Path) -> PathBuf {
     a.components().zip(b.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
 }
 
-/// What goes in front of names that are relative to `root`, for them to be relative to `common`.
+/// The prefix that makes names relative to `root` relative to `common`.
 fn prefix(common: &Path, root: &Path) -> String {
     let folders = root.strip_prefix(common).unwrap_or(root).components();
     let named = folders.filter(|folder| !matches!(folder, Component::RootDir));
@@ -199,7 +199,7 @@ fn join(
     }
     known.sha256 = known.sha256.take().or(other.sha256);
     known.reason = known.reason.take().or(other.reason);
-    // What one answer leaves open, the others do not say either.
+    // If one answer is open-ended, the others cannot fill the gap.
     known.status = [known.status, other.status]
         .into_iter()
         .max_by_key(|status| status.severity())

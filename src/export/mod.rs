@@ -134,19 +134,20 @@ pub enum ExportError {
     /// Not one of [`Format::ALL`].
     #[error("unknown format {name:?}; there are: {}", Format::ALL.map(Format::as_str).join(", "))]
     UnknownFormat {
-        /// What was asked for.
+        /// The kind of answer that was asked for.
         name: String,
     },
     /// Not one of [`VerdictFormat::ALL`].
-    #[error("unknown format {name:?}; there are: {}", VerdictFormat::ALL.map(VerdictFormat::as_str).join(", "))]
+    #[error("unknown format {name:?}; there are: {}",
+        VerdictFormat::ALL.map(VerdictFormat::as_str).join(", "))]
     UnknownVerdictFormat {
-        /// What was asked for.
+        /// The kind of answer that was asked for.
         name: String,
     },
     /// Not a [`SortBy`].
     #[error("{name:?}: frames can be sorted by link or copy")]
     UnknownSort {
-        /// What was asked for.
+        /// The kind of answer that was asked for.
         name: String,
     },
     /// A file that cannot be written.
@@ -160,8 +161,8 @@ pub enum ExportError {
     /// A file of the user's, or another process, is in the way.
     #[error(transparent)]
     Ownership(#[from] OwnershipError),
-    /// Some formats need the images, and nothing says where they are.
-    #[error("this needs the images: say where they are with --images DIR")]
+    /// Some formats need the images, and their folder is not known.
+    #[error("this needs the images: say with `images` in which folder they are")]
     NoImages,
     /// The folder of the images holds none of them. What an earlier export made of them stays as it
     /// is.
@@ -189,7 +190,7 @@ pub enum ExportError {
     NotUnderstood {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// Runs that cannot be exported as one.
@@ -201,7 +202,7 @@ pub enum ExportError {
 }
 
 impl ExportError {
-    /// Whether it is that the disk is full.
+    /// Whether the disk is full.
     pub fn is_full_disk(&self) -> bool {
         match self {
             Self::Write { error, .. } => error.kind() == std::io::ErrorKind::StorageFull,
@@ -211,7 +212,7 @@ impl ExportError {
     }
 }
 
-/// What a format is made from.
+/// The input of a format.
 struct Input<'r> {
     run: &'r Run,
     /// Sorted by image, with the boxes that are exported.
@@ -221,7 +222,7 @@ struct Input<'r> {
     options: &'r Options,
 }
 
-/// What was written, and what could not be.
+/// The files that were written, and the formats that failed.
 #[derive(Debug, Default)]
 pub struct Exported {
     /// Files and folders.
@@ -252,7 +253,7 @@ pub struct FormatFailure {
 }
 
 impl FormatFailure {
-    /// Whether it is that the disk is full: with room again, the export can be made.
+    /// Whether the disk is full: the export can be made once it has room.
     pub fn is_full_disk(&self) -> bool {
         self.error.is_full_disk()
     }
@@ -324,7 +325,8 @@ pub fn export(run: &Run, options: &Options, formats: &[Format], out: &OutputDire
     exported
 }
 
-/// Says that boxes and files may be turned against each other, where a tool reads both.
+/// Warns that boxes and files may be rotated against each other in some tools, for formats that
+/// have both.
 fn remark_orientation(input: &Input<'_>, formats: &[Format], exported: &mut Exported) {
     let with_images = formats.iter().any(|format| {
         !matches!(format, Format::Counts | Format::Crops | Format::Overlay | Format::Html)
@@ -336,13 +338,13 @@ fn remark_orientation(input: &Input<'_>, formats: &[Format], exported: &mut Expo
     exported.remarks.push(if input.run.apply_orientation {
         format!(
             "{turned} images have an EXIF orientation: boxes are those of the upright image, and a \
-             tool that ignores EXIF will misplace them (--write-upright makes upright copies)"
+             tool that ignores EXIF will misplace them (`write_upright` makes upright copies)"
         )
     } else {
         format!(
-            "{turned} images have an EXIF orientation that --no-exif ignored: boxes are those of \
+            "{turned} images have an EXIF orientation that `no_exif` ignored: boxes are those of \
              the image as it is stored, and a \
-             tool that heeds EXIF will misplace them (--write-upright makes copies without it)"
+             tool that heeds EXIF will misplace them (`write_upright` makes copies without it)"
         )
     });
 }

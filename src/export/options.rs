@@ -1,5 +1,4 @@
-//! How an export is made, where it is not as usual. Which boxes it shows,
-//! [`Filters`](crate::record::Filters) say.
+//! Options of an export. Its boxes are chosen by [`Filters`](crate::record::Filters).
 //!
 //! In: what the user asked for, and the files that name categories and labels. Out: [`Options`].
 //! Promises: a file that cannot be understood is an error that names it, before anything is
@@ -35,15 +34,15 @@ pub struct Options {
     pub write_upright: bool,
     /// How crops are cut.
     pub crops: CropOptions,
-    /// What Label Studio finds in front of an image's name. `None`: the address of local files, in
-    /// the images' folder.
+    /// The prefix of image names in Label Studio. `None`: the address of local files, in the
+    /// images' folder.
     pub label_studio_url: Option<String>,
 }
 
 /// How crops are cut. The default is every pixel that the box touches.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct CropOptions {
-    /// What is added on every side.
+    /// The padding on every side.
     pub padding: Padding,
     /// The least width and height in pixels: smaller crops are grown around their middle.
     pub min_size: u32,
@@ -51,10 +50,10 @@ pub struct CropOptions {
     pub square: bool,
 }
 
-/// What is added on every side of a box.
+/// The padding on every side of a box.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Padding {
-    /// Of the box's width, left and right; of its height, above and below.
+    /// Shares of the box's width, left and right; of its height, above and below.
     Share(f64),
     /// On all sides.
     Pixels(f64),
@@ -156,7 +155,8 @@ mod tests {
             read("\u{feff}dog\r\n\n red car \n").unwrap(),
             [named(1, "dog"), named(2, "red car")]
         );
-        let coco = r#"{"info": {}, "categories": [{"id": 90, "name": "b"}, {"id": 7, "name": "a", "keypoints": []}]}"#;
+        let coco = r#"{"info": {}, "categories": [
+            {"id": 90, "name": "b"}, {"id": 7, "name": "a", "keypoints": []}]}"#;
         assert_eq!(read(coco).unwrap(), [named(90, "b"), named(7, "a")]);
         assert!(
             read("dog\ncat\ndog")

@@ -2,8 +2,8 @@
 //!
 //! In: records and the images. Out: a folder that mirrors the images' names. Promises: lines and
 //! text grow with the image, and a small image is enlarged until its labels can be read; no tag
-//! leaves the picture, and none hides another where there is room; a label has one colour in all
-//! pictures of a run. Images without boxes are there too: what was missed is half of what one looks
+//! leaves the picture, and none hides another if there is room; a label has one colour in all
+//! pictures of a run. Images without boxes are included: missed objects are half of what one looks
 //! for.
 
 use std::collections::HashMap;
@@ -162,7 +162,7 @@ fn draw(record: &Record, pixels: &RgbImage, colours: &HashMap<&str, Colour>) -> 
     picture
 }
 
-/// The picture that is drawn on: the image, or where it is small the image enlarged.
+/// The picture to draw on: the image, enlarged if it is small.
 fn enlarge(pixels: &RgbImage, scale: &Scale) -> RgbImage {
     let target = TargetSize { width: scale.width, height: scale.height };
     let enlarged = resize(pixels.as_raw(), pixels.width(), pixels.height(), target).ok();
@@ -194,7 +194,7 @@ fn tags(detections: &[Detection], scale: &Scale) -> Vec<Tag> {
     placed
 }
 
-/// The tag of a box, not placed yet: narrower text, and in the end less of it, where the picture is
+/// The tag of a box, not placed yet: narrower text, and in the end less of it, if the picture is
 /// too narrow.
 fn tag(detection: &Detection, scale: &Scale) -> Tag {
     const SMALLEST: f32 = 11.0;
@@ -215,8 +215,8 @@ fn tag(detection: &Detection, scale: &Scale) -> Tag {
     Tag { text: words, size, padding, rect: Rect { x0: 0, y0: 0, x1: width, y1: height } }
 }
 
-/// Where a tag may stand, the best first: above the box, below it, in its corners, then further and
-/// further down its left edge. Each is moved as far as it takes to stay in the picture.
+/// Candidate positions of a tag, the best first: above the box, below it, in its corners, then
+/// further and further down its left edge. Each is moved far enough to stay in the picture.
 fn places(bbox: Rect, (width, height): (i64, i64), scale: &Scale) -> impl Iterator<Item = Rect> {
     const STEPS: i64 = 8;
     let bbox = bbox.grown(scale.line / 2);

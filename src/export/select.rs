@@ -1,11 +1,10 @@
 //! Which records and boxes an export is about.
 //!
 //! In: the records of a run, its [`Filters`], and the [`Options`](super::Options) of an export.
-//! Out: first a [`Selection`], the records as the filters show them, which summaries, verdicts and
-//! all formats share; then, for one export, the records and boxes of the statuses and categories
-//! that it is for. Promises: all that is left out is counted; an image stands without boxes in a
-//! data set only if its whole answer says that there are none, or if all its boxes were left out by
-//! request.
+//! Out: first a [`Selection`], the filtered records, which summaries, verdicts and all formats
+//! share; then, for one export, the records and boxes of its statuses and categories. Promises:
+//! everything that is left out is counted; an image has no boxes in a data set only if its whole
+//! answer says that there are none, or if all its boxes were left out by request.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +20,7 @@ pub struct Selection {
     /// Sorted by image. Their boxes are those that stay, under the names and scores of the filters;
     /// their notes count those that are left out as well.
     pub records: Vec<Record>,
-    /// What was left out of each record.
+    /// The boxes that were left out of each record.
     pub left_out: Vec<LeftOut>,
     /// The labels that the run was asked for, under the names of the filters; in their order.
     pub labels: Vec<String>,
@@ -33,7 +32,7 @@ pub struct Selection {
     pub uncalibrated: usize,
 }
 
-/// What the filters left out of one record.
+/// The boxes that the filters left out of one record.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct LeftOut {
     /// The boxes, under the names and scores of the filters.
@@ -54,7 +53,7 @@ const LEAVES_OUT: [NoteKind; 6] = [
 ];
 
 impl Selection {
-    /// What `filters` show of the `records` of the run that `manifest` describes.
+    /// The `records` of the run that `manifest` describes, as `filters` show them.
     pub fn of(records: Vec<Record>, manifest: &Manifest, filters: &Filters) -> Self {
         let mut selection = Self { min_score: Some(filters.min_score), ..Self::default() };
         let usual = Names::new(manifest.labels_of_every_image(), &filters.labels_map);
@@ -105,7 +104,7 @@ impl Selection {
         of(NoteKind::LowScoreDropped) + of(NoteKind::UnscoredDropped)
     }
 
-    /// What a reader of an export has to know of the filters, one thing a line.
+    /// Remarks about the filters for readers of an export, one a line.
     pub fn remarks(&self) -> Vec<String> {
         let least = match self.min_score {
             Some(MinScore::Default(least)) => {
@@ -138,14 +137,14 @@ impl Selection {
     }
 }
 
-/// What one export is about.
+/// The part of a selection for one export.
 pub(super) struct Chosen<'r> {
     /// Sorted by image, as before.
     pub(super) records: Cow<'r, [Record]>,
-    /// What the filters left out of each record; empty if that is nothing.
+    /// The boxes that the filters left out of each record; empty if there are none.
     pub(super) left_out: Vec<&'r [Detection]>,
-    /// Of each record, whether its answer says what is in the image: not where it failed, was
-    /// refused or cut off before its first box.
+    /// For each record, whether its answer is about the image: not if it failed, was refused or cut
+    /// off before its first box.
     pub(super) answered: Vec<bool>,
     /// In the order of class indices.
     pub(super) categories: Vec<Category>,
@@ -190,7 +189,7 @@ pub(super) fn choose<'r>(
     let other_status = selection.records.len() - places.len();
     if other_status > 0 {
         exported.remarks.push(format!(
-            "{other_status} images are left out, whose status is not in --include-status"
+            "{other_status} images are left out, whose status is not in `include_status`"
         ));
     }
     let categories =
@@ -198,9 +197,9 @@ pub(super) fn choose<'r>(
     Chosen { records, left_out, answered, categories }
 }
 
-/// Whether a record of which no box is left is an example of an image with nothing in it: the whole
-/// answer said "nothing", or all boxes that it named were left out by request, and none since it
-/// may be wrong.
+/// Whether a record without remaining boxes is an example of an image with nothing in it: the whole
+/// answer said "nothing", or all its boxes were left out by request, and none since it may be
+/// wrong.
 fn says_that_nothing_is_there(record: &Record, left_out: usize, unsure: bool) -> bool {
     match record.status {
         AnswerStatus::Empty => true,
@@ -237,7 +236,7 @@ fn of_categories(
         }
         let (count, named) = (outside.values().sum::<usize>(), named.join(", "));
         exported.remarks.push(format!(
-            "{count} boxes are left out, whose labels are not in --categories: {named}"
+            "{count} boxes are left out, whose labels are not in `categories`: {named}"
         ));
     }
     of_known
@@ -268,7 +267,7 @@ fn categories(asked: &[String], records: &[Record]) -> Vec<Category> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::{BBox, Elsewhere, Note, Platt, Rules};
+    use crate::record::{BBox, ExternalAnswers, Note, Platt, Rules};
 
     fn record(status: AnswerStatus, boxes: &[(&str, Option<f64>)]) -> Record {
         let mut record = Record::failed("a.png".into(), String::new());
@@ -332,8 +331,8 @@ mod tests {
         let without_boxes: Vec<bool> = answered.iter().step_by(2).copied().collect();
         assert_eq!(without_boxes, [false, true, false, false, false, false, false]);
         assert!(answered.iter().skip(1).step_by(2).all(|answered| *answered));
-        // Where the user leaves out what was found, the image still says that nothing else is
-        // there: if its answer is whole.
+        // If the user leaves boxes out, the image still says that nothing else is there, provided
+        // that its answer is whole.
         let filtered = selection(&records, &[], &at_least(0.9));
         let (_, answered, _) = chosen(&filtered, &Options::default());
         assert_eq!(answered.iter().skip(1).step_by(2).filter(|answered| **answered).count(), 2);
@@ -397,7 +396,7 @@ mod tests {
         assert_eq!(names, ["car"]);
         assert_eq!(
             remarks,
-            ["1 boxes are left out, whose labels are not in --categories: \"dog\" (1)"]
+            ["1 boxes are left out, whose labels are not in `categories`: \"dog\" (1)"]
         );
         assert_eq!(
             mapped.remarks()[0],
@@ -433,7 +432,7 @@ mod tests {
         let (_, answered, remarks) =
             chosen(&selection(&records, &[], &Filters::default()), &options);
         assert_eq!(answered, [false]);
-        assert_eq!(remarks, ["1 images are left out, whose status is not in --include-status"]);
+        assert_eq!(remarks, ["1 images are left out, whose status is not in `include_status`"]);
     }
 
     #[test]
@@ -484,7 +483,7 @@ mod tests {
         assert_eq!(chosen.answered, [true, true, false]);
         assert_eq!(
             exported.remarks,
-            ["3 boxes are left out, whose labels are not in --categories: \"dog\" (3)"]
+            ["3 boxes are left out, whose labels are not in `categories`: \"dog\" (3)"]
         );
     }
 
@@ -557,14 +556,14 @@ mod tests {
 
     #[test]
     fn labels_are_named_once_and_in_the_order_in_which_they_were_asked_for() {
-        let elsewhere = Elsewhere {
+        let elsewhere = ExternalAnswers {
             labels: ["cat", "dog", "puppy"].map(str::to_owned).to_vec(),
             answer: None,
             rules: Rules::default(),
             coordinates_because: String::new(),
             apply_orientation: true,
         };
-        let manifest = Manifest::of_elsewhere(None, elsewhere);
+        let manifest = Manifest::of_external(None, elsewhere);
         let filters = Filters {
             labels_map: [("puppy".to_owned(), "dog".to_owned())].into(),
             ..Filters::default()

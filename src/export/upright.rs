@@ -31,8 +31,8 @@ impl<'i> Images<'i> {
     /// The images of a run's `records`.
     ///
     /// # Errors
-    /// [`ExportError::NoImages`] if nothing says where they are, [`ExportError::OutOfReach`] if
-    /// they are not there.
+    /// [`ExportError::NoImages`] if their folder is not known, [`ExportError::OutOfReach`] if they
+    /// are not there.
     pub(super) fn of(run: &'i Run, records: &[Record]) -> Result<Self, ExportError> {
         let folder = run.images.as_deref().ok_or(ExportError::NoImages)?;
         let locator = Locator::new(folder);
@@ -47,9 +47,9 @@ impl<'i> Images<'i> {
         Ok(Self { folder, locator, apply_orientation, gate: ByteGate::new(HELD_BYTES) })
     }
 
-    /// Does `work` with the pixels of every record's image, on all cores. An image that is not to
-    /// be had, or of which `work` says why it cannot be done, is a remark that begins with
-    /// `format`, and is missed.
+    /// Applies `work` to the pixels of every record's image, on all cores. If an image is missing,
+    /// or `work` fails on it, a remark is added that begins with `format`, and the image counts as
+    /// missed.
     ///
     /// # Errors
     /// The first of `work`.
@@ -79,7 +79,7 @@ impl<'i> Images<'i> {
         self.locator.exists(&record.image)
     }
 
-    /// The file of a record's image, where it is one and not a part of an archive.
+    /// The file of a record's image, unless it is a part of an archive.
     pub(super) fn file(&self, record: &Record) -> Option<PathBuf> {
         match self.place(record) {
             Ok(Place::File(path)) => Some(path),
@@ -98,8 +98,8 @@ impl<'i> Images<'i> {
         std::path::absolute(&path).unwrap_or(path)
     }
 
-    /// Where a record's image is. A record without a hash names its image on somebody else's word:
-    /// such a name is not followed through a link that leads out of the folder.
+    /// The location of a record's image. In a record without a hash, the image's name is not
+    /// trusted: it is not followed through a link that leads out of the folder.
     fn place(&self, record: &Record) -> Result<Place, String> {
         let place = self.locator.place(&record.image);
         let vouched = |place: &Place| match place {
@@ -143,7 +143,7 @@ impl<'i> Images<'i> {
         Ok(bytes)
     }
 
-    /// What `work` makes of the pixels of `bytes`, which are the record's image.
+    /// `work` applied to the pixels of `bytes`, which are the record's image.
     ///
     /// # Errors
     /// Why they are not to be had, in words.
@@ -166,7 +166,7 @@ impl<'i> Images<'i> {
         }
     }
 
-    /// What `work` makes of the image's pixels.
+    /// `work` applied to the image's pixels.
     ///
     /// # Errors
     /// Why the image is not to be had, in words.

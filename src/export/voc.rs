@@ -2,8 +2,8 @@
 //!
 //! In: records and the images. Out: `JPEGImages/`, `Annotations/` (an XML file an image) and
 //! `ImageSets/Main/`. Promises: whole pixels as the VOC devkit counts them, from 1 and inclusive,
-//! each edge within half a pixel of the box; an XML file has no object only where the answer says
-//! that nothing is there.
+//! each edge within half a pixel of the box; an XML file has no object only if the answer says that
+//! nothing is there.
 //!
 //! Readers look into flat folders, so the folders of a name become part of the file name. That
 //! edges are inclusive means that `xmin` is the left edge plus one and `xmax` the right edge: what

@@ -2,8 +2,8 @@
 //!
 //! In: records and the images. Out: `images/{train,val}`, `labels/{train,val}` and `data.yaml`.
 //! Promises: a line a box, `class x_center y_center width height` as shares of the upright image;
-//! every image has its label file, and it is empty only where the answer says that nothing is
-//! there; subfolders are kept.
+//! every image has its label file, which is empty only if the answer says that nothing is there;
+//! subfolders are kept.
 //!
 //! The layout is that of docs.ultralytics.com/datasets/detect: a label file is found by putting
 //! `labels` for the last `images` of a path.
@@ -35,7 +35,7 @@ pub(super) fn write(
     if input.options.split.is_some() && !val {
         exported
             .remarks
-            .push("yolo: --split put no image into val; data.yaml validates on train".to_owned());
+            .push("yolo: `split` put no image into val; data.yaml validates on train".to_owned());
     }
     folder.write("data.yaml", data_yaml(examples, val).as_bytes())?;
     folder.put(exported)

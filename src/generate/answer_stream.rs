@@ -1,8 +1,8 @@
 //! One answer as it is being written.
 //!
-//! In: the best ids behind its last token. Out: the tokens that are to be decoded next, or how it
-//! ended. Promises: what it does depends on its own logits alone, so an answer is the same whoever
-//! is decoded beside it.
+//! In: the best ids at the answer's next position. Out: the tokens to decode next, or how the
+//! answer ended. Promises: the result depends on the answer's own logits alone, so an answer is the
+//! same whichever others are decoded beside it.
 
 use std::sync::Arc;
 
@@ -17,8 +17,8 @@ use crate::model::{Allowed, TopK, TopKRequest};
 use crate::prompt::TextTokenizer;
 use crate::record::Ended;
 
-/// What follows from a step.
-pub(super) enum Next {
+/// The next step of an answer.
+pub(super) enum NextStep {
     /// These tokens: the one that was picked, and those that the grammar forces behind it.
     Decode(Vec<u32>),
     /// Nothing; the answer is whole.
@@ -40,7 +40,7 @@ pub(super) struct AnswerStream {
     guard: RepetitionGuard,
     text: TextStream,
     constraint: Option<Constraint>,
-    /// What may come next.
+    /// The tokens that the grammar allows next.
     allowed: Option<SimpleVob>,
     ids: Vec<u32>,
 }
@@ -62,13 +62,13 @@ impl AnswerStream {
         }
     }
 
-    /// Finds what the grammar allows next.
+    /// Computes the tokens that the grammar allows next.
     pub(super) fn prepare(&mut self) -> Result<(), GenerateError> {
         self.allowed = self.constraint.as_mut().map(Constraint::allowed).transpose()?;
         Ok(())
     }
 
-    /// What it has to know of the next position, which is the last one of `row`.
+    /// The part of the logits that it needs at the last position of `row`.
     pub(super) fn request<'r>(&'r self, row: usize, ids: &'r EndIds) -> TopKRequest<'r> {
         let allowed =
             self.allowed.as_ref().map_or(Allowed::All, |allowed| Allowed::Bits(allowed.as_slice()));
@@ -77,12 +77,12 @@ impl AnswerStream {
     }
 
     /// Picks the next token.
-    pub(super) fn take(&mut self, best: &TopK, ids: &EndIds) -> Result<Next, GenerateError> {
+    pub(super) fn take(&mut self, best: &TopK, ids: &EndIds) -> Result<NextStep, GenerateError> {
         let picked = self.sampler.pick(best);
         let picked = picked.ok_or(GenerateError::NoProbabilities(self.ids.len()))?;
         if ids.stop.contains(&picked.id) {
             self.ids.push(picked.id);
-            return Ok(Next::Ended(Ended::StopToken));
+            return Ok(NextStep::Ended(Ended::StopToken));
         }
         let mut written = vec![picked.id];
         let mut ended = self.write(picked.id, Some(picked.log_probability))?;
@@ -92,7 +92,7 @@ impl AnswerStream {
                 if ended.is_some() {
                     break;
                 }
-                // What the grammar forces is certain under it; it never counts for a score.
+                // A token forced by the grammar is certain; it never counts for a score.
                 ended = self.write(id, None)?;
                 written.push(id);
             }
@@ -101,7 +101,7 @@ impl AnswerStream {
             }
             self.constraint = Some(constraint);
         }
-        Ok(ended.map_or(Next::Decode(written), Next::Ended))
+        Ok(ended.map_or(NextStep::Decode(written), NextStep::Ended))
     }
 
     fn write(

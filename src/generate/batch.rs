@@ -1,35 +1,34 @@
 //! Many answers at once.
 //!
-//! In: queries about encoded views. Out: their answers, in the order in which they end. Promises:
-//! an answer is what it would be alone, token for token (in f32), and so are its scores once they
-//! are rounded; rows that end leave, others join; prompts and cache rows are padded only where the
-//! model's probes found that harmless; queries about one view share the decoder's work on it; where
-//! ONNX Runtime fails over several rows, they are tried again by fewer, so that only the one that
-//! cannot be served fails.
+//! In: requests about encoded views. Out: their replies, in the order in which they end. Promises:
+//! an answer is the same as if it were decoded alone, token for token (in f32), and so are its
+//! rounded scores; finished rows leave and others join; prompts and cache rows are padded only if
+//! the model's probes found that harmless; requests about one view share its prefill; if ONNX
+//! Runtime fails over several rows, fewer are tried, so that only the row at fault fails.
 //!
-//! A step feeds every row at least one token. Tokens that a grammar forces wait in a row's queue
-//! and go along. Where rows have queues of different length and padding is harmless, a short one is
-//! filled up by feeding the row's last tokens again, so that there are never gaps in the cache and
-//! a sliding window sees what it should.
+//! A step feeds every row at least one token. Tokens that a grammar forces wait in the row's queue
+//! and are fed with the next step. If queues differ in length and padding is harmless, a short one
+//! is filled up by feeding the row's last tokens again, so the cache has no gaps and a sliding
+//! window sees the right tokens.
 
 use std::collections::VecDeque;
 use std::ops::AddAssign;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::answer_stream::{AnswerStream, EndIds, Next};
-use super::next_token::Look;
-use super::plan::{BatchLimits, Waits, common_prefix, sequence};
-use super::reader::{Reader, read_all};
-use super::rescore::{Doubt, score_again};
-use super::{GenerateError, Reply, Request, Wanted};
+use super::answer_stream::{AnswerStream, EndIds, NextStep};
+use super::next_token::NextTokenProbe;
+use super::plan::{BatchLimits, RowQueue, common_prefix, sequence};
+use super::reader::{RowReader, read_all};
+use super::rescore::{RescoreRule, score_again};
+use super::{GenerateError, Reply, Request, RequestKind};
 use crate::model::{Features, GraphError, KvCache, Logits, Model};
 use crate::prompt::TextTokenizer;
 use crate::record::Ended;
 
-/// What was done so far.
+/// Counters of the decoder's work.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Work {
+pub struct DecoderWork {
     /// Runs of the decoder over prompts.
     pub prompt_runs: usize,
     /// Tokens of them.
@@ -46,7 +45,7 @@ pub struct Work {
     pub scored_again: usize,
 }
 
-impl AddAssign for Work {
+impl AddAssign for DecoderWork {
     fn add_assign(&mut self, other: Self) {
         self.prompt_runs += other.prompt_runs;
         self.prompt_tokens += other.prompt_tokens;
@@ -58,7 +57,7 @@ impl AddAssign for Work {
     }
 }
 
-/// A reply, or why there is none.
+/// A reply, or the reason for having none.
 pub struct Finished {
     /// The view, as it was submitted.
     pub view: usize,
@@ -66,14 +65,14 @@ pub struct Finished {
     pub query: usize,
     /// The reply.
     pub reply: Result<Reply, GenerateError>,
-    asked: Waiting,
+    queued: QueuedRequest,
 }
 
 /// A view, for all queries about it.
 struct SharedView {
     number: usize,
     features: Arc<Features>,
-    /// So many first tokens are the same in all of several queries; 0 where there is one query.
+    /// Number of leading tokens that all requests about the view share; 0 if there is only one.
     prefix: usize,
     /// The cache of those tokens, once a query needed it.
     cache: OnceLock<Arc<KvCache>>,
@@ -81,35 +80,35 @@ struct SharedView {
 
 /// One query that is not begun yet, or is begun again.
 #[derive(Clone)]
-struct Waiting {
+struct QueuedRequest {
     view: Arc<SharedView>,
     query: usize,
     request: Arc<Request>,
 }
 
-impl Waiting {
-    /// Tokens that are in its cache when it joins.
+impl QueuedRequest {
+    /// Tokens that are in its cache when it joins the batch.
     fn joined_length(&self) -> usize {
         if self.view.prefix > 0 { self.view.prefix } else { self.request.prompt_ids.len() }
     }
 }
 
 struct Row {
-    asked: Waiting,
-    reader: Reader,
+    queued: QueuedRequest,
+    reader: RowReader,
     /// Every token that was fed.
     fed: Vec<i64>,
-    /// Of them, those behind the image: they can be fed again.
+    /// How many of them stand behind the image: those can be fed again.
     behind_image: usize,
     /// Tokens that are to be fed.
     queue: VecDeque<i64>,
 }
 
-/// A row that is ready to be decoded, and where its tokens are cached.
-struct Joins {
+/// A row that is ready to be decoded, and its tokens in a cache.
+struct JoiningRow {
     row: Row,
     cache: Arc<KvCache>,
-    place: usize,
+    slot: usize,
 }
 
 /// Decodes answers together.
@@ -117,26 +116,26 @@ pub struct Batch {
     tokenizer: Arc<TextTokenizer>,
     ids: EndIds,
     limits: BatchLimits,
-    doubt: Doubt,
+    needs_rescoring: RescoreRule,
     /// How many rows are allowed now: fewer after a failure.
     rows_now: usize,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<QueuedRequest>,
     /// Taken from `waiting`, not yet in `rows`.
-    entering: Vec<Waiting>,
+    entering: Vec<QueuedRequest>,
     rows: Vec<Row>,
     cache: Option<KvCache>,
     finished: Vec<Finished>,
-    work: Work,
+    work: DecoderWork,
 }
 
 impl Batch {
-    /// An empty batch for `model`. Where its probes found that rows cannot be decoded together,
-    /// there is one row.
+    /// An empty batch for `model`. If its probes found that rows cannot be decoded together, it has
+    /// one row.
     pub fn new(
         model: &Model,
         tokenizer: &Arc<TextTokenizer>,
         limits: BatchLimits,
-        doubt: Doubt,
+        needs_rescoring: RescoreRule,
     ) -> Self {
         let rows = if model.probes.batch { limits.rows.max(1) } else { 1 };
         let ids = EndIds {
@@ -147,18 +146,18 @@ impl Batch {
             tokenizer: Arc::clone(tokenizer),
             ids,
             limits: BatchLimits { rows, ..limits },
-            doubt,
+            needs_rescoring,
             rows_now: rows,
             waiting: VecDeque::new(),
             entering: Vec::new(),
             rows: Vec::new(),
             cache: None,
             finished: Vec::new(),
-            work: Work::default(),
+            work: DecoderWork::default(),
         }
     }
 
-    /// Whether nothing is left to do.
+    /// Whether no work is left.
     pub fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.rows.is_empty()
     }
@@ -168,13 +167,13 @@ impl Batch {
         self.rows_now.saturating_sub(self.rows.len() + self.waiting.len())
     }
 
-    /// What was done so far.
-    pub fn work(&self) -> Work {
+    /// Counters of the decoder's work.
+    pub fn work(&self) -> DecoderWork {
         self.work
     }
 
-    /// Asks `requests` about the view with these soft tokens. `number`, and the number of each
-    /// request, is what the answers are known by.
+    /// Queues `requests` about the view with these soft tokens. Replies are identified by `number`
+    /// and the number of each request.
     pub fn submit(&mut self, number: usize, features: Features, requests: Vec<(usize, Request)>) {
         let all: Vec<&Request> = requests.iter().map(|(_, request)| request).collect();
         let prefix = if all.len() > 1 { common_prefix(&all) } else { 0 };
@@ -185,7 +184,7 @@ impl Batch {
             cache: OnceLock::new(),
         });
         for (query, request) in requests {
-            self.waiting.push_back(Waiting {
+            self.waiting.push_back(QueuedRequest {
                 view: Arc::clone(&view),
                 query,
                 request: Arc::new(request),
@@ -193,10 +192,9 @@ impl Batch {
         }
     }
 
-    /// Asks once more about the view of a query that is finished. `query` is what the reply is
-    /// known by.
+    /// Queues another request about the view of a finished one. Its reply is identified by `query`.
     pub fn follow_up(&mut self, finished: &Finished, query: usize, request: Request) {
-        let Waiting { view, request: before, .. } = &finished.asked;
+        let QueuedRequest { view, request: before, .. } = &finished.queued;
         let same = request.prompt_ids.get(..view.prefix) == before.prompt_ids.get(..view.prefix);
         let view = if same && request.prompt_ids.len() > view.prefix {
             Arc::clone(view)
@@ -211,20 +209,20 @@ impl Batch {
         };
         // Before views that are not begun: the soft tokens of this one need not be kept any longer
         // than that.
-        self.waiting.push_front(Waiting { view, query, request: Arc::new(request) });
+        self.waiting.push_front(QueuedRequest { view, query, request: Arc::new(request) });
     }
 
-    /// Forgets what was asked about a view.
+    /// Forgets all requests about a view.
     ///
     /// # Errors
-    /// [`GraphError`] where the rows that are left cannot be had without it; they are begun again.
+    /// [`GraphError`] if the remaining rows cannot be kept; they are begun again.
     pub fn cancel(&mut self, model: &mut Model, number: usize) -> Result<(), GraphError> {
-        self.waiting.retain(|asked| asked.view.number != number);
-        for place in (0..self.rows.len()).rev() {
-            if self.rows[place].asked.view.number == number {
-                self.rows.swap_remove(place);
+        self.waiting.retain(|queued| queued.view.number != number);
+        for slot in (0..self.rows.len()).rev() {
+            if self.rows[slot].queued.view.number == number {
+                self.rows.swap_remove(slot);
                 let removed =
-                    self.cache.as_mut().map_or(Ok(()), |cache| model.remove_row(cache, place));
+                    self.cache.as_mut().map_or(Ok(()), |cache| model.remove_row(cache, slot));
                 if let Err(error) = removed {
                     self.recover(error)?;
                     break;
@@ -234,7 +232,7 @@ impl Batch {
         Ok(())
     }
 
-    /// Takes in what waits, as far as there is room, and decodes one step; the answers that ended
+    /// Admits queued requests to free rows, and decodes one step; returns the replies that ended
     /// with it.
     ///
     /// # Errors
@@ -242,7 +240,7 @@ impl Batch {
     /// answers.
     pub fn advance(&mut self, model: &mut Model) -> Result<Vec<Finished>, GraphError> {
         let done = self
-            .take_in(model)
+            .admit(model)
             .and_then(|()| if self.rows.is_empty() { Ok(()) } else { self.step(model) });
         if let Err(error) = done {
             self.recover(error)?;
@@ -250,35 +248,35 @@ impl Batch {
         Ok(std::mem::take(&mut self.finished))
     }
 
-    /// Fewer rows where it was several that failed; where it was one, its answer failed.
+    /// Continues with fewer rows if several failed together; fails the answer if it was alone.
     fn recover(&mut self, error: GraphError) -> Result<(), GraphError> {
         if matches!(error, GraphError::Contract { .. }) {
             return Err(error);
         }
-        let mut failed: Vec<Waiting> = self.rows.drain(..).map(|row| row.asked).collect();
+        let mut failed: Vec<QueuedRequest> = self.rows.drain(..).map(|row| row.queued).collect();
         failed.append(&mut self.entering);
         self.cache = None;
         if failed.len() > 1 {
             self.rows_now = failed.len() / 2;
             tracing::warn!("{error}; going on with {} rows at once", self.rows_now);
-            for asked in failed.into_iter().rev() {
-                self.waiting.push_front(asked);
+            for queued in failed.into_iter().rev() {
+                self.waiting.push_front(queued);
             }
-        } else if let Some(asked) = failed.pop() {
+        } else if let Some(queued) = failed.pop() {
             self.rows_now = self.limits.rows;
             let reply = Err(GenerateError::Graph(error));
             self.finished.push(Finished {
-                view: asked.view.number,
-                query: asked.query,
+                view: queued.view.number,
+                query: queued.query,
                 reply,
-                asked,
+                queued,
             });
         }
         Ok(())
     }
 
     /// Gives waiting queries the free rows.
-    fn take_in(&mut self, model: &mut Model) -> Result<(), GraphError> {
+    fn admit(&mut self, model: &mut Model) -> Result<(), GraphError> {
         let free = self.rows_now.saturating_sub(self.rows.len());
         // Prompts are better run together, and rows that join cost a copy of the cache: a few are
         // waited for.
@@ -287,8 +285,8 @@ impl Batch {
         }
         let mut joining = Vec::new();
         if let Err(error) = self.enter(model, free, &mut joining) {
-            // Those that were ready are begun again with the one that failed.
-            self.entering.extend(joining.into_iter().map(|joins| joins.row.asked));
+            // Rows that were ready are begun again together with the one that failed.
+            self.entering.extend(joining.into_iter().map(|joining_row| joining_row.row.queued));
             return Err(error);
         }
         self.join(model, joining)
@@ -299,13 +297,15 @@ impl Batch {
         &mut self,
         model: &mut Model,
         free: usize,
-        joining: &mut Vec<Joins>,
+        joining: &mut Vec<JoiningRow>,
     ) -> Result<(), GraphError> {
         while joining.len() < free {
             let Some(first) = self.waiting.front() else { break };
             let length = first.joined_length();
-            let present =
-                joining.first().map(|joins| joins.cache.length(joins.place)).or_else(|| {
+            let present = joining
+                .first()
+                .map(|joining_row| joining_row.cache.length(joining_row.slot))
+                .or_else(|| {
                     self.cache.as_ref().filter(|_| !self.rows.is_empty()).map(KvCache::columns)
                 });
             if !model.probes.left_padding_harmless
@@ -322,8 +322,9 @@ impl Batch {
                 } else {
                     1
                 };
-                let same =
-                    |asked: &&Waiting| asked.view.prefix == 0 && asked.joined_length() == length;
+                let same = |queued: &&QueuedRequest| {
+                    queued.view.prefix == 0 && queued.joined_length() == length
+                };
                 let count = self.waiting.iter().take(together).take_while(same).count();
                 self.entering.extend(self.waiting.drain(..count));
                 joining.append(&mut self.prefill(model, count)?);
@@ -333,58 +334,58 @@ impl Batch {
     }
 
     /// A row that goes on from its view's prefix, with the last of `entering`.
-    fn branch(&mut self, model: &mut Model) -> Result<Option<Joins>, GraphError> {
-        let Some(asked) = self.entering.last() else { return Ok(None) };
-        let (view, request) = (Arc::clone(&asked.view), Arc::clone(&asked.request));
+    fn branch(&mut self, model: &mut Model) -> Result<Option<JoiningRow>, GraphError> {
+        let Some(queued) = self.entering.last() else { return Ok(None) };
+        let (view, request) = (Arc::clone(&queued.view), Arc::clone(&queued.request));
         let cache = if let Some(cache) = view.cache.get() {
             Arc::clone(cache)
         } else {
             let mut cache = model.empty_cache(1)?;
             self.run_prompts(
                 model,
-                &wide(&request.prompt_ids[..view.prefix]),
+                &to_i64(&request.prompt_ids[..view.prefix]),
                 &[&view.features],
                 &mut cache,
             )?;
             Arc::clone(view.cache.get_or_init(|| Arc::new(cache)))
         };
         let (fed, queue) = request.prompt_ids.split_at(view.prefix);
-        Ok(self.row(model, fed, wide(queue).into()).map(|row| Joins { row, cache, place: 0 }))
+        Ok(self.row(model, fed, to_i64(queue).into()).map(|row| JoiningRow { row, cache, slot: 0 }))
     }
 
     /// Rows for the last `count` of `entering`, whose whole prompts are run together, each with its
     /// first token picked.
-    fn prefill(&mut self, model: &mut Model, count: usize) -> Result<Vec<Joins>, GraphError> {
+    fn prefill(&mut self, model: &mut Model, count: usize) -> Result<Vec<JoiningRow>, GraphError> {
         let first = self.entering.len() - count;
-        let asked: Vec<_> = self.entering[first..]
+        let queued: Vec<_> = self.entering[first..]
             .iter()
-            .map(|asked| (Arc::clone(&asked.view), Arc::clone(&asked.request)))
+            .map(|queued| (Arc::clone(&queued.view), Arc::clone(&queued.request)))
             .collect();
         let ids: Vec<i64> =
-            asked.iter().flat_map(|(_, request)| wide(&request.prompt_ids)).collect();
-        let features: Vec<&Features> = asked.iter().map(|(view, _)| &*view.features).collect();
+            queued.iter().flat_map(|(_, request)| to_i64(&request.prompt_ids)).collect();
+        let features: Vec<&Features> = queued.iter().map(|(view, _)| &*view.features).collect();
         let mut cache = model.empty_cache(count)?;
         let logits = self.run_prompts(model, &ids, &features, &mut cache)?;
         let cache = Arc::new(cache);
         let mut rows = Vec::with_capacity(count);
-        for (place, (_, request)) in asked.iter().enumerate().rev() {
+        for (slot, (_, request)) in queued.iter().enumerate().rev() {
             let Some(row) = self.row(model, &request.prompt_ids, VecDeque::new()) else { continue };
-            rows.push((place, row));
+            rows.push((slot, row));
         }
         rows.reverse();
-        let due = rows.iter_mut().map(|(place, row)| (*place, &mut row.reader)).collect();
+        let due = rows.iter_mut().map(|(slot, row)| (*slot, &mut row.reader)).collect();
         let taken = match read_all(model, &logits, due, &self.ids) {
             Ok(taken) => taken,
             Err(error) => {
-                self.entering.extend(rows.into_iter().map(|(_, row)| row.asked));
+                self.entering.extend(rows.into_iter().map(|(_, row)| row.queued));
                 return Err(error);
             }
         };
         let mut joining = Vec::with_capacity(count);
-        for ((place, mut row), (_, next)) in rows.into_iter().zip(taken) {
+        for ((slot, mut row), (_, next)) in rows.into_iter().zip(taken) {
             match row.follow(next) {
                 Some(ended) => self.finished.push(row.finished(ended, &mut self.work)),
-                None => joining.push(Joins { row, cache: Arc::clone(&cache), place }),
+                None => joining.push(JoiningRow { row, cache: Arc::clone(&cache), slot }),
             }
         }
         Ok(joining)
@@ -392,17 +393,15 @@ impl Batch {
 
     /// The row of the last of `entering`, which it takes.
     fn row(&mut self, model: &Model, fed: &[u32], queue: VecDeque<i64>) -> Option<Row> {
-        let asked = self.entering.pop()?;
+        let queued = self.entering.pop()?;
         let behind_image = fed.iter().rev().take_while(|&&id| id != model.image_id()).count();
-        let reader = match &asked.request.wanted {
-            Wanted::Answer { options, grammar } => Reader::Writes(Box::new(AnswerStream::new(
-                Arc::clone(&self.tokenizer),
-                *options,
-                grammar.as_deref(),
-            ))),
-            Wanted::Next(ids) => Reader::Looks(Look::at(ids)),
+        let reader = match &queued.request.kind {
+            RequestKind::Generate { options, grammar } => RowReader::Generate(Box::new(
+                AnswerStream::new(Arc::clone(&self.tokenizer), *options, grammar.as_deref()),
+            )),
+            RequestKind::ScoreNext(ids) => RowReader::Probe(NextTokenProbe::of(ids)),
         };
-        Some(Row { asked, reader, fed: wide(fed), behind_image, queue })
+        Some(Row { queued, reader, fed: to_i64(fed), behind_image, queue })
     }
 
     fn run_prompts(
@@ -421,7 +420,7 @@ impl Batch {
     }
 
     /// Puts rows beside those that are there.
-    fn join(&mut self, model: &Model, joining: Vec<Joins>) -> Result<(), GraphError> {
+    fn join(&mut self, model: &Model, joining: Vec<JoiningRow>) -> Result<(), GraphError> {
         if joining.is_empty() {
             return Ok(());
         }
@@ -430,10 +429,10 @@ impl Batch {
         if let Some(present) = &present {
             parts.extend((0..present.rows()).map(|row| (present, row)));
         }
-        parts.extend(joining.iter().map(|joins| (&*joins.cache, joins.place)));
+        parts.extend(joining.iter().map(|joining_row| (&*joining_row.cache, joining_row.slot)));
         let joined = model.join_rows(&parts);
-        // The rows belong to the batch also where the join fails: they are then begun again.
-        self.rows.extend(joining.into_iter().map(|joins| joins.row));
+        // Even if the join fails, the rows belong to the batch: they are then begun again.
+        self.rows.extend(joining.into_iter().map(|joining_row| joining_row.row));
         self.cache = Some(joined?);
         Ok(())
     }
@@ -441,22 +440,19 @@ impl Batch {
     /// Decodes the next tokens of every row.
     fn step(&mut self, model: &mut Model) -> Result<(), GraphError> {
         let Some(cache) = &mut self.cache else { return Ok(()) };
-        let waits = |row: &Row| Waits { queued: row.queue.len(), again: row.behind_image };
+        let waits = |row: &Row| RowQueue { queued: row.queue.len(), refeedable: row.behind_image };
         let waits: Vec<_> = self.rows.iter().map(waits).collect();
         let sequence =
             sequence(&waits, self.limits.step_tokens, model.probes.left_padding_harmless);
         let mut ids = Vec::with_capacity(self.rows.len() * sequence);
-        let again: Vec<_> = self
-            .rows
-            .iter()
-            .map(|row| sequence.saturating_sub(row.queue.len()))
-            .enumerate()
-            .collect();
-        let short: Vec<_> = again.iter().filter(|(_, again)| *again > 0).copied().collect();
+        // Tokens of each row that are fed again, since its queue is shorter than the sequence.
+        let refed = |row: &Row| sequence.saturating_sub(row.queue.len());
+        let refed: Vec<_> = self.rows.iter().map(refed).enumerate().collect();
+        let short: Vec<_> = refed.iter().filter(|(_, refed)| *refed > 0).copied().collect();
         model.rewind_rows(cache, &short)?;
-        for (row, (_, again)) in self.rows.iter_mut().zip(again) {
-            ids.extend(&row.fed[row.fed.len() - again..]);
-            let new = row.queue.drain(..sequence - again);
+        for (row, (_, refed)) in self.rows.iter_mut().zip(refed) {
+            ids.extend(&row.fed[row.fed.len() - refed..]);
+            let new = row.queue.drain(..sequence - refed);
             let before = row.fed.len();
             row.fed.extend(new);
             row.behind_image += row.fed.len() - before;
@@ -467,12 +463,12 @@ impl Batch {
         self.work.steps += 1;
         self.work.step_time += started.elapsed();
         let due = self.rows.iter_mut().enumerate().filter(|(_, row)| row.queue.is_empty());
-        let due = due.map(|(place, row)| (place, &mut row.reader)).collect();
+        let due = due.map(|(slot, row)| (slot, &mut row.reader)).collect();
         let taken = read_all(model, &logits, due, &self.ids)?;
         // From the last to the first, since a row that leaves is replaced by the last one.
-        for (place, next) in taken.into_iter().rev() {
-            if let Some(ended) = self.rows[place].follow(next) {
-                self.leave(model, place, ended)?;
+        for (slot, next) in taken.into_iter().rev() {
+            if let Some(ended) = self.rows[slot].follow(next) {
+                self.leave(model, slot, ended)?;
             }
         }
         Ok(())
@@ -482,24 +478,24 @@ impl Batch {
     fn leave(
         &mut self,
         model: &mut Model,
-        place: usize,
+        slot: usize,
         ended: Result<Ended, GenerateError>,
     ) -> Result<(), GraphError> {
         let Some(cache) = &mut self.cache else { return Ok(()) };
-        let row = self.rows.swap_remove(place);
+        let row = self.rows.swap_remove(slot);
         let mut finished = row.finished(ended, &mut self.work);
-        let doubted = match &finished.reply {
-            Ok(Reply::Answer(answer)) => (self.doubt)(answer),
+        let rescores = match &finished.reply {
+            Ok(Reply::Answer(answer)) => (self.needs_rescoring)(answer),
             Ok(Reply::Next(next)) => next.is_near_rounding,
             Err(_) => false,
         };
-        if doubted && let Ok(reply) = &mut finished.reply {
+        if rescores && let Ok(reply) = &mut finished.reply {
             let started = Instant::now();
-            let (known, request) = (finished.asked.joined_length(), &finished.asked.request);
+            let (known, request) = (finished.queued.joined_length(), &finished.queued.request);
             let scored = model
-                .first_tokens(cache, place, known)
+                .first_tokens(cache, slot, known)
                 .and_then(|mut prefix| score_again(model, reply, request, &mut prefix));
-            // The answer is there; where there is no memory to score it again, it stays as it is.
+            // Keep the answer as it is if there is no memory to score it again.
             if let Err(error) = scored {
                 tracing::warn!("an answer could not be scored again: {error}");
             }
@@ -507,41 +503,41 @@ impl Batch {
             self.work.step_time += started.elapsed();
         }
         self.finished.push(finished);
-        model.remove_row(cache, place)
+        model.remove_row(cache, slot)
     }
 }
 
 impl Row {
-    /// Queues what is to be decoded next; how the answer ended, where it did.
+    /// Queues the tokens to decode next; returns how the answer ended, if it did.
     fn follow(
         &mut self,
-        next: Result<Next, GenerateError>,
+        next: Result<NextStep, GenerateError>,
     ) -> Option<Result<Ended, GenerateError>> {
         match next {
-            Ok(Next::Decode(ids)) => {
+            Ok(NextStep::Decode(ids)) => {
                 self.queue.extend(ids.into_iter().map(i64::from));
                 None
             }
-            Ok(Next::Ended(ended)) => Some(Ok(ended)),
+            Ok(NextStep::Ended(ended)) => Some(Ok(ended)),
             Err(error) => Some(Err(error)),
         }
     }
 
     /// Its answer, which is counted.
-    fn finished(self, ended: Result<Ended, GenerateError>, work: &mut Work) -> Finished {
-        let Self { asked, reader, .. } = self;
+    fn finished(self, ended: Result<Ended, GenerateError>, work: &mut DecoderWork) -> Finished {
+        let Self { queued, reader, .. } = self;
         let reply = match reader {
-            Reader::Writes(stream) => {
+            RowReader::Generate(stream) => {
                 work.answer_tokens += stream.tokens();
                 ended.map(|ended| Reply::Answer(stream.finish(ended)))
             }
-            Reader::Looks(look) => ended.and_then(|_| look.seen().map(Reply::Next)),
+            RowReader::Probe(probe) => ended.and_then(|_| probe.result().map(Reply::Next)),
         };
-        Finished { view: asked.view.number, query: asked.query, reply, asked }
+        Finished { view: queued.view.number, query: queued.query, reply, queued }
     }
 }
 
-fn wide(ids: &[u32]) -> Vec<i64> {
+fn to_i64(ids: &[u32]) -> Vec<i64> {
     ids.iter().map(|&id| i64::from(id)).collect()
 }
 
@@ -581,7 +577,7 @@ mod tests {
         let image = model.image_id();
         let request = || Request {
             prompt_ids: vec![2, image, image, image, image, 300, 301],
-            wanted: Wanted::Answer {
+            kind: RequestKind::Generate {
                 options: GenerateOptions {
                     max_new_tokens: 9,
                     sampling: Sampling::Greedy,

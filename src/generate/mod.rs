@@ -6,6 +6,33 @@
 //! Hugging Face's `generate()` on the same weights, however many answers are written at once; the
 //! KV cache stays inside ONNX Runtime; under a grammar an answer cannot be malformed; an answer
 //! that repeats itself is stopped and says so.
+//!
+//! ```
+//! use gemscope::generate::{GenerateError, GenerateOptions, Request, RequestKind, generate};
+//! use gemscope::model::{Features, Model};
+//! use gemscope::prompt::{Prompter, Query};
+//! use gemscope::record::Sampling;
+//!
+//! /// The text of one greedy answer about a view with `soft_tokens` soft tokens.
+//! fn answer(
+//!     model: &mut Model,
+//!     prompter: &Prompter,
+//!     query: &Query,
+//!     features: Features,
+//!     soft_tokens: u32,
+//! ) -> Result<String, GenerateError> {
+//!     let options = GenerateOptions {
+//!         max_new_tokens: 2048,
+//!         sampling: Sampling::Greedy,
+//!         labels: 1,
+//!         stream: 0,
+//!     };
+//!     let kind = RequestKind::Generate { options, grammar: None };
+//!     let request = Request { prompt_ids: query.token_ids(soft_tokens), kind };
+//!     let reply = generate(model, &prompter.tokenizer, features, request)?;
+//!     Ok(reply.into_answer().map(|answer| answer.text).unwrap_or_default())
+//! }
+//! ```
 
 mod answer_stream;
 mod batch;
@@ -19,11 +46,11 @@ mod sampling;
 mod text;
 mod words;
 
-pub use batch::{Batch, Finished, Work};
+pub use batch::{Batch, DecoderWork, Finished};
 pub use grammar::{Grammar, GrammarError, GrammarFactory, Labels};
 pub use next_token::NextToken;
 pub use plan::BatchLimits;
-pub use rescore::Doubt;
+pub use rescore::RescoreRule;
 pub use words::{Distribution, Words, WordsError};
 
 use std::sync::Arc;
@@ -76,11 +103,11 @@ pub struct GenerateOptions {
 /// One generated answer.
 #[derive(Debug, Clone)]
 pub struct Generated {
-    /// The ids, stop token included where there is one.
+    /// The ids, stop token included if there is one.
     pub ids: Vec<u32>,
     /// The text, without the stop token.
     pub text: String,
-    /// Where each id of `text` stands in it and how probable it was.
+    /// The bytes of `text` that each id stands for, and its probability.
     pub spans: Vec<TokenSpan>,
     /// How it ended.
     pub ended: Ended,
@@ -91,35 +118,35 @@ pub struct Generated {
 pub struct Request {
     /// The whole prompt; one id stands for each soft token of the view.
     pub prompt_ids: Vec<u32>,
-    /// What is wanted of it.
-    pub wanted: Wanted,
+    /// The kind of reply that is wanted.
+    pub kind: RequestKind,
 }
 
-/// What is wanted of a query.
+/// The kind of reply that a request wants.
 #[derive(Clone)]
-pub enum Wanted {
+pub enum RequestKind {
     /// An answer.
-    Answer {
+    Generate {
         /// How it is generated.
         options: GenerateOptions,
-        /// What it may be; anything where `None`.
+        /// The grammar of the answer; `None` allows anything.
         grammar: Option<Arc<Grammar>>,
     },
     /// How probable these ids are as the very next token. They are different from each other.
-    Next(Arc<[u32]>),
+    ScoreNext(Arc<[u32]>),
 }
 
-/// What became of a query.
+/// The reply to a request.
 #[derive(Debug, Clone)]
 pub enum Reply {
     /// An answer was written.
     Answer(Generated),
-    /// It was looked at what comes next.
+    /// The next token was scored.
     Next(NextToken),
 }
 
 impl Reply {
-    /// The answer, where one was wanted.
+    /// The answer, if one was wanted.
     pub fn into_answer(self) -> Option<Generated> {
         match self {
             Self::Answer(answer) => Some(answer),

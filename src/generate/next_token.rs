@@ -1,4 +1,4 @@
-//! What would be written next, without writing it.
+//! Probabilities of the next token, without generating it.
 //!
 //! In: the logits of one position, and the ids that are asked about. Out: how the probability is
 //! shared among them, and how much of it they have together. Promises: one forward pass; figures
@@ -13,19 +13,19 @@ use crate::record::{is_near_rounding, to_four_decimals};
 /// How the probability of the next token is shared among some ids.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NextToken {
-    /// For each id its share of what all of them have, as a softmax over their logits gives it;
-    /// 0..1, four decimals.
+    /// The share of each id in the probability of all of them, as a softmax over their logits gives
+    /// it; 0..1, four decimals.
     pub shares: Vec<f64>,
-    /// What all of them have of the whole vocabulary's probability; 0..1, four decimals. Near 0,
-    /// the model wanted to say something else.
+    /// The share of the whole vocabulary's probability that all of them have together; 0..1, four
+    /// decimals. Near 0, the model would have answered something else.
     pub mass: f64,
     /// Whether a figure would be rounded otherwise if the logits were a little different.
     pub(super) is_near_rounding: bool,
 }
 
 impl NextToken {
-    /// The shares of `ids`, from all of them that have a finite logit; `None` where none has, or a
-    /// logit is not a number.
+    /// The shares of `ids`, computed from those with a finite logit; `None` if there is none, or a
+    /// logit is NaN.
     pub(super) fn of(best: &TopK, ids: &[u32]) -> Option<Self> {
         let chosen: Vec<f32> =
             ids.iter().map(|&id| best.logit(id).unwrap_or(f32::NEG_INFINITY)).collect();
@@ -48,14 +48,14 @@ impl NextToken {
 }
 
 /// A query that is only looked at.
-pub(super) struct Look {
+pub(super) struct NextTokenProbe {
     ids: Arc<[u32]>,
-    seen: Option<NextToken>,
+    result: Option<NextToken>,
 }
 
-impl Look {
-    pub(super) fn at(ids: &Arc<[u32]>) -> Self {
-        Self { ids: Arc::clone(ids), seen: None }
+impl NextTokenProbe {
+    pub(super) fn of(ids: &Arc<[u32]>) -> Self {
+        Self { ids: Arc::clone(ids), result: None }
     }
 
     pub(super) fn request(&self, row: usize) -> TopKRequest<'_> {
@@ -63,16 +63,16 @@ impl Look {
     }
 
     pub(super) fn take(&mut self, best: &TopK) -> Result<(), GenerateError> {
-        self.seen = NextToken::of(best, &self.ids);
-        if self.seen.is_some() { Ok(()) } else { Err(GenerateError::NoProbabilities(0)) }
+        self.result = NextToken::of(best, &self.ids);
+        if self.result.is_some() { Ok(()) } else { Err(GenerateError::NoProbabilities(0)) }
     }
 
-    pub(super) fn seen(self) -> Result<NextToken, GenerateError> {
-        self.seen.ok_or(GenerateError::NoProbabilities(0))
+    pub(super) fn result(self) -> Result<NextToken, GenerateError> {
+        self.result.ok_or(GenerateError::NoProbabilities(0))
     }
 }
 
-/// What [`NextToken::of`] has to know of the last position of a row.
+/// The part of the logits that [`NextToken::of`] needs, at the last position of a row.
 pub(super) fn request_about(row: usize, ids: &[u32]) -> TopKRequest<'_> {
     let (allowed, most) = (Allowed::Ids(ids), Some(ids.len()));
     TopKRequest { row, from_end: 0, allowed, suppressed: &[], temperature: 0.0, most }
@@ -93,7 +93,7 @@ mod tests {
         let found = next(&logits, &[3, 0]).unwrap();
         assert_eq!((found.shares, found.mass), (vec![0.8, 0.2], 0.5));
         assert!(next(&logits, &[4]).is_none() && next(&[f32::NAN; 4], &[0]).is_none());
-        // Where the whole vocabulary is far above, the shares are still exact.
+        // The shares stay exact even if the rest of the vocabulary is far more probable.
         let far = next(&[100.0, 0.0, 0.0], &[1, 2]).unwrap();
         assert_eq!((far.shares, far.mass), (vec![0.5, 0.5], 0.0));
     }

@@ -1,4 +1,4 @@
-//! What a step feeds, and what queries share.
+//! How many tokens a step feeds, and the prefix that requests share.
 
 use super::Request;
 
@@ -28,28 +28,28 @@ impl Default for BatchLimits {
     }
 }
 
-/// What a row could be fed.
+/// The tokens that a row could be fed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Waits {
+pub(super) struct RowQueue {
     /// Tokens in its queue.
     pub(super) queued: usize,
     /// Its last tokens that could be fed again.
-    pub(super) again: usize,
+    pub(super) refeedable: usize,
 }
 
 /// How many tokens of each row the next step feeds.
 ///
-/// The shortest queue can be fed without any row being filled up. More is worth it where the tokens
-/// that get forward, for what the step costs, are more: a step reads the weights once, and then
-/// computes for every token.
-pub(super) fn sequence(rows: &[Waits], step_tokens: usize, padding: bool) -> usize {
+/// The shortest queue can be fed without filling up any row. Feeding more is worth it if it
+/// advances more tokens for its cost: a step reads the weights once, and then computes for every
+/// token.
+pub(super) fn sequence(rows: &[RowQueue], step_tokens: usize, padding: bool) -> usize {
     let queues = || rows.iter().map(|row| row.queued);
     let shortest = queues().min().unwrap_or(0);
     if !padding {
         return shortest;
     }
     let longest = queues().max().unwrap_or(0);
-    let most = rows.iter().map(|row| row.queued + row.again).min().unwrap_or(0);
+    let most = rows.iter().map(|row| row.queued + row.refeedable).min().unwrap_or(0);
     let gain = |sequence: usize| {
         let forward: usize = queues().map(|queue| queue.min(sequence)).sum();
         let cost = 1.0 + (rows.len() * sequence) as f64 / step_tokens.max(1) as f64;
@@ -77,12 +77,12 @@ pub(super) fn common_prefix(requests: &[&Request]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::generate::Wanted;
+    use crate::generate::RequestKind;
 
     #[test]
     fn a_step_feeds_what_it_is_worth() {
         let rows = |queues: &[usize]| {
-            queues.iter().map(|&queued| Waits { queued, again: 5 }).collect::<Vec<_>>()
+            queues.iter().map(|&queued| RowQueue { queued, refeedable: 5 }).collect::<Vec<_>>()
         };
         assert_eq!(sequence(&rows(&[9]), 24, true), 9, "one row goes on as far as it can");
         assert_eq!(
@@ -107,8 +107,10 @@ mod tests {
 
     #[test]
     fn a_token_of_each_prompt_is_left() {
-        let request =
-            |ids: &[u32]| Request { prompt_ids: ids.to_vec(), wanted: Wanted::Next([7].into()) };
+        let request = |ids: &[u32]| Request {
+            prompt_ids: ids.to_vec(),
+            kind: RequestKind::ScoreNext([7].into()),
+        };
         let shared = |all: &[&[u32]]| {
             let requests: Vec<Request> = all.iter().map(|ids| request(ids)).collect();
             common_prefix(&requests.iter().collect::<Vec<_>>())

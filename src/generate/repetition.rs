@@ -17,19 +17,19 @@ pub(super) struct RepetitionGuard {
 }
 
 /// The longest span that is looked for: about ten boxes.
-const LONGEST_SPAN: usize = 256;
+const MAX_SPAN: usize = 256;
 /// A span is a loop when it stands this often in a row ...
 const SPAN_REPEATS: usize = 4;
-/// ... and covers at least so many tokens, so that indentation is not one.
+/// ... and covers at least this many tokens, so that indentation does not count.
 const SPAN_TOKENS: usize = 48;
 /// The same four numbers may stand in an answer so often, or as often as there are labels: one
 /// thing may carry several.
 const BOX_REPEATS: usize = 4;
-/// What ends a thought, in which boxes may be tried out.
+/// Ends a thought, in which boxes may be tried out.
 const END_OF_THOUGHT: &str = "<channel|>";
 
 impl RepetitionGuard {
-    /// A guard for an answer about so many labels.
+    /// A guard for an answer about this many labels.
     pub(super) fn new(labels: usize) -> Self {
         let box_repeats = BOX_REPEATS.max(labels);
         Self { box_repeats, ids: Vec::new(), boxes: HashMap::new(), searched: 0, open: None }
@@ -45,7 +45,7 @@ impl RepetitionGuard {
     fn span_repeats(&self) -> bool {
         let ids = &self.ids;
         let Some(&last) = ids.last() else { return false };
-        (1..=LONGEST_SPAN.min(ids.len() / SPAN_REPEATS)).any(|span| {
+        (1..=MAX_SPAN.min(ids.len() / SPAN_REPEATS)).any(|span| {
             let covered = span * SPAN_REPEATS.max(SPAN_TOKENS.div_ceil(span));
             // The cheap comparison first: nearly every span fails on its last token.
             covered <= ids.len()

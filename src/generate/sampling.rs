@@ -10,12 +10,13 @@ use rand_chacha::ChaCha8Rng;
 use crate::model::{TopK, rank};
 use crate::record::Sampling;
 
-/// So many ids are picked on a card, each in a pass of its own; more are chosen from all logits.
-const MOST_PICKED: usize = 256;
+/// The most ids that are picked on a card, each in a pass of its own; more are chosen from all
+/// logits.
+const MAX_PICKED_IDS: usize = 256;
 
 /// A chosen token.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Picked {
+pub(super) struct PickedToken {
     /// Its id.
     pub(super) id: u32,
     /// Natural logarithm of the probability that the decoder gave it, before temperature and cuts.
@@ -40,17 +41,17 @@ impl Sampler {
         Self { sampling, random }
     }
 
-    /// How many of the best ids [`Self::pick`] needs; `None` where it needs all.
+    /// How many of the best ids [`Self::pick`] needs; `None` for all.
     pub(super) fn most(&self) -> Option<usize> {
         match self.sampling {
             Sampling::Greedy => Some(1),
             Sampling::Drawn { top_k, .. } => {
-                Some(top_k).filter(|top_k| (1..=MOST_PICKED).contains(top_k))
+                Some(top_k).filter(|top_k| (1..=MAX_PICKED_IDS).contains(top_k))
             }
         }
     }
 
-    /// What divides logits before they are ordered.
+    /// Divides the logits before they are ordered.
     pub(super) fn temperature(&self) -> f32 {
         match self.sampling {
             Sampling::Greedy => 0.0,
@@ -58,8 +59,8 @@ impl Sampler {
         }
     }
 
-    /// The next token, of the best ids that may come; `None` where no logit is finite.
-    pub(super) fn pick(&mut self, best: &TopK) -> Option<Picked> {
+    /// The next token, of the best ids that are allowed; `None` if no logit is finite.
+    pub(super) fn pick(&mut self, best: &TopK) -> Option<PickedToken> {
         let log_sum = best.log_sum()?;
         let id = match self.sampling {
             Sampling::Greedy => *best.ids.first()?,
@@ -69,7 +70,7 @@ impl Sampler {
                 self.draw(candidates, temperature, top_p, top_k)? as u32
             }
         };
-        Some(Picked { id, log_probability: f64::from(best.logit(id)?) - log_sum })
+        Some(PickedToken { id, log_probability: f64::from(best.logit(id)?) - log_sum })
     }
 
     fn draw(
@@ -111,7 +112,7 @@ mod tests {
         logits: &[f32],
         suppressed: &[u32],
         allowed: Allowed<'_>,
-    ) -> Option<Picked> {
+    ) -> Option<PickedToken> {
         sampler.pick(&top_k_of(logits, allowed, suppressed, sampler.temperature(), sampler.most()))
     }
 

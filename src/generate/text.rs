@@ -20,7 +20,7 @@ pub(super) struct TextStream {
 
 /// A character has at most four bytes, so more ids than that are not an unfinished one but broken
 /// bytes.
-const LONGEST_CHARACTER: usize = 4;
+const MAX_CHARACTER_BYTES: usize = 4;
 
 impl TextStream {
     /// An empty text.
@@ -41,7 +41,8 @@ impl TextStream {
         self.pending.push(id);
         self.spans.push(TokenSpan { bytes: start..start, log_probability });
         let piece = self.tokenizer.decode(&self.pending)?;
-        if !piece.ends_with(char::REPLACEMENT_CHARACTER) || self.pending.len() >= LONGEST_CHARACTER
+        if !piece.ends_with(char::REPLACEMENT_CHARACTER)
+            || self.pending.len() >= MAX_CHARACTER_BYTES
         {
             self.accept(&piece);
         }

@@ -1,18 +1,18 @@
 //! Questions that one of a few words answers.
 //!
-//! In: the words, the tokenizer. Out: what has to be looked at to know how probable each word is,
-//! and from that the distribution over them. Promises: nothing is sampled. A word counts however it
-//! is written (`good`, `Good`, with a space before it). A word of several tokens needs no look of
-//! its own where its first token tells it from the others; where words begin alike, one more query
-//! is asked for each place at which they part, beside the first and not after it. What comes out is
-//! the distribution that sampling under "only these words" would draw from.
+//! In: the words, the tokenizer. Out: the requests that score the words as an answer, and from the
+//! replies the distribution over the words. Promises: nothing is sampled. A word counts in every
+//! spelling (`good`, `Good`, with a space before it). One request is enough if the words differ in
+//! their first token; words that begin alike take one more request for each position at which they
+//! part, all of them independent of each other. The distribution is the one that sampling under
+//! "only these words" would draw from.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{NextToken, Request, Wanted};
+use super::{NextToken, Request, RequestKind};
 use crate::prompt::{TextTokenizer, TokenizerError};
 use crate::record::{index_of_greatest, to_four_decimals};
 
@@ -40,10 +40,10 @@ pub enum WordsError {
 /// How probable each of a few words is as the answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Distribution {
-    /// One for each word, in their order; they sum to 1 but for rounding to four decimals.
+    /// One for each word, in their order; they sum to 1, except for rounding to four decimals.
     pub probabilities: Vec<f64>,
-    /// What the first tokens of all words have of the whole vocabulary's probability; near 0, the
-    /// model wanted to say something else.
+    /// The share of the whole vocabulary's probability that the first tokens of all words have
+    /// together; near 0, the model would have answered something else.
     pub mass: f64,
 }
 
@@ -54,29 +54,29 @@ impl Distribution {
     }
 }
 
-/// A few words, and where their tokens part.
+/// A few words as a tree of tokens.
 #[derive(Debug)]
 pub struct Words {
     words: Vec<String>,
-    /// A place comes before those that lie behind it.
-    places: Vec<Place>,
+    /// A fork comes before the forks behind it.
+    forks: Vec<Fork>,
 }
 
-/// A place at which words part.
+/// A position at which the words part.
 #[derive(Debug)]
-struct Place {
+struct Fork {
     /// The tokens before it.
-    path: Vec<u32>,
+    prefix: Vec<u32>,
     ids: Arc<[u32]>,
-    /// Where each of `ids` leads.
-    leads: Vec<Lead>,
+    /// The branch behind each of `ids`.
+    branches: Vec<Branch>,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Lead {
+enum Branch {
     /// Only this word goes on like that.
     Word(usize),
-    Place(usize),
+    Fork(usize),
 }
 
 impl Words {
@@ -92,8 +92,8 @@ impl Words {
         Self::written_by(words, stop_ids, |text| Ok(written(tokenizer, text)?))
     }
 
-    /// The same for any tokenizer: `write` gives the ids of a text, `None` where they do not give
-    /// it back.
+    /// The same for any tokenizer: `write` gives the ids of a text, or `None` if they do not decode
+    /// to it.
     ///
     /// # Errors
     /// As [`Self::new`], and those of `write`.
@@ -124,13 +124,13 @@ impl Words {
             }
         }
         let forms: Vec<(Vec<u32>, usize)> = forms.into_iter().collect();
-        let mut made = Self { words: words.to_vec(), places: Vec::new() };
-        made.part(&forms, 0, stop_ids);
+        let mut made = Self { words: words.to_vec(), forks: Vec::new() };
+        made.split(&forms, 0, stop_ids);
         Ok(made)
     }
 
-    /// Every way in which a word may be written, with the word's index: that of several words
-    /// belongs to the one that is exactly it, else to the first.
+    /// Every spelling of every word, with the word's index. A spelling that several words have
+    /// belongs to the word that is exactly it, else to the first.
     pub fn forms(words: &[String]) -> BTreeMap<String, usize> {
         let mut forms: BTreeMap<String, usize> = words.iter().cloned().zip(0..).collect();
         for (word, text) in words.iter().enumerate() {
@@ -143,7 +143,7 @@ impl Words {
 
     /// The ids that are looked at first.
     pub fn first_ids(&self) -> &[u32] {
-        self.places.first().map_or(&[], |place| &place.ids)
+        self.forks.first().map_or(&[], |fork| &fork.ids)
     }
 
     /// The words, in their order.
@@ -151,45 +151,44 @@ impl Words {
         &self.words
     }
 
-    /// How many queries [`Self::requests`] makes: one, where the first tokens tell the words apart.
-    pub fn places(&self) -> usize {
-        self.places.len()
+    /// How many requests [`Self::requests`] makes: one if the first tokens tell the words apart.
+    pub fn forks(&self) -> usize {
+        self.forks.len()
     }
 
-    /// For each of [`Self::first_ids`] the word that goes on like that; `None` where several do,
-    /// which only a further look tells apart.
+    /// For each of [`Self::first_ids`] the word that begins with it; `None` if several do, and only
+    /// another request tells them apart.
     pub fn first_words(&self) -> Vec<Option<usize>> {
-        let word = |lead: &Lead| match lead {
-            Lead::Word(word) => Some(*word),
-            Lead::Place(_) => None,
+        let word = |branch: &Branch| match branch {
+            Branch::Word(word) => Some(*word),
+            Branch::Fork(_) => None,
         };
-        self.places.first().map_or_else(Vec::new, |place| place.leads.iter().map(word).collect())
+        self.forks.first().map_or_else(Vec::new, |fork| fork.branches.iter().map(word).collect())
     }
 
-    /// What has to be asked behind a prompt.
+    /// The requests behind a prompt.
     pub fn requests(&self, prompt_ids: &[u32]) -> Vec<Request> {
-        let request = |place: &Place| Request {
-            prompt_ids: prompt_ids.iter().chain(&place.path).copied().collect(),
-            wanted: Wanted::Next(Arc::clone(&place.ids)),
+        let request = |fork: &Fork| Request {
+            prompt_ids: prompt_ids.iter().chain(&fork.prefix).copied().collect(),
+            kind: RequestKind::ScoreNext(Arc::clone(&fork.ids)),
         };
-        self.places.iter().map(request).collect()
+        self.forks.iter().map(request).collect()
     }
 
-    /// The distribution, from the replies to [`Self::requests`]; `None` where there are not as
-    /// many.
+    /// The distribution, from the replies to [`Self::requests`]; `None` if their numbers differ.
     pub fn distribution(&self, replies: &[&NextToken]) -> Option<Distribution> {
-        if replies.len() != self.places.len() {
+        if replies.len() != self.forks.len() {
             return None;
         }
         let mut probabilities = vec![0.0; self.words.len()];
-        let mut reached = vec![0.0; self.places.len()];
+        let mut reached = vec![0.0; self.forks.len()];
         *reached.first_mut()? = 1.0;
-        for (index, (place, reply)) in self.places.iter().zip(replies).enumerate() {
-            for (lead, share) in place.leads.iter().zip(&reply.shares) {
+        for (index, (fork, reply)) in self.forks.iter().zip(replies).enumerate() {
+            for (branch, share) in fork.branches.iter().zip(&reply.shares) {
                 let probability = reached[index] * share;
-                match *lead {
-                    Lead::Word(word) => probabilities[word] += probability,
-                    Lead::Place(next) => reached[next] += probability,
+                match *branch {
+                    Branch::Word(word) => probabilities[word] += probability,
+                    Branch::Fork(next) => reached[next] += probability,
                 }
             }
         }
@@ -197,10 +196,10 @@ impl Words {
         Some(Distribution { probabilities, mass: replies.first()?.mass })
     }
 
-    /// Makes the place at which `forms`, which are sorted and share their first `depth` tokens,
+    /// Makes the fork at which `forms`, which are sorted and share their first `depth` tokens,
     /// part; its index.
-    fn part(&mut self, forms: &[(Vec<u32>, usize)], mut depth: usize, stop_ids: &[u32]) -> usize {
-        // What all of them go on with needs no look; but the first one does, for its mass.
+    fn split(&mut self, forms: &[(Vec<u32>, usize)], mut depth: usize, stop_ids: &[u32]) -> usize {
+        // Skip tokens that all forms share, except at the root, whose logits give `mass`.
         while depth > 0
             && forms
                 .iter()
@@ -208,40 +207,41 @@ impl Words {
         {
             depth += 1;
         }
-        let index = self.places.len();
-        self.places.push(Place {
-            path: forms[0].0[..depth].to_vec(),
+        let index = self.forks.len();
+        self.forks.push(Fork {
+            prefix: forms[0].0[..depth].to_vec(),
             ids: Arc::default(),
-            leads: Vec::new(),
+            branches: Vec::new(),
         });
-        let (mut ids, mut leads) = (Vec::new(), Vec::new());
+        let (mut ids, mut branches) = (Vec::new(), Vec::new());
         let mut rest = forms;
         while let Some((first, word)) = rest.first() {
             let Some(&id) = first.get(depth) else {
-                // It ends where others go on; sorted, it is the first.
+                // This word is a prefix of the others, and sorted before them: a stop token selects
+                // it.
                 ids.extend(stop_ids);
-                leads.extend(stop_ids.iter().map(|_| Lead::Word(*word)));
+                branches.extend(stop_ids.iter().map(|_| Branch::Word(*word)));
                 rest = &rest[1..];
                 continue;
             };
             let group = rest.iter().take_while(|(ids, _)| ids.get(depth) == Some(&id)).count();
             let (same, others) = rest.split_at(group);
             ids.push(id);
-            let lead = if same.iter().all(|(_, other)| other == word) {
-                Lead::Word(*word)
+            let branch = if same.iter().all(|(_, other)| other == word) {
+                Branch::Word(*word)
             } else {
-                Lead::Place(self.part(same, depth + 1, stop_ids))
+                Branch::Fork(self.split(same, depth + 1, stop_ids))
             };
-            leads.push(lead);
+            branches.push(branch);
             rest = others;
         }
-        self.places[index].ids = ids.into();
-        self.places[index].leads = leads;
+        self.forks[index].ids = ids.into();
+        self.forks[index].branches = branches;
         index
     }
 }
 
-/// The tokens of a text; `None` where they do not give it back.
+/// The tokens of a text; `None` if they do not decode to it.
 fn written(tokenizer: &TextTokenizer, text: &str) -> Result<Option<Vec<u32>>, TokenizerError> {
     let ids = tokenizer.encode_words(text)?;
     let back = tokenizer.decode(&ids)?;
@@ -297,28 +297,29 @@ mod tests {
             &["none", "few", "many"],
         ] {
             let made = Words::new(&tokenizer, &owned(words), &[1, 106]).unwrap();
-            assert_eq!(made.places(), 1, "{words:?}");
-            let ids = &made.places[0].ids;
+            assert_eq!(made.forks(), 1, "{words:?}");
+            let ids = &made.forks[0].ids;
             for (word, text) in words.iter().enumerate() {
                 let capital = text[..1].to_uppercase() + &text[1..];
                 for form in
                     [(*text).to_owned(), format!(" {text}"), capital.clone(), format!(" {capital}")]
                 {
                     let first = tokenizer.encode(&form).unwrap()[0];
-                    let place = ids
+                    let fork = ids
                         .iter()
                         .position(|&id| id == first)
                         .unwrap_or_else(|| panic!("{form:?}"));
                     assert!(
-                        matches!(made.places[0].leads[place], Lead::Word(other) if other == word),
+                        matches!(made.forks[0].branches[fork],
+                            Branch::Word(other) if other == word),
                         "{form:?}"
                     );
                 }
             }
-            let shares: Vec<f64> = made.places[0]
-                .leads
+            let shares: Vec<f64> = made.forks[0]
+                .branches
                 .iter()
-                .map(|lead| f64::from(u8::from(matches!(lead, Lead::Word(1)))))
+                .map(|branch| f64::from(u8::from(matches!(branch, Branch::Word(1)))))
                 .collect();
             let count: f64 = shares.iter().sum();
             let shares: Vec<f64> = shares.iter().map(|share| share / count).collect();
@@ -337,17 +338,17 @@ mod tests {
         let words = owned(&["very bad", "very good", "bad"]);
         let made = Words::new(&tokenizer, &words, &[1, 106]).unwrap();
         let requests = made.requests(&[2, 7]);
-        assert_eq!(made.places(), requests.len());
-        assert!(made.places() > 1);
+        assert_eq!(made.forks(), requests.len());
+        assert!(made.forks() > 1);
         assert_eq!(requests[0].prompt_ids, [2, 7]);
         assert!(requests[1..].iter().all(|request| request.prompt_ids.len() > 2));
         // All of the mass on "very" at first, and evenly behind it.
         let replies: Vec<NextToken> = made
-            .places
+            .forks
             .iter()
             .enumerate()
-            .map(|(index, place)| {
-                let deep = place.leads.iter().map(|lead| matches!(lead, Lead::Place(_)));
+            .map(|(index, fork)| {
+                let deep = fork.branches.iter().map(|branch| matches!(branch, Branch::Fork(_)));
                 let chosen: Vec<bool> =
                     if index == 0 { deep.collect() } else { deep.map(|_| true).collect() };
                 let count = chosen.iter().filter(|&&chosen| chosen).count() as f64;
@@ -368,10 +369,10 @@ mod tests {
     fn a_word_that_another_one_begins_with_ends_with_the_answer() {
         let tokenizer = gemma();
         let made = Words::new(&tokenizer, &owned(&["good", "good enough"]), &[1, 106]).unwrap();
-        let behind: Vec<_> = made.places.iter().filter(|place| place.ids.contains(&106)).collect();
+        let behind: Vec<_> = made.forks.iter().filter(|fork| fork.ids.contains(&106)).collect();
         assert!(!behind.is_empty());
         assert!(
-            behind.iter().all(|place| place.ids.contains(&1) && place.ids.len() == 3),
+            behind.iter().all(|fork| fork.ids.contains(&1) && fork.ids.len() == 3),
             "{behind:?}"
         );
     }
@@ -384,7 +385,7 @@ mod tests {
         assert!(refused(&["yes"]).contains("at least two"));
         assert!(refused(&["yes", " "]).contains("empty"));
         assert!(refused(&["yes", "yes"]).contains("told apart"));
-        // Of words that differ by their capital alone each is itself.
+        // Words that differ only by a capital letter stay apart.
         assert_eq!(Words::new(&tokenizer, &owned(&["A", "a"]), &[1]).unwrap().words().len(), 2);
     }
 }

@@ -1,7 +1,7 @@
 //! The cache on the disk.
 //!
-//! In: a model's name. Out: where its snapshot, its blobs and its locks are. Promises: the layout
-//! is that of Python's `huggingface_hub`; a snapshot is looked up without a request.
+//! In: a model's name. Out: the paths of its snapshot, its blobs and its locks. Promises: the
+//! layout is that of Python's `huggingface_hub`; a snapshot is looked up without a request.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};

@@ -17,7 +17,7 @@ pub struct Hub {
 }
 
 /// More redirects than this lead nowhere.
-const MOST_REDIRECTS: usize = 8;
+const MAX_REDIRECTS: usize = 8;
 
 impl Hub {
     /// The Hub that `options` name. Nothing is asked yet.
@@ -33,7 +33,7 @@ impl Hub {
         Ok(Self { client: Client::new(options.reach != Reach::Network), endpoint, options })
     }
 
-    /// That the Hub may be asked at all.
+    /// Checks that the Hub may be asked at all.
     ///
     /// # Errors
     /// [`HubError::Offline`] with what forbids it.
@@ -66,7 +66,7 @@ impl Hub {
     ) -> Result<(Response, Url), HubError> {
         self.check_reach(id)?;
         let mut url = url.clone();
-        for _ in 0..=MOST_REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             let mut headers = Vec::new();
             let token = self.options.token.as_ref().filter(|_| url.same_origin(&self.endpoint));
             headers.extend(token.map(|token| ("authorization", format!("Bearer {token}"))));

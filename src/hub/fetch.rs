@@ -1,9 +1,9 @@
 //! Fetching files into the cache.
 //!
-//! In: a listing, and which of its files are wanted. Out: the folder of the snapshot. Promises: a
-//! file that is there is hashed before it is used, and one that is not whole is fetched again; a
-//! cut file goes on where it ends; one process at a time writes a file; a file appears under its
-//! name whole, by one rename, after its hash was compared.
+//! In: a listing, and the files that are wanted. Out: the folder of the snapshot. Promises: a file
+//! that is there is hashed before it is used, and fetched again if it is damaged; a partial file is
+//! continued; one process at a time writes a file; a file appears under its name complete, by one
+//! rename, after its hash was compared.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use super::cache::{self, Paths};
 use super::client::Hub;
 use super::hash::Hasher;
-use super::patience::pause;
+use super::retry::pause;
 use super::{FetchObserver, HubError, HubFile, Listing, in_words};
 use crate::files;
 
@@ -207,8 +207,8 @@ impl Work<'_> {
             let hasher =
                 std::mem::replace(&mut part.hasher, Hasher::of(&self.file.hash, self.file.size));
             let Some(wrong) = self.wrong_hash(&hasher.finish()) else { return Ok(resumed) };
-            // What an earlier process left may be of another mind; what came whole is not asked for
-            // twice.
+            // A partial file of an earlier process may be of another version; a complete one is not
+            // fetched twice.
             self.restart(&mut part, &path)?;
             if !std::mem::take(&mut may_repeat) {
                 drop(part);

@@ -1,4 +1,4 @@
-//! The hashes by which the Hub names files.
+//! The hashes that name files on the Hub.
 //!
 //! In: bytes as they come. Out: the hash as hex. Promises: a file is called whole only if it has
 //! the size and the hash that its name promises.
@@ -13,14 +13,14 @@ use crate::digest::in_hex;
 /// The hash that a file of a repository has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FileHash {
-    /// Of a large file: SHA-256 of its bytes.
+    /// SHA-256 of a large file's bytes.
     Sha256(String),
-    /// Of a small file: SHA-1 of git's header and its bytes.
+    /// SHA-1 of git's header and a small file's bytes.
     Git(String),
 }
 
 impl FileHash {
-    /// The digits, by which a cache names the file.
+    /// The digits: the file's name in a cache.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Sha256(hash) | Self::Git(hash) => hash,

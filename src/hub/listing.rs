@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::client::Hub;
 use super::name::{is_commit, is_hex};
-use super::patience::pause;
+use super::retry::pause;
 use super::{FetchObserver, FileHash, HubError, ModelId};
 use crate::http::{Url, escape};
 
@@ -55,11 +55,11 @@ struct Lfs {
 }
 
 /// A repository with more pages than this is no model.
-const MOST_PAGES: usize = 1000;
+const MAX_PAGES: usize = 1000;
 /// Nor is one with more files.
-const MOST_FILES: usize = 100_000;
+const MAX_FILES: usize = 100_000;
 /// No file has more bytes.
-const MOST_BYTES_OF_FILE: u64 = 1 << 50;
+const MAX_BYTES_OF_FILE: u64 = 1 << 50;
 
 impl Hub {
     /// The files of a repository as they are now.
@@ -93,7 +93,7 @@ impl Hub {
                 reason: "its list of files has no end".to_owned(),
             };
             pages += 1;
-            if pages > MOST_PAGES || files.len() > MOST_FILES || next.as_ref() == Some(&url) {
+            if pages > MAX_PAGES || files.len() > MAX_FILES || next.as_ref() == Some(&url) {
                 return Err(endless());
             }
             page = next;
@@ -103,19 +103,19 @@ impl Hub {
         Ok(Listing { id: id.clone(), commit: commit.to_owned(), files })
     }
 
-    /// The JSON at `url`, and where its next page is.
+    /// The JSON at `url`, and the address of its next page.
     fn json(
         &self,
         id: &ModelId,
         url: &Url,
         observer: &dyn FetchObserver,
     ) -> Result<(Value, Option<Url>), HubError> {
-        const MOST_BYTES: u64 = 64 << 20;
+        const MAX_BYTES: u64 = 64 << 20;
         let mut failures = 0;
         let (mut response, from) = loop {
             let error = match self.get(id, url, None) {
                 Ok(response) => break response,
-                // Without a network, nobody wants to wait for that to be said.
+                // Without a network, fail at once.
                 Err(error @ HubError::Http(_)) => return Err(error),
                 Err(error) => error,
             };
@@ -127,7 +127,7 @@ impl Hub {
         let no_hub = |reason: String| HubError::NoHub { url: url.to_string(), reason };
         let next = response.headers().get("link").and_then(|link| next_page(link.to_str().ok()?));
         let next = next.map(|next| from.join(&next)).transpose().map_err(HubError::Http)?;
-        let body = response.body_mut().with_config().limit(MOST_BYTES).read_to_vec();
+        let body = response.body_mut().with_config().limit(MAX_BYTES).read_to_vec();
         let body = body.map_err(|error| no_hub(error.to_string()))?;
         let answer = serde_json::from_slice(&body).map_err(|_| {
             let text =
@@ -158,7 +158,7 @@ impl Entry {
                 return Err(HubError::NoHub { url: url.to_string(), reason });
             }
         };
-        if size > MOST_BYTES_OF_FILE {
+        if size > MAX_BYTES_OF_FILE {
             let reason = format!("it gives {path} a size of {size} bytes");
             return Err(HubError::NoHub { url: url.to_string(), reason });
         }

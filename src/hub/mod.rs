@@ -22,7 +22,7 @@ mod hash;
 mod listing;
 mod name;
 mod options;
-mod patience;
+mod retry;
 
 pub use cache::{
     CachedSnapshot, cached_snapshot, cached_snapshots, folder_snapshot, name_of_snapshot,
@@ -41,10 +41,10 @@ pub trait FetchObserver {
     /// A sentence for the user.
     fn say(&self, _message: &str) {}
 
-    /// So many bytes are to be there in the end; `there` are there already.
+    /// A download of this many bytes in all begins; `there` are there already.
     fn begun(&self, _total: u64, _there: u64) {}
 
-    /// So many of them are there now. It can be fewer than before: what was wrong is thrown away.
+    /// This many of them are there now. It can be fewer than before: wrong bytes are thrown away.
     fn at(&self, _there: u64) {}
 
     /// All are there, or it failed.

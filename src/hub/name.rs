@@ -40,7 +40,7 @@ pub const PREFIX: &str = "hf:";
 /// The branch that is meant if no revision is named.
 const MAIN: &str = "main";
 /// The longest name that the Hub takes.
-const LONGEST: usize = 96;
+const MAX_LENGTH: usize = 96;
 
 impl RepositoryName {
     /// The name, `OWNER/NAME`.
@@ -78,7 +78,7 @@ impl FromStr for RepositoryName {
                 && !part.contains("..")
         };
         match text.split_once('/') {
-            Some((owner, name)) if part(owner) && part(name) && text.len() <= LONGEST => {
+            Some((owner, name)) if part(owner) && part(name) && text.len() <= MAX_LENGTH => {
                 Ok(Self(text.to_owned()))
             }
             _ => Err(ModelNameError::Model(text.to_owned())),

@@ -143,7 +143,7 @@ impl std::fmt::Debug for HubOptions {
     }
 }
 
-/// Free bytes where `folder` is, or will be once it is made.
+/// Free bytes on the disk of `folder`, which need not exist yet.
 fn free_bytes_near(folder: &Path) -> io::Result<u64> {
     let there = folder.ancestors().find(|ancestor| ancestor.is_dir()).unwrap_or(Path::new("."));
     fs4::available_space(there)

@@ -4,12 +4,12 @@
 //! brightness is multiplied by one number for the whole image; at most one sample of a thousand is
 //! clipped; an image that uses its 16 bits, or is just dark, stays as it is.
 //!
-//! Cameras write 10, 12 or 14 bits into files of 16 without scaling them, which then look black.
-//! How many bits there are is taken from the file where it says so (PNG's sBIT, TIFF's
-//! `MaxSampleValue`); writers that follow PNG's rule scale samples up and need nothing. Else a
-//! depth is believed on two conditions together: the brightest sample comes close to the depth's
-//! white ([`REACHES`]), and enough samples are not dark at that depth ([`ENOUGH`]). Twelve bits,
-//! the most frequent depth, are believed on the second alone if it holds in full.
+//! Cameras write 10, 12 or 14 bits into files of 16 without scaling them; such images look black.
+//! The number of bits is taken from the file if it says so (PNG's sBIT, TIFF's `MaxSampleValue`);
+//! writers that follow PNG's rule scale samples up and need nothing. Otherwise a depth is assumed
+//! on two conditions together: the brightest sample comes close to the depth's white ([`REACHES`]),
+//! and enough samples are not dark at that depth ([`ENOUGH`]). Twelve bits, the most frequent
+//! depth, are assumed on the second condition alone if it holds in full.
 //!
 //! The brightest sample is that of all but [`HOT`], the share that hot pixels and the overshoot of
 //! sharpening may have.
@@ -22,7 +22,7 @@ use super::segments::png_chunk;
 use super::tiff_block::Block;
 use crate::record::{Note, NoteKind};
 
-/// The depths that are looked for where the file does not say, in bits.
+/// The depths in bits that are tried if the file does not say.
 const DEPTHS: RangeInclusive<u32> = 8..=15;
 /// The share of samples that may be brighter than white, and are then white.
 const HOT: f64 = 0.001;
@@ -30,14 +30,14 @@ const HOT: f64 = 0.001;
 const REACHES: f64 = 7.0 / 8.0;
 /// The share of samples that are not dark.
 const ENOUGH: f64 = 0.01;
-/// From this share of white on, a sample is not dark: where the brightest one reaches white, and
-/// where it does not.
+/// Samples are not dark from this share of white on: if the brightest sample reaches white, and if
+/// it does not.
 const NOT_DARK: [f64; 2] = [1.0 / 16.0, 1.0 / 4.0];
 /// Samples of 16 bits that are all below this look black.
 const BLACK: u16 = 1 << 12;
 
-/// Spreads the samples of an image with 16 bits a sample, of which `file` is the file; says what
-/// was done, or that nothing was and the image looks black.
+/// Spreads the samples of an image with 16 bits a sample over the whole range; `file` are the bytes
+/// of its file. Returns a note about it, or that the image looks black.
 pub(super) fn spread(decoded: &mut DynamicImage, file: &[u8]) -> Option<Note> {
     let (samples, channels, has_alpha): (&mut [u16], usize, bool) = match decoded {
         DynamicImage::ImageLuma16(image) => (image, 1, false),
@@ -116,7 +116,7 @@ impl Samples {
         self.counts.iter().enumerate().all(|(sample, count)| *count == 0 || sample % factor == 0)
     }
 
-    /// The white of the depth that the samples seem to have, of which `brightest` is the brightest.
+    /// The white of the depth that the samples seem to have, judged by the `brightest`.
     fn likely_white(&self, brightest: u16) -> Option<u16> {
         let mut whites = DEPTHS.map(|bits| ((1_u32 << bits) - 1) as u16);
         let reached = |white: &u16| {
@@ -138,8 +138,7 @@ impl Samples {
 fn claimed_white(file: &[u8]) -> Option<u16> {
     const MAX_SAMPLE_VALUE: u16 = 281;
     if let Some(bits) = png_chunk(file, *b"sBIT") {
-        // Grey and alpha, or three colours and alpha: the alpha's is no smaller than what is used
-        // of the others.
+        // Grey and alpha, or three colours and alpha: alpha is no smaller than the others.
         let colours = if bits.len() < 3 { 1 } else { 3 };
         let bits =
             bits.iter().take(colours).copied().max().filter(|bits| (8..=16).contains(bits))?;
@@ -156,7 +155,7 @@ mod tests {
 
     use super::*;
 
-    /// An image of these samples, and what was done to it.
+    /// An image of these samples, and the note about its conversion.
     fn spread_of(samples: Vec<u16>, file: &[u8]) -> (Vec<u16>, Option<(NoteKind, String)>) {
         let image: ImageBuffer<Luma<u16>, _> =
             ImageBuffer::from_raw(samples.len() as u32, 1, samples).unwrap();
@@ -169,7 +168,7 @@ mod tests {
         (0..=1000).map(|step| (u32::from(most) * step / 1000) as u16).collect()
     }
 
-    /// The beginning of a PNG whose sBIT chunk says so many bits.
+    /// The beginning of a PNG with this number of bits in its sBIT chunk.
     fn png_of(bits: u8) -> Vec<u8> {
         let mut file = b"\x89PNG\r\n\x1a\n\0\0\0\x01sBIT".to_vec();
         file.extend([bits, 0, 0, 0, 0]);

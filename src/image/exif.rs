@@ -18,9 +18,9 @@ const OFFSET_TIME_ORIGINAL: u16 = 0x9011;
 const SUBSEC_TIME_ORIGINAL: u16 = 0x9291;
 
 /// The most characters of a camera's name.
-const MOST_NAME: usize = 100;
+const MAX_NAME_LENGTH: usize = 100;
 
-/// What the EXIF block of an image file says of how it was taken; nothing where it says nothing.
+/// Time and camera from the EXIF block of an image file; `None` if it has neither.
 pub fn capture(file: &[u8]) -> Option<Capture> {
     let block = Block::new(segments::exif(file)?)?;
     let first = block.first_directory()?;
@@ -41,7 +41,7 @@ pub fn capture(file: &[u8]) -> Option<Capture> {
     (capture != Capture::default()).then_some(capture)
 }
 
-/// A text without what is behind its end; nothing where it says nothing.
+/// A text up to its end mark; `None` if it is empty.
 fn text(bytes: &[u8]) -> Option<String> {
     let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
     let text = match str::from_utf8(&bytes[..end]) {
@@ -49,14 +49,18 @@ fn text(bytes: &[u8]) -> Option<String> {
         // Older cameras write Latin-1.
         Err(_) => bytes[..end].iter().map(|&byte| char::from(byte)).collect(),
     };
-    let text: String =
-        text.trim().chars().filter(|character| !character.is_control()).take(MOST_NAME).collect();
+    let text: String = text
+        .trim()
+        .chars()
+        .filter(|character| !character.is_control())
+        .take(MAX_NAME_LENGTH)
+        .collect();
     Some(text).filter(|text| !text.is_empty())
 }
 
 /// `2024:05:01 12:34:56` with its fraction of a second and its offset from UTC as ISO 8601 (RFC
-/// 3339 where there is an offset): `2024-05-01T12:34:56.78+02:00`. Nothing where it is no date:
-/// cameras without a clock write zeros or blanks.
+/// 3339 if there is an offset): `2024-05-01T12:34:56.78+02:00`. `None` if it is no date: cameras
+/// without a clock write zeros or blanks.
 fn date_time(date: &str, fraction: Option<&str>, offset: Option<&str>) -> Option<String> {
     let bytes: &[u8; 19] = date.as_bytes().try_into().ok()?;
     let number = |from: usize, to: usize| -> Option<u32> {

@@ -1,7 +1,7 @@
-//! Kinds of file that are no images here, and what to do about them.
+//! Kinds of file that are no images here, with advice.
 //!
-//! In: the first bytes of a file, or its extension. Out: its kind, with a name and an advice.
-//! Promises: what has no known sign has no kind.
+//! In: the first bytes of a file, or its extension. Out: its kind, with a name and advice.
+//! Promises: a file without a known signature has no kind.
 //!
 //! Sources: ISO/IEC 14496-12 (`ftyp`), ISO/IEC 18181-2 (JPEG XL), 15444-1 (JPEG 2000), and PKWARE's
 //! APPNOTE (zip).
@@ -18,7 +18,7 @@ pub enum Foreign {
     JpegXl,
     /// JPEG 2000.
     Jpeg2000,
-    /// What a camera's sensor saw, undeveloped.
+    /// The raw data of a camera's sensor.
     Raw,
     /// A video.
     Video,
@@ -121,7 +121,7 @@ impl Foreign {
         }
     }
 
-    /// How to make images of it, as one sentence; nothing for what is no picture.
+    /// How to make images of it, as one sentence; empty for files that are no pictures.
     pub fn advice(self) -> Option<&'static str> {
         Some(match self {
             Self::Heif | Self::Avif | Self::JpegXl | Self::Jpeg2000 => {

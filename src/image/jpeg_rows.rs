@@ -5,13 +5,13 @@
 //! in time that grows with the file; a broken code ends the image as a missing byte does.
 //!
 //! Source: ITU-T T.81, annexes B (segments), C and F.2 (Huffman codes), G (progressive scans). The
-//! decoders at hand fill what is missing and do not say from where on.
+//! available decoders fill in missing rows and do not report the first of them.
 
 use ::image::DynamicImage;
 
 use crate::record::{Note, NoteKind};
 
-/// What is there of a JPEG.
+/// The part of a JPEG that is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Extent {
     /// Height of the stored image in pixels.
@@ -30,7 +30,7 @@ pub(super) struct Extent {
     pub(super) bytes: usize,
 }
 
-/// What the decoders here show where there are no pixels: all coefficients are 0, as libjpeg leaves
+/// The colour that the decoders show for missing pixels: all coefficients are 0, as libjpeg leaves
 /// them.
 const GREY: u8 = 128;
 
@@ -40,7 +40,7 @@ impl Extent {
         f64::from(self.rows) / f64::from(self.height)
     }
 
-    /// What a record says of it.
+    /// The note in its record.
     pub(super) fn note(self) -> Note {
         // Rounded down, so that not all is never said to be all.
         let detail = match (self.share() * 100.0).floor() {
@@ -54,8 +54,7 @@ impl Extent {
         Note { detail: Some(detail), ..Note::new(NoteKind::TruncatedImage, 1) }
     }
 
-    /// Makes everything grey that is not there: decoders fill it with what the next bytes seem to
-    /// say.
+    /// Paints missing rows grey: decoders fill them with misread bytes.
     pub(super) fn blank_rest(self, decoded: &mut DynamicImage) {
         let width = decoded.width() as usize;
         let (pixels, channels): (&mut [u8], usize) = match decoded {
@@ -88,7 +87,7 @@ pub(super) fn extent(bytes: &[u8]) -> Option<Extent> {
         at = behind;
         match marker {
             0xC0..=0xC2 => frame = Some(Frame::read(segment, marker == 0xC2)?),
-            // The other kinds of frame; C4, C8 and CC are none.
+            // The other kinds of frame; C4, C8 and CC are not frames.
             0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF => return None,
             0xC4 => tables.read(segment)?,
             0xDD => tables.restart_interval = u32::from(u16_at(segment, 0)?),
@@ -125,14 +124,14 @@ pub(super) fn is_damaged(bytes: &[u8]) -> bool {
             marker if !scanned && FIRST_FRAME.contains(&marker) => {
                 at += 2 + usize::from(length.unwrap_or(0));
             }
-            // What stands before the first scan is for decoders to judge.
+            // Segments before the first scan are left to the decoders.
             _ => return scanned,
         }
         scanned |= marker == 0xDA;
     }
 }
 
-/// The next marker from `at` on, what its segment holds, and where that ends. Nothing where the
+/// The next marker from `at` on, the contents of its segment, and the segment's end. `None` if the
 /// bytes end before that.
 fn segment(bytes: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
     let at = marker_from(bytes, at)?;
@@ -144,7 +143,7 @@ fn segment(bytes: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
     Some((marker, bytes.get(at + 4..at + 2 + length)?, at + 2 + length))
 }
 
-/// Where the next marker begins that has a segment, or ends the image.
+/// The position of the next marker that has a segment, or ends the image.
 fn marker_from(bytes: &[u8], mut at: usize) -> Option<usize> {
     // Bytes between segments do not belong there; decoders pass over them.
     while *bytes.get(at)? != 0xFF || matches!(bytes.get(at + 1)?, 0x00 | 0x01 | 0xD0..=0xD8 | 0xFF)
@@ -162,7 +161,7 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 struct Tables {
     dc: [Option<Huffman>; 4],
     ac: [Option<Huffman>; 4],
-    /// Units between two restart markers; 0 where there are none.
+    /// Units between two restart markers; 0 if there are none.
     restart_interval: u32,
 }
 
@@ -183,7 +182,7 @@ impl Tables {
 
 /// Codes of one table, by their length (T.81, F.2.2.3).
 struct Huffman {
-    /// Of codes of each length: the first, how many, and where their symbols begin.
+    /// For the codes of each length: the first, their number, and the start of their symbols.
     lengths: [(u32, u32, usize); 16],
     symbols: Vec<u8>,
 }
@@ -206,8 +205,8 @@ struct Component {
     id: u8,
     horizontal: u32,
     vertical: u32,
-    /// How far its first scan came: whole rows of the image in pixels, and of the next row of
-    /// blocks the pixels from the left. Nothing where there was no scan of it.
+    /// The extent of its first scan: whole rows of the image in pixels, and in the next row of
+    /// blocks the pixels from the left. `None` without a scan.
     reached: Option<(u32, u32)>,
 }
 
@@ -349,7 +348,7 @@ impl<'b> Reader<'b> {
         most
     }
 
-    /// Passes over one block; nothing where it is not there to its end.
+    /// Skips one block; `None` if it is incomplete.
     fn block(&mut self, coder: Coder<'_>) -> Option<()> {
         let size = self.symbol(coder.dc)?;
         self.skip(u32::from(size & 15))?;
@@ -405,7 +404,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Passes over the restart marker that is due, and what is left before it.
+    /// Skips the next restart marker, and the bytes before it.
     fn restart(&mut self) -> Option<()> {
         while self.count > 0 || self.bytes.get(self.at)? != &0xFF {
             self.count = 0;

@@ -2,7 +2,7 @@
 //!
 //! In: 8-bit RGB. Out: [`Measures`]. Promises: the same pixels give the same numbers on every
 //! machine; frames of up to a megapixel are measured as they are, and larger ones are first
-//! averaged down to it where a measure depends on the scale.
+//! averaged down to it for measures that depend on the scale.
 //!
 //! Own code: these are sums over pixels and their neighbours, and `imageproc` would bring linear
 //! algebra and fonts for them.
@@ -13,7 +13,7 @@ use crate::record::Measures;
 
 /// The most pixels that sharpness and noise are measured over. By area and not by side, so that all
 /// of SDXL's formats (1024x1024, 832x1216, 1536x640) are measured as they are and can be compared.
-const MOST_PIXELS: f64 = (1 << 20) as f64;
+const MAX_PIXELS: f64 = (1 << 20) as f64;
 
 /// A pixel with all channels up to this is clipped in the shadows, and with all from 255 less this
 /// on, in the highlights: lossy formats and decoders of latents do not hit 0 and 255.
@@ -47,7 +47,7 @@ pub fn measure(width: u32, height: u32, rgb: &[u8]) -> Measures {
     let variance: f64 = levels().map(|(level, share)| (level - mean).powi(2) * share).sum();
     let entropy: f64 =
         levels().filter(|(_, share)| *share > 0.0).map(|(_, share)| -share * share.log2()).sum();
-    let plane = Plane::within(width, height, luma, MOST_PIXELS);
+    let plane = Plane::within(width, height, luma, MAX_PIXELS);
     Measures {
         laplacian_variance: short(plane.laplacian_variance()),
         noise: short(plane.noise()),
@@ -66,7 +66,7 @@ fn luma(pixel: &[u8]) -> u8 {
 
 /// Four significant digits.
 fn short(value: f64) -> f64 {
-    // The shortest way that rounds in decimals, as what is written is read.
+    // The shortest way to round in decimals, the form in which numbers are written.
     format!("{value:.3e}").parse().unwrap_or(value)
 }
 
@@ -77,9 +77,9 @@ struct Plane {
 }
 
 impl Plane {
-    /// Luma, averaged down to at most so many pixels: each row over the width, and the rows that a
-    /// row becomes a part of added up. No more than a row is held beside the result, whatever the
-    /// shape.
+    /// Luma, averaged down to at most this many pixels: each row over the width, then added to the
+    /// rows of the result that it is a part of. No more than one row is held beside the result,
+    /// whatever the shape.
     fn within(width: usize, height: usize, luma: &[u8], most: f64) -> Self {
         let scale = (most / luma.len().max(1) as f64).sqrt();
         if scale >= 1.0 {

@@ -46,8 +46,8 @@ use self::tiff_block::Block;
 use crate::files;
 use crate::record::{Note, NoteKind};
 
-/// The most pixels that a file may claim where nothing else is said (Pillow warns of a
-/// decompression bomb from the same count on).
+/// The default for the most pixels that a file may claim (Pillow warns of a decompression bomb from
+/// the same count on).
 pub const MAX_PIXELS: u64 = 178_956_970;
 
 /// Why a file is not an image that can be used.
@@ -70,7 +70,7 @@ pub enum ImageError {
         shape: [usize; 3],
     },
     /// The header promises more than is decoded.
-    #[error("{width}x{height} is more than the limit of {max_pixels} pixels (--max-pixels)")]
+    #[error("{width}x{height} is more than the limit of {max_pixels} pixels (`max_pixels`)")]
     TooLarge {
         /// Claimed width.
         width: u32,
@@ -97,7 +97,7 @@ pub enum ImageError {
     #[error("the decoder panicked over this file")]
     Panicked,
     /// More bytes than an image within the limit of pixels can have.
-    #[error("is larger than {most} bytes, which no image within --max-pixels is")]
+    #[error("has more than {most} bytes, which no image within `max_pixels` has")]
     TooManyBytes {
         /// The limit.
         most: u64,
@@ -117,7 +117,7 @@ fn row_by_row(array: Array3<u8>) -> Vec<u8> {
         return array.into_iter().collect();
     }
     let (mut values, first) = array.into_raw_vec_and_offset();
-    // A part of an array keeps what lies around it.
+    // A part of an array keeps the rest of the array in memory.
     values.drain(..first.unwrap_or(0));
     values.truncate(whole);
     values
@@ -132,7 +132,7 @@ pub struct UprightImage {
     pub height: u32,
     /// Row-major RGB, `width * height * 3` bytes.
     pub rgb: Vec<u8>,
-    /// The file's EXIF orientation, 1..8 (1 where it has none), applied or not.
+    /// The file's EXIF orientation, 1..8 (1 if it has none), applied or not.
     pub orientation: u8,
     /// The share of the stored image's rows that the file holds, 0..1: less than 1 for a JPEG that
     /// ends early. The rest is grey.
@@ -143,7 +143,7 @@ pub struct UprightImage {
 
 impl UprightImage {
     /// The upright image of pixels that are in memory: `[height, width, 3]`, u8, RGB. They are
-    /// copied only where they do not lie row by row.
+    /// copied only if they do not lie row by row.
     ///
     /// # Errors
     /// [`ImageError::NotRgb`] for another shape, and for sides of no pixel or above `u32`.
@@ -162,10 +162,10 @@ impl UprightImage {
         ArrayView3::from_shape((self.height as usize, self.width as usize, 3), &self.rgb).ok()
     }
 
-    /// The RGB bytes of a part of it; copied only where the part is not the whole.
+    /// The RGB bytes of a part of it; copied only if the part is not the whole.
     ///
     /// # Panics
-    /// Where the part does not lie inside the image.
+    /// If the part does not lie inside the image.
     pub fn pixels(&self, x: u32, y: u32, width: u32, height: u32) -> Cow<'_, [u8]> {
         if (x, y, width, height) == (0, 0, self.width, self.height) {
             return Cow::Borrowed(&self.rgb);
@@ -179,7 +179,7 @@ impl UprightImage {
     }
 }
 
-/// An image of which fewer pixels may have been decoded than the file holds.
+/// An image that may have fewer decoded pixels than its file holds.
 #[derive(Debug, Clone)]
 pub struct ReducedImage {
     /// Width of the whole upright image.
@@ -193,12 +193,11 @@ pub struct ReducedImage {
 /// Whether this build has a decoder that [`decode_reduced`] can take fewer pixels from.
 pub const CAN_REDUCE: bool = cfg!(feature = "turbojpeg");
 
-/// Decodes `bytes`; `apply_orientation` turns the pixels as the EXIF orientation says (default
-/// everywhere; off by `--no-exif`).
+/// Decodes `bytes`. With `apply_orientation` the pixels are turned as the EXIF orientation says.
 ///
 /// # Errors
-/// [`ImageError`]. A JPEG that ends early is none as long as a row of it is there;
-/// [`UprightImage::rows_there`] says how many are.
+/// [`ImageError`]. A JPEG that ends early is an image as long as one row of it is there;
+/// [`UprightImage::rows_there`] is the share of its rows.
 pub fn decode(bytes: &[u8], apply_orientation: bool) -> Result<UprightImage, ImageError> {
     decode_within(bytes, apply_orientation, MAX_PIXELS)
 }
@@ -216,11 +215,11 @@ pub fn decode_within(
         .decoded)
 }
 
-/// [`decode_within`], but of a JPEG only as many pixels as are `needed`: of width and height of the
-/// upright image it gives those that the pixels will be resized to. The inverse DCT then gives a
-/// half, a quarter or an eighth of each side, never less than that, which takes a fraction of the
-/// time and is not what decoding all and resizing gives: answers may change. Only where
-/// [`CAN_REDUCE`].
+/// [`decode_within`], but only as many pixels of a JPEG as are `needed`: given the width and height
+/// of the upright image, it returns the size that the pixels will be resized to. The inverse DCT
+/// then gives a half, a quarter or an eighth of each side, never less than that. It takes a
+/// fraction of the time and is not what decoding all and resizing gives: answers may change. Only
+/// with [`CAN_REDUCE`].
 ///
 /// # Errors
 /// As [`decode`].
@@ -291,16 +290,15 @@ fn decode_unguarded(
     Ok(ReducedImage { width, height, decoded })
 }
 
-/// The largest part of a side, as a divisor, that leaves both sides as long as is needed. 1 where
-/// the image is to grow.
+/// The largest divisor that leaves both sides as long as is needed; 1 if the image is to grow.
 fn divisor((width, height): (u32, u32), needed: (u32, u32)) -> u32 {
-    // Of the eighths that libjpeg-turbo can do, these three have fast code.
+    // Of the scales in eighths that libjpeg-turbo supports, these three have fast code.
     let enough = |divisor: &u32| width / divisor >= needed.0 && height / divisor >= needed.1;
     [8, 4, 2].into_iter().find(enough).unwrap_or(1)
 }
 
-/// A JPEG whose end is missing: what is there, and grey. Never by libjpeg-turbo, whose binding
-/// gives no pixels with a warning.
+/// A JPEG without its end: the rows that are there, then grey. Never by libjpeg-turbo, whose
+/// binding gives no pixels with a warning.
 fn decode_cut(
     bytes: &[u8],
     extent: jpeg_rows::Extent,
@@ -344,12 +342,12 @@ thread_local! {
 }
 
 /// The most bytes that [`recycle`] keeps for a thread: a photograph of 21 megapixels.
-const MOST_SPARE: usize = 64 << 20;
+const MAX_SPARE: usize = 64 << 20;
 
 /// Gives an image's memory to the next one that the same thread decodes. A large buffer that comes
 /// from the system for every image anew, page by page, costs a quarter of decoding it.
 pub fn recycle(image: UprightImage) {
-    if image.rgb.capacity() <= MOST_SPARE {
+    if image.rgb.capacity() <= MAX_SPARE {
         SPARE.set(image.rgb);
     }
 }
@@ -373,7 +371,7 @@ fn decode_turbo(_: &[u8], _: (u32, u32), _: u32) -> Option<RgbImage> {
     None
 }
 
-/// What a file promises before its pixels are read.
+/// Facts from a file's header, before its pixels are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// Width in pixels, after the orientation was applied.
@@ -386,11 +384,11 @@ pub struct Header {
     pub file_copies: u64,
 }
 
-/// The header of the file that `reader` reads. Of a file that is no image, only the beginning is
-/// read; of an image, what stands before its pixels.
+/// The header of the file that `reader` reads. Only the beginning is read of a file that is no
+/// image, and only the part before the pixels of an image.
 ///
 /// # Errors
-/// [`ImageError`], as [`decode`], but for what only the pixels would show.
+/// [`ImageError`], as [`decode`], except for faults of the pixels.
 pub fn header(
     reader: &mut (impl BufRead + Seek),
     apply_orientation: bool,
@@ -408,8 +406,8 @@ pub fn header(
     })
 }
 
-/// What `of` makes of a decoder that knows the header alone, of the orientation, and of whether it
-/// is a JPEG.
+/// `of` applied to a decoder that has read only the header, the orientation, and whether it is a
+/// JPEG.
 fn with_header<T>(
     reader: &mut (impl BufRead + Seek),
     max_pixels: u64,
@@ -487,15 +485,15 @@ pub fn orientation(mut reader: impl BufRead + Seek) -> Result<u8, ImageError> {
     with_header(&mut reader, MAX_PIXELS, |_, orientation, _| orientation.to_exif())
 }
 
-/// The most bytes that the file of an image of so many pixels is read for: those of 16-bit RGBA,
-/// and never less than what animations take.
+/// The most bytes that are read of the file of an image of this many pixels: those of 16-bit RGBA,
+/// and never less than animations take.
 pub fn most_bytes(max_pixels: u64) -> u64 {
     const ALWAYS: u64 = 256 << 20;
     max_pixels.saturating_mul(8).max(ALWAYS)
 }
 
-/// What a file may hold before its pixels, opened: texts, an ICC profile.
-const MOST_BEFORE_PIXELS: u64 = 32 << 20;
+/// The most decompressed bytes before a file's pixels: texts, an ICC profile.
+const MAX_BEFORE_PIXELS: u64 = 32 << 20;
 
 /// A decoder that has read the header, within the limits, and the file's orientation.
 fn open<'r, R: BufRead + Seek + 'r>(
@@ -507,12 +505,11 @@ fn open<'r, R: BufRead + Seek + 'r>(
         return Err(ImageError::Empty);
     }
     let foreign = Foreign::of_bytes(first);
-    // A PNG's decoder counts a row of pixels, of 8 bytes at most, as a part of what stands before
-    // them.
+    // A PNG's decoder counts a row of pixels, of 8 bytes at most, as part of the bytes before them.
     let row =
         png_rows::Header::of(first).map_or(0, |header| header.row_pixels().min(max_pixels) * 8);
     let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_BEFORE_PIXELS.saturating_add(row));
+    limits.max_alloc = Some(MAX_BEFORE_PIXELS.saturating_add(row));
     let mut reader =
         ImageReader::new(reader).with_guessed_format().map_err(::image::ImageError::IoError)?;
     reader.limits(limits.clone());
@@ -546,8 +543,8 @@ fn has_planar_tiles(bytes: &[u8]) -> bool {
         && block.entry(page, TILE_WIDTH).is_some()
 }
 
-/// Whether the end-of-image marker stands behind the first scan. What stands before it is passed
-/// over segment by segment: a thumbnail in the EXIF block is a JPEG with an end of its own.
+/// Whether the end-of-image marker stands behind the first scan. Earlier segments are skipped one
+/// by one: a thumbnail in the EXIF block is a JPEG with an end of its own.
 fn jpeg_has_its_end(bytes: &[u8]) -> bool {
     const START_OF_SCAN: u8 = 0xDA;
     let mut place = 2;
@@ -578,8 +575,8 @@ fn into_rgb(decoded: DynamicImage) -> Vec<u8> {
 }
 
 /// One channel composited over white in the fixed-point arithmetic of Pillow's `alpha_composite`
-/// over an opaque background (src/libImaging/AlphaComposite.c), which is what Hugging Face's
-/// `convert_to_rgb` calls.
+/// over an opaque background (src/libImaging/AlphaComposite.c), as Hugging Face's `convert_to_rgb`
+/// does it.
 fn over_white(channel: u8, alpha: u8) -> u8 {
     let weighted = u32::from(channel) * u32::from(alpha) + 255 * (255 - u32::from(alpha));
     let scaled = (weighted + 0x80) << 7;

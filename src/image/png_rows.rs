@@ -1,9 +1,9 @@
 //! PNG files whose rows are very long.
 //!
 //! In: the bytes of a PNG file. Out: its pixels, as the `image` crate gives them. Promises: beside
-//! the pixels, at most one row is held as the file stores it, and none of an image of 8-bit RGB, or
-//! of one row. That crate's decoder holds a row three times over, which is three times the image
-//! where a row is all of it.
+//! the pixels, at most one row is held as the file stores it, and none for an image of 8-bit RGB,
+//! or of one row. That crate's decoder holds a row three times over, which is three times the image
+//! if one row is all of it.
 //!
 //! Source: PNG 3rd edition: 7.2 (scanlines), 8 (Adam7), 9 (filters), 11.3.1 (tRNS).
 
@@ -16,14 +16,14 @@ use flate2::bufread::ZlibDecoder;
 use super::ImageError;
 use super::segments::png_chunk;
 
-/// From so many bytes on a row is long: less is not worth another way.
+/// A row of this many bytes is long: shorter ones are not worth another way.
 const LONG_ROW: u64 = 4 << 20;
 /// Bytes of a row that are unfiltered at once: a whole number of pixels of any kind.
 const BLOCK: usize = 48 << 10;
 
 const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
-/// What the header says.
+/// Fields of the header.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Header {
     width: u32,
@@ -34,7 +34,7 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// That of a file which begins with `bytes`; nothing where it is no PNG.
+    /// The header of a file that begins with `bytes`; `None` if it is no PNG.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let header = bytes.strip_prefix(SIGNATURE)?.get(..21)?;
         let number = |at: usize| Some(u32::from_be_bytes(*header.get(at..)?.first_chunk()?));
@@ -64,7 +64,7 @@ impl Header {
         self.channels() * usize::from(self.depth)
     }
 
-    /// Bytes of a row of so many pixels.
+    /// Bytes of a row of this many pixels.
     fn row(self, width: usize) -> usize {
         (width * self.bits()).div_ceil(8)
     }
@@ -130,7 +130,7 @@ fn invalid(what: &str) -> io::Error {
 struct Data<'b> {
     /// Behind the chunk.
     rest: &'b [u8],
-    /// What is left of it.
+    /// The rest of it.
     chunk: &'b [u8],
 }
 
@@ -171,7 +171,7 @@ impl Read for Data<'_> {
     }
 }
 
-/// What stored samples become.
+/// Conversion of stored samples.
 struct Kind {
     /// Samples of a pixel of the result.
     channels: usize,
@@ -201,7 +201,7 @@ impl Kind {
                 kind.channels = if transparency.is_some() { 4 } else { 3 };
                 kind.palette = Some(colours.map(colour).collect());
             }
-            // A key that is cut off is none, as for the other decoder.
+            // A key that is cut off does not count, as in the other decoder.
             (0 | 2, Some(key)) if key.len() >= 2 * kind.channels => {
                 let sample = |channel: usize| {
                     let at = 2 * channel.min(kind.channels - 1);
@@ -226,11 +226,11 @@ impl Kind {
 
 /// A sample of the result.
 trait Sample: Copy {
-    /// Of so many bits.
+    /// Of this many bits.
     fn of(value: u16, depth: u8) -> Self;
-    const MOST: Self;
+    const WHITE: Self;
     const NONE: Self;
-    /// The bytes of samples that hold just what the file stores.
+    /// The bytes of samples of the stored width.
     fn bytes(samples: &mut [Self]) -> Option<&mut [u8]>;
 }
 
@@ -239,7 +239,7 @@ impl Sample for u8 {
         // 1, 2 and 4 bits are spread over 8.
         if depth < 8 { (value * (255 / ((1 << depth) - 1))) as Self } else { value as Self }
     }
-    const MOST: Self = Self::MAX;
+    const WHITE: Self = Self::MAX;
     const NONE: Self = 0;
 
     fn bytes(samples: &mut [Self]) -> Option<&mut [u8]> {
@@ -251,7 +251,7 @@ impl Sample for u16 {
     fn of(value: u16, _: u8) -> Self {
         value
     }
-    const MOST: Self = Self::MAX;
+    const WHITE: Self = Self::MAX;
     const NONE: Self = 0;
 
     fn bytes(_: &mut [Self]) -> Option<&mut [u8]> {
@@ -291,7 +291,7 @@ fn rows<S: Sample>(
             continue;
         }
         let row_bytes = header.row(width);
-        // The row above, where the result does not hold it as it is stored and there is one.
+        // The row above, if there is one and the result does not hold it as it is stored.
         let mut above = vec![0; if kind.is_stored(header) || height < 2 { 0 } else { row_bytes }];
         for row in 0..height {
             let mut filter = [0];
@@ -359,7 +359,7 @@ fn write<S: Sample>(block: &[u8], pixel: usize, header: Header, kind: &Kind, to:
         *to = S::of(value, header.depth);
     }
     if kind.transparent.is_some() {
-        to[channels] = if is_key { S::NONE } else { S::MOST };
+        to[channels] = if is_key { S::NONE } else { S::WHITE };
     }
 }
 
@@ -425,7 +425,7 @@ mod tests {
 
     use super::*;
 
-    /// Every PNG of the fixtures, whatever its rows, gives what the other decoder gives.
+    /// Every PNG of the fixtures, whatever its rows, decodes as with the other decoder.
     #[test]
     fn pixels_are_those_of_the_other_decoder() {
         let mut seen = std::collections::BTreeSet::new();
@@ -452,8 +452,8 @@ mod tests {
         assert!(seen.len() > 5, "{seen:?}");
     }
 
-    /// A PNG of that kind, its stored bits of no particular picture, without filters; `key` is what
-    /// stands in tRNS.
+    /// A PNG of that kind, with arbitrary stored bits, without filters; `key` is the contents of
+    /// tRNS.
     fn made(header: Header, key: Option<&[u8]>) -> Vec<u8> {
         let size = |length: u32, first: usize, step: usize| {
             (length as usize).saturating_sub(first).div_ceil(step)

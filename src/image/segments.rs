@@ -8,7 +8,7 @@
 
 use std::io::{self, BufRead, Seek};
 
-/// What the first chunk of that kind in a PNG holds.
+/// The contents of the first chunk of that kind in a PNG.
 pub(super) fn png_chunk(bytes: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
     let mut rest = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
     while let Some((head, behind)) = rest.split_first_chunk::<8>() {
@@ -22,9 +22,9 @@ pub(super) fn png_chunk(bytes: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
     None
 }
 
-/// The most bytes of a JPEG's segments before its pixels, but for those that are passed over:
-/// tables, and one EXIF block.
-const LONGEST_JPEG_HEAD: usize = 4 << 20;
+/// The most bytes of a JPEG's segments before its pixels, without those that are skipped: tables,
+/// and one EXIF block.
+const MAX_JPEG_HEAD_BYTES: usize = 4 << 20;
 
 /// The beginning of a JPEG up to its first scan, without profiles, comments and other programs'
 /// data: they are passed over unread.
@@ -37,7 +37,7 @@ pub(super) fn jpeg_head(reader: &mut (impl BufRead + Seek)) -> io::Result<Vec<u8
     let mut has_exif = false;
     loop {
         let mut marker = [0; 2];
-        // What is wrong with a head that breaks off, its decoder says.
+        // Its decoder reports the fault of a head that breaks off.
         if reader.read_exact(&mut marker).is_err() || marker[0] != 0xFF {
             return Ok(head);
         }
@@ -70,7 +70,7 @@ pub(super) fn jpeg_head(reader: &mut (impl BufRead + Seek)) -> io::Result<Vec<u8
         if marker[1] == START_OF_SCAN {
             return Ok(head);
         }
-        if head.len() > LONGEST_JPEG_HEAD {
+        if head.len() > MAX_JPEG_HEAD_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "the JPEG has too many tables before its pixels",

@@ -1,4 +1,4 @@
-//! Reading a TIFF block: what a TIFF file is, and what EXIF is written in.
+//! A reader of TIFF blocks: TIFF files, and EXIF.
 //!
 //! In: the block's bytes. Out: entries of its directories. Promises: an offset that leads outside
 //! the block is an entry that is not there; nothing is followed from one directory to the next, so
@@ -15,7 +15,7 @@ pub(crate) struct Block<'b> {
 }
 
 impl<'b> Block<'b> {
-    /// The block; nothing where the bytes do not begin as one.
+    /// The block; `None` if the bytes do not begin as one.
     pub(crate) fn new(bytes: &'b [u8]) -> Option<Self> {
         let big_endian = match bytes.first_chunk()? {
             b"II*\0" => false,
@@ -41,24 +41,23 @@ impl<'b> Block<'b> {
             as usize)
     }
 
-    /// Where the first directory begins.
+    /// The start of the first directory.
     pub(crate) fn first_directory(self) -> Option<usize> {
         self.u32(4)
     }
 
-    /// Where the directory begins that an entry of `directory` points at.
+    /// The start of the directory that an entry of `directory` points at.
     pub(crate) fn directory_of(self, directory: usize, tag: u16) -> Option<usize> {
         self.u32(self.entry(directory, tag)?.checked_add(8)?)
     }
 
-    /// Where a directory's entry of that tag begins.
+    /// The start of a directory's entry of that tag.
     pub(crate) fn entry(self, directory: usize, tag: u16) -> Option<usize> {
         let count = usize::from(self.u16(directory)?);
         (0..count).map(|index| directory + 2 + index * 12).find(|&at| self.u16(at) == Some(tag))
     }
 
-    /// The number of a directory's entry of that tag; `None` where there is none, or not exactly
-    /// one.
+    /// The number in a directory's entry of that tag; `None` if there is none, or not exactly one.
     pub(super) fn number(self, directory: usize, tag: u16) -> Option<u32> {
         const BYTE: u16 = 1;
         const SHORT: u16 = 3;
@@ -75,7 +74,7 @@ impl<'b> Block<'b> {
         }
     }
 
-    /// The bytes of an entry of text or of anything. `None` where they lie outside, or are numbers.
+    /// The bytes of an entry of text or of anything. `None` if they lie outside, or are numbers.
     pub(crate) fn bytes_of(self, entry: usize) -> Option<&'b [u8]> {
         const BYTE: u16 = 1;
         const ASCII: u16 = 2;

@@ -1,4 +1,4 @@
-//! JPEG by libjpeg-turbo, where the feature `turbojpeg` is on.
+//! JPEG by libjpeg-turbo, with the feature `turbojpeg`.
 //!
 //! In: a JPEG's bytes. Out: its pixels as they are stored, RGB, at full size or at a half, a
 //! quarter or an eighth of it. Promises: at full size they equal Pillow's, bit for bit, since both
@@ -8,8 +8,8 @@ use ::image::RgbImage;
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat, ScalingFactor};
 
 /// The pixels of a JPEG of `width` x `height`, each side divided by `divisor` (1, 2, 4 or 8) and
-/// rounded up. Nothing where libjpeg-turbo has no RGB of it (CMYK) or warns about the data: the
-/// caller's other decoder has the last word then.
+/// rounded up. `None` if libjpeg-turbo has no RGB of it (CMYK) or warns about the data: the
+/// caller's other decoder then decides.
 pub(super) fn decode(bytes: &[u8], (width, height): (u32, u32), divisor: u32) -> Option<RgbImage> {
     let mut decompressor = Decompressor::new().ok()?;
     let header = decompressor.read_header(bytes).ok()?;

@@ -1,7 +1,7 @@
-//! What differs between the settings of two runs.
+//! Differences between the settings of two runs.
 //!
-//! In: the JSON of both. Out: every setting that differs, by its path, with both values, cut to
-//! what a reader can compare.
+//! In: the JSON of both. Out: every setting that differs, by its path, with both values, shortened
+//! for comparison.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,10 +11,10 @@ use serde_json::Value;
 
 use crate::record::Manifest;
 
-/// So many characters of a value are shown.
+/// The most characters of a value that are shown.
 const SHOWN: usize = 60;
 
-/// Before the first character that differs, so many of a long value.
+/// Characters of a long value that are shown before the first difference.
 const BEFORE: usize = 15;
 
 /// One setting that differs.
@@ -22,14 +22,14 @@ const BEFORE: usize = 15;
 pub struct Difference {
     /// Its path: `task.labels`.
     pub setting: String,
-    /// Its value in the run that is there; null where it has none.
+    /// Its value in the run that is there; null if it has none.
     pub there: Value,
     /// The value that was asked for.
     pub wanted: Value,
 }
 
 impl Difference {
-    /// Of two folders that names are relative to.
+    /// The difference between two folders that names are relative to.
     pub(super) fn of_roots(there: Option<&Path>, wanted: Option<&Path>) -> Self {
         let [there, wanted] = [there, wanted]
             .map(|root| root.map_or(Value::Null, |root| root.to_string_lossy().into()));
@@ -50,7 +50,7 @@ pub(super) fn between(there: &Manifest, wanted: &Manifest) -> Vec<Difference> {
     found
 }
 
-/// Appends what differs between `there` and `wanted`, both called `path`.
+/// Appends the differences between `there` and `wanted`, both called `path`.
 pub(super) fn collect(path: &str, there: &Value, wanted: &Value, found: &mut Vec<Difference>) {
     if there == wanted {
         return;
@@ -98,8 +98,10 @@ mod tests {
     #[test]
     fn what_differs_is_named_and_shown() {
         let long = |end: &str| format!("{} {end}", "word ".repeat(40));
-        let there = json!({"task": {"labels": ["star"]}, "budget": 280, "same": 1, "gone": true, "prompt": long("one")});
-        let wanted = json!({"task": {"labels": ["circle"]}, "budget": 560, "same": 1, "prompt": long("two")});
+        let there = json!({"task": {"labels": ["star"]}, "budget": 280, "same": 1, "gone": true,
+            "prompt": long("one")});
+        let wanted = json!({"task": {"labels": ["circle"]}, "budget": 560, "same": 1,
+            "prompt": long("two")});
         let mut found = Vec::new();
         collect("", &there, &wanted, &mut found);
         let lines: Vec<String> = found.iter().map(ToString::to_string).collect();

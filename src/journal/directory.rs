@@ -1,8 +1,8 @@
-//! A run's directory: who may write it, and what is in it.
+//! A run's directory: its contents, and the right to write it.
 //!
 //! In: a path. Out: the directory of a run that this process alone writes. Promises: a directory is
-//! a run if its `run.json` is one of gemscope's; nothing is removed but the run's own files, which
-//! are the journal, `run.json` and what the list of written files proves.
+//! a run if its `run.json` is one of gemscope's; only the run's own files are removed: the journal,
+//! `run.json`, and files that the list of written files proves.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -16,7 +16,7 @@ use super::error::RunDirectoryError;
 use super::manifest::{self, ManifestError};
 use super::pairs::{self, PairJournal};
 use super::placement::Placement;
-use super::records::{self, Journal, Known, each_record, whole_bytes};
+use super::records::{self, Journal, ResumeIndex, each_record, whole_bytes};
 use crate::ownership::{self, Holder, OutputDirectory, OwnershipError};
 use crate::record::{AnswerStatus, Manifest, Record};
 
@@ -26,8 +26,8 @@ pub struct RunDirectory {
     output: OutputDirectory,
     /// The process that wrote here last, if it was killed.
     pub killed: Option<Holder>,
-    /// What a fresh run left: files that were changed since gemscope wrote them, or of whose
-    /// writing there is no record.
+    /// Files that a fresh run left: changed since gemscope wrote them, or with no record of their
+    /// writing.
     pub kept: Vec<String>,
     /// How many copies of images that are gone a fresh run left, in words.
     pub last_copies: Option<String>,
@@ -36,8 +36,8 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Takes `path` for a run: a new directory, an empty one or an earlier run. With `fresh`, what
-    /// gemscope wrote there is removed.
+    /// Takes `path` for a run: a new directory, an empty one or an earlier run. With `fresh`,
+    /// gemscope's files in it are removed.
     ///
     /// # Errors
     /// [`RunDirectoryError`] if it holds something else, or another process writes it.
@@ -79,20 +79,20 @@ impl RunDirectory {
         })
     }
 
-    /// Whether files that are in the way are taken over, whoever wrote them.
+    /// Whether files that are in the way are replaced, whoever wrote them.
     #[must_use]
     pub fn adopting(self, adopt: bool) -> Self {
         Self { output: self.output.adopting(adopt), ..self }
     }
 
-    /// Where exports are written.
+    /// The directory for exports.
     pub fn output(&self) -> &OutputDirectory {
         &self.output
     }
 
-    /// The journal first: without it, what is left says nothing. The `run.json` stays until another
-    /// takes its place: without one, the user's files would keep a killed process from beginning
-    /// again.
+    /// The journal goes first: without it, the other files are meaningless. The `run.json` stays
+    /// until another takes its place: without one, the user's files would keep a killed process
+    /// from beginning again.
     fn clear(&mut self) -> Result<(), RunDirectoryError> {
         let remove = |name: &str| {
             let path = self.output.join(name);
@@ -124,18 +124,18 @@ impl RunDirectory {
     /// become those of `manifest`.
     ///
     /// # Errors
-    /// [`RunDirectoryError::OtherSettings`] that shows what differs; [`ManifestError::Filtered`]
-    /// where the records of an earlier version lack what the filters would show.
-    pub fn settle(&self, manifest: &Manifest) -> Result<(), RunDirectoryError> {
-        self.settle_placed(manifest, &Placement::default())
+    /// [`RunDirectoryError::OtherSettings`] with the differences; [`ManifestError::Filtered`] if
+    /// the records of an earlier version lack boxes that the filters would show.
+    pub fn create_or_verify(&self, manifest: &Manifest) -> Result<(), RunDirectoryError> {
+        self.create_or_verify_placed(manifest, &Placement::default())
     }
 
-    /// The same for a run whose images have names: the run that is there goes on under the root of
-    /// `manifest`, to which `placement` leads from its own.
+    /// The same for a run whose images may have been renamed: it goes on under the root of
+    /// `manifest`, and `placement` leads there from its own.
     ///
     /// # Errors
-    /// As [`Self::settle`], and [`RunDirectoryError::ChangedMeanwhile`].
-    pub fn settle_placed(
+    /// As [`Self::create_or_verify`], and [`RunDirectoryError::ChangedMeanwhile`].
+    pub fn create_or_verify_placed(
         &self,
         manifest: &Manifest,
         placement: &Placement,
@@ -144,7 +144,7 @@ impl RunDirectory {
         if self.cleared.swap(false, Ordering::Relaxed) || !Manifest::is_there(path)? {
             return Ok(manifest.write(&self.output)?);
         }
-        // One that this version cannot read is of another, which says more than what differs.
+        // If this version cannot read it, that error says more than a difference.
         let there = Manifest::read(path)?;
         let differences = manifest.differences(path)?;
         if !differences.is_empty() {
@@ -174,23 +174,26 @@ impl RunDirectory {
             _ => {}
         }
         there.can_show(&manifest.filters)?;
-        let now = there.clone().gone_on(manifest, &placement.prefix, whole_bytes(path)?);
+        let now = there.clone().resumed_as(manifest, &placement.prefix, whole_bytes(path)?);
         if now != there {
             now.write(&self.output)?;
         }
         Ok(())
     }
 
-    /// The journal, and what it holds already. Appended records are to be on disk after
+    /// The journal, and the index of its records. Appended records are to be on disk after
     /// `sync_every`.
     ///
     /// # Errors
     /// [`RunDirectoryError::Journal`].
-    pub fn journal(&self, sync_every: Duration) -> Result<(Journal, Known), RunDirectoryError> {
+    pub fn journal(
+        &self,
+        sync_every: Duration,
+    ) -> Result<(Journal, ResumeIndex), RunDirectoryError> {
         Ok(Journal::open(self.output.path(), sync_every)?)
     }
 
-    /// The journal of pairs, and what it holds already.
+    /// The journal of pairs, with its records.
     ///
     /// # Errors
     /// [`RunDirectoryError::Journal`].
@@ -203,9 +206,9 @@ impl RunDirectory {
     /// round.
     ///
     /// # Errors
-    /// [`RunDirectoryError::OtherAnswers`] where it holds another answer about one of their images,
+    /// [`RunDirectoryError::OtherAnswers`] if it holds another answer about one of their images,
     /// before anything is written.
-    pub fn held(&self, records: &[Record]) -> Result<Vec<bool>, RunDirectoryError> {
+    pub fn already_held(&self, records: &[Record]) -> Result<Vec<bool>, RunDirectoryError> {
         let images: HashMap<&str, usize> = records
             .iter()
             .enumerate()
@@ -257,7 +260,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("run");
         let held = RunDirectory::open(&path, false).unwrap();
-        held.settle(&Manifest::new(None, None)).unwrap();
+        held.create_or_verify(&Manifest::new(None, None)).unwrap();
         let Err(error) = RunDirectory::open(&path, true) else { panic!("two writers") };
         assert!(error.to_string().contains(&format!("process {}", std::process::id())), "{error}");
         held.output().write("instances.json", b"of the run").unwrap();
@@ -269,15 +272,14 @@ mod tests {
         assert!(!path.join("instances.json").exists() && path.join("mine.txt").exists());
         assert!(path.join("results.json").exists());
         assert_eq!(held.kept, ["mine.txt", "results.json"]);
-        held.settle(&Manifest::new(None, None)).unwrap();
+        held.create_or_verify(&Manifest::new(None, None)).unwrap();
         let other = Manifest::new(Some("elsewhere".into()), None);
-        assert!(
-            matches!(held.settle(&other), Err(RunDirectoryError::OtherSettings { differences, .. }) if differences[0].setting == "root")
-        );
+        assert!(matches!(held.create_or_verify(&other), Err(RunDirectoryError::OtherSettings {
+                differences, .. }) if differences[0].setting == "root"));
         let stale =
             Placement { earlier: Some("of another process".into()), ..Placement::default() };
         assert!(matches!(
-            held.settle_placed(&other, &stale),
+            held.create_or_verify_placed(&other, &stale),
             Err(RunDirectoryError::ChangedMeanwhile(_))
         ));
         assert_eq!(Manifest::read(&path).unwrap().root, None);
@@ -294,42 +296,50 @@ mod tests {
     fn a_journal_is_completed_and_never_contradicted() {
         let dir = tempfile::tempdir().unwrap();
         let held = RunDirectory::open(&dir.path().join("run"), false).unwrap();
-        held.settle(&Manifest::new(None, None)).unwrap();
+        held.create_or_verify(&Manifest::new(None, None)).unwrap();
         let empty = |image: &str| Record {
             status: AnswerStatus::Empty,
             ..Record::failed(image.into(), "why".into())
         };
         let records = ["a", "b"].map(empty);
         let (mut journal, _) = held.journal(Duration::ZERO).unwrap();
-        assert_eq!(held.held(&records).unwrap(), [false, false]);
+        assert_eq!(held.already_held(&records).unwrap(), [false, false]);
         journal.append(&records[1]).unwrap();
-        assert_eq!(held.held(&records).unwrap(), [false, true]);
+        assert_eq!(held.already_held(&records).unwrap(), [false, true]);
         let other = Record { reason: Some("another".into()), ..empty("b") };
-        let error = held.held(std::slice::from_ref(&other)).unwrap_err();
+        let error = held.already_held(std::slice::from_ref(&other)).unwrap_err();
         assert!(
             error.to_string().contains("other answers about 1 of these images, b among them"),
             "{error}"
         );
         journal.append(&other).unwrap();
-        assert_eq!(held.held(&[other]).unwrap(), [true], "the last record of an image counts");
+        assert_eq!(
+            held.already_held(&[other]).unwrap(),
+            [true],
+            "the last record of an image counts"
+        );
         let failed = Record::failed("b".into(), "failed".into());
-        assert_eq!(held.held(std::slice::from_ref(&failed)).unwrap(), [true], "an answer stays");
+        assert_eq!(
+            held.already_held(std::slice::from_ref(&failed)).unwrap(),
+            [true],
+            "an answer stays"
+        );
         journal.append(&failed).unwrap();
-        assert_eq!(held.held(&records).unwrap(), [false, false], "a failure does not");
+        assert_eq!(held.already_held(&records).unwrap(), [false, false], "a failure does not");
     }
 
     #[test]
     fn a_fresh_run_that_was_killed_can_be_begun_again_beside_the_users_files() {
         let dir = tempfile::tempdir().unwrap();
         let held = RunDirectory::open(dir.path(), false).unwrap();
-        held.settle(&Manifest::new(None, None)).unwrap();
+        held.create_or_verify(&Manifest::new(None, None)).unwrap();
         held.output().write("instances.json", b"of the run").unwrap();
         drop(held);
         fs::write(dir.path().join("mine.txt"), "mine").unwrap();
         // Killed before the new manifest is written.
         drop(RunDirectory::open(dir.path(), true).unwrap());
         let held = RunDirectory::open(dir.path(), true).unwrap();
-        held.settle(&Manifest::new(Some("elsewhere".into()), None)).unwrap();
+        held.create_or_verify(&Manifest::new(Some("elsewhere".into()), None)).unwrap();
         assert_eq!(Manifest::read(dir.path()).unwrap().root, Some("elsewhere".into()));
         assert!(
             !dir.path().join("instances.json").exists() && dir.path().join("mine.txt").exists()
@@ -344,7 +354,7 @@ mod tests {
         fs::write(dir.path().join(".gemscope/new/run.json"), "half of a run.json").unwrap();
         let held = RunDirectory::open(dir.path(), false).unwrap();
         assert_eq!(held.killed, Some(Holder { process: 4711, since: 1 }));
-        held.settle(&Manifest::new(None, None)).unwrap();
+        held.create_or_verify(&Manifest::new(None, None)).unwrap();
         drop(held);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "the lock and the manifest");
         assert_eq!(

@@ -15,14 +15,17 @@ use crate::ownership::{Holder, OwnershipError, named};
 #[non_exhaustive]
 pub enum RunDirectoryError {
     /// The directory holds something else.
-    #[error("{} is not empty and not a run (no run.json of gemscope in it): choose another --out", .0.display())]
+    #[error(
+        "{} is not empty and not a run (no run.json of gemscope in it): choose another `out`",
+        .0.display()
+    )]
     NotARun(PathBuf),
     /// Another process writes the run.
     #[error("{}: another process is writing this run{}", path.display(), named(holder.as_ref()))]
     InUse {
         /// The directory.
         path: PathBuf,
-        /// The process, where it is known.
+        /// The process, if it is known.
         holder: Option<Holder>,
     },
     /// Something in the directory is not gemscope's.
@@ -41,11 +44,12 @@ pub enum RunDirectoryError {
     OtherSettings {
         /// The directory.
         path: PathBuf,
-        /// What differs.
+        /// The differences.
         differences: Vec<Difference>,
     },
     /// The directory holds other answers about these images.
-    #[error("{} holds other answers about {count} of these images, {first} among them", path.display())]
+    #[error("{} holds other answers about {count} of these images, {first} among them",
+        path.display())]
     OtherAnswers {
         /// The directory.
         path: PathBuf,
@@ -55,7 +59,8 @@ pub enum RunDirectoryError {
         first: String,
     },
     /// Between the listing of the images and now.
-    #[error("{}: another process has changed this run meanwhile; run the command again", .0.display())]
+    #[error("{}: another process has changed this run meanwhile; run the command again",
+        .0.display())]
     ChangedMeanwhile(PathBuf),
     /// `run.json` cannot be read or written.
     #[error(transparent)]
@@ -66,7 +71,7 @@ pub enum RunDirectoryError {
 }
 
 impl RunDirectoryError {
-    /// Whether it is that the disk is full: with room again, the run can go on.
+    /// Whether the disk is full: the run can go on once it has room.
     pub fn is_full_disk(&self) -> bool {
         match self {
             Self::Ownership(error) => error.is_full_disk(),

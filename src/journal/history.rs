@@ -1,4 +1,4 @@
-//! How a run went, from its journal alone: statuses, speed, what was slow, what was tried again.
+//! How a run went, from its journal alone: statuses, speed, slow images, retried images.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -9,8 +9,8 @@ use super::json_log::{DamagedLine, JournalError};
 use super::records::each_record;
 use crate::record::{AnswerStatus, Record, Stages};
 
-/// So many stretches of time is a run cut into.
-const STRETCHES: usize = 12;
+/// The number of buckets that a run's time is divided into.
+const BUCKETS: usize = 12;
 
 /// How a run went.
 #[derive(Debug, Clone, Serialize)]
@@ -21,24 +21,23 @@ pub struct History {
     pub records: usize,
     /// How many images ended with each status.
     pub statuses: BTreeMap<AnswerStatus, usize>,
-    /// From the first record to the last, in seconds; nothing where no record says when it was
-    /// made.
+    /// From the first record to the last, in seconds; `None` if no record has a time.
     pub seconds: Option<f64>,
     /// When how many images were done. Empty as `seconds`.
-    pub throughput: Vec<Stretch>,
-    /// What an image took on average, by stage.
+    pub throughput: Vec<TimeBucket>,
+    /// Mean seconds of an image, by stage.
     pub mean: Option<Stages>,
     /// Images that took longest, the slowest first.
-    pub slowest: Vec<Slow>,
+    pub slowest: Vec<SlowImage>,
     /// Images with several records, sorted by name.
-    pub retried: Vec<Retried>,
+    pub retried: Vec<RetriedImage>,
     /// Lines of the journal that are no records.
     pub damaged: Vec<DamagedLine>,
 }
 
 /// A part of the time of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Stretch {
+pub struct TimeBucket {
     /// Its beginning, in seconds from the first record.
     pub from: f64,
     /// Its length in seconds.
@@ -47,21 +46,21 @@ pub struct Stretch {
     pub images: usize,
 }
 
-/// An image, and what it took.
+/// An image, and its time by stage.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Slow {
+pub struct SlowImage {
     /// Its name.
     pub image: String,
     /// How it ended.
     pub status: AnswerStatus,
-    /// Where the time went.
+    /// Seconds by stage.
     #[serde(flatten)]
     pub stages: Stages,
 }
 
 /// An image with several records.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Retried {
+pub struct RetriedImage {
     /// Its name.
     pub image: String,
     /// How each try ended, the first first.
@@ -83,7 +82,7 @@ impl History {
 #[derive(Default)]
 struct Collected {
     tries: HashMap<String, Vec<AnswerStatus>>,
-    timed: Vec<(Slow, f64)>,
+    timed: Vec<(SlowImage, f64)>,
 }
 
 impl Collected {
@@ -96,7 +95,8 @@ impl Collected {
         }
         self.tries.entry(record.image.clone()).or_default().push(record.status);
         if let Some(timings) = record.timings {
-            let slow = Slow { image: record.image, status: record.status, stages: timings.stages };
+            let slow =
+                SlowImage { image: record.image, status: record.status, stages: timings.stages };
             self.timed.push((slow, timings.finished));
         }
     }
@@ -109,8 +109,8 @@ impl Collected {
         }
         let (images, records) = (tries.len(), tries.values().map(Vec::len).sum());
         let again = tries.into_iter().filter(|(_, statuses)| statuses.len() > 1);
-        let mut retried: Vec<Retried> =
-            again.map(|(image, statuses)| Retried { image, statuses }).collect();
+        let mut retried: Vec<RetriedImage> =
+            again.map(|(image, statuses)| RetriedImage { image, statuses }).collect();
         retried.sort_by(|a, b| a.image.cmp(&b.image));
         let finished: Vec<f64> = timed.iter().map(|(_, finished)| *finished).collect();
         let mean = (!timed.is_empty()).then(|| {
@@ -134,22 +134,22 @@ impl Collected {
 }
 
 /// The time from the first to the last of `finished`, and how they lie in it.
-fn throughput(finished: &[f64]) -> (Option<f64>, Vec<Stretch>) {
+fn throughput(finished: &[f64]) -> (Option<f64>, Vec<TimeBucket>) {
     let first = finished.iter().copied().min_by(f64::total_cmp);
     let last = finished.iter().copied().max_by(f64::total_cmp);
     let (Some(first), Some(last)) = (first, last) else { return (None, Vec::new()) };
-    let length = (last - first) / STRETCHES as f64;
+    let length = (last - first) / BUCKETS as f64;
     if length.is_nan() || length <= 0.0 {
-        return (Some(0.0), vec![Stretch { from: 0.0, seconds: 0.0, images: finished.len() }]);
+        return (Some(0.0), vec![TimeBucket { from: 0.0, seconds: 0.0, images: finished.len() }]);
     }
-    let mut stretches: Vec<Stretch> = (0..STRETCHES)
-        .map(|index| Stretch { from: index as f64 * length, seconds: length, images: 0 })
+    let mut buckets: Vec<TimeBucket> = (0..BUCKETS)
+        .map(|index| TimeBucket { from: index as f64 * length, seconds: length, images: 0 })
         .collect();
     for time in finished {
         let index = ((time - first) / length) as usize;
-        stretches[index.min(STRETCHES - 1)].images += 1;
+        buckets[index.min(BUCKETS - 1)].images += 1;
     }
-    (Some(last - first), stretches)
+    (Some(last - first), buckets)
 }
 
 #[cfg(test)]
@@ -175,14 +175,17 @@ mod tests {
         assert_eq!(history.statuses, BTreeMap::from([(AnswerStatus::Ok, 3)]));
         assert_eq!(
             history.retried,
-            [Retried { image: "b".into(), statuses: vec![AnswerStatus::Failed, AnswerStatus::Ok] }]
+            [RetriedImage {
+                image: "b".into(),
+                statuses: vec![AnswerStatus::Failed, AnswerStatus::Ok]
+            }]
         );
         assert_eq!(
             history.slowest.iter().map(|slow| slow.image.as_str()).collect::<Vec<_>>(),
             ["b", "c"]
         );
         assert_eq!(
-            history.throughput.iter().map(|stretch| stretch.images).collect::<Vec<_>>(),
+            history.throughput.iter().map(|bucket| bucket.images).collect::<Vec<_>>(),
             [1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 1]
         );
         assert!((history.mean.unwrap().total() - 2.0).abs() < 1e-9);

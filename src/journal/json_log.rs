@@ -1,8 +1,8 @@
 //! A log of JSON lines that outlives a crash.
 //!
-//! In: entries, one after the other. Out: a file with an entry a line. Promises: what was synced is
-//! there after a crash; a line that a crash tore is cut off; a damaged line costs its own entry
-//! only and is reported by its number; an entry of a later version is refused by its number.
+//! In: entries, one after the other. Out: a file with an entry a line. Promises: synced entries
+//! survive a crash; a line that a crash tore is cut off; a damaged line costs its own entry only
+//! and is reported by its number; an entry of a later version is refused by its number.
 
 use std::fmt;
 use std::fs::File;
@@ -29,7 +29,8 @@ pub enum JournalError {
         error: std::io::Error,
     },
     /// A record of a later version.
-    #[error("{}:{line}: schema {schema}; this version of gemscope reads up to {SCHEMA}", path.display())]
+    #[error("{}:{line}: schema {schema}; this version of gemscope reads up to {SCHEMA}",
+        path.display())]
     LaterSchema {
         /// The journal.
         path: PathBuf,
@@ -60,7 +61,7 @@ pub struct DamagedLine {
     file: String,
     /// Counted from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The problem.
     pub reason: String,
 }
 
@@ -70,7 +71,7 @@ impl fmt::Display for DamagedLine {
     }
 }
 
-/// What the lines of a log came to, beside their entries.
+/// The lines of a log, beside their entries.
 #[derive(Debug)]
 pub(super) struct Lines {
     /// Bytes of all lines that have their end.
@@ -95,7 +96,7 @@ impl JsonLog {
         each: impl FnMut(T, u64) -> Result<(), String>,
     ) -> Result<(Self, Lines), JournalError> {
         let io = |error| JournalError::Io { path: path.clone(), error };
-        // Not in append mode, in which a file cannot be shortened on Windows.
+        // Not in append mode: on Windows, a file cannot be shortened in it.
         let mut file = files::open_to_write(&path).map_err(io)?;
         let lines = read_entries(&path, &file, each)?;
         if lines.torn > 0 {
@@ -107,7 +108,7 @@ impl JsonLog {
         Ok((Self { file, path }, lines))
     }
 
-    /// Where it is.
+    /// Its path.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -128,8 +129,8 @@ impl JsonLog {
     }
 }
 
-/// Calls `each` with every entry of the log at `path` and the byte where it begins; the reason that
-/// comes back makes the line a damaged one. Blank lines and a line without its end are passed over.
+/// Calls `each` with every entry of the log at `path` and the byte where it begins; if it returns a
+/// reason, the line is damaged. Blank lines and a line without its end are skipped.
 pub(super) fn read_entries<T: DeserializeOwned>(
     path: &Path,
     log: &File,

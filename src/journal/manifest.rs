@@ -1,8 +1,8 @@
 //! `run.json` on disk.
 //!
-//! In: a directory. Out: the manifest of the run in it, and what differs from another. Promises:
-//! the file is whole or not there; a file of an earlier version is read, and what its run did to
-//! boxes when it asked is known.
+//! In: a directory. Out: the manifest of the run in it, and its differences from another. Promises:
+//! the file is whole or not there; a file of an earlier version is read, with the filters that its
+//! run applied to the boxes.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::difference::{self, Difference};
 use crate::files;
 use crate::ownership::{self, OutputDirectory};
-use crate::record::{Filters, Manifest, MinScore, Renamed};
+use crate::record::{Filters, Manifest, MinScore, RenamedPrefix};
 
 /// The name of the file.
 pub(super) const FILE: &str = ownership::RUN;
@@ -34,13 +34,16 @@ pub enum ManifestError {
         /// The reason.
         error: std::io::Error,
     },
-    /// What another version of gemscope wrote, which has other settings.
-    #[error("{}: written by another version of gemscope ({error}): make the run again, with \
-             --fresh or another --out", path.display())]
+    /// Written by another version of gemscope, which has other settings.
+    #[error(
+        "{}: written by another version of gemscope ({error}): make the run again, with `fresh` or \
+         another `out`",
+        path.display()
+    )]
     OtherVersion {
         /// The file.
         path: PathBuf,
-        /// What is missing or unknown.
+        /// The missing or unknown field.
         error: serde_json::Error,
     },
     /// Boxes that are to be shown are not in the records.
@@ -54,17 +57,17 @@ pub enum ManifestError {
         /// The filters, as `run.json` calls them.
         filters: Vec<&'static str>,
     },
-    /// The file is not what gemscope writes.
+    /// The file was not written by gemscope.
     #[error("{}: {error}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         error: serde_json::Error,
     },
 }
 
-/// What every version of `run.json` has.
+/// The fields that every version of `run.json` has.
 #[derive(Deserialize)]
 struct MadeBy {
     #[serde(rename = "gemscope")]
@@ -72,7 +75,8 @@ struct MadeBy {
 }
 
 impl Manifest {
-    /// That filters which this run's records were made with would have to be undone for `wanted`.
+    /// Checks that no filter which this run's records were made with would have to be undone for
+    /// `wanted`.
     ///
     /// # Errors
     /// [`ManifestError::Filtered`] that names them.
@@ -84,9 +88,9 @@ impl Manifest {
         if weaker.is_empty() { Ok(()) } else { Err(ManifestError::Filtered { filters: weaker }) }
     }
 
-    /// What another manifest that lies in `directory` says otherwise, except for what makes no
-    /// other run: version, time, names and folders, and the prompts of single images, which each
-    /// record is held to by itself.
+    /// The differences from another manifest, in `directory`, that make another run: all but
+    /// version, time, names and folders, and the prompts of single images, which are checked for
+    /// each record.
     ///
     /// # Errors
     /// [`ManifestError`].
@@ -213,16 +217,16 @@ fn upgrade(manifest: &mut Value) -> Result<(), serde_json::Error> {
 
 /// The names of a journal's records as they are now.
 #[derive(Debug, Default)]
-pub(super) struct Names(Vec<Renamed>);
+pub(super) struct Names(Vec<RenamedPrefix>);
 
 impl Names {
-    /// Those of the run in `directory`. A manifest that cannot be read is none here: who needs it
-    /// says why.
+    /// The names of the run in `directory`. A manifest that cannot be read counts as empty here:
+    /// other callers report it.
     pub(super) fn of(directory: &Path) -> Self {
         #[derive(Deserialize)]
         struct Only {
             #[serde(default)]
-            renamed: Vec<Renamed>,
+            renamed: Vec<RenamedPrefix>,
         }
         let read = files::read(&directory.join(FILE), files::MAX_TEXT_BYTES).ok();
         Self(
@@ -247,8 +251,8 @@ mod tests {
     #[test]
     fn names_follow_their_folder() {
         let first = Manifest::new(Some("/p/a".into()), None);
-        let beside = first.clone().gone_on(&Manifest::new(Some("/p".into()), None), "a/", 100);
-        let above = beside.gone_on(&Manifest::new(Some("/".into()), None), "p/", 250);
+        let beside = first.clone().resumed_as(&Manifest::new(Some("/p".into()), None), "a/", 100);
+        let above = beside.resumed_as(&Manifest::new(Some("/".into()), None), "p/", 250);
         assert_eq!((above.root.as_deref(), above.started), (Some(Path::new("/")), first.started));
         let names = Names(above.renamed.clone());
         let now = |at| names.now(at, "x.png".to_owned());
@@ -257,9 +261,9 @@ mod tests {
             ["p/a/x.png", "p/a/x.png", "p/x.png", "p/x.png", "x.png"]
         );
         // Records behind a shorter journal have names of now.
-        let cut = above.clone().gone_on(&above, "", 40);
+        let cut = above.clone().resumed_as(&above, "", 40);
         let names = Names(cut.renamed.clone());
         assert_eq!([names.now(39, "x".into()), names.now(40, "x".into())], ["p/a/x", "x"]);
-        assert!(cut.clone().gone_on(&cut, "q/", 0).renamed.is_empty(), "no record, no name");
+        assert!(cut.clone().resumed_as(&cut, "q/", 0).renamed.is_empty(), "no record, no name");
     }
 }

@@ -1,9 +1,9 @@
-//! The directory of a run: `run.json` says what was asked, `journal.jsonl` has a record an image.
+//! The directory of a run: `run.json` with its settings, `journal.jsonl` with a record an image.
 //!
 //! In: a directory, records one after the other. Out: the manifest and the records of the run in
-//! it, and how it went. Promises: one process writes a run; what was synced is there after a crash;
-//! a damaged line costs its own record only and is named; a file of a later version is refused by
-//! its number.
+//! it, and its history. Promises: one process writes a run; synced records survive a crash; a
+//! damaged line costs its own record only and is named; a file of a later version is refused by its
+//! number.
 //!
 //! ```
 //! use gemscope::journal::{RunDirectoryError, read_journal};
@@ -28,13 +28,13 @@ pub use crate::ownership::Holder;
 pub use difference::Difference;
 pub use directory::RunDirectory;
 pub use error::RunDirectoryError;
-pub use history::{History, Retried, Slow, Stretch};
+pub use history::{History, RetriedImage, SlowImage, TimeBucket};
 pub use json_log::{DamagedLine, JournalError};
 pub use manifest::ManifestError;
 pub use pairs::PairJournal;
 pub use placement::{Placement, place};
 pub(crate) use records::RecordReader;
-pub use records::{Journal, JournalRecords, Known, KnownImage, read_journal};
+pub use records::{Journal, JournalRecords, ResumeEntry, ResumeIndex, read_journal};
 pub use shards::{JoinedShards, ShardRun, ShardsError, join as join_shards};
 
 /// The files that make a directory a run: without one of them its answers are lost.

@@ -9,7 +9,7 @@ use crate::record::PairRecord;
 /// The name of the file.
 pub(super) const FILE: &str = "pairs.jsonl";
 
-/// The journal of pairs that are compared, and what it holds already.
+/// The journal of pairs that are compared, with its records.
 pub struct PairJournal {
     log: JsonLog,
     /// By name; of several records of one name the last.

@@ -1,7 +1,7 @@
 //! Which folder the names of a run's images are relative to.
 //!
 //! In: images that were listed, and the directory of a run that may have answers about others. Out:
-//! the images under the names that they have in that run, and what becomes of the earlier names.
+//! the images under the names that they have in that run, and the change of its earlier names.
 //! Promises: a folder that was moved keeps its names; a folder beside, above or below the earlier
 //! one gives all images names from a common root, so that no two files share a name and no file has
 //! two.
@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::json_log::JournalError;
-use super::records::Known;
+use super::records::ResumeIndex;
 use crate::digest;
 use crate::record::Manifest;
 use crate::source::{Locator, Source, SourceImage, common_root, names_prefix};
@@ -19,7 +19,7 @@ use crate::source::{Locator, Source, SourceImage, common_root, names_prefix};
 const LOOKED_AT: usize = 32;
 
 /// How the root of a run came to be, for
-/// [`RunDirectory::settle_placed`](super::RunDirectory::settle_placed).
+/// [`RunDirectory::create_or_verify_placed`](super::RunDirectory::create_or_verify_placed).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Placement {
     /// The root that the run had, if it was a run with one.
@@ -43,7 +43,7 @@ pub fn place(
     if earlier == source.root {
         return Ok((source, Placement { earlier: Some(earlier), prefix: String::new() }));
     }
-    let known = Known::read(directory)?;
+    let known = ResumeIndex::read(directory)?;
     let was_moved = !known.is_in(&earlier) && known.has_any_of(&source.images);
     if known.is_empty() || was_moved {
         return Ok((source, Placement { earlier: Some(earlier), prefix: String::new() }));
@@ -52,7 +52,7 @@ pub fn place(
     Ok((source.under(root, &now), Placement { earlier: Some(earlier), prefix }))
 }
 
-/// The root of all images of two folders, and what stands in front of the names in each.
+/// The common root of two folders, and the prefix of the names in each.
 struct Joined {
     root: PathBuf,
     now: String,
@@ -87,7 +87,7 @@ impl Joined {
     }
 }
 
-impl Known {
+impl ResumeIndex {
     /// Whether any image that there is a record of is in `root`.
     fn is_in(&self, root: &Path) -> bool {
         let locator = Locator::new(root);

@@ -1,9 +1,9 @@
 //! The journal: the only truth about a run.
 //!
 //! In: records, in any order. Out: `journal.jsonl`, one record a line, and the records sorted by
-//! image. Promises: what was synced is there after a crash; a line that a crash tore is cut off; a
-//! damaged line costs its own record only and is reported by its number; a record of a later
-//! version is refused by its number.
+//! image. Promises: synced records survive a crash; a line that a crash tore is cut off; a damaged
+//! line costs its own record only and is reported by its number; a record of a later version is
+//! refused by its number.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -22,10 +22,10 @@ pub(super) const FILE: &str = "journal.jsonl";
 /// Bytes of an answer that went wrong, for exports.
 const KEPT_TEXT: usize = 2000;
 
-/// What a journal knows of the images that it has records of: enough to go on, whatever the number.
+/// The index of a journal by image: enough to resume a run of any size.
 #[derive(Debug, Default)]
-pub struct Known {
-    images: HashMap<String, KnownImage>,
+pub struct ResumeIndex {
+    images: HashMap<String, ResumeEntry>,
     /// Their names.
     names: Names,
     /// Lines that are no records.
@@ -34,9 +34,9 @@ pub struct Known {
     pub torn: u64,
 }
 
-impl Known {
-    /// What is known of the image of that name.
-    pub fn get(&self, image: &str) -> Option<&KnownImage> {
+impl ResumeIndex {
+    /// The entry of the image of that name.
+    pub fn get(&self, image: &str) -> Option<&ResumeEntry> {
         self.images.get(image)
     }
 
@@ -46,11 +46,11 @@ impl Known {
     }
 
     /// Every image that there is a record of, by its name.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &KnownImage)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &ResumeEntry)> {
         self.images.iter().map(|(image, known)| (image.as_str(), known))
     }
 
-    /// What the journal of `directory` knows, without a change of it.
+    /// The index of the journal of `directory`, which is not changed.
     ///
     /// # Errors
     /// [`JournalError`].
@@ -82,22 +82,22 @@ impl Known {
             }
             let answered = record.status != AnswerStatus::Failed;
             let known =
-                KnownImage { sha256: record.sha256, question: record.question, answered, at };
+                ResumeEntry { sha256: record.sha256, question: record.question, answered, at };
             images.insert(record.image, known);
         })
     }
 }
 
-/// What a journal knows of one image.
+/// The index entry of one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KnownImage {
+pub struct ResumeEntry {
     /// Hash of the content that was answered.
     pub sha256: Option<String>,
     /// [`Record::question`].
     pub question: Option<String>,
     /// Whether it has an answer.
     pub answered: bool,
-    /// Where its record begins, in bytes.
+    /// The start of its record, in bytes.
     at: u64,
 }
 
@@ -122,14 +122,14 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal of `directory` for appending, with what it holds already. A last line
-    /// without its end (the process was killed while it wrote) is cut off. Appended records are to
-    /// be on disk after `sync_every`.
+    /// Opens the journal of `directory` for appending, and indexes its records. A last line without
+    /// its end (the process was killed while it wrote) is cut off. Appended records are to be on
+    /// disk after `sync_every`.
     pub(crate) fn open(
         directory: &Path,
         sync_every: Duration,
-    ) -> Result<(Self, Known), JournalError> {
-        let mut known = Known { names: Names::of(directory), ..Known::default() };
+    ) -> Result<(Self, ResumeIndex), JournalError> {
+        let mut known = ResumeIndex { names: Names::of(directory), ..ResumeIndex::default() };
         let (log, lines) = JsonLog::open(directory.join(FILE), known.taking())?;
         (known.damaged, known.torn) = (lines.damaged, lines.torn);
         let journal = Self {
@@ -144,7 +144,10 @@ impl Journal {
     }
 
     /// A reader of its single records, whose names are those of `known`.
-    pub(crate) fn reader<'k>(&self, known: &'k Known) -> Result<RecordReader<'k>, JournalError> {
+    pub(crate) fn reader<'k>(
+        &self,
+        known: &'k ResumeIndex,
+    ) -> Result<RecordReader<'k>, JournalError> {
         let file = files::open(self.log.path()).map_err(JournalError::io(self.log.path()))?;
         Ok(RecordReader { file: BufReader::new(file), names: &known.names })
     }
@@ -158,8 +161,8 @@ impl Journal {
         self.log.append(record)
     }
 
-    /// When what was appended is to be synced; nothing where it is. Of records that come slowly,
-    /// each is due at once; of many, all that came since the last time.
+    /// Deadline of the next sync; `None` if everything is synced. Sparse records are due at once;
+    /// bursts are synced together.
     pub fn due(&self) -> Option<Instant> {
         self.unsynced.then(|| self.synced + self.sync_every)
     }
@@ -185,7 +188,7 @@ pub(crate) struct RecordReader<'k> {
 
 impl RecordReader<'_> {
     /// The whole record of an image; `None` if it cannot be read any more.
-    pub(crate) fn read(&mut self, known: &KnownImage) -> Option<Record> {
+    pub(crate) fn read(&mut self, known: &ResumeEntry) -> Option<Record> {
         let mut line = Vec::new();
         self.file.seek(SeekFrom::Start(known.at)).ok()?;
         self.file.read_until(b'\n', &mut line).ok()?;
@@ -195,8 +198,7 @@ impl RecordReader<'_> {
     }
 }
 
-/// The length of all lines of the journal in `directory` that have their end, in bytes; 0 if there
-/// is none.
+/// The length of all complete lines of the journal in `directory`, in bytes; 0 if there is none.
 pub(super) fn whole_bytes(directory: &Path) -> Result<u64, JournalError> {
     const BLOCK: u64 = 64 << 10;
     let path = directory.join(FILE);
@@ -224,9 +226,9 @@ pub(super) fn whole_bytes(directory: &Path) -> Result<u64, JournalError> {
 }
 
 /// The records of a run, sorted by image, without the raw texts, which are most of a journal; only
-/// of an answer that went wrong the beginning is kept, for a reader to see why. Where an image has
+/// the beginning of an answer that went wrong is kept, so that a reader sees why. If an image has
 /// several records (a failed one was tried again), the last counts, and an answer that moved to
-/// another name is one of that name alone.
+/// another name belongs to that name alone.
 ///
 /// # Errors
 /// [`JournalError`].
@@ -235,7 +237,7 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
     let damaged = each_record(directory, |mut record| {
         let went_well = matches!(record.status, AnswerStatus::Ok | AnswerStatus::Empty);
         for answer in &mut record.answers {
-            // Text is what was asked for.
+            // Here, the text is the answer.
             if record.status != AnswerStatus::Text {
                 answer.text.truncate(if went_well {
                     0
@@ -258,8 +260,7 @@ pub fn read_journal(directory: &Path) -> Result<JournalRecords, JournalError> {
     Ok(JournalRecords { records: records.into_values().collect(), damaged })
 }
 
-/// Calls `each` with every record of a run, in the order of writing; the lines that are none come
-/// back.
+/// Calls `each` with every record of a run, in the order of writing; returns the damaged lines.
 ///
 /// # Errors
 /// [`JournalError`].
@@ -273,7 +274,7 @@ pub(super) fn each_record(
     Ok(read_entries(&path, &file, checked(&names, |record, _| each(record)))?.damaged)
 }
 
-/// `each` for the records of a journal that are what they promise to be, under their names of now.
+/// `each` for the valid records of a journal, under their current names.
 fn checked(
     names: &Names,
     mut each: impl FnMut(Record, u64),
@@ -298,7 +299,7 @@ mod tests {
     use crate::ownership::OutputDirectory;
     use crate::record::{Answer, BBox, Ended, Manifest};
 
-    fn open(directory: &Path) -> (Journal, Known) {
+    fn open(directory: &Path) -> (Journal, ResumeIndex) {
         Journal::open(directory, Duration::ZERO).unwrap()
     }
 
@@ -356,7 +357,7 @@ mod tests {
         assert_eq!(length, std::fs::metadata(dir.path().join(FILE)).unwrap().len());
         let manifest = Manifest::new(None, None);
         let output = OutputDirectory::open(dir.path()).unwrap();
-        manifest.clone().gone_on(&manifest, "one/", length).write(&output).unwrap();
+        manifest.clone().resumed_as(&manifest, "one/", length).write(&output).unwrap();
         let (mut journal, known) = open(dir.path());
         append(&mut journal, "two/d.png", "later");
         let names = |records: Vec<Record>| {
@@ -458,7 +459,7 @@ mod tests {
     #[test]
     fn what_is_known_of_each_image_is_read_without_a_change() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(Known::read(dir.path()).unwrap().is_empty(), "there is no journal yet");
+        assert!(ResumeIndex::read(dir.path()).unwrap().is_empty(), "there is no journal yet");
         let (mut journal, _) = open(dir.path());
         append(&mut journal, "a.png", "first");
         let answered =
@@ -470,7 +471,7 @@ mod tests {
         let mut text = std::fs::read(&path).unwrap();
         text.extend_from_slice(b"nonsense\n{\"schema\":");
         std::fs::write(&path, &text).unwrap();
-        let known = Known::read(dir.path()).unwrap();
+        let known = ResumeIndex::read(dir.path()).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), text);
         assert!(!known.is_empty());
         let mut all: Vec<(&str, bool)> =
@@ -487,7 +488,7 @@ mod tests {
     fn a_journal_that_cannot_be_read_is_not_taken_for_none() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join(FILE)).unwrap();
-        assert!(Known::read(dir.path()).is_err());
+        assert!(ResumeIndex::read(dir.path()).is_err());
         assert!(whole_bytes(dir.path()).is_err());
         assert!(read_journal(dir.path()).is_err());
     }

@@ -15,7 +15,7 @@ use thiserror::Error;
 use super::difference::{self, Difference};
 use super::directory::RunDirectory;
 use super::error::{RunDirectoryError, lines};
-use super::records::Known;
+use super::records::ResumeIndex;
 use crate::files;
 use crate::record::{Manifest, Record, Shard};
 use crate::source::Source;
@@ -256,7 +256,7 @@ impl RunDirectory {
         let (mut journal, there) = self.journal(Duration::from_secs(1))?;
         let mut added = 0;
         for shard in shards {
-            let known = Known::read(shard)?;
+            let known = ResumeIndex::read(shard)?;
             let mut images: Vec<_> = known.iter().collect();
             images.sort_by_key(|(image, _)| *image);
             // A shard that no image fell to has no journal.

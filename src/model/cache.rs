@@ -1,11 +1,10 @@
 //! The KV cache of several sequences that are decoded together.
 //!
-//! In: what the decoder gave as `present`. Out: what it takes as `past`, `[rows, heads, columns,
-//! head size]` a slot. Promises: the tokens of every row end in the last column and have no gaps,
-//! so whatever stands on a row's left is padding; what does not move is not copied: a row that
-//! leaves costs the copy of one row, a row that is moved costs itself, and only rows that join cost
-//! the copy of all. In a card's memory, where a copy of all takes less than a step's launches,
-//! every one of these is one kernel a slot.
+//! In: the decoder's outputs `present`. Out: its inputs `past`, `[rows, heads, columns, head size]`
+//! a slot. Promises: the tokens of every row end in the last column and have no gaps, so everything
+//! on a row's left is padding; only moved data are copied: removing a row copies one row, rewinding
+//! copies that row, and only joining copies the whole cache. In a card's memory, where a copy of
+//! everything takes less time than a step's launches, each of these is one kernel a slot.
 
 use ort::session::SessionInputValue;
 use ort::value::DynValue;
@@ -51,7 +50,7 @@ impl KvCache {
         &self.pads
     }
 
-    /// What the slots are fed with, in their order.
+    /// The inputs of the slots, in their order.
     pub(super) fn feeds(&self, graph: &Graph) -> Result<Vec<SessionInputValue<'_>>, GraphError> {
         self.values.iter().map(|value| tensor::first_rows(graph, value, self.rows())).collect()
     }
@@ -65,7 +64,7 @@ impl KvCache {
     /// Drops a row; the last one takes its place.
     ///
     /// # Errors
-    /// [`GraphError`] where ONNX Runtime does not hand out the data.
+    /// [`GraphError`] if ONNX Runtime does not hand out the data.
     pub(super) fn swap_remove(&mut self, graph: &Graph, row: usize) -> Result<(), GraphError> {
         let last = self.rows() - 1;
         if graph.resident.is_some() {
@@ -96,7 +95,7 @@ impl KvCache {
     /// right.
     ///
     /// # Errors
-    /// [`GraphError`] where ONNX Runtime does not hand out the data.
+    /// [`GraphError`] if ONNX Runtime does not hand out the data.
     pub(super) fn rewind(
         &mut self,
         graph: &Graph,
@@ -130,11 +129,11 @@ impl KvCache {
         Ok(())
     }
 
-    /// A cache of rows of others, each with its first so many tokens, in that order; a row may
-    /// stand there several times.
+    /// A cache of rows of others, each with its given number of first tokens, in that order; a row
+    /// may occur several times.
     ///
     /// # Errors
-    /// [`GraphError`] where ONNX Runtime has no memory for it.
+    /// [`GraphError`] if ONNX Runtime has no memory for it.
     pub(super) fn of_rows(
         graph: &Graph,
         rows: &[(&Self, usize, usize)],
@@ -185,8 +184,8 @@ mod tests {
     use crate::onnxruntime::{self, RuntimeOptions};
     use crate::prompt::Prompter;
 
-    /// What the kernel for a card makes of a cache, by its reference: rows that join, one that
-    /// leaves, and one whose last tokens are taken away.
+    /// The card's kernel, by its reference implementation: rows that join, one that leaves, and one
+    /// whose last tokens are removed.
     #[test]
     fn the_kernels_rows_are_those_of_the_cache() {
         let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/demo-model");
@@ -240,8 +239,7 @@ mod tests {
         expect(&[&before], &[whole(0, 2, 2, 3), whole(0, 1, 0, 5)], &joined);
 
         model.rewind_rows(&mut joined, &[(1, 2)]).unwrap();
-        // What is left of a row's tokens is padding: the kernel writes zeros there, the CPU leaves
-        // what was.
+        // The kernel writes zeros into the padding on a row's left; the CPU leaves the old values.
         let rewound = model.join_rows(&[(&joined, 1)]).unwrap();
         expect(&[&before], &[whole(0, 1, 0, 3)], &rewound);
     }

@@ -1,4 +1,4 @@
-//! What a model directory's settings files say.
+//! The settings files of a model directory.
 //!
 //! In: `config.json`, `generation_config.json`, `genai_config.json` and the processor's settings,
 //! as far as they are there. Out: budget, stop ids, suppressed ids. Promises: a file that is there
@@ -20,8 +20,8 @@ pub struct ModelConfig {
     /// `model_type` of config.json, such as `gemma4`.
     pub model_type: Option<String>,
     /// The budget that the model's files name: `max_soft_tokens` of `processor_config.json`,
-    /// `preprocessor_config.json` or `image_processor.json`; 280, Hugging Face's default, where
-    /// none of them says.
+    /// `preprocessor_config.json` or `image_processor.json`; 280, Hugging Face's default, if none
+    /// of them does.
     pub default_budget: Budget,
     /// Ids that end an answer: `eos_token_id` of `generation_config.json`, else of
     /// `genai_config.json`, else of config.json.
@@ -41,8 +41,8 @@ pub struct ModelConfig {
 const CONTEXT: usize = 131_072;
 
 impl ModelConfig {
-    /// That the tokenizer of `directory` is this model's: it knows every stop id, without which no
-    /// answer would end, and has the image's token where the settings have it.
+    /// Checks that the tokenizer of `directory` is this model's: it knows every stop id, without
+    /// which no answer would end, and has the image's token under the id of the settings.
     ///
     /// # Errors
     /// [`ModelError::Config`] that names the id.
@@ -83,7 +83,7 @@ impl ModelConfig {
     /// Reads what is there of the settings files of `directory`.
     ///
     /// # Errors
-    /// [`ModelError::Config`] where a file is not JSON, or no file names a stop id.
+    /// [`ModelError::Config`] if a file is not JSON, or no file names a stop id.
     pub fn read(directory: &Path) -> Result<Self, ModelError> {
         let file = |name: &str| Settings::read(directory.join(name));
         let config = file("config.json")?;
@@ -166,7 +166,7 @@ fn ids(value: &Value) -> Vec<u32> {
     }
 }
 
-/// `max_soft_tokens` where Hugging Face writes it, and where onnxruntime-genai does (in one of the
+/// `max_soft_tokens` at the place of Hugging Face, or that of onnxruntime-genai (in one of the
 /// processor's transforms).
 fn max_soft_tokens(json: &Value) -> Option<u64> {
     let of_transforms = || {

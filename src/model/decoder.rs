@@ -2,7 +2,7 @@
 //!
 //! In: embeddings of the next tokens of some rows, and their KV cache. Out: the logits of each
 //! row's last positions, and the grown cache. Promises: the cache stays in ONNX Runtime's values,
-//! on a card where the graph computes there; only inputs that the graph declares are fed, in the
+//! on a card if the graph computes there; only inputs that the graph declares are fed, in the
 //! dtypes that it declares; masks and positions follow from the cache's padding.
 
 use std::borrow::Cow;
@@ -20,8 +20,8 @@ use super::top_k::{TopKRequest, top_k};
 use crate::device::DeviceMemory;
 use crate::device::kernels::{PickRow, TopK};
 
-/// What the decoder gave for one run: `[rows, positions, vocabulary]` in its own dtype; the
-/// positions are the last ones.
+/// The decoder's logits of one run: `[rows, positions, vocabulary]` in its own dtype; the positions
+/// are the last ones.
 pub struct Logits {
     value: DynValue,
 }
@@ -89,7 +89,7 @@ impl Decoder {
         self.slots.first().and_then(|slot| self.graph.input(&slot.past)).map(|port| port.dtype)
     }
 
-    /// What one token of one row takes in the cache.
+    /// Bytes in the cache for one token of one row.
     pub(super) fn cache_bytes_per_token(&self) -> Result<usize, GraphError> {
         let mut bytes = 0;
         for slot in &self.slots {
@@ -168,7 +168,7 @@ impl Decoder {
         feed_integers(POSITIONS, &[rows, sequence], positions.collect())?;
         feed_integers(IDS, &[rows, sequence], ids.to_vec())?;
         if let Some(port) = graph.input(LOGITS_TO_KEEP) {
-            // A scalar in transformers.js' layout; [1] is accepted where a graph declares it so.
+            // A scalar in transformers.js' layout; [1] is accepted if a graph declares it so.
             let shape = vec![1; port.shape.len()];
             feed_integers(LOGITS_TO_KEEP, &shape, vec![keep as i64])?;
         }
@@ -215,14 +215,14 @@ impl Decoder {
         let found = picked.map(|(picked, wanted)| match picked {
             Some(picked) => Ok(Found::There(picked)),
             None => {
-                self.logits(logits, wanted.row, wanted.from_end).map(|row| Found::Here(row, wanted))
+                self.logits(logits, wanted.row, wanted.from_end).map(|row| Found::Host(row, wanted))
             }
         });
         let found = found.collect::<Result<Vec<_>, _>>()?;
         // A vocabulary of 262144 takes a while to look through: the rows do it side by side.
         let found = found.into_par_iter().map(|found| match found {
             Found::There(picked) => picked,
-            Found::Here(row, wanted) => top_k(&row, wanted),
+            Found::Host(row, wanted) => top_k(&row, wanted),
         });
         Ok(found.collect())
     }
@@ -277,5 +277,5 @@ impl Decoder {
 /// The best ids of a row that lies on a device, or a row that has to be looked through.
 enum Found<'l> {
     There(TopK),
-    Here(Cow<'l, [f32]>, &'l TopKRequest<'l>),
+    Host(Cow<'l, [f32]>, &'l TopKRequest<'l>),
 }

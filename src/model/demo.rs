@@ -28,12 +28,12 @@ const FILES: &[(&str, &[u8])] = bundled![
     "onnx/decoder_model_merged.onnx",
 ];
 
-/// What the demo model can do, for the line that a run prints.
+/// The abilities of the demo model, for the line that a run prints.
 pub const DESCRIPTION: &str = "the bundled demo model, which knows only coloured shapes (circles, \
                                squares, triangles and stars in red, green, blue, \
      yellow, purple and orange)";
 
-/// What a user calls it where a model is named.
+/// The demo model's name, in place of a model's.
 pub const NAME: &str = "demo";
 
 /// The colours of the shapes that it knows.
@@ -42,11 +42,11 @@ pub const COLOURS: [&str; 6] = ["red", "green", "blue", "yellow", "purple", "ora
 /// The shapes that it knows.
 pub const SHAPES: [&str; 4] = ["circle", "square", "triangle", "star"];
 
-/// What stands for every shape, in questions without other labels. Boxes have their shape's name.
+/// Stands for every shape, in questions without other labels. Boxes have their shape's name.
 const ANY: &str = "shape";
 
-/// The forms in which it was asked for boxes (`DETECT_FORMS` in
-/// `export/gemscope_export/demo/questions.py`): what stands before and behind the labels.
+/// The question forms that ask it for boxes (`DETECT_FORMS` in
+/// `export/gemscope_export/demo/questions.py`): the text before and behind the labels.
 const FORMS: [(&str, &str); 3] =
     [("detect ", ""), ("Detect the ", " in this image"), ("detect ", ", output only ```json")];
 
@@ -76,7 +76,7 @@ fn knows_label(label: &str) -> bool {
 /// one.
 ///
 /// # Errors
-/// [`ModelError::Unpack`] where the cache cannot be written.
+/// [`ModelError::Unpack`] if the cache cannot be written.
 pub fn unpack(cache: &Path) -> Result<PathBuf, ModelError> {
     let names_and_hashes: String = FILES
         .iter()

@@ -26,11 +26,11 @@ pub(super) const SUFFIXES: [&str; 12] = [
 /// `q8`, `q4`, `q4f16` ...
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dtypes {
-    /// Of the vision graph.
+    /// The vision graph's.
     pub vision: Option<String>,
-    /// Of the embedding graph.
+    /// The embedding graph's.
     pub embedding: Option<String>,
-    /// Of the decoder.
+    /// The decoder's.
     pub decoder: Option<String>,
 }
 
@@ -86,7 +86,7 @@ pub(super) fn suffix(dtype: &str) -> String {
     }
 }
 
-/// The precision that a suffix stands for, as `--dtype` names it.
+/// The precision that a suffix stands for, as `dtype` names it.
 pub(super) fn dtype_of(suffix: &str) -> &str {
     match suffix {
         "" => "fp32",

@@ -9,10 +9,10 @@ use ort::value::DynValue;
 use super::error::GraphError;
 use super::graph::{Feeds, Graph};
 use super::tensor;
-use super::vision::{Features, Soft};
+use super::vision::{Features, SoftTokens};
 use crate::prompt::SpecialTokens;
 
-/// What the decoder reads of a sequence, as ONNX Runtime values.
+/// The decoder's inputs for a sequence, as ONNX Runtime values.
 pub(super) struct Embedded {
     /// `[rows, sequence, hidden]`.
     pub(super) inputs_embeds: DynValue,
@@ -69,7 +69,7 @@ impl Embedding {
     }
 
     /// Embeddings of `ids`, `[rows, sequence]`. The soft tokens of `features` take the places of
-    /// the image ids, in the order of the rows; where none are given, there must be no image ids.
+    /// the image ids, in the order of the rows; if none are given, there must be no image ids.
     pub(super) fn embed(
         &mut self,
         ids: &[i64],
@@ -105,7 +105,7 @@ impl Embedding {
                 [first, ..] => {
                     let mut values = Vec::with_capacity(given * first.width);
                     for features in features {
-                        let Soft::Here(own) = features.soft() else {
+                        let SoftTokens::Host(own) = features.soft() else {
                             return Err(
                                 graph.contract(format!("`{FEATURES}` are taken from main memory"))
                             );
@@ -139,7 +139,7 @@ impl Embedding {
                 let (own, others) = places.split_at(features.rows);
                 places = others;
                 match features.soft() {
-                    Soft::Here(values) => {
+                    SoftTokens::Host(values) => {
                         tensor::overwrite_rows(
                             &self.graph,
                             &mut inputs_embeds,
@@ -148,10 +148,10 @@ impl Embedding {
                             values,
                         )?;
                     }
-                    Soft::Device(stretches) => {
-                        let rows = stretches.iter().flat_map(|stretch| {
-                            (stretch.first..stretch.first + stretch.rows)
-                                .map(|row| (&*stretch.tensor, row))
+                    SoftTokens::Device(segments) => {
+                        let rows = segments.iter().flat_map(|segment| {
+                            (segment.first..segment.first + segment.rows)
+                                .map(|row| (&*segment.tensor, row))
                         });
                         tensor::copy_rows(
                             &self.graph,

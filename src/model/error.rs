@@ -18,7 +18,7 @@ pub enum GraphError {
         /// The reason.
         error: ort::Error,
     },
-    /// What is done to its tensors on a card.
+    /// An operation on its tensors on a card.
     #[error("{}: {error}", path.display())]
     Device {
         /// The graph.
@@ -31,7 +31,7 @@ pub enum GraphError {
     Contract {
         /// The graph.
         path: PathBuf,
-        /// What was expected and what is there.
+        /// The expected and the actual value.
         reason: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Where a graph's file says that its weights lie.
+//! The files that hold the weights, as a graph's file names them.
 //!
 //! In: an ONNX file. Out: the names of its external data files, and how many bytes each must have.
 //! Promises: ONNX Runtime is asked to open no file outside of the model directory, because every
@@ -20,7 +20,7 @@ use crate::files;
 /// tensors reach to in each.
 ///
 /// # Errors
-/// [`GraphError`] where the file cannot be read or is no ONNX, or a name leads out of the folder.
+/// [`GraphError`] if the file cannot be read or is no ONNX, or a name leads out of the folder.
 pub(super) fn data_files(graph: &Path) -> Result<BTreeMap<String, u64>, GraphError> {
     let contract = |reason: String| GraphError::Contract { path: graph.to_owned(), reason };
     let file = files::open(graph).map_err(|error| contract(format!("cannot be read: {error}")))?;
@@ -44,8 +44,8 @@ pub(super) fn data_files(graph: &Path) -> Result<BTreeMap<String, u64>, GraphErr
     Ok(found.files)
 }
 
-/// That all external data of `graph` is there. Not left to ONNX Runtime, which would wait for a
-/// pipe, and does not say how many bytes of a file are missing.
+/// Checks that all external data of `graph` is there. ONNX Runtime would wait for a pipe, and does
+/// not say how many bytes of a file are missing.
 ///
 /// # Errors
 /// As [`data_files`], and [`GraphError`] that names the file, its bytes and those that are needed.
@@ -54,7 +54,7 @@ pub(super) fn check(graph: &Path) -> Result<(), GraphError> {
     shortage_of(graph, &data_files(graph)?).map_or(Ok(()), |reason| Err(contract(reason)))
 }
 
-/// What of its external data a graph lacks; nothing of a file that is no graph.
+/// The external data that a graph lacks; none for a file that is no graph.
 pub(super) fn shortage(graph: &Path) -> Option<String> {
     shortage_of(graph, &data_files(graph).ok()?)
 }
@@ -76,12 +76,12 @@ fn shortage_of(graph: &Path, data: &BTreeMap<String, u64>) -> Option<String> {
     })
 }
 
-/// What a walk has come to.
+/// The result of a walk.
 #[derive(Default)]
 struct Found {
     /// File by file, the end of the last tensor in it.
     files: BTreeMap<String, u64>,
-    /// Of the tensor whose entries are read: location, offset and length.
+    /// Entries of the current tensor: location, offset and length.
     location: Option<String>,
     offset: u64,
     length: u64,
@@ -122,7 +122,7 @@ enum Message {
 }
 
 impl Message {
-    /// The message in a field; nothing where no name can be in it.
+    /// The message in a field; `None` if it cannot contain a name.
     fn field(self, number: u64) -> Option<Self> {
         Some(match (self, number) {
             (Self::Model, 7) | (Self::Attribute, 6 | 11) | (Self::TrainingInfo, 1 | 2) => {

@@ -1,8 +1,8 @@
 //! One ONNX graph.
 //!
 //! In: a file, and the feeds of a run. Out: its ports as the session tells them, the outputs of a
-//! run, the wall time spent in it. Promises: every error names the file. Where there is a device's
-//! memory, outputs are left there, and feeds that lie there are not copied.
+//! run, the wall time of the run. Promises: every error names the file. With a device's memory,
+//! outputs are left there, and feeds that lie there are not copied.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::error::GraphError;
 use super::external;
-use super::prepared::{self, Kept};
+use super::prepared::{self, OptimisedGraphs};
 use crate::device::{self, Device, DeviceMemory, DeviceMemoryError};
 use crate::onnxruntime;
 
@@ -30,9 +30,9 @@ pub struct PortInfo {
     /// Element type.
     #[serde(serialize_with = "as_text")]
     pub dtype: TensorElementType,
-    /// Dimensions; -1 where symbolic.
+    /// Dimensions; -1 if symbolic.
     pub shape: Vec<i64>,
-    /// The names of the symbolic dimensions; empty where there is none.
+    /// The names of the symbolic dimensions; empty if there is none.
     pub symbols: Vec<String>,
 }
 
@@ -45,7 +45,7 @@ fn as_text<S: serde::Serializer>(
 }
 
 impl PortInfo {
-    /// The dimension, where it is a number.
+    /// The dimension, if it is a number.
     pub fn fixed(&self, axis: usize) -> Option<usize> {
         self.shape.get(axis).and_then(|&size| usize::try_from(size).ok())
     }
@@ -78,7 +78,7 @@ impl Outputs {
     }
 }
 
-/// Tensors that stay where the graph computes.
+/// Tensors that stay on the graph's device.
 pub(super) struct Resident {
     /// The device's memory.
     pub(super) memory: Arc<DeviceMemory>,
@@ -97,7 +97,7 @@ pub(super) struct Graph {
     pub(super) outputs: Vec<PortInfo>,
     /// Wall time of all runs so far.
     pub(super) elapsed: Duration,
-    /// Where its outputs are left; in main memory where `None`.
+    /// The memory for its outputs; main memory if `None`.
     pub(super) resident: Option<Resident>,
     session: Session,
 }
@@ -107,13 +107,13 @@ impl Graph {
     /// elsewhere.
     ///
     /// # Errors
-    /// [`GraphError`], also where the device cannot be had: it is never another one in its place.
+    /// [`GraphError`], also if the device cannot be used: no other device takes its place.
     pub(super) fn open(
         path: &Path,
         environment: &Environment,
         threads: Option<usize>,
         device: &Device,
-        kept: Option<&Kept<'_>>,
+        kept: Option<&OptimisedGraphs<'_>>,
     ) -> Result<Self, GraphError> {
         external::check(path)?;
         let builder = || -> ort::Result<SessionBuilder> {
@@ -130,7 +130,7 @@ impl Graph {
             Ok(builder)
         };
         let session = match kept {
-            // What is made ready for a card is not what its driver may be given next time.
+            // A graph prepared for a card may not suit its driver next time.
             Some(kept) if matches!(device, Device::Cpu) => prepared::open(path, kept, &builder),
             _ => builder().and_then(|mut builder| builder.commit_from_file(path)),
         };
@@ -152,7 +152,7 @@ impl Graph {
     /// for.
     ///
     /// # Errors
-    /// [`GraphError`] where ONNX Runtime gives none of it.
+    /// [`GraphError`] if ONNX Runtime gives none of it.
     pub(super) fn stay_in(&mut self, memory: Arc<DeviceMemory>) -> Result<(), GraphError> {
         let allocator = memory.allocator(&self.session).map_err(|error| self.device(error))?;
         let binding = self.session.create_binding().map_err(|error| self.runtime(error))?;
@@ -160,10 +160,10 @@ impl Graph {
         Ok(())
     }
 
-    /// A tensor where the graph computes; what is in it is not set.
+    /// A tensor on the graph's device, with undefined contents.
     ///
     /// # Errors
-    /// [`GraphError`] where there is no memory for it.
+    /// [`GraphError`] if there is no memory for it.
     pub(super) fn tensor(
         &self,
         dtype: TensorElementType,
@@ -215,7 +215,7 @@ impl Graph {
         GraphError::Runtime { path: self.path.clone(), error }
     }
 
-    /// What works on `value`, where that lies in a device's memory.
+    /// The operations on `value`, if it lies in a device's memory.
     pub(super) fn resident_for(&self, value: &DynValue) -> Option<&Resident> {
         self.resident.as_ref().filter(|resident| resident.memory.holds(value))
     }
@@ -262,7 +262,7 @@ impl Resident {
         for (name, value) in feeds {
             binding.bind_input(name.as_ref(), value)?;
         }
-        // Where an output of the last run stood, the next would be written over it.
+        // Otherwise the next output would overwrite that of the last run.
         binding.clear_outputs();
         for port in outputs {
             binding.bind_output_to_device(port.name.as_str(), memory.info())?;

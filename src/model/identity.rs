@@ -11,7 +11,7 @@ impl ModelIdentity {
     /// The identity of the model in `directory`.
     ///
     /// # Errors
-    /// [`ModelError::Read`] where a file cannot be read.
+    /// [`ModelError::Read`] if a file cannot be read.
     pub fn of(
         directory: &Path,
         graphs: &GraphFiles,

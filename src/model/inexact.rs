@@ -75,8 +75,8 @@ impl GraphFiles {
         Ok(found)
     }
 
-    /// That the tokenizer has not many more ids than the decoder has logits: tokenizers of Gemma
-    /// have a token or two beside the vocabulary.
+    /// Checks that the tokenizer has hardly more ids than the decoder has logits: tokenizers of
+    /// Gemma have a token or two beside the vocabulary.
     ///
     /// # Errors
     /// [`ModelError::Config`] with both numbers.

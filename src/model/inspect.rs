@@ -10,7 +10,7 @@ use super::{Layout, Model, ModelConfig, Probes};
 /// One graph of a model.
 #[derive(Debug, Clone, Serialize)]
 pub struct GraphReport {
-    /// What it is for.
+    /// Its purpose.
     pub role: &'static str,
     /// Its file.
     pub path: PathBuf,
@@ -20,7 +20,7 @@ pub struct GraphReport {
     pub outputs: Vec<PortInfo>,
 }
 
-/// What `gemscope model inspect` prints of the graphs.
+/// The graphs, as `gemscope model inspect` prints them.
 #[derive(Debug, Clone, Serialize)]
 pub struct ModelReport {
     /// The directory.
@@ -29,11 +29,11 @@ pub struct ModelReport {
     pub layout: Layout,
     /// Which member of the family, judged by the graphs.
     pub variant: &'static str,
-    /// What its settings files say.
+    /// Its settings files.
     pub config: ModelConfig,
     /// The graphs.
     pub graphs: Vec<GraphReport>,
-    /// What was found by trying.
+    /// Its probes.
     pub probes: Probes,
 }
 

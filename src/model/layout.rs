@@ -43,8 +43,8 @@ pub struct GraphFiles {
 }
 
 impl GraphFiles {
-    /// Finds the graphs of `directory` in the precisions that `dtypes` names; where it names none,
-    /// in the first that is whole.
+    /// Finds the graphs of `directory` in the precisions that `dtypes` names; if it names none, in
+    /// the first that is complete.
     ///
     /// # Errors
     /// [`LayoutError`] that lists what was looked for and what was there.
@@ -111,7 +111,7 @@ impl GraphFiles {
         Ok(Self { layout: Layout::OnnxCommunity, vision, embedding, decoder, passed_over })
     }
 
-    /// That the external data of every graph is there, in full length.
+    /// Checks that the external data of every graph is there, in full length.
     ///
     /// # Errors
     /// [`GraphError`] that names the file.

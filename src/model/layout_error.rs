@@ -78,7 +78,8 @@ pub enum LayoutError {
         found: String,
     },
     /// A graph is missing.
-    #[error("{}: no {graph} graph. Looked for {looked_for}. There is: {found}", directory.display())]
+    #[error("{}: no {graph} graph. Looked for {looked_for}. There is: {found}",
+        directory.display())]
     NoGraph {
         /// The directory.
         directory: PathBuf,
@@ -89,8 +90,8 @@ pub enum LayoutError {
         /// The files that are there instead.
         found: String,
     },
-    /// A precision was asked for where there is no choice.
-    #[error("{}: this layout has one precision; leave --dtype away", .0.display())]
+    /// A precision was asked for although there is no choice.
+    #[error("{}: this layout has one precision: leave out `dtype`", .0.display())]
     OnePrecision(PathBuf),
     /// Not a precision, nor one for a graph.
     #[error(

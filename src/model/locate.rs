@@ -124,8 +124,8 @@ fn of_file(path: &Path) -> LayoutError {
     }
 }
 
-/// That the settings, tokenizer and template of `directory` are what their names say, as far as
-/// they are there.
+/// Checks that the settings, tokenizer and template of `directory`, as far as they are there, are
+/// files of that kind.
 ///
 /// # Errors
 /// [`LayoutError::NotWhole`] that names the file.

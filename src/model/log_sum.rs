@@ -1,4 +1,4 @@
-//! What divides the exponential of a logit to make it a probability.
+//! The divisor that turns the exponential of a logit into a probability.
 //!
 //! In: the logits of one position. Out: the logarithm of the sum of their exponentials. Promises:
 //! the same sum on every processor, since the same additions and multiplications are made in the
@@ -8,7 +8,8 @@ use multiversion::multiversion;
 
 /// Lanes that are summed side by side.
 const LANES: usize = 32;
-/// So many are summed in f32; the sums in f64, so that a large vocabulary loses no digits.
+/// Values that are summed in f32; the sums are added in f64, so that a large vocabulary loses no
+/// digits.
 const BLOCK: usize = 16 * LANES;
 
 /// The logarithm of the sum of the exponentials; `None` as from [`largest`].
@@ -17,7 +18,7 @@ pub(crate) fn log_sum(logits: &[f32]) -> Option<f64> {
     Some(sum_of_exponentials(logits, largest).ln() + f64::from(largest))
 }
 
-/// The largest logit; `None` where none is finite, or one is not a number.
+/// The largest logit; `None` if none is finite, or one is NaN.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 pub(super) fn largest(logits: &[f32]) -> Option<f32> {
     let mut largest = [f32::NEG_INFINITY; LANES];
@@ -34,7 +35,7 @@ pub(super) fn largest(logits: &[f32]) -> Option<f32> {
     usable.then_some(largest)
 }
 
-/// Of the logits less `largest`.
+/// The sum of the exponentials of the logits less `largest`.
 #[multiversion(targets("x86_64+avx512f", "x86_64+avx2"))]
 pub(super) fn sum_of_exponentials(logits: &[f32], largest: f32) -> f64 {
     let mut sum = 0.0;
@@ -55,8 +56,8 @@ pub(super) fn sum_of_exponentials(logits: &[f32], largest: f32) -> f64 {
         .sum::<f64>()
 }
 
-/// Of a number that is not above 0, right to the last bit (1.2e-7 of itself); below -87, where f32
-/// ends, it is that of -87.
+/// The exponential of a number that is not above 0, right to the last bit (1.2e-7 of itself); below
+/// -87, where f32 ends, it is that of -87.
 ///
 /// Cephes' `expf`: halved until it is near 0, where a polynomial is good, and doubled as often
 /// again.
@@ -64,7 +65,7 @@ pub(super) fn sum_of_exponentials(logits: &[f32], largest: f32) -> f64 {
 fn exponential(x: f32) -> f32 {
     // Added to a small number, it leaves the nearest whole one in the last bits.
     const ROUND: f32 = 12_582_912.0;
-    // ln(2), of which the first has so few digits that its multiples are exact.
+    // ln(2) in two parts: the first has so few digits that its multiples are exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     const POLYNOMIAL: [f32; 6] = [
         1.987_569_1e-4,
@@ -93,7 +94,7 @@ mod tests {
         let logits: Vec<f32> = (0..262_144_u32)
             .map(|id| (id.wrapping_mul(2_654_435_761) >> 20) as f32 / 100.0)
             .collect();
-        // Also where the vocabulary does not divide by a block.
+        // Also if the vocabulary does not divide by a block.
         for count in [262_144, 262_143, 700, 33, 5, 1] {
             let logits = &logits[..count];
             let exact =
@@ -126,7 +127,7 @@ mod tests {
         }
     }
 
-    /// What a processor has decides how many are summed at once, not what comes out.
+    /// The processor's features decide how many are summed at once, not the result.
     #[test]
     fn the_sum_is_that_of_one_after_the_other() {
         let logits: Vec<f32> = (0..5000_u32)

@@ -4,6 +4,17 @@
 //! feeds, dtypes, KV heads and head sizes come from the sessions' own inputs; token ids and stop
 //! ids from the files; what no file says is probed once and cached. A wrong row count or dtype is
 //! an error that names the file, never a bad box.
+//!
+//! ```
+//! use gemscope::model::{Dtypes, GraphFiles};
+//!
+//! // Without a precision, the first one that is complete is taken.
+//! let graphs = GraphFiles::find("fixtures/demo-model".as_ref(), &Dtypes::default())?;
+//! assert!(graphs.vision.is_file() && graphs.decoder.is_file());
+//! let mixed: Dtypes = "vision=fp16,decoder=q4f16".parse()?;
+//! assert!(GraphFiles::find("fixtures/demo-model".as_ref(), &mixed).is_err());
+//! # Ok::<(), gemscope::model::LayoutError>(())
+//! ```
 
 mod cache;
 mod config;
@@ -74,7 +85,7 @@ use crate::prompt::SpecialTokens;
 use decoder::Decoder;
 use embedding::Embedding;
 use graph::Graph;
-use prepared::Kept;
+use prepared::OptimisedGraphs;
 use vision::VisionEncoder;
 
 /// Why a model cannot be used.
@@ -100,26 +111,26 @@ pub enum ModelError {
     Config {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// A decoder whose logits are no numbers.
     #[error(
-        "{}: {what} gave NaN or infinity on {device}: try graphs of another --dtype, or ones whose \
-         attention is written out (exported with --attention plain)", path.display()
+        "{}: {what} gave NaN or infinity on {device}: try graphs of another `dtype`, or ones whose \
+         attention is written out", path.display()
     )]
     NotNumbers {
         /// The graph.
         path: PathBuf,
-        /// What computed it.
+        /// The device that computed it.
         device: String,
-        /// What it was given.
+        /// Its input.
         what: &'static str,
     },
     /// Unpacking the bundled model.
     #[error("cannot unpack the bundled model to {}: {error}", path.display())]
     Unpack {
-        /// Where to.
+        /// The folder.
         path: PathBuf,
         /// The system's reason.
         error: std::io::Error,
@@ -129,40 +140,40 @@ pub enum ModelError {
 /// How a model is opened.
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
-    /// Threads inside ONNX Runtime; its own choice (all cores) where `None`.
+    /// Threads inside ONNX Runtime; its own choice (all cores) if `None`.
     pub threads: Option<usize>,
-    /// Where probe results are kept; they are not kept where `None`.
+    /// The folder that keeps probe results; `None` keeps none.
     pub probe_cache: Option<PathBuf>,
-    /// Where graphs are kept as ONNX Runtime made them ready, so that they open faster next time;
-    /// not kept where `None`. Takes as much disk as the graphs do.
+    /// The folder that keeps optimised graphs, so that they open faster next time; `None` keeps
+    /// none. Takes as much disk as the graphs do.
     pub graph_cache: Option<PathBuf>,
-    /// What computes: one that [`onnxruntime::load`](crate::onnxruntime::load) came to.
+    /// The device: one that [`onnxruntime::load`](crate::onnxruntime::load) found.
     pub device: Device,
-    /// Whether embeddings are looked up there too: their table may take more memory than all else,
-    /// but where it has room, what goes over the bus for a token is its id.
+    /// Run the embedding graph on the device as well. Needs memory for its table, but then only
+    /// token ids cross the bus.
     pub embed_on_device: bool,
 }
 
 /// The three graphs of a model directory and what is known about them.
 pub struct Model {
-    /// Where the model lies.
+    /// The model's directory.
     pub directory: PathBuf,
     /// How its files are laid out, and which were chosen.
     pub files: GraphFiles,
-    /// What its settings files say.
+    /// Its settings files.
     pub config: ModelConfig,
-    /// What computes.
+    /// The device.
     pub device: Device,
     /// Whether embeddings are looked up there too.
     pub embed_on_device: bool,
-    /// What was found by trying.
+    /// Its probes.
     pub probes: Probes,
     probe_file: Option<PathBuf>,
     special: SpecialTokens,
     vision: VisionEncoder,
     embedding: Embedding,
     decoder: Decoder,
-    /// That of the device, where tensors stay there between runs.
+    /// The device's memory, if tensors stay there between runs.
     memory: Option<Arc<DeviceMemory>>,
 }
 
@@ -179,10 +190,10 @@ impl Model {
         options: &OpenOptions,
     ) -> Result<Self, ModelError> {
         let device = &options.device;
-        let kept = options
-            .graph_cache
-            .as_ref()
-            .map(|folder| Kept { folder: folder.clone(), runtime_version: &runtime.version });
+        let kept = options.graph_cache.as_ref().map(|folder| OptimisedGraphs {
+            folder: folder.clone(),
+            runtime_version: &runtime.version,
+        });
         let open = |path: &Path, device| {
             Graph::open(path, &runtime.environment, options.threads, device, kept.as_ref())
         };
@@ -217,7 +228,7 @@ impl Model {
         let Some(memory) = memory.map(Arc::new) else { return Ok(()) };
         self.decoder.graph.stay_in(Arc::clone(&memory))?;
         self.vision.graph.stay_in(Arc::clone(&memory))?;
-        // Graphs of different dtypes pass things on through main memory, where they are cast.
+        // Graphs of different dtypes exchange tensors through main memory, where they are cast.
         if self.embed_on_device && self.embedding.is_in_dtype_of(&self.decoder.graph) {
             self.embedding.graph.stay_in(Arc::clone(&memory))?;
             self.vision.keeps = self.embedding.takes_as_they_are(&self.vision.graph);
@@ -226,30 +237,30 @@ impl Model {
         Ok(())
     }
 
-    /// What went over the bus to and from the device so far; nothing on the CPU.
+    /// Bytes over the bus to and from the device so far; 0 on the CPU.
     pub fn traffic(&self) -> BusTraffic {
         self.memory.as_ref().map(|memory| memory.traffic()).unwrap_or_default()
     }
 
-    /// Side of a patch in pixels: 16, or 48 where there is no vision encoder (12B).
+    /// Side of a patch in pixels: 16, or 48 if there is no vision encoder (12B).
     pub fn patch_side(&self) -> u32 {
         self.vision.patch_side()
     }
 
-    /// Soft tokens of views of one patch count; each view comes with the number of them that is
-    /// expected. Several views only where [`Probes::vision_batch`] allows it.
+    /// Soft tokens of views of one patch count; each view comes with its expected number of them.
+    /// Several views only if [`Probes::vision_batch`] allows it.
     ///
     /// # Errors
-    /// [`GraphError`] where the graph fails or gives another number of rows.
+    /// [`GraphError`] if the graph fails or gives another number of rows.
     pub fn encode(&mut self, views: Vec<(PatchGrid, usize)>) -> Result<Vec<Features>, GraphError> {
         self.vision.encode(views)
     }
 
-    /// The values of soft tokens, `[rows, width]` in f32, brought to main memory where they are not
-    /// there.
+    /// The values of soft tokens, `[rows, width]` in f32, copied to main memory if they lie
+    /// elsewhere.
     ///
     /// # Errors
-    /// [`GraphError`] where the device does not give them.
+    /// [`GraphError`] if the device does not give them.
     pub fn soft_tokens(&self, features: &Features) -> Result<Vec<f32>, GraphError> {
         self.vision.values(features)
     }
@@ -257,7 +268,7 @@ impl Model {
     /// A KV cache for `rows` sequences of no tokens.
     ///
     /// # Errors
-    /// [`GraphError`] where ONNX Runtime cannot make the tensors.
+    /// [`GraphError`] if ONNX Runtime cannot make the tensors.
     pub fn empty_cache(&self, rows: usize) -> Result<KvCache, GraphError> {
         self.decoder.empty_cache(rows)
     }
@@ -267,7 +278,7 @@ impl Model {
     /// of the image ids.
     ///
     /// # Errors
-    /// [`GraphError`] where a graph fails, or the soft tokens do not match the image ids.
+    /// [`GraphError`] if a graph fails, or the soft tokens do not match the image ids.
     pub fn decode(
         &mut self,
         ids: &[i64],
@@ -281,7 +292,7 @@ impl Model {
     /// The same without image ids, and with the logits of every position.
     ///
     /// # Errors
-    /// [`GraphError`] where a graph fails.
+    /// [`GraphError`] if a graph fails.
     pub fn decode_all(&mut self, ids: &[i64], cache: &mut KvCache) -> Result<Logits, GraphError> {
         let embedded = self.embedding.embed(ids, cache.rows(), &[])?;
         self.decoder.step(ids, embedded, cache, ids.len() / cache.rows())
@@ -291,7 +302,7 @@ impl Model {
     /// copied.
     ///
     /// # Errors
-    /// [`GraphError`] where they are not `[rows, positions, vocabulary]`.
+    /// [`GraphError`] if they are not `[rows, positions, vocabulary]`.
     pub fn logits<'l>(
         &self,
         logits: &'l Logits,
@@ -307,7 +318,7 @@ impl Model {
     /// need. If the logits lie on a device, only that leaves it.
     ///
     /// # Errors
-    /// [`GraphError`] where the logits have no such position.
+    /// [`GraphError`] if the logits have no such position.
     pub fn top_k(
         &self,
         logits: &Logits,
@@ -319,16 +330,16 @@ impl Model {
     /// Drops a row of `cache`; the last one takes its place.
     ///
     /// # Errors
-    /// [`GraphError`] where ONNX Runtime does not hand out the data.
+    /// [`GraphError`] if ONNX Runtime does not hand out the data.
     pub fn remove_row(&self, cache: &mut KvCache, row: usize) -> Result<(), GraphError> {
         cache.swap_remove(&self.decoder.graph, row)
     }
 
-    /// Takes tokens away from the ends of rows of `cache`, `(row, count)`. Only where
+    /// Removes tokens from the ends of rows of `cache`, `(row, count)`. Only with
     /// [`Probes::left_padding_harmless`], since the rows get padding.
     ///
     /// # Errors
-    /// [`GraphError`] where ONNX Runtime does not hand out the data.
+    /// [`GraphError`] if ONNX Runtime does not hand out the data.
     pub fn rewind_rows(
         &self,
         cache: &mut KvCache,
@@ -337,11 +348,11 @@ impl Model {
         cache.rewind(&self.decoder.graph, rows)
     }
 
-    /// A cache of the given rows of others; a row may stand there several times. Rows of different
-    /// length only where [`Probes::left_padding_harmless`].
+    /// A cache of the given rows of others; a row may occur several times. Rows of different length
+    /// only with [`Probes::left_padding_harmless`].
     ///
     /// # Errors
-    /// [`GraphError`] where ONNX Runtime has no memory for it.
+    /// [`GraphError`] if ONNX Runtime has no memory for it.
     pub fn join_rows(&self, rows: &[(&KvCache, usize)]) -> Result<KvCache, GraphError> {
         let whole: Vec<_> =
             rows.iter().map(|(cache, row)| (*cache, *row, cache.length(*row))).collect();
@@ -351,7 +362,7 @@ impl Model {
     /// A cache of the first `length` tokens of one row.
     ///
     /// # Errors
-    /// [`GraphError`] where ONNX Runtime has no memory for it.
+    /// [`GraphError`] if ONNX Runtime has no memory for it.
     pub fn first_tokens(
         &self,
         cache: &KvCache,
@@ -361,10 +372,10 @@ impl Model {
         KvCache::of_rows(&self.decoder.graph, &[(cache, row, length)])
     }
 
-    /// What one token of one row takes in a KV cache, in bytes.
+    /// Bytes in a KV cache for one token of one row.
     ///
     /// # Errors
-    /// [`GraphError`] where the graph does not say the cache's shape.
+    /// [`GraphError`] if the graph does not say the cache's shape.
     pub fn cache_bytes_per_token(&self) -> Result<usize, GraphError> {
         self.decoder.cache_bytes_per_token()
     }

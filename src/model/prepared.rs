@@ -1,14 +1,14 @@
 //! Graphs as ONNX Runtime made them ready, kept for the next start.
 //!
-//! In: a graph's file and a folder to keep things in. Out: the session, from what was kept where
-//! that is of this very graph, this ONNX Runtime and this processor; else from the graph, and it is
-//! kept. Promises: answers are the same either way, since the same optimised graph is run; what is
-//! kept is whole or not there; where it cannot be kept or read, the graph itself is opened, and
-//! that is said.
+//! In: a graph's file and a folder for optimised graphs. Out: the session: from the optimised graph
+//! if it is of this very graph, this ONNX Runtime and this processor; else from the graph, whose
+//! optimised form is then kept. Promises: answers are the same either way, since the same optimised
+//! graph is run; a kept graph is whole or not there; if it cannot be written or read, the graph
+//! itself is opened, with a warning.
 //!
 //! Folding constants, fusing nodes and laying weights out anew takes most of the time in which a
-//! large graph is opened; the weights of what is kept are mapped from a file. It takes about as
-//! much disk as the graph does.
+//! large graph is opened; the weights of an optimised graph are mapped from a file. It takes about
+//! as much disk as the graph does.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,8 +24,8 @@ const GRAPH: &str = "graph.onnx";
 /// Its weights, beside it.
 const WEIGHTS: &str = "graph.onnx_data";
 
-/// Where ready graphs are kept, and by what.
-pub(super) struct Kept<'k> {
+/// The folder of optimised graphs, and their key.
+pub(super) struct OptimisedGraphs<'k> {
     /// The folder.
     pub(super) folder: PathBuf,
     /// ONNX Runtime's version.
@@ -36,7 +36,7 @@ pub(super) struct Kept<'k> {
 /// same either way.
 pub(super) fn open(
     path: &Path,
-    kept: &Kept<'_>,
+    kept: &OptimisedGraphs<'_>,
     builder: &dyn Fn() -> ort::Result<SessionBuilder>,
 ) -> ort::Result<Session> {
     let folder = kept.folder.as_path();
@@ -96,8 +96,8 @@ fn keep(
     Ok(session)
 }
 
-/// What tells one kept graph from another: the graph and its weights, ONNX Runtime, the processor,
-/// which decides how weights are laid out.
+/// The key of an optimised graph: the graph and its weights, ONNX Runtime, the processor, which
+/// decides how weights are laid out.
 fn key(path: &Path, runtime_version: &str) -> io::Result<String> {
     let mut content = format!("{runtime_version}\n{}\n{}\n", std::env::consts::ARCH, processor());
     let data = external::data_files(path).map_err(io::Error::other)?;
@@ -108,7 +108,7 @@ fn key(path: &Path, runtime_version: &str) -> io::Result<String> {
     Ok(digest::hex(content)[..32].to_owned())
 }
 
-/// What the system calls the processor, and what it can; nothing where that is not known, and a
+/// The processor's name and features, as the system tells them; empty if they are not known and the
 /// folder is not shared between machines.
 fn processor() -> String {
     let known = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();

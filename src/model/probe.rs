@@ -1,4 +1,4 @@
-//! What no file says about a model, found by trying.
+//! Properties of a model that no file states, found by trying.
 //!
 //! Run when a model is first loaded, and kept in the cache directory under the sizes and times of
 //! the graphs.
@@ -37,8 +37,8 @@ pub struct Probes {
     /// The same for rows of different length, the shorter ones padded on the left.
     pub left_padding_harmless: bool,
     /// Whether the embedding graph itself looks up padding for the per-layer inputs of image ids,
-    /// as Hugging Face does. Where it does not, padding is fed in their place. True where there are
-    /// no per-layer inputs.
+    /// as Hugging Face does. If not, padding is fed in their place. True if there are no per-layer
+    /// inputs.
     pub image_ids_masked: bool,
 }
 
@@ -47,7 +47,7 @@ impl Model {
     /// runs check each view anyway.
     ///
     /// # Errors
-    /// [`GraphError`] where the graph refuses the view.
+    /// [`GraphError`] if the graph refuses the view.
     pub fn probe_budget(&mut self, budget: Budget) -> Result<bool, GraphError> {
         let tokens = budget.soft_tokens();
         if !self.probes.pooled_soft_tokens.contains_key(&tokens) {
@@ -107,7 +107,7 @@ fn quietly<T>(trial: impl FnOnce() -> T) -> T {
     tracing::subscriber::with_default(tracing::subscriber::NoSubscriber::default(), trial)
 }
 
-/// Where the results for these files, this ONNX Runtime and this device are kept in `cache`: named
+/// The path in `cache` for the results of these files, this ONNX Runtime and this device: named
 /// after the files' sizes and times.
 pub(super) fn file(graphs: &GraphFiles, runtime: &str, device: &Device, cache: &Path) -> PathBuf {
     const VERSION: &str = "3";
@@ -252,13 +252,13 @@ fn image_ids_masked(model: &mut Model) -> Result<bool, GraphError> {
     Ok(look_up(model, image_id)? == look_up(model, pad_id)?)
 }
 
-/// How far logits may be off, as a share of the largest, and still be the same but for rounding. A
-/// wrong mask or position is off by far more.
+/// How far logits may differ, as a share of the largest, and still be the same except for rounding.
+/// A wrong mask or position differs by far more.
 fn tolerance(cache: Option<TensorElementType>) -> f32 {
     if cache == Some(TensorElementType::Float32) { 1e-3 } else { 2e-2 }
 }
 
-/// Equal but for rounding.
+/// Equal except for rounding.
 fn close(a: &[f32], b: &[f32], tolerance: f32) -> bool {
     let largest = a.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     a.len() == b.len()

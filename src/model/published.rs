@@ -20,7 +20,7 @@ pub struct Published<'f> {
     files: Vec<(&'f str, u64)>,
 }
 
-/// A precision in which all three graphs of a repository are there.
+/// A precision that all three graphs of a repository have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Precision {
@@ -64,7 +64,7 @@ impl<'f> Published<'f> {
         self.files.iter().any(|(path, _)| is_graph(path))
     }
 
-    /// The precisions in which all three graphs are there, the most exact first.
+    /// The precisions that all three graphs have, the most exact first.
     pub fn precisions(&self) -> Vec<Precision> {
         let bytes = |stem: &str, suffix: &str| {
             let files = self.graph(stem, suffix)?;

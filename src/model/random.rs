@@ -32,11 +32,11 @@ const GRAPHS: [(&str, &[u8]); 3] = [
     ("embed_tokens_fp16.onnx", bundled!("embed_tokens_fp16.onnx.gz")),
     ("decoder_model_merged_fp16.onnx", bundled!("decoder_model_merged_fp16.onnx.gz")),
 ];
-/// Of the demo model, whose tokens are a small part of the vocabulary.
+/// Ids of the demo model, whose tokens are a small part of the vocabulary.
 const BORROWED: [&str; 4] =
     ["generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"];
 
-/// What it takes of the disk.
+/// Its size on disk.
 pub const BYTES: u64 = 370_000_000;
 
 /// Values that are drawn from one stream.
@@ -103,7 +103,7 @@ impl Weight {
 /// Makes the model in `cache`, unless it is there already, and gives its directory.
 ///
 /// # Errors
-/// [`ModelError::Unpack`] where the cache cannot be written.
+/// [`ModelError::Unpack`] if the cache cannot be written.
 pub fn unpack(cache: &Path) -> Result<PathBuf, ModelError> {
     let parts = GRAPHS.iter().map(|(_, bytes)| *bytes).chain([WEIGHTS, CONFIG]);
     let hashes: String = parts.map(digest::hex).collect();

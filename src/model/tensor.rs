@@ -324,7 +324,7 @@ pub(super) fn copy_rows<'v>(
     Ok(())
 }
 
-/// Fills a float tensor with bytes times 1/255; on a device, where only the bytes go there.
+/// Fills a float tensor with bytes times 1/255; on a device, only the bytes cross the bus.
 pub(super) fn rescale_bytes(
     graph: &Graph,
     value: &mut DynValue,

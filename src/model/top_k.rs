@@ -76,7 +76,7 @@ fn best(candidates: impl Iterator<Item = (usize, f32)>, wanted: &TopKRequest<'_>
 }
 
 /// Ids and logits divided by `temperature`, the largest first, of equals the lowest id; the first
-/// `most` of them, or all where it is 0.
+/// `most` of them, or all if it is 0.
 pub(crate) fn rank(
     candidates: impl Iterator<Item = (usize, f32)>,
     temperature: f32,
@@ -95,7 +95,7 @@ pub(crate) fn rank(
     ranked
 }
 
-/// The first of the largest; `None` where none is above minus infinity.
+/// The first of the largest; `None` if none is above minus infinity.
 fn argmax(candidates: impl Iterator<Item = (usize, f32)>) -> Option<usize> {
     let mut best = (None, f32::NEG_INFINITY);
     for (id, logit) in candidates {
@@ -114,7 +114,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::device::kernels::{Logits, PickInput, PickRow, reference};
 
-    /// Of a row that is there alone.
+    /// For the only row.
     pub(crate) fn of<'r>(
         logits: &[f32],
         allowed: Allowed<'r>,
@@ -151,7 +151,7 @@ pub(crate) mod tests {
         assert_eq!(set_bits(&words).collect::<Vec<_>>(), [0, 31, 65, 66]);
     }
 
-    /// What the kernel for a card picks, by its reference.
+    /// The ids that the card's kernel picks, by its reference implementation.
     #[test]
     fn the_kernels_pick_is_that_of_main_memory() {
         let mut random = ChaCha8Rng::seed_from_u64(5);

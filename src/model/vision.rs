@@ -1,9 +1,9 @@
 //! Patches to soft tokens.
 //!
 //! In: the patches of one view, or of several of one size, unpadded. Out: one row of the text
-//! model's width a soft token. Promises: another number of rows than the view has soft tokens is an
-//! error; patches are padded only where the graph has a fixed number of them; soft tokens that are
-//! needed on a card stay there.
+//! model's width for each soft token. Promises: another number of rows than the view has soft
+//! tokens is an error; patches are padded only if the graph has a fixed number of them; soft tokens
+//! that are needed on a card stay there.
 
 use std::sync::Arc;
 
@@ -19,25 +19,25 @@ use crate::record::Budget;
 /// The soft tokens of one view, in the width of the text model.
 #[derive(Debug, Clone)]
 pub struct Features {
-    soft: Soft,
+    soft: SoftTokens,
     /// One row a soft token.
     pub rows: usize,
     /// The text model's hidden size.
     pub width: usize,
 }
 
-/// Where soft tokens lie.
+/// The memory of soft tokens.
 #[derive(Debug, Clone)]
-pub(super) enum Soft {
+pub(super) enum SoftTokens {
     /// In main memory, `[rows, width]`, row by row.
-    Here(Vec<f32>),
-    /// On a device, one stretch behind the other.
-    Device(Vec<Stretch>),
+    Host(Vec<f32>),
+    /// On a device, one segment behind the other.
+    Device(Vec<Segment>),
 }
 
 /// Consecutive rows of a tensor of soft tokens.
 #[derive(Debug, Clone)]
-pub(super) struct Stretch {
+pub(super) struct Segment {
     pub(super) tensor: Arc<DynValue>,
     pub(super) first: usize,
     pub(super) rows: usize,
@@ -47,64 +47,70 @@ impl Features {
     /// Soft tokens in main memory, `[rows, width]`, f32.
     pub fn new(values: Array2<f32>) -> Self {
         let (rows, width) = values.dim();
-        // Row by row, without a copy where they are that already.
+        // Row by row, without a copy if they are that already.
         let values = if values.is_standard_layout() {
             values.into_raw_vec_and_offset().0
         } else {
             values.iter().copied().collect()
         };
-        Self { soft: Soft::Here(values), rows, width }
+        Self { soft: SoftTokens::Host(values), rows, width }
     }
 
-    /// The values, `[rows, width]`, f32, where they lie in main memory.
+    /// The values, `[rows, width]`, f32, if they lie in main memory.
     pub fn values(&self) -> Option<ArrayView2<'_, f32>> {
         match &self.soft {
-            Soft::Here(values) => ArrayView2::from_shape((self.rows, self.width), values).ok(),
-            Soft::Device(_) => None,
+            SoftTokens::Host(values) => {
+                ArrayView2::from_shape((self.rows, self.width), values).ok()
+            }
+            SoftTokens::Device(_) => None,
         }
     }
 
-    pub(super) fn soft(&self) -> &Soft {
+    pub(super) fn soft(&self) -> &SoftTokens {
         &self.soft
     }
 
-    /// Those of several views as one, for a query about all of them. Views of one model lie in one
-    /// place.
+    /// Soft tokens of several views as one, for a query about all of them. Views of one model lie
+    /// in one memory.
     pub fn joined(views: &[&Self]) -> Self {
         let (mut here, mut device) = (Vec::new(), Vec::new());
         for view in views {
             match &view.soft {
-                Soft::Here(values) => here.extend(values),
-                Soft::Device(stretches) => device.extend(stretches.iter().cloned()),
+                SoftTokens::Host(values) => here.extend(values),
+                SoftTokens::Device(segments) => device.extend(segments.iter().cloned()),
             }
         }
         Self {
-            soft: if device.is_empty() { Soft::Here(here) } else { Soft::Device(device) },
+            soft: if device.is_empty() {
+                SoftTokens::Host(here)
+            } else {
+                SoftTokens::Device(device)
+            },
             rows: views.iter().map(|view| view.rows).sum(),
             width: views.first().map_or(0, |view| view.width),
         }
     }
 
-    /// Parts of so many rows.
+    /// Splits them into parts of the given numbers of rows.
     fn split(self, parts: Vec<usize>) -> Vec<Self> {
         let Self { soft, width, .. } = self;
         let mut split = Vec::with_capacity(parts.len());
         match soft {
-            Soft::Here(mut values) => {
+            SoftTokens::Host(mut values) => {
                 for rows in parts {
                     let rest = values.split_off(rows * width);
-                    let soft = Soft::Here(std::mem::replace(&mut values, rest));
+                    let soft = SoftTokens::Host(std::mem::replace(&mut values, rest));
                     split.push(Self { soft, rows, width });
                 }
             }
-            Soft::Device(stretches) => {
-                let Some(Stretch { tensor, mut first, .. }) = stretches.into_iter().next() else {
+            SoftTokens::Device(segments) => {
+                let Some(Segment { tensor, mut first, .. }) = segments.into_iter().next() else {
                     return split;
                 };
                 for rows in parts {
-                    let stretch = Stretch { tensor: Arc::clone(&tensor), first, rows };
+                    let segment = Segment { tensor: Arc::clone(&tensor), first, rows };
                     first += rows;
-                    split.push(Self { soft: Soft::Device(vec![stretch]), rows, width });
+                    split.push(Self { soft: SoftTokens::Device(vec![segment]), rows, width });
                 }
             }
         }
@@ -114,11 +120,11 @@ impl Features {
 
 pub(super) struct VisionEncoder {
     pub(super) graph: Graph,
-    /// Whether soft tokens are left on the device, since whoever takes them is there.
+    /// Whether soft tokens are left on the device: the embedding or decoder graph reads them there.
     pub(super) keeps: bool,
     positions: String,
     patch_values: usize,
-    /// What was fed last: the next views of that shape are written over it.
+    /// The last feed: the next views of that shape are written over it.
     pixels: Option<DynValue>,
 }
 
@@ -128,8 +134,7 @@ impl VisionEncoder {
     pub(super) fn new(graph: Graph) -> Result<Self, GraphError> {
         let pixels = graph.require_input(PIXELS)?;
         let rank = pixels.shape.len();
-        // 768 = 16x16x3 where nothing is said; 6912 = 48x48x3 is the encoder-free variant
-        // (gemma4_unified).
+        // 768 = 16x16x3 by default; 6912 = 48x48x3 is the encoder-free variant (gemma4_unified).
         let patch_values = rank.checked_sub(1).and_then(|axis| pixels.fixed(axis)).unwrap_or(768);
         if !matches!(rank, 2 | 3) || !matches!(patch_values, 768 | 6912) {
             return Err(graph.contract(format!(
@@ -168,7 +173,7 @@ impl VisionEncoder {
         if all.rows != expected.iter().sum::<usize>() {
             return Err(self.graph.contract(format!(
                 "gave {} soft tokens for views of {expected:?}; the graph was exported for a \
-                 fixed size (try a smaller --budget)",
+                 fixed size (try a smaller `budget`)",
                 all.rows
             )));
         }
@@ -177,15 +182,15 @@ impl VisionEncoder {
 
     /// The values of soft tokens, `[rows, width]`, wherever they lie.
     pub(super) fn values(&self, features: &Features) -> Result<Vec<f32>, GraphError> {
-        let stretches = match &features.soft {
-            Soft::Here(values) => return Ok(values.clone()),
-            Soft::Device(stretches) => stretches,
+        let segments = match &features.soft {
+            SoftTokens::Host(values) => return Ok(values.clone()),
+            SoftTokens::Device(segments) => segments,
         };
         let mut values = Vec::with_capacity(features.rows * features.width);
-        for stretch in stretches {
+        for segment in segments {
             let elements =
-                stretch.first * features.width..(stretch.first + stretch.rows) * features.width;
-            values.extend(tensor::range(&self.graph, "soft tokens", &stretch.tensor, elements)?);
+                segment.first * features.width..(segment.first + segment.rows) * features.width;
+            values.extend(tensor::range(&self.graph, "soft tokens", &segment.tensor, elements)?);
         }
         Ok(values)
     }
@@ -194,13 +199,13 @@ impl VisionEncoder {
     pub(super) fn run(&mut self, mut views: Vec<PatchGrid>) -> Result<Features, GraphError> {
         let pixels = self.graph.require_input(PIXELS)?;
         let rank = pixels.shape.len();
-        // Padded only where the graph has a fixed number of patches: padding changes nothing but
-        // costs time.
+        // Pad only if the graph has a fixed number of patches: padding changes nothing but costs
+        // time.
         let fixed = pixels.fixed(rank - 2);
         let count = fixed.unwrap_or_else(|| views.iter().map(PatchGrid::count).max().unwrap_or(0));
         if let Some(view) = views.iter().find(|view| view.count() > count) {
             return Err(self.graph.contract(format!(
-                "takes {count} patches and the view has {}; use a smaller --budget",
+                "takes {count} patches and the view has {}; use a smaller `budget`",
                 view.count()
             )));
         }
@@ -250,9 +255,13 @@ impl VisionEncoder {
             )));
         }
         if self.keeps {
-            let whole = Stretch { tensor: Arc::new(value), first: 0, rows };
-            return Ok(Features { soft: Soft::Device(vec![whole]), rows, width });
+            let whole = Segment { tensor: Arc::new(value), first: 0, rows };
+            return Ok(Features { soft: SoftTokens::Device(vec![whole]), rows, width });
         }
-        Ok(Features { soft: Soft::Here(tensor::all(&self.graph, &name, &value)?), rows, width })
+        Ok(Features {
+            soft: SoftTokens::Host(tensor::all(&self.graph, &name, &value)?),
+            rows,
+            width,
+        })
     }
 }

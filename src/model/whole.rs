@@ -18,8 +18,9 @@ use crate::hub::in_words;
 pub enum FileProblem {
     /// The stand-in of a large file in a clone, until the file is fetched.
     #[error(
-        "a git-lfs pointer{}, and not the file itself: `git lfs pull` in its folder fetches it, or \
-         `gemscope model download` the model", bytes.map_or(String::new(), |bytes| format!(" to {}", in_words(bytes)))
+        "a git-lfs pointer{}, and not the file itself: `git lfs pull` in its folder fetches it, \
+         or `gemscope model download` the model",
+        bytes.map_or(String::new(), |bytes| format!(" to {}", in_words(bytes)))
     )]
     Pointer {
         /// Bytes of the file that it stands for.

@@ -1,4 +1,4 @@
-//! Reading protobuf, of which an ONNX file is made, without reading its weights.
+//! A reader of protobuf, the format of ONNX files, that skips the weights.
 
 use std::io::{self, BufRead, Read as _, Seek};
 
@@ -12,7 +12,7 @@ impl<R: BufRead + Seek> Reader for R {}
 pub(super) enum Field {
     /// A number.
     Number(u64),
-    /// So many bytes, which are still to be read or skipped.
+    /// The number of bytes that follow, to be read or skipped.
     Bytes(u64),
 }
 
@@ -47,8 +47,8 @@ pub(super) fn each_field<R: Reader>(
 /// A text of `size` bytes.
 pub(super) fn text(reader: &mut impl Reader, size: u64) -> io::Result<String> {
     /// Longer values are no names.
-    const LONGEST: u64 = 4096;
-    if size > LONGEST {
+    const MAX_LENGTH: u64 = 4096;
+    if size > MAX_LENGTH {
         return Err(io::Error::other("a name is too long"));
     }
     let mut bytes = vec![0; size as usize];
@@ -56,7 +56,7 @@ pub(super) fn text(reader: &mut impl Reader, size: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-/// Passes over `size` bytes. Where the file is shorter, the next field is missed.
+/// Skips `size` bytes. If the file is shorter, the next field is missing.
 pub(super) fn skip(reader: &mut impl Reader, size: u64) -> io::Result<()> {
     // Small fields stay within the buffer; what is large is not read at all.
     if size < 4096 {

@@ -1,8 +1,8 @@
 //! ONNX Runtime's provider for CUDA: what it needs, and whether that is there.
 //!
-//! In: the options of a command. Out: a [`CudaState`] that says of each thing what was found, and
-//! where all of them are there, what is to be loaded. Promises: what is missing is named, with what
-//! to do about it; nothing is fetched, and ONNX Runtime is not started.
+//! In: the options of a command. Out: a [`CudaState`] with what was found of each requirement, and
+//! if all are met, the libraries to load. Promises: a missing requirement is named, with what to do
+//! about it; nothing is fetched, and ONNX Runtime is not started.
 
 #[cfg(feature = "load-dynamic")]
 use ort::environment::Environment;
@@ -25,8 +25,8 @@ pub(super) const SETUP_ADVICE: &str = "run `gemscope setup --gpu`, which install
                                        with CUDA and NVIDIA's libraries in gemscope's cache (1.2 \
                                        GB are fetched)";
 
-/// What the CUDA devices that `options` ask for need, or the best one where they ask for none; ONNX
-/// Runtime is not started for it.
+/// The requirements of the CUDA devices that `options` ask for, or of the best one if they ask for
+/// none; ONNX Runtime is not started for it.
 pub fn cuda_state(options: &RuntimeOptions) -> CudaState {
     let cards = match options.device {
         DeviceChoice::Cuda(cards) => cards,
@@ -35,8 +35,8 @@ pub fn cuda_state(options: &RuntimeOptions) -> CudaState {
     examine(options, cards, true)
 }
 
-/// Looks at everything that CUDA devices need. Without `thorough`, libraries are looked for only
-/// where there is a card: nobody waits for that who has none.
+/// Checks all requirements of CUDA devices. Without `thorough`, libraries are looked for only if
+/// there is a card, to save time.
 pub(super) fn examine(options: &RuntimeOptions, cards: Cards, thorough: bool) -> CudaState {
     if !cfg!(feature = "cuda") {
         return without_cuda();
@@ -112,7 +112,7 @@ fn look_for_libraries(options: &RuntimeOptions, state: &mut CudaState) {
     use super::find::{Choice, Search};
 
     let search = Search::for_cuda(options);
-    let named = "name a library of ONNX Runtime with CUDA with --ort-lib, or none";
+    let named = "name a library of ONNX Runtime with CUDA with `ort_lib`, or none";
     let (found, advice) = match search.first_usable() {
         Ok(Choice::Library { origin, path, version }) => {
             let says = format!("{version} in {}", path.display());
@@ -136,7 +136,7 @@ fn look_for_libraries(options: &RuntimeOptions, state: &mut CudaState) {
 #[cfg(not(feature = "load-dynamic"))]
 fn look_for_libraries(_: &RuntimeOptions, _: &mut CudaState) {}
 
-/// What makes a session compute on `card`: where that fails, the session is not made.
+/// Makes a session compute on `card`: if that fails, the session is not made.
 ///
 /// TF32 stays off, so that graphs in f32 compute in f32. The arena grows in doubling regions (ONNX
 /// Runtime's default): a KV cache that grows with every step would leave a region behind each time
@@ -196,7 +196,7 @@ mod tests {
             "a driver: it serves CUDA 13.1",
             "NOT MET, not in /cache",
             "libcublasLt.so.13",
-            "--device cpu",
+            "`device` cpu",
         ] {
             assert!(text.contains(part), "{part}: {text}");
         }

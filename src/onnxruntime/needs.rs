@@ -1,4 +1,4 @@
-//! What computing on a CUDA device needs, and what of it was found.
+//! Requirements for computing on a CUDA device, and which of them are met.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,13 +10,13 @@ use crate::device::devices::CudaDevice;
 /// One thing that computing on a CUDA device needs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Need {
-    /// What it is.
+    /// Its name.
     pub what: &'static str,
     /// Whether it is there and serves.
     pub met: bool,
     /// What was found, or what was looked for and where.
     pub says: String,
-    /// What to do where it is not met.
+    /// What to do if it is not met.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub advice: Option<String>,
 }
@@ -45,7 +45,7 @@ pub struct CudaState {
     /// The ONNX Runtime that has a provider for CUDA, and its version.
     #[serde(skip)]
     #[cfg_attr(not(feature = "load-dynamic"), allow(dead_code))]
-    // nothing is loaded where ONNX Runtime is linked in
+    // nothing is loaded if ONNX Runtime is linked in
     pub(super) library: Option<(super::Origin, PathBuf, String)>,
     /// NVIDIA's libraries, in the order in which they are loaded.
     #[serde(skip)]
@@ -59,12 +59,12 @@ impl CudaState {
         self.needs.iter().all(|need| need.met)
     }
 
-    /// The first thing that is not there, for one line; empty where all is.
+    /// The first requirement that is not met, in one line; empty if all are.
     pub fn obstacle(&self) -> &str {
         self.needs.iter().find(|need| !need.met).map_or("", |need| &need.says)
     }
 
-    /// What to do, each thing once.
+    /// The advice of all requirements that are not met, without repetitions.
     pub fn advice(&self) -> Vec<&str> {
         let mut advice: Vec<&str> =
             self.needs.iter().filter_map(|need| need.advice.as_deref()).collect();
@@ -91,7 +91,7 @@ impl fmt::Display for CudaState {
         }
         write!(
             f,
-            ". What to do: {}; or compute on the CPU with --device cpu",
+            ". What to do: {}; or compute on the CPU with `device` cpu",
             self.advice().join("; ")
         )
     }

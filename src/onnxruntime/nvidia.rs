@@ -1,9 +1,9 @@
 //! NVIDIA's libraries for ONNX Runtime's provider for CUDA: finding and loading them.
 //!
 //! In: the cache, the Python environment, the toolkit's folders. Out: their files, in the order in
-//! which they can be loaded. Promises: the library that is missing or cannot be loaded is named;
-//! they are loaded before ONNX Runtime asks for them, which finds them by their names then, so that
-//! no search path has to be set.
+//! which they can be loaded. Promises: a library that is missing or cannot be loaded is named; they
+//! are loaded before ONNX Runtime asks for them and then finds them by name, so no search path has
+//! to be set.
 #![allow(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -23,7 +23,7 @@ pub(super) fn find() -> (Vec<PathBuf>, Result<String, String>) {
     find_in(wheels, &folders)
 }
 
-/// [`find`] in given folders, and where the system looks.
+/// [`find`] in given folders, and those of the system.
 fn find_in(wheels: &[Wheel], folders: &[PathBuf]) -> (Vec<PathBuf>, Result<String, String>) {
     let (mut found, mut missing) = (Vec::new(), Vec::new());
     for name in wheels.iter().flat_map(libraries) {
@@ -80,7 +80,7 @@ fn is_needed(name: &str) -> bool {
     !name.starts_with("libnvrtc")
 }
 
-/// Where they may be, in the order in which the places are tried.
+/// The places to look, in their order.
 fn folders(wheels: &[Wheel]) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = cache_dir()
         .iter()
@@ -140,8 +140,8 @@ fn load(path: &Path) -> Result<(), String> {
     let words = |error: libloading::Error| {
         std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string)
     };
-    // SAFETY: loading runs the initialisers of the library, which is the purpose: it is one of
-    // NVIDIA's, from where these are installed.
+    // SAFETY: loading runs the library's initialisers, which is the purpose: it is one of NVIDIA's,
+    // from a place where these are installed.
     #[cfg(unix)]
     let library = {
         use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};

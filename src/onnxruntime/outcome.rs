@@ -1,8 +1,8 @@
-//! What an installation had to do.
+//! What an installation did.
 
 use serde::Serialize;
 
-/// What an installation had to do.
+/// What an installation did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
@@ -11,6 +11,6 @@ pub enum Outcome {
     AlreadyThere,
     /// It was fetched and unpacked.
     Fetched,
-    /// What was there was damaged or incomplete, and was replaced.
+    /// A damaged or incomplete installation was replaced.
     Repaired,
 }

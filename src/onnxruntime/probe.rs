@@ -22,8 +22,8 @@ pub(super) fn probe(path: &Path) -> Result<String, String> {
         // The loader maps a truncated library happily and then dies of SIGBUS in its relocations.
         check_elf_is_whole(path).map_err(|e| format!("it cannot be read: {e}"))?;
     }
-    // SAFETY: loading runs the initialisers of the library, which is the purpose: the user named it
-    // or installed it where ONNX Runtime is looked for.
+    // SAFETY: loading runs the library's initialisers, which is the purpose: the user named it, or
+    // installed it where ONNX Runtime is looked for.
     let library = unsafe { Library::new(path) }
         .map_err(|e| format!("it cannot be loaded: {}", loader_words(&e)))?;
     // SAFETY: the type is the one that ONNX Runtime declares for this symbol in
@@ -71,13 +71,13 @@ fn check_version(version: &str) -> Result<(), String> {
     }
 }
 
-/// What the system's loader said, without libloading's own words around it.
+/// The system loader's error, without libloading's own words around it.
 fn loader_words(error: &libloading::Error) -> String {
     std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-/// Fails where a 64-bit little-endian ELF file ends before its last segment does. Other files pass:
-/// the loader refuses what it does not know, and macOS and Windows check their own formats.
+/// Fails if a 64-bit little-endian ELF file ends before its last segment does. Other files pass:
+/// the loader refuses unknown ones, and macOS and Windows check their own formats.
 fn check_elf_is_whole(path: &Path) -> io::Result<()> {
     // Of the file header: e_phoff, e_phentsize, e_phnum. Of a program header: p_type, p_offset,
     // p_filesz. (System V ABI, chapter 4.)

@@ -1,4 +1,4 @@
-//! What `gemscope doctor` says about the runtime.
+//! The runtime's report for `gemscope doctor`.
 //!
 //! In: the options of a command. Out: every library that could be used and the one that would be,
 //! the devices, and advice. Promises: it changes nothing, fetches nothing and starts no ONNX
@@ -30,15 +30,15 @@ pub struct Report {
     pub used: Option<Candidate>,
     /// Whether fetching is forbidden.
     pub offline: bool,
-    /// Where Gemscope keeps what it fetches.
+    /// The folder for what Gemscope fetches.
     pub cache_dir: Option<PathBuf>,
     /// The CPU.
     pub cpu: Cpu,
     /// The CUDA devices.
     pub cuda: Cuda,
-    /// What computing on a CUDA device needs, and whether it is there.
+    /// Requirements for computing on a CUDA device, and whether they are met.
     pub cuda_state: CudaState,
-    /// What to do about what is missing, one sentence or two a line; empty where all is well.
+    /// What to do about missing parts, one sentence or two a line; empty if nothing is missing.
     pub advice: Vec<String>,
 }
 
@@ -104,7 +104,7 @@ fn library_advice(
         let path = candidate.path.display();
         match (&candidate.found, candidate.origin) {
             (Found::Refused { .. } | Found::Absent, Origin::Named) => advice.push(format!(
-                "{path} was named by --ort-lib or ORT_DYLIB_PATH and cannot be used: name an ONNX \
+                "{path} was named by `ort_lib` or ORT_DYLIB_PATH and cannot be used: name an ONNX \
                  Runtime library of version {MINIMUM_VERSION} or later, or name none."
             )),
             (Found::Refused { .. }, Origin::Cache) => {
@@ -125,8 +125,8 @@ fn library_advice(
             ),
             Ok(()) if offline => {
                 format!(
-                    "No ONNX Runtime was found, and fetching is forbidden: run `gemscope \
-                         setup` without --offline, or {otherwise}."
+                    "No ONNX Runtime was found, and fetching is forbidden: run `gemscope setup` \
+                     without `offline`, or {otherwise}."
                 )
             }
             Ok(()) => format!(
@@ -152,7 +152,7 @@ fn candidates(_: &RuntimeOptions) -> Vec<Candidate> {
     }]
 }
 
-/// What stands in the way of an installation, as a thing to do.
+/// The obstacle to an installation, as a thing to do.
 #[cfg(feature = "load-dynamic")]
 fn can_install() -> Result<(), String> {
     if super::wheels::for_cpu().is_none() {
@@ -190,7 +190,7 @@ mod tests {
         let candidates = [candidate(Origin::Named, refused()), candidate(Origin::Cache, usable())];
         assert_eq!(used(&candidates), None);
         let advice = advice(&candidates, false, Ok(()));
-        assert!(advice.len() == 1 && advice[0].contains("--ort-lib"), "{advice:?}");
+        assert!(advice.len() == 1 && advice[0].contains("`ort_lib`"), "{advice:?}");
     }
 
     #[test]
@@ -208,7 +208,7 @@ mod tests {
     fn each_missing_thing_has_its_advice() {
         let none = [candidate(Origin::Cache, Found::Absent)];
         assert!(advice(&none, false, Ok(()))[0].contains("run `gemscope setup`"));
-        assert!(advice(&none, true, Ok(()))[0].contains("without --offline"));
+        assert!(advice(&none, true, Ok(()))[0].contains("without `offline`"));
         assert!(
             advice(&none, false, Err("install Python 3 with pip".to_owned()))[0]
                 .contains("install Python 3")

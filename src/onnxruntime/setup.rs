@@ -1,4 +1,4 @@
-//! What `gemscope setup` does.
+//! The work of `gemscope setup`.
 //!
 //! In: whether the network may be used. Out: what was installed, and what had to be done for it.
 //! Promises: as those of the installation; of a large one it is said beforehand how large.
@@ -12,10 +12,10 @@ use super::{CudaState, Outcome, RuntimeError, RuntimeOptions, cuda};
 use super::{cache_dir, install, nvidia, probe, wheels};
 use crate::device::Cards;
 
-/// What `gemscope setup` did.
+/// The result of `gemscope setup`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Installed {
-    /// The library; `None` where ONNX Runtime is linked in and there is nothing to install.
+    /// The library; `None` if ONNX Runtime is linked in and there is nothing to install.
     pub library: Option<PathBuf>,
     /// The version that is installed.
     pub version: String,
@@ -23,17 +23,18 @@ pub struct Installed {
     pub outcome: Outcome,
 }
 
-/// What `gemscope setup --gpu` did.
+/// The result of `gemscope setup --gpu`.
 #[derive(Debug, Clone, Serialize)]
 pub struct GpuSetup {
     /// Each wheel: package and version, and what had to be done.
     pub packages: Vec<(String, Outcome)>,
-    /// What is still missing, for example a driver; all is met where a card can be used.
+    /// Requirements that are still missing, for example a driver; all are met if a card can be
+    /// used.
     pub state: CudaState,
 }
 
-/// Installs the pinned ONNX Runtime in the cache directory, or checks and where needed repairs the
-/// one that is there.
+/// Installs the pinned ONNX Runtime in the cache directory, or checks and repairs the one that is
+/// there.
 ///
 /// Safe to run again, and to run in several processes at once.
 #[cfg(feature = "load-dynamic")]
@@ -71,7 +72,7 @@ pub(super) fn install_pinned(
 }
 
 /// Installs ONNX Runtime with CUDA and NVIDIA's libraries in the cache directory, or checks and
-/// where needed repairs those that are there; then loads the libraries.
+/// repairs those that are there; then loads the libraries.
 ///
 /// Safe to run again, and to run in several processes at once. Says beforehand how much it fetches
 /// and what it takes on the disk.
@@ -114,7 +115,7 @@ pub fn setup_gpu(
         packages.push((wheel.requirement(), outcome));
     }
     let state = cuda::examine(options, Cards::Best, true);
-    // They need no driver: where one is missing, what was installed is still checked.
+    // They need no driver: without one, the installation is still checked.
     let state = match nvidia::load_all(&state.nvidia) {
         Ok(()) => state,
         Err(reason) => state.with("loading them", reason, cuda::SETUP_ADVICE),

@@ -34,15 +34,15 @@ pub(super) struct Wheel {
     pub(super) version: &'static str,
     /// Operating system and architecture, as in the directory's name.
     pub(super) platform: &'static str,
-    /// Platform tags, one of which is the wheel's.
+    /// Platform tags; one of them is the wheel's.
     pub(super) tags: &'static [&'static str],
-    /// Of the file that `pip download` fetches for these tags and Python 3.12.
+    /// SHA-256 of the file that `pip download` fetches for these tags and Python 3.12.
     pub(super) sha256: &'static str,
-    /// What is fetched, in megabytes.
+    /// Megabytes to fetch.
     pub(super) fetched_mb: u32,
-    /// What it takes unpacked, in megabytes.
+    /// Megabytes unpacked.
     pub(super) unpacked_mb: u32,
-    /// What of it is needed.
+    /// The files of it that are needed.
     pub(super) contents: Contents,
 }
 
@@ -61,12 +61,12 @@ impl Wheel {
         format!("{}=={}", self.package, self.version)
     }
 
-    /// Where it is installed in `cache`.
+    /// Its folder in `cache`.
     pub(super) fn directory(&self, cache: &Path) -> PathBuf {
         cache.join(format!("{}-{}-{}", self.package, self.version, self.platform))
     }
 
-    /// Whether an installation without this file is none.
+    /// Whether this file is indispensable to the installation.
     pub(super) fn is_main(&self, name: &str) -> bool {
         match self.contents {
             Contents::OnnxRuntime => is_library(name),

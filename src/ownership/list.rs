@@ -28,7 +28,7 @@ struct Line {
     content: Content,
 }
 
-/// What stands under a name. Paths of links are text for comparison: bytes that are not UTF-8 are
+/// The entry under a name. Paths of links are text for comparison: bytes that are not UTF-8 are
 /// replaced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -66,7 +66,7 @@ impl Content {
         }
     }
 
-    /// Whether `path`, of which `metadata` is known without following links, has this very content.
+    /// Whether `path` has this very content; `metadata` is its own, with links not followed.
     pub(super) fn is_at(&self, path: &Path, metadata: &Metadata) -> io::Result<bool> {
         match self {
             Self::Folder { .. } => Ok(metadata.is_dir()),
@@ -148,8 +148,8 @@ pub(crate) struct FileList {
 }
 
 impl FileList {
-    /// The list of `directory`; empty if there is none. Lines that are no entries are passed over:
-    /// the files of those that were damaged count as the user's.
+    /// The list of `directory`; empty if there is none. Damaged lines are skipped: their files
+    /// count as the user's.
     ///
     /// # Errors
     /// Whatever the file system says, and that the list is a link.
@@ -297,7 +297,7 @@ impl WrittenList {
         Ok(Self { list, folder, file: Some(file) })
     }
 
-    /// What is on it.
+    /// Its entries.
     pub(super) fn list(&self) -> &FileList {
         &self.list
     }
@@ -336,7 +336,7 @@ impl WrittenList {
         self.list.entries.get(name).is_some_and(|contents| contents.contains(content))
     }
 
-    /// Of each name in `entries`, only that content is there any more.
+    /// For each name in `entries`, keep only that content.
     pub(super) fn settle(&mut self, entries: BTreeMap<String, Content>) {
         for (name, content) in entries {
             if let Some(contents) = self.list.entries.get_mut(&name) {

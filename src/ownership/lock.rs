@@ -1,9 +1,9 @@
 //! The lock of a directory.
 //!
-//! In: a directory. Out: the right to write there, until it is dropped or the process dies: the
-//! lock is the system's, so that none is ever left behind. The text in the file (which process,
-//! since when) is for people, and tells a process that was killed from one that ended. Promises: a
-//! `.lock` that somebody else keeps there is not written into.
+//! In: a directory. Out: the right to write there, until it is dropped or the process dies: it is a
+//! lock of the system, so it never outlives its process. The text in the file (the process and its
+//! start) is for people, and tells a killed process from one that ended. Promises: a `.lock` of
+//! somebody else is not written into.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -27,7 +27,7 @@ pub(super) struct Lock {
 /// The process that holds a lock, or held it when it was killed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holder {
-    /// Its number, on the machine where it runs.
+    /// Its number, on its machine.
     pub process: u32,
     /// Since when, in seconds since 1970.
     pub since: u64,
@@ -57,8 +57,8 @@ fn seconds_now() -> u64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// What came of asking for a lock.
-pub(super) enum Asked {
+/// The result of asking for a lock.
+pub(super) enum LockAttempt {
     /// It is held now. An earlier process that was killed is named.
     Taken(Lock, Option<Holder>),
     /// Another process has it.
@@ -68,14 +68,14 @@ pub(super) enum Asked {
 /// Asks for the lock of `directory`, without waiting.
 ///
 /// # Errors
-/// Whatever the file system says, and that the file is a link or somebody else's. A file system
-/// that knows no locks is no error: such directories (some network shares) are used without.
-pub(super) fn take(directory: &Path) -> io::Result<Asked> {
+/// The file system's error, or that the file is a link or somebody else's. A file system without
+/// locks is no error: directories there (some network shares) are used without.
+pub(super) fn take(directory: &Path) -> io::Result<LockAttempt> {
     let path = directory.join(FILE);
     let mut file = files::open_to_write(&path)?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(Asked::Held(read(&mut file))),
+        Err(TryLockError::WouldBlock) => return Ok(LockAttempt::Held(read(&mut file))),
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
             tracing::warn!(
                 "{}: no locks on this file system; make sure that no other process writes there",
@@ -95,7 +95,7 @@ pub(super) fn take(directory: &Path) -> io::Result<Asked> {
     file.set_len(0)?;
     file.rewind()?;
     file.write_all(&text)?;
-    Ok(Asked::Taken(Lock { file }, earlier))
+    Ok(LockAttempt::Taken(Lock { file }, earlier))
 }
 
 /// Looks whether `directory` is locked, and makes no lock.
@@ -113,9 +113,9 @@ pub(super) fn look(directory: &Path) -> Result<(), Option<Holder>> {
 /// Whether the file is a [`Holder`] as it is written, or the beginning of one: a process may have
 /// been killed while it wrote that.
 fn is_ours(file: &mut File) -> io::Result<bool> {
-    const LONGEST: u64 = 100;
+    const MAX_LENGTH: u64 = 100;
     let mut text = Vec::new();
-    file.take(LONGEST).read_to_end(&mut text)?;
+    file.take(MAX_LENGTH).read_to_end(&mut text)?;
     file.rewind()?;
     let mut rest = text.as_slice();
     for part in [b"{\"process\":".as_slice(), b",\"since\":", b"}"] {
@@ -129,11 +129,11 @@ fn is_ours(file: &mut File) -> io::Result<bool> {
     Ok(rest.is_empty())
 }
 
-/// Who the file names. It is a remark only: what cannot be read is nobody.
+/// The process that the file names. It only serves messages: `None` if it cannot be read.
 fn read(file: &mut File) -> Option<Holder> {
-    const LONGEST: u64 = 1000;
+    const MAX_LENGTH: u64 = 1000;
     let mut text = Vec::new();
-    file.take(LONGEST).read_to_end(&mut text).ok()?;
+    file.take(MAX_LENGTH).read_to_end(&mut text).ok()?;
     serde_json::from_slice(&text).ok()
 }
 

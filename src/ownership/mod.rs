@@ -1,6 +1,6 @@
 //! A directory that gemscope writes, and the user's files in it.
 //!
-//! In: a directory, and files for it. Out: those files in their places. Promises: only files that
+//! In: a directory, and files for it. Out: those files, in place. Promises: only files that
 //! gemscope wrote, and that nobody changed since, are replaced or removed; a file of the user's in
 //! the way is an error that names it, before anything is changed; nothing is written through a
 //! symbolic link inside the directory; one process writes at a time.
@@ -27,6 +27,18 @@
 //! Killed before 4, the directory is as it was. Killed later, it holds files of both sets, whole
 //! each and all on the list: the same command again puts it right. The next process that takes the
 //! lock removes what is left in `.gemscope/new`; no other process is at work then.
+//!
+//! ```
+//! use gemscope::ownership::{OutputDirectory, OwnershipError};
+//!
+//! let folder = tempfile::tempdir()?;
+//! std::fs::write(folder.path().join("mine.txt"), "the user's")?;
+//! let out = OutputDirectory::open(folder.path())?;
+//! out.write("made.txt", b"first")?;
+//! out.write("made.txt", b"second")?; // its own file is replaced
+//! assert!(matches!(out.write("mine.txt", b"third"), Err(OwnershipError::InTheWay { .. })));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod list;
 mod lock;
@@ -49,7 +61,7 @@ use crate::{digest, files};
 pub(crate) use list::FileList;
 use list::{Content, WrittenList};
 pub use lock::Holder;
-use lock::{Asked, Lock};
+use lock::{Lock, LockAttempt};
 use staging::Made;
 pub(crate) use staging::Staging;
 
@@ -102,7 +114,7 @@ pub enum OwnershipError {
 }
 
 impl OwnershipError {
-    /// Whether it is that the disk is full.
+    /// Whether the disk is full.
     pub fn is_full_disk(&self) -> bool {
         matches!(self, Self::Io { error, .. } if error.kind() == ErrorKind::StorageFull)
     }
@@ -111,14 +123,14 @@ impl OwnershipError {
 /// Files of an earlier set that stay, and are the user's from now on.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Left {
-    /// Those that were changed.
+    /// Files that were changed.
     pub(crate) changed: Vec<String>,
     /// Copies of images of the user's that are not there any more: each may be the last.
     pub(crate) last_copies: Vec<String>,
 }
 
 impl Left {
-    /// `10 copies of images that are gone stay in yolo/images`; nothing where there are none.
+    /// `10 copies of images that are gone stay in yolo/images`; `None` if there are none.
     pub(crate) fn last_copies_in_words(&self) -> Option<String> {
         let [first, others @ ..] = self.last_copies.as_slice() else { return None };
         let folders =
@@ -170,8 +182,8 @@ impl OutputDirectory {
         let made = !path.exists();
         fs::create_dir_all(path).map_err(io_at(path))?;
         let (lock, killed) = match lock::take(path).map_err(io_at(&path.join(lock::FILE)))? {
-            Asked::Taken(lock, killed) => (lock, killed),
-            Asked::Held(holder) => {
+            LockAttempt::Taken(lock, killed) => (lock, killed),
+            LockAttempt::Held(holder) => {
                 return Err(OwnershipError::InUse { path: path.to_owned(), holder });
             }
         };
@@ -207,14 +219,14 @@ impl OutputDirectory {
         Ok(Self::open(path)?.adopting(adopt))
     }
 
-    /// Whether files that are in the way are taken over, whoever wrote them.
+    /// Whether files that are in the way are replaced, whoever wrote them.
     #[must_use]
     pub fn adopting(mut self, adopt: bool) -> Self {
         self.adopt = adopt;
         self
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -264,7 +276,7 @@ impl OutputDirectory {
         for name in &missing {
             let path = self.join(name);
             let make = || {
-                // A file of gemscope's may stand where a folder is needed now.
+                // A file of gemscope's may stand at the path of a folder that is needed now.
                 if looked_at(&path)?.is_some() {
                     fs::remove_file(&path)?;
                 }
@@ -454,7 +466,7 @@ enum Place {
     Taken,
 }
 
-/// Of names in a directory: whether all folders on the way are folders, and no links that lead
+/// Checks the folders on the way to names in a directory: each is a folder, and no link that leads
 /// elsewhere.
 struct FolderChains<'d> {
     directory: &'d Path,
@@ -479,7 +491,7 @@ impl<'d> FolderChains<'d> {
     }
 }
 
-/// What is at `path`, links not followed; nothing if nothing is.
+/// The entry at `path`, links not followed; `None` if there is none.
 fn looked_at(path: &Path) -> io::Result<Option<Metadata>> {
     match fs::symlink_metadata(path) {
         Ok(metadata) => Ok(Some(metadata)),
@@ -513,7 +525,7 @@ pub(crate) const RUN: &str = "run.json";
 /// # Errors
 /// Whatever the file system says, and that the file is a symbolic link.
 pub(crate) fn is_run(directory: &Path) -> io::Result<bool> {
-    /// What every version of the file has.
+    /// The fields that every version of the file has.
     #[derive(Deserialize)]
     struct MadeBy {
         #[serde(rename = "gemscope")]
@@ -550,8 +562,8 @@ pub(crate) fn is_empty(path: &Path) -> io::Result<bool> {
 fn is_ours(path: &Path, usual: &[&str]) -> io::Result<bool> {
     let list = path.join(PRIVATE).join(list::FILE);
     let only_usual = others(path)?.iter().all(|name| usual.contains(&name.as_str()));
-    // Asked last: another process may have written the first files meanwhile, and its list before
-    // them.
+    // LockAttempt last: another process may have written the first files meanwhile, and its list
+    // before them.
     Ok(only_usual || list.is_file())
 }
 
@@ -629,14 +641,14 @@ pub fn write_new_file(path: &Path, bytes: &[u8], adopt: bool) -> Result<(), Owne
         .map_err(io_at(path))
 }
 
-/// The name of the part of a file, of which a long one has no room for more than a hash of the
-/// file's.
+/// The name of a file's temporary part; for a long one, there is only room for a hash of the file's
+/// name.
 fn part_name(name: &OsStr) -> OsString {
-    const LONGEST: usize = 255;
+    const MAX_LENGTH: usize = 255;
     let mut part = OsString::from(".");
     part.push(name);
     part.push(".gemscope-part");
-    if part.len() > LONGEST {
+    if part.len() > MAX_LENGTH {
         part = format!(".{:016x}.gemscope-part", digest::number(name.as_encoded_bytes())).into();
     }
     part

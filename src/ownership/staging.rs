@@ -18,12 +18,12 @@ use super::list::Content;
 pub(crate) struct Staging {
     /// The directory that they are for.
     out: PathBuf,
-    /// Where they are made.
+    /// The folder that they are made in.
     folder: PathBuf,
     made: Mutex<Made>,
 }
 
-/// What was made, by name.
+/// The files that were made, by name.
 #[derive(Debug, Default)]
 pub(super) struct Made {
     pub(super) files: BTreeMap<String, Content>,
@@ -124,7 +124,7 @@ impl Staging {
         Ok(())
     }
 
-    /// Leaves the file of an earlier set under that name where it is.
+    /// Keeps the file of an earlier set under that name.
     pub(crate) fn keep(&self, name: String) {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).kept.insert(name);
     }
@@ -156,7 +156,7 @@ impl Staging {
         Ok(())
     }
 
-    /// What was made; nothing is known of it any more.
+    /// Takes the files that were made; the staging forgets them.
     pub(super) fn take(&self) -> Made {
         std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner))
     }

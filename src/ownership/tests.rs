@@ -84,8 +84,7 @@ fn nothing_is_written_or_removed_through_a_link() {
     put(&directory, &[("sub/a", "1")]).unwrap();
     fs::remove_dir_all(out.join("crops/sub")).unwrap();
     symlink(&mine, out.join("crops/sub")).unwrap();
-    // What lies behind the link has the content that is on the list, and is the user's all the
-    // same.
+    // The target of the link has the content that is on the list, and is the user's all the same.
     assert!(put(&directory, &[]).unwrap().is_empty());
     assert_eq!(read(mine.join("a")), "1");
     assert!(matches!(put(&directory, &[("sub/b", "2")]), Err(OwnershipError::Link(_))));
@@ -244,7 +243,7 @@ fn a_new_file_is_written_once() {
         !dir.path().join("deep/.a.json.gemscope-part").exists(),
         "of a second process that was killed"
     );
-    // A killed process left a part of the same; somebody has a file of that name.
+    // A killed process left a part of the same file; somebody has a file of that name.
     let other = dir.path().join("b.json");
     write(&dir.path().join(".b.json.gemscope-part"), "th");
     write_new_file(&other, b"three", false).unwrap();

@@ -13,7 +13,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::digest;
 
-/// What the pages of a run share: the template that theirs extend, the style and the script.
+/// Parts that the pages of a run share: the base template, the style and the script.
 const BASE: &str = include_str!("base.html");
 const STYLE: &str = include_str!("base.css");
 const SCRIPT: &str = include_str!("base.js");
@@ -33,17 +33,17 @@ pub(crate) fn render(template: &str, values: Value) -> Result<String, minijinja:
 
 /// A page that shows the items of a run, one a card, and one of them large.
 pub(crate) struct RunPage {
-    /// What it is called.
+    /// Its title.
     pub(crate) kind: &'static str,
-    /// What one of its cards shows, in the singular.
+    /// The subject of one of its cards, in the singular.
     pub(crate) item: &'static str,
-    /// What the key for searching does.
+    /// The effect of the key for searching.
     pub(crate) search: &'static str,
     /// The blocks of the template that are its own.
     pub(crate) template: &'static str,
     /// Its style, behind that of all pages.
     pub(crate) style: &'static str,
-    /// Which items are shown, and in which order; runs first.
+    /// The controls for filtering and sorting items; they run first.
     pub(crate) choice: &'static str,
     /// How they are shown.
     pub(crate) scripts: [&'static str; 2],
@@ -61,11 +61,11 @@ impl RunPage {
     /// The whole page with `data`.
     ///
     /// # Errors
-    /// That the data cannot be written as JSON.
+    /// If the data cannot be written as JSON.
     pub(crate) fn whole<T: Serialize>(&self, data: &T) -> io::Result<String> {
         let (style, script) = (self.style(), self.script());
-        // Only this very script and style are run, only pictures are loaded, and only from where
-        // the page is.
+        // Only this very script and style are run; pictures are loaded only from the page's own
+        // place.
         let policy = format!(
             "default-src 'none'; img-src 'self' file:; style-src 'sha256-{}'; script-src \
              'sha256-{}'; base-uri 'none'; form-action 'none'",
@@ -86,7 +86,8 @@ impl RunPage {
         Ok(render(self.template, values).map_err(io::Error::other)? + "\n")
     }
 
-    /// That the template has no script of its own, and that the scripts make no markup of text.
+    /// Checks that the template has no script of its own, and that the scripts make no markup of
+    /// text.
     #[cfg(test)]
     pub(crate) fn check(&self) {
         for place in ["{{ policy }}", "{{ style }}", "{{ data }}", "{{ script }}"] {
@@ -149,8 +150,8 @@ fn sha256_base64(text: &str) -> String {
     encoded
 }
 
-/// The link from a page in `from` to the folder `to`, which ends in `/`; `None` where there is no
-/// way (another drive) or no text for it.
+/// The link from a page in `from` to the folder `to`, which ends in `/`; `None` if there is no path
+/// (another drive) or no text for it.
 pub(crate) fn relative_link(from: &Path, to: &Path) -> Option<String> {
     let absolute = |path: &Path| -> Option<PathBuf> {
         // The report's own folder may not be there yet.
@@ -169,7 +170,7 @@ pub(crate) fn relative_link(from: &Path, to: &Path) -> Option<String> {
     for part in to.components().skip(common) {
         let Component::Normal(name) = part else { return None };
         for byte in name.to_str()?.bytes() {
-            // What a path may hold as it is, RFC 3986.
+            // Characters that a path may hold as they are, RFC 3986.
             if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
                 link.push(char::from(byte));
             } else {
@@ -189,7 +190,8 @@ mod tests {
 
     #[test]
     fn nothing_of_the_data_is_markup() {
-        let hostile = serde_json::json!({"a": "</script><script>alert(1)</script>&amp;<!--\u{2028}\u{2029}", "b": "{{script}}"});
+        let markup = "</script><script>alert(1)</script>&amp;<!--\u{2028}\u{2029}";
+        let hostile = serde_json::json!({"a": markup, "b": "{{script}}"});
         let text = in_script(&hostile.to_string());
         assert!(!text.contains(['<', '>', '&', '\u{2028}', '\u{2029}']));
         assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), hostile);

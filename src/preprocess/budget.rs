@@ -73,8 +73,7 @@ impl TargetSize {
 /// multiples of 48, and a side that would vanish becomes 48.
 ///
 /// # Errors
-/// [`BudgetError::NoTargetSize`] where the image has no pixels or the result would exceed the
-/// budget.
+/// [`BudgetError::NoTargetSize`] if the image has no pixels or the result would exceed the budget.
 pub fn target_size(width: u32, height: u32, budget: Budget) -> Result<TargetSize, BudgetError> {
     let no_size = || BudgetError::NoTargetSize { width, height, budget: budget.soft_tokens() };
     if width == 0 || height == 0 {

@@ -1,10 +1,10 @@
 //! Resizing of images with a very long side.
 //!
-//! In: RGB bytes of a size with a side of more than [`LONGEST_SIDE`] pixels, and the size that is
+//! In: RGB bytes of a size with a side of more than [`MAX_SIDE`] pixels, and the size that is
 //! wanted. Out: the bytes that [`super::resize`] makes of any other image, by the same weights and
-//! the same sums. Promises: what is held beside the image is a few rows. The other ways lay down
-//! the weights of a whole side, 32 bytes and more for each of its pixels, and the image between the
-//! two passes, which of a column of one pixel's width is 48 times as large as the image.
+//! the same sums. Promises: only a few rows are held beside the image. The other ways lay down the
+//! weights of a whole side, 32 bytes and more for each of its pixels, and the image between the two
+//! passes, which for a column of one pixel's width is 48 times as large as the image.
 
 use multiversion::multiversion;
 
@@ -13,7 +13,7 @@ use super::pass::{ResizeError, scale};
 use super::weights::Side;
 
 /// The longest side of a JPEG, and the longest that the other ways are for.
-pub(super) const LONGEST_SIDE: u32 = u16::MAX as u32;
+pub(super) const MAX_SIDE: u32 = u16::MAX as u32;
 
 /// From this radius on, every weight is small enough for the finest precision: of 2 * radius
 /// weights whose sum is 1 and which follow the cubic, the largest is below 2.5 / radius (at an end
@@ -27,22 +27,22 @@ const ROWS_TOGETHER: usize = 1 << 20;
 /// height, rounding to bytes in between.
 ///
 /// # Errors
-/// [`ResizeError`] where `rgb` is not `width * height * 3` bytes.
+/// [`ResizeError`] if `rgb` is not `width * height * 3` bytes.
 pub(super) fn resize(
     rgb: &[u8],
     (width, height): (u32, u32),
     target: TargetSize,
 ) -> Result<Vec<u8>, ResizeError> {
     let narrowed;
-    let (rgb, width) = if width > LONGEST_SIDE {
+    let (rgb, width) = if width > MAX_SIDE {
         narrowed = over_the_width(rgb, width, height as usize, target.width);
         (narrowed.as_slice(), target.width)
     } else {
         (rgb, width)
     };
-    if height > LONGEST_SIDE && width == 1 {
-        // The one pixel of a row is all of it, with a weight of 1: what is made of one column is
-        // made of all.
+    if height > MAX_SIDE && width == 1 {
+        // The one pixel of a row is all of it, with a weight of 1: all columns of the result are
+        // equal.
         let column = over_the_height(rgb, (1, height), TargetSize { width: 1, ..target })?;
         let (pixels, _) = column.as_chunks::<3>();
         return Ok(pixels
@@ -51,7 +51,7 @@ pub(super) fn resize(
             .flatten()
             .collect());
     }
-    if height > LONGEST_SIDE {
+    if height > MAX_SIDE {
         return over_the_height(rgb, (width, height), target);
     }
     let mut narrow = Vec::new();
@@ -91,8 +91,7 @@ fn over_the_width(rgb: &[u8], width: u32, rows: usize, to: u32) -> Vec<u8> {
 }
 
 /// The pass over the height, and before it that over the width for a few rows at a time. Each row
-/// is added to the rows of the result that it is a part of, of which there are four or five at
-/// once.
+/// is added to the rows of the result that it is a part of: four or five at once.
 fn over_the_height(
     rgb: &[u8],
     (width, height): (u32, u32),
@@ -163,7 +162,7 @@ struct Pass {
     precision: u32,
 }
 
-/// What one place is made of.
+/// The source pixels of one pixel of the result.
 struct Taps {
     start: usize,
     weights: Vec<i16>,
@@ -198,7 +197,7 @@ impl Pass {
         Taps { start, weights }
     }
 
-    /// What a sum begins with, so that it is rounded.
+    /// The start of a sum, so that it is rounded.
     fn half(&self) -> i32 {
         1 << (self.precision - 1)
     }
@@ -235,7 +234,7 @@ mod tests {
                 resize(&rgb, (width, height), target).unwrap() == *expected,
                 "{width}x{height}"
             );
-            // Each pass by itself, also where the sides are short.
+            // Each pass alone, also for short sides.
             let narrowed = over_the_width(&rgb, width, height as usize, target.width);
             let across =
                 in_two_calls(&rgb, width, height, TargetSize { width: to.0, height }).unwrap();

@@ -1,4 +1,4 @@
-//! An upright image to what the vision graph takes.
+//! An upright image to the input of the vision graph.
 //!
 //! In: RGB bytes. Out: patches, bytes that are floats in 0..1 once they are rescaled, and their
 //! positions. Promises: the target size and every value equal those of Hugging Face's
@@ -79,8 +79,8 @@ pub fn prepare(
     prepare_view(image, &whole, patch_side)
 }
 
-/// [`prepare`] of an image of which fewer pixels may have been decoded: the budget and the target
-/// size are those of the whole image.
+/// [`prepare`] for an image that may have fewer decoded pixels: the budget and the target size are
+/// those of the whole image.
 ///
 /// # Errors
 /// As there.
@@ -97,8 +97,8 @@ pub fn prepare_reduced(
     Ok(PreparedView { budget, size, patches })
 }
 
-/// The size that an image of `width` x `height` is resized to, or the image's own where there is
-/// none: what [`decode_reduced`](crate::image::decode_reduced) needs to leave.
+/// The size that an image of `width` x `height` is resized to, or its own if there is none:
+/// [`decode_reduced`](crate::image::decode_reduced) must not go below it.
 pub fn needed_size(width: u32, height: u32, choice: BudgetChoice) -> (u32, u32) {
     let whole = PlannedView::of(Region::whole(width, height), choice);
     whole.map_or((width, height), |view| (view.size.width, view.size.height))

@@ -8,7 +8,7 @@ use super::budget::TargetSize;
 pub const PATCH_SIDE: u32 = 16;
 
 /// The patches of one view, row by row, without padding. They stay bytes until a graph takes them:
-/// a quarter of what floats would hold while they wait, and of what goes to a card.
+/// floats would take four times the memory while they wait, and four times the traffic to a card.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PatchGrid {
     /// Side of a patch in pixels: 16, or 48 for the encoder-free variant.
@@ -59,7 +59,7 @@ impl PatchGrid {
     }
 }
 
-/// `values` as rows; none where they are not as many as the shape says.
+/// `values` as rows; no rows if their number does not match the shape.
 fn view<T>(values: &[T], shape: [usize; 2]) -> ArrayView2<'_, T> {
     ArrayView2::from_shape(shape, values).unwrap_or_else(|_| ArrayView2::from(&[] as &[[T; 0]]))
 }
@@ -74,10 +74,10 @@ pub fn rescale(byte: u8) -> f32 {
 /// The order of a view's bytes: row after row, or patch after patch.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
-    /// So many rows are a band; bands follow each other.
+    /// Rows in a band; bands follow each other.
     pub(super) rows: usize,
-    /// So many bytes of a row stay together; below them those of the band's next row, and then the
-    /// next run of its first.
+    /// Bytes per run (one row of a patch). The runs of a patch are stored top to bottom, then those
+    /// of the next patch of the band.
     pub(super) run: usize,
 }
 

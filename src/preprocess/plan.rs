@@ -22,7 +22,7 @@ pub enum PlanError {
     Budget(#[from] BudgetError),
 }
 
-/// A view of which no pixel has been read.
+/// A view before any pixel is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlannedView {
     /// The part of the image.

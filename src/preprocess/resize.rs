@@ -18,7 +18,7 @@ use super::patches::{Layout, PatchGrid, patchify, positions};
 /// Two calls, one a side, are bit-exact, and so are the passes for AVX-512.
 ///
 /// # Errors
-/// [`ResizeError`] where `rgb` is not `width * height * 3` bytes.
+/// [`ResizeError`] if `rgb` is not `width * height * 3` bytes.
 pub fn resize(
     rgb: &[u8],
     width: u32,
@@ -51,7 +51,7 @@ pub(super) fn resize_to_patches(
     Ok(patches)
 }
 
-/// Both passes at once, where there is something to resize and the processor has what it takes.
+/// Both passes at once, if there is something to resize and the processor supports it.
 fn in_one_sweep(
     rgb: &[u8],
     from: (u32, u32),
@@ -63,7 +63,7 @@ fn in_one_sweep(
 }
 
 fn is_long((width, height): (u32, u32)) -> bool {
-    width.max(height) > long::LONGEST_SIDE
+    width.max(height) > long::MAX_SIDE
 }
 
 /// [`resize`] for every processor and shape.
@@ -106,7 +106,7 @@ pub(super) fn in_two_calls(
     Ok(result)
 }
 
-/// Gives what [`in_two_calls`] made to the next image of the same thread.
+/// Gives the buffers of [`in_two_calls`] to the next image of the same thread.
 fn recycle(resized: Cow<'_, [u8]>) {
     if let Cow::Owned(resized) = resized {
         let [between, other] = SPARE.take();

@@ -10,7 +10,7 @@ use super::budget::SOFT_TOKEN_SIDE;
 use crate::record::{Budget, Overlap, Tiling};
 
 /// More tiles of one image than this are a slip of the finger.
-const MOST_TILES: u64 = 4096;
+const MAX_TILES: u64 = 4096;
 
 /// A part of an image in whole pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,9 +45,7 @@ pub enum TilingError {
         side: u32,
     },
     /// Too many.
-    #[error(
-        "{width}x{height} px would be {tiles} tiles (at most {MOST_TILES}): choose larger ones"
-    )]
+    #[error("{width}x{height} px would be {tiles} tiles (at most {MAX_TILES}): choose larger ones")]
     TooMany {
         /// Width of the image.
         width: u32,
@@ -58,7 +56,7 @@ pub enum TilingError {
     },
 }
 
-/// The views of an image: the whole, and the tiles where there are at least two.
+/// The views of an image: the whole, and the tiles if there are at least two.
 ///
 /// # Errors
 /// [`TilingError`].
@@ -89,7 +87,7 @@ pub(super) fn views(
         }
     };
     let tiles = columns.len() as u64 * rows.len() as u64;
-    if tiles > MOST_TILES {
+    if tiles > MAX_TILES {
         return Err(TilingError::TooMany { width, height, tiles });
     }
     let mut views = vec![whole];
@@ -197,7 +195,8 @@ mod tests {
     proptest! {
         #[test]
         fn tiles_cover_the_image(
-            width in 1_u32..5000, height in 1_u32..5000, side in 64_u32..900, share in 0.0..0.5_f64, columns in 1_u32..9,
+            width in 1_u32..5000, height in 1_u32..5000, side in 64_u32..900, share in 0.0..0.5_f64,
+                columns in 1_u32..9,
             rows in 1_u32..9, which in 0..3,
         ) {
             let overlap = Overlap::Share(share);
@@ -214,11 +213,14 @@ mod tests {
             }
             if seen.len() > 1 {
                 let covered = |at: u32, along: fn(&Region) -> (u32, u32)| {
-                    seen[1..].iter().map(along).any(|(start, length)| (start..start + length).contains(&at))
+                    let mut spans = seen[1..].iter().map(along);
+                    spans.any(|(start, length)| (start..start + length).contains(&at))
                 };
                 for at in 0..width.max(height) {
-                    prop_assert!(at >= width || covered(at, |one| (one.x, one.width)), "column {}", at);
-                    prop_assert!(at >= height || covered(at, |one| (one.y, one.height)), "row {}", at);
+                    prop_assert!(at >= width || covered(at, |one| (one.x, one.width)), "column {}",
+                        at);
+                    prop_assert!(at >= height || covered(at, |one| (one.y, one.height)), "row {}",
+                        at);
                 }
             }
         }

@@ -30,8 +30,8 @@ impl Side {
         Self { from, scale, widening: scale.max(1.0) }
     }
 
-    /// How far from its centre a place has weights, in source pixels: where the side shrinks, the
-    /// cubic is as wide as that makes it.
+    /// How far from its centre a pixel has weights, in source pixels: if the side shrinks, the
+    /// cubic widens by the same factor.
     pub(super) fn radius(&self) -> f64 {
         2.0 * self.widening
     }
@@ -45,8 +45,8 @@ impl Side {
         (self.centre(place) - self.radius()).floor().max(0.0) as usize
     }
 
-    /// The weights of a place go into `own`, none at the ends being 0; what comes back is the pixel
-    /// that the first of them is for.
+    /// The weights of a pixel go into `own`, without zeros at the ends; returns the source pixel of
+    /// the first of them.
     #[allow(clippy::float_cmp)] // exactly zero is what is left out
     pub(super) fn weights(&self, place: u32, own: &mut Vec<f64>) -> u32 {
         let centre = self.centre(place);

@@ -1,10 +1,10 @@
 //! A task to the token ids that the decoder reads.
 //!
-//! In: what is asked for, and a model directory's tokenizer and chat template. Out: token ids in
-//! which the image token stands once, and that sequence with the image token expanded for a view.
-//! Promises: the ids equal those of Hugging Face's processor for the same directory; nothing about
-//! the template is hard-coded; only the template writes special tokens: those that stand in a
-//! label, a prompt or a file are words, and cannot end a turn or name an image.
+//! In: a task, and a model directory's tokenizer and chat template. Out: token ids in which the
+//! image token stands once, and that sequence with the image token expanded for a view. Promises:
+//! the ids equal those of Hugging Face's processor for the same directory; nothing about the
+//! template is hard-coded; only the template writes special tokens: in a label, a prompt or a file
+//! they are plain words, and cannot end a turn or name an image.
 //!
 //! ```
 //! use gemscope::prompt::{Conversation, Prompter};
@@ -64,7 +64,7 @@ pub enum PromptError {
     },
 }
 
-/// What goes around the task's words.
+/// System prompt, thinking, blank lines around the image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conversation {
     /// A system prompt.
@@ -82,7 +82,7 @@ pub struct Conversation {
 pub struct Query {
     /// The user's text.
     pub text: String,
-    /// What goes around it.
+    /// System prompt, thinking, blank lines around the image.
     pub conversation: Conversation,
     /// The whole prompt as the chat template rendered it, the image token standing once for each
     /// image. Of a plain one, a mark of thinking, system prompt and text.
@@ -114,7 +114,7 @@ impl Query {
         self.token_ids_of(&[soft_tokens])
     }
 
-    /// The same for a query about several views, each of so many soft tokens.
+    /// The same for a query about several views, with the soft tokens of each.
     pub fn token_ids_of(&self, soft_tokens: &[u32]) -> Vec<u32> {
         let [begin, soft, end] = self.image;
         let mut parts = self.parts.iter();
@@ -138,7 +138,7 @@ impl Query {
     }
 }
 
-/// What puts a question into a prompt.
+/// Puts questions into prompts.
 #[derive(Clone)]
 pub enum Prompts {
     /// A model's chat template and tokenizer.
@@ -151,12 +151,12 @@ impl Prompts {
     /// `text` after one image.
     ///
     /// # Errors
-    /// [`PromptError`] where the template fails or does not name the image.
+    /// [`PromptError`] if the template fails or does not name the image.
     pub fn query(&self, text: &str, conversation: &Conversation) -> Result<Query, PromptError> {
         self.query_about(1, text, conversation)
     }
 
-    /// `text` after so many images.
+    /// `text` after this many images.
     ///
     /// # Errors
     /// As [`Self::query`].
@@ -189,7 +189,7 @@ pub struct Prompter {
     room: Room,
 }
 
-/// What a model takes.
+/// The limits of a model's prompts.
 #[derive(Debug, Clone, Copy)]
 pub struct Room {
     /// Tokens of a prompt and its answer together.
@@ -219,12 +219,12 @@ impl Prompter {
     /// Renders and tokenizes `text` after one image.
     ///
     /// # Errors
-    /// [`PromptError`] where the template fails or does not name the image.
+    /// [`PromptError`] if the template fails or does not name the image.
     pub fn query(&self, text: &str, conversation: &Conversation) -> Result<Query, PromptError> {
         self.query_about(1, text, conversation)
     }
 
-    /// Renders and tokenizes `text` after so many images.
+    /// Renders and tokenizes `text` after this many images.
     ///
     /// # Errors
     /// As [`Self::query`].

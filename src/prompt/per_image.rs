@@ -1,8 +1,8 @@
-//! What is asked about each image by itself, from a file.
+//! Questions about single images, from a file.
 //!
 //! In: a CSV with a header, or JSON lines: of each image its name (`image`) and its `labels`, its
-//! `prompt`, or both; and what is asked where a row leaves that out. Out: the task of each image
-//! that is named. Promises: no image has two tasks; every error names the line.
+//! `prompt`, or both; and the task that completes a row. Out: the task of each named image.
+//! Promises: no image has two tasks; every error names the line.
 
 use std::path::Path;
 
@@ -11,14 +11,14 @@ use serde::Deserialize;
 use crate::image_table::{ImageTable, TableError, column};
 use crate::record::{Task, distinct};
 
-/// What is asked about one image.
+/// The questions about one image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageTask {
     /// The image's name in the run.
     pub image: String,
-    /// What is asked.
+    /// The questions.
     pub task: Task,
-    /// Where it stands, counted from 1.
+    /// Its line, counted from 1.
     pub line: u64,
 }
 
@@ -32,7 +32,7 @@ struct Row {
     prompt: Option<String>,
 }
 
-/// `"person,dog"`, or a list, in which a label may have a comma in it.
+/// `"person,dog"`, or a list, whose labels may contain commas.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Labels {
@@ -40,9 +40,9 @@ enum Labels {
     List(Vec<String>),
 }
 
-/// Reads the file at `path`. A row's prompt is asked with `default`'s labels where it has none of
-/// its own, its labels with `default`'s prompt; a row with neither asks `default`. Other columns
-/// and keys are not looked at.
+/// Reads the file at `path`. A row's prompt is asked with `default`'s labels if it has none of its
+/// own, its labels with `default`'s prompt; a row with neither asks `default`. Other columns and
+/// keys are ignored.
 ///
 /// # Errors
 /// [`TableError`].

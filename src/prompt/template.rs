@@ -46,18 +46,19 @@ pub struct ChatTemplate {
 
 const NAME: &str = "chat_template";
 
-/// So many steps may a template take, one for each 64 bytes of text among them. Gemma 4's take some
-/// hundreds for one question; one that loops is stopped within a second.
-const MOST_STEPS: u64 = 1_000_000;
+/// The most steps that a template may take; every 64 bytes of text count as one. Gemma 4's take
+/// some hundreds for one question; one that loops is stopped within a second.
+const MAX_STEPS: u64 = 1_000_000;
 
-/// The most bytes of a text that the engine makes in one go, where it counts them only afterwards.
-const LONGEST_TEXT: usize = 16 << 20;
+/// The most bytes of a text that the template engine builds in one go: it counts them only
+/// afterwards.
+const MAX_TEXT_BYTES: usize = 16 << 20;
 
 impl ChatTemplate {
     /// Reads the template of `directory`.
     ///
     /// # Errors
-    /// [`TemplateError`] where there is none or it does not compile.
+    /// [`TemplateError`] if there is none or it does not compile.
     pub fn open(directory: &Path) -> Result<Self, TemplateError> {
         let source = read_source(directory)?;
         let mut environment = Environment::new();
@@ -70,7 +71,7 @@ impl ChatTemplate {
                 .build()
                 .map_err(|error| render_error(directory, error))?,
         );
-        environment.set_fuel(Some(MOST_STEPS));
+        environment.set_fuel(Some(MAX_STEPS));
         environment.add_filter("tojson", to_json);
         environment.set_unknown_method_callback(method);
         environment.add_function(
@@ -118,8 +119,8 @@ impl ChatTemplate {
     }
 }
 
-/// The engine's `tojson`, of at most [`LONGEST_TEXT`] bytes: an indent of a hundred million spaces
-/// is one argument.
+/// The engine's `tojson`, of at most [`MAX_TEXT_BYTES`] bytes: an indent of a hundred million
+/// spaces is one argument.
 fn to_json(
     value: &minijinja::Value,
     indent: Option<minijinja::Value>,
@@ -131,11 +132,11 @@ fn to_json(
     };
     let spaces =
         indent.as_ref().and_then(|indent| usize::try_from(indent.clone()).ok()).unwrap_or(2);
-    if spaces > LONGEST_TEXT {
+    if spaces > MAX_TEXT_BYTES {
         return Err(too_long());
     }
     let spaces = vec![b' '; spaces];
-    let mut room = Room(LONGEST_TEXT);
+    let mut room = Room(MAX_TEXT_BYTES);
     let formatter = serde_json::ser::PrettyFormatter::with_indent(&spaces);
     let written =
         value.serialize(&mut serde_json::Serializer::with_formatter(&mut room, formatter));
@@ -176,7 +177,7 @@ fn method(
             .fold(0, usize::saturating_add);
         let given = arguments.iter().map(|argument| argument.to_string().len()).sum::<usize>();
         let repeated = text.matches('{').count().saturating_mul(given);
-        if widths.saturating_add(repeated) > LONGEST_TEXT {
+        if widths.saturating_add(repeated) > MAX_TEXT_BYTES {
             return Err(too_long());
         }
     }
@@ -184,7 +185,7 @@ fn method(
 }
 
 fn too_long() -> minijinja::Error {
-    let longest = LONGEST_TEXT >> 20;
+    let longest = MAX_TEXT_BYTES >> 20;
     minijinja::Error::new(ErrorKind::InvalidOperation, format!("a text of more than {longest} MiB"))
 }
 

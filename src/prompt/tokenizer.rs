@@ -23,11 +23,12 @@ pub enum TokenizerError {
         reason: String,
     },
     /// A token that every Gemma 4 tokenizer has.
-    #[error("{}: the vocabulary has no {name} token {token:?}; is this a Gemma 4 tokenizer?", path.display())]
+    #[error("{}: the vocabulary has no {name} token {token:?}; is this a Gemma 4 tokenizer?",
+        path.display())]
     NoSuchToken {
         /// The file.
         path: PathBuf,
-        /// What it is for.
+        /// Its purpose.
         name: &'static str,
         /// How it would be written.
         token: String,
@@ -65,8 +66,8 @@ pub struct TextTokenizer {
 }
 
 impl TextTokenizer {
-    /// Reads `tokenizer.json`, and how the special tokens are written from `tokenizer_config.json`
-    /// where there is one.
+    /// Reads `tokenizer.json`, and the spelling of the special tokens from `tokenizer_config.json`
+    /// if there is one.
     ///
     /// # Errors
     /// [`TokenizerError`] that names the file.
@@ -116,8 +117,7 @@ impl TextTokenizer {
         Ok(Self { inner: Arc::new(inner), special, written })
     }
 
-    /// The library's own tokenizer, of which there is one only: that of a large vocabulary takes
-    /// 225 MB.
+    /// The library's own tokenizer, held once: that of a large vocabulary takes 225 MB.
     pub(crate) fn shared(&self) -> Arc<Tokenizer> {
         Arc::clone(&self.inner)
     }
@@ -149,8 +149,8 @@ impl TextTokenizer {
         self.inner.id_to_token(id)
     }
 
-    /// Somebody's text to ids: a special token in it is a word like any other, spelled in two
-    /// pieces. Any other text gives the ids of [`Self::encode`].
+    /// User text to ids: a special token in it is plain text, spelled in two pieces. Any other text
+    /// gives the ids of [`Self::encode`].
     ///
     /// # Errors
     /// [`TokenizerError::Convert`].

@@ -1,10 +1,10 @@
-//! An answer as the model gave it, and the status of what could be made of it.
+//! An answer as the model gave it, and the status of its parsing.
 
 use serde::{Deserialize, Serialize};
 
 use super::BBox;
 
-/// How an answer ended and what could be made of it.
+/// How an answer ended and was parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerStatus {
@@ -56,8 +56,7 @@ impl AnswerStatus {
 
 impl AnswerStatus {
     /// How bad an answer is: of several about one image, the status with the highest severity is
-    /// the image's. An empty answer is no objection to the boxes of another one, and text is none
-    /// to either.
+    /// the image's. Neither an empty answer nor text lowers the boxes of another answer.
     pub fn severity(self) -> u8 {
         match self {
             Self::Text => 0,
@@ -93,14 +92,14 @@ pub enum Ended {
 pub struct Answer {
     /// The part of the upright image that was shown, in pixels.
     pub view: BBox,
-    /// The user's text. Empty where the answer was made elsewhere and it is not known.
+    /// The user's text. Empty if the answer was made elsewhere and it is not known.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub prompt: String,
     /// The raw text, special tokens included, without the stop token.
     pub text: String,
     /// How it ended.
     pub ended: Ended,
-    /// What the model was shown and how much it said; absent where the answer was made elsewhere.
+    /// Sizes of the input and the answer in tokens; absent if the answer was made elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<TokenCounts>,
 }
@@ -110,18 +109,17 @@ pub struct Answer {
 pub struct Rating {
     /// The axis's name.
     pub axis: String,
-    /// The part of the frame's own prompt that was asked about, where the axis asks about each by
-    /// itself.
+    /// The part of the frame's own prompt that was asked about, if the axis asks about each part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clause: Option<String>,
     /// The words that could be answered.
     pub words: Vec<String>,
-    /// How probable each of them is; they sum to 1 but for rounding to four decimals.
+    /// The probability of each of them; they sum to 1, except for rounding to four decimals.
     pub probabilities: Vec<f64>,
-    /// What these words have of the whole vocabulary's probability, 0..1; near 0, the model wanted
-    /// to say something else.
+    /// These words' share of the whole vocabulary's probability, 0..1; near 0, the model would have
+    /// answered something else.
     pub mass: f64,
-    /// Why, in the model's words, where it was asked.
+    /// The reason in the model's words, if it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

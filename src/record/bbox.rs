@@ -1,4 +1,4 @@
-//! A box in pixels, and what two boxes have in common.
+//! A box in pixels, and the overlap of two boxes.
 
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +39,7 @@ impl BBox {
         self.width() * self.height()
     }
 
-    /// Area of what two boxes have in common.
+    /// Area of the overlap of two boxes.
     pub fn intersection(&self, other: &Self) -> f64 {
         let width = self.x1.min(other.x1) - self.x0.max(other.x0);
         let height = self.y1.min(other.y1) - self.y0.max(other.y0);
@@ -47,7 +47,7 @@ impl BBox {
     }
 
     /// Whether it is a box of an image of that size: inside it, and with an area.
-    pub fn lies_in(&self, width: u32, height: u32) -> bool {
+    pub fn is_within(&self, width: u32, height: u32) -> bool {
         let inside =
             |from: f64, to: f64, size: u32| 0.0 <= from && from < to && to <= f64::from(size);
         inside(self.x0, self.x1, width) && inside(self.y0, self.y1, height)
@@ -59,8 +59,8 @@ impl BBox {
         common / (self.area() + other.area() - common)
     }
 
-    /// Intersection over the smaller area: 1 where one box lies inside the other.
-    pub fn overlap_of_smaller(&self, other: &Self) -> f64 {
+    /// Intersection over the smaller area: 1 if one box lies inside the other.
+    pub fn intersection_over_smaller(&self, other: &Self) -> f64 {
         self.intersection(other) / self.area().min(other.area())
     }
 
@@ -77,7 +77,7 @@ impl BBox {
 
     /// The same box, moved.
     #[must_use]
-    pub fn moved(&self, x: f64, y: f64) -> Self {
+    pub fn translated(&self, x: f64, y: f64) -> Self {
         Self { x0: self.x0 + x, y0: self.y0 + y, x1: self.x1 + x, y1: self.y1 + y }
     }
 }

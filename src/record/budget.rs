@@ -16,7 +16,7 @@ impl Budget {
     pub const ALL: [Self; 5] = [Self(70), Self(140), Self(280), Self(560), Self(1120)];
     /// The largest budget.
     pub const MAX: Self = Self(1120);
-    /// That of a model whose files name none.
+    /// The budget of a model whose files name none.
     pub const USUAL: Self = Self(280);
 
     /// The most soft tokens.
@@ -66,7 +66,7 @@ impl fmt::Display for Budget {
     }
 }
 
-/// What was asked for: one budget for all images, or the one that fits each.
+/// The budget that was asked for: one for all images, or the one that fits each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BudgetChoice {

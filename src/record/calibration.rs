@@ -31,7 +31,7 @@ pub(crate) fn logit(score: f64) -> f64 {
 }
 
 pub(crate) fn sigmoid(z: f64) -> f64 {
-    // Two forms of the same, neither of which overflows.
+    // Two forms of the same formula; neither overflows.
     if z >= 0.0 { 1.0 / (1.0 + (-z).exp()) } else { z.exp() / (1.0 + z.exp()) }
 }
 

@@ -1,14 +1,14 @@
-//! What a run keeps of a rubric.
+//! The part of a rubric that a run keeps.
 
 use serde::{Deserialize, Serialize};
 
-/// What a run keeps of a rubric: all that the model's answers depend on. Weights, rules and what
-/// makes a word good are not part of it.
+/// The part of a rubric that a run keeps: everything that the model's answers depend on. Weights,
+/// rules and the values of words are not part of it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CritiqueSettings {
     /// The axes.
     pub axes: Vec<AskedAxis>,
-    /// A frame is not read where the words of an axis have less than this of the probability.
+    /// A frame is not read if the words of an axis have less than this of the probability.
     pub min_mass: f64,
 }
 
@@ -17,12 +17,12 @@ pub struct CritiqueSettings {
 pub struct AskedAxis {
     /// Its name.
     pub name: String,
-    /// The user's text; `{clause}` stands for what differs from frame to frame.
+    /// The user's text; `{clause}` stands for the part that differs from frame to frame.
     pub text: String,
     /// The words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub words: Vec<String>,
-    /// What asks why, where it was asked.
+    /// The question for the reason, if it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }

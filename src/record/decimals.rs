@@ -1,7 +1,6 @@
 //! How exact the numbers of a record are.
 
-/// What a probability or a score is multiplied by before it is rounded to a whole number: four
-/// decimals are kept.
+/// Factor for rounding probabilities and scores: four decimals are kept.
 const DECIMALS: f64 = 1e4;
 
 /// `value` to four decimals.

@@ -1,8 +1,8 @@
-//! What may stand in an answer, and how its tokens are chosen.
+//! The constraint on answers, and the choice of their tokens.
 
 use serde::{Deserialize, Serialize};
 
-/// What may stand in an answer.
+/// The constraint on answers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decoding {

@@ -13,20 +13,20 @@ use super::decimals::{is_near_rounding, to_four_decimals};
 pub struct Detection {
     /// The answer's word for it.
     pub label: String,
-    /// Where it is, in pixels of the upright image.
+    /// Its box, in pixels of the upright image.
     pub bbox: BBox,
-    /// How sure the model was, 0..1; `null` where the answer came without token probabilities. In a
-    /// record it is [`ScoreKind::Joint`] of `probabilities` (in one of schema 1, what the settings
-    /// of its run said); an export computes it again as its filters say.
+    /// The model's certainty, 0..1; `null` if the answer came without token probabilities. In a
+    /// record it is [`ScoreKind::Joint`] of `probabilities` (in one of schema 1, the kind that the
+    /// settings of its run named); an export computes it again by its filters.
     pub score: Option<f64>,
-    /// What the decoder itself gave to the box's tokens; absent where the answer came without.
+    /// The decoder's probabilities of the box's tokens; absent if the answer came without.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub probabilities: Option<Probabilities>,
     /// How sure the model says that it is, as it wrote it: a word of the answer like the label, and
     /// no probability.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stated_confidence: Option<f64>,
-    /// What the model says about it, where it was asked.
+    /// The model's sentence about it, if it was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sentence: Option<String>,
 }
@@ -51,12 +51,12 @@ impl Detection {
 pub struct Probabilities {
     /// Over the tokens that hold the digits of the four coordinates.
     pub coordinates: f64,
-    /// Over the tokens of the label; `null` where the box came without a label.
+    /// Over the tokens of the label; `null` if the box came without a label.
     pub label: Option<f64>,
 }
 
 impl Probabilities {
-    /// As a record keeps them: with four decimals. What is behind them differs from run to run.
+    /// As a record keeps them: with four decimals. Further digits differ from run to run.
     #[must_use]
     pub fn rounded(self) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl Probabilities {
     }
 }
 
-/// What a detection's score is.
+/// The kinds of a detection's score.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ScoreKind {
@@ -79,7 +79,7 @@ pub enum ScoreKind {
     Coordinates,
     /// [`Probabilities::label`].
     Label,
-    /// The product of both; of the coordinates alone where there is no label.
+    /// The product of both; of the coordinates alone if there is no label.
     #[default]
     Joint,
     /// [`Detection::stated_confidence`], if it lies within 0..1: the model's own word, and no
@@ -101,7 +101,7 @@ impl ScoreKind {
         }
     }
 
-    /// The least score of boxes that are exported where nobody asked for another.
+    /// The default for the least score of boxes that are exported.
     ///
     /// Chosen on held-out scenes of the demo model: of the steps 0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5
     /// the lowest whose F1 is within 0.01 of the best one (`export/checks/min_score.py` measures it

@@ -61,9 +61,9 @@ impl TryFrom<String> for Area {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MinScore {
-    /// The number that goes with the kind of score; nobody asked for it. Boxes without a score
-    /// stay, and an image that it empties is not known to be empty. It is held against the score
-    /// before calibration, so that a calibration changes no box's fate.
+    /// The default number of the kind of score. Boxes without a score stay, and an image that it
+    /// empties is not known to be empty. It is compared with the score before calibration, so that
+    /// a calibration does not change which boxes stay.
     Default(f64),
     /// A number that was asked for, held against the score as it is exported. Boxes without a score
     /// go.
@@ -85,13 +85,13 @@ impl MinScore {
 }
 
 /// Which boxes are exported, and under which labels and scores. They are applied in the order of
-/// the fields, but for the least score, which comes after the shapes.
+/// the fields, except for the least score, which comes after the shapes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Filters {
-    /// What the score of a box is.
+    /// The kind of a box's score.
     pub score: ScoreKind,
-    /// What makes a probability of the score; `None` leaves it as it is.
+    /// Turns the score into a probability; `None` leaves it as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Platt>,
     /// Other words for labels: from, to. Compared without regard to case; an empty word drops the
@@ -149,9 +149,9 @@ impl Filters {
         }
     }
 
-    /// The same labels and scores, and every box: what a run is evaluated by.
+    /// The same labels and scores, and every box: for evaluation.
     #[must_use]
-    pub fn without_losses(&self) -> Self {
+    pub fn keeping_all_boxes(&self) -> Self {
         let labels_map = self.labels_map.iter().filter(|(_, to)| !to.is_empty());
         Self {
             score: self.score,
@@ -162,8 +162,8 @@ impl Filters {
         }
     }
 
-    /// The names of those of these filters that `wanted` has weaker: what a run of an earlier
-    /// version cannot do, which applied them before it wrote its records.
+    /// The names of those of these filters that are weaker in `wanted`: a run of an earlier version
+    /// applied them before it wrote its records, and cannot undo them.
     pub fn weaker_in(&self, wanted: &Self) -> Vec<&'static str> {
         let min_score =
             matches!(self.min_score, MinScore::Asked(least) if wanted.min_score.least() < least);
@@ -222,7 +222,7 @@ mod tests {
     fn an_evaluation_goes_by_the_scores_of_the_export() {
         let calibration = Some(Platt { a: 2.0, b: 1.0 });
         let filters = Filters { score: ScoreKind::Coordinates, calibration, ..Filters::default() };
-        let all = filters.without_losses();
+        let all = filters.keeping_all_boxes();
         assert_eq!((all.score, all.calibration), (ScoreKind::Coordinates, calibration));
         assert_eq!(all.min_score, MinScore::Default(0.0));
     }

@@ -1,17 +1,17 @@
-//! How a generated frame was made: what its file, or a table, says.
+//! How a generated frame was made, by its file or a table.
 
 use serde::{Deserialize, Serialize};
 
-/// What is known about how a frame was made.
+/// How a frame was made, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct GenerationSettings {
-    /// What the frame was to show.
+    /// The prompt: what the frame was to show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
-    /// What it was not to show.
+    /// The negative prompt: what it was not to show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub negative_prompt: Option<String>,
-    /// The model's name as it is written, or its hash where there is only that.
+    /// The model's name as it is written, or its hash if there is only that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The seed of the noise.
@@ -35,7 +35,7 @@ pub struct GenerationSettings {
     /// Whose layout it was read from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool: Option<Tool>,
-    /// What was broken or left out, each a short sentence.
+    /// Fields that were broken or left out, each a short sentence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
 }

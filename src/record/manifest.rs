@@ -1,4 +1,4 @@
-//! What is kept of a run: `run.json`.
+//! The manifest of a run: `run.json`.
 //!
 //! Two runs with equal settings ask the same model the same question. Filters are no settings, and
 //! can be changed at any time.
@@ -8,14 +8,14 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use super::{AnswerKind, Filters, Rules, ServerSaid, Settings, Shard, Task};
+use super::{AnswerKind, Filters, Rules, ServerDescription, Settings, Shard, Task};
 
 /// How answers that were made elsewhere were read.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Elsewhere {
+pub struct ExternalAnswers {
     /// The labels that were asked for, as the user says.
     pub labels: Vec<String>,
-    /// What was asked for; not there where each question says it.
+    /// The kind of answer; absent if each question says it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<AnswerKind>,
     /// How answers were read.
@@ -31,39 +31,38 @@ pub struct Elsewhere {
 pub struct Manifest {
     /// The version of gemscope that made the run.
     pub gemscope: String,
-    /// The folder that the images' names are relative to; `null` where the answers were made
+    /// The folder that the images' names are relative to; `null` if the answers were made
     /// elsewhere.
     pub root: Option<PathBuf>,
     /// Changes of the names since: a folder beside or above the first one gives all names a common
     /// root.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub renamed: Vec<Renamed>,
+    pub renamed: Vec<RenamedPrefix>,
     /// Which part of the images it is about, where other runs are about the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
     /// When the run was begun, in seconds since 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<u64>,
-    /// What its user calls the model: the name of its directory. Which weights they are, the
-    /// settings say.
+    /// The model's name for its user: that of its directory. The settings identify its weights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// What is known to be wrong with the model's graphs; nothing for most.
+    /// Known faults of the model's graphs; most have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inexact: Vec<String>,
-    /// What the server that had it said of itself; not in runs of graphs.
+    /// The server's description of itself; not in runs of graphs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub server: Option<ServerSaid>,
-    /// What answers depend on; `null` where they were made elsewhere.
+    pub server: Option<ServerDescription>,
+    /// Everything that answers depend on; `null` if they were made elsewhere.
     pub settings: Option<Settings>,
-    /// How they were read, where they were made elsewhere.
+    /// How they were read, if they were made elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub elsewhere: Option<Elsewhere>,
+    pub elsewhere: Option<ExternalAnswers>,
     /// Which of the boxes its exports show, as they were asked for last.
     #[serde(default)]
     pub filters: Filters,
-    /// What an earlier version did to the boxes before it wrote its records (those of schema 1):
-    /// that cannot be undone. Not in other runs.
+    /// The filters that an earlier version applied to the boxes before it wrote its records (those
+    /// of schema 1): they cannot be undone. Not in other runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filtered_when_asked: Option<Filters>,
 }
@@ -71,7 +70,7 @@ pub struct Manifest {
 /// A prefix of the names in the earlier part of a journal: of all records that begin in its first
 /// bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Renamed {
+pub struct RenamedPrefix {
     /// The length of that part.
     pub journal_bytes: u64,
     /// Stands in front of the names, with a `/` at its end.
@@ -107,15 +106,15 @@ impl Manifest {
         Self { model: Some(name), ..self }
     }
 
-    /// The same, with what is known to be wrong with the model's graphs.
+    /// The same, with known faults of the model's graphs.
     #[must_use]
     pub fn with_inexact(self, inexact: Vec<String>) -> Self {
         Self { inexact, ..self }
     }
 
-    /// The same, with what the model's server said of itself, if one has it.
+    /// The same, with the server's description of itself, if there is a server.
     #[must_use]
-    pub fn with_server(self, server: Option<ServerSaid>) -> Self {
+    pub fn with_server(self, server: Option<ServerDescription>) -> Self {
         Self { server, ..self }
     }
 
@@ -125,8 +124,8 @@ impl Manifest {
         Self { shard, ..self }
     }
 
-    /// A manifest of answers that were made elsewhere, about images in `root` where that is known.
-    pub fn of_elsewhere(root: Option<PathBuf>, elsewhere: Elsewhere) -> Self {
+    /// A manifest of answers that were made elsewhere, about images in `root` if that is known.
+    pub fn of_external(root: Option<PathBuf>, elsewhere: ExternalAnswers) -> Self {
         Self { elsewhere: Some(elsewhere), ..Self::new(root, None) }
     }
 
@@ -136,7 +135,7 @@ impl Manifest {
         Self { filters, ..self }
     }
 
-    /// What a reader of results knows the model by: also where there is none, or it was given no
+    /// The model's name for a reader of results; a phrase if there is none, or it was given no
     /// name.
     pub fn model_name(&self) -> &str {
         match (&self.model, &self.settings) {
@@ -148,14 +147,14 @@ impl Manifest {
 
     /// This one, of a run that goes on as `now` says. `prefix` stands in front of the names of all
     /// records in the journal, which has `journal_bytes`.
-    pub(crate) fn gone_on(mut self, now: &Self, prefix: &str, journal_bytes: u64) -> Self {
+    pub(crate) fn resumed_as(mut self, now: &Self, prefix: &str, journal_bytes: u64) -> Self {
         // A journal that became shorter (by a power cut, or by hand) is followed by records with
         // names of now.
         for renamed in &mut self.renamed {
             renamed.journal_bytes = renamed.journal_bytes.min(journal_bytes);
         }
         if !prefix.is_empty() {
-            self.renamed.push(Renamed { journal_bytes, prefix: prefix.to_owned() });
+            self.renamed.push(RenamedPrefix { journal_bytes, prefix: prefix.to_owned() });
         }
         self.renamed.retain(|renamed| renamed.journal_bytes > 0);
         self.root.clone_from(&now.root);

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 /// Pillow make grey of RGB. Each number is rounded to four significant digits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Measures {
-    /// The variance of luma's Laplacian: low where the frame is blurred. Pech-Pacheco et al.,
-    /// "Diatom autofocusing in brightfield microscopy", ICPR 2000; the kernel with four neighbours,
-    /// without the outermost pixels, over at most a megapixel.
+    /// The variance of luma's Laplacian: low if the frame is blurred. Pech-Pacheco et al., "Diatom
+    /// autofocusing in brightfield microscopy", ICPR 2000; the kernel with four neighbours, without
+    /// the outermost pixels, over at most a megapixel.
     pub laplacian_variance: f64,
     /// The standard deviation of the noise in steps of luma, estimated. Immerkær, "Fast Noise
     /// Variance Estimation", CVIU 64(2), 1996; fine texture counts as noise; over at most a
@@ -39,7 +39,7 @@ impl Measures {
         "luma_deviation",
         "luma_entropy",
     ];
-    /// Those of which more is worse.
+    /// Those that are worse the higher they are.
     pub const BAD_WHEN_HIGH: &'static [&'static str] =
         &["noise", "clipped_shadows", "clipped_highlights"];
 

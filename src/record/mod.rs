@@ -1,13 +1,14 @@
-//! What is kept of an image: the record, one line of a run's journal. And of a run: its settings
-//! and filters.
+//! Records: the result for an image, one line of a run's journal; and the settings and filters of a
+//! run.
 //!
-//! In: what every stage learned of one image. Out: one self-contained JSON object. Promises: a
-//! record says everything that an export needs, so that no export runs a model; a raw answer is
-//! always kept; no status is ever turned into silence.
+//! In: the results of every stage for one image. Out: one self-contained JSON object. Promises: a
+//! record has everything that an export needs, so that no export runs a model; a raw answer is
+//! always kept; no status is ever dropped.
 //!
 //! ```
-//! let line = r#"{"schema": 2, "image": "a.png", "sha256": null, "width": 640, "height": 480, "orientation": 1,
-//!     "status": "ok", "detections": [{"label": "cat", "bbox": [10, 20, 110, 220], "score": 0.9}]}"#;
+//! let line = r#"{"schema": 2, "image": "a.png", "sha256": null, "width": 640, "height": 480,
+//!     "orientation": 1, "status": "ok",
+//!     "detections": [{"label": "cat", "bbox": [10, 20, 110, 220], "score": 0.9}]}"#;
 //! let record: gemscope::record::Record = serde_json::from_str(line)?;
 //! assert_eq!(record.detections[0].bbox.width(), 100.0);
 //! # Ok::<(), serde_json::Error>(())
@@ -47,14 +48,14 @@ pub use decoding::{Decoding, Sampling};
 pub use detection::{Detection, Probabilities, ScoreKind, UnknownScore};
 pub use filters::{Area, AreaError, Filters, MinScore};
 pub use generation::{GenerationSettings, Tool};
-pub use manifest::{Elsewhere, Manifest, Renamed};
+pub use manifest::{ExternalAnswers, Manifest, RenamedPrefix};
 pub use measures::Measures;
 pub use note::{Note, NoteKind};
 pub use pair::{PairRecord, Preference};
 pub use rules::{
     AnswerKind, CoordinateOrder, CoordinateScale, Rules, UnknownAnswerKind, UnknownCoordinates,
 };
-pub use server::{ServerSaid, ServerUse};
+pub use server::{ServerDescription, ServerUse};
 pub use settings::{ImagePrompts, ModelIdentity, Settings};
 pub use shard::{Shard, UnknownShard};
 pub use task::{Task, distinct};
@@ -66,11 +67,11 @@ pub use tiling::{Overlap, Tiling, UnknownTiling};
 /// been applied to the boxes: labels were renamed, boxes dropped, and notes say how many.
 pub const SCHEMA: u32 = 2;
 
-/// When, and with which camera, an image was taken: what its EXIF block says.
+/// When, and with which camera, an image was taken, by its EXIF block.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Capture {
-    /// The camera's time (`DateTimeOriginal`) as ISO 8601: `2024-05-01T12:34:56.78+02:00`, fraction
-    /// and offset where the file says them.
+    /// The camera's time (`DateTimeOriginal`) as ISO 8601: `2024-05-01T12:34:56.78+02:00`, with
+    /// fraction and offset if the file has them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<String>,
     /// The camera's maker.
@@ -81,18 +82,18 @@ pub struct Capture {
     pub model: Option<String>,
 }
 
-/// When a record was made and what took how long, in seconds, for `gemscope report`; no export
-/// holds any of it.
+/// When a record was made and the seconds of each stage, for `gemscope report`; no export holds any
+/// of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// When the record was made, since 1970.
     pub finished: f64,
-    /// What took how long.
+    /// Seconds by stage.
     #[serde(flatten)]
     pub stages: Stages,
 }
 
-/// What each stage of an image's way took, in seconds.
+/// Seconds that each stage took for an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Stages {
     /// Reading and hashing the file.
@@ -117,11 +118,11 @@ pub struct Record {
     pub schema: u32,
     /// The image's name: its path relative to the run's root, with `/`.
     pub image: String,
-    /// SHA-256 of the file's bytes, in hex; `null` where it could not be read.
+    /// SHA-256 of the file's bytes, in hex; `null` if it could not be read.
     pub sha256: Option<String>,
-    /// Width of the upright image in pixels; 0 where it could not be decoded.
+    /// Width of the upright image in pixels; 0 if it could not be decoded.
     pub width: u32,
-    /// Height of the upright image in pixels; 0 where it could not be decoded.
+    /// Height of the upright image in pixels; 0 if it could not be decoded.
     pub height: u32,
     /// The file's EXIF orientation, 1..8.
     pub orientation: u8,
@@ -133,14 +134,14 @@ pub struct Record {
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The labels that this image was asked for, where it was asked something of its own; absent
-    /// where the run asked the same about every image.
+    /// The labels that this image was asked for, if it had a question of its own; absent if the run
+    /// asked the same about every image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Vec<String>>,
     /// Every box that was read, under the label that the answer gives it. Which of them are
     /// exported, the filters of an export say.
     pub detections: Vec<Detection>,
-    /// What was put right or left out on the way.
+    /// Repairs and omissions on the way.
     #[serde(default)]
     pub notes: Vec<Note>,
     /// The raw answers.
@@ -149,28 +150,27 @@ pub struct Record {
     /// How the frame is, axis by axis.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ratings: Vec<Rating>,
-    /// What the frame was meant to be, as its file or a table says.
+    /// How the frame was made, by its file or a table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<Box<GenerationSettings>>,
     /// Classical measures of its pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measures: Option<Measures>,
-    /// Hash of the rendered prompts that were asked, in hex; absent where the answer was made
-    /// elsewhere.
+    /// Hash of the rendered prompts, in hex; absent if the answer was made elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
     /// The name that the image had when it was answered about, if its file has another name now.
     /// The answer is no longer one of an image of that name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<String>,
-    /// When it was made, and what took how long; absent where the answer was made elsewhere.
+    /// When it was made, and how long each stage took; absent if the answer was made elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
 }
 
 impl Record {
-    /// What a record promises and its JSON does not keep: of a file that somebody, or a bad disk,
-    /// has changed.
+    /// A broken invariant, which JSON cannot express: somebody, or a bad disk, has changed the
+    /// file.
     pub fn fault(&self) -> Option<&'static str> {
         if !(1..=8).contains(&self.orientation) {
             return Some("the orientation is not 1 to 8");
@@ -178,7 +178,7 @@ impl Record {
         let outside = self
             .detections
             .iter()
-            .any(|detection| !detection.bbox.lies_in(self.width, self.height));
+            .any(|detection| !detection.bbox.is_within(self.width, self.height));
         outside.then_some("a box does not lie inside the image")
     }
 

@@ -1,4 +1,4 @@
-//! What was put right or left out on the way from an answer to its detections.
+//! Repairs and omissions on the way from an answer to its detections.
 
 use serde::{Deserialize, Serialize};
 
@@ -37,19 +37,18 @@ pub enum NoteKind {
     /// answer, or labels that fit no box, by their keys (in the detail); left out.
     UnreadKey,
     /// Labels under a key that names none, boxes under a word that may be no label, or a list of
-    /// labels of which it is not plain whose they are, by their keys (in the detail); kept.
+    /// labels that cannot be assigned for sure, by their keys (in the detail); kept.
     LabelGuessed,
     /// Boxes of an example, a draft or an earlier attempt that the answer holds before its last
     /// one; dropped.
     EarlierAnswerDropped,
-    /// Parts of an answer that repeat each other's labels, of which no words say whether they are
-    /// one; all kept.
+    /// Parts of an answer that repeat each other's labels, and may or may not be one answer; all
+    /// kept.
     SeveralAnswers,
-    /// Words around the boxes that take something back, leave something out, or announce what does
-    /// not come.
+    /// Words around the boxes that take something back, leave something out, or announce more than
+    /// follows.
     DoubtfulWords,
-    /// Tags or special tokens (in the detail) that are not known; what stands behind a token is
-    /// left out.
+    /// Tags or special tokens (in the detail) that are not known; text behind a token is left out.
     UnknownMark,
     /// Boxes that march over the image, each a step from the one before; dropped.
     MarchDropped,
@@ -64,7 +63,7 @@ pub enum NoteKind {
     Filtered,
     /// Boxes whose score is below the least score; left out.
     LowScoreDropped,
-    /// Boxes without a score where a least score was asked for; left out.
+    /// Boxes without a score while a least score was asked for; left out.
     UnscoredDropped,
     /// Boxes that repeat another one of the same label; dropped.
     DuplicateDropped,
@@ -72,11 +71,12 @@ pub enum NoteKind {
     Suppressed,
     /// Boxes of several views that are one object; joined.
     Joined,
-    /// Boxes cut by the edge of a tile, of which no other view shows the rest; dropped.
+    /// Boxes cut by the edge of a tile, without the rest in any other view; dropped.
     CutDropped,
-    /// The image's file ends before the image does; what is there was looked at, the rest is grey.
+    /// The image's file ends before the image does; the rows that are there were used, the rest is
+    /// grey.
     TruncatedImage,
-    /// Bytes that no JPEG has stand among those of the image; what is below them may be wrong.
+    /// Bytes that no JPEG has stand among those of the image; rows below them may be wrong.
     DamagedImage,
     /// The file has more bits a sample than the image; it was brightened to its own white.
     ScaledBitDepth,
@@ -89,11 +89,11 @@ pub enum NoteKind {
 /// A kind of note and how often it applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
-    /// What happened.
+    /// The kind of repair or omission.
     pub kind: NoteKind,
     /// To how many boxes (or once, for notes about the whole answer).
     pub count: usize,
-    /// To what exactly: the key that was not read, the share of rows that is there.
+    /// The subject: the key that was not read, the share of rows that is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }

@@ -1,7 +1,7 @@
 //! Which of two frames is better.
 //!
-//! In: how probable "the first" is, asked in both orders. Out: a preference. Promises: a model that
-//! prefers a place to a picture decides nothing: where the orders disagree, it is a tie.
+//! In: the probability of "the first", asked in both orders. Out: a preference. Promises: a model
+//! that prefers a position over a picture decides nothing: if the orders disagree, it is a tie.
 
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +33,8 @@ impl Preference {
         }
     }
 
-    /// What follows from the probability of the first frame when it is shown first, and when it is
-    /// shown second.
+    /// The preference, from the probability of the first frame when it is shown first, and when it
+    /// is shown second.
     pub fn of(shown_first: f64, shown_second: f64) -> Self {
         match (shown_first, shown_second) {
             (a, b) if a > 0.5 && b > 0.5 => Self::First,
@@ -49,15 +49,15 @@ impl Preference {
 pub struct PairRecord {
     /// The name that both have in their folders.
     pub name: String,
-    /// SHA-256 of both files, in hex; `null` where one could not be read.
+    /// SHA-256 of both files, in hex; `null` if one could not be read.
     pub sha256: [Option<String>; 2],
     /// The verdict.
     pub preference: Preference,
-    /// How probable it is that the first is better: when it is shown first, and when it is shown
-    /// second. Absent where it was not asked.
+    /// The probability that the first is better: when it is shown first, and when it is shown
+    /// second. Absent if it was not asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_better: Option<[f64; 2]>,
-    /// What the two answers have of the whole probability, in both orders.
+    /// The two words' share of the whole probability, in both orders.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mass: Option<[f64; 2]>,
     /// Why there is no answer.

@@ -1,4 +1,4 @@
-//! How an answer is read: what was asked for, and what the numbers of its boxes count.
+//! How an answer is read: the kind of answer, and the unit and order of its numbers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// What a question asks for.
+/// The kind of answer to a question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerKind {
@@ -52,7 +52,7 @@ impl FromStr for AnswerKind {
 #[error("{0:?} is no kind of answer; there are: boxes, text")]
 pub struct UnknownAnswerKind(String);
 
-/// What a coordinate counts.
+/// The unit of coordinates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub enum CoordinateScale {
     /// Thousandths of the view's width and height, as Gemma and Gemini are trained to write them.
@@ -96,7 +96,7 @@ impl FromStr for CoordinateScale {
     }
 }
 
-/// In which order the four numbers stand.
+/// The order of the four numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum CoordinateOrder {
@@ -143,16 +143,16 @@ pub struct UnknownCoordinates {
     known: &'static str,
 }
 
-/// How answers are read: what the boxes of a record depend on beside their text.
+/// How answers are read: the boxes of a record depend on these rules and the text.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Rules {
-    /// Boxes of several views are one object where they have so much of the smaller one's area in
-    /// common.
+    /// Boxes of several views are one object if their overlap is at least this share of the smaller
+    /// one's area.
     pub join: f64,
-    /// What the numbers of a box count.
+    /// The unit and order of the numbers of a box.
     #[serde(default)]
     pub coordinates: CoordinateScale,
-    /// In which order they stand.
+    /// The order of the four numbers of a box.
     #[serde(default)]
     pub order: CoordinateOrder,
 }

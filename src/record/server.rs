@@ -1,8 +1,8 @@
-//! What a run keeps of the server that answered.
+//! The server that answered, as a run keeps it.
 
 use serde::{Deserialize, Serialize};
 
-/// How a server was asked: what its answers depend on beside its model.
+/// How a server was asked: its answers depend on these settings and its model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ServerUse {
     /// `vllm`, `llama`, `ollama` or `openai`.
@@ -19,13 +19,13 @@ pub struct ServerUse {
     pub pictures: String,
 }
 
-/// What a server said of itself when the run was begun. No answer is known to depend on it.
+/// The server's description of itself when the run was begun. No answer is known to depend on it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ServerSaid {
+pub struct ServerDescription {
     /// Its version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// What it calls its state.
+    /// Its own name for its state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fingerprint: Option<String>,
     /// Soft tokens of the picture that it was tried with, by its size.
@@ -34,7 +34,7 @@ pub struct ServerSaid {
     /// The same by its own figures.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub soft_tokens_seen: Option<u32>,
-    /// What it cannot do, a sentence each.
+    /// Its limits, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What a run was asked to do.
+//! The settings of a run.
 
 use std::collections::BTreeMap;
 
@@ -8,18 +8,18 @@ use super::{
     AnswerKind, BudgetChoice, CritiqueSettings, Decoding, Rules, Sampling, ServerUse, Task, Tiling,
 };
 
-/// Everything that an answer depends on, but for the image itself.
+/// Everything that an answer depends on, except for the image itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// What is asked about images without prompts of their own; `null` where all have them.
+    /// The question about images without prompts of their own; `null` if all have them.
     pub task: Option<Task>,
     /// The whole prompts of that, as the model's chat template rendered them: one, or one for each
     /// label.
     pub prompts: Vec<String>,
-    /// What is asked about single images.
+    /// The questions about single images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_prompts: Option<ImagePrompts>,
-    /// What frames are rated by; not in a run that only finds things.
+    /// The rubric that frames are rated by; not in a run that only detects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub critique: Option<CritiqueSettings>,
     /// Soft tokens of a view.
@@ -28,8 +28,7 @@ pub struct Settings {
     pub tiles: Option<Tiling>,
     /// How answers are read.
     pub rules: Rules,
-    /// What is asked for, boxes or text, where that was said; otherwise each question's words say
-    /// it.
+    /// The kind of answer, boxes or text, if it was set; otherwise each question's words decide.
     #[serde(default)]
     pub answer: Option<AnswerKind>,
     /// Whether EXIF orientation is applied.
@@ -38,7 +37,7 @@ pub struct Settings {
     /// before there was the choice.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub fast_decode: bool,
-    /// What may stand in an answer.
+    /// The constraint on answers.
     #[serde(default)]
     pub decoding: Decoding,
     /// The most tokens of an answer.
@@ -50,9 +49,9 @@ pub struct Settings {
     /// How the server that has the model was asked; not in runs of graphs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerUse>,
-    /// `cuda` where a CUDA device computed: its answers may differ from the CPU's in the last
-    /// digits of a score, and now and then in a token, so a run is made on one kind of device to
-    /// its end. Not in runs on the CPU.
+    /// `cuda` if a CUDA device computed: its answers may differ from the CPU's in the last digits
+    /// of a score, and now and then in a token, so a run stays on one kind of device. Absent in
+    /// runs on the CPU.
     #[serde(default = "cpu", skip_serializing_if = "is_cpu")]
     pub device: String,
 }
@@ -101,7 +100,7 @@ impl Settings {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct ModelIdentity {
     /// Graphs, their external data and the tokenizer: a hash of each (large files by size and
-    /// evenly spread pieces). Of a server, what it says of the model: name, digest, sizes.
+    /// evenly spread pieces). For a server, its own data about the model: name, digest, sizes.
     pub files: BTreeMap<String, String>,
     /// Ids that end an answer.
     pub stop_ids: Vec<u32>,
@@ -109,8 +108,8 @@ pub struct ModelIdentity {
     pub suppressed_ids: Vec<u32>,
 }
 
-/// What is asked about single images, as `run.json` keeps it: the records have the prompts
-/// themselves, and a hash of them, by which an image whose prompt has changed is asked again.
+/// The questions about single images, as `run.json` keeps them: the records have the prompts
+/// themselves, and their hash, so that an image is asked again if its prompt changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImagePrompts {
     /// Images that have prompts of their own.

@@ -48,7 +48,7 @@ impl Shard {
         self.index
     }
 
-    /// Of how many.
+    /// The number of images.
     pub fn count(self) -> u32 {
         self.count
     }

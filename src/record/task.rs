@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-/// What is asked about every image.
+/// The question about every image.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
@@ -16,7 +16,7 @@ pub enum Task {
     Prompt {
         /// The text.
         text: String,
-        /// The labels, where there are any.
+        /// The labels, if there are any.
         labels: Vec<String>,
     },
 }
@@ -42,10 +42,11 @@ impl Task {
 
     /// Whether its text stands for labels that it does not have.
     pub fn lacks_labels(&self) -> bool {
-        matches!(self, Self::Prompt { text, labels } if labels.is_empty() && text.contains("{labels}"))
+        matches!(self, Self::Prompt { text, labels } if labels.is_empty()
+            && text.contains("{labels}"))
     }
 
-    /// What a box without a label is, where only one thing was asked for.
+    /// The label of a box without one, if only one thing was asked for.
     pub fn sole_label(&self) -> Option<&str> {
         match self.labels() {
             [label] => Some(label),

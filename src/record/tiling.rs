@@ -10,28 +10,28 @@ use thiserror::Error;
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub enum Tiling {
-    /// Squares of so many pixels, the last of a row moved back to end at the image's edge.
+    /// Squares of this many pixels; the last of a row is moved back to end at the image's edge.
     Size {
         /// Side in pixels.
         side: u32,
-        /// What neighbours have in common.
+        /// The overlap of neighbours.
         overlap: Overlap,
     },
-    /// So many columns and rows.
+    /// This many columns and rows.
     Grid {
         /// Tiles from left to right.
         columns: u32,
         /// Tiles from top to bottom.
         rows: u32,
-        /// What neighbours have in common.
+        /// The overlap of neighbours.
         overlap: Overlap,
     },
-    /// Squares that the budget shows without shrinking them, where the image is larger than that;
-    /// else only the whole image.
+    /// Squares that the budget shows without shrinking them, if the image is larger than that; else
+    /// only the whole image.
     Auto,
 }
 
-/// What neighbouring tiles have in common.
+/// The overlap of neighbouring tiles.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Overlap {
     /// Share of the tile's side, from 0 to below 0.9.

@@ -1,14 +1,14 @@
-//! What one object of a server's output says, and the words that several servers have in common.
+//! One object of a server's output, and field names that several servers share.
 
 use serde_json::{Map, Value};
 
 use super::tokens::Tokens;
 use crate::record::Ended;
 
-/// What came of a request.
+/// The result of a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The model's text, without its thoughts where the server keeps them apart.
+    /// The model's text, without its thoughts if the server keeps them apart.
     Answer {
         /// As it came.
         text: String,
@@ -19,7 +19,7 @@ pub enum Outcome {
     Failed(String),
 }
 
-/// What one object of a server's output says.
+/// One object of a server's output.
 pub(super) struct Body {
     pub(super) outcome: Outcome,
     pub(super) tokens: Tokens,
@@ -29,7 +29,7 @@ pub(super) struct Body {
     pub(super) unfinished: bool,
     /// It is such a piece, and holds figures about the answer alone.
     pub(super) figures: bool,
-    /// The name that all pieces of a stream share, where they have one.
+    /// The name that all pieces of a stream share, if they have one.
     pub(super) id: Option<String>,
 }
 
@@ -54,7 +54,7 @@ impl Body {
     }
 }
 
-/// The words of an error, where there is one: a text, `{"message": …}`, or an object of its own
+/// The text of an error, if there is one: a text, `{"message": …}`, or an object of its own
 /// (`"object": "error"`).
 pub(super) fn error(object: &Map<String, Value>) -> Option<String> {
     let own = object.get("object").and_then(Value::as_str) == Some("error");
@@ -75,8 +75,8 @@ pub(super) fn text<'v>(object: &'v Map<String, Value>, key: &str) -> Option<&'v 
     object.get(key).and_then(Value::as_str)
 }
 
-/// The text of a message's content: a text, or a list of parts of which those with a text count and
-/// thoughts do not.
+/// The text of a message's content: a text, or a list of parts, of which only those with a text
+/// count, without thoughts.
 pub(super) fn content(content: &Value) -> Option<String> {
     match content {
         Value::String(text) => Some(text.clone()),

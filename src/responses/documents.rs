@@ -4,7 +4,7 @@
 //! event stream (`data: {…}`). Out: each object with the line that it begins in. Promises: an
 //! object that is no JSON costs itself and not the next one; one object at a time is in memory;
 //! time grows linearly with the text. Endless text that is no JSON ends: an object or line of more
-//! than [`MAX_BYTES`], [`MOST_WRONG`] of them in a row that are no JSON, a NUL byte.
+//! than [`MAX_BYTES`], [`MAX_WRONG`] of them in a row that are no JSON, a NUL byte.
 
 use std::io::{self, BufRead, Cursor, ErrorKind, Read as _};
 
@@ -13,14 +13,14 @@ use serde_json::{Map, Value};
 use super::Problem;
 use crate::files::{self, MAX_TEXT_BYTES};
 
-/// Bytes of one object, or of one line that is none.
+/// The most bytes of one object, or of one line of other text.
 const MAX_BYTES: usize = 64 << 20;
 /// Objects and lines in a row that are no JSON.
-const MOST_WRONG: usize = 100_000;
+const MAX_WRONG: usize = 100_000;
 /// How deep the parser goes; the text of what is deeper is not kept.
 const MAX_DEPTH: usize = 128;
 
-/// One object, or text in its place that is none.
+/// One object, or other text in its place.
 pub(super) struct Document {
     /// The line that it begins in, counted from 1.
     pub(super) line: usize,
@@ -38,11 +38,11 @@ pub(super) struct Documents<'r> {
 }
 
 impl<'r> Documents<'r> {
-    /// Of UTF-8 with or without a byte order mark, or of UTF-16 with one, which is decoded as a
+    /// From UTF-8 with or without a byte order mark, or UTF-16 with one, which is decoded as a
     /// whole.
     ///
     /// # Errors
-    /// Those of the reader, and [`ErrorKind::InvalidData`] for broken UTF-16.
+    /// Errors of the reader, and [`ErrorKind::InvalidData`] for broken UTF-16.
     pub(super) fn new(mut reader: impl BufRead + 'r) -> io::Result<Self> {
         let mut first = Vec::new();
         reader.by_ref().take(3).read_to_end(&mut first)?;
@@ -105,12 +105,12 @@ impl Iterator for Documents<'_> {
             if let Some(raw) = found {
                 let document = raw.parsed();
                 self.wrong = if document.object.is_ok() { 0 } else { self.wrong + 1 };
-                if self.wrong < MOST_WRONG {
+                if self.wrong < MAX_WRONG {
                     return Some(Ok(document));
                 }
                 return Some(Err(self.end(
                     ErrorKind::InvalidData,
-                    format!("{MOST_WRONG} lines or objects in a row are no JSON"),
+                    format!("{MAX_WRONG} lines or objects in a row are no JSON"),
                 )));
             }
             if nul {
@@ -150,7 +150,7 @@ impl Raw {
     }
 }
 
-/// Where the scanner is.
+/// The state of the scanner.
 #[derive(Default, PartialEq, Eq)]
 enum State {
     /// Between two objects.
@@ -167,7 +167,7 @@ enum State {
 struct Scanner {
     state: State,
     text: Vec<u8>,
-    /// How long the object or line is by now, of which `text` may be the beginning.
+    /// The length of the object or line so far; `text` may hold only its beginning.
     length: usize,
     /// The line of `text`'s first byte, and the one of the next byte; both counted from 0.
     begun: usize,
@@ -279,7 +279,7 @@ impl Scanner {
         Raw { line: self.begun + 1, text: std::mem::take(&mut self.text), fault }
     }
 
-    /// What the end of the text leaves incomplete.
+    /// The part that the end of the text leaves incomplete.
     fn finish(&mut self) -> Option<Raw> {
         match (&self.state, self.list) {
             (State::Other, _) => self.other(b'\n'),

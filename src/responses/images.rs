@@ -21,7 +21,7 @@ pub struct ImageFolder {
     apply_orientation: bool,
 }
 
-/// What an image's file says.
+/// Facts from an image's file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ImageFile {
     pub(super) sha256: String,
@@ -58,9 +58,9 @@ impl ImageFolder {
         Locator::new(&self.root)
     }
 
-    /// The name in a run of the image that is called `given`, and where it is. Without an
-    /// extension, a name stands for the one file that has it and an extension of images. What is
-    /// not there may be a path from the current folder into this one.
+    /// The run's name of the image that is called `given`, and its path. Without an extension, a
+    /// name stands for the one file that has it and an extension of images. A name that is not
+    /// there may be a path from the current folder into this one.
     pub(super) fn find(
         &self,
         given: &str,
@@ -133,13 +133,13 @@ impl ImageFolder {
             .ok_or_else(|| Problem::LeadsOut { name: given.to_owned() })
     }
 
-    /// What the file says: its header, its EXIF block and its hash. The header comes first, so that
-    /// no other file is read as a whole.
+    /// The file's header, EXIF block and hash. The header comes first, so that no other file is
+    /// read as a whole.
     ///
     /// # Errors
     /// Why it is no image, in words.
     pub(super) fn look(&self, place: &Place) -> Result<ImageFile, String> {
-        // What is no image is not read to its end.
+        // A file that is no image is not read to its end.
         let bytes = image::read_file(place.open()?, self.apply_orientation, MAX_PIXELS);
         let bytes = bytes.map_err(|error| error.to_string())?;
         let size = image::size_within(Cursor::new(&bytes), self.apply_orientation, MAX_PIXELS);
@@ -233,7 +233,8 @@ mod tests {
             assert!(matches!(find(out), Err(Problem::LeadsOut { .. })), "{out}");
         }
         assert!(
-            matches!(find("two"), Err(Problem::Ambiguous { files, .. }) if files == ["two.jpg", "two.webp"])
+            matches!(find("two"), Err(Problem::Ambiguous { files, .. }) if files == ["two.jpg",
+                "two.webp"])
         );
         for missing in ["c.jpg", "sub", "b.PNG", ""] {
             assert!(matches!(find(missing), Err(Problem::Missing { .. })), "{missing}");

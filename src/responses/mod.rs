@@ -26,14 +26,15 @@
 //! # Several answers about an image
 //!
 //! Answers to different questions are one record. Of several answers to the same question one
-//! counts: the last one of the best kind, where a whole answer (`ok`, `empty`, `text`) is better
-//! than a salvaged one, that than a cut one (`truncated`, `looped`), that than a refused one, and
-//! any of them than a failed request. A question is its text; where that is not known, its
-//! `custom_id`; where that is not known either, all answers about an image are to one question. A
-//! question in words that ask for no boxes is answered by text.
+//! counts: the last one of the best kind. A whole answer (`ok`, `empty`, `text`) is better than a
+//! salvaged one, that than a cut one (`truncated`, `looped`), that than a refused one, and any of
+//! them than a failed request. A question is identified by its text, else by its `custom_id`; if
+//! neither is known, all answers about an image are to one question. A question in words that ask
+//! for no boxes is answered by text.
 //!
 //! ```
-//! let lines = r#"{"image": "a.png", "width": 640, "height": 480, "text": "[{\"box_2d\": [0, 0, 500, 500], \"label\": \"cat\"}]"}"#;
+//! let lines = r#"{"image": "a.png", "width": 640, "height": 480,
+//!     "text": "[{\"box_2d\": [0, 0, 500, 500], \"label\": \"cat\"}]"}"#;
 //! let collected = gemscope::responses::collect(lines.as_bytes(), None, None)?;
 //! assert_eq!(collected.images.len(), 1);
 //! # Ok::<(), std::io::Error>(())
@@ -70,13 +71,15 @@ pub enum Problem {
     #[error("not a JSON object: {0}")]
     NotJson(String),
     /// None of the formats.
-    #[error("neither a text nor the response of a known server: it has {}", if .keys.is_empty() { "no \
-        keys" } else { .keys })]
+    #[error(
+        "neither a text nor the response of a known server: it has {}",
+        if .keys.is_empty() { "no keys" } else { .keys }
+    )]
     UnknownFormat {
         /// The keys that are there.
         keys: String,
     },
-    /// What was sent, instead of what came back.
+    /// A request, in the place of its response.
     #[error("this is a request, not its response")]
     IsRequest,
     /// A key with a value that it cannot have.
@@ -84,7 +87,7 @@ pub enum Problem {
     Value {
         /// The key.
         key: &'static str,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// Nothing says which image a response is about.
@@ -113,7 +116,8 @@ pub enum Problem {
         turned: bool,
     },
     /// Two lines that contradict each other.
-    #[error("{image}: the line says {}x{}, line {line} says {}x{}", stated.0, stated.1, earlier.0, earlier.1)]
+    #[error("{image}: the line says {}x{}, line {line} says {}x{}", stated.0, stated.1, earlier.0,
+        earlier.1)]
     TwoSizes {
         /// The image's name.
         image: String,
@@ -121,7 +125,7 @@ pub enum Problem {
         stated: (u32, u32),
         /// Width and height as stated before.
         earlier: (u32, u32),
-        /// Where.
+        /// The line.
         line: usize,
     },
     /// A name that is no place inside of the folder.
@@ -135,7 +139,7 @@ pub enum Problem {
     Missing {
         /// As given.
         name: String,
-        /// Where it was looked for.
+        /// The folder.
         folder: PathBuf,
     },
     /// A name without its extension, and files of several extensions.
@@ -143,7 +147,7 @@ pub enum Problem {
     Ambiguous {
         /// As given.
         name: String,
-        /// What fits.
+        /// The files that match.
         files: Vec<String>,
     },
 }
@@ -167,10 +171,10 @@ pub enum ResponsesError {
         path: PathBuf,
         /// Counted from 1.
         line: usize,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
-    /// The images' folder is none.
+    /// The images' folder is not a folder.
     #[error("{}: not a folder of images", .0.display())]
     NoFolder(PathBuf),
 }

@@ -1,5 +1,5 @@
 //! Own lines: `{"image": …, "width": …, "height": …, "text": …}`, with `finish_reason` and
-//! `logprobs` where they are known.
+//! `logprobs` if they are known.
 
 use serde_json::{Map, Value};
 

@@ -22,7 +22,7 @@ use crate::record::{
 };
 use crate::source::{Locator, Place};
 
-/// What a text of responses holds.
+/// The contents of a text of responses.
 #[derive(Debug, Default)]
 pub struct Collected {
     /// In the order of their first lines.
@@ -31,7 +31,7 @@ pub struct Collected {
     pub problems: Vec<(usize, Problem)>,
     /// The models that the responses name.
     pub models: BTreeSet<String>,
-    /// Responses with several choices, of which the first one counts.
+    /// Responses with several choices; only the first one counts.
     pub several_choices: usize,
     /// Answers with token probabilities that do not add up to their text, or are of after sampling:
     /// their boxes have no scores.
@@ -39,7 +39,7 @@ pub struct Collected {
     /// Images that EXIF turns.
     pub turned_by_exif: usize,
     /// Requests that no response belongs to, by their `custom_id`: failed questions about their
-    /// images, where these are known.
+    /// images, if these are known.
     pub unanswered: Vec<String>,
 }
 
@@ -48,10 +48,10 @@ pub struct Collected {
 pub struct ImageResponses {
     /// Its name in a run.
     pub image: String,
-    /// Width and height of the upright image; `None` where no response has an answer.
+    /// Width and height of the upright image; `None` if no response has an answer.
     pub size: Option<(u32, u32)>,
     place: Option<Place>,
-    /// What its file says, or why that is no image.
+    /// Facts from its file, or the reason why that is no image.
     file: Option<Result<ImageFile, String>>,
     responses: Vec<About>,
 }
@@ -61,23 +61,24 @@ pub struct ImageResponses {
 struct About {
     line: usize,
     question: Question,
-    /// What it asks for, in words of the user.
+    /// The user's description of the question.
     kind: Option<AnswerKind>,
     stated: Option<(u32, u32)>,
     outcome: Outcome,
     spans: Vec<TokenSpan>,
 }
 
-/// What the user says about all questions.
+/// The user's description of all questions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Asked {
-    /// What was asked for; else each question says it, and boxes were where it is not known.
+    /// The kind of answer; otherwise each question decides, and boxes are assumed if it is not
+    /// known.
     pub answer: Option<AnswerKind>,
-    /// What a box without a label is.
+    /// The label of a box without one.
     pub default_label: Option<String>,
 }
 
-/// What tells questions about an image from each other.
+/// Identifies questions about an image.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Question {
     Text(String),
@@ -99,7 +100,7 @@ impl Question {
 /// names are known of.
 ///
 /// # Errors
-/// Those of the reader. A line that cannot be used is a [`Problem`] instead.
+/// Errors of the reader. A line that cannot be used is a [`Problem`] instead.
 pub fn collect(
     reader: impl BufRead,
     folder: Option<&ImageFolder>,
@@ -124,9 +125,9 @@ pub fn collect(
 struct Collector<'c> {
     folder: Option<(&'c ImageFolder, Locator<'c>)>,
     requests: Option<&'c Requests>,
-    /// Of each name as given, the place among the images.
+    /// The index among the images of each name as given.
     known: HashMap<String, Result<usize, Problem>>,
-    /// Of each name in a run, its place.
+    /// The index of each name in a run.
     places: HashMap<String, usize>,
     /// The `custom_id` of every response, if there are requests.
     answered: HashSet<String>,
@@ -258,8 +259,8 @@ impl<'c> Collector<'c> {
 }
 
 impl ImageResponses {
-    /// Decides how large the image is; a response that contradicts it, or says nothing where nobody
-    /// does, is a problem.
+    /// Decides the size of the image; a response that contradicts it is a problem, or one without a
+    /// size if nothing else tells it.
     fn settle_size(&mut self, problems: &mut Vec<(usize, Problem)>) {
         if let Some(Err(_)) = self.file {
             return; // its record says why
@@ -396,8 +397,8 @@ fn counting(responses: &[About], answer: Option<AnswerKind>) -> Vec<usize> {
 }
 
 impl About {
-    /// What was asked for, unless `answer` says it of all. Where only the words of the question say
-    /// that it was text, and the answer is JSON with boxes and nothing else, it was boxes.
+    /// The kind of answer, unless `answer` sets it for all. If only the words of the question ask
+    /// for text, but the answer is JSON with boxes and nothing else, it was boxes.
     fn kind(&self, answer: Option<AnswerKind>) -> AnswerKind {
         match (answer, self.kind, &self.outcome) {
             (Some(kind), ..) => kind,
@@ -513,7 +514,10 @@ mod tests {
 
     #[test]
     fn a_failed_question_is_no_clean_answer() {
-        let failed = |question: &str| json!({"image": "a.png", "question": question, "error": {"message": "timeout"}});
+        let failed = |question: &str| {
+            json!({"image": "a.png", "question": question,
+            "error": {"message": "timeout"}})
+        };
         let (one, _) = records(&[failed("detect cat")], None, None);
         assert_eq!(
             (one[0].status, one[0].reason.as_deref()),
@@ -541,9 +545,11 @@ mod tests {
             if let Some(reason) = reason {
                 choice["finish_reason"] = reason.into();
             }
-            json!({"image": "a.png", "width": 9, "height": 9, "id": "c", "object": "chat.completion.chunk", "choices": [choice]})
+            json!({"image": "a.png", "width": 9, "height": 9, "id": "c",
+                "object": "chat.completion.chunk", "choices": [choice]})
         };
-        let usage = json!({"image": "a.png", "id": "c", "object": "chat.completion.chunk", "choices": [], "usage": {"total_tokens": 3}});
+        let usage = json!({"image": "a.png", "id": "c", "object": "chat.completion.chunk",
+            "choices": [], "usage": {"total_tokens": 3}});
         for lines in [
             vec![chunk(HALF, None), chunk(REST, None), chunk("", Some("stop"))],
             vec![chunk(HALF, None), chunk(REST, Some("stop")), usage],
@@ -560,20 +566,27 @@ mod tests {
     fn calls_of_tools_are_part_of_the_answer() {
         let dog = BOX.replace("cat", "dog");
         let function = json!({"name": "report", "arguments": format!("{{\"objects\": {dog}}}")});
-        let message = |content: Value| json!({"role": "assistant", "content": content, "tool_calls": [{"function": function}]});
+        let message = |content: Value| {
+            json!({"role": "assistant", "content": content,
+            "tool_calls": [{"function": function}]})
+        };
         let of = |body: Value| {
             let mut line = json!({"image": "a.png", "width": 100, "height": 100});
             line["response"] = body;
             let (found, _) = records(&[line], None, None);
             (found[0].status, found[0].detections.len())
         };
-        let chat = |message: Value| json!({"choices": [{"message": message, "finish_reason": "tool_calls"}]});
+        let chat = |message: Value| {
+            json!({"choices": [{"message": message,
+            "finish_reason": "tool_calls"}]})
+        };
         assert_eq!(of(chat(message(BOX.into()))), (AnswerStatus::Salvaged, 2));
         assert_eq!(of(chat(message(Value::Null))), (AnswerStatus::Salvaged, 1));
         let ollama = json!({"message": message(BOX.into()), "done": true, "done_reason": "stop"});
         assert_eq!(of(ollama), (AnswerStatus::Salvaged, 2));
         // A choice that failed, and a part of the content that is a thought.
-        let failed = json!({"choices": [{"message": {"content": BOX}, "finish_reason": "stop", "error": {"message": "x"}}]});
+        let failed = json!({"choices": [{"message": {"content": BOX}, "finish_reason": "stop",
+            "error": {"message": "x"}}]});
         assert_eq!(of(failed).0, AnswerStatus::Failed);
         let thought = json!([{"thought": true, "text": dog}, {"text": BOX}]);
         assert_eq!(of(chat(json!({"content": thought}))), (AnswerStatus::Ok, 1));

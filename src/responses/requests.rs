@@ -1,4 +1,4 @@
-//! What was asked: the requests that responses belong to.
+//! Requests, which responses belong to.
 //!
 //! In: the input file of a batch (`custom_id` and `body`, with the image as a `file://` URL or a
 //! path), or own objects `{"custom_id": …, "image": …, "question": …}`. Out: of each `custom_id`,
@@ -15,10 +15,10 @@ use super::documents::Documents;
 use super::{ResponsesError, body};
 use crate::files;
 
-/// What was asked about one image.
+/// The question about one image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Request {
-    /// The image's name or path; absent where its bytes stand in the request.
+    /// The image's name or path; absent if its bytes are in the request.
     pub image: Option<String>,
     /// The text of the question.
     pub question: Option<String>,
@@ -120,7 +120,7 @@ fn request(object: &Map<String, Value>) -> Result<(String, Request), String> {
     Ok((custom_id, request))
 }
 
-/// What the user's messages hold.
+/// The contents of the user's messages.
 #[derive(Default)]
 struct Asked<'v> {
     texts: Vec<&'v str>,
@@ -163,8 +163,9 @@ mod tests {
     fn a_batch_says_which_image_was_shown_and_what_was_asked() {
         let chat = |id: &str, url: &str| {
             format!(
-                r#"{{"custom_id":"{id}","method":"POST","url":"/v1/chat/completions","body":{{"model":"m","messages":[
-                {{"role":"system","content":"be brief"}},{{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{url}"}}}},
+                r#"{{"custom_id":"{id}","method":"POST","url":"/v1/chat/completions",
+                "body":{{"model":"m","messages":[{{"role":"system","content":"be brief"}},
+                {{"role":"user","content":[{{"type":"image_url","image_url":{{"url":"{url}"}}}},
                 {{"type":"text","text":"detect cat"}}]}}]}}}}"#
             )
             .replace('\n', "")

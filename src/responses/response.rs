@@ -13,7 +13,7 @@ use super::{Problem, llama_cpp, ollama, openai, own};
 use crate::answer::TokenSpan;
 use crate::record::Ended;
 
-/// What a server answered to one request.
+/// A server's response to one request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Response {
     /// The image's name, as given.
@@ -28,7 +28,7 @@ pub struct Response {
     pub size: Option<(u32, u32)>,
     /// The model's name.
     pub model: Option<String>,
-    /// What was said.
+    /// The message.
     pub outcome: Outcome,
     /// Answers to the same request; the first one is [`Self::outcome`].
     pub choices: usize,
@@ -57,8 +57,8 @@ impl Response {
         })
     }
 
-    /// Where the answer's tokens stand in its `text`; none where no probabilities came, `None`
-    /// where they do not add up to it.
+    /// The positions of the answer's tokens in its `text`; empty if no probabilities came, `None`
+    /// if they do not add up to it.
     pub(crate) fn spans(&self, text: &str) -> Option<Vec<TokenSpan>> {
         self.tokens.spans(text)
     }
@@ -115,7 +115,7 @@ impl Assembler {
     /// The streams that never came to their ends, in the order of their first pieces.
     pub(super) fn finish(self) -> Vec<(usize, Response)> {
         let cut = |mut stream: Stream| {
-            // Of one piece alone it is not known. Several were cut off, as by a limit.
+            // A single piece does not tell. Several were cut off, as by a limit.
             if let (true, Outcome::Answer { ended, .. }) =
                 (stream.pieces > 1, &mut stream.response.outcome)
             {

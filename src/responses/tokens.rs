@@ -9,12 +9,12 @@ use serde_json::Value;
 
 use crate::answer::TokenSpan;
 
-/// Tokens in the order of the text; none where the server was not asked for them.
+/// Tokens in the order of the text; empty if the server was not asked for them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Tokens {
     /// The bytes of all.
     bytes: Vec<u8>,
-    /// Where each ends in them, and the logarithm of its probability.
+    /// The end of each in them, and the logarithm of its probability.
     ends: Vec<(usize, f64)>,
     /// Something is there that is not understood.
     unusable: bool,
@@ -37,7 +37,7 @@ impl Tokens {
         tokens
     }
 
-    /// Of a choice's `logprobs`: `{"content": [{"token": …}]}`, or `{"tokens": […],
+    /// From a choice's `logprobs`: `{"content": [{"token": …}]}`, or `{"tokens": […],
     /// "token_logprobs": […]}`.
     pub(super) fn of_choice(logprobs: Option<&Value>) -> Self {
         let Some(logprobs) = logprobs else { return Self::default() };
@@ -81,8 +81,8 @@ impl Tokens {
         self.unusable |= next.unusable;
     }
 
-    /// Where each stands in `text`; `None` where they do not add up to it. Around the text there
-    /// may be more of them: a thought that the server cut off, white space, the stop token.
+    /// The position of each in `text`; `None` if they do not add up to it. There may be more of
+    /// them around the text: a thought that the server cut off, white space, the stop token.
     pub(super) fn spans(&self, text: &str) -> Option<Vec<TokenSpan>> {
         if self.unusable {
             return None;
@@ -147,7 +147,7 @@ mod tests {
             ranges(&Tokens::of_list(Some(&tokens)), "aé").unwrap(),
             [(0, 1, -1.0), (1, 3, -2.0), (1, 3, -3.0)]
         );
-        // Without the bytes nobody knows which character that was.
+        // Without the bytes, the character is not known.
         let tokens =
             json!([{"token": "a", "logprob": -1.0}, {"token": "\u{fffd}", "logprob": -2.0}]);
         assert_eq!(ranges(&Tokens::of_list(Some(&tokens)), "aé"), None);

@@ -1,4 +1,4 @@
-//! What a run heeds and no answer depends on.
+//! How a run goes, as far as no answer depends on it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,26 +7,26 @@ use std::time::Duration;
 /// How a run is to go. None of it is among the settings that make two runs different.
 #[derive(Debug, Clone)]
 pub struct Control {
-    /// Raised from outside to stop: what is in flight is finished and written.
+    /// Raised from outside to stop: images in flight are finished and written.
     pub stop: Arc<AtomicBool>,
     /// Whether images that failed before are tried again, although their files are the same.
     pub retry_failed: bool,
     /// Files that claim more pixels than this fail.
     pub max_pixels: u64,
-    /// Images of which a smaller share of the rows is there fail, 0..1.
+    /// Images with a smaller share of their rows fail, 0..1.
     pub min_rows: f64,
     /// Images whose answers take longer fail; `None` waits for ever.
     pub answer_timeout: Option<Duration>,
 }
 
-/// A quarter of an image shows what it is of; with less, an answer of "nothing" says little.
+/// A quarter of an image shows its subject; with less, an answer of "nothing" says little.
 pub const MIN_ROWS: f64 = 0.25;
 
 impl Control {
     /// Whether enough of an image is there.
     ///
     /// # Errors
-    /// The reason why it fails, where it is not.
+    /// The reason for failing, if too few are there.
     pub(super) fn check_rows(&self, there: f64) -> Result<(), String> {
         if there >= self.min_rows {
             return Ok(());

@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::engine::EngineError;
 use crate::journal::JournalError;
 
-/// Why a run stopped. The journal holds what was answered until then.
+/// Why a run stopped. The journal holds all answers until then.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum RunError {
@@ -26,7 +26,7 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// Whether it is that the disk is full: with room again, the run can go on.
+    /// Whether the disk is full: the run can go on once it has room.
     pub fn is_full_disk(&self) -> bool {
         matches!(self, Self::Journal(error) if error.is_full_disk())
     }

@@ -1,35 +1,35 @@
-//! What is asked about each frame of a critique.
+//! Questions about each frame of a critique.
 //!
-//! In: a rubric's questions, those for boxes, and where generation settings may stand. Out: what is
-//! asked about a frame, with the settings that it was made with in its record. Promises: a frame
-//! whose settings are broken or unknown is asked all the same, but for the axes about its prompt.
+//! In: a rubric's questions, those for boxes, and tables of generation settings. Out: the questions
+//! about a frame, and its generation settings in its record. Promises: a frame with broken or
+//! unknown settings is asked everything except the axes about its prompt.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::questions::Asks;
+use super::questions::QuestionSource;
 use super::rubric_questions::RubricQuestions;
 use crate::critique::Axis;
-use crate::engine::{Asked, FindQuestion, Question};
+use crate::engine::{FindQuestion, ImageQuestions, Question};
 use crate::files;
 use crate::frame_metadata::{self, SIDECAR_EXTENSIONS};
 use crate::prompt::PromptError;
 use crate::record::{GenerationSettings, Record};
 use crate::source::{Place, SourceImage};
 
-/// A sidecar is a page of text; what is longer is something else.
-const LONGEST_SIDECAR: u64 = 1 << 20;
+/// A sidecar is a page of text; a longer file is something else.
+const MAX_SIDECAR_BYTES: u64 = 1 << 20;
 
-/// What is asked about frames.
+/// The questions about frames.
 pub struct FrameQuestions {
     rubric: RubricQuestions,
     /// Boxes of the axes that look for defects, by the axis.
     finds: HashMap<String, FindQuestion>,
     labels: Vec<String>,
-    /// Settings by the frame's name: they come before what the file says.
+    /// Settings by the frame's name: they take precedence over the file's.
     table: HashMap<String, GenerationSettings>,
     /// Asked about every frame whose prompt is not known, or not asked about.
-    usual: Arc<Asked>,
+    usual: Arc<ImageQuestions>,
 }
 
 impl FrameQuestions {
@@ -53,22 +53,22 @@ impl FrameQuestions {
             finds,
             labels,
             table,
-            usual: Arc::new(Asked { labels: Vec::new(), questions: Vec::new() }),
+            usual: Arc::new(ImageQuestions { labels: Vec::new(), questions: Vec::new() }),
         };
         made.usual = Arc::new(made.about(None)?);
         Ok(made)
     }
 
-    /// What is asked about a frame whose prompt is not known.
-    pub fn usual(&self) -> &Arc<Asked> {
+    /// The questions about a frame whose prompt is not known.
+    pub fn usual(&self) -> &Arc<ImageQuestions> {
         &self.usual
     }
 
-    /// What is asked about a frame with this prompt.
+    /// The questions about a frame with this prompt.
     ///
     /// # Errors
     /// [`PromptError`].
-    pub fn of_prompt(&self, prompt: Option<&str>) -> Result<Arc<Asked>, PromptError> {
+    pub fn of_prompt(&self, prompt: Option<&str>) -> Result<Arc<ImageQuestions>, PromptError> {
         let wanted = self.rubric.rubric.axes.iter().any(Axis::needs_prompt);
         match prompt.filter(|_| wanted) {
             Some(prompt) => self.about(Some(prompt)).map(Arc::new),
@@ -77,7 +77,7 @@ impl FrameQuestions {
     }
 
     /// Everything that is asked about a frame with this prompt, in the rubric's order.
-    fn about(&self, prompt: Option<&str>) -> Result<Asked, PromptError> {
+    fn about(&self, prompt: Option<&str>) -> Result<ImageQuestions, PromptError> {
         let mut questions = Vec::new();
         for axis in &self.rubric.rubric.axes {
             if let Some(find) = self.finds.get(&axis.name) {
@@ -86,10 +86,10 @@ impl FrameQuestions {
                 questions.extend(self.rubric.of(axis, prompt)?.into_iter().map(Question::Rate));
             }
         }
-        Ok(Asked { labels: self.labels.clone(), questions })
+        Ok(ImageQuestions { labels: self.labels.clone(), questions })
     }
 
-    /// What a frame was made with: by the table, else by its file, else by a file beside it.
+    /// A frame's generation settings: from the table, else its file, else a file beside it.
     fn settings(&self, image: &SourceImage, bytes: &[u8]) -> Option<GenerationSettings> {
         if let Some(known) = self.table.get(&image.name) {
             return Some(known.clone());
@@ -102,13 +102,13 @@ impl FrameQuestions {
     }
 }
 
-impl Asks for FrameQuestions {
-    fn asked(
+impl QuestionSource for FrameQuestions {
+    fn questions_about(
         &self,
         image: &SourceImage,
         bytes: &[u8],
         record: &mut Record,
-    ) -> Result<Arc<Asked>, String> {
+    ) -> Result<Arc<ImageQuestions>, String> {
         record.generation = self.settings(image, bytes).map(Box::new);
         record.asked = (!self.labels.is_empty()).then(|| self.labels.clone());
         let prompt = record.generation.as_ref().and_then(|made| made.prompt.as_deref());
@@ -116,12 +116,12 @@ impl Asks for FrameQuestions {
     }
 }
 
-/// What stands beside a frame's file.
+/// The settings in a file beside the frame's.
 fn sidecar(image: &SourceImage) -> Option<GenerationSettings> {
     let Ok(Place::File(path)) = &image.place else { return None };
     SIDECAR_EXTENSIONS.iter().find_map(|extension| {
         let beside = path.with_extension(extension);
-        let bytes = files::read(&beside, LONGEST_SIDECAR).ok()?;
+        let bytes = files::read(&beside, MAX_SIDECAR_BYTES).ok()?;
         frame_metadata::read_sidecar(&files::decode_text(bytes).ok()?)
     })
 }

@@ -1,8 +1,8 @@
 //! Loaded images to records, many at once.
 //!
 //! In: images whose views are prepared. Out: their records, in the order in which their last
-//! answers end. Promises: an image that cannot be answered, or is not answered in time, is a failed
-//! record; an engine that cannot answer stops the run.
+//! answers end. Promises: an image without an answer, or without one in time, is a failed record;
+//! an engine that cannot answer any more stops the run.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,11 +12,12 @@ use super::error::RunError;
 use crate::answer;
 use crate::critique;
 use crate::engine::{
-    AnswerOptions, Answered, Asked, Effort, Engine, EngineError, Learned, Shown, ShownView, WAIT,
+    AnswerOptions, Answered, Effort, Engine, EngineError, ImageQuestions, Learned, Shown,
+    ShownView, WAIT,
 };
 use crate::record::{Record, Settings};
 
-/// So many images in a row without an answer mean that it is the model that fails.
+/// After this many images in a row without an answer, the fault is the model's.
 const FAILURES_IN_A_ROW: usize = 3;
 
 /// Images that are being asked about.
@@ -39,7 +40,7 @@ struct AskedImage {
     begun: Instant,
     /// The ids of its views, which follow each other.
     first_view: usize,
-    /// What was learned of each view; `None` where that is still to come.
+    /// The answers about each view; `None` while they are outstanding.
     learned: Vec<Option<Learned>>,
     error: Option<EngineError>,
 }
@@ -79,18 +80,18 @@ impl<'e> Inference<'e> {
         self.engine.room() > 0
     }
 
-    /// What was done so far.
+    /// Counters of the decoder's work.
     pub(super) fn effort(&self) -> Effort {
         self.engine.effort() - self.before
     }
 
-    /// Takes an image in. Its record comes back at once where nothing is asked about it, since no
-    /// answer would ever close it.
+    /// Submits an image. Returns its record at once if nothing is asked about it, since no answer
+    /// would complete it.
     pub(super) fn submit(
         &mut self,
         mut record: Record,
         views: Vec<ShownView>,
-        asked: &Arc<Asked>,
+        asked: &Arc<ImageQuestions>,
     ) -> Option<Record> {
         tracing::debug!(image = record.image, "asking");
         if views.is_empty() || asked.requests() == 0 {
@@ -122,7 +123,7 @@ impl<'e> Inference<'e> {
         None
     }
 
-    /// Puts into an image's record what was learned of its views.
+    /// Puts the answers about its views into an image's record.
     fn learn(&self, record: &mut Record, learned: Learned) {
         let of_the_file = std::mem::take(&mut record.notes);
         answer::read_into(record, learned.readings, &self.settings.rules);
@@ -175,7 +176,7 @@ impl<'e> Inference<'e> {
         Ok(())
     }
 
-    /// The record of an image whose views are all answered, or of which one has failed.
+    /// The record of an image whose views are all answered, or of which one failed.
     fn closed(&mut self, image: AskedImage) -> Result<Record, RunError> {
         let AskedImage { mut record, begun, first_view, learned, error } = image;
         for id in first_view..first_view + learned.len() {
@@ -202,7 +203,7 @@ impl<'e> Inference<'e> {
         Ok(record)
     }
 
-    /// What ends an engine ends the run; the image at which that happened is named.
+    /// The error that ends the run, with the image at which the engine failed.
     fn stopped(&self, error: EngineError) -> RunError {
         let at = error.view().and_then(|id| self.views.get(&id).copied());
         let image = at.or_else(|| self.images.keys().min().copied());

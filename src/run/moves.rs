@@ -1,24 +1,24 @@
 //! Answers about images that have other names now.
 //!
-//! In: what the journal knows, and the images of now. Out: the record of an image whose file was
-//! renamed or moved. Promises: an answer moves only from a name that is not there any more, once,
-//! to a file of the same content that is asked the same question. Copies and hard links are images
-//! of their own. A sampled answer does not move: what is drawn depends on the name.
+//! In: the journal's index, and the listed images. Out: the record of an image whose file was
+//! renamed or moved. Promises: an answer moves only from a name that no longer exists, once, to a
+//! file of the same content with the same question. Copies and hard links are images of their own.
+//! A sampled answer does not move: its draw depends on the name.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use super::plan::Plan;
-use crate::journal::{Journal, JournalError, KnownImage, RecordReader};
+use crate::journal::{Journal, JournalError, RecordReader, ResumeEntry};
 use crate::record::{Record, Sampling};
 use crate::source::Locator;
 
 /// The answers that may move.
 pub(super) struct Moves<'r> {
-    /// Of each content, the names that are gone. Each answer is taken once.
-    gone: Mutex<HashMap<&'r str, Vec<(&'r str, &'r KnownImage)>>>,
+    /// By content: the names that are gone. Each answer is taken once.
+    gone: Mutex<HashMap<&'r str, Vec<(&'r str, &'r ResumeEntry)>>>,
     journal: Mutex<RecordReader<'r>>,
-    /// Whether records that do not say what they were asked were asked the same as all others.
+    /// Whether records without a question hash had the same question as all others.
     one_question: bool,
 }
 
@@ -29,12 +29,12 @@ impl<'r> Moves<'r> {
     /// # Errors
     /// [`JournalError`].
     pub(super) fn of(plan: &Plan<'r>, journal: &Journal) -> Result<Self, JournalError> {
-        let mut gone: HashMap<&str, Vec<(&str, &KnownImage)>> = HashMap::new();
+        let mut gone: HashMap<&str, Vec<(&str, &ResumeEntry)>> = HashMap::new();
         let names: HashSet<&str> = plan.images.iter().map(|image| image.name.as_str()).collect();
         let is_new = names.iter().any(|name| plan.known.get(name).is_none());
         if is_new && plan.settings.sampling == Sampling::Greedy {
             let locator = Locator::new(plan.root);
-            let stays = |known: &KnownImage| known.answered || !plan.control.retry_failed;
+            let stays = |known: &ResumeEntry| known.answered || !plan.control.retry_failed;
             for (name, known) in plan.known.iter().filter(|(_, known)| stays(known)) {
                 if let Some(sha256) = &known.sha256
                     && !names.contains(name)
@@ -59,7 +59,7 @@ impl<'r> Moves<'r> {
         let (earlier, known) = {
             let mut gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
             let candidates = gone.get_mut(begun.sha256.as_deref()?)?;
-            let same = |known: &KnownImage| {
+            let same = |known: &ResumeEntry| {
                 known
                     .question
                     .as_ref()

@@ -1,21 +1,21 @@
-//! Who is told what happens.
+//! Receives the events of a run.
 
-use crate::journal::{Known, PairJournal, RunDirectory};
+use crate::journal::{PairJournal, ResumeIndex, RunDirectory};
 use crate::record::AnswerStatus;
 
-/// Receives what happens while a session is opened and while a run goes on. Every method does
-/// nothing unless it is implemented; `()` is an observer that hears nothing.
+/// Receives the events of opening a session and of a run. Every method does nothing unless it is
+/// implemented; `()` is an observer that ignores everything.
 pub trait Observer: Send + Sync {
     /// A sentence for the user.
     fn say(&self, _message: &str) {}
 
-    /// The directory of a run is taken; `known` is what its journal holds.
-    fn opened(&self, _directory: &RunDirectory, _known: &Known) {}
+    /// The directory of a run is taken; `known` is the index of its journal.
+    fn opened(&self, _directory: &RunDirectory, _known: &ResumeIndex) {}
 
-    /// The directory of a run of pairs is taken; `journal` is what it holds.
+    /// The directory of a run of pairs is taken; `journal` is its journal.
     fn pairs_opened(&self, _directory: &RunDirectory, _journal: &PairJournal) {}
 
-    /// A run over so many images begins.
+    /// A run over this many images begins.
     fn begun(&self, _images: usize) {}
 
     /// The journal holds a new record of an image, synced to the disk.

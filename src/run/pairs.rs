@@ -12,8 +12,8 @@ use super::control::Control;
 use super::error::RunError;
 use crate::digest;
 use crate::engine::{
-    AnswerOptions, Answered, Asked, Engine, Question, RateQuestion, Shown, ShownView, ViewForm,
-    WAIT,
+    AnswerOptions, Answered, Engine, ImageQuestions, Question, RateQuestion, Shown, ShownView,
+    ViewForm, WAIT,
 };
 use crate::generate::Words;
 use crate::image::{decode_within, read_file};
@@ -34,7 +34,7 @@ pub struct Pair {
     pub images: [SourceImage; 2],
 }
 
-/// What is asked about each pair, and how.
+/// The question about each pair, and its settings.
 pub struct PairQuestion {
     /// The prompt, about two images.
     pub query: Query,
@@ -52,7 +52,7 @@ pub struct PairQuestion {
 
 impl PairQuestion {
     /// The question about both orders of a pair.
-    fn asked(&self) -> Asked {
+    fn asked(&self) -> ImageQuestions {
         let in_order = |views: [usize; 2]| {
             Question::Rate(RateQuestion {
                 axis: String::new(),
@@ -64,7 +64,7 @@ impl PairQuestion {
                 reasons: Vec::new(),
             })
         };
-        Asked { labels: Vec::new(), questions: vec![in_order([0, 1]), in_order([1, 0])] }
+        ImageQuestions { labels: Vec::new(), questions: vec![in_order([0, 1]), in_order([1, 0])] }
     }
 }
 

@@ -5,7 +5,7 @@
 //! (all cores, rayon)  ->  (many views at once)  ->  (one writer thread)
 //! ```
 //!
-//! Where there are several engines, one a card, each takes the next image from the one queue.
+//! If there are several engines, one for each card, all take images from the same queue.
 //!
 //! Prepared views wait behind a gate that counts their bytes, so files are read ahead of the
 //! device, but memory stays bounded.
@@ -23,25 +23,24 @@ use super::observer::Observer;
 use super::plan::Plan;
 use super::writer::{self, Done};
 use crate::gate::{ByteGate, Permit};
-use crate::journal::{Journal, KnownImage};
+use crate::journal::{Journal, ResumeEntry};
 use crate::record::{Record, Settings, Stages, Timings};
 
 use crate::digest;
-use crate::engine::{Asked, Effort, Engine, ShownView, ViewForm};
+use crate::engine::{Effort, Engine, ImageQuestions, ShownView, ViewForm};
 use crate::image::{self, ImageError, decode_reduced, decode_within, measure, most_bytes, recycle};
 use crate::preprocess::{PlanError, PlannedView, needed_size, plan_views};
 use crate::source::{Content, SourceImage};
 
-/// Images that are decoded, and views that wait, may hold so many bytes together: eight views of
-/// the largest budget.
+/// The most bytes of decoded images and waiting views together: eight views of the largest budget.
 const BYTES_AHEAD: usize = 256 << 20;
 
-/// So many images may wait besides: small ones are loaded in less time than a model needs for them,
-/// and more of them would only take memory.
+/// The most images that wait for an engine: small ones load faster than a model answers, and more
+/// of them would only take memory.
 const IMAGES_AHEAD: usize = 64;
 
-/// A file that is no image is read to its end all the same, up to so many bytes, so that it is
-/// known under another name, and to have changed. Of larger ones only the beginning is.
+/// A file that is no image is hashed up to this many bytes, so that it is recognised under another
+/// name, and when it changes. Of larger ones only the beginning is read.
 const KNOWN_BY_CONTENT: u64 = 16 << 20;
 
 /// How a run went, beside its records.
@@ -51,34 +50,34 @@ pub struct Outcome {
     pub resumed: usize,
     /// Images that have a record of this process, the failed ones too.
     pub done: usize,
-    /// Of the images that the journal held, those that were known again under another name.
+    /// Those of the resumed images that were recognised under another name.
     pub moved: usize,
     /// Images that the run did not come to, since it was stopped.
     pub left: usize,
     /// From the first file to the last record.
     pub wall: Duration,
-    /// Of that, inside ONNX Runtime; of several engines, all of them together.
+    /// Of `wall`, the time inside ONNX Runtime, summed over all engines.
     pub onnx_runtime: Duration,
     /// How many engines ran side by side.
     pub engines: usize,
-    /// What the model had to do.
+    /// The work of the engines.
     pub effort: Effort,
 }
 
 /// One image on its way from the loaders to the model.
 enum Loaded {
     /// The journal has its answer.
-    Known,
+    Resumed,
     /// The journal has its answer under an earlier name; the record has the name of now.
-    Moved(Record),
+    Renamed(Record),
     /// There is no view of it; the record says why.
     Failed(Record),
     /// Ready to be asked about.
-    Ready(Record, Vec<ShownView>, Arc<Asked>),
+    Ready(Record, Vec<ShownView>, Arc<ImageQuestions>),
 }
 
-/// Does what `plan` says with `engines`, at least one, of one model; and appends a record of each
-/// image to `journal`.
+/// Executes `plan` with `engines`, at least one, of one model; appends a record of each image to
+/// `journal`.
 ///
 /// # Errors
 /// [`RunError`], with the journal intact.
@@ -106,8 +105,8 @@ pub fn execute(
         let (pool, next, loader) = (&pool, &next, &loader);
         let journal = &mut journal;
         scope.spawn(move || {
-            // Each thread takes the next image until there is none, so that the order stays roughly
-            // that of the names.
+            // Threads take the images in the order of their names, so records come roughly in that
+            // order.
             pool.broadcast(|_| {
                 while let Some(image) = images.get(next.fetch_add(1, Ordering::Relaxed)) {
                     if control.is_stopped() {
@@ -149,7 +148,7 @@ pub fn execute(
             }),
         };
         drop(loaded);
-        // Whoever still waits to hand over a view is let go, also after an error.
+        // Release loaders that still wait to hand over a view, also after an error.
         gate.close();
         drop(done_sender);
         let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -157,12 +156,12 @@ pub fn execute(
         answered.map(|effort| (written, effort))
     })?;
     let onnx_runtime = Duration::from_secs_f64(effort.onnx_runtime_seconds.max(0.0));
-    let left = images.len() - written.known - written.now;
-    tracing::info!(known = written.known, now = written.now, left, "run ended");
+    let left = images.len() - written.resumed - written.new;
+    tracing::info!(known = written.resumed, now = written.new, left, "run ended");
     Ok(Outcome {
-        resumed: written.known,
-        moved: written.moved,
-        done: written.now,
+        resumed: written.resumed,
+        moved: written.renamed,
+        done: written.new,
         left,
         wall: started.elapsed(),
         onnx_runtime,
@@ -174,7 +173,7 @@ pub fn execute(
 /// Why an image's bytes are not read.
 struct Refused {
     reason: String,
-    /// Whether the file could not be asked what it is.
+    /// Whether the file could not be read at all.
     unread: bool,
 }
 
@@ -183,9 +182,9 @@ impl Refused {
         Self { reason, unread: true }
     }
 
-    /// Whether what is known of the image stays: its file cannot be asked whether it has changed,
-    /// or was no image before.
-    fn keeps(&self, known: &KnownImage) -> bool {
+    /// Whether the earlier record of the image stays: its file cannot be checked for changes, or
+    /// was no image before.
+    fn keeps(&self, known: &ResumeEntry) -> bool {
         self.unread || !known.answered && known.sha256.is_none()
     }
 }
@@ -198,7 +197,7 @@ struct Loader<'r> {
 }
 
 impl Loader<'_> {
-    /// Reads, decodes and prepares one image; nothing when nobody wants it any more.
+    /// Reads, decodes and prepares one image; `None` once the run is over.
     fn load(&self, image: &SourceImage) -> Option<Loaded> {
         let mut record = Record::failed(image.name.clone(), String::new());
         let known = self
@@ -212,7 +211,7 @@ impl Loader<'_> {
             Timings { stages, ..Timings::default() }
         };
         let refused = |record: Record, refused: Refused| match known {
-            Some(known) if refused.keeps(known) => Some(Loaded::Known),
+            Some(known) if refused.keeps(known) => Some(Loaded::Resumed),
             _ => {
                 let (reason, timings) = (Some(refused.reason), Some(times_of_reading()));
                 Some(Loaded::Failed(Record { reason, timings, ..record }))
@@ -222,7 +221,7 @@ impl Loader<'_> {
             Ok(opened) => opened,
             Err(reason) => return refused(record, reason),
         };
-        // The gate is passed before the file is read, for its bytes and what its header promises.
+        // The gate is passed before the file is read, with its size and the sizes in its header.
         let mut permit = self.gate.enter(bytes)?;
         let bytes = match content.read_all() {
             Ok(bytes) => bytes,
@@ -236,16 +235,16 @@ impl Loader<'_> {
         if known
             .is_some_and(|known| known.sha256 == record.sha256 && self.is_answered(image, known))
         {
-            return Some(Loaded::Known);
+            return Some(Loaded::Resumed);
         }
         record.capture = image::capture(&bytes).map(Box::new);
-        let asked = match self.plan.questions.asked(image, &bytes, &mut record) {
+        let asked = match self.plan.questions.questions_about(image, &bytes, &mut record) {
             Ok(asked) => asked,
             Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
         };
         record.question = Some(asked.hash());
         if let Some(moved) = self.moves.take(&record) {
-            return Some(Loaded::Moved(moved));
+            return Some(Loaded::Renamed(moved));
         }
         let started = Instant::now();
         let prepared = self.prepare(&bytes, &asked, &mut record);
@@ -266,8 +265,8 @@ impl Loader<'_> {
         }
     }
 
-    /// Whether what is known of an image answers what is asked about it now.
-    fn is_answered(&self, image: &SourceImage, known: &KnownImage) -> bool {
+    /// Whether the earlier record answers the current question about the image.
+    fn is_answered(&self, image: &SourceImage, known: &ResumeEntry) -> bool {
         match (self.plan.questions.hash_by_name(&image.name), &known.question) {
             (Some(now), Some(then)) => now == *then,
             // A record of an earlier version says nothing; if all images are asked the same, the
@@ -277,9 +276,9 @@ impl Loader<'_> {
         }
     }
 
-    /// An image's content, of which no more than the header is read, and how many bytes will be
-    /// held until it is prepared: the file, its pixels, and the views resized and cut into patches.
-    /// What is asked about it is not known yet: it may be about all its tiles.
+    /// Opens an image, reads its header, and returns the bytes to reserve until it is prepared: the
+    /// file, its pixels, and its views as resized images and as patches. The questions are not
+    /// known yet, so all tiles are counted.
     fn open(&self, image: &SourceImage) -> Result<(Content, usize), Refused> {
         let max_pixels = self.plan.control.max_pixels;
         let mut content = image.open().map_err(Refused::unread)?;
@@ -310,7 +309,12 @@ impl Loader<'_> {
 
     /// The views of an image. A question that asks for text is put about the whole image, not about
     /// its tiles.
-    fn views(&self, width: u32, height: u32, asked: &Asked) -> Result<Vec<PlannedView>, PlanError> {
+    fn views(
+        &self,
+        width: u32,
+        height: u32,
+        asked: &ImageQuestions,
+    ) -> Result<Vec<PlannedView>, PlanError> {
         let tiles = self.plan.settings.tiles.filter(|_| !asked.is_for_text());
         plan_views(width, height, tiles, self.plan.settings.budget)
     }
@@ -318,7 +322,7 @@ impl Loader<'_> {
     fn prepare(
         &self,
         bytes: &[u8],
-        asked: &Asked,
+        asked: &ImageQuestions,
         record: &mut Record,
     ) -> Result<Vec<ShownView>, String> {
         let Settings { budget, apply_orientation, .. } = *self.plan.settings;
@@ -363,7 +367,7 @@ fn answer_all(
 ) -> Result<Effort, RunError> {
     let mut more = true;
     while more || !inference.is_idle() {
-        // What is in flight is finished.
+        // Images in flight are finished.
         more &= !stopped();
         while more && inference.has_room() {
             // Only who has nothing to go on with waits for a file.
@@ -375,13 +379,13 @@ fn answer_all(
             let outcome = match next {
                 Ok(Loaded::Ready(record, views, asked)) => {
                     match inference.submit(record, views, &asked) {
-                        Some(record) => Done::Now(Box::new(record)),
+                        Some(record) => Done::New(Box::new(record)),
                         None => continue,
                     }
                 }
-                Ok(Loaded::Known) => Done::Known,
-                Ok(Loaded::Moved(record)) => Done::Moved(Box::new(record)),
-                Ok(Loaded::Failed(record)) => Done::Now(Box::new(record)),
+                Ok(Loaded::Resumed) => Done::Resumed,
+                Ok(Loaded::Renamed(record)) => Done::Renamed(Box::new(record)),
+                Ok(Loaded::Failed(record)) => Done::New(Box::new(record)),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
                     more = false;
@@ -394,7 +398,7 @@ fn answer_all(
             }
         }
         for record in inference.advance()? {
-            if done.send(Done::Now(Box::new(record))).is_err() {
+            if done.send(Done::New(Box::new(record))).is_err() {
                 return Ok(inference.effort());
             }
         }

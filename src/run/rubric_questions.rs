@@ -1,14 +1,14 @@
 //! A rubric's questions about a frame.
 //!
-//! In: a rubric, a model's tokenizer and chat template, and what is known of a frame. Out: the
-//! question of each axis, or of each clause of the frame's prompt. Promises: what all questions
-//! share stands before what they do not, so that the decoder reads it once; axes about the frame's
-//! prompt are asked where that is known, and of it at most [`MOST_CLAUSES`] parts.
+//! In: a rubric, a model's tokenizer and chat template, and a frame's prompt. Out: the question of
+//! each axis, or of each clause of the frame's prompt. Promises: the text that all questions share
+//! stands first, so that the decoder reads it once; axes about the frame's prompt are asked only if
+//! it is known, and about at most [`MAX_CLAUSES`] clauses.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::critique::clauses::{MOST_CLAUSES, clauses};
+use crate::critique::clauses::{MAX_CLAUSES, clauses};
 use crate::critique::{Axis, Kind, Rubric, RubricError};
 use crate::engine::RateQuestion;
 use crate::generate::{Words, WordsError};
@@ -21,14 +21,15 @@ type AxisWords = (Arc<[String]>, Option<Arc<Words>>);
 pub struct RubricQuestions {
     /// The rubric.
     pub rubric: Rubric,
-    /// Of the axes that words answer.
+    /// Of the axes that are answered by a word.
     words: HashMap<String, AxisWords>,
     prompts: Prompts,
     conversation: Conversation,
 }
 
 impl RubricQuestions {
-    /// Those of `rubric`, put into prompts by `prompts`; `stop_ids` end an answer of its model.
+    /// The questions of `rubric`, put into prompts by `prompts`; `stop_ids` end an answer of its
+    /// model.
     ///
     /// # Errors
     /// [`RubricError`] that names the axis whose words the tokenizer cannot tell apart.
@@ -54,8 +55,8 @@ impl RubricQuestions {
         Ok(Self { rubric, words: all, prompts, conversation })
     }
 
-    /// The questions of an axis about a frame with this prompt: none where the axis needs one that
-    /// is not known, or asks for boxes; several where it asks about each clause.
+    /// The questions of an axis about a frame with this prompt: none if the axis needs a prompt
+    /// that is not known, or asks for boxes; several if it asks about each clause.
     ///
     /// # Errors
     /// [`PromptError`].
@@ -66,7 +67,7 @@ impl RubricQuestions {
                 _ if !axis.needs_prompt() => vec![None],
                 None => Vec::new(),
                 Some(prompt) if axis.asks_clauses() => {
-                    clauses(prompt, MOST_CLAUSES).into_iter().map(Some).collect()
+                    clauses(prompt, MAX_CLAUSES).into_iter().map(Some).collect()
                 }
                 Some(prompt) => vec![Some(prompt.to_owned())],
             };

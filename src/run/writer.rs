@@ -1,7 +1,7 @@
 //! The one thread that writes the journal and counts.
 //!
-//! In: what came of every image, in any order. Out: the journal, what the observer is told, and how
-//! many images were known. Promises: an image counts as done once its record is on disk.
+//! In: the results of images, in any order. Out: the journal, the observer's events, and the counts
+//! of images. Promises: an image counts as done once its record is on disk.
 
 use std::time::{Instant, SystemTime};
 
@@ -11,31 +11,31 @@ use super::observer::Observer;
 use crate::journal::{Journal, JournalError};
 use crate::record::{Record, Stages};
 
-/// What came of an image.
+/// The result of one image.
 pub(super) enum Done {
     /// The journal has its record already.
-    Known,
+    Resumed,
     /// The journal has its answer under an earlier name: its record, under the name of now.
-    Moved(Box<Record>),
+    Renamed(Box<Record>),
     /// Its record of now.
-    Now(Box<Record>),
+    New(Box<Record>),
 }
 
 /// How many images came through.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Written {
-    /// Those of which the journal had a record.
-    pub(super) known: usize,
-    /// Of them, those that have another name now.
-    pub(super) moved: usize,
-    /// Those of which it has one now.
-    pub(super) now: usize,
+    /// Images of which the journal had a record.
+    pub(super) resumed: usize,
+    /// Those of them that have another name now.
+    pub(super) renamed: usize,
+    /// Images with a new record.
+    pub(super) new: usize,
 }
 
-/// Writes until nobody sends any more.
+/// Writes until all senders are gone.
 ///
 /// # Errors
-/// [`JournalError`]; what was appended before is in the journal.
+/// [`JournalError`]; records that were appended before are in the journal.
 pub(super) fn write_all(
     done: &Receiver<Done>,
     journal: &mut Journal,
@@ -49,22 +49,22 @@ pub(super) fn write_all(
             None => done.recv().map_err(|_| RecvTimeoutError::Disconnected),
         };
         match received {
-            Ok(Done::Known) => {
-                written.known += 1;
+            Ok(Done::Resumed) => {
+                written.resumed += 1;
                 observer.resumed();
             }
-            Ok(Done::Moved(record)) => {
+            Ok(Done::Renamed(record)) => {
                 journal.append(&record)?;
                 tracing::info!(
                     image = record.image,
                     earlier = record.moved_from,
                     "image has another name"
                 );
-                written.known += 1;
-                written.moved += 1;
+                written.resumed += 1;
+                written.renamed += 1;
                 observer.resumed();
             }
-            Ok(Done::Now(mut record)) => {
+            Ok(Done::New(mut record)) => {
                 if let Some(timings) = &mut record.timings {
                     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                     timings.finished = now.map_or(0.0, |now| now.as_secs_f64());
@@ -78,12 +78,12 @@ pub(super) fn write_all(
         }
         if journal.due().is_some_and(|due| due <= Instant::now()) {
             journal.sync()?;
-            written.now += unsynced.len();
+            written.new += unsynced.len();
             unsynced.drain(..).for_each(|status| observer.done(status));
         }
     }
     journal.sync()?;
-    written.now += unsynced.len();
+    written.new += unsynced.len();
     unsynced.drain(..).for_each(|status| observer.done(status));
     observer.ended();
     Ok(written)
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// What [`write_all`] gives for `records` that come at once, and how often it synced the
+    /// The result of [`write_all`] for `records` that come at once, and how often it synced the
     /// journal.
     fn written(sync_every: Duration, records: usize) -> (Written, usize) {
         let dir = tempfile::tempdir().unwrap();
@@ -119,10 +119,10 @@ mod tests {
         let (sender, done) = crossbeam_channel::unbounded();
         for index in 0..records {
             sender
-                .send(Done::Now(Box::new(Record::failed(index.to_string(), String::new()))))
+                .send(Done::New(Box::new(Record::failed(index.to_string(), String::new()))))
                 .unwrap();
         }
-        sender.send(Done::Known).unwrap();
+        sender.send(Done::Resumed).unwrap();
         drop(sender);
         let written = write_all(&done, &mut journal, &()).unwrap();
         (written, journal.syncs.load(Ordering::Relaxed))
@@ -131,9 +131,9 @@ mod tests {
     #[test]
     fn records_are_synced_as_often_as_was_asked() {
         let (each, syncs) = written(Duration::ZERO, 3);
-        assert_eq!((each.now, each.known, syncs), (3, 1, 4), "each record, and once at the end");
+        assert_eq!((each.new, each.resumed, syncs), (3, 1, 4), "each record, and once at the end");
         let (all, syncs) = written(Duration::from_hours(1), 3);
-        assert_eq!((all.now, all.known, syncs), (3, 1, 1));
+        assert_eq!((all.new, all.resumed, syncs), (3, 1, 1));
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
         std::thread::scope(|scope| {
             let writer = scope.spawn(move || write_all(&done, &mut journal, &()).unwrap());
             sender
-                .send(Done::Now(Box::new(Record::failed("a.png".into(), String::new()))))
+                .send(Done::New(Box::new(Record::failed("a.png".into(), String::new()))))
                 .unwrap();
             let begun = Instant::now();
             while syncs.load(Ordering::Relaxed) == 0 {
@@ -156,7 +156,7 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(2));
             }
             drop(sender);
-            assert_eq!(writer.join().unwrap().now, 1);
+            assert_eq!(writer.join().unwrap().new, 1);
         });
     }
 }

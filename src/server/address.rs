@@ -3,7 +3,7 @@
 use super::ServerError;
 use crate::http::{HttpError, Url};
 
-/// Ends of addresses that are routes of an API, not part of where the server is.
+/// Ends of addresses that are routes of an API, not part of the server's address.
 const ROUTES: [&str; 6] =
     ["/chat/completions", "/completions", "/models", "/api/chat", "/api", "/v1"];
 

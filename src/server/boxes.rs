@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 /// The longest label if any text may be one, in characters. Longer ones are loops, not labels.
-const LONGEST_LABEL: usize = 120;
+const MAX_LABEL_LENGTH: usize = 120;
 
 /// An answer that is a list of boxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ impl BoxList {
     pub(super) fn gbnf(&self) -> String {
         let label = match &self.labels {
             None => {
-                format!(r#""\"" ([^"\\\x00-\x1F\x7F] | "\\" ["\\/]){{1,{LONGEST_LABEL}}} "\"""#)
+                format!(r#""\"" ([^"\\\x00-\x1F\x7F] | "\\" ["\\/]){{1,{MAX_LABEL_LENGTH}}} "\"""#)
             }
             // A JSON string, and that string again as the grammar quotes it.
             Some(labels) => {
@@ -51,7 +51,7 @@ impl BoxList {
     /// As a JSON schema.
     pub(super) fn schema(&self) -> Value {
         let label = match &self.labels {
-            None => json!({"type": "string", "minLength": 1, "maxLength": LONGEST_LABEL}),
+            None => json!({"type": "string", "minLength": 1, "maxLength": MAX_LABEL_LENGTH}),
             Some(labels) => json!({"type": "string", "enum": labels}),
         };
         let side = json!({"type": "integer", "minimum": 0, "maximum": 1000});

@@ -1,8 +1,8 @@
 //! A server that is asked.
 //!
-//! In: a question. Out: its reply. Promises: what can pass (a server that starts, is busy, or broke
-//! off) is tried again with growing pauses; what cannot (400, 401, 404) is not; a wait is left as
-//! soon as nobody wants the answer any more.
+//! In: a question. Out: its reply. Promises: errors that may pass (a server that starts, is busy,
+//! or broke off) are retried with growing pauses; others (400, 401, 404) are not; a wait ends as
+//! soon as its caller stops it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -11,43 +11,43 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value};
 
-use super::patience::{Patience, retry_after};
 use super::reply::{Reply, object_in};
-use super::request::{self, Ask, Look};
-use super::{Ability, AskError, ServerError, ServerKind, ServerOptions, address};
+use super::request::{self, Ask, Logprobs};
+use super::retry::{RetrySchedule, retry_after};
+use super::{AskError, Capabilities, ServerError, ServerKind, ServerOptions, address};
 use crate::http::{Client, HttpError, Response, Url, read_body};
 use crate::record::Sampling;
 
 /// The largest response that is read.
-const MOST_BYTES: u64 = 64 << 20;
+const MAX_BYTES: u64 = 64 << 20;
 /// The route that every server has but Ollama, which has it besides.
 pub(super) const MODELS: &str = "/v1/models";
-/// The longest wait for the body of what a server says of itself.
+/// The longest wait for the body of a server's description of itself.
 const SELF_DESCRIPTION: Duration = Duration::from_mins(1);
-/// So much of what a server says is shown.
+/// The most characters of a server's message that are shown.
 const SHOWN: usize = 300;
 /// So often a wait looks whether it is still wanted.
 const GLANCE: Duration = Duration::from_millis(50);
 /// Texts whose tokens are counted without a picture.
-const MOST_COUNTED: usize = 16;
+const MAX_COUNTED: usize = 16;
 /// Begin and end of an image, around its soft tokens.
 const AROUND_IMAGE: usize = 2;
 /// Servers' templates may differ from the model's by a blank or two around the image.
 const TEMPLATE_SLACK: usize = 2;
-/// Ollama's context grows by steps of so many tokens, since another one loads the model again.
+/// Ollama's context grows in steps of this many tokens, since another size loads the model again.
 const CONTEXT_STEP: usize = 2048;
 /// Tokens that a chat template writes around a question, at most.
 const TEMPLATE_TOKENS: usize = 64;
-/// Room for an answer: the most tokens of one if nobody says it.
+/// Tokens reserved for an answer if no limit is set.
 const USUAL_ANSWER: usize = 2048;
 
 /// A server, and what is known of it.
 pub struct Server {
-    /// What it is.
+    /// Its name.
     pub kind: ServerKind,
     /// The model's name there.
     pub model: String,
-    /// What it says of the weights, by what it is said of: equal for the same model elsewhere.
+    /// The server's identification of the weights, by kind: equal for the same model elsewhere.
     pub weights: Vec<(&'static str, String)>,
     /// Its version, as it says it.
     pub version: Option<String>,
@@ -55,11 +55,11 @@ pub struct Server {
     pub slots: Option<usize>,
     /// Tokens of a prompt and its answer together, if it says so and refuses to be asked for more.
     pub context: Option<usize>,
-    pub(super) ability: Ability,
+    pub(super) capabilities: Capabilities,
     options: ServerOptions,
     base: String,
     client: Client,
-    /// Tokens of questions without a picture; `None` where the server does not say.
+    /// Tokens of questions without a picture; `None` if the server does not report them.
     text_tokens: Mutex<HashMap<String, Option<usize>>>,
     context_of_ollama: AtomicUsize,
     /// Tells threads apart that wait.
@@ -79,7 +79,7 @@ enum Failed {
 }
 
 impl Server {
-    /// One of which nothing is known.
+    /// A server of which nothing is known yet.
     ///
     /// # Errors
     /// [`ServerError::Address`].
@@ -91,7 +91,7 @@ impl Server {
             version: None,
             slots: None,
             context: None,
-            ability: Ability::default(),
+            capabilities: Capabilities::default(),
             options: options.clone(),
             base: address::base(&options.url)?,
             client: Client::new(offline),
@@ -101,9 +101,9 @@ impl Server {
         })
     }
 
-    /// What it can do, as the try showed it.
-    pub fn ability(&self) -> &Ability {
-        &self.ability
+    /// Its capabilities, as the try showed them.
+    pub fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
     }
 
     /// Whether the probabilities of an answer are the model's own. Those of an answer that is
@@ -111,8 +111,8 @@ impl Server {
     /// label that the grammar forces would be as good as certain.
     pub fn gives_scores(&self, held: bool) -> bool {
         let after_the_grammar =
-            held && self.kind == ServerKind::Vllm && self.ability.constraint.is_some();
-        self.ability.probabilities && !after_the_grammar
+            held && self.kind == ServerKind::Vllm && self.capabilities.constraint.is_some();
+        self.capabilities.probabilities && !after_the_grammar
     }
 
     /// How it is asked.
@@ -120,7 +120,7 @@ impl Server {
         &self.options
     }
 
-    /// Where it is; not to be kept.
+    /// Its address; not to be stored.
     pub fn address(&self) -> &str {
         &self.base
     }
@@ -160,12 +160,12 @@ impl Server {
             let most = context.saturating_sub(soft_tokens + text + TEMPLATE_TOKENS);
             ask.max_tokens = ask.max_tokens.min(most.max(1));
         }
-        request::body(self.kind, &self.model, &self.ability, &ask, context)
+        request::body(self.kind, &self.model, &self.capabilities, &ask, context)
     }
 
-    /// How many soft tokens a picture became, by the tokens of a reply's prompt and those of its
-    /// question without a picture; `None` where the server does not say it. `planned` is what is
-    /// to be expected.
+    /// The soft tokens of a picture, from the tokens of a reply's prompt and those of its question
+    /// without a picture; `None` if the server does not report them. `planned` is the expected
+    /// number.
     pub fn soft_tokens(
         &self,
         ask: &Ask<'_>,
@@ -186,19 +186,25 @@ impl Server {
         if let Some(count) = known.get(&key) {
             return *count;
         }
-        if known.len() >= MOST_COUNTED {
+        if known.len() >= MAX_COUNTED {
             return None;
         }
         // Others that ask the same wait for it.
         let sampling = Sampling::Greedy;
-        let without =
-            Ask { pictures: &[], max_tokens: 1, form: None, look: Look::Nothing, sampling, ..*ask };
+        let without = Ask {
+            pictures: &[],
+            max_tokens: 1,
+            form: None,
+            logprobs: Logprobs::None,
+            sampling,
+            ..*ask
+        };
         let count = self.ask(&without, stop).ok().and_then(|reply| reply.usage.prompt);
         known.insert(key, count);
         count
     }
 
-    /// The ids of a text in the model's vocabulary; `None` where they do not give it back, or the
+    /// The ids of a text in the model's vocabulary; `None` if they do not decode to it, or the
     /// server has no tokenizer to ask.
     ///
     /// # Errors
@@ -210,7 +216,8 @@ impl Server {
     ) -> Result<Option<Vec<u32>>, AskError> {
         let (ask, back) = match self.kind {
             ServerKind::Vllm => (
-                serde_json::json!({"model": self.model, "prompt": text, "add_special_tokens": false}),
+                serde_json::json!({"model": self.model, "prompt": text,
+                    "add_special_tokens": false}),
                 "prompt",
             ),
             ServerKind::Llama => (
@@ -234,7 +241,7 @@ impl Server {
         Ok((whole.get(back).and_then(Value::as_str) == Some(text)).then_some(ids))
     }
 
-    /// Sends a body, again as long as there is patience.
+    /// Sends a body, again and again within the longest wait.
     pub(super) fn send(
         &self,
         route: &str,
@@ -242,7 +249,7 @@ impl Server {
         stop: &dyn Fn() -> bool,
     ) -> Result<Map<String, Value>, AskError> {
         let bytes = body.to_string().into_bytes();
-        let mut patience = Patience::of(self.options.patience);
+        let mut retries = RetrySchedule::of(self.options.max_wait);
         loop {
             if stop() {
                 return Err(AskError::Cancelled);
@@ -255,7 +262,7 @@ impl Server {
                 }
             };
             let spread = self.spread.fetch_add(1, Ordering::Relaxed);
-            let Some(pause) = patience.pause(retry_after, spread) else {
+            let Some(pause) = retries.next_pause(retry_after, spread) else {
                 let hint = if away && self.kind == ServerKind::Llama { LLAMA_ABORTS } else { "" };
                 let asked = retry_after.map_or_else(String::new, |wait| {
                     format!(", and wants {} s of time", wait.as_secs())
@@ -271,19 +278,19 @@ impl Server {
         }
     }
 
-    /// The object at `route`; `None` where there is none.
+    /// The object at `route`; `None` if there is none.
     ///
     /// # Errors
     /// [`ServerError`] if the server is not reached, or wants a key.
     pub(super) fn get(&self, route: &str) -> Result<Option<Map<String, Value>>, ServerError> {
-        let mut patience = Patience::of(self.options.patience);
+        let mut retries = RetrySchedule::of(self.options.max_wait);
         loop {
             let url = self.url(route)?;
             let error = match self.client.get(&url, &self.headers(), Some(SELF_DESCRIPTION)) {
                 Ok(response) => match response.status().as_u16() {
                     status @ (401 | 403) => return Err(self.key_error(status)),
                     200 => {
-                        let read = read_body(&url, response, MOST_BYTES, SELF_DESCRIPTION);
+                        let read = read_body(&url, response, MAX_BYTES, SELF_DESCRIPTION);
                         let object = read.ok();
                         return Ok(object.and_then(|bytes| object_in(&bytes)));
                     }
@@ -301,7 +308,7 @@ impl Server {
                 Err(error @ (HttpError::Unreachable { .. } | HttpError::TimedOut { .. })) => error,
                 Err(error) => return Err(error.into()),
             };
-            let Some(pause) = patience.pause(None, 0) else { return Err(error.into()) };
+            let Some(pause) = retries.next_pause(None, 0) else { return Err(error.into()) };
             std::thread::sleep(pause);
         }
     }
@@ -334,7 +341,7 @@ impl Server {
             let error = ServerError::Elsewhere { to: leads_to(&url, &response) };
             return Err(final_error(error.to_string()));
         }
-        let bytes = read_body(&url, response, MOST_BYTES, longest);
+        let bytes = read_body(&url, response, MAX_BYTES, longest);
         if status == 200 {
             let bytes = bytes.map_err(away)?;
             return object_in(&bytes).ok_or_else(|| {
@@ -383,7 +390,7 @@ impl Server {
         self.said(&text.unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned()))
     }
 
-    /// What the server said, without the key, on one line and not at length.
+    /// The server's message, without the key, on one line and shortened.
     fn said(&self, text: &str) -> String {
         let text =
             self.options.key.as_ref().map_or_else(|| text.to_owned(), |key| key.hidden_in(text));
@@ -403,6 +410,6 @@ fn leads_to(from: &Url, response: &Response) -> String {
     url.map_or_else(|| "nowhere".to_owned(), |url| url.to_string())
 }
 
-/// What may be the cause if llama.cpp breaks off.
+/// The likely cause if llama.cpp breaks off.
 const LLAMA_ABORTS: &str = ". llama-server ends at a picture of more tokens than its micro batch \
                             with the models 12B, 26B and 31B: it is started with -b 2048 -ub 2048";

@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::http::HttpError;
 
 /// So many names of models are shown.
-const MOST_LISTED: usize = 20;
+const MAX_LISTED: usize = 20;
 
 /// Why a server cannot be used.
 #[derive(Debug, Error)]
@@ -23,9 +23,9 @@ pub enum ServerError {
     /// It does not answer as a server of models does.
     #[error("{url} answers, and not as a server of models: {reason}")]
     NoServer {
-        /// Where it is.
+        /// Its path.
         url: String,
-        /// What it said.
+        /// Its message.
         reason: String,
     },
     /// It redirects.
@@ -33,7 +33,7 @@ pub enum ServerError {
         "the server leads to {to}, and is not followed there: name that address, if it is the right one"
     )]
     Elsewhere {
-        /// Where to.
+        /// The folder.
         to: String,
     },
     /// It wants a key, or another one.
@@ -43,7 +43,7 @@ pub enum ServerError {
         if *given { "refuses the key" } else { "wants a key" }
     )]
     Key {
-        /// Of HTTP.
+        /// An error of HTTP.
         status: u16,
         /// Whether one was sent.
         given: bool,
@@ -54,9 +54,9 @@ pub enum ServerError {
          apart"
     )]
     OtherKind {
-        /// What was said.
+        /// The message.
         asked: &'static str,
-        /// What it is.
+        /// Its name.
         found: &'static str,
     },
     /// No such model.
@@ -64,7 +64,7 @@ pub enum ServerError {
     NoModel {
         /// The name that was asked for.
         asked: String,
-        /// Those that are there.
+        /// The models that are there.
         there: Vec<String>,
     },
     /// Several models, and none was named.
@@ -93,13 +93,13 @@ pub enum ServerError {
     /// Answers were to be held to a list of boxes.
     #[error("this server does not hold answers to a list of boxes: {reason}")]
     NoConstraint {
-        /// What it said.
+        /// Its message.
         reason: String,
     },
     /// Ratings are made of probabilities.
     #[error("this server gives no probabilities of tokens, and ratings are made of them: {reason}")]
     NoProbabilities {
-        /// What is missing.
+        /// The missing feature.
         reason: String,
     },
     /// The lines around an image belong to the template, which is the server's.
@@ -125,9 +125,9 @@ fn models(there: &[String]) -> String {
 /// The first of these names, on one line.
 fn listed(names: &[String]) -> String {
     let shown = |name: &String| name.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut all: Vec<String> = names.iter().take(MOST_LISTED).map(shown).collect();
-    if names.len() > MOST_LISTED {
-        all.push(format!("and {} more", names.len() - MOST_LISTED));
+    let mut all: Vec<String> = names.iter().take(MAX_LISTED).map(shown).collect();
+    if names.len() > MAX_LISTED {
+        all.push(format!("and {} more", names.len() - MAX_LISTED));
     }
     all.join(", ")
 }
@@ -135,7 +135,7 @@ fn listed(names: &[String]) -> String {
 /// Why a question has no answer.
 #[derive(Debug, Error)]
 pub enum AskError {
-    /// Nobody wants it any more.
+    /// The caller does not want it any more.
     #[error("cancelled")]
     Cancelled,
     /// This question alone has none.

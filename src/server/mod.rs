@@ -12,25 +12,37 @@
 //! | lists of boxes | `structured_outputs.grammar` | `grammar` | `format` | `response_format` |
 //! | first token | `logprob_token_ids` | 200 most probable | 20 most probable | 20 most probable |
 //! | thoughts | `enable_thinking` | `enable_thinking` | `think` | not asked for |
+//!
+//! ```no_run
+//! use gemscope::server::ServerOptions;
+//! use gemscope::session::{DetectConfig, ModelChoice, ModelOptions, Session};
+//!
+//! let server = ModelChoice::Server(ServerOptions::of("http://localhost:11434"));
+//! let config = DetectConfig::of_labels(["dog"]).with_model(ModelOptions::of(server));
+//! let mut session = Session::open(config, &())?;
+//! let image = gemscope::image::decode(&std::fs::read("photo.jpg")?, true)?;
+//! println!("{} dogs", session.detect(&image)?.detections.len());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
-mod ability;
 mod address;
 mod boxes;
+mod capabilities;
 mod client;
 mod error;
 mod options;
-mod patience;
 mod picture;
 mod recognise;
 mod reply;
 mod request;
+mod retry;
 mod trial;
 
-pub use ability::{Ability, Constraint, Looked};
 pub use boxes::BoxList;
+pub use capabilities::{Capabilities, Constraint, PictureTokens};
 pub use client::Server;
 pub use error::{AskError, ServerError};
 pub use options::{PictureForm, ServerKey, ServerKind, ServerKindChoice, ServerOptions};
 pub use picture::{Picture, PictureError};
 pub use reply::{FirstToken, Reply, Usage};
-pub use request::{Ask, Look};
+pub use request::{Ask, Logprobs};

@@ -41,8 +41,8 @@ impl ServerKind {
         }
     }
 
-    /// How many images are asked about at the same time if nobody says it. Ollama answers one
-    /// request after another unless it is told otherwise.
+    /// The default for how many images are asked about at the same time. Ollama answers one request
+    /// after another unless it is set up otherwise.
     pub fn usual_concurrency(self) -> usize {
         match self {
             Self::Ollama => 1,
@@ -141,18 +141,18 @@ impl fmt::Debug for ServerKey {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// Where it is, as its user writes it: `http://localhost:8000`, with `/v1` or without.
+    /// Its address, as its user writes it: `http://localhost:8000`, with `/v1` or without.
     pub url: String,
     /// The model's name there; `None` is the only one.
     pub model: Option<String>,
-    /// What it is; `None` finds it out.
+    /// Its kind; `None` to recognise it.
     pub kind: Option<ServerKind>,
     /// How pictures are sent.
     pub pictures: PictureForm,
     /// Images that are asked about at the same time; `None` is the kind's usual number.
     pub concurrency: Option<usize>,
-    /// So long a server that is away or busy is waited for.
-    pub patience: Duration,
+    /// How long a server that is away or busy is waited for.
+    pub max_wait: Duration,
     /// The longest that one answer may take.
     pub longest_answer: Duration,
     /// Its key, if it wants one.
@@ -160,8 +160,8 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// How long a server that is away is waited for if nobody says it.
-    pub const PATIENCE: Duration = Duration::from_secs(30);
+    /// The default for how long a server that is away is waited for.
+    pub const MAX_WAIT: Duration = Duration::from_secs(30);
 
     /// The server at `url`, with the environment's key and everything else at its default.
     pub fn of(url: impl Into<String>) -> Self {
@@ -171,7 +171,7 @@ impl ServerOptions {
             kind: None,
             pictures: PictureForm::default(),
             concurrency: None,
-            patience: Self::PATIENCE,
+            max_wait: Self::MAX_WAIT,
             longest_answer: Duration::from_mins(20),
             key: ServerKey::from_env(),
         }

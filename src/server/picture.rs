@@ -1,4 +1,4 @@
-//! A picture in the form in which it is sent.
+//! A picture, encoded as it is sent.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -1,4 +1,4 @@
-//! What a server is, and which model of it is asked.
+//! Recognises a server, and the model on it.
 //!
 //! In: its address. Out: its kind by the routes that only this kind has, its version, the model and
 //! what it says of its weights. Promises: a name that is not there is an error that lists those
@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::client::MODELS;
 use super::{Server, ServerError, ServerKind, ServerOptions};
 
-/// What a server is.
+/// The kind of a server.
 struct Recognised {
     kind: ServerKind,
     model: String,

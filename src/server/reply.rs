@@ -1,8 +1,9 @@
 //! A response of a server.
 //!
-//! In: its JSON. Out: the answer's text, where its tokens stand, its first token's probabilities,
-//! and the server's figures. Promises: the text is as it came, thoughts that the server keeps apart
-//! before it in Gemma 4's own marks; probabilities that do not fit the text are left out.
+//! In: its JSON. Out: the answer's text, the positions of its tokens, its first token's
+//! probabilities, and the server's figures. Promises: the text is as it came, with thoughts that
+//! the server keeps apart before it, in Gemma 4's own marks; probabilities that do not fit the text
+//! are left out.
 
 use std::collections::HashMap;
 
@@ -62,11 +63,11 @@ const THOUGHT: &str = "<|channel>thought\n";
 /// Ends it.
 const THOUGHT_END: &str = "<channel|>";
 /// No answer is longer. The longest that is asked for has some tens of thousands of bytes.
-const MOST_TEXT: usize = 1 << 20;
-/// From so many tokens on, probabilities that are all exactly 1 are taken for a stub's.
+const MAX_TEXT_BYTES: usize = 1 << 20;
+/// From this many tokens on, probabilities that are all exactly 1 are taken for a stub's.
 const SURELY_TOO_CERTAIN: usize = 8;
 
-/// What a server counted.
+/// Token counts of a server.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
     /// Tokens of the prompt, soft tokens included.
@@ -78,7 +79,7 @@ pub struct Usage {
 /// The most probable first tokens of an answer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FirstToken {
-    /// Probabilities by the token's id, where ids are given.
+    /// Probabilities by the token's id, if ids are given.
     pub by_id: HashMap<u32, f64>,
     /// Probabilities by the token's text.
     pub by_text: HashMap<String, f64>,
@@ -87,7 +88,7 @@ pub struct FirstToken {
 }
 
 impl FirstToken {
-    /// What no listed token has of the whole probability.
+    /// The probability of all tokens that are not listed.
     pub fn rest(&self) -> f64 {
         let listed: f64 = if self.by_id.is_empty() {
             self.by_text.values().sum()
@@ -131,7 +132,7 @@ pub struct Reply {
     pub text: String,
     /// How it ended.
     pub ended: Ended,
-    /// Where its tokens stand; empty without probabilities.
+    /// The positions of its tokens; empty without probabilities.
     pub spans: Vec<TokenSpan>,
     /// Whether probabilities came that do not fit the text.
     pub spans_do_not_fit: bool,
@@ -141,7 +142,7 @@ pub struct Reply {
     pub thought: bool,
     /// Its figures.
     pub usage: Usage,
-    /// What the server calls its state.
+    /// The server's name for its state.
     pub fingerprint: Option<String>,
 }
 
@@ -154,7 +155,7 @@ impl Reply {
             Outcome::Answer { text, ended } => (text.clone(), *ended),
             Outcome::Failed(reason) => return Err(reason.clone()),
         };
-        if answer.len() > MOST_TEXT {
+        if answer.len() > MAX_TEXT_BYTES {
             return Err(format!("the answer has {} bytes, which is not read", answer.len()));
         }
         let choice = object.get("choices").and_then(|choices| choices.get(0));
@@ -223,7 +224,10 @@ mod tests {
 
     #[test]
     fn thoughts_stand_before_the_answer_and_probabilities_where_it_is() {
-        let token = |text: &str, log: f64| json!({"token": text, "logprob": log, "bytes": null, "top_logprobs": []});
+        let token = |text: &str, log: f64| {
+            json!({"token": text, "logprob": log, "bytes": null,
+            "top_logprobs": []})
+        };
         let given = json!({
             "choices": [{
                 "message": {"content": "[1]", "reasoning_content": "so"}, "finish_reason": "stop",
@@ -268,7 +272,7 @@ mod tests {
             let choice = json!({"message": {"content": text}, "finish_reason": "stop"});
             reply(&json!({"choices": [choice], "usage": {"prompt_tokens": count}}))
         };
-        assert!(answer(&"[".repeat(MOST_TEXT + 1), 1).unwrap_err().contains("1048577 bytes"));
+        assert!(answer(&"[".repeat(MAX_TEXT_BYTES + 1), 1).unwrap_err().contains("1048577 bytes"));
         assert_eq!(answer("[]", u64::MAX).unwrap().usage.prompt, None);
     }
 
@@ -278,11 +282,13 @@ mod tests {
         let all: Vec<Value> =
             "[[1,2,3]]".chars().map(|letter| token(&letter.to_string())).collect();
         let given = json!({"choices": [{
-            "message": {"content": "[[1,2,3]]"}, "finish_reason": "stop", "logprobs": {"content": all},
+            "message": {"content": "[[1,2,3]]"}, "finish_reason": "stop",
+                "logprobs": {"content": all},
         }]});
         let stub = reply(&given).unwrap();
         assert!(stub.spans.is_empty() && stub.spans_do_not_fit);
-        let null = json!({"choices": [{"message": {"content": "[]"}, "finish_reason": "stop", "logprobs": null}]});
+        let null = json!({"choices": [{"message": {"content": "[]"}, "finish_reason": "stop",
+            "logprobs": null}]});
         let null = reply(&null).unwrap();
         assert!(null.spans.is_empty() && !null.spans_do_not_fit && null.first.is_none());
     }
@@ -293,15 +299,18 @@ mod tests {
         let given = json!({"choices": [{
             "message": {"content": "good"}, "finish_reason": "length",
             "logprobs": {"content": [{
-                "token": "token_id:7", "logprob": -0.1, "top_logprobs": [entry("token_id:7", -0.1), entry("token_id:9", -3.0)],
+                "token": "token_id:7", "logprob": -0.1, "top_logprobs": [entry("token_id:7", -0.1),
+                    entry("token_id:9", -3.0)],
             }]},
         }]});
         let first = reply(&given).unwrap().first.unwrap();
         assert!((first.by_id[&9] - (-3.0_f64).exp()).abs() < 1e-12 && first.by_text.is_empty());
         let ollama = json!({
-            "model": "gemma4", "message": {"content": "good"}, "done": true, "done_reason": "length",
+            "model": "gemma4", "message": {"content": "good"}, "done": true,
+                "done_reason": "length",
             "prompt_eval_count": 290, "eval_count": 1,
-            "logprobs": [{"token": "good", "logprob": -0.2, "bytes": [], "top_logprobs": [entry("good", -0.2), entry("bad", -2.0)]}],
+            "logprobs": [{"token": "good", "logprob": -0.2, "bytes": [],
+                "top_logprobs": [entry("good", -0.2), entry("bad", -2.0)]}],
         });
         let reply = reply(&ollama).unwrap();
         assert_eq!(reply.usage.prompt, Some(290));

@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Ability, BoxList, Constraint, Picture, ServerKind};
+use super::{BoxList, Capabilities, Constraint, Picture, ServerKind};
 use crate::record::Sampling;
 
 /// Tokens of the most probable ones that most servers give at most.
@@ -20,13 +20,13 @@ const OLLAMA_BATCH: usize = 2048;
 
 /// Which probabilities are wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look<'a> {
+pub enum Logprobs<'a> {
     /// None.
-    Nothing,
-    /// Those of the answer's tokens.
-    Answer,
-    /// Those of its first token, of these ids where they are known.
-    First(Option<&'a [u32]>),
+    None,
+    /// Probabilities of the answer's tokens.
+    OfAnswer,
+    /// Probabilities of its first token, for these ids if they are known.
+    OfFirstToken(Option<&'a [u32]>),
 }
 
 /// A question.
@@ -36,7 +36,7 @@ pub struct Ask<'a> {
     pub system: Option<&'a str>,
     /// Whether the model may think first.
     pub thinking: bool,
-    /// What is shown, in order; may be nothing.
+    /// The pictures, in order; may be none.
     pub pictures: &'a [Picture],
     /// The question.
     pub text: &'a str,
@@ -44,10 +44,10 @@ pub struct Ask<'a> {
     pub max_tokens: usize,
     /// How tokens are chosen; its seed is the question's own.
     pub sampling: Sampling,
-    /// What the answer is held to.
+    /// The constraint on the answer.
     pub form: Option<&'a BoxList>,
     /// Which probabilities are wanted.
-    pub look: Look<'a>,
+    pub logprobs: Logprobs<'a>,
     /// Soft tokens that a picture may become.
     pub budget: u32,
 }
@@ -56,13 +56,13 @@ pub struct Ask<'a> {
 pub(super) fn body(
     kind: ServerKind,
     model: &str,
-    ability: &Ability,
+    capabilities: &Capabilities,
     ask: &Ask<'_>,
     context: usize,
 ) -> Value {
     match kind {
-        ServerKind::Ollama => ollama(model, ability, ask, context),
-        _ => openai(kind, model, ability, ask),
+        ServerKind::Ollama => ollama(model, capabilities, ask, context),
+        _ => openai(kind, model, capabilities, ask),
     }
 }
 
@@ -77,7 +77,7 @@ fn sampling(sampling: Sampling) -> (f32, Option<f32>, Option<usize>, u64) {
     }
 }
 
-fn openai(kind: ServerKind, model: &str, ability: &Ability, ask: &Ask<'_>) -> Value {
+fn openai(kind: ServerKind, model: &str, capabilities: &Capabilities, ask: &Ask<'_>) -> Value {
     let mut content: Vec<Value> = ask
         .pictures
         .iter()
@@ -102,25 +102,25 @@ fn openai(kind: ServerKind, model: &str, ability: &Ability, ask: &Ask<'_>) -> Va
     if !plain {
         body["chat_template_kwargs"] = json!({"enable_thinking": ask.thinking});
     }
-    if ability.probabilities {
-        look(kind, ask.look, &mut body);
+    if capabilities.probabilities {
+        ask_for_logprobs(kind, ask.logprobs, &mut body);
     }
     match kind {
         ServerKind::Vllm => {
             // Penalties of the model's generation_config.json would be applied otherwise.
             body["repetition_penalty"] = json!(1.0);
             if ask.thinking {
-                // The marks of a thought, where no parser of thoughts takes them out.
+                // The marks of a thought, if no parser of the server removes them.
                 body["skip_special_tokens"] = json!(false);
             }
-            if ability.budget && !ask.pictures.is_empty() {
+            if capabilities.budget && !ask.pictures.is_empty() {
                 body["mm_processor_kwargs"] = json!({"max_soft_tokens": ask.budget});
             }
         }
         ServerKind::Llama => body["cache_prompt"] = json!(true),
         ServerKind::Ollama | ServerKind::OpenAi => {}
     }
-    if let (Some(form), Some(constraint)) = (ask.form, ability.constraint) {
+    if let (Some(form), Some(constraint)) = (ask.form, capabilities.constraint) {
         match (kind, constraint) {
             (ServerKind::Vllm, Constraint::Grammar) => {
                 body["structured_outputs"] = json!({"grammar": form.gbnf()});
@@ -140,23 +140,23 @@ fn openai(kind: ServerKind, model: &str, ability: &Ability, ask: &Ask<'_>) -> Va
     body
 }
 
-fn look(kind: ServerKind, look: Look<'_>, body: &mut Value) {
-    let top = match look {
-        Look::Nothing => return,
+fn ask_for_logprobs(kind: ServerKind, logprobs: Logprobs<'_>, body: &mut Value) {
+    let top = match logprobs {
+        Logprobs::None => return,
         // 0 gives none at all on llama.cpp.
-        Look::Answer => 1,
-        Look::First(_) if kind == ServerKind::Llama => TOP_OF_LLAMA,
-        Look::First(_) => TOP,
+        Logprobs::OfAnswer => 1,
+        Logprobs::OfFirstToken(_) if kind == ServerKind::Llama => TOP_OF_LLAMA,
+        Logprobs::OfFirstToken(_) => TOP,
     };
     body["logprobs"] = json!(true);
     body["top_logprobs"] = json!(top);
-    if let (ServerKind::Vllm, Look::First(Some(ids))) = (kind, look) {
+    if let (ServerKind::Vllm, Logprobs::OfFirstToken(Some(ids))) = (kind, logprobs) {
         body["logprob_token_ids"] = json!(ids);
         body["return_tokens_as_token_ids"] = json!(true);
     }
 }
 
-fn ollama(model: &str, ability: &Ability, ask: &Ask<'_>, context: usize) -> Value {
+fn ollama(model: &str, capabilities: &Capabilities, ask: &Ask<'_>, context: usize) -> Value {
     let mut messages: Vec<Value> =
         ask.system.iter().map(|text| json!({"role": "system", "content": text})).collect();
     let mut user = json!({"role": "user", "content": ask.text});
@@ -177,11 +177,12 @@ fn ollama(model: &str, ability: &Ability, ask: &Ask<'_>, context: usize) -> Valu
         "model": model, "messages": messages, "stream": false, "think": ask.thinking,
         "options": options, "keep_alive": "10m",
     });
-    if ability.probabilities && ask.look != Look::Nothing {
+    if capabilities.probabilities && ask.logprobs != Logprobs::None {
         body["logprobs"] = json!(true);
-        body["top_logprobs"] = json!(if matches!(ask.look, Look::First(_)) { TOP } else { 1 });
+        body["top_logprobs"] =
+            json!(if matches!(ask.logprobs, Logprobs::OfFirstToken(_)) { TOP } else { 1 });
     }
-    if let (Some(form), Some(_)) = (ask.form, ability.constraint) {
+    if let (Some(form), Some(_)) = (ask.form, capabilities.constraint) {
         body["format"] = form.schema();
     }
     body

@@ -4,8 +4,10 @@
 //! held to a list of boxes, whether probabilities come, how many soft tokens the picture became.
 //! Promises: what is left once a request is answered is known to work together.
 
-use super::ability::{Ability, BUDGET, CONSTRAINT, Constraint, Looked, PROBABILITIES};
-use super::{Ask, AskError, BoxList, Look, Picture, Server, ServerError, ServerKind};
+use super::capabilities::{
+    BUDGET, CONSTRAINT, Capabilities, Constraint, PROBABILITIES, PictureTokens,
+};
+use super::{Ask, AskError, BoxList, Logprobs, Picture, Server, ServerError, ServerKind};
 use crate::record::Sampling;
 
 /// The question of the try. No answer to it is read.
@@ -22,7 +24,7 @@ impl Server {
         budget: u32,
         planned: u32,
     ) -> Result<(), ServerError> {
-        self.ability = Ability::most_of(self.kind);
+        self.capabilities = Capabilities::most_of(self.kind);
         let form = BoxList { labels: Some(vec!["shape".to_owned()]), most: 300 };
         let ask = Ask {
             system: None,
@@ -32,37 +34,37 @@ impl Server {
             max_tokens: 2,
             sampling: Sampling::Greedy,
             form: Some(&form),
-            look: Look::Answer,
+            logprobs: Logprobs::OfAnswer,
             budget,
         };
         let reply = loop {
             match self.ask(&ask, &|| false) {
                 Ok(reply) => break reply,
                 Err(AskError::View(reason)) => {
-                    if !self.ability.leave_out(&reason, self.kind) {
+                    if !self.capabilities.leave_out(&reason, self.kind) {
                         return Err(ServerError::Refused(reason));
                     }
                 }
                 Err(error) => return Err(ServerError::Unanswered(error.to_string())),
             }
         };
-        if self.ability.probabilities && reply.first.is_none() {
-            self.ability.probabilities = false;
-            self.ability
+        if self.capabilities.probabilities && reply.first.is_none() {
+            self.capabilities.probabilities = false;
+            self.capabilities
                 .refused
                 .push((PROBABILITIES, "none came, though they were asked for".to_owned()));
         }
-        self.ability.fingerprint = reply.fingerprint;
+        self.capabilities.fingerprint = reply.fingerprint;
         let seen = self.soft_tokens(&ask, reply.usage.prompt, planned, &|| false);
-        self.ability.looked = seen.map(|seen| Looked { planned, seen });
+        self.capabilities.picture_tokens = seen.map(|seen| PictureTokens { planned, seen });
         Ok(())
     }
 
-    /// What it cannot do, a sentence each.
+    /// Its limits, a sentence each.
     pub fn limits(&self) -> Vec<String> {
-        let ability = &self.ability;
+        let capabilities = &self.capabilities;
         let mut limits = Vec::new();
-        match (self.kind, ability.reason(BUDGET)) {
+        match (self.kind, capabilities.reason(BUDGET)) {
             (ServerKind::Vllm, Some(reason)) => limits.push(format!(
                 "the budget of a picture is the server's own, since it does not take one with a \
                  request (it is started with --trust-request-mm-kwargs, or with the budget in \
@@ -82,8 +84,8 @@ impl Server {
             }
             (ServerKind::Vllm, None) => {}
         }
-        match ability.looked {
-            Some(Looked { planned, seen }) if planned != seen => {
+        match capabilities.picture_tokens {
+            Some(PictureTokens { planned, seen }) if planned != seen => {
                 limits.push(format!("it makes {seen} soft tokens of a picture of {planned}"));
             }
             Some(_) => {}
@@ -91,7 +93,7 @@ impl Server {
                 "how many soft tokens a picture becomes is not known: no figures came".to_owned(),
             ),
         }
-        match (ability.constraint, ability.reason(CONSTRAINT)) {
+        match (capabilities.constraint, capabilities.reason(CONSTRAINT)) {
             (None, reason) => {
                 let reason = reason.unwrap_or_default();
                 limits.push(format!("answers are not held to a list of boxes: {reason}"));
@@ -104,7 +106,7 @@ impl Server {
             }
             _ => {}
         }
-        if let (false, reason) = (ability.probabilities, ability.reason(PROBABILITIES)) {
+        if let (false, reason) = (capabilities.probabilities, capabilities.reason(PROBABILITIES)) {
             let reason = reason.unwrap_or_default();
             limits.push(format!(
                 "boxes have no scores, and frames cannot be rated, without probabilities: {reason}"

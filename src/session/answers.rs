@@ -1,19 +1,19 @@
-//! What answers the questions of a session: a model, a server, or engines that the caller has made.
+//! The source of a session's answers: a model, a server, or engines of the caller.
 
 use std::sync::Arc;
 
-use super::remote::{self, Needs, Remote};
+use super::remote::{self, ModelRequirements, RemoteModel};
 use super::{DeviceSlot, ModelChoice, ModelFiles, ModelOptions, Observer, SessionError};
 use crate::device::Device;
 use crate::engine::{Engine, Script, ScriptedEngine, ServerEngine};
 use crate::model::GraphFiles;
 use crate::prompt::Prompts;
-use crate::record::{Budget, ModelIdentity, ServerSaid, Settings};
+use crate::record::{Budget, ModelIdentity, ServerDescription, Settings};
 use crate::server::Server;
 
-/// Engines that the caller has made, and what a run keeps of them.
+/// Engines of the caller, and the names that a run keeps of them.
 pub struct OwnEngines {
-    /// What results call the model.
+    /// The model's name in results.
     pub name: String,
     /// Which model it is: a run goes on only with the same.
     pub identity: ModelIdentity,
@@ -32,49 +32,49 @@ impl OwnEngines {
     }
 }
 
-/// What answers.
-pub(super) enum Answers {
+/// The source of answers.
+pub(super) enum AnswerSource {
     /// A directory of graphs.
     Model(Box<ModelFiles>),
     /// Engines, and how questions are put to them.
     Own(OwnEngines),
     /// A server.
-    Server(Remote),
+    Server(RemoteModel),
 }
 
-/// A model of which is known which graphs it has.
-pub(super) struct Identified {
+/// A model whose graphs are chosen and identified.
+pub(super) struct IdentifiedModel {
     pub(super) identity: ModelIdentity,
     graphs: Option<GraphFiles>,
     server: Option<Arc<Server>>,
 }
 
-impl Identified {
+impl IdentifiedModel {
     /// Puts into `settings` how a server is asked, and how it really decodes.
-    pub(super) fn settle(&self, settings: &mut Settings) {
+    pub(super) fn complete(&self, settings: &mut Settings) {
         if let Some(server) = &self.server {
             let (used, decoding) = remote::used(server, settings.decoding);
             (settings.server, settings.decoding) = (Some(used), decoding);
         }
     }
 
-    /// What a server says of itself.
-    pub(super) fn said(&self) -> Option<ServerSaid> {
-        self.server.as_deref().map(remote::said)
+    /// The server's description of itself.
+    pub(super) fn server_description(&self) -> Option<ServerDescription> {
+        self.server.as_deref().map(remote::describe)
     }
 }
 
 /// Engines that are ready to be made.
-pub(super) struct Placed<'r> {
-    /// Where each computes, at least one.
+pub(super) struct PlacedModel<'r> {
+    /// The device of each engine, at least one.
     pub(super) slots: Vec<DeviceSlot>,
-    /// What is known to be wrong with the model's graphs.
+    /// Known faults of the model's graphs.
     pub(super) inexact: Vec<String>,
     graphs: Option<GraphFiles>,
     runtime: Option<&'r crate::onnxruntime::Runtime>,
 }
 
-impl Answers {
+impl AnswerSource {
     /// # Errors
     /// [`SessionError`] if the model, or the script, cannot be read.
     pub(super) fn open(options: &ModelOptions) -> Result<Self, SessionError> {
@@ -84,13 +84,13 @@ impl Answers {
                 Ok(Self::Own(OwnEngines::of(format!("script {}", file.display()), engine)))
             }
             ModelChoice::Server(server) => {
-                Ok(Self::Server(Remote::of(server, options.runtime.offline)))
+                Ok(Self::Server(RemoteModel::of(server, options.runtime.offline)))
             }
             _ => Ok(Self::Model(Box::new(ModelFiles::open(options)?))),
         }
     }
 
-    /// The budget of a view where none was chosen.
+    /// The budget of a view if none was chosen.
     pub(super) fn usual_budget(&self) -> Budget {
         match self {
             Self::Model(files) => files.config.default_budget,
@@ -127,7 +127,7 @@ impl Answers {
         }
     }
 
-    /// The name by which results call the model.
+    /// The model's name in results.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Model(files) => files.name(),
@@ -137,25 +137,25 @@ impl Answers {
     }
 
     /// # Errors
-    /// [`SessionError`] if the model's graphs are not there, or cannot be read; if a server is not
-    /// reached, or cannot do what is needed.
+    /// [`SessionError`] if the model's graphs are missing, or cannot be read; if a server is not
+    /// reached, or lacks a needed capability.
     pub(super) fn identify(
         &self,
-        needs: &Needs,
+        needs: &ModelRequirements,
         observer: &dyn Observer,
-    ) -> Result<Identified, SessionError> {
+    ) -> Result<IdentifiedModel, SessionError> {
         match self {
             Self::Model(files) => {
                 let graphs = files.graphs(observer)?;
                 let identity = ModelIdentity::of(&files.directory, &graphs, &files.config)?;
-                Ok(Identified { identity, graphs: Some(graphs), server: None })
+                Ok(IdentifiedModel { identity, graphs: Some(graphs), server: None })
             }
             Self::Own(own) => {
-                Ok(Identified { identity: own.identity.clone(), graphs: None, server: None })
+                Ok(IdentifiedModel { identity: own.identity.clone(), graphs: None, server: None })
             }
             Self::Server(remote) => {
                 let server = remote.connect(needs, observer)?;
-                Ok(Identified {
+                Ok(IdentifiedModel {
                     identity: remote::identity(&server),
                     graphs: None,
                     server: Some(server),
@@ -164,20 +164,20 @@ impl Answers {
         }
     }
 
-    /// Where engines for views of up to `budget` compute.
+    /// The devices of engines for views of up to `budget`.
     ///
     /// # Errors
     /// [`SessionError`] if ONNX Runtime cannot be had.
     pub(super) fn place(
         &self,
-        identified: Identified,
+        identified: IdentifiedModel,
         budget: Budget,
         options: &ModelOptions,
         observer: &dyn Observer,
-    ) -> Result<Placed<'static>, SessionError> {
+    ) -> Result<PlacedModel<'static>, SessionError> {
         let on_cpu = || vec![DeviceSlot { device: Device::Cpu, embed_on_device: false }];
         let (Self::Model(files), Some(graphs)) = (self, identified.graphs) else {
-            return Ok(Placed {
+            return Ok(PlacedModel {
                 slots: on_cpu(),
                 inexact: Vec::new(),
                 graphs: None,
@@ -187,7 +187,7 @@ impl Answers {
         let runtime = options.load_runtime(observer)?;
         let slots = files.slots(&graphs, budget, runtime, observer);
         let inexact = files.inexact(&graphs)?;
-        Ok(Placed { slots, inexact, graphs: Some(graphs), runtime: Some(runtime) })
+        Ok(PlacedModel { slots, inexact, graphs: Some(graphs), runtime: Some(runtime) })
     }
 
     /// The engines, at least one. Those that the caller has made are taken: they are given back by
@@ -197,14 +197,14 @@ impl Answers {
     /// [`SessionError`] if the model cannot be loaded.
     pub(super) fn engines(
         &mut self,
-        placed: Placed<'_>,
+        placed: PlacedModel<'_>,
         budget: Budget,
         rows: Option<usize>,
     ) -> Result<Vec<Box<dyn Engine>>, SessionError> {
         match (self, placed) {
             (
                 Self::Model(files),
-                Placed { slots, graphs: Some(graphs), runtime: Some(runtime), .. },
+                PlacedModel { slots, graphs: Some(graphs), runtime: Some(runtime), .. },
             ) => files.engines(&graphs, runtime, slots, budget, rows),
             (Self::Own(own), _) if !own.engines.is_empty() => Ok(std::mem::take(&mut own.engines)),
             (Self::Server(remote), _) => match remote.server() {

@@ -1,4 +1,4 @@
-//! What a session is to do.
+//! The configuration of a session.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -65,19 +65,19 @@ impl Default for DecodingOptions {
     }
 }
 
-/// A detection: what is to be found in images, by which model, and how.
+/// A detection: the things to find in images, the model, and its settings.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct DetectConfig {
-    /// What is asked about images without a row in `prompts`.
+    /// The question about images without a row in `prompts`.
     pub task: Option<Task>,
     /// Whether each label is asked about by itself.
     pub per_label: bool,
     /// Boxes or text; `None` leaves it to the words of each question.
     pub answer: Option<AnswerKind>,
-    /// What goes around the question: a system prompt, thoughts, blank lines around the image.
+    /// System prompt, thinking, blank lines around the image.
     pub conversation: Conversation,
-    /// A table of what is asked about single images: CSV or JSON lines.
+    /// A table of questions about single images: CSV or JSON lines.
     pub prompts: Option<PathBuf>,
     /// The model, and its device.
     pub model: ModelOptions,
@@ -110,8 +110,8 @@ impl DetectConfig {
         Self::of(Task::Labels(labels.into_iter().map(Into::into).collect()))
     }
 
-    /// Whether anything is asked, and whether this build and the model can do it: what is known
-    /// before any file is opened.
+    /// Checks that something is asked, and that this build and the model can do it, as far as that
+    /// is known before any file is opened.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -175,7 +175,7 @@ impl Default for DetectConfig {
     }
 }
 
-/// A critique: a rubric by which frames are rated, the model that rates them, and how.
+/// A critique: the rubric that frames are rated by, the model that rates them, and its settings.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CritiqueConfig {
@@ -247,7 +247,7 @@ impl CritiqueConfig {
     }
 }
 
-/// What a session is to do: a detection or a critique.
+/// The configuration of a session: a detection or a critique.
 #[derive(Debug, Clone)]
 pub enum Config {
     /// Find things in images.

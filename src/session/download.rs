@@ -41,7 +41,7 @@ pub struct Downloaded {
 /// Without `dtypes`, the precision that suits this machine: see [`Machine::propose`].
 ///
 /// # Errors
-/// [`SessionError`]. What was fetched stays, and the same call goes on there.
+/// [`SessionError`]. Fetched files stay, and the same call continues there.
 pub fn download(
     options: &HubOptions,
     id: &ModelId,
@@ -82,7 +82,7 @@ pub fn download(
                     proposal.dtype.clone()
                 }
                 (None, [only]) => only.dtype.clone(),
-                // Says what there is instead of graphs.
+                // Names the files that are there instead of graphs.
                 (None, []) => "fp32".to_owned(),
                 (None, several) => {
                     let names: Vec<_> =
@@ -99,7 +99,7 @@ pub fn download(
         }
     };
     let (directory, mut outcomes) = download.files(&wanted)?;
-    // Graphs name their data themselves; what has a name of its own is seen only now.
+    // Graphs name their data themselves; data files with other names are only known now.
     let more = download.named_by_graphs(&directory, &wanted)?;
     if !more.is_empty() {
         outcomes.extend(download.files(&more)?.1);

@@ -30,7 +30,7 @@ pub enum SessionError {
         demo::COLOURS.join(", ")
     )]
     NeedsModel {
-        /// What was asked.
+        /// The question.
         question: String,
     },
     /// The questions of a rubric are not the demo model's own.
@@ -49,7 +49,10 @@ pub enum SessionError {
     )]
     NothingAsked,
     /// This build decodes whole images only.
-    #[error("fast_decode: this build has no libjpeg-turbo; build with `--features turbojpeg`")]
+    #[error(
+        "`fast_decode` needs libjpeg-turbo, which this build lacks: build with `--features \
+         turbojpeg`"
+    )]
     NoFastDecode,
     /// Pairs were to be compared of a part of the frames.
     #[error("pairs of frames are compared by one machine: leave out shard")]
@@ -63,7 +66,7 @@ pub enum SessionError {
     /// A model is looked at, and there are only the answers of a script.
     #[error("{}: a script of answers is no model", .0.display())]
     NoModel(PathBuf),
-    /// Engines of the caller's were to answer, and there is none.
+    /// The caller gave no engine.
     #[error("there is no engine to answer")]
     NoEngine,
     /// A model is looked at, and it is on a server.
@@ -91,10 +94,10 @@ pub enum SessionError {
     TooManyLabels {
         /// How many.
         labels: usize,
-        /// What the tokenizer says.
+        /// The tokenizer's error.
         error: PromptError,
     },
-    /// What a row of a table asks about one image.
+    /// The question in a row of a table about one image.
     #[error("{}:{line}: {image}: {error}", path.display())]
     OfRow {
         /// The table.
@@ -103,7 +106,7 @@ pub enum SessionError {
         line: u64,
         /// The image.
         image: String,
-        /// What is wrong with it.
+        /// The problem.
         error: Box<SessionError>,
     },
     /// An image that two rows of a table name.
@@ -116,7 +119,7 @@ pub enum SessionError {
         /// The image.
         image: String,
     },
-    /// Images of which a table says nothing, and nothing is asked about every image.
+    /// Images without a row in a table, and without a question about every image.
     #[error(
         "{} has no row for {without} of {images} images: {first}; add them (by these names), or \
          say with labels, a phrase or a prompt what to ask about them",
@@ -127,7 +130,7 @@ pub enum SessionError {
         path: PathBuf,
         /// How many.
         without: usize,
-        /// Of how many.
+        /// The number of images.
         images: usize,
         /// The first of them.
         first: String,
@@ -137,7 +140,7 @@ pub enum SessionError {
     Inexact {
         /// The model.
         directory: PathBuf,
-        /// What is wrong with them.
+        /// Their faults.
         faults: String,
     },
     /// A file of the model directory is missing or broken.
@@ -162,7 +165,7 @@ pub enum SessionError {
     NoPrecision {
         /// The model.
         id: ModelId,
-        /// What is published.
+        /// The published precisions.
         published: String,
     },
     /// A repository that says it has a file, and has not.
@@ -175,58 +178,58 @@ pub enum SessionError {
         /// The file.
         file: String,
     },
-    /// Of the Hub, or its cache.
+    /// An error of the Hub, or its cache.
     #[error(transparent)]
     Hub(#[from] HubError),
-    /// Of the model's files.
+    /// An error of the model's files.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// Of the model.
+    /// An error of the model.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// Of a graph.
+    /// An error of a graph.
     #[error(transparent)]
     Graph(#[from] GraphError),
-    /// Of ONNX Runtime.
+    /// The version of ONNX Runtime.
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
-    /// Of a prompt.
+    /// An error of a prompt.
     #[error(transparent)]
     Prompt(#[from] PromptError),
-    /// Of a grammar.
+    /// An error of a grammar.
     #[error(transparent)]
     Grammar(#[from] GrammarError),
-    /// Of the words of an axis.
+    /// An error of the words of an axis.
     #[error(transparent)]
     Words(#[from] WordsError),
-    /// Of a rubric.
+    /// An error of a rubric.
     #[error(transparent)]
     Rubric(#[from] RubricError),
-    /// Of a table with a row for each image.
+    /// An error of a table with a row for each image.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// Of an answer.
+    /// An error of an engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// Of a pipeline, or of flags.
+    /// An error of a pipeline, or of flags.
     #[error(transparent)]
     Pipeline(#[from] PipelineError),
-    /// Of a server.
+    /// An error of a server.
     #[error(transparent)]
     Server(#[from] ServerError),
     /// A script cannot be read.
     #[error(transparent)]
     Script(#[from] ScriptError),
-    /// Of a run.
+    /// An error of a run.
     #[error(transparent)]
     Run(#[from] RunError),
-    /// Of the directory of a run.
+    /// An error of the directory of a run.
     #[error(transparent)]
     Directory(#[from] RunDirectoryError),
-    /// Of a directory that is written.
+    /// An error of an output directory.
     #[error(transparent)]
     Ownership(#[from] OwnershipError),
-    /// Of one image.
+    /// An error of one image.
     #[error("{0}")]
     Image(String),
 }

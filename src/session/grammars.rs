@@ -13,9 +13,9 @@ use crate::prompt::Prompts;
 use crate::record::{AnswerKind, Decoding, Task};
 use crate::server::BoxList;
 
-/// What the answers to a question are held to.
+/// The constraints on the answers to a question.
 #[derive(Default)]
-pub(super) struct Held {
+pub(super) struct AnswerConstraints {
     /// By the tokens of the model; `None` for free text.
     pub(super) grammar: Option<Arc<Grammar>>,
     /// By the engine's own means; `None` for free text.
@@ -72,11 +72,15 @@ impl<'s> Grammars<'s> {
     ///
     /// # Errors
     /// [`SessionError`] if a grammar was insisted on and cannot be made.
-    pub(super) fn of(&self, task: &Task, kind: AnswerKind) -> Result<Held, SessionError> {
+    pub(super) fn of(
+        &self,
+        task: &Task,
+        kind: AnswerKind,
+    ) -> Result<AnswerConstraints, SessionError> {
         if kind == AnswerKind::Text {
             return match self.choice {
                 Some(DecodingChoice::Grammar) => Err(SessionError::NoRoomForText),
-                _ => Ok(Held::default()),
+                _ => Ok(AnswerConstraints::default()),
             };
         }
         let usual = if matches!(task, Task::Prompt { .. }) {
@@ -85,28 +89,28 @@ impl<'s> Grammars<'s> {
             DecodingChoice::Grammar
         };
         if self.choice.unwrap_or(usual) == DecodingChoice::Free {
-            return Ok(Held::default());
+            return Ok(AnswerConstraints::default());
         }
-        // A phrase describes a thing; the model calls it what it likes.
+        // A phrase describes a thing; the model chooses its label.
         let open = self.open_labels || matches!(task, Task::Phrase(_)) || task.labels().is_empty();
         if self.forms {
             self.has_forms.set(true);
             let labels = (!open).then(|| task.labels().to_vec());
             let form = BoxList { labels, most: self.max_boxes };
-            return Ok(Held { grammar: None, form: Some(Arc::new(form)) });
+            return Ok(AnswerConstraints { grammar: None, form: Some(Arc::new(form)) });
         }
         let Some(tokenizer) = self.prompts.tokenizer() else {
             return if self.choice.is_some() {
                 Err(SessionError::NoTokenizer)
             } else {
-                Ok(Held::default())
+                Ok(AnswerConstraints::default())
             };
         };
         if self.factory.get().is_none() {
             let factory = match GrammarFactory::new(tokenizer, self.stop_ids) {
                 Ok(factory) => Some(factory),
                 Err(error) if self.choice.is_none() => {
-                    self.observer.say(&format!("Answers are not held to a grammar: {error}."));
+                    self.observer.say(&format!("AnswerSource are not held to a grammar: {error}."));
                     None
                 }
                 Err(error) => return Err(error.into()),
@@ -114,10 +118,12 @@ impl<'s> Grammars<'s> {
             // It was empty just now, and this is the only thread.
             self.factory.get_or_init(|| factory);
         }
-        let Some(Some(factory)) = self.factory.get() else { return Ok(Held::default()) };
+        let Some(Some(factory)) = self.factory.get() else {
+            return Ok(AnswerConstraints::default());
+        };
         let labels = if open { Labels::Open } else { Labels::Of(task.labels()) };
         let grammar = factory.boxes(labels, self.max_boxes).map_err(SessionError::NoGrammar)?;
-        Ok(Held { grammar: Some(Arc::new(grammar)), form: None })
+        Ok(AnswerConstraints { grammar: Some(Arc::new(grammar)), form: None })
     }
 
     /// How the questions so far are decoded, for `run.json`.

@@ -1,9 +1,9 @@
 //! The front door: a configuration goes in, a session comes out, and it detects or judges.
 //!
 //! In: a [`DetectConfig`] or a [`CritiqueConfig`]; images one by one, or a [`Source`] of many. Out:
-//! a [`Record`] of one image, or a run in a directory. Promises: what decides the device, the
-//! grammar and how much is done at once is decided here, the same for every caller; nothing is
-//! printed, what a user would be told goes to an [`Observer`].
+//! a [`Record`] of one image, or a run in a directory. Promises: the device, the grammar and the
+//! batch size are chosen here, the same for every caller; nothing is printed: messages for the user
+//! go to an [`Observer`].
 //!
 //! ```no_run
 //! use gemscope::session::{DetectConfig, Session};
@@ -40,22 +40,24 @@ use std::time::Duration;
 use crate::answer;
 use crate::critique;
 use crate::device::Device;
-use crate::engine::{AnswerOptions, Answered, Asked, Engine, Learned, Shown, ShownView, WAIT};
+use crate::engine::{
+    AnswerOptions, Answered, Engine, ImageQuestions, Learned, Shown, ShownView, WAIT,
+};
 use crate::frame_metadata;
 use crate::image::{UprightImage, measure};
-use crate::journal::{Known, Placement, RunDirectory};
+use crate::journal::{Placement, ResumeIndex, RunDirectory};
 use crate::preprocess::plan_views;
 use crate::prompt::Prompts;
 use crate::record::{
     BudgetChoice, CritiqueSettings, Decoding, Manifest, ModelIdentity, Record, Rules, Settings,
 };
-use crate::run::{self, Asks, Control, FrameQuestions, Outcome, Questions};
+use crate::run::{self, Control, FrameQuestions, Outcome, QuestionSource, Questions};
 use crate::server::Server;
 use crate::source::{Besides, Source};
 
 pub use crate::run::Observer;
 pub use answers::OwnEngines;
-use answers::{Answers, Identified};
+use answers::{AnswerSource, IdentifiedModel};
 pub use cached::{CachedModel, models_in};
 pub use config::{Config, CritiqueConfig, DecodingChoice, DecodingOptions, DetectConfig};
 pub use download::{Downloaded, download};
@@ -66,9 +68,9 @@ pub use pairs::ComparedPairs;
 pub use pipeline::{Pipeline, PipelineError};
 pub use plan::{DetectPlan, PlannedImage, PlannedSizes};
 pub use proposal::{Machine, Proposal};
-use questions::Asker;
+use questions::QuestionBuilder;
 pub use questions::query;
-use remote::Needs;
+use remote::ModelRequirements;
 pub use remote::open as open_server;
 pub use shown::ShownRun;
 pub use summary::{Failure, Summary};
@@ -76,7 +78,7 @@ pub use summary::{Failure, Summary};
 /// A model that is opened for one configuration. Graphs are loaded when they are first needed.
 pub struct Session<'o> {
     config: Config,
-    answers: Answers,
+    answers: AnswerSource,
     prompts: Prompts,
     budget: BudgetChoice,
     observer: &'o dyn Observer,
@@ -84,39 +86,39 @@ pub struct Session<'o> {
     single: Option<Single>,
 }
 
-/// What answers about single images.
+/// The engine for single images, and its questions.
 struct Single {
     engine: Box<dyn Engine>,
     device: Device,
     questions: SingleQuestions,
 }
 
-/// What is asked about single images.
+/// The questions about single images.
 enum SingleQuestions {
-    Detect(Arc<Asked>),
+    Detect(Arc<ImageQuestions>),
     Critique(Box<FrameQuestions>),
 }
 
-/// Where a run is kept, and how it goes: nothing that an answer depends on.
+/// The output directory of a run, and how it goes: nothing that an answer depends on.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RunOptions<'r> {
     /// The run's directory.
     pub out: &'r Path,
-    /// Whether what the directory holds of an earlier run is thrown away.
+    /// Whether an earlier run in the directory is thrown away.
     pub fresh: bool,
     /// Whether files that are in the way of an export are taken over.
     pub adopt: bool,
     /// Records are synced to the disk at least this often; zero is each before the next.
     pub sync_every: Duration,
-    /// When to stop, and what becomes of images that failed before.
+    /// When to stop, and whether failed images are tried again.
     pub control: Control,
     /// A text that is kept in the run as `pipeline.toml`.
     pub pipeline: Option<&'r str>,
 }
 
 impl<'r> RunOptions<'r> {
-    /// A run in `out` that goes on with what is there.
+    /// A run in `out` that resumes an earlier one.
     pub fn of(out: &'r Path) -> Self {
         let sync_every = Duration::from_secs(1);
         Self {
@@ -143,8 +145,8 @@ pub struct FinishedRun {
 }
 
 impl<'o> Session<'o> {
-    /// Opens the configuration's model as far as that needs no graph, and checks that it may be
-    /// asked what the configuration asks.
+    /// Opens the configuration's model as far as that needs no graph, and checks that it supports
+    /// the configuration's questions.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -154,12 +156,11 @@ impl<'o> Session<'o> {
     ) -> Result<Self, SessionError> {
         let config = config.into();
         config.check()?;
-        let answers = Answers::open(config.model())?;
-        Ok(Self::over(config, answers, observer))
+        let answers = AnswerSource::open(config.model())?;
+        Ok(Self::with_answers(config, answers, observer))
     }
 
-    /// The session of a configuration that engines of the caller's answer: what the configuration
-    /// says of a model is not heeded.
+    /// A session whose engines are the caller's: the configuration's model is ignored.
     ///
     /// # Errors
     /// [`SessionError`] if nothing is asked.
@@ -170,10 +171,10 @@ impl<'o> Session<'o> {
     ) -> Result<Self, SessionError> {
         let config = config.into().with_model(ModelOptions::of(ModelChoice::Engines));
         config.check()?;
-        Ok(Self::over(config, Answers::Own(engines), observer))
+        Ok(Self::with_answers(config, AnswerSource::Own(engines), observer))
     }
 
-    fn over(config: Config, answers: Answers, observer: &'o dyn Observer) -> Self {
+    fn with_answers(config: Config, answers: AnswerSource, observer: &'o dyn Observer) -> Self {
         let own = answers.usual_budget();
         let budget = match &config {
             Config::Detect(config) => config.budget.unwrap_or(BudgetChoice::Fixed(own)),
@@ -185,7 +186,7 @@ impl<'o> Session<'o> {
         Self { config, answers, prompts, budget, observer, single: None }
     }
 
-    /// What single images are asked on, once one was.
+    /// The device of the engine for single images, once one was asked about.
     pub fn device(&self) -> Option<&Device> {
         self.single.as_ref().map(|single| &single.device)
     }
@@ -195,7 +196,7 @@ impl<'o> Session<'o> {
         self.answers.server()
     }
 
-    /// What a detection would do with the images of `source`; `None` for a critique.
+    /// The plan of a detection over the images of `source`; `None` for a critique.
     ///
     /// # Errors
     /// [`SessionError`] if the questions make no prompts.
@@ -301,7 +302,7 @@ impl<'o> Session<'o> {
         Ok(record)
     }
 
-    /// An engine for single images, and what is asked about them.
+    /// An engine for single images, and the questions about them.
     fn open_single(&mut self) -> Result<Single, SessionError> {
         let thinking =
             matches!(&self.config, Config::Detect(config) if config.conversation.thinking);
@@ -313,7 +314,7 @@ impl<'o> Session<'o> {
                 SingleQuestions::Detect(Arc::new(asker.asked(task)?))
             }
             Config::Critique(config) => {
-                let (questions, _) = self.of_rubric(config, &grammars, None)?;
+                let (questions, _) = self.frame_questions(config, &grammars, None)?;
                 SingleQuestions::Critique(Box::new(questions))
             }
         };
@@ -333,8 +334,8 @@ impl<'o> Session<'o> {
         Grammars::new(decoding, thinking, &self.prompts, stop_ids, forms, self.observer)
     }
 
-    /// What is asked of what answers, under questions that are decoded so.
-    fn needs(&self, decoding: Decoding, ratings: bool) -> Needs {
+    /// The requirements of these questions on the model.
+    fn needs(&self, decoding: Decoding, ratings: bool) -> ModelRequirements {
         let (thinking, image_newlines) = match &self.config {
             Config::Detect(config) => {
                 (config.conversation.thinking, config.conversation.image_newlines)
@@ -342,7 +343,7 @@ impl<'o> Session<'o> {
             Config::Critique(config) => (false, config.image_newlines),
         };
         let insists = self.config.decoding().decoding == Some(DecodingChoice::Grammar);
-        Needs {
+        ModelRequirements {
             budget: self.budget.largest(),
             thinking,
             ratings,
@@ -362,11 +363,11 @@ impl<'o> Session<'o> {
         &'s self,
         config: &'s DetectConfig,
         grammars: Option<&'s Grammars<'s>>,
-    ) -> Asker<'s> {
-        Asker { config, prompts: &self.prompts, grammars, observer: self.observer }
+    ) -> QuestionBuilder<'s> {
+        QuestionBuilder { config, prompts: &self.prompts, grammars, observer: self.observer }
     }
 
-    fn of_rubric(
+    fn frame_questions(
         &self,
         config: &CritiqueConfig,
         grammars: &Grammars<'_>,
@@ -401,7 +402,7 @@ impl<'o> Session<'o> {
                 let questions = self.asker(config, Some(&grammars)).questions(source)?;
                 let identified =
                     self.answers.identify(&self.needs(grammars.used(), false), self.observer)?;
-                let settings = self.of_detection(
+                let settings = self.detection_settings(
                     config,
                     &questions,
                     grammars.used(),
@@ -419,10 +420,10 @@ impl<'o> Session<'o> {
             Config::Critique(config) => {
                 let grammars = self.grammars(false)?;
                 let (questions, rows_of_no_frame) =
-                    self.of_rubric(config, &grammars, Some(source))?;
+                    self.frame_questions(config, &grammars, Some(source))?;
                 let needs = self.needs(grammars.used(), self.rates());
                 let identified = self.answers.identify(&needs, self.observer)?;
-                let settings = self.of_critique(
+                let settings = self.critique_settings(
                     config,
                     &questions,
                     grammars.used(),
@@ -443,16 +444,16 @@ impl<'o> Session<'o> {
     /// Everything that can be wrong without a model is found before one is loaded.
     fn run_questions(
         &mut self,
-        questions: &dyn Asks,
-        (mut settings, identified): (Settings, Identified),
+        questions: &dyn QuestionSource,
+        (mut settings, identified): (Settings, IdentifiedModel),
         rows_of_no_frame: Option<usize>,
         source: &Source,
         placement: &Placement,
         options: &RunOptions<'_>,
     ) -> Result<FinishedRun, SessionError> {
         let (observer, budget) = (self.observer, self.budget.largest());
-        identified.settle(&mut settings);
-        let said = identified.said();
+        identified.complete(&mut settings);
+        let said = identified.server_description();
         let placed = self.answers.place(identified, budget, self.config.model(), observer)?;
         placed.slots[0].device.kind().clone_into(&mut settings.device);
         let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
@@ -461,11 +462,11 @@ impl<'o> Session<'o> {
             manifest.with_filters(self.config.filters().clone()).with_model(self.answers.name());
         let manifest = manifest.with_inexact(placed.inexact.clone()).with_server(said);
         let manifest = manifest.with_shard(source.shard);
-        directory.settle_placed(&manifest, placement)?;
+        directory.create_or_verify_placed(&manifest, placement)?;
         if source.shard.is_some() {
             directory.write_shard_images(source)?;
         }
-        let (journal, known): (_, Known) = directory.journal(options.sync_every)?;
+        let (journal, known): (_, ResumeIndex) = directory.journal(options.sync_every)?;
         observer.opened(&directory, &known);
         if let Some(text) = options.pipeline {
             let path = directory.output().write("pipeline.toml", text.as_bytes())?;
@@ -486,7 +487,7 @@ impl<'o> Session<'o> {
         Ok(FinishedRun { directory, outcome: outcome?, besides, rows_of_no_frame })
     }
 
-    fn of_detection(
+    fn detection_settings(
         &self,
         config: &DetectConfig,
         questions: &Questions,
@@ -511,7 +512,7 @@ impl<'o> Session<'o> {
         }
     }
 
-    fn of_critique(
+    fn critique_settings(
         &self,
         config: &CritiqueConfig,
         questions: &FrameQuestions,
@@ -526,7 +527,7 @@ impl<'o> Session<'o> {
         }
     }
 
-    /// What both kinds of run have; nothing is asked yet.
+    /// The settings that both kinds of run share; the questions are still empty.
     fn settings(&self, decoding: Decoding, model: ModelIdentity) -> Settings {
         let DecodingOptions { max_new_tokens, sampling, .. } = *self.config.decoding();
         let budget = self.budget;

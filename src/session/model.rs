@@ -93,7 +93,7 @@ impl ModelChoice {
     }
 }
 
-/// Which model answers, and on what.
+/// The model that answers, and its device.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct ModelOptions {
@@ -109,7 +109,7 @@ pub struct ModelOptions {
     pub device: Option<DeviceChoice>,
     /// Whether a model runs whose graphs are known to compute something else than Gemma 4.
     pub allow_inexact: bool,
-    /// Where ONNX Runtime is found, and whether it may be fetched.
+    /// How ONNX Runtime is found, and whether it may be fetched.
     pub runtime: RuntimeOptions,
 }
 
@@ -122,7 +122,7 @@ impl ModelOptions {
     /// ONNX Runtime for the device, installed first if it is missing and may be fetched.
     ///
     /// # Errors
-    /// [`SessionError::Runtime`] if there is none, or a CUDA card was insisted on and cannot be
+    /// [`SessionError::Runtime`] if there is none, or the CUDA card that was required cannot be
     /// used.
     pub fn load_runtime(&self, observer: &dyn Observer) -> Result<&'static Runtime, SessionError> {
         let options = self.runtime.clone().with_device(self.device.unwrap_or(DeviceChoice::Auto));
@@ -145,7 +145,7 @@ impl ModelOptions {
     }
 }
 
-/// Where a model lies.
+/// The location of a model.
 fn directory_of(model: &ModelChoice) -> Result<PathBuf, SessionError> {
     Ok(match model {
         ModelChoice::Directory(named) => model::locate(named)?,
@@ -157,7 +157,7 @@ fn directory_of(model: &ModelChoice) -> Result<PathBuf, SessionError> {
     })
 }
 
-/// A model directory of which no graph is loaded yet.
+/// A model directory whose graphs are not loaded yet.
 pub struct ModelFiles {
     /// The directory.
     pub directory: PathBuf,
@@ -169,8 +169,8 @@ pub struct ModelFiles {
 }
 
 impl ModelFiles {
-    /// Reads what needs no graph: tokenizer, template and settings. The demo model is unpacked into
-    /// the cache directory first if it is not there.
+    /// Reads the files besides the graphs: tokenizer, template and settings. The demo model is
+    /// unpacked into the cache directory first if it is not there.
     ///
     /// # Errors
     /// [`SessionError`] if there is no such directory, or a file of it is missing or broken.
@@ -178,8 +178,7 @@ impl ModelFiles {
         Self::read(directory_of(&options.model)?, options)
     }
 
-    /// The same of a directory that may have no graphs: what the model is shown can be said
-    /// without.
+    /// The same for a directory that may have no graphs: enough to show the model's input.
     ///
     /// # Errors
     /// As [`Self::open`].
@@ -208,7 +207,7 @@ impl ModelFiles {
         Prompts::Model(Arc::clone(&self.prompter))
     }
 
-    /// The name by which results call the model: that of the Hub, or of its directory.
+    /// The model's name in results: that of the Hub, or of its directory.
     pub fn name(&self) -> String {
         let directory = self.directory.canonicalize().unwrap_or_else(|_| self.directory.clone());
         match (&self.options.model, directory.file_name()) {
@@ -222,7 +221,7 @@ impl ModelFiles {
         }
     }
 
-    /// The graphs that the options choose. What is known to be wrong with them is said first.
+    /// The graphs that the options choose. Their known faults are reported first.
     ///
     /// # Errors
     /// [`SessionError::Layout`], [`SessionError::Inexact`] unless that is allowed, and
@@ -262,7 +261,7 @@ impl ModelFiles {
         Ok(graphs)
     }
 
-    /// What is known to be wrong with graphs of this model, a sentence each; nothing for most.
+    /// Known faults of this model's graphs, a sentence each; most have none.
     ///
     /// # Errors
     /// [`SessionError::Graph`] if a graph cannot be read.
@@ -328,8 +327,8 @@ impl ModelFiles {
         slots.into_iter().map(engine).collect()
     }
 
-    /// Where the graphs are to run: a slot for each device that the runtime came to; the CPU if a
-    /// model does not fit on a card that was not insisted on. At least one.
+    /// The devices for the graphs: a slot for each device that was found. Falls back to the CPU if
+    /// the model does not fit on a card and the card was not required. At least one.
     pub fn slots(
         &self,
         graphs: &GraphFiles,
@@ -368,7 +367,7 @@ impl ModelFiles {
         let needed = memory_budget(free, size, 1);
         if needed.rows > 0 {
             observer.say(&format!("Running on {device}."));
-            // Half of what is left is for the answers that are written at once.
+            // Half of the remaining memory is for the answers that are written at once.
             let left = free - needed.weights - needed.workspace;
             return on_card(graphs.embedding_bytes() <= left / 2);
         }
@@ -387,7 +386,7 @@ impl ModelFiles {
     }
 }
 
-/// One device, and what it holds of the model.
+/// One device, and the part of the model on it.
 #[derive(Debug, Clone)]
 pub struct DeviceSlot {
     /// The device.

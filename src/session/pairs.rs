@@ -52,7 +52,7 @@ impl Session<'_> {
             .transpose()?;
         let (min_mass, apply_orientation) = (rubric.min_mass, config.apply_orientation);
         let identified = self.answers.identify(&self.needs(Decoding::Free, true), self.observer)?;
-        let said = identified.said();
+        let said = identified.server_description();
         let mut settings = Settings {
             // The folders are part of it: the same names in others are other pairs.
             prompts: std::iter::once(query.rendered.clone())
@@ -62,7 +62,7 @@ impl Session<'_> {
             apply_orientation,
             ..self.settings(Decoding::default(), identified.identity.clone())
         };
-        identified.settle(&mut settings);
+        identified.complete(&mut settings);
         let budget = self.budget.largest();
         let mut placed =
             self.answers.place(identified, budget, self.config.model(), self.observer)?;
@@ -70,7 +70,8 @@ impl Session<'_> {
         let settings = Settings { device: placed.slots[0].device.kind().to_owned(), ..settings };
         let directory = RunDirectory::open(options.out, options.fresh)?.adopting(options.adopt);
         let manifest = Manifest::new(None, Some(settings)).with_model(self.answers.name());
-        directory.settle(&manifest.with_inexact(placed.inexact.clone()).with_server(said))?;
+        directory
+            .create_or_verify(&manifest.with_inexact(placed.inexact.clone()).with_server(said))?;
         let journal = directory.pairs()?;
         self.observer.pairs_opened(&directory, &journal);
         let mut engines = self.answers.engines(placed, budget, self.config.decoding().rows)?;

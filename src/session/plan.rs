@@ -1,14 +1,14 @@
-//! What a run would do, without a model.
+//! A dry run: the work of a run, without a model.
 //!
-//! In: images, and what is asked about them. Out: sizes and tokens of every image. Promises: no
-//! more of a file is read than its header.
+//! In: images, and the questions about them. Out: sizes and tokens of every image. Promises: only
+//! the header of a file is read.
 
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::engine::{Asked, Question};
+use crate::engine::{ImageQuestions, Question};
 use crate::image::size_within;
 use crate::preprocess::plan_views;
 use crate::record::BudgetChoice;
@@ -17,12 +17,12 @@ use crate::source::{Besides, Source, SourceImage};
 
 use super::DetectConfig;
 
-/// What a run would do.
+/// The work that a run would do.
 #[derive(Debug, Clone, Serialize)]
 pub struct DetectPlan {
     /// How many images there are.
     pub images: usize,
-    /// What the inputs hold besides.
+    /// Files that the inputs hold besides the images.
     #[serde(flatten)]
     pub besides: Besides,
     /// The texts that are asked about every image.
@@ -33,7 +33,7 @@ pub struct DetectPlan {
     pub files: Vec<PlannedImage>,
 }
 
-/// What a run would do with one image.
+/// The work that a run would do for one image.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlannedImage {
     /// Its name.
@@ -41,7 +41,7 @@ pub struct PlannedImage {
     /// Why it would fail.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What it would take.
+    /// Its sizes and token counts.
     #[serde(flatten)]
     pub sizes: Option<PlannedSizes>,
     /// The texts that are asked about it alone.
@@ -65,9 +65,9 @@ pub struct PlannedSizes {
     pub resized_width: u32,
     /// Pixels.
     pub resized_height: u32,
-    /// Of all views.
+    /// Summed over all views.
     pub soft_tokens: u32,
-    /// Of all prompts, with their soft tokens.
+    /// Summed over all prompts, with their soft tokens.
     pub prompt_tokens: usize,
 }
 
@@ -99,7 +99,7 @@ pub(super) fn plan(
         }
         Ok(sizes)
     };
-    let texts = |asked: &Arc<Asked>| {
+    let texts = |asked: &Arc<ImageQuestions>| {
         asked.questions.iter().map(|question| question.query().text.clone()).collect()
     };
     let planned = |image: &SourceImage| {

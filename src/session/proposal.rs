@@ -1,8 +1,8 @@
 //! Which precision of a published model suits this machine.
 //!
 //! In: the precisions that are published, with their bytes, and the machine's memory. Out: one of
-//! them, and why. Promises: `q4f16` is never proposed for a card, nor 8-bit weights for anything,
-//! until somebody has shown that they run well.
+//! them, and the reason. Promises: `q4f16` is never proposed for a card, nor 8-bit weights for
+//! anything, until they are shown to run well.
 
 use sysinfo::System;
 
@@ -59,7 +59,7 @@ impl Machine {
     pub fn propose(&self, published: &[Precision]) -> Option<Proposal> {
         let of = |dtype: &&str| published.iter().find(|precision| precision.dtype == **dtype);
         self.card_proposal(published).or_else(|| {
-            // What is fetched for the CPU may go to the card later, on a better day.
+            // Graphs that are fetched for the CPU may run on the card later.
             let runs = |dtype: &&&'static str| self.card.is_none() || !dtype.eq(&&"q4f16");
             let known: Vec<_> = FOR_CPU.iter().filter(runs).filter_map(of).collect();
             let memory = in_words(self.memory);
@@ -154,7 +154,7 @@ mod tests {
             [dtype(64, None), dtype(32, None), dtype(16, None), dtype(4, None)],
             ["fp32", "q4", "q4", "q4f16"]
         );
-        // Of a card, the free memory; a card without room leaves the CPU.
+        // Free memory is a card's; if the model does not fit on it, the CPU remains.
         assert_eq!(
             [dtype(32, Some(24)), dtype(32, Some(8)), dtype(32, Some(1))],
             ["fp16", "q4", "q4"]

@@ -1,6 +1,6 @@
 //! The questions of a session, in the model's words.
 //!
-//! In: a configuration, the model's tokenizer and template, and the images. Out: what is asked
+//! In: a configuration, the model's tokenizer and template, and the images. Out: the questions
 //! about each image. Promises: every image that can be read has a question, or an error names those
 //! without one; table rows of no image are counted and named.
 
@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::grammars::{Grammars, Held};
+use super::grammars::{AnswerConstraints, Grammars};
 use super::{CritiqueConfig, DetectConfig, Observer, SessionError};
 use crate::critique::Kind;
-use crate::engine::{Asked, Explain, FindQuestion, Question};
+use crate::engine::{ExplainQuestion, FindQuestion, ImageQuestions, Question};
 use crate::frame_metadata::read_table;
 use crate::prompt::{Conversation, PromptError, Prompts, Query, read_image_tasks};
 use crate::record::{AnswerKind, Task};
@@ -39,7 +39,7 @@ pub fn query(
 }
 
 /// Puts the tasks of a detection into words.
-pub(super) struct Asker<'s> {
+pub(super) struct QuestionBuilder<'s> {
     pub(super) config: &'s DetectConfig,
     pub(super) prompts: &'s Prompts,
     /// `None` if only the prompts matter: a plan needs no grammars, which take a second to make.
@@ -47,7 +47,7 @@ pub(super) struct Asker<'s> {
     pub(super) observer: &'s dyn Observer,
 }
 
-impl Asker<'_> {
+impl QuestionBuilder<'_> {
     /// The questions of a run over the images of `source`.
     ///
     /// # Errors
@@ -61,12 +61,12 @@ impl Asker<'_> {
         }
     }
 
-    /// What a task asks about every view: one question, or one for each label.
+    /// The questions of a task about every view: one, or one for each label.
     ///
     /// # Errors
     /// [`SessionError`].
-    pub(super) fn asked(&self, task: &Task) -> Result<Asked, SessionError> {
-        Ok(Asked { labels: task.labels().to_vec(), questions: self.split(task)? })
+    pub(super) fn asked(&self, task: &Task) -> Result<ImageQuestions, SessionError> {
+        Ok(ImageQuestions { labels: task.labels().to_vec(), questions: self.split(task)? })
     }
 
     fn split(&self, task: &Task) -> Result<Vec<Question>, SessionError> {
@@ -93,12 +93,12 @@ impl Asker<'_> {
     fn question(&self, task: Task) -> Result<Question, SessionError> {
         let kind = self.config.answer.unwrap_or_else(|| task.answer_kind());
         let query = query(&task, &self.config.conversation, self.prompts)?;
-        let Held { grammar, form } =
+        let AnswerConstraints { grammar, form } =
             self.grammars.map(|grammars| grammars.of(&task, kind)).transpose()?.unwrap_or_default();
         Ok(Question::Find(FindQuestion { query, task, kind, grammar, form, explain: None }))
     }
 
-    fn of_row(&self, task: &Task) -> Result<Asked, SessionError> {
+    fn of_row(&self, task: &Task) -> Result<ImageQuestions, SessionError> {
         self.config.model.model.check(task, &self.config.conversation)?;
         self.asked(task)
     }
@@ -106,7 +106,7 @@ impl Asker<'_> {
     fn of_table(&self, table: &Path, source: &Source) -> Result<Questions, SessionError> {
         let default = self.config.task.as_ref();
         // Thousands of images may be asked the same.
-        let mut known: HashMap<Task, Arc<Asked>> = HashMap::new();
+        let mut known: HashMap<Task, Arc<ImageQuestions>> = HashMap::new();
         let rows = read_image_tasks(table, default)?;
         let mut single = HashMap::with_capacity(rows.len());
         for row in rows {
@@ -161,7 +161,7 @@ impl Asker<'_> {
     }
 }
 
-/// What a critique asks about frames, and how many rows of its table are of no frame.
+/// The questions of a critique about frames, and how many rows of its table belong to no frame.
 ///
 /// # Errors
 /// [`SessionError`].
@@ -180,10 +180,10 @@ pub(super) fn of_rubric(
     for axis in &rubric.axes {
         if let Kind::Defects { labels } = &axis.kind {
             let task = Task::Prompt { text: rubric.text(axis, None), labels: labels.clone() };
-            let Held { grammar, form } =
+            let AnswerConstraints { grammar, form } =
                 grammars.of(&Task::Labels(labels.clone()), AnswerKind::Boxes)?;
             let query = prompts.query(&task.text(), &conversation)?;
-            let explain = axis.why.then(|| Explain {
+            let explain = axis.why.then(|| ExplainQuestion {
                 prompts: prompts.clone(),
                 conversation: conversation.clone(),
                 wording: rubric.explain_text(),

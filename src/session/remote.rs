@@ -1,14 +1,14 @@
 //! A server that answers the questions of a session.
 //!
-//! In: which server, and what will be asked of it. Out: the server, tried with one picture.
-//! Promises: it is asked nothing before a run is wanted; what it cannot do and is needed is an
-//! error before the first image.
+//! In: a server's options, and the requirements of the questions. Out: the server, tried with one
+//! picture. Promises: it is not contacted before a run is wanted; a missing capability that is
+//! needed is an error before the first image.
 
 use std::sync::{Arc, OnceLock};
 
 use super::{Observer, SessionError};
 use crate::preprocess::target_size;
-use crate::record::{Budget, Decoding, ModelIdentity, ServerSaid, ServerUse};
+use crate::record::{Budget, Decoding, ModelIdentity, ServerDescription, ServerUse};
 use crate::server::{Picture, Server, ServerError, ServerKind, ServerOptions};
 
 /// Side of the square picture that a server is tried with, before it is brought to the budget's
@@ -17,10 +17,10 @@ const SIDE: u32 = 1024;
 /// Its grey.
 const GREY: u8 = 150;
 
-/// What is asked of what answers.
+/// Requirements on the model.
 #[derive(Debug, Clone, Copy)]
 #[allow(clippy::struct_excessive_bools)] // each is a thing that a server may not be able to do
-pub(super) struct Needs {
+pub(super) struct ModelRequirements {
     /// The largest budget of a view.
     pub(super) budget: Budget,
     /// Whether the model is to think.
@@ -36,13 +36,13 @@ pub(super) struct Needs {
 }
 
 /// A server, asked once it is needed.
-pub(super) struct Remote {
+pub(super) struct RemoteModel {
     options: ServerOptions,
     offline: bool,
     server: OnceLock<Arc<Server>>,
 }
 
-impl Remote {
+impl RemoteModel {
     pub(super) fn of(options: &ServerOptions, offline: bool) -> Self {
         Self { options: options.clone(), offline, server: OnceLock::new() }
     }
@@ -60,14 +60,14 @@ impl Remote {
         self.server.get()
     }
 
-    /// Tries the server, unless it was, and checks that it can do what is needed. What it cannot is
-    /// said.
+    /// Tries the server once, and checks that it meets the requirements. Its other limits are
+    /// reported.
     ///
     /// # Errors
     /// [`ServerError`].
     pub(super) fn connect(
         &self,
-        needs: &Needs,
+        needs: &ModelRequirements,
         observer: &dyn Observer,
     ) -> Result<Arc<Server>, SessionError> {
         if needs.image_newlines {
@@ -79,15 +79,15 @@ impl Remote {
             let server = Arc::new(open(&self.options, self.offline, needs.budget, observer)?);
             Arc::clone(self.server.get_or_init(|| server))
         };
-        let ability = server.ability();
-        let reason = |what| ability.reason(what).unwrap_or_default().to_owned();
+        let capabilities = server.capabilities();
+        let reason = |what| capabilities.reason(what).unwrap_or_default().to_owned();
         if needs.thinking && server.kind == ServerKind::OpenAi {
             return Err(ServerError::NoThoughts(server.kind.name()).into());
         }
-        if needs.ratings && !ability.probabilities {
+        if needs.ratings && !capabilities.probabilities {
             return Err(ServerError::NoProbabilities { reason: reason("probabilities") }.into());
         }
-        if needs.insists && needs.decoding != Decoding::Free && ability.constraint.is_none() {
+        if needs.insists && needs.decoding != Decoding::Free && capabilities.constraint.is_none() {
             return Err(ServerError::NoConstraint { reason: reason("constraint") }.into());
         }
         Ok(server)
@@ -128,26 +128,26 @@ pub(super) fn identity(server: &Server) -> ModelIdentity {
 
 /// How it is asked, and with it the decoding that it really does.
 pub(super) fn used(server: &Server, decoding: Decoding) -> (ServerUse, Decoding) {
-    let ability = server.ability();
-    let constraint = ability.constraint.filter(|_| decoding != Decoding::Free);
+    let capabilities = server.capabilities();
+    let constraint = capabilities.constraint.filter(|_| decoding != Decoding::Free);
     let used = ServerUse {
         kind: server.kind.as_str().to_owned(),
-        budget_per_request: ability.budget,
+        budget_per_request: capabilities.budget,
         constraint: constraint.map(|constraint| constraint.as_str().to_owned()),
-        probabilities: ability.probabilities,
+        probabilities: capabilities.probabilities,
         pictures: server.options().pictures.as_str().to_owned(),
     };
     (used, if constraint.is_some() { decoding } else { Decoding::Free })
 }
 
-/// What it says of itself.
-pub(super) fn said(server: &Server) -> ServerSaid {
-    let ability = server.ability();
-    ServerSaid {
+/// Its description of itself.
+pub(super) fn describe(server: &Server) -> ServerDescription {
+    let capabilities = server.capabilities();
+    ServerDescription {
         version: server.version.clone(),
-        fingerprint: ability.fingerprint.clone(),
-        soft_tokens_planned: ability.looked.map(|looked| looked.planned),
-        soft_tokens_seen: ability.looked.map(|looked| looked.seen),
+        fingerprint: capabilities.fingerprint.clone(),
+        soft_tokens_planned: capabilities.picture_tokens.map(|looked| looked.planned),
+        soft_tokens_seen: capabilities.picture_tokens.map(|looked| looked.seen),
         limits: server.limits(),
     }
 }

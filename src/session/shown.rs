@@ -1,4 +1,4 @@
-//! What a run shows once its images are answered.
+//! The results of a run, filtered for exports.
 //!
 //! In: the run's directory, the images of now, and filters. Out: the records of the images that are
 //! there, filtered, ready for exports, and how the run went. Promises: the journal is only read; a
@@ -13,7 +13,7 @@ use crate::journal::{DamagedLine, JournalRecords, RunDirectoryError, read_journa
 use crate::record::{Filters, Manifest};
 use crate::source::Source;
 
-/// What a run shows.
+/// The results of a run.
 pub struct ShownRun {
     /// Its records, for exports.
     pub run: export::Run,
@@ -24,9 +24,9 @@ pub struct ShownRun {
 }
 
 impl ShownRun {
-    /// Of the run in `out`. Images that are not there any more are left out, unless they are kept:
-    /// those of `source` are, and without it the run's own folder is looked at. `filters` are the
-    /// run's own if they are `None`.
+    /// The results of the run in `out`. Images that no longer exist are left out, unless
+    /// `keep_missing`: an image exists if it is in `source`, or without a source, in the run's own
+    /// folder. `filters` default to the run's own.
     ///
     /// # Errors
     /// [`SessionError`] if there is no run, or its records were made with stricter filters.
@@ -56,7 +56,7 @@ impl ShownRun {
         Ok(Self { run: export::Run::of(records, manifest, &filters, root), missing, damaged })
     }
 
-    /// Its figures; what is written is left to the caller.
+    /// Its summary; the list of written files is left to the caller.
     pub fn summary(&self) -> Summary {
         let mut summary = Summary::count(&self.run.selection, &self.run.models.join(", "));
         summary.missing = self.missing.count();
@@ -65,7 +65,7 @@ impl ShownRun {
 }
 
 impl FinishedRun {
-    /// What the run shows of the images of `source`, and its figures.
+    /// The results of the run for the images of `source`, and its summary.
     ///
     /// # Errors
     /// As [`ShownRun::read`].
@@ -77,7 +77,7 @@ impl FinishedRun {
         let shown =
             ShownRun::read(self.directory.output().path(), Some(source), None, keep_missing)?;
         let mut summary = shown.summary();
-        summary.went(&self.outcome);
+        summary.add_outcome(&self.outcome);
         summary.besides = self.besides.clone();
         Ok((shown, summary))
     }

@@ -1,4 +1,4 @@
-//! What a run came to.
+//! The summary of a run.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -20,15 +20,15 @@ pub struct Failure {
     pub reason: String,
 }
 
-/// The figures of a run, for the table at its end and for `--json`.
+/// The figures of a run, for a table at its end or for JSON.
 #[derive(Debug, Clone, Serialize)]
 pub struct Summary {
-    /// What readers know the model by that answered.
+    /// The name of the model that answered.
     pub model: String,
     /// Images of the run.
     pub images: usize,
-    /// Of them, those that are left as an earlier run into the same directory had them: answered,
-    /// or failed and not tried again.
+    /// Images that keep the record of an earlier run into the same directory: answered, or failed
+    /// and not tried again.
     pub resumed: usize,
     /// Images that this process asked about, or found that it cannot.
     pub done: usize,
@@ -36,12 +36,12 @@ pub struct Summary {
     pub left: usize,
     /// Whether the run was stopped before its last image.
     pub stopped: bool,
-    /// Of them, those whose files have other names now.
+    /// Those of them whose files have other names now.
     pub moved: usize,
     /// Images that are not there any more. Unless they are kept on request, nothing else here
     /// counts them.
     pub missing: usize,
-    /// What the inputs hold besides the images.
+    /// Files that the inputs hold besides the images.
     #[serde(flatten)]
     pub besides: Besides,
     /// Images that failed because too few of their rows are there.
@@ -62,28 +62,28 @@ pub struct Summary {
     pub notes: BTreeMap<NoteKind, usize>,
     /// Images that became less than half as wide or high as they are.
     pub shrunk_below_half: usize,
-    /// Images whose EXIF orientation is not 1: their boxes, and what a tool sees that ignores EXIF,
-    /// may lie differently.
+    /// Images whose EXIF orientation is not 1: their boxes may be misplaced in a tool that ignores
+    /// EXIF.
     pub turned_by_exif: usize,
     /// Images without an answer.
     pub failures: Vec<Failure>,
     /// Wall time in seconds from the first file to the last record.
     pub wall_seconds: f64,
-    /// Of that, seconds inside ONNX Runtime; of several engines, all of them together.
+    /// Seconds of it inside ONNX Runtime, summed over all engines.
     pub onnx_runtime_seconds: f64,
     /// How many engines ran side by side, one a device.
     pub engines: usize,
-    /// What the model had to do.
+    /// The work of the engines.
     pub effort: Effort,
     /// `done` a second of wall time.
     pub images_per_second: f64,
-    /// Where everything is.
+    /// The files that were written.
     pub written: Vec<PathBuf>,
 }
 
 impl Summary {
     /// Adds how the run went.
-    pub fn went(&mut self, outcome: &Outcome) {
+    pub fn add_outcome(&mut self, outcome: &Outcome) {
         self.resumed = outcome.resumed;
         self.moved = outcome.moved;
         self.done = outcome.done;
@@ -103,7 +103,7 @@ impl Summary {
         if time > 0.0 { (1.0 - self.onnx_runtime_seconds / time).clamp(0.0, 1.0) } else { 0.0 }
     }
 
-    /// Counts what is shown of the run of `model`; times and paths are left to the caller.
+    /// Counts the exported part of the run of `model`; times and paths are left to the caller.
     pub fn count(selection: &Selection, model: &str) -> Self {
         let Selection { records, labels: asked, min_score, .. } = selection;
         let mut summary = Self {
@@ -184,10 +184,10 @@ mod tests {
     #[test]
     fn the_speed_is_of_images_that_were_done() {
         let mut summary = Summary::count(&Selection::default(), "none");
-        summary.went(&outcome(5, 235, 9, 1));
+        summary.add_outcome(&outcome(5, 235, 9, 1));
         assert!((summary.images_per_second - 0.5).abs() < 1e-12);
         assert_eq!((summary.resumed, summary.left, summary.stopped), (100, 235, true));
-        summary.went(&outcome(0, 0, 0, 1));
+        summary.add_outcome(&outcome(0, 0, 0, 1));
         assert_eq!((summary.images_per_second, summary.stopped), (0.0, false));
     }
 
@@ -195,19 +195,19 @@ mod tests {
     fn the_share_outside_onnx_runtime_is_one_of_all_engines_time() {
         let mut summary = Summary::count(&Selection::default(), "none");
         assert!(summary.share_outside_onnx_runtime() == 0.0);
-        summary.went(&outcome(5, 0, 30, 4));
+        summary.add_outcome(&outcome(5, 0, 30, 4));
         assert!((summary.share_outside_onnx_runtime() - 0.25).abs() < 1e-12);
         // Clocks that are read one after the other may differ by a little.
-        summary.went(&outcome(5, 0, 11, 1));
+        summary.add_outcome(&outcome(5, 0, 11, 1));
         assert!(summary.share_outside_onnx_runtime() == 0.0);
     }
 
     #[test]
     fn a_run_of_no_time_has_no_speed() {
         let mut summary = Summary::count(&Selection::default(), "none");
-        summary.went(&Outcome { wall: Duration::ZERO, ..outcome(0, 0, 0, 1) });
+        summary.add_outcome(&Outcome { wall: Duration::ZERO, ..outcome(0, 0, 0, 1) });
         assert!(summary.images_per_second == 0.0);
-        summary.went(&Outcome { moved: 3, ..outcome(7, 1, 4, 2) });
+        summary.add_outcome(&Outcome { moved: 3, ..outcome(7, 1, 4, 2) });
         assert_eq!((summary.done, summary.moved, summary.engines), (7, 3, 2));
         assert_eq!((summary.wall_seconds, summary.onnx_runtime_seconds), (10.0, 4.0));
     }
@@ -215,7 +215,8 @@ mod tests {
     /// A record of an image of 1000 x 500 pixels that was shown resized.
     fn record(image: &str, status: AnswerStatus, resized: [u32; 2], labels: &[&str]) -> Record {
         let bbox = BBox { x0: 1.0, y0: 1.0, x1: 9.0, y1: 9.0 };
-        let tokens = TokenCounts { budget: 280, resized, soft_tokens: 9, prompt: 20, answer: 10 };
+        let tokens =
+            TokenCounts { budget: 280, resized, soft_tokens: Some(9), prompt: 20, answer: 10 };
         let answer = Answer {
             view: BBox::whole(1000, 500),
             prompt: String::new(),

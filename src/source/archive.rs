@@ -16,7 +16,7 @@ use super::passed_over::{PassedOver, is_in_the_systems};
 use super::{has_image_extension, name};
 use crate::files;
 
-/// Where the bytes of an entry stand.
+/// The bytes of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
     /// First byte, from the archive's beginning.
@@ -25,7 +25,8 @@ pub struct Span {
     pub size: u64,
 }
 
-/// The images of an archive by their names in it: where they stand, or why they cannot be had.
+/// The images of an archive by their names in it: their bytes, or the reason why they cannot be
+/// read.
 pub(super) type Entries = BTreeMap<String, Result<Span, String>>;
 
 /// The most bytes of a header that names an entry, or tells more of it: no file system has longer
@@ -34,19 +35,19 @@ const LONGEST_HEADER: u64 = 1 << 20;
 /// Archives are made of blocks.
 const BLOCK: u64 = 512;
 
-/// What an archive holds.
+/// The contents of an archive.
 pub(super) struct Listing {
     pub(super) entries: Entries,
-    /// What is no image.
+    /// Files that are no images.
     pub(super) others: PassedOver,
     /// Why there may be more than that.
     pub(super) broken: Option<String>,
 }
 
-/// What is in `archive`.
+/// Lists the contents of `archive`.
 ///
 /// # Errors
-/// Where it cannot be opened.
+/// If it cannot be opened.
 pub(super) fn list(archive: &Path) -> io::Result<Listing> {
     let mut listing =
         Listing { entries: Entries::new(), others: PassedOver::default(), broken: None };
@@ -91,7 +92,7 @@ struct Entry {
 /// into memory.
 struct Headers {
     file: BufReader<File>,
-    /// Where the next header stands.
+    /// The position of the next header.
     at: u64,
 }
 
@@ -144,7 +145,7 @@ impl Headers {
         }
     }
 
-    /// The header at `self.at`, which is then behind it; nothing where the file ends there.
+    /// The header at `self.at`, which then moves behind it; `None` at the end of the file.
     fn block(&mut self) -> io::Result<Option<Header>> {
         let mut header = Header::new_old();
         self.file.seek(SeekFrom::Start(self.at))?;

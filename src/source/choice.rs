@@ -11,7 +11,7 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use super::{SourceError, SourceImage, tidy};
 use crate::digest;
 
-/// What is to be chosen. By default everything.
+/// The choice. By default, all images are chosen.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     /// Patterns of files and folders that are left out. One without `/` is that of a name at any
@@ -58,15 +58,15 @@ impl Most {
 
 /// The patterns of [`Choice::exclude`].
 pub(super) struct Excluded {
-    /// Of paths from the folder that is searched.
+    /// Matches paths from the folder that is searched.
     relative: GlobSet,
-    /// Of absolute paths.
+    /// Matches absolute paths.
     absolute: GlobSet,
 }
 
 impl Excluded {
     /// # Errors
-    /// [`SourceError::Pattern`] for one that is none.
+    /// [`SourceError::Pattern`] for an invalid one.
     pub(super) fn new(patterns: &[String]) -> Result<Self, SourceError> {
         let (mut relative, mut absolute) = (GlobSetBuilder::new(), GlobSetBuilder::new());
         for pattern in patterns {
@@ -88,8 +88,7 @@ impl Excluded {
         Ok(Self { relative: build(relative)?, absolute: build(absolute)? })
     }
 
-    /// Whether a path is left out, of which `relative` is the part from the folder that is
-    /// searched.
+    /// Whether a path is left out; `relative` is its part from the folder that is searched.
     pub(super) fn has(&self, path: &Path, relative: &Path) -> bool {
         self.relative.is_match(relative) || self.absolute.is_match(path)
     }

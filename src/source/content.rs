@@ -1,4 +1,4 @@
-//! The bytes of an image where they lie.
+//! The bytes of an image, read from their place.
 //!
 //! In: a file, or a part of an archive. Out: its bytes, the first ones before the others are read.
 //! Promises: only regular files are opened; nothing beyond the part is read; of a file that grows
@@ -102,7 +102,7 @@ impl Seek for Content {
         };
         let at = from.checked_add_signed(by).ok_or(io::ErrorKind::InvalidInput)?;
         let absolute = self.span.offset.checked_add(at).ok_or(io::ErrorKind::InvalidInput)?;
-        // What is in the buffer stays there for short ways.
+        // Short moves keep the buffer.
         let here = self.span.offset + self.at;
         match i64::try_from(i128::from(absolute) - i128::from(here)) {
             Ok(way) => self.file.seek_relative(way)?,

@@ -1,4 +1,4 @@
-//! What was given on the command line, one by one.
+//! The inputs from the command line, one by one.
 //!
 //! In: folders, files, patterns, archives, `@LIST` files and `-`. Out: each folder, file and
 //! archive that they stand for, with the folder that its names may be relative to. Promises: what
@@ -29,10 +29,10 @@ pub(super) enum Kind {
     Archive,
 }
 
-/// What `given` stands for.
+/// Expands `given` into inputs.
 ///
 /// # Errors
-/// [`SourceError`] where it stands for nothing.
+/// [`SourceError`] if it matches nothing.
 pub(super) fn expand(
     given: &Path,
     search: Search<'_>,
@@ -68,7 +68,7 @@ pub(super) fn expand(
     }
 }
 
-/// What makes a pattern of a path that is not there.
+/// Characters that make a pattern of a path that does not exist.
 const SPECIAL: [char; 4] = ['*', '?', '[', '{'];
 
 fn absolute(path: &Path) -> Result<PathBuf, SourceError> {
@@ -117,8 +117,8 @@ fn read_list(path: &Path, list: impl io::Read) -> Result<Vec<PathBuf>, SourceErr
         .map_err(|reason| SourceError::ListEntry { path: path.to_owned(), reason })
 }
 
-/// All bytes of a list, of which one line or name has at most [`LONGEST_LINE`], and no name is
-/// empty: what never ends is given up soon.
+/// All bytes of a list; a line or name of more than [`LONGEST_LINE`] bytes, or an empty name, is an
+/// error, so that an endless input is given up soon.
 fn read_bounded(list: impl io::Read) -> io::Result<Vec<u8>> {
     let mut list = list.take(files::MAX_TEXT_BYTES + 1);
     let mut bytes = Vec::new();

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Listed, Place};
 
-/// Where a path leads that has a link in it.
+/// The target of a path with a link in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Link {
     real: PathBuf,
@@ -25,7 +25,7 @@ pub(super) struct RealPaths {
 }
 
 impl RealPaths {
-    /// Where `path` leads, if that is elsewhere.
+    /// The target of `path`, if it is elsewhere.
     pub(super) fn link(&mut self, path: &Path, inner: bool) -> Option<Link> {
         let real = if path.is_symlink() {
             path.canonicalize().ok()?

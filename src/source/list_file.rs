@@ -81,8 +81,8 @@ fn path_of_line(line: &[u8]) -> Option<PathBuf> {
     if trimmed.starts_with(b"file:") { of_word(trimmed) } else { path_of_bytes(line) }
 }
 
-/// What stands between quotes, in which a doubled one is one (CSV). A comma may follow, as in a
-/// list of another language.
+/// The text between quotes, with doubled ones as one (CSV). A comma may follow, as in a list of
+/// another language.
 fn unquoted(line: &[u8]) -> Option<Vec<u8>> {
     let line = line.strip_suffix(b",").unwrap_or(line);
     let &[quote @ (b'"' | b'\''), ref inner @ .., last] = line else { return None };
@@ -107,7 +107,7 @@ fn of_word(word: &[u8]) -> Option<PathBuf> {
     }
 }
 
-/// The path of a `file:` address (RFC 8089); nothing for what is none.
+/// The path of a `file:` address (RFC 8089); `None` for other text.
 pub(super) fn of_address(text: &str) -> Option<PathBuf> {
     let rest = text.strip_prefix("file:")?;
     let path = match rest.strip_prefix("//") {

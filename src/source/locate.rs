@@ -42,8 +42,8 @@ impl<'r> Locator<'r> {
         self.root.join(name::path(name))
     }
 
-    /// Where the image called `image` is: a file, or inside an archive. A file that is not there is
-    /// a place too; `None` where the name leads out of the folder.
+    /// The place of the image called `image`: a file, or inside an archive. A missing file has a
+    /// place too; `None` if the name leads out of the folder.
     pub(crate) fn place(&self, image: &str) -> Option<Place> {
         let path = name::path(image);
         if leads_out(&path) {
@@ -78,8 +78,8 @@ impl<'r> Locator<'r> {
         if let Some(entries) = archives.get(path) {
             return Arc::clone(entries);
         }
-        // What cannot be listed holds nothing; the place that is then given says why when it is
-        // read.
+        // An archive that cannot be listed counts as empty; reading the place then reports the
+        // error.
         let entries =
             Arc::new(archive::list(path).map(|listing| listing.entries).unwrap_or_default());
         archives.insert(path.to_owned(), Arc::clone(&entries));

@@ -79,16 +79,17 @@ pub enum SourceError {
         /// The system's reason.
         error: io::Error,
     },
-    /// A pattern that is none.
+    /// An invalid pattern.
     #[error("{} is neither a file nor a pattern: {error}", pattern.display())]
     Pattern {
         /// As given.
         pattern: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         error: globset::Error,
     },
     /// A pattern that nothing fits.
-    #[error("nothing fits the pattern {} (looked for folders, .tar and {})", .0.display(), EXTENSIONS.join(", "))]
+    #[error("nothing fits the pattern {} (looked for folders, .tar and {})", .0.display(),
+        EXTENSIONS.join(", "))]
     NoMatch(PathBuf),
     /// A compressed archive has no places to read from.
     #[error("{}: compressed archives cannot be read in place; decompress it to a .tar, or unpack \
@@ -110,7 +111,7 @@ pub enum SourceError {
     NoImages {
         /// The inputs, as given.
         inputs: String,
-        /// What is there instead.
+        /// Files that are there instead.
         passed_over: PassedOver,
     },
 }
@@ -125,7 +126,7 @@ fn instead(passed_over: &PassedOver) -> String {
     )
 }
 
-/// Where an image's bytes are.
+/// The place of an image's bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
     /// A file.
@@ -140,7 +141,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// The bytes, of which none is read yet.
+    /// Opens the bytes; none is read yet.
     ///
     /// # Errors
     /// Why they are not to be had, in words.
@@ -162,7 +163,7 @@ pub struct SourceImage {
     /// Identity: the path relative to [`Source::root`], with `/` on every system. Bytes that are
     /// not UTF-8 are written `\xHH`.
     pub name: String,
-    /// Where to read it, or why that is not possible.
+    /// The place to read it from, or the reason why that is not possible.
     pub place: Result<Place, String>,
 }
 
@@ -182,8 +183,8 @@ pub struct Source {
     /// The folder that the names are relative to: the one folder that was given, or the deepest
     /// that all inputs share. Absolute.
     pub root: PathBuf,
-    /// Stands in front of the names, where the root is a folder above the one that was given: of a
-    /// run that knows images of others beside it.
+    /// Prefix of the names if the root is a folder above the one that was given: the run also knows
+    /// images beside it.
     prefix: String,
     /// Sorted by name.
     pub images: Vec<SourceImage>,
@@ -199,7 +200,7 @@ pub struct Source {
     pub repeated: usize,
 }
 
-/// What inputs hold besides the images of a run.
+/// Counts of files that the inputs hold besides the images of a run.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Besides {
     /// Files that are no images, by kind.
@@ -222,7 +223,7 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl Source {
-    /// What the inputs hold besides its images.
+    /// Counts of files that the inputs hold besides its images.
     pub fn besides(&self) -> Besides {
         let passed_over = self.passed_over.clone();
         Besides {
@@ -269,7 +270,7 @@ impl Source {
     }
 }
 
-/// What stands in front of names for them to be relative to a folder that `folder` is relative to.
+/// The prefix of names relative to `folder` that makes them relative to the folder above.
 pub(crate) fn names_prefix(folder: &Path) -> String {
     match name::of(folder).unwrap_or_else(|| folder.to_string_lossy().into_owned()) {
         name if name.is_empty() => name,
@@ -287,15 +288,15 @@ pub(crate) fn names_prefix(folder: &Path) -> String {
 /// input; a `.tar` that is named, listed or matched is a folder of its images.
 ///
 /// # Errors
-/// [`SourceError`] where an input does not exist or there is no image at all.
+/// [`SourceError`] if an input does not exist or there is no image at all.
 pub fn list(inputs: &[PathBuf], exclude: Option<&Path>) -> Result<Source, SourceError> {
     list_chosen(inputs, exclude, &Choice::default())
 }
 
-/// [`list`], of which only some are chosen.
+/// [`list`] with a choice of images.
 ///
 /// # Errors
-/// As [`list`], and for a pattern of [`Choice::exclude`] that is none.
+/// As [`list`], and for an invalid pattern of [`Choice::exclude`].
 pub fn list_chosen(
     inputs: &[PathBuf],
     exclude: Option<&Path>,
@@ -358,7 +359,7 @@ pub fn list_chosen(
 /// An image on its way into the list.
 struct Listed {
     place: Result<Place, String>,
-    /// Set where the way to it leads through a link.
+    /// Set if the way to it leads through a link.
     link: Option<Link>,
 }
 

@@ -9,8 +9,8 @@ use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-/// The name of a relative path. Nothing where the system's names are not bytes and this one is no
-/// text (lone surrogates on Windows).
+/// The name of a relative path. `None` on systems whose names are not bytes, if this one is no text
+/// (lone surrogates on Windows).
 pub(crate) fn of(path: &Path) -> Option<String> {
     let mut name = String::new();
     for part in path.components() {
@@ -65,7 +65,7 @@ fn os_string(_: Vec<u8>) -> Option<OsString> {
     None
 }
 
-/// A path of the bytes; nothing where the system has no such paths.
+/// A path of the bytes; `None` if the system has no such paths.
 pub(super) fn path_of_bytes(bytes: &[u8]) -> Option<PathBuf> {
     match std::str::from_utf8(bytes) {
         Ok(text) => Some(PathBuf::from(text)),
@@ -119,7 +119,8 @@ mod tests {
     #[cfg(unix)]
     proptest! {
         #[test]
-        fn every_path_comes_back(bytes in prop::collection::vec(prop_oneof![Just(b'\\'), Just(b'x'), Just(b'5'), Just(b'f'), 1..=255_u8], 1..20)) {
+        fn every_path_comes_back(bytes in prop::collection::vec(prop_oneof![Just(b'\\'), Just(b'x'),
+            Just(b'5'), Just(b'f'), 1..=255_u8], 1..20)) {
             use std::os::unix::ffi::OsStrExt as _;
             let name = of_bytes(&bytes);
             let back = path(&name);

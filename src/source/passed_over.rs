@@ -1,4 +1,4 @@
-//! What inputs hold besides images.
+//! Files of the inputs that are no images.
 //!
 //! In: files that are no images by their extension. Out: how many there are of each kind, and what
 //! to do about them. Promises: files are counted whatever they are called; what systems and devices
@@ -42,7 +42,7 @@ const NAMED_KINDS: usize = 8;
 pub struct PassedOver(BTreeMap<String, usize>);
 
 impl PassedOver {
-    /// Counts a file that is none; `inside` is an archive, whose files are not looked into.
+    /// Counts a file that is no image; with `inside` it is in an archive, and is not opened.
     pub(super) fn count(&mut self, path: &Path, inside: bool) {
         if is_of_the_system(path) {
             return;
@@ -88,7 +88,7 @@ impl PassedOver {
         &self.0
     }
 
-    /// `3 .heic, 1 .mp4`, the most frequent first; nothing where there are none.
+    /// `3 .heic, 1 .mp4`, the most frequent first; `None` if there are none.
     pub fn words(&self) -> Option<String> {
         let mut kinds: Vec<(&String, &usize)> = self.0.iter().collect();
         kinds.sort_by_key(|(kind, count)| (std::cmp::Reverse(**count), kind.as_str()));
@@ -100,7 +100,7 @@ impl PassedOver {
         (!named.is_empty()).then(|| format!("{}{others}", named.join(", ")))
     }
 
-    /// What to do to have images of them: a sentence for each kind of file that holds pictures.
+    /// Advice on how to make images of them: a sentence for each kind of file that holds pictures.
     pub fn advice(&self) -> Vec<&'static str> {
         let mut sentences = Vec::new();
         let kinds = self.0.keys().filter_map(|kind| Foreign::of_extension(kind.strip_prefix('.')?));
@@ -134,7 +134,7 @@ pub(super) fn is_in_the_systems(path: &Path) -> bool {
     folders.into_iter().any(|part| is_of_the_system(Path::new(part.as_os_str())))
 }
 
-/// What an image is called whose name has no extension.
+/// The kind of a file without an extension.
 const NAMELESS_IMAGES: &str = "images without extension";
 
 /// Names of cameras and caches often have no extension, and then only the content says that it is

@@ -11,7 +11,7 @@ use super::passed_over::is_of_the_system;
 use super::written::Written;
 use super::{has_image_extension, is_hidden};
 
-/// What a search leaves out.
+/// Entries that a search leaves out.
 #[derive(Clone, Copy)]
 pub(super) struct Search<'s> {
     /// The run's own directory, which may be inside a folder.
@@ -35,7 +35,7 @@ impl Search<'_> {
     }
 }
 
-/// What is in `folder`, links followed, without hidden entries, those of the system, those that the
+/// Lists `folder`, links followed, without hidden entries, those of the system, those that the
 /// search leaves out and the directories of runs.
 pub(super) fn entries<'s>(
     folder: &'s Path,

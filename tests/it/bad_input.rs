@@ -133,14 +133,18 @@ fn what_cannot_be_done_is_exit_code_1() {
     fails(&[folder, "--labels", "star"], "no images in");
     fails(&["/no/such/folder", "--labels", "star"], "no such file or folder");
     fails(&[shapes], "--labels");
-    fails(&[shapes, "--labels", ","], "names nothing");
+    fails(&[shapes, "--labels", ","], "--labels names nothing");
     fails(&[shapes, "--labels", "star", "--budget", "256"], "70, 140, 280, 560, 1120");
     fails(&[shapes, "--labels", "star", "--export", "tfrecord"], "unknown format");
     fails(&[shapes, "--labels", "x", "--model", folder], "no model found");
     fails(&[shapes, "--labels", "x", "--model", "/no/such/model"], "no such model directory");
     fails(&[shapes, "--labels", "star", "--ort-lib", "/no/such/library.so"], "/no/such/library.so");
     fails(&[shapes, "--prompt", "find {labels}", "--model", "demo"], "no --labels");
-    fails(&[shapes, "--labels", "star", "--max-budget", "280"], "--budget auto");
+    fails(
+        &[shapes, "--labels", "star", "--max-budget", "280"],
+        "--max-budget goes with --budget auto",
+    );
+    fails(&[shapes, "--labels", "star", "--nms-agnostic"], "--nms-agnostic goes with --nms");
     fails(
         &[
             shapes,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use gemscope::device::{BusTraffic, Device};
 use gemscope::generate::{
-    Batch, BatchLimits, GenerateOptions, Grammar, GrammarFactory, Labels, Reply, Request, Wanted,
-    generate,
+    Batch, BatchLimits, GenerateOptions, Grammar, GrammarFactory, Labels, Reply, Request,
+    RequestKind, generate,
 };
 use gemscope::image::{UprightImage, decode};
 use gemscope::model::{Features, Model};
@@ -110,12 +110,12 @@ impl Asked {
             let grammar = constrained.then(|| Arc::clone(&self.grammar));
             // Some questions are only looked at, beside answers that are written.
             let looked_at = text.starts_with("Is") && view.is_multiple_of(2) || view % 8 == 3;
-            let wanted = if looked_at {
-                Wanted::Next([3, 5, 8, 13, 21, 34, 55, 89].into())
+            let kind = if looked_at {
+                RequestKind::ScoreNext([3, 5, 8, 13, 21, 34, 55, 89].into())
             } else {
-                Wanted::Answer { options, grammar }
+                RequestKind::Generate { options, grammar }
             };
-            Request { prompt_ids: query.token_ids(self.views[view].1), wanted }
+            Request { prompt_ids: query.token_ids(self.views[view].1), kind }
         };
         texts.iter().map(request).collect()
     }
@@ -224,7 +224,7 @@ fn what_a_card_would_do_gives_the_same_answers() {
         ("variants/12B", Sampling::Greedy),
         ("demo-model-mobius", Sampling::Greedy),
     ] {
-        let [mut here, mut there] = [Device::Cpu, Device::Rehearsal].map(|device| {
+        let [mut here, mut there] = [Device::Cpu, Device::EmulatedCuda].map(|device| {
             let mut asked = Asked::on(device, directory, 12, 30);
             asked.sampling = sampling;
             asked
@@ -249,7 +249,7 @@ fn what_a_card_would_do_gives_the_same_answers() {
 #[test]
 fn little_goes_over_the_bus_for_a_token() {
     for directory in ["demo-model", "variants/E2B"] {
-        let mut asked = Asked::on(Device::Rehearsal, directory, 1, 60);
+        let mut asked = Asked::on(Device::EmulatedCuda, directory, 1, 60);
         let features = asked.views[0].0.clone();
         let query = asked.prompter.query("detect shape", &Conversation::default()).unwrap();
         let mut bytes = |tokens: usize| {
@@ -259,8 +259,8 @@ fn little_goes_over_the_bus_for_a_token() {
                 labels: 9,
                 stream: 0,
             };
-            let wanted = Wanted::Answer { options, grammar: None };
-            let request = Request { prompt_ids: query.token_ids(asked.views[0].1), wanted };
+            let kind = RequestKind::Generate { options, grammar: None };
+            let request = Request { prompt_ids: query.token_ids(asked.views[0].1), kind };
             let before = asked.model.traffic();
             let reply =
                 generate(&mut asked.model, &asked.prompter.tokenizer, features.clone(), request)

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use gemscope::device::Device;
-use gemscope::engine::{Asked, Engine, FindQuestion, OnnxEngine, Question};
+use gemscope::engine::{Engine, FindQuestion, ImageQuestions, OnnxEngine, Question};
 use gemscope::generate::BatchLimits;
 use gemscope::journal::{RunDirectory, read_journal};
 use gemscope::prompt::{Conversation, Prompter};
@@ -26,7 +26,7 @@ fn shapes(prompter: &Prompter) -> Questions {
         form: None,
         explain: None,
     });
-    Questions::about_every(Some(Asked { labels: Vec::new(), questions: vec![question] }))
+    Questions::about_every(Some(ImageQuestions { labels: Vec::new(), questions: vec![question] }))
 }
 
 /// Each engine answers a part of the images, and which part is nobody's business: the exports are
@@ -49,7 +49,7 @@ fn several_engines_write_what_one_writes() {
     gemscope().args(detect).arg("--out").arg(&one).arg(fixture("shapes")).assert().success();
 
     let (prompter, _) = open_on(&fixture("demo-model"), Device::Cpu);
-    let mut engines: Vec<Box<dyn Engine>> = [Device::Cpu, Device::Rehearsal, Device::Cpu]
+    let mut engines: Vec<Box<dyn Engine>> = [Device::Cpu, Device::EmulatedCuda, Device::Cpu]
         .map(|device| -> Box<dyn Engine> {
             let (prompter, model) = open_on(&fixture("demo-model"), device);
             let limits = BatchLimits { rows: 2, ..BatchLimits::default() };
@@ -63,7 +63,7 @@ fn several_engines_write_what_one_writes() {
 
     let several = dir.path().join("several");
     let directory = RunDirectory::open(&several, false).unwrap();
-    directory.settle(&manifest).unwrap();
+    directory.create_or_verify(&manifest).unwrap();
     let (journal, known) = directory.journal(Duration::ZERO).unwrap();
     let control = Control::default();
     let plan = Plan {
@@ -127,7 +127,9 @@ fn one_engine_that_fails_stops_the_run() {
     let source = source::list(&[fixture("shapes")], None).unwrap();
     let out = dir.path().join("out");
     let directory = RunDirectory::open(&out, false).unwrap();
-    directory.settle(&Manifest::new(Some(source.root.clone()), Some(settings.clone()))).unwrap();
+    directory
+        .create_or_verify(&Manifest::new(Some(source.root.clone()), Some(settings.clone())))
+        .unwrap();
     let (journal, known) = directory.journal(Duration::ZERO).unwrap();
     let control = Control::default();
     let plan = Plan {

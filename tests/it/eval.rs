@@ -123,10 +123,14 @@ fn tiny_truth() -> Value {
             {"id": 5, "file_name": "never.jpg", "width": 100, "height": 100},
         ],
         "annotations": [
-            {"id": 11, "image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20], "area": 400, "iscrowd": 0},
-            {"id": 12, "image_id": 1, "category_id": 2, "bbox": [50, 50, 30, 30], "area": 900, "iscrowd": 0},
-            {"id": 13, "image_id": 4, "category_id": 1, "bbox": [0, 0, 50, 50], "area": 2500, "iscrowd": 0},
-            {"id": 14, "image_id": 2, "category_id": 2, "bbox": [0, 0, 90, 90], "area": 8100, "iscrowd": 1},
+            {"id": 11, "image_id": 1, "category_id": 1, "bbox": [10, 10, 20, 20], "area": 400,
+                "iscrowd": 0},
+            {"id": 12, "image_id": 1, "category_id": 2, "bbox": [50, 50, 30, 30], "area": 900,
+                "iscrowd": 0},
+            {"id": 13, "image_id": 4, "category_id": 1, "bbox": [0, 0, 50, 50], "area": 2500,
+                "iscrowd": 0},
+            {"id": 14, "image_id": 2, "category_id": 2, "bbox": [0, 0, 90, 90], "area": 8100,
+                "iscrowd": 1},
         ],
         "categories": [{"id": 1, "name": "Dog"}, {"id": 2, "name": "cat"}],
     })

@@ -233,8 +233,10 @@ fn runs_over_the_same_images_become_one_set() {
     fs::create_dir(golden.path("other")).unwrap();
     fs::copy(fixture("images/444.jpg"), golden.path("other/turned.jpg")).unwrap();
     let third = json!({
-        "schema": 1, "image": "turned.jpg", "sha256": null, "width": 40, "height": 24, "orientation": 1,
-        "status": "ok", "detections": [{"label": "dog", "bbox": [0.0, 0.0, 1.0, 1.0], "score": null}]
+        "schema": 1, "image": "turned.jpg", "sha256": null, "width": 40, "height": 24,
+            "orientation": 1,
+        "status": "ok", "detections": [{"label": "dog", "bbox": [0.0, 0.0, 1.0, 1.0],
+            "score": null}]
     });
     write_run(&golden.path("third"), &golden.path("other"), &format!("{third}\n"));
     let export = |runs: &[&str], name: &str| {
@@ -398,8 +400,10 @@ proptest! {
             apply_orientation: true,
             ..Run::default()
         };
-        let formats: Vec<Format> = Format::ALL.into_iter().filter(|format| *format != Format::Crops).collect();
-        let exported = export::export(&run, &Options::default(), &formats, &OutputDirectory::open(&out).unwrap());
+        let formats = Format::ALL.into_iter().filter(|format| *format != Format::Crops);
+        let formats: Vec<Format> = formats.collect();
+        let exported = export::export(&run, &Options::default(), &formats,
+            &OutputDirectory::open(&out).unwrap());
         prop_assert!(exported.remarks.is_empty(), "{:?}", exported.remarks);
         let record = &run.selection.records[0];
         let (width, height) = (f64::from(record.width), f64::from(record.height));
@@ -412,7 +416,8 @@ proptest! {
         for (index, detection) in record.detections.iter().enumerate() {
             let near = |bbox: [f64; 4], limit: f64, format: &str| {
                 let expected = <[f64; 4]>::from(detection.bbox);
-                let apart = bbox.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+                let apart = bbox.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0,
+                    f64::max);
                 prop_assert!(apart <= limit, "{}: {:?} for {:?}", format, bbox, expected);
                 Ok(())
             };
@@ -422,14 +427,17 @@ proptest! {
             let bbox = &lines[0]["detections"][index]["bbox"];
             near(numbers([&bbox[0], &bbox[1], &bbox[2], &bbox[3]]), 1e-9, "jsonl")?;
             let value = &tasks[0]["predictions"][0]["result"][index]["value"];
-            let [x, y, w, h] = numbers([&value["x"], &value["y"], &value["width"], &value["height"]]).map(|part| part / 100.0);
+            let [x, y, w, h] = numbers([&value["x"], &value["y"], &value["width"],
+                &value["height"]]).map(|part| part / 100.0);
             near([x * width, y * height, (x + w) * width, (y + h) * height], 1e-9, "label-studio")?;
             let line = yolo.lines().nth(index).unwrap();
             let cells: Vec<f64> = line.split(' ').map(|cell| cell.parse().unwrap()).collect();
-            let (x, y, w, h) = (cells[1] * width, cells[2] * height, cells[3] * width / 2.0, cells[4] * height / 2.0);
+            let (x, y, w, h) = (cells[1] * width, cells[2] * height, cells[3] * width / 2.0,
+                cells[4] * height / 2.0);
             near([x - w, y - h, x + w, y + h], 1e-4, "yolo")?;
             let object = xml.split("<object>").nth(index + 1).unwrap();
-            near([tag(object, "xmin") - 1.0, tag(object, "ymin") - 1.0, tag(object, "xmax"), tag(object, "ymax")], 0.5, "voc")?;
+            near([tag(object, "xmin") - 1.0, tag(object, "ymin") - 1.0, tag(object, "xmax"),
+                tag(object, "ymax")], 0.5, "voc")?;
             let cells: Vec<&str> = table.lines().nth(index + 1).unwrap().split(',').collect();
             near([5, 6, 7, 8].map(|cell| cells[cell].parse().unwrap()), 0.0, "csv")?;
         }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use gemscope::device::Device;
-use gemscope::generate::{GenerateOptions, Request, Wanted, generate};
+use gemscope::generate::{GenerateOptions, Request, RequestKind, generate};
 use gemscope::preprocess::prepare;
 use gemscope::prompt::Conversation;
 use gemscope::record::{Budget, BudgetChoice, Sampling};
@@ -74,7 +74,7 @@ fn without_a_card_every_check_is_skipped_and_counted() {
         .code(1)
         .stdout(contains("0 passed, 0 failed, 23 GPU checks skipped"))
         .stdout(contains("verdict: nothing is known"))
-        .stderr(contains("no CUDA device can be used. Looked for"));
+        .stderr(contains("no CUDA device can be used. PictureTokens for"));
     assert_eq!(json(&report)["skipped"], 23);
 }
 
@@ -122,7 +122,7 @@ fn the_random_model_is_made_and_answers_the_same_twice() {
         true,
     )
     .unwrap();
-    let answers = [Device::Cpu, Device::Cpu, Device::Rehearsal].map(|device| {
+    let answers = [Device::Cpu, Device::Cpu, Device::EmulatedCuda].map(|device| {
         let (prompter, mut model) = open_on(&directory, device);
         let view =
             prepare(&image, BudgetChoice::Fixed(Budget::ALL[0]), model.patch_side()).unwrap();
@@ -134,7 +134,8 @@ fn the_random_model_is_made_and_answers_the_same_twice() {
             .token_ids(soft_tokens);
         let options =
             GenerateOptions { max_new_tokens: 6, sampling: Sampling::Greedy, labels: 1, stream: 0 };
-        let request = Request { prompt_ids, wanted: Wanted::Answer { options, grammar: None } };
+        let request =
+            Request { prompt_ids, kind: RequestKind::Generate { options, grammar: None } };
         let made = generate(&mut model, &prompter.tokenizer, features, request).unwrap();
         made.into_answer().unwrap().ids
     });

@@ -236,7 +236,7 @@ fn fifty_random_cuts_are_gone_on_from() {
 #[test]
 fn a_killed_process_is_gone_on_from_by_another() {
     let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
-    hub.fail(Fault::Slow);
+    hub.fail(Fault::SlowImage);
     let partial = folder(home.path())
         .join("blobs")
         .join(format!("{}.incomplete", sha256(&hub.file(MODEL, DECODER))));
@@ -275,7 +275,7 @@ fn a_killed_process_is_gone_on_from_by_another() {
 #[test]
 fn two_processes_fetch_once() {
     let (hub, home) = (TestHub::start(), tempfile::tempdir().unwrap());
-    hub.fail(Fault::Slow);
+    hub.fail(Fault::SlowImage);
     let start = || {
         std::process::Command::new(binary())
             .env("HF_HOME", home.path())

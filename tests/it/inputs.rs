@@ -459,7 +459,7 @@ fn odd_files_give_pixels_or_a_reason() {
     assert_eq!(code, Some(2));
     assert_eq!(
         records[0]["reason"],
-        "40000x40000 is more than the limit of 178956970 pixels (--max-pixels)"
+        "40000x40000 is more than the limit of 178956970 pixels (`max_pixels`)"
     );
     assert!(records[1]["status"] != "failed" && records[2]["status"] != "failed");
     // The limit is a setting of the run, not of its answers: the same run goes on with another.

@@ -301,7 +301,8 @@ fn failed_images_are_tried_again_when_asked_and_changed_ones_always() {
     assert_eq!((&report["images"], &report["records"]), (&3.into(), &6.into()));
     assert_eq!(
         report["retried"][0],
-        serde_json::json!({"image": "a/000.png", "statuses": ["failed", "failed", report["retried"][0]["statuses"][2]]})
+        serde_json::json!({"image": "a/000.png", "statuses": ["failed", "failed",
+            report["retried"][0]["statuses"][2]]})
     );
     assert_eq!(report["slowest"].as_array().unwrap().len(), 6);
 }

@@ -155,7 +155,7 @@ fn images_that_are_gone_are_told_and_do_not_end_the_export() {
     // Without a word about the images there is a page all the same, and no overlay.
     gemscope().arg("export").arg(&run).args(["--to", "html"]).assert().success();
     let failed = gemscope().arg("export").arg(&run).args(["--to", "overlay"]).assert().code(1);
-    failed.stderr(predicates::str::contains("--images DIR"));
+    failed.stderr(predicates::str::contains("say with --images in which folder they are"));
 }
 
 #[test]

@@ -106,5 +106,23 @@ fn a_pipeline_does_what_the_flags_do() {
     let run = gemscope().arg("run").arg(&pipeline).arg("--check").output().unwrap();
     assert_eq!(run.status.code(), Some(1));
     let says = String::from_utf8_lossy(&run.stderr).into_owned();
-    assert!(says.contains("p.toml") && says.contains("did you mean `min_score`?"), "{says}");
+    assert!(
+        says.contains("p.toml: line 2") && says.contains("did you mean \"min_score\"?"),
+        "{says}"
+    );
+
+    // Settings that a file says are its keys, not flags.
+    for flags in [&["--check"][..], &["--out", "run"]] {
+        fs::write(&pipeline, "[source]\ninputs = \".\"\n[answer]\nnms_agnostic = true\n").unwrap();
+        let run = gemscope()
+            .current_dir(dir.path())
+            .arg("run")
+            .arg(&pipeline)
+            .args(flags)
+            .output()
+            .unwrap();
+        let says = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert_eq!(run.status.code(), Some(1));
+        assert!(says.contains("p.toml: \"nms_agnostic\" goes with \"nms\""), "{says}");
+    }
 }

@@ -71,7 +71,10 @@ fn three_failures_in_a_row_stop_the_run_and_it_goes_on() {
 fn answers_out_of_order_make_the_same_exports() {
     let dir = tempfile::tempdir().unwrap();
     let images = images(dir.path(), 5);
-    let late = |index: u64| json!({"image": format!("{index:02}.png"), "text": BOX, "after_ms": 250 - 50 * index});
+    let late = |index: u64| {
+        json!({"image": format!("{index:02}.png"), "text": BOX,
+        "after_ms": 250 - 50 * index})
+    };
     let script = json!({"answers": (0..5).map(late).collect::<Vec<_>>()});
     detect(dir.path(), &images, &script).assert().success();
     let order: Vec<String> = journal(dir.path()).into_iter().map(|(image, _)| image).collect();

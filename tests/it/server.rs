@@ -406,7 +406,8 @@ fn what_can_pass_is_tried_again_and_what_cannot_is_not() {
         assert_eq!(mock.asked().len(), 2, "{fault:?}");
     }
     // One question alone: its image fails, and the run goes on.
-    let long = json!({"error": {"message": "This model's maximum context length is 1024 tokens", "code": 400}});
+    let long = json!({"error": {"message": "This model's maximum context length is 1024 tokens",
+        "code": 400}});
     for fault in [Fault::Status(400, vec![], long), Fault::NotJson] {
         let dir = tempfile::tempdir().unwrap();
         let mock = Mock::start(Settings::of(Kind::Vllm));
@@ -761,7 +762,8 @@ fn the_run_keeps_how_it_was_asked_and_what_the_server_is() {
     detect(dir.path(), &mock, &images).assert().success();
     let run = read_json(dir.path().join("run/run.json"));
     let expected = json!({
-        "kind": "llama", "budget_per_request": false, "constraint": "grammar", "probabilities": true, "pictures": "png",
+        "kind": "llama", "budget_per_request": false, "constraint": "grammar",
+            "probabilities": true, "pictures": "png",
     });
     assert_eq!(run["settings"]["server"], expected);
     assert_eq!(run["settings"]["model"]["files"]["server model"], "gemma-4-E2B-it-Q4_K_M.gguf");

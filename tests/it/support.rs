@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use assert_cmd::Command;
 use gemscope::device::Device;
-use gemscope::generate::{GenerateOptions, Generated, Request, Wanted, generate};
+use gemscope::generate::{GenerateOptions, Generated, Request, RequestKind, generate};
 use gemscope::model::{Dtypes, GraphFiles, Model, OpenOptions};
 use gemscope::onnxruntime::{self, Runtime, RuntimeOptions};
 use gemscope::preprocess::prepare;
@@ -132,7 +132,7 @@ pub fn answer(
     assert_eq!(prompt_ids.len() as u64, case["input_count"].as_u64().unwrap());
     let options =
         GenerateOptions { max_new_tokens, sampling: Sampling::Greedy, labels: 1, stream: 0 };
-    let request = Request { prompt_ids, wanted: Wanted::Answer { options, grammar: None } };
+    let request = Request { prompt_ids, kind: RequestKind::Generate { options, grammar: None } };
     generate(model, &prompter.tokenizer, features, request).unwrap().into_answer().unwrap()
 }
 

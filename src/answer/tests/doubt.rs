@@ -1,4 +1,4 @@
-//! What is read by a guess, or left over, is not `ok`: one table a kind.
+//! Guesses and leftovers are not `ok`: one table a kind.
 
 use super::check;
 use crate::record::AnswerStatus::{self, Ok, Refused, Salvaged, Truncated};

@@ -316,11 +316,13 @@ proptest! {
     #[test]
     fn no_box_is_invented(text in any_pieces()) {
         for parsed in parse(&text, Ended::Unknown).boxes {
-            let (before, after) = (&text[..parsed.coordinates.start], &text[parsed.coordinates.end..]);
+            let (start, end) = (parsed.coordinates.start, parsed.coordinates.end);
+            let (before, after) = (&text[..start], &text[end..]);
             // `{"cat": [1, 2, 3, 4]}`: the key is the label.
-            let word = parsed.label_span.as_ref().filter(|span| span.end <= parsed.coordinates.start);
+            let word = parsed.label_span.as_ref().filter(|span| span.end <= start);
             let of_word = |span: &std::ops::Range<usize>| {
-                text[span.end..parsed.coordinates.start].chars().all(|c| c.is_whitespace() || "\"':=[(,\\".contains(c))
+                text[span.end..parsed.coordinates.start].chars().all(|c| c.is_whitespace()
+                    || "\"':=[(,\\".contains(c))
             };
             if word.is_some_and(of_word) {
                 continue;
@@ -333,7 +335,8 @@ proptest! {
             let aside = ["#", "//", "/*", "<", "- "].iter().any(|start| between.contains(start));
             prop_assert!(aside || !between.contains(char::is_alphabetic), "{between:?} in {text}");
             prop_assert!(between.contains(['[', '(']), "{}", text);
-            let next = after.trim_start_matches(|c: char| c.is_whitespace() || "\"',`~\u{feff}".contains(c));
+            let next = after.trim_start_matches(|c: char| c.is_whitespace()
+                || "\"',`~\u{feff}".contains(c));
             prop_assert!(next.starts_with([']', ')', '}', '#', '/', '<']), "{after:?} in {text}");
         }
     }
@@ -380,7 +383,8 @@ proptest! {
             .unwrap();
         }
         text.push(']');
-        prop_assert_eq!(parsed(&text, Ended::StopToken), (AnswerStatus::Salvaged, read_back(&found)), "{}", text);
+        prop_assert_eq!(parsed(&text, Ended::StopToken), (AnswerStatus::Salvaged,
+            read_back(&found)), "{}", text);
     }
 
     #[test]
@@ -389,7 +393,8 @@ proptest! {
     ) {
         let mut json = write(&found, pretty);
         if label_first {
-            let objects: Vec<Value> = found.iter().map(|(b, label)| json!({"label": label, "box_2d": b})).collect();
+            let object = |(b, label)| json!({"label": label, "box_2d": b});
+            let objects: Vec<Value> = found.iter().map(|(b, label)| object((b, label))).collect();
             json = serde_json::to_string(&objects).unwrap();
         }
         prop_assume!(!has_special_tokens(&json));
@@ -403,7 +408,8 @@ proptest! {
             let closed = |coordinates: &std::ops::Range<usize>| {
                 text[coordinates.end..].find(']').is_some_and(|at| coordinates.end + at < end)
             };
-            let kept: Vec<_> = whole.boxes.iter().filter(|parsed| closed(&parsed.coordinates)).collect();
+            let boxes = whole.boxes.iter();
+            let kept: Vec<_> = boxes.filter(|parsed| closed(&parsed.coordinates)).collect();
             prop_assert_eq!(answer.boxes.len(), kept.len(), "{}", &text[..end]);
             for (parsed, whole) in answer.boxes.iter().zip(kept) {
                 prop_assert_eq!(parsed.box_2d, whole.box_2d);
@@ -419,17 +425,20 @@ proptest! {
 
     #[test]
     fn well_formed_json_is_read_as_json(value in any_json(), pretty: bool) {
-        let text = if pretty { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) }.unwrap();
+        let written = if pretty { serde_json::to_string_pretty } else { serde_json::to_string };
+        let text = written(&value).unwrap();
         prop_assume!(!has_special_tokens(&text) && (value.is_object() || value.is_array()));
         let mut expected = Vec::new();
         reference(&value, &mut expected);
         let answer = check(&text, Ended::StopToken);
-        let found: Vec<_> = answer.boxes.iter().map(|parsed| (parsed.box_2d, parsed.label.clone())).collect();
+        let boxes = answer.boxes.iter();
+        let found: Vec<_> = boxes.map(|parsed| (parsed.box_2d, parsed.label.clone())).collect();
         prop_assert_eq!(&found, &expected, "{}", text);
         let lost = [NoteKind::UnreadableBox, NoteKind::UnreadKey, NoteKind::LabelGuessed];
         let lost = answer.notes.iter().any(|note| lost.contains(&note.kind));
         if !found.is_empty() {
-            prop_assert_eq!(answer.status, if lost { AnswerStatus::Salvaged } else { AnswerStatus::Ok });
+            let status = if lost { AnswerStatus::Salvaged } else { AnswerStatus::Ok };
+            prop_assert_eq!(answer.status, status);
         }
     }
 
@@ -448,7 +457,8 @@ proptest! {
     #[test]
     fn few_steps_a_byte(piece in any_pieces()) {
         let text = piece.repeat(20);
-        prop_assert!(steps(&text) <= 16 * text.len() + 100, "{} steps for {:?} x 20", steps(&text), piece);
+        prop_assert!(steps(&text) <= 16 * text.len() + 100, "{} steps for {:?} x 20", steps(&text),
+            piece);
     }
 }
 

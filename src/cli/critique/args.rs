@@ -24,23 +24,23 @@ pub(crate) struct Args {
     /// standard input
     #[arg(required_unless_present = "report_only", value_name = "INPUT")]
     pub(super) inputs: Vec<PathBuf>,
-    /// The run's directory: journal, verdicts, lists. The same command again goes on where it was
-    /// stopped
+    /// The run's directory: journal, verdicts, lists. The same command again resumes the run
     #[arg(long, short, value_name = "DIR")]
     pub(super) out: PathBuf,
-    /// What frames are rated by, and the rules of the gate; or demo, the rubric that the demo model
-    /// knows (./demo is a file of that name). Default: the ready one for SDXL and the like; with
-    /// --model demo that of the demo model; with --report-only the run's own
+    /// The rubric: the axes that frames are rated on, and the rules of the gate; or demo, the
+    /// rubric that the demo model knows (./demo is a file of that name). Default: the bundled one
+    /// for SDXL and similar models; with --model demo the demo model's; with --report-only the
+    /// run's own
     #[arg(long, short, value_name = "FILE")]
     pub(super) rubric: Option<PathBuf>,
-    /// Judge again what the run's journal holds, by other rules or weights; asks no model
+    /// Judge the run again by other rules or weights, from its journal; asks no model
     #[arg(long, conflicts_with = "inputs")]
     pub(super) report_only: bool,
     /// Compare the frames of one name in two folders, each pair in both orders: which is better.
     /// Needs a model that looks at two images
     #[arg(long, conflicts_with_all = ["report_only", "generation", "group_by", "sort", "export", "shard"])]
     pub(super) pair: bool,
-    /// What frames were meant to be, where their files do not say: a CSV with the columns image and
+    /// How the frames were made, if their files do not say: a CSV with the columns image and
     /// prompt, negative_prompt, model, seed ...
     #[arg(long, value_name = "FILE", conflicts_with = "report_only")]
     pub(super) generation: Option<PathBuf>,
@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// Put the frames into folders by their verdict, as links or copies: link or copy
     #[arg(long, value_name = "HOW")]
     pub(super) sort: Option<SortBy>,
-    /// What to write, separated by commas: jsonl, csv, lists, statistics, sheet; or none
+    /// Files to write, separated by commas: jsonl, csv, lists, statistics, sheet; or none
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,csv,lists,statistics,sheet")]
     pub(super) export: String,
     #[command(flatten)]
@@ -100,7 +100,7 @@ impl Args {
         Ok(config)
     }
 
-    /// `base`, but for what the flags say.
+    /// `base`, overridden by the flags that were given.
     pub(super) fn filters(&self, base: Filters) -> Filters {
         Filters { min_score: self.min_score.map_or(base.min_score, MinScore::Asked), ..base }
     }

@@ -1,9 +1,8 @@
 //! `gemscope critique`: which frames to keep.
 //!
-//! In: frames, a rubric, a model; or a run that was made before, and other rules. Out: a journal
-//! with a rating an axis, verdicts, lists, statistics. Promises: what is in the journal is never
-//! asked about again, unless its file has changed; rules and weights can be changed without a
-//! model.
+//! In: frames, a rubric, a model; or an earlier run, and other rules. Out: a journal with a rating
+//! an axis, verdicts, lists, statistics. Promises: a frame in the journal is never asked about
+//! again, unless its file has changed; rules and weights can be changed without a model.
 
 mod args;
 mod pairs;
@@ -128,7 +127,7 @@ fn may_judge_again(
     Ok(directory)
 }
 
-/// A rubric as it is written, and what it is called.
+/// A rubric's text, and its name.
 struct RubricText {
     name: String,
     content: String,
@@ -160,7 +159,7 @@ fn rubric_text(args: &Args) -> anyhow::Result<RubricText> {
     }
 }
 
-/// What is done once frames are rated.
+/// The steps that follow once frames are rated.
 struct Judgement<'a> {
     args: &'a Args,
     rubric: &'a Rubric,
@@ -175,7 +174,7 @@ struct Judgement<'a> {
 /// The figures of a critique, for the table at its end and for `--json`.
 #[derive(Serialize)]
 struct Figures {
-    /// What readers know the model by that answered.
+    /// The name of the model that answered.
     model: String,
     frames: usize,
     /// Frames that are not there any more. Unless they are kept on request, they are not judged.
@@ -232,7 +231,7 @@ impl Judgement<'_> {
         summary.missing = self.missing;
         summary.besides = self.besides.clone();
         if let Some(outcome) = outcome {
-            summary.went(&outcome);
+            summary.add_outcome(&outcome);
         }
         exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
         figures.written.extend(exported.written.iter().cloned());
@@ -297,9 +296,7 @@ impl Judgement<'_> {
                 lines.push(format!("stopped: {} frames are left", run.left));
             }
             let failed = run.failures.iter();
-            lines.extend(failed.map(|failure| {
-                plain::line(&format!("failed: {}: {}", failure.image, failure.reason)).into_owned()
-            }));
+            lines.extend(failed.map(|failure| format!("failed: {}", detect::failed(failure))));
         }
         lines.push(String::new());
         lines.extend(figures.written.iter().map(|path| path.display().to_string()));

@@ -1,8 +1,8 @@
 //! `gemscope critique --pair`: which of two frames is better.
 //!
 //! In: two folders with frames of the same names. Out: `pairs.jsonl` and `pairs.csv`, and how often
-//! which folder won. Promises: each pair is asked about in both orders; what has no partner is
-//! said.
+//! each folder won. Promises: each pair is asked about in both orders; frames without a partner are
+//! counted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;

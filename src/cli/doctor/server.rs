@@ -1,4 +1,4 @@
-//! `gemscope doctor --server`: what a server is, and what it cannot do.
+//! `gemscope doctor --server`: a server's kind and its limits.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::super::{Ending, Global, device, output, plain};
 use super::{DISC, disc, is_where_it_is};
 
-/// What a server is, what it cannot do, and what it answered.
+/// The identity of a server, its limits, and its answer.
 #[derive(Debug, Serialize)]
 struct Examined {
     kind: &'static str,
@@ -20,7 +20,7 @@ struct Examined {
     fingerprint: Option<String>,
     /// Of the picture that the figures here are of: the one that was found, else the first one.
     budget: u32,
-    /// Of a picture, by its size, and by the server's own figures.
+    /// For one picture: the count that its size implies, and the server's own.
     soft_tokens_planned: Option<u32>,
     soft_tokens_seen: Option<u32>,
     budget_per_request: bool,
@@ -28,9 +28,9 @@ struct Examined {
     probabilities: bool,
     /// A sentence each.
     limits: Vec<String>,
-    /// Whether it found the red circle where it is.
+    /// Whether it located the red circle.
     ok: bool,
-    /// What it answered to "detect red circle".
+    /// Its answer to "detect red circle".
     answer: String,
     score: Option<f64>,
     /// The larger budgets at which it was not found, and what was answered.
@@ -96,7 +96,7 @@ pub(super) fn run(
 }
 
 fn examined(server: &Server, budget: Budget, record: &Record) -> Examined {
-    let ability = server.ability();
+    let capabilities = server.capabilities();
     // One question about one view has one answer, or the reason why there is none.
     let text = record.answers.first().map(|answer| answer.text.clone());
     Examined {
@@ -104,12 +104,12 @@ fn examined(server: &Server, budget: Budget, record: &Record) -> Examined {
         budget: budget.soft_tokens(),
         version: server.version.clone(),
         model: server.model.clone(),
-        fingerprint: ability.fingerprint.clone(),
-        soft_tokens_planned: ability.looked.map(|looked| looked.planned),
-        soft_tokens_seen: ability.looked.map(|looked| looked.seen),
-        budget_per_request: ability.budget,
-        constraint: ability.constraint.map(gemscope::server::Constraint::as_str),
-        probabilities: ability.probabilities,
+        fingerprint: capabilities.fingerprint.clone(),
+        soft_tokens_planned: capabilities.picture_tokens.map(|tokens| tokens.planned),
+        soft_tokens_seen: capabilities.picture_tokens.map(|tokens| tokens.seen),
+        budget_per_request: capabilities.budget,
+        constraint: capabilities.constraint.map(gemscope::server::Constraint::as_str),
+        probabilities: capabilities.probabilities,
         limits: server.limits(),
         ok: is_where_it_is(&record.detections),
         answer: text.or_else(|| record.reason.clone()).unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! What the engine does in a card's memory, against main memory.
+//! Operations on a card's memory, compared with the same ones in main memory.
 
 use gemscope::device::Device;
 use gemscope::model::{DEVICE_CHECKS, DeviceCheck, check_device, demo};

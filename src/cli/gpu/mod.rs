@@ -1,5 +1,4 @@
-//! `gemscope doctor --gpu`: whether this machine's card computes what the CPU computes, and how
-//! fast.
+//! `gemscope doctor --gpu`: compares this machine's card with the CPU, and measures its speed.
 //!
 //! In: the card, and models: the bundled one and a random one of middle size, or any. Out: a table
 //! of checks, each passed, failed, skipped or measured, and a verdict. Promises: nothing that could
@@ -44,9 +43,9 @@ struct Check {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
     outcome: Outcome,
-    /// What was compared or measured, or why not.
+    /// The comparison or measurement, or the reason for having none.
     says: String,
-    /// What was measured, in the units that the names say.
+    /// Measurements, in the units that their names say.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     figures: BTreeMap<&'static str, f64>,
 }
@@ -99,7 +98,7 @@ impl Subject {
         }
     }
 
-    /// What opens it.
+    /// The configuration that opens it.
     fn options(&self, device: &DeviceSection, global: &Global) -> anyhow::Result<ModelOptions> {
         let (model, dtype) = match self {
             Self::Demo => (Some(demo::NAME.into()), None),
@@ -112,7 +111,7 @@ impl Subject {
     }
 }
 
-/// The random model's directory, once it is drawn; what that takes of the disk is told beforehand.
+/// The random model's directory, once it is drawn; its size on disk is announced beforehand.
 fn random_model() -> anyhow::Result<PathBuf> {
     let cache = onnxruntime::cache_dir()?;
     messages::say(&format!(
@@ -126,7 +125,7 @@ fn random_model() -> anyhow::Result<PathBuf> {
 #[derive(Debug, Serialize)]
 struct Examined {
     gemscope: &'static str,
-    /// Of ONNX Runtime.
+    /// The version of ONNX Runtime.
     version: Option<String>,
     cuda: CudaState,
     checks: Vec<Check>,
@@ -157,7 +156,7 @@ pub(super) fn run(
                     .map(|name| Check::failed(name, "the driver lacks a function"))
                     .collect()
             }),
-            // With a card, that it cannot be used is what was to be found out.
+            // With a card, a card that cannot be used is a valid result.
             Err(error) if state.is_ready() => {
                 names.iter().map(|name| Check::failed(name, error)).collect()
             }

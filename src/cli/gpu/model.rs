@@ -8,7 +8,7 @@ use gemscope::prompt::Prompter;
 use gemscope::record::BudgetChoice;
 use gemscope::session::{DeviceSlot, ModelFiles, ModelOptions};
 
-use super::scenes::{Asked, SCENES};
+use super::scenes::{SCENES, SceneQuestions};
 use super::{Check, speed};
 
 /// The checks, in their order.
@@ -27,7 +27,7 @@ pub(super) const NAMES: [&str; 7] = [
 const EXACT: f32 = 2e-3;
 const ROUGH: f32 = 5e-2;
 
-/// What was compared, and how that went.
+/// The comparison, and its result.
 pub(super) fn checks(options: &ModelOptions, runtime: &Runtime, device: &Device) -> Vec<Check> {
     let opened = || -> anyhow::Result<(ModelFiles, [Model; 2], f32)> {
         let files = ModelFiles::open(options)?;
@@ -59,7 +59,7 @@ fn compare(
     tolerance: f32,
 ) -> Vec<Check> {
     let [soft, logits, answers, together, single, eight, bus] = NAMES;
-    let asked = match Asked::new(prompter, budget, reference) {
+    let asked = match SceneQuestions::new(prompter, budget, reference) {
         Ok(asked) => asked,
         Err(error) => return NAMES.map(|name| Check::failed(name, &format!("{error:#}"))).into(),
     };
@@ -92,7 +92,7 @@ fn compare(
     checks
 }
 
-impl Asked {
+impl SceneQuestions {
     fn soft_tokens(
         &self,
         name: &'static str,
@@ -122,9 +122,9 @@ impl Asked {
         Ok(near(name, &run(reference)?, &run(tried)?, tolerance))
     }
 
-    /// Whether answers are the same, token for token. Graphs that are not in f32 may come to
-    /// another token where, to the CPU, two are nearly as probable; what follows it is another
-    /// answer, and not compared.
+    /// Whether the answers are the same, token for token. Graphs that are not in f32 may pick
+    /// another token if the CPU found two of them nearly as probable; the rest of such an answer is
+    /// not compared.
     fn same(
         &self,
         name: &'static str,
@@ -205,9 +205,9 @@ mod tests {
     fn a_device_that_computes_the_same_passes() {
         let runtime =
             onnxruntime::load(&RuntimeOptions::from_env(None, false), &mut |_| {}).unwrap();
-        let kernels = super::super::kernels::checks(runtime, &Device::Rehearsal);
+        let kernels = super::super::kernels::checks(runtime, &Device::EmulatedCuda);
         assert!(kernels.iter().all(|check| check.outcome == Outcome::Passed), "{kernels:?}");
-        let checks = checks(&ModelOptions::default(), runtime, &Device::Rehearsal);
+        let checks = checks(&ModelOptions::default(), runtime, &Device::EmulatedCuda);
         assert_eq!(checks.iter().map(|check| check.name).collect::<Vec<_>>(), NAMES);
         for check in checks {
             let figure = ["speed", "bytes"].iter().any(|kind| check.name.starts_with(kind));

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context as _;
-use gemscope::generate::{Batch, BatchLimits, GenerateOptions, Request, Wanted};
+use gemscope::generate::{Batch, BatchLimits, GenerateOptions, Request, RequestKind};
 use gemscope::model::{Features, Model};
 use gemscope::preprocess::{PreparedView, prepare};
 use gemscope::prompt::{Conversation, Prompter, Query};
@@ -14,23 +14,23 @@ use super::super::doctor::disc;
 /// Scenes that are shown.
 pub(super) const SCENES: usize = 8;
 
-/// What is shown and asked.
-pub(super) struct Asked {
+/// The scenes that are shown, and the question about them.
+pub(super) struct SceneQuestions {
     views: Vec<PreparedView>,
     query: Query,
 }
 
-/// Answers, and what they took.
-pub(super) struct Made {
+/// Answers, and their time.
+pub(super) struct SceneAnswers {
     pub(super) ids: Vec<Vec<u32>>,
     pub(super) tokens: usize,
     pub(super) seconds: f64,
-    /// Of them, in runs of the decoder over answers.
+    /// Seconds of them in decoder runs over answers.
     pub(super) decoding: f64,
 }
 
-impl Asked {
-    /// Scenes of discs, and what is asked about each.
+impl SceneQuestions {
+    /// Scenes of discs, and the question about each.
     pub(super) fn new(
         prompter: &Prompter,
         budget: BudgetChoice,
@@ -61,14 +61,14 @@ impl Asked {
         self.query.token_ids(self.views[view].size.soft_tokens())
     }
 
-    /// All scenes, `rows` answers at once. What is said of the time is without the first answer,
-    /// which makes a device ready.
+    /// All scenes, `rows` answers at once. Times leave out the first answer, which warms the device
+    /// up.
     pub(super) fn answers(
         &self,
         prompter: &Prompter,
         model: &mut Model,
         rows: usize,
-    ) -> anyhow::Result<Made> {
+    ) -> anyhow::Result<SceneAnswers> {
         self.run(prompter, model, 1, 1)?;
         self.run(prompter, model, rows, SCENES)
     }
@@ -80,7 +80,7 @@ impl Asked {
         model: &mut Model,
         rows: usize,
         scenes: usize,
-    ) -> anyhow::Result<Made> {
+    ) -> anyhow::Result<SceneAnswers> {
         let began = Instant::now();
         let limits = BatchLimits { rows, ..BatchLimits::default() };
         let mut batch = Batch::new(model, &prompter.tokenizer, limits, |_| false);
@@ -91,8 +91,8 @@ impl Asked {
                 labels: 1,
                 stream: 0,
             };
-            let wanted = Wanted::Answer { options, grammar: None };
-            let request = Request { prompt_ids: self.prompt_ids(view), wanted };
+            let kind = RequestKind::Generate { options, grammar: None };
+            let request = Request { prompt_ids: self.prompt_ids(view), kind };
             let features = self.encode(model, view)?;
             batch.submit(view, features, vec![(0, request)]);
         }
@@ -105,7 +105,7 @@ impl Asked {
         }
         let work = batch.work();
         let decoding = work.step_time.as_secs_f64().max(1e-9);
-        Ok(Made {
+        Ok(SceneAnswers {
             ids,
             tokens: work.answer_tokens,
             seconds: began.elapsed().as_secs_f64(),

@@ -1,14 +1,14 @@
-//! How fast a card is, and what goes over its bus.
+//! Speed of a card, and traffic over its bus.
 //!
-//! In: what was asked, the model on the card. Out: figures, which are neither right nor wrong.
+//! In: the scenes, the model on the card. Out: figures, which are neither right nor wrong.
 
 use gemscope::model::Model;
 use gemscope::prompt::Prompter;
 
 use super::Check;
-use super::scenes::{Asked, Made, SCENES};
+use super::scenes::{SCENES, SceneAnswers, SceneQuestions};
 
-impl Made {
+impl SceneAnswers {
     fn images_per_second(&self) -> f64 {
         self.ids.len() as f64 / self.seconds
     }
@@ -29,8 +29,8 @@ impl Made {
 /// The card's speed beside the CPU's.
 pub(super) fn compared(
     name: &'static str,
-    card: &anyhow::Result<Made>,
-    cpu: &anyhow::Result<Made>,
+    card: &anyhow::Result<SceneAnswers>,
+    cpu: &anyhow::Result<SceneAnswers>,
 ) -> Check {
     match (card, cpu) {
         (Ok(card), Ok(cpu)) => Check::measured(
@@ -47,10 +47,10 @@ pub(super) fn compared(
     }
 }
 
-/// What an image costs on the bus, answers being written eight at a time.
+/// The bytes that cross the bus for one image while eight answers are written at a time.
 pub(super) fn bus(
     name: &'static str,
-    asked: &Asked,
+    asked: &SceneQuestions,
     prompter: &Prompter,
     model: &mut Model,
 ) -> anyhow::Result<Check> {

@@ -25,7 +25,7 @@ pub(crate) struct Args {
     /// A branch, a tag or a commit. Default: main
     #[arg(long, value_name = "REVISION")]
     revision: Option<String>,
-    /// Print what was done as JSON
+    /// Print the result as JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -81,7 +81,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
 /// Bytes of a fetch that is told in lines: less is there in seconds.
 const LONG: u64 = 50_000_000;
 
-/// A bar with bytes, bytes a second and the time left; where stderr is no terminal, a line for each
+/// A bar with bytes, bytes a second and the time left; if stderr is no terminal, a line for each
 /// tenth.
 struct Bar {
     drawn: ProgressBar,
@@ -122,7 +122,7 @@ impl FetchObserver for Bar {
             self.drawn.set_draw_target(ProgressDrawTarget::stderr());
         }
         self.drawn.set_position(there);
-        // What was there before does not count for the rate.
+        // Bytes that were there before do not count for the rate.
         self.drawn.reset_eta();
     }
 

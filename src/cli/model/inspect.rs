@@ -34,7 +34,7 @@ struct Inspected {
     model: ModelReport,
     vocabulary_size: usize,
     special_tokens: Special,
-    /// What the probes ran on.
+    /// The device that the probes ran on.
     device: String,
     /// The budget that was probed.
     budget: Budget,
@@ -59,7 +59,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         model: args.directory.clone(),
         dtype: args.dtype.clone(),
         device: args.device.clone(),
-        // What is wrong is said, and what else there is to know is shown.
+        // Warnings go to stderr, everything else to stdout.
         allow_inexact: true,
         ..ModelSection::default()
     };

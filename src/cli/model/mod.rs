@@ -1,4 +1,4 @@
-//! `gemscope model`: fetches a model, lists those that are there, shows what is known about one.
+//! `gemscope model`: fetches a model, lists the fetched ones, describes one.
 
 mod download;
 mod inspect;
@@ -18,14 +18,14 @@ enum Action {
     /// Fetch a model from the Hugging Face Hub into the cache that Python's huggingface_hub shares
     ///
     /// Only the graphs of one precision are fetched, with tokenizer, template and settings, and
-    /// nothing of audio. What was cut off goes on at the next byte; every file is compared with the
-    /// hash that the Hub names, also those that are there already. The cache is $HF_HUB_CACHE, else
-    /// $HF_HOME/hub, else ~/.cache/huggingface/hub. HF_TOKEN (or HF_TOKEN_PATH) is sent to the Hub
-    /// alone; HF_ENDPOINT names a mirror, HTTPS_PROXY a proxy.
+    /// nothing of audio. An interrupted download continues at the next byte; every file, also one
+    /// that is there already, is compared with the hash on the Hub. The cache is $HF_HUB_CACHE,
+    /// else $HF_HOME/hub, else ~/.cache/huggingface/hub. HF_TOKEN (or HF_TOKEN_PATH) is sent to the
+    /// Hub alone; HF_ENDPOINT names a mirror, HTTPS_PROXY a proxy.
     Download(download::Args),
     /// List the models that are in the cache, with their precisions, size and last use
     List(list::Args),
-    /// Print layout, graphs, tokens and what the probes found, as JSON
+    /// Print layout, graphs, tokens and probe results, as JSON
     Inspect(inspect::Args),
 }
 

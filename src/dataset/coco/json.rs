@@ -459,14 +459,14 @@ impl WrittenInstances<'_> {
     }
 }
 
-/// Who made the file.
+/// The maker of the file.
 #[derive(Clone, Serialize)]
 #[serde(untagged)]
 pub(crate) enum Info<'d> {
     Own {
         description: &'static str,
         version: &'static str,
-        /// What answered: the model of each run. Not part of COCO.
+        /// The model of each run. Not part of COCO.
         #[serde(skip_serializing_if = "Option::is_none")]
         models: Option<&'d [String]>,
     },

@@ -25,7 +25,7 @@ const LARGEST_TEXT: u64 = 256 << 20;
 /// A checked file of COCO instances.
 #[derive(Debug, Clone)]
 pub struct Instances {
-    /// Where it was read.
+    /// The file that it was read from.
     pub path: PathBuf,
     /// Sorted by id.
     pub images: Vec<ImageEntry>,
@@ -63,7 +63,7 @@ pub struct Annotation {
     pub category: usize,
     /// `[x, y, width, height]` in pixels, as the file has it; finite, sizes not negative.
     pub bbox: [f64; 4],
-    /// In square pixels; of the box where the file has none.
+    /// In square pixels; the box's area if the file has none.
     pub area: f64,
     /// Whether it stands for many objects that are not told apart.
     pub crowd: bool,
@@ -227,7 +227,7 @@ pub(crate) fn checked_bbox(bbox: Lenient<Numbers>) -> Result<[f64; 4], String> {
 }
 
 impl Instances {
-    /// Reads and checks the file at `path`. What was given where the file lacks it goes to
+    /// Reads and checks the file at `path`. Values that were filled in for missing ones go to
     /// `remarks`.
     ///
     /// # Errors
@@ -542,7 +542,7 @@ pub(in super::super) fn dataset(
             (None, None) => {
                 let what = format!(
                     " ({name}) has no width and height, and the image is not there to look: say \
-                     where with --images DIR"
+                     with `images` in which folder it is"
                 );
                 refuse("images of which nobody knows the size", what);
                 continue;

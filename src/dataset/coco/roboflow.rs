@@ -145,7 +145,7 @@ pub(in super::super) fn write(
     if !dataset.is_split() {
         dataset.images.iter_mut().for_each(|image| image.splits = Splits::only(Split::Train));
         remarks
-            .push("there are no splits: all images are in train (--split makes some)".to_owned());
+            .push("there are no splits: all images are in train (`split` makes some)".to_owned());
     }
     let mut inner: Vec<(Split, &str)> =
         dataset.images.iter().map(|image| (split_of(image), inner_name(&image.name))).collect();

@@ -27,8 +27,7 @@ struct Found {
 struct File {
     /// Its path below the annotations, without the extension.
     stem: String,
-    /// The image's name, as `<filename>` has it, in the folder of the file; absent if there is
-    /// none.
+    /// The image's name, from `<filename>`, in the folder of the file; absent if there is none.
     stated: Option<String>,
     /// In pixels; absent if there is none.
     size: Option<(u32, u32)>,
@@ -92,7 +91,8 @@ pub(in super::super) fn read(
             }
             (None, None) => {
                 let problem = format!(
-                    "no size, and {name} is not there to look: say where with --images DIR"
+                    "no size, and {name} is not there to look: say with `images` in which \
+                             folder it is"
                 );
                 reading.problem(&xml, Some(1), "images of which nobody knows the size", problem);
                 continue;
@@ -204,7 +204,8 @@ fn read_splits(
 ) -> Result<(), DatasetError> {
     let mut unknown = 0;
     let lists = Split::ALL.map(|split| (vec![split], split.as_str()));
-    // What stands in this list alone is in one of the two, and nobody says in which.
+    // An image that is only in this list belongs to one of the two splits, but the list does not
+    // say which.
     for (splits, name) in lists.into_iter().chain([(vec![Split::Train, Split::Val], "trainval")]) {
         let list = path.join("ImageSets/Main").join(format!("{name}.txt"));
         if !list.is_file() {

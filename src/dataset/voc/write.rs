@@ -77,7 +77,7 @@ pub(crate) struct Annotation<'a> {
     pub(crate) folder: &'a str,
     /// The image's name in it.
     pub(crate) file_name: &'a str,
-    /// What made the boxes.
+    /// The program that made the boxes.
     pub(crate) database: Option<&'a str>,
     /// In pixels; not 0.
     pub(crate) width: u32,
@@ -147,10 +147,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn boxes_keep_their_edges_within_half_a_pixel(from in 0.0..999.0_f64, length in 1.0..1000.0_f64) {
+        fn boxes_keep_their_edges_within_half_a_pixel(from in 0.0..999.0_f64,
+            length in 1.0..1000.0_f64) {
             let to = (from + length).min(1000.0);
             let (first, last) = pixels(from, to, 1000);
-            prop_assert!((f64::from(first - 1) - from).abs() <= 0.5 && (f64::from(last) - to).abs() <= 0.5);
+            prop_assert!((f64::from(first - 1) - from).abs() <= 0.5
+                && (f64::from(last) - to).abs() <= 0.5);
             prop_assert!(1 <= first && first <= last && last <= 1000);
         }
 

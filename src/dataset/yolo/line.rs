@@ -6,7 +6,7 @@
 
 use crate::record::BBox;
 
-/// What parts of the image's size may exceed 1 by, as rounding; more is no part of anything.
+/// By how much a share of the image's size may exceed 1, for rounding.
 const ROUNDING: f64 = 0.01;
 
 /// The shape that a line describes.

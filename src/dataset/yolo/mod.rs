@@ -2,8 +2,8 @@
 //! image's size.
 //!
 //! The layout (docs.ultralytics.com/datasets/detect): `train`, `val` and `test` name folders of
-//! images (or lists of them) relative to `path`, and a label file lies where its image lies, with
-//! the last folder `images` replaced by `labels`.
+//! images (or lists of them) relative to `path`. The path of a label file is its image's, with the
+//! last folder `images` replaced by `labels`.
 
 mod line;
 mod read;
@@ -18,7 +18,7 @@ pub(super) use write::write;
 pub(crate) use write::{label_line, names};
 
 /// The label file of the image at `path`, as Ultralytics looks for it: with `labels` for the last
-/// folder `images`, however deep that lies, and beside the image if there is none.
+/// folder `images`, at any depth, and beside the image if there is none.
 fn label_of(path: &Path) -> PathBuf {
     let folder = path.parent().map(labels_beside).unwrap_or_default();
     folder.join(path.file_name().unwrap_or_default()).with_extension("txt")

@@ -26,13 +26,13 @@ struct Source {
     split: Option<Split>,
 }
 
-/// Where label files are looked for.
+/// The folders of label files.
 enum Labels<'r> {
-    /// Where Ultralytics looks, seen from the image: first by its whole path, then by the part of
-    /// it below the dataset's folder `root`, which may itself lie below a folder `images`.
+    /// At the place of Ultralytics, seen from the image: first by its whole path, then by the part
+    /// of it below the dataset's folder `root`, which may itself lie below a folder `images`.
     OfImages { root: &'r Path },
-    /// Under the dataset, while the images are elsewhere: in the folder `labels`, or where
-    /// Ultralytics would look if the images were there.
+    /// Under the dataset, while the images are elsewhere: in the folder `labels`, or at the place
+    /// of Ultralytics if the images were there.
     Under { root: &'r Path, labels: PathBuf },
 }
 
@@ -118,14 +118,17 @@ pub(in super::super) fn read(
         })
         .collect();
     if images.is_empty() {
-        return Err(DatasetError::file(path, "no images: say where they are with --images DIR"));
+        return Err(DatasetError::file(
+            path,
+            "no images: say with `images` in which folder they are",
+        ));
     }
     counts.remark(reading.remarks);
     Ok(Dataset { categories: settings.names, images, ..Dataset::default() })
 }
 
-/// Where the images are: in the parts that are named, each of which must be there; else in
-/// `images`, or beside the settings.
+/// The images' files: in the named parts, each of which must be there; else in `images`, or beside
+/// the settings.
 fn sources(root: &Path, file: &Path, parts: &[Part]) -> Result<Vec<Source>, DatasetError> {
     if parts.is_empty() {
         let images = root.join("images");
@@ -189,7 +192,7 @@ struct Found<'r> {
     settings: &'r Settings,
     /// With the paths that they were found under.
     images: Vec<(PathBuf, Image)>,
-    /// By its real path, where an image is in `images`: one image may be in several parts.
+    /// By its real path and its place in `images`: one image may be in several parts.
     places: HashMap<PathBuf, usize>,
     /// Label files, by their real paths.
     used: HashSet<PathBuf>,
@@ -333,7 +336,7 @@ impl Found<'_> {
                 }
                 let problem = format!(
                     "there is no image {}.* whose labels would lie here, in {}, and boxes are in \
-                     parts of its size: say where the images are with --images DIR",
+                     parts of its size: say with `images` in which folder they are",
                     stem(&file),
                     place.display()
                 );
@@ -371,7 +374,7 @@ impl Found<'_> {
     }
 }
 
-/// The one folder of labels, where the images lie elsewhere.
+/// The one folder of labels, if the images lie elsewhere.
 fn labels_of(root: &Path, parts: &[Part]) -> PathBuf {
     let declared: HashSet<PathBuf> = parts.iter().map(|part| labels_beside(&part.place)).collect();
     let one = declared.into_iter().next().filter(|labels| {
@@ -409,8 +412,8 @@ fn listed(
     Ok(images)
 }
 
-/// The folder that names are relative to: the deepest that holds all parts, or `images` where lists
-/// name images of it alone.
+/// The folder that names are relative to: the deepest that holds all parts, or `images` if the
+/// lists name only images in it.
 fn above(root: &Path, sources: &[Source], images: &[(PathBuf, Image)]) -> PathBuf {
     let inner = root.join("images");
     let lists = sources.iter().any(|source| source.place.is_file());

@@ -129,7 +129,7 @@ fn remark_other_parts(text: &str, base: &Path, remarks: &mut Vec<String>) {
 pub(super) struct Settings {
     /// The names of the classes, by number.
     pub(super) names: Vec<String>,
-    /// Where the parts are, as far as they are named.
+    /// The paths of the parts, as far as they are named.
     pub(super) parts: Vec<Part>,
     /// How many numbers the keypoints of a line have.
     pub(super) keypoints: Option<usize>,
@@ -318,7 +318,7 @@ fn base(path: Option<&str>, root: &Path, remarks: &mut Vec<String>) -> PathBuf {
     let Some(path) = path.filter(|path| !path.is_empty()) else { return root.to_owned() };
     let places = [root.join(path), PathBuf::from(path)];
     places.into_iter().find(|place| place.is_dir()).unwrap_or_else(|| {
-        // Many a `path` is of the machine where the dataset was made.
+        // Many a `path` belongs to the machine on which the dataset was made.
         remarks.push(format!(
             "path is {path:?}, which is not there: splits are looked for beside data.yaml"
         ));

@@ -1,9 +1,9 @@
 //! A [`Dataset`] to a folder for YOLO.
 //!
-//! In: a [`Dataset`]. Out: label files, `data.yaml`, and of a dataset with splits their lists
+//! In: a [`Dataset`]. Out: label files, `data.yaml`, and the lists of a dataset with splits
 //! (`train.txt` ...). Promises: boxes keep their edges to a thousandth of a pixel; a label file
-//! lies where Ultralytics looks for that of its image under `images/`; no name can break the YAML,
-//! or be anything but a string there.
+//! lies at the place that Ultralytics derives from its image under `images/`; no name can break the
+//! YAML, or be anything but a string there.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -91,8 +91,8 @@ fn outline_line(class: usize, polygon: &[f64], width: u32, height: u32) -> Strin
     line + "\n"
 }
 
-/// The lines of `data.yaml` that say where the splits are: one folder if there are none, else a
-/// list of each. Ultralytics asks for train and val in any case.
+/// The lines of `data.yaml` about splits: one folder if there are none, else a list of each.
+/// Ultralytics asks for train and val in any case.
 fn splits(
     dataset: &Dataset,
     put: &mut Put<'_>,
@@ -139,7 +139,7 @@ fn splits(
 }
 
 /// The line of a box in an image of `width` x `height` pixels, with its end. Eight decimals are a
-/// thousandth of a pixel even where an image is 100,000 pixels wide.
+/// thousandth of a pixel even if an image is 100,000 pixels wide.
 pub(crate) fn label_line(class: usize, bbox: &BBox, width: u32, height: u32) -> String {
     let (width, height) = (f64::from(width), f64::from(height));
     let (x, y) =

@@ -14,9 +14,9 @@ use super::{Cuda, CudaDevice};
 /// Looks for CUDA devices. Asking a device for its free memory takes a moment: the driver makes a
 /// context for it.
 pub fn cuda() -> Cuda {
-    // cudarc panics where it finds no driver, and where a driver lacks a function: the first is
-    // asked beforehand, the second is caught. SAFETY: loads the driver's library, as every program
-    // that uses CUDA does.
+    // cudarc panics if it finds no driver, and if a driver lacks a function: the first is checked
+    // beforehand, the second is caught. SAFETY: loads the driver's library, as every program that
+    // uses CUDA does.
     let present = catch_unwind(|| unsafe { sys::is_culib_present() }).unwrap_or(false);
     if !present {
         return Cuda { problem: Some("there is no CUDA driver".to_owned()), ..Cuda::default() };

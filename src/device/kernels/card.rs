@@ -16,7 +16,7 @@ use cudarc::nvrtc::Ptx;
 use super::{Address, Allowed, KernelError, PickRow, RowAt, THREADS, TopK, blocks, patch_values};
 use crate::device::devices::{CudaDevice, driver_words};
 
-/// So many masks are kept on the card: 32 KiB each with a vocabulary of 262144.
+/// The most masks that are kept on the card: 32 KiB each with a vocabulary of 262144.
 const MASKS_KEPT: usize = 512;
 
 fn failed(action: &'static str) -> impl Fn(DriverError) -> KernelError {
@@ -33,17 +33,17 @@ pub(in crate::device) struct Kernels {
     gather_rows_16: CudaFunction,
     gather_rows_32: CudaFunction,
     mask_rows: CudaFunction,
-    /// What grammars allowed before: they come to the same places again and again.
+    /// Masks that grammars allowed before: the same ones return again and again.
     masks: Mutex<HashMap<Box<[u32]>, CudaSlice<u32>>>,
-    /// Pages that stay where they are, which the card reads by itself.
+    /// Pinned pages, which the card reads directly.
     pinned: Mutex<Option<PinnedHostSlice<u8>>>,
 }
 
 impl Kernels {
-    /// Loads them on `card`, of which [`devices::cuda`](crate::device::devices::cuda) told.
+    /// Loads them on `card`, which [`devices::cuda`](crate::device::devices::cuda) found.
     ///
     /// # Errors
-    /// [`KernelError`] where the driver refuses the card or a kernel.
+    /// [`KernelError`] if the driver refuses the card or a kernel.
     pub(in crate::device) fn load(card: &CudaDevice) -> Result<Self, KernelError> {
         let context = CudaContext::new(card.index).map_err(failed("make a context"))?;
         let module =
@@ -153,7 +153,7 @@ impl Kernels {
     /// the bytes go over the bus.
     ///
     /// # Safety
-    /// There is room for all values at `to`: 2 bytes each where they are `halves`, else 4.
+    /// There is room for all values at `to`: 2 bytes each if they are `halves`, else 4.
     pub(in crate::device) unsafe fn patches_to(
         &self,
         rgb: &[u8],
@@ -190,8 +190,8 @@ impl Kernels {
     /// [`reference::pick`](super::reference::pick) of logits that lie on the card.
     ///
     /// # Safety
-    /// At `logits` there are, in f16 where they are `halves`, else in f32, as many lines of
-    /// `vocabulary` as `rows` name.
+    /// At `logits` there are as many lines of `vocabulary` as `rows` name, in f16 if they are
+    /// `halves`, else in f32.
     pub(in crate::device) unsafe fn pick_at(
         &self,
         logits: Address,
@@ -215,7 +215,7 @@ impl Kernels {
                 Allowed::Bits(_) | Allowed::All => {}
             }
         }
-        // An address is wanted also where there is no list.
+        // An address is needed even if there is no list.
         listed.push(0);
         let lists = self.upload(&listed)?;
         let mut next = self.address(&lists);

@@ -1,12 +1,12 @@
 //! Kernels for CUDA devices.
 //!
-//! In: bytes, logits or cache rows, in main memory or in a card's. Out: what the kernel made of
-//! them. Promises: nothing that a kernel computes differs from what the CPU's code computes, but
-//! for the last digits of a sum of exponentials; a driver that refuses is an error and no panic.
+//! In: bytes, logits or cache rows, in main memory or in a card's. Out: the kernel's result.
+//! Promises: a kernel computes the same as the CPU's code, except for the last digits of a sum of
+//! exponentials; a driver that refuses is an error and no panic.
 //!
-//! The `.cu` files are the sources and say what a kernel is given. The `.ptx` files beside them are
-//! compiled from them by `export/checks/kernels_ptx.py` (NVRTC 13.0, for compute capability 7.5),
-//! so that nobody needs a compiler; the driver translates them for its card.
+//! The `.cu` files are the sources and document a kernel's arguments. The `.ptx` files beside them
+//! are compiled from them by `export/checks/kernels_ptx.py` (NVRTC 13.0, for compute capability
+//! 7.5), so that users need no compiler; the driver translates them for its card.
 #![allow(unsafe_code)]
 
 #[cfg(feature = "cuda")]
@@ -29,15 +29,15 @@ type Address = u64;
 #[cfg_attr(not(feature = "cuda"), allow(dead_code))] // kernels alone read it
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RowAt {
-    /// Where its source begins.
+    /// The start of its source.
     pub(super) source: Address,
     /// Columns of the source.
     pub(super) columns: usize,
-    /// Which row, from where, and how much; its own `source` does not count.
+    /// The row, its first token, and the number of tokens; its own `source` does not count.
     pub(super) taken: GatherRow,
 }
 
-/// Threads of a block, of every kernel: `pick` has shared memory for so many.
+/// Threads of a block, of every kernel: `pick` has shared memory for this many.
 const THREADS: u32 = 256;
 
 /// How many blocks have a thread for each of `count` elements.
@@ -58,7 +58,7 @@ pub enum KernelError {
     /// The driver's own words.
     #[error("the CUDA driver refuses to {action}: {reason}")]
     Driver {
-        /// What was to be done.
+        /// The operation.
         action: &'static str,
         /// Its reason.
         reason: String,
@@ -83,13 +83,13 @@ pub enum Allowed<'l> {
     /// Every one.
     #[default]
     All,
-    /// Those whose bit is set, the lowest bit of a word first; ids that have no bit may not.
+    /// The ids whose bit is set, the lowest bit of a word first; ids without a bit are not allowed.
     Bits(&'l [u32]),
     /// These; at least one.
     Ids(&'l [u32]),
 }
 
-/// What is to be picked of a line of logits.
+/// The ids to pick from a line of logits.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PickRow<'l> {
     /// The line.
@@ -102,24 +102,24 @@ pub struct PickRow<'l> {
 
 /// The most ids that are sent to a card as a list: 4 KiB of them. Masks of more are sent once and
 /// stay there.
-const LONGEST_LIST: usize = 1024;
+const MAX_LIST: usize = 1024;
 
 /// Which ids may be picked, as a kernel takes them.
 #[derive(Debug)]
-pub(super) enum Sent<'l> {
+pub(super) enum AllowedIds<'l> {
     As(Allowed<'l>),
     List(Vec<u32>),
     Bits(Vec<u32>),
 }
 
-impl<'l> Sent<'l> {
+impl<'l> AllowedIds<'l> {
     /// Short masks are sent as lists; others have a bit for each id of the vocabulary.
     pub(super) fn of(allowed: Allowed<'l>, vocabulary: usize) -> Self {
         let Allowed::Bits(bits) = allowed else { return Self::As(allowed) };
         let set = bits.iter().map(|word| word.count_ones() as usize).sum();
         let words = vocabulary.div_ceil(32);
         // An empty list would allow everything.
-        if (1..=LONGEST_LIST).contains(&set) {
+        if (1..=MAX_LIST).contains(&set) {
             return Self::List(set_bits(bits).map(|id| id as u32).collect());
         }
         match bits.get(..words) {
@@ -153,21 +153,21 @@ pub(crate) fn set_bits(words: &[u32]) -> impl Iterator<Item = usize> {
 }
 
 impl PickRow<'_> {
-    /// What of it goes over the bus, but for a mask that goes there once.
+    /// The part of it that goes over the bus each time; a mask goes there once.
     pub(super) fn sent_bytes(&self) -> usize {
         // Address, count, line, temperature.
         20 + if let Allowed::Ids(ids) = self.allowed { ids.len() * 4 } else { 0 }
     }
 }
 
-/// What `pick` is given.
+/// Arguments of `pick`.
 #[derive(Debug, Clone, Copy)]
 pub struct PickInput<'l> {
     /// `[lines, vocabulary]`.
     pub logits: Logits<'l>,
     /// Ids of a line.
     pub vocabulary: usize,
-    /// What is wanted.
+    /// The ids to pick.
     pub rows: &'l [PickRow<'l>],
     /// How many ids are wanted of each row.
     pub most: usize,
@@ -181,15 +181,15 @@ pub struct TopK {
     pub ids: Vec<u32>,
     /// Their logits.
     pub logits: Vec<f32>,
-    /// The largest logit of all ids, allowed or not; NaN where a logit is, or none is finite.
+    /// The largest logit of all ids, allowed or not; NaN if a logit is, or none is finite.
     pub largest: f32,
     /// The sum of `exp(logit - largest)` over all ids.
     pub sum: f64,
 }
 
 impl TopK {
-    /// Natural logarithm of the sum of the exponentials of all logits; `None` where one is not a
-    /// number, or none is finite.
+    /// Natural logarithm of the sum of the exponentials of all logits; `None` if one is NaN, or
+    /// none is finite.
     pub fn log_sum(&self) -> Option<f64> {
         self.largest.is_finite().then(|| self.sum.ln() + f64::from(self.largest))
     }
@@ -207,7 +207,8 @@ impl TopK {
         Some(f64::from(self.logit(id)?) - self.log_sum()?)
     }
 
-    /// What a kernel wrote, without the `suppressed` ids and those that are none; at most `most`.
+    /// The ids that a kernel wrote, without the `suppressed` ones and the empty places; at most
+    /// `most`.
     pub(crate) fn found(mut self, suppressed: &[u32], most: usize) -> Self {
         let best = self.ids.into_iter().zip(self.logits);
         let found = best.filter(|(id, _)| *id != u32::MAX && !suppressed.contains(id)).take(most);
@@ -236,7 +237,7 @@ pub struct GatherRow {
     pub source: usize,
     /// Its row there.
     pub row: usize,
-    /// The column where its tokens begin.
+    /// The column of its first token.
     pub first: usize,
     /// How many of its tokens are taken.
     pub length: usize,

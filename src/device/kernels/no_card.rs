@@ -1,4 +1,4 @@
-//! The kernels of a build without CUDA: there is no card, so there are none.
+//! The kernels of a build without CUDA: there is no card, so they cannot be loaded.
 
 use super::{Address, KernelError, PickRow, RowAt, TopK};
 use crate::device::devices::CudaDevice;

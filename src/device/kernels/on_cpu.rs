@@ -15,7 +15,7 @@ use super::{
     Allowed, GatherRow, Logits, PickInput, PickRow, TopK, blocks, patch_values, reference,
 };
 
-/// The sources as a library; `None`, said on stderr, where there is no compiler for them.
+/// The sources as a library; `None`, said on stderr, if there is no compiler for them.
 fn sources() -> Option<&'static Library> {
     static SOURCES: OnceLock<Option<(tempfile::TempDir, Library)>> = OnceLock::new();
     let sources = SOURCES.get_or_init(|| {
@@ -52,8 +52,8 @@ fn compiled(folder: &Path) -> Option<PathBuf> {
                 |output| String::from_utf8_lossy(&output.stderr).into(),
             );
             let reason: String = words.lines().take(3).collect::<Vec<_>>().join("; ");
-            // Past the harness, which keeps what a test that passes prints: nobody should take it
-            // for tried.
+            // Written past the test harness, which hides the output of tests that pass: a skipped
+            // test should be seen.
             let _ = writeln!(
                 std::io::stderr(),
                 "SKIPPED: the kernels' sources on the CPU: {compiler} cannot compile them: {reason}"

@@ -106,7 +106,7 @@ fn tree<T: Copy>(mut shared: Vec<T>, joined: impl Fn(T, T) -> T) -> T {
     shared[0]
 }
 
-/// Larger logits first, of equal ones lower ids; 0 is none.
+/// Larger logits first, of equal ones lower ids; 0 stands for none.
 fn key(logit: f32, id: usize, temperature: f32) -> u64 {
     let scaled = if temperature > 0.0 { logit / temperature } else { logit + 0.0 };
     if !scaled.is_finite() {

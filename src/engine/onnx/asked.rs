@@ -1,29 +1,31 @@
 //! Views whose answers are being written by the graphs.
 //!
-//! In: a view's questions. Out: the requests that they make, and what their replies say together.
-//! Promises: prompt, sizes and label of every answer go into its reading, so that whoever keeps it
-//! needs nothing else.
+//! In: a view's questions. Out: their requests, and the answers that the replies add up to.
+//! Promises: a reading has the prompt, sizes and label of its answer, so the caller need not keep
+//! the question.
 
 use std::sync::Arc;
 
 use crate::answer;
 use crate::engine::{
-    AnswerOptions, Asked, EXPLAINED_BOXES, FindQuestion, Learned, Question, REASON_TOKENS,
+    AnswerOptions, EXPLAINED_BOXES, FindQuestion, ImageQuestions, Learned, Question, REASON_TOKENS,
     RateQuestion, Shown,
 };
-use crate::generate::{Finished, GenerateOptions, Generated, NextToken, Reply, Request, Wanted};
+use crate::generate::{
+    Finished, GenerateOptions, Generated, NextToken, Reply, Request, RequestKind,
+};
 use crate::preprocess::TargetSize;
 use crate::prompt::Query;
 use crate::record::{Answer, BBox, Budget, Rating, Sampling, TokenCounts};
 
-/// What is remembered of a view while its answers are written.
+/// State of a view while its answers are written.
 pub(super) struct AskedView {
-    asked: Arc<Asked>,
-    /// Of the first view.
+    asked: Arc<ImageQuestions>,
+    /// The region of the first view.
     bbox: BBox,
     budget: Budget,
     size: TargetSize,
-    /// Of each view.
+    /// Soft tokens of each view.
     soft_tokens: Vec<u32>,
     options: AnswerOptions,
     stream: u64,
@@ -34,7 +36,7 @@ pub(super) struct AskedView {
 }
 
 impl AskedView {
-    /// What is shown, which is at least one view; `None` otherwise.
+    /// The state for `shown`; `None` if it has no view.
     pub(super) fn of(shown: &Shown) -> Option<Self> {
         let stream = shown.stream();
         let first = shown.views.first()?;
@@ -51,8 +53,8 @@ impl AskedView {
         })
     }
 
-    /// Every question, in as many requests as each needs: which views each request is about, and
-    /// what its reply is kept by.
+    /// The requests of all questions: the views of each, the part that its reply is kept under, and
+    /// the request.
     pub(super) fn requests(&mut self) -> Vec<(Vec<usize>, usize, Request)> {
         let asked = Arc::clone(&self.asked);
         let mut requests = Vec::with_capacity(asked.questions.len());
@@ -65,21 +67,19 @@ impl AskedView {
                         labels: question.task.labels().len(),
                         stream: self.stream.wrapping_add(index as u64),
                     };
-                    let wanted = Wanted::Answer { options, grammar: question.grammar.clone() };
+                    let kind = RequestKind::Generate { options, grammar: question.grammar.clone() };
                     let prompt_ids = question.query.token_ids(self.size.soft_tokens());
-                    requests.push((vec![0], self.part(index), Request { prompt_ids, wanted }));
+                    requests.push((vec![0], self.part(index), Request { prompt_ids, kind }));
                 }
                 Question::Rate(question) => {
                     let soft_tokens =
                         |view: &usize| self.soft_tokens.get(*view).copied().unwrap_or(0);
                     let soft_tokens: Vec<u32> = question.views.iter().map(soft_tokens).collect();
                     let prompt_ids = question.query.token_ids_of(&soft_tokens);
-                    let places = question
-                        .tokens
-                        .as_ref()
-                        .map_or_else(Vec::new, |tokens| tokens.requests(&prompt_ids));
-                    for place in places {
-                        requests.push((question.views.clone(), self.part(index), place));
+                    let tokens = question.tokens.as_ref();
+                    let own = tokens.map_or_else(Vec::new, |tokens| tokens.requests(&prompt_ids));
+                    for request in own {
+                        requests.push((question.views.clone(), self.part(index), request));
                     }
                 }
             }
@@ -94,10 +94,9 @@ impl AskedView {
         self.parts.len() - 1
     }
 
-    /// Other requests that a reply gives rise to, and what their replies are kept by: why the view
-    /// is rated so, where that is wanted and the word is known with this reply; what is wrong with
-    /// each box that was found.
-    pub(super) fn took(&mut self, finished: &Finished) -> Vec<(usize, Request)> {
+    /// Follow-up requests triggered by this reply, with their part: the reason for a rating once
+    /// its word is known, or one sentence for each detected box.
+    pub(super) fn follow_ups(&mut self, finished: &Finished) -> Vec<(usize, Request)> {
         let asked = Arc::clone(&self.asked);
         let Some(&index) = self.parts.get(finished.query) else { return Vec::new() };
         let queries = match (asked.questions.get(index), &finished.reply) {
@@ -129,18 +128,19 @@ impl AskedView {
         let mut requests = Vec::with_capacity(queries.len());
         for query in queries {
             let prompt_ids = query.token_ids(self.size.soft_tokens());
-            let wanted = Wanted::Answer { options, grammar: None };
-            requests.push((self.part(index), Request { prompt_ids, wanted }));
+            let kind = RequestKind::Generate { options, grammar: None };
+            requests.push((self.part(index), Request { prompt_ids, kind }));
         }
         requests
     }
 
-    /// What asks why, once all places of a question are known with the one at `place`.
+    /// The question for the reason, once the replies to all requests of a question are known; the
+    /// one of part `last` is `now`.
     fn reason(
         &self,
         question: &RateQuestion,
         index: usize,
-        place: usize,
+        last: usize,
         now: &NextToken,
     ) -> Option<Query> {
         if question.reasons.is_empty() {
@@ -152,24 +152,24 @@ impl AskedView {
             .zip(&self.replies)
             .enumerate()
             .filter(|(_, (part, _))| **part == index);
-        let places = own.map(|(at, (_, reply))| match reply {
-            _ if at == place => Some(now),
+        let replies = own.map(|(at, (_, reply))| match reply {
+            _ if at == last => Some(now),
             Some(Reply::Next(next)) => Some(next),
             _ => None,
         });
-        let places: Vec<&NextToken> = places.collect::<Option<_>>()?;
-        let word = question.tokens.as_ref()?.distribution(&places)?.top();
+        let replies: Vec<&NextToken> = replies.collect::<Option<_>>()?;
+        let word = question.tokens.as_ref()?.distribution(&replies)?.top();
         question.reasons.get(word).cloned()
     }
 
     /// Keeps the reply to a request.
     pub(super) fn keep(&mut self, query: usize, reply: Reply) {
-        if let Some(place) = self.replies.get_mut(query) {
-            *place = Some(reply);
+        if let Some(slot) = self.replies.get_mut(query) {
+            *slot = Some(reply);
         }
     }
 
-    /// What all replies together say.
+    /// Puts all replies together.
     pub(super) fn learned(mut self) -> Learned {
         let asked = Arc::clone(&self.asked);
         let questions = &asked.questions;
@@ -179,10 +179,10 @@ impl AskedView {
             replies[question].extend(reply);
         }
         for (question, replies) in questions.iter().zip(replies) {
-            let (mut places, mut answers) = (Vec::new(), Vec::new());
+            let (mut tokens, mut answers) = (Vec::new(), Vec::new());
             for reply in replies {
                 match reply {
-                    Reply::Next(next) => places.push(next),
+                    Reply::Next(next) => tokens.push(next),
                     Reply::Answer(generated) => answers.push(generated),
                 }
             }
@@ -195,7 +195,7 @@ impl AskedView {
                         .extend(first.map(|answer| self.reading(question, answer, answers)));
                 }
                 Question::Rate(question) => {
-                    learned.ratings.extend(rating(question, &places, first));
+                    learned.ratings.extend(rating(question, &tokens, first));
                 }
             }
         }
@@ -230,11 +230,11 @@ impl AskedView {
 
 fn rating(
     question: &RateQuestion,
-    places: &[NextToken],
+    tokens: &[NextToken],
     reason: Option<Generated>,
 ) -> Option<Rating> {
     let distribution =
-        question.tokens.as_ref()?.distribution(&places.iter().collect::<Vec<_>>())?;
+        question.tokens.as_ref()?.distribution(&tokens.iter().collect::<Vec<_>>())?;
     let reason = reason.map(|reason| reason.text.trim().to_owned());
     Some(question.rating(distribution.probabilities, distribution.mass, reason))
 }

@@ -1,8 +1,8 @@
 //! The exported graphs in ONNX Runtime, as an engine.
 //!
-//! In: views cut into patches. Out: their answers, as soon as each is whole. Promises: views are
-//! encoded no earlier than their requests find a row, so soft tokens do not pile up; views of one
-//! size are encoded together where the model allows it; an answer is what it would be alone.
+//! In: views cut into patches. Out: their answers, each as soon as it is complete. Promises: a view
+//! is encoded only when a row is free for its requests, so soft tokens do not pile up; views of one
+//! size are encoded together if the model allows it; an answer does not depend on the others.
 
 mod asked;
 
@@ -29,17 +29,16 @@ pub struct OnnxEngine {
     pending: VecDeque<Shown>,
     /// Requests about them.
     pending_requests: usize,
-    /// By the number under which the batch has it: what is known of a view whose answers are
-    /// written.
-    writing: HashMap<usize, Writing>,
+    /// Views whose answers are being written, by their number in the batch.
+    writing: HashMap<usize, OpenView>,
     next_number: usize,
     vision_time: Duration,
-    /// What ONNX Runtime had done before, while the model was opened.
+    /// Time in ONNX Runtime before, while the model was opened.
     runtime_before: Duration,
 }
 
 /// The answers to one [`Shown`].
-struct Writing {
+struct OpenView {
     id: usize,
     view: AskedView,
     /// Replies that are still to come.
@@ -118,7 +117,7 @@ impl OnnxEngine {
         Ok(())
     }
 
-    /// The soft tokens of each grid. Where several fail together, each is tried by itself.
+    /// The soft tokens of each grid. If several fail together, each is tried alone.
     fn encode_all(&mut self, grids: Vec<(PatchGrid, usize)>) -> Vec<Result<Features, GraphError>> {
         let again = if grids.len() > 1 { grids.clone() } else { Vec::new() };
         match self.model.encode(grids) {
@@ -137,7 +136,7 @@ impl OnnxEngine {
         let number = self.next_number;
         self.next_number += 1;
         let open = requests.len();
-        // Requests about the same views, in the same order, share what they have in common.
+        // Requests about the same views, in the same order, share their prefix.
         let mut requests = requests.into_iter().peekable();
         while let Some((views, query, request)) = requests.next() {
             let mut same = vec![(query, request)];
@@ -153,13 +152,13 @@ impl OnnxEngine {
             };
             self.batch.submit(number, shown, same);
         }
-        self.writing.insert(number, Writing { id, view, open, error: None });
+        self.writing.insert(number, OpenView { id, view, open, error: None });
     }
 
-    /// Keeps a reply, and asks what it gives rise to.
+    /// Keeps a reply, and submits its follow-up requests.
     fn replied(&mut self, finished: Finished, answered: &mut Vec<Answered>) {
         let Some(writing) = self.writing.get_mut(&finished.view) else { return };
-        for (query, request) in writing.view.took(&finished) {
+        for (query, request) in writing.view.follow_ups(&finished) {
             writing.open += 1;
             self.batch.follow_up(&finished, query, request);
         }
@@ -169,7 +168,7 @@ impl OnnxEngine {
             Err(error) => writing.error = writing.error.take().or(Some(error)),
         }
         if writing.open == 0
-            && let Some(Writing { id, view, error, .. }) = self.writing.remove(&finished.view)
+            && let Some(OpenView { id, view, error, .. }) = self.writing.remove(&finished.view)
         {
             let learned =
                 error.map_or_else(|| Ok(view.learned()), |error| Err(EngineError::new(error)));
@@ -196,7 +195,7 @@ impl Engine for OnnxEngine {
         self.pending.is_empty() && self.writing.is_empty()
     }
 
-    /// Encodes what there is a row for, and decodes a step; `wait` is never waited for.
+    /// Encodes views while rows are free, and decodes a step; never waits, whatever `wait` is.
     fn advance(&mut self, _wait: Duration) -> Result<Vec<Answered>, EngineError> {
         let mut answered = Vec::new();
         while !self.pending.is_empty() && self.batch.room() > 0 {

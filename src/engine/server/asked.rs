@@ -1,7 +1,7 @@
 //! All questions about one view, one after another.
 //!
-//! In: a view. Out: what the server's answers say together. Promises: scores are those of the
-//! answer's own tokens, or none; the sizes in a reading are those that the server's figures say.
+//! In: a view. Out: the server's answers. Promises: scores are those of the answer's own tokens, or
+//! none; the sizes in a reading are those of the server's figures.
 
 use std::sync::atomic::Ordering;
 
@@ -14,7 +14,7 @@ use crate::engine::{
 };
 use crate::prompt::Query;
 use crate::record::{Answer, BBox, Budget, Rating, Sampling, TokenCounts};
-use crate::server::{Ask, AskError, BoxList, Look, Picture, Reply};
+use crate::server::{Ask, AskError, BoxList, Logprobs, Picture, Reply};
 
 /// A view whose pictures are encoded.
 struct Prepared {
@@ -22,18 +22,18 @@ struct Prepared {
     bbox: BBox,
     budget: Budget,
     resized: [u32; 2],
-    /// Of the first picture.
+    /// Soft tokens of the first picture.
     soft_tokens: u32,
     max_tokens: usize,
     sampling: Sampling,
-    /// Of this view.
+    /// Mixed into the sampling seed, for this view.
     stream: u64,
 }
 
 type Stop<'s> = &'s dyn Fn() -> bool;
 
 impl Shared {
-    /// What the server's answers to all questions say.
+    /// Asks all questions about a view, one after another.
     pub(super) fn learned(&self, shown: Shown, stop: Stop<'_>) -> Result<Learned, AskError> {
         let asked = std::sync::Arc::clone(&shown.asked);
         let prepared = self.prepared(shown)?;
@@ -108,11 +108,14 @@ impl Shared {
             Sampling::Greedy => Sampling::Greedy,
         };
         let form = question.form.as_deref();
-        let look =
-            if self.server.gives_scores(form.is_some()) { Look::Answer } else { Look::Nothing };
+        let logprobs = if self.server.gives_scores(form.is_some()) {
+            Logprobs::OfAnswer
+        } else {
+            Logprobs::None
+        };
         let ask = Ask {
             sampling,
-            look,
+            logprobs,
             ..view.ask(&question.query, &view.pictures, form, view.max_tokens)
         };
         let reply = self.ask(&ask, stop)?;
@@ -121,7 +124,7 @@ impl Shared {
                 "the server's token probabilities do not fit its answer: its boxes have no scores"
             );
         }
-        // Of one picture: of several it is not known which became how many.
+        // Only for a single picture: of several, only the total is known.
         let seen = self.server.soft_tokens(&ask, reply.usage.prompt, view.soft_tokens, stop);
         let tokens = match (reply.usage.prompt, reply.usage.answer) {
             (Some(prompt), Some(answer)) => Some(TokenCounts {
@@ -156,8 +159,10 @@ impl Shared {
         let pictures: Vec<Picture> =
             question.views.iter().filter_map(|index| view.pictures.get(*index).cloned()).collect();
         let words = self.words.of(&self.server, &question.words, stop)?;
-        let ask =
-            Ask { look: Look::First(words.ids()), ..view.ask(&question.query, &pictures, None, 1) };
+        let ask = Ask {
+            logprobs: Logprobs::OfFirstToken(words.ids()),
+            ..view.ask(&question.query, &pictures, None, 1)
+        };
         let reply = self.ask(&ask, stop)?;
         let axis = &question.axis;
         let unread = |reason: String| AskError::View(format!("{axis} cannot be rated: {reason}"));
@@ -197,7 +202,7 @@ impl Prepared {
             max_tokens,
             sampling: Sampling::Greedy,
             form,
-            look: Look::Nothing,
+            logprobs: Logprobs::None,
             budget: self.budget.soft_tokens(),
         }
     }

@@ -1,9 +1,9 @@
 //! A server of models, as an engine.
 //!
 //! In: views as rows of pixels. Out: their answers, in the order in which the server gives them.
-//! Promises: all questions about a view follow each other on one thread, so that the server's
-//! prefix cache serves them; a view that is cancelled is forgotten, whatever the server still does
-//! for it; a server that is gone ends the engine after what it answered is given out.
+//! Promises: all questions about a view are asked in turn on one thread, so that the server's
+//! prefix cache serves them; a cancelled view is forgotten, even if the server still works on it;
+//! if the server fails, the answers that it gave before are returned first.
 
 mod asked;
 mod words;
@@ -19,10 +19,10 @@ use crossbeam_channel::{Receiver, Sender};
 use super::{Answered, Effort, Engine, EngineError, Learned, Shown, ViewForm};
 use crate::server::{AskError, Server};
 
-/// So long new views are waited for while more of them could be asked about.
+/// How long new views are waited for while the server could take more of them.
 const WAIT_WITH_ROOM: Duration = Duration::from_millis(20);
 
-/// What becomes of a view.
+/// States of a view.
 const QUEUED: u8 = 0;
 const ASKED: u8 = 1;
 const DONE: u8 = 2;
@@ -34,10 +34,10 @@ struct Job {
     state: Arc<AtomicU8>,
 }
 
-/// What a thread gives back.
+/// The result of a view, from its thread.
 type Outcome = (usize, Result<Learned, AskError>);
 
-/// What all threads share.
+/// State shared by all threads.
 struct Shared {
     server: Arc<Server>,
     words: words::ServerWords,
@@ -59,7 +59,7 @@ pub struct ServerEngine {
     threads: usize,
     /// Views that are not answered, by their ids.
     open: HashMap<usize, Arc<AtomicU8>>,
-    /// What ended the server; given out once its answers are.
+    /// The error that ended the server; returned after its last answers.
     ended: Option<EngineError>,
 }
 
@@ -92,15 +92,15 @@ impl ServerEngine {
         let shared = Arc::clone(&self.shared);
         std::thread::spawn(move || {
             while let Ok(job) = shared.jobs.recv() {
-                if !shared.take(job) {
+                if !shared.work_on(job) {
                     break;
                 }
             }
         });
     }
 
-    /// Takes an outcome; an answer if somebody waits for it.
-    fn took(&mut self, (id, outcome): Outcome, answered: &mut Vec<Answered>) {
+    /// Takes a result; it becomes an answer unless its view was cancelled.
+    fn receive(&mut self, (id, outcome): Outcome, answered: &mut Vec<Answered>) {
         if self.open.remove(&id).is_none() {
             return;
         }
@@ -120,7 +120,7 @@ impl ServerEngine {
 impl Shared {
     /// Asks about a view. False if its thread is not needed any more: another one was started in
     /// its place.
-    fn take(&self, Job { shown, state }: Job) -> bool {
+    fn work_on(&self, Job { shown, state }: Job) -> bool {
         if state.compare_exchange(QUEUED, ASKED, Ordering::AcqRel, Ordering::Acquire).is_err() {
             return true;
         }
@@ -174,11 +174,11 @@ impl Engine for ServerEngine {
         if self.ended.is_none() && !self.open.is_empty() {
             let wait = if self.room() > 0 { wait.min(WAIT_WITH_ROOM) } else { wait };
             if let Ok(outcome) = self.outcomes.recv_timeout(wait) {
-                self.took(outcome, &mut answered);
+                self.receive(outcome, &mut answered);
             }
         }
         while let Ok(outcome) = self.outcomes.try_recv() {
-            self.took(outcome, &mut answered);
+            self.receive(outcome, &mut answered);
         }
         if answered.is_empty()
             && let Some(error) = self.ended.take()

@@ -1,9 +1,10 @@
 //! How probable each of a few words is, by the first token of a server's answer.
 //!
-//! In: the words, and the server's tokenizer where it has one to ask; the most probable first
-//! tokens. Out: the distribution over the words. Promises: a figure is right to two decimals, or
-//! there is none: a word that the server did not list counts as 0 only if it cannot have more than
-//! [`MOST_UNKNOWN`], and a token that may or may not begin a word is not counted for it in silence.
+//! In: the words, and the server's tokenizer if it has one; the most probable first tokens. Out:
+//! the distribution over the words. Promises: a figure is right to two decimals, or there is none.
+//! A word that the server did not list counts as 0 only if it cannot have more than
+//! [`MAX_UNKNOWN_SHARE`]; a token that may begin several words is an error, unless its probability
+//! is as small.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,15 +13,15 @@ use crate::generate::{Distribution, Words, WordsError};
 use crate::record::to_four_decimals;
 use crate::server::{AskError, FirstToken, Server, ServerKind};
 
-/// What words that are not listed may have of the words' probability, and still be called 0.
-const MOST_UNKNOWN: f64 = 0.005;
+/// The share of the words' probability below which an unlisted word counts as 0.
+const MAX_UNKNOWN_SHARE: f64 = 0.005;
 
 /// The words of all questions, as the server's tokenizer writes them.
 #[derive(Default)]
-pub(super) struct ServerWords(Mutex<HashMap<Arc<[String]>, Arc<Known>>>);
+pub(super) struct ServerWords(Mutex<HashMap<Arc<[String]>, Arc<FirstTokens>>>);
 
 /// A few words.
-pub(super) enum Known {
+pub(super) enum FirstTokens {
     /// By the ids of their first tokens.
     Ids(Words),
     /// By the texts of their first tokens: every form of a word, and its index.
@@ -28,12 +29,12 @@ pub(super) enum Known {
 }
 
 /// Why words have no ids.
-enum Unwritten {
+enum WordIdsError {
     Words(WordsError),
     Ask(AskError),
 }
 
-impl From<WordsError> for Unwritten {
+impl From<WordsError> for WordIdsError {
     fn from(error: WordsError) -> Self {
         Self::Words(error)
     }
@@ -46,27 +47,27 @@ impl ServerWords {
         server: &Server,
         words: &Arc<[String]>,
         stop: &dyn Fn() -> bool,
-    ) -> Result<Arc<Known>, AskError> {
+    ) -> Result<Arc<FirstTokens>, AskError> {
         // Others that ask the same wait for it.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = known.get(words) {
             return Ok(Arc::clone(known));
         }
-        let made = Arc::new(Known::of(server, words, stop)?);
+        let made = Arc::new(FirstTokens::of(server, words, stop)?);
         known.insert(Arc::clone(words), Arc::clone(&made));
         Ok(made)
     }
 }
 
-impl Known {
+impl FirstTokens {
     fn of(server: &Server, words: &[String], stop: &dyn Fn() -> bool) -> Result<Self, AskError> {
         if matches!(server.kind, ServerKind::Ollama | ServerKind::OpenAi) {
             return Ok(Self::Texts { forms: Words::forms(words), words: words.len() });
         }
-        let write = |text: &str| server.token_ids(text, stop).map_err(Unwritten::Ask);
+        let write = |text: &str| server.token_ids(text, stop).map_err(WordIdsError::Ask);
         let made = Words::written_by(words, &[], write).map_err(|error| match error {
-            Unwritten::Words(error) => AskError::Server(error.to_string()),
-            Unwritten::Ask(error) => error,
+            WordIdsError::Words(error) => AskError::Server(error.to_string()),
+            WordIdsError::Ask(error) => error,
         })?;
         let first = made.first_words();
         if (0..words.len()).any(|word| !first.contains(&Some(word))) {
@@ -81,7 +82,7 @@ impl Known {
         Ok(Self::Ids(made))
     }
 
-    /// The ids that are asked about, where they are known.
+    /// The ids that are asked about, if they are known.
     pub(super) fn ids(&self) -> Option<&[u32]> {
         match self {
             Self::Ids(words) => Some(words.first_ids()),
@@ -124,7 +125,7 @@ impl Known {
                         && forms.keys().any(|form| form.starts_with(text))
                 };
                 let doubtful = first.by_text.iter().find(|(text, probability)| {
-                    **probability > MOST_UNKNOWN * mass && begins(text)
+                    **probability > MAX_UNKNOWN_SHARE * mass && begins(text)
                 });
                 if let Some((text, _)) = doubtful {
                     return Err(format!(
@@ -151,7 +152,7 @@ fn distribution(of_words: &[f64], shared: f64) -> Result<Distribution, String> {
     if mass <= 0.0 {
         return Err(NONE.to_owned());
     }
-    if shared > MOST_UNKNOWN * mass {
+    if shared > MAX_UNKNOWN_SHARE * mass {
         return Err("the model answers with a token that several words begin with".to_owned());
     }
     let probabilities =
@@ -159,12 +160,12 @@ fn distribution(of_words: &[f64], shared: f64) -> Result<Distribution, String> {
     Ok(Distribution { probabilities, mass: to_four_decimals((mass + shared).min(1.0)) })
 }
 
-/// That those that are not listed have next to nothing.
+/// Checks that the unlisted words have next to no probability.
 fn check_unknown(found: &[Option<f64>], first: &FirstToken) -> Result<(), String> {
     let mass: f64 = found.iter().flatten().sum();
     let missing = found.iter().filter(|probability| probability.is_none()).count();
     let most = (missing as f64 * first.floor).min(first.rest());
-    if missing == 0 || mass > 0.0 && most <= MOST_UNKNOWN * mass {
+    if missing == 0 || mass > 0.0 && most <= MAX_UNKNOWN_SHARE * mass {
         return Ok(());
     }
     if mass <= 0.0 {
@@ -185,9 +186,9 @@ mod tests {
         FirstToken { by_text, floor, ..FirstToken::default() }
     }
 
-    fn known() -> Known {
+    fn known() -> FirstTokens {
         let words = ["bad".to_owned(), "good".to_owned()];
-        Known::Texts { forms: Words::forms(&words), words: 2 }
+        FirstTokens::Texts { forms: Words::forms(&words), words: 2 }
     }
 
     #[test]
@@ -206,7 +207,7 @@ mod tests {
         assert!(known().distribution(&doubtful).unwrap_err().contains("\"ba\""));
         let none = first(&[("the", 0.9), ("x", 0.01)]);
         assert!(known().distribution(&none).unwrap_err().contains("none of the words"));
-        // All is listed: what is not has the rest, which is nothing.
+        // All tokens are listed: an unlisted one can only have the rest, which is 0.
         let all = first(&[("good", 0.9), ("the", 0.1)]);
         assert_eq!(known().distribution(&all).unwrap().probabilities, [0.0, 1.0]);
     }

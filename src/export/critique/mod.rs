@@ -62,13 +62,13 @@ impl FromStr for VerdictFormat {
 pub struct Critique<'r> {
     /// Sorted by image.
     pub records: &'r [Record],
-    /// What they were judged by.
+    /// The rubric that judged them.
     pub rubric: &'r Rubric,
     /// The figures of each record.
     pub frames: Vec<Frame>,
     /// The verdict on each record.
     pub judged: Vec<Judged>,
-    /// Where groups were asked for.
+    /// Empty unless groups were asked for.
     pub groups: Option<Vec<Group>>,
 }
 
@@ -93,14 +93,14 @@ impl<'r> Critique<'r> {
         self.judged.iter().map(|judged| judged.verdict).collect()
     }
 
-    /// What all frames look like together.
+    /// Statistics over all frames.
     pub fn statistics(&self) -> Statistics {
         Statistics::of(self.records, &self.frames, &self.verdicts())
     }
 }
 
-/// Writes `formats` into `out`, and folders of frames by their verdict where `sort` says how. `run`
-/// says where the images are.
+/// Writes `formats` into `out`, and folders of frames by their verdict as `sort` says. `run` has
+/// the images' folder.
 ///
 /// A format that fails is among the failures and keeps no other from being written; an image that
 /// can no longer be read is a remark.

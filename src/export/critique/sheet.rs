@@ -1,8 +1,8 @@
 //! `sheet/`: a contact sheet for a browser, the worst frames first, and the thumbnails beside it.
 //!
-//! In: a judged run and, where they are to be had, the images. Out: `index.html`, which loads
-//! nothing but pictures, and `thumbnails/`. Promises: as `report/`: nothing that comes from a run
-//! can become markup or script, and the page needs no network.
+//! In: a judged run and, if they are available, the images. Out: `index.html`, which loads nothing
+//! but pictures, and `thumbnails/`. Promises: as `report/`: nothing that comes from a run can
+//! become markup or script, and the page needs no network.
 
 use serde::Serialize;
 
@@ -26,7 +26,7 @@ const PAGE: RunPage = RunPage {
     scripts: [include_str!("page/sheet.js"), include_str!("page/frame.js")],
 };
 
-/// What the page knows of a run.
+/// The page's facts about a run.
 #[derive(Serialize)]
 struct Data<'c> {
     title: &'c str,
@@ -39,7 +39,7 @@ struct Data<'c> {
     /// In order; what fired beside them (not read, no rule) is in the frames alone.
     rules: &'c [String],
     axes: &'c [Axis],
-    /// Names of measures of which more is worse.
+    /// Names of measures that are worse the higher they are.
     bad_when_high: &'static [&'static str],
     labels: Vec<Label<'c>>,
     statistics: Statistics,
@@ -52,7 +52,7 @@ struct Data<'c> {
 struct Label<'c> {
     name: &'c str,
     colour: String,
-    /// Of text on the colour.
+    /// The colour of text on it.
     ink: String,
 }
 
@@ -71,8 +71,8 @@ struct FrameData<'c> {
     #[serde(skip_serializing_if = "Option::is_none")]
     unread: Option<&'c str>,
     axes: &'c [AxisFigures],
-    /// Axes on which model and measure disagree: how far their ranks lie apart, above 0 where the
-    /// model thinks better of the frame.
+    /// Axes on which model and measure disagree: the difference of the frame's ranks, above 0 if
+    /// the model ranks the frame higher.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     disagrees: Vec<(String, f64)>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -1,7 +1,7 @@
 //! Verdicts as text: JSON lines, a table, lists of names.
 //!
 //! In: a judged run. Out: files of one line a frame. Promises: every frame has its line; text is
-//! escaped for where it goes.
+//! escaped for its file's format.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -131,7 +131,7 @@ pub(super) fn groups(
     table("groups.csv", header, rows, out, exported)
 }
 
-/// Writes `pairs.csv`: a row a pair. Where it was written.
+/// Writes `pairs.csv`, a row a pair, and returns its path.
 ///
 /// # Errors
 /// [`ExportError::Write`].

@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(colour(12).css(), colour(12).css());
         let some: Vec<Colour> = (0..300).map(colour).collect();
         assert_eq!(some.iter().map(|colour| colour.0).collect::<HashSet<_>>().len(), 300);
-        // What WCAG asks of text.
+        // The least contrast of text by WCAG.
         assert!(some.iter().all(|colour| colour.contrast(colour.ink()) >= 4.5));
         // Neighbours differ plainly.
         let apart =

@@ -37,7 +37,7 @@ pub(in crate::export) fn width(text: &str, size: f32) -> f32 {
 /// Height of a line, in ems: room for an accent on a capital above and for descenders below.
 pub(in crate::export) const LINE_HEIGHT: f32 = 1.3;
 
-/// Where in a line the baseline lies, in ems from its top.
+/// The baseline of a line, in ems from its top.
 pub(in crate::export) const BASELINE: f32 = 1.0;
 
 /// `text` whole, or as much of it as fits into `room` pixels with an ellipsis.

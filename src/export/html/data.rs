@@ -1,8 +1,8 @@
-//! What the page knows of a run.
+//! The page's facts about a run.
 //!
-//! In: records and the manifest. Out: one JSON value. Promises: it holds what the page shows and no
-//! more: no path of the machine but the link to the images, and of a raw answer only the beginning,
-//! and only where the boxes do not say it all.
+//! In: records and the manifest. Out: one JSON value. Promises: it holds the page's contents and no
+//! more: no path of the machine except the link to the images, and of a raw answer only the
+//! beginning, and only if the boxes do not say it all.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use super::super::{Input, Run};
 use crate::answer::text_of;
 use crate::record::{AnswerStatus, BudgetChoice, Record, Sampling, to_four_decimals};
 
-/// Of an answer that went wrong, so many characters are shown.
+/// The most characters of an answer that went wrong.
 const SHOWN_ANSWER: usize = 600;
 
 #[derive(Debug, Serialize)]
@@ -33,7 +33,7 @@ pub(super) struct Data<'r> {
 struct Label {
     name: String,
     colour: String,
-    /// Of text on the colour.
+    /// The colour of text on it.
     ink: String,
 }
 
@@ -168,8 +168,7 @@ fn notes(record: &Record) -> Option<String> {
     (!words.is_empty()).then(|| words.join(", "))
 }
 
-/// The text that was asked for; the beginning of the raw answers, where the boxes do not say it
-/// all.
+/// The text that was asked for; the beginning of the raw answers, if the boxes do not say it all.
 fn answer(record: &Record) -> Option<String> {
     if matches!(record.status, AnswerStatus::Ok | AnswerStatus::Empty) || record.answers.is_empty()
     {

@@ -1,9 +1,9 @@
 //! `report/`: a page for a browser that shows a run, and the thumbnails beside it.
 //!
-//! In: records, the manifest and, where they are to be had, the images. Out: `index.html`, which
-//! holds style, script and data and loads nothing but pictures, and `thumbnails/`. Promises:
-//! nothing that comes from a run (names, labels, answers) can become markup or script; the page
-//! needs no network; an image that cannot be read has a placeholder and a remark.
+//! In: records, the manifest and, if they are available, the images. Out: `index.html`, which holds
+//! style, script and data and loads nothing but pictures, and `thumbnails/`. Promises: nothing that
+//! comes from a run (names, labels, answers) can become markup or script; the page needs no
+//! network; an image that cannot be read has a placeholder and a remark.
 
 mod data;
 mod thumbnail;
@@ -72,7 +72,7 @@ pub(super) fn draw_thumbnails(
     };
     let made: Vec<Result<(), String>> =
         records.par_iter().enumerate().map(draw).collect::<Result<_, _>>()?;
-    // What was not an image when it was answered about is told by its record.
+    // The record of a file that was no image already says so.
     let answered = records.iter().zip(&made).filter(|(record, _)| record.width > 0);
     let missing: Vec<_> =
         answered.filter_map(|(record, made)| Some((&record.image, made.as_ref().err()?))).collect();

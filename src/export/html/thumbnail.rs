@@ -13,7 +13,7 @@ const JPEG_QUALITY: u8 = 80;
 /// The thumbnail of a record's image, as a JPEG.
 ///
 /// # Errors
-/// Why there is none, in words.
+/// The reason why there is none, in words.
 pub(super) fn of(record: &Record, images: &Images<'_>) -> Result<Vec<u8>, String> {
     if record.width == 0 {
         return Err("it could not be decoded".to_owned());

@@ -1,11 +1,10 @@
-//! Where in an answer a token stands: in a coordinate, in a label, or between.
+//! The position of a token in an answer: in a coordinate, in a label, or between.
 //!
 //! A context-free grammar cannot say that `ymax` is at least the `ymin` of the same box; this can.
 
-/// The place behind some text that a grammar allowed, so every bracket and quote is where it
-/// belongs.
+/// The position behind a text that the grammar allowed, so brackets and quotes are balanced.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Position {
     /// Outside of an object.
     #[default]
     Outside,
@@ -13,7 +12,7 @@ pub(super) enum Place {
     Object,
     /// In the brackets of `box_2d`.
     Box(Numbers),
-    /// Behind them, with so many quotes passed; the third opens the label.
+    /// Behind the box, with the number of quotes passed; the third opens the label.
     Behind { quotes: u8 },
     /// In the label; whether the next character is escaped.
     Label { escaped: bool },
@@ -33,19 +32,19 @@ pub(super) struct Numbers {
 }
 
 /// The largest coordinate.
-const LARGEST: u32 = 1000;
+const MAX: u32 = 1000;
 
-impl Place {
-    /// The place behind further text.
+impl Position {
+    /// The position behind further text.
     pub(super) fn after(self, bytes: &[u8]) -> Self {
         self.follow(bytes).0
     }
 
-    /// The place behind further text, and how many objects ended in it.
+    /// The position behind further text, and how many objects ended in it.
     pub(super) fn follow(self, bytes: &[u8]) -> (Self, usize) {
-        bytes.iter().fold((self, 0), |(place, closed), &byte| {
-            let next = place.behind(byte);
-            (next, closed + usize::from(place == Self::Done && next == Self::Outside))
+        bytes.iter().fold((self, 0), |(position, closed), &byte| {
+            let next = position.behind(byte);
+            (next, closed + usize::from(position == Self::Done && next == Self::Outside))
         })
     }
 
@@ -70,7 +69,7 @@ impl Place {
             (Self::Label { escaped: false }, b'"') => Self::Done,
             (Self::Label { escaped }, _) => Self::Label { escaped: !escaped && byte == b'\\' },
             (Self::Done, b'}') => Self::Outside,
-            (place, _) => place,
+            (position, _) => position,
         }
     }
 
@@ -90,15 +89,15 @@ impl Place {
 
     /// Whether any of these bytes, standing here, is a digit of a coordinate or part of a label.
     pub(super) fn is_scored(self, bytes: &[u8]) -> bool {
-        let mut place = self;
+        let mut position = self;
         bytes.iter().any(|&byte| {
-            let next = place.behind(byte);
-            let scored = match place {
+            let next = position.behind(byte);
+            let scored = match position {
                 Self::Box(_) => byte.is_ascii_digit(),
                 Self::Label { .. } => next != Self::Done,
                 _ => false,
             };
-            place = next;
+            position = next;
             scored
         })
     }
@@ -106,17 +105,13 @@ impl Place {
 
 impl Numbers {
     fn with_digit(self, digit: u32) -> Self {
-        Self {
-            digits: (self.digits * 10 + digit).min(10 * LARGEST),
-            length: self.length + 1,
-            ..self
-        }
+        Self { digits: (self.digits * 10 + digit).min(10 * MAX), length: self.length + 1, ..self }
     }
 
     fn closed(self) -> Self {
         let mut whole = self.whole;
-        if let Some(place) = whole.get_mut(self.count) {
-            *place = self.digits;
+        if let Some(position) = whole.get_mut(self.count) {
+            *position = self.digits;
         }
         Self { whole, count: self.count + 1, digits: 0, length: 0 }
     }
@@ -142,7 +137,7 @@ impl Numbers {
         let more = if self.digits == 0 { 0 } else { 4_u32.saturating_sub(self.length) };
         (0..=more).map(|n| 10_u32.pow(n)).any(|power| {
             let (low, high) = (self.digits * power, self.digits * power + power - 1);
-            low <= LARGEST && high.min(LARGEST) >= least
+            low <= MAX && high.min(MAX) >= least
         })
     }
 }
@@ -155,8 +150,8 @@ mod tests {
     fn every_number_that_fits_can_be_written_and_no_other() {
         for least in [0, 1, 7, 9, 10, 99, 100, 244, 999, 1000] {
             let start =
-                Place::default().after(format!("[\n  {{\"box_2d\": [{least}, 5, ").as_bytes());
-            for value in 0..=LARGEST {
+                Position::default().after(format!("[\n  {{\"box_2d\": [{least}, 5, ").as_bytes());
+            for value in 0..=MAX {
                 let digits = value.to_string();
                 let way = (1..=digits.len())
                     .all(|end| start.after(&digits.as_bytes()[..end]).can_be_ordered());
@@ -169,18 +164,18 @@ mod tests {
     #[test]
     fn digits_and_labels_count_and_nothing_else() {
         let text = "[\n  {\"box_2d\": [10, 2, 30, 4], \"label\": \"a \\\"b\"},\n  {\"box_2d\": [";
-        let mut place = Place::default();
+        let mut position = Position::default();
         let mut scored = String::new();
         let mut objects = 0;
         for byte in text.bytes() {
-            if place.is_scored(&[byte]) {
+            if position.is_scored(&[byte]) {
                 scored.push(char::from(byte));
             }
-            let (next, closed) = place.follow(&[byte]);
+            let (next, closed) = position.follow(&[byte]);
             objects += closed;
-            place = next;
+            position = next;
         }
         assert_eq!((scored.as_str(), objects), ("102304a \\\"b", 1));
-        assert_eq!(place, Place::Box(Numbers::default()));
+        assert_eq!(position, Position::Box(Numbers::default()));
     }
 }

@@ -17,7 +17,7 @@ use llguidance::{Matcher, ParserFactory};
 use thiserror::Error;
 
 use crate::prompt::TextTokenizer;
-use coordinates::Place;
+use coordinates::Position;
 use vocabulary::Vocabulary;
 
 /// Why there is no grammar.
@@ -25,7 +25,7 @@ use vocabulary::Vocabulary;
 #[non_exhaustive]
 pub enum GrammarError {
     /// The bytes of each token are not known.
-    #[error("the tokenizer's tokens cannot be read as bytes ({0}); use --decoding free")]
+    #[error("the tokenizer's tokens cannot be read as bytes ({0}); use `decoding` free")]
     Vocabulary(String),
     /// The grammar library's own words.
     #[error("grammar: {0}")]
@@ -38,7 +38,7 @@ pub struct GrammarFactory {
     env: TokEnv,
 }
 
-/// What labels an answer may hold.
+/// The labels that an answer may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Labels<'l> {
     /// One of these.
@@ -48,14 +48,13 @@ pub enum Labels<'l> {
 }
 
 /// The longest open label in characters. Longer ones are loops, not labels.
-const LONGEST_LABEL: usize = 120;
+const MAX_LABEL_LENGTH: usize = 120;
 
 impl GrammarFactory {
     /// For the tokens of `tokenizer`; an answer ends with one of `stop_ids`.
     ///
     /// # Errors
-    /// [`GrammarError::Vocabulary`] where the tokenizer is of a kind whose tokens are not known as
-    /// bytes.
+    /// [`GrammarError::Vocabulary`] if the tokenizer's tokens are not known as bytes.
     pub fn new(tokenizer: &TextTokenizer, stop_ids: &[u32]) -> Result<Self, GrammarError> {
         let env: TokEnv = std::sync::Arc::new(Vocabulary::new(tokenizer, stop_ids)?);
         let capabilities =
@@ -70,7 +69,7 @@ impl GrammarFactory {
     /// Lists of at most `most_boxes` boxes with these labels.
     ///
     /// # Errors
-    /// [`GrammarError::Grammar`] where the library refuses it.
+    /// [`GrammarError::Grammar`] if the library refuses it.
     pub fn boxes(&self, labels: Labels<'_>, most_boxes: usize) -> Result<Grammar, GrammarError> {
         let lark = TopLevelGrammar::from_lark(lark(labels, most_boxes.max(1)));
         let matcher = Matcher::new(self.factory.create_parser(lark));
@@ -88,7 +87,7 @@ fn grammar(error: impl std::fmt::Display) -> GrammarError {
 /// The list as Google's documentation shows it, with or without the code fence; `[]` is "nothing".
 fn lark(labels: Labels<'_>, most_boxes: usize) -> String {
     let label = match labels {
-        Labels::Open => format!(r#"/"([^"\\\x00-\x1f\x7f]|\\["\\\/]){{1,{LONGEST_LABEL}}}"/"#),
+        Labels::Open => format!(r#"/"([^"\\\x00-\x1f\x7f]|\\["\\\/]){{1,{MAX_LABEL_LENGTH}}}"/"#),
         Labels::Of(labels) => {
             // A JSON string, and that string again as the grammar's language quotes it.
             let quoted = |label: &String| {
@@ -111,7 +110,7 @@ fn lark(labels: Labels<'_>, most_boxes: usize) -> String {
     lark
 }
 
-/// What an answer may be. Cheap to begin an answer with.
+/// The set of answers that are allowed. Cheap to begin an answer with.
 pub struct Grammar {
     matcher: Matcher,
     env: TokEnv,
@@ -119,8 +118,8 @@ pub struct Grammar {
 }
 
 impl Grammar {
-    /// Whether an answer may begin with these tokens, each of which is looked for in what may come
-    /// next.
+    /// Whether an answer may begin with these tokens; each is checked against the tokens allowed at
+    /// its position.
     ///
     /// # Errors
     /// [`GrammarError::Grammar`].
@@ -140,7 +139,7 @@ impl Grammar {
         Constraint {
             matcher: self.matcher.clone(),
             env: self.env.clone(),
-            place: Place::default(),
+            position: Position::default(),
             boxes_left: self.most_boxes,
         }
     }
@@ -150,7 +149,7 @@ impl Grammar {
 pub(super) struct Constraint {
     matcher: Matcher,
     env: TokEnv,
-    place: Place,
+    position: Position,
     boxes_left: usize,
 }
 
@@ -158,10 +157,10 @@ impl Constraint {
     /// The tokens that may come next.
     pub(super) fn allowed(&mut self) -> Result<SimpleVob, GrammarError> {
         let mut allowed = self.matcher.compute_mask_or_eos().map_err(grammar)?;
-        if self.place.in_coordinates() {
+        if self.position.in_coordinates() {
             let trie = self.env.tok_trie();
             for id in allowed.to_list() {
-                if !self.place.after(trie.token(id)).can_be_ordered() {
+                if !self.position.after(trie.token(id)).can_be_ordered() {
                     allowed.disallow_token(id);
                 }
             }
@@ -172,17 +171,17 @@ impl Constraint {
     /// Takes the token that came.
     ///
     /// # Errors
-    /// [`GrammarError::Grammar`] where it is not allowed.
+    /// [`GrammarError::Grammar`] if it is not allowed.
     pub(super) fn accept(&mut self, id: u32) -> Result<(), GrammarError> {
         self.matcher.consume_token(id).map_err(grammar)?;
-        let (place, closed) = self.place.follow(self.env.tok_trie().token(id));
-        self.place = place;
+        let (position, closed) = self.position.follow(self.env.tok_trie().token(id));
+        self.position = position;
         self.boxes_left = self.boxes_left.saturating_sub(closed);
         Ok(())
     }
 
-    /// Takes the tokens that must come next, up to the first one that counts for a score: what the
-    /// decoder thinks of that one is asked for.
+    /// Takes the tokens that must come next, up to the first one that counts for a score: the
+    /// decoder is asked for the probability of that one.
     ///
     /// # Errors
     /// [`GrammarError::Grammar`].
@@ -192,7 +191,7 @@ impl Constraint {
         }
         let mut taken = Vec::new();
         for id in self.matcher.compute_ff_tokens() {
-            if self.place.is_scored(self.env.tok_trie().token(id)) {
+            if self.position.is_scored(self.env.tok_trie().token(id)) {
                 break;
             }
             self.accept(id)?;
@@ -201,7 +200,7 @@ impl Constraint {
         Ok(taken)
     }
 
-    /// Whether nothing may follow any more.
+    /// Whether the answer must end here.
     pub(super) fn is_complete(&self) -> bool {
         self.matcher.is_stopped()
     }
@@ -241,8 +240,8 @@ mod tests {
         (tokenizer, factory)
     }
 
-    /// Feeds `text` token by token; the tokens that were asked for, and all of them. `None` where
-    /// one is not allowed.
+    /// Feeds `text` token by token; returns the tokens that were asked for, and all of them. `None`
+    /// if one is not allowed.
     fn write(
         tokenizer: &TextTokenizer,
         grammar: &Grammar,
@@ -251,20 +250,20 @@ mod tests {
         let ids = tokenizer.encode(text).unwrap();
         let mut constraint = grammar.begin();
         let mut asked = Vec::new();
-        let mut place = constraint.forced().unwrap().len();
-        while place < ids.len() {
-            if !constraint.allowed().unwrap().is_allowed(ids[place]) {
+        let mut position = constraint.forced().unwrap().len();
+        while position < ids.len() {
+            if !constraint.allowed().unwrap().is_allowed(ids[position]) {
                 return None;
             }
-            constraint.accept(ids[place]).unwrap();
-            asked.push(tokenizer.decode(&ids[place..=place]).unwrap());
-            place += 1;
+            constraint.accept(ids[position]).unwrap();
+            asked.push(tokenizer.decode(&ids[position..=position]).unwrap());
+            position += 1;
             for id in constraint.forced().unwrap() {
                 // A forced token must be the one that the model would have written.
-                if ids.get(place) != Some(&id) {
+                if ids.get(position) != Some(&id) {
                     return None;
                 }
-                place += 1;
+                position += 1;
             }
         }
         let mut last = constraint.allowed().unwrap();

@@ -8,10 +8,10 @@
 //! the file; docs/BENCHMARKS.md has the figures.
 //!
 //! How: the rows go through in bands that stay in the cache. The pass over the width makes 16
-//! values of a row at once (a pixel is three values); which bytes of the row they need, and by what
-//! they are multiplied, is the same for all rows and laid down in [`plan`]. It leaves rows in
-//! pairs, value beside value, so that the pass over the height is a load and a multiplication for
-//! two of its taps; that one writes to where a patch has its rows.
+//! values of a row at once (a pixel is three values); the bytes of the row that they need, and
+//! their factors, are the same for all rows and laid down in [`plan`]. It writes rows in pairs,
+//! value beside value, so that the pass over the height is a load and a multiplication for two of
+//! its taps; that pass writes to the row's position in its patches.
 
 mod plan;
 mod weights;
@@ -30,7 +30,7 @@ use super::patches::Layout;
 
 /// 32-bit sums in a register.
 const LANES: usize = 16;
-/// Bytes in a register, and so what the pass over the width sees of a row at once.
+/// Bytes in a register: the pass over the width reads this much of a row at once.
 const WINDOW: usize = 64;
 /// Registers whose sums the pass over the height holds at once: 16 pixels.
 const BLOCKS: usize = 3;
@@ -40,8 +40,8 @@ const RUN: usize = BLOCKS * LANES;
 /// rows.
 const PAIRS: usize = 2;
 
-/// Resizes `rgb` of `width` x `height` pixels to `target`, in the order of `layout`; nothing where
-/// this processor or this shape is none for it.
+/// Resizes `rgb` of `width` x `height` pixels to `target`, in the order of `layout`; `None` if this
+/// processor or this shape is not supported.
 pub(super) fn resize(
     rgb: &[u8],
     (width, height): (u32, u32),
@@ -70,8 +70,8 @@ pub(super) fn resize(
 }
 
 thread_local! {
-    /// That of the last image: those of a folder mostly have one size, and a plan costs an eighth
-    /// of the passes of a megapixel.
+    /// The plan of the last image: most images of a folder have one size, and a plan costs an
+    /// eighth of the passes of a megapixel.
     static LAST: RefCell<Option<Plan>> = const { RefCell::new(None) };
 }
 
@@ -166,7 +166,7 @@ fn over_the_width(rows: [&[u8]; 2 * PAIRS], across: &Across, out: &mut [__m512i]
     }
 }
 
-/// Makes one row of the result, run after run. `taps`: where in `pairs` a pair of rows begins, and
+/// Makes one row of the result, run after run. `taps`: the start of a pair of rows in `pairs`, and
 /// its two weights.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vnni")]
 fn over_the_height<'o>(
@@ -214,11 +214,14 @@ mod tests {
         /// On a processor without AVX-512 there is nothing to compare, and nothing may come out.
         #[test]
         fn both_passes_are_those_of_the_library(
-            width in 22_u32..700, height in 1_u32..500, columns in 1_u32..9, rows in 1_u32..9, side in prop_oneof![Just(16), Just(48)],
-            bytes in prop::collection::vec(prop_oneof![Just(0_u8), Just(255), any::<u8>()], 97..1009),
+            width in 22_u32..700, height in 1_u32..500, columns in 1_u32..9, rows in 1_u32..9,
+                side in prop_oneof![Just(16), Just(48)],
+            bytes in prop::collection::vec(prop_oneof![Just(0_u8), Just(255), any::<u8>()],
+                97..1009),
         ) {
             let target = TargetSize { width: columns * 48, height: rows * 48 };
-            let rgb: Vec<u8> = bytes.iter().copied().cycle().take((width * height * 3) as usize).collect();
+            let bytes = bytes.iter().copied().cycle();
+            let rgb: Vec<u8> = bytes.take((width * height * 3) as usize).collect();
             let uncut = resize(&rgb, (width, height), target, Layout::uncut(target.width));
             let cut = resize(&rgb, (width, height), target, Layout::patches(side));
             prop_assert_eq!((uncut.is_some(), cut.is_some()), (supported(), supported()));
@@ -230,8 +233,8 @@ mod tests {
         }
     }
 
-    /// Sixteen rows to 144: where a row of the result lies on one of the image, that is its only
-    /// tap, and the next row's taps begin above it.
+    /// Sixteen rows to 144: if a row of the result lies on one of the image, that is its only tap,
+    /// and the next row's taps begin above it.
     #[test]
     fn taps_that_begin_before_those_of_the_row_above() {
         let target = TargetSize { width: 48, height: 144 };

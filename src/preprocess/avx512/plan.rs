@@ -1,7 +1,7 @@
-//! What the two passes do with every row, laid down once.
+//! The steps of the two passes, computed once for all rows.
 //!
-//! In: the sizes before and after. Out: registers full of them, in the order in which they are
-//! used. Promises: every tap is there once, with its weight.
+//! In: the sizes before and after. Out: registers of byte indices and weights, in the order of
+//! their use. Promises: every tap is there once, with its weight.
 
 use std::arch::x86_64::__m512i;
 
@@ -32,14 +32,14 @@ impl Plan {
 pub(super) struct Step {
     /// For each value, at the even bytes of its lane, which bytes of the window its taps are.
     pub(super) bytes: __m512i,
-    /// Their weights, i16, 0 where there is no such tap.
+    /// Their weights, i16, 0 if there is no such tap.
     pub(super) weights: __m512i,
 }
 
 /// 64 bytes of a row.
 #[derive(Clone, Copy)]
 pub(super) struct Window {
-    /// Where they begin in the row.
+    /// Its start in the row.
     pub(super) at: usize,
     /// How many of the next steps look at them.
     pub(super) steps: usize,
@@ -123,8 +123,8 @@ pub(super) struct Down {
     pub(super) first: Vec<usize>,
     /// How many pairs each has; some may lie behind the image.
     pub(super) taps: usize,
-    /// How many pairs a row may begin before one above it: where the weights at both ends of a
-    /// row's are 0, they are left out.
+    /// How many pairs a row may begin before one above it: weights of 0 at both ends of a row's
+    /// weights are left out.
     pub(super) back: usize,
     /// `[rows, taps]`: two i16, that of the upper row in the lower half; 0 for a row that is not
     /// one of the taps.

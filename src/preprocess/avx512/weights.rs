@@ -1,11 +1,11 @@
 //! The weights of one pass of a bicubic resize, in fixed point.
 //!
 //! In: a side before and after. Out: the weights of every pixel of the new side. Promises: they are
-//! those of `fast_image_resize` 6.1, to which tests hold the passes.
+//! those of `fast_image_resize` 6.1; tests compare the passes.
 
 use crate::preprocess::weights::Side;
 
-/// What a pass is made with.
+/// The weights of a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ResizeWeights {
     /// The first source pixel of each place.

@@ -8,7 +8,8 @@ use crate::answer::calibration::CalibrationError;
 use crate::export::ExportError;
 use crate::record::{ScoreKind, UnknownBudget};
 
-/// Why a pipeline, or flags, cannot be used. Settings are called by their keys.
+/// Why a pipeline, or flags, cannot be used. A setting stands in backticks by its key; text from a
+/// file stands in quotes, as it is written there.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum PipelineError {
@@ -30,10 +31,10 @@ pub enum PipelineError {
         line: usize,
         /// The section.
         section: String,
-        /// What may have been meant.
+        /// The name that may have been meant.
         meant_name: Option<&'static str>,
     },
-    /// A setting stands where a section is expected.
+    /// A setting in the place of a section.
     #[error("line {line}: {section} must be a section: [{section}]")]
     NoSection {
         /// Counted from 1.
@@ -46,13 +47,13 @@ pub enum PipelineError {
     Key {
         /// Counted from 1.
         line: usize,
-        /// The section in which it stands.
+        /// The section that it is in.
         section: String,
         /// The key.
         key: String,
         /// The section that has it.
         right: Option<&'static str>,
-        /// What may have been meant.
+        /// The name that may have been meant.
         meant_name: Option<&'static str>,
     },
     /// A key has a value that it cannot have.
@@ -64,11 +65,11 @@ pub enum PipelineError {
         section: String,
         /// The key.
         key: String,
-        /// What is wrong.
+        /// The problem.
         problem: String,
     },
     /// Two settings exclude each other.
-    #[error("{one} and {other} cannot be given together")]
+    #[error("`{one}` cannot be used with `{other}`")]
     Excluded {
         /// A setting.
         one: &'static str,
@@ -76,34 +77,38 @@ pub enum PipelineError {
         other: &'static str,
     },
     /// A setting means nothing without another.
-    #[error("{setting} goes with {with}")]
+    #[error("`{setting}` goes with {with}")]
     GoesWith {
         /// The setting.
         setting: &'static str,
-        /// What it needs.
+        /// The setting that it needs, in backticks.
         with: &'static str,
     },
     /// No such budget.
-    #[error("budget takes one of them, or auto: {0}")]
+    #[error("`budget` takes one of them, or auto: {0}")]
     Budget(UnknownBudget),
     /// An environment variable cannot be used.
     #[error("{name}: {problem}")]
     Variable {
         /// The variable.
         name: &'static str,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// Labels are given, and none is there.
-    #[error("labels names nothing")]
+    #[error("`labels` names nothing")]
     NoLabels,
     /// A phrase of white space.
-    #[error("phrase is empty")]
+    #[error("`phrase` is empty")]
     NoPhrase,
     /// A calibration was learned of another score.
-    #[error("the calibration is of the score {:?}, not {:?}: leave score away", calibrated.as_str(), asked.as_str())]
+    #[error(
+        "the calibration is of the score {:?}, not {:?}: leave out `score`",
+        calibrated.as_str(),
+        asked.as_str()
+    )]
     OtherScore {
-        /// That of the calibration.
+        /// The score of the calibration.
         calibrated: ScoreKind,
         /// The one that is asked for.
         asked: ScoreKind,
@@ -117,7 +122,7 @@ pub enum PipelineError {
 }
 
 fn meant(name: Option<&'static str>) -> String {
-    name.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+    name.map_or_else(String::new, |name| format!("; did you mean {name:?}?"))
 }
 
 fn unknown(
@@ -127,8 +132,8 @@ fn unknown(
     meant_name: Option<&'static str>,
 ) -> String {
     match right {
-        Some(right) => format!("`{key}` belongs under [{right}], not [{section}]"),
-        None => format!("unknown key `{key}` under [{section}]{}", meant(meant_name)),
+        Some(right) => format!("{key:?} belongs under [{right}], not [{section}]"),
+        None => format!("unknown key {key:?} under [{section}]{}", meant(meant_name)),
     }
 }
 

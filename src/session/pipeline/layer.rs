@@ -1,8 +1,8 @@
-//! Settings that stand over others: what one leaves out, the next one says.
+//! Layers of settings: a setting that one leaves out comes from the next.
 
-/// Settings of which each can be left out.
+/// Settings that can each be left out.
 pub trait Layer: Sized {
-    /// These settings, and those of `base` where these say nothing.
+    /// These settings, completed by those of `base`.
     #[must_use]
     fn over(self, base: Self) -> Self;
 
@@ -44,7 +44,9 @@ impl Layer for bool {
 /// Structs whose fields are layers: they are a [`Layer`], read from TOML, and flags in a build that
 /// has a command line.
 macro_rules! layers {
-    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$of_field:meta])* pub $field:ident: $type:ty,)* })*) => {$(
+    ($($(#[$meta:meta])* pub struct $name:ident {
+        $($(#[$of_field:meta])* pub $field:ident: $type:ty,)*
+    })*) => {$(
         #[derive(Debug, Clone, Default, serde::Deserialize)]
         #[cfg_attr(feature = "cli", derive(clap::Args))]
         #[serde(default)]
@@ -59,7 +61,8 @@ macro_rules! layers {
             }
 
             fn add_keys(_name: &'static str, keys: &mut Vec<&'static str>) {
-                $(<$type as $crate::session::pipeline::layer::Layer>::add_keys(stringify!($field), keys);)*
+                use $crate::session::pipeline::layer::Layer;
+                $(<$type as Layer>::add_keys(stringify!($field), keys);)*
             }
         }
     )*};

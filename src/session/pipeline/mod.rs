@@ -23,7 +23,9 @@ pub mod word;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::{Table, Value};
+use serde::Deserialize as _;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue, Deserializer};
 
 pub use error::PipelineError;
 pub use layer::Layer;
@@ -53,7 +55,7 @@ use crate::source::{Choice, Most};
 
 layers! {
     /// `[task]`
-    pub struct Tasks {
+    pub struct TaskSections {
         /// The question.
         #[serde(flatten)]
         #[cfg_attr(feature = "cli", command(flatten))]
@@ -65,7 +67,7 @@ layers! {
     }
 
     /// `[preprocess]`
-    pub struct Preprocess {
+    pub struct PreprocessSection {
         /// How much of an image the model sees.
         #[serde(flatten)]
         #[cfg_attr(feature = "cli", command(flatten))]
@@ -85,7 +87,7 @@ layers! {
     }
 
     /// `[answer]`
-    pub struct Answers {
+    pub struct AnswerSection {
         /// How answers are read.
         #[serde(flatten)]
         #[cfg_attr(feature = "cli", command(flatten))]
@@ -110,16 +112,16 @@ layers! {
 
     /// A detection with everything that goes with it.
     pub struct Pipeline {
-        /// What is asked.
+        /// The questions.
         #[cfg_attr(feature = "cli", command(flatten))]
-        pub task: Tasks,
+        pub task: TaskSections,
         /// Which images.
         #[cfg_attr(feature = "cli", command(flatten))]
         pub source: SourceSection,
-        /// What the model sees of them.
+        /// How images are prepared for the model.
         #[cfg_attr(feature = "cli", command(flatten))]
-        pub preprocess: Preprocess,
-        /// Which model, and on what.
+        pub preprocess: PreprocessSection,
+        /// The model, and its device.
         #[cfg_attr(feature = "cli", command(flatten))]
         pub model: ModelSection,
         /// How answers are generated.
@@ -127,8 +129,8 @@ layers! {
         pub decoding: DecodingSection,
         /// How answers are read, and which boxes are exported.
         #[cfg_attr(feature = "cli", command(flatten))]
-        pub answer: Answers,
-        /// What is written.
+        pub answer: AnswerSection,
+        /// The formats to write.
         #[cfg_attr(feature = "cli", command(flatten))]
         pub export: ExportSection,
         /// How the run goes.
@@ -152,54 +154,53 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError`] that names the line.
     pub fn parse(text: &str) -> Result<Self, PipelineError> {
-        let table: Table =
-            toml::from_str(text).map_err(|error| PipelineError::Toml(error.to_string()))?;
+        let unreadable = |error: toml::de::Error| PipelineError::Toml(error.to_string());
+        let document = DeTable::parse(text).map_err(unreadable)?;
+        let line_of = |key: &Spanned<DeString<'_>>| {
+            // A key begins at a character.
+            1 + text.get(..key.span().start).unwrap_or_default().matches('\n').count()
+        };
         let sections = Self::sections();
-        for (section, value) in &table {
-            let at = |key: Option<&str>| line_of(text, section, key);
-            let Some((_, keys)) = sections.iter().find(|(name, _)| name == section) else {
-                let meant = error::nearest(section, sections.iter().map(|(name, _)| *name));
+        for (section_key, value) in document.get_ref() {
+            let section = section_key.get_ref().as_ref();
+            let Some((_, keys)) = sections.iter().find(|(name, _)| *name == section) else {
                 return Err(PipelineError::Section {
-                    line: at(None),
-                    section: section.clone(),
-                    meant_name: meant,
+                    line: line_of(section_key),
+                    section: section.to_owned(),
+                    meant_name: error::nearest(section, sections.iter().map(|(name, _)| *name)),
                 });
             };
-            let Value::Table(entries) = value else {
-                return Err(PipelineError::NoSection { line: at(None), section: section.clone() });
+            let DeValue::Table(entries) = value.get_ref() else {
+                let (line, section) = (line_of(section_key), section.to_owned());
+                return Err(PipelineError::NoSection { line, section });
             };
-            for (key, value) in entries {
-                if !keys.contains(&key.as_str()) {
-                    let right = sections.iter().find(|(_, keys)| keys.contains(&key.as_str()));
-                    let meant = error::nearest(
-                        key,
-                        sections.iter().flat_map(|(_, keys)| keys.iter().copied()),
-                    );
+            for (spanned_key, value) in entries {
+                let (line, key) = (line_of(spanned_key), spanned_key.get_ref().as_ref());
+                if !keys.contains(&key) {
+                    let right = sections.iter().find(|(_, keys)| keys.contains(&key));
+                    let all = sections.iter().flat_map(|(_, keys)| keys.iter().copied());
                     return Err(PipelineError::Key {
-                        line: at(Some(key)),
-                        section: section.clone(),
-                        key: key.clone(),
+                        line,
+                        section: section.to_owned(),
+                        key: key.to_owned(),
                         right: right.map(|(name, _)| *name),
-                        meant_name: meant,
+                        meant_name: error::nearest(key, all),
                     });
                 }
-                // Each by itself, so that an error is about one of them.
-                let alone = Table::from_iter([(key.clone(), value.clone())]);
-                let read = Self::deserialize_section(section, alone);
-                read.map_err(|problem| PipelineError::Value {
-                    line: at(Some(key)),
-                    section: section.clone(),
-                    key: key.clone(),
-                    problem,
+                // Each key is read by itself, so that an error is about one of them.
+                let alone = DeTable::from_iter([(spanned_key.clone(), value.clone())]);
+                let alone = Spanned::new(value.span(), DeValue::Table(alone));
+                let alone = DeTable::from_iter([(section_key.clone(), alone)]);
+                let read = Self::deserialize(Deserializer::from(Spanned::new(value.span(), alone)));
+                read.map_err(|error| PipelineError::Value {
+                    line,
+                    section: section.to_owned(),
+                    key: key.to_owned(),
+                    problem: error.message().to_owned(),
                 })?;
             }
         }
-        table.try_into().map_err(|error: toml::de::Error| PipelineError::Toml(error.to_string()))
-    }
-
-    fn deserialize_section(section: &str, entries: Table) -> Result<(), String> {
-        let whole = Table::from_iter([(section.to_owned(), Value::Table(entries))]);
-        whole.try_into::<Self>().map(drop).map_err(|error| error.message().to_owned())
+        Self::deserialize(Deserializer::from(document)).map_err(unreadable)
     }
 
     /// The sections of a file, each with its keys.
@@ -210,11 +211,11 @@ impl Pipeline {
             keys
         }
         [
-            ("task", keys::<Tasks>()),
+            ("task", keys::<TaskSections>()),
             ("model", keys::<ModelSection>()),
-            ("preprocess", keys::<Preprocess>()),
+            ("preprocess", keys::<PreprocessSection>()),
             ("decoding", keys::<DecodingSection>()),
-            ("answer", keys::<Answers>()),
+            ("answer", keys::<AnswerSection>()),
             ("source", keys::<SourceSection>()),
             ("run", keys::<RunSection>()),
             ("export", keys::<ExportSection>()),
@@ -226,7 +227,9 @@ impl Pipeline {
     /// # Errors
     /// [`PipelineError`] if settings exclude each other, or a file that they name cannot be read.
     pub fn config(&self) -> Result<DetectConfig, PipelineError> {
-        let Self { task: Tasks { task, prompts }, preprocess, model, decoding, answer, .. } = self;
+        let Self {
+            task: TaskSections { task, prompts }, preprocess, model, decoding, answer, ..
+        } = self;
         let excluded = [
             (
                 preprocess.view.fast_decode && preprocess.view.tiles.is_some(),
@@ -288,41 +291,14 @@ impl Pipeline {
         names.iter().map(|name| Ok(name.parse()?)).collect()
     }
 
-    /// What a run heeds.
+    /// How the run goes.
     pub fn control(&self) -> Control {
         self.run.control(&self.preprocess.limits)
     }
 }
 
-/// The line, from 1, on which a section, or a key of it, stands; 0 if it stands nowhere by itself.
-fn line_of(text: &str, section: &str, key: Option<&str>) -> usize {
-    let mut inside = false;
-    for (index, line) in text.lines().enumerate() {
-        let line = line.trim();
-        let name = |line: &str| line.trim_matches(['"', '\'', ' ']).to_owned();
-        if let Some(header) = line.strip_prefix('[').and_then(|line| line.split(']').next()) {
-            inside = name(header) == section;
-            if inside && key.is_none() {
-                return index + 1;
-            }
-        } else if let Some((before, _)) = line.split_once('=') {
-            let before = name(before);
-            let dotted = before.split_once('.').is_some_and(|(one, other)| {
-                name(one) == section && key.is_none_or(|key| name(other) == key)
-            });
-            if dotted
-                || inside && key == Some(before.as_str())
-                || !inside && key.is_none() && before == section
-            {
-                return index + 1;
-            }
-        }
-    }
-    0
-}
-
 impl Names {
-    /// The names: of a text what stands between its commas.
+    /// The names: a text is split at its commas.
     pub fn split(&self) -> Vec<String> {
         match self {
             Self::Text(text) => text.split(',').map(|name| name.trim().to_owned()).collect(),
@@ -367,7 +343,7 @@ impl TaskSection {
         })
     }
 
-    /// What goes around the task.
+    /// System prompt, thinking, blank lines around the image.
     pub fn conversation(&self) -> Conversation {
         Conversation {
             system: self.system.clone(),
@@ -386,7 +362,7 @@ impl BudgetSection {
         match (self.budget.as_deref(), self.max_budget) {
             (Some("auto"), max) => Ok(Some(BudgetChoice::Auto { max: max.unwrap_or(Budget::MAX) })),
             (_, Some(_)) => {
-                Err(PipelineError::GoesWith { setting: "max_budget", with: "budget auto" })
+                Err(PipelineError::GoesWith { setting: "max_budget", with: "`budget` auto" })
             }
             (None, None) => Ok(None),
             (Some(text), None) => {
@@ -430,7 +406,7 @@ impl ServerSection {
         options.kind = self.server_kind.and_then(|choice| choice.0);
         options.pictures = self.server_pictures.unwrap_or_default();
         options.concurrency = self.concurrency.map(usize::from);
-        options.patience = self.server_wait.unwrap_or(options.patience);
+        options.max_wait = self.server_wait.unwrap_or(options.max_wait);
         Some(options)
     }
 }
@@ -476,12 +452,14 @@ impl SamplingSection {
     /// How tokens are chosen.
     ///
     /// # Errors
-    /// [`PipelineError::GoesWith`] for what hangs on a temperature that is not there.
+    /// [`PipelineError::GoesWith`] for a setting that needs a temperature, without one.
     pub fn sampling(&self) -> Result<Sampling, PipelineError> {
         let Some(temperature) = self.temperature else {
             let idle = [("top_p", self.top_p.is_some()), ("top_k", self.top_k.is_some())];
             return match idle.into_iter().find(|(_, there)| *there) {
-                Some((setting, _)) => Err(PipelineError::GoesWith { setting, with: "temperature" }),
+                Some((setting, _)) => {
+                    Err(PipelineError::GoesWith { setting, with: "`temperature`" })
+                }
                 None => Ok(Sampling::Greedy),
             };
         };
@@ -491,13 +469,16 @@ impl SamplingSection {
 }
 
 impl ChoiceSection {
-    /// What is chosen; the seed is that of the answers.
+    /// The images to choose; the seed is that of the answers.
     ///
     /// # Errors
     /// [`PipelineError::GoesWith`] for a seed on which nothing hangs.
     pub fn choice(&self, sampling: &SamplingSection) -> Result<Choice, PipelineError> {
         if sampling.seed.is_some() && sampling.temperature.is_none() && self.sample.is_none() {
-            return Err(PipelineError::GoesWith { setting: "seed", with: "temperature or sample" });
+            return Err(PipelineError::GoesWith {
+                setting: "seed",
+                with: "`temperature` or `sample`",
+            });
         }
         let seed = sampling.seed.unwrap_or(0);
         let sample = self.sample.map(|count| Most::Sample { count: count as usize, seed });
@@ -535,7 +516,7 @@ impl RuleSection {
 }
 
 impl FilterSection {
-    /// `base`, but for what is said here.
+    /// `base`, overridden by these settings.
     ///
     /// # Errors
     /// [`PipelineError`] if a calibration or a map of labels cannot be read, or does not fit.
@@ -559,7 +540,7 @@ impl FilterSection {
         };
         let nms = self.nms.or(base.nms);
         if self.nms_agnostic == Some(true) && nms.is_none() {
-            return Err(PipelineError::GoesWith { setting: "nms_agnostic", with: "nms" });
+            return Err(PipelineError::GoesWith { setting: "nms_agnostic", with: "`nms`" });
         }
         Ok(Filters {
             score,
@@ -592,7 +573,7 @@ impl RunSection {
         self.sync_every.unwrap_or(Duration::from_secs(1))
     }
 
-    /// What a run heeds.
+    /// How the run goes.
     pub fn control(&self, limits: &LimitSection) -> Control {
         Control {
             max_pixels: limits.max_pixels(),
@@ -654,11 +635,21 @@ mod tests {
         for (text, says) in [
             (
                 "\n[answer]\nmin_scor = 1",
-                "line 3: unknown key `min_scor` under [answer]; did you mean `min_score`?",
+                "line 3: unknown key \"min_scor\" under [answer]; did you mean \"min_score\"?",
             ),
-            ("answer.nmss = 1", "line 1: unknown key `nmss` under [answer]; did you mean `nms`?"),
-            ("[anwser]", "line 1: unknown section [anwser]; did you mean `answer`?"),
-            ("[task]\nbudget = 70", "line 2: `budget` belongs under [preprocess], not [task]"),
+            (
+                "answer.nmss = 1",
+                "line 1: unknown key \"nmss\" under [answer]; did you mean \"nms\"?",
+            ),
+            // A line that looks like a key, in a text; and the same key in two sections.
+            (
+                "[task]\nprompt = \"\"\"\nnmss = 1\n\"\"\"\n\n[answer]\nnmss = 1",
+                "line 7: unknown key \"nmss\"",
+            ),
+            ("[answer]\nnms = 0.5\n[task]\nnms = 0.5", "line 4: \"nms\" belongs under [answer]"),
+            ("answer = { nms = 0.5,\n nmss = 1 }", "line 2: unknown key \"nmss\""),
+            ("[anwser]", "line 1: unknown section [anwser]; did you mean \"answer\"?"),
+            ("[task]\nbudget = 70", "line 2: \"budget\" belongs under [preprocess], not [task]"),
             ("[task]\nlabels = [[1]]", "line 2: [task] labels: "),
             ("task = 1", "line 1: task must be a section"),
             ("[answer]\nmin_score = 2", "line 2: [answer] min_score: must be from 0 to 1"),
@@ -674,12 +665,12 @@ mod tests {
             assert!(error.contains(says), "{text}: {error}");
         }
         for (text, says) in [
-            ("[task]\nlabels = []", "labels names nothing"),
-            ("[task]\nlabels = 'a'\nphrase = 'b'", "labels and phrase cannot be given together"),
-            ("[preprocess]\nbudget = 100", "budget takes one of them, or auto"),
-            ("[preprocess]\nmax_budget = 280", "max_budget goes with budget auto"),
-            ("[decoding]\ntop_k = 3", "top_k goes with temperature"),
-            ("[answer]\nnms_agnostic = true", "nms_agnostic goes with nms"),
+            ("[task]\nlabels = []", "`labels` names nothing"),
+            ("[task]\nlabels = 'a'\nphrase = 'b'", "`labels` cannot be used with `phrase`"),
+            ("[preprocess]\nbudget = 100", "`budget` takes one of them, or auto"),
+            ("[preprocess]\nmax_budget = 280", "`max_budget` goes with `budget` auto"),
+            ("[decoding]\ntop_k = 3", "`top_k` goes with `temperature`"),
+            ("[answer]\nnms_agnostic = true", "`nms_agnostic` goes with `nms`"),
         ] {
             let error = Pipeline::parse(text).unwrap().config().unwrap_err().to_string();
             assert!(error.contains(says), "{text}: {error}");

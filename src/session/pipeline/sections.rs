@@ -1,9 +1,9 @@
 //! The sections of a pipeline, which are the flags of `gemscope detect`.
 //!
-//! The comments of the fields are what `--help` says. A setting that is left out has its default
-//! only once everything is put together, so that a flag can stand over a file.
+//! The comments of the fields are the text of `--help`. A setting that is left out gets its default
+//! only after all layers are merged, so that a flag can override a file.
 
-// The comments of fields are read in a terminal, where Markdown is noise.
+// Field comments are shown in a terminal, where Markdown is noise.
 #![allow(clippy::doc_markdown, rustdoc::broken_intra_doc_links)]
 
 use std::path::PathBuf;
@@ -25,10 +25,10 @@ use crate::server::{PictureForm, ServerKindChoice};
 use crate::session::DecodingChoice;
 
 layers! {
-    /// What to ask.
+    /// The question.
     #[cfg_attr(feature = "cli", command(next_help_heading = "What to ask"))]
     pub struct TaskSection {
-        /// What to find, separated by commas: "person,dog"; or @FILE with one label a line
+        /// The labels to find, separated by commas: "person,dog"; or @FILE with one label a line
         #[cfg_attr(feature = "cli", arg(long, short, value_name = "LABELS"))]
         pub labels: Option<Names>,
         /// Ask about each label by itself; slower, and often finds more. A view is encoded once for
@@ -43,9 +43,9 @@ layers! {
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "PHRASE", conflicts_with = "labels"))]
         pub phrase: Option<String>,
-        /// What is asked for: boxes, or text (a caption, a count), which stands in jsonl, csv and
-        /// html and in no data set. Default: boxes for --labels and --phrase, and for a --prompt
-        /// that begins with detect, find or locate or names box_2d; else text
+        /// The kind of answer: boxes, or text (a caption, a count), which is written to jsonl, csv
+        /// and html and to no data set. Default: boxes for --labels and --phrase, and for a
+        /// --prompt that begins with detect, find or locate or names box_2d; else text
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "KIND"))]
         pub answer: Option<AnswerKind>,
@@ -61,12 +61,12 @@ layers! {
         pub image_newlines: bool,
     }
 
-    /// What is asked about single images.
+    /// The questions about single images.
     #[cfg_attr(feature = "cli", command(next_help_heading = "What to ask"))]
     pub struct PromptsSection {
-        /// What is asked about each image: a CSV with the columns image, and labels or prompt, or
-        /// JSON lines with these keys. What a row leaves out, and images without a row, are asked
-        /// as the other flags say
+        /// Questions about single images: a CSV with the columns image, and labels or prompt, or
+        /// JSON lines with these keys. The other flags apply to images without a row, and to
+        /// columns that a row leaves empty
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
         pub prompts: Option<PathBuf>,
@@ -86,7 +86,8 @@ layers! {
         pub max_depth: Option<u32>,
         /// Take only the first N images by name
         #[serde(deserialize_with = "count_word")]
-        #[cfg_attr(feature = "cli", arg(long, value_name = "N", conflicts_with = "sample", value_parser = from_one::<u32>))]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "N", conflicts_with = "sample",
+            value_parser = from_one::<u32>))]
         pub limit: Option<u32>,
         /// Take only N images, drawn by --seed: 50 of 50,000 first. The same command with a larger
         /// N, or without, goes on with the others
@@ -139,23 +140,22 @@ layers! {
         pub max_budget: Option<Budget>,
     }
 
-    /// What is shown of an image.
+    /// The views of an image.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Images"))]
     pub struct ViewSection {
         /// Show tiles besides the whole image: SIZE[:OVERLAP] in pixels, COLUMNSxROWS[:OVERLAP], or
-        /// auto (where the budget would shrink the image). OVERLAP is a share (0.25) or pixels
-        /// (100) [default: 0.2]
+        /// auto (if the budget would shrink the image). OVERLAP is a share (0.25) or pixels (100)
+        /// [default: 0.2]
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "TILES"))]
         pub tiles: Option<Tiling>,
-        /// Decode only as many pixels of a JPEG as the budget needs. Faster with large images, and
-        /// answers may change: it is not what decoding all and resizing gives. Needs a build with
-        /// the feature turbojpeg
+        /// Decode only as many pixels of a JPEG as the budget needs. Faster with large images, but
+        /// inexact: answers may change. Needs a build with the feature turbojpeg
         #[cfg_attr(feature = "cli", arg(long, conflicts_with = "tiles"))]
         pub fast_decode: bool,
     }
 
-    /// Which model, and on what.
+    /// The model, and its device.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Model and device"))]
     pub struct ModelSection {
         /// A directory with a Gemma 4 ONNX export; or OWNER/NAME (hf:OWNER/NAME@REVISION), a model
@@ -182,7 +182,7 @@ layers! {
         /// Run graphs that are known to compute something else than Gemma 4, as some exports do
         #[cfg_attr(feature = "cli", arg(long))]
         pub allow_inexact: bool,
-        /// Where it computes.
+        /// The device.
         #[serde(flatten)]
         #[cfg_attr(feature = "cli", command(flatten))]
         pub device: DeviceSection,
@@ -204,7 +204,8 @@ layers! {
             arg(
                 long,
                 value_name = "URL",
-                conflicts_with_all = ["model", "device", "dtype", "threads", "keep_graphs", "allow_inexact"]
+                conflicts_with_all = ["model", "device", "dtype", "threads", "keep_graphs",
+                    "allow_inexact"]
             )
         )]
         pub server: Option<String>,
@@ -212,7 +213,8 @@ layers! {
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "NAME"))]
         pub server_model: Option<String>,
-        /// What the server is: auto (it is asked), vllm, llama, ollama or openai [default: auto]
+        /// The kind of server: auto (recognised by its answers), vllm, llama, ollama or openai
+        /// [default: auto]
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "KIND"))]
         pub server_kind: Option<ServerKindChoice>,
@@ -220,7 +222,7 @@ layers! {
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "FORM"))]
         pub server_pictures: Option<PictureForm>,
-        /// So long a server that is away or busy is waited for before the run stops [default: 30]
+        /// How long to wait for a server that is away or busy before the run stops [default: 30]
         #[serde(deserialize_with = "seconds_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SECONDS", value_parser = seconds))]
         pub server_wait: Option<Duration>,
@@ -231,23 +233,23 @@ layers! {
         pub concurrency: Option<u16>,
     }
 
-    /// What computes.
+    /// The device.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Model and device"))]
     pub struct DeviceSection {
-        /// What computes: auto, cpu, cuda (the card with the most free memory), cuda:N, or several
-        /// cards: cuda:0,1 or cuda:all; else $GEMSCOPE_DEVICE. `auto` is a CUDA card where one can
-        /// be used, and the CPU where not; `cuda` never becomes the CPU [default: auto]
+        /// The device: auto, cpu, cuda (the card with the most free memory), cuda:N, or several
+        /// cards: cuda:0,1 or cuda:all; else $GEMSCOPE_DEVICE. auto uses a CUDA card if one works,
+        /// and the CPU otherwise; cuda never falls back to the CPU [default: auto]
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "DEVICE"))]
         pub device: Option<DeviceChoice>,
     }
 
     /// How answers are generated.
-    #[cfg_attr(feature = "cli", command(next_help_heading = "Answers"))]
+    #[cfg_attr(feature = "cli", command(next_help_heading = "AnswerSection"))]
     pub struct DecodingSection {
-        /// grammar: only well-formed lists of boxes can be written, and what must stand in them is
-        /// not decoded token by token; free: whatever the model says. Default: grammar for --labels
-        /// and --phrase, free for --prompt and with --thinking
+        /// grammar: only well-formed lists of boxes can be written, and forced tokens are not
+        /// decoded one by one; free: any text. Default: grammar for --labels and --phrase, free for
+        /// --prompt and with --thinking
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "HOW"))]
         pub decoding: Option<DecodingChoice>,
@@ -274,7 +276,7 @@ layers! {
     }
 
     /// How tokens are chosen.
-    #[cfg_attr(feature = "cli", command(next_help_heading = "Answers"))]
+    #[cfg_attr(feature = "cli", command(next_help_heading = "AnswerSection"))]
     pub struct SamplingSection {
         /// Draw tokens instead of taking the most probable; 1.0 is Google's setting
         #[serde(deserialize_with = "above_zero_word")]
@@ -284,7 +286,7 @@ layers! {
         #[serde(deserialize_with = "share_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "P", value_parser = share::<f32>))]
         pub top_p: Option<f32>,
-        /// With --temperature: only so many of the most probable tokens; 0 is no limit [default:
+        /// With --temperature: only this many of the most probable tokens; 0 is no limit [default:
         /// 64]
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "K"))]
@@ -296,30 +298,29 @@ layers! {
         pub seed: Option<u64>,
     }
 
-    /// What the numbers of a box count.
-    #[cfg_attr(feature = "cli", command(next_help_heading = "Answers"))]
+    /// The unit and order of the numbers of a box.
+    #[cfg_attr(feature = "cli", command(next_help_heading = "AnswerSection"))]
     pub struct CoordinateSection {
-        /// What the numbers of a box count: 1000 (thousandths of the image), 1 (shares of it) or
-        /// pixels. An answer that does not fit gets the note coordinates_do_not_fit and loses those
-        /// boxes
+        /// The unit of the numbers of a box: 1000 (thousandths of the image), 1 (shares of it) or
+        /// pixels. Boxes that do not fit the unit are dropped, with the note coordinates_do_not_fit
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SCALE"))]
         pub coordinates: Option<CoordinateScale>,
-        /// In which order they stand: yxyx (ymin, xmin, ymax, xmax) or xyxy [default: yxyx]
+        /// The order of the numbers of a box: yxyx (ymin, xmin, ymax, xmax) or xyxy [default: yxyx]
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "ORDER"))]
         pub order: Option<CoordinateOrder>,
     }
 
     /// How answers are read.
-    #[cfg_attr(feature = "cli", command(next_help_heading = "Answers"))]
+    #[cfg_attr(feature = "cli", command(next_help_heading = "AnswerSection"))]
     pub struct RuleSection {
-        /// What the numbers of a box count.
+        /// The unit and order of the numbers of a box.
         #[serde(flatten)]
         #[cfg_attr(feature = "cli", command(flatten))]
         pub coordinates: CoordinateSection,
-        /// With --tiles: boxes of several views are one where they have so much of the smaller one
-        /// in common [default: 0.5]
+        /// With --tiles: merge boxes of different views whose overlap, as a share of the smaller
+        /// box, is at least this [default: 0.5]
         #[serde(deserialize_with = "share_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SHARE", value_parser = share::<f64>))]
         pub join: Option<f64>,
@@ -330,9 +331,9 @@ layers! {
     #[cfg_attr(feature = "cli", command(next_help_heading = "Which boxes are exported (can be \
         changed later: no model is asked again)"))]
     pub struct FilterSection {
-        /// What the score of a box is: the probability of its coordinates' tokens, of its label's
-        /// tokens, joint, their product, or stated, the confidence that the answer writes beside
-        /// the box [default: joint]
+        /// The score of a box: coordinates (the probability of its coordinates' tokens), label (of
+        /// its label's tokens), joint (their product), or stated (the confidence that the answer
+        /// writes beside the box) [default: joint]
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "KIND"))]
         pub score: Option<ScoreKind>,
@@ -356,25 +357,29 @@ layers! {
         pub max_area: Option<Area>,
         /// Leave out boxes narrower than this, as width over height
         #[serde(deserialize_with = "above_zero_word")]
-        #[cfg_attr(feature = "cli", arg(long, value_name = "RATIO", value_parser = above_zero::<f64>))]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "RATIO",
+            value_parser = above_zero::<f64>))]
         pub min_aspect: Option<f64>,
         /// Leave out boxes wider than this, as width over height
         #[serde(deserialize_with = "above_zero_word")]
-        #[cfg_attr(feature = "cli", arg(long, value_name = "RATIO", value_parser = above_zero::<f64>))]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "RATIO",
+            value_parser = above_zero::<f64>))]
         pub max_aspect: Option<f64>,
         /// Leave out boxes that touch the image's edge
-        #[cfg_attr(feature = "cli", arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true"))]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "true|false", num_args = 0..=1,
+            require_equals = true, default_missing_value = "true"))]
         pub drop_edge: Option<bool>,
         /// Boxes of one label that overlap so much are one box; 0 keeps all [default: 0.95]
         #[serde(deserialize_with = "share_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "IOU", value_parser = share::<f64>))]
         pub duplicates: Option<f64>,
-        /// Of boxes of one label that overlap more than this keep the one of the best score
+        /// Of boxes of one label that overlap more than this, keep the one with the best score
         #[serde(deserialize_with = "share_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "IOU", value_parser = share::<f64>))]
         pub nms: Option<f64>,
         /// With --nms: whatever their labels
-        #[cfg_attr(feature = "cli", arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true"))]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "true|false", num_args = 0..=1,
+            require_equals = true, default_missing_value = "true"))]
         pub nms_agnostic: Option<bool>,
         /// A TOML file of other words for labels, one a line: "automobile" = "car"; with "" on the
         /// right their boxes are left out
@@ -382,7 +387,8 @@ layers! {
         #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
         pub labels_map: Option<PathBuf>,
         /// Leave out boxes whose label was not asked for
-        #[cfg_attr(feature = "cli", arg(long, value_name = "true|false", num_args = 0..=1, require_equals = true, default_missing_value = "true"))]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "true|false", num_args = 0..=1,
+            require_equals = true, default_missing_value = "true"))]
         pub strict_labels: Option<bool>,
     }
 
@@ -393,8 +399,8 @@ layers! {
         /// are left out and counted
         #[cfg_attr(feature = "cli", arg(long))]
         pub keep_missing: bool,
-        /// Answers are on disk, safe from a power cut, after so many seconds; 0 is each before the
-        /// next. A process that is killed loses none either way [default: 1]
+        /// Flush answers to disk at least this often, so that they survive a power cut; 0 flushes
+        /// each before the next. A process that is killed loses none either way [default: 1]
         #[serde(deserialize_with = "seconds_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SECONDS", value_parser = seconds))]
         pub sync_every: Option<Duration>,
@@ -405,11 +411,11 @@ layers! {
         pub answer_timeout: Option<Duration>,
     }
 
-    /// What to write.
+    /// The formats to write.
     #[cfg_attr(feature = "cli", command(next_help_heading = "Output"))]
     pub struct ExportSection {
-        /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts,
-        /// crops, overlay, html; or none [default: jsonl,coco,counts,crops]
+        /// Formats to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio,
+        /// counts, crops, overlay, html; or none [default: jsonl,coco,counts,crops]
         #[cfg_attr(feature = "cli", arg(long, value_name = "FORMATS"))]
         pub export: Option<Names>,
     }

@@ -1,7 +1,7 @@
 //! Single settings, as a flag or a value in TOML says them.
 //!
-//! In: the text of a flag; or a text, a number or a switch. Out: the value. Promises: both are read
-//! by the same function, so a file can say what a flag can.
+//! In: the text of a flag; or a text, a number or a switch. Out: the value. Promises: the same
+//! function reads both, so a file can say everything that a flag can.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -46,11 +46,11 @@ pub fn from_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, Str
 /// # Errors
 /// In words.
 pub fn seconds(text: &str) -> Result<Duration, String> {
-    const LONGEST: f64 = 3600.0;
-    let seconds = text.parse().ok().filter(|seconds| (0.0..=LONGEST).contains(seconds));
+    const MAX_LENGTH: f64 = 3600.0;
+    let seconds = text.parse().ok().filter(|seconds| (0.0..=MAX_LENGTH).contains(seconds));
     seconds
         .map(Duration::from_secs_f64)
-        .ok_or_else(|| format!("must be from 0 to {LONGEST} seconds"))
+        .ok_or_else(|| format!("must be from 0 to {MAX_LENGTH} seconds"))
 }
 
 /// Reads a text or a number with the parser of the flag.
@@ -151,8 +151,8 @@ pub(super) fn one_or_many<'de, D: Deserializer<'de>, T: FromStr<Err: fmt::Displa
     from.deserialize_any(Many(PhantomData))
 }
 
-/// Labels or formats: names with commas between them in one text; or a list of names, in which a
-/// comma is part of a name.
+/// Labels or formats: one text with commas between the names; or a list, in which a name may
+/// contain a comma.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Names {
     /// `a, b`; or `@FILE`, with a name a line.

@@ -33,7 +33,7 @@ pub enum Fault {
     /// A byte of every large file is another one.
     OtherBytes,
     /// Bytes come slowly.
-    Slow,
+    SlowImage,
     /// A page in place of every file.
     Page,
 }
@@ -275,9 +275,11 @@ impl State {
                 let page: usize =
                     query.split_once("cursor=").map_or(0, |(_, page)| page.parse().unwrap());
                 let entry = |(path, bytes): (&String, &Vec<u8>)| {
-                    let mut entry = json!({ "type": "file", "path": path, "size": bytes.len(), "oid": git_sha1(bytes) });
+                    let mut entry = json!({ "type": "file", "path": path, "size": bytes.len(),
+                        "oid": git_sha1(bytes) });
                     if bytes.len() >= LARGE {
-                        let lfs = json!({ "oid": sha256(bytes), "size": bytes.len(), "pointerSize": 130 });
+                        let lfs = json!({ "oid": sha256(bytes), "size": bytes.len(),
+                            "pointerSize": 130 });
                         entry["lfs"] = lfs;
                     }
                     entry
@@ -353,7 +355,7 @@ impl State {
                 bytes[middle] ^= 1;
                 part(bytes, from)
             }
-            Fault::Slow => Answer { slow: true, ..part(bytes, from) },
+            Fault::SlowImage => Answer { slow: true, ..part(bytes, from) },
             Fault::Page => Answer::of(200, b"<html>Log in</html>".to_vec())
                 .with("Content-Type", "text/html; charset=utf-8"),
         }

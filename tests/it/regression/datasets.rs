@@ -52,7 +52,10 @@ fn coco(names: &[&str]) -> String {
         .map(|(name, id)| json!({"id": id, "file_name": name, "width": 100, "height": 80}))
         .collect();
     let annotations: Vec<Value> = (1..=names.len())
-        .map(|id| json!({"id": id, "image_id": id, "category_id": 1, "bbox": [40, 30, 20, 20], "area": 400, "iscrowd": 0}))
+        .map(|id| {
+            json!({"id": id, "image_id": id, "category_id": 1, "bbox": [40, 30, 20, 20],
+            "area": 400, "iscrowd": 0})
+        })
         .collect();
     json!({"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "cat"}]})
         .to_string()
@@ -287,11 +290,14 @@ fn areas_ids_and_outlines_of_coco_are_kept_or_counted() {
             {"id": 7, "file_name": "a.jpg", "width": 100, "height": 80},
         ],
         "annotations": [
-            {"id": 900, "image_id": 42, "category_id": 18, "bbox": [10, 10, 20, 20], "area": 123.5, "iscrowd": 0,
+            {"id": 900, "image_id": 42, "category_id": 18, "bbox": [10, 10, 20, 20], "area": 123.5,
+                "iscrowd": 0,
              "segmentation": [[10, 10, 30, 10, 30, 30]]},
-            {"id": 901, "image_id": 7, "category_id": 3, "bbox": [90, 10, 20, 20], "area": 400, "iscrowd": 0,
+            {"id": 901, "image_id": 7, "category_id": 3, "bbox": [90, 10, 20, 20], "area": 400,
+                "iscrowd": 0,
              "segmentation": []},
-            {"id": 17, "image_id": 7, "category_id": 3, "bbox": [1, 1, 2, 2], "area": 4, "iscrowd": 1,
+            {"id": 17, "image_id": 7, "category_id": 3, "bbox": [1, 1, 2, 2], "area": 4,
+                "iscrowd": 1,
              "segmentation": {"counts": [1, 2, 3], "size": [80, 100]}},
         ],
         "categories": [{"id": 18, "name": "dog"}, {"id": 3, "name": "car"}],

@@ -50,9 +50,12 @@ fn own(text: &str) -> Value {
 }
 
 fn batch(custom_id: &str, content: &str, finish_reason: &str) -> Value {
-    json!({"id": "batch_req_1", "custom_id": custom_id, "error": null, "response": {"status_code": 200, "request_id": "1", "body": {
-        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gemma", "choices": [
-            {"index": 0, "message": {"role": "assistant", "content": content}, "logprobs": null, "finish_reason": finish_reason}],
+    json!({"id": "batch_req_1", "custom_id": custom_id, "error": null,
+        "response": {"status_code": 200, "request_id": "1", "body": {
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "gemma",
+            "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": content}, "logprobs": null,
+                "finish_reason": finish_reason}],
         "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}}}})
 }
 
@@ -87,18 +90,24 @@ fn lines_of_an_openai_or_vllm_batch_are_read() {
 #[test]
 fn responses_of_ollama_and_llama_cpp_are_read() {
     let bodies = [
-        json!({"model": "gemma3:4b", "created_at": "2026-11-27T00:00:00Z", "done": true, "done_reason": "stop",
+        json!({"model": "gemma3:4b", "created_at": "2026-11-27T00:00:00Z", "done": true,
+            "done_reason": "stop",
             "message": {"role": "assistant", "content": CAT, "thinking": DOG}, "eval_count": 9}),
-        json!({"model": "gemma3:4b", "response": CAT, "thinking": DOG, "done": true, "done_reason": "stop", "context": [1, 2]}),
-        json!({"index": 0, "content": CAT, "tokens": [], "stop": true, "stop_type": "eos", "truncated": false,
+        json!({"model": "gemma3:4b", "response": CAT, "thinking": DOG, "done": true,
+            "done_reason": "stop", "context": [1, 2]}),
+        json!({"index": 0, "content": CAT, "tokens": [], "stop": true, "stop_type": "eos",
+            "truncated": false,
             "prompt": "detect cat", "generation_settings": {"n_predict": -1}, "timings": {}}),
         json!({"content": CAT, "stopped_eos": true, "stopped_limit": false, "truncated": false}),
         json!({"id": "1", "object": "chat.completion", "choices": [
-            {"message": {"role": "assistant", "content": [{"type": "text", "text": CAT}], "reasoning_content": DOG}, "finish_reason": "stop"}]}),
-        json!({"id": "1", "object": "text_completion", "choices": [{"text": CAT, "finish_reason": "stop"}]}),
+            {"message": {"role": "assistant", "content": [{"type": "text", "text": CAT}],
+                "reasoning_content": DOG}, "finish_reason": "stop"}]}),
+        json!({"id": "1", "object": "text_completion", "choices": [{"text": CAT,
+            "finish_reason": "stop"}]}),
         json!({"id": "1", "object": "response", "status": "completed", "error": null, "output": [
             {"type": "reasoning", "content": [{"type": "reasoning_text", "text": DOG}]},
-            {"type": "message", "content": [{"type": "output_text", "text": CAT, "annotations": []}]}]}),
+            {"type": "message", "content": [{"type": "output_text", "text": CAT,
+                "annotations": []}]}]}),
     ];
     for body in bodies {
         let mut named = body.clone();
@@ -119,8 +128,15 @@ fn responses_of_ollama_and_llama_cpp_are_read() {
 #[test]
 fn streamed_responses_are_one_answer() {
     let (first, second) = CAT.split_at(20);
-    let ollama = |text: &str, done: bool| json!({"model": "m", "image": "a.png", "message": {"content": text}, "done": done});
-    let chunk = |text: &str, reason: Value| json!({"id": "c", "object": "chat.completion.chunk", "image": "a.png", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": reason}]});
+    let ollama = |text: &str, done: bool| {
+        json!({"model": "m", "image": "a.png",
+        "message": {"content": text}, "done": done})
+    };
+    let chunk = |text: &str, reason: Value| {
+        json!({"id": "c", "object": "chat.completion.chunk",
+        "image": "a.png", "choices": [{"index": 0, "delta": {"content": text},
+            "finish_reason": reason}]})
+    };
     let llama_cpp =
         |text: &str, stop: bool| json!({"content": text, "stop": stop, "image": "a.png"});
     for lines in [
@@ -158,17 +174,20 @@ fn an_answer_that_hit_its_limit_is_truncated() {
 #[test]
 fn requests_that_failed_are_failed_images_with_the_reason() {
     let error = |status: u16| {
-        json!({"id": "1", "custom_id": "a.png", "error": null, "response": {"status_code": status, "request_id": "1",
+        json!({"id": "1", "custom_id": "a.png", "error": null,
+            "response": {"status_code": status, "request_id": "1",
             "body": {"error": {"message": "image too large", "type": "invalid_request_error"}}}})
     };
     for (line, says) in [
         (error(400), "status 400: image too large"),
         (
-            json!({"custom_id": "a.png", "response": null, "error": {"code": "batch_expired", "message": "expired"}}),
+            json!({"custom_id": "a.png", "response": null,
+                "error": {"code": "batch_expired", "message": "expired"}}),
             "expired",
         ),
         (
-            json!({"custom_id": "a.png", "response": null, "error": {"object": "error", "message": "no", "code": 400}}),
+            json!({"custom_id": "a.png", "response": null,
+                "error": {"object": "error", "message": "no", "code": 400}}),
             "no",
         ),
         (json!({"image": "a.png", "error": "model not found"}), "model not found"),
@@ -189,7 +208,10 @@ fn token_probabilities_become_scores() {
     let log = |character: char| if character.is_ascii_digit() { -0.5 } else { 0.0 };
     let tokens: Vec<Value> = CAT
         .chars()
-        .map(|character| json!({"token": character.to_string(), "logprob": log(character), "bytes": [character as u32], "top_logprobs": []}))
+        .map(|character| {
+            json!({"token": character.to_string(), "logprob": log(character),
+            "bytes": [character as u32], "top_logprobs": []})
+        })
         .chain([json!({"token": "<end_of_turn>", "logprob": -7.0, "bytes": null})])
         .collect();
     let columns = json!({"tokens": CAT.chars().map(String::from).collect::<Vec<_>>(),
@@ -198,10 +220,12 @@ fn token_probabilities_become_scores() {
     chat["response"]["body"]["choices"][0]["logprobs"] = json!({"content": tokens});
     let lines = [
         chat.clone(),
-        json!({"image": "a.png", "choices": [{"text": CAT, "finish_reason": "stop", "logprobs": columns}]}),
+        json!({"image": "a.png", "choices": [{"text": CAT, "finish_reason": "stop",
+            "logprobs": columns}]}),
         json!({"image": "a.png", "message": {"content": CAT}, "done": true, "logprobs": tokens}),
         json!({"image": "a.png", "content": CAT, "completion_probabilities": tokens}),
-        json!({"image": "a.png", "output": [{"type": "message", "content": [{"type": "output_text", "text": CAT, "logprobs": tokens}]}]}),
+        json!({"image": "a.png", "output": [{"type": "message",
+            "content": [{"type": "output_text", "text": CAT, "logprobs": tokens}]}]}),
     ];
     for line in lines {
         let output = with_images(std::slice::from_ref(&line));
@@ -226,7 +250,10 @@ fn token_probabilities_become_scores() {
 
 #[test]
 fn a_size_that_the_file_contradicts_is_an_error_of_its_line() {
-    let sized = |image: &str, width: u32| json!({"image": image, "width": width, "height": 384, "text": CAT});
+    let sized = |image: &str, width: u32| {
+        json!({"image": image, "width": width, "height": 384,
+        "text": CAT})
+    };
     let output = with_images(&[sized("a.png", 384), sized("b.png", 128)]);
     assert_eq!(boxes(&output), [("cat".to_owned(), in_pixels())]);
     let said = stderr(&output);
@@ -247,7 +274,8 @@ fn sizes_come_from_the_images_and_turned_ones_are_upright() {
     assert_ne!(record["orientation"], 1);
     assert_eq!((&record["width"], &record["height"]), (&unturned["height"], &unturned["width"]));
     assert!(stderr(&upright).contains("1 images are turned by EXIF"), "{}", stderr(&upright));
-    let stated = json!({"image": "t.jpg", "text": CAT, "width": unturned["width"], "height": unturned["height"]});
+    let stated = json!({"image": "t.jpg", "text": CAT, "width": unturned["width"],
+        "height": unturned["height"]});
     let said = stderr(&parse(&[stated], &flags));
     assert!(said.contains("once it is turned as its EXIF orientation says; --no-exif"), "{said}");
 }
@@ -372,8 +400,10 @@ fn a_file_of_requests_says_which_image_a_custom_id_is() {
     let dir = tempfile::tempdir().unwrap();
     let folder = images(dir.path());
     let request = |id: &str, text: &str| {
-        json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions", "body": {"model": "m", "messages": [{"role": "user", "content": [
-            {"type": "image_url", "image_url": {"url": format!("file://{}", folder.join("a.png").display())}}, {"type": "text", "text": text}]}]}})
+        json!({"custom_id": id, "method": "POST", "url": "/v1/chat/completions",
+            "body": {"model": "m", "messages": [{"role": "user", "content": [
+            {"type": "image_url", "image_url": {"url": format!("file://{}",
+                folder.join("a.png").display())}}, {"type": "text", "text": text}]}]}})
     };
     let requests = dir.path().join("requests.jsonl");
     fs::write(
@@ -399,7 +429,10 @@ fn a_request_without_a_response_is_no_silence() {
     let dir = tempfile::tempdir().unwrap();
     let folder = images(dir.path());
     let requests = dir.path().join("requests.jsonl");
-    let request = |id: &str, image: &str, question: &str| json!({"custom_id": id, "image": image, "question": question});
+    let request = |id: &str, image: &str, question: &str| {
+        json!({"custom_id": id, "image": image,
+        "question": question})
+    };
     let lines = [
         request("1", "a.png", "detect cat"),
         request("2", "a.png", "detect dog"),
@@ -490,7 +523,10 @@ fn forms_of_a_label_are_one_category() {
     let labels = ["Dog", "dog", "dogs", "a dog", "DOG"];
     let objects: Vec<Value> = (0..)
         .zip(labels)
-        .map(|(index, label)| json!({"box_2d": [100 * index, 0, 100 * index + 90, 90], "label": label}))
+        .map(|(index, label)| {
+            json!({"box_2d": [100 * index, 0, 100 * index + 90, 90],
+            "label": label})
+        })
         .collect();
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
@@ -577,7 +613,10 @@ fn a_summary_says_what_became_of_the_lines() {
 
 #[test]
 fn one_scale_is_decided_for_the_whole_input() {
-    let line = |image: &str, box_2d: Value| json!({"image": image, "width": 2000, "height": 1600, "text": json!([{"box_2d": box_2d, "label": "x"}]).to_string()});
+    let line = |image: &str, box_2d: Value| {
+        json!({"image": image, "width": 2000, "height": 1600,
+        "text": json!([{"box_2d": box_2d, "label": "x"}]).to_string()})
+    };
     // Pixels, as the second line shows; the first one alone could be thousandths.
     let lines = [
         line("a.png", json!([100, 200, 300, 400])),

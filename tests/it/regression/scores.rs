@@ -216,7 +216,8 @@ fn results_and_evaluation_have_all_boxes() {
     );
     let truth = json!({
         "images": [
-            {"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"}, {"id": 3, "file_name": "c.png"}
+            {"id": 1, "file_name": "a.png"}, {"id": 2, "file_name": "b.png"},
+                {"id": 3, "file_name": "c.png"}
         ],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 50, 50]}],
         "categories": [{"id": 1, "name": "star"}, {"id": 2, "name": "red circle"}]

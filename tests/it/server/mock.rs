@@ -382,20 +382,25 @@ impl Settings {
             Kind::Vllm => (404, json!({"detail": "Not Found"})),
             Kind::Llama => (
                 404,
-                json!({"error": {"code": 404, "message": "File Not Found", "type": "not_found_error"}}),
+                json!({"error": {"code": 404, "message": "File Not Found",
+                    "type": "not_found_error"}}),
             ),
             Kind::Ollama => (404, json!("404 page not found")),
             // It answers 200 to what it does not know.
             Kind::LmStudio => (200, json!({"error": "Unexpected endpoint or method."})),
         };
-        let models = |entry: &dyn Fn(&String) -> Value| json!({"object": "list", "data": self.models.iter().map(entry).collect::<Vec<_>>()});
+        let models = |entry: &dyn Fn(&String) -> Value| {
+            json!({"object": "list",
+            "data": self.models.iter().map(entry).collect::<Vec<_>>()})
+        };
         match (self.kind, asked.path.as_str()) {
             (Kind::Vllm, "/version") => (200, json!({"version": "0.33.0"})),
             (Kind::Vllm, "/v1/models") => (
                 200,
-                models(
-                    &|name| json!({"id": name, "object": "model", "owned_by": "vllm", "max_model_len": self.context}),
-                ),
+                models(&|name| {
+                    json!({"id": name, "object": "model", "owned_by": "vllm",
+                        "max_model_len": self.context})
+                }),
             ),
             (Kind::Vllm, "/tokenize") => (
                 200,
@@ -408,15 +413,18 @@ impl Settings {
             (Kind::Llama, "/props") => (
                 200,
                 json!({
-                    "default_generation_settings": {}, "total_slots": 2, "model_path": self.models[0],
-                    "modalities": {"vision": self.vision, "audio": false}, "build_info": "b10488-abc",
+                    "default_generation_settings": {}, "total_slots": 2,
+                        "model_path": self.models[0],
+                    "modalities": {"vision": self.vision, "audio": false},
+                        "build_info": "b10488-abc",
                 }),
             ),
             (Kind::Llama, "/v1/models") => (
                 200,
-                models(
-                    &|name| json!({"id": name, "owned_by": "llamacpp", "meta": {"n_params": 4_600_000_000_u64, "size": 3_000_000_000_u64}}),
-                ),
+                models(&|name| {
+                    json!({"id": name, "owned_by": "llamacpp",
+                        "meta": {"n_params": 4_600_000_000_u64, "size": 3_000_000_000_u64}})
+                }),
             ),
             (Kind::Llama, "/tokenize") => {
                 (200, json!({"tokens": [id_of(asked.body["content"].as_str().unwrap())]}))
@@ -612,9 +620,12 @@ impl Settings {
             200,
             json!({
                 "id": "chatcmpl-1", "object": "chat.completion", "model": asked.body["model"],
-                "system_fingerprint": if self.kind == Kind::Llama { json!("b10488-abc") } else { Value::Null },
-                "choices": [{"index": 0, "message": message, "logprobs": logprobs, "finish_reason": finish}],
-                "usage": {"prompt_tokens": prompt, "completion_tokens": count, "total_tokens": prompt + count},
+                "system_fingerprint": if self.kind == Kind::Llama { json!("b10488-abc") } else {
+                    Value::Null },
+                "choices": [{"index": 0, "message": message, "logprobs": logprobs,
+                    "finish_reason": finish}],
+                "usage": {"prompt_tokens": prompt, "completion_tokens": count,
+                    "total_tokens": prompt + count},
             }),
         )
     }
@@ -626,8 +637,10 @@ impl Settings {
         let (text, finish, tokens) =
             self.said(asked, asked.body["options"]["num_predict"].as_u64().unwrap());
         let mut body = json!({
-            "model": asked.body["model"], "created_at": "2026-11-27T10:00:00Z", "done": true, "done_reason": finish,
-            "message": {"role": "assistant", "content": text}, "prompt_eval_count": self.prompt_tokens(asked),
+            "model": asked.body["model"], "created_at": "2026-11-27T10:00:00Z", "done": true,
+                "done_reason": finish,
+            "message": {"role": "assistant", "content": text},
+                "prompt_eval_count": self.prompt_tokens(asked),
             "eval_count": tokens.len(),
         });
         if asked.body["logprobs"] == true {

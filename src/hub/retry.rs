@@ -6,9 +6,9 @@ use super::HubError;
 use crate::http::HttpError;
 
 /// Tries that bring nothing, one after another, before it is given up.
-pub(super) const MOST_FAILURES: u32 = 5;
+pub(super) const MAX_FAILURES: u32 = 5;
 /// Longest wait that the Hub may ask for; beyond that it is told to the user instead.
-const LONGEST_WAIT: Duration = Duration::from_mins(2);
+const MAX_WAIT: Duration = Duration::from_mins(2);
 
 /// How long to wait before the next try, after `failures` tries that brought nothing, the last with
 /// `error`. `None` if another try is of no use.
@@ -23,7 +23,7 @@ pub(super) fn pause(error: &HubError, failures: u32) -> Option<Duration> {
         },
         _ => return None,
     };
-    Some(wait).filter(|wait| *wait <= LONGEST_WAIT && failures < MOST_FAILURES)
+    Some(wait).filter(|wait| *wait <= MAX_WAIT && failures < MAX_FAILURES)
 }
 
 #[cfg(test)]

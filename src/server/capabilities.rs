@@ -1,4 +1,4 @@
-//! What a server can do.
+//! The capabilities of a server.
 //!
 //! In: what it refuses, in its words. Out: what is left. Promises: what is refused is left out one
 //! thing after another, the thing that a refusal names first; nothing is guessed from a version.
@@ -24,52 +24,52 @@ impl Constraint {
     }
 }
 
-/// What a picture became on the server.
+/// The size of a picture on the server, in soft tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Looked {
+pub struct PictureTokens {
     /// Soft tokens of its size.
     pub planned: u32,
     /// Soft tokens by the server's figures.
     pub seen: u32,
 }
 
-/// What a server can do.
+/// The capabilities of a server.
 #[derive(Debug, Clone)]
-pub struct Ability {
+pub struct Capabilities {
     /// Whether each request can set the budget of its pictures.
     pub budget: bool,
     /// How answers are held to a list of boxes; `None` if they are not.
     pub constraint: Option<Constraint>,
     /// Whether it gives probabilities of tokens.
     pub probabilities: bool,
-    /// What the picture became, where the server's figures say it.
-    pub looked: Option<Looked>,
-    /// What the server calls its state.
+    /// The size of the picture, if the server's figures tell it.
+    pub picture_tokens: Option<PictureTokens>,
+    /// The server's name for its state.
     pub fingerprint: Option<String>,
-    /// What it refused, in its own words.
+    /// The refused feature, with the server's own reason.
     pub refused: Vec<(&'static str, String)>,
 }
 
-/// What is refused is called so in [`Ability::refused`].
+/// The names of features in [`Capabilities::refused`].
 pub(super) const BUDGET: &str = "budget";
 pub(super) const CONSTRAINT: &str = "constraint";
 pub(super) const PROBABILITIES: &str = "probabilities";
 
-impl Default for Ability {
+impl Default for Capabilities {
     /// Nothing is known, and nothing is sent that a server may not know.
     fn default() -> Self {
         Self {
             budget: false,
             constraint: None,
             probabilities: false,
-            looked: None,
+            picture_tokens: None,
             fingerprint: None,
             refused: Vec::new(),
         }
     }
 }
 
-impl Ability {
+impl Capabilities {
     /// Everything that a kind may be able to do.
     pub(super) fn most_of(kind: ServerKind) -> Self {
         let constraint = match kind {

@@ -1,4 +1,4 @@
-//! When a server is asked again.
+//! Retries: when a server is asked again.
 //!
 //! In: why there was no answer. Out: how long to wait before the next try, or that it is given up.
 //! Promises: what another try cannot change is not tried again; all waits together are bounded.
@@ -6,14 +6,14 @@
 use std::time::{Duration, Instant};
 
 /// The longest wait that a server may ask for; beyond it the run stops, and says so.
-const LONGEST_ASKED: Duration = Duration::from_mins(2);
+const MAX_ASKED_WAIT: Duration = Duration::from_mins(2);
 /// The longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+const MAX_PAUSE: Duration = Duration::from_secs(8);
 /// Waits that the server asked for, one after another.
-const MOST_ASKED: u32 = 10;
+const MAX_ASKED_WAITS: u32 = 10;
 
-/// What is waited for.
-pub(super) struct Patience {
+/// The tries of one request, and its waits.
+pub(super) struct RetrySchedule {
     since: Instant,
     most: Duration,
     /// Waits that the server asked for: they do not count.
@@ -22,7 +22,7 @@ pub(super) struct Patience {
     times_asked: u32,
 }
 
-impl Patience {
+impl RetrySchedule {
     pub(super) fn of(most: Duration) -> Self {
         Self { since: Instant::now(), most, asked: Duration::ZERO, failures: 0, times_asked: 0 }
     }
@@ -30,14 +30,18 @@ impl Patience {
     /// How long to wait before the next try, after one that failed in a way that can pass; `None`
     /// gives it up. `retry_after` is what the server asks for, `spread` tells threads apart that
     /// failed together.
-    pub(super) fn pause(&mut self, retry_after: Option<Duration>, spread: u32) -> Option<Duration> {
+    pub(super) fn next_pause(
+        &mut self,
+        retry_after: Option<Duration>,
+        spread: u32,
+    ) -> Option<Duration> {
         if let Some(asked) = retry_after {
             self.times_asked += 1;
             self.asked += asked;
             return Some(asked)
-                .filter(|asked| *asked <= LONGEST_ASKED && self.times_asked <= MOST_ASKED);
+                .filter(|asked| *asked <= MAX_ASKED_WAIT && self.times_asked <= MAX_ASKED_WAITS);
         }
-        let pause = Duration::from_millis(500 << self.failures.min(4)).min(LONGEST_PAUSE);
+        let pause = Duration::from_millis(500 << self.failures.min(4)).min(MAX_PAUSE);
         let pause = pause + pause * (spread % 8) / 32;
         self.failures += 1;
         let waited = self.since.elapsed().saturating_sub(self.asked);
@@ -57,18 +61,18 @@ mod tests {
 
     #[test]
     fn pauses_grow_and_end() {
-        let mut patience = Patience::of(Duration::from_secs(20));
-        let pauses: Vec<_> = std::iter::from_fn(|| patience.pause(None, 0)).take(20).collect();
+        let mut retries = RetrySchedule::of(Duration::from_secs(20));
+        let pauses: Vec<_> = std::iter::from_fn(|| retries.next_pause(None, 0)).take(20).collect();
         let whole = |millis: u64| Duration::from_millis(millis);
         assert_eq!(pauses[..5], [whole(500), whole(1000), whole(2000), whole(4000), whole(8000)]);
-        assert!(Patience::of(Duration::ZERO).pause(None, 0).is_none());
+        assert!(RetrySchedule::of(Duration::ZERO).next_pause(None, 0).is_none());
     }
 
     #[test]
     fn the_server_may_ask_for_a_wait() {
-        let mut patience = Patience::of(Duration::ZERO);
-        assert_eq!(patience.pause(retry_after(Some(" 3 ")), 5), Some(Duration::from_secs(3)));
-        assert_eq!(patience.pause(retry_after(Some("3600")), 0), None);
+        let mut retries = RetrySchedule::of(Duration::ZERO);
+        assert_eq!(retries.next_pause(retry_after(Some(" 3 ")), 5), Some(Duration::from_secs(3)));
+        assert_eq!(retries.next_pause(retry_after(Some("3600")), 0), None);
         assert_eq!(retry_after(Some("Wed, 21 Oct 2026 07:28:00 GMT")), None);
     }
 }
