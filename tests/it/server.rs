@@ -466,15 +466,15 @@ fn hostile_bodies_cost_one_image_and_no_more() {
         let shown: String = body.chars().take(100).collect();
         assert_eq!(mock.asked().len(), 2, "asked once about each image: {shown}");
         let records = journal(dir.path());
-        assert_eq!(records[0]["status"], status, "{shown}: {}", records[0]);
-        assert_eq!(records[1]["status"], "ok");
-        assert!(
-            records[0]["reason"].as_str().unwrap_or_default().contains(words),
-            "{}",
-            records[0]
-        );
-        let score = &records[0]["detections"][0]["score"];
-        assert_eq!(score.is_number(), body == good, "{shown}: no score is made up: {score}");
+        // Either image may be asked about first.
+        let is_hit = |record: &Value| {
+            record["status"] == status
+                && record["reason"].as_str().unwrap_or_default().contains(words)
+                && record["detections"][0]["score"].is_number() == (body == good)
+        };
+        let hit = records.iter().position(is_hit);
+        let other = &records[1 - hit.unwrap_or_else(|| panic!("{shown}: {records:?}"))];
+        assert!(other["detections"][0]["score"].is_number(), "{shown}: {other}");
     }
 }
 
