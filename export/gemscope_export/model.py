@@ -15,7 +15,7 @@ import shutil
 from pathlib import Path
 
 from gemscope_export.graphs import DTYPES, dtypes_of, export
-from gemscope_export.refusal import RefusalError, read_config, weight_bytes
+from gemscope_export.refusal import RefusalError, read_config, weight_bytes, weight_files
 
 BUDGETS = (70, 280)
 NEEDED = ("tokenizer.json", "chat_template.jinja")
@@ -49,12 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from gemscope_export.verify import budgets_of, verify
-
     checkpoint, out = arguments.checkpoint, arguments.out
     dtypes = dtypes_of(arguments.dtype)
-    budgets = budgets_of(arguments.budgets)
     read_config(checkpoint)
+    weight_files(checkpoint)
     for name in NEEDED:
         if not (checkpoint / name).exists():
             raise RefusalError(f"{checkpoint}: no {name}: it comes with the checkpoint")
@@ -63,7 +61,10 @@ def run(arguments: argparse.Namespace) -> None:
         if folder.exists():
             raise RefusalError(f"{folder}: is there already; remove it, or give another name")
     _check_memory(checkpoint)
+    # Torch takes long to import, and is not needed for any of the errors above.
+    from gemscope_export.verify import budgets_of, verify
 
+    budgets = budgets_of(arguments.budgets)
     failed = 0
     try:
         for name in dtypes:

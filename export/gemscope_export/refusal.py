@@ -98,7 +98,10 @@ def weight_bytes(folder: Path, value: int) -> int:
 
 def versions_note() -> str | None:
     """What to say of a version of transformers with which nothing was compared."""
-    version = metadata.version("transformers")
+    try:
+        version = metadata.version("transformers")
+    except metadata.PackageNotFoundError:
+        return "transformers is missing: pip install ./export installs all that is needed"
     if version.startswith(tuple(f"{known}." for known in TRANSFORMERS)):
         return None
     return (
