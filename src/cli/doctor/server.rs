@@ -151,9 +151,8 @@ fn describe(server: &Server, examined: &Examined) -> String {
     }
     lines.push(String::new());
     let score = examined.score.map_or_else(String::new, |score| format!(", score {score:.3}"));
-    let answered = |budget: u32, answer: &str| {
-        format!("  at a budget of {budget} it answered {:?}", plain::line(answer))
-    };
+    let answered =
+        |budget: u32, answer: &str| format!("  at a budget of {budget} it answered {answer:?}");
     let others = examined.not_found_at.iter().map(|other| answered(other.budget, &other.answer));
     if examined.ok {
         lines.push(format!(
