@@ -36,6 +36,7 @@
 //! - [`hub`]: models from the Hugging Face Hub, in the cache that Python shares
 //! - [`server`]: a client of vLLM, llama.cpp, Ollama and others that speak OpenAI's API
 //! - [`device`]: the CPU or a card, its memory and kernels
+//! - `cli`: the command, for whoever ships it as a part of something else (feature `cli`)
 //!
 //! Two ideas hold it together. The journal is the only truth: exports are made from it and cost no
 //! inference. And the graph says what it takes: feeds, dtypes and shapes are read from the
@@ -44,7 +45,13 @@
 // Rooms that only read answers and convert data sets leave some helpers of the engine unused.
 #![cfg_attr(not(feature = "onnx"), allow(dead_code, unused_imports))]
 
+// The command is written as any other caller of the library.
+#[cfg(feature = "cli")]
+extern crate self as gemscope;
+
 pub mod answer;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod critique;
 pub mod dataset;
 #[cfg(feature = "onnx")]

@@ -1,7 +1,5 @@
 //! The `gemscope` command: arguments in, exit code out.
 
-mod cli;
-
 use std::process::ExitCode;
 
 /// Images and tensors come and go in large pieces on several threads, and glibc keeps gaps between
@@ -16,5 +14,5 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     // SAFETY: no other thread runs yet.
     unsafe { gemscope::onnxruntime::disable_telemetry() };
-    cli::main()
+    ExitCode::from(gemscope::cli::run(std::env::args_os(), None))
 }

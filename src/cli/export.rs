@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
+use gemscope::critique::Rubric;
 use gemscope::export::{self, CropOptions, Format, Missing, Options, Padding};
 use gemscope::journal::{JoinedShards, RunDirectory, RunDirectoryError, ShardRun, join_shards};
 use gemscope::ownership::OutputDirectory;
@@ -11,7 +12,6 @@ use gemscope::record::{AnswerStatus, Manifest, Record};
 use gemscope::session::pipeline::word::share;
 use gemscope::session::pipeline::{FilterSection, Names};
 
-use super::critique::KEPT_RUBRIC;
 use super::{Ending, ending, messages, output, plain, read_records, say_missing};
 
 /// Write a run's results in other formats
@@ -299,10 +299,10 @@ fn write_run(args: &Args, run: &export::Run, directory: &RunDirectory) -> anyhow
     directory.create_or_verify(manifest)?;
     directory.add_shards(&args.runs)?;
     // What they were judged by last, if that is one rubric.
-    let kept = |run: &PathBuf| std::fs::read(run.join(KEPT_RUBRIC)).ok();
+    let kept = |run: &PathBuf| std::fs::read(run.join(Rubric::KEPT)).ok();
     let rubrics: BTreeSet<Option<Vec<u8>>> = args.runs.iter().map(kept).collect();
     if let (1, Some(Some(rubric))) = (rubrics.len(), rubrics.first()) {
-        directory.output().write(KEPT_RUBRIC, rubric)?;
+        directory.output().write(Rubric::KEPT, rubric)?;
     }
     output::text(&format!("{}\n", directory.output().join("journal.jsonl").display()));
     Ok(())

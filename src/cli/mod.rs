@@ -34,8 +34,8 @@ mod shell;
 mod signals;
 
 use std::borrow::Cow;
-use std::path::Path;
-use std::process::ExitCode;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use gemscope::dataset::DatasetError;
@@ -104,7 +104,7 @@ enum Command {
 struct Global {
     /// ONNX Runtime's library; else $ORT_DYLIB_PATH, then wherever `gemscope doctor` finds one
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
-    ort_lib: Option<std::path::PathBuf>,
+    ort_lib: Option<PathBuf>,
     /// Never use the network, also not to install ONNX Runtime (or set GEMSCOPE_OFFLINE=1)
     #[arg(long, global = true, help_heading = "Global options")]
     offline: bool,
@@ -117,12 +117,15 @@ struct Global {
     verbose: u8,
     /// Append events to a file, one JSON object a line, with the time of every image
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
-    log: Option<std::path::PathBuf>,
+    log: Option<PathBuf>,
+    #[arg(skip)]
+    onnxruntime: Option<PathBuf>,
 }
 
 impl Global {
     fn runtime_options(&self) -> RuntimeOptions {
-        RuntimeOptions::from_env(self.ort_lib.clone(), self.offline)
+        let options = RuntimeOptions::from_env(self.ort_lib.clone(), self.offline);
+        RuntimeOptions { first: self.onnxruntime.clone(), ..options }
     }
 }
 
@@ -171,9 +174,16 @@ fn version() -> String {
     )
 }
 
-pub(crate) fn main() -> ExitCode {
-    let parsed = command().try_get_matches().and_then(|found| Cli::from_arg_matches(&found));
-    let cli = match parsed {
+/// Does what the words `arguments` say, of which the first is the program's name, and gives the
+/// exit code of the process. `onnxruntime` is a library that is tried before all others, unless the
+/// user names one.
+///
+/// Signals are caught, and logging is set up, as a process has them once: it is called once in a
+/// process.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, onnxruntime: Option<PathBuf>) -> u8 {
+    let parsed = command().try_get_matches_from(arguments);
+    let parsed = parsed.and_then(|found| Cli::from_arg_matches(&found));
+    let mut cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are no errors; wrong arguments are a run that could not be done.
@@ -181,14 +191,15 @@ pub(crate) fn main() -> ExitCode {
             if let Some(advice) = help::advice(&error) {
                 messages::error(&advice);
             }
-            return if error.use_stderr() { ExitCode::from(1) } else { ExitCode::SUCCESS };
+            return u8::from(error.use_stderr());
         }
     };
+    cli.global.onnxruntime = onnxruntime;
     if let Err(error) =
         messages::start(cli.global.quiet, cli.global.verbose, cli.global.log.as_deref())
     {
         messages::error(&format!("--log: {error}"));
-        return ExitCode::from(1);
+        return 1;
     }
     let result = match &cli.command {
         Command::Detect(args) => detect::run(args, &cli.global),
@@ -207,10 +218,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Man(args) => shell::man(args),
     };
     match result {
-        Ok(Ending::Complete) => ExitCode::SUCCESS,
-        Ok(Ending::SomeFailed) => ExitCode::from(2),
-        Ok(Ending::NotReady | Ending::NotWritten) => ExitCode::from(1),
-        Ok(Ending::Stopped) => ExitCode::from(signals::STOPPED),
+        Ok(Ending::Complete) => 0,
+        Ok(Ending::SomeFailed) => 2,
+        Ok(Ending::NotReady | Ending::NotWritten) => 1,
+        Ok(Ending::Stopped) => signals::STOPPED,
         Err(error) => {
             messages::error(&format!("{error:#}"));
             if let Some(advice) = ownership_of(&error).and_then(advice) {
@@ -228,7 +239,7 @@ pub(crate) fn main() -> ExitCode {
             if let Some(RunDirectoryError::OtherSettings { path, .. }) = error.downcast_ref() {
                 say_what_goes_on(path);
             }
-            ExitCode::from(1)
+            1
         }
     }
 }

@@ -154,6 +154,8 @@ impl Axis {
 }
 
 impl Rubric {
+    /// The file, in a run's directory, that holds the rubric which the run was judged by last.
+    pub const KEPT: &str = "rubric.toml";
     /// The ready rubric for frames of SDXL and the like.
     pub const SDXL: &str = include_str!("../../pipelines/sdxl-critique.toml");
     /// The rubric for the bundled demo model, which knows four qualities.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{ExportError, Exported, Input, write_file};
 use crate::answer::text_of;
 use crate::ownership::OutputDirectory;
-use crate::record::{AnswerStatus, Capture, Detection, Note};
+use crate::record::{AnswerStatus, Capture, Detection, Note, Record};
 
 #[derive(Serialize)]
 struct Line<'r> {
@@ -25,14 +25,17 @@ struct Line<'r> {
     capture: Option<&'r Capture>,
 }
 
-pub(super) fn write(
-    input: &Input<'_>,
-    out: &OutputDirectory,
-    exported: &mut Exported,
-) -> Result<(), ExportError> {
-    let mut bytes = Vec::new();
-    for record in input.records {
-        let line = Line {
+/// A record as its line of `detections.jsonl`, without the end of the line.
+///
+/// # Errors
+/// If a number in it is no number in JSON.
+pub fn jsonl_line(record: &Record) -> serde_json::Result<String> {
+    serde_json::to_string(&Line::of(record))
+}
+
+impl<'r> Line<'r> {
+    fn of(record: &'r Record) -> Self {
+        Self {
             image: &record.image,
             width: record.width,
             height: record.height,
@@ -42,10 +45,19 @@ pub(super) fn write(
             notes: &record.notes,
             text: text_of(record),
             capture: record.capture.as_deref(),
-        };
-        serde_json::to_writer(&mut bytes, &line).map_err(|error| ExportError::Write {
-            path: out.path().to_owned(),
-            error: error.into(),
+        }
+    }
+}
+
+pub(super) fn write(
+    input: &Input<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
+    let mut bytes = Vec::new();
+    for record in input.records {
+        serde_json::to_writer(&mut bytes, &Line::of(record)).map_err(|error| {
+            ExportError::Write { path: out.path().to_owned(), error: error.into() }
         })?;
         bytes.push(b'\n');
     }

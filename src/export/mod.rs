@@ -43,6 +43,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use critique::{Critique, SortBy, VerdictFormat, export_verdicts, write_pairs};
+pub use jsonl::jsonl_line;
 pub use merge::{Run, merge};
 pub use options::{CropOptions, Options, Padding, read_categories, read_labels_map};
 pub use presence::Missing;

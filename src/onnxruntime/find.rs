@@ -22,6 +22,8 @@ const PYTHON: &str = if cfg!(windows) { "python" } else { "python3" };
 pub(super) struct Search {
     /// The library that the user named.
     named: Option<PathBuf>,
+    /// The library that comes before all others.
+    first: Option<PathBuf>,
     /// Gemscope's cache directory.
     cache: Option<PathBuf>,
     /// What may be installed there.
@@ -65,6 +67,7 @@ impl Search {
         let environment = set("VIRTUAL_ENV").or_else(|| set("CONDA_PREFIX"));
         Self {
             named: options.ort_lib.as_deref().map(resolve_named),
+            first: options.first.clone(),
             cache: cache_dir().ok(),
             wheel: wheels::for_cpu(),
             cuda: false,
@@ -156,7 +159,12 @@ impl Search {
             path: path.clone(),
             found: self.look_for(path),
         });
-        cache.chain(folders).chain(system)
+        let first = self.first.iter().map(|path| Candidate {
+            origin: Origin::Python,
+            path: path.clone(),
+            found: if path.exists() { self.look_at(path) } else { Found::Absent },
+        });
+        first.chain(cache).chain(folders).chain(system)
     }
 
     /// Every byte of the cached files is compared with its recorded hash, at every start.
@@ -358,6 +366,7 @@ mod tests {
     fn places(root: &Path) -> Search {
         Search {
             named: None,
+            first: None,
             cache: Some(root.join("cache")),
             wheel: wheels::for_cpu(),
             cuda: false,

@@ -76,6 +76,9 @@ pub struct RuntimeOptions {
     pub offline: bool,
     /// The device to compute on.
     pub device: DeviceChoice,
+    /// A library that is tried before all others but one that is named: that of the package
+    /// onnxruntime which was installed with Gemscope's own package of Python.
+    pub first: Option<PathBuf>,
 }
 
 impl RuntimeOptions {
@@ -96,6 +99,7 @@ impl RuntimeOptions {
             offline: offline
                 || set("GEMSCOPE_OFFLINE").is_some_and(|value| value != "0" && value != "false"),
             device: DeviceChoice::Cpu,
+            first: None,
         }
     }
 

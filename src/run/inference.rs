@@ -35,6 +35,14 @@ pub(super) struct Inference<'e> {
     failures_in_a_row: usize,
 }
 
+/// What became of an image that was taken in.
+pub(super) enum Submitted {
+    /// It is asked about; [`Inference::advance`] gives its record under this number.
+    Asked(usize),
+    /// Nothing is asked about it: its record.
+    Closed(Box<Record>),
+}
+
 struct AskedImage {
     record: Record,
     begun: Instant,
@@ -92,11 +100,11 @@ impl<'e> Inference<'e> {
         mut record: Record,
         views: Vec<ShownView>,
         asked: &Arc<ImageQuestions>,
-    ) -> Option<Record> {
+    ) -> Submitted {
         tracing::debug!(image = record.image, "asking");
         if views.is_empty() || asked.requests() == 0 {
             self.learn(&mut record, Learned::default());
-            return Some(record);
+            return Submitted::Closed(Box::new(record));
         }
         let options = AnswerOptions {
             max_new_tokens: self.settings.max_new_tokens,
@@ -120,7 +128,14 @@ impl<'e> Inference<'e> {
         let image = AskedImage { record, begun: Instant::now(), first_view, learned, error: None };
         self.images.insert(self.next_image, image);
         self.next_image += 1;
-        None
+        Submitted::Asked(self.next_image - 1)
+    }
+
+    /// Takes back the views that are not answered, so that the engine can be asked something else.
+    pub(super) fn abandon(self) {
+        for id in self.views.into_keys() {
+            self.engine.cancel(id);
+        }
     }
 
     /// Puts the answers about its views into an image's record.
@@ -133,8 +148,9 @@ impl<'e> Inference<'e> {
         }
     }
 
-    /// Lets the engine go on; the records of the images that are answered with it, or are late.
-    pub(super) fn advance(&mut self) -> Result<Vec<Record>, RunError> {
+    /// Lets the engine go on; the numbers and records of the images that are answered with it, or
+    /// are late.
+    pub(super) fn advance(&mut self) -> Result<Vec<(usize, Record)>, RunError> {
         let mut records = Vec::new();
         let answered = self.engine.advance(WAIT).map_err(|error| self.stopped(error))?;
         for Answered { id, learned } in answered {
@@ -148,7 +164,7 @@ impl<'e> Inference<'e> {
             if image.is_answered()
                 && let Some(image) = self.images.remove(&number)
             {
-                records.push(self.closed(image)?);
+                records.push((number, self.closed(image)?));
             }
         }
         if let Some(most) = self.answer_timeout {
@@ -158,7 +174,11 @@ impl<'e> Inference<'e> {
     }
 
     /// Fails the images that take longer than `most`.
-    fn give_up(&mut self, most: Duration, records: &mut Vec<Record>) -> Result<(), RunError> {
+    fn give_up(
+        &mut self,
+        most: Duration,
+        records: &mut Vec<(usize, Record)>,
+    ) -> Result<(), RunError> {
         let late = self
             .images
             .iter()
@@ -170,7 +190,7 @@ impl<'e> Inference<'e> {
             if let Some(mut image) = self.images.remove(&number) {
                 image.error =
                     Some(EngineError::new(format!("no answer within {} s", most.as_secs_f64())));
-                records.push(self.closed(image)?);
+                records.push((number, self.closed(image)?));
             }
         }
         Ok(())

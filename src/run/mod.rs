@@ -27,6 +27,7 @@
 //! }
 //! ```
 
+mod batch;
 mod control;
 mod error;
 mod frames;
@@ -36,10 +37,12 @@ mod observer;
 mod pairs;
 mod pipeline;
 mod plan;
+mod prepare;
 mod questions;
 mod rubric_questions;
 mod writer;
 
+pub use batch::{Batch, BatchContent, BatchImage, answer_batch};
 pub use control::{Control, MIN_ROWS};
 pub use error::RunError;
 pub use frames::FrameQuestions;

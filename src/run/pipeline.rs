@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::error::RunError;
-use super::inference::Inference;
+use super::inference::{Inference, Submitted};
 use super::moves::Moves;
 use super::observer::Observer;
 use super::plan::Plan;
+use super::prepare::Preparer;
 use super::writer::{self, Done};
 use crate::gate::{ByteGate, Permit};
 use crate::journal::{Journal, ResumeEntry};
@@ -28,8 +29,8 @@ use crate::record::{Record, Settings, Stages, Timings};
 
 use crate::digest;
 use crate::engine::{Effort, Engine, ImageQuestions, ShownView, ViewForm};
-use crate::image::{self, ImageError, decode_reduced, decode_within, measure, most_bytes, recycle};
-use crate::preprocess::{PlanError, PlannedView, needed_size, plan_views};
+use crate::image::{self, ImageError, most_bytes};
+use crate::preprocess::{PlannedView, plan_views};
 use crate::source::{Content, SourceImage};
 
 /// The most bytes of decoded images and waiting views together: eight views of the largest budget.
@@ -94,7 +95,8 @@ pub fn execute(
     let form = engines.first().map_or(ViewForm::Rgb, |engine| engine.view_form());
     let gate = ByteGate::new(BYTES_AHEAD);
     let moves = Moves::of(plan, &journal)?;
-    let loader = Loader { plan, form, gate: &gate, moves: &moves };
+    let preparer = Preparer { settings, control, form };
+    let loader = Loader { plan, preparer, gate: &gate, moves: &moves };
     let failed = AtomicBool::new(false);
     let pool =
         rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
@@ -191,7 +193,7 @@ impl Refused {
 
 struct Loader<'r> {
     plan: &'r Plan<'r>,
-    form: ViewForm,
+    preparer: Preparer<'r>,
     gate: &'r ByteGate,
     moves: &'r Moves<'r>,
 }
@@ -247,7 +249,7 @@ impl Loader<'_> {
             return Some(Loaded::Renamed(moved));
         }
         let started = Instant::now();
-        let prepared = self.prepare(&bytes, &asked, &mut record);
+        let prepared = self.preparer.of_bytes(&bytes, &asked, &mut record);
         drop(bytes);
         timings.stages.prepare = started.elapsed().as_secs_f64();
         record.timings = Some(timings);
@@ -306,57 +308,6 @@ impl Loader<'_> {
         let bytes = file.saturating_add(header.decoded_bytes).saturating_add(views);
         Ok((content, usize::try_from(bytes).unwrap_or(usize::MAX)))
     }
-
-    /// The views of an image. A question that asks for text is put about the whole image, not about
-    /// its tiles.
-    fn views(
-        &self,
-        width: u32,
-        height: u32,
-        asked: &ImageQuestions,
-    ) -> Result<Vec<PlannedView>, PlanError> {
-        let tiles = self.plan.settings.tiles.filter(|_| !asked.is_for_text());
-        plan_views(width, height, tiles, self.plan.settings.budget)
-    }
-
-    fn prepare(
-        &self,
-        bytes: &[u8],
-        asked: &ImageQuestions,
-        record: &mut Record,
-    ) -> Result<Vec<ShownView>, String> {
-        let Settings { budget, apply_orientation, .. } = *self.plan.settings;
-        let max_pixels = self.plan.control.max_pixels;
-        if self.plan.settings.fast_decode {
-            let needed = |width, height| needed_size(width, height, budget);
-            let image = decode_reduced(bytes, apply_orientation, max_pixels, needed);
-            let image = image.map_err(|error| error.to_string())?;
-            (record.width, record.height, record.orientation) =
-                (image.width, image.height, image.decoded.orientation);
-            record.notes.extend_from_slice(&image.decoded.notes);
-            self.plan.control.check_rows(image.decoded.rows_there)?;
-            let view = ShownView::of_reduced(&image, budget, self.form)
-                .map_err(|error| error.to_string())?;
-            recycle(image.decoded);
-            return Ok(vec![view]);
-        }
-        let upright = decode_within(bytes, apply_orientation, max_pixels)
-            .map_err(|error| error.to_string())?;
-        (record.width, record.height, record.orientation) =
-            (upright.width, upright.height, upright.orientation);
-        record.notes.extend_from_slice(&upright.notes);
-        self.plan.control.check_rows(upright.rows_there)?;
-        if self.plan.settings.critique.is_some() {
-            record.measures = Some(measure(upright.width, upright.height, &upright.rgb));
-        }
-        let views =
-            self.views(upright.width, upright.height, asked).map_err(|error| error.to_string())?;
-        let show =
-            |view| ShownView::of(&upright, view, self.form).map_err(|error| error.to_string());
-        let shown = views.iter().map(show).collect();
-        recycle(upright);
-        shown
-    }
 }
 
 fn answer_all(
@@ -379,8 +330,8 @@ fn answer_all(
             let outcome = match next {
                 Ok(Loaded::Ready(record, views, asked)) => {
                     match inference.submit(record, views, &asked) {
-                        Some(record) => Done::New(Box::new(record)),
-                        None => continue,
+                        Submitted::Closed(record) => Done::New(record),
+                        Submitted::Asked(_) => continue,
                     }
                 }
                 Ok(Loaded::Resumed) => Done::Resumed,
@@ -397,7 +348,7 @@ fn answer_all(
                 return Ok(inference.effort());
             }
         }
-        for record in inference.advance()? {
+        for (_, record) in inference.advance()? {
             if done.send(Done::New(Box::new(record))).is_err() {
                 return Ok(inference.effort());
             }

@@ -218,7 +218,7 @@ impl AnswerSource {
     /// Takes engines that [`Self::engines`] gave back, for the next run.
     pub(super) fn give_back(&mut self, engines: Vec<Box<dyn Engine>>) {
         if let Self::Own(own) = self {
-            own.engines = engines;
+            own.engines.extend(engines);
         }
     }
 }

@@ -290,7 +290,8 @@ impl Config {
         }
     }
 
-    pub(super) fn filters(&self) -> &Filters {
+    /// Which boxes are shown.
+    pub fn filters(&self) -> &Filters {
         match self {
             Self::Detect(config) => &config.filters,
             Self::Critique(config) => &config.filters,

@@ -232,4 +232,7 @@ pub enum SessionError {
     /// An error of one image.
     #[error("{0}")]
     Image(String),
+    /// The caller gave a batch up.
+    #[error("stopped")]
+    Stopped,
 }

@@ -34,9 +34,13 @@ pub(super) struct Grammars<'s> {
     /// Whether the engine holds answers to a list of boxes by its own means.
     forms: bool,
     has_forms: Cell<bool>,
-    /// `None` inside if the tokenizer makes no grammar and none was insisted on.
-    factory: OnceCell<Option<GrammarFactory>>,
+    made_one: Cell<bool>,
+    factory: &'s GrammarSource,
 }
+
+/// What makes grammars of a model's tokens, once one was wanted; `None` inside if the tokenizer
+/// makes no grammar and none was insisted on.
+pub(super) type GrammarSource = OnceCell<Option<GrammarFactory>>;
 
 impl<'s> Grammars<'s> {
     /// # Errors
@@ -47,6 +51,7 @@ impl<'s> Grammars<'s> {
         prompts: &'s Prompts,
         stop_ids: &'s [u32],
         forms: bool,
+        factory: &'s GrammarSource,
         observer: &'s dyn Observer,
     ) -> Result<Self, SessionError> {
         if thinking && options.decoding == Some(DecodingChoice::Grammar) {
@@ -54,7 +59,7 @@ impl<'s> Grammars<'s> {
         }
         let choice = if thinking { Some(DecodingChoice::Free) } else { options.decoding };
         let (open_labels, max_boxes) = (options.open_labels, options.max_boxes);
-        let (has_forms, factory) = (Cell::new(false), OnceCell::new());
+        let (has_forms, made_one) = (Cell::new(false), Cell::new(false));
         Ok(Self {
             choice,
             open_labels,
@@ -64,6 +69,7 @@ impl<'s> Grammars<'s> {
             observer,
             forms,
             has_forms,
+            made_one,
             factory,
         })
     }
@@ -119,8 +125,13 @@ impl<'s> Grammars<'s> {
             self.factory.get_or_init(|| factory);
         }
         let Some(Some(factory)) = self.factory.get() else {
-            return Ok(AnswerConstraints::default());
+            return if self.choice.is_some() {
+                Err(SessionError::NoTokenizer)
+            } else {
+                Ok(AnswerConstraints::default())
+            };
         };
+        self.made_one.set(true);
         let labels = if open { Labels::Open } else { Labels::Of(task.labels()) };
         let grammar = factory.boxes(labels, self.max_boxes).map_err(SessionError::NoGrammar)?;
         Ok(AnswerConstraints { grammar: Some(Arc::new(grammar)), form: None })
@@ -128,7 +139,7 @@ impl<'s> Grammars<'s> {
 
     /// How the questions so far are decoded, for `run.json`.
     pub(super) fn used(&self) -> Decoding {
-        if self.has_forms.get() || matches!(self.factory.get(), Some(Some(_))) {
+        if self.has_forms.get() || self.made_one.get() {
             let prompts = self.choice == Some(DecodingChoice::Grammar);
             Decoding::Grammar { prompts, open_labels: self.open_labels, max_boxes: self.max_boxes }
         } else {

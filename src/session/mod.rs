@@ -34,35 +34,33 @@ mod summary;
 
 use std::borrow::Cow;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::answer;
 use crate::critique;
 use crate::device::Device;
-use crate::engine::{
-    AnswerOptions, Answered, Engine, ImageQuestions, Learned, Shown, ShownView, WAIT,
-};
-use crate::frame_metadata;
-use crate::image::{UprightImage, measure};
+use crate::engine::Engine;
+use crate::image::UprightImage;
 use crate::journal::{Placement, ResumeIndex, RunDirectory};
-use crate::preprocess::plan_views;
 use crate::prompt::Prompts;
 use crate::record::{
-    BudgetChoice, CritiqueSettings, Decoding, Manifest, ModelIdentity, Record, Rules, Settings,
+    AnswerStatus, Budget, BudgetChoice, CritiqueSettings, Decoding, Manifest, ModelIdentity,
+    Record, Settings,
 };
-use crate::run::{self, Control, FrameQuestions, Outcome, QuestionSource, Questions};
+use crate::run::{
+    self, Batch, Control, FrameQuestions, Outcome, QuestionSource, Questions, RunError,
+};
 use crate::server::Server;
 use crate::source::{Besides, Source};
 
 pub use crate::run::Observer;
+pub use crate::run::{BatchContent, BatchImage};
 pub use answers::OwnEngines;
 use answers::{AnswerSource, IdentifiedModel};
 pub use cached::{CachedModel, models_in};
 pub use config::{Config, CritiqueConfig, DecodingChoice, DecodingOptions, DetectConfig};
 pub use download::{Downloaded, download};
 pub use error::SessionError;
-use grammars::Grammars;
+use grammars::{GrammarSource, Grammars};
 pub use model::{DeviceSlot, ModelChoice, ModelFiles, ModelOptions};
 pub use pairs::ComparedPairs;
 pub use pipeline::{Pipeline, PipelineError};
@@ -82,20 +80,27 @@ pub struct Session<'o> {
     prompts: Prompts,
     budget: BudgetChoice,
     observer: &'o dyn Observer,
-    /// Loaded for single images.
-    single: Option<Single>,
+    /// Loaded for batches and single images.
+    opened: Option<Opened>,
+    /// What is asked about them, and how it is decoded, once it was put into words.
+    asking: Option<(Asking, Decoding)>,
+    /// Makes grammars, once one was wanted: the vocabulary takes a second to read.
+    factory: GrammarSource,
+    /// Limits of images and answers of batches.
+    control: Control,
 }
 
-/// The engine for single images, and its questions.
-struct Single {
+/// What answers about batches.
+struct Opened {
     engine: Box<dyn Engine>,
     device: Device,
-    questions: SingleQuestions,
+    /// The largest of the views that it was opened for.
+    budget: Budget,
 }
 
-/// The questions about single images.
-enum SingleQuestions {
-    Detect(Arc<ImageQuestions>),
+/// What is asked about the images of batches.
+enum Asking {
+    Detect(Questions),
     Critique(Box<FrameQuestions>),
 }
 
@@ -175,20 +180,50 @@ impl<'o> Session<'o> {
     }
 
     fn with_answers(config: Config, answers: AnswerSource, observer: &'o dyn Observer) -> Self {
-        let own = answers.usual_budget();
-        let budget = match &config {
-            Config::Detect(config) => config.budget.unwrap_or(BudgetChoice::Fixed(own)),
-            Config::Critique(config) => {
-                config.budget.unwrap_or(BudgetChoice::Fixed(config.rubric.budget.unwrap_or(own)))
-            }
-        };
+        let budget = budget_of(&config, answers.usual_budget());
         let prompts = answers.prompts();
-        Self { config, answers, prompts, budget, observer, single: None }
+        let (opened, asking, factory, control) =
+            (None, None, GrammarSource::default(), Control::default());
+        Self { config, answers, prompts, budget, observer, opened, asking, factory, control }
     }
 
-    /// The device of the engine for single images, once one was asked about.
+    /// Sets the limits of images and answers of batches. A run has its own; its flag to stop is not
+    /// heeded here.
+    pub fn set_control(&mut self, control: Control) {
+        self.control = control;
+    }
+
+    /// Asks what `config` says from now on. The model stays the one that was opened, with what is
+    /// loaded of it; what `config` says of a model is not heeded.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the model may not be asked that; the session then asks what it asked
+    /// before.
+    pub fn ask(&mut self, config: impl Into<Config>) -> Result<(), SessionError> {
+        let config = config.into().with_model(self.config.model().clone());
+        config.check()?;
+        self.budget = budget_of(&config, self.answers.usual_budget());
+        self.config = config;
+        self.asking = None;
+        let more =
+            |opened: &Opened| opened.budget.soft_tokens() < self.budget.largest().soft_tokens();
+        // A server is asked again whether it can do what is wanted now.
+        if self.answers.server().is_some() || self.opened.as_ref().is_some_and(more) {
+            self.unload();
+        }
+        Ok(())
+    }
+
+    /// Lets go what is loaded of the model; the next image loads it again.
+    pub fn unload(&mut self) {
+        if let Some(opened) = self.opened.take() {
+            self.answers.give_back(vec![opened.engine]);
+        }
+    }
+
+    /// What batches and single images are asked on, once one was.
     pub fn device(&self) -> Option<&Device> {
-        self.single.as_ref().map(|single| &single.device)
+        self.opened.as_ref().map(|opened| &opened.device)
     }
 
     /// The server that answers, once it was asked.
@@ -225,7 +260,7 @@ impl<'o> Session<'o> {
     /// [`SessionError`] if the model cannot be loaded or run, or the image has no size to be shown
     /// in.
     pub fn detect(&mut self, image: &UprightImage) -> Result<Record, SessionError> {
-        self.ask(image, None)
+        self.answer_one(BatchContent::Pixels(Cow::Borrowed(image)))
     }
 
     /// Rates one frame, whose file has these `bytes`, and gives its record: a rating for each axis.
@@ -233,105 +268,135 @@ impl<'o> Session<'o> {
     /// # Errors
     /// As [`Self::detect`], and [`SessionError::Image`] if the bytes are no image.
     pub fn critique(&mut self, bytes: &[u8]) -> Result<Record, SessionError> {
-        let upright =
-            !matches!(&self.config, Config::Critique(config) if !config.apply_orientation);
-        let image = crate::image::decode(bytes, upright)
-            .map_err(|error| SessionError::Image(error.to_string()))?;
-        self.ask(&image, Some(bytes))
+        self.answer_one(BatchContent::Bytes(Cow::Borrowed(bytes)))
     }
 
-    fn ask(&mut self, image: &UprightImage, bytes: Option<&[u8]>) -> Result<Record, SessionError> {
-        if self.single.is_none() {
-            self.single = Some(self.open_single()?);
+    /// Answers about several images, or rates them, and gives a record for each, in their order.
+    /// They are decoded on several threads, and the model works on many at the same time.
+    /// `is_stopped` is asked several times a second, and gives the batch up.
+    ///
+    /// An image that cannot be read or answered is a failed record, and the others are answered.
+    ///
+    /// # Errors
+    /// [`SessionError`] if the model cannot be loaded, or fails; [`SessionError::Stopped`].
+    pub fn answer(
+        &mut self,
+        images: &[BatchImage<'_>],
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<Vec<Record>, SessionError> {
+        let (asking, decoding) = match self.asking.take() {
+            Some(asking) => asking,
+            None => self.questions_of_batches()?,
+        };
+        if self.opened.is_none() {
+            self.opened = Some(self.open_engine(decoding)?);
         }
-        let (tiles, rules) = match &self.config {
-            Config::Detect(config) => (config.tiles, config.rules),
-            Config::Critique(_) => (None, Rules::default()),
+        if is_stopped() {
+            self.asking = Some((asking, decoding));
+            return Err(SessionError::Stopped);
+        }
+        let settings = self.settings_of_batches();
+        let questions: &dyn QuestionSource = match &asking {
+            Asking::Detect(questions) => questions,
+            Asking::Critique(questions) => questions.as_ref(),
         };
         // Filled just now.
-        let Some(Single { engine, questions, .. }) = &mut self.single else {
-            return Err(SessionError::NothingAsked);
-        };
-        let mut record = Record::failed(String::new(), String::new());
-        (record.width, record.height, record.orientation) =
-            (image.width, image.height, image.orientation);
-        let asked = match questions {
-            SingleQuestions::Detect(asked) => Arc::clone(asked),
-            SingleQuestions::Critique(questions) => {
-                record.generation = bytes.and_then(frame_metadata::read).map(Box::new);
-                record.measures = Some(measure(image.width, image.height, &image.rgb));
-                let prompt = record.generation.as_ref().and_then(|made| made.prompt.as_deref());
-                questions.of_prompt(prompt)?
-            }
-        };
-        let tiles = tiles.filter(|_| !asked.is_for_text());
-        let of_image = |error: &dyn std::fmt::Display| SessionError::Image(error.to_string());
-        let views = plan_views(image.width, image.height, tiles, self.budget)
-            .map_err(|error| of_image(&error))?;
-        let decoding = self.config.decoding();
-        let options =
-            AnswerOptions { max_new_tokens: decoding.max_new_tokens, sampling: decoding.sampling };
-        let mut learned: Vec<Option<Learned>> = views.iter().map(|_| None).collect();
-        for (index, planned) in views.iter().enumerate().filter(|_| asked.requests() > 0) {
-            let view = ShownView::of(image, planned, engine.view_form())
-                .map_err(|error| of_image(&error))?;
-            let (image, asked) = (String::new(), Arc::clone(&asked));
-            engine.submit(Shown { id: index, image, index, views: vec![view], asked, options });
-        }
-        let mut failed = None;
-        while !engine.is_idle() {
-            for Answered { id, learned: answer } in engine.advance(WAIT)? {
-                match answer {
-                    Ok(answer) => learned[id] = Some(answer),
-                    Err(error) => failed = failed.or(Some(error)),
-                }
+        let Some(opened) = &mut self.opened else { return Err(SessionError::NoEngine) };
+        let batch = Batch { questions, settings: &settings, control: &self.control, is_stopped };
+        let answered = run::answer_batch(opened.engine.as_mut(), &batch, images);
+        self.asking = Some((asking, decoding));
+        match answered {
+            Ok(Some(records)) => Ok(records),
+            Ok(None) => Err(SessionError::Stopped),
+            Err(error) => {
+                // It may not be able to answer any more.
+                self.unload();
+                Err(error.into())
             }
         }
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
-        let learned: Learned = learned.into_iter().flatten().collect();
-        answer::read_into(&mut record, learned.readings, &rules);
-        if let Config::Critique(config) = &self.config {
-            critique::rate_into(
-                &mut record,
-                learned.ratings,
-                &CritiqueSettings::of(&config.rubric),
-            );
-        }
-        Ok(record)
     }
 
-    /// An engine for single images, and the questions about them.
-    fn open_single(&mut self) -> Result<Single, SessionError> {
+    /// The record of one image; an image that has no answer is an error.
+    fn answer_one(&mut self, content: BatchContent<'_>) -> Result<Record, SessionError> {
+        let image = BatchImage { name: String::new(), content };
+        let record = match self.answer(&[image], &|| false) {
+            Ok(mut records) => records.pop().ok_or(SessionError::NothingAsked)?,
+            // There is no name to be told.
+            Err(SessionError::Run(RunError::Engine { error, .. })) => return Err(error.into()),
+            Err(error) => return Err(error),
+        };
+        match (record.status, record.reason) {
+            (AnswerStatus::Failed, reason) => Err(SessionError::Image(reason.unwrap_or_default())),
+            (_, reason) => Ok(Record { reason, ..record }),
+        }
+    }
+
+    /// What decides how batches are asked about.
+    fn settings_of_batches(&self) -> Settings {
+        let settings = self.settings(Decoding::Free, ModelIdentity::default());
+        match &self.config {
+            Config::Detect(config) => Settings {
+                tiles: config.tiles,
+                rules: config.rules,
+                answer: config.answer,
+                apply_orientation: config.apply_orientation,
+                fast_decode: config.fast_decode,
+                ..settings
+            },
+            Config::Critique(config) => Settings {
+                critique: Some(CritiqueSettings::of(&config.rubric)),
+                apply_orientation: config.apply_orientation,
+                ..settings
+            },
+        }
+    }
+
+    /// What is asked about the images of batches, and how answers are decoded.
+    fn questions_of_batches(&self) -> Result<(Asking, Decoding), SessionError> {
         let thinking =
             matches!(&self.config, Config::Detect(config) if config.conversation.thinking);
         let grammars = self.grammars(thinking)?;
-        let questions = match &self.config {
+        let asking = match &self.config {
             Config::Detect(config) => {
-                let asker = self.asker(config, Some(&grammars));
                 let task = config.task.as_ref().ok_or(SessionError::NothingAsked)?;
-                SingleQuestions::Detect(Arc::new(asker.asked(task)?))
+                let asked = self.asker(config, Some(&grammars)).asked(task)?;
+                Asking::Detect(Questions::about_every(Some(asked)))
             }
             Config::Critique(config) => {
                 let (questions, _) = self.frame_questions(config, &grammars, None)?;
-                SingleQuestions::Critique(Box::new(questions))
+                Asking::Critique(Box::new(questions))
             }
         };
+        Ok((asking, grammars.used()))
+    }
+
+    /// An engine for batches, on one device.
+    fn open_engine(&mut self, decoding: Decoding) -> Result<Opened, SessionError> {
         let (budget, options) = (self.budget.largest(), self.config.model());
-        let needs = self.needs(grammars.used(), self.rates());
+        let needs = self.needs(decoding, self.rates());
         let identified = self.answers.identify(&needs, self.observer)?;
         let mut placed = self.answers.place(identified, budget, options, self.observer)?;
         placed.slots.truncate(1);
         let device = placed.slots[0].device.clone();
         let mut engines = self.answers.engines(placed, budget, self.config.decoding().rows)?;
-        Ok(Single { engine: engines.swap_remove(0), device, questions })
+        let engine = engines.swap_remove(0);
+        // Those of the caller's that are not needed here are there for a run.
+        self.answers.give_back(engines);
+        Ok(Opened { engine, device, budget })
     }
 
     fn grammars(&self, thinking: bool) -> Result<Grammars<'_>, SessionError> {
         let forms = self.answers.takes_forms();
         let (decoding, stop_ids) = (self.config.decoding(), self.answers.stop_ids());
-        Grammars::new(decoding, thinking, &self.prompts, stop_ids, forms, self.observer)
+        Grammars::new(
+            decoding,
+            thinking,
+            &self.prompts,
+            stop_ids,
+            forms,
+            &self.factory,
+            self.observer,
+        )
     }
 
     /// The requirements of these questions on the model.
@@ -451,6 +516,8 @@ impl<'o> Session<'o> {
         placement: &Placement,
         options: &RunOptions<'_>,
     ) -> Result<FinishedRun, SessionError> {
+        // A run loads engines of its own, on every device.
+        self.unload();
         let (observer, budget) = (self.observer, self.budget.largest());
         identified.complete(&mut settings);
         let said = identified.server_description();
@@ -532,5 +599,15 @@ impl<'o> Session<'o> {
         let DecodingOptions { max_new_tokens, sampling, .. } = *self.config.decoding();
         let budget = self.budget;
         Settings { decoding, max_new_tokens, sampling, ..Settings::of(budget, model) }
+    }
+}
+
+/// The soft tokens of a view: those of the configuration, else those of a rubric, else `own`.
+fn budget_of(config: &Config, own: Budget) -> BudgetChoice {
+    match config {
+        Config::Detect(config) => config.budget.unwrap_or(BudgetChoice::Fixed(own)),
+        Config::Critique(config) => {
+            config.budget.unwrap_or(BudgetChoice::Fixed(config.rubric.budget.unwrap_or(own)))
+        }
     }
 }

@@ -7,10 +7,10 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::{FinishedRun, SessionError, Summary};
-use crate::export::{self, Missing};
+use super::{Config, FinishedRun, Session, SessionError, Summary};
+use crate::export::{self, Missing, Selection};
 use crate::journal::{DamagedLine, JournalRecords, RunDirectoryError, read_journal};
-use crate::record::{Filters, Manifest};
+use crate::record::{Filters, Manifest, Record, Settings};
 use crate::source::Source;
 
 /// The results of a run.
@@ -61,6 +61,19 @@ impl ShownRun {
         let mut summary = Summary::count(&self.run.selection, &self.run.models.join(", "));
         summary.missing = self.missing.count();
         summary
+    }
+}
+
+impl Session<'_> {
+    /// What the configuration's filters show of the records of batches: boxes under the names and
+    /// scores of the filters, in the order of `records`.
+    pub fn show(&self, records: Vec<Record>) -> Selection {
+        let task = match &self.config {
+            Config::Detect(config) => config.task.clone(),
+            Config::Critique(_) => None,
+        };
+        let settings = Settings { task, ..self.settings_of_batches() };
+        Selection::of(records, &Manifest::new(None, Some(settings)), self.config.filters())
     }
 }
 

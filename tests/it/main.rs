@@ -41,6 +41,7 @@ mod regression;
 mod rules;
 mod scripted;
 mod server;
+mod session;
 mod shards;
 mod support;
 mod variants;

@@ -28,9 +28,6 @@ use super::device;
 use super::progress::Progress;
 use super::{Ending, Global, detect, ending, messages, output, plain, raised, signals};
 
-/// The rubric that a run was judged by last, in the run's directory.
-pub(crate) const KEPT_RUBRIC: &str = "rubric.toml";
-
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let formats = match args.export.as_str() {
         "none" => Vec::new(),
@@ -149,7 +146,7 @@ fn rubric_text(args: &Args) -> anyhow::Result<RubricText> {
         }
         Some(path) => read(path),
         None if args.report_only => {
-            read(&args.out.join(KEPT_RUBRIC)).context("say by which rubric with --rubric FILE")
+            read(&args.out.join(Rubric::KEPT)).context("say by which rubric with --rubric FILE")
         }
         // The demo model knows nothing of hands and faces.
         None if args.model.choice() == ModelChoice::Demo => {
@@ -202,7 +199,7 @@ impl Judgement<'_> {
         outcome: Option<Outcome>,
     ) -> anyhow::Result<Ending> {
         let (args, out) = (self.args, self.directory.output());
-        let kept = out.write(KEPT_RUBRIC, self.text.content.as_bytes())?;
+        let kept = out.write(Rubric::KEPT, self.text.content.as_bytes())?;
         let exported = export_verdicts(judged, shown, self.formats, args.sort, out);
         let mut figures = Figures {
             model: shown.models.join(", "),

@@ -34,19 +34,13 @@ struct Line<'c> {
     notes: &'c [Note],
 }
 
-pub(super) fn jsonl(
-    critique: &Critique<'_>,
-    out: &OutputDirectory,
-    exported: &mut Exported,
-) -> Result<(), ExportError> {
-    const FILE: &str = "verdicts.jsonl";
-    let mut lines = Vec::new();
-    for ((record, frame), judged) in
-        critique.records.iter().zip(&critique.frames).zip(&critique.judged)
-    {
-        let line = Line {
+impl<'c> Line<'c> {
+    /// That of the frame at `place`, if there is one.
+    fn of(critique: &'c Critique<'_>, place: usize) -> Option<Self> {
+        let (record, frame) = (critique.records.get(place)?, critique.frames.get(place)?);
+        Some(Self {
             image: &record.image,
-            judged,
+            judged: critique.judged.get(place)?,
             overall: frame.overall,
             status: record.status,
             axes: &frame.axes,
@@ -54,7 +48,29 @@ pub(super) fn jsonl(
             measures: record.measures,
             generation: record.generation.as_deref(),
             notes: &record.notes,
-        };
+        })
+    }
+}
+
+impl Critique<'_> {
+    /// The frame at `place` as its line of `verdicts.jsonl`, without the end of the line; `None` if
+    /// there is no such frame.
+    ///
+    /// # Errors
+    /// If a number in it is no number in JSON.
+    pub fn line(&self, place: usize) -> serde_json::Result<Option<String>> {
+        Line::of(self, place).map(|line| serde_json::to_string(&line)).transpose()
+    }
+}
+
+pub(super) fn jsonl(
+    critique: &Critique<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
+    const FILE: &str = "verdicts.jsonl";
+    let mut lines = Vec::new();
+    for line in (0..critique.records.len()).filter_map(|place| Line::of(critique, place)) {
         serde_json::to_writer(&mut lines, &line)
             .map_err(|error| ExportError::Write { path: out.join(FILE), error: error.into() })?;
         lines.push(b'\n');

@@ -68,6 +68,22 @@ pub enum PipelineError {
         /// The problem.
         problem: String,
     },
+    /// There is no such setting, of settings that stand under no section.
+    #[error("unknown setting `{setting}`{}", meant(*meant_name))]
+    Setting {
+        /// The setting.
+        setting: String,
+        /// What may have been meant.
+        meant_name: Option<&'static str>,
+    },
+    /// The same with a value that it cannot have.
+    #[error("{setting}: {problem}")]
+    SettingValue {
+        /// The setting.
+        setting: String,
+        /// What is wrong.
+        problem: String,
+    },
     /// Two settings exclude each other.
     #[error("`{one}` cannot be used with `{other}`")]
     Excluded {

@@ -203,6 +203,39 @@ impl Pipeline {
         Self::deserialize(Deserializer::from(document)).map_err(unreadable)
     }
 
+    /// The pipeline of settings that stand under no section, as a caller in another language has
+    /// them: keys of [`Self::sections`], with the values that a file may have.
+    ///
+    /// # Errors
+    /// [`PipelineError`] that names the setting.
+    pub fn of_settings(
+        settings: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Self, PipelineError> {
+        let known = Self::sections();
+        let mut sections = serde_json::Map::new();
+        for (setting, value) in settings {
+            let Some((section, _)) =
+                known.iter().find(|(_, keys)| keys.contains(&setting.as_str()))
+            else {
+                let names = known.iter().flat_map(|(_, keys)| keys.iter().copied());
+                let meant_name = error::nearest(&setting, names);
+                return Err(PipelineError::Setting { setting, meant_name });
+            };
+            // Each by itself, so that an error is about one of them.
+            let alone = serde_json::json!({ *section: { &setting: &value } });
+            serde_json::from_value::<Self>(alone).map_err(|problem| {
+                PipelineError::SettingValue {
+                    setting: setting.clone(),
+                    problem: problem.to_string(),
+                }
+            })?;
+            let section = sections.entry(*section).or_insert_with(|| serde_json::json!({}));
+            section[setting] = value;
+        }
+        let whole = serde_json::from_value(sections.into());
+        whole.map_err(|problem| PipelineError::Toml(problem.to_string()))
+    }
+
     /// The sections of a file, each with its keys.
     pub fn sections() -> [(&'static str, Vec<&'static str>); 8] {
         fn keys<T: Layer>() -> Vec<&'static str> {
