@@ -36,6 +36,8 @@ A1111 = {
     "steps": 28,
     "cfg_scale": 6.5,
     "size": [832, 1216],
+    "loras": [{"name": "winter", "weight": 0.8}],
+    "software": "v1.10.1",
     "tool": "a1111",
 }
 A1111_LINE = (
@@ -144,11 +146,11 @@ def webp(exif: bytes) -> bytes:
 def _a1111(frames: Frames) -> None:
     frames.add("a1111.png", pillow_png(parameters=A1111_TEXT), A1111)
     latin = "un café, (été:1.1)"
-    frames.add("a1111-latin-1.png", png(text_chunk("parameters", f"{latin}\n{A1111_LINE}")), _without(A1111, "negative_prompt") | {"prompt": latin})
+    frames.add("a1111-latin-1.png", png(text_chunk("parameters", f"{latin}\n{A1111_LINE}")), _without(A1111, "negative_prompt") | {"prompt": latin, "loras": [{"name": "winter"}]})
     japanese = 'a sign: "猫カフェ",\nsecond line: with colons, and: commas, too: 3\n\nNegative space, one tree'
     negative = "text, watermark\nSteps: none of them"
     many_lines = f"{japanese}\nNegative prompt: {negative}\n{A1111_LINE}"
-    many = A1111 | {"prompt": japanese, "negative_prompt": negative}
+    many = A1111 | {"prompt": japanese, "negative_prompt": negative, "loras": [{"name": "winter"}]}
     frames.add("a1111-lines.png", pillow_png(parameters=many_lines), many)
     frames.add("a1111-compressed.png", png(international_chunk("parameters", many_lines, compressed=True)), many)
     frames.add("a1111-ztxt.png", png(compressed_chunk("parameters", A1111_TEXT)), A1111)
@@ -157,7 +159,7 @@ def _a1111(frames: Frames) -> None:
     frames.add("a1111-only-prompt.png", pillow_png(parameters="just a fox"), {"prompt": "just a fox", "tool": "a1111"})
     frames.add("a1111-lf-at-end.png", pillow_png(parameters=A1111_TEXT.replace("\n", "\r\n") + "\r\nTemplate: a {red|blue} fox\r\n"), A1111)
     forge = A1111_LINE.replace("CFG scale: 6.5", "CFG scale: 1, Distilled CFG Scale: 3.5").replace("Version: v1.10.1", 'Hashes: {"model": "31e3", "x": "a, b"}, Version: f2.0.1')
-    forge_settings = A1111 | {"cfg_scale": 1.0}
+    forge_settings = A1111 | {"cfg_scale": 1.0, "guidance": 3.5, "software": "f2.0.1"}
     frames.add("forge.png", pillow_png(parameters=A1111_TEXT.replace(A1111_LINE, forge)), forge_settings)
 
     big = b"UNICODE\0" + many_lines.encode("utf-16-be")
@@ -199,6 +201,7 @@ COMFYUI = {
     "scheduler": "normal",
     "steps": 25,
     "cfg_scale": 7.0,
+    "denoise": 1.0,
     "size": [1024, 768],
     "tool": "comfyui",
 }
@@ -230,7 +233,7 @@ def _comfyui(frames: Frames) -> None:
     endless["4"] = _node("LoraLoader", lora_name="x", model=["4", 0], clip=["4", 1])
     endless["3"]["inputs"]["seed"] = ["13", 0]
     endless["13"] = _node("Reroute", value=["13", 0])
-    frames.add("comfyui-endless.png", pillow_png(prompt=json.dumps(endless)), _without(COMFYUI, "model", "seed", "size"))
+    frames.add("comfyui-endless.png", pillow_png(prompt=json.dumps(endless)), _without(COMFYUI, "model", "seed", "size") | {"loras": [{"name": "x"}]})
 
     _comfyui_conditioning(frames)
 
@@ -249,7 +252,7 @@ def _comfyui_conditioning(frames: Frames) -> None:
     combined["28"] = _node("LoadImage", image="edges.png")
     combined["3"]["inputs"]["model"] = ["29", 0]
     combined["29"] = _node("LoraLoader", lora_name="x.safetensors", strength_model=1, model=["4", 0], clip=["4", 1])
-    settings = COMFYUI | {"prompt": "a lighthouse\nthe sea before a lighthouse", "seed": 77}
+    settings = COMFYUI | {"prompt": "a lighthouse\nthe sea before a lighthouse", "seed": 77, "loras": [{"name": "x.safetensors", "weight": 1.0}]}
     frames.add("comfyui-conditioning.png", pillow_png(prompt=json.dumps(combined)), settings)
 
     refiner = comfyui_graph()
@@ -265,7 +268,7 @@ def _comfyui_conditioning(frames: Frames) -> None:
     refiner["32"] = _node("CLIPTextEncode", text="refined", clip=["31", 1])
     refiner["33"] = _node("CLIPTextEncode", text="", clip=["31", 1])
     refiner["8"]["inputs"]["samples"] = ["30", 0]
-    frames.add("comfyui-refiner.png", pillow_png(prompt=json.dumps(refiner)), COMFYUI | {"seed": 42, "cfg_scale": 8.0})
+    frames.add("comfyui-refiner.png", pillow_png(prompt=json.dumps(refiner)), _without(COMFYUI, "denoise") | {"seed": 42, "cfg_scale": 8.0})
 
     custom = {
         "5": _node("EmptySD3LatentImage", width=["5b", 0], height=640, batch_size=1),
@@ -286,7 +289,7 @@ def _comfyui_conditioning(frames: Frames) -> None:
     }
     flux = {
         "prompt": "a kite\nA kite over a field, seen from below.", "model": "flux1-dev.safetensors", "seed": 1234567890123, "sampler": "euler",
-        "scheduler": "simple", "steps": 20, "cfg_scale": 1.5, "size": [960, 640], "tool": "comfyui",
+        "scheduler": "simple", "steps": 20, "cfg_scale": 1.5, "guidance": 3.5, "denoise": 1.0, "vae": "ae.safetensors", "size": [960, 640], "tool": "comfyui",
     }
     frames.add("comfyui-custom-sampler.png", pillow_png(prompt=json.dumps(custom)), flux)
     del custom["22"]["inputs"]["positive"], custom["22"]["inputs"]["negative"], custom["22"]["inputs"]["cfg"]
@@ -299,7 +302,7 @@ def _comfyui_conditioning(frames: Frames) -> None:
         "2": _node("Efficient Loader", ckpt_name="turbo.safetensors", positive="a boat", negative="rain", empty_latent_width=512, empty_latent_height=512),
         "3": _node("Preview Image", images=["1", 5]),
     }
-    settings = {"prompt": "a boat", "negative_prompt": "rain", "model": "turbo.safetensors", "seed": 5, "sampler": "lcm", "scheduler": "sgm_uniform", "steps": 8, "cfg_scale": 2.0, "tool": "comfyui"}
+    settings = {"prompt": "a boat", "negative_prompt": "rain", "model": "turbo.safetensors", "seed": 5, "sampler": "lcm", "scheduler": "sgm_uniform", "steps": 8, "cfg_scale": 2.0, "size": [512, 512], "tool": "comfyui"}
     frames.add("comfyui-efficient.png", pillow_png(prompt=json.dumps(efficient)), settings)
 
     two = comfyui_graph()
@@ -350,7 +353,7 @@ def _invokeai(frames: Frames) -> None:
     }
     settings = {
         "prompt": "a market in the rain", "negative_prompt": "cars", "model": "Juggernaut XL", "seed": 2468013579, "scheduler": "dpmpp_3m_k", "steps": 30, "cfg_scale": 7.5,
-        "size": [1024, 1024], "tool": "invokeai",
+        "size": [1024, 1024], "software": "5.4.2", "tool": "invokeai",
     }
     frames.add("invokeai.png", pillow_png(invokeai_metadata=json.dumps(metadata)), settings)
     older = metadata | {"model": {"model_name": "Juggernaut XL", "base_model": "sdxl", "model_type": "main"}}
@@ -381,7 +384,7 @@ def _fooocus(frames: Frames) -> None:
     }
     settings = {
         "prompt": "a train on a bridge", "negative_prompt": "blurry", "model": "juggernautXL_v8Rundiffusion", "seed": 7123456789012345678, "sampler": "dpmpp_2m_sde_gpu",
-        "scheduler": "karras", "steps": 30, "cfg_scale": 4.0, "size": [1152, 896], "tool": "fooocus",
+        "scheduler": "karras", "steps": 30, "cfg_scale": 4.0, "size": [1152, 896], "loras": [{"name": "sd_xl_offset", "weight": 0.1}], "tool": "fooocus",
     }
     text = json.dumps(metadata)
     frames.add("fooocus.png", pillow_png(parameters=text, fooocus_scheme="fooocus"), settings)
@@ -392,7 +395,7 @@ def _fooocus(frames: Frames) -> None:
         "Seed: 7123456789012345678, Size: 1152x896, CFG scale: 4, Sharpness: 2, ADM Guidance: \"(1.5, 0.8, 0.3)\", Model: juggernautXL_v8Rundiffusion, Model hash: aeb7e9e689, "
         'Performance: Speed, Scheduler: karras, VAE: Default (model), Raw prompt: "a train on a bridge", Raw negative prompt: blurry, Version: Fooocus v2.5.5'
     )
-    settings = settings | {"sampler": "DPM++ 2M SDE Karras"}
+    settings = _without(settings, "loras") | {"sampler": "DPM++ 2M SDE Karras", "software": "Fooocus v2.5.5"}
     frames.add("fooocus-a1111.png", pillow_png(parameters=like_a1111, fooocus_scheme="a1111"), settings)
     frames.add("fooocus-a1111.jpg", jpeg(_fooocus_exif(like_a1111, "a1111")), settings)
 
@@ -411,7 +414,7 @@ def _others(frames: Frames) -> None:
     data = pillow_png(Title="NovelAI generated image", Description=comment["prompt"], Software="NovelAI", Source=novelai["model"], Comment=json.dumps(comment))
     frames.add("novelai.png", data, novelai)
     swarm = {"sui_image_params": {"prompt": "a clock", "negativeprompt": "hands", "model": "xl/base", "seed": 12, "steps": 20, "cfgscale": 7, "aspectratio": "1:1", "width": 1024, "height": 1024, "sampler": "euler", "scheduler": "normal", "swarm_version": "0.9.5"}}
-    settings = {"prompt": "a clock", "negative_prompt": "hands", "model": "xl/base", "seed": 12, "sampler": "euler", "scheduler": "normal", "steps": 20, "cfg_scale": 7.0, "size": [1024, 1024], "tool": "swarmui"}
+    settings = {"prompt": "a clock", "negative_prompt": "hands", "model": "xl/base", "seed": 12, "sampler": "euler", "scheduler": "normal", "steps": 20, "cfg_scale": 7.0, "size": [1024, 1024], "software": "0.9.5", "tool": "swarmui"}
     frames.add("swarmui.png", pillow_png(parameters=json.dumps(swarm)), settings)
     frames.add("swarmui.jpg", jpeg(exif_with_comment(b"UNICODE\0" + json.dumps(swarm).encode("utf-16-be"))), settings)
 
@@ -424,7 +427,7 @@ def _others(frames: Frames) -> None:
 def _broken(frames: Frames) -> None:
     whole = text_chunk("parameters", A1111_TEXT)
     start = png()[:33]
-    frames.add("broken-cut.png", start + whole[:80], {"prompt": A1111["prompt"], "tool": "a1111"}, "the file ends within the text parameters")
+    frames.add("broken-cut.png", start + whole[:80], {"prompt": A1111["prompt"], "loras": A1111["loras"], "tool": "a1111"}, "the file ends within the text parameters")
     frames.add("broken-checksum.png", png(whole[:-4] + b"\0\1\2\3"), A1111, "the text parameters has a wrong checksum")
     graph = json.dumps(comfyui_graph())
     frames.add("broken-json.png", pillow_png(prompt=graph[:-40]), {}, "prompt is broken JSON")

@@ -23,7 +23,7 @@ use rhai::{
 
 use super::frame::{AxisFigures, Frame};
 use super::rubric::{Kind, Rubric};
-use crate::record::{Measures, Record};
+use crate::record::{GenerationSettings, Measures, Record};
 
 /// Steps of a condition. One that a person wrote takes some dozens.
 const MAX_OPERATIONS: u64 = 10_000;
@@ -32,8 +32,21 @@ const MAX_DEPTH: usize = 64;
 /// Bytes of a text that a condition makes.
 const MAX_TEXT_BYTES: usize = 1 << 20;
 /// The fields of `made`.
-const MADE: [&str; 8] =
-    ["prompt", "negative_prompt", "model", "sampler", "scheduler", "seed", "steps", "cfg_scale"];
+const MADE: [&str; 13] = [
+    "prompt",
+    "negative_prompt",
+    "model",
+    "sampler",
+    "scheduler",
+    "seed",
+    "steps",
+    "cfg_scale",
+    "guidance",
+    "denoise",
+    "vae",
+    "upscale",
+    "loras",
+];
 /// The functions of conditions, for messages.
 const FUNCTIONS: &str = "p, value, entropy, mass, worst, count, known, min, max, abs";
 
@@ -427,6 +440,10 @@ fn made(record: &Record) -> Map {
     let known = record.generation.as_ref();
     // A missing text is empty, so that rules can search it.
     let text = |value: Option<&String>| Dynamic::from(value.cloned().unwrap_or_default());
+    let names = |made: &GenerationSettings| {
+        made.loras.iter().map(|lora| lora.name.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    let loras = known.map(|made| names(made)).filter(|names| !names.is_empty());
     let whole = |value: Option<i64>| value.map_or(number(None), Dynamic::from_int);
     let values: [Dynamic; MADE.len()] = [
         text(known.and_then(|made| made.prompt.as_ref())),
@@ -437,6 +454,11 @@ fn made(record: &Record) -> Map {
         whole(known.and_then(|made| i64::try_from(made.seed?).ok())),
         whole(known.and_then(|made| made.steps.map(i64::from))),
         number(known.and_then(|made| made.cfg_scale)),
+        number(known.and_then(|made| made.guidance)),
+        number(known.and_then(|made| made.denoise)),
+        text(known.and_then(|made| made.vae.as_ref())),
+        text(known.and_then(|made| made.upscale.as_ref())),
+        text(loras.as_ref()),
     ];
     MADE.iter().map(|&name| name.into()).zip(values).collect()
 }

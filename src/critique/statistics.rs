@@ -14,7 +14,7 @@ use thiserror::Error;
 use super::frame::Frame;
 use super::gate::Verdict;
 use super::rubric::Rubric;
-use crate::record::{Measures, Record, to_four_decimals};
+use crate::record::{Measures, Record, plain_model, plain_sampler, to_four_decimals};
 
 /// Bars of a histogram over 0..1.
 pub const BARS: usize = 20;
@@ -122,8 +122,10 @@ impl Statistics {
         };
         Self {
             all: Together::of(&all),
-            by_model: by(&|record| record.generation.as_ref()?.model.clone()),
-            by_sampler: by(&|record| record.generation.as_ref()?.sampler.clone()),
+            by_model: by(&|record| Some(plain_model(record.generation.as_ref()?.model.as_ref()?))),
+            by_sampler: by(&|record| {
+                Some(plain_sampler(record.generation.as_ref()?.sampler.as_ref()?))
+            }),
             sequences: sequences(records, frames),
         }
     }

@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use super::GenerationSettings;
 use super::named::{Field, Named, field};
+use super::{civitai, comfyui};
+use crate::record::Lora;
 
 const NEGATIVE: &str = "Negative prompt:";
 
@@ -59,10 +61,50 @@ pub(super) fn read(text: &str) -> Option<GenerationSettings> {
             None => {}
         }
     }
+    let mut settings = GenerationSettings::default();
+    for (key, value) in &pairs {
+        match key.to_ascii_lowercase().as_str() {
+            "civitai resources" => civitai::resources(value, &mut settings),
+            "lora hashes" => names_of_hashes(value, &mut settings.loras),
+            // Before it, the name of the program.
+            "version" if settings.software.is_none() => settings.software = Some(value.clone()),
+            _ => {}
+        }
+    }
+    if let Some(model) = settings.model {
+        named.take_or_note(Field::Model, "Civitai resources", &Value::String(model));
+    }
     if let Some(hash) = hash {
         named.take_or_note(Field::Model, "Model hash", &hash);
     }
-    named.finish().if_any()
+    let mut read = named.finish();
+    let mut loras = [read.prompt.as_deref(), read.negative_prompt.as_deref()]
+        .into_iter()
+        .flatten()
+        .flat_map(comfyui::tags)
+        .collect::<Vec<_>>();
+    for lora in settings.loras {
+        if !loras.iter().any(|known| known.name == lora.name) {
+            loras.push(lora);
+        }
+    }
+    read.loras = loras;
+    read.software = match (read.software, settings.software) {
+        (Some(app), Some(version)) => Some(format!("{app} {version}")),
+        (app, version) => app.or(version),
+    };
+    read.if_any()
+}
+
+/// `a: 0f3c, b: 77ab`: the names of LoRAs, with the hashes of their files.
+fn names_of_hashes(text: &str, loras: &mut Vec<Lora>) {
+    let is_hash = |hash: &str| hash.len() >= 4 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+    for (name, hash) in text.split(',').filter_map(|pair| pair.rsplit_once(':')) {
+        let name = name.trim();
+        if !name.is_empty() && !name.contains(':') && is_hash(hash.trim()) {
+            loras.push(Lora { name: name.to_owned(), weight: None });
+        }
+    }
 }
 
 /// A line of pairs with names that only such a line has together. A prompt may have colons, too.
@@ -71,7 +113,17 @@ fn is_settings(line: &str) -> bool {
     if !line.contains("Steps:") && !line.contains("Seed:") {
         return false;
     }
-    let known = ["Steps", "Sampler", "CFG scale", "Seed", "Size", "Model", "Model hash"];
+    let known = [
+        "Steps",
+        "Sampler",
+        "CFG scale",
+        "Seed",
+        "Size",
+        "Model",
+        "Model hash",
+        "Guidance Scale",
+        "Guidance",
+    ];
     pairs(line).iter().filter(|(key, _)| known.contains(&key.as_str())).count() >= 2
 }
 

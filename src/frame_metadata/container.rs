@@ -1,8 +1,9 @@
 //! Texts that a picture file carries beside its pixels.
 //!
-//! In: the bytes of a PNG, JPEG or WebP file. Out: the texts under the names that makers of frames
-//! use, and notes of what is broken. Promises: no pixel is decoded; a compressed text is opened
-//! only under such a name and never beyond [`MOST_TEXT`]; chunks behind the pixels are read too.
+//! In: the bytes of a PNG, JPEG, WebP or AVIF file. Out: the texts under the names that makers of
+//! frames use, and notes of what is broken. Promises: no pixel is decoded; a compressed text is
+//! opened only under such a name and never beyond [`MOST_TEXT`]; chunks behind the pixels are read
+//! too.
 //!
 //! Sources: PNG 3rd edition, 11.3.3 (tEXt, zTXt, iTXt) and 11.3.4.5 (eXIf); ITU-T T.81, annex B
 //! (JPEG segments); RFC 9649 (WebP). The decoders of the `image` crate give none of the texts, and
@@ -13,11 +14,11 @@ use std::io::Read as _;
 use flate2::Crc;
 use flate2::read::ZlibDecoder;
 
-use super::exif;
 use super::texts::{MOST_TEXT, Texts, text};
+use super::{draw_things, exif, isobmff, named};
 
 /// Names of PNG texts that settings stand under.
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 15] = [
     "parameters",
     "prompt",
     "workflow",
@@ -28,9 +29,14 @@ const NAMES: [&str; 10] = [
     "Software",
     "Source",
     "Comment",
+    "Description",
+    "UserComment",
+    "generation_data",
+    "Software version",
+    "XML:com.adobe.xmp",
 ];
 
-/// The texts of a file; none of what is no PNG, JPEG or WebP.
+/// The texts of a file; none of what is of another format.
 pub(super) fn texts(bytes: &[u8]) -> Texts {
     let mut texts = Texts::default();
     if let Some(chunks) = bytes.strip_prefix(b"\x89PNG\r\n\x1a\n") {
@@ -39,6 +45,8 @@ pub(super) fn texts(bytes: &[u8]) -> Texts {
         jpeg(segments, &mut texts);
     } else if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
         webp(&bytes[12..], &mut texts);
+    } else if let Some(block) = isobmff::exif(bytes) {
+        exif::read(block, &mut texts);
     }
     texts
 }
@@ -83,10 +91,10 @@ enum State {
 
 fn png_text(kind: &[u8], data: &[u8], state: State, texts: &mut Texts) {
     let Some((keyword, data)) = split_at_zero(data) else { return };
-    let Some(name) = NAMES.into_iter().find(|name| keyword.eq_ignore_ascii_case(name.as_bytes()))
-    else {
-        return;
-    };
+    let known = NAMES.into_iter().find(|name| keyword.eq_ignore_ascii_case(name.as_bytes()));
+    // Easy Diffusion has a text for each setting.
+    let of_field = str::from_utf8(keyword).ok().filter(|keyword| named::field(keyword).is_some());
+    let Some(name) = known.or(of_field) else { return };
     match state {
         State::Whole => {}
         State::Cut => texts.notes.push(format!("the file ends within the text {name}")),
@@ -102,7 +110,7 @@ fn png_text(kind: &[u8], data: &[u8], state: State, texts: &mut Texts) {
         _ => return,
     };
     if !compressed {
-        texts.add(name, text(&data[..data.len().min(MOST_TEXT + 1)]));
+        add(name, text(&data[..data.len().min(MOST_TEXT + 1)]), texts);
         return;
     }
     let most = texts.left();
@@ -118,7 +126,18 @@ fn png_text(kind: &[u8], data: &[u8], state: State, texts: &mut Texts) {
     if end.is_err() && state != State::Cut {
         texts.notes.push(format!("the compressed text {name} is broken"));
     }
-    texts.add(name, text(&opened));
+    add(name, text(&opened), texts);
+}
+
+/// Adds a text, or the texts in it.
+fn add(name: &str, text: String, texts: &mut Texts) {
+    if name == "XML:com.adobe.xmp" { xmp(&text, texts) } else { texts.add(name, text) }
+}
+
+fn xmp(packet: &str, texts: &mut Texts) {
+    for (name, text) in draw_things::texts(packet) {
+        texts.add(&format!("xmp {name}"), text);
+    }
 }
 
 fn split_at_zero(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -146,6 +165,10 @@ fn jpeg(mut rest: &[u8], texts: &mut Texts) {
                     APP1 => {
                         if let Some(tiff) = data.strip_prefix(b"Exif\0\0") {
                             exif::read(tiff, texts);
+                        } else if let Some(packet) =
+                            data.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0")
+                        {
+                            xmp(&text(packet), texts);
                         }
                     }
                     COMMENT => texts.add("comment", text(data)),
@@ -160,8 +183,10 @@ fn jpeg(mut rest: &[u8], texts: &mut Texts) {
 fn webp(mut rest: &[u8], texts: &mut Texts) {
     while let Some((head, after)) = rest.split_first_chunk::<8>() {
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
-        if &head[..4] == b"EXIF" {
-            let data = after.get(..length).unwrap_or(after);
+        let data = after.get(..length).unwrap_or(after);
+        if &head[..4] == b"XMP " {
+            xmp(&text(&data[..data.len().min(MOST_TEXT)]), texts);
+        } else if &head[..4] == b"EXIF" {
             exif::read(data.strip_prefix(b"Exif\0\0").unwrap_or(data), texts);
         }
         // Chunks begin at even places.

@@ -12,6 +12,7 @@ use crate::image::tiff_block::Block;
 const EXIF_DIRECTORY: u16 = 0x8769;
 const USER_COMMENT: u16 = 0x9286;
 const MAKER_NOTE: u16 = 0x927C;
+const SOFTWARE: u16 = 0x0131;
 const IMAGE_DESCRIPTION: u16 = 0x010E;
 /// `ComfyUI` counts down from the tag Model, and writes `prompt:` or `workflow:` before the graph
 /// (`SaveAnimatedWEBP`).
@@ -39,11 +40,18 @@ pub(super) fn read(bytes: &[u8], texts: &mut Texts) {
             texts.add("fooocus_scheme", scheme.map(text).unwrap_or_default());
         }
         for value in GRAPH_TAGS.filter_map(|tag| block.bytes_of(block.entry(directory, tag)?)) {
-            if let Some(prompt) = value.strip_prefix(b"prompt:") {
-                texts.add("prompt", text(prompt));
-            } else if let Some(workflow) = value.strip_prefix(b"workflow:") {
-                texts.add("workflow", text(workflow));
+            let graph = |name: &[u8]| {
+                let (word, graph) = value.split_at_checked(name.len())?;
+                word.eq_ignore_ascii_case(name).then(|| text(graph))
+            };
+            if let Some(prompt) = graph(b"prompt:") {
+                texts.add("prompt", prompt);
+            } else if let Some(workflow) = graph(b"workflow:") {
+                texts.add("workflow", workflow);
             }
+        }
+        if let Some(value) = block.entry(directory, SOFTWARE).and_then(|at| block.bytes_of(at)) {
+            texts.add("Software", text(value));
         }
         if let Some(value) =
             block.entry(directory, IMAGE_DESCRIPTION).and_then(|at| block.bytes_of(at))

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value};
 
 use super::GenerationSettings;
-use crate::record::to_four_decimals;
+use crate::record::{Lora, to_four_decimals};
 
 /// What a name stands for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,9 +21,41 @@ pub(super) enum Field {
     Scheduler,
     Steps,
     CfgScale,
+    Guidance,
+    Denoise,
+    Vae,
+    Upscale,
+    Loras,
+    LoraWeights,
+    Software,
     Size,
     Width,
     Height,
+}
+
+impl Field {
+    /// The name of the setting, as [`GenerationSettings`] has it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Prompt => "prompt",
+            Self::NegativePrompt => "negative_prompt",
+            Self::Model => "model",
+            Self::Seed => "seed",
+            Self::Sampler => "sampler",
+            Self::Scheduler => "scheduler",
+            Self::Steps => "steps",
+            Self::CfgScale => "cfg_scale",
+            Self::Guidance => "guidance",
+            Self::Denoise => "denoise",
+            Self::Vae => "vae",
+            Self::Upscale => "upscale",
+            Self::Loras | Self::LoraWeights => "loras",
+            Self::Software => "software",
+            Self::Size => "size",
+            Self::Width => "width",
+            Self::Height => "height",
+        }
+    }
 }
 
 /// The field of a name, if it is one of ours.
@@ -31,15 +63,40 @@ pub(super) fn field(name: &str) -> Option<Field> {
     let plain: String =
         name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
     Some(match plain.as_str() {
-        "prompt" | "positiveprompt" | "positive" => Field::Prompt,
-        "negativeprompt" | "negative" | "uc" => Field::NegativePrompt,
-        "model" | "modelname" | "basemodel" | "sdmodelname" | "checkpoint" | "ckpt"
-        | "ckptname" => Field::Model,
+        "prompt" | "positiveprompt" | "positive" | "positivecaption" => Field::Prompt,
+        "negativeprompt" | "negative" | "uc" | "negativecaption" => Field::NegativePrompt,
+        "model"
+        | "modelname"
+        | "basemodel"
+        | "basemodelname"
+        | "sdmodelname"
+        | "checkpoint"
+        | "ckpt"
+        | "ckptname"
+        | "modelid"
+        | "modelfilename"
+        | "usestablediffusionmodel"
+        | "stablediffusionmodel"
+        | "sdcheckpoint" => Field::Model,
         "seed" | "noiseseed" => Field::Seed,
-        "sampler" | "samplername" => Field::Sampler,
-        "scheduler" | "scheduletype" | "noiseschedule" => Field::Scheduler,
-        "steps" | "numinferencesteps" => Field::Steps,
+        "sampler" | "samplername" | "ksamplername" | "samplingmethod" => Field::Sampler,
+        "scheduler" | "scheduletype" | "noiseschedule" | "schedule" | "schedulername"
+        | "samplersigma" => Field::Scheduler,
+        "steps" | "numinferencesteps" | "samplingsteps" => Field::Steps,
         "cfgscale" | "cfg" | "guidancescale" | "scale" => Field::CfgScale,
+        "guidance" | "distilledcfgscale" | "fluxguidancescale" | "fluxguidance" => Field::Guidance,
+        "denoise"
+        | "denoisingstrength"
+        | "denoisestrength"
+        | "initimagecreativity"
+        | "promptstrength" => Field::Denoise,
+        "vae" | "sdvae" | "vaename" | "usevaemodel" | "vaemodel" => Field::Vae,
+        "hiresupscaler" | "upscaler" | "useupscale" | "useupscaler" | "refinerupscalemethod" => {
+            Field::Upscale
+        }
+        "loras" | "lora" | "useloramodel" => Field::Loras,
+        "loraweights" | "loraalpha" => Field::LoraWeights,
+        "software" | "app" | "swarmversion" | "appversion" => Field::Software,
         "size" | "resolution" => Field::Size,
         "width" => Field::Width,
         "height" => Field::Height,
@@ -53,6 +110,7 @@ pub(super) struct Named {
     settings: GenerationSettings,
     width: Option<u32>,
     height: Option<u32>,
+    weights: Vec<f64>,
 }
 
 impl Named {
@@ -99,6 +157,16 @@ impl Named {
             Field::CfgScale => {
                 set(&mut settings.cfg_scale, float(value).ok_or_else(|| wrong("a number"))?);
             }
+            Field::Guidance => set_known(&mut settings.guidance, float(value)),
+            Field::Denoise => set_known(&mut settings.denoise, float(value)),
+            Field::Vae => set_known(&mut settings.vae, model(value).filter(|name| is_chosen(name))),
+            Field::Upscale => {
+                set_known(&mut settings.upscale, model(value).filter(|name| is_chosen(name)));
+            }
+            Field::Software => set_known(&mut settings.software, model(value)),
+            Field::Loras if settings.loras.is_empty() => settings.loras = loras(value),
+            Field::Loras => {}
+            Field::LoraWeights => self.weights = weights(value),
             Field::Size => {
                 set(&mut settings.size, size(value).ok_or_else(|| wrong("a width and a height"))?);
             }
@@ -116,6 +184,9 @@ impl Named {
     pub(super) fn finish(mut self) -> GenerationSettings {
         if let (None, Some(width), Some(height)) = (self.settings.size, self.width, self.height) {
             self.settings.size = Some([width, height]);
+        }
+        for (lora, weight) in self.settings.loras.iter_mut().zip(self.weights) {
+            lora.weight = lora.weight.or(Some(weight));
         }
         self.settings
     }
@@ -145,6 +216,29 @@ fn set<T>(place: &mut Option<T>, value: T) {
     }
 }
 
+/// Takes a value of a setting that is not asked for: one that cannot be is passed over.
+fn set_known<T>(place: &mut Option<T>, value: Option<T>) {
+    if place.is_none() {
+        *place = value;
+    }
+}
+
+/// Whether a name is one, and not the word for none of them.
+pub(super) fn is_chosen(name: &str) -> bool {
+    const NOT: [&str; 9] = [
+        "none",
+        "",
+        "automatic",
+        "auto",
+        "default",
+        "default (model)",
+        "baked vae",
+        "false",
+        "null",
+    ];
+    !NOT.contains(&name.trim().to_ascii_lowercase().as_str())
+}
+
 fn text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.trim().to_owned()),
@@ -163,12 +257,9 @@ fn text(value: &Value) -> Option<String> {
 }
 
 fn model(value: &Value) -> Option<String> {
-    let name = |key: &str| value.get(key).and_then(Value::as_str);
-    value
-        .as_str()
-        .or_else(|| name("name"))
-        .or_else(|| name("model_name"))
-        .map(|name| name.trim().to_owned())
+    const KEYS: [&str; 5] = ["name", "model_name", "modelFileName", "modelName", "label"];
+    let name = || KEYS.iter().find_map(|key| value.get(*key)?.as_str());
+    value.as_str().or_else(name).map(|name| name.trim().to_owned())
 }
 
 /// A whole number, also as text or as a float (42.0), which is how tables come out of other
@@ -209,10 +300,68 @@ fn float(value: &Value) -> Option<f64> {
     float.filter(|float: &f64| float.abs() < 1e6).map(to_four_decimals)
 }
 
-/// `512x768`, `(512, 768)` or `[512, 768]`.
-fn size(value: &Value) -> Option<[u32; 2]> {
+/// LoRAs as the tools list them: `["a"]`, `[["a", 0.8]]`, `[{"name": "a", "weight": 0.8}]`,
+/// `<a:0.8>,<b:1>`, `a, b`.
+fn loras(value: &Value) -> Vec<Lora> {
+    let one = |value: &Value| match value {
+        Value::String(name) => Some(Lora { name: name.trim().to_owned(), weight: None }),
+        Value::Array(parts) => {
+            let weight = parts.iter().find_map(Value::as_f64);
+            // RuinedFooocus: [hash, "0.8 - name"]
+            let last = parts.iter().rev().find_map(|part| part.as_str()?.split_once(" - "));
+            if let (None, Some((number, name))) = (weight, last) {
+                return Some(Lora { name: name.to_owned(), weight: number.trim().parse().ok() });
+            }
+            Some(Lora { name: parts.iter().find_map(Value::as_str)?.to_owned(), weight })
+        }
+        value => {
+            let nested = ["model", "lora"].iter().find_map(|key| model(value.get(*key)?));
+            let weight = ["weight", "strength", "scale", "multiplier"]
+                .iter()
+                .find_map(|key| float(value.get(*key)?));
+            Some(Lora { name: nested.or_else(|| model(value))?, weight })
+        }
+    };
+    let found: Vec<Lora> = match value {
+        Value::Array(list) => list.iter().filter_map(one).collect(),
+        Value::String(text) if text.contains('<') => {
+            let parts = text.split('<').filter_map(|part| part.split_once('>')?.0.rsplit_once(':'));
+            parts
+                .map(|(name, weight)| Lora {
+                    name: name.to_owned(),
+                    weight: weight.trim().parse().ok(),
+                })
+                .collect()
+        }
+        Value::String(text) => text
+            .split(',')
+            .map(|name| Lora { name: name.trim().to_owned(), weight: None })
+            .collect(),
+        value => one(value).into_iter().collect(),
+    };
+    found.into_iter().filter(|lora| is_chosen(&lora.name)).collect()
+}
+
+fn weights(value: &Value) -> Vec<f64> {
+    match value {
+        Value::Array(list) => list.iter().filter_map(float).collect(),
+        Value::String(text) => {
+            text.split(',').filter_map(|part| float(&Value::from(part))).collect()
+        }
+        value => float(value).into_iter().collect(),
+    }
+}
+
+/// `512x768`, `512 x 768 (2:3)`, `(512, 768)` or `[512, 768]`.
+pub(super) fn size(value: &Value) -> Option<[u32; 2]> {
     let sides: Vec<u32> = match value {
         Value::String(text) => {
+            let text = text.trim();
+            let text = if text.starts_with('(') {
+                text
+            } else {
+                text.split('(').next().unwrap_or_default()
+            };
             let sides =
                 text.split(|letter: char| !letter.is_ascii_digit()).filter(|side| !side.is_empty());
             sides.map(str::parse).collect::<Result<_, _>>().ok()?

@@ -6,26 +6,43 @@
 
 use serde_json::Value;
 
-use super::{GenerationSettings, Tool, a1111, json, of_object};
+use super::layouts::of_object;
+use super::named::{Named, field};
+use super::{GenerationSettings, Tool, a1111, json, midjourney};
 
 /// The endings of such files, in the order to look for them.
-pub const EXTENSIONS: [&str; 2] = ["json", "txt"];
+pub const EXTENSIONS: [&str; 4] = ["json", "swarm.json", "txt", "caption"];
 
 /// Reads the text of a file that stands beside a frame; `None` of one that says nothing.
 pub fn read_sidecar(text: &str) -> Option<GenerationSettings> {
     let text = text.trim_start_matches('\u{feff}').trim();
-    let settings = if text.starts_with('{') {
-        match json::parse(text) {
-            Ok(Value::Object(object)) => of_object(&object),
-            Ok(_) => GenerationSettings::default(),
-            Err(error) => GenerationSettings::only_note(format!(
-                "the file beside the frame is broken JSON: {error}"
-            )),
-        }
-    } else {
-        a1111::read(text)?
+    let settings = match json::parse(text) {
+        Ok(Value::Object(object)) => of_object(&object),
+        // What is meant as an object has names in quotes; other texts may begin so, too.
+        Err(error) if text.starts_with("{\"") => GenerationSettings::only_note(format!(
+            "the file beside the frame is broken JSON: {error}"
+        )),
+        _ => midjourney::read_kohya(text)
+            .or_else(|| midjourney::read(text))
+            .or_else(|| easy(text))
+            .or_else(|| a1111::read(text))?,
     };
-    settings.by(Tool::Sidecar).bounded().if_any()
+    let settings = GenerationSettings { sources: std::collections::BTreeMap::new(), ..settings };
+    settings.by(Tool::Sidecar).read_in("the file beside the frame").bounded().if_any()
+}
+
+/// Lines of a name and a value, as Easy Diffusion writes them: `Prompt: a red fox`, `Steps: 25`.
+fn easy(text: &str) -> Option<GenerationSettings> {
+    let mut named = Named::default();
+    let mut count = 0;
+    for (name, value) in text.lines().filter_map(|line| line.split_once(':')) {
+        if let Some(field) = field(name) {
+            named.take_or_note(field, name.trim(), &Value::from(value.trim()));
+            count += 1;
+        }
+    }
+    let settings = named.finish();
+    (count > 2 && settings.prompt.is_some() && !a1111::looks_like(text)).then_some(settings)
 }
 
 #[cfg(test)]

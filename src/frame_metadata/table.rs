@@ -43,7 +43,7 @@ pub fn read_table(path: &Path) -> Result<HashMap<String, GenerationSettings>, Ta
         let image = table.image(line, &image)?;
         let named =
             named.map_err(|problem| table.row_error(line, format!("{image}: {problem}")))?;
-        settings.insert(image, named.finish().by(Tool::Table).bounded());
+        settings.insert(image, named.finish().by(Tool::Table).read_in("the table").bounded());
     }
     Ok(settings)
 }

@@ -6,7 +6,7 @@ pub(super) const MOST_TEXT: usize = 16 << 20;
 /// The texts of a file, in its order.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
-    named: Vec<(&'static str, String)>,
+    named: Vec<(String, String)>,
     /// What is broken.
     pub(super) notes: Vec<String>,
     bytes: usize,
@@ -14,23 +14,28 @@ pub(super) struct Texts {
 
 impl Texts {
     /// The first text of that name.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(super) fn get<'t>(&'t self, name: &'t str) -> Option<&'t str> {
         self.all(name).next()
     }
 
     /// All texts of that name.
-    pub(super) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.named.iter().filter(move |(known, _)| *known == name).map(|(_, text)| text.as_str())
+    pub(super) fn all<'t>(&'t self, name: &'t str) -> impl Iterator<Item = &'t str> {
+        self.named.iter().filter(move |(known, _)| known == name).map(|(_, text)| text.as_str())
+    }
+
+    /// Every name with its text.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.named.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
     /// Adds a text, while there is room.
-    pub(super) fn add(&mut self, name: &'static str, text: String) {
+    pub(super) fn add(&mut self, name: &str, text: String) {
         self.bytes += text.len();
         if self.bytes > MOST_TEXT {
             self.notes
                 .push(format!("{name} takes more than {} MiB and is not read", MOST_TEXT >> 20));
         } else if !text.trim().is_empty() {
-            self.named.push((name, text));
+            self.named.push((name.to_owned(), text));
         }
     }
 

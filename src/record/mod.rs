@@ -30,6 +30,7 @@ mod manifest;
 mod measures;
 mod note;
 mod pair;
+mod plain_names;
 mod rules;
 mod server;
 mod settings;
@@ -47,11 +48,12 @@ pub(crate) use decimals::{index_of_greatest, is_near_rounding, to_four_decimals}
 pub use decoding::{Decoding, Sampling};
 pub use detection::{Detection, Probabilities, ScoreKind, UnknownScore};
 pub use filters::{Area, AreaError, Filters, MinScore};
-pub use generation::{GenerationSettings, Tool};
+pub use generation::{GenerationSettings, Lora, Tool};
 pub use manifest::{ExternalAnswers, Manifest, RenamedPrefix};
 pub use measures::Measures;
 pub use note::{Note, NoteKind};
 pub use pair::{PairRecord, Preference};
+pub use plain_names::{plain_model, plain_sampler};
 pub use rules::{
     AnswerKind, CoordinateOrder, CoordinateScale, Rules, UnknownAnswerKind, UnknownCoordinates,
 };

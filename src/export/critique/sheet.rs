@@ -14,7 +14,9 @@ use super::Critique;
 use crate::critique::{Axis, AxisFigures, Group, Statistics, Verdict, disagreements};
 use crate::ownership::OutputDirectory;
 use crate::page::{RunPage, relative_link};
-use crate::record::{GenerationSettings, Measures, Record, to_four_decimals};
+use crate::record::{
+    GenerationSettings, Measures, Record, plain_model, plain_sampler, to_four_decimals,
+};
 
 const PAGE: RunPage = RunPage {
     kind: "contact sheet",
@@ -81,6 +83,11 @@ struct FrameData<'c> {
     measures: Option<Measures>,
     #[serde(skip_serializing_if = "Option::is_none")]
     made: Option<&'c GenerationSettings>,
+    /// Model and sampler as the statistics call them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sampler: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -144,6 +151,16 @@ fn data<'c>(
             boxes: boxes(record, &names),
             measures: record.measures,
             made: record.generation.as_deref(),
+            model: record
+                .generation
+                .as_ref()
+                .and_then(|made| made.model.as_deref())
+                .map(plain_model),
+            sampler: record
+                .generation
+                .as_ref()
+                .and_then(|made| made.sampler.as_deref())
+                .map(plain_sampler),
         },
     );
     Data {

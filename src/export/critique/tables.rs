@@ -13,7 +13,10 @@ use super::super::{ExportError, Exported, write_file};
 use super::Critique;
 use crate::critique::{AxisFigures, Judged, Verdict};
 use crate::ownership::OutputDirectory;
-use crate::record::{AnswerStatus, Detection, GenerationSettings, Measures, Note, PairRecord};
+use crate::record::{
+    AnswerStatus, Detection, GenerationSettings, Measures, Note, PairRecord, plain_model,
+    plain_sampler,
+};
 
 /// One line of `verdicts.jsonl`.
 #[derive(Serialize)]
@@ -113,9 +116,9 @@ pub(super) fn csv(
             let made = record.generation.as_deref().cloned().unwrap_or_default();
             let text = |text: Option<String>| cell(&text.unwrap_or_default());
             row.extend([
-                text(made.model),
+                text(made.model.as_deref().map(plain_model)),
                 text(made.seed.map(|seed| seed.to_string())),
-                text(made.sampler),
+                text(made.sampler.as_deref().map(plain_sampler)),
                 text(made.steps.map(|steps| steps.to_string())),
                 text(made.prompt),
             ]);

@@ -2,243 +2,103 @@
 //!
 //! In: the graph that was run (`prompt`) or the one that was drawn (`workflow`). Out:
 //! [`GenerationSettings`] of the sampler that began the saved picture, and of what leads into it.
-//! Promises: graphs of any shape end, those that go round too; a kind of node that is not known is
-//! passed through by the names of its inputs.
+//! Promises: graphs of any shape end, those that go round too; nodes are told by their inputs, so
+//! that those of other authors count; a value that nodes compute is none rather than a wrong one.
 //!
-//! Source: `nodes.py` and `comfy_extras` of `ComfyUI`, and docs.comfy.org on the two formats. A
-//! sampler is told by its inputs and not by its name, so that those of other authors count.
+//! - [`graph`]: what leads into what, and what a switch chooses
+//! - [`names`]: what the name of an input says
+//! - [`sampler`]: where the picture begins
+//! - [`scalars`]: seed, steps, guidance, sampler, schedule
+//! - [`texts`], [`wording`]: the prompts
+//! - [`models`]: model, LoRAs, VAE, upscaler
+//! - [`workflow`]: a drawn graph, made into one that can be run
+//!
+//! Source: `nodes.py` and `comfy_extras` of `ComfyUI`, and docs.comfy.org on the two formats.
 
+mod graph;
+mod models;
+mod names;
+mod sampler;
+mod scalars;
+mod texts;
+mod widgets;
+mod wording;
 mod workflow;
-
-use std::collections::{HashMap, HashSet, VecDeque};
 
 use serde_json::{Map, Value};
 
 use super::GenerationSettings;
-use super::named::{Field, Named, number};
+use super::named::{Field, Named, number, size};
+use graph::Graph;
+pub(super) use models::tags;
+use names::{Kind, Side, kind};
+use sampler::{Beginning, SEEDS, beginning};
+use scalars::{Found, nearest, own};
+use texts::{Piece, Texts};
 
-/// The longest way that is followed from a sampler to a text.
-const MOST_DEPTH: usize = 100;
-/// The most nodes that a prompt is put together from.
-const MOST_NODES: usize = 1000;
-
-/// A graph as it is run: nodes by their ids, in the order of the file.
-#[derive(Default)]
-pub(super) struct Graph {
-    nodes: Vec<Node>,
-    places: HashMap<String, usize>,
-}
-
-struct Node {
-    class: String,
-    inputs: Map<String, Value>,
-}
-
-/// Another node's output, as an input.
-struct Link {
-    node: usize,
-    slot: u64,
+/// A graph that can be read, and what it was called.
+pub(super) struct Drawing {
+    graph: Graph,
+    name: &'static str,
 }
 
 /// The graph in an object that holds one: the graph itself, one under `prompt` or `workflow`, or
 /// one that was drawn.
-pub(super) fn graph_of(object: &Map<String, Value>) -> Option<Graph> {
+pub(super) fn graph_of(object: &Map<String, Value>) -> Option<Drawing> {
     let drawn = |object: &Map<String, Value>| object.get("nodes").is_some_and(Value::is_array);
     let run =
         |object: &Map<String, Value>| object.values().any(|node| node.get("class_type").is_some());
+    let of_run =
+        |object: &Map<String, Value>| Drawing { graph: Graph::of_run(object), name: "prompt" };
+    let of_drawn =
+        |object: &Map<String, Value>| Drawing { graph: workflow::graph(object), name: "workflow" };
     if drawn(object) {
-        return Some(workflow::graph(object));
+        return Some(of_drawn(object));
     }
     if run(object) {
-        return Some(Graph::of_run(object));
+        return Some(of_run(object));
     }
     let inner = |name: &str| object.get(name).and_then(Value::as_object);
+    let workflow = inner("workflow").filter(|inner| drawn(inner));
     inner("prompt")
+        .or_else(|| inner("output"))
         .filter(|inner| run(inner))
-        .map(Graph::of_run)
-        .or_else(|| inner("workflow").filter(|inner| drawn(inner)).map(workflow::graph))
+        .map(|inner| {
+            let mut drawing = of_run(inner);
+            drawing.name_outputs(workflow);
+            drawing
+        })
+        .or_else(|| workflow.map(of_drawn))
 }
 
-impl Graph {
-    fn of_run(object: &Map<String, Value>) -> Self {
-        let mut graph = Self::default();
-        for (id, node) in object {
-            if let (Some(class), Some(inputs)) = (
-                node.get("class_type").and_then(Value::as_str),
-                node.get("inputs").and_then(Value::as_object),
-            ) {
-                graph.add(id.clone(), class.to_owned(), inputs.clone());
-            }
+impl Drawing {
+    /// Takes the names of outputs from the graph that was drawn, if there is one.
+    pub(super) fn name_outputs(&mut self, workflow: Option<&Map<String, Value>>) {
+        if let Some(workflow) = workflow {
+            self.graph.name_outputs(workflow);
         }
-        graph
-    }
-
-    fn add(&mut self, id: String, class: String, inputs: Map<String, Value>) {
-        self.places.insert(id, self.nodes.len());
-        self.nodes.push(Node { class, inputs });
-    }
-
-    /// `["4", 0]`: the output 0 of node 4. `None` of a value that is no link, or to a node that is
-    /// not there.
-    fn link(&self, value: &Value) -> Option<Link> {
-        let [id, slot] = value.as_array()?.as_slice() else { return None };
-        let node = match id {
-            Value::String(id) => self.places.get(id),
-            Value::Number(id) => self.places.get(&id.to_string()),
-            _ => None,
-        };
-        Some(Link { node: *node?, slot: slot.as_u64()? })
-    }
-
-    /// Nodes that lead into some by way of inputs of some names, nearest first.
-    fn upstream(
-        &self,
-        from: impl IntoIterator<Item = usize>,
-        follows: impl Fn(&str) -> bool,
-    ) -> Vec<usize> {
-        let (mut found, mut seen, mut queue) =
-            (Vec::new(), HashSet::new(), VecDeque::from_iter(from));
-        while let Some(node) = queue.pop_front() {
-            for (_, value) in self.nodes[node].inputs.iter().filter(|(name, _)| follows(name)) {
-                if let Some(link) = self.link(value)
-                    && seen.insert(link.node)
-                {
-                    found.push(link.node);
-                    queue.push_back(link.node);
-                }
-            }
-        }
-        found
-    }
-
-    /// A node's value under one of some names, also where another node gives it.
-    fn value(&self, node: usize, names: &[&str]) -> Option<&Value> {
-        const OF_GIVERS: [&str; 9] =
-            ["value", "seed", "noise_seed", "int", "float", "number", "string", "text", ""];
-        let inputs = &self.nodes[node].inputs;
-        let mut value = names.iter().find_map(|name| inputs.get(*name))?;
-        for _ in 0..MOST_DEPTH {
-            let Some(link) = self.link(value) else { return (!value.is_array()).then_some(value) };
-            let inputs = &self.nodes[link.node].inputs;
-            // A sampler's width may come from a node that has one, too.
-            value = names.iter().chain(&OF_GIVERS).find_map(|name| inputs.get(*name))?;
-        }
-        None
-    }
-
-    /// Samplers as such: a latent goes in, with conditioning.
-    fn samples(&self, node: usize) -> bool {
-        let inputs = &self.nodes[node].inputs;
-        inputs.contains_key("latent_image")
-            && (inputs.contains_key("positive") || inputs.contains_key("guider"))
-    }
-
-    /// Nodes that sample as part of what they do, such as repairing faces or enlarging in tiles.
-    fn samples_too(&self, node: usize) -> bool {
-        let inputs = &self.nodes[node].inputs;
-        inputs.contains_key("positive")
-            && ["seed", "noise_seed", "steps"].iter().any(|name| inputs.contains_key(*name))
-    }
-
-    /// The sampler that began the picture, and how many others began another one.
-    fn first_sampler(&self) -> Option<(usize, usize)> {
-        let saves = |node: &usize| {
-            let node = &self.nodes[*node];
-            (node.class.contains("Save") || node.class.contains("Preview"))
-                && node.inputs.contains_key("images")
-        };
-        let all = 0..self.nodes.len();
-        let mut ways = self.upstream(all.clone().filter(saves), |_| true);
-        let seen: HashSet<usize> = ways.iter().copied().collect();
-        // Without a node that saves, any will do.
-        ways.extend(all.filter(|node| !seen.contains(node)));
-        let begins = |node: &&usize| {
-            !self
-                .upstream([**node], is_latent)
-                .iter()
-                .any(|other| other != *node && self.samples(*other))
-        };
-        let samplers: Vec<usize> =
-            ways.iter().copied().filter(|node| self.samples(*node)).collect();
-        // A graph that goes round has none that begins.
-        let first = samplers.iter().take(MOST_SAMPLERS).find(begins).or(samplers.first());
-        let others = samplers.iter().take(MOST_SAMPLERS).filter(begins).count().saturating_sub(1);
-        first
-            .copied()
-            .or_else(|| ways.into_iter().find(|node| self.samples_too(*node)))
-            .map(|node| (node, others))
     }
 }
 
-/// Of how many samplers it is asked whether they begin a picture.
-const MOST_SAMPLERS: usize = 16;
-
-/// Inputs by which a picture comes into a sampler, as a latent or before it was one.
-fn is_latent(name: &str) -> bool {
-    matches!(
-        name,
-        "" | "any"
-            | "image"
-            | "images"
-            | "latent"
-            | "latent_image"
-            | "latents"
-            | "pixels"
-            | "samples"
-            | "upscaled_latent"
-            | "anything"
-    )
-}
-
-/// The settings of a graph.
-pub(super) fn read(graph: &Graph) -> GenerationSettings {
-    let Some((sampler, others)) = graph.first_sampler() else {
-        return GenerationSettings::only_note("the graph has no sampler".to_owned());
+/// The settings of a graph. The second is whether a part of the prompt is known only when the graph
+/// runs.
+pub(super) fn read(drawing: &Drawing) -> (GenerationSettings, bool) {
+    let graph = &drawing.graph;
+    let Some(begun) = beginning(graph) else {
+        return (GenerationSettings::only_note("the graph has no sampler".to_owned()), false);
     };
-    let mut named = Named::default();
-    // A sampler has its settings itself, or nodes for them: a way of nodes with inputs of the same
-    // name.
-    let way = |input: &str| {
-        let nodes = graph.upstream([sampler], |name| name == input);
-        if nodes.is_empty() { vec![sampler] } else { nodes }
-    };
-    let mut take = |field: Field, nodes: &[usize], names: &[&str]| {
-        if let Some(value) = nodes.iter().find_map(|node| graph.value(*node, names)) {
-            named.take_or_note(field, names[0], value);
-        }
-    };
-    take(Field::Seed, &way("noise"), &["seed", "noise_seed"]);
-    take(Field::Steps, &way("sigmas"), &["steps"]);
-    take(Field::Scheduler, &way("sigmas"), &["scheduler"]);
-    take(Field::Sampler, &way("sampler"), &["sampler_name"]);
-    take(Field::CfgScale, &way("guider"), &["cfg", "cfg_conds"]);
-    let guider = way("guider")[0];
-    let latents = graph.upstream([sampler], is_latent);
-    let sized = latents.into_iter().find(|&node| {
-        let side = |name: &str| graph.value(node, &[name]).and_then(number);
-        side("width").is_some() && side("height").is_some()
-    });
-    if let Some(node) = sized {
-        take(Field::Width, &[node], &["width"]);
-        take(Field::Height, &[node], &["height"]);
-    }
-    let mut settings = named.finish();
-    let model_from =
-        if graph.nodes[guider].inputs.contains_key("model") { guider } else { sampler };
-    settings.model = model(graph, model_from);
-    let mut texts = |side: Side| {
-        let mut walk = Walk {
-            graph,
-            side,
-            path: Vec::new(),
-            known: HashMap::new(),
-            notes: &mut settings.notes,
-        };
-        let found = walk.from(guider);
-        (!found.is_empty()).then(|| found.join("\n"))
-    };
-    let (prompt, negative) = (texts(Side::Positive), texts(Side::Negative));
-    (settings.prompt, settings.negative_prompt) = (prompt, negative);
+    let mut reader =
+        Reader { drawing, begun, named: Named::default(), settings: GenerationSettings::default() };
+    reader.scalars();
+    reader.size();
+    let sampler = reader.begun.sampler;
+    let mut settings = std::mem::take(&mut reader.named).finish();
+    settings.sources.append(&mut reader.settings.sources);
+    reader.settings = settings;
+    reader.models(sampler);
+    let is_made = reader.texts(sampler);
+    let others = reader.begun.others;
+    let mut settings = reader.settings;
     if settings.prompt.is_none() {
         settings.notes.push("no prompt leads into the graph's sampler".to_owned());
     }
@@ -248,192 +108,230 @@ pub(super) fn read(graph: &Graph) -> GenerationSettings {
             others + 1
         ));
     }
-    settings
+    (settings, is_made)
 }
 
-fn model(graph: &Graph, sampler: usize) -> Option<String> {
-    const NAMES: [&str; 6] =
-        ["ckpt_name", "unet_name", "model_name", "base_ckpt_name", "ckpt", "model"];
-    let follows = |name: &str| matches!(name, "model" | "basic_pipe" | "pipe" | "" | "any");
-    graph.upstream([sampler], follows).into_iter().find_map(|node| {
-        let value = graph.value(node, &NAMES)?;
-        // Some loaders keep a picture beside the name.
-        value.as_str().or_else(|| value.get("content")?.as_str()).map(str::to_owned)
-    })
+struct Reader<'d> {
+    drawing: &'d Drawing,
+    begun: Beginning,
+    named: Named,
+    settings: GenerationSettings,
 }
 
-/// Which of the two prompts is looked for.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Side {
-    Positive,
-    Negative,
-}
-
-impl Side {
-    fn name(self) -> &'static str {
-        if self == Self::Positive { "positive" } else { "negative" }
+impl<'d> Reader<'d> {
+    fn source(&mut self, setting: &str, node: usize) {
+        let source = format!("{}: {}", self.drawing.name, self.drawing.graph.nodes[node].title());
+        self.settings.sources.insert(setting.to_owned(), source);
     }
 
-    fn other(self) -> &'static str {
-        if self == Self::Positive { "negative" } else { "positive" }
-    }
-}
-
-/// A way from a sampler to the texts that lead into it.
-struct Walk<'g> {
-    graph: &'g Graph,
-    side: Side,
-    path: Vec<usize>,
-    /// What each node gave: texts lead into many nodes.
-    known: HashMap<(usize, Side), Vec<String>>,
-    notes: &'g mut Vec<String>,
-}
-
-impl Walk<'_> {
-    /// The texts that lead into a sampler or guider.
-    fn from(&mut self, sampler: usize) -> Vec<String> {
-        let inputs = &self.graph.nodes[sampler].inputs;
-        // BasicGuider has just one
-        let plain = || inputs.get("conditioning").filter(|_| self.side == Side::Positive);
-        let Some(value) = inputs.get(self.side.name()).or_else(plain) else { return Vec::new() };
-        self.path.push(sampler);
-        distinct(self.of_value(value))
-    }
-
-    fn of_value(&mut self, value: &Value) -> Vec<String> {
-        match value {
-            Value::String(text) => vec![text.clone()],
-            value => self.graph.link(value).map(|link| self.of_link(&link)).unwrap_or_default(),
+    fn take(&mut self, field: Field, found: Option<Found<'d>>) {
+        if let Some(found) = found {
+            // Some inputs keep a value with its title.
+            let value = found
+                .value
+                .get("content")
+                .or_else(|| found.value.get("value"))
+                .unwrap_or(found.value);
+            self.named.take_or_note(field, field.name(), value);
+            self.source(field.name(), found.node);
         }
     }
 
-    fn of_link(&mut self, link: &Link) -> Vec<String> {
-        if self.path.contains(&link.node) {
-            self.notes.push("the graph goes round".to_owned());
-            return Vec::new();
-        }
-        let node = &self.graph.nodes[link.node];
-        // Its conditioning is made to say nothing.
-        if node.class == "ConditioningZeroOut" {
-            return Vec::new();
-        }
-        // A node with both prompts as outputs gives the positive one first.
-        let has = |name: &str| node.inputs.contains_key(name);
-        // a loader gives its model first
-        let has_both = has("positive") && has("negative") && !has("ckpt_name");
-        let side = self.side;
-        if has_both && link.slot < 2 {
-            self.side = if link.slot == 0 { Side::Positive } else { Side::Negative };
-        }
-        if let Some(known) = self.known.get(&(link.node, self.side)) {
-            let known = known.clone();
-            self.side = side;
-            return known;
-        }
-        if self.path.len() >= MOST_DEPTH || self.known.len() >= MOST_NODES {
-            self.notes.push("the graph is too large to follow".to_owned());
-            self.side = side;
-            return Vec::new();
-        }
-        self.path.push(link.node);
-        let mut parts: Vec<Vec<String>> = Vec::new();
-        let (mut named, mut others) = (false, Vec::new());
-        for (name, value) in &node.inputs {
-            match role(name, self.side) {
-                Role::Text
-                    if name == "wildcard_text" && node.inputs.contains_key("populated_text") => {}
-                Role::Text => {
-                    named = true;
-                    parts.push(self.of_value(value));
-                }
-                Role::Other => others.push(value),
-                Role::Not => {}
-            }
-        }
-        // Whatever else leads into a node of which nothing is known.
-        if !named {
-            parts.extend(
-                others
-                    .into_iter()
-                    .filter(|value| value.is_array())
-                    .map(|value| self.of_value(value)),
+    /// A value of the sampler, or of the nodes behind it that hand over what they hold.
+    fn near(&self, first: &[&str], names: &[&str]) -> Option<Found<'d>> {
+        let graph = &self.drawing.graph;
+        let behind = || {
+            let pipes = |node: &&usize| !sampler::is_sampler(graph, **node);
+            self.begun.way.iter().rev().filter(pipes).find_map(|&node| own(graph, node, names))
+        };
+        nearest(graph, self.begun.sampler, first, names).or_else(behind)
+    }
+
+    fn scalars(&mut self) {
+        self.take(Field::Seed, self.near(&["noise"], SEEDS));
+        self.take(
+            Field::Steps,
+            self.near(
+                &["sigmas"],
+                &["steps", "steps_total", "total_steps", "num_steps", "num_inference_steps"],
+            ),
+        );
+        // A preset comes before the sampler beside it: `1 - DPM++ 2M Karras`.
+        let preset = self.near(&[], &["sampler_preset"]);
+        let preset =
+            preset.and_then(|found| Some((found.value.as_str()?.split_once(" - ")?, found.node)));
+        if let Some(((_, name), node)) =
+            preset.filter(|((number, _), _)| number.parse::<u8>().is_ok())
+        {
+            self.named.take_or_note(Field::Sampler, "sampler", &Value::from(name));
+            self.source("sampler", node);
+        } else {
+            self.take(Field::Scheduler, self.near(&["sigmas"], &["scheduler", "scheduler_name"]));
+            self.take(
+                Field::Sampler,
+                self.near(&["sampler"], &["sampler_name", "sampler", "rk_type"]),
             );
         }
-        self.path.pop();
-        let between =
-            ["delimiter", "separator"].iter().find_map(|name| node.inputs.get(*name)?.as_str());
-        let mut found: Vec<String> = parts.into_iter().flatten().collect();
-        if let Some(between) = between.filter(|_| found.len() > 1) {
-            found = vec![found.join(between)];
-        }
-        let found = distinct(found);
-        self.known.insert((link.node, self.side), found.clone());
-        self.side = side;
-        found
+        let cfg = ["cfg", "cfg_conds", "cfg_scale", "guidance_scale", "cfg_1"];
+        self.take(Field::CfgScale, self.near(&["guider"], &cfg));
+        let denoise = self.near(&["sigmas"], &["denoise", "denoise_strength"]);
+        // Other nodes have a strength of their own.
+        self.take(
+            Field::Denoise,
+            denoise.filter(|found| sampler::held(&self.drawing.graph, found.node) > 0),
+        );
     }
-}
 
-/// The texts that say something, each once (both encoders of SDXL mostly get the same), and no more
-/// than is kept of a prompt: nodes that join what they get double it.
-fn distinct(texts: Vec<String>) -> Vec<String> {
-    let (mut seen, mut bytes) = (HashSet::new(), 0);
-    let mut keep = |text: &String| {
-        bytes += text.len();
-        bytes <= MOST_BYTES && !text.trim().is_empty() && seen.insert(text.clone())
-    };
-    texts.into_iter().filter(|text| keep(text)).collect()
-}
+    /// The size of the latent that was sampled.
+    fn size(&mut self) {
+        const WIDTHS: [&str; 5] =
+            ["width", "empty_latent_width", "image_width", "base_width", "latent_width"];
+        const HEIGHTS: [&str; 5] =
+            ["height", "empty_latent_height", "image_height", "base_height", "latent_height"];
+        const BOTH: [&str; 5] =
+            ["image_size_preset", "dimensions", "resolution", "size", "image_size"];
+        let graph = &self.drawing.graph;
+        let leads = |name: &str| matches!(kind(name), Kind::Picture | Kind::Pipe | Kind::Any);
+        let sampler = self.begun.sampler;
+        let has_picture = !graph.links(sampler, |name| kind(name) == Kind::Picture).is_empty();
+        // What only provides a sampler gets its latent from the node that uses it.
+        let mut nodes = vec![
+            if has_picture { sampler } else { self.begun.way.last().copied().unwrap_or(sampler) },
+            sampler,
+        ];
+        let mut next = 0;
+        while let Some(&node) = nodes.get(next).filter(|_| next < 200) {
+            let whole = |names: &[&str]| {
+                own(graph, node, names)
+                    .filter(|found| number(found.value).is_some_and(|side| side >= 16))
+            };
+            let both = own(graph, node, &BOTH)
+                .filter(|both| size(both.value).is_some_and(|sides| sides[0] >= 16));
+            if let Some(both) = both {
+                self.take(Field::Size, Some(both));
+                return;
+            }
+            if let (Some(width), Some(height)) = (whole(&WIDTHS), whole(&HEIGHTS)) {
+                self.take(Field::Width, Some(width));
+                self.take(Field::Height, Some(height));
+                self.settings.sources.remove("height");
+                let source = self.settings.sources.remove("width");
+                self.settings.sources.extend(source.map(|source| ("size".to_owned(), source)));
+                return;
+            }
+            let links = graph.links(node, leads).into_iter().map(|link| link.node);
+            let unseen: Vec<usize> = links.filter(|link| !nodes.contains(link)).collect();
+            nodes.extend(unseen);
+            next += 1;
+        }
+    }
 
-/// More than [`MOST_PROMPT`](super::MOST_PROMPT) characters in any script.
-const MOST_BYTES: usize = super::MOST_PROMPT * 4 + 4;
+    fn models(&mut self, sampler: usize) {
+        let graph = &self.drawing.graph;
+        let mut found = models::models(graph, sampler);
+        for &node in self.begun.way.iter().rev() {
+            if found.names.is_empty() {
+                found.names = models::models(graph, node).names;
+            }
+        }
+        if found.names.is_empty() {
+            found.names.extend(models::only_model(graph));
+        }
+        if let Some(&(_, node)) = found.names.first() {
+            let names: Vec<String> = found.names.into_iter().map(|(name, _)| name).collect();
+            self.settings.model = Some(names.join(" + "));
+            self.source("model", node);
+        }
+        if let Some(&(_, node)) = found.loras.first() {
+            self.settings.loras = found.loras.into_iter().map(|(lora, _)| lora).collect();
+            self.source("loras", node);
+        }
+        if let Some((name, node)) = models::vae(graph, &self.begun.way, sampler) {
+            self.settings.vae = Some(name);
+            self.source("vae", node);
+        }
+        if let Some((name, node)) = models::upscale(graph, &self.begun.way) {
+            self.settings.upscale = Some(name);
+            self.source("upscale", node);
+        }
+    }
 
-/// What an input may have to do with a prompt.
-enum Role {
-    /// It is a text of it, or leads to one.
-    Text,
-    /// It may lead to one.
-    Other,
-    /// It does not.
-    Not,
-}
+    /// Takes both prompts; whether a part of them is known only when the graph runs.
+    fn texts(&mut self, sampler: usize) -> bool {
+        let graph = &self.drawing.graph;
+        let (mut is_made, mut is_reached) = (false, false);
+        let mut sides = [Side::Positive, Side::Negative].map(|side| {
+            let mut texts = Texts::new(graph, side);
+            let nodes = [sampler].into_iter().chain(self.begun.parts.iter().copied());
+            let mut pieces: Vec<Piece> = nodes.flat_map(|node| texts.of(node)).collect();
+            // Pipes may take the texts in behind the sampler's settings.
+            for &node in self.begun.way.iter().rev() {
+                if pieces.is_empty() {
+                    pieces = texts.of(node);
+                }
+            }
+            if let Some(node) = texts.guided.filter(|_| side == Side::Positive)
+                && let Some(found) = own(graph, node, &["guidance"])
+            {
+                self.settings.guidance = found.value.as_f64().map(crate::record::to_four_decimals);
+                self.source("guidance", found.node);
+            }
+            is_made |= texts.is_made && side == Side::Positive;
+            is_reached |= texts.is_reached && side == Side::Positive;
+            self.settings.notes.append(&mut texts.notes);
+            pieces
+        });
+        if sides[0].is_empty() && !is_reached {
+            sides = self.scanned(sides);
+        }
+        for (name, pieces) in ["prompt", "negative_prompt"].into_iter().zip(&sides) {
+            let mut texts: Vec<&str> = Vec::new();
+            for piece in pieces {
+                if !texts.contains(&piece.text.as_str()) {
+                    texts.push(&piece.text);
+                }
+            }
+            if let Some(piece) = pieces.first() {
+                self.source(name, piece.node);
+                let text = Some(texts.join("\n"));
+                if name == "prompt" {
+                    self.settings.prompt = text;
+                } else {
+                    self.settings.negative_prompt = text;
+                }
+            }
+        }
+        // One conditioning at both inputs, if nothing is denied.
+        if self.settings.negative_prompt == self.settings.prompt {
+            self.settings.negative_prompt = None;
+            self.settings.sources.remove("negative_prompt");
+        }
+        is_made
+    }
 
-fn role(name: &str, side: Side) -> Role {
-    const TEXTS: [&str; 13] = [
-        "text",
-        "string",
-        "prompt",
-        "value",
-        "clip_g",
-        "clip_l",
-        "t5xxl",
-        "llama",
-        "populated_text",
-        "wildcard_text",
-        "cond",
-        "positive",
-        "negative",
-    ];
-    const NOT: [&str; 14] = [
-        "clip",
-        "clip_vision",
-        "clip_vision_output",
-        "control_net",
-        "guider",
-        "image",
-        "images",
-        "latent",
-        "latent_image",
-        "mask",
-        "model",
-        "noise",
-        "samples",
-        "vae",
-    ];
-    if name.contains(side.other()) || NOT.contains(&name) {
-        Role::Not
-    } else if TEXTS.iter().any(|text| name.starts_with(text)) {
-        Role::Text
-    } else {
-        Role::Other
+    /// The texts of nodes that encode one, if no way leads to them.
+    fn scanned(&mut self, found: [Vec<Piece>; 2]) -> [Vec<Piece>; 2] {
+        let graph = &self.drawing.graph;
+        let [mut positive, mut negative] = found;
+        for (node, of) in graph.nodes.iter().enumerate() {
+            let class = of.class.to_ascii_lowercase();
+            if !(class.contains("encode") && class.contains("text")) {
+                continue;
+            }
+            let mut texts = Texts::new(graph, Side::Positive);
+            for piece in texts.of(node) {
+                if wording::is_negative(&piece.text) {
+                    negative.push(piece);
+                } else {
+                    positive.push(piece);
+                }
+            }
+        }
+        if !positive.is_empty() {
+            self.settings.notes.push(
+                "the prompt was taken from nodes that do not lead into the sampler".to_owned(),
+            );
+        }
+        [positive, negative]
     }
 }

@@ -1,144 +1,185 @@
 //! The graph that was drawn, made into one that can be run.
 //!
-//! In: `workflow`: nodes with the values of their widgets in a list, and links by number. Out: a
-//! [`Graph`]. Promises: a best effort: the names of a list's values are written only by newer
-//! versions, and known here only of the nodes that most graphs have.
+//! In: `workflow`: nodes with the values of their widgets in a list, links by number, and
+//! subgraphs. Out: a [`Graph`]. Promises: a best effort: the names of a list's values are written
+//! only by newer versions, and known here only of the nodes that most graphs have; subgraphs in
+//! subgraphs end.
 //!
 //! Source: <https://docs.comfy.org/specs/workflow_json>.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use super::Graph;
-
-/// The widgets of nodes, in their order. `_` is one that no input goes by, such as what happens to
-/// a seed afterwards.
-const WIDGETS: [(&str, &[&str]); 19] = [
-    ("BasicScheduler", &["scheduler", "steps", "denoise"]),
-    ("CFGGuider", &["cfg"]),
-    ("CheckpointLoader", &["config_name", "ckpt_name"]),
-    ("CheckpointLoaderSimple", &["ckpt_name"]),
-    ("CLIPTextEncode", &["text"]),
-    ("CLIPTextEncodeFlux", &["clip_l", "t5xxl", "guidance"]),
-    (
-        "CLIPTextEncodeSDXL",
-        &[
-            "width",
-            "height",
-            "crop_w",
-            "crop_h",
-            "target_width",
-            "target_height",
-            "text_g",
-            "text_l",
-        ],
-    ),
-    ("CLIPTextEncodeSDXLRefiner", &["ascore", "width", "height", "text"]),
-    ("EmptyLatentImage", &["width", "height", "batch_size"]),
-    ("EmptySD3LatentImage", &["width", "height", "batch_size"]),
-    ("KSampler", &["seed", "_", "steps", "cfg", "sampler_name", "scheduler", "denoise"]),
-    (
-        "KSamplerAdvanced",
-        &["add_noise", "noise_seed", "_", "steps", "cfg", "sampler_name", "scheduler"],
-    ),
-    ("KSamplerSelect", &["sampler_name"]),
-    ("PrimitiveNode", &["value"]),
-    ("PrimitiveString", &["value"]),
-    ("PrimitiveStringMultiline", &["value"]),
-    ("RandomNoise", &["noise_seed"]),
-    ("SamplerCustom", &["add_noise", "noise_seed", "_", "cfg"]),
-    ("UNETLoader", &["unet_name", "weight_dtype"]),
-];
+use super::graph::{Graph, Input};
+use super::widgets::widgets;
 
 /// Nodes that are switched off or passed by (`LGraphEventMode` NEVER and BYPASS).
 const OFF: [u64; 2] = [2, 4];
+/// How deep subgraphs lie in subgraphs, at most.
+const DEEPEST: usize = 8;
+/// The most nodes that are read.
+const MOST_NODES: usize = 20_000;
 
 pub(super) fn graph(workflow: &Map<String, Value>) -> Graph {
-    let list = |name: &str| {
-        workflow.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    let definitions = workflow.get("definitions").and_then(|all| all.get("subgraphs"));
+    let definitions = definitions.and_then(Value::as_array).into_iter().flatten();
+    let definitions = definitions
+        .filter_map(|one| Some((one.get("id")?.as_str()?, Rc::new(Part::of(one.as_object()?)))))
+        .collect();
+    let mut made = Made {
+        graph: Graph::default(),
+        definitions,
+        set: HashMap::new(),
+        got: Vec::new(),
+        left: MOST_NODES,
     };
-    let mut sources: HashMap<u64, Value> = HashMap::new();
-    for link in list("links") {
-        // [id, from node, from output, to node, to input, type]
-        if let Some([id, from, output, ..]) = link.as_array().map(Vec::as_slice)
-            && let Some(id) = id.as_u64()
-        {
-            sources.insert(id, Value::Array(vec![from.to_string().into(), output.clone()]));
+    made.level(
+        &Level { prefix: String::new(), part: Rc::new(Part::of(workflow)), within: None },
+        0,
+    );
+    let Made { mut graph, set, got, .. } = made;
+    for (place, name) in got {
+        if let Some(source) = set.get(&name) {
+            let value = source.clone();
+            graph.nodes[place].inputs.push(Input { name: "any".to_owned(), value });
         }
-    }
-    let mut graph = Graph::default();
-    for node in list("nodes") {
-        let (Some(id), Some(class)) = (node.get("id"), node.get("type").and_then(Value::as_str))
-        else {
-            continue;
-        };
-        let mut inputs = widgets(class, node);
-        for input in node.get("inputs").and_then(Value::as_array).into_iter().flatten() {
-            let name = input.get("name").and_then(Value::as_str);
-            let source =
-                input.get("link").and_then(Value::as_u64).and_then(|link| sources.get(&link));
-            // What leads into a widget counts and not what the widget shows.
-            if let (Some(name), Some(source)) = (name, source) {
-                inputs.insert(name.to_owned(), source.clone());
-            }
-        }
-        let is_off =
-            node.get("mode").and_then(Value::as_u64).is_some_and(|mode| OFF.contains(&mode));
-        if is_off {
-            // It still leads on to what is before it, but samples and says nothing.
-            inputs.retain(|_, value| value.is_array());
-            if let Some(latent) = inputs.remove("latent_image") {
-                inputs.insert("latent".to_owned(), latent);
-            }
-        }
-        graph.add(id.to_string(), if is_off { String::new() } else { class.to_owned() }, inputs);
     }
     graph
 }
 
-fn widgets(class: &str, node: &Value) -> Map<String, Value> {
-    let values = match node.get("widgets_values") {
-        Some(Value::Object(named)) => return named.clone(),
-        Some(Value::Array(values)) => values,
-        _ => return Map::new(),
-    };
-    if let Some((_, names)) = WIDGETS.iter().find(|(known, _)| *known == class) {
-        let named = names.iter().zip(values).filter(|(name, _)| **name != "_");
-        return named.map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+/// A workflow, or a subgraph that nodes of it may stand for.
+struct Part<'w> {
+    of: &'w Map<String, Value>,
+    nodes: HashMap<String, &'w Value>,
+    /// Of each link, by its number, the node and output that it comes from.
+    links: HashMap<u64, (String, u64)>,
+    /// Of each output of a subgraph the link that leads to it.
+    outputs: HashMap<u64, u64>,
+}
+
+/// What stands for the inputs of a subgraph within it.
+const INPUTS: &str = "-10";
+/// What stands for its outputs.
+const OUTPUTS: i64 = -20;
+
+impl<'w> Part<'w> {
+    fn of(of: &'w Map<String, Value>) -> Self {
+        let list = |name: &str| of.get(name).and_then(Value::as_array).into_iter().flatten();
+        let (mut links, mut outputs) = (HashMap::new(), HashMap::new());
+        for link in list("links") {
+            // [id, from node, from output, to node, to input, type], in subgraphs an object
+            let part = |place: usize, name: &str| link.get(place).or_else(|| link.get(name));
+            let number = |place, name| part(place, name).and_then(Value::as_u64);
+            let (Some(id), Some(from)) = (number(0, "id"), part(1, "origin_id")) else { continue };
+            links.insert(id, (plain_id(from), number(2, "origin_slot").unwrap_or_default()));
+            let to = part(3, "target_id").and_then(Value::as_i64);
+            if let Some(slot) = number(4, "target_slot").filter(|_| to == Some(OUTPUTS)) {
+                outputs.insert(slot, id);
+            }
+        }
+        let nodes = list("nodes").filter_map(|node| Some((plain_id(node.get("id")?), node)));
+        Self { of, nodes: nodes.collect(), links, outputs }
     }
-    // Newer versions list every widget among the inputs; behind a seed stands a value without one.
-    let inputs = node.get("inputs").and_then(Value::as_array).into_iter().flatten();
-    let named: Vec<&str> = inputs
-        .filter(|input| input.get("widget").is_some_and(Value::is_object))
-        .filter_map(|input| input.get("name")?.as_str())
-        .collect();
-    let mut values = values.iter().peekable();
-    let mut found = Map::new();
-    for name in named {
-        let Some(value) = values.next() else { break };
-        found.insert(name.to_owned(), value.clone());
-        let control = |value: &&Value| {
-            matches!(
-                value.as_str(),
-                Some("fixed" | "increment" | "decrement" | "randomize" | "increment-wrap")
-            )
+}
+
+fn plain_id(id: &Value) -> String {
+    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
+}
+
+/// A part where a node stands for it.
+struct Level<'l, 'w> {
+    prefix: String,
+    part: Rc<Part<'w>>,
+    /// The level that it is in, and the node there that stands for it.
+    within: Option<(&'l Level<'l, 'w>, &'w Value)>,
+}
+
+struct Made<'w> {
+    graph: Graph,
+    definitions: HashMap<&'w str, Rc<Part<'w>>>,
+    /// What was put away under a name.
+    set: HashMap<String, Value>,
+    /// The nodes that take something out again, and its name.
+    got: Vec<(usize, String)>,
+    /// How many more nodes are looked at.
+    left: usize,
+}
+
+impl<'w> Made<'w> {
+    fn level(&mut self, level: &Level<'_, 'w>, depth: usize) {
+        for node in level.part.of.get("nodes").and_then(Value::as_array).into_iter().flatten() {
+            let class = node.get("type").and_then(Value::as_str);
+            let (Some(id), Some(class)) = (node.get("id"), class) else { continue };
+            let Some(left) = self.left.checked_sub(1) else { return };
+            self.left = left;
+            let mode = node.get("mode").and_then(Value::as_u64);
+            let is_off = mode.is_some_and(|mode| OFF.contains(&mode));
+            let inner = self.definitions.get(class).filter(|_| depth < DEEPEST && !is_off).cloned();
+            if let Some(part) = inner {
+                let prefix = format!("{}{}:", level.prefix, plain_id(id));
+                self.level(&Level { prefix, part, within: Some((level, node)) }, depth + 1);
+                continue;
+            }
+            let mut inputs = widgets(class, node);
+            for input in node.get("inputs").and_then(Value::as_array).into_iter().flatten() {
+                let name = input.get("name").and_then(Value::as_str);
+                let link = input.get("link").and_then(Value::as_u64);
+                // What leads into a widget counts and not what the widget shows.
+                if let (Some(name), Some(source)) =
+                    (name, link.and_then(|link| self.source(level, link, 0)))
+                {
+                    inputs.insert(name.to_owned(), source);
+                }
+            }
+            if is_off {
+                // It still leads on to what is before it, but samples and says nothing.
+                inputs.retain(|_, value| value.is_array());
+            }
+            self.put_away(class, node, &mut inputs);
+            let class = if is_off { String::new() } else { class.to_owned() };
+            self.graph.add(format!("{}{}", level.prefix, plain_id(id)), class, inputs);
+        }
+    }
+
+    /// Nodes that put something away under a name, and take it out elsewhere.
+    fn put_away(&mut self, class: &str, node: &Value, inputs: &mut Map<String, Value>) {
+        let name = node.get("widgets_values").and_then(|values| values.get(0)?.as_str());
+        let Some(name) = name.map(str::to_owned) else { return };
+        if class.starts_with("SetNode") {
+            if let Some(source) = inputs.values().find(|value| value.is_array()) {
+                self.set.insert(name, source.clone());
+            }
+        } else if class.starts_with("GetNode") {
+            self.got.push((self.graph.nodes.len(), name));
+            inputs.clear();
+        }
+    }
+
+    /// Where a link comes from, through the borders of subgraphs.
+    fn source(&self, level: &Level<'_, 'w>, link: u64, depth: usize) -> Option<Value> {
+        let (from, output) = level.part.links.get(&link)?;
+        if depth > DEEPEST * 4 {
+            return None;
+        }
+        if from == INPUTS {
+            let (outer, node) = level.within?;
+            let name = level.part.of.get("inputs")?.get(*output as usize)?.get("name");
+            let inputs = node.get("inputs")?.as_array()?;
+            let named = inputs.iter().find(|input| input.get("name") == name);
+            let input = named.or_else(|| inputs.get(*output as usize))?;
+            return self.source(outer, input.get("link")?.as_u64()?, depth + 1);
+        }
+        let node = *level.part.nodes.get(from)?;
+        let class = node.get("type").and_then(Value::as_str);
+        let Some(part) = class.and_then(|class| self.definitions.get(class)) else {
+            let id = format!("{}{from}", level.prefix);
+            return Some(Value::Array(vec![id.into(), (*output).into()]));
         };
-        if matches!(name, "seed" | "noise_seed") {
-            values.next_if(control);
-        }
+        let link = *part.outputs.get(output)?;
+        let prefix = format!("{}{from}:", level.prefix);
+        let inner = Level { prefix, part: Rc::clone(part), within: Some((level, node)) };
+        self.source(&inner, link, depth + 1)
     }
-    if found.is_empty() {
-        // A node of which nothing is known: its only text, if it has one.
-        let mut texts = node
-            .get("widgets_values")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter(|value| value.is_string());
-        if let (Some(text), None) = (texts.next(), texts.next()) {
-            found.insert("text".to_owned(), text.clone());
-        }
-    }
-    found
 }

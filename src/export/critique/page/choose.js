@@ -79,7 +79,7 @@ function choose() {
   data.frames.forEach((frame, place) => {
     const made = frame.made || {};
     if (text && !frame.search.includes(text) && String(made.seed) !== text) return;
-    if (!named(wanted.model, made.model) || !named(wanted.sampler, made.sampler)) return;
+    if (!named(wanted.model, frame.model) || !named(wanted.sampler, frame.sampler)) return;
     if (only && !only(frame, place)) return;
     if (set && !set.has(place)) return;
     const verdict = !wanted.verdict || frame.verdict === wanted.verdict;

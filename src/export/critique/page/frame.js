@@ -165,7 +165,7 @@ function showMade(frame) {
   const text = (title, content, copy) => parts.push(element("h3", {}, title, ...(copy ? [copyButton(content, copy)] : [])), element("p", { class: "whole-prompt", dir: "auto" }, content));
   if (made?.prompt !== undefined) text("Prompt", made.prompt, "prompt");
   if (made?.negative_prompt) text("Negative prompt", made.negative_prompt);
-  const pairs = [["Seed", made?.seed], ["Model", made?.model], ["Sampler", made?.sampler], ["Scheduler", made?.scheduler], ["Steps", made?.steps], ["CFG", made?.cfg_scale], ["Sampled at", made?.size?.join(" × ")], ["Written by", made?.tool]];
+  const pairs = [["Seed", made?.seed], ["Model", made?.model], ["Sampler", made?.sampler], ["Scheduler", made?.scheduler], ["Steps", made?.steps], ["CFG", made?.cfg_scale], ["Guidance", made?.guidance], ["Denoise", made?.denoise], ["VAE", made?.vae], ["LoRAs", made?.loras?.map((lora) => (lora.weight === undefined ? lora.name : `${lora.name} ${lora.weight}`)).join(", ")], ["Upscaled by", made?.upscale], ["Sampled at", made?.size?.join(" × ")], ["Written by", made?.tool]];
   const list = element("dl", { class: "facts" });
   facts(list, pairs.filter(([, value]) => value !== undefined && value !== null).map(([name, value]) => [name, String(value)]));
   if (made?.seed !== undefined) list.querySelector("dd").append(copyButton(String(made.seed), "seed"));

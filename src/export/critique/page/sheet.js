@@ -33,9 +33,9 @@ function showRun() {
   const worst = element("optgroup", { label: "Worst on one axis" });
   worst.append(...scales.filter((scale) => scale.axis).map((scale) => new Option(spoken(scale.name), `axis:${scale.name}`)));
   byId("sort").append(worst);
-  for (const [id, known, of] of [["model", data.statistics.by_model, (made) => made.model], ["sampler", data.statistics.by_sampler, (made) => made.sampler]]) {
+  for (const [id, known, of] of [["model", data.statistics.by_model, (frame) => frame.model], ["sampler", data.statistics.by_sampler, (frame) => frame.sampler]]) {
     const names = Object.keys(known);
-    const unknown = data.frames.some((frame) => of(frame.made || {}) === undefined);
+    const unknown = data.frames.some((frame) => of(frame) === undefined);
     byId(id).append(new Option("All", ""), ...names.slice(0, MOST_OPTIONS).map((name) => new Option(short(name), `=${name}`)), ...(unknown ? [new Option("not known", "?")] : []));
     byId(id).parentElement.hidden = names.length === 0 || (names.length === 1 && !unknown);
   }
