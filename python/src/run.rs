@@ -173,7 +173,7 @@ fn make(
         kept.map_err(|problem| failed(&problem))?;
         let exported = export_verdicts(&judged, &shown.run, &VerdictFormat::ALL, None, directory);
         let mut summary = shown.summary();
-        summary.went(&finished.outcome);
+        summary.add_outcome(&finished.outcome);
         (summary, exported)
     } else {
         let (shown, summary) =
