@@ -291,8 +291,11 @@ impl Server {
                     status @ (401 | 403) => return Err(self.key_error(status)),
                     200 => {
                         let read = read_body(&url, response, MAX_BYTES, SELF_DESCRIPTION);
-                        let object = read.ok();
-                        return Ok(object.and_then(|bytes| object_in(&bytes)));
+                        if let Err(error @ HttpError::TimedOut { .. }) = read {
+                            // The other routes would be waited for as long.
+                            return Err(error.into());
+                        }
+                        return Ok(read.ok().and_then(|bytes| object_in(&bytes)));
                     }
                     // What has no such route may lead to its front page.
                     300..=399 if route == MODELS => {
