@@ -69,7 +69,7 @@ pub enum PipelineError {
         problem: String,
     },
     /// There is no such setting, of settings that stand under no section.
-    #[error("unknown setting `{setting}`{}", meant(*meant_name))]
+    #[error("unknown setting `{setting}`{}", meant_setting(*meant_name))]
     Setting {
         /// The setting.
         setting: String,
@@ -139,6 +139,11 @@ pub enum PipelineError {
 
 fn meant(name: Option<&'static str>) -> String {
     name.map_or_else(String::new, |name| format!("; did you mean {name:?}?"))
+}
+
+/// A setting that a caller named, unlike a key of a file.
+fn meant_setting(name: Option<&'static str>) -> String {
+    name.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }
 
 fn unknown(
