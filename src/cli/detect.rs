@@ -20,8 +20,8 @@ use super::{Ending, Global, ending, messages, output, plain, raised, signals};
 /// Find things in images
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Folders (searched to any depth), files, "patterns*" (** for any depth), .tar archives, @FILE
-    /// with one path a line, - for such a list on standard input
+    /// Folders (searched to any depth), files, "patterns*" (** for any depth), .tar and .zip
+    /// archives, @FILE with one path a line, - for such a list on standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<PathBuf>,
     /// The settings that a pipeline has, too.

@@ -23,7 +23,7 @@ pub enum Foreign {
     /// A video.
     Video,
     /// An archive that is read when it is named.
-    Tar,
+    ReadInPlace,
     /// An archive that is not read.
     Archive,
     /// A page of the web, which a download often is instead of an image.
@@ -94,8 +94,8 @@ impl Foreign {
             | "raw" => Self::Raw,
             "mp4" | "mov" | "m4v" | "avi" | "mkv" | "webm" | "mts" | "m2ts" | "mpg" | "mpeg"
             | "wmv" | "3gp" => Self::Video,
-            "tar" => Self::Tar,
-            "zip" | "7z" | "rar" | "gz" | "tgz" | "zst" | "xz" | "bz2" => Self::Archive,
+            "tar" | "zip" => Self::ReadInPlace,
+            "7z" | "rar" | "gz" | "tgz" | "zst" | "xz" | "bz2" => Self::Archive,
             "html" | "htm" => Self::Html,
             "pdf" => Self::Pdf,
             "svg" => Self::Svg,
@@ -113,7 +113,7 @@ impl Foreign {
             Self::Jpeg2000 => "a JPEG 2000 image",
             Self::Raw => "a camera's raw image",
             Self::Video => "a video",
-            Self::Tar | Self::Archive => "an archive",
+            Self::ReadInPlace | Self::Archive => "an archive",
             Self::Html => "a web page (HTML)",
             Self::Pdf => "a PDF",
             Self::Svg => "an SVG drawing",
@@ -136,11 +136,11 @@ impl Foreign {
                 "Videos are not read: make images of their frames, for example one a second with \
                  `ffmpeg -i clip.mp4 -vf fps=1 clip-%05d.jpg`."
             }
-            Self::Tar => {
-                "An archive in a folder is not opened: name the .tar itself to read the images in \
-                 it."
+            Self::ReadInPlace => {
+                "An archive in a folder is not opened: name the .tar or .zip itself to \
+                 read the images in it."
             }
-            Self::Archive => "Of archives only .tar is read: unpack the others.",
+            Self::Archive => "Of archives only .tar and .zip are read: unpack the others.",
             Self::Html | Self::Pdf | Self::Svg | Self::Photoshop => return None,
         })
     }

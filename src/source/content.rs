@@ -2,22 +2,35 @@
 //!
 //! In: a file, or a part of an archive. Out: its bytes, the first ones before the others are read.
 //! Promises: only regular files are opened; nothing beyond the part is read; of a file that grows
-//! without end no more than is asked for.
+//! without end no more than is asked for; what is packed is unpacked as far as it is read, block by
+//! block, to no more bytes than the archive says.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use flate2::Crc;
+use flate2::read::DeflateDecoder;
+
 use super::Span;
+use super::archive::Packed;
 use crate::files;
 
 /// An image's bytes, to be read and sought like a file of their own.
 #[derive(Debug)]
 pub struct Content {
-    file: BufReader<File>,
+    bytes: Bytes,
     span: Span,
     /// The next byte, from the beginning of the span.
     at: u64,
+}
+
+#[derive(Debug)]
+enum Bytes {
+    /// As they stand in the file, from the offset of the span.
+    Plain(BufReader<File>),
+    /// Deflated.
+    Deflated(Inflated),
 }
 
 impl Content {
@@ -27,22 +40,32 @@ impl Content {
     /// As [`files::open`].
     pub(super) fn of_file(path: &Path) -> io::Result<Self> {
         let file = files::open(path)?;
-        let size = file.metadata()?.len();
-        Ok(Self { file: BufReader::new(file), span: Span { offset: 0, size }, at: 0 })
+        let span = Span::plain(0, file.metadata()?.len());
+        Ok(Self { bytes: Bytes::Plain(BufReader::new(file)), span, at: 0 })
     }
 
     /// A part of an archive.
     ///
     /// # Errors
-    /// As [`files::open`]; an archive that has become shorter.
-    pub(super) fn of_span(archive: &Path, span: Span) -> io::Result<Self> {
+    /// As [`files::open`]; an archive that has become shorter, or is another one.
+    pub(super) fn of_span(archive: &Path, mut span: Span) -> io::Result<Self> {
         let mut file = files::open(archive)?;
-        let end = span.offset.checked_add(span.size);
+        let mut length = span.size;
+        if let Some(packed) = span.packed {
+            (span.offset, length) = (behind_header(&mut file, span.offset)?, packed.bytes);
+        }
+        let end = span.offset.checked_add(length);
         if end.is_none_or(|end| file.metadata().is_ok_and(|metadata| metadata.len() < end)) {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         file.seek(SeekFrom::Start(span.offset))?;
-        Ok(Self { file: BufReader::new(file), span, at: 0 })
+        let bytes = match span.packed {
+            Some(Packed { deflated: true, .. }) => {
+                Bytes::Deflated(Inflated::new(file, span.offset, length))
+            }
+            _ => Bytes::Plain(BufReader::new(file)),
+        };
+        Ok(Self { bytes, span, at: 0 })
     }
 
     /// How many bytes there are.
@@ -53,17 +76,86 @@ impl Content {
     /// All bytes, from the first on.
     ///
     /// # Errors
-    /// Whatever the file system says; a file that has become shorter.
+    /// Whatever the file system says; a file that has become shorter; bytes that do not add up to what
+    /// the archive says.
     pub fn read_all(mut self) -> io::Result<Vec<u8>> {
+        /// What is packed may be called larger than it is.
+        const MOST_AT_ONCE: u64 = 64 << 20;
         self.rewind()?;
         let size = self.size();
-        let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+        let room = if self.span.packed.is_some() { size.min(MOST_AT_ONCE) } else { size };
+        let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or(0));
         self.read_to_end(&mut bytes)?;
-        if bytes.len() as u64 == size {
-            Ok(bytes)
-        } else {
-            Err(io::ErrorKind::UnexpectedEof.into())
+        if bytes.len() as u64 != size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        if let Some(packed) = self.span.packed {
+            let mut crc = Crc::new();
+            crc.update(&bytes);
+            if crc.sum() != packed.crc32 {
+                return Err(invalid("damaged in its archive: its checksum is wrong"));
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
+}
+
+/// The first byte behind the header of a zip's entry that stands at `at`: a name and more, of lengths
+/// that only the header says.
+fn behind_header(file: &mut File, at: u64) -> io::Result<u64> {
+    let mut header = [0; 30];
+    file.seek(SeekFrom::Start(at))?;
+    file.read_exact(&mut header)?;
+    let [.., n0, n1, m0, m1] = header;
+    if !header.starts_with(b"PK\x03\x04") {
+        return Err(invalid("damaged in its archive: it has no header"));
+    }
+    let behind = [[n0, n1], [m0, m1]].map(|length| u64::from(u16::from_le_bytes(length)));
+    let [name, more] = behind;
+    at.checked_add(30 + name + more).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// Deflated bytes, of which one block at a time is unpacked. Steps back beyond it begin from the first
+/// byte again: headers of images are read forwards, but for TIFF, whose parts stand near each other.
+#[derive(Debug)]
+struct Inflated {
+    from: DeflateDecoder<io::Take<File>>,
+    /// Where the packed bytes stand in the file.
+    offset: u64,
+    /// How many these are.
+    packed: u64,
+    block: Vec<u8>,
+    /// The first unpacked byte in `block`.
+    start: u64,
+}
+
+impl Inflated {
+    const BLOCK: u64 = 256 << 10;
+
+    fn new(file: File, offset: u64, packed: u64) -> Self {
+        let from = DeflateDecoder::new(file.take(packed));
+        Self { from, offset, packed, block: Vec::new(), start: 0 }
+    }
+
+    /// The unpacked bytes from `at` on, as far as they are in one block; none behind the last.
+    fn from(&mut self, at: u64) -> io::Result<&[u8]> {
+        if at < self.start {
+            let mut file = self.from.get_mut().get_ref().try_clone()?;
+            file.seek(SeekFrom::Start(self.offset))?;
+            *self = Self::new(file, self.offset, self.packed);
+        }
+        while at >= self.start + self.block.len() as u64 {
+            self.start += self.block.len() as u64;
+            self.block.clear();
+            if self.from.by_ref().take(Self::BLOCK).read_to_end(&mut self.block)? == 0 {
+                return Ok(&[]);
+            }
+        }
+        Ok(&self.block[(at - self.start) as usize..])
     }
 }
 
@@ -73,12 +165,17 @@ impl BufRead for Content {
         if left == 0 {
             return Ok(&[]);
         }
-        let buffer = self.file.fill_buf()?;
+        let buffer = match &mut self.bytes {
+            Bytes::Plain(file) => file.fill_buf()?,
+            Bytes::Deflated(inflated) => inflated.from(self.at)?,
+        };
         Ok(&buffer[..buffer.len().min(left)])
     }
 
     fn consume(&mut self, amount: usize) {
-        self.file.consume(amount);
+        if let Bytes::Plain(file) = &mut self.bytes {
+            file.consume(amount);
+        }
         self.at += amount as u64;
     }
 }
@@ -87,7 +184,15 @@ impl Read for Content {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.span.size.saturating_sub(self.at)).unwrap_or(usize::MAX);
         let wanted = buffer.len().min(left);
-        let read = self.file.read(&mut buffer[..wanted])?;
+        let read = match &mut self.bytes {
+            Bytes::Plain(file) => file.read(&mut buffer[..wanted])?,
+            Bytes::Deflated(inflated) => {
+                let there = inflated.from(self.at)?;
+                let read = there.len().min(wanted);
+                buffer[..read].copy_from_slice(&there[..read]);
+                read
+            }
+        };
         self.at += read as u64;
         Ok(read)
     }
@@ -102,19 +207,20 @@ impl Seek for Content {
         };
         let at = from.checked_add_signed(by).ok_or(io::ErrorKind::InvalidInput)?;
         let absolute = self.span.offset.checked_add(at).ok_or(io::ErrorKind::InvalidInput)?;
-        // Short moves keep the buffer.
-        let here = self.span.offset + self.at;
-        match i64::try_from(i128::from(absolute) - i128::from(here)) {
-            Ok(way) => self.file.seek_relative(way)?,
-            Err(_) => {
-                self.file.seek(SeekFrom::Start(absolute))?;
+        if let Bytes::Plain(file) = &mut self.bytes {
+            // Short moves keep the buffer.
+            let here = self.span.offset + self.at;
+            match i64::try_from(i128::from(absolute) - i128::from(here)) {
+                Ok(way) => file.seek_relative(way)?,
+                Err(_) => {
+                    file.seek(SeekFrom::Start(absolute))?;
+                }
             }
         }
         self.at = at;
         Ok(at)
     }
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,7 +232,7 @@ mod tests {
         let bytes: Vec<u8> = (0..60_000_u32).map(|index| (index % 251) as u8).collect();
         std::fs::write(&path, &bytes).unwrap();
         let part = &bytes[1000..41_000];
-        let mut content = Content::of_span(&path, Span { offset: 1000, size: 40_000 }).unwrap();
+        let mut content = Content::of_span(&path, Span::plain(1000, 40_000)).unwrap();
         for (to, at) in [
             (SeekFrom::Start(30_000), 30_000),
             (SeekFrom::Current(-30_010), 10),
@@ -143,6 +249,6 @@ mod tests {
         assert!(content.seek(SeekFrom::Current(-1_000_000)).is_err());
         assert_eq!(content.read_all().unwrap(), part);
         assert_eq!(Content::of_file(&path).unwrap().read_all().unwrap(), bytes);
-        assert!(Content::of_span(&path, Span { offset: 59_000, size: 1001 }).is_err());
+        assert!(Content::of_span(&path, Span::plain(59_000, 1001)).is_err());
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::archive::is_archive;
 use super::walk::{self, Search};
 use super::{SourceError, has_image_extension, list_file, run_list, tidy};
 use crate::files;
@@ -98,12 +99,8 @@ fn input(path: PathBuf) -> Result<Input, SourceError> {
 fn is_other_archive(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| {
-        ["zip", "7z", "rar"].iter().any(|other| other.eq_ignore_ascii_case(extension))
+        ["7z", "rar"].iter().any(|other| other.eq_ignore_ascii_case(extension))
     })
-}
-
-fn is_archive(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("tar"))
 }
 
 /// Bytes of one line of a list, which may be JSON as a whole.

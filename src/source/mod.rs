@@ -34,7 +34,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use thiserror::Error;
 
-pub use archive::Span;
+pub use archive::{Packed, Span};
 use choice::Excluded;
 pub use choice::{Choice, Most};
 pub use content::Content;
@@ -88,7 +88,7 @@ pub enum SourceError {
         error: globset::Error,
     },
     /// A pattern that nothing fits.
-    #[error("nothing fits the pattern {} (looked for folders, .tar and {})", .0.display(),
+    #[error("nothing fits the pattern {} (looked for folders, .tar, .zip and {})", .0.display(),
         EXTENSIONS.join(", "))]
     NoMatch(PathBuf),
     /// A compressed archive has no places to read from.
@@ -96,7 +96,7 @@ pub enum SourceError {
              it", .0.display())]
     Compressed(PathBuf),
     /// An archive of a kind that is not read.
-    #[error("{}: of archives only .tar is read in place; unpack it", .0.display())]
+    #[error("{}: of archives only .tar and .zip are read in place; unpack it", .0.display())]
     OtherArchive(PathBuf),
     /// A list that is JSON, and an entry of it that names no image.
     #[error("the list {}: {reason}", path.display())]
@@ -285,7 +285,8 @@ pub(crate) fn names_prefix(folder: &Path) -> String {
 /// that gemscope wrote left out. A file that several paths lead to through links is one image; hard
 /// links are images of their own. An input that is not there and has `*`, `?`, `[` or `{` in it is
 /// a pattern (`**` for any depth); `@FILE` is a list of paths, one a line, and `-` one on standard
-/// input; a `.tar` that is named, listed or matched is a folder of its images.
+/// input; a `.tar` or `.zip` that is named, listed or matched is a folder of its
+/// images.
 ///
 /// # Errors
 /// [`SourceError`] if an input does not exist or there is no image at all.

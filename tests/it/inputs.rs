@@ -180,6 +180,116 @@ fn names_of_any_bytes_go_through_every_format() {
     }
 }
 
+/// What a zip says of the entry called `name`, in its directory and in front of the entry, with the
+/// field at `at` of the directory's header, and `local` of the other, changed.
+fn patch(zip: &mut [u8], name: &str, (at, local): (usize, usize), value: &[u8]) {
+    let mut patched = 0;
+    for (magic, at, length) in [(b"PK\x01\x02", at, 46), (b"PK\x03\x04", local, 30)] {
+        for start in 0..zip.len() - length {
+            let is_it = zip[start..].starts_with(magic)
+                && zip[start + length..].starts_with(name.as_bytes());
+            if is_it {
+                zip[start + at..start + at + value.len()].copy_from_slice(value);
+                patched += 1;
+            }
+        }
+    }
+    assert_eq!(patched, 2, "{name}");
+}
+
+#[test]
+fn zips_are_read_in_place() {
+    use std::io::Write as _;
+    use zip::CompressionMethod::{Deflated, Stored};
+    let dir = tempfile::tempdir().unwrap();
+    let scene = fs::read(fixture("shapes/scene-01.png")).unwrap();
+    let other = fs::read(fixture("shapes/scene-04.jpg")).unwrap();
+    let pixels = image::load_from_memory(&scene).unwrap();
+    let mut tiff = std::io::Cursor::new(Vec::new());
+    // Its directory stands at the end, and is read first.
+    pixels.write_to(&mut tiff, image::ImageFormat::Tiff).unwrap();
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let mut add = |name: &str, method, bytes: &[u8]| {
+        let options = zip::write::SimpleFileOptions::default().compression_method(method);
+        zip.start_file(name, options).unwrap();
+        zip.write_all(bytes).unwrap();
+    };
+    add("000.png", Stored, &scene);
+    add("000.json", Deflated, b"{}");
+    add("deep/001.jpg", Deflated, &other);
+    add("deep/002.tif", Deflated, tiff.get_ref());
+    add("__MACOSX/deep/._001.jpg", Deflated, b"of macOS");
+    add("../outside.png", Stored, &scene);
+    add("secret.png", Stored, &scene);
+    add("lzma.png", Deflated, &scene);
+    add("bomb.png", Deflated, &scene);
+    add("damaged.png", Stored, &scene);
+    add("damaged-too.png", Deflated, &scene);
+    add("caf\u{e9}.png", Stored, &other);
+    zip.add_symlink("link.png", "/etc/passwd", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.add_directory("empty.png", zip::write::SimpleFileOptions::default()).unwrap();
+    let mut bytes = zip.finish().unwrap().into_inner();
+    patch(&mut bytes, "secret.png", (8, 6), &[1, 0]);
+    patch(&mut bytes, "lzma.png", (10, 8), &[14, 0]);
+    patch(&mut bytes, "bomb.png", (24, 22), &4_000_000_000_u32.to_le_bytes());
+    for name in ["damaged.png", "damaged-too.png"] {
+        patch(&mut bytes, name, (16, 14), &[1, 2, 3, 4]);
+    }
+    fs::write(dir.path().join("set.ZIP"), &bytes).unwrap();
+    let (records, code) = run(dir.path(), &["set.ZIP"], b"", "run");
+    assert_eq!(code, Some(2));
+    let failed: Vec<(&str, &str)> = records
+        .iter()
+        .filter(|record| record["status"] == "failed")
+        .map(|record| (record["image"].as_str().unwrap(), record["reason"].as_str().unwrap()))
+        .collect();
+    let says = [
+        ("set.ZIP/../outside.png", "leaves the archive"),
+        ("set.ZIP/bomb.png", "cannot hold 4000000000"),
+        ("set.ZIP/damaged-too.png", "checksum is wrong"),
+        ("set.ZIP/damaged.png", "checksum is wrong"),
+        ("set.ZIP/link.png", "a link"),
+        ("set.ZIP/lzma.png", "not read in place"),
+        ("set.ZIP/secret.png", "encrypted"),
+    ];
+    assert_eq!(failed.len(), says.len(), "{failed:?}");
+    for ((image, reason), (expected, says)) in failed.iter().zip(says) {
+        assert!(*image == expected && reason.contains(says), "{image}: {reason}");
+    }
+    // As from a folder, the crops too.
+    copy("scene-01.png", &dir.path().join("in/000.png"));
+    copy("scene-04.jpg", &dir.path().join("in/caf\u{e9}.png"));
+    copy("scene-04.jpg", &dir.path().join("in/deep/001.jpg"));
+    fs::write(dir.path().join("in/deep/002.tif"), tiff.get_ref()).unwrap();
+    let (plain, _) = run(dir.path(), &["in"], b"", "plain");
+    let answered = |records: &[Value]| {
+        let answered = records.iter().filter(|record| record["status"] != "failed");
+        let named = answered.map(|record| {
+            let name = record["image"].as_str().unwrap();
+            let name = name.strip_prefix("set.ZIP/").unwrap_or(name).to_owned();
+            (name, record["sha256"].clone(), record["detections"].clone())
+        });
+        named.collect::<Vec<_>>()
+    };
+    assert_eq!(answered(&records), answered(&plain));
+    assert_eq!(answered(&plain).len(), 4);
+    let crops = |run: &str| {
+        let crops = walkdir::WalkDir::new(dir.path().join(run).join("crops")).into_iter();
+        let mut crops: Vec<Vec<u8>> =
+            crops.filter_map(|entry| fs::read(entry.unwrap().path()).ok()).collect();
+        crops.sort();
+        crops
+    };
+    assert!(!crops("run").is_empty());
+    assert_eq!(crops("run"), crops("plain"));
+    // The directory stands at the end: of a zip that is cut off nothing is known.
+    fs::write(dir.path().join("cut.zip"), &bytes[..bytes.len() / 2]).unwrap();
+    let (records, code) = run(dir.path(), &["cut.zip"], b"", "cut");
+    assert_eq!((code, records.len()), (Some(2), 1));
+    let reason = records[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("the archive cannot be read"), "{reason}");
+}
+
 #[test]
 fn archives_are_read_in_place() {
     let dir = tempfile::tempdir().unwrap();

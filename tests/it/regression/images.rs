@@ -326,7 +326,9 @@ fn what_a_folder_holds_besides_images_is_counted() {
     assert!(printed.contains("passed over: 2 .heic, 1 .mp4, 1 .txt, 1 .zip"), "{printed}");
     assert!(printed.contains("f.jpg: a HEIC image and not a JPEG"), "{printed}");
     assert!(
-        said.contains("magick mogrify") && said.contains("ffmpeg -i") && said.contains("only .tar"),
+        said.contains("magick mogrify")
+            && said.contains("ffmpeg -i")
+            && said.contains("name the .tar or .zip"),
         "{said}"
     );
 }
@@ -350,7 +352,7 @@ fn pipes_sockets_and_devices_in_a_folder_are_counted() {
 #[test]
 fn a_folder_of_only_heic_says_that_it_is_that() {
     let dir = tempfile::tempdir().unwrap();
-    make(dir.path(), &[("in/a.heic", HEIC), ("in/b.heic", HEIC), ("a.zip", b"PK\x03\x04")]);
+    make(dir.path(), &[("in/a.heic", HEIC), ("in/b.heic", HEIC), ("a.7z", b"7z\xBC\xAF")]);
     let (code, said) = plan(dir.path(), &["in"], &[]).unwrap_err();
     assert!(
         code == Some(1)
@@ -358,8 +360,8 @@ fn a_folder_of_only_heic_says_that_it_is_that() {
             && said.contains("make JPEGs of them"),
         "{said}"
     );
-    let (code, said) = plan(dir.path(), &["a.zip"], &[]).unwrap_err();
-    assert!(code == Some(1) && said.contains("only .tar is read"), "{said}");
+    let (code, said) = plan(dir.path(), &["a.7z"], &[]).unwrap_err();
+    assert!(code == Some(1) && said.contains("only .tar and .zip are read"), "{said}");
 }
 
 #[test]

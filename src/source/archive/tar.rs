@@ -1,56 +1,28 @@
-//! Tar archives, `WebDataset`'s shards among them, as folders of images.
+//! Tar archives, `WebDataset`'s shards among them.
 //!
-//! In: an archive. Out: its images, each with the place of its bytes. Promises: nothing is
-//! unpacked; the whole archive is never in memory; a path that leaves the archive is a reason and
-//! no path; an archive that breaks off, or has a header that is longer than any name, gives what
-//! stands before that, and the reason.
+//! In: an archive. Out: its images, each with the place of its bytes. Promises: an archive that has a
+//! header that is longer than any name gives what stands before that, and the reason.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
-use std::path::{Component, Path};
+use std::path::Path;
 
 use tar::{EntryType, Header};
 
-use super::passed_over::{PassedOver, is_in_the_systems};
-use super::{has_image_extension, name};
+use super::{Listing, Span};
 use crate::files;
 
-/// The bytes of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
-    /// First byte, from the archive's beginning.
-    pub offset: u64,
-    /// Number of bytes.
-    pub size: u64,
-}
-
-/// The images of an archive by their names in it: their bytes, or the reason why they cannot be
-/// read.
-pub(super) type Entries = BTreeMap<String, Result<Span, String>>;
-
-/// The most bytes of a header that names an entry, or tells more of it: no file system has longer
-/// paths.
+/// The most bytes of a header that names an entry, or tells more of it: no file system has longer paths.
 const LONGEST_HEADER: u64 = 1 << 20;
 /// Archives are made of blocks.
 const BLOCK: u64 = 512;
-
-/// The contents of an archive.
-pub(super) struct Listing {
-    pub(super) entries: Entries,
-    /// Files that are no images.
-    pub(super) others: PassedOver,
-    /// Why there may be more than that.
-    pub(super) broken: Option<String>,
-}
 
 /// Lists the contents of `archive`.
 ///
 /// # Errors
 /// If it cannot be opened.
 pub(super) fn list(archive: &Path) -> io::Result<Listing> {
-    let mut listing =
-        Listing { entries: Entries::new(), others: PassedOver::default(), broken: None };
+    let mut listing = Listing::default();
     let mut headers = Headers { file: BufReader::new(files::open(archive)?), at: 0 };
     loop {
         let entry = match headers.next_entry() {
@@ -61,23 +33,14 @@ pub(super) fn list(archive: &Path) -> io::Result<Listing> {
                 return Ok(listing);
             }
         };
-        let Entry { path: bytes, kind, span } = entry;
-        let Some(path) = name::path_of_bytes(&bytes) else { continue };
-        if kind.is_dir() || is_hidden(&path) || is_in_the_systems(&path) {
-            continue;
-        }
-        if !has_image_extension(&path) {
-            listing.others.count(&path, true);
-            continue;
-        }
+        let Entry { path, kind, span } = entry;
         let place = match kind {
-            _ if !stays_inside(&path) => Err("its path leaves the archive".to_owned()),
+            kind if kind.is_dir() => continue,
             EntryType::Regular | EntryType::Continuous => Ok(span),
             EntryType::GNUSparse => Err("a sparse file in an archive: unpack it".to_owned()),
             _ => Err("a link or device in an archive, not a file".to_owned()),
         };
-        // Of several entries of one path the last counts, as it does for tar.
-        listing.entries.insert(name::of_bytes(bytes.strip_prefix(b"./").unwrap_or(&bytes)), place);
+        listing.add(&path, place);
     }
 }
 
@@ -88,8 +51,7 @@ struct Entry {
     span: Span,
 }
 
-/// The headers of an archive, one after the other. The crate's own reader takes names of any length
-/// into memory.
+/// The headers of an archive, one after the other. The crate's own reader takes names of any length into memory.
 struct Headers {
     file: BufReader<File>,
     /// The position of the next header.
@@ -118,7 +80,7 @@ impl Headers {
                 Some(size) if is_file => size,
                 _ => header.entry_size()?,
             };
-            let span = Span { offset: self.at, size };
+            let span = Span::plain(self.at, size);
             let end =
                 size.checked_next_multiple_of(BLOCK).and_then(|length| self.at.checked_add(length));
             self.at = end.ok_or_else(|| invalid("an entry of more bytes than there can be"))?;
@@ -190,16 +152,4 @@ fn check_sum(header: &Header) -> io::Result<()> {
 
 fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
-}
-
-/// As in folders: whatever stands under a name that begins with a dot (macOS puts such doubles into
-/// archives).
-fn is_hidden(path: &Path) -> bool {
-    path.components().any(
-        |part| matches!(part, Component::Normal(name) if name.as_encoded_bytes().starts_with(b".")),
-    )
-}
-
-fn stays_inside(path: &Path) -> bool {
-    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
