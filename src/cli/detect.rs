@@ -96,13 +96,12 @@ pub(super) fn run_pipeline(
     let (shown, mut summary) = finished.shown(&source, run.keep_missing).map_err(raised)?;
     super::say_missing(shown.missing, &source.root, run.keep_missing);
     summary.written.push(out.join("journal.jsonl"));
-    let exported = export::export(
-        &shown.run,
-        &export::Options::default(),
-        &formats,
-        finished.directory.output(),
-    );
-    exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
+    let sorted = export::Options { sort: args.pipeline.export.sort, ..Default::default() };
+    let exported = export::export(&shown.run, &sorted, &formats, finished.directory.output());
+    let of_labels = shown.run.selection.remarks_of_labels();
+    for remark in of_labels.chain(exported.remarks.iter().cloned()) {
+        messages::say(&plain::line(&remark));
+    }
     summary.written.extend(exported.written.iter().cloned());
     let outcome = &finished.outcome;
     report(&summary, args.json)?;
@@ -192,7 +191,13 @@ pub(super) fn failed(failure: &Failure) -> String {
 
 /// How many boxes were left out for their scores, and how they are had.
 pub(super) fn left_out_by_score(summary: &Summary) -> String {
-    let Summary { left_out_by_score: count, min_score: least, .. } = summary;
+    let Summary { left_out_by_score: count, min_score: least, min_scores, .. } = summary;
+    if !min_scores.is_empty() {
+        let labels = min_scores.iter().map(|(label, least)| format!("{label} {least}"));
+        let labels: Vec<String> = labels.collect();
+        let labels = labels.join(", ");
+        return format!("{count} boxes left out by score (below {labels}, others {least})");
+    }
     match (*count, summary.min_score_is_default) {
         (0, true) => format!("0 boxes left out by score (below {least}, the default)"),
         (_, true) => format!(

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use gemscope::critique::Rubric;
-use gemscope::export::{self, CropOptions, Format, Missing, Options, Padding};
+use gemscope::export::{self, CropOptions, Format, Missing, Options, Padding, SortBy};
 use gemscope::journal::{JoinedShards, RunDirectory, RunDirectoryError, ShardRun, join_shards};
 use gemscope::ownership::OutputDirectory;
 use gemscope::record::{AnswerStatus, Manifest, Record};
@@ -36,6 +36,9 @@ pub(crate) struct Args {
     /// Write into a directory that holds other files, too, and replace those that are in the way
     #[arg(long)]
     adopt: bool,
+    /// Put the images into folders by what was found in them, as links or copies: link or copy
+    #[arg(long, value_name = "HOW")]
+    sort: Option<SortBy>,
     /// Export what there is of a run's shards, though some are missing or not finished
     #[arg(long)]
     partial: bool,
@@ -121,6 +124,7 @@ impl Args {
                 square: crops.square,
             },
             label_studio_url: data_set.label_studio_url.clone(),
+            sort: self.sort,
         })
     }
 

@@ -68,7 +68,8 @@ impl Filters {
                 continue;
             };
             detection.label = label;
-            let (low, unscored) = match (self.min_score, raw, detection.score) {
+            let min_score = self.min_score_of(&detection.label);
+            let (low, unscored) = match (min_score, raw, detection.score) {
                 (MinScore::Default(least), Some(raw), _) => (raw < least, false),
                 (MinScore::Asked(least), _, Some(score)) => (score < least, false),
                 (MinScore::Asked(_), _, None) => (false, true),
@@ -83,7 +84,7 @@ impl Filters {
             } else if counts.note(NoteKind::LowScoreDropped, low)
                 || counts.note(NoteKind::UnscoredDropped, unscored)
             {
-                filtered.unsure |= unscored || matches!(self.min_score, MinScore::Default(_));
+                filtered.unsure |= unscored || matches!(min_score, MinScore::Default(_));
                 filtered.left_out.push(detection);
             } else {
                 filtered.kept.push(detection);

@@ -77,18 +77,24 @@ pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
         ));
     }
     let mut images: BTreeMap<String, (Record, LeftOut)> = BTreeMap::new();
-    let mut merged = Selection { min_score: runs[0].selection.min_score, ..Selection::default() };
+    let mut merged = Selection {
+        min_score: runs[0].selection.min_score,
+        min_scores: runs[0].selection.min_scores.clone(),
+        ..Selection::default()
+    };
     let mut models: Vec<String> = Vec::new();
     let (mut repeated, mut replaced) = (0, 0);
     for (index, run) in runs.into_iter().enumerate() {
-        let Selection { records, left_out, labels, counts, min_score, uncalibrated } =
-            run.selection;
+        let Selection { records, left_out, labels, counts, min_score, .. } = run.selection;
         merged.labels.extend(labels);
         for (kind, count) in counts {
             *merged.counts.entry(kind).or_default() += count;
         }
         merged.min_score = merged.min_score.filter(|least| Some(*least) == min_score);
-        merged.uncalibrated += uncalibrated;
+        if merged.min_scores != run.selection.min_scores {
+            (merged.min_score, merged.min_scores) = (None, BTreeMap::new());
+        }
+        merged.uncalibrated += run.selection.uncalibrated;
         for model in run.models {
             if !models.contains(&model) {
                 models.push(model);

@@ -31,6 +31,7 @@ mod options;
 mod overlay;
 mod presence;
 mod select;
+mod sorted;
 mod upright;
 mod voc;
 mod yolo;
@@ -42,12 +43,13 @@ use std::str::FromStr;
 use serde::Serialize;
 use thiserror::Error;
 
-pub use critique::{Critique, SortBy, VerdictFormat, export_verdicts, write_pairs};
+pub use critique::{Critique, VerdictFormat, export_verdicts, write_pairs};
 pub use jsonl::jsonl_line;
 pub use merge::{Run, merge};
 pub use options::{CropOptions, Options, Padding, read_categories, read_labels_map};
 pub use presence::Missing;
 pub use select::{LeftOut, Selection};
+pub use sorted::SortBy;
 
 pub use crate::dataset::coco::Category;
 use crate::ownership::{Left, OutputDirectory, OwnershipError};
@@ -278,7 +280,7 @@ impl Exported {
 }
 
 /// The names of files and folders that formats are written to.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "detections.jsonl",
     "detections.csv",
     "instances.json",
@@ -293,6 +295,7 @@ pub const NAMES: [&str; 14] = [
     "crops",
     "overlays",
     "report",
+    "sorted",
 ];
 
 /// Writes `formats` of `run` into `out`. Files of an earlier export are replaced, and other files
@@ -321,6 +324,10 @@ pub fn export(run: &Run, options: &Options, formats: &[Format], out: &OutputDire
             Format::Html => html::write(input, out, &mut exported),
         };
         exported.keep(format.as_str(), written);
+    }
+    if let Some(sort) = options.sort {
+        let written = sorted::by_label(run, &chosen, sort, out, &mut exported);
+        exported.keep("sorted", written);
     }
     remark_orientation(input, formats, &mut exported);
     exported

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::ExportError;
+use super::{ExportError, SortBy};
 use crate::dataset::coco::Category;
 use crate::files;
 use crate::record::AnswerStatus;
@@ -37,6 +37,8 @@ pub struct Options {
     /// The prefix of image names in Label Studio. `None`: the address of local files, in the
     /// images' folder.
     pub label_studio_url: Option<String>,
+    /// Whether, and how, the images are sorted into folders by what was found in them.
+    pub sort: Option<SortBy>,
 }
 
 /// How crops are cut. The default is every pixel that the box touches.

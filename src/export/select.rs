@@ -28,6 +28,10 @@ pub struct Selection {
     pub counts: BTreeMap<NoteKind, usize>,
     /// The least score; `None` if the records are those of runs with different ones.
     pub min_score: Option<MinScore>,
+    /// Those of single labels.
+    pub min_scores: BTreeMap<String, f64>,
+    /// Of these labels, those that were neither asked for nor answered.
+    pub unknown_labels: Vec<String>,
     /// Boxes without token probabilities, whose scores a calibration could not change.
     pub uncalibrated: usize,
 }
@@ -55,7 +59,11 @@ const LEAVES_OUT: [NoteKind; 6] = [
 impl Selection {
     /// The `records` of the run that `manifest` describes, as `filters` show them.
     pub fn of(records: Vec<Record>, manifest: &Manifest, filters: &Filters) -> Self {
-        let mut selection = Self { min_score: Some(filters.min_score), ..Self::default() };
+        let mut selection = Self {
+            min_score: Some(filters.min_score),
+            min_scores: filters.min_scores.clone(),
+            ..Self::default()
+        };
         let usual = Names::new(manifest.labels_of_every_image(), &filters.labels_map);
         // Records of earlier versions bear the names of the map of then: applied again, it could
         // rename them once more.
@@ -95,13 +103,34 @@ impl Selection {
                 selection.labels.push(name.to_owned());
             }
         }
+        selection.unknown_labels = selection.unknown_labels();
         selection
+    }
+
+    /// The labels with a least score of their own that no box has, and that were not asked for.
+    fn unknown_labels(&self) -> Vec<String> {
+        if self.min_scores.is_empty() {
+            return Vec::new();
+        }
+        let kept = self.records.iter().flat_map(|record| &record.detections);
+        let boxes = kept.chain(self.left_out.iter().flat_map(|left_out| &left_out.boxes));
+        let labels = boxes.map(|detection| &detection.label).chain(&self.labels);
+        let known: BTreeSet<String> = labels.map(|label| label.to_lowercase()).collect();
+        let unknown = self.min_scores.keys().filter(|label| !known.contains(&label.to_lowercase()));
+        unknown.cloned().collect()
     }
 
     /// How many boxes were left out for a score that is too low, or for having none.
     pub fn left_out_by_score(&self) -> usize {
         let of = |kind| self.counts.get(&kind).copied().unwrap_or(0);
         of(NoteKind::LowScoreDropped) + of(NoteKind::UnscoredDropped)
+    }
+
+    /// Labels that have a least score and are nowhere, one a line: they may be misspelt.
+    pub fn remarks_of_labels(&self) -> impl Iterator<Item = String> {
+        self.unknown_labels.iter().map(|label| {
+            format!("no box has the label {label:?}, which has a least score of its own")
+        })
     }
 
     /// Remarks about the filters for readers of an export, one a line.
@@ -112,6 +141,12 @@ impl Selection {
             }
             Some(MinScore::Asked(least)) => format!("whose scores are below {least}"),
             None => "whose scores are below the least score of their run".to_owned(),
+        };
+        let labels = self.min_scores.iter().map(|(label, least)| format!("{label}: {least}"));
+        let labels: Vec<String> = labels.collect();
+        let least = match labels.as_slice() {
+            [] => least,
+            labels => format!("{least} ({})", labels.join(", ")),
         };
         let kinds = [
             (NoteKind::LowScoreDropped, least.as_str()),
@@ -126,6 +161,7 @@ impl Selection {
             Some(format!("{count} boxes are left out, {why}"))
         });
         let mut remarks: Vec<String> = counted.collect();
+        remarks.extend(self.remarks_of_labels());
         if self.uncalibrated > 0 {
             let count = self.uncalibrated;
             remarks.push(format!(

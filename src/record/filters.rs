@@ -102,6 +102,10 @@ pub struct Filters {
     pub strict_labels: bool,
     /// The least score.
     pub min_score: MinScore,
+    /// Of single labels, as they are exported and without regard to case, a least score that was asked
+    /// for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub min_scores: BTreeMap<String, f64>,
     /// The least area.
     pub min_area: Option<Area>,
     /// The largest area.
@@ -138,6 +142,7 @@ impl Filters {
             labels_map: BTreeMap::new(),
             strict_labels: false,
             min_score: MinScore::of(ScoreKind::default()),
+            min_scores: BTreeMap::new(),
             min_area: None,
             max_area: None,
             min_aspect: None,
@@ -162,11 +167,22 @@ impl Filters {
         }
     }
 
+    /// The least score of boxes with a label, as it is exported.
+    pub fn min_score_of(&self, label: &str) -> MinScore {
+        let same =
+            || self.min_scores.iter().find(|(of, _)| of.to_lowercase() == label.to_lowercase());
+        let asked = self.min_scores.get(label).or_else(|| same().map(|(_, least)| least));
+        asked.map_or(self.min_score, |least| MinScore::Asked(*least))
+    }
+
     /// The names of those of these filters that are weaker in `wanted`: a run of an earlier version
     /// applied them before it wrote its records, and cannot undo them.
     pub fn weaker_in(&self, wanted: &Self) -> Vec<&'static str> {
-        let min_score =
-            matches!(self.min_score, MinScore::Asked(least) if wanted.min_score.least() < least);
+        let min_score = {
+            let weakest =
+                wanted.min_scores.values().copied().fold(wanted.min_score.least(), f64::min);
+            matches!(self.min_score, MinScore::Asked(least) if weakest < least)
+        };
         // Areas in pixels and as shares cannot be compared.
         let area = |ours: Option<Area>, theirs: Option<Area>, weaker: fn(f64, f64) -> bool| match (
             ours, theirs,

@@ -54,6 +54,9 @@ pub struct Summary {
     pub left_out_by_score: usize,
     /// The least score of a box.
     pub min_score: f64,
+    /// Those of single labels.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub min_scores: BTreeMap<String, f64>,
     /// Whether that is the default of the kind of score.
     pub min_score_is_default: bool,
     /// Detections of each label; labels that were asked for and not found are there with 0.
@@ -121,6 +124,7 @@ impl Summary {
             detections: 0,
             left_out_by_score: selection.left_out_by_score(),
             min_score: min_score.map_or(0.0, MinScore::least),
+            min_scores: selection.min_scores.clone(),
             min_score_is_default: matches!(min_score, Some(MinScore::Default(_))),
             labels: asked.iter().map(|label| (label.clone(), 0)).collect(),
             notes: BTreeMap::new(),

@@ -205,10 +205,10 @@ fn zips_are_read_in_place() {
     let scene = fs::read(fixture("shapes/scene-01.png")).unwrap();
     let other = fs::read(fixture("shapes/scene-04.jpg")).unwrap();
     let pixels = image::load_from_memory(&scene).unwrap();
-    let mut tiff = std::io::Cursor::new(Vec::new());
+    let mut tiff = Cursor::new(Vec::new());
     // Its directory stands at the end, and is read first.
-    pixels.write_to(&mut tiff, image::ImageFormat::Tiff).unwrap();
-    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    pixels.write_to(&mut tiff, ImageFormat::Tiff).unwrap();
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let mut add = |name: &str, method, bytes: &[u8]| {
         let options = zip::write::SimpleFileOptions::default().compression_method(method);
         zip.start_file(name, options).unwrap();

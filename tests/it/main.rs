@@ -43,5 +43,6 @@ mod scripted;
 mod server;
 mod session;
 mod shards;
+mod sorted;
 mod support;
 mod variants;

@@ -5,14 +5,13 @@
 //! function of the journal and the rubric, so that changed rules cost no inference.
 
 mod sheet;
-mod sorted;
 mod tables;
 
 use std::str::FromStr;
 
-pub use sorted::SortBy;
 pub use tables::write_pairs;
 
+use super::sorted::{self, SortBy};
 use super::{ExportError, Exported, Run};
 use crate::critique::{Frame, Gates, Group, GroupBy, Judged, Rubric, Statistics, Verdict, groups};
 use crate::ownership::OutputDirectory;
@@ -129,7 +128,10 @@ pub fn export_verdicts(
         exported.keep("groups", written);
     }
     if let Some(sort) = sort {
-        let written = sorted::write(critique, run, sort, out, &mut exported);
+        let folders = Verdict::ALL.map(|verdict| verdict.as_str().to_owned());
+        let verdict = |place: usize| [critique.judged[place].verdict.as_str().to_owned()].into();
+        let records = critique.records;
+        let written = sorted::write(run, records, &folders, verdict, sort, out, &mut exported);
         exported.keep("sorted", written);
     }
     exported

@@ -16,6 +16,7 @@
 
 mod error;
 mod layer;
+mod least_scores;
 mod sections;
 mod shard;
 pub mod word;
@@ -30,6 +31,7 @@ use toml::de::{DeString, DeTable, DeValue, Deserializer};
 pub use error::PipelineError;
 pub use layer::Layer;
 use layer::layers;
+pub use least_scores::LeastScores;
 pub use sections::{
     BudgetSection, ChoiceSection, CoordinateSection, DecodingSection, DeviceSection, ExportSection,
     FilterSection, ImageSection, LimitSection, ModelSection, PromptsSection, RuleSection,
@@ -566,7 +568,12 @@ impl FilterSection {
         let score = self.score.or(learned.map(|(kind, _)| kind)).unwrap_or(base.score);
         // A calibration is of one kind of score, and so is the default least score.
         let of_base = score == base.score;
-        let min_score = match (self.min_score, base.min_score) {
+        // What is said now takes the place of all that was said of labels before.
+        let (every, min_scores) = match &self.min_score {
+            Some(asked) => (asked.every, asked.labels.clone()),
+            None => (None, base.min_scores.clone()),
+        };
+        let min_score = match (every, base.min_score) {
             (Some(asked), _) => MinScore::Asked(asked),
             (None, MinScore::Default(_)) if !of_base => MinScore::of(score),
             (None, of_base) => of_base,
@@ -586,6 +593,7 @@ impl FilterSection {
                 .unwrap_or(base.labels_map),
             strict_labels: self.strict_labels.unwrap_or(base.strict_labels),
             min_score,
+            min_scores,
             min_area: self.min_area.or(base.min_area),
             max_area: self.max_area.or(base.max_area),
             min_aspect: self.min_aspect.or(base.min_aspect),

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::layer::layers;
+use super::least_scores::LeastScores;
 use super::shard::ShardChoice;
 use super::word::{
     Names, above_zero_word, count_word, one_or_many, seconds_word, share_word, word,
@@ -17,6 +18,7 @@ use super::word::{
 #[cfg(feature = "cli")]
 use super::word::{above_zero, from_one, seconds, share};
 use crate::device::DeviceChoice;
+use crate::export::SortBy;
 use crate::model::Dtypes;
 use crate::record::{
     AnswerKind, Area, Budget, CoordinateOrder, CoordinateScale, ScoreKind, Tiling,
@@ -341,12 +343,12 @@ layers! {
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
         pub calibration: Option<PathBuf>,
-        /// Leave out boxes below this score, and boxes without one. Default: boxes below 0.05
-        /// (joint), 0.2 (label) or 0 (coordinates, stated), before calibration; 0 keeps every box
-        /// that has a score
-        #[serde(deserialize_with = "share_word")]
-        #[cfg_attr(feature = "cli", arg(long, value_name = "SCORE", value_parser = share::<f64>))]
-        pub min_score: Option<f64>,
+        /// Leave out boxes below this score, and boxes without one; with a label, of that label:
+        /// person=0.4,dog=0.2 or 0.1,person=0.4. Default: boxes below 0.05 (joint), 0.2 (label) or 0
+        /// (coordinates, stated), before calibration; 0 keeps every box that has a score
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "SCORES"))]
+        pub min_score: Option<LeastScores>,
         /// Leave out boxes smaller than this: square pixels (400), or a share of the image (0.5%)
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "AREA"))]
@@ -418,5 +420,11 @@ layers! {
         /// counts, crops, overlay, html; or none [default: jsonl,coco,counts,crops]
         #[cfg_attr(feature = "cli", arg(long, value_name = "FORMATS"))]
         pub export: Option<Names>,
+        /// Put the images into folders by what was found in them, as links or copies: a folder for
+        /// each label (--labels-map puts several into one), empty, and unsure for those without a
+        /// whole answer
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "HOW"))]
+        pub sort: Option<SortBy>,
     }
 }
