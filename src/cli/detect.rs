@@ -1,8 +1,10 @@
 //! `gemscope detect`: the main job.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use gemscope::dataset::ReadOptions;
 use gemscope::export;
 use gemscope::journal::place;
 use gemscope::record::AnswerStatus;
@@ -15,7 +17,7 @@ use super::args::ControlArgs;
 use super::choice::{besides, made_good, say_advice};
 use super::device;
 use super::progress::Progress;
-use super::{Ending, Global, ending, messages, output, plain, raised, signals};
+use super::{Ending, Global, convert, ending, messages, output, plain, raised, signals};
 
 /// Find things in images
 #[derive(Debug, clap::Args)]
@@ -24,7 +26,10 @@ pub(crate) struct Args {
     /// archives, @FILE with one path a line, - for such a list on standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<PathBuf>,
-    /// The settings that a pipeline has, too.
+    /// Ask only about images of which this dataset (of any format) has no boxes
+    #[arg(long, value_name = "DATASET", help_heading = "Images")]
+    only_unlabelled: Option<PathBuf>,
+    /// What a pipeline can say, too.
     #[command(flatten)]
     pub(super) pipeline: Pipeline,
     /// The run's directory: journal, exports. The same command again resumes the run
@@ -61,6 +66,17 @@ impl Args {
     }
 }
 
+/// The names of the images of which the dataset at `path` has boxes.
+fn labelled(path: &Path) -> anyhow::Result<HashSet<String>> {
+    let mut remarks = Vec::new();
+    let (dataset, _) = convert::read(path, None, &ReadOptions::default(), &mut remarks)?;
+    for remark in &remarks {
+        messages::say(&plain::line(remark));
+    }
+    let labelled = dataset.images.into_iter().filter(|image| !image.objects.is_empty());
+    Ok(labelled.map(|image| image.name).collect())
+}
+
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     run_pipeline(args, global, None)
 }
@@ -76,8 +92,18 @@ pub(super) fn run_pipeline(
     config.check()?;
     let Pipeline { model, preprocess, run, .. } = &args.pipeline;
     let formats = args.pipeline.formats()?;
-    let choice = args.pipeline.choice()?;
+    let mut choice = args.pipeline.choice()?;
+    if let Some(dataset) = &args.only_unlabelled {
+        choice.known.names = labelled(dataset)?;
+    }
     let source = source::list_chosen(&args.inputs, args.out.as_deref(), &choice)?;
+    if let Some(dataset) = &args.only_unlabelled {
+        let dataset = dataset.display();
+        messages::say(&format!(
+            "{} images are left out, of which {dataset} has boxes, or which are beyond a limit",
+            source.not_chosen.len()
+        ));
+    }
     say_advice(&source);
     let (source, placement) = place(source, args.out().filter(|_| !args.control.fresh))?;
     device::say(model);

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use anyhow::bail;
 use gemscope::answer::calibration::Calibration;
@@ -12,19 +13,23 @@ use serde::Serialize;
 
 use super::{Ending, messages, output, read_records};
 
-/// How good detections are, against a COCO truth file: COCO's figures, best threshold, confusion,
-/// calibration
+/// How good detections are, against a truth of any format: COCO's figures, best threshold,
+/// confusion, calibration
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("detections").required(true))]
 pub(crate) struct Args {
-    /// COCO instances with the boxes to find
-    #[arg(long, value_name = "FILE")]
+    /// A dataset of any format with the boxes to find
+    #[arg(long, value_name = "DATASET")]
     truth: PathBuf,
+    /// Where the images are, if a dataset does not say their sizes
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
     /// A run of detect (or parse): images are matched by name, labels by name
     #[arg(long, value_name = "RUN", group = "detections")]
     run: Option<PathBuf>,
-    /// Detections in COCO's results format: images and categories are matched by id
-    #[arg(long, value_name = "FILE", group = "detections")]
+    /// Detections in COCO's results format, matched by id, or a dataset of any format, matched by
+    /// name
+    #[arg(long, value_name = "DATASET", group = "detections")]
     predictions: Option<PathBuf>,
     /// The score that ranks the boxes of a run: coordinates, label, joint, stated, or none.
     /// Default: the run's own
@@ -40,6 +45,14 @@ pub(crate) struct Args {
     /// (COCO's figures have their own)
     #[arg(long, value_name = "IOU", default_value_t = 0.5)]
     iou: f64,
+    /// The most detections of an image and a label that count for F1, curves, confusion and
+    /// calibration
+    #[arg(long, value_name = "NUMBER", default_value_t = eval::MOST)]
+    max_dets: usize,
+    /// End with exit code 3 if a figure is lower: AP50=0.8, or F1, precision, recall; several with
+    /// commas
+    #[arg(long, value_name = "BARS", value_delimiter = ',')]
+    fail_under: Vec<Bar>,
     /// Print everything as JSON
     #[arg(long)]
     json: bool,
@@ -60,7 +73,56 @@ pub(crate) struct Args {
     adopt: bool,
 }
 
-/// The JSON that `--json` prints.
+/// The least that a figure must be.
+#[derive(Debug, Clone)]
+struct Bar {
+    figure: String,
+    least: f64,
+}
+
+/// Names of figures that are no COCO's.
+const BEST: [&str; 3] = ["F1", "precision", "recall"];
+
+impl FromStr for Bar {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (figure, least) = text.split_once('=').ok_or("a bar is written AP50=0.8")?;
+        let least = least.trim().parse().ok().filter(|least| (0.0..=1.0).contains(least));
+        let least = least.ok_or("a bar lies between 0 and 1")?;
+        let known = eval::FIGURES.iter().chain(&BEST);
+        let figure = known.clone().find(|known| known.eq_ignore_ascii_case(figure.trim()));
+        let figure = figure.ok_or_else(|| {
+            let known: Vec<&str> = known.copied().collect();
+            format!("no figure is called {:?}; there are: {}", text, known.join(", "))
+        })?;
+        Ok(Self { figure: (*figure).to_owned(), least })
+    }
+}
+
+impl Bar {
+    /// Says of an evaluation that misses it by how much.
+    fn missed(&self, evaluation: &Evaluation) -> Option<String> {
+        let best = evaluation.best_f1.as_ref();
+        let value = match self.figure.as_str() {
+            "F1" => best.map(|best| best.f1),
+            "precision" => best.map(|best| best.precision),
+            "recall" => best.map(|best| best.recall),
+            figure => {
+                let named = evaluation.figures.named();
+                named.into_iter().find(|(name, _)| *name == figure).and_then(|(_, value)| value)
+            }
+        };
+        let Self { figure, least } = self;
+        match value {
+            Some(value) if value >= *least => None,
+            Some(value) => Some(format!("{figure} is {value:.4}, below {least}")),
+            None => Some(format!("{figure} cannot be told of this truth: it is not {least}")),
+        }
+    }
+}
+
+/// What `--json` prints.
 #[derive(Serialize)]
 struct Json<'e> {
     schema: u32,
@@ -90,7 +152,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     }
     let calibration = args.calibration.as_deref().map(Calibration::read).transpose()?;
     let mut platt = calibration.as_ref().map(|calibration| calibration.platt);
-    let truth = Truth::read(&args.truth, &labels)?;
+    let images = args.images.as_deref();
+    let truth = Truth::read(&args.truth, images, &labels)?;
     let predictions = match (&args.run, &args.predictions) {
         (Some(run), _) => {
             let manifest = Manifest::read(run)?;
@@ -113,11 +176,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
                 Selection::of(read_records(run)?, &manifest, &manifest.filters.keeping_all_boxes());
             Predictions::of_records(&all.records, &all.labels, scoring, run, &truth)?
         }
-        (None, Some(file)) => Predictions::of_results(file, &truth)?,
+        (None, Some(path)) => Predictions::read(path, images, &truth)?,
         // The group of the two is required.
         (None, None) => bail!("--run RUN or --predictions FILE says what is evaluated"),
     };
-    let (mut evaluation, matches) = eval::evaluate(&truth, &predictions, args.iou, platt.as_ref())?;
+    let (mut evaluation, matches) =
+        eval::evaluate(&truth, &predictions, args.iou, args.max_dets, platt.as_ref())?;
     if let Some(calibration) =
         calibration.filter(|calibration| calibration.score != predictions.score_kind)
     {
@@ -166,7 +230,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
             output::text(&learned_text(calibration, file));
         }
     }
-    Ok(Ending::Complete)
+    let missed: Vec<String> =
+        args.fail_under.iter().filter_map(|bar| bar.missed(&evaluation)).collect();
+    for bar in &missed {
+        messages::error(bar);
+    }
+    Ok(if missed.is_empty() { Ending::Complete } else { Ending::BelowBar })
 }
 
 fn write_report(args: &Args, path: &Path, json: &Json<'_>) -> anyhow::Result<()> {

@@ -22,7 +22,8 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "RUN")]
     runs: Vec<PathBuf>,
     /// What to write, separated by commas: jsonl, csv, coco, yolo, voc, label-studio, counts,
-    /// crops, overlay, html; of shards also run, which makes a run of them in --out
+    /// crops, overlay, html, roboflow, labelme, xanylabeling, cvat, imagefolder, megadetector; of
+    /// shards also run, which makes a run of them in --out
     #[arg(long, value_name = "FORMATS")]
     to: Names,
     /// Folder of the images, once for all runs or once for each, in order. Default: the folder that
@@ -224,7 +225,9 @@ fn check_for_boxes(
 
 /// Whether it is a set of images with boxes to learn from.
 fn is_data_set(format: Format) -> bool {
+    use Format::{Cvat, ImageFolder, LabelMe, MegaDetector, Roboflow, XAnyLabeling};
     matches!(format, Format::Coco | Format::Yolo | Format::Voc | Format::LabelStudio)
+        || matches!(format, Roboflow | LabelMe | XAnyLabeling | Cvat | ImageFolder | MegaDetector)
 }
 
 fn statuses(text: &str) -> anyhow::Result<BTreeSet<AnswerStatus>> {

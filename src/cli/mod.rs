@@ -10,6 +10,7 @@
 
 mod args;
 mod choice;
+mod compare;
 mod convert;
 mod critique;
 mod detect;
@@ -84,9 +85,11 @@ enum Command {
     Report(report::Args),
     /// How good detections are, against a truth file: COCO's figures, F1, confusion, calibration
     Eval(Box<eval::Args>),
-    /// Write a dataset in another format: COCO, YOLO, Pascal VOC
+    /// Write a dataset in another format, or several as one
     Convert(convert::Args),
-    /// Show the model's input for an image: sizes, tokens, tensors
+    /// What changed between two datasets or runs: boxes kept, moved, relabelled, removed, added
+    Compare(compare::Args),
+    /// Show what the model is given for an image: sizes, tokens, tensors
     Inspect(inspect::Args),
     /// Fetch a model, list those that are there, look at one
     Model(model::Args),
@@ -129,6 +132,9 @@ impl Global {
     }
 }
 
+/// The exit code where a bar is missed (`--fail-under`).
+const BELOW_BAR: u8 = 3;
+
 /// How a command ended, when it ended as it should.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
@@ -140,6 +146,8 @@ enum Ending {
     NotReady,
     /// A format that was asked for is not written; the others are.
     NotWritten,
+    /// A bar that was asked for is missed.
+    BelowBar,
     /// A signal stopped it.
     Stopped,
 }
@@ -210,6 +218,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, onnxruntime: Option<Pa
         Command::Report(args) => report::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Convert(args) => convert::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Model(args) => model::run(args, &cli.global),
         Command::Setup(args) => setup::run(args, &cli.global),
@@ -221,6 +230,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, onnxruntime: Option<Pa
         Ok(Ending::Complete) => 0,
         Ok(Ending::SomeFailed) => 2,
         Ok(Ending::NotReady | Ending::NotWritten) => 1,
+        Ok(Ending::BelowBar) => BELOW_BAR,
         Ok(Ending::Stopped) => signals::STOPPED,
         Err(error) => {
             messages::error(&format!("{error:#}"));

@@ -23,7 +23,16 @@
 //! ```
 
 pub mod coco;
+pub mod compare;
+mod cvat;
+mod edit;
 mod error;
+mod imagefolder;
+mod join;
+pub(crate) mod label_studio;
+mod labelme;
+mod labels;
+mod megadetector;
 mod model;
 mod names;
 mod reading;
@@ -36,10 +45,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+pub use edit::{Grouping, Shares};
 pub use error::{DatasetError, Problem};
+pub use join::SAME_PLACE;
+use labelme::Flavour;
 pub use model::{CocoFields, Dataset, Image, Object, Outline, Split, Splits};
 use reading::{Reading, has_extension};
-use writing::{Keeps, Written};
+use writing::{Keeps, Put, Written};
 
 use crate::ownership::{self, OutputDirectory};
 
@@ -55,11 +67,34 @@ pub enum Format {
     Yolo,
     /// `Annotations/*.xml` as Pascal VOC has them.
     Voc,
+    /// LabelMe's JSON beside each image.
+    LabelMe,
+    /// The same as X-AnyLabeling writes it, with scores.
+    XAnyLabeling,
+    /// CVAT for images: `annotations.xml`.
+    Cvat,
+    /// Label Studio's tasks.
+    LabelStudio,
+    /// Hugging Face's imagefolder: `metadata.jsonl` beside the images of each split.
+    ImageFolder,
+    /// MegaDetector's batch results.
+    MegaDetector,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 4] = [Self::Coco, Self::Roboflow, Self::Yolo, Self::Voc];
+    pub const ALL: [Self; 10] = [
+        Self::Coco,
+        Self::Roboflow,
+        Self::Yolo,
+        Self::Voc,
+        Self::LabelMe,
+        Self::XAnyLabeling,
+        Self::Cvat,
+        Self::LabelStudio,
+        Self::ImageFolder,
+        Self::MegaDetector,
+    ];
 
     /// The format's name on the command line.
     pub fn as_str(self) -> &'static str {
@@ -68,6 +103,12 @@ impl Format {
             Self::Roboflow => "roboflow",
             Self::Yolo => "yolo",
             Self::Voc => "voc",
+            Self::LabelMe => "labelme",
+            Self::XAnyLabeling => "xanylabeling",
+            Self::Cvat => "cvat",
+            Self::LabelStudio => "label-studio",
+            Self::ImageFolder => "imagefolder",
+            Self::MegaDetector => "megadetector",
         }
     }
 
@@ -79,7 +120,7 @@ impl Format {
     /// Whether an image has a file of its own that is called as it is, so that two images could
     /// need the same.
     pub fn has_label_files(self) -> bool {
-        matches!(self, Self::Yolo | Self::Voc)
+        matches!(self, Self::Yolo | Self::Voc | Self::LabelMe | Self::XAnyLabeling)
     }
 
     /// Which format lies at `path`, by the names of what is there.
@@ -91,10 +132,11 @@ impl Format {
         if path.is_file() {
             let is = |extensions: &[&str]| has_extension(path, extensions);
             return match () {
-                () if is(&["json"]) || path.to_string_lossy().ends_with(".json.gz") => {
-                    Ok(Self::Coco)
-                }
+                () if path.to_string_lossy().ends_with(".json.gz") => Ok(Self::Coco),
+                () if is(&["json"]) => Ok(Self::of_json(path)),
                 () if is(&["yaml", "yml", "data"]) => Ok(Self::Yolo),
+                () if is(&["jsonl"]) => Ok(Self::ImageFolder),
+                () if cvat::file_at(path).is_some() => Ok(Self::Cvat),
                 () => Err(not_recognized()),
             };
         }
@@ -103,6 +145,16 @@ impl Format {
         let any =
             |extensions: &[&str]| entries.iter().any(|entry| has_extension(entry, extensions));
         let folders = ["Annotations", "annotations"].map(|folder| path.join(folder));
+        // Folders that a file says what they are, whatever else is there.
+        if cvat::file_at(path).is_some() {
+            return Ok(Self::Cvat);
+        }
+        if path.join("tasks.json").is_file() {
+            return Ok(Self::LabelStudio);
+        }
+        if path.join(megadetector::FILE).is_file() {
+            return Ok(Self::MegaDetector);
+        }
         let voc = any(&["xml"])
             || folders.iter().any(|folder| {
                 let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
@@ -114,14 +166,46 @@ impl Format {
             (Self::Roboflow, !coco::roboflow::folders(path).is_empty()),
             (Self::Voc, voc),
             (Self::Yolo, yolo),
+            (Self::ImageFolder, !imagefolder::folders(path).is_empty()),
         ];
         let mut found = found.into_iter().filter_map(|(format, is)| is.then_some(format));
         match (found.next(), found.next()) {
             (Some(format), None) => Ok(format),
+            (None, _) if labelme::is_at(path) => Ok(Self::LabelMe),
             _ => Err(not_recognized()),
         }
     }
+
+    /// Which format the JSON file at `path` is of, by what it begins with.
+    fn of_json(path: &Path) -> Self {
+        let head = crate::files::open(path).ok().and_then(|file| {
+            let mut head = Vec::new();
+            std::io::Read::read_to_end(&mut std::io::Read::take(file, HEAD), &mut head).ok()?;
+            crate::files::without_mark(head).ok()
+        });
+        let head = head.map(|head| String::from_utf8_lossy(&head).into_owned()).unwrap_or_default();
+        let whole = std::fs::metadata(path).is_ok_and(|metadata| metadata.len() < WHOLE);
+        let has = |key: &str| head.contains(&format!("\"{key}\""));
+        let may = head.trim_start().starts_with('[')
+            || has("detection_categories")
+            || !has("annotations");
+        // Keys may stand behind a long list, whatever the head says.
+        let value =
+            (whole && may).then(|| coco::parse_json::<serde_json::Value>(path).ok()).flatten();
+        match value {
+            Some(value) if label_studio::is_it(&value) => Self::LabelStudio,
+            Some(value) if megadetector::is_it(&value) => Self::MegaDetector,
+            None if has("detection_categories") => Self::MegaDetector,
+            None if head.trim_start().starts_with('[') && has("data") => Self::LabelStudio,
+            _ => Self::Coco,
+        }
+    }
 }
+
+/// How much of a JSON file is looked at to tell its format.
+const HEAD: u64 = 1 << 16;
+/// Smaller files are looked at as a whole, if their beginning leaves it open.
+const WHOLE: u64 = 64 << 20;
 
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,6 +239,10 @@ pub struct ReadOptions<'o> {
 pub struct WriteOptions {
     /// Replaces files of the user's that are in the way, too.
     pub adopt: bool,
+    /// Counts all ids of COCO files anew, from this one.
+    pub ids_from: Option<u64>,
+    /// Copies the images into the directory, where the format looks for them.
+    pub copy_images: bool,
 }
 
 /// Reads the dataset at `path`. What a user should know goes to `remarks`.
@@ -173,6 +261,13 @@ pub fn read(
         Format::Roboflow => coco::roboflow::read(path, &mut reading)?,
         Format::Yolo => yolo::read(path, &mut reading)?,
         Format::Voc => voc::read(path, &mut reading)?,
+        Format::LabelMe | Format::XAnyLabeling => labelme::read(path, &mut reading)?,
+        Format::Cvat => cvat::read(path, &mut reading)?,
+        Format::LabelStudio => label_studio::read(&in_folder(path, "tasks.json"), &mut reading)?,
+        Format::ImageFolder => imagefolder::read(path, &mut reading)?,
+        Format::MegaDetector => {
+            megadetector::read(&in_folder(path, megadetector::FILE), &mut reading)?
+        }
     };
     dataset.images.sort_by(|a, b| a.name.cmp(&b.name));
     let mut twice = Vec::new();
@@ -191,9 +286,14 @@ pub fn read(
     Ok(dataset)
 }
 
+/// The file that `path` is, or that is called `name` in the folder that it is.
+fn in_folder(path: &Path, name: &str) -> PathBuf {
+    if path.is_dir() { path.join(name) } else { path.to_owned() }
+}
+
 /// Writes `dataset`: COCO to the new file `out`, the others into the directory `out`, which is new,
 /// empty, or of an earlier conversion, whose files are replaced. Gives the paths that a user looks
-/// for first.
+/// for first, and how many images could not be copied.
 ///
 /// # Errors
 /// [`DatasetError`].
@@ -203,8 +303,8 @@ pub fn write(
     out: &Path,
     options: &WriteOptions,
     remarks: &mut Vec<String>,
-) -> Result<Vec<PathBuf>, DatasetError> {
-    let ids = coco::Ids { from: None };
+) -> Result<(Vec<PathBuf>, usize), DatasetError> {
+    let ids = coco::Ids { from: options.ids_from };
     if format == Format::Coco {
         let text = coco::text(dataset, |_| true, ids, remarks)
             .map_err(|error| DatasetError::io(out)(error.into()))?;
@@ -220,21 +320,81 @@ pub fn write(
         };
         dataset.remark_lost("one COCO file", keeps, remarks);
         ownership::write_new_file(out, text.as_bytes(), options.adopt)?;
-        return Ok(vec![out.to_owned()]);
+        return Ok((vec![out.to_owned()], 0));
     }
     let directory = OutputDirectory::open_new(out, &[], options.adopt)?;
     let staged = directory.stage()?;
     let mut put = |name: &str, bytes: &[u8]| {
         staged.write(name, bytes).map_err(DatasetError::io(&staged.place_of(name)))
     };
-    let Written { first, images, .. } = match format {
-        Format::Roboflow => coco::roboflow::write(dataset, ids, &mut put, remarks)?,
-        Format::Voc => voc::write(dataset, &mut put, remarks)?,
-        _ => yolo::write(dataset, &mut put, remarks)?,
-    };
-    remarks.push(format!("the images belong into {}", out.join(images).display()));
+    let inner = (format == Format::Roboflow || format == Format::ImageFolder).then(|| {
+        let mut inner = dataset.clone();
+        inner.without_split_folders();
+        inner
+    });
+    let written = inner.as_ref().unwrap_or(dataset);
+    let Written { first, images, places } =
+        write_files(written, format, Some(ids), &mut put, remarks)?;
+    let mut missing = 0;
+    if options.copy_images {
+        for (image, place) in dataset.images.iter().zip(&places) {
+            let bytes = image
+                .file
+                .as_ref()
+                .and_then(|file| Some((file, crate::files::read(file, u64::MAX).ok()?)));
+            match bytes {
+                Some((file, bytes)) => staged
+                    .copy(place, &bytes, file)
+                    .map_err(DatasetError::io(&staged.place_of(place)))?,
+                None => missing += 1,
+            }
+        }
+        if missing > 0 {
+            remarks.push(format!(
+                "{missing} images are not there to copy: say where they are with --images DIR"
+            ));
+        }
+    } else {
+        remarks.push(format!("the images belong into {}", out.join(images).display()));
+    }
     for changed in directory.place(&staged, &[""])?.changed {
         remarks.push(format!("{changed}: changed since an earlier conversion, and left as it is"));
     }
-    Ok(first.iter().map(|name| out.join(name)).collect())
+    Ok((first.iter().map(|name| out.join(name)).collect(), missing))
+}
+
+/// Makes the files of a format that is a directory.
+///
+/// # Errors
+/// Those of `put`, and names that cannot stand.
+pub(crate) fn write_files(
+    dataset: &Dataset,
+    format: Format,
+    ids: Option<coco::Ids>,
+    put: &mut Put<'_>,
+    remarks: &mut Vec<String>,
+) -> Result<Written, DatasetError> {
+    match format {
+        Format::Coco | Format::Roboflow => {
+            coco::roboflow::write(dataset, ids.unwrap_or_default(), put, remarks)
+        }
+        Format::Yolo => yolo::write(dataset, put, remarks),
+        Format::Voc => voc::write(dataset, put, remarks),
+        Format::LabelMe => labelme::write(dataset, Flavour::LabelMe, put, remarks),
+        Format::XAnyLabeling => labelme::write(dataset, Flavour::XAnyLabeling, put, remarks),
+        Format::Cvat => cvat::write(dataset, put, remarks),
+        Format::LabelStudio => label_studio::write(dataset, put, remarks),
+        Format::ImageFolder => imagefolder::write(dataset, put, remarks),
+        Format::MegaDetector => megadetector::write(dataset, put, remarks),
+    }
+}
+
+/// What stands before the names of the images of a split, in the folder of a format that has one
+/// for each split.
+pub(crate) fn folder_of_split(format: Format, split: Split) -> String {
+    match format {
+        Format::Roboflow => format!("{}/", coco::roboflow::folder_of(split)),
+        Format::ImageFolder => format!("{}/", imagefolder::folder_of(split)),
+        _ => String::new(),
+    }
 }

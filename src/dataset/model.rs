@@ -186,7 +186,7 @@ impl Split {
 }
 
 /// The splits that an image is in; none if the dataset has none, or names it in none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Splits([bool; 3]);
 
 impl Splits {

@@ -29,6 +29,10 @@ pub struct Figures {
     pub ARl: Option<f64>,
 }
 
+/// The names of the figures, in COCO's order.
+pub const FIGURES: [&str; 12] =
+    ["AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"];
+
 impl Figures {
     /// Names and values, in COCO's order.
     pub fn named(&self) -> [(&'static str, Option<f64>); 12] {

@@ -2,7 +2,7 @@
 //!
 //! In: a truth, predictions and an IoU. Out: of every detection whether it is right, and from that
 //! F1 and precision-recall curves. Promises: COCO's matching (best score first, each truth once,
-//! crowds count neither way, 100 detections an image and label).
+//! crowds count neither way).
 
 use hotcoco::AreaRange;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use super::evaluator::{evaluator, place};
 use super::{EvalError, Predictions, Truth};
 
 /// The most detections of an image and a label that count, as in COCO.
-pub(super) const MAX: usize = 100;
+pub const MOST: usize = 100;
 
 /// The outcome of a detection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,15 +62,16 @@ pub struct Best {
 }
 
 impl Matches {
-    /// Matches every detection at `iou`.
+    /// Matches at `iou` the best detections of every image and label, at `most` that many.
     pub(super) fn find(
         truth: &Truth,
         predictions: &Predictions,
         iou: f64,
+        most: usize,
     ) -> Result<Self, EvalError> {
         let mut evaluator = evaluator(truth, predictions)?;
         evaluator.params.iou_thrs = vec![iou];
-        evaluator.params.max_dets = vec![MAX];
+        evaluator.params.max_dets = vec![most];
         evaluator.params.area_ranges =
             vec![AreaRange { label: "all".into(), range: [0.0, f64::INFINITY] }];
         evaluator.evaluate().map_err(|error| EvalError::Hotcoco(error.to_string()))?;

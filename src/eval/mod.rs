@@ -9,9 +9,9 @@
 //! ```
 //! use gemscope::eval::{Predictions, Truth, evaluate};
 //!
-//! let truth = Truth::read("fixtures/coco/truth.json".as_ref(), &[])?;
+//! let truth = Truth::read("fixtures/coco/truth.json".as_ref(), None, &[])?;
 //! let predictions = Predictions::of_results("fixtures/coco/results.json".as_ref(), &truth)?;
-//! let (evaluation, _) = evaluate(&truth, &predictions, 0.5, None)?;
+//! let (evaluation, _) = evaluate(&truth, &predictions, 0.5, 100, None)?;
 //! assert!(evaluation.counts.images > 0);
 //! # Ok::<(), gemscope::eval::EvalError>(())
 //! ```
@@ -32,8 +32,8 @@ use thiserror::Error;
 
 pub use calibration::{LearnError, Learned, Sample, learn};
 pub use confusion::Confusion;
-pub use figures::{Figures, LabelFigures};
-pub use matches::{Best, Matches, Outcome};
+pub use figures::{FIGURES, Figures, LabelFigures};
+pub use matches::{Best, MOST, Matches, Outcome};
 pub use predictions::{Prediction, Predictions, Scoring};
 pub use reliability::Reliability;
 pub use report::html;
@@ -129,8 +129,9 @@ pub struct Counts {
     pub unscored: usize,
 }
 
-/// Evaluates `predictions` at `iou`; `calibration` gives the thresholds and the reliability after
-/// it.
+/// Evaluates `predictions` at `iou`, of every image and label at most the `most` best of them
+/// (COCO's figures have their own number); `calibration` gives the thresholds and the reliability
+/// after it.
 ///
 /// # Errors
 /// [`EvalError`].
@@ -138,6 +139,7 @@ pub fn evaluate(
     truth: &Truth,
     predictions: &Predictions,
     iou: f64,
+    most: usize,
     calibration: Option<&Platt>,
 ) -> Result<(Evaluation, Matches), EvalError> {
     let mut remarks = truth.remarks.clone();
@@ -172,13 +174,12 @@ pub fn evaluate(
         )),
     }
     let (figures, mut labels) = figures::figures(truth, predictions)?;
-    let matches = Matches::find(truth, predictions, iou)?;
+    let matches = Matches::find(truth, predictions, iou, most)?;
     if matches.beyond() > 0 {
         remarks.push(format!(
-            "{} detections are beyond the {} best of their image and label, which is where COCO \
-             stops",
-            matches.beyond(),
-            matches::MAX
+            "{} detections are beyond the {most} best of their image and label, and count in no \
+             figure of F1, curves and confusion",
+            matches.beyond()
         ));
     }
     for label in &mut labels {

@@ -6,11 +6,14 @@
 //! several, are counted and named.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io::Read as _;
 use std::path::Path;
 use std::str::FromStr;
 
 use super::{EvalError, Truth};
 use crate::dataset::coco::{RawResult, checked_bbox, parse_json};
+use crate::dataset::{self, Format, ReadOptions};
+use crate::files;
 use crate::record::{AnswerStatus, Detection, Record, ScoreKind, UnknownScore};
 
 /// One detection of an image and a category of the truth.
@@ -77,7 +80,41 @@ impl FromStr for Scoring {
 }
 
 impl Predictions {
-    /// The predictions of a COCO results file.
+    /// Those in the file or folder at `path`: COCO's results, or a dataset of any format, whose
+    /// images are matched by their names.
+    ///
+    /// # Errors
+    /// As [`Self::of_results`] and [`Self::of_records`], and [`EvalError::Dataset`].
+    pub fn read(path: &Path, images: Option<&Path>, truth: &Truth) -> Result<Self, EvalError> {
+        if path.is_file() && begins_as_list(path) && Format::of(path)? == Format::Coco {
+            return Self::of_results(path, truth);
+        }
+        let (mut remarks, options) = (Vec::new(), ReadOptions { images, ..ReadOptions::default() });
+        let dataset = dataset::read(path, Format::of(path)?, &options, &mut remarks)?;
+        let record = |image: &dataset::Image| {
+            let mut record = Record::failed(image.name.clone(), String::new());
+            (record.status, record.reason) = (AnswerStatus::Ok, None);
+            (record.width, record.height) = (image.width, image.height);
+            let objects = image.objects.iter().filter(|object| !object.crowd);
+            record.detections.extend(objects.map(|object| Detection {
+                label: dataset.categories[object.category].clone(),
+                bbox: object.bbox,
+                score: object.score,
+                probabilities: None,
+                stated_confidence: None,
+                sentence: None,
+            }));
+            record
+        };
+        let records: Vec<Record> = dataset.images.iter().map(record).collect();
+        let scoring = Scoring::Kind(ScoreKind::default());
+        let mut these = Self::of_records(&records, &[], scoring, path, truth)?;
+        these.score_kind = "results".into();
+        these.remarks.splice(0..0, remarks);
+        Ok(these)
+    }
+
+    /// Those of a COCO results file.
     ///
     /// # Errors
     /// [`EvalError::Dataset`] that names the line or the result, [`EvalError::NothingInCommon`].
@@ -85,10 +122,7 @@ impl Predictions {
         let results: Vec<RawResult> = parse_json(path)?;
         let (images, categories) = truth.instances.places();
         let problem = |problem: String| {
-            EvalError::Dataset(crate::dataset::DatasetError::File {
-                path: path.to_owned(),
-                problem,
-            })
+            EvalError::Dataset(dataset::DatasetError::File { path: path.to_owned(), problem })
         };
         let mut these = Self {
             source: path.display().to_string(),
@@ -235,7 +269,15 @@ impl Predictions {
     }
 }
 
-/// A remark if the run was asked for fewer labels than are evaluated.
+/// Whether the file is a list of JSON, as COCO's results are.
+fn begins_as_list(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = files::open(path).and_then(|file| file.take(64).read_to_end(&mut head));
+    let head = read.ok().and_then(|_| files::without_mark(head).ok()).unwrap_or_default();
+    head.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[')
+}
+
+/// A remark where the run was asked for fewer labels than are evaluated.
 fn not_asked(asked: &[String], truth: &Truth, labels: &mut Labels<'_>) -> Option<String> {
     if asked.is_empty() {
         return None;

@@ -1,12 +1,13 @@
 //! A question for boxes or text.
 //!
-//! In: a COCO instances file, and the labels that are evaluated. Out: its checked content.
+//! In: a dataset of any format, and the labels that are evaluated. Out: its checked content.
 //! Promises: an unknown label is an error; labels that only differ in case stay apart.
 
 use std::path::Path;
 
 use super::EvalError;
 use crate::dataset::coco::{Annotation, Instances};
+use crate::dataset::{self, Format, ReadOptions};
 
 /// A truth file, and what of it is evaluated.
 pub struct Truth {
@@ -19,13 +20,28 @@ pub struct Truth {
 }
 
 impl Truth {
-    /// Reads the file at `path`; only its `labels` are evaluated, or all if there are none.
+    /// Reads the dataset at `path`, whose images may lie in `images`; only `labels` of it are
+    /// evaluated, or all where there are none. A COCO file keeps its ids and all its entries.
     ///
     /// # Errors
     /// [`EvalError::Dataset`] and [`EvalError::UnknownLabel`].
-    pub fn read(path: &Path, labels: &[String]) -> Result<Self, EvalError> {
+    pub fn read(path: &Path, images: Option<&Path>, labels: &[String]) -> Result<Self, EvalError> {
         let mut remarks = Vec::new();
-        let instances = Instances::read(path, &mut remarks)?;
+        let format = Format::of(path)?;
+        let instances = if format == Format::Coco {
+            Instances::read(path, &mut remarks)?
+        } else {
+            let options = ReadOptions { images, ..ReadOptions::default() };
+            let dataset = dataset::read(path, format, &options, &mut remarks)?;
+            Instances::of(&dataset, path)
+        };
+        if instances.annotations.iter().any(|annotation| annotation.id == Some(0)) {
+            remarks.push(
+                "an annotation has the id 0, which pycocotools takes for \"not matched\": its \
+                 figures are lower there, and wrong"
+                    .to_owned(),
+            );
+        }
         let names = || instances.categories.iter().map(|category| category.name.as_str());
         let mut wanted = vec![labels.is_empty(); instances.categories.len()];
         for label in labels {

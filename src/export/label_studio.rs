@@ -8,22 +8,15 @@
 //! The format is that of labelstud.io/guide/predictions. Images that cannot be decoded are left
 //! out: there would be nothing to see.
 
-use std::fmt::Write as _;
-use std::path::Path;
-
 use serde::Serialize;
 
 use super::folder::Fresh;
 use super::select::Chosen;
-use super::{Category, ExportError, Exported, Input};
-use crate::dataset::xml::escape;
+use super::{ExportError, Exported, Input};
+use crate::dataset::label_studio::{FROM_NAME, TO_NAME, address, label_config, local_files};
 use crate::digest;
 use crate::ownership::OutputDirectory;
 use crate::record::{Detection, Record};
-
-/// Names of the tags in the labelling configuration.
-const FROM_NAME: &str = "label";
-const TO_NAME: &str = "image";
 
 #[derive(Serialize)]
 struct Task<'r> {
@@ -100,7 +93,8 @@ pub(super) fn write(
     })?;
     json.push(b'\n');
     folder.write("tasks.json", &json)?;
-    folder.write("label_config.xml", label_config(&chosen.categories).as_bytes())?;
+    let labels = chosen.categories.iter().map(|category| category.name.as_str());
+    folder.write("label_config.xml", label_config(labels, false).as_bytes())?;
     folder.put(exported)
 }
 
@@ -151,52 +145,10 @@ fn region<'r>(record: &Record, index: usize, detection: &'r Detection) -> Region
     }
 }
 
-/// The address of the files in `images`. Label Studio serves folders inside its document root,
-/// never the root itself: the root is the folder's parent, and the folder's name a part of the
-/// address.
-fn local_files(images: Option<&Path>) -> String {
-    const LOCAL_FILES: &str = "/data/local-files/?d=";
-    match images.and_then(Path::file_name) {
-        Some(folder) => address(LOCAL_FILES, &folder.to_string_lossy()) + "/",
-        None => LOCAL_FILES.to_owned(),
-    }
-}
-
-/// The image's name behind `url`, per-cent-encoded for an address (RFC 3986, unreserved characters
-/// and `/` stay as they are); the plain name if there is no address.
-fn address(url: &str, name: &str) -> String {
-    if url.is_empty() {
-        return name.to_owned();
-    }
-    let mut address = url.to_owned();
-    for byte in name.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                address.push(byte.into());
-            }
-            other => {
-                // Writing to a string cannot fail.
-                let _ = write!(address, "%{other:02X}");
-            }
-        }
-    }
-    address
-}
-
-fn label_config(categories: &[Category]) -> String {
-    let mut xml = format!(
-        "<View>\n  <Image name=\"{TO_NAME}\" value=\"$image\"/>\n  <RectangleLabels \
-         name=\"{FROM_NAME}\" toName=\"{TO_NAME}\">\n"
-    );
-    for category in categories {
-        let _ = writeln!(xml, "    <Label value=\"{}\"/>", escape(&category.name));
-    }
-    xml.push_str("  </RectangleLabels>\n</View>\n");
-    xml
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     #[test]

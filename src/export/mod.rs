@@ -19,6 +19,7 @@ mod counts;
 mod critique;
 mod crops;
 mod csv;
+mod data_set;
 mod draw;
 mod examples;
 mod filter;
@@ -44,6 +45,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use critique::{Critique, VerdictFormat, export_verdicts, write_pairs};
+pub use data_set::data_set;
 pub use jsonl::jsonl_line;
 pub use merge::{Run, merge};
 pub use options::{CropOptions, Options, Padding, read_categories, read_labels_map};
@@ -51,6 +53,7 @@ pub use presence::Missing;
 pub use select::{LeftOut, Selection};
 pub use sorted::SortBy;
 
+use crate::dataset;
 pub use crate::dataset::coco::Category;
 use crate::ownership::{Left, OutputDirectory, OwnershipError};
 use crate::record::Record;
@@ -71,6 +74,18 @@ pub enum Format {
     Voc,
     /// `label-studio/`: tasks with predictions, and the labelling configuration.
     LabelStudio,
+    /// `roboflow/`: COCO files in folders of the splits, as RF-DETR reads them.
+    Roboflow,
+    /// `labelme/`: LabelMe's JSON beside each image.
+    LabelMe,
+    /// `xanylabeling/`: the same for X-AnyLabeling, with scores.
+    XAnyLabeling,
+    /// `cvat.xml`: CVAT for images.
+    Cvat,
+    /// `imagefolder/`: Hugging Face's, with `metadata.jsonl`.
+    ImageFolder,
+    /// `megadetector.json`: for Timelapse and AddaxAI.
+    MegaDetector,
     /// `counts.csv`: a row an image, a column a label.
     Counts,
     /// `crops/`: one PNG a detection.
@@ -83,7 +98,7 @@ pub enum Format {
 
 impl Format {
     /// Every format, in the order in which they are written.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 16] = [
         Self::Jsonl,
         Self::Csv,
         Self::Coco,
@@ -94,6 +109,12 @@ impl Format {
         Self::Crops,
         Self::Overlay,
         Self::Html,
+        Self::Roboflow,
+        Self::LabelMe,
+        Self::XAnyLabeling,
+        Self::Cvat,
+        Self::ImageFolder,
+        Self::MegaDetector,
     ];
 
     /// The format's name on the command line.
@@ -105,6 +126,12 @@ impl Format {
             Self::Yolo => "yolo",
             Self::Voc => "voc",
             Self::LabelStudio => "label-studio",
+            Self::Roboflow => "roboflow",
+            Self::LabelMe => "labelme",
+            Self::XAnyLabeling => "xanylabeling",
+            Self::Cvat => "cvat",
+            Self::ImageFolder => "imagefolder",
+            Self::MegaDetector => "megadetector",
             Self::Counts => "counts",
             Self::Crops => "crops",
             Self::Overlay => "overlay",
@@ -280,7 +307,7 @@ impl Exported {
 }
 
 /// The names of files and folders that formats are written to.
-pub const NAMES: [&str; 15] = [
+pub const NAMES: [&str; 21] = [
     "detections.jsonl",
     "detections.csv",
     "instances.json",
@@ -291,6 +318,12 @@ pub const NAMES: [&str; 15] = [
     "yolo",
     "voc",
     "label-studio",
+    "roboflow",
+    "labelme",
+    "xanylabeling",
+    "cvat.xml",
+    "imagefolder",
+    "megadetector.json",
     "counts.csv",
     "crops",
     "overlays",
@@ -310,6 +343,12 @@ pub fn export(run: &Run, options: &Options, formats: &[Format], out: &OutputDire
         chosen.categories.iter().map(|category| category.name.clone()).collect();
     let input = &Input { run, records: &chosen.records, labels: &labels, options };
     let examples = Examples::of(&chosen);
+    let folder = |format, exported: &mut Exported| {
+        data_set::write_folder(input, &examples, format, out, exported)
+    };
+    let file = |format, name, exported: &mut Exported| {
+        data_set::write_file(input, &examples, format, name, out, exported)
+    };
     for format in formats {
         let written = match format {
             Format::Jsonl => jsonl::write(input, out, &mut exported),
@@ -318,6 +357,14 @@ pub fn export(run: &Run, options: &Options, formats: &[Format], out: &OutputDire
             Format::Yolo => yolo::write(input, &examples, out, &mut exported),
             Format::Voc => voc::write(input, &examples, out, &mut exported),
             Format::LabelStudio => label_studio::write(input, &chosen, out, &mut exported),
+            Format::Roboflow => folder(dataset::Format::Roboflow, &mut exported),
+            Format::LabelMe => folder(dataset::Format::LabelMe, &mut exported),
+            Format::XAnyLabeling => folder(dataset::Format::XAnyLabeling, &mut exported),
+            Format::ImageFolder => folder(dataset::Format::ImageFolder, &mut exported),
+            Format::Cvat => file(dataset::Format::Cvat, "cvat.xml", &mut exported),
+            Format::MegaDetector => {
+                file(dataset::Format::MegaDetector, "megadetector.json", &mut exported)
+            }
             Format::Counts => counts::write(input, out, &mut exported),
             Format::Crops => crops::write(input, out, &mut exported),
             Format::Overlay => overlay::write(input, out, &mut exported),

@@ -4,6 +4,7 @@
 //! images that are chosen. Promises: the same choice on every machine; a sample holds every smaller
 //! sample of the same seed, so that a run over more images goes on with what it has.
 
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -20,8 +21,53 @@ pub struct Choice {
     pub exclude: Vec<String>,
     /// How deep folders and archives are searched; 1 is the folder itself.
     pub max_depth: Option<usize>,
+    /// Names of images that are left out, of a set that has them already.
+    pub known: Known,
     /// How many images there may be, and which of more they are.
     pub most: Option<Most>,
+}
+
+/// Images that a set has already: by their whole names, else by the names of their files, if these
+/// are unique in the set and among the inputs.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The names.
+    pub names: HashSet<String>,
+}
+
+impl Known {
+    /// Takes these images out of `images`, and gives their names.
+    pub(super) fn of(&self, images: &mut Vec<SourceImage>) -> Vec<String> {
+        let base = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
+        let count = |names: &mut dyn Iterator<Item = &str>| {
+            let mut counts: HashMap<String, usize> = HashMap::new();
+            names.for_each(|name| *counts.entry(base(name)).or_default() += 1);
+            counts
+        };
+        if self.names.is_empty() {
+            return Vec::new();
+        }
+        let here = count(&mut images.iter().map(|image| image.name.as_str()));
+        // A name that is there as a whole is no other image's.
+        let exact: HashSet<&str> = images.iter().map(|image| image.name.as_str()).collect();
+        let mut others = self.names.iter().map(String::as_str).filter(|name| !exact.contains(name));
+        let there = count(&mut others);
+        let mut taken = Vec::new();
+        let is_known = |name: &str| {
+            let base = base(name);
+            self.names.contains(name) || here.get(&base) == Some(&1) && there.get(&base) == Some(&1)
+        };
+        let known: Vec<bool> = images.iter().map(|image| is_known(&image.name)).collect();
+        let mut known = known.into_iter();
+        images.retain(|image| {
+            let is_known = known.next() == Some(true);
+            if is_known {
+                taken.push(image.name.clone());
+            }
+            !is_known
+        });
+        taken
+    }
 }
 
 /// A number of images of more.

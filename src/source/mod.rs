@@ -36,7 +36,7 @@ use thiserror::Error;
 
 pub use archive::{Packed, Span};
 use choice::Excluded;
-pub use choice::{Choice, Most};
+pub use choice::{Choice, Known, Most};
 pub use content::Content;
 use inputs::Kind;
 use links::{Link, RealPaths};
@@ -343,7 +343,9 @@ pub fn list_chosen(
         .into_iter()
         .map(|(name, listed)| SourceImage { name, place: listed.place })
         .collect();
-    let not_chosen = choice.most.map_or_else(Vec::new, |most| most.of(&mut images));
+    let mut not_chosen = choice.known.of(&mut images);
+    not_chosen.extend(choice.most.map_or_else(Vec::new, |most| most.of(&mut images)));
+    not_chosen.sort();
     let prefix = String::new();
     Ok(Source {
         root,

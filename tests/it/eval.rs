@@ -384,7 +384,7 @@ fn bad_files_are_named() {
     check(&with("/images/0/id", json!(1.5)), &results, "is of image 1, which is not there");
     check(&with("/annotations", json!([])), &results, "there is no box to find");
     let truth = tiny_truth();
-    check(&truth, &json!({"images": []}), "results.json:1: invalid type: map, expected a sequence");
+    check(&truth, &json!({"images": []}), "results.json: not COCO instances");
     check(&truth, &json!([{"image_id": 1, "category_id": 1}]), "the result in place 1 has no bbox");
     check(
         &truth,
@@ -402,4 +402,74 @@ fn bad_files_are_named() {
     let nothing = write(dir.path(), "results.json", &json!([]));
     let result = printed(&mut eval(&truth, &["--json", "--predictions"], &nothing));
     assert_eq!((&result["figures"]["AP"], &result["figures"]["APm"]), (&json!(0.0), &json!(0.0)));
+}
+
+#[test]
+fn truth_and_predictions_may_be_of_any_format_and_bars_end_with_a_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let coco = json!({
+        "images": [{"id": 5, "file_name": "a.jpg", "width": 100, "height": 80}],
+        "annotations": [
+            {"id": 0, "image_id": 5, "category_id": 1, "bbox": [10, 10, 20, 20], "area": 400, "iscrowd": 0},
+            {"id": 1, "image_id": 5, "category_id": 1, "bbox": [50, 50, 20, 20], "area": 400, "iscrowd": 0},
+        ],
+        "categories": [{"id": 1, "name": "dog"}],
+    });
+    let truth = write(dir.path(), "truth.json", &coco);
+    let to = |from: &Path, format: &str| {
+        let out = dir.path().join(format);
+        let mut command = gemscope();
+        command
+            .arg("convert")
+            .arg(from)
+            .args(["--to", format, "--out"])
+            .arg(&out)
+            .assert()
+            .success();
+        out
+    };
+    let voc = to(&truth, "voc");
+    let mut found = coco.clone();
+    found["annotations"].as_array_mut().unwrap().truncate(1);
+    found["annotations"][0]["score"] = json!(0.75);
+    let drawn = to(&write(dir.path(), "found.json", &found), "xanylabeling");
+    let result = printed(&mut eval(&voc, &["--json", "--predictions"], &drawn));
+    assert_eq!(result["best_f1"]["recall"], 0.5);
+    assert_eq!(result["best_f1"]["threshold"], 0.75);
+    // pycocotools misreads the id 0.
+    let said = eval(&truth, &["--predictions"], &drawn).assert().success();
+    said.stderr(predicates::str::contains("an annotation has the id 0"));
+    let bars = |bars: &str| eval(&voc, &["--fail-under", bars, "--predictions"], &drawn).assert();
+    bars("recall=0.5,precision=1").success();
+    bars("recall=0.6,AP50=0.1")
+        .code(3)
+        .stderr(predicates::str::contains("recall is 0.5000, below 0.6"));
+    bars("APP=0.6").code(1).stderr(predicates::str::contains("no figure is called"));
+}
+
+#[test]
+fn more_than_a_hundred_detections_count_if_that_is_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let annotations: Vec<Value> = (0..150)
+        .map(|n| {
+            json!({"id": n + 1, "image_id": 1, "category_id": 1, "bbox": [n * 10, 0, 9, 9], "area": 81, "iscrowd": 0})
+        })
+        .collect();
+    let truth = json!({
+        "images": [{"id": 1, "file_name": "a.jpg", "width": 1500, "height": 10}],
+        "annotations": annotations,
+        "categories": [{"id": 1, "name": "dog"}],
+    });
+    let results: Vec<Value> = annotations
+        .iter()
+        .map(|one| json!({"image_id": 1, "category_id": 1, "bbox": one["bbox"], "score": 0.5}))
+        .collect();
+    let truth = write(dir.path(), "truth.json", &truth);
+    let results = write(dir.path(), "results.json", &Value::Array(results));
+    let recall = |more: &[&str]| {
+        let more = [more, &["--json", "--predictions"]].concat();
+        printed(&mut eval(&truth, &more, &results))["best_f1"]["recall"].as_f64().unwrap()
+    };
+    assert!((recall(&[]) - 100.0 / 150.0).abs() < 1e-9);
+    assert_eq!(recall(&["--max-dets", "200"]), 1.0);
 }

@@ -400,11 +400,11 @@ proptest! {
             apply_orientation: true,
             ..Run::default()
         };
-        let formats = Format::ALL.into_iter().filter(|format| *format != Format::Crops);
-        let formats: Vec<Format> = formats.collect();
-        let exported = export::export(&run, &Options::default(), &formats,
-            &OutputDirectory::open(&out).unwrap());
-        prop_assert!(exported.remarks.is_empty(), "{:?}", exported.remarks);
+        let formats: Vec<Format> = Format::ALL.into_iter().filter(|format| *format != Format::Crops).collect();
+        let exported = export::export(&run, &Options::default(), &formats, &OutputDirectory::open(&out).unwrap());
+        // Some formats have no word for scores.
+        let others = exported.remarks.iter().filter(|remark| !remark.contains("boxes have scores"));
+        prop_assert_eq!(others.count(), 0, "{:?}", exported.remarks);
         let record = &run.selection.records[0];
         let (width, height) = (f64::from(record.width), f64::from(record.height));
         let coco = json(out.join("instances.json"));

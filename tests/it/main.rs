@@ -21,6 +21,7 @@ mod engines;
 mod eval;
 mod export_formats;
 mod exports;
+mod formats;
 mod generate;
 mod gpu;
 mod help;

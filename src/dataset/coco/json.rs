@@ -17,6 +17,11 @@ use crate::record::{AnswerStatus, BBox};
 pub struct Id(String);
 
 impl Id {
+    /// The id that is that number.
+    pub(super) fn of(number: u64) -> Self {
+        Self(number.to_string())
+    }
+
     /// The number, if it is a whole one that is not negative.
     pub(super) fn number(&self) -> Option<u64> {
         self.0.parse().ok()

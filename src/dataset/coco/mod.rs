@@ -17,4 +17,5 @@ pub(crate) use json::{
 pub(super) use read::read;
 pub use read::{Annotation, CategoryEntry, ImageEntry, Instances};
 pub(crate) use read::{checked_bbox, parse_json};
-pub(super) use write::{Ids, text};
+pub(crate) use write::Ids;
+pub(super) use write::text;

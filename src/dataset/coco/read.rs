@@ -320,6 +320,45 @@ impl Instances {
         Ok(checked)
     }
 
+    /// A dataset as the file that it would be, at `path`; images and categories are counted from 1.
+    pub fn of(dataset: &Dataset, path: &Path) -> Self {
+        let mut instances = Self {
+            path: path.to_owned(),
+            images: Vec::with_capacity(dataset.images.len()),
+            annotations: Vec::new(),
+            categories: Vec::new(),
+            odd_ids: 0,
+            fields: Map::new(),
+        };
+        for (id, name) in (1..).zip(&dataset.categories) {
+            let (id, name, more) = (Id::of(id), name.clone(), Map::new());
+            instances.categories.push(CategoryEntry { id, name, more });
+        }
+        for (place, image) in dataset.images.iter().enumerate() {
+            instances.images.push(ImageEntry {
+                id: Id::of(place as u64 + 1),
+                file_name: Some(image.name.clone()),
+                size: Some((image.width, image.height)),
+                more: Map::new(),
+            });
+            instances.annotations.extend(image.objects.iter().map(|object| {
+                let b = object.bbox;
+                Annotation {
+                    id: object.id,
+                    image: place,
+                    category: object.category,
+                    bbox: [b.x0, b.y0, b.width(), b.height()],
+                    area: object.area,
+                    crowd: object.crowd,
+                    score: object.score,
+                    outline: None,
+                    more: Map::new(),
+                }
+            }));
+        }
+        instances
+    }
+
     /// The places of images and categories by id.
     pub(crate) fn places(&self) -> (HashMap<&Id, usize>, HashMap<&Id, usize>) {
         let images =

@@ -18,7 +18,7 @@ use super::write::{Ids, text};
 pub(in super::super) const FILE: &str = "_annotations.coco.json";
 
 /// How Roboflow calls the splits' folders.
-fn folder_of(split: Split) -> &'static str {
+pub(in super::super) fn folder_of(split: Split) -> &'static str {
     if split == Split::Val { "valid" } else { split.as_str() }
 }
 
@@ -109,18 +109,6 @@ fn drop_placeholder(dataset: &mut Dataset) {
     }
 }
 
-/// The name of an image in the folder of its split: without the folders that say the split.
-fn inner_name(name: &str) -> &str {
-    let mut rest = name;
-    while let Some((folder, inner)) = rest.split_once('/') {
-        if Split::of_word(folder).is_none() && folder != "images" {
-            break;
-        }
-        rest = inner;
-    }
-    rest
-}
-
 pub(in super::super) fn write(
     dataset: &Dataset,
     ids: Ids,
@@ -147,21 +135,8 @@ pub(in super::super) fn write(
         remarks
             .push("there are no splits: all images are in train (`split` makes some)".to_owned());
     }
-    let mut inner: Vec<(Split, &str)> =
-        dataset.images.iter().map(|image| (split_of(image), inner_name(&image.name))).collect();
-    let names = inner.clone();
-    inner.sort_by_key(|(split, name)| (*split as usize, *name));
-    let short = inner.windows(2).all(|pair| pair[0] != pair[1]);
-    let name_of = |place: usize, image: &Image| {
-        if short { names[place].1.to_owned() } else { image.name.clone() }
-    };
-    let names: Vec<String> =
-        dataset.images.iter().enumerate().map(|(place, image)| name_of(place, image)).collect();
     let parts: Vec<Split> = dataset.images.iter().map(split_of).collect();
     number_categories(&mut dataset, ids, remarks);
-    for (image, name) in dataset.images.iter_mut().zip(&names) {
-        image.name.clone_from(name);
-    }
     let ids = Ids { from: None };
     let mut written = Written::default();
     for split in Split::ALL.into_iter().filter(|split| parts.contains(split)) {
@@ -177,8 +152,8 @@ pub(in super::super) fn write(
         }
         written.first.push(file);
     }
-    let place = |(split, name): (&Split, &String)| format!("{}/{name}", folder_of(*split));
-    written.places = parts.iter().zip(&names).map(place).collect();
+    let place = |image: &Image| format!("{}/{}", folder_of(split_of(image)), image.name);
+    written.places = dataset.images.iter().map(place).collect();
     written.images = "train, valid and test".to_owned();
     Ok(written)
 }
@@ -221,17 +196,5 @@ fn number_categories(dataset: &mut Dataset, ids: Ids, remarks: &mut Vec<String>)
         for object in dataset.images.iter_mut().flat_map(|image| &mut image.objects) {
             object.category += 1;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folders_that_say_the_split_are_no_part_of_a_name() {
-        let names =
-            ["a.jpg", "train/images/a.jpg", "val/x/a.jpg", "images/test/a.jpg", "x/val/a.jpg"];
-        assert_eq!(names.map(inner_name), ["a.jpg", "a.jpg", "x/a.jpg", "a.jpg", "x/val/a.jpg"]);
     }
 }

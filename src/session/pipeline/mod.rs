@@ -53,7 +53,7 @@ use crate::record::{
 };
 use crate::run::{Control, MIN_ROWS};
 use crate::server::ServerOptions;
-use crate::source::{Choice, Most};
+use crate::source::{Choice, Known, Most};
 
 layers! {
     /// `[task]`
@@ -520,6 +520,7 @@ impl ChoiceSection {
         Ok(Choice {
             exclude: self.exclude.clone(),
             max_depth: self.max_depth.map(|depth| depth as usize),
+            known: Known::default(),
             most: sample.or(self.limit.map(|count| Most::First(count as usize))),
         })
     }

@@ -1,0 +1,320 @@
+//! LabelMe's and X-AnyLabeling's JSON: one file an image, beside it.
+//!
+//! In: a folder of such files. Out: a [`Dataset`], or those files. Promises: a rectangle is its
+//! box, a polygon, a turned rectangle and a circle have the box around them; what is no area
+//! (points and lines) is counted; the file's own stem names the image if one of that name is beside
+//! it.
+//!
+//! The format is that of labelme 5 (`labelme/label_file.py`); X-AnyLabeling adds `score`,
+//! `difficult` and `attributes`, and writes rectangles with four corners.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::coco::parse_json;
+use super::labels::{Labels, sort_categories};
+use super::model::{self, Outline};
+use super::reading::{Reading, files_under, find_image, images_under, size_of, stem};
+use super::writing::{Keeps, Put, Written, label_files, remark_case};
+use super::{Dataset, DatasetError, Image, Object};
+use crate::record::BBox;
+
+/// Whose files are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Flavour {
+    LabelMe,
+    XAnyLabeling,
+}
+
+#[derive(Deserialize)]
+struct File {
+    shapes: Vec<Value>,
+    #[serde(rename = "imagePath")]
+    image_path: Option<String>,
+    #[serde(rename = "imageWidth")]
+    width: Option<f64>,
+    #[serde(rename = "imageHeight")]
+    height: Option<f64>,
+}
+
+#[derive(Deserialize)]
+struct Shape {
+    label: String,
+    points: Vec<[f64; 2]>,
+    // Files of early versions have polygons alone.
+    shape_type: Option<String>,
+    group_id: Option<Value>,
+    score: Option<f64>,
+    #[serde(default)]
+    difficult: Option<bool>,
+}
+
+/// Whether the folder `path` holds such files: its first JSON file has shapes.
+pub(super) fn is_at(path: &Path) -> bool {
+    let Ok(files) = files_under(path, &["json"]) else { return false };
+    files.first().is_some_and(|file| parse_json::<File>(&path.join(file)).is_ok())
+}
+
+pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, DatasetError> {
+    let files = files_under(path, &["json"])?;
+    let elsewhere: Vec<&Path> = reading.images.into_iter().chain([path]).collect();
+    let mut by_stem: HashMap<String, String> = HashMap::new();
+    for folder in &elsewhere {
+        for name in images_under(folder, reading.remarks)? {
+            by_stem.entry(stem(&name).to_owned()).or_insert(name);
+        }
+    }
+    let mut labels = Labels::default();
+    let (mut images, mut others) = (Vec::new(), BTreeMap::<String, usize>::new());
+    let mut foreign = 0;
+    for name in &files {
+        let file_path = path.join(name);
+        let value: Value = match reading.caught(parse_json(&file_path), "files that are no JSON")? {
+            Some(value) => value,
+            None => continue,
+        };
+        if value.get("shapes").is_none() {
+            foreign += 1;
+            continue;
+        }
+        let file: File = match serde_json::from_value(value) {
+            Ok(file) => file,
+            Err(error) => {
+                let kind = "files that are not LabelMe's";
+                reading.problem(&file_path, None, kind, error.to_string());
+                continue;
+            }
+        };
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let inner = |base: &str| {
+            if folder.is_empty() { base.to_owned() } else { format!("{folder}/{base}") }
+        };
+        let stated = file
+            .image_path
+            .as_deref()
+            .map(|path| inner(path.rsplit(['/', '\\']).next().unwrap_or_default()));
+        let own = by_stem.get(stem(name)).cloned();
+        let beside = stated.clone().filter(|name| find_image(name, &elsewhere).is_some());
+        let Some(image_name) = own.or(beside).or(stated).filter(|name| !name.is_empty()) else {
+            let what = "no imagePath, and no image is called as the file is";
+            reading.problem(&file_path, None, "files that name no image", what);
+            continue;
+        };
+        let image_file = find_image(&image_name, &elsewhere);
+        let stated = file.width.zip(file.height).filter(|(w, h)| *w >= 1.0 && *h >= 1.0);
+        let (width, height) = match (&image_file, stated) {
+            (_, Some((width, height))) => (width as u32, height as u32),
+            (Some(image), None) => {
+                match reading.caught(size_of(image), "images that cannot be read")? {
+                    Some(size) => size,
+                    None => continue,
+                }
+            }
+            (None, None) => {
+                let what =
+                    "no size, and the image is not there to look: say where with --images DIR";
+                reading.problem(&file_path, None, "images of which nobody knows the size", what);
+                continue;
+            }
+        };
+        let mut image =
+            Image { name: image_name, width, height, file: image_file, ..Image::default() };
+        add_shapes(&mut image, file.shapes, &file_path, &mut labels, &mut others, reading);
+        images.push(image);
+    }
+    for (kind, count) in others {
+        reading
+            .remarks
+            .push(format!("{count} shapes of the kind {kind} are left out: they have no area"));
+    }
+    if foreign > 0 {
+        reading.remarks.push(format!("{foreign} .json files have no shapes, and are left out"));
+    }
+    if images.is_empty() && foreign > 0 {
+        return Err(DatasetError::file(path, "none of its .json files has shapes"));
+    }
+    let mut dataset = Dataset { categories: labels.into_names(), images, ..Dataset::default() };
+    sort_categories(&mut dataset);
+    Ok(dataset)
+}
+
+/// Adds the objects that `shapes` of the file `file` are; counts those that are none in `others`.
+fn add_shapes(
+    image: &mut Image,
+    shapes: Vec<Value>,
+    file: &Path,
+    labels: &mut Labels,
+    others: &mut BTreeMap<String, usize>,
+    reading: &mut Reading<'_>,
+) {
+    let (width, height) = (image.width, image.height);
+    let mut groups: HashMap<(String, String), usize> = HashMap::new();
+    for (shape, number) in shapes.into_iter().zip(1..) {
+        let shape: Shape = match serde_json::from_value(shape) {
+            Ok(shape) => shape,
+            Err(error) => {
+                let what = format!("shape {number}: {error}");
+                reading.problem(file, None, "shapes that cannot be read", what);
+                continue;
+            }
+        };
+        let kind = shape.shape_type.as_deref().unwrap_or("polygon");
+        let (bbox, polygon) = match area_of(kind, &shape.points) {
+            Ok(area) => area,
+            Err(true) => {
+                *others.entry(kind.to_owned()).or_default() += 1;
+                continue;
+            }
+            Err(false) => {
+                let what = format!("shape {number}: a {kind} of {} points", shape.points.len());
+                reading.problem(file, None, "shapes with too few points", what);
+                continue;
+            }
+        };
+        let category = labels.place(&shape.label);
+        // Polygons of one group are the parts of one object.
+        let group = shape.group_id.filter(|id| !id.is_null() && polygon.is_some());
+        let group = group.map(|id| (shape.label.clone(), id.to_string()));
+        let first = group.as_ref().and_then(|group| groups.get(group));
+        if let (Some(first), Some(part)) = (first, &polygon) {
+            join(&mut image.objects[*first], part.clone(), &BBox::whole(width, height));
+            continue;
+        }
+        let Some(bbox) = reading.inside(bbox, width, height) else { continue };
+        let mut object = Object::of_box(category, bbox);
+        object.score = shape.score;
+        object.crowd = shape.difficult == Some(true);
+        if let Some(polygon) = polygon {
+            let polygons = vec![polygon];
+            object.area = model::area(&polygons);
+            object.outline = Some(Box::new(Outline::Polygons(polygons)));
+        }
+        groups.extend(group.map(|group| (group, image.objects.len())));
+        image.objects.push(object);
+    }
+}
+
+/// Adds a part to an object of polygons.
+fn join(object: &mut Object, part: Vec<f64>, whole: &BBox) {
+    let Some(Outline::Polygons(polygons)) = object.outline.as_deref_mut() else { return };
+    polygons.push(part);
+    object.area = model::area(polygons);
+    if let Some(bounds) = model::bounds(polygons) {
+        object.bbox = BBox {
+            x0: bounds.x0.max(whole.x0),
+            y0: bounds.y0.max(whole.y0),
+            x1: bounds.x1.min(whole.x1),
+            y1: bounds.y1.min(whole.y1),
+        };
+    }
+}
+
+/// The box of a shape, and its polygon if it is no upright rectangle; else whether a shape of that
+/// kind has no area at all.
+fn area_of(kind: &str, points: &[[f64; 2]]) -> Result<(BBox, Option<Vec<f64>>), bool> {
+    let around = |points: &[[f64; 2]]| {
+        let axis = |axis: usize| points.iter().map(move |point| point[axis]);
+        BBox {
+            x0: axis(0).fold(f64::INFINITY, f64::min),
+            y0: axis(1).fold(f64::INFINITY, f64::min),
+            x1: axis(0).fold(f64::NEG_INFINITY, f64::max),
+            y1: axis(1).fold(f64::NEG_INFINITY, f64::max),
+        }
+    };
+    match (kind, points) {
+        ("rectangle" | "mask", [_, _, ..]) => Ok((around(points), None)),
+        ("polygon" | "rotation", [_, _, _, ..]) => {
+            Ok((around(points), Some(points.as_flattened().to_vec())))
+        }
+        // The middle, and a point on the edge.
+        ("circle", [[x, y], [u, v]]) => {
+            let radius = (u - x).hypot(v - y);
+            let bbox = BBox { x0: x - radius, y0: y - radius, x1: x + radius, y1: y + radius };
+            Ok((bbox, None))
+        }
+        ("rectangle" | "mask" | "polygon" | "rotation" | "circle", _) => Err(false),
+        _ => Err(true),
+    }
+}
+
+#[derive(Serialize)]
+struct WrittenShape<'d> {
+    label: &'d str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<f64>,
+    points: Vec<[f64; 2]>,
+    group_id: Option<usize>,
+    description: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    difficult: Option<bool>,
+    shape_type: &'static str,
+    flags: Map<String, Value>,
+    #[serde(flatten)]
+    more: Map<String, Value>,
+}
+
+pub(crate) fn write(
+    dataset: &Dataset,
+    flavour: Flavour,
+    put: &mut Put<'_>,
+    remarks: &mut Vec<String>,
+) -> Result<Written, DatasetError> {
+    let is_x = flavour == Flavour::XAnyLabeling;
+    let (name, version) = if is_x { ("X-AnyLabeling", "2.4.4") } else { ("LabelMe", "5.5.0") };
+    remark_case(dataset, remarks);
+    for (image, file) in dataset.images.iter().zip(label_files(dataset, "json")?) {
+        let mut shapes = Vec::new();
+        for (number, object) in image.objects.iter().enumerate() {
+            let b = object.bbox;
+            let corners = [[b.x0, b.y0], [b.x1, b.y0], [b.x1, b.y1], [b.x0, b.y1]];
+            let (kind, parts): (&'static str, Vec<Vec<[f64; 2]>>) = match object.polygons() {
+                Some(polygons) => {
+                    let points = |polygon: &Vec<f64>| polygon.as_chunks::<2>().0.to_vec();
+                    ("polygon", polygons.iter().map(points).collect())
+                }
+                None if is_x => ("rectangle", vec![corners.to_vec()]),
+                None => ("rectangle", vec![vec![corners[0], corners[2]]]),
+            };
+            let group_id = (parts.len() > 1).then_some(number);
+            for points in parts {
+                let mut more = Map::new();
+                if is_x {
+                    more.insert("attributes".to_owned(), json!({}));
+                    more.insert("kie_linking".to_owned(), json!([]));
+                } else {
+                    more.insert("mask".to_owned(), Value::Null);
+                }
+                shapes.push(WrittenShape {
+                    label: &dataset.categories[object.category],
+                    score: object.score.filter(|_| is_x),
+                    points,
+                    group_id,
+                    description: "",
+                    difficult: is_x.then_some(object.crowd),
+                    shape_type: kind,
+                    flags: Map::new(),
+                    more,
+                });
+            }
+        }
+        let base = image.name.rsplit('/').next().unwrap_or(&image.name);
+        let text = json!({
+            "version": version,
+            "flags": {},
+            "shapes": shapes,
+            "imagePath": base,
+            "imageData": null,
+            "imageHeight": image.height,
+            "imageWidth": image.width,
+        });
+        put(&file, format!("{text:#}\n").as_bytes())?;
+    }
+    let keeps =
+        Keeps { polygons: true, areas: true, scores: is_x, crowds: is_x, ..Keeps::default() };
+    dataset.remark_lost(name, keeps, remarks);
+    let places = dataset.images.iter().map(|image| image.name.clone()).collect();
+    Ok(Written { first: vec![String::new()], images: String::new(), places })
+}
