@@ -12,6 +12,8 @@ use super::names::{number_at_end, plain};
 
 /// The longest way that is followed.
 pub(super) const MOST_DEPTH: usize = 100;
+/// The most inputs of a node that are looked at; real nodes have some dozens.
+const MOST_INPUTS: usize = 500;
 
 /// A graph as it is run: nodes by their ids, in the order of the file.
 #[derive(Default)]
@@ -77,8 +79,8 @@ impl Graph {
     }
 
     pub(super) fn add(&mut self, id: String, class: String, inputs: Map<String, Value>) {
-        let inputs =
-            inputs.into_iter().map(|(name, value)| Input { name: plain(&name), value }).collect();
+        let inputs = inputs.into_iter().take(MOST_INPUTS);
+        let inputs = inputs.map(|(name, value)| Input { name: plain(&name), value }).collect();
         self.places.insert(id.clone(), self.nodes.len());
         self.nodes.push(Node { id, class, inputs, outputs: Vec::new() });
     }

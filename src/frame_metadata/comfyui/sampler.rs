@@ -130,7 +130,8 @@ impl Walk<'_> {
         }
         if samples {
             // The second stage of a cascade is told by its conditioning what the first one made.
-            let stage = self.stage(node);
+            let may_be = self.parts.len() < MOST_ENDERS;
+            let stage = may_be.then(|| self.stage(node)).flatten();
             if let Some(found) = stage.and_then(|next| self.from(next, way, depth + 1)) {
                 return Some(found);
             }

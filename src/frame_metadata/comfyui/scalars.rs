@@ -12,6 +12,9 @@ use super::graph::{Graph, Link, MOST_DEPTH};
 use super::names::{Kind, kind};
 use super::sampler::is_sampler;
 
+/// The most nodes that a value is looked for in.
+const MOST_NODES: usize = 10_000;
+
 /// A value and where it stands.
 #[derive(Clone, Copy)]
 pub(super) struct Found<'g> {
@@ -141,7 +144,7 @@ fn upstream<'g>(
     follows: impl Fn(&str) -> bool,
 ) -> Option<Found<'g>> {
     let (mut seen, mut queue) = (HashSet::from([from]), VecDeque::from([from]));
-    while let Some(node) = queue.pop_front() {
+    while let Some(node) = queue.pop_front().filter(|_| seen.len() < MOST_NODES) {
         for link in graph.links(node, &follows) {
             if !seen.insert(link.node) {
                 continue;
