@@ -61,7 +61,7 @@ impl Args {
     }
 
     /// The run's directory; `None` for a dry run.
-    pub(crate) fn out(&self) -> Option<&std::path::Path> {
+    pub(crate) fn out(&self) -> Option<&Path> {
         self.out.as_deref().filter(|_| !self.dry_run)
     }
 }
