@@ -54,17 +54,23 @@ fn man_pages_are_written_once_and_over_nothing() {
     assert_eq!(fs::read_to_string(&page).unwrap(), "mine");
 }
 
-#[test]
-fn the_page_of_commands_has_every_command() {
-    let page = include_str!("../../docs/COMMANDS.md");
+/// All commands, in the order of the help.
+fn commands() -> Vec<String> {
     let help = printed(&["--help"]);
-    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
-    let names: Vec<&str> = commands
+    let lines = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    lines
         .take_while(|line| !line.is_empty())
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .filter(|name| *name != "help")
-        .collect();
+        .map(String::from)
+        .collect()
+}
+
+#[test]
+fn the_page_of_commands_has_every_command() {
+    let page = include_str!("../../docs/COMMANDS.md");
+    let names = commands();
     assert!(names.len() >= 14, "{names:?}");
     for name in names {
         assert!(
@@ -72,6 +78,54 @@ fn the_page_of_commands_has_every_command() {
             "{name}"
         );
     }
+}
+
+/// docs/FLAGS.md as the command's own help makes it.
+fn page_of_flags() -> String {
+    let mut page = String::from(
+        "# Flags\n\nThe help of every command, as `--help` prints it. This page is made of it: \
+         `GEMSCOPE_BLESS=1 cargo\ntest --test it help::` writes it again, and a test fails where \
+         it is old. Flags that all commands have\nstand once, at the end.\n",
+    );
+    let whole = help_of(&[]);
+    let (_, global) = whole.split_once("Options:\n").unwrap();
+    for name in commands() {
+        let mut words = vec![name.as_str()];
+        let mut more = vec![Vec::new()];
+        if name == "model" {
+            more = ["download", "list", "inspect"].map(|name| vec![name]).to_vec();
+        }
+        for sub in more {
+            words.truncate(1);
+            words.extend(sub);
+            let help = help_of(&words);
+            let (help, rest) = help.split_once("Global options:\n").unwrap_or((help.as_str(), ""));
+            // What stands behind the global options are examples.
+            let behind = rest.split_once("\n\n").map_or("", |(_, behind)| behind);
+            let text = format!("{}\n\n{behind}", help.trim_end());
+            let title = words.join(" ");
+            page += &format!("\n## {title}\n\n```text\n{}\n```\n", text.trim_end());
+        }
+    }
+    page + &format!("\n## Every command\n\n```text\n{}\n```\n", global.trim_end())
+}
+
+fn help_of(words: &[&str]) -> String {
+    let output = gemscope().args(words).arg("--help").env("COLUMNS", "100").output().unwrap();
+    assert!(output.status.success(), "{words:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_page_of_flags_is_that_of_the_code() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/FLAGS.md");
+    let page = page_of_flags();
+    if std::env::var_os("GEMSCOPE_BLESS").is_some() {
+        fs::write(path, &page).unwrap();
+    }
+    let kept = fs::read_to_string(path).unwrap_or_default();
+    let first = page.lines().zip(kept.lines()).find(|(now, kept)| now != kept);
+    assert!(page == kept, "docs/FLAGS.md is old, {first:?}: GEMSCOPE_BLESS=1 writes it again");
 }
 
 #[test]
