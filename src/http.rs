@@ -303,9 +303,10 @@ mod tests {
         for posts in [true, false] {
             let url = drips(head);
             let began = std::time::Instant::now();
-            let response = match posts {
-                true => client.post(&url, &[], b"{}", longest),
-                false => client.get(&url, &[], Some(longest)),
+            let response = if posts {
+                client.post(&url, &[], b"{}", longest)
+            } else {
+                client.get(&url, &[], Some(longest))
             };
             let error = read_body(&url, response.unwrap(), 1 << 20, longest).unwrap_err();
             assert!(matches!(error, HttpError::TimedOut { .. }), "{error}");

@@ -64,7 +64,7 @@ enum Loaded {
     Failed(Box<Record>),
 }
 
-/// QuestionSource `engine` about all of `images`; `None` if the batch was stopped.
+/// Asks `engine` about all of `images`; `None` if the batch was stopped.
 ///
 /// # Errors
 /// [`RunError`] if the engine ends, or fails at three images in a row.
