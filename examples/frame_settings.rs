@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use gemscope::frame_metadata::{SIDECAR_EXTENSIONS, read, read_sidecar};
+use gemscope::record::GenerationSettings;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let folder = PathBuf::from(std::env::args().nth(1).ok_or("which folder?")?);
@@ -24,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             texts.flatten().find_map(|text| read_sidecar(&text))
         };
         let settings =
-            read(&std::fs::read(file)?).filter(|settings| settings.is_known()).or_else(beside);
+            read(&std::fs::read(file)?).filter(GenerationSettings::is_known).or_else(beside);
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         writeln!(out, "{}", serde_json::json!({ "file": name, "settings": settings }))?;
     }

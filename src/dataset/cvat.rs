@@ -255,26 +255,22 @@ pub(crate) fn write(
             let source = if object.score.is_some() { "auto" } else { "manual" };
             let head = format!("label=\"{label}\" source=\"{source}\" occluded=\"0\"");
             // A shape of several polygons would become several objects.
-            match object.polygons() {
-                Some([polygon]) => {
-                    let points = polygon.as_chunks::<2>().0.iter();
-                    let points: Vec<String> =
-                        points.map(|[x, y]| format!("{x:.2},{y:.2}")).collect();
-                    let points = points.join(";");
-                    let _ = writeln!(
-                        text,
-                        "    <polygon {head} points=\"{points}\" z_order=\"0\">\n    </polygon>"
-                    );
-                }
-                _ => {
-                    let b = object.bbox;
-                    let _ = writeln!(
-                        text,
-                        "    <box {head} xtl=\"{:.3}\" ytl=\"{:.3}\" xbr=\"{:.3}\" ybr=\"{:.3}\" \
-                         z_order=\"0\">\n    </box>",
-                        b.x0, b.y0, b.x1, b.y1
-                    );
-                }
+            if let Some([polygon]) = object.polygons() {
+                let points = polygon.as_chunks::<2>().0.iter();
+                let points: Vec<String> = points.map(|[x, y]| format!("{x:.2},{y:.2}")).collect();
+                let points = points.join(";");
+                let _ = writeln!(
+                    text,
+                    "    <polygon {head} points=\"{points}\" z_order=\"0\">\n    </polygon>"
+                );
+            } else {
+                let b = object.bbox;
+                let _ = writeln!(
+                    text,
+                    "    <box {head} xtl=\"{:.3}\" ytl=\"{:.3}\" xbr=\"{:.3}\" ybr=\"{:.3}\" \
+                     z_order=\"0\">\n    </box>",
+                    b.x0, b.y0, b.x1, b.y1
+                );
             }
         }
         text.push_str("  </image>\n");

@@ -202,12 +202,11 @@ impl Dataset {
         }
         let mut dropped = 0;
         for image in &mut self.images {
-            image.objects.retain_mut(|object| match places[object.category] {
-                Some(place) => {
+            image.objects.retain_mut(|object| {
+                if let Some(place) = places[object.category] {
                     object.category = place;
                     true
-                }
-                None => {
+                } else {
                     dropped += 1;
                     false
                 }

@@ -5,7 +5,7 @@
 //! library's guide to object detection has them; names of categories are written beside their
 //! numbers.
 //!
-//! The format is that of huggingface.co/docs/datasets/image_dataset.
+//! The format is that of `huggingface.co/docs/datasets/image_dataset`.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

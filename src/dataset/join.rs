@@ -17,7 +17,9 @@ pub(crate) fn match_images(known: &[Image], others: &[Image]) -> Vec<Option<usiz
     let base = |image: &Image| image.name.rsplit('/').next().unwrap_or_default().to_owned();
     let count = |images: &[Image]| {
         let mut counts: HashMap<String, usize> = HashMap::new();
-        images.iter().for_each(|image| *counts.entry(base(image)).or_default() += 1);
+        for image in images {
+            *counts.entry(base(image)).or_default() += 1;
+        }
         counts
     };
     let by_name: HashMap<&str, usize> =

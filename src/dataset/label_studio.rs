@@ -4,7 +4,7 @@
 //! [`Dataset`], or tasks to import. Promises: what people drew counts before predictions; a task
 //! that nobody has annotated is no image without boxes; a skipped annotation is none.
 //!
-//! The format is that of labelstud.io/guide/task_format; values are per cent of the image.
+//! The format is that of `labelstud.io/guide/task_format`; values are per cent of the image.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -92,8 +92,8 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
     for ((task, number), name) in found.into_iter().zip(names) {
         let file = find_image(&name, &folders);
         let size = |key: &str| {
-            let sizes = task.results.iter().filter_map(|result| result.get(key)?.as_u64());
-            sizes.last().filter(|size| *size > 0).and_then(|size| u32::try_from(size).ok())
+            let mut sizes = task.results.iter().filter_map(|result| result.get(key)?.as_u64());
+            sizes.next_back().filter(|size| *size > 0).and_then(|size| u32::try_from(size).ok())
         };
         let size = match (size("original_width").zip(size("original_height")), &file) {
             (Some(size), _) => Some(size),
@@ -283,29 +283,26 @@ fn region(image: &Image, number: usize, object: &Object, label: &str) -> Value {
         Some([polygon]) => Some(polygon),
         _ => None,
     };
-    let (kind, from_name, value) = match polygon {
-        Some(polygon) => {
-            let points: Vec<[f64; 2]> = (polygon.as_chunks::<2>().0.iter())
-                .map(|[x, y]| [part(*x, width), part(*y, height)])
-                .collect();
-            (
-                "polygonlabels",
-                "polygon",
-                json!({"points": points, "closed": true, "polygonlabels": [label]}),
-            )
-        }
-        None => {
-            let b = object.bbox;
-            let value = json!({
-                "x": part(b.x0, width),
-                "y": part(b.y0, height),
-                "width": part(b.width(), width),
-                "height": part(b.height(), height),
-                "rotation": 0,
-                "rectanglelabels": [label],
-            });
-            ("rectanglelabels", FROM_NAME, value)
-        }
+    let (kind, from_name, value) = if let Some(polygon) = polygon {
+        let points: Vec<[f64; 2]> = (polygon.as_chunks::<2>().0.iter())
+            .map(|[x, y]| [part(*x, width), part(*y, height)])
+            .collect();
+        (
+            "polygonlabels",
+            "polygon",
+            json!({"points": points, "closed": true, "polygonlabels": [label]}),
+        )
+    } else {
+        let b = object.bbox;
+        let value = json!({
+            "x": part(b.x0, width),
+            "y": part(b.y0, height),
+            "width": part(b.width(), width),
+            "height": part(b.height(), height),
+            "rotation": 0,
+            "rectanglelabels": [label],
+        });
+        ("rectanglelabels", FROM_NAME, value)
     };
     let mut region = json!({
         "id": format!("{:016x}-{number}", digest::number(&image.name)),

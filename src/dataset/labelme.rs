@@ -45,7 +45,8 @@ struct Shape {
     label: String,
     points: Vec<[f64; 2]>,
     // Files of early versions have polygons alone.
-    shape_type: Option<String>,
+    #[serde(rename = "shape_type")]
+    kind: Option<String>,
     group_id: Option<Value>,
     score: Option<f64>,
     #[serde(default)]
@@ -161,7 +162,7 @@ fn add_shapes(
                 continue;
             }
         };
-        let kind = shape.shape_type.as_deref().unwrap_or("polygon");
+        let kind = shape.kind.as_deref().unwrap_or("polygon");
         let (bbox, polygon) = match area_of(kind, &shape.points) {
             Ok(area) => area,
             Err(true) => {

@@ -82,12 +82,11 @@ fn has_drive(name: &str) -> bool {
 
 /// The path in an address, decoded: what stands in `?d=` on a Label Studio server.
 fn path_of_address(address: &str) -> String {
-    let path = match address.split_once("/data/local-files/?d=") {
-        Some((_, path)) => path.split('&').next().unwrap_or_default(),
-        None => {
-            let path = address.split(['?', '#']).next().unwrap_or_default();
-            path.split_once("://").map_or(path, |(_, path)| path)
-        }
+    let path = if let Some((_, path)) = address.split_once("/data/local-files/?d=") {
+        path.split('&').next().unwrap_or_default()
+    } else {
+        let path = address.split(['?', '#']).next().unwrap_or_default();
+        path.split_once("://").map_or(path, |(_, path)| path)
     };
     decoded(path)
 }

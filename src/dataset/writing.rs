@@ -28,6 +28,7 @@ pub(crate) struct Written {
 }
 
 /// What a format has a word for, beside boxes, labels, names and sizes.
+#[allow(clippy::struct_excessive_bools)] // each is a column of a table
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Keeps {
     pub(crate) ids: bool,

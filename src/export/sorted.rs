@@ -126,24 +126,21 @@ fn put(
     sort: SortBy,
 ) -> Result<Result<(), String>, ExportError> {
     let mut done = Ok(());
-    match images.file(record).filter(|_| sort == SortBy::Link) {
+    if let Some(file) = images.file(record).filter(|_| sort == SortBy::Link) {
         // A link that leads nowhere would be found only when the images are needed.
-        Some(file) => {
-            let Ok(file) = file.canonicalize() else {
-                return Ok(Err("is not there any more".to_owned()));
-            };
-            for name in names {
-                done = done.and(sorted.link_named(&name, &file, record.sha256.as_ref())?);
-            }
+        let Ok(file) = file.canonicalize() else {
+            return Ok(Err("is not there any more".to_owned()));
+        };
+        for name in names {
+            done = done.and(sorted.link_named(&name, &file, record.sha256.as_ref())?);
         }
-        None => {
-            let bytes = match images.bytes(record) {
-                Ok(bytes) => bytes,
-                Err(reason) => return Ok(Err(reason)),
-            };
-            for name in names {
-                done = done.and(sorted.copy_named(&name, &bytes, &images.original(record))?);
-            }
+    } else {
+        let bytes = match images.bytes(record) {
+            Ok(bytes) => bytes,
+            Err(reason) => return Ok(Err(reason)),
+        };
+        for name in names {
+            done = done.and(sorted.copy_named(&name, &bytes, &images.original(record))?);
         }
     }
     Ok(done)

@@ -30,7 +30,7 @@ enum Bytes {
     /// As they stand in the file, from the offset of the span.
     Plain(BufReader<File>),
     /// Deflated.
-    Deflated(Inflated),
+    Deflated(Box<Inflated>),
 }
 
 impl Content {
@@ -61,7 +61,7 @@ impl Content {
         file.seek(SeekFrom::Start(span.offset))?;
         let bytes = match span.packed {
             Some(Packed { deflated: true, .. }) => {
-                Bytes::Deflated(Inflated::new(file, span.offset, length))
+                Bytes::Deflated(Box::new(Inflated::new(file, span.offset, length)))
             }
             _ => Bytes::Plain(BufReader::new(file)),
         };

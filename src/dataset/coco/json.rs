@@ -166,9 +166,10 @@ impl<'de> Deserialize<'de> for Lenient<bool> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(Scalar(|word| match word {
             Word::Bool(flag) => Some(flag),
-            Word::Number(number) => [(0.0, false), (1.0, true)]
-                .into_iter()
-                .find_map(|(is, flag)| (number == is).then_some(flag)),
+            // Exactly 0 or 1: other numbers are no flags.
+            Word::Number(number) if number.to_bits() == 1.0_f64.to_bits() => Some(true),
+            Word::Number(number) if number.abs().to_bits() == 0 => Some(false),
+            Word::Number(_) => None,
             Word::Text(text) => match text.trim().to_ascii_lowercase().as_str() {
                 "0" | "false" | "" => Some(false),
                 "1" | "true" => Some(true),
@@ -492,6 +493,7 @@ pub(crate) struct WrittenImage<'d> {
     pub(crate) more: Option<&'d Map<String, Value>>,
 }
 
+#[allow(clippy::ref_option_ref)] // what serde's derive writes
 #[derive(Clone, Serialize)]
 pub(crate) struct WrittenAnnotation<'d> {
     pub(crate) id: u64,
@@ -518,6 +520,7 @@ impl WrittenAnnotation<'_> {
 }
 
 /// An outline as COCO has it; an empty list if there is none.
+#[allow(clippy::ref_option_ref, clippy::trivially_copy_pass_by_ref)] // as serde calls it
 fn segmentation<S: Serializer>(
     outline: &Option<&Outline>,
     serializer: S,

@@ -154,7 +154,7 @@ pub(in super::super) fn write(
     }
     let place = |image: &Image| format!("{}/{}", folder_of(split_of(image)), image.name);
     written.places = dataset.images.iter().map(place).collect();
-    written.images = "train, valid and test".to_owned();
+    "train, valid and test".clone_into(&mut written.images);
     Ok(written)
 }
 

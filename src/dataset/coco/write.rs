@@ -61,8 +61,8 @@ pub(crate) fn category_ids(dataset: &Dataset, ids: Ids) -> Vec<u64> {
 ///
 /// # Errors
 /// None that is known: it is plain data.
-pub(crate) fn text<'d>(
-    dataset: &'d Dataset,
+pub(crate) fn text(
+    dataset: &Dataset,
     wanted: impl Fn(&Image) -> bool,
     ids: Ids,
     remarks: &mut Vec<String>,

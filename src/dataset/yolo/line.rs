@@ -149,7 +149,7 @@ mod tests {
         assert_eq!((line.class, corners(&line)), (1, [0.25, 0.0, 0.75, 1.0]));
         assert_eq!((line.shape, line.score), (Shape::Box, None));
         let line = read("0.0 0.1 0.2 0.5 0.1 0.3 0.9", None);
-        assert_eq!(corners(&line), [0.1, 0.1, 0.5, 0.9]);
+        assert_eq!(line.bbox, BBox { x0: 0.1, y0: 0.1, x1: 0.5, y1: 0.9 });
         assert!(matches!(line.shape, Shape::Outline(points) if points.len() == 6));
         // How visible a point is may be 2; that it lies elsewhere does not move the box.
         let line = read("0 0.5 0.5 0.5 1 0.9 0.9 2", Some(3));

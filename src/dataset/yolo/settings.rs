@@ -285,7 +285,7 @@ pub(super) fn data_yaml(
     if let Some(class) = names.iter().position(String::is_empty) {
         return Err(DatasetError::file(path, format!("class {class} has an empty name")));
     }
-    if let Some(nc) = data.nc.filter(|nc| *nc != names.len() as f64) {
+    if let Some(nc) = data.nc.filter(|nc| (*nc - names.len() as f64).abs() > 0.0) {
         return Err(DatasetError::file(
             path,
             format!("nc is {nc}, but there are {} names", names.len()),
@@ -303,7 +303,7 @@ pub(super) fn data_yaml(
         };
         for entry in entries.into_iter().filter(|entry| !entry.is_empty()) {
             let place = resolve(&base, &entry);
-            parts.push(Part { split, place, entry });
+            parts.push(Part { split, entry, place });
         }
     }
     by_tail(&mut parts, &base, remarks);
