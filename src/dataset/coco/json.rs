@@ -493,7 +493,6 @@ pub(crate) struct WrittenImage<'d> {
     pub(crate) more: Option<&'d Map<String, Value>>,
 }
 
-#[allow(clippy::ref_option_ref)] // what serde's derive writes
 #[derive(Clone, Serialize)]
 pub(crate) struct WrittenAnnotation<'d> {
     pub(crate) id: u64,
@@ -502,8 +501,7 @@ pub(crate) struct WrittenAnnotation<'d> {
     bbox: [f64; 4],
     pub(crate) area: f64,
     pub(crate) iscrowd: u8,
-    #[serde(serialize_with = "segmentation")]
-    pub(crate) segmentation: Option<&'d Outline>,
+    pub(crate) segmentation: WrittenOutline<'d>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) score: Option<f64>,
     #[serde(flatten)]
@@ -514,21 +512,22 @@ impl WrittenAnnotation<'_> {
     /// A single object whose area is that of its box.
     pub(crate) fn new(id: u64, image_id: u64, category_id: u64, bbox: &BBox) -> Self {
         let (bbox, area) = (xywh(bbox), bbox.area());
-        let (segmentation, score, more) = (None, None, None);
+        let (segmentation, score, more) = (WrittenOutline(None), None, None);
         Self { id, image_id, category_id, bbox, area, iscrowd: 0, segmentation, score, more }
     }
 }
 
 /// An outline as COCO has it; an empty list if there is none.
-#[allow(clippy::ref_option_ref, clippy::trivially_copy_pass_by_ref)] // as serde calls it
-fn segmentation<S: Serializer>(
-    outline: &Option<&Outline>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    match outline {
-        None => serializer.collect_seq(std::iter::empty::<f64>()),
-        Some(Outline::Polygons(polygons)) => polygons.serialize(serializer),
-        Some(Outline::Mask(mask)) => mask.serialize(serializer),
+#[derive(Clone, Copy)]
+pub(crate) struct WrittenOutline<'d>(pub(crate) Option<&'d Outline>);
+
+impl Serialize for WrittenOutline<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            None => serializer.collect_seq(std::iter::empty::<f64>()),
+            Some(Outline::Polygons(polygons)) => polygons.serialize(serializer),
+            Some(Outline::Mask(mask)) => mask.serialize(serializer),
+        }
     }
 }
 

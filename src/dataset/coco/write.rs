@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::super::{Dataset, Image};
-use super::json::{Info, WrittenAnnotation, WrittenCategory, WrittenImage, WrittenInstances};
+use super::json::{
+    Info, WrittenAnnotation, WrittenCategory, WrittenImage, WrittenInstances, WrittenOutline,
+};
 
 /// How a COCO file counts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -94,7 +96,7 @@ pub(crate) fn text(
             let mut annotation =
                 WrittenAnnotation::new(annotation_id, id, category_id, &object.bbox);
             (annotation.area, annotation.iscrowd) = (object.area, object.crowd.into());
-            annotation.segmentation = object.outline.as_deref();
+            annotation.segmentation = WrittenOutline(object.outline.as_deref());
             (annotation.score, annotation.more) = (object.score, object.more.as_deref());
             instances.annotations.push(annotation);
         }

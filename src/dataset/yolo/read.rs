@@ -402,7 +402,7 @@ fn listed(
             folders.iter().map(|folder| folder.join(plain)).find(|place| place.is_file());
         let by_tail = || folders.iter().find_map(|folder| tail_in(folder, name, 1));
         if let Some(image) = as_written.or_else(by_tail).filter(|place| place.is_file()) {
-            images.push(image.to_string_lossy().into_owned())
+            images.push(image.to_string_lossy().into_owned());
         } else {
             let what = format!("{name} is not there");
             reading.problem(list, Some(number), "listed images that are not there", what);
