@@ -562,7 +562,7 @@ pub(crate) fn is_empty(path: &Path) -> io::Result<bool> {
 fn is_ours(path: &Path, usual: &[&str]) -> io::Result<bool> {
     let list = path.join(PRIVATE).join(list::FILE);
     let only_usual = others(path)?.iter().all(|name| usual.contains(&name.as_str()));
-    // LockAttempt last: another process may have written the first files meanwhile, and its list
+    // Asked last: another process may have written the first files meanwhile, and its list
     // before them.
     Ok(only_usual || list.is_file())
 }

@@ -116,7 +116,7 @@ impl<'s> Grammars<'s> {
             let factory = match GrammarFactory::new(tokenizer, self.stop_ids) {
                 Ok(factory) => Some(factory),
                 Err(error) if self.choice.is_none() => {
-                    self.observer.say(&format!("AnswerSource are not held to a grammar: {error}."));
+                    self.observer.say(&format!("Answers are not held to a grammar: {error}."));
                     None
                 }
                 Err(error) => return Err(error.into()),

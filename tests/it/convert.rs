@@ -78,9 +78,7 @@ fn coco_to_yolo_and_back_keeps_boxes_within_half_a_pixel() {
         .stderr(predicates::str::contains("coco to yolo: 100 images, 839 boxes, 80 categories"))
         .stderr(predicates::str::contains("9 boxes of crowds are left out"));
     // Without the images nobody knows their sizes.
-    convert(&yolo, "coco", &back, &[])
-        .code(1)
-        .stderr(predicates::str::contains("say with --images in which folder"));
+    convert(&yolo, "coco", &back, &[]).code(1).stderr(predicates::str::contains("--images DIR"));
     let original = read_json(&truth);
     draw_images(&original, &yolo.join("images"));
     convert(&yolo, "coco", &back, &[]).success();

@@ -22,7 +22,7 @@ fn cuda_without_a_card_says_what_is_missing_and_never_runs_on_the_cpu() {
             .assert()
             .code(1)
             .stderr(contains(
-                "no CUDA device can be used. PictureTokens for a driver that serves CUDA 13: ",
+                "no CUDA device can be used. Looked for a driver that serves CUDA 13: ",
             ))
             .stderr(
                 contains("What to do: ")

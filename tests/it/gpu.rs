@@ -74,7 +74,7 @@ fn without_a_card_every_check_is_skipped_and_counted() {
         .code(1)
         .stdout(contains("0 passed, 0 failed, 23 GPU checks skipped"))
         .stdout(contains("verdict: nothing is known"))
-        .stderr(contains("no CUDA device can be used. PictureTokens for"));
+        .stderr(contains("no CUDA device can be used. Looked for"));
     assert_eq!(json(&report)["skipped"], 23);
 }
 

@@ -247,7 +247,7 @@ layers! {
     }
 
     /// How answers are generated.
-    #[cfg_attr(feature = "cli", command(next_help_heading = "AnswerSection"))]
+    #[cfg_attr(feature = "cli", command(next_help_heading = "Answers"))]
     pub struct DecodingSection {
         /// grammar: only well-formed lists of boxes can be written, and forced tokens are not
         /// decoded one by one; free: any text. Default: grammar for --labels and --phrase, free for
@@ -278,7 +278,7 @@ layers! {
     }
 
     /// How tokens are chosen.
-    #[cfg_attr(feature = "cli", command(next_help_heading = "AnswerSection"))]
+    #[cfg_attr(feature = "cli", command(next_help_heading = "Answers"))]
     pub struct SamplingSection {
         /// Draw tokens instead of taking the most probable; 1.0 is Google's setting
         #[serde(deserialize_with = "above_zero_word")]
@@ -301,7 +301,7 @@ layers! {
     }
 
     /// The unit and order of the numbers of a box.
-    #[cfg_attr(feature = "cli", command(next_help_heading = "AnswerSection"))]
+    #[cfg_attr(feature = "cli", command(next_help_heading = "Answers"))]
     pub struct CoordinateSection {
         /// The unit of the numbers of a box: 1000 (thousandths of the image), 1 (shares of it) or
         /// pixels. Boxes that do not fit the unit are dropped, with the note coordinates_do_not_fit
@@ -315,7 +315,7 @@ layers! {
     }
 
     /// How answers are read.
-    #[cfg_attr(feature = "cli", command(next_help_heading = "AnswerSection"))]
+    #[cfg_attr(feature = "cli", command(next_help_heading = "Answers"))]
     pub struct RuleSection {
         /// The unit and order of the numbers of a box.
         #[serde(flatten)]
