@@ -8,9 +8,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use thiserror::Error;
-
-use crate::digest;
 
 /// One of `count` parts of a run's images; written `INDEX/COUNT`, with an index from 0.
 ///
@@ -61,7 +60,8 @@ impl Shard {
     /// The one of `count` shards, at least one, to which an image belongs.
     pub(crate) fn of(image: &str, count: u32) -> Self {
         // Salted: other choices by a hash of the name are to be independent of this one.
-        let number = digest::number(format!("shard/{image}"));
+        let hash = Sha256::digest(format!("shard/{image}"));
+        let number = hash.iter().take(8).fold(0, |number, &byte| number << 8 | u64::from(byte));
         let index = number % u64::from(count.max(1));
         Self { index: index as u32, count }
     }
