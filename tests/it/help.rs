@@ -1,6 +1,7 @@
 //! What a newcomer asks of the command itself: short help, completions, man pages, flags of other
 //! tools.
 
+use std::fmt::Write as _;
 use std::fs;
 
 use predicates::str::contains;
@@ -104,10 +105,11 @@ fn page_of_flags() -> String {
             let behind = rest.split_once("\n\n").map_or("", |(_, behind)| behind);
             let text = format!("{}\n\n{behind}", help.trim_end());
             let title = words.join(" ");
-            page += &format!("\n## {title}\n\n```text\n{}\n```\n", text.trim_end());
+            let _ = write!(page, "\n## {title}\n\n```text\n{}\n```\n", text.trim_end());
         }
     }
-    page + &format!("\n## Every command\n\n```text\n{}\n```\n", global.trim_end())
+    let _ = write!(page, "\n## Every command\n\n```text\n{}\n```\n", global.trim_end());
+    page
 }
 
 fn help_of(words: &[&str]) -> String {
