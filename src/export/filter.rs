@@ -360,6 +360,11 @@ mod tests {
         let labels: Vec<String> =
             apply(&filters, boxes.to_vec(), &[]).0.into_iter().map(|one| one.0).collect();
         assert_eq!(labels, ["country", "we"]);
+        // A label without a word is dropped by no map of that to itself.
+        let filters =
+            Filters { labels_map: [(String::new(), String::new())].into(), ..Filters::default() };
+        let nameless = vec![found("", [0.0, 0.0, 9.0, 9.0], 0.5)];
+        assert_eq!(apply(&filters, nameless, &[]).0, [(String::new(), 0.5)]);
         // A map that drops what was asked for drops its forms.
         let filters = Filters {
             labels_map: [("dog".to_owned(), String::new())].into(),

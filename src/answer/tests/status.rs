@@ -219,3 +219,23 @@ fn boxes_under_a_word_are_in_doubt_if_all_their_numbers_are_tiny() {
         assert_eq!(check(&text, StopToken).status, status, "{text}");
     }
 }
+
+#[test]
+fn boxes_line_by_line_correct_what_came_before_if_their_list_is_whole() {
+    let text = "CAT\nWait. Corrected answer:\n- box_2d: [12, 34, 560, 780]\n  label: dog\n";
+    let notes = "prose_around, malformed_json, earlier_answer_dropped";
+    table(StopToken, &[(text, "dog", Salvaged, notes)]);
+    let cut = format!("{text}- box_2d: [1, 2");
+    table(TokenLimit, &[(&cut, "cat", Truncated, notes)]);
+}
+
+#[test]
+fn a_bracket_behind_a_box_in_prose_is_prose_unless_it_opens_a_value() {
+    table(
+        StopToken,
+        &[
+            ("box_2d: [1, 2, 30, 40], [see left", "-", Salvaged, "prose_around, malformed_json"),
+            ("box_2d: [1, 2, 30, 40] [see left", "-", Salvaged, "prose_around, malformed_json"),
+        ],
+    );
+}
