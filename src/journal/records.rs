@@ -359,6 +359,8 @@ mod tests {
         let output = OutputDirectory::open(dir.path()).unwrap();
         manifest.clone().resumed_as(&manifest, "one/", length).write(&output).unwrap();
         let (mut journal, known) = open(dir.path());
+        let unchanged = ResumeIndex::read(dir.path()).unwrap();
+        assert!(unchanged.get("one/c.png").is_some() && unchanged.get("c.png").is_none());
         append(&mut journal, "two/d.png", "later");
         let names = |records: Vec<Record>| {
             records.into_iter().map(|record| record.image).collect::<Vec<_>>()

@@ -254,15 +254,10 @@ mod tests {
         most.notes = vec![Note::new(NoteKind::TruncatedImage, 1)];
         let mut cut = Record::failed("e.png".into(), "half of it".into());
         cut.notes = vec![Note::new(NoteKind::Clamped, 1), Note::new(NoteKind::TruncatedImage, 1)];
+        let mut other = Record::failed("f.png".into(), "no image".into());
+        other.notes = vec![Note::new(NoteKind::Clamped, 1)];
         let selection = Selection {
-            records: vec![
-                plain,
-                turned,
-                empty,
-                most,
-                cut,
-                Record::failed("f.png".into(), "no image".into()),
-            ],
+            records: vec![plain, turned, empty, most, cut, other],
             labels: vec!["bird".into(), "cat".into()],
             counts: [(NoteKind::LowScoreDropped, 4), (NoteKind::UnscoredDropped, 1)].into(),
             min_score: Some(MinScore::Asked(0.3)),
@@ -276,7 +271,7 @@ mod tests {
             [("bird", 0), ("cat", 3), ("dog", 1)].map(|(label, count)| (label.to_owned(), count));
         assert_eq!(summary.labels, labels.into());
         let notes =
-            [(NoteKind::Clamped, 3), (NoteKind::LowScoreDropped, 4), (NoteKind::TruncatedImage, 2)];
+            [(NoteKind::Clamped, 4), (NoteKind::LowScoreDropped, 4), (NoteKind::TruncatedImage, 2)];
         assert_eq!(summary.notes, notes.into());
         assert_eq!(
             (summary.turned_by_exif, summary.too_few_rows, summary.left_out_by_score),
