@@ -112,8 +112,8 @@ impl Client {
         request.call().map_err(|error| broken(url, &error, SILENCE))
     }
 
-    /// Sends `json` to `url`, and waits at most `longest` for the response, and as long again for its
-    /// whole body. Every status is a response.
+    /// Sends `json` to `url`, and waits at most `longest` for the response, and as long again for
+    /// its whole body. Every status is a response.
     ///
     /// # Errors
     /// [`HttpError`].

@@ -36,8 +36,7 @@ pub(crate) fn check_process() -> PyResult<()> {
         return Ok(());
     }
     let says = "this process was forked from one that had opened a model, whose threads are not \
-                here; start it with \
-                the method \"spawn\", or open the model here alone";
+                here; start it with the method \"spawn\", or open the model here alone";
     Err(error(Kind::Fork, says))
 }
 

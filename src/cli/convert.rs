@@ -155,7 +155,8 @@ fn advised(error: DatasetError) -> anyhow::Error {
     match error {
         DatasetError::NoSplit { .. } => {
             anyhow!(
-                "{error}; take the line out, or say with --images in which folder all are: --images DIR"
+                "{error}; take the line out, or say with --images in which folder all are: \
+                 --images DIR"
             )
         }
         DatasetError::Problems(_) => {

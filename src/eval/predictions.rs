@@ -289,8 +289,7 @@ fn not_asked(asked: &[String], truth: &Truth, labels: &mut Labels<'_>) -> Option
     (missing > 0).then(|| {
         format!(
             "the run was not asked for {missing} of the {} labels that are evaluated: they count \
-             as \
-             not found (`labels` evaluates only some)",
+             as not found (`labels` evaluates only some)",
             evaluated.len()
         )
     })

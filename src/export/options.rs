@@ -10,10 +10,31 @@ use std::str::FromStr;
 
 use serde::Deserialize;
 
-use super::{ExportError, SortBy};
+use super::ExportError;
 use crate::dataset::coco::Category;
 use crate::files;
 use crate::record::AnswerStatus;
+
+/// How images come into their folders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortBy {
+    /// By a symbolic link to the file.
+    Link,
+    /// By a copy of it.
+    Copy,
+}
+
+impl FromStr for SortBy {
+    type Err = ExportError;
+
+    fn from_str(text: &str) -> Result<Self, ExportError> {
+        match text {
+            "link" => Ok(Self::Link),
+            "copy" => Ok(Self::Copy),
+            _ => Err(ExportError::UnknownSort { name: text.to_owned() }),
+        }
+    }
+}
 
 /// The most that one number on the command line may ask of a crop, in pixels.
 const MOST_PIXELS: f64 = 1e6;

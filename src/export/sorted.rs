@@ -1,15 +1,15 @@
 //! `sorted/`: the images themselves, in folders.
 //!
-//! In: a run, its images, and the folders that each belongs in: its verdict, or what was found in it.
-//! Out: links to the images, or copies. Promises: the images stay where they are; no path leaves the
-//! folder; a copy is of the very file that was answered about; files that the user keeps in the folder
-//! stay (captions, retouched copies); an image is in `empty` only if its whole answer says that nothing
-//! is there.
+//! In: a run, its images, and the folders that each belongs in: its verdict, or what was found in
+//! it. Out: links to the images, or copies. Promises: the images stay where they are; no path
+//! leaves the folder; a copy is of the very file that was answered about; files that the user keeps
+//! in the folder stay (captions, retouched copies); an image is in `empty` only if its whole answer
+//! says that nothing is there.
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 
 use super::folder::{Fresh, inside};
+use super::options::SortBy;
 use super::select::Chosen;
 use super::upright::Images;
 use super::{ExportError, Exported, Run};
@@ -17,34 +17,13 @@ use crate::digest;
 use crate::ownership::OutputDirectory;
 use crate::record::{AnswerStatus, Record};
 
-/// How images come into their folders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SortBy {
-    /// By a symbolic link to the file.
-    Link,
-    /// By a copy of it.
-    Copy,
-}
-
-impl FromStr for SortBy {
-    type Err = ExportError;
-
-    fn from_str(text: &str) -> Result<Self, ExportError> {
-        match text {
-            "link" => Ok(Self::Link),
-            "copy" => Ok(Self::Copy),
-            _ => Err(ExportError::UnknownSort { name: text.to_owned() }),
-        }
-    }
-}
-
 /// The folder of images in which nothing is.
 const EMPTY: &str = "empty";
 /// The folder of images of which it is not known.
 const UNSURE: &str = "unsure";
 
-/// Sorts the images of an export: into a folder for each label that is in them, into `empty`, or into
-/// `unsure`.
+/// Sorts the images of an export: into a folder for each label that is in them, into `empty`, or
+/// into `unsure`.
 pub(super) fn by_label(
     run: &Run,
     chosen: &Chosen<'_>,
@@ -66,8 +45,8 @@ pub(super) fn by_label(
     write(run, &chosen.records, &folders, folders_of, sort, out, exported)
 }
 
-/// The label, as a folder that stays inside another one and is none of the others'. What no file system
-/// or not every one takes is told apart by a hash of the label.
+/// The label, as a folder that stays inside another one and is none of the others'. What no file
+/// system or not every one takes is told apart by a hash of the label.
 fn folder_of(label: &str) -> String {
     const LONGEST: usize = 80;
     let fits = |character: char| {
@@ -90,8 +69,8 @@ fn folder_of(label: &str) -> String {
     format!("{words}-{:08x}", digest::number(label) >> 32)
 }
 
-/// Sorts the images of `records`, each into `folders_of` its place. `folders` are there without an image,
-/// too.
+/// Sorts the images of `records`, each into `folders_of` its place. `folders` are there without an
+/// image, too.
 pub(super) fn write(
     run: &Run,
     records: &[Record],

@@ -102,8 +102,8 @@ pub struct Filters {
     pub strict_labels: bool,
     /// The least score.
     pub min_score: MinScore,
-    /// Of single labels, as they are exported and without regard to case, a least score that was asked
-    /// for.
+    /// Of single labels, as they are exported and without regard to case, a least score that was
+    /// asked for.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub min_scores: BTreeMap<String, f64>,
     /// The least area.

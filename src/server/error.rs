@@ -30,7 +30,8 @@ pub enum ServerError {
     },
     /// It redirects.
     #[error(
-        "the server leads to {to}, and is not followed there: name that address, if it is the right one"
+        "the server leads to {to}, and is not followed there: name that address, if it is the \
+         right one"
     )]
     Elsewhere {
         /// The folder.

@@ -76,8 +76,8 @@ impl Content {
     /// All bytes, from the first on.
     ///
     /// # Errors
-    /// Whatever the file system says; a file that has become shorter; bytes that do not add up to what
-    /// the archive says.
+    /// Whatever the file system says; a file that has become shorter; bytes that do not add up to
+    /// what the archive says.
     pub fn read_all(mut self) -> io::Result<Vec<u8>> {
         /// What is packed may be called larger than it is.
         const MOST_AT_ONCE: u64 = 64 << 20;
@@ -104,8 +104,8 @@ fn invalid(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what.to_owned())
 }
 
-/// The first byte behind the header of a zip's entry that stands at `at`: a name and more, of lengths
-/// that only the header says.
+/// The first byte behind the header of a zip's entry that stands at `at`: a name and more, of
+/// lengths that only the header says.
 fn behind_header(file: &mut File, at: u64) -> io::Result<u64> {
     let mut header = [0; 30];
     file.seek(SeekFrom::Start(at))?;
@@ -119,8 +119,9 @@ fn behind_header(file: &mut File, at: u64) -> io::Result<u64> {
     at.checked_add(30 + name + more).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
 }
 
-/// Deflated bytes, of which one block at a time is unpacked. Steps back beyond it begin from the first
-/// byte again: headers of images are read forwards, but for TIFF, whose parts stand near each other.
+/// Deflated bytes, of which one block at a time is unpacked. Steps back beyond it begin from the
+/// first byte again: headers of images are read forwards, but for TIFF, whose parts stand near each
+/// other.
 #[derive(Debug)]
 struct Inflated {
     from: DeflateDecoder<io::Take<File>>,

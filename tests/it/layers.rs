@@ -26,7 +26,7 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("preprocess", &["image"]),
     // The files of a run, and datasets.
     ("journal", &["source"]),
-    ("dataset", &["source"]),
+    ("dataset", &["source", "image_table", "page"]),
     ("critique", &["answer"]),
     ("responses", &["answer", "source"]),
     // What computes, and what is fetched for it.

@@ -62,7 +62,8 @@ fn images_are_sorted_by_what_was_found() {
     assert_eq!(of(&run, "cat"), ["00.txt"]);
     assert_eq!(of(&run, "animal"), ["00.png", "01.png"]);
     assert!(!fs::symlink_metadata(run.join("sorted/animal/00.png")).unwrap().is_symlink());
-    // What was asked for is left out by request, and a whole answer says that nothing else is there.
+    // What was asked for is left out by request, and a whole answer says that nothing else is
+    // there.
     assert_eq!(of(&run, "empty"), ["02.png", "05.png"]);
     assert_eq!(of(&run, "unsure"), ["03.png", "04.png", "06.png"]);
 

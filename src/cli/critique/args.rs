@@ -20,8 +20,8 @@ use super::super::device;
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
 pub(crate) struct Args {
-    /// Folders, files, "patterns*", .tar and .zip archives, @FILE with one path a line, - for such a
-    /// list on standard input
+    /// Folders, files, "patterns*", .tar and .zip archives, @FILE with one path a line, - for such
+    /// a list on standard input
     #[arg(required_unless_present = "report_only", value_name = "INPUT")]
     pub(super) inputs: Vec<PathBuf>,
     /// The run's directory: journal, verdicts, lists. The same command again resumes the run

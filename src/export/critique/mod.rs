@@ -11,7 +11,8 @@ use std::str::FromStr;
 
 pub use tables::write_pairs;
 
-use super::sorted::{self, SortBy};
+use super::options::SortBy;
+use super::sorted;
 use super::{ExportError, Exported, Run};
 use crate::critique::{Frame, Gates, Group, GroupBy, Judged, Rubric, Statistics, Verdict, groups};
 use crate::ownership::OutputDirectory;

@@ -200,9 +200,10 @@ const SCHEDULES: [&str; 15] = [
     "polyexponential",
 ];
 
-/// Samplers of many authors keep their values in one of a few orders, all with the schedule right behind the sampler and what happens to the
-/// seed right behind the seed: `seed _ steps cfg sampler scheduler denoise`, `steps cfg sampler scheduler denoise seed _`,
-/// `steps cfg seed _ sampler scheduler denoise`, `sampler scheduler steps _ denoise cfg seed _`.
+/// Samplers of many authors keep their values in one of a few orders, all with the schedule right
+/// behind the sampler and what happens to the seed right behind the seed: `seed _ steps cfg sampler
+/// scheduler denoise`, `steps cfg sampler scheduler denoise seed _`, `steps cfg seed _ sampler
+/// scheduler denoise`, `sampler scheduler steps _ denoise cfg seed _`.
 fn of_sampler(values: &[Value]) -> Map<String, Value> {
     let mut found = Map::new();
     let mut take = |name: &str, value: Option<&Value>| {
@@ -292,7 +293,8 @@ mod tests {
             "none"
         ]);
         let found = texts("a loader", &node, values.as_array().unwrap());
-        let expected = json!({"ckpt_name": "xl.safetensors", "positive": "a fox, snow", "negative": "blurry, ugly"});
+        let expected = json!({"ckpt_name": "xl.safetensors", "positive": "a fox, snow", "negative": "blurry, \
+            ugly"});
         assert_eq!(Value::Object(found), expected);
     }
 }

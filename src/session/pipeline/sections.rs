@@ -344,8 +344,8 @@ layers! {
         #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
         pub calibration: Option<PathBuf>,
         /// Leave out boxes below this score, and boxes without one; with a label, of that label:
-        /// person=0.4,dog=0.2 or 0.1,person=0.4. Default: boxes below 0.05 (joint), 0.2 (label) or 0
-        /// (coordinates, stated), before calibration; 0 keeps every box that has a score
+        /// person=0.4,dog=0.2 or 0.1,person=0.4. Default: boxes below 0.05 (joint), 0.2 (label) or
+        /// 0 (coordinates, stated), before calibration; 0 keeps every box that has a score
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "SCORES"))]
         pub min_score: Option<LeastScores>,

@@ -80,8 +80,7 @@ impl ShardChoice {
                     name: "SLURM_ARRAY_TASK_ID",
                     problem: format!(
                         "task {id} of {count} tasks from {least} to {most} with a step of {step}: \
-                         the \
-                         array's numbers are not evenly spaced; name the shard as I/N"
+                         the array's numbers are not evenly spaced; name the shard as I/N"
                     ),
                 })
             }

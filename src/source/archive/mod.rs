@@ -1,8 +1,8 @@
 //! Archives as folders of images.
 //!
 //! In: an archive. Out: its images, each with the place of its bytes. Promises: nothing is unpacked
-//! onto the disk; the whole archive is never in memory; a path that leaves the archive is a reason and
-//! no path; an archive that breaks off gives what stands before that, and the reason.
+//! onto the disk; the whole archive is never in memory; a path that leaves the archive is a reason
+//! and no path; an archive that breaks off gives what stands before that, and the reason.
 
 mod tar;
 mod zip;

@@ -1,7 +1,7 @@
 //! Tar archives, `WebDataset`'s shards among them.
 //!
-//! In: an archive. Out: its images, each with the place of its bytes. Promises: an archive that has a
-//! header that is longer than any name gives what stands before that, and the reason.
+//! In: an archive. Out: its images, each with the place of its bytes. Promises: an archive that has
+//! a header that is longer than any name gives what stands before that, and the reason.
 
 use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -12,7 +12,8 @@ use tar::{EntryType, Header};
 use super::{Listing, Span};
 use crate::files;
 
-/// The most bytes of a header that names an entry, or tells more of it: no file system has longer paths.
+/// The most bytes of a header that names an entry, or tells more of it: no file system has longer
+/// paths.
 const LONGEST_HEADER: u64 = 1 << 20;
 /// Archives are made of blocks.
 const BLOCK: u64 = 512;
@@ -51,7 +52,8 @@ struct Entry {
     span: Span,
 }
 
-/// The headers of an archive, one after the other. The crate's own reader takes names of any length into memory.
+/// The headers of an archive, one after the other. The crate's own reader takes names of any length
+/// into memory.
 struct Headers {
     file: BufReader<File>,
     /// The position of the next header.
