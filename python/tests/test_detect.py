@@ -151,7 +151,7 @@ def test_what_the_demo_model_does_not_know() -> None:
 
 def test_settings_that_cannot_be_used(detector: gemscope.Detector) -> None:
     for settings, says in [
-        ({"lables": "star"}, "unknown setting `lables`; did you mean \"labels\""),
+        ({"lables": "star"}, "unknown setting `lables`; did you mean `labels`"),
         ({"labels": "star", "phrase": "a star"}, "`labels` cannot be used with `phrase`"),
         ({"labels": "star", "budget": 71}, "budget"),
         ({"labels": "star", "min_score": 2}, "min_score: must be from 0 to 1"),
@@ -163,7 +163,7 @@ def test_settings_that_cannot_be_used(detector: gemscope.Detector) -> None:
     ]:
         with pytest.raises(gemscope.SettingsError, match=says):
             detector.detect(SHAPES / "scene-01.png", **settings)
-    with pytest.raises(gemscope.SettingsError, match="did you mean \"budget\""):
+    with pytest.raises(gemscope.SettingsError, match="did you mean `budget`"):
         gemscope.Detector(bugdet=70)  # type: ignore[call-arg]
     with pytest.raises(gemscope.ModelError, match="no-such-model"):
         gemscope.Detector("./no-such-model")

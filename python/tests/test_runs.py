@@ -27,7 +27,7 @@ def test_a_run_reads_as_its_export_does(tmp_path: Path) -> None:
 def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(gemscope.RunError, match="run.json|journal"):
         gemscope.read_run(tmp_path)
-    with pytest.raises(gemscope.SettingsError, match="did you mean \"min_score\""):
+    with pytest.raises(gemscope.SettingsError, match="did you mean `min_score`"):
         gemscope.read_run(tmp_path, min_scor=0.5)
 
 
