@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use roxmltree::{Document, Node};
 
 use super::labels::Labels;
-use super::model::{self, Outline};
+use super::model;
 use super::names;
 use super::reading::{Reading, find_image};
 use super::writing::{Keeps, Put, Written};
@@ -117,9 +117,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             let Some(bbox) = reading.inside(bbox, width, height) else { continue };
             let mut object = Object::of_box(category, bbox);
             if let Some(polygon) = outline {
-                let polygons = vec![polygon];
-                object.area = model::area(&polygons);
-                object.outline = Some(Box::new(Outline::Polygons(polygons)));
+                object.set_polygon(polygon);
             }
             image.objects.push(object);
         }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::coco::parse_json;
 use super::cvat::turned_box;
 use super::labels::{Labels, sort_categories};
-use super::model::{self, Outline};
+use super::model;
 use super::names;
 use super::reading::{Reading, find_image, size_of};
 use super::writing::{Keeps, Put, Written};
@@ -132,9 +132,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
                 object.score = result.get("score").and_then(Value::as_f64);
             }
             if let Some(polygon) = polygon {
-                let polygons = vec![polygon];
-                object.area = model::area(&polygons);
-                object.outline = Some(Box::new(Outline::Polygons(polygons)));
+                object.set_polygon(polygon);
             }
             image.objects.push(object);
         }

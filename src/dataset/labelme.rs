@@ -189,9 +189,7 @@ fn add_shapes(
         object.score = shape.score;
         object.crowd = shape.difficult == Some(true);
         if let Some(polygon) = polygon {
-            let polygons = vec![polygon];
-            object.area = model::area(&polygons);
-            object.outline = Some(Box::new(Outline::Polygons(polygons)));
+            object.set_polygon(polygon);
         }
         groups.extend(group.map(|group| (group, image.objects.len())));
         image.objects.push(object);

@@ -103,6 +103,13 @@ impl Object {
         }
     }
 
+    /// Gives it an outline of one polygon (`x, y, x, y ...`, in pixels), and that one's area.
+    pub(super) fn set_polygon(&mut self, polygon: Vec<f64>) {
+        let polygons = vec![polygon];
+        self.area = area(&polygons);
+        self.outline = Some(Box::new(Outline::Polygons(polygons)));
+    }
+
     /// Whether its area is that of something else than its box.
     pub(crate) fn has_own_area(&self) -> bool {
         (self.area - self.bbox.area()).abs() > SAME_AREA * self.area.max(self.bbox.area())

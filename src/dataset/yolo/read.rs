@@ -9,7 +9,6 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use super::super::model::Outline;
 use super::super::reading::{Reading, files_under, images_under, size_of, stem};
 use super::super::{Dataset, DatasetError, Image, Object, Split};
 use super::line::{Line, Shape, parse_line};
@@ -288,9 +287,7 @@ impl Found<'_> {
             let mut object = Object { score, ..Object::of_box(class, bbox) };
             if let Shape::Outline(points) = shape {
                 let scaled = points.as_chunks::<2>().0.iter().flat_map(|[x, y]| [x * w, y * h]);
-                let polygons = vec![scaled.collect()];
-                object.area = super::super::model::area(&polygons);
-                object.outline = Some(Box::new(Outline::Polygons(polygons)));
+                object.set_polygon(scaled.collect());
             }
             image.objects.push(object);
         }
