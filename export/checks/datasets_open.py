@@ -28,14 +28,10 @@ from pathlib import Path
 
 from PIL import Image
 
-LIMIT = 0.5
-"""Pixels that an edge may be off."""
+from boxes import LIMIT, Boxes, worst_distance
+
 ROUNDING = 2e-3
 """Pixels that the float32 or the decimals of some tools may add."""
-
-Box = tuple[str, float, float, float, float]
-Boxes = dict[str, list[Box]]
-"""Boxes of each image, by its name: label, left, top, right, bottom."""
 
 LABELS = ["cat", "dog", "traffic light", "no", "Köter"]
 FOLDERS = {
@@ -112,27 +108,7 @@ def compare(what: str, found: Boxes, expected: Boxes, limit: float = LIMIT) -> f
     """The largest distance of an edge; ends the script if anything else differs."""
     found = {flat(name): boxes for name, boxes in found.items()}
     expected = {flat(name): boxes for name, boxes in expected.items()}
-    if found.keys() != expected.keys():
-        sys.exit(f"{what}: other images: {sorted(found.keys() ^ expected.keys())}")
-    worst = 0.0
-    for name, boxes in expected.items():
-        left = list(found[name])
-        if len(left) != len(boxes):
-            sys.exit(f"{what}: {name}: {len(left)} boxes for {len(boxes)}")
-        for box in boxes:
-            near = [(apart(box, other), other) for other in left if other[0] == box[0]]
-            if not near:
-                sys.exit(f"{what}: {name}: no {box[0]!r} is left for {box}")
-            distance, nearest = min(near)
-            if distance > limit + ROUNDING:
-                sys.exit(f"{what}: {name}: {nearest} for {box}, {distance:.3f} pixels off")
-            left.remove(nearest)
-            worst = max(worst, distance)
-    return worst
-
-
-def apart(a: Box, b: Box) -> float:
-    return max(abs(one - other) for one, other in zip(a[1:], b[1:]))
+    return worst_distance(what, found, expected, lambda _: limit + ROUNDING)
 
 
 def from_supervision(dataset) -> Boxes:

@@ -25,14 +25,10 @@ import urllib.parse
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-LIMIT = 0.5
-"""Pixels that an edge may be off."""
+from boxes import LIMIT, Box, Boxes, worst_distance
+
 ROUNDING = 1e-3
 """Pixels that the float32 of some tools may add."""
-
-Box = tuple[str, float, float, float, float]
-Boxes = dict[str, list[Box]]
-"""Boxes of each image: label, left, top, right, bottom."""
 
 
 class Journal:
@@ -70,28 +66,14 @@ def boxes_of(detections: list[dict]) -> list[Box]:
 
 def compare(what: str, found: Boxes, expected: Boxes, whole_pixels: bool = False) -> str:
     """Ends the script where FOUND is not what is EXPECTED, else says what was compared."""
-    if found.keys() != expected.keys():
-        sys.exit(f"{what}: other images: {sorted(found.keys() ^ expected.keys())}")
-    count, worst = 0, 0.0
-    for name, boxes in expected.items():
-        left = list(found[name])
-        if len(left) != len(boxes):
-            sys.exit(f"{what}: {name}: {len(left)} boxes for {len(boxes)}")
-        for box in boxes:
-            near = [(apart(box, other), other) for other in left if other[0] == box[0]]
-            if not near:
-                sys.exit(f"{what}: {name}: no {box[0]!r} is left for {box}")
-            distance, nearest = min(near)
-            thin = whole_pixels and min(box[3] - box[1], box[4] - box[2]) < 1
-            if distance > (1 if thin else LIMIT) + ROUNDING:
-                sys.exit(f"{what}: {name}: {nearest} for {box}, {distance:.3f} pixels off")
-            left.remove(nearest)
-            count, worst = count + 1, max(worst, distance)
+
+    def limit(box: Box) -> float:
+        thin = whole_pixels and min(box[3] - box[1], box[4] - box[2]) < 1
+        return (1 if thin else LIMIT) + ROUNDING
+
+    worst = worst_distance(what, found, expected, limit)
+    count = sum(map(len, expected.values()))
     return f"{len(expected)} images, {count} boxes, at most {worst:.4f} px off"
-
-
-def apart(a: Box, b: Box) -> float:
-    return max(abs(one - other) for one, other in zip(a[1:], b[1:]))
 
 
 def from_supervision(dataset, name_of: Callable[[Path], str]) -> Boxes:
