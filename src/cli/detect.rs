@@ -1,23 +1,20 @@
 //! `gemscope detect`: the main job.
 
 use std::collections::HashSet;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use gemscope::dataset::ReadOptions;
 use gemscope::export;
 use gemscope::journal::place;
 use gemscope::record::AnswerStatus;
-use gemscope::session::{
-    DetectConfig, DetectPlan, Failure, Pipeline, PipelineError, Session, Summary,
-};
+use gemscope::session::{DetectConfig, Failure, Pipeline, PipelineError, Session, Summary};
 use gemscope::source;
 
 use super::args::ControlArgs;
 use super::choice::{besides, made_good, say_advice};
 use super::device;
 use super::progress::Progress;
-use super::{Ending, Global, convert, ending, messages, output, plain, raised, signals};
+use super::{Ending, Global, convert, dry_run, ending, messages, output, plain, raised, signals};
 
 /// Find things in images
 #[derive(Debug, clap::Args)]
@@ -111,7 +108,9 @@ pub(super) fn run_pipeline(
     let mut session = Session::open(config, &progress)?;
     let Some(out) = args.out() else {
         let plan = session.plan(&source, preprocess.limits.max_pixels())?;
-        return plan.map_or(Ok(Ending::Complete), |plan| show(&plan, args.json));
+        return plan.map_or(Ok(Ending::Complete), |plan| {
+            dry_run::show(&plan, args.out.as_deref(), args.json)
+        });
     };
     let mut options = args.control.run_options(out, run, &preprocess.limits, signals::stop_flag()?);
     options.pipeline = pipeline;
@@ -231,61 +230,4 @@ pub(super) fn left_out_by_score(summary: &Summary) -> String {
         ),
         (_, false) => format!("{count} boxes left out by score (--min-score {least})"),
     }
-}
-
-fn show(plan: &DetectPlan, json: bool) -> anyhow::Result<Ending> {
-    if json {
-        output::json(plan)?;
-        return Ok(Ending::Complete);
-    }
-    let header = [
-        "image",
-        "size",
-        "views",
-        "budget",
-        "resized",
-        "soft tokens",
-        "prompt tokens",
-        "its own prompt",
-    ];
-    let columns = if plan.files.iter().all(|file| file.prompts.is_empty()) {
-        header.len() - 1
-    } else {
-        header.len()
-    };
-    let mut rows = vec![header[..columns].iter().map(|name| (*name).to_owned()).collect()];
-    for file in &plan.files {
-        let mut row = match (&file.sizes, &file.error) {
-            (Some(sizes), _) => vec![
-                file.image.clone(),
-                format!("{}x{}", sizes.width, sizes.height),
-                sizes.views.to_string(),
-                sizes.budget.to_string(),
-                format!("{}x{}", sizes.resized_width, sizes.resized_height),
-                sizes.soft_tokens.to_string(),
-                sizes.prompt_tokens.to_string(),
-                file.prompts.join(" | ").replace('\n', " "),
-            ],
-            (None, error) => vec![file.image.clone(), error.clone().unwrap_or_default()],
-        };
-        row.truncate(columns);
-        rows.push(row);
-    }
-    let total: u32 = plan
-        .files
-        .iter()
-        .filter_map(|file| file.sizes.as_ref())
-        .map(|sizes| sizes.soft_tokens)
-        .sum();
-    let mut text =
-        format!("{}\n{} images, {total} soft tokens\n", output::table(&rows), plan.images);
-    for line in besides(&plan.besides, plan.images) {
-        let _ = writeln!(text, "{line}");
-    }
-    if !plan.prompts.is_empty() {
-        let (prompts, rendered) = (plan.prompts.join("\n        "), plan.rendered.join("\n"));
-        let _ = writeln!(text, "prompt: {prompts}\nas the model reads it:\n{rendered}");
-    }
-    output::text(&text);
-    Ok(Ending::Complete)
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use gemscope::critique::Rubric;
-use gemscope::export::{self, CropOptions, Format, Missing, Options, Padding, SortBy};
+use gemscope::export::{self, CropFormat, CropOptions, Format, Missing, Options, Padding, SortBy};
 use gemscope::journal::{JoinedShards, RunDirectory, RunDirectoryError, ShardRun, join_shards};
 use gemscope::ownership::OutputDirectory;
 use gemscope::record::{AnswerStatus, Manifest, Record};
@@ -108,6 +108,9 @@ struct CropArgs {
     /// Grow crops to squares
     #[arg(long = "crop-square")]
     square: bool,
+    /// The files of crops: png, jpeg, or auto for JPEG where the image is one
+    #[arg(long = "crop-format", value_name = "FORMAT", default_value = "auto")]
+    format: CropFormat,
 }
 
 impl Args {
@@ -123,6 +126,7 @@ impl Args {
                 padding: crops.padding.unwrap_or_default(),
                 min_size: crops.min_size,
                 square: crops.square,
+                format: crops.format,
             },
             label_studio_url: data_set.label_studio_url.clone(),
             sort: self.sort,

@@ -1,8 +1,7 @@
 //! The command line: one file a command.
 //!
-//! In: arguments. Out: results on stdout or in files, everything else on stderr, and an exit code:
-//! 0 when every image has an answer, 2 when the run finished and some images failed, 1 when it
-//! could not be done, 130 when it was stopped. Promises: the exit code is the run's own, whatever
+//! In: arguments. Out: results on stdout or in files, everything else on stderr, and an exit code
+//! (`EXIT_CODES`). Promises: the exit code is the run's own, whatever
 //! becomes of stdout and stderr.
 
 // the doc comments of arguments are the help text, which has no backticks
@@ -16,6 +15,7 @@ mod critique;
 mod detect;
 mod device;
 mod doctor;
+mod dry_run;
 mod eval;
 mod export;
 mod gpu;
@@ -152,9 +152,31 @@ enum Ending {
     Stopped,
 }
 
-/// The command line with its help.
-fn command() -> clap::Command {
-    help::with_short_help(Cli::command())
+impl Ending {
+    fn code(self) -> u8 {
+        match self {
+            Self::Complete => 0,
+            Self::NotReady | Self::NotWritten => 1,
+            Self::SomeFailed => 2,
+            Self::BelowBar => BELOW_BAR,
+            Self::Stopped => signals::STOPPED,
+        }
+    }
+}
+
+/// The exit codes, in the words of the help.
+const EXIT_CODES: [(u8, &str); 5] = [
+    (0, "every image has an answer; what was asked for is written"),
+    (1, "it could not be done, or a format could not be written (the others are)"),
+    (2, "the run finished, and some images failed"),
+    (BELOW_BAR, "a bar that was asked for is missed (--fail-under)"),
+    (signals::STOPPED, "it was stopped by Ctrl-C, SIGTERM or a closed terminal"),
+];
+
+/// The command line with its help: for whoever makes pages or completions of it.
+pub fn command() -> clap::Command {
+    let codes = EXIT_CODES.map(|(code, meaning)| format!("{code:>5}  {meaning}"));
+    help::with_short_help(Cli::command()).after_help(format!("Exit codes:\n{}", codes.join("\n")))
 }
 
 /// What `--version` says of this build: version, commit (releases are built with GEMSCOPE_COMMIT
@@ -227,11 +249,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, onnxruntime: Option<Pa
         Command::Man(args) => shell::man(args),
     };
     match result {
-        Ok(Ending::Complete) => 0,
-        Ok(Ending::SomeFailed) => 2,
-        Ok(Ending::NotReady | Ending::NotWritten) => 1,
-        Ok(Ending::BelowBar) => BELOW_BAR,
-        Ok(Ending::Stopped) => signals::STOPPED,
+        Ok(ending) => ending.code(),
         Err(error) => {
             messages::error(&format!("{error:#}"));
             if let Some(advice) = ownership_of(&error).and_then(advice) {

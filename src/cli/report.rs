@@ -55,8 +55,12 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     ];
     if let (Some(seconds), Some(mean)) = (history.seconds, history.mean) {
         lines.push(format!("from the first record to the last: {}", clock(seconds)));
+        if let Some(speed) = history.speed() {
+            lines.push(format!("an image every {:.3} s, {speed:.2} images/s", speed.recip()));
+        }
         lines.push(format!(
-            "an image on average: {:.3} s reading, {:.3} s preparing, {:.3} s asking the model",
+            "each image on average: {:.3} s reading, {:.3} s preparing, {:.3} s from asking to its \
+             answer (images are asked about side by side: these times overlap)",
             mean.read, mean.prepare, mean.answer
         ));
         let mut rows = vec![["from", "images", "images/s"].map(str::to_owned).to_vec()];
@@ -88,7 +92,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
 }
 
 /// `1:02:03` of seconds.
-fn clock(seconds: f64) -> String {
+pub(super) fn clock(seconds: f64) -> String {
     let whole = seconds.max(0.0) as u64;
     format!("{}:{:02}:{:02}", whole / 3600, whole / 60 % 60, whole % 60)
 }

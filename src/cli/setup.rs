@@ -11,6 +11,10 @@ pub(crate) struct Args {
     /// of disk. x86-64 Linux
     #[arg(long)]
     gpu: bool,
+    /// With --gpu, install it although this machine has no driver or card, for the image of a
+    /// container
+    #[arg(long, requires = "gpu")]
+    without_driver: bool,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -43,7 +47,8 @@ fn done(outcome: Outcome) -> &'static str {
 /// The installation is complete even if there is no card yet: the missing parts are listed and are
 /// no failure.
 fn gpu(args: &Args, global: &Global) -> anyhow::Result<Ending> {
-    let setup = onnxruntime::setup_gpu(&global.runtime_options(), &mut |line| messages::say(line))?;
+    let mut say = |line: &str| messages::say(line);
+    let setup = onnxruntime::setup_gpu(&global.runtime_options(), args.without_driver, &mut say)?;
     if args.json {
         output::json(&setup)?;
         return Ok(Ending::Complete);

@@ -1,16 +1,18 @@
-//! `crops/`: one PNG a detection, cut from the upright image.
+//! `crops/`: one picture a detection, cut from the upright image.
 //!
 //! In: records and the images. Out: a folder that mirrors the images' names. Promises: a crop comes
 //! from the very file that was answered about; no two crops share a path and none leaves the
 //! folder; the old crops stay until the new ones are whole.
 
 use std::io::Cursor;
+use std::path::Path;
 
+use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 
 use super::folder::{Fresh, inside};
 use super::upright::Images;
-use super::{CropOptions, ExportError, Exported, Format, Input, Padding};
+use super::{CropFormat, CropOptions, ExportError, Exported, Format, Input, Padding};
 use crate::ownership::OutputDirectory;
 use crate::record::{BBox, Record};
 
@@ -34,11 +36,18 @@ pub(super) fn write(
     folder.put(exported)
 }
 
-/// Leaves the crops of an image that an earlier export cut; whether all are there.
+/// The quality of JPEG crops, of 100: that of most cameras.
+const JPEG_QUALITY: u8 = 95;
+
+/// Leaves the crops of an image that an earlier export cut, whatever their format; whether all are
+/// there.
 fn keep_crops(record: &Record, folder: &Fresh<'_>) -> bool {
     let crops = record.detections.iter().enumerate();
     crops.fold(true, |all, (index, crop)| {
-        folder.keep(&crop_name(&record.image, index, &crop.label)) && all
+        let name = crop_name(&record.image, index, &crop.label);
+        let kept =
+            [ImageFormat::Png, ImageFormat::Jpeg].map(|format| folder.keep(&file(&name, format)));
+        kept.contains(&true) && all
     })
 }
 
@@ -50,15 +59,23 @@ fn write_crops(
     folder: &Fresh<'_>,
 ) -> Result<Result<(), String>, ExportError> {
     let mut written = Ok(());
+    let format = format_of(&record.image, options.format);
     for (index, detection) in record.detections.iter().enumerate() {
         let (x, y, width, height) = region(&detection.bbox, record.width, record.height, options);
         let crop = image::imageops::crop_imm(pixels, x, y, width, height).to_image();
-        let name = crop_name(&record.image, index, &detection.label);
-        let mut png = Vec::new();
-        crop.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).map_err(|error| {
-            ExportError::Write { path: name.clone().into(), error: std::io::Error::other(error) }
+        let name = file(&crop_name(&record.image, index, &detection.label), format);
+        let mut bytes = Vec::new();
+        let encoded = match format {
+            ImageFormat::Jpeg => {
+                JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode_image(&crop)
+            }
+            _ => crop.write_to(&mut Cursor::new(&mut bytes), format),
+        };
+        encoded.map_err(|error| ExportError::Write {
+            path: name.clone().into(),
+            error: std::io::Error::other(error),
         })?;
-        written = written.and(folder.write_named(&name, &png)?);
+        written = written.and(folder.write_named(&name, &bytes)?);
     }
     Ok(written)
 }
@@ -93,14 +110,32 @@ fn grown((first, length): (u32, u32), least: u32, size: u32) -> (u32, u32) {
     (first.min(size - wanted), wanted)
 }
 
-/// `sub/photo.jpg_003_red-circle.png`. The image's whole name stands in it and the label's part
-/// holds no `_`, so no two crops share a path.
+/// The format of the crops of an image.
+fn format_of(image: &str, asked: CropFormat) -> ImageFormat {
+    let is_jpeg = || {
+        let extension = Path::new(image).extension().unwrap_or_default().to_ascii_lowercase();
+        extension == "jpg" || extension == "jpeg"
+    };
+    match asked {
+        CropFormat::Jpeg => ImageFormat::Jpeg,
+        CropFormat::Auto if is_jpeg() => ImageFormat::Jpeg,
+        CropFormat::Auto | CropFormat::Png => ImageFormat::Png,
+    }
+}
+
+fn file(name: &str, format: ImageFormat) -> String {
+    let extension = if format == ImageFormat::Jpeg { "jpg" } else { "png" };
+    format!("{name}.{extension}")
+}
+
+/// `sub/photo.jpg_003_red-circle`, without the extension. The image's whole name stands in it and
+/// the label's part holds no `_`, so no two crops share a path.
 fn crop_name(image: &str, index: usize, label: &str) -> String {
     const LONGEST_LABEL: usize = 40;
     let words =
         label.split(|character: char| !character.is_alphanumeric()).filter(|word| !word.is_empty());
     let label: String = words.collect::<Vec<_>>().join("-").chars().take(LONGEST_LABEL).collect();
-    format!("{}_{index:03}_{}.png", inside(image), label.to_lowercase())
+    format!("{}_{index:03}_{}", inside(image), label.to_lowercase())
 }
 
 #[cfg(test)]
@@ -108,7 +143,12 @@ mod tests {
     use super::*;
 
     fn cut(bbox: [f64; 4], padding: &str, min_size: u32, square: bool) -> (u32, u32, u32, u32) {
-        let options = CropOptions { padding: padding.parse().unwrap(), min_size, square };
+        let options = CropOptions {
+            padding: padding.parse().unwrap(),
+            min_size,
+            square,
+            ..CropOptions::default()
+        };
         region(&BBox::from(bbox), 100, 50, &options)
     }
 
@@ -137,11 +177,11 @@ mod tests {
     #[test]
     fn names_cannot_leave_the_folder_or_collide() {
         let path = crop_name;
-        assert_eq!(path("a/b.jpg", 3, "Red circle"), "a/b.jpg_003_red-circle.png");
-        assert_eq!(path("b.jpg", 0, "../../etc/passwd"), "b.jpg_000_etc-passwd.png");
+        assert_eq!(path("a/b.jpg", 3, "Red circle"), "a/b.jpg_003_red-circle");
+        assert_eq!(path("b.jpg", 0, "../../etc/passwd"), "b.jpg_000_etc-passwd");
         assert_ne!(path("b.jpg", 0, "x"), path("b.png", 0, "x"));
-        assert_eq!(path("b.jpg", 0, "<>"), "b.jpg_000_.png");
-        assert!(path("/etc/../b.jpg", 0, "x").ends_with("/b.jpg_000_x.png"));
+        assert_eq!(path("b.jpg", 0, "<>"), "b.jpg_000_");
+        assert!(path("/etc/../b.jpg", 0, "x").ends_with("/b.jpg_000_x"));
         let long = "long".repeat(60);
         assert!(path(&long, 0, "x").len() < 240);
         assert!(!path("../../b.jpg", 0, "x").contains(".."));

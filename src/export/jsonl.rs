@@ -7,15 +7,24 @@ use crate::answer::text_of;
 use crate::ownership::OutputDirectory;
 use crate::record::{AnswerStatus, Capture, Detection, Note, Record};
 
+/// One image, and what was found in it.
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct Line<'r> {
+    /// The image's name: its path relative to the run's root, with `/`.
     image: &'r str,
+    /// Width of the upright image in pixels; 0 if it could not be decoded.
     width: u32,
+    /// Height of the upright image in pixels; 0 if it could not be decoded.
     height: u32,
+    /// How it ended.
     status: AnswerStatus,
+    /// Why it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'r str>,
+    /// Its boxes, as the export's filters leave them.
     detections: &'r [Detection],
+    /// Repairs and omissions on the way.
     notes: &'r [Note],
     /// The answer to a question that asks for no boxes.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,4 +71,15 @@ pub(super) fn write(
         bytes.push(b'\n');
     }
     write_file(out, "detections.jsonl", &bytes, exported)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Line;
+    use crate::record::assert_schema_file;
+
+    #[test]
+    fn the_schema_of_a_line_is_that_of_the_code() {
+        assert_schema_file("detections.schema.json", &schemars::schema_for!(Line<'_>));
+    }
 }

@@ -48,7 +48,9 @@ pub use critique::{Critique, VerdictFormat, export_verdicts, write_pairs};
 pub use data_set::data_set;
 pub use jsonl::jsonl_line;
 pub use merge::{Run, merge};
-pub use options::{CropOptions, Options, Padding, SortBy, read_categories, read_labels_map};
+pub use options::{
+    CropFormat, CropOptions, Options, Padding, SortBy, read_categories, read_labels_map,
+};
 pub use presence::Missing;
 pub use select::{LeftOut, Selection};
 

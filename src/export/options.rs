@@ -71,6 +71,34 @@ pub struct CropOptions {
     pub min_size: u32,
     /// The shorter side is grown to the longer one.
     pub square: bool,
+    /// What their files are.
+    pub format: CropFormat,
+}
+
+/// The files that crops are written as.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CropFormat {
+    /// JPEG where the image's name says that it is one, which is a sixth of the size; PNG
+    /// elsewhere.
+    #[default]
+    Auto,
+    /// PNG: the very pixels.
+    Png,
+    /// JPEG of quality 95.
+    Jpeg,
+}
+
+impl FromStr for CropFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "png" => Ok(Self::Png),
+            "jpeg" | "jpg" => Ok(Self::Jpeg),
+            _ => Err("must be auto, png or jpeg".to_owned()),
+        }
+    }
 }
 
 /// The padding on every side of a box.

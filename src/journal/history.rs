@@ -68,6 +68,18 @@ pub struct RetriedImage {
 }
 
 impl History {
+    /// Images a second while there was work: pauses of a run that was stopped count only as far as
+    /// a bucket with images reaches. `None` if the records are too few to say.
+    pub fn speed(&self) -> Option<f64> {
+        let busy = self.throughput.iter().filter(|bucket| bucket.images > 0);
+        let (images, seconds) = busy.fold((0, 0.0), |(images, seconds), bucket| {
+            (images + bucket.images, seconds + bucket.seconds)
+        });
+        // The first record ends the time before it.
+        let images = images.saturating_sub(1);
+        (images > 0 && seconds > 0.0).then(|| images as f64 / seconds)
+    }
+
     /// The history of the run in `directory`, with the `slowest` images.
     ///
     /// # Errors

@@ -95,6 +95,10 @@ pub enum RuntimeError {
     #[error("{0}")]
     Cuda(Box<CudaState>),
 
+    /// Libraries for cards were to be fetched where no card could use them.
+    #[error("nothing was fetched: {0}. `without_driver` installs it all the same")]
+    NoCard(Box<CudaState>),
+
     /// There is no Python with pip.
     #[error(
         "fetching {wheel} needs a Python with pip, and none was found (tried {tried}). Install \

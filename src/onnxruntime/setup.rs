@@ -75,13 +75,15 @@ pub(super) fn install_pinned(
 /// repairs those that are there; then loads the libraries.
 ///
 /// Safe to run again, and to run in several processes at once. Says beforehand how much it fetches
-/// and what it takes on the disk.
+/// and what it takes on the disk. Fetches nothing where no card could use it, unless
+/// `without_driver` says so (to make an image of a container).
 ///
 /// # Errors
-/// [`RuntimeError`] that names the wheel.
+/// [`RuntimeError`] that names the wheel; [`RuntimeError::NoCard`].
 #[cfg(feature = "load-dynamic")]
 pub fn setup_gpu(
     options: &RuntimeOptions,
+    without_driver: bool,
     say: &mut dyn FnMut(&str),
 ) -> Result<GpuSetup, RuntimeError> {
     if !cfg!(feature = "cuda") {
@@ -94,6 +96,10 @@ pub fn setup_gpu(
         .filter(|wheel| install::installed(wheel, &cache, install::Depth::Sizes).is_err())
         .collect();
     if !missing.is_empty() {
+        let state = cuda::examine(options, Cards::Best, false);
+        if state.device.is_none() && !without_driver {
+            return Err(RuntimeError::NoCard(Box::new(state)));
+        }
         let fetched: u32 = missing.iter().map(|wheel| wheel.fetched_mb).sum();
         let kept: u32 = missing.iter().map(|wheel| wheel.unpacked_mb).sum();
         let largest = missing.iter().map(|wheel| wheel.fetched_mb).max().unwrap_or(0);
@@ -127,6 +133,7 @@ pub fn setup_gpu(
 #[cfg(not(feature = "load-dynamic"))]
 pub fn setup_gpu(
     options: &RuntimeOptions,
+    _: bool,
     _: &mut dyn FnMut(&str),
 ) -> Result<GpuSetup, RuntimeError> {
     Err(super::refused(Some(cuda::examine(options, Cards::Best, true))))

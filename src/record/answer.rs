@@ -6,6 +6,7 @@ use super::BBox;
 
 /// How an answer ended and was parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerStatus {
     /// A well-formed answer.
@@ -73,6 +74,7 @@ impl AnswerStatus {
 
 /// How the generation of an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// The model said that it is done.
@@ -89,6 +91,7 @@ pub enum Ended {
 
 /// One answer of the model, as it came.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Answer {
     /// The part of the upright image that was shown, in pixels.
     pub view: BBox,
@@ -106,6 +109,7 @@ pub struct Answer {
 
 /// How a frame is on one axis of a rubric, as the model's own probabilities say it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Rating {
     /// The axis's name.
     pub axis: String,
@@ -126,6 +130,7 @@ pub struct Rating {
 
 /// The sizes of one query.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct TokenCounts {
     /// The soft-token budget.
     pub budget: u32,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 ///
 /// Always `0 <= x0 < x1 <= width` and `0 <= y0 < y1 <= height` in a record.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(from = "[f64; 4]", into = "[f64; 4]")]
 pub struct BBox {
     /// Left edge.

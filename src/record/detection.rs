@@ -10,6 +10,7 @@ use super::decimals::{is_near_rounding, to_four_decimals};
 
 /// One thing that was found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Detection {
     /// The answer's word for it.
     pub label: String,
@@ -48,6 +49,7 @@ impl Detection {
 /// Probabilities that the decoder gave to the tokens of a box, before any sampling setting:
 /// geometric means, so that neither long labels nor large numbers are punished.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Probabilities {
     /// Over the tokens that hold the digits of the four coordinates.
     pub coordinates: f64,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// How a frame was made, as far as it is known.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GenerationSettings {
     /// The prompt: what the frame was to show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,6 +67,7 @@ pub struct GenerationSettings {
 
 /// A small model that was added to a model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Lora {
     /// Its name as it is written.
     pub name: String,
@@ -76,6 +78,7 @@ pub struct Lora {
 
 /// Whose layout settings were read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Tool {

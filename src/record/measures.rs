@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Measures of one frame. Luma is that of ITU-R BT.601 from 0 to 255, rounded, as `OpenCV` and
 /// Pillow make grey of RGB. Each number is rounded to four significant digits.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Measures {
     /// The variance of luma's Laplacian: low if the frame is blurred. Pech-Pacheco et al., "Diatom
     /// autofocusing in brightfield microscopy", ICPR 2000; the kernel with four neighbours, without

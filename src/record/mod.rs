@@ -71,6 +71,7 @@ pub const SCHEMA: u32 = 2;
 
 /// When, and with which camera, an image was taken, by its EXIF block.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Capture {
     /// The camera's time (`DateTimeOriginal`) as ISO 8601: `2024-05-01T12:34:56.78+02:00`, with
     /// fraction and offset if the file has them.
@@ -87,6 +88,7 @@ pub struct Capture {
 /// When a record was made and the seconds of each stage, for `gemscope report`; no export holds any
 /// of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Timings {
     /// When the record was made, since 1970.
     pub finished: f64,
@@ -97,6 +99,7 @@ pub struct Timings {
 
 /// Seconds that each stage took for an image.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stages {
     /// Reading and hashing the file.
     pub read: f64,
@@ -115,6 +118,7 @@ impl Stages {
 
 /// All of that for one image: one line of the journal.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Record {
     /// [`SCHEMA`].
     pub schema: u32,
@@ -213,5 +217,25 @@ impl Record {
             moved_from: None,
             timings: None,
         }
+    }
+}
+
+/// Holds a schema of docs/ to the code: `GEMSCOPE_BLESS=1` writes it again.
+#[cfg(test)]
+pub(crate) fn assert_schema_file(name: &str, schema: &schemars::Schema) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(name);
+    let made = serde_json::to_string_pretty(schema).unwrap() + "\n";
+    if std::env::var_os("GEMSCOPE_BLESS").is_some() {
+        std::fs::write(&path, &made).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(made == kept, "{} is old: GEMSCOPE_BLESS=1 writes it again", path.display());
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_schema_of_a_journal_is_that_of_the_code() {
+        super::assert_schema_file("record.schema.json", &schemars::schema_for!(super::Record));
     }
 }

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Something that was put right, or left out, on the way from an answer to its detections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum NoteKind {
     /// Corners given in the wrong order; sorted.
@@ -88,6 +89,7 @@ pub enum NoteKind {
 
 /// A kind of note and how often it applied.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Note {
     /// The kind of repair or omission.
     pub kind: NoteKind,

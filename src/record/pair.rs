@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Which of two frames is better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Preference {
     /// The first, in both orders.
@@ -46,6 +47,7 @@ impl Preference {
 
 /// Two frames and which is better: one line of `pairs.jsonl`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PairRecord {
     /// The name that both have in their folders.
     pub name: String,

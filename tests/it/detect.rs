@@ -197,6 +197,39 @@ fn a_dry_run_needs_no_model_run_and_writes_nothing() {
 }
 
 #[test]
+fn the_plan_of_a_large_folder_is_one_screen() {
+    let dir = tempfile::tempdir().unwrap();
+    let (images, out) = (dir.path().join("images"), dir.path().join("run"));
+    fs::create_dir(&images).unwrap();
+    for index in 0..200 {
+        fs::copy(fixture("shapes/scene-01.png"), images.join(format!("{index}.png"))).unwrap();
+        if index < 20 {
+            fs::write(images.join(format!("broken-{index}.png")), "no picture").unwrap();
+        }
+    }
+    let plan = |out: &Path| {
+        let mut plan = gemscope();
+        plan.arg("detect").arg(&images).args(["--labels", "star", "--dry-run", "--out"]).arg(out);
+        let output = plan.output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = plan(&out);
+    assert!(text.lines().count() < 40, "{text}");
+    for words in ["20 images would fail:", "and 15 more", "220 images, ", "prompt: detect star"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    assert!(!text.contains("images/s"));
+    // A run says how fast it is.
+    detect(&images, &out, &["--labels", "star", "--limit", "40"]);
+    let text = plan(&out);
+    assert!(
+        text.contains("40 images are answered, at ") && text.contains("180 more take"),
+        "{text}"
+    );
+}
+
+#[test]
 fn sampling_repeats_with_its_seed() {
     let dir = tempfile::tempdir().unwrap();
     let sample = |name: &str, seed: &str| {

@@ -41,6 +41,19 @@ fn cuda_without_a_card_says_what_is_missing_and_never_runs_on_the_cpu() {
 }
 
 #[test]
+fn libraries_for_cards_are_not_fetched_where_no_card_could_use_them() {
+    let cache = tempfile::tempdir().unwrap();
+    let mut setup = gemscope();
+    setup.env("CUDA_VISIBLE_DEVICES", "").env("GEMSCOPE_CACHE", cache.path());
+    setup
+        .args(["setup", "--gpu"])
+        .assert()
+        .code(1)
+        .stderr(contains("nothing was fetched: no CUDA device").and(contains("--without-driver")));
+    assert_eq!(fs::read_dir(cache.path()).unwrap().count(), 0);
+}
+
+#[test]
 fn auto_falls_back_with_one_line_and_a_run_stays_on_its_device() {
     let dir = tempfile::tempdir().unwrap();
     let images = folder_of(dir.path(), &[("shapes/scene-01.png", "a.png")]);

@@ -169,6 +169,7 @@ fn every_option_does_as_it_did() {
         ["--split", "0.5"],
         ["--crop-padding", "0.25"],
         ["--crop-min-size", "20"],
+        ["--crop-format", "png"],
         ["--label-studio-url", "https://images.example/a b/"],
     ];
     let mut arguments = options.concat();

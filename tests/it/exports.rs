@@ -1,6 +1,7 @@
 //! Exports are what the journal says.
 
 use std::fs;
+use std::path::Path;
 
 use image::GenericImageView as _;
 use serde_json::Value;
@@ -54,10 +55,10 @@ fn every_box_lies_in_its_image_and_has_its_crop() {
     for record in &records {
         for (index, detection) in record["detections"].as_array().unwrap().iter().enumerate() {
             let label = detection["label"].as_str().unwrap().replace(' ', "-");
-            let crop = run.join(format!(
-                "crops/{}_{index:03}_{label}.png",
-                record["image"].as_str().unwrap()
-            ));
+            let image = record["image"].as_str().unwrap();
+            let is_jpeg = Path::new(image).extension().is_some_and(|extension| extension == "jpg");
+            let format = if is_jpeg { "jpg" } else { "png" };
+            let crop = run.join(format!("crops/{image}_{index:03}_{label}.{format}"));
             let crop =
                 image::open(&crop).unwrap_or_else(|error| panic!("{}: {error}", crop.display()));
             let [x0, y0, x1, y1] =

@@ -17,6 +17,7 @@ mod datasets;
 mod detect;
 mod device;
 mod directories;
+mod docs;
 mod engines;
 mod eval;
 mod export_formats;
