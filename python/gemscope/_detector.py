@@ -35,6 +35,13 @@ def _read(path: str | os.PathLike[str], what: str) -> str:
         raise SettingsError(f"{what} {os.fspath(path)}: {error}") from error
 
 
+def rubric_text(rubric: str | os.PathLike[str] | None, settings: dict[str, Any]) -> str:
+    """The text of a rubric: of its file, or of a ready one, which hangs on the model of ``settings``."""
+    if rubric is None or rubric == "demo":
+        return _native.ready_rubric(as_json(settings), rubric == "demo")
+    return _read(rubric, "the rubric")
+
+
 class Detector:
     """A Gemma 4 model, asked about images.
 
@@ -190,7 +197,7 @@ class Detector:
             NeedsModelError: The demo model does not know the rubric.
             SettingsError: The rubric cannot be read or understood.
         """
-        text = self._rubric(rubric)
+        text = rubric_text(rubric, self._settings)
         told = self._told(images, names, dict(settings), text)
         judged = [Critique._of(one) for one in told]
         return self._one(judged[0], judged[0].record) if is_one(images) else judged
@@ -252,7 +259,7 @@ class Detector:
             "inputs": [os.fspath(one) for one in listed],
             "out": os.fspath(out),
             "pipeline": None if config is None else _read(config, "the pipeline"),
-            "rubric": None if rubric is None else self._rubric(rubric),
+            "rubric": None if rubric is None else rubric_text(rubric, self._settings),
             "fresh": fresh,
             "retry_failed": retry_failed,
             "adopt": adopt,
@@ -262,11 +269,6 @@ class Detector:
         summary = json.loads(self._engine.run(settings_json, library, asked, progress))
         made = read_run(out)
         return replace(made, summary=summary)
-
-    def _rubric(self, rubric: str | os.PathLike[str] | None) -> str:
-        if rubric is None or rubric == "demo":
-            return _native.ready_rubric(as_json(self._settings), rubric == "demo")
-        return _read(rubric, "the rubric")
 
     def _merged(self, question: Mapping[str, Any]) -> str:
         for name, value in question.items():
@@ -288,9 +290,29 @@ class Detector:
         question: dict[str, Any],
         rubric: str | None,
     ) -> list[str]:
-        asked = self._merged(question)
-        turn = not (question.get("no_exif") or self._settings.get("no_exif"))
-        return self._engine.answer(asked, rubric, prepare(images, names, turn))
+        prepared = prepare(images, names, self._turns(question))
+        return self._engine.answer(self._merged(question), rubric, prepared)
+
+    def _told_each(
+        self, images: Sequence[Any], names: Sequence[str], question: dict[str, Any], rubric: str | None
+    ) -> list[tuple[str, str | None]]:
+        """What is told of each image, and why it could not even be handed over: it has failed then."""
+        turn = self._turns(question)
+        prepared: list[_native._Image] = []
+        reasons: list[str | None] = []
+        for image, name in zip(images, names, strict=True):
+            try:
+                prepared += prepare([image], [name], turn)
+                reasons.append(None)
+            except (TypeError, ValueError) as error:
+                prepared.append((name, None, b"", None, 1))
+                reasons.append(str(error).removeprefix(f"{name}: "))
+        told = self._engine.answer(self._merged(question), rubric, prepared)
+        # A signal stops an answer before its end, and is an exception by then.
+        return list(zip(told, reasons, strict=True))
+
+    def _turns(self, question: Mapping[str, Any]) -> bool:
+        return not (question.get("no_exif") or self._settings.get("no_exif"))
 
     @property
     def device(self) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from os import PathLike
 from typing import TypeAlias, TypedDict, final
 
-__all__ = ["Engine", "parse", "read_run", "ready_rubric", "main", "sections"]
+__all__ = ["Engine", "list_images", "parse", "read_run", "ready_rubric", "main", "sections"]
 
 #: name, path, bytes of a file or RGB pixels, (width, height) of pixels, EXIF orientation
 _Image: TypeAlias = tuple[
@@ -35,6 +35,9 @@ class Engine:
     @property
     def device(self) -> str | None: ...
 
+def list_images(
+    inputs: list[str], out: str | PathLike[str], settings: str
+) -> tuple[PathLike[str], list[str]]: ...
 def main(arguments: list[str], onnxruntime: str | None) -> int: ...
 def parse(text: str, width: int, height: int, settings: str) -> str: ...
 def read_run(

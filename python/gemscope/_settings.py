@@ -83,6 +83,15 @@ class RunSettings(QuestionSettings, total=False):
     answer_timeout: float | None
 
 
+class RayRunSettings(ModelSettings, total=False):
+    """Settings of a run on Ray, beside those that :func:`gemscope.ray.run` names."""
+
+    exclude: str | Sequence[str] | None
+    max_depth: int | None
+    limit: int | None
+    sample: int | None
+
+
 class ParseSettings(TypedDict, total=False):
     """Settings of :func:`gemscope.parse`."""
 

@@ -26,6 +26,8 @@ mod native {
     use super::engine::Engine;
     #[pymodule_export]
     use super::results::{parse, read_run, ready_rubric};
+    #[pymodule_export]
+    use super::run::list_images;
 
     /// Runs the command with these words, of which the first is the program's name, and gives its
     /// exit code.

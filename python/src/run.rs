@@ -11,7 +11,7 @@ use gemscope::journal::place;
 use gemscope::record::AnswerStatus;
 use gemscope::session::pipeline::Layer as _;
 use gemscope::session::{Config, Observer, Pipeline, RunOptions, Session, ShownRun};
-use gemscope::source;
+use gemscope::source::{self, Place};
 use pyo3::prelude::*;
 
 use crate::engine::{LOG, critique, gates, runtime};
@@ -114,6 +114,32 @@ pub(crate) fn run(
         Some(raised) => Err(raised),
         None => made,
     }
+}
+
+/// The folder that holds the images of `inputs`, and their names relative to it, sorted; those in
+/// `out` are left out. The question of `settings` is read, and nothing is asked.
+#[pyfunction]
+pub(crate) fn list_images(
+    py: Python<'_>,
+    inputs: Vec<PathBuf>,
+    out: PathBuf,
+    settings: &str,
+) -> PyResult<(PathBuf, Vec<String>)> {
+    let pipeline = pipeline(settings)?;
+    pipeline.config().map_err(|problem| of_settings(&problem))?;
+    let choice = pipeline.choice().map_err(|problem| of_settings(&problem))?;
+    py.detach(|| {
+        let source = source::list_chosen(&inputs, Some(&out), &choice)
+            .map_err(|problem| error(Kind::Run, problem.to_string()))?;
+        let packed = |place: &Place| matches!(place, Place::Entry { .. });
+        if let Some(image) =
+            source.images.iter().find(|image| image.place.as_ref().is_ok_and(packed))
+        {
+            let says = format!("{}: images in archives have to be unpacked first", image.name);
+            return Err(error(Kind::Run, says));
+        }
+        Ok((source.root, source.images.into_iter().map(|image| image.name).collect()))
+    })
 }
 
 fn make(

@@ -20,7 +20,7 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "DATASET")]
     datasets: Vec<PathBuf>,
     /// What to write: coco, roboflow, yolo, voc, labelme, xanylabeling, cvat, label-studio,
-    /// imagefolder, megadetector
+    /// imagefolder, megadetector, jsonl
     #[arg(long, value_name = "FORMAT")]
     to: Format,
     /// What DATASET is, of the same words. Default: told from its files

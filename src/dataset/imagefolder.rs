@@ -172,7 +172,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         ));
     }
     let mut dataset = Dataset { categories: labels.into_names(), images, ..Dataset::default() };
-    super::labels::sort_categories(&mut dataset);
+    super::labels::sort_categories(&mut dataset, &[]);
     Ok(dataset)
 }
 

@@ -145,7 +145,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         ));
     }
     let mut dataset = Dataset { categories: labels.into_names(), images, ..Dataset::default() };
-    sort_categories(&mut dataset);
+    sort_categories(&mut dataset, &[]);
     Ok(dataset)
 }
 

@@ -138,7 +138,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         return Err(DatasetError::file(path, "none of its .json files has shapes"));
     }
     let mut dataset = Dataset { categories: labels.into_names(), images, ..Dataset::default() };
-    sort_categories(&mut dataset);
+    sort_categories(&mut dataset, &[]);
     Ok(dataset)
 }
 

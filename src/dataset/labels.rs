@@ -28,16 +28,18 @@ impl Labels {
     }
 }
 
-/// Sorts the categories of a dataset by their names, of a format that has no order of its own.
-pub(super) fn sort_categories(dataset: &mut Dataset) {
-    let mut order: Vec<usize> = (0..dataset.categories.len()).collect();
-    order.sort_by(|a, b| dataset.categories[*a].cmp(&dataset.categories[*b]));
-    let mut places = vec![0; order.len()];
-    for (to, from) in order.iter().enumerate() {
-        places[*from] = to;
+/// Sorts the categories of a dataset, of a format that has no order of its own: those of `first`, in
+/// their order and whether there are such boxes or not, then the others by their names.
+pub(super) fn sort_categories(dataset: &mut Dataset, first: &[String]) {
+    let mut known = Labels::default();
+    let mut others: Vec<&String> = dataset.categories.iter().collect();
+    others.sort();
+    for name in first.iter().chain(others) {
+        known.place(name);
     }
-    dataset.categories = order.iter().map(|from| dataset.categories[*from].clone()).collect();
+    let places: Vec<usize> = dataset.categories.iter().map(|name| known.place(name)).collect();
     for object in dataset.images.iter_mut().flat_map(|image| &mut image.objects) {
         object.category = places[object.category];
     }
+    dataset.categories = known.into_names();
 }

@@ -29,6 +29,7 @@ mod edit;
 mod error;
 mod imagefolder;
 mod join;
+mod jsonl;
 pub(crate) mod label_studio;
 mod labelme;
 mod labels;
@@ -79,11 +80,13 @@ pub enum Format {
     ImageFolder,
     /// MegaDetector's batch results.
     MegaDetector,
+    /// `detections.jsonl`, and the parts that `gemscope.ray` writes.
+    Jsonl,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Coco,
         Self::Roboflow,
         Self::Yolo,
@@ -94,6 +97,7 @@ impl Format {
         Self::LabelStudio,
         Self::ImageFolder,
         Self::MegaDetector,
+        Self::Jsonl,
     ];
 
     /// The format's name on the command line.
@@ -109,6 +113,7 @@ impl Format {
             Self::LabelStudio => "label-studio",
             Self::ImageFolder => "imagefolder",
             Self::MegaDetector => "megadetector",
+            Self::Jsonl => "jsonl",
         }
     }
 
@@ -133,6 +138,7 @@ impl Format {
             let is = |extensions: &[&str]| has_extension(path, extensions);
             return match () {
                 () if path.to_string_lossy().ends_with(".json.gz") => Ok(Self::Coco),
+                () if is(&["json", "jsonl"]) && jsonl::is_file(path) => Ok(Self::Jsonl),
                 () if is(&["json"]) => Ok(Self::of_json(path)),
                 () if is(&["yaml", "yml", "data"]) => Ok(Self::Yolo),
                 () if is(&["jsonl"]) => Ok(Self::ImageFolder),
@@ -171,6 +177,7 @@ impl Format {
         let mut found = found.into_iter().filter_map(|(format, is)| is.then_some(format));
         match (found.next(), found.next()) {
             (Some(format), None) => Ok(format),
+            (None, _) if jsonl::is_folder(path) => Ok(Self::Jsonl),
             (None, _) if labelme::is_at(path) => Ok(Self::LabelMe),
             _ => Err(not_recognized()),
         }
@@ -268,6 +275,7 @@ pub fn read(
         Format::MegaDetector => {
             megadetector::read(&in_folder(path, megadetector::FILE), &mut reading)?
         }
+        Format::Jsonl => jsonl::read(path, &mut reading)?,
     };
     dataset.images.sort_by(|a, b| a.name.cmp(&b.name));
     let mut twice = Vec::new();
@@ -386,6 +394,7 @@ pub(crate) fn write_files(
         Format::LabelStudio => label_studio::write(dataset, put, remarks),
         Format::ImageFolder => imagefolder::write(dataset, put, remarks),
         Format::MegaDetector => megadetector::write(dataset, put, remarks),
+        Format::Jsonl => jsonl::write(dataset, put, remarks),
     }
 }
 

@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use assert_cmd::assert::Assert;
+use predicates::prelude::PredicateBooleanExt as _;
 use predicates::str::contains;
 use serde_json::{Value, json};
 
 use crate::support::{gemscope, json as read_json};
 
 /// Every format, and what `--out` is called.
-const FORMATS: [(&str, &str); 10] = [
+const FORMATS: [(&str, &str); 11] = [
     ("coco", "set.json"),
     ("roboflow", "roboflow"),
     ("yolo", "yolo"),
@@ -22,6 +23,7 @@ const FORMATS: [(&str, &str); 10] = [
     ("label-studio", "label-studio"),
     ("imagefolder", "imagefolder"),
     ("megadetector", "megadetector"),
+    ("jsonl", "jsonl"),
 ];
 
 fn write(path: PathBuf, text: impl AsRef<[u8]>) -> PathBuf {
@@ -266,6 +268,52 @@ fn a_run_is_exported_in_the_formats_of_annotation_tools() {
         run.join("labelme/train/a b.png").is_file() && run.join("labelme/train/a b.json").is_file()
     );
     assert!(run.join("roboflow/train/val/empty.png").is_file());
+}
+
+#[test]
+fn lines_of_records_are_the_dataset_that_their_run_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = dir.path().join("images");
+    small_set(&images);
+    let run = run(dir.path(), &images);
+    let [of_run, of_lines, of_parts] =
+        ["run", "lines", "parts"].map(|name| dir.path().join(format!("{name}.json")));
+    convert(&run, "coco", &of_run, &[]).success();
+    gemscope().arg("export").arg(&run).args(["--to", "jsonl"]).assert().success();
+    let lines = fs::read_to_string(run.join("detections.jsonl")).unwrap();
+    convert(&run.join("detections.jsonl"), "coco", &of_lines, &[]).success();
+    assert_eq!(read_json(&of_run), read_json(&of_lines));
+    // Parts as Ray's actors write them: whole lines, or rows with a line among other columns.
+    let parts = dir.path().join("ray/records");
+    let lines: Vec<&str> = lines.lines().collect();
+    assert_eq!(lines.len(), 2);
+    write(parts.join("1.jsonl"), json!({"path": "x", "record": lines[0]}).to_string() + "\n");
+    let failed = r#"{"image": "f.png", "width": 0, "height": 0, "status": "failed", "reason": "no image", "detections": [], "notes": []}"#;
+    let hidden = r#"{"image": "h.png", "width": 9, "height": 9, "status": "ok", "detections": [], "notes": [{"kind": "low_score_dropped", "count": 1}]}"#;
+    let filtered = hidden.replace("low_score_dropped", "suppressed").replace("h.png", "s.png");
+    let text = hidden.replace("\"ok\"", "\"text\"");
+    write(parts.join("2.jsonl"), [lines[1], failed, hidden, &filtered, &text].join("\n"));
+    write(dir.path().join("ray/checkpoint/1.parquet"), "no lines");
+    let asked = json!({"root": images, "categories": ["eel", "dog"]});
+    write(dir.path().join("ray/ray.json"), asked.to_string());
+    let ray = dir.path().join("ray");
+    convert(&ray, "coco", &of_parts, &[])
+        .success()
+        .stderr(contains("jsonl to coco: 3 images, 2 boxes, 3 categories"))
+        .stderr(contains("1 images are left out, of which nothing is known"))
+        .stderr(contains("1 images are left out, whose boxes were all left out"))
+        .stderr(contains("1 images are left out, whose answers are text"));
+    let categories = read_json(&of_parts)["categories"].clone();
+    let names: Vec<&Value> =
+        categories.as_array().unwrap().iter().map(|one| &one["name"]).collect();
+    assert_eq!(names, ["eel", "dog", "cat"]);
+    convert(&ray, "yolo", &dir.path().join("yolo"), &["--copy-images"]).code(2);
+    assert!(dir.path().join("yolo/images/train/a b.png").is_file());
+    // A line that was cut off, and one of an image that is there already.
+    write(parts.join("3.jsonl"), [lines[1], r#"{"image": "c.pn"#].join("\n"));
+    convert(&ray, "coco", &of_parts, &[])
+        .code(1)
+        .stderr(contains("3.jsonl:2: ").and(contains("two images are named")));
 }
 
 #[test]
