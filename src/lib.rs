@@ -29,6 +29,7 @@
 //! - [`export`]: records to files; each format is a pure function of the journal
 //! - [`eval`]: how good detections are, against a truth file; calibration of their scores
 //! - [`dataset`]: datasets in COCO, YOLO and VOC, from one to another
+//! - [`ffmpeg`]: frames of videos, by a program of the user's
 //! - [`files`]: reading what a user names, writing files that are whole or not there
 //! - [`image_table`]: tables that users write, with a row per image
 //! - [`ownership`]: a directory that gemscope writes, and the user's files in it
@@ -61,6 +62,7 @@ mod digest;
 pub mod engine;
 pub mod eval;
 pub mod export;
+pub mod ffmpeg;
 pub mod files;
 pub mod frame_metadata;
 mod gate;

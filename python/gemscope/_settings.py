@@ -78,6 +78,9 @@ class RunSettings(QuestionSettings, total=False):
     max_depth: int | None
     limit: int | None
     sample: int | None
+    frames: str | int | None
+    start: str | float | None
+    end: str | float | None
     keep_missing: bool | None
     sync_every: float | None
     answer_timeout: float | None

@@ -22,6 +22,9 @@ pub(crate) fn besides(besides: &Besides, images: usize) -> Vec<String> {
     if let Some(shard) = besides.shard {
         lines.push(format!("shard {shard}: {images} of {chosen} images"));
     }
+    if besides.videos > 0 {
+        lines.push(format!("frames of {} videos are among them", besides.videos));
+    }
     if let Some(words) = besides.passed_over.words() {
         lines.push(format!("passed over: {words}"));
     }

@@ -121,8 +121,9 @@ pub(super) fn run_pipeline(
     let (shown, mut summary) = finished.shown(&source, run.keep_missing).map_err(raised)?;
     super::say_missing(shown.missing, &source.root, run.keep_missing);
     summary.written.push(out.join("journal.jsonl"));
-    let sorted = export::Options { sort: args.pipeline.export.sort, ..Default::default() };
-    let exported = export::export(&shown.run, &sorted, &formats, finished.directory.output());
+    let (sort, group_by) = (args.pipeline.export.sort, args.pipeline.export.group_by);
+    let options = export::Options { sort, group_by, ..Default::default() };
+    let exported = export::export(&shown.run, &options, &formats, finished.directory.output());
     let of_labels = shown.run.selection.remarks_of_labels();
     for remark in of_labels.chain(exported.remarks.iter().cloned()) {
         messages::say(&plain::line(&remark));

@@ -4,6 +4,7 @@ mod server;
 
 use std::path::{Path, PathBuf};
 
+use gemscope::ffmpeg::Ffmpeg;
 use gemscope::image::UprightImage;
 use gemscope::model::{Dtypes, demo};
 use gemscope::onnxruntime::{self, Found, Report};
@@ -63,10 +64,42 @@ struct SelfCheck {
     says: String,
 }
 
+/// The program that reads videos. A run without them needs none.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum FoundFfmpeg {
+    Usable {
+        program: PathBuf,
+        version: String,
+        licence: &'static str,
+    },
+    /// Why there is none.
+    Absent(String),
+}
+
+impl FoundFfmpeg {
+    fn find() -> Self {
+        match Ffmpeg::find() {
+            Ok(Ffmpeg { program, version, licence }) => Self::Usable { program, version, licence },
+            Err(error) => Self::Absent(error.to_string()),
+        }
+    }
+
+    fn in_words(&self) -> String {
+        match self {
+            Self::Usable { program, version, licence } => {
+                format!("{}: {version}, under the {licence}", program.display())
+            }
+            Self::Absent(reason) => format!("none, and videos are not read ({reason})"),
+        }
+    }
+}
+
 #[derive(Debug, Serialize)]
 struct Examined {
     #[serde(flatten)]
     runtime: Report,
+    ffmpeg: FoundFfmpeg,
     /// Absent if there is no ONNX Runtime to run it with.
     self_check: Option<SelfCheck>,
 }
@@ -93,7 +126,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         Ok(check) => check,
         Err(error) => SelfCheck { ok: false, says: format!("{error:#}") },
     });
-    let examined = Examined { runtime: report, self_check };
+    let ffmpeg = FoundFfmpeg::find();
+    let examined = Examined { runtime: report, ffmpeg, self_check };
     match &args.json {
         Some(file) if file == Path::new("-") => output::json(&examined)?,
         Some(file) => output::json_file(file, &examined, args.adopt)?,
@@ -199,6 +233,7 @@ fn describe(examined: &Examined) -> String {
         cpu.features.join(" ")
     ));
     lines.extend(describe_cuda(report));
+    lines.push(format!("ffmpeg: {}", examined.ffmpeg.in_words()));
     lines.push(String::new());
     lines.push(match &examined.self_check {
         Some(check) if check.ok => format!("bundled demo model: {}", check.says),

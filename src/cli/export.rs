@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use gemscope::critique::Rubric;
-use gemscope::export::{self, CropFormat, CropOptions, Format, Missing, Options, Padding, SortBy};
+use gemscope::export::{self, CropFormat, CropOptions, Format, GroupBy, Missing, Options, Padding, SortBy};
 use gemscope::journal::{JoinedShards, RunDirectory, RunDirectoryError, ShardRun, join_shards};
 use gemscope::ownership::OutputDirectory;
 use gemscope::record::{AnswerStatus, Manifest, Record};
@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// Put the images into folders by what was found in them, as links or copies: link or copy
     #[arg(long, value_name = "HOW")]
     sort: Option<SortBy>,
+    /// Sum up frames of videos by their clip, in clips.csv: clip
+    #[arg(long, value_name = "KEY")]
+    group_by: Option<GroupBy>,
     /// Export what there is of a run's shards, though some are missing or not finished
     #[arg(long)]
     partial: bool,
@@ -130,6 +133,7 @@ impl Args {
             },
             label_studio_url: data_set.label_studio_url.clone(),
             sort: self.sort,
+            group_by: self.group_by,
         })
     }
 

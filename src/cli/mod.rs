@@ -41,6 +41,7 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use gemscope::dataset::DatasetError;
 use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
+use gemscope::ffmpeg;
 use gemscope::hub::HubError;
 use gemscope::journal::{
     DamagedLine, JournalError, JournalRecords, RunDirectoryError, ShardsError, read_journal,
@@ -108,6 +109,9 @@ struct Global {
     /// ONNX Runtime's library; else $ORT_DYLIB_PATH, then wherever `gemscope doctor` finds one
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     ort_lib: Option<PathBuf>,
+    /// The ffmpeg that reads videos; else $GEMSCOPE_FFMPEG, then the one on the search path
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    ffmpeg: Option<PathBuf>,
     /// Never use the network, also not to install ONNX Runtime (or set GEMSCOPE_OFFLINE=1)
     #[arg(long, global = true, help_heading = "Global options")]
     offline: bool,
@@ -230,6 +234,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, onnxruntime: Option<Pa
     {
         messages::error(&format!("--log: {error}"));
         return 1;
+    }
+    if let Some(program) = &cli.global.ffmpeg {
+        ffmpeg::use_program(program.clone());
     }
     let result = match &cli.command {
         Command::Detect(args) => detect::run(args, &cli.global),

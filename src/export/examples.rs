@@ -10,7 +10,6 @@ use std::collections::HashMap;
 use std::io::Cursor;
 use std::path::Path;
 
-use image::ImageFormat;
 use rayon::prelude::*;
 
 use super::folder::{Fresh, inside};
@@ -19,6 +18,7 @@ use super::upright::Images;
 use super::{Category, ExportError, Exported, Input, Options};
 use crate::digest;
 use crate::record::{AnswerStatus, Detection, NoteKind, Record};
+use crate::source::clip_of;
 
 /// Extensions that readers of YOLO and VOC folders look for. Other files are written as PNG.
 const EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
@@ -137,7 +137,11 @@ pub(super) fn stems(images: &[&Record], rename: impl Fn(&str) -> String) -> Vec<
         let path = inside(&record.image);
         let (folder, name) =
             path.rsplit_once('/').map_or(("", path.as_str()), |(folder, name)| (folder, name));
-        let stem = Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(name);
+        // The end of a frame's name is a part of its time.
+        let stem = match clip_of(&record.image) {
+            Some(_) => name,
+            None => Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(name),
+        };
         rename(&if folder.is_empty() { stem.to_owned() } else { format!("{folder}/{stem}") })
     };
     let mut stems: Vec<String> = images.iter().map(stem).collect();
@@ -256,13 +260,8 @@ impl<'i> Placer<'i> {
         let path = format!("{prefix}{name}");
         let original = self.images.original(record);
         if extension.is_none() {
-            let png = self.images.decoded(record, &bytes, |pixels| {
-                let mut png = Vec::new();
-                pixels.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).map(|()| png)
-            });
-            return match png {
-                Ok(Ok(png)) => Ok(folder.copy_named(&path, &png, &original)?.map(|()| name)),
-                Ok(Err(error)) => Ok(Err(error.to_string())),
+            return match self.images.png(record, &bytes) {
+                Ok(png) => Ok(folder.copy_named(&path, &png, &original)?.map(|()| name)),
                 Err(reason) => Ok(Err(reason)),
             };
         }

@@ -11,6 +11,7 @@ use std::path::Path;
 use super::{ExportError, Exported};
 use crate::digest;
 use crate::ownership::{OutputDirectory, Staging};
+use crate::source::frame_file_name;
 
 /// A folder that is being made.
 pub(super) struct Fresh<'o> {
@@ -150,6 +151,9 @@ impl<'o> Fresh<'o> {
 /// elsewhere) are kept apart by a hash of the whole name.
 pub(super) fn inside(image: &str) -> String {
     const LONGEST_NAME: usize = 160; // of the 255 bytes that file systems allow
+    // Times of frames have colons.
+    let frame = frame_file_name(image);
+    let image = frame.as_deref().unwrap_or(image);
     let parts: Vec<&str> =
         image.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | "..")).collect();
     let path = parts.join("/");

@@ -14,6 +14,7 @@
 //! }
 //! ```
 
+mod clips;
 mod coco;
 mod counts;
 mod critique;
@@ -49,7 +50,7 @@ pub use data_set::data_set;
 pub use jsonl::jsonl_line;
 pub use merge::{Run, merge};
 pub use options::{
-    CropFormat, CropOptions, Options, Padding, SortBy, read_categories, read_labels_map,
+    CropFormat, CropOptions, GroupBy, Options, Padding, SortBy, read_categories, read_labels_map,
 };
 pub use presence::Missing;
 pub use select::{LeftOut, Selection};
@@ -172,6 +173,12 @@ pub enum ExportError {
     #[error("unknown format {name:?}; there are: {}",
         VerdictFormat::ALL.map(VerdictFormat::as_str).join(", "))]
     UnknownVerdictFormat {
+        /// The kind of answer that was asked for.
+        name: String,
+    },
+    /// Not a [`GroupBy`].
+    #[error("{name:?}: images can be grouped by clip")]
+    UnknownGroup {
         /// The kind of answer that was asked for.
         name: String,
     },
@@ -308,7 +315,7 @@ impl Exported {
 }
 
 /// The names of files and folders that formats are written to.
-pub const NAMES: [&str; 21] = [
+pub const NAMES: [&str; 22] = [
     "detections.jsonl",
     "detections.csv",
     "instances.json",
@@ -326,6 +333,7 @@ pub const NAMES: [&str; 21] = [
     "imagefolder",
     "megadetector.json",
     "counts.csv",
+    "clips.csv",
     "crops",
     "overlays",
     "report",
@@ -372,6 +380,10 @@ pub fn export(run: &Run, options: &Options, formats: &[Format], out: &OutputDire
             Format::Html => html::write(input, out, &mut exported),
         };
         exported.keep(format.as_str(), written);
+    }
+    if options.group_by == Some(GroupBy::Clip) {
+        let written = clips::write(input, out, &mut exported);
+        exported.keep("clips", written);
     }
     if let Some(sort) = options.sort {
         let written = sorted::by_label(run, &chosen, sort, out, &mut exported);

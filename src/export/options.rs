@@ -36,6 +36,25 @@ impl FromStr for SortBy {
     }
 }
 
+/// What images are summed up by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum GroupBy {
+    /// The video that they are frames of.
+    Clip,
+}
+
+impl FromStr for GroupBy {
+    type Err = ExportError;
+
+    fn from_str(text: &str) -> Result<Self, ExportError> {
+        match text {
+            "clip" => Ok(Self::Clip),
+            _ => Err(ExportError::UnknownGroup { name: text.to_owned() }),
+        }
+    }
+}
+
 /// The most that one number on the command line may ask of a crop, in pixels.
 const MOST_PIXELS: f64 = 1e6;
 
@@ -60,6 +79,8 @@ pub struct Options {
     pub label_studio_url: Option<String>,
     /// Whether, and how, the images are sorted into folders by what was found in them.
     pub sort: Option<SortBy>,
+    /// Whether, and by what, the images are summed up.
+    pub group_by: Option<GroupBy>,
 }
 
 /// How crops are cut. The default is every pixel that the box touches.

@@ -16,6 +16,7 @@ use super::{ExportError, Exported, Run};
 use crate::digest;
 use crate::ownership::OutputDirectory;
 use crate::record::{AnswerStatus, Record};
+use crate::source::clip_of;
 
 /// The folder of images in which nothing is.
 const EMPTY: &str = "empty";
@@ -87,7 +88,10 @@ pub(super) fn write(
     }
     for (place, record) in records.iter().enumerate() {
         let names = folders_of(place);
-        let names = names.iter().map(|folder| format!("{folder}/{}", inside(&record.image)));
+        // A frame of a video has no file, and gets one.
+        let ending = if clip_of(&record.image).is_some() { ".png" } else { "" };
+        let file = format!("{}{ending}", inside(&record.image));
+        let names = names.iter().map(|folder| format!("{folder}/{file}"));
         if let Err(reason) = put(&sorted, &images, record, names, sort)? {
             exported.remarks.push(format!("sorted: {}: {reason}", record.image));
             exported.images_missed += 1;
@@ -115,6 +119,10 @@ fn put(
         }
     } else {
         let bytes = match images.bytes(record) {
+            Ok(bytes) if clip_of(&record.image).is_some() => images.png(record, &bytes),
+            bytes => bytes,
+        };
+        let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(reason) => return Ok(Err(reason)),
         };

@@ -7,7 +7,7 @@
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use image::RgbImage;
+use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
 
 use super::{ExportError, Exported, Format, Run};
@@ -36,6 +36,7 @@ impl<'i> Images<'i> {
     pub(super) fn of(run: &'i Run, records: &[Record]) -> Result<Self, ExportError> {
         let folder = run.images.as_deref().ok_or(ExportError::NoImages)?;
         let locator = Locator::new(folder);
+        let locator = locator.expecting(records.iter().map(|record| record.image.as_str()));
         let mut read = records.iter().filter(|record| record.sha256.is_some()).peekable();
         if read.peek().is_some() && !read.any(|record| locator.exists(&record.image)) {
             return Err(ExportError::OutOfReach {
@@ -79,19 +80,21 @@ impl<'i> Images<'i> {
         self.locator.exists(&record.image)
     }
 
-    /// The file of a record's image, unless it is a part of an archive.
+    /// The file of a record's image, unless it is a part of an archive or of a video.
     pub(super) fn file(&self, record: &Record) -> Option<PathBuf> {
         match self.place(record) {
             Ok(Place::File(path)) => Some(path),
-            Ok(Place::Entry { .. }) | Err(_) => None,
+            Ok(_) | Err(_) => None,
         }
     }
 
-    /// The file that a record's image was read from: its own, or the archive that it is in.
+    /// The file that a record's image was read from: its own, or the archive or video that it is
+    /// in.
     pub(super) fn original(&self, record: &Record) -> PathBuf {
         let path = match self.place(record) {
             Ok(Place::File(path)) => path,
             Ok(Place::Entry { archive, .. }) => archive.to_path_buf(),
+            Ok(Place::Frame { clip, .. }) => clip.file().to_owned(),
             Err(_) => self.folder.join(path_of(&record.image)),
         };
         // The list of written files is read in other folders.
@@ -106,6 +109,7 @@ impl<'i> Images<'i> {
             Place::File(path) => {
                 record.sha256.is_some() || !path.exists() || self.locator.holds(path)
             }
+            Place::Frame { clip, .. } => record.sha256.is_some() || self.locator.holds(clip.file()),
             Place::Entry { .. } => true,
         };
         place
@@ -164,6 +168,18 @@ impl<'i> Images<'i> {
             Some(pixels) => Ok(work(pixels)),
             None => Err("the decoded image is not as large as it says".to_owned()),
         }
+    }
+
+    /// The upright pixels of `bytes`, which are the record's image, as a PNG file.
+    ///
+    /// # Errors
+    /// Why they are not to be had, in words.
+    pub(super) fn png(&self, record: &Record, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        let png = |pixels: RgbImage| {
+            let mut png = Vec::new();
+            pixels.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).map(|()| png)
+        };
+        self.decoded(record, bytes, png)?.map_err(|error| error.to_string())
     }
 
     /// `work` applied to the image's pixels.

@@ -133,8 +133,8 @@ impl Foreign {
                  `darktable-cli` or `dcraw`."
             }
             Self::Video => {
-                "Videos are not read: make images of their frames, for example one a second with \
-                 `ffmpeg -i clip.mp4 -vf fps=1 clip-%05d.jpg`."
+                "Videos (mp4, mov, mkv, webm, avi, m4v) are read if it is said which of their \
+                 frames are images, for example `frames` every:1s; that needs ffmpeg."
             }
             Self::ReadInPlace => {
                 "An archive in a folder is not opened: name the .tar or .zip itself to \

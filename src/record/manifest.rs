@@ -53,6 +53,9 @@ pub struct Manifest {
     /// The server's description of itself; not in runs of graphs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerDescription>,
+    /// The ffmpeg that frames of videos were read by; not in other runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ffmpeg: Option<String>,
     /// Everything that answers depend on; `null` if they were made elsewhere.
     pub settings: Option<Settings>,
     /// How they were read, if they were made elsewhere.
@@ -93,6 +96,7 @@ impl Manifest {
             model: None,
             inexact: Vec::new(),
             server: None,
+            ffmpeg: None,
             settings,
             elsewhere: None,
             filters: Filters::default(),
@@ -116,6 +120,12 @@ impl Manifest {
     #[must_use]
     pub fn with_server(self, server: Option<ServerDescription>) -> Self {
         Self { server, ..self }
+    }
+
+    /// The same, with the ffmpeg that reads some of the images, if one does.
+    #[must_use]
+    pub fn with_ffmpeg(self, ffmpeg: Option<String>) -> Self {
+        Self { ffmpeg, ..self }
     }
 
     /// The same of a part of the images, if one is named.
@@ -160,6 +170,7 @@ impl Manifest {
         self.root.clone_from(&now.root);
         self.filters.clone_from(&now.filters);
         self.inexact.clone_from(&now.inexact);
+        self.ffmpeg = now.ffmpeg.clone().or(self.ffmpeg);
         if let (Some(settings), Some(now)) = (&mut self.settings, &now.settings) {
             settings.image_prompts =
                 match (settings.image_prompts.take(), now.image_prompts.clone()) {

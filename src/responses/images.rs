@@ -94,7 +94,7 @@ impl ImageFolder {
                 }
             }
             Place::File(path) => self.inside(given, path, locator),
-            entry @ Place::Entry { .. } => Ok((name, entry)),
+            inner @ (Place::Entry { .. } | Place::Frame { .. }) => Ok((name, inner)),
         }
     }
 

@@ -528,7 +528,7 @@ impl<'o> Session<'o> {
         let manifest =
             manifest.with_filters(self.config.filters().clone()).with_model(self.answers.name());
         let manifest = manifest.with_inexact(placed.inexact.clone()).with_server(said);
-        let manifest = manifest.with_shard(source.shard);
+        let manifest = manifest.with_shard(source.shard).with_ffmpeg(source.ffmpeg.clone());
         directory.create_or_verify_placed(&manifest, placement)?;
         if source.shard.is_some() {
             directory.write_shard_images(source)?;

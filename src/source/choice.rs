@@ -9,6 +9,7 @@ use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
+use super::video::VideoFrames;
 use super::{SourceError, SourceImage, tidy};
 use crate::digest;
 
@@ -25,6 +26,8 @@ pub struct Choice {
     pub known: Known,
     /// How many images there may be, and which of more they are.
     pub most: Option<Most>,
+    /// Which frames of videos are images; without it, videos are passed over.
+    pub video: Option<VideoFrames>,
 }
 
 /// Images that a set has already: by their whole names, else by the names of their files, if these

@@ -1,6 +1,6 @@
 //! The bytes of an image, read from their place.
 //!
-//! In: a file, or a part of an archive. Out: its bytes, the first ones before the others are read.
+//! In: a file, a part of an archive, or bytes that were made. Out: its bytes, the first ones before the others are read.
 //! Promises: only regular files are opened; nothing beyond the part is read; of a file that grows
 //! without end no more than is asked for; what is packed is unpacked as far as it is read, block by
 //! block, to no more bytes than the archive says.
@@ -31,6 +31,8 @@ enum Bytes {
     Plain(BufReader<File>),
     /// Deflated.
     Deflated(Box<Inflated>),
+    /// Made, and held in memory.
+    Held(Vec<u8>),
 }
 
 impl Content {
@@ -68,6 +70,12 @@ impl Content {
         Ok(Self { bytes, span, at: 0 })
     }
 
+    /// Bytes that are in memory.
+    pub(super) fn of_bytes(bytes: Vec<u8>) -> Self {
+        let span = Span::plain(0, bytes.len() as u64);
+        Self { bytes: Bytes::Held(bytes), span, at: 0 }
+    }
+
     /// How many bytes there are.
     pub fn size(&self) -> u64 {
         self.span.size
@@ -81,6 +89,9 @@ impl Content {
     pub fn read_all(mut self) -> io::Result<Vec<u8>> {
         /// What is packed may be called larger than it is.
         const MOST_AT_ONCE: u64 = 64 << 20;
+        if let Bytes::Held(bytes) = self.bytes {
+            return Ok(bytes);
+        }
         self.rewind()?;
         let size = self.size();
         let room = if self.span.packed.is_some() { size.min(MOST_AT_ONCE) } else { size };
@@ -169,6 +180,7 @@ impl BufRead for Content {
         let buffer = match &mut self.bytes {
             Bytes::Plain(file) => file.fill_buf()?,
             Bytes::Deflated(inflated) => inflated.from(self.at)?,
+            Bytes::Held(bytes) => bytes.get(self.at as usize..).unwrap_or_default(),
         };
         Ok(&buffer[..buffer.len().min(left)])
     }
@@ -192,6 +204,9 @@ impl Read for Content {
                 let read = there.len().min(wanted);
                 buffer[..read].copy_from_slice(&there[..read]);
                 read
+            }
+            Bytes::Held(bytes) => {
+                bytes.get(self.at as usize..).unwrap_or_default().read(&mut buffer[..wanted])?
             }
         };
         self.at += read as u64;

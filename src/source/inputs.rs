@@ -13,7 +13,7 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::archive::is_archive;
 use super::walk::{self, Search};
-use super::{SourceError, has_image_extension, list_file, run_list, tidy};
+use super::{SourceError, list_file, run_list, tidy};
 use crate::files;
 
 /// One input, at an absolute path without `.` and `..`.
@@ -177,7 +177,7 @@ fn pattern(given: &Path, search: Search<'_>, inputs: &mut Vec<Input>) -> Result<
         let kind = match entry.file_type() {
             kind if kind.is_dir() => Kind::Folder,
             _ if is_archive(entry.path()) => Kind::Archive,
-            kind if kind.is_file() && has_image_extension(entry.path()) => {
+            kind if kind.is_file() && search.takes(entry.path()) => {
                 if search.written.borrow_mut().has(entry.path()) {
                     continue;
                 }

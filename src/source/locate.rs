@@ -1,7 +1,7 @@
 //! From an image's name back to its bytes, long after it was listed: for exports, and for answers
 //! that were made elsewhere.
 //!
-//! In: the name of an image. Out: its file, or its part of an archive. Promises: a name never leads
+//! In: the name of an image. Out: its file, its part of an archive, or its frame of a video. Promises: a name never leads
 //! out of the folder that it is relative to.
 
 use std::collections::HashMap;
@@ -10,18 +10,40 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::archive::{self, Entries};
+use super::video::clip_of;
 use super::{Place, name};
+use crate::ffmpeg::{Clip, Readers};
 
 /// Finds the images of a run by their names. An archive is listed once.
 pub(crate) struct Locator<'r> {
     root: &'r Path,
     archives: Mutex<HashMap<PathBuf, Arc<Entries>>>,
+    /// Videos by their names, with the frames that were announced.
+    clips: HashMap<String, Arc<Clip>>,
+    readers: Arc<Readers>,
 }
 
 impl<'r> Locator<'r> {
     /// Names are relative to `root`.
     pub(crate) fn new(root: &'r Path) -> Self {
-        Self { root, archives: Mutex::default() }
+        let (archives, clips, readers) = Default::default();
+        Self { root, archives, clips, readers }
+    }
+
+    /// The same, of which these images will be asked for: frames of a video are then decoded in one
+    /// pass, and not each by itself.
+    pub(crate) fn expecting<'n>(mut self, images: impl Iterator<Item = &'n str>) -> Self {
+        let mut times: HashMap<&str, Vec<u64>> = HashMap::new();
+        for (clip, time) in images.filter_map(clip_of) {
+            times.entry(clip).or_default().push(time);
+        }
+        for (clip, mut times) in times {
+            times.sort_unstable();
+            times.dedup();
+            let of_times = Clip::new(&self.archive(clip), times, Arc::clone(&self.readers));
+            self.clips.insert(clip.to_owned(), Arc::new(of_times));
+        }
+        self
     }
 
     /// Whether the image called `image` is there: a file or a link of that name, or an archive that
@@ -32,7 +54,8 @@ impl<'r> Locator<'r> {
         };
         match self.root.join(name::path(image)).symlink_metadata() {
             Err(error) if gone(&error) => {
-                archives(image).any(|(archive, _)| self.archive(archive).is_file())
+                clip_of(image).is_some_and(|(clip, _)| self.archive(clip).is_file())
+                    || archives(image).any(|(archive, _)| self.archive(archive).is_file())
             }
             _ => true,
         }
@@ -51,6 +74,9 @@ impl<'r> Locator<'r> {
         }
         let path = self.root.join(path);
         if !path.exists() {
+            if let Some(frame) = self.frame(image) {
+                return Some(frame);
+            }
             // The shortest beginning that is a file and not a folder.
             for (archive, inside) in archives(image) {
                 let archive = self.archive(archive);
@@ -63,6 +89,18 @@ impl<'r> Locator<'r> {
             }
         }
         Some(Place::File(path))
+    }
+
+    /// The frame of a video that is called `image`, if the video is there.
+    fn frame(&self, image: &str) -> Option<Place> {
+        let (name, time) = clip_of(image)?;
+        let expected = self.clips.get(name).and_then(|clip| Some((clip, clip.index_of(time)?)));
+        if let Some((clip, index)) = expected {
+            return Some(Place::Frame { clip: Arc::clone(clip), index });
+        }
+        let file = self.archive(name);
+        let clip = || Arc::new(Clip::new(&file, vec![time], Arc::clone(&self.readers)));
+        file.is_file().then(|| Place::Frame { clip: clip(), index: 0 })
     }
 
     /// Whether the file at `path` lies in the folder once all links are followed. A file that is

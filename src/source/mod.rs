@@ -22,6 +22,7 @@ mod locate;
 mod name;
 mod passed_over;
 mod run_list;
+mod video;
 mod walk;
 mod written;
 
@@ -44,9 +45,11 @@ pub(crate) use list_file::percent_decoded;
 pub(crate) use locate::{Locator, leads_out};
 pub(crate) use name::{of as name_of, path as path_of};
 pub use passed_over::PassedOver;
+pub use video::{Frames, Moment, VideoFrames, clip_of, frame_file_name};
 use walk::Search;
 use written::Written;
 
+use crate::ffmpeg::{Clip, FfmpegError};
 use crate::record::Shard;
 
 /// Extensions that folders, patterns and archives are searched for. A file that is named by itself,
@@ -106,6 +109,14 @@ pub enum SourceError {
         /// Which entry, and what it lacks.
         reason: String,
     },
+    /// There are videos, and nothing to read them with.
+    #[error("{videos} videos: {error}")]
+    Videos {
+        /// How many there are.
+        videos: usize,
+        /// Why they cannot be read.
+        error: FfmpegError,
+    },
     /// Nothing with a known extension in any folder.
     #[error("no images in {inputs} (looked for {}){}", EXTENSIONS.join(", "), instead(passed_over))]
     NoImages {
@@ -138,10 +149,18 @@ pub enum Place {
         /// Which part.
         span: Span,
     },
+    /// A frame of a video.
+    Frame {
+        /// The video.
+        clip: Arc<Clip>,
+        /// Which of the frames that may be asked for.
+        index: usize,
+    },
 }
 
 impl Place {
-    /// Opens the bytes; none is read yet.
+    /// Opens the bytes. None is read yet, but of a frame of a video, which is decoded here: its
+    /// bytes are those of a BMP file.
     ///
     /// # Errors
     /// Why they are not to be had, in words.
@@ -149,6 +168,10 @@ impl Place {
         let opened = match self {
             Self::File(path) => Content::of_file(path),
             Self::Entry { archive, span } => Content::of_span(archive, *span),
+            Self::Frame { clip, index } => {
+                let frame = clip.frame(*index).map_err(|error| error.to_string())?;
+                Ok(Content::of_bytes(frame))
+            }
         };
         opened.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => "is not a file".to_owned(),
@@ -198,6 +221,10 @@ pub struct Source {
     pub passed_over: PassedOver,
     /// Links to images that are here under another name.
     pub repeated: usize,
+    /// How many videos the images are frames of.
+    pub videos: usize,
+    /// The ffmpeg that reads them, with its version and licence; `None` if none is needed.
+    pub ffmpeg: Option<String>,
 }
 
 /// Counts of files that the inputs hold besides the images of a run.
@@ -209,6 +236,9 @@ pub struct Besides {
     pub repeated_links: usize,
     /// Images that were not chosen, of a limit or a sample.
     pub not_chosen: usize,
+    /// Videos that the images are frames of.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub videos: usize,
     /// Which part of the chosen images the run is about; not there if it is about all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<Shard>,
@@ -230,6 +260,7 @@ impl Source {
             passed_over,
             repeated_links: self.repeated,
             not_chosen: self.not_chosen.len(),
+            videos: self.videos,
             shard: self.shard,
             other_shards: self.other_shards.len(),
         }
@@ -307,8 +338,9 @@ pub fn list_chosen(
     let excluded = Excluded::new(&choice.exclude)?;
     let written = RefCell::<Written>::default();
     let max_depth = choice.max_depth.unwrap_or(usize::MAX);
+    let (own, written) = (exclude.as_deref(), &written);
     let search =
-        Search { own: exclude.as_deref(), excluded: &excluded, max_depth, written: &written };
+        Search { own, excluded: &excluded, max_depth, videos: choice.video.is_some(), written };
     let mut expanded = Vec::new();
     for input in inputs {
         inputs::expand(input, search, &mut expanded)?;
@@ -332,8 +364,12 @@ pub fn list_chosen(
     for name in &repeated {
         found.images.remove(name);
     }
-    let Found { images, mut passed_over, .. } = found;
-    passed_over.count_written(written.take().images);
+    let Found { mut images, mut passed_over, .. } = found;
+    let videos = match choice.video {
+        Some(frames) => video::expand(&mut images, frames)?,
+        None => None,
+    };
+    passed_over.count_written(written.borrow().images);
     if images.is_empty() {
         let inputs =
             inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -356,10 +392,12 @@ pub fn list_chosen(
         other_shards: Vec::new(),
         passed_over,
         repeated: repeated.len(),
+        videos: videos.as_ref().map_or(0, |videos| videos.count),
+        ffmpeg: videos.map(|videos| videos.ffmpeg.to_string()),
     })
 }
 
-/// An image on its way into the list.
+/// An image, or a video, on its way into the list.
 struct Listed {
     place: Result<Place, String>,
     /// Set if the way to it leads through a link.

@@ -9,7 +9,7 @@ use walkdir::{DirEntry, FilterEntry, IntoIter, WalkDir};
 use super::choice::Excluded;
 use super::passed_over::is_of_the_system;
 use super::written::Written;
-use super::{has_image_extension, is_hidden};
+use super::{has_image_extension, is_hidden, video};
 
 /// Entries that a search leaves out.
 #[derive(Clone, Copy)]
@@ -19,11 +19,23 @@ pub(super) struct Search<'s> {
     pub(super) excluded: &'s Excluded,
     /// How deep folders and archives are searched; 1 is the folder itself.
     pub(super) max_depth: usize,
+    /// Whether videos are taken, too.
+    pub(super) videos: bool,
     /// Earlier runs and exports that the search comes by.
     pub(super) written: &'s RefCell<Written>,
 }
 
 impl Search<'_> {
+    /// Whether the extension of a path is one that is searched for.
+    pub(super) fn takes(self, path: &Path) -> bool {
+        has_image_extension(path) || self.takes_video(path)
+    }
+
+    /// The same of videos alone.
+    pub(super) fn takes_video(self, path: &Path) -> bool {
+        self.videos && video::has_video_extension(path)
+    }
+
     /// Whether a path that is not walked is left out, or a folder on the way to it: `relative` is
     /// the part of the path that patterns are of.
     pub(super) fn leaves_out(self, path: &Path, relative: &Path) -> bool {
@@ -65,7 +77,7 @@ fn is_wanted(folder: &Path, path: &Path, search: Search<'_>) -> bool {
 
 /// Something in a folder.
 pub(super) enum Found<'p> {
-    /// A file that is an image by its extension; whether a link is on the way from the folder to
+    /// A file that is an image, or a video that is taken, by its extension; whether a link is on the way from the folder to
     /// it.
     Image { path: &'p Path, linked: bool },
     /// Another file.
@@ -102,8 +114,7 @@ pub(super) fn each(folder: &Path, search: Search<'_>, mut each: impl FnMut(Found
             if search.written.borrow_mut().has(path) {
                 continue;
             }
-            let is_image = has_image_extension(path);
-            each(if is_image {
+            each(if search.takes(path) {
                 Found::Image { path, linked: is_link || linked_at.is_some() }
             } else {
                 Found::Other(path)

@@ -19,9 +19,10 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("ownership", &["digest"]),
     ("image_table", &["files"]),
     ("page", &["digest"]),
+    ("ffmpeg", &[]),
     ("image", &["record", "files"]),
     ("answer", &["record", "files"]),
-    ("source", &["image", "ownership"]),
+    ("source", &["ffmpeg", "image", "ownership"]),
     ("frame_metadata", &["image", "image_table"]),
     ("preprocess", &["image"]),
     // The files of a run, and datasets.

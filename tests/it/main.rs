@@ -48,3 +48,4 @@ mod shards;
 mod sorted;
 mod support;
 mod variants;
+mod video;

@@ -156,3 +156,33 @@ pub fn images(dir: &Path, count: u8) -> PathBuf {
     }
     folder
 }
+
+/// An ffmpeg with all codecs, for clips and for reading them: that of `GEMSCOPE_FFMPEG`, else the
+/// one in the package imageio-ffmpeg, which pip puts into the user's cache the first time.
+pub fn ffmpeg() -> &'static Path {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        if let Some(named) = std::env::var_os("GEMSCOPE_FFMPEG") {
+            return named.into();
+        }
+        const PACKAGE: &str = "imageio-ffmpeg==0.8.1";
+        let cache = onnxruntime::cache_dir().unwrap();
+        let folder = cache.join("tests-imageio-ffmpeg-0.8.1");
+        if !folder.exists() {
+            fs::create_dir_all(&cache).unwrap();
+            let fresh = tempfile::tempdir_in(&cache).unwrap();
+            let mut pip = std::process::Command::new("python3");
+            pip.args(["-m", "pip", "install", "--quiet", "--no-deps", PACKAGE, "--target"]);
+            let output = pip.arg(fresh.path()).output().expect("python3 with pip fetches ffmpeg");
+            let words = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "pip install {PACKAGE}: {words}");
+            // Another process may have been faster.
+            let _ = fs::rename(fresh.path(), &folder);
+        }
+        let programs = fs::read_dir(folder.join("imageio_ffmpeg/binaries")).unwrap();
+        let mut programs = programs.map(|entry| entry.unwrap().path());
+        programs
+            .find(|path| path.file_name().unwrap().to_string_lossy().starts_with("ffmpeg"))
+            .unwrap()
+    })
+}

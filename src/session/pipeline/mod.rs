@@ -53,7 +53,7 @@ use crate::record::{
 };
 use crate::run::{Control, MIN_ROWS};
 use crate::server::ServerOptions;
-use crate::source::{Choice, Known, Most};
+use crate::source::{Choice, Known, Most, VideoFrames};
 
 layers! {
     /// `[task]`
@@ -515,6 +515,19 @@ impl ChoiceSection {
                 with: "`temperature` or `sample`",
             });
         }
+        let video = match (self.frames, self.start, self.end) {
+            (Some(frames), start, end) => {
+                let (start, end) = (start.map_or(0, |start| start.0), end.map(|end| end.0));
+                Some(VideoFrames { frames, start, end })
+            }
+            (None, Some(_), _) => {
+                return Err(PipelineError::GoesWith { setting: "start", with: "`frames`" });
+            }
+            (None, None, Some(_)) => {
+                return Err(PipelineError::GoesWith { setting: "end", with: "`frames`" });
+            }
+            (None, None, None) => None,
+        };
         let seed = sampling.seed.unwrap_or(0);
         let sample = self.sample.map(|count| Most::Sample { count: count as usize, seed });
         Ok(Choice {
@@ -522,6 +535,7 @@ impl ChoiceSection {
             max_depth: self.max_depth.map(|depth| depth as usize),
             known: Known::default(),
             most: sample.or(self.limit.map(|count| Most::First(count as usize))),
+            video,
         })
     }
 

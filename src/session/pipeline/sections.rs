@@ -18,13 +18,14 @@ use super::word::{
 #[cfg(feature = "cli")]
 use super::word::{above_zero, from_one, seconds, share};
 use crate::device::DeviceChoice;
-use crate::export::SortBy;
+use crate::export::{GroupBy, SortBy};
 use crate::model::Dtypes;
 use crate::record::{
     AnswerKind, Area, Budget, CoordinateOrder, CoordinateScale, ScoreKind, Tiling,
 };
 use crate::server::{PictureForm, ServerKindChoice};
 use crate::session::DecodingChoice;
+use crate::source::{Frames, Moment};
 
 layers! {
     /// The question.
@@ -96,6 +97,20 @@ layers! {
         #[serde(deserialize_with = "count_word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "N", value_parser = from_one::<u32>))]
         pub sample: Option<u32>,
+        /// Read videos (mp4, mov, mkv, webm, avi, m4v), too, by ffmpeg: each of these frames is an
+        /// image. every:1s (a time), every:30 (frames), 32 (so many, evenly), keyframes, or
+        /// scene:0.3 (cuts). Without it, videos are passed over
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "WHICH"))]
+        pub frames: Option<Frames>,
+        /// With --frames: no frame before this time of the video (90, 1:30, 01:02:03.5)
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "TIME", requires = "frames"))]
+        pub start: Option<Moment>,
+        /// With --frames: no frame at or after this time
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "TIME", requires = "frames"))]
+        pub end: Option<Moment>,
         /// Take part I, from 0, of N parts of the images, on one of N machines: 0/4; slurm takes
         /// the number of the task in a job array, kubernetes/N that of the pod in an Indexed Job.
         /// Each machine has an --out of its own; `gemscope export RUN RUN ... --out DIR` makes one
@@ -426,5 +441,10 @@ layers! {
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "HOW"))]
         pub sort: Option<SortBy>,
+        /// Sum up frames of videos by their clip, in clips.csv: the first and last time of each
+        /// label, and the most at once
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "KEY"))]
+        pub group_by: Option<GroupBy>,
     }
 }
