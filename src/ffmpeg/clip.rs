@@ -99,8 +99,11 @@ impl Eq for Clip {}
 #[derive(Debug, Default)]
 pub(crate) struct Readers {
     /// The one that was asked last stands last.
-    passages: Mutex<Vec<(Arc<Path>, usize, Arc<Mutex<Passage>>)>>,
+    passages: Mutex<Vec<Known>>,
 }
+
+/// A passage, with the video and the first frame of its part.
+type Known = (Arc<Path>, usize, Arc<Mutex<Passage>>);
 
 impl Readers {
     /// The passage through the part of `file` that begins with the frame `start`. Of too many, the

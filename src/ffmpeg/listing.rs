@@ -103,7 +103,7 @@ fn packets(ffmpeg: &Ffmpeg, file: &Path) -> Result<Option<Vec<Listed>>, FfmpegEr
     Ok(found)
 }
 
-/// A line of `framecrc` (libavformat/framecrcenc.c).
+/// A line of `framecrc` (`libavformat/framecrcenc.c`).
 enum Packet {
     Frame(Listed),
     /// One that an edit of the file cuts away, or that stands before the beginning.
@@ -174,7 +174,7 @@ pub(super) fn hear(stderr: impl Read, mut shown: impl FnMut(Listed)) -> Complain
     complaints
 }
 
-/// A frame in a line of `showinfo` (libavfilter/vf_showinfo.c).
+/// A frame in a line of `showinfo` (`libavfilter/vf_showinfo.c`).
 fn frame_shown(line: &str, time_base: Option<TimeBase>) -> Option<Listed> {
     let (_, rest) = line.split_once(" pts:")?;
     let stamp: i64 = rest.trim_start().split(' ').next()?.parse().ok()?;

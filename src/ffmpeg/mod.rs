@@ -179,7 +179,7 @@ impl fmt::Display for Ffmpeg {
     }
 }
 
-/// The licence of a build, from the switches that it was configured with (FFmpeg's `configure`).
+/// The licence of a build, from the switches that it was configured with (ffmpeg's `configure`).
 fn licence(configuration: &str) -> &'static str {
     let has = |switch: &str| configuration.split(' ').any(|word| word == switch);
     match (has("--enable-nonfree"), has("--enable-gpl"), has("--enable-version3")) {

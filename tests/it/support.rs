@@ -160,12 +160,12 @@ pub fn images(dir: &Path, count: u8) -> PathBuf {
 /// An ffmpeg with all codecs, for clips and for reading them: that of `GEMSCOPE_FFMPEG`, else the
 /// one in the package imageio-ffmpeg, which pip puts into the user's cache the first time.
 pub fn ffmpeg() -> &'static Path {
+    const PACKAGE: &str = "imageio-ffmpeg==0.8.1";
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| {
         if let Some(named) = std::env::var_os("GEMSCOPE_FFMPEG") {
             return named.into();
         }
-        const PACKAGE: &str = "imageio-ffmpeg==0.8.1";
         let cache = onnxruntime::cache_dir().unwrap();
         let folder = cache.join("tests-imageio-ffmpeg-0.8.1");
         if !folder.exists() {
