@@ -208,7 +208,10 @@ fn a_frame_is_an_image_like_any_other() {
     let summary: Value = serde_json::from_slice(&again.stdout).unwrap();
     assert_eq!((&summary["resumed"], &summary["videos"]), (&json!(scenes.len()), &json!(1)));
     fs::remove_dir_all(out.join("crops")).unwrap();
-    command(dir).args(["export", "clip-run", "--to", "crops"]).assert().success();
+    command(dir)
+        .args(["export", "clip-run", "--to", "crops", "--min-score", "0"])
+        .assert()
+        .success();
     assert_eq!(fs::read_dir(out.join("crops")).unwrap().count(), found);
     // A clip that is gone takes its frames with it.
     fs::rename(dir.join("clips/c.mkv"), dir.join("clips/d.mkv")).unwrap();
