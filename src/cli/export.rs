@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use gemscope::critique::Rubric;
-use gemscope::export::{self, CropFormat, CropOptions, Format, GroupBy, Missing, Options, Padding, SortBy};
+use gemscope::export::{
+    self, CropFormat, CropOptions, Format, GroupBy, Missing, Options, Padding, SortBy,
+};
 use gemscope::journal::{JoinedShards, RunDirectory, RunDirectoryError, ShardRun, join_shards};
 use gemscope::ownership::OutputDirectory;
 use gemscope::record::{AnswerStatus, Manifest, Record};
