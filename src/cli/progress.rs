@@ -1,30 +1,41 @@
 //! Progress of a session for the user: sentences on stderr, and a progress bar.
 
 use std::collections::BTreeMap;
+use std::io::{self, IsTerminal as _};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
 
 use gemscope::journal::{PairJournal, ResumeIndex, RunDirectory};
 use gemscope::record::AnswerStatus;
 use gemscope::session::Observer;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::report::clock;
 use super::{messages, say_damaged};
 
-/// Writes messages to stderr, and draws a bar there with images a second, the time left and the
-/// count of each status. The bar is drawn only on a terminal.
+/// How often a line is written where no bar is drawn.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// Writes messages to stderr, and there shows images a second, the time left and the count of each
+/// status: in a bar on a terminal, elsewhere in a line every half a minute.
 pub(crate) struct Progress {
     bar: ProgressBar,
     statuses: Mutex<BTreeMap<AnswerStatus, usize>>,
+    /// Ends the lines when it is dropped.
+    lines: Mutex<Option<Sender<()>>>,
 }
 
 impl Progress {
     /// A bar that is drawn once a run begins.
     pub(crate) fn new() -> Self {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
-        let style =
-            ProgressStyle::with_template("{bar:30} {pos}/{len}  {per_sec}  {eta} left  {msg}");
+        let style = ProgressStyle::with_template(
+            "{bar:30} {pos}/{len}  {elapsed}  {per_sec}  {eta} left  {msg}",
+        );
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, statuses: Mutex::default() }
+        Self { bar, statuses: Mutex::default(), lines: Mutex::default() }
     }
 }
 
@@ -53,10 +64,18 @@ impl Observer for Progress {
 
     fn begun(&self, images: usize) {
         self.bar.set_length(images as u64);
-        if !messages::quiet() {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
         self.bar.reset();
+        self.bar.set_message("waiting for the first answers");
+        if messages::quiet() {
+            return;
+        }
+        if io::stderr().is_terminal() {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+            self.bar.enable_steady_tick(Duration::from_secs(1));
+        } else {
+            let lines = every(LINE_EVERY, self.bar.clone(), |line| messages::say(line));
+            *self.lines.lock().unwrap_or_else(PoisonError::into_inner) = Some(lines);
+        }
     }
 
     fn done(&self, status: AnswerStatus) {
@@ -75,8 +94,32 @@ impl Observer for Progress {
     }
 
     fn ended(&self) {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).take();
         self.bar.finish_and_clear();
     }
+}
+
+/// Says how far `bar` is, again and again until the sender is dropped.
+fn every(period: Duration, bar: ProgressBar, say: impl Fn(&str) + Send + 'static) -> Sender<()> {
+    let (sender, dropped) = mpsc::channel();
+    thread::spawn(move || {
+        while dropped.recv_timeout(period) == Err(RecvTimeoutError::Timeout) {
+            say(&line(&bar));
+        }
+    });
+    sender
+}
+
+/// `12 of 200 images in 0:01:02, 0.19/s, 0:16:29 left; ok 10  empty 2`.
+fn line(bar: &ProgressBar) -> String {
+    let (done, all) = (bar.position(), bar.length().unwrap_or(0));
+    let (elapsed, speed) = (bar.elapsed(), bar.per_sec());
+    let left = if speed > 0.0 {
+        format!(", {speed:.2}/s, {} left", clock(all.saturating_sub(done) as f64 / speed))
+    } else {
+        String::new()
+    };
+    format!("{done} of {all} images in {}{left}; {}", clock(elapsed.as_secs_f64()), bar.message())
 }
 
 /// Reports the leftovers of an earlier process that was killed, or of a disk that lost data.
@@ -106,4 +149,29 @@ pub(super) fn say_what_was_left(directory: &RunDirectory, known: &ResumeIndex) {
         );
     }
     say_damaged(out, &known.damaged);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_say_how_far_it_is_until_the_end() {
+        let bar = ProgressBar::with_draw_target(Some(200), ProgressDrawTarget::hidden());
+        bar.set_message("waiting for the first answers");
+        let (said, lines) = mpsc::channel();
+        let sender = every(Duration::from_millis(5), bar.clone(), move |line| {
+            let _ = said.send(line.to_owned());
+        });
+        let first = lines.recv().unwrap();
+        assert_eq!(first, "0 of 200 images in 0:00:00; waiting for the first answers");
+        bar.set_message("ok 50");
+        bar.inc(50);
+        let with_speed = lines.iter().find(|line| line.contains("/s, ")).unwrap();
+        assert!(with_speed.starts_with("50 of 200 images in 0:00:0"), "{with_speed}");
+        assert!(with_speed.ends_with(" left; ok 50"), "{with_speed}");
+        drop(sender);
+        // The thread ends, and its end of the channel with it.
+        while lines.recv().is_ok() {}
+    }
 }
