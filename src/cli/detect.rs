@@ -7,7 +7,7 @@ use gemscope::dataset::ReadOptions;
 use gemscope::export;
 use gemscope::journal::place;
 use gemscope::record::AnswerStatus;
-use gemscope::session::{DetectConfig, Failure, Pipeline, PipelineError, Session, Summary};
+use gemscope::session::{DetectConfig, Pipeline, PipelineError, Session, Summary};
 use gemscope::source;
 
 use super::args::ControlArgs;
@@ -201,7 +201,7 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     }
     if !summary.failures.is_empty() {
         lines.push("\nfailed:".to_owned());
-        lines.extend(summary.failures.iter().map(|failure| format!("  {}", failed(failure))));
+        lines.extend(failed(summary).map(|line| format!("  {line}")));
     }
     lines.push(String::new());
     lines.extend(summary.written.iter().map(|path| path.display().to_string()));
@@ -209,10 +209,10 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// An image that failed, and why, in one line.
-pub(super) fn failed(failure: &Failure) -> String {
-    let reason = messages::in_flags(&failure.reason);
-    plain::line(&format!("{}: {reason}", failure.image)).into_owned()
+/// Which images failed, and why.
+pub(super) fn failed(summary: &Summary) -> impl Iterator<Item = String> {
+    let failures = summary.failures.iter().map(|failure| (&failure.image, &failure.reason));
+    output::failures(failures).into_iter()
 }
 
 /// How many boxes were left out for their scores, and how they are had.

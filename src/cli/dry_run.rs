@@ -12,14 +12,12 @@ use gemscope::session::{DetectPlan, PlannedImage, PlannedSizes};
 
 use super::choice::besides;
 use super::report::clock;
-use super::{Ending, output, plain};
+use super::{Ending, output};
 
 /// The most images that have a line each.
 const MAX_LINES: usize = 30;
 /// The most sizes of a larger folder that have a line.
 const MAX_SIZES: usize = 12;
-/// The most images that would fail which are named.
-const MAX_NAMED: usize = 5;
 
 const COLUMNS: [&str; 6] = ["size", "views", "budget", "resized", "soft tokens", "prompt tokens"];
 
@@ -107,16 +105,10 @@ fn summed_up(files: &[PlannedImage]) -> String {
     if own > 0 {
         let _ = writeln!(text, "{own} images have prompts of their own");
     }
-    let failing: Vec<_> =
-        files.iter().filter_map(|file| Some((&file.image, file.error.as_deref()?))).collect();
+    let failing = files.iter().filter_map(|file| Some((&file.image, file.error.as_ref()?)));
+    let failing = output::failures(failing);
     if !failing.is_empty() {
-        let _ = writeln!(text, "{} images would fail:", failing.len());
-        for (image, error) in failing.iter().take(MAX_NAMED) {
-            let _ = writeln!(text, "  {}: {}", plain::line(image), plain::line(error));
-        }
-        if failing.len() > MAX_NAMED {
-            let _ = writeln!(text, "  and {} more (--json names all)", failing.len() - MAX_NAMED);
-        }
+        let _ = writeln!(text, "would fail:\n  {}", failing.join("\n  "));
     }
     text + "\n"
 }

@@ -5,6 +5,7 @@
 //! has seen enough, so nothing is said of it; any other reason is said on stderr, once.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::{self, ErrorKind, Write as _};
 use std::path::Path;
@@ -97,6 +98,42 @@ pub(crate) fn file(path: &Path, bytes: &[u8], adopt: bool) -> anyhow::Result<()>
     }
     OutputDirectory::open(folder)?.adopting(adopt).write(name, bytes)?;
     Ok(())
+}
+
+/// The most images with one reason that have a line each.
+const MAX_LINES_OF_A_REASON: usize = 5;
+/// How many are named of those that are counted.
+const NAMED: usize = 3;
+
+/// Lines about images that failed: one an image, or one a reason where many share it.
+pub(crate) fn failures<'f>(
+    failures: impl IntoIterator<Item = (&'f String, &'f String)>,
+) -> Vec<String> {
+    let mut by_reason: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut places = HashMap::new();
+    for (image, reason) in failures {
+        let place = *places.entry(reason).or_insert_with(|| {
+            by_reason.push((reason, Vec::new()));
+            by_reason.len() - 1
+        });
+        by_reason[place].1.push(image);
+    }
+    let mut lines = Vec::new();
+    for (reason, images) in by_reason {
+        let reason = messages::in_flags(reason);
+        if images.len() <= MAX_LINES_OF_A_REASON {
+            lines.extend(images.iter().map(|image| format!("{image}: {reason}")));
+        } else {
+            let (named, others) = images.split_at(NAMED);
+            lines.push(format!(
+                "{} images: {reason} ({} and {} more)",
+                images.len(),
+                named.join(", "),
+                others.len()
+            ));
+        }
+    }
+    lines.iter().map(|line| plain::line(line).into_owned()).collect()
 }
 
 /// Columns as wide as their widest cell; the first is aligned left, the others right. A cell is one

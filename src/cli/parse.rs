@@ -1,6 +1,5 @@
 //! `gemscope parse`: answers that were made elsewhere.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -304,9 +303,9 @@ impl ParseSummary {
         for remark in remarks {
             messages::say(&plain::line(remark));
         }
-        for Failure { image, reason } in &self.failures {
-            let failed: Cow<'_, str> = plain::line(image);
-            messages::say(&format!("failed: {failed}: {}", plain::line(reason)));
+        let failures = self.failures.iter().map(|failure| (&failure.image, &failure.reason));
+        for line in output::failures(failures) {
+            messages::say(&format!("failed: {line}"));
         }
         if self.unused > 0 {
             messages::say(&format!("{} lines could not be used", self.unused));

@@ -73,7 +73,7 @@ impl Observer for Progress {
             self.bar.set_draw_target(ProgressDrawTarget::stderr());
             self.bar.enable_steady_tick(Duration::from_secs(1));
         } else {
-            let lines = every(LINE_EVERY, self.bar.clone(), |line| messages::say(line));
+            let lines = every(LINE_EVERY, self.bar.clone(), messages::say);
             *self.lines.lock().unwrap_or_else(PoisonError::into_inner) = Some(lines);
         }
     }

@@ -292,8 +292,7 @@ impl Judgement<'_> {
             if run.stopped {
                 lines.push(format!("stopped: {} frames are left", run.left));
             }
-            let failed = run.failures.iter();
-            lines.extend(failed.map(|failure| format!("failed: {}", detect::failed(failure))));
+            lines.extend(detect::failed(run).map(|line| format!("failed: {line}")));
         }
         lines.push(String::new());
         lines.extend(figures.written.iter().map(|path| path.display().to_string()));
