@@ -36,6 +36,7 @@
 //! - [`onnxruntime`]: finding, installing and starting ONNX Runtime
 //! - [`hub`]: models from the Hugging Face Hub, in the cache that Python shares
 //! - [`server`]: a client of vLLM, llama.cpp, Ollama and others that speak OpenAI's API
+//! - `serve`: a local server for annotation tools (feature `serve`)
 //! - [`device`]: the CPU or a card, its memory and kernels
 //! - `cli`: the command, for whoever ships it as a part of something else (feature `cli`)
 //!
@@ -88,6 +89,8 @@ pub mod record;
 pub mod responses;
 #[cfg(feature = "onnx")]
 pub mod run;
+#[cfg(feature = "serve")]
+pub mod serve;
 #[cfg(feature = "onnx")]
 pub mod server;
 #[cfg(feature = "onnx")]

@@ -30,6 +30,7 @@ mod plain;
 mod progress;
 mod report;
 mod run;
+mod serve;
 mod setup;
 mod shell;
 mod signals;
@@ -90,6 +91,8 @@ enum Command {
     Convert(convert::Args),
     /// What changed between two datasets or runs: boxes kept, moved, relabelled, removed, added
     Compare(compare::Args),
+    /// Answer annotation tools over HTTP: Label Studio, X-AnyLabeling, or POST /v1/detect
+    Serve(Box<serve::Args>),
     /// Show what the model is given for an image: sizes, tokens, tensors
     Inspect(inspect::Args),
     /// Fetch a model, list those that are there, look at one
@@ -248,6 +251,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, onnxruntime: Option<Pa
         Command::Eval(args) => eval::run(args),
         Command::Convert(args) => convert::run(args),
         Command::Compare(args) => compare::run(args),
+        Command::Serve(args) => serve::run(args, &cli.global),
         Command::Inspect(args) => inspect::run(args),
         Command::Model(args) => model::run(args, &cli.global),
         Command::Setup(args) => setup::run(args, &cli.global),

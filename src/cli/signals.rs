@@ -18,11 +18,21 @@ use super::messages;
 /// The exit code of a run that was stopped: 128 and the number of SIGINT, as shells have it.
 pub(crate) const STOPPED: u8 = 130;
 
-/// A flag that the first signal raises.
+/// A flag that the first signal raises, for a run.
 ///
 /// # Errors
 /// On systems where signals cannot be caught.
 pub(crate) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
+    raised_by_signals(
+        "Stopping: what is in flight is finished and written. Once more leaves at once.",
+    )
+}
+
+/// A flag that the first signal raises; `says` is what the user is then told.
+///
+/// # Errors
+/// On systems where signals cannot be caught.
+pub(crate) fn raised_by_signals(says: &'static str) -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the second signal finds the flag raised, and leaves from within the
@@ -40,9 +50,7 @@ pub(crate) fn stop_flag() -> io::Result<Arc<AtomicBool>> {
         while !raised.load(Ordering::Relaxed) {
             std::thread::sleep(Duration::from_millis(50));
         }
-        messages::say(
-            "Stopping: what is in flight is finished and written. Once more leaves at once.",
-        );
+        messages::say(says);
     });
     Ok(stop)
 }

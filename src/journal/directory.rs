@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::answers::AnswerJournal;
 use super::difference::Difference;
 use super::error::RunDirectoryError;
 use super::manifest::{self, ManifestError};
@@ -191,6 +192,15 @@ impl RunDirectory {
         sync_every: Duration,
     ) -> Result<(Journal, ResumeIndex), RunDirectoryError> {
         Ok(Journal::open(self.output.path(), sync_every)?)
+    }
+
+    /// The journal by what was asked about which content. Other than [`Self::journal`], it finds
+    /// every answer about an image, not only the last one.
+    ///
+    /// # Errors
+    /// [`RunDirectoryError::Journal`].
+    pub fn answers(&self) -> Result<AnswerJournal, RunDirectoryError> {
+        Ok(AnswerJournal::open(self.output.path())?)
     }
 
     /// The journal of pairs, with its records.

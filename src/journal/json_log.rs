@@ -75,7 +75,7 @@ impl fmt::Display for DamagedLine {
 #[derive(Debug)]
 pub(super) struct Lines {
     /// Bytes of all lines that have their end.
-    whole: u64,
+    pub(super) whole: u64,
     /// Bytes of a last line without its end.
     pub(super) torn: u64,
     /// Lines that are no entries.
@@ -113,12 +113,13 @@ impl JsonLog {
         &self.path
     }
 
-    /// Appends an entry as one line.
-    pub(super) fn append(&mut self, entry: &impl Serialize) -> Result<(), JournalError> {
+    /// Appends an entry as one line; returns the bytes of the line.
+    pub(super) fn append(&mut self, entry: &impl Serialize) -> Result<u64, JournalError> {
         let line = serde_json::to_vec(entry).map_err(std::io::Error::other);
         let written = line.and_then(|mut line| {
             line.push(b'\n');
-            self.file.write_all(&line)
+            self.file.write_all(&line)?;
+            Ok(line.len() as u64)
         });
         written.map_err(JournalError::io(&self.path))
     }

@@ -13,6 +13,7 @@
 //! }
 //! ```
 
+mod answers;
 mod difference;
 mod directory;
 mod error;
@@ -25,6 +26,7 @@ mod records;
 mod shards;
 
 pub use crate::ownership::Holder;
+pub use answers::AnswerJournal;
 pub use difference::Difference;
 pub use directory::RunDirectory;
 pub use error::RunDirectoryError;

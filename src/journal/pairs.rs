@@ -43,7 +43,8 @@ impl PairJournal {
 
     /// Appends a record as one line.
     pub(crate) fn append(&mut self, record: &PairRecord) -> Result<(), JournalError> {
-        self.log.append(record)
+        self.log.append(record)?;
+        Ok(())
     }
 
     /// Waits until all that was appended is on disk.

@@ -158,7 +158,8 @@ impl Journal {
     /// [`JournalError::Io`].
     pub fn append(&mut self, record: &Record) -> Result<(), JournalError> {
         self.unsynced = true;
-        self.log.append(record)
+        self.log.append(record)?;
+        Ok(())
     }
 
     /// Deadline of the next sync; `None` if everything is synced. Sparse records are due at once;
@@ -275,7 +276,7 @@ pub(super) fn each_record(
 }
 
 /// `each` for the valid records of a journal, under their current names.
-fn checked(
+pub(super) fn checked(
     names: &Names,
     mut each: impl FnMut(Record, u64),
 ) -> impl FnMut(Record, u64) -> Result<(), String> {

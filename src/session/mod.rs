@@ -22,6 +22,7 @@ mod config;
 mod download;
 mod error;
 mod grammars;
+mod kept;
 mod model;
 mod pairs;
 pub mod pipeline;
@@ -61,13 +62,14 @@ pub use config::{Config, CritiqueConfig, DecodingChoice, DecodingOptions, Detect
 pub use download::{Downloaded, download};
 pub use error::SessionError;
 use grammars::{GrammarSource, Grammars};
+pub use kept::KeptBatches;
 pub use model::{DeviceSlot, ModelChoice, ModelFiles, ModelOptions};
 pub use pairs::ComparedPairs;
 pub use pipeline::{Pipeline, PipelineError};
 pub use plan::{DetectPlan, PlannedImage, PlannedSizes};
 pub use proposal::{Machine, Proposal};
 use questions::QuestionBuilder;
-pub use questions::query;
+pub use questions::{hash_of_question, query};
 use remote::ModelRequirements;
 pub use remote::open as open_server;
 pub use shown::ShownRun;
@@ -163,6 +165,21 @@ impl<'o> Session<'o> {
         config.check()?;
         let answers = AnswerSource::open(config.model())?;
         Ok(Self::with_answers(config, answers, observer))
+    }
+
+    /// A session that is told later what to ask, by [`Self::ask`]: until then, `config` asks nothing.
+    ///
+    /// # Errors
+    /// As [`Self::open`], but for what is asked.
+    pub fn open_to_ask(
+        config: DetectConfig,
+        observer: &'o dyn Observer,
+    ) -> Result<Self, SessionError> {
+        if config.fast_decode && !crate::image::CAN_REDUCE {
+            return Err(SessionError::NoFastDecode);
+        }
+        let answers = AnswerSource::open(&config.model)?;
+        Ok(Self::with_answers(config.into(), answers, observer))
     }
 
     /// A session whose engines are the caller's: the configuration's model is ignored.

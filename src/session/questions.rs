@@ -38,6 +38,20 @@ pub fn query(
     })
 }
 
+/// Identifies the question of a detection, as its records do ([`Record::question`]): without the
+/// session, which may be at work on another one.
+///
+/// # Errors
+/// [`SessionError`] if the model may not be asked that, or it makes no prompt.
+///
+/// [`Record::question`]: crate::record::Record::question
+pub fn hash_of_question(config: &DetectConfig, prompts: &Prompts) -> Result<String, SessionError> {
+    config.check()?;
+    let task = config.task.as_ref().ok_or(SessionError::NothingAsked)?;
+    let builder = QuestionBuilder { config, prompts, grammars: None, observer: &() };
+    Ok(builder.asked(task)?.hash())
+}
+
 /// Puts the tasks of a detection into words.
 pub(super) struct QuestionBuilder<'s> {
     pub(super) config: &'s DetectConfig,

@@ -46,7 +46,8 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     // One task over many images, and the front door.
     ("run", &["critique", "engine", "frame_metadata", "gate", "journal"]),
     ("session", &["run", "export", "hub"]),
-    ("cli", &["session", "eval", "responses"]),
+    ("serve", &["session"]),
+    ("cli", &["serve", "eval", "responses"]),
     ("main", &["cli"]),
 ];
 

@@ -1,0 +1,253 @@
+//! `POST /v1/detect`: one image, one record.
+//!
+//! In: an image as the body, with the question in the address; or JSON with an image in Base64, or
+//! with the path of one. Out: a line of `detections.jsonl`. Promises: an unknown setting is an
+//! error that names it; a path never leads out of the folder of images.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::CONTENT_TYPE;
+use hyper::{Request, StatusCode};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::body::Held;
+use super::queue::{Question, Waiting};
+use super::reply::{Refusal, Reply, of_text};
+use super::site::{Looks, Site};
+use crate::export::jsonl_line;
+use crate::files;
+use crate::record::{Task, distinct};
+use crate::source::{leads_out, path_of, percent_decoded};
+
+/// What a request says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    /// Base64, or a `data:` URL.
+    image: Option<String>,
+    /// Relative to the folder of images.
+    path: Option<String>,
+    /// The image's name in the journal.
+    name: Option<String>,
+    labels: Option<Labels>,
+    phrase: Option<String>,
+    prompt: Option<String>,
+    min_score: Option<f64>,
+    nms: Option<f64>,
+}
+
+/// Labels: a list, or a text with commas.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Labels {
+    List(Vec<String>),
+    Text(String),
+}
+
+/// An image on its way, and what is wanted of its answer.
+struct Begun {
+    waiting: Waiting,
+    question: Arc<Question>,
+    looks: Looks,
+}
+
+pub(super) async fn detect(site: &Arc<Site>, request: Request<Incoming>) -> Result<Reply, Refusal> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let is_json = kind.is_some_and(|kind| kind.starts_with("application/json"));
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let (body, held) = site.memory.read(request).await?;
+    let there = Arc::clone(site);
+    let begun = blocking(move || begin(&there, &query, &body, is_json, held)).await??;
+    let record = answer_of(begun.waiting).await?;
+    let shown = site.shown(&record, &begun.question, &begun.looks)?;
+    let line = jsonl_line(&shown).map_err(|error| failed(&error))?;
+    Ok(of_text(StatusCode::OK, line.into_bytes()))
+}
+
+fn failed(error: &dyn std::fmt::Display) -> Refusal {
+    Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+}
+
+/// Does what takes a while on another thread.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| failed(&error))
+}
+
+/// The answer of the queue.
+pub(super) async fn answer_of(waiting: Waiting) -> Result<Arc<crate::record::Record>, Refusal> {
+    waiting.await.unwrap_or_else(|_| Err(Refusal::busy("the server ends")))
+}
+
+fn begin(
+    site: &Site,
+    query: &str,
+    body: &Bytes,
+    is_json: bool,
+    held: Held,
+) -> Result<Begun, Refusal> {
+    let settings = if is_json {
+        serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))?
+    } else {
+        of_query(query)?
+    };
+    let Settings { image, path, name, labels, phrase, prompt, min_score, nms } = settings;
+    let question = site.question(task_of(labels, phrase, prompt)?)?;
+    for (setting, share) in [("min_score", min_score), ("nms", nms)] {
+        if share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            return Err(Refusal::bad(format!("{setting} is from 0 to 1")));
+        }
+    }
+    let (bytes, name) = match (image, path) {
+        (Some(_), Some(_)) => return Err(Refusal::bad("image and path exclude each other")),
+        (Some(image), None) => (decoded(&image)?, name),
+        (None, Some(path)) => {
+            let bytes = of_folder(site.images.as_deref(), &path, site.memory.most())?;
+            (bytes, name.or(Some(path)))
+        }
+        (None, None) if is_json => {
+            return Err(Refusal::bad("there is no image: say image (Base64) or path"));
+        }
+        (None, None) if body.is_empty() => {
+            return Err(Refusal::bad("there is no image: send its file as the body, or JSON"));
+        }
+        (None, None) => (body.to_vec(), name),
+    };
+    if let Some(name) = &name {
+        check_name(name)?;
+    }
+    let waiting = site.ask(bytes, name, &question, held)?;
+    Ok(Begun { waiting, question, looks: Looks { min_score, nms, only_asked: false } })
+}
+
+/// The settings in an address: `labels=cat,dog&min_score=0.3`.
+fn of_query(query: &str) -> Result<Settings, Refusal> {
+    let mut settings = Map::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let text = String::from_utf8(percent_decoded(&value.replace('+', " ")))
+            .map_err(|_| Refusal::bad(format!("{key} is no UTF-8")))?;
+        let number = text.parse::<f64>().ok().filter(|_| matches!(key, "min_score" | "nms"));
+        settings.insert(key.to_owned(), number.map_or(Value::String(text), Value::from));
+    }
+    serde_json::from_value(settings.into()).map_err(|error| Refusal::bad(error.to_string()))
+}
+
+fn task_of(
+    labels: Option<Labels>,
+    phrase: Option<String>,
+    prompt: Option<String>,
+) -> Result<Option<Task>, Refusal> {
+    let labels = match labels {
+        Some(Labels::List(labels)) => distinct(labels.iter().map(String::as_str)),
+        Some(Labels::Text(text)) => distinct(text.split([',', '\n'])),
+        None => Vec::new(),
+    };
+    let phrase = phrase.map(|phrase| phrase.trim().to_owned()).filter(|phrase| !phrase.is_empty());
+    match (prompt.filter(|prompt| !prompt.trim().is_empty()), phrase) {
+        (Some(_), Some(_)) => Err(Refusal::bad("prompt and phrase exclude each other")),
+        (None, Some(_)) if !labels.is_empty() => {
+            Err(Refusal::bad("labels and phrase exclude each other"))
+        }
+        (Some(text), None) => Ok(Some(Task::Prompt { text, labels })),
+        (None, Some(phrase)) => Ok(Some(Task::Phrase(phrase))),
+        (None, None) => Ok((!labels.is_empty()).then_some(Task::Labels(labels))),
+    }
+}
+
+/// The bytes of Base64, or of a `data:` URL of it.
+pub(super) fn decoded(image: &str) -> Result<Vec<u8>, Refusal> {
+    let text = match image.strip_prefix("data:") {
+        Some(url) => url.split_once(";base64,").map(|(_, text)| text),
+        None => Some(image),
+    };
+    let text = text.ok_or_else(|| Refusal::bad("image is a data: URL that is not in Base64"))?;
+    let bytes = STANDARD.decode(text.trim());
+    bytes.map_err(|error| Refusal::bad(format!("image is no Base64: {error}")))
+}
+
+/// The bytes of an image in the folder.
+pub(super) fn of_folder(folder: Option<&Path>, name: &str, most: u64) -> Result<Vec<u8>, Refusal> {
+    let path = in_folder(folder, name)?;
+    files::read(&path, most).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => {
+            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{name} is too large"))
+        }
+        _ => Refusal::bad(format!("{name} cannot be read: {error}")),
+    })
+}
+
+/// The file of an image in the folder.
+pub(super) fn in_folder(folder: Option<&Path>, name: &str) -> Result<PathBuf, Refusal> {
+    let folder = folder.ok_or_else(|| {
+        Refusal::bad(
+            "images are not named here: the server was begun without a folder of images; send it",
+        )
+    })?;
+    let gone = || Refusal::new(StatusCode::NOT_FOUND, format!("there is no image {name}"));
+    let path = path_of(name);
+    if leads_out(&path) {
+        return Err(gone());
+    }
+    // Followed to its end: a link may lead out of the folder.
+    let path = folder.join(path).canonicalize().map_err(|_| gone())?;
+    let folder = folder.canonicalize().map_err(|_| gone())?;
+    if path.starts_with(&folder) { Ok(path) } else { Err(gone()) }
+}
+
+/// Whether a name may stand in the journal: exports make files of it.
+fn check_name(name: &str) -> Result<(), Refusal> {
+    let plain = !name.is_empty() && name.len() <= 1000 && !name.chars().any(char::is_control);
+    if plain && !leads_out(&path_of(name)) {
+        Ok(())
+    } else {
+        Err(Refusal::bad(format!("{name:?} is no name of an image: a relative path, as a/b.jpg")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_says_what_a_body_of_json_says() {
+        let settings = of_query("labels=red+circle,star&min_score=0.3&name=a%2Fb.png").unwrap();
+        assert_eq!((settings.min_score, settings.name.as_deref()), (Some(0.3), Some("a/b.png")));
+        let task = task_of(settings.labels, None, None).unwrap().unwrap();
+        assert_eq!(task, Task::Labels(vec!["red circle".into(), "star".into()]));
+        for (query, says) in [("lables=a", "lables"), ("min_score=much", "min_score")] {
+            let refusal = of_query(query).unwrap_err();
+            assert!(refusal.why().contains(says) || says == "min_score", "{}", refusal.why());
+        }
+        assert!(task_of(None, Some("a".into()), Some("b".into())).is_err());
+        assert_eq!(task_of(None, Some(" ".into()), None).unwrap(), None);
+    }
+
+    #[test]
+    fn a_path_never_leads_out_of_the_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        std::fs::write(inner.join("a.png"), "image").unwrap();
+        std::fs::write(dir.path().join("secret"), "secret").unwrap();
+        let read = |name: &str| of_folder(Some(&inner), name, 9);
+        assert_eq!(read("a.png").unwrap(), b"image");
+        for name in ["../secret", "/etc/passwd", "x/../../secret", "b.png", ""] {
+            assert!(read(name).is_err(), "{name}");
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(dir.path().join("secret"), inner.join("link.png")).unwrap();
+            assert!(read("link.png").is_err());
+        }
+        assert!(of_folder(None, "a.png", 9).is_err());
+        assert!(check_name("a/b.png").is_ok() && check_name("../b.png").is_err());
+    }
+}

@@ -1,0 +1,332 @@
+//! One model, one batch after another.
+//!
+//! In: images, each with a question. Out: their records, from the journal or from the model.
+//! Promises: what is being asked or was answered is not asked again; no more images wait than the
+//! queue holds; a record is on disk before it is given out; nobody waits for a server that ends.
+
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use hyper::StatusCode;
+use tokio::sync::oneshot;
+
+use super::body::Held;
+use super::reply::Refusal;
+use super::{ServeError, Served};
+use crate::journal::{AnswerJournal, RunDirectoryError};
+use crate::record::{AnswerStatus, Record, Task};
+use crate::session::{BatchContent, BatchImage, DetectConfig, KeptBatches, Session, SessionError};
+
+/// The most images that the model is at work on together.
+const BATCH: usize = 8;
+/// The most pixels of a batch; a larger image is one by itself.
+const BATCH_PIXELS: u64 = 64 << 20;
+/// How often the worker looks whether it is to end.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What is asked about an image.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Question {
+    /// The question.
+    pub(super) task: Task,
+    /// As [`Record::question`].
+    pub(super) hash: String,
+}
+
+/// An image, and the question about it. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct Asked {
+    /// Its name in the journal.
+    pub(super) name: String,
+    /// The hash of its bytes.
+    pub(super) sha256: String,
+    /// The bytes of its file.
+    pub(super) bytes: Arc<Vec<u8>>,
+    /// Pixels that the file claims.
+    pub(super) pixels: u64,
+    /// The question.
+    pub(super) question: Arc<Question>,
+    /// The memory that its bytes take.
+    pub(super) _held: Held,
+}
+
+/// The record of an image, or why there is none.
+pub(super) type Answer = Result<Arc<Record>, Refusal>;
+/// Gives the answer, once it is there.
+pub(super) type Waiting = oneshot::Receiver<Answer>;
+
+/// A hash of content and the question.
+type Key = (String, String, Vec<String>);
+
+/// Images that wait for the model, and answers that are known.
+pub(super) struct Queue {
+    most: usize,
+    state: Mutex<State>,
+    more: Condvar,
+    journal: Mutex<AnswerJournal>,
+    asked: AtomicUsize,
+    known: AtomicUsize,
+    refused: AtomicUsize,
+    failed: AtomicUsize,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<(Key, Asked)>,
+    /// Who waits for each that is waiting or being asked about.
+    listeners: HashMap<Key, Vec<oneshot::Sender<Answer>>>,
+    closed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(most: usize, journal: AnswerJournal) -> Self {
+        let count = AtomicUsize::default;
+        Self {
+            most: most.max(1),
+            state: Mutex::default(),
+            more: Condvar::new(),
+            journal: Mutex::new(journal),
+            asked: count(),
+            known: count(),
+            refused: count(),
+            failed: count(),
+        }
+    }
+
+    /// How many answers the journal has.
+    pub(super) fn known(&self) -> usize {
+        self.journal().len()
+    }
+
+    /// How many images wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.state().waiting.len()
+    }
+
+    pub(super) fn served(&self) -> Served {
+        let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        Served {
+            asked: count(&self.asked),
+            known: count(&self.known),
+            refused: count(&self.refused),
+            failed: count(&self.failed),
+        }
+    }
+
+    /// Puts an image into the queue, unless its answer is known or on its way. Reads a line of the
+    /// journal.
+    ///
+    /// # Errors
+    /// 503 if the queue is full or the server ends.
+    pub(super) fn ask(&self, asked: Asked) -> Result<Waiting, Refusal> {
+        let (sender, receiver) = oneshot::channel();
+        let labels = asked.question.task.labels().to_vec();
+        let key = (asked.sha256.clone(), asked.question.hash.clone(), labels);
+        let mut state = self.state();
+        if state.closed {
+            return Err(Refusal::busy("the server ends"));
+        }
+        if let Some(listeners) = state.listeners.get_mut(&key) {
+            listeners.push(sender);
+            self.known.fetch_add(1, Ordering::Relaxed);
+            return Ok(receiver);
+        }
+        // Whoever had the same answered has it in the journal before its listeners are gone.
+        if let Some(record) = self.journal().find(&key.0, &key.1, &key.2) {
+            self.known.fetch_add(1, Ordering::Relaxed);
+            let record = Record { image: asked.name, ..record };
+            let _ = sender.send(Ok(Arc::new(record)));
+            return Ok(receiver);
+        }
+        if state.waiting.len() >= self.most {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Refusal::busy("the queue is full: try again"));
+        }
+        state.listeners.insert(key.clone(), vec![sender]);
+        state.waiting.push_back((key, asked));
+        drop(state);
+        self.more.notify_one();
+        Ok(receiver)
+    }
+
+    /// Whether it takes no more images.
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    /// Takes no more images; those that wait are told.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        state.waiting.clear();
+        for sender in state.listeners.drain().flat_map(|(_, listeners)| listeners) {
+            let _ = sender.send(Err(Refusal::busy("the server ends")));
+        }
+        drop(state);
+        self.more.notify_all();
+    }
+
+    /// The next images that are asked the same; `None` once the queue is closed.
+    fn next(&self, stop: &AtomicBool) -> Option<Vec<(Key, Asked)>> {
+        let mut state = self.state();
+        loop {
+            if state.closed || stop.load(Ordering::Relaxed) {
+                return None;
+            }
+            let State { waiting, listeners, .. } = &mut *state;
+            // Clients that are gone are not answered.
+            waiting.retain(|(key, _)| {
+                let wanted = listeners
+                    .get(key)
+                    .is_some_and(|listeners| listeners.iter().any(|sender| !sender.is_closed()));
+                if !wanted {
+                    listeners.remove(key);
+                }
+                wanted
+            });
+            if let Some(first) = waiting.pop_front() {
+                let mut pixels = first.1.pixels;
+                let question = Arc::clone(&first.1.question);
+                let mut batch = vec![first];
+                let mut others = VecDeque::with_capacity(waiting.len());
+                while let Some(next) = waiting.pop_front() {
+                    let fits = pixels.saturating_add(next.1.pixels) <= BATCH_PIXELS;
+                    if batch.len() < BATCH && fits && next.1.question == question {
+                        pixels += next.1.pixels;
+                        batch.push(next);
+                    } else {
+                        others.push_back(next);
+                    }
+                }
+                *waiting = others;
+                return Some(batch);
+            }
+            let waited = self.more.wait_timeout(state, LOOK);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Gives an answer to all who wait for it.
+    fn tell(&self, key: &Key, answer: &Answer) {
+        let listeners = self.state().listeners.remove(key).unwrap_or_default();
+        let count = if answer.is_ok() { &self.asked } else { &self.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+        for sender in listeners {
+            let _ = sender.send(answer.clone());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn journal(&self) -> MutexGuard<'_, AnswerJournal> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The one thread that asks the model and writes the journal.
+pub(super) struct Worker {
+    pub(super) session: Session<'static>,
+    pub(super) config: DetectConfig,
+    pub(super) kept: KeptBatches,
+    pub(super) queue: Arc<Queue>,
+}
+
+impl Worker {
+    /// Asks until `stop` is raised or the queue is closed.
+    ///
+    /// # Errors
+    /// [`ServeError`] if the journal cannot be written; all who wait are told.
+    pub(super) fn work(mut self, stop: &AtomicBool) -> Result<(), ServeError> {
+        let queue = Arc::clone(&self.queue);
+        let mut worked = Ok(());
+        while let Some(batch) = queue.next(stop) {
+            worked = self.answer(&batch, stop);
+            if worked.is_err() {
+                break;
+            }
+        }
+        queue.close();
+        worked
+    }
+
+    fn answer(&mut self, batch: &[(Key, Asked)], stop: &AtomicBool) -> Result<(), ServeError> {
+        let records = match self.records(batch, stop) {
+            Ok(records) => records,
+            Err(error @ SessionError::Directory(_)) => return Err(error.into()),
+            Err(error) => {
+                let refusal = match error {
+                    SessionError::Stopped => Refusal::busy("the server ends"),
+                    error => {
+                        tracing::error!("the model does not answer: {error}");
+                        Refusal::new(StatusCode::BAD_GATEWAY, error.to_string())
+                    }
+                };
+                for (key, _) in batch {
+                    self.queue.tell(key, &Err(refusal.clone()));
+                }
+                return Ok(());
+            }
+        };
+        let answered: Vec<&Record> =
+            records.iter().filter(|record| record.status != AnswerStatus::Failed).collect();
+        if !answered.is_empty() {
+            self.queue.journal().append(&answered).map_err(RunDirectoryError::from)?;
+        }
+        for ((key, _), record) in batch.iter().zip(records) {
+            let answer = match (record.status, &record.reason) {
+                (AnswerStatus::Failed, reason) => {
+                    // An image that was not decoded is at fault itself.
+                    let status = if record.width == 0 {
+                        StatusCode::UNPROCESSABLE_ENTITY
+                    } else {
+                        StatusCode::BAD_GATEWAY
+                    };
+                    Err(Refusal::new(status, reason.clone().unwrap_or_default()))
+                }
+                _ => Ok(Arc::new(record)),
+            };
+            self.queue.tell(key, &answer);
+        }
+        Ok(())
+    }
+
+    /// The model's records of a batch, as the journal keeps them.
+    fn records(
+        &mut self,
+        batch: &[(Key, Asked)],
+        stop: &AtomicBool,
+    ) -> Result<Vec<Record>, SessionError> {
+        let Some((_, first)) = batch.first() else { return Ok(Vec::new()) };
+        let question = Arc::clone(&first.question);
+        let labels = question.task.labels().to_vec();
+        if self.config.task.as_ref() != Some(&question.task) {
+            let task = Some(question.task.clone());
+            let config = DetectConfig { task, ..self.config.clone() };
+            self.session.ask(config.clone())?;
+            self.config = config;
+            self.kept.asking(&labels)?;
+        }
+        let images: Vec<BatchImage<'_>> = batch
+            .iter()
+            .map(|(_, asked)| BatchImage {
+                name: asked.name.clone(),
+                content: BatchContent::Bytes(Cow::Borrowed(asked.bytes.as_slice())),
+            })
+            .collect();
+        let mut records = self.session.answer(&images, &|| stop.load(Ordering::Relaxed))?;
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let now = now.map_or(0.0, |now| now.as_secs_f64());
+        for record in &mut records {
+            record.asked = Some(labels.clone());
+            if let Some(timings) = &mut record.timings {
+                timings.finished = now;
+            }
+        }
+        Ok(records)
+    }
+}

@@ -1,0 +1,190 @@
+//! What every request shares.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use hyper::StatusCode;
+
+use super::ServeOptions;
+use super::body::{Held, Memory};
+use super::guard::Guard;
+use super::label_studio::LabelStudio;
+use super::queue::{Asked, Question, Queue, Waiting};
+use super::reply::Refusal;
+use crate::digest;
+use crate::export::Selection;
+use crate::image;
+use crate::prompt::Prompts;
+use crate::record::{
+    Budget, BudgetChoice, Filters, Manifest, MinScore, ModelIdentity, Record, Settings, Task,
+};
+use crate::session::{DetectConfig, Session, hash_of_question};
+
+/// The server, as its requests see it.
+pub(super) struct Site {
+    /// Who may ask.
+    pub(super) guard: Guard,
+    /// How much is read.
+    pub(super) memory: Memory,
+    /// Who answers.
+    pub(super) queue: Arc<Queue>,
+    /// The folder of images that are named.
+    pub(super) images: Option<PathBuf>,
+    /// What concerns Label Studio alone.
+    pub(super) label_studio: LabelStudio,
+    /// The model's name.
+    pub(super) model: String,
+    /// How things are asked; its task is the one of requests that name none.
+    config: DetectConfig,
+    prompts: Prompts,
+    max_pixels: u64,
+    answering: AtomicUsize,
+}
+
+/// A request that is being answered.
+pub(super) struct Answering<'s>(&'s AtomicUsize);
+
+impl Drop for Answering<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Site {
+    pub(super) fn new(
+        session: &Session<'_>,
+        config: DetectConfig,
+        queue: Arc<Queue>,
+        options: ServeOptions,
+    ) -> Self {
+        Self {
+            guard: Guard::new(options.token.as_deref(), options.address.ip().is_loopback()),
+            memory: Memory::new(options.max_body),
+            queue,
+            label_studio: LabelStudio::new(options.label_studio, config.model.runtime.offline),
+            images: options.images,
+            model: session.model_name(),
+            prompts: session.prompts().clone(),
+            config,
+            max_pixels: options.max_pixels,
+            answering: AtomicUsize::default(),
+        }
+    }
+
+    /// Counts a request until it is answered.
+    pub(super) fn answering(&self) -> Answering<'_> {
+        self.answering.fetch_add(1, Ordering::Relaxed);
+        Answering(&self.answering)
+    }
+
+    /// Whether a request is being answered.
+    pub(super) fn is_answering(&self) -> bool {
+        self.answering.load(Ordering::Relaxed) > 0
+    }
+
+    /// The question of a request that names `task`, or none.
+    ///
+    /// # Errors
+    /// 400 if nothing is asked, or the model may not be asked that.
+    pub(super) fn question(&self, task: Option<Task>) -> Result<Arc<Question>, Refusal> {
+        let task = task.or_else(|| self.config.task.clone());
+        let task = task.ok_or_else(|| {
+            Refusal::bad("nothing is asked: name labels (\"cat,dog\"), a phrase or a prompt")
+        })?;
+        let config = DetectConfig { task: Some(task.clone()), ..self.config.clone() };
+        let hash = hash_of_question(&config, &self.prompts);
+        let hash = hash.map_err(|error| Refusal::bad(error.to_string()))?;
+        Ok(Arc::new(Question { task, hash }))
+    }
+
+    /// Puts an image into the queue.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`], and 503 if the queue is full.
+    pub(super) fn ask(
+        &self,
+        bytes: Vec<u8>,
+        name: Option<String>,
+        question: &Arc<Question>,
+        held: Held,
+    ) -> Result<Waiting, Refusal> {
+        self.queue.ask(self.prepare(bytes, name, question, held)?)
+    }
+
+    /// An image as the queue takes it. Its name in the journal is `name`, or its hash.
+    ///
+    /// # Errors
+    /// 422 if it is no image, 413 if it has too many pixels.
+    pub(super) fn prepare(
+        &self,
+        bytes: Vec<u8>,
+        name: Option<String>,
+        question: &Arc<Question>,
+        held: Held,
+    ) -> Result<Asked, Refusal> {
+        let mut reader = std::io::Cursor::new(bytes.as_slice());
+        let header = image::header(&mut reader, true, self.max_pixels).map_err(|error| {
+            let large = matches!(error, image::ImageError::TooLarge { .. });
+            let status = if large {
+                StatusCode::PAYLOAD_TOO_LARGE
+            } else {
+                StatusCode::UNPROCESSABLE_ENTITY
+            };
+            Refusal::new(status, error.to_string().replace(" (`max_pixels`)", ""))
+        })?;
+        let sha256 = digest::hex(&bytes);
+        let name = name.unwrap_or_else(|| format!("{}.{}", &sha256[..16], extension(&bytes)));
+        let question = Arc::clone(question);
+        let pixels = u64::from(header.width) * u64::from(header.height);
+        Ok(Asked { name, sha256, bytes: Arc::new(bytes), pixels, question, _held: held })
+    }
+
+    /// The boxes of a record that the filters show, at least as sure as `min_score`, of overlapping
+    /// ones the best if `nms` says how much is too much.
+    pub(super) fn shown(
+        &self,
+        record: &Record,
+        question: &Question,
+        looks: &Looks,
+    ) -> Result<Record, Refusal> {
+        let mut filters: Filters = self.config.filters.clone();
+        if let Some(least) = looks.min_score {
+            filters.min_score = MinScore::Asked(least);
+            filters.min_scores.clear();
+        }
+        filters.nms = looks.nms.or(filters.nms);
+        filters.strict_labels |= looks.only_asked;
+        let budget = self.config.budget.unwrap_or(BudgetChoice::Fixed(Budget::USUAL));
+        let task = Some(question.task.clone());
+        let settings = Settings { task, ..Settings::of(budget, ModelIdentity::default()) };
+        let manifest = Manifest::new(None, Some(settings));
+        let mut shown = Selection::of(vec![record.clone()], &manifest, &filters).records;
+        shown.pop().ok_or_else(|| {
+            Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "the record is not shown")
+        })
+    }
+}
+
+/// Which boxes of an answer a request wants, beside the server's filters.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Looks {
+    /// The least score.
+    pub(super) min_score: Option<f64>,
+    /// How much two boxes of one label may overlap.
+    pub(super) nms: Option<f64>,
+    /// Whether boxes of other labels than those asked for are left out.
+    pub(super) only_asked: bool,
+}
+
+/// The usual extension of an image's file.
+fn extension(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [0xff, 0xd8, ..] => "jpg",
+        [0x89, b'P', b'N', b'G', ..] => "png",
+        [b'R', b'I', b'F', b'F', ..] => "webp",
+        [b'G', b'I', b'F', ..] => "gif",
+        [b'B', b'M', ..] => "bmp",
+        _ => "tif",
+    }
+}
