@@ -106,6 +106,11 @@ impl Queue {
         self.state().waiting.len()
     }
 
+    /// Whether an image would be refused for a full queue now.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting() >= self.most
+    }
+
     pub(super) fn served(&self) -> Served {
         let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
         Served {

@@ -42,6 +42,7 @@ mod prompts;
 mod regression;
 mod rules;
 mod scripted;
+mod serve;
 mod server;
 mod session;
 mod shards;

@@ -148,11 +148,15 @@ impl Project {
             site.prepare(fetched.bytes, fetched.name, &there.question, held)
         });
         let asked = asked.await??;
+        // The other tasks of the request are in front of it.
         let waiting = loop {
+            if self.site.queue.is_full() && !self.site.queue.is_closed() {
+                sleep(AGAIN).await;
+                continue;
+            }
             let (there, asked) = (Arc::clone(self), asked.clone());
             match blocking(move || there.site.queue.ask(asked)).await? {
                 Ok(waiting) => break waiting,
-                // The other tasks of the request are in front of it.
                 Err(_) if !self.site.queue.is_closed() => sleep(AGAIN).await,
                 Err(refusal) => return Err(refusal),
             }
