@@ -103,6 +103,7 @@ def label_studio(command: str, served: Served, images: Path, wanted: dict[str, l
         "LABEL_STUDIO_BASE_DATA_DIR": str(folder / "label-studio"),
         "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
         "LABEL_STUDIO_HOST": url,
+        "ML_BLOCK_LOCAL_IP": "false",
         "COLLECT_ANALYTICS": "false",
         "LATEST_VERSION_CHECK": "false",
     }
