@@ -40,8 +40,13 @@ def request(url: str, body: object = None, headers: dict[str, str] | None = None
     headers = dict(headers or {})
     if body is not None:
         data, headers["Content-Type"] = json.dumps(body).encode(), "application/json"
-    with urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=120) as response:
-        text = response.read()
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, data=data, headers=headers), timeout=120) as response:
+            text = response.read()
+    except urllib.error.HTTPError as error:
+        if error.code != 503:
+            print(f"{url}: {error.code} {error.read()[:500]!r}", file=sys.stderr)
+        raise
     return json.loads(text) if text else None
 
 
@@ -103,7 +108,9 @@ def label_studio(command: str, served: Served, images: Path, wanted: dict[str, l
         "LABEL_STUDIO_BASE_DATA_DIR": str(folder / "label-studio"),
         "LABEL_STUDIO_ENABLE_LEGACY_API_TOKEN": "true",
         "LABEL_STUDIO_HOST": url,
+        # Without both, it refuses a model on its own machine (the second: for the webhook that comes with the model).
         "ML_BLOCK_LOCAL_IP": "false",
+        "SSRF_PROTECTION_ENABLED": "false",
         "COLLECT_ANALYTICS": "false",
         "LATEST_VERSION_CHECK": "false",
     }

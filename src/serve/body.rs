@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::reply::Refusal;
 
 /// The longest that a body may take.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 /// The unit of memory.
 const KIB: u64 = 1024;
 /// Bodies of the largest size that fit into memory at the same time.

@@ -79,7 +79,7 @@ impl Drop for Server {
 
 fn asked(address: &str, head: &str, body: &[u8]) -> (u16, Value) {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let head = format!("{head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     stream.write_all(head.as_bytes()).unwrap();
     // A server that refuses a body closes while it is sent.
@@ -173,7 +173,7 @@ fn a_web_page_and_a_stranger_are_refused() {
             .arg("--out")
             .arg(dir.path().join("other"))
             .args(&flags)
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             .output()
             .unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -43,6 +43,12 @@ struct Learned {
     access: Option<(String, Instant)>,
 }
 
+/// What Label Studio gives for a personal access token.
+#[derive(Deserialize)]
+struct Refreshed {
+    access: String,
+}
+
 /// An image of a task.
 pub(super) struct Fetched {
     pub(super) bytes: Vec<u8>,
@@ -161,10 +167,6 @@ impl Fetcher {
             && since.elapsed() < ACCESS
         {
             return Some(format!("Bearer {access}"));
-        }
-        #[derive(Deserialize)]
-        struct Refreshed {
-            access: String,
         }
         let url = self.own()?.join("/api/token/refresh").ok()?;
         let body = json!({ "refresh": token }).to_string();
