@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::body::Held;
-use super::detect::{answer_of, blocking, decoded};
+use super::detect::{answer_of, blocking};
+use super::pictures::decoded;
 use super::queue::{Question, Waiting};
 use super::reply::{Refusal, Reply, json as reply_json, json_with};
 use super::site::{Looks, Site};

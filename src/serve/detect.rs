@@ -4,12 +4,8 @@
 //! with the path of one. Out: a line of `detections.jsonl`. Promises: an unknown setting is an
 //! error that names it; a path never leads out of the folder of images.
 
-use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hyper::body::{Bytes, Incoming};
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, StatusCode};
@@ -17,11 +13,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::body::Held;
+use super::pictures::{decoded, of_folder};
 use super::queue::{Question, Waiting};
 use super::reply::{Refusal, Reply, of_text};
 use super::site::{Looks, Site};
 use crate::export::jsonl_line;
-use crate::files;
 use crate::record::{Task, distinct};
 use crate::source::{leads_out, path_of, percent_decoded};
 
@@ -162,46 +158,6 @@ fn task_of(
     }
 }
 
-/// The bytes of Base64, or of a `data:` URL of it.
-pub(super) fn decoded(image: &str) -> Result<Vec<u8>, Refusal> {
-    let text = match image.strip_prefix("data:") {
-        Some(url) => url.split_once(";base64,").map(|(_, text)| text),
-        None => Some(image),
-    };
-    let text = text.ok_or_else(|| Refusal::bad("image is a data: URL that is not in Base64"))?;
-    let bytes = STANDARD.decode(text.trim());
-    bytes.map_err(|error| Refusal::bad(format!("image is no Base64: {error}")))
-}
-
-/// The bytes of an image in the folder.
-pub(super) fn of_folder(folder: Option<&Path>, name: &str, most: u64) -> Result<Vec<u8>, Refusal> {
-    let path = in_folder(folder, name)?;
-    files::read(&path, most).map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => {
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{name} is too large"))
-        }
-        _ => Refusal::bad(format!("{name} cannot be read: {error}")),
-    })
-}
-
-/// The file of an image in the folder.
-pub(super) fn in_folder(folder: Option<&Path>, name: &str) -> Result<PathBuf, Refusal> {
-    let folder = folder.ok_or_else(|| {
-        Refusal::bad(
-            "images are not named here: the server was begun without a folder of images; send it",
-        )
-    })?;
-    let gone = || Refusal::new(StatusCode::NOT_FOUND, format!("there is no image {name}"));
-    let path = path_of(name);
-    if leads_out(&path) {
-        return Err(gone());
-    }
-    // Followed to its end: a link may lead out of the folder.
-    let path = folder.join(path).canonicalize().map_err(|_| gone())?;
-    let folder = folder.canonicalize().map_err(|_| gone())?;
-    if path.starts_with(&folder) { Ok(path) } else { Err(gone()) }
-}
-
 /// Whether a name may stand in the journal: exports make files of it.
 fn check_name(name: &str) -> Result<(), Refusal> {
     let plain = !name.is_empty() && name.len() <= 1000 && !name.chars().any(char::is_control);
@@ -228,26 +184,6 @@ mod tests {
         }
         assert!(task_of(None, Some("a".into()), Some("b".into())).is_err());
         assert_eq!(task_of(None, Some(" ".into()), None).unwrap(), None);
-    }
-
-    #[test]
-    fn a_path_never_leads_out_of_the_folder() {
-        let dir = tempfile::tempdir().unwrap();
-        let inner = dir.path().join("inner");
-        std::fs::create_dir(&inner).unwrap();
-        std::fs::write(inner.join("a.png"), "image").unwrap();
-        std::fs::write(dir.path().join("secret"), "secret").unwrap();
-        let read = |name: &str| of_folder(Some(&inner), name, 9);
-        assert_eq!(read("a.png").unwrap(), b"image");
-        for name in ["../secret", "/etc/passwd", "x/../../secret", "b.png", ""] {
-            assert!(read(name).is_err(), "{name}");
-        }
-        #[cfg(unix)]
-        {
-            std::os::unix::fs::symlink(dir.path().join("secret"), inner.join("link.png")).unwrap();
-            assert!(read("link.png").is_err());
-        }
-        assert!(of_folder(None, "a.png", 9).is_err());
         assert!(check_name("a/b.png").is_ok() && check_name("../b.png").is_err());
     }
 }

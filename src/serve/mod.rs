@@ -13,8 +13,10 @@
 mod any_labeling;
 mod body;
 mod detect;
+mod fetch;
 mod guard;
 mod label_studio;
+mod pictures;
 mod queue;
 mod reply;
 mod routes;
@@ -39,7 +41,7 @@ use tokio::sync::Semaphore;
 use crate::journal::RunDirectoryError;
 use crate::session::{DetectConfig, KeptBatches, Session, SessionError};
 
-pub use label_studio::LabelStudioOptions;
+pub use fetch::LabelStudioOptions;
 use queue::{Queue, Worker};
 use site::Site;
 

@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use hyper::StatusCode;
 
 use super::ServeOptions;
 use super::body::{Held, Memory};
+use super::fetch::Fetcher;
 use super::guard::Guard;
-use super::label_studio::LabelStudio;
 use super::queue::{Asked, Question, Queue, Waiting};
 use super::reply::Refusal;
 use crate::digest;
@@ -31,8 +32,10 @@ pub(super) struct Site {
     pub(super) queue: Arc<Queue>,
     /// The folder of images that are named.
     pub(super) images: Option<PathBuf>,
-    /// What concerns Label Studio alone.
-    pub(super) label_studio: LabelStudio,
+    /// Gets the images of Label Studio's tasks.
+    pub(super) fetcher: Fetcher,
+    /// How long Label Studio's tasks may take together.
+    pub(super) longest: Duration,
     /// The model's name.
     pub(super) model: String,
     /// How things are asked; its task is the one of requests that name none.
@@ -62,7 +65,8 @@ impl Site {
             guard: Guard::new(options.token.as_deref(), options.address.ip().is_loopback()),
             memory: Memory::new(options.max_body),
             queue,
-            label_studio: LabelStudio::new(options.label_studio, config.model.runtime.offline),
+            longest: options.label_studio.longest,
+            fetcher: Fetcher::new(options.label_studio, config.model.runtime.offline),
             images: options.images,
             model: session.model_name(),
             prompts: session.prompts().clone(),

@@ -60,7 +60,7 @@ pub(in super::super) async fn predict(
     site: &Arc<Site>,
     request: Request<Incoming>,
 ) -> Result<Reply, Refusal> {
-    let until = Instant::now() + site.label_studio.longest;
+    let until = Instant::now() + site.longest;
     let (body, held) = site.memory.read(request).await?;
     let there = Arc::clone(site);
     let (tasks, configuration, question, is_interactive) =
@@ -144,7 +144,7 @@ impl Project {
         let (there, said) = (Arc::clone(self), said.to_owned());
         let asked = blocking(move || {
             let site = &there.site;
-            let fetched = site.label_studio.fetcher.get(&said, site.images.as_deref(), most)?;
+            let fetched = site.fetcher.get(&said, site.images.as_deref(), most)?;
             site.prepare(fetched.bytes, fetched.name, &there.question, held)
         });
         let asked = asked.await??;

@@ -6,7 +6,7 @@
 //! fetched only if that was asked for; no redirect is followed.
 
 use std::io::ErrorKind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,9 +14,8 @@ use hyper::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::detect::{decoded, in_folder};
-use super::super::reply::Refusal;
-use super::LabelStudioOptions;
+use super::pictures::{decoded, in_folder};
+use super::reply::Refusal;
 use crate::files;
 use crate::http::{Client, Url, read_body};
 use crate::source::percent_decoded;
@@ -27,6 +26,46 @@ const LOCAL: &str = "/data/local-files/";
 const LONGEST: Duration = Duration::from_secs(30);
 /// A JWT for access lasts five minutes; a new one is asked for earlier.
 const ACCESS: Duration = Duration::from_mins(4);
+
+/// What concerns Label Studio alone.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LabelStudioOptions {
+    /// Its address, for images that were uploaded to it or come through it.
+    pub url: Option<String>,
+    /// Its token: a legacy one, or a personal access token.
+    pub token: Option<String>,
+    /// Whether images of any other address on the web are fetched.
+    pub fetch: bool,
+    /// How long its tasks may take together; it waits 100 seconds itself.
+    pub longest: Duration,
+}
+
+impl Default for LabelStudioOptions {
+    fn default() -> Self {
+        Self { url: None, token: None, fetch: false, longest: Duration::from_secs(90) }
+    }
+}
+
+impl LabelStudioOptions {
+    /// The address and the token that the environment names, as Label Studio's own SDK reads them.
+    #[must_use]
+    pub fn from_env(self) -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        Self {
+            url: self.url.or_else(|| variable("LABEL_STUDIO_URL")),
+            token: self.token.or_else(|| variable("LABEL_STUDIO_API_KEY")),
+            ..self
+        }
+    }
+
+    /// The folder of images that Label Studio itself serves, if its environment is this one's.
+    pub fn images_from_env() -> Option<PathBuf> {
+        std::env::var_os("LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT")
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    }
+}
 
 /// Gets the images of tasks.
 pub(super) struct Fetcher {
