@@ -18,7 +18,7 @@ ci:
 test-all: test
     GEMSCOPE_KILLS=200 cargo test --test it kills:: -- --ignored --nocapture
     cargo build --release
-    python3 export/checks/peak_memory.py target/release/gemscope
+    python3 python/checks/peak_memory.py target/release/gemscope
     tests/mutants/run
 
 # The main job on the bundled demo model.

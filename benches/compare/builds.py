@@ -5,7 +5,7 @@
 In: two release binaries. Out: on stdout a table of what `run.py`'s sections folder and single_stream
 measure of Gemscope, of each build, with the median of the ratios of neighbouring turns; exit code 1
 if the answers of one image differ. `--midsize` names a mid-size model that is there
-(`python -m gemscope_export midsize`); without it, it is made in the work folder. `--demo-only`
+(`python -m gemscope.onnx_export midsize`); without it, it is made in the work folder. `--demo-only`
 leaves it out: the demo model's graphs take little time, so what is around them weighs most.
 """
 

@@ -37,7 +37,7 @@ class Model:
 
 def demo_model(work: Path, llama_cpp: Path | None = None) -> Model:
     """`llama_cpp`: where llama.cpp's converter is; without it there is no GGUF file."""
-    checkpoint, gguf = ROOT / "export/demo/checkpoint", work / "demo-gguf"
+    checkpoint, gguf = ROOT / "python/demo/checkpoint", work / "demo-gguf"
     if llama_cpp:
         _convert(checkpoint, gguf, llama_cpp)
     return Model("demo", checkpoint, ROOT / "fixtures/demo-model", ROOT / "fixtures/demo-model-mobius", gguf, 70, "detect shape")
@@ -48,7 +48,7 @@ def midsize_model(work: Path, llama_cpp: Path | None = None, mobius: Path | None
     folder = work / "midsize"
     checkpoint, onnx, genai = folder / "checkpoint", folder / "model", folder / "mobius"
     if not (onnx / "onnx" / "decoder_model_merged_q4.onnx").exists():
-        _python(["-m", "gemscope_export", "midsize", str(folder), "--fixtures", str(ROOT / "fixtures")])
+        _python(["-m", "gemscope.onnx_export", "midsize", str(folder), "--fixtures", str(ROOT / "fixtures")])
     if mobius and not (genai / "chat_template.jinja").exists():
         shutil.rmtree(genai, ignore_errors=True)
         command = [str(mobius), "-m", "mobius", "build", "--config", str(checkpoint), "--runtime", "ort-genai", "--ep", "cpu", "--dtype", "f32", str(genai)]
@@ -159,5 +159,5 @@ def _pieces(work: Path) -> list[Path]:
 
 
 def _python(arguments: list[str], *modules: Path) -> None:
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*map(str, modules), str(ROOT / "export"), os.environ.get("PYTHONPATH", "")])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([*map(str, modules), str(ROOT / "python"), os.environ.get("PYTHONPATH", "")])}
     subprocess.run([sys.executable, *arguments], check=True, env=environment, stdout=sys.stderr)

@@ -38,7 +38,7 @@ def peer(name: str, model: Model, images: list[Path], max_new_tokens: int, suffi
     script, kind = PEERS[name]
     command = [sys.executable, str(ROOT / "benches/compare/peers" / script), "--model", str(getattr(model, kind)), "--prompt", model.prompt]
     command += ["--budget", str(model.budget), "--max-new-tokens", str(max_new_tokens), f"--suffix={suffix}", *map(str, images)]
-    paths = [str(ROOT / "export"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    paths = [str(ROOT / "python"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
     try:
         ended = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PEER_SECONDS)

@@ -131,11 +131,11 @@ pub(crate) fn list_images(
     py.detach(|| {
         let source = source::list_chosen(&inputs, Some(&out), &choice)
             .map_err(|problem| error(Kind::Run, problem.to_string()))?;
-        let packed = |place: &Place| matches!(place, Place::Entry { .. });
+        let packed = |place: &Place| !matches!(place, Place::File(_));
         if let Some(image) =
             source.images.iter().find(|image| image.place.as_ref().is_ok_and(packed))
         {
-            let says = format!("{}: images in archives have to be unpacked first", image.name);
+            let says = format!("{}: images in archives and frames of videos have to be files first", image.name);
             return Err(error(Kind::Run, says));
         }
         Ok((source.root, source.images.into_iter().map(|image| image.name).collect()))

@@ -33,7 +33,7 @@ pub enum Foreign {
 /// The command that fetches graphs.
 const DOWNLOAD: &str = "graphs of E2B and E4B are fetched by `gemscope model download \
                         onnx-community/gemma-4-E2B-it-ONNX`";
-const EXPORT: &str = "`python -m gemscope_export model CHECKPOINT OUT`";
+const EXPORT: &str = "`python -m gemscope.onnx_export model CHECKPOINT OUT`";
 
 impl Foreign {
     /// The kind of files of these names; `model_type` is that of their config.json.

@@ -3,8 +3,8 @@
 //!
 //! In: a cache directory. Out: a model directory, 370 MB, the same to the last bit on every
 //! machine. Promises: a file is whole or not there. Its answers are noise; it is there to be
-//! computed on two devices and compared. `export/`, command `structure`, makes the graphs and the
-//! table of weights.
+//! computed on two devices and compared. `python -m gemscope.onnx_export structure` makes the graphs
+//! and the table of weights.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _};

@@ -106,7 +106,7 @@ impl ScoreKind {
     /// The default for the least score of boxes that are exported.
     ///
     /// Chosen on held-out scenes of the demo model: of the steps 0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5
-    /// the lowest whose F1 is within 0.01 of the best one (`export/checks/min_score.py` measures it
+    /// the lowest whose F1 is within 0.01 of the best one (`python/checks/min_score.py` measures it
     /// again). Coordinates do not tell right from wrong there, and have no least score. Nor have
     /// stated confidences, which mean something else with every model.
     pub fn default_min_score(self) -> f64 {

@@ -220,7 +220,7 @@ fn files_that_are_not_run_here_are_called_what_they_are() {
     );
     says(
         &refused(&checkpoint, &[]),
-        &["a checkpoint", "gemscope_export model", "gemscope model download"],
+        &["a checkpoint", "gemscope.onnx_export model", "gemscope model download"],
     );
     says(&refused(checkpoint.join("model.safetensors"), &[]), &["a checkpoint"]);
     let other = made(
@@ -248,7 +248,10 @@ fn files_that_are_not_run_here_are_called_what_they_are() {
     says(&refused(&adapter, &[]), &["an adapter (LoRA)", "merge_and_unload"]);
     let export =
         made("export", &[("config.json", gemma), ("export.json", "{}"), ("model.onnx", "x")]);
-    says(&refused(&export, &[]), &["an export by transformers itself", "gemscope_export model"]);
+    says(
+        &refused(&export, &[]),
+        &["an export by transformers itself", "gemscope.onnx_export model"],
+    );
     let text = made(
         "text",
         &[("config.json", gemma), ("onnx/model_q4.onnx", "x"), ("tokenizer.json", "{}")],

@@ -2,7 +2,7 @@
 //! by hand.
 //!
 //! `GEMSCOPE_WRITE_GOLDEN=1 cargo test --test it export_formats` writes the golden files again;
-//! what `export/checks/formats_open.py` says of them comes first, the bytes are only there so that
+//! what `python/checks/formats_open.py` says of them comes first, the bytes are only there so that
 //! nothing changes unseen.
 
 use std::collections::BTreeMap;

@@ -82,7 +82,7 @@ fn without_a_card_every_check_is_skipped_and_counted() {
 #[test]
 fn the_compiled_kernels_are_those_of_the_sources() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let script = root.join("export/checks/kernels_ptx.py");
+    let script = root.join("python/checks/kernels_ptx.py");
     let cached =
         gemscope::onnxruntime::cache_dir().unwrap().join("nvidia-cuda-nvrtc-13.0.88-linux-x86_64");
     let named = std::env::var_os("GEMSCOPE_NVRTC").map(PathBuf::from);

@@ -665,7 +665,8 @@ fn a_repository_without_graphs_is_called_what_it_is() {
     for flags in [&[][..], &["--dtype", "q4"]] {
         let said = error(&["config.json", "model.safetensors"], flags);
         assert!(
-            said.contains("demo/other is a checkpoint") && said.contains("gemscope_export model"),
+            said.contains("demo/other is a checkpoint")
+                && said.contains("gemscope.onnx_export model"),
             "{said}"
         );
         assert!(error(&["gemma-Q4_K_M.gguf", "mmproj.gguf"], flags).contains("GGUF"));

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::support::{fixture, json, le_bytes_f32, le_bytes_i64, sha256};
 
-/// The patterns that export/gemscope_export/golden/patterns.py draws.
+/// The patterns that python/gemscope/onnx_export/golden/patterns.py draws.
 fn pattern(name: &str, width: u32, height: u32) -> UprightImage {
     let waves = |x: u32, y: u32| {
         [

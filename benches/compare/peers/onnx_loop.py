@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
-from gemscope_export.processing import processor_around, prompt_inputs
+from gemscope.onnx_export.processing import processor_around, prompt_inputs
 
 DTYPES = {"tensor(float)": np.float32, "tensor(float16)": np.float16}
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image, ImageOps
 from transformers import AutoModelForImageTextToText
 
-from gemscope_export.processing import processor_around, prompt_inputs
+from gemscope.onnx_export.processing import processor_around, prompt_inputs
 
 
 def open_model(arguments: argparse.Namespace) -> Callable[[Path], dict[str, Any]]:

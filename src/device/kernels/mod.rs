@@ -5,7 +5,7 @@
 //! exponentials; a driver that refuses is an error and no panic.
 //!
 //! The `.cu` files are the sources and document a kernel's arguments. The `.ptx` files beside them
-//! are compiled from them by `export/checks/kernels_ptx.py` (NVRTC 13.0, for compute capability
+//! are compiled from them by `python/checks/kernels_ptx.py` (NVRTC 13.0, for compute capability
 //! 7.5), so that users need no compiler; the driver translates them for its card.
 #![allow(unsafe_code)]
 

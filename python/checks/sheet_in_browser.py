@@ -1,0 +1,257 @@
+"""Opens the contact sheet of a made-up critique of 5,000 frames in headless Chromium and checks what it promises.
+
+    python python/checks/sheet_in_browser.py GEMSCOPE [--chromium PATH] [--frames 5000] [--screenshots DIR]
+
+GEMSCOPE is the built command. The page must load in under 2 s, answer every filter and order in under 200 ms, show the figures of the run's statistics, put the worst frames
+first, give whole names and seeds away, be usable with the keyboard alone, ask the network for nothing, and run nothing that a name, a prompt, a model or a rule holds. Needs
+pillow and playwright, and a Chromium on the PATH.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import synthetic_run
+from playwright.sync_api import BrowserContext, Page, sync_playwright
+from report_in_browser import FILTER_MILLISECONDS, LOAD_SECONDS, PAGE, TIMED_FILTER, watched_page
+
+RUBRIC = Path(__file__).resolve().parents[2] / "pipelines" / "sdxl-critique.toml"
+LEVELS = ["bad", "poor", "fair", "good", "excellent"]
+RATED = {axis: LEVELS for axis in ("anatomy", "faces", "hands", "artefacts", "sharpness", "exposure_contrast", "composition")} | {"text_rendering": ["yes", "no"]}
+DEFECTS = ("malformed hand", "malformed face", "extra limb", "garbled text")
+HOSTILE = ('"><script>alert(1)</script>', "</script><img src=x onerror=alert(1)>", "{{script}}", "\u2028\u202eprompt")
+# Past what a number of JavaScript holds.
+LONG_SEED = 18_446_744_073_709_551_557
+MODELS = ("sdxl-base", "sdxl-turbo", HOSTILE[0])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("gemscope", type=Path)
+    parser.add_argument("--chromium", default=shutil.which("chromium") or shutil.which("google-chrome"))
+    parser.add_argument("--frames", type=int, default=5000)
+    parser.add_argument("--screenshots", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        out = Path(folder)
+        rate(arguments.gemscope, out, arguments.frames)
+        command = [arguments.gemscope, "critique", "--report-only", "--min-score", "0", "--rubric", RUBRIC, "--export", "sheet,jsonl,statistics", "--group-by", "seed", "--out", out / "run"]
+        # Broken pictures among them are its business, not ours.
+        done = subprocess.run(command, stdout=subprocess.DEVNULL)
+        assert done.returncode in (0, 2), done.returncode
+        browser = playwright.chromium.launch(executable_path=arguments.chromium, args=["--no-sandbox"])
+        sheet = out / "run" / "sheet" / "index.html"
+        check_page(browser.new_context(viewport={"width": 1440, "height": 1000}), sheet, out / "run")
+        if arguments.screenshots:
+            take_screenshots(browser, sheet, arguments.screenshots)
+        browser.close()
+
+
+def asked(gemscope: Path, out: Path) -> dict:
+    """The settings of a critique by the rubric: the demo model rates one frame."""
+    command = [gemscope, "critique", "--model", "demo", "--rubric", RUBRIC, "--export", "none", "--out", out / "asked"]
+    frame = next((out / "images").rglob("*.jpg"))
+    subprocess.run([*command, frame], check=True, stdout=subprocess.DEVNULL)
+    return json.loads((out / "asked" / "run.json").read_text())["settings"]["critique"]
+
+
+def rate(gemscope: Path, out: Path, count: int) -> None:
+    """A run of detections, made a critique: ratings, defects, and what each frame was made with. The same every time."""
+    synthetic_run.write(out, count)
+    draw = random.Random(6)
+    journal = out / "run" / "journal.jsonl"
+    records = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()]
+    with journal.open("w", encoding="utf-8") as file:
+        for index, record in enumerate(records):
+            if record["status"] != "failed":
+                record["status"] = "ok" if record["detections"] else "empty"
+            good = draw.betavariate(4, 1.5)
+            record["detections"] = [box | {"label": draw.choice(DEFECTS)} for box in record["detections"][: draw.choice((0, 0, 0, 1, 3))]]
+            clauses = ["a red barn", "snow", HOSTILE[index % len(HOSTILE)]]
+            ratings = [rating(axis, words, good, draw) for axis, words in RATED.items()] + [rating("adherence", ["yes", "no"], 1 - good, draw) | {"clause": clause} for clause in clauses]
+            record["ratings"] = ratings if record["status"] != "failed" else []
+            record["measures"] = {
+                "laplacian_variance": round(draw.uniform(1, 900), 2), "noise": round(draw.uniform(0.5, 20), 2), "clipped_shadows": 0.01, "clipped_highlights": 0.02,
+                "luma_mean": 120.0, "luma_deviation": round(draw.uniform(10, 70), 2), "luma_entropy": 7.1,
+            }  # fmt: skip
+            record["generation"] = {
+                "prompt": f"{', '.join(clauses)}, frame {index}", "negative_prompt": "blurry", "model": MODELS[index % len(MODELS)], "seed": LONG_SEED if index // 4 == 9 else index // 4,
+                "sampler": ("Euler a", "DPM++ 2M")[index % 2], "steps": 20, "tool": "a1111",
+            }  # fmt: skip
+            file.write(json.dumps(record) + "\n")
+    manifest_path = out / "run" / "run.json"
+    manifest = json.loads(manifest_path.read_text())
+    manifest["settings"] |= {"task": None, "critique": asked(gemscope, out)}
+    manifest_path.write_text(json.dumps(manifest))
+
+
+def rating(axis: str, words: list[str], good: float, draw: random.Random) -> dict:
+    weights = [max(0.001, 1 - abs(place / (len(words) - 1) - good) * 2 + draw.uniform(-0.2, 0.2)) for place in range(len(words))]
+    whole = sum(weights)
+    return {"axis": axis, "words": words, "probabilities": [round(weight / whole, 4) for weight in weights], "mass": 0.9}
+
+
+def check_page(context: BrowserContext, sheet: Path, run: Path) -> None:
+    page, troubles = watched_page(context)
+    page.goto(sheet.as_uri())
+    page.wait_for_selector("#grid .card")
+    loaded = page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd") / 1000
+    print(f"loaded in {loaded:.2f} s")
+    assert loaded < LOAD_SECONDS, loaded
+    lines = [json.loads(line) for line in (run / "verdicts.jsonl").read_text(encoding="utf-8").split("\n") if line]
+    assert page.locator("#grid .card").count() == PAGE, "one page of cards, however many frames"
+
+    slowest = 0.0
+    for control, value in [("text", "frame 123"), ("text", ""), ("model", None), ("model", ""), ("sampler", None), ("sampler", ""), ("below", "0.4"), ("below", "1")]:
+        chosen = value if value is not None else page.evaluate(f"document.getElementById('{control}').options[1].value")
+        slowest = max(slowest, page.evaluate(TIMED_FILTER, [control, chosen]))
+        if control == "text":
+            expected = sum(value in line["image"] or value in line["generation"]["prompt"] for line in lines)
+            assert page.evaluate("shown.length") == expected, (value, expected)
+    orders = page.evaluate("[...document.getElementById('sort').options].map((option) => option.value)")
+    for order in [*orders, "worst"]:
+        slowest = max(slowest, page.evaluate(TIMED_FILTER, ["sort", order]))
+    print(f"slowest of {8 + len(orders) + 1} filters and orders: {slowest:.0f} ms")
+    assert slowest < FILTER_MILLISECONDS, slowest
+    first = page.locator("#grid .card").first
+    assert "reject" in first.inner_text().lower(), "the worst frames come first"
+    check_figures(page, json.loads((run / "statistics.json").read_text(encoding="utf-8")))
+    check_order(page)
+    check_names(page)
+    check_seeds(page)
+    check_sets(page)
+    check_keyboard(page)
+
+    # Names and prompts with markup stand on the page as text, on the cards and in the large view.
+    page.evaluate(TIMED_FILTER, ["text", "<script>alert(1)</script>.jpg"])
+    page.locator("#grid .card button").first.click()
+    assert "<script>alert(1)</script>" in page.locator("#view-name").inner_text()
+    about = page.locator("#about").inner_text()
+    assert "a red barn" in about and "bits" in about
+    page.keyboard.press("Escape")
+    assert not page.locator("#view").is_visible()
+    page.evaluate(TIMED_FILTER, ["text", ""])
+    assert page.locator("script").count() == 2 and page.locator("main script, dialog script, header script").count() == 0
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("3")
+    rejected = sum(line["verdict"] == "reject" for line in lines)
+    assert page.evaluate("shown.length") == rejected, "3 shows the rejects"
+    page.wait_for_timeout(300)  # whatever a name might have started has started
+    assert not troubles, troubles
+    print("no dialog, no error, no refused script, nothing asked of the network")
+
+
+def check_figures(page: Page, statistics: dict) -> None:
+    """Bars and medians are those of the run's statistics."""
+    of_run = dict(statistics["all"]["axes"])
+    scales = page.evaluate("scales.map((scale) => scale.name)")
+    assert set(scales) == set(of_run)
+    for place, name in enumerate(scales):
+        bars = page.evaluate(f"data.verdicts.map((verdict) => counts.bars[{place}][verdict])")
+        assert [sum(bar) for bar in zip(*bars)] == of_run[name]["histogram"], name
+        assert abs(page.evaluate(f"counts.medians[{place}]") - of_run[name]["percentiles"][2]) < 2e-4, name
+
+
+def check_order(page: Page) -> None:
+    """Rejects, then what is to be reviewed with what was not read before the rest, then what is kept; in each the least first."""
+    frames = page.evaluate("shown.map((place) => data.frames[place]).map((frame) => [frame.verdict, Boolean(frame.unread), frame.overall])")
+    ranks = [(("reject", "review", "keep").index(verdict), verdict == "review" and not unread, -1 if overall is None else overall) for verdict, unread, overall in frames]
+    assert ranks == sorted(ranks) and any(unread for _, unread, _ in frames)
+
+
+def check_names(page: Page) -> None:
+    """The names of what is shown can be had as a file, and all of them."""
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("3")
+    page.locator("#names").click()
+    with page.expect_download() as download:
+        page.locator("#names-save").click()
+    names = page.evaluate("shown.map((place) => data.frames[place].name).join('\\n') + '\\n'")
+    assert Path(download.value.path()).read_bytes().decode() == names
+    page.keyboard.press("Escape")
+    page.keyboard.press("3")
+    assert page.evaluate("shown.length === data.frames.length"), "the key once more shows all"
+
+
+def check_seeds(page: Page) -> None:
+    """A seed that a number of the page could not hold is found, and copied whole."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.evaluate(TIMED_FILTER, ["text", str(LONG_SEED)])
+    assert page.evaluate("shown.length") == 4
+    page.locator("#grid .card button").first.click()
+    page.locator("#view-made button[aria-label='Copy the seed']").click()
+    page.locator("#said", has_text="copied").wait_for()
+    assert page.evaluate("navigator.clipboard.readText()") == str(LONG_SEED)
+    page.keyboard.press("Escape")
+    page.evaluate(TIMED_FILTER, ["text", ""])
+
+
+def check_sets(page: Page) -> None:
+    """Groups and sequences lead to their frames."""
+    sizes = page.evaluate("data.groups.map((group) => group.frames.length)")
+    keeps = page.evaluate("data.groups.filter((group) => group.frames.length > 1 && !group.frames.some((place) => data.frames[place].verdict === 'keep')).length")
+    title = page.locator("#groups-title").text_content()
+    assert f"{sum(size > 1 for size in sizes):,} groups" in title and f", {keeps:,} without" in title, title
+    page.locator("#groups-best").click()
+    assert page.evaluate("shown.length") == page.evaluate("data.groups.filter((group) => group.best !== null).length")
+    page.locator("#reset").click()
+    page.locator("#sequences summary").click()
+    sequence = page.evaluate("data.statistics.sequences[0]")
+    page.locator("#sequence-list .sequence").first.locator(".link").nth(1).click()
+    assert page.locator("#view-name").text_content() == page.evaluate("(place) => data.frames[place].name", sequence["jump"][1])
+    page.keyboard.press("Escape")
+    page.locator("#sequence-list .sequence").first.locator(".link").first.click()
+    assert page.evaluate("shown") == sequence["frames"], "in the order of their numbers"
+    page.locator("#set").click()
+
+
+def check_keyboard(page: Page) -> None:
+    """Browsing without a mouse."""
+    focused = "document.activeElement.closest('.card')?.querySelector('.name').title"
+    names = page.evaluate("shown.map((place) => data.frames[place].name)")
+    page.evaluate("document.activeElement.blur()")
+    for key in ("j", "ArrowRight", "j", "k"):
+        page.keyboard.press(key)
+    assert page.evaluate(focused) == names[1]
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate(focused) == names[1 + page.evaluate("columns()")]
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    assert page.locator("#view-name").text_content() == names[1]
+    for _ in range(PAGE):
+        page.keyboard.press("ArrowRight")
+    assert page.locator("#view-name").text_content() == names[1 + PAGE]
+    page.keyboard.press("Escape")
+    assert page.evaluate(focused) == names[1 + PAGE], "the grid follows the large view, over pages"
+    clear = "document.activeElement.getBoundingClientRect().top >= document.getElementById('filters').getBoundingClientRect().bottom"
+    assert page.evaluate(clear), "the frame that the keys are at does not lie under the filters"
+    for key, control in (("/", "#text"), ("?", "#help")):
+        page.keyboard.press(key)
+        assert page.locator(control).is_visible()
+        page.keyboard.press("Escape")
+
+
+def take_screenshots(browser, sheet: Path, folder: Path) -> None:
+    """Pictures to look at: light, dark, narrow, large view."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, scheme, size in (("light", "light", (1440, 1000)), ("dark", "dark", (1440, 1000)), ("narrow", "light", (900, 1000))):
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+        page = context.new_page()
+        page.goto(sheet.as_uri())
+        page.wait_for_load_state("networkidle")
+        page.screenshot(path=folder / f"{name}.png")
+        page.locator("#grid .card button").nth(3).click()
+        page.wait_for_timeout(500)
+        page.screenshot(path=folder / f"{name}-view.png")
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], "nothing is wider than the screen"
+        context.close()
+
+
+if __name__ == "__main__":
+    main()
