@@ -135,7 +135,10 @@ pub(crate) fn list_images(
         if let Some(image) =
             source.images.iter().find(|image| image.place.as_ref().is_ok_and(packed))
         {
-            let says = format!("{}: images in archives and frames of videos have to be files first", image.name);
+            let says = format!(
+                "{}: images in archives and frames of videos have to be files first",
+                image.name
+            );
             return Err(error(Kind::Run, says));
         }
         Ok((source.root, source.images.into_iter().map(|image| image.name).collect()))
