@@ -136,16 +136,17 @@ fn a_run_with_other_settings_is_not_mixed_in() {
         command.arg("detect").arg(&images).args(["--labels", "circle", "--out"]).arg(&out);
         command
     };
-    other().assert().code(1).stderr(predicates::str::contains("other settings"));
+    other().assert().code(1).stderr(contains("other settings"));
     assert_eq!(json_lines(read(out.join("journal.jsonl"))).len(), 1);
     other().arg("--overwrite").assert().success();
     assert!(read(out.join("journal.jsonl")).contains("detect circle"));
     // A run of a version with other settings is named as that.
     let manifest = read(out.join("run.json")).replace("\"prompts\"", "\"prompt\"");
     fs::write(out.join("run.json"), manifest).unwrap();
-    other().assert().code(1).stderr(predicates::str::contains(
-        "written by another version of gemscope (missing field `prompts`",
-    ));
+    other()
+        .assert()
+        .code(1)
+        .stderr(contains("written by another version of gemscope (missing field `prompts`"));
     // A folder with somebody's files is not taken for a run.
     other().arg("--overwrite").arg("--out").arg(&images).assert().code(1);
     gemscope()
@@ -155,7 +156,7 @@ fn a_run_with_other_settings_is_not_mixed_in() {
         .arg(&images)
         .assert()
         .code(1)
-        .stderr(predicates::str::contains("not a run"));
+        .stderr(contains("not a run"));
     assert!(images.join("a.png").exists());
 }
 
@@ -227,6 +228,10 @@ fn the_plan_of_a_large_folder_is_one_screen() {
     // A run says how fast it is.
     detect(&images, &out, &["--labels", "star", "--limit", "40"]);
     let text = plan(&out);
+    // So does what is said at its end: a line for all that fail alike.
+    let mut rest = gemscope();
+    rest.arg("detect").arg(&images).args(["--labels", "star", "--out"]).arg(&out);
+    rest.assert().code(2).stdout(contains("  20 images: not a ").and(contains("journal.jsonl")));
     assert!(
         text.contains("40 images are answered, at ") && text.contains("180 more take"),
         "{text}"
@@ -277,11 +282,7 @@ fn two_processes_do_not_write_one_run_and_another_model_is_not_mixed_in() {
         command.arg("detect").arg(fixture("shapes")).args(["--labels", "star", "--out"]).arg(&out);
         command
     };
-    again()
-        .arg("--overwrite")
-        .assert()
-        .code(1)
-        .stderr(predicates::str::contains("another process"));
+    again().arg("--overwrite").assert().code(1).stderr(contains("another process"));
     assert_eq!(json_lines(read(out.join("journal.jsonl"))).len(), 20);
     drop(lock);
     // The same files elsewhere are the same model; with another template they are another one.
@@ -292,12 +293,7 @@ fn two_processes_do_not_write_one_run_and_another_model_is_not_mixed_in() {
     assert_eq!(resumed["resumed"], 20);
     let template = read(model.join("chat_template.jinja")).replace("<turn|>", "<turn|> ");
     fs::write(model.join("chat_template.jinja"), template).unwrap();
-    again()
-        .arg("--model")
-        .arg(&model)
-        .assert()
-        .code(1)
-        .stderr(predicates::str::contains("  prompts: "));
+    again().arg("--model").arg(&model).assert().code(1).stderr(contains("  prompts: "));
 }
 
 fn copy_folder(from: &Path, to: &Path) {
