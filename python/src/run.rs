@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use gemscope::critique::Rubric;
-use gemscope::export::{self, Critique, VerdictFormat, export_verdicts};
+use gemscope::export::{self, Critique, VerdictFormat, export_verdicts, kept_overrules};
 use gemscope::journal::place;
 use gemscope::record::AnswerStatus;
 use gemscope::session::pipeline::Layer as _;
@@ -197,10 +197,13 @@ fn make(
     let (mut summary, exported) = if let Some((rubric, text)) = &rubric {
         let shown = ShownRun::read(out, Some(&source), Some(&filters), keep_missing);
         let shown = shown.map_err(|problem| of_session(&problem))?;
-        let judged = Critique::of(&shown.run.selection.records, rubric, &gates(rubric)?, None);
+        let overrules = kept_overrules(out).map_err(|problem| failed(&problem))?;
+        let records = &shown.run.selection.records;
+        let judged = Critique::of(records, rubric, &gates(rubric)?, &overrules, None);
         let kept = directory.write(Rubric::KEPT, text.as_bytes());
         kept.map_err(|problem| failed(&problem))?;
-        let exported = export_verdicts(&judged, &shown.run, &VerdictFormat::ALL, None, directory);
+        let exported =
+            export_verdicts(&judged, &shown.run, &VerdictFormat::ALL, None, None, directory);
         let mut summary = shown.summary();
         summary.add_outcome(&finished.outcome);
         (summary, exported)

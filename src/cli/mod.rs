@@ -40,6 +40,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use gemscope::critique::Verdict;
 use gemscope::dataset::DatasetError;
 use gemscope::export::{ExportError, Exported, FormatFailure, Missing};
 use gemscope::ffmpeg;
@@ -155,6 +156,8 @@ enum Ending {
     NotWritten,
     /// A bar that was asked for is missed.
     BelowBar,
+    /// The worst verdict on any frame is this one, and was asked for.
+    Judged(Verdict),
     /// A signal stopped it.
     Stopped,
 }
@@ -166,6 +169,11 @@ impl Ending {
             Self::NotReady | Self::NotWritten => 1,
             Self::SomeFailed => 2,
             Self::BelowBar => BELOW_BAR,
+            Self::Judged(verdict) => match verdict {
+                Verdict::Keep => 0,
+                Verdict::Review => 10,
+                Verdict::Reject => 11,
+            },
             Self::Stopped => signals::STOPPED,
         }
     }

@@ -62,22 +62,33 @@ pub struct Judged {
     /// Axes that the frame was not asked about and on which the verdict hangs.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub not_asked: Vec<String>,
+    /// The verdict of the rules, if a person overruled it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_rules: Option<Verdict>,
 }
 
 impl Judged {
     fn new(verdict: Verdict, rule: impl Into<String>) -> Self {
-        Self { verdict, rule: rule.into(), not_asked: Vec::new() }
+        Self { verdict, rule: rule.into(), not_asked: Vec::new(), by_rules: None }
+    }
+
+    /// The same frame with the verdict that a person gave it.
+    #[must_use]
+    pub fn overruled(self, verdict: Verdict) -> Self {
+        let rule = format!("{OVERRULED}: the rules say {} ({})", self.verdict, self.rule);
+        Self { verdict, rule, not_asked: Vec::new(), by_rules: Some(self.verdict) }
     }
 
     /// The rule that decided, or the kind of reason that kept every rule from it, in few words.
     pub fn decided_by(&self) -> &str {
-        let kinds = [NOT_READ, NOT_ASKED, NOTHING_TO_ASK];
+        let kinds = [OVERRULED, NOT_READ, NOT_ASKED, NOTHING_TO_ASK];
         kinds.into_iter().find(|kind| self.rule.starts_with(kind)).unwrap_or(&self.rule)
     }
 }
 
-/// Beginnings of the reasons of frames that were not read, were not asked about an axis, or were
+/// Beginnings of the reasons of frames that a person overruled, were not read, were not asked about an axis, or were
 /// asked nothing.
+const OVERRULED: &str = "overruled by hand";
 const NOT_READ: &str = "not read";
 const NOT_ASKED: &str = "not asked";
 const NOTHING_TO_ASK: &str = "nothing to ask";
@@ -175,6 +186,7 @@ impl Gates {
                         "{NOTHING_TO_ASK}: every axis needs the frame's prompt, which is not known"
                     ),
                     not_asked: self.language.axes().map(str::to_owned).collect(),
+                    by_rules: None,
                 },
             };
         }
@@ -229,6 +241,7 @@ fn decide(
         verdict: Verdict::Review,
         rule: format!("{NOT_ASKED}: {axis} ({})", first.text),
         not_asked,
+        by_rules: None,
     }
 }
 

@@ -21,12 +21,14 @@ pub mod clauses;
 mod condition;
 mod frame;
 mod gate;
+mod overrules;
 mod rubric;
 mod settings;
 mod statistics;
 
 pub use frame::{AxisFigures, Frame};
 pub use gate::{GateError, Gates, Judged, Verdict};
+pub use overrules::{Overrules, OverrulesError};
 pub use rubric::{Axis, Kind, Rubric, RubricError};
 pub use settings::{OtherQuestions, rate_into};
 pub use statistics::{

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::clauses::ClauseRules;
 use crate::record::{Budget, Measures};
 
 /// The words of a level if an axis names none, the worst first.
@@ -60,6 +61,8 @@ pub struct Rubric {
     pub pair: String,
     /// A frame is not read if the words of an axis have less than this of the probability.
     pub min_mass: f64,
+    /// Which clauses of a frame's prompt are asked about.
+    pub clauses: ClauseRules,
     /// The axes, in order.
     pub axes: Vec<Axis>,
     /// The rules of the gate, in order, as they are written.
@@ -181,6 +184,9 @@ impl Rubric {
         {
             return Err(RubricError::Rubric("wording must have {question} in it".to_owned()));
         }
+        if table.clauses.most == 0 {
+            return Err(RubricError::Rubric("clauses: most must be 1 or more".to_owned()));
+        }
         let mut names = HashSet::new();
         let mut axes = Vec::with_capacity(table.axis.len());
         for axis in table.axis {
@@ -199,6 +205,7 @@ impl Rubric {
             reason: table.reason.unwrap_or_else(|| REASON.to_owned()),
             pair: table.pair.unwrap_or_else(|| PAIR.to_owned()),
             min_mass,
+            clauses: table.clauses,
             axes,
             rules: table.gate.rules,
         })
@@ -309,6 +316,8 @@ struct Table {
     pair: Option<String>,
     budget: Option<u32>,
     min_mass: Option<f64>,
+    #[serde(default)]
+    clauses: ClauseRules,
     #[serde(default)]
     axis: Vec<AxisTable>,
     #[serde(default)]

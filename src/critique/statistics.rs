@@ -318,6 +318,17 @@ pub struct Group {
     pub best: Option<usize>,
 }
 
+/// The folder of a frame. One that was moved into the folder of its verdict is in that of before.
+fn folder(record: &Record) -> &str {
+    let image = record.image.as_str();
+    let of_verdict = |(folder, _): &(&str, &str)| {
+        record.moved_from.is_some()
+            && Verdict::ALL.iter().any(|verdict| verdict.as_str() == *folder)
+    };
+    let image = image.split_once('/').filter(of_verdict).map_or(image, |(_, rest)| rest);
+    image.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
 /// The groups of `records`; a frame whose key is not known is in none.
 pub fn groups(
     records: &[Record],
@@ -331,9 +342,7 @@ pub fn groups(
         let key = match by {
             GroupBy::Seed => made.and_then(|made| made.seed).map(|seed| seed.to_string()),
             GroupBy::Prompt => made.and_then(|made| made.prompt.clone()),
-            GroupBy::Folder => {
-                Some(record.image.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned())
-            }
+            GroupBy::Folder => Some(folder(record).to_owned()),
         };
         if let Some(key) = key {
             groups.entry(key).or_default().push(place);

@@ -45,7 +45,10 @@ use std::str::FromStr;
 use serde::Serialize;
 use thiserror::Error;
 
-pub use critique::{Critique, VerdictFormat, export_verdicts, write_pairs};
+pub use critique::{
+    Critique, MovedFrames, VerdictFormat, export_verdicts, keep_overrules, kept_overrules,
+    move_frames, read_overrules, write_pairs,
+};
 pub use data_set::data_set;
 pub use jsonl::jsonl_line;
 pub use merge::{Run, merge};
@@ -55,8 +58,10 @@ pub use options::{
 pub use presence::Missing;
 pub use select::{LeftOut, Selection};
 
+use crate::critique::OverrulesError;
 use crate::dataset;
 pub use crate::dataset::coco::Category;
+use crate::journal::{JournalError, RunDirectoryError};
 use crate::ownership::{Left, OutputDirectory, OwnershipError};
 use crate::record::Record;
 use examples::Examples;
@@ -199,6 +204,20 @@ pub enum ExportError {
     /// A file of the user's, or another process, is in the way.
     #[error(transparent)]
     Ownership(#[from] OwnershipError),
+    /// A table of verdicts by hand that cannot be used.
+    #[error("{}: {error}", path.display())]
+    Overrules {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: OverrulesError,
+    },
+    /// The run's directory cannot be read or written.
+    #[error(transparent)]
+    Run(#[from] RunDirectoryError),
+    /// The log of moved files cannot be read or written.
+    #[error(transparent)]
+    Log(#[from] JournalError),
     /// Some formats need the images, and their folder is not known.
     #[error("this needs the images: say with `images` in which folder they are")]
     NoImages,

@@ -43,7 +43,7 @@ pub(super) fn by_label(
         (_, true) => BTreeSet::from([EMPTY.to_owned()]),
         (_, false) => BTreeSet::from([UNSURE.to_owned()]),
     };
-    write(run, &chosen.records, &folders, folders_of, sort, out, exported)
+    write(run, &chosen.records, "sorted", &folders, folders_of, sort, out, exported)
 }
 
 /// The label, as a folder that stays inside another one and is none of the others'. What no file
@@ -70,11 +70,13 @@ fn folder_of(label: &str) -> String {
     format!("{words}-{:08x}", digest::number(label) >> 32)
 }
 
-/// Sorts the images of `records`, each into `folders_of` its place. `folders` are there without an
-/// image, too.
+/// Sorts the images of `records` into the folder `name`, each into `folders_of` its place, where an
+/// empty one is the folder itself. `folders` are there without an image, too.
+#[allow(clippy::too_many_arguments)] // each is one thing
 pub(super) fn write(
     run: &Run,
     records: &[Record],
+    name: &'static str,
     folders: &[String],
     folders_of: impl Fn(usize) -> BTreeSet<String>,
     sort: SortBy,
@@ -82,7 +84,7 @@ pub(super) fn write(
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
     let images = Images::of(run, records)?;
-    let sorted = Fresh::begin(out, "sorted")?;
+    let sorted = Fresh::begin(out, name)?;
     for folder in folders {
         sorted.folder(folder)?;
     }
@@ -91,9 +93,12 @@ pub(super) fn write(
         // A frame of a video has no file, and gets one.
         let ending = if clip_of(&record.image).is_some() { ".png" } else { "" };
         let file = format!("{}{ending}", inside(&record.image));
-        let names = names.iter().map(|folder| format!("{folder}/{file}"));
+        let names = names.iter().map(|folder| match folder.as_str() {
+            "" => file.clone(),
+            folder => format!("{folder}/{file}"),
+        });
         if let Err(reason) = put(&sorted, &images, record, names, sort)? {
-            exported.remarks.push(format!("sorted: {}: {reason}", record.image));
+            exported.remarks.push(format!("{name}: {}: {reason}", record.image));
             exported.images_missed += 1;
         }
     }

@@ -2,7 +2,8 @@
 // Everything that comes from a run gets into a page as text, never as markup.
 //
 // A page has `data`, `items` (what its cards show: each with name, width, height, thumbnail and original), `shown` (its
-// cards, in order), `filter(changes)`, `card(one, place)`, `showMarks()`, `openNeighbour(by)` and `moreKeys()`.
+// cards, in order), `filter(changes)`, `card(one, place)`, `showMarks()`, `openNeighbour(by)`,
+// `moreKeys()` of the grid, and `keysEverywhere()`, which the large view has, too.
 "use strict";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -269,6 +270,7 @@ function pressed(event) {
     j: () => step(1), ArrowRight: () => step(1), k: () => step(-1), ArrowLeft: () => step(-1),
     b: () => document.body.classList.toggle("no-boxes"),
     "?": () => byId("help").showModal(),
+    ...keysEverywhere(),
   };
   if (!viewing) {
     Object.assign(actions, { "/": () => document.querySelector("input[type=search]").focus(), "[": () => turn(-1), "]": () => turn(1) }, moreKeys());

@@ -46,7 +46,7 @@ pub(crate) struct RunPage {
     /// The controls for filtering and sorting items; they run first.
     pub(crate) choice: &'static str,
     /// How they are shown.
-    pub(crate) scripts: [&'static str; 2],
+    pub(crate) scripts: &'static [&'static str],
 }
 
 impl RunPage {
@@ -55,7 +55,7 @@ impl RunPage {
     }
 
     fn script(&self) -> String {
-        [self.choice, SCRIPT, self.scripts[0], self.scripts[1]].concat()
+        [self.choice, SCRIPT].iter().chain(self.scripts).copied().collect()
     }
 
     /// The whole page with `data`.

@@ -3,12 +3,12 @@
 //! In: a rubric, a model's tokenizer and chat template, and a frame's prompt. Out: the question of
 //! each axis, or of each clause of the frame's prompt. Promises: the text that all questions share
 //! stands first, so that the decoder reads it once; axes about the frame's prompt are asked only if
-//! it is known, and about at most [`MAX_CLAUSES`] clauses.
+//! it is known, and about no more clauses than the rubric says.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::critique::clauses::{MAX_CLAUSES, clauses};
+use crate::critique::clauses::clauses;
 use crate::critique::{Axis, Kind, Rubric, RubricError};
 use crate::engine::RateQuestion;
 use crate::generate::{Words, WordsError};
@@ -67,7 +67,7 @@ impl RubricQuestions {
                 _ if !axis.needs_prompt() => vec![None],
                 None => Vec::new(),
                 Some(prompt) if axis.asks_clauses() => {
-                    clauses(prompt, MAX_CLAUSES).into_iter().map(Some).collect()
+                    clauses(prompt, &self.rubric.clauses).into_iter().map(Some).collect()
                 }
                 Some(prompt) => vec![Some(prompt.to_owned())],
             };

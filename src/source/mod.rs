@@ -293,6 +293,22 @@ impl Source {
         self
     }
 
+    /// The same images after some of their files were moved inside the root: pairs of the earlier
+    /// name and the new one.
+    #[must_use]
+    pub fn renamed(mut self, renamed: &[(String, String)]) -> Self {
+        let names: BTreeMap<&str, &str> =
+            renamed.iter().map(|(earlier, now)| (earlier.as_str(), now.as_str())).collect();
+        for image in &mut self.images {
+            if let Some(now) = names.get(image.name.as_str()) {
+                image.name = (*now).to_owned();
+                image.place = Ok(Place::File(self.root.join(path_of(now))));
+            }
+        }
+        self.images.sort_by(|one, other| one.name.cmp(&other.name));
+        self
+    }
+
     /// The name of the image that a table calls `row`: the name itself, or the path from the folder
     /// that was given.
     pub fn name_of(&self, row: &str) -> String {

@@ -41,7 +41,19 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("server", &["http", "responses"]),
     ("engine", &["generate", "server"]),
     // Records to formats, and how good they are.
-    ("export", &["answer", "critique", "dataset", "gate", "journal", "page", "preprocess"]),
+    (
+        "export",
+        &[
+            "answer",
+            "critique",
+            "dataset",
+            "frame_metadata",
+            "gate",
+            "journal",
+            "page",
+            "preprocess",
+        ],
+    ),
     ("eval", &["answer", "dataset", "journal", "page"]),
     // One task over many images, and the front door.
     ("run", &["critique", "engine", "frame_metadata", "gate", "journal"]),

@@ -11,6 +11,7 @@
 
 mod bad_input;
 mod batch;
+mod by_hand;
 mod convert;
 mod critique;
 mod datasets;

@@ -1,6 +1,7 @@
 //! The flags of `gemscope critique`.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use gemscope::critique::{GroupBy, Rubric};
 use gemscope::export::SortBy;
@@ -16,13 +17,46 @@ use super::super::Global;
 use super::super::args::ControlArgs;
 use super::super::device;
 
+/// How frames are put into folders of their verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// Into the run's directory.
+    Into(SortBy),
+    /// The frames themselves.
+    Move,
+}
+
+impl FromStr for Sort {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "move" => Ok(Self::Move),
+            _ => text
+                .parse()
+                .map(Self::Into)
+                .map_err(|_| format!("{text:?}: frames can be sorted by link, copy or move")),
+        }
+    }
+}
+
+impl Sort {
+    /// How files of frames get into folders of the run's directory that hold no frame alone.
+    pub(super) fn beside(self) -> SortBy {
+        match self {
+            Self::Into(sort) => sort,
+            Self::Move => SortBy::Link,
+        }
+    }
+}
+
 /// Judge generated frames by a rubric: keep, review or reject
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools)] // each is a switch of the command line
 pub(crate) struct Args {
     /// Folders, files, "patterns*", .tar and .zip archives, @FILE with one path a line, - for such
     /// a list on standard input
-    #[arg(required_unless_present = "report_only", value_name = "INPUT")]
+    #[arg(required_unless_present_any = ["report_only", "undo"], value_name = "INPUT")]
     pub(super) inputs: Vec<PathBuf>,
     /// The run's directory: journal, verdicts, lists. The same command again resumes the run
     #[arg(long, short, value_name = "DIR")]
@@ -38,7 +72,7 @@ pub(crate) struct Args {
     pub(super) report_only: bool,
     /// Compare the frames of one name in two folders, each pair in both orders: which is better.
     /// Needs a model that looks at two images
-    #[arg(long, conflicts_with_all = ["report_only", "generation", "group_by", "sort", "export", "shard"])]
+    #[arg(long, conflicts_with_all = ["report_only", "generation", "group_by", "sort", "export", "shard", "overrule", "exit_by_verdict"])]
     pub(super) pair: bool,
     /// How the frames were made, if their files do not say: a CSV with the columns image and
     /// prompt, negative_prompt, model, seed ...
@@ -47,9 +81,22 @@ pub(crate) struct Args {
     /// Name the best frame of each group: of one seed, one prompt, or one folder
     #[arg(long, value_name = "KEY")]
     pub(super) group_by: Option<GroupBy>,
-    /// Put the frames into folders by their verdict, as links or copies: link or copy
+    /// Put the frames into folders by their verdict: link or copy, into sorted/ in --out; or move,
+    /// into keep/, review/ and reject/ in the frames' own folder, with the files of their names
+    /// beside them. --undo brings moved ones back
     #[arg(long, value_name = "HOW")]
-    pub(super) sort: Option<SortBy>,
+    pub(super) sort: Option<Sort>,
+    /// Bring all frames that --sort move moved back to where they were
+    #[arg(long, conflicts_with_all = ["inputs", "report_only", "pair", "sort", "overrule"])]
+    pub(super) undo: bool,
+    /// Verdicts by hand, for now and for later runs into --out: a CSV with the columns image and
+    /// verdict (keep, review, reject, or rules to take one back), as the contact sheet saves it
+    #[arg(long, value_name = "FILE")]
+    pub(super) overrule: Option<PathBuf>,
+    /// End with the worst verdict as exit code: 0 keep, 10 review, 11 reject. A frame that cannot
+    /// be read ends with 2, as always
+    #[arg(long)]
+    pub(super) exit_by_verdict: bool,
     /// Files to write, separated by commas: jsonl, csv, lists, statistics, sheet; or none
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,csv,lists,statistics,sheet")]
     pub(super) export: String,

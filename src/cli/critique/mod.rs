@@ -5,24 +5,26 @@
 //! again, unless its file has changed; rules and weights can be changed without a model.
 
 mod args;
+mod moving;
 mod pairs;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use gemscope::critique::{Gates, Kind, Rubric, Verdict};
+use gemscope::critique::{Gates, Kind, Overrules, Rubric, Verdict};
 use gemscope::export::{self, Critique, VerdictFormat, export_verdicts};
 use gemscope::files;
-use gemscope::journal::{RunDirectory, place};
+use gemscope::journal::{RunDirectory, place, read_journal};
 use gemscope::model::demo;
 use gemscope::record::{Manifest, Record};
 use gemscope::run::Outcome;
 use gemscope::session::{FinishedRun, ModelChoice, Session, SessionError, ShownRun, Summary};
-use gemscope::source::{self, Besides};
+use gemscope::source::{self, Besides, Source};
 use serde::Serialize;
 
 pub(crate) use self::args::Args;
+use self::args::Sort;
 use super::choice::{besides, made_good, say_advice};
 use super::device;
 use super::progress::Progress;
@@ -40,7 +42,11 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let rubric = Rubric::read(&text.content).with_context(|| text.name.clone())?;
     // A rule that cannot be understood is better found before hours of work than after them.
     let gates = Gates::new(&rubric).with_context(|| text.name.clone())?;
-    let config = if args.report_only { None } else { Some(args.config(rubric.clone(), global)?) };
+    let config = if args.report_only || args.undo {
+        None
+    } else {
+        Some(args.config(rubric.clone(), global)?)
+    };
     if let Some(config) = &config {
         config.check()?;
         if args.pair && config.model.model == ModelChoice::Unnamed {
@@ -51,9 +57,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         Some(config) if args.pair => return pairs::run(args, config),
         config => config,
     };
+    let by_hand = args.overrule.as_deref().map(export::read_overrules).transpose()?;
     let (directory, rated) = if let Some(config) = config {
         let choice = args.choice.choice(&args.decoding.sampling)?;
-        let source = source::list_chosen(&args.inputs, Some(&args.out), &choice)?;
+        let source = source::list_chosen(&moving::inputs(args)?, Some(&args.out), &choice)?;
         say_advice(&source);
         let (source, placement) =
             place(source, Some(args.out.as_path()).filter(|_| !args.control.fresh))?;
@@ -68,24 +75,33 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     } else {
         (may_judge_again(args, &rubric, &text)?, None)
     };
-    let source = rated.as_ref().map(|(source, ..)| source);
-    let filters = args.filters(Manifest::read(&args.out)?.filters);
-    let shown = ShownRun::read(&args.out, source, Some(&filters), args.run.keep_missing);
-    let ShownRun { run: shown, missing, damaged } =
-        shown.map_err(raised).with_context(|| args.out.display().to_string())?;
-    // A run that has just been opened has said it.
-    if rated.is_none() {
-        super::say_damaged(&args.out, &damaged);
+    let overrules = overrules(args, by_hand, &directory)?;
+    let (mut source, rated) = match rated {
+        Some((source, outcome, besides, strangers)) => {
+            (Some(source), Some((outcome, besides, strangers)))
+        }
+        None => (None, None),
+    };
+    if args.undo {
+        moving::undo(&directory)?;
     }
+    let mut shown = show(args, source.as_ref(), rated.is_none())?;
     super::say_missing(
-        missing,
-        shown.images.as_deref().unwrap_or(Path::new("")),
+        shown.missing,
+        shown.run.images.as_deref().unwrap_or(Path::new("")),
         args.run.keep_missing,
     );
-    let missing = missing.count();
-    let judged = Critique::of(&shown.selection.records, &rubric, &gates, args.group_by);
+    if args.sort == Some(Sort::Move) {
+        let judged = Critique::of(&shown.run.selection.records, &rubric, &gates, &overrules, None);
+        let renamed = moving::by_verdict(&judged, &shown.run, &directory)?;
+        source = source.map(|source| source.renamed(&renamed));
+        shown = show(args, source.as_ref(), false)?;
+    }
+    let missing = shown.missing.count();
+    let records = &shown.run.selection.records;
+    let judged = Critique::of(records, &rubric, &gates, &overrules, args.group_by);
     let (outcome, besides, strangers) = match rated {
-        Some((_, outcome, besides, strangers)) => (Some(outcome), besides, strangers),
+        Some((outcome, besides, strangers)) => (Some(outcome), besides, strangers),
         None => (None, Besides::default(), None),
     };
     let judgement = Judgement {
@@ -98,7 +114,36 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         besides,
         strangers,
     };
-    judgement.finish(&judged, &shown, outcome)
+    judgement.finish(&judged, &shown.run, outcome)
+}
+
+/// The records of the run. Unless they were asked for just now, damaged lines are said.
+fn show(args: &Args, source: Option<&Source>, judged_alone: bool) -> anyhow::Result<ShownRun> {
+    let filters = args.filters(Manifest::read(&args.out)?.filters);
+    let shown = ShownRun::read(&args.out, source, Some(&filters), args.run.keep_missing);
+    let shown = shown.map_err(raised).with_context(|| args.out.display().to_string())?;
+    // A run that has just been opened has said it.
+    if judged_alone {
+        super::say_damaged(&args.out, &shown.damaged);
+    }
+    Ok(shown)
+}
+
+/// The verdicts by hand: those that the run keeps, and `later` ones, which it keeps from now on.
+fn overrules(
+    args: &Args,
+    later: Option<Overrules>,
+    directory: &RunDirectory,
+) -> anyhow::Result<Overrules> {
+    let mut overrules = export::kept_overrules(&args.out)?;
+    if let Some(mut later) = later {
+        let records = read_journal(&args.out)?.records;
+        overrules.bind(&records);
+        later.bind(&records);
+        overrules.extend(later);
+        export::keep_overrules(&overrules, directory.output())?;
+    }
+    Ok(overrules)
 }
 
 /// The directory of a run that `rubric` may judge without asking a model.
@@ -145,7 +190,7 @@ fn rubric_text(args: &Args) -> anyhow::Result<RubricText> {
             Ok(ready("the demo model's rubric", Rubric::DEMO))
         }
         Some(path) => read(path),
-        None if args.report_only => {
+        None if args.report_only || args.undo => {
             read(&args.out.join(Rubric::KEPT)).context("say by which rubric with --rubric FILE")
         }
         // The demo model knows nothing of hands and faces.
@@ -179,6 +224,9 @@ struct Figures {
     /// Rows of the table of generation settings that are of no frame, if there is a table.
     #[serde(skip_serializing_if = "Option::is_none")]
     rows_of_no_frame: Option<usize>,
+    /// Verdicts by hand that are of no frame.
+    #[serde(skip_serializing_if = "is_zero")]
+    overrules_of_no_frame: usize,
     verdicts: BTreeMap<Verdict, usize>,
     /// How many frames each rule decided.
     rules: Vec<(String, usize)>,
@@ -191,6 +239,11 @@ struct Figures {
     written: Vec<PathBuf>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 impl Judgement<'_> {
     fn finish(
         &self,
@@ -200,12 +253,18 @@ impl Judgement<'_> {
     ) -> anyhow::Result<Ending> {
         let (args, out) = (self.args, self.directory.output());
         let kept = out.write(Rubric::KEPT, self.text.content.as_bytes())?;
-        let exported = export_verdicts(judged, shown, self.formats, args.sort, out);
+        let into = match args.sort {
+            Some(Sort::Into(sort)) => Some(sort),
+            Some(Sort::Move) | None => None,
+        };
+        let best = args.sort.map(Sort::beside);
+        let exported = export_verdicts(judged, shown, self.formats, into, best, out);
         let mut figures = Figures {
             model: shown.models.join(", "),
             frames: judged.records.len(),
             missing: self.missing,
             rows_of_no_frame: self.strangers,
+            overrules_of_no_frame: judged.overrules_of_no_frame,
             verdicts: Verdict::ALL.map(|verdict| (verdict, 0)).into(),
             rules: Vec::new(),
             not_asked: BTreeMap::new(),
@@ -238,7 +297,12 @@ impl Judgement<'_> {
         if left > 0 {
             messages::say(&format!("Stopped with {left} frames left; the same command goes on."));
         }
-        Ok(ending(&exported, left, failed))
+        let ending = ending(&exported, left, failed);
+        let worst = judged.judged.iter().map(|one| one.verdict).max();
+        Ok(match worst.filter(|_| args.exit_by_verdict && ending == Ending::Complete) {
+            Some(worst) => Ending::Judged(worst),
+            None => ending,
+        })
     }
 
     fn report(&self, records: &[Record], figures: &Figures) -> anyhow::Result<()> {
@@ -273,9 +337,15 @@ impl Judgement<'_> {
         lines.extend(figures.not_asked.iter().map(|(axis, count)| {
             format!(
                 "to review, since they were not asked about {axis} (their prompt is not \
-                     known): {count}"
+                     known, or says nothing that a picture can show): {count}"
             )
         }));
+        if figures.overrules_of_no_frame > 0 {
+            lines.push(format!(
+                "verdicts by hand that are of no frame here: {}",
+                figures.overrules_of_no_frame
+            ));
+        }
         if let Some(run) = &figures.run {
             if run.resumed > 0 {
                 let moved = detect::under_other_names(run.moved);

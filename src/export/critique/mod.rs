@@ -4,17 +4,24 @@
 //! folders, statistics and a contact sheet in the run's directory. Promises: all of it is a
 //! function of the journal and the rubric, so that changed rules cost no inference.
 
+mod by_hand;
+mod moving;
 mod sheet;
 mod tables;
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
+pub use by_hand::{keep_overrules, kept_overrules, read_overrules};
+pub use moving::{MovedFrames, move_frames};
 pub use tables::write_pairs;
 
 use super::options::SortBy;
 use super::sorted;
 use super::{ExportError, Exported, Run};
-use crate::critique::{Frame, Gates, Group, GroupBy, Judged, Rubric, Statistics, Verdict, groups};
+use crate::critique::{
+    Frame, Gates, Group, GroupBy, Judged, Overrules, Rubric, Statistics, Verdict, groups,
+};
 use crate::ownership::OutputDirectory;
 use crate::record::Record;
 
@@ -70,20 +77,28 @@ pub struct Critique<'r> {
     pub judged: Vec<Judged>,
     /// Empty unless groups were asked for.
     pub groups: Option<Vec<Group>>,
+    /// How many verdicts by hand are of no frame here.
+    pub overrules_of_no_frame: usize,
 }
 
 impl<'r> Critique<'r> {
-    /// Judges `records`, which are sorted by image.
+    /// Judges `records`, which are sorted by image; what a person said counts before the rules.
     pub fn of(
         records: &'r [Record],
         rubric: &'r Rubric,
         gates: &Gates,
+        overrules: &Overrules,
         by: Option<GroupBy>,
     ) -> Self {
         let frames: Vec<Frame> = records.iter().map(|record| Frame::of(record, rubric)).collect();
-        let judged: Vec<Judged> =
-            frames.iter().zip(records).map(|(frame, record)| gates.judge(frame, record)).collect();
-        let mut critique = Self { records, rubric, frames, judged, groups: None };
+        let (by_hand, overrules_of_no_frame) = overrules.of(records);
+        let judge = |((frame, record), by_hand): ((&Frame, &Record), Option<Verdict>)| {
+            let judged = gates.judge(frame, record);
+            by_hand.map_or_else(|| judged.clone(), |verdict| judged.clone().overruled(verdict))
+        };
+        let judged: Vec<Judged> = frames.iter().zip(records).zip(by_hand).map(judge).collect();
+        let mut critique =
+            Self { records, rubric, frames, judged, groups: None, overrules_of_no_frame };
         critique.groups = by.map(|by| groups(records, &critique.frames, &critique.verdicts(), by));
         critique
     }
@@ -99,8 +114,8 @@ impl<'r> Critique<'r> {
     }
 }
 
-/// Writes `formats` into `out`, and folders of frames by their verdict as `sort` says. `run` has
-/// the images' folder.
+/// Writes `formats` into `out`, and folders of frames: by their verdict as `sort` says, of the best
+/// of each group as `best` says. `run` has the images' folder.
 ///
 /// A format that fails is among the failures and keeps no other from being written; an image that
 /// can no longer be read is a remark.
@@ -109,6 +124,7 @@ pub fn export_verdicts(
     run: &Run,
     formats: &[VerdictFormat],
     sort: Option<SortBy>,
+    best: Option<SortBy>,
     out: &OutputDirectory,
 ) -> Exported {
     let mut exported = Exported::default();
@@ -127,13 +143,24 @@ pub fn export_verdicts(
     if critique.groups.is_some() {
         let written = tables::groups(critique, out, &mut exported);
         exported.keep("groups", written);
+        let written = tables::best(critique, out, &mut exported);
+        exported.keep("best", written);
     }
     if let Some(sort) = sort {
         let folders = Verdict::ALL.map(|verdict| verdict.as_str().to_owned());
         let verdict = |place: usize| [critique.judged[place].verdict.as_str().to_owned()].into();
         let records = critique.records;
-        let written = sorted::write(run, records, &folders, verdict, sort, out, &mut exported);
+        let written =
+            sorted::write(run, records, "sorted", &folders, verdict, sort, out, &mut exported);
         exported.keep("sorted", written);
+    }
+    if let (Some(groups), Some(best)) = (&critique.groups, best) {
+        let places: BTreeSet<usize> = groups.iter().filter_map(|group| group.best).collect();
+        let records: Vec<Record> =
+            places.iter().map(|place| critique.records[*place].clone()).collect();
+        let here = |_: usize| [String::new()].into();
+        let written = sorted::write(run, &records, "best", &[], here, best, out, &mut exported);
+        exported.keep("best", written);
     }
     exported
 }

@@ -25,7 +25,11 @@ const PAGE: RunPage = RunPage {
     template: include_str!("page/sheet.html"),
     style: include_str!("page/sheet.css"),
     choice: include_str!("page/choose.js"),
-    scripts: [include_str!("page/sheet.js"), include_str!("page/frame.js")],
+    scripts: &[
+        include_str!("page/sheet.js"),
+        include_str!("page/by_hand.js"),
+        include_str!("page/frame.js"),
+    ],
 };
 
 /// The page's facts about a run.
@@ -69,6 +73,11 @@ struct FrameData<'c> {
     original: bool,
     verdict: Verdict,
     rule: &'c str,
+    /// What the rules say, if a person overruled them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by_rules: Option<Verdict>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<&'c str>,
     overall: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unread: Option<&'c str>,
@@ -144,6 +153,8 @@ fn data<'c>(
             original: thumbnail && (run.apply_orientation || record.orientation == 1),
             verdict: judged.verdict,
             rule: &judged.rule,
+            by_rules: judged.by_rules,
+            sha256: record.sha256.as_deref(),
             overall: frame.overall,
             unread: frame.unread.as_deref(),
             axes: &frame.axes,

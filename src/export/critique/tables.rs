@@ -3,6 +3,7 @@
 //! In: a judged run. Out: files of one line a frame. Promises: every frame has its line; text is
 //! escaped for its file's format.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -14,7 +15,7 @@ use super::Critique;
 use crate::critique::{AxisFigures, Judged, Verdict};
 use crate::ownership::OutputDirectory;
 use crate::record::{
-    AnswerStatus, Detection, GenerationSettings, Measures, Note, PairRecord, plain_model,
+    AnswerStatus, Detection, GenerationSettings, Measures, Note, PairRecord, Record, plain_model,
     plain_sampler,
 };
 
@@ -90,7 +91,7 @@ pub(super) fn csv(
 ) -> Result<(), ExportError> {
     let axes: Vec<&str> = critique.rubric.axes.iter().map(|axis| axis.name.as_str()).collect();
     let mut header: Vec<String> =
-        ["image", "verdict", "rule", "not_asked", "overall"].map(str::to_owned).to_vec();
+        ["image", "verdict", "reason", "rule", "not_asked", "overall"].map(str::to_owned).to_vec();
     header.extend(axes.iter().flat_map(|axis| [(*axis).to_owned(), format!("{axis}_entropy")]));
     header.extend(Measures::NAMES.iter().map(|name| format!("measured_{name}")));
     header.extend(["model", "seed", "sampler", "steps", "prompt"].map(str::to_owned));
@@ -101,6 +102,7 @@ pub(super) fn csv(
             let mut row = vec![
                 cell(&record.image),
                 judged.verdict.to_string(),
+                cell(judged.decided_by()),
                 cell(&judged.rule),
                 judged.not_asked.join(" "),
                 number(frame.overall),
@@ -148,6 +150,17 @@ pub(super) fn groups(
         })
     });
     table("groups.csv", header, rows, out, exported)
+}
+
+/// `best.txt`: the name of the best frame of each group, one a line.
+pub(super) fn best(
+    critique: &Critique<'_>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
+    let best: BTreeSet<usize> =
+        critique.groups.iter().flatten().filter_map(|group| group.best).collect();
+    list("best.txt", best.iter().map(|place| &critique.records[*place]), out, exported)
 }
 
 /// Writes `pairs.csv`, a row a pair, and returns its path.
@@ -204,27 +217,35 @@ pub(super) fn lists(
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
     for verdict in Verdict::ALL {
-        let mut list = String::new();
-        let mut broken = 0;
-        for (record, judged) in critique.records.iter().zip(&critique.judged) {
-            if judged.verdict != verdict {
-                continue;
-            }
-            // A name of two lines would be read as two names.
-            if record.image.contains(['\n', '\r']) {
-                broken += 1;
-            } else {
-                let _ = writeln!(list, "{}", record.image);
-            }
-        }
-        let name = format!("{verdict}.txt");
-        if broken > 0 {
-            exported.remarks.push(format!(
-                "lists: {broken} names with a line break are left out of {name}; verdicts.jsonl \
-                 has them"
-            ));
-        }
-        write_file(out, &name, list.as_bytes(), exported)?;
+        let both = critique.records.iter().zip(&critique.judged);
+        let records = both.filter(|(_, judged)| judged.verdict == verdict);
+        list(&format!("{verdict}.txt"), records.map(|(record, _)| record), out, exported)?;
     }
     Ok(())
+}
+
+/// The names of `records`, one a line.
+fn list<'r>(
+    name: &str,
+    records: impl Iterator<Item = &'r Record>,
+    out: &OutputDirectory,
+    exported: &mut Exported,
+) -> Result<(), ExportError> {
+    let mut list = String::new();
+    let mut broken = 0;
+    for record in records {
+        // A name of two lines would be read as two names.
+        if record.image.contains(['\n', '\r']) {
+            broken += 1;
+        } else {
+            let _ = writeln!(list, "{}", record.image);
+        }
+    }
+    if broken > 0 {
+        exported.remarks.push(format!(
+            "lists: {broken} names with a line break are left out of {name}; verdicts.jsonl has \
+             them"
+        ));
+    }
+    write_file(out, name, list.as_bytes(), exported)
 }

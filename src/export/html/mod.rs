@@ -26,7 +26,7 @@ const PAGE: RunPage = RunPage {
     template: include_str!("page/report.html"),
     style: include_str!("page/report.css"),
     choice: include_str!("page/select.js"),
-    scripts: [include_str!("page/report.js"), include_str!("page/view.js")],
+    scripts: &[include_str!("page/report.js"), include_str!("page/view.js")],
 };
 
 pub(super) fn write(

@@ -11,7 +11,7 @@ const WEAK = 0.5;
 const NO_FILTER = { text: "", verdict: "", rule: "", model: "", sampler: "", only: "", scale: 0, below: 1, set: null, sort: "worst" };
 
 /**
- * What the reader asked for. `rule` is a rule's place, `unread`, `unasked` or `none`; `model` and `sampler` are `=` and a name, or `?` for frames of which they are
+ * What the reader asked for. `rule` is a rule's place, `byHand`, `unread`, `unasked` or `none`; `model` and `sampler` are `=` and a name, or `?` for frames of which they are
  * not known; `scale` and `below` ask for low values; `set` is a group or a sequence: `{ title, frames, ordered }`.
  */
 const wanted = { ...NO_FILTER };
@@ -50,6 +50,7 @@ function undecided(frame) {
 function ruleKey(rule) {
   const place = data.rules.indexOf(rule);
   if (place >= 0) return String(place);
+  if (rule.startsWith("overruled by hand")) return "byHand";
   if (rule.startsWith("not read")) return "unread";
   return rule.startsWith("not asked") || rule.startsWith("nothing to ask") ? "unasked" : "none";
 }

@@ -250,7 +250,8 @@ function small() {
 
 function moreKeys() {
   const verdicts = data.verdicts.map((verdict, place) => [place + 1, () => filter({ verdict: wanted.verdict === verdict ? "" : verdict })]);
-  return { s: small, ...Object.fromEntries(verdicts) };
+  const chosen = { x: () => select(current), a: selectAll };
+  return { s: small, ...chosen, ...Object.fromEntries(verdicts) };
 }
 
 // ---- start ----
@@ -273,5 +274,6 @@ byId("view").addEventListener("close", () => {
 });
 new ResizeObserver(keepClear).observe(byId("filters").querySelector(".main"));
 
+startByHand();
 showRun();
 filter({});

@@ -50,7 +50,7 @@ function showRun() {
   showSequences(10);
 }
 
-const ENDS = { unread: "not read", unasked: "an axis of a rule was not asked", none: "no rule fired" };
+const ENDS = { byHand: "overruled by hand", unread: "not read", unasked: "an axis of a rule was not asked", none: "no rule fired" };
 const short = (text) => (text.length > 60 ? `${text.slice(0, 59)}…` : text);
 
 // ---- panels ----
@@ -326,7 +326,7 @@ function card(at, place) {
   const under = [made.model, made.sampler].filter((name) => name !== undefined).map((name) => foreign(name, { title: name }));
   if (made.seed !== undefined) under.unshift(element("span", { title: "seed" }, `seed ${made.seed}`));
   if (under.length) caption.append(element("div", { class: "under" }, ...under));
-  return element("li", { class: `card ${frame.verdict}` }, picture, caption);
+  return element("li", { class: `card ${frame.verdict}${selected.has(at) ? " selected" : ""}` }, picture, selectButton(at, place), caption);
 }
 
 /** What is scrolled to must not lie under the filters, which stay in sight and can have more than one row. */

@@ -48,6 +48,11 @@ function showBoxes(image, entry) {
 }
 
 /** None but those of every page. */
+/** Keys of the grid and of the large view. */
+function keysEverywhere() {
+  return {};
+}
+
 function moreKeys() {
   return {};
 }

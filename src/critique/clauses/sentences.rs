@@ -1,0 +1,289 @@
+//! Sentences, and the parts of them that can be checked by themselves.
+//!
+//! In: lines without weights and markers. Out: the parts of tags and sentences. Promises: a short
+//! sentence stays whole; a longer one is taken apart where English begins a new part, at commas and
+//! before words such as `with`, `while`, `wearing`, `and a`; no part is only a joining word.
+
+use super::brackets::without_and_weight;
+use super::unseen::begins_with;
+
+/// A sentence of more words than these is taken apart.
+const WHOLE_SENTENCE: usize = 12;
+
+/// How texts for a model begin that say what to do, and not what is to be seen.
+const LEADS: [&str; 37] = [
+    "please",
+    "imagine",
+    "create an image of",
+    "create a picture of",
+    "create an image showing",
+    "generate an image of",
+    "generate a picture of",
+    "generate an image showing",
+    "draw",
+    "make an image of",
+    "make a picture of",
+    "an image of",
+    "a picture of",
+    "image of",
+    "picture of",
+    "the image shows",
+    "this image shows",
+    "the picture shows",
+    "the image depicts",
+    "this image depicts",
+    "the image features",
+    "this image features",
+    "the image captures",
+    "this image captures",
+    "the image presents",
+    "the image portrays",
+    "the image is",
+    "the scene shows",
+    "the scene depicts",
+    "the scene features",
+    "in this image",
+    "in the image",
+    "in this scene",
+    "we see",
+    "there is",
+    "there are",
+    "featuring",
+];
+
+/// Names of parts that language models give to their prompts, of what can be seen.
+const HEADS: [&str; 19] = [
+    "subject",
+    "main subject",
+    "scene",
+    "background",
+    "foreground",
+    "setting",
+    "environment",
+    "lighting",
+    "style",
+    "art style",
+    "colors",
+    "color palette",
+    "clothing",
+    "pose",
+    "action",
+    "details",
+    "description",
+    "prompt",
+    "positive prompt",
+];
+/// And of what cannot.
+const UNSEEN_HEADS: [&str; 9] = [
+    "mood",
+    "atmosphere",
+    "camera",
+    "composition",
+    "quality",
+    "negative",
+    "negative prompt",
+    "aspect ratio",
+    "negative prompts",
+];
+
+/// Words that join a part to the one before, and say nothing.
+const JOINING: [&str; 9] =
+    ["and", "with", "while", "where", "which", "but", "then", "as well as", "along with"];
+/// A part begins with one of these words, and it belongs to it.
+const BEGINNING: [&str; 26] = [
+    "wearing",
+    "holding",
+    "carrying",
+    "surrounded",
+    "standing",
+    "sitting",
+    "walking",
+    "running",
+    "looking",
+    "riding",
+    "facing",
+    "leaning",
+    "lying",
+    "dressed",
+    "illuminated",
+    "covered",
+    "under",
+    "against",
+    "behind",
+    "beneath",
+    "above",
+    "beside",
+    "near",
+    "next",
+    "revealing",
+    "reflecting",
+];
+/// What begins something of its own behind `and`.
+const ARTICLES: [&str; 13] = [
+    "a", "an", "the", "his", "her", "its", "their", "two", "three", "several", "some", "many",
+    "one",
+];
+
+/// What a text for a language model holds besides the prompt goes: instructions to the model, the
+/// template's marks, flags of Midjourney, marks of lists.
+pub(super) fn without_instructions(prompt: &str) -> String {
+    let lower = prompt.to_ascii_lowercase();
+    let behind = |mark: &str| lower.rfind(mark).map(|at| at + mark.len());
+    let start = behind("<prompt start>").or_else(|| behind("<|im_start|>user")).unwrap_or(0);
+    let text = &prompt[start..];
+    let text = text.find("<|im_end|>").map_or(text, |end| &text[..end]);
+    let mut lines = String::with_capacity(text.len());
+    for line in text.lines() {
+        let line = without_flags(line).replace(['*', '`', '#'], " ");
+        let line = line.trim_start().trim_start_matches(['-', '•', '–']).trim_start();
+        let numbered = line.trim_start_matches(|c: char| c.is_ascii_digit());
+        let is_numbered = numbered.len() < line.len() && numbered.starts_with(['.', ')']);
+        let line =
+            if is_numbered && numbered[1..].starts_with(' ') { &numbered[1..] } else { line };
+        lines.push_str(&without_head(line));
+        lines.push('\n');
+    }
+    lines
+}
+
+/// A line without `--ar 16:9 --v 6`.
+fn without_flags(line: &str) -> &str {
+    let is_flag = |(at, _): &(usize, &str)| {
+        let before = line[..*at].chars().next_back();
+        before.is_none_or(char::is_whitespace)
+            && line[at + 2..].starts_with(|c: char| c.is_ascii_alphabetic())
+    };
+    line.match_indices("--").find(is_flag).map_or(line, |(at, _)| &line[..at])
+}
+
+/// A line without `Subject:`; an empty one behind `Mood:`.
+fn without_head(line: &str) -> String {
+    let Some((head, rest)) = line.split_once(':') else { return line.to_owned() };
+    let head = head.trim().to_lowercase();
+    if UNSEEN_HEADS.contains(&head.as_str()) {
+        String::new()
+    } else if HEADS.contains(&head.as_str()) {
+        rest.trim_start().to_owned()
+    } else {
+        line.to_owned()
+    }
+}
+
+/// Lines, and in them sentences, with whether each has its end.
+pub(super) fn units(text: &str) -> Vec<(String, bool)> {
+    let mut units = Vec::new();
+    for line in text.lines() {
+        let mut unit = String::new();
+        let mut letters = line.chars().peekable();
+        while let Some(letter) = letters.next() {
+            let ends = match letter {
+                '.' | '!' | '?' => letters.peek().is_none_or(|next| next.is_whitespace()),
+                '。' | '！' | '？' => true,
+                _ => false,
+            };
+            if ends {
+                units.push((std::mem::take(&mut unit), true));
+            } else {
+                unit.push(letter);
+            }
+        }
+        units.push((unit, false));
+    }
+    units
+}
+
+/// The parts of one sentence, or of one line of tags. `unseen` are parts that go, before it is
+/// decided which of both it is.
+pub(super) fn of_unit(unit: &str, ended: bool, unseen: impl Fn(&str) -> bool) -> Vec<String> {
+    // A sentence has more words between its commas than tags have.
+    const IN_SENTENCE: f64 = 4.0;
+    const IN_ENDED_SENTENCE: f64 = 2.5;
+    let instructs = begins_with(&unit.trim_start().to_lowercase(), "you are");
+    let parts: Vec<String> = without_lead(unit)
+        .split([',', ';', '，', '、', '；'])
+        .map(|part| one_spaced(without_and_weight(part.trim())))
+        .map(|part| without_negation(&trimmed(&part)))
+        .filter(|part| part.chars().any(char::is_alphanumeric) && !unseen(part) && !instructs)
+        .collect();
+    let words: usize = parts.iter().map(|part| count(part)).sum();
+    let is_sentence =
+        words as f64 >= parts.len() as f64 * if ended { IN_ENDED_SENTENCE } else { IN_SENTENCE };
+    if !is_sentence || parts.is_empty() {
+        return parts;
+    }
+    if words <= WHOLE_SENTENCE {
+        return vec![parts.join(", ")];
+    }
+    // Parts too short for a clause are joined to the part before.
+    let mut clauses: Vec<String> = Vec::new();
+    for part in parts.iter().flat_map(|part| taken_apart(part)).filter(|part| !unseen(part)) {
+        match clauses.last_mut() {
+            Some(before) if count(&part) < 2 => {
+                before.push_str(", ");
+                before.push_str(&part);
+            }
+            _ => clauses.push(part),
+        }
+    }
+    clauses
+}
+
+fn count(text: &str) -> usize {
+    text.split_whitespace().count()
+}
+
+fn one_spaced(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn trimmed(part: &str) -> String {
+    part.trim_matches(['.', ':', '-', ' ', '|']).to_owned()
+}
+
+/// A sentence without the words that only lead to what it shows.
+fn without_lead(unit: &str) -> &str {
+    let mut rest = unit.trim_start();
+    while let Some(lead) = LEADS.iter().find(|lead| begins_with(&rest.to_ascii_lowercase(), lead)) {
+        rest = rest[lead.len()..].trim_start_matches([' ', ',', ':']);
+    }
+    rest
+}
+
+/// `a street without cars`: what is not to be there goes.
+fn without_negation(part: &str) -> String {
+    let lower = part.to_ascii_lowercase();
+    let cuts = [" without ", " with no ", " but no ", " and no ", " but not "];
+    let cut = cuts.iter().filter_map(|cut| lower.find(cut)).min();
+    trimmed(cut.map_or(part, |at| &part[..at]))
+}
+
+/// A long part at the words that begin another.
+fn taken_apart(part: &str) -> Vec<String> {
+    const SHORTEST: usize = 3;
+    let words: Vec<&str> = part.split(' ').collect();
+    let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    let begins = |at: usize| {
+        let next = lower.get(at + 1).map_or("", String::as_str);
+        match lower[at].as_str() {
+            "and" => ARTICLES.contains(&next),
+            "in" => next == "the" && lower.get(at + 2).is_some_and(|word| word.ends_with("ground")),
+            word => JOINING.contains(&word) || BEGINNING.contains(&word),
+        }
+    };
+    let mut parts: Vec<String> = Vec::new();
+    let mut from = 0;
+    for at in 0..words.len() {
+        if at - from >= SHORTEST && words.len() - at >= SHORTEST && begins(at) {
+            parts.push(words[from..at].join(" "));
+            from = at;
+        }
+    }
+    parts.push(words[from..].join(" "));
+    parts.into_iter().map(|part| without_joining(&part)).filter(|part| !part.is_empty()).collect()
+}
+
+fn without_joining(part: &str) -> String {
+    let lower = part.to_ascii_lowercase();
+    let joining = JOINING.iter().find(|word| begins_with(&lower, word));
+    joining.map_or(part, |word| part[word.len()..].trim_start()).to_owned()
+}
