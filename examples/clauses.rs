@@ -3,6 +3,8 @@
 //!
 //!     cargo run --example clauses -- prompts.txt
 
+#![allow(clippy::print_stdout)] // it is what the example is for
+
 use gemscope::critique::clauses::{ClauseRules, clauses};
 
 fn main() -> std::io::Result<()> {

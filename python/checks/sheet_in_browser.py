@@ -23,7 +23,7 @@ from report_in_browser import FILTER_MILLISECONDS, LOAD_SECONDS, PAGE, TIMED_FIL
 
 RUBRIC = Path(__file__).resolve().parents[2] / "pipelines" / "sdxl-critique.toml"
 LEVELS = ["bad", "poor", "fair", "good", "excellent"]
-RATED = {axis: LEVELS for axis in ("anatomy", "faces", "hands", "artefacts", "sharpness", "exposure_contrast", "composition")} | {"text_rendering": ["yes", "no"]}
+RATED = {axis: LEVELS for axis in ("anatomy", "faces", "hands", "artefacts", "sharpness", "exposure_contrast", "composition", "aesthetics", "anatomy", "skin")} | {"text_rendering": ["yes", "no"], "watermark": ["yes", "no"], "unsafe": ["yes", "no"]}
 DEFECTS = ("malformed hand", "malformed face", "extra limb", "garbled text")
 HOSTILE = ('"><script>alert(1)</script>', "</script><img src=x onerror=alert(1)>", "{{script}}", "\u2028\u202eprompt")
 # Past what a number of JavaScript holds.

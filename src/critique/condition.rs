@@ -32,7 +32,7 @@ const MAX_DEPTH: usize = 64;
 /// Bytes of a text that a condition makes.
 const MAX_TEXT_BYTES: usize = 1 << 20;
 /// The fields of `made`.
-const MADE: [&str; 13] = [
+const MADE: [&str; 16] = [
     "prompt",
     "negative_prompt",
     "model",
@@ -46,7 +46,12 @@ const MADE: [&str; 13] = [
     "vae",
     "upscale",
     "loras",
+    "width",
+    "height",
+    "tool",
 ];
+/// The fields of `file`.
+const OF_FILE: [&str; 6] = ["name", "folder", "extension", "width", "height", "megapixels"];
 /// The functions of conditions, for messages.
 const FUNCTIONS: &str = "p, value, entropy, mass, worst, count, known, min, max, abs";
 
@@ -89,7 +94,8 @@ impl Language {
         for axis in &self.rubric.axes {
             let known = AxisValue {
                 name: axis.name.as_str().into(),
-                words: axis.kind.words(),
+                words: axis.words(),
+                not_applicable: axis.not_applicable.is_some(),
                 ordered: !matches!(axis.kind, Kind::Choice { values: None, .. }),
                 figures: frame.axis(&axis.name).cloned(),
             };
@@ -98,7 +104,33 @@ impl Language {
         scope.push_constant_dynamic("overall", number(frame.overall));
         scope.push_constant_dynamic("measured", Dynamic::from_map(measured(record)));
         scope.push_constant_dynamic("made", Dynamic::from_map(made(record)));
+        scope.push_constant_dynamic("file", Dynamic::from_map(of_file(record)));
         scope
+    }
+
+    /// A frame whose figures are drawn: values of axes, entropies, probabilities, numbers of boxes.
+    pub(super) fn made_up(&self, draw: &mut dyn FnMut() -> f64) -> (Frame, Record) {
+        let (mut frame, record) = probe(&self.rubric, Some(0.0));
+        for (figures, axis) in frame.axes.iter_mut().zip(&self.rubric.axes) {
+            let mut within = || draw().clamp(0.0, 1.0);
+            let values = [within(), within()];
+            figures.value = Some(values[0]);
+            figures.worst = Some(if values[1] < 0.3 { values[0] * within() } else { values[0] });
+            figures.mass = within();
+            figures.probabilities.iter_mut().for_each(|p| *p = within());
+            if !figures.words.is_empty() {
+                let place = (within() * figures.words.len() as f64) as usize;
+                figures.word = figures.words.get(place).or(figures.words.last()).cloned();
+            }
+            let most = (figures.words.len().max(2) as f64).log2();
+            figures.entropy = draw().clamp(0.0, most);
+            if matches!(axis.kind, Kind::Defects { .. }) {
+                let count = (draw() + draw()).max(0.0) as usize;
+                (figures.count, figures.value) = (Some(count), Some(1.0 / (1.0 + count as f64)));
+            }
+        }
+        frame.overall = Some(draw().clamp(0.0, 1.0));
+        (frame, record)
     }
 
     /// The condition that `text` says; it is tried on frames that have no axis and that have all.
@@ -136,9 +168,10 @@ impl Language {
             EvalAltResult::ErrorVariableNotFound(name, _) => self.no_such_name(name),
             EvalAltResult::ErrorPropertyNotFound(name, _) => {
                 format!(
-                    "there is no {name:?}; measured has: {}; made has: {}",
+                    "there is no {name:?}; measured has: {}; made has: {}; file has: {}",
                     Measures::NAMES.join(", "),
-                    MADE.join(", ")
+                    MADE.join(", "),
+                    OF_FILE.join(", ")
                 )
             }
             EvalAltResult::ErrorFunctionNotFound(signature, _) => {
@@ -181,7 +214,7 @@ impl Language {
 
     fn no_such_name(&self, name: &str) -> String {
         let axes = self.axes().collect::<Vec<_>>().join(", ");
-        format!("there is no {name:?}; rules can name {axes}, overall, measured and made")
+        format!("there is no {name:?}; rules can name {axes}, overall, measured, made and file")
     }
 }
 
@@ -216,6 +249,8 @@ fn operators_in_words(condition: &str) -> String {
 struct AxisValue {
     name: ImmutableString,
     words: Vec<String>,
+    /// Whether the last word says that nothing is there to be rated.
+    not_applicable: bool,
     /// Whether one word is better than another.
     ordered: bool,
     /// The probabilities of the frame, if it was asked.
@@ -244,6 +279,13 @@ impl AxisValue {
             Some(figures) => number(of(figures)),
             None => Dynamic::from(NotAsked(self.name.clone())),
         }
+    }
+
+    /// Whether the frame was asked, and the answer is not that there is nothing to be rated.
+    fn applies(&self) -> bool {
+        self.figures.as_ref().is_some_and(|figures| {
+            !self.not_applicable || figures.word.as_ref() != self.words.last()
+        })
     }
 
     fn value(&self) -> Evaluated {
@@ -459,8 +501,34 @@ fn made(record: &Record) -> Map {
         text(known.and_then(|made| made.vae.as_ref())),
         text(known.and_then(|made| made.upscale.as_ref())),
         text(loras.as_ref()),
+        whole(known.and_then(|made| made.size.map(|[width, _]| i64::from(width)))),
+        whole(known.and_then(|made| made.size.map(|[_, height]| i64::from(height)))),
+        text(known.and_then(|made| tool_name(made)).as_ref()),
     ];
     MADE.iter().map(|&name| name.into()).zip(values).collect()
+}
+
+/// The maker as records write it.
+fn tool_name(made: &GenerationSettings) -> Option<String> {
+    serde_json::to_value(made.tool?).ok()?.as_str().map(str::to_owned)
+}
+
+/// Facts about the picture itself; of one that could not be read, the size is not known.
+fn of_file(record: &Record) -> Map {
+    let (folder, name) = record.image.rsplit_once('/').unwrap_or(("", &record.image));
+    let extension = name.rsplit_once('.').map_or("", |(_, end)| end).to_lowercase();
+    let side =
+        |side: u32| if side == 0 { number(None) } else { Dynamic::from_int(i64::from(side)) };
+    let pixels = f64::from(record.width) * f64::from(record.height);
+    let values: [Dynamic; OF_FILE.len()] = [
+        name.to_owned().into(),
+        folder.to_owned().into(),
+        extension.into(),
+        side(record.width),
+        side(record.height),
+        number((pixels > 0.0).then_some(pixels / 1e6)),
+    ];
+    OF_FILE.iter().map(|&name| name.into()).zip(values).collect()
 }
 
 /// The language of conditions. It begins empty: only the functions here exist (no waiting,
@@ -611,7 +679,7 @@ fn register_figures(engine: &mut Engine) {
     engine.register_fn("count", |axis: AxisRef| {
         axis.figure(|figures| figures.count.map(|count| count as f64))
     });
-    engine.register_fn("known", |axis: AxisRef| axis.figures.is_some());
+    engine.register_fn("known", |axis: AxisRef| axis.applies());
     engine.register_fn("known", |_: NotAsked| false);
     engine.register_fn("known", |value: f64| !value.is_nan());
     engine.register_fn("known", |_: i64| true);
@@ -621,7 +689,7 @@ fn register_figures(engine: &mut Engine) {
 /// A frame on which every axis has `value`, or none has any.
 fn probe(rubric: &Rubric, value: Option<f64>) -> (Frame, Record) {
     let figures = |axis: &super::Axis| {
-        let words = axis.kind.words();
+        let words = axis.words();
         Some(AxisFigures {
             axis: axis.name.clone(),
             value: Some(value?),

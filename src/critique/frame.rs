@@ -18,7 +18,7 @@ pub struct AxisFigures {
     pub axis: String,
     /// The frame's quality on it, 0..1: the expected value of the words' values under their
     /// probabilities; over clauses, the mean; of defects, 1 / (1 + their number). `None` if words
-    /// have no values.
+    /// have no values, or if the axis is not applicable to the frame.
     pub value: Option<f64>,
     /// The most probable word; none for defects.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -149,7 +149,7 @@ fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisF
             Err(format!("{} was not asked about", axis.name))
         };
     };
-    let words = axis.kind.words();
+    let words = axis.words();
     if ratings
         .iter()
         .any(|rating| rating.words != words || rating.probabilities.len() != words.len())
@@ -168,8 +168,14 @@ fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisF
     let values = axis.kind.values();
     let value_of = |probabilities: &[f64]| {
         let values = values.as_ref()?;
-        // Rounded probabilities do not quite sum to 1.
-        let whole: f64 = probabilities.iter().sum();
+        // Rounded probabilities do not quite sum to 1, and the last may be of the word that says
+        // that nothing is there to be rated.
+        let whole: f64 = probabilities.iter().take(values.len()).sum();
+        if axis.not_applicable.is_some()
+            && index_of_greatest(probabilities) == Some(words.len() - 1)
+        {
+            return None;
+        }
         Some(to_four_decimals(
             values.iter().zip(probabilities).map(|(value, p)| value * p).sum::<f64>() / whole,
         ))
@@ -179,9 +185,17 @@ fn rated(axis: &Axis, ratings: &[&Rating], min_mass: f64) -> Result<Option<AxisF
     let by_clause =
         |(rating, value): (&&Rating, &Option<f64>)| Some((rating.clause.clone()?, *value));
     let clauses: Vec<_> = ratings.iter().zip(&each).filter_map(by_clause).collect();
+    // Clauses that are not applicable are left out of the mean, as axes are.
+    let rated: Vec<f64> = each.iter().flatten().copied().collect();
+    let value = if axis.not_applicable.is_some() {
+        (!rated.is_empty())
+            .then(|| to_four_decimals(rated.iter().sum::<f64>() / rated.len() as f64))
+    } else {
+        value_of(&probabilities)
+    };
     let figures = AxisFigures {
         axis: axis.name.clone(),
-        value: value_of(&probabilities),
+        value,
         word: index_of_greatest(&probabilities).map(|word| words[word].clone()),
         entropy: to_four_decimals(mean(&|rating| entropy(&rating.probabilities))),
         mass: ratings.iter().map(|rating| rating.mass).fold(f64::INFINITY, f64::min),
@@ -288,6 +302,24 @@ pub(super) mod tests {
             Some(0.575),
             "(3 * 0.5 + 0.8) / 4: what has no value or no weight does not count"
         );
+    }
+
+    #[test]
+    fn an_axis_that_is_not_applicable_is_left_out_of_the_mean() {
+        let rubric = Rubric::read(
+            "name = \"r\"\n[[axis]]\nname = \"hands\"\nkind = \"level\"\nquestion = \"q\"\n\
+             words = [\"bad\", \"good\"]\nnot_applicable = \"none\"\n\
+             [[axis]]\nname = \"text\"\nkind = \"yes_no\"\nquestion = \"q\"",
+        )
+        .unwrap();
+        let words: &[&str] = &["bad", "good", "none"];
+        let text: (&str, &[&str], &[f64]) = ("text", &["yes", "no"], &[0.8, 0.2]);
+        let frame = Frame::of(&record(&[("hands", words, &[0.2, 0.1, 0.7]), text]), &rubric);
+        let hands = frame.axis("hands").unwrap();
+        assert_eq!((hands.value, hands.word.as_deref()), (None, Some("none")));
+        assert_eq!((frame.overall, frame.unread), (Some(0.8), None));
+        let frame = Frame::of(&record(&[("hands", words, &[0.45, 0.15, 0.4]), text]), &rubric);
+        assert_eq!(frame.axis("hands").unwrap().value, Some(0.25), "of the words that rate");
     }
 
     #[test]

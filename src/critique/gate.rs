@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use super::condition::{Condition, Language, Truth};
 use super::frame::Frame;
-use super::rubric::Rubric;
+use super::rubric::{Rubric, at_line};
 use crate::record::Record;
 
 /// The decision about a frame.
@@ -99,23 +99,33 @@ const NOTHING_TO_ASK: &str = "nothing to ask";
 pub enum GateError {
     /// Not `keep|review|reject`, then `if CONDITION` or `otherwise`.
     #[error(
-        "rule {rule:?}: must be keep, review or reject, then `if` and a condition, or `otherwise`"
+        "{}rule {rule:?}: must be keep, review or reject, then `if` and a condition, or `otherwise`",
+        at_line(*line)
     )]
     Form {
+        /// Its line in the file, counted from 1, if it is of a file.
+        line: Option<usize>,
         /// The rule.
         rule: String,
     },
     /// A condition that is no expression, uses an unknown name, or is no yes or no.
-    #[error("rule {rule:?}: {problem}")]
+    #[error("{}rule {rule:?}: {problem}", at_line(*line))]
     Condition {
+        /// Its line in the file, counted from 1, if it is of a file.
+        line: Option<usize>,
         /// The rule.
         rule: String,
         /// The problem.
         problem: String,
     },
     /// A rule behind one that always holds.
-    #[error("rule {rule:?} is never reached: {before:?} stands before it and always holds")]
+    #[error(
+        "{}rule {rule:?} is never reached: {before:?} stands before it, and holds whenever it would",
+        at_line(*line)
+    )]
     NeverReached {
+        /// Its line in the file, counted from 1, if it is of a file.
+        line: Option<usize>,
         /// The rule.
         rule: String,
         /// The one before it.
@@ -143,10 +153,15 @@ impl Gates {
     /// [`GateError`].
     pub fn new(rubric: &Rubric) -> Result<Self, GateError> {
         let mut gates = Self { language: Language::new(rubric), rules: Vec::new() };
-        for text in &rubric.rules {
-            let rule = gates.rule(text)?;
-            if let Some(before) = gates.rules.iter().find(|rule| rule.condition.is_none()) {
+        for (place, text) in rubric.rules.iter().enumerate() {
+            let line = rubric.rule_lines.get(place).copied();
+            let rule = gates.rule(text, line)?;
+            let same = |before: &&Rule| {
+                before.condition.is_none() || condition_of(&before.text) == condition_of(&rule.text)
+            };
+            if let Some(before) = gates.rules.iter().find(same) {
                 return Err(GateError::NeverReached {
+                    line,
                     rule: rule.text,
                     before: before.text.clone(),
                 });
@@ -156,8 +171,8 @@ impl Gates {
         Ok(gates)
     }
 
-    fn rule(&self, text: &str) -> Result<Rule, GateError> {
-        let form = || GateError::Form { rule: text.to_owned() };
+    fn rule(&self, text: &str, line: Option<usize>) -> Result<Rule, GateError> {
+        let form = || GateError::Form { line, rule: text.to_owned() };
         let (verdict, rest) = text.trim().split_once(char::is_whitespace).ok_or_else(form)?;
         let verdict =
             Verdict::ALL.into_iter().find(|known| known.as_str() == verdict).ok_or_else(form)?;
@@ -169,9 +184,35 @@ impl Gates {
             .strip_prefix("if")
             .filter(|rest| rest.starts_with([' ', '\t', '(']))
             .ok_or_else(form)?;
-        let problem = |problem: String| GateError::Condition { rule: text.to_owned(), problem };
+        let problem =
+            |problem: String| GateError::Condition { line, rule: text.to_owned(), problem };
         let condition = self.language.compile(condition).map_err(problem)?;
         Ok(Rule { verdict, text: text.to_owned(), condition: Some(condition) })
+    }
+
+    /// The rules that no frame can come to, as far as frames of whatever values on their axes show:
+    /// rules before each of them hold whenever it would, or it never holds. Rules about measures,
+    /// settings and files are not among them.
+    pub fn never_fire(&self) -> Vec<&str> {
+        let mut silent: Vec<usize> = (0..self.rules.len())
+            .filter(|&place| {
+                let rule = &self.rules[place];
+                rule.condition.is_some() && !names_facts(&rule.text)
+            })
+            .collect();
+        let mut draw = Draw::new(self.rules.iter().map(|rule| rule.text.as_str()));
+        for _ in 0..MADE_UP {
+            if silent.is_empty() {
+                break;
+            }
+            let (frame, record) = self.language.made_up(&mut || draw.next());
+            let mut scope = self.language.scope(&frame, &record);
+            let fires = self.rules.iter().position(|rule| {
+                !names_facts(&rule.text) && self.holds(rule, &mut scope) == Ok(Truth::Yes)
+            });
+            silent.retain(|place| Some(*place) != fires);
+        }
+        silent.into_iter().map(|place| self.rules[place].text.as_str()).collect()
     }
 
     /// The verdict on a frame.
@@ -214,6 +255,50 @@ impl Gates {
             .as_ref()
             .map_or(Ok(Truth::Yes), |condition| self.language.holds(condition, scope))
     }
+}
+
+/// How many frames are made up to see which rules fire.
+const MADE_UP: usize = 3000;
+
+/// Values for frames that are made up: those that the rules compare with, a bit more, a bit less,
+/// and others. The same for the same rules.
+struct Draw {
+    values: Vec<f64>,
+    state: u64,
+}
+
+impl Draw {
+    fn new<'r>(rules: impl Iterator<Item = &'r str>) -> Self {
+        let mut values = vec![0.0, 0.5, 1.0];
+        for word in rules.flat_map(|rule| rule.split(|c: char| !c.is_ascii_digit() && c != '.')) {
+            if let Ok(number) = word.parse::<f64>() {
+                values.extend([number - 0.01, number, number + 0.01]);
+            }
+        }
+        Self { values, state: 0x9e37_79b9_7f4a_7c15 }
+    }
+
+    /// Numerical Recipes' generator of 64 bits.
+    fn next(&mut self) -> f64 {
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        let number = (self.state >> 33) as usize;
+        let among = number % (self.values.len() * 2);
+        self.values.get(among).copied().unwrap_or((number % 1000) as f64 / 999.0)
+    }
+}
+
+/// Whether a rule is about more than axes.
+fn names_facts(rule: &str) -> bool {
+    ["made.", "measured.", "file."].iter().any(|name| rule.contains(name))
+}
+
+/// A rule without its verdict, in one spelling.
+fn condition_of(rule: &str) -> String {
+    let words: Vec<&str> = rule.split_whitespace().skip(1).collect();
+    words.join(" ")
 }
 
 fn not_kept(why: &str) -> Judged {
@@ -322,6 +407,9 @@ mod tests {
             ("made.steps > 20", false),
             ("known(made.steps)", false),
             ("known(hands) and !known(adherence)", true),
+            ("file.width > 0 or file.name == \"a.png\"", true),
+            ("file.folder == \"\" and file.extension == \"png\"", true),
+            ("made.width > 0 or made.tool != \"\"", false),
             // A missing figure makes no comparison true.
             ("adherence < 0.5", false),
             ("adherence >= 0.5", false),
@@ -482,6 +570,42 @@ mod tests {
             error.contains("\"reject if hands < 0.5\" is never reached: \"keep otherwise\""),
             "{error}"
         );
+    }
+
+    #[test]
+    fn rules_that_no_frame_can_come_to_are_named() {
+        for (rules, never) in [
+            (&["reject if hands < 0.5", "review if hands < 0.3", "keep otherwise"][..], 1),
+            (&["reject if hands < 0.3", "review if hands < 0.5", "keep otherwise"], 0),
+            (&["reject if overall > 1.5", "keep otherwise"], 1),
+            (&["keep if hands >= 0", "reject if text < 0.2"], 1),
+            (&["reject if hands < 0.001 and text > 0.999", "keep otherwise"], 0),
+            (&["reject if hands < 0.3 and hands > 0.4", "keep otherwise"], 1),
+            (&["reject if count(flaws) > 2", "review if entropy(hands) > 1.8"], 0),
+            (&["reject if p(hands == \"bad\") > 0.5 or text == \"no\"", "keep otherwise"], 0),
+            (&["reject if known(adherence) and worst(adherence) < 0.1"], 0),
+            (&["reject if made.steps > 900", "keep if measured.noise > 1000"], 0),
+        ] {
+            let (_, gates) = gates(rules).unwrap();
+            assert_eq!(gates.never_fire().len(), never, "{rules:?}: {:?}", gates.never_fire());
+        }
+        let sdxl = Rubric::read(Rubric::SDXL).unwrap();
+        assert!(Gates::new(&sdxl).unwrap().never_fire().is_empty());
+        let twice = gates(&["reject if hands < 0.5", "keep if hands <  0.5"]).err().unwrap();
+        assert!(twice.to_string().contains("holds whenever it would"), "{twice}");
+    }
+
+    #[test]
+    fn errors_name_the_line_of_the_file() {
+        let text = format!(
+            "{AXES}\n[gate]\nrules = [\n  'keep if hands > 0.5',\n  'reject if hand < 1',\n]"
+        );
+        let line = text.lines().position(|line| line.contains("hand < 1")).unwrap() + 1;
+        let error = Gates::new(&Rubric::read(&text).unwrap()).err().unwrap().to_string();
+        assert!(error.starts_with(&format!("line {line}: rule")), "{error}");
+        let error =
+            Rubric::read(&text.replace("labels = [", "good = \"no\"\nlabels = [")).unwrap_err();
+        assert!(error.to_string().contains("line 15: axis \"flaws\": good does not go"), "{error}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use toml::Spanned;
 
 use super::clauses::ClauseRules;
 use crate::record::{Budget, Measures};
@@ -15,9 +16,9 @@ use crate::record::{Budget, Measures};
 /// The words of a level if an axis names none, the worst first.
 const LEVELS: [&str; 5] = ["bad", "poor", "fair", "good", "excellent"];
 /// Names that a rule reads otherwise.
-const TAKEN: [&str; 15] = [
-    "overall", "measured", "made", "p", "entropy", "mass", "worst", "count", "word", "and", "or",
-    "not", "if", "true", "false",
+const TAKEN: [&str; 22] = [
+    "overall", "measured", "made", "file", "p", "entropy", "mass", "worst", "count", "word", "and",
+    "or", "not", "if", "true", "false", "value", "known", "min", "max", "abs", "rules",
 ];
 /// Below this share of the probability for its words, an axis counts as not read: the model would
 /// have answered something else.
@@ -31,8 +32,10 @@ pub enum RubricError {
     #[error("{0}")]
     Toml(#[from] toml::de::Error),
     /// An axis that cannot be asked about.
-    #[error("axis {axis:?}: {problem}")]
+    #[error("{}axis {axis:?}: {problem}", at_line(*line))]
     Axis {
+        /// Its line in the file, counted from 1, if it is of a file.
+        line: Option<usize>,
         /// Its name.
         axis: String,
         /// The problem.
@@ -41,6 +44,11 @@ pub enum RubricError {
     /// Anything else.
     #[error("{0}")]
     Rubric(String),
+}
+
+/// `line 7: `, if there is one.
+pub(super) fn at_line(line: Option<usize>) -> String {
+    line.map_or_else(String::new, |line| format!("line {line}: "))
 }
 
 /// Axes and rules.
@@ -67,6 +75,8 @@ pub struct Rubric {
     pub axes: Vec<Axis>,
     /// The rules of the gate, in order, as they are written.
     pub rules: Vec<String>,
+    /// The line of each rule in the file, counted from 1; empty if there is no file.
+    pub rule_lines: Vec<usize>,
 }
 
 /// One axis.
@@ -79,6 +89,10 @@ pub struct Axis {
     /// The answers that are allowed.
     #[serde(flatten)]
     pub kind: Kind,
+    /// The word that says that the question is about nothing in the frame, behind the others. A
+    /// frame of which it is the most probable has no value on the axis.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_applicable: Option<String>,
     /// Its weight in the overall score; 0 leaves it out.
     pub weight: f64,
     /// Lines with examples for words.
@@ -122,8 +136,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The words that may be answered; none if boxes are asked for.
-    pub fn words(&self) -> Vec<String> {
+    /// The words that rate a frame; none if boxes are asked for.
+    fn words(&self) -> Vec<String> {
         match self {
             Self::Level { words } | Self::Choice { words, .. } => words.clone(),
             Self::YesNo { .. } => vec!["yes".to_owned(), "no".to_owned()],
@@ -145,6 +159,13 @@ impl Kind {
 }
 
 impl Axis {
+    /// The words that may be answered; none if boxes are asked for.
+    pub fn words(&self) -> Vec<String> {
+        let mut words = self.kind.words();
+        words.extend(self.not_applicable.clone());
+        words
+    }
+
     /// Whether it asks about each clause of the frame's own prompt.
     pub fn asks_clauses(&self) -> bool {
         self.question.contains("{clause}")
@@ -189,9 +210,12 @@ impl Rubric {
         }
         let mut names = HashSet::new();
         let mut axes = Vec::with_capacity(table.axis.len());
+        let line_of = |at: usize| text[..at.min(text.len())].matches('\n').count() + 1;
         for axis in table.axis {
+            let line = Some(line_of(axis.span().start));
+            let axis = axis.into_inner();
             let name = axis.name.clone();
-            let error = |problem: String| RubricError::Axis { axis: name.clone(), problem };
+            let error = |problem: String| RubricError::Axis { line, axis: name.clone(), problem };
             if !names.insert(name.clone()) {
                 return Err(error("there are two of that name".to_owned()));
             }
@@ -207,7 +231,8 @@ impl Rubric {
             min_mass,
             clauses: table.clauses,
             axes,
-            rules: table.gate.rules,
+            rule_lines: table.gate.rules.iter().map(|rule| line_of(rule.span().start)).collect(),
+            rules: table.gate.rules.into_iter().map(Spanned::into_inner).collect(),
         })
     }
 
@@ -220,7 +245,7 @@ impl Rubric {
     pub fn text(&self, axis: &Axis, about: Option<&str>) -> String {
         let about = about.unwrap_or_default();
         let question = fill(&axis.question, &[("{prompt}", about), ("{clause}", about)]);
-        let words = listed(&axis.kind.words());
+        let words = listed(&axis.words());
         let examples = axis.examples.join("\n");
         if let Some(wording) = &self.wording {
             let values = [
@@ -234,8 +259,10 @@ impl Rubric {
         let ending = match &axis.kind {
             // Boxes are asked for in words of their own.
             Kind::Defects { .. } => return question,
-            Kind::YesNo { .. } => "Answer yes or no.".to_owned(),
-            Kind::Level { .. } | Kind::Choice { .. } => format!("Answer with one word: {words}."),
+            Kind::YesNo { .. } if axis.not_applicable.is_none() => "Answer yes or no.".to_owned(),
+            Kind::YesNo { .. } | Kind::Level { .. } | Kind::Choice { .. } => {
+                format!("Answer with one word: {words}.")
+            }
         };
         let parts = [self.preamble.as_str(), &question, &examples, &ending];
         parts.iter().filter(|part| !part.is_empty()).copied().collect::<Vec<_>>().join("\n")
@@ -319,7 +346,7 @@ struct Table {
     #[serde(default)]
     clauses: ClauseRules,
     #[serde(default)]
-    axis: Vec<AxisTable>,
+    axis: Vec<Spanned<AxisTable>>,
     #[serde(default)]
     gate: GateTable,
 }
@@ -328,7 +355,7 @@ struct Table {
 #[serde(deny_unknown_fields)]
 struct GateTable {
     #[serde(default)]
-    rules: Vec<String>,
+    rules: Vec<Spanned<String>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Deserialize)]
@@ -349,6 +376,7 @@ struct AxisTable {
     weight: Option<f64>,
     words: Option<Vec<String>>,
     good: Option<String>,
+    not_applicable: Option<String>,
     values: Option<BTreeMap<String, f64>>,
     labels: Option<Vec<String>>,
     #[serde(default)]
@@ -359,6 +387,32 @@ struct AxisTable {
 }
 
 impl AxisTable {
+    /// Keys of another kind would be silently useless.
+    fn check_keys(&self) -> Result<(), String> {
+        let given = [
+            ("words", self.words.is_some(), &[KindName::Level, KindName::Choice][..]),
+            ("good", self.good.is_some(), &[KindName::YesNo]),
+            ("values", self.values.is_some(), &[KindName::Choice]),
+            ("labels", self.labels.is_some(), &[KindName::Defects]),
+            (
+                "not_applicable",
+                self.not_applicable.is_some(),
+                &[KindName::Level, KindName::YesNo, KindName::Choice],
+            ),
+            (
+                "examples",
+                !self.examples.is_empty(),
+                &[KindName::Level, KindName::YesNo, KindName::Choice],
+            ),
+        ];
+        if let Some((key, ..)) =
+            given.iter().find(|(_, there, kinds)| *there && !kinds.contains(&self.kind))
+        {
+            return Err(format!("{key} does not go with this kind"));
+        }
+        Ok(())
+    }
+
     fn check(self) -> Result<Axis, String> {
         let first = self.name.chars().next().is_some_and(|first| first.is_ascii_lowercase());
         if !first
@@ -371,23 +425,7 @@ impl AxisTable {
         if TAKEN.contains(&self.name.as_str()) {
             return Err("rules use this name for something else".to_owned());
         }
-        // Keys of another kind would be silently useless.
-        let given = [
-            ("words", self.words.is_some(), &[KindName::Level, KindName::Choice][..]),
-            ("good", self.good.is_some(), &[KindName::YesNo]),
-            ("values", self.values.is_some(), &[KindName::Choice]),
-            ("labels", self.labels.is_some(), &[KindName::Defects]),
-            (
-                "examples",
-                !self.examples.is_empty(),
-                &[KindName::Level, KindName::YesNo, KindName::Choice],
-            ),
-        ];
-        if let Some((key, ..)) =
-            given.iter().find(|(_, there, kinds)| *there && !kinds.contains(&self.kind))
-        {
-            return Err(format!("{key} does not go with this kind"));
-        }
+        self.check_keys()?;
         let words = |default: Option<&[&str]>| -> Result<Vec<String>, String> {
             let words = self
                 .words
@@ -460,12 +498,20 @@ impl AxisTable {
         let axis = Axis {
             name: self.name,
             question,
+            not_applicable: self.not_applicable,
             kind,
             weight,
             examples: self.examples,
             why: self.reason,
             measure: self.measure,
         };
+        if axis
+            .not_applicable
+            .as_ref()
+            .is_some_and(|word| word.trim().is_empty() || axis.kind.words().contains(word))
+        {
+            return Err("not_applicable must be a word of its own, such as \"none\"".to_owned());
+        }
         if axis.needs_prompt() && matches!(axis.kind, Kind::Defects { .. }) {
             return Err("boxes cannot be asked for by the frame's prompt".to_owned());
         }
@@ -480,12 +526,13 @@ mod tests {
     #[test]
     fn the_ready_rubrics_are_in_order() {
         let sdxl = Rubric::read(Rubric::SDXL).unwrap();
-        assert_eq!(sdxl.axes.len(), 10);
+        assert_eq!(sdxl.axes.len(), 15);
+        assert_eq!(sdxl.rules.len(), sdxl.rule_lines.len());
         assert_eq!(Rubric::read(Rubric::DEMO).unwrap().axes.len(), 4);
         let anatomy = sdxl.axis("anatomy").unwrap();
         let text = sdxl.text(anatomy, None);
         assert!(
-            text.ends_with("Answer with one word: bad, poor, fair, good or excellent."),
+            text.ends_with("Answer with one word: bad, poor, fair, good, excellent or none."),
             "{text}"
         );
         assert!(text.starts_with(&sdxl.preamble), "what all questions share comes first");

@@ -11,7 +11,7 @@ impl CritiqueSettings {
         let asked = |axis: &Axis| AskedAxis {
             name: axis.name.clone(),
             text: rubric.text(axis, Some("{clause}")),
-            words: axis.kind.words(),
+            words: axis.words(),
             why: axis.why.then(|| match axis.kind {
                 Kind::Defects { .. } => rubric.explain_text(),
                 _ => rubric.reason_text(axis, Some("{clause}"), "{word}"),

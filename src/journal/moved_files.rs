@@ -250,7 +250,9 @@ impl MovedFiles {
             .collect();
         folders.sort_by_key(|folder| std::cmp::Reverse(folder.components().count()));
         // One that holds anything stays.
-        folders.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+        for folder in folders {
+            let _ = fs::remove_dir(folder);
+        }
         Ok(undone)
     }
 

@@ -41,12 +41,13 @@ impl RubricQuestions {
     ) -> Result<Self, RubricError> {
         let mut all = HashMap::new();
         for axis in rubric.axes.iter().filter(|axis| !matches!(axis.kind, Kind::Defects { .. })) {
-            let words = axis.kind.words();
+            let words = axis.words();
             let written = prompts
                 .tokenizer()
                 .map(|tokenizer| Words::new(tokenizer, &words, stop_ids))
                 .transpose();
             let tokens = written.map_err(|error: WordsError| RubricError::Axis {
+                line: None,
                 axis: axis.name.clone(),
                 problem: error.to_string(),
             })?;

@@ -41,7 +41,7 @@ fn frames(dir: &Path) -> PathBuf {
     let mut names: Vec<PathBuf> = fs::read_dir(fixture("frames"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|end| end != "json"))
+        .filter(|path| path.extension().is_some_and(|end| end != "json" && end != "md"))
         .collect();
     names.sort();
     for (place, path) in names.iter().enumerate() {

@@ -83,7 +83,7 @@ fn is_against(weight: &str) -> bool {
     weight.trim_start_matches(':').trim().parse::<f64>().is_ok_and(|weight| weight <= 0.0)
 }
 
-/// NovelAI's `1.2::a cat::`; what has a weight of zero or below goes.
+/// `NovelAI`'s `1.2::a cat::`; what has a weight of zero or below goes.
 pub(super) fn without_numeric_weights(prompt: &str) -> String {
     let mut plain = String::with_capacity(prompt.len());
     let mut rest = prompt;

@@ -128,7 +128,7 @@ fn free_place(
 ) -> Option<PathBuf> {
     let wanted = root.join(path_of(wanted));
     let stem = wanted.file_stem()?.to_owned();
-    let extension = wanted.extension().map(|end| end.to_owned()).unwrap_or_default();
+    let extension = wanted.extension().map(ToOwned::to_owned).unwrap_or_default();
     for number in 1_u32.. {
         let mut name = stem.clone();
         if number > 1 {

@@ -69,7 +69,7 @@ function shade(value) {
 
 /** How good each word of an axis is, 0 to 1; `null` where no word is better than another. */
 function wordValues(axis) {
-  if (axis.kind === "level") return axis.words.map((_, place) => place / (axis.words.length - 1));
+  if (axis.kind === "level") return axis.words.map((_, place) => place / (axis.words.length - 1)); // behind them may stand that nothing is there to be rated
   if (axis.kind === "yes_no") return axis.good ? [1, 0] : [0, 1];
   return axis.values || null;
 }
@@ -102,7 +102,7 @@ function distribution(axis, figures) {
     const p = figures.probabilities[place];
     const part = element("span", { title: `${word}: ${p.toFixed(4)}` });
     part.style.flexGrow = p;
-    const colour = values ? shade(values[place]) : `color-mix(in oklab, var(--accent) ${Math.round(90 - (70 * place) / figures.words.length)}%, var(--fill))`;
+    const colour = values && values[place] === undefined ? "var(--fill)" : values ? shade(values[place]) : `color-mix(in oklab, var(--accent) ${Math.round(90 - (70 * place) / figures.words.length)}%, var(--fill))`;
     part.style.backgroundColor = colour;
     bar.append(part);
     const key = element("span", { class: "swatch", "aria-hidden": "true" });

@@ -278,6 +278,7 @@ function smallAxis(axis, figures) {
   const value = figures.value;
   const weak = value !== null && value < WEAK;
   const says = figures.count !== undefined ? String(figures.count) : value === null ? figures.word ?? "–" : terse(value);
+  if (axis.not_applicable && value === null) return element("div", { class: "axis absent", title: `${spoken(axis.name)}: not applicable` }, element("span", { class: "what" }, spoken(axis.name)), foreign(says));
   const title = `${spoken(axis.name)}: ${figures.count !== undefined ? many(figures.count, "box", "boxes") : value === null ? figures.word : two(value)}`;
   const made = element("div", { class: weak ? "axis weak" : "axis", title }, element("span", { class: "what" }, spoken(axis.name)), foreign(says));
   if (value !== null) {
