@@ -131,6 +131,9 @@ pub(super) fn without_markers(text: &str) -> String {
         for word in line.split_whitespace() {
             let bare = word.trim_end_matches([',', '.', ';']);
             let wildcard = bare.len() > 4 && bare.starts_with("__") && bare.ends_with("__");
+            // How characters act on each other, in prompts of NovelAI.
+            let acts = ["source#", "target#", "mutual#"];
+            let word = acts.iter().find_map(|act| word.strip_prefix(act)).unwrap_or(word);
             if SEPARATORS.contains(&bare) {
                 plain.push('\n');
             } else if wildcard || bare.starts_with("embedding:") {

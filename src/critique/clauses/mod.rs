@@ -155,7 +155,7 @@ mod tests {
     /// Prompts of kinds that people and their tools write.
     #[test]
     fn only_what_a_picture_can_show_is_asked() {
-        let table: [(&str, &[&str]); 15] = [
+        let table: [(&str, &[&str]); 18] = [
             (
                 "1girl, rating:general, artist:someone, year 2024, newest, safe, very awa, \
                  red hair, english commentary, @someone",
@@ -194,6 +194,20 @@ mod tests {
                  grim\n2. Lighting: torches",
                 &["a knight in silver armour", "a burning castle", "torches"],
             ),
+            (
+                "Please create a photorealistic picture of a cabin in the snow with smoke rising \
+                 from the chimney while the northern lights shine above.",
+                &[
+                    "a cabin in the snow",
+                    "smoke rising from the chimney",
+                    "the northern lights shine above",
+                ],
+            ),
+            (
+                "masterpiece best quality girl in a garden, source#hug, 高质量",
+                &["girl in a garden", "hug"],
+            ),
+            ("A harbor painted by J.M.W. Turner", &["A harbor painted by J.M.W. Turner"]),
             ("The overall atmosphere is serene. It is snowing.", &["It is snowing"]),
             (
                 "portrait of a man, 85mm, f/1.4, shot on Canon EOS R5, film grain",

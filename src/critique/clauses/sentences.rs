@@ -11,18 +11,9 @@ use super::unseen::begins_with;
 const WHOLE_SENTENCE: usize = 12;
 
 /// How texts for a model begin that say what to do, and not what is to be seen.
-const LEADS: [&str; 37] = [
+const LEADS: [&str; 30] = [
     "please",
     "imagine",
-    "create an image of",
-    "create a picture of",
-    "create an image showing",
-    "generate an image of",
-    "generate a picture of",
-    "generate an image showing",
-    "draw",
-    "make an image of",
-    "make a picture of",
     "an image of",
     "a picture of",
     "image of",
@@ -39,16 +30,34 @@ const LEADS: [&str; 37] = [
     "the image presents",
     "the image portrays",
     "the image is",
+    "this image is",
     "the scene shows",
     "the scene depicts",
     "the scene features",
     "in this image",
     "in the image",
     "in this scene",
+    "in this digital artwork",
     "we see",
     "there is",
     "there are",
     "featuring",
+];
+/// What a model is told to do, if `an image of` or the like follows.
+const ORDERS: [&str; 7] = ["create", "generate", "draw", "make", "render", "paint", "produce"];
+const PICTURES: [&str; 8] =
+    ["image", "picture", "photo", "photograph", "illustration", "painting", "drawing", "render"];
+/// Words that people write before what they mean, without a comma.
+const PRAISE: [&str; 9] = [
+    "masterpiece",
+    "best quality",
+    "high quality",
+    "highest quality",
+    "amazing quality",
+    "hdr",
+    "8k",
+    "4k",
+    "absurdres",
 ];
 
 /// Names of parts that language models give to their prompts, of what can be seen.
@@ -90,7 +99,7 @@ const UNSEEN_HEADS: [&str; 9] = [
 const JOINING: [&str; 9] =
     ["and", "with", "while", "where", "which", "but", "then", "as well as", "along with"];
 /// A part begins with one of these words, and it belongs to it.
-const BEGINNING: [&str; 26] = [
+const BEGINNING: [&str; 13] = [
     "wearing",
     "holding",
     "carrying",
@@ -101,22 +110,9 @@ const BEGINNING: [&str; 26] = [
     "running",
     "looking",
     "riding",
-    "facing",
     "leaning",
     "lying",
     "dressed",
-    "illuminated",
-    "covered",
-    "under",
-    "against",
-    "behind",
-    "beneath",
-    "above",
-    "beside",
-    "near",
-    "next",
-    "revealing",
-    "reflecting",
 ];
 /// What begins something of its own behind `and`.
 const ARTICLES: [&str; 13] = [
@@ -134,8 +130,8 @@ pub(super) fn without_instructions(prompt: &str) -> String {
     let text = text.find("<|im_end|>").map_or(text, |end| &text[..end]);
     let mut lines = String::with_capacity(text.len());
     for line in text.lines() {
-        let line = without_flags(line).replace(['*', '`', '#'], " ");
-        let line = line.trim_start().trim_start_matches(['-', '•', '–']).trim_start();
+        let line = without_flags(line).replace(['*', '`'], " ");
+        let line = line.trim_start().trim_start_matches(['#', '-', '•', '–']).trim_start();
         let numbered = line.trim_start_matches(|c: char| c.is_ascii_digit());
         let is_numbered = numbered.len() < line.len() && numbered.starts_with(['.', ')']);
         let line =
@@ -177,6 +173,7 @@ pub(super) fn units(text: &str) -> Vec<(String, bool)> {
         let mut letters = line.chars().peekable();
         while let Some(letter) = letters.next() {
             let ends = match letter {
+                '.' if is_initial(&unit) => false,
                 '.' | '!' | '?' => letters.peek().is_none_or(|next| next.is_whitespace()),
                 '。' | '！' | '？' => true,
                 _ => false,
@@ -190,6 +187,13 @@ pub(super) fn units(text: &str) -> Vec<(String, bool)> {
         units.push((unit, false));
     }
     units
+}
+
+/// Whether a text ends with `W` of `J.M.W. Turner`.
+fn is_initial(text: &str) -> bool {
+    let mut letters = text.chars().rev();
+    letters.next().is_some_and(char::is_uppercase)
+        && letters.next().is_none_or(|before| !before.is_alphanumeric())
 }
 
 /// The parts of one sentence, or of one line of tags. `unseen` are parts that go, before it is
@@ -243,10 +247,38 @@ fn trimmed(part: &str) -> String {
 /// A sentence without the words that only lead to what it shows.
 fn without_lead(unit: &str) -> &str {
     let mut rest = unit.trim_start();
-    while let Some(lead) = LEADS.iter().find(|lead| begins_with(&rest.to_ascii_lowercase(), lead)) {
-        rest = rest[lead.len()..].trim_start_matches([' ', ',', ':']);
+    loop {
+        let lower = rest.to_ascii_lowercase();
+        let lead = LEADS.iter().chain(&PRAISE).find(|lead| begins_with(&lower, lead));
+        let length = match lead {
+            Some(lead) => lead.len(),
+            None => order(&lower),
+        };
+        // What is all praise is told by its tags.
+        let behind = rest[length..].trim_start_matches([' ', ',', ':']);
+        if length == 0 || behind.is_empty() {
+            return rest;
+        }
+        rest = behind;
     }
-    rest
+}
+
+/// The length of `create a photorealistic picture of`, at the beginning of a text in small letters.
+fn order(text: &str) -> usize {
+    const FARTHEST: usize = 8;
+    if !ORDERS.iter().any(|order| begins_with(text, order)) {
+        return 0;
+    }
+    let mut words: [&str; 2] = ["", ""];
+    let mut length = 0;
+    for word in text.split_inclusive(' ').take(FARTHEST) {
+        length += word.len();
+        words = [words[1], word.trim()];
+        if PICTURES.contains(&words[0]) && matches!(words[1], "of" | "showing" | "with") {
+            return length;
+        }
+    }
+    0
 }
 
 /// `a street without cars`: what is not to be there goes.
@@ -262,11 +294,15 @@ fn taken_apart(part: &str) -> Vec<String> {
     const SHORTEST: usize = 3;
     let words: Vec<&str> = part.split(' ').collect();
     let lower: Vec<String> = words.iter().map(|word| word.to_lowercase()).collect();
+    let is_verb = |word: &String| matches!(word.as_str(), "is" | "are");
     let begins = |at: usize| {
         let next = lower.get(at + 1).map_or("", String::as_str);
         match lower[at].as_str() {
+            // What follows is a sentence of its own, and this the end of its subject.
+            "and" | "with" if lower[at..].iter().any(|word| is_verb(word)) => false,
             "and" => ARTICLES.contains(&next),
-            "in" => next == "the" && lower.get(at + 2).is_some_and(|word| word.ends_with("ground")),
+            // `filled with`, `shimmering with`.
+            "with" => !["ing", "ed", "ly"].iter().any(|end| lower[at - 1].ends_with(end)),
             word => JOINING.contains(&word) || BEGINNING.contains(&word),
         }
     };
