@@ -299,7 +299,7 @@ fn taken_apart(part: &str) -> Vec<String> {
         let next = lower.get(at + 1).map_or("", String::as_str);
         match lower[at].as_str() {
             // What follows is a sentence of its own, and this the end of its subject.
-            "and" | "with" if lower[at..].iter().any(|word| is_verb(word)) => false,
+            "and" | "with" if lower[at..].iter().any(is_verb) => false,
             "and" => ARTICLES.contains(&next),
             // `filled with`, `shimmering with`.
             "with" => !["ing", "ed", "ly"].iter().any(|end| lower[at - 1].ends_with(end)),
