@@ -270,10 +270,16 @@ def imagefolder_datasets(root: Path) -> Boxes:
 
 
 def megadetector_reader(root: Path) -> Boxes:
-    from megadetector.postprocessing.validate_batch_results import validate_batch_results
+    from megadetector.postprocessing.validate_batch_results import ValidateBatchResultsOptions, validate_batch_results
 
     file = root / "megadetector" / "megadetector.json"
-    data = validate_batch_results(str(file))
+    options = ValidateBatchResultsOptions()
+    # Without it, only what is wrong with the file comes back.
+    options.return_data = True
+    data = validate_batch_results(str(file), options)
+    errors = data["validation_results"]["errors"]
+    if errors:
+        sys.exit(f"megadetector: {errors}")
     found: Boxes = {}
     for image in data["images"]:
         with Image.open(root / "megadetector" / image["file"]) as opened:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         SettingsError,
     )
     from ._images import ImageLike
-    from ._records import Axis, Critique, Detection, Note, Probabilities, Record, Run
+    from ._records import Axis, Critique, Detection, Note, Point, Probabilities, Record, Run
     from ._runs import parse, read_run
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "NeedsModelError",
     "Note",
     "OnnxRuntimeError",
+    "Point",
     "Probabilities",
     "Record",
     "Run",
@@ -54,7 +55,7 @@ _HOMES = {
     "_detector": ("Detector",),
     "_errors": ("ForkError", "GemscopeError", "ImageError", "ModelError", "NeedsModelError", "OnnxRuntimeError", "RunError", "ServerError", "SettingsError"),
     "_images": ("ImageLike",),
-    "_records": ("Axis", "Critique", "Detection", "Note", "Probabilities", "Record", "Run"),
+    "_records": ("Axis", "Critique", "Detection", "Note", "Point", "Probabilities", "Record", "Run"),
     "_runs": ("parse", "read_run"),
 }
 

@@ -83,6 +83,19 @@ class Detection:
 
 
 @dataclass(frozen=True)
+class Point:
+    """The place of one thing, of which no box is known: in pixels of the upright image."""
+
+    label: str
+    x: float
+    y: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """What stands in a line of ``detections.jsonl``."""
+        return {"label": self.label, "x": self.x, "y": self.y}
+
+
+@dataclass(frozen=True)
 class Note:
     """Something that was put right or left out, and how often. docs/FORMATS.md has the kinds."""
 
@@ -126,6 +139,8 @@ class Record:
     orientation: int = 1
     #: The model's own words: a text for each question and view.
     answers: tuple[str, ...] = ()
+    #: What an answer points at that has no boxes.
+    points: tuple[Point, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """What the command writes of the image: its line of ``detections.jsonl``."""
@@ -138,6 +153,8 @@ class Record:
         if self.reason is not None:
             made["reason"] = self.reason
         made["detections"] = [detection.to_dict() for detection in self.detections]
+        if self.points:
+            made["points"] = [point.to_dict() for point in self.points]
         made["notes"] = [note.to_dict() for note in self.notes]
         if self.text is not None:
             made["text"] = self.text
@@ -200,7 +217,7 @@ class Record:
     @classmethod
     def _of_read(cls, read: dict[str, Any]) -> Record:
         line, more = read["line"], read["more"]
-        known = ("image", "width", "height", "status", "reason", "detections", "notes", "text")
+        known = ("image", "width", "height", "status", "reason", "detections", "points", "notes", "text")
         return cls(
             image=line["image"],
             width=line["width"],
@@ -214,6 +231,7 @@ class Record:
             sha256=more["sha256"],
             orientation=more["orientation"],
             answers=tuple(more["answers"]),
+            points=tuple(Point(**point) for point in line.get("points", ())),
         )
 
 

@@ -70,6 +70,9 @@
 //! one answer: `parts.rs` has the rule. Behind a first line `thought`, which a server leaves if it
 //! drops the marks, only the last part is the answer.
 //!
+//! An answer without boxes that points at things (`[{"point": [y, x], "label": "cat"}]`) is read by
+//! `points.rs`, which takes all of it or nothing; its record has points, and is `ok`.
+//!
 //! Boxes that are listed line by line, in YAML or as prose does it, are read by `listing.rs` and
 //! make an answer `salvaged`.
 //!
@@ -100,6 +103,7 @@ mod numbers;
 mod parser;
 mod parts;
 mod phrases;
+mod points;
 mod probabilities;
 mod rescale;
 mod scan;
@@ -112,8 +116,8 @@ mod turns;
 use std::ops::Range;
 
 use crate::record::{
-    Answer, AnswerKind, AnswerStatus, BBox, Ended, Note, NoteKind, Probabilities, Record, Rules,
-    ScoreKind,
+    Answer, AnswerKind, AnswerStatus, BBox, Ended, FoundPoint, Note, NoteKind, Probabilities,
+    Record, Rules, ScoreKind,
 };
 
 pub use coordinates::{Decision, ScaleEvidence};
@@ -182,6 +186,7 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
     let mut status: Option<AnswerStatus> = None;
     let mut seen = Vec::new();
     let mut answers = Vec::with_capacity(readings.len());
+    let mut points = Vec::new();
     for Reading { answer, kind, default_label, spans, sentences } in readings {
         let parsed = parse(&answer.text, answer.ended);
         let view = answer.view;
@@ -192,7 +197,9 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
             (rules.coordinates, rules.order),
             default_label.as_deref(),
         );
+        let pointed = points_of(&answer, &parsed, rules, default_label.as_deref());
         let read = match kind {
+            AnswerKind::Boxes if pointed.is_some() => AnswerStatus::Ok,
             AnswerKind::Boxes => read_as(parsed.status, located.is_empty(), &notes),
             AnswerKind::Text => text::status(&answer, &parsed),
         };
@@ -214,8 +221,14 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
             seen.push(seams::Seen { detection, view });
         }
         for note in parsed.notes.iter().cloned().chain(notes) {
-            counts.add_note(note);
+            // Its points are read.
+            if pointed.is_none() || note.kind != NoteKind::UnreadKey {
+                counts.add_note(note);
+            }
         }
+        // Of tiles, which see parts of the same things, the whole image's points count.
+        let whole = view == BBox::whole(record.width, record.height);
+        points.extend(pointed.into_iter().flatten().filter(|_| whole));
         status = status.into_iter().chain([read]).max_by_key(|status| status.severity());
         answers.push(answer);
     }
@@ -234,10 +247,25 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
         status = AnswerStatus::Salvaged;
     }
     record.detections = detections;
+    record.points = points;
     record.status = status;
     record.reason = None;
     record.notes = counts.into_notes();
     record.answers = answers;
+}
+
+/// The points of an answer that has no boxes, and would be none without its points.
+fn points_of(
+    answer: &Answer,
+    parsed: &ParsedAnswer,
+    rules: &Rules,
+    default_label: Option<&str>,
+) -> Option<Vec<FoundPoint>> {
+    let open = matches!(parsed.status, AnswerStatus::Refused | AnswerStatus::Truncated);
+    if !open || !parsed.boxes.is_empty() {
+        return None;
+    }
+    points::read(&answer.text, &answer.view, rules, default_label)
 }
 
 /// The status of an answer whose boxes are in pixels now: `looped` if they march over the view or

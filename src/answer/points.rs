@@ -61,10 +61,7 @@ fn json_of(text: &str) -> Option<&str> {
 }
 
 /// Takes up the points of a value; `None` if something in it is none.
-fn collect<'v>(
-    value: &'v Value,
-    found: &mut Vec<([f64; 2], Option<&'v str>)>,
-) -> Option<()> {
+fn collect<'v>(value: &'v Value, found: &mut Vec<([f64; 2], Option<&'v str>)>) -> Option<()> {
     match value {
         Value::Array(items) => items.iter().try_for_each(|item| match item {
             Value::Object(object) => one(object, found),

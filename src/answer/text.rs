@@ -10,13 +10,14 @@ use super::{ParsedAnswer, is_box_key};
 use crate::record::{Answer, AnswerKind, AnswerStatus, Ended, Record, Task};
 
 impl AnswerKind {
-    /// What a question in the user's own words asks for: boxes if it begins with detect, find or
-    /// locate (behind "please", if that is there) or names `box_2d`, and text otherwise.
+    /// What a question in the user's own words asks for: boxes, or points in their place, if it begins
+    /// with detect, find, locate or point (behind "please", if that is there) or names `box_2d`, and text otherwise.
     pub fn of_question(text: &str) -> Self {
         let mut words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
         let first = words.find(|word| !word.eq_ignore_ascii_case("please")).unwrap_or_default();
-        let finds =
-            ["detect", "find", "locate"].iter().any(|verb| first.eq_ignore_ascii_case(verb));
+        let finds = ["detect", "find", "locate", "point"]
+            .iter()
+            .any(|verb| first.eq_ignore_ascii_case(verb));
         let names_key =
             text.split(|c: char| !(c.is_alphanumeric() || "_-\\".contains(c))).any(is_box_key);
         if finds || names_key { Self::Boxes } else { Self::Text }
@@ -110,6 +111,7 @@ mod tests {
             "List the animals as JSON with box_2d and label",
             "Return \"box_2d\": [ymin, xmin, ymax, xmax]",
             "Give me Box-2D and label",
+            "Point to every star.",
         ] {
             assert_eq!(AnswerKind::of_question(text), AnswerKind::Boxes, "{text}");
         }

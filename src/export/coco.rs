@@ -4,13 +4,15 @@
 //! evaluation: every scored box of these images and categories, those too that filters left out);
 //! with a split also `instances_train.json` and `instances_val.json`, with the same ids; with
 //! upright copies `upright/`. Promises: ids follow the sorted names; an image has no annotations
-//! only if the answer says that nothing is there.
+//! only if the answer says that nothing is there. A point is an annotation with one keypoint and a
+//! box without an area.
 //!
 //! Ids count from 1.
 
 use std::borrow::Cow;
 
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 use super::examples::{Examples, Part, place_all, stems};
 use super::folder::Fresh;
@@ -19,7 +21,7 @@ use crate::dataset::coco::{
     Info, WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult,
 };
 use crate::ownership::{OutputDirectory, Staging};
-use crate::record::Record;
+use crate::record::{BBox, FoundPoint, Record};
 
 pub(super) fn write(
     input: &Input<'_>,
@@ -27,21 +29,28 @@ pub(super) fn write(
     out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
-    examples.remark("coco", exported);
     let images: Vec<(&Record, Cow<'_, str>)> = if input.options.write_upright {
+        examples.remark("coco", exported);
         write_upright(input, examples, out, exported)?
     } else {
-        examples
-            .images
-            .iter()
-            .map(|record| (*record, Cow::Borrowed(record.image.as_str())))
-            .collect()
+        examples.remark_images("coco", exported);
+        let mut records = [examples.images.as_slice(), &examples.pointed].concat();
+        records.sort_by(|a, b| a.image.cmp(&b.image));
+        records.iter().map(|record| (*record, Cow::Borrowed(record.image.as_str()))).collect()
     };
+    let points = || images.iter().flat_map(|(record, _)| &record.points);
+    let keypoints: Vec<Map<String, Value>> = points().map(keypoints_of).collect();
+    let of_points = skeleton();
     let mut instances = WrittenInstances::new("Made by gemscope");
     if let Info::Own { models, .. } = &mut instances.info {
         *models = Some(&input.run.models);
     }
     instances.categories = examples.categories.iter().map(Into::into).collect();
+    for category in &mut instances.categories {
+        let has_points = points().any(|point| point.label == category.name);
+        category.more = has_points.then_some(&of_points);
+    }
+    let mut keypoints = keypoints.iter();
     let mut results = Vec::new();
     let mut unscored = 0;
     for ((record, file_name), image_id) in images.iter().zip(1..) {
@@ -61,6 +70,14 @@ pub(super) fn write(
             let id = instances.annotations.len() as u64 + 1;
             let category_id = examples.categories[place].id;
             let annotation = WrittenAnnotation::new(id, image_id, category_id, &detection.bbox);
+            instances.annotations.push(annotation);
+        }
+        for (point, more) in record.points.iter().zip(keypoints.by_ref()) {
+            let id = instances.annotations.len() as u64 + 1;
+            let category_id = examples.categories[examples.place(&point.label)].id;
+            let spot = BBox { x0: point.x, y0: point.y, x1: point.x, y1: point.y };
+            let mut annotation = WrittenAnnotation::new(id, image_id, category_id, &spot);
+            annotation.more = Some(more);
             instances.annotations.push(annotation);
         }
         for (detection, place) in exported().chain(examples.left_out_of(&record.image)) {
@@ -103,6 +120,18 @@ pub(super) fn write(
     exported.remark_left(&left);
     exported.written.extend(written.iter().map(|name| out.join(name)));
     Ok(())
+}
+
+/// A point as COCO has it: keypoints, of which there is one, and it is seen.
+fn keypoints_of(point: &FoundPoint) -> Map<String, Value> {
+    let seen = json!([point.x, point.y, 2]);
+    Map::from_iter([("keypoints".to_owned(), seen), ("num_keypoints".to_owned(), 1.into())])
+}
+
+/// What COCO says of a category whose things have one keypoint.
+fn skeleton() -> Map<String, Value> {
+    let names = json!(["point"]);
+    Map::from_iter([("keypoints".to_owned(), names), ("skeleton".to_owned(), json!([]))])
 }
 
 /// Everything that the format writes, `upright/` last, which is put in place by itself.

@@ -1,4 +1,4 @@
-//! `counts.csv`: a row an image, a column a label.
+//! `counts.csv`: a row an image, a column a label: how many boxes or points it has of it.
 
 use super::csv::cell;
 use super::{ExportError, Exported, Input, write_file};
@@ -19,7 +19,9 @@ pub(super) fn write(
     table.write_record(header).map_err(|error| failed(error.into()))?;
     for record in input.records {
         let count = |label: &String| {
-            record.detections.iter().filter(|detection| &detection.label == label).count()
+            let boxes = record.detections.iter().map(|detection| &detection.label);
+            let found = boxes.chain(record.points.iter().map(|point| &point.label));
+            found.filter(|found| *found == label).count()
         };
         let row = [cell(&record.image), record.status.as_str().to_owned()];
         let row = row.into_iter().chain(labels.iter().map(|label| count(label).to_string()));

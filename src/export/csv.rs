@@ -1,6 +1,6 @@
 //! `detections.csv`: one row a box, for spreadsheets and data frames.
 //!
-//! In: records. Out: a table; an image without boxes has one row, with empty cells for the box, so
+//! In: records. Out: a table; a point is a row with `x0` and `y0` alone; an image without boxes has one row, with empty cells for the box, so
 //! that its status is seen. Promises: text is quoted as CSV needs it (RFC 4180), and no cell is run
 //! as a formula.
 
@@ -59,9 +59,15 @@ pub(super) fn write(
             text(|of| of.model.as_ref()),
         ];
         let answer = text_of(record).map_or_else(String::new, |text| cell(&text));
-        let nothing =
-            record.detections.is_empty().then_some(([const { String::new() }; 6], String::new()));
-        for (bbox, stated) in boxes.chain(nothing) {
+        let points = record.points.iter().map(|point| {
+            let none = String::new;
+            let place = [point.x.to_string(), point.y.to_string()];
+            let [x, y] = place;
+            ([cell(&point.label), x, y, none(), none(), none()], none())
+        });
+        let is_empty = record.detections.is_empty() && record.points.is_empty();
+        let nothing = is_empty.then_some(([const { String::new() }; 6], String::new()));
+        for (bbox, stated) in boxes.chain(points).chain(nothing) {
             let row = image.iter().chain(&bbox).chain(&capture).chain([&stated, &answer]);
             table.write_record(row).map_err(|error| failed(error.into()))?;
         }

@@ -33,6 +33,8 @@ pub(super) struct Examples<'s> {
     places: HashMap<&'s str, usize>,
     /// The boxes that filters left out of an image, by its name; only of images that lost a box.
     left_out: HashMap<&'s str, &'s [Detection]>,
+    /// Images with points and no boxes: examples of a format that has points.
+    pub(super) pointed: Vec<&'s Record>,
     /// How many records are no examples since their answers are text.
     text: usize,
     /// Images that are no examples since all their boxes were left out, for their scores or of an
@@ -59,13 +61,15 @@ impl<'s> Examples<'s> {
             left_out.map(|(record, boxes)| (record.image.as_str(), *boxes)).collect();
         let unanswered =
             chosen.records.iter().zip(&chosen.answered).filter(|(_, answered)| !**answered);
-        let (text, unanswered): (Vec<&Record>, Vec<&Record>) = unanswered
+        let (pointed, unanswered): (Vec<&Record>, Vec<&Record>) = unanswered
             .map(|(record, _)| record)
-            .partition(|record| record.status == AnswerStatus::Text);
+            .partition(|record| !record.points.is_empty() && record.status == AnswerStatus::Ok);
+        let (text, unanswered): (Vec<&Record>, Vec<&Record>) =
+            unanswered.into_iter().partition(|record| record.status == AnswerStatus::Text);
         let (emptied, unknown): (Vec<&Record>, Vec<&Record>) =
             unanswered.into_iter().partition(|record| left_out.contains_key(record.image.as_str()));
         let [text, emptied, unknown] = [text, emptied, unknown].map(|records| records.len());
-        Self { images, categories, places, left_out, text, emptied, unknown }
+        Self { images, categories, places, left_out, pointed, text, emptied, unknown }
     }
 
     /// The boxes that filters left out of an image, and the class index of each whose label has
@@ -82,8 +86,28 @@ impl<'s> Examples<'s> {
         self.places[label]
     }
 
-    /// Says what is not in the data set.
+    /// Says what is not in the data set, of a format without points.
     pub(super) fn remark(&self, format: &str, exported: &mut Exported) {
+        let points = |records: &[&Record]| -> usize {
+            records.iter().map(|record| record.points.len()).sum()
+        };
+        if !self.pointed.is_empty() {
+            exported.remarks.push(format!(
+                "{format}: {} images are left out, which have {} points and no boxes: coco, csv \
+                 and jsonl have them",
+                self.pointed.len(),
+                points(&self.pointed)
+            ));
+        }
+        let beside = points(&self.images);
+        if beside > 0 {
+            exported.remarks.push(format!("{format}: {beside} points are left out"));
+        }
+        self.remark_images(format, exported);
+    }
+
+    /// Says which images are not in the data set, of a format with points.
+    pub(super) fn remark_images(&self, format: &str, exported: &mut Exported) {
         if self.text > 0 {
             exported.remarks.push(format!(
                 "{format}: {} images are left out, whose answers are text",

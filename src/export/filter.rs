@@ -192,7 +192,7 @@ impl<'a> Names<'a> {
     /// The name of the label of a box; `None` if the map drops it. A label that the map does not
     /// know is the one asked for that differs only by case, article or plural, under the name of
     /// that.
-    fn of(&self, label: &str) -> Option<String> {
+    pub(super) fn of(&self, label: &str) -> Option<String> {
         let name = match self.mapped(label) {
             Some("") if !label.is_empty() => return None,
             Some(name) => self.asked_form(name),

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{ExportError, Exported, Input, write_file};
 use crate::answer::text_of;
 use crate::ownership::OutputDirectory;
-use crate::record::{AnswerStatus, Capture, Detection, Note, Record};
+use crate::record::{AnswerStatus, Capture, Detection, FoundPoint, Note, Record};
 
 /// One image, and what was found in it.
 #[derive(Serialize)]
@@ -24,6 +24,9 @@ struct Line<'r> {
     reason: Option<&'r str>,
     /// Its boxes, as the export's filters leave them.
     detections: &'r [Detection],
+    /// Its points, of an answer that points at things.
+    #[serde(skip_serializing_if = "<[FoundPoint]>::is_empty")]
+    points: &'r [FoundPoint],
     /// Repairs and omissions on the way.
     notes: &'r [Note],
     /// The answer to a question that asks for no boxes.
@@ -51,6 +54,7 @@ impl<'r> Line<'r> {
             status: record.status,
             reason: record.reason.as_deref(),
             detections: &record.detections,
+            points: &record.points,
             notes: &record.notes,
             text: text_of(record),
             capture: record.capture.as_deref(),

@@ -80,6 +80,13 @@ impl Selection {
             let detections = std::mem::take(&mut record.detections);
             let Filtered { kept, left_out, unsure, uncalibrated } =
                 filters.apply(detections, names, (record.width, record.height), &mut counts);
+            record.points.retain_mut(|point| match names.of(&point.label) {
+                Some(name) => {
+                    point.label = name;
+                    true
+                }
+                None => false,
+            });
             record.asked = own;
             record.detections = kept;
             let counted = counts.into_notes();
@@ -252,12 +259,17 @@ fn of_categories(
 ) -> Vec<Record> {
     const NAMED: usize = 10;
     let mut outside: BTreeMap<String, usize> = BTreeMap::new();
+    let mut what = "boxes";
     let of_known = records.map(|mut record| {
         let is_known = |detection: &Detection| known.contains(detection.label.as_str());
         for detection in record.detections.iter().filter(|detection| !is_known(detection)) {
             *outside.entry(detection.label.clone()).or_default() += 1;
         }
         record.detections.retain(is_known);
+        for point in record.points.extract_if(.., |point| !known.contains(point.label.as_str())) {
+            *outside.entry(point.label).or_default() += 1;
+            what = "boxes and points";
+        }
         record
     });
     let of_known: Vec<Record> = of_known.collect();
@@ -272,7 +284,7 @@ fn of_categories(
         }
         let (count, named) = (outside.values().sum::<usize>(), named.join(", "));
         exported.remarks.push(format!(
-            "{count} boxes are left out, whose labels are not in `categories`: {named}"
+            "{count} {what} are left out, whose labels are not in `categories`: {named}"
         ));
     }
     of_known
@@ -286,10 +298,10 @@ fn categories(asked: &[String], records: &[Record]) -> Vec<Category> {
             names.push(label);
         }
     }
-    let found = records
-        .iter()
-        .flat_map(|record| &record.detections)
-        .map(|detection| detection.label.as_str());
+    let found = records.iter().flat_map(|record| {
+        let boxes = record.detections.iter().map(|detection| detection.label.as_str());
+        boxes.chain(record.points.iter().map(|point| point.label.as_str()))
+    });
     let others: BTreeSet<&str> = found.filter(|label| !names.contains(label)).collect();
     names.extend(others);
     let category = |(id, name): (u64, &str)| Category {

@@ -31,6 +31,7 @@ mod measures;
 mod note;
 mod pair;
 mod plain_names;
+mod point;
 mod rules;
 mod server;
 mod settings;
@@ -54,6 +55,7 @@ pub use measures::Measures;
 pub use note::{Note, NoteKind};
 pub use pair::{PairRecord, Preference};
 pub use plain_names::{plain_model, plain_sampler};
+pub use point::FoundPoint;
 pub use rules::{
     AnswerKind, CoordinateOrder, CoordinateScale, Rules, UnknownAnswerKind, UnknownCoordinates,
 };
@@ -147,6 +149,9 @@ pub struct Record {
     /// Every box that was read, under the label that the answer gives it. Which of them are
     /// exported, the filters of an export say.
     pub detections: Vec<Detection>,
+    /// Every point that was read, of an answer that points at things instead of boxing them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub points: Vec<FoundPoint>,
     /// Repairs and omissions on the way.
     #[serde(default)]
     pub notes: Vec<Note>,
@@ -185,7 +190,15 @@ impl Record {
             .detections
             .iter()
             .any(|detection| !detection.bbox.is_within(self.width, self.height));
-        outside.then_some("a box does not lie inside the image")
+        let off = |point: &FoundPoint| {
+            let inside = |at: f64, size: u32| (0.0..=f64::from(size)).contains(&at);
+            !(inside(point.x, self.width) && inside(point.y, self.height))
+        };
+        match (outside, self.points.iter().any(off)) {
+            (true, _) => Some("a box does not lie inside the image"),
+            (false, true) => Some("a point does not lie inside the image"),
+            (false, false) => None,
+        }
     }
 
     /// Whether filters were applied to its boxes before it was written, as versions before schema 2
@@ -208,6 +221,7 @@ impl Record {
             reason: Some(reason),
             asked: None,
             detections: Vec::new(),
+            points: Vec::new(),
             notes: Vec::new(),
             answers: Vec::new(),
             ratings: Vec::new(),

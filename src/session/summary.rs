@@ -59,7 +59,7 @@ pub struct Summary {
     pub min_scores: BTreeMap<String, f64>,
     /// Whether that is the default of the kind of score.
     pub min_score_is_default: bool,
-    /// Detections of each label; labels that were asked for and not found are there with 0.
+    /// Boxes and points of each label; labels that were asked for and not found are there with 0.
     pub labels: BTreeMap<String, usize>,
     /// Boxes that were put right or left out, by kind.
     pub notes: BTreeMap<NoteKind, usize>,
@@ -143,6 +143,9 @@ impl Summary {
             summary.detections += record.detections.len();
             for detection in &record.detections {
                 *summary.labels.entry(detection.label.clone()).or_default() += 1;
+            }
+            for point in &record.points {
+                *summary.labels.entry(point.label.clone()).or_default() += 1;
             }
             for note in &record.notes {
                 *summary.notes.entry(note.kind).or_default() += note.count;

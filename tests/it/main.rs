@@ -38,6 +38,7 @@ mod layers;
 mod parse;
 mod per_image;
 mod pictures;
+mod points;
 mod preprocess;
 mod prompts;
 mod regression;

@@ -48,7 +48,7 @@ layers! {
         pub phrase: Option<String>,
         /// The kind of answer: boxes, or text (a caption, a count), which is written to jsonl, csv
         /// and html and to no data set. Default: boxes for --labels and --phrase, and for a
-        /// --prompt that begins with detect, find or locate or names box_2d; else text
+        /// --prompt that begins with detect, find, locate or point or names box_2d; else text
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "KIND"))]
         pub answer: Option<AnswerKind>,

@@ -1,0 +1,65 @@
+//! Answers that point at things.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{gemscope, images, json, json_lines};
+
+#[test]
+fn points_are_read_counted_and_exported() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = images(dir.path(), 4);
+    let pointed =
+        r#"[{"point": [250, 500], "label": "cat"}, {"point": [0, 1000], "label": "dog"}]"#;
+    let script = json!({"answers": [
+        {"image": "00.png", "text": pointed},
+        {"image": "01.png", "text": "[]"},
+        {"image": "02.png", "text": r#"[{"box_2d": [0, 0, 500, 500], "label": "cat"}]"#, "probability": 0.9},
+        {"image": "03.png", "text": r#"[{"point": [250, 5000], "label": "cat"}]"#},
+    ]});
+    let file = dir.path().join("script.json");
+    fs::write(&file, script.to_string()).unwrap();
+    let out = dir.path().join("run");
+    let run = gemscope()
+        .args(["detect", "--prompt", "Point to every cat and dog.", "--json"])
+        .args(["--export", "coco,csv,jsonl,counts,yolo", "--model"])
+        .arg(format!("script:{}", file.display()))
+        .arg("--out")
+        .arg(&out)
+        .arg(&folder)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&run.stderr);
+    let summary: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(summary["statuses"], json!({"ok": 2, "empty": 1, "refused": 1}), "{stderr}");
+    assert_eq!(summary["labels"], json!({"cat": 2, "dog": 1}));
+    assert!(stderr.contains("yolo: 1 images are left out, which have 2 points"), "{stderr}");
+
+    let lines = json_lines(fs::read_to_string(out.join("detections.jsonl")).unwrap());
+    let points =
+        json!([{"label": "cat", "x": 48.0, "y": 24.0}, {"label": "dog", "x": 96.0, "y": 0.0}]);
+    assert_eq!(lines[0]["points"], points);
+    assert!(lines[2].get("points").is_none());
+    let table = fs::read_to_string(out.join("detections.csv")).unwrap();
+    assert!(table.lines().any(|row| row.starts_with("00.png,96,96,ok,cat,48,24,,,,")), "{table}");
+    let counts = fs::read_to_string(out.join("counts.csv")).unwrap();
+    assert!(counts.contains("00.png,ok,1,1\n") && counts.contains("02.png,ok,1,0\n"), "{counts}");
+
+    let coco = json(out.join("instances.json"));
+    let names: Vec<&Value> =
+        coco["images"].as_array().unwrap().iter().map(|image| &image["file_name"]).collect();
+    assert_eq!(names, ["00.png", "01.png", "02.png"]);
+    let annotations = coco["annotations"].as_array().unwrap();
+    assert_eq!(annotations.len(), 3);
+    assert_eq!(annotations[0]["keypoints"], json!([48.0, 24.0, 2]));
+    assert_eq!(annotations[0]["num_keypoints"], 1);
+    assert_eq!(annotations[0]["bbox"], json!([48.0, 24.0, 0.0, 0.0]));
+    assert!(annotations[2].get("keypoints").is_none());
+    for category in coco["categories"].as_array().unwrap() {
+        assert_eq!(category["keypoints"], json!(["point"]), "{category}");
+    }
+    let ids: Vec<u64> =
+        annotations.iter().map(|annotation| annotation["id"].as_u64().unwrap()).collect();
+    assert_eq!(ids, [1, 2, 3]);
+}
