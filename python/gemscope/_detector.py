@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from . import _native, _onnxruntime
 from ._errors import ImageError, SettingsError
@@ -213,6 +213,9 @@ class Detector:
         prompt: str | None = None,
         tiles: str | int | None = None,
         rubric: str | os.PathLike[str] | None = None,
+        generation: str | os.PathLike[str] | None = None,
+        group_by: Literal["seed", "prompt", "folder"] | None = None,
+        sort: Literal["link", "copy"] | None = None,
         export: str | Sequence[str] | None = None,
         fresh: bool = False,
         retry_failed: bool = False,
@@ -229,6 +232,9 @@ class Detector:
             config: The path of a pipeline in TOML; what is given here stands over it.
             labels, phrase, prompt, tiles: As those of :meth:`detect`.
             rubric: The path of a rubric, or ``"demo"``: then frames are judged.
+            generation: Of a critique: a CSV of how frames were made, if their files do not say.
+            group_by: Of a critique: the best frame of each seed, prompt or folder is named.
+            sort: Of a critique: frames are put into folders by their verdict, as links or copies.
             export: What is written: ``"coco,csv"``, or a list of formats. Default: jsonl, coco,
                 counts and crops. Of a critique, everything is.
             fresh: Whether an earlier run in ``out`` is thrown away.
@@ -254,12 +260,18 @@ class Detector:
             "export": export,
             **settings,
         }
+        for name, value in (("generation", generation), ("group_by", group_by), ("sort", sort)):
+            if value is not None and rubric is None:
+                raise SettingsError(f"{name} is a setting of a critique: give a rubric")
         listed = [inputs] if isinstance(inputs, (str, os.PathLike)) else list(inputs)
         asked: _native._Asked = {
             "inputs": [os.fspath(one) for one in listed],
             "out": os.fspath(out),
             "pipeline": None if config is None else _read(config, "the pipeline"),
             "rubric": None if rubric is None else rubric_text(rubric, self._settings),
+            "generation": None if generation is None else os.fspath(generation),
+            "group_by": group_by,
+            "sort": sort,
             "fresh": fresh,
             "retry_failed": retry_failed,
             "adopt": adopt,

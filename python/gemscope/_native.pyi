@@ -16,6 +16,9 @@ class _Asked(TypedDict):
     out: str
     pipeline: str | None
     rubric: str | None
+    generation: str | None
+    group_by: str | None
+    sort: str | None
     fresh: bool
     retry_failed: bool
     adopt: bool

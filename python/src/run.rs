@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use gemscope::critique::Rubric;
-use gemscope::export::{self, Critique, VerdictFormat, export_verdicts, kept_overrules};
+use gemscope::critique::{GroupBy, Rubric};
+use gemscope::export::{self, Critique, SortBy, VerdictFormat, export_verdicts, kept_overrules};
 use gemscope::journal::place;
 use gemscope::record::AnswerStatus;
 use gemscope::session::pipeline::Layer as _;
@@ -32,6 +32,11 @@ pub(crate) struct Asked {
     pipeline: Option<String>,
     /// The text of a rubric: then the run is a critique.
     rubric: Option<String>,
+    /// Of a critique: a table of settings that frames were made with, what they are grouped by, and
+    /// how they are put into folders.
+    generation: Option<PathBuf>,
+    group_by: Option<String>,
+    sort: Option<String>,
     fresh: bool,
     retry_failed: bool,
     adopt: bool,
@@ -166,12 +171,18 @@ fn make(
     let (config, rubric) = match &asked.rubric {
         None => (Config::from(detect.with_model(model)), None),
         Some(text) => {
-            let config = critique(&pipeline, text)?.with_model(model);
+            let mut config = critique(&pipeline, text)?.with_model(model);
+            config.generation.clone_from(&asked.generation);
             let rubric = config.rubric.clone();
             (Config::from(config), Some((rubric, text)))
         }
     };
     config.check().map_err(|problem| of_session(&problem))?;
+    let unknown = |problem: &dyn std::fmt::Display| error(Kind::Settings, problem.to_string());
+    let group_by = asked.group_by.as_deref().map(str::parse::<GroupBy>).transpose();
+    let group_by = group_by.map_err(|problem| unknown(&problem))?;
+    let sort = asked.sort.as_deref().map(str::parse::<SortBy>).transpose();
+    let sort = sort.map_err(|problem| unknown(&problem))?;
 
     let failed = |problem: &dyn std::fmt::Display| error(Kind::Run, problem.to_string());
     let out = asked.out.as_path();
@@ -199,11 +210,11 @@ fn make(
         let shown = shown.map_err(|problem| of_session(&problem))?;
         let overrules = kept_overrules(out).map_err(|problem| failed(&problem))?;
         let records = &shown.run.selection.records;
-        let judged = Critique::of(records, rubric, &gates(rubric)?, &overrules, None);
+        let judged = Critique::of(records, rubric, &gates(rubric)?, &overrules, group_by);
         let kept = directory.write(Rubric::KEPT, text.as_bytes());
         kept.map_err(|problem| failed(&problem))?;
         let exported =
-            export_verdicts(&judged, &shown.run, &VerdictFormat::ALL, None, None, directory);
+            export_verdicts(&judged, &shown.run, &VerdictFormat::ALL, sort, None, directory);
         let mut summary = shown.summary();
         summary.add_outcome(&finished.outcome);
         (summary, exported)

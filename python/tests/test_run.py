@@ -53,6 +53,27 @@ def test_a_critique_is_that_of_the_command(detector: gemscope.Detector, tmp_path
     assert same_files(by_command, by_module, "verdicts.jsonl", "verdicts.csv", "keep.txt", "rubric.toml")
 
 
+def test_frames_are_grouped_and_sorted_as_the_command_does(
+    detector: gemscope.Detector, tmp_path: Path
+) -> None:
+    frames = ROOT / "fixtures" / "frames"
+    table = tmp_path / "made.csv"
+    rows = (f"{path.name},{number % 3}" for number, path in enumerate(sorted(frames.glob("*.png"))))
+    table.write_text("\n".join(["image,seed", *rows]) + "\n")
+    by_command, by_module = tmp_path / "command", tmp_path / "module"
+    flags = ("--generation", table, "--group-by", "seed", "--sort", "copy")
+    done = command("critique", frames, "--model", "demo", "--rubric", "demo", *flags, "--out", by_command)
+    assert done.returncode == 0, done.stderr
+    detector.run(frames, by_module, rubric="demo", generation=table, group_by="seed", sort="copy")
+    assert same_files(by_command, by_module, "verdicts.jsonl", "groups.csv", "keep.txt")
+    sorted_files = [path.relative_to(by_command) for path in sorted(by_command.glob("sorted/*/*"))]
+    assert len(sorted_files) == 12 and all((by_module / path).is_file() for path in sorted_files)
+    with pytest.raises(gemscope.SettingsError, match="critique"):
+        detector.run(frames, tmp_path / "other", labels="star", sort="copy")
+    with pytest.raises(gemscope.SettingsError, match="grouped by"):
+        detector.run(frames, tmp_path / "other", rubric="demo", group_by="model")  # type: ignore[arg-type]
+
+
 def test_an_exception_of_progress_stops_the_run(detector: gemscope.Detector, tmp_path: Path) -> None:
     def stop(done: int, images: int) -> None:
         if done >= 1:
