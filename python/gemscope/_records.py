@@ -141,6 +141,8 @@ class Record:
     answers: tuple[str, ...] = ()
     #: What an answer points at that has no boxes.
     points: tuple[Point, ...] = ()
+    #: The values of a structured answer about the whole image.
+    fields: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """What the command writes of the image: its line of ``detections.jsonl``."""
@@ -158,6 +160,8 @@ class Record:
         made["notes"] = [note.to_dict() for note in self.notes]
         if self.text is not None:
             made["text"] = self.text
+        if self.fields is not None:
+            made["fields"] = self.fields
         return made | self.capture
 
     @property
@@ -217,7 +221,7 @@ class Record:
     @classmethod
     def _of_read(cls, read: dict[str, Any]) -> Record:
         line, more = read["line"], read["more"]
-        known = ("image", "width", "height", "status", "reason", "detections", "points", "notes", "text")
+        known = ("image", "width", "height", "status", "reason", "detections", "points", "notes", "text", "fields")
         return cls(
             image=line["image"],
             width=line["width"],
@@ -231,6 +235,7 @@ class Record:
             sha256=more["sha256"],
             orientation=more["orientation"],
             answers=tuple(more["answers"]),
+            fields=line.get("fields"),
             points=tuple(Point(**point) for point in line.get("points", ())),
         )
 

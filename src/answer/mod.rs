@@ -116,8 +116,8 @@ mod turns;
 use std::ops::Range;
 
 use crate::record::{
-    Answer, AnswerKind, AnswerStatus, BBox, Ended, FoundPoint, Note, NoteKind, Probabilities,
-    Record, Rules, ScoreKind,
+    Answer, AnswerKind, AnswerSchema, AnswerStatus, BBox, Ended, FoundPoint, Note, NoteKind,
+    Probabilities, Record, Rules, ScoreKind,
 };
 
 pub use coordinates::{Decision, ScaleEvidence};
@@ -252,6 +252,19 @@ pub fn read_into(record: &mut Record, readings: Vec<Reading>, rules: &Rules) {
     record.reason = None;
     record.notes = counts.into_notes();
     record.answers = answers;
+}
+
+/// Reads the values of a structured answer into `record`: an answer in text that is not of the
+/// schema is a refusal.
+pub fn read_fields(record: &mut Record, schema: &AnswerSchema) {
+    if record.status != AnswerStatus::Text {
+        return;
+    }
+    let read = |answer: &Answer| schema.read(&plain_text(&answer.text));
+    record.fields = record.answers.iter().find_map(read).map(Box::new);
+    if record.fields.is_none() {
+        record.status = AnswerStatus::Refused;
+    }
 }
 
 /// The points of an answer that has no boxes, and would be none without its points.

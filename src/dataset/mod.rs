@@ -27,6 +27,7 @@ pub mod compare;
 mod cvat;
 mod edit;
 mod error;
+mod glance;
 mod imagefolder;
 mod join;
 mod jsonl;
@@ -197,9 +198,8 @@ impl Format {
             || has("detection_categories")
             || !has("annotations");
         // Keys may stand behind a long list, whatever the head says.
-        let value =
-            (whole && may).then(|| coco::parse_json::<serde_json::Value>(path).ok()).flatten();
-        match value {
+        let value = (whole && may).then(|| coco::parse_json::<glance::Glance>(path).ok()).flatten();
+        match value.map(|glance| glance.0) {
             Some(value) if label_studio::is_it(&value) => Self::LabelStudio,
             Some(value) if megadetector::is_it(&value) => Self::MegaDetector,
             None if has("detection_categories") => Self::MegaDetector,

@@ -7,7 +7,7 @@ use crate::digest;
 use crate::generate::{Grammar, Words};
 use crate::prompt::{Conversation, Prompts, Query};
 use crate::record::{Answer, AnswerKind, Rating, Task};
-use crate::server::BoxList;
+use crate::server::AnswerForm;
 
 /// One question about a view.
 #[derive(Clone)]
@@ -48,7 +48,7 @@ pub struct FindQuestion {
     /// The grammar of its answer; `None` allows anything.
     pub grammar: Option<Arc<Grammar>>,
     /// The same constraint for an engine without a grammar of tokens; `None` allows anything.
-    pub form: Option<Arc<BoxList>>,
+    pub form: Option<Arc<AnswerForm>>,
     /// The question about each detected box.
     pub explain: Option<ExplainQuestion>,
 }

@@ -1,8 +1,11 @@
 //! `detections.csv`: one row a box, for spreadsheets and data frames.
 //!
 //! In: records. Out: a table; a point is a row with `x0` and `y0` alone; an image without boxes has one row, with empty cells for the box, so
-//! that its status is seen. Promises: text is quoted as CSV needs it (RFC 4180), and no cell is run
+//! that its status is seen. Each field of structured answers is a column `fields.NAME` behind all
+//! others. Promises: text is quoted as CSV needs it (RFC 4180), and no cell is run
 //! as a formula.
+
+use serde_json::Value;
 
 use super::{ExportError, Exported, Input, write_file};
 use crate::answer::text_of;
@@ -35,7 +38,20 @@ pub(super) fn write(
 ) -> Result<(), ExportError> {
     let failed = |error: std::io::Error| ExportError::Write { path: out.join(FILE), error };
     let mut table = ::csv::Writer::from_writer(Vec::new());
-    table.write_record(HEADER).map_err(|error| failed(error.into()))?;
+    let mut names: Vec<&String> = Vec::new();
+    for name in input
+        .records
+        .iter()
+        .filter_map(|record| record.fields.as_ref())
+        .flat_map(|fields| fields.keys())
+    {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let header = HEADER.iter().map(|name| (*name).to_owned());
+    let header = header.chain(names.iter().map(|name| format!("fields.{name}")));
+    table.write_record(header).map_err(|error| failed(error.into()))?;
     for record in input.records {
         let image = [
             cell(&record.image),
@@ -67,13 +83,28 @@ pub(super) fn write(
         });
         let is_empty = record.detections.is_empty() && record.points.is_empty();
         let nothing = is_empty.then_some(([const { String::new() }; 6], String::new()));
+        let value = |name: &&String| {
+            let value = record.fields.as_ref().and_then(|fields| fields.get(*name));
+            value.map_or_else(String::new, in_cell)
+        };
+        let fields: Vec<String> = names.iter().map(value).collect();
         for (bbox, stated) in boxes.chain(points).chain(nothing) {
             let row = image.iter().chain(&bbox).chain(&capture).chain([&stated, &answer]);
+            let row = row.chain(&fields);
             table.write_record(row).map_err(|error| failed(error.into()))?;
         }
     }
     let bytes = table.into_inner().map_err(|error| failed(error.into_error()))?;
     write_file(out, FILE, &bytes, exported)
+}
+
+/// A value of a structured answer; of a list, its items with semicolons between them.
+fn in_cell(value: &Value) -> String {
+    match value {
+        Value::String(text) => cell(text),
+        Value::Array(items) => cell(&items.iter().map(in_cell).collect::<Vec<_>>().join("; ")),
+        other => other.to_string(),
+    }
 }
 
 /// Text that a spreadsheet would run as a formula gets an apostrophe in front (OWASP, CSV

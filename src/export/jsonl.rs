@@ -1,6 +1,7 @@
 //! `detections.jsonl`: one line an image, without the raw answers.
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::{ExportError, Exported, Input, write_file};
 use crate::answer::text_of;
@@ -32,6 +33,9 @@ struct Line<'r> {
     /// The answer to a question that asks for no boxes.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
+    /// The values of a structured answer about the whole image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<&'r Map<String, Value>>,
     /// When, and with which camera, the image was taken.
     #[serde(flatten)]
     capture: Option<&'r Capture>,
@@ -57,6 +61,7 @@ impl<'r> Line<'r> {
             points: &record.points,
             notes: &record.notes,
             text: text_of(record),
+            fields: record.fields.as_deref(),
             capture: record.capture.as_deref(),
         }
     }

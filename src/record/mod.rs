@@ -17,6 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 mod answer;
+mod answer_schema;
 mod bbox;
 mod budget;
 mod calibration;
@@ -40,6 +41,7 @@ mod task;
 mod tiling;
 
 pub use answer::{Answer, AnswerStatus, Ended, Rating, TokenCounts};
+pub use answer_schema::AnswerSchema;
 pub use bbox::BBox;
 pub use budget::{Budget, BudgetChoice, UnknownBudget};
 pub use calibration::Platt;
@@ -152,6 +154,9 @@ pub struct Record {
     /// Every point that was read, of an answer that points at things instead of boxing them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub points: Vec<FoundPoint>,
+    /// The values of a structured answer about the whole image, by the names of their fields.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fields: Option<Box<serde_json::Map<String, serde_json::Value>>>,
     /// Repairs and omissions on the way.
     #[serde(default)]
     pub notes: Vec<Note>,
@@ -222,6 +227,7 @@ impl Record {
             asked: None,
             detections: Vec::new(),
             points: Vec::new(),
+            fields: None,
             notes: Vec::new(),
             answers: Vec::new(),
             ratings: Vec::new(),

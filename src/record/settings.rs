@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AnswerKind, BudgetChoice, CritiqueSettings, Decoding, Rules, Sampling, ServerUse, Task, Tiling,
+    AnswerKind, AnswerSchema, BudgetChoice, CritiqueSettings, Decoding, Rules, Sampling, ServerUse,
+    Task, Tiling,
 };
 
 /// Everything that an answer depends on, except for the image itself.
@@ -31,6 +32,9 @@ pub struct Settings {
     /// The kind of answer, boxes or text, if it was set; otherwise each question's words decide.
     #[serde(default)]
     pub answer: Option<AnswerKind>,
+    /// The fields of structured answers, as a JSON schema; not in other runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<AnswerSchema>,
     /// Whether EXIF orientation is applied.
     pub apply_orientation: bool,
     /// Whether only as many pixels of a JPEG are decoded as the budget needs; not in runs from
@@ -76,6 +80,7 @@ impl Settings {
             tiles: None,
             rules: Rules::default(),
             answer: None,
+            schema: None,
             apply_orientation: true,
             fast_decode: false,
             decoding: Decoding::Free,

@@ -143,6 +143,9 @@ impl<'e> Inference<'e> {
         let of_the_file = std::mem::take(&mut record.notes);
         answer::read_into(record, learned.readings, &self.settings.rules);
         record.notes.splice(0..0, of_the_file);
+        if let Some(schema) = &self.settings.schema {
+            answer::read_fields(record, schema);
+        }
         if let Some(critique) = &self.settings.critique {
             critique::rate_into(record, learned.ratings, critique);
         }

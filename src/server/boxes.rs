@@ -12,6 +12,41 @@ use serde_json::{Value, json};
 /// The longest label if any text may be one, in characters. Longer ones are loops, not labels.
 const MAX_LABEL_LENGTH: usize = 120;
 
+/// What an answer is held to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum AnswerForm {
+    /// A list of boxes.
+    Boxes(BoxList),
+    /// An object of this JSON schema.
+    Fields(Value),
+}
+
+impl AnswerForm {
+    /// As a grammar in GBNF, if it is one that is written here.
+    pub(super) fn gbnf(&self) -> Option<String> {
+        match self {
+            Self::Boxes(boxes) => Some(boxes.gbnf()),
+            Self::Fields(_) => None,
+        }
+    }
+
+    /// As a JSON schema.
+    pub(super) fn schema(&self) -> Value {
+        match self {
+            Self::Boxes(boxes) => boxes.schema(),
+            Self::Fields(schema) => schema.clone(),
+        }
+    }
+
+    /// What the schema is called.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Boxes(_) => "boxes",
+            Self::Fields(_) => "fields",
+        }
+    }
+}
+
 /// An answer that is a list of boxes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BoxList {

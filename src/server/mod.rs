@@ -38,7 +38,7 @@ mod request;
 mod retry;
 mod trial;
 
-pub use boxes::BoxList;
+pub use boxes::{AnswerForm, BoxList};
 pub use capabilities::{Capabilities, Constraint, PictureTokens};
 pub use client::Server;
 pub use error::{AskError, ServerError};

@@ -7,7 +7,7 @@
 
 use serde_json::{Value, json};
 
-use super::{BoxList, Capabilities, Constraint, Picture, ServerKind};
+use super::{AnswerForm, Capabilities, Constraint, Picture, ServerKind};
 use crate::record::Sampling;
 
 /// Tokens of the most probable ones that most servers give at most.
@@ -45,7 +45,7 @@ pub struct Ask<'a> {
     /// How tokens are chosen; its seed is the question's own.
     pub sampling: Sampling,
     /// The constraint on the answer.
-    pub form: Option<&'a BoxList>,
+    pub form: Option<&'a AnswerForm>,
     /// Which probabilities are wanted.
     pub logprobs: Logprobs<'a>,
     /// Soft tokens that a picture may become.
@@ -121,18 +121,19 @@ fn openai(kind: ServerKind, model: &str, capabilities: &Capabilities, ask: &Ask<
         ServerKind::Ollama | ServerKind::OpenAi => {}
     }
     if let (Some(form), Some(constraint)) = (ask.form, capabilities.constraint) {
-        match (kind, constraint) {
-            (ServerKind::Vllm, Constraint::Grammar) => {
-                body["structured_outputs"] = json!({"grammar": form.gbnf()});
+        let grammar = form.gbnf().filter(|_| constraint == Constraint::Grammar);
+        match (kind, grammar) {
+            (ServerKind::Vllm, Some(grammar)) => {
+                body["structured_outputs"] = json!({"grammar": grammar});
             }
-            (ServerKind::Vllm, Constraint::Schema) => {
+            (ServerKind::Vllm, None) => {
                 body["structured_outputs"] = json!({"json": form.schema()});
             }
-            (ServerKind::Llama, Constraint::Grammar) => body["grammar"] = json!(form.gbnf()),
+            (ServerKind::Llama, Some(grammar)) => body["grammar"] = json!(grammar),
             // At the top level: under response_format its documentation and its code differ.
-            (ServerKind::Llama, Constraint::Schema) => body["json_schema"] = form.schema(),
+            (ServerKind::Llama, None) => body["json_schema"] = form.schema(),
             _ => {
-                let schema = json!({"name": "boxes", "strict": true, "schema": form.schema()});
+                let schema = json!({"name": form.name(), "strict": true, "schema": form.schema()});
                 body["response_format"] = json!({"type": "json_schema", "json_schema": schema});
             }
         }

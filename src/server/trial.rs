@@ -7,7 +7,9 @@
 use super::capabilities::{
     BUDGET, CONSTRAINT, Capabilities, Constraint, PROBABILITIES, PictureTokens,
 };
-use super::{Ask, AskError, BoxList, Logprobs, Picture, Server, ServerError, ServerKind};
+use super::{
+    AnswerForm, Ask, AskError, BoxList, Logprobs, Picture, Server, ServerError, ServerKind,
+};
 use crate::record::Sampling;
 
 /// The question of the try. No answer to it is read.
@@ -25,7 +27,7 @@ impl Server {
         planned: u32,
     ) -> Result<(), ServerError> {
         self.capabilities = Capabilities::most_of(self.kind);
-        let form = BoxList { labels: Some(vec!["shape".to_owned()]), most: 300 };
+        let form = AnswerForm::Boxes(BoxList { labels: Some(vec!["shape".to_owned()]), most: 300 });
         let ask = Ask {
             system: None,
             thinking: false,

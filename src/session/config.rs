@@ -7,7 +7,8 @@ use super::{ModelChoice, ModelOptions, SessionError};
 use crate::critique::Rubric;
 use crate::prompt::Conversation;
 use crate::record::{
-    AnswerKind, BudgetChoice, CritiqueSettings, Filters, Rules, Sampling, Shard, Task, Tiling,
+    AnswerKind, AnswerSchema, BudgetChoice, CritiqueSettings, Filters, Rules, Sampling, Shard,
+    Task, Tiling,
 };
 
 /// Whether answers are held to a grammar.
@@ -75,6 +76,8 @@ pub struct DetectConfig {
     pub per_label: bool,
     /// Boxes or text; `None` leaves it to the words of each question.
     pub answer: Option<AnswerKind>,
+    /// The fields of answers in text; `None` leaves their words free.
+    pub schema: Option<AnswerSchema>,
     /// System prompt, thinking, blank lines around the image.
     pub conversation: Conversation,
     /// A table of questions about single images: CSV or JSON lines.
@@ -160,6 +163,7 @@ impl Default for DetectConfig {
             task: None,
             per_label: false,
             answer: None,
+            schema: None,
             conversation: Conversation::default(),
             prompts: None,
             model: ModelOptions::default(),

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::{DecodingChoice, DecodingOptions, Observer, SessionError};
 use crate::generate::{Grammar, GrammarFactory, Labels};
 use crate::prompt::Prompts;
-use crate::record::{AnswerKind, Decoding, Task};
-use crate::server::BoxList;
+use crate::record::{AnswerKind, AnswerSchema, Decoding, Task};
+use crate::server::{AnswerForm, BoxList};
 
 /// The constraints on the answers to a question.
 #[derive(Default)]
@@ -19,13 +19,15 @@ pub(super) struct AnswerConstraints {
     /// By the tokens of the model; `None` for free text.
     pub(super) grammar: Option<Arc<Grammar>>,
     /// By the engine's own means; `None` for free text.
-    pub(super) form: Option<Arc<BoxList>>,
+    pub(super) form: Option<Arc<AnswerForm>>,
 }
 
 /// Makes the grammars of questions.
 pub(super) struct Grammars<'s> {
     /// As the user chose; `None` leaves it to each question.
     choice: Option<DecodingChoice>,
+    /// The fields of answers in text.
+    schema: Option<&'s AnswerSchema>,
     open_labels: bool,
     max_boxes: usize,
     prompts: &'s Prompts,
@@ -46,7 +48,7 @@ impl<'s> Grammars<'s> {
     /// # Errors
     /// [`SessionError::NoRoomForThoughts`] if the model is to think and a grammar was chosen.
     pub(super) fn new(
-        options: &DecodingOptions,
+        (options, schema): (&DecodingOptions, Option<&'s AnswerSchema>),
         thinking: bool,
         prompts: &'s Prompts,
         stop_ids: &'s [u32],
@@ -62,6 +64,7 @@ impl<'s> Grammars<'s> {
         let (has_forms, made_one) = (Cell::new(false), Cell::new(false));
         Ok(Self {
             choice,
+            schema,
             open_labels,
             max_boxes,
             prompts,
@@ -84,9 +87,10 @@ impl<'s> Grammars<'s> {
         kind: AnswerKind,
     ) -> Result<AnswerConstraints, SessionError> {
         if kind == AnswerKind::Text {
-            return match self.choice {
-                Some(DecodingChoice::Grammar) => Err(SessionError::NoRoomForText),
-                _ => Ok(AnswerConstraints::default()),
+            return match (self.schema, self.choice) {
+                (_, Some(DecodingChoice::Free)) | (None, None) => Ok(AnswerConstraints::default()),
+                (None, Some(DecodingChoice::Grammar)) => Err(SessionError::NoRoomForText),
+                (Some(schema), _) => self.of_schema(schema),
             };
         }
         let usual = if matches!(task, Task::Prompt { .. }) {
@@ -102,15 +106,35 @@ impl<'s> Grammars<'s> {
         if self.forms {
             self.has_forms.set(true);
             let labels = (!open).then(|| task.labels().to_vec());
-            let form = BoxList { labels, most: self.max_boxes };
+            let form = AnswerForm::Boxes(BoxList { labels, most: self.max_boxes });
             return Ok(AnswerConstraints { grammar: None, form: Some(Arc::new(form)) });
         }
+        let Some(factory) = self.factory()? else { return Ok(AnswerConstraints::default()) };
+        let labels = if open { Labels::Open } else { Labels::Of(task.labels()) };
+        let grammar = factory.boxes(labels, self.max_boxes).map_err(SessionError::NoGrammar)?;
+        Ok(AnswerConstraints { grammar: Some(Arc::new(grammar)), form: None })
+    }
+
+    /// The grammar of structured answers.
+    fn of_schema(&self, schema: &AnswerSchema) -> Result<AnswerConstraints, SessionError> {
+        let schema = schema.clone().into();
+        if self.forms {
+            self.has_forms.set(true);
+            let form = Some(Arc::new(AnswerForm::Fields(schema)));
+            return Ok(AnswerConstraints { grammar: None, form });
+        }
+        let Some(factory) = self.factory()? else { return Ok(AnswerConstraints::default()) };
+        let grammar = factory.fields(schema).map_err(SessionError::NoGrammar)?;
+        Ok(AnswerConstraints { grammar: Some(Arc::new(grammar)), form: None })
+    }
+
+    /// What makes grammars; `None` if nothing can, and no grammar was insisted on.
+    ///
+    /// # Errors
+    /// [`SessionError`] if one was insisted on.
+    fn factory(&self) -> Result<Option<&GrammarFactory>, SessionError> {
         let Some(tokenizer) = self.prompts.tokenizer() else {
-            return if self.choice.is_some() {
-                Err(SessionError::NoTokenizer)
-            } else {
-                Ok(AnswerConstraints::default())
-            };
+            return if self.choice.is_some() { Err(SessionError::NoTokenizer) } else { Ok(None) };
         };
         if self.factory.get().is_none() {
             let factory = match GrammarFactory::new(tokenizer, self.stop_ids) {
@@ -125,16 +149,10 @@ impl<'s> Grammars<'s> {
             self.factory.get_or_init(|| factory);
         }
         let Some(Some(factory)) = self.factory.get() else {
-            return if self.choice.is_some() {
-                Err(SessionError::NoTokenizer)
-            } else {
-                Ok(AnswerConstraints::default())
-            };
+            return if self.choice.is_some() { Err(SessionError::NoTokenizer) } else { Ok(None) };
         };
         self.made_one.set(true);
-        let labels = if open { Labels::Open } else { Labels::Of(task.labels()) };
-        let grammar = factory.boxes(labels, self.max_boxes).map_err(SessionError::NoGrammar)?;
-        Ok(AnswerConstraints { grammar: Some(Arc::new(grammar)), form: None })
+        Ok(Some(factory))
     }
 
     /// How the questions so far are decoded, for `run.json`.

@@ -356,6 +356,7 @@ impl<'o> Session<'o> {
                 tiles: config.tiles,
                 rules: config.rules,
                 answer: config.answer,
+                schema: config.schema.clone(),
                 apply_orientation: config.apply_orientation,
                 fast_decode: config.fast_decode,
                 ..settings
@@ -405,8 +406,12 @@ impl<'o> Session<'o> {
     fn grammars(&self, thinking: bool) -> Result<Grammars<'_>, SessionError> {
         let forms = self.answers.takes_forms();
         let (decoding, stop_ids) = (self.config.decoding(), self.answers.stop_ids());
+        let schema = match &self.config {
+            Config::Detect(config) => config.schema.as_ref(),
+            Config::Critique(_) => None,
+        };
         Grammars::new(
-            decoding,
+            (decoding, schema),
             thinking,
             &self.prompts,
             stop_ids,
@@ -590,6 +595,7 @@ impl<'o> Session<'o> {
             tiles: config.tiles,
             rules: config.rules,
             answer: config.answer,
+            schema: config.schema.clone(),
             apply_orientation: config.apply_orientation,
             fast_decode: config.fast_decode,
             ..self.settings(decoding, model)

@@ -23,6 +23,7 @@ mod engines;
 mod eval;
 mod export_formats;
 mod exports;
+mod fields;
 mod formats;
 mod generate;
 mod gpu;

@@ -14,23 +14,44 @@ use crate::record::{AnswerStatus, BBox};
 
 /// An id: a whole number or a string. `7`, `7.0` and `"7"` are the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Id(String);
+pub struct Id(Written);
+
+/// An id as it is kept: a file has millions, and a number needs no memory of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Written {
+    /// One that is written as such a number is.
+    Number(u64),
+    Text(Box<str>),
+}
 
 impl Id {
     /// The id that is that number.
     pub(super) fn of(number: u64) -> Self {
-        Self(number.to_string())
+        Self(Written::Number(number))
+    }
+
+    fn of_text(text: &str) -> Self {
+        let number = text.parse().ok().filter(|number: &u64| number.to_string() == text);
+        Self(number.map_or_else(|| Written::Text(text.into()), Written::Number))
     }
 
     /// The number, if it is a whole one that is not negative.
     pub(super) fn number(&self) -> Option<u64> {
-        self.0.parse().ok()
+        match &self.0 {
+            Written::Number(number) => Some(*number),
+            Written::Text(text) => text.parse().ok(),
+        }
     }
 
     /// Numbers before texts, both ascending.
     fn sort_key(&self) -> (bool, i128, &str) {
-        let number = self.0.parse::<i128>();
-        (number.is_err(), number.unwrap_or(0), &self.0)
+        match &self.0 {
+            Written::Number(number) => (false, i128::from(*number), ""),
+            Written::Text(text) => {
+                let number = text.parse::<i128>();
+                (number.is_err(), number.unwrap_or(0), text)
+            }
+        }
     }
 }
 
@@ -48,7 +69,10 @@ impl PartialOrd for Id {
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match &self.0 {
+            Written::Number(number) => number.fmt(f),
+            Written::Text(text) => f.write_str(text),
+        }
     }
 }
 
@@ -61,17 +85,17 @@ impl<'de> Deserialize<'de> for Id {
                 f.write_str("an id (a whole number or a string)")
             }
             fn visit_u64<E: de::Error>(self, id: u64) -> Result<Id, E> {
-                Ok(Id(id.to_string()))
+                Ok(Id::of(id))
             }
             fn visit_i64<E: de::Error>(self, id: i64) -> Result<Id, E> {
-                Ok(Id(id.to_string()))
+                Ok(Id::of_text(&id.to_string()))
             }
             fn visit_f64<E: de::Error>(self, id: f64) -> Result<Id, E> {
                 // Of a whole number, no matter how large, this writes the digits alone.
-                Ok(Id(id.to_string()))
+                Ok(Id::of_text(&id.to_string()))
             }
             fn visit_str<E: de::Error>(self, id: &str) -> Result<Id, E> {
-                Ok(Id(id.to_owned()))
+                Ok(Id::of_text(id))
             }
         }
         deserializer.deserialize_any(Visitor)

@@ -14,7 +14,7 @@ use crate::engine::{
 };
 use crate::prompt::Query;
 use crate::record::{Answer, BBox, Budget, Rating, Sampling, TokenCounts};
-use crate::server::{Ask, AskError, BoxList, Logprobs, Picture, Reply};
+use crate::server::{AnswerForm, Ask, AskError, Logprobs, Picture, Reply};
 
 /// A view whose pictures are encoded.
 struct Prepared {
@@ -191,7 +191,7 @@ impl Prepared {
         &self,
         query: &'a Query,
         pictures: &'a [Picture],
-        form: Option<&'a BoxList>,
+        form: Option<&'a AnswerForm>,
         max_tokens: usize,
     ) -> Ask<'a> {
         Ask {

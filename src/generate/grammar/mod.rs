@@ -75,7 +75,25 @@ impl GrammarFactory {
         let matcher = Matcher::new(self.factory.create_parser(lark));
         match matcher.get_error() {
             Some(error) => Err(GrammarError::Grammar(error)),
-            None => Ok(Grammar { matcher, env: self.env.clone(), most_boxes }),
+            None => Ok(Grammar { matcher, env: self.env.clone(), most_boxes: Some(most_boxes) }),
+        }
+    }
+}
+
+impl GrammarFactory {
+    /// Objects of this JSON schema, on one line.
+    ///
+    /// # Errors
+    /// [`GrammarError::Grammar`] if the library refuses it.
+    pub fn fields(&self, mut schema: serde_json::Value) -> Result<Grammar, GrammarError> {
+        schema["x-guidance"] = serde_json::json!({
+            "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": ",
+        });
+        let schema = TopLevelGrammar::from_json_schema(schema);
+        let matcher = Matcher::new(self.factory.create_parser(schema));
+        match matcher.get_error() {
+            Some(error) => Err(GrammarError::Grammar(error)),
+            None => Ok(Grammar { matcher, env: self.env.clone(), most_boxes: None }),
         }
     }
 }
@@ -114,7 +132,8 @@ fn lark(labels: Labels<'_>, most_boxes: usize) -> String {
 pub struct Grammar {
     matcher: Matcher,
     env: TokEnv,
-    most_boxes: usize,
+    /// `None` of answers that are no boxes.
+    most_boxes: Option<usize>,
 }
 
 impl Grammar {
@@ -139,8 +158,8 @@ impl Grammar {
         Constraint {
             matcher: self.matcher.clone(),
             env: self.env.clone(),
-            position: Position::default(),
-            boxes_left: self.most_boxes,
+            position: self.most_boxes.map(|_| Position::default()),
+            boxes_left: self.most_boxes.unwrap_or(usize::MAX),
         }
     }
 }
@@ -149,7 +168,8 @@ impl Grammar {
 pub(super) struct Constraint {
     matcher: Matcher,
     env: TokEnv,
-    position: Position,
+    /// In a list of boxes.
+    position: Option<Position>,
     boxes_left: usize,
 }
 
@@ -157,10 +177,10 @@ impl Constraint {
     /// The tokens that may come next.
     pub(super) fn allowed(&mut self) -> Result<SimpleVob, GrammarError> {
         let mut allowed = self.matcher.compute_mask_or_eos().map_err(grammar)?;
-        if self.position.in_coordinates() {
+        if let Some(position) = self.position.filter(|position| position.in_coordinates()) {
             let trie = self.env.tok_trie();
             for id in allowed.to_list() {
-                if !self.position.after(trie.token(id)).can_be_ordered() {
+                if !position.after(trie.token(id)).can_be_ordered() {
                     allowed.disallow_token(id);
                 }
             }
@@ -174,9 +194,11 @@ impl Constraint {
     /// [`GrammarError::Grammar`] if it is not allowed.
     pub(super) fn accept(&mut self, id: u32) -> Result<(), GrammarError> {
         self.matcher.consume_token(id).map_err(grammar)?;
-        let (position, closed) = self.position.follow(self.env.tok_trie().token(id));
-        self.position = position;
-        self.boxes_left = self.boxes_left.saturating_sub(closed);
+        if let Some(position) = self.position {
+            let (position, closed) = position.follow(self.env.tok_trie().token(id));
+            self.position = Some(position);
+            self.boxes_left = self.boxes_left.saturating_sub(closed);
+        }
         Ok(())
     }
 
@@ -191,7 +213,8 @@ impl Constraint {
         }
         let mut taken = Vec::new();
         for id in self.matcher.compute_ff_tokens() {
-            if self.position.is_scored(self.env.tok_trie().token(id)) {
+            let token = self.env.tok_trie().token(id);
+            if self.position.is_some_and(|position| position.is_scored(token)) {
                 break;
             }
             self.accept(id)?;
@@ -238,6 +261,44 @@ mod tests {
         let tokenizer = TextTokenizer::open(directory.path()).unwrap();
         let factory = GrammarFactory::new(&tokenizer, &[1, 106]).unwrap();
         (tokenizer, factory)
+    }
+
+    #[test]
+    fn fields_are_those_of_the_schema_in_their_order() {
+        let schema = serde_json::json!({
+            "type": "object",
+            "properties": {
+                "weather": {"type": "string", "enum": ["sun", "rain"]},
+                "people": {"type": "integer", "minimum": 0, "maximum": 20},
+                "note": {"type": "string", "maxLength": 8},
+                "dry": {"type": "boolean"},
+                "share": {"type": "number", "minimum": 0, "maximum": 1},
+                "seen": {"type": "array", "items": {"type": "string", "enum": ["a", "b"]},
+                    "minItems": 0, "maxItems": 2},
+            },
+            "required": ["weather", "people", "note", "dry", "share", "seen"],
+            "additionalProperties": false,
+        });
+        let (tokenizer, factory) = gemma();
+        let grammar = factory.fields(schema).unwrap();
+        let answer = |weather: &str, people: u32, note: &str, seen: &str| {
+            format!(
+                r#"{{"weather": "{weather}", "people": {people}, "note": "{note}", "dry": true, "share": 0.5, "seen": {seen}}}"#
+            )
+        };
+        let allows = |text: &str| grammar.allows(&tokenizer.encode(text).unwrap()).unwrap();
+        assert!(allows(&answer("rain", 20, "[1, 2]", r#"["a", "b"]"#)));
+        assert!(allows(&answer("sun", 0, "", "[]")));
+        for bad in [
+            answer("fog", 1, "", "[]"),
+            answer("sun", 21, "", "[]"),
+            answer("sun", 1, "more than eight", "[]"),
+            answer("sun", 1, "", r#"["c"]"#),
+            r#"{"people": 1"#.to_owned(),
+            "The weather".to_owned(),
+        ] {
+            assert!(!allows(&bad), "{bad}");
+        }
     }
 
     /// Feeds `text` token by token; returns the tokens that were asked for, and all of them. `None`

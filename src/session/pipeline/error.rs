@@ -100,6 +100,14 @@ pub enum PipelineError {
         /// The setting that it needs, in backticks.
         with: &'static str,
     },
+    /// A file that is no schema of answers, or one that is not supported.
+    #[error("{}: {problem}", path.display())]
+    Schema {
+        /// The file.
+        path: PathBuf,
+        /// The problem, with its place.
+        problem: String,
+    },
     /// No such budget.
     #[error("`budget` takes one of them, or auto: {0}")]
     Budget(UnknownBudget),

@@ -49,7 +49,8 @@ use crate::files;
 use crate::image::MAX_PIXELS;
 use crate::prompt::Conversation;
 use crate::record::{
-    Budget, BudgetChoice, Filters, MinScore, Rules, Sampling, Shard, Task, distinct,
+    AnswerKind, AnswerSchema, Budget, BudgetChoice, Filters, MinScore, Rules, Sampling, Shard,
+    Task, distinct,
 };
 use crate::run::{Control, MIN_ROWS};
 use crate::server::ServerOptions;
@@ -290,6 +291,7 @@ impl Pipeline {
             task: task.task()?,
             per_label: task.per_label,
             answer: task.answer,
+            schema: task.answer_schema()?,
             conversation: task.conversation(),
             prompts: prompts.prompts.clone(),
             model: model.options()?,
@@ -375,6 +377,24 @@ impl TaskSection {
             (None, Some(phrase)) => Some(Task::Phrase(phrase.trim().to_owned())),
             (None, None) if labels.is_empty() => None,
             (None, None) => Some(Task::Labels(labels)),
+        })
+    }
+
+    /// The fields of answers in text, if they have any.
+    ///
+    /// # Errors
+    /// [`PipelineError`] if text is not asked for, or the file is no schema that is supported.
+    pub fn answer_schema(&self) -> Result<Option<AnswerSchema>, PipelineError> {
+        let Some(path) = &self.schema else { return Ok(None) };
+        if self.answer != Some(AnswerKind::Text) {
+            return Err(PipelineError::GoesWith { setting: "schema", with: "`answer` text" });
+        }
+        let text = files::read_text(path)
+            .map_err(|error| PipelineError::File { path: path.clone(), error })?;
+        let read = serde_json::from_str(&text);
+        read.map(Some).map_err(|problem| PipelineError::Schema {
+            path: path.clone(),
+            problem: problem.to_string(),
         })
     }
 

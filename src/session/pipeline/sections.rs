@@ -52,6 +52,12 @@ layers! {
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "KIND"))]
         pub answer: Option<AnswerKind>,
+        /// With --answer text: answer with these fields, a JSON schema of one object with strings,
+        /// words to choose from (enum), booleans, numbers and lists; its answers are held to it,
+        /// and go into jsonl and csv field by field
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "FILE"))]
+        pub schema: Option<PathBuf>,
         /// A system prompt
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "TEXT"))]
