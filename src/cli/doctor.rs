@@ -64,7 +64,7 @@ struct SelfCheck {
     says: String,
 }
 
-/// The program that reads videos. A run without them needs none.
+/// The program that reads videos, HEIC and AVIF. A run without them needs none.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 enum FoundFfmpeg {
@@ -90,7 +90,9 @@ impl FoundFfmpeg {
             Self::Usable { program, version, licence } => {
                 format!("{}: {version}, under the {licence}", program.display())
             }
-            Self::Absent(reason) => format!("none, and videos are not read ({reason})"),
+            Self::Absent(reason) => {
+                format!("none, and videos, HEIC and AVIF are not read ({reason})")
+            }
         }
     }
 }

@@ -113,7 +113,7 @@ struct Global {
     /// ONNX Runtime's library; else $ORT_DYLIB_PATH, then wherever `gemscope doctor` finds one
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     ort_lib: Option<PathBuf>,
-    /// The ffmpeg that reads videos; else $GEMSCOPE_FFMPEG, then the one on the search path
+    /// The ffmpeg that reads videos, HEIC and AVIF; else $GEMSCOPE_FFMPEG, then the one on the search path
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     ffmpeg: Option<PathBuf>,
     /// Never use the network, also not to install ONNX Runtime (or set GEMSCOPE_OFFLINE=1)

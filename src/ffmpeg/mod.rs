@@ -8,11 +8,12 @@
 mod clip;
 mod listing;
 mod reader;
+mod still;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use thiserror::Error;
 
@@ -65,6 +66,18 @@ pub enum FfmpegError {
     /// The file is read, and there is no video in it.
     #[error("no video is in it")]
     NoVideo,
+    /// A still of tiles, which this version leaves apart.
+    #[error(
+        "it consists of tiles, which ffmpeg {version} does not put together; {major}.{minor} does"
+    )]
+    NoTiles {
+        /// Its version.
+        version: String,
+        /// The first version that does: major.
+        major: u32,
+        /// And minor.
+        minor: u32,
+    },
     /// A frame that should be there is not.
     #[error("ffmpeg gives no frame at that time: {0}")]
     NoFrame(String),
@@ -96,13 +109,8 @@ impl Ffmpeg {
     /// # Errors
     /// [`FfmpegError`] if there is none, or the one that was named is not usable.
     pub fn find() -> Result<Self, FfmpegError> {
-        static FOUND: LazyLock<Mutex<Option<Ffmpeg>>> = LazyLock::new(Mutex::default);
-        // A program that was not there is looked for again: it may be installed meanwhile.
-        let mut found = FOUND.lock().unwrap_or_else(PoisonError::into_inner);
-        if found.is_none() {
-            *found = Some(Self::look()?);
-        }
-        found.clone().ok_or(FfmpegError::Missing)
+        static FOUND: OnceLock<Result<Ffmpeg, FfmpegError>> = OnceLock::new();
+        FOUND.get_or_init(Self::look).clone()
     }
 
     fn look() -> Result<Self, FfmpegError> {

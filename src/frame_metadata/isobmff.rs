@@ -5,60 +5,21 @@
 //!
 //! Source: ISO/IEC 14496-12, 8.11 (`meta`, `iinf`, `iloc`); ISO/IEC 23008-12, A.2.1 (EXIF).
 
+use crate::image::boxes::{find, items, meta, number};
+
 /// The block, if the file has one.
 pub(super) fn exif(bytes: &[u8]) -> Option<&[u8]> {
-    const FULL_BOX: usize = 4; // version and flags
     if bytes.get(4..8)? != b"ftyp" {
         return None;
     }
-    let meta = find(bytes, *b"meta")?.get(FULL_BOX..)?;
-    let item = exif_item(find(meta, *b"iinf")?)?;
-    let place = location(find(meta, *b"iloc")?, item)?;
+    let meta = meta(bytes)?;
+    let item = items(bytes, meta.clone()).into_iter().find(|item| item.kind == *b"Exif")?.id;
+    let place = location(bytes.get(find(bytes, meta, *b"iloc")?)?, item)?;
     let data = bytes.get(place.0..place.0.checked_add(place.1)?)?;
     // Before the block stands how far away it is.
     let skipped = u32::from_be_bytes(*data.first_chunk()?) as usize;
     let block = data.get(4..)?.get(skipped..)?;
     Some(block.strip_prefix(b"Exif\0\0").unwrap_or(block))
-}
-
-/// What is in the first box of a kind.
-fn find(mut rest: &[u8], kind: [u8; 4]) -> Option<&[u8]> {
-    while rest.len() >= 8 {
-        let length = match number(rest, 0, 4)? {
-            0 => rest.len(),
-            1 => return None, // of more than 4 GiB
-            length => length,
-        };
-        let inside = rest.get(8..length)?;
-        if rest[4..8] == kind {
-            return Some(inside);
-        }
-        rest = &rest[length..];
-    }
-    None
-}
-
-fn number(bytes: &[u8], at: usize, size: usize) -> Option<usize> {
-    let bytes = bytes.get(at..at.checked_add(size)?)?;
-    bytes
-        .iter()
-        .try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add(usize::from(*byte)))
-}
-
-/// The number of the item that is EXIF.
-fn exif_item(iinf: &[u8]) -> Option<usize> {
-    let mut rest = iinf.get(if *iinf.first()? == 0 { 6 } else { 8 }..)?;
-    while let Some(entry) = find(rest, *b"infe") {
-        let wide = *entry.first()? >= 3;
-        let kind = if wide { 10 } else { 8 };
-        if entry.get(kind..kind + 4) == Some(b"Exif") {
-            return number(entry, 4, if wide { 4 } else { 2 });
-        }
-        // Boxes are not shorter than their heads.
-        let length = number(rest, 0, 4).filter(|length| *length >= 8)?;
-        rest = rest.get(length..)?;
-    }
-    None
 }
 
 /// Where an item of one piece lies in the file, and how long it is.

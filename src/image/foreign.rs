@@ -124,9 +124,13 @@ impl Foreign {
     /// How to make images of it, as one sentence; empty for files that are no pictures.
     pub fn advice(self) -> Option<&'static str> {
         Some(match self {
-            Self::Heif | Self::Avif | Self::JpegXl | Self::Jpeg2000 => {
-                "HEIC, AVIF, JPEG XL and JPEG 2000 are not read: make JPEGs of them, for example \
-                 with ImageMagick's `magick mogrify -format jpg *.heic`."
+            Self::Heif | Self::Avif => {
+                "HEIC and AVIF are read if there is an ffmpeg: install it (apt install ffmpeg, \
+                 brew install ffmpeg), or name one with `ffmpeg`."
+            }
+            Self::JpegXl | Self::Jpeg2000 => {
+                "JPEG XL and JPEG 2000 are not read: make JPEGs of them, for example \
+                 with ImageMagick's `magick mogrify -format jpg *.jxl`."
             }
             Self::Raw => {
                 "Raw images of cameras are not read: develop them into JPEGs, for example with \

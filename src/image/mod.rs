@@ -1,11 +1,14 @@
 //! Bytes of a file to an upright RGB image.
 //!
-//! In: the bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF file. Out: 8-bit RGB, turned as its EXIF
+//! In: the bytes of a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF file. Out: 8-bit RGB, turned as its EXIF
 //! orientation says. Promises: the format is read from the bytes, never from the name; alpha is
 //! composited over white as Hugging Face's processor does; an animation gives its first frame; a
 //! file that claims more pixels than the limit is refused before anything is allocated. With the
 //! feature `turbojpeg`, a JPEG's pixels equal Pillow's, bit for bit; without it they differ by a
 //! few levels.
+//!
+//! HEIC and AVIF are decoded by an ffmpeg of the user's ([`crate::ffmpeg`]), and turned as the file
+//! itself says.
 //!
 //! Two kinds of file are made good, with a note: a JPEG that ends early is decoded as far as it
 //! goes, and samples of 16 bits that hold fewer are spread over all of them.
@@ -18,8 +21,10 @@
 //! ```
 
 mod bit_depth;
+pub(crate) mod boxes;
 mod exif;
 mod foreign;
+mod heif;
 mod jpeg_rows;
 mod measures;
 mod png_rows;
@@ -30,7 +35,7 @@ mod turbo;
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::io::{BufRead, Cursor, Seek};
+use std::io::{BufRead, Cursor, Read as _, Seek};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use ::image::metadata::Orientation;
@@ -40,9 +45,11 @@ use thiserror::Error;
 
 pub use exif::capture;
 pub use foreign::Foreign;
+pub use heif::EXTENSIONS as BY_FFMPEG;
 pub use measures::measure;
 
 use self::tiff_block::Block;
+use crate::ffmpeg::FfmpegError;
 use crate::files;
 use crate::record::{Note, NoteKind};
 
@@ -58,11 +65,22 @@ pub enum ImageError {
     #[error("the file is empty")]
     Empty,
     /// None of the supported formats.
-    #[error("not a JPEG, PNG, WebP, GIF, BMP or TIFF image")]
+    #[error("not a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF image")]
     UnknownFormat,
     /// None of the supported formats, but one that is known.
     #[error("{} and not a JPEG, PNG, WebP, GIF, BMP or TIFF", .0.name())]
     Foreign(Foreign),
+    /// A HEIC or AVIF file without a picture in it.
+    #[error("{} without a picture", .0.name())]
+    NoPicture(Foreign),
+    /// A HEIC or AVIF file that ffmpeg did not decode.
+    #[error("{}: {error}", kind.name())]
+    ByFfmpeg {
+        /// Its kind.
+        kind: Foreign,
+        /// Why.
+        error: FfmpegError,
+    },
     /// An array that is no image.
     #[error("an array of {shape:?} is no RGB image; expected [height, width, 3]")]
     NotRgb {
@@ -243,6 +261,13 @@ fn decode_unguarded(
     max_pixels: u64,
     needed: impl FnOnce(u32, u32) -> (u32, u32),
 ) -> Result<ReducedImage, ImageError> {
+    if heif::is_heif(bytes) {
+        let pixels = heif::decode(bytes, max_pixels)?;
+        let (width, height) = pixels.dimensions();
+        let (rgb, orientation, rows_there, notes) = (pixels.into_raw(), 1, 1.0, Vec::new());
+        let decoded = UprightImage { width, height, rgb, orientation, rows_there, notes };
+        return Ok(ReducedImage { width, height, decoded });
+    }
     let (decoder, orientation) = open(Cursor::new(bytes), max_pixels)?;
     let is_jpeg = bytes.starts_with(&[0xFF, 0xD8]);
     let cut = if is_jpeg && !jpeg_has_its_end(bytes) {
@@ -394,6 +419,12 @@ pub fn header(
     apply_orientation: bool,
     max_pixels: u64,
 ) -> Result<Header, ImageError> {
+    if is_heif(reader)? {
+        let (width, height) = heif::size(&heif_head(reader)?, max_pixels)?;
+        // What ffmpeg gives, its pixels, and the turned ones; its file has a copy without turning.
+        let decoded_bytes = u64::from(width) * u64::from(height) * 9;
+        return Ok(Header { width, height, decoded_bytes, file_copies: 2 });
+    }
     with_header(reader, max_pixels, |decoder, orientation, is_jpeg| {
         let stored = decoder.dimensions();
         let rgb = u64::from(stored.0) * u64::from(stored.1) * 3;
@@ -404,6 +435,19 @@ pub fn header(
         // A JPEG's decoder has a copy of its own.
         Header { width, height, decoded_bytes, file_copies: 1 + u64::from(is_jpeg) }
     })
+}
+
+fn is_heif(reader: &mut impl BufRead) -> Result<bool, ImageError> {
+    let first = reader.fill_buf().map_err(::image::ImageError::IoError)?;
+    Ok(heif::is_heif(first))
+}
+
+/// The first bytes of a HEIC or AVIF file, in which its description stands.
+fn heif_head(reader: &mut impl BufRead) -> Result<Vec<u8>, ImageError> {
+    let mut head = Vec::new();
+    let read = reader.take(heif::MOST_DESCRIPTION).read_to_end(&mut head);
+    read.map_err(::image::ImageError::IoError)?;
+    Ok(head)
 }
 
 /// `of` applied to a decoder that has read only the header, the orientation, and whether it is a
@@ -482,6 +526,10 @@ fn upright_size(
 /// # Errors
 /// [`ImageError`], as [`size`].
 pub fn orientation(mut reader: impl BufRead + Seek) -> Result<u8, ImageError> {
+    if is_heif(&mut reader)? {
+        // Its own turning is no orientation that a reader may leave out.
+        return Ok(1);
+    }
     with_header(&mut reader, MAX_PIXELS, |_, orientation, _| orientation.to_exif())
 }
 

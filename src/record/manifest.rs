@@ -53,7 +53,7 @@ pub struct Manifest {
     /// The server's description of itself; not in runs of graphs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<ServerDescription>,
-    /// The ffmpeg that frames of videos were read by; not in other runs.
+    /// The ffmpeg that frames of videos, HEIC and AVIF were read by; not in other runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ffmpeg: Option<String>,
     /// Everything that answers depend on; `null` if they were made elsewhere.

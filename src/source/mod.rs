@@ -35,6 +35,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use thiserror::Error;
 
+use archive::has_extension;
 pub use archive::{Packed, Span};
 use choice::Excluded;
 pub use choice::{Choice, Known, Most};
@@ -49,10 +50,12 @@ pub use video::{Frames, Moment, VideoFrames, clip_of, frame_file_name};
 use walk::Search;
 use written::Written;
 
-use crate::ffmpeg::{Clip, FfmpegError};
+use crate::ffmpeg::{Clip, Ffmpeg, FfmpegError};
+use crate::image::BY_FFMPEG;
 use crate::record::Shard;
 
-/// Extensions that folders, patterns and archives are searched for. A file that is named by itself,
+/// Extensions that folders, patterns and archives are searched for, beside those of
+/// [`crate::image::BY_FFMPEG`]. A file that is named by itself,
 /// or in a list, is taken whatever it is called.
 pub const EXTENSIONS: [&str; 14] = [
     "jpg", "jpeg", "jpe", "jfif", "pjpeg", "pjp", "mpo", "png", "apng", "webp", "gif", "bmp",
@@ -223,7 +226,8 @@ pub struct Source {
     pub repeated: usize,
     /// How many videos the images are frames of.
     pub videos: usize,
-    /// The ffmpeg that reads them, with its version and licence; `None` if none is needed.
+    /// The ffmpeg that reads videos, HEIC and AVIF, with its version and licence; `None` if none of
+    /// them is there.
     pub ffmpeg: Option<String>,
 }
 
@@ -391,6 +395,15 @@ pub fn list_chosen(
             inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
         return Err(SourceError::NoImages { inputs, passed_over });
     }
+    let needs_ffmpeg =
+        |name: &String| BY_FFMPEG.iter().any(|known| has_extension(Path::new(name), known));
+    let ffmpeg = match &videos {
+        Some(videos) => Some(videos.ffmpeg.to_string()),
+        None if images.keys().any(needs_ffmpeg) => {
+            Ffmpeg::find().ok().map(|found| found.to_string())
+        }
+        None => None,
+    };
     let mut images: Vec<SourceImage> = images
         .into_iter()
         .map(|(name, listed)| SourceImage { name, place: listed.place })
@@ -409,7 +422,7 @@ pub fn list_chosen(
         passed_over,
         repeated: repeated.len(),
         videos: videos.as_ref().map_or(0, |videos| videos.count),
-        ffmpeg: videos.map(|videos| videos.ffmpeg.to_string()),
+        ffmpeg,
     })
 }
 
@@ -489,9 +502,14 @@ fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
 
+/// Whether the extension of a path is that of an image. HEIC and AVIF are images if there is an
+/// ffmpeg.
 fn has_image_extension(path: &Path) -> bool {
     path.extension().and_then(|extension| extension.to_str()).is_some_and(|extension| {
-        EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
+        let is_of = |extensions: &[&str]| {
+            extensions.iter().any(|known| known.eq_ignore_ascii_case(extension))
+        };
+        is_of(&EXTENSIONS) || is_of(&BY_FFMPEG) && Ffmpeg::find().is_ok()
     })
 }
 

@@ -20,7 +20,7 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("image_table", &["files"]),
     ("page", &["digest"]),
     ("ffmpeg", &[]),
-    ("image", &["record", "files"]),
+    ("image", &["record", "files", "ffmpeg"]),
     ("answer", &["record", "files"]),
     ("source", &["ffmpeg", "image", "ownership"]),
     ("frame_metadata", &["image", "image_table"]),

@@ -50,6 +50,7 @@ mod server;
 mod session;
 mod shards;
 mod sorted;
+mod stills;
 mod support;
 mod variants;
 mod video;

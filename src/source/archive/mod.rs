@@ -81,7 +81,7 @@ pub(super) fn is_archive(path: &Path) -> bool {
     has_extension(path, "tar") || has_extension(path, "zip")
 }
 
-fn has_extension(path: &Path, extension: &str) -> bool {
+pub(super) fn has_extension(path: &Path, extension: &str) -> bool {
     path.extension().is_some_and(|of_path| of_path.eq_ignore_ascii_case(extension))
 }
 

@@ -1,0 +1,265 @@
+//! HEIC and AVIF, decoded by the user's ffmpeg.
+//!
+//! In: the bytes of a file. Out: its size, and upright pixels. Promises: the file's own turning
+//! (`irot`, `imir`) is applied once, by this module, whatever version of ffmpeg decodes it; an
+//! EXIF orientation, which in these formats only repeats that, is not applied; the size in the
+//! header is checked before anything is decoded. Transparency is not read.
+//!
+//! Source: ISO/IEC 23008-12 (HEIF), 6.5.3 (`ispe`), 6.5.10 (`irot`), 6.5.12 (`imir`), 9.3 (`ipma`).
+
+use std::ops::Range;
+
+use ::image::imageops::{flip_horizontal, flip_vertical, rotate90, rotate180, rotate270};
+use ::image::{ImageFormat, RgbImage};
+
+use super::ImageError;
+use super::boxes::{boxes, find, items, meta, number};
+use super::foreign::Foreign;
+use crate::ffmpeg::{Ffmpeg, FfmpegError};
+
+/// Extensions of these files.
+pub const EXTENSIONS: [&str; 4] = ["heic", "heif", "hif", "avif"];
+
+/// The first version of ffmpeg that puts the tiles of a picture together.
+const FOR_TILES: (u32, u32) = (7, 1);
+
+/// Bytes of a file in which its description stands, before the pixels.
+pub(super) const MOST_DESCRIPTION: u64 = 4 << 20;
+
+/// Whether a file that begins with these bytes is one of these.
+pub(super) fn is_heif(bytes: &[u8]) -> bool {
+    matches!(Foreign::of_bytes(bytes), Some(Foreign::Heif | Foreign::Avif))
+}
+
+/// The description of a file's picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Description {
+    /// As it is stored.
+    width: u32,
+    height: u32,
+    /// Quarter turns against the clock.
+    turns: u8,
+    /// Set if it is mirrored after that: whether left and right change places, else top and
+    /// bottom.
+    mirrored: Option<bool>,
+    /// Whether it consists of tiles.
+    is_tiled: bool,
+}
+
+impl Description {
+    /// Of a file of which at least the first [`MOST_DESCRIPTION`] bytes are there.
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
+        let meta = meta(bytes)?;
+        let primary = find(bytes, meta.clone(), *b"pitm")?;
+        let of_id = if *bytes.get(primary.start)? == 0 { 2 } else { 4 };
+        let primary = number(bytes, primary.start + 4, of_id)?;
+        let is_tiled = items(bytes, meta.clone())
+            .iter()
+            .any(|item| item.id == primary && item.kind == *b"grid");
+        let properties = find(bytes, meta, *b"iprp")?;
+        let all: Vec<_> = {
+            let container = find(bytes, properties.clone(), *b"ipco")?;
+            boxes(bytes, container).collect()
+        };
+        let mut found = Self { width: 0, height: 0, turns: 0, mirrored: None, is_tiled };
+        for index in properties_of(bytes, properties, primary)? {
+            // They count from 1.
+            let Some(property) = index.checked_sub(1).and_then(|index| all.get(index)) else {
+                continue;
+            };
+            let at = property.inside.start;
+            let in_it = |from: usize, size| {
+                number(bytes, at + from, size).filter(|_| at + from + size <= property.inside.end)
+            };
+            match &property.kind {
+                b"ispe" => {
+                    found.width = u32::try_from(in_it(4, 4)?).ok()?;
+                    found.height = u32::try_from(in_it(8, 4)?).ok()?;
+                }
+                b"irot" => found.turns = (in_it(0, 1)? & 3) as u8,
+                b"imir" => found.mirrored = Some(in_it(0, 1)? & 1 == 1),
+                _ => {}
+            }
+        }
+        (found.width > 0 && found.height > 0).then_some(found)
+    }
+
+    /// Width and height of the upright picture.
+    pub(super) fn size(self) -> (u32, u32) {
+        if self.turns % 2 == 1 { (self.height, self.width) } else { (self.width, self.height) }
+    }
+
+    fn check(self, max_pixels: u64) -> Result<(), ImageError> {
+        let Self { width, height, .. } = self;
+        if u64::from(width) * u64::from(height) > max_pixels {
+            return Err(ImageError::TooLarge { width, height, max_pixels });
+        }
+        Ok(())
+    }
+
+    /// The stored picture as it is to be seen.
+    fn upright(self, stored: RgbImage) -> RgbImage {
+        let turned = match self.turns {
+            1 => rotate270(&stored),
+            2 => rotate180(&stored),
+            3 => rotate90(&stored),
+            _ => stored,
+        };
+        match self.mirrored {
+            Some(true) => flip_horizontal(&turned),
+            Some(false) => flip_vertical(&turned),
+            None => turned,
+        }
+    }
+}
+
+/// The numbers of the properties of an item.
+fn properties_of(bytes: &[u8], properties: Range<usize>, item: usize) -> Option<Vec<usize>> {
+    for found in boxes(bytes, properties).filter(|found| found.kind == *b"ipma") {
+        let start = found.inside.start;
+        let (of_id, wide) = {
+            let version = *bytes.get(start)?;
+            (if version == 0 { 2 } else { 4 }, bytes.get(start + 3)? & 1 == 1)
+        };
+        let entries = number(bytes, start + 4, 4)?;
+        let mut at = start + 8;
+        for _ in 0..entries {
+            let id = number(bytes, at, of_id).filter(|_| at < found.inside.end)?;
+            let count = number(bytes, at + of_id, 1)?;
+            at += of_id + 1;
+            let size = if wide { 2 } else { 1 };
+            if id == item {
+                // The highest bit says that a reader has to know the property.
+                let mask = if wide { 0x7FFF } else { 0x7F };
+                return (0..count)
+                    .map(|index| Some(number(bytes, at + index * size, size)? & mask))
+                    .collect();
+            }
+            at += count * size;
+        }
+    }
+    None
+}
+
+/// Width and height of the upright picture of a file of which the first bytes are `head`.
+pub(super) fn size(head: &[u8], max_pixels: u64) -> Result<(u32, u32), ImageError> {
+    let kind = Foreign::of_bytes(head).unwrap_or(Foreign::Heif);
+    let description = Description::of(head).ok_or(ImageError::NoPicture(kind))?;
+    description.check(max_pixels)?;
+    Ok(description.size())
+}
+
+/// The upright picture of a file.
+pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbImage, ImageError> {
+    let kind = Foreign::of_bytes(bytes).unwrap_or(Foreign::Heif);
+    let description = Description::of(bytes).ok_or(ImageError::NoPicture(kind))?;
+    description.check(max_pixels)?;
+    let of_ffmpeg = |error| ImageError::ByFfmpeg { kind, error };
+    let ffmpeg = Ffmpeg::find().map_err(of_ffmpeg)?;
+    if description.is_tiled && ffmpeg.release().is_some_and(|release| release < FOR_TILES) {
+        let (version, (major, minor)) = (ffmpeg.version, FOR_TILES);
+        return Err(of_ffmpeg(FfmpegError::NoTiles { version, major, minor }));
+    }
+    let bmp = ffmpeg.still(&without_turning(bytes)).map_err(of_ffmpeg)?;
+    let stored = ::image::load_from_memory_with_format(&bmp, ImageFormat::Bmp)?.into_rgb8();
+    let (width, height) = (description.width, description.height);
+    if stored.dimensions() != (width, height) {
+        let (got_width, got_height) = stored.dimensions();
+        let what = format!("{got_width}x{got_height} of {width}x{height} pixels");
+        return Err(of_ffmpeg(FfmpegError::Unreadable(what)));
+    }
+    Ok(description.upright(stored))
+}
+
+/// The file with the names of what would turn it changed, so that no version of ffmpeg does.
+fn without_turning(bytes: &[u8]) -> Vec<u8> {
+    let mut changed = bytes.to_vec();
+    let Some(meta) = meta(bytes) else { return changed };
+    let mut rename = |at: usize| changed[at..at + 4].copy_from_slice(b"skip");
+    for item in items(bytes, meta.clone()).iter().filter(|item| item.kind == *b"Exif") {
+        rename(item.at);
+    }
+    let container = find(bytes, meta, *b"iprp").and_then(|found| find(bytes, found, *b"ipco"));
+    for property in container.into_iter().flat_map(|container| boxes(bytes, container)) {
+        if [*b"irot", *b"imir"].contains(&property.kind) {
+            rename(property.at);
+        }
+    }
+    changed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn made(kind: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+        let inside = parts.concat();
+        let length = u32::try_from(inside.len() + 8).unwrap().to_be_bytes();
+        [&length, kind, &inside].concat()
+    }
+
+    /// A file whose second item is its picture, of 3 by 2 pixels, turned by `irot` and `imir`.
+    fn file(irot: u8, imir: u8) -> Vec<u8> {
+        let infe = |id: u8, kind: &[u8]| made(b"infe", &[&[2, 0, 0, 0, 0, id, 0, 0], kind, b"\0"]);
+        let iinf = made(b"iinf", &[b"\0\0\0\0\0\x02", &infe(1, b"Exif"), &infe(2, b"grid")]);
+        let ispe = made(b"ispe", &[b"\0\0\0\0", &3_u32.to_be_bytes(), &2_u32.to_be_bytes()]);
+        let ipco = made(b"ipco", &[&ispe, &made(b"irot", &[&[irot]]), &made(b"imir", &[&[imir]])]);
+        let ipma = made(b"ipma", &[&[0; 4], &1_u32.to_be_bytes(), &[0, 2, 3, 1, 0x82, 0x83]]);
+        let iprp = made(b"iprp", &[&ipco, &ipma]);
+        let pitm = made(b"pitm", &[b"\0\0\0\0\0\x02"]);
+        let meta = made(b"meta", &[b"\0\0\0\0", &pitm, &iinf, &iprp]);
+        [made(b"ftyp", &[b"heic\0\0\0\0"]), meta, made(b"mdat", &[b"pixels"])].concat()
+    }
+
+    #[test]
+    fn a_description_is_that_of_the_primary_picture() {
+        let found = Description::of(&file(1, 1)).unwrap();
+        let expected =
+            Description { width: 3, height: 2, turns: 1, mirrored: Some(true), is_tiled: true };
+        assert_eq!(found, expected);
+        assert_eq!(found.size(), (2, 3));
+        assert!(matches!(size(&file(0, 0), 5), Err(ImageError::TooLarge { .. })));
+        let whole = file(2, 0);
+        for at in 0..whole.len() {
+            Description::of(&whole[..at]);
+            for byte in [0, 1, 7, 255] {
+                let mut broken = whole.clone();
+                broken[at] = byte;
+                Description::of(&broken);
+                without_turning(&broken);
+            }
+        }
+    }
+
+    #[test]
+    fn a_picture_is_turned_as_the_file_says() {
+        let pixel = |value: u8| ::image::Rgb([value; 3]);
+        let stored = RgbImage::from_fn(3, 2, |x, y| pixel((10 * y + x) as u8));
+        let seen = |irot, imir| {
+            let mut description = Description::of(&file(irot, imir.unwrap_or(0))).unwrap();
+            description.mirrored = imir.map(|axis| axis == 1);
+            let upright = description.upright(stored.clone());
+            assert_eq!(upright.dimensions(), description.size());
+            upright
+                .rows()
+                .map(|row| row.map(|pixel| pixel.0[0]).collect())
+                .collect::<Vec<Vec<u8>>>()
+        };
+        assert_eq!(seen(0, None), [[0, 1, 2], [10, 11, 12]]);
+        // Against the clock: what was on the right is on top.
+        assert_eq!(seen(1, None), [[2, 12], [1, 11], [0, 10]]);
+        assert_eq!(seen(2, None), [[12, 11, 10], [2, 1, 0]]);
+        assert_eq!(seen(3, None), [[10, 0], [11, 1], [12, 2]]);
+        // Axis 0 changes top and bottom, axis 1 left and right (libheif and Pillow agree).
+        assert_eq!(seen(0, Some(0)), [[10, 11, 12], [0, 1, 2]]);
+        assert_eq!(seen(0, Some(1)), [[2, 1, 0], [12, 11, 10]]);
+    }
+
+    #[test]
+    fn nothing_is_left_that_would_turn_it() {
+        let changed = without_turning(&file(1, 1));
+        let has = |word: &[u8; 4]| changed.windows(4).any(|four| four == word);
+        assert!(!has(b"irot") && !has(b"imir") && !has(b"Exif") && has(b"ispe"));
+        assert_eq!(changed.len(), file(1, 1).len());
+    }
+}
