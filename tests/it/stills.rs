@@ -12,7 +12,7 @@ fn quarters(image: &UprightImage) -> Vec<[u8; 3]> {
     let pixels = image.array().unwrap();
     let at = |x: usize, y: usize| {
         let (x, y) = (x * image.width as usize / 4, y * image.height as usize / 4);
-        [0, 1, 2].map(|channel| (u32::from(pixels[[y, x, channel]]) + 40) as u8 / 100)
+        [0, 1, 2].map(|channel| ((u32::from(pixels[[y, x, channel]]) + 60) / 100) as u8)
     };
     [(1, 1), (3, 1), (1, 3), (3, 3)].map(|(x, y)| at(x, y)).to_vec()
 }
@@ -54,8 +54,7 @@ fn stills_are_images_if_there_is_an_ffmpeg() {
     fs::copy(fixture("shapes/scene-01.png"), images.join("a.png")).unwrap();
     fs::write(images.join("b.mp4"), "").unwrap();
     fs::write(images.join("broken.heic"), b"\0\0\0\x18ftypheic\0\0\0\0").unwrap();
-    let answers =
-        json!({"answers": [{"text": r#"[{"box_2d": [0, 0, 500, 500], "label": "cat"}]"#}]});
+    let answers = json!({"answers": [{"text": r#"[{"box_2d": [0, 0, 500, 500], "label": "cat"}]"#, "probability": 0.9}]});
     fs::write(dir.path().join("script.json"), answers.to_string()).unwrap();
     let run = |out: &str, ffmpeg: &str| -> Value {
         let mut command = gemscope();

@@ -40,10 +40,12 @@ pub fn binary() -> OsString {
 }
 
 /// The built command, on the CPU: what tests compare with is computed there. Installs ONNX Runtime
-/// into the user's cache if there is none, as it does for a user.
+/// into the user's cache if there is none, as it does for a user. Whether the machine has an ffmpeg
+/// changes nothing.
 pub fn gemscope() -> Command {
     let mut command = Command::new(binary());
     command.env("GEMSCOPE_DEVICE", "cpu").env_remove("GEMSCOPE_MODEL");
+    command.env("GEMSCOPE_FFMPEG", "/no/ffmpeg");
     command
 }
 
