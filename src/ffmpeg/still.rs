@@ -33,6 +33,9 @@ impl Ffmpeg {
         input.push(file.path());
         // Without a map, the tiles of a picture are put together.
         command.arg("-i").arg(input).args(["-an", "-sn", "-dn", "-frames:v", "1"]);
+        // As libavif and libheif make colours, to a level or two; a map or a filter would be at odds
+        // with tiles.
+        command.args(["-sws_flags", "bilinear+accurate_rnd+full_chroma_int"]);
         command.args(["-c:v", "bmp", "-pix_fmt", "bgr24", "-f", "image2pipe", "-"]);
         in_own_group(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -1,15 +1,15 @@
 //! HEIC and AVIF, decoded by the user's ffmpeg.
 //!
-//! In: the bytes of a file. Out: its size, and upright pixels. Promises: the file's own turning
-//! (`irot`, `imir`) is applied once, by this module, whatever version of ffmpeg decodes it; an
+//! In: the bytes of a file. Out: its size, and upright pixels. Promises: the file's own cutting and
+//! turning (`clap`, `irot`, `imir`) is applied once, by this module, whatever version of ffmpeg decodes it; an
 //! EXIF orientation, which in these formats only repeats that, is not applied; the size in the
 //! header is checked before anything is decoded. Transparency is not read.
 //!
-//! Source: ISO/IEC 23008-12 (HEIF), 6.5.3 (`ispe`), 6.5.10 (`irot`), 6.5.12 (`imir`), 9.3 (`ipma`).
+//! Source: ISO/IEC 23008-12 (HEIF), 6.5.3 (`ispe`), 6.5.9 (`clap`), 6.5.10 (`irot`), 6.5.12 (`imir`), 9.3 (`ipma`).
 
 use std::ops::Range;
 
-use ::image::imageops::{flip_horizontal, flip_vertical, rotate90, rotate180, rotate270};
+use ::image::imageops::{crop_imm, flip_horizontal, flip_vertical, rotate90, rotate180, rotate270};
 use ::image::{ImageFormat, RgbImage};
 
 use super::ImageError;
@@ -37,6 +37,8 @@ pub(super) struct Description {
     /// As it is stored.
     width: u32,
     height: u32,
+    /// The part of it that is the picture: left, top, width, height.
+    part: Option<[u32; 4]>,
     /// Quarter turns against the clock.
     turns: u8,
     /// Set if it is mirrored after that: whether left and right change places, else top and
@@ -61,7 +63,9 @@ impl Description {
             let container = find(bytes, properties.clone(), *b"ipco")?;
             boxes(bytes, container).collect()
         };
-        let mut found = Self { width: 0, height: 0, turns: 0, mirrored: None, is_tiled };
+        let mut found =
+            Self { width: 0, height: 0, part: None, turns: 0, mirrored: None, is_tiled };
+        let mut aperture = None;
         for index in properties_of(bytes, properties, primary)? {
             // They count from 1.
             let Some(property) = index.checked_sub(1).and_then(|index| all.get(index)) else {
@@ -76,17 +80,25 @@ impl Description {
                     found.width = u32::try_from(in_it(4, 4)?).ok()?;
                     found.height = u32::try_from(in_it(8, 4)?).ok()?;
                 }
+                b"clap" => {
+                    let numbers = (0..8).map(|place| in_it(place * 4, 4));
+                    aperture = Some(numbers.collect::<Option<Vec<usize>>>()?);
+                }
                 b"irot" => found.turns = (in_it(0, 1)? & 3) as u8,
                 b"imir" => found.mirrored = Some(in_it(0, 1)? & 1 == 1),
                 _ => {}
             }
+        }
+        if let Some(aperture) = aperture {
+            found.part = Some(part(&aperture, [found.width, found.height])?);
         }
         (found.width > 0 && found.height > 0).then_some(found)
     }
 
     /// Width and height of the upright picture.
     pub(super) fn size(self) -> (u32, u32) {
-        if self.turns % 2 == 1 { (self.height, self.width) } else { (self.width, self.height) }
+        let [_, _, width, height] = self.part.unwrap_or([0, 0, self.width, self.height]);
+        if self.turns % 2 == 1 { (height, width) } else { (width, height) }
     }
 
     fn check(self, max_pixels: u64) -> Result<(), ImageError> {
@@ -99,6 +111,10 @@ impl Description {
 
     /// The stored picture as it is to be seen.
     fn upright(self, stored: RgbImage) -> RgbImage {
+        let stored = match self.part {
+            Some([x, y, width, height]) => crop_imm(&stored, x, y, width, height).to_image(),
+            None => stored,
+        };
         let turned = match self.turns {
             1 => rotate270(&stored),
             2 => rotate180(&stored),
@@ -111,6 +127,26 @@ impl Description {
             None => turned,
         }
     }
+}
+
+/// The part that a `clap` leaves (ISO/IEC 14496-12, 12.1.4.3): width, height, and how far its middle
+/// lies from that of the picture, each as a fraction.
+fn part(aperture: &[usize], [width, height]: [u32; 2]) -> Option<[u32; 4]> {
+    // Offsets have a sign.
+    let fraction = |place: usize| {
+        let (above, below) = (*aperture.get(place)? as u32, *aperture.get(place + 1)? as u32);
+        (below > 0).then(|| f64::from(above.cast_signed()) / f64::from(below))
+    };
+    let side = |size: f64, offset: f64, whole: u32| {
+        let (size, whole) = (size.round(), f64::from(whole));
+        // Half a pixel belongs to the side before it.
+        let from = ((whole - size) / 2.0 + offset).floor();
+        let fits = size >= 1.0 && from >= 0.0 && from + size <= whole;
+        fits.then_some((from as u32, size as u32))
+    };
+    let (x, part_width) = side(fraction(0)?, fraction(4)?, width)?;
+    let (y, part_height) = side(fraction(2)?, fraction(6)?, height)?;
+    Some([x, y, part_width, part_height])
 }
 
 /// The numbers of the properties of an item.
@@ -171,7 +207,7 @@ pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbImage, ImageErr
     Ok(description.upright(stored))
 }
 
-/// The file with the names of what would turn it changed, so that no version of ffmpeg does.
+/// The file with the names of what would turn or cut it changed, so that no version of ffmpeg does.
 fn without_turning(bytes: &[u8]) -> Vec<u8> {
     let mut changed = bytes.to_vec();
     let Some(meta) = meta(bytes) else { return changed };
@@ -181,7 +217,7 @@ fn without_turning(bytes: &[u8]) -> Vec<u8> {
     }
     let container = find(bytes, meta, *b"iprp").and_then(|found| find(bytes, found, *b"ipco"));
     for property in container.into_iter().flat_map(|container| boxes(bytes, container)) {
-        if [*b"irot", *b"imir"].contains(&property.kind) {
+        if [*b"irot", *b"imir", *b"clap"].contains(&property.kind) {
             rename(property.at);
         }
     }
@@ -214,8 +250,14 @@ mod tests {
     #[test]
     fn a_description_is_that_of_the_primary_picture() {
         let found = Description::of(&file(1, 1)).unwrap();
-        let expected =
-            Description { width: 3, height: 2, turns: 1, mirrored: Some(true), is_tiled: true };
+        let expected = Description {
+            part: None,
+            width: 3,
+            height: 2,
+            turns: 1,
+            mirrored: Some(true),
+            is_tiled: true,
+        };
         assert_eq!(found, expected);
         assert_eq!(found.size(), (2, 3));
         assert!(matches!(size(&file(0, 0), 5), Err(ImageError::TooLarge { .. })));
@@ -235,7 +277,7 @@ mod tests {
     fn a_picture_is_turned_as_the_file_says() {
         let pixel = |value: u8| ::image::Rgb([value; 3]);
         let stored = RgbImage::from_fn(3, 2, |x, y| pixel((10 * y + x) as u8));
-        let seen = |irot, imir| {
+        let seen = |irot: u8, imir: Option<u8>| {
             let mut description = Description::of(&file(irot, imir.unwrap_or(0))).unwrap();
             description.mirrored = imir.map(|axis| axis == 1);
             let upright = description.upright(stored.clone());
@@ -253,6 +295,19 @@ mod tests {
         // Axis 0 changes top and bottom, axis 1 left and right (libheif and Pillow agree).
         assert_eq!(seen(0, Some(0)), [[10, 11, 12], [0, 1, 2]]);
         assert_eq!(seen(0, Some(1)), [[2, 1, 0], [12, 11, 10]]);
+    }
+
+    #[test]
+    fn a_picture_may_be_a_part_of_what_is_stored() {
+        // 257x129 of 258x130, half a pixel to the left and above of the middle.
+        let minus = u32::MAX as usize;
+        assert_eq!(part(&[257, 1, 129, 1, minus, 2, minus, 2], [258, 130]), Some([0, 0, 257, 129]));
+        assert_eq!(part(&[100, 1, 50, 1, 10, 1, 0, 1], [200, 100]), Some([60, 25, 100, 50]));
+        for wrong in
+            [[300, 1, 50, 1, 0, 1, 0, 1], [100, 0, 50, 1, 0, 1, 0, 1], [100, 1, 50, 1, 90, 1, 0, 1]]
+        {
+            assert_eq!(part(&wrong, [200, 100]), None);
+        }
     }
 
     #[test]
