@@ -15,11 +15,12 @@ use super::{Ffmpeg, FfmpegError, MOST_PIXELS, in_own_group};
 const LONGEST: Duration = Duration::from_mins(2);
 
 impl Ffmpeg {
-    /// The picture of an HEIC or AVIF file, not turned, as a BMP file.
+    /// The picture of an HEIC or AVIF file, not turned, as a BMP file; `smooth` if colours between
+    /// the samples of chroma are mixed.
     ///
     /// # Errors
     /// [`FfmpegError`] if it cannot be decoded, or takes minutes.
-    pub(crate) fn still(&self, bytes: &[u8]) -> Result<Vec<u8>, FfmpegError> {
+    pub(crate) fn still(&self, bytes: &[u8], smooth: bool) -> Result<Vec<u8>, FfmpegError> {
         let unwritten = |error: std::io::Error| {
             FfmpegError::Unreadable(format!("no temporary file for it: {error}"))
         };
@@ -33,9 +34,9 @@ impl Ffmpeg {
         input.push(file.path());
         // Without a map, the tiles of a picture are put together.
         command.arg("-i").arg(input).args(["-an", "-sn", "-dn", "-frames:v", "1"]);
-        // As libavif and libheif make colours, to a level or two; a map or a filter would be at odds
-        // with tiles.
-        command.args(["-sws_flags", "bilinear+accurate_rnd+full_chroma_int"]);
+        // A filter would be at odds with tiles.
+        let interpolation = if smooth { "bilinear" } else { "neighbor" };
+        command.args(["-sws_flags", &format!("{interpolation}+accurate_rnd+full_chroma_int")]);
         command.args(["-c:v", "bmp", "-pix_fmt", "bgr24", "-f", "image2pipe", "-"]);
         in_own_group(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());

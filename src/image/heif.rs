@@ -196,7 +196,10 @@ pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbImage, ImageErr
         let (version, (major, minor)) = (ffmpeg.version, FOR_TILES);
         return Err(of_ffmpeg(FfmpegError::NoTiles { version, major, minor }));
     }
-    let bmp = ffmpeg.still(&without_turning(bytes)).map_err(of_ffmpeg)?;
+    // As libavif does, and libheif does not: each picture has the colours of its own library, to two
+    // levels.
+    let smooth = kind == Foreign::Avif;
+    let bmp = ffmpeg.still(&without_turning(bytes), smooth).map_err(of_ffmpeg)?;
     let stored = ::image::load_from_memory_with_format(&bmp, ImageFormat::Bmp)?.into_rgb8();
     let (width, height) = (description.width, description.height);
     if stored.dimensions() != (width, height) {
