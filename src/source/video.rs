@@ -305,7 +305,7 @@ mod tests {
         };
         let ntsc: Vec<u64> = (0..90_u64).map(|frame| (frame * 1001 * 2 + 30) / 60).collect();
         assert_eq!(chosen("every:1s", 0, None, &ntsc), [0, 1001, 2002]);
-        assert_eq!(chosen("every:1s", 1500, Some(2600), &ntsc), [1502, 2502]);
+        assert_eq!(chosen("every:1s", 1500, Some(2600), &ntsc), [1502, 2503]);
         assert_eq!(chosen("every:40", 0, None, &ntsc), [0, 1335, 2669]);
         // Several moments that pass without a frame are one frame.
         assert_eq!(
