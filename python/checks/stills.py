@@ -1,6 +1,6 @@
 """HEIC and AVIF as gemscope reads them, against the libraries that write them.
 
-    python export/checks/stills.py target/debug/gemscope [--ffmpeg FILE]
+    python python/checks/stills.py target/debug/gemscope [--ffmpeg FILE]
 
 60 pictures: a gradient with shapes, in five sizes and with all eight EXIF orientations, as HEIC (whole and of tiles, 8 and 10 bits) by pillow-heif and as AVIF by
 Pillow. Each must have the size of the upright picture, and differ from what its own library reads by less than 1.5 levels in the mean (chroma of odd sizes).
