@@ -30,7 +30,10 @@ impl Guard {
     /// # Errors
     /// 403 for a host or an origin of elsewhere, 401 without the token.
     pub(super) fn admit(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        // One, and no other that a proxy might have believed.
+        let mut hosts = headers.get_all(HOST).iter();
+        let host = hosts.next().filter(|_| hosts.next().is_none());
+        let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
         if self.local && !is_loopback(host) {
             return Err(forbidden(format!(
                 "the Host of the request is {host:?}, and only localhost and loopback addresses \
@@ -103,7 +106,7 @@ mod tests {
     fn admitted(guard: &Guard, headers: &[(&'static str, &str)]) -> u16 {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
-            map.insert(*name, value.parse().unwrap());
+            map.append(*name, value.parse().unwrap());
         }
         guard.admit(&map).map_or_else(|refusal| refusal.status().as_u16(), |()| 200)
     }
@@ -117,6 +120,7 @@ mod tests {
         for host in ["", "evil.example", "localhost.evil.example:8000", "10.0.0.1", "[fe80::1]:1"] {
             assert_eq!(admitted(&guard, &[("host", host)]), 403, "{host}");
         }
+        assert_eq!(admitted(&guard, &[("host", "localhost"), ("host", "evil.example")]), 403);
         let here = ("host", "localhost:8000");
         assert_eq!(admitted(&guard, &[here, ("origin", "http://localhost:8000")]), 200);
         for origin in ["http://localhost:3000", "https://evil.example", "null"] {

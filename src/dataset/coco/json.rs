@@ -264,7 +264,7 @@ impl<'de> Deserialize<'de> for Lenient<Numbers> {
 /// COCO's `segmentation`: polygons (one that stands by itself, as some tools have it, too), or the
 /// code of a mask.
 #[derive(Default)]
-pub(super) struct Segmentation(pub(super) Option<Outline>);
+pub(super) struct Segmentation(pub(super) Option<Box<Outline>>);
 
 impl<'de> Deserialize<'de> for Segmentation {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -345,7 +345,7 @@ impl<'de> Deserialize<'de> for Segmentation {
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Segmentation, E> {
                 let text = Some(text).filter(|text| !text.is_empty());
-                Ok(Segmentation(text.map(|text| Outline::Mask(text.into()))))
+                Ok(Segmentation(text.map(|text| Box::new(Outline::Mask(text.into())))))
             }
             fn visit_seq<A: de::SeqAccess<'de>>(
                 self,
@@ -363,11 +363,11 @@ impl<'de> Deserialize<'de> for Segmentation {
                 }
                 polygons.shrink_to_fit();
                 let any = polygons.iter().any(|polygon| !polygon.is_empty());
-                Ok(Segmentation(any.then_some(Outline::Polygons(polygons))))
+                Ok(Segmentation(any.then(|| Box::new(Outline::Polygons(polygons)))))
             }
             fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
                 let mask = Map::deserialize(de::value::MapAccessDeserializer::new(map))?;
-                Ok(Segmentation(Some(Outline::Mask(mask.into()))))
+                Ok(Segmentation(Some(Box::new(Outline::Mask(mask.into())))))
             }
         }
         deserializer.deserialize_any(Visitor)
@@ -430,8 +430,16 @@ pub(super) struct RawAnnotation {
     pub(super) score: Number,
     #[serde(default)]
     pub(super) segmentation: Segmentation,
-    #[serde(flatten)]
-    pub(super) more: Map<String, Value>,
+    #[serde(flatten, deserialize_with = "if_any")]
+    pub(super) more: Option<Box<Map<String, Value>>>,
+}
+
+/// The fields that are left, if there are any.
+fn if_any<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Box<Map<String, Value>>>, D::Error> {
+    let fields = Map::deserialize(deserializer)?;
+    Ok((!fields.is_empty()).then(|| Box::new(fields)))
 }
 
 #[derive(Deserialize)]

@@ -69,10 +69,10 @@ pub struct Annotation {
     pub crowd: bool,
     /// How sure its maker is.
     pub score: Option<f64>,
-    /// Its outline.
-    pub outline: Option<Outline>,
-    /// Its further fields.
-    pub more: Map<String, Value>,
+    /// Its outline. In a box of its own, as most have none, and a file has millions.
+    pub outline: Option<Box<Outline>>,
+    /// Its further fields, if it has any.
+    pub more: Option<Box<Map<String, Value>>>,
 }
 
 /// One of `categories`.
@@ -352,7 +352,7 @@ impl Instances {
                     crowd: object.crowd,
                     score: object.score,
                     outline: None,
-                    more: Map::new(),
+                    more: None,
                 }
             }));
         }
@@ -419,7 +419,7 @@ fn checked_annotation(
     let kind = "annotations of categories that are not there";
     let category = place(raw.category_id, categories, "category", kind)?;
     let outline = raw.segmentation.0;
-    let around = match &outline {
+    let around = match outline.as_deref() {
         Some(Outline::Polygons(polygons)) => model::bounds(polygons),
         _ => None,
     };
@@ -598,7 +598,7 @@ pub(in super::super) fn dataset(
             splits: Splits::default(),
             objects: Vec::new(),
             file,
-            more: boxed(entry.more),
+            more: (!entry.more.is_empty()).then(|| Box::new(entry.more)),
         });
     }
     for annotation in instances.annotations {
@@ -617,8 +617,8 @@ pub(in super::super) fn dataset(
                 area: annotation.area,
                 id: annotation.id,
                 score: annotation.score,
-                outline: annotation.outline.map(Box::new),
-                more: boxed(annotation.more),
+                outline: annotation.outline,
+                more: annotation.more,
             };
             // The area of a box is cut with it, that of an outline is not.
             if !object.has_own_area() && bbox != whole {
@@ -642,11 +642,6 @@ pub(in super::super) fn dataset(
         categories.into_iter().map(|category| (category.name, category.more)).unzip();
     let coco = CocoFields { file: instances.fields, categories: fields };
     Dataset { categories, category_ids, images, coco: Some(Box::new(coco)) }
-}
-
-/// A map, if it has anything.
-fn boxed(map: Map<String, Value>) -> Option<Box<Map<String, Value>>> {
-    (!map.is_empty()).then(|| Box::new(map))
 }
 
 #[cfg(test)]
