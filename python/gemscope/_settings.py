@@ -15,6 +15,7 @@ class QuestionSettings(TypedDict, total=False):
 
     per_label: bool | None
     answer: Literal["boxes", "text"] | None
+    schema: _Path | None
     system: str | None
     thinking: bool | None
     image_newlines: bool | None

@@ -44,7 +44,7 @@ _IMAGES = ("image", "bytes")
 #: Settings that say which images there are, what computes, and where something lies.
 _CHOOSE = ("exclude", "limit", "sample", "max_depth")
 _COMPUTE = ("device", "threads", "keep_graphs", "concurrency", "server_wait")
-_PATHS = ("model", "calibration", "labels_map")
+_PATHS = ("model", "calibration", "labels_map", "schema")
 #: What is written below the directory of a run.
 _RECORDS, _CHECKPOINT, _SETTINGS = "records", "checkpoint", "ray.json"
 
