@@ -214,7 +214,7 @@ fn make(
         let kept = directory.write(Rubric::KEPT, text.as_bytes());
         kept.map_err(|problem| failed(&problem))?;
         let exported =
-            export_verdicts(&judged, &shown.run, &VerdictFormat::ALL, sort, None, directory);
+            export_verdicts(&judged, &shown.run, &VerdictFormat::USUAL, sort, None, directory);
         let mut summary = shown.summary();
         summary.add_outcome(&finished.outcome);
         (summary, exported)

@@ -4,16 +4,17 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use gemscope::dataset::ReadOptions;
-use gemscope::export;
+use gemscope::export::{self, Format};
 use gemscope::journal::place;
 use gemscope::record::AnswerStatus;
-use gemscope::session::{DetectConfig, Pipeline, PipelineError, Session, Summary};
-use gemscope::source;
+use gemscope::session::{DetectConfig, FinishedRun, Pipeline, PipelineError, Session, Summary};
+use gemscope::source::{self, Source};
 
 use super::args::ControlArgs;
 use super::choice::{besides, made_good, say_advice};
 use super::device;
 use super::progress::Progress;
+use super::watch::{self, WatchArgs};
 use super::{Ending, Global, convert, dry_run, ending, messages, output, plain, raised, signals};
 
 /// Find things in images
@@ -41,6 +42,8 @@ pub(crate) struct Args {
     out: Option<PathBuf>,
     #[command(flatten)]
     control: ControlArgs,
+    #[command(flatten)]
+    watch: WatchArgs,
     /// Print the summary as JSON
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -93,6 +96,25 @@ pub(super) fn run_pipeline(
     if let Some(dataset) = &args.only_unlabelled {
         choice.known.names = labelled(dataset)?;
     }
+    let list = |fresh: bool| -> anyhow::Result<_> {
+        let source = source::list_chosen(&args.inputs, args.out.as_deref(), &choice)?;
+        Ok(place(source, args.out().filter(|_| !fresh))?)
+    };
+    if let (true, Some(out)) = (args.watch.watch, args.out()) {
+        device::say(model);
+        let progress = Progress::new();
+        let mut session = Session::open(config, &progress)?;
+        let mut options =
+            args.control.run_options(out, run, &preprocess.limits, signals::stop_flag()?);
+        options.pipeline = pipeline;
+        let (source, finished) =
+            watch::run(&args.watch, &mut session, &mut options, list, |source, _| {
+                messages::say(&format!("{} images", source.images.len()));
+                Ok(())
+            })?;
+        drop(session);
+        return finish(args, &source, &finished, &formats);
+    }
     let source = source::list_chosen(&args.inputs, args.out.as_deref(), &choice)?;
     if let Some(dataset) = &args.only_unlabelled {
         let dataset = dataset.display();
@@ -117,13 +139,23 @@ pub(super) fn run_pipeline(
     // Drop the session and its memory first: the records need room.
     let finished = session.run(&source, &placement, &options).map_err(raised)?;
     drop(session);
+    finish(args, &source, &finished, &formats)
+}
 
-    let (shown, mut summary) = finished.shown(&source, run.keep_missing).map_err(raised)?;
+/// Exports, the summary, and how it ended.
+fn finish(
+    args: &Args,
+    source: &Source,
+    finished: &FinishedRun,
+    formats: &[Format],
+) -> anyhow::Result<Ending> {
+    let run = &args.pipeline.run;
+    let (shown, mut summary) = finished.shown(source, run.keep_missing).map_err(raised)?;
     super::say_missing(shown.missing, &source.root, run.keep_missing);
-    summary.written.push(out.join("journal.jsonl"));
+    summary.written.push(finished.directory.output().join("journal.jsonl"));
     let (sort, group_by) = (args.pipeline.export.sort, args.pipeline.export.group_by);
     let options = export::Options { sort, group_by, ..Default::default() };
-    let exported = export::export(&shown.run, &options, &formats, finished.directory.output());
+    let exported = export::export(&shown.run, &options, formats, finished.directory.output());
     let of_labels = shown.run.selection.remarks_of_labels();
     for remark in of_labels.chain(exported.remarks.iter().cloned()) {
         messages::say(&plain::line(&remark));

@@ -34,6 +34,7 @@ mod serve;
 mod setup;
 mod shell;
 mod signals;
+mod watch;
 
 use std::borrow::Cow;
 use std::ffi::OsString;

@@ -135,8 +135,17 @@ mod tests {
     fn every_flag_of_detect_has_its_place() {
         let command = detect::Args::augment_args(clap::Command::new("detect"));
         let sections = Pipeline::sections();
-        let elsewhere =
-            ["out", "fresh", "adopt", "retry_failed", "json", "dry_run", "only_unlabelled"];
+        let elsewhere = [
+            "out",
+            "fresh",
+            "adopt",
+            "retry_failed",
+            "json",
+            "dry_run",
+            "only_unlabelled",
+            "watch",
+            "idle",
+        ];
         for arg in command.get_arguments() {
             let id = arg.get_id().as_str();
             let places = sections.iter().filter(|(_, keys)| keys.contains(&id)).count();

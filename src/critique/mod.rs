@@ -17,6 +17,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod agreement;
 pub mod clauses;
 mod condition;
 mod frame;
@@ -26,6 +27,7 @@ mod rubric;
 mod settings;
 mod statistics;
 
+pub use agreement::{Agreement, ColumnAgreement, Confusion, LabelsError, Numbers};
 pub use frame::{AxisFigures, Frame};
 pub use gate::{GateError, Gates, Judged, Verdict};
 pub use overrules::{Overrules, OverrulesError};

@@ -173,7 +173,7 @@ pub const DISAGREEMENT: f64 = 0.5;
 
 /// The rank of each value among all, 0 for the least and 1 for the greatest; equal values share the
 /// mean of their ranks.
-fn ranks(values: &[f64]) -> Vec<f64> {
+pub(super) fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mut ranks = vec![0.0; values.len()];

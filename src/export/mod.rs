@@ -46,8 +46,8 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use critique::{
-    Critique, MovedFrames, VerdictFormat, export_verdicts, keep_overrules, kept_overrules,
-    move_frames, read_overrules, write_pairs,
+    Critique, MovedFrames, RatedFrames, VerdictFormat, export_verdicts, keep_overrules,
+    kept_overrules, move_frames, rate_in_xmp, read_overrules, write_pairs,
 };
 pub use data_set::data_set;
 pub use jsonl::jsonl_line;

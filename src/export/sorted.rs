@@ -106,7 +106,7 @@ pub(super) fn write(
 }
 
 /// Puts an image under each of `names`; the inner error says why it is not there.
-fn put(
+pub(super) fn put(
     sorted: &Fresh<'_>,
     images: &Images<'_>,
     record: &Record,

@@ -40,7 +40,7 @@ impl Control {
     }
 
     /// Whether the run is to stop.
-    pub(super) fn is_stopped(&self) -> bool {
+    pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
 }

@@ -69,6 +69,9 @@ pub enum SessionError {
     /// The caller gave no engine.
     #[error("there is no engine to answer")]
     NoEngine,
+    /// Folders were watched, and nothing came.
+    #[error("no image came while the folders were watched")]
+    NothingCame,
     /// A model is looked at, and it is on a server.
     #[error("a server's model has no files here")]
     ServerHasNoFiles,

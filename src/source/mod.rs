@@ -13,6 +13,7 @@
 //! ```
 
 mod archive;
+mod arrivals;
 mod choice;
 mod content;
 mod inputs;
@@ -37,6 +38,7 @@ use thiserror::Error;
 
 use archive::has_extension;
 pub use archive::{Packed, Span};
+pub use arrivals::Arrivals;
 use choice::Excluded;
 pub use choice::{Choice, Known, Most};
 pub use content::Content;

@@ -253,3 +253,83 @@ fn one_frame_in_a_script_ends_with_its_verdict() {
     let out = dir.path().join("other");
     assert_eq!(critique(&[&broken], &out, &["--exit-by-verdict", "--export", "none"]).0, Some(2));
 }
+
+/// Frames come at intervals, some in pieces; each is judged once, and none half.
+#[test]
+fn a_watched_folder_is_judged_while_it_is_filled() {
+    use std::io::Write as _;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    let dir = tempfile::tempdir().unwrap();
+    let (all, out) = (frames(dir.path()), dir.path().join("run"));
+    let frames = dir.path().join("watched");
+    fs::create_dir(&frames).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_gemscope"));
+    command.args(["critique", "--watch", "--idle", "9s", "--model", "demo", "--out"]);
+    command.arg(&out).arg(&frames).stdout(std::process::Stdio::null());
+    let mut watching = command.spawn().unwrap();
+    let pictures = files(&all).into_iter().filter(|(path, _)| path.extension().unwrap() != "txt");
+    for (place, (path, bytes)) in pictures.enumerate().take(8) {
+        let target = frames.join(path.file_name().unwrap());
+        if place % 4 == 1 {
+            // Longer between its pieces than a file needs to count as written.
+            let mut file = fs::File::create(&target).unwrap();
+            file.write_all(&bytes[..bytes.len() / 2]).unwrap();
+            sleep(Duration::from_secs(4));
+            file.write_all(&bytes[bytes.len() / 2..]).unwrap();
+        } else {
+            fs::write(&target, bytes).unwrap();
+        }
+        sleep(Duration::from_millis(150 * place as u64));
+    }
+    assert!(watching.wait().unwrap().success());
+    let journal = json_lines(fs::read_to_string(out.join("journal.jsonl")).unwrap());
+    assert_eq!(journal.len(), 8, "each once");
+    assert!(journal.iter().all(|record| record["status"] == "ok" && record["notes"].is_null()));
+    assert_eq!(verdicts(&out).len(), 8);
+    assert!(out.join("sheet/index.html").is_file());
+}
+
+#[test]
+fn kept_frames_have_captions_and_labels_of_people_are_compared() {
+    let dir = tempfile::tempdir().unwrap();
+    let (frames, out) = (frames(dir.path()), dir.path().join("run"));
+    let (code, said) = critique(&[&frames], &out, &["--export", "jsonl,lists,training"]);
+    assert_eq!(code, Some(0), "{said}");
+    let lines = json_lines(fs::read_to_string(out.join("training/metadata.jsonl")).unwrap());
+    assert_eq!(lines.len(), names(&out, "keep").len());
+    for line in &lines {
+        let path = out.join("training").join(line["file_name"].as_str().unwrap());
+        let caption = fs::read_to_string(path.with_extension("txt")).unwrap();
+        assert!(path.is_file() && caption == line["text"].as_str().unwrap(), "{line}");
+        let beside = frames.join(line["file_name"].as_str().unwrap()).with_extension("txt");
+        assert!(!beside.exists() || fs::read_to_string(beside).unwrap() == caption);
+    }
+    // Ratings beside the frames: theirs stay in what is there.
+    let (first, verdict) =
+        (verdicts(&out)[0]["image"].clone(), verdicts(&out)[0]["verdict"].clone());
+    let rating = if verdict == "keep" { "=\"5\"" } else { "=\"" };
+    let flags = ["--report-only", "--export", "none", "--xmp"];
+    for _ in 0..2 {
+        let (code, said) = critique(&[], &out, &flags);
+        assert!(code == Some(0) && said.contains("12 frames have their rating"), "{said}");
+    }
+    let xmp = frames.join(first.as_str().unwrap()).with_extension("xmp");
+    let xmp = fs::read_to_string(xmp).unwrap();
+    assert!(xmp.contains(&format!("xmp:Rating{rating}")) && xmp.matches("Rating").count() == 1);
+    let labels = dir.path().join("labels.csv");
+    let rows = verdicts(&out).into_iter().enumerate().map(|(place, one)| {
+        let verdict = if place == 0 { "review" } else { one["verdict"].as_str().unwrap() };
+        format!("{},{verdict},{}\n", one["image"].as_str().unwrap(), one["axes"][0]["value"])
+    });
+    let rows: String = rows.collect();
+    fs::write(&labels, format!("image,verdict,sharpness\n{rows}no.png,keep,\n")).unwrap();
+    let flags = ["--report-only", "--export", "none", "--agree", labels.to_str().unwrap()];
+    let (code, said) = critique(&[], &out, &flags);
+    assert!(code == Some(0) && said.contains("12 frames, 1 rows of no frame"), "{said}");
+    assert!(said.contains("sharpness: rank correlation 1.00"), "{said}");
+    let agreement: Value = crate::support::json(out.join("agreement.json"));
+    assert_eq!(agreement["columns"][0][0], "verdict", "{agreement}");
+    assert!(agreement["columns"][0][1]["same"].as_f64().unwrap() > 0.9);
+}

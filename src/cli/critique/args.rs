@@ -16,6 +16,7 @@ use gemscope::session::{CritiqueConfig, PipelineError};
 use super::super::Global;
 use super::super::args::ControlArgs;
 use super::super::device;
+use super::super::watch::WatchArgs;
 
 /// How frames are put into folders of their verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +73,7 @@ pub(crate) struct Args {
     pub(super) report_only: bool,
     /// Compare the frames of one name in two folders, each pair in both orders: which is better.
     /// Needs a model that looks at two images
-    #[arg(long, conflicts_with_all = ["report_only", "generation", "group_by", "sort", "export", "shard", "overrule", "exit_by_verdict"])]
+    #[arg(long, conflicts_with_all = ["report_only", "generation", "group_by", "sort", "export", "shard", "overrule", "exit_by_verdict", "agree", "xmp"])]
     pub(super) pair: bool,
     /// How the frames were made, if their files do not say: a CSV with the columns image and
     /// prompt, negative_prompt, model, seed ...
@@ -93,11 +94,20 @@ pub(crate) struct Args {
     /// verdict (keep, review, reject, or rules to take one back), as the contact sheet saves it
     #[arg(long, value_name = "FILE")]
     pub(super) overrule: Option<PathBuf>,
+    /// Write the verdicts as rating and label into an .xmp file beside each frame, for photo
+    /// managers: 5 and Green, 3 and Yellow, -1 and Red. Other fields of such a file stay
+    #[arg(long)]
+    pub(super) xmp: bool,
     /// End with the worst verdict as exit code: 0 keep, 10 review, 11 reject. A frame that cannot
     /// be read ends with 2, as always
     #[arg(long)]
     pub(super) exit_by_verdict: bool,
-    /// Files to write, separated by commas: jsonl, csv, lists, statistics, sheet; or none
+    /// How far verdicts and axes agree with what people said: a CSV with the column image, and
+    /// verdict or names of axes, as words or as numbers from 0 to 1
+    #[arg(long, value_name = "FILE")]
+    pub(super) agree: Option<PathBuf>,
+    /// Files to write, separated by commas: jsonl, csv, lists, statistics, sheet; training, a
+    /// folder of the kept with captions; or none
     #[arg(long, value_name = "FORMATS", default_value = "jsonl,csv,lists,statistics,sheet")]
     pub(super) export: String,
     #[command(flatten)]
@@ -123,6 +133,8 @@ pub(crate) struct Args {
     pub(super) run: RunSection,
     #[command(flatten)]
     pub(super) control: ControlArgs,
+    #[command(flatten)]
+    pub(super) watch: WatchArgs,
     /// Print the summary as JSON
     #[arg(long)]
     pub(super) json: bool,

@@ -4,6 +4,7 @@
 //! an axis, verdicts, lists, statistics. Promises: a frame in the journal is never asked about
 //! again, unless its file has changed; rules and weights can be changed without a model.
 
+mod agreement;
 mod args;
 mod moving;
 mod pairs;
@@ -12,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use gemscope::critique::{Gates, Kind, Overrules, Rubric, Verdict};
+use gemscope::critique::{Agreement, Gates, Kind, Overrules, Rubric, Verdict};
 use gemscope::export::{self, Critique, VerdictFormat, export_verdicts};
 use gemscope::files;
 use gemscope::journal::{RunDirectory, place, read_journal};
@@ -28,7 +29,7 @@ use self::args::Sort;
 use super::choice::{besides, made_good, say_advice};
 use super::device;
 use super::progress::Progress;
-use super::{Ending, Global, detect, ending, messages, output, plain, raised, signals};
+use super::{Ending, Global, detect, ending, messages, output, plain, raised, signals, watch};
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let formats = match args.export.as_str() {
@@ -53,23 +54,44 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
             return Err(SessionError::RubricNeedsModel { rubric: rubric.name }.into());
         }
     }
+    if args.watch.watch && (args.pair || config.is_none()) {
+        bail!("--watch asks about frames as they come: not with --pair, --report-only, --undo");
+    }
     let config = match config {
         Some(config) if args.pair => return pairs::run(args, config),
         config => config,
     };
+    let labels = args
+        .agree
+        .as_deref()
+        .map(|path| files::read_text(path).with_context(|| path.display().to_string()));
+    let labels = labels.transpose()?;
     let by_hand = args.overrule.as_deref().map(export::read_overrules).transpose()?;
     let (directory, rated) = if let Some(config) = config {
         let choice = args.choice.choice(&args.decoding.sampling)?;
-        let source = source::list_chosen(&moving::inputs(args)?, Some(&args.out), &choice)?;
-        say_advice(&source);
-        let (source, placement) =
-            place(source, Some(args.out.as_path()).filter(|_| !args.control.fresh))?;
+        let list = |fresh: bool| -> anyhow::Result<_> {
+            let source = source::list_chosen(&moving::inputs(args)?, Some(&args.out), &choice)?;
+            if !args.watch.watch {
+                say_advice(&source);
+            }
+            Ok(place(source, Some(args.out.as_path()).filter(|_| !fresh))?)
+        };
+        let first = if args.watch.watch { None } else { Some(list(args.control.fresh)?) };
         device::say(&args.model);
         let progress = Progress::new();
-        let options =
+        let mut options =
             args.control.run_options(&args.out, &args.run, &args.limits, signals::stop_flag()?);
-        let finished =
-            Session::open(config, &progress)?.run(&source, &placement, &options).map_err(raised)?;
+        let mut session = Session::open(config, &progress)?;
+        let (source, finished) = if let Some((source, placement)) = first {
+            let finished = session.run(&source, &placement, &options).map_err(raised)?;
+            (source, finished)
+        } else {
+            let watched = Watched { args, rubric: &rubric, gates: &gates, formats: &formats };
+            watch::run(&args.watch, &mut session, &mut options, list, |source, finished| {
+                watched.write(source, finished)
+            })?
+        };
+        drop(session);
         let FinishedRun { directory, outcome, besides, rows_of_no_frame } = finished;
         (directory, Some((source, outcome, besides, rows_of_no_frame)))
     } else {
@@ -113,8 +135,40 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         missing,
         besides,
         strangers,
+        labels: labels.as_deref(),
     };
     judgement.finish(&judged, &shown.run, outcome)
+}
+
+/// What is written while frames come.
+struct Watched<'a> {
+    args: &'a Args,
+    rubric: &'a Rubric,
+    gates: &'a Gates,
+    formats: &'a [VerdictFormat],
+}
+
+impl Watched<'_> {
+    /// Lists and tables; what takes longer is written in the end.
+    fn write(&self, source: &Source, finished: &FinishedRun) -> anyhow::Result<()> {
+        let quick = [VerdictFormat::Jsonl, VerdictFormat::Csv, VerdictFormat::Lists];
+        let formats: Vec<_> =
+            self.formats.iter().copied().filter(|format| quick.contains(format)).collect();
+        let shown = show(self.args, Some(source), false)?;
+        let overrules = export::kept_overrules(&self.args.out)?;
+        let records = &shown.run.selection.records;
+        let judged = Critique::of(records, self.rubric, self.gates, &overrules, None);
+        let out = finished.directory.output();
+        let exported = export_verdicts(&judged, &shown.run, &formats, None, None, out);
+        for failure in &exported.failures {
+            messages::error(&plain::line(&failure.to_string()));
+        }
+        let count =
+            |verdict: Verdict| judged.judged.iter().filter(|one| one.verdict == verdict).count();
+        let counts = Verdict::ALL.map(|verdict| format!("{verdict} {}", count(verdict)));
+        messages::say(&format!("{} frames: {}", judged.records.len(), counts.join(", ")));
+        Ok(())
+    }
 }
 
 /// The records of the run. Unless they were asked for just now, damaged lines are said.
@@ -211,6 +265,8 @@ struct Judgement<'a> {
     missing: usize,
     besides: Besides,
     strangers: Option<usize>,
+    /// The text of the table of what people said.
+    labels: Option<&'a str>,
 }
 
 /// The figures of a critique, for the table at its end and for `--json`.
@@ -234,6 +290,9 @@ struct Figures {
     /// names, by the axis.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     not_asked: BTreeMap<String, usize>,
+    /// How far people's labels agree, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agreement: Option<Agreement>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<Summary>,
     written: Vec<PathBuf>,
@@ -245,6 +304,14 @@ fn is_zero(count: &usize) -> bool {
 }
 
 impl Judgement<'_> {
+    fn agreement(&self, judged: &Critique<'_>) -> anyhow::Result<Option<Agreement>> {
+        let of =
+            |text| Agreement::of(text, judged.records, &judged.frames, &judged.judged, self.rubric);
+        let name =
+            || self.args.agree.as_ref().map_or_else(String::new, |path| path.display().to_string());
+        self.labels.map(of).transpose().with_context(name)
+    }
+
     fn finish(
         &self,
         judged: &Critique<'_>,
@@ -268,6 +335,7 @@ impl Judgement<'_> {
             verdicts: Verdict::ALL.map(|verdict| (verdict, 0)).into(),
             rules: Vec::new(),
             not_asked: BTreeMap::new(),
+            agreement: self.agreement(judged)?,
             run: None,
             written: vec![out.join("journal.jsonl"), kept],
         };
@@ -290,6 +358,13 @@ impl Judgement<'_> {
             summary.add_outcome(&outcome);
         }
         exported.remarks.iter().for_each(|remark| messages::say(&plain::line(remark)));
+        if args.xmp {
+            moving::rate(judged, shown)?;
+        }
+        if let Some(agreement) = &figures.agreement {
+            let text = serde_json::to_vec_pretty(agreement)?;
+            figures.written.push(out.write("agreement.json", &text)?);
+        }
         figures.written.extend(exported.written.iter().cloned());
         let (failed, left) = (summary.failures.len(), summary.left);
         figures.run = outcome.map(|_| summary);
@@ -340,6 +415,7 @@ impl Judgement<'_> {
                      known, or says nothing that a picture can show): {count}"
             )
         }));
+        lines.extend(figures.agreement.iter().flat_map(agreement::lines));
         if figures.overrules_of_no_frame > 0 {
             lines.push(format!(
                 "verdicts by hand that are of no frame here: {}",

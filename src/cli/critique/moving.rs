@@ -1,8 +1,8 @@
-//! `--sort move` and `--undo`.
+//! What is done with the frames themselves: `--sort move`, `--undo`, `--xmp`.
 
 use std::path::PathBuf;
 
-use gemscope::export::{self, Critique, move_frames};
+use gemscope::export::{self, Critique, move_frames, rate_in_xmp};
 use gemscope::journal::{MovedFiles, RunDirectory, rename_records};
 use gemscope::record::Manifest;
 
@@ -54,6 +54,14 @@ pub(super) fn undo(directory: &RunDirectory) -> anyhow::Result<()> {
     rename_records(directory, &undone.back)?;
     say_left("stays where it is", &undone.left);
     messages::say(&format!("{} files are back where they were.", undone.back.len()));
+    Ok(())
+}
+
+/// Writes the verdicts into files beside the frames.
+pub(super) fn rate(judged: &Critique<'_>, run: &export::Run) -> anyhow::Result<()> {
+    let rated = rate_in_xmp(judged, run)?;
+    say_left("has no rating", &rated.left);
+    messages::say(&format!("{} frames have their rating in an .xmp file.", rated.rated));
     Ok(())
 }
 

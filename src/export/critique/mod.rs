@@ -8,6 +8,8 @@ mod by_hand;
 mod moving;
 mod sheet;
 mod tables;
+mod training;
+mod xmp;
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
@@ -15,6 +17,7 @@ use std::str::FromStr;
 pub use by_hand::{keep_overrules, kept_overrules, read_overrules};
 pub use moving::{MovedFrames, move_frames};
 pub use tables::write_pairs;
+pub use xmp::{RatedFrames, rate_in_xmp};
 
 use super::options::SortBy;
 use super::sorted;
@@ -38,11 +41,17 @@ pub enum VerdictFormat {
     Statistics,
     /// `sheet/`: a contact sheet for a browser.
     Sheet,
+    /// `training/`: the kept frames with captions.
+    Training,
 }
 
 impl VerdictFormat {
     /// Every format.
-    pub const ALL: [Self; 5] = [Self::Jsonl, Self::Csv, Self::Lists, Self::Statistics, Self::Sheet];
+    pub const ALL: [Self; 6] =
+        [Self::Jsonl, Self::Csv, Self::Lists, Self::Statistics, Self::Sheet, Self::Training];
+    /// Those that are written unless others are asked for.
+    pub const USUAL: [Self; 5] =
+        [Self::Jsonl, Self::Csv, Self::Lists, Self::Statistics, Self::Sheet];
 
     /// The format's name on the command line.
     pub fn as_str(self) -> &'static str {
@@ -52,6 +61,7 @@ impl VerdictFormat {
             Self::Lists => "lists",
             Self::Statistics => "statistics",
             Self::Sheet => "sheet",
+            Self::Training => "training",
         }
     }
 }
@@ -137,6 +147,7 @@ pub fn export_verdicts(
                 super::write_json(out, "statistics.json", &critique.statistics(), &mut exported)
             }
             VerdictFormat::Sheet => sheet::write(critique, run, out, &mut exported),
+            VerdictFormat::Training => training::write(critique, run, out, &mut exported),
         };
         exported.keep(format.as_str(), written);
     }

@@ -92,7 +92,7 @@ function selectButton(at, place) {
 
 function handButtons() {
   return Object.entries(HAND_KEYS).map(([key, verdict]) =>
-    button(() => overrule(verdict), { class: `hand ${verdict}`, title: verdict === BACK ? `What the rules say (${key})` : `By hand: ${verdict} (${key})` },
+    button(() => overrule(verdict), { class: `hand ${verdict === BACK ? "back" : verdict}`, title: verdict === BACK ? `What the rules say (${key})` : `By hand: ${verdict} (${key})` },
       verdict === BACK ? "Rules" : element("span", { "aria-hidden": "true" }, `${SIGNS[verdict]} `), verdict === BACK ? "" : verdict));
 }
 
