@@ -2,10 +2,15 @@
 
 use std::borrow::Cow;
 
+use serde::ser::Error as _;
+
 use super::super::{Dataset, Image};
 use super::json::{
     Info, WrittenAnnotation, WrittenCategory, WrittenImage, WrittenInstances, WrittenOutline,
 };
+
+/// Bytes of an image or an annotation, more than most have.
+const ROOM: usize = 512;
 
 /// How a COCO file counts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -108,5 +113,11 @@ pub(crate) fn text(
             more.is_none_or(|more| !more.contains_key("supercategory")).then_some("");
         instances.categories.push(WrittenCategory { id, name, supercategory, more });
     }
-    Ok(serde_json::to_string(&instances)? + "\n")
+    // A text that grows is copied, and for a moment there three times; what is not written of its
+    // room takes no memory.
+    let entries = instances.images.len() + instances.annotations.len();
+    let mut text = Vec::with_capacity(ROOM * (entries + 1));
+    serde_json::to_writer(&mut text, &instances)?;
+    text.push(b'\n');
+    String::from_utf8(text).map_err(serde_json::Error::custom)
 }
