@@ -54,6 +54,13 @@ pub enum HttpError {
     },
 }
 
+impl HttpError {
+    /// Whether nothing answered at all.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
+
 /// A response, and the address that it came from.
 pub(crate) type Response = ureq::http::Response<ureq::Body>;
 

@@ -76,7 +76,7 @@ struct SelectArgs {
 
 /// How data sets are made.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Data sets (coco, yolo, voc, label-studio)")]
+#[command(next_help_heading = "Data sets")]
 struct DataSetArgs {
     /// The share of images for validation, 0 to 1; a hash of its name decides which part an image
     /// belongs to

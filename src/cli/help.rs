@@ -4,6 +4,8 @@
 //! `-h` shows the flags that most people need, and two examples; a sentence for a flag that other
 //! tools have under another name. Promises: `--help` shows every flag.
 
+use std::path::Path;
+
 use clap::Command;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
@@ -61,12 +63,25 @@ const SHORT: [Short; 3] = [
         shown: &["runs", "to", "out", "images", "min_score", "split", "categories"],
         examples: "Examples:
   gemscope export runs/photos --to coco,csv
-  gemscope export runs/photos --to yolo --split 0.2 --min-score 0.3 --out datasets/photos",
+  gemscope export runs/photos --to yolo --split 0.2 --min-score 0.3 --out datasets/photos
+  gemscope export runs/photos --to roboflow --split 0.2 --out datasets/rfdetr   # for RF-DETR",
     },
 ];
 
 /// Examples of commands whose short help is whole.
-const EXAMPLES: [(&str, &str); 3] = [
+const EXAMPLES: [(&str, &str); 5] = [
+    (
+        "model",
+        "Examples:
+  gemscope model download onnx-community/gemma-4-E2B-it-ONNX
+  gemscope detect photos/ --labels cat --model onnx-community/gemma-4-E2B-it-ONNX --out runs/cats",
+    ),
+    (
+        "serve",
+        "Examples:
+  gemscope serve --model MODEL --labels \"person,dog\" --out runs/served
+  curl --data-binary @photo.jpg 'http://127.0.0.1:8000/v1/detect?labels=cat,dog&name=photo.jpg'",
+    ),
     (
         "parse",
         "Examples:
@@ -109,7 +124,15 @@ pub(super) fn with_short_help(mut command: Command) -> Command {
 /// Flags of other tools, and what says the same here.
 const OF_OTHERS: [(&[&str], &str); 19] = [
     (
-        &["conf", "conf-thres", "conf-threshold", "confidence", "threshold", "score-threshold"],
+        &[
+            "conf",
+            "conf-thres",
+            "conf-threshold",
+            "confidence",
+            "confidence-threshold",
+            "threshold",
+            "score-threshold",
+        ],
         "--min-score",
     ),
     (
@@ -138,8 +161,46 @@ const OF_OTHERS: [(&[&str], &str); 19] = [
     (&["format", "output-format", "formats"], "--export (of export and convert: --to)"),
 ];
 
-/// What to write in place of the flag that clap does not know, if other tools have it.
-pub(super) fn advice(error: &clap::Error) -> Option<String> {
+/// What to write in place of a command that there is not.
+const OF_OTHER_COMMANDS: [(&[&str], &str); 6] = [
+    (&["find", "count", "crop", "predict", "label", "annotate"], "detect"),
+    (&["judge", "rate", "score", "sort", "filter"], "critique"),
+    (&["merge", "join"], "export RUN RUN ... --to run --out DIR, or convert for datasets"),
+    (&["download", "pull", "fetch"], "model download OWNER/NAME"),
+    (&["models", "list"], "model list"),
+    (&["val", "validate", "evaluate"], "eval"),
+];
+
+/// What to write in place of a flag or command that clap does not know: ours that other tools call
+/// so, or the command whose flag it is. Nothing that clap guesses stands beside it, and nothing
+/// that it guesses may be a flag which gives up answers or takes over files.
+pub(super) fn advise(command: &Command, error: &mut clap::Error) -> Option<String> {
+    let advice = of_command(error).or_else(|| of_flag(command, error));
+    let guess = format!("{:?}", error.get(ContextKind::SuggestedArg));
+    if advice.is_some() || ["--fresh", "--adopt"].iter().any(|flag| guess.contains(flag)) {
+        for kind in
+            [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::Suggested]
+        {
+            error.remove(kind);
+        }
+    }
+    advice
+}
+
+fn of_command(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(written)) = error.get(ContextKind::InvalidSubcommand) else {
+        return None;
+    };
+    let named = |(names, _): &&(&[&str], _)| names.contains(&written.as_str());
+    if let Some((_, here)) = OF_OTHER_COMMANDS.iter().find(named) {
+        return Some(format!("what other tools call {written} is here gemscope {here}"));
+    }
+    Path::new(written).exists().then(|| {
+        format!("{written} is a file or folder: gemscope detect {written} ... asks about it")
+    })
+}
+
+fn of_flag(command: &Command, error: &clap::Error) -> Option<String> {
     if error.kind() != ErrorKind::UnknownArgument {
         return None;
     }
@@ -147,12 +208,19 @@ pub(super) fn advice(error: &clap::Error) -> Option<String> {
         return None;
     };
     let flag = written.split('=').next()?;
+    if matches!(flag, "--resume" | "--continue" | "--exist-ok") {
+        return Some("a run goes on by itself: the same command on the same --out".into());
+    }
     if matches!(flag, "-r" | "-R" | "--recursive") {
         return Some("folders are searched to any depth; --max-depth 1 takes one level".into());
     }
     let name = flag.strip_prefix("--")?.replace('_', "-");
-    let here = OF_OTHERS.iter().find(|(names, _)| names.contains(&name.as_str()))?.1;
-    Some(format!("what other tools call {flag} is here {here}"))
+    if let Some((_, here)) = OF_OTHERS.iter().find(|(names, _)| names.contains(&name.as_str())) {
+        return Some(format!("what other tools call {flag} is here {here}"));
+    }
+    let has = |sub: &&Command| sub.get_arguments().any(|arg| arg.get_long() == Some(&name));
+    let of: Vec<&str> = command.get_subcommands().filter(has).map(Command::get_name).collect();
+    (!of.is_empty()).then(|| format!("{flag} is a flag of gemscope {}", of.join(", ")))
 }
 
 #[cfg(test)]
@@ -186,7 +254,12 @@ mod tests {
     fn flags_of_other_tools_are_answered_with_ours() {
         let asked = |words: &[&str]| {
             let words = ["gemscope"].iter().chain(words);
-            advice(&Cli::command().try_get_matches_from(words).unwrap_err())
+            let mut error = Cli::command().try_get_matches_from(words).unwrap_err();
+            let advice = advise(&Cli::command(), &mut error);
+            // A guess beside it would be another answer.
+            assert!(advice.is_none() || !error.to_string().contains("tip:"), "{error}");
+            assert!(!error.to_string().contains("'--fresh'"), "{error}");
+            advice
         };
         let says = |flag: &str| asked(&["detect", "photos", "--out", "run", flag]).unwrap();
         assert_eq!(says("--conf"), "what other tools call --conf is here --min-score");
@@ -194,6 +267,13 @@ mod tests {
         assert!(says("--imgsz=640").ends_with("--budget (soft tokens)"));
         assert!(says("--recursive").contains("any depth"));
         assert_eq!(asked(&["detect", "photos", "--out", "run", "--no-such"]), None);
+        assert_eq!(asked(&["detect", "photos", "--out", "run", "--fres"]), None);
+        assert!(says("--resume").contains("goes on by itself"));
+        assert_eq!(says("--crop-square"), "--crop-square is a flag of gemscope export");
+        assert!(asked(&["crop", "photos"]).unwrap().ends_with("gemscope detect"));
+        assert!(asked(&["download"]).unwrap().contains("model download"));
+        assert!(asked(&["src"]).unwrap().starts_with("src is a file or folder"));
+        assert_eq!(asked(&["detct"]), None);
         // No flag of ours is sent elsewhere.
         for sub in Cli::command().get_subcommands().filter(|sub| sub.get_name() == "detect") {
             for flag in sub.get_arguments().filter_map(clap::Arg::get_long) {

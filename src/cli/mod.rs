@@ -231,10 +231,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, onnxruntime: Option<Pa
     let parsed = parsed.and_then(|found| Cli::from_arg_matches(&found));
     let mut cli = match parsed {
         Ok(cli) => cli,
-        Err(error) => {
+        Err(mut error) => {
             // Help and version are no errors; wrong arguments are a run that could not be done.
+            let advice = help::advise(&command(), &mut error);
             let _ = error.print();
-            if let Some(advice) = help::advice(&error) {
+            if let Some(advice) = advice {
                 messages::error(&advice);
             }
             return u8::from(error.use_stderr());
@@ -325,7 +326,8 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
         }
         SessionError::Layout(LayoutError::OllamaTag(tag)) => {
             let server = format!(
-                "--server http://localhost:11434 --server-model {tag} asks an Ollama that runs it"
+                "--server http://localhost:11434 --server-model {} asks an Ollama that runs it",
+                tag.strip_prefix("ollama:").unwrap_or(tag)
             );
             return Some(
                 format!(
@@ -360,13 +362,25 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
         SessionError::Server(error) => return server_flags(error).map(Cow::Borrowed),
         SessionError::NoPrecision { .. } => "--dtype names it",
         SessionError::NeedsModel { .. } => {
-            "--model DIR or GEMSCOPE_MODEL=DIR names a model. The demo model is asked by --labels \
-             (\"red circle,star\") \
-             or --prompt \"detect shape\"; --model demo lets it guess at anything"
+            return Some(
+                format!(
+                    "--model NAME names a model, which is fetched by: gemscope model download \
+                     {SMALLEST}; --server URL asks a server that runs one. The demo model is asked \
+                     by --labels (\"red circle,star\") or --prompt \"detect shape\"; --model demo \
+                     lets it guess at anything"
+                )
+                .into(),
+            );
         }
         SessionError::RubricNeedsModel { .. } => {
-            "--model DIR or GEMSCOPE_MODEL=DIR names a model. The demo model knows --rubric demo; \
-             --model demo lets it guess at anything"
+            return Some(
+                format!(
+                    "--model NAME names a model, which is fetched by: gemscope model download \
+                     {SMALLEST}; --server URL asks a server that runs one. The demo model knows \
+                     --rubric demo; --model demo lets it guess at anything"
+                )
+                .into(),
+            );
         }
         SessionError::NothingAsked => {
             "say what to find: --labels, --phrase or --prompt, or for each image by itself: \
@@ -405,6 +419,9 @@ fn server_flags(error: &ServerError) -> Option<&'static str> {
         ServerError::Address { .. } | ServerError::NoServer { .. } => {
             "--server takes an address such as http://localhost:8000; the server's kind is said \
              by --server-kind"
+        }
+        ServerError::Http(error) if error.is_unreachable() => {
+            "is the server running there? (ollama serve, llama-server, vllm serve ...)"
         }
         ServerError::NoModel { .. } | ServerError::SeveralModels { .. } => {
             "--server-model NAME names it"

@@ -164,18 +164,38 @@ impl FromStr for Format {
     }
 }
 
+/// `, which is here roboflow`: our word for what people call a format otherwise; else nothing.
+pub(crate) fn known_as(name: &str) -> String {
+    let of_others: [(&[&str], &str); 9] = [
+        (&["rfdetr", "rf-detr"], "roboflow (COCO in train/ and valid/, with the images)"),
+        (&["ultralytics", "yolov5", "yolov8", "yolov11", "yolo11", "darknet"], "yolo"),
+        (&["pascal", "pascal-voc", "pascalvoc"], "voc"),
+        (&["labelstudio"], "label-studio"),
+        (&["count"], "counts"),
+        (&["crop"], "crops"),
+        (&["json", "jsonlines"], "jsonl"),
+        (&["overlays", "draw"], "overlay"),
+        (&["page", "report"], "html"),
+    ];
+    let name = name.to_lowercase();
+    let found = of_others.iter().find(|(names, _)| names.contains(&name.as_str()));
+    found.map_or_else(String::new, |(_, here)| format!(", which is here {here}"))
+}
+
 /// Why an export could not be written.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ExportError {
     /// Not one of [`Format::ALL`].
-    #[error("unknown format {name:?}; there are: {}", Format::ALL.map(Format::as_str).join(", "))]
+    #[error("unknown format {name:?}{}; there are: {}", known_as(name),
+        Format::ALL.map(Format::as_str).join(", "))]
     UnknownFormat {
-        /// The kind of answer that was asked for.
+        /// The format that was asked for.
         name: String,
     },
     /// Not one of [`VerdictFormat::ALL`].
-    #[error("unknown format {name:?}; there are: {}",
+    #[error("unknown format {name:?}{}; there are: {}",
+        if name == "html" { ", which is here sheet (a page)" } else { "" },
         VerdictFormat::ALL.map(VerdictFormat::as_str).join(", "))]
     UnknownVerdictFormat {
         /// The kind of answer that was asked for.

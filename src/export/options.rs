@@ -56,7 +56,9 @@ impl FromStr for GroupBy {
 }
 
 /// The most that one number on the command line may ask of a crop, in pixels.
-const MOST_PIXELS: f64 = 1e6;
+const MAX_PIXELS: f64 = 1e6;
+/// The most as a share of the box: somebody who says more means pixels.
+const MAX_SHARE: f64 = 5.0;
 
 /// How an export is made. The default is what `gemscope detect` writes.
 #[derive(Debug, Clone, Default)]
@@ -141,14 +143,19 @@ impl FromStr for Padding {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |text: &str| {
-            text.trim().parse::<f64>().ok().filter(|value| (0.0..=MOST_PIXELS).contains(value))
+        let number = |text: &str, most: f64| {
+            text.trim().parse::<f64>().ok().filter(|value| (0.0..=most).contains(value))
         };
-        let padding = match text.strip_suffix("px") {
-            Some(pixels) => number(pixels).map(Self::Pixels),
-            None => number(text).map(Self::Share),
+        let padding = match (text.strip_suffix("px"), text.strip_suffix('%')) {
+            (Some(pixels), _) => number(pixels, MAX_PIXELS).map(Self::Pixels),
+            (_, Some(percent)) => {
+                number(percent, 100.0 * MAX_SHARE).map(|percent| Self::Share(percent / 100.0))
+            }
+            _ => number(text, MAX_SHARE).map(Self::Share),
         };
-        padding.ok_or_else(|| "must be a share of the box (0.1) or pixels (12px)".to_owned())
+        padding.ok_or_else(|| {
+            format!("must be a share of the box (0.1 or 10%, up to {MAX_SHARE}) or pixels (12px)")
+        })
     }
 }
 
@@ -258,7 +265,8 @@ mod tests {
     fn padding_is_a_share_or_pixels() {
         assert_eq!("0.1".parse(), Ok(Padding::Share(0.1)));
         assert_eq!("12px".parse(), Ok(Padding::Pixels(12.0)));
-        for wrong in ["", "px", "-1", "nan", "1e9px", "10%"] {
+        assert_eq!("50%".parse(), Ok(Padding::Share(0.5)));
+        for wrong in ["", "px", "-1", "nan", "1e9px", "10", "%", "-1%"] {
             assert!(wrong.parse::<Padding>().is_err(), "{wrong}");
         }
     }

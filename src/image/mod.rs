@@ -57,6 +57,11 @@ use crate::record::{Note, NoteKind};
 /// the same count on).
 pub const MAX_PIXELS: u64 = 178_956_970;
 
+/// What reads such a file all the same.
+fn hint(foreign: Foreign) -> &'static str {
+    if foreign == Foreign::Video { "; `frames` every:1s asks about its frames" } else { "" }
+}
+
 /// Why a file is not an image that can be used.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -68,7 +73,7 @@ pub enum ImageError {
     #[error("not a JPEG, PNG, WebP, GIF, BMP, TIFF, HEIC or AVIF image")]
     UnknownFormat,
     /// None of the supported formats, but one that is known.
-    #[error("{} and not a JPEG, PNG, WebP, GIF, BMP or TIFF", .0.name())]
+    #[error("{} and not a JPEG, PNG, WebP, GIF, BMP or TIFF{}", .0.name(), hint(*.0))]
     Foreign(Foreign),
     /// A HEIC or AVIF file without a picture in it.
     #[error("{} without a picture", .0.name())]

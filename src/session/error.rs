@@ -24,9 +24,9 @@ use crate::server::ServerError;
 pub enum SessionError {
     /// The bundled demo model was asked for something that it does not know.
     #[error(
-        "{question} needs a model. Without one, a bundled demo model answers that knows only {} \
-         in {}",
-        demo::SHAPES.map(|shape| format!("{shape}s")).join(", "),
+        "{question} needs a model. Without one, a bundled demo model answers that knows only the \
+         words {}, each also behind one of {} (\"red circle\")",
+        demo::SHAPES.join(", "),
         demo::COLOURS.join(", ")
     )]
     NeedsModel {

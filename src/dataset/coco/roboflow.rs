@@ -132,8 +132,9 @@ pub(in super::super) fn write(
     }
     if !dataset.is_split() {
         dataset.images.iter_mut().for_each(|image| image.splits = Splits::only(Split::Train));
-        remarks
-            .push("there are no splits: all images are in train (`split` makes some)".to_owned());
+        remarks.push(
+            "all images are in train, and trainers want some in valid (`split` 0.2)".to_owned(),
+        );
     }
     let parts: Vec<Split> = dataset.images.iter().map(split_of).collect();
     number_categories(&mut dataset, ids, remarks);

@@ -119,8 +119,8 @@ layers! {
         pub end: Option<Moment>,
         /// Take part I, from 0, of N parts of the images, on one of N machines: 0/4; slurm takes
         /// the number of the task in a job array, kubernetes/N that of the pod in an Indexed Job.
-        /// Each machine has an --out of its own; `gemscope export RUN RUN ... --out DIR` makes one
-        /// of them
+        /// Each machine has an --out of its own; `gemscope export RUN RUN ... --to run --out DIR`
+        /// makes one of them
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "I/N"))]
         pub shard: Option<ShardChoice>,
