@@ -143,7 +143,7 @@ mod tests {
             r#"[{"point": [-1, 1], "label": "cat"}]"#,
             r#"[{"point": ["1", "2"], "label": "cat"}]"#,
             r#"[{"point": [1, 2], "label": "cat"}"#,
-            r#"[[1, 2]]"#,
+            r"[[1, 2]]",
             "```\n[{\"point\": [1, 2]}]\n```\n```\n[{\"point\": [3, 4]}]\n```",
         ] {
             assert_eq!(points(text), None, "{text}");
