@@ -26,7 +26,7 @@ struct Line<'r> {
     /// Its boxes, as the export's filters leave them.
     detections: &'r [Detection],
     /// Its points, of an answer that points at things.
-    #[serde(skip_serializing_if = "<[FoundPoint]>::is_empty")]
+    #[serde(default, skip_serializing_if = "<[FoundPoint]>::is_empty")]
     points: &'r [FoundPoint],
     /// Repairs and omissions on the way.
     notes: &'r [Note],
