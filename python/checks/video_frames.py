@@ -4,7 +4,8 @@
 
 - Times: of 17 clips that ffmpeg makes of its own test picture (turned, 29.97 fps, variable rate, 10 bits, with B-frames, one frame, trimmed by an edit list,
   cut off; H.264, HEVC, VP8, VP9, AV1, MPEG-4, FFV1 in six containers), the frames of four ways of choosing are those that PyAV's decoder says.
-- Pixels: each frame of `--frames 4` differs from PyAV's (turned, where the clip says so) by less than half a level in the mean.
+- Pixels: each frame of `--frames 4` differs from PyAV's (turned, where the clip says so) by less than half a level in the mean;
+  of 10 bits by less than 3, since PyAV's own ffmpeg makes 8 bits of them otherwise.
 - Memory: a run over 600 frames of a clip of two hours peaks at no more than 1.1 times one over 60 frames of it, and 64 MiB.
 - Kill: a run that is killed at ten moments and gone on with has the records of one that was not.
 - Boxes: the demo model finds the same in a clip of moving shapes as in its frames as PNG files, and the red circle where it was drawn.
@@ -168,7 +169,8 @@ def times_and_pixels(bench: Bench) -> None:
             ours = np.asarray(Image.open(file).convert("RGB")).astype(int)
             worst = max(worst, float(np.abs(pixels - ours).mean()) if pixels.shape == ours.shape else 255.0)
             count += 1
-        check(worst < 0.5 and count >= min(4, len(times)) - clip.startswith("cut."), f"{clip}: {count} frames, mean difference at most {worst:.2f} levels ({done.returncode})")
+        bound = 3.0 if clip == "ten-bits.mkv" else 0.5
+        check(worst < bound and count >= min(4, len(times)) - clip.startswith("cut."), f"{clip}: {count} frames, mean difference at most {worst:.2f} levels ({done.returncode})")
 
 
 def memory(bench: Bench) -> None:

@@ -178,9 +178,13 @@ pub(super) fn advise(command: &Command, error: &mut clap::Error) -> Option<Strin
     let advice = of_command(error).or_else(|| of_flag(command, error));
     let guess = format!("{:?}", error.get(ContextKind::SuggestedArg));
     if advice.is_some() || ["--fresh", "--adopt"].iter().any(|flag| guess.contains(flag)) {
-        for kind in
-            [ContextKind::SuggestedArg, ContextKind::SuggestedSubcommand, ContextKind::Suggested]
-        {
+        for kind in [
+            ContextKind::SuggestedArg,
+            ContextKind::SuggestedSubcommand,
+            ContextKind::Suggested,
+            // The usage shows the guess, too.
+            ContextKind::Usage,
+        ] {
             error.remove(kind);
         }
     }
@@ -258,7 +262,7 @@ mod tests {
             let advice = advise(&Cli::command(), &mut error);
             // A guess beside it would be another answer.
             assert!(advice.is_none() || !error.to_string().contains("tip:"), "{error}");
-            assert!(!error.to_string().contains("'--fresh'"), "{error}");
+            assert!(!error.to_string().contains("--fresh"), "{error}");
             advice
         };
         let says = |flag: &str| asked(&["detect", "photos", "--out", "run", flag]).unwrap();
