@@ -125,6 +125,9 @@ pub(super) fn run_pipeline(
     }
     say_advice(&source);
     let (source, placement) = place(source, args.out().filter(|_| !args.control.fresh))?;
+    if let Some(remark) = placement.remark(&source.root) {
+        messages::say(&plain::line(&remark));
+    }
     device::say(model);
     let progress = Progress::new();
     let mut session = Session::open(config, &progress)?;

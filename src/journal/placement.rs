@@ -28,6 +28,20 @@ pub struct Placement {
     pub(super) prefix: String,
 }
 
+impl Placement {
+    /// That the run gets images of a second folder, and its images other names, under `root`.
+    pub fn remark(&self, root: &Path) -> Option<String> {
+        let earlier = self.earlier.as_ref().filter(|_| !self.prefix.is_empty())?;
+        Some(format!(
+            "this run has images of {} already: it goes on with both folders, and names are those \
+             below {} ({}...). A run of its own needs another directory",
+            earlier.display(),
+            root.display(),
+            self.prefix
+        ))
+    }
+}
+
 /// Gives the images of `source` their names in the run in `directory`, if there is one.
 ///
 /// # Errors

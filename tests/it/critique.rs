@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use predicates::str::contains;
 use serde_json::Value;
 
 use crate::support::{fixture, folder_of, gemscope, json, json_lines};
@@ -104,6 +105,10 @@ fn frames_are_rated_judged_and_traced_to_what_they_were_made_with() {
         (13, 2),
         "the header says best, too"
     );
+    // Folders of earlier rules are said to be so.
+    let mut again = gemscope();
+    again.args(["critique", "--report-only", "--export", "lists", "--out"]).arg(&out);
+    again.assert().success().stderr(contains("--sort link (or copy) makes it anew"));
     let sheet = fs::read_to_string(out.join("sheet/index.html")).unwrap();
     assert!(sheet.contains("shapes-xl-turbo") && out.join("sheet/thumbnails/000012.jpg").exists());
 }

@@ -611,3 +611,20 @@ fn what_is_no_file_is_not_waited_for() {
     assert_eq!((names(&records), code), (vec!["a.png", "pipe.png"], Some(2)));
     assert_eq!(records[1]["reason"], "is not a file");
 }
+
+#[test]
+fn a_second_folder_in_a_run_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    copy("scene-01.png", &dir.path().join("one/a.png"));
+    copy("scene-02.png", &dir.path().join("two/b.png"));
+    let said = |folder: &str| {
+        let mut detect = gemscope();
+        detect.current_dir(dir.path()).args(["detect", folder, "--labels", "star", "--out", "run"]);
+        String::from_utf8(detect.output().unwrap().stderr).unwrap()
+    };
+    assert!(!said("one").contains("already"));
+    assert!(!said("one").contains("already"));
+    let second = said("two");
+    assert!(second.contains("one already: it goes on with both folders"), "{second}");
+    assert!(second.contains("(one/...)"), "{second}");
+}

@@ -77,6 +77,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
             Ok(place(source, Some(args.out.as_path()).filter(|_| !fresh))?)
         };
         let first = if args.watch.watch { None } else { Some(list(args.control.fresh)?) };
+        let joined = first.as_ref().and_then(|(source, placed)| placed.remark(&source.root));
+        if let Some(remark) = joined {
+            messages::say(&plain::line(&remark));
+        }
         device::say(&args.model);
         let progress = Progress::new();
         let mut options =
@@ -324,6 +328,11 @@ impl Judgement<'_> {
             Some(Sort::Into(sort)) => Some(sort),
             Some(Sort::Move) | None => None,
         };
+        if args.sort.is_none() && out.join("sorted").is_dir() {
+            messages::say(
+                "sorted/ is as the rules were when it was made: --sort link (or copy) makes it anew",
+            );
+        }
         let best = args.sort.map(Sort::beside);
         let exported = export_verdicts(judged, shown, self.formats, into, best, out);
         let mut figures = Figures {
