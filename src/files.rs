@@ -267,6 +267,28 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 /// How the names of temporaries begin.
 pub(crate) const TEMPORARY: &str = ".gemscope-";
 
+/// Renames a file to a path where none is. The system looks and renames in one step, where it can.
+///
+/// # Errors
+/// [`ErrorKind::AlreadyExists`] if anything is there.
+pub(crate) fn rename_to_free(from: &Path, to: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "macos"))]
+    {
+        use rustix::fs::{CWD, RenameFlags, renameat_with};
+        use rustix::io::Errno;
+
+        match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+            // A file system, or an old kernel, that knows only the other way.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {}
+            renamed => return Ok(renamed?),
+        }
+    }
+    if to.symlink_metadata().is_ok() {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    std::fs::rename(from, to)
+}
+
 /// A temporary file (`mode` 0o666) or folder (0o777) that will be renamed: hidden meanwhile, with
 /// the permissions of any new one (`mode` less the umask) instead of those of a private temporary.
 pub(crate) fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {

@@ -175,7 +175,6 @@ impl Ffmpeg {
         let mut input = std::ffi::OsString::from("file:");
         input.push(file);
         command.arg("-i").arg(input).args(["-map", "0:v:0", "-an", "-sn", "-dn"]);
-        in_own_group(&mut command);
         command.stdin(Stdio::null());
         command
     }

@@ -14,7 +14,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::listing::hear;
-use super::{Complaints, Ffmpeg, FfmpegError};
+use super::{Complaints, Ffmpeg, FfmpegError, in_own_group};
 
 /// The longest wait for the time of a frame whose pixels are there.
 const FOR_TIME: Duration = Duration::from_secs(30);
@@ -46,6 +46,7 @@ impl Reader {
         let (first, last) = (seconds(times.first()), seconds(times.last()));
         let from = if seek { (first - BEFORE).max(0.0) } else { 0.0 };
         let mut command = ffmpeg.reading(file, from);
+        in_own_group(&mut command);
         let filter = format!("select='{}',showinfo=checksum=0", any_of(times));
         command.args(["-t", &format!("{:.3}", last - from + BEHIND)]);
         command.args(["-vf", &filter, "-fps_mode", "passthrough"]);

@@ -13,14 +13,25 @@ use super::{Ffmpeg, FfmpegError, MOST_PIXELS, in_own_group};
 
 /// The longest that a picture may take.
 const LONGEST: Duration = Duration::from_mins(2);
+/// More than a BMP file has before its pixels.
+const BMP_HEADER: u64 = 1024;
 
 impl Ffmpeg {
     /// The picture of an HEIC or AVIF file, not turned, as a BMP file; `smooth` if colours between
-    /// the samples of chroma are mixed.
+    /// the samples of chroma are mixed. Of a picture that is larger than the `width` and `height`
+    /// that its file says, no more than that is read.
     ///
     /// # Errors
     /// [`FfmpegError`] if it cannot be decoded, or takes minutes.
-    pub(crate) fn still(&self, bytes: &[u8], smooth: bool) -> Result<Vec<u8>, FfmpegError> {
+    pub(crate) fn still(
+        &self,
+        bytes: &[u8],
+        (width, height): (u32, u32),
+        smooth: bool,
+    ) -> Result<Vec<u8>, FfmpegError> {
+        // Rows of a BMP file end at multiples of four bytes.
+        let row = (3 * u64::from(width)).next_multiple_of(4);
+        let most = BMP_HEADER + row * u64::from(height);
         let unwritten = |error: std::io::Error| {
             FfmpegError::Unreadable(format!("no temporary file for it: {error}"))
         };
@@ -46,10 +57,10 @@ impl Ffmpeg {
         };
         let mut child = command.spawn().map_err(unusable)?;
         let (done, waiting) = channel();
-        if let Some(mut stdout) = child.stdout.take() {
+        if let Some(stdout) = child.stdout.take() {
             std::thread::spawn(move || {
                 let mut picture = Vec::new();
-                let _ = stdout.read_to_end(&mut picture);
+                let _ = stdout.take(most).read_to_end(&mut picture);
                 // One that waits no longer wants none.
                 let _ = done.send(picture);
             });

@@ -199,9 +199,9 @@ pub(super) fn decode(bytes: &[u8], max_pixels: u64) -> Result<RgbImage, ImageErr
     // As libavif does, and libheif does not: each picture has the colours of its own library, to two
     // levels.
     let smooth = kind == Foreign::Avif;
-    let bmp = ffmpeg.still(&without_turning(bytes), smooth).map_err(of_ffmpeg)?;
-    let stored = ::image::load_from_memory_with_format(&bmp, ImageFormat::Bmp)?.into_rgb8();
     let (width, height) = (description.width, description.height);
+    let bmp = ffmpeg.still(&without_turning(bytes), (width, height), smooth).map_err(of_ffmpeg)?;
+    let stored = ::image::load_from_memory_with_format(&bmp, ImageFormat::Bmp)?.into_rgb8();
     if stored.dimensions() != (width, height) {
         let (got_width, got_height) = stored.dimensions();
         let what = format!("{got_width}x{got_height} of {width}x{height} pixels");

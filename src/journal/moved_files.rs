@@ -2,13 +2,14 @@
 //!
 //! In: where files of a run's folder are to lie. Out: the files there, and `moves.jsonl` in the
 //! run's directory, with a line for each before it is moved. Promises: no file is overwritten, and
-//! none is removed but one that was copied to another disk and whose copy has the same hash;
+//! none is removed but one that was just copied to another disk and whose copy has the same hash;
 //! [`MovedFiles::undo`] brings every file back that is still there, whatever was killed in between.
+//! A file that belongs to another one (a caption) goes and comes back with it, or stays with it.
 //!
 //! Names are relative to the folder of the run's images, with `/`. A line has that folder, too, so
 //! that files are found again if only one of the two was moved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -22,11 +23,14 @@ use super::json_log::{DamagedLine, JournalError, JsonLog, read_entries};
 use crate::source::path_of;
 use crate::{digest, files};
 
+/// Why a file stays that belongs to one which stays.
+const BELONGS: &str = "the file that it belongs to stays";
+
 /// The log's name in a run's directory.
 pub(super) const FILE: &str = "moves.jsonl";
 
 /// A line of the log.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 enum Step {
     /// A folder was made for files that were moved.
@@ -46,6 +50,16 @@ enum Step {
         to: String,
         /// The hash of its content.
         sha256: String,
+        /// The first name of the file that it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        with: Option<String>,
+    },
+    /// A move that the log announced was not made, and will not be.
+    Stay {
+        /// The name that the file has.
+        from: String,
+        /// The name that it was to have.
+        to: String,
     },
     /// A file is back under its first name.
     Back {
@@ -63,6 +77,8 @@ pub struct Move {
     pub to: String,
     /// The hash of its content.
     pub sha256: String,
+    /// The name of the file that it belongs to, which is moved before it.
+    pub with: Option<String>,
 }
 
 /// What became of files that were to come back.
@@ -80,6 +96,7 @@ struct Trail {
     names: Vec<String>,
     root: PathBuf,
     sha256: String,
+    with: Option<String>,
 }
 
 /// The files that a run moved.
@@ -99,11 +116,18 @@ impl State {
     fn take_up(&mut self, step: Step) {
         match step {
             Step::Folder { root, name } => self.folders.push((root, name)),
-            Step::Move { root, from, to, sha256 } => {
-                let names = self.files.remove(&from).map_or_else(Vec::new, |trail| trail.names);
+            Step::Move { root, from, to, sha256, with } => {
                 let names =
-                    if names.is_empty() { vec![from, to.clone()] } else { extended(names, &to) };
-                self.files.insert(to, Trail { names, root, sha256 });
+                    self.files.remove(&from).map_or_else(|| vec![from], |trail| trail.names);
+                let names = extended(names, &to);
+                self.files.insert(to, Trail { names, root, sha256, with });
+            }
+            Step::Stay { from, to } => {
+                let trail = self.files.remove(&to);
+                if let Some(mut trail) = trail.filter(|trail| trail.names.len() > 2) {
+                    trail.names.pop();
+                    self.files.insert(from, trail);
+                }
             }
             Step::Back { from } => {
                 self.files.remove(&from);
@@ -111,16 +135,28 @@ impl State {
         }
     }
 
-    /// Takes back the steps of which the file knows nothing: a process was killed before them.
-    fn settle(&mut self, root: Option<&Path>) {
-        for (name, mut trail) in std::mem::take(&mut self.files) {
-            let is_there = |name: &String| trail.place(root, name).is_some();
-            if let Some(last) = trail.names.iter().rposition(is_there) {
-                trail.names.truncate(last + 1);
+    /// The moves that were announced and not made, since a process was killed before them: as the
+    /// steps that take them back.
+    fn not_made(&self, root: Option<&Path>) -> Vec<Step> {
+        let trails = self.files.values().filter(|trail| !trail.is_at_last_name(root));
+        let stay = |trail: &Trail| match trail.names.as_slice() {
+            [.., from, to] => Some(Step::Stay { from: from.clone(), to: to.clone() }),
+            _ => None,
+        };
+        trails.filter_map(stay).collect()
+    }
+
+    /// Takes them back, each as far as the file is.
+    fn settle(&mut self, root: Option<&Path>) -> Vec<Step> {
+        let mut taken_back = Vec::new();
+        loop {
+            let steps = self.not_made(root);
+            if steps.is_empty() {
+                return taken_back;
             }
-            if trail.names.len() > 1 {
-                let name = trail.names.last().cloned().unwrap_or(name);
-                self.files.insert(name, trail);
+            for step in steps {
+                self.take_up(step.clone());
+                taken_back.push(step);
             }
         }
     }
@@ -132,6 +168,21 @@ fn extended(mut names: Vec<String>, to: &str) -> Vec<String> {
 }
 
 impl Trail {
+    /// Whether the file has its last name. It has not if it still has an earlier one, and what has
+    /// the last one, if anything, is another file. Of a file that has none of them nothing is known.
+    fn is_at_last_name(&self, root: Option<&Path>) -> bool {
+        let Some((last, earlier)) = self.names.split_last() else { return true };
+        let is_it = |name: &String| {
+            let path = self.place(root, name).map(|place| place.join(path_of(name)));
+            let hash = path.map(|path| File::open(path).and_then(digest::hex_of));
+            hash.is_some_and(|hash| hash.is_ok_and(|hash| hash == self.sha256))
+        };
+        if self.place(root, last).is_some() {
+            return is_it(last) || !earlier.last().is_some_and(is_it);
+        }
+        !earlier.iter().any(|name| self.place(root, name).is_some())
+    }
+
     /// The folder that has a file of that name: the images' folder of now, or of the last move.
     fn place<'t>(&'t self, root: Option<&'t Path>, name: &str) -> Option<&'t Path> {
         let is_there = |root: &&Path| root.join(path_of(name)).symlink_metadata().is_ok();
@@ -154,8 +205,11 @@ impl MovedFiles {
             state.take_up(step);
             Ok(())
         })?;
-        state.settle(root);
-        Ok((Self { log, state }, lines.damaged))
+        let mut moved = Self { log, state };
+        for step in moved.state.settle(root) {
+            moved.log.append(&step)?;
+        }
+        Ok((moved, lines.damaged))
     }
 
     /// Where the files that the run in `directory` moved lie now, if it moved any.
@@ -195,23 +249,31 @@ impl MovedFiles {
         root: &Path,
         moves: &[Move],
     ) -> Result<Vec<Result<(), String>>, JournalError> {
-        for one in moves {
-            let Move { from, to, sha256 } = one.clone();
-            self.step(Step::Move { root: root.to_owned(), from, to, sha256 })?;
+        let first = |one: &Move| Some(self.first_name(one.with.as_ref()?).to_owned());
+        let firsts: Vec<Option<String>> = moves.iter().map(first).collect();
+        for (one, with) in moves.iter().zip(firsts) {
+            let Move { from, to, sha256, .. } = one.clone();
+            self.step(Step::Move { root: root.to_owned(), from, to, sha256, with })?;
         }
         // Before the first file is moved: what the log does not know, nobody brings back.
         self.log.sync()?;
         let mut done = Vec::with_capacity(moves.len());
+        let mut stay = HashSet::new();
         for one in moves {
             let [from, to] = [&one.from, &one.to].map(|name| root.join(path_of(name)));
-            self.make_folders(root, &to)?;
-            let moved = relocate(&from, &to);
-            if moved.is_err() && from.symlink_metadata().is_err() {
-                self.step(Step::Back { from: one.to.clone() })?;
+            let moved = if one.with.as_ref().is_some_and(|with| stay.contains(with)) {
+                Err(BELONGS.to_owned())
+            } else {
+                self.make_folders(root, &to)?;
+                relocate(&from, &to).map_err(|error| error.to_string())
+            };
+            if moved.is_err() {
+                stay.insert(&one.from);
+                self.step(Step::Stay { from: one.from.clone(), to: one.to.clone() })?;
             }
-            done.push(moved.map_err(|error| error.to_string()));
+            done.push(moved);
         }
-        self.state.settle(Some(root));
+        self.log.sync()?;
         Ok(done)
     }
 
@@ -222,21 +284,33 @@ impl MovedFiles {
     /// [`JournalError`] if the log cannot be written.
     pub fn undo(&mut self, root: Option<&Path>) -> Result<Undone, JournalError> {
         let mut undone = Undone::default();
-        for (name, trail) in self.state.files.clone() {
+        let mut stay = HashSet::new();
+        // Files to which others belong come first.
+        let (others, alone): (Vec<_>, Vec<_>) =
+            self.state.files.clone().into_iter().partition(|(_, trail)| trail.with.is_some());
+        for (name, trail) in alone.into_iter().chain(others) {
             let Some(first) = trail.names.first() else { continue };
+            if trail.with.as_ref().is_some_and(|with| stay.contains(with)) {
+                undone.left.push((name, BELONGS.to_owned()));
+                continue;
+            }
             let Some(place) = trail.place(root, &name) else {
+                stay.insert(first.clone());
                 undone.left.push((name, "is not there any more".to_owned()));
                 continue;
             };
             let (from, to) = (place.join(path_of(&name)), place.join(path_of(first)));
             let folder = to.parent().map_or(Ok(()), fs::create_dir_all);
-            match folder.and_then(|()| relocate_back(&from, &to, &trail.sha256)) {
+            match folder.and_then(|()| relocate(&from, &to)) {
                 Ok(()) => {
                     let first = first.clone();
                     self.step(Step::Back { from: name.clone() })?;
                     undone.back.push((name, first));
                 }
-                Err(error) => undone.left.push((name, error.to_string())),
+                Err(error) => {
+                    stay.insert(first.clone());
+                    undone.left.push((name, error.to_string()));
+                }
             }
         }
         self.log.sync()?;
@@ -307,60 +381,35 @@ pub fn rename_records(
 
 /// Moves a file to a path where none is.
 fn relocate(from: &Path, to: &Path) -> io::Result<()> {
-    if to.symlink_metadata().is_ok() {
-        let taken = format!("another file is at {}", to.display());
-        return Err(io::Error::new(ErrorKind::AlreadyExists, taken));
-    }
-    match fs::rename(from, to) {
+    let moved = match files::rename_to_free(from, to) {
         Err(error) if error.kind() == ErrorKind::CrossesDevices => copy_over(from, to),
         renamed => renamed,
-    }
-}
-
-/// The same on the way back. A process that was killed behind the copy to another disk left both
-/// files: then the copy goes.
-fn relocate_back(from: &Path, to: &Path, sha256: &str) -> io::Result<()> {
-    let is_it =
-        |path: &Path| File::open(path).and_then(digest::hex_of).is_ok_and(|hash| hash == sha256);
-    if to.is_file() && !files_are_one(from, to) && is_it(from) && is_it(to) {
-        fs::remove_file(from)
-    } else {
-        relocate(from, to)
-    }
-}
-
-/// Whether both paths lead to one file, so that nothing is left if one of them is removed.
-fn files_are_one(one: &Path, other: &Path) -> bool {
-    match (one.canonicalize(), other.canonicalize()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => true,
-    }
+    };
+    moved.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => {
+            io::Error::new(error.kind(), format!("another file is at {}", to.display()))
+        }
+        _ => error,
+    })
 }
 
 /// Copies a file to another disk, and removes it once the copy has its content.
 fn copy_over(from: &Path, to: &Path) -> io::Result<()> {
-    let mut part = std::ffi::OsString::from(".");
-    part.push(to.file_name().unwrap_or_default());
-    part.push(".gemscope-part");
-    let part = to.with_file_name(part);
-    let copied = || -> io::Result<()> {
-        let mut source = File::open(from)?;
-        let metadata = source.metadata()?;
-        let mut copy = File::create_new(&part)?;
-        io::copy(&mut source, &mut copy)?;
-        copy.set_permissions(metadata.permissions())?;
-        copy.set_modified(metadata.modified()?)?;
-        copy.sync_all()?;
-        if digest::hex_of(File::open(&part)?)? != digest::hex_of(File::open(from)?)? {
-            return Err(io::Error::other("the copy on the other disk has another content"));
-        }
-        fs::rename(&part, to)
-    };
-    copied().inspect_err(|error| {
-        if error.kind() != ErrorKind::AlreadyExists {
-            let _ = fs::remove_file(&part);
-        }
-    })?;
+    if to.symlink_metadata().is_ok() {
+        return Err(ErrorKind::AlreadyExists.into());
+    }
+    let mut source = File::open(from)?;
+    let metadata = source.metadata()?;
+    // Of its own name each time: what a killed process left is in nobody's way.
+    let mut copy = files::temporary(0o666).tempfile_in(files::folder_of(to))?;
+    io::copy(&mut source, &mut copy)?;
+    copy.as_file().set_permissions(metadata.permissions())?;
+    copy.as_file().set_modified(metadata.modified()?)?;
+    copy.as_file().sync_all()?;
+    if digest::hex_of(File::open(copy.path())?)? != digest::hex_of(File::open(from)?)? {
+        return Err(io::Error::other("the copy on the other disk has another content"));
+    }
+    copy.persist_noclobber(to).map_err(|error| error.error)?;
     files::sync_folder(files::folder_of(to))?;
     fs::remove_file(from)
 }
@@ -377,7 +426,7 @@ mod tests {
     }
 
     fn one(from: &str, to: &str) -> Move {
-        Move { from: from.to_owned(), to: to.to_owned(), sha256: digest::hex(from) }
+        Move { from: from.to_owned(), to: to.to_owned(), sha256: digest::hex(from), with: None }
     }
 
     #[test]
@@ -430,21 +479,76 @@ mod tests {
         let run = run(dir.path());
         let (mut moved, _) = MovedFiles::open(&run, Some(&root)).unwrap();
         for (from, to) in [("a.png", "keep/a.png"), ("b.png", "keep/b.png")] {
-            let Move { from, to, sha256 } = one(from, to);
-            moved.step(Step::Move { root: root.clone(), from, to, sha256 }).unwrap();
+            let Move { from, to, sha256, with } = one(from, to);
+            moved.step(Step::Move { root: root.clone(), from, to, sha256, with }).unwrap();
         }
         // Of the first the log alone knows; the second was copied and not yet removed.
         fs::write(root.join("keep/b.png"), "b.png").unwrap();
         drop(moved);
         let (mut moved, _) = MovedFiles::open(&run, Some(&root)).unwrap();
         assert_eq!(moved.first_name("keep/a.png"), "keep/a.png");
+        // A copy is never removed: somebody may have put it there.
         let undone = moved.undo(Some(&root)).unwrap();
-        assert_eq!(undone.back, [("keep/b.png".to_owned(), "b.png".to_owned())]);
-        assert_eq!(
-            (root.join("keep").exists(), fs::read(root.join("b.png")).unwrap()),
-            (true, b"b.png".to_vec())
-        );
-        assert_eq!(fs::read(root.join("a.png")).unwrap(), b"a.png");
+        assert!(undone.back.is_empty() && undone.left.len() == 1, "{undone:?}");
+        for (name, text) in [("a.png", "a.png"), ("b.png", "b.png"), ("keep/b.png", "b.png")] {
+            assert_eq!(fs::read_to_string(root.join(name)).unwrap(), text);
+        }
+    }
+
+    /// A move that cannot be made leaves no trace in the log: neither a later move nor undo takes
+    /// another file for the one that was to be moved.
+    #[test]
+    fn a_move_that_fails_was_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("frames");
+        fs::create_dir_all(&root).unwrap();
+        for (name, text) in [("a.png", "a.png"), ("a.txt", "caption"), ("reject", "in the way")] {
+            fs::write(root.join(name), text).unwrap();
+        }
+        let run = run(dir.path());
+        let open = || MovedFiles::open(&run, Some(&root)).unwrap().0;
+        let both = |before: &str, after: &str| {
+            let name = |folder: &str, end: &str| format!("{folder}a.{end}");
+            let frame = one(&name(before, "png"), &name(after, "png"));
+            let with = Some(frame.from.clone());
+            let caption = one(&name(before, "txt"), &name(after, "txt"));
+            [
+                Move { sha256: digest::hex("a.png"), ..frame },
+                Move { sha256: digest::hex("caption"), with, ..caption },
+            ]
+        };
+        assert!(open().perform(&root, &both("", "keep/")).unwrap().iter().all(Result::is_ok));
+        let failed = open().perform(&root, &both("keep/", "reject/")).unwrap();
+        assert!(failed[0].is_err() && failed[1] == Err(BELONGS.to_owned()), "{failed:?}");
+        fs::remove_file(root.join("reject")).unwrap();
+        let again = open().perform(&root, &both("keep/", "reject/")).unwrap();
+        assert!(again.iter().all(Result::is_ok), "{again:?}");
+        // A file of the user's where one was before: the frame stays, and its caption with it.
+        fs::write(root.join("a.png"), "new").unwrap();
+        let undone = open().undo(Some(&root)).unwrap();
+        assert!(undone.back.is_empty() && undone.left.len() == 2, "{undone:?}");
+        fs::remove_file(root.join("a.png")).unwrap();
+        assert_eq!(open().undo(Some(&root)).unwrap().back.len(), 2);
+        assert_eq!(fs::read_to_string(root.join("a.txt")).unwrap(), "caption");
+    }
+
+    /// Files of the same content are files of their own.
+    #[test]
+    fn no_file_is_removed_since_another_has_its_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("frames");
+        fs::create_dir_all(&root).unwrap();
+        fs::write(root.join("a.png"), "a.png").unwrap();
+        let run = run(dir.path());
+        let open = || MovedFiles::open(&run, Some(&root)).unwrap().0;
+        assert!(open().perform(&root, &[one("a.png", "keep/a.png")]).unwrap()[0].is_ok());
+        fs::write(root.join("a.png"), "a.png").unwrap();
+        let second = Move { to: "keep/a-2.png".to_owned(), ..one("a.png", "") };
+        assert!(open().perform(&root, &[second]).unwrap()[0].is_ok());
+        let undone = open().undo(Some(&root)).unwrap();
+        assert_eq!((undone.back.len(), undone.left.len()), (1, 1), "{undone:?}");
+        let there = |name: &str| usize::from(root.join(name).exists());
+        assert_eq!(there("a.png") + there("keep/a.png") + there("keep/a-2.png"), 2);
     }
 
     #[test]
@@ -476,9 +580,11 @@ mod tests {
         assert!(!from.exists() && fs::read_dir(dir.path()).unwrap().count() == 1);
         assert_eq!(fs::read(&to).unwrap(), b"pixels");
         assert_eq!(fs::metadata(&to).unwrap().modified().unwrap(), then);
-        // A part of another process stays, and so does the file.
-        fs::write(dir.path().join(".c.png.gemscope-part"), "another's").unwrap();
+        // Where a file is, none is put.
+        fs::write(dir.path().join("c.png"), "another's").unwrap();
         assert!(copy_over(&to, &dir.path().join("c.png")).is_err());
-        assert!(to.exists() && dir.path().join(".c.png.gemscope-part").exists());
+        assert!(relocate(&to, &dir.path().join("c.png")).is_err());
+        assert_eq!(fs::read(dir.path().join("c.png")).unwrap(), b"another's");
+        assert!(to.exists() && fs::read_dir(dir.path()).unwrap().count() == 2);
     }
 }

@@ -185,10 +185,25 @@ impl Fetcher {
         read_body(url, response, most, LONGEST).map_err(|error| failed(error.to_string()))
     }
 
-    /// Label Studio's address.
+    /// Label Studio's address: the one that was named, or else the one that it gives itself.
     fn own(&self) -> Option<Url> {
-        let named = self.options.url.as_deref().and_then(|url| Url::parse(url).ok());
-        named.or_else(|| self.learned().url.clone())
+        match &self.options.url {
+            Some(named) => Url::parse(named).ok(),
+            None => self.learned().url.clone(),
+        }
+    }
+
+    /// The token for Label Studio's own address. The user's goes to the address that the user
+    /// named, and nowhere else: anybody on this machine may say to be Label Studio.
+    fn token(&self) -> Option<String> {
+        let learned = self.learned();
+        match &self.options.url {
+            Some(named) => self.options.token.clone().or_else(|| {
+                let same = |url: &Url| Url::parse(named).is_ok_and(|named| named.same_origin(url));
+                learned.token.clone().filter(|_| learned.url.as_ref().is_some_and(same))
+            }),
+            None => learned.token.clone(),
+        }
     }
 
     fn learned(&self) -> std::sync::MutexGuard<'_, Learned> {
@@ -198,7 +213,7 @@ impl Fetcher {
     /// The header that shows Label Studio its token. A personal access token is a JWT that is
     /// exchanged for another one, which lasts minutes.
     fn authorization(&self) -> Option<String> {
-        let token = self.options.token.clone().or_else(|| self.learned().token.clone())?;
+        let token = self.token()?;
         if token.split('.').count() != 3 {
             return Some(format!("Token {token}"));
         }
@@ -256,5 +271,22 @@ mod tests {
         assert!(fetcher.own().is_none(), "an address of elsewhere is not believed");
         fetcher.learn("http://localhost:8080", "legacy");
         assert_eq!(fetcher.authorization().as_deref(), Some("Token legacy"));
+    }
+
+    #[test]
+    fn the_users_token_goes_to_the_named_address_alone() {
+        let of = |url: Option<&str>| {
+            let (url, token) = (url.map(str::to_owned), Some("mine".to_owned()));
+            let options = LabelStudioOptions { url, token, ..LabelStudioOptions::default() };
+            let fetcher = Fetcher::new(options, true);
+            fetcher.learn("http://127.0.0.1:9", "its own");
+            (fetcher.own().map(|url| url.to_string()), fetcher.authorization())
+        };
+        let its_own = Some("Token its own".to_owned());
+        assert_eq!(of(None), (Some("http://127.0.0.1:9/".to_owned()), its_own));
+        let (url, token) = of(Some("http://ls.example:8080"));
+        assert!(url.unwrap().starts_with("http://ls.example:8080"));
+        assert_eq!(token.as_deref(), Some("Token mine"));
+        assert_eq!(of(Some("ls.example:8080")).0, None, "no address, and no other in its place");
     }
 }

@@ -212,8 +212,10 @@ impl Server {
         std::thread::Builder::new()
             .name("gemscope-model".to_owned())
             .spawn(move || {
+                // Also after a panic: nobody waits for a thread that is gone.
+                let ends = Ends { queue: Arc::clone(&worker.queue), over: worker_over };
                 let worked = worker.work(&work_stop);
-                worker_over.store(true, Ordering::Relaxed);
+                drop(ends);
                 // Nobody listens any more if the server has ended without it.
                 let _ = ended.send(worked);
             })
@@ -247,6 +249,19 @@ impl Server {
         runtime.shutdown_background();
         worked.unwrap_or(Ok(()))?;
         Ok(queue.served())
+    }
+}
+
+/// Ends the server when the model's thread does.
+struct Ends {
+    queue: Arc<Queue>,
+    over: Arc<AtomicBool>,
+}
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        self.queue.close();
     }
 }
 

@@ -77,8 +77,14 @@ pub(super) struct Queue {
 struct State {
     waiting: VecDeque<(Key, Asked)>,
     /// Who waits for each that is waiting or being asked about.
-    listeners: HashMap<Key, Vec<oneshot::Sender<Answer>>>,
+    listeners: HashMap<Key, Vec<Listener>>,
     closed: bool,
+}
+
+/// Who waits for an answer, and what the image is called there.
+struct Listener {
+    name: String,
+    sender: oneshot::Sender<Answer>,
 }
 
 impl Queue {
@@ -135,7 +141,7 @@ impl Queue {
             return Err(Refusal::busy("the server ends"));
         }
         if let Some(listeners) = state.listeners.get_mut(&key) {
-            listeners.push(sender);
+            listeners.push(Listener { name: asked.name, sender });
             self.known.fetch_add(1, Ordering::Relaxed);
             return Ok(receiver);
         }
@@ -150,7 +156,8 @@ impl Queue {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Refusal::busy("the queue is full: try again"));
         }
-        state.listeners.insert(key.clone(), vec![sender]);
+        let first = Listener { name: asked.name.clone(), sender };
+        state.listeners.insert(key.clone(), vec![first]);
         state.waiting.push_back((key, asked));
         drop(state);
         self.more.notify_one();
@@ -167,8 +174,8 @@ impl Queue {
         let mut state = self.state();
         state.closed = true;
         state.waiting.clear();
-        for sender in state.listeners.drain().flat_map(|(_, listeners)| listeners) {
-            let _ = sender.send(Err(Refusal::busy("the server ends")));
+        for listener in state.listeners.drain().flat_map(|(_, listeners)| listeners) {
+            let _ = listener.sender.send(Err(Refusal::busy("the server ends")));
         }
         drop(state);
         self.more.notify_all();
@@ -184,9 +191,9 @@ impl Queue {
             let State { waiting, listeners, .. } = &mut *state;
             // Clients that are gone are not answered.
             waiting.retain(|(key, _)| {
-                let wanted = listeners
-                    .get(key)
-                    .is_some_and(|listeners| listeners.iter().any(|sender| !sender.is_closed()));
+                let wanted = listeners.get(key).is_some_and(|listeners| {
+                    listeners.iter().any(|waits| !waits.sender.is_closed())
+                });
                 if !wanted {
                     listeners.remove(key);
                 }
@@ -219,8 +226,15 @@ impl Queue {
         let listeners = self.state().listeners.remove(key).unwrap_or_default();
         let count = if answer.is_ok() { &self.asked } else { &self.failed };
         count.fetch_add(1, Ordering::Relaxed);
-        for sender in listeners {
-            let _ = sender.send(answer.clone());
+        for Listener { name, sender } in listeners {
+            let own = |record: &Arc<Record>| {
+                if record.image == name {
+                    Arc::clone(record)
+                } else {
+                    Arc::new(Record { image: name, ..Record::clone(record) })
+                }
+            };
+            let _ = sender.send(answer.as_ref().map(own).map_err(Clone::clone));
         }
     }
 

@@ -51,8 +51,9 @@ impl Refusal {
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             reply.headers_mut().insert(RETRY_AFTER, "1".parse().unwrap_or(CLOSE));
         }
-        // The rest of a body that is not read would be taken for the next request.
-        if self.status == StatusCode::PAYLOAD_TOO_LARGE {
+        // Its body was not read; and who may not ask gets one reply a connection.
+        let ends = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+        if ends.contains(&self.status) {
             reply.headers_mut().insert(CONNECTION, CLOSE);
         }
     }

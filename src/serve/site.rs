@@ -189,6 +189,8 @@ fn extension(bytes: &[u8]) -> &'static str {
         [b'R', b'I', b'F', b'F', ..] => "webp",
         [b'G', b'I', b'F', ..] => "gif",
         [b'B', b'M', ..] => "bmp",
+        [_, _, _, _, b'f', b't', b'y', b'p', b'a', b'v', b'i', _, ..] => "avif",
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => "heic",
         _ => "tif",
     }
 }

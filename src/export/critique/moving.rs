@@ -73,7 +73,8 @@ pub fn move_frames(
         moves.extend(one_move(root, &path, &target, record.sha256.clone()));
         let ends = beside.iter().filter_map(|file| Some((file, ending(&path, file)?)));
         for (file, end) in ends {
-            moves.extend(one_move(root, file, &with_ending(&target, &end), None));
+            let along = one_move(root, file, &with_ending(&target, &end), None);
+            moves.extend(along.map(|one| Move { with: Some(record.image.clone()), ..one }));
         }
     }
     let done = log.perform(root, &moves)?;
@@ -192,7 +193,7 @@ fn with_ending(frame: &Path, (of_stem, end): &(bool, String)) -> PathBuf {
 fn one_move(root: &Path, from: &Path, to: &Path, sha256: Option<String>) -> Option<Move> {
     let hash = || File::open(from).and_then(digest::hex_of).ok();
     let name = |path: &Path| name_of(path.strip_prefix(root).ok()?);
-    Some(Move { from: name(from)?, to: name(to)?, sha256: sha256.or_else(hash)? })
+    Some(Move { from: name(from)?, to: name(to)?, sha256: sha256.or_else(hash)?, with: None })
 }
 
 #[cfg(test)]
