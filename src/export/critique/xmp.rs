@@ -2,12 +2,14 @@
 //!
 //! In: a judged run. Out: `a.xmp` beside `a.png`, with `xmp:Rating` (5 keep, 3 review, -1 reject)
 //! and `xmp:Label` (Green, Yellow, Red). Promises: a file that is there keeps all its other fields,
-//! byte for byte; one that is no XMP is left as it is, and said.
+//! byte for byte, and its permissions; one that is no XMP in UTF-8, or a symbolic link, is left as
+//! it is, and said. A file is whole or not there.
 //!
 //! Source: the XMP specification, part 1 (ISO 16684-1), 7 and 8; -1 is Adobe's "rejected".
 
 use std::fmt::Write as _;
-use std::io::ErrorKind;
+use std::fs::Permissions;
+use std::io::{self, ErrorKind, Write as _};
 use std::ops::Range;
 use std::path::Path;
 
@@ -18,7 +20,6 @@ use super::super::{ExportError, Run};
 use super::Critique;
 use crate::critique::Verdict;
 use crate::files;
-use crate::ownership::write_new_file;
 use crate::source::EXTENSIONS;
 
 const XMP: &str = "http://ns.adobe.com/xap/1.0/";
@@ -68,12 +69,69 @@ fn write(frame: &Path, verdict: Verdict) -> Result<(), String> {
         Verdict::Review => ("3", "Yellow"),
         Verdict::Reject => ("-1", "Red"),
     };
-    let (text, is_there) = match files::read_text(&path) {
-        Ok(text) => (rated(&text, rating, label).map_err(|why| format!("its .xmp: {why}"))?, true),
-        Err(error) if error.kind() == ErrorKind::NotFound => (new(rating, label), false),
-        Err(error) => return Err(format!("its .xmp: {error}")),
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    rate(&path, rating, label).map_err(|why| format!("{name}: {why}"))
+}
+
+/// Gives the file at `path` the rating and the label, or makes it.
+fn rate(path: &Path, rating: &str, label: &str) -> Result<(), String> {
+    let said = |error: io::Error| error.to_string();
+    let file = match files::open_unlinked(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return replace(path, &new(rating, label), None).map_err(said);
+        }
+        Err(error) => return Err(said(error)),
     };
-    write_new_file(&path, text.as_bytes(), is_there).map_err(|error| error.to_string())
+    let permissions = file.metadata().map_err(said)?.permissions();
+    let text = utf_8(files::read_within(file, files::MAX_TEXT_BYTES).map_err(said)?)?;
+    let edited = rated(&text, rating, label)?;
+    if edited == text {
+        return Ok(());
+    }
+    replace(path, &edited, Some(permissions)).map_err(said)
+}
+
+/// [`files::replace`] that keeps the permissions of the file that is there.
+fn replace(path: &Path, text: &str, permissions: Option<Permissions>) -> io::Result<()> {
+    let mut temporary = files::temporary(0o666).tempfile_in(files::folder_of(path))?;
+    let file = temporary.as_file();
+    if let Some(permissions) = permissions {
+        // Where all files have the same, a change of them may be refused.
+        if file.metadata()?.permissions() != permissions {
+            file.set_permissions(permissions)?;
+        }
+    }
+    temporary.write_all(text.as_bytes())?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path)?;
+    Ok(())
+}
+
+/// The text in `bytes`, with its byte order mark; an error that says the encoding if it is not
+/// UTF-8.
+fn utf_8(bytes: Vec<u8>) -> Result<String, String> {
+    // By the mark, or by the `<` that XML begins with.
+    let encoding = match bytes.as_slice() {
+        [0xff, 0xfe, 0, 0, ..] | [b'<', 0, 0, 0, ..] => Some("UTF-32LE".to_owned()),
+        [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, b'<', ..] => Some("UTF-32BE".to_owned()),
+        [0xff, 0xfe, ..] | [b'<', 0, ..] => Some("UTF-16LE".to_owned()),
+        [0xfe, 0xff, ..] | [0, b'<', ..] => Some("UTF-16BE".to_owned()),
+        _ => declared_encoding(&bytes).filter(|label| !label.eq_ignore_ascii_case("UTF-8")),
+    };
+    match encoding {
+        Some(encoding) => Err(format!("it is in {encoding}, and only UTF-8 is edited")),
+        None => String::from_utf8(bytes).map_err(|_| "it is not valid UTF-8".to_owned()),
+    }
+}
+
+/// What stands behind `encoding` in `<?xml ... ?>`.
+fn declared_encoding(bytes: &[u8]) -> Option<String> {
+    let head = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).strip_prefix(b"<?xml")?;
+    let declaration = head.split(|byte| *byte == b'>').next()?;
+    let declaration = String::from_utf8_lossy(declaration);
+    let (_, value) = declaration.split_once("encoding")?;
+    value.split(['"', '\'']).nth(1).map(ToOwned::to_owned)
 }
 
 fn new(rating: &str, label: &str) -> String {
@@ -88,8 +146,13 @@ fn new(rating: &str, label: &str) -> String {
 /// `text` with the rating and the label, and all else as it is.
 fn rated(text: &str, rating: &str, label: &str) -> Result<String, String> {
     let document = Document::parse(text).map_err(|error| error.to_string())?;
-    let descriptions: Vec<Node<'_, '_>> =
-        document.descendants().filter(|node| node.has_tag_name((RDF, "Description"))).collect();
+    // Those further in are of other resources: what the frame was made of, its history.
+    let rdf = document.descendants().find(|node| node.has_tag_name((RDF, "RDF")));
+    let descriptions: Vec<Node<'_, '_>> = rdf
+        .iter()
+        .flat_map(Node::children)
+        .filter(|node| node.has_tag_name((RDF, "Description")))
+        .collect();
     let first = *descriptions.first().ok_or("it has no rdf:Description")?;
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     let mut added = String::new();
@@ -173,5 +236,112 @@ mod tests {
         assert!(write(&path("b.png"), Verdict::Keep).is_err());
         assert_eq!(std::fs::read(path("b.xmp")).unwrap(), b"mine");
         assert!(write(&path("c.png"), Verdict::Keep).unwrap_err().contains(".jpg"));
+    }
+
+    #[test]
+    fn a_description_within_another_is_not_the_frames() {
+        let nested = "<xmpMM:Pantry><rdf:Bag><rdf:li><rdf:Description xmp:Rating='1' \
+                      xmp:Label='Blue'/></rdf:li></rdf:Bag></xmpMM:Pantry>";
+        let sidecar = |top: &str, nested: &str| {
+            format!(
+                "<rdf:RDF xmlns:rdf='{RDF}' xmlns:xmp='{XMP}' \
+                 xmlns:xmpMM='http://ns.adobe.com/xap/1.0/mm/'><rdf:Description{top}>{nested}\
+                 </rdf:Description></rdf:RDF>"
+            )
+        };
+        let ours = rated(&sidecar("", nested), "5", "Green").unwrap();
+        assert_eq!(ours, sidecar(" xmp:Rating=\"5\" xmp:Label=\"Green\"", nested));
+        let elements = nested.replace(
+            " xmp:Rating='1' xmp:Label='Blue'/>",
+            "><xmp:Rating>1</xmp:Rating></rdf:Description>",
+        );
+        let ours = rated(&sidecar(" xmp:Label='Blue'", &elements), "5", "Green").unwrap();
+        assert_eq!(ours, sidecar(" xmp:Rating=\"5\" xmp:Label='Green'", &elements));
+    }
+
+    #[test]
+    fn only_utf_8_is_edited() {
+        let dir = tempfile::tempdir().unwrap();
+        let (frame, path) = (dir.path().join("a.png"), dir.path().join("a.xmp"));
+        let text = new("3", "Yellow");
+        let in_utf_16 = |text: &str, unit: fn(u16) -> [u8; 2]| {
+            text.encode_utf16().flat_map(unit).collect::<Vec<u8>>()
+        };
+        let declared = |label: &str| format!("<?xml version=\"1.0\" encoding='{label}'?>\n{text}");
+        let latin = [declared("ISO-8859-1").as_bytes(), b"<!-- caf\xe9 -->"].concat();
+        for (encoding, bytes) in [
+            ("UTF-16LE", in_utf_16(&format!("\u{feff}{text}"), u16::to_le_bytes)),
+            ("UTF-16BE", in_utf_16(&format!("\u{feff}{text}"), u16::to_be_bytes)),
+            ("UTF-16LE", in_utf_16(&text, u16::to_le_bytes)),
+            ("UTF-16BE", in_utf_16(&declared("UTF-16"), u16::to_be_bytes)),
+            ("UTF-16", declared("UTF-16").into_bytes()),
+            ("windows-1252", declared("windows-1252").into_bytes()),
+            ("ISO-8859-1", latin),
+            ("UTF-8", [text.as_bytes(), b"<!-- caf\xe9 -->"].concat()),
+        ] {
+            std::fs::write(&path, &bytes).unwrap();
+            let said = write(&frame, Verdict::Keep).expect_err(encoding);
+            assert!(said.contains("a.xmp") && said.contains(encoding), "{said}");
+            assert_eq!(std::fs::read(&path).unwrap(), bytes, "{encoding}");
+        }
+        for before in ["", "\u{feff}", "\u{feff}<?xml version='1.0' encoding=\"utf-8\"?>\r"] {
+            // Not even the ends of lines of an old Mac are changed.
+            let text =
+                |rating, label| format!("{before}{}", new(rating, label).replace('\n', "\r"));
+            std::fs::write(&path, text("3", "Yellow")).unwrap();
+            assert_eq!(write(&frame, Verdict::Keep), Ok(()));
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text("5", "Green"));
+        }
+    }
+
+    #[test]
+    fn nothing_else_in_the_folder_is_overwritten() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for name in ["a.xmp", "b.xmp"] {
+            let part = path(&format!(".{name}.gemscope-part"));
+            std::fs::write(&part, "mine").unwrap();
+            if name == "a.xmp" {
+                std::fs::write(path(name), new("3", "Yellow")).unwrap();
+            }
+            let frame = path(name).with_extension("png");
+            assert_eq!(write(&frame, Verdict::Keep), Ok(()), "{name}");
+            assert_eq!(std::fs::read_to_string(path(name)).unwrap(), new("5", "Green"));
+            assert_eq!(std::fs::read(&part).unwrap(), b"mine");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 4, "no temporary is left");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_are_kept() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.xmp");
+        for mode in [0o600, 0o664, 0o440] {
+            std::fs::write(&path, new("3", "Yellow")).unwrap();
+            std::fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(write(&dir.path().join("a.png"), Verdict::Keep), Ok(()));
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), new("5", "Green"));
+            let kept = path.metadata().unwrap().permissions().mode() & 0o7777;
+            assert_eq!(kept, mode, "{kept:o}");
+            std::fs::remove_file(&path).unwrap();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        std::fs::write(path("mine.xmp"), new("3", "Yellow")).unwrap();
+        for (link, target) in [("a.xmp", "mine.xmp"), ("b.xmp", "missing.xmp")] {
+            std::os::unix::fs::symlink(target, path(link)).unwrap();
+            let said = write(&path(link).with_extension("png"), Verdict::Keep).unwrap_err();
+            assert!(said.contains(link) && said.contains("symbolic link"), "{said}");
+            assert_eq!(std::fs::read_link(path(link)).unwrap(), Path::new(target));
+        }
+        assert_eq!(std::fs::read_to_string(path("mine.xmp")).unwrap(), new("3", "Yellow"));
+        assert!(!path("missing.xmp").exists());
     }
 }
