@@ -283,7 +283,7 @@ mod tests {
             (fetcher.own().map(|url| url.to_string()), fetcher.authorization())
         };
         let its_own = Some("Token its own".to_owned());
-        assert_eq!(of(None), (Some("http://127.0.0.1:9/".to_owned()), its_own));
+        assert_eq!(of(None), (Some("http://127.0.0.1:9".to_owned()), its_own));
         let (url, token) = of(Some("http://ls.example:8080"));
         assert!(url.unwrap().starts_with("http://ls.example:8080"));
         assert_eq!(token.as_deref(), Some("Token mine"));
