@@ -364,7 +364,7 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
         SessionError::NeedsModel { .. } => {
             return Some(
                 format!(
-                    "--model NAME names a model, which is fetched by: gemscope model download \
+                    "--model DIR or OWNER/NAME names a model, which is fetched by: gemscope model download \
                      {SMALLEST}; --server URL asks a server that runs one. The demo model is asked \
                      by --labels (\"red circle,star\") or --prompt \"detect shape\"; --model demo \
                      lets it guess at anything"
@@ -375,7 +375,7 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
         SessionError::RubricNeedsModel { .. } => {
             return Some(
                 format!(
-                    "--model NAME names a model, which is fetched by: gemscope model download \
+                    "--model DIR or OWNER/NAME names a model, which is fetched by: gemscope model download \
                      {SMALLEST}; --server URL asks a server that runs one. The demo model knows \
                      --rubric demo; --model demo lets it guess at anything"
                 )

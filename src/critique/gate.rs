@@ -86,8 +86,8 @@ impl Judged {
     }
 }
 
-/// Beginnings of the reasons of frames that a person overruled, were not read, were not asked about an axis, or were
-/// asked nothing.
+/// Beginnings of the reasons of frames that a person overruled, were not read, were not asked about
+/// an axis, or were asked nothing.
 const OVERRULED: &str = "overruled by hand";
 const NOT_READ: &str = "not read";
 const NOT_ASKED: &str = "not asked";

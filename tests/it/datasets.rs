@@ -416,7 +416,7 @@ fn folders_of_roboflow_are_read_and_written_with_their_splits() {
     dir.convert("gaps.json", "roboflow", "gaps", &[])
         .success()
         .stderr(contains("the ids of 2 categories have gaps"))
-        .stderr(contains("there are no splits: all images are in train"));
+        .stderr(contains("all images are in train, and trainers want some in valid (--split 0.2)"));
     let gaps = read_json(dir.path("gaps/train/_annotations.coco.json"));
     let ids: Vec<u64> = gaps["categories"]
         .as_array()

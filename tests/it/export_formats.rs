@@ -314,7 +314,7 @@ fn files_and_words_that_are_not_understood_are_named() {
         (["--categories", wrong], "is there twice"),
         (["--labels-map", wrong], wrong),
         (["--min-score", "2"], "from 0 to 1"),
-        (["--crop-padding", "10%"], "a share of the box (0.1) or pixels (12px)"),
+        (["--crop-padding", "10"], "a share of the box (0.1 or 10%, up to 5) or pixels (12px)"),
     ] {
         let mut command = gemscope();
         command.arg("export").arg(golden.path("run")).args(["--to", "coco"]).args(arguments);

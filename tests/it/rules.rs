@@ -69,6 +69,10 @@ fn the_ready_pipelines_are_in_order() {
     let mut checked = 0;
     for entry in fs::read_dir(pipelines).unwrap() {
         let path = entry.unwrap().path();
+        // The list of what no picture can show is no pipeline.
+        if path.ends_with("clauses.toml") {
+            continue;
+        }
         let run = gemscope().arg("run").arg(&path).arg("--check").output().unwrap();
         assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
         // Rubrics are told by their names here, and by their axes by the command.
