@@ -9,7 +9,7 @@
 //! Names are relative to the folder of the run's images, with `/`. A line has that folder, too, so
 //! that files are found again if only one of the two was moved.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -50,7 +50,7 @@ enum Step {
         to: String,
         /// The hash of its content.
         sha256: String,
-        /// The first name of the file that it belongs to.
+        /// The name that the file to which it belongs has afterwards.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         with: Option<String>,
     },
@@ -249,9 +249,12 @@ impl MovedFiles {
         root: &Path,
         moves: &[Move],
     ) -> Result<Vec<Result<(), String>>, JournalError> {
-        let first = |one: &Move| Some(self.first_name(one.with.as_ref()?).to_owned());
-        let firsts: Vec<Option<String>> = moves.iter().map(first).collect();
-        for (one, with) in moves.iter().zip(firsts) {
+        let afterwards: HashMap<&str, &str> =
+            moves.iter().map(|one| (one.from.as_str(), one.to.as_str())).collect();
+        for one in moves {
+            let with = one.with.as_ref().map(|name| {
+                afterwards.get(name.as_str()).map_or_else(|| name.clone(), ToString::to_string)
+            });
             let Move { from, to, sha256, .. } = one.clone();
             self.step(Step::Move { root: root.to_owned(), from, to, sha256, with })?;
         }
@@ -295,7 +298,7 @@ impl MovedFiles {
                 continue;
             }
             let Some(place) = trail.place(root, &name) else {
-                stay.insert(first.clone());
+                stay.insert(name.clone());
                 undone.left.push((name, "is not there any more".to_owned()));
                 continue;
             };
@@ -308,7 +311,7 @@ impl MovedFiles {
                     undone.back.push((name, first));
                 }
                 Err(error) => {
-                    stay.insert(first.clone());
+                    stay.insert(name.clone());
                     undone.left.push((name, error.to_string()));
                 }
             }
@@ -530,6 +533,30 @@ mod tests {
         fs::remove_file(root.join("a.png")).unwrap();
         assert_eq!(open().undo(Some(&root)).unwrap().back.len(), 2);
         assert_eq!(fs::read_to_string(root.join("a.txt")).unwrap(), "caption");
+    }
+
+    /// Two frames may have had the same name, one after the other: each has its own caption.
+    #[test]
+    fn captions_come_back_with_their_own_frame() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("frames");
+        fs::create_dir_all(&root).unwrap();
+        let run = run(dir.path());
+        let open = || MovedFiles::open(&run, Some(&root)).unwrap().0;
+        for (number, stem) in [("first", "a"), ("second", "a-2")] {
+            fs::write(root.join("a.png"), number).unwrap();
+            fs::write(root.join("a.txt"), number).unwrap();
+            let to = |end: &str| format!("keep/{stem}.{end}");
+            let frame = Move { sha256: digest::hex(number), ..one("a.png", &to("png")) };
+            let with = Some("a.png".to_owned());
+            let caption = Move { sha256: digest::hex(number), with, ..one("a.txt", &to("txt")) };
+            let done = open().perform(&root, &[frame, caption]).unwrap();
+            assert!(done.iter().all(Result::is_ok), "{done:?}");
+        }
+        let undone = open().undo(Some(&root)).unwrap();
+        assert_eq!((undone.back.len(), undone.left.len()), (2, 2), "{undone:?}");
+        let read = |name: &str| fs::read_to_string(root.join(name)).unwrap();
+        assert_eq!(read("a.png"), read("a.txt"));
     }
 
     /// Files of the same content are files of their own.
