@@ -287,6 +287,20 @@ impl MovedFiles {
     /// [`JournalError`] if the log cannot be written.
     pub fn undo(&mut self, root: Option<&Path>) -> Result<Undone, JournalError> {
         let mut undone = Undone::default();
+        // A file that goes back may free the place of another one.
+        loop {
+            let Undone { back, left } = self.undo_once(root)?;
+            let is_over = back.is_empty() || left.is_empty();
+            undone.back.extend(back);
+            undone.left = left;
+            if is_over {
+                return Ok(undone);
+            }
+        }
+    }
+
+    fn undo_once(&mut self, root: Option<&Path>) -> Result<Undone, JournalError> {
+        let mut undone = Undone::default();
         let mut stay = HashSet::new();
         // Files to which others belong come first.
         let (others, alone): (Vec<_>, Vec<_>) =
@@ -576,6 +590,19 @@ mod tests {
         assert_eq!((undone.back.len(), undone.left.len()), (1, 1), "{undone:?}");
         let there = |name: &str| usize::from(root.join(name).exists());
         assert_eq!(there("a.png") + there("keep/a.png") + there("keep/a-2.png"), 2);
+        // One that took the place of another goes first.
+        fs::remove_file(root.join("a.png")).unwrap();
+        let other = one("b.png", "keep/b.png");
+        fs::write(root.join("b.png"), "b.png").unwrap();
+        let into = |from: &str| Move { from: from.to_owned(), ..one(from, "b.png") };
+        assert!(open().perform(&root, &[other]).unwrap()[0].is_ok());
+        let name = ["keep/a.png", "keep/a-2.png"].into_iter().find(|name| root.join(name).exists());
+        assert!(open().perform(&root, &[into(name.unwrap())]).unwrap()[0].is_ok());
+        let undone = open().undo(Some(&root)).unwrap();
+        assert_eq!((undone.back.len(), undone.left.len()), (2, 0), "{undone:?}");
+        for name in ["a.png", "b.png"] {
+            assert_eq!(fs::read_to_string(root.join(name)).unwrap(), name);
+        }
     }
 
     #[test]
