@@ -4,7 +4,10 @@
 //! followed unless the caller does it, so that a header meant for one host reaches no other;
 //! certificates are those that the system trusts, proxies those of the environment
 //! (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`); a loopback host is never asked through a
-//! proxy, and is all that is reached if the network is forbidden.
+//! proxy, and is all that is reached if the network is forbidden. A client for URLs that somebody
+//! else chose ([`Client::public_only`]) reaches public addresses alone.
+
+mod public_only;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -14,6 +17,10 @@ use thiserror::Error;
 use ureq::Agent;
 use ureq::http::Uri;
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::unversioned::resolver::{DefaultResolver, Resolver as _};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use public_only::{NotPublic, PublicOnly, are_public};
 
 /// Why there is no response.
 #[derive(Debug, Error)]
@@ -22,6 +29,15 @@ pub enum HttpError {
     /// The network is forbidden.
     #[error("{host} is not on this machine, and going on the network is forbidden (offline)")]
     Offline {
+        /// The host that would have been asked.
+        host: String,
+    },
+    /// A URL that somebody else chose leads to this machine or into a private network.
+    #[error(
+        "{host} is this machine, or on a network that is not public: it is not asked for a URL \
+         that somebody else chose"
+    )]
+    NotPublic {
         /// The host that would have been asked.
         host: String,
     },
@@ -72,6 +88,17 @@ pub(crate) struct Client {
     /// For all others, through the environment's proxy if there is one.
     outward: Agent,
     offline: bool,
+    /// Of a client for URLs that somebody else chose.
+    restricted: Option<Restricted>,
+}
+
+/// How a client reaches public addresses alone.
+#[derive(Debug, Clone)]
+struct Restricted {
+    /// The servers that are reached wherever they are: scheme, host and port.
+    allowed: Vec<Url>,
+    /// For all others.
+    agent: Agent,
 }
 
 /// Longest wait for a connection.
@@ -79,29 +106,50 @@ const CONNECT: Duration = Duration::from_secs(20);
 /// Longest wait for the next bytes.
 const SILENCE: Duration = Duration::from_mins(1);
 
+type ConfigBuilder = ureq::config::ConfigBuilder<ureq::typestate::AgentScope>;
+
+/// What every agent shares. Its proxy is that of the environment.
+fn config() -> ConfigBuilder {
+    let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+    Agent::config_builder()
+        .http_status_as_error(false)
+        .max_redirects(0)
+        .tls_config(tls)
+        .user_agent(concat!("gemscope/", env!("CARGO_PKG_VERSION")))
+        // Ranges count the bytes of the file, not of a compressed form of it.
+        .accept_encoding("identity")
+        .timeout_connect(Some(CONNECT))
+        .timeout_recv_response(Some(SILENCE))
+        .timeout_per_read(Some(SILENCE))
+}
+
 impl Client {
     /// A client that reaches loopback hosts only if `offline`.
     pub(crate) fn new(offline: bool) -> Self {
-        let config = || {
-            let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
-            Agent::config_builder()
-                .http_status_as_error(false)
-                .max_redirects(0)
-                .tls_config(tls)
-                .user_agent(concat!("gemscope/", env!("CARGO_PKG_VERSION")))
-                // Ranges count the bytes of the file, not of a compressed form of it.
-                .accept_encoding("identity")
-                .timeout_connect(Some(CONNECT))
-                .timeout_recv_response(Some(SILENCE))
-                .timeout_per_read(Some(SILENCE))
-        };
         let direct = config().proxy(None).build().new_agent();
         let outward = config().build().new_agent();
-        Self { direct, outward, offline }
+        Self { direct, outward, offline, restricted: None }
     }
 
-    /// Asks for `url`. Every status is a response, also that of an error or a redirect. The whole
-    /// body comes within `longest`; without it, as long as bytes come.
+    /// A client for URLs that somebody else chose: in a list, a task or a request. It reaches
+    /// public addresses, and the servers of `allowed` (scheme, host and port) wherever they are.
+    ///
+    /// A host is resolved once, and only the addresses that were checked are connected to. Through
+    /// a proxy of the environment, the proxy resolves it: then a host is refused if any address
+    /// that it has here is not public, and one that is not known here is left to the proxy.
+    /// Redirects are responses, as with every client: asking for their `Location` checks it, too.
+    pub(crate) fn public_only(offline: bool, allowed: Vec<Url>) -> Self {
+        Self::restricted_by(config(), offline, allowed)
+    }
+
+    fn restricted_by(config: ConfigBuilder, offline: bool, allowed: Vec<Url>) -> Self {
+        let connector = DefaultConnector::default();
+        let agent = Agent::with_parts(config.build(), connector, PublicOnly::default());
+        Self { restricted: Some(Restricted { allowed, agent }), ..Self::new(offline) }
+    }
+
+    /// Asks for `url`. Every status is a response, also that of an error or a redirect. All of it,
+    /// with the whole body, comes within `longest`; without it, as long as bytes come.
     ///
     /// # Errors
     /// [`HttpError`].
@@ -111,12 +159,12 @@ impl Client {
         headers: &[(&str, String)],
         longest: Option<Duration>,
     ) -> Result<Response, HttpError> {
-        let request = self.agent(url)?.get(url.text.as_str()).config();
-        let mut request = request.timeout_recv_body(longest).build();
+        let request = self.agent(url, longest)?.get(url.text.as_str()).config();
+        let mut request = request.timeout_global(longest).build();
         for (name, value) in headers {
             request = request.header(*name, value);
         }
-        request.call().map_err(|error| broken(url, &error, SILENCE))
+        request.call().map_err(|error| broken(url, &error, longest.unwrap_or(SILENCE)))
     }
 
     /// Sends `json` to `url`, and waits at most `longest` for the response, and as long again for
@@ -131,7 +179,7 @@ impl Client {
         json: &[u8],
         longest: Duration,
     ) -> Result<Response, HttpError> {
-        let request = self.agent(url)?.post(url.text.as_str()).config();
+        let request = self.agent(url, Some(longest))?.post(url.text.as_str()).config();
         let mut request = request
             .timeout_recv_response(Some(longest))
             .timeout_per_read(Some(longest))
@@ -144,12 +192,39 @@ impl Client {
         request.send(json).map_err(|error| broken(url, &error, longest))
     }
 
-    fn agent(&self, url: &Url) -> Result<&Agent, HttpError> {
+    /// The agent for `url`. A check before the request takes no longer than `longest`.
+    fn agent(&self, url: &Url, longest: Option<Duration>) -> Result<&Agent, HttpError> {
+        if let Some(restricted) = &self.restricted
+            && !restricted.allowed.iter().any(|allowed| allowed.same_origin(url))
+        {
+            let host = || url.host().to_owned();
+            return if url.is_loopback() || !restricted.proxy_may_ask(url, longest) {
+                Err(HttpError::NotPublic { host: host() })
+            } else if self.offline {
+                Err(HttpError::Offline { host: host() })
+            } else {
+                Ok(&restricted.agent)
+            };
+        }
         match (url.is_loopback(), self.offline) {
             (true, _) => Ok(&self.direct),
             (false, false) => Ok(&self.outward),
             (false, true) => Err(HttpError::Offline { host: url.host().to_owned() }),
         }
+    }
+}
+
+impl Restricted {
+    /// Whether a proxy, which resolves hosts by itself, may be given this URL.
+    fn proxy_may_ask(&self, url: &Url, longest: Option<Duration>) -> bool {
+        let config = self.agent.config();
+        if config.proxy().is_none_or(|proxy| proxy.is_no_proxy(&url.uri)) {
+            return true;
+        }
+        let after = longest.unwrap_or(SILENCE).into();
+        let timeout = NextTimeout { after, ..NextTimeout::default() };
+        let found = DefaultResolver::default().resolve(&url.uri, config, timeout);
+        found.map_or(true, |addresses| are_public(&addresses))
     }
 }
 
@@ -172,8 +247,12 @@ fn broken(url: &Url, error: &ureq::Error, longest: Duration) -> HttpError {
     let host = url.host().to_owned();
     match error {
         ureq::Error::Timeout(
-            ureq::Timeout::RecvResponse | ureq::Timeout::PerRead | ureq::Timeout::RecvBody,
+            ureq::Timeout::RecvResponse
+            | ureq::Timeout::PerRead
+            | ureq::Timeout::RecvBody
+            | ureq::Timeout::Global,
         ) => HttpError::TimedOut { host, longest },
+        ureq::Error::Other(other) if other.is::<NotPublic>() => HttpError::NotPublic { host },
         ureq::Error::BodyExceedsLimit(most) => HttpError::TooLong { host, most: *most },
         error => HttpError::Unreachable { host, reason: error.to_string() },
     }
@@ -319,6 +398,63 @@ mod tests {
             assert!(matches!(error, HttpError::TimedOut { .. }), "{error}");
             assert!(began.elapsed() < Duration::from_secs(20));
         }
+    }
+
+    /// Answers every request with a page.
+    fn page() -> Url {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+            }
+        });
+        url
+    }
+
+    #[test]
+    fn a_url_that_somebody_else_chose_leads_to_public_addresses_alone() {
+        let own = page();
+        let port = own.uri.port_u16().unwrap();
+        let client = Client::restricted_by(config().proxy(None), false, Vec::new());
+        for host in
+            ["127.0.0.1", "localhost", "127.1", "2130706433", "0", "[::1]", "[::ffff:127.0.0.1]"]
+        {
+            let url = Url::parse(&format!("http://{host}:{port}/")).unwrap();
+            let error = client.get(&url, &[], Some(CONNECT)).unwrap_err();
+            assert!(matches!(error, HttpError::NotPublic { .. }), "{host}: {error}");
+        }
+        let allowed = Client::restricted_by(config().proxy(None), false, vec![own.clone()]);
+        assert_eq!(allowed.get(&own, &[], None).unwrap().status(), 200);
+        let other = page();
+        let error = allowed.get(&other, &[], None).unwrap_err();
+        assert!(matches!(error, HttpError::NotPublic { .. }), "another port: {error}");
+        assert!(matches!(
+            Client::public_only(true, Vec::new()).get(
+                &Url::parse("http://8.8.8.8").unwrap(),
+                &[],
+                None
+            ),
+            Err(HttpError::Offline { .. })
+        ));
+    }
+
+    /// Sends everything on to a page, as far as it is asked.
+    #[test]
+    fn a_proxy_is_not_given_a_host_that_is_not_public_here() {
+        let proxy = page();
+        let proxy = ureq::Proxy::new(&proxy.to_string()).unwrap();
+        let client = Client::restricted_by(config().proxy(Some(proxy)), false, Vec::new());
+        let get = |url: &str| client.get(&Url::parse(url).unwrap(), &[], Some(CONNECT));
+        for url in ["http://10.0.0.1/", "http://169.254.169.254/latest", "http://[fd00::1]/"] {
+            let error = get(url).unwrap_err();
+            assert!(matches!(error, HttpError::NotPublic { .. }), "{url}: {error}");
+        }
+        // The proxy itself is on this machine, and is asked.
+        let error = get("http://192.0.1.1/").err();
+        assert!(!matches!(error, Some(HttpError::NotPublic { .. })), "{error:?}");
     }
 
     #[test]
