@@ -119,7 +119,7 @@ def label_studio(command: str, served: Served, images: Path, wanted: dict[str, l
         process = subprocess.Popen(start, env=environment, stdout=log, stderr=log, cwd=folder)
     headers = {"Authorization": f"Token {TOKEN}"}
     try:
-        for _ in range(240):
+        for _ in range(900):  # it makes its database first
             try:
                 request(f"{url}/api/projects", headers=headers)
                 break
@@ -127,6 +127,8 @@ def label_studio(command: str, served: Served, images: Path, wanted: dict[str, l
                 if process.poll() is not None:
                     sys.exit(f"label-studio does not begin: see {folder / 'label-studio.log'}")
                 time.sleep(1)
+        else:
+            sys.exit(f"label-studio does not answer: see {folder / 'label-studio.log'}")
         version = request(f"{url}/api/version", headers=headers)["release"]
         config = '<View><Image name="image" value="$image"/><RectangleLabels name="label" toName="image">'
         config += "".join(f'<Label value="{label}"/>' for label in LABELS) + "</RectangleLabels></View>"

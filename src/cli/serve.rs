@@ -1,12 +1,13 @@
 //! `gemscope serve`: the tools that draw boxes ask over HTTP.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use gemscope::serve::{LabelStudioOptions, ServeError, ServeOptions, Served, Server};
+use gemscope::ffmpeg;
+use gemscope::serve::{LabelStudioOptions, ServeError, ServeOptions, Served, Server, SheetServer};
 use gemscope::session::pipeline::word::{from_one, seconds};
 use gemscope::session::pipeline::{
     AnswerSection, DecodingSection, ModelSection, PreprocessSection, RunSection, TaskSection,
@@ -26,8 +27,21 @@ const TOKEN: &str = "GEMSCOPE_SERVE_TOKEN";
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The directory of the journal: a run, which `gemscope export` reads
-    #[arg(long, short, value_name = "DIR", help_heading = "Server")]
-    out: PathBuf,
+    #[arg(
+        long,
+        short,
+        value_name = "DIR",
+        required_unless_present = "sheet",
+        help_heading = "Server"
+    )]
+    out: Option<PathBuf>,
+    /// Show the contact sheet of the critique in RUN to a browser on this machine instead, and save
+    /// the verdicts given there in the run. Asks no model
+    #[arg(long, value_name = "RUN", conflicts_with_all = ["out", "token", "images", "queue",
+        "max_body", "label_studio_url", "fetch_urls", "fetch_from", "answer_within", "fresh",
+        "labels", "phrase", "prompt", "model", "server"],
+        help_heading = "Server")]
+    sheet: Option<PathBuf>,
     /// Where to listen: a port, or ADDRESS:PORT. Any address but that of this machine needs a token
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8000", help_heading = "Server")]
     listen: Listen,
@@ -52,9 +66,13 @@ pub(crate) struct Args {
     /// else what it says of itself. Its token: $LABEL_STUDIO_API_KEY
     #[arg(long, value_name = "URL", help_heading = "Server")]
     label_studio_url: Option<String>,
-    /// Fetch images of tasks from any address on the web that they name
+    /// Fetch images of tasks from any public address on the web that they name
     #[arg(long, help_heading = "Server")]
     fetch_urls: bool,
+    /// Fetch images of tasks from this server, also in a private network: http://10.0.0.5:9000. May
+    /// be given more than once
+    #[arg(long, value_name = "URL", help_heading = "Server")]
+    fetch_from: Vec<String>,
     /// Answer Label Studio after so long with the tasks that are done; it waits 100 seconds
     #[arg(long, value_name = "SECONDS", default_value = "90", value_parser = seconds,
         help_heading = "Server")]
@@ -139,18 +157,47 @@ impl Args {
         }
         let label_studio = &mut options.label_studio;
         label_studio.url.clone_from(&self.label_studio_url);
-        (label_studio.fetch, label_studio.longest) = (self.fetch_urls, self.answer_within);
+        label_studio.fetch = self.fetch_urls;
+        label_studio.fetch_from.clone_from(&self.fetch_from);
+        label_studio.answer_within = self.answer_within;
         options.label_studio = options.label_studio.from_env();
         Ok(options)
     }
 }
 
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
+    match (&args.sheet, &args.out) {
+        (Some(run), _) => show_sheet(run, args.listen.0),
+        (None, Some(out)) => answer(args, out, global),
+        (None, None) => bail!("--out names the directory of the journal"),
+    }
+}
+
+/// Shows the contact sheet of a run.
+fn show_sheet(run: &Path, address: SocketAddr) -> anyhow::Result<Ending> {
+    let stop = signals::raised_by_signals("Stopping.")?;
+    let server = SheetServer::bind(run, address).map_err(in_words)?;
+    output::text(&format!("{}\n", server.url()?));
+    messages::say("Open this address in a browser. Verdicts are saved in the run. Ctrl-C ends.");
+    let saved = server.run(&stop);
+    messages::say(&match saved {
+        0 => "No verdicts were saved.".to_owned(),
+        _ => format!(
+            "Verdicts were saved. Lists, tables and sheet with them: gemscope critique \
+             --report-only --out {}",
+            plain::line(&run.display().to_string())
+        ),
+    });
+    Ok(Ending::Complete)
+}
+
+/// Answers annotation tools.
+fn answer(args: &Args, out: &Path, global: &Global) -> anyhow::Result<Ending> {
     let (config, options) = (args.config(global)?, args.options()?);
     device::say(&args.model);
     let stop = signals::raised_by_signals("Stopping: all answers that were given are written.")?;
     let mut session = Session::open_to_ask(config.clone(), &Said)?;
-    let mut run = RunOptions::of(&args.out);
+    let mut run = RunOptions::of(out);
     run.fresh = args.fresh;
     let control = RunSection::default().control(&args.preprocess.limits);
     session.set_control(control);
@@ -170,7 +217,10 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         known,
         if token { " The token is needed." } else { "" }
     ));
-    let served = server.run(&stop).map_err(in_words)?;
+    let served = server.run(&stop);
+    // The model's thread may still wait for a picture that nobody gets.
+    ffmpeg::end_children();
+    let served = served.map_err(in_words)?;
     report(&served);
     Ok(Ending::Complete)
 }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use gemscope::ffmpeg;
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::{flag, low_level};
 
 use super::messages;
 
@@ -37,7 +38,7 @@ pub(crate) fn raised_by_signals(says: &'static str) -> io::Result<Arc<AtomicBool
     for signal in [SIGINT, SIGTERM] {
         // In this order: the second signal finds the flag raised, and leaves from within the
         // handler, whatever hangs.
-        flag::register_conditional_shutdown(signal, i32::from(STOPPED), Arc::clone(&stop))?;
+        leave_if(signal, Arc::clone(&stop))?;
         flag::register(signal, Arc::clone(&stop))?;
     }
     #[cfg(unix)]
@@ -53,6 +54,24 @@ pub(crate) fn raised_by_signals(says: &'static str) -> io::Result<Arc<AtomicBool
         messages::say(says);
     });
     Ok(stop)
+}
+
+/// Leaves at once when `signal` comes and the flag is raised; what ffmpeg does ends with it.
+///
+/// # Errors
+/// On systems where signals cannot be caught.
+#[allow(unsafe_code)] // the crate's own shutdown ends nothing else
+fn leave_if(signal: i32, raised: Arc<AtomicBool>) -> io::Result<()> {
+    let leave = move || {
+        if raised.load(Ordering::SeqCst) {
+            ffmpeg::end_children();
+            low_level::exit(i32::from(STOPPED));
+        }
+    };
+    // SAFETY: the handler reads atomics, sends signals and leaves by `_exit`, all of which a
+    // handler may do; it takes no lock and no memory.
+    unsafe { low_level::register(signal, leave) }?;
+    Ok(())
 }
 
 /// Whether SIGHUP was ignored when this process began.

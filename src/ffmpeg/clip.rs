@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::reader::Reader;
 use super::{Ffmpeg, FfmpegError};
 
-/// Frames that one process gives at most.
-const FRAMES_A_PROCESS: usize = 64;
+/// The most frames that one process gives.
+const FRAMES_PER_PROCESS: usize = 64;
 /// A gap between frames that is worth a process of its own, in milliseconds.
-const GAP: u64 = 20_000;
-/// Processes that may be on their way at a time.
-const PROCESSES: usize = 8;
+const SEEK_GAP: u64 = 20_000;
+/// The most processes that run at the same time.
+const MAX_PROCESSES: usize = 8;
 /// Bytes of frames that wait for being asked for, for each process. Of more, the earliest are
 /// decoded again if they are.
 const BYTES_WAITING: usize = 128 << 20;
@@ -31,8 +31,8 @@ pub struct Clip {
     times: Vec<u64>,
     /// The first frames of parts that are read by a process each.
     starts: Vec<usize>,
-    /// Set once it turned out that skipping to a frame is not what keeps it from being there.
-    skips: AtomicBool,
+    /// Set once reading from the beginning found nothing either: seeking is not at fault then.
+    seeking_works: AtomicBool,
     readers: Arc<Readers>,
 }
 
@@ -43,14 +43,16 @@ impl Clip {
         for (index, time) in times.iter().enumerate() {
             let begins = match starts.last() {
                 None => true,
-                Some(start) => index - start >= FRAMES_A_PROCESS || time - times[index - 1] > GAP,
+                Some(start) => {
+                    index - start >= FRAMES_PER_PROCESS || time - times[index - 1] > SEEK_GAP
+                }
             };
             if begins {
                 starts.push(index);
             }
         }
-        let skips = AtomicBool::new(false);
-        Self { file: file.into(), times, starts, skips, readers }
+        let seeking_works = AtomicBool::new(false);
+        Self { file: file.into(), times, starts, seeking_works, readers }
     }
 
     /// The video.
@@ -77,10 +79,10 @@ impl Clip {
         let passage = self.readers.of(&self.file, start);
         let mut passage = passage.lock().unwrap_or_else(PoisonError::into_inner);
         let found = passage.frame(self, index, end, true);
-        if found.is_err() && !passage.gave_any && !self.skips.load(Ordering::Relaxed) {
-            // A file without an index may not be skipped through.
+        if found.is_err() && !passage.gave_any && !self.seeking_works.load(Ordering::Relaxed) {
+            // A file without an index may not be seekable.
             let found = passage.frame(self, index, end, false);
-            self.skips.store(found.is_err(), Ordering::Relaxed);
+            self.seeking_works.store(found.is_err(), Ordering::Relaxed);
             return found;
         }
         found
@@ -116,7 +118,7 @@ impl Readers {
             None => Arc::default(),
         };
         passages.push((Arc::clone(file), start, Arc::clone(&passage)));
-        if passages.len() > PROCESSES {
+        if passages.len() > MAX_PROCESSES {
             let idle = passages.iter().position(|(_, _, passage)| Arc::strong_count(passage) == 1);
             idle.map(|place| passages.remove(place));
         }
@@ -149,16 +151,16 @@ impl Passage {
         clip: &Clip,
         index: usize,
         end: usize,
-        skip: bool,
+        seek: bool,
     ) -> Result<Vec<u8>, FfmpegError> {
         if let Some(place) = self.waiting.iter().position(|(waiting, _)| *waiting == index)
             && let Some((_, bytes)) = self.waiting.remove(place)
         {
             return Ok(bytes);
         }
-        if self.reader.is_none() || index < self.next || !skip {
+        if self.reader.is_none() || index < self.next || !seek {
             let times = &clip.times[index..end];
-            self.reader = Some(Reader::begin(&Ffmpeg::find()?, &clip.file, times, skip)?);
+            self.reader = Some(Reader::begin(&Ffmpeg::find()?, &clip.file, times, seek)?);
             (self.next, self.gave_any) = (index, false);
             self.waiting.clear();
         }

@@ -70,7 +70,8 @@ fn packets(ffmpeg: &Ffmpeg, file: &Path) -> Result<Option<Vec<Listed>>, FfmpegEr
     command.args(["-c", "copy", "-f", "framecrc", "-"]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| cannot_run(ffmpeg, &error))?;
-    let complaints = child.stderr.take().map(|stderr| std::thread::spawn(|| hear(stderr, |_| {})));
+    let complaints =
+        child.stderr.take().map(|stderr| std::thread::spawn(|| read_log(stderr, |_| {})));
     let mut found = Some(Vec::new());
     if let Some(stdout) = child.stdout.take() {
         let mut time_base = None;
@@ -138,7 +139,7 @@ fn decoded(ffmpeg: &Ffmpeg, file: &Path, filter: &str) -> Result<Vec<Listed>, Ff
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().map_err(|error| cannot_run(ffmpeg, &error))?;
     let mut found = Vec::new();
-    let complaints = child.stderr.take().map(|stderr| hear(stderr, |frame| found.push(frame)));
+    let complaints = child.stderr.take().map(|stderr| read_log(stderr, |frame| found.push(frame)));
     let _ = child.wait();
     if found.is_empty() { Err(without_frames(&complaints.unwrap_or_default())) } else { Ok(found) }
 }
@@ -157,8 +158,8 @@ fn without_frames(complaints: &Complaints) -> FfmpegError {
     }
 }
 
-/// Reads ffmpeg's log to its end: `shown` gets every frame that `showinfo` saw.
-pub(super) fn hear(stderr: impl Read, mut shown: impl FnMut(Listed)) -> Complaints {
+/// Reads ffmpeg's log to its end: `on_frame` is called with every frame that `showinfo` reports.
+pub(super) fn read_log(stderr: impl Read, mut on_frame: impl FnMut(Listed)) -> Complaints {
     let (mut complaints, mut time_base) = (Complaints::default(), None);
     for line in BufReader::new(stderr).split(b'\n').map_while(Result::ok) {
         let line = String::from_utf8_lossy(&line);
@@ -166,10 +167,10 @@ pub(super) fn hear(stderr: impl Read, mut shown: impl FnMut(Listed)) -> Complain
             if let Some((_, base)) = line.split_once("config in time_base: ") {
                 time_base = TimeBase::read(base.split(',').next().unwrap_or_default());
             } else if let Some(frame) = frame_shown(&line, time_base) {
-                shown(frame);
+                on_frame(frame);
             }
         }
-        complaints.hear(&line);
+        complaints.read(&line);
     }
     complaints
 }
@@ -238,7 +239,7 @@ mod tests {
             [Parsed_showinfo_1 @ 0x7f] [info] n:   1 pts:  NOPTS pts_time:NOPTS\n\
             [h264 @ 0x7f] [error] concealing 3 errors\n";
         let mut frames = Vec::new();
-        let complaints = hear(log.as_bytes(), |frame| frames.push(frame));
+        let complaints = read_log(log.as_bytes(), |frame| frames.push(frame));
         assert_eq!(frames, [Listed { milliseconds: 1001, is_key: true }]);
         assert_eq!(complaints.in_words(), "concealing 3 errors");
     }

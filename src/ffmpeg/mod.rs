@@ -5,6 +5,7 @@
 //! few known formats, and nothing else: no network, no playlists; it is never run through a shell;
 //! what it makes comes through a pipe, as fast as it is taken; it ends with its reader.
 
+mod child;
 mod clip;
 mod listing;
 mod reader;
@@ -17,6 +18,7 @@ use std::sync::OnceLock;
 
 use thiserror::Error;
 
+pub use child::end_children;
 pub use clip::Clip;
 pub(crate) use clip::Readers;
 pub(crate) use listing::{Listing, list};
@@ -32,7 +34,7 @@ pub const OLDEST: (u32, u32) = (5, 1);
 const FORMATS: &str = "mov,mp4,matroska,webm,avi,mpegts,mpeg,asf,flv,av1,hevc,h264,ivf";
 
 /// The most pixels that a frame may have: Pillow's limit of a still, too.
-const MOST_PIXELS: u64 = 178_956_970;
+const MAX_PIXELS: u64 = 178_956_970;
 
 /// Why ffmpeg did not give what it was asked for.
 #[derive(Debug, Clone, Error)]
@@ -167,7 +169,7 @@ impl Ffmpeg {
         let mut command = Command::new(&self.program);
         command.args(["-nostdin", "-hide_banner", "-nostats", "-v", "level+info"]);
         command.args(["-protocol_whitelist", "file", "-format_whitelist", FORMATS]);
-        command.args(["-max_pixels", &MOST_PIXELS.to_string(), "-copyts", "-start_at_zero"]);
+        command.args(["-max_pixels", &MAX_PIXELS.to_string(), "-copyts", "-start_at_zero"]);
         if seconds > 0.0 {
             command.args(["-ss", &format!("{seconds:.3}")]);
         }
@@ -198,34 +200,18 @@ fn licence(configuration: &str) -> &'static str {
     }
 }
 
-/// A signal that the terminal sends to this process shall not end the child: an image that is being
-/// read when a run is stopped would be a failed one.
-#[cfg(unix)]
-fn in_own_group(command: &mut Command) {
-    std::os::unix::process::CommandExt::process_group(command, 0);
-}
-
-#[cfg(windows)]
-fn in_own_group(command: &mut Command) {
-    const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
-    std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
-}
-
-#[cfg(not(any(unix, windows)))]
-fn in_own_group(_: &mut Command) {}
-
 /// The first lines that report an error, as one.
 #[derive(Default)]
 struct Complaints(Vec<String>);
 
 impl Complaints {
-    const MOST: usize = 3;
+    const MAX_LINES: usize = 3;
 
-    /// Takes up a line of ffmpeg's log, if it reports an error.
-    fn hear(&mut self, line: &str) {
+    /// Keeps a line of ffmpeg's log, if it reports an error.
+    fn read(&mut self, line: &str) {
         let reported = ["[error] ", "[fatal] "].iter().find_map(|mark| line.split_once(mark));
         if let Some((_, words)) = reported
-            && self.0.len() < Self::MOST
+            && self.0.len() < Self::MAX_LINES
             && !self.0.iter().any(|known| known == words)
         {
             self.0.push(words.chars().take(200).collect());
@@ -272,10 +258,10 @@ mod tests {
 
     #[test]
     fn only_errors_are_complaints() {
-        let mut heard = Complaints::default();
+        let mut complaints = Complaints::default();
         for line in ["[mov @ 0x1] [info] a", "[mov @ 0x1] [error] moov atom not found", "x"] {
-            heard.hear(line);
+            complaints.read(line);
         }
-        assert_eq!(heard.in_words(), "moov atom not found");
+        assert_eq!(complaints.in_words(), "moov atom not found");
     }
 }

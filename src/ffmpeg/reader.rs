@@ -8,26 +8,27 @@
 use std::fmt::Write as _;
 use std::io::{BufReader, ErrorKind, Read};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::listing::hear;
-use super::{Complaints, Ffmpeg, FfmpegError, in_own_group};
+use super::child::OwnedChild;
+use super::listing::read_log;
+use super::{Complaints, Ffmpeg, FfmpegError};
 
 /// The longest wait for the time of a frame whose pixels are there.
-const FOR_TIME: Duration = Duration::from_secs(30);
+const TIME_TIMEOUT: Duration = Duration::from_secs(30);
 /// Seconds before the first frame from which on a video is read.
-const BEFORE: f64 = 0.2;
+const SECONDS_BEFORE: f64 = 0.2;
 /// Seconds behind the last frame up to which it is read.
-const BEHIND: f64 = 10.0;
+const SECONDS_BEHIND: f64 = 10.0;
 /// The head of a BMP file, up to its length.
 const HEAD: usize = 6;
 
 /// A process on its way through a part of a video.
 pub(super) struct Reader {
-    child: Child,
+    process: OwnedChild,
     pixels: BufReader<ChildStdout>,
     times: Receiver<u64>,
     complaints: Option<JoinHandle<Complaints>>,
@@ -44,30 +45,31 @@ impl Reader {
     ) -> Result<Self, FfmpegError> {
         let seconds = |time: Option<&u64>| time.map_or(0.0, |time| *time as f64 / 1000.0);
         let (first, last) = (seconds(times.first()), seconds(times.last()));
-        let from = if seek { (first - BEFORE).max(0.0) } else { 0.0 };
+        let from = if seek { (first - SECONDS_BEFORE).max(0.0) } else { 0.0 };
         let mut command = ffmpeg.reading(file, from);
-        in_own_group(&mut command);
         let filter = format!("select='{}',showinfo=checksum=0", any_of(times));
-        command.args(["-t", &format!("{:.3}", last - from + BEHIND)]);
+        command.args(["-t", &format!("{:.3}", last - from + SECONDS_BEHIND)]);
         command.args(["-vf", &filter, "-fps_mode", "passthrough"]);
         command.args(["-frames:v", &times.len().to_string()]);
         command.args(["-c:v", "bmp", "-pix_fmt", "bgr24", "-f", "image2pipe", "-"]);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let unusable =
             |reason: String| FfmpegError::Unusable { program: ffmpeg.program.clone(), reason };
-        let mut child = command.spawn().map_err(|error| unusable(error.to_string()))?;
+        let mut process =
+            OwnedChild::spawn(&mut command).map_err(|error| unusable(error.to_string()))?;
+        let child = &mut process.child;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(unusable("no pipes".to_owned()));
         };
-        let (heard, times) = channel();
-        let listen = move || {
-            hear(stderr, |frame| {
-                // A reader that is gone wants none.
-                let _ = heard.send(frame.milliseconds);
+        let (sender, times) = channel();
+        let read = move || {
+            read_log(stderr, |frame| {
+                // Nobody receives any more if the reader is dropped.
+                let _ = sender.send(frame.milliseconds);
             })
         };
-        let complaints = Some(std::thread::spawn(listen));
-        Ok(Self { child, pixels: BufReader::new(stdout), times, complaints })
+        let complaints = Some(std::thread::spawn(read));
+        Ok(Self { process, pixels: BufReader::new(stdout), times, complaints })
     }
 
     /// The next frame: its time in milliseconds, and a BMP file; `None` at the end.
@@ -91,7 +93,7 @@ impl Reader {
         if read.ok() != Some(rest) {
             return Err(FfmpegError::NoFrame("its pixels break off".to_owned()));
         }
-        match self.times.recv_timeout(FOR_TIME) {
+        match self.times.recv_timeout(TIME_TIMEOUT) {
             Ok(time) => Ok(Some((time, bytes))),
             Err(_) => Err(FfmpegError::NoFrame("it does not say which frame it is".to_owned())),
         }
@@ -99,16 +101,9 @@ impl Reader {
 
     /// Ends the process; its complaints.
     pub(super) fn end(mut self) -> String {
-        let _ = self.child.kill();
-        let complaints = self.complaints.take().and_then(|listening| listening.join().ok());
+        self.process.kill();
+        let complaints = self.complaints.take().and_then(|reading| reading.join().ok());
         complaints.unwrap_or_default().in_words()
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

@@ -4,7 +4,7 @@
 //! In: records with the hash of their image and of their question. Out: the record of an image of
 //! that content that was asked that. Promises: an appended record is on disk before
 //! [`AnswerJournal::append`] returns; the file is that of any run, so that every export reads it;
-//! memory grows by a key an answer, never by the answer.
+//! memory grows by the keys of an answer, never by the answer.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
@@ -23,6 +23,8 @@ pub struct AnswerJournal {
     names: Names,
     /// Where the record of each key begins.
     places: HashMap<u64, u64>,
+    /// Hashes of the names of images, each with that of the content that it stands for.
+    contents: HashMap<u64, u64>,
     /// Bytes of the journal.
     end: u64,
     /// Lines that are no records.
@@ -35,17 +37,18 @@ impl AnswerJournal {
     /// Opens the journal of `directory` for appending.
     pub(super) fn open(directory: &Path) -> Result<Self, JournalError> {
         let names = Names::of(directory);
-        let mut places = HashMap::new();
+        let (mut places, mut contents) = (HashMap::new(), HashMap::new());
         let (log, lines) = JsonLog::open(
             directory.join(FILE),
             checked(&names, |record, at| {
                 if let Some(key) = key_of(&record) {
                     places.insert(key, at);
+                    contents.extend(content_of(&record));
                 }
             }),
         )?;
         let (damaged, torn, end) = (lines.damaged, lines.torn, lines.whole);
-        Ok(Self { log, names, places, end, damaged, torn })
+        Ok(Self { log, names, places, contents, end, damaged, torn })
     }
 
     /// How many answers it knows.
@@ -75,6 +78,13 @@ impl AnswerJournal {
         same.then_some(record)
     }
 
+    /// Whether the image called `name` is one with other content than this: exports, which have a
+    /// line a name, would show one of the two.
+    pub fn is_taken(&self, name: &str, sha256: &str) -> bool {
+        let content = self.contents.get(&digest::number(name));
+        content.is_some_and(|content| *content != digest::number(sha256))
+    }
+
     /// Appends records, and waits until they are on disk.
     ///
     /// # Errors
@@ -90,6 +100,8 @@ impl AnswerJournal {
         self.log.sync()?;
         self.end = end;
         self.places.extend(written);
+        let answered = records.iter().filter(|record| record.status != AnswerStatus::Failed);
+        self.contents.extend(answered.filter_map(|record| content_of(record)));
         Ok(())
     }
 }
@@ -99,6 +111,12 @@ fn key_of(record: &Record) -> Option<u64> {
     let answered = record.status != AnswerStatus::Failed;
     let (sha256, question) = (record.sha256.as_ref()?, record.question.as_ref()?);
     answered.then(|| key(sha256, question, record.asked.as_deref().unwrap_or_default()))
+}
+
+/// The hashes of a record's name and content.
+fn content_of(record: &Record) -> Option<(u64, u64)> {
+    let sha256 = record.sha256.as_ref()?;
+    Some((digest::number(&record.image), digest::number(sha256)))
 }
 
 /// A phrase and the label of the same words are one question to the model, and share a key.
@@ -138,6 +156,8 @@ mod tests {
             assert_eq!(journal.find("1", "q2", &labels("dog")), Some(dog.clone()));
             assert_eq!(journal.find("1", "q1", &labels("dog")), None);
             assert_eq!(journal.find("2", "q1", &[]), None, "a failure is no answer");
+            assert!(journal.is_taken("a.png", "3") && !journal.is_taken("a.png", "1"));
+            assert!(!journal.is_taken("b.png", "3"), "nothing was answered about it");
         };
         look(&journal);
         drop(journal);

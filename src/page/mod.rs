@@ -65,10 +65,10 @@ impl RunPage {
     pub(crate) fn whole<T: Serialize>(&self, data: &T) -> io::Result<String> {
         let (style, script) = (self.style(), self.script());
         // Only this very script and style are run; pictures are loaded only from the page's own
-        // place.
+        // place, and nothing is sent anywhere else.
         let policy = format!(
-            "default-src 'none'; img-src 'self' file:; style-src 'sha256-{}'; script-src \
-             'sha256-{}'; base-uri 'none'; form-action 'none'",
+            "default-src 'none'; img-src 'self' file:; connect-src 'self'; style-src 'sha256-{}'; \
+             script-src 'sha256-{}'; base-uri 'none'; form-action 'none'",
             sha256_base64(&style),
             sha256_base64(&script)
         );

@@ -8,17 +8,18 @@
 
 use std::sync::Arc;
 
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::body::Held;
 use super::detect::{answer_of, blocking};
+use super::memory::Share;
 use super::pictures::decoded;
-use super::queue::{Question, Waiting};
+use super::question::Question;
+use super::queue::PendingAnswer;
 use super::reply::{Refusal, Reply, json as reply_json, json_with};
-use super::site::{Looks, Site};
+use super::site::{BoxFilter, Site};
 use crate::record::{Record, Task, distinct};
 
 /// The model's name in the protocol.
@@ -94,19 +95,20 @@ pub(super) async fn predict(site: &Arc<Site>, request: Request<Incoming>) -> Rep
 }
 
 async fn predicted(site: &Arc<Site>, request: Request<Incoming>) -> Result<Value, Refusal> {
-    let (body, held) = site.memory.read(request).await?;
-    let there = Arc::clone(site);
-    let (waiting, question, looks) = blocking(move || begin(&there, &body, held)).await??;
-    let record = answer_of(waiting).await?;
-    let shown = site.shown(&record, &question, &looks)?;
+    let (body, share) = site.memory.read(request).await?;
+    let shared = Arc::clone(site);
+    let (pending, question, filter) = blocking(move || submit(&shared, &body, share)).await??;
+    let record = answer_of(pending).await?;
+    let shown = site.shown(&record, &question, &filter)?;
     Ok(json!({ "shapes": shapes(&shown), "description": "", "replace": null }))
 }
 
-fn begin(
+/// Puts the image of a request into the queue.
+fn submit(
     site: &Site,
-    body: &Bytes,
-    held: Held,
-) -> Result<(Waiting, Arc<Question>, Looks), Refusal> {
+    body: &[u8],
+    share: Share,
+) -> Result<(PendingAnswer, Arc<Question>, BoxFilter), Refusal> {
     let Predict { model, image, params } =
         serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))?;
     if model != MODEL {
@@ -124,8 +126,8 @@ fn begin(
     // The program sends 0 for a field that it does not show.
     let set = |share: Option<f64>| share.filter(|share| *share > 0.0 && *share <= 1.0);
     let (min_score, nms) = (set(params.conf_threshold), set(params.iou_threshold));
-    let waiting = site.ask(decoded(&image)?, None, &question, held)?;
-    Ok((waiting, question, Looks { min_score, nms, only_asked: false }))
+    let pending = site.submit(decoded(&image)?, None, &question, share)?;
+    Ok((pending, question, BoxFilter { min_score, nms, only_asked: false }))
 }
 
 /// The boxes of a record as rectangles.

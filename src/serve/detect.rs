@@ -6,19 +6,20 @@
 
 use std::sync::Arc;
 
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::header::CONTENT_TYPE;
 use hyper::{Request, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::body::Held;
-use super::pictures::{decoded, of_folder};
-use super::queue::{Question, Waiting};
+use super::memory::Share;
+use super::pictures::{decoded, file_of_folder};
+use super::question::{Labels, Question};
+use super::queue::PendingAnswer;
 use super::reply::{Refusal, Reply, of_text};
-use super::site::{Looks, Site};
+use super::site::{BoxFilter, ImageName, Site};
 use crate::export::jsonl_line;
-use crate::record::{Task, distinct};
+use crate::record::Task;
 use crate::source::{leads_out, path_of, percent_decoded};
 
 /// What a request says.
@@ -38,30 +39,23 @@ struct Settings {
     nms: Option<f64>,
 }
 
-/// Labels: a list, or a text with commas.
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-enum Labels {
-    List(Vec<String>),
-    Text(String),
-}
-
-/// An image on its way, and what is wanted of its answer.
-struct Begun {
-    waiting: Waiting,
+/// An image in the queue, and what is wanted of its answer.
+struct Submitted {
+    pending: PendingAnswer,
     question: Arc<Question>,
-    looks: Looks,
+    filter: BoxFilter,
 }
 
 pub(super) async fn detect(site: &Arc<Site>, request: Request<Incoming>) -> Result<Reply, Refusal> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     let is_json = kind.is_some_and(|kind| kind.starts_with("application/json"));
     let query = request.uri().query().unwrap_or_default().to_owned();
-    let (body, held) = site.memory.read(request).await?;
-    let there = Arc::clone(site);
-    let begun = blocking(move || begin(&there, &query, &body, is_json, held)).await??;
-    let record = answer_of(begun.waiting).await?;
-    let shown = site.shown(&record, &begun.question, &begun.looks)?;
+    let (body, share) = site.memory.read(request).await?;
+    let shared = Arc::clone(site);
+    let submitted = blocking(move || submit(&shared, &query, body, is_json, share)).await??;
+    let Submitted { pending, question, filter } = submitted;
+    let record = answer_of(pending).await?;
+    let shown = site.shown(&record, &question, &filter)?;
     let line = jsonl_line(&shown).map_err(|error| failed(&error))?;
     Ok(of_text(StatusCode::OK, line.into_bytes()))
 }
@@ -78,19 +72,22 @@ pub(super) async fn blocking<T: Send + 'static>(
 }
 
 /// The answer of the queue.
-pub(super) async fn answer_of(waiting: Waiting) -> Result<Arc<crate::record::Record>, Refusal> {
-    waiting.await.unwrap_or_else(|_| Err(Refusal::busy("the server ends")))
+pub(super) async fn answer_of(
+    pending: PendingAnswer,
+) -> Result<Arc<crate::record::Record>, Refusal> {
+    pending.await.unwrap_or_else(|_| Err(Refusal::busy("the server ends")))
 }
 
-fn begin(
+/// Puts the image of a request into the queue. `share` is the memory of its body.
+fn submit(
     site: &Site,
     query: &str,
-    body: &Bytes,
+    body: Vec<u8>,
     is_json: bool,
-    held: Held,
-) -> Result<Begun, Refusal> {
+    share: Share,
+) -> Result<Submitted, Refusal> {
     let settings = if is_json {
-        serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))?
+        serde_json::from_slice(&body).map_err(|error| Refusal::bad(error.to_string()))?
     } else {
         of_query(query)?
     };
@@ -101,12 +98,20 @@ fn begin(
             return Err(Refusal::bad(format!("{setting} is from 0 to 1")));
         }
     }
-    let (bytes, name) = match (image, path) {
+    let name = name.map(ImageName::Given);
+    let (bytes, name, share) = match (image, path) {
         (Some(_), Some(_)) => return Err(Refusal::bad("image and path exclude each other")),
-        (Some(image), None) => (decoded(&image)?, name),
+        (Some(image), None) => {
+            // The text is not needed any more.
+            drop(body);
+            (decoded(&image)?, name, share)
+        }
         (None, Some(path)) => {
-            let bytes = of_folder(site.images.as_deref(), &path, site.memory.most())?;
-            (bytes, name.or(Some(path)))
+            let (file, length) = file_of_folder(site.images.as_deref(), &path)?;
+            let share = site.memory.reserve_image(length)?;
+            let bytes = crate::files::read(&file, length)
+                .map_err(|error| Refusal::bad(format!("{path} cannot be read: {error}")))?;
+            (bytes, name.or(Some(ImageName::File(path))), share)
         }
         (None, None) if is_json => {
             return Err(Refusal::bad("there is no image: say image (Base64) or path"));
@@ -114,13 +119,13 @@ fn begin(
         (None, None) if body.is_empty() => {
             return Err(Refusal::bad("there is no image: send its file as the body, or JSON"));
         }
-        (None, None) => (body.to_vec(), name),
+        (None, None) => (body, name, share),
     };
-    if let Some(name) = &name {
+    if let Some(ImageName::Given(name) | ImageName::File(name)) = &name {
         check_name(name)?;
     }
-    let waiting = site.ask(bytes, name, &question, held)?;
-    Ok(Begun { waiting, question, looks: Looks { min_score, nms, only_asked: false } })
+    let pending = site.submit(bytes, name, &question, share)?;
+    Ok(Submitted { pending, question, filter: BoxFilter { min_score, nms, only_asked: false } })
 }
 
 /// The settings in an address: `labels=cat,dog&min_score=0.3`.
@@ -141,11 +146,7 @@ fn task_of(
     phrase: Option<String>,
     prompt: Option<String>,
 ) -> Result<Option<Task>, Refusal> {
-    let labels = match labels {
-        Some(Labels::List(labels)) => distinct(labels.iter().map(String::as_str)),
-        Some(Labels::Text(text)) => distinct(text.split([',', '\n'])),
-        None => Vec::new(),
-    };
+    let Labels(labels) = labels.unwrap_or_default();
     let phrase = phrase.map(|phrase| phrase.trim().to_owned()).filter(|phrase| !phrase.is_empty());
     match (prompt.filter(|prompt| !prompt.trim().is_empty()), phrase) {
         (Some(_), Some(_)) => Err(Refusal::bad("prompt and phrase exclude each other")),

@@ -1,33 +1,32 @@
 //! The images of tasks.
 //!
 //! In: what a task's field says: `/data/local-files/?d=...`, `/data/upload/...`, an address on the
-//! web, or a `data:` URL. Out: the bytes of the image, and its name. Promises: files come out of the
-//! folder of images alone; the token goes to Label Studio's own address alone; other addresses are
-//! fetched only if that was asked for; no redirect is followed.
+//! web, or a `data:` URL. Out: where the image is ([`ImageSource`]), and then its bytes. Promises:
+//! files come out of the folder of images alone; Label Studio's token goes to its own address
+//! alone; other addresses are fetched only if that was asked for, and of those only public ones and
+//! the servers that the user named; no redirect is followed; a fetch ends after [`FETCH_TIMEOUT`],
+//! however slow the host is.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
 
+use super::ServeError;
+use super::label_studio::{Account, Accounts};
 use super::pictures::{decoded, in_folder};
 use super::reply::Refusal;
 use crate::files;
-use crate::http::{Client, Url, read_body};
+use crate::http::{Client, HttpError, Url, read_body};
 use crate::source::percent_decoded;
 
 /// The path at which Label Studio serves files of its disk.
-const LOCAL: &str = "/data/local-files/";
-/// The longest that an image may take.
-const LONGEST: Duration = Duration::from_secs(30);
-/// A JWT for access lasts five minutes; a new one is asked for earlier.
-const ACCESS: Duration = Duration::from_mins(4);
+const LOCAL_FILES: &str = "/data/local-files/";
+/// The longest that a fetch may take in all, with the exchange of a token.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What concerns Label Studio alone.
+/// The settings for Label Studio, and for images on the web.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct LabelStudioOptions {
@@ -35,15 +34,23 @@ pub struct LabelStudioOptions {
     pub url: Option<String>,
     /// Its token: a legacy one, or a personal access token.
     pub token: Option<String>,
-    /// Whether images of any other address on the web are fetched.
+    /// Whether images of any public address on the web are fetched.
     pub fetch: bool,
+    /// Servers that images are fetched from wherever they are, as `http://10.0.0.5:9000`.
+    pub fetch_from: Vec<String>,
     /// How long its tasks may take together; it waits 100 seconds itself.
-    pub longest: Duration,
+    pub answer_within: Duration,
 }
 
 impl Default for LabelStudioOptions {
     fn default() -> Self {
-        Self { url: None, token: None, fetch: false, longest: Duration::from_secs(90) }
+        Self {
+            url: None,
+            token: None,
+            fetch: false,
+            fetch_from: Vec::new(),
+            answer_within: Duration::from_secs(90),
+        }
     }
 }
 
@@ -67,175 +74,175 @@ impl LabelStudioOptions {
     }
 }
 
-/// Gets the images of tasks.
+/// Finds and gets the images of tasks.
 pub(super) struct Fetcher {
-    options: LabelStudioOptions,
-    client: Client,
-    /// What Label Studio said of itself, and a token for access with its age.
-    learned: Mutex<Learned>,
+    /// What is known of Label Studio.
+    pub(super) accounts: Accounts,
+    fetch_any: bool,
+    fetch_from: Vec<Url>,
+    /// For Label Studio's own address, which is anywhere.
+    own: Client,
+    /// For all other addresses.
+    web: Client,
 }
 
-#[derive(Default)]
-struct Learned {
-    url: Option<Url>,
-    token: Option<String>,
-    access: Option<(String, Instant)>,
-}
-
-/// What Label Studio gives for a personal access token.
-#[derive(Deserialize)]
-struct Refreshed {
-    access: String,
-}
-
-/// An image of a task.
-pub(super) struct Fetched {
-    pub(super) bytes: Vec<u8>,
-    /// Relative to the folder of images, if it is there.
-    pub(super) name: Option<String>,
+/// Where the image of a task is.
+#[derive(Debug)]
+pub(super) enum ImageSource {
+    /// In the task, as a `data:` URL.
+    Inline(String),
+    /// In the folder of images.
+    File {
+        path: PathBuf,
+        /// Relative to the folder.
+        name: String,
+        bytes: u64,
+    },
+    /// On another host; with Label Studio's account if it is there.
+    Web { url: Url, account: Option<Account> },
 }
 
 impl Fetcher {
-    pub(super) fn new(options: LabelStudioOptions, offline: bool) -> Self {
-        Self { options, client: Client::new(offline), learned: Mutex::default() }
-    }
-
-    /// Takes note of the address that Label Studio gives itself, if it is on this machine, and of
-    /// its token for it.
-    pub(super) fn learn(&self, hostname: &str, token: &str) {
-        if let Ok(url) = Url::parse(hostname)
-            && url.is_loopback()
-        {
-            let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
-            let token = Some(token.to_owned()).filter(|token| !token.is_empty());
-            *learned = Learned { url: Some(url), token, access: None };
-        }
-    }
-
-    /// The image that a field says, of at most `most` bytes.
+    /// `is_local` if only programs of this machine can ask.
     ///
     /// # Errors
-    /// Why there is none.
-    pub(super) fn get(
+    /// [`ServeError::Url`] for an address that is none.
+    pub(super) fn new(
+        options: LabelStudioOptions,
+        offline: bool,
+        is_local: bool,
+    ) -> Result<Self, ServeError> {
+        let LabelStudioOptions { url, token, fetch, fetch_from, .. } = options;
+        let parse = |setting: &'static str, text: &str| {
+            Url::parse(text).map_err(|_| ServeError::Url { setting, url: text.to_owned() })
+        };
+        let url = url.map(|url| parse("label_studio_url", &url)).transpose()?;
+        let fetch_from = fetch_from.iter().map(|url| parse("fetch_from", url));
+        let fetch_from: Vec<Url> = fetch_from.collect::<Result<_, _>>()?;
+        Ok(Self {
+            accounts: Accounts::new(url, token, is_local),
+            fetch_any: fetch,
+            own: Client::new(offline),
+            web: Client::public_only(offline, fetch_from.clone()),
+            fetch_from,
+        })
+    }
+
+    /// Where the image is that a field says.
+    ///
+    /// # Errors
+    /// 404 if there is none, 400 if it may not be fetched or its place is not known.
+    pub(super) fn locate(
         &self,
         field: &str,
         folder: Option<&Path>,
-        most: u64,
-    ) -> Result<Fetched, Refusal> {
+    ) -> Result<ImageSource, Refusal> {
         let field = field.trim();
         if field.starts_with("data:") {
-            return Ok(Fetched { bytes: decoded(field)?, name: None });
+            return Ok(ImageSource::Inline(field.to_owned()));
         }
+        let account = self.accounts.current();
         if let Some(name) = local_name(field) {
             match in_folder(folder, &name) {
                 Ok(path) => {
-                    let bytes = files::read(&path, most).map_err(|error| {
-                        let status = if error.kind() == ErrorKind::FileTooLarge {
-                            StatusCode::PAYLOAD_TOO_LARGE
-                        } else {
-                            StatusCode::NOT_FOUND
-                        };
-                        Refusal::new(status, format!("{name}: {error}"))
-                    })?;
-                    return Ok(Fetched { bytes, name: Some(name) });
+                    let metadata = path.metadata().map_err(|error| unread(&name, &error))?;
+                    return Ok(ImageSource::File { path, name, bytes: metadata.len() });
                 }
                 // Label Studio itself may have it.
-                Err(refusal) if self.own().is_none() => return Err(refusal),
+                Err(refusal) if account.is_none() => return Err(refusal),
                 Err(_) => {}
             }
         }
-        let own = self.own();
-        let url = if field.starts_with('/') {
-            let own = own.as_ref().ok_or_else(|| {
-                Refusal::bad(format!(
+        let url = match &account {
+            Some(account) if field.starts_with('/') => account.url.join(field),
+            None if field.starts_with('/') => {
+                return Err(Refusal::bad(format!(
                     "{field} is in Label Studio, whose address is not known: say it with \
                      LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or name the folder of the images"
-                ))
-            })?;
-            own.join(field)
-        } else {
-            Url::parse(field)
+                )));
+            }
+            _ => Url::parse(field),
         };
         let url = url.map_err(|error| Refusal::bad(error.to_string()))?;
-        let is_own = own.is_some_and(|own| own.same_origin(&url));
-        if !is_own && !self.options.fetch {
+        let account = account.filter(|account| account.url.same_origin(&url));
+        let is_named = || self.fetch_from.iter().any(|named| named.same_origin(&url));
+        if account.is_none() && !self.fetch_any && !is_named() {
             return Err(Refusal::bad(format!(
                 "{url} is on the web: images there are fetched only if the server was begun so"
             )));
         }
-        let bytes = self.fetch(&url, is_own, most)?;
-        Ok(Fetched { bytes, name: None })
+        Ok(ImageSource::Web { url, account })
     }
 
-    fn fetch(&self, url: &Url, is_own: bool, most: u64) -> Result<Vec<u8>, Refusal> {
-        let failed = |why: String| Refusal::new(StatusCode::BAD_GATEWAY, why);
-        let token = if is_own { self.authorization() } else { None };
+    /// The bytes of an image on another host, at most `max_bytes`.
+    ///
+    /// # Errors
+    /// 400 if it may not be asked, 502 if it gives none.
+    pub(super) fn fetch(
+        &self,
+        url: &Url,
+        account: Option<&Account>,
+        max_bytes: u64,
+    ) -> Result<Vec<u8>, Refusal> {
+        let deadline = Instant::now() + FETCH_TIMEOUT;
+        let client = if account.is_some() { &self.own } else { &self.web };
+        let token =
+            account.and_then(|account| self.accounts.authorization(account, client, deadline));
         let headers: Vec<_> = token.into_iter().map(|token| ("authorization", token)).collect();
-        let response = self.client.get(url, &headers, Some(LONGEST));
-        let response = response.map_err(|error| failed(error.to_string()))?;
+        let left = deadline.saturating_duration_since(Instant::now());
+        let response = client.get(url, &headers, Some(left)).map_err(not_fetched)?;
         if !response.status().is_success() {
             let status = response.status();
-            let hint = if matches!(status.as_u16(), 301 | 302 | 401 | 403) {
-                " (does LABEL_STUDIO_API_KEY hold its token?)"
-            } else {
-                ""
+            let hint = match (status.as_u16(), account) {
+                (301 | 302 | 401 | 403, Some(_)) => " (does LABEL_STUDIO_API_KEY hold its token?)",
+                (300..=399, None) => " (redirects are not followed: name where it leads)",
+                _ => "",
             };
-            return Err(failed(format!("{url} answers with {status}{hint}")));
+            let why = format!("{url} answers with {status}{hint}");
+            return Err(Refusal::new(StatusCode::BAD_GATEWAY, why));
         }
-        read_body(url, response, most, LONGEST).map_err(|error| failed(error.to_string()))
+        read_body(url, response, max_bytes, FETCH_TIMEOUT).map_err(not_fetched)
     }
+}
 
-    /// Label Studio's address: the one that was named, or else the one that it gives itself.
-    fn own(&self) -> Option<Url> {
-        match &self.options.url {
-            Some(named) => Url::parse(named).ok(),
-            None => self.learned().url.clone(),
+impl ImageSource {
+    /// The bytes of an image that is in the task or in a file.
+    ///
+    /// # Errors
+    /// 400, 404 or 413 if there is none.
+    pub(super) fn read(&self) -> Result<Vec<u8>, Refusal> {
+        match self {
+            Self::Inline(text) => decoded(text),
+            Self::File { path, name, bytes } => {
+                files::read(path, *bytes).map_err(|error| unread(name, &error))
+            }
+            Self::Web { url, .. } => Err(Refusal::bad(format!("{url} is on another host"))),
         }
     }
+}
 
-    /// The token for Label Studio's own address. The user's goes to the address that the user
-    /// named, and nowhere else: anybody on this machine may say to be Label Studio.
-    fn token(&self) -> Option<String> {
-        let learned = self.learned();
-        match &self.options.url {
-            Some(named) => self.options.token.clone().or_else(|| {
-                let same = |url: &Url| Url::parse(named).is_ok_and(|named| named.same_origin(url));
-                learned.token.clone().filter(|_| learned.url.as_ref().is_some_and(same))
-            }),
-            None => learned.token.clone(),
-        }
+fn not_fetched(error: HttpError) -> Refusal {
+    match error {
+        HttpError::NotPublic { host } => Refusal::bad(format!(
+            "{host} is this machine, or on a network that is not public: images of it are fetched \
+             only if the server was begun with its address (`fetch_from`)"
+        )),
+        error => Refusal::new(StatusCode::BAD_GATEWAY, error.to_string()),
     }
+}
 
-    fn learned(&self) -> std::sync::MutexGuard<'_, Learned> {
-        self.learned.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The header that shows Label Studio its token. A personal access token is a JWT that is
-    /// exchanged for another one, which lasts minutes.
-    fn authorization(&self) -> Option<String> {
-        let token = self.token()?;
-        if token.split('.').count() != 3 {
-            return Some(format!("Token {token}"));
-        }
-        if let Some((access, since)) = &self.learned().access
-            && since.elapsed() < ACCESS
-        {
-            return Some(format!("Bearer {access}"));
-        }
-        let url = self.own()?.join("/api/token/refresh").ok()?;
-        let body = json!({ "refresh": token }).to_string();
-        let response = self.client.post(&url, &[], body.as_bytes(), LONGEST).ok()?;
-        let text = read_body(&url, response, 1 << 20, LONGEST).ok()?;
-        let Refreshed { access } = serde_json::from_slice(&text).ok()?;
-        self.learned().access = Some((access.clone(), Instant::now()));
-        Some(format!("Bearer {access}"))
-    }
+fn unread(name: &str, error: &std::io::Error) -> Refusal {
+    let status = match error.kind() {
+        ErrorKind::FileTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::NOT_FOUND,
+    };
+    Refusal::new(status, format!("{name}: {error}"))
 }
 
 /// The name behind `/data/local-files/?d=`, wherever Label Studio is.
 fn local_name(field: &str) -> Option<String> {
     let (before, query) = field.split_once('?')?;
-    if !before.ends_with(LOCAL) && !before.ends_with(LOCAL.trim_end_matches('/')) {
+    if !before.ends_with(LOCAL_FILES) && !before.ends_with(LOCAL_FILES.trim_end_matches('/')) {
         return None;
     }
     let name = query.split('&').find_map(|pair| pair.strip_prefix("d="))?;
@@ -246,6 +253,12 @@ fn local_name(field: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn fetcher(change: impl FnOnce(&mut LabelStudioOptions)) -> Fetcher {
+        let mut options = LabelStudioOptions::default();
+        change(&mut options);
+        Fetcher::new(options, false, true).unwrap()
+    }
 
     #[test]
     fn files_of_the_disk_are_known_by_their_address() {
@@ -262,31 +275,40 @@ mod tests {
 
     #[test]
     fn only_what_was_allowed_is_fetched() {
-        let fetcher = Fetcher::new(LabelStudioOptions::default(), true);
-        let says = |field: &str| fetcher.get(field, None, 9).err().unwrap().why().to_owned();
-        assert!(says("https://example.org/a.jpg").contains("only if the server"));
-        assert!(says("/data/upload/1/a.jpg").contains("LABEL_STUDIO_URL"));
-        assert!(says("s3://bucket/a.jpg").contains("no http"));
-        fetcher.learn("https://elsewhere.example", "token");
-        assert!(fetcher.own().is_none(), "an address of elsewhere is not believed");
-        fetcher.learn("http://localhost:8080", "legacy");
-        assert_eq!(fetcher.authorization().as_deref(), Some("Token legacy"));
+        let says = |fetcher: &Fetcher, field: &str| {
+            let located = fetcher.locate(field, None);
+            let fetched = located.and_then(|located| match located {
+                ImageSource::Web { url, account } => fetcher.fetch(&url, account.as_ref(), 9),
+                source => source.read(),
+            });
+            fetched.err().unwrap().why().to_owned()
+        };
+        let careful = fetcher(|_| {});
+        assert!(says(&careful, "https://example.org/a.jpg").contains("only if the server"));
+        assert!(says(&careful, "/data/upload/1/a.jpg").contains("LABEL_STUDIO_URL"));
+        assert!(says(&careful, "s3://bucket/a.jpg").contains("no http"));
+        let any = fetcher(|options| options.fetch = true);
+        for url in ["http://127.0.0.1:1/", "http://10.0.0.1/a", "http://[::ffff:7f00:1]:1/a.jpg"] {
+            assert!(says(&any, url).contains("not public"), "{url}");
+        }
+        // Nothing listens there; it is asked.
+        let named = fetcher(|options| options.fetch_from = vec!["http://127.0.0.1:1".into()]);
+        assert!(says(&named, "http://127.0.0.1:1/a.jpg").contains("cannot be reached"));
+        assert!(says(&named, "http://127.0.0.1:2/a.jpg").contains("only if the server"));
+        let own = fetcher(|options| options.url = Some("http://127.0.0.1:1/".into()));
+        assert!(says(&own, "/data/upload/1/a.jpg").contains("cannot be reached"));
     }
 
     #[test]
-    fn the_users_token_goes_to_the_named_address_alone() {
-        let of = |url: Option<&str>| {
-            let (url, token) = (url.map(str::to_owned), Some("mine".to_owned()));
-            let options = LabelStudioOptions { url, token, ..LabelStudioOptions::default() };
-            let fetcher = Fetcher::new(options, true);
-            fetcher.learn("http://127.0.0.1:9", "its own");
-            (fetcher.own().map(|url| url.to_string()), fetcher.authorization())
-        };
-        let its_own = Some("Token its own".to_owned());
-        assert_eq!(of(None), (Some("http://127.0.0.1:9".to_owned()), its_own));
-        let (url, token) = of(Some("http://ls.example:8080"));
-        assert!(url.unwrap().starts_with("http://ls.example:8080"));
-        assert_eq!(token.as_deref(), Some("Token mine"));
-        assert_eq!(of(Some("ls.example:8080")).0, None, "no address, and no other in its place");
+    fn an_address_without_its_scheme_is_an_error() {
+        for (url, from) in [(Some("ls.example:8080"), None), (None, Some("10.0.0.1:9000"))] {
+            let options = LabelStudioOptions {
+                url: url.map(str::to_owned),
+                fetch_from: from.map(str::to_owned).into_iter().collect(),
+                ..LabelStudioOptions::default()
+            };
+            let error = Fetcher::new(options, true, true).err().unwrap().to_string();
+            assert!(error.contains("http://") && error.contains(url.or(from).unwrap()), "{error}");
+        }
     }
 }

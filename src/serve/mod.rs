@@ -3,23 +3,28 @@
 //! In: a session, an address, and requests over HTTP: X-AnyLabeling's remote protocol, Label
 //! Studio's ML backend, and `POST /v1/detect`. Out: detections, and a journal of all answers.
 //! Promises: one question is asked of the model once, also after a restart; an answer is in the
-//! journal before it is sent; the queue, bodies, pixels and connections are bounded, and what is too
-//! much is a 503 or a 413; only programs of this machine are served, unless a token is set; a web
-//! page can ask nothing.
+//! journal before it is sent; the queue, bodies, images, pixels, questions and connections are
+//! bounded, and what is too much is a 503, a 413 or a 400; only programs of this machine are served,
+//! unless a token is set; a web page can ask nothing; no private address is fetched from unless the
+//! user named it.
 //!
-//! The way of a request: `guard` (who asks) -> `body` (how much) -> `detect`, `any_labeling` or
-//! `label_studio` (what is asked) -> `queue` (the model, one batch after another).
+//! The way of a request: `guard` (who asks) -> `memory` (how much) -> `detect`, `any_labeling` or
+//! `label_studio` (which protocol) -> `question` (what is asked) -> `queue` (the model, one batch
+//! after another).
 
 mod any_labeling;
-mod body;
 mod detect;
 mod fetch;
 mod guard;
 mod label_studio;
+mod listener;
+mod memory;
 mod pictures;
+mod question;
 mod queue;
 mod reply;
 mod routes;
+mod sheet;
 mod site;
 
 use std::io;
@@ -30,32 +35,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use thiserror::Error;
-use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
-use tokio::sync::Semaphore;
 
 use crate::journal::RunDirectoryError;
 use crate::session::{DetectConfig, KeptBatches, Session, SessionError};
 
 pub use fetch::LabelStudioOptions;
+use listener::Listener;
 use queue::{Queue, Worker};
+pub use sheet::SheetServer;
 use site::Site;
 
-/// The most connections at the same time; further ones wait for one to end.
-const CONNECTIONS: usize = 256;
-/// The most threads that read bodies and files.
-const THREADS: usize = 8;
-/// A client that is slower with the head of a request is let go.
-const HEAD: Duration = Duration::from_secs(20);
 /// How long answers that are ready may take on their way out when the server ends.
-const LAST_ANSWERS: Duration = Duration::from_millis(700);
-/// How often the listener looks whether it is to end.
-const LOOK: Duration = Duration::from_millis(50);
-
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(700);
 /// Why a server does not begin, or ends.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -80,9 +72,27 @@ pub enum ServeError {
         /// The system's reason.
         error: io::Error,
     },
+    /// A setting that is no address of a web server.
+    #[error("{url:?} is no address of a server: begin it with http:// or https:// (`{setting}`)")]
+    Url {
+        /// The setting.
+        setting: &'static str,
+        /// What it says.
+        url: String,
+    },
     /// The system gives no thread.
     #[error("cannot begin: {0}")]
     Threads(io::Error),
+    /// A run without a contact sheet.
+    #[error(
+        "{} has no contact sheet (sheet/index.html): `critique --report-only --export sheet` writes \
+         it",
+        .0.display()
+    )]
+    NoSheet(PathBuf),
+    /// A contact sheet is for this machine alone.
+    #[error("{0} can be reached from other machines: a contact sheet is shown on 127.0.0.1 alone")]
+    OnlyHere(SocketAddr),
     /// The journal cannot be written.
     #[error(transparent)]
     Journal(#[from] RunDirectoryError),
@@ -107,7 +117,7 @@ pub struct ServeOptions {
     pub max_pixels: u64,
     /// The folder of the images that requests name by their paths; without it, images are sent.
     pub images: Option<PathBuf>,
-    /// What concerns Label Studio alone.
+    /// The settings for Label Studio, and for images on the web.
     pub label_studio: LabelStudioOptions,
 }
 
@@ -144,8 +154,7 @@ pub struct Served {
 
 /// A server that has its address, and its model loaded.
 pub struct Server {
-    runtime: Runtime,
-    listener: TcpListener,
+    listener: Listener,
     site: Arc<Site>,
     worker: Worker,
 }
@@ -170,19 +179,12 @@ impl Server {
             }
             _ => {}
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_io()
-            .enable_time()
-            .max_blocking_threads(THREADS)
-            .build()
-            .map_err(ServeError::Threads)?;
-        let address = options.address;
-        let listen = |error| ServeError::Listen { address, error };
-        let listener = runtime.block_on(TcpListener::bind(address)).map_err(listen)?;
         let queue = Arc::new(Queue::new(options.queue, kept.directory.answers()?));
-        let site = Arc::new(Site::new(&session, config.clone(), Arc::clone(&queue), options));
+        let address = options.address;
+        let site = Site::new(&session, config.clone(), Arc::clone(&queue), options)?;
+        let listener = Listener::bind(address)?;
         let worker = Worker { session, config, kept, queue };
-        Ok(Self { runtime, listener, site, worker })
+        Ok(Self { listener, site: Arc::new(site), worker })
     }
 
     /// The address that it has.
@@ -190,7 +192,7 @@ impl Server {
     /// # Errors
     /// The system's reason.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.listener.address()
     }
 
     /// How many answers its journal has.
@@ -204,7 +206,7 @@ impl Server {
     /// # Errors
     /// [`ServeError`].
     pub fn run(self, stop: &Arc<AtomicBool>) -> Result<Served, ServeError> {
-        let Self { runtime, listener, site, worker } = self;
+        let Self { listener, site, worker } = self;
         let queue = Arc::clone(&worker.queue);
         let (ended, worker_ended) = mpsc::channel();
         let (over, work_stop) = (Arc::new(AtomicBool::new(false)), Arc::clone(stop));
@@ -221,32 +223,21 @@ impl Server {
             })
             .map_err(ServeError::Threads)?;
         let is_over = || stop.load(Ordering::Relaxed) || over.load(Ordering::Relaxed);
-        let connections = Arc::new(Semaphore::new(CONNECTIONS));
-        runtime.block_on(accept(&listener, &site, &connections, &is_over));
-        drop(listener);
+        let shared = Arc::clone(&site);
+        let connections = listener.accept(&is_over, move |request| {
+            let site = Arc::clone(&shared);
+            async move { routes::respond(&site, request).await }
+        });
         queue.close();
         // A step of the model that takes longer is not waited for: what was answered is on disk.
-        let until = Instant::now() + LAST_ANSWERS;
-        let worked = runtime.block_on(async {
-            loop {
-                if let Ok(worked) = worker_ended.try_recv() {
-                    break Some(worked);
-                }
-                if Instant::now() >= until {
-                    break None;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+        let deadline = Instant::now() + SHUTDOWN_TIMEOUT;
+        let mut worked = None;
+        connections.run_until(deadline, || {
+            worked = worker_ended.try_recv().ok();
+            worked.is_some()
         });
-        runtime.block_on(async {
-            while connections.available_permits() < CONNECTIONS && site.is_answering() {
-                if Instant::now() >= until {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        });
-        runtime.shutdown_background();
+        connections.run_until(deadline, || connections.are_closed() || !site.is_answering());
+        connections.leave();
         worked.unwrap_or(Ok(()))?;
         Ok(queue.served())
     }
@@ -262,37 +253,5 @@ impl Drop for Ends {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         self.queue.close();
-    }
-}
-
-/// Takes connections until `is_over`.
-async fn accept(
-    listener: &TcpListener,
-    site: &Arc<Site>,
-    connections: &Arc<Semaphore>,
-    is_over: &dyn Fn() -> bool,
-) {
-    while !is_over() {
-        let permit = tokio::time::timeout(LOOK, Arc::clone(connections).acquire_owned());
-        let Ok(Ok(permit)) = permit.await else { continue };
-        let Ok(accepted) = tokio::time::timeout(LOOK, listener.accept()).await else { continue };
-        let Ok((stream, _)) = accepted else {
-            // Too many files are open, for example.
-            tokio::time::sleep(LOOK).await;
-            continue;
-        };
-        let site = Arc::clone(site);
-        tokio::spawn(async move {
-            let service = service_fn(move |request| {
-                let site = Arc::clone(&site);
-                async move { Ok::<_, std::convert::Infallible>(routes::respond(&site, request).await) }
-            });
-            let mut server = http1::Builder::new();
-            server.timer(TokioTimer::new()).header_read_timeout(HEAD);
-            if let Err(error) = server.serve_connection(TokioIo::new(stream), service).await {
-                tracing::debug!("a connection ended early: {error}");
-            }
-            drop(permit);
-        });
     }
 }

@@ -1,9 +1,8 @@
 //! Images that requests hold or name.
 //!
-//! In: Base64, or a path. Out: the bytes of an image. Promises: a path never leads out of the
-//! folder of images, also not through a link.
+//! In: Base64, or a path. Out: the bytes of an image, or its file and how long that is. Promises: a
+//! path never leads out of the folder of images, also not through a link.
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -11,7 +10,6 @@ use base64::engine::general_purpose::STANDARD;
 use hyper::StatusCode;
 
 use super::reply::Refusal;
-use crate::files;
 use crate::source::{leads_out, path_of};
 
 /// The bytes of Base64, or of a `data:` URL of it.
@@ -25,15 +23,16 @@ pub(super) fn decoded(image: &str) -> Result<Vec<u8>, Refusal> {
     bytes.map_err(|error| Refusal::bad(format!("image is no Base64: {error}")))
 }
 
-/// The bytes of an image in the folder.
-pub(super) fn of_folder(folder: Option<&Path>, name: &str, most: u64) -> Result<Vec<u8>, Refusal> {
+/// The file of an image in the folder, and its bytes.
+pub(super) fn file_of_folder(folder: Option<&Path>, name: &str) -> Result<(PathBuf, u64), Refusal> {
     let path = in_folder(folder, name)?;
-    files::read(&path, most).map_err(|error| match error.kind() {
-        io::ErrorKind::FileTooLarge => {
-            Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, format!("{name} is too large"))
-        }
-        _ => Refusal::bad(format!("{name} cannot be read: {error}")),
-    })
+    let metadata = path.metadata();
+    let metadata =
+        metadata.map_err(|error| Refusal::bad(format!("{name} cannot be read: {error}")))?;
+    if !metadata.is_file() {
+        return Err(Refusal::bad(format!("{name} is no file")));
+    }
+    Ok((path, metadata.len()))
 }
 
 /// The file of an image in the folder.
@@ -65,8 +64,8 @@ mod tests {
         std::fs::create_dir(&inner).unwrap();
         std::fs::write(inner.join("a.png"), "image").unwrap();
         std::fs::write(dir.path().join("secret"), "secret").unwrap();
-        let read = |name: &str| of_folder(Some(&inner), name, 9);
-        assert_eq!(read("a.png").unwrap(), b"image");
+        let read = |name: &str| file_of_folder(Some(&inner), name);
+        assert_eq!(read("a.png").unwrap().1, 5);
         for name in ["../secret", "/etc/passwd", "x/../../secret", "b.png", ""] {
             assert!(read(name).is_err(), "{name}");
         }
@@ -75,6 +74,6 @@ mod tests {
             std::os::unix::fs::symlink(dir.path().join("secret"), inner.join("link.png")).unwrap();
             assert!(read("link.png").is_err());
         }
-        assert!(of_folder(None, "a.png", 9).is_err());
+        assert!(file_of_folder(None, "a.png").is_err());
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! In: images, each with a question. Out: their records, from the journal or from the model.
 //! Promises: what is being asked or was answered is not asked again; no more images wait than the
-//! queue holds; a record is on disk before it is given out; nobody waits for a server that ends.
+//! queue holds; a record is on disk before it is given out; two images that were sent under one
+//! name have a line each in exports; nobody waits for a server that ends.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
@@ -13,34 +14,30 @@ use std::time::{Duration, SystemTime};
 use hyper::StatusCode;
 use tokio::sync::oneshot;
 
-use super::body::Held;
+use super::memory::Share;
+use super::question::Question;
 use super::reply::Refusal;
 use super::{ServeError, Served};
 use crate::journal::{AnswerJournal, RunDirectoryError};
-use crate::record::{AnswerStatus, Record, Task};
+use crate::record::{AnswerStatus, Record};
 use crate::session::{BatchContent, BatchImage, DetectConfig, KeptBatches, Session, SessionError};
 
 /// The most images that the model is at work on together.
 const BATCH: usize = 8;
 /// The most pixels of a batch; a larger image is one by itself.
 const BATCH_PIXELS: u64 = 64 << 20;
-/// How often the worker looks whether it is to end.
-const LOOK: Duration = Duration::from_millis(100);
-
-/// What is asked about an image.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Question {
-    /// The question.
-    pub(super) task: Task,
-    /// As [`Record::question`].
-    pub(super) hash: String,
-}
+/// How often the worker checks whether it is to end.
+const POLL: Duration = Duration::from_millis(100);
+/// Characters of a hash in the name of an image whose own name is another's.
+const HASH_IN_NAME: usize = 8;
 
 /// An image, and the question about it. Cheap to clone.
 #[derive(Clone)]
-pub(super) struct Asked {
-    /// Its name in the journal.
+pub(super) struct QueuedImage {
+    /// Its name in the journal, unless that already stands for other content.
     pub(super) name: String,
+    /// Whether it is a file of that name: then newer content takes the place of the older.
+    pub(super) is_file: bool,
     /// The hash of its bytes.
     pub(super) sha256: String,
     /// The bytes of its file.
@@ -50,20 +47,20 @@ pub(super) struct Asked {
     /// The question.
     pub(super) question: Arc<Question>,
     /// The memory that its bytes take.
-    pub(super) _held: Held,
+    pub(super) _share: Arc<Share>,
 }
 
 /// The record of an image, or why there is none.
 pub(super) type Answer = Result<Arc<Record>, Refusal>;
 /// Gives the answer, once it is there.
-pub(super) type Waiting = oneshot::Receiver<Answer>;
+pub(super) type PendingAnswer = oneshot::Receiver<Answer>;
 
 /// A hash of content and the question.
 type Key = (String, String, Vec<String>);
 
 /// Images that wait for the model, and answers that are known.
 pub(super) struct Queue {
-    most: usize,
+    capacity: usize,
     state: Mutex<State>,
     more: Condvar,
     journal: Mutex<AnswerJournal>,
@@ -75,7 +72,7 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<(Key, Asked)>,
+    waiting: VecDeque<(Key, QueuedImage)>,
     /// Who waits for each that is waiting or being asked about.
     listeners: HashMap<Key, Vec<Listener>>,
     closed: bool,
@@ -88,10 +85,10 @@ struct Listener {
 }
 
 impl Queue {
-    pub(super) fn new(most: usize, journal: AnswerJournal) -> Self {
+    pub(super) fn new(capacity: usize, journal: AnswerJournal) -> Self {
         let count = AtomicUsize::default;
         Self {
-            most: most.max(1),
+            capacity: capacity.max(1),
             state: Mutex::default(),
             more: Condvar::new(),
             journal: Mutex::new(journal),
@@ -114,7 +111,7 @@ impl Queue {
 
     /// Whether an image would be refused for a full queue now.
     pub(super) fn is_full(&self) -> bool {
-        self.waiting() >= self.most
+        self.waiting() >= self.capacity
     }
 
     pub(super) fn served(&self) -> Served {
@@ -132,33 +129,34 @@ impl Queue {
     ///
     /// # Errors
     /// 503 if the queue is full or the server ends.
-    pub(super) fn ask(&self, asked: Asked) -> Result<Waiting, Refusal> {
+    pub(super) fn submit(&self, image: QueuedImage) -> Result<PendingAnswer, Refusal> {
         let (sender, receiver) = oneshot::channel();
-        let labels = asked.question.task.labels().to_vec();
-        let key = (asked.sha256.clone(), asked.question.hash.clone(), labels);
+        let labels = image.question.task.labels().to_vec();
+        let key = (image.sha256.clone(), image.question.hash.clone(), labels);
         let mut state = self.state();
         if state.closed {
             return Err(Refusal::busy("the server ends"));
         }
         if let Some(listeners) = state.listeners.get_mut(&key) {
-            listeners.push(Listener { name: asked.name, sender });
+            listeners.push(Listener { name: image.name, sender });
             self.known.fetch_add(1, Ordering::Relaxed);
             return Ok(receiver);
         }
-        // Whoever had the same answered has it in the journal before its listeners are gone.
+        // An answer is in the journal before its listeners are removed.
         if let Some(record) = self.journal().find(&key.0, &key.1, &key.2) {
             self.known.fetch_add(1, Ordering::Relaxed);
-            let record = Record { image: asked.name, ..record };
-            let _ = sender.send(Ok(Arc::new(record)));
+            let has_own_name = record.image == name_with_hash(&image.name, &image.sha256);
+            let name = if has_own_name { record.image.clone() } else { image.name };
+            let _ = sender.send(Ok(Arc::new(Record { image: name, ..record })));
             return Ok(receiver);
         }
-        if state.waiting.len() >= self.most {
+        if state.waiting.len() >= self.capacity {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Refusal::busy("the queue is full: try again"));
         }
-        let first = Listener { name: asked.name.clone(), sender };
+        let first = Listener { name: image.name.clone(), sender };
         state.listeners.insert(key.clone(), vec![first]);
-        state.waiting.push_back((key, asked));
+        state.waiting.push_back((key, image));
         drop(state);
         self.more.notify_one();
         Ok(receiver)
@@ -182,7 +180,7 @@ impl Queue {
     }
 
     /// The next images that are asked the same; `None` once the queue is closed.
-    fn next(&self, stop: &AtomicBool) -> Option<Vec<(Key, Asked)>> {
+    fn next(&self, stop: &AtomicBool) -> Option<Vec<(Key, QueuedImage)>> {
         let mut state = self.state();
         loop {
             if state.closed || stop.load(Ordering::Relaxed) {
@@ -216,25 +214,27 @@ impl Queue {
                 *waiting = others;
                 return Some(batch);
             }
-            let waited = self.more.wait_timeout(state, LOOK);
+            let waited = self.more.wait_timeout(state, POLL);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
-    /// Gives an answer to all who wait for it.
-    fn tell(&self, key: &Key, answer: &Answer) {
+    /// Gives an answer about the image that was submitted as `name` to all who wait for it. Each
+    /// sees the name that it gave the image; under `name`, the one in the journal.
+    fn tell(&self, key: &Key, name: &str, answer: &Answer) {
         let listeners = self.state().listeners.remove(key).unwrap_or_default();
         let count = if answer.is_ok() { &self.asked } else { &self.failed };
         count.fetch_add(1, Ordering::Relaxed);
-        for Listener { name, sender } in listeners {
-            let own = |record: &Arc<Record>| {
-                if record.image == name {
+        for listener in listeners {
+            let renamed = |record: &Arc<Record>| {
+                if listener.name == name {
                     Arc::clone(record)
                 } else {
-                    Arc::new(Record { image: name, ..Record::clone(record) })
+                    Arc::new(Record { image: listener.name.clone(), ..Record::clone(record) })
                 }
             };
-            let _ = sender.send(answer.as_ref().map(own).map_err(Clone::clone));
+            let answer = answer.as_ref().map(renamed).map_err(Clone::clone);
+            let _ = listener.sender.send(answer);
         }
     }
 
@@ -273,7 +273,11 @@ impl Worker {
         worked
     }
 
-    fn answer(&mut self, batch: &[(Key, Asked)], stop: &AtomicBool) -> Result<(), ServeError> {
+    fn answer(
+        &mut self,
+        batch: &[(Key, QueuedImage)],
+        stop: &AtomicBool,
+    ) -> Result<(), ServeError> {
         let records = match self.records(batch, stop) {
             Ok(records) => records,
             Err(error @ SessionError::Directory(_)) => return Err(error.into()),
@@ -285,8 +289,8 @@ impl Worker {
                         Refusal::new(StatusCode::BAD_GATEWAY, error.to_string())
                     }
                 };
-                for (key, _) in batch {
-                    self.queue.tell(key, &Err(refusal.clone()));
+                for (key, image) in batch {
+                    self.queue.tell(key, &image.name, &Err(refusal.clone()));
                 }
                 return Ok(());
             }
@@ -296,7 +300,7 @@ impl Worker {
         if !answered.is_empty() {
             self.queue.journal().append(&answered).map_err(RunDirectoryError::from)?;
         }
-        for ((key, _), record) in batch.iter().zip(records) {
+        for ((key, image), record) in batch.iter().zip(records) {
             let answer = match (record.status, &record.reason) {
                 (AnswerStatus::Failed, reason) => {
                     // An image that was not decoded is at fault itself.
@@ -309,7 +313,7 @@ impl Worker {
                 }
                 _ => Ok(Arc::new(record)),
             };
-            self.queue.tell(key, &answer);
+            self.queue.tell(key, &image.name, &answer);
         }
         Ok(())
     }
@@ -317,7 +321,7 @@ impl Worker {
     /// The model's records of a batch, as the journal keeps them.
     fn records(
         &mut self,
-        batch: &[(Key, Asked)],
+        batch: &[(Key, QueuedImage)],
         stop: &AtomicBool,
     ) -> Result<Vec<Record>, SessionError> {
         let Some((_, first)) = batch.first() else { return Ok(Vec::new()) };
@@ -330,11 +334,13 @@ impl Worker {
             self.config = config;
             self.kept.asking(&labels)?;
         }
+        let names = self.names(batch);
         let images: Vec<BatchImage<'_>> = batch
             .iter()
-            .map(|(_, asked)| BatchImage {
-                name: asked.name.clone(),
-                content: BatchContent::Bytes(Cow::Borrowed(asked.bytes.as_slice())),
+            .zip(names)
+            .map(|((_, image), name)| BatchImage {
+                name,
+                content: BatchContent::Bytes(Cow::Borrowed(image.bytes.as_slice())),
             })
             .collect();
         let mut records = self.session.answer(&images, &|| stop.load(Ordering::Relaxed))?;
@@ -347,5 +353,59 @@ impl Worker {
             }
         }
         Ok(records)
+    }
+
+    /// The names of a batch in the journal. A name that was given to other content gets a part of
+    /// the hash, since exports have one line a name.
+    fn names(&self, batch: &[(Key, QueuedImage)]) -> Vec<String> {
+        let journal = self.queue.journal();
+        let mut names: Vec<String> = Vec::with_capacity(batch.len());
+        for (_, image) in batch {
+            let in_batch = || {
+                let mut others = batch.iter().zip(&names);
+                others.any(|((_, other), name)| *name == image.name && other.sha256 != image.sha256)
+            };
+            let is_taken =
+                !image.is_file && (journal.is_taken(&image.name, &image.sha256) || in_batch());
+            names.push(if is_taken {
+                let name = name_with_hash(&image.name, &image.sha256);
+                tracing::warn!("{:?} was another image before: this one is {name:?}", image.name);
+                name
+            } else {
+                image.name.clone()
+            });
+        }
+        names
+    }
+}
+
+/// The name with a part of the content's hash before its extension: `a/b-0123abcd.jpg`.
+fn name_with_hash(name: &str, sha256: &str) -> String {
+    let hash = &sha256[..sha256.len().min(HASH_IN_NAME)];
+    let file = name.rfind('/').map_or(0, |slash| slash + 1);
+    match name[file..].rfind('.').filter(|dot| *dot > 0) {
+        Some(dot) => {
+            let (stem, extension) = name.split_at(file + dot);
+            format!("{stem}-{hash}{extension}")
+        }
+        None => format!("{name}-{hash}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_stands_before_the_extension() {
+        let sha256 = "0123456789abcdef";
+        for (name, with_hash) in [
+            ("a.jpg", "a-01234567.jpg"),
+            ("a.b/c", "a.b/c-01234567"),
+            ("a/.hidden", "a/.hidden-01234567"),
+            ("b.tar.png", "b.tar-01234567.png"),
+        ] {
+            assert_eq!(name_with_hash(name, sha256), with_hash);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER};
+use hyper::header::{CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
 use serde_json::json;
@@ -59,7 +59,7 @@ impl Refusal {
     }
 }
 
-const CLOSE: hyper::header::HeaderValue = hyper::header::HeaderValue::from_static("close");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 
 /// A body of JSON.
 pub(super) fn json(value: &impl Serialize) -> Reply {
@@ -75,9 +75,13 @@ pub(super) fn json_with(status: StatusCode, value: &impl Serialize) -> Reply {
 
 /// A body that is JSON already.
 pub(super) fn of_text(status: StatusCode, text: Vec<u8>) -> Reply {
-    let mut reply = Response::new(Full::new(Bytes::from(text)));
+    of_bytes(status, "application/json", text)
+}
+
+/// A body of this media type.
+pub(super) fn of_bytes(status: StatusCode, kind: &'static str, bytes: Vec<u8>) -> Reply {
+    let mut reply = Response::new(Full::new(Bytes::from(bytes)));
     *reply.status_mut() = status;
-    let kind = hyper::header::HeaderValue::from_static("application/json");
-    reply.headers_mut().insert(CONTENT_TYPE, kind);
+    reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     reply
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
-use super::ServeOptions;
-use super::body::{Held, Memory};
 use super::fetch::Fetcher;
 use super::guard::Guard;
-use super::queue::{Asked, Question, Queue, Waiting};
+use super::memory::{Memory, Share};
+use super::question::{self, Question};
+use super::queue::{PendingAnswer, Queue, QueuedImage};
 use super::reply::Refusal;
+use super::{ServeError, ServeOptions};
 use crate::digest;
 use crate::export::Selection;
 use crate::image;
@@ -35,7 +36,7 @@ pub(super) struct Site {
     /// Gets the images of Label Studio's tasks.
     pub(super) fetcher: Fetcher,
     /// How long Label Studio's tasks may take together.
-    pub(super) longest: Duration,
+    pub(super) answer_within: Duration,
     /// The model's name.
     pub(super) model: String,
     /// How things are asked; its task is the one of requests that name none.
@@ -60,20 +61,22 @@ impl Site {
         config: DetectConfig,
         queue: Arc<Queue>,
         options: ServeOptions,
-    ) -> Self {
-        Self {
-            guard: Guard::new(options.token.as_deref(), options.address.ip().is_loopback()),
+    ) -> Result<Self, ServeError> {
+        let (is_local, offline) =
+            (options.address.ip().is_loopback(), config.model.runtime.offline);
+        Ok(Self {
+            guard: Guard::new(options.token.as_deref(), is_local),
             memory: Memory::new(options.max_body),
             queue,
-            longest: options.label_studio.longest,
-            fetcher: Fetcher::new(options.label_studio, config.model.runtime.offline),
+            answer_within: options.label_studio.answer_within,
+            fetcher: Fetcher::new(options.label_studio, offline, is_local)?,
             images: options.images,
             model: session.model_name(),
             prompts: session.prompts().clone(),
             config,
             max_pixels: options.max_pixels,
             answering: AtomicUsize::default(),
-        }
+        })
     }
 
     /// Counts a request until it is answered.
@@ -90,12 +93,14 @@ impl Site {
     /// The question of a request that names `task`, or none.
     ///
     /// # Errors
-    /// 400 if nothing is asked, or the model may not be asked that.
+    /// 400 if nothing is asked, if it is too long or has control characters, or the model may not
+    /// be asked that.
     pub(super) fn question(&self, task: Option<Task>) -> Result<Arc<Question>, Refusal> {
         let task = task.or_else(|| self.config.task.clone());
         let task = task.ok_or_else(|| {
             Refusal::bad("nothing is asked: name labels (\"cat,dog\"), a phrase or a prompt")
         })?;
+        question::check(&task)?;
         let config = DetectConfig { task: Some(task.clone()), ..self.config.clone() };
         let hash = hash_of_question(&config, &self.prompts);
         let hash = hash.map_err(|error| Refusal::bad(error.to_string()))?;
@@ -106,27 +111,29 @@ impl Site {
     ///
     /// # Errors
     /// As [`Self::prepare`], and 503 if the queue is full.
-    pub(super) fn ask(
+    pub(super) fn submit(
         &self,
         bytes: Vec<u8>,
-        name: Option<String>,
+        name: Option<ImageName>,
         question: &Arc<Question>,
-        held: Held,
-    ) -> Result<Waiting, Refusal> {
-        self.queue.ask(self.prepare(bytes, name, question, held)?)
+        share: Share,
+    ) -> Result<PendingAnswer, Refusal> {
+        self.queue.submit(self.prepare(bytes, name, question, share)?)
     }
 
-    /// An image as the queue takes it. Its name in the journal is `name`, or its hash.
+    /// An image as the queue takes it. Its name in the journal is `name`, or its hash; `share` is
+    /// the memory that was reserved for it.
     ///
     /// # Errors
     /// 422 if it is no image, 413 if it has too many pixels.
     pub(super) fn prepare(
         &self,
         bytes: Vec<u8>,
-        name: Option<String>,
+        name: Option<ImageName>,
         question: &Arc<Question>,
-        held: Held,
-    ) -> Result<Asked, Refusal> {
+        mut share: Share,
+    ) -> Result<QueuedImage, Refusal> {
+        share.shrink_to(bytes.len() as u64);
         let mut reader = std::io::Cursor::new(bytes.as_slice());
         let header = image::header(&mut reader, true, self.max_pixels).map_err(|error| {
             let large = matches!(error, image::ImageError::TooLarge { .. });
@@ -138,10 +145,20 @@ impl Site {
             Refusal::new(status, error.to_string().replace(" (`max_pixels`)", ""))
         })?;
         let sha256 = digest::hex(&bytes);
-        let name = name.unwrap_or_else(|| format!("{}.{}", &sha256[..16], extension(&bytes)));
-        let question = Arc::clone(question);
-        let pixels = u64::from(header.width) * u64::from(header.height);
-        Ok(Asked { name, sha256, bytes: Arc::new(bytes), pixels, question, _held: held })
+        let (name, is_file) = match name {
+            Some(ImageName::File(name)) => (name, true),
+            Some(ImageName::Given(name)) => (name, false),
+            None => (format!("{}.{}", &sha256[..16], extension(&bytes)), false),
+        };
+        Ok(QueuedImage {
+            name,
+            is_file,
+            sha256,
+            pixels: u64::from(header.width) * u64::from(header.height),
+            bytes: Arc::new(bytes),
+            question: Arc::clone(question),
+            _share: Arc::new(share),
+        })
     }
 
     /// The boxes of a record that the filters show, at least as sure as `min_score`, of overlapping
@@ -150,15 +167,15 @@ impl Site {
         &self,
         record: &Record,
         question: &Question,
-        looks: &Looks,
+        filter: &BoxFilter,
     ) -> Result<Record, Refusal> {
         let mut filters: Filters = self.config.filters.clone();
-        if let Some(least) = looks.min_score {
+        if let Some(least) = filter.min_score {
             filters.min_score = MinScore::Asked(least);
             filters.min_scores.clear();
         }
-        filters.nms = looks.nms.or(filters.nms);
-        filters.strict_labels |= looks.only_asked;
+        filters.nms = filter.nms.or(filters.nms);
+        filters.strict_labels |= filter.only_asked;
         let budget = self.config.budget.unwrap_or(BudgetChoice::Fixed(Budget::USUAL));
         let task = Some(question.task.clone());
         let settings = Settings { task, ..Settings::of(budget, ModelIdentity::default()) };
@@ -170,9 +187,17 @@ impl Site {
     }
 }
 
+/// The name of an image.
+pub(super) enum ImageName {
+    /// That of a file in the folder of images: newer content takes the place of the older.
+    File(String),
+    /// One that a request gives it: it may give another image the same.
+    Given(String),
+}
+
 /// Which boxes of an answer a request wants, beside the server's filters.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Looks {
+pub(super) struct BoxFilter {
     /// The least score.
     pub(super) min_score: Option<f64>,
     /// How much two boxes of one label may overlap.

@@ -5,7 +5,7 @@
 //! table of prompts makes it, so that every export reads it; it goes on only with the settings that
 //! its answers depend on.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use super::{Config, DetectConfig, RunOptions, Session, SessionError};
@@ -31,13 +31,12 @@ impl KeptBatches {
         let Some(settings) = &mut self.manifest.settings else { return Ok(()) };
         let prompts =
             settings.image_prompts.get_or_insert(ImagePrompts { images: 0, labels: Vec::new() });
-        let known = prompts.labels.len();
-        for label in labels {
-            if !prompts.labels.contains(label) {
-                prompts.labels.push(label.clone());
-            }
-        }
-        if prompts.labels.len() > known {
+        let known: HashSet<&String> = prompts.labels.iter().collect();
+        let mut seen = HashSet::new();
+        let new = labels.iter().filter(|label| !known.contains(label) && seen.insert(*label));
+        let new: Vec<String> = new.cloned().collect();
+        if !new.is_empty() {
+            prompts.labels.extend(new);
             self.directory.create_or_verify(&self.manifest)?;
         }
         Ok(())

@@ -46,6 +46,8 @@ mod regression;
 mod rules;
 mod scripted;
 mod serve;
+mod serve_bounds;
+mod serve_sheet;
 mod server;
 mod session;
 mod shards;

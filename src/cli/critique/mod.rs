@@ -193,15 +193,13 @@ fn overrules(
     later: Option<Overrules>,
     directory: &RunDirectory,
 ) -> anyhow::Result<Overrules> {
-    let mut overrules = export::kept_overrules(&args.out)?;
-    if let Some(mut later) = later {
-        let records = read_journal(&args.out)?.records;
-        overrules.bind(&records);
-        later.bind(&records);
-        overrules.extend(later);
-        export::keep_overrules(&overrules, directory.output())?;
+    match later {
+        Some(later) => {
+            let records = read_journal(&args.out)?.records;
+            Ok(export::add_overrules(later, &records, directory.output())?)
+        }
+        None => Ok(export::kept_overrules(&args.out)?),
     }
-    Ok(overrules)
 }
 
 /// The directory of a run that `rubric` may judge without asking a model.

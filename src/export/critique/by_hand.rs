@@ -1,6 +1,6 @@
 //! The verdicts by hand that a run keeps.
 //!
-//! In: the run's directory. Out: `overrules.csv` in it. Promises: the file is the user's as much as
+//! In: the run's directory, and later verdicts. Out: `overrules.csv` in it. Promises: the file is the user's as much as
 //! the run's: it may be changed by hand, and `--fresh` leaves it.
 
 use std::io::ErrorKind;
@@ -10,6 +10,7 @@ use super::super::ExportError;
 use crate::critique::Overrules;
 use crate::files;
 use crate::ownership::OutputDirectory;
+use crate::record::Record;
 
 const FILE: &str = "overrules.csv";
 
@@ -36,13 +37,23 @@ pub fn kept_overrules(directory: &Path) -> Result<Overrules, ExportError> {
     }
 }
 
-/// Keeps `overrules` in the run's directory.
+/// Takes `later` verdicts into those that the run in `out` keeps, where they count before earlier
+/// ones; all of them. `records` are the run's: verdicts stay with the content of their frames.
 ///
 /// # Errors
-/// [`ExportError::Write`], [`ExportError::Overrules`].
-pub fn keep_overrules(overrules: &Overrules, out: &OutputDirectory) -> Result<(), ExportError> {
+/// As [`read_overrules`], and [`ExportError::Write`].
+pub fn add_overrules(
+    mut later: Overrules,
+    records: &[Record],
+    out: &OutputDirectory,
+) -> Result<Overrules, ExportError> {
+    let mut kept = kept_overrules(out.path())?;
+    kept.bind(records);
+    later.bind(records);
+    kept.extend(later);
     let path = out.join(FILE);
     let text =
-        overrules.to_csv().map_err(|error| ExportError::Overrules { path: path.clone(), error })?;
-    out.replace_unlisted(FILE, &text).map_err(|error| ExportError::Write { path, error })
+        kept.to_csv().map_err(|error| ExportError::Overrules { path: path.clone(), error })?;
+    out.replace_unlisted(FILE, &text).map_err(|error| ExportError::Write { path, error })?;
+    Ok(kept)
 }

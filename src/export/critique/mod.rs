@@ -14,7 +14,7 @@ mod xmp;
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
-pub use by_hand::{keep_overrules, kept_overrules, read_overrules};
+pub use by_hand::{add_overrules, kept_overrules, read_overrules};
 pub use moving::{MovedFrames, move_frames};
 pub use tables::write_pairs;
 pub use xmp::{RatedFrames, rate_in_xmp};

@@ -8,6 +8,9 @@ use roxmltree::{Document, Node};
 
 use crate::record::{Task, distinct};
 
+/// The most bytes of a configuration: thousands of labels.
+const MAX_CONFIGURATION: usize = 256 << 10;
+
 /// The part of a configuration that boxes need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Configuration {
@@ -27,6 +30,12 @@ impl Configuration {
     /// # Errors
     /// What is missing, in words.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > MAX_CONFIGURATION {
+            return Err(format!(
+                "the labelling configuration is longer than {} kB",
+                MAX_CONFIGURATION >> 10
+            ));
+        }
         let document = Document::parse(text)
             .map_err(|error| format!("the labelling configuration is no XML: {error}"))?;
         let tags = |name: &'static str| {
@@ -101,5 +110,7 @@ mod tests {
             let error = Configuration::parse(text).unwrap_err();
             assert!(error.contains(says), "{error}");
         }
+        let error = Configuration::parse(&" ".repeat(MAX_CONFIGURATION + 1)).unwrap_err();
+        assert!(error.contains("256 kB"), "{error}");
     }
 }

@@ -7,19 +7,22 @@
 //!
 //! The formats are those of label-studio 1.23 (`ml/api_connector.py`, `ml/models.py`).
 
+mod account;
 mod configuration;
 mod predict;
+mod tasks;
 
 use std::sync::Arc;
 
 use hyper::Request;
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::detect::blocking;
 use super::reply::{Refusal, Reply, json as reply_json};
 use super::site::Site;
+pub(super) use account::{Account, Accounts};
 use configuration::Configuration;
 pub(super) use predict::predict;
 
@@ -43,20 +46,20 @@ impl Site {
 
 /// Answers whether a project can be served.
 pub(super) async fn setup(site: &Arc<Site>, request: Request<Incoming>) -> Result<Reply, Refusal> {
-    let (body, held) = site.memory.read(request).await?;
-    let there = Arc::clone(site);
+    let (body, share) = site.memory.read(request).await?;
+    let shared = Arc::clone(site);
     blocking(move || {
-        let _held = held;
-        set_up(&there, &body)
+        let _share = share;
+        set_up(&shared, &body)
     })
     .await??;
     Ok(reply_json(&json!({ "model_version": site.version() })))
 }
 
-fn set_up(site: &Site, body: &Bytes) -> Result<(), Refusal> {
+fn set_up(site: &Site, body: &[u8]) -> Result<(), Refusal> {
     let Setup { schema, hostname, access_token } =
         serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))?;
-    site.fetcher.learn(&hostname, &access_token);
+    site.fetcher.accounts.learn(&hostname, &access_token);
     // A project that is being made has no configuration yet.
     if !schema.trim().is_empty() {
         let configuration = Configuration::parse(&schema).map_err(Refusal::bad)?;

@@ -1,50 +1,53 @@
 //! `POST /predict`: the boxes of a project's tasks.
+//!
+//! In: tasks, and the labelling configuration of their project. Out: a prediction for each task
+//! that was answered in time, in their order. Promises: a few tasks of a request are in the queue
+//! at the same time, so that others are served beside it; while images of slow hosts are fetched,
+//! other requests are answered; a task without an answer leaves those of the others as they are.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::body::{Bytes, Incoming};
+use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::de::IgnoredAny;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout_at};
 
 use super::super::detect::{answer_of, blocking};
-use super::super::queue::Question;
+use super::super::fetch::ImageSource;
+use super::super::question::Question;
+use super::super::queue::QueuedImage;
 use super::super::reply::{Refusal, Reply, json as reply_json};
-use super::super::site::{Looks, Site};
+use super::super::site::{BoxFilter, ImageName, Site};
+use super::account::Account;
 use super::configuration::Configuration;
+use super::tasks::{self, Task};
 use crate::digest;
+use crate::http::Url;
 use crate::record::{Detection, Record};
 
 /// Tasks of one request that are in the queue at the same time: others are served beside it.
 const AT_ONCE: usize = 16;
-/// How long a task waits before it looks for room in the queue again.
-const AGAIN: Duration = Duration::from_millis(50);
+/// How long a task waits before it tries again to get into a full queue.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 
+/// All of a request but its tasks, which are read with the configuration in hand.
 #[derive(Deserialize)]
 struct Predict {
-    tasks: Vec<Task>,
     label_config: String,
     #[serde(default)]
     params: Params,
 }
 
-#[derive(Deserialize)]
-struct Task {
-    #[serde(default)]
-    id: Value,
-    #[serde(default)]
-    data: Map<String, Value>,
-}
-
 #[derive(Default, Deserialize)]
 struct Params {
-    /// What a person does in the editor, if somebody waits there.
+    /// The drawing of a person who waits for the answer in the editor.
     #[serde(default)]
-    context: Value,
+    context: Option<IgnoredAny>,
 }
 
 /// A request whose tasks are being answered.
@@ -52,7 +55,7 @@ struct Project {
     site: Arc<Site>,
     configuration: Configuration,
     question: Arc<Question>,
-    until: tokio::time::Instant,
+    deadline: tokio::time::Instant,
 }
 
 /// The predictions for the tasks of a project.
@@ -60,15 +63,14 @@ pub(in super::super) async fn predict(
     site: &Arc<Site>,
     request: Request<Incoming>,
 ) -> Result<Reply, Refusal> {
-    let until = Instant::now() + site.longest;
-    let (body, held) = site.memory.read(request).await?;
-    let there = Arc::clone(site);
-    let (tasks, configuration, question, is_interactive) =
-        blocking(move || begin(&there, &body)).await??;
+    let deadline = (Instant::now() + site.answer_within).into();
+    let (body, share) = site.memory.read(request).await?;
+    let shared = Arc::clone(site);
+    let Parsed { tasks, configuration, question, is_interactive } =
+        blocking(move || parse(&shared, &body)).await??;
     // The tasks may hold whole images.
-    let _held = held;
-    let (site, until) = (Arc::clone(site), until.into());
-    let project = Arc::new(Project { site, configuration, question, until });
+    let _share = share;
+    let project = Arc::new(Project { site: Arc::clone(site), configuration, question, deadline });
     let count = tasks.len();
     let open = Arc::new(Mutex::new(tasks.into_iter().enumerate()));
     let mut working = JoinSet::new();
@@ -112,14 +114,21 @@ pub(in super::super) async fn predict(
     Ok(reply_json(&json!({ "results": results, "model_version": project.site.version() })))
 }
 
-type Begun = (Vec<Task>, Configuration, Arc<Question>, bool);
+/// A request, read.
+struct Parsed {
+    tasks: Vec<Task>,
+    configuration: Configuration,
+    question: Arc<Question>,
+    is_interactive: bool,
+}
 
-fn begin(site: &Site, body: &Bytes) -> Result<Begun, Refusal> {
-    let Predict { tasks, label_config, params } =
-        serde_json::from_slice(body).map_err(|error| Refusal::bad(error.to_string()))?;
+fn parse(site: &Site, body: &[u8]) -> Result<Parsed, Refusal> {
+    let unreadable = |error: serde_json::Error| Refusal::bad(error.to_string());
+    let Predict { label_config, params } = serde_json::from_slice(body).map_err(unreadable)?;
     let configuration = Configuration::parse(&label_config).map_err(Refusal::bad)?;
     let question = site.question(Some(configuration.task()))?;
-    Ok((tasks, configuration, question, params.context.is_object()))
+    let tasks = tasks::read(body, &configuration.field).map_err(unreadable)?;
+    Ok(Parsed { tasks, configuration, question, is_interactive: params.context.is_some() })
 }
 
 impl Project {
@@ -128,49 +137,87 @@ impl Project {
         let late = || {
             Refusal::new(StatusCode::GATEWAY_TIMEOUT, "no answer in time: ask about fewer tasks")
         };
-        let answered = timeout_at(self.until, self.answer_in_time(task)).await;
+        let answered = timeout_at(self.deadline, self.answer_in_time(task)).await;
         answered.unwrap_or_else(|_| Err(late()))
     }
 
     async fn answer_in_time(self: &Arc<Self>, task: &Task) -> Result<Value, Refusal> {
         let field = &self.configuration.field;
-        let said = task.data.get(field).and_then(Value::as_str);
-        let said = said.ok_or_else(|| {
+        let image = task.image.as_deref().ok_or_else(|| {
             Refusal::bad(format!("task {} has no {field:?} with an image", task.id))
         })?;
-        let most = self.site.memory.most();
-        // As long as its size is not known, it counts as a usual one.
-        let held = self.site.memory.wait(most.min(USUAL)).await?;
-        let (there, said) = (Arc::clone(self), said.to_owned());
-        let asked = blocking(move || {
-            let site = &there.site;
-            let fetched = site.fetcher.get(&said, site.images.as_deref(), most)?;
-            site.prepare(fetched.bytes, fetched.name, &there.question, held)
-        });
-        let asked = asked.await??;
+        let image = self.image(image).await?;
         // The other tasks of the request are in front of it.
-        let waiting = loop {
+        let pending = loop {
             if self.site.queue.is_full() && !self.site.queue.is_closed() {
-                sleep(AGAIN).await;
+                sleep(RETRY_AFTER).await;
                 continue;
             }
-            let (there, asked) = (Arc::clone(self), asked.clone());
-            match blocking(move || there.site.queue.ask(asked)).await? {
-                Ok(waiting) => break waiting,
-                Err(_) if !self.site.queue.is_closed() => sleep(AGAIN).await,
+            let (shared, image) = (Arc::clone(self), image.clone());
+            match blocking(move || shared.site.queue.submit(image)).await? {
+                Ok(pending) => break pending,
+                Err(_) if !self.site.queue.is_closed() => sleep(RETRY_AFTER).await,
                 Err(refusal) => return Err(refusal),
             }
         };
-        drop(asked);
-        let record = answer_of(waiting).await?;
-        let looks = Looks { only_asked: true, ..Looks::default() };
-        let shown = self.site.shown(&record, &self.question, &looks)?;
+        drop(image);
+        let record = answer_of(pending).await?;
+        let filter = BoxFilter { only_asked: true, ..BoxFilter::default() };
+        let shown = self.site.shown(&record, &self.question, &filter)?;
         Ok(prediction(&shown, &self.configuration, &self.site.version()))
     }
-}
 
-/// Bytes of a usual image.
-const USUAL: u64 = 8 << 20;
+    /// The image that a field says, as the queue takes it. Its memory is reserved before it is
+    /// read.
+    async fn image(self: &Arc<Self>, field: &str) -> Result<QueuedImage, Refusal> {
+        let (shared, field) = (Arc::clone(self), field.to_owned());
+        let located = blocking(move || {
+            let site = &shared.site;
+            site.fetcher.locate(&field, site.images.as_deref())
+        });
+        let source = located.await??;
+        let length = match &source {
+            ImageSource::Inline(text) => text.len() as u64,
+            ImageSource::File { bytes, .. } => *bytes,
+            ImageSource::Web { url, account } => {
+                return self.fetched(url.clone(), account.clone()).await;
+            }
+        };
+        let share = self.site.memory.wait_for_image(length).await?;
+        let shared = Arc::clone(self);
+        blocking(move || {
+            let bytes = source.read()?;
+            let name = match source {
+                ImageSource::File { name, .. } => Some(ImageName::File(name)),
+                ImageSource::Inline(_) | ImageSource::Web { .. } => None,
+            };
+            shared.site.prepare(bytes, name, &shared.question, share)
+        })
+        .await?
+    }
+
+    /// An image of another host, as the queue takes it. Its size is not known before: it is one of
+    /// few that are fetched at the same time.
+    async fn fetched(
+        self: &Arc<Self>,
+        url: Url,
+        account: Option<Account>,
+    ) -> Result<QueuedImage, Refusal> {
+        let memory = &self.site.memory;
+        let slot = memory.fetch_slot().await?;
+        let shared = Arc::clone(self);
+        let fetched = blocking(move || {
+            let site = &shared.site;
+            let bytes = site.fetcher.fetch(&url, account.as_ref(), site.memory.max_bytes())?;
+            // Held until the host is done, also if nobody waits for the image any more.
+            Ok::<_, Refusal>((bytes, slot))
+        });
+        let (bytes, _slot) = fetched.await??;
+        let share = memory.wait_for_image(bytes.len() as u64).await?;
+        let shared = Arc::clone(self);
+        blocking(move || shared.site.prepare(bytes, None, &shared.question, share)).await?
+    }
+}
 
 /// A prediction as Label Studio reads it: per cent of the upright image.
 fn prediction(record: &Record, configuration: &Configuration, version: &str) -> Value {

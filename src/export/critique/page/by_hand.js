@@ -1,5 +1,5 @@
-// Verdicts by hand: on the frame that is open, on those that are selected, or on the one that the keys are at. They are saved as a file that
-// `gemscope critique --overrule FILE` reads.
+// Verdicts by hand: on the frame that is open, on those that are selected, or on the one that the keys are at. They are saved in the run, if the
+// page comes from `gemscope serve --sheet RUN`, and else as a file that `gemscope critique --overrule FILE` reads.
 "use strict";
 
 const BY_HAND = "overruled by hand";
@@ -108,20 +108,50 @@ function showByHand() {
 
 const cellOf = (text) => (/[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
 
-/** Gives the verdicts to the reader as a file. */
-function saveByHand() {
-  const rows = [...unsaved].sort(([one], [other]) => one - other).map(([place, verdict]) => [data.frames[place].name, verdict, data.frames[place].sha256 || ""].map(cellOf).join(","));
+/** The table of verdicts. */
+function tableOf(verdicts) {
+  const rows = [...verdicts].sort(([one], [other]) => one - other).map(([place, verdict]) => [data.frames[place].name, verdict, data.frames[place].sha256 || ""].map(cellOf).join(","));
+  return ["image,verdict,sha256", ...rows, ""].join("\n");
+}
+
+/** Saves a table in the run. `null` if it is there, else why not; nothing to say of a page that no server shows. */
+async function saveInRun(table) {
+  if (!location.protocol.startsWith("http")) return "";
+  try {
+    const answer = await fetch("/overrules", { method: "POST", headers: { "Content-Type": "text/csv" }, body: table });
+    if (answer.ok) return null;
+    // Another server, which shows pages and saves nothing.
+    if (!answer.headers.get("Content-Type")?.startsWith("application/json")) return "";
+    return (await answer.json()).error;
+  } catch (error) {
+    return String(error);
+  }
+}
+
+function download(table) {
   const link = element("a", { download: "overrules.csv" });
-  link.href = URL.createObjectURL(new Blob([["image,verdict,sha256", ...rows, ""].join("\n")], { type: "text/csv" }));
+  link.href = URL.createObjectURL(new Blob([table], { type: "text/csv" }));
   link.click();
   URL.revokeObjectURL(link.href);
-  for (const [place, verdict] of unsaved) {
+}
+
+/** Saves the verdicts, in the run or as a file. */
+async function saveByHand() {
+  const verdicts = [...unsaved];
+  const table = tableOf(verdicts);
+  const problem = await saveInRun(table);
+  if (problem !== null) download(table);
+  for (const [place, verdict] of verdicts) {
     const frame = data.frames[place];
     frame.by_rules = verdict === BACK ? undefined : frame.judged.verdict;
-    frame.kept = frame.verdict;
+    frame.kept = verdict === BACK ? frame.judged.verdict : verdict;
+    // Another one may have been given meanwhile.
+    if (unsaved.get(place) === verdict) unsaved.delete(place);
   }
-  unsaved.clear();
   showByHand();
+  byId("hand-in-run").hidden = problem !== null;
+  byId("hand-in-file").hidden = problem === null;
+  byId("hand-problem").textContent = problem ? `The run did not take them: ${problem}` : "";
   byId("hand-view").showModal();
 }
 
