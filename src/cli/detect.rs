@@ -8,7 +8,7 @@ use gemscope::export::{self, Format};
 use gemscope::journal::place;
 use gemscope::record::AnswerStatus;
 use gemscope::session::{DetectConfig, FinishedRun, Pipeline, PipelineError, Session, Summary};
-use gemscope::source::{self, Source};
+use gemscope::source::{self, Source, SourceError};
 
 use super::args::ControlArgs;
 use super::choice::{besides, made_good, say_advice};
@@ -64,6 +64,14 @@ impl Args {
     pub(crate) fn out(&self) -> Option<&Path> {
         self.out.as_deref().filter(|_| !self.dry_run)
     }
+}
+
+/// The flags that were meant, if an input is not there.
+pub(super) fn flags(args: &Args, error: &SourceError) -> Option<String> {
+    let SourceError::NotFound(word) = error else { return None };
+    let labels = args.pipeline.task.task.labels.as_ref().filter(|_| word.extension().is_none())?;
+    let labels = labels.split().join(",");
+    Some(format!("for a further label: --labels \"{labels},{}\"", word.display()))
 }
 
 /// The names of the images of which the dataset at `path` has boxes.
@@ -225,9 +233,10 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     lines.extend(besides(&summary.besides, summary.done + summary.left + summary.resumed));
     lines.extend(made_good(summary));
     if summary.done > 0 {
-        let outside = 100.0 * summary.share_outside_onnx_runtime();
+        let model = 100.0 * (1.0 - summary.share_outside_onnx_runtime());
         lines.push(format!(
-            "{:.2} images/s, {outside:.1} % of the time outside ONNX Runtime",
+            "{:.2} images/s; the model took {model:.0} % of the time, and reading, preparing and \
+             writing the rest",
             summary.images_per_second
         ));
     }

@@ -282,6 +282,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, onnxruntime: Option<Pa
             if let Some(flags) = error.downcast_ref().and_then(shards_flags) {
                 messages::error(flags);
             }
+            if let (Command::Detect(args), Some(error)) = (&cli.command, error.downcast_ref()) {
+                if let Some(flags) = detect::flags(args, error) {
+                    messages::error(&flags);
+                }
+            }
             if is_full_disk(&error) {
                 say_full_disk();
             }
@@ -366,7 +371,7 @@ fn flags(error: &SessionError) -> Option<Cow<'static, str>> {
                 format!(
                     "--model DIR or OWNER/NAME names a model, which is fetched by: gemscope model download \
                      {SMALLEST}; --server URL asks a server that runs one. The demo model is asked \
-                     by --labels (\"red circle,star\") or --prompt \"detect shape\"; --model demo \
+                     by --labels (\"red circle,star\": one of each, in lower case) or --prompt \"detect shape\"; --model demo \
                      lets it guess at anything"
                 )
                 .into(),

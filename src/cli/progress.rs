@@ -50,6 +50,7 @@ impl Observer for Progress {
 
     fn pairs_opened(&self, directory: &RunDirectory, journal: &PairJournal) {
         let out = directory.output().path();
+        say_discarded(directory);
         if let Some(copies) = &directory.last_copies {
             messages::say(&format!("{}: {copies}.", out.display()));
         }
@@ -123,6 +124,15 @@ fn line(bar: &ProgressBar) -> String {
 }
 
 /// Reports the leftovers of an earlier process that was killed, or of a disk that lost data.
+fn say_discarded(directory: &RunDirectory) {
+    let out = directory.output().path().display();
+    match directory.discarded {
+        0 => {}
+        1 => messages::say(&format!("--fresh threw the answer that was in {out} away.")),
+        n => messages::say(&format!("--fresh threw the {n} answers that were in {out} away.")),
+    }
+}
+
 pub(super) fn say_what_was_left(directory: &RunDirectory, known: &ResumeIndex) {
     let out = directory.output().path();
     if let Some(holder) = &directory.killed {
@@ -130,6 +140,7 @@ pub(super) fn say_what_was_left(directory: &RunDirectory, known: &ResumeIndex) {
             "An earlier process was killed while it wrote this run ({holder}); going on."
         ));
     }
+    say_discarded(directory);
     if let Some(copies) = &directory.last_copies {
         messages::say(&format!("{}: {copies}.", out.display()));
     }

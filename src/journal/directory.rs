@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,6 +18,7 @@ use super::manifest::{self, ManifestError};
 use super::pairs::{self, PairJournal};
 use super::placement::Placement;
 use super::records::{self, Journal, ResumeIndex, each_record, whole_bytes};
+use crate::files;
 use crate::ownership::{self, Holder, OutputDirectory, OwnershipError};
 use crate::record::{AnswerStatus, Manifest, Record};
 
@@ -30,6 +31,8 @@ pub struct RunDirectory {
     /// Files that a fresh run left: changed since gemscope wrote them, or with no record of their
     /// writing.
     pub kept: Vec<String>,
+    /// How many answers a fresh run threw away.
+    pub discarded: usize,
     /// How many copies of images that are gone a fresh run left, in words.
     pub last_copies: Option<String>,
     /// Whether the `run.json` that is there is of a run that was thrown away.
@@ -75,6 +78,7 @@ impl RunDirectory {
             killed: output.killed.clone(),
             output,
             kept: Vec::new(),
+            discarded: 0,
             last_copies: None,
             cleared: AtomicBool::new(false),
         })
@@ -104,8 +108,10 @@ impl RunDirectory {
                 _ => Ok(()),
             }
         };
-        remove(records::FILE)?;
-        remove(pairs::FILE)?;
+        for journal in [records::FILE, pairs::FILE] {
+            self.discarded += lines_of(&self.output.join(journal));
+            remove(journal)?;
+        }
         let left = self.output.remove_own()?;
         self.last_copies = left.last_copies_in_words();
         let path = self.output.path();
@@ -259,6 +265,12 @@ fn in_run(error: OwnershipError) -> RunDirectoryError {
         OwnershipError::Io { path, error } => RunDirectoryError::Directory { path, error },
         other => other.into(),
     }
+}
+
+/// The lines of the file at `path`; 0 if it cannot be read.
+fn lines_of(path: &Path) -> usize {
+    files::open(path)
+        .map_or(0, |file| BufReader::new(file).split(b'\n').map_while(Result::ok).count())
 }
 
 #[cfg(test)]

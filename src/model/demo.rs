@@ -46,7 +46,7 @@ pub const SHAPES: [&str; 4] = ["circle", "square", "triangle", "star"];
 const ANY: &str = "shape";
 
 /// The question forms that ask it for boxes (`DETECT_FORMS` in
-/// `python/gemscope/onnx_python/demo/questions.py`): the text before and behind the labels.
+/// `python/gemscope/onnx_export/demo/questions.py`): the text before and behind the labels.
 const FORMS: [(&str, &str); 3] =
     [("detect ", ""), ("Detect the ", " in this image"), ("detect ", ", output only ```json")];
 

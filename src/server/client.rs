@@ -278,12 +278,18 @@ impl Server {
         }
     }
 
-    /// The object at `route`; `None` if there is none.
+    /// The object at `route`; `None` if there is none. Before it waits for a server that is away,
+    /// it says so to `say`.
     ///
     /// # Errors
     /// [`ServerError`] if the server is not reached, or wants a key.
-    pub(super) fn get(&self, route: &str) -> Result<Option<Map<String, Value>>, ServerError> {
+    pub(super) fn get(
+        &self,
+        route: &str,
+        say: &dyn Fn(&str),
+    ) -> Result<Option<Map<String, Value>>, ServerError> {
         let mut retries = RetrySchedule::of(self.options.max_wait);
+        let mut waiting = false;
         loop {
             let url = self.url(route)?;
             let error = match self.client.get(&url, &self.headers(), Some(SELF_DESCRIPTION)) {
@@ -312,6 +318,10 @@ impl Server {
                 Err(error) => return Err(error.into()),
             };
             let Some(pause) = retries.next_pause(None, 0) else { return Err(error.into()) };
+            if !std::mem::replace(&mut waiting, true) {
+                let wait = self.options.max_wait.as_secs();
+                say(&format!("{error}; trying again for up to {wait} s."));
+            }
             std::thread::sleep(pause);
         }
     }

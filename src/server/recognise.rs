@@ -21,14 +21,18 @@ struct Recognised {
 
 impl Server {
     /// The server of `options`: what it is, and which model is asked. With `offline`, only one on
-    /// this machine.
+    /// this machine. `say` gets a sentence for the user if there is something to wait for.
     ///
     /// # Errors
     /// [`ServerError`].
-    pub fn open(options: &ServerOptions, offline: bool) -> Result<Self, ServerError> {
+    pub fn open(
+        options: &ServerOptions,
+        offline: bool,
+        say: &dyn Fn(&str),
+    ) -> Result<Self, ServerError> {
         let mut server = Self::unknown(options, offline)?;
         let Recognised { kind, model, weights, version, slots, context } =
-            recognise(&server, options)?;
+            recognise(&server, options, say)?;
         (server.kind, server.model, server.weights) = (kind, model, weights);
         (server.version, server.slots, server.context) = (version, slots, context);
         Ok(server)
@@ -41,15 +45,19 @@ fn text(object: &Object, key: &str) -> Option<String> {
     object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
-fn recognise(server: &Server, options: &ServerOptions) -> Result<Recognised, ServerError> {
-    let props =
-        server.get("/props")?.filter(|object| object.contains_key("default_generation_settings"));
+fn recognise(
+    server: &Server,
+    options: &ServerOptions,
+    say: &dyn Fn(&str),
+) -> Result<Recognised, ServerError> {
+    let get = |route: &str| server.get(route, say);
+    let props = get("/props")?.filter(|object| object.contains_key("default_generation_settings"));
     let ollama = if props.is_some() {
         None
     } else {
-        server.get("/api/version")?.and_then(|found| text(&found, "version"))
+        get("/api/version")?.and_then(|found| text(&found, "version"))
     };
-    let models = server.get(MODELS)?;
+    let models = get(MODELS)?;
     let listed: Vec<&Object> = models
         .as_ref()
         .and_then(|models| models.get("data"))
@@ -58,7 +66,7 @@ fn recognise(server: &Server, options: &ServerOptions) -> Result<Recognised, Ser
     let owned_by =
         |owner: &str| listed.iter().any(|model| text(model, "owned_by").as_deref() == Some(owner));
     let vllm = if ollama.is_none() && props.is_none() {
-        server.get("/version")?.and_then(|found| text(&found, "version"))
+        get("/version")?.and_then(|found| text(&found, "version"))
     } else {
         None
     };
@@ -158,7 +166,7 @@ fn of_ollama(
     options: &ServerOptions,
     version: Option<String>,
 ) -> Result<Recognised, ServerError> {
-    let tags = server.get("/api/tags")?.unwrap_or_default();
+    let tags = server.get("/api/tags", &|_| ())?.unwrap_or_default();
     let models: Vec<&Object> = tags
         .get("models")
         .and_then(Value::as_array)

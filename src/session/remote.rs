@@ -104,7 +104,7 @@ pub fn open(
     budget: Budget,
     observer: &dyn Observer,
 ) -> Result<Server, ServerError> {
-    let mut server = Server::open(options, offline)?;
+    let mut server = Server::open(options, offline, &|text| observer.say(text))?;
     let version = server.version.as_ref().map_or_else(String::new, |version| format!(" {version}"));
     observer.say(&format!("Server: {}{version}, model {}.", server.kind.name(), server.model));
     let refused = |error: &dyn std::fmt::Display| ServerError::Refused(error.to_string());

@@ -174,3 +174,32 @@ fn a_closed_pipe_is_not_an_error() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn a_second_label_that_stands_alone_is_no_input() {
+    let images = fixture("shapes");
+    gemscope()
+        .arg("detect")
+        .arg(images)
+        .args(["--labels", "circle", "square", "--dry-run"])
+        .assert()
+        .code(1)
+        .stderr(predicate::str::contains("for a further label: --labels \"circle,square\""));
+}
+
+#[test]
+fn what_says_how_a_server_is_asked_needs_a_server() {
+    for flags in [["--server-model", "gemma4"], ["--concurrency", "8"], ["--server-wait", "5"]] {
+        gemscope()
+            .arg("detect")
+            .arg(fixture("shapes"))
+            .args(["--labels", "circle", "--dry-run"])
+            .args(flags)
+            .assert()
+            .code(1)
+            .stderr(
+                predicate::str::contains(flags[0])
+                    .and(predicate::str::contains(" goes with --server")),
+            );
+    }
+}

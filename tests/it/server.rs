@@ -603,7 +603,8 @@ fn a_server_that_is_not_there_is_waited_for_a_while() {
         std::thread::sleep(Duration::from_millis(700));
         Mock::again(&late, Settings::of(Kind::Vllm))
     });
-    begin("20").assert().success();
+    let ran = begin("20").assert().success();
+    assert!(stderr(&ran).contains("trying again for up to 20 s"), "{}", stderr(&ran));
     drop(starts.join().unwrap());
 }
 

@@ -440,8 +440,10 @@ impl ModelSection {
     /// The options; ONNX Runtime is found as the environment says.
     ///
     /// # Errors
-    /// As [`DeviceSection::asked`].
+    /// As [`DeviceSection::asked`]; [`PipelineError::GoesWith`] for what says how a server is
+    /// asked, without a server.
     pub fn options(&self) -> Result<ModelOptions, PipelineError> {
+        self.server.check()?;
         Ok(ModelOptions {
             dtypes: self.dtype.clone().unwrap_or_default(),
             threads: self.threads.map(usize::from),
@@ -454,6 +456,23 @@ impl ModelSection {
 }
 
 impl ServerSection {
+    /// Refuses what only says how a server is asked, if there is none.
+    fn check(&self) -> Result<(), PipelineError> {
+        let of_a_server = [
+            ("server_model", self.server_model.is_some()),
+            ("server_kind", self.server_kind.is_some()),
+            ("server_pictures", self.server_pictures.is_some()),
+            ("server_wait", self.server_wait.is_some()),
+            ("concurrency", self.concurrency.is_some()),
+        ];
+        match of_a_server.into_iter().find(|(_, said)| *said) {
+            Some((setting, _)) if self.server.is_none() => {
+                Err(PipelineError::GoesWith { setting, with: "`server`" })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The server that is named, if one is, with the environment's key.
     pub fn options(&self) -> Option<ServerOptions> {
         let mut options = ServerOptions::of(self.server.as_deref()?);

@@ -226,6 +226,14 @@ fn a_fresh_run_removes_what_gemscope_wrote_and_nothing_else() {
 }
 
 #[test]
+fn a_fresh_run_says_what_it_threw_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, run) = run_over(dir.path(), &["a.png", "b.png"]);
+    let thrown = "--fresh threw the 2 answers that were in ";
+    parse(&run, &["b.png"]).arg("--fresh").assert().success().stderr(contains(thrown));
+}
+
+#[test]
 fn a_run_json_of_another_tool_hides_no_images() {
     let dir = tempfile::tempdir().unwrap();
     let images = folder_of(dir.path(), &[("shapes/scene-01.png", "a.png")]);
