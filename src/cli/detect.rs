@@ -21,7 +21,8 @@ use super::{Ending, Global, convert, dry_run, ending, messages, output, plain, r
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Folders (searched to any depth), files, "patterns*" (** for any depth), .tar and .zip
-    /// archives, @FILE with one path a line, - for such a list on standard input
+    /// archives, addresses (https://...) of images and archives, @FILE with one path or address a
+    /// line, - for such a list on standard input
     #[arg(required = true, value_name = "INPUT")]
     pub(super) inputs: Vec<PathBuf>,
     /// Ask only about images of which this dataset (of any format) has no boxes
@@ -85,6 +86,14 @@ fn labelled(path: &Path) -> anyhow::Result<HashSet<String>> {
     Ok(labelled.map(|image| image.name).collect())
 }
 
+/// The text of a pipeline without the passwords and signatures in the addresses of its inputs.
+fn without_secrets(text: &str, inputs: &[PathBuf]) -> String {
+    let inputs = inputs.iter().map(|input| input.to_string_lossy());
+    inputs
+        .filter(|input| source::is_address(input))
+        .fold(text.to_owned(), |text, input| text.replace(&*input, &source::shown_address(&input)))
+}
+
 pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     run_pipeline(args, global, None)
 }
@@ -104,6 +113,9 @@ pub(super) fn run_pipeline(
     if let Some(dataset) = &args.only_unlabelled {
         choice.known.names = labelled(dataset)?;
     }
+    choice.web.offline = config.model.runtime.offline;
+    let kept = pipeline.map(|text| without_secrets(text, &args.inputs));
+    let pipeline = kept.as_deref();
     let list = |fresh: bool| -> anyhow::Result<_> {
         let source = source::list_chosen(&args.inputs, args.out.as_deref(), &choice)?;
         Ok(place(source, args.out().filter(|_| !fresh))?)

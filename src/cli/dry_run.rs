@@ -62,7 +62,7 @@ fn each(files: &[PlannedImage]) -> Vec<Vec<String>> {
                     row.push(file.prompts.join(" | ").replace('\n', " "));
                 }
             }
-            None => row.push(file.error.clone().unwrap_or_default()),
+            None => row.push(file.error.clone().unwrap_or_else(|| "on the web".to_owned())),
         }
         rows.push(row);
     }

@@ -23,6 +23,7 @@ use super::xml::escape;
 use super::{Dataset, DatasetError, Image, Object};
 use crate::digest;
 use crate::record::BBox;
+use crate::source::is_address;
 
 /// Of the tags in the labelling configuration.
 pub(crate) const FROM_NAME: &str = "label";
@@ -236,7 +237,7 @@ pub(crate) fn local_files(images: Option<&Path>) -> String {
 /// The image's name behind `url`, per-cent-encoded as an address needs it (RFC 3986, unreserved
 /// characters and `/` stand as they are); the plain name where there is no address.
 pub(crate) fn address(url: &str, name: &str) -> String {
-    if url.is_empty() {
+    if url.is_empty() || is_address(name) {
         return name.to_owned();
     }
     let mut address = url.to_owned();

@@ -22,6 +22,7 @@ use crate::dataset::coco::{
 };
 use crate::ownership::{OutputDirectory, Staging};
 use crate::record::{BBox, FoundPoint, Record};
+use crate::source::is_address;
 
 pub(super) fn write(
     input: &Input<'_>,
@@ -38,6 +39,8 @@ pub(super) fn write(
         records.sort_by(|a, b| a.image.cmp(&b.image));
         records.iter().map(|record| (*record, Cow::Borrowed(record.image.as_str()))).collect()
     };
+    let addresses: Vec<Option<Map<String, Value>>> =
+        images.iter().map(|(record, _)| address_of(record)).collect();
     let points = || images.iter().flat_map(|(record, _)| &record.points);
     let keypoints: Vec<Map<String, Value>> = points().map(keypoints_of).collect();
     let of_points = skeleton();
@@ -53,7 +56,7 @@ pub(super) fn write(
     let mut keypoints = keypoints.iter();
     let mut results = Vec::new();
     let mut unscored = 0;
-    for ((record, file_name), image_id) in images.iter().zip(1..) {
+    for (((record, file_name), address), image_id) in images.iter().zip(&addresses).zip(1..) {
         let (width, height, status) = (record.width, record.height, Some(record.status));
         instances.images.push(WrittenImage {
             id: image_id,
@@ -61,7 +64,7 @@ pub(super) fn write(
             width,
             height,
             status,
-            more: None,
+            more: address.as_ref(),
         });
         let exported = || {
             record.detections.iter().map(|detection| (detection, examples.place(&detection.label)))
@@ -120,6 +123,12 @@ pub(super) fn write(
     exported.remark_left(&left);
     exported.written.extend(written.iter().map(|name| out.join(name)));
     Ok(())
+}
+
+/// An image on the web is called by its address, which COCO says once more.
+fn address_of(record: &Record) -> Option<Map<String, Value>> {
+    let address = is_address(&record.image).then(|| Value::from(record.image.as_str()))?;
+    Some(Map::from_iter([("coco_url".to_owned(), address)]))
 }
 
 /// A point as COCO has it: keypoints, of which there is one, and it is seen.

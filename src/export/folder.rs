@@ -11,7 +11,7 @@ use std::path::Path;
 use super::{ExportError, Exported};
 use crate::digest;
 use crate::ownership::{OutputDirectory, Staging};
-use crate::source::frame_file_name;
+use crate::source::{frame_file_name, is_address};
 
 /// A folder that is being made.
 pub(super) struct Fresh<'o> {
@@ -156,12 +156,15 @@ pub(super) fn inside(image: &str) -> String {
     let image = frame.as_deref().unwrap_or(image);
     let parts: Vec<&str> =
         image.split(['/', '\\']).filter(|part| !matches!(*part, "" | "." | "..")).collect();
+    // A query makes no file of its own, but parts of the hash.
+    let name = parts.last().copied().unwrap_or_default();
+    let name = if is_address(image) { name.split('?').next().unwrap_or_default() } else { name };
     let path = parts.join("/");
     let too_long = parts.last().is_some_and(|name| name.len() > LONGEST_NAME);
     if path == image && !path.contains(':') && !too_long {
         return path;
     }
-    let name = parts.last().unwrap_or(&"").replace(':', "_");
+    let name = if name.is_empty() { "image".to_owned() } else { name.replace(':', "_") };
     let end = name.floor_char_boundary(LONGEST_NAME);
     format!("{:016x}/{}", digest::number(image), &name[..end])
 }

@@ -12,6 +12,7 @@ use std::path::{Component, Path, PathBuf};
 use super::ExportError;
 use super::select::{LeftOut, Selection};
 use crate::record::{AnswerStatus, Detection, Filters, Manifest, Record};
+use crate::source::{RemotePlaces, is_address};
 
 /// A run, as far as exports are made from it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -26,6 +27,8 @@ pub struct Run {
     pub manifest: Option<Manifest>,
     /// The names of its models.
     pub models: Vec<String>,
+    /// Those of its images that lie on the web, and may be fetched for what is exported.
+    pub remote: RemotePlaces,
 }
 
 impl Run {
@@ -41,6 +44,7 @@ impl Run {
             images,
             apply_orientation: manifest.apply_orientation(),
             models: vec![manifest.model_name().to_owned()],
+            remote: RemotePlaces::default(),
             manifest: Some(manifest),
         }
     }
@@ -84,6 +88,7 @@ pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
     };
     let mut models: Vec<String> = Vec::new();
     let (mut repeated, mut replaced) = (0, 0);
+    let mut remote = RemotePlaces::default();
     for (index, run) in runs.into_iter().enumerate() {
         let Selection { records, left_out, labels, counts, min_score, .. } = run.selection;
         merged.labels.extend(labels);
@@ -100,10 +105,13 @@ pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
                 models.push(model);
             }
         }
+        remote.add(run.remote);
         let prefix =
             common.as_deref().map(|common| prefix(common, &roots[index])).unwrap_or_default();
         for (mut record, left_out) in records.into_iter().zip(left_out) {
-            record.image.insert_str(0, &prefix);
+            if !is_address(&record.image) {
+                record.image.insert_str(0, &prefix);
+            }
             match images.get_mut(&record.image) {
                 None => {
                     images.insert(record.image.clone(), (record, left_out));
@@ -128,7 +136,14 @@ pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
     }
     (merged.records, merged.left_out) = images.into_values().unzip();
     Ok((
-        Run { selection: merged, images: common, apply_orientation, manifest: None, models },
+        Run {
+            selection: merged,
+            images: common,
+            apply_orientation,
+            manifest: None,
+            models,
+            remote,
+        },
         remarks,
     ))
 }
@@ -247,6 +262,7 @@ mod tests {
             Selection { records, left_out, labels: vec![asked.to_owned()], ..Selection::default() };
         let models = vec!["one".to_owned()];
         Run {
+            remote: RemotePlaces::default(),
             selection,
             images: images.map(PathBuf::from),
             apply_orientation: true,

@@ -15,7 +15,7 @@ use crate::digest;
 use crate::gate::ByteGate;
 use crate::image::{ImageError, MAX_PIXELS, read_file};
 use crate::record::Record;
-use crate::source::{Locator, Place, path_of};
+use crate::source::{Locator, Place, is_address, path_of};
 
 /// Bytes of pixels that are held at a time; one image that needs more is held alone.
 const HELD_BYTES: usize = 1 << 30;
@@ -35,7 +35,7 @@ impl<'i> Images<'i> {
     /// are not there.
     pub(super) fn of(run: &'i Run, records: &[Record]) -> Result<Self, ExportError> {
         let folder = run.images.as_deref().ok_or(ExportError::NoImages)?;
-        let locator = Locator::new(folder);
+        let locator = Locator::new(folder).with_remote(&run.remote);
         let locator = locator.expecting(records.iter().map(|record| record.image.as_str()));
         let mut read = records.iter().filter(|record| record.sha256.is_some()).peekable();
         if read.peek().is_some() && !read.any(|record| locator.exists(&record.image)) {
@@ -95,7 +95,7 @@ impl<'i> Images<'i> {
             Ok(Place::File(path)) => path,
             Ok(Place::Entry { archive, .. }) => archive.to_path_buf(),
             Ok(Place::Frame { clip, .. }) => clip.file().to_owned(),
-            Err(_) => self.folder.join(path_of(&record.image)),
+            Ok(Place::Remote { .. }) | Err(_) => self.folder.join(path_of(&record.image)),
         };
         // The list of written files is read in other folders.
         std::path::absolute(&path).unwrap_or(path)
@@ -105,12 +105,17 @@ impl<'i> Images<'i> {
     /// trusted: it is not followed through a link that leads out of the folder.
     fn place(&self, record: &Record) -> Result<Place, String> {
         let place = self.locator.place(&record.image);
+        if place.is_none() && is_address(&record.image) {
+            return Err(
+                "it lies on the web, and is fetched only where it is named (`images`)".to_owned()
+            );
+        }
         let vouched = |place: &Place| match place {
             Place::File(path) => {
                 record.sha256.is_some() || !path.exists() || self.locator.holds(path)
             }
             Place::Frame { clip, .. } => record.sha256.is_some() || self.locator.holds(clip.file()),
-            Place::Entry { .. } => true,
+            Place::Entry { .. } | Place::Remote { .. } => true,
         };
         place
             .filter(vouched)
@@ -124,6 +129,9 @@ impl<'i> Images<'i> {
     pub(super) fn bytes(&self, record: &Record) -> Result<Vec<u8>, String> {
         let place = self.place(record)?;
         let named = |reason: String| {
+            if is_address(&record.image) {
+                return reason;
+            }
             format!("{}: {reason}", self.folder.join(path_of(&record.image)).display())
         };
         let changed =

@@ -15,6 +15,7 @@ use super::difference::{self, Difference};
 use crate::files;
 use crate::ownership::{self, OutputDirectory};
 use crate::record::{Filters, Manifest, MinScore, RenamedPrefix};
+use crate::source::is_address;
 
 /// The name of the file.
 pub(super) const FILE: &str = ownership::RUN;
@@ -237,6 +238,9 @@ impl Names {
 
     /// The name of now of an image in a record that begins at the byte `at`.
     pub(super) fn now(&self, at: u64, mut name: String) -> String {
+        if is_address(&name) {
+            return name;
+        }
         for renamed in self.0.iter().filter(|renamed| at < renamed.journal_bytes) {
             name.insert_str(0, &renamed.prefix);
         }

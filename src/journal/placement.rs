@@ -13,7 +13,7 @@ use super::json_log::JournalError;
 use super::records::ResumeIndex;
 use crate::digest;
 use crate::record::Manifest;
-use crate::source::{Locator, Source, SourceImage, common_root, names_prefix};
+use crate::source::{Locator, Source, SourceImage, common_root, is_address, names_prefix};
 
 /// The most images whose contents are looked at to know a moved folder again.
 const LOOKED_AT: usize = 32;
@@ -58,6 +58,14 @@ pub fn place(
         return Ok((source, Placement { earlier: Some(earlier), prefix: String::new() }));
     }
     let known = ResumeIndex::read(directory)?;
+    // Names of images on the web are relative to no folder.
+    if source.images.iter().all(|image| is_address(&image.name)) {
+        let source = source.under(earlier.clone(), "");
+        return Ok((source, Placement { earlier: Some(earlier), prefix: String::new() }));
+    }
+    if known.iter().all(|(image, _)| is_address(image)) {
+        return Ok((source, Placement { earlier: Some(earlier), prefix: String::new() }));
+    }
     let was_moved = !known.is_in(&earlier) && known.has_any_of(&source.images);
     if known.is_empty() || was_moved {
         return Ok((source, Placement { earlier: Some(earlier), prefix: String::new() }));
@@ -105,7 +113,7 @@ impl ResumeIndex {
     /// Whether any image that there is a record of is in `root`.
     fn is_in(&self, root: &Path) -> bool {
         let locator = Locator::new(root);
-        self.iter().any(|(image, _)| locator.exists(image))
+        self.iter().any(|(image, _)| !is_address(image) && locator.exists(image))
     }
 
     /// Whether any of `images`, of those under known names and of some others, has the content of a
@@ -113,9 +121,11 @@ impl ResumeIndex {
     fn has_any_of(&self, images: &[SourceImage]) -> bool {
         let contents: HashSet<&str> =
             self.iter().filter_map(|(_, known)| known.sha256.as_deref()).collect();
+        // Looking must not fetch.
+        let images: Vec<_> = images.iter().filter(|image| !is_address(&image.name)).collect();
         let named = images.iter().filter(|image| self.get(&image.name).is_some()).take(LOOKED_AT);
         let spread = images.iter().step_by(images.len().div_ceil(LOOKED_AT).max(1));
-        let content = |image: &SourceImage| digest::hex_of(image.open().ok()?).ok();
+        let content = |image: &&SourceImage| digest::hex_of(image.open().ok()?).ok();
         named.chain(spread).filter_map(content).any(|sha256| contents.contains(sha256.as_str()))
     }
 }

@@ -94,7 +94,9 @@ impl ImageFolder {
                 }
             }
             Place::File(path) => self.inside(given, path, locator),
-            inner @ (Place::Entry { .. } | Place::Frame { .. }) => Ok((name, inner)),
+            inner @ (Place::Entry { .. } | Place::Frame { .. } | Place::Remote { .. }) => {
+                Ok((name, inner))
+            }
         }
     }
 

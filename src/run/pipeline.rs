@@ -31,7 +31,7 @@ use crate::digest;
 use crate::engine::{Effort, Engine, ImageQuestions, ShownView, ViewForm};
 use crate::image::{self, ImageError, most_bytes};
 use crate::preprocess::{PlannedView, plan_views};
-use crate::source::{Content, SourceImage};
+use crate::source::{Ahead, Content, Hold, Place, SourceImage};
 
 /// The most bytes of decoded images and waiting views together: eight views of the largest budget.
 const BYTES_AHEAD: usize = 256 << 20;
@@ -96,7 +96,10 @@ pub fn execute(
     let gate = ByteGate::new(BYTES_AHEAD);
     let moves = Moves::of(plan, &journal)?;
     let preparer = Preparer { settings, control, form };
-    let loader = Loader { plan, preparer, gate: &gate, moves: &moves };
+    let is_wanted = |image: &SourceImage| !is_settled(plan, image);
+    let ahead = Ahead::begin(images, is_wanted, &control.stop);
+    let ahead = ahead.as_ref();
+    let loader = Loader { plan, preparer, gate: &gate, moves: &moves, ahead };
     let failed = AtomicBool::new(false);
     let pool =
         rayon::ThreadPoolBuilder::new().thread_name(|index| format!("load-{index}")).build()?;
@@ -110,12 +113,15 @@ pub fn execute(
             // Threads take the images in the order of their names, so records come roughly in that
             // order.
             pool.broadcast(|_| {
-                while let Some(image) = images.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(image) = images.get(index) else { break };
                     if control.is_stopped() {
                         break;
                     }
-                    let sent =
-                        loader.load(image).is_some_and(|loaded| loaded_sender.send(loaded).is_ok());
+                    let sent = loader
+                        .load(index, image)
+                        .is_some_and(|loaded| loaded_sender.send(loaded).is_ok());
                     if !sent {
                         break;
                     }
@@ -152,6 +158,9 @@ pub fn execute(
         drop(loaded);
         // Release loaders that still wait to hand over a view, also after an error.
         gate.close();
+        if let Some(ahead) = ahead {
+            ahead.close();
+        }
         drop(done_sender);
         let written = writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
         let written = written?;
@@ -196,11 +205,37 @@ struct Loader<'r> {
     preparer: Preparer<'r>,
     gate: &'r ByteGate,
     moves: &'r Moves<'r>,
+    ahead: Option<&'r Ahead>,
+}
+
+/// Whether the journal has the answer about an image on the web, which is not fetched again to see
+/// if it was changed.
+fn is_settled(plan: &Plan<'_>, image: &SourceImage) -> bool {
+    let known = plan.known.get(&image.name);
+    matches!(image.place, Ok(Place::Remote { .. }))
+        && known.is_some_and(|known| {
+            let stays = known.answered || !plan.control.retry_failed;
+            stays && known.sha256.is_some() && is_answered(plan, image, known)
+        })
+}
+
+/// Whether the earlier record answers the current question about the image.
+fn is_answered(plan: &Plan<'_>, image: &SourceImage, known: &ResumeEntry) -> bool {
+    match (plan.questions.hash_by_name(&image.name), &known.question) {
+        (Some(now), Some(then)) => now == *then,
+        // A record of an earlier version says nothing; if all images are asked the same, the
+        // settings do.
+        (Some(_), None) => plan.settings.image_prompts.is_none(),
+        (None, _) => true,
+    }
 }
 
 impl Loader<'_> {
-    /// Reads, decodes and prepares one image; `None` once the run is over.
-    fn load(&self, image: &SourceImage) -> Option<Loaded> {
+    /// Reads, decodes and prepares the image at `index`; `None` once the run is over.
+    fn load(&self, index: usize, image: &SourceImage) -> Option<Loaded> {
+        if is_settled(self.plan, image) {
+            return Some(Loaded::Resumed);
+        }
         let mut record = Record::failed(image.name.clone(), String::new());
         let known = self
             .plan
@@ -219,12 +254,18 @@ impl Loader<'_> {
                 Some(Loaded::Failed(Record { reason, timings, ..record }))
             }
         };
-        let (content, bytes) = match self.open(image) {
+        let (fetched, hold) = match self.fetched(index, image)? {
+            Some((content, hold)) => (Some(content), Some(hold)),
+            None => (None, None),
+        };
+        let (content, bytes) = match self.open(fetched.unwrap_or_else(|| image.open())) {
             Ok(opened) => opened,
             Err(reason) => return refused(record, reason),
         };
         // The gate is passed before the file is read, with its size and the sizes in its header.
         let mut permit = self.gate.enter(bytes)?;
+        // From here on the gate counts what was fetched.
+        drop(hold);
         let bytes = match content.read_all() {
             Ok(bytes) => bytes,
             Err(error) => {
@@ -234,9 +275,9 @@ impl Loader<'_> {
         record.sha256 = Some(digest::hex(&bytes));
         let mut timings = times_of_reading();
         record.timings = Some(timings);
-        if known
-            .is_some_and(|known| known.sha256 == record.sha256 && self.is_answered(image, known))
-        {
+        if known.is_some_and(|known| {
+            known.sha256 == record.sha256 && is_answered(self.plan, image, known)
+        }) {
             return Some(Loaded::Resumed);
         }
         record.capture = image::capture(&bytes).map(Box::new);
@@ -267,23 +308,26 @@ impl Loader<'_> {
         }
     }
 
-    /// Whether the earlier record answers the current question about the image.
-    fn is_answered(&self, image: &SourceImage, known: &ResumeEntry) -> bool {
-        match (self.plan.questions.hash_by_name(&image.name), &known.question) {
-            (Some(now), Some(then)) => now == *then,
-            // A record of an earlier version says nothing; if all images are asked the same, the
-            // settings do.
-            (Some(_), None) => self.plan.settings.image_prompts.is_none(),
-            (None, _) => true,
+    /// The content of an image on the web, once it is there; nothing inside for one that is not.
+    /// `None` once the run is over.
+    #[allow(clippy::type_complexity)] // a content or why there is none, and its hold
+    fn fetched(
+        &self,
+        index: usize,
+        image: &SourceImage,
+    ) -> Option<Option<(Result<Content, String>, Hold)>> {
+        match (self.ahead, &image.place) {
+            (Some(ahead), Ok(Place::Remote { .. })) => ahead.take(index).map(Some),
+            _ => Some(None),
         }
     }
 
-    /// Opens an image, reads its header, and returns the bytes to reserve until it is prepared: the
+    /// Takes an opened image, reads its header, and returns the bytes to reserve until it is prepared: the
     /// file, its pixels, and its views as resized images and as patches. The questions are not
     /// known yet, so all tiles are counted.
-    fn open(&self, image: &SourceImage) -> Result<(Content, usize), Refused> {
+    fn open(&self, opened: Result<Content, String>) -> Result<(Content, usize), Refused> {
         let max_pixels = self.plan.control.max_pixels;
-        let mut content = image.open().map_err(Refused::unread)?;
+        let mut content = opened.map_err(Refused::unread)?;
         let header =
             match image::header(&mut content, self.plan.settings.apply_orientation, max_pixels) {
                 Ok(header) => header,

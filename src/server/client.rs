@@ -13,9 +13,9 @@ use serde_json::{Map, Value};
 
 use super::reply::{Reply, object_in};
 use super::request::{self, Ask, Logprobs};
-use super::retry::{RetrySchedule, retry_after};
+use super::retry::RetrySchedule;
 use super::{AskError, Capabilities, ServerError, ServerKind, ServerOptions, address};
-use crate::http::{Client, HttpError, Response, Url, read_body};
+use crate::http::{Client, HttpError, Response, Url, read_body, retry_after};
 use crate::record::Sampling;
 
 /// The largest response that is read.

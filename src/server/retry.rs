@@ -49,15 +49,10 @@ impl RetrySchedule {
     }
 }
 
-/// The seconds of a `Retry-After`. Dates are passed over.
-pub(super) fn retry_after(header: Option<&str>) -> Option<Duration> {
-    let seconds: f64 = header?.trim().parse().ok()?;
-    (0.0..=86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::retry_after;
 
     #[test]
     fn pauses_grow_and_end() {

@@ -13,7 +13,7 @@ use crate::image::size_within;
 use crate::preprocess::plan_views;
 use crate::record::BudgetChoice;
 use crate::run::Questions;
-use crate::source::{Besides, Source, SourceImage};
+use crate::source::{Besides, Place, Source, SourceImage};
 
 use super::DetectConfig;
 
@@ -78,8 +78,12 @@ pub(super) fn plan(
     questions: &Questions,
     source: &Source,
 ) -> DetectPlan {
-    let sizes = |image: &SourceImage| -> Result<PlannedSizes, String> {
+    let sizes = |image: &SourceImage| -> Result<Option<PlannedSizes>, String> {
         let asked = questions.of(&image.name);
+        // A plan fetches nothing.
+        if matches!(image.place, Ok(Place::Remote { .. })) {
+            return Ok(None);
+        }
         let tiles = config.tiles.filter(|_| asked.is_none_or(|asked| !asked.is_for_text()));
         let asked = asked.map_or(&[][..], |asked| &asked.questions);
         let size = size_within(image.open()?, config.apply_orientation, max_pixels);
@@ -97,14 +101,14 @@ pub(super) fn plan(
             let tokens = |question: &Question| question.query().token_count(soft_tokens);
             sizes.prompt_tokens += asked.iter().map(tokens).sum::<usize>();
         }
-        Ok(sizes)
+        Ok(Some(sizes))
     };
     let texts = |asked: &Arc<ImageQuestions>| {
         asked.questions.iter().map(|question| question.query().text.clone()).collect()
     };
     let planned = |image: &SourceImage| {
         let (sizes, error) = match sizes(image) {
-            Ok(sizes) => (Some(sizes), None),
+            Ok(sizes) => (sizes, None),
             Err(error) => (None, Some(error)),
         };
         let prompts = questions.single.get(&image.name).map(texts).unwrap_or_default();

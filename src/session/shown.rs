@@ -11,7 +11,7 @@ use super::{Config, FinishedRun, Session, SessionError, Summary};
 use crate::export::{self, Missing, Selection};
 use crate::journal::{DamagedLine, JournalRecords, RunDirectoryError, read_journal};
 use crate::record::{Filters, Manifest, Record, Settings};
-use crate::source::Source;
+use crate::source::{RemotePlaces, Source};
 
 /// The results of a run.
 pub struct ShownRun {
@@ -53,7 +53,9 @@ impl ShownRun {
             }
             None => manifest.filters.clone(),
         };
-        Ok(Self { run: export::Run::of(records, manifest, &filters, root), missing, damaged })
+        let mut run = export::Run::of(records, manifest, &filters, root);
+        run.remote = source.map(RemotePlaces::of).unwrap_or_default();
+        Ok(Self { run, missing, damaged })
     }
 
     /// Its summary; the list of written files is left to the caller.

@@ -92,7 +92,7 @@ fn path_of(image: &SourceImage) -> Option<&Path> {
         Ok(Place::File(path)) => Some(path),
         Ok(Place::Entry { archive, .. }) => Some(archive),
         Ok(Place::Frame { clip, .. }) => Some(clip.file()),
-        Err(_) => None,
+        Ok(Place::Remote { .. }) | Err(_) => None,
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
+use super::remote::WebOptions;
 use super::video::VideoFrames;
 use super::{SourceError, SourceImage, tidy};
 use crate::digest;
@@ -28,6 +29,8 @@ pub struct Choice {
     pub most: Option<Most>,
     /// Which frames of videos are images; without it, videos are passed over.
     pub video: Option<VideoFrames>,
+    /// How images on the web are read.
+    pub web: WebOptions,
 }
 
 /// Images that a set has already: by their whole names, else by the names of their files, if these

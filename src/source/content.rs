@@ -117,7 +117,7 @@ fn invalid(what: &str) -> io::Error {
 
 /// The first byte behind the header of a zip's entry that stands at `at`: a name and more, of
 /// lengths that only the header says.
-fn behind_header(file: &mut File, at: u64) -> io::Result<u64> {
+pub(super) fn behind_header(file: &mut (impl Read + Seek), at: u64) -> io::Result<u64> {
     let mut header = [0; 30];
     file.seek(SeekFrom::Start(at))?;
     file.read_exact(&mut header)?;
@@ -128,6 +128,23 @@ fn behind_header(file: &mut File, at: u64) -> io::Result<u64> {
     let behind = [[n0, n1], [m0, m1]].map(|length| u64::from(u16::from_le_bytes(length)));
     let [name, more] = behind;
     at.checked_add(30 + name + more).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// The `size` bytes of an entry of a zip, whose bytes there are `raw`.
+///
+/// # Errors
+/// Bytes that do not add up to what the archive says.
+pub(super) fn unpacked(raw: &[u8], packed: Packed, size: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut from: Box<dyn Read> =
+        if packed.deflated { Box::new(DeflateDecoder::new(raw)) } else { Box::new(raw) };
+    from.by_ref().take(size.saturating_add(1)).read_to_end(&mut bytes)?;
+    let mut crc = Crc::new();
+    crc.update(&bytes);
+    if bytes.len() as u64 != size || crc.sum() != packed.crc32 {
+        return Err(invalid("damaged in its archive: its checksum is wrong"));
+    }
+    Ok(bytes)
 }
 
 /// Deflated bytes, of which one block at a time is unpacked. Steps back beyond it begin from the

@@ -1,6 +1,6 @@
 //! The inputs from the command line, one by one.
 //!
-//! In: folders, files, patterns, archives, `@LIST` files and `-`. Out: each folder, file and
+//! In: folders, files, patterns, archives, addresses, `@LIST` files and `-`. Out: each folder, file and
 //! archive that they stand for, with the folder that its names may be relative to. Promises: what
 //! is named by itself must be there; what a list names may be missing, and is then an image that
 //! cannot be read. A list is the same list whether it was written as UTF-8, with or without a byte
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::archive::is_archive;
+use super::remote::{Address, shown};
 use super::walk::{self, Search};
 use super::{SourceError, list_file, run_list, tidy};
 use crate::files;
@@ -28,6 +29,8 @@ pub(super) enum Kind {
     Folder,
     File,
     Archive,
+    /// The path is an address on the web, or what is wrong with it.
+    Address(Result<Address, String>),
 }
 
 /// Expands `given` into inputs.
@@ -48,9 +51,18 @@ pub(super) fn expand(
         let error = |error| SourceError::List { path: file.to_owned(), error };
         let mut paths = read_list(file, files::open(file).map_err(error)?)?;
         if let Some(root) = run_list::root(file) {
-            paths = paths.into_iter().map(|line| run_list::path(&root, line)).collect();
+            let of_run = |line: PathBuf| {
+                let is_address = Address::parse(&line.to_string_lossy()).is_some();
+                if is_address { line } else { run_list::path(&root, line) }
+            };
+            paths = paths.into_iter().map(of_run).collect();
         }
         return list(&paths, inputs);
+    }
+    if let Some(address) = Address::parse(&text) {
+        let wrong = |reason| SourceError::Address { address: shown(&text), reason };
+        inputs.push(of_address(given, Ok(address.map_err(wrong)?)));
+        return Ok(());
     }
     let address = list_file::of_address(&text).filter(|path| path.exists() && !given.exists());
     let given = address.as_deref().unwrap_or(given);
@@ -72,11 +84,16 @@ pub(super) fn expand(
 /// Characters that make a pattern of a path that does not exist.
 const SPECIAL: [char; 4] = ['*', '?', '[', '{'];
 
-fn absolute(path: &Path) -> Result<PathBuf, SourceError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, SourceError> {
     let resolved = std::path::absolute(path);
     resolved
         .map(|path| tidy(&path))
         .map_err(|error| SourceError::Resolve { path: path.to_owned(), error })
+}
+
+/// An address has no folder.
+fn of_address(given: &Path, address: Result<Address, String>) -> Input {
+    Input { path: given.to_owned(), base: PathBuf::new(), kind: Kind::Address(address) }
 }
 
 fn input(path: PathBuf) -> Result<Input, SourceError> {
@@ -96,7 +113,7 @@ fn input(path: PathBuf) -> Result<Input, SourceError> {
 }
 
 /// One that is never read, not even after it is decompressed.
-fn is_other_archive(path: &Path) -> bool {
+pub(super) fn is_other_archive(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| {
         ["7z", "rar"].iter().any(|other| other.eq_ignore_ascii_case(extension))
@@ -147,7 +164,10 @@ fn read_bounded(list: impl io::Read) -> io::Result<Vec<u8>> {
 
 fn list(paths: &[PathBuf], inputs: &mut Vec<Input>) -> Result<(), SourceError> {
     for path in paths {
-        inputs.push(input(absolute(path)?)?);
+        inputs.push(match Address::parse(&path.to_string_lossy()) {
+            Some(address) => of_address(path, address),
+            None => input(absolute(path)?)?,
+        });
     }
     Ok(())
 }

@@ -10,9 +10,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::name::path_of_bytes;
+use super::remote::is_address;
 
 /// Keys under which an object names its image.
-const KEYS: [&str; 4] = ["image", "path", "file_name", "file"];
+const KEYS: [&str; 5] = ["image", "path", "file_name", "file", "url"];
 
 /// The paths in a list.
 ///
@@ -78,7 +79,9 @@ fn path_of_line(line: &[u8]) -> Option<PathBuf> {
         // The quotes are part of the name of a file that is called so.
         return if literal.symlink_metadata().is_ok() { Some(literal) } else { of_word(&inner) };
     }
-    if trimmed.starts_with(b"file:") { of_word(trimmed) } else { path_of_bytes(line) }
+    let is_word =
+        trimmed.starts_with(b"file:") || std::str::from_utf8(trimmed).is_ok_and(is_address);
+    if is_word { of_word(trimmed) } else { path_of_bytes(line) }
 }
 
 /// The text between quotes, with doubled ones as one (CSV). A comma may follow, as in a list of
@@ -199,7 +202,7 @@ mod tests {
         assert_eq!(read("'it''s.jpg'"), ["it's.jpg"]);
         assert_eq!(
             paths(br#"["a.jpg", 3]"#).unwrap_err(),
-            "entry 2 names no image (image, path, file_name, file)"
+            "entry 2 names no image (image, path, file_name, file, url)"
         );
     }
 }

@@ -10,8 +10,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::archive::{self, Entries};
+use super::remote::is_address;
 use super::video::clip_of;
-use super::{Place, name};
+use super::{Place, Source, name};
 use crate::ffmpeg::{Clip, Readers};
 
 /// Finds the images of a run by their names. An archive is listed once.
@@ -21,13 +22,20 @@ pub(crate) struct Locator<'r> {
     /// Videos by their names, with the frames that were announced.
     clips: HashMap<String, Arc<Clip>>,
     readers: Arc<Readers>,
+    /// Images on the web that may be asked for, since the user named them.
+    remote: Option<&'r RemotePlaces>,
 }
 
 impl<'r> Locator<'r> {
     /// Names are relative to `root`.
     pub(crate) fn new(root: &'r Path) -> Self {
         let (archives, clips, readers) = Default::default();
-        Self { root, archives, clips, readers }
+        Self { root, archives, clips, readers, remote: None }
+    }
+
+    /// The same, with images on the web.
+    pub(crate) fn with_remote(self, remote: &'r RemotePlaces) -> Self {
+        Self { remote: Some(remote), ..self }
     }
 
     /// The same, of which these images will be asked for: frames of a video are then decoded in one
@@ -47,11 +55,15 @@ impl<'r> Locator<'r> {
     }
 
     /// Whether the image called `image` is there: a file or a link of that name, or an archive that
-    /// it was in. A name that cannot be looked up (a folder without permission) counts as there.
+    /// it was in. A name that cannot be looked up (a folder without permission) counts as there, and
+    /// so does an image on the web, where nothing is asked for that.
     pub(crate) fn exists(&self, image: &str) -> bool {
         let gone = |error: &io::Error| {
             matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
         };
+        if is_address(image) {
+            return true;
+        }
         match self.root.join(name::path(image)).symlink_metadata() {
             Err(error) if gone(&error) => {
                 clip_of(image).is_some_and(|(clip, _)| self.archive(clip).is_file())
@@ -66,8 +78,11 @@ impl<'r> Locator<'r> {
     }
 
     /// The place of the image called `image`: a file, or inside an archive. A missing file has a
-    /// place too; `None` if the name leads out of the folder.
+    /// place too; `None` if the name leads out of the folder, or to the web, and was not named.
     pub(crate) fn place(&self, image: &str) -> Option<Place> {
+        if is_address(image) {
+            return self.remote?.0.get(image).cloned();
+        }
         let path = name::path(image);
         if leads_out(&path) {
             return None;
@@ -122,6 +137,27 @@ impl<'r> Locator<'r> {
             Arc::new(archive::list(path).map(|listing| listing.entries).unwrap_or_default());
         archives.insert(path.to_owned(), Arc::clone(&entries));
         entries
+    }
+}
+
+/// The images on the web that inputs named, by their names.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RemotePlaces(Arc<HashMap<String, Place>>);
+
+impl RemotePlaces {
+    /// Those of a source.
+    pub fn of(source: &Source) -> Self {
+        let places = source.images.iter().filter_map(|image| match &image.place {
+            Ok(place @ Place::Remote { .. }) => Some((image.name.clone(), place.clone())),
+            _ => None,
+        });
+        Self(Arc::new(places.collect()))
+    }
+
+    /// Adds others.
+    pub(crate) fn add(&mut self, others: Self) {
+        let places = Arc::make_mut(&mut self.0);
+        places.extend(others.0.iter().map(|(name, place)| (name.clone(), place.clone())));
     }
 }
 

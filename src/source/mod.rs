@@ -22,6 +22,7 @@ mod list_file;
 mod locate;
 mod name;
 mod passed_over;
+mod remote;
 mod run_list;
 mod video;
 mod walk;
@@ -42,12 +43,17 @@ pub use arrivals::Arrivals;
 use choice::Excluded;
 pub use choice::{Choice, Known, Most};
 pub use content::Content;
-use inputs::Kind;
+use inputs::{Kind, is_other_archive};
 use links::{Link, RealPaths};
 pub(crate) use list_file::percent_decoded;
+pub use locate::RemotePlaces;
 pub(crate) use locate::{Locator, leads_out};
 pub(crate) use name::{of as name_of, path as path_of};
 pub use passed_over::PassedOver;
+use remote::Fetcher;
+#[cfg(feature = "onnx")]
+pub(crate) use remote::{Ahead, Hold};
+pub use remote::{ByteSize, MAX_BYTES, RemoteFile, WebOptions, is_address, shown as shown_address};
 pub use video::{Frames, Moment, VideoFrames, clip_of, frame_file_name};
 use walk::Search;
 use written::Written;
@@ -106,6 +112,14 @@ pub enum SourceError {
     /// An archive of a kind that is not read.
     #[error("{}: of archives only .tar and .zip are read in place; unpack it", .0.display())]
     OtherArchive(PathBuf),
+    /// What looks like an address on the web and is none.
+    #[error("{address}: {reason}")]
+    Address {
+        /// As it may be shown.
+        address: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A list that is JSON, and an entry of it that names no image.
     #[error("the list {}: {reason}", path.display())]
     ListEntry {
@@ -161,11 +175,18 @@ pub enum Place {
         /// Which of the frames that may be asked for.
         index: usize,
     },
+    /// A file on the web.
+    Remote {
+        /// The file, or the archive.
+        file: Arc<RemoteFile>,
+        /// Which part of the archive.
+        span: Option<Span>,
+    },
 }
 
 impl Place {
-    /// Opens the bytes. None is read yet, but of a frame of a video, which is decoded here: its
-    /// bytes are those of a BMP file.
+    /// Opens the bytes. None is read yet, but of a frame of a video, which is decoded here (its
+    /// bytes are those of a BMP file), and of a file on the web, which is fetched here.
     ///
     /// # Errors
     /// Why they are not to be had, in words.
@@ -177,6 +198,7 @@ impl Place {
                 let frame = clip.frame(*index).map_err(|error| error.to_string())?;
                 Ok(Content::of_bytes(frame))
             }
+            Self::Remote { file, span } => return file.open(*span),
         };
         opened.map_err(|error| match error.kind() {
             io::ErrorKind::InvalidInput | io::ErrorKind::IsADirectory => "is not a file".to_owned(),
@@ -294,7 +316,8 @@ impl Source {
     pub(crate) fn under(mut self, root: PathBuf, prefix: &str) -> Self {
         let names = self.images.iter_mut().map(|image| &mut image.name);
         let others = self.not_chosen.iter_mut().chain(&mut self.other_shards);
-        names.chain(others).chain([&mut self.prefix]).for_each(|name| name.insert_str(0, prefix));
+        let names = names.chain(others).filter(|name| !is_address(name));
+        names.chain([&mut self.prefix]).for_each(|name| name.insert_str(0, prefix));
         self.root = root;
         self
     }
@@ -367,7 +390,13 @@ pub fn list_chosen(
     for input in inputs {
         inputs::expand(input, search, &mut expanded)?;
     }
-    let root = common_root(expanded.iter().map(|input| input.base.as_path()));
+    let local = expanded.iter().filter(|input| !matches!(input.kind, Kind::Address(_)));
+    let mut root = common_root(local.map(|input| input.base.as_path()));
+    if root.as_os_str().is_empty() {
+        // Names of images on the web are relative to nothing.
+        root = inputs::absolute(Path::new("."))?;
+    }
+    let fetcher = Fetcher::new(choice.web.clone());
     let mut found =
         Found { root: &root, search, images: BTreeMap::new(), passed_over: PassedOver::default() };
     let mut real = RealPaths::default();
@@ -375,11 +404,16 @@ pub fn list_chosen(
         let is_left_out = || {
             search.leaves_out(&input.path, input.path.strip_prefix(&root).unwrap_or(&input.path))
         };
-        match input.kind {
+        match &input.kind {
             Kind::Folder => found.insert_folder(&input.path, &mut real),
             Kind::File | Kind::Archive if is_left_out() => {}
             Kind::File => found.insert(&input.path, Ok(()), real.link(&input.path, true)),
             Kind::Archive => found.insert_archive(&input.path),
+            Kind::Address(Ok(address)) => found.insert_address(fetcher.file(address.clone())),
+            Kind::Address(Err(reason)) => {
+                let name = shown_address(&input.path.to_string_lossy());
+                found.images.insert(name, Listed { place: Err(reason.clone()), link: None });
+            }
         }
     }
     let repeated = links::repeated(&found.images);
@@ -393,8 +427,11 @@ pub fn list_chosen(
     };
     passed_over.count_written(written.borrow().images);
     if images.is_empty() {
-        let inputs =
-            inputs.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", ");
+        let inputs = inputs
+            .iter()
+            .map(|path| shown_address(&path.display().to_string()))
+            .collect::<Vec<_>>()
+            .join(", ");
         return Err(SourceError::NoImages { inputs, passed_over });
     }
     let needs_ffmpeg =
@@ -474,29 +511,68 @@ impl Found<'_> {
             return self.insert(path, Ok(()), None);
         };
         match archive::list(path) {
-            Ok(archive::Listing { entries, others, broken }) => {
-                for (name, span) in entries {
-                    let inside = name::path(&name);
-                    let depth = inside
-                        .components()
-                        .filter(|part| matches!(part, Component::Normal(_)))
-                        .count();
-                    if depth > self.search.max_depth
-                        || self.search.leaves_out(&path.join(&inside), &inside)
-                    {
-                        continue;
-                    }
-                    let place =
-                        span.map(|span| Place::Entry { archive: Arc::clone(&archive), span });
-                    self.images.insert(format!("{folder}/{name}"), Listed { place, link: None });
-                }
-                self.passed_over.add(others);
+            Ok(listing) => {
+                let broken = self.insert_entries(&folder, path, listing, |span| Place::Entry {
+                    archive: Arc::clone(&archive),
+                    span,
+                });
                 if let Some(reason) = broken {
                     self.insert(path, Err(reason), None);
                 }
             }
             Err(error) => self.insert(path, Err(format!("cannot be read: {error}")), None),
         }
+    }
+
+    /// Inserts what the archive called `folder` holds; why there may be more than that.
+    fn insert_entries(
+        &mut self,
+        folder: &str,
+        path: &Path,
+        listing: archive::Listing,
+        place: impl Fn(Span) -> Place,
+    ) -> Option<String> {
+        for (name, span) in listing.entries {
+            let inside = name::path(&name);
+            let is_part = |part: &Component<'_>| matches!(part, Component::Normal(_));
+            let depth = inside.components().filter(is_part).count();
+            if depth > self.search.max_depth || self.search.leaves_out(&path.join(&inside), &inside)
+            {
+                continue;
+            }
+            let place = span.map(&place);
+            self.images.insert(format!("{folder}/{name}"), Listed { place, link: None });
+        }
+        self.passed_over.add(listing.others);
+        listing.broken
+    }
+
+    /// Inserts a file on the web, or what an archive there holds. It is an archive, or a video, if
+    /// its path ends like one.
+    fn insert_address(&mut self, file: RemoteFile) {
+        let name = file.name().to_owned();
+        let file = Arc::new(file);
+        let path = PathBuf::from(name.split('?').next().unwrap_or_default());
+        let place = if is_other_archive(&path) {
+            Err("of archives only .tar and .zip are read in place: unpack it".to_owned())
+        } else if video::has_video_extension(&path) {
+            Err("a video on the web is not read in place: fetch it first".to_owned())
+        } else if archive::is_archive(&path) {
+            match file.list() {
+                Ok(listing) => {
+                    let broken = self.insert_entries(&name, &path, listing, |span| Place::Remote {
+                        file: Arc::clone(&file),
+                        span: Some(span),
+                    });
+                    let Some(reason) = broken else { return };
+                    Err(reason)
+                }
+                Err(reason) => Err(reason),
+            }
+        } else {
+            Ok(Place::Remote { file, span: None })
+        };
+        self.images.insert(name, Listed { place, link: None });
     }
 }
 

@@ -22,7 +22,9 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("ffmpeg", &[]),
     ("image", &["record", "files", "ffmpeg"]),
     ("answer", &["record", "files"]),
-    ("source", &["ffmpeg", "image", "ownership"]),
+    // The project's HTTP client.
+    ("http", &[]),
+    ("source", &["ffmpeg", "http", "image", "ownership"]),
     ("frame_metadata", &["image", "image_table"]),
     ("preprocess", &["image"]),
     // The files of a run, and datasets.
@@ -31,7 +33,6 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     ("critique", &["answer"]),
     ("responses", &["answer", "source"]),
     // What computes, and what is fetched for it.
-    ("http", &[]),
     ("hub", &["digest", "http"]),
     ("device", &[]),
     ("onnxruntime", &["device", "digest"]),

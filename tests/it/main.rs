@@ -54,5 +54,6 @@ mod shards;
 mod sorted;
 mod stills;
 mod support;
+mod urls;
 mod variants;
 mod video;

@@ -68,7 +68,8 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let labels = labels.transpose()?;
     let by_hand = args.overrule.as_deref().map(export::read_overrules).transpose()?;
     let (directory, rated) = if let Some(config) = config {
-        let choice = args.choice.choice(&args.decoding.sampling)?;
+        let mut choice = args.choice.choice(&args.decoding.sampling)?;
+        choice.web.offline = config.model.runtime.offline;
         let list = |fresh: bool| -> anyhow::Result<_> {
             let source = source::list_chosen(&moving::inputs(args)?, Some(&args.out), &choice)?;
             if !args.watch.watch {

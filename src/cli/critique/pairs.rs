@@ -34,11 +34,13 @@ pub(super) fn run(args: &Args, config: CritiqueConfig) -> anyhow::Result<Ending>
     let [first, second] = args.inputs.as_slice() else {
         bail!("--pair takes two folders: the frames of one name in both are compared");
     };
-    let roots = [first, second]
-        .map(|folder| folder.canonicalize().with_context(|| folder.display().to_string()));
+    let roots = [first, second].map(|folder| {
+        folder.canonicalize().with_context(|| source::shown_address(&folder.to_string_lossy()))
+    });
     let [first_root, second_root] = roots;
     let roots = [first_root?, second_root?];
-    let choice = args.choice.choice(&args.decoding.sampling)?;
+    let mut choice = args.choice.choice(&args.decoding.sampling)?;
+    choice.web.offline = config.model.runtime.offline;
     let [first_source, second_source] = [first, second].map(|folder: &PathBuf| {
         let source = source::list_chosen(std::slice::from_ref(folder), Some(&args.out), &choice)?;
         say_advice(&source);

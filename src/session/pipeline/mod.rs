@@ -54,7 +54,7 @@ use crate::record::{
 };
 use crate::run::{Control, MIN_ROWS};
 use crate::server::ServerOptions;
-use crate::source::{Choice, Known, Most, VideoFrames};
+use crate::source::{Choice, Known, MAX_BYTES, Most, VideoFrames, WebOptions};
 
 layers! {
     /// `[task]`
@@ -575,6 +575,10 @@ impl ChoiceSection {
             known: Known::default(),
             most: sample.or(self.limit.map(|count| Most::First(count as usize))),
             video,
+            web: WebOptions {
+                max_bytes: self.max_bytes.map_or(MAX_BYTES, |size| size.0),
+                ..WebOptions::default()
+            },
         })
     }
 

@@ -25,7 +25,7 @@ use crate::record::{
 };
 use crate::server::{PictureForm, ServerKindChoice};
 use crate::session::DecodingChoice;
-use crate::source::{Frames, Moment};
+use crate::source::{ByteSize, Frames, Moment};
 
 layers! {
     /// The question.
@@ -117,6 +117,11 @@ layers! {
         #[serde(deserialize_with = "word")]
         #[cfg_attr(feature = "cli", arg(long, value_name = "TIME", requires = "frames"))]
         pub end: Option<Moment>,
+        /// Images on the web (https://...) of more bytes fail: 1000, 64K, 256M, 2G. Of an archive
+        /// there, each image [default: 256M]
+        #[serde(deserialize_with = "word")]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "SIZE"))]
+        pub max_bytes: Option<ByteSize>,
         /// Take part I, from 0, of N parts of the images, on one of N machines: 0/4; slurm takes
         /// the number of the task in a job array, kubernetes/N that of the pod in an Indexed Job.
         /// Each machine has an --out of its own; `gemscope export RUN RUN ... --to run --out DIR`

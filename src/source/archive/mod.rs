@@ -8,11 +8,12 @@ mod tar;
 mod zip;
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::{self, BufRead, BufReader, Seek};
 use std::path::{Component, Path};
 
 use super::passed_over::{PassedOver, is_in_the_systems};
 use super::{has_image_extension, name};
+use crate::files;
 
 /// The bytes of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +91,15 @@ pub(super) fn has_extension(path: &Path, extension: &str) -> bool {
 /// # Errors
 /// If it cannot be opened.
 pub(super) fn list(archive: &Path) -> io::Result<Listing> {
-    if has_extension(archive, "zip") { zip::list(archive) } else { tar::list(archive) }
+    list_in(BufReader::new(files::open(archive)?), has_extension(archive, "zip"))
+}
+
+/// Lists the contents of an archive that stands in `file`.
+///
+/// # Errors
+/// If it cannot be read at all.
+pub(super) fn list_in(file: impl BufRead + Seek, is_zip: bool) -> io::Result<Listing> {
+    if is_zip { zip::list(file) } else { Ok(tar::list(file)) }
 }
 
 /// As in folders: whatever stands under a name that begins with a dot (macOS puts such doubles into

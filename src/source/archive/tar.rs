@@ -3,14 +3,11 @@
 //! In: an archive. Out: its images, each with the place of its bytes. Promises: an archive that has
 //! a header that is longer than any name gives what stands before that, and the reason.
 
-use std::fs::File;
-use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
-use std::path::Path;
+use std::io::{self, BufRead, Seek, SeekFrom};
 
 use tar::{EntryType, Header};
 
 use super::{Listing, Span};
-use crate::files;
 
 /// The most bytes of a header that names an entry, or tells more of it: no file system has longer
 /// paths.
@@ -18,20 +15,17 @@ const LONGEST_HEADER: u64 = 1 << 20;
 /// Archives are made of blocks.
 const BLOCK: u64 = 512;
 
-/// Lists the contents of `archive`.
-///
-/// # Errors
-/// If it cannot be opened.
-pub(super) fn list(archive: &Path) -> io::Result<Listing> {
+/// Lists the contents of an archive.
+pub(super) fn list(file: impl BufRead + Seek) -> Listing {
     let mut listing = Listing::default();
-    let mut headers = Headers { file: BufReader::new(files::open(archive)?), at: 0 };
+    let mut headers = Headers { file, at: 0 };
     loop {
         let entry = match headers.next_entry() {
             Ok(Some(entry)) => entry,
-            Ok(None) => return Ok(listing),
+            Ok(None) => return listing,
             Err(error) => {
                 listing.broken = Some(format!("the archive cannot be read on: {error}"));
-                return Ok(listing);
+                return listing;
             }
         };
         let Entry { path, kind, span } = entry;
@@ -54,13 +48,13 @@ struct Entry {
 
 /// The headers of an archive, one after the other. The crate's own reader takes names of any length
 /// into memory.
-struct Headers {
-    file: BufReader<File>,
+struct Headers<R> {
+    file: R,
     /// The position of the next header.
     at: u64,
 }
 
-impl Headers {
+impl<R: BufRead + Seek> Headers<R> {
     /// The next file; nothing at the end.
     fn next_entry(&mut self) -> io::Result<Option<Entry>> {
         let (mut long_name, mut pax_path, mut pax_size) = (None, None, None);

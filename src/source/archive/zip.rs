@@ -4,25 +4,22 @@
 //! until it is read; what is encrypted, packed in another way than deflate, or would be unpacked to
 //! more than it can hold is a reason and no place.
 
-use std::io::{self, BufReader};
-use std::path::Path;
+use std::io::{self, BufRead, Seek};
 
 use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::{Listing, Packed, Span};
-use crate::files;
 
 /// Deflate makes at most so many bytes of one.
 const MOST_OF_ONE: u64 = 1032;
 
-/// Lists the contents of `archive`.
+/// Lists the contents of an archive.
 ///
 /// # Errors
-/// If it cannot be opened.
-pub(super) fn list(archive: &Path) -> io::Result<Listing> {
+/// If one of its entries cannot be read.
+pub(super) fn list(file: impl BufRead + Seek) -> io::Result<Listing> {
     let mut listing = Listing::default();
-    let file = BufReader::new(files::open(archive)?);
     let zip = match ZipArchive::new(file) {
         Ok(zip) => zip,
         Err(error) => {

@@ -1,0 +1,178 @@
+//! Addresses of files on the web.
+//!
+//! In: text of an input or a list. Out: the address that is asked for, and the name that its file
+//! has in records. Promises: a name holds no password and no signature, so that it stays the same
+//! when the address is signed anew; an address is one of `http` or `https` and names a host; what
+//! no address may hold (blanks, letters beyond ASCII) is escaped.
+
+use std::fmt::{self, Write as _};
+
+use super::signature;
+
+/// Longer ones are refused, as most servers do.
+const LONGEST: usize = 16 << 10;
+
+/// An address of a file.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Address {
+    /// With everything that was given but a user, a password and a fragment.
+    text: String,
+    /// Of the text, the part behind the authority.
+    path_at: usize,
+    /// `user:password`, as it stands in the address.
+    user: Option<String>,
+    name: String,
+}
+
+impl Address {
+    /// The address that `text` is; `None` if it is no text of that kind.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words that do not repeat it.
+    pub(in crate::source) fn parse(text: &str) -> Option<Result<Self, String>> {
+        let (scheme, rest) = split_scheme(text)?;
+        Some(Self::of_rest(scheme, rest))
+    }
+
+    fn of_rest(scheme: &str, rest: &str) -> Result<Self, String> {
+        if rest.len() > LONGEST {
+            return Err(format!("an address of more than {LONGEST} bytes"));
+        }
+        let rest = rest.split('#').next().unwrap_or_default();
+        let (authority, behind) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        let (user, host) = match authority.rsplit_once('@') {
+            Some((user, host)) => (Some(user.to_owned()), host),
+            None => (None, authority),
+        };
+        let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+        if host.is_empty() || host.starts_with(':') || !host.bytes().all(is_of_host) {
+            return Err("an address without a host (letters beyond ASCII are written as xn--...)"
+                .to_owned());
+        }
+        let host = host.to_ascii_lowercase();
+        let slash = if behind.starts_with('/') { "" } else { "/" };
+        let behind = escaped(behind);
+        let text = format!("{scheme}://{host}{slash}{behind}");
+        let path_at = scheme.len() + 3 + host.len();
+        let (path, query) = text.split_once('?').unwrap_or((&text, ""));
+        let query = signature::without(query);
+        let name = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
+        Ok(Self { path_at, user, name, text })
+    }
+
+    /// The name in records.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is asked for. It may hold a signature.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// `user:password`.
+    pub(super) fn user(&self) -> Option<&str> {
+        self.user.as_deref()
+    }
+
+    /// Host and port.
+    pub(super) fn host(&self) -> &str {
+        let scheme = self.text.find("://").map_or(0, |at| at + 3);
+        &self.text[scheme..self.path_at]
+    }
+
+    /// The path, without the query.
+    pub(in crate::source) fn path(&self) -> &str {
+        self.text[self.path_at..].split('?').next().unwrap_or_default()
+    }
+}
+
+/// Without what must not be shown.
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Address({:?})", self.name)
+    }
+}
+
+/// Whether an image of that name lies at an address.
+pub fn is_address(name: &str) -> bool {
+    split_scheme(name).is_some()
+}
+
+/// `text` as it may be shown: an address without its user, password and signature, all else as it
+/// is.
+pub fn shown(text: &str) -> String {
+    match Address::parse(text) {
+        None => text.to_owned(),
+        Some(Ok(address)) => address.name,
+        // What cannot be read may hold a secret anywhere behind its host.
+        Some(Err(_)) => {
+            let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
+            let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default())
+        }
+    }
+}
+
+fn split_scheme(text: &str) -> Option<(&'static str, &str)> {
+    ["https", "http"].into_iter().find_map(|scheme| {
+        let begins =
+            text.get(..scheme.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(scheme));
+        let rest = text.get(scheme.len()..).filter(|_| begins)?;
+        Some((scheme, rest.strip_prefix("://")?))
+    })
+}
+
+/// Everything that no address may hold as `%HH`; a `%` stays what it is.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            // A String takes every write.
+            let _ = write!(escaped, "%{byte:02X}");
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        Address::parse(text).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_name_is_the_address_without_its_secrets() {
+        for (text, name) in [
+            ("https://host/a.jpg", "https://host/a.jpg"),
+            ("HTTPS://Host.Example:8443/A.jpg#t=1", "https://host.example:8443/A.jpg"),
+            ("http://me:secret@10.0.0.1/a/b.png?id=1", "http://10.0.0.1/a/b.png?id=1"),
+            ("https://h/a b é.jpg?w=1&X-Amz-Signature=5", "https://h/a%20b%20%C3%A9.jpg?w=1"),
+            ("https://h?sig=1&sv=2", "https://h/"),
+            ("https://[::1]:80/a%2Fb.jpg", "https://[::1]:80/a%2Fb.jpg"),
+        ] {
+            assert_eq!(address(text).name(), name, "{text}");
+            assert_eq!(shown(text), name);
+        }
+        let signed = address("https://me:pw@h/a.jpg?X-Amz-Signature=5");
+        assert_eq!(signed.text(), "https://h/a.jpg?X-Amz-Signature=5");
+        assert_eq!((signed.user(), signed.host(), signed.path()), (Some("me:pw"), "h", "/a.jpg"));
+        assert_eq!(format!("{signed:?}"), "Address(\"https://h/a.jpg\")");
+    }
+
+    #[test]
+    fn what_is_no_address_is_a_path() {
+        for path in ["a.jpg", "s3://bucket/a.jpg", "https:/host/a.jpg", "file:///a.jpg", "http"] {
+            assert!(Address::parse(path).is_none() && !is_address(path), "{path}");
+            assert_eq!(shown(path), path);
+        }
+        for wrong in ["https://", "https:///a.jpg", "https://:80/", "https://exämple.org/a.jpg"] {
+            assert!(Address::parse(wrong).unwrap().is_err(), "{wrong}");
+        }
+        assert_eq!(shown("https://me:secret@exämple.org/a?sig=1"), "https://exämple.org");
+    }
+}

@@ -1,0 +1,348 @@
+//! The bytes of a file on the web, one after the other.
+//!
+//! In: an address, and the first and the last byte that is wanted. Out: these bytes, to be read.
+//! Promises: a download that breaks off goes on where it was, as long as the file is the same
+//! (`Range` with `If-Range`); tries that bring nothing are few, and all waiting has an end; packed
+//! bytes (`Content-Encoding`) are refused, so that no more come than the server says.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::address::Address;
+use super::web::{Failure, Web};
+use crate::http::Response;
+
+/// Tries that bring next to nothing, one after another, before a file is given up.
+const MAX_FAILURES: u32 = 4;
+/// The longest pause between two tries.
+const MAX_PAUSE: Duration = Duration::from_secs(8);
+/// Fewer bytes than this count as nothing.
+const PROGRESS: u64 = 64 << 10;
+/// A server that sends fewer bytes than [`PROGRESS`] in this time counts as broken off.
+const SLOWEST: Duration = Duration::from_mins(2);
+/// Bytes that are read again to come to where a download was, if the server gives no ranges.
+const MAX_SKIPPED: u64 = 256 << 20;
+
+/// Which bytes of a file, and how long they may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wanted {
+    /// The first byte.
+    pub(super) from: u64,
+    /// The byte behind the last one; the file's end without it.
+    pub(super) to: Option<u64>,
+    /// By when all of them must be there.
+    pub(super) deadline: Option<Instant>,
+    /// Whether to find out if the server gives parts of the file.
+    pub(super) tries_ranges: bool,
+}
+
+impl Wanted {
+    /// The whole file.
+    pub(super) fn all(deadline: Option<Instant>) -> Self {
+        Self { from: 0, to: None, deadline, tries_ranges: false }
+    }
+}
+
+/// A download.
+pub(super) struct Download {
+    web: Arc<Web>,
+    address: Arc<Address>,
+    wanted: Wanted,
+    /// The next byte.
+    at: u64,
+    /// How many bytes the file has, once it is known.
+    total: Option<u64>,
+    /// Whether the server gave a range.
+    ranged: bool,
+    tag: Tag,
+    body: Option<Box<dyn Read + Send + Sync>>,
+    failures: u32,
+    /// The position, and when it was there: of the last failure, and of the present time slice.
+    failed_at: u64,
+    slice: (u64, Instant),
+}
+
+/// What tells one version of a file from the next.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(super) struct Tag {
+    etag: Option<String>,
+    modified: Option<String>,
+}
+
+impl Tag {
+    fn of(response: &Response) -> Self {
+        let header = |name: &str| {
+            response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned)
+        };
+        Self { etag: header("etag"), modified: header("last-modified") }
+    }
+
+    /// The value of `If-Range`, which takes strong tags alone (RFC 9110, 13.1.5).
+    fn if_range(&self) -> Option<&str> {
+        let strong = self.etag.as_deref().filter(|etag| !etag.starts_with("W/"));
+        strong.or(self.modified.as_deref())
+    }
+
+    /// Whether nothing says that it is another version.
+    fn is_same(&self, other: &Self) -> bool {
+        let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
+            (Some(a), Some(b)) => Some(a == b),
+            _ => None,
+        };
+        same(&self.etag, &other.etag).or(same(&self.modified, &other.modified)).unwrap_or(true)
+    }
+}
+
+impl Download {
+    /// Asks for the bytes; returns once the first response is there.
+    ///
+    /// # Errors
+    /// Why they are not to be had, in words.
+    pub(super) fn begin(
+        web: &Arc<Web>,
+        address: &Arc<Address>,
+        wanted: Wanted,
+    ) -> Result<Self, Failure> {
+        let mut download = Self {
+            web: Arc::clone(web),
+            address: Arc::clone(address),
+            wanted,
+            at: wanted.from,
+            total: None,
+            ranged: false,
+            tag: Tag::default(),
+            body: None,
+            failures: 0,
+            failed_at: wanted.from,
+            slice: (wanted.from, Instant::now()),
+        };
+        while let Err(failure) = download.open() {
+            download.wait_after(failure)?;
+        }
+        Ok(download)
+    }
+
+    /// How many bytes the file has, if the server says so.
+    pub(super) fn total(&self) -> Option<u64> {
+        self.total
+    }
+
+    /// Whether the server gives any part of the file.
+    pub(super) fn is_ranged(&self) -> bool {
+        self.ranged
+    }
+
+    /// The next byte, from the beginning of the file.
+    pub(super) fn at(&self) -> u64 {
+        self.at
+    }
+
+    /// Asks for what is not there yet.
+    fn open(&mut self) -> Result<(), Failure> {
+        let Wanted { from, to, deadline, tries_ranges } = self.wanted;
+        if !self.web.wait_for_server(&self.address, deadline) {
+            return Err(Failure::lasting("took too long: its server asks to be left alone"));
+        }
+        let mut headers = Vec::new();
+        if self.at > 0 || to.is_some() || tries_ranges {
+            let last = to.map_or_else(String::new, |to| to.saturating_sub(1).to_string());
+            headers.push(("range", format!("bytes={}-{last}", self.at)));
+        }
+        if self.at > from
+            && let Some(tag) = self.tag.if_range()
+        {
+            headers.push(("if-range", tag.to_owned()));
+        }
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        if left.is_some_and(|left| left.is_zero()) {
+            return Err(Failure::lasting("took too long"));
+        }
+        let response = self.web.get(&self.address, &headers, left)?;
+        let tag = Tag::of(&response);
+        let header =
+            |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let packed = header("content-encoding").filter(|packed| !packed.trim().is_empty());
+        if let Some(packed) = packed.filter(|packed| !packed.eq_ignore_ascii_case("identity")) {
+            let packed: String = packed.chars().filter(|c| c.is_ascii_graphic()).take(20).collect();
+            return Err(Failure::lasting(format!(
+                "the server sends it packed ({packed}), which was not asked for"
+            )));
+        }
+        if self.at > from && !self.tag.is_same(&tag) {
+            return Err(Failure::lasting(CHANGED));
+        }
+        let length = header("content-length").and_then(|length| length.trim().parse::<u64>().ok());
+        let mut skipped = 0;
+        if response.status().as_u16() == 206 {
+            let range = header("content-range").and_then(ContentRange::parse);
+            let Some(range) = range.filter(|range| range.first == self.at) else {
+                return Err(Failure::lasting("the server sends another part than was asked for"));
+            };
+            if range.total.is_some() && self.total.is_some() && range.total != self.total {
+                return Err(Failure::lasting(CHANGED));
+            }
+            self.total = range.total.or(self.total);
+            self.ranged = true;
+        } else {
+            if self.total.is_some() && length.is_some() && length != self.total {
+                return Err(Failure::lasting(CHANGED));
+            }
+            self.total = length.or(self.total);
+            self.ranged = false;
+            skipped = self.at;
+        }
+        if skipped > 0 && to.is_some() || skipped > MAX_SKIPPED {
+            return Err(Failure::lasting("the server gives no parts of files (Range)"));
+        }
+        if self.at == from {
+            self.tag = tag;
+        }
+        let mut body: Box<dyn Read + Send + Sync> = Box::new(response.into_body().into_reader());
+        if skipped > 0 {
+            let read = io::copy(&mut (&mut body).take(skipped), &mut io::sink());
+            if read.map_err(|error| Failure::passing(words(&error)))? < skipped {
+                return Err(Failure::passing("the download broke off"));
+            }
+        }
+        self.slice = (self.at, Instant::now());
+        self.body = Some(body);
+        Ok(())
+    }
+
+    /// Waits before the next try; gives up after a failure that lasts, or too many.
+    fn wait_after(&mut self, failure: Failure) -> Result<(), Failure> {
+        self.body = None;
+        if self.at - self.failed_at >= PROGRESS {
+            self.failures = 0;
+        }
+        self.failed_at = self.at;
+        if !failure.passes {
+            return Err(failure);
+        }
+        self.failures += 1;
+        let pause = (self.web.options.pause * (1 << self.failures.min(8)) / 2).min(MAX_PAUSE);
+        let pause = match failure.asked {
+            Some(asked) => {
+                self.web.pause_server(&self.address, asked);
+                asked
+            }
+            None => pause,
+        };
+        if self.failures >= MAX_FAILURES || !self.web.wait(pause, self.wanted.deadline) {
+            let tries = self.failures;
+            let at = if self.at > self.wanted.from {
+                let of = self.total.map_or_else(String::new, |total| format!(" of {total}"));
+                format!(" at byte {}{of}", self.at)
+            } else {
+                String::new()
+            };
+            return Err(Failure::lasting(format!("{}{at} ({tries} tries)", failure.reason)));
+        }
+        Ok(())
+    }
+
+    /// The end of what is wanted, if it is known.
+    fn end(&self) -> Option<u64> {
+        match (self.wanted.to, self.total) {
+            (Some(to), Some(total)) => Some(to.min(total)),
+            (to, total) => to.or(total),
+        }
+    }
+
+    fn read_some(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        loop {
+            let left = self.end().map_or(u64::MAX, |end| end.saturating_sub(self.at));
+            if left == 0 || buffer.is_empty() {
+                return Ok(0);
+            }
+            let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let Some(body) = &mut self.body else {
+                if let Err(failure) = self.open() {
+                    self.wait_after(failure)?;
+                }
+                continue;
+            };
+            let failure = match body.read(&mut buffer[..wanted]) {
+                Ok(0) if self.end().is_none() => return Ok(0),
+                Ok(0) => Failure::passing("the download broke off"),
+                Ok(read) => {
+                    self.at += read as u64;
+                    let (from, since) = self.slice;
+                    if self.at - from >= PROGRESS {
+                        self.slice = (self.at, Instant::now());
+                    } else if since.elapsed() > SLOWEST {
+                        self.wait_after(Failure::passing("the server sends next to nothing"))?;
+                    }
+                    return Ok(read);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Failure::passing(words(&error)),
+            };
+            self.wait_after(failure)?;
+        }
+    }
+}
+
+/// The reason if a file is another one than it was when its first bytes came.
+pub(super) const CHANGED: &str = "was changed on its server while it was read";
+
+/// A broken connection in words.
+fn words(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::TimedOut => "the server stopped sending".to_owned(),
+        _ => format!("the download broke off: {error}"),
+    }
+}
+
+impl Read for Download {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_some(buffer).map_err(|failure| io::Error::other(failure.reason))
+    }
+}
+
+/// `bytes 0-99/1234`.
+#[derive(Debug, PartialEq, Eq)]
+struct ContentRange {
+    first: u64,
+    total: Option<u64>,
+}
+
+impl ContentRange {
+    fn parse(text: &str) -> Option<Self> {
+        let (range, total) = text.trim().strip_prefix("bytes")?.trim().split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
+        let total = total.trim().parse().ok();
+        (first <= last && total.is_none_or(|total| last < total)).then_some(Self { first, total })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_read() {
+        let range = |first, total| Some(ContentRange { first, total });
+        assert_eq!(ContentRange::parse("bytes 0-99/1234"), range(0, Some(1234)));
+        assert_eq!(ContentRange::parse("bytes 5-9/*"), range(5, None));
+        for wrong in ["", "bytes */9", "bytes 9-5/10", "bytes 0-9/9", "items 0-1/9", "bytes 0-1"] {
+            assert_eq!(ContentRange::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn versions_are_told_apart() {
+        let tag = |etag: Option<&str>, modified: Option<&str>| Tag {
+            etag: etag.map(str::to_owned),
+            modified: modified.map(str::to_owned),
+        };
+        let known = tag(Some("\"1\""), Some("Mon"));
+        assert_eq!(known.if_range(), Some("\"1\""));
+        assert_eq!(tag(Some("W/\"1\""), Some("Mon")).if_range(), Some("Mon"));
+        assert!(known.is_same(&tag(Some("\"1\""), Some("Tue"))), "the tag decides");
+        assert!(!known.is_same(&tag(Some("\"2\""), Some("Mon"))));
+        assert!(!known.is_same(&tag(None, Some("Tue"))) && known.is_same(&Tag::default()));
+    }
+}

@@ -1,0 +1,285 @@
+//! Files on the web, and archives there.
+//!
+//! In: an address that was named. Out: the bytes of its file, or of one file in its archive.
+//! Promises: a file of more bytes than allowed is refused before it is read if its server says so,
+//! and while it is read otherwise; an archive is read where it lies, if its server gives parts of
+//! it, or else from a temporary file, of which there are never more bytes than allowed.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, BufReader, Cursor, Read, Seek as _, SeekFrom, Write as _};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use super::address::Address;
+use super::download::{CHANGED, Download, Wanted};
+use super::options::WebOptions;
+use super::ranged::Ranged;
+use super::web::{Failure, Web};
+use crate::source::archive::{self, Listing, Span};
+use crate::source::content::{Content, behind_header, unpacked};
+
+/// Bytes that are read at a time.
+const CHUNK: u64 = 256 << 10;
+
+/// What the addresses of one source share.
+#[derive(Debug, Clone)]
+pub(in crate::source) struct Fetcher {
+    web: Arc<Web>,
+    /// Bytes in temporary files.
+    temporary: Arc<AtomicU64>,
+}
+
+impl Fetcher {
+    pub(in crate::source) fn new(options: WebOptions) -> Self {
+        Self { web: Arc::new(Web::new(options)), temporary: Arc::default() }
+    }
+
+    /// The file at `address`. Nothing is asked yet.
+    pub(in crate::source) fn file(&self, address: Address) -> RemoteFile {
+        let (address, kept) = (Arc::new(address), OnceLock::new());
+        RemoteFile { fetcher: self.clone(), address, kept }
+    }
+}
+
+/// A file at an address.
+pub struct RemoteFile {
+    fetcher: Fetcher,
+    address: Arc<Address>,
+    /// The temporary file that it was brought into.
+    kept: OnceLock<Mutex<File>>,
+}
+
+/// One address is one file.
+impl PartialEq for RemoteFile {
+    fn eq(&self, other: &Self) -> bool {
+        self.address == other.address
+    }
+}
+
+impl Eq for RemoteFile {}
+
+impl fmt::Debug for RemoteFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)
+    }
+}
+
+/// Counts bytes before they are held; `false` ends the download.
+pub(super) type Count<'c> = &'c mut dyn FnMut(u64) -> bool;
+
+impl RemoteFile {
+    /// Its name in records.
+    pub fn name(&self) -> &str {
+        self.address.name()
+    }
+
+    /// Ends all waiting for files of the same source.
+    pub(super) fn stop(&self) {
+        self.fetcher.web.stop();
+    }
+
+    fn options(&self) -> &WebOptions {
+        &self.fetcher.web.options
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.options().longest)
+    }
+
+    /// The bytes of the file, or of a part of it.
+    ///
+    /// # Errors
+    /// Why they are not to be had, in words.
+    pub(in crate::source) fn open(&self, span: Option<Span>) -> Result<Content, String> {
+        self.fetch(span, &mut |_| true)
+    }
+
+    /// [`Self::open`], with bytes that are counted.
+    pub(super) fn fetch(&self, span: Option<Span>, count: Count<'_>) -> Result<Content, String> {
+        let bytes = match span {
+            None => self.whole(count),
+            Some(span) => {
+                let most = self.options().max_bytes;
+                if span.size > most {
+                    return Err(too_large(Some(span.size), most));
+                }
+                self.part(span, count)
+            }
+        };
+        bytes.map(Content::of_bytes).map_err(|failure| failure.reason)
+    }
+
+    /// All bytes of the file.
+    fn whole(&self, count: Count<'_>) -> Result<Vec<u8>, Failure> {
+        let (most, wanted) = (self.options().max_bytes, Wanted::all(self.deadline()));
+        let begin = || Download::begin(&self.fetcher.web, &self.address, wanted);
+        let mut download = begin()?;
+        let mut bytes = Vec::new();
+        let mut again = true;
+        loop {
+            let total = download.total();
+            if total.is_some_and(|total| total > most) {
+                return Err(Failure::lasting(too_large(total, most)));
+            }
+            match read_counted(&mut download, &mut bytes, most, count) {
+                // It may be whole now.
+                Err(failure) if again && failure.reason == CHANGED => {
+                    again = false;
+                    bytes.clear();
+                    download = begin()?;
+                }
+                read => return read.map(|()| bytes),
+            }
+        }
+    }
+
+    /// The bytes of a part of an archive, unpacked.
+    fn part(&self, span: Span, count: Count<'_>) -> Result<Vec<u8>, Failure> {
+        /// Room for a name and more behind the header of a zip's entry.
+        const HEADER: u64 = 30 + 1024;
+        let Some(packed) = span.packed else {
+            let bytes = self.range(span.offset, span.size, count)?;
+            let is_whole = bytes.len() as u64 == span.size;
+            return if is_whole { Ok(bytes) } else { Err(Failure::lasting("is cut off")) };
+        };
+        if packed.bytes > self.options().max_bytes {
+            return Err(Failure::lasting(too_large(Some(packed.bytes), self.options().max_bytes)));
+        }
+        let mut bytes = self.range(span.offset, packed.bytes + HEADER, count)?;
+        let wrong = |error: io::Error| Failure::lasting(format!("cannot be read: {error}"));
+        let start = behind_header(&mut Cursor::new(&bytes), 0).map_err(wrong)?;
+        let needed = start.saturating_add(packed.bytes);
+        if let Some(more) = needed.checked_sub(bytes.len() as u64).filter(|more| *more > 0) {
+            bytes.extend(self.range(span.offset + bytes.len() as u64, more, count)?);
+        }
+        if !count(span.size) {
+            return Err(stopped());
+        }
+        let raw = bytes.get(start as usize..needed as usize);
+        let raw = raw.ok_or_else(|| Failure::lasting("is cut off"))?;
+        unpacked(raw, packed, span.size).map_err(wrong)
+    }
+
+    fn range(&self, from: u64, length: u64, count: Count<'_>) -> Result<Vec<u8>, Failure> {
+        if length == 0 {
+            return Ok(Vec::new());
+        }
+        let mut bytes = Vec::new();
+        if let Some(kept) = self.kept.get() {
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let read = kept.seek(SeekFrom::Start(from));
+            let read = read.and_then(|_| (&mut *kept).take(length).read_to_end(&mut bytes));
+            let wrong = |error| Failure::lasting(format!("the temporary file: {error}"));
+            return read.map(|_| bytes).map_err(wrong);
+        }
+        let deadline = self.deadline();
+        let to = from.checked_add(length).ok_or_else(|| Failure::lasting("is cut off"))?;
+        let wanted = Wanted { from, to: Some(to), deadline, tries_ranges: true };
+        let mut download = Download::begin(&self.fetcher.web, &self.address, wanted)?;
+        if !download.is_ranged() {
+            return Err(Failure::lasting("the server gives no parts of files (Range) any more"));
+        }
+        read_counted(&mut download, &mut bytes, length, count)?;
+        Ok(bytes)
+    }
+
+    /// What the archive at the address holds. A zip is read where it lies, if its server gives
+    /// parts of it; a tar, and any other archive, is brought into a temporary file, if there is
+    /// room for it.
+    ///
+    /// # Errors
+    /// Why it cannot be read, in words.
+    pub(in crate::source) fn list(&self) -> Result<Listing, String> {
+        let web = &self.fetcher.web;
+        let wanted = Wanted { tries_ranges: true, ..Wanted::all(None) };
+        let download =
+            Download::begin(web, &self.address, wanted).map_err(|failure| failure.reason)?;
+        let is_zip = archive::has_extension(Path::new(self.address.path()), "zip");
+        let size = download.total().filter(|_| download.is_ranged());
+        let room = self.options().max_temporary;
+        let free = room.saturating_sub(self.fetcher.temporary.load(Ordering::Relaxed));
+        match size {
+            Some(size) if is_zip || size > free => {
+                let ranged = Ranged::of(web, &self.address, size, download);
+                archive::list_in(ranged, is_zip).map_err(|error| error.to_string())
+            }
+            _ => {
+                let kept = self.bring(download)?;
+                let listing = archive::list_in(BufReader::new(&kept), is_zip);
+                // Nobody lists a file twice at a time.
+                let _ = self.kept.set(Mutex::new(kept));
+                listing.map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// Brings the file into a temporary one.
+    fn bring(&self, mut download: Download) -> Result<File, String> {
+        let room = self.options().max_temporary;
+        let failed = |error: &io::Error| format!("the temporary file: {error}");
+        let mut file = tempfile::tempfile().map_err(|error| failed(&error))?;
+        let mut chunk = Vec::new();
+        let mut brought = 0;
+        let result = loop {
+            chunk.clear();
+            match (&mut download).take(CHUNK).read_to_end(&mut chunk) {
+                Ok(0) => break Ok(()),
+                Ok(_) => {}
+                Err(error) => break Err(error.to_string()),
+            }
+            let more = chunk.len() as u64;
+            let before = self.fetcher.temporary.fetch_add(more, Ordering::Relaxed);
+            brought += more;
+            if before + more > room {
+                break Err(format!(
+                    "the server gives no parts of it (Range), and archives may fill {} MB of \
+                     temporary files: fetch it first",
+                    room >> 20
+                ));
+            }
+            if let Err(error) = file.write_all(&chunk) {
+                break Err(failed(&error));
+            }
+        };
+        if let Err(reason) = result {
+            self.fetcher.temporary.fetch_sub(brought, Ordering::Relaxed);
+            return Err(reason);
+        }
+        file.rewind().map_err(|error| failed(&error))?;
+        Ok(file)
+    }
+}
+
+/// Reads on into `bytes`, up to `most` of them.
+fn read_counted(
+    download: &mut Download,
+    bytes: &mut Vec<u8>,
+    most: u64,
+    count: Count<'_>,
+) -> Result<(), Failure> {
+    loop {
+        let read = (&mut *download).take(CHUNK).read_to_end(bytes);
+        let read = read.map_err(|error| Failure::lasting(error.to_string()))?;
+        if bytes.len() as u64 > most {
+            return Err(Failure::lasting(too_large(None, most)));
+        }
+        if read == 0 {
+            return Ok(());
+        }
+        if !count(read as u64) {
+            return Err(stopped());
+        }
+    }
+}
+
+fn stopped() -> Failure {
+    Failure::lasting("was stopped")
+}
+
+fn too_large(size: Option<u64>, most: u64) -> String {
+    let size = size.map_or_else(|| "more bytes".to_owned(), |size| format!("{size} bytes"));
+    format!("has {size}, and {most} are the limit (`max_bytes`)")
+}
