@@ -303,6 +303,11 @@ impl Url {
         self.uri.host().unwrap_or_default()
     }
 
+    /// Whether what is sent and answered is encrypted.
+    pub(crate) fn is_https(&self) -> bool {
+        self.uri.scheme_str() == Some("https")
+    }
+
     /// True if both name one server: scheme, host and port are equal.
     pub(crate) fn same_origin(&self, other: &Self) -> bool {
         let origin = |url: &Self| {
@@ -330,6 +335,18 @@ impl std::fmt::Display for Url {
         let host = authority.rsplit('@').next().unwrap_or_default();
         write!(f, "{scheme}://{host}{path}")
     }
+}
+
+/// Whether a body broke off since nothing came for too long.
+pub(crate) fn is_timeout(error: &std::io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(inner, Some(ureq::Error::Timeout(_)))
+}
+
+/// The seconds of a `Retry-After`. Dates are passed over.
+pub(crate) fn retry_after(header: Option<&str>) -> Option<Duration> {
+    let seconds: f64 = header?.trim().parse().ok()?;
+    (0.0..=86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
 }
 
 /// `segment` as one part of a URL's path: everything but letters, digits and `-._~` is escaped.

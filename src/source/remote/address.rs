@@ -14,7 +14,7 @@ const LONGEST: usize = 16 << 10;
 
 /// An address of a file.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Address {
+pub(crate) struct Address {
     /// With everything that was given but a user, a password and a fragment.
     text: String,
     /// Of the text, the part behind the authority.
@@ -61,7 +61,7 @@ impl Address {
     }
 
     /// The name in records.
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         &self.name
     }
 

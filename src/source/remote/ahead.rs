@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::RemoteFile;
+use super::fetch::{RemoteFile, Waiting};
 use crate::source::{Content, Place, SourceImage, Span};
 
 /// Downloads on their way at a time.
@@ -30,6 +30,8 @@ struct Shared {
     capacity: u64,
     state: Mutex<State>,
     changed: Condvar,
+    /// Raised once nothing is to be fetched any more.
+    over: Arc<AtomicBool>,
 }
 
 struct Job {
@@ -91,7 +93,13 @@ impl Ahead {
         let missing = jobs.iter().map(|job| job.index).collect();
         let downloads = DOWNLOADS.min(jobs.len());
         let state = Mutex::new(State { missing, ..State::default() });
-        let shared = Arc::new(Shared { jobs, capacity, state, changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            jobs,
+            capacity,
+            state,
+            changed: Condvar::new(),
+            over: Arc::default(),
+        });
         for _ in 0..downloads {
             let shared = Arc::clone(&shared);
             // Not joined: a stopped run does not wait for a server that is silent.
@@ -124,7 +132,7 @@ impl Ahead {
     /// Nothing more is fetched or waited for.
     pub(crate) fn close(&self) {
         self.shared.lock().closed = true;
-        self.shared.jobs.iter().for_each(|job| job.file.stop());
+        self.shared.over.store(true, Ordering::Relaxed);
         self.shared.changed.notify_all();
     }
 }
@@ -183,10 +191,12 @@ impl Shared {
     fn work(&self) {
         while let Some(job) = self.next() {
             let mut held = 0;
-            let content = job.file.fetch(job.span, &mut |bytes| {
+            let mut count = |bytes| {
                 held += bytes;
                 self.hold(job.index, bytes)
-            });
+            };
+            let stop = Some(Arc::clone(&self.over));
+            let content = job.file.fetch(job.span, &mut Waiting { count: &mut count, stop });
             let mut state = self.lock();
             // A failure holds nothing, and a file that was begun anew what it has.
             let size = content.as_ref().map_or(0, Content::size);

@@ -7,11 +7,12 @@
 
 use std::io::{self, Read};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::address::Address;
 use super::web::{Failure, Web};
-use crate::http::Response;
+use crate::http::{Response, is_timeout};
 
 /// Tries that bring next to nothing, one after another, before a file is given up.
 const MAX_FAILURES: u32 = 4;
@@ -25,7 +26,7 @@ const SLOWEST: Duration = Duration::from_mins(2);
 const MAX_SKIPPED: u64 = 256 << 20;
 
 /// Which bytes of a file, and how long they may take.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Wanted {
     /// The first byte.
     pub(super) from: u64,
@@ -35,12 +36,27 @@ pub(super) struct Wanted {
     pub(super) deadline: Option<Instant>,
     /// Whether to find out if the server gives parts of the file.
     pub(super) tries_ranges: bool,
+    /// Raised once nothing is to be waited for any more.
+    pub(super) stop: Option<Arc<AtomicBool>>,
 }
 
 impl Wanted {
-    /// The whole file.
-    pub(super) fn all(deadline: Option<Instant>) -> Self {
-        Self { from: 0, to: None, deadline, tries_ranges: false }
+    /// Waits, unless it is stopped or it would be later than the deadline; whether it did.
+    fn wait(&self, time: Duration) -> bool {
+        const STEP: Duration = Duration::from_millis(100);
+        let end = Instant::now() + time;
+        if self.deadline.is_some_and(|deadline| end > deadline) {
+            return false;
+        }
+        loop {
+            if self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                return false;
+            }
+            match end.checked_duration_since(Instant::now()) {
+                Some(left) if !left.is_zero() => std::thread::sleep(left.min(STEP)),
+                _ => return true,
+            }
+        }
     }
 }
 
@@ -107,7 +123,6 @@ impl Download {
         let mut download = Self {
             web: Arc::clone(web),
             address: Arc::clone(address),
-            wanted,
             at: wanted.from,
             total: None,
             ranged: false,
@@ -116,6 +131,7 @@ impl Download {
             failures: 0,
             failed_at: wanted.from,
             slice: (wanted.from, Instant::now()),
+            wanted,
         };
         while let Err(failure) = download.open() {
             download.wait_after(failure)?;
@@ -140,9 +156,9 @@ impl Download {
 
     /// Asks for what is not there yet.
     fn open(&mut self) -> Result<(), Failure> {
-        let Wanted { from, to, deadline, tries_ranges } = self.wanted;
-        if !self.web.wait_for_server(&self.address, deadline) {
-            return Err(Failure::lasting("took too long: its server asks to be left alone"));
+        let Wanted { from, to, deadline, tries_ranges, .. } = self.wanted;
+        if !self.wanted.wait(self.web.pause_of(&self.address)) {
+            return Err(Failure::lasting("its server asks to be left alone for too long"));
         }
         let mut headers = Vec::new();
         if self.at > 0 || to.is_some() || tries_ranges {
@@ -156,7 +172,7 @@ impl Download {
         }
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_some_and(|left| left.is_zero()) {
-            return Err(Failure::lasting("took too long"));
+            return Err(self.too_late());
         }
         let response = self.web.get(&self.address, &headers, left)?;
         let tag = Tag::of(&response);
@@ -213,7 +229,8 @@ impl Download {
     /// Waits before the next try; gives up after a failure that lasts, or too many.
     fn wait_after(&mut self, failure: Failure) -> Result<(), Failure> {
         self.body = None;
-        if self.at - self.failed_at >= PROGRESS {
+        let rest = self.end().map_or(u64::MAX, |end| end.saturating_sub(self.failed_at));
+        if self.at - self.failed_at >= PROGRESS.min(rest / 8).max(1) {
             self.failures = 0;
         }
         self.failed_at = self.at;
@@ -229,7 +246,10 @@ impl Download {
             }
             None => pause,
         };
-        if self.failures >= MAX_FAILURES || !self.web.wait(pause, self.wanted.deadline) {
+        if self.wanted.deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(self.too_late());
+        }
+        if self.failures >= MAX_FAILURES || !self.wanted.wait(pause) {
             let tries = self.failures;
             let at = if self.at > self.wanted.from {
                 let of = self.total.map_or_else(String::new, |total| format!(" of {total}"));
@@ -240,6 +260,11 @@ impl Download {
             return Err(Failure::lasting(format!("{}{at} ({tries} tries)", failure.reason)));
         }
         Ok(())
+    }
+
+    fn too_late(&self) -> Failure {
+        let longest = self.web.options.longest.as_secs();
+        Failure::lasting(format!("was not there within {longest} s"))
     }
 
     /// The end of what is wanted, if it is known.
@@ -289,9 +314,10 @@ pub(super) const CHANGED: &str = "was changed on its server while it was read";
 
 /// A broken connection in words.
 fn words(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::TimedOut => "the server stopped sending".to_owned(),
-        _ => format!("the download broke off: {error}"),
+    if is_timeout(error) {
+        "the server stopped sending".to_owned()
+    } else {
+        format!("the download broke off: {error}")
     }
 }
 

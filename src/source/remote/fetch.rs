@@ -9,7 +9,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -67,18 +67,18 @@ impl fmt::Debug for RemoteFile {
     }
 }
 
-/// Counts bytes before they are held; `false` ends the download.
-pub(super) type Count<'c> = &'c mut dyn FnMut(u64) -> bool;
+/// Who waits for a download.
+pub(super) struct Waiting<'w> {
+    /// Counts bytes that are held; `false` ends the download.
+    pub(super) count: &'w mut dyn FnMut(u64) -> bool,
+    /// Raised once nothing is to be waited for any more.
+    pub(super) stop: Option<Arc<AtomicBool>>,
+}
 
 impl RemoteFile {
     /// Its name in records.
     pub fn name(&self) -> &str {
         self.address.name()
-    }
-
-    /// Ends all waiting for files of the same source.
-    pub(super) fn stop(&self) {
-        self.fetcher.web.stop();
     }
 
     fn options(&self) -> &WebOptions {
@@ -94,28 +94,34 @@ impl RemoteFile {
     /// # Errors
     /// Why they are not to be had, in words.
     pub(in crate::source) fn open(&self, span: Option<Span>) -> Result<Content, String> {
-        self.fetch(span, &mut |_| true)
+        self.fetch(span, &mut Waiting { count: &mut |_| true, stop: None })
     }
 
     /// [`Self::open`], with bytes that are counted.
-    pub(super) fn fetch(&self, span: Option<Span>, count: Count<'_>) -> Result<Content, String> {
+    pub(super) fn fetch(
+        &self,
+        span: Option<Span>,
+        waiting: &mut Waiting<'_>,
+    ) -> Result<Content, String> {
         let bytes = match span {
-            None => self.whole(count),
+            None => self.whole(waiting),
             Some(span) => {
                 let most = self.options().max_bytes;
                 if span.size > most {
                     return Err(too_large(Some(span.size), most));
                 }
-                self.part(span, count)
+                self.part(span, waiting)
             }
         };
         bytes.map(Content::of_bytes).map_err(|failure| failure.reason)
     }
 
     /// All bytes of the file.
-    fn whole(&self, count: Count<'_>) -> Result<Vec<u8>, Failure> {
-        let (most, wanted) = (self.options().max_bytes, Wanted::all(self.deadline()));
-        let begin = || Download::begin(&self.fetcher.web, &self.address, wanted);
+    fn whole(&self, waiting: &mut Waiting<'_>) -> Result<Vec<u8>, Failure> {
+        let most = self.options().max_bytes;
+        let (deadline, stop) = (self.deadline(), waiting.stop.clone());
+        let wanted = Wanted { deadline, stop, ..Wanted::default() };
+        let begin = || Download::begin(&self.fetcher.web, &self.address, wanted.clone());
         let mut download = begin()?;
         let mut bytes = Vec::new();
         let mut again = true;
@@ -124,7 +130,7 @@ impl RemoteFile {
             if total.is_some_and(|total| total > most) {
                 return Err(Failure::lasting(too_large(total, most)));
             }
-            match read_counted(&mut download, &mut bytes, most, count) {
+            match read_counted(&mut download, &mut bytes, most, waiting) {
                 // It may be whole now.
                 Err(failure) if again && failure.reason == CHANGED => {
                     again = false;
@@ -137,25 +143,25 @@ impl RemoteFile {
     }
 
     /// The bytes of a part of an archive, unpacked.
-    fn part(&self, span: Span, count: Count<'_>) -> Result<Vec<u8>, Failure> {
+    fn part(&self, span: Span, waiting: &mut Waiting<'_>) -> Result<Vec<u8>, Failure> {
         /// Room for a name and more behind the header of a zip's entry.
         const HEADER: u64 = 30 + 1024;
         let Some(packed) = span.packed else {
-            let bytes = self.range(span.offset, span.size, count)?;
+            let bytes = self.range(span.offset, span.size, waiting)?;
             let is_whole = bytes.len() as u64 == span.size;
             return if is_whole { Ok(bytes) } else { Err(Failure::lasting("is cut off")) };
         };
         if packed.bytes > self.options().max_bytes {
             return Err(Failure::lasting(too_large(Some(packed.bytes), self.options().max_bytes)));
         }
-        let mut bytes = self.range(span.offset, packed.bytes + HEADER, count)?;
+        let mut bytes = self.range(span.offset, packed.bytes + HEADER, waiting)?;
         let wrong = |error: io::Error| Failure::lasting(format!("cannot be read: {error}"));
         let start = behind_header(&mut Cursor::new(&bytes), 0).map_err(wrong)?;
         let needed = start.saturating_add(packed.bytes);
         if let Some(more) = needed.checked_sub(bytes.len() as u64).filter(|more| *more > 0) {
-            bytes.extend(self.range(span.offset + bytes.len() as u64, more, count)?);
+            bytes.extend(self.range(span.offset + bytes.len() as u64, more, waiting)?);
         }
-        if !count(span.size) {
+        if !(waiting.count)(span.size) {
             return Err(stopped());
         }
         let raw = bytes.get(start as usize..needed as usize);
@@ -163,7 +169,7 @@ impl RemoteFile {
         unpacked(raw, packed, span.size).map_err(wrong)
     }
 
-    fn range(&self, from: u64, length: u64, count: Count<'_>) -> Result<Vec<u8>, Failure> {
+    fn range(&self, from: u64, length: u64, waiting: &mut Waiting<'_>) -> Result<Vec<u8>, Failure> {
         if length == 0 {
             return Ok(Vec::new());
         }
@@ -177,12 +183,13 @@ impl RemoteFile {
         }
         let deadline = self.deadline();
         let to = from.checked_add(length).ok_or_else(|| Failure::lasting("is cut off"))?;
-        let wanted = Wanted { from, to: Some(to), deadline, tries_ranges: true };
+        let stop = waiting.stop.clone();
+        let wanted = Wanted { from, to: Some(to), deadline, tries_ranges: true, stop };
         let mut download = Download::begin(&self.fetcher.web, &self.address, wanted)?;
         if !download.is_ranged() {
             return Err(Failure::lasting("the server gives no parts of files (Range) any more"));
         }
-        read_counted(&mut download, &mut bytes, length, count)?;
+        read_counted(&mut download, &mut bytes, length, waiting)?;
         Ok(bytes)
     }
 
@@ -194,7 +201,7 @@ impl RemoteFile {
     /// Why it cannot be read, in words.
     pub(in crate::source) fn list(&self) -> Result<Listing, String> {
         let web = &self.fetcher.web;
-        let wanted = Wanted { tries_ranges: true, ..Wanted::all(None) };
+        let wanted = Wanted { tries_ranges: true, ..Wanted::default() };
         let download =
             Download::begin(web, &self.address, wanted).map_err(|failure| failure.reason)?;
         let is_zip = archive::has_extension(Path::new(self.address.path()), "zip");
@@ -258,7 +265,7 @@ fn read_counted(
     download: &mut Download,
     bytes: &mut Vec<u8>,
     most: u64,
-    count: Count<'_>,
+    waiting: &mut Waiting<'_>,
 ) -> Result<(), Failure> {
     loop {
         let read = (&mut *download).take(CHUNK).read_to_end(bytes);
@@ -269,7 +276,7 @@ fn read_counted(
         if read == 0 {
             return Ok(());
         }
-        if !count(read as u64) {
+        if !(waiting.count)(read as u64) {
             return Err(stopped());
         }
     }

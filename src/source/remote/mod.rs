@@ -21,7 +21,8 @@ mod signature;
 #[cfg(feature = "onnx")]
 mod web;
 
-pub use address::{Address, is_address, shown};
+pub(super) use address::Address;
+pub use address::{is_address, shown};
 #[cfg(feature = "onnx")]
 pub(crate) use ahead::{Ahead, Hold};
 #[cfg(feature = "onnx")]

@@ -57,7 +57,7 @@ impl Ranged {
         let mut download = match near {
             Some(download) => download,
             None => {
-                let wanted = Wanted { from: self.at, to: None, deadline: None, tries_ranges: true };
+                let wanted = Wanted { from: self.at, tries_ranges: true, ..Wanted::default() };
                 Download::begin(&self.web, &self.address, wanted)
                     .map_err(|failure| io::Error::other(failure.reason))?
             }

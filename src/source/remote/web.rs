@@ -7,7 +7,6 @@
 //! can.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,7 +32,6 @@ pub(super) struct Web {
     elsewhere: Client,
     /// Servers that asked to be left alone, and until when.
     pauses: Mutex<HashMap<String, Instant>>,
-    stopped: AtomicBool,
 }
 
 /// Why there are no bytes.
@@ -63,41 +61,14 @@ impl Web {
             elsewhere: Client::public_only(options.offline, Vec::new()),
             options,
             pauses: Mutex::default(),
-            stopped: AtomicBool::new(false),
         }
     }
 
-    /// Nothing is waited for any more.
-    pub(super) fn stop(&self) {
-        self.stopped.store(true, Ordering::Relaxed);
-    }
-
-    /// Waits, unless all is stopped or it would be later than `deadline`; whether it did.
-    pub(super) fn wait(&self, time: Duration, deadline: Option<Instant>) -> bool {
-        const STEP: Duration = Duration::from_millis(100);
-        let end = Instant::now() + time;
-        if deadline.is_some_and(|deadline| end > deadline) {
-            return false;
-        }
-        loop {
-            if self.stopped.load(Ordering::Relaxed) {
-                return false;
-            }
-            match end.checked_duration_since(Instant::now()) {
-                Some(left) if !left.is_zero() => std::thread::sleep(left.min(STEP)),
-                _ => return true,
-            }
-        }
-    }
-
-    /// Waits as long as the server of `address` asked to be left alone; whether it may be asked.
-    pub(super) fn wait_for_server(&self, address: &Address, deadline: Option<Instant>) -> bool {
-        let until = {
-            let pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
-            pauses.get(address.host()).copied()
-        };
-        let left = until.and_then(|until| until.checked_duration_since(Instant::now()));
-        self.wait(left.unwrap_or_default(), deadline)
+    /// How long the server of `address` still asks to be left alone.
+    pub(super) fn pause_of(&self, address: &Address) -> Duration {
+        let pauses = self.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = pauses.get(address.host());
+        until.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()))
     }
 
     /// Notes that the server of `address` asks to be left alone.

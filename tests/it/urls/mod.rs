@@ -13,7 +13,10 @@ use server::Server;
 use crate::support::{fixture, gemscope, json, json_lines};
 
 fn scene(number: u32) -> Vec<u8> {
-    fs::read(fixture("shapes").join(format!("scene-{number:02}.png"))).unwrap()
+    let scenes = fs::read_dir(fixture("shapes")).unwrap().map(|entry| entry.unwrap().path());
+    let begins = format!("scene-{number:02}.");
+    let is_it = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().starts_with(&begins);
+    fs::read(scenes.into_iter().find(is_it).unwrap()).unwrap()
 }
 
 /// Bytes that are no image, and of which each tells where it stands.
@@ -76,8 +79,8 @@ fn what_a_server_does_wrong_is_a_reason_and_has_an_end() {
         ("500/a.png", "(4 tries)"),
         ("later/a.png", "asks to be left alone for 3600 s"),
         ("short/a.png", "the download broke off"),
-        ("stall/a.png", "(2 tries)"),
-        ("drip/a.png", "tries)"),
+        ("stall/a.png", "was not there within 1 s"),
+        ("drip/a.png", "was not there within 1 s"),
         ("huge/a.png", "has 99999999999 bytes, and 1000000 are the limit"),
         ("endless/a.png", "has more bytes, and 1000000 are the limit"),
         ("gzip/a.png", "packed (gzip)"),
@@ -93,6 +96,7 @@ fn what_a_server_does_wrong_is_a_reason_and_has_an_end() {
     ] {
         let mut web = patient(1_500);
         web.max_bytes = 1_000_000;
+        web.offline = false; // no address that is reached is of another machine
         let why = fetch_within(&server.url(how), web).unwrap_err();
         assert!(why.contains(reason), "{how}: {why}");
     }
@@ -242,11 +246,9 @@ fn a_mixed_list_runs_and_goes_on_with_new_signatures() {
     let images: Vec<&str> =
         records.iter().map(|record| record["image"].as_str().unwrap()).collect();
     assert_eq!(images, expected);
-    let whole = |record: &&Value| record["status"] == "ok" && record["sha256"].is_string();
-    assert_eq!(records.iter().filter(whole).count(), 4, "{records:?}");
-    // What was found is what is found in the file.
-    let local = records.iter().find(|record| record["image"] == "d.png").unwrap();
-    assert!(local["detections"].as_array().unwrap().len() > 1);
+    let failed: Vec<&Value> =
+        records.iter().filter(|record| record["status"] == "failed").collect();
+    assert_eq!((failed.len(), &failed[0]["image"]), (1, &Value::from(expected[1].as_str())));
     let crops = |folder: &Path| {
         walkdir::WalkDir::new(folder)
             .into_iter()
