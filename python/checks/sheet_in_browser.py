@@ -50,6 +50,7 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=arguments.chromium, args=["--no-sandbox"])
         sheet = out / "run" / "sheet" / "index.html"
         check_page(browser.new_context(viewport={"width": 1440, "height": 1000}), sheet, out / "run")
+        check_saved_in_run(browser.new_context(viewport={"width": 1440, "height": 1000}), arguments.gemscope, out / "run", arguments.screenshots)
         if arguments.screenshots:
             take_screenshots(browser, sheet, arguments.screenshots)
         browser.close()
@@ -179,6 +180,45 @@ def check_by_hand(page: Page) -> None:
     names = page.evaluate("shown.map((place) => data.frames[place].name)")
     assert {row["image"] for row in rows} == set(names), "names with quotes, commas and line ends too"
     page.keyboard.press("Escape")
+
+
+def check_saved_in_run(context: BrowserContext, gemscope: Path, run: Path, screenshots: Path | None) -> None:
+    """Verdicts of a sheet that `gemscope serve --sheet` shows are in the run when the page says so, and all of them."""
+    server = subprocess.Popen([gemscope, "serve", "--sheet", run, "--listen", "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout
+        page = context.new_page()
+        troubles: list[str] = []
+        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
+        page.on("console", lambda message: troubles.append(f"console: {message.text}") if message.type == "error" and "404" not in message.text else None)
+        page.goto(server.stdout.readline().strip())
+        page.wait_for_selector("#grid .card")
+        page.wait_for_function("document.querySelector('#grid .card img').naturalWidth > 0")
+        names = page.evaluate("shown.slice(0, 3).map((place) => data.frames[place].name)")
+        page.evaluate("document.activeElement.blur()")
+        for key in ("j", "y", "m", "n"):
+            page.keyboard.press(key)
+        page.locator("#hand-save").click()
+        page.wait_for_selector("#hand-in-run", state="visible")
+        assert not page.locator("#hand-in-file").is_visible()
+        if screenshots:
+            page.screenshot(path=screenshots / "saved-in-run.png")
+        table = list(csv.DictReader(io.StringIO((run / "overrules.csv").read_text(encoding="utf-8"), newline="")))
+        assert {row["image"]: row["verdict"] for row in table} == dict(zip(names, ("keep", "review", "reject"))), table
+        # Once the server is gone, they come as a file.
+        server.send_signal(2)
+        assert server.wait(5) == 0
+        page.keyboard.press("Escape")
+        page.keyboard.press("y")
+        with page.expect_download() as download:
+            page.locator("#hand-save").click()
+        rows = list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"), newline="")))
+        assert len(rows) == 1 and rows[0]["verdict"] == "keep", rows
+        assert "did not take" in page.locator("#hand-problem").inner_text()
+        assert not [trouble for trouble in troubles if "ERR_CONNECTION_REFUSED" not in trouble], troubles
+        print("verdicts are saved in the run, and as a file when its server is gone")
+    finally:
+        server.kill()
 
 
 def check_figures(page: Page, statistics: dict) -> None:

@@ -417,6 +417,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_head_that_never_ends_is_left() {
+        let url = drips("HTTP/1.1 200 OK\r\nX-Slow: ");
+        let began = std::time::Instant::now();
+        let error = Client::new(true).get(&url, &[], Some(Duration::from_millis(500))).unwrap_err();
+        assert!(matches!(error, HttpError::TimedOut { .. }), "{error}");
+        assert!(began.elapsed() < Duration::from_secs(20));
+    }
+
     /// Answers every request with a page.
     fn page() -> Url {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -63,35 +63,30 @@ pub(super) fn is_public(address: IpAddr) -> bool {
 }
 
 fn is_public_v4(address: Ipv4Addr) -> bool {
-    let special = match address.octets() {
+    !matches!(
+        address.octets(),
         // This network, loopback, multicast, and reserved with broadcast.
         [0 | 127 | 224..=255, ..]
-        // Private networks (RFC 1918).
-        | [10, ..] | [172, 16..=31, ..] | [192, 168, ..]
-        // Shared by the customers of a provider (RFC 6598), and link-local.
-        | [100, 64..=127, ..] | [169, 254, ..]
-        // IETF protocols, documentation, 6to4 relays, and benchmarks.
-        | [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [192, 88, 99, _]
-        | [198, 18 | 19, ..] => true,
-        _ => false,
-    };
-    !special
+            // Private networks (RFC 1918).
+            | [10, ..] | [172, 16..=31, ..] | [192, 168, ..]
+            // Shared by the customers of a provider (RFC 6598), and link-local.
+            | [100, 64..=127, ..] | [169, 254, ..]
+            // IETF protocols, documentation, 6to4 relays, and benchmarks.
+            | [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [192, 88, 99, _]
+            | [198, 18 | 19, ..]
+    )
 }
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let last = || {
-        let ([a, b], [c, d]) = (g.to_be_bytes(), h.to_be_bytes());
-        Ipv4Addr::new(a, b, c, d)
-    };
-    match (a, b) {
+    match address.segments() {
         // An IPv4 address, mapped (::ffff:0:0/96) or behind NAT64 (64:ff9b::/96).
-        (0, 0) if [c, d, e, f] == [0, 0, 0, 0xffff] => is_public_v4(last()),
-        (0x64, 0xff9b) if [c, d, e, f] == [0; 4] => is_public_v4(last()),
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            is_public_v4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)))
+        }
         // Protocols and tunnels with Teredo and ORCHID (2001::/23), documentation, and 6to4.
-        (0x2001, 0..=0x1ff | 0xdb8) | (0x2002, _) | (0x3fff, 0..=0xfff) => false,
+        [0x2001, 0..=0x1ff | 0xdb8, ..] | [0x2002, ..] | [0x3fff, 0..=0xfff, ..] => false,
         // Of all else, only 2000::/3 is given out to networks.
-        _ => a & 0xe000 == 0x2000,
+        [first, ..] => first & 0xe000 == 0x2000,
     }
 }
 

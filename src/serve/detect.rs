@@ -2,7 +2,8 @@
 //!
 //! In: an image as the body, with the question in the address; or JSON with an image in Base64, or
 //! with the path of one. Out: a line of `detections.jsonl`. Promises: an unknown setting is an
-//! error that names it; a path never leads out of the folder of images.
+//! error that names it; a path never leads out of the folder of images; the memory of a file is
+//! reserved before it is read.
 
 use std::sync::Arc;
 
@@ -93,8 +94,8 @@ fn submit(
     };
     let Settings { image, path, name, labels, phrase, prompt, min_score, nms } = settings;
     let question = site.question(task_of(labels, phrase, prompt)?)?;
-    for (setting, share) in [("min_score", min_score), ("nms", nms)] {
-        if share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+    for (setting, value) in [("min_score", min_score), ("nms", nms)] {
+        if value.is_some_and(|value| !(0.0..=1.0).contains(&value)) {
             return Err(Refusal::bad(format!("{setting} is from 0 to 1")));
         }
     }

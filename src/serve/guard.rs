@@ -1,4 +1,4 @@
-//! Who may ask.
+//! The rules of access: which requests are served.
 //!
 //! In: the headers of a request. Out: whether it is served. Promises: a web page of another origin
 //! is refused, also one whose name was made to point to this machine (DNS rebinding); with a token,

@@ -64,14 +64,11 @@ impl Listener {
 
     /// Takes connections until `is_over`, and answers their requests by `respond`. Then it listens
     /// no more; requests go on as long as the result is there.
-    pub(super) fn accept<A: Future<Output = Reply> + Send>(
+    pub(super) fn accept<A: Future<Output = Reply> + Send + 'static>(
         self,
         is_over: &dyn Fn() -> bool,
         respond: impl Fn(Request<Incoming>) -> A + Clone + Send + 'static,
-    ) -> Connections
-    where
-        A: 'static,
-    {
+    ) -> Connections {
         let Self { runtime, listener, connections } = self;
         runtime.block_on(async {
             while !is_over() {

@@ -215,7 +215,7 @@ impl Server {
             .name("gemscope-model".to_owned())
             .spawn(move || {
                 // Also after a panic: nobody waits for a thread that is gone.
-                let ends = Ends { queue: Arc::clone(&worker.queue), over: worker_over };
+                let ends = EndServer { queue: Arc::clone(&worker.queue), over: worker_over };
                 let worked = worker.work(&work_stop);
                 drop(ends);
                 // Nobody listens any more if the server has ended without it.
@@ -243,13 +243,13 @@ impl Server {
     }
 }
 
-/// Ends the server when the model's thread does.
-struct Ends {
+/// Ends the server when it is dropped: with the model's thread.
+struct EndServer {
     queue: Arc<Queue>,
     over: Arc<AtomicBool>,
 }
 
-impl Drop for Ends {
+impl Drop for EndServer {
     fn drop(&mut self) {
         self.over.store(true, Ordering::Relaxed);
         self.queue.close();

@@ -1,4 +1,7 @@
-//! What is sent back.
+//! Responses, and the refusals that become some.
+//!
+//! In: a value, bytes, or a [`Refusal`]. Out: a whole response with its headers. Promises: an error
+//! is JSON with a sentence; a connection whose body was not read is closed.
 
 use http_body_util::Full;
 use hyper::body::Bytes;

@@ -1,4 +1,4 @@
-//! Which address is answered by what.
+//! The paths that are served.
 //!
 //! In: a request. Out: its response. Promises: every request is answered, also one that makes no
 //! sense; an error is JSON with a sentence in it.

@@ -1,4 +1,8 @@
-//! What every request shares.
+//! The state that all requests share.
+//!
+//! In: a session's settings, and the server's options. Out: questions that the model can be asked,
+//! images as the queue takes them, and records as a request wants them. Promises: an image's header
+//! is checked before it is queued; filters ask nothing of the model.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,11 +29,11 @@ use crate::session::{DetectConfig, Session, hash_of_question};
 
 /// The server, as its requests see it.
 pub(super) struct Site {
-    /// Who may ask.
+    /// The rules of access.
     pub(super) guard: Guard,
-    /// How much is read.
+    /// The memory for bodies and images.
     pub(super) memory: Memory,
-    /// Who answers.
+    /// Images that wait for the model, and the journal.
     pub(super) queue: Arc<Queue>,
     /// The folder of images that are named.
     pub(super) images: Option<PathBuf>,
@@ -39,7 +43,7 @@ pub(super) struct Site {
     pub(super) answer_within: Duration,
     /// The model's name.
     pub(super) model: String,
-    /// How things are asked; its task is the one of requests that name none.
+    /// The settings of every question; its task is that of requests that name none.
     config: DetectConfig,
     prompts: Prompts,
     max_pixels: u64,
