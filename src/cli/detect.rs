@@ -113,6 +113,7 @@ pub(super) fn run_pipeline(
     if let Some(dataset) = &args.only_unlabelled {
         choice.known.names = labelled(dataset)?;
     }
+    choice.say = Some(messages::say);
     choice.web.offline = config.model.runtime.offline;
     let kept = pipeline.map(|text| without_secrets(text, &args.inputs));
     let pipeline = kept.as_deref();

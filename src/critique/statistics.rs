@@ -15,6 +15,7 @@ use super::frame::Frame;
 use super::gate::Verdict;
 use super::rubric::Rubric;
 use crate::record::{Measures, Record, plain_model, plain_sampler, to_four_decimals};
+use crate::source::clip_of;
 
 /// Bars of a histogram over 0..1.
 pub const BARS: usize = 20;
@@ -286,11 +287,13 @@ pub enum GroupBy {
     Prompt,
     /// The folder that they lie in.
     Folder,
+    /// The video that they are frames of.
+    Clip,
 }
 
 /// Not a [`GroupBy`].
 #[derive(Debug, Error)]
-#[error("{0:?}: frames can be grouped by seed, prompt or folder")]
+#[error("{0:?}: frames can be grouped by seed, prompt, folder or clip")]
 pub struct UnknownGroup(String);
 
 impl FromStr for GroupBy {
@@ -301,6 +304,7 @@ impl FromStr for GroupBy {
             "seed" => Ok(Self::Seed),
             "prompt" => Ok(Self::Prompt),
             "folder" => Ok(Self::Folder),
+            "clip" => Ok(Self::Clip),
             _ => Err(UnknownGroup(text.to_owned())),
         }
     }
@@ -309,7 +313,7 @@ impl FromStr for GroupBy {
 /// Frames of one group.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Group {
-    /// The seed, the prompt or the folder.
+    /// The seed, the prompt, the folder or the video.
     pub key: String,
     /// By their places among the records.
     pub frames: Vec<usize>,
@@ -343,6 +347,7 @@ pub fn groups(
             GroupBy::Seed => made.and_then(|made| made.seed).map(|seed| seed.to_string()),
             GroupBy::Prompt => made.and_then(|made| made.prompt.clone()),
             GroupBy::Folder => Some(folder(record).to_owned()),
+            GroupBy::Clip => clip_of(&record.image).map(|(clip, _)| clip.to_owned()),
         };
         if let Some(key) = key {
             groups.entry(key).or_default().push(place);
@@ -483,5 +488,15 @@ mod tests {
         assert_eq!(best, [("1", Some(1)), ("2", Some(2)), ("3", None)]);
         assert_eq!(groups(&records, &frames, &verdicts, GroupBy::Folder).len(), 1);
         assert!(groups(&records, &frames, &verdicts, GroupBy::Prompt).is_empty());
+        assert!(groups(&records, &frames, &verdicts, GroupBy::Clip).is_empty());
+        let (records, frames) = run(&[
+            ("a.mp4#t=00:00:01.000", 0.5, 1),
+            ("a.mp4#t=00:00:02.000", 0.9, 2),
+            ("a.png", 1.0, 3),
+            ("in/b.mp4#t=00:00:01.000", 0.2, 4),
+        ]);
+        let found = groups(&records, &frames, &[Verdict::Keep; 4], GroupBy::Clip);
+        let best: Vec<_> = found.iter().map(|group| (group.key.as_str(), group.best)).collect();
+        assert_eq!(best, [("a.mp4", Some(1)), ("in/b.mp4", Some(3))]);
     }
 }

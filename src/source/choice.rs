@@ -31,6 +31,8 @@ pub struct Choice {
     pub video: Option<VideoFrames>,
     /// How images on the web are read.
     pub web: WebOptions,
+    /// Told what takes long while the images are listed.
+    pub say: Option<fn(&str)>,
 }
 
 /// Images that a set has already: by their whole names, else by the names of their files, if these

@@ -422,7 +422,7 @@ pub fn list_chosen(
     }
     let Found { mut images, mut passed_over, .. } = found;
     let videos = match choice.video {
-        Some(frames) => video::expand(&mut images, frames)?,
+        Some(frames) => video::expand(&mut images, frames, choice.say)?,
         None => None,
     };
     passed_over.count_written(written.borrow().images);

@@ -8,7 +8,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use rayon::prelude::*;
 
@@ -159,6 +161,7 @@ pub(super) struct Videos {
 pub(super) fn expand(
     images: &mut BTreeMap<String, Listed>,
     wanted: VideoFrames,
+    say: Option<fn(&str)>,
 ) -> Result<Option<Videos>, SourceError> {
     let video = |listed: &Listed| match &listed.place {
         Ok(Place::File(path)) if has_video_extension(path) => Some(path.clone()),
@@ -172,8 +175,18 @@ pub(super) fn expand(
     let ffmpeg =
         Ffmpeg::find().map_err(|error| SourceError::Videos { videos: clips.len(), error })?;
     let readers = Arc::new(Readers::default());
-    let found: Vec<Result<Vec<u64>, String>> =
-        clips.par_iter().map(|(_, path)| wanted.of(&ffmpeg, path)).collect();
+    let progress = Progress::of(clips.len(), say);
+    let found: Vec<Result<Vec<u64>, String>> = clips
+        .par_iter()
+        .map(|(_, path)| {
+            let listed = within(LONGEST_LISTING, {
+                let (ffmpeg, path) = (ffmpeg.clone(), path.clone());
+                move || wanted.of(&ffmpeg, &path)
+            });
+            progress.done.fetch_add(1, Ordering::Relaxed);
+            listed
+        })
+        .collect();
     for ((name, path), times) in clips.iter().zip(found) {
         images.remove(name);
         let listed = |place| Listed { place, link: None };
@@ -191,6 +204,50 @@ pub(super) fn expand(
         }
     }
     Ok(Some(Videos { count: clips.len(), ffmpeg }))
+}
+
+/// The longest that the frames of one video are listed: ten hours of video are decoded in less.
+const LONGEST_LISTING: Duration = Duration::from_hours(1);
+/// How often it is said how far the listing is.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// What `list` gives within `longest`. After that it goes on, and nobody listens.
+fn within(
+    longest: Duration,
+    list: impl FnOnce() -> Result<Vec<u64>, String> + Send + 'static,
+) -> Result<Vec<u64>, String> {
+    let (sender, receiver) = mpsc::channel();
+    // The receiver may have left.
+    std::thread::spawn(move || sender.send(list()));
+    receiver.recv_timeout(longest).unwrap_or_else(|_| {
+        let minutes = longest.as_secs() / 60;
+        Err(format!(
+            "a video: its frames were not listed within {minutes} minutes; cut it into shorter ones"
+        ))
+    })
+}
+
+/// Says from time to time how many videos are listed, until it is dropped.
+struct Progress {
+    done: Arc<AtomicUsize>,
+    _ends: mpsc::Sender<()>,
+}
+
+impl Progress {
+    fn of(videos: usize, say: Option<fn(&str)>) -> Self {
+        let done = Arc::<AtomicUsize>::default();
+        let (_ends, ended) = mpsc::channel();
+        if let Some(say) = say {
+            let done = Arc::clone(&done);
+            std::thread::spawn(move || {
+                while ended.recv_timeout(SAY_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {
+                    let done = done.load(Ordering::Relaxed);
+                    say(&format!("the frames of {done} of {videos} videos are listed"));
+                }
+            });
+        }
+        Self { done, _ends }
+    }
 }
 
 impl VideoFrames {
@@ -292,6 +349,17 @@ mod tests {
         // A video may be called like a frame.
         let odd = frame_name("a.mp4#t=00:00:01.000.mp4", 0);
         assert_eq!(clip_of(&odd), Some(("a.mp4#t=00:00:01.000.mp4", 0)));
+    }
+
+    #[test]
+    fn a_listing_that_takes_too_long_is_given_up() {
+        let slow = || {
+            std::thread::sleep(Duration::from_secs(2));
+            Ok(Vec::new())
+        };
+        let why = within(Duration::from_millis(20), slow).unwrap_err();
+        assert!(why.contains("were not listed within"), "{why}");
+        assert_eq!(within(Duration::from_secs(9), || Ok(vec![1])), Ok(vec![1]));
     }
 
     #[test]

@@ -30,7 +30,7 @@ const STANDS_ON: &[(&str, &[&str])] = &[
     // The files of a run, and datasets.
     ("journal", &["source"]),
     ("dataset", &["source", "image_table", "page"]),
-    ("critique", &["answer"]),
+    ("critique", &["answer", "source"]),
     ("responses", &["answer", "source"]),
     // What computes, and what is fetched for it.
     ("hub", &["digest", "http"]),

@@ -79,7 +79,7 @@ pub(crate) struct Args {
     /// prompt, negative_prompt, model, seed ...
     #[arg(long, value_name = "FILE", conflicts_with = "report_only")]
     pub(super) generation: Option<PathBuf>,
-    /// Name the best frame of each group: of one seed, one prompt, or one folder
+    /// Name the best frame of each group: of one seed, one prompt, one folder, or (clip) one video
     #[arg(long, value_name = "KEY")]
     pub(super) group_by: Option<GroupBy>,
     /// Put the frames into folders by their verdict: link or copy, into sorted/ in --out; or move,

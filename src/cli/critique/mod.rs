@@ -69,6 +69,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let by_hand = args.overrule.as_deref().map(export::read_overrules).transpose()?;
     let (directory, rated) = if let Some(config) = config {
         let mut choice = args.choice.choice(&args.decoding.sampling)?;
+        choice.say = Some(messages::say);
         choice.web.offline = config.model.runtime.offline;
         let list = |fresh: bool| -> anyhow::Result<_> {
             let source = source::list_chosen(&moving::inputs(args)?, Some(&args.out), &choice)?;

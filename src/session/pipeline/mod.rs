@@ -579,6 +579,7 @@ impl ChoiceSection {
                 max_bytes: self.max_bytes.map_or(MAX_BYTES, |size| size.0),
                 ..WebOptions::default()
             },
+            say: None,
         })
     }
 

@@ -216,10 +216,7 @@ impl Download {
         }
         let mut body: Box<dyn Read + Send + Sync> = Box::new(response.into_body().into_reader());
         if skipped > 0 {
-            let read = io::copy(&mut (&mut body).take(skipped), &mut io::sink());
-            if read.map_err(|error| Failure::passing(words(&error)))? < skipped {
-                return Err(Failure::passing("the download broke off"));
-            }
+            skip(&mut body, skipped)?;
         }
         self.slice = (self.at, Instant::now());
         self.body = Some(body);
@@ -307,6 +304,25 @@ impl Download {
             self.wait_after(failure)?;
         }
     }
+}
+
+/// Reads what is there already.
+fn skip(body: &mut impl Read, bytes: u64) -> Result<(), Failure> {
+    /// At the slowest that counts as sending.
+    const LONGEST: Duration = Duration::from_mins(10);
+    let began = Instant::now();
+    let mut left = bytes;
+    while left > 0 {
+        let read = io::copy(&mut body.take(left.min(PROGRESS)), &mut io::sink());
+        match read.map_err(|error| Failure::passing(words(&error)))? {
+            0 => return Err(Failure::passing("the download broke off")),
+            read => left -= read,
+        }
+        if began.elapsed() > LONGEST {
+            return Err(Failure::lasting("the server sends next to nothing"));
+        }
+    }
+    Ok(())
 }
 
 /// The reason if a file is another one than it was when its first bytes came.
