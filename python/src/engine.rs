@@ -5,7 +5,7 @@ use std::process;
 use std::sync::{Mutex, MutexGuard, OnceLock, TryLockError};
 use std::time::Duration;
 
-use gemscope::critique::{Gates, Overrules, Rubric};
+use gemscope::critique::{Gates, Grouping, Overrules, Rubric};
 use gemscope::export::Critique;
 use gemscope::onnxruntime::RuntimeOptions;
 use gemscope::record::Record;
@@ -197,7 +197,13 @@ impl State {
         let Some(rubric) = &self.judge else {
             return shown.iter().map(|record| tell(record, None)).collect();
         };
-        let judged = Critique::of(&shown, rubric, &gates(rubric)?, &Overrules::default(), None);
+        let judged = Critique::of(
+            &shown,
+            rubric,
+            &gates(rubric)?,
+            &Overrules::default(),
+            Grouping::default(),
+        );
         let line = |(place, record): (usize, &Record)| {
             let line =
                 judged.line(place).map_err(|problem| error(Kind::Model, problem.to_string()))?;

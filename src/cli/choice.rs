@@ -50,6 +50,7 @@ pub(crate) fn made_good(summary: &Summary) -> Vec<String> {
             "use less than their 16 bits, and were brightened".to_owned(),
         ),
         (count(NoteKind::NearBlack), "look black in their 16 bits".to_owned()),
+        (count(NoteKind::Animated), "are animations: their first frame was looked at".to_owned()),
     ];
     lines
         .into_iter()

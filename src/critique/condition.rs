@@ -102,6 +102,9 @@ impl Language {
             scope.push_constant(axis.name.as_str(), Rc::new(known));
         }
         scope.push_constant_dynamic("overall", number(frame.overall));
+        scope.push_constant("near_duplicate", frame.duplicate_of.is_some());
+        let duplicate_of = frame.duplicate_of.clone().unwrap_or_default();
+        scope.push_constant("duplicate_of", ImmutableString::from(duplicate_of));
         scope.push_constant_dynamic("measured", Dynamic::from_map(measured(record)));
         scope.push_constant_dynamic("made", Dynamic::from_map(made(record)));
         scope.push_constant_dynamic("file", Dynamic::from_map(of_file(record)));
@@ -214,7 +217,9 @@ impl Language {
 
     fn no_such_name(&self, name: &str) -> String {
         let axes = self.axes().collect::<Vec<_>>().join(", ");
-        format!("there is no {name:?}; rules can name {axes}, overall, measured, made and file")
+        format!(
+            "there is no {name:?}; rules can name {axes}, overall, near_duplicate, duplicate_of, measured, made and file"
+        )
     }
 }
 
@@ -705,5 +710,6 @@ fn probe(rubric: &Rubric, value: Option<f64>) -> (Frame, Record) {
         })
     };
     let axes = rubric.axes.iter().filter_map(figures).collect();
-    (Frame { axes, overall: value, unread: None }, Record::failed(String::new(), String::new()))
+    let frame = Frame { axes, overall: value, unread: None, duplicate_of: None };
+    (frame, Record::failed(String::new(), String::new()))
 }

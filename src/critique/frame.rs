@@ -9,7 +9,10 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::rubric::{Axis, Kind, Rubric};
-use crate::record::{AnswerStatus, Rating, Record, index_of_greatest, to_four_decimals};
+use super::settings::{answers, boxes_were_not_read};
+use crate::record::{
+    AnswerStatus, AxisMarks, CritiqueSettings, Rating, Record, index_of_greatest, to_four_decimals,
+};
 
 /// One axis of a frame.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -60,16 +63,24 @@ pub struct Frame {
     /// read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unread: Option<String>,
+    /// The name of the better frame that this one is a near copy of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub duplicate_of: Option<String>,
 }
 
 impl Frame {
     /// The figures of `record` by `rubric`.
     pub fn of(record: &Record, rubric: &Rubric) -> Self {
+        Self::of_asked(record, rubric, &CritiqueSettings::of(rubric).marks())
+    }
+
+    /// The same, with the marks of the rubric's axes.
+    pub(crate) fn of_asked(record: &Record, rubric: &Rubric, marks: &AxisMarks) -> Self {
         let mut by_axis: HashMap<&str, Vec<&Rating>> = HashMap::new();
         for rating in &record.ratings {
             by_axis.entry(&rating.axis).or_default().push(rating);
         }
-        let mut frame = Self { axes: Vec::new(), overall: None, unread: None };
+        let mut frame = Self { axes: Vec::new(), overall: None, unread: None, duplicate_of: None };
         if record.status == AnswerStatus::Failed {
             frame.unread = Some(record.reason.clone().unwrap_or_else(|| "it failed".to_owned()));
             return frame;
@@ -78,7 +89,11 @@ impl Frame {
         let finding =
             rubric.axes.iter().filter(|axis| matches!(axis.kind, Kind::Defects { .. })).count();
         for axis in &rubric.axes {
-            let figures = if let Kind::Defects { labels } = &axis.kind {
+            let figures = if !record.axes.is_empty()
+                && let Err(reason) = is_answered(axis, record, marks)
+            {
+                Err(reason)
+            } else if let Kind::Defects { labels } = &axis.kind {
                 Ok(Some(defects(axis, labels, finding == 1, record)))
             } else {
                 rated(
@@ -99,12 +114,7 @@ impl Frame {
                 Err(reason) => frame.unread = frame.unread.take().or(Some(reason)),
             }
         }
-        if finding > 0
-            && !matches!(
-                record.status,
-                AnswerStatus::Ok | AnswerStatus::Empty | AnswerStatus::Salvaged
-            )
-        {
+        if finding > 0 && boxes_were_not_read(record) {
             let reason =
                 format!("its defects were not listed to the end ({})", record.status.as_str());
             frame.unread = frame.unread.take().or(Some(reason));
@@ -119,10 +129,21 @@ impl Frame {
     }
 }
 
+/// Whether the frame was asked what the rubric asks.
+fn is_answered(axis: &Axis, record: &Record, marks: &AxisMarks) -> Result<(), String> {
+    match answers(record, &axis.name, marks) {
+        Some(true) => Ok(()),
+        Some(false) => Err(format!("{} was asked about in other words", axis.name)),
+        None => Err(format!("{} was not asked about", axis.name)),
+    }
+}
+
 /// The figures of an axis that looks for `labels`. If no other axis looks for anything, all boxes
-/// are its; else the boxes with one of its labels.
+/// are its but those that were looked for by an axis of earlier; else the boxes with one of its
+/// labels.
 fn defects(axis: &Axis, labels: &[String], alone: bool, record: &Record) -> AxisFigures {
-    let of_it = |label: &String| alone || labels.contains(label);
+    let asked = record.asked.as_deref().unwrap_or_default();
+    let of_it = |label: &String| labels.contains(label) || alone && !asked.contains(label);
     let count = record.detections.iter().filter(|detection| of_it(&detection.label)).count();
     AxisFigures {
         axis: axis.name.clone(),

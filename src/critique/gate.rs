@@ -215,6 +215,11 @@ impl Gates {
         silent.into_iter().map(|place| self.rules[place].text.as_str()).collect()
     }
 
+    /// Whether a rule is about near copies.
+    pub fn name_near_copies(&self) -> bool {
+        self.rules.iter().any(|rule| NEAR.iter().any(|name| rule.text.contains(name)))
+    }
+
     /// The verdict on a frame.
     pub fn judge(&self, frame: &Frame, record: &Record) -> Judged {
         // No rule applies to a frame without any figures.
@@ -257,6 +262,9 @@ impl Gates {
     }
 }
 
+/// What rules call near copies.
+const NEAR: [&str; 2] = ["near_duplicate", "duplicate_of"];
+
 /// How many frames are made up to see which rules fire.
 const MADE_UP: usize = 3000;
 
@@ -292,7 +300,7 @@ impl Draw {
 
 /// Whether a rule is about more than axes.
 fn names_facts(rule: &str) -> bool {
-    ["made.", "measured.", "file."].iter().any(|name| rule.contains(name))
+    ["made.", "measured.", "file."].iter().chain(&NEAR).any(|name| rule.contains(name))
 }
 
 /// A rule without its verdict, in one spelling.
@@ -405,6 +413,7 @@ mod tests {
             ("made.model.contains(\"xl\")", true),
             ("made.model == \"sdxl\" and made.seed == 7", true),
             ("made.steps > 20", false),
+            ("near_duplicate or known(duplicate_of)", false),
             ("known(made.steps)", false),
             ("known(hands) and !known(adherence)", true),
             ("file.width > 0 or file.name == \"a.png\"", true),
@@ -452,6 +461,17 @@ mod tests {
             let judged = gates.judge(&Frame::of(&record, &rubric), &record);
             assert_eq!(judged.verdict == Verdict::Reject, holds, "{condition}: {judged:?}");
         }
+    }
+
+    #[test]
+    fn near_copies_can_be_rejected() {
+        let record = example();
+        let (rubric, gates) = gates(&["reject if near_duplicate", "keep otherwise"]).unwrap();
+        assert!(gates.never_fire().is_empty());
+        let mut frame = Frame::of(&record, &rubric);
+        assert_eq!(gates.judge(&frame, &record).verdict, Verdict::Keep);
+        frame.duplicate_of = Some("b.png".to_owned());
+        assert_eq!(gates.judge(&frame, &record).verdict, Verdict::Reject);
     }
 
     #[test]

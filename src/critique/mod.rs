@@ -22,6 +22,7 @@ pub mod clauses;
 mod condition;
 mod frame;
 mod gate;
+mod near;
 mod overrules;
 mod rubric;
 mod settings;
@@ -30,9 +31,10 @@ mod statistics;
 pub use agreement::{Agreement, ColumnAgreement, Confusion, LabelsError, Numbers};
 pub use frame::{AxisFigures, Frame};
 pub use gate::{GateError, Gates, Judged, Verdict};
+pub use near::{Grouping, near_copies};
 pub use overrules::{Overrules, OverrulesError};
 pub use rubric::{Axis, Kind, Rubric, RubricError};
-pub use settings::{OtherQuestions, rate_into};
+pub use settings::{OtherQuestions, complete, looks, rate_into, unanswered};
 pub use statistics::{
     BARS, DISAGREEMENT, Group, GroupBy, Sequence, Spread, Statistics, Together, UnknownGroup,
     disagreements, groups,

@@ -16,9 +16,31 @@ use crate::record::{Budget, Measures};
 /// The words of a level if an axis names none, the worst first.
 const LEVELS: [&str; 5] = ["bad", "poor", "fair", "good", "excellent"];
 /// Names that a rule reads otherwise.
-const TAKEN: [&str; 22] = [
-    "overall", "measured", "made", "file", "p", "entropy", "mass", "worst", "count", "word", "and",
-    "or", "not", "if", "true", "false", "value", "known", "min", "max", "abs", "rules",
+const TAKEN: [&str; 24] = [
+    "overall",
+    "measured",
+    "made",
+    "file",
+    "p",
+    "entropy",
+    "mass",
+    "worst",
+    "count",
+    "word",
+    "and",
+    "or",
+    "not",
+    "if",
+    "true",
+    "false",
+    "value",
+    "known",
+    "min",
+    "max",
+    "abs",
+    "rules",
+    "near_duplicate",
+    "duplicate_of",
 ];
 /// Below this share of the probability for its words, an axis counts as not read: the model would
 /// have answered something else.
@@ -29,7 +51,7 @@ const MIN_MASS: f64 = 0.05;
 #[non_exhaustive]
 pub enum RubricError {
     /// No TOML, or a key or value that has no meaning there.
-    #[error("{0}")]
+    #[error(transparent)]
     Toml(#[from] toml::de::Error),
     /// An axis that cannot be asked about.
     #[error("{}axis {axis:?}: {problem}", at_line(*line))]

@@ -333,6 +333,19 @@ fn folder(record: &Record) -> &str {
     image.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
+impl GroupBy {
+    /// What the frame of `record` has in common with those of its group, if it is known.
+    pub(super) fn key(self, record: &Record) -> Option<String> {
+        let made = record.generation.as_ref();
+        match self {
+            Self::Seed => made.and_then(|made| made.seed).map(|seed| seed.to_string()),
+            Self::Prompt => made.and_then(|made| made.prompt.clone()),
+            Self::Folder => Some(folder(record).to_owned()),
+            Self::Clip => clip_of(&record.image).map(|(clip, _)| clip.to_owned()),
+        }
+    }
+}
+
 /// The groups of `records`; a frame whose key is not known is in none.
 pub fn groups(
     records: &[Record],
@@ -342,14 +355,7 @@ pub fn groups(
 ) -> Vec<Group> {
     let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
     for (place, record) in records.iter().enumerate() {
-        let made = record.generation.as_ref();
-        let key = match by {
-            GroupBy::Seed => made.and_then(|made| made.seed).map(|seed| seed.to_string()),
-            GroupBy::Prompt => made.and_then(|made| made.prompt.clone()),
-            GroupBy::Folder => Some(folder(record).to_owned()),
-            GroupBy::Clip => clip_of(&record.image).map(|(clip, _)| clip.to_owned()),
-        };
-        if let Some(key) = key {
+        if let Some(key) = by.key(record) {
             groups.entry(key).or_default().push(place);
         }
     }

@@ -46,7 +46,7 @@ use serde::Serialize;
 use thiserror::Error;
 
 pub use critique::{
-    Critique, MovedFrames, RatedFrames, VerdictFormat, add_overrules, export_verdicts,
+    Critique, MovedFrames, RatedFrames, VerdictFormat, add_overrules, bring_along, export_verdicts,
     kept_overrules, move_frames, rate_in_xmp, read_overrules, write_pairs,
 };
 pub use data_set::data_set;

@@ -20,12 +20,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod animation;
 mod bit_depth;
 pub(crate) mod boxes;
 mod exif;
 mod foreign;
 mod heif;
 mod jpeg_rows;
+mod look;
 mod measures;
 mod png_rows;
 mod segments;
@@ -46,6 +48,7 @@ use thiserror::Error;
 pub use exif::capture;
 pub use foreign::Foreign;
 pub use heif::EXTENSIONS as BY_FFMPEG;
+pub use look::look;
 pub use measures::measure;
 
 use self::tiff_block::Block;
@@ -305,6 +308,7 @@ fn decode_unguarded(
     let notes = notes
         .chain(damaged.then(|| Note::new(NoteKind::DamagedImage, 1)))
         .chain(bit_depth::spread(&mut decoded, bytes))
+        .chain(animation::note(bytes))
         .collect();
     if apply_orientation {
         decoded.apply_orientation(orientation);

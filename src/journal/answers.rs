@@ -70,7 +70,7 @@ impl AnswerJournal {
         file.seek(SeekFrom::Start(at)).ok()?;
         file.read_until(b'\n', &mut line).ok()?;
         let mut record: Record = serde_json::from_slice(&line).ok()?;
-        record.image = self.names.now(at, record.image);
+        self.names.complete(at, &mut record);
         let asked = record.asked.as_deref().unwrap_or_default();
         let same = record.sha256.as_deref() == Some(sha256)
             && record.question.as_deref() == Some(question)

@@ -14,7 +14,9 @@ use thiserror::Error;
 use super::difference::{self, Difference};
 use crate::files;
 use crate::ownership::{self, OutputDirectory};
-use crate::record::{Filters, Manifest, MinScore, RenamedPrefix};
+use crate::record::{
+    AxisMarks, CritiqueSettings, Filters, Manifest, MinScore, Record, RenamedPrefix, Settings,
+};
 use crate::source::is_address;
 
 /// The name of the file.
@@ -90,8 +92,8 @@ impl Manifest {
     }
 
     /// The differences from another manifest, in `directory`, that make another run: all but
-    /// version, time, names and folders, and the prompts of single images, which are checked for
-    /// each record.
+    /// version, time, names and folders, and what is checked for each record: the prompts of single
+    /// images, and the axes of a critique.
     ///
     /// # Errors
     /// [`ManifestError`].
@@ -102,13 +104,17 @@ impl Manifest {
         let compare = || -> Result<Vec<Difference>, serde_json::Error> {
             let wanted = serde_json::from_slice::<Value>(&serde_json::to_vec(self)?)?;
             // Settings that an earlier version did not know have their defaults there.
+            let mut of_records = vec!["image_prompts"];
             let there = match Self::from_json(&there) {
-                Ok(manifest) => serde_json::from_slice(&serde_json::to_vec(&manifest)?)?,
+                Ok(manifest) => {
+                    of_records.extend(self.settings_of_axes(&manifest));
+                    serde_json::from_slice(&serde_json::to_vec(&manifest)?)?
+                }
                 Err(_) => serde_json::from_slice::<Value>(&there)?,
             };
             let [there, wanted] = [there, wanted].map(|mut manifest: Value| {
                 if let Some(Value::Object(settings)) = manifest.get_mut("settings") {
-                    settings.shift_remove("image_prompts");
+                    of_records.iter().for_each(|name| drop(settings.shift_remove(*name)));
                 }
                 manifest
             });
@@ -126,6 +132,21 @@ impl Manifest {
             Ok(found)
         };
         compare().map_err(|error| ManifestError::Parse { path, error })
+    }
+
+    /// The settings that may differ between a critique and `there`, since each record says what it
+    /// was asked.
+    fn settings_of_axes(&self, there: &Self) -> &'static [&'static str] {
+        let (Some(there), Some(wanted)) = (&there.settings, &self.settings) else { return &[] };
+        let boxes = |settings: &Settings| {
+            settings.critique.as_ref().is_some_and(CritiqueSettings::asks_for_boxes)
+        };
+        match (there.prompts_axes_as(wanted), boxes(there) && boxes(wanted)) {
+            (false, _) => &[],
+            (true, true) => &["critique", "prompts"],
+            // Only boxes are decoded.
+            (true, false) => &["critique", "prompts", "decoding"],
+        }
     }
 
     /// The manifest of the run in `directory`.
@@ -216,9 +237,13 @@ fn upgrade(manifest: &mut Value) -> Result<(), serde_json::Error> {
     Ok(())
 }
 
-/// The names of a journal's records as they are now.
+/// What the manifest says of a journal's records: their names as they are now, and the axes of
+/// those that do not name theirs.
 #[derive(Debug, Default)]
-pub(super) struct Names(Vec<RenamedPrefix>);
+pub(super) struct Names {
+    renamed: Vec<RenamedPrefix>,
+    axes: AxisMarks,
+}
 
 impl Names {
     /// The names of the run in `directory`. A manifest that cannot be read counts as empty here:
@@ -228,20 +253,38 @@ impl Names {
         struct Only {
             #[serde(default)]
             renamed: Vec<RenamedPrefix>,
+            settings: Option<OnlyAxes>,
+        }
+        #[derive(Deserialize)]
+        struct OnlyAxes {
+            critique: Option<CritiqueSettings>,
         }
         let read = files::read(&directory.join(FILE), files::MAX_TEXT_BYTES).ok();
-        Self(
+        let Some(Only { renamed, settings }) =
             read.and_then(|bytes| serde_json::from_slice(&bytes).ok())
-                .map_or_else(Vec::new, |Only { renamed }| renamed),
-        )
+        else {
+            return Self::default();
+        };
+        let critique = settings.and_then(|settings| settings.critique);
+        let axes = critique.map(|critique| critique.first_marks()).unwrap_or_default();
+        Self { renamed, axes }
+    }
+
+    /// The record that begins at the byte `at`, with its names of now, and its axes.
+    pub(super) fn complete(&self, at: u64, record: &mut Record) {
+        record.image = self.now(at, std::mem::take(&mut record.image));
+        record.moved_from = record.moved_from.take().map(|earlier| self.now(at, earlier));
+        if record.axes.is_empty() {
+            record.axes.clone_from(&self.axes);
+        }
     }
 
     /// The name of now of an image in a record that begins at the byte `at`.
-    pub(super) fn now(&self, at: u64, mut name: String) -> String {
+    fn now(&self, at: u64, mut name: String) -> String {
         if is_address(&name) {
             return name;
         }
-        for renamed in self.0.iter().filter(|renamed| at < renamed.journal_bytes) {
+        for renamed in self.renamed.iter().filter(|renamed| at < renamed.journal_bytes) {
             name.insert_str(0, &renamed.prefix);
         }
         name
@@ -258,7 +301,7 @@ mod tests {
         let beside = first.clone().resumed_as(&Manifest::new(Some("/p".into()), None), "a/", 100);
         let above = beside.resumed_as(&Manifest::new(Some("/".into()), None), "p/", 250);
         assert_eq!((above.root.as_deref(), above.started), (Some(Path::new("/")), first.started));
-        let names = Names(above.renamed.clone());
+        let names = Names { renamed: above.renamed.clone(), ..Names::default() };
         let now = |at| names.now(at, "x.png".to_owned());
         assert_eq!(
             [now(0), now(99), now(100), now(249), now(250)],
@@ -266,7 +309,7 @@ mod tests {
         );
         // Records behind a shorter journal have names of now.
         let cut = above.clone().resumed_as(&above, "", 40);
-        let names = Names(cut.renamed.clone());
+        let names = Names { renamed: cut.renamed.clone(), ..Names::default() };
         assert_eq!([names.now(39, "x".into()), names.now(40, "x".into())], ["p/a/x", "x"]);
         assert!(cut.clone().resumed_as(&cut, "q/", 0).renamed.is_empty(), "no record, no name");
     }

@@ -4,12 +4,13 @@
 //! run's directory, with a line for each before it is moved. Promises: no file is overwritten, and
 //! none is removed but one that was just copied to another disk and whose copy has the same hash;
 //! [`MovedFiles::undo`] brings every file back that is still there, whatever was killed in between.
-//! A file that belongs to another one (a caption) goes and comes back with it, or stays with it.
+//! A file that belongs to another one (a caption) goes and comes back with it, or stays with it; if
+//! the process was killed between the two, [`MovedFiles::finish`] moves it.
 //!
 //! Names are relative to the folder of the run's images, with `/`. A line has that folder, too, so
 //! that files are found again if only one of the two was moved.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -135,10 +136,34 @@ impl State {
         }
     }
 
+    /// The last names of files that still have the name before, since a process was killed between
+    /// the file that they belong to, which has its last name, and them.
+    fn unfinished(&self, root: Option<&Path>) -> BTreeSet<String> {
+        let has_moved = |with: &String| {
+            let trail = self.files.get(with).filter(|trail| trail.is_at_last_name(root));
+            trail.is_some_and(|trail| match trail.names.as_slice() {
+                // Another file of that name may have a caption of the same words.
+                [.., before, last] => {
+                    trail.place(root, last).is_some() && trail.place(root, before).is_none()
+                }
+                _ => false,
+            })
+        };
+        let waits = |trail: &Trail| match trail.names.as_slice() {
+            [.., before, _] => !trail.is_at_last_name(root) && trail.is_called(root, before),
+            _ => false,
+        };
+        let of_moved = |trail: &Trail| trail.with.as_ref().is_some_and(has_moved);
+        let others = self.files.iter().filter(|(_, trail)| trail.with.is_some());
+        let unfinished = others.filter(|(_, trail)| waits(trail) && of_moved(trail));
+        unfinished.map(|(name, _)| name.clone()).collect()
+    }
+
     /// The moves that were announced and not made, since a process was killed before them: as the
-    /// steps that take them back.
-    fn not_made(&self, root: Option<&Path>) -> Vec<Step> {
-        let trails = self.files.values().filter(|trail| !trail.is_at_last_name(root));
+    /// steps that take them back. Those to the names `but` are not among them.
+    fn not_made(&self, root: Option<&Path>, but: &BTreeSet<String>) -> Vec<Step> {
+        let trails = self.files.iter().filter(|(name, _)| !but.contains(*name));
+        let trails = trails.map(|(_, trail)| trail).filter(|trail| !trail.is_at_last_name(root));
         let stay = |trail: &Trail| match trail.names.as_slice() {
             [.., from, to] => Some(Step::Stay { from: from.clone(), to: to.clone() }),
             _ => None,
@@ -147,10 +172,10 @@ impl State {
     }
 
     /// Takes them back, each as far as the file is.
-    fn settle(&mut self, root: Option<&Path>) -> Vec<Step> {
+    fn settle(&mut self, root: Option<&Path>, but: &BTreeSet<String>) -> Vec<Step> {
         let mut taken_back = Vec::new();
         loop {
-            let steps = self.not_made(root);
+            let steps = self.not_made(root, but);
             if steps.is_empty() {
                 return taken_back;
             }
@@ -172,15 +197,18 @@ impl Trail {
     /// the last one, if anything, is another file. Of a file that has none of them nothing is known.
     fn is_at_last_name(&self, root: Option<&Path>) -> bool {
         let Some((last, earlier)) = self.names.split_last() else { return true };
-        let is_it = |name: &String| {
-            let path = self.place(root, name).map(|place| place.join(path_of(name)));
-            let hash = path.map(|path| File::open(path).and_then(digest::hex_of));
-            hash.is_some_and(|hash| hash.is_ok_and(|hash| hash == self.sha256))
-        };
+        let is_it = |name: &String| self.is_called(root, name);
         if self.place(root, last).is_some() {
             return is_it(last) || !earlier.last().is_some_and(is_it);
         }
         !earlier.iter().any(|name| self.place(root, name).is_some())
+    }
+
+    /// Whether the file of that name has its content.
+    fn is_called(&self, root: Option<&Path>, name: &str) -> bool {
+        let path = self.place(root, name).map(|place| place.join(path_of(name)));
+        let hash = path.map(|path| File::open(path).and_then(digest::hex_of));
+        hash.is_some_and(|hash| hash.is_ok_and(|hash| hash == self.sha256))
     }
 
     /// The folder that has a file of that name: the images' folder of now, or of the last move.
@@ -206,10 +234,49 @@ impl MovedFiles {
             Ok(())
         })?;
         let mut moved = Self { log, state };
-        for step in moved.state.settle(root) {
+        let unfinished = moved.state.unfinished(root);
+        for step in moved.state.settle(root, &unfinished) {
             moved.log.append(&step)?;
         }
         Ok((moved, lines.damaged))
+    }
+
+    /// Moves the files whose move a killed process announced and did not come to, though it moved
+    /// the files that they belong to; how many.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the log cannot be written.
+    pub fn finish(&mut self, root: &Path) -> Result<usize, JournalError> {
+        let mut finished = 0;
+        for to in self.state.unfinished(Some(root)) {
+            let names = self.state.files.get(&to).map(|trail| trail.names.clone());
+            let Some([.., from, _]) = names.as_deref() else { continue };
+            let [old, new] = [from, &to].map(|name| root.join(path_of(name)));
+            self.make_folders(root, &new)?;
+            if relocate(&old, &new).is_ok() {
+                finished += 1;
+            } else {
+                self.step(Step::Stay { from: from.clone(), to })?;
+            }
+        }
+        self.log.sync()?;
+        Ok(finished)
+    }
+
+    /// Every moved file: its name, and its first one.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> {
+        let files = self.state.files.iter();
+        files.filter_map(|(name, trail)| Some((name.as_str(), trail.names.first()?.as_str())))
+    }
+
+    /// Takes a file that came to lie beside a moved one for one that was moved with it: it comes
+    /// back, too.
+    ///
+    /// # Errors
+    /// [`JournalError`] if the log cannot be written.
+    pub fn adopt(&mut self, root: &Path, one: Move) -> Result<(), JournalError> {
+        let Move { from, to, sha256, with } = one;
+        self.step(Step::Move { root: root.to_owned(), from, to, sha256, with })
     }
 
     /// Where the files that the run in `directory` moved lie now, if it moved any.
@@ -227,7 +294,7 @@ impl MovedFiles {
             state.take_up(step);
             Ok(())
         })?;
-        state.settle(root);
+        state.settle(root, &BTreeSet::new());
         let path =
             |(name, trail): (&String, &Trail)| Some(trail.place(root, name)?.join(path_of(name)));
         Ok(state.files.iter().filter_map(path).collect())
@@ -286,6 +353,9 @@ impl MovedFiles {
     /// # Errors
     /// [`JournalError`] if the log cannot be written.
     pub fn undo(&mut self, root: Option<&Path>) -> Result<Undone, JournalError> {
+        for step in self.state.settle(root, &BTreeSet::new()) {
+            self.log.append(&step)?;
+        }
         let mut undone = Undone::default();
         // A file that goes back may free the place of another one.
         loop {
@@ -603,6 +673,59 @@ mod tests {
         for name in ["a.png", "b.png"] {
             assert_eq!(fs::read_to_string(root.join(name)).unwrap(), name);
         }
+    }
+
+    /// The frame was moved, its caption not yet.
+    #[test]
+    fn a_caption_follows_its_frame_after_a_kill() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("frames");
+        fs::create_dir_all(&root).unwrap();
+        let run = run(dir.path());
+        let open = || MovedFiles::open(&run, Some(&root)).unwrap().0;
+        let caption = || Move { with: Some("a.png".to_owned()), ..one("a.txt", "keep/a.txt") };
+        let killed = || {
+            fs::write(root.join("a.txt"), "a.txt").unwrap();
+            fs::rename(root.join("keep/a.txt"), root.join("a.txt")).unwrap();
+        };
+        for name in ["a.png", "a.txt"] {
+            fs::write(root.join(name), name).unwrap();
+        }
+        let done = open().perform(&root, &[one("a.png", "keep/a.png"), caption()]).unwrap();
+        assert!(done.iter().all(Result::is_ok));
+        killed();
+        assert_eq!(open().finish(&root).unwrap(), 1);
+        assert!(root.join("keep/a.txt").exists() && !root.join("a.txt").exists());
+        assert_eq!(open().finish(&root).unwrap(), 0);
+        // Undo needs no finishing.
+        killed();
+        let undone = open().undo(Some(&root)).unwrap();
+        assert_eq!((undone.back.len(), undone.left.len()), (1, 0), "{undone:?}");
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 2, "both are where they were");
+        // A new frame of the old name has the caption, whatever the log says.
+        let done = open().perform(&root, &[one("a.png", "keep/a.png"), caption()]).unwrap();
+        assert!(done.iter().all(Result::is_ok));
+        killed();
+        fs::write(root.join("a.png"), "a new frame").unwrap();
+        assert_eq!(open().finish(&root).unwrap(), 0);
+        assert!(root.join("a.txt").exists() && !root.join("keep/a.txt").exists());
+    }
+
+    #[test]
+    fn what_came_to_lie_beside_a_moved_file_comes_back_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("frames");
+        fs::create_dir_all(&root).unwrap();
+        fs::write(root.join("a.png"), "a.png").unwrap();
+        let run = run(dir.path());
+        let open = || MovedFiles::open(&run, Some(&root)).unwrap().0;
+        assert!(open().perform(&root, &[one("a.png", "keep/a.png")]).unwrap()[0].is_ok());
+        fs::write(root.join("keep/a.xmp"), "a.xmp").unwrap();
+        let rating = Move { with: Some("keep/a.png".to_owned()), ..one("a.xmp", "keep/a.xmp") };
+        open().adopt(&root, rating).unwrap();
+        let undone = open().undo(Some(&root)).unwrap();
+        assert_eq!((undone.back.len(), undone.left.len()), (2, 0), "{undone:?}");
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 2, "the folder is gone");
     }
 
     #[test]

@@ -5,16 +5,17 @@
 //! line costs its own record only and is reported by its number; a record of a later version is
 //! refused by its number.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::json_log::{DamagedLine, JournalError, JsonLog, read_entries};
 use super::manifest::Names;
 use crate::files;
-use crate::record::{AnswerStatus, Record, SCHEMA};
+use crate::record::{AnswerStatus, AxisMarks, Record, SCHEMA};
 
 /// The journal's name in a run's directory.
 pub(super) const FILE: &str = "journal.jsonl";
@@ -76,13 +77,23 @@ impl ResumeIndex {
     /// Takes up the records of a journal.
     fn taking(&mut self) -> impl FnMut(Record, u64) -> Result<(), String> {
         let images = &mut self.images;
+        // Thousands of frames were asked about the same axes.
+        let mut all_axes: HashSet<Arc<AxisMarks>> = HashSet::new();
         checked(&self.names, move |record, at| {
             if let Some(earlier) = &record.moved_from {
                 images.remove(earlier);
             }
             let answered = record.status != AnswerStatus::Failed;
-            let known =
-                ResumeEntry { sha256: record.sha256, question: record.question, answered, at };
+            let axes = (!record.axes.is_empty()).then(|| {
+                let known = all_axes.get(&record.axes).map(Arc::clone);
+                known.unwrap_or_else(|| {
+                    let axes = Arc::new(record.axes);
+                    all_axes.insert(Arc::clone(&axes));
+                    axes
+                })
+            });
+            let (sha256, question) = (record.sha256, record.question);
+            let known = ResumeEntry { sha256, question, answered, axes, at };
             images.insert(record.image, known);
         })
     }
@@ -97,6 +108,8 @@ pub struct ResumeEntry {
     pub question: Option<String>,
     /// Whether it has an answer.
     pub answered: bool,
+    /// [`Record::axes`]; `None` if a record of a critique has none.
+    pub axes: Option<Arc<AxisMarks>>,
     /// The start of its record, in bytes.
     at: u64,
 }
@@ -118,7 +131,7 @@ pub struct Journal {
     unsynced: bool,
     /// How often it was synced.
     #[cfg(test)]
-    pub(crate) syncs: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+    pub(crate) syncs: Arc<std::sync::atomic::AtomicUsize>,
 }
 
 impl Journal {
@@ -138,7 +151,7 @@ impl Journal {
             synced: Instant::now(),
             unsynced: false,
             #[cfg(test)]
-            syncs: std::sync::Arc::default(),
+            syncs: Arc::default(),
         };
         Ok((journal, known))
     }
@@ -194,7 +207,7 @@ impl RecordReader<'_> {
         self.file.seek(SeekFrom::Start(known.at)).ok()?;
         self.file.read_until(b'\n', &mut line).ok()?;
         let mut record: Record = serde_json::from_slice(&line).ok()?;
-        record.image = self.names.now(known.at, record.image);
+        self.names.complete(known.at, &mut record);
         Some(record)
     }
 }
@@ -287,8 +300,7 @@ pub(super) fn checked(
         if let Some(fault) = record.fault() {
             return Err(fault.to_owned());
         }
-        record.image = names.now(at, record.image);
-        record.moved_from = record.moved_from.map(|earlier| names.now(at, earlier));
+        names.complete(at, &mut record);
         each(record, at);
         Ok(())
     }

@@ -177,6 +177,7 @@ impl Manifest {
                     (Some(earlier), Some(now)) => Some(now.after(&earlier)),
                     (earlier, now) => now.or(earlier),
                 };
+            settings.go_on_with_axes(now);
         }
         self
     }

@@ -46,7 +46,7 @@ pub use bbox::BBox;
 pub use budget::{Budget, BudgetChoice, UnknownBudget};
 pub use calibration::Platt;
 pub(crate) use calibration::{logit, sigmoid};
-pub use critique::{AskedAxis, CritiqueSettings};
+pub use critique::{AskedAxis, AxisMarks, CritiqueSettings, mark_covers};
 pub(crate) use decimals::{index_of_greatest, is_near_rounding, to_four_decimals};
 pub use decoding::{Decoding, Sampling};
 pub use detection::{Detection, Probabilities, ScoreKind, UnknownScore};
@@ -166,12 +166,20 @@ pub struct Record {
     /// How the frame is, axis by axis.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ratings: Vec<Rating>,
+    /// What the frame was asked on each axis, by the axis's name: a hash of the question. An axis
+    /// about the frame's prompt is here even if there was none to ask about.
+    #[serde(default, skip_serializing_if = "AxisMarks::is_empty")]
+    pub axes: AxisMarks,
     /// How the frame was made, by its file or a table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<Box<GenerationSettings>>,
     /// Classical measures of its pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measures: Option<Measures>,
+    /// How the frame looks: the difference hash of its pixels, 16 hex digits. Near copies differ in
+    /// few of its 64 bits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub look: Option<String>,
     /// Hash of the rendered prompts, in hex; absent if the answer was made elsewhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<String>,
@@ -231,8 +239,10 @@ impl Record {
             notes: Vec::new(),
             answers: Vec::new(),
             ratings: Vec::new(),
+            axes: AxisMarks::new(),
             generation: None,
             measures: None,
+            look: None,
             question: None,
             moved_from: None,
             timings: None,

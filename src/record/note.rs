@@ -83,6 +83,8 @@ pub enum NoteKind {
     ScaledBitDepth,
     /// The file has 16 bits a sample, and the image looks black in them.
     NearBlack,
+    /// The file is an animation; its first frame is the image.
+    Animated,
     /// Answers to a question that has a later one, or a whole one; that one counts.
     AnswerReplaced,
 }

@@ -92,6 +92,46 @@ impl Settings {
         }
     }
 
+    /// Takes over the axes of `now`, and what belongs to them.
+    pub(super) fn go_on_with_axes(&mut self, now: &Self) {
+        let (Some(earlier), Some(wanted)) = (self.critique.take(), now.critique.clone()) else {
+            return;
+        };
+        if !earlier.asks_for_boxes() {
+            self.decoding = now.decoding;
+        }
+        let mut prompts = self.prompts_by_axis(&earlier);
+        prompts.extend(now.prompts_by_axis(&wanted));
+        let after = wanted.after(earlier);
+        let alike = after.axes.iter().filter(|axis| axis.is_same_of_every_frame());
+        self.prompts = alike.filter_map(|axis| prompts.get(&axis.name)).cloned().collect();
+        self.critique = Some(after);
+    }
+
+    /// Whether every axis that is asked in the same words here and in `now` makes the same prompt.
+    pub fn prompts_axes_as(&self, now: &Self) -> bool {
+        let (Some(here), Some(wanted)) = (&self.critique, &now.critique) else { return false };
+        let prompts = [self.prompts_by_axis(here), now.prompts_by_axis(wanted)];
+        let text = |of: &CritiqueSettings, name: &str| {
+            of.axes.iter().find(|axis| axis.name == name).map(|axis| axis.text.clone())
+        };
+        let counted = |settings: &Self, of: &CritiqueSettings| {
+            let axes = of.axes.iter().filter(|axis| axis.is_same_of_every_frame());
+            !of.axes.is_empty() && settings.prompts.len() == axes.count()
+        };
+        let same = |(name, prompt): (&String, &String)| {
+            text(here, name) != text(wanted, name)
+                || prompts[1].get(name).is_none_or(|now| now == prompt)
+        };
+        counted(self, here) && counted(now, wanted) && prompts[0].iter().all(same)
+    }
+
+    /// The prompts of the axes of `critique`, these settings' own, that ask the same of every frame.
+    fn prompts_by_axis(&self, critique: &CritiqueSettings) -> BTreeMap<String, String> {
+        let axes = critique.axes.iter().filter(|axis| axis.is_same_of_every_frame());
+        axes.map(|axis| axis.name.clone()).zip(self.prompts.iter().cloned()).collect()
+    }
+
     /// The labels that are asked for, in order: those of every image, then those of single ones.
     pub fn labels(&self) -> &[String] {
         match &self.image_prompts {
@@ -131,5 +171,44 @@ impl ImagePrompts {
         labels.extend(self.labels.into_iter().filter(|label| !earlier.labels.contains(label)));
         self.labels = labels;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{AskedAxis, Budget};
+
+    fn asking(axes: &[(&str, &str)]) -> Settings {
+        let axis = |(name, text): &(&str, &str)| AskedAxis {
+            name: (*name).to_owned(),
+            text: (*text).to_owned(),
+            words: vec!["yes".to_owned(), "no".to_owned()],
+            labels: Vec::new(),
+            clauses: None,
+            why: None,
+        };
+        let axes: Vec<AskedAxis> = axes.iter().map(axis).collect();
+        let alike = axes.iter().filter(|axis| axis.is_same_of_every_frame());
+        let prompts = alike.map(|axis| format!("<turn>{}", axis.text)).collect();
+        let critique = Some(CritiqueSettings { axes, first: Vec::new(), min_mass: 0.05 });
+        let budget = BudgetChoice::Fixed(Budget::try_from(280).unwrap());
+        Settings { prompts, critique, ..Settings::of(budget, ModelIdentity::default()) }
+    }
+
+    /// A question becomes one about the prompt, and back: the settings stay whole.
+    #[test]
+    fn prompts_stay_those_of_their_axes() {
+        let mut settings = asking(&[("a", "q"), ("b", "r")]);
+        for axes in [&[("a", "{clause}?"), ("b", "r")][..], &[("b", "r"), ("a", "s"), ("c", "t")]] {
+            let now = asking(axes);
+            assert!(settings.prompts_axes_as(&now));
+            settings.go_on_with_axes(&now);
+            assert!(settings.prompts_axes_as(&now), "the same command goes on");
+        }
+        assert_eq!(settings.prompts, ["<turn>s", "<turn>r", "<turn>t"]);
+        let mut other = asking(&[("b", "r")]);
+        other.prompts[0] = "another template".to_owned();
+        assert!(!settings.prompts_axes_as(&other));
     }
 }

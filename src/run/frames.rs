@@ -2,19 +2,20 @@
 //!
 //! In: a rubric's questions, those for boxes, and tables of generation settings. Out: the questions
 //! about a frame, and its generation settings in its record. Promises: a frame with broken or
-//! unknown settings is asked everything except the axes about its prompt.
+//! unknown settings is asked everything except the axes about its prompt; a frame that was asked
+//! earlier is asked only what has changed since.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::questions::QuestionSource;
 use super::rubric_questions::RubricQuestions;
-use crate::critique::Axis;
+use crate::critique::{Axis, unanswered};
 use crate::engine::{FindQuestion, ImageQuestions, Question};
 use crate::files;
 use crate::frame_metadata::{self, SIDECAR_EXTENSIONS};
 use crate::prompt::PromptError;
-use crate::record::{GenerationSettings, Record};
+use crate::record::{AxisMarks, CritiqueSettings, GenerationSettings, Record};
 use crate::source::{Place, SourceImage};
 
 /// A sidecar is a page of text; a longer file is something else.
@@ -30,6 +31,8 @@ pub struct FrameQuestions {
     table: HashMap<String, GenerationSettings>,
     /// Asked about every frame whose prompt is not known, or not asked about.
     usual: Arc<ImageQuestions>,
+    /// What is asked on each axis.
+    marks: AxisMarks,
 }
 
 impl FrameQuestions {
@@ -49,13 +52,14 @@ impl FrameQuestions {
             .flat_map(|find| find.task.labels().to_vec());
         let labels: Vec<String> = labels.collect();
         let mut made = Self {
+            marks: CritiqueSettings::of(&rubric.rubric).marks(),
             rubric,
             finds,
             labels,
             table,
             usual: Arc::new(ImageQuestions { labels: Vec::new(), questions: Vec::new() }),
         };
-        made.usual = Arc::new(made.about(None)?);
+        made.usual = Arc::new(made.about(None, &|_| true)?);
         Ok(made)
     }
 
@@ -71,15 +75,20 @@ impl FrameQuestions {
     pub fn of_prompt(&self, prompt: Option<&str>) -> Result<Arc<ImageQuestions>, PromptError> {
         let wanted = self.rubric.rubric.axes.iter().any(Axis::needs_prompt);
         match prompt.filter(|_| wanted) {
-            Some(prompt) => self.about(Some(prompt)).map(Arc::new),
+            Some(prompt) => self.about(Some(prompt), &|_| true).map(Arc::new),
             None => Ok(Arc::clone(&self.usual)),
         }
     }
 
-    /// Everything that is asked about a frame with this prompt, in the rubric's order.
-    fn about(&self, prompt: Option<&str>) -> Result<ImageQuestions, PromptError> {
+    /// What is asked about a frame with this prompt on the axes that `is_asked` picks by their
+    /// names, in the rubric's order.
+    fn about(
+        &self,
+        prompt: Option<&str>,
+        is_asked: &dyn Fn(&str) -> bool,
+    ) -> Result<ImageQuestions, PromptError> {
         let mut questions = Vec::new();
-        for axis in &self.rubric.rubric.axes {
+        for axis in self.rubric.rubric.axes.iter().filter(|axis| is_asked(&axis.name)) {
             if let Some(find) = self.finds.get(&axis.name) {
                 questions.push(Question::Find(find.clone()));
             } else {
@@ -111,9 +120,49 @@ impl QuestionSource for FrameQuestions {
     ) -> Result<Arc<ImageQuestions>, String> {
         record.generation = self.settings(image, bytes).map(Box::new);
         record.asked = (!self.labels.is_empty()).then(|| self.labels.clone());
-        let prompt = record.generation.as_ref().and_then(|made| made.prompt.as_deref());
-        self.of_prompt(prompt).map_err(|error| error.to_string())
+        record.axes.clone_from(&self.marks);
+        self.of_prompt(prompt_of(record)).map_err(|error| error.to_string())
     }
+
+    fn are_answered(&self, axes: &AxisMarks) -> bool {
+        unanswered(&self.marks, axes).is_empty()
+    }
+
+    fn questions_left(
+        &self,
+        image: &SourceImage,
+        bytes: &[u8],
+        earlier: &Record,
+        record: &mut Record,
+    ) -> Result<Option<Arc<ImageQuestions>>, String> {
+        self.questions_about(image, bytes, record)?;
+        // What was known of it once, from a table or a file beside it, is still true.
+        if prompt_of(record).is_none() && prompt_of(earlier).is_some() {
+            record.generation.clone_from(&earlier.generation);
+        }
+        let all = self.of_prompt(prompt_of(record)).map_err(|error| error.to_string())?;
+        let mut left = unanswered(&self.marks, &earlier.axes);
+        if prompt_of(record) != prompt_of(earlier) {
+            let axes = self.rubric.rubric.axes.iter().filter(|axis| axis.needs_prompt());
+            left.extend(axes.map(|axis| axis.name.as_str()));
+        }
+        // Boxes do not say which axis they are of.
+        if left.iter().any(|axis| self.finds.contains_key(*axis)) {
+            left.extend(self.finds.keys().map(String::as_str));
+        }
+        if left.is_empty() {
+            return Ok(None);
+        }
+        record.question = Some(all.hash());
+        record.axes.retain(|axis, _| left.contains(axis.as_str()));
+        let asked = self.about(prompt_of(record), &|axis| left.contains(axis));
+        asked.map(|asked| Some(Arc::new(asked))).map_err(|error| error.to_string())
+    }
+}
+
+/// The prompt that the frame was made with, if it is known.
+fn prompt_of(record: &Record) -> Option<&str> {
+    record.generation.as_ref().and_then(|made| made.prompt.as_deref())
 }
 
 /// The settings in a file beside the frame's.

@@ -53,6 +53,11 @@ impl<'r> Moves<'r> {
         })
     }
 
+    /// The whole record of an image that the journal knows; `None` if it cannot be read any more.
+    pub(super) fn earlier(&self, known: &ResumeEntry) -> Option<Record> {
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner).read(known)
+    }
+
     /// The record for the image of `begun`, which is read and about to be asked, under its new
     /// name; `None` if it has to be asked.
     pub(super) fn take(&self, begun: &Record) -> Option<Record> {
@@ -68,7 +73,7 @@ impl<'r> Moves<'r> {
             let place = candidates.iter().position(|(_, known)| same(known))?;
             candidates.swap_remove(place)
         };
-        let record = self.journal.lock().unwrap_or_else(PoisonError::into_inner).read(known)?;
+        let record = self.earlier(known)?;
         let generation = begun.generation.clone().or(record.generation);
         Some(Record {
             image: begun.image.clone(),

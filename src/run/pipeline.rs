@@ -10,6 +10,7 @@
 //! Prepared views wait behind a gate that counts their bytes, so files are read ahead of the
 //! device, but memory stays bounded.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -25,8 +26,9 @@ use super::prepare::Preparer;
 use super::writer::{self, Done};
 use crate::gate::{ByteGate, Permit};
 use crate::journal::{Journal, ResumeEntry};
-use crate::record::{Record, Settings, Stages, Timings};
+use crate::record::{AnswerStatus, AxisMarks, Record, Settings, Stages, Timings};
 
+use crate::critique;
 use crate::digest;
 use crate::engine::{Effort, Engine, ImageQuestions, ShownView, ViewForm};
 use crate::image::{self, ImageError, most_bytes};
@@ -53,6 +55,9 @@ pub struct Outcome {
     pub done: usize,
     /// Those of the resumed images that were recognised under another name.
     pub moved: usize,
+    /// Frames that keep their earlier answers, since they could not be asked again on axes that
+    /// have changed or are new.
+    pub not_asked_again: usize,
     /// Images that the run did not come to, since it was stopped.
     pub left: usize,
     /// From the first file to the last record.
@@ -73,8 +78,10 @@ enum Loaded {
     Renamed(Record),
     /// There is no view of it; the record says why.
     Failed(Record),
-    /// Ready to be asked about.
-    Ready(Record, Vec<ShownView>, Arc<ImageQuestions>),
+    /// The same of a frame that was to be asked again; its earlier record stays.
+    NotAskedAgain(Record),
+    /// Ready to be asked about. A frame that is asked again on some axes has its earlier record.
+    Ready(Record, Vec<ShownView>, Arc<ImageQuestions>, Option<Box<Record>>),
 }
 
 /// Executes `plan` with `engines`, at least one, of one model; appends a record of each image to
@@ -133,7 +140,7 @@ pub fn execute(
         let stopped = || control.is_stopped() || failed.load(Ordering::Relaxed);
         let answer = |engine: &mut dyn Engine| {
             let inference = Inference::new(engine, settings, control.answer_timeout);
-            let answered = answer_all(inference, &stopped, &loaded, &done_sender);
+            let answered = answer_all(inference, settings, &stopped, &loaded, &done_sender);
             // The others need not go on for nothing.
             failed.fetch_or(answered.is_err(), Ordering::Relaxed);
             answered
@@ -167,12 +174,13 @@ pub fn execute(
         answered.map(|effort| (written, effort))
     })?;
     let onnx_runtime = Duration::from_secs_f64(effort.onnx_runtime_seconds.max(0.0));
-    let left = images.len() - written.resumed - written.new;
+    let left = images.len() - written.resumed - written.new - written.not_asked_again;
     tracing::info!(known = written.resumed, now = written.new, left, "run ended");
     Ok(Outcome {
         resumed: written.resumed,
         moved: written.renamed,
         done: written.new,
+        not_asked_again: written.not_asked_again,
         left,
         wall: started.elapsed(),
         onnx_runtime,
@@ -215,8 +223,17 @@ fn is_settled(plan: &Plan<'_>, image: &SourceImage) -> bool {
     matches!(image.place, Ok(Place::Remote { .. }))
         && known.is_some_and(|known| {
             let stays = known.answered || !plan.control.retry_failed;
-            stays && known.sha256.is_some() && is_answered(plan, image, known)
+            stays
+                && known.sha256.is_some()
+                && is_answered(plan, image, known)
+                && !lacks_axes(plan, known)
         })
+}
+
+/// Whether the frame was answered, and is to be asked about axes that are new or have changed.
+fn lacks_axes(plan: &Plan<'_>, known: &ResumeEntry) -> bool {
+    let lacks = |axes: &Arc<AxisMarks>| !plan.questions.are_answered(axes);
+    known.answered && known.axes.as_ref().is_some_and(lacks)
 }
 
 /// Whether the earlier record answers the current question about the image.
@@ -275,18 +292,30 @@ impl Loader<'_> {
         record.sha256 = Some(digest::hex(&bytes));
         let mut timings = times_of_reading();
         record.timings = Some(timings);
-        if known.is_some_and(|known| {
-            known.sha256 == record.sha256 && is_answered(self.plan, image, known)
-        }) {
-            return Some(Loaded::Resumed);
+        let mut earlier = None;
+        if let Some(known) = known
+            && known.sha256 == record.sha256
+            && is_answered(self.plan, image, known)
+        {
+            if !lacks_axes(self.plan, known) {
+                return Some(Loaded::Resumed);
+            }
+            earlier = self.moves.earlier(known).map(Box::new);
         }
         record.capture = image::capture(&bytes).map(Box::new);
-        let asked = match self.plan.questions.questions_about(image, &bytes, &mut record) {
-            Ok(asked) => asked,
-            Err(reason) => return Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
+        let asked = self.ask(image, &bytes, earlier.as_deref(), &mut record);
+        let failed = |record: Record, reason: String| {
+            let record = Record { reason: Some(reason), ..record };
+            if earlier.is_some() { Loaded::NotAskedAgain(record) } else { Loaded::Failed(record) }
         };
-        record.question = Some(asked.hash());
-        if let Some(moved) = self.moves.take(&record) {
+        let asked = match asked {
+            Ok(Some(asked)) => asked,
+            Ok(None) => return Some(Loaded::Resumed),
+            Err(reason) => return Some(failed(record, reason)),
+        };
+        if earlier.is_none()
+            && let Some(moved) = self.moves.take(&record)
+        {
             return Some(Loaded::Renamed(moved));
         }
         let started = Instant::now();
@@ -302,10 +331,27 @@ impl Loader<'_> {
                 for view in &mut views {
                     view.hold = Some(permit.clone());
                 }
-                Some(Loaded::Ready(record, views, asked))
+                Some(Loaded::Ready(record, views, asked, earlier))
             }
-            Err(reason) => Some(Loaded::Failed(Record { reason: Some(reason), ..record })),
+            Err(reason) => Some(failed(record, reason)),
         }
+    }
+
+    /// The questions about an image, of a frame with an earlier record those that it does not
+    /// answer; `None` if it answers all.
+    fn ask(
+        &self,
+        image: &SourceImage,
+        bytes: &[u8],
+        earlier: Option<&Record>,
+        record: &mut Record,
+    ) -> Result<Option<Arc<ImageQuestions>>, String> {
+        if let Some(earlier) = earlier {
+            return self.plan.questions.questions_left(image, bytes, earlier, record);
+        }
+        let asked = self.plan.questions.questions_about(image, bytes, record)?;
+        record.question = Some(asked.hash());
+        Ok(Some(asked))
     }
 
     /// The content of an image on the web, once it is there; nothing inside for one that is not.
@@ -354,13 +400,28 @@ impl Loader<'_> {
     }
 }
 
+/// The record of a frame, with what was answered earlier.
+fn completed(mut record: Record, earlier: Option<Box<Record>>, settings: &Settings) -> Record {
+    if let (Some(earlier), Some(settings)) = (earlier, &settings.critique) {
+        critique::complete(&mut record, *earlier, settings);
+    }
+    record
+}
+
 fn answer_all(
     mut inference: Inference<'_>,
+    settings: &Settings,
     stopped: &dyn Fn() -> bool,
     loaded: &Receiver<Loaded>,
     done: &Sender<Done>,
 ) -> Result<Effort, RunError> {
     let mut more = true;
+    // The earlier records of frames that are asked again, by the numbers of their new ones.
+    let mut earlier: HashMap<usize, Box<Record>> = HashMap::new();
+    let close = |record: Record, earlier: Option<Box<Record>>| match earlier {
+        Some(_) if record.status == AnswerStatus::Failed => Done::NotAskedAgain(Box::new(record)),
+        earlier => Done::New(Box::new(completed(record, earlier, settings))),
+    };
     while more || !inference.is_idle() {
         // Images in flight are finished.
         more &= !stopped();
@@ -372,15 +433,19 @@ fn answer_all(
                 loaded.try_recv()
             };
             let outcome = match next {
-                Ok(Loaded::Ready(record, views, asked)) => {
+                Ok(Loaded::Ready(record, views, asked, before)) => {
                     match inference.submit(record, views, &asked) {
-                        Submitted::Closed(record) => Done::New(record),
-                        Submitted::Asked(_) => continue,
+                        Submitted::Closed(record) => close(*record, before),
+                        Submitted::Asked(number) => {
+                            earlier.extend(before.map(|before| (number, before)));
+                            continue;
+                        }
                     }
                 }
                 Ok(Loaded::Resumed) => Done::Resumed,
                 Ok(Loaded::Renamed(record)) => Done::Renamed(Box::new(record)),
                 Ok(Loaded::Failed(record)) => Done::New(Box::new(record)),
+                Ok(Loaded::NotAskedAgain(record)) => Done::NotAskedAgain(Box::new(record)),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => {
                     more = false;
@@ -392,8 +457,8 @@ fn answer_all(
                 return Ok(inference.effort());
             }
         }
-        for (_, record) in inference.advance()? {
-            if done.send(Done::New(Box::new(record))).is_err() {
+        for (number, record) in inference.advance()? {
+            if done.send(close(record, earlier.remove(&number))).is_err() {
                 return Ok(inference.effort());
             }
         }

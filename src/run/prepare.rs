@@ -6,7 +6,7 @@
 
 use super::control::Control;
 use crate::engine::{ImageQuestions, ShownView, ViewForm};
-use crate::image::{UprightImage, decode_reduced, decode_within, measure, recycle};
+use crate::image::{UprightImage, decode_reduced, decode_within, look, measure, recycle};
 use crate::preprocess::{needed_size, plan_views};
 use crate::record::{Record, Settings};
 
@@ -69,6 +69,8 @@ impl Preparer<'_> {
         self.control.check_rows(image.rows_there)?;
         if self.settings.critique.is_some() {
             record.measures = Some(measure(image.width, image.height, &image.rgb));
+            let look = look(image.width, image.height, &image.rgb);
+            record.look = look.map(|bits| format!("{bits:016x}"));
         }
         let tiles = self.settings.tiles.filter(|_| !asked.is_for_text());
         let views = plan_views(image.width, image.height, tiles, self.settings.budget);

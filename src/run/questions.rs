@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::engine::ImageQuestions;
-use crate::record::{ImagePrompts, Record};
+use crate::record::{AxisMarks, ImagePrompts, Record};
 use crate::source::SourceImage;
 
 /// Source of the questions for each image.
@@ -24,6 +24,26 @@ pub trait QuestionSource: Sync {
         bytes: &[u8],
         record: &mut Record,
     ) -> Result<Arc<ImageQuestions>, String>;
+
+    /// Whether a frame with these [`Record::axes`] was asked all that is asked now.
+    fn are_answered(&self, _axes: &AxisMarks) -> bool {
+        true
+    }
+
+    /// The questions about a frame that its record of `earlier`, about the same content, does not
+    /// answer: for them alone, `record` says what is asked. `None` if it answers all.
+    ///
+    /// # Errors
+    /// As [`Self::questions_about`].
+    fn questions_left(
+        &self,
+        _image: &SourceImage,
+        _bytes: &[u8],
+        _earlier: &Record,
+        _record: &mut Record,
+    ) -> Result<Option<Arc<ImageQuestions>>, String> {
+        Ok(None)
+    }
 
     /// [`ImageQuestions::hash`] of the questions about the image of this name, if they depend on
     /// the name. A record of another question is then no answer, although the image is the same.

@@ -19,6 +19,8 @@ pub(super) enum Done {
     Renamed(Box<Record>),
     /// Its record of now.
     New(Box<Record>),
+    /// The journal has its record, which stays: this one says why it was not asked again.
+    NotAskedAgain(Box<Record>),
 }
 
 /// How many images came through.
@@ -28,6 +30,8 @@ pub(super) struct Written {
     pub(super) resumed: usize,
     /// Those of them that have another name now.
     pub(super) renamed: usize,
+    /// Frames that keep their record, since they could not be asked again.
+    pub(super) not_asked_again: usize,
     /// Images with a new record.
     pub(super) new: usize,
 }
@@ -62,6 +66,15 @@ pub(super) fn write_all(
                 );
                 written.resumed += 1;
                 written.renamed += 1;
+                observer.resumed();
+            }
+            Ok(Done::NotAskedAgain(record)) => {
+                let reason = record.reason.unwrap_or_default();
+                observer.say(&format!(
+                    "{}: not asked again, and its earlier answers stay: {reason}",
+                    record.image
+                ));
+                written.not_asked_again += 1;
                 observer.resumed();
             }
             Ok(Done::New(mut record)) => {

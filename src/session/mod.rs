@@ -551,7 +551,11 @@ impl<'o> Session<'o> {
             manifest.with_filters(self.config.filters().clone()).with_model(self.answers.name());
         let manifest = manifest.with_inexact(placed.inexact.clone()).with_server(said);
         let manifest = manifest.with_shard(source.shard).with_ffmpeg(source.ffmpeg.clone());
+        let asked_before = Manifest::read(options.out).ok().filter(|_| !options.fresh);
         directory.create_or_verify_placed(&manifest, placement)?;
+        if let Some(changes) = asked_before.and_then(|before| asked_again(&before, &settings)) {
+            observer.say(&changes);
+        }
         if source.shard.is_some() {
             directory.write_shard_images(source)?;
         }
@@ -623,6 +627,22 @@ impl<'o> Session<'o> {
         let budget = self.budget;
         Settings { decoding, max_new_tokens, sampling, ..Settings::of(budget, model) }
     }
+}
+
+/// The axes of `now` that a run with the manifest `before` did not ask about so, in words.
+fn asked_again(before: &Manifest, now: &Settings) -> Option<String> {
+    let before = before.settings.as_ref()?.critique.as_ref()?;
+    let other = before.other(now.critique.as_ref()?);
+    let named = |what: &str, axes: &[String]| {
+        (!axes.is_empty()).then(|| format!("{what}: {}", axes.join(", ")))
+    };
+    let parts = [
+        named("asked again, since the question has changed", &other.changed),
+        named("asked, since it is new", &other.added),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let all = parts.join("; ");
+    (!all.is_empty()).then(|| format!("{all}. Other answers stay."))
 }
 
 /// The soft tokens of a view: those of the configuration, else those of a rubric, else `own`.

@@ -58,7 +58,7 @@ impl Session<'_> {
             prompts: std::iter::once(query.rendered.clone())
                 .chain(roots.iter().map(|root| root.display().to_string()))
                 .collect(),
-            critique: Some(CritiqueSettings { axes: Vec::new(), min_mass }),
+            critique: Some(CritiqueSettings { axes: Vec::new(), first: Vec::new(), min_mass }),
             apply_orientation,
             ..self.settings(Decoding::default(), identified.identity.clone())
         };

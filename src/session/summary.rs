@@ -32,6 +32,10 @@ pub struct Summary {
     pub resumed: usize,
     /// Images that this process asked about, or found that it cannot.
     pub done: usize,
+    /// Frames of a critique that keep their earlier answers, since they could not be asked again on
+    /// axes that have changed or are new.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_asked_again: usize,
     /// Images that were not come to, since the run was stopped. The same command goes on with them.
     pub left: usize,
     /// Whether the run was stopped before its last image.
@@ -84,12 +88,18 @@ pub struct Summary {
     pub written: Vec<PathBuf>,
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 impl Summary {
     /// Adds how the run went.
     pub fn add_outcome(&mut self, outcome: &Outcome) {
         self.resumed = outcome.resumed;
         self.moved = outcome.moved;
         self.done = outcome.done;
+        self.not_asked_again = outcome.not_asked_again;
         self.left = outcome.left;
         self.stopped = outcome.left > 0;
         self.wall_seconds = outcome.wall.as_secs_f64();
@@ -114,6 +124,7 @@ impl Summary {
             images: records.len(),
             resumed: 0,
             done: 0,
+            not_asked_again: 0,
             left: 0,
             stopped: false,
             moved: 0,
@@ -180,6 +191,7 @@ mod tests {
             resumed: 100,
             moved: 0,
             done,
+            not_asked_again: 0,
             left,
             wall,
             onnx_runtime,

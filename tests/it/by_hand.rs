@@ -115,10 +115,31 @@ fn moved_frames_stay_in_the_run_and_come_back() {
         .unwrap();
     assert!(String::from_utf8_lossy(&plan.stdout).contains("12"), "{plan:?}");
 
+    // Killed between a frame and its caption: the same command moves the caption, too.
+    let caption = files(&frames.join("reject"))
+        .into_keys()
+        .find(|path| path.extension().unwrap() == "txt")
+        .unwrap();
+    let name = caption.strip_prefix(&frames).unwrap().to_str().unwrap();
+    let moves = json_lines(fs::read_to_string(out.join("moves.jsonl")).unwrap());
+    let last = moves.iter().rfind(|step| step["to"] == name).unwrap();
+    let before_it = frames.join(last["from"].as_str().unwrap());
+    fs::create_dir_all(before_it.parent().unwrap()).unwrap();
+    fs::rename(&caption, &before_it).unwrap();
+    let flags = ["--report-only", "--rubric", &all, "--sort", "move", "--xmp"];
+    let (code, said) = critique(&[], &out, &flags);
+    assert!(code == Some(0) && said.contains("0 frames were moved, and 1 files"), "{said}");
+    assert!(caption.exists() && !before_it.exists());
+
+    // Ratings that were written beside moved frames come back with them.
+    assert!(said.contains("12 frames have their rating"), "{said}");
     let (code, said) = critique(&[], &out, &["--undo"]);
-    assert!(code == Some(0) && said.contains("18 files are back where they were"), "{said}");
-    assert_eq!(files(&frames), before);
+    assert!(code == Some(0) && said.contains("30 files are back where they were"), "{said}");
     assert!(!frames.join("reject").exists());
+    let (ratings, others): (BTreeMap<_, _>, BTreeMap<_, _>) = files(&frames)
+        .into_iter()
+        .partition(|(path, _)| path.extension().is_some_and(|end| end == "xmp"));
+    assert_eq!((ratings.len(), others), (12, before));
     assert!(names(&out, "reject").iter().all(|name| frames.join(name).is_file()));
     let (code, said) = critique(&[&frames], &out, &[]);
     assert!(code == Some(0) && said.contains("12 of them were rated before"), "{said}");

@@ -158,14 +158,145 @@ fn changed_rules_need_no_model() {
     assert_eq!(code, Some(0));
     assert_eq!(serde_json::from_str::<Value>(&said).unwrap()["verdicts"]["review"], 12, "{said}");
     assert_eq!(fs::read(out.join("journal.jsonl")).unwrap(), journal);
-    // Another question needs another run.
+    // Another question is asked, and not answered by old answers.
     let other = rubric(dir.path(), &demo.replace("Rate the noise", "How is the noise"));
-    let (code, said) = critique(&fixture("frames"), &out, &["--rubric", other.to_str().unwrap()]);
-    assert!(code == Some(1) && said.contains("noise"), "{said}");
+    let (code, said) = report_only(&out, &["--rubric", other.to_str().unwrap()]);
+    assert!(code == Some(1) && said.contains("asked in other words: noise"), "{said}");
+    // A file that is no rubric is said to be so once.
+    let broken = rubric(dir.path(), "name = \"r\"\naxis = 7\n");
+    let (code, said) = report_only(&out, &["--rubric", broken.to_str().unwrap()]);
+    assert!(code == Some(1) && said.matches("invalid type").count() == 1, "{said}");
     // A rule that is wrong is said before anything is done.
     let (code, said) =
         report_only(&out, &["--rubric", all("reject if sharpnes < 1").to_str().unwrap()]);
     assert!(code == Some(1) && said.contains("sharpnes") && said.contains("rubric.toml"), "{said}");
+}
+
+/// The rubrics of the test below: the axes of the demo model by name, and what each asks about.
+fn asking(dir: &Path, axes: &[(&str, &str)]) -> PathBuf {
+    let axis = |(name, about): &(&str, &str)| {
+        format!(
+            "[[axis]]\nname = \"{name}\"\nkind = \"level\"\nquestion = \"Rate the {about} of this \
+             image: bad, poor, fair, good or excellent\"\n"
+        )
+    };
+    let axes: String = axes.iter().map(axis).collect();
+    let gate = "[gate]\nrules = [\"keep otherwise\"]\n";
+    rubric(dir, &format!("name = \"edited\"\nwording = \"{{question}}\"\n{axes}{gate}"))
+}
+
+/// A rubric is edited: only what has changed or is new is asked, and nothing that is answered is
+/// lost.
+#[test]
+fn an_edited_rubric_asks_what_is_new() {
+    let dir = tempfile::tempdir().unwrap();
+    let (frames, out) = (fixture("frames"), dir.path().join("run"));
+    // How many questions were asked, what was said, and the lines of the journal.
+    let run = |axes: &[(&str, &str)]| {
+        let rubric = asking(dir.path(), axes);
+        let flags = ["--rubric", rubric.to_str().unwrap(), "--export", "jsonl,lists"];
+        let mut command = gemscope();
+        command.arg("critique").arg(&frames).args(["--model", "demo", "--json", "--out"]);
+        let run = command.arg(&out).args(flags).output().unwrap();
+        let said = String::from_utf8_lossy(&run.stderr).into_owned();
+        assert_eq!(run.status.code(), Some(0), "{said}");
+        let figures: Value = serde_json::from_slice(&run.stdout).unwrap();
+        assert_eq!(figures["verdicts"]["keep"], 12, "{figures}");
+        let journal = json_lines(fs::read_to_string(out.join("journal.jsonl")).unwrap());
+        (figures["run"]["done"].as_u64().unwrap(), said, journal)
+    };
+    // The ratings of each frame by axis, as they count now.
+    let ratings = |journal: &[Value]| {
+        let mut frames = BTreeMap::new();
+        for record in journal {
+            let of = |rating: &Value| (rating["axis"].to_string(), rating["probabilities"].clone());
+            let by_axis: BTreeMap<_, _> =
+                record["ratings"].as_array().unwrap().iter().map(of).collect();
+            frames.insert(record["image"].to_string(), by_axis);
+        }
+        frames
+    };
+    let three = [("a", "sharpness"), ("b", "noise"), ("c", "exposure")];
+    let (done, _, first) = run(&three);
+    assert_eq!((done, first.len()), (12, 12));
+    let before = ratings(&first);
+
+    // One question has changed: that alone is asked again.
+    let changed = [("a", "sharpness"), ("b", "contrast"), ("c", "exposure")];
+    let (done, said, second) = run(&changed);
+    assert_eq!((done, second.len()), (12, 24), "{said}");
+    assert!(said.contains("asked again, since the question has changed: b"), "{said}");
+    let now = ratings(&second);
+    for (image, by_axis) in &before {
+        assert_eq!(by_axis["\"a\""], now[image]["\"a\""]);
+        assert_eq!(by_axis["\"c\""], now[image]["\"c\""]);
+        assert_ne!(by_axis["\"b\""], now[image]["\"b\""], "it is another question");
+    }
+    let one = |record: &Value| record["ratings"].as_array().unwrap().len();
+    assert!(second.iter().all(|record| one(record) == 3));
+    // By itself it is answered as in company.
+    let alone = dir.path().join("alone");
+    let rubric = asking(dir.path(), &changed);
+    let flags = ["--rubric", rubric.to_str().unwrap(), "--export", "none"];
+    assert_eq!(critique(&frames, &alone, &flags).0, Some(0));
+    let whole = json_lines(fs::read_to_string(alone.join("journal.jsonl")).unwrap());
+    assert_eq!(ratings(&whole), now);
+
+    // Fewer axes ask nothing and lose nothing; the same once more asks nothing either.
+    let (done, said, fewer) = run(&[("a", "sharpness")]);
+    assert_eq!((done, &fewer), (0, &second), "{said}");
+    let table = verdicts(&out);
+    assert!(table.iter().all(|one| one["axes"].as_array().unwrap().len() == 1));
+    let (done, _, again) = run(&changed);
+    assert_eq!((done, &again), (0, &second));
+    assert_eq!(verdicts(&out)[0]["axes"].as_array().unwrap().len(), 3);
+
+    // A new axis is asked alone, and those that are not asked now stay.
+    let (done, said, added) = run(&[("d", "noise"), ("a", "sharpness")]);
+    assert!(done == 12 && said.contains("asked, since it is new: d"), "{said}");
+    assert!(added[24..].iter().all(|record| one(record) == 4), "all that was ever answered");
+    let (done, _, all) = run(&[changed[0], changed[1], changed[2], ("d", "noise")]);
+    assert_eq!((done, all.len()), (0, 36));
+
+    // Killed on the way: the others are asked next time, and until then nobody is kept for the
+    // answer to another question.
+    let journal = out.join("journal.jsonl");
+    let cut = |lines: usize| {
+        let text = fs::read_to_string(&journal).unwrap();
+        let kept: Vec<&str> = text.lines().take(lines).collect();
+        fs::write(&journal, kept.join("\n") + "\n").unwrap();
+    };
+    let (_, _, last) = run(&[("a", "noise")]);
+    assert_eq!(last.len(), 48);
+    cut(41);
+    let (code, said) = report_only(&out, &["--json"]);
+    let figures: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &figures["verdicts"]["review"]), (Some(0), &Value::from(7)), "{said}");
+    let (done, _, finished) = run(&[("a", "noise")]);
+    assert_eq!((done, ratings(&finished)), (7, ratings(&last)));
+
+    // Records of an earlier version do not name their axes: the settings do.
+    let old = dir.path().join("old");
+    fs::create_dir(&old).unwrap();
+    fs::copy(alone.join("run.json"), old.join("run.json")).unwrap();
+    let whole = fs::read_to_string(alone.join("journal.jsonl")).unwrap();
+    assert!(whole.contains("\"axes\""));
+    let lines: String = json_lines(whole)
+        .into_iter()
+        .map(|mut record| {
+            record.as_object_mut().unwrap().remove("axes");
+            format!("{record}\n")
+        })
+        .collect();
+    fs::write(old.join("journal.jsonl"), lines).unwrap();
+    asking(dir.path(), &changed);
+    assert_eq!(critique(&frames, &old, &flags).0, Some(0));
+    let lines = || fs::read_to_string(old.join("journal.jsonl")).unwrap().lines().count();
+    assert_eq!(lines(), 12, "nothing is asked");
+    asking(dir.path(), &three);
+    assert_eq!(critique(&frames, &old, &flags).0, Some(0));
+    let now = json_lines(fs::read_to_string(old.join("journal.jsonl")).unwrap());
+    assert_eq!((now.len(), ratings(&now)), (24, before));
 }
 
 #[test]

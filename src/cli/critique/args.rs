@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use gemscope::critique::{GroupBy, Rubric};
+use gemscope::critique::{GroupBy, Grouping, Rubric};
 use gemscope::export::SortBy;
 use gemscope::record::{Filters, MinScore};
 use gemscope::session::pipeline::word::share;
@@ -82,6 +82,10 @@ pub(crate) struct Args {
     /// Name the best frame of each group: of one seed, one prompt, one folder, or (clip) one video
     #[arg(long, value_name = "KEY")]
     pub(super) group_by: Option<GroupBy>,
+    /// In how many of the 64 bits of their hashes of looks near copies may differ. They are looked
+    /// for in each group of --group-by, else among all frames; rules call them near_duplicate
+    #[arg(long, value_name = "BITS", default_value_t = Grouping::NEAR_BITS, value_parser = clap::value_parser!(u32).range(0..=64), conflicts_with = "pair")]
+    pub(super) near: u32,
     /// Put the frames into folders by their verdict: link or copy, into sorted/ in --out; or move,
     /// into keep/, review/ and reject/ in the frames' own folder, with the files of their names
     /// beside them. --undo brings moved ones back
@@ -157,6 +161,11 @@ impl Args {
         config.filters = self.filters(Filters::default());
         config.shard = self.choice.shard()?;
         Ok(config)
+    }
+
+    /// Which frames belong together.
+    pub(super) fn grouping(&self) -> Grouping {
+        Grouping { by: self.group_by, near_bits: self.near }
     }
 
     /// `base`, overridden by the flags that were given.

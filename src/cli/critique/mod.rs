@@ -120,14 +120,15 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
         args.run.keep_missing,
     );
     if args.sort == Some(Sort::Move) {
-        let judged = Critique::of(&shown.run.selection.records, &rubric, &gates, &overrules, None);
+        let records = &shown.run.selection.records;
+        let judged = Critique::of(records, &rubric, &gates, &overrules, args.grouping());
         let renamed = moving::by_verdict(&judged, &shown.run, &directory)?;
         source = source.map(|source| source.renamed(&renamed));
         shown = show(args, source.as_ref(), false)?;
     }
     let missing = shown.missing.count();
     let records = &shown.run.selection.records;
-    let judged = Critique::of(records, &rubric, &gates, &overrules, args.group_by);
+    let judged = Critique::of(records, &rubric, &gates, &overrules, args.grouping());
     let (outcome, besides, strangers) = match rated {
         Some((outcome, besides, strangers)) => (Some(outcome), besides, strangers),
         None => (None, Besides::default(), None),
@@ -163,7 +164,8 @@ impl Watched<'_> {
         let shown = show(self.args, Some(source), false)?;
         let overrules = export::kept_overrules(&self.args.out)?;
         let records = &shown.run.selection.records;
-        let judged = Critique::of(records, self.rubric, self.gates, &overrules, None);
+        let judged =
+            Critique::of(records, self.rubric, self.gates, &overrules, self.args.grouping());
         let out = finished.directory.output();
         let exported = export_verdicts(&judged, &shown.run, &formats, None, None, out);
         for failure in &exported.failures {
@@ -218,8 +220,8 @@ fn may_judge_again(
     };
     asked.check(rubric).with_context(|| {
         format!(
-            "{} cannot judge {}, whose lists stay as they are: ask the frames again, without \
-             --report-only and into another --out",
+            "{} cannot judge {}, whose lists stay as they are: without --report-only, the frames are \
+             asked what they were not, and keep their other answers",
             text.name,
             args.out.display()
         )
@@ -287,6 +289,8 @@ struct Figures {
     /// Verdicts by hand that are of no frame.
     #[serde(skip_serializing_if = "is_zero")]
     overrules_of_no_frame: usize,
+    /// Frames that are near copies of better ones.
+    near_copies: usize,
     verdicts: BTreeMap<Verdict, usize>,
     /// How many frames each rule decided.
     rules: Vec<(String, usize)>,
@@ -341,6 +345,7 @@ impl Judgement<'_> {
             missing: self.missing,
             rows_of_no_frame: self.strangers,
             overrules_of_no_frame: judged.overrules_of_no_frame,
+            near_copies: judged.frames.iter().filter(|one| one.duplicate_of.is_some()).count(),
             verdicts: Verdict::ALL.map(|verdict| (verdict, 0)).into(),
             rules: Vec::new(),
             not_asked: BTreeMap::new(),
@@ -375,7 +380,7 @@ impl Judgement<'_> {
             figures.written.push(out.write("agreement.json", &text)?);
         }
         figures.written.extend(exported.written.iter().cloned());
-        let (failed, left) = (summary.failures.len(), summary.left);
+        let (failed, left) = (summary.failures.len() + summary.not_asked_again, summary.left);
         figures.run = outcome.map(|_| summary);
         self.report(judged.records, &figures)?;
         if left > 0 {
@@ -424,6 +429,9 @@ impl Judgement<'_> {
                      known, or says nothing that a picture can show): {count}"
             )
         }));
+        if figures.near_copies > 0 {
+            lines.push(format!("near copies of better frames: {}", figures.near_copies));
+        }
         lines.extend(figures.agreement.iter().flat_map(agreement::lines));
         if figures.overrules_of_no_frame > 0 {
             lines.push(format!(
@@ -435,6 +443,13 @@ impl Judgement<'_> {
             if run.resumed > 0 {
                 let moved = detect::under_other_names(run.moved);
                 lines.push(format!("{} of them were rated before{moved}", run.resumed));
+            }
+            if run.not_asked_again > 0 {
+                lines.push(format!(
+                    "{} could not be asked what is new, and keep their answers; the same command \
+                     tries again",
+                    run.not_asked_again
+                ));
             }
             if self.rubric.axes.iter().any(|axis| matches!(axis.kind, Kind::Defects { .. })) {
                 lines.push(detect::left_out_by_score(run));

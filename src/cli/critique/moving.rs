@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gemscope::export::{self, Critique, move_frames, rate_in_xmp};
+use gemscope::export::{self, Critique, bring_along, move_frames, rate_in_xmp};
 use gemscope::journal::{MovedFiles, RunDirectory, rename_records};
 use gemscope::record::Manifest;
 
@@ -50,6 +50,9 @@ pub(super) fn undo(directory: &RunDirectory) -> anyhow::Result<()> {
     let root = Manifest::read(directory.output().path())?.root;
     let (mut moved, damaged) = MovedFiles::open(directory, root.as_deref())?;
     super::super::say_damaged(directory.output().path(), &damaged);
+    if let Some(root) = &root {
+        bring_along(&mut moved, root)?;
+    }
     let undone = moved.undo(root.as_deref())?;
     rename_records(directory, &undone.back)?;
     say_left("stays where it is", &undone.left);

@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// Beginnings of what a prompt says is not to be there.
 const NEGATIONS: [&str; 17] = [
@@ -31,7 +31,7 @@ const NEGATIONS: [&str; 17] = [
 ];
 
 /// A rubric's own words about clauses: the section `[clauses]`.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClauseRules {
     /// Patterns of clauses that are not asked about, besides the ready ones.

@@ -15,7 +15,7 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 pub use by_hand::{add_overrules, kept_overrules, read_overrules};
-pub use moving::{MovedFrames, move_frames};
+pub use moving::{MovedFrames, bring_along, move_frames};
 pub use tables::write_pairs;
 pub use xmp::{RatedFrames, rate_in_xmp};
 
@@ -23,10 +23,11 @@ use super::options::SortBy;
 use super::sorted;
 use super::{ExportError, Exported, Run};
 use crate::critique::{
-    Frame, Gates, Group, GroupBy, Judged, Overrules, Rubric, Statistics, Verdict, groups,
+    Frame, Gates, Group, Grouping, Judged, Overrules, Rubric, Statistics, Verdict, groups,
+    near_copies,
 };
 use crate::ownership::OutputDirectory;
-use crate::record::Record;
+use crate::record::{CritiqueSettings, Record};
 
 /// A file that verdicts are written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,24 +93,42 @@ pub struct Critique<'r> {
 }
 
 impl<'r> Critique<'r> {
-    /// Judges `records`, which are sorted by image; what a person said counts before the rules.
+    /// Judges `records`, which are sorted by image; what a person said counts before the rules. Near
+    /// copies are looked for among the frames that belong together by `grouping`.
     pub fn of(
         records: &'r [Record],
         rubric: &'r Rubric,
         gates: &Gates,
         overrules: &Overrules,
-        by: Option<GroupBy>,
+        grouping: impl Into<Grouping>,
     ) -> Self {
-        let frames: Vec<Frame> = records.iter().map(|record| Frame::of(record, rubric)).collect();
+        let grouping = grouping.into();
+        let marks = CritiqueSettings::of(rubric).marks();
+        let of = |record| Frame::of_asked(record, rubric, &marks);
+        let mut frames: Vec<Frame> = records.iter().map(of).collect();
         let (by_hand, overrules_of_no_frame) = overrules.of(records);
         let judge = |((frame, record), by_hand): ((&Frame, &Record), Option<Verdict>)| {
             let judged = gates.judge(frame, record);
             by_hand.map_or_else(|| judged.clone(), |verdict| judged.clone().overruled(verdict))
         };
-        let judged: Vec<Judged> = frames.iter().zip(records).zip(by_hand).map(judge).collect();
+        let all = |frames: &[Frame]| -> Vec<Judged> {
+            frames.iter().zip(records).zip(by_hand.iter().copied()).map(judge).collect()
+        };
+        let mut judged = all(&frames);
+        // A frame that is rejected for itself is not the best of its copies.
+        let verdicts: Vec<Verdict> = judged.iter().map(|one| one.verdict).collect();
+        for (place, best) in
+            near_copies(records, &frames, &verdicts, grouping).into_iter().enumerate()
+        {
+            frames[place].duplicate_of = best.map(|best| records[best].image.clone());
+        }
+        if gates.name_near_copies() {
+            judged = all(&frames);
+        }
         let mut critique =
             Self { records, rubric, frames, judged, groups: None, overrules_of_no_frame };
-        critique.groups = by.map(|by| groups(records, &critique.frames, &critique.verdicts(), by));
+        critique.groups =
+            grouping.by.map(|by| groups(records, &critique.frames, &critique.verdicts(), by));
         critique
     }
 

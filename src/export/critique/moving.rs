@@ -47,7 +47,7 @@ pub fn move_frames(
     let root = run.images.as_deref().ok_or(ExportError::NoImages)?;
     let images = Images::of(run, critique.records)?;
     let (mut log, _) = MovedFiles::open(directory, Some(root))?;
-    let mut moved = MovedFrames::default();
+    let mut moved = MovedFrames { beside: log.finish(root)?, ..MovedFrames::default() };
     let mut moves: Vec<Move> = Vec::new();
     let mut frames: Vec<usize> = Vec::new();
     let mut taken = HashSet::new();
@@ -87,6 +87,38 @@ pub fn move_frames(
     }
     rename_records(directory, &moved.frames)?;
     Ok(moved)
+}
+
+/// Has files that came to lie beside moved frames (ratings, captions) come back with them.
+///
+/// # Errors
+/// [`ExportError`] if the log cannot be written.
+pub fn bring_along(log: &mut MovedFiles, root: &Path) -> Result<(), ExportError> {
+    let is_frame = |name: &str| {
+        let end = Path::new(name).extension().map(|end| end.to_string_lossy().to_ascii_lowercase());
+        end.is_some_and(|end| EXTENSIONS.contains(&end.as_str()))
+    };
+    let frames = log.names().filter(|(name, _)| is_frame(name));
+    let frames: Vec<(String, String)> =
+        frames.map(|(name, first)| (name.to_owned(), first.to_owned())).collect();
+    let leaving: HashSet<PathBuf> =
+        frames.iter().map(|(name, _)| root.join(path_of(name))).collect();
+    let mut known: HashSet<String> = log.names().map(|(name, _)| name.to_owned()).collect();
+    for (name, first) in frames {
+        let (path, target) = (root.join(path_of(&name)), root.join(path_of(&first)));
+        for file in files_beside(&path, &leaving) {
+            let back = ending(&path, &file).map(|end| with_ending(&target, &end));
+            // What has the earlier name by now is another file.
+            let hash = File::open(&file).and_then(digest::hex_of).ok();
+            let one =
+                back.zip(hash).and_then(|(back, hash)| one_move(root, &back, &file, Some(hash)));
+            let Some(one) = one else { continue };
+            if known.insert(one.to.clone()) {
+                log.adopt(root, Move { with: Some(name.clone()), ..one })?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The file of a frame, if it is the one that was judged; `None` if it is gone.

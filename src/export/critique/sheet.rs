@@ -79,6 +79,9 @@ struct FrameData<'c> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<&'c str>,
     overall: Option<f64>,
+    /// The better frame that it is a near copy of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate_of: Option<&'c str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     unread: Option<&'c str>,
     axes: &'c [AxisFigures],
@@ -156,6 +159,7 @@ fn data<'c>(
             by_rules: judged.by_rules,
             sha256: record.sha256.as_deref(),
             overall: frame.overall,
+            duplicate_of: frame.duplicate_of.as_deref(),
             unread: frame.unread.as_deref(),
             axes: &frame.axes,
             disagrees,

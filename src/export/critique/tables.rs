@@ -26,6 +26,8 @@ struct Line<'c> {
     #[serde(flatten)]
     judged: &'c Judged,
     overall: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    duplicate_of: Option<&'c str>,
     status: AnswerStatus,
     axes: &'c [AxisFigures],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -46,6 +48,7 @@ impl<'c> Line<'c> {
             image: &record.image,
             judged: critique.judged.get(place)?,
             overall: frame.overall,
+            duplicate_of: frame.duplicate_of.as_deref(),
             status: record.status,
             axes: &frame.axes,
             defects: &record.detections,
@@ -91,7 +94,9 @@ pub(super) fn csv(
 ) -> Result<(), ExportError> {
     let axes: Vec<&str> = critique.rubric.axes.iter().map(|axis| axis.name.as_str()).collect();
     let mut header: Vec<String> =
-        ["image", "verdict", "reason", "rule", "not_asked", "overall"].map(str::to_owned).to_vec();
+        ["image", "verdict", "reason", "rule", "not_asked", "overall", "duplicate_of"]
+            .map(str::to_owned)
+            .to_vec();
     header.extend(axes.iter().flat_map(|axis| [(*axis).to_owned(), format!("{axis}_entropy")]));
     header.extend(Measures::NAMES.iter().map(|name| format!("measured_{name}")));
     header.extend(["model", "seed", "sampler", "steps", "prompt"].map(str::to_owned));
@@ -106,6 +111,7 @@ pub(super) fn csv(
                 cell(&judged.rule),
                 judged.not_asked.join(" "),
                 number(frame.overall),
+                cell(frame.duplicate_of.as_deref().unwrap_or_default()),
             ];
             for axis in &axes {
                 let figures = frame.axis(axis);

@@ -67,6 +67,7 @@ function named(wish, name) {
 const ONLY = {
   best: (frame, place) => bests.has(place),
   disagree: (frame) => frame.disagrees.length > 0,
+  copies: (frame) => frame.duplicate_of !== undefined,
   boxes: (frame) => frame.boxes.length > 0,
 };
 

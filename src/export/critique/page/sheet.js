@@ -40,7 +40,8 @@ function showRun() {
     byId(id).parentElement.hidden = names.length === 0 || (names.length === 1 && !unknown);
   }
   const kinds = [["best", "Best of each group", bests.size > 0], ["disagree", "Model and measure disagree", data.frames.some((frame) => frame.disagrees.length > 0)],
-    ["boxes", "With defects marked", data.frames.some((frame) => frame.boxes.length > 0)]];
+    ["boxes", "With defects marked", data.frames.some((frame) => frame.boxes.length > 0)],
+    ["copies", "Near copies of better frames", data.frames.some((frame) => frame.duplicate_of !== undefined)]];
   for (const [key, name, there] of kinds) if (there) byId("only").append(new Option(name, key));
   byId("only").parentElement.hidden = byId("only").length === 1;
   byId("sort").querySelector("[value=disagree]").hidden = !kinds[1][2];
