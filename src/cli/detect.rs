@@ -114,6 +114,7 @@ pub(super) fn run_pipeline(
         choice.known.names = labelled(dataset)?;
     }
     choice.say = Some(messages::say);
+    choice.web.archives = !args.watch.watch;
     choice.web.offline = config.model.runtime.offline;
     let kept = pipeline.map(|text| without_secrets(text, &args.inputs));
     let pipeline = kept.as_deref();

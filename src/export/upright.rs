@@ -107,7 +107,8 @@ impl<'i> Images<'i> {
         let place = self.locator.place(&record.image);
         if place.is_none() && is_address(&record.image) {
             return Err(
-                "it lies on the web, and is fetched only where it is named (`images`)".to_owned()
+                "it lies on the web, and is fetched only by the command that names it: ask there"
+                    .to_owned(),
             );
         }
         let vouched = |place: &Place| match place {

@@ -219,11 +219,15 @@ fn within(
     let (sender, receiver) = mpsc::channel();
     // The receiver may have left.
     std::thread::spawn(move || sender.send(list()));
-    receiver.recv_timeout(longest).unwrap_or_else(|_| {
-        let minutes = longest.as_secs() / 60;
-        Err(format!(
-            "a video: its frames were not listed within {minutes} minutes; cut it into shorter ones"
-        ))
+    receiver.recv_timeout(longest).unwrap_or_else(|error| match error {
+        mpsc::RecvTimeoutError::Timeout => {
+            let minutes = longest.as_secs() / 60;
+            Err(format!(
+                "a video: its frames were not listed within {minutes} minutes; cut it into \
+                 shorter ones"
+            ))
+        }
+        mpsc::RecvTimeoutError::Disconnected => Err("a video that cannot be listed".to_owned()),
     })
 }
 

@@ -70,6 +70,7 @@ pub(crate) fn run(args: &Args, global: &Global) -> anyhow::Result<Ending> {
     let (directory, rated) = if let Some(config) = config {
         let mut choice = args.choice.choice(&args.decoding.sampling)?;
         choice.say = Some(messages::say);
+        choice.web.archives = !args.watch.watch;
         choice.web.offline = config.model.runtime.offline;
         let list = |fresh: bool| -> anyhow::Result<_> {
             let source = source::list_chosen(&moving::inputs(args)?, Some(&args.out), &choice)?;

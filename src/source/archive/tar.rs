@@ -12,6 +12,8 @@ use super::{Listing, Span};
 /// The most bytes of a header that names an entry, or tells more of it: no file system has longer
 /// paths.
 const LONGEST_HEADER: u64 = 1 << 20;
+/// The most bytes of all names, and what goes with them.
+const MOST_NAMES: usize = 2 << 30;
 /// Archives are made of blocks.
 const BLOCK: u64 = 512;
 
@@ -19,7 +21,12 @@ const BLOCK: u64 = 512;
 pub(super) fn list(file: impl BufRead + Seek) -> Listing {
     let mut listing = Listing::default();
     let mut headers = Headers { file, at: 0 };
+    let mut names = 0;
     loop {
+        if names > MOST_NAMES {
+            listing.broken = Some(format!("its names have more than {} MB", MOST_NAMES >> 20));
+            return listing;
+        }
         let entry = match headers.next_entry() {
             Ok(Some(entry)) => entry,
             Ok(None) => return listing,
@@ -29,6 +36,7 @@ pub(super) fn list(file: impl BufRead + Seek) -> Listing {
             }
         };
         let Entry { path, kind, span } = entry;
+        names += path.len() + size_of::<Entry>();
         let place = match kind {
             kind if kind.is_dir() => continue,
             EntryType::Regular | EntryType::Continuous => Ok(span),

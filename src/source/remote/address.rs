@@ -45,7 +45,14 @@ impl Address {
             None => (None, authority),
         };
         let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-        if host.is_empty() || host.starts_with(':') || !host.bytes().all(is_of_host) {
+        // A password with a slash in it would be the beginning of a path.
+        let port = host.rsplit(']').next().unwrap_or_default().split_once(':');
+        let is_port = |(_, port): (&str, &str)| port.bytes().all(|byte| byte.is_ascii_digit());
+        if host.is_empty()
+            || host.starts_with(':')
+            || !host.bytes().all(is_of_host)
+            || !port.is_none_or(is_port)
+        {
             return Err("an address without a host (letters beyond ASCII are written as xn--...)"
                 .to_owned());
         }
@@ -108,8 +115,8 @@ pub fn shown(text: &str) -> String {
         // What cannot be read may hold a secret anywhere behind its host.
         Some(Err(_)) => {
             let (scheme, rest) = text.split_once("://").unwrap_or((text, ""));
-            let rest = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            format!("{scheme}://{}", rest.rsplit('@').next().unwrap_or_default())
+            let host = if rest.contains('@') { "" } else { rest };
+            format!("{scheme}://{}", host.split(['/', '?', '#']).next().unwrap_or_default())
         }
     }
 }
@@ -173,6 +180,10 @@ mod tests {
         for wrong in ["https://", "https:///a.jpg", "https://:80/", "https://exämple.org/a.jpg"] {
             assert!(Address::parse(wrong).unwrap().is_err(), "{wrong}");
         }
-        assert_eq!(shown("https://me:secret@exämple.org/a?sig=1"), "https://exämple.org");
+        assert_eq!(shown("https://exämple.org/a?sig=1"), "https://exämple.org");
+        for secret in ["https://me:se/cret@host/a", "https://me:se?cret@host/", "https://a:b@é/"] {
+            assert!(Address::parse(secret).unwrap().is_err(), "{secret}");
+            assert_eq!(shown(secret), "https://");
+        }
     }
 }

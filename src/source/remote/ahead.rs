@@ -4,7 +4,8 @@
 //! downloads are on their way at a time; the bytes that wait are bounded, whatever servers send;
 //! the image that is needed next is never held up by those behind it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -50,8 +51,16 @@ struct State {
     /// Images that are not there yet.
     missing: BTreeSet<usize>,
     /// Those that are, and the bytes that are held for each.
-    there: HashMap<usize, (Result<Content, String>, u64)>,
+    there: BTreeMap<usize, (Result<Content, String>, u64)>,
     closed: bool,
+}
+
+impl State {
+    /// Whether the image is the one that is needed next: all before it are taken.
+    fn is_next(&self, index: usize) -> bool {
+        self.missing.first() == Some(&index)
+            && self.there.first_key_value().is_none_or(|(first, _)| *first > index)
+    }
 }
 
 /// The right to hold an image's bytes.
@@ -114,6 +123,8 @@ impl Ahead {
         let mut state = self.shared.lock();
         loop {
             if let Some((content, bytes)) = state.there.remove(&index) {
+                // The one behind it may be the next now.
+                self.shared.changed.notify_all();
                 return Some((content, Hold { shared: Arc::clone(&self.shared), bytes }));
             }
             if state.closed || !state.missing.contains(&index) {
@@ -180,7 +191,7 @@ impl Shared {
         let mut state = self.lock();
         while !state.closed
             && state.held.saturating_add(bytes) > self.capacity
-            && state.missing.first() != Some(&index)
+            && !state.is_next(index)
         {
             state = self.wait(state);
         }
@@ -196,7 +207,10 @@ impl Shared {
                 self.hold(job.index, bytes)
             };
             let stop = Some(Arc::clone(&self.over));
-            let content = job.file.fetch(job.span, &mut Waiting { count: &mut count, stop });
+            let fetch = || job.file.fetch(job.span, &mut Waiting { count: &mut count, stop });
+            // Whoever waits for it must not wait for ever.
+            let content = catch_unwind(AssertUnwindSafe(fetch))
+                .unwrap_or_else(|_| Err("cannot be read".to_owned()));
             let mut state = self.lock();
             // A failure holds nothing, and a file that was begun anew what it has.
             let size = content.as_ref().map_or(0, Content::size);
@@ -205,5 +219,52 @@ impl Shared {
             state.there.insert(job.index, (content, size));
             self.changed.notify_all();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::source::{Choice, WebOptions, list_chosen};
+
+    /// A server that answers everything with so many bytes.
+    fn serve(bytes: usize) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().map_while(Result::ok) {
+                let _ = stream.read(&mut [0; 4096]);
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {bytes}");
+                let _ = stream.write_all(format!("{head}\r\n\r\n").as_bytes());
+                let _ = stream.write_all(&vec![7; bytes]);
+            }
+        });
+        origin
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_comes_as_it_is_asked_for() {
+        let origin = serve(600);
+        let inputs: Vec<PathBuf> =
+            (0..30).map(|index| format!("{origin}/{index:02}.png").into()).collect();
+        let web = WebOptions { offline: true, ..WebOptions::default() };
+        let source = list_chosen(&inputs, None, &Choice { web, ..Choice::default() }).unwrap();
+        let wanted = |image: &SourceImage| !image.name.ends_with("07.png");
+        let ahead = Ahead::within(1000, &source.images, wanted, &Arc::default()).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        // Those that fit, and the first one.
+        assert!(ahead.shared.lock().held <= 1600);
+        for index in 0..30 {
+            let taken = ahead.take(index).map(|(content, _hold)| content.unwrap().size());
+            assert_eq!(taken, (index != 7).then_some(600), "{index}");
+        }
+        assert_eq!(ahead.shared.lock().held, 0);
+        ahead.close();
+        assert!(ahead.take(0).is_none());
     }
 }

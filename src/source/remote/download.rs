@@ -100,13 +100,18 @@ impl Tag {
         strong.or(self.modified.as_deref())
     }
 
-    /// Whether nothing says that it is another version.
-    fn is_same(&self, other: &Self) -> bool {
+    /// Whether it is the same version; `None` if nothing says so.
+    fn compare(&self, other: &Self) -> Option<bool> {
         let same = |a: &Option<String>, b: &Option<String>| match (a, b) {
             (Some(a), Some(b)) => Some(a == b),
             _ => None,
         };
-        same(&self.etag, &other.etag).or(same(&self.modified, &other.modified)).unwrap_or(true)
+        same(&self.etag, &other.etag).or(same(&self.modified, &other.modified))
+    }
+
+    /// Whether something says that it is another version.
+    pub(super) fn differs(&self, other: &Self) -> bool {
+        self.compare(other) == Some(false)
     }
 }
 
@@ -149,6 +154,17 @@ impl Download {
         self.ranged
     }
 
+    /// What tells this version of the file from others.
+    pub(super) fn tag(&self) -> &Tag {
+        &self.tag
+    }
+
+    /// Time for which the reader, and not the server, was waited for.
+    pub(super) fn excuse(&mut self, time: Duration) {
+        self.wanted.deadline = self.wanted.deadline.and_then(|end| end.checked_add(time));
+        self.slice.1 += time;
+    }
+
     /// The next byte, from the beginning of the file.
     pub(super) fn at(&self) -> u64 {
         self.at
@@ -170,11 +186,10 @@ impl Download {
         {
             headers.push(("if-range", tag.to_owned()));
         }
-        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        if left.is_some_and(|left| left.is_zero()) {
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             return Err(self.too_late());
         }
-        let response = self.web.get(&self.address, &headers, left)?;
+        let response = self.web.get(&self.address, &headers, deadline)?;
         let tag = Tag::of(&response);
         let header =
             |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
@@ -185,8 +200,12 @@ impl Download {
                 "the server sends it packed ({packed}), which was not asked for"
             )));
         }
-        if self.at > from && !self.tag.is_same(&tag) {
-            return Err(Failure::lasting(CHANGED));
+        if self.at > from {
+            match self.tag.compare(&tag) {
+                Some(true) => {}
+                Some(false) => return Err(Failure::lasting(CHANGED)),
+                None => return Err(Failure::lasting(UNSURE)),
+            }
         }
         let length = header("content-length").and_then(|length| length.trim().parse::<u64>().ok());
         let mut skipped = 0;
@@ -198,7 +217,9 @@ impl Download {
             if range.total.is_some() && self.total.is_some() && range.total != self.total {
                 return Err(Failure::lasting(CHANGED));
             }
-            self.total = range.total.or(self.total);
+            // Without a total, an open range ends with the file.
+            let end = to.is_none().then_some(range.last + 1);
+            self.total = range.total.or(self.total).or(end);
             self.ranged = true;
         } else {
             if self.total.is_some() && length.is_some() && length != self.total {
@@ -328,6 +349,9 @@ fn skip(body: &mut impl Read, bytes: u64) -> Result<(), Failure> {
 /// The reason if a file is another one than it was when its first bytes came.
 pub(super) const CHANGED: &str = "was changed on its server while it was read";
 
+/// The reason if nothing says whether a file is still the same.
+pub(super) const UNSURE: &str = "broke off, and its server does not say if it is the same file now";
+
 /// A broken connection in words.
 fn words(error: &io::Error) -> String {
     if is_timeout(error) {
@@ -347,6 +371,7 @@ impl Read for Download {
 #[derive(Debug, PartialEq, Eq)]
 struct ContentRange {
     first: u64,
+    last: u64,
     total: Option<u64>,
 }
 
@@ -356,7 +381,11 @@ impl ContentRange {
         let (first, last) = range.split_once('-')?;
         let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
         let total = total.trim().parse().ok();
-        (first <= last && total.is_none_or(|total| last < total)).then_some(Self { first, total })
+        (first <= last && total.is_none_or(|total| last < total)).then_some(Self {
+            first,
+            last,
+            total,
+        })
     }
 }
 
@@ -366,9 +395,9 @@ mod tests {
 
     #[test]
     fn ranges_are_read() {
-        let range = |first, total| Some(ContentRange { first, total });
-        assert_eq!(ContentRange::parse("bytes 0-99/1234"), range(0, Some(1234)));
-        assert_eq!(ContentRange::parse("bytes 5-9/*"), range(5, None));
+        let range = |first, last, total| Some(ContentRange { first, last, total });
+        assert_eq!(ContentRange::parse("bytes 0-99/1234"), range(0, 99, Some(1234)));
+        assert_eq!(ContentRange::parse("bytes 5-9/*"), range(5, 9, None));
         for wrong in ["", "bytes */9", "bytes 9-5/10", "bytes 0-9/9", "items 0-1/9", "bytes 0-1"] {
             assert_eq!(ContentRange::parse(wrong), None, "{wrong}");
         }
@@ -383,8 +412,10 @@ mod tests {
         let known = tag(Some("\"1\""), Some("Mon"));
         assert_eq!(known.if_range(), Some("\"1\""));
         assert_eq!(tag(Some("W/\"1\""), Some("Mon")).if_range(), Some("Mon"));
-        assert!(known.is_same(&tag(Some("\"1\""), Some("Tue"))), "the tag decides");
-        assert!(!known.is_same(&tag(Some("\"2\""), Some("Mon"))));
-        assert!(!known.is_same(&tag(None, Some("Tue"))) && known.is_same(&Tag::default()));
+        let same = known.compare(&tag(Some("\"1\""), Some("Tue")));
+        assert_eq!(same, Some(true), "the tag decides");
+        assert!(known.differs(&tag(Some("\"2\""), Some("Mon"))));
+        assert!(known.differs(&tag(None, Some("Tue"))));
+        assert_eq!(known.compare(&Tag::default()), None);
     }
 }

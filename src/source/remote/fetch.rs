@@ -11,16 +11,22 @@ use std::io::{self, BufReader, Cursor, Read, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::address::Address;
-use super::download::{CHANGED, Download, Wanted};
+use super::download::{CHANGED, Download, Tag, UNSURE, Wanted};
 use super::options::WebOptions;
 use super::ranged::Ranged;
 use super::web::{Failure, Web};
 use crate::source::archive::{self, Listing, Span};
 use crate::source::content::{Content, behind_header, unpacked};
 
+/// The most bytes of the directory of a zip that is read where it lies.
+const MAX_DIRECTORY: u64 = 1 << 30;
+/// How often a file is begun anew.
+const MAX_ANEW: usize = 3;
+/// The longest that the list of an archive may take.
+const LONGEST_LIST: Duration = Duration::from_hours(6);
 /// Bytes that are read at a time.
 const CHUNK: u64 = 256 << 10;
 
@@ -39,8 +45,8 @@ impl Fetcher {
 
     /// The file at `address`. Nothing is asked yet.
     pub(in crate::source) fn file(&self, address: Address) -> RemoteFile {
-        let (address, kept) = (Arc::new(address), OnceLock::new());
-        RemoteFile { fetcher: self.clone(), address, kept }
+        let (kept, listed) = (OnceLock::new(), OnceLock::new());
+        RemoteFile { fetcher: self.clone(), address: Arc::new(address), kept, listed }
     }
 }
 
@@ -50,6 +56,8 @@ pub struct RemoteFile {
     address: Arc<Address>,
     /// The temporary file that it was brought into.
     kept: OnceLock<Mutex<File>>,
+    /// The version of the archive that was listed.
+    listed: OnceLock<Tag>,
 }
 
 /// One address is one file.
@@ -124,16 +132,18 @@ impl RemoteFile {
         let begin = || Download::begin(&self.fetcher.web, &self.address, wanted.clone());
         let mut download = begin()?;
         let mut bytes = Vec::new();
-        let mut again = true;
+        let mut times = 0;
         loop {
             let total = download.total();
             if total.is_some_and(|total| total > most) {
                 return Err(Failure::lasting(too_large(total, most)));
             }
             match read_counted(&mut download, &mut bytes, most, waiting) {
-                // It may be whole now.
-                Err(failure) if again && failure.reason == CHANGED => {
-                    again = false;
+                // From the beginning, it may come whole.
+                Err(failure)
+                    if times < MAX_ANEW && [CHANGED, UNSURE].contains(&&*failure.reason) =>
+                {
+                    times += 1;
                     bytes.clear();
                     download = begin()?;
                 }
@@ -175,6 +185,9 @@ impl RemoteFile {
         }
         let mut bytes = Vec::new();
         if let Some(kept) = self.kept.get() {
+            if !(waiting.count)(length) {
+                return Err(stopped());
+            }
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
             let read = kept.seek(SeekFrom::Start(from));
             let read = read.and_then(|_| (&mut *kept).take(length).read_to_end(&mut bytes));
@@ -189,6 +202,9 @@ impl RemoteFile {
         if !download.is_ranged() {
             return Err(Failure::lasting("the server gives no parts of files (Range) any more"));
         }
+        if self.listed.get().is_some_and(|listed| listed.differs(download.tag())) {
+            return Err(Failure::lasting("was changed on its server since it was listed"));
+        }
         read_counted(&mut download, &mut bytes, length, waiting)?;
         Ok(bytes)
     }
@@ -201,16 +217,22 @@ impl RemoteFile {
     /// Why it cannot be read, in words.
     pub(in crate::source) fn list(&self) -> Result<Listing, String> {
         let web = &self.fetcher.web;
-        let wanted = Wanted { tries_ranges: true, ..Wanted::default() };
+        if !self.options().archives {
+            return Err("an archive on the web is not watched".to_owned());
+        }
+        let deadline = Instant::now().checked_add(LONGEST_LIST);
+        let wanted = Wanted { deadline, tries_ranges: true, ..Wanted::default() };
         let download =
             Download::begin(web, &self.address, wanted).map_err(|failure| failure.reason)?;
+        let _ = self.listed.set(download.tag().clone());
         let is_zip = archive::has_extension(Path::new(self.address.path()), "zip");
         let size = download.total().filter(|_| download.is_ranged());
         let room = self.options().max_temporary;
         let free = room.saturating_sub(self.fetcher.temporary.load(Ordering::Relaxed));
         match size {
             Some(size) if is_zip || size > free => {
-                let ranged = Ranged::of(web, &self.address, size, download);
+                let budget = if is_zip { MAX_DIRECTORY } else { u64::MAX };
+                let ranged = Ranged::of(web, &self.address, size, budget, download);
                 archive::list_in(ranged, is_zip).map_err(|error| error.to_string())
             }
             _ => {
@@ -276,9 +298,11 @@ fn read_counted(
         if read == 0 {
             return Ok(());
         }
+        let began = Instant::now();
         if !(waiting.count)(read as u64) {
             return Err(stopped());
         }
+        download.excuse(began.elapsed());
     }
 }
 

@@ -13,6 +13,8 @@ pub struct WebOptions {
     pub max_bytes: u64,
     /// The most bytes of archives that are kept in temporary files, all together.
     pub max_temporary: u64,
+    /// Whether archives are read: each listing of one asks for it again.
+    pub archives: bool,
     /// The longest that an image may take, all tries together, and an archive may bring next to
     /// nothing.
     pub longest: Duration,
@@ -29,6 +31,7 @@ impl Default for WebOptions {
             offline: false,
             max_bytes: MAX_BYTES,
             max_temporary: 8 << 30,
+            archives: true,
             longest: Duration::from_mins(10),
             pause: Duration::from_millis(500),
         }

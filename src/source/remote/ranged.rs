@@ -8,7 +8,7 @@ use std::io::{self, BufRead, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use super::address::Address;
-use super::download::{Download, Wanted};
+use super::download::{Download, Tag, Wanted};
 use super::web::Web;
 
 /// Bytes in the buffer.
@@ -21,6 +21,9 @@ pub(super) struct Ranged {
     web: Arc<Web>,
     address: Arc<Address>,
     size: u64,
+    tag: Tag,
+    /// How many bytes it may still read.
+    budget: u64,
     at: u64,
     /// Bytes of the file from `start` on.
     block: Vec<u8>,
@@ -35,9 +38,12 @@ impl Ranged {
         web: &Arc<Web>,
         address: &Arc<Address>,
         size: u64,
+        budget: u64,
         download: Download,
     ) -> Self {
         Self {
+            tag: download.tag().clone(),
+            budget,
             web: Arc::clone(web),
             address: Arc::clone(address),
             size,
@@ -64,7 +70,10 @@ impl Ranged {
         };
         let skipped = self.at - download.at();
         io::copy(&mut (&mut download).take(skipped), &mut io::sink())?;
-        if download.at() != self.at || download.total().is_some_and(|total| total != self.size) {
+        if download.at() != self.at
+            || download.total().is_some_and(|total| total != self.size)
+            || download.tag().differs(&self.tag)
+        {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(self.download.insert(download))
@@ -80,7 +89,11 @@ impl BufRead for Ranged {
             if self.at < self.size {
                 let mut block = std::mem::take(&mut self.block);
                 self.download()?.take(BLOCK as u64).read_to_end(&mut block)?;
+                let read = block.len() as u64;
                 self.block = block;
+                self.budget = self.budget.checked_sub(read).ok_or_else(|| {
+                    io::Error::other("its directory is larger than any archive's of images")
+                })?;
             }
         }
         Ok(&self.block[(self.at - self.start) as usize..])

@@ -54,7 +54,19 @@ const SCHEMES: [Scheme; 7] = [
         ],
     },
     // Alibaba Cloud OSS V4: "Include a V4 signature in a URL".
-    Scheme { marks: &["x-oss-signature"], prefixes: &["x-oss-"], names: &[] },
+    Scheme {
+        marks: &["x-oss-signature"],
+        prefixes: &[],
+        names: &[
+            "x-oss-signature-version",
+            "x-oss-credential",
+            "x-oss-date",
+            "x-oss-expires",
+            "x-oss-additional-headers",
+            "x-oss-signature",
+            "x-oss-security-token",
+        ],
+    },
     // Tencent Cloud COS: "Request signature".
     Scheme { marks: &["q-signature"], prefixes: &["q-"], names: &["x-cos-security-token"] },
 ];
@@ -96,7 +108,10 @@ mod tests {
             ("Expires=1&Signature=x~_&Key-Pair-Id=K", ""),
             ("Policy=p&Signature=x&Key-Pair-Id=K&w=640", "w=640"),
             ("sv=2024-11-04&st=1&se=2&sr=b&sp=r&sig=x%3D&snapshot=3", "snapshot=3"),
-            ("x-oss-signature-version=4&x-oss-signature=1&x-oss-process=resize", ""),
+            (
+                "x-oss-signature-version=4&x-oss-signature=1&x-oss-process=resize",
+                "x-oss-process=resize",
+            ),
             ("q-sign-algorithm=sha1&q-ak=A&q-signature=1&x=1", "x=1"),
             // The same names without a signature say which file is meant.
             ("sp=1&se=2&sr=3", "sp=1&se=2&sr=3"),

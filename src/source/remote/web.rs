@@ -78,12 +78,12 @@ impl Web {
     }
 
     /// Asks for `address` with these headers, and follows redirects. A response of status 200 or
-    /// 206, whose body comes within `longest`.
+    /// 206, whose body comes before `deadline`.
     pub(super) fn get(
         &self,
         address: &Address,
         headers: &[(&'static str, String)],
-        longest: Option<Duration>,
+        deadline: Option<Instant>,
     ) -> Result<Response, Failure> {
         let unreadable = |_| Failure::lasting("is no address that can be asked for");
         let named = Url::parse(address.text()).map_err(unreadable)?;
@@ -95,8 +95,12 @@ impl Web {
                 let user = crate::source::percent_decoded(user);
                 headers.push(("authorization", format!("Basic {}", STANDARD.encode(user))));
             }
+            let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return Err(Failure::passing("the server answers with slow redirects"));
+            }
             let client = if is_named { &self.named } else { &self.elsewhere };
-            let response = client.get(&url, &headers, longest).map_err(|error| failure(&error))?;
+            let response = client.get(&url, &headers, left).map_err(|error| failure(&error))?;
             let status = response.status();
             match status.as_u16() {
                 200 | 206 => return Ok(response),

@@ -24,7 +24,7 @@ impl Asked {
 
 /// The server. Files are asked for as `/HOW/NAME`; of `HOW`: `ok` (with ranges), `plain` (without),
 /// `break` (the connection is closed after a third of what is left), `once` (the same, but only the
-/// first time), `short` (fewer bytes than it says, without ranges), `stall`, `drip`, `gzip`, `huge`
+/// first time), `bare` (like `once`, and nothing tells its version), `short` (fewer bytes than it says, without ranges), `stall`, `drip`, `gzip`, `huge`
 /// (says so, sends for ever), `endless` (does not say so), `changed` (another version each time),
 /// `busy` (429 once, with `Retry-After`), `later` (503, with a `Retry-After` of an hour), `500`,
 /// `404`, `403`, `empty`, `to/URL` (a redirect), `loop`.
@@ -139,6 +139,7 @@ fn reply(
     };
     let etag = if how == "changed" { format!("\"{times}\"") } else { "\"1\"".to_owned() };
     let gives_ranges = !matches!(how, "plain" | "short");
+    let tag = if how == "bare" { String::new() } else { format!("ETag: {etag}\r\n") };
     let is_same = asked.header("if-range").is_none_or(|tag| tag == etag);
     let range = asked.header("range").filter(|_| gives_ranges && is_same);
     let range = range.and_then(|range| range.strip_prefix("bytes=")?.split_once('-'));
@@ -151,19 +152,19 @@ fn reply(
                 return head("416 Range Not Satisfiable", "Content-Length: 0\r\n");
             }
             let range = format!("Content-Range: bytes {first}-{}/{length}\r\n", end - 1);
-            let more = format!("{range}ETag: {etag}\r\nContent-Length: {}\r\n", end - first);
+            let more = format!("{range}{tag}Content-Length: {}\r\n", end - first);
             head("206 Partial Content", &more)?;
             &bytes[first..end]
         }
         None => {
             let said = if how == "short" { length + 9 } else { length };
-            head("200 OK", &format!("ETag: {etag}\r\nContent-Length: {said}\r\n"))?;
+            head("200 OK", &format!("{tag}Content-Length: {said}\r\n"))?;
             &bytes[..]
         }
     };
     match how {
         "break" | "changed" => stream.write_all(&body[..body.len().div_ceil(3)]),
-        "once" if times == 1 => stream.write_all(&body[..body.len() / 2]),
+        "once" | "bare" if times == 1 => stream.write_all(&body[..body.len() / 2]),
         "stall" => {
             stream.write_all(&body[..body.len() / 2])?;
             thread::sleep(Duration::from_secs(20));
