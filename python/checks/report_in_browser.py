@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 import synthetic_run
-from playwright.sync_api import BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 LOAD_SECONDS = 2.0
 FILTER_MILLISECONDS = 200.0
@@ -50,7 +50,7 @@ def main() -> None:
         report = out / "run" / "report" / "index.html"
         check_page(browser.new_context(viewport={"width": 1440, "height": 1000}), report, out / "run")
         if arguments.screenshots:
-            take_screenshots(browser, report, arguments.screenshots)
+            take_screenshots(browser, report, arguments.screenshots, {"phone": (390, 844)})
         browser.close()
 
 
@@ -183,19 +183,21 @@ def check_keyboard(page: Page) -> None:
     print("keyboard: next, previous, rows, large view, pages, boxes, search, help")
 
 
-def take_screenshots(browser, report: Path, folder: Path) -> None:
-    """Pictures to look at: light, dark, phone, large view."""
+def take_screenshots(browser: Browser, page_file: Path, folder: Path, narrow: dict[str, tuple[int, int]]) -> None:
+    """Pictures to look at: light, dark, the NARROW screen of that name and size, and the large view of each."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name, scheme, size in (("light", "light", (1440, 1000)), ("dark", "dark", (1440, 1000)), ("phone", "light", (390, 844))):
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
+    wide = (1440, 1000)
+    for name, (width, height) in {"light": wide, "dark": wide, **narrow}.items():
+        scheme = "dark" if name == "dark" else "light"
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         page = context.new_page()
-        page.goto(report.as_uri())
+        page.goto(page_file.as_uri())
         page.wait_for_load_state("networkidle")
         page.screenshot(path=folder / f"{name}.png")
         page.locator("#grid .card button").nth(3).click()
         page.wait_for_timeout(500)
         page.screenshot(path=folder / f"{name}-view.png")
-        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], "nothing is wider than the screen"
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing is wider than the screen"
         context.close()
 
 

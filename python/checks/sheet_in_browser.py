@@ -21,7 +21,7 @@ from pathlib import Path
 
 import synthetic_run
 from playwright.sync_api import BrowserContext, Page, sync_playwright
-from report_in_browser import FILTER_MILLISECONDS, LOAD_SECONDS, PAGE, TIMED_FILTER, watched_page
+from report_in_browser import FILTER_MILLISECONDS, LOAD_SECONDS, PAGE, TIMED_FILTER, take_screenshots, watched_page
 
 RUBRIC = Path(__file__).resolve().parents[2] / "pipelines" / "sdxl-critique.toml"
 LEVELS = ["bad", "poor", "fair", "good", "excellent"]
@@ -52,7 +52,7 @@ def main() -> None:
         check_page(browser.new_context(viewport={"width": 1440, "height": 1000}), sheet, out / "run")
         check_saved_in_run(browser.new_context(viewport={"width": 1440, "height": 1000}), arguments.gemscope, out / "run", arguments.screenshots)
         if arguments.screenshots:
-            take_screenshots(browser, sheet, arguments.screenshots)
+            take_screenshots(browser, sheet, arguments.screenshots, {"narrow": (900, 1000)})
         browser.close()
 
 
@@ -309,22 +309,6 @@ def check_keyboard(page: Page) -> None:
         page.keyboard.press(key)
         assert page.locator(control).is_visible()
         page.keyboard.press("Escape")
-
-
-def take_screenshots(browser, sheet: Path, folder: Path) -> None:
-    """Pictures to look at: light, dark, narrow, large view."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, scheme, size in (("light", "light", (1440, 1000)), ("dark", "dark", (1440, 1000)), ("narrow", "light", (900, 1000))):
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, color_scheme=scheme)
-        page = context.new_page()
-        page.goto(sheet.as_uri())
-        page.wait_for_load_state("networkidle")
-        page.screenshot(path=folder / f"{name}.png")
-        page.locator("#grid .card button").nth(3).click()
-        page.wait_for_timeout(500)
-        page.screenshot(path=folder / f"{name}-view.png")
-        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], "nothing is wider than the screen"
-        context.close()
 
 
 if __name__ == "__main__":

@@ -35,8 +35,8 @@ fn has_mark(bytes: &[u8]) -> bool {
     matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..] | [0xef, 0xbb, 0xbf, ..])
 }
 
-/// What stands behind `encoding` in `<?xml ... ?>`.
-fn declared_encoding(bytes: &[u8]) -> Option<String> {
+/// What stands behind `encoding` in the `<?xml ... ?>` that a file without a mark begins with.
+pub(crate) fn declared_encoding(bytes: &[u8]) -> Option<String> {
     let head = String::from_utf8_lossy(&bytes[..bytes.len().min(DECLARATION)]).into_owned();
     let declaration = head.trim_start().strip_prefix("<?xml")?.split_once("?>")?.0;
     let (_, value) = declaration.split_once("encoding")?;

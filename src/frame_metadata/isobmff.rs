@@ -50,12 +50,7 @@ fn location(iloc: &[u8], item: usize) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn made(kind: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-        let inside = parts.concat();
-        let length = u32::try_from(inside.len() + 8).unwrap().to_be_bytes();
-        [&length, kind, &inside].concat()
-    }
+    use crate::image::boxes::made;
 
     /// A file with one item, which is EXIF.
     fn file() -> Vec<u8> {

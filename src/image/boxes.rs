@@ -84,3 +84,12 @@ pub(crate) fn items(bytes: &[u8], meta: Range<usize>) -> Vec<Item> {
     };
     read().into_iter().flatten().collect()
 }
+
+/// A box of that kind that holds `parts`.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)] // for tests
+pub(crate) fn made(kind: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let inside = parts.concat();
+    let length = u32::try_from(inside.len() + 8).unwrap().to_be_bytes();
+    [&length, kind, &inside].concat()
+}

@@ -229,13 +229,8 @@ fn without_turning(bytes: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::boxes::made;
     use super::*;
-
-    fn made(kind: &[u8], parts: &[&[u8]]) -> Vec<u8> {
-        let inside = parts.concat();
-        let length = u32::try_from(inside.len() + 8).unwrap().to_be_bytes();
-        [&length, kind, &inside].concat()
-    }
 
     /// A file whose second item is its picture, of 3 by 2 pixels, turned by `irot` and `imir`.
     fn file(irot: u8, imir: u8) -> Vec<u8> {

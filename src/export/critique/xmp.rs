@@ -19,6 +19,7 @@ use super::super::upright::Images;
 use super::super::{ExportError, Run};
 use super::Critique;
 use crate::critique::Verdict;
+use crate::dataset::xml::declared_encoding;
 use crate::files;
 use crate::source::EXTENSIONS;
 
@@ -117,21 +118,14 @@ fn utf_8(bytes: Vec<u8>) -> Result<String, String> {
         [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, b'<', ..] => Some("UTF-32BE".to_owned()),
         [0xff, 0xfe, ..] | [b'<', 0, ..] => Some("UTF-16LE".to_owned()),
         [0xfe, 0xff, ..] | [0, b'<', ..] => Some("UTF-16BE".to_owned()),
-        _ => declared_encoding(&bytes).filter(|label| !label.eq_ignore_ascii_case("UTF-8")),
+        [0xef, 0xbb, 0xbf, text @ ..] | text => {
+            declared_encoding(text).filter(|label| !label.eq_ignore_ascii_case("UTF-8"))
+        }
     };
     match encoding {
         Some(encoding) => Err(format!("it is in {encoding}, and only UTF-8 is edited")),
         None => String::from_utf8(bytes).map_err(|_| "it is not valid UTF-8".to_owned()),
     }
-}
-
-/// What stands behind `encoding` in `<?xml ... ?>`.
-fn declared_encoding(bytes: &[u8]) -> Option<String> {
-    let head = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).strip_prefix(b"<?xml")?;
-    let declaration = head.split(|byte| *byte == b'>').next()?;
-    let declaration = String::from_utf8_lossy(declaration);
-    let (_, value) = declaration.split_once("encoding")?;
-    value.split(['"', '\'']).nth(1).map(ToOwned::to_owned)
 }
 
 fn new(rating: &str, label: &str) -> String {
