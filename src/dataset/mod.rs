@@ -314,8 +314,7 @@ pub fn write(
 ) -> Result<(Vec<PathBuf>, usize), DatasetError> {
     let ids = coco::Ids { from: options.ids_from };
     if format == Format::Coco {
-        let text = coco::text(dataset, |_| true, ids, remarks)
-            .map_err(|error| DatasetError::io(out)(error.into()))?;
+        let numbered = coco::Numbered::of(dataset, ids, remarks);
         let keeps = Keeps {
             ids: true,
             areas: true,
@@ -327,7 +326,7 @@ pub fn write(
             ..Keeps::default()
         };
         dataset.remark_lost("one COCO file", keeps, remarks);
-        ownership::write_new_file(out, text.as_bytes(), options.adopt)?;
+        ownership::write_new_file(out, options.adopt, &|sink| numbered.write(|_| true, sink))?;
         return Ok((vec![out.to_owned()], 0));
     }
     let directory = OutputDirectory::open_new(out, &[], options.adopt)?;

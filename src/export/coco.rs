@@ -44,7 +44,7 @@ pub(super) fn write(
     let points = || images.iter().flat_map(|(record, _)| &record.points);
     let keypoints: Vec<Map<String, Value>> = points().map(keypoints_of).collect();
     let of_points = skeleton();
-    let mut instances = WrittenInstances::new("Made by gemscope");
+    let mut instances = WrittenInstances::new("Made by gemscope", Vec::new(), Vec::new());
     if let Info::Own { models, .. } = &mut instances.info {
         *models = Some(&input.run.models);
     }

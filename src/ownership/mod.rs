@@ -42,12 +42,12 @@
 
 mod list;
 mod lock;
+mod new_file;
 mod staging;
 
 use std::collections::{HashMap, HashSet};
-use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata, TryLockError};
-use std::io::{self, ErrorKind, Read as _, Seek as _, Write as _};
+use std::fs::{self, Metadata};
+use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -57,11 +57,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use thiserror::Error;
 
-use crate::{digest, files};
+use crate::files;
 pub(crate) use list::FileList;
 use list::{Content, WrittenList};
 pub use lock::Holder;
 use lock::{Lock, LockAttempt};
+pub use new_file::write_new_file;
 use staging::Made;
 pub(crate) use staging::Staging;
 
@@ -585,73 +586,6 @@ pub(crate) fn others(path: &Path) -> io::Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
-}
-
-/// Writes a file that must not be there yet, into a folder of the user's; one with the same bytes
-/// may. With `adopt`, another one is replaced.
-///
-/// It is written as `.NAME.gemscope-part` first. A part that a killed process left is gone on with
-/// if its bytes are the first of these.
-///
-/// # Errors
-/// [`OwnershipError::InTheWay`] for another file, [`OwnershipError::InUse`] if a second process
-/// writes the same.
-pub fn write_new_file(path: &Path, bytes: &[u8], adopt: bool) -> Result<(), OwnershipError> {
-    let in_the_way = |path: &Path| OwnershipError::InTheWay { path: path.to_owned(), others: 0 };
-    let is_written = || match looked_at(path).map_err(io_at(path))? {
-        None => Ok(false),
-        Some(metadata) if Content::file(bytes).is_at(path, &metadata).map_err(io_at(path))? => {
-            Ok(true)
-        }
-        Some(metadata) if adopt && !metadata.is_dir() => Ok(false),
-        Some(_) => Err(in_the_way(path)),
-    };
-    let folder = files::folder_of(path);
-    let part = folder.join(part_name(path.file_name().unwrap_or_default()));
-    if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        let reason = io::Error::new(
-            ErrorKind::IsADirectory,
-            "a folder is named, and one file is written: name the file",
-        );
-        return Err(io_at(path)(reason));
-    }
-    // A second process may have been killed once the first was done: its part is still there.
-    if is_written()? && looked_at(&part).map_err(io_at(&part))?.is_none() {
-        return Ok(());
-    }
-    fs::create_dir_all(folder).map_err(io_at(folder))?;
-    let mut file = files::open_to_write(&part).map_err(io_at(&part))?;
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        return Err(OwnershipError::InUse { path: path.to_owned(), holder: None });
-    }
-    let mut begun = Vec::new();
-    file.read_to_end(&mut begun).map_err(io_at(&part))?;
-    let rest = match bytes.strip_prefix(begun.as_slice()) {
-        Some(rest) => rest,
-        None if is_written()? => return Ok(()),
-        None if adopt => {
-            file.set_len(0).and_then(|()| file.rewind()).map_err(io_at(&part))?;
-            bytes
-        }
-        None => return Err(in_the_way(&part)),
-    };
-    file.write_all(rest).and_then(|()| file.sync_all()).map_err(io_at(&part))?;
-    // Another process may have been faster.
-    if is_written()? { fs::remove_file(&part) } else { fs::rename(&part, path) }
-        .map_err(io_at(path))
-}
-
-/// The name of a file's temporary part; for a long one, there is only room for a hash of the file's
-/// name.
-fn part_name(name: &OsStr) -> OsString {
-    const MAX_LENGTH: usize = 255;
-    let mut part = OsString::from(".");
-    part.push(name);
-    part.push(".gemscope-part");
-    if part.len() > MAX_LENGTH {
-        part = format!(".{:016x}.gemscope-part", digest::number(name.as_encoded_bytes())).into();
-    }
-    part
 }
 
 #[cfg(test)]

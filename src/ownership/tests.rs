@@ -228,28 +228,3 @@ fn a_new_directory_is_empty_or_of_gemscope() {
     write(&dir.path().join("of-before/crops/a"), "1");
     drop(open("of-before", false).unwrap());
 }
-
-#[test]
-fn a_new_file_is_written_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("deep/a.json");
-    write_new_file(&path, b"one", false).unwrap();
-    write_new_file(&path, b"one", false).unwrap();
-    assert!(matches!(write_new_file(&path, b"two", false), Err(OwnershipError::InTheWay { .. })));
-    write_new_file(&path, b"two", true).unwrap();
-    write(&dir.path().join("deep/.a.json.gemscope-part"), "tw");
-    write_new_file(&path, b"two", false).unwrap();
-    assert!(
-        !dir.path().join("deep/.a.json.gemscope-part").exists(),
-        "of a second process that was killed"
-    );
-    // A killed process left a part of the same file; somebody has a file of that name.
-    let other = dir.path().join("b.json");
-    write(&dir.path().join(".b.json.gemscope-part"), "th");
-    write_new_file(&other, b"three", false).unwrap();
-    assert_eq!((read(&path), read(&other)), ("two".into(), "three".into()));
-    fs::remove_file(&other).unwrap();
-    write(&dir.path().join(".b.json.gemscope-part"), "mine");
-    assert!(write_new_file(&other, b"three", false).is_err());
-    assert_eq!(read(dir.path().join(".b.json.gemscope-part")), "mine");
-}

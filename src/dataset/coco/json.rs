@@ -1,16 +1,14 @@
-//! The JSON of COCO instances and results, as it is read and as it is written.
+//! The JSON of COCO instances and results, as it is read.
 //!
 //! The format is that of cocodataset.org/#format-data: boxes are `[x, y, width, height]` in pixels.
-//! What is read may lack any field and have more; what is written has them all.
+//! Any field may be missing, and there may be more.
 
-use std::borrow::Cow;
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Map, Value};
 
 use super::super::model::Outline;
-use crate::record::{AnswerStatus, BBox};
 
 /// An id: a whole number or a string. `7`, `7.0` and `"7"` are the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -393,10 +391,58 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
+/// A list of millions, in pieces: the memory of those that are read out of it is free for others.
+pub(super) struct Pieces<T>(Vec<Vec<T>>);
+
+impl<T> Pieces<T> {
+    /// The most elements of a piece.
+    const LENGTH: usize = 4096;
+
+    pub(super) fn len(&self) -> usize {
+        self.0.iter().map(Vec::len).sum()
+    }
+}
+
+impl<T> IntoIterator for Pieces<T> {
+    type Item = T;
+    type IntoIter = std::iter::Flatten<std::vec::IntoIter<Vec<T>>>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter().flatten()
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Pieces<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor<T>(std::marker::PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> de::Visitor<'de> for Visitor<T> {
+            type Value = Pieces<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+            fn visit_seq<A: de::SeqAccess<'de>>(
+                self,
+                mut list: A,
+            ) -> Result<Self::Value, A::Error> {
+                let (mut pieces, mut piece) = (Vec::new(), Vec::new());
+                while let Some(element) = list.next_element()? {
+                    piece.push(element);
+                    if piece.len() == Pieces::<T>::LENGTH {
+                        pieces.push(std::mem::take(&mut piece));
+                    }
+                }
+                pieces.push(piece);
+                Ok(Pieces(pieces))
+            }
+        }
+        deserializer.deserialize_seq(Visitor(std::marker::PhantomData))
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct RawInstances {
     pub(super) images: Option<Vec<RawImage>>,
-    pub(super) annotations: Option<Vec<RawAnnotation>>,
+    pub(super) annotations: Option<Pieces<RawAnnotation>>,
     pub(super) categories: Option<Vec<RawCategory>>,
     pub(super) info: Option<Value>,
     pub(super) licenses: Option<Value>,
@@ -471,133 +517,6 @@ pub struct Category {
     /// COCO's name for what it belongs to.
     #[serde(default)]
     pub supercategory: String,
-}
-
-/// A file of instances.
-#[derive(Clone, Serialize)]
-pub(crate) struct WrittenInstances<'d> {
-    pub(crate) info: Info<'d>,
-    pub(crate) licenses: Cow<'d, Value>,
-    pub(crate) images: Vec<WrittenImage<'d>>,
-    pub(crate) annotations: Vec<WrittenAnnotation<'d>>,
-    pub(crate) categories: Vec<WrittenCategory<'d>>,
-}
-
-impl WrittenInstances<'_> {
-    /// A file without an image that says of itself what `description` says.
-    pub(crate) fn new(description: &'static str) -> Self {
-        let version = env!("CARGO_PKG_VERSION");
-        Self {
-            info: Info::Own { description, version, models: None },
-            licenses: Cow::Owned(Value::Array(Vec::new())),
-            images: Vec::new(),
-            annotations: Vec::new(),
-            categories: Vec::new(),
-        }
-    }
-}
-
-/// The maker of the file.
-#[derive(Clone, Serialize)]
-#[serde(untagged)]
-pub(crate) enum Info<'d> {
-    Own {
-        description: &'static str,
-        version: &'static str,
-        /// The model of each run. Not part of COCO.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        models: Option<&'d [String]>,
-    },
-    /// What the file said that it was read from.
-    Read(&'d Value),
-}
-
-#[derive(Clone, Serialize)]
-pub(crate) struct WrittenImage<'d> {
-    pub(crate) id: u64,
-    pub(crate) file_name: &'d str,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    /// Not part of COCO; readers ignore what they do not know.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) status: Option<AnswerStatus>,
-    #[serde(flatten)]
-    pub(crate) more: Option<&'d Map<String, Value>>,
-}
-
-#[derive(Clone, Serialize)]
-pub(crate) struct WrittenAnnotation<'d> {
-    pub(crate) id: u64,
-    pub(crate) image_id: u64,
-    category_id: u64,
-    bbox: [f64; 4],
-    pub(crate) area: f64,
-    pub(crate) iscrowd: u8,
-    pub(crate) segmentation: WrittenOutline<'d>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) score: Option<f64>,
-    #[serde(flatten)]
-    pub(crate) more: Option<&'d Map<String, Value>>,
-}
-
-impl WrittenAnnotation<'_> {
-    /// A single object whose area is that of its box.
-    pub(crate) fn new(id: u64, image_id: u64, category_id: u64, bbox: &BBox) -> Self {
-        let (bbox, area) = (xywh(bbox), bbox.area());
-        let (segmentation, score, more) = (WrittenOutline(None), None, None);
-        Self { id, image_id, category_id, bbox, area, iscrowd: 0, segmentation, score, more }
-    }
-}
-
-/// An outline as COCO has it; an empty list if there is none.
-#[derive(Clone, Copy)]
-pub(crate) struct WrittenOutline<'d>(pub(crate) Option<&'d Outline>);
-
-impl Serialize for WrittenOutline<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            None => serializer.collect_seq(std::iter::empty::<f64>()),
-            Some(Outline::Polygons(polygons)) => polygons.serialize(serializer),
-            Some(Outline::Mask(mask)) => mask.serialize(serializer),
-        }
-    }
-}
-
-#[derive(Clone, Serialize)]
-pub(crate) struct WrittenCategory<'d> {
-    pub(crate) id: u64,
-    pub(crate) name: &'d str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) supercategory: Option<&'d str>,
-    #[serde(flatten)]
-    pub(crate) more: Option<&'d Map<String, Value>>,
-}
-
-impl<'d> From<&'d Category> for WrittenCategory<'d> {
-    fn from(category: &'d Category) -> Self {
-        let supercategory = Some(category.supercategory.as_str());
-        Self { id: category.id, name: &category.name, supercategory, more: None }
-    }
-}
-
-/// One element of a results file.
-#[derive(Serialize)]
-pub(crate) struct WrittenResult {
-    image_id: u64,
-    category_id: u64,
-    bbox: [f64; 4],
-    score: f64,
-}
-
-impl WrittenResult {
-    /// A box of an image and a category.
-    pub(crate) fn new(image_id: u64, category_id: u64, bbox: &BBox, score: f64) -> Self {
-        Self { image_id, category_id, bbox: xywh(bbox), score }
-    }
-}
-
-fn xywh(bbox: &BBox) -> [f64; 4] {
-    [bbox.x0, bbox.y0, bbox.width(), bbox.height()]
 }
 
 #[cfg(test)]

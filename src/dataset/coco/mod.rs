@@ -9,13 +9,12 @@ mod json;
 mod read;
 pub(super) mod roboflow;
 mod write;
+mod written;
 
+pub(crate) use json::RawResult;
 pub use json::{Category, Id};
-pub(crate) use json::{
-    Info, RawResult, WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult,
-};
 pub(super) use read::read;
 pub use read::{Annotation, CategoryEntry, ImageEntry, Instances};
 pub(crate) use read::{checked_bbox, parse_json};
-pub(crate) use write::Ids;
-pub(super) use write::text;
+pub(crate) use write::{Ids, Numbered};
+pub(crate) use written::{Info, WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult};

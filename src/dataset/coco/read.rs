@@ -297,7 +297,8 @@ impl Instances {
             fields: fields.collect(),
         };
         let mut mended = Mended::default();
-        let mut ids = HashSet::new();
+        let mut ids: Vec<u64> = Vec::with_capacity(annotations.len());
+        let mut odd_ids: HashSet<Id> = HashSet::new();
         for (annotation, number) in annotations.into_iter().zip(1_usize..) {
             let what = annotation.id.as_ref().map_or_else(
                 || format!("the annotation in place {number} (without an id)"),
@@ -305,10 +306,11 @@ impl Instances {
             );
             let id = annotation.id.as_ref().and_then(Id::number);
             checked.odd_ids += usize::from(annotation.id.is_some() && id.is_none());
-            let taken = annotation.id.clone().is_some_and(|id| !ids.insert(id));
+            let odd_id = annotation.id.clone().filter(|id| id.number().is_none());
             match checked_annotation(annotation, &image_places, &category_places, &mut mended) {
                 Ok(annotation) => {
-                    mended.same_id += usize::from(taken);
+                    ids.extend(id);
+                    mended.same_id += usize::from(odd_id.is_some_and(|id| !odd_ids.insert(id)));
                     checked.annotations.push(Annotation { id, ..annotation });
                 }
                 Err((kind, problem)) => {
@@ -316,6 +318,10 @@ impl Instances {
                 }
             }
         }
+        let numbers = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        mended.same_id += numbers - ids.len();
         mended.remark(path, reading.remarks);
         Ok(checked)
     }
@@ -600,6 +606,14 @@ pub(in super::super) fn dataset(
             file,
             more: (!entry.more.is_empty()).then(|| Box::new(entry.more)),
         });
+    }
+    // Lists that grow have room that nobody needs.
+    let mut counts = vec![0; places.len()];
+    instances.annotations.iter().for_each(|annotation| counts[annotation.image] += 1);
+    for (place, count) in places.iter().zip(counts) {
+        if let Some(place) = *place {
+            images[place].objects.reserve_exact(count);
+        }
     }
     for annotation in instances.annotations {
         let Some(place) = places[annotation.image] else {

@@ -12,7 +12,7 @@ use super::super::reading::Reading;
 use super::super::writing::{Put, Written};
 use super::super::{CocoFields, Dataset, DatasetError, Image, Split, Splits};
 use super::read::{self, Instances};
-use super::write::{Ids, text};
+use super::write::{Ids, Numbered};
 
 /// The file in the folder of each split.
 pub(in super::super) const FILE: &str = "_annotations.coco.json";
@@ -138,19 +138,14 @@ pub(in super::super) fn write(
     }
     let parts: Vec<Split> = dataset.images.iter().map(split_of).collect();
     number_categories(&mut dataset, ids, remarks);
-    let ids = Ids { from: None };
+    let numbered = Numbered::of(&dataset, Ids { from: None }, remarks);
     let mut written = Written::default();
     for split in Split::ALL.into_iter().filter(|split| parts.contains(split)) {
-        let mut said = Vec::new();
         let wanted = |image: &Image| split_of(image) == split;
         let file = format!("{}/{FILE}", folder_of(split));
-        let text = text(&dataset, wanted, ids, &mut said)
-            .map_err(|error| DatasetError::io(Path::new(&file))(error.into()))?;
-        put(&file, text.as_bytes())?;
-        // Of every file the same, since ids are those of the whole set.
-        if written.first.is_empty() {
-            remarks.append(&mut said);
-        }
+        let mut text = Vec::new();
+        numbered.write(wanted, &mut text).map_err(DatasetError::io(Path::new(&file)))?;
+        put(&file, &text)?;
         written.first.push(file);
     }
     let place = |image: &Image| format!("{}/{}", folder_of(split_of(image)), image.name);

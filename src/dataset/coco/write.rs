@@ -1,16 +1,15 @@
 //! A data set as COCO instances.
+//!
+//! In: a data set. Out: the JSON, written entry by entry: a file of a gigabyte is never in memory.
 
 use std::borrow::Cow;
-
-use serde::ser::Error as _;
+use std::io::Write;
 
 use super::super::{Dataset, Image};
-use super::json::{
-    Info, WrittenAnnotation, WrittenCategory, WrittenImage, WrittenInstances, WrittenOutline,
+use super::written::{
+    InTurn, Info, WrittenAnnotation, WrittenCategory, WrittenImage, WrittenInstances,
+    WrittenOutline,
 };
-
-/// Bytes of an image or an annotation, more than most have.
-const ROOM: usize = 512;
 
 /// How a COCO file counts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -19,39 +18,57 @@ pub(crate) struct Ids {
     pub(crate) from: Option<u64>,
 }
 
-/// The ids of a list: those that it has, or numbers from 1 if one has none, or if one is there
-/// twice.
-fn ids_of(
-    known: impl Iterator<Item = Option<u64>>,
-    what: &str,
-    ids: Ids,
-    remarks: &mut Vec<String>,
-) -> Vec<u64> {
-    let known: Vec<Option<u64>> = known.collect();
-    let count = known.len() as u64;
-    if let Some(from) = ids.from {
-        return (from..from + count).collect();
+/// The ids of a list.
+#[derive(Debug, Clone, Copy)]
+enum Numbering {
+    /// Those that its entries have.
+    Own,
+    /// Numbers from this one on.
+    From(u64),
+}
+
+impl Numbering {
+    /// The own ids, or numbers from 1 if an entry has none, or if an id is there twice.
+    fn of(
+        known: impl Iterator<Item = Option<u64>>,
+        what: &str,
+        ids: Ids,
+        remarks: &mut Vec<String>,
+    ) -> Self {
+        if let Some(from) = ids.from {
+            return Self::From(from);
+        }
+        let mut count = 0;
+        let mut own: Vec<u64> = known.inspect(|_| count += 1).flatten().collect();
+        let with_id = own.len();
+        own.sort_unstable();
+        own.dedup();
+        if with_id == count && own.len() == count {
+            return Self::Own;
+        }
+        if with_id == count {
+            remarks.push(format!(
+                "{} ids of {what} are there twice: all of them are numbered anew, from 1",
+                count - own.len()
+            ));
+        } else if with_id > 0 {
+            remarks.push(format!(
+                "{} of {count} {what} have no id that is a whole number: all are numbered anew, \
+                 from 1",
+                count - with_id
+            ));
+        }
+        Self::From(1)
     }
-    let own: Vec<u64> = known.iter().flatten().copied().collect();
-    let mut sorted = own.clone();
-    sorted.sort_unstable();
-    sorted.dedup();
-    if own.len() == known.len() && sorted.len() == own.len() {
-        return own;
+
+    /// The id of the entry at `place`, whose own is `own`.
+    fn id(self, place: usize, own: Option<u64>) -> u64 {
+        match (self, own) {
+            (Self::Own, Some(own)) => own,
+            (Self::Own, None) => place as u64 + 1,
+            (Self::From(first), _) => first + place as u64,
+        }
     }
-    if own.len() == known.len() {
-        remarks.push(format!(
-            "{} ids of {what} are there twice: all of them are numbered anew, from 1",
-            own.len() - sorted.len()
-        ));
-    } else if !own.is_empty() {
-        remarks.push(format!(
-            "{} of {} {what} have no id that is a whole number: all are numbered anew, from 1",
-            known.len() - own.len(),
-            known.len()
-        ));
-    }
-    (1..=count).collect()
 }
 
 /// The ids of the categories.
@@ -64,60 +81,97 @@ pub(crate) fn category_ids(dataset: &Dataset, ids: Ids) -> Vec<u64> {
     }
 }
 
-/// The file of those images of a data set that are `wanted`. Ids are those of the whole set.
-///
-/// # Errors
-/// None that is known: it is plain data.
-pub(crate) fn text(
-    dataset: &Dataset,
-    wanted: impl Fn(&Image) -> bool,
-    ids: Ids,
-    remarks: &mut Vec<String>,
-) -> serde_json::Result<String> {
-    let category_ids = category_ids(dataset, ids);
-    let image_ids = ids_of(dataset.images.iter().map(|image| image.id), "images", ids, remarks);
-    let known = dataset.objects().map(|object| object.id);
-    let mut annotation_ids = ids_of(known, "annotations", ids, remarks).into_iter();
-    let mut instances = WrittenInstances::new("Made by gemscope convert");
-    if let Some(coco) = &dataset.coco {
-        if let Some(info) = coco.file.get("info") {
-            instances.info = Info::Read(info);
-        }
-        if let Some(licenses) = coco.file.get("licenses") {
-            instances.licenses = Cow::Borrowed(licenses);
+/// A data set with the ids that its entries get in COCO files.
+pub(crate) struct Numbered<'d> {
+    dataset: &'d Dataset,
+    categories: Vec<u64>,
+    images: Numbering,
+    annotations: Numbering,
+}
+
+impl<'d> Numbered<'d> {
+    /// The ids of `dataset`; where known ones do not stay, `remarks` says so.
+    pub(crate) fn of(dataset: &'d Dataset, ids: Ids, remarks: &mut Vec<String>) -> Self {
+        let of_images = dataset.images.iter().map(|image| image.id);
+        let of_objects = dataset.objects().map(|object| object.id);
+        Self {
+            dataset,
+            categories: category_ids(dataset, ids),
+            images: Numbering::of(of_images, "images", ids, remarks),
+            annotations: Numbering::of(of_objects, "annotations", ids, remarks),
         }
     }
-    for (image, id) in dataset.images.iter().zip(image_ids) {
-        let own = annotation_ids.by_ref().take(image.objects.len());
-        if !wanted(image) {
-            own.for_each(drop);
-            continue;
+
+    /// Writes the file of those images that are `wanted`. Ids are those of the whole set.
+    ///
+    /// # Errors
+    /// Those of `sink`.
+    pub(crate) fn write(
+        &self,
+        wanted: impl Fn(&Image) -> bool,
+        sink: &mut dyn Write,
+    ) -> std::io::Result<()> {
+        let images = InTurn(|| {
+            let images = self.images().filter(|(image, ..)| wanted(image));
+            images.map(|(image, id, _)| WrittenImage {
+                id,
+                file_name: &image.name,
+                width: image.width,
+                height: image.height,
+                status: None,
+                more: image.more.as_deref(),
+            })
+        });
+        let annotations = InTurn(|| {
+            let images = self.images().filter(|(image, ..)| wanted(image));
+            images.flat_map(|(image, id, first)| self.annotations(image, id, first))
+        });
+        let mut instances = WrittenInstances::new("Made by gemscope convert", images, annotations);
+        if let Some(coco) = &self.dataset.coco {
+            if let Some(info) = coco.file.get("info") {
+                instances.info = Info::Read(info);
+            }
+            if let Some(licenses) = coco.file.get("licenses") {
+                instances.licenses = Cow::Borrowed(licenses);
+            }
         }
-        let file_name = image.name.as_str();
-        let (width, height, more) = (image.width, image.height, image.more.as_deref());
-        instances.images.push(WrittenImage { id, file_name, width, height, status: None, more });
-        for (object, annotation_id) in image.objects.iter().zip(own) {
-            let category_id = category_ids[object.category];
-            let mut annotation =
-                WrittenAnnotation::new(annotation_id, id, category_id, &object.bbox);
+        let fields = self.dataset.coco.as_deref().map(|coco| coco.categories.as_slice());
+        let fields = fields.unwrap_or_default();
+        for (place, (name, &id)) in self.dataset.categories.iter().zip(&self.categories).enumerate()
+        {
+            let more = fields.get(place);
+            let supercategory =
+                more.is_none_or(|more| !more.contains_key("supercategory")).then_some("");
+            instances.categories.push(WrittenCategory { id, name, supercategory, more });
+        }
+        serde_json::to_writer(&mut *sink, &instances)?;
+        sink.write_all(b"\n")
+    }
+
+    /// Every image, its id, and how many objects stand before its own.
+    fn images(&self) -> impl Iterator<Item = (&'d Image, u64, usize)> {
+        let mut before = 0;
+        self.dataset.images.iter().enumerate().map(move |(place, image)| {
+            let first = before;
+            before += image.objects.len();
+            (image, self.images.id(place, image.id), first)
+        })
+    }
+
+    fn annotations(
+        &self,
+        image: &'d Image,
+        image_id: u64,
+        first: usize,
+    ) -> impl Iterator<Item = WrittenAnnotation<'d>> {
+        image.objects.iter().zip(first..).map(move |(object, place)| {
+            let id = self.annotations.id(place, object.id);
+            let category_id = self.categories[object.category];
+            let mut annotation = WrittenAnnotation::new(id, image_id, category_id, &object.bbox);
             (annotation.area, annotation.iscrowd) = (object.area, object.crowd.into());
             annotation.segmentation = WrittenOutline(object.outline.as_deref());
             (annotation.score, annotation.more) = (object.score, object.more.as_deref());
-            instances.annotations.push(annotation);
-        }
+            annotation
+        })
     }
-    let fields = dataset.coco.as_deref().map(|coco| coco.categories.as_slice()).unwrap_or_default();
-    for (place, (name, id)) in dataset.categories.iter().zip(category_ids).enumerate() {
-        let more = fields.get(place);
-        let supercategory =
-            more.is_none_or(|more| !more.contains_key("supercategory")).then_some("");
-        instances.categories.push(WrittenCategory { id, name, supercategory, more });
-    }
-    // A text that grows is copied, and for a moment there three times; what is not written of its
-    // room takes no memory.
-    let entries = instances.images.len() + instances.annotations.len();
-    let mut text = Vec::with_capacity(ROOM * (entries + 1));
-    serde_json::to_writer(&mut text, &instances)?;
-    text.push(b'\n');
-    String::from_utf8(text).map_err(serde_json::Error::custom)
 }
