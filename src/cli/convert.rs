@@ -65,6 +65,10 @@ struct Changes {
     /// Copy the images to where the format looks for them
     #[arg(long)]
     copy_images: bool,
+    /// Write each box's score behind it in yolo, as Ultralytics' save_conf does: for tools that
+    /// read predictions. Trainers refuse such labels
+    #[arg(long)]
+    save_conf: bool,
     /// A TOML file of labels: "red car" = "car" renames, "blur" = "" leaves boxes out
     #[arg(long, value_name = "FILE")]
     labels_map: Option<PathBuf>,
@@ -108,6 +112,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         adopt: args.adopt,
         ids_from: args.changes.ids_from,
         copy_images: args.changes.copy_images,
+        save_conf: args.changes.save_conf,
     };
     let (written, missing) = dataset::write(&dataset, args.to, &args.out, &options, &mut remarks)?;
     messages::say(&format!(
@@ -135,6 +140,12 @@ pub(crate) fn read(
 ) -> anyhow::Result<(Dataset, String)> {
     if from.is_none() && path.is_dir() && Manifest::is_there(path)? {
         let manifest = Manifest::read(path)?;
+        if manifest.only_rates() {
+            bail!(
+                "{} is a run of critique that rates frames and finds no boxes: it is no dataset",
+                path.display()
+            );
+        }
         let images = options.images.map(Path::to_owned).or_else(|| manifest.root.clone());
         let filters = manifest.filters.clone();
         let run = export::Run::of(read_records(path)?, manifest, &filters, images);

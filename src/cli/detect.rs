@@ -216,8 +216,8 @@ fn report(summary: &Summary, json: bool) -> anyhow::Result<()> {
     }
     if let Some(texts) = summary.statuses.get(&AnswerStatus::Text) {
         messages::say(&format!(
-            "{texts} answers are text: it stands in jsonl, csv and html, and in no data set; if \
-             boxes were asked for, say --answer boxes."
+            "{texts} answers are text: it stands in jsonl, csv and html, and in no data set (but \
+             the fields of --schema do); if boxes were asked for, say --answer boxes."
         ));
     }
     if json {

@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Where the images are, if a dataset does not say their sizes
     #[arg(long, value_name = "DIR")]
     images: Option<PathBuf>,
+    /// A run of detect (or parse), as --run names it
+    #[arg(value_name = "RUN", group = "detections")]
+    named: Option<PathBuf>,
     /// A run of detect (or parse): images are matched by name, labels by name
     #[arg(long, value_name = "RUN", group = "detections")]
     run: Option<PathBuf>,
@@ -154,7 +157,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let mut platt = calibration.as_ref().map(|calibration| calibration.platt);
     let images = args.images.as_deref();
     let truth = Truth::read(&args.truth, images, &labels)?;
-    let predictions = match (&args.run, &args.predictions) {
+    let run = args.run.as_ref().or(args.named.as_ref());
+    let predictions = match (run, &args.predictions) {
         (Some(run), _) => {
             let manifest = Manifest::read(run)?;
             if manifest.only_rates() {
@@ -193,7 +197,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     let learned = match &args.calibrate {
         None => None,
         Some(file) => {
-            let default = args.run.as_deref().unwrap_or(Path::new("")).join("calibration.json");
+            let default = run.map_or(Path::new(""), PathBuf::as_path).join("calibration.json");
             let file = file.as_ref().unwrap_or(&default);
             let samples = eval::samples(&truth, &predictions, &matches);
             let learned = eval::learn(

@@ -8,7 +8,9 @@ use gemscope::critique::Rubric;
 use gemscope::export::{
     self, CropFormat, CropOptions, Format, GroupBy, Missing, Options, Padding, SortBy,
 };
-use gemscope::journal::{JoinedShards, RunDirectory, RunDirectoryError, ShardRun, join_shards};
+use gemscope::journal::{
+    JoinedShards, RunDirectory, RunDirectoryError, ShardRun, join_shards, read_journal, unfinished,
+};
 use gemscope::ownership::OutputDirectory;
 use gemscope::record::{AnswerStatus, Manifest, Record};
 use gemscope::session::pipeline::word::share;
@@ -89,6 +91,10 @@ struct DataSetArgs {
     /// writes its images too
     #[arg(long)]
     write_upright: bool,
+    /// Write each box's score behind it in yolo, as Ultralytics' save_conf does: for tools that
+    /// read predictions. Trainers refuse such labels
+    #[arg(long)]
+    save_conf: bool,
     /// The prefix that Label Studio needs in front of image names; "" for plain names. Default:
     /// /data/local-files/?d=FOLDER/
     #[arg(long, value_name = "URL")]
@@ -127,6 +133,7 @@ impl Args {
             split: data_set.split,
             copy_images: data_set.copy_images,
             write_upright: data_set.write_upright,
+            save_conf: data_set.save_conf,
             crops: CropOptions {
                 padding: crops.padding.unwrap_or_default(),
                 min_size: crops.min_size,
@@ -210,6 +217,50 @@ impl Args {
             Ok(export::Run::of(records, manifest, &filters, images))
         };
         self.runs.iter().enumerate().map(run).collect()
+    }
+}
+
+impl Args {
+    /// What is to be said about the runs, and about what earlier exports wrote into one.
+    fn remarks(
+        &self,
+        formats: &[Format],
+        out: &OutputDirectory,
+        exported: &export::Exported,
+    ) -> anyhow::Result<Vec<String>> {
+        let mut remarks = Vec::new();
+        let mut filtered = false;
+        for path in &self.runs {
+            let manifest = Manifest::read(path)?;
+            filtered |= self.filters.over_filters(manifest.filters.clone())? != manifest.filters;
+            if let Some(all) = unfinished(path) {
+                let there = read_journal(path)?.records.len();
+                remarks.push(format!(
+                    "{}: {there} of {all} images: the run has not come to its end",
+                    path.display()
+                ));
+            }
+            if manifest.only_rates() && formats.contains(&Format::Html) {
+                remarks.push(format!(
+                    "{}: a critique: html shows no ratings. The page of its verdicts is made by \
+                     gemscope critique --report-only --export sheet --out {}",
+                    path.display(),
+                    path.display()
+                ));
+            }
+        }
+        let is_older = |name: &&&str| {
+            let path = out.join(name);
+            path.exists() && !exported.written.iter().any(|written| written.starts_with(&path))
+        };
+        let older: Vec<&str> = export::NAMES.iter().filter(is_older).copied().collect();
+        if filtered && !older.is_empty() {
+            remarks.push(format!(
+                "as an earlier export with other filters wrote them: {} (--to makes them anew)",
+                older.join(", ")
+            ));
+        }
+        Ok(remarks)
     }
 }
 
@@ -341,7 +392,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     }
     let exported = export::export(&run, &options, &formats, target.output());
     let by_filters = run.selection.remarks();
-    for remark in remarks.iter().chain(&by_filters).chain(&exported.remarks) {
+    let of_runs = args.remarks(&formats, target.output(), &exported)?;
+    for remark in remarks.iter().chain(&of_runs).chain(&by_filters).chain(&exported.remarks) {
         messages::say(&plain::line(remark));
     }
     for path in &exported.written {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use gemscope::journal::History;
+use gemscope::journal::{History, unfinished};
 use gemscope::record::Manifest;
 use serde::Serialize;
 
@@ -26,6 +26,9 @@ pub(crate) struct Args {
 /// The JSON that `--json` prints.
 #[derive(Serialize)]
 struct Json<'h> {
+    /// How many images the run was begun with, if it has not come to its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unfinished: Option<usize>,
     /// The name of the model that answered.
     model: &'h str,
     #[serde(flatten)]
@@ -33,14 +36,22 @@ struct Json<'h> {
 }
 
 pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
-    let history = History::read(&args.run, args.slowest)?;
+    let history = match History::read(&args.run, args.slowest) {
+        // A folder that is none, of images for example, is said to be none.
+        Err(_) if !args.run.join("journal.jsonl").exists() => {
+            Manifest::read(&args.run)?;
+            History::read(&args.run, args.slowest)?
+        }
+        read => read?,
+    };
     // The journal alone is worth a report.
     let model = Manifest::read(&args.run).map_or_else(
         |error| format!("not known: {error}"),
         |manifest| manifest.model_name().to_owned(),
     );
     if args.json {
-        output::json(&Json { model: &model, history: &history })?;
+        let unfinished = unfinished(&args.run);
+        output::json(&Json { unfinished, model: &model, history: &history })?;
         return Ok(Ending::Complete);
     }
     say_damaged(&args.run, &history.damaged);
@@ -49,10 +60,15 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         .iter()
         .map(|(status, count)| format!("{count} {}", status.as_str()))
         .collect();
+    let unfinished = unfinished(&args.run);
+    let of_all = unfinished.map(|all| format!(" of {all}")).unwrap_or_default();
     let mut lines = vec![
-        format!("{} images: {}", history.images, statuses.join(", ")),
+        format!("{}{of_all} images: {}", history.images, statuses.join(", ")),
         plain::line(&format!("model: {model}")).into_owned(),
     ];
+    if unfinished.is_some() {
+        lines.push("the run has not come to its end: the command that began it goes on".to_owned());
+    }
     if let (Some(seconds), Some(mean)) = (history.seconds, history.mean) {
         lines.push(format!("from the first record to the last: {}", clock(seconds)));
         if let Some(speed) = history.speed() {

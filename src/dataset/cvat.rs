@@ -2,8 +2,8 @@
 //!
 //! In: `annotations.xml`, or the folder that it lies in. Out: a [`Dataset`], or that file.
 //! Promises: boxes keep the decimals that are written; a turned box, an ellipse and a polygon have
-//! the box around them; what is no area (points, lines, tags) is counted; an attribute `subset` is
-//! a split.
+//! the box around them; points are points, one each; attributes of an image's tags are its fields;
+//! what is none of these (lines, tags alone) is counted; an attribute `subset` is a split.
 //!
 //! The format is that of docs.cvat.ai/docs/manual/advanced/formats/format-cvat.
 
@@ -12,7 +12,9 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use roxmltree::{Document, Node};
+use serde_json::Value;
 
+use super::fields::{FieldKind, words};
 use super::labels::Labels;
 use super::model;
 use super::names;
@@ -53,10 +55,14 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         let name = name.and_then(|name| name.text()).map(str::trim);
         // Points of skeletons are labels of their own, without boxes.
         let outer = label.ancestors().skip(1).all(|above| !above.has_tag_name("label"));
-        if let Some(name) = name.filter(|name| outer && !name.is_empty()) {
+        // A label of whole images is no category.
+        let kind = label.children().find(|child| child.has_tag_name("type"));
+        let of_tags = kind.and_then(|kind| kind.text()) == Some("tag");
+        if let Some(name) = name.filter(|name| outer && !of_tags && !name.is_empty()) {
             labels.place(name);
         }
     }
+    let kinds = kinds_of_fields(&document);
     let root = document.root_element();
     let nodes: Vec<Node<'_, '_>> =
         root.children().filter(|node| node.has_tag_name("image")).collect();
@@ -69,7 +75,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
     let (names, foreign) = names::relative(&written, &folders);
     names::remark(foreign, reading.remarks);
     let mut others = BTreeMap::<String, usize>::new();
-    let (mut images, mut fields) = (Vec::with_capacity(nodes.len()), 0);
+    let (mut images, mut fields, mut outside) = (Vec::with_capacity(nodes.len()), 0, 0);
     for (node, name) in nodes.into_iter().zip(names) {
         let line = |node: Node<'_, '_>| document.text_pos_at(node.range().start).row as usize;
         let size = |key: &str| node.attribute(key)?.parse::<u32>().ok().filter(|size| *size > 0);
@@ -95,6 +101,17 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         };
         for shape in node.children().filter(Node::is_element) {
             let kind = shape.tag_name().name();
+            if kind == "tag" && shape.children().any(|child| child.has_tag_name("attribute")) {
+                add_fields(&mut image, shape, &kinds);
+                continue;
+            }
+            let points = points_of(shape).unwrap_or_default();
+            if let Some(label) = shape.attribute("label").filter(|_| !points.is_empty()) {
+                let category = labels.place(label);
+                let inside = points.iter().filter(|[x, y]| image.add_point(category, *x, *y));
+                outside += points.len() - inside.count();
+                continue;
+            }
             let (bbox, outline) = match area_of(shape) {
                 Ok(Some(area)) => area,
                 Ok(None) => {
@@ -121,15 +138,56 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             }
             image.objects.push(object);
         }
+        let is_more = !image.points.is_empty() || image.fields.is_some();
+        image.unboxed = image.objects.is_empty() && is_more;
         images.push(image);
     }
     for (kind, count) in others {
         reading.remarks.push(format!("{count} <{kind}> are left out: they are no boxes or areas"));
     }
+    if outside > 0 {
+        reading
+            .remarks
+            .push(format!("{outside} points lie outside of their image, and are left out"));
+    }
     if fields > 0 {
         reading.remarks.push(format!("{fields} shapes have attributes, which are not kept"));
     }
     Ok(Dataset { categories: labels.into_names(), images, ..Dataset::default() })
+}
+
+/// The input types of the attributes that the file declares, by their names.
+fn kinds_of_fields<'d>(document: &'d Document<'_>) -> BTreeMap<&'d str, &'d str> {
+    let declared = document.descendants().filter(|node| {
+        node.has_tag_name("attribute") && node.children().any(|child| child.has_tag_name("name"))
+    });
+    let text = |node: Node<'d, '_>, tag: &str| {
+        node.children().find(|child| child.has_tag_name(tag)).and_then(|child| child.text())
+    };
+    declared.filter_map(|node| text(node, "name").zip(text(node, "input_type"))).collect()
+}
+
+/// Adds the attributes of a tag to the fields of its image.
+fn add_fields(image: &mut Image, tag: Node<'_, '_>, kinds: &BTreeMap<&str, &str>) {
+    let fields = image.fields.get_or_insert_default();
+    for attribute in tag.children().filter(|child| child.has_tag_name("attribute")) {
+        let name = attribute.attribute("name").unwrap_or_default();
+        let text = attribute.text().unwrap_or_default();
+        let kind = kinds.get(name).copied().unwrap_or("text");
+        let typed = matches!(kind, "checkbox" | "number").then(|| serde_json::from_str(text).ok());
+        let value = typed.flatten().filter(|value: &Value| value.is_boolean() || value.is_number());
+        fields.insert(name.to_owned(), value.unwrap_or_else(|| text.into()));
+    }
+}
+
+/// The places of `<points>`; `None` of other shapes, and where one is no place.
+fn points_of(shape: Node<'_, '_>) -> Option<Vec<[f64; 2]>> {
+    let text = shape.attribute("points").filter(|_| shape.has_tag_name("points"))?;
+    let place = |text: &str| {
+        let (x, y) = text.split_once(',')?;
+        Some([x.trim().parse().ok()?, y.trim().parse().ok()?])
+    };
+    text.split(';').map(place).collect()
 }
 
 /// A box, and a polygon where the shape is no upright one.
@@ -222,6 +280,8 @@ pub(crate) fn write(
         text.push_str("      </subsets>\n");
     }
     text.push_str("      <labels>\n");
+    let fields = Fields::of(dataset);
+    let _ = fields.declare(&mut text);
     let mut names: Vec<&str> = Vec::new();
     for name in &dataset.categories {
         if !names.contains(&name.as_str()) {
@@ -271,6 +331,16 @@ pub(crate) fn write(
                 );
             }
         }
+        for point in &image.points {
+            let label = escape(&dataset.categories[point.category]);
+            let _ = writeln!(
+                text,
+                "    <points label=\"{label}\" source=\"auto\" occluded=\"0\" \
+                 points=\"{:.2},{:.2}\" z_order=\"0\">\n    </points>",
+                point.x, point.y
+            );
+        }
+        let _ = fields.tag(image, &mut text);
         text.push_str("  </image>\n");
     }
     text.push_str("</annotations>\n");
@@ -284,8 +354,74 @@ pub(crate) fn write(
     if parts > 0 {
         remarks.push(format!("{parts} boxes have several polygons: CVAT gets their boxes"));
     }
-    let keeps = Keeps { polygons: true, areas: true, splits: true, ..Keeps::default() };
+    let keeps = Keeps {
+        polygons: true,
+        areas: true,
+        splits: true,
+        points: true,
+        image_fields: true,
+        ..Keeps::default()
+    };
     dataset.remark_lost("CVAT", keeps, remarks);
     let places = dataset.images.iter().map(|image| format!("images/{}", image.name)).collect();
     Ok(Written { first: vec![FILE.to_owned()], images: "images".to_owned(), places })
+}
+
+/// The fields of a data set's images as attributes of a tag.
+struct Fields<'d> {
+    /// The label of the tag, which is no category.
+    label: String,
+    /// Their names, and whether all values are truth values, or all numbers.
+    kinds: Vec<(&'d str, FieldKind)>,
+}
+
+impl<'d> Fields<'d> {
+    fn of(dataset: &'d Dataset) -> Self {
+        let mut label = "image".to_owned();
+        while dataset.categories.contains(&label) {
+            label.push('_');
+        }
+        Self { label, kinds: FieldKind::of_fields(dataset) }
+    }
+
+    /// Declares the label and its attributes among the labels of the file.
+    fn declare(&self, text: &mut String) -> std::fmt::Result {
+        if self.kinds.is_empty() {
+            return Ok(());
+        }
+        let label = &self.label;
+        writeln!(
+            text,
+            "        <label>\n          <name>{label}</name>\n          <type>tag</type>\n          \
+             <attributes>"
+        )?;
+        for (name, kind) in &self.kinds {
+            let (kind, default) = match kind {
+                FieldKind::Flag => ("checkbox", "false"),
+                FieldKind::Number => ("number", "0"),
+                FieldKind::Words => ("text", ""),
+            };
+            let name = escape(name);
+            writeln!(
+                text,
+                "            <attribute>\n              <name>{name}</name>\n              \
+                 <mutable>False</mutable>\n              <input_type>{kind}</input_type>\n              \
+                 <default_value>{default}</default_value>\n              <values></values>\n            \
+                 </attribute>"
+            )?;
+        }
+        writeln!(text, "          </attributes>\n        </label>")
+    }
+
+    /// The tag of an image that has fields.
+    fn tag(&self, image: &Image, text: &mut String) -> std::fmt::Result {
+        let Some(fields) = &image.fields else { return Ok(()) };
+        writeln!(text, "    <tag label=\"{}\" source=\"auto\">", self.label)?;
+        for (name, value) in fields.iter() {
+            let (name, value) = (escape(name), words(value));
+            let value = escape(&value);
+            writeln!(text, "      <attribute name=\"{name}\">{value}</attribute>")?;
+        }
+        writeln!(text, "    </tag>")
+    }
 }

@@ -200,8 +200,14 @@ impl Dataset {
                 names.len() - 1
             })));
         }
-        let mut dropped = 0;
+        let (mut dropped, mut points) = (0, 0);
         for image in &mut self.images {
+            let before = image.points.len();
+            image.points.retain(|point| places[point.category].is_some());
+            points += before - image.points.len();
+            for point in &mut image.points {
+                point.category = places[point.category].unwrap_or_default();
+            }
             image.objects.retain_mut(|object| {
                 if let Some(place) = places[object.category] {
                     object.category = place;
@@ -222,6 +228,9 @@ impl Dataset {
         ));
         if dropped > 0 {
             remarks.push(format!("{dropped} boxes are left out, whose labels the map leaves out"));
+        }
+        if points > 0 {
+            remarks.push(format!("{points} points are left out, whose labels the map leaves out"));
         }
     }
 }

@@ -75,6 +75,31 @@ pub enum DatasetError {
         /// The path that was examined.
         path: PathBuf,
     },
+    /// Nothing is there.
+    #[error("{}: there is no such file or folder", path.display())]
+    Missing {
+        /// The path that was named.
+        path: PathBuf,
+    },
+    /// A folder of images alone.
+    #[error(
+        "{}: a folder of images without labels, and neither a dataset nor a run", path.display()
+    )]
+    OnlyImages {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A folder that is no dataset and holds one.
+    #[error("{}: no dataset by itself; one of {format} is {}: name that", path.display(),
+        inner.display())]
+    Inside {
+        /// The folder that was named.
+        path: PathBuf,
+        /// The dataset in it.
+        inner: PathBuf,
+        /// Its format.
+        format: Format,
+    },
     /// Files of the user's, or another process, are in the way.
     #[error(transparent)]
     Ownership(#[from] OwnershipError),

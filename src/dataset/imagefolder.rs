@@ -3,7 +3,8 @@
 //! In: a folder with `metadata.jsonl`, or one with such a folder for each split. Out: a
 //! [`Dataset`], or those folders. Promises: boxes are `[x, y, width, height]` in pixels, as the
 //! library's guide to object detection has them; names of categories are written beside their
-//! numbers.
+//! numbers; each field of an image is a column, and an image in which nobody has looked for boxes
+//! has no `objects`.
 //!
 //! The format is that of `huggingface.co/docs/datasets/image_dataset`.
 
@@ -23,6 +24,12 @@ use crate::record::BBox;
 
 /// The file beside the images.
 const FILE: &str = "metadata.jsonl";
+
+/// The columns that the format or its readers know.
+const COLUMNS: [&str; 6] = ["file_name", "image", "image_id", "width", "height", "objects"];
+
+/// Before the name of a field that is called as one of them.
+const PREFIX: &str = "fields.";
 
 /// How the library calls the splits' folders.
 pub(super) fn folder_of(split: Split) -> &'static str {
@@ -58,6 +65,9 @@ struct Row {
     height: Option<u32>,
     image_id: Option<u64>,
     objects: Option<Objects>,
+    /// Columns of the user's own.
+    #[serde(flatten)]
+    more: Map<String, Value>,
 }
 
 #[derive(Deserialize)]
@@ -131,9 +141,11 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
                 id: row.image_id,
                 splits: split.map(Splits::only).unwrap_or_default(),
                 file: image_file,
+                unboxed: row.objects.is_none() && !row.more.is_empty(),
+                fields: (!row.more.is_empty()).then(|| Box::new(fields_of(row.more))),
                 ..Image::default()
             };
-            plain += usize::from(row.objects.is_none());
+            plain += usize::from(row.objects.is_none() && !image.unboxed);
             let objects = row.objects.into_iter().flat_map(|objects| {
                 (0..objects.bbox.len()).map(|place| one(&objects, place)).collect::<Vec<_>>()
             });
@@ -174,6 +186,18 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
     let mut dataset = Dataset { categories: labels.into_names(), images, ..Dataset::default() };
     super::labels::sort_categories(&mut dataset, &[]);
     Ok(dataset)
+}
+
+/// The columns of the user's own under the names of fields.
+fn fields_of(columns: Map<String, Value>) -> Map<String, Value> {
+    let name = |column: String| column.strip_prefix(PREFIX).map(str::to_owned).unwrap_or(column);
+    columns.into_iter().map(|(column, value)| (name(column), value)).collect()
+}
+
+/// The column of a field: its name, unless the format has a column that is called so.
+fn column_of(name: &str) -> String {
+    let taken = COLUMNS.contains(&name) || name.starts_with(PREFIX);
+    if taken { format!("{PREFIX}{name}") } else { name.to_owned() }
 }
 
 /// The label, the box and the rest of one object; its area is NaN if the row has none.
@@ -234,13 +258,18 @@ pub(crate) fn write(
             if scores {
                 objects.insert("score".into(), list(&|object| json!(object.score)).into());
             }
-            let row = json!({
+            let mut row = json!({
                 "file_name": image.name,
                 "image_id": image.id.unwrap_or(number as u64 + 1),
                 "width": image.width,
                 "height": image.height,
-                "objects": objects,
             });
+            if !image.unboxed {
+                row["objects"] = objects.into();
+            }
+            for (name, value) in image.fields.iter().flat_map(|fields| fields.iter()) {
+                row[column_of(name)] = value.clone();
+            }
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{row}");
         }
@@ -257,7 +286,14 @@ pub(crate) fn write(
     if is_split && several > 0 {
         remarks.push(format!("{several} images are in several splits: each is in its first"));
     }
-    let keeps = Keeps { areas: true, crowds: true, scores: true, splits: true, ..Keeps::default() };
+    let keeps = Keeps {
+        areas: true,
+        crowds: true,
+        scores: true,
+        splits: true,
+        image_fields: true,
+        ..Keeps::default()
+    };
     dataset.remark_lost("imagefolder", keeps, remarks);
     let place = |image: &Image| format!("{}/{}", folder(image), image.name);
     written.places = dataset.images.iter().map(place).collect();

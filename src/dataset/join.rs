@@ -6,10 +6,13 @@
 
 use std::collections::HashMap;
 
-use super::{Dataset, Image, Object};
+use super::{Dataset, Image, Object, Point};
 
 /// The IoU from which on two boxes are about one object.
 pub const SAME_PLACE: f64 = 0.5;
+
+/// How far apart, in pixels, two points of one label are one.
+const SAME_POINT: f64 = 1.0;
 
 /// Places of the images of one dataset in another: by their whole names, else by the names of their
 /// files if these are unique in both.
@@ -66,10 +69,12 @@ impl Dataset {
         }
         let places = match_images(&self.images, &other.images);
         let (mut beaten, mut replaced, mut added, mut other_size, mut new) = (0, 0, 0, 0, 0);
+        let mut points = 0;
         for (mut image, place) in other.images.into_iter().zip(places) {
-            for object in &mut image.objects {
-                object.category = categories[object.category];
+            for category in image.categories_mut() {
+                *category = categories[*category];
             }
+            image.points.iter_mut().for_each(|point| point.id = None);
             let Some(place) = place else {
                 // Ids are those of the other dataset.
                 image.id = None;
@@ -84,6 +89,23 @@ impl Dataset {
                 continue;
             }
             known.file = known.file.take().or(image.file);
+            known.unboxed &= image.unboxed;
+            for point in image.points {
+                let is_there = |known: &Point| {
+                    known.category == point.category
+                        && (known.x - point.x).hypot(known.y - point.y) <= SAME_POINT
+                };
+                if !known.points.iter().any(is_there) {
+                    known.points.push(point);
+                    points += 1;
+                }
+            }
+            let fields = known.fields.get_or_insert_default();
+            for (name, value) in image.fields.into_iter().flat_map(|fields| *fields) {
+                // Those of the dataset that is named first stay.
+                fields.entry(name).or_insert(value);
+            }
+            known.fields = known.fields.take().filter(|fields| !fields.is_empty());
             let before = known.objects.len();
             for mut object in image.objects {
                 object.id = None;
@@ -105,6 +127,7 @@ impl Dataset {
         for (count, what) in [
             (new, "images are new"),
             (added, "boxes are added to images that were there"),
+            (points, "points are added to images that were there"),
             (beaten, "boxes lie where a box was already, which stays"),
             (replaced, "boxes that a person drew take the place of a model's"),
             (other_size, "images have another size than those of their name, and are left out"),

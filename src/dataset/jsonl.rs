@@ -11,14 +11,14 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::labels::{self, Labels};
 use super::reading::{Reading, find_image, has_extension};
-use super::writing::{Keeps, Put, Written};
+use super::writing::{Keeps, Put, Written, counted};
 use super::{Dataset, DatasetError, Image, Object, names};
 use crate::files;
-use crate::record::{AnswerStatus, Detection, Note, NoteKind};
+use crate::record::{AnswerStatus, Detection, FoundPoint, Note, NoteKind};
 
 /// The file's name in a directory that is written.
 const FILE: &str = "detections.jsonl";
@@ -40,6 +40,10 @@ struct Line {
     height: u32,
     status: AnswerStatus,
     detections: Vec<Detection>,
+    #[serde(default)]
+    points: Vec<FoundPoint>,
+    #[serde(default)]
+    fields: Option<Box<Map<String, Value>>>,
     #[serde(default)]
     notes: Vec<Note>,
 }
@@ -122,7 +126,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
                 line.contains("\"record\"").then(|| serde_json::from_str(line).ok()).flatten();
             let line = row.map_or(Cow::Borrowed(line), |row| Cow::Owned(row.record));
             match serde_json::from_str::<Line>(&line) {
-                Ok(line) if says_what_is_there(&line) => entries.push((part.clone(), number, line)),
+                Ok(line) if says_something(&line) => entries.push((part.clone(), number, line)),
                 Ok(line) => match line.status {
                     AnswerStatus::Text => texts += 1,
                     AnswerStatus::Ok => unsure += 1,
@@ -141,7 +145,8 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         (unsure, "whose boxes were all left out, and which may be there"),
     ] {
         if count > 0 {
-            reading.remarks.push(format!("{count} images are left out, {why}"));
+            let images = counted(count, "image is", "images are");
+            reading.remarks.push(format!("{images} left out, {why}"));
         }
     }
     let folders: Vec<&Path> =
@@ -159,7 +164,12 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             continue;
         }
         let file = find_image(&name, &folders);
-        let mut image = Image { name, width, height, file, ..Image::default() };
+        let unboxed = !says_what_is_there(&line);
+        let fields = line.fields;
+        let mut image = Image { name, width, height, file, fields, unboxed, ..Image::default() };
+        for point in line.points {
+            image.add_point(found.place(&point.label), point.x, point.y);
+        }
         for detection in line.detections {
             let category = found.place(&detection.label);
             if let Some(bbox) = reading.inside(detection.bbox, width, height) {
@@ -172,6 +182,12 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
     let mut dataset = Dataset { categories: found.into_names(), images, ..Dataset::default() };
     labels::sort_categories(&mut dataset, &asked.categories);
     Ok(dataset)
+}
+
+/// Whether an answer is about boxes, points or fields of its image.
+fn says_something(line: &Line) -> bool {
+    let pointed = line.status == AnswerStatus::Ok && !line.points.is_empty();
+    pointed || line.fields.is_some() || says_what_is_there(line)
 }
 
 /// Whether an image is an example of its boxes: it has some, its whole answer said that there are
@@ -210,8 +226,16 @@ pub(crate) fn write(
             })
         };
         let detections: Vec<Value> = image.objects.iter().map(detection).collect();
-        let status = if detections.is_empty() { AnswerStatus::Empty } else { AnswerStatus::Ok };
-        let line = json!({
+        let points = image.points.iter().map(|point| {
+            json!({"label": dataset.categories[point.category], "x": point.x, "y": point.y})
+        });
+        let points: Vec<Value> = points.collect();
+        let status = match (detections.is_empty() && points.is_empty(), image.unboxed) {
+            (false, _) => AnswerStatus::Ok,
+            (true, true) => AnswerStatus::Text,
+            (true, false) => AnswerStatus::Empty,
+        };
+        let mut line = json!({
             "image": image.name,
             "width": image.width,
             "height": image.height,
@@ -219,11 +243,17 @@ pub(crate) fn write(
             "detections": detections,
             "notes": [],
         });
+        if !points.is_empty() {
+            line["points"] = points.into();
+        }
+        if let Some(fields) = &image.fields {
+            line["fields"] = Value::Object(fields.as_ref().clone());
+        }
         // Writing to a string cannot fail.
         let _ = writeln!(text, "{line}");
     }
     put(FILE, text.as_bytes())?;
-    let keeps = Keeps { scores: true, ..Keeps::default() };
+    let keeps = Keeps { scores: true, points: true, image_fields: true, ..Keeps::default() };
     dataset.remark_lost(FILE, keeps, remarks);
     let places = dataset.images.iter().map(|image| image.name.clone()).collect();
     Ok(Written { first: vec![FILE.to_owned()], images: String::new(), places })

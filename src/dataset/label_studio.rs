@@ -2,7 +2,8 @@
 //!
 //! In: an export (JSON or JSON-MIN) with what people drew, or tasks with predictions. Out: a
 //! [`Dataset`], or tasks to import. Promises: what people drew counts before predictions; a task
-//! that nobody has annotated is no image without boxes; a skipped annotation is none.
+//! that nobody has annotated is no image without boxes; a skipped annotation is none; keypoints are
+//! points, and choices, numbers and texts about a whole image are its fields.
 //!
 //! The format is that of `labelstud.io/guide/task_format`; values are per cent of the image.
 
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::coco::parse_json;
 use super::cvat::turned_box;
+use super::fields::{FieldKind, words};
 use super::labels::{Labels, sort_categories};
 use super::model;
 use super::names;
@@ -26,8 +28,15 @@ use crate::record::BBox;
 use crate::source::is_address;
 
 /// Of the tags in the labelling configuration.
-pub(crate) const FROM_NAME: &str = "label";
-pub(crate) const TO_NAME: &str = "image";
+const FROM_NAME: &str = "label";
+const POLYGON: &str = "polygon";
+const POINT: &str = "point";
+const TO_NAME: &str = "image";
+/// Before the names of fields, which may be called as the others are.
+const FIELDS: &str = "fields.";
+
+/// How wide a point is shown, in per cent of the image.
+const POINT_WIDTH: f64 = 0.5;
 
 /// The kinds of results that are areas, by the key of their labels.
 const KINDS: [&str; 4] = ["rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels"];
@@ -113,6 +122,16 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         for result in task.results {
             let kind = result.get("type").and_then(Value::as_str).unwrap_or_default();
             let value = result.get("value").unwrap_or(&result);
+            if let Some((name, field)) = field_of(&result, value) {
+                image.fields.get_or_insert_default().insert(name, field);
+                continue;
+            }
+            if let Some((label, x, y)) = point_of(value, width, height) {
+                if !image.add_point(labels.place(label), x, y) {
+                    *others.entry(format!("{kind} outside of its image")).or_default() += 1;
+                }
+                continue;
+            }
             let key = KINDS.into_iter().find(|key| value.get(key).is_some());
             let key = key.or_else(|| value.get("labels").map(|_| "labels"));
             let label = key.and_then(|key| value[key].get(0)).and_then(Value::as_str);
@@ -137,6 +156,8 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             }
             image.objects.push(object);
         }
+        let is_more = !image.points.is_empty() || image.fields.is_some();
+        image.unboxed = image.objects.is_empty() && is_more;
         images.push(image);
     }
     for (kind, count) in others {
@@ -187,6 +208,39 @@ fn task_of(task: &Value, several: &mut usize) -> Result<Option<Task>, String> {
     let chosen = chosen.or_else(|| list("predictions").pop());
     let results = |chosen: Value| chosen.get("result").and_then(Value::as_array).cloned();
     Ok(chosen.and_then(results).map(|results| Task { image, own, results, by_model }))
+}
+
+/// The name and the value of a result about the whole image: a choice, a number or a text.
+fn field_of(result: &Value, value: &Value) -> Option<(String, Value)> {
+    // Those about a region say where that lies.
+    let of_region = ["x", "points", "parentID"].iter().any(|key| value.get(key).is_some());
+    let name = result.get("from_name").and_then(Value::as_str).filter(|_| !of_region)?;
+    let list = |key: &str| value.get(key).and_then(Value::as_array);
+    let one = |list: &Vec<Value>| match list.as_slice() {
+        [one] => one.clone(),
+        several => several.into(),
+    };
+    let value = if let Some(choices) = list("choices") {
+        let one = one(choices);
+        match one.as_str() {
+            Some("true") => true.into(),
+            Some("false") => false.into(),
+            _ => one,
+        }
+    } else if let Some(number) = value.get("number") {
+        number.clone()
+    } else {
+        // One that is no list is of an old version.
+        list("text").map(one).or_else(|| value.get("text").cloned())?
+    };
+    Some((name.strip_prefix(FIELDS).unwrap_or(name).to_owned(), value))
+}
+
+/// The label and the place of a keypoint.
+fn point_of(value: &Value, width: u32, height: u32) -> Option<(&str, f64, f64)> {
+    let label = value.get("keypointlabels")?.get(0)?.as_str()?;
+    let at = |key: &str, size: u32| Some(value.get(key)?.as_f64()? * f64::from(size) / 100.0);
+    Some((label, at("x", width)?, at("y", height)?))
 }
 
 /// The box of a result, and its polygon if it is no upright box; `None` if it is no area.
@@ -255,68 +309,121 @@ pub(crate) fn address(url: &str, name: &str) -> String {
     address
 }
 
-/// The labelling interface that goes with the tasks.
-pub(crate) fn label_config<'l>(labels: impl Iterator<Item = &'l str>, polygons: bool) -> String {
-    let labels: Vec<String> =
-        labels.map(|label| format!("    <Label value=\"{}\"/>\n", escape(label))).collect();
+/// The labelling interface that goes with the tasks of a data set: labels for boxes, and for
+/// polygons and points if there are some, and a question for each field of the images.
+pub(crate) fn label_config(dataset: &Dataset) -> String {
+    let labels = dataset.categories.iter().map(|label| {
+        let label = escape(label);
+        format!("    <Label value=\"{label}\"/>\n")
+    });
+    let labels: Vec<String> = labels.collect();
     let labels = labels.concat();
-    let mut xml = format!(
-        "<View>\n  <Image name=\"{TO_NAME}\" value=\"$image\"/>\n  <RectangleLabels \
-         name=\"{FROM_NAME}\" \
-         toName=\"{TO_NAME}\">\n{labels}  </RectangleLabels>\n"
-    );
-    if polygons {
-        let _ = write!(
-            xml,
-            "  <PolygonLabels name=\"polygon\" toName=\"{TO_NAME}\">\n{labels}  </PolygonLabels>\n"
-        );
+    let polygons = dataset.objects().any(|object| one_polygon(object).is_some());
+    let points = dataset.points().next().is_some();
+    let tags = [
+        ("RectangleLabels", FROM_NAME, true),
+        ("PolygonLabels", POLYGON, polygons),
+        ("KeyPointLabels", POINT, points),
+    ];
+    let mut xml = format!("<View>\n  <Image name=\"{TO_NAME}\" value=\"$image\"/>\n");
+    // Writing to a string cannot fail.
+    for (tag, name, _) in tags.into_iter().filter(|(.., is_there)| *is_there) {
+        let _ = write!(xml, "  <{tag} name=\"{name}\" toName=\"{TO_NAME}\">\n{labels}  </{tag}>\n");
+    }
+    for (name, kind) in FieldKind::of_fields(dataset) {
+        let name = escape(name);
+        let head = format!("name=\"{FIELDS}{name}\" toName=\"{TO_NAME}\"");
+        let _ = writeln!(xml, "  <Header value=\"{name}\"/>");
+        let _ = match kind {
+            FieldKind::Flag => writeln!(
+                xml,
+                "  <Choices {head} choice=\"single\">\n    <Choice value=\"true\"/>\n    <Choice \
+                 value=\"false\"/>\n  </Choices>"
+            ),
+            FieldKind::Number => writeln!(xml, "  <Number {head}/>"),
+            FieldKind::Words => writeln!(xml, "  <TextArea {head} editable=\"true\"/>"),
+        };
     }
     xml + "</View>\n"
 }
 
-/// One box, or polygon, as a result.
-fn region(image: &Image, number: usize, object: &Object, label: &str) -> Value {
-    let (width, height) = (f64::from(image.width), f64::from(image.height));
-    let part = |pixels: f64, size: f64| 100.0 * pixels / size;
-    let polygon = match object.polygons() {
+/// The polygon of an object that has one alone.
+fn one_polygon(object: &Object) -> Option<&[f64]> {
+    match object.polygons() {
         Some([polygon]) => Some(polygon),
         _ => None,
-    };
-    let (kind, from_name, value) = if let Some(polygon) = polygon {
-        let points: Vec<[f64; 2]> = (polygon.as_chunks::<2>().0.iter())
-            .map(|[x, y]| [part(*x, width), part(*y, height)])
-            .collect();
-        (
-            "polygonlabels",
-            "polygon",
-            json!({"points": points, "closed": true, "polygonlabels": [label]}),
-        )
-    } else {
-        let b = object.bbox;
-        let value = json!({
-            "x": part(b.x0, width),
-            "y": part(b.y0, height),
-            "width": part(b.width(), width),
-            "height": part(b.height(), height),
-            "rotation": 0,
-            "rectanglelabels": [label],
-        });
-        ("rectanglelabels", FROM_NAME, value)
-    };
-    let mut region = json!({
-        "id": format!("{:016x}-{number}", digest::number(&image.name)),
-        "type": kind,
-        "from_name": from_name,
-        "to_name": TO_NAME,
-        "original_width": image.width,
-        "original_height": image.height,
-        "image_rotation": 0,
-        "value": value,
-    });
-    if let Some(score) = object.score {
-        region["score"] = score.into();
     }
-    region
+}
+
+/// What a data set says about one of its images, as the results of a task.
+pub(crate) fn results(dataset: &Dataset, image: &Image, kinds: &[(&str, FieldKind)]) -> Vec<Value> {
+    let (width, height) = (f64::from(image.width), f64::from(image.height));
+    let part = |pixels: f64, size: f64| 100.0 * pixels / size;
+    let of_image = digest::number(&image.name);
+    let mut number = 0;
+    let mut result = |kind: &str, from_name: &str, value: Value| {
+        let id = format!("{of_image:016x}-{number}");
+        number += 1;
+        json!({
+            "id": id,
+            "type": kind,
+            "from_name": from_name,
+            "to_name": TO_NAME,
+            "original_width": image.width,
+            "original_height": image.height,
+            "image_rotation": 0,
+            "value": value,
+        })
+    };
+    let mut results = Vec::with_capacity(image.objects.len() + image.points.len());
+    for object in &image.objects {
+        let label = &dataset.categories[object.category];
+        let mut region = if let Some(polygon) = one_polygon(object) {
+            let points = polygon.as_chunks::<2>().0.iter();
+            let points: Vec<[f64; 2]> =
+                points.map(|[x, y]| [part(*x, width), part(*y, height)]).collect();
+            let value = json!({"points": points, "closed": true, "polygonlabels": [label]});
+            result("polygonlabels", POLYGON, value)
+        } else {
+            let b = object.bbox;
+            let value = json!({
+                "x": part(b.x0, width),
+                "y": part(b.y0, height),
+                "width": part(b.width(), width),
+                "height": part(b.height(), height),
+                "rotation": 0,
+                "rectanglelabels": [label],
+            });
+            result("rectanglelabels", FROM_NAME, value)
+        };
+        if let Some(score) = object.score {
+            region["score"] = score.into();
+        }
+        results.push(region);
+    }
+    for point in &image.points {
+        let value = json!({
+            "x": part(point.x, width),
+            "y": part(point.y, height),
+            "width": POINT_WIDTH,
+            "keypointlabels": [dataset.categories[point.category]],
+        });
+        results.push(result("keypointlabels", POINT, value));
+    }
+    for (name, value) in image.fields.iter().flat_map(|fields| fields.iter()) {
+        let kind = kinds.iter().find(|(known, _)| known == name).map(|(_, kind)| *kind);
+        let (kind, value) = match (kind, value) {
+            (Some(FieldKind::Flag), value) => ("choices", json!({"choices": [words(value)]})),
+            (Some(FieldKind::Number), value) => ("number", json!({"number": value})),
+            (_, Value::Array(items)) => {
+                let items: Vec<String> = items.iter().map(words).collect();
+                ("textarea", json!({"text": items}))
+            }
+            (_, value) => ("textarea", json!({"text": [words(value)]})),
+        };
+        results.push(result(kind, &format!("{FIELDS}{name}"), value));
+    }
+    results
 }
 
 pub(super) fn write(
@@ -335,17 +442,17 @@ pub(super) fn write(
         [Some(folder)] => local_files(std::path::absolute(folder).ok().as_deref()),
         _ => local_files(None) + "images/",
     };
+    let kinds = FieldKind::of_fields(dataset);
     let mut tasks: Vec<Value> = Vec::with_capacity(dataset.images.len());
     for image in &dataset.images {
         // Boxes with scores are a model's: something to correct. All others are somebody's work.
         let by_model = image.objects.iter().all(|object| object.score.is_some());
         let by_model = by_model && !image.objects.is_empty();
-        let results = image.objects.iter().enumerate().map(|(number, object)| {
-            region(image, number, object, &dataset.categories[object.category])
-        });
-        let results: Vec<Value> = results.collect();
+        let status = if image.unboxed && image.points.is_empty() { "text" } else { "ok" };
+        let results = results(dataset, image, &kinds);
         let mut task = Map::new();
-        let data = json!({"image": address(&url, &image.name), "name": image.name, "status": "ok"});
+        let data =
+            json!({"image": address(&url, &image.name), "name": image.name, "status": status});
         task.insert("data".to_owned(), data);
         if by_model {
             let scores = image.objects.iter().filter_map(|object| object.score);
@@ -360,15 +467,20 @@ pub(super) fn write(
     let text = serde_json::to_string(&tasks)
         .map_err(|error| DatasetError::io(Path::new("tasks.json"))(error.into()))?;
     put("tasks.json", (text + "\n").as_bytes())?;
-    let polygons = dataset.objects().any(|object| matches!(object.polygons(), Some([_])));
-    let labels = dataset.categories.iter().map(String::as_str);
-    put("label_config.xml", label_config(labels, polygons).as_bytes())?;
+    put("label_config.xml", label_config(dataset).as_bytes())?;
     let parts = |object: &&Object| object.polygons().is_some_and(|parts| parts.len() > 1);
     let parts = dataset.objects().filter(parts).count();
     if parts > 0 {
         remarks.push(format!("{parts} boxes have several polygons: Label Studio gets their boxes"));
     }
-    let keeps = Keeps { polygons: true, areas: true, scores: true, ..Keeps::default() };
+    let keeps = Keeps {
+        polygons: true,
+        areas: true,
+        scores: true,
+        points: true,
+        image_fields: true,
+        ..Keeps::default()
+    };
     dataset.remark_lost("Label Studio", keeps, remarks);
     let places = dataset.images.iter().map(|image| format!("images/{}", image.name)).collect();
     let first = vec!["tasks.json".to_owned(), "label_config.xml".to_owned()];

@@ -1,8 +1,8 @@
 //! LabelMe's and X-AnyLabeling's JSON: one file an image, beside it.
 //!
 //! In: a folder of such files. Out: a [`Dataset`], or those files. Promises: a rectangle is its
-//! box, a polygon, a turned rectangle and a circle have the box around them; what is no area
-//! (points and lines) is counted; the file's own stem names the image if one of that name is beside
+//! box, a polygon, a turned rectangle and a circle have the box around them; points are points, and
+//! what is neither (lines) is counted; the file's own stem names the image if one of that name is beside
 //! it.
 //!
 //! The format is that of labelme 5 (`labelme/label_file.py`); X-AnyLabeling adds `score`,
@@ -124,12 +124,13 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         let mut image =
             Image { name: image_name, width, height, file: image_file, ..Image::default() };
         add_shapes(&mut image, file.shapes, &file_path, &mut labels, &mut others, reading);
+        image.unboxed = image.objects.is_empty() && !image.points.is_empty();
         images.push(image);
     }
     for (kind, count) in others {
         reading
             .remarks
-            .push(format!("{count} shapes of the kind {kind} are left out: they have no area"));
+            .push(format!("{count} shapes of the kind {kind} are left out: no boxes or points"));
     }
     if foreign > 0 {
         reading.remarks.push(format!("{foreign} .json files have no shapes, and are left out"));
@@ -163,6 +164,13 @@ fn add_shapes(
             }
         };
         let kind = shape.kind.as_deref().unwrap_or("polygon");
+        if let ("point", [[x, y]]) = (kind, shape.points.as_slice()) {
+            let category = labels.place(&shape.label);
+            if !image.add_point(category, *x, *y) {
+                *others.entry("point outside of its image".to_owned()).or_default() += 1;
+            }
+            continue;
+        }
         let (bbox, polygon) = match area_of(kind, &shape.points) {
             Ok(area) => area,
             Err(true) => {
@@ -255,6 +263,29 @@ struct WrittenShape<'d> {
     more: Map<String, Value>,
 }
 
+impl<'d> WrittenShape<'d> {
+    fn of(label: &'d str, shape_type: &'static str, points: Vec<[f64; 2]>, is_x: bool) -> Self {
+        let mut more = Map::new();
+        if is_x {
+            more.insert("attributes".to_owned(), json!({}));
+            more.insert("kie_linking".to_owned(), json!([]));
+        } else {
+            more.insert("mask".to_owned(), Value::Null);
+        }
+        Self {
+            label,
+            score: None,
+            points,
+            group_id: None,
+            description: "",
+            difficult: is_x.then_some(false),
+            shape_type,
+            flags: Map::new(),
+            more,
+        }
+    }
+}
+
 pub(crate) fn write(
     dataset: &Dataset,
     flavour: Flavour,
@@ -279,25 +310,17 @@ pub(crate) fn write(
             };
             let group_id = (parts.len() > 1).then_some(number);
             for points in parts {
-                let mut more = Map::new();
-                if is_x {
-                    more.insert("attributes".to_owned(), json!({}));
-                    more.insert("kie_linking".to_owned(), json!([]));
-                } else {
-                    more.insert("mask".to_owned(), Value::Null);
-                }
                 shapes.push(WrittenShape {
-                    label: &dataset.categories[object.category],
                     score: object.score.filter(|_| is_x),
-                    points,
                     group_id,
-                    description: "",
                     difficult: is_x.then_some(object.crowd),
-                    shape_type: kind,
-                    flags: Map::new(),
-                    more,
+                    ..WrittenShape::of(&dataset.categories[object.category], kind, points, is_x)
                 });
             }
+        }
+        for point in &image.points {
+            let (label, at) = (&dataset.categories[point.category], vec![[point.x, point.y]]);
+            shapes.push(WrittenShape::of(label, "point", at, is_x));
         }
         let base = image.name.rsplit('/').next().unwrap_or(&image.name);
         let text = json!({
@@ -311,8 +334,14 @@ pub(crate) fn write(
         });
         put(&file, format!("{text:#}\n").as_bytes())?;
     }
-    let keeps =
-        Keeps { polygons: true, areas: true, scores: is_x, crowds: is_x, ..Keeps::default() };
+    let keeps = Keeps {
+        polygons: true,
+        areas: true,
+        scores: is_x,
+        crowds: is_x,
+        points: true,
+        ..Keeps::default()
+    };
     dataset.remark_lost(name, keeps, remarks);
     let places = dataset.images.iter().map(|image| image.name.clone()).collect();
     Ok(Written { first: vec![String::new()], images: String::new(), places })

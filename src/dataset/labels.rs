@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::Dataset;
+use super::{Dataset, Image};
 
 /// The categories of a dataset that is being read, of a format that knows them by their names.
 #[derive(Default)]
@@ -38,8 +38,8 @@ pub(super) fn sort_categories(dataset: &mut Dataset, first: &[String]) {
         known.place(name);
     }
     let places: Vec<usize> = dataset.categories.iter().map(|name| known.place(name)).collect();
-    for object in dataset.images.iter_mut().flat_map(|image| &mut image.objects) {
-        object.category = places[object.category];
+    for category in dataset.images.iter_mut().flat_map(Image::categories_mut) {
+        *category = places[*category];
     }
     dataset.categories = known.into_names();
 }

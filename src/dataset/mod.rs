@@ -27,6 +27,7 @@ pub mod compare;
 mod cvat;
 mod edit;
 mod error;
+pub(crate) mod fields;
 mod glance;
 mod imagefolder;
 mod join;
@@ -51,8 +52,9 @@ pub use edit::{Grouping, Shares};
 pub use error::{DatasetError, Problem};
 pub use join::SAME_PLACE;
 use labelme::Flavour;
-pub use model::{CocoFields, Dataset, Image, Object, Outline, Split, Splits};
+pub use model::{CocoFields, Dataset, Image, Object, Outline, Point, Split, Splits};
 use reading::{Reading, has_extension};
+pub(crate) use writing::counted;
 use writing::{Keeps, Put, Written};
 
 use crate::ownership::{self, OutputDirectory};
@@ -123,6 +125,27 @@ impl Format {
         Self::ALL.map(Self::as_str).join(", ")
     }
 
+    /// Whether it has a word for labelled points.
+    pub(crate) fn holds_points(self) -> bool {
+        matches!(
+            self,
+            Self::Coco
+                | Self::LabelMe
+                | Self::XAnyLabeling
+                | Self::Cvat
+                | Self::LabelStudio
+                | Self::Jsonl
+        )
+    }
+
+    /// Whether it has a word for what is said about a whole image.
+    pub(crate) fn holds_fields(self) -> bool {
+        matches!(
+            self,
+            Self::Coco | Self::Cvat | Self::LabelStudio | Self::ImageFolder | Self::Jsonl
+        )
+    }
+
     /// Whether an image has a file of its own that is called as it is, so that two images could
     /// need the same.
     pub fn has_label_files(self) -> bool {
@@ -134,17 +157,21 @@ impl Format {
     /// # Errors
     /// [`DatasetError::NotRecognized`].
     pub fn of(path: &Path) -> Result<Self, DatasetError> {
-        let not_recognized = || DatasetError::NotRecognized { path: path.to_owned() };
+        Self::at(path).ok_or_else(|| not_recognized(path))
+    }
+
+    /// The format at `path`; `None` if it is none, or may be several.
+    fn at(path: &Path) -> Option<Self> {
         if path.is_file() {
             let is = |extensions: &[&str]| has_extension(path, extensions);
             return match () {
-                () if path.to_string_lossy().ends_with(".json.gz") => Ok(Self::Coco),
-                () if is(&["json", "jsonl"]) && jsonl::is_file(path) => Ok(Self::Jsonl),
-                () if is(&["json"]) => Ok(Self::of_json(path)),
-                () if is(&["yaml", "yml", "data"]) => Ok(Self::Yolo),
-                () if is(&["jsonl"]) => Ok(Self::ImageFolder),
-                () if cvat::file_at(path).is_some() => Ok(Self::Cvat),
-                () => Err(not_recognized()),
+                () if path.to_string_lossy().ends_with(".json.gz") => Some(Self::Coco),
+                () if is(&["json", "jsonl"]) && jsonl::is_file(path) => Some(Self::Jsonl),
+                () if is(&["json"]) => Some(Self::of_json(path)),
+                () if is(&["yaml", "yml", "data"]) => Some(Self::Yolo),
+                () if is(&["jsonl"]) => Some(Self::ImageFolder),
+                () if cvat::file_at(path).is_some() => Some(Self::Cvat),
+                () => None,
             };
         }
         let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
@@ -154,13 +181,13 @@ impl Format {
         let folders = ["Annotations", "annotations"].map(|folder| path.join(folder));
         // Folders that a file says what they are, whatever else is there.
         if cvat::file_at(path).is_some() {
-            return Ok(Self::Cvat);
+            return Some(Self::Cvat);
         }
         if path.join("tasks.json").is_file() {
-            return Ok(Self::LabelStudio);
+            return Some(Self::LabelStudio);
         }
         if path.join(megadetector::FILE).is_file() {
-            return Ok(Self::MegaDetector);
+            return Some(Self::MegaDetector);
         }
         let voc = any(&["xml"])
             || folders.iter().any(|folder| {
@@ -177,10 +204,10 @@ impl Format {
         ];
         let mut found = found.into_iter().filter_map(|(format, is)| is.then_some(format));
         match (found.next(), found.next()) {
-            (Some(format), None) => Ok(format),
-            (None, _) if jsonl::is_folder(path) => Ok(Self::Jsonl),
-            (None, _) if labelme::is_at(path) => Ok(Self::LabelMe),
-            _ => Err(not_recognized()),
+            (Some(format), None) => Some(format),
+            (None, _) if jsonl::is_folder(path) => Some(Self::Jsonl),
+            (None, _) if labelme::is_at(path) => Some(Self::LabelMe),
+            _ => None,
         }
     }
 
@@ -207,6 +234,25 @@ impl Format {
             _ => Self::Coco,
         }
     }
+}
+
+/// Why no format was told of `path`.
+fn not_recognized(path: &Path) -> DatasetError {
+    let path = path.to_owned();
+    if !path.exists() {
+        return DatasetError::Missing { path };
+    }
+    let entries = std::fs::read_dir(&path).into_iter().flatten().flatten();
+    let mut entries: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    entries.sort();
+    let mut inner = entries.iter().filter(|entry| entry.is_dir());
+    if let Some((inner, format)) = inner.find_map(|at| Some((at.clone(), Format::at(at)?))) {
+        return DatasetError::Inside { path, inner, format };
+    }
+    if entries.iter().any(|entry| has_extension(entry, &crate::source::EXTENSIONS)) {
+        return DatasetError::OnlyImages { path };
+    }
+    DatasetError::NotRecognized { path }
 }
 
 /// How much of a JSON file is looked at to tell its format.
@@ -250,6 +296,8 @@ pub struct WriteOptions {
     pub ids_from: Option<u64>,
     /// Copies the images into the directory, where the format looks for them.
     pub copy_images: bool,
+    /// Labels of YOLO have the score of each box behind it, as Ultralytics' `save_conf` does.
+    pub save_conf: bool,
 }
 
 /// Reads the dataset at `path`. What a user should know goes to `remarks`.
@@ -312,8 +360,10 @@ pub fn write(
     options: &WriteOptions,
     remarks: &mut Vec<String>,
 ) -> Result<(Vec<PathBuf>, usize), DatasetError> {
-    let ids = coco::Ids { from: options.ids_from };
+    let dataset = dataset.without_unboxed(format, remarks);
+    let dataset = dataset.as_ref();
     if format == Format::Coco {
+        let ids = coco::Ids { from: options.ids_from };
         let numbered = coco::Numbered::of(dataset, ids, remarks);
         let keeps = Keeps {
             ids: true,
@@ -322,6 +372,8 @@ pub fn write(
             scores: true,
             outlines: true,
             fields: true,
+            points: true,
+            image_fields: true,
             categories: true,
             ..Keeps::default()
         };
@@ -341,7 +393,7 @@ pub fn write(
     });
     let written = inner.as_ref().unwrap_or(dataset);
     let Written { first, images, places } =
-        write_files(written, format, Some(ids), &mut put, remarks)?;
+        write_files(written, format, *options, &mut put, remarks)?;
     let mut missing = 0;
     if options.copy_images {
         for (image, place) in dataset.images.iter().zip(&places) {
@@ -362,7 +414,10 @@ pub fn write(
             ));
         }
     } else {
-        remarks.push(format!("the images belong into {}", out.join(images).display()));
+        remarks.push(format!(
+            "the images belong into {} (`copy_images` copies them there)",
+            out.join(images).display()
+        ));
     }
     for changed in directory.place(&staged, &[""])?.changed {
         remarks.push(format!("{changed}: changed since an earlier conversion, and left as it is"));
@@ -377,15 +432,16 @@ pub fn write(
 pub(crate) fn write_files(
     dataset: &Dataset,
     format: Format,
-    ids: Option<coco::Ids>,
+    options: WriteOptions,
     put: &mut Put<'_>,
     remarks: &mut Vec<String>,
 ) -> Result<Written, DatasetError> {
     match format {
         Format::Coco | Format::Roboflow => {
-            coco::roboflow::write(dataset, ids.unwrap_or_default(), put, remarks)
+            let ids = coco::Ids { from: options.ids_from };
+            coco::roboflow::write(dataset, ids, put, remarks)
         }
-        Format::Yolo => yolo::write(dataset, put, remarks),
+        Format::Yolo => yolo::write(dataset, options.save_conf, put, remarks),
         Format::Voc => voc::write(dataset, put, remarks),
         Format::LabelMe => labelme::write(dataset, Flavour::LabelMe, put, remarks),
         Format::XAnyLabeling => labelme::write(dataset, Flavour::XAnyLabeling, put, remarks),

@@ -51,6 +51,13 @@ pub struct Image {
     pub splits: Splits,
     /// The objects in it.
     pub objects: Vec<Object>,
+    /// Things of which a place is known and no box.
+    pub points: Vec<Point>,
+    /// What is said about the whole image, by the names of fields: words, numbers, truth values, or
+    /// lists of words.
+    pub fields: Option<Box<Map<String, Value>>>,
+    /// Nobody has looked for boxes in it: without any it is no image in which nothing is.
+    pub unboxed: bool,
     /// Its file, if reading came across it.
     pub file: Option<std::path::PathBuf>,
     /// Further fields of a COCO file.
@@ -78,6 +85,19 @@ pub struct Object {
     pub more: Option<Box<Map<String, Value>>>,
 }
 
+/// A labelled place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// Place in [`Dataset::categories`].
+    pub category: usize,
+    /// From the left edge, in pixels; inside the image.
+    pub x: f64,
+    /// From the upper edge, in pixels; inside the image.
+    pub y: f64,
+    /// Its id, if it has one that is a whole number.
+    pub id: Option<u64>,
+}
+
 /// A shape that is not a box.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outline {
@@ -85,6 +105,24 @@ pub enum Outline {
     Polygons(Vec<Vec<f64>>),
     /// COCO's run-length code of a mask, as it stands.
     Mask(Value),
+}
+
+impl Image {
+    /// The places in [`Dataset::categories`] of all that is in it.
+    pub(super) fn categories_mut(&mut self) -> impl Iterator<Item = &mut usize> {
+        let of_objects = self.objects.iter_mut().map(|object| &mut object.category);
+        of_objects.chain(self.points.iter_mut().map(|point| &mut point.category))
+    }
+
+    /// Adds a point; says whether it lies inside the image, and has been added.
+    pub(super) fn add_point(&mut self, category: usize, x: f64, y: f64) -> bool {
+        let inside = |at: f64, size: u32| (0.0..=f64::from(size)).contains(&at);
+        let is_inside = inside(x, self.width) && inside(y, self.height);
+        if is_inside {
+            self.points.push(Point { category, x, y, id: None });
+        }
+        is_inside
+    }
 }
 
 impl Object {
@@ -227,6 +265,11 @@ impl Dataset {
     /// All boxes.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
         self.images.iter().flat_map(|image| &image.objects)
+    }
+
+    /// All points.
+    pub fn points(&self) -> impl Iterator<Item = &Point> {
+        self.images.iter().flat_map(|image| &image.points)
     }
 
     /// Whether there is a split to keep. There is none if train and val are the same images.

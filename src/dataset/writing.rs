@@ -1,12 +1,13 @@
 //! What is the same in every writing: names of files, and remarks on what is lost.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path};
 
 use super::error::Problem;
 use super::model::Outline;
 use super::reading::stem;
-use super::{Dataset, DatasetError, Image, Object, Split};
+use super::{Dataset, DatasetError, Format, Image, Object, Split};
 
 /// The longest name of a file, in bytes.
 const MAX_NAME_LENGTH: usize = 255;
@@ -40,6 +41,9 @@ pub(crate) struct Keeps {
     /// All outlines.
     pub(crate) outlines: bool,
     pub(crate) fields: bool,
+    pub(crate) points: bool,
+    /// What is said about whole images.
+    pub(crate) image_fields: bool,
     pub(crate) splits: bool,
     /// Categories of one name that are two.
     pub(crate) categories: bool,
@@ -71,25 +75,37 @@ impl Dataset {
         say(if keeps.crowds { 0 } else { count(&|object| object.crowd) }, "boxes are crowds");
         let scores = count(&|object| object.score.is_some());
         say(if keeps.scores { 0 } else { scores }, "boxes have scores");
+        say(if keeps.points { 0 } else { self.points().count() }, "points are left out");
+        if !keeps.image_fields {
+            let fields = self.images.iter().filter_map(|image| image.fields.as_deref());
+            say_fields(fields, "images", "fields", &mut say);
+        }
         if !keeps.fields {
             let of_boxes = self.objects().filter_map(|object| object.more.as_deref());
-            say_fields(of_boxes, "boxes", &mut say);
+            say_fields(of_boxes, "boxes", "further fields", &mut say);
             let of_images = self.images.iter().filter_map(|image| image.more.as_deref());
-            say_fields(of_images, "images", &mut say);
+            say_fields(of_images, "images", "further fields", &mut say);
             let of_categories = self.coco.iter().flat_map(|coco| &coco.categories);
             let plain = |fields: &&serde_json::Map<String, serde_json::Value>| {
                 fields.iter().any(|(key, value)| key != "supercategory" || value != "")
             };
-            say_fields(of_categories.filter(plain), "categories", &mut say);
+            say_fields(of_categories.filter(plain), "categories", "further fields", &mut say);
         }
         if !keeps.ids {
             let images = self.images.iter().filter(|image| image.id.is_some()).count();
             let boxes = count(&|object| object.id.is_some());
             let categories = self.category_ids.len();
-            if images + boxes + categories > 0 {
+            let of = [
+                (images, counted(images, "image", "images")),
+                (boxes, counted(boxes, "box", "boxes")),
+                (categories, counted(categories, "category", "categories")),
+            ];
+            let of: Vec<String> =
+                of.into_iter().filter(|(count, _)| *count > 0).map(|(_, words)| words).collect();
+            if !of.is_empty() {
                 remarks.push(format!(
-                    "ids are not kept, which {format} has no word for: of {images} images, \
-                     {boxes} boxes and {categories} categories"
+                    "ids are not kept, which {format} has no word for: of {}",
+                    of.join(", ")
                 ));
             }
         }
@@ -108,6 +124,34 @@ impl Dataset {
                  knows them by their names"
             ));
         }
+    }
+
+    /// The data set without those images that `format` would make images in which nothing is: of
+    /// which nobody has said so, and which have points or fields that it has no word for.
+    pub(crate) fn without_unboxed(
+        &self,
+        format: Format,
+        remarks: &mut Vec<String>,
+    ) -> Cow<'_, Self> {
+        // Trainers take every image of a COCO file for an example. One of fields alone is for others.
+        let described = self.images.iter().all(|image| image.unboxed && image.points.is_empty());
+        let stays = |image: &Image| {
+            let pointed = format.holds_points() && !image.points.is_empty();
+            let fields = format.holds_fields() && image.fields.is_some();
+            !image.unboxed || pointed || fields && (format != Format::Coco || described)
+        };
+        let left_out = self.images.iter().filter(|image| !stays(image)).count();
+        if left_out == 0 {
+            return Cow::Borrowed(self);
+        }
+        remarks.push(format!(
+            "{} left out: nobody looked for boxes there, and {format} has no word for points or \
+             fields alone",
+            counted(left_out, "image is", "images are")
+        ));
+        let mut dataset = self.clone();
+        dataset.images.retain(stays);
+        Cow::Owned(dataset)
     }
 
     /// Leaves out images that could have no label file of their own, or refuses them.
@@ -157,10 +201,16 @@ impl Dataset {
     }
 }
 
+/// A count with its noun: `1 image is`, `2 images are`.
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 /// Says how many have fields, and which are the most frequent.
 fn say_fields<'m>(
     maps: impl Iterator<Item = &'m serde_json::Map<String, serde_json::Value>>,
     of: &str,
+    what: &str,
     say: &mut impl FnMut(usize, &str),
 ) {
     let (mut count, mut keys) = (0, BTreeMap::<&str, usize>::new());
@@ -172,7 +222,7 @@ fn say_fields<'m>(
     keys.sort_by_key(|(key, count)| (std::cmp::Reverse(*count), *key));
     let more = if keys.len() > NAMED { ", ..." } else { "" };
     let named: Vec<&str> = keys.iter().take(NAMED).map(|(key, _)| *key).collect();
-    say(count, &format!("{of} have further fields ({}{more})", named.join(", ")));
+    say(count, &format!("{of} have {what} ({}{more})", named.join(", ")));
 }
 
 /// The label file of every image, relative to the labels' folder: the image's name with another

@@ -12,16 +12,17 @@
 use std::borrow::Cow;
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::examples::{Examples, Part, place_all, stems};
 use super::folder::Fresh;
 use super::{ExportError, Exported, Input};
-use crate::dataset::coco::{
-    Info, WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult,
+use crate::dataset::{
+    self,
+    coco::{Info, Skeleton, WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult},
 };
 use crate::ownership::{OutputDirectory, Staging};
-use crate::record::{BBox, FoundPoint, Record};
+use crate::record::{AnswerStatus, Record};
 use crate::source::is_address;
 
 pub(super) fn write(
@@ -30,30 +31,24 @@ pub(super) fn write(
     out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
+    let records = examples.of(dataset::Format::Coco, exported);
     let images: Vec<(&Record, Cow<'_, str>)> = if input.options.write_upright {
-        examples.remark("coco", exported);
-        write_upright(input, examples, out, exported)?
+        write_upright(input, &records, out, exported)?
     } else {
-        examples.remark_images("coco", exported);
-        let mut records = [examples.images.as_slice(), &examples.pointed].concat();
-        records.sort_by(|a, b| a.image.cmp(&b.image));
         records.iter().map(|record| (*record, Cow::Borrowed(record.image.as_str()))).collect()
     };
     let addresses: Vec<Option<Map<String, Value>>> =
         images.iter().map(|(record, _)| address_of(record)).collect();
-    let points = || images.iter().flat_map(|(record, _)| &record.points);
-    let keypoints: Vec<Map<String, Value>> = points().map(keypoints_of).collect();
-    let of_points = skeleton();
     let mut instances = WrittenInstances::new("Made by gemscope", Vec::new(), Vec::new());
     if let Info::Own { models, .. } = &mut instances.info {
         *models = Some(&input.run.models);
     }
     instances.categories = examples.categories.iter().map(Into::into).collect();
     for category in &mut instances.categories {
-        let has_points = points().any(|point| point.label == category.name);
-        category.more = has_points.then_some(&of_points);
+        let mut points = images.iter().flat_map(|(record, _)| &record.points);
+        let has_points = points.any(|point| point.label == category.name);
+        category.skeleton = has_points.then(Skeleton::default);
     }
-    let mut keypoints = keypoints.iter();
     let mut results = Vec::new();
     let mut unscored = 0;
     for (((record, file_name), address), image_id) in images.iter().zip(&addresses).zip(1..) {
@@ -64,10 +59,14 @@ pub(super) fn write(
             width,
             height,
             status,
+            attributes: record.fields.as_deref(),
             more: address.as_ref(),
         });
         let exported = || {
-            record.detections.iter().map(|detection| (detection, examples.place(&detection.label)))
+            let boxes = record.detections.iter();
+            // Boxes that stand in a text are none.
+            let boxes = boxes.filter(|_| record.status != AnswerStatus::Text);
+            boxes.map(|detection| (detection, examples.place(&detection.label)))
         };
         for (detection, place) in exported() {
             let id = instances.annotations.len() as u64 + 1;
@@ -75,12 +74,11 @@ pub(super) fn write(
             let annotation = WrittenAnnotation::new(id, image_id, category_id, &detection.bbox);
             instances.annotations.push(annotation);
         }
-        for (point, more) in record.points.iter().zip(keypoints.by_ref()) {
+        for point in &record.points {
             let id = instances.annotations.len() as u64 + 1;
             let category_id = examples.categories[examples.place(&point.label)].id;
-            let spot = BBox { x0: point.x, y0: point.y, x1: point.x, y1: point.y };
-            let mut annotation = WrittenAnnotation::new(id, image_id, category_id, &spot);
-            annotation.more = Some(more);
+            let annotation =
+                WrittenAnnotation::of_point(id, image_id, category_id, point.x, point.y);
             instances.annotations.push(annotation);
         }
         for (detection, place) in exported().chain(examples.left_out_of(&record.image)) {
@@ -131,18 +129,6 @@ fn address_of(record: &Record) -> Option<Map<String, Value>> {
     Some(Map::from_iter([("coco_url".to_owned(), address)]))
 }
 
-/// A point as COCO has it: keypoints, of which there is one, and it is seen.
-fn keypoints_of(point: &FoundPoint) -> Map<String, Value> {
-    let seen = json!([point.x, point.y, 2]);
-    Map::from_iter([("keypoints".to_owned(), seen), ("num_keypoints".to_owned(), 1.into())])
-}
-
-/// What COCO says of a category whose things have one keypoint.
-fn skeleton() -> Map<String, Value> {
-    let names = json!(["point"]);
-    Map::from_iter([("keypoints".to_owned(), names), ("skeleton".to_owned(), json!([]))])
-}
-
 /// Everything that the format writes, `upright/` last, which is put in place by itself.
 const SCOPE: [&str; 5] =
     ["instances.json", "instances_train.json", "instances_val.json", "results.json", "upright"];
@@ -160,13 +146,13 @@ fn stage_json<T: Serialize>(staged: &Staging, name: &str, value: &T) -> Result<(
 /// `upright/`: the images as the boxes describe them, and the names that they have there.
 fn write_upright<'r>(
     input: &Input<'_>,
-    examples: &Examples<'r>,
+    records: &[&'r Record],
     out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<Vec<(&'r Record, Cow<'r, str>)>, ExportError> {
-    let stems = stems(&examples.images, str::to_owned);
+    let stems = stems(records, str::to_owned);
     let folder = Fresh::begin(out, "upright")?;
-    let placed = place_all(input, examples, &stems, &folder, |_| String::new(), "coco", exported)?;
+    let placed = place_all(input, records, &stems, &folder, |_| String::new(), "coco", exported)?;
     folder.put(exported)?;
     Ok(placed.into_iter().map(|(record, _, name)| (record, Cow::Owned(name))).collect())
 }

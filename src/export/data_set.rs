@@ -4,23 +4,27 @@
 //! files of a format of [`crate::dataset`]. Promises: the boxes, categories and parts are those of
 //! all other data sets of the export.
 
+use std::collections::HashMap;
+
 use super::examples::{Examples, Part, place_all, stems};
 use super::folder::Fresh;
 use super::select::choose;
-use super::{ExportError, Exported, Input, Options, Run};
-use crate::dataset::{self, Dataset, DatasetError, Image, Object, Split, Splits};
+use super::{Category, ExportError, Exported, Input, Options, Run};
+use crate::dataset::{
+    self, Dataset, DatasetError, Image, Object, Point, Split, Splits, WriteOptions,
+};
 use crate::ownership::OutputDirectory;
-use crate::record::Record;
+use crate::record::{AnswerStatus, Detection, FoundPoint, Record};
 
 /// What `run` found, as a data set. What is left out goes to `remarks`.
 pub fn data_set(run: &Run, options: &Options, remarks: &mut Vec<String>) -> Dataset {
     let mut exported = Exported::default();
     let chosen = choose(&run.selection, options, &mut exported);
-    let examples = Examples::of(&chosen);
-    examples.remark("run", &mut exported);
+    let examples = Examples::new(&chosen);
+    examples.remark_images("run", &mut exported);
     remarks.append(&mut exported.remarks);
-    let names = examples.images.iter().map(|record| (*record, record.image.clone()));
-    let mut dataset = of_examples(&examples, names, options);
+    let names = examples.of_any_format().into_iter().map(|record| (record, record.image.clone()));
+    let mut dataset = of_records(examples.categories, names, options);
     for image in &mut dataset.images {
         let file = run.images.as_ref().map(|folder| folder.join(&image.name));
         image.file = file.filter(|file| file.is_file());
@@ -28,17 +32,28 @@ pub fn data_set(run: &Run, options: &Options, remarks: &mut Vec<String>) -> Data
     dataset
 }
 
-/// The data set of images under the names that they get.
-fn of_examples<'e>(
-    examples: &Examples<'e>,
+/// The data set of images under the names that they get. Boxes that stand in a text are none.
+pub(super) fn of_records<'e>(
+    categories: &[Category],
     images: impl Iterator<Item = (&'e Record, String)>,
     options: &Options,
 ) -> Dataset {
+    let places = categories.iter().enumerate();
+    let places: HashMap<&str, usize> =
+        places.map(|(place, category)| (category.name.as_str(), place)).collect();
     let images = images.map(|(record, name)| {
-        let object = |detection: &crate::record::Detection| Object {
+        let object = |detection: &Detection| Object {
             score: detection.score,
-            ..Object::of_box(examples.place(&detection.label), detection.bbox)
+            ..Object::of_box(places[detection.label.as_str()], detection.bbox)
         };
+        let point = |point: &FoundPoint| Point {
+            category: places[point.label.as_str()],
+            x: point.x,
+            y: point.y,
+            id: None,
+        };
+        let is_text = record.status == AnswerStatus::Text;
+        let boxes = if is_text { &[] } else { record.detections.as_slice() };
         let split = match Part::of(record, options) {
             Part::Val => Split::Val,
             Part::Train => Split::Train,
@@ -48,13 +63,16 @@ fn of_examples<'e>(
             width: record.width,
             height: record.height,
             splits: options.split.map(|_| Splits::only(split)).unwrap_or_default(),
-            objects: record.detections.iter().map(object).collect(),
+            objects: boxes.iter().map(object).collect(),
+            points: record.points.iter().map(point).collect(),
+            fields: record.fields.clone(),
+            unboxed: boxes.is_empty() && (is_text || !record.points.is_empty()),
             ..Image::default()
         }
     });
     Dataset {
-        categories: examples.categories.iter().map(|category| category.name.clone()).collect(),
-        category_ids: examples.categories.iter().map(|category| category.id).collect(),
+        categories: categories.iter().map(|category| category.name.clone()).collect(),
+        category_ids: categories.iter().map(|category| category.id).collect(),
         images: images.collect(),
         ..Dataset::default()
     }
@@ -69,18 +87,18 @@ pub(super) fn write_folder(
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
     let name = format.as_str();
-    examples.remark(name, exported);
+    let images = examples.of(format, exported);
     let folder = Fresh::begin(out, name)?;
-    let stems = stems(&examples.images, str::to_owned);
+    let stems = stems(&images, str::to_owned);
     let split = |record: &Record| match Part::of(record, input.options) {
         Part::Val => Split::Val,
         Part::Train => Split::Train,
     };
     let prefix = |record: &Record| dataset::folder_of_split(format, split(record));
-    let placed = place_all(input, examples, &stems, &folder, prefix, name, exported)?;
+    let placed = place_all(input, &images, &stems, &folder, prefix, name, exported)?;
     let in_place: Vec<&Record> = placed.iter().map(|(record, ..)| *record).collect();
     let images = placed.into_iter().map(|(record, _, name)| (record, name));
-    let mut dataset = of_examples(examples, images, input.options);
+    let mut dataset = of_records(examples.categories, images, input.options);
     // Formats that have ids of their own for classes count them.
     dataset.category_ids.clear();
     // Formats with a folder for each split have one for all images at least.
@@ -89,9 +107,15 @@ pub(super) fn write_folder(
             image.splits = Splits::only(split(record));
         }
     }
+    if format == dataset::Format::Roboflow && input.options.split.is_none() {
+        exported.remarks.push(
+            "roboflow: all images are in train, and trainers want some in valid (`split` 0.2)"
+                .to_owned(),
+        );
+    }
     let mut put = |file: &str, bytes: &[u8]| folder.write(file, bytes).map_err(unplaced);
     let mut remarks = Vec::new();
-    dataset::write_files(&dataset, format, None, &mut put, &mut remarks)
+    dataset::write_files(&dataset, format, WriteOptions::default(), &mut put, &mut remarks)
         .map_err(failed(out, name))?;
     exported.remarks.extend(remarks.into_iter().map(|remark| format!("{name}: {remark}")));
     folder.put(exported)
@@ -107,9 +131,9 @@ pub(super) fn write_file(
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
     let name = format.as_str();
-    examples.remark(name, exported);
-    let images = examples.images.iter().map(|record| (*record, record.image.clone()));
-    let mut dataset = of_examples(examples, images, input.options);
+    let images = examples.of(format, exported);
+    let images = images.into_iter().map(|record| (record, record.image.clone()));
+    let mut dataset = of_records(examples.categories, images, input.options);
     dataset.category_ids.clear();
     let mut text = Vec::new();
     let mut put = |_: &str, bytes: &[u8]| {
@@ -117,7 +141,7 @@ pub(super) fn write_file(
         Ok(())
     };
     let mut remarks = Vec::new();
-    dataset::write_files(&dataset, format, None, &mut put, &mut remarks)
+    dataset::write_files(&dataset, format, WriteOptions::default(), &mut put, &mut remarks)
         .map_err(failed(out, name))?;
     exported.remarks.extend(remarks.into_iter().map(|remark| format!("{name}: {remark}")));
     super::write_file(out, file, &text, exported)

@@ -16,12 +16,16 @@ use super::folder::{Fresh, inside};
 use super::select::Chosen;
 use super::upright::Images;
 use super::{Category, ExportError, Exported, Input, Options};
+use crate::dataset::{self, counted};
 use crate::digest;
 use crate::record::{AnswerStatus, Detection, NoteKind, Record};
 use crate::source::clip_of;
 
 /// Extensions that readers of YOLO and VOC folders look for. Other files are written as PNG.
 const EXTENSIONS: [&str; 7] = ["bmp", "jpeg", "jpg", "png", "tif", "tiff", "webp"];
+
+/// The formats that hold points.
+const POINTED: &str = "coco, cvat, label-studio, labelme, xanylabeling, csv and jsonl";
 
 /// The images that are examples of what is in them.
 pub(super) struct Examples<'s> {
@@ -34,8 +38,10 @@ pub(super) struct Examples<'s> {
     /// The boxes that filters left out of an image, by its name; only of images that lost a box.
     left_out: HashMap<&'s str, &'s [Detection]>,
     /// Images with points and no boxes: examples of a format that has points.
-    pub(super) pointed: Vec<&'s Record>,
-    /// How many records are no examples since their answers are text.
+    pointed: Vec<&'s Record>,
+    /// Images of which fields are known and no boxes: examples of a format that has fields.
+    described: Vec<&'s Record>,
+    /// How many records are no examples since their answers are free text.
     text: usize,
     /// Images that are no examples since all their boxes were left out, for their scores or of an
     /// answer that is not whole.
@@ -45,7 +51,7 @@ pub(super) struct Examples<'s> {
 }
 
 impl<'s> Examples<'s> {
-    pub(super) fn of(chosen: &'s Chosen<'_>) -> Self {
+    pub(super) fn new(chosen: &'s Chosen<'_>) -> Self {
         let answered = chosen.records.iter().zip(&chosen.answered);
         let images: Vec<&Record> =
             answered.filter(|(_, answered)| **answered).map(|(record, _)| record).collect();
@@ -68,8 +74,41 @@ impl<'s> Examples<'s> {
             unanswered.into_iter().partition(|record| record.status == AnswerStatus::Text);
         let (emptied, unknown): (Vec<&Record>, Vec<&Record>) =
             unanswered.into_iter().partition(|record| left_out.contains_key(record.image.as_str()));
+        let (described, text): (Vec<&Record>, Vec<&Record>) =
+            text.into_iter().partition(|record| record.fields.is_some());
         let [text, emptied, unknown] = [text, emptied, unknown].map(|records| records.len());
-        Self { images, categories, places, left_out, pointed, text, emptied, unknown }
+        Self { images, categories, places, left_out, pointed, described, text, emptied, unknown }
+    }
+
+    /// The images that `format` holds, sorted by name. Those that it does not are remarked.
+    pub(super) fn of(&self, format: dataset::Format, exported: &mut Exported) -> Vec<&'s Record> {
+        let name = format.as_str();
+        // Trainers take every image of a COCO file for an example of its boxes.
+        let for_boxes =
+            format == dataset::Format::Coco && !(self.images.is_empty() && self.pointed.is_empty());
+        let (points, fields) = (format.holds_points(), format.holds_fields() && !for_boxes);
+        if !points {
+            self.remark_points(name, exported);
+        }
+        if !fields && !self.described.is_empty() {
+            exported.remarks.push(format!(
+                "{name}: {} left out, of which fields are known and no boxes",
+                counted(self.described.len(), "image is", "images are")
+            ));
+        }
+        self.remark_images(name, exported);
+        let mut images = self.images.clone();
+        images.extend(self.pointed.iter().filter(|_| points));
+        images.extend(self.described.iter().filter(|_| fields));
+        images.sort_by(|a, b| a.image.cmp(&b.image));
+        images
+    }
+
+    /// All of them: what a format has no word for is left out later.
+    pub(super) fn of_any_format(&self) -> Vec<&'s Record> {
+        let mut images = [self.images.as_slice(), &self.pointed, &self.described].concat();
+        images.sort_by(|a, b| a.image.cmp(&b.image));
+        images
     }
 
     /// The boxes that filters left out of an image, and the class index of each whose label has
@@ -86,46 +125,45 @@ impl<'s> Examples<'s> {
         self.places[label]
     }
 
-    /// Says what is not in the data set, of a format without points.
-    pub(super) fn remark(&self, format: &str, exported: &mut Exported) {
+    /// Says which points are not in the data set, of a format without any.
+    fn remark_points(&self, format: &str, exported: &mut Exported) {
         let points = |records: &[&Record]| -> usize {
             records.iter().map(|record| record.points.len()).sum()
         };
         if !self.pointed.is_empty() {
             exported.remarks.push(format!(
-                "{format}: {} images are left out, which have {} points and no boxes: coco, csv \
-                 and jsonl have them",
-                self.pointed.len(),
-                points(&self.pointed)
+                "{format}: {} left out, with {} and no boxes: {POINTED} have them",
+                counted(self.pointed.len(), "image is", "images are"),
+                counted(points(&self.pointed), "point", "points")
             ));
         }
         let beside = points(&self.images);
         if beside > 0 {
-            exported.remarks.push(format!("{format}: {beside} points are left out"));
+            let points = counted(beside, "point is", "points are");
+            exported.remarks.push(format!("{format}: {points} left out"));
         }
-        self.remark_images(format, exported);
     }
 
-    /// Says which images are not in the data set, of a format with points.
+    /// Says which images are in no data set.
     pub(super) fn remark_images(&self, format: &str, exported: &mut Exported) {
         if self.text > 0 {
             exported.remarks.push(format!(
-                "{format}: {} images are left out, whose answers are text",
-                self.text
+                "{format}: {} left out, whose answers are text",
+                counted(self.text, "image is", "images are")
             ));
         }
         if self.unknown > 0 {
             exported.remarks.push(format!(
-                "{format}: {} images are left out, of which nothing is known (failed, refused, or \
-                 cut off before the first box)",
-                self.unknown
+                "{format}: {} left out, of which nothing is known (failed, refused, or cut off \
+                 before the first box)",
+                counted(self.unknown, "image is", "images are")
             ));
         }
         if self.emptied > 0 {
             exported.remarks.push(format!(
-                "{format}: {} images are left out, whose boxes were all left out, and whose \
-                 answers do not say that there is nothing else",
-                self.emptied
+                "{format}: {} left out, whose boxes were all left out, and whose answers do not \
+                 say that there is nothing else",
+                counted(self.emptied, "image is", "images are")
             ));
         }
     }
@@ -188,25 +226,24 @@ pub(super) type Placed<'s> = (&'s Record, String, String);
 /// Images that are not to be had are remarked and left out.
 pub(super) fn place_all<'s>(
     input: &Input<'_>,
-    examples: &Examples<'s>,
+    images: &[&'s Record],
     stems: &[String],
     folder: &Fresh<'_>,
     prefix: impl Fn(&Record) -> String + Sync,
     format: &str,
     exported: &mut Exported,
 ) -> Result<Vec<Placed<'s>>, ExportError> {
-    if examples.images.is_empty() {
+    if images.is_empty() {
         return Ok(Vec::new());
     }
     let placer = Placer::of(input)?;
-    let placed: Vec<Result<String, String>> = examples
-        .images
+    let placed: Vec<Result<String, String>> = images
         .par_iter()
         .zip(stems)
         .map(|(record, stem)| placer.place(record, folder, &prefix(record), stem))
         .collect::<Result<_, _>>()?;
     let mut there = Vec::with_capacity(placed.len());
-    for ((record, stem), placed) in examples.images.iter().zip(stems).zip(placed) {
+    for ((record, stem), placed) in images.iter().zip(stems).zip(placed) {
         match placed {
             Ok(name) => there.push((*record, stem.clone(), name)),
             Err(reason) => miss(record, &reason, format, exported),

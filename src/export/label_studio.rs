@@ -9,19 +9,21 @@
 //! out: there would be nothing to see.
 
 use serde::Serialize;
+use serde_json::Value;
 
+use super::data_set::of_records;
 use super::folder::Fresh;
 use super::select::Chosen;
 use super::{ExportError, Exported, Input};
-use crate::dataset::label_studio::{FROM_NAME, TO_NAME, address, label_config, local_files};
-use crate::digest;
+use crate::dataset::fields::FieldKind;
+use crate::dataset::label_studio::{address, label_config, local_files, results};
 use crate::ownership::OutputDirectory;
-use crate::record::{Detection, Record};
+use crate::record::Record;
 
 #[derive(Serialize)]
 struct Task<'r> {
     data: Data<'r>,
-    predictions: Vec<Prediction<'r>>,
+    predictions: Vec<Prediction>,
 }
 
 #[derive(Serialize)]
@@ -35,36 +37,12 @@ struct Data<'r> {
 }
 
 #[derive(Serialize)]
-struct Prediction<'r> {
+struct Prediction {
     model_version: &'static str,
     /// The mean of the boxes' scores, for sorting tasks; absent if a box has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     score: Option<f64>,
-    result: Vec<Region<'r>>,
-}
-
-#[derive(Serialize)]
-struct Region<'r> {
-    id: String,
-    r#type: &'static str,
-    from_name: &'static str,
-    to_name: &'static str,
-    original_width: u32,
-    original_height: u32,
-    image_rotation: u32,
-    value: Value<'r>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    score: Option<f64>,
-}
-
-#[derive(Serialize)]
-struct Value<'r> {
-    x: f64,
-    y: f64,
-    width: f64,
-    height: f64,
-    rotation: u32,
-    rectanglelabels: [&'r str; 1],
+    result: Vec<Value>,
 }
 
 pub(super) fn write(
@@ -78,8 +56,17 @@ pub(super) fn write(
         Some(url) => url.clone(),
         None => local_files(input.run.images.as_deref()),
     };
-    let tasks: Vec<Task<'_>> =
-        seen.map(|(record, answered)| task(record, *answered, &url)).collect();
+    let seen: Vec<(&Record, bool)> = seen.map(|(record, answered)| (record, *answered)).collect();
+    let names = seen.iter().map(|(record, _)| (*record, record.image.clone()));
+    let dataset = of_records(&chosen.categories, names, input.options);
+    let kinds = FieldKind::of_fields(&dataset);
+    let tasks = seen.iter().zip(&dataset.images).map(|((record, answered), image)| {
+        // A text says nothing about boxes that stand in it.
+        let is_said = *answered || !image.points.is_empty() || image.fields.is_some();
+        let results = is_said.then(|| results(&dataset, image, &kinds));
+        task(record, results, &url)
+    });
+    let tasks: Vec<Task<'_>> = tasks.collect();
     let left_out = chosen.records.len() - tasks.len();
     if left_out > 0 {
         exported.remarks.push(format!(
@@ -93,56 +80,23 @@ pub(super) fn write(
     })?;
     json.push(b'\n');
     folder.write("tasks.json", &json)?;
-    let labels = chosen.categories.iter().map(|category| category.name.as_str());
-    folder.write("label_config.xml", label_config(labels, false).as_bytes())?;
+    folder.write("label_config.xml", label_config(&dataset).as_bytes())?;
     folder.put(exported)
 }
 
-fn task<'r>(record: &'r Record, answered: bool, url: &str) -> Task<'r> {
+fn task<'r>(record: &'r Record, results: Option<Vec<Value>>, url: &str) -> Task<'r> {
     let scores: Option<Vec<f64>> =
         record.detections.iter().map(|detection| detection.score).collect();
     let score = scores
         .filter(|scores| !scores.is_empty())
         .map(|scores| scores.iter().sum::<f64>() / scores.len() as f64);
-    let regions = record
-        .detections
-        .iter()
-        .enumerate()
-        .map(|(index, detection)| region(record, index, detection));
-    let prediction = answered.then(|| Prediction {
-        model_version: "gemscope",
-        score,
-        result: regions.collect(),
-    });
+    let prediction = results.map(|result| Prediction { model_version: "gemscope", score, result });
     let data = Data {
         image: address(url, &record.image),
         name: &record.image,
         status: record.status.as_str(),
     };
     Task { data, predictions: prediction.into_iter().collect() }
-}
-
-fn region<'r>(record: &Record, index: usize, detection: &'r Detection) -> Region<'r> {
-    let bbox = &detection.bbox;
-    let per_cent = |pixels: f64, size: u32| 100.0 * pixels / f64::from(size);
-    Region {
-        id: format!("{:016x}-{index}", digest::number(&record.image)),
-        r#type: "rectanglelabels",
-        from_name: FROM_NAME,
-        to_name: TO_NAME,
-        original_width: record.width,
-        original_height: record.height,
-        image_rotation: 0,
-        value: Value {
-            x: per_cent(bbox.x0, record.width),
-            y: per_cent(bbox.y0, record.height),
-            width: per_cent(bbox.width(), record.width),
-            height: per_cent(bbox.height(), record.height),
-            rotation: 0,
-            rectanglelabels: [&detection.label],
-        },
-        score: detection.score,
-    }
 }
 
 #[cfg(test)]

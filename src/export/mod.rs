@@ -390,7 +390,7 @@ pub fn export(run: &Run, options: &Options, formats: &[Format], out: &OutputDire
     let labels: Vec<String> =
         chosen.categories.iter().map(|category| category.name.clone()).collect();
     let input = &Input { run, records: &chosen.records, labels: &labels, options };
-    let examples = Examples::of(&chosen);
+    let examples = Examples::new(&chosen);
     let folder = |format, exported: &mut Exported| {
         data_set::write_folder(input, &examples, format, out, exported)
     };

@@ -74,6 +74,8 @@ pub struct Options {
     pub copy_images: bool,
     /// Images that their EXIF orientation turns are written upright into data sets.
     pub write_upright: bool,
+    /// Labels of YOLO have the score of each box behind it, as Ultralytics' `save_conf` does.
+    pub save_conf: bool,
     /// How crops are cut.
     pub crops: CropOptions,
     /// The prefix of image names in Label Studio. `None`: the address of local files, in the

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 use super::examples::{Examples, Part, Placed, describe_all, place_all, stems};
 use super::folder::Fresh;
 use super::{ExportError, Exported, Input};
-use crate::dataset::voc;
+use crate::dataset::{self, voc};
 use crate::digest;
 use crate::ownership::OutputDirectory;
 use crate::record::Record;
@@ -25,11 +25,11 @@ pub(super) fn write(
     out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
-    examples.remark("voc", exported);
+    let shown = examples.of(dataset::Format::Voc, exported);
     let folder = Fresh::begin(out, "voc")?;
-    let stems = stems(&examples.images, flat);
+    let stems = stems(&shown, flat);
     let images = |_: &Record| "JPEGImages/".to_owned();
-    let placed = place_all(input, examples, &stems, &folder, images, "voc", exported)?;
+    let placed = place_all(input, &shown, &stems, &folder, images, "voc", exported)?;
     let xml = |(record, stem, file_name): &Placed<'_>| {
         (format!("Annotations/{stem}.xml"), annotation(record, file_name).into_bytes())
     };

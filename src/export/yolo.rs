@@ -1,7 +1,8 @@
 //! `yolo/`: a data set for Ultralytics and other trainers of YOLO.
 //!
 //! In: records and the images. Out: `images/{train,val}`, `labels/{train,val}` and `data.yaml`.
-//! Promises: a line a box, `class x_center y_center width height` as shares of the upright image;
+//! Promises: a line a box, `class x_center y_center width height` as shares of the upright image,
+//! and its score behind that if it is asked for;
 //! every image has its label file, which is empty only if the answer says that nothing is there;
 //! subfolders are kept.
 //!
@@ -21,14 +22,18 @@ pub(super) fn write(
     out: &OutputDirectory,
     exported: &mut Exported,
 ) -> Result<(), ExportError> {
-    examples.remark("yolo", exported);
+    let shown = examples.of(dataset::Format::Yolo, exported);
     let folder = Fresh::begin(out, "yolo")?;
     let part = |record: &Record| Part::of(record, input.options).as_str();
-    let stems = stems(&examples.images, without_images_folder);
+    let stems = stems(&shown, without_images_folder);
     let images = |record: &Record| format!("images/{}/", part(record));
-    let placed = place_all(input, examples, &stems, &folder, images, "yolo", exported)?;
+    let placed = place_all(input, &shown, &stems, &folder, images, "yolo", exported)?;
+    let save_conf = input.options.save_conf;
     let label = |(record, stem, _): &Placed<'_>| {
-        (format!("labels/{}/{stem}.txt", part(record)), lines(record, examples).into_bytes())
+        (
+            format!("labels/{}/{stem}.txt", part(record)),
+            lines(record, examples, save_conf).into_bytes(),
+        )
     };
     let placed = describe_all(placed, &folder, images, label, "yolo", exported)?;
     let val = placed.iter().any(|(record, ..)| Part::of(record, input.options) == Part::Val);
@@ -52,13 +57,13 @@ fn without_images_folder(stem: &str) -> String {
     parts.join("/")
 }
 
-fn lines(record: &Record, examples: &Examples<'_>) -> String {
+fn lines(record: &Record, examples: &Examples<'_>, save_conf: bool) -> String {
     let line = |detection: &Detection| {
         dataset::yolo::label_line(
             examples.place(&detection.label),
             &detection.bbox,
-            record.width,
-            record.height,
+            (record.width, record.height),
+            detection.score.filter(|_| save_conf),
         )
     };
     record.detections.iter().map(line).collect()

@@ -27,7 +27,10 @@ pub(super) const FILE: &str = ownership::RUN;
 #[non_exhaustive]
 pub enum ManifestError {
     /// Not a run at all.
-    #[error("{}: no run here (no {FILE})", .0.display())]
+    #[error(
+        "{}: no run here (no {FILE}): a run is the directory that detect, critique or parse wrote",
+        .0.display()
+    )]
     NoRun(PathBuf),
     /// The system's reason.
     #[error("{}: {error}", path.display())]

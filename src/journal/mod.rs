@@ -25,6 +25,7 @@ mod pairs;
 mod placement;
 mod records;
 mod shards;
+mod unfinished;
 
 pub use crate::ownership::Holder;
 pub use answers::AnswerJournal;
@@ -40,6 +41,7 @@ pub use placement::{Placement, place};
 pub(crate) use records::RecordReader;
 pub use records::{Journal, JournalRecords, ResumeEntry, ResumeIndex, read_journal};
 pub use shards::{JoinedShards, ShardRun, ShardsError, join as join_shards};
+pub use unfinished::unfinished;
 
 /// The files that make a directory a run: without one of them its answers are lost.
 pub const FILES: [&str; 3] = [manifest::FILE, records::FILE, pairs::FILE];

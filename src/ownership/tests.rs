@@ -1,4 +1,5 @@
 use super::*;
+use crate::digest;
 
 fn write(path: &Path, text: &str) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();

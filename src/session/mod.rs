@@ -574,10 +574,14 @@ impl<'o> Session<'o> {
             known: &known,
             control: &options.control,
         };
+        directory.begin(source.images.len())?;
         let outcome = run::execute(&mut engines, &plan, journal, observer);
         self.answers.give_back(engines);
-        let besides = source.besides();
-        Ok(FinishedRun { directory, outcome: outcome?, besides, rows_of_no_frame })
+        let (outcome, besides) = (outcome?, source.besides());
+        if outcome.left == 0 {
+            directory.end()?;
+        }
+        Ok(FinishedRun { directory, outcome, besides, rows_of_no_frame })
     }
 
     fn detection_settings(

@@ -258,7 +258,7 @@ fn what_is_no_dataset_is_named() {
         .stderr(predicates::str::contains("coco.json:2:"));
     convert(dir.path().join("nothing").as_path(), "yolo", &dir.path().join("out"), &[])
         .code(1)
-        .stderr(predicates::str::contains("cannot tell the format"));
+        .stderr(predicates::str::contains("nothing: there is no such file or folder"));
     assert!(!dir.path().join("out").exists());
     coco(&good()).success();
 }

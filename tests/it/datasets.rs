@@ -127,7 +127,7 @@ fn what_a_format_has_no_word_for_is_counted() {
         .stderr(contains("1 boxes have further fields (attributes), which VOC has no word for"))
         .stderr(contains("1 images have further fields (license), which VOC has no word for"))
         .stderr(contains("2 categories have further fields (supercategory, keypoints)"))
-        .stderr(contains("of 2 images, 3 boxes and 2 categories"));
+        .stderr(contains("of 2 images, 3 boxes, 2 categories"));
     let map = fs::read_to_string(dir.path("voc/labelmap.txt")).unwrap();
     assert_eq!(map, "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:::\ndog:::\n");
     assert_eq!(fs::read_to_string(dir.path("voc/ImageSets/Main/trainval.txt")).unwrap(), "a\nb\n");
@@ -457,4 +457,27 @@ fn a_line_break_in_a_name_breaks_no_list() {
         .map(|list| fs::read_to_string(dir.path(list)).unwrap());
     assert_eq!(lists, ["train/images/c\n".to_owned(), "./images/train/images/c.png\n".to_owned()]);
     assert!(Path::new(&dir.path("yolo/images/train/labels/a\nb.txt")).exists());
+}
+
+#[test]
+fn scores_stand_behind_yolos_boxes_where_they_are_asked_for() {
+    let dir = Dir::new();
+    let mut coco = rich();
+    coco["images"][1]["file_name"] = json!("b.png");
+    coco["images"].as_array_mut().unwrap().remove(0);
+    coco["annotations"] = json!([coco["annotations"][2]]);
+    dir.write("in.json", coco.to_string());
+    dir.convert("in.json", "yolo", "plain", &[]).success().stderr(contains(
+        "1 boxes have scores, which YOLO's labels lack (--save-conf writes them)",
+    ));
+    let labels = fs::read_to_string(dir.path("plain/labels/b.txt")).unwrap();
+    assert_eq!(labels.split_whitespace().count(), 5, "{labels}");
+    dir.convert("in.json", "yolo", "scored", &["--save-conf"])
+        .success()
+        .stderr(contains("trainers refuse such labels"));
+    let labels = fs::read_to_string(dir.path("scored/labels/b.txt")).unwrap();
+    assert!(labels.ends_with(" 0.500000\n"), "{labels}");
+    dir.picture("scored/images/b.png");
+    dir.convert("scored", "coco", "back.json", &[]).success();
+    assert_eq!(read_json(dir.path("back.json"))["annotations"][0]["score"], 0.5);
 }

@@ -60,7 +60,10 @@ fn the_fields_of_a_schema_are_in_the_record_and_its_exports() {
         .map(|row| row.unwrap().iter().skip(15).collect::<Vec<_>>().join("|"))
         .collect();
     assert_eq!(rows, ["rain|3|'=a; b", "sun|0|", "||"]);
-    assert_eq!(json(out.join("instances.json"))["images"], json!([]));
+    let images = &json(out.join("instances.json"))["images"];
+    let attributes: Vec<&Value> =
+        images.as_array().unwrap().iter().map(|image| &image["attributes"]["weather"]).collect();
+    assert_eq!(attributes, ["rain", "sun"], "what was refused says nothing");
 
     // The schema is a setting that answers depend on.
     let kept = json(out.join("run.json"));
@@ -69,6 +72,90 @@ fn the_fields_of_a_schema_are_in_the_record_and_its_exports() {
     other["properties"]["people"]["minimum"] = json!(1);
     fs::write(&schema_file, other.to_string()).unwrap();
     detect(&out).assert().code(1).stderr(contains("schema.properties.people.minimum"));
+}
+
+#[test]
+fn fields_are_in_the_formats_that_have_a_word_for_them_and_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = images(dir.path(), 3);
+    let first = r#"{"weather": "rain & <fog>", "people": 3, "damaged": true, "seen": ["a", "b"]}"#;
+    let second = r#"{"weather": "sun", "people": 0, "damaged": false, "seen": []}"#;
+    let script = json!({"answers": [
+        {"image": "00.png", "text": first},
+        {"image": "01.png", "text": second},
+        {"image": "02.png", "text": "no"},
+    ]});
+    let schema = json!({"type": "object", "properties": {
+        "weather": {"type": "string"},
+        "people": {"type": "integer"},
+        "damaged": {"type": "boolean"},
+        "seen": {"type": "array", "items": {"type": "string"}},
+    }});
+    let (script_file, schema_file) =
+        (dir.path().join("script.json"), dir.path().join("schema.json"));
+    fs::write(&script_file, script.to_string()).unwrap();
+    fs::write(&schema_file, schema.to_string()).unwrap();
+    let run = dir.path().join("run");
+    let detect = gemscope()
+        .args(["detect", "--prompt", "Describe it.", "--answer", "text", "--export"])
+        .args(["jsonl,coco,cvat,label-studio,imagefolder,yolo", "--model"])
+        .arg(format!("script:{}", script_file.display()))
+        .arg("--schema")
+        .arg(&schema_file)
+        .arg("--out")
+        .args([&run, &folder])
+        .assert()
+        .success();
+    detect.stderr(contains("yolo: 2 images are left out, of which fields are known and no boxes"));
+    let cvat = fs::read_to_string(run.join("cvat.xml")).unwrap();
+    for line in [
+        "<name>image</name>\n          <type>tag</type>",
+        "<tag label=\"image\" source=\"auto\">",
+        "<attribute name=\"weather\">rain &amp; &lt;fog&gt;</attribute>",
+        "<attribute name=\"damaged\">true</attribute>",
+        "<input_type>checkbox</input_type>",
+    ] {
+        assert!(cvat.contains(line), "{line}: {cvat}");
+    }
+    let config = fs::read_to_string(run.join("label-studio/label_config.xml")).unwrap();
+    for tag in ["<TextArea name=\"fields.weather\"", "<Number ", "<Choices name=\"fields.damaged\""]
+    {
+        assert!(config.contains(tag), "{tag}: {config}");
+    }
+    let rows = fs::read_to_string(run.join("imagefolder/train/metadata.jsonl")).unwrap();
+    let rows = json_lines(rows);
+    assert_eq!((&rows[0]["people"], &rows[1]["damaged"]), (&json!(3), &json!(false)));
+    assert!(rows[0].get("objects").is_none(), "nobody has looked for boxes");
+    let coco = json(run.join("instances.json"));
+    assert_eq!(coco["images"][1]["attributes"], serde_json::from_str::<Value>(second).unwrap());
+    assert_eq!(coco["images"].as_array().unwrap().len(), 2);
+
+    for from in
+        ["instances.json", "detections.jsonl", "imagefolder", "label-studio", "cvat.xml", ""]
+    {
+        let out = dir.path().join(format!("{}.coco.json", from.replace('.', "-")));
+        gemscope()
+            .args(["convert", "--to", "coco", "--images"])
+            .arg(&folder)
+            .arg("--out")
+            .arg(&out)
+            .arg(run.join(from))
+            .assert()
+            .success();
+        let coco = json(out);
+        for (image, fields) in coco["images"].as_array().unwrap().iter().zip([first, second]) {
+            let mut fields: Value = serde_json::from_str(fields).unwrap();
+            if from == "cvat.xml" {
+                // It has no lists.
+                let seen = fields["seen"].as_array().unwrap().iter();
+                let seen: Vec<&str> = seen.filter_map(Value::as_str).collect();
+                fields["seen"] = seen.join("; ").into();
+            }
+            assert_eq!(image["attributes"], fields, "{from}");
+        }
+        assert_eq!(coco["images"].as_array().unwrap().len(), 2, "{from}");
+        assert_eq!(coco["categories"], json!([]), "{from}");
+    }
 }
 
 #[test]

@@ -300,9 +300,9 @@ fn lines_of_records_are_the_dataset_that_their_run_is() {
     convert(&ray, "coco", &of_parts, &[])
         .success()
         .stderr(contains("jsonl to coco: 3 images, 2 boxes, 3 categories"))
-        .stderr(contains("1 images are left out, of which nothing is known"))
-        .stderr(contains("1 images are left out, whose boxes were all left out"))
-        .stderr(contains("1 images are left out, whose answers are text"));
+        .stderr(contains("1 image is left out, of which nothing is known"))
+        .stderr(contains("1 image is left out, whose boxes were all left out"))
+        .stderr(contains("1 image is left out, whose answers are text"));
     let categories = read_json(&of_parts)["categories"].clone();
     let names: Vec<&Value> =
         categories.as_array().unwrap().iter().map(|one| &one["name"]).collect();

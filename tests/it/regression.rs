@@ -12,6 +12,7 @@ mod files;
 mod folders;
 mod hostile;
 mod images;
+mod newcomers;
 mod parse;
 mod scores;
 mod streams;

@@ -17,4 +17,6 @@ pub(super) use read::read;
 pub use read::{Annotation, CategoryEntry, ImageEntry, Instances};
 pub(crate) use read::{checked_bbox, parse_json};
 pub(crate) use write::{Ids, Numbered};
-pub(crate) use written::{Info, WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult};
+pub(crate) use written::{
+    Info, Skeleton, WrittenAnnotation, WrittenImage, WrittenInstances, WrittenResult,
+};

@@ -556,7 +556,7 @@ pub(in super::super) fn dataset(
     let mut places: Vec<Option<usize>> = Vec::with_capacity(names.len());
     let mut images: Vec<Image> = Vec::with_capacity(names.len());
     let mut taken: HashMap<String, String> = HashMap::new();
-    let (mut odd_ids, mut of_lost) = (instances.odd_ids, 0);
+    let (mut odd_ids, mut of_lost, mut outside) = (instances.odd_ids, 0, 0);
     for (entry, name) in instances.images.into_iter().zip(names) {
         let mut refuse = |kind, what: String| {
             reading.problem(&path, None, kind, format!("image {}{what}", entry.id));
@@ -594,6 +594,14 @@ pub(in super::super) fn dataset(
             }
         };
         odd_ids += usize::from(entry.id.number().is_none());
+        let mut more = entry.more;
+        let fields = match more.shift_remove("attributes") {
+            Some(Value::Object(fields)) if !fields.is_empty() => Some(Box::new(fields)),
+            other => {
+                more.extend(other.map(|other| ("attributes".to_owned(), other)));
+                None
+            }
+        };
         taken.insert(name.clone(), entry.id.to_string());
         places.push(Some(images.len()));
         images.push(Image {
@@ -603,8 +611,12 @@ pub(in super::super) fn dataset(
             id: entry.id.number(),
             splits: Splits::default(),
             objects: Vec::new(),
+            points: Vec::new(),
+            fields,
+            // What an export says of images that were asked for no boxes.
+            unboxed: more.get("status").is_some_and(|status| status == "text"),
             file,
-            more: (!entry.more.is_empty()).then(|| Box::new(entry.more)),
+            more: (!more.is_empty()).then(|| Box::new(more)),
         });
     }
     // Lists that grow have room that nobody needs.
@@ -622,6 +634,14 @@ pub(in super::super) fn dataset(
         };
         let [x, y, width, height] = annotation.bbox;
         let image = &mut images[place];
+        if let Some((x, y)) = keypoint_alone(&annotation) {
+            if image.add_point(annotation.category, x, y) {
+                image.points.last_mut().into_iter().for_each(|point| point.id = annotation.id);
+            } else {
+                outside += 1;
+            }
+            continue;
+        }
         let whole = BBox { x0: x, y0: y, x1: x + width, y1: y + height };
         if let Some(bbox) = reading.inside(whole, image.width, image.height) {
             let mut object = Object {
@@ -641,6 +661,14 @@ pub(in super::super) fn dataset(
             image.objects.push(Object { bbox, ..object });
         }
     }
+    if outside > 0 {
+        let remark = format!("{outside} points lie outside of their image, and are left out");
+        reading.remarks.push(remark);
+    }
+    for image in &mut images {
+        image.unboxed |= !image.points.is_empty();
+        image.unboxed &= image.objects.is_empty();
+    }
     if of_lost > 0 {
         let remark = format!("{of_lost} annotations are of images that are left out");
         reading.remarks.push(remark);
@@ -656,6 +684,17 @@ pub(in super::super) fn dataset(
         categories.into_iter().map(|category| (category.name, category.more)).unzip();
     let coco = CocoFields { file: instances.fields, categories: fields };
     Dataset { categories, category_ids, images, coco: Some(Box::new(coco)) }
+}
+
+/// The place of an annotation that is one keypoint and has a box without an area: a point.
+fn keypoint_alone(annotation: &Annotation) -> Option<(f64, f64)> {
+    let more = annotation.more.as_deref()?;
+    let [_, _, width, height] = annotation.bbox;
+    let plain = more.keys().all(|key| matches!(key.as_str(), "keypoints" | "num_keypoints"));
+    let [x, y, seen] = more.get("keypoints")?.as_array()?.as_slice() else { return None };
+    let is_seen = seen.as_f64().is_some_and(|seen| seen > 0.0);
+    let is_point = plain && is_seen && width == 0.0 && height == 0.0;
+    x.as_f64().zip(y.as_f64()).filter(|_| is_point)
 }
 
 #[cfg(test)]

@@ -66,8 +66,8 @@ pub(in super::super) fn read(
         }
         let folder = below.to_string_lossy().replace('\\', "/");
         for mut image in part.images {
-            for object in &mut image.objects {
-                object.category = of_part[object.category];
+            for category in image.categories_mut() {
+                *category = of_part[*category];
             }
             if !folder.is_empty() {
                 image.name = format!("{folder}/{}", image.name);
@@ -97,15 +97,16 @@ fn drop_placeholder(dataset: &mut Dataset) {
         .iter()
         .any(|fields| above(fields) == Some(dataset.categories[first].clone()));
     let is_none = above(&coco.categories[first]).as_deref() == Some("none");
-    let mut objects = dataset.images.iter().flat_map(|image| &image.objects);
-    if !is_above || !is_none || objects.any(|object| object.category == first) {
+    let is_used =
+        dataset.images.iter_mut().flat_map(Image::categories_mut).any(|own| *own == first);
+    if !is_above || !is_none || is_used {
         return;
     }
     dataset.categories.remove(first);
     dataset.category_ids.remove(first);
     coco.categories.remove(first);
-    for object in dataset.images.iter_mut().flat_map(|image| &mut image.objects) {
-        object.category -= usize::from(object.category > first);
+    for category in dataset.images.iter_mut().flat_map(Image::categories_mut) {
+        *category -= usize::from(*category > first);
     }
 }
 
@@ -189,8 +190,8 @@ fn number_categories(dataset: &mut Dataset, ids: Ids, remarks: &mut Vec<String>)
         coco.categories.insert(0, fields);
         dataset.categories.insert(0, above);
         dataset.category_ids.insert(0, 0);
-        for object in dataset.images.iter_mut().flat_map(|image| &mut image.objects) {
-            object.category += 1;
+        for category in dataset.images.iter_mut().flat_map(Image::categories_mut) {
+            *category += 1;
         }
     }
 }

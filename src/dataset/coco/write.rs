@@ -7,9 +7,10 @@ use std::io::Write;
 
 use super::super::{Dataset, Image};
 use super::written::{
-    InTurn, Info, WrittenAnnotation, WrittenCategory, WrittenImage, WrittenInstances,
+    InTurn, Info, Skeleton, WrittenAnnotation, WrittenCategory, WrittenImage, WrittenInstances,
     WrittenOutline,
 };
+use crate::record::AnswerStatus;
 
 /// How a COCO file counts.
 #[derive(Debug, Clone, Copy, Default)]
@@ -93,7 +94,10 @@ impl<'d> Numbered<'d> {
     /// The ids of `dataset`; where known ones do not stay, `remarks` says so.
     pub(crate) fn of(dataset: &'d Dataset, ids: Ids, remarks: &mut Vec<String>) -> Self {
         let of_images = dataset.images.iter().map(|image| image.id);
-        let of_objects = dataset.objects().map(|object| object.id);
+        let of_objects = dataset.images.iter().flat_map(|image| {
+            let objects = image.objects.iter().map(|object| object.id);
+            objects.chain(image.points.iter().map(|point| point.id))
+        });
         Self {
             dataset,
             categories: category_ids(dataset, ids),
@@ -118,7 +122,8 @@ impl<'d> Numbered<'d> {
                 file_name: &image.name,
                 width: image.width,
                 height: image.height,
-                status: None,
+                status: is_described(image).then_some(AnswerStatus::Text),
+                attributes: image.fields.as_deref(),
                 more: image.more.as_deref(),
             })
         });
@@ -135,25 +140,29 @@ impl<'d> Numbered<'d> {
                 instances.licenses = Cow::Borrowed(licenses);
             }
         }
+        let mut pointed = vec![false; self.categories.len()];
+        self.dataset.points().for_each(|point| pointed[point.category] = true);
         let fields = self.dataset.coco.as_deref().map(|coco| coco.categories.as_slice());
         let fields = fields.unwrap_or_default();
         for (place, (name, &id)) in self.dataset.categories.iter().zip(&self.categories).enumerate()
         {
             let more = fields.get(place);
-            let supercategory =
-                more.is_none_or(|more| !more.contains_key("supercategory")).then_some("");
-            instances.categories.push(WrittenCategory { id, name, supercategory, more });
+            let lacks = |key: &str| more.is_none_or(|more| !more.contains_key(key));
+            let supercategory = lacks("supercategory").then_some("");
+            let skeleton = (pointed[place] && lacks("keypoints")).then(Skeleton::default);
+            let category = WrittenCategory { id, name, supercategory, skeleton, more };
+            instances.categories.push(category);
         }
         serde_json::to_writer(&mut *sink, &instances)?;
         sink.write_all(b"\n")
     }
 
-    /// Every image, its id, and how many objects stand before its own.
+    /// Every image, its id, and how many annotations stand before its own.
     fn images(&self) -> impl Iterator<Item = (&'d Image, u64, usize)> {
         let mut before = 0;
         self.dataset.images.iter().enumerate().map(move |(place, image)| {
             let first = before;
-            before += image.objects.len();
+            before += image.objects.len() + image.points.len();
             (image, self.images.id(place, image.id), first)
         })
     }
@@ -164,7 +173,13 @@ impl<'d> Numbered<'d> {
         image_id: u64,
         first: usize,
     ) -> impl Iterator<Item = WrittenAnnotation<'d>> {
-        image.objects.iter().zip(first..).map(move |(object, place)| {
+        let of_points = first + image.objects.len();
+        let points = image.points.iter().zip(of_points..).map(move |(point, place)| {
+            let id = self.annotations.id(place, point.id);
+            let category_id = self.categories[point.category];
+            WrittenAnnotation::of_point(id, image_id, category_id, point.x, point.y)
+        });
+        let objects = image.objects.iter().zip(first..).map(move |(object, place)| {
             let id = self.annotations.id(place, object.id);
             let category_id = self.categories[object.category];
             let mut annotation = WrittenAnnotation::new(id, image_id, category_id, &object.bbox);
@@ -172,6 +187,13 @@ impl<'d> Numbered<'d> {
             annotation.segmentation = WrittenOutline(object.outline.as_deref());
             (annotation.score, annotation.more) = (object.score, object.more.as_deref());
             annotation
-        })
+        });
+        objects.chain(points)
     }
+}
+
+/// Whether an image is there for its fields alone, and its file has not said so.
+fn is_described(image: &Image) -> bool {
+    let has_status = image.more.as_ref().is_some_and(|more| more.contains_key("status"));
+    image.unboxed && image.points.is_empty() && !has_status
 }

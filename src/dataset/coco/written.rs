@@ -67,6 +67,9 @@ pub(crate) struct WrittenImage<'d> {
     /// Not part of COCO; readers ignore what they do not know.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) status: Option<AnswerStatus>,
+    /// What is said about the whole image. Not part of COCO either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) attributes: Option<&'d Map<String, Value>>,
     #[serde(flatten)]
     pub(crate) more: Option<&'d Map<String, Value>>,
 }
@@ -83,6 +86,8 @@ pub(crate) struct WrittenAnnotation<'d> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) score: Option<f64>,
     #[serde(flatten)]
+    keypoint: Option<Keypoint>,
+    #[serde(flatten)]
     pub(crate) more: Option<&'d Map<String, Value>>,
 }
 
@@ -90,8 +95,48 @@ impl WrittenAnnotation<'_> {
     /// A single object whose area is that of its box.
     pub(crate) fn new(id: u64, image_id: u64, category_id: u64, bbox: &BBox) -> Self {
         let (bbox, area) = (xywh(bbox), bbox.area());
-        let (segmentation, score, more) = (WrittenOutline(None), None, None);
-        Self { id, image_id, category_id, bbox, area, iscrowd: 0, segmentation, score, more }
+        Self {
+            id,
+            image_id,
+            category_id,
+            bbox,
+            area,
+            iscrowd: 0,
+            segmentation: WrittenOutline(None),
+            score: None,
+            keypoint: None,
+            more: None,
+        }
+    }
+
+    /// A point: one keypoint, and a box without an area.
+    pub(crate) fn of_point(id: u64, image_id: u64, category_id: u64, x: f64, y: f64) -> Self {
+        let spot = BBox { x0: x, y0: y, x1: x, y1: y };
+        let keypoint = Some(Keypoint { keypoints: (x, y, SEEN), num_keypoints: 1 });
+        Self { keypoint, ..Self::new(id, image_id, category_id, &spot) }
+    }
+}
+
+/// COCO's word for a keypoint that is labelled and seen.
+const SEEN: u8 = 2;
+
+/// The fields of an annotation of one keypoint.
+#[derive(Clone, Serialize)]
+struct Keypoint {
+    keypoints: (f64, f64, u8),
+    num_keypoints: u8,
+}
+
+/// The fields of a category whose things have one keypoint.
+#[derive(Clone, Serialize)]
+pub(crate) struct Skeleton {
+    keypoints: [&'static str; 1],
+    skeleton: [u8; 0],
+}
+
+impl Default for Skeleton {
+    fn default() -> Self {
+        Self { keypoints: ["point"], skeleton: [] }
     }
 }
 
@@ -116,13 +161,15 @@ pub(crate) struct WrittenCategory<'d> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) supercategory: Option<&'d str>,
     #[serde(flatten)]
+    pub(crate) skeleton: Option<Skeleton>,
+    #[serde(flatten)]
     pub(crate) more: Option<&'d Map<String, Value>>,
 }
 
 impl<'d> From<&'d Category> for WrittenCategory<'d> {
     fn from(category: &'d Category) -> Self {
         let supercategory = Some(category.supercategory.as_str());
-        Self { id: category.id, name: &category.name, supercategory, more: None }
+        Self { id: category.id, name: &category.name, supercategory, skeleton: None, more: None }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::record::BBox;
 
 pub(in super::super) fn write(
     dataset: &Dataset,
+    save_conf: bool,
     put: &mut Put<'_>,
     remarks: &mut Vec<String>,
 ) -> Result<Written, DatasetError> {
@@ -33,8 +34,14 @@ pub(in super::super) fn write(
             let (class, width, height) = (object.category, image.width, image.height);
             match one_polygon(object).filter(|_| outlines) {
                 _ if object.crowd => crowds += 1,
-                Some(polygon) => text.push_str(&outline_line(class, polygon, width, height)),
-                None => text.push_str(&label_line(class, &object.bbox, width, height)),
+                Some(polygon) => {
+                    let score = object.score.filter(|_| save_conf);
+                    text.push_str(&outline_line(class, polygon, (width, height), score));
+                }
+                None => {
+                    let score = object.score.filter(|_| save_conf);
+                    text.push_str(&label_line(class, &object.bbox, (width, height), score));
+                }
             }
         }
         let file = label_of(&Path::new("images").join(&image.name));
@@ -54,9 +61,23 @@ pub(in super::super) fn write(
         categories: true,
         areas: outlines,
         polygons: outlines,
+        scores: true,
         ..Keeps::default()
     };
     dataset.remark_lost("YOLO", keeps, remarks);
+    let scores = dataset.objects().filter(|object| object.score.is_some()).count();
+    if scores > 0 {
+        remarks.push(if save_conf {
+            format!(
+                "{scores} boxes have their scores behind them, as Ultralytics' predictions do: \
+                 trainers refuse such labels"
+            )
+        } else {
+            format!(
+                "{scores} boxes have scores, which YOLO's labels lack (`save_conf` writes them)"
+            )
+        });
+    }
     if inner > 0 {
         remarks.push(format!(
             "{inner} images lie in a folder \"images\" of their own: their labels are in the \
@@ -80,7 +101,12 @@ fn one_polygon(object: &Object) -> Option<&[f64]> {
 }
 
 /// The line of an outline, as Ultralytics' segmentation has it.
-fn outline_line(class: usize, polygon: &[f64], width: u32, height: u32) -> String {
+fn outline_line(
+    class: usize,
+    polygon: &[f64],
+    (width, height): (u32, u32),
+    score: Option<f64>,
+) -> String {
     let (width, height) = (f64::from(width), f64::from(height));
     let mut line = class.to_string();
     for [x, y] in polygon.as_chunks::<2>().0 {
@@ -88,7 +114,8 @@ fn outline_line(class: usize, polygon: &[f64], width: u32, height: u32) -> Strin
         // Writing to a string cannot fail.
         let _ = write!(line, " {:.8} {:.8}", part(*x, width), part(*y, height));
     }
-    line + "\n"
+    let score = score.map(|score| format!(" {score:.6}")).unwrap_or_default();
+    line + score.as_str() + "\n"
 }
 
 /// The lines of `data.yaml` about splits: one folder if there are none, else a list of each.
@@ -140,11 +167,20 @@ fn splits(
 
 /// The line of a box in an image of `width` x `height` pixels, with its end. Eight decimals are a
 /// thousandth of a pixel even if an image is 100,000 pixels wide.
-pub(crate) fn label_line(class: usize, bbox: &BBox, width: u32, height: u32) -> String {
+///
+/// A `score` stands behind it, where Ultralytics' `save_conf` has it.
+pub(crate) fn label_line(
+    class: usize,
+    bbox: &BBox,
+    (width, height): (u32, u32),
+    score: Option<f64>,
+) -> String {
     let (width, height) = (f64::from(width), f64::from(height));
     let (x, y) =
         (f64::midpoint(bbox.x0, bbox.x1) / width, f64::midpoint(bbox.y0, bbox.y1) / height);
-    format!("{class} {x:.8} {y:.8} {:.8} {:.8}\n", bbox.width() / width, bbox.height() / height)
+    let (w, h) = (bbox.width() / width, bbox.height() / height);
+    let score = score.map(|score| format!(" {score:.6}")).unwrap_or_default();
+    format!("{class} {x:.8} {y:.8} {w:.8} {h:.8}{score}\n")
 }
 
 /// `names` of a `data.yaml`, in the order of the classes.
