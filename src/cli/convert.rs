@@ -105,6 +105,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
     if args.changes.flat {
         dataset.flatten(&mut remarks);
     }
+    dataset.leave_out_unboxed(Some(args.to), &mut remarks);
     if args.to.has_label_files() {
         dataset.check_files(&args.datasets[0], args.skip_invalid, &mut remarks).map_err(advised)?;
     }

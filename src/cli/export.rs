@@ -235,8 +235,10 @@ impl Args {
             filtered |= self.filters.over_filters(manifest.filters.clone())? != manifest.filters;
             if let Some(all) = unfinished(path) {
                 let there = read_journal(path)?.records.len();
+                // It may have been begun again with fewer images.
+                let of_all = if there <= all { format!(" of {all}") } else { String::new() };
                 remarks.push(format!(
-                    "{}: {there} of {all} images: the run has not come to its end",
+                    "{}: {there}{of_all} images: the run has not come to its end",
                     path.display()
                 ));
             }

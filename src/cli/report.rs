@@ -61,7 +61,9 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<Ending> {
         .map(|(status, count)| format!("{count} {}", status.as_str()))
         .collect();
     let unfinished = unfinished(&args.run);
-    let of_all = unfinished.map(|all| format!(" of {all}")).unwrap_or_default();
+    // It may have been begun again with fewer images.
+    let of_all = unfinished.filter(|all| *all >= history.images);
+    let of_all = of_all.map(|all| format!(" of {all}")).unwrap_or_default();
     let mut lines = vec![
         format!("{}{of_all} images: {}", history.images, statuses.join(", ")),
         plain::line(&format!("model: {model}")).into_owned(),

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use roxmltree::{Document, Node};
 use serde_json::Value;
 
-use super::fields::{FieldKind, words};
+use super::fields::{FieldKind, mark_unboxed, words};
 use super::labels::Labels;
 use super::model;
 use super::names;
@@ -26,6 +26,10 @@ use crate::record::BBox;
 
 /// The file's usual name.
 const FILE: &str = "annotations.xml";
+
+/// The label of the tag whose attributes are the fields of an image, unless a category is called
+/// so.
+const TAG: &str = "image";
 
 /// The file at `path`, if that is one, or the folder of one.
 pub(super) fn file_at(path: &Path) -> Option<PathBuf> {
@@ -138,10 +142,9 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             }
             image.objects.push(object);
         }
-        let is_more = !image.points.is_empty() || image.fields.is_some();
-        image.unboxed = image.objects.is_empty() && is_more;
         images.push(image);
     }
+    mark_unboxed(&mut images);
     for (kind, count) in others {
         reading.remarks.push(format!("{count} <{kind}> are left out: they are no boxes or areas"));
     }
@@ -156,27 +159,39 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
     Ok(Dataset { categories: labels.into_names(), images, ..Dataset::default() })
 }
 
-/// The input types of the attributes that the file declares, by their names.
-fn kinds_of_fields<'d>(document: &'d Document<'_>) -> BTreeMap<&'d str, &'d str> {
-    let declared = document.descendants().filter(|node| {
-        node.has_tag_name("attribute") && node.children().any(|child| child.has_tag_name("name"))
-    });
-    let text = |node: Node<'d, '_>, tag: &str| {
-        node.children().find(|child| child.has_tag_name(tag)).and_then(|child| child.text())
-    };
-    declared.filter_map(|node| text(node, "name").zip(text(node, "input_type"))).collect()
+/// The input types of the attributes that the file declares, by their label and their name.
+type Kinds<'d> = BTreeMap<(&'d str, &'d str), &'d str>;
+
+fn kinds_of_fields<'d>(document: &'d Document<'_>) -> Kinds<'d> {
+    let mut kinds = BTreeMap::new();
+    for label in document.descendants().filter(|node| node.has_tag_name("label")) {
+        for attribute in label.descendants().filter(|node| node.has_tag_name("attribute")) {
+            let named = child_text(label, "name").zip(child_text(attribute, "name"));
+            kinds.extend(named.zip(child_text(attribute, "input_type")));
+        }
+    }
+    kinds
 }
 
-/// Adds the attributes of a tag to the fields of its image.
-fn add_fields(image: &mut Image, tag: Node<'_, '_>, kinds: &BTreeMap<&str, &str>) {
+/// The text of the child `tag`.
+fn child_text<'d>(node: Node<'d, '_>, tag: &str) -> Option<&'d str> {
+    node.children().find(|child| child.has_tag_name(tag))?.text()
+}
+
+/// Adds the attributes of a tag to the fields of its image. Those of a label that is not ours have
+/// its name before their own.
+fn add_fields(image: &mut Image, tag: Node<'_, '_>, kinds: &Kinds<'_>) {
+    let label = tag.attribute("label").unwrap_or_default();
+    let own = label.trim_end_matches('_') == TAG;
     let fields = image.fields.get_or_insert_default();
     for attribute in tag.children().filter(|child| child.has_tag_name("attribute")) {
         let name = attribute.attribute("name").unwrap_or_default();
         let text = attribute.text().unwrap_or_default();
-        let kind = kinds.get(name).copied().unwrap_or("text");
+        let kind = kinds.get(&(label, name)).copied().unwrap_or("text");
         let typed = matches!(kind, "checkbox" | "number").then(|| serde_json::from_str(text).ok());
         let value = typed.flatten().filter(|value: &Value| value.is_boolean() || value.is_number());
-        fields.insert(name.to_owned(), value.unwrap_or_else(|| text.into()));
+        let name = if own { name.to_owned() } else { format!("{label}.{name}") };
+        fields.insert(name, value.unwrap_or_else(|| text.into()));
     }
 }
 
@@ -377,7 +392,7 @@ struct Fields<'d> {
 
 impl<'d> Fields<'d> {
     fn of(dataset: &'d Dataset) -> Self {
-        let mut label = "image".to_owned();
+        let mut label = TAG.to_owned();
         while dataset.categories.contains(&label) {
             label.push('_');
         }

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::Dataset;
+use super::{Dataset, Image};
 
 /// The kind of all values that a field has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,17 @@ impl FieldKind {
             }
         }
         kinds
+    }
+}
+
+/// Marks the images of a file in which nobody has looked for boxes: of which points are known and
+/// no boxes; and those of fields alone, if no image of the file has a box. Beside images with
+/// boxes, one that somebody has only described is one in which nothing is.
+pub(super) fn mark_unboxed(images: &mut [Image]) {
+    let any_box = images.iter().any(|image| !image.objects.is_empty());
+    for image in images {
+        let known = !image.points.is_empty() || image.fields.is_some() && !any_box;
+        image.unboxed = image.objects.is_empty() && (image.unboxed || known);
     }
 }
 

@@ -134,6 +134,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             else {
                 continue;
             };
+            let fields = fields_of(row.more);
             let mut image = Image {
                 name: if below.is_empty() { name } else { format!("{below}/{name}") },
                 width,
@@ -141,8 +142,8 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
                 id: row.image_id,
                 splits: split.map(Splits::only).unwrap_or_default(),
                 file: image_file,
-                unboxed: row.objects.is_none() && !row.more.is_empty(),
-                fields: (!row.more.is_empty()).then(|| Box::new(fields_of(row.more))),
+                unboxed: row.objects.is_none() && !fields.is_empty(),
+                fields: (!fields.is_empty()).then(|| Box::new(fields)),
                 ..Image::default()
             };
             plain += usize::from(row.objects.is_none() && !image.unboxed);
@@ -188,10 +189,11 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
     Ok(dataset)
 }
 
-/// The columns of the user's own under the names of fields.
+/// The columns of the user's own under the names of fields; `null` is what a row lacks.
 fn fields_of(columns: Map<String, Value>) -> Map<String, Value> {
     let name = |column: String| column.strip_prefix(PREFIX).map(str::to_owned).unwrap_or(column);
-    columns.into_iter().map(|(column, value)| (name(column), value)).collect()
+    let columns = columns.into_iter().filter(|(_, value)| !value.is_null());
+    columns.map(|(column, value)| (name(column), value)).collect()
 }
 
 /// The column of a field: its name, unless the format has a column that is called so.

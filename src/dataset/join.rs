@@ -106,6 +106,10 @@ impl Dataset {
                 fields.entry(name).or_insert(value);
             }
             known.fields = known.fields.take().filter(|fields| !fields.is_empty());
+            if let Some(more) = known.more.as_mut().filter(|_| known.fields.is_some()) {
+                // One that was no object of fields.
+                more.shift_remove("attributes");
+            }
             let before = known.objects.len();
             for mut object in image.objects {
                 object.id = None;

@@ -155,7 +155,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
     let (names, foreign) = names::relative(&written, &folders);
     names::remark(foreign, reading.remarks);
     let mut found = Labels::default();
-    let mut images = Vec::with_capacity(entries.len());
+    let (mut images, mut outside) = (Vec::with_capacity(entries.len()), 0);
     for ((part, number, line), name) in entries.into_iter().zip(names) {
         let (width, height) = (line.width, line.height);
         if width == 0 || height == 0 {
@@ -168,9 +168,12 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         let fields = line.fields;
         let mut image = Image { name, width, height, file, fields, unboxed, ..Image::default() };
         for point in line.points {
-            image.add_point(found.place(&point.label), point.x, point.y);
+            let is_inside = image.add_point(found.place(&point.label), point.x, point.y);
+            outside += usize::from(!is_inside);
         }
-        for detection in line.detections {
+        // Boxes that stand in a text are none.
+        let boxes = line.detections.into_iter().filter(|_| line.status != AnswerStatus::Text);
+        for detection in boxes {
             let category = found.place(&detection.label);
             if let Some(bbox) = reading.inside(detection.bbox, width, height) {
                 let score = detection.score;
@@ -178,6 +181,10 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             }
         }
         images.push(image);
+    }
+    if outside > 0 {
+        let points = counted(outside, "point lies", "points lie");
+        reading.remarks.push(format!("{points} outside of the image, and left out"));
     }
     let mut dataset = Dataset { categories: found.into_names(), images, ..Dataset::default() };
     labels::sort_categories(&mut dataset, &asked.categories);

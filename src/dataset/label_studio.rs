@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::coco::parse_json;
 use super::cvat::turned_box;
-use super::fields::{FieldKind, words};
+use super::fields::{FieldKind, mark_unboxed, words};
 use super::labels::{Labels, sort_categories};
 use super::model;
 use super::names;
@@ -62,6 +62,8 @@ struct Task {
     own: Option<String>,
     results: Vec<Value>,
     by_model: bool,
+    /// Gemscope was asked for no boxes.
+    described: bool,
 }
 
 pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, DatasetError> {
@@ -118,7 +120,8 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             }
         };
         let Some((width, height)) = size else { continue };
-        let mut image = Image { name, width, height, file, ..Image::default() };
+        let unboxed = task.described;
+        let mut image = Image { name, width, height, file, unboxed, ..Image::default() };
         for result in task.results {
             let kind = result.get("type").and_then(Value::as_str).unwrap_or_default();
             let value = result.get("value").unwrap_or(&result);
@@ -156,10 +159,9 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
             }
             image.objects.push(object);
         }
-        let is_more = !image.points.is_empty() || image.fields.is_some();
-        image.unboxed = image.objects.is_empty() && is_more;
         images.push(image);
     }
+    mark_unboxed(&mut images);
     for (kind, count) in others {
         let kind = if kind.is_empty() { "no kind" } else { &kind };
         reading.remarks.push(format!(
@@ -189,13 +191,14 @@ fn task_of(task: &Value, several: &mut usize) -> Result<Option<Task>, String> {
     let image = named.or_else(any).ok_or("names no image")?.to_owned();
     let own = fields.get("name").and_then(Value::as_str).filter(|_| fields.contains_key("status"));
     let own = own.map(str::to_owned);
+    let described = fields.get("status").is_some_and(|status| status == "text");
     let list = |key: &str| task.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
     if task.get("data").is_none() {
         // JSON-MIN: each list among the fields is of one tag.
         let results = fields.values().filter_map(Value::as_array).flatten();
         let results =
             results.filter(|value| value.get("original_width").is_some()).cloned().collect();
-        return Ok(Some(Task { image, own, results, by_model: false }));
+        return Ok(Some(Task { image, own, results, by_model: false, described }));
     }
     let mut annotations = list("annotations");
     annotations.extend(list("completions"));
@@ -207,13 +210,14 @@ fn task_of(task: &Value, several: &mut usize) -> Result<Option<Task>, String> {
     let by_model = chosen.is_none();
     let chosen = chosen.or_else(|| list("predictions").pop());
     let results = |chosen: Value| chosen.get("result").and_then(Value::as_array).cloned();
-    Ok(chosen.and_then(results).map(|results| Task { image, own, results, by_model }))
+    Ok(chosen.and_then(results).map(|results| Task { image, own, results, by_model, described }))
 }
 
 /// The name and the value of a result about the whole image: a choice, a number or a text.
 fn field_of(result: &Value, value: &Value) -> Option<(String, Value)> {
     // Those about a region say where that lies.
-    let of_region = ["x", "points", "parentID"].iter().any(|key| value.get(key).is_some());
+    let of_region = ["x", "points", "rle"].iter().any(|key| value.get(key).is_some());
+    let of_region = of_region || result.get("parentID").is_some();
     let name = result.get("from_name").and_then(Value::as_str).filter(|_| !of_region)?;
     let list = |key: &str| value.get(key).and_then(Value::as_array);
     let one = |list: &Vec<Value>| match list.as_slice() {

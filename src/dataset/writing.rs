@@ -126,32 +126,42 @@ impl Dataset {
         }
     }
 
-    /// The data set without those images that `format` would make images in which nothing is: of
-    /// which nobody has said so, and which have points or fields that it has no word for.
-    pub(crate) fn without_unboxed(
+    /// Leaves out those images in which nobody has looked for boxes, and of which `format` has no
+    /// word for what is known: it would say of them that nothing is there. Without a format, all
+    /// of them.
+    pub fn leave_out_unboxed(&mut self, format: Option<Format>, remarks: &mut Vec<String>) {
+        let described = self.is_described();
+        let before = self.images.len();
+        self.images.retain(|image| stays(image, format, described));
+        let left_out = before - self.images.len();
+        if left_out > 0 {
+            let format = format.map_or("a set of boxes", Format::as_str);
+            remarks.push(format!(
+                "{} left out: nobody looked for boxes there, and {format} has no word for points \
+                 or fields alone",
+                counted(left_out, "image is", "images are")
+            ));
+        }
+    }
+
+    /// [`Self::leave_out_unboxed`] of a data set that stays as it is.
+    pub(super) fn without_unboxed(
         &self,
         format: Format,
         remarks: &mut Vec<String>,
     ) -> Cow<'_, Self> {
-        // Trainers take every image of a COCO file for an example. One of fields alone is for others.
-        let described = self.images.iter().all(|image| image.unboxed && image.points.is_empty());
-        let stays = |image: &Image| {
-            let pointed = format.holds_points() && !image.points.is_empty();
-            let fields = format.holds_fields() && image.fields.is_some();
-            !image.unboxed || pointed || fields && (format != Format::Coco || described)
-        };
-        let left_out = self.images.iter().filter(|image| !stays(image)).count();
-        if left_out == 0 {
+        let described = self.is_described();
+        if self.images.iter().all(|image| stays(image, Some(format), described)) {
             return Cow::Borrowed(self);
         }
-        remarks.push(format!(
-            "{} left out: nobody looked for boxes there, and {format} has no word for points or \
-             fields alone",
-            counted(left_out, "image is", "images are")
-        ));
         let mut dataset = self.clone();
-        dataset.images.retain(stays);
+        dataset.leave_out_unboxed(Some(format), remarks);
         Cow::Owned(dataset)
+    }
+
+    /// Whether nothing but fields is known of any image.
+    fn is_described(&self) -> bool {
+        self.images.iter().all(|image| image.unboxed && image.points.is_empty())
     }
 
     /// Leaves out images that could have no label file of their own, or refuses them.
@@ -199,6 +209,15 @@ impl Dataset {
         }
         Ok(())
     }
+}
+
+/// Whether an image is an example of `format`. Trainers take every image of a COCO file for one, and
+/// so those of fields alone stand there only if the whole set is `described`.
+fn stays(image: &Image, format: Option<Format>, described: bool) -> bool {
+    let Some(format) = format.filter(|_| image.unboxed) else { return !image.unboxed };
+    let pointed = format.holds_points() && !image.points.is_empty();
+    let fields = format.holds_fields() && image.fields.is_some();
+    pointed || fields && (format != Format::Coco || described)
 }
 
 /// A count with its noun: `1 image is`, `2 images are`.

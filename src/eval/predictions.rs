@@ -90,7 +90,8 @@ impl Predictions {
             return Self::of_results(path, truth);
         }
         let (mut remarks, options) = (Vec::new(), ReadOptions { images, ..ReadOptions::default() });
-        let dataset = dataset::read(path, Format::of(path)?, &options, &mut remarks)?;
+        let mut dataset = dataset::read(path, Format::of(path)?, &options, &mut remarks)?;
+        dataset.leave_out_unboxed(None, &mut remarks);
         let record = |image: &dataset::Image| {
             let mut record = Record::failed(image.name.clone(), String::new());
             (record.status, record.reason) = (AnswerStatus::Ok, None);

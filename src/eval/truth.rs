@@ -32,7 +32,8 @@ impl Truth {
             Instances::read(path, &mut remarks)?
         } else {
             let options = ReadOptions { images, ..ReadOptions::default() };
-            let dataset = dataset::read(path, format, &options, &mut remarks)?;
+            let mut dataset = dataset::read(path, format, &options, &mut remarks)?;
+            dataset.leave_out_unboxed(None, &mut remarks);
             Instances::of(&dataset, path)
         };
         if instances.annotations.iter().any(|annotation| annotation.id == Some(0)) {

@@ -101,6 +101,7 @@ pub(super) fn write_folder(
     let mut dataset = of_records(examples.categories, images, input.options);
     // Formats that have ids of their own for classes count them.
     dataset.category_ids.clear();
+    without_unheld_points(&mut dataset, format);
     // Formats with a folder for each split have one for all images at least.
     if !dataset::folder_of_split(format, Split::Train).is_empty() {
         for (image, record) in dataset.images.iter_mut().zip(&in_place) {
@@ -135,6 +136,7 @@ pub(super) fn write_file(
     let images = images.into_iter().map(|record| (record, record.image.clone()));
     let mut dataset = of_records(examples.categories, images, input.options);
     dataset.category_ids.clear();
+    without_unheld_points(&mut dataset, format);
     let mut text = Vec::new();
     let mut put = |_: &str, bytes: &[u8]| {
         text = bytes.to_vec();
@@ -145,6 +147,13 @@ pub(super) fn write_file(
         .map_err(failed(out, name))?;
     exported.remarks.extend(remarks.into_iter().map(|remark| format!("{name}: {remark}")));
     super::write_file(out, file, &text, exported)
+}
+
+/// Takes the points out of a data set for a format without any, which has been said.
+fn without_unheld_points(dataset: &mut Dataset, format: dataset::Format) {
+    if !format.holds_points() {
+        dataset.images.iter_mut().for_each(|image| image.points.clear());
+    }
 }
 
 fn failed(out: &OutputDirectory, name: &str) -> impl FnOnce(DatasetError) -> ExportError {

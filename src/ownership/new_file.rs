@@ -58,7 +58,13 @@ pub fn write_new_file(
     if let Err(TryLockError::WouldBlock) = file.try_lock() {
         return Err(OwnershipError::InUse { path: path.to_owned(), holder: None });
     }
-    if !matches(&mut file, End::Open, content).map_err(io_at(&part))? {
+    let is_new = file.metadata().map_err(io_at(&part))?.len() == 0;
+    let begun = matches(&mut file, End::Open, content);
+    if begun.is_err() && is_new {
+        // It would be in the way of another content.
+        let _ = fs::remove_file(&part);
+    }
+    if !begun.map_err(io_at(&part))? {
         if is_written()? {
             return Ok(());
         }
@@ -210,7 +216,7 @@ mod tests {
             Err(io::Error::other("broken"))
         });
         assert!(failed.unwrap_err().to_string().contains("broken"));
-        assert!(!path.exists());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
         put(&path, "three", false).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "three");
     }

@@ -481,3 +481,44 @@ fn scores_stand_behind_yolos_boxes_where_they_are_asked_for() {
     dir.convert("scored", "coco", "back.json", &[]).success();
     assert_eq!(read_json(dir.path("back.json"))["annotations"][0]["score"], 0.5);
 }
+
+#[test]
+fn an_image_that_somebody_described_beside_others_with_boxes_is_one_with_nothing_in_it() {
+    let dir = Dir::new();
+    let size = json!({"original_width": 100, "original_height": 80, "to_name": "image"});
+    let result = |kind: &str, from: &str, value: Value| {
+        let mut result = size.clone();
+        (result["type"], result["from_name"], result["value"]) = (kind.into(), from.into(), value);
+        result
+    };
+    let good = || result("choices", "quality", json!({"choices": ["good"]}));
+    let bbox = json!({"x": 10, "y": 10, "width": 20, "height": 20, "rectanglelabels": ["cat"]});
+    let bbox = result("rectanglelabels", "label", bbox);
+    let task = |image: &str, results: Vec<Value>| json!({"data": {"image": image}, "annotations": [{"result": results}]});
+    let tasks = json!([task("a.png", vec![bbox, good()]), task("b.png", vec![good()])]);
+    dir.write("ls/tasks.json", tasks.to_string());
+    dir.convert("ls", "yolo", "yolo", &[])
+        .success()
+        .stderr(contains("label-studio to yolo: 2 images, 1 boxes"))
+        .stderr(contains("2 images have fields (quality), which YOLO has no word for"));
+    assert_eq!(fs::read(dir.path("yolo/labels/b.txt")).unwrap(), b"");
+    // Tags of several labels keep their names.
+    dir.write(
+        "tags/annotations.xml",
+        r#"<annotations><image id="0" name="a.png" width="100" height="80">
+        <tag label="weather"><attribute name="value">rain</attribute></tag>
+        <tag label="quality"><attribute name="value">3</attribute></tag></image></annotations>"#,
+    );
+    dir.convert("tags", "coco", "tags.json", &[]).success();
+    let fields = &read_json(dir.path("tags.json"))["images"][0]["attributes"];
+    assert_eq!(*fields, json!({"weather.value": "rain", "quality.value": "3"}));
+    // Trainers of Roboflow's folders take a point for a box without an area.
+    let mut coco = rich();
+    coco["annotations"][0] = json!({"id": 3, "image_id": 7, "category_id": 8,
+        "bbox": [5, 6, 0, 0], "area": 0, "iscrowd": 0, "segmentation": [],
+        "keypoints": [5, 6, 2], "num_keypoints": 1});
+    dir.write("points.json", coco.to_string());
+    dir.convert("points.json", "roboflow", "rf", &[]).success().stderr(contains("1 point is left"));
+    let written = read_json(dir.path("rf/train/_annotations.coco.json"));
+    assert_eq!(written["annotations"].as_array().unwrap().len(), 2);
+}

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::super::reading::Reading;
-use super::super::writing::{Put, Written};
+use super::super::writing::{Put, Written, counted};
 use super::super::{CocoFields, Dataset, DatasetError, Image, Split, Splits};
 use super::read::{self, Instances};
 use super::write::{Ids, Numbered};
@@ -120,6 +120,12 @@ pub(in super::super) fn write(
         Split::ALL.into_iter().find(|split| image.splits.has(*split)).unwrap_or(Split::Train)
     };
     let mut dataset = dataset.clone();
+    let points = dataset.points().count();
+    if points > 0 {
+        let points = counted(points, "point is", "points are");
+        remarks.push(format!("{points} left out, which trainers take for boxes without an area"));
+        dataset.images.iter_mut().for_each(|image| image.points.clear());
+    }
     let several = dataset.images.iter().filter(|image| {
         Split::ALL.into_iter().filter(|split| image.splits.has(*split)).count() > 1
     });

@@ -149,7 +149,8 @@ impl<'d> Numbered<'d> {
             let more = fields.get(place);
             let lacks = |key: &str| more.is_none_or(|more| !more.contains_key(key));
             let supercategory = lacks("supercategory").then_some("");
-            let skeleton = (pointed[place] && lacks("keypoints")).then(Skeleton::default);
+            let skeleton =
+                (pointed[place] && lacks("keypoints") && lacks("skeleton")).then(Skeleton::default);
             let category = WrittenCategory { id, name, supercategory, skeleton, more };
             instances.categories.push(category);
         }
