@@ -11,7 +11,7 @@ mod public_only;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use thiserror::Error;
 use ureq::Agent;
@@ -159,8 +159,11 @@ impl Client {
         headers: &[(&str, String)],
         longest: Option<Duration>,
     ) -> Result<Response, HttpError> {
-        let request = self.agent(url, longest)?.get(url.text.as_str()).config();
-        let mut request = request.timeout_global(longest).build();
+        let begun = Instant::now();
+        let agent = self.agent(url, longest)?;
+        // The check before it may have asked for an address.
+        let left = longest.map(|longest| longest.saturating_sub(begun.elapsed()));
+        let mut request = agent.get(url.text.as_str()).config().timeout_global(left).build();
         for (name, value) in headers {
             request = request.header(*name, value);
         }
@@ -224,7 +227,11 @@ impl Restricted {
         let after = longest.unwrap_or(SILENCE).into();
         let timeout = NextTimeout { after, ..NextTimeout::default() };
         let found = DefaultResolver::default().resolve(&url.uri, config, timeout);
-        found.map_or(true, |addresses| are_public(&addresses))
+        match found {
+            Ok(addresses) => are_public(&addresses),
+            // Not known here, which the proxy may be.
+            Err(error) => !matches!(error, ureq::Error::Timeout(_)),
+        }
     }
 }
 
@@ -271,7 +278,7 @@ impl Url {
     /// # Errors
     /// [`HttpError::Url`].
     pub(crate) fn parse(text: &str) -> Result<Self, HttpError> {
-        let wrong = || HttpError::Url(text.to_owned());
+        let wrong = || HttpError::Url(shown(text));
         let uri: Uri = text.parse().map_err(|_| wrong())?;
         let web = matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.host().is_some_and(|host| !host.is_empty());
@@ -329,12 +336,29 @@ impl Url {
 impl std::fmt::Display for Url {
     /// Without the query, which may hold a signature, and without a user and password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let text = self.text.split(['?', '#']).next().unwrap_or_default();
-        let Some((scheme, rest)) = text.split_once("://") else { return f.write_str(text) };
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let host = authority.rsplit('@').next().unwrap_or_default();
-        write!(f, "{scheme}://{host}{path}")
+        f.write_str(&without_secrets(&self.text))
     }
+}
+
+/// What was given for a URL, for messages: as [`without_secrets`], and not longer than anybody
+/// reads.
+pub(crate) fn shown(text: &str) -> String {
+    const MAX_CHARACTERS: usize = 200;
+    let mut shown = without_secrets(text);
+    if let Some((end, _)) = shown.char_indices().nth(MAX_CHARACTERS) {
+        shown.truncate(end);
+        shown.push_str("...");
+    }
+    shown
+}
+
+/// A URL without its query, which may hold a signature, and without a user and password.
+fn without_secrets(url: &str) -> String {
+    let text = url.split(['?', '#']).next().unwrap_or_default();
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    format!("{scheme}://{host}{path}")
 }
 
 /// Whether a body broke off since nothing came for too long.
@@ -379,6 +403,10 @@ mod tests {
         assert_eq!(lead("http://cdn.example/d"), "http://cdn.example/d");
         assert!(here.join("ftp://cdn.example/d").is_err() && Url::parse("hub.example").is_err());
         assert_eq!(here.to_string(), "https://hub.example:8443/api/models/a");
+        let wrong = Url::parse("https://me:hunter2@h/a b?signature=x").unwrap_err().to_string();
+        assert!(wrong.contains("https://h/a b") && !wrong.contains("hunter2"), "{wrong}");
+        assert!(!wrong.contains("signature"), "{wrong}");
+        assert!(Url::parse(&"A".repeat(1 << 20)).unwrap_err().to_string().len() < 400);
         let with_password = Url::parse("https://me:hunter2@hub.example/a@b?x=1").unwrap();
         assert_eq!(with_password.to_string(), "https://hub.example/a@b");
     }

@@ -18,7 +18,7 @@ use super::label_studio::{Account, Accounts};
 use super::pictures::{decoded, in_folder};
 use super::reply::Refusal;
 use crate::files;
-use crate::http::{Client, HttpError, Url, read_body};
+use crate::http::{Client, HttpError, Url, read_body, shown};
 use crate::source::percent_decoded;
 
 /// The path at which Label Studio serves files of its disk.
@@ -103,14 +103,14 @@ pub(super) enum ImageSource {
 }
 
 impl Fetcher {
-    /// `is_local` if only programs of this machine can ask.
+    /// `believes` if what Label Studio says of itself counts: only programs of this machine ask.
     ///
     /// # Errors
     /// [`ServeError::Url`] for an address that is none.
     pub(super) fn new(
         options: LabelStudioOptions,
         offline: bool,
-        is_local: bool,
+        believes: bool,
     ) -> Result<Self, ServeError> {
         let LabelStudioOptions { url, token, fetch, fetch_from, .. } = options;
         let parse = |setting: &'static str, text: &str| {
@@ -120,7 +120,7 @@ impl Fetcher {
         let fetch_from = fetch_from.iter().map(|url| parse("fetch_from", url));
         let fetch_from: Vec<Url> = fetch_from.collect::<Result<_, _>>()?;
         Ok(Self {
-            accounts: Accounts::new(url, token, is_local),
+            accounts: Accounts::new(url, token, believes),
             fetch_any: fetch,
             own: Client::new(offline),
             web: Client::public_only(offline, fetch_from.clone()),
@@ -156,6 +156,7 @@ impl Fetcher {
         let url = match &account {
             Some(account) if field.starts_with('/') => account.url.join(field),
             None if field.starts_with('/') => {
+                let field = shown(field);
                 return Err(Refusal::bad(format!(
                     "{field} is in Label Studio, whose address is not known: say it with \
                      LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY, or name the folder of the images"

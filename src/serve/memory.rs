@@ -34,8 +34,10 @@ const FETCHES: usize = 4;
 pub(super) struct Memory {
     /// In KiB, for bodies and the images in them.
     bodies: Arc<Semaphore>,
-    /// In KiB, for images that come from files and other hosts.
+    /// In KiB, for images from files that requests name; those who find no room are refused.
     images: Arc<Semaphore>,
+    /// In KiB, for images of tasks; they wait for room, which takes none from those before.
+    task_images: Arc<Semaphore>,
     /// One permit for each image that is being fetched.
     fetches: Arc<Semaphore>,
     max_bytes: u64,
@@ -67,6 +69,7 @@ impl Memory {
         Self {
             bodies: room(max_bytes.saturating_mul(BODY_COPIES)),
             images: room(max_bytes),
+            task_images: room(max_bytes),
             fetches: Arc::new(Semaphore::new(FETCHES)),
             max_bytes,
         }
@@ -137,7 +140,7 @@ impl Memory {
         reserve(&self.images, bytes)
     }
 
-    /// As [`Self::reserve_image`], and waits for the room.
+    /// Room for an image of a task; waits for it.
     ///
     /// # Errors
     /// 413 if it is larger than an image may be.
@@ -145,7 +148,7 @@ impl Memory {
         if bytes > self.max_bytes {
             return Err(self.too_large());
         }
-        let permit = Arc::clone(&self.images).acquire_many_owned(units(bytes)).await;
+        let permit = Arc::clone(&self.task_images).acquire_many_owned(units(bytes)).await;
         permit.map(Share).map_err(|_| Refusal::busy("the server ends"))
     }
 

@@ -143,13 +143,16 @@ impl Queue {
             return Ok(receiver);
         }
         // An answer is in the journal before its listeners are removed.
-        if let Some(record) = self.journal().find(&key.0, &key.1, &key.2) {
+        let journal = self.journal();
+        if let Some(record) = journal.find(&key.0, &key.1, &key.2) {
             self.known.fetch_add(1, Ordering::Relaxed);
-            let has_own_name = record.image == name_with_hash(&image.name, &image.sha256);
-            let name = if has_own_name { record.image.clone() } else { image.name };
+            // Under a name that is another image's, the one in the journal is said.
+            let is_taken = journal.is_taken(&image.name, &image.sha256);
+            let name = if is_taken { record.image.clone() } else { image.name };
             let _ = sender.send(Ok(Arc::new(Record { image: name, ..record })));
             return Ok(receiver);
         }
+        drop(journal);
         if state.waiting.len() >= self.capacity {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return Err(Refusal::busy("the queue is full: try again"));
@@ -365,9 +368,11 @@ impl Worker {
                 let mut others = batch.iter().zip(&names);
                 others.any(|((_, other), name)| *name == image.name && other.sha256 != image.sha256)
             };
-            let is_taken =
-                !image.is_file && (journal.is_taken(&image.name, &image.sha256) || in_batch());
-            names.push(if is_taken {
+            let is_taken = journal.is_taken(&image.name, &image.sha256) || in_batch();
+            if is_taken && image.is_file {
+                tracing::warn!("{:?} has other content now: exports show that", image.name);
+            }
+            names.push(if is_taken && !image.is_file {
                 let name = name_with_hash(&image.name, &image.sha256);
                 tracing::warn!("{:?} was another image before: this one is {name:?}", image.name);
                 name

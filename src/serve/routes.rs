@@ -21,7 +21,7 @@ pub(super) async fn respond(site: &Arc<Site>, request: Request<Incoming>) -> Rep
         return refusal.into_reply();
     }
     let reply = match (&method, path.as_str()) {
-        (&Method::GET, "/" | "/health") => Ok(health(site)),
+        (&Method::GET, "/" | "/health") => health(site).await,
         (&Method::GET, "/v1/models") => Ok(any_labeling::models(site)),
         // This protocol has errors of its own.
         (&Method::POST, "/v1/predict") => Ok(any_labeling::predict(site, request).await),
@@ -59,14 +59,17 @@ const PATHS: [&str; 13] = [
     "/metrics",
 ];
 
-fn health(site: &Site) -> Reply {
-    let (waiting, known) = (site.queue.waiting(), site.queue.known());
-    json(&json!({
+async fn health(site: &Arc<Site>) -> Result<Reply, Refusal> {
+    let shared = Arc::clone(site);
+    // On another thread: the journal may be on its way to the disk.
+    let counts = detect::blocking(move || (shared.queue.waiting(), shared.queue.known()));
+    let (waiting, known) = counts.await?;
+    Ok(json(&json!({
         "status": "UP",
         "model_class": "Gemscope",
         "model": site.model,
         "version": env!("CARGO_PKG_VERSION"),
         "waiting": waiting,
         "known": known,
-    }))
+    })))
 }

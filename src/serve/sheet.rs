@@ -37,7 +37,7 @@ use crate::source::{leads_out, path_of, percent_decoded};
 /// The most bytes of a table of verdicts: a million rows are fewer.
 const MAX_TABLE: u64 = 64 << 20;
 /// The most bytes of a page or an image.
-const MAX_FILE: u64 = 1 << 30;
+const MAX_FILE: u64 = 256 << 20;
 /// The page, in the run.
 const PAGE: &str = "sheet/index.html";
 

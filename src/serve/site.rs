@@ -73,7 +73,12 @@ impl Site {
             memory: Memory::new(options.max_body),
             queue,
             answer_within: options.label_studio.answer_within,
-            fetcher: Fetcher::new(options.label_studio, offline, is_local)?,
+            // With a token, others may ask through a proxy on this machine.
+            fetcher: Fetcher::new(
+                options.label_studio,
+                offline,
+                is_local && options.token.is_none(),
+            )?,
             images: options.images,
             model: session.model_name(),
             prompts: session.prompts().clone(),

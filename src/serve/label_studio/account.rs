@@ -101,9 +101,10 @@ impl Accounts {
         }
         let url = account.url.join("/api/token/refresh").ok()?;
         let body = json!({ "refresh": token }).to_string();
-        let left = || deadline.checked_duration_since(Instant::now());
-        let response = client.post(&url, &[], body.as_bytes(), left()?).ok()?;
-        let text = read_body(&url, response, MAX_REFRESH_BYTES, left()?).ok()?;
+        // Half for the answer's head, and half for its body.
+        let half = || Some(deadline.checked_duration_since(Instant::now())? / 2);
+        let response = client.post(&url, &[], body.as_bytes(), half()?).ok()?;
+        let text = read_body(&url, response, MAX_REFRESH_BYTES, half()?).ok()?;
         let Refreshed { access } = serde_json::from_slice(&text).ok()?;
         let since = Instant::now();
         *lock(&self.access) =

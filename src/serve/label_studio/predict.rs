@@ -137,6 +137,10 @@ impl Project {
         let late = || {
             Refusal::new(StatusCode::GATEWAY_TIMEOUT, "no answer in time: ask about fewer tasks")
         };
+        // The timeout would begin with a task before it looks at the clock.
+        if tokio::time::Instant::now() >= self.deadline {
+            return Err(late());
+        }
         let answered = timeout_at(self.deadline, self.answer_in_time(task)).await;
         answered.unwrap_or_else(|_| Err(late()))
     }
@@ -149,15 +153,19 @@ impl Project {
         let image = self.image(image).await?;
         // The other tasks of the request are in front of it.
         let pending = loop {
-            if self.site.queue.is_full() && !self.site.queue.is_closed() {
-                sleep(RETRY_AFTER).await;
-                continue;
-            }
             let (shared, image) = (Arc::clone(self), image.clone());
-            match blocking(move || shared.site.queue.submit(image)).await? {
-                Ok(pending) => break pending,
-                Err(_) if !self.site.queue.is_closed() => sleep(RETRY_AFTER).await,
-                Err(refusal) => return Err(refusal),
+            // On another thread: the queue may wait for the journal.
+            let submit = move || {
+                let queue = &shared.site.queue;
+                if queue.is_full() && !queue.is_closed() {
+                    return None;
+                }
+                let submitted = queue.submit(image);
+                (submitted.is_ok() || queue.is_closed()).then_some(submitted)
+            };
+            match blocking(submit).await? {
+                Some(submitted) => break submitted?,
+                None => sleep(RETRY_AFTER).await,
             }
         };
         drop(image);
