@@ -282,10 +282,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, onnxruntime: Option<Pa
             if let Some(flags) = error.downcast_ref().and_then(shards_flags) {
                 messages::error(flags);
             }
-            if let (Command::Detect(args), Some(error)) = (&cli.command, error.downcast_ref()) {
-                if let Some(flags) = detect::flags(args, error) {
-                    messages::error(&flags);
-                }
+            if let (Command::Detect(args), Some(error)) = (&cli.command, error.downcast_ref())
+                && let Some(flags) = detect::flags(args, error)
+            {
+                messages::error(&flags);
             }
             if is_full_disk(&error) {
                 say_full_disk();

@@ -171,7 +171,9 @@ mod tests {
             [None, Some(2), None, None],
             "a reject is the best of none"
         );
-        frames.iter_mut().for_each(|frame| frame.overall = Some(0.5));
+        for frame in &mut frames {
+            frame.overall = Some(0.5);
+        }
         assert_eq!(of(&frames, None, 4), [None, Some(0), None, None], "the first of equals");
         frames[0].unread = Some("not read".to_owned());
         assert_eq!(of(&frames, None, 4), [None, Some(2), None, None], "it is the best of none");

@@ -166,7 +166,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         let file = find_image(&name, &folders);
         let unboxed = !says_what_is_there(&line);
         let fields = line.fields;
-        let mut image = Image { name, width, height, file, fields, unboxed, ..Image::default() };
+        let mut image = Image { name, width, height, fields, unboxed, file, ..Image::default() };
         for point in line.points {
             let is_inside = image.add_point(found.place(&point.label), point.x, point.y);
             outside += usize::from(!is_inside);

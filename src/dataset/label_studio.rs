@@ -121,7 +121,7 @@ pub(super) fn read(path: &Path, reading: &mut Reading<'_>) -> Result<Dataset, Da
         };
         let Some((width, height)) = size else { continue };
         let unboxed = task.described;
-        let mut image = Image { name, width, height, file, unboxed, ..Image::default() };
+        let mut image = Image { name, width, height, unboxed, file, ..Image::default() };
         for result in task.results {
             let kind = result.get("type").and_then(Value::as_str).unwrap_or_default();
             let value = result.get("value").unwrap_or(&result);

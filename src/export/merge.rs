@@ -105,7 +105,7 @@ pub fn merge(mut runs: Vec<Run>) -> Result<(Run, Vec<String>), ExportError> {
                 models.push(model);
             }
         }
-        remote.add(run.remote);
+        remote.add(&run.remote);
         let prefix =
             common.as_deref().map(|common| prefix(common, &roots[index])).unwrap_or_default();
         for (mut record, left_out) in records.into_iter().zip(left_out) {

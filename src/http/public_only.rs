@@ -68,12 +68,18 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         // This network, loopback, multicast, and reserved with broadcast.
         [0 | 127 | 224..=255, ..]
             // Private networks (RFC 1918).
-            | [10, ..] | [172, 16..=31, ..] | [192, 168, ..]
+            | [10, ..]
+            | [172, 16..=31, ..]
             // Shared by the customers of a provider (RFC 6598), and link-local.
-            | [100, 64..=127, ..] | [169, 254, ..]
-            // IETF protocols, documentation, 6to4 relays, and benchmarks.
-            | [192, 0, 0 | 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [192, 88, 99, _]
+            | [100, 64..=127, ..]
+            | [169, 254, ..]
+            // Private networks (RFC 1918), IETF protocols, documentation, 6to4 relays, benchmarks.
+            | [192, 168, ..]
+            | [192, 0, 0 | 2, _]
+            | [192, 88, 99, _]
+            | [198, 51, 100, _]
             | [198, 18 | 19, ..]
+            | [203, 0, 113, _]
     )
 }
 

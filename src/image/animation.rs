@@ -3,7 +3,7 @@
 //! In: the bytes of a file. Out: the number of its frames, if there are several. Promises: no pixel
 //! is decoded; a file that breaks off has the frames that begin in it.
 //!
-//! Sources: GIF89a, appendix A; PNG 3rd edition, 11.3.6.1; RFC 9649, 2.7.1.3.
+//! Sources: `GIF89a`, appendix A; PNG 3rd edition, 11.3.6.1; RFC 9649, 2.7.1.3.
 
 use super::segments::png_chunk;
 use crate::record::{Note, NoteKind};

@@ -117,7 +117,9 @@ impl Manifest {
             };
             let [there, wanted] = [there, wanted].map(|mut manifest: Value| {
                 if let Some(Value::Object(settings)) = manifest.get_mut("settings") {
-                    of_records.iter().for_each(|name| drop(settings.shift_remove(*name)));
+                    for name in &of_records {
+                        settings.shift_remove(*name);
+                    }
                 }
                 manifest
             });

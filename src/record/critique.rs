@@ -89,7 +89,9 @@ fn hash<'t>(texts: impl IntoIterator<Item = &'t str>) -> String {
         hash.update(text.len().to_le_bytes());
         hash.update(text);
     }
-    hash.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    let first =
+        hash.finalize().iter().take(6).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+    format!("{first:012x}")
 }
 
 fn marks(axes: &[AskedAxis]) -> AxisMarks {

@@ -356,7 +356,8 @@ impl Loader<'_> {
 
     /// The content of an image on the web, once it is there; nothing inside for one that is not.
     /// `None` once the run is over.
-    #[allow(clippy::type_complexity)] // a content or why there is none, and its hold
+    // The run is over, or the image is on no web, or its content or why there is none, and its hold.
+    #[allow(clippy::type_complexity, clippy::option_option)]
     fn fetched(
         &self,
         index: usize,

@@ -33,7 +33,7 @@ const POLL: Duration = Duration::from_millis(50);
 /// An address that is listened on.
 pub(super) struct Listener {
     runtime: Runtime,
-    listener: TcpListener,
+    socket: TcpListener,
     connections: Arc<Semaphore>,
 }
 
@@ -51,7 +51,7 @@ impl Listener {
             .map_err(ServeError::Threads)?;
         let listen = |error| ServeError::Listen { address, error };
         let listener = runtime.block_on(TcpListener::bind(address)).map_err(listen)?;
-        Ok(Self { runtime, listener, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)) })
+        Ok(Self { runtime, socket: listener, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)) })
     }
 
     /// The address that it has.
@@ -59,7 +59,7 @@ impl Listener {
     /// # Errors
     /// The system's reason.
     pub(super) fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.socket.local_addr()
     }
 
     /// Takes connections until `is_over`, and answers their requests by `respond`. Then it listens
@@ -69,7 +69,7 @@ impl Listener {
         is_over: &dyn Fn() -> bool,
         respond: impl Fn(Request<Incoming>) -> A + Clone + Send + 'static,
     ) -> Connections {
-        let Self { runtime, listener, connections } = self;
+        let Self { runtime, socket: listener, connections } = self;
         runtime.block_on(async {
             while !is_over() {
                 let permit = tokio::time::timeout(POLL, Arc::clone(&connections).acquire_owned());

@@ -155,7 +155,7 @@ impl RemotePlaces {
     }
 
     /// Adds others.
-    pub(crate) fn add(&mut self, others: Self) {
+    pub(crate) fn add(&mut self, others: &Self) {
         let places = Arc::make_mut(&mut self.0);
         places.extend(others.0.iter().map(|(name, place)| (name.clone(), place.clone())));
     }

@@ -234,13 +234,15 @@ fn within(
 /// Says from time to time how many videos are listed, until it is dropped.
 struct Progress {
     done: Arc<AtomicUsize>,
-    _ends: mpsc::Sender<()>,
+    /// Dropped with it, which ends its thread.
+    #[allow(dead_code)]
+    ends: mpsc::Sender<()>,
 }
 
 impl Progress {
     fn of(videos: usize, say: Option<fn(&str)>) -> Self {
         let done = Arc::<AtomicUsize>::default();
-        let (_ends, ended) = mpsc::channel();
+        let (ends, ended) = mpsc::channel();
         if let Some(say) = say {
             let done = Arc::clone(&done);
             std::thread::spawn(move || {
@@ -250,7 +252,7 @@ impl Progress {
                 }
             });
         }
-        Self { done, _ends }
+        Self { done, ends }
     }
 }
 

@@ -572,36 +572,16 @@ pub(in super::super) fn dataset(
             continue;
         }
         let file = find_image(&name, folders);
-        let (width, height) = match (entry.size, &file) {
-            (Some(size), _) => size,
-            (None, Some(file)) => match size_of(file) {
-                Ok(size) => size,
-                Err(error) => {
-                    refuse(
-                        "images that cannot be read",
-                        format!(" has no width and height: {error}"),
-                    );
-                    continue;
-                }
-            },
-            (None, None) => {
-                let what = format!(
-                    " ({name}) has no width and height, and the image is not there to look: say \
-                     with `images` in which folder it is"
-                );
-                refuse("images of which nobody knows the size", what);
+        let (width, height) = match size_of_entry(entry.size, &name, file.as_deref()) {
+            Ok(size) => size,
+            Err((kind, what)) => {
+                refuse(kind, what);
                 continue;
             }
         };
         odd_ids += usize::from(entry.id.number().is_none());
         let mut more = entry.more;
-        let fields = match more.shift_remove("attributes") {
-            Some(Value::Object(fields)) if !fields.is_empty() => Some(Box::new(fields)),
-            other => {
-                more.extend(other.map(|other| ("attributes".to_owned(), other)));
-                None
-            }
-        };
+        let fields = take_fields(&mut more);
         taken.insert(name.clone(), entry.id.to_string());
         places.push(Some(images.len()));
         images.push(Image {
@@ -684,6 +664,39 @@ pub(in super::super) fn dataset(
         categories.into_iter().map(|category| (category.name, category.more)).unzip();
     let coco = CocoFields { file: instances.fields, categories: fields };
     Dataset { categories, category_ids, images, coco: Some(Box::new(coco)) }
+}
+
+/// The width and height of the image `name`: those of its entry, or those of the file. An error is
+/// its kind, and the rest of a sentence about the image.
+fn size_of_entry(
+    written: Option<(u32, u32)>,
+    name: &str,
+    file: Option<&Path>,
+) -> Result<(u32, u32), (&'static str, String)> {
+    match (written, file) {
+        (Some(size), _) => Ok(size),
+        (None, Some(file)) => size_of(file).map_err(|error| {
+            ("images that cannot be read", format!(" has no width and height: {error}"))
+        }),
+        (None, None) => {
+            let what = format!(
+                " ({name}) has no width and height, and the image is not there to look: say with \
+                 `images` in which folder it is"
+            );
+            Err(("images of which nobody knows the size", what))
+        }
+    }
+}
+
+/// The attributes of an image, taken out of what else its entry holds.
+fn take_fields(more: &mut Map<String, Value>) -> Option<Box<Map<String, Value>>> {
+    match more.shift_remove("attributes") {
+        Some(Value::Object(fields)) if !fields.is_empty() => Some(Box::new(fields)),
+        other => {
+            more.extend(other.map(|other| ("attributes".to_owned(), other)));
+            None
+        }
+    }
 }
 
 /// The place of an annotation that is one keypoint and has a box without an area: a point.

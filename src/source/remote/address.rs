@@ -64,7 +64,7 @@ impl Address {
         let (path, query) = text.split_once('?').unwrap_or((&text, ""));
         let query = signature::without(query);
         let name = if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") };
-        Ok(Self { path_at, user, name, text })
+        Ok(Self { text, path_at, user, name })
     }
 
     /// The name in records.

@@ -195,7 +195,7 @@ impl Download {
             |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let packed = header("content-encoding").filter(|packed| !packed.trim().is_empty());
         if let Some(packed) = packed.filter(|packed| !packed.eq_ignore_ascii_case("identity")) {
-            let packed: String = packed.chars().filter(|c| c.is_ascii_graphic()).take(20).collect();
+            let packed: String = packed.chars().filter(char::is_ascii_graphic).take(20).collect();
             return Err(Failure::lasting(format!(
                 "the server sends it packed ({packed}), which was not asked for"
             )));

@@ -60,13 +60,12 @@ impl Ranged {
             .download
             .take()
             .filter(|download| download.at() <= self.at && self.at - download.at() <= READ_THROUGH);
-        let mut download = match near {
-            Some(download) => download,
-            None => {
-                let wanted = Wanted { from: self.at, tries_ranges: true, ..Wanted::default() };
-                Download::begin(&self.web, &self.address, wanted)
-                    .map_err(|failure| io::Error::other(failure.reason))?
-            }
+        let mut download = if let Some(download) = near {
+            download
+        } else {
+            let wanted = Wanted { from: self.at, tries_ranges: true, ..Wanted::default() };
+            Download::begin(&self.web, &self.address, wanted)
+                .map_err(|failure| io::Error::other(failure.reason))?
         };
         let skipped = self.at - download.at();
         io::copy(&mut (&mut download).take(skipped), &mut io::sink())?;

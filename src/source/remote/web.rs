@@ -109,7 +109,7 @@ impl Web {
                     let location = location.and_then(|location| location.to_str().ok());
                     url = next(&named, &url, location)?;
                 }
-                _ => return Err(self.refused(address, &response)),
+                _ => return Err(Self::refused(address, &response)),
             }
         }
         Err(Failure::lasting(format!(
@@ -118,7 +118,7 @@ impl Web {
     }
 
     /// The failure that a status other than success stands for.
-    fn refused(&self, address: &Address, response: &Response) -> Failure {
+    fn refused(address: &Address, response: &Response) -> Failure {
         let status = response.status();
         let header =
             |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
